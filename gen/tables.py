@@ -1,0 +1,92 @@
+"""Tables of tanh for a magnitude: direct, or bipartite with an antisymmetric half.
+
+Sources: Schulte and Stine, "Approximating elementary functions with symmetric bipartite tables",
+IEEE Trans. Computers 48(8), 1999; de Dinechin and Tisserand, "Multipartite table methods", IEEE
+Trans. Computers 54(3), 2005. How a table is stored and read: :class:`gatefold.gen.quantized.Table`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from gatefold.gen.quantized import Table
+
+__all__ = ["default_table", "tanh_table"]
+
+# The splits below have the smallest error of all that keep to 2048 entries of t0 (one BRAM36 of
+# 2K x 18) and 2048 of t1 (one BRAM18). Measured over every m, largest error of the table, and in
+# brackets the largest error from the real argument on, its rounding to Q4.frac included:
+#   A = 16, frac 12   (6,5,4) 9.3e-5 (1.8e-4)   (7,4,4) 5.2e-5 (1.5e-4)   (8,3,4) 3.0e-5 (1.4e-4)
+#   A = 16, frac 13   (6,5,5) 9.6e-5 (1.4e-4)   (7,4,5) 5.3e-5 (9.6e-5)
+#   A = 16, frac 14   (5,6,6) 1.9e-4 (2.0e-4)   (6,5,6) 9.8e-5 (1.1e-4)
+#   A = 18, frac 13   (6,5,5) 9.0e-5 (1.3e-4)   (7,4,5) 4.5e-5 (9.1e-5)
+#   A = 18, frac 14   (5,6,6) 1.8e-4 (2.0e-4)   (6,5,6) 9.2e-5 (1.1e-4)
+#: Largest act_width of a row, and its frac, n0, n1, n2.
+_DEFAULTS = ((9, (8, 11, 0, 0)), (16, (12, 8, 3, 4)), (18, (13, 7, 4, 5)))
+
+
+def default_table(act_width: int) -> Table:
+    """The table used for activations of ``act_width`` bits (4..18)."""
+    for largest, (frac, n0, n1, n2) in _DEFAULTS:
+        if 4 <= act_width <= largest:
+            return tanh_table(frac=frac, n0=n0, n1=n1, n2=n2, out_frac=act_width)
+    raise ValueError(f"default_table act_width must be in 4..18, not {act_width!r}")
+
+
+def tanh_table(*, frac: int, n0: int, n1: int, n2: int, out_frac: int) -> Table:
+    """A table of tanh(m * 2**-frac) for every magnitude m of 3 + ``frac`` bits.
+
+    Every t, as read by ``gatefold.sim.golden.tanh_magnitude``, lies in 0..2**out_frac - 1 without
+    a clamp, and t(0) = 0: tanh(0) and sigmoid(0) are exact. ``n2`` = 0 gives a direct table.
+
+    Parameters: ``frac``, fractional bits of the argument; ``n0``, ``n1``, ``n2``, high, middle and
+    low bits of m; ``out_frac``, fractional bits of t.
+    Raises ValueError where the split does not add up to 3 + ``frac`` bits.
+    """
+    if n0 + n1 + n2 != 3 + frac or n0 < 1 or n1 < 0 or n2 < 0:
+        raise ValueError(f"tanh_table n0 + n1 + n2 must be 3 + frac ({3 + frac}) with n0 >= 1, "
+                         f"not {n0!r} + {n1!r} + {n2!r}")
+    if not 1 <= out_frac <= 24:
+        raise ValueError(f"tanh_table out_frac must be in 1..24, not {out_frac!r}")
+    top = (1 << out_frac) - 1
+    if n2 == 0:
+        exact = _scaled_tanh(np.arange(1 << (3 + frac)), frac, out_frac)
+        t0 = t = np.minimum(np.floor(exact + 0.5), top)
+        t1 = np.zeros(0)
+    else:
+        cells = np.arange(1 << (n0 + n1)).reshape(1 << n0, 1 << n1, 1) << n2  # m of low = 0
+        centre = cells + ((1 << n2) - 1) / 2
+        away = np.arange(1 << (n2 - 1)) + 0.5  # distance of t1's entries from the centre, in m
+        # t1: in the middle of what the cells of one `high` would each like best.
+        odd = (_scaled_tanh(centre + away, frac, out_frac)
+               - _scaled_tanh(centre - away, frac, out_frac)) / 2
+        t1 = _midpoint(odd, axis=1)
+        by_low = np.concatenate([-t1[:, ::-1], t1], axis=1)[:, None, :]
+        exact = _scaled_tanh(cells + np.arange(1 << n2), frac, out_frac)
+        t0 = _midpoint(exact - by_low, axis=2)
+        # No clamp in hardware: t0 gives way so that t0 +- t1 stays within 0..top.
+        reach = t1.max(axis=1)[:, None]
+        t0 = np.clip(t0, reach, top - reach)
+        t0[0, 0] = t1[0, -1]  # t(0) = 0
+        t = t0[:, :, None] + by_low
+    if t.min() < 0 or t.max() > top or t.flat[0] != 0:
+        raise ValueError(f"tanh_table: out_frac {out_frac} is too coarse for this split: use more "
+                         "fractional bits or n2 = 0")
+    error = float(np.abs(t - exact).max()) * 2.0**-out_frac
+    return Table(frac=frac, n0=n0, n1=n1, n2=n2, out_frac=out_frac, t0=_frozen(t0), t1=_frozen(t1),
+                 error=error)
+
+
+def _scaled_tanh(m, frac: int, out_frac: int) -> np.ndarray:
+    """tanh of a magnitude in units of one LSB of t, unrounded."""
+    return np.tanh(m * 2.0**-frac) * 2.0**out_frac
+
+
+def _midpoint(values: np.ndarray, axis: int) -> np.ndarray:
+    """The integer nearest the middle of the range: it minimises the maximum error."""
+    return np.floor((values.max(axis=axis) + values.min(axis=axis)) / 2 + 0.5)
+
+
+def _frozen(values: np.ndarray) -> np.ndarray:
+    integers = values.astype(np.int64).ravel()
+    integers.setflags(write=False)
+    return integers
