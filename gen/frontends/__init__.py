@@ -1,1 +1,67 @@
-"""."""
+"""Model files in, :class:`~gatefold.gen.network.Network` out.
+
+:func:`load` decides by content what a file is. Everything in it is hostile until checked: nothing
+is unpickled or executed, no second file is opened, and declared sizes are checked before anything
+is allocated. What is not supported is refused by name, with the remedy.
+
+==============  ===========================================================================
+``container``   reading a file and a zip within limits
+``builder``     a network put together layer by layer, whatever the format
+``keras_zip``   the Keras ``.keras`` format: the archive and the order of its layers
+``keras_layer`` one Keras layer's configuration: honoured or refused, key by key
+``keras_h5``    the weights inside a ``.keras`` file
+``onnx_graph``  ONNX: the protobuf and the walk over its graph
+==============  ===========================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from ..errors import UserError
+from ..network import Network
+from .container import file_name, read_file
+
+__all__ = ["load"]
+
+_READ = "Gatefold reads Keras 3 .keras and ONNX .onnx files"
+
+
+def load(path: str | os.PathLike) -> Network:
+    """The float network in the model file at ``path``.
+
+    ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
+    never its path: the same model gives the same report wherever it lies.
+
+    Raises :class:`UserError`, one line, for whatever is wrong with the file.
+    """
+    data = read_file(path)
+    name = file_name(path)
+    if data.startswith(b"PK"):
+        from . import keras_zip
+        network = keras_zip.parse(data, name)
+    else:
+        _refuse_others(data, name)
+        from . import onnx_graph
+        network = onnx_graph.parse(data, name)
+    network.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    return network
+
+
+def _refuse_others(data: bytes, name: str) -> None:
+    """Name the known formats that are neither a zip nor ONNX, and say what to do instead."""
+    if data.startswith(b"\x89HDF\r\n\x1a\n"):
+        raise UserError(f"{name} is an HDF5 file (Keras .h5 or bare weights), which is not read: "
+                        'load it in Keras 3 and save it with model.save("model.keras")')
+    if data[4:8] == b"TFL3":
+        raise UserError(f"{name} is a TensorFlow Lite file, which is not read yet: "
+                        "give the float model as .keras or .onnx")
+    if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        raise UserError(f"{name} is a Python pickle: pickles are not read, they can run code; "
+                        "PyTorch: export to ONNX with torch.onnx")
+    if data.startswith(b"\x93NUMPY"):
+        raise UserError(f"{name} is a NumPy array, not a model: {_READ}")
+    if data[8:10] == b'{"' and int.from_bytes(data[:8], "little") < len(data):
+        raise UserError(f"{name} is a safetensors file: it holds weights without the network; "
+                        "export the model to ONNX with torch.onnx")

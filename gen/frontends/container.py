@@ -1,0 +1,97 @@
+"""Reading a model file, and the members of a zip, within limits."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zipfile
+import zlib
+
+from ..errors import UserError, quoted
+from .limits import FILE_BYTES
+
+__all__ = ["Archive", "file_name", "read_file"]
+
+#: A .keras file stores its members plain, and even deflated weights shrink only a little: more than
+#: this ratio is an attack, or text that no model holds.
+_MAX_RATIO = 200
+
+
+def file_name(path: str | os.PathLike) -> str:
+    """The file's last component, quoted, for messages (never a whole path: reports are shared)."""
+    return quoted(os.path.basename(os.fspath(path)) or os.fspath(path))
+
+
+def read_file(path: str | os.PathLike) -> bytes:
+    """The bytes of a regular file of 1..FILE_BYTES bytes; raises :class:`UserError` otherwise."""
+    name = file_name(path)
+    try:
+        with open(path, "rb", opener=_open_without_blocking) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                kind = "directory" if stat.S_ISDIR(status.st_mode) else "special file"
+                raise UserError(f"{name} is a {kind}, not a model file: "
+                                "give a .keras or .onnx file")
+            if status.st_size > FILE_BYTES:
+                raise UserError(f"{name} has {status.st_size} bytes; a model file may have at most "
+                                f"{FILE_BYTES}")
+            data = file.read(FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise UserError(f"{name}: there is no such file: give a .keras or .onnx file") from None
+    except IsADirectoryError:
+        raise UserError(f"{name} is a directory, not a model file: give a .keras or .onnx file; "
+                        'a TensorFlow SavedModel: save it with model.save("model.keras")') from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{name} can not be read: {reason}") from None
+    if not data:
+        raise UserError(f"{name} is empty: give a .keras or .onnx file")
+    return data
+
+
+def _open_without_blocking(path: str, flags: int) -> int:
+    # A named pipe would block open() for ever; with this it opens, and is refused as special.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+class Archive:
+    """A zip in memory whose declared sizes were checked before anything was unpacked.
+
+    Parameters: ``data``, the file's bytes; ``name``, for messages.
+    Raises :class:`UserError` where it is damaged, encrypted, ambiguous or a bomb.
+    """
+
+    def __init__(self, data: bytes, name: str):
+        self.name = name
+        try:
+            self._zip = zipfile.ZipFile(io.BytesIO(data))
+            members = self._zip.infolist()
+        except Exception as error:  # zipfile raises many kinds on damaged directories
+            raise UserError(f"{name} is a damaged or truncated zip ({quoted(error)}): "
+                            "save the model again") from None
+        self.names = [member.filename for member in members]
+        if len(set(self.names)) != len(self.names):
+            raise UserError(f"{name} is a zip with two members of one name: save the model again")
+        total = sum(member.file_size for member in members)
+        if total > FILE_BYTES or total > _MAX_RATIO * max(len(data), 1 << 10):
+            raise UserError(f"{name} is a zip of {len(data)} bytes that declares {total} bytes "
+                            "unpacked: that is no model file")
+
+    def read(self, member: str) -> bytes:
+        """The bytes of one member; never more than its directory entry declares."""
+        try:
+            info = self._zip.getinfo(member)
+            if info.flag_bits & 1:
+                raise UserError(f"{self.name} is an encrypted zip: save the model again without")
+            # read() with a size stops there even if the stream goes on.
+            with self._zip.open(info) as file:
+                data = file.read(info.file_size + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError,
+                NotImplementedError, RuntimeError, OverflowError) as error:
+            raise UserError(f"{self.name}: the zip's member {quoted(member)} is damaged "
+                            f"({quoted(error)}): save the model again") from None
+        if len(data) != info.file_size:
+            raise UserError(f"{self.name}: the zip's member {quoted(member)} is damaged "
+                            f"({len(data)} bytes of {info.file_size}): save the model again")
+        return data
