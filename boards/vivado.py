@@ -1,0 +1,250 @@
+"""Vivado batch files beside the Verilog: synth.tcl, clock.xdc and a Makefile.
+
+Out-of-context implementation: the core alone on the part, without pads and without a shell, which
+is what utilisation and timing of a core can honestly be quoted from. Commands and options are those
+of UG835 (Vivado Tcl Command Reference); no Vivado runs on the machines this is developed on, so the
+tests execute the script in tclsh against a recorder of these commands.
+
+Where ``$readmemh`` looks: UG901 lets the data file have any name, and does not say what a relative
+path is relative to. So the script passes an absolute path, computed when it runs, as the macro
+GATEFOLD_WEIGHTS; the files are also added to the in-memory project. Vivado only warns of a data
+file that it cannot open (Synth 8-4445) and goes on with an empty memory, from which it would
+optimise the network away: the script turns that message into an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePath, PurePosixPath
+from string import Template
+
+from gatefold.boards.board import Board
+from gatefold.gen.errors import UserError
+
+__all__ = ["write_vivado"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
+
+
+class _At(Template):
+    """A template with ``@`` as its mark, since ``$`` is Tcl's own."""
+
+    delimiter = "@"
+
+
+_TCL = _At(r"""# Out-of-context synthesis, placement and routing of @top.
+# @title, @part
+# Run with: make synth   (or: vivado -mode batch -source synth.tcl, from any directory)
+# Exit code: 0 timing met; 1 timing not met, or an error of Vivado's.
+cd [file dirname [file normalize [info script]]]
+file mkdir build reports
+
+set top @top
+set part @part
+set clock_mhz @mhz
+set period_ns @period
+set verilog {
+@verilog
+}
+set memories {
+@memories
+}
+foreach name [concat $verilog $memories clock.xdc] {
+    if {![file readable $name]} {
+        error "cannot read $name: copy the whole output folder, not vivado/ alone"
+    }
+}
+
+# Slack of the worst path, or null where there is none.
+proc slack {paths} {
+    if {[llength $paths] == 0} {
+        return null
+    }
+    set value [get_property SLACK [lindex $paths 0]]
+    return [expr {[regexp {^-?[0-9]+(\.[0-9]+)?$} $value] ? $value : "null"}]
+}
+
+# The "Used" column of a row of the utilisation report, as in "| CLB LUTs* | 1234 | 0 | ...".
+proc used {table row} {
+    set pattern [format {^\|\s*%s\*?\s*\|\s*([0-9.]+)\s*\|} $row]
+    return [expr {[regexp -line $pattern $table -> count] ? $count : "null"}]
+}
+
+create_project -in_memory -part $part
+# A memory image that cannot be opened must stop the run, not leave an empty memory.
+set_msg_config -id {Synth 8-4445} -new_severity ERROR
+
+foreach name $verilog {
+    read_verilog $name
+}
+if {[llength $memories] > 0} {
+    set_property file_type {Memory Initialization Files} [add_files -norecurse $memories]
+}
+read_xdc -mode out_of_context clock.xdc
+
+# The images are found by an absolute path. Where that holds characters that would need quoting
+# in the macro, the relative one serves: it is the same from here and from ../rtl.
+set weights [file normalize ../weights]
+if {![regexp {^[A-Za-z0-9_./:+-]+$} $weights]} {
+    set weights ../weights
+}
+synth_design -mode out_of_context -flatten_hierarchy rebuilt -top $top -part $part \
+    -verilog_define "GATEFOLD_WEIGHTS=\"$weights\""
+write_checkpoint -force build/post_synth.dcp
+report_utilization -file reports/post_synth_utilization.rpt
+
+opt_design
+place_design
+phys_opt_design
+route_design
+# A second pass only where it can help: it takes long, and a design that meets timing needs none.
+set wns [slack [get_timing_paths -setup -max_paths 1 -nworst 1]]
+if {$wns ne "null" && $wns < 0} {
+    phys_opt_design
+}
+write_checkpoint -force build/post_route.dcp
+
+report_utilization -file reports/utilization.rpt
+report_utilization -hierarchical -file reports/utilization_hierarchical.rpt
+report_ram_utilization -include_lutram -file reports/ram_utilization.rpt
+report_timing_summary -max_paths 10 -report_unconstrained -file reports/timing_summary.rpt
+report_methodology -file reports/methodology.rpt
+report_drc -file reports/drc.rpt
+report_route_status -file reports/route_status.rpt
+# Vectorless: switching activity is assumed by the tool, not taken from a simulation.
+report_power -file reports/power_vectorless.rpt
+
+# summary.json: the figures that matter, for programs.
+set wns [slack [get_timing_paths -setup -max_paths 1 -nworst 1]]
+set whs [slack [get_timing_paths -hold -max_paths 1 -nworst 1]]
+# No path at all means that no clock arrived: that is a failure too.
+set met [expr {$wns ne "null" && $whs ne "null" && $wns >= 0 && $whs >= 0 ? "true" : "false"}]
+set fmax null
+if {$wns ne "null"} {
+    set fmax [format %.1f [expr {1000.0 / ($period_ns - $wns)}]]
+}
+set table [report_utilization -return_string]
+set fields [list \
+    "\"tool\": \"Vivado [version -short]\"" "\"mode\": \"out_of_context\"" \
+    "\"top\": \"$top\"" "\"part\": \"$part\"" \
+    "\"clock_mhz\": $clock_mhz" "\"period_ns\": $period_ns" \
+    "\"wns_ns\": $wns" "\"whs_ns\": $whs" "\"fmax_mhz\": $fmax" "\"timing_met\": $met"]
+foreach {key row} {
+    lut "CLB LUTs" ff "CLB Registers" lutram_lut "LUT as Memory"
+    bram36 "Block RAM Tile" uram "URAM" dsp "DSPs"
+} {
+    lappend fields "\"$key\": [used $table $row]"
+}
+set file [open reports/summary.json w]
+puts $file "{\n  [join $fields ",\n  "]\n}"
+close $file
+
+puts "gatefold: $top at $period_ns ns: setup slack $wns ns, hold slack $whs ns"
+if {!$met} {
+    puts "gatefold: timing not met: see reports/timing_summary.rpt"
+    exit 1
+}
+exit 0
+""")
+
+_XDC = _At("""\
+# Clock of @top: @mhz MHz. The period is rounded down to a picosecond, never up.
+create_clock -name @clock -period @period [get_ports @clock]
+
+# Out of context the ports are no pads: their neighbours are registers of the same clock in the
+# shell. A third of the period is left to them on either side, so that a path that starts or ends
+# at a port counts in setup analysis. (The route from a port to its first cell is not there yet.)
+set_input_delay -clock @clock -max @budget [get_ports -filter {DIRECTION == IN && NAME != @clock}]
+set_output_delay -clock @clock -max @budget [get_ports -filter {DIRECTION == OUT}]
+
+# Hold at a port depends on the neighbour's clock arrival, unknown here: checking it against a
+# guess would make the router add delay for nothing. It is checked in the finished design.
+set_false_path -hold -from [get_ports -filter {DIRECTION == IN && NAME != @clock}]
+set_false_path -hold -to [get_ports -filter {DIRECTION == OUT}]
+
+# HD.CLK_SRC (UG905: the site of the clock buffer outside, for exact skew) is left out: the shell
+# decides it. Once known: set_property HD.CLK_SRC <buffer site> [get_ports @clock]
+""")
+
+_MAKEFILE = """\
+# Vivado, out of context. "make synth" takes minutes to hours; the results are in reports/.
+VIVADO ?= vivado
+
+.PHONY: help synth clean
+help:
+	@echo "make synth   synthesis, placement, routing; figures in reports/summary.json"
+	@echo "make clean   remove build/ and reports/"
+	@echo "VIVADO=PATH  the vivado command to use (now: $(VIVADO))"
+
+synth:
+	@command -v "$(VIVADO)" >/dev/null 2>&1 || { echo "$(VIVADO) is not on PATH:" \\
+		"source Vivado's settings64.sh, or set VIVADO=PATH" >&2; exit 1; }
+	@mkdir -p build reports
+	"$(VIVADO)" -mode batch -source synth.tcl -nojournal -log build/vivado.log
+
+clean:
+	rm -rf build reports .Xil
+"""
+
+
+def write_vivado(directory: str | Path, *, board: Board, top: str,
+                 verilog_files: Iterable[str | PurePath], memory_files: Iterable[str | PurePath],
+                 clock_mhz: float | None = None, clock_port: str = "clk") -> list[Path]:
+    """Write the Vivado batch files and return their paths.
+
+    Parameters: ``directory``, the ``vivado/`` folder beside ``rtl/`` and ``weights/``, made if
+    need be; ``top``, the top module; ``verilog_files``, names of files in ``rtl/`` in the order
+    they are to be read (``core.v`` or ``rtl/core.v``); ``memory_files``, the same for
+    ``weights/``; ``clock_mhz``, the board's default where None; ``clock_port``, of the top module.
+
+    Raises :class:`UserError` for a clock out of range, and :class:`ValueError` for a name that
+    was not generated here: names reach Tcl unquoted. Nothing is written then.
+    """
+    mhz = board.clock_mhz if clock_mhz is None else clock_mhz
+    if not (isinstance(mhz, (int, float)) and 1 <= mhz <= 1000):
+        raise UserError(f"clock must be from 1 to 1000 MHz, not {mhz!a}: "
+                        f"the default of the {board.name} is {board.clock_mhz:g}")
+    verilog = _listed(verilog_files, "rtl", ".v")
+    if not verilog:
+        raise ValueError("verilog_files must name at least one file")
+    memories = _listed(memory_files, "weights", ".hex")
+    picoseconds = int(1_000_000 / mhz)
+    values = {
+        "top": _generated(top, "top"), "clock": _generated(clock_port, "clock_port"),
+        "part": board.part, "title": board.title, "mhz": f"{mhz:g}",
+        "period": f"{picoseconds / 1000:.3f}", "budget": f"{picoseconds // 3 / 1000:.3f}",
+        "verilog": "\n".join(f"    {name}" for name in verilog),
+        "memories": "\n".join(f"    {name}" for name in memories),
+    }
+    contents = {
+        "synth.tcl": _TCL.substitute(values),
+        "clock.xdc": _XDC.substitute(values),
+        "Makefile": _MAKEFILE,
+    }
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in contents.items():
+        (directory / name).write_text(text, encoding="ascii", newline="\n")
+    return [directory / name for name in contents]
+
+
+def _generated(name: str, what: str) -> str:
+    """``name``, once it is certain that it is one of ours."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{what} must be a generated name ({_NAME.pattern}), not {name!a}")
+    return name
+
+
+def _listed(files: Iterable[str | PurePath], folder: str, suffix: str) -> list[str]:
+    """Paths of ``files`` as seen from ``vivado/``, each name checked."""
+    paths = []
+    for file in files:
+        path = PurePosixPath(file)
+        if str(path.parent) not in (".", folder) or path.suffix != suffix:
+            raise ValueError(f"a file of {folder}/ must be called NAME{suffix} or "
+                             f"{folder}/NAME{suffix}, not {str(file)!a}")
+        paths.append(f"../{folder}/{_generated(path.stem, 'file name')}{suffix}")
+    if len(set(paths)) != len(paths):
+        raise ValueError(f"a file of {folder}/ must be named only once: {', '.join(paths)}")
+    return paths
