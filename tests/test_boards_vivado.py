@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from gatefold.boards import BOARDS, get, write_vivado
@@ -41,13 +42,14 @@ REPORTS = {"post_synth_utilization.rpt", "utilization.rpt", "utilization_hierarc
 
 def generate(folder, board="zcu104", **options):
     """An output folder as ``gatefold build`` leaves it, with a stand-in for the core."""
-    options = dict(board=get(board), top="core", verilog_files=["core.v", "rtl/pe.v"],
-                   memory_files=["l0_lstm.hex", "l1_dense.hex"]) | options
+    settings: dict[str, Any] = dict(
+        board=get(board), top="core", verilog_files=["core.v", "rtl/pe.v"],
+        memory_files=["l0_lstm.hex", "l1_dense.hex"]) | options
     for name, text in {"rtl/core.v": CORE, "rtl/pe.v": "module pe (input a); endmodule\n",
                        "weights/l0_lstm.hex": "0\n", "weights/l1_dense.hex": "0\n"}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    return write_vivado(folder / "vivado", **options)
+    return write_vivado(folder / "vivado", **settings)
 
 
 def execute(folder, **model):
@@ -256,7 +258,7 @@ def test_bytes_depend_on_the_arguments_alone(tmp_path):
 ])
 @pytest.mark.parametrize("where", ["top", "clock_port", "verilog_files", "memory_files"])
 def test_only_generated_names_reach_the_scripts(tmp_path, where, bad):
-    option: object = bad
+    option: Any = bad
     if where.endswith("files"):
         option = [bad + (".v" if where == "verilog_files" else ".hex")]
     with pytest.raises(ValueError, match="must be"):

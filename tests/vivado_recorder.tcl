@@ -2,9 +2,10 @@
 #
 #   tclsh vivado_recorder.tcl SCRIPT LOG [key value ...]
 #
-# Every Vivado command the script may use is declared below with its options, as UG835 lists them
-# (2022.1 to 2024.1), and the step of the flow from which it may be called. Calls are written to LOG
-# as JSON lines. The recorder also checks what Vivado would find out: input files exist, the top
+# Every Vivado command the script may use is declared below with its options and the step of the flow
+# from which it may be called. The options were read in UG835 (editions 2020.2 to 2024.1), but those
+# of add_files, get_clocks, set_property, get_property and version, which were written from memory.
+# Calls are written to LOG as JSON lines. The recorder also checks what Vivado would find out: input files exist, the top
 # module is in a source, the part exists, the macro for the weights names a folder. Constraints run
 # after elaboration, in an interpreter that has only the commands an XDC file may use (UG903).
 # Keys: wns, whs (slack returned, in ns; "none" for no path), where the defaults meet timing.
@@ -51,9 +52,10 @@ set commands [list \
         -control_set_opt_threshold= -max_bram= -max_uram= -max_dsp= -max_bram_cascade_height=
         -max_uram_cascade_height= -no_srlextract -assert -no_timing_driven -sfcu -debug_log} 0 0} \
     opt_design {tcl synthesised optimised {-retarget -propconst -sweep -bram_power_opt -remap
-        -resynth_area -resynth_seq_area -directive= -muxf_remap -hier_fanout_limit= -bufg_opt
-        -control_set_merge -merge_equivalent_drivers -srl_remap_modes= -shift_register_opt
-        -dsp_register_opt -carry_remap} 0 0} \
+        -aggressive_remap -resynth_remap -resynth_area -resynth_seq_area -directive= -muxf_remap
+        -hier_fanout_limit= -bufg_opt -mbufg_opt -shift_register_opt -dsp_register_opt
+        -srl_remap_modes= -control_set_merge -control_set_opt -merge_equivalent_drivers
+        -carry_remap -debug_log -property_opt_only} 0 0} \
     place_design {tcl optimised placed {-directive= -no_timing_driven -timing_summary -unplace
         -post_place_opt -no_psip -no_bufg_opt -ultrathreads} 0 0} \
     phys_opt_design {tcl placed {} {-fanout_opt -placement_opt -routing_opt -slr_crossing_opt
