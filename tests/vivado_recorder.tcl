@@ -2,12 +2,13 @@
 #
 #   tclsh vivado_recorder.tcl SCRIPT LOG [key value ...]
 #
-# Every Vivado command the script may use is declared below with its options and the step of the flow
-# from which it may be called. The options were read in UG835 (editions 2020.2 to 2024.1), but those
-# of add_files, get_clocks, set_property, get_property and version, which were written from memory.
-# Calls are written to LOG as JSON lines. The recorder also checks what Vivado would find out: input files exist, the top
-# module is in a source, the part exists, the macro for the weights names a folder. Constraints run
-# after elaboration, in an interpreter that has only the commands an XDC file may use (UG903).
+# Every Vivado command the script may use is declared below with its options and the step of the
+# flow from which it may be called. The options were read in UG835 (editions 2020.2 to 2024.1), but
+# those of add_files, get_clocks, set_output_delay, set_property, get_property and version, which
+# were written from memory. Calls are written to LOG as JSON lines.
+# The recorder also checks what Vivado would find out: input files exist, the top module is in a
+# source, the part exists, the macro for the weights names a folder. Constraints run after
+# elaboration, in an interpreter that has only the commands an XDC file may use (UG903).
 # Keys: wns, whs (slack returned, in ns; "none" for no path), where the defaults meet timing.
 # Exit code: the script's own, or 97 where the script was refused (the reason on standard error).
 # (A quarter of this file is the option tables, hence its length.)
