@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from gatefold.gen.accumulator import accumulator_bits, accumulator_bounds
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.network import ACTIVATIONS
@@ -202,6 +203,7 @@ def _check(qnet: QuantizedNetwork) -> None:
     for entries in (table.t0, table.t1):
         _expect(entries.min(initial=0) >= 0 and entries.max(initial=0) < 1 << table.out_frac,
                 "table")
+    _expect(any(isinstance(layer, (QLstm, QDense)) for layer in qnet.layers), "layers")
     x = qnet.input_format
     for layer, shape in zip(qnet.layers, qnet.shapes, strict=False):
         if isinstance(layer, QLstm):
