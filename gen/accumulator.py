@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from gatefold.gen.quantized import QDense, QLstm
 
 __all__ = ["accumulator_bits", "accumulator_bounds", "result_shifts"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from gatefold.gen.calibrate import as_samples
 from gatefold.gen.forward import forward
 from gatefold.gen.network import Network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.network import Network

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+
 from gatefold.gen.accumulator import accumulator_bits, accumulator_bounds, result_shifts
 from gatefold.gen.calibrate import calibrate, peak_of
 from gatefold.gen.errors import UserError

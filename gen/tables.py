@@ -8,6 +8,7 @@ Trans. Computers 54(3), 2005. How a table is stored and read: :class:`gatefold.g
 from __future__ import annotations
 
 import numpy as np
+
 from gatefold.gen.quantized import Table
 
 __all__ = ["default_table", "tanh_table"]

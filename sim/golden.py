@@ -7,6 +7,7 @@ two ends of :func:`run`. The quantiser has shown that no intermediate result lea
 from __future__ import annotations
 
 import numpy as np
+
 from gatefold.gen.errors import UserError
 from gatefold.gen.quantized import (
     QDense,

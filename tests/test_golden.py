@@ -1,6 +1,7 @@
 """The golden model against hand-computed cases, a naive twin in Python integers, and float."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def t_of(table, u):
     return t if u >= 0 else -t
 
 
-def naive_lstm(q, table, a, xs):
+def naive_lstm(q, table, a, xs) -> Any:
     fu, w_ih, w_hh, b = table.frac, q.w_ih.tolist(), q.w_hh.tolist(), q.b.tolist()
     h, c, every = [0] * q.units, [0] * q.units, []
     for x in xs:
@@ -148,7 +149,7 @@ def naive_lstm(q, table, a, xs):
     return every if q.return_sequences else h
 
 
-def naive_dense(q, table, a, x):
+def naive_dense(q, table, a, x) -> list[int]:
     y = []
     for row, b in zip(q.w.tolist(), q.b.tolist(), strict=True):
         acc = b + sum(p * v for p, v in zip(row, x, strict=True))
@@ -165,7 +166,8 @@ def naive_dense(q, table, a, x):
 
 
 def naive(qnet, sample):
-    value, a = sample, qnet.act_width
+    a = qnet.act_width
+    value: Any = sample
     for layer in qnet.layers:
         if isinstance(layer, QLstm):
             value = naive_lstm(layer, qnet.table, a, value)

@@ -1,10 +1,18 @@
 """A network without a model: shape, seeds, limits."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.initialise import initialise
+
+
+def parts(network) -> Any:
+    """The layers, whose kinds the test knows."""
+    return network.layers
+
 
 # arguments, shapes of the network, whether each LSTM returns its sequence
 SHAPES = [
@@ -19,18 +27,18 @@ SHAPES = [
 def test_shapes(arguments, shapes, sequences):
     network = initialise(**arguments)
     assert network.shapes == shapes
-    assert [v.return_sequences for v in network.layers if v.kind == "lstm"] == sequences
+    assert [v.return_sequences for v in parts(network) if v.kind == "lstm"] == sequences
 
 
 def test_weights_are_glorot_orthogonal_and_remember():
-    lstm = initialise(units=6, features=3, timesteps=2).layers[0]
+    lstm = parts(initialise(units=6, features=3, timesteps=2))[0]
     assert np.abs(lstm.w_ih).max() <= np.sqrt(6 / 27)
     np.testing.assert_allclose(lstm.w_hh.T @ lstm.w_hh, np.eye(6), atol=1e-6)
     np.testing.assert_array_equal(lstm.b, [0] * 6 + [1] * 6 + [0] * 12)
 
 
 def test_same_seed_same_network():
-    a, b, c = (initialise(units=3, features=2, timesteps=2, seed=s).layers[0] for s in (1, 1, 2))
+    a, b, c = (parts(initialise(units=3, features=2, timesteps=2, seed=s))[0] for s in (1, 1, 2))
     np.testing.assert_array_equal(a.w_ih, b.w_ih)
     assert (a.w_ih != c.w_ih).any()
 

@@ -1,6 +1,7 @@
 """The quantiser: formats from peaks, weights from formats, and what it refuses."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,11 @@ from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantize import quantize, requantize_into
 from gatefold.gen.quantized import QDense, QLstm
 from gatefold.sim import golden
+
+
+def parts(network) -> Any:
+    """The layers, whose kinds the test knows."""
+    return network.layers
 
 
 def small(seed=0, gain=1.0, activation="linear", units=4):
@@ -36,19 +42,19 @@ def test_formats_cover_the_calibrated_peaks():
     trace = {}
     y = forward(network, X, trace=trace)
     q = quantize(network, calibration=X, act_width=12, weight_width=10, cell_width=14)
-    lstm, dense = q.layers
+    lstm, dense = parts(q)
     assert isinstance(lstm, QLstm) and isinstance(dense, QDense)
     assert q.input_format == lstm.x == QFormat.covering(12, np.abs(X).max())
     assert lstm.h == dense.x == QFormat(12, 11)
     assert lstm.c == QFormat.covering(14, 2 * np.abs(trace["l0_lstm"]["c"]).max())
     assert dense.y == q.output_format == QFormat.covering(12, np.abs(y).max())
-    for form, w in ((lstm.w_ih_format, network.layers[0].w_ih),
-                    (lstm.w_hh_format, network.layers[0].w_hh),
-                    (dense.w_format, network.layers[1].w)):
+    for form, w in ((lstm.w_ih_format, parts(network)[0].w_ih),
+                    (lstm.w_hh_format, parts(network)[0].w_hh),
+                    (dense.w_format, parts(network)[1].w)):
         assert form == QFormat.covering(10, float(np.abs(w).max()))
-    np.testing.assert_array_equal(dense.w, dense.w_format.quantize(network.layers[1].w))
+    np.testing.assert_array_equal(dense.w, dense.w_format.quantize(parts(network)[1].w))
     np.testing.assert_array_equal(
-        lstm.b, np.floor(network.layers[0].b.astype(float) * 2.0**lstm.acc_frac + 0.5))
+        lstm.b, np.floor(parts(network)[0].b.astype(float) * 2.0**lstm.acc_frac + 0.5))
     assert q.calibration["source"] == "calibration data" and q.calibration["samples"] == 20
 
 
@@ -75,13 +81,13 @@ def test_cell_state_needs_no_more_than_the_timesteps():
     lstm = Lstm(units=1, w_ih=np.zeros((4, 1)), w_hh=np.zeros((4, 1)),
                 b=np.array([20, 20, 20, 20]), return_sequences=False)
     q = quantize(Network((5, 1), (lstm,)))
-    assert q.layers[0].c == QFormat.covering(18, 5.0)
+    assert parts(q)[0].c == QFormat.covering(18, 5.0)
 
 
 def test_any_weights_formats():
     q = quantize(initialise(units=3, features=2, timesteps=4, dense=1), any_weights=True,
                  act_width=12, weight_width=10, cell_width=14)
-    lstm, dense = q.layers
+    lstm, dense = parts(q)
     assert [str(f) for f in (q.input_format, lstm.w_ih_format, lstm.w_hh_format, lstm.c, lstm.h,
                              dense.w_format, dense.y)] == \
         ["Q4.8", "Q3.7", "Q3.7", "Q6.8", "Q1.11", "Q3.7", "Q4.8"]
@@ -137,13 +143,13 @@ def test_wrong_arguments_are_refused(arguments, text):
 
 
 def test_weights_too_far_apart_are_refused():
-    lstm, dense = small().layers
+    lstm, dense = parts(small())
     with pytest.raises(UserError, match="l0_lstm: .* too far apart in magnitude"):
         quantize(Network((5, 2), (replace(lstm, b=lstm.b * 1e30), dense)))
 
 
 def test_large_bias_is_refused_for_any_weights():
-    lstm, dense = small().layers
+    lstm, dense = parts(small())
     with pytest.raises(UserError, match="l0_lstm: a core for any weights takes biases of -8.0..8"):
         quantize(Network((5, 2), (replace(lstm, b=lstm.b + 20), dense)), any_weights=True)
 
@@ -159,7 +165,7 @@ def test_table_of_another_width_is_a_programming_error():
 def test_requantizing_the_same_model_changes_nothing():
     q = quantize(small(), calibration=X)
     again = requantize_into(small(), q)
-    for old, new in zip(q.layers, again.layers, strict=True):
+    for old, new in zip(parts(q), again.layers, strict=True):
         for name, value in vars(old).items():
             np.testing.assert_array_equal(getattr(new, name), value)
 
@@ -168,12 +174,12 @@ def test_other_training_goes_into_a_core_for_any_weights():
     core = quantize(initialise(units=4, features=2, timesteps=5, dense=3), any_weights=True)
     network = small(seed=7, gain=0.5)
     q = requantize_into(network, core)
-    assert q.acc_width == core.acc_width and q.layers[0].c == core.layers[0].c
+    assert q.acc_width == core.acc_width and parts(q)[0].c == parts(core)[0].c
     assert np.abs(golden.run(q, X) - forward(network, X)).max() < 2e-3  # float tolerance
 
 
 CORE = quantize(small(), calibration=X)
-LSTM, DENSE = small().layers
+LSTM, DENSE = parts(small())
 # model, words of the message
 OTHER = [
     (Network((6, 2), (LSTM, DENSE)), r"input \(6, 2\) differs from the core's \(5, 2\)"),
