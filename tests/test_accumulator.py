@@ -71,8 +71,8 @@ def test_no_partial_sum_in_any_order_passes_the_bounds():
             for _ in range(20):
                 products = [int(w) * int(rng.choice([form.lo, form.hi])) << align
                             for weights, form, align in operands(layer) for w in weights[row]]
-                parts = [*products, int(layer.b[row]), 2 ** (shift - 1) if shift > 0 else 0]
-                partial = np.cumsum(rng.permutation(parts))
+                summands = [*products, int(layer.b[row]), 2 ** (shift - 1) if shift > 0 else 0]
+                partial = np.cumsum(rng.permutation(summands))
                 assert low[row] <= partial.min() and partial.max() <= high[row]
 
 
