@@ -1,0 +1,109 @@
+// Plays a stimulus file into the test bench shell tb.v: the driver of `gatefold verify`.
+//
+// stimulus.txt: one line per input beat, "GAP TLAST DATA": after GAP cycles without TVALID the beat
+//     is offered. GAP = -N: wait until every frame sent so far has come out, then N - 1 cycles more.
+// stalls.txt: one line per output beat, "STALL": TREADY stays low for STALL cycles after the beat
+//     before it; when the lines are used up there are no more stalls.
+// +frames=N ends the run when N frames are out. +quiet=N gives up when no beat has moved for N
+// cycles, +cycles=N in any case. The last line of the trace tells which it was: "end CYCLE ERROR"
+// or "hang CYCLE ERROR", where ERROR is frame_error.
+`timescale 1ns / 1ps
+
+`ifdef VERILATOR
+module drive (input wire clk);  // main.cpp makes the clock
+`else
+module drive;
+    reg clk = 0;
+    always #5 clk = !clk;
+`endif
+
+    localparam integer RESET_CYCLES = 4;   // rst high at the start
+    localparam integer AFTER_CYCLES = 64;  // watched after the last frame, for beats too many
+    localparam integer UNREAD = 2147483647;
+    localparam integer FINISHED = 2147483646;
+
+    reg                     rst = 1;
+    reg  [@{beat_msb}:0] s_tdata = 0;
+    reg                     s_tvalid = 0;
+    reg                     s_tlast = 0;
+    reg                     m_tready = 0;
+    wire                    s_tready, m_tvalid, m_tlast, frame_error;
+    wire [@{beat_msb}:0] m_tdata;
+
+    tb bench (
+        .clk(clk), .rst(rst), .frame_error(frame_error),
+        .s_axis_tdata(s_tdata), .s_axis_tvalid(s_tvalid),
+        .s_axis_tready(s_tready), .s_axis_tlast(s_tlast),
+        .m_axis_tdata(m_tdata), .m_axis_tvalid(m_tvalid),
+        .m_axis_tready(m_tready), .m_axis_tlast(m_tlast)
+    );
+
+    integer stimulus, stalls, frames, quiet_limit, cycles_limit;
+    integer gap = UNREAD;
+    integer stall = UNREAD;
+    integer quiet = 0;   // cycles since a beat moved
+    integer sent = 0;    // frames taken by the core
+    integer given = 0;   // frames given by the core
+    integer fields;
+    reg                     next_last;
+    reg  [@{beat_msb}:0] next_data;
+
+    initial begin
+        if (!$value$plusargs("frames=%d", frames)) frames = 1;
+        if (!$value$plusargs("quiet=%d", quiet_limit)) quiet_limit = 100000;
+        if (!$value$plusargs("cycles=%d", cycles_limit)) cycles_limit = 100000000;
+        stimulus = $fopen("stimulus.txt", "r");
+        stalls = $fopen("stalls.txt", "r");
+    end
+
+    // Variables (blocking) are private to this process; what the core sees changes non-blocking.
+    always @(posedge clk) begin
+        rst <= bench.cycle < RESET_CYCLES;
+        if (!rst) begin
+            quiet = quiet + 1;
+            if ((s_tvalid && s_tready) || (m_tvalid && m_tready)) quiet = 0;
+            if (s_tvalid && s_tready && s_tlast) sent = sent + 1;
+            if (m_tvalid && m_tready && m_tlast) given = given + 1;
+
+            if (!s_tvalid || s_tready) begin
+                if (gap == UNREAD) begin
+                    fields = $fscanf(stimulus, "%d %b %h", gap, next_last, next_data);
+                    if (fields != 3) gap = FINISHED;
+                end
+                s_tvalid <= gap == 0;
+                s_tlast <= gap == 0 && next_last;
+                if (gap == 0) begin
+                    s_tdata <= next_data;
+                    gap = UNREAD;
+                end else if (gap < 0) begin
+                    if (sent == given) gap = -gap - 1;
+                end else if (gap != FINISHED) begin
+                    gap = gap - 1;
+                end
+            end
+
+            if (!m_tready || m_tvalid) begin
+                if (stall == UNREAD) begin
+                    fields = $fscanf(stalls, "%d", stall);
+                    if (fields != 1) stall = 0;
+                end
+                m_tready <= stall == 0;
+                stall = stall == 0 ? UNREAD : stall - 1;
+            end
+
+            if (given >= frames && quiet == AFTER_CYCLES) finish("end");
+            else if (quiet >= quiet_limit || bench.cycle >= cycles_limit) finish("hang");
+        end
+    end
+
+    task finish(input [8*4-1:0] verdict);
+        begin
+            if (bench.trace_file != 0) begin
+                $fwrite(bench.trace_file, "%0s %0d %b\n", verdict, bench.cycle, frame_error);
+                $fclose(bench.trace_file);
+            end
+            $finish(0);
+        end
+    endtask
+
+endmodule

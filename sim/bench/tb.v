@@ -1,0 +1,87 @@
+// Test bench shell of a Gatefold core. Icarus Verilog 11 and Verilator read it.
+//
+// It adds no behaviour to the core: it counts cycles, notes when frames enter and leave, and with
+// +trace=FILE writes what it sees, one line per happening:
+//
+//     in CYCLE                          the first beat of a frame was taken
+//     out CYCLE TLAST DATA              a beat was given (DATA in hexadecimal)
+//     state MASK h0 c0 h1 c1 ...        the lanes in MASK (hexadecimal) hold new h and c (decimal)
+//
+// Which layer, timestep and units a state line is about: the n-th of a frame is the n-th entry of
+// trace.events in ../core.json. Generated for @{lanes} lanes by Gatefold; yours to change.
+`timescale 1ns / 1ps
+
+module tb (
+    input  wire                     clk,
+    input  wire                     rst,
+    input  wire [@{beat_msb}:0] s_axis_tdata,
+    input  wire                     s_axis_tvalid,
+    output wire                     s_axis_tready,
+    input  wire                     s_axis_tlast,
+    output wire [@{beat_msb}:0] m_axis_tdata,
+    output wire                     m_axis_tvalid,
+    input  wire                     m_axis_tready,
+    output wire                     m_axis_tlast,
+    output wire                     frame_error
+);
+
+    gatefold dut (
+        .clk(clk),
+        .rst(rst),
+        .s_axis_tdata(s_axis_tdata),
+        .s_axis_tvalid(s_axis_tvalid),
+        .s_axis_tready(s_axis_tready),
+        .s_axis_tlast(s_axis_tlast),
+        .m_axis_tdata(m_axis_tdata),
+        .m_axis_tvalid(m_axis_tvalid),
+        .m_axis_tready(m_axis_tready),
+        .m_axis_tlast(m_axis_tlast),
+        .frame_error(frame_error)
+    );
+
+    wire in_beat  = s_axis_tvalid && s_axis_tready && !rst;
+    wire out_beat = m_axis_tvalid && m_axis_tready && !rst;
+
+    reg [31:0] cycle = 0;           // free-running, never reset
+    reg        in_frame = 0;        // between the first and the last beat of an input frame
+    reg [31:0] frames_in = 0;       // frames taken whole since reset
+    reg [31:0] frames_out = 0;      // frames given whole since reset
+    reg [31:0] first_in_cycle = 0;  // when the newest input frame's first beat was taken
+    reg [31:0] last_out_cycle = 0;  // when the newest output frame's last beat was given
+    reg [31:0] interval = 0;        // from the output frame before it to that one
+
+    always @(posedge clk) begin
+        cycle <= cycle + 1;
+        if (rst) begin
+            in_frame <= 0;
+            frames_in <= 0;
+            frames_out <= 0;
+        end
+        if (in_beat) begin
+            in_frame <= !s_axis_tlast;
+            if (!in_frame) first_in_cycle <= cycle;
+            if (s_axis_tlast) frames_in <= frames_in + 1;
+        end
+        if (out_beat && m_axis_tlast) begin
+            frames_out <= frames_out + 1;
+            last_out_cycle <= cycle;
+            interval <= cycle - last_out_cycle;
+        end
+    end
+
+    reg [8*256-1:0] trace_name;
+    integer         trace_file = 0;
+
+    initial if ($value$plusargs("trace=%s", trace_name)) trace_file = $fopen(trace_name, "w");
+
+    always @(posedge clk) if (trace_file != 0) begin
+        if (in_beat && !in_frame) $fwrite(trace_file, "in %0d\n", cycle);
+        if (out_beat) $fwrite(trace_file, "out %0d %b %h\n", cycle, m_axis_tlast, m_axis_tdata);
+        if (dut.core.trace_valid && !rst) begin
+            $fwrite(trace_file, "state %h", dut.core.trace_lanes);
+@{lane_writes}
+            $fwrite(trace_file, "\n");
+        end
+    end
+
+endmodule

@@ -1,0 +1,192 @@
+"""cocotb bench of a Gatefold core: exact outputs, exact cycles, any flow, reset, wrong TLAST.
+
+vectors.json holds input frames and the outputs that the golden model expects, as integers;
+../core.json holds the core's shapes and cycle counts. Both streams are AXI4-Stream.
+Run it with `make` (see Makefile). It needs cocotb and cocotbext-axi, not Gatefold.
+"""
+
+import itertools
+import json
+import logging
+import random
+import warnings
+from pathlib import Path
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
+
+HERE = Path(__file__).resolve().parent
+CORE = json.loads((HERE.parent / "core.json").read_text())
+VECTORS = json.loads((HERE / "vectors.json").read_text())
+
+LATENCY = CORE["cycles"]["latency"]
+INTERVAL = CORE["cycles"]["interval"]
+CLOCK_NS = 4
+PATIENCE = 10 * (LATENCY + INTERVAL) + 10_000  # cycles for one frame, stalls included
+
+# cocotbext-axi 0.1.28 tells every frame's bits, and still uses names that cocotb 2 deprecates.
+logging.getLogger("cocotb.tb").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext")
+
+# How the streams flow: the share of cycles in which the source pauses, and in which the sink does.
+FLOWS = {"full_rate": (0, 0), "starved": (0.6, 0), "stalled": (0, 0.6), "both": (0.5, 0.5)}
+
+
+# --- Frames ---------------------------------------------------------------------------------------
+
+def to_beats(elements):
+    """A frame's integers as beats: sign-extended to containers, lowest first, zeros at the end."""
+    width, per_beat = CORE["stream"]["container_bits"], beat_elements()
+    return [sum((value & (1 << width) - 1) << width * n
+                for n, value in enumerate(elements[at:at + per_beat]))
+            for at in range(0, len(elements), per_beat)]
+
+
+def beat_elements():
+    return CORE["stream"]["beat_bits"] // CORE["stream"]["container_bits"]
+
+
+FRAMES = [to_beats(frame) for frame in VECTORS["input"]]
+EXPECTED = [to_beats(frame) for frame in VECTORS["output"]]
+
+
+# --- The bench ------------------------------------------------------------------------------------
+
+class Bench:
+    """Clock, reset, a source and a sink around tb.v."""
+
+    def __init__(self, dut):
+        self.dut = dut
+        # One lane as wide as a beat: a frame's data is a list of beats.
+        self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.clk, dut.rst,
+                                      byte_lanes=1)
+        self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.clk, dut.rst,
+                                  byte_lanes=1)
+
+    async def start(self):
+        Clock(self.dut.clk, CLOCK_NS, unit="ns").start()
+        await self.reset()
+
+    async def reset(self, cycles=4):
+        self.dut.rst.value = 1
+        await ClockCycles(self.dut.clk, cycles)
+        self.dut.rst.value = 0
+        await ClockCycles(self.dut.clk, 2)
+
+    def flow(self, source_pauses, sink_pauses):
+        """Pause source and sink in these shares of the cycles, seeded by cocotb's seed."""
+        for end, share in ((self.source, source_pauses), (self.sink, sink_pauses)):
+            if share:
+                end.set_pause_generator(random.random() < share for _ in itertools.count())
+
+    def send(self, beats):
+        self.source.send_nowait(beats)
+
+    async def receive(self):
+        """The next output frame's beats."""
+        frame = await with_timeout(self.sink.recv(), PATIENCE * CLOCK_NS, "ns")
+        return frame.tdata
+
+    async def receive_expected(self, *samples):
+        """Check that the next frames are what these samples give, to the bit."""
+        for sample in samples:
+            got = await self.receive()
+            assert got == EXPECTED[sample], (
+                f"sample {sample}: expected {[hex(beat) for beat in EXPECTED[sample]]}, "
+                f"got {[hex(beat) for beat in got]}")
+
+    async def finish(self):
+        """Nothing more comes out."""
+        await ClockCycles(self.dut.clk, INTERVAL + 64)
+        assert self.sink.empty() and self.sink.idle(), "more came out than went in"
+
+    async def no_error(self):
+        await RisingEdge(self.dut.clk)
+        assert self.dut.frame_error.value == 0, "frame_error is set, but every TLAST was right"
+
+
+# --- The tests ------------------------------------------------------------------------------------
+
+@cocotb.test()
+async def latency(dut):
+    """One frame at a time: first input beat to last output beat, to the cycle."""
+    bench = Bench(dut)
+    await bench.start()
+    for sample, frame in enumerate(FRAMES):
+        bench.send(frame)
+        await bench.receive_expected(sample)
+        await ClockCycles(dut.clk, 32)
+        cycles = dut.last_out_cycle.value.to_unsigned() - dut.first_in_cycle.value.to_unsigned()
+        assert cycles == LATENCY, f"latency: expected {LATENCY} cycles, got {cycles}"
+    await bench.no_error()
+
+
+@cocotb.test()
+async def back_to_back(dut):
+    """A source that never waits: the distance of finished frames, to the cycle."""
+    bench = Bench(dut)
+    await bench.start()
+    samples = [n % len(FRAMES) for n in range(max(4, len(FRAMES)))]
+    for sample in samples:
+        bench.send(FRAMES[sample])
+    await bench.receive_expected(*samples)
+    await ClockCycles(dut.clk, 2)
+    cycles = dut.interval.value.to_unsigned()
+    assert cycles == INTERVAL, f"interval: expected {INTERVAL} cycles, got {cycles}"
+    await bench.finish()
+    await bench.no_error()
+
+
+@cocotb.test()
+@cocotb.parametrize(flow=list(FLOWS))
+async def flows(dut, flow):
+    """The same bits, whoever waits."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.flow(*FLOWS[flow])
+    for frame in FRAMES:
+        bench.send(frame)
+    await bench.receive_expected(*range(len(FRAMES)))
+    bench.source.clear_pause_generator()
+    bench.sink.clear_pause_generator()
+    await bench.finish()
+    await bench.no_error()
+
+
+@cocotb.test()
+@cocotb.parametrize(percent=[3, 50, 97])
+async def reset_in_a_frame(dut, percent):
+    """Reset after some share of the latency: the frame is gone, the next one is clean."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.send(FRAMES[0])
+    await ClockCycles(dut.clk, max(1, LATENCY * percent // 100))
+    await bench.reset()
+    bench.send(FRAMES[-1])
+    await bench.receive_expected(len(FRAMES) - 1)
+    await bench.finish()
+    await bench.no_error()
+
+
+@cocotb.test(skip=not CORE.get("tlast_checks"))
+@cocotb.parametrize(wrong=["early", "late"])
+async def wrong_tlast(dut, wrong):
+    """TLAST a beat too early or too late is told by frame_error, and the next frame is clean."""
+    if wrong == "early" and len(FRAMES[0]) == 1:
+        return  # a frame of one beat has no earlier TLAST
+    bench = Bench(dut)
+    await bench.start()
+    bench.send(FRAMES[0][:-1] if wrong == "early" else [*FRAMES[0], 0])
+    await bench.source.wait()
+    await ClockCycles(dut.clk, 2 * (LATENCY + INTERVAL))
+    assert dut.frame_error.value == 1, f"frame_error is not set, but TLAST came {wrong}"
+    while not bench.sink.empty():
+        bench.sink.recv_nowait()  # what became of the wrong frame
+    for frame in FRAMES:
+        bench.send(frame)
+    await bench.receive_expected(*range(len(FRAMES)))
+    await bench.finish()
+    await bench.reset()
+    await bench.no_error()

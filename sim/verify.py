@@ -1,0 +1,182 @@
+"""RTL against the golden model, bit for bit and cycle for cycle.
+
+Every simulator plays the same scenarios (:mod:`.scenario`) and gives the same :class:`SimRun`; one
+checker compares it with the expected integers and with core.json's cycle counts. The Verilog
+simulators are driven by Verilog (:mod:`.verilog_run`), the Amaranth model by pysim.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from gatefold.gen.errors import UserError
+
+from .core_info import CoreInfo, load_core_info
+from .results import CheckFailed, SimRun, Trace, first_mismatch
+from .scenario import Scenario, full_rate, random_flow
+from .simulators import VERILOG_SIMULATORS
+from .verilog_run import VerilogCore
+
+__all__ = ["SIMULATORS", "CheckFailed", "VerifyResult", "check_run", "verify"]
+
+SIMULATORS = (*VERILOG_SIMULATORS, "amaranth")
+
+# Interpreting simulators make about a thousand cycles a second: enough frames for an interval,
+# not more.
+_FEW_FRAMES = 3
+_FEW_CYCLES = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyResult:
+    """What was compared, all of it equal.
+
+    Attributes: ``simulator``; ``samples``, distinct frames; ``scenarios``, names with the frames
+    each played; ``latency`` and ``interval``, cycles seen (interval None with under three frames);
+    ``outputs`` and ``states``, integers compared; ``cycles`` simulated; ``seconds`` in all.
+    """
+
+    simulator: str
+    samples: int
+    scenarios: dict[str, int]
+    latency: int
+    interval: int | None
+    outputs: int
+    states: int
+    cycles: int
+    seconds: float
+
+    def as_dict(self) -> dict:
+        """For report.json: what was verified, without how long it took, which varies."""
+        return {key: value for key, value in asdict(self).items() if key != "seconds"}
+
+
+def verify(directory: str | Path, *, x: np.ndarray, y: np.ndarray,
+           trace: Mapping[str, Mapping[str, np.ndarray]], sim: str = "verilator",
+           seed: int = 1, timeout: float = 900) -> VerifyResult:
+    """Simulate the core in ``directory`` and compare all it does with the golden model.
+
+    Parameters: integers throughout: ``x`` (samples, n_in) inputs, ``y`` (samples, n_out) expected
+    outputs, ``trace`` per layer name ``h`` and ``c`` (samples, steps, units); ``sim``, one of
+    :data:`SIMULATORS`; ``seed`` of the gaps and stalls; ``timeout``, seconds for each program run.
+
+    Icarus and Amaranth play fewer of the samples when the core takes many cycles.
+
+    Raises :class:`UserError` where the folder, the options or the machine are wrong, and
+    :class:`CheckFailed` at the first difference.
+    """
+    started = time.monotonic()
+    if sim not in SIMULATORS:
+        raise UserError(f"sim must be one of {', '.join(SIMULATORS)}, not {sim!a}")
+    directory = Path(directory)
+    info = load_core_info(directory)
+    x, y = np.asarray(x), np.asarray(y)
+    _check_arrays(info, x, y, trace)
+    outputs = states = cycles = 0
+    played: dict[str, int] = {}
+    seen: list[tuple[Scenario, SimRun]] = []
+    with ExitStack() as stack:
+        simulate: Callable[[np.ndarray, Scenario], SimRun]
+        if sim == "amaranth":
+            from . import amaranth_sim
+
+            simulate = partial(amaranth_sim.simulate, directory, info)
+        else:
+            simulate = stack.enter_context(
+                VerilogCore(directory, info, sim, timeout=timeout)).simulate
+        for scenario in _scenarios(info, len(x), sim, seed):
+            run = simulate(x, scenario)
+            check_run(run, info, scenario, y=y, trace=trace)
+            seen.append((scenario, run))
+            played[scenario.name] = len(scenario.frames)
+            outputs += run.outputs.size
+            states += sum(array.size for layer in run.trace.values() for array in layer.values())
+            cycles += run.cycles
+    timed = seen[0][1]
+    return VerifyResult(
+        simulator=sim, samples=len(x), scenarios=played, latency=int(timed.latencies[0]),
+        interval=int(timed.intervals[-1]) if _interval_frames(seen[0][0]) else None,
+        outputs=outputs, states=states, cycles=cycles, seconds=time.monotonic() - started)
+
+
+def check_run(run: SimRun, info: CoreInfo, scenario: Scenario, *, y: np.ndarray,
+              trace: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Compare one run with expected outputs and states and, at full rate, with the cycle counts.
+
+    States come first, in the order of the layers: the first difference is then nearest its cause.
+    Raises :class:`CheckFailed` naming sample, layer, step, unit, expected and got.
+    """
+    frames = list(scenario.frames)
+    _check_states(run.trace, info, scenario, trace)
+    at = first_mismatch(run.outputs, y[frames])
+    if at:
+        frame, element = at
+        raise CheckFailed(f"{scenario.name}: sample {frames[frame]}, output {element}: expected "
+                          f"{y[frames[frame], element]}, got {run.outputs[at]}")
+    if run.frame_error:
+        raise CheckFailed(f"{scenario.name}: frame_error is set, but every TLAST was in its place")
+    if not scenario.timed:
+        return
+    for frame in np.flatnonzero(scenario.isolated):
+        if run.latencies[frame] != info.latency:
+            raise CheckFailed(f"{scenario.name}: frame {frame}: expected a latency of "
+                              f"{info.latency} cycles, got {run.latencies[frame]}")
+    for frame in _interval_frames(scenario):
+        got = run.last_out[frame] - run.last_out[frame - 1]
+        if got != info.interval:
+            raise CheckFailed(f"{scenario.name}: frame {frame}: expected an interval of "
+                              f"{info.interval} cycles, got {got}")
+
+
+def _check_states(got: Trace, info: CoreInfo, scenario: Scenario,
+                  want: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """The first difference in the order of frames, layers, steps and units; c before h."""
+    frames = list(scenario.frames)
+    first: tuple | None = None
+    for order, layer in enumerate(info.layers):
+        for state in "ch":
+            actual, expected = got[layer.name][state], np.asarray(want[layer.name][state])[frames]
+            at = first_mismatch(actual, expected)
+            if at:
+                frame, step, unit = at
+                told = (f"{scenario.name}: sample {frames[frame]}, layer {layer.name}, "
+                        f"step {step}, unit {unit}: expected {state} = {expected[at]}, "
+                        f"got {actual[at]}")
+                first = min(first or (np.inf,), (frame, order, step, unit, state, told))
+    if first:
+        raise CheckFailed(first[-1])
+
+
+def _interval_frames(scenario: Scenario) -> list[int]:
+    """Frames that follow the one before at the core's own pace: both it and that one waited."""
+    return [n for n in range(2, len(scenario.frames))
+            if scenario.timed and not scenario.isolated[n - 1:n + 1].any()]
+
+
+def _scenarios(info: CoreInfo, samples: int, sim: str, seed: int) -> list[Scenario]:
+    if sim == "verilator" or info.latency * samples <= _FEW_CYCLES:
+        return [full_rate(info, samples), random_flow(info, samples, seed=seed)]
+    few = min(samples, _FEW_FRAMES)
+    return [full_rate(info, few, alone=False), random_flow(info, min(few, 2), seed=seed)]
+
+
+def _check_arrays(info: CoreInfo, x: np.ndarray, y: np.ndarray,
+                  trace: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    if x.ndim != 2 or len(x) < 1 or x.shape[1] != info.n_in:
+        raise UserError(f"x must have the shape (samples, {info.n_in}) with at least one sample, "
+                        f"not {x.shape}")
+    if y.shape != (len(x), info.n_out):
+        raise ValueError(f"y must have the shape {(len(x), info.n_out)}, not {y.shape}")
+    for layer in info.layers:
+        for state in "hc":
+            shape = np.shape(trace[layer.name][state])
+            if shape != (len(x), layer.steps, layer.units):
+                raise ValueError(f"trace[{layer.name!r}][{state!r}] must have the shape "
+                                 f"{(len(x), layer.steps, layer.units)}, not {shape}")
