@@ -1,0 +1,42 @@
+"""The distances that schedules are made of, put together from what each component states.
+
+All are in cycles between *issues* of tiles, or from an issue to a later event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...hdl.config import EngineConfig
+from ...hdl.lane_array import early_latency, late_latency
+from ...hdl.mac_array import MacArray
+from ...hdl.row_router import RowRouter
+
+__all__ = ["Latencies", "latencies"]
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Fixed distances of an engine.
+
+    array: issue of a tile to its sums. result: issue of a finishing tile to the cycle in which the
+    first beat of its result is written to the h memory. output: the same for the output memory.
+    tail: issue of a finishing tile to the first issue that can use its first beat. park: issue of
+    a parking tile to the first issue that can start from the parked sums.
+    """
+
+    array: int
+    result: int
+    output: int
+    tail: int
+    park: int
+
+
+def latencies(config: EngineConfig) -> Latencies:
+    """The distances of the engine that ``config`` describes."""
+    array = MacArray.latency(config.simd)
+    rows = array + RowRouter.latency
+    result = rows + late_latency(config)
+    # Parked sums are written in the cycle of the accumulator and fetched two cycles before it.
+    return Latencies(array=array, result=result, output=rows + early_latency(config),
+                     tail=result + 1, park=3)

@@ -1,0 +1,168 @@
+"""What the hardware is told: one frozen description, written by the plan, read by every component.
+
+The field's words: ``pe`` rows and ``simd`` columns of multipliers, one *tile* (pe x simd products)
+a cycle. Row 4 j + k of the array holds gate k (i, f, g, o) of slot j; there are ``pe // 4`` slots.
+Elements of one *chunk* (``simd`` of them) stand side by side in a memory word, one per *lane*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DenseKind", "EngineConfig", "LstmKind", "TableConfig", "bits_for"]
+
+
+def bits_for(count: int) -> int:
+    """Bits of an index into ``count`` things, at least one."""
+    return max(1, (count - 1).bit_length())
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """Shape of the tanh table (see :class:`gatefold.gen.quantized.Table` for how it is read).
+
+    The argument is Q4.frac: ``width`` bits; its magnitude splits into n0, n1, n2 bits; results have
+    ``out_frac`` bits; entries of t1 have ``t1_width`` bits.
+    """
+
+    frac: int
+    n0: int
+    n1: int
+    n2: int
+    out_frac: int
+    t1_width: int
+
+    @property
+    def width(self) -> int:
+        """Bits of the signed argument u."""
+        return self.frac + 4
+
+
+@dataclass(frozen=True)
+class LstmKind:
+    """Shift amounts of one LSTM layer's finish; positive is right, negative left.
+
+    ``gate``: accumulator to u for i, f, o (g uses one less). ``up_f``, ``up_g``: left shifts that
+    align f*c and i*g. ``cell``: their sum to the cell format. ``cell_u``: cell to u.
+    """
+
+    gate: int
+    up_f: int
+    up_g: int
+    cell: int
+    cell_u: int
+
+
+@dataclass(frozen=True)
+class DenseKind:
+    """Finish of one Dense layer: ``activation``, and the shift of the accumulator to the output
+    (linear, relu) or to u (sigmoid, tanh)."""
+
+    activation: str
+    shift: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """Everything that shapes the hardware. Depths count words; addresses have ``bits_for`` them.
+
+    Parameters
+    ----------
+    pe, simd: rows (a multiple of 4) and columns of multipliers.
+    weight_width, act_width, cell_width, acc_width: bits.
+    h_shift: right shift of o * tanh(c) to h.
+    table: the tanh table's shape.
+    aligns: distinct left shifts of a tile's sum; an instruction names one by index.
+    kinds: finish kinds, one a layer that computes; an instruction names one by index.
+    routes: first slot seen by lane 0 for each way of bringing slots to lanes (may be negative).
+    weight_depth, bias_depth, park_depth, h_depth, cell_depth: words of each memory.
+    x_chunks, x_rows: chunks of one row of the input (a timestep) and rows of a frame.
+    x_row: elements of an input row. out_rows, out_row: rows and elements a row of the output.
+    out_early: the last layer is a Dense, whose results leave by the short path.
+    beat: elements of a stream beat. container: bits an element takes there.
+    program_depth, segments, max_gap, max_count, max_stride: the program memory's shape.
+    """
+
+    pe: int
+    simd: int
+    weight_width: int
+    act_width: int
+    cell_width: int
+    acc_width: int
+    h_shift: int
+    table: TableConfig
+    aligns: tuple[int, ...]
+    kinds: tuple[LstmKind | DenseKind, ...]
+    routes: tuple[int, ...]
+    weight_depth: int
+    bias_depth: int
+    park_depth: int
+    h_depth: int
+    cell_depth: int
+    x_row: int
+    x_rows: int
+    out_row: int
+    out_rows: int
+    out_early: bool
+    beat: int
+    container: int
+    program_depth: int
+    segments: int
+    max_gap: int
+    max_beats: int
+    max_count: int
+    max_stride: int
+
+    def __post_init__(self):
+        if self.pe < 4 or self.pe % 4:
+            raise ValueError(f"pe must be a multiple of 4 (gates i, f, g, o), not {self.pe!r}")
+        if self.simd < 1:
+            raise ValueError(f"simd must be at least 1, not {self.simd!r}")
+        if self.container < self.act_width:
+            raise ValueError(f"container must hold act_width ({self.act_width}) bits, "
+                             f"not {self.container!r}")
+
+    @property
+    def slots(self) -> int:
+        """Units whose four gates the array holds at once."""
+        return self.pe // 4
+
+    @property
+    def x_chunks(self) -> int:
+        """Chunks of one input row."""
+        return -(-self.x_row // self.simd)
+
+    @property
+    def out_chunks(self) -> int:
+        """Chunks of one output row."""
+        return -(-self.out_row // self.simd)
+
+    @property
+    def x_depth(self) -> int:
+        """Chunks of an input frame."""
+        return self.x_chunks * self.x_rows
+
+    @property
+    def out_depth(self) -> int:
+        """Chunks of an output frame."""
+        return self.out_chunks * self.out_rows
+
+    @property
+    def x_beats(self) -> int:
+        """Stream beats of an input frame."""
+        return -(-self.x_row * self.x_rows // self.beat)
+
+    @property
+    def out_beats(self) -> int:
+        """Stream beats of an output frame."""
+        return -(-self.out_row * self.out_rows // self.beat)
+
+    @property
+    def sum_width(self) -> int:
+        """Bits of one tile's row sum."""
+        return self.weight_width + self.act_width + (self.simd - 1).bit_length()
+
+    @property
+    def has_lstm(self) -> bool:
+        """Whether any finish kind is an LSTM's."""
+        return any(isinstance(kind, LstmKind) for kind in self.kinds)

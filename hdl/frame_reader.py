@@ -1,0 +1,93 @@
+"""The input side: stream beats to input chunks, one frame after another, whatever TLAST does."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import EngineConfig, bits_for
+from .gearbox import Gearbox
+
+__all__ = ["FrameReader"]
+
+
+class FrameReader(wiring.Component):
+    """Fills the input memory, at most two frames ahead of what has been worked off.
+
+    A frame is ``x_beats`` beats, TLAST on the last. TLAST too early: the frame is completed with
+    zeros. TLAST missing: beats are dropped up to and with the next TLAST. Either raises
+    :attr:`error` for a cycle, and the next frame is clean.
+
+    Members
+    -------
+    beats: In, stream of {data, last}. enable: In, beats may come. done: In, a frame has been read from the memory.
+    x_en, x_frame, x_chunk, x_data: Out, write of the input memory.
+    frames, chunks: Out, frames completely written (modulo 4) and chunks of the next one.
+    error: Out, TLAST was early or late.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.config = c = config
+        self.gearbox = Gearbox(width=c.act_width, size_in=c.beat, row_in=c.x_row * c.x_rows,
+                               size_out=c.simd, row_out=c.x_row)
+        super().__init__({
+            "beats": In(stream.Signature(data.StructLayout(
+                {"data": c.beat * c.container, "last": 1}))),
+            "enable": In(1),
+            "done": In(1),
+            "x_en": Out(1),
+            "x_frame": Out(1),
+            "x_chunk": Out(bits_for(c.x_depth)),
+            "x_data": Out(data.ArrayLayout(signed(c.act_width), c.simd)),
+            "frames": Out(2),
+            "chunks": Out(range(c.x_depth + 1)),
+            "error": Out(1),
+        })
+
+    def elaborate(self, platform):
+        c = self.config
+        m = Module()
+        m.submodules.gearbox = box = self.gearbox
+
+        # Beats with TLAST made good.
+        beat = Signal(range(c.x_beats))
+        at_end = Signal()
+        filling, dropping = Signal(), Signal()
+        moves = Signal()
+        elements = [self.beats.payload.data[n * c.container:n * c.container + c.act_width]
+                    for n in range(c.beat)]
+        m.d.comb += [
+            at_end.eq(beat == c.x_beats - 1),
+            box.i.payload.eq(Mux(filling, 0, Cat(elements))),
+            box.i.valid.eq(~dropping & (filling | (self.beats.valid & self.enable))),
+            self.beats.ready.eq(self.enable & (dropping | (~filling & box.i.ready))),
+            moves.eq(box.i.valid & box.i.ready),
+        ]
+        with m.If(moves):
+            m.d.sync += beat.eq(Mux(at_end, 0, beat + 1))
+            with m.If(filling):
+                m.d.sync += filling.eq(~at_end)
+            with m.Elif(self.beats.payload.last != at_end):
+                m.d.comb += self.error.eq(1)
+                m.d.sync += [filling.eq(~at_end), dropping.eq(at_end)]
+        with m.If(dropping & self.beats.valid & self.enable):
+            m.d.sync += dropping.eq(~self.beats.payload.last)
+
+        # Chunks into the memory's two halves.
+        ahead = Signal(2)  # frames in the memory, the one being filled not counted
+        last_chunk = Signal()
+        m.d.comb += [
+            box.o.ready.eq(ahead < 2),
+            self.x_en.eq(box.o.valid & box.o.ready),
+            self.x_frame.eq(self.frames[0]),
+            self.x_chunk.eq(self.chunks),
+            self.x_data.as_value().eq(box.o.payload),
+            last_chunk.eq(self.x_en & (self.chunks == c.x_depth - 1)),
+        ]
+        m.d.sync += ahead.eq(ahead + last_chunk - self.done)
+        with m.If(self.x_en):
+            m.d.sync += self.chunks.eq(Mux(last_chunk, 0, self.chunks + 1))
+        with m.If(last_chunk):
+            m.d.sync += self.frames.eq(self.frames + 1)
+        return m

@@ -1,0 +1,115 @@
+"""The instruction set: one instruction a tile, plus loops over timesteps. Declared here, once.
+
+The plan writes programs in these terms, the sequencer and the components read them, and
+`sim`'s checks decode them. Nothing else knows a bit position.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from amaranth.lib import data
+
+from .config import EngineConfig, bits_for
+
+__all__ = ["STEPS", "Start", "Stop", "finish_layout", "instruction_layout", "pack", "segment_layout"]
+
+STEPS = 3  #: Loop offsets.
+STEP_BITS = 2  #: Bits that name one of them, or none.
+
+
+class Start(IntEnum):
+    """What a tile's sums are added to."""
+
+    GO_ON = 0  #: the accumulator
+    BIAS = 1  #: the bias word at ``init``
+    PARKED = 2  #: the parked partial sums at ``init``
+
+
+class Stop(IntEnum):
+    """What happens to the accumulator after a tile."""
+
+    GO_ON = 0  #: nothing, more tiles follow
+    PARK = 1  #: kept at ``park``
+    FINISH = 2  #: sent to the finishing lanes
+
+
+def finish_layout(config: EngineConfig) -> data.StructLayout:
+    """How finished rows become elements of an operand or an output.
+
+    kind: index into ``config.kinds``. route: of the first beat. beats: number of beats - 1.
+    cell: cell-state chunk of the first beat. fresh: c counts as zero. to_h, h, h_step: write to the
+    operand memory at chunk h (+ the loop offset that h_step names). to_out, out, out_step: the same
+    for the output memory. complete: the last beats complete their chunks, which may leave.
+    frame: half of the output memory, filled in by the sequencer (0 in a program).
+    """
+    return data.StructLayout({
+        "kind": bits_for(len(config.kinds)),
+        "route": bits_for(len(config.routes)),
+        "beats": bits_for(config.max_beats),
+        "cell": bits_for(config.cell_depth),
+        "fresh": 1,
+        "to_h": 1,
+        "h": bits_for(config.h_depth),
+        "h_step": STEP_BITS,
+        "to_out": 1,
+        "out": bits_for(config.out_depth),
+        "out_step": STEP_BITS,
+        "complete": 1,
+        "frame": 1,
+    })
+
+
+def instruction_layout(config: EngineConfig) -> data.StructLayout:
+    """One tile.
+
+    weight: word of the weight memory. from_x: the operand chunk comes from the input memory, not
+    from the h memory. operand: its chunk (+ the loop offset that operand_step names).
+    align: index into ``config.aligns``. start, init, stop, park: see :class:`Start`, :class:`Stop`.
+    finish: see :func:`finish_layout`. gap: cycles to wait after this tile. last: ends the frame.
+    """
+    return data.StructLayout({
+        "weight": bits_for(config.weight_depth),
+        "from_x": 1,
+        "operand": bits_for(max(config.x_depth, config.h_depth)),
+        "operand_step": STEP_BITS,
+        "align": bits_for(len(config.aligns)),
+        "start": 2,
+        "init": bits_for(max(config.bias_depth, config.park_depth)),
+        "stop": 2,
+        "park": bits_for(config.park_depth),
+        "finish": finish_layout(config),
+        "gap": bits_for(config.max_gap + 1),
+        "last": 1,
+    })
+
+
+def segment_layout(config: EngineConfig) -> data.StructLayout:
+    """A stretch of the program that runs ``count + 1`` times; segments follow one another.
+
+    end: address of its last instruction. step_1, step_2, step_3: what an iteration adds to the
+    three loop offsets, which start at zero. A step field of an instruction names the offset that is
+    added to its address, or 0 for none.
+    """
+    stride = bits_for(config.max_stride + 1)
+    return data.StructLayout({
+        "end": bits_for(config.program_depth),
+        "count": bits_for(config.max_count),
+        **{f"step_{n}": stride for n in range(1, STEPS + 1)},
+    })
+
+
+def pack(layout: data.StructLayout, values: dict) -> int:
+    """One word of ``layout`` as an integer; every field must be given and must fit."""
+    if set(values) != {name for name, _ in layout}:
+        raise ValueError(f"fields must be {[name for name, _ in layout]}, not {list(values)}")
+    word = 0
+    for name, field in layout:
+        value = values[name]
+        if isinstance(field.shape, data.StructLayout):
+            value = pack(field.shape, value)
+        width = field.width
+        if not 0 <= value < 1 << width:
+            raise ValueError(f"field {name} must be in 0..{(1 << width) - 1}, not {value!r}")
+        word |= int(value) << field.offset
+    return word

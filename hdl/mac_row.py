@@ -1,0 +1,101 @@
+"""One row of the array: ``simd`` multipliers, an adder tree, the accumulator, parked sums."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .arith import by_kind, tree_sum
+from .config import EngineConfig, bits_for
+
+__all__ = ["MacRow"]
+
+
+class MacRow(wiring.Component):
+    """acc = start + ((sum over k of operands[k] * weights[k]) << align).
+
+    ::
+
+        operands, weights -> A/B reg -> M reg -> P reg -> tree (a register a level) -> acc
+             0                 1          2        3         3 + levels = latency      + 1
+
+    One tile a cycle. Cycles are counted from the operands; the controls come beside the data they
+    belong to: ``init_parked`` and ``init`` one cycle before the tree's sum, ``valid``, ``go_on``
+    and ``align`` with it, ``park`` and ``parks`` with the accumulator.
+
+    Members
+    -------
+    operands, weights: In, ``simd`` signed elements.
+    bias: In, the bias word of this row, with ``init``.
+    init_parked, init: In, start from the parked sum at ``init`` instead of the bias.
+    valid, go_on, align: In, accumulate; onto itself; shifted left by ``config.aligns[align]``.
+    parks, park: In, keep the accumulator at ``park``.
+    acc: Out, ``acc_width`` signed bits.
+    """
+
+    uses_reset = False
+
+    def __init__(self, config: EngineConfig):
+        self.config = self.key = config
+        c = config
+        super().__init__({
+            "operands": In(data.ArrayLayout(signed(c.act_width), c.simd)),
+            "weights": In(data.ArrayLayout(signed(c.weight_width), c.simd)),
+            "bias": In(signed(c.acc_width)),
+            "init_parked": In(1),
+            "init": In(bits_for(c.park_depth)),
+            "valid": In(1),
+            "go_on": In(1),
+            "align": In(bits_for(len(c.aligns))),
+            "parks": In(1),
+            "park": In(bits_for(c.park_depth)),
+            "acc": Out(signed(c.acc_width)),
+        })
+
+    @staticmethod
+    def latency(simd: int) -> int:
+        """Cycles from operands to the tree's sum."""
+        return 3 + (simd - 1).bit_length()
+
+    def elaborate(self, platform):
+        c = self.config
+        m = Module()
+
+        # Cycles 1 to 3: the registers of a DSP slice (A/B, M, P).
+        products = []
+        for k in range(c.simd):
+            a = Signal(signed(c.act_width), name=f"a_{k}", reset_less=True)
+            b = Signal(signed(c.weight_width), name=f"b_{k}", reset_less=True)
+            product = Signal(signed(c.act_width + c.weight_width), name=f"m_{k}", reset_less=True)
+            p = Signal.like(product, name=f"p_{k}")
+            m.d.sync += [a.eq(self.operands[k]), b.eq(self.weights[k]), product.eq(a * b),
+                         p.eq(product)]
+            products.append(p)
+
+        # One cycle a level of the tree.
+        total, levels = tree_sum(m, "sum", products)
+        assert 3 + levels == self.latency(c.simd)
+
+        # The start value, fetched while the tree finishes.
+        start = Signal(signed(c.acc_width), reset_less=True)
+        m.d.sync += start.eq(self.bias)
+        if c.park_depth:
+            m.submodules.parked = parked = Memory(
+                shape=signed(c.acc_width), depth=max(2, c.park_depth), init=[])
+            read = parked.read_port(domain="comb")
+            write = parked.write_port()
+            m.d.comb += [read.addr.eq(self.init), write.addr.eq(self.park),
+                         write.en.eq(self.parks), write.data.eq(self.acc)]
+            with m.If(self.init_parked):
+                m.d.sync += start.eq(read.data)
+
+        aligned = by_kind(m, "aligned", self.align,
+                          {n: total << shift for n, shift in enumerate(c.aligns)},
+                          signed(c.acc_width))
+        acc = Signal(signed(c.acc_width), reset_less=True)
+        with m.If(self.valid):
+            m.d.sync += acc.eq(Mux(self.go_on, acc, start) + aligned)
+        m.d.comb += self.acc.eq(acc)
+        return m

@@ -1,0 +1,76 @@
+"""The two operand memories: input frames and h (and every other vector that is read again)."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .config import EngineConfig, bits_for
+
+__all__ = ["OperandMemory"]
+
+
+class OperandMemory(wiring.Component):
+    """A chunk of ``simd`` elements a cycle, from the input or from the h memory, to every row.
+
+    The input memory holds two frames: one being read, one being filled. Read addresses in cycle 0,
+    memory output in cycle 1, broadcast register in cycle 2 (:attr:`latency`). A chunk written in
+    cycle n can be addressed from cycle n + 1 on; the plan never addresses it earlier.
+
+    Members
+    -------
+    from_x, frame, chunk: In, which memory, which half of the input memory, which chunk.
+    operands: Out, the chunk, ``latency`` cycles later.
+    x_en, x_frame, x_chunk, x_data: In, write of an input chunk.
+    h_lanes, h_chunk, h_data: In, write of the h memory, lane by lane.
+    """
+
+    latency = 2
+
+    def __init__(self, config: EngineConfig):
+        self.config = c = config
+        chunk = data.ArrayLayout(signed(c.act_width), c.simd)
+        super().__init__({
+            "from_x": In(1),
+            "frame": In(1),
+            "chunk": In(bits_for(max(c.x_depth, c.h_depth))),
+            "operands": Out(chunk),
+            "x_en": In(1),
+            "x_frame": In(1),
+            "x_chunk": In(bits_for(c.x_depth)),
+            "x_data": In(chunk),
+            "h_lanes": In(c.simd),
+            "h_chunk": In(bits_for(c.h_depth)),
+            "h_data": In(chunk),
+        })
+
+    def elaborate(self, platform):
+        c = self.config
+        m = Module()
+        width = c.simd * c.act_width
+
+        x_bits = bits_for(c.x_depth)
+        m.submodules.x = x = Memory(shape=width, depth=2 << x_bits, init=[])
+        x_write, x_read = x.write_port(), x.read_port(domain="sync")
+        m.submodules.h = h = Memory(shape=width, depth=max(2, c.h_depth), init=[])
+        h_write, h_read = h.write_port(granularity=c.act_width), h.read_port(domain="sync")
+        m.d.comb += [
+            x_write.addr.eq(Cat(self.x_chunk, self.x_frame)),
+            x_write.data.eq(self.x_data.as_value()),
+            x_write.en.eq(self.x_en),
+            x_read.addr.eq(Cat(self.chunk[:x_bits], self.frame)),
+            h_write.addr.eq(self.h_chunk),
+            h_write.data.eq(self.h_data.as_value()),
+            h_write.en.eq(self.h_lanes),
+            h_read.addr.eq(self.chunk[: bits_for(c.h_depth)]),
+        ]
+        picks_x = Signal()
+        broadcast = Signal(width, reset_less=True)
+        m.d.sync += [
+            picks_x.eq(self.from_x),
+            broadcast.eq(Mux(picks_x, x_read.data, h_read.data)),
+        ]
+        m.d.comb += self.operands.as_value().eq(broadcast)
+        return m

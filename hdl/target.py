@@ -1,0 +1,124 @@
+"""Where a component goes: the simulator, or Verilog files with shared modules and memory images.
+
+Amaranth emits one Verilog module an *instance* and one object a *bit* of memory contents: too much
+for thousands of equal multipliers and megabits of weights. Under a :class:`VerilogTarget`,
+repeated components become instances of one shared module (:func:`shared`), and read-only memories
+become instances of ``gatefold_rom``, which reads its contents from a file (:class:`Rom`). In
+Amaranth's simulator, which knows no instances, both are plain Amaranth.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetSignal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["ROM_VERILOG", "Rom", "VerilogTarget", "shared"]
+
+#: The one hand-written Verilog module: a synchronous ROM filled from a $readmemh image.
+ROM_VERILOG = """\
+// A read-only memory filled from a file. `GATEFOLD_WEIGHTS is the folder of the images.
+`ifndef GATEFOLD_WEIGHTS
+`define GATEFOLD_WEIGHTS "../weights"
+`endif
+
+module gatefold_rom #(
+    parameter WIDTH = 16,
+    parameter DEPTH = 16,
+    parameter ADDR = 4,
+    parameter FILE = "rom.hex"
+) (
+    input wire clk,
+    input wire en,
+    input wire [ADDR-1:0] addr,
+    output reg [WIDTH-1:0] data
+);
+    reg [WIDTH-1:0] mem [0:DEPTH-1];
+    initial $readmemh({`GATEFOLD_WEIGHTS, "/", FILE}, mem);
+    always @(posedge clk) if (en) data <= mem[addr];
+endmodule
+"""
+
+
+class VerilogTarget:
+    """Passed as Amaranth's ``platform`` when exporting.
+
+    Members: ``modules``, the shared components met so far, by module name.
+    """
+
+    def __init__(self):
+        self.modules: dict[str, wiring.Component] = {}
+
+
+class _SharedInstance(Elaboratable):
+    def __init__(self, name: str, component: wiring.Component):
+        self.name, self.component = name, component
+
+    def elaborate(self, platform):
+        ports = {}
+        for path, member, value in self.component.signature.flatten(self.component):
+            prefix = "i" if member.flow is In else "o"
+            ports[f"{prefix}_{'__'.join(map(str, path))}"] = value
+        ports["i_clk"] = ClockSignal()
+        if getattr(self.component, "uses_reset", True):
+            ports["i_rst"] = ResetSignal()
+        m = Module()
+        m.submodules.shared = Instance(self.name, **ports)
+        return m
+
+
+def shared(name: str, component: wiring.Component, platform):
+    """``component`` itself, or under a :class:`VerilogTarget` an instance of module ``name``.
+
+    All components given under one name must be equal in every parameter: their ``key`` says so.
+    A component without any reset says ``uses_reset = False``.
+    """
+    if not isinstance(platform, VerilogTarget):
+        return component
+    first = platform.modules.setdefault(name, component)
+    if first.key != component.key:
+        raise ValueError(f"shared module {name} must have one set of parameters, "
+                         f"not {first.key!r} and {component.key!r}")
+    return _SharedInstance(name, component)
+
+
+class Rom(wiring.Component):
+    """Synchronous read-only memory, ``latency`` 1 cycle from :attr:`addr` to :attr:`data`.
+
+    Parameters
+    ----------
+    width, depth: bits of a word, words.
+    file: name of the image in the weights folder.
+    init: the words, for the simulator (``None``: zeros).
+
+    Members
+    -------
+    addr, en: In, word address; the output holds while ``en`` is low. data: Out, ``width`` bits.
+    """
+
+    latency = 1
+
+    def __init__(self, *, width: int, depth: int, file: str, init=None):
+        self.width, self.depth, self.file, self.init = width, depth, file, init
+        self.addr_width = max(1, (depth - 1).bit_length())
+        super().__init__({
+            "addr": In(self.addr_width),
+            "en": In(1, init=1),
+            "data": Out(unsigned(width)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        if isinstance(platform, VerilogTarget):
+            m.submodules.image = Instance(
+                "gatefold_rom", p_WIDTH=self.width, p_DEPTH=self.depth, p_ADDR=self.addr_width,
+                p_FILE=self.file, i_clk=ClockSignal(), i_en=self.en, i_addr=self.addr,
+                o_data=self.data)
+            return m
+        init = [] if self.init is None else [int(word) for word in self.init]
+        m.submodules.memory = memory = Memory(shape=unsigned(self.width), depth=self.depth,
+                                              init=init)
+        port = memory.read_port(domain="sync")
+        m.d.comb += [port.addr.eq(self.addr), port.en.eq(self.en), self.data.eq(port.data)]
+        return m

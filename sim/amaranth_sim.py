@@ -1,0 +1,141 @@
+"""The Amaranth model itself in Amaranth's simulator: the same scenarios, the same observations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from amaranth.hdl import Value
+from amaranth.sim import Simulator
+
+from gatefold.gen.plan import Plan
+from gatefold.hdl.core import Core
+
+from .core_info import CoreInfo
+from .results import SimRun
+from .scenario import Scenario
+
+__all__ = ["simulate", "simulate_plan"]
+
+#: Cycles without any output beat after which a simulation is given up, in units of the latency.
+_PATIENCE = 4
+
+
+def simulate(directory: Path, info: CoreInfo, x: np.ndarray, scenario: Scenario) -> SimRun:
+    """Play ``scenario`` on the core in ``directory``; its plan is made again from its integers."""
+    from gatefold.gen.folder import load_plan
+
+    return simulate_plan(load_plan(directory), info, x, scenario)
+
+
+def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario) -> SimRun:
+    """Play ``scenario`` on the core of ``plan``: x (samples, n_in) integers."""
+    core = Core(plan.config, plan.images())
+    beats = info.stream.pack(np.asarray(x)[list(scenario.frames)])
+    frames = len(scenario.frames)
+    first_in: list[int] = []
+    last_out: list[int] = []
+    out_beats: list[list[int]] = []
+    events: list[list[int]] = []
+    clock = {"cycle": 0, "idle": 0}
+    patience = _PATIENCE * (info.latency + info.interval + int(
+        max(scenario.gaps.max(initial=0), scenario.stalls.max(initial=0)))) + 1000
+    lanes = range(plan.config.simd)
+    mask = core.trace_lanes
+    states = [(getattr(core, f"trace_h_{n}"), getattr(core, f"trace_c_{n}")) for n in lanes]
+
+    async def source(ctx):
+        for n, frame in enumerate(beats):
+            if n and scenario.isolated[n]:
+                while len(last_out) < n:
+                    await ctx.tick()
+                await ctx.tick().repeat(8)
+            for b, word in enumerate(frame):
+                gap = int(scenario.gaps[n, b])
+                if gap:
+                    await ctx.tick().repeat(gap)
+                ctx.set(core.i.valid, 1)
+                ctx.set(core.i.payload.data, word)
+                ctx.set(core.i.payload.last, b == len(frame) - 1)
+                await ctx.tick().until(core.i.ready)
+                ctx.set(core.i.valid, 0)
+
+    async def sink(ctx):
+        for n in range(frames):
+            for b in range(info.beats_out):
+                stall = int(scenario.stalls[n, b])
+                if stall:
+                    await ctx.tick().repeat(stall)
+                ctx.set(core.o.ready, 1)
+                await ctx.tick().until(core.o.valid)
+                ctx.set(core.o.ready, 0)
+
+    async def monitor(ctx):
+        moved_in = moved_out = 0
+        sampled = [core.i.valid & core.i.ready, core.o.valid & core.o.ready,
+                   core.o.payload.data, core.o.payload.last, core.trace_valid, mask]
+        trace = [Value.cast(signal) for pair in states for signal in pair]
+        async for _, _, came, left, data, last, traced, which, *values in \
+                ctx.tick().sample(*sampled, *trace):
+            cycle = clock["cycle"]
+            clock["cycle"] += 1
+            if came:
+                if moved_in % info.beats_in == 0:
+                    first_in.append(cycle)
+                moved_in += 1
+            if traced:
+                events.append([which, *values])
+            clock["idle"] += 1
+            if left:
+                clock["idle"] = 0
+                if moved_out % info.beats_out == 0:
+                    out_beats.append([])
+                out_beats[-1].append(data)
+                moved_out += 1
+                at_end = moved_out % info.beats_out == 0
+                if bool(last) != at_end:
+                    raise AssertionError(f"TLAST is {last} on output beat {moved_out - 1}")
+                if at_end:
+                    last_out.append(cycle)
+            if len(last_out) == frames or clock["idle"] > patience:
+                return
+
+    simulator = Simulator(core)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(source, background=True)
+    simulator.add_testbench(sink, background=True)
+    simulator.add_testbench(monitor)
+    error = []
+
+    async def flag(ctx):
+        async for _, _, value in ctx.tick().sample(core.frame_error):
+            error[:] = [value]
+
+    simulator.add_testbench(flag, background=True)
+    simulator.run()
+    if len(last_out) < frames:
+        raise AssertionError(f"{scenario.name}: no output for {patience} cycles after "
+                             f"{len(last_out)} of {frames} frames")
+    return SimRun(
+        outputs=np.array([info.stream.unpack(frame, info.n_out) for frame in out_beats]),
+        first_in=np.array(first_in[:frames]), last_out=np.array(last_out),
+        trace=_states(events, info, frames), cycles=clock["cycle"],
+        frame_error=bool(error and error[0]))
+
+
+def _states(events: list[list[int]], info: CoreInfo, frames: int) -> dict:
+    found: dict = defaultdict(dict)
+    for layer in info.layers:
+        for state in "hc":
+            found[layer.name][state] = np.zeros((frames, layer.steps, layer.units), np.int64)
+    for n, (which, *values) in enumerate(events[: frames * len(info.events)]):
+        frame, index = divmod(n, len(info.events))
+        at, t, chunk = info.events[index]
+        layer = info.layers[at]
+        for lane in range(info.lanes):
+            unit = chunk * info.lanes + lane
+            if which >> lane & 1 and unit < layer.units:
+                found[layer.name]["h"][frame, t, unit] = values[2 * lane]
+                found[layer.name]["c"][frame, t, unit] = values[2 * lane + 1]
+    return dict(found)
