@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig, bits_for
-from .gearbox import Gearbox
+from .gearbox import Gearbox, GearboxShape
 
 __all__ = ["FrameReader"]
 
@@ -29,8 +29,6 @@ class FrameReader(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = c = config
-        self.gearbox = Gearbox(width=c.act_width, size_in=c.beat, row_in=c.x_row * c.x_rows,
-                               size_out=c.simd, row_out=c.x_row)
         super().__init__({
             "beats": In(stream.Signature(data.StructLayout(
                 {"data": c.beat * c.container, "last": 1}))),
@@ -45,10 +43,17 @@ class FrameReader(wiring.Component):
             "error": Out(1),
         })
 
+    @staticmethod
+    def gearbox(config: EngineConfig) -> GearboxShape:
+        """Beats, packed over the whole frame, to chunks of one input row each."""
+        return GearboxShape(width=config.act_width, size_in=config.beat,
+                            row_in=config.x_row * config.x_rows,
+                            size_out=config.simd, row_out=config.x_row)
+
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        m.submodules.gearbox = box = self.gearbox
+        m.submodules.gearbox = box = Gearbox(self.gearbox(c))
 
         # Beats with TLAST made good.
         beat = Signal(range(c.x_beats))

@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig, bits_for
-from .gearbox import Gearbox
+from .gearbox import Gearbox, GearboxShape
 
 __all__ = ["FrameWriter"]
 
@@ -27,8 +27,6 @@ class FrameWriter(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = c = config
-        self.gearbox = Gearbox(width=c.act_width, size_in=c.simd, row_in=c.out_row,
-                               size_out=c.beat, row_out=c.out_row * c.out_rows)
         super().__init__({
             "lanes": In(c.simd),
             "frame": In(1),
@@ -40,10 +38,16 @@ class FrameWriter(wiring.Component):
             "left": Out(1),
         })
 
+    @staticmethod
+    def gearbox(config: EngineConfig) -> GearboxShape:
+        """Chunks of one output row each to beats, packed over the whole frame."""
+        return GearboxShape(width=config.act_width, size_in=config.simd, row_in=config.out_row,
+                            size_out=config.beat, row_out=config.out_row * config.out_rows)
+
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        m.submodules.gearbox = box = self.gearbox
+        m.submodules.gearbox = box = Gearbox(self.gearbox(c))
         bits = bits_for(c.out_depth)
         m.submodules.memory = memory = Memory(shape=c.simd * c.act_width, depth=2 << bits, init=[])
         write = memory.write_port(granularity=c.act_width)

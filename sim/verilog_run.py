@@ -171,8 +171,11 @@ def _states(lines: list[list[str]], info: CoreInfo, scenario: Scenario) -> Trace
             if not lanes >> lane & 1:
                 continue
             unit = chunk * info.lanes + lane
-            if unit >= layer.units:
-                raise CheckFailed(f"{where}: unit {unit} finished, but the layer has {layer.units}")
+            if unit >= layer.units:  # a row without weights: the padding of the last chunk
+                if any(int(value) for value in values[2 * lane:2 * lane + 2]):
+                    raise CheckFailed(f"{where}: lane {lane} is padding (the layer has "
+                                      f"{layer.units} units), but its h or c is not zero")
+                continue
             for state, value in zip("hc", values[2 * lane:2 * lane + 2], strict=True):
                 try:
                     trace[layer.name][state][frame, step, unit] = int(value)

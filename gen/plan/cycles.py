@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ...hdl.config import EngineConfig
 from ...hdl.frame_reader import FrameReader
 from ...hdl.frame_writer import FrameWriter
+from ...hdl.gearbox import GearboxModel
 from ...hdl.isa import Stop
 from .latency import latencies
 
@@ -39,8 +40,8 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
     """
     c = config
     distance = latencies(c)
-    source = FrameReader(c).gearbox.model()
-    sink = FrameWriter(c).gearbox.model()
+    source = GearboxModel(FrameReader.gearbox(c))
+    sink = GearboxModel(FrameWriter.gearbox(c))
     beats_in = c.x_beats * frames
 
     offered = chunks = started = 0  # input beats taken, chunks written, frames fully issued
