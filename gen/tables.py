@@ -24,9 +24,10 @@ __all__ = ["default_table", "tanh_table"]
 # What the brackets hide: the rounding of u adds up over the steps. The rms error of the output of
 # a random LSTM (4 features, 32 units, 30 steps, weights of normal size) at A = 16 is 4.5e-5 with
 # (7,4,4), 4.5e-5 with (8,3,4) (so twice the t1 buys nothing), 3.0e-5 with frac 13 and (7,4,5),
-# 2.4e-5 with frac 14 and (6,5,6); at A = 18: 4.3e-5, 4.3e-5, 2.7e-5, 2.0e-5.
+# 2.4e-5 with frac 14 and (6,5,6); at A = 18: 4.3e-5, 4.3e-5, 2.7e-5, 2.0e-5. From A = 15 on the
+# finer argument is taken: the tables stay in the same block RAMs.
 #: Largest act_width of a row, and its frac, n0, n1, n2.
-_DEFAULTS = ((9, (8, 11, 0, 0)), (16, (12, 7, 4, 4)), (18, (14, 6, 5, 6)))
+_DEFAULTS = ((9, (8, 11, 0, 0)), (14, (12, 7, 4, 4)), (18, (14, 6, 5, 6)))
 
 
 def default_table(act_width: int) -> Table:
