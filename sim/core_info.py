@@ -120,7 +120,7 @@ def _check_files(directory: Path) -> None:
     if not re.search(r"^\s*module\s+gatefold\b", text, re.MULTILINE):
         raise UserError(f"{_shown(directory / 'rtl')} holds no Verilog file with the module "
                         "gatefold: build the folder again")
-    for name in sorted(set(re.findall(r'`GATEFOLD_WEIGHTS\s*,\s*"/?([^"]+\.hex)"', text))):
+    for name in sorted(set(re.findall(r'(?:\.\w+\(|`GATEFOLD_WEIGHTS\s*,)\s*"/?([^"/]+\.hex)"', text))):
         path = directory / "weights" / name
         try:
             words = path.read_text()
