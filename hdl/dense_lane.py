@@ -35,8 +35,6 @@ class DenseLane(wiring.Component):
     ``config.kinds``. y: Out, ``act_width`` bits, :func:`dense_latency` cycles later.
     """
 
-    uses_reset = False
-
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config = self.key = config
         self.images = images

@@ -56,7 +56,7 @@ class FrameReader(wiring.Component):
         m.submodules.gearbox = box = Gearbox(self.gearbox(c))
 
         # Beats with TLAST made good.
-        beat = Signal(range(c.x_beats))
+        beat = Signal(bits_for(c.x_beats))
         at_end = Signal()
         filling, dropping = Signal(), Signal()
         moves = Signal()

@@ -74,7 +74,7 @@ class FrameWriter(wiring.Component):
                 m.d.sync += half.eq(~half)
 
         # Elements sign-extended to their containers; TLAST.
-        beat = Signal(range(c.out_beats))
+        beat = Signal(bits_for(c.out_beats))
         last = Signal()
         words = [box.o.payload[n * c.act_width:(n + 1) * c.act_width] for n in range(c.beat)]
         m.d.comb += [

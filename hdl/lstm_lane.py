@@ -41,7 +41,6 @@ class LstmLane(wiring.Component):
     """
 
     latency = 12
-    uses_reset = False
     _C_READ, _C_NEW = 2, 7
 
     def __init__(self, config: EngineConfig, images: dict | None = None):

@@ -73,15 +73,16 @@ class MacArray(wiring.Component):
         ]
 
         # The bias word arrives with the parked sum: one cycle before the tree's sum.
-        m.submodules.bias = bias = Rom(width=c.pe * c.acc_width, depth=c.bias_depth,
-                                       file="bias.hex", init=self.images.get("bias"))
+        bias = Rom(width=c.pe * c.acc_width, depth=c.bias_depth, file="bias.hex",
+                   init=self.images.get("bias"))
+        m.submodules.bias = bias.placed(platform)
         m.d.comb += bias.addr.eq(init[summed - 2])
 
         for row in range(c.pe):
             # Block RAM with its output register: the word is beside the operands.
             rom = Rom(width=c.simd * c.weight_width, depth=c.weight_depth,
                       file=f"weights_{row:03d}.hex", init=self.images.get(f"weights_{row:03d}"))
-            m.submodules[f"weights_{row}"] = rom
+            m.submodules[f"weights_{row}"] = rom.placed(platform)
             word = Signal(c.simd * c.weight_width, name=f"weight_word_{row}", reset_less=True)
             mac = MacRow(c)
             m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)

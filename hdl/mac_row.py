@@ -35,8 +35,6 @@ class MacRow(wiring.Component):
     acc: Out, ``acc_width`` signed bits.
     """
 
-    uses_reset = False
-
     def __init__(self, config: EngineConfig):
         self.config = self.key = config
         c = config

@@ -51,11 +51,12 @@ class Sequencer(wiring.Component):
         c = self.config
         m = Module()
         layout, segment = instruction_layout(c), segment_layout(c)
-        m.submodules.program = program = Rom(width=layout.size, depth=c.program_depth,
-                                             file="program.hex", init=self.images.get("program"))
-        m.submodules.segments = segments = Rom(width=segment.size, depth=c.segments,
-                                               file="segments.hex",
-                                               init=self.images.get("segments"))
+        program = Rom(width=layout.size, depth=c.program_depth, file="program.hex",
+                      init=self.images.get("program"))
+        segments = Rom(width=segment.size, depth=c.segments, file="segments.hex",
+                       init=self.images.get("segments"))
+        m.submodules.program = program.placed(platform)
+        m.submodules.segments = segments.placed(platform)
         moves = Signal()  # the fetch stages move on
 
         # Fetch: program counter, segment, iteration, offsets. The segment word of a segment is read

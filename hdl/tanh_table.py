@@ -24,8 +24,6 @@ class TanhTable(wiring.Component):
     """
 
     latency = 2
-    uses_reset = False
-
     def __init__(self, config: TableConfig, images: dict | None = None):
         self.config, self.images = config, images or {}
         super().__init__({
@@ -38,8 +36,9 @@ class TanhTable(wiring.Component):
         m = Module()
         high = self.magnitude[c.n2 + c.n1:]
 
-        m.submodules.t0 = t0 = Rom(width=c.out_frac, depth=1 << (c.n0 + c.n1), file="tanh_t0.hex",
-                                   init=self.images.get("tanh_t0"))
+        t0 = Rom(width=c.out_frac, depth=1 << (c.n0 + c.n1), file="tanh_t0.hex",
+                 init=self.images.get("tanh_t0"))
+        m.submodules.t0 = t0.placed(platform)
         t = Signal(c.out_frac, reset_less=True)
         m.d.comb += [t0.addr.eq(self.magnitude[c.n2:]), self.t.eq(t)]
         if c.n2 == 0:
@@ -49,8 +48,9 @@ class TanhTable(wiring.Component):
         # t1 is odd around the middle of the low range: the top low bit is the sign.
         above = self.magnitude[c.n2 - 1]
         index = self.magnitude[: c.n2 - 1] ^ (~above).replicate(c.n2 - 1)
-        m.submodules.t1 = t1 = Rom(width=c.t1_width, depth=1 << (c.n0 + c.n2 - 1),
-                                   file="tanh_t1.hex", init=self.images.get("tanh_t1"))
+        t1 = Rom(width=c.t1_width, depth=1 << (c.n0 + c.n2 - 1), file="tanh_t1.hex",
+                 init=self.images.get("tanh_t1"))
+        m.submodules.t1 = t1.placed(platform)
         adds = Signal(reset_less=True)
         m.d.comb += t1.addr.eq(Cat(index, high))
         m.d.sync += [adds.eq(above), t.eq(Mux(adds, t0.data + t1.data, t0.data - t1.data))]

@@ -9,7 +9,7 @@ Amaranth's simulator, which knows no instances, both are plain Amaranth.
 
 from __future__ import annotations
 
-from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetSignal, unsigned
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -51,28 +51,11 @@ class VerilogTarget:
         self.modules: dict[str, wiring.Component] = {}
 
 
-class _SharedInstance(Elaboratable):
-    def __init__(self, name: str, component: wiring.Component):
-        self.name, self.component = name, component
-
-    def elaborate(self, platform):
-        ports = {}
-        for path, member, value in self.component.signature.flatten(self.component):
-            prefix = "i" if member.flow is In else "o"
-            ports[f"{prefix}_{'__'.join(map(str, path))}"] = value
-        ports["i_clk"] = ClockSignal()
-        if getattr(self.component, "uses_reset", True):
-            ports["i_rst"] = ResetSignal()
-        m = Module()
-        m.submodules.shared = Instance(self.name, **ports)
-        return m
-
-
 def shared(name: str, component: wiring.Component, platform):
     """``component`` itself, or under a :class:`VerilogTarget` an instance of module ``name``.
 
-    All components given under one name must be equal in every parameter: their ``key`` says so.
-    A component without any reset says ``uses_reset = False``.
+    Either way the caller wires ``component``'s members. All components given under one name must be
+    equal in every parameter: their ``key`` says so.
     """
     if not isinstance(platform, VerilogTarget):
         return component
@@ -80,7 +63,11 @@ def shared(name: str, component: wiring.Component, platform):
     if first.key != component.key:
         raise ValueError(f"shared module {name} must have one set of parameters, "
                          f"not {first.key!r} and {component.key!r}")
-    return _SharedInstance(name, component)
+    ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+    for path, member, value in component.signature.flatten(component):
+        ports[f"{'i' if member.flow is In else 'o'}_{'__'.join(map(str, path))}"] = value
+    component._MustUse__used = True  # elaborated once, for all its instances
+    return Instance(name, **ports)
 
 
 class Rom(wiring.Component):
@@ -108,14 +95,17 @@ class Rom(wiring.Component):
             "data": Out(unsigned(width)),
         })
 
+    def placed(self, platform):
+        """Itself, or under a :class:`VerilogTarget` an instance of ``gatefold_rom``."""
+        if not isinstance(platform, VerilogTarget):
+            return self
+        self._MustUse__used = True
+        return Instance(
+            "gatefold_rom", p_WIDTH=self.width, p_DEPTH=self.depth, p_ADDR=self.addr_width,
+            p_FILE=self.file, i_clk=ClockSignal(), i_en=self.en, i_addr=self.addr, o_data=self.data)
+
     def elaborate(self, platform):
         m = Module()
-        if isinstance(platform, VerilogTarget):
-            m.submodules.image = Instance(
-                "gatefold_rom", p_WIDTH=self.width, p_DEPTH=self.depth, p_ADDR=self.addr_width,
-                p_FILE=self.file, i_clk=ClockSignal(), i_en=self.en, i_addr=self.addr,
-                o_data=self.data)
-            return m
         init = [] if self.init is None else [int(word) for word in self.init]
         m.submodules.memory = memory = Memory(shape=unsigned(self.width), depth=self.depth,
                                               init=init)
