@@ -10,7 +10,11 @@ is allocated. What is not supported is refused by name, with the remedy.
 ``keras_zip``   the Keras ``.keras`` format: the archive and the order of its layers
 ``keras_layer`` one Keras layer's configuration: honoured or refused, key by key
 ``keras_h5``    the weights inside a ``.keras`` file
-``onnx_graph``  ONNX: the protobuf and the walk over its graph
+``onnx_graph``  ONNX: the walk over the graph, and the layers read off it
+``onnx_proto``  the ONNX protobuf: tensors and attributes, checked
+``onnx_trace``  where every element of a tensor comes from: what makes patterns needless
+``onnx_layers`` ONNX operators that are layers: LSTM, MatMul, Gemm, Add, activations
+``onnx_ops``    ONNX operators that move values or compute shapes
 ==============  ===========================================================================
 """
 

@@ -159,7 +159,7 @@ def _source(entry: dict) -> str | None:
     if isinstance(node, list):  # Keras 2: [["name", node, tensor, {call arguments}]]
         inner = node[0] if len(node) == 1 else None
         named = isinstance(inner, list) and len(inner) == 4
-        history, call = (inner[:3], inner[3]) if named else (None, {})
+        history, call = (inner[:3], inner[3]) if named and inner else (None, {})
     elif isinstance(node, dict):
         args, call = node.get("args"), node.get("kwargs") or {}
         tensor = args[0] if isinstance(args, list) and len(args) == 1 else None

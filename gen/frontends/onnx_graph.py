@@ -16,8 +16,8 @@ from ..errors import UserError, quoted
 from ..network import Network
 from .builder import Builder
 from .limits import check_dim
-from .onnx_layers import LAYERS, Refused, Site, Value
-from .onnx_ops import ARITY, FOLDED, MOVES
+from .onnx_layers import LAYERS, UNROLLED, Refused, Site, Value
+from .onnx_ops import ARITY, FOLDED, MOVES, SHAPES
 from .onnx_proto import (
     Attributes,
     ExternalReader,
@@ -34,8 +34,14 @@ __all__ = ["parse"]
 _MAX_NODES = 100_000
 #: Elements that one trial run may produce in all: far above any graph of a network that fits.
 _MAX_WORK = 1 << 28
-_SUPPORTED = ("LSTM, MatMul, Gemm, Add (of a bias), Relu, Sigmoid, Tanh, Dropout, "
-              + ", ".join(MOVES) + ", and constants")
+_SUPPORTED = (f"{', '.join(LAYERS)} (of constants: weights, biases) and what only moves values, "
+              f"{', '.join(MOVES)}")
+#: What to do instead about operators that exporters are known to write for supported networks.
+_REMEDIES = {
+    "Loop": "; tf2onnx writes one for a Keras 3 LSTM of fixed batch: export it with the batch None",
+    "Scan": "; export the LSTM as one operator, with nn.LSTM or keras.layers.LSTM",
+    **dict.fromkeys(("Mul", "Sub", "Div"), "; " + UNROLLED),
+}
 
 
 def parse(data: bytes, name: str, external: ExternalReader | None = None) -> Network:
@@ -127,7 +133,7 @@ class _Run:
     def output(self, inputs: dict[str, Value]) -> Stage:
         """The stage that is the graph's output."""
         graph = self.model.graph
-        values = ChainMap(dict(inputs), self.constants)
+        values: ChainMap[str, Value] = ChainMap({**self.constants, **inputs})
         self.nodes(graph, values)
         result = self.lookup(values, graph.output[0].name)
         if not isinstance(result, Net):
@@ -152,7 +158,8 @@ class _Run:
             except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError,
                     MemoryError, AttributeError) as error:
                 raise UserError(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): its inputs "
-                                f"contradict it ({quoted(error)}): export the model again") from None
+                                f"contradict it ({quoted(error)}): export the model "
+                                "again") from None
 
     def lookup(self, values: MutableMapping, name: str) -> np.ndarray | Net:
         """A value by name."""
@@ -198,9 +205,13 @@ class _Run:
             raise NodeError(f"it has {len(inputs)} inputs, but at most {limit} are read")
         if kind in LAYERS and (live or kind not in FOLDED):
             return LAYERS[kind][0](Site(self.trace, attributes, inputs, origin, self.digests))
+        arrays = [value.ids if isinstance(value, Net) else value for value in inputs]
+        if kind in SHAPES:
+            return [SHAPES[kind](attributes, arrays, self.model.opset)]
         if kind not in MOVES and (live or kind not in FOLDED):
             what = " on a tensor of the network" if kind in FOLDED else ""
-            raise NodeError(f"this operator is not supported{what}: supported are {_SUPPORTED}")
+            raise NodeError(f"this operator is not supported{what}: supported are {_SUPPORTED}"
+                            + _REMEDIES.get(kind, ""))
         moved = len(inputs) if kind == "Concat" else 1
         if live and not all(isinstance(value, Net) == (index < moved)
                             for index, value in enumerate(inputs) if value is not None):
@@ -208,7 +219,6 @@ class _Run:
                             "index from them: the network must be sequential, of fixed shape")
         if kind == "Split":
             attributes.default("num_outputs", len(node.output))
-        arrays = [value.ids if isinstance(value, Net) else value for value in inputs]
         found = (MOVES.get(kind) or FOLDED[kind])(attributes, arrays, self.model.opset)
         results = found if isinstance(found, list) else [found]
         return [Net(array) if live else array for array in results]
@@ -222,14 +232,16 @@ class _Run:
         graph = graphs[bool(inputs[0].reshape(()))]
         if not isinstance(graph, onnx.GraphProto):
             raise NodeError("a branch is missing: export the model again")
-        inner = ChainMap({t.name: read_tensor(t) for t in graph.initializer}, values)
+        inner: ChainMap[str, Value] = ChainMap({t.name: read_tensor(t) for t in graph.initializer},
+                                               values)
         self.nodes(graph, inner)
         return [self.lookup(inner, value.name) for value in graph.output]
 
 
 def _needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """The nodes that the outputs depend on, in the file's order."""
-    producers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    producers = {name: index for index, node in enumerate(graph.node)
+                 for name in node.output if name}
     wanted, left = set(), [value.name for value in graph.output]
     while left:
         index = producers.get(left.pop())
@@ -268,7 +280,8 @@ def _network(trace: Trace, last: Stage) -> Network:
             after = kept[index + 1] if index + 1 < len(kept) else None
             bias = after.settings["b"] if after is not None and after.kind == "bias" else None
             w = settings["w"]
-            builder.dense(origin=name, w=w, b=np.zeros(len(w), np.float32) if bias is None else bias)
+            zeros = np.zeros(len(w), np.float32)
+            builder.dense(origin=name, w=w, b=zeros if bias is None else bias)
         elif stage.kind == "bias" and (index == 0 or kept[index - 1].kind != "dense"):
             raise UserError(f"ONNX node {quoted(name)}: a constant is added after a layer that is "
                             "not Dense: only the bias of a Dense is supported")
