@@ -1,0 +1,133 @@
+"""The small arithmetic of hdl against the golden model: every 8-bit value, every shift and width."""
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gatefold.hdl.arith import (
+    by_kind,
+    delay,
+    floor_shift,
+    half,
+    magnitude,
+    saturate,
+    tree_sum,
+)
+from gatefold.hdl.config import bits_for
+from gatefold.sim import golden
+
+from .hdl_harness import draw, evaluate, record
+
+EVERY = np.arange(-128, 128)
+
+
+@pytest.mark.parametrize("shift", [-3, -1, 0, 1, 2, 5, 7, 8, 9, 12])
+def test_rounding_is_half_and_floor_shift(shift):
+    # one bit wider than the value: the sum with half must not wrap
+    wide = evaluate(signed(8), lambda v: floor_shift(v + half(shift), shift), EVERY)
+    np.testing.assert_array_equal(wide, golden.round_shift(EVERY, shift))
+
+
+@pytest.mark.parametrize(("shift", "value"), [(-2, 0), (0, 0), (1, 1), (2, 2), (5, 16)])
+def test_half(shift, value):
+    assert half(shift) == value
+
+
+@pytest.mark.parametrize("shift", [-2, 0, 1, 7, 8, 20])
+def test_floor_shift_keeps_the_sign(shift):
+    want = EVERY >> shift if shift >= 0 else EVERY << -shift
+    np.testing.assert_array_equal(
+        evaluate(signed(8), lambda v: floor_shift(v, shift), EVERY), want)
+
+
+@pytest.mark.parametrize("bits", range(1, 11))
+def test_saturate(bits):
+    np.testing.assert_array_equal(evaluate(signed(8), lambda v: saturate(v, bits), EVERY),
+                                  golden.saturate(EVERY, bits))
+
+
+@pytest.mark.parametrize("width", [2, 5, 8])
+def test_magnitude(width):
+    values = np.arange(-(1 << (width - 1)), 1 << (width - 1))
+    np.testing.assert_array_equal(evaluate(signed(width), magnitude, values),
+                                  np.minimum(np.abs(values), (1 << (width - 1)) - 1))
+
+
+class Sums(wiring.Component):
+    """A tree over ``terms`` terms of 5 bits."""
+
+    def __init__(self, terms: int):
+        self.terms = terms
+        super().__init__({f"x_{n}": In(signed(5)) for n in range(terms)} | {"sum": Out(signed(16))})
+
+    def elaborate(self, platform):
+        m = Module()
+        total, self.levels = tree_sum(m, "s", [getattr(self, f"x_{n}") for n in range(self.terms)])
+        self.width = len(total)
+        m.d.comb += self.sum.eq(total)
+        if self.levels == 0:
+            m.d.sync += Signal().eq(0)  # a clock for the recorder
+        return m
+
+
+# terms, latency, bits of the sum
+TREES = [(1, 0, 5), (2, 1, 6), (3, 2, 7), (4, 2, 7), (5, 3, 8), (7, 3, 8), (8, 3, 8), (16, 4, 9)]
+
+
+@pytest.mark.parametrize(("terms", "latency", "width"), TREES)
+def test_tree_sum(terms, latency, width):
+    x = np.concatenate([np.full((1, terms), -16), np.full((1, terms), 15),
+                        draw(np.random.default_rng(terms), 5, (60, terms))])
+    dut = Sums(terms)
+    seen = record(dut, {f"x_{n}": x[:, n] for n in range(terms)}, ["sum"],
+                  cycles=len(x) + latency)["sum"]
+    assert (dut.levels, dut.width) == (latency, width)
+    np.testing.assert_array_equal(seen[latency:latency + len(x)], x.sum(axis=1))
+
+
+class Line(wiring.Component):
+    """A delay line of three cycles."""
+
+    def __init__(self):
+        super().__init__({"x": In(signed(4))} | {f"y_{n}": Out(signed(4)) for n in range(4)})
+
+    def elaborate(self, platform):
+        m = Module()
+        for n, stage in enumerate(delay(m, "x", self.x, 3)):
+            m.d.comb += getattr(self, f"y_{n}").eq(stage)
+        return m
+
+
+def test_delay_lists_every_lateness():
+    x = draw(np.random.default_rng(0), 4, 30)
+    seen = record(Line(), {"x": x}, [f"y_{n}" for n in range(4)])
+    for n in range(4):
+        np.testing.assert_array_equal(seen[f"y_{n}"], np.concatenate([[0] * n, x])[:len(x)])
+
+
+class Picks(wiring.Component):
+    """by_kind over the choices 10, 11, ... of the kinds given."""
+
+    def __init__(self, kinds: list[int]):
+        self.kinds = kinds
+        super().__init__({"kind": In(3), "y": Out(8)})
+
+    def elaborate(self, platform):
+        m = Module()
+        constants = {kind: Signal(8, init=10 + kind, name=f"c_{kind}") for kind in self.kinds}
+        m.d.comb += self.y.eq(by_kind(m, "pick", self.kind, constants, 8))
+        m.d.sync += Signal().eq(0)
+        return m
+
+
+@pytest.mark.parametrize("kinds", [[0], [3], [0, 1], [2, 5], [0, 1, 4, 6]])
+def test_by_kind_follows_the_kinds_that_are_named(kinds):
+    seen = record(Picks(kinds), {"kind": kinds}, ["y"])["y"]
+    np.testing.assert_array_equal(seen, [10 + kind for kind in kinds])
+
+
+@pytest.mark.parametrize(("count", "bits"), [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (9, 4)])
+def test_bits_for(count, bits):
+    assert bits_for(count) == bits

@@ -1,0 +1,47 @@
+"""TanhTable against the golden model: every magnitude of direct and bipartite tables."""
+
+import numpy as np
+import pytest
+
+from gatefold.gen.tables import default_table, tanh_table
+from gatefold.hdl.config import TableConfig
+from gatefold.hdl.tanh_table import TanhTable
+from gatefold.sim import golden
+
+from .hdl_harness import record
+
+# frac, n0, n1, n2, out_frac: direct ones, bipartite ones, the narrowest t1
+TABLES = [(4, 7, 0, 0, 4), (8, 11, 0, 0, 8), (8, 6, 5, 0, 9), (7, 4, 3, 3, 10), (8, 5, 4, 2, 10),
+          (6, 8, 0, 1, 8)]
+
+
+def hardware(table) -> TanhTable:
+    config = TableConfig(table.frac, table.n0, table.n1, table.n2, table.out_frac,
+                         max(1, int(max(table.t1, default=0)).bit_length()))
+    return TanhTable(config, {"tanh_t0": table.t0.tolist(), "tanh_t1": table.t1.tolist()})
+
+
+def check(table, magnitudes):
+    seen = record(hardware(table), {"magnitude": magnitudes}, ["t"],
+                  cycles=len(magnitudes) + TanhTable.latency)["t"]
+    np.testing.assert_array_equal(seen[TanhTable.latency:],
+                                  golden.tanh_magnitude(table, magnitudes))
+
+
+@pytest.mark.parametrize(("frac", "n0", "n1", "n2", "out_frac"), TABLES)
+def test_every_magnitude(frac, n0, n1, n2, out_frac):
+    table = tanh_table(frac=frac, n0=n0, n1=n1, n2=n2, out_frac=out_frac)
+    check(table, np.arange(1 << (frac + 3)))
+
+
+@pytest.mark.parametrize("act_width", [4, 16, 18])
+def test_default_tables(act_width):
+    table = default_table(act_width)
+    top = 1 << (table.frac + 3)
+    ends = [m for edge in (0, top // 64, top // 8, top) for m in range(edge - 40, edge + 40)
+            if 0 <= m < top]
+    check(table, np.concatenate([ends, np.random.default_rng(0).integers(0, top, 3000)]))
+
+
+def test_latency_is_two():
+    assert TanhTable.latency == 2
