@@ -81,6 +81,7 @@ class EngineConfig:
     out_early: the last layer is a Dense, whose results leave by the short path.
     beat: elements of a stream beat. container: bits an element takes there.
     program_depth, segments, max_gap, max_count, max_stride: the program memory's shape.
+    lut_rows: rows whose weights stand in LUTs although they are not shallow.
     """
 
     pe: int
@@ -112,6 +113,7 @@ class EngineConfig:
     max_beats: int
     max_count: int
     max_stride: int
+    lut_rows: int = 0
 
     def __post_init__(self):
         if self.pe < 4 or self.pe % 4:

@@ -73,9 +73,9 @@ class DenseLane(wiring.Component):
         sign, argument = Signal(reset_less=True), Signal(width - 1, reset_less=True)
         m.d.sync += [sign.eq(u[-1]), argument.eq(magnitude(u))]
         m.submodules.table = table = TanhTable(c.table, self.images)
-        m.d.comb += table.magnitude.eq(argument)
+        m.d.comb += table.magnitude_a.eq(argument)
         negative = delay(m, "negative", sign, TanhTable.latency)[-1]
-        t = Cat(table.t, Const(0, 1)).as_signed()
+        t = Cat(table.t_a, Const(0, 1)).as_signed()
         for n, k in tables.items():
             # sigmoid: (2^A +- t) from A + 1 to A - 1 fractional bits; tanh: +- t from A to A - 1.
             shift, base = (2, 1 << a) if k.activation == "sigmoid" else (1, 0)

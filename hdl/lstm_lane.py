@@ -67,6 +67,9 @@ class LstmLane(wiring.Component):
         fresh = delay(m, "fresh", self.fresh, self._C_READ)
 
         # Cycles 1 to 3: u = saturate(z >> shift), its magnitude through the table.
+        tables = {pair: TanhTable(c.table, self.images) for pair in ("if", "go")}
+        for pair, table in tables.items():
+            m.submodules[f"table_{pair}"] = table
         t, negative = [], []
         for gate, name in enumerate("ifgo"):
             z = getattr(self, f"z_{gate}")
@@ -76,10 +79,9 @@ class LstmLane(wiring.Component):
             sign, argument = Signal(name=f"sign_{name}", reset_less=True), Signal(
                 width - 1, name=f"argument_{name}", reset_less=True)
             m.d.sync += [sign.eq(u[-1]), argument.eq(magnitude(u))]
-            table = TanhTable(c.table, self.images)
-            m.submodules[f"table_{name}"] = table
-            m.d.comb += table.magnitude.eq(argument)
-            t.append(table.t)
+            table, port = tables["if" if name in "if" else "go"], "ab"[name in "fo"]
+            m.d.comb += getattr(table, f"magnitude_{port}").eq(argument)
+            t.append(getattr(table, f"t_{port}"))
             negative.append(delay(m, f"negative_{name}", sign, TanhTable.latency + 2))
         t_i, t_f, t_g, t_o = t
         at = TanhTable.latency  # the table's results are this late against the signs
@@ -135,7 +137,7 @@ class LstmLane(wiring.Component):
         sign_c, argument_c = Signal(reset_less=True), Signal(width - 1, reset_less=True)
         m.d.sync += [sign_c.eq(u_c[-1]), argument_c.eq(magnitude(u_c))]
         m.submodules.table_c = table_c = TanhTable(c.table, self.images)
-        m.d.comb += table_c.magnitude.eq(argument_c)
+        m.d.comb += table_c.magnitude_a.eq(argument_c)
         negative_c = delay(m, "negative_c", sign_c, TanhTable.latency + 1)
 
         # The output gate waits for it.
@@ -149,7 +151,7 @@ class LstmLane(wiring.Component):
         rounded = Signal(signed(2 * a + 3), reset_less=True)
         constant = Const(half(c.h_shift), signed(2 * a + 2))
         m.d.sync += [
-            product_h.eq(o_now * table_c.t),
+            product_h.eq(o_now * table_c.t_a),
             rounded.eq(Mux(negative_c[at + 1], constant - _signed(product_h),
                            constant + _signed(product_h))),
         ]

@@ -81,7 +81,8 @@ class MacArray(wiring.Component):
         for row in range(c.pe):
             # Block RAM with its output register: the word is beside the operands.
             rom = Rom(width=c.simd * c.weight_width, depth=c.weight_depth,
-                      file=f"weights_{row:03d}.hex", init=self.images.get(f"weights_{row:03d}"))
+                      file=f"weights_{row:03d}.hex", init=self.images.get(f"weights_{row:03d}"),
+                      in_luts=True if row < c.lut_rows else None)
             m.submodules[f"weights_{row}"] = rom.placed(platform)
             word = Signal(c.simd * c.weight_width, name=f"weight_word_{row}", reset_less=True)
             mac = MacRow(c)

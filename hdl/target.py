@@ -14,11 +14,11 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ROM_VERILOG", "Rom", "VerilogTarget", "shared"]
+__all__ = ["ROM_VERILOG", "SHALLOW", "DualRom", "Rom", "VerilogTarget", "shared"]
 
 #: The one hand-written Verilog module: a synchronous ROM filled from a $readmemh image.
 ROM_VERILOG = """\
-// A read-only memory filled from a file. `GATEFOLD_WEIGHTS is the folder of the images.
+// Read-only memories filled from files. `GATEFOLD_WEIGHTS is the folder of the images.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
@@ -27,18 +27,42 @@ module gatefold_rom #(
     parameter WIDTH = 16,
     parameter DEPTH = 16,
     parameter ADDR = 4,
-    parameter FILE = "rom.hex"
+    parameter FILE = "rom.hex",
+    parameter STYLE = "block"
 ) (
     input wire clk,
     input wire en,
     input wire [ADDR-1:0] addr,
     output reg [WIDTH-1:0] data
 );
-    reg [WIDTH-1:0] mem [0:DEPTH-1];
+    (* rom_style = STYLE *) reg [WIDTH-1:0] mem [0:DEPTH-1];
     initial $readmemh({`GATEFOLD_WEIGHTS, "/", FILE}, mem);
     always @(posedge clk) if (en) data <= mem[addr];
 endmodule
+
+// The same with two read ports.
+module gatefold_rom2 #(
+    parameter WIDTH = 16,
+    parameter DEPTH = 16,
+    parameter ADDR = 4,
+    parameter FILE = "rom.hex",
+    parameter STYLE = "block"
+) (
+    input wire clk,
+    input wire [ADDR-1:0] addr_a,
+    input wire [ADDR-1:0] addr_b,
+    output reg [WIDTH-1:0] data_a,
+    output reg [WIDTH-1:0] data_b
+);
+    (* rom_style = STYLE *) reg [WIDTH-1:0] mem [0:DEPTH-1];
+    initial $readmemh({`GATEFOLD_WEIGHTS, "/", FILE}, mem);
+    always @(posedge clk) data_a <= mem[addr_a];
+    always @(posedge clk) data_b <= mem[addr_b];
+endmodule
 """
+
+#: Read-only memories of up to so many words go to LUTs: a LUT holds 64 bits of one.
+SHALLOW = 64
 
 
 class VerilogTarget:
@@ -78,6 +102,7 @@ class Rom(wiring.Component):
     width, depth: bits of a word, words.
     file: name of the image in the weights folder.
     init: the words, for the simulator (``None``: zeros).
+    in_luts: keep it out of block RAM; by default where it is :data:`SHALLOW`.
 
     Members
     -------
@@ -86,8 +111,10 @@ class Rom(wiring.Component):
 
     latency = 1
 
-    def __init__(self, *, width: int, depth: int, file: str, init=None):
+    def __init__(self, *, width: int, depth: int, file: str, init=None,
+                 in_luts: bool | None = None):
         self.width, self.depth, self.file, self.init = width, depth, file, init
+        self.in_luts = depth <= SHALLOW if in_luts is None else in_luts
         self.addr_width = max(1, (depth - 1).bit_length())
         super().__init__({
             "addr": In(self.addr_width),
@@ -97,18 +124,60 @@ class Rom(wiring.Component):
 
     def placed(self, platform):
         """Itself, or under a :class:`VerilogTarget` an instance of ``gatefold_rom``."""
-        if not isinstance(platform, VerilogTarget):
-            return self
-        self._MustUse__used = True
-        return Instance(
-            "gatefold_rom", p_WIDTH=self.width, p_DEPTH=self.depth, p_ADDR=self.addr_width,
-            p_FILE=self.file, i_clk=ClockSignal(), i_en=self.en, i_addr=self.addr, o_data=self.data)
+        return _image(self, "gatefold_rom", platform, i_en=self.en, i_addr=self.addr,
+                      o_data=self.data)
 
     def elaborate(self, platform):
         m = Module()
-        init = [] if self.init is None else [int(word) for word in self.init]
-        m.submodules.memory = memory = Memory(shape=unsigned(self.width), depth=self.depth,
-                                              init=init)
+        memory = m.submodules.memory = _contents(self)
         port = memory.read_port(domain="sync")
         m.d.comb += [port.addr.eq(self.addr), port.en.eq(self.en), self.data.eq(port.data)]
         return m
+
+
+class DualRom(wiring.Component):
+    """A :class:`Rom` with two read ports, which block RAMs have anyway.
+
+    Members: ``addr_a``, ``addr_b``: In. ``data_a``, ``data_b``: Out, a cycle later.
+    """
+
+    latency = 1
+
+    def __init__(self, *, width: int, depth: int, file: str, init=None):
+        self.width, self.depth, self.file, self.init = width, depth, file, init
+        self.in_luts = depth <= SHALLOW
+        self.addr_width = max(1, (depth - 1).bit_length())
+        super().__init__({
+            "addr_a": In(self.addr_width),
+            "addr_b": In(self.addr_width),
+            "data_a": Out(unsigned(width)),
+            "data_b": Out(unsigned(width)),
+        })
+
+    def placed(self, platform):
+        """Itself, or under a :class:`VerilogTarget` an instance of ``gatefold_rom2``."""
+        return _image(self, "gatefold_rom2", platform, i_addr_a=self.addr_a, i_addr_b=self.addr_b,
+                      o_data_a=self.data_a, o_data_b=self.data_b)
+
+    def elaborate(self, platform):
+        m = Module()
+        memory = m.submodules.memory = _contents(self)
+        for name in "ab":
+            port = memory.read_port(domain="sync")
+            m.d.comb += [port.addr.eq(getattr(self, f"addr_{name}")),
+                         getattr(self, f"data_{name}").eq(port.data)]
+        return m
+
+
+def _contents(rom: Rom | DualRom) -> Memory:
+    init = [] if rom.init is None else [int(word) for word in rom.init]
+    return Memory(shape=unsigned(rom.width), depth=rom.depth, init=init)
+
+
+def _image(rom: Rom | DualRom, module: str, platform, **ports):
+    if not isinstance(platform, VerilogTarget):
+        return rom
+    rom._MustUse__used = True
+    return Instance(module, p_WIDTH=rom.width, p_DEPTH=rom.depth, p_ADDR=rom.addr_width,
+                    p_FILE=rom.file, p_STYLE="distributed" if rom.in_luts else "block",
+                    i_clk=ClockSignal(), **ports)
