@@ -22,7 +22,7 @@ def core_json(plan: Plan) -> dict:
     traced = [n for n, layer in enumerate(qnet.layers) if isinstance(layer, QLstm)]
     return {
         "top": "gatefold",
-        "array": {"pe": config.pe, "simd": config.simd},
+        "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows},
         "stream": {"element_bits": config.act_width, "container_bits": config.container,
                    "beat_bits": config.beat * config.container},
         "input": {"elements": config.x_row * config.x_rows, "beats": config.x_beats,
@@ -45,9 +45,9 @@ def load_plan(directory: Path) -> Plan:
     directory = Path(directory)
     try:
         core = json.loads((directory / CORE).read_text())
-        pe, simd = core["array"]["pe"], core["array"]["simd"]
-        stream = core["stream"]["beat_bits"]
-        if not all(isinstance(value, int) for value in (pe, simd, stream)):
+        array = {name: core["array"][name] for name in ("pe", "simd", "lut_rows")}
+        array["stream_bits"] = core["stream"]["beat_bits"]
+        if not all(isinstance(value, int) for value in array.values()):
             raise ValueError("sizes must be integers")
     except FileNotFoundError:
         raise UserError(f"{quoted(directory)} holds no {CORE}: give a folder that "
@@ -55,4 +55,4 @@ def load_plan(directory: Path) -> Plan:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{quoted(directory / CORE)} is damaged ({quoted(error)}): "
                         "build the folder again") from None
-    return make_plan(load_quantized(directory / INTEGERS), pe=pe, simd=simd, stream_bits=stream)
+    return make_plan(load_quantized(directory / INTEGERS), **array)

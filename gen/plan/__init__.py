@@ -1,5 +1,7 @@
 """From a quantised network and a board's budget to a frozen plan: array, memories, schedule, cycles."""
 
 from .plan import Cycles, Plan, make_plan
+from .resources import Resources, estimate
+from .sizing import choose_array
 
-__all__ = ["Cycles", "Plan", "make_plan"]
+__all__ = ["Cycles", "Plan", "Resources", "choose_array", "estimate", "make_plan"]

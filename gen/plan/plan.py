@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...hdl.config import EngineConfig, LstmKind, TableConfig
 from ...hdl.isa import Stop
@@ -66,8 +66,12 @@ def container_bits(act_width: int) -> int:
     return next(bits for bits in (8, 16, 32) if bits >= act_width)
 
 
-def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128) -> Plan:
-    """Plan a core of ``pe`` x ``simd`` multipliers with ``stream_bits`` wide streams."""
+def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
+              lut_rows: int = 0) -> Plan:
+    """Plan a core of ``pe`` x ``simd`` multipliers with ``stream_bits`` wide streams, the weights
+    of ``lut_rows`` rows in LUTs. Raises :class:`UserError` where the network or the shape is not to
+    be had.
+    """
     if pe < 4 or pe % 4:
         raise UserError(f"pe must be a multiple of 4 (one row a gate), not {pe}")
     if simd < 1:
@@ -77,7 +81,7 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
     distance = latencies(draft)
     tiles = schedule(work.jobs, distance)
     program = assemble(tiles, work)
-    config = _config(qnet, work, pe, simd, stream_bits, tiles, program)
+    config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program), lut_rows=lut_rows)
     instructions = unroll(program)
     assert len(instructions) == len(tiles)
 

@@ -1,0 +1,107 @@
+"""Which array for which device: the fastest that fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+
+from ...hdl.target import SHALLOW
+from ..errors import UserError
+from ..quantized import QLstm, QuantizedNetwork
+from .plan import Plan, make_plan
+from .resources import bram18s, estimate
+
+__all__ = ["choose_array", "lut_rows"]
+
+#: Share of a device's LUTs that a core may take by our estimate: routing needs air.
+_LUT_SHARE = 0.75
+#: Shapes that are planned in full after the quick look.
+_FINALISTS = 4
+_SIMDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
+
+
+def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
+    """A rough row-major cycle count, to rank shapes before planning them."""
+    tail = 20 + (simd - 1).bit_length()
+    total = 0
+    for layer, shape in zip(qnet.layers, qnet.shapes, strict=False):
+        steps = shape[0] if len(shape) == 2 else 1
+        columns = ceil(shape[-1] / simd)
+        if isinstance(layer, QLstm):
+            columns += ceil(layer.units / simd)
+            total += steps * (ceil(4 * layer.units / pe) * columns + tail)
+        elif hasattr(layer, "outputs"):
+            slots = ceil(ceil(layer.outputs / simd) / 4) * min(simd, layer.outputs)
+            total += steps * ceil(4 * slots / pe) * columns
+    return total
+
+
+def _candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]]:
+    """Shapes worth a look: for each simd the tallest array, and shorter ones that fold as well."""
+    rows = max(4 * layer.units if isinstance(layer, QLstm) else getattr(layer, "outputs", 4)
+               for layer in qnet.layers)
+    shapes = set()
+    for simd in _SIMDS:
+        tallest = min(multipliers // simd // 4 * 4, ceil(rows / 4) * 4, 1024)
+        if tallest < 4:
+            continue
+        folds = ceil(rows / tallest)
+        for fold in range(folds, folds + 3):
+            shapes.add((min(tallest, ceil(rows / fold / 4) * 4), simd))
+        shapes.add((tallest, simd))
+    return sorted(shapes, key=lambda shape: (quick_cycles(qnet, *shape), shape[0] * shape[1]))
+
+
+def lut_rows(plan: Plan, *, bram36: float) -> int | None:
+    """Rows whose weights must leave block RAM so that the rest fits; None where not even that
+    would do."""
+    config = plan.config
+    taken = estimate(config).bram36
+    if taken <= bram36:
+        return 0
+    if config.weight_depth <= SHALLOW:
+        return None
+    a_row = bram18s(config.simd * config.weight_width, config.weight_depth) / 2
+    rows = ceil((taken - bram36) / a_row)
+    return rows if rows <= config.pe else None
+
+
+def fit(plan: Plan, *, bram36: float, dsp: int, lut: int) -> Plan | None:
+    """``plan`` with its weights placed for a device, or None where it does not fit."""
+    rows = lut_rows(plan, bram36=bram36)
+    if rows is None:
+        return None
+    placed = replace(plan, config=replace(plan.config, lut_rows=rows))
+    needs = estimate(placed.config)
+    return placed if needs.dsp <= dsp and needs.lut <= lut * _LUT_SHARE else None
+
+
+def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
+                 stream_bits: int = 128) -> Plan:
+    """The plan of the fastest array of at most ``multipliers`` that fits the device.
+
+    Shapes are ranked by a quick count; the best that fit are planned in full. Raises
+    :class:`UserError` where nothing fits.
+    """
+    finalists: list[Plan] = []
+    shapes = _candidates(qnet, multipliers)
+    while shapes and not finalists:
+        for pe, simd in shapes:
+            plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits)
+            placed = fit(plan, bram36=bram36, dsp=dsp, lut=lut)
+            if placed:
+                finalists.append(placed)
+            if len(finalists) == _FINALISTS:
+                break
+        else:
+            multipliers //= 2
+            shapes = _candidates(qnet, multipliers) if multipliers >= 4 else []
+    if not finalists:
+        bits = sum(getattr(layer, name).size * qnet.weight_width for layer in qnet.layers
+                   for name in ("w_ih", "w_hh", "w") if hasattr(layer, name))
+        raise UserError(
+            f"the network does not fit: its weights take {bits / 1024:.0f} Kbit, the device has "
+            f"{bram36:g} block RAMs of 36 Kbit and {lut} LUTs: take fewer bits (--width) or a "
+            "larger board")
+    return min(finalists, key=lambda plan: (plan.cycles.latency, plan.config.pe * plan.config.simd,
+                                            plan.config.pe))
