@@ -22,10 +22,13 @@ def hardware(table) -> TanhTable:
 
 
 def check(table, magnitudes):
-    seen = record(hardware(table), {"magnitude": magnitudes}, ["t"],
-                  cycles=len(magnitudes) + TanhTable.latency)["t"]
-    np.testing.assert_array_equal(seen[TanhTable.latency:],
-                                  golden.tanh_magnitude(table, magnitudes))
+    """Both ports at once, port b backwards."""
+    asked = {"a": magnitudes, "b": magnitudes[::-1]}
+    seen = record(hardware(table), {f"magnitude_{port}": m for port, m in asked.items()},
+                  ["t_a", "t_b"], cycles=len(magnitudes) + TanhTable.latency)
+    for port, m in asked.items():
+        np.testing.assert_array_equal(seen[f"t_{port}"][TanhTable.latency:],
+                                      golden.tanh_magnitude(table, m))
 
 
 @pytest.mark.parametrize(("frac", "n0", "n1", "n2", "out_frac"), TABLES)
