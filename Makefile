@@ -1,0 +1,31 @@
+# Gatefold: `make demo` shows what it does, `make test` checks that it does.
+# Both set up what they need in .venv; nothing else on the machine is touched, except that Icarus
+# Verilog and Tcl are installed from Debian where this runs as root.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint long clean
+unexport MAKEFLAGS MFLAGS
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\): .*## /  make \1	/p' Makefile
+
+setup: ## the virtual environment .venv with the gatefold command in it
+	@PYTHON=$(PYTHON) tools/setup.sh
+
+demo: setup ## build the shipped model for the ZCU104, run it, prove it, print the table
+	@$(BIN)/python tools/demo.py
+
+test: lint ## lint, types and the tests (under 20 minutes on 2 cores)
+	$(BIN)/python -m pytest -q -n $(JOBS)
+
+lint: setup ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+long: setup ## the checks that take longer
+	$(BIN)/python -m pytest -q -n $(JOBS) -m long
+
+clean: ## remove what was built, not .venv
+	rm -rf build out

@@ -1,0 +1,1 @@
+../../src/gatefold/__init__.py
