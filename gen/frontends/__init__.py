@@ -1,8 +1,8 @@
 """Model files in, :class:`~gatefold.gen.network.Network` out.
 
 :func:`load` decides by content what a file is. Everything in it is hostile until checked: nothing
-is unpickled or executed, no second file is opened, and declared sizes are checked before anything
-is allocated. What is not supported is refused by name, with the remedy.
+is unpickled or executed, no second file is opened unless the caller allows it, and declared sizes
+are checked before anything is allocated. What is not supported is refused by name, with the remedy.
 
 ==============  ===========================================================================
 ``container``   reading a file and a zip within limits
@@ -25,15 +25,21 @@ import os
 
 from ..errors import UserError
 from ..network import Network
-from .container import file_name, read_file
+from .container import Siblings, file_name, read_file
 
 __all__ = ["load"]
+
+#: Whether :func:`load` follows an ONNX file to weights in a second file, if not told.
+EXTERNAL_DATA = False
 
 _READ = "Gatefold reads Keras 3 .keras and ONNX .onnx files"
 
 
-def load(path: str | os.PathLike) -> Network:
+def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA) -> Network:
     """The float network in the model file at ``path``.
+
+    ``external_data`` allows an ONNX file to keep its weights in a second file in the same folder,
+    as torch.onnx does unless told otherwise.
 
     ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
     never its path: the same model gives the same report wherever it lies.
@@ -48,7 +54,11 @@ def load(path: str | os.PathLike) -> Network:
     else:
         _refuse_others(data, name)
         from . import onnx_graph
-        network = onnx_graph.parse(data, name)
+        siblings = Siblings(path)
+        network = onnx_graph.parse(data, name, siblings if external_data else None)
+        if siblings.bytes:
+            network.source.update(external_sha256=siblings.sha256.hexdigest(),
+                                  external_bytes=siblings.bytes)
     network.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     return network
 

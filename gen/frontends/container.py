@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -11,7 +12,7 @@ import zlib
 from ..errors import UserError, quoted
 from .limits import FILE_BYTES
 
-__all__ = ["Archive", "file_name", "read_file"]
+__all__ = ["Archive", "Siblings", "file_name", "read_file"]
 
 #: A .keras file stores its members plain, and even deflated weights shrink only a little: more than
 #: this ratio is an attack, or text that no model holds.
@@ -53,6 +54,46 @@ def read_file(path: str | os.PathLike) -> bytes:
 def _open_without_blocking(path: str, flags: int) -> int:
     # A named pipe would block open() for ever; with this it opens, and is refused as special.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+class Siblings:
+    """Reads parts of files that lie beside a model file: where torch.onnx puts large weights.
+
+    Only a plain name in the model's own folder is followed, to a regular file that is no link.
+
+    Parameters: ``path`` of the model file. Attributes: ``bytes``, how much was read; ``sha256``, of
+    all that was read.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.folder = os.path.dirname(os.path.abspath(os.fspath(path)))
+        self.sha256, self.bytes = hashlib.sha256(), 0
+
+    def __call__(self, location: str, offset: int, length: int) -> bytes:
+        """``length`` bytes at ``offset`` of the file ``location``; :class:`UserError` otherwise."""
+        plain = location and location == os.path.basename(location) and not (
+            location.startswith(".") or set(location) & set('\\:\0'))
+        if not plain:
+            raise UserError(f"external data must lie in a file beside the model, not in "
+                            f"{quoted(location)}: export the model into one file")
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
+        path = os.path.join(self.folder, location)
+        try:
+            with open(path, "rb", opener=lambda p, _: _open_without_blocking(p, flags)) as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode) or os.path.islink(path):
+                    raise UserError(f"external data {quoted(location)} is no regular file")
+                if self.bytes + length > FILE_BYTES or offset + length > status.st_size:
+                    raise UserError(f"external data {quoted(location)} ends before byte "
+                                    f"{offset + length}, or is too large: export the model again")
+                file.seek(offset)
+                data = file.read(length)
+        except OSError as error:
+            raise UserError(f"external data {quoted(location)} can not be read "
+                            f"({error.strerror}): keep it beside the model") from None
+        self.bytes += length
+        self.sha256.update(data)
+        return data
 
 
 class Archive:

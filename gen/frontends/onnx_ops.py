@@ -165,14 +165,14 @@ def _constant_of_shape(attributes: Attributes, inputs: Arrays, opset: int):
     return np.broadcast_to(np.reshape(value, ()), _bounded(_integers(_need(inputs, 0))))
 
 
-_CASTS = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_}  # TensorProto.DataType
+_CASTS = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 11: np.float64}  # TensorProto.DataType
 
 
 def _cast(attributes: Attributes, inputs: Arrays, opset: int):
     to = attributes.int("to", 1)
     attributes.only("saturate", 1, "it has a meaning for 8-bit floats only")
     if to not in _CASTS:
-        raise NodeError("it must cast to float32, int32, int64 or bool: export the float32 model")
+        raise NodeError("it must cast to float32, float64, int32, int64 or bool: export the float32 model")
     return _need(inputs, 0).astype(_CASTS[to])
 
 

@@ -20,8 +20,9 @@ __all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "read_model", "
 
 _T = onnx.TensorProto
 #: Element types that are read: NumPy's type, and the field used when there is no raw_data.
-_TYPES = {
+_TYPES: dict[int, tuple[np.dtype, str]] = {
     _T.FLOAT: (np.dtype("<f4"), "float_data"), _T.INT64: (np.dtype("<i8"), "int64_data"),
+    _T.DOUBLE: (np.dtype("<f8"), "double_data"),  # in shape arithmetic; weights must be float32
     _T.INT32: (np.dtype("<i4"), "int32_data"), _T.BOOL: (np.dtype("?"), "int32_data"),
 }
 #: Oldest operator set: before it, several operators that are read meant something else.
@@ -79,7 +80,8 @@ def read_tensor(tensor: onnx.TensorProto, external: ExternalReader | None = None
     if tensor.data_type not in _TYPES:
         kind = next((k for k, v in _T.DataType.items() if v == tensor.data_type), "unknown")
         raise NodeError(f"{where} has the type {kind}, but only "
-                        "float32, int32, int64 and bool are read: export the float32 model")
+                        "float32, float64, int32, int64 and bool are read: export the float32 "
+                        "model")
     if tensor.HasField("segment"):
         raise NodeError(f"{where} is stored in segments, which are not read: export it again")
     dtype, field = _TYPES[tensor.data_type]
