@@ -39,8 +39,8 @@ if [ ! -x .venv/bin/gatefold ] || [ "$(cat "$stamp" 2>/dev/null)" != "$key" ]; t
         fi
     fi
     say "installing $(grep -c '==' requirements.lock) pinned packages into .venv (the first time, a few minutes)"
-    .venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.lock
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+    .venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements.lock
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 
     missing=
     has iverilog || missing="iverilog"
