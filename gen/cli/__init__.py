@@ -1,1 +1,33 @@
-"""."""
+"""The ``gatefold`` command: one module a subcommand; what they share is ``shell``.
+
+A subcommand's module imports only click and the option tables; the rest is imported when it runs,
+so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import click
+
+from gatefold import __version__
+
+from .build import build
+from .report import report
+from .run import run
+from .shell import Commands
+from .verify import verify
+from .weights import weights
+
+__all__ = ["main"]
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gatefold", message="%(prog)s %(version)s")
+def main():
+    """Trained LSTM networks in, proven FPGA cores out.
+
+    Exit codes: 0 fine; 1 a check failed; 2 the input or the options are wrong.
+    """
+
+
+for _command in (build, run, verify, weights, report):
+    main.add_command(_command)

@@ -1,3 +1,53 @@
-"""Gatefold: trained LSTM networks in, proven FPGA cores out."""
+"""Gatefold: trained LSTM networks in, proven FPGA cores out.
+
+::
+
+    import gatefold as gf
+
+    net = gf.load("m.onnx")
+    core = gf.compile(net, board="zcu104", calibrate=x)
+    core.save("out")
+    core.run(x)
+    core.verify()
+
+Importing this is quick: what the names below need is imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__all__ = ["CheckFailed", "Core", "Network", "UserError", "compile", "initialise", "load"]
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gatefold.gen.errors import UserError
+    from gatefold.gen.flow import Core, compile
+    from gatefold.gen.frontends import load
+    from gatefold.gen.initialise import initialise
+    from gatefold.gen.network import Network
+    from gatefold.sim.results import CheckFailed
+
+_HOME = {
+    "CheckFailed": "gatefold.sim.results",
+    "Core": "gatefold.gen.flow",
+    "Network": "gatefold.gen.network",
+    "UserError": "gatefold.gen.errors",
+    "compile": "gatefold.gen.flow",
+    "initialise": "gatefold.gen.initialise",
+    "load": "gatefold.gen.frontends",
+}
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'gatefold' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,99 @@
+"""Verify as a user asks for it: choose inputs, run golden, simulate, compare, tell the report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..sim.golden import golden
+from ..sim.results import CheckFailed
+from ..sim.verify import SIMULATORS, VerifyResult, verify
+from .arrays import array_digest
+from .calibrate import as_samples
+from .errors import UserError, quoted
+from .folder import CORE, INTEGERS
+from .options import checked
+from .quantized import QuantizedNetwork
+from .quantized_io import load_quantized
+from .report import read_report, set_verified
+
+__all__ = ["check_core", "load_folder", "verify_folder"]
+
+#: Samples where the user names no number: the interpreters make a thousand cycles a second.
+SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
+
+
+def load_folder(directory: str | os.PathLike) -> QuantizedNetwork:
+    """The quantised network of an output folder.
+
+    Raises :class:`UserError` where ``directory`` is not one, or is damaged.
+    """
+    path = Path(directory)
+    if not path.exists():
+        raise UserError(f"there is no folder {quoted(directory)}: give one that "
+                        "`gatefold build -o` made")
+    if not path.is_dir():
+        raise UserError(f"{quoted(directory)} is a file: give a folder that `gatefold build -o` "
+                        "made")
+    if not (path / CORE).is_file():
+        raise UserError(f"{quoted(directory)} holds no {CORE}: give a folder that "
+                        "`gatefold build -o` made")
+    return load_quantized(path / INTEGERS)
+
+
+def verify_folder(directory: str | os.PathLike, x=None, *, sim: str = "verilator",
+                  samples: int | None = None, seed: int = 1) -> VerifyResult:
+    """Verify the core in ``directory`` and write the outcome to its report.
+
+    Parameters as :func:`check_core`. A failed check takes the simulator off the report's list.
+    Raises :class:`UserError`, and :class:`CheckFailed` at the first difference.
+    """
+    path, qnet = Path(directory), load_folder(directory)
+    read_report(path)  # damaged: told before the work, not after
+    try:
+        result = check_core(path, qnet, x, sim=sim, samples=samples, seed=seed)
+    except CheckFailed:
+        set_verified(path, sim, None)
+        raise
+    told = f"seeded random inputs, seed {seed}" if x is None else (
+        f"given inputs, sha256 {array_digest(np.asarray(x))}")
+    set_verified(path, sim, result.as_dict() | {"input": told})
+    return result
+
+
+def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "verilator",
+               samples: int | None = None, seed: int = 1) -> VerifyResult:
+    """Simulate the core in ``folder`` on ``x`` and compare it with golden.
+
+    Parameters: ``x``, floats (samples, *input_shape) or one sample; without it seeded inputs, half
+    of them all over the input format; ``samples``, how many (of ``x``, the first so many); ``seed``
+    of the inputs, and of the gaps and stalls.
+    """
+    if sim not in SIMULATORS:
+        raise UserError(f"--sim must be one of {', '.join(SIMULATORS)}, not {quoted(sim)}")
+    checked("seed", seed)
+    count = SAMPLES[sim] if samples is None else checked("samples", samples)
+    if x is None:
+        integers = seeded_inputs(qnet, count, seed)
+    else:
+        integers = qnet.input_format.quantize(as_samples(x, qnet.input_shape, "the input"))[:count]
+    trace: dict = {}
+    y = golden(qnet, integers, trace=trace)
+    return verify(folder, x=integers.reshape(len(integers), -1), y=y.reshape(len(y), -1),
+                  trace=trace, sim=sim, seed=seed)
+
+
+def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray:
+    """Integers (samples, *input_shape): in turn typical, anywhere in the format, at its ends."""
+    rng = np.random.default_rng(seed)
+    form = qnet.input_format
+    shape = tuple(qnet.input_shape)
+    peak = qnet.calibration.get("peaks", {}).get("input") or form.hi * form.step
+    made = [
+        lambda: form.quantize(rng.standard_normal(shape) * peak / 3),
+        lambda: rng.integers(form.lo, form.hi, shape, endpoint=True),
+        lambda: rng.choice([form.lo, form.hi], shape),
+    ]
+    return np.stack([made[n % len(made)]() for n in range(samples)]).astype(np.int64)

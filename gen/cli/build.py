@@ -1,0 +1,93 @@
+"""``gatefold build``: a model, or the shape of one, to a folder with a core."""
+
+from __future__ import annotations
+
+import click
+
+from ...boards import BOARDS
+from ..errors import UserError
+from .shell import number, working
+
+__all__ = ["build"]
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("-o", "--output", metavar="DIR", help="The folder to make (required). One that an "
+              "earlier build made is replaced as a whole.")
+@click.option("--board", metavar="|".join(BOARDS), help="Size the core for this board and write "
+              "its Vivado files. Without it: no Vivado files, at most 256 multipliers, 128-bit "
+              "streams, an assumed clock of 300 MHz.")
+@click.option("--calibrate", metavar="X.npz", help="Representative inputs, .npy or .npz, floats "
+              "(samples, timesteps, features): the formats are chosen from them. Without it: from "
+              "64 seeded random inputs, and the report says so.")
+@number("width", "Bits of weights and activations", default=16, show_default=True)
+@number("weight-width", "Bits of weights, instead of --width")
+@number("act-width", "Bits of activations, instead of --width")
+@number("cell-width", "Bits of the cell state", default=18, show_default=True)
+@number("macs", "The most multipliers to use")
+@number("pe", "Rows of multipliers, with --simd instead of --macs")
+@number("simd", "Columns of multipliers, with --pe instead of --macs")
+@number("clock", "The clock to assume and to constrain; else the board's")
+@number("seed", "Seed of random weights and inputs", default=0, show_default=True)
+@number("units", "Without MODEL: units of each LSTM layer")
+@number("features", "Without MODEL: input features")
+@number("timesteps", "Without MODEL: timesteps of a frame")
+@number("layers", "Without MODEL: LSTM layers, 1 if not given")
+@number("dense", "Without MODEL: outputs of a last Dense layer, none if not given")
+def build(model, output, board, calibrate, width, weight_width, act_width, cell_width, macs, pe,
+          simd, clock, seed, units, features, timesteps, layers, dense):
+    """Build a core from MODEL (.keras or .onnx), or from its shape alone.
+
+    \b
+    gatefold build model.keras -o core --board zcu104 --calibrate x.npz
+    gatefold build --units 64 --features 4 --timesteps 30 --dense 1 -o core
+
+    The second form draws the weights at random; `gatefold weights MODEL DIR` writes trained ones
+    into the core later, without touching its Verilog.
+    """
+    shape = {"units": units, "features": features, "timesteps": timesteps, "layers": layers,
+             "dense": dense}
+    given = {name: value for name, value in shape.items() if value is not None}
+    _check(model, output, calibrate, given)
+
+    with working("reading") as say:
+        from ..arrays import read_array
+        from ..flow import compile, shape_network
+        from ..frontends import load
+        from ..output import check_target
+
+        check_target(output)
+        if model is not None:
+            network = load(model)
+        else:
+            network = shape_network(**given, seed=seed, board=board)
+        data = None if calibrate is None else read_array(calibrate, "the calibration data")
+        core = compile(network, board=board, calibrate=data, width=width,
+                       weight_width=weight_width, act_width=act_width, cell_width=cell_width,
+                       macs=macs, pe=pe, simd=simd, clock=clock, seed=seed,
+                       any_weights=model is None, progress=say)
+        core.save(output, progress=say)
+
+    from .report import summary
+
+    for line in summary(core.report()):
+        click.echo(line)
+
+
+def _check(model, output, calibrate, given: dict) -> None:
+    """Contradictions between options, before anything is read."""
+    if model is not None and given:
+        raise UserError(f"MODEL and --{next(iter(given))} contradict each other: give a model file "
+                        "or a shape, not both")
+    if model is None:
+        if not given:
+            raise UserError("nothing to build: give MODEL, or --units, --features and --timesteps")
+        lacking = [name for name in ("units", "features", "timesteps") if name not in given]
+        if lacking:
+            raise UserError(f"a core without MODEL needs --{' and --'.join(lacking)} too")
+        if calibrate is not None:
+            raise UserError("--calibrate and --units contradict each other: a core whose weights "
+                            "come later has formats for any, leave --calibrate out")
+    if output is None:
+        raise UserError("-o DIR is missing: name the folder to make")

@@ -1,0 +1,46 @@
+"""``gatefold verify``: the RTL of a core against its golden model, in a simulator."""
+
+from __future__ import annotations
+
+import click
+
+from .shell import number, working
+
+__all__ = ["verify"]
+
+
+@click.command()
+@click.argument("directory", metavar="DIR")
+@click.option("--sim", default="verilator", show_default=True, metavar="verilator|icarus|amaranth",
+              help="The simulator. verilator and icarus read the Verilog in DIR, amaranth runs the "
+              "model it was made from.")
+@click.option("--input", "source", metavar="X.npy", help="Floats (samples, timesteps, features), "
+              ".npy or .npz. Without it: seeded ones, typical, random and extreme in turn.")
+@number("samples", "Samples to simulate: 8 with verilator, else 3, if not given")
+@number("seed", "Seed of inputs, input gaps and output stalls", default=1, show_default=True)
+def verify(directory, sim, source, samples, seed):
+    """Simulate the core in DIR and compare it with golden: bit for bit and cycle for cycle.
+
+    Compared are the outputs, every h and c of every step, the latency and the interval, at full
+    rate and under random gaps and stalls. report.json then says what was verified.
+    """
+    with working(f"simulating with {sim}"):
+        from ..arrays import read_array
+        from ..check import load_folder, verify_folder
+
+        load_folder(directory)
+        data = None if source is None else read_array(source)
+        result = verify_folder(directory, data, sim=sim, samples=samples, seed=seed)
+    from pathlib import Path
+
+    from ..report import read_report
+
+    stated = read_report(Path(directory))["cycles"]
+    flows = ", ".join(f"{name} ({frames} frames)" for name, frames in result.scenarios.items())
+    click.echo(f"{sim}: {result.samples} samples equal golden: {flows}")
+    click.echo(f"  outputs compared   {result.outputs}")
+    click.echo(f"  h and c compared   {result.states}")
+    click.echo(f"  latency            {result.latency} cycles measured, {stated['latency']} stated")
+    measured = "too few frames" if result.interval is None else f"{result.interval} cycles measured"
+    click.echo(f"  interval           {measured}, {stated['interval']} stated")
+    click.echo(f"  simulated          {result.cycles} cycles in {result.seconds:.1f} s")

@@ -1,0 +1,37 @@
+"""``gatefold weights``: another trained model of the same shape into a finished core."""
+
+from __future__ import annotations
+
+import click
+
+from .shell import number, working
+
+__all__ = ["weights"]
+
+
+@click.command()
+@click.argument("model")
+@click.argument("directory", metavar="DIR")
+@click.option("--input", "source", metavar="X.npy", help="Representative inputs, .npy or .npz: the "
+              "error is measured on them, and the vectors of the cocotb bench are theirs. Without "
+              "it: seeded random ones.")
+@number("seed", "Seed of random inputs", default=0, show_default=True)
+def weights(model, directory, source, seed):
+    """Write MODEL's weights into the core in DIR without touching its Verilog.
+
+    Replaces DIR/weights, integers.npz, the cocotb vectors and report.json together, or nothing.
+    The model must have the core's shape, and its weights must fit the core's formats.
+    """
+    with working("quantising"):
+        from ..arrays import read_array
+        from ..check import load_folder
+        from ..frontends import load
+        from ..weights import replace_weights
+
+        load_folder(directory)
+        network = load(model)
+        data = None if source is None else read_array(source)
+        report = replace_weights(network, directory, data, seed=seed)
+    error = report["numbers"]["error"]
+    click.echo(f"{report['network']['parameters']} weights written; error against float: "
+               f"max {error['max_abs']:.3g}, rms {error['rms']:.3g} on {error['data']}")

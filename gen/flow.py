@@ -1,0 +1,278 @@
+"""From a float network to a finished output folder: the one road, for the command line and Python.
+
+    network -> quantize -> choose_array -> make_plan -> report -> folder
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..boards import Board
+from ..boards import get as get_board
+from ..boards.vivado import write_vivado
+from .calibrate import as_samples
+from .errors import UserError
+from .export import TOP, write_rtl, write_weights
+from .folder import CORE, INTEGERS, core_json
+from .initialise import initialise
+from .network import Network
+from .options import checked
+from .output import check_target, new_folder
+from .plan import Plan, make_plan
+from .plan.resources import estimate
+from .plan.sizing import choose_array, fit
+from .quantize import quantize
+from .quantized_io import save_quantized
+from .report import make_report, write_report
+
+__all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_network", "write_vectors"]
+
+VECTORS = 3  #: samples in the cocotb bench
+#: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
+MAX_TILES = 1_500_000
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a core may use. ``name``, for messages; the rest as :class:`~gatefold.boards.Board`."""
+
+    name: str
+    multipliers: int
+    bram36: int
+    dsp: int
+    lut: int
+    stream_bits: int
+    clock_mhz: float
+
+    @property
+    def bits(self) -> int:
+        """More than all the weights that can stay on chip: block RAM and LUTs."""
+        return self.bram36 * 36864 + self.lut * 64
+
+
+def budget(board: Board | None) -> Budget:
+    """The board's budget; without one a generic device's: 256 multipliers, 128-bit streams."""
+    if board is None:
+        return Budget("a core without --board", 256, 1024, 1024, 400_000, 128, 300.0)
+    return Budget(f"the {board.name}", board.max_multipliers, board.bram36, board.dsp, board.lut,
+                  board.stream_bits, board.clock_mhz)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """A planned core: what :func:`compile` makes.
+
+    Attributes: ``network``, floats; ``plan``; ``board``, None for a generic core; ``clock_mhz``,
+    assumed; ``data``, the floats (samples, *input_shape) that the error is measured on; ``seed``.
+    """
+
+    network: Network
+    plan: Plan
+    board: Board | None
+    clock_mhz: float
+    data: np.ndarray
+    seed: int
+    _report: dict
+
+    @property
+    def qnet(self):
+        """The quantised network."""
+        return self.plan.qnet
+
+    def report(self) -> dict:
+        """What report.json will hold: a copy."""
+        return json.loads(json.dumps(self._report))
+
+    def run(self, x, *, raw: bool = False) -> np.ndarray:
+        """The golden model on floats (samples, *input_shape) or one sample; ``raw``: integers.
+
+        Raises :class:`UserError` for another shape, NaN, or raw integers out of range.
+        """
+        from .inference import run
+
+        return run(self.qnet, x, raw=raw).y
+
+    def save(self, out: str | os.PathLike, *, progress: Progress = lambda _stage: None) -> Path:
+        """Write everything to the folder ``out``, all or nothing; its absolute path.
+
+        ``out`` may be missing, empty, or an earlier output of Gatefold, which is replaced as a
+        whole. Raises :class:`UserError` for anything else, :class:`OSError` where it can not write.
+        """
+        path = check_target(out)
+        with new_folder(path) as folder:
+            self._write(folder, progress)
+        return path
+
+    def verify(self, x=None, *, sim: str = "verilator", samples: int | None = None,
+               seed: int = 1):
+        """Simulate the Verilog against golden; the :class:`~gatefold.sim.verify.VerifyResult`.
+
+        ``x`` floats as for :meth:`run`; without it, seeded samples.
+        Raises :class:`~gatefold.sim.results.CheckFailed` at the first difference.
+        """
+        from .check import check_core
+
+        with tempfile.TemporaryDirectory(prefix="gatefold-") as place:
+            folder = Path(place) / "core"
+            folder.mkdir()
+            self._write(folder, lambda _stage: None)
+            return check_core(folder, self.qnet, x, sim=sim, samples=samples, seed=seed)
+
+    def _write(self, folder: Path, progress: Progress) -> None:
+        progress("writing Verilog")
+        verilog = write_rtl(folder / "rtl", self.plan)
+        progress("writing weights and test benches")
+        memories = write_weights(folder / "weights", self.plan)
+        save_quantized(folder / INTEGERS, self.qnet)
+        (folder / CORE).write_text(json.dumps(core_json(self.plan), indent=1) + "\n")
+        write_vectors(folder, folder, self.qnet, self.data)
+        if self.board is not None:
+            write_vivado(folder / "vivado", board=self.board, top=TOP, verilog_files=verilog,
+                         memory_files=memories, clock_mhz=self.clock_mhz)
+        write_report(folder, self._report)
+
+
+def compile(network: Network, *, board: str | None = None, calibrate=None, width: int = 16,
+            weight_width: int | None = None, act_width: int | None = None, cell_width: int = 18,
+            macs: int | None = None, pe: int | None = None, simd: int | None = None,
+            clock: float | None = None, seed: int = 0, any_weights: bool = False,
+            progress: Progress = lambda _stage: None) -> Core:
+    """Quantise and plan a core for ``network``.
+
+    Parameters: ``board``, a name of :data:`gatefold.boards.BOARDS` or None for a generic core;
+    ``calibrate``, representative inputs, floats (samples, *input_shape) or one sample; ``width``,
+    bits of weights and activations, which ``weight_width`` and ``act_width`` override;
+    ``cell_width``, of the cell state; ``macs``, the most multipliers to use, or ``pe`` and ``simd``
+    for one array; ``clock``, MHz; ``seed`` of random calibration; ``any_weights``, a core whose
+    weights come later; ``progress``, called with the name of each stage.
+
+    Raises :class:`UserError` for options that are illegal or contradict each other, for bad data,
+    and for networks that do not fit.
+    """
+    for name, value in (("width", width), ("weight-width", weight_width), ("act-width", act_width),
+                        ("cell-width", cell_width), ("macs", macs), ("pe", pe), ("simd", simd),
+                        ("clock", clock), ("seed", seed)):
+        if value is not None:
+            checked(name, value)
+    target = None if board is None else get_board(board)
+    limits = budget(target)
+    _check_array_options(limits, macs, pe, simd)
+    weight_width, act_width = weight_width or width, act_width or width
+    _check_size(limits, network.parameters, weight_width)
+    if calibrate is not None:
+        calibrate = as_samples(calibrate, network.input_shape)
+    data = sample_floats(network, calibrate, seed)
+
+    progress("quantising")
+    qnet = quantize(network, act_width=act_width, weight_width=weight_width,
+                    cell_width=cell_width, calibration=calibrate, seed=seed,
+                    any_weights=any_weights)
+    progress("planning")
+    plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd)
+    progress("measuring the error against float")
+    clock_mhz = float(clock or limits.clock_mhz)
+    report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
+                         calibration=calibrate, seed=seed)
+    return Core(network=network, plan=plan, board=target, clock_mhz=clock_mhz, data=data,
+                seed=seed, _report=report)
+
+
+def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
+          simd: int | None) -> Plan:
+    """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
+    device = {"bram36": limits.bram36, "dsp": limits.dsp, "lut": limits.lut}
+    if pe is None or simd is None:
+        _check_tiles(network, macs)
+        return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits, **device)
+    _check_tiles(network, pe * simd)
+    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=limits.stream_bits)
+    placed = fit(plan, **device)
+    if placed is None:
+        needs = estimate(plan.config)
+        raise UserError(f"an array of {pe} x {simd} takes about {needs.lut} LUTs, {needs.dsp} DSPs "
+                        f"and {needs.bram36:g} block RAMs of {limits.name}'s {limits.lut}, "
+                        f"{limits.dsp} and {limits.bram36}: choose another, or have it chosen with "
+                        "--macs")
+    return placed
+
+
+def shape_network(*, units: int, features: int, timesteps: int, layers: int = 1,
+                  dense: int | None = None, seed: int = 0, board: str | None = None) -> Network:
+    """A network of this shape with seeded weights, for a core whose real ones come later.
+
+    Raises :class:`UserError` for sizes that are illegal, or that no memory of the board can hold:
+    before anything is drawn.
+    """
+    sizes = {"units": units, "features": features, "timesteps": timesteps, "layers": layers,
+             "seed": seed} | ({} if dense is None else {"dense": dense})
+    for name, value in sizes.items():
+        checked(name, value)
+    parameters = 4 * units * (features + units) + (layers - 1) * 8 * units * units
+    _check_size(budget(None if board is None else get_board(board)), parameters, 4)
+    return initialise(**sizes)
+
+
+def sample_floats(network: Network, data: np.ndarray | None, seed: int) -> np.ndarray:
+    """Inputs to measure the error on and to make vectors of: the first of ``data``, or seeded.
+
+    As many as golden computes in about a second, 4 to 256.
+    """
+    count = int(np.clip(10**9 // max(1, network.macs), 4, 256 if data is not None else 64))
+    if data is not None:
+        return data[:count]
+    return np.random.default_rng(seed).standard_normal((count, *network.input_shape))
+
+
+def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
+    """Write ``folder``/cocotb for the finished core in ``core``, its vectors from golden."""
+    from ..sim.core_info import load_core_info
+    from ..sim.golden import golden
+    from ..sim.testbench import write_cocotb_bench
+
+    x = qnet.input_format.quantize(data[:VECTORS])
+    y = golden(qnet, x)
+    write_cocotb_bench(folder / "cocotb", load_core_info(core), x.reshape(len(x), -1),
+                       y.reshape(len(y), -1))
+
+
+def _check_array_options(limits: Budget, macs, pe, simd) -> None:
+    if macs is not None and (pe is not None or simd is not None):
+        raise UserError("--macs and --pe/--simd contradict each other: give --macs to have the "
+                        "array chosen, or --pe and --simd to choose it")
+    if (pe is None) != (simd is None):
+        given, other = ("--pe", "--simd") if simd is None else ("--simd", "--pe")
+        raise UserError(f"{given} needs {other} too: give both, or --macs to have them chosen")
+    if macs is not None and macs > limits.multipliers:
+        raise UserError(f"--macs must be at most {limits.multipliers} for {limits.name}, "
+                        f"not {macs}: choose fewer" + _boards_hint(limits))
+    if pe is not None and simd is not None and pe * simd > limits.multipliers:
+        raise UserError(f"--pe {pe} x --simd {simd} makes {pe * simd} multipliers, {limits.name} "
+                        f"has at most {limits.multipliers}: choose fewer" + _boards_hint(limits))
+
+
+def _boards_hint(limits: Budget) -> str:
+    return "" if limits.name.startswith("the ") else ", or a larger device with --board"
+
+
+def _check_size(limits: Budget, parameters: int, width: int) -> None:
+    if parameters * width > limits.bits:
+        raise UserError(f"{parameters} weights of at least {width} bits do not fit into the "
+                        f"{limits.bits // width} that {limits.name} holds on chip: use a smaller "
+                        "network or width" + _boards_hint(limits))
+
+
+def _check_tiles(network: Network, multipliers: int) -> None:
+    tiles = network.macs // multipliers
+    if tiles > MAX_TILES:
+        raise UserError(f"{network.macs} multiplications on {multipliers} multipliers take "
+                        f"{tiles} cycles, the longest schedule is {MAX_TILES}: use fewer "
+                        "timesteps or more multipliers")

