@@ -105,7 +105,7 @@ class Gearbox(wiring.Component):
         width, capacity = s.width, s.capacity
         words_in, rest_in, words_out, rest_out = s.words_in, s.rest_in, s.words_out, s.rest_out
 
-        buffer = Signal(capacity * width, reset_less=True)  # zero above `fill`
+        buffer = Signal(capacity * width)  # zero above `fill`, so reset with it
         fill = Signal(range(capacity + 1))
 
         # Position in the row on either side.

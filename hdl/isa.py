@@ -6,7 +6,7 @@ The plan writes programs in these terms, the sequencer and the components read t
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 from amaranth.lib import data
 
@@ -26,7 +26,7 @@ class Start(IntEnum):
     PARKED = 2  #: the parked partial sums at ``init``
 
 
-class Stop(IntEnum):
+class Stop(IntFlag):
     """What happens to the accumulator after a tile."""
 
     GO_ON = 0  #: nothing, more tiles follow

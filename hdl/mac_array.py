@@ -67,8 +67,8 @@ class MacArray(wiring.Component):
         m.d.comb += [
             init_parked.eq(start[summed - 1] == Start.PARKED),
             go_on.eq(start[summed] == Start.GO_ON),
-            parks.eq(valid[ready] & (stop[ready] == Stop.PARK)),
-            self.finish_valid.eq(valid[ready] & (stop[ready] == Stop.FINISH)),
+            parks.eq(valid[ready] & ((stop[ready] & Stop.PARK) != 0)),
+            self.finish_valid.eq(valid[ready] & ((stop[ready] & Stop.FINISH) != 0)),
             self.finish.as_value().eq(finish[ready]),
         ]
 

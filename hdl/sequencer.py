@@ -116,7 +116,7 @@ class Sequencer(wiring.Component):
         wait = Signal(range(c.max_gap + 1)) if c.max_gap else Signal(1)
         full = Signal(2)  # output frames issued that have not left
         input_there, output_free, issues = Signal(), Signal(), Signal()
-        yields = (tile.stop == Stop.FINISH) & tile.finish.to_out
+        yields = ((tile.stop & Stop.FINISH) != 0) & tile.finish.to_out
         m.d.comb += [
             input_there.eq(~tile.from_x | (self.frames != my_frames)
                            | (tile.operand < self.chunks)),

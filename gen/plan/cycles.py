@@ -17,7 +17,7 @@ from ...hdl.gearbox import GearboxModel
 from ...hdl.isa import Stop
 from .latency import latencies
 
-__all__ = ["Timeline", "replay"]
+__all__ = ["Timeline", "input_arrivals", "replay"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
         if frame < frames and wait == 0:
             tile = instructions[index]
             there = not tile["from_x"] or frame * c.x_depth + tile["operand"] < visible_chunks
-            yields = tile["stop"] == Stop.FINISH and tile["to_out"]
+            yields = tile["stop"] & Stop.FINISH and tile["to_out"]
             free = not yields or frame - visible_left // c.out_depth < 2
             if there and free:
                 issues[-1].append(cycle)
@@ -105,6 +105,20 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
                 last_out.append(cycle)
         cycle += 1
     return Timeline(tuple(map(tuple, issues[:frames])), tuple(first_in), tuple(last_out))
+
+
+def input_arrivals(config: EngineConfig) -> list[int]:
+    """Cycle from which each chunk of an input frame can be addressed, at full rate."""
+    source = GearboxModel(FrameReader.gearbox(config))
+    arrivals: list[int] = []
+    cycle = offered = 0
+    while len(arrivals) < config.x_depth:
+        took, gave = source.step(offered < config.x_beats, True)
+        offered += took
+        if gave:
+            arrivals.append(cycle + 1)
+        cycle += 1
+    return arrivals
 
 
 def _completes(tile: dict, beat: int, config: EngineConfig) -> bool:

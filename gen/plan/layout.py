@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,12 +13,16 @@ __all__ = ["Chunk", "Storage", "Value", "columns", "lay_out"]
 
 @dataclass(frozen=True)
 class Chunk:
-    """One memory word: elements ``first .. first + count - 1`` of a vector, from lane 0 up."""
+    """One memory word: elements ``first .. first + count - 1`` of a vector, from lane 0 up.
+
+    origin: (layer, step, index) of what writes it; layer -1 is the input.
+    """
 
     from_x: bool
     address: int
     first: int
     count: int
+    origin: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ def _word_count(elements: int, simd: int) -> int:
     return -(-elements // simd)
 
 
-def _vector(from_x: bool, base: int, size: int, simd: int) -> tuple[Chunk, ...]:
-    return tuple(Chunk(from_x, base + n, n * simd, min(simd, size - n * simd))
+def _vector(layer: int, step: int, base: int, size: int, simd: int) -> tuple[Chunk, ...]:
+    return tuple(Chunk(layer < 0, base + n, n * simd, min(simd, size - n * simd), (layer, step, n))
                  for n in range(_word_count(size, simd)))
 
 
@@ -59,7 +63,7 @@ def lay_out(qnet: QuantizedNetwork, simd: int) -> Storage:
     shape = qnet.input_shape
     steps, size = (shape[0], shape[1]) if len(shape) == 2 else (1, shape[0])
     words = _word_count(size, simd)
-    value = Value(tuple(_vector(True, t * words, size, simd) for t in range(steps)), size)
+    value = Value(tuple(_vector(-1, t, t * words, size, simd) for t in range(steps)), size)
     depth = 0
     inputs, outputs = [], []
     computing = [n for n, layer in enumerate(qnet.layers) if isinstance(layer, (QLstm, QDense))]
@@ -69,8 +73,7 @@ def lay_out(qnet: QuantizedNetwork, simd: int) -> Storage:
         if isinstance(layer, QRepeatVector):
             value = Value(value.steps * layer.timesteps, value.size)
         elif isinstance(layer, QFlatten):
-            flat = tuple(Chunk(chunk.from_x, chunk.address, t * value.size + chunk.first,
-                               chunk.count)
+            flat = tuple(replace(chunk, first=t * value.size + chunk.first)
                          for t, vector in enumerate(value.steps) for chunk in vector)
             value = Value((flat,), value.size * len(value.steps))
         else:
@@ -82,10 +85,10 @@ def lay_out(qnet: QuantizedNetwork, simd: int) -> Storage:
                 kept = min(2, kept)
             if not is_lstm and n == computing[-1]:
                 kept = 0
-            vectors = [_vector(False, depth + t * words, size, simd) for t in range(kept)]
-            depth += kept * words
             if kept:
-                written = Value(tuple(vectors[t % kept] for t in range(len(value.steps))), size)
+                written = Value(tuple(_vector(n, t, depth + t % kept * words, size, simd)
+                                      for t in range(len(value.steps))), size)
+                depth += kept * words
                 value = Value(written.steps if not is_lstm or layer.return_sequences
                               else written.steps[-1:], size)
         outputs.append(written)

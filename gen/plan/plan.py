@@ -9,7 +9,7 @@ from ...hdl.isa import Stop
 from ..errors import UserError
 from ..quantized import QuantizedNetwork
 from .bounds import Bounds, bounds
-from .cycles import Timeline, replay
+from .cycles import Timeline, input_arrivals, replay
 from .images import number_images, program_images
 from .latency import Latencies, latencies
 from .program import Program, assemble, unroll
@@ -79,7 +79,7 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
     work = break_down(qnet, pe, simd)
     draft = _config(qnet, work, pe, simd, stream_bits)
     distance = latencies(draft)
-    tiles = schedule(work.jobs, distance)
+    tiles = schedule(work.jobs, distance, input_arrivals(draft), work.repeated, work.last)
     program = assemble(tiles, work)
     config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program), lut_rows=lut_rows)
     instructions = unroll(program)
@@ -105,7 +105,7 @@ def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits:
                         f"not {stream_bits}")
     table, shape = qnet.table, qnet.input_shape
     strides = [s for seg in program.segments for s in seg.strides] if program else [0]
-    parked = [tile.park + 1 for tile in tiles or () if tile.stop is Stop.PARK]
+    parked = [tile.park + 1 for tile in tiles or () if tile.stop & Stop.PARK]
     return EngineConfig(
         pe=pe, simd=simd, weight_width=qnet.weight_width, act_width=qnet.act_width,
         cell_width=qnet.cell_width, acc_width=qnet.acc_width,
@@ -132,7 +132,7 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     events = []
     for tile in tiles:
         job = tile.job
-        if tile.stop is Stop.FINISH and isinstance(work.kinds[work.kind_of[job.layer]], LstmKind):
+        if tile.stop & Stop.FINISH and isinstance(work.kinds[work.kind_of[job.layer]], LstmKind):
             first = work.folds[job.layer].groups[job.group].first
             events += [(job.layer, job.step, first + beat) for beat in range(job.beats)]
     return tuple(events)

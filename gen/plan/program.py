@@ -38,7 +38,7 @@ class Program:
 
 def _instruction(tile: Tile, work: Work, last: bool) -> dict:
     job, chunk = tile.job, tile.operand.chunk
-    finishes = tile.stop is Stop.FINISH
+    finishes = bool(tile.stop & Stop.FINISH)
     fields = {
         "weight": tile.operand.weight, "from_x": int(chunk.from_x), "operand": chunk.address,
         "operand_step": 0, "align": tile.operand.align, "start": int(tile.start),

@@ -1,87 +1,258 @@
-"""The order of tiles and the waits between them.
+"""The order of tiles and the waits between them: a list scheduler with the real pipeline depths.
 
-The hardware issues tiles in the order given here and waits ``gap`` cycles after each where the plan
-says so. Stalls (a late input, a full output) only ever add distance. Two rules keep every order
-that this module produces correct under any stall:
+The array takes one tile (pe rows x simd columns) a cycle. A *wave* is a layer at one step: its row
+groups (*jobs*), each of which must meet every column (*chunk*) of the step's operands, in any
+order, and is finished with its last. What limits us at batch 1 is the *tail*: the h of a wave can
+be used ``latency.tail`` cycles after the tile that finishes it. The scheduler fills that time with
+whatever else can run, cycle by cycle:
 
-* a value is used only by tiles that follow its producer at the distance of its latency
-  (read after write), and the gaps that ensure it are computed as if nothing ever stalled;
-* a word is overwritten only by tiles that come after its last reader in program order
-  (write after read): results are written after the tile that yields them is issued.
+1. The most urgent wave that has a tile to run goes first: the one with the longest chain of
+   tails behind it (then the lower layer). So a step's last rows are never held up by work that can
+   wait; the next step, the layer above and input products fill what is left over.
+2. Within a wave the lowest row group goes first. It is finished earliest, so its h arrives while
+   the other groups still run, and the next step's columns trickle in instead of coming all at the
+   end. Columns are taken in the order in which they arrive.
+3. A job that is left unfinished *parks* its sums and resumes from them later, at no cost but a
+   distance of ``latency.park``. This is what makes the order free: input products hoisted out of
+   the recurrence, the split-column order (first columns of all rows, then row by row to the end)
+   and the wavefront across layers are not cases of this program; they are what rules 1 and 2 do.
+
+An input that RepeatVector repeats is multiplied once: the first step's sums are kept in the parking
+memory and every later step starts from them.
+
+What stalls may do. Times are planned with the input arriving at full rate, and each tile carries
+the ``gap`` to the next. The hardware never issues a tile earlier than its gap allows, so a late
+input or a full output only adds distance: what was read after it was written still is. What is
+overwritten must have been read *in program order*, which holds by construction: an h word is
+written again two steps later, when all groups of the step between are finished, and a parking word
+belongs to one group of every second step.
 """
 
 from __future__ import annotations
 
+from bisect import insort
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ...hdl.isa import Start, Stop
 from .latency import Latencies
 from .work import Job, Operand
 
-__all__ = ["Tile", "schedule"]
+__all__ = ["AHEAD", "Tile", "schedule"]
+
+#: Steps of a layer that may be in progress at once: the current one and the next.
+AHEAD = 2
 
 
 @dataclass(frozen=True)
 class Tile:
     """One tile of a job, in program order.
 
-    start, stop: see :mod:`gatefold.hdl.isa`. gap: cycles to wait after it.
+    start, stop: see :mod:`gatefold.hdl.isa`. init, park: words of the bias or parking memory.
+    issue: its planned cycle. gap: cycles to wait after it.
     """
 
     job: Job
     operand: Operand
     start: Start
     stop: Stop
-    init: int = 0
-    park: int = 0
-    gap: int = field(default=0, compare=False)
+    init: int
+    park: int
+    issue: int
+    gap: int = 0
 
 
-def row_major(jobs: Sequence[Job]) -> list[Tile]:
-    """Jobs one after the other, each from its bias to its last column."""
-    tiles = []
+class _Wave:
+    """A layer at one step, in progress. Times are None until what they wait for is scheduled."""
+
+    def __init__(self, jobs: list[Job], base: int, kept: int | None):
+        self.jobs = jobs
+        self.layer, self.step = jobs[0].layer, jobs[0].step
+        self.columns = [operand.chunk for operand in jobs[0].operands]
+        self.base = base  # parking word of group 0
+        self.kept = kept  # parking word of group 0's input sums, if later steps start from them
+        self.arrived: list[tuple[int, int]] = []  # (ready, column) in order of arrival
+        self.taken = [0] * len(jobs)  # columns done, per group
+        self.resume = [0] * len(jobs)  # earliest next tile, per group
+        self.open = list(range(len(jobs)))  # groups not finished
+        self.urgency = 0
+
+    def rank(self) -> tuple[int, int, int]:
+        """Most urgent first."""
+        return (-self.urgency, self.layer, self.step)
+
+    def next_group(self, now: int, finish_free: int, in_order: bool) -> int | None:
+        """The lowest group with a tile to run in cycle ``now``."""
+        total = len(self.columns)
+        known = len(self.arrived)
+        for group in self.open:
+            done = self.taken[group]
+            if done < known and self.arrived[done][0] <= now and self.resume[group] <= now:
+                last = done + 1 == total
+                if not last or (finish_free <= now and (not in_order or group == self.open[0])):
+                    return group
+        return None
+
+    def next_time(self) -> int | None:
+        """Earliest cycle in which a group might run, if any can be told."""
+        times = [max(self.arrived[self.taken[g]][0], self.resume[g])
+                 for g in self.open if self.taken[g] < len(self.arrived)]
+        return min(times, default=None)
+
+
+def schedule(jobs: Sequence[Job], latency: Latencies, arrivals: Sequence[int],
+             repeated: frozenset[int], last: int) -> list[Tile]:
+    """The tiles of a frame in the order and at the times at which they are issued.
+
+    ``jobs``: in any order of layers, steps and groups. ``arrivals``: cycle from which each input
+    chunk can be addressed. ``repeated``: layers whose input is the same at every step; their later
+    jobs hold recurrent columns only. ``last``: the layer that makes the output, which is finished
+    in order (its chunks leave one after the other).
+    """
+    return _Scheduler(jobs, latency, arrivals, repeated, last).run()
+
+
+class _Scheduler:
+    """Runs the clock: see the module's docstring for the rules."""
+
+    def __init__(self, jobs: Sequence[Job], latency: Latencies, arrivals: Sequence[int],
+                 repeated: frozenset[int], last: int):
+        self.latency, self.last = latency, last
+        self.tiles: list[Tile] = []
+        self.current: tuple[_Wave, int] | None = None  # whose sums are in the accumulators
+        self.finish_free = 0  # earliest cycle of another finish: lanes take a beat a cycle
+        self.waves = _make_waves(jobs, repeated)
+        self._connect(arrivals)
+        self._set_urgency()
+
+    def _connect(self, arrivals: Sequence[int]):
+        """Tell every wave which of its columns are there, and remember who waits for the rest."""
+        self.readers: dict[tuple[int, int, int], list[tuple[_Wave, int]]] = defaultdict(list)
+        self.pieces: dict[tuple[int, int, int], list[int]] = {}  # [groups to come, ready]
+        for wave in self.waves.values():
+            there = []
+            for column, chunk in enumerate(wave.columns):
+                if chunk.from_x:
+                    there.append((arrivals[chunk.address], column))
+                else:
+                    self.readers[chunk.origin].append((wave, column))
+            wave.arrived += sorted(there)
+            for job in wave.jobs:
+                for beat in range(job.beats):
+                    piece = self.pieces.setdefault((wave.layer, wave.step, job.first + beat),
+                                                   [0, 0])
+                    piece[0] += 1
+
+    def _set_urgency(self):
+        """The chain of tails behind each wave, in cycles."""
+        behind: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+        for (layer, step, _), readers in self.readers.items():
+            behind[layer, step] |= {(wave.layer, wave.step) for wave, _ in readers}
+        for key in sorted(self.waves, reverse=True):  # readers come later in layers or steps
+            wave = self.waves[key]
+            wave.urgency = self.latency.tail + max(
+                (self.waves[reader].urgency for reader in behind[key]), default=0)
+
+    def run(self) -> list[Tile]:
+        active = [wave for wave in self.waves.values() if wave.step < AHEAD]
+        active.sort(key=_Wave.rank)
+        now = 0
+        while active:
+            for wave in active:
+                group = wave.next_group(now, self.finish_free, wave.layer == self.last)
+                if group is not None:
+                    break
+            else:
+                now = self._next_event(active, now)
+                continue
+            self._issue(wave, group, now)
+            if not wave.open:
+                active.remove(wave)
+                following = self.waves.get((wave.layer, wave.step + AHEAD))
+                if following:
+                    insort(active, following, key=_Wave.rank)
+            now += 1
+        gaps = [after.issue - tile.issue - 1 for tile, after in pairwise(self.tiles)]
+        # The next frame's first finish may come at once.
+        gaps.append(max(0, self.finish_free - self.tiles[-1].issue - 1))
+        return [replace(tile, gap=gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
+
+    def _next_event(self, active: list[_Wave], now: int) -> int:
+        """The next cycle in which anything can change."""
+        times = [time for wave in active if (time := wave.next_time()) is not None]
+        later = [time for time in (*times, self.finish_free) if time > now]
+        return min(later, default=now + 1)
+
+    def _issue(self, wave: _Wave, group: int, now: int):
+        """Issue the next tile of a group, parking what was in the accumulators if need be."""
+        job = wave.jobs[group]
+        done = wave.taken[group]
+        first_of_all = wave.kept is not None and wave.step > 0
+        if self.current == (wave, group):
+            start, init = Start.GO_ON, 0
+        else:
+            self._park()
+            if done:
+                start, init = Start.PARKED, wave.base + group
+            elif first_of_all:
+                start, init = Start.PARKED, wave.kept + group
+            else:
+                start, init = Start.BIAS, job.bias
+        _, column = wave.arrived[done]
+        wave.taken[group] = done + 1
+        stop, park = Stop.GO_ON, 0
+        self.current = (wave, group)
+        if done + 1 == len(wave.columns):
+            stop = Stop.FINISH
+            if wave.kept is not None and wave.step == 0:
+                stop, park = Stop.FINISH | Stop.PARK, wave.kept + group
+            self._finish(wave, group, now)
+        self.tiles.append(Tile(job, job.operands[column], start, stop, init, park, now))
+
+    def _park(self):
+        """Keep the accumulators' sums, if their job is not finished."""
+        if self.current:
+            wave, group = self.current
+            self.tiles[-1] = replace(self.tiles[-1], stop=Stop.PARK, park=wave.base + group)
+            wave.resume[group] = self.tiles[-1].issue + self.latency.park
+
+    def _finish(self, wave: _Wave, group: int, now: int):
+        """A group is complete: its chunks are on their way to those who wait for them."""
+        job = wave.jobs[group]
+        wave.open.remove(group)
+        self.current = None
+        self.finish_free = now + job.beats
+        for beat in range(job.beats):
+            key = (wave.layer, wave.step, job.first + beat)
+            piece = self.pieces[key]
+            piece[0] -= 1
+            piece[1] = max(piece[1], now + self.latency.tail + beat)
+            if not piece[0]:
+                for reader, column in self.readers[key]:
+                    reader.arrived.append((piece[1], column))
+        if wave.kept is not None and wave.step == 0:
+            for (layer, _), other in self.waves.items():
+                if layer == wave.layer and other.step > 0:
+                    other.resume[group] = now + self.latency.park
+
+
+def _make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[tuple[int, int], _Wave]:
+    """Waves by (layer, step), with their parking words: a group's word serves every second step,
+    so a steady state repeats after two steps and rolls into a loop."""
+    grouped: dict[tuple[int, int], list[Job]] = defaultdict(list)
     for job in jobs:
-        ends = len(job.operands) - 1
-        tiles += [Tile(job, operand, Start.GO_ON if k else Start.BIAS,
-                       Stop.FINISH if k == ends else Stop.GO_ON, init=job.bias)
-                  for k, operand in enumerate(job.operands)]
-    return tiles
-
-
-def space_out(tiles: Sequence[Tile], latency: Latencies) -> list[Tile]:
-    """Give each tile the gap that the tile after it needs."""
-    written: dict[int, int] = {}  # h chunk -> first issue cycle that may read it
-    parked: dict[int, int] = {}  # park word -> first issue cycle that may start from it
-    issue, free = 0, 0  # of this tile; first cycle in which another finish may be issued
-    spaced: list[Tile] = []
-    for tile in tiles:
-        ready = issue
-        if not tile.operand.chunk.from_x:
-            ready = max(ready, written[tile.operand.chunk.address])
-        if tile.start is Start.PARKED:
-            ready = max(ready, parked[tile.init])
-        if tile.stop is Stop.FINISH:
-            ready = max(ready, free)
-            free = ready + tile.job.beats
-            if tile.job.h is not None:
-                for beat in range(tile.job.beats):
-                    written[tile.job.h + beat] = ready + latency.tail + beat
-        elif tile.stop is Stop.PARK:
-            parked[tile.park] = ready + latency.park
-        if spaced:
-            spaced[-1] = _with_gap(spaced[-1], ready - issue)
-        spaced.append(tile)
-        issue = ready + 1
-    # The next frame's first finish may come with its first tile.
-    spaced[-1] = _with_gap(spaced[-1], max(0, free - issue))
-    return spaced
-
-
-def _with_gap(tile: Tile, gap: int) -> Tile:
-    return Tile(tile.job, tile.operand, tile.start, tile.stop, tile.init, tile.park, gap)
-
-
-def schedule(jobs: Sequence[Job], latency: Latencies) -> list[Tile]:
-    """The tiles of a frame, in the order and with the gaps in which they are issued."""
-    return space_out(row_major(jobs), latency)
+        grouped[job.layer, job.step].append(job)
+    base: dict[int, int] = {}
+    kept: dict[int, int] = {}
+    words = 0
+    for (layer, _), group in grouped.items():
+        if layer not in base:
+            base[layer] = words
+            words += AHEAD * len(group)
+            if layer in repeated:
+                kept[layer] = words
+                words += len(group)
+    return {(layer, step): _Wave(group, base[layer] + step % AHEAD * len(group), kept.get(layer))
+            for (layer, step), group in grouped.items()}

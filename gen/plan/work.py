@@ -30,7 +30,8 @@ class Job:
     """A group of rows of a layer at one step: what it reads and where its result goes.
 
     layer, step, group: which. operands: its tiles, input before recurrent ones. bias: its bias
-    word. h, out: chunk addresses of the first beat in the operand and the output memory, or None.
+    word. first, beats: chunks of the result that it writes. h, out: address of the first of them in
+    the operand and the output memory, or None.
     """
 
     layer: int
@@ -38,6 +39,7 @@ class Job:
     group: int
     operands: tuple[Operand, ...]
     bias: int
+    first: int
     beats: int
     h: int | None
     out: int | None
@@ -54,7 +56,8 @@ class Work:
     kinds, aligns, routes: what the engine must be able to do. folds: rows of each computing layer.
     weight_words: (layer, recurrent?, group, chunk) for every word of the weight memory, in order.
     bias_words: (layer, group). cell_depth, h_depth: words. out_rows, out_row: shape of the output
-    in rows of elements. last: the layer that makes it.
+    in rows of elements. last: the layer that makes it. repeated: LSTM layers whose input is the same
+    at every step: their jobs after the first step have recurrent columns only.
     """
 
     storage: Storage
@@ -70,6 +73,7 @@ class Work:
     out_rows: int
     out_row: int
     last: int
+    repeated: frozenset[int]
 
 
 def kind_of(layer: QLstm | QDense, qnet: QuantizedNetwork) -> LstmKind | DenseKind:
@@ -121,7 +125,7 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int) -> Work:
     distinct = tuple(sorted(set(aligns)))
     routes, first_route = _routes(folds, pe // 4, simd)
 
-    jobs, weight_words, bias_words = [], [], []
+    jobs, weight_words, bias_words, repeated = [], [], [], set()
     cell_base = 0
     for n in computing:
         layer, laid = qnet.layers[n], folds[n]
@@ -129,6 +133,9 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int) -> Work:
         source, target = storage.inputs[n], storage.outputs[n]
         steps = len(source.steps)
         sequences = not is_lstm or layer.return_sequences
+        same = is_lstm and steps > 1 and all(step == source.steps[0] for step in source.steps)
+        if same:
+            repeated.add(n)
         align_x = distinct.index(layer.align_ih if is_lstm else 0)
         align_h = distinct.index(layer.align_hh) if is_lstm else 0
 
@@ -146,14 +153,15 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int) -> Work:
         for t in range(steps):
             for r, group in enumerate(laid.groups):
                 operands = [Operand(chunk, x_base[r] + k, align_x)
-                            for k, chunk in enumerate(source.steps[t])]
+                            for k, chunk in enumerate(source.steps[t])
+                            if t == 0 or not same]
                 if is_lstm and t > 0:  # h starts at zero: nothing to multiply at the first step
                     operands += [Operand(chunk, h_base[r] + k, align_h)
                                  for k, chunk in enumerate(target.steps[t - 1])]
                 leaves = n == last and (sequences or t == steps - 1)
                 jobs.append(Job(
                     layer=n, step=t, group=r, operands=tuple(operands), bias=bias_base[r],
-                    beats=group.beats,
+                    first=group.first, beats=group.beats,
                     h=target.steps[t][group.first].address if target else None,
                     out=((t * laid.chunks if sequences else 0) + group.first) if leaves else None,
                     cell=cell_base + group.first if is_lstm else 0, fresh=is_lstm and t == 0,
@@ -166,4 +174,5 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int) -> Work:
         storage=storage, folds=folds, kinds=tuple(kinds), kind_of=kind_index, aligns=distinct,
         routes=routes, jobs=tuple(jobs), weight_words=tuple(weight_words),
         bias_words=tuple(bias_words), cell_depth=max(1, cell_base),
-        out_rows=shape[0] if len(shape) == 2 else 1, out_row=shape[-1], last=last)
+        out_rows=shape[0] if len(shape) == 2 else 1, out_row=shape[-1], last=last,
+        repeated=frozenset(repeated))
