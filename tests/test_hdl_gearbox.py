@@ -5,10 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 
 from gatefold.hdl.gearbox import Gearbox, GearboxModel, GearboxShape
 
-from .hdl_harness import FLOW, draw, pack, run_stream
+from .hdl_harness import FLOW, draw, pack, run_stream, simulator, unpack
 
 WIDTH = 5
 
@@ -93,6 +94,31 @@ def test_sizes_are_positive(name):
     sizes = dict.fromkeys(["width", "size_in", "row_in", "size_out", "row_out"], 1)
     with pytest.raises(ValueError, match=f"Gearbox {name} must be at least 1, not 0"):
         GearboxShape(**(sizes | {name: 0}))
+
+
+@pytest.mark.parametrize("cycle", range(1, 9))
+def test_a_reset_leaves_nothing_behind(cycle):
+    shape = GearboxShape(width=WIDTH, size_in=4, row_in=4, size_out=3, row_out=12)
+    box, reset, got = Gearbox(shape), Signal(), []
+
+    async def bench(ctx):
+        ctx.set(box.i.valid, 1)
+        ctx.set(box.i.payload, pack([-1] * 4, WIDTH))
+        ctx.set(box.o.ready, 1)
+        await ctx.tick().repeat(cycle)
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+        for n in range(4):
+            ctx.set(box.i.payload, pack(range(4 * n, 4 * n + 4), WIDTH))
+            ctx.set(box.i.valid, n < 3)
+            _, _, valid, word = await ctx.tick().sample(box.o.valid, box.o.payload)
+            got.extend(unpack(word, WIDTH, 3) if valid else [])
+
+    sim = simulator(ResetInserter(reset)(box))
+    sim.add_testbench(bench)
+    sim.run()
+    assert got == list(range(9))
 
 
 def test_sizes_of_rows():
