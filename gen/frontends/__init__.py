@@ -48,18 +48,25 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA) -> Net
     """
     data = read_file(path)
     name = file_name(path)
+    try:
+        network = _parse(data, name, Siblings(path) if external_data else None)
+    except UserError as error:
+        text = str(error)
+        raise UserError(text if text.startswith(name) else f"{name}: {text}") from None
+    network.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    return network
+
+
+def _parse(data: bytes, name: str, siblings: Siblings | None) -> Network:
     if data.startswith(b"PK"):
         from . import keras_zip
-        network = keras_zip.parse(data, name)
-    else:
-        _refuse_others(data, name)
-        from . import onnx_graph
-        siblings = Siblings(path)
-        network = onnx_graph.parse(data, name, siblings if external_data else None)
-        if siblings.bytes:
-            network.source.update(external_sha256=siblings.sha256.hexdigest(),
-                                  external_bytes=siblings.bytes)
-    network.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+        return keras_zip.parse(data, name)
+    _refuse_others(data, name)
+    from . import onnx_graph
+    network = onnx_graph.parse(data, name, siblings)
+    if siblings is not None and siblings.bytes:
+        network.source.update(external_sha256=siblings.sha256.hexdigest(),
+                              external_bytes=siblings.bytes)
     return network
 
 

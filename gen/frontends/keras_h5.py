@@ -3,6 +3,7 @@
 Only plain, contiguous, native float32 datasets reached through hard links are read. Soft and
 external links, external and virtual storage and compressed or chunked data are refused: they are
 how an HDF5 file makes its reader open other files or allocate what the file does not hold.
+Attributes are not read at all: a damaged heap of strings makes the HDF5 library loop for ever.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ class Weights:
     """
 
     def __init__(self, data: bytes, name: str):
-        self.name = name
         try:
             self._file = h5py.File(io.BytesIO(data), "r")
         except Exception as error:  # h5py's errors on damaged files are of many kinds
@@ -37,19 +37,6 @@ class Weights:
         """Let go of the memory."""
         self._file.close()
 
-    def check_name(self, group: str, where: str, origin: str) -> None:
-        """Compare ``origin`` with the layer name that recent Keras keeps beside weights."""
-        try:
-            holder = self._descend(f"{group}/vars")
-            found = holder.attrs.get("name") if holder is not None else None
-        except UserError:
-            raise
-        except Exception as error:
-            raise self._damaged(where, error) from None
-        if isinstance(found, str) and found != origin:
-            raise UserError(f"{self.name}: the weights of {where} belong to {quoted(found)}: "
-                            "the file's weights contradict its layer description")
-
     def variables(self, group: str, where: str,
                   shapes: tuple[tuple[int, ...], ...]) -> list[np.ndarray]:
         """The arrays ``0, 1, ...`` in ``group/vars``: exactly as many as ``shapes``, of these.
@@ -59,11 +46,11 @@ class Weights:
         try:
             holder = self._descend(f"{group}/vars")
             if holder is None:
-                raise UserError(f"{self.name}: {where} has no weights in model.weights.h5 "
+                raise UserError(f"{where} has no weights in model.weights.h5 "
                                 f"({group}/vars): save the whole model with model.save()")
             wanted = [str(n) for n in range(len(shapes))]
             if sorted(holder.keys()) != wanted:
-                raise UserError(f"{self.name}: {where} must have {len(wanted)} weight arrays, not "
+                raise UserError(f"{where} must have {len(wanted)} weight arrays, not "
                                 f"{len(holder)}: the file's weights contradict its description")
             return [self._array(holder, key, where, shape)
                     for key, shape in zip(wanted, shapes, strict=True)]
@@ -73,7 +60,7 @@ class Weights:
             raise self._damaged(where, error) from None
 
     def _damaged(self, where: str, error: Exception) -> UserError:
-        return UserError(f"{self.name}: {where}: its weights in model.weights.h5 are damaged "
+        return UserError(f"{where}: its weights in model.weights.h5 are damaged "
                          f"({quoted(error)}): save the model again")
 
     def _descend(self, path: str) -> h5py.Group | None:
@@ -83,7 +70,7 @@ class Weights:
             if node is None:
                 return None
             if not isinstance(node, h5py.Group):
-                raise UserError(f"{self.name}: {path} in model.weights.h5 must be a group: "
+                raise UserError(f"{path} in model.weights.h5 must be a group: "
                                 "save the model again")
         return node
 
@@ -92,7 +79,7 @@ class Weights:
         if link is None:
             return None
         if not isinstance(link, h5py.HardLink):
-            raise UserError(f"{self.name}: {quoted(key)} in model.weights.h5 is a link to another "
+            raise UserError(f"{quoted(key)} in model.weights.h5 is a link to another "
                             "place or file, which is not followed: save the model again")
         return group[key]
 
@@ -100,18 +87,18 @@ class Weights:
                shape: tuple[int, ...]) -> np.ndarray:
         data = self._member(holder, key)
         if not isinstance(data, h5py.Dataset):
-            raise UserError(f"{self.name}: {where}: weight array {key} is no array: save the model "
+            raise UserError(f"{where}: weight array {key} is no array: save the model "
                             "again")
         if data.dtype != np.float32:
-            raise UserError(f"{self.name}: {where}: weights must be float32, not "
+            raise UserError(f"{where}: weights must be float32, not "
                             f"{quoted(data.dtype)}: train or save the model in float32")
         if data.shape != shape:
-            raise UserError(f"{self.name}: {where}: weight array {key} must have the shape "
+            raise UserError(f"{where}: weight array {key} must have the shape "
                             f"{shape}, not {data.shape}: the weights contradict the layer's "
                             "description")
-        size = 4 * check_elements(f"{self.name}: {where}", data.shape)
+        size = 4 * check_elements(where, data.shape)
         plain = data.chunks is None and not data.is_virtual and not data.external
         if not plain or data.id.get_storage_size() != size:
-            raise UserError(f"{self.name}: {where}: weight array {key} is not stored plainly "
+            raise UserError(f"{where}: weight array {key} is not stored plainly "
                             "(compressed, elsewhere, or missing): save the model again with Keras")
         return data[()]

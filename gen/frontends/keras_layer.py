@@ -122,8 +122,6 @@ def add_layer(builder: Builder, entry: dict, weights: Weights, group: str) -> No
     """Append the layer that ``entry`` describes, with its weights at ``group`` of the HDF5 file."""
     settings = Settings(entry)
     settings.drop("batch_input_shape", "input_shape")  # of Keras 2: its Sequential's first layer
-    if settings.class_name in ("LSTM", "Dense"):
-        weights.check_name(group, settings.where, settings.origin)
     _READERS[settings.class_name](builder, settings, weights, group)
     settings.done()
 

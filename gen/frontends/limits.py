@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ..errors import UserError
 
-__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "check_dim", "check_elements"]
+__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "MAX_TRACED", "check_dim", "check_elements"]
 
 #: Largest model file, and largest total of a zip's members, in bytes.
 FILE_BYTES = 512 << 20
@@ -19,6 +19,8 @@ FILE_BYTES = 512 << 20
 MAX_DIM = 1 << 16
 #: Most elements of one tensor.
 MAX_ELEMENTS = 1 << 26
+#: Most elements of a tensor that the trial run of an ONNX graph produces, batch included.
+MAX_TRACED = 1 << 24
 
 
 def check_dim(where: str, what: str, value: object) -> int:
@@ -29,9 +31,9 @@ def check_dim(where: str, what: str, value: object) -> int:
     return value
 
 
-def check_elements(where: str, shape: Sequence[int]) -> int:
+def check_elements(where: str, shape: Sequence[int], most: int = MAX_ELEMENTS) -> int:
     """Number of elements of ``shape``; raises :class:`UserError` if negative or too large."""
-    if any(n < 0 for n in shape) or math.prod(shape) > MAX_ELEMENTS:
-        raise UserError(f"{where}: a tensor may hold at most {MAX_ELEMENTS} elements, but the file "
+    if any(n < 0 for n in shape) or math.prod(shape) > most:
+        raise UserError(f"{where}: a tensor may hold at most {most} elements, but the file "
                         f"declares one of shape {str(tuple(shape))[:60]}: the file is damaged")
     return math.prod(shape)

@@ -7,7 +7,6 @@ of the input, or the second where the LSTMs turn out to run along the first.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import MutableMapping
 
 import numpy as np
 import onnx
@@ -54,9 +53,6 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None) -> Net
         model = read_model(data, name)
         constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
         network = _build(model, constants)
-    except UserError as error:
-        text = str(error)
-        raise UserError(text if text.startswith(name) else f"{name}: {text}") from None
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
@@ -143,11 +139,14 @@ class _Run:
         except TraceError as error:
             raise UserError(f"output {quoted(graph.output[0].name)}: {error}") from None
 
-    def nodes(self, graph: onnx.GraphProto, values: MutableMapping) -> None:
+    def nodes(self, graph: onnx.GraphProto, values: ChainMap) -> None:
         """Run the nodes that the graph's outputs depend on."""
         if len(graph.node) > _MAX_NODES:
             raise UserError(f"the graph may have at most {_MAX_NODES} nodes, not {len(graph.node)}")
-        for node in _needed(graph):
+        needed = _needed(graph)
+        last_use = {name: index for index, node in enumerate(needed) for name in _names(node)}
+        results = {value.name for value in graph.output}
+        for index, node in enumerate(needed):
             origin = node.name or (node.output[0] if node.output else "")
             try:
                 self.node(node, origin, values)
@@ -160,8 +159,11 @@ class _Run:
                 raise UserError(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): its inputs "
                                 f"contradict it ({quoted(error)}): export the model "
                                 "again") from None
+            for name in set(_names(node)) - results:
+                if last_use[name] == index:
+                    values.maps[0].pop(name, None)  # large graphs would fill the memory
 
-    def lookup(self, values: MutableMapping, name: str) -> np.ndarray | Net:
+    def lookup(self, values: ChainMap, name: str) -> np.ndarray | Net:
         """A value by name."""
         value = values.get(name)
         if isinstance(value, Refused):
@@ -171,7 +173,7 @@ class _Run:
                             "is damaged")
         return value
 
-    def node(self, node: onnx.NodeProto, origin: str, values: MutableMapping) -> None:
+    def node(self, node: onnx.NodeProto, origin: str, values: ChainMap) -> None:
         """Run one node and keep its outputs."""
         if node.domain not in ("", "ai.onnx"):
             raise NodeError(f"operators of the domain {quoted(node.domain)} are not supported: "
@@ -223,7 +225,7 @@ class _Run:
         results = found if isinstance(found, list) else [found]
         return [Net(array) if live else array for array in results]
 
-    def branch(self, attributes: Attributes, inputs: list, values: MutableMapping) -> list[Value]:
+    def branch(self, attributes: Attributes, inputs: list, values: ChainMap) -> list[Value]:
         """The branch of an If that a constant condition takes."""
         if len(inputs) != 1 or not isinstance(inputs[0], np.ndarray):
             raise NodeError("its condition depends on the network's values: that is no sequential "
@@ -240,8 +242,11 @@ class _Run:
 
 def _needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """The nodes that the outputs depend on, in the file's order."""
-    producers = {name: index for index, node in enumerate(graph.node)
-                 for name in node.output if name}
+    producers: dict[str, int] = {}
+    for index, node in enumerate(graph.node):
+        for name in filter(None, node.output):
+            if producers.setdefault(name, index) != index:
+                raise UserError(f"the tensor {quoted(name)} is defined twice: the file is damaged")
     wanted, left = set(), [value.name for value in graph.output]
     while left:
         index = producers.get(left.pop())

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .limits import check_elements
+from .limits import MAX_TRACED, check_elements
 from .onnx_proto import Attributes, NodeError
 
 __all__ = ["ARITY", "FOLDED", "MOVES", "SHAPES"]
@@ -47,7 +47,7 @@ def _axes(attributes: Attributes, inputs: Arrays) -> list[int] | None:
 
 
 def _bounded(shape: list[int]) -> tuple[int, ...]:
-    check_elements("a tensor", shape)
+    check_elements("its output", shape, MAX_TRACED)
     return tuple(shape)
 
 
@@ -108,8 +108,9 @@ def _gather(attributes: Attributes, inputs: Arrays, opset: int):
 
 
 def _concat(attributes: Attributes, inputs: Arrays, opset: int):
-    return np.concatenate([_need(inputs, n) for n in range(len(inputs))],
-                          axis=attributes.int("axis", 0))
+    parts = [_need(inputs, n) for n in range(len(inputs))]
+    _bounded([sum(part.size for part in parts)])
+    return np.concatenate(parts, axis=attributes.int("axis", 0))
 
 
 def _expand(attributes: Attributes, inputs: Arrays, opset: int):
@@ -165,14 +166,16 @@ def _constant_of_shape(attributes: Attributes, inputs: Arrays, opset: int):
     return np.broadcast_to(np.reshape(value, ()), _bounded(_integers(_need(inputs, 0))))
 
 
-_CASTS = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 11: np.float64}  # TensorProto.DataType
+#: By TensorProto.DataType.
+_CASTS = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 11: np.float64}
 
 
 def _cast(attributes: Attributes, inputs: Arrays, opset: int):
     to = attributes.int("to", 1)
     attributes.only("saturate", 1, "it has a meaning for 8-bit floats only")
     if to not in _CASTS:
-        raise NodeError("it must cast to float32, float64, int32, int64 or bool: export the float32 model")
+        raise NodeError("it must cast to float32, float64, int32, int64 or bool: export the model "
+                        "in float32")
     return _need(inputs, 0).astype(_CASTS[to])
 
 

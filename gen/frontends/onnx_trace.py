@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import UserError
-from .limits import check_elements
+from .limits import MAX_TRACED, check_elements
 
 __all__ = ["BatchAxisError", "Net", "Stage", "Trace", "TraceError"]
 
@@ -84,7 +84,7 @@ class Trace:
         """
         known = (kind, parent.base if parent else -1, *key)
         if known not in self._known:
-            check_elements(f"the output of {kind}", (self.batch, *shape))
+            check_elements(f"the output of {kind}", (self.batch, *shape), MAX_TRACED)
             stage = Stage(kind, parent, shape, self._end, settings, origin)
             self._known[known] = stage
             self.stages.append(stage)
@@ -180,29 +180,37 @@ class Trace:
     def output(self, net: Net) -> Stage:
         """The stage that ``net`` holds as a network's output.
 
-        Accepted are (batch, timesteps, features), (timesteps, batch, features), the same with axes
-        of one element added or left out, a row-major flattening of a sample, and one row a sample.
+        Accepted are (batch, timesteps, features), (timesteps, batch, features), (rows, features),
+        a row-major flattening of each sample, and one row a sample, also repeated; all of them with
+        axes of one element added or left out.
         """
         stage, local = self.source(net)
-        batch, count = self.batch, math.prod(stage.shape)
-        flat = local.reshape(-1)
-        if flat.size == batch * count:
-            grid = np.arange(batch * count).reshape(batch, *stage.shape)
-            if (flat == grid.reshape(-1)).all():
-                joined = [n for n in local.shape if n > 1] in ([batch, count], [count])
-                if joined and len(stage.shape) == 2 and min(stage.shape) > 1:
-                    return self.stage("flatten", stage, (count,), {}, key=(), origin=stage.origin)
+        batch, rows, width = self.batch, stage.rows, stage.shape[-1]
+        flat, grid = local.reshape(-1), np.arange(self.batch * math.prod(stage.shape))
+        if np.array_equal(flat, grid):
+            if _like(local.shape, (batch, rows, width), (batch * rows, width)):
                 return stage
-            if len(stage.shape) == 2 and (flat == grid.swapaxes(0, 1).reshape(-1)).all():
-                return stage
-        width = stage.shape[-1]
-        if flat.size % width == 0:
-            _, rows = self.rows(Net(stage.base + flat.reshape(-1, width)))
-            if rows.size == batch:
-                return self.vector(stage, rows)
-            for order in ("C", "F"):
-                grid = rows.reshape((batch, -1), order=order) if rows.size % batch == 0 else None
-                if grid is not None and (grid == grid[:, :1]).all():
-                    return self.repeat(self.vector(stage, grid[:, 0]), grid.shape[1])
+            if _like(local.shape, (batch, rows * width)):
+                return self.stage("flatten", stage, (rows * width,), {}, key=(),
+                                  origin=stage.origin)
+        turned = grid.reshape(batch, rows, width).swapaxes(0, 1).reshape(-1)
+        if np.array_equal(flat, turned) and _like(local.shape, (rows, batch, width),
+                                                  (rows * batch, width)):
+            return stage
+        steps = flat.size // (batch * width)
+        for shape, time_first in (((batch, steps, width), False), ((steps, batch, width), True)):
+            if steps * batch * width == flat.size and _like(local.shape, shape):
+                _, found = self.rows(Net(stage.base + flat.reshape(-1, width)))
+                found = found.reshape(steps, batch).T if time_first else found.reshape(batch, steps)
+                if (found == found[:, :1]).all():
+                    vector = self.vector(stage, found[:, 0])
+                    return vector if steps == 1 else self.repeat(vector, steps)
         raise TraceError("the output must be a whole layer's output, or its last timestep: "
                          "selecting or reordering timesteps or features is not supported")
+
+
+def _like(shape: tuple[int, ...], *wanted: tuple[int, ...]) -> bool:
+    """Whether ``shape`` is one of ``wanted`` but for axes of one element."""
+    def core(axes: tuple[int, ...]) -> list[int]:
+        return [n for n in axes if n > 1]
+    return any(core(shape) == core(one) for one in wanted)

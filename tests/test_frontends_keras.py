@@ -1,0 +1,381 @@
+"""``.keras`` files: what is read, what is refused and with which words, and hostile files."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.forward import forward
+from gatefold.gen.frontends import load
+from gatefold.gen.network import Dense, Lstm
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def unpack(fixture: str) -> tuple[dict, bytes]:
+    """config.json and the weights of a fixture."""
+    with zipfile.ZipFile(FIXTURES / fixture) as archive:
+        return json.loads(archive.read("config.json")), archive.read("model.weights.h5")
+
+
+def pack(path: Path, config: object, weights: bytes, **more: bytes) -> Path:
+    """Write a .keras file."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.0"}')
+        archive.writestr("config.json", config if isinstance(config, str) else json.dumps(config))
+        archive.writestr("model.weights.h5", weights)
+        for name, data in more.items():
+            archive.writestr(name, data)
+    return path
+
+
+def layer(config: dict, class_name: str) -> dict:
+    """The first layer of a class."""
+    return next(entry for entry in config["config"]["layers"] if entry["class_name"] == class_name)
+
+
+def refusal(path: Path) -> str:
+    """The message of the UserError that loading ``path`` raises: one printable line."""
+    with pytest.raises(UserError) as caught:
+        load(path)
+    text = str(caught.value)
+    assert text.isprintable() and text.isascii()
+    assert str(path.parent) not in text
+    return text
+
+
+def kinds(path: Path) -> list[str]:
+    return [one.kind for one in load(path).layers]
+
+
+# --- what is read
+
+
+@pytest.mark.parametrize(("fixture", "expected"), [
+    ("keras_stack.keras", ["lstm", "lstm", "dense", "dense"]),
+    ("keras_autoencoder.keras", ["lstm", "lstm", "repeat_vector", "lstm", "lstm", "dense"]),
+    ("tf_keras_autoencoder.keras", ["lstm", "lstm", "repeat_vector", "lstm", "lstm", "dense"]),
+    ("keras_flatten.keras", ["lstm", "flatten", "dense", "dense"]),
+    ("keras_functional.keras", ["lstm", "lstm", "dense", "dense"]),
+    # A ReLU after an LSTM has no Dense to join, and becomes one with the identity matrix.
+    ("keras_nested.keras", ["lstm", "dense", "dense"]),
+])
+def test_layers_of_the_network(fixture, expected):
+    assert kinds(FIXTURES / fixture) == expected
+
+
+def test_an_activation_of_its_own_joins_the_dense_before_it():
+    first, second = (one for one in load(FIXTURES / "keras_flatten.keras").layers
+                     if isinstance(one, Dense))
+    assert (first.activation, second.activation) == ("tanh", "sigmoid")
+
+
+def test_without_bias_the_bias_is_zero():
+    lstm, dense = load(FIXTURES / "keras_nobias.keras").layers
+    assert isinstance(lstm, Lstm) and isinstance(dense, Dense)
+    assert not lstm.b.any() and not dense.b.any()
+
+
+def test_kernels_are_transposed_and_gates_kept():
+    lstm = load(FIXTURES / "keras_last.keras").layers[0]
+    assert isinstance(lstm, Lstm)
+    with h5py.File(io.BytesIO(unpack("keras_last.keras")[1])) as file:
+        kernel = file["layers/lstm/cell/vars/0"][()]
+    np.testing.assert_array_equal(lstm.w_ih, kernel.T)
+    assert lstm.w_ih.shape == (28, 3)
+
+
+def test_source_describes_the_file_but_not_its_place():
+    source = load(FIXTURES / "keras_last.keras").source
+    assert source["format"] == "keras" and source["exporter"].startswith("keras 3.")
+    assert len(source["sha256"]) == 64
+    assert source["bytes"] == (FIXTURES / "keras_last.keras").stat().st_size
+    assert str(FIXTURES) not in json.dumps(source)
+
+
+def test_content_decides_the_format_not_the_name(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes((FIXTURES / "keras_last.keras").read_bytes())
+    assert kinds(path) == ["lstm", "dense"]
+
+
+@pytest.mark.parametrize("change", [
+    {"unroll": True}, {"dropout": 0.5}, {"recurrent_dropout": 0.5}, {"trainable": False},
+    {"unit_forget_bias": False}, {"kernel_initializer": "zeros"}, {"bias_regularizer": "l2"},
+    {"implementation": 1}, {"zero_output_for_mask": True}, {"seed": 3}, {"time_major": False},
+    {"activation": {"module": "builtins", "class_name": "function", "config": "tanh",
+                    "registered_name": "function"}},
+], ids=lambda change: next(iter(change)))
+def test_settings_that_change_nothing_at_inference(tmp_path, change):
+    config, weights = unpack("keras_last.keras")
+    layer(config, "LSTM")["config"].update(change)
+    x = np.random.default_rng(0).normal(size=(2, 6, 3))
+    np.testing.assert_array_equal(forward(load(pack(tmp_path / "m.keras", config, weights)), x),
+                                  forward(load(FIXTURES / "keras_last.keras"), x))
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(("class_name", "change", "words"), [
+    ("LSTM", {"activation": "relu"}, "LSTM layer 'lstm.*': activation must be tanh, not 'relu'"),
+    ("LSTM", {"activation": None}, "activation must be tanh, not 'linear'"),
+    ("LSTM", {"recurrent_activation": "hard_sigmoid"},
+     "recurrent_activation must be sigmoid, not 'hard_sigmoid'"),
+    ("LSTM", {"go_backwards": True}, "go_backwards must be False, not True"),
+    ("LSTM", {"stateful": True}, "stateful must be False, not True"),
+    ("LSTM", {"return_state": True}, "return_state must be False, not True"),
+    ("LSTM", {"time_major": True}, "time_major must be False, not True"),
+    ("LSTM", {"use_bias": "yes"}, "use_bias must be true or false, not 'yes'"),
+    ("LSTM", {"use_bias": False}, "must have 2 weight arrays, not 3"),
+    ("LSTM", {"units": 8}, r"must have the shape \(3, 32\), not \(3, 28\)"),
+    ("LSTM", {"units": 0}, "units must be an integer in 1..65536, not 0"),
+    ("LSTM", {"units": 10**30}, "units must be an integer in 1..65536"),
+    ("LSTM", {"units": "7"}, "units must be an integer in 1..65536"),
+    ("LSTM", {"units": 7.0}, "units must be an integer in 1..65536"),
+    ("LSTM", {"dtype": "float16"}, "dtype must be float32, not 'float16'"),
+    ("LSTM", {"dtype": {"class_name": "DTypePolicy", "config": {"name": "mixed_bfloat16"}}},
+     "dtype must be float32, not 'mixed_bfloat16'"),
+    ("LSTM", {"peephole": True}, "the setting 'peephole' \\(True\\) is not known"),
+    ("Dense", {"activation": "softmax"},
+     "Dense layer 'dense.*': activation must be linear or relu or sigmoid or tanh, not 'softmax'"),
+    ("Dense", {"activation": {"module": "keras.layers", "class_name": "LeakyReLU"}},
+     "not 'LeakyReLU'"),
+    ("Dense", {"activation": {"class_name": "function", "config": "f", "module": "builtins",
+                              "registered_name": "mine>f"}}, "not 'mine>f'"),
+    ("Dense", {"lora_rank": 4}, "the setting 'lora_rank' \\(4\\) is not known"),
+    ("Dense", {"quantization_config": {"mode": "int8"}}, "quantization_config must be None"),
+    ("InputLayer", {"batch_shape": [None, None, 3]}, "the number of timesteps is not fixed"),
+    ("InputLayer", {"batch_shape": [None, 6, None]}, "the number of features is not fixed"),
+    ("InputLayer", {"batch_shape": [None, 6, 4]}, r"must have the shape \(4, 28\), not \(3, 28\)"),
+    ("InputLayer", {"batch_shape": [None, 10**12, 3]}, "timesteps must be an integer in 1..65536"),
+    ("InputLayer", {"batch_shape": [None, 2, 6, 3]}, r"must be \(timesteps, features\)"),
+    ("InputLayer", {"batch_shape": "x"}, r"must be \(timesteps, features\)"),
+    ("InputLayer", {"sparse": True}, "sparse must be False"),
+    ("InputLayer", {"ragged": True}, "ragged must be False"),
+    ("InputLayer", {"dtype": "int32"}, "dtype must be float32, not 'int32'"),
+])
+def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
+    config, weights = unpack("keras_last.keras")
+    layer(config, class_name)["config"].update(change)
+    text = refusal(pack(tmp_path / "m.keras", config, weights))
+    assert re.search(words, text), text
+
+
+@pytest.mark.parametrize(("entry", "words"), [
+    ({"class_name": "GRU"}, "the class 'GRU' is not supported"),
+    ({"class_name": "Bidirectional"}, "the class 'Bidirectional' is not supported"),
+    ({"class_name": "Masking"}, "the class 'Masking' is not supported"),
+    ({"class_name": "Embedding"}, "the class 'Embedding' is not supported"),
+    ({"class_name": "BatchNormalization"}, "a sequence of LSTM, Dense, TimeDistributed"),
+    ({"class_name": "Lambda"}, "the class 'Lambda' is not supported"),
+    ({"class_name": "Dense", "module": "os"}, "the custom class 'Dense' is not supported"),
+    ({"class_name": "Dense", "registered_name": "mine>Dense"}, "custom class 'Dense'"),
+    ({"class_name": "RepeatVector", "config": {"n": 0}}, "n must be an integer in 1..65536, not 0"),
+    ({"class_name": "RepeatVector", "config": {"n": 10**9}}, "n must be an integer in 1..65536"),
+    ({"class_name": "LSTM", "config": {"units": 3}}, r"takes \(timesteps, features\)"),
+    ({"class_name": "TimeDistributed", "config": {}}, r"takes \(timesteps, features\)"),
+    ({"class_name": "ReLU", "config": {"max_value": 6.0}}, "max_value must be None, not 6.0"),
+    ({"class_name": "ReLU", "config": {"negative_slope": 0.1}}, "negative_slope must be 0.0"),
+    ({"class_name": "Activation", "config": {"activation": "gelu"}}, "not 'gelu'"),
+    ({"class_name": "Flatten", "config": {"data_format": "channels_first"}}, "data_format must be"),
+    ({"class_name": "Dropout", "config": {"rate": 0.1, "spice": 1}}, "the setting 'spice'"),
+    (7, "describes a layer that has no configuration"),
+    ({"class_name": "Dense", "config": []}, "describes a layer that has no configuration"),
+])
+def test_a_layer_is_refused_by_name(tmp_path, entry, words):
+    config, weights = unpack("keras_last.keras")
+    if isinstance(entry, dict):
+        entry = {"module": "keras.layers", "registered_name": None,
+                 "config": {"name": "guest"}, **entry}
+        if isinstance(entry["config"], dict):
+            entry["config"].setdefault("name", "guest")
+    config["config"]["layers"].append(entry)
+    text = refusal(pack(tmp_path / "m.keras", config, weights))
+    assert re.search(words, text), text
+
+
+def chain_of(config: dict) -> list[dict]:
+    return config["config"]["layers"]
+
+
+def cut(config):
+    chain_of(config)[-1]["inbound_nodes"] = []
+
+
+def twice(config):
+    chain_of(config)[1]["inbound_nodes"] *= 2
+
+
+def loop(config):
+    history = chain_of(config)[1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"]
+    history[0] = chain_of(config)[3]["config"]["name"]
+
+
+def training(config):
+    chain_of(config)[2]["inbound_nodes"][0]["kwargs"] = {"training": True}
+
+
+def initial_state(config):
+    chain_of(config)[1]["inbound_nodes"][0]["kwargs"] = {"initial_state": [{}, {}]}
+
+
+def mask(config):
+    chain_of(config)[1]["inbound_nodes"][0]["kwargs"] = {"mask": {"class_name": "__keras_tensor__"}}
+
+
+def branch(config):
+    extra = copy.deepcopy(chain_of(config)[2])
+    extra["name"] = extra["config"]["name"] = "branch"
+    chain_of(config).append(extra)
+
+
+def two_outputs(config):
+    config["config"]["output_layers"] = [["a", 0, 0], ["b", 0, 0]]
+
+
+def two_inputs(config):
+    config["config"]["input_layers"] = [["a", 0, 0], ["b", 0, 0]]
+
+
+def nameless(config):
+    chain_of(config)[1]["inbound_nodes"] = [{"args": "x"}]
+
+
+@pytest.mark.parametrize(("edit", "words"), [
+    (cut, "is used 0 times"), (twice, "is used 2 times"), (loop, "is not in a chain"),
+    (training, "is called with 'training'"), (initial_state, "is called with 'initial_state'"),
+    (mask, "is called with 'mask'"), (branch, "layer 'branch' lies outside the chain"),
+    (two_outputs, "one entry in output_layers, not 2: export a model with one input and one"),
+    (two_inputs, "one entry in input_layers, not 2"), (nameless, "must have one input"),
+])
+def test_a_functional_model_must_be_a_chain(tmp_path, edit, words):
+    config, weights = unpack("keras_functional.keras")
+    edit(config)
+    assert words in refusal(pack(tmp_path / "m.keras", config, weights))
+
+
+# --- hostile files
+
+
+@pytest.mark.parametrize("name", [
+    "endmodule\nassign x = 1;", '";rm -rf ~;"', "../../../etc/passwd", "always", "\x00\x1b[31m", "",
+    "a" * 10_000, "\u202eevil", 7, None, ["list"],
+])
+def test_a_layer_may_have_any_name_but_it_goes_nowhere(tmp_path, name):
+    config, weights = unpack("keras_last.keras")
+    layer(config, "LSTM")["config"]["name"] = name
+    path = pack(tmp_path / "m.keras", config, weights)
+    assert load(path).names == ("l0_lstm", "l1_dense")
+    layer(config, "LSTM")["config"]["stateful"] = True
+    assert len(refusal(pack(path, config, weights))) < 400
+
+
+def test_a_file_cut_anywhere_is_refused(tmp_path):
+    data = (FIXTURES / "keras_last.keras").read_bytes()
+    path = tmp_path / "m.keras"
+    for length in [*range(0, 40), *range(40, len(data), 631), len(data) - 1]:
+        path.write_bytes(data[:length])
+        refusal(path)
+
+
+def test_a_damaged_file_is_refused_or_harmless(tmp_path):
+    data, path = (FIXTURES / "keras_last.keras").read_bytes(), tmp_path / "m.keras"
+    random = np.random.default_rng(0)
+    for _ in range(150):
+        broken = bytearray(data)
+        for place in random.integers(0, len(data), 8):
+            broken[place] = random.integers(256)
+        path.write_bytes(broken)
+        try:
+            load(path)
+        except UserError as error:
+            assert str(error).isprintable()
+
+
+def test_damaged_weights_are_refused_or_harmless(tmp_path):
+    config, weights = unpack("keras_last.keras")
+    random = np.random.default_rng(1)
+    for _ in range(150):
+        broken = bytearray(weights)
+        for place in random.integers(0, len(weights), 8):
+            broken[place] = random.integers(256)
+        try:
+            load(pack(tmp_path / "m.keras", config, bytes(broken)))
+        except UserError as error:
+            assert str(error).isprintable()
+
+
+def edit_weights(edit) -> tuple[dict, bytes]:
+    """The fixture with ``edit`` applied to its HDF5 file."""
+    config, weights = unpack("keras_last.keras")
+    buffer = io.BytesIO(weights)
+    with h5py.File(buffer, "r+") as file:
+        edit(file)
+    return config, buffer.getvalue()
+
+
+KERNEL = "layers/lstm/cell/vars/0"
+
+
+def replaced(file, **options):
+    del file[KERNEL]
+    file.create_dataset(KERNEL, **options)
+
+
+@pytest.mark.parametrize(("edit", "words"), [
+    (lambda f: f.pop("layers/lstm"), "has no weights in model.weights.h5"),
+    (lambda f: f.pop(KERNEL), "must have 3 weight arrays, not 2"),
+    (lambda f: f.create_dataset("layers/lstm/cell/vars/3", data=[1.0]), "3 weight arrays, not 4"),
+    (lambda f: (f.pop(KERNEL), f.create_group(KERNEL)), "is no array"),
+    (lambda f: (f.pop(KERNEL), f.__setitem__(KERNEL, h5py.ExternalLink("/etc/passwd", "/x"))),
+     "is a link to another place or file"),
+    (lambda f: (f.pop(KERNEL), f.__setitem__(KERNEL, h5py.SoftLink("/layers/dense/vars/0"))),
+     "is a link to another place or file"),
+    (lambda f: replaced(f, shape=(3, 28), dtype="f4",
+                        external=[("/etc/passwd", 0, 3 * 28 * 4)]), "is not stored plainly"),
+    (lambda f: replaced(f, data=np.zeros((3, 28), "f4"), compression="gzip"), "not stored plainly"),
+    (lambda f: replaced(f, shape=(3, 28), dtype="f4"), "is not stored plainly"),
+    (lambda f: replaced(f, shape=(1 << 40, 1 << 20), dtype="f4", chunks=(1, 1)),
+     "must have the shape"),
+    (lambda f: replaced(f, data=np.zeros((3, 28), "f8")), "weights must be float32, not 'float64'"),
+    (lambda f: replaced(f, data=np.zeros((3, 28), "S4")), "weights must be float32"),
+    (lambda f: replaced(f, data=np.full((3, 28), np.nan, "f4")), "w_ih holds NaN or infinite"),
+    (lambda f: replaced(f, data=np.full((3, 28), np.inf, "f4")), "w_ih holds NaN or infinite"),
+])
+def test_weights_are_refused(tmp_path, edit, words):
+    assert words in refusal(pack(tmp_path / "m.keras", *edit_weights(edit)))
+
+
+def test_a_declared_size_is_checked_before_it_is_allocated(tmp_path):
+    config, weights = edit_weights(lambda f: replaced(
+        f, shape=(3, 4 * 65536), dtype="f4", chunks=(3, 4096)))
+    layer(config, "LSTM")["config"]["units"] = 65536
+    assert "may hold at most" in refusal(pack(tmp_path / "m.keras", config, weights))
+
+
+@pytest.mark.parametrize(("config", "words"), [
+    ("{", "is not readable JSON"), ("[]", "must hold an object"), ("[" * 100_000, "readable JSON"),
+    ("{}", "has no configuration"), ("\x00", "is not readable JSON"),
+    ('{"class_name": "Dense", "module": "keras", "config": {}}', "must be Sequential or"),
+    ('{"class_name": "Sequential", "module": "keras", "config": {"layers": []}}', "has no layers"),
+    ('{"class_name": "Sequential", "module": "keras", "config": {"layers": 3}}', "has no layers"),
+])
+def test_other_configurations_are_refused(tmp_path, config, words):
+    assert words in refusal(pack(tmp_path / "m.keras", config, unpack("keras_last.keras")[1]))
+
+
+def test_models_nested_without_end_are_refused(tmp_path):
+    config, weights = unpack("keras_last.keras")
+    for _ in range(60):
+        config = {"class_name": "Sequential", "module": "keras", "config": {"layers": [config]}}
+    assert "levels of nesting" in refusal(pack(tmp_path / "m.keras", config, weights))
