@@ -28,9 +28,12 @@ NETWORKS = {
 }
 
 
-def network(name: str, *, gain: float = 1.0, seed: int = 0) -> Network:
-    """The float network ``name``; weights normal, scaled by ``gain``."""
-    shape, layers = NETWORKS[name]
+Spec = tuple[tuple[int, ...], tuple[str, ...]]
+
+
+def network(which: str | Spec, *, gain: float = 1.0, seed: int = 0) -> Network:
+    """The float network of a name or of its like; weights normal, scaled by ``gain``."""
+    shape, layers = NETWORKS[which] if isinstance(which, str) else which
     rng = np.random.default_rng(seed)
     size, built = shape[-1], []
     steps = shape[0] if len(shape) == 2 else 1
@@ -57,11 +60,11 @@ def network(name: str, *, gain: float = 1.0, seed: int = 0) -> Network:
     return Network(shape, tuple(built))
 
 
-def quantized(name: str, widths: tuple[int, int, int] = (8, 8, 10), *, gain: float = 1.0,
+def quantized(which: str | Spec, widths: tuple[int, int, int] = (8, 8, 10), *, gain: float = 1.0,
               seed: int = 0) -> QuantizedNetwork:
-    """``name`` in integers of (activation, weight, cell) bits."""
+    """The same in integers of (activation, weight, cell) bits."""
     act, weight, cell = widths
-    return quantize(network(name, gain=gain, seed=seed), act_width=act, weight_width=weight,
+    return quantize(network(which, gain=gain, seed=seed), act_width=act, weight_width=weight,
                     cell_width=cell)
 
 

@@ -34,7 +34,7 @@ def random_program(rng, shape, max_gap=5):
             instructions.append(step | address | {
                 "weight": int(rng.integers(8)), "from_x": int(rng.integers(2)), "align": 0,
                 "start": int(rng.choice(list(Start))), "init": int(rng.integers(4)),
-                "stop": int(rng.choice(list(Stop))), "park": 0,
+                "stop": int(rng.integers(4)), "park": 0,
                 "gap": int(rng.integers(max_gap + 1)) if rng.random() < 0.4 else 0, "last": 0,
                 "kind": 0, "route": 0, "beats": 0, "cell": int(rng.integers(4)),
                 "fresh": int(rng.integers(2)), "to_h": int(rng.integers(2)),
@@ -81,7 +81,7 @@ def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
                 assert primed and half == tile["frame"] == done % 2
                 if tile["from_x"]:
                     assert done * CHUNKS + tile["operand"] < chunks, "input is not there yet"
-                if tile["stop"] == Stop.FINISH and tile["to_out"]:
+                if tile["stop"] & Stop.FINISH and tile["to_out"]:
                     assert done - left < 2, "both halves of the output are full"
                 issued.append((cycle, tile))
             assert ends == (valid and tile["last"])
