@@ -37,6 +37,7 @@ __all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_networ
 VECTORS = 3  #: samples in the cocotb bench
 #: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
 MAX_TILES = 1_500_000
+_ERROR_MACS = 300_000_000  # multiplications that measuring the error may take
 
 Progress = Callable[[str], None]
 
@@ -222,13 +223,13 @@ def shape_network(*, units: int, features: int, timesteps: int, layers: int = 1,
 
 
 def sample_floats(network: Network, data: np.ndarray | None, seed: int) -> np.ndarray:
-    """Inputs to measure the error on and to make vectors of: the first of ``data``, or seeded.
+    """Inputs to measure the error on and to make vectors of: some of ``data``, or seeded.
 
-    As many as golden computes in about a second, 4 to 256.
+    As many as golden computes in about two seconds, 4 to 256, spread over ``data``.
     """
-    count = int(np.clip(10**9 // max(1, network.macs), 4, 256 if data is not None else 64))
+    count = int(np.clip(_ERROR_MACS // max(1, network.macs), 4, 256 if data is not None else 64))
     if data is not None:
-        return data[:count]
+        return data[np.unique(np.linspace(0, len(data) - 1, count).astype(int))]
     return np.random.default_rng(seed).standard_normal((count, *network.input_shape))
 
 

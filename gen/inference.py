@@ -65,8 +65,9 @@ def _raw(qnet: QuantizedNetwork, x) -> tuple[np.ndarray, int]:
 def _quantised(qnet: QuantizedNetwork, x) -> tuple[np.ndarray, int]:
     x = as_samples(x, qnet.input_shape, "the input")
     form = qnet.input_format
-    scaled = np.floor(x * 2.0**form.frac + 0.5)
-    return form.quantize(x), int(np.count_nonzero((scaled < form.lo) | (scaled > form.hi)))
+    with np.errstate(over="ignore"):  # infinities are clamped like all that is too large
+        scaled = np.floor(x * 2.0**form.frac + 0.5)
+        return form.quantize(x), int(np.count_nonzero((scaled < form.lo) | (scaled > form.hi)))
 
 
 def _kept(record: dict):

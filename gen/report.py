@@ -124,7 +124,7 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
         "rounding": "half up, saturating, once a result",
         "calibration": qnet.calibration | {
             "sha256": None if calibration is None else array_digest(calibration)},
-        "error": error | {"data": f"the first {len(data)} samples of {source}"},
+        "error": error | {"data": f"{len(data)} samples of {source}"},
         "saturations": saturations,
     }
 

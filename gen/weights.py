@@ -37,6 +37,8 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     given = None if data is None else as_samples(data, network.input_shape, "the input")
     floats = sample_floats(network, given, seed)
     numbers = describe_numbers(network, qnet, floats, given, seed)
+    if given is not None:
+        numbers["error"]["data"] = f"{len(floats)} samples of the given data"
     numbers["calibration"] = report.get("numbers", {}).get("calibration", {})  # formats are older
     report |= {"network": describe_network(network), "numbers": numbers, "verified": [],
                "input_hash": input_hash(network)}

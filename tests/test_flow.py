@@ -1,0 +1,94 @@
+"""The Python API: the same road as the command line."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import gatefold as gf
+from gatefold.gen.initialise import LIMITS as SIZES
+from gatefold.gen.options import LIMITS
+from gatefold.gen.quantize import WIDTHS
+from gatefold.sim import simulators
+
+from .cli_harness import DATA, MODEL, built, contents
+
+SMALL = {"pe": 8, "simd": 2}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return np.load(DATA)
+
+
+@pytest.fixture(scope="module")
+def core(data):
+    return gf.compile(gf.load(MODEL), board="zcu104", calibrate=data["x"], **SMALL)
+
+
+def test_saving_gives_what_the_command_gives(core, tmp_path):
+    core.save(tmp_path / "python")
+    built(tmp_path / "command", MODEL, "--board", "zcu104", "--calibrate", DATA, "--pe", 8,
+          "--simd", 2)
+    assert contents(tmp_path / "python") == contents(tmp_path / "command")
+
+
+def test_run_takes_floats_or_integers(core, data):
+    np.testing.assert_allclose(core.run(data["x"]), data["y"], atol=2e-3)
+    integers = core.qnet.input_format.quantize(data["x"])
+    np.testing.assert_array_equal(
+        core.qnet.output_format.to_float(core.run(integers, raw=True)), core.run(data["x"]))
+
+
+def test_the_report_is_a_copy(core):
+    before = copy.deepcopy(core.report())
+    core.report()["cycles"]["latency"] = 0
+    assert core.report() == before
+    assert before["cycles"]["latency"] == core.plan.cycles.latency
+
+
+@pytest.mark.skipif(simulators.missing("icarus") is not None, reason="icarus is missing")
+def test_verify_without_saving(core, data):
+    result = core.verify(data["x"], sim="icarus", samples=2)
+    assert result.samples == 2 and result.latency == core.plan.cycles.latency
+
+
+def test_a_network_made_in_python(tmp_path):
+    net = gf.initialise(units=3, features=2, timesteps=2, seed=5)
+    core = gf.compile(net, **SMALL)
+    assert core.report()["input_hash"] == gf.compile(net, **SMALL).report()["input_hash"]
+    other = gf.initialise(units=3, features=2, timesteps=2, seed=6)
+    assert core.report()["input_hash"] != gf.compile(other, **SMALL).report()["input_hash"]
+
+
+@pytest.mark.parametrize("options, told", [
+    ({"width": 3}, r"--width must be an integer in 4\.\.18"),
+    ({"width": 16.0}, "--width must be an integer"),
+    ({"width": True}, "--width must be an integer"),
+    ({"board": "arty"}, "board must be one of"),
+    ({"board": 104}, "board must be one of"),
+    ({"clock": float("nan")}, r"1\.\.1000 MHz"),
+    ({"macs": 8, "pe": 4, "simd": 2}, "contradict"),
+    ({"calibrate": [[1.0, 2.0]]}, r"must have the shape \(samples, 6, 3\)"),
+])
+def test_wrong_arguments_are_user_errors(options, told):
+    with pytest.raises(gf.UserError, match=told):
+        gf.compile(gf.load(MODEL), **options)
+
+
+def test_a_budget_bounds_the_array():
+    core = gf.compile(gf.load(MODEL), macs=20)
+    assert core.report()["array"]["multipliers"] <= 20
+
+
+def test_the_limits_are_those_of_the_parts():
+    assert (LIMITS["width"].lo, LIMITS["width"].hi) == (WIDTHS[0], WIDTHS[-1])
+    for name, most in SIZES.items():
+        assert (LIMITS[name].lo, LIMITS[name].hi) == (1, most), name
+
+
+def test_every_public_name_is_there():
+    assert all(getattr(gf, name) for name in gf.__all__)
+    assert set(gf.__all__) <= set(dir(gf))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = gf.nonsense

@@ -1,0 +1,107 @@
+"""report.json: the contract's fields, that they agree with each other, and how it is printed."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from gatefold.gen.accuracy import error_report
+from gatefold.gen.frontends import load
+from gatefold.gen.quantized_io import load_quantized
+
+from .cli_harness import DATA, FIXTURES, MODEL, built, gatefold, refused
+
+Q = re.compile(r"Q-?\d+\.-?\d+")
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory):
+    return built(tmp_path_factory.mktemp("report") / "core", MODEL, "--board", "zcu104",
+                 "--calibrate", DATA, "--pe", 8, "--simd", 2, "--clock", 250)
+
+
+@pytest.fixture(scope="module")
+def report(core):
+    return json.loads((core / "report.json").read_text(encoding="ascii"))
+
+
+def test_it_has_the_fields_of_the_contract(report):
+    assert report.keys() == {
+        "network", "numbers", "cycles", "clock_mhz", "latency_us", "interval_us", "array",
+        "resources", "board", "verified", "versions", "input_hash"}
+    assert {"layers", "parameters", "macs", "source"} <= report["network"].keys()
+    assert {"widths", "layers", "table", "calibration", "error", "saturations"} \
+        <= report["numbers"].keys()
+    assert {"latency", "interval", "bound", "no_overlap"} <= report["cycles"].keys()
+    assert {"lut", "ff", "dsp", "bram36", "uram", "source"} <= report["resources"].keys()
+
+
+def test_the_network_is_the_model(report):
+    network, model = report["network"], load(MODEL)
+    assert network["parameters"] == model.parameters == 4 * 7 * (3 + 7 + 1) + 2 * (7 + 1)
+    assert network["macs"] == 6 * 4 * 7 * (3 + 7) + 2 * 7
+    assert [layer["name"] for layer in network["layers"]] == ["l0_lstm", "l1_dense"]
+    assert sum(layer["parameters"] for layer in network["layers"]) == network["parameters"]
+    assert report["input_hash"] == model.source["sha256"]
+
+
+def test_the_numbers_are_the_integers(core, report):
+    qnet = load_quantized(core / "integers.npz")
+    numbers = report["numbers"]
+    assert numbers["widths"] == {"activations": 16, "weights": 16, "cell": 18,
+                                 "accumulator": qnet.acc_width}
+    assert numbers["layers"]["l0_lstm"]["w_hh"] == str(qnet.layers[0].w_hh_format)
+    assert all(Q.fullmatch(form) for tensors in numbers["layers"].values()
+               for form in tensors.values())
+    x = np.load(DATA)["x"]
+    error = error_report(load(MODEL), qnet, x)
+    assert numbers["error"]["max_abs"] == error["max_abs"]
+    assert numbers["saturations"] == error["saturations"]
+    assert numbers["calibration"]["samples"] == len(x)
+    assert re.fullmatch("[0-9a-f]{64}", numbers["calibration"]["sha256"])
+
+
+def test_times_follow_from_cycles(report):
+    cycles, clock = report["cycles"], report["clock_mhz"]
+    assert clock == {"value": 250.0, "source": "assumed"}
+    assert report["latency_us"] == cycles["latency"] / 250
+    assert cycles["bound"] == max(cycles["A"], cycles["B"]) <= cycles["latency"]
+    assert cycles["no_overlap"] == cycles["A"] + cycles["B"]
+    assert report["array"]["multipliers"] == 16
+    assert 0 < report["array"]["utilisation"] <= 1
+
+
+def test_without_calibration_it_says_so(tmp_path):
+    folder = built(tmp_path / "core", MODEL, "--pe", 4, "--simd", 2)
+    numbers = json.loads((folder / "report.json").read_text())["numbers"]
+    assert numbers["calibration"]["source"] == "seeded random inputs"
+    assert numbers["calibration"]["sha256"] is None
+    assert numbers["error"]["data"] == "64 samples of random inputs, seed 0"
+
+
+def test_it_is_printed(core):
+    out = gatefold("report", core).stdout
+    for text in ("324 parameters", "l0_lstm", "8 x 2 = 16 multipliers", "250 MHz (assumed)", "zcu104", "Q"):
+        assert text.lower() in out.lower(), text
+
+
+def test_hostile_names_are_printed_escaped(tmp_path):
+    folder = built(tmp_path / "core", FIXTURES / "keras_functional.keras", "--pe", 8, "--simd", 2)
+    text = (folder / "report.json").read_text(encoding="ascii")
+    assert "endmodule\\nassign" in text
+    out = " ".join(gatefold("report", folder).stdout.split())
+    assert r"'endmodule\nassign x = \'h0;'" in out or r'"endmodule\nassign x' in out
+    assert "reg [0:0]" in out
+
+
+@pytest.mark.parametrize("place, told", [("missing", "holds no report.json"),
+                                         ("file", "is a file")])
+def test_no_report(tmp_path, place, told):
+    (tmp_path / "file").write_text("")
+    assert told in refused("report", tmp_path / place)
+
+
+def test_a_report_that_lacks_fields_is_refused(tmp_path):
+    (tmp_path / "report.json").write_text('{"verified": []}')
+    assert "damaged" in refused("report", tmp_path)
