@@ -45,7 +45,7 @@ class Layer:
     kind = "layer"
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Shape (timesteps, features) or (features,) after this layer; raises :class:`UserError`."""
+        """Shape (timesteps, features) or (features,) behind this layer; or a :class:`UserError`."""
         raise NotImplementedError
 
     @property

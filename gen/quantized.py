@@ -61,8 +61,8 @@ class QLayer:
 class QLstm(QLayer):
     """LSTM in integers: w_ih (4U, F), w_hh (4U, U), b (4U,) in blocks i, f, g, o.
 
-    b has ``acc_frac`` fractional bits. ``x``, ``w_ih_format``, ``w_hh_format``, ``c``, ``h`` are the
-    formats of the input, the weights, the cell state and the output.
+    b has ``acc_frac`` fractional bits. ``x``, ``w_ih_format``, ``w_hh_format``, ``c``, ``h`` are
+    the formats of the input, the weights, the cell state and the output.
     """
 
     units: int

@@ -58,7 +58,7 @@ def by_kind(m: Module, name: str, kind: Value, choices: dict[int, Value], shape)
 
 
 def delay(m: Module, name: str, value: Value, cycles: int, *, reset_less: bool = True):
-    """``value`` some cycles later, as a list: entry n is n cycles late, entry 0 ``value`` itself."""
+    """``value`` some cycles later, a list: entry n is n cycles late, entry 0 ``value`` itself."""
     line = [value]
     for n in range(1, cycles + 1):
         stage = Signal(value.shape(), name=f"{name}_{n}", reset_less=reset_less)

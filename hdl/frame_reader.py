@@ -21,7 +21,8 @@ class FrameReader(wiring.Component):
 
     Members
     -------
-    beats: In, stream of {data, last}. enable: In, beats may come. done: In, a frame has been read from the memory.
+    beats: In, stream of {data, last}. enable: In, beats may come. done: In, a frame has been read
+    from the memory.
     x_en, x_frame, x_chunk, x_data: Out, write of the input memory.
     frames, chunks: Out, frames completely written (modulo 4) and chunks of the next one.
     error: Out, TLAST was early or late.

@@ -12,7 +12,8 @@ from amaranth.lib import data
 
 from .config import EngineConfig, bits_for
 
-__all__ = ["STEPS", "Start", "Stop", "finish_layout", "instruction_layout", "pack", "segment_layout"]
+__all__ = ["STEPS", "Start", "Stop", "finish_layout", "instruction_layout", "pack",
+           "segment_layout"]
 
 STEPS = 3  #: Loop offsets.
 STEP_BITS = 2  #: Bits that name one of them, or none.

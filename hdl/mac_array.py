@@ -1,4 +1,4 @@
-"""The array: ``pe`` rows, each with its weight memory, and the controls that walk beside the data."""
+"""The array: ``pe`` rows with their weight memories, and the controls that walk beside the data."""
 
 from __future__ import annotations
 

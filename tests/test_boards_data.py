@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from gatefold.boards import BOARDS, Board, get
 from gatefold.gen.errors import UserError
 

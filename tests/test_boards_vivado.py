@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from gatefold.boards import BOARDS, get, write_vivado
 from gatefold.gen.errors import UserError
 

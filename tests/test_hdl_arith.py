@@ -1,4 +1,4 @@
-"""The small arithmetic of hdl against the golden model: every 8-bit value, every shift and width."""
+"""The small arithmetic of hdl against golden: every 8-bit value, every shift and width."""
 
 import numpy as np
 import pytest
@@ -128,6 +128,7 @@ def test_by_kind_follows_the_kinds_that_are_named(kinds):
     np.testing.assert_array_equal(seen, [10 + kind for kind in kinds])
 
 
-@pytest.mark.parametrize(("count", "bits"), [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (9, 4)])
+@pytest.mark.parametrize(("count", "bits"),
+                         [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (9, 4)])
 def test_bits_for(count, bits):
     assert bits_for(count) == bits

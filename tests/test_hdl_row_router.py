@@ -12,7 +12,7 @@ KINDS = (LSTM_KIND, DENSE_KIND)
 
 
 def routes_for(slots, simd):
-    """As the plan lists them: for every rotation, its ways from slots to lanes; where each begins."""
+    """As the plan lists: for every rotation its ways from slots to lanes, and where each begins."""
     routes, first = [], {}
     for rotation in range(simd):
         first[rotation] = len(routes)

@@ -1,4 +1,4 @@
-"""From a quantised network and a board's budget to a frozen plan: array, memories, schedule, cycles."""
+"""From a quantised network and a budget to a frozen plan: array, memories, schedule, cycles."""
 
 from .plan import Cycles, Plan, make_plan
 from .resources import Resources, estimate

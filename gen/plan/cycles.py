@@ -24,8 +24,8 @@ __all__ = ["Timeline", "input_arrivals", "replay"]
 class Timeline:
     """What happened when, in cycles from the first input beat.
 
-    issues: of every tile, frame by frame. first_in, last_out: of each frame, the cycles in which its
-    first input beat and its last output beat move.
+    issues: of every tile, frame by frame. first_in, last_out: of each frame, the cycles in which
+    its first input beat and its last output beat move.
     """
 
     issues: tuple[tuple[int, ...], ...]

@@ -32,7 +32,8 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
     for n, laid in work.folds.items():
         layer, value = qnet.layers[n], work.storage.inputs[n].steps[0]
         rows = laid.rows
-        matrices = [columns(value, layer.w_ih if isinstance(layer, QLstm) else layer.w, config.simd)]
+        from_input = layer.w_ih if isinstance(layer, QLstm) else layer.w
+        matrices = [columns(value, from_input, config.simd)]
         if isinstance(layer, QLstm):
             h = work.storage.outputs[n].steps[0]
             matrices.append(columns(h, layer.w_hh, config.simd))

@@ -42,7 +42,7 @@ def bram18s(width: int, depth: int) -> int:
 
 
 def rom_luts(width: int, depth: int) -> int:
-    """LUTs of a ROM in logic: 64 words a LUT6, and multiplexers above 256 words (F7/F8 are free)."""
+    """LUTs of a ROM in logic: 64 words a LUT6, multiplexers above 256 words (F7/F8 are free)."""
     slices = ceil(depth / 64)
     return width * (slices + (ceil(slices / 4) if slices > 4 else 0))
 
@@ -53,7 +53,7 @@ def _mux(inputs: int) -> float:
 
 
 def _ram_luts(width: int, depth: int) -> int:
-    """LUTs of a simple dual-port distributed RAM: RAM32M16 holds 32 x 14 in 8 LUTs, RAM64M8 64 x 7."""
+    """LUTs of a simple dual-port LUT RAM: RAM32M16 holds 32 x 14 in 8 LUTs, RAM64M8 64 x 7."""
     return ceil(width / 14) * 8 if depth <= 32 else ceil(width / 7) * 8 * ceil(depth / 64)
 
 

@@ -56,8 +56,8 @@ class Work:
     kinds, aligns, routes: what the engine must be able to do. folds: rows of each computing layer.
     weight_words: (layer, recurrent?, group, chunk) for every word of the weight memory, in order.
     bias_words: (layer, group). cell_depth, h_depth: words. out_rows, out_row: shape of the output
-    in rows of elements. last: the layer that makes it. repeated: LSTM layers whose input is the same
-    at every step: their jobs after the first step have recurrent columns only.
+    in rows of elements. last: the layer that makes it. repeated: LSTM layers whose input is the
+    same at every step: their jobs after the first step have recurrent columns only.
     """
 
     storage: Storage
