@@ -124,7 +124,7 @@ def build_and_prove() -> Table:
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Build, run and prove the shipped model.")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     options = parser.parse_args()
     os.chdir(ROOT)
