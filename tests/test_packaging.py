@@ -1,121 +1,113 @@
-"""The package list, the pinned versions and the directions of imports, against the disk."""
+"""What is installed: the packages listed are those on disk, with their data, in a wheel as well."""
 
-import ast
-import re
+import importlib
+import importlib.metadata
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+import gatefold
+
+ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
-HOMES = SETUPTOOLS["package-dir"]
-FOLDERS = ("hdl", "gen", "sim", "boards")
+FOLDERS = {"gatefold": ROOT / "src" / "gatefold"} | {
+    f"gatefold.{part}": ROOT / part for part in ("hdl", "gen", "sim", "boards")}
 
 
-def folder_of(package: str) -> Path:
-    """Where a package's modules lie, by the nearest mapped parent."""
-    parts = package.split(".")
-    for n in range(len(parts), 0, -1):
-        home = HOMES.get(".".join(parts[:n]))
-        if home is not None:
-            return ROOT.joinpath(home, *parts[n:])
-    raise AssertionError(f"{package} has no home")
-
-
-def pins(lines) -> dict[str, str]:
-    """name -> version of lines like ``name==1.2``."""
-    found = (re.fullmatch(r"([A-Za-z0-9_.-]+)==(\S+)", line.strip()) for line in lines)
-    return {re.sub(r"[-_.]+", "-", m[1]).lower(): m[2] for m in found if m}
-
-
-def test_every_package_is_listed():
-    on_disk = {"gatefold"} | {
-        ".".join(("gatefold", *path.parent.relative_to(ROOT).parts))
-        for top in FOLDERS for path in (ROOT / top).rglob("__init__.py")}
-    assert set(SETUPTOOLS["packages"]) == on_disk
-
-
-def test_every_data_file_is_listed():
-    listed = {path for package, patterns in SETUPTOOLS["package-data"].items()
-              for pattern in patterns for path in folder_of(package).glob(pattern)}
-    missing = {path for top in FOLDERS for path in (ROOT / top).rglob("*")
-               if path.is_file() and path.suffix not in (".py", ".pyc") and path not in listed}
-    assert not missing
-
-
-def test_links_for_the_type_checker():
-    assert {path.name for path in (ROOT / "typings/gatefold").iterdir()} == {
-        *FOLDERS, "__init__.py"}
-    for top in FOLDERS:
-        assert (ROOT / "typings/gatefold" / top).resolve() == ROOT / top
-
-
-def test_the_lock_holds_what_the_project_asks_for():
-    project = PROJECT["project"]
-    asked = pins([*project["dependencies"], *project["optional-dependencies"]["dev"],
-                  *PROJECT["build-system"]["requires"]])
-    text = (ROOT / "requirements.lock").read_text()
-    locked = pins(text.splitlines())
-    assert len(asked) == 1 + len(project["dependencies"]) + len(
-        project["optional-dependencies"]["dev"]), "every dependency is pinned with =="
-    assert asked.items() <= locked.items()
-    assert "://" not in text
-
-
-# ---- who may import whom -----------------------------------------------------------------------
-
-
-def imports(path: Path) -> set[str]:
-    """Absolute names of the gatefold modules that a file imports, in functions too."""
-    here = ["gatefold", *path.relative_to(ROOT).with_suffix("").parts]
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = here[:len(here) - node.level] if node.level else []
-            module = ".".join([*base, *(node.module.split(".") if node.module else [])])
-            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+def packages_on_disk() -> dict[str, Path]:
+    """Every folder with an __init__.py, by the name of its package."""
+    found = {}
+    for name, folder in FOLDERS.items():
+        for init in folder.rglob("__init__.py"):
+            parts = init.parent.relative_to(folder).parts
+            found[".".join((name, *parts))] = init.parent
     return found
 
 
-def modules(*places: str) -> list[Path]:
-    paths = []
-    for place in places:
-        target = ROOT / place
-        paths += sorted(target.rglob("*.py")) if target.is_dir() else [target]
-    return [path for path in paths if "bench" not in path.parts]
+def test_the_list_of_packages_is_that_of_the_disk():
+    assert sorted(SETUPTOOLS["packages"]) == sorted(packages_on_disk())
+    assert SETUPTOOLS["package-dir"] == {
+        name: folder.relative_to(ROOT).as_posix() for name, folder in FOLDERS.items()}
 
 
-FORBIDDEN = [
-    # (who, never imports, because)
-    (("hdl",), ("gatefold.gen", "gatefold.sim", "gatefold.boards"), "hdl knows hardware only"),
-    (("hdl",), ("numpy", "onnx", "h5py"), "no float and no file format below the quantiser"),
-    (("sim/golden.py",), ("gatefold.hdl", "amaranth"), "golden is independent of the hardware"),
-    (("gen/frontends", "gen/network.py", "gen/forward.py", "gen/quantize.py"),
-     ("gatefold.hdl", "gatefold.sim", "gatefold.boards", "amaranth"), "floats know no hardware"),
-    (("gen/plan",), ("gatefold.sim", "gatefold.boards", "gatefold.gen.frontends", "amaranth"),
-     "the plan knows no simulator, no board and no file"),
-    (("boards",), ("gatefold.sim", "gatefold.gen.frontends", "amaranth.sim"), "boards are data"),
-    (("hdl", "gen", "sim", "boards"),
-     ("tensorflow", "keras", "torch", "onnxruntime", "pickle"), "no framework, no pickle"),
-    (("hdl", "gen", "sim", "boards"), FOLDERS, "the packages are called gatefold.*"),
-]
+@pytest.mark.parametrize("name", SETUPTOOLS["packages"])
+def test_packages_can_be_imported(name):
+    assert importlib.import_module(name).__name__ == name
 
 
-@pytest.mark.parametrize(("who", "never", "because"), FORBIDDEN,
-                         ids=[row[2].replace(" ", "-") for row in FORBIDDEN])
-def test_import_directions(who, never, because):
-    broken = [f"{path.relative_to(ROOT)} imports {name}"
-              for path in modules(*who) for name in sorted(imports(path))
-              if any(name == other or name.startswith(f"{other}.") for other in never)]
-    assert not broken, because
+def data_files() -> list[tuple[str, str]]:
+    """(package, path) of every file that is no module but in or below a package."""
+    packages = packages_on_disk()
+    files = []
+    for name, folder in packages.items():
+        for path in folder.rglob("*"):
+            inside = path.relative_to(folder).as_posix()
+            nearest = max((p for p in packages if path.is_relative_to(packages[p])),
+                          key=lambda p: len(packages[p].parts))
+            is_module = path.suffix == ".py" and path.parent == folder
+            if path.is_file() and nearest == name and not is_module and "__pycache__" not in inside:
+                files.append((name, inside))
+    return files
 
 
-def test_no_float_in_hardware():
-    floats = [f"{path.relative_to(ROOT)}:{node.lineno}" for path in modules("hdl")
-              for node in ast.walk(ast.parse(path.read_text()))
-              if isinstance(node, ast.Constant) and isinstance(node.value, float)]
-    assert not floats
+@pytest.mark.parametrize(("package", "path"), data_files(), ids=str)
+def test_data_files_are_declared(package, path):
+    patterns = SETUPTOOLS["package-data"].get(package, [])
+    assert any(fnmatch(path, pattern) for pattern in patterns), (
+        f"{package} holds {path}, which no pattern of package-data ({patterns}) installs")
+
+
+def test_the_test_bench_is_there():
+    names = {path for package, path in data_files() if package == "gatefold.sim"}
+    assert {"bench/test_gatefold.py", "bench/Makefile"} <= names
+
+
+def test_versions_agree():
+    assert gatefold.__version__ == PROJECT["project"]["version"]
+
+
+def can_build() -> bool:
+    """Whether a wheel can be built without a network: the backend that pyproject.toml names."""
+    try:
+        have = importlib.metadata.version("setuptools")
+        importlib.metadata.version("pip")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return PROJECT["build-system"]["requires"] == [f"setuptools=={have}"]
+
+
+@pytest.mark.skipif(not can_build(), reason="setuptools of pyproject.toml is not installed")
+def test_a_wheel_works(tmp_path):
+    source, out, site = tmp_path / "source", tmp_path / "wheel", tmp_path / "site"
+    for folder in FOLDERS.values():
+        shutil.copytree(folder, source / folder.relative_to(ROOT),
+                        ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation",
+                    "--no-deps", "--no-index", "--wheel-dir", out, source], check=True, timeout=120,
+                   capture_output=True)
+    (wheel,) = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(site)
+    for package, path in data_files():
+        assert f"{package.replace('.', '/')}/{path}" in names
+    for package, folder in packages_on_disk().items():
+        for module in folder.glob("*.py"):
+            assert f"{package.replace('.', '/')}/{module.name}" in names
+    # From the wheel, not from the tree: without the editable install's finder.
+    code = (f"import sys; sys.meta_path[:] = [f for f in sys.meta_path if '__editable__' not in "
+            f"str(getattr(f, '__module__', ''))]; sys.path.insert(0, {str(site)!r}); "
+            f"import gatefold.gen.plan, gatefold.sim.verify, gatefold.boards; "
+            f"print(gatefold.__file__, gatefold.gen.plan.__file__)")
+    told = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=tmp_path,
+                          capture_output=True, text=True).stdout
+    assert all(Path(path).is_relative_to(site) for path in told.split())

@@ -1,10 +1,11 @@
 """A machine that executes a plan's program in NumPy, and insists on every distance.
 
-It knows the instruction set (`hdl/isa.py`), the arithmetic of the golden model and the depths of the
-pipeline, which are written down here a second time, by hand. It knows nothing of layers, jobs or
-schedules. Tiles take effect in program order; what was written must have *arrived* when it is
+It knows the instruction set (`hdl/isa.py`), the arithmetic of the golden model and the depths of
+the pipeline, which are written down here a second time, by hand. It knows nothing of layers, jobs
+or schedules. Tiles take effect in program order; what was written must have *arrived* when it is
 read, so the result is that of the hardware, however the stalls fall.
 """
+
 
 from typing import Any
 

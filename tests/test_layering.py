@@ -1,0 +1,116 @@
+"""Who may import whom: read from the source, nothing is run."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("hdl", "gen", "sim", "boards")
+
+#: gen's modules that put everything together, and so may import sim and boards.
+TOGETHER = ("gen.accuracy", "gen.check", "gen.cli", "gen.flow", "gen.inference", "gen.report")
+
+#: What a part may import of the others; modules of TOGETHER are excepted.
+ALLOWED = {
+    "hdl": (),
+    "gen": ("hdl",),
+    "sim": ("gen", "hdl"),
+    "boards": ("gen", "hdl"),
+}
+
+#: Names of hdl that tell cycles, and the modules outside hdl that may ask them.
+CYCLES = {"MacArray", "MacRow", "OperandMemory", "RowRouter", "LaneArray", "LstmLane", "DenseLane",
+          "TanhTable", "Gearbox", "GearboxModel", "FrameReader", "FrameWriter", "dense_latency",
+          "early_latency", "late_latency"}
+MAY_COUNT = ("gen.plan.latency", "gen.plan.cycles")
+
+
+def module_name(path: Path) -> str:
+    """``gen.plan.rows`` of gen/plan/rows.py."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def sources(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imports(path: Path):
+    """(absolute module, names) of every import; relative ones resolved to gatefold."""
+    package = ["gatefold", *path.relative_to(ROOT).with_suffix("").parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, ()
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *((node.module,) if node.module else ())])
+            yield module, tuple(alias.name for alias in node.names)
+
+
+def ours(path: Path):
+    """Imports of Gatefold's own modules, without the package's name: (``gen.plan``, names)."""
+    for module, names in imports(path):
+        if module == "gatefold":
+            yield from ((name, ()) for name in names if name in PARTS)
+        elif module.startswith("gatefold."):
+            yield module.removeprefix("gatefold."), names
+
+
+def within(module: str, packages) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def by_name(paths):
+    return [pytest.param(path, id=module_name(path)) for path in paths]
+
+
+@pytest.mark.parametrize("path", by_name(sources(*PARTS)))
+def test_parts_import_only_what_is_below_them(path):
+    name = module_name(path)
+    part = name.split(".")[0]
+    allowed = (part, *(PARTS if within(name, TOGETHER) else ALLOWED[part]))
+    wrong = [module for module, _ in ours(path) if not within(module, allowed)]
+    assert not wrong, f"{name} must import only {', '.join(allowed)}, not {wrong}"
+
+
+@pytest.mark.parametrize("path", by_name(sources(*PARTS, "src", "tests", "tools")))
+def test_no_bare_imports(path):
+    wrong = [module for module, _ in imports(path) if within(module, PARTS)]
+    assert not wrong, f"import gatefold.{wrong[0]}, not {wrong[0]}"
+
+
+@pytest.mark.parametrize("path", by_name(sources("hdl")))
+def test_hdl_needs_amaranth_and_no_float(path):
+    tops = {module.split(".")[0] for module, _ in imports(path)}
+    assert tops <= {"__future__", "amaranth", "dataclasses", "enum", "gatefold", "math"}, tops
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not (isinstance(node, ast.Constant) and isinstance(node.value, float))
+        assert not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div))
+        assert not (isinstance(node, ast.Name) and node.id == "float")
+
+
+def test_golden_knows_integers_and_numpy_only():
+    modules = {module for module, _ in imports(ROOT / "sim" / "golden.py")}
+    assert modules == {"__future__", "numpy", "gatefold.gen.errors", "gatefold.gen.quantized"}
+
+
+@pytest.mark.parametrize("path", by_name(sources("gen", "sim", "boards")))
+def test_only_the_plan_asks_for_latencies(path):
+    name = module_name(path)
+    asked = {n for module, names in ours(path) if within(module, ("hdl",)) for n in names} & CYCLES
+    assert not asked or name in MAY_COUNT, f"{name} takes {asked} of hdl: ask the plan instead"
+
+
+@pytest.mark.parametrize("path", by_name(sources("gen/frontends")))
+def test_frontends_know_networks_only(path):
+    wrong = [module for module, _ in ours(path)
+             if within(module, ("gen.plan", "gen.quantize", "gen.quantized", "hdl"))]
+    assert not wrong
+
+
+def test_every_module_is_seen():
+    assert len(sources(*PARTS)) > 50
+    assert module_name(ROOT / "gen" / "plan" / "__init__.py") == "gen.plan"
+    assert ("hdl.arith", ("half",)) in list(ours(ROOT / "gen" / "plan" / "images.py"))
