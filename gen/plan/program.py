@@ -17,6 +17,10 @@ __all__ = ["Program", "Segment", "assemble", "unroll"]
 _STEPPED = (("operand", "operand_step"), ("h", "h_step"), ("out", "out_step"))
 
 
+#: A loop is worth a segment if it saves more instructions than this.
+_WORTH = 4
+
+
 @dataclass(frozen=True)
 class Segment:
     """Instructions ``start .. end`` that run ``repeats`` times; offset n grows by ``strides[n]``."""
@@ -55,84 +59,99 @@ def _instruction(tile: Tile, work: Work, last: bool) -> dict:
 
 
 def assemble(tiles: Sequence[Tile], work: Work) -> Program:
-    """The program of a frame's tiles, rolled into loops over timesteps where they repeat."""
+    """The program of a frame's tiles, rolled into loops where they repeat."""
     flat = [_instruction(tile, work, n == len(tiles) - 1) for n, tile in enumerate(tiles)]
-    starts = [n for n, tile in enumerate(tiles)
-              if n == 0 or (tile.job.layer, tile.job.step) != (tiles[n - 1].job.layer,
-                                                               tiles[n - 1].job.step)]
-    return _roll(flat, starts)
+    return _roll(flat, _periods(tiles))
 
 
-def _roll(flat: list[dict], starts: list[int]) -> Program:
-    """Find repetitions: from every step's start on, one or two steps that come again with
-    addresses moved by constant strides, at most ``STEPS`` different ones."""
+def _periods(tiles: Sequence[Tile]) -> list[int]:
+    """Distances after which a schedule may repeat: from a finish to the same group's one and two
+    steps later (addresses that alternate repeat after two)."""
+    finishes: dict[int, list[int]] = {}
+    for n, tile in enumerate(tiles):
+        if tile.stop & Stop.FINISH and tile.job.group == 0:
+            finishes.setdefault(tile.job.layer, []).append(n)
+    periods = {b - a for at in finishes.values() for k in (1, 2)
+               for a, b in zip(at, at[k:], strict=False)}
+    return sorted(periods)
+
+
+def _roll(flat: list[dict], periods: list[int]) -> Program:
+    """Roll a flat program: take the loop that saves most, then the same on either side of it."""
     stepped = np.array([[i[name] for name, _ in _STEPPED] for i in flat], dtype=np.int64)
     fixed = [name for name in flat[0] if name not in dict(_STEPPED)]
     keys: dict[tuple, int] = {}
     same = np.array([keys.setdefault(tuple(i[name] for name in fixed), len(keys)) for i in flat])
-    boundaries = set(starts)
-    edges = [*starts, len(flat)]
+
+    loops: list[tuple[int, int, int]] = []  # begin, length, repeats
+    stretches = [(0, len(flat))]
+    while stretches:
+        begin, end = stretches.pop()
+        found = max((_longest(same, stepped, begin, end, length) for length in periods
+                     if 2 * length <= end - begin), default=(0, 0, 0, 0))
+        saved, at, length, repeats = found
+        if saved > _WORTH:
+            loops.append((at, length, repeats))
+            stretches += [(begin, at), (at + repeats * length, end)]
 
     instructions: list[dict] = []
     segments: list[Segment] = []
 
-    def emit(begin: int, length: int, repeats: int, strides: list[int]):
+    def emit(begin: int, length: int, repeats: int):
+        if not length:
+            return
         first = len(instructions)
+        strides: list[int] = []
         for n in range(begin, begin + length):
             fields = dict(flat[n])
             if repeats > 1:
                 for k, (_, step) in enumerate(_STEPPED):
                     stride = int(stepped[n + length, k] - stepped[n, k])
+                    if stride and stride not in strides:
+                        strides.append(stride)
                     fields[step] = strides.index(stride) + 1 if stride else 0
             instructions.append(fields)
-        padded = tuple(strides) + (0,) * (STEPS - len(strides))
-        segments.append(Segment(first, len(instructions) - 1, repeats, padded))
+        segments.append(Segment(first, len(instructions) - 1, repeats,
+                                tuple(strides) + (0,) * (STEPS - len(strides))))
 
-    plain = position = 0  # start of what is not yet emitted; where we look
-    while position < len(flat):
-        best = (0, 0, 0, [])  # saved, length, repeats, strides
-        if position in boundaries:
-            at = starts.index(position)
-            for span in (1, 2):
-                if at + span >= len(edges):
-                    break
-                length = edges[at + span] - position
-                repeats, strides = _repetitions(same, stepped, position, length)
-                if repeats > 1:
-                    best = max(best, ((repeats - 1) * length, length, repeats, strides))
-        saved, length, repeats, strides = best
-        if saved:
-            if plain < position:
-                emit(plain, position - plain, 1, [])
-            emit(position, length, repeats, strides)
-            position += repeats * length
-            plain = position
-        else:
-            position += 1
-    if plain < len(flat):
-        emit(plain, len(flat) - plain, 1, [])
+    position = 0
+    for begin, length, repeats in sorted(loops):
+        emit(position, begin - position, 1)
+        emit(begin, length, repeats)
+        position = begin + length * repeats
+    emit(position, len(flat) - position, 1)
     return Program(tuple(instructions), tuple(segments))
 
 
-def _repetitions(same: np.ndarray, stepped: np.ndarray, begin: int,
-                 length: int) -> tuple[int, list[int]]:
-    """How often the block recurs at once after itself, and the distinct strides it takes."""
-    body = same[begin:begin + length]
-    stride = None
-    repeats = 1
-    while begin + (repeats + 1) * length <= len(same):
-        at = begin + repeats * length
-        if not np.array_equal(same[at:at + length], body):
-            break
-        moved = stepped[at:at + length] - stepped[at - length:at]
-        if stride is None:
-            if (moved < 0).any() or len(np.unique(moved[moved != 0])) > STEPS:
-                break
-            stride = moved
-        elif not np.array_equal(moved, stride):
-            break
-        repeats += 1
-    return repeats, [] if stride is None else [int(s) for s in np.unique(stride[stride != 0])]
+def _longest(same: np.ndarray, stepped: np.ndarray, begin: int, end: int,
+             length: int) -> tuple[int, int, int, int]:
+    """The longest loop of a given length in a stretch: (instructions saved, begin, length,
+    repeats).
+
+    An instruction *agrees* with the one a period later if only stepped fields differ, upwards; and
+    the loop's strides must stay what they are from turn to turn.
+    """
+    moved = stepped[begin + length:end] - stepped[begin:end - length]
+    agrees = (same[begin:end - length] == same[begin + length:end]) & (moved >= 0).all(axis=1)
+    steady = np.ones(len(agrees), dtype=bool)  # the stride is that of a period before
+    steady[length:] = (moved[length:] == moved[:-length]).all(axis=1)
+    best = (0, 0, 0, 0)
+    start = 0
+    while start + length <= len(agrees):
+        # A run from `start`: the first period sets the strides, the rest must keep them.
+        head = agrees[start:start + length]
+        if not head.all():
+            start += int(np.flatnonzero(~head)[-1]) + 1
+            continue
+        tail = agrees[start + length:] & steady[start + length:]
+        stop = np.flatnonzero(~tail)
+        run = length + (int(stop[0]) if len(stop) else len(tail))
+        repeats = run // length + 1
+        strides = np.unique(moved[start:start + length])
+        if np.count_nonzero(strides) <= STEPS:
+            best = max(best, ((repeats - 1) * length, begin + start, length, repeats))
+        start += max(1, run - length + 1)
+    return best
 
 
 def unroll(program: Program) -> list[dict]:

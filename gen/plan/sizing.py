@@ -7,33 +7,37 @@ from math import ceil
 
 from ...hdl.target import SHALLOW
 from ..errors import UserError
-from ..quantized import QLstm, QuantizedNetwork
+from ..quantized import QDense, QLstm, QuantizedNetwork
 from .plan import Plan, make_plan
-from .resources import bram18s, estimate
+from .resources import bram18s, estimate, rom_luts
 
 __all__ = ["choose_array", "lut_rows"]
 
 #: Share of a device's LUTs that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.75
-#: Shapes that are planned in full after the quick look.
-_FINALISTS = 4
+#: Shapes are planned in full, best first by the quick look, until so many tiles were scheduled.
+_TILES = 60_000
+_FINALISTS = 48
 _SIMDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
 
 
-def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
-    """A rough row-major cycle count, to rank shapes before planning them."""
+def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
+    """A rough cycle count, to rank shapes before planning them: the larger of the tiles to issue and
+    the tails to wait for, and a little of the other."""
     tail = 20 + (simd - 1).bit_length()
-    total = 0
+    tiles = waits = 0
     for layer, shape in zip(qnet.layers, qnet.shapes, strict=False):
         steps = shape[0] if len(shape) == 2 else 1
         columns = ceil(shape[-1] / simd)
         if isinstance(layer, QLstm):
-            columns += ceil(layer.units / simd)
-            total += steps * (ceil(4 * layer.units / pe) * columns + tail)
-        elif hasattr(layer, "outputs"):
+            groups = ceil(4 * layer.units / pe)
+            tiles += groups * (steps * columns + (steps - 1) * ceil(layer.units / simd))
+            waits += steps * tail
+        elif isinstance(layer, QDense):
             slots = ceil(ceil(layer.outputs / simd) / 4) * min(simd, layer.outputs)
-            total += steps * ceil(4 * slots / pe) * columns
-    return total
+            tiles += steps * ceil(4 * slots / pe) * columns
+            waits += tail
+    return max(tiles, waits) + 0.1 * min(tiles, waits)
 
 
 def _candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]]:
@@ -50,6 +54,28 @@ def _candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int
             shapes.add((min(tallest, ceil(rows / fold / 4) * 4), simd))
         shapes.add((tallest, simd))
     return sorted(shapes, key=lambda shape: (quick_cycles(qnet, *shape), shape[0] * shape[1]))
+
+
+def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp: int,
+              lut: int) -> bool:
+    """A quick look at what cannot be avoided: multipliers, weights, tables."""
+    groups = {n: ceil(4 * layer.units / pe) if isinstance(layer, QLstm)
+              else ceil(4 * ceil(ceil(layer.outputs / simd) / 4) * min(simd, layer.outputs) / pe)
+              for n, layer in enumerate(qnet.layers) if isinstance(layer, (QLstm, QDense))}
+    depth = sum(count * (ceil(qnet.shapes[n][-1] / simd) + (
+        ceil(qnet.layers[n].units / simd) if isinstance(qnet.layers[n], QLstm) else 0))
+        for n, count in groups.items())
+    word = simd * qnet.weight_width
+    tables = simd * 3 * (bram18s(qnet.table.out_frac, len(qnet.table.t0))
+                         + (bram18s(8, len(qnet.table.t1)) if qnet.table.n2 else 0)) / 2
+    adders = pe * (simd * (qnet.weight_width + qnet.act_width) + qnet.acc_width)
+    luts_left = lut * _LUT_SHARE - adders
+    if depth <= SHALLOW:
+        in_blocks = 0
+    else:
+        in_blocks = min(pe, int((bram36 - tables) // (bram18s(word, depth) / 2)))
+    return (pe * simd <= dsp and tables <= bram36
+            and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
 
 
 def lut_rows(plan: Plan, *, bram36: float) -> int | None:
@@ -84,18 +110,19 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
     :class:`UserError` where nothing fits.
     """
     finalists: list[Plan] = []
-    shapes = _candidates(qnet, multipliers)
-    while shapes and not finalists:
-        for pe, simd in shapes:
+    tiles = 0
+    while multipliers >= 4 and not finalists:
+        for pe, simd in _candidates(qnet, multipliers):
+            if not might_fit(qnet, pe, simd, bram36=bram36, dsp=dsp, lut=lut):
+                continue
             plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits)
+            tiles += plan.cycles.tiles
             placed = fit(plan, bram36=bram36, dsp=dsp, lut=lut)
             if placed:
                 finalists.append(placed)
-            if len(finalists) == _FINALISTS:
+            if finalists and (len(finalists) == _FINALISTS or tiles > _TILES):
                 break
-        else:
-            multipliers //= 2
-            shapes = _candidates(qnet, multipliers) if multipliers >= 4 else []
+        multipliers //= 2
     if not finalists:
         bits = sum(getattr(layer, name).size * qnet.weight_width for layer in qnet.layers
                    for name in ("w_ih", "w_hh", "w") if hasattr(layer, name))
