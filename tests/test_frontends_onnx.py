@@ -217,6 +217,7 @@ def test_a_constant_condition_takes_its_branch(tmp_path):
     ({}, ["lengths"], "sequence_lens is given"),
     ({}, ["", "ones"], "initial_h must be zero"),
     ({}, ["", "", "ones"], "initial_c must be zero"),
+    ({}, ["", "", "eight"], "initial_c has the shape (1, 1, 8), which contradicts the 7 units"),
     ({}, ["", "x"], "initial_h must be constant, but the network computes it"),
     ({}, ["", "", "", "peephole"], "P (peephole weights) is given"),
     ({}, ["", "", "", "", "zero"], "has 9 inputs, but at most 8 are read"),
@@ -225,6 +226,7 @@ def test_a_constant_condition_takes_its_branch(tmp_path):
 def test_an_lstm_is_refused(tmp_path, attributes, inputs, words):
     constants = {**lstm_weights(), "lengths": np.array([6], np.int32),
                  "ones": np.ones((1, 1, 7), np.float32), "zero": np.zeros((1, 1, 7), np.float32),
+                 "eight": np.zeros((1, 1, 8), np.float32),
                  "peephole": np.zeros((1, 21), np.float32)}
     nodes = [TURN, lstm(*inputs, outputs=("", "y"), **attributes)]
     text = refusal(graph(nodes, constants=constants), tmp_path)

@@ -39,7 +39,7 @@ _SUPPORTED = (f"{', '.join(LAYERS)} (of constants: weights, biases) and what onl
 _REMEDIES = {
     "Loop": "; tf2onnx writes one for a Keras 3 LSTM of fixed batch: export it with the batch None",
     "Scan": "; export the LSTM as one operator, with nn.LSTM or keras.layers.LSTM",
-    **dict.fromkeys(("Mul", "Sub", "Div"), "; " + UNROLLED),
+    **dict.fromkeys(("Mul", "Sub", "Div"), "; scale data before the network; " + UNROLLED),
 }
 
 

@@ -95,8 +95,12 @@ def _lstm(site: Site) -> list[Value]:
         raise NodeError("P (peephole weights) is given: peepholes are not built")
     units, w_ih, w_hh, b = _lstm_weights(site)
     for index, what in ((5, "initial_h"), (6, "initial_c")):
-        if site.input(index) is not None and site.constant(index, what).any():
+        state = None if site.input(index) is None else site.constant(index, what)
+        if state is not None and state.any():
             raise NodeError(f"{what} must be zero: the state starts at zero for every sequence")
+        if state is not None and (state.ndim != 3 or state.shape[-1] != units):
+            raise NodeError(f"{what} has the shape {state.shape}, which contradicts the {units} "
+                            "units: export without projections (proj_size)")
     x = site.net(0).ids
     if x.ndim != 3:
         raise NodeError(f"X must have 3 axes, not {x.ndim}: export the model again")
