@@ -13,6 +13,9 @@ from .vectors import StreamFormat
 
 __all__ = ["CoreInfo", "TraceLayer", "load_core_info"]
 
+# A weight file's name in the Verilog: a parameter of a memory, or an argument of $readmemh.
+_WEIGHT_FILE = re.compile(r'(?:\.\w+\(|`GATEFOLD_WEIGHTS\s*,)\s*"/?([^"/]+\.hex)"')
+
 
 @dataclass(frozen=True)
 class TraceLayer:
@@ -28,9 +31,9 @@ class CoreInfo:
     """The contents of core.json: what a test bench needs to know about a core.
 
     Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency`` and ``interval``,
-    cycles; ``lanes``, units a trace event can carry; ``act_width`` and ``cell_width``, bits of h
-    and c; ``layers``, traced; ``events``, (layer, timestep, chunk) of each trace event of a frame,
-    where lane l carries unit ``chunk * lanes + l``.
+    cycles; ``multipliers``, of the array; ``lanes``, units a trace event can carry; ``act_width``
+    and ``cell_width``, bits of h and c; ``layers``, traced; ``events``, (layer, timestep, chunk) of
+    each trace event of a frame, where lane l carries unit ``chunk * lanes + l``.
     """
 
     stream: StreamFormat
@@ -38,6 +41,7 @@ class CoreInfo:
     n_out: int
     latency: int
     interval: int
+    multipliers: int
     lanes: int
     act_width: int
     cell_width: int
@@ -83,6 +87,7 @@ def _parse(data: dict) -> CoreInfo:
         n_out=_positive(data["output"]["elements"]),
         latency=_positive(data["cycles"]["latency"]),
         interval=_positive(data["cycles"]["interval"]),
+        multipliers=_positive(data["array"]["pe"]) * _positive(data["array"]["simd"]),
         lanes=_positive(data["simd"]),
         act_width=_positive(data["act_width"]),
         cell_width=_positive(data["cell_width"]),
@@ -120,7 +125,7 @@ def _check_files(directory: Path) -> None:
     if not re.search(r"^\s*module\s+gatefold\b", text, re.MULTILINE):
         raise UserError(f"{_shown(directory / 'rtl')} holds no Verilog file with the module "
                         "gatefold: build the folder again")
-    for name in sorted(set(re.findall(r'(?:\.\w+\(|`GATEFOLD_WEIGHTS\s*,)\s*"/?([^"/]+\.hex)"', text))):
+    for name in sorted(set(_WEIGHT_FILE.findall(text))):
         path = directory / "weights" / name
         try:
             words = path.read_text()

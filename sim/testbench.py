@@ -14,7 +14,7 @@ from .vectors import write_vectors
 
 __all__ = ["write_cocotb_bench", "write_driver"]
 
-_BENCH = ("Makefile", "run.py", "test_gatefold.py")
+_BENCH = ("Makefile", "run.py", "test_gatefold.py", "verilator.vlt")
 
 
 def _source(name: str) -> str:

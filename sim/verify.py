@@ -28,19 +28,18 @@ __all__ = ["SIMULATORS", "CheckFailed", "VerifyResult", "check_run", "verify"]
 
 SIMULATORS = (*VERILOG_SIMULATORS, "amaranth")
 
-# Interpreting simulators make about a thousand cycles a second: enough frames for an interval,
-# not more.
-_FEW_FRAMES = 3
-_FEW_CYCLES = 20_000
+# Cycles times multipliers that an interpreting simulator plays in some three minutes (Icarus 11).
+_INTERPRETED = 20_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyResult:
     """What was compared, all of it equal.
 
-    Attributes: ``simulator``; ``samples``, distinct frames; ``scenarios``, names with the frames
-    each played; ``latency`` and ``interval``, cycles seen (interval None with under three frames);
-    ``outputs`` and ``states``, integers compared; ``cycles`` simulated; ``seconds`` in all.
+    Attributes: ``simulator``; ``samples`` played, each with its own inputs; ``scenarios``, names
+    with the frames each played; ``latency`` and ``interval``, cycles seen (interval None with under
+    three frames); ``outputs`` and ``states``, integers compared; ``cycles`` simulated; ``seconds``
+    in all.
     """
 
     simulator: str
@@ -60,14 +59,16 @@ class VerifyResult:
 
 def verify(directory: str | Path, *, x: np.ndarray, y: np.ndarray,
            trace: Mapping[str, Mapping[str, np.ndarray]], sim: str = "verilator",
-           seed: int = 1, timeout: float = 900) -> VerifyResult:
+           seed: int = 1, timeout: float = 900,
+           progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``directory`` and compare all it does with the golden model.
 
     Parameters: integers throughout: ``x`` (samples, n_in) inputs, ``y`` (samples, n_out) expected
     outputs, ``trace`` per layer name ``h`` and ``c`` (samples, steps, units); ``sim``, one of
-    :data:`SIMULATORS`; ``seed`` of the gaps and stalls; ``timeout``, seconds for each program run.
+    :data:`SIMULATORS`; ``seed`` of the gaps and stalls; ``timeout``, seconds for each program run;
+    ``progress``, told of each stage before it begins.
 
-    Icarus and Amaranth play fewer of the samples when the core takes many cycles.
+    Icarus and Amaranth play fewer of the samples where all of them would take long.
 
     Raises :class:`UserError` where the folder, the options or the machine are wrong, and
     :class:`CheckFailed` at the first difference.
@@ -80,8 +81,8 @@ def verify(directory: str | Path, *, x: np.ndarray, y: np.ndarray,
     x, y = np.asarray(x), np.asarray(y)
     _check_arrays(info, x, y, trace)
     outputs = states = cycles = 0
-    played: dict[str, int] = {}
     seen: list[tuple[Scenario, SimRun]] = []
+    tell = progress or (lambda _stage: None)
     with ExitStack() as stack:
         simulate: Callable[[np.ndarray, Scenario], SimRun]
         if sim == "amaranth":
@@ -89,20 +90,23 @@ def verify(directory: str | Path, *, x: np.ndarray, y: np.ndarray,
 
             simulate = partial(amaranth_sim.simulate, directory, info)
         else:
+            tell(f"{sim} compiles the core")
             simulate = stack.enter_context(
                 VerilogCore(directory, info, sim, timeout=timeout)).simulate
         for scenario in _scenarios(info, len(x), sim, seed):
+            tell(f"{sim} simulates {len(scenario.frames)} frames, {scenario.name}")
             run = simulate(x, scenario)
             check_run(run, info, scenario, y=y, trace=trace)
             seen.append((scenario, run))
-            played[scenario.name] = len(scenario.frames)
             outputs += run.outputs.size
             states += sum(array.size for layer in run.trace.values() for array in layer.values())
             cycles += run.cycles
-    timed = seen[0][1]
+    scenario, run = seen[0]
     return VerifyResult(
-        simulator=sim, samples=len(x), scenarios=played, latency=int(timed.latencies[0]),
-        interval=int(timed.intervals[-1]) if _interval_frames(seen[0][0]) else None,
+        simulator=sim, samples=len({sample for played, _ in seen for sample in played.frames}),
+        scenarios={played.name: len(played.frames) for played, _ in seen},
+        latency=int(run.latencies[0]),
+        interval=int(run.intervals[-1]) if _interval_frames(scenario) else None,
         outputs=outputs, states=states, cycles=cycles, seconds=time.monotonic() - started)
 
 
@@ -161,10 +165,13 @@ def _interval_frames(scenario: Scenario) -> list[int]:
 
 
 def _scenarios(info: CoreInfo, samples: int, sim: str, seed: int) -> list[Scenario]:
-    if sim == "verilator" or info.latency * samples <= _FEW_CYCLES:
+    everything = 2 * samples + 1
+    frames = max(2, _INTERPRETED // (info.latency * info.multipliers))
+    if sim == "verilator" or frames >= everything:
         return [full_rate(info, samples), random_flow(info, samples, seed=seed)]
-    few = min(samples, _FEW_FRAMES)
-    return [full_rate(info, few, alone=False), random_flow(info, min(few, 2), seed=seed)]
+    random = min(samples, max(1, frames // 3))
+    return [full_rate(info, min(samples, frames - random), alone=False),
+            random_flow(info, random, seed=seed)]
 
 
 def _check_arrays(info: CoreInfo, x: np.ndarray, y: np.ndarray,

@@ -1,8 +1,9 @@
 """Playing scenarios into the exported Verilog with Icarus or Verilator.
 
 The driver is Verilog (bench/drive.v), not cocotb: it reads beats, gaps and stalls from text files
-and writes what happens to a text file, so no Python runs per cycle. Measured on 2 cores with a core
-of 1,024 multipliers: see docs/simulation.md.
+and writes what happens to a text file, so no Python runs per cycle. For lstm-dense on 1,024
+multipliers in Verilator that was 140,000 cycles a second, trace included, against 40,000 of the
+cocotb bench, which traces nothing; the build took 22 s. Icarus plays 90 cycles a second of it.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def _states(lines: list[list[str]], info: CoreInfo, scenario: Scenario) -> Trace
                 continue
             unit = chunk * info.lanes + lane
             if unit >= layer.units:  # a row without weights: the padding of the last chunk
-                if any(int(value) for value in values[2 * lane:2 * lane + 2]):
+                if set(values[2 * lane:2 * lane + 2]) != {"0"}:
                     raise CheckFailed(f"{where}: lane {lane} is padding (the layer has "
                                       f"{layer.units} units), but its h or c is not zero")
                 continue

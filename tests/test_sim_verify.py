@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ DUMMY = (Path(__file__).parent / "fixtures" / "dummy_gatefold.v").read_text()
 BIAS = np.array([5, -7, 100, 0, 1, -1, 0, 0])
 STEPS, UNITS, LANES, OUTPUTS = 4, 6, 4, 2
 CORE = {
-    "top": "gatefold", "tlast_checks": True,
+    "top": "gatefold", "tlast_checks": True, "array": {"pe": 4, "simd": LANES},
     "stream": {"element_bits": 16, "container_bits": 16, "beat_bits": 64},
     "input": {"elements": 12, "beats": 3, "shape": [4, 3], "frac": 8},
     "output": {"elements": OUTPUTS, "beats": 1, "shape": [OUTPUTS], "frac": 8},
@@ -62,7 +63,7 @@ def dummy_core(folder, replace=None, core=CORE):
     return folder
 
 
-def golden(samples=5):
+def golden(samples=5) -> dict[str, Any]:
     """x, y and trace of seeded samples, corner values first."""
     x = np.random.default_rng(7).integers(-1000, 1000, (samples, STEPS * 3))
     x[:2] = [[-2700], [2700]][:samples]
@@ -90,6 +91,16 @@ def test_both_simulators_see_the_same_cycles(tmp_path, icarus):
 @pytest.mark.parametrize("samples, interval", [(1, None), (2, None), (3, 12)])
 def test_an_interval_takes_three_frames(tmp_path, icarus, samples, interval):
     assert verify(dummy_core(tmp_path), **golden(samples), sim="icarus").interval == interval
+
+
+def test_an_interpreter_plays_fewer_frames_of_a_large_core(tmp_path, icarus):
+    core = dummy_core(tmp_path, core=CORE | {"array": {"pe": 16384, "simd": 16}})
+    told = []
+    result = verify(core, **golden(5), sim="icarus", progress=told.append)
+    assert result.samples == 4
+    assert result.scenarios == {"full rate": 4, "random gaps and stalls": 2}
+    assert told == ["icarus compiles the core", "icarus simulates 4 frames, full rate",
+                    "icarus simulates 2 frames, random gaps and stalls"]
 
 
 def test_a_folder_may_have_any_name(tmp_path, sim):
@@ -120,7 +131,7 @@ FAULTS = [
     ("missing lane", ("4'b0011 : 4'b1111", "4'b0001 : 4'b1111"),
      "frame 0, layer l0_lstm, step 0, unit 5 finished 0 times, not once"),
     ("lane too many", ("4'b0011 : 4'b1111", "4'b0111 : 4'b1111"),
-     "frame 0, layer l0_lstm, step 0: unit 6 finished, but the layer has 6"),
+     "step 0: lane 2 is padding .the layer has 6 units., but its h or c is not zero"),
     ("missing event", ("trace_valid = run;", "trace_valid = run && step != 1;"),
      "the cells finished 36 times in 6 frames, not 8 times a frame"),
     ("latency", ("EVENTS = 8;", "EVENTS = 9;"),
@@ -165,6 +176,18 @@ def test_icarus_shows_unknown_bits(tmp_path, icarus, replace, message):
 def test_unknown_bits_in_lanes_without_a_unit_do_not_matter(tmp_path, icarus):
     replace = ("trace_h_3 = h3", "trace_h_3 = trace_lanes[3] ? h3 : 16'bx")
     verify(dummy_core(tmp_path, replace), **golden(2), sim="icarus")
+
+
+def test_padding_lanes_may_finish_at_zero(tmp_path, icarus):
+    replace = ("trace_h_1 = h1, trace_h_2 = h2, trace_h_3 = h3;",
+               "trace_h_1 = h1, trace_h_3 = h3;\n"
+               "    wire signed [15:0] trace_h_2 = chunk ? 16'd0 : h2;")
+    core = dummy_core(tmp_path, replace)
+    verilog = (core / "rtl" / "gatefold.v").read_text()
+    verilog = verilog.replace("4'b0011 : 4'b1111", "4'b0111 : 4'b1111").replace(
+        "trace_c_2 = 3 * h2 - late", "trace_c_2 = chunk ? 18'sd0 : 3 * h2 - late")
+    (core / "rtl" / "gatefold.v").write_text(verilog)
+    verify(core, **golden(2), sim="icarus")
 
 
 def test_an_interval_that_is_not_the_plan_s(tmp_path, icarus):
@@ -217,7 +240,7 @@ def test_wrong_arguments(tmp_path):
     with pytest.raises(UserError, match="sim must be one of verilator, icarus, amaranth, not"):
         verify(core, **golden(1), sim="vcs")
     with pytest.raises(UserError, match=r"x must have the shape \(samples, 12\)"):
-        verify(core, **golden(1) | {"x": np.zeros((1, 11), int)})
+        verify(core, **(golden(1) | dict[str, Any](x=np.zeros((1, 11), int))))
 
 
 @pytest.mark.parametrize("name, message", [
@@ -253,7 +276,8 @@ def test_the_bench_passes_on_a_right_core(tmp_path, sim):
     written = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*")
                if path.is_file()}
     assert {part[1] for part in written if part[0] == "cocotb"} - {"__pycache__"} == {
-        "Makefile", "run.py", "tb.v", "test_gatefold.py", "vectors.json", "sim_build"}
+        "Makefile", "run.py", "tb.v", "test_gatefold.py", "vectors.json",
+        "verilator.vlt", "sim_build"}
 
 
 @pytest.mark.parametrize("name, failing", [
