@@ -3,7 +3,7 @@
 The driver is Verilog (bench/drive.v), not cocotb: it reads beats, gaps and stalls from text files
 and writes what happens to a text file, so no Python runs per cycle. For lstm-dense on 1,024
 multipliers in Verilator that was 140,000 cycles a second, trace included, against 40,000 of the
-cocotb bench, which traces nothing; the build took 22 s. Icarus plays 90 cycles a second of it.
+cocotb bench, which traces nothing; the build took 22 s. Icarus plays 80 cycles a second of it.
 """
 
 from __future__ import annotations
