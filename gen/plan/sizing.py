@@ -15,6 +15,8 @@ __all__ = ["choose_array", "lut_rows"]
 
 #: Share of a device's LUTs that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.75
+#: Of arrays about as fast as the fastest, the one with the least logic is taken.
+_NEAR = 1.03
 #: Shapes are planned in full, best first by the quick look, until so many tiles were scheduled.
 _TILES = 60_000
 _FINALISTS = 48
@@ -104,7 +106,8 @@ def fit(plan: Plan, *, bram36: float, dsp: int, lut: int) -> Plan | None:
 
 def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
                  stream_bits: int = 128) -> Plan:
-    """The plan of the fastest array of at most ``multipliers`` that fits the device.
+    """The plan of the fastest array of at most ``multipliers`` that fits the device (of those within
+    3 % of it, the smallest).
 
     Shapes are ranked by a quick count; the best that fit are planned in full. Raises
     :class:`UserError` where nothing fits.
@@ -130,5 +133,6 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
             f"the network does not fit: its weights take {bits / 1024:.0f} Kbit, the device has "
             f"{bram36:g} block RAMs of 36 Kbit and {lut} LUTs: take fewer bits (--width) or a "
             "larger board")
-    return min(finalists, key=lambda plan: (plan.cycles.latency, plan.config.pe * plan.config.simd,
-                                            plan.config.pe))
+    near = _NEAR * min(plan.cycles.latency for plan in finalists)
+    return min((plan for plan in finalists if plan.cycles.latency <= near),
+               key=lambda plan: (estimate(plan.config).lut, plan.cycles.latency))
