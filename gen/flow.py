@@ -36,7 +36,7 @@ __all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_networ
 
 VECTORS = 3  #: samples in the cocotb bench
 #: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
-MAX_TILES = 1_500_000
+MAX_TILES = 1_000_000
 _ERROR_MACS = 300_000_000  # multiplications that measuring the error may take
 
 Progress = Callable[[str], None]

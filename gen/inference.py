@@ -10,7 +10,7 @@ from ..sim.golden import golden
 from .calibrate import as_samples
 from .errors import UserError
 from .qformat import QFormat
-from .quantized import QLstm, QuantizedNetwork
+from .quantized import QDense, QLstm, QuantizedNetwork
 
 __all__ = ["Inference", "run"]
 
@@ -87,6 +87,6 @@ def _formats(qnet: QuantizedNetwork) -> dict[tuple[str, str], QFormat]:
             formats |= {(layer.name, gate): QFormat(a + 2, a + 1) for gate in "ifo"}
             formats |= {(layer.name, "g"): QFormat(a + 1, a), (layer.name, "c"): layer.c,
                         (layer.name, "h"): layer.h}
-        elif hasattr(layer, "y"):
+        elif isinstance(layer, QDense):
             formats[layer.name, "y"] = layer.y
     return formats

@@ -6,6 +6,7 @@ Imports nothing heavy: ``gatefold --help`` reads it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import UserError, quoted
 
@@ -49,7 +50,7 @@ LIMITS: dict[str, Limit] = {
 }
 
 
-def checked(name: str, value):
+def checked(name: str, value) -> Any:
     """``value`` where it is legal for the option ``name``; raises :class:`UserError` otherwise."""
     limit = LIMITS[name]
     kinds = (int, float) if limit.step == 0 else (int,)
@@ -59,7 +60,7 @@ def checked(name: str, value):
     return value
 
 
-def parsed(name: str, text: str):
+def parsed(name: str, text: str) -> Any:
     """The option's value from its text; raises :class:`UserError` where it is illegal."""
     try:
         value = float(text) if LIMITS[name].step == 0 else int(text)

@@ -21,7 +21,6 @@ from .network import Dense, Lstm, Network
 from .output import replace_files
 from .plan import Plan
 from .plan.resources import estimate
-from .qformat import QFormat
 from .quantized import QDense, QLstm, QuantizedNetwork
 
 __all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report"]
@@ -53,7 +52,7 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
     """
     config, cycles = plan.config, plan.cycles
     multipliers = config.pe * config.simd
-    report = {
+    return {
         "network": describe_network(network),
         "numbers": describe_numbers(network, plan.qnet, data, calibration, seed),
         "cycles": {"latency": cycles.latency, "interval": cycles.interval, "tiles": cycles.tiles,
@@ -74,8 +73,6 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
         "versions": _versions(),
         "input_hash": input_hash(network),
     }
-    _check_json(report)
-    return report
 
 
 def describe_network(network: Network) -> dict:
@@ -116,7 +113,7 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
         "widths": {"activations": qnet.act_width, "weights": qnet.weight_width,
                    "cell": qnet.cell_width, "accumulator": qnet.acc_width},
         "input": str(qnet.input_format), "output": str(qnet.output_format),
-        "layers": {name: {tensor: _shown(form) for tensor, form in tensors.items()}
+        "layers": {name: {tensor: str(form) for tensor, form in tensors.items()}
                    for name, tensors in formats.items()},
         "table": {"function": "tanh, sigmoid from it", "argument": str(qnet.table.format),
                   "entries": qnet.table.t0.size + qnet.table.t1.size,
@@ -159,14 +156,6 @@ def _printable(text: str) -> str:
     return text if len(text) <= _ORIGIN else text[:_ORIGIN - 3] + "..."
 
 
-def _shown(form: QFormat) -> str:
-    return str(form)
-
-
-def _check_json(report: dict) -> None:
-    json.dumps(report, allow_nan=False)
-
-
 # ---- the file ----------------------------------------------------------------------------------
 
 
@@ -198,9 +187,9 @@ def read_report(directory: Path) -> dict:
 def set_verified(directory: Path, simulator: str, entry: dict | None) -> None:
     """Replace what report.json says that ``simulator`` verified; None: no longer anything."""
     report = read_report(directory)
-    kept = [known for known in report["verified"]
-            if isinstance(known, dict) and known.get("simulator") != simulator]
-    verified = sorted([*kept, *([entry] if entry else [])],
+    kept: list[dict] = [known for known in report["verified"]
+                        if isinstance(known, dict) and known.get("simulator") != simulator]
+    verified = sorted(kept + ([entry] if entry else []),
                       key=lambda known: str(known.get("simulator")))
     if verified != report["verified"]:
         with replace_files(directory) as staged:
