@@ -1,5 +1,7 @@
 """The small arithmetic of hdl against golden: every 8-bit value, every shift and width."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed
@@ -64,9 +66,10 @@ class Sums(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        ports: Any = self
         total, self.levels = tree_sum(m, "s", [getattr(self, f"x_{n}") for n in range(self.terms)])
         self.width = len(total)
-        m.d.comb += self.sum.eq(total)
+        m.d.comb += ports.sum.eq(total)
         if self.levels == 0:
             m.d.sync += Signal().eq(0)  # a clock for the recorder
         return m
@@ -95,7 +98,8 @@ class Line(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        for n, stage in enumerate(delay(m, "x", self.x, 3)):
+        ports: Any = self
+        for n, stage in enumerate(delay(m, "x", ports.x, 3)):
             m.d.comb += getattr(self, f"y_{n}").eq(stage)
         return m
 
@@ -116,8 +120,10 @@ class Picks(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        constants = {kind: Signal(8, init=10 + kind, name=f"c_{kind}") for kind in self.kinds}
-        m.d.comb += self.y.eq(by_kind(m, "pick", self.kind, constants, 8))
+        ports: Any = self
+        constants: dict[int, Any] = {kind: Signal(8, init=10 + kind, name=f"c_{kind}")
+                                     for kind in self.kinds}
+        m.d.comb += ports.y.eq(by_kind(m, "pick", ports.kind, constants, 8))
         m.d.sync += Signal().eq(0)
         return m
 

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,8 @@ def test_sizes_are_positive(name):
 @pytest.mark.parametrize("cycle", range(1, 9))
 def test_a_reset_leaves_nothing_behind(cycle):
     shape = GearboxShape(width=WIDTH, size_in=4, row_in=4, size_out=3, row_out=12)
-    box, reset, got = Gearbox(shape), Signal(), []
+    box: Any = Gearbox(shape)
+    reset, got = Signal(), []
 
     async def bench(ctx):
         ctx.set(box.i.valid, 1)

@@ -1,5 +1,7 @@
 """MacArray and its rows: tiles from a bias or parked sums, with bubbles, against NumPy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed
@@ -40,15 +42,17 @@ class Bench(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.array = array = self.array
-        late = Signal.like(self.operands.as_value())
+        m.submodules.array = self.array
+        array: Any = self.array
+        ports: Any = self
+        late = Signal.like(ports.operands.as_value())
         later = Signal.like(late)
         assert OperandMemory.latency == 2
-        m.d.sync += [late.eq(self.operands.as_value()), later.eq(late)]
-        m.d.comb += [array.tile_valid.eq(self.tile_valid), array.tile.as_value().eq(self.tile),
+        m.d.sync += [late.eq(ports.operands.as_value()), later.eq(late)]
+        m.d.comb += [array.tile_valid.eq(ports.tile_valid), array.tile.as_value().eq(ports.tile),
                      array.operands.as_value().eq(later),
-                     self.finish_valid.eq(array.finish_valid),
-                     self.finish.eq(array.finish.as_value())]
+                     ports.finish_valid.eq(array.finish_valid),
+                     ports.finish.eq(array.finish.as_value())]
         m.d.comb += [getattr(self, f"acc_{row}").eq(getattr(array, f"acc_{row}"))
                      for row in range(self.config.pe)]
         return m

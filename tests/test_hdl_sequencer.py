@@ -76,8 +76,8 @@ def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
             ctx.set(dut.left, leaves)
             _, _, valid, half, ends, primed, *values = await ctx.tick().sample(
                 dut.tile_valid, dut.frame, dut.done, dut.primed, *signals)
+            tile = dict(zip(names + finish, values, strict=True))
             if valid:
-                tile = dict(zip(names + finish, values, strict=True))
                 assert primed and half == tile["frame"] == done % 2
                 if tile["from_x"]:
                     assert done * CHUNKS + tile["operand"] < chunks, "input is not there yet"
