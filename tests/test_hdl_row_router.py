@@ -106,7 +106,6 @@ def test_every_lane_gets_its_rows(pe, simd, kinds):
 
 
 def test_without_several_beats_nothing_is_copied():
-    dut, config, _ = router(8, 2, (LSTM_KIND,))
     config = small(pe=8, simd=2, routes=(0,), max_beats=1, acc_width=16)
     acc = draw(np.random.default_rng(0), 16, (20, 8))
     seen = record(RowRouter(config), {"finish_valid": np.ones(20)}
