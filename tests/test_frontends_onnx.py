@@ -397,7 +397,7 @@ def external(location, **more):
     (external("../../secret"), "which is not read: export one file"),
 ])
 def test_a_model_is_refused(tmp_path, edit, words):
-    assert words in refusal(change(edit), tmp_path)
+    assert words in refusal(change(edit), tmp_path, external_data=False)
 
 
 # --- hostile files

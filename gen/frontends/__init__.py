@@ -29,8 +29,9 @@ from .container import Siblings, file_name, read_file
 
 __all__ = ["load"]
 
-#: Whether :func:`load` follows an ONNX file to weights in a second file, if not told.
-EXTERNAL_DATA = False
+#: Whether :func:`load` follows an ONNX file to weights in a second file, if not told. torch.onnx
+#: writes one unless told otherwise; only a plain file beside the model is read, and no link.
+EXTERNAL_DATA = True
 
 _READ = "Gatefold reads Keras 3 .keras and ONNX .onnx files"
 
