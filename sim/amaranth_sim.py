@@ -13,7 +13,7 @@ from gatefold.gen.plan import Plan
 from gatefold.hdl.core import Core
 
 from .core_info import CoreInfo
-from .results import SimRun
+from .results import CheckFailed, SimRun
 from .scenario import Scenario
 
 __all__ = ["simulate", "simulate_plan"]
@@ -95,7 +95,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                 moved_out += 1
                 at_end = moved_out % info.beats_out == 0
                 if bool(last) != at_end:
-                    raise AssertionError(f"TLAST is {last} on output beat {moved_out - 1}")
+                    raise CheckFailed(f"TLAST is {last} on output beat {moved_out - 1}")
                 if at_end:
                     last_out.append(cycle)
             if len(last_out) == frames or clock["idle"] > patience:
@@ -115,10 +115,17 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
     simulator.add_testbench(flag, background=True)
     simulator.run()
     if len(last_out) < frames:
-        raise AssertionError(f"{scenario.name}: no output for {patience} cycles after "
+        raise CheckFailed(f"{scenario.name}: no output for {patience} cycles after "
                              f"{len(last_out)} of {frames} frames")
+    try:
+        outputs = np.array([info.stream.unpack(frame, info.n_out) for frame in out_beats])
+    except ValueError as error:
+        raise CheckFailed(f"{scenario.name}: {error}") from None
+    if len(events) != frames * len(info.events):
+        raise CheckFailed(f"{scenario.name}: the cells finished {len(events)} times in {frames} "
+                          f"frames, not {len(info.events)} times a frame")
     return SimRun(
-        outputs=np.array([info.stream.unpack(frame, info.n_out) for frame in out_beats]),
+        outputs=outputs,
         first_in=np.array(first_in[:frames]), last_out=np.array(last_out),
         trace=_states(events, info, frames), cycles=clock["cycle"],
         frame_error=bool(error and error[0]))
@@ -129,7 +136,7 @@ def _states(events: list[list[int]], info: CoreInfo, frames: int) -> dict:
     for layer in info.layers:
         for state in "hc":
             found[layer.name][state] = np.zeros((frames, layer.steps, layer.units), np.int64)
-    for n, (which, *values) in enumerate(events[: frames * len(info.events)]):
+    for n, (which, *values) in enumerate(events):
         frame, index = divmod(n, len(info.events))
         at, t, chunk = info.events[index]
         layer = info.layers[at]
