@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,8 @@ def load_folder(directory: str | os.PathLike) -> QuantizedNetwork:
 
 
 def verify_folder(directory: str | os.PathLike, x=None, *, sim: str = "verilator",
-                  samples: int | None = None, seed: int = 1) -> VerifyResult:
+                  samples: int | None = None, seed: int = 1,
+                  progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Verify the core in ``directory`` and write the outcome to its report.
 
     Parameters as :func:`check_core`. A failed check takes the simulator off the report's list.
@@ -53,7 +55,8 @@ def verify_folder(directory: str | os.PathLike, x=None, *, sim: str = "verilator
     path, qnet = Path(directory), load_folder(directory)
     read_report(path)  # damaged: told before the work, not after
     try:
-        result = check_core(path, qnet, x, sim=sim, samples=samples, seed=seed)
+        result = check_core(path, qnet, x, sim=sim, samples=samples, seed=seed,
+                            progress=progress)
     except CheckFailed:
         set_verified(path, sim, None)
         raise
@@ -64,12 +67,13 @@ def verify_folder(directory: str | os.PathLike, x=None, *, sim: str = "verilator
 
 
 def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "verilator",
-               samples: int | None = None, seed: int = 1) -> VerifyResult:
+               samples: int | None = None, seed: int = 1,
+               progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``folder`` on ``x`` and compare it with golden.
 
     Parameters: ``x``, floats (samples, *input_shape) or one sample; without it seeded inputs, half
     of them all over the input format; ``samples``, how many (of ``x``, the first so many); ``seed``
-    of the inputs, and of the gaps and stalls.
+    of the inputs, and of the gaps and stalls; ``progress``, called with the name of each stage.
     """
     if sim not in SIMULATORS:
         raise UserError(f"--sim must be one of {', '.join(SIMULATORS)}, not {quoted(sim)}")
@@ -82,7 +86,7 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
     trace: dict = {}
     y = golden(qnet, integers, trace=trace)
     return verify(folder, x=integers.reshape(len(integers), -1), y=y.reshape(len(y), -1),
-                  trace=trace, sim=sim, seed=seed)
+                  trace=trace, sim=sim, seed=seed, progress=progress)
 
 
 def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray:

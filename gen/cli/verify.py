@@ -24,13 +24,14 @@ def verify(directory, sim, source, samples, seed):
     Compared are the outputs, every h and c of every step, the latency and the interval, at full
     rate and under random gaps and stalls. report.json then says what was verified.
     """
-    with working(f"simulating with {sim}"):
+    with working("running the golden model") as say:
         from ..arrays import read_array
         from ..check import load_folder, verify_folder
 
         load_folder(directory)
         data = None if source is None else read_array(source)
-        result = verify_folder(directory, data, sim=sim, samples=samples, seed=seed)
+        result = verify_folder(directory, data, sim=sim, samples=samples, seed=seed,
+                               progress=say)
     from pathlib import Path
 
     from ..report import read_report
