@@ -67,8 +67,10 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
                   "utilisation": plan.bounds.multiplications / (multipliers * cycles.latency),
                   "meaning": {"utilisation": "multiplications / (multipliers x latency)"}},
         "resources": estimate(plan.config).as_dict(),
-        "board": None if board is None else {"name": board.name, "title": board.title,
-                                             "part": board.part},
+        "board": None if board is None else {
+            "name": board.name, "title": board.title, "part": board.part,
+            "device": {"lut": board.lut, "ff": board.ff, "dsp": board.dsp, "bram36": board.bram36,
+                       "uram": board.uram, "source": list(board.source)}},
         "verified": [],
         "versions": _versions(),
         "input_hash": input_hash(network),

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from ...hdl.config import EngineConfig
 from ...hdl.lane_array import early_latency, late_latency
 from ...hdl.mac_array import MacArray
+from ...hdl.mac_row import MacRow
+from ...hdl.operand_memory import OperandMemory
 from ...hdl.row_router import RowRouter
 
-__all__ = ["Latencies", "latencies"]
+__all__ = ["Latencies", "latencies", "stages"]
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,18 @@ def latencies(config: EngineConfig) -> Latencies:
     # Parked sums are written in the cycle of the accumulator and fetched two cycles before it.
     return Latencies(array=array, result=result, output=rows + early_latency(config),
                      tail=result + 1, park=3)
+
+
+def stages(config: EngineConfig) -> dict[str, int]:
+    """The parts of :attr:`Latencies.tail` in their order, in cycles; what each of them does is
+    described in the component's docstring."""
+    whole, simd = latencies(config), config.simd
+    return {
+        "operand memory": OperandMemory.latency,
+        "multipliers": MacRow.latency(1),
+        "adder tree": MacRow.latency(simd) - MacRow.latency(1),
+        "accumulator": MacArray.latency(simd) - OperandMemory.latency - MacRow.latency(simd),
+        "router": RowRouter.latency,
+        "lanes": late_latency(config),
+        "write": whole.tail - whole.result,
+    }
