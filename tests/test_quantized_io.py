@@ -83,7 +83,7 @@ DAMAGE = {
     "timesteps": edit("layers", 1, "timesteps", value=0),
     "input shape": edit("input_shape", value=[3, 5]),
     "input shape nested": edit("input_shape", value=[[3], 2]),
-    "table split": edit("table", "n0", value=6),
+    "table split": edit("table", "n0", value=7),
     "table entries": put("table.t1.npy", npy(np.full(1024, -1))),
     "array missing": lambda members: members.pop("l0_lstm.w_ih.npy"),
     "array of floats": put("l0_lstm.w_ih.npy", npy(np.zeros((12, 2)))),
