@@ -21,6 +21,7 @@ from .calibrate import as_samples
 from .errors import UserError
 from .export import TOP, write_rtl, write_weights
 from .folder import CORE, INTEGERS, core_json
+from .html import write_page
 from .initialise import initialise
 from .network import Network
 from .options import checked
@@ -140,6 +141,7 @@ class Core:
             write_vivado(folder / "vivado", board=self.board, top=TOP, verilog_files=verilog,
                          memory_files=memories, clock_mhz=self.clock_mhz)
         write_report(folder, self._report)
+        write_page(folder, self._report, self.plan)
 
 
 def compile(network: Network, *, board: str | None = None, calibrate=None, width: int = 16,

@@ -17,6 +17,7 @@ from ..boards import Board
 from .accuracy import error_report
 from .arrays import array_digest
 from .errors import UserError, quoted
+from .html import plan_of, write_page
 from .network import Dense, Lstm, Network
 from .output import replace_files
 from .plan import Plan
@@ -195,4 +196,6 @@ def set_verified(directory: Path, simulator: str, entry: dict | None) -> None:
                       key=lambda known: str(known.get("simulator")))
     if verified != report["verified"]:
         with replace_files(directory) as staged:
-            write_report(staged, report | {"verified": verified})
+            report |= {"verified": verified}
+            write_report(staged, report)
+            write_page(staged, report, plan_of(directory, report))

@@ -12,6 +12,7 @@ from .errors import UserError
 from .export import write_weights
 from .flow import sample_floats, write_vectors
 from .folder import INTEGERS, load_plan
+from .html import write_page
 from .network import Network
 from .output import replace_files
 from .quantize import requantize_into
@@ -48,6 +49,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
         _check_names(staged / "weights", path / "weights")
         write_vectors(staged, path, qnet, floats)
         write_report(staged, report)
+        write_page(staged, report, plan)
     return report
 
 

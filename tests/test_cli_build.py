@@ -30,7 +30,8 @@ def core(tmp_path_factory):
 
 def test_the_folder_holds_what_the_contract_names(core):
     assert sorted(p.name for p in core.iterdir()) == [
-        "cocotb", "core.json", "integers.npz", "report.json", "rtl", "vivado", "weights"]
+        "cocotb", "core.json", "integers.npz", "report.html", "report.json", "rtl", "vivado",
+        "weights"]
     assert {p.name for p in (core / "vivado").iterdir()} == {"synth.tcl", "clock.xdc", "Makefile"}
     assert {"Makefile", "tb.v", "test_gatefold.py", "vectors.json"} <= {
         p.name for p in (core / "cocotb").iterdir()}
@@ -72,6 +73,8 @@ def test_hostile_names_stay_in_the_report(tmp_path):
     files = contents(core)
     layers = json.loads(files.pop("report.json"))["network"]["layers"]
     assert [layer["origin"] for layer in layers] == hostile
+    page = files.pop("report.html")
+    assert b"&quot;; rm -rf $HOME" in page and b'"; rm -rf $HOME' not in page
     for name, data in files.items():
         assert re.fullmatch(r"(\w+/)?\w+(\.\w+)?", name)
         for foreign in (b"rm -rf $HOME", b"assign x = 'h0", b"reg [0:0]"):

@@ -14,7 +14,7 @@ from gatefold.sim import simulators
 from .cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
 
 SAME_SHAPE = FIXTURES / "tf_keras_last.keras"  # LSTM 7 on (6, 3), Dense 2: other weights
-CHANGES = ("weights/", "cocotb/vectors.json", "integers.npz", "report.json")
+CHANGES = ("weights/", "cocotb/vectors.json", "integers.npz", "report.json", "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_core_of_a_model_takes_only_what_its_formats_hold(tmp_path):
     assert contents(core) == before
     assert gatefold("weights", MODEL, core, "--input", DATA).exit_code == 0
     after = contents(core)
-    assert {name for name in after if after[name] != before[name]} <= {"report.json"}
+    assert {name for name in after if after[name] != before[name]} <= {"report.json", "report.html"}
 
 
 @pytest.mark.parametrize("failing", ["write_weights", "save_quantized", "write_vectors",

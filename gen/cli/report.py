@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import click
@@ -12,7 +13,7 @@ __all__ = ["report", "summary"]
 @click.command()
 @click.argument("directory", metavar="DIR")
 def report(directory):
-    """Print the report of the core in DIR."""
+    """Print the report of the core in DIR, and draw DIR/report.html if it is not that of it."""
     from pathlib import Path
 
     from rich.console import Console
@@ -20,6 +21,7 @@ def report(directory):
     from rich.table import Table
 
     from ..errors import UserError, quoted
+    from ..html import refresh_page
     from ..report import read_report
 
     told = read_report(Path(directory))
@@ -33,6 +35,8 @@ def report(directory):
         raise UserError(f"the report in {quoted(directory)} is damaged ({quoted(error)}): build "
                         "the folder again") from None
     Console().print(table)
+    with contextlib.suppress(OSError):  # a folder that can only be read
+        refresh_page(Path(directory), told)
 
 
 def summary(told: dict) -> Iterator[str]:

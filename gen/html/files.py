@@ -1,0 +1,64 @@
+"""Where the page stands, and when it is drawn again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from ..errors import UserError, quoted
+from ..folder import load_plan
+from ..output import replace_file
+from ..plan import Plan
+from .page import render
+
+__all__ = ["PAGE", "plan_of", "refresh_page", "write_page"]
+
+PAGE = "report.html"
+
+
+def write_page(folder: Path, report: dict, plan: Plan | None) -> None:
+    """Write the page of ``report`` to ``folder``: ASCII, the same bytes for the same report.
+
+    ``plan``: the core's; None where it is not to be had, the page then lacks what it draws.
+    """
+    (folder / PAGE).write_bytes(_page(report, plan))
+
+
+def refresh_page(directory: Path, report: dict) -> None:
+    """Draw the page in ``directory`` again if it is missing or tells of another report."""
+    path = directory / PAGE
+    stamp = _stamp(report).encode()
+    try:
+        with path.open("rb") as file:
+            if stamp in file.read(4096):
+                return
+    except FileNotFoundError:
+        pass
+    replace_file(path, _page(report, plan_of(directory, report)))
+
+
+def plan_of(directory: Path, report: dict) -> Plan | None:
+    """The plan of the core in ``directory``; None where this version plans it differently, or the
+    folder lacks what it is made from."""
+    try:
+        plan = load_plan(directory)
+        told = (report["cycles"]["latency"], report["cycles"]["tiles"])
+    except (UserError, KeyError, TypeError):
+        return None
+    return plan if (plan.cycles.latency, plan.cycles.tiles) == told else None
+
+
+def _stamp(report: dict) -> str:
+    text = json.dumps(report, sort_keys=True)
+    return f"gatefold-report {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _page(report: dict, plan: Plan | None) -> bytes:
+    try:
+        page = render(report, plan, _stamp(report))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError,
+            ArithmeticError) as error:
+        raise UserError(f"the report is damaged ({quoted(error)}): build the folder again"
+                        ) from None
+    return page.encode("ascii", "xmlcharrefreplace")

@@ -1,0 +1,91 @@
+"""HTML and SVG as escaped text: whatever is not made by :func:`tag` is data and is escaped."""
+
+from __future__ import annotations
+
+import html
+
+__all__ = ["Markup", "badge", "flat", "num", "plural", "shape", "svg", "tag", "text_tag"]
+
+#: Elements without a closing tag.
+_VOID = frozenset({"br", "hr", "link", "meta"})
+
+Child = object
+
+
+class Markup(str):
+    """Text that is HTML already. Only :func:`tag` and :func:`flat` make it, or a literal does."""
+
+    __slots__ = ()
+
+
+def num(value: float, digits: int = 2) -> str:
+    """A coordinate: short, the same on every machine."""
+    text = f"{value:.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def escaped(text: str) -> str:
+    """``text`` for a place between tags or in a quoted attribute; control characters shown as ?."""
+    safe = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    return html.escape(safe, quote=True)
+
+
+def flat(*children: Child) -> Markup:
+    """Children side by side: Markup as it is, None nothing, sequences flattened, others escaped."""
+    parts = []
+    for child in children:
+        if child is None:
+            continue
+        if isinstance(child, Markup):
+            parts.append(child)
+        elif isinstance(child, (list, tuple)):
+            parts.append(flat(*child))
+        elif isinstance(child, float):
+            parts.append(num(child))
+        else:
+            parts.append(escaped(str(child)))
+    return Markup("".join(parts))
+
+
+def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
+    """An element. ``class_`` stands for class, ``data_x`` for data-x; None leaves one out."""
+    written = []
+    for key, value in attributes.items():
+        if value is None or value is False:
+            continue
+        key = key.rstrip("_").replace("_", "-")
+        told = num(value) if isinstance(value, float) else str(value)
+        written.append(f" {key}" if value is True else f' {key}="{escaped(told)}"')
+    opening = f"<{name}{''.join(written)}>"
+    return Markup(opening if name in _VOID else f"{opening}{flat(*children)}</{name}>")
+
+
+def svg(name: str, title: str, description: str, width: float, height: float,
+        *children: Child, **attributes: object) -> Markup:
+    """A drawing with what a screen reader says of it. ``name``: its id, unique in the page."""
+    return tag("div", tag(
+        "svg", tag("title", title, id=f"{name}-title"), tag("desc", description, id=f"{name}-desc"),
+        *children, id=name, role="img", viewBox=f"0 0 {num(width)} {num(height)}",
+        aria_labelledby=f"{name}-title", aria_describedby=f"{name}-desc", **attributes),
+        class_="drawing")
+
+
+def text_tag(x: float, y: float, *children: Child, **attributes: object) -> Markup:
+    """SVG text with its baseline at (x, y)."""
+    return tag("text", *children, x=num(x), y=num(y), **attributes)
+
+
+def badge(kind: str) -> Markup:
+    """How a figure came to be: simulated, planned, computed, estimated, assumed, quoted."""
+    return tag("span", kind, class_=f"badge {kind}")
+
+
+def plural(count: int, word: str) -> str:
+    """``1 layer``, ``2 layers``."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def shape(sizes: list[int]) -> str:
+    """``30 × 1``."""
+    return " × ".join(f"{size:,}" for size in sizes)

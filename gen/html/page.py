@@ -1,0 +1,123 @@
+"""The page: its head, which lets nothing but its own script run, and its sections."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from importlib.resources import files
+
+from ..plan import Plan
+from .markup import Markup, badge, flat, tag
+from .network import layer_title
+from .sections import (
+    cycles_section,
+    network_section,
+    numbers_section,
+    origin_section,
+    resources_section,
+    schedule_section,
+    step_section,
+    verified_section,
+)
+
+__all__ = ["render"]
+
+
+def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
+    """The page of ``report`` (see :mod:`gatefold.gen.report`), drawn with ``plan``.
+
+    ``stamp``: put into the head. Nothing in the result depends on the time or the place.
+    """
+    script, style = _own("page.js"), _own("page.css")
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+              "base-uri 'none'; form-action 'none'")
+    title = _title(report)
+    board = report["board"]
+    head = tag(
+        "head", tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="generator", content=stamp),
+        tag("title", f"{title} on {board['name'] if board else 'an FPGA'}: Gatefold report"),
+        tag("style", style))
+    sections = [verified_section(report), network_section(report), schedule_section(report, plan),
+                step_section(plan), cycles_section(report), resources_section(report),
+                numbers_section(report), origin_section(report)]
+    body = tag("body", tag("main", _header(report, title), *sections, _footer()),
+               tag("script", script))
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _own(name: str) -> Markup:
+    """A file of this package, which is trusted text."""
+    return Markup((files(__package__) / name).read_text(encoding="ascii"))
+
+
+def _title(report: dict) -> str:
+    layers = [layer for layer in report["network"]["layers"] if layer["kind"] != "flatten"]
+    shown = [layer_title(layer) for layer in layers]
+    if len(shown) > 6:
+        shown = [*shown[:2], f"{len(shown) - 4} more", *shown[-2:]]
+    return " \N{RIGHTWARDS ARROW} ".join(shown)
+
+
+def _header(report: dict, title: str) -> Markup:
+    cycles, clock, array = report["cycles"], report["clock_mhz"], report["array"]
+    error, board = report["numbers"]["error"], report["board"]
+    verified = bool(report["verified"])
+    kind = "simulated" if verified else "planned"
+    relative = error["rms_relative"]
+    where = f"{board['title']}, {board['part']}" if board else "no board chosen"
+    facts = [
+        _fact(f"{report['latency_us']:,.2f}", "\N{MICRO SIGN}s", "latency",
+              f"{cycles['latency']:,} cycles at {clock['value']:g} MHz", kind, clock["source"]),
+        _fact(f"{1e6 / report['interval_us']:,.0f}", "/ s", "frames, back to back",
+              f"one every {cycles['interval']:,} cycles", kind, clock["source"]),
+        _fact(f"{array['multipliers']:,}", "", "multipliers",
+              f"{array['pe']} \N{MULTIPLICATION SIGN} {array['simd']}, "
+              f"{100 * array['utilisation']:.1f} % of them useful", "planned"),
+        _fact(f"{error['rms']:.2g}" if relative is None else f"{100 * relative:.2g}",
+              "" if relative is None else "%", "RMS error against float",
+              "of the output" if relative is None else "of the output's range", "computed"),
+    ]
+    return tag("header", tag("p", "Gatefold report", class_="brand"), tag("h1", title),
+               tag("p", where, class_="where"), _verdict(report),
+               tag("div", *facts, class_="facts"))
+
+
+def _verdict(report: dict) -> Markup:
+    verified = report["verified"]
+    if not verified:
+        return tag("p", tag("strong", "Not yet verified."), " Every figure is the plan's. Run ",
+                   tag("code", "gatefold verify DIR"), " to simulate the Verilog against the "
+                   "golden model, bit for bit and cycle for cycle.", class_="verdict waiting")
+    stated = report["cycles"]["latency"]
+    if any(done["latency"] != stated for done in verified):
+        return tag("p", tag("strong", "The simulation contradicts the plan's latency."),
+                   " Build this core again.", class_="verdict bad")
+    names = " and ".join(str(done["simulator"]).capitalize() for done in verified)
+    return tag("p", tag("strong", "Verified."), f" Simulated with {names}: every output and "
+               f"every state equals the golden model, the latency is the {stated:,} cycles stated.",
+               class_="verdict good")
+
+
+def _fact(figure: str, unit: str, name: str, note: str, *kinds: str) -> Markup:
+    return tag("div", tag("div", figure, tag("span", unit, class_="unit") if unit else None,
+                          class_="figure"),
+               tag("div", name, class_="label"), tag("div", note, class_="note"),
+               tag("div", [badge(kind) for kind in kinds], class_="kinds"), class_="fact")
+
+
+def _footer() -> Markup:
+    meanings = (
+        ("simulated", "seen in a simulator running the core"),
+        ("planned", "counted by the plan's model of time, which every simulation must meet"),
+        ("computed", "by the golden model, which the core equals bit for bit"),
+        ("estimated", "by formulas; no vendor tool was run"),
+        ("assumed", "not measured on a device"),
+        ("quoted", "from the documents named beside it"))
+    return tag("footer", tag("h2", "How figures came to be"),
+               tag("dl", [flat(tag("dt", badge(kind)), tag("dd", text))
+                          for kind, text in meanings], class_="legend"))

@@ -1,0 +1,231 @@
+"""The sections: what each drawing shows, in words and figures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import quoted
+from ..plan import Plan
+from ..plan.latency import stages
+from .charts import resource_bars, waterfall, yardsticks
+from .markup import Child, Markup, badge, flat, plural, tag
+from .network import network_drawing
+from .numbers import error_chart, format_ruler
+from .occupancy import Occupancy, occupancy
+from .timeline import timeline
+
+__all__ = ["cycles_section", "network_section", "numbers_section", "origin_section",
+           "resources_section", "schedule_section", "step_section", "verified_section"]
+
+_STAGE_NOTES = {
+    "operand memory": "read the chunk of x or h",
+    "multipliers": "A/B, M and P registers of the DSP slices",
+    "adder tree": "a register a level",
+    "accumulator": "onto the bias or a parked sum",
+    "router": "finished rows to their lanes",
+    "lanes": "gates, tables, c and h",
+    "write": "h to the operand memory",
+}
+
+
+def _section(name: str, title: str, lead: Child, *children: Child) -> Markup:
+    return tag("section", tag("h2", title), tag("p", lead, class_="lead"), *children, id=name)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Child]], words: int = 1) -> Markup:
+    """``words``: the first so many columns are text, the others numbers, aligned right."""
+    def cells(kind: str, row: Sequence[Child]) -> list[Markup]:
+        return [tag(kind, cell, class_=None if n < words else "number")
+                for n, cell in enumerate(row)]
+
+    return tag("div", tag(
+        "table", tag("thead", tag("tr", cells("th", heads))),
+        tag("tbody", [tag("tr", cells("td", row)) for row in rows])), class_="scroll")
+
+
+def verified_section(report: dict) -> Markup | None:
+    """What was simulated with what; the page's head tells where nothing was."""
+    if not report["verified"]:
+        return None
+    cycles = report["cycles"]
+    rows = []
+    for done in report["verified"]:
+        interval = "" if done["interval"] is None else f"{done['interval']:,}"
+        flows = ", ".join(f"{name} ({frames})" for name, frames in done["scenarios"].items())
+        rows.append([str(done["simulator"]), flows, tag("span", str(done["input"]), class_="wrap"),
+                     f"{done['samples']:,}", f"{done['outputs']:,}", f"{done['states']:,}",
+                     f"{done['latency']:,}", interval, f"{done['cycles']:,}"])
+    return _section(
+        "verified", "What was verified", flat(
+            "The core's outputs, and every h and c of every step, compared with the golden model: "
+            f"all equal. Stated are {cycles['latency']:,} cycles of latency and "
+            f"{cycles['interval']:,} from frame to frame. ", badge("simulated")),
+        _table(["simulator", "scenarios (frames)", "inputs", "samples", "outputs", "states",
+                "latency", "interval", "cycles"], rows, words=3))
+
+
+def network_section(report: dict) -> Markup:
+    """The network drawn."""
+    network = report["network"]
+    return _section(
+        "layers", "The network",
+        f"{plural(network['parameters'], 'parameter')}, {network['macs']:,} multiplications (MACs) "
+        f"an inference as the model states it, {report['array']['multiplications']:,} that must be "
+        "done: an input that repeats is multiplied once, a state of zero not at all.",
+        network_drawing(network))
+
+
+def schedule_section(report: dict, plan: Plan | None) -> Markup:
+    """The timeline, and a table of who had the array for how long."""
+    if plan is None:
+        return _section("schedule", "The schedule", "Left out: this version of Gatefold plans "
+                        "another schedule than the one this core was built with.")
+    what = occupancy(plan)
+    layers = report["network"]["layers"]
+    names = {layer: layers[layer]["name"] for layer in what.layers}
+    exact = "Each mark is a run of tiles; steps alternate in tint." if what.runs else (
+        f"Each mark stands for {what.bin_size} cycles, its height for the share of them.")
+    return _section(
+        "schedule", "The schedule", flat(
+            f"One frame on the array, cycle for cycle: a tile of {report['array']['pe']} "
+            f"\N{MULTIPLICATION SIGN} {report['array']['simd']} products is issued in "
+            f"{what.busy:,} of {what.cycles:,} cycles ({100 * what.busy / what.cycles:.1f} %). ",
+            exact, " ", badge("planned")),
+        timeline(what, names), _occupancy_table(what, names))
+
+
+def _occupancy_table(what: Occupancy, names: dict[int, str]) -> Markup:
+    before, between, after = what.idle_parts
+    rows: list[list[Child]] = []
+    for layer in what.layers:
+        given, own = (what.tiles.get((layer, part), 0) for part in (0, 1))
+        rows.append([names[layer], f"{given:,}", f"{own:,}" if own else "", f"{given + own:,}",
+                     f"{100 * (given + own) / what.cycles:.1f} %"])
+    for name, count in (("idle before the first tile", before), ("idle between tiles", between),
+                        ("on the way out, after the last tile", after)):
+        rows.append([name, "", "", f"{count:,}", f"{100 * count / what.cycles:.1f} %"])
+    return _table(["", "input tiles", "recurrent tiles", "cycles", "of the frame"], rows)
+
+
+def step_section(plan: Plan | None) -> Markup | None:
+    """Waterfalls of a step's tail, and of the way out behind the last tile."""
+    if plan is None:
+        return None
+    tail = stages(plan.config)
+    config, distance = plan.config, plan.latencies
+    last_tile = plan.timeline.issues[0][-1]
+    after = plan.timeline.last_out[0] - last_tile
+    way_out = {"array": distance.array, "router and lanes": distance.output - distance.array,
+               "stream": after - distance.output}
+    notes = dict(_STAGE_NOTES)
+    notes["adder tree"] = f"a register a level, for {plural(config.simd, 'column')}"
+    if not config.has_lstm:
+        notes |= {"lanes": "the activation", "write": "the result to the operand memory"}
+    scale = max(sum(tail.values()), after)
+    what = "h" if config.has_lstm else "a result"
+    return _section(
+        "step", "One step, from its last column to the next",
+        flat(f"The tail that a recurrent step waits for: {distance.tail} cycles from the issue of "
+             f"the tile that finishes a row to the first tile that can use its {what}. The "
+             "scheduler hides it behind other tiles. Each cell is a cycle. ", badge("planned")),
+        waterfall("tail", "The tail of a step", tail, notes, scale, f"then a tile can use {what}"),
+        tag("h3", "The way out, behind the last tile of a frame"),
+        waterfall("way-out", "The way out", way_out, {
+            "array": "operands to sums", "router and lanes": "sums to the output memory",
+            "stream": "chunks to beats, to the last of the frame"}, scale,
+            "then the last beat has left"))
+
+
+def cycles_section(report: dict) -> Markup:
+    """The latency against bound and no_overlap, with their formulas."""
+    cycles, array = report["cycles"], report["array"]
+    latency = cycles["latency"]
+    rows = [
+        ["A", f"\N{LEFT CEILING}{array['multiplications']:,} / {array['multipliers']:,}"
+              "\N{RIGHT CEILING}", "multiplications that must be done / multipliers",
+         f"{cycles['A']:,}", f"{latency / cycles['A']:.2f}"],
+        ["B", "", "the longest chain of dependent tails", f"{cycles['B']:,}",
+         f"{latency / cycles['B']:.2f}"],
+        ["bound", f"max({cycles['A']:,}, {cycles['B']:,})", "nothing on this array is faster",
+         f"{cycles['bound']:,}", f"{latency / cycles['bound']:.2f}"],
+        ["no_overlap", f"{cycles['A']:,} + {cycles['B']:,}",
+         "if tails and multiplications never overlapped", f"{cycles['no_overlap']:,}",
+         f"{latency / cycles['no_overlap']:.2f}"],
+        [tag("strong", "latency"), "", "first input beat to last output beat",
+         tag("strong", f"{latency:,}"), "1.00"],
+        ["interval", "", "last output beat to that of the next frame", f"{cycles['interval']:,}",
+         f"{latency / cycles['interval']:.2f}"],
+    ]
+    return _section(
+        "cycles", "Cycles against what is possible", flat(
+            f"{latency:,} cycles are {latency / cycles['bound']:.2f} \N{MULTIPLICATION SIGN} the "
+            "bound that nothing on this array can beat. Neither yardstick moves with the schedule; "
+            "the beats of input and output are in the latency and not in them. ",
+            badge("planned")),
+        yardsticks(cycles, latency),
+        _table(["", "formula", "", "cycles", "latency / it"], rows, words=3))
+
+
+def resources_section(report: dict) -> Markup:
+    """Resources against the device, with where both figures come from."""
+    used, board = report["resources"], report["board"]
+    device = (board or {}).get("device")
+    origin = tag("p", "Estimate: ", str(used["source"]).removeprefix("estimate: "), ". ",
+                 badge("estimated"), class_="source")
+    if not device:
+        rows = [[key, f"{used[key]:,}"] for key in ("lut", "ff", "dsp", "bram36", "uram")]
+        return _section("resources-section", "Resources", "What the core takes of a device. With "
+                        "--board it is held against a board.", _table(["", "estimate"], rows),
+                        origin)
+    return _section(
+        "resources-section", "Resources", f"What the core takes of the {board['part']}, "
+        "interfaces and shell not counted.", resource_bars(used, device), origin,
+        tag("p", "Device: ", "; ".join(map(str, device["source"])), ". ", badge("quoted"),
+            class_="source"))
+
+
+def numbers_section(report: dict) -> Markup:
+    """Formats, saturations, and the error against float."""
+    numbers = report["numbers"]
+    widths, error, table = numbers["widths"], numbers["error"], numbers["table"]
+    calibration = numbers["calibration"]
+    relative = error["rms_relative"]
+    clipped = sum(counted["count"] for tensors in numbers["saturations"].values()
+                  for counted in tensors.values())
+    rows = [
+        ["largest error", f"{error['max_abs']:.3g}", _percent(error["max_relative"])],
+        ["RMS error", f"{error['rms']:.3g}", _percent(relative)],
+        ["range of the float outputs", f"{error['range']:.4g}", ""],
+    ]
+    return _section(
+        "numbers", "Numbers and error", flat(
+            f"{widths['activations']}-bit activations, {widths['weights']}-bit weights, "
+            f"{widths['cell']}-bit cell state, {widths['accumulator']}-bit accumulators that can "
+            f"not overflow; rounded {numbers['rounding']}. Formats are chosen from "
+            f"{calibration.get('samples', 0):,} samples of {calibration.get('source', '')}; "
+            f"{plural(clipped, 'value')} saturated while the error was measured. ",
+            badge("computed")),
+        format_ruler(numbers),
+        tag("h3", "Error against float, per output"),
+        tag("p", f"On {error['data']}. {table['function']}: {table['entries']:,} entries, at most "
+            f"{table['error_bound']:.3g} off.", class_="source"),
+        error_chart(numbers), _table(["", "value", "of the range"], rows))
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.3g} %"
+
+
+def origin_section(report: dict) -> Markup:
+    """From what it was made, and by which versions."""
+    source = report["network"]["source"]
+    rows: list[list[Child]] = [[f"model: {key}", tag("code", quoted(value, 120) if isinstance(
+        value, str) and key != "sha256" else str(value))]
+        for key, value in source.items()]
+    rows.append(["input hash", tag("code", report["input_hash"])])
+    calibration = report["numbers"]["calibration"].get("sha256")
+    if calibration:
+        rows.append(["calibration data", tag("code", calibration)])
+    rows += [[name, tag("code", version)] for name, version in report["versions"].items()]
+    return _section("origin", "What it was made from", "The same input and versions give the same "
+                    "bytes.", _table(["", ""], rows, words=2))

@@ -1,0 +1,124 @@
+"""The schedule drawn: which layer occupies the array when, and where it idles."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+from .markup import Markup, flat, num, svg, tag, text_tag
+from .occupancy import INPUT, MAX_BINS, RECURRENT, Occupancy
+
+__all__ = ["LEFT", "PLOT", "timeline"]
+
+LEFT, PLOT, RIGHT = 152, 872, 16  #: widths: labels, plot, margin
+_LANE, _GAP, _TOP = 22, 12, 6
+_PART_NAMES = {INPUT: "input", RECURRENT: "recurrent"}
+
+
+def timeline(what: Occupancy, names: dict[int, str]) -> Markup:
+    """The drawing, its controls, and its data for the page's script.
+
+    ``names``: of the layers that compute. Two lanes a layer with recurrence: products with its
+    input, and with its own h. Successive steps alternate in tint.
+    """
+    lanes = [(layer, part) for layer in what.layers for part in (INPUT, RECURRENT)
+             if (layer, part) in what.tiles]
+    y, tops, labels = float(_TOP), {}, []
+    labels.append(text_tag(LEFT - 12, y + _LANE - 7, "idle", text_anchor="end", class_="muted"))
+    idle_top, y = y, y + _LANE + _GAP
+    for place, layer in enumerate(what.layers):
+        first = y
+        for part in (p for lane, p in lanes if lane == layer):
+            tops[layer, part] = y
+            labels.append(text_tag(LEFT - 12, y + _LANE - 7, _PART_NAMES[part], text_anchor="end",
+                                   class_="muted"))
+            y += _LANE + 2
+        labels.append(text_tag(2, (first + y) / 2 + 4, names[layer], class_=f"strong t{place % 6}"))
+        y += _GAP
+    height = y - _GAP + 4
+
+    marks = [tag("rect", x=0, y=num(top), width=what.cycles, height=_LANE, class_="lane")
+             for top in (idle_top, *tops.values())]
+    marks += _marks(what, tops) + _idle(what, idle_top)
+    plot = tag("svg", *marks, tag("rect", id="cursor", x=-what.cycles, y=0, width=0,
+                                  height=num(height)),
+               id="plot", x=LEFT, y=0, width=PLOT, height=num(height),
+               viewBox=f"0 0 {what.cycles} {num(height)}", preserveAspectRatio="none")
+    share = 100 * what.busy / what.cycles
+    drawing = svg(
+        "timeline", "The schedule of one frame",
+        f"{what.cycles} cycles from the first input beat to the last output beat. A tile is issued "
+        f"in {what.busy} of them ({share:.1f} %). One lane for each layer's products with its "
+        "input and one for those with its own state; the top lane shows idle cycles.",
+        LEFT + PLOT + RIGHT, height + 34, *labels, plot,
+        tag("g", *_axis(what.cycles, height), id="axis", data_top=num(height)),
+        tabindex="0", data_cycles=what.cycles)
+    buttons = tag(
+        "div", tag("button", "+", type="button", id="closer", aria_label="zoom in"),
+        tag("button", "−", type="button", id="farther", aria_label="zoom out"),
+        tag("button", "whole frame", type="button", id="whole"),
+        tag("output", "Drag to move, double-click or Ctrl + wheel to zoom, point to read.",
+            id="readout", for_="timeline"), class_="controls")
+    return flat(buttons, drawing, _data(what, names))
+
+
+def _axis(cycles: int, top: float) -> list[Markup]:
+    """Ticks of the whole frame; the page's script redraws them when zoomed."""
+    step = next(size for power in range(9) for digit in (1, 2, 5)
+                if cycles / (size := digit * 10**power) <= 10)
+    parts = []
+    for cycle in range(0, cycles + 1, step):
+        x = LEFT + PLOT * cycle / cycles
+        parts += [tag("line", x1=num(x), x2=num(x), y1=num(top), y2=num(top + 5)),
+                  text_tag(x, top + 19, f"{cycle:,}", text_anchor="middle")]
+    parts.append(text_tag(LEFT - 12, top + 19, "cycle", text_anchor="end"))
+    return parts
+
+
+def _marks(what: Occupancy, tops: dict[tuple[int, int], float]) -> list[Markup]:
+    """One path a lane and tint."""
+    paths: dict[tuple[int, int, int], list[str]] = defaultdict(list)
+    for run in what.runs:
+        top = tops[run.layer, run.part]
+        paths[run.layer, run.part, run.step % 2].append(
+            f"M{run.start} {num(top)}h{run.length}v{_LANE}h-{run.length}z")
+    if not what.runs:
+        for place, shares in enumerate(what.bins):
+            for (layer, part), count in shares.items():
+                high = _LANE * count / what.bin_size
+                foot = tops[layer, part] + _LANE
+                paths[layer, part, 0].append(f"M{place * what.bin_size} {num(foot)}v-{num(high)}"
+                                             f"h{what.bin_size}v{num(high)}z")
+    return [tag("path", d="".join(path),
+                class_=f"s{what.layers.index(layer) % 6}" + (" odd" if odd else ""))
+            for (layer, _, odd), path in sorted(paths.items())]
+
+
+def _idle(what: Occupancy, top: float) -> list[Markup]:
+    if len(what.idle) <= MAX_BINS:
+        path = [f"M{start} {num(top)}h{length}v{_LANE}h-{length}z" for start, length in what.idle]
+    else:
+        path = []
+        for place, shares in enumerate(what.bins):
+            high = _LANE * (1 - sum(shares.values()) / what.bin_size)
+            path.append(f"M{place * what.bin_size} {num(top + _LANE)}v-{num(high)}"
+                        f"h{what.bin_size}v{num(high)}z")
+    return [tag("path", d="".join(path), class_="idle")]
+
+
+def _data(what: Occupancy, names: dict[int, str]) -> Markup:
+    """Integers and generated names only: nothing in it can end the element."""
+    data: dict = {"cycles": what.cycles, "left": LEFT, "plot": PLOT,
+                  "names": [names[layer] for layer in what.layers],
+                  "parts": [_PART_NAMES[INPUT], _PART_NAMES[RECURRENT]]}
+    if what.runs:
+        data["runs"] = [[run.start, run.length, what.layers.index(run.layer), run.step, run.part]
+                        for run in what.runs]
+    else:
+        data["bin"] = what.bin_size
+        data["bins"] = [[[what.layers.index(layer), part, count]
+                         for (layer, part), count in sorted(shares.items())]
+                        for shares in what.bins]
+    text = json.dumps(data, separators=(",", ":"))
+    assert "<" not in text
+    return tag("script", Markup(text), type="application/json", id="timeline-data")
