@@ -11,6 +11,7 @@ from amaranth.lib import wiring
 
 from ..hdl.core import Top
 from ..hdl.target import ROM_VERILOG, VerilogTarget
+from ..hdl.weight_memory import RAM_VERILOG
 from .plan import Plan
 from .plan.images import image_widths
 
@@ -43,7 +44,11 @@ def write_rtl(folder: Path, plan: Plan) -> list[str]:
         waiting |= {new: part for new, part in target.modules.items()
                     if f"{new}.v" not in names and new not in waiting}
     (folder / "gatefold_rom.v").write_text(ROM_VERILOG)
-    return [*names, "gatefold_rom.v"]
+    names.append("gatefold_rom.v")
+    if plan.config.loadable:
+        (folder / "gatefold_ram.v").write_text(RAM_VERILOG)
+        names.append("gatefold_ram.v")
+    return names
 
 
 def _convert(component: wiring.Component, name: str, target: VerilogTarget) -> str:

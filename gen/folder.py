@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .errors import UserError, quoted
 from .plan import Plan, make_plan
+from .plan.images import load_beats
 from .quantized import QLstm
 from .quantized_io import load_quantized
 
@@ -22,7 +23,9 @@ def core_json(plan: Plan) -> dict:
     traced = [n for n, layer in enumerate(qnet.layers) if isinstance(layer, QLstm)]
     return {
         "top": "gatefold",
-        "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows},
+        "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
+                  "uram_rows": config.uram_rows, "loadable": config.loadable},
+        "load_beats": load_beats(config),
         "stream": {"element_bits": config.act_width, "container_bits": config.container,
                    "beat_bits": config.beat * config.container},
         "input": {"elements": config.x_row * config.x_rows, "beats": config.x_beats,
@@ -45,7 +48,7 @@ def load_plan(directory: Path) -> Plan:
     directory = Path(directory)
     try:
         core = json.loads((directory / CORE).read_text())
-        array = {name: core["array"][name] for name in ("pe", "simd", "lut_rows")}
+        array = {name: core["array"][name] for name in ("pe", "simd", "lut_rows", "uram_rows", "loadable")}
         array["stream_bits"] = core["stream"]["beat_bits"]
         if not all(isinstance(value, int) for value in array.values()):
             raise ValueError("sizes must be integers")

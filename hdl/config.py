@@ -82,6 +82,8 @@ class EngineConfig:
     beat: elements of a stream beat. container: bits an element takes there.
     program_depth, segments, max_gap, max_count, max_stride: the program memory's shape.
     lut_rows: rows whose weights stand in LUTs although they are not shallow.
+    loadable: weights and bias are written at run time, through a stream of their own.
+    uram_rows: rows whose weights stand in UltraRAM, which implies loadable.
     """
 
     pe: int
@@ -114,15 +116,25 @@ class EngineConfig:
     max_count: int
     max_stride: int
     lut_rows: int = 0
+    loadable: bool = False
+    uram_rows: int = 0
 
     def __post_init__(self):
         if self.pe < 4 or self.pe % 4:
             raise ValueError(f"pe must be a multiple of 4 (gates i, f, g, o), not {self.pe!r}")
         if self.simd < 1:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
+        if self.uram_rows and not self.loadable:
+            raise ValueError("uram_rows needs loadable: UltraRAM cannot be initialised")
         if self.container < self.act_width:
             raise ValueError(f"container must hold act_width ({self.act_width}) bits, "
                              f"not {self.container!r}")
+
+    def weight_style(self, row: int) -> str:
+        """Where a row's weights stand: UltraRAM first, then LUTs, then block RAM."""
+        if row < self.uram_rows:
+            return "ultra"
+        return "distributed" if row < self.uram_rows + self.lut_rows else "block"
 
     @property
     def slots(self) -> int:

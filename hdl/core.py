@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Const, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,7 @@ from .mac_array import MacArray
 from .operand_memory import OperandMemory
 from .row_router import RowRouter
 from .sequencer import Sequencer
+from .weight_loader import WeightLoader
 
 __all__ = ["Core", "Top"]
 
@@ -32,6 +33,7 @@ class Core(wiring.Component):
     -------
     i, o: streams of {data, last} beats.
     frame_error: Out, TLAST was early or late on some frame since reset.
+    load, load_error: the weights' stream of a loadable core, and whether its TLAST was wrong.
     trace_*: Out, every h and c (:class:`gatefold.hdl.lane_array.LaneArray`).
     """
 
@@ -43,6 +45,7 @@ class Core(wiring.Component):
             "i": In(beats),
             "o": Out(beats),
             "frame_error": Out(1),
+            **({"load": In(beats), "load_error": Out(1)} if c.loadable else {}),
             "trace_valid": Out(1),
             "trace_lanes": Out(c.simd),
             **{f"trace_h_{lane}": Out(signed(c.act_width)) for lane in range(c.simd)},
@@ -60,13 +63,33 @@ class Core(wiring.Component):
         m.submodules.lanes = lanes = LaneArray(c, self.images)
         m.submodules.writer = writer = FrameWriter(c)
 
+        loaded = Const(1, 1)
+        if c.loadable:
+            m.submodules.loader = loader = WeightLoader(c)
+            loaded = loader.loaded
+            wiring.connect(m, wiring.flipped(self.load), loader.beats)
+            # Frames under way: begun by their first input beat, ended by their last output beat.
+            under_way = Signal(4)
+            begins, ends = Signal(), Signal()
+            m.d.comb += [
+                begins.eq(reader.begins),
+                ends.eq(self.o.valid & self.o.ready & self.o.payload.last),
+                loader.idle.eq((under_way == 0) & ~begins),
+                array.load_rows.eq(loader.rows),
+                array.load_bias.eq(loader.bias),
+                array.load_addr.eq(loader.addr),
+                array.load_word.eq(loader.word),
+            ]
+            m.d.sync += under_way.eq(under_way + begins - ends)
+            with m.If(loader.error):
+                m.d.sync += self.load_error.eq(1)
         wiring.connect(m, wiring.flipped(self.i), reader.beats)
         wiring.connect(m, writer.beats, wiring.flipped(self.o))
         m.d.comb += [
             sequencer.frames.eq(reader.frames),
             sequencer.chunks.eq(reader.chunks),
             sequencer.left.eq(writer.left),
-            reader.enable.eq(sequencer.primed),
+            reader.enable.eq(sequencer.primed & loaded),
             reader.done.eq(sequencer.done),
             operands.x_en.eq(reader.x_en),
             operands.x_frame.eq(reader.x_frame),
@@ -116,6 +139,7 @@ class Top(wiring.Component):
     Members
     -------
     s_axis_t*: In, input stream. m_axis_t*: Out, output stream. frame_error: Out, sticky.
+    s_load_t*, load_error: the weights' stream of a loadable core.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
@@ -131,6 +155,8 @@ class Top(wiring.Component):
             "m_axis_tready": In(1),
             "m_axis_tlast": Out(1),
             "frame_error": Out(1),
+            **({"s_load_tdata": In(width), "s_load_tvalid": In(1), "s_load_tready": Out(1),
+                "s_load_tlast": In(1), "load_error": Out(1)} if config.loadable else {}),
         })
 
     def elaborate(self, platform):
@@ -147,4 +173,12 @@ class Top(wiring.Component):
             core.o.ready.eq(self.m_axis_tready),
             self.frame_error.eq(core.frame_error),
         ]
+        if self.config.loadable:
+            m.d.comb += [
+                core.load.payload.data.eq(self.s_load_tdata),
+                core.load.payload.last.eq(self.s_load_tlast),
+                core.load.valid.eq(self.s_load_tvalid),
+                self.s_load_tready.eq(core.load.ready),
+                self.load_error.eq(core.load_error),
+            ]
         return m

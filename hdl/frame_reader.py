@@ -25,7 +25,7 @@ class FrameReader(wiring.Component):
     from the memory.
     x_en, x_frame, x_chunk, x_data: Out, write of the input memory.
     frames, chunks: Out, frames completely written (modulo 4) and chunks of the next one.
-    error: Out, TLAST was early or late.
+    error: Out, TLAST was early or late. begins: Out, a frame's first beat is taken.
     """
 
     def __init__(self, config: EngineConfig):
@@ -42,6 +42,7 @@ class FrameReader(wiring.Component):
             "frames": Out(2),
             "chunks": Out(range(c.x_depth + 1)),
             "error": Out(1),
+            "begins": Out(1),
         })
 
     @staticmethod
@@ -69,6 +70,7 @@ class FrameReader(wiring.Component):
             box.i.valid.eq(~dropping & (filling | (self.beats.valid & self.enable))),
             self.beats.ready.eq(self.enable & (dropping | (~filling & box.i.ready))),
             moves.eq(box.i.valid & box.i.ready),
+            self.begins.eq(moves & (beat == 0)),
         ]
         with m.If(moves):
             m.d.sync += beat.eq(Mux(at_end, 0, beat + 1))

@@ -12,8 +12,17 @@ from .isa import Start, Stop, finish_layout, instruction_layout
 from .mac_row import MacRow
 from .operand_memory import OperandMemory
 from .target import Rom, shared
+from .weight_loader import WeightLoader
+from .weight_memory import WeightMemory
 
 __all__ = ["MacArray"]
+
+
+def _load_members(config: EngineConfig) -> dict:
+    loader = WeightLoader(config)
+    loader._MustUse__used = True  # asked for its widths only
+    return {"load_rows": In(config.pe), "load_bias": In(1), "load_addr": In(len(loader.addr)),
+            "load_word": In(loader.word_width)}
 
 
 class MacArray(wiring.Component):
@@ -29,6 +38,7 @@ class MacArray(wiring.Component):
     finish_valid, finish: Out, the rows are final, and what to do with them.
     acc_0 .. acc_<pe-1>: Out, the accumulators (separate signals: a wide assembled vector makes
     compiled simulators slow).
+    load_rows, load_bias, load_addr, load_word: In, from the loader of a loadable core.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
@@ -40,6 +50,7 @@ class MacArray(wiring.Component):
             "finish_valid": Out(1),
             "finish": Out(finish_layout(config)),
             **{f"acc_{row}": Out(signed(config.acc_width)) for row in range(config.pe)},
+            **(_load_members(config) if config.loadable else {}),
         })
 
     @staticmethod
@@ -73,23 +84,21 @@ class MacArray(wiring.Component):
         ]
 
         # The bias word arrives with the parked sum: one cycle before the tree's sum.
-        bias = Rom(width=c.pe * c.acc_width, depth=c.bias_depth, file="bias.hex",
-                   init=self.images.get("bias"))
+        bias = self._memory("bias", c.pe * c.acc_width, c.bias_depth, "distributed")
         m.submodules.bias = bias.placed(platform)
         m.d.comb += bias.addr.eq(init[summed - 2])
 
         for row in range(c.pe):
             # Block RAM with its output register: the word is beside the operands.
-            rom = Rom(width=c.simd * c.weight_width, depth=c.weight_depth,
-                      file=f"weights_{row:03d}.hex", init=self.images.get(f"weights_{row:03d}"),
-                      in_luts=True if row < c.lut_rows else None)
-            m.submodules[f"weights_{row}"] = rom.placed(platform)
+            memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
+                                  c.weight_style(row))
+            m.submodules[f"weights_{row}"] = memory.placed(platform)
             word = Signal(c.simd * c.weight_width, name=f"weight_word_{row}", reset_less=True)
             mac = MacRow(c)
             m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)
-            m.d.sync += word.eq(rom.data)
+            m.d.sync += word.eq(memory.data)
             m.d.comb += [
-                rom.addr.eq(tile.weight),
+                memory.addr.eq(tile.weight),
                 mac.operands.eq(self.operands),
                 mac.weights.as_value().eq(word),
                 mac.bias.eq(bias.data[row * c.acc_width:(row + 1) * c.acc_width].as_signed()),
@@ -102,4 +111,17 @@ class MacArray(wiring.Component):
                 mac.park.eq(park[ready]),
                 getattr(self, f"acc_{row}").eq(mac.acc),
             ]
+            if c.loadable:
+                m.d.comb += [memory.w_en.eq(self.load_rows[row]), memory.w_addr.eq(self.load_addr),
+                             memory.w_data.eq(self.load_word)]
+        if c.loadable:
+            m.d.comb += [bias.w_en.eq(self.load_bias), bias.w_addr.eq(self.load_addr),
+                         bias.w_data.eq(self.load_word)]
         return m
+
+    def _memory(self, name: str, width: int, depth: int, style: str) -> Rom | WeightMemory:
+        """A memory of the array: written by the loader, or filled from a file."""
+        if self.config.loadable:
+            return WeightMemory(width=width, depth=depth, style=style)
+        return Rom(width=width, depth=depth, file=f"{name}.hex", init=self.images.get(name),
+                   in_luts=True if style == "distributed" and name != "bias" else None)

@@ -39,7 +39,8 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
     out_beats: list[list[int]] = []
     events: list[list[int]] = []
     clock = {"cycle": 0, "idle": 0}
-    patience = _PATIENCE * (info.latency + info.interval + int(
+    load = plan.images()["load"] if plan.config.loadable else []
+    patience = 2 * len(load) + _PATIENCE * (info.latency + info.interval + int(
         max(scenario.gaps.max(initial=0), scenario.stalls.max(initial=0)))) + 1000
     lanes = range(plan.config.simd)
     mask = core.trace_lanes
@@ -101,8 +102,18 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
             if len(last_out) == frames or clock["idle"] > patience:
                 return
 
+    async def loader(ctx):
+        for n, word in enumerate(load):
+            ctx.set(core.load.valid, 1)
+            ctx.set(core.load.payload.data, word)
+            ctx.set(core.load.payload.last, n == len(load) - 1)
+            await ctx.tick().until(core.load.ready)
+        ctx.set(core.load.valid, 0)
+
     simulator = Simulator(core)
     simulator.add_clock(1e-6)
+    if load:
+        simulator.add_testbench(loader, background=True)
     simulator.add_testbench(source, background=True)
     simulator.add_testbench(sink, background=True)
     simulator.add_testbench(monitor)

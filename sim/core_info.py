@@ -45,6 +45,7 @@ class CoreInfo:
     lanes: int
     act_width: int
     cell_width: int
+    load_beats: int
     layers: tuple[TraceLayer, ...]
     events: tuple[tuple[int, int, int], ...]
 
@@ -91,6 +92,7 @@ def _parse(data: dict) -> CoreInfo:
         lanes=_positive(data["simd"]),
         act_width=_positive(data["act_width"]),
         cell_width=_positive(data["cell_width"]),
+        load_beats=_positive(data["load_beats"]) if data.get("load_beats") else 0,
         layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
                                 _positive(layer["steps"]))
                      for layer in data["trace"]["layers"]),

@@ -14,6 +14,36 @@ from .vectors import write_vectors
 
 __all__ = ["write_cocotb_bench", "write_driver"]
 
+_LOAD_PORTS = """
+        .s_load_tdata(load_image[load_at]),
+        .s_load_tvalid(load_valid),
+        .s_load_tready(load_ready),
+        .s_load_tlast(load_at == LOAD_BEATS - 1),
+        .load_error(load_error),"""
+
+_LOAD_FEEDER = """\
+    // The core's weights are loaded: ../weights/load.hex goes in once, after the first reset. Until
+    // then the core takes no frames.
+`ifndef GATEFOLD_WEIGHTS
+`define GATEFOLD_WEIGHTS "../weights"
+`endif
+    localparam integer LOAD_BEATS = @{load_beats};
+    reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS];
+    integer load_at = 0;
+    wire    load_valid = !rst && load_at < LOAD_BEATS;
+    wire    load_ready, load_error;
+
+    initial begin
+        load_image[LOAD_BEATS] = 0;
+        $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
+    end
+
+    always @(posedge clk)
+        if (load_valid && load_ready) load_at <= load_at + 1;
+        else if (rst && load_at < LOAD_BEATS) load_at <= 0;
+
+"""
+
 _BENCH = ("Makefile", "run.py", "test_gatefold.py", "verilator.vlt")
 
 
@@ -27,8 +57,11 @@ def _verilog(name: str, info: CoreInfo) -> str:
              f"$signed(dut.core.trace_c_{lane}));" for lane in range(info.lanes)]
     values = {"beat_msb": str(info.stream.beat_bits - 1), "lanes": str(info.lanes),
               "lane_writes": "\n".join(" " * 12 + line for line in lines)}
+    loads = {"load_ports": _LOAD_PORTS if info.load_beats else "",
+             "load_feeder": _LOAD_FEEDER if info.load_beats else "",
+             "load_beats": str(info.load_beats)}
     text = _source(name)
-    for key, value in values.items():
+    for key, value in (loads | values).items():
         text = text.replace("@{" + key + "}", value)
     return text
 

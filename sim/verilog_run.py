@@ -83,7 +83,8 @@ class VerilogCore:
         np.savetxt(folder / "stalls.txt", scenario.stalls.reshape(-1), fmt="%d")
         # Nothing but a hang makes the core as slow as this.
         longest = int(scenario.gaps.max() + scenario.stalls.max())
-        quiet = 4 * (self.info.latency + self.info.interval) + longest + 1000
+        quiet = (4 * (self.info.latency + self.info.interval) + longest + 1000
+                 + 2 * self.info.load_beats)
         label = f"{self.simulator} simulates {len(scenario.frames)} frames, {scenario.name}"
         command([*self._command, "+trace=trace.txt", f"+frames={len(scenario.frames)}",
                  f"+quiet={quiet}", f"+cycles={quiet * (len(scenario.frames) + 1)}"],

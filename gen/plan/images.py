@@ -6,6 +6,8 @@ numbers; program and segments only on the plan.
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 
 from ...hdl.arith import half
@@ -16,7 +18,7 @@ from .layout import columns
 from .program import Program
 from .work import Work
 
-__all__ = ["image_widths", "number_images", "pack_words", "program_images"]
+__all__ = ["image_widths", "load_beats", "load_image", "number_images", "pack_words", "program_images"]
 
 
 def pack_words(values: np.ndarray, width: int) -> list[int]:
@@ -72,6 +74,28 @@ def program_images(program: Program, config: EngineConfig) -> dict[str, list[int
     return {"program": words, "segments": table}
 
 
+def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
+    """The beats that fill a loadable core, in the order of
+    :class:`gatefold.hdl.weight_loader.WeightLoader`: each row's words, then the bias words."""
+    beat = config.beat * config.container
+    mask = (1 << beat) - 1
+    beats: list[int] = []
+    rows = [(f"weights_{row:03d}", config.simd * config.weight_width) for row in range(config.pe)]
+    for name, width in (*rows, ("bias", config.pe * config.acc_width)):
+        for word in images[name]:
+            beats += [word >> at & mask for at in range(0, width, beat)]
+    return beats
+
+
+def load_beats(config: EngineConfig) -> int:
+    """Beats of a loadable core's weights' stream; 0 for a core that brings its weights along."""
+    if not config.loadable:
+        return 0
+    beat = config.beat * config.container
+    return (config.pe * config.weight_depth * ceil(config.simd * config.weight_width / beat)
+            + config.bias_depth * ceil(config.pe * config.acc_width / beat))
+
+
 def image_widths(config: EngineConfig) -> dict[str, int]:
     """Bits of a word of every image."""
     widths = {f"weights_{row:03d}": config.simd * config.weight_width for row in range(config.pe)}
@@ -79,6 +103,7 @@ def image_widths(config: EngineConfig) -> dict[str, int]:
     widths["tanh_t0"] = config.table.out_frac
     if config.table.n2:
         widths["tanh_t1"] = config.table.t1_width
+    widths["load"] = config.beat * config.container
     widths["program"] = instruction_layout(config).size
     widths["segments"] = segment_layout(config).size
     return widths

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..quantized import QuantizedNetwork
 from .bounds import Bounds, bounds
 from .cycles import Timeline, input_arrivals, replay
-from .images import number_images, program_images
+from .images import load_image, number_images, program_images
 from .latency import Latencies, latencies
 from .program import Program, assemble, unroll
 from .schedule import Tile, schedule
@@ -56,9 +56,14 @@ class Plan:
     trace: tuple[tuple[int, int, int], ...]
 
     def images(self) -> dict[str, list[int]]:
-        """Contents of every memory that is read from a file."""
-        return (number_images(self.qnet, self.work, self.config)
-                | program_images(self.program, self.config))
+        """Contents of every memory that is read from a file. A loadable core's weights and bias are
+        one image, ``load``: the beats of its weights' stream."""
+        numbers = number_images(self.qnet, self.work, self.config)
+        if self.config.loadable:
+            beats = load_image(numbers, self.config)
+            numbers = {name: words for name, words in numbers.items() if name.startswith("tanh")}
+            numbers["load"] = beats
+        return numbers | program_images(self.program, self.config)
 
 
 def container_bits(act_width: int) -> int:
@@ -67,9 +72,10 @@ def container_bits(act_width: int) -> int:
 
 
 def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
-              lut_rows: int = 0) -> Plan:
+              lut_rows: int = 0, loadable: bool = False, uram_rows: int = 0) -> Plan:
     """Plan a core of ``pe`` x ``simd`` multipliers with ``stream_bits`` wide streams, the weights
-    of ``lut_rows`` rows in LUTs. Raises :class:`UserError` where the network or the shape is not to
+    of ``lut_rows`` rows in LUTs and of ``uram_rows`` in UltraRAM; ``loadable``, filled at run time.
+    Raises :class:`UserError` where the network or the shape is not to
     be had.
     """
     if pe < 4 or pe % 4:
@@ -81,7 +87,8 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
     distance = latencies(draft)
     tiles = schedule(work.jobs, distance, input_arrivals(draft), work.repeated, work.last)
     program = assemble(tiles, work)
-    config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program), lut_rows=lut_rows)
+    config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program), lut_rows=lut_rows,
+                     loadable=loadable, uram_rows=uram_rows)
     instructions = unroll(program)
     assert len(instructions) == len(tiles)
 

@@ -25,7 +25,7 @@ module tb (
     output wire                     frame_error
 );
 
-    gatefold dut (
+@{load_feeder}    gatefold dut (
         .clk(clk),
         .rst(rst),
         .s_axis_tdata(s_axis_tdata),
@@ -35,7 +35,7 @@ module tb (
         .m_axis_tdata(m_axis_tdata),
         .m_axis_tvalid(m_axis_tvalid),
         .m_axis_tready(m_axis_tready),
-        .m_axis_tlast(m_axis_tlast),
+        .m_axis_tlast(m_axis_tlast),@{load_ports}
         .frame_error(frame_error)
     );
 

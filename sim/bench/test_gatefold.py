@@ -24,7 +24,8 @@ VECTORS = json.loads((HERE / "vectors.json").read_text())
 LATENCY = CORE["cycles"]["latency"]
 INTERVAL = CORE["cycles"]["interval"]
 CLOCK_NS = 4
-PATIENCE = 10 * (LATENCY + INTERVAL) + 10_000  # cycles for one frame, stalls included
+# cycles for one frame, stalls and the loading of the weights included
+PATIENCE = 10 * (LATENCY + INTERVAL) + 2 * CORE.get("load_beats", 0) + 10_000
 
 # cocotbext-axi 0.1.28 tells every frame's bits, and still uses names that cocotb 2 deprecates.
 logging.getLogger("cocotb.tb").setLevel(logging.WARNING)

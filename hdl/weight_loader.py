@@ -1,0 +1,97 @@
+"""Fills the weight memories from a stream: a new training needs no new synthesis."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import EngineConfig, bits_for
+
+__all__ = ["WeightLoader"]
+
+
+class WeightLoader(wiring.Component):
+    """Beats to words: every row's weight words in turn, row 0 first, then the bias words.
+
+    A word starts with a new beat, low bits first; TLAST stands on the last beat of all. The core
+    takes no frames until a load has ended there (:attr:`loaded`, which survives a reset, as the
+    memories do), and no load while a frame is under way (:attr:`idle`). TLAST too early or too late
+    gives :attr:`error`, and the load starts again from the first row after the next TLAST.
+
+    Members
+    -------
+    beats: In, stream of {data, last}. idle: In, no frame is under way.
+    rows: Out, write enable of each row's memory; bias: of the bias memory. addr, word: Out, common
+    to all. loaded, error: Out.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.config = c = config
+        beat = c.beat * c.container
+        self.row_beats = -(-c.simd * c.weight_width // beat)
+        self.bias_beats = -(-c.pe * c.acc_width // beat)
+        self.word_width = max(self.row_beats, self.bias_beats) * beat
+        super().__init__({
+            "beats": In(stream.Signature(data.StructLayout({"data": beat, "last": 1}))),
+            "idle": In(1),
+            "rows": Out(c.pe),
+            "bias": Out(1),
+            "addr": Out(bits_for(max(c.weight_depth, c.bias_depth))),
+            "word": Out(self.word_width),
+            "loaded": Out(1),
+            "error": Out(1),
+        })
+
+    @property
+    def load_beats(self) -> int:
+        """Beats of a whole load."""
+        c = self.config
+        return c.pe * c.weight_depth * self.row_beats + c.bias_depth * self.bias_beats
+
+    def elaborate(self, platform):
+        c = self.config
+        m = Module()
+        beat = c.beat * c.container
+        piece = Signal(bits_for(max(self.row_beats, self.bias_beats)))
+        addr = Signal.like(self.addr)
+        row = Signal(c.pe + 1, init=1)  # one-hot; the last is the bias
+        dropping = Signal()
+        loaded = Signal(reset_less=True)
+        word = Signal(self.word_width, reset_less=True)
+
+        in_bias = row[c.pe]
+        word_ends, section_ends, all_ends, moves = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.beats.ready.eq(self.idle),
+            moves.eq(self.beats.valid & self.beats.ready),
+            word_ends.eq(piece == Mux(in_bias, self.bias_beats - 1, self.row_beats - 1)),
+            section_ends.eq(
+                word_ends & (addr == Mux(in_bias, c.bias_depth - 1, c.weight_depth - 1))),
+            all_ends.eq(section_ends & in_bias),
+            self.loaded.eq(loaded),
+            self.word.eq(word),
+        ]
+
+        writes = Signal()
+        rows = Signal.like(row)
+        m.d.sync += writes.eq(moves & ~dropping & word_ends)
+        m.d.comb += [self.rows.eq(Mux(writes, rows[: c.pe], 0)), self.bias.eq(writes & rows[c.pe])]
+        with m.If(moves):
+            m.d.sync += [rows.eq(row), self.addr.eq(addr), loaded.eq(0)]
+            for n in range(self.word_width // beat):
+                with m.If(piece == n):
+                    m.d.sync += word[n * beat:(n + 1) * beat].eq(self.beats.payload.data)
+            m.d.sync += piece.eq(Mux(word_ends, 0, piece + 1))
+            with m.If(word_ends):
+                m.d.sync += addr.eq(Mux(section_ends, 0, addr + 1))
+            with m.If(section_ends):
+                m.d.sync += row.eq(row.rotate_left(1))
+            with m.If(dropping | (self.beats.payload.last != all_ends)):
+                # Out of step: from the top after the next TLAST.
+                m.d.comb += self.error.eq(~dropping)
+                m.d.sync += [dropping.eq(~self.beats.payload.last), piece.eq(0), addr.eq(0),
+                             row.eq(1)]
+            with m.Elif(all_ends):
+                m.d.sync += loaded.eq(1)
+        return m
