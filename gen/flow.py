@@ -52,21 +52,27 @@ class Budget:
     bram36: int
     dsp: int
     lut: int
+    uram: int
     stream_bits: int
     clock_mhz: float
 
     @property
     def bits(self) -> int:
-        """More than all the weights that can stay on chip: block RAM and LUTs."""
-        return self.bram36 * 36864 + self.lut * 64
+        """More than all the weights that can stay on chip: block RAM, UltraRAM and LUTs."""
+        return self.bram36 * 36864 + self.uram * 294912 + self.lut * 64
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """What :func:`~gatefold.gen.plan.sizing.fit` asks for."""
+        return {"bram36": self.bram36, "dsp": self.dsp, "lut": self.lut, "uram": self.uram}
 
 
 def budget(board: Board | None) -> Budget:
     """The board's budget; without one a generic device's: 256 multipliers, 128-bit streams."""
     if board is None:
-        return Budget("a core without --board", 256, 1024, 1024, 400_000, 128, 300.0)
+        return Budget("a core without --board", 256, 1024, 1024, 400_000, 0, 128, 300.0)
     return Budget(f"the {board.name}", board.max_multipliers, board.bram36, board.dsp, board.lut,
-                  board.stream_bits, board.clock_mhz)
+                  board.uram, board.stream_bits, board.clock_mhz)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +154,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
             weight_width: int | None = None, act_width: int | None = None, cell_width: int = 18,
             macs: int | None = None, pe: int | None = None, simd: int | None = None,
             clock: float | None = None, seed: int = 0, any_weights: bool = False,
+            loadable: bool = False,
             progress: Progress = lambda _stage: None) -> Core:
     """Quantise and plan a core for ``network``.
 
@@ -156,7 +163,8 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
     bits of weights and activations, which ``weight_width`` and ``act_width`` override;
     ``cell_width``, of the cell state; ``macs``, the most multipliers to use, or ``pe`` and ``simd``
     for one array; ``clock``, MHz; ``seed`` of random calibration; ``any_weights``, a core whose
-    weights come later; ``progress``, called with the name of each stage.
+    weights come later; ``loadable``, weights and bias are streamed into the core at run time
+    (always so where they need UltraRAM); ``progress``, called with the name of each stage.
 
     Raises :class:`UserError` for options that are illegal or contradict each other, for bad data,
     and for networks that do not fit.
@@ -180,7 +188,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
                     cell_width=cell_width, calibration=calibrate, seed=seed,
                     any_weights=any_weights)
     progress("planning")
-    plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd)
+    plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd, loadable)
     progress("measuring the error against float")
     clock_mhz = float(clock or limits.clock_mhz)
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
@@ -190,9 +198,9 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
 
 
 def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
-          simd: int | None) -> Plan:
+          simd: int | None, loadable: bool) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    device = {"bram36": limits.bram36, "dsp": limits.dsp, "lut": limits.lut}
+    device = limits.memory | {"loadable": loadable}
     if pe is None or simd is None:
         _check_tiles(network, macs)
         return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits, **device)

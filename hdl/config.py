@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DenseKind", "EngineConfig", "LstmKind", "TableConfig", "bits_for"]
+__all__ = ["SHALLOW", "DenseKind", "EngineConfig", "LstmKind", "TableConfig", "bits_for"]
+
+#: Memories of up to so many words go to LUTs: a LUT holds 64 bits of a read-only one.
+SHALLOW = 64
 
 
 def bits_for(count: int) -> int:
@@ -134,7 +137,8 @@ class EngineConfig:
         """Where a row's weights stand: UltraRAM first, then LUTs, then block RAM."""
         if row < self.uram_rows:
             return "ultra"
-        return "distributed" if row < self.uram_rows + self.lut_rows else "block"
+        in_luts = self.weight_depth <= SHALLOW or row < self.uram_rows + self.lut_rows
+        return "distributed" if in_luts else "block"
 
     @property
     def slots(self) -> int:

@@ -14,7 +14,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ROM_VERILOG", "SHALLOW", "DualRom", "Rom", "VerilogTarget", "shared"]
+from .config import SHALLOW
+
+__all__ = ["ROM_VERILOG", "DualRom", "Rom", "VerilogTarget", "shared"]
 
 #: The one hand-written Verilog module: a synchronous ROM filled from a $readmemh image.
 ROM_VERILOG = """\
@@ -62,9 +64,6 @@ module gatefold_rom2 #(
     always @(posedge clk) data_b <= mem[addr_b];
 endmodule
 """
-
-#: Read-only memories of up to so many words go to LUTs: a LUT holds 64 bits of one.
-SHALLOW = 64
 
 
 class VerilogTarget:

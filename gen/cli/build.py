@@ -28,6 +28,8 @@ __all__ = ["build"]
 @number("macs", "The most multipliers to use")
 @number("pe", "Rows of multipliers, with --simd instead of --macs")
 @number("simd", "Columns of multipliers, with --pe instead of --macs")
+@click.option("--loadable", is_flag=True, help="Stream the weights in at run time, through a port "
+              "of their own, instead of building them in. Weights that need UltraRAM always are.")
 @number("clock", "The clock to assume and to constrain; else the board's")
 @number("seed", "Seed of random weights and inputs", default=0, show_default=True)
 @number("units", "Without MODEL: units of each LSTM layer")
@@ -36,7 +38,7 @@ __all__ = ["build"]
 @number("layers", "Without MODEL: LSTM layers, 1 if not given")
 @number("dense", "Without MODEL: outputs of a last Dense layer, none if not given")
 def build(model, output, board, calibrate, width, weight_width, act_width, cell_width, macs, pe,
-          simd, clock, seed, units, features, timesteps, layers, dense):
+          simd, loadable, clock, seed, units, features, timesteps, layers, dense):
     """Build a core from MODEL (.keras or .onnx), or from its shape alone.
 
     \b
@@ -66,7 +68,7 @@ def build(model, output, board, calibrate, width, weight_width, act_width, cell_
         core = compile(network, board=board, calibrate=data, width=width,
                        weight_width=weight_width, act_width=act_width, cell_width=cell_width,
                        macs=macs, pe=pe, simd=simd, clock=clock, seed=seed,
-                       any_weights=model is None, progress=say)
+                       any_weights=model is None, loadable=loadable, progress=say)
         core.save(output, progress=say)
 
     from .report import summary

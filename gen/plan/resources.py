@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from math import ceil
 
-from ...hdl.config import DenseKind, EngineConfig, LstmKind, bits_for
+from ...hdl.config import SHALLOW, DenseKind, EngineConfig, LstmKind, bits_for
 from ...hdl.isa import instruction_layout, segment_layout
 from ...hdl.row_router import beat_layout
-from ...hdl.target import SHALLOW
 
-__all__ = ["Resources", "bram18s", "estimate"]
+__all__ = ["Resources", "bram18s", "estimate", "rom_luts", "urams"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,11 @@ def bram18s(width: int, depth: int) -> int:
         blocks = ceil(width / bits) * ceil(depth / words)
         best = blocks if best is None else min(best, blocks)
     return best or 0
+
+
+def urams(width: int, depth: int) -> int:
+    """UltraRAMs of a row's weights: both ports of a 4K x 72 block read half a column (UG573)."""
+    return ceil(width / 144) * ceil(depth / 2048)
 
 
 def rom_luts(width: int, depth: int) -> int:
@@ -84,10 +88,13 @@ def estimate(config: EngineConfig) -> Resources:
 
     # Weights, one word a row; bias; program.
     word = c.simd * w
-    in_luts = c.pe if c.weight_depth <= SHALLOW else c.lut_rows
-    luts += in_luts * rom_luts(word, c.weight_depth)
-    half_blocks += (c.pe - in_luts) * bram18s(word, c.weight_depth)
+    in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
+    luts += in_luts * (_ram_luts if c.loadable else rom_luts)(word, c.weight_depth)
+    half_blocks += (c.pe - c.uram_rows - in_luts) * bram18s(word, c.weight_depth)
     ffs += in_luts * 2 * word
+    if c.loadable:  # the word that is put together, and its copy on the way
+        ffs += 2 * max(word, c.pe * z)
+        luts += max(word, c.pe * z) / 4
     for bits, depth in ((c.pe * z, c.bias_depth), (instruction_layout(c).size, c.program_depth),
                         (segment_layout(c).size, c.segments)):
         if depth <= SHALLOW:
@@ -135,4 +142,4 @@ def estimate(config: EngineConfig) -> Resources:
     # A product of more than 27 x 18 bits takes two DSPs.
     per_product = 1 if min(a, w) <= 18 and max(a, w) <= 27 else 2
     dsps = c.pe * c.simd * per_product + (lanes * 3 if lstm else 0)
-    return Resources(lut=round(luts), ff=round(ffs), dsp=dsps, bram36=half_blocks / 2, uram=0)
+    return Resources(lut=round(luts), ff=round(ffs), dsp=dsps, bram36=half_blocks / 2, uram=c.uram_rows * urams(word, c.weight_depth))

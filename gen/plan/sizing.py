@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil
 
-from ...hdl.target import SHALLOW
+from ...hdl.config import SHALLOW
 from ..errors import UserError
 from ..quantized import QDense, QLstm, QuantizedNetwork
 from .plan import Plan, make_plan
-from .resources import bram18s, estimate, rom_luts
+from .resources import bram18s, estimate, rom_luts, urams
 
 __all__ = ["choose_array", "lut_rows"]
 
@@ -59,7 +59,7 @@ def _candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int
 
 
 def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp: int,
-              lut: int) -> bool:
+              lut: int, uram: int = 0) -> bool:
     """A quick look at what cannot be avoided: multipliers, weights, tables."""
     groups = {n: ceil(4 * layer.units / pe) if isinstance(layer, QLstm)
               else ceil(4 * ceil(ceil(layer.outputs / simd) / 4) * min(simd, layer.outputs) / pe)
@@ -75,7 +75,8 @@ def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp:
     if depth <= SHALLOW:
         in_blocks = 0
     else:
-        in_blocks = min(pe, int((bram36 - tables) // (bram18s(word, depth) / 2)))
+        in_blocks = min(pe, int((bram36 - tables) // (bram18s(word, depth) / 2))
+                        + uram // urams(word, depth))
     return (pe * simd <= dsp and tables <= bram36
             and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
 
@@ -91,36 +92,51 @@ def lut_rows(plan: Plan, *, bram36: float) -> int | None:
         return None
     a_row = bram18s(config.simd * config.weight_width, config.weight_depth) / 2
     rows = ceil((taken - bram36) / a_row)
-    return rows if rows <= config.pe else None
+    return rows if rows <= config.pe - config.uram_rows else None
 
 
-def fit(plan: Plan, *, bram36: float, dsp: int, lut: int) -> Plan | None:
-    """``plan`` with its weights placed for a device, or None where it does not fit."""
-    rows = lut_rows(plan, bram36=bram36)
-    if rows is None:
-        return None
-    placed = replace(plan, config=replace(plan.config, lut_rows=rows))
-    needs = estimate(placed.config)
-    return placed if needs.dsp <= dsp and needs.lut <= lut * _LUT_SHARE else None
+def fit(plan: Plan, *, bram36: float, dsp: int, lut: int, uram: int = 0,
+        loadable: bool = False) -> Plan | None:
+    """``plan`` with its weights placed for a device, or None where it does not fit.
+
+    Weights stand in block RAM, what is too much for it in LUTs. Only where that is not enough, or
+    where the weights are to be ``loadable`` anyway, UltraRAM is used: it cannot be initialised.
+    """
+    config = plan.config
+    attempts = [replace(config, loadable=loadable)]
+    if uram:
+        rows = min(config.pe, uram // urams(config.simd * config.weight_width,
+                                            config.weight_depth))
+        attempts.append(replace(config, loadable=True, uram_rows=rows))
+    for attempt in attempts:
+        rows = lut_rows(replace(plan, config=attempt), bram36=bram36)
+        if rows is None:
+            continue
+        placed = replace(attempt, lut_rows=rows)
+        needs = estimate(placed)
+        if needs.dsp <= dsp and needs.lut <= lut * _LUT_SHARE:
+            return replace(plan, config=placed)
+    return None
 
 
 def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
-                 stream_bits: int = 128) -> Plan:
+                 uram: int = 0, stream_bits: int = 128, loadable: bool = False) -> Plan:
     """The plan of the fastest array of at most ``multipliers`` that fits the device (of those within
     3 % of it, the smallest).
 
-    Shapes are ranked by a quick count; the best that fit are planned in full. Raises
+    Shapes are ranked by a quick count; the best that fit are planned in full. ``loadable``: the
+    weights come at run time; else only where they need UltraRAM. Raises
     :class:`UserError` where nothing fits.
     """
     finalists: list[Plan] = []
     tiles = 0
     while multipliers >= 4 and not finalists:
         for pe, simd in _candidates(qnet, multipliers):
-            if not might_fit(qnet, pe, simd, bram36=bram36, dsp=dsp, lut=lut):
+            if not might_fit(qnet, pe, simd, bram36=bram36, dsp=dsp, lut=lut, uram=uram):
                 continue
             plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits)
             tiles += plan.cycles.tiles
-            placed = fit(plan, bram36=bram36, dsp=dsp, lut=lut)
+            placed = fit(plan, bram36=bram36, dsp=dsp, lut=lut, uram=uram, loadable=loadable)
             if placed:
                 finalists.append(placed)
             if finalists and (len(finalists) == _FINALISTS or tiles > _TILES):
@@ -131,8 +147,9 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
                    for name in ("w_ih", "w_hh", "w") if hasattr(layer, name))
         raise UserError(
             f"the network does not fit: its weights take {bits / 1024:.0f} Kbit, the device has "
-            f"{bram36:g} block RAMs of 36 Kbit and {lut} LUTs: take fewer bits (--width) or a "
+            f"{bram36:g} block RAMs of 36 Kbit, {uram} UltraRAMs and {lut} LUTs: take fewer bits (--width) or a "
             "larger board")
     near = _NEAR * min(plan.cycles.latency for plan in finalists)
     return min((plan for plan in finalists if plan.cycles.latency <= near),
-               key=lambda plan: (estimate(plan.config).lut, plan.cycles.latency))
+               key=lambda plan: (plan.config.loadable and not loadable, estimate(plan.config).lut,
+                                 plan.cycles.latency))
