@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+from math import floor
 
-__all__ = ["Markup", "badge", "flat", "num", "plural", "shape", "svg", "tag", "text_tag"]
+__all__ = ["Markup", "badge", "flat", "num", "percent", "plural", "shape", "svg", "tag", "text_tag"]
 
 #: Elements without a closing tag.
 _VOID = frozenset({"br", "hr", "link", "meta"})
@@ -84,6 +85,13 @@ def badge(kind: str) -> Markup:
 def plural(count: int, word: str) -> str:
     """``1 layer``, ``2 layers``."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def percent(share: float) -> str:
+    """``12.3 %``; neither 0 nor 100 unless it is that."""
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return f"{floor(1000 * share) / 10 if 0.9995 <= share < 1 else 100 * share:.1f} %"
 
 
 def shape(sizes: list[int]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..errors import quoted
-from .markup import Markup, num, plural, shape, svg, tag, text_tag
+from .markup import Markup, num, percent, plural, shape, svg, tag, text_tag
 
 __all__ = ["layer_title", "network_drawing"]
 
-_BOX, _HIGH, _ARROW, _PER_ROW, _ROW = 188, 132, 64, 4, 176
+_BOX, _HIGH, _ARROW, _PER_ROW, _ROW = 176, 132, 67, 4, 176
 
 
 def layer_title(layer: dict) -> str:
@@ -27,9 +27,10 @@ def network_drawing(network: dict) -> Markup:
     """Left to right, :data:`_PER_ROW` layers a row; each box tells its share of multiplications."""
     layers = network["layers"]
     rows = -(-len(layers) // _PER_ROW)
-    parts: list[Markup] = [tag("defs", tag(
-        "marker", tag("path", d="M0 0L8 4L0 8z", class_="head"), id="head", viewBox="0 0 8 8",
-        refX=7, refY=4, markerWidth=7, markerHeight=7, orient="auto"))]
+    parts: list[Markup] = [tag("defs", [tag(
+        "marker", tag("path", d="M0 0L8 4L0 8z", class_="head"), id=name, viewBox="0 0 8 8",
+        refX=at, refY=4, markerWidth=size, markerHeight=size, orient="auto")
+        for name, at, size in (("head", 7, 7), ("loop", 4, 5))])]
     total = max(1, sum(layer["macs"] for layer in layers))
     computing = 0
     for place, layer in enumerate(layers):
@@ -53,6 +54,8 @@ def network_drawing(network: dict) -> Markup:
 
 def _arrow(x: float, y: float, label: str) -> list[Markup]:
     middle = y + _HIGH / 2
+    if len(label) > 9:
+        label = label.replace(",", "").replace(" ", "")
     return [tag("path", d=f"M{num(x + 5)} {num(middle)}h{_ARROW - 11}", class_="arrow",
                 marker_end="url(#head)"),
             text_tag(x + _ARROW / 2, middle - 9, label, text_anchor="middle", class_="muted small")]
@@ -69,22 +72,22 @@ def _box(x: float, y: float, layer: dict, colour: int | None, share: float) -> l
     parts.append(text_tag(left, line, layer_title(layer), class_="name"))
     parts.append(text_tag(left, line + 18, layer["name"], class_="muted small mono"))
     if layer["kind"] == "lstm":
-        cx, cy = x + _BOX - 26, y + 26
-        parts.append(tag("path", d=f"M{num(cx - 5)} {num(cy + 8)}a8 8 0 1 1 9 1", class_="arrow",
-                         marker_end="url(#head)"))
+        cx, cy = x + _BOX - 24, y + 24
+        parts.append(tag("path", d=f"M{num(cx - 5)} {num(cy + 5)}a7 7 0 1 1 10 0", class_="arrow",
+                         marker_end="url(#loop)"))
     if layer["macs"]:
-        facts = [plural(layer["parameters"], "parameter"),
-                 f"{layer['macs']:,} MACs, {100 * share:.3g} %"]
+        facts = [plural(layer["parameters"], "parameter"), f"{layer['macs']:,} MACs"]
     else:
         facts = ["another view of its input,", "nothing is computed"]
     parts += [text_tag(left, line + 40 + 16 * n, fact, class_="small")
               for n, fact in enumerate(facts)]
     if layer["origin"]:
         parts.append(tag("g", tag("title", quoted(layer["origin"], 200)), text_tag(
-            left, line + 78, quoted(layer["origin"], 22), class_="muted small")))
+            left, line + 74, quoted(layer["origin"], 20), class_="muted small")))
     if layer["macs"]:
-        parts.append(tag("rect", x=num(left), y=num(y + _HIGH - 14), width=_BOX - 36, height=4,
-                         rx=2, class_="lane"))
-        parts.append(tag("rect", x=num(left), y=num(y + _HIGH - 14),
-                         width=num((_BOX - 36) * share), height=4, rx=2, class_=f"s{colour}"))
+        bar = _BOX - 82
+        parts += [tag("rect", x=num(left), y=num(y + _HIGH - 18), width=num(width), height=4, rx=2,
+                      class_=kind) for width, kind in ((bar, "lane"), (bar * share, f"s{colour}"))]
+        parts.append(text_tag(x + _BOX - 12, y + _HIGH - 12, percent(share), text_anchor="end",
+                              class_="small"))
     return parts

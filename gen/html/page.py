@@ -7,7 +7,7 @@ from base64 import b64encode
 from importlib.resources import files
 
 from ..plan import Plan
-from .markup import Markup, badge, flat, tag
+from .markup import Markup, badge, flat, plural, tag
 from .network import layer_title
 from .sections import (
     cycles_section,
@@ -52,7 +52,7 @@ def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
 
 def _own(name: str) -> Markup:
     """A file of this package, which is trusted text."""
-    return Markup((files(__package__) / name).read_text(encoding="ascii"))
+    return Markup((files("gatefold.gen.html") / name).read_text(encoding="ascii"))
 
 
 def _title(report: dict) -> str:
@@ -66,15 +66,17 @@ def _title(report: dict) -> str:
 def _header(report: dict, title: str) -> Markup:
     cycles, clock, array = report["cycles"], report["clock_mhz"], report["array"]
     error, board = report["numbers"]["error"], report["board"]
-    verified = bool(report["verified"])
-    kind = "simulated" if verified else "planned"
+    seen = report["verified"]
+    steady = any(done["interval"] is not None for done in seen)
     relative = error["rms_relative"]
     where = f"{board['title']}, {board['part']}" if board else "no board chosen"
     facts = [
         _fact(f"{report['latency_us']:,.2f}", "\N{MICRO SIGN}s", "latency",
-              f"{cycles['latency']:,} cycles at {clock['value']:g} MHz", kind, clock["source"]),
+              f"{cycles['latency']:,} cycles at {clock['value']:g} MHz",
+              "simulated" if seen else "planned", clock["source"]),
         _fact(f"{1e6 / report['interval_us']:,.0f}", "/ s", "frames, back to back",
-              f"one every {cycles['interval']:,} cycles", kind, clock["source"]),
+              f"one every {cycles['interval']:,} cycles",
+              "simulated" if steady else "planned", clock["source"]),
         _fact(f"{array['multipliers']:,}", "", "multipliers",
               f"{array['pe']} \N{MULTIPLICATION SIGN} {array['simd']}, "
               f"{100 * array['utilisation']:.1f} % of them useful", "planned"),
@@ -97,10 +99,11 @@ def _verdict(report: dict) -> Markup:
     if any(done["latency"] != stated for done in verified):
         return tag("p", tag("strong", "The simulation contradicts the plan's latency."),
                    " Build this core again.", class_="verdict bad")
-    names = " and ".join(str(done["simulator"]).capitalize() for done in verified)
+    names = " and ".join(f"{str(done['simulator']).capitalize()} "
+                         f"({plural(done['samples'], 'sample')})" for done in verified)
     return tag("p", tag("strong", "Verified."), f" Simulated with {names}: every output and "
-               f"every state equals the golden model, the latency is the {stated:,} cycles stated.",
-               class_="verdict good")
+               "every state equals the golden model's, the latency is always the "
+               f"{stated:,} cycles stated.", class_="verdict good")
 
 
 def _fact(figure: str, unit: str, name: str, note: str, *kinds: str) -> Markup:

@@ -8,7 +8,7 @@ from ..errors import quoted
 from ..plan import Plan
 from ..plan.latency import stages
 from .charts import resource_bars, waterfall, yardsticks
-from .markup import Child, Markup, badge, flat, plural, tag
+from .markup import Child, Markup, badge, flat, percent, plural, tag
 from .network import network_drawing
 from .numbers import error_chart, format_ruler
 from .occupancy import Occupancy, occupancy
@@ -89,7 +89,7 @@ def schedule_section(report: dict, plan: Plan | None) -> Markup:
         "schedule", "The schedule", flat(
             f"One frame on the array, cycle for cycle: a tile of {report['array']['pe']} "
             f"\N{MULTIPLICATION SIGN} {report['array']['simd']} products is issued in "
-            f"{what.busy:,} of {what.cycles:,} cycles ({100 * what.busy / what.cycles:.1f} %). ",
+            f"{what.busy:,} of {what.cycles:,} cycles ({percent(what.busy / what.cycles)}). ",
             exact, " ", badge("planned")),
         timeline(what, names), _occupancy_table(what, names))
 
@@ -100,10 +100,10 @@ def _occupancy_table(what: Occupancy, names: dict[int, str]) -> Markup:
     for layer in what.layers:
         given, own = (what.tiles.get((layer, part), 0) for part in (0, 1))
         rows.append([names[layer], f"{given:,}", f"{own:,}" if own else "", f"{given + own:,}",
-                     f"{100 * (given + own) / what.cycles:.1f} %"])
+                     percent((given + own) / what.cycles)])
     for name, count in (("idle before the first tile", before), ("idle between tiles", between),
                         ("on the way out, after the last tile", after)):
-        rows.append([name, "", "", f"{count:,}", f"{100 * count / what.cycles:.1f} %"])
+        rows.append([name, "", "", f"{count:,}", percent(count / what.cycles)])
     return _table(["", "input tiles", "recurrent tiles", "cycles", "of the frame"], rows)
 
 
@@ -201,8 +201,7 @@ def numbers_section(report: dict) -> Markup:
         "numbers", "Numbers and error", flat(
             f"{widths['activations']}-bit activations, {widths['weights']}-bit weights, "
             f"{widths['cell']}-bit cell state, {widths['accumulator']}-bit accumulators that can "
-            f"not overflow; rounded {numbers['rounding']}. Formats are chosen from "
-            f"{calibration.get('samples', 0):,} samples of {calibration.get('source', '')}; "
+            f"not overflow; rounded {numbers['rounding']}. Formats: {_chosen(calibration)}; "
             f"{plural(clipped, 'value')} saturated while the error was measured. ",
             badge("computed")),
         format_ruler(numbers),
@@ -210,6 +209,12 @@ def numbers_section(report: dict) -> Markup:
         tag("p", f"On {error['data']}. {table['function']}: {table['entries']:,} entries, at most "
             f"{table['error_bound']:.3g} off.", class_="source"),
         error_chart(numbers), _table(["", "value", "of the range"], rows))
+
+
+def _chosen(calibration: dict) -> str:
+    """How the formats came to be."""
+    source, samples = calibration.get("source", ""), calibration.get("samples", 0)
+    return f"chosen from {samples:,} samples of {source}" if samples else str(source)
 
 
 def _percent(share: float | None) -> str:

@@ -6,12 +6,13 @@ import json
 from collections import defaultdict
 
 from .markup import Markup, flat, num, svg, tag, text_tag
-from .occupancy import INPUT, MAX_BINS, RECURRENT, Occupancy
+from .occupancy import INPUT, RECURRENT, Occupancy
 
-__all__ = ["LEFT", "PLOT", "timeline"]
+__all__ = ["LEFT", "PLOT", "RIGHT", "timeline"]
 
-LEFT, PLOT, RIGHT = 152, 872, 16  #: widths: labels, plot, margin
+LEFT, PLOT, RIGHT = 152, 860, 28  #: widths: labels, plot, margin
 _LANE, _GAP, _TOP = 22, 12, 6
+_WHOLE = 36  # height of the lane of the whole array
 _PART_NAMES = {INPUT: "input", RECURRENT: "recurrent"}
 
 
@@ -24,8 +25,10 @@ def timeline(what: Occupancy, names: dict[int, str]) -> Markup:
     lanes = [(layer, part) for layer in what.layers for part in (INPUT, RECURRENT)
              if (layer, part) in what.tiles]
     y, tops, labels = float(_TOP), {}, []
-    labels.append(text_tag(LEFT - 12, y + _LANE - 7, "idle", text_anchor="end", class_="muted"))
-    idle_top, y = y, y + _LANE + _GAP
+    labels += [text_tag(2, y + _WHOLE / 2 + 4, "array", class_="strong"),
+               text_tag(LEFT - 12, y + _WHOLE / 2 + 4, "idle in grey", text_anchor="end",
+                        class_="muted")]
+    y += _WHOLE + _GAP
     for place, layer in enumerate(what.layers):
         first = y
         for part in (p for lane, p in lanes if lane == layer):
@@ -38,8 +41,8 @@ def timeline(what: Occupancy, names: dict[int, str]) -> Markup:
     height = y - _GAP + 4
 
     marks = [tag("rect", x=0, y=num(top), width=what.cycles, height=_LANE, class_="lane")
-             for top in (idle_top, *tops.values())]
-    marks += _marks(what, tops) + _idle(what, idle_top)
+             for top in tops.values()]
+    marks += _marks(what, tops) + _whole(what)
     plot = tag("svg", *marks, tag("rect", id="cursor", x=-what.cycles, y=0, width=0,
                                   height=num(height)),
                id="plot", x=LEFT, y=0, width=PLOT, height=num(height),
@@ -49,7 +52,8 @@ def timeline(what: Occupancy, names: dict[int, str]) -> Markup:
         "timeline", "The schedule of one frame",
         f"{what.cycles} cycles from the first input beat to the last output beat. A tile is issued "
         f"in {what.busy} of them ({share:.1f} %). One lane for each layer's products with its "
-        "input and one for those with its own state; the top lane shows idle cycles.",
+        "input and one for those with its own state; the top lane shows all of them together, "
+        "and idle cycles.",
         LEFT + PLOT + RIGHT, height + 34, *labels, plot,
         tag("g", *_axis(what.cycles, height), id="axis", data_top=num(height)),
         tabindex="0", data_cycles=what.cycles)
@@ -94,16 +98,38 @@ def _marks(what: Occupancy, tops: dict[tuple[int, int], float]) -> list[Markup]:
             for (layer, _, odd), path in sorted(paths.items())]
 
 
-def _idle(what: Occupancy, top: float) -> list[Markup]:
-    if len(what.idle) <= MAX_BINS:
-        path = [f"M{start} {num(top)}h{length}v{_LANE}h-{length}z" for start, length in what.idle]
+def _whole(what: Occupancy) -> list[Markup]:
+    """The lane of the whole array: its layers, one on the other in a bin, and above them idle."""
+    paths: dict[int, list[str]] = defaultdict(list)  # by place of the layer, -1 is idle
+    if what.runs:
+        spans = [(run.start, run.length, what.layers.index(run.layer)) for run in what.runs]
+        for start, length, place in _joined([*spans, *((*gap, -1) for gap in what.idle)]):
+            paths[place].append(f"M{start} {_TOP}h{length}v{_WHOLE}h-{length}z")
     else:
-        path = []
-        for place, shares in enumerate(what.bins):
-            high = _LANE * (1 - sum(shares.values()) / what.bin_size)
-            path.append(f"M{place * what.bin_size} {num(top + _LANE)}v-{num(high)}"
-                        f"h{what.bin_size}v{num(high)}z")
-    return [tag("path", d="".join(path), class_="idle")]
+        for at, shares in enumerate(what.bins):
+            size = min(what.bin_size, what.cycles - at * what.bin_size)
+            foot = float(_TOP + _WHOLE)
+            counts = [sum(count for (its, _), count in shares.items() if its == layer)
+                      for layer in what.layers]
+            for place, count in (*enumerate(counts), (-1, size - sum(counts))):
+                if count:
+                    high = _WHOLE * count / size
+                    paths[place].append(f"M{at * what.bin_size} {num(foot)}v-{num(high)}"
+                                        f"h{size}v{num(high)}z")
+                    foot -= high
+    return [tag("path", d="".join(path), class_="idle" if place < 0 else f"s{place % 6}")
+            for place, path in sorted(paths.items())]
+
+
+def _joined(spans: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """(start, length, what) in order, neighbours of the same joined."""
+    joined: list[tuple[int, int, int]] = []
+    for start, length, what in sorted(spans):
+        if joined and joined[-1][2] == what and sum(joined[-1][:2]) == start:
+            joined[-1] = (joined[-1][0], joined[-1][1] + length, what)
+        else:
+            joined.append((start, length, what))
+    return joined
 
 
 def _data(what: Occupancy, names: dict[int, str]) -> Markup:
