@@ -1,0 +1,159 @@
+"""Weights loaded at run time: the loader's protocol, and whole loadable cores against golden."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gatefold.gen.plan import make_plan
+from gatefold.gen.plan.images import load_beats
+from gatefold.hdl.core import Core
+from gatefold.hdl.weight_loader import WeightLoader
+from gatefold.sim.amaranth_sim import simulate_plan
+from gatefold.sim.golden import golden
+from gatefold.sim.scenario import full_rate, random_flow
+from gatefold.sim.verify import check_run
+
+from .hdl_harness import simulator
+from .networks import inputs, quantized
+from .test_hdl_core import core_info
+
+# pe, simd, stream bits, rows in UltraRAM and in LUTs: beats smaller and larger than a word
+PLACES = [(8, 3, 32, 0, 0), (8, 3, 32, 8, 0), (12, 2, 128, 5, 4), (4, 1, 16, 1, 1)]
+
+
+def loadable(name, pe, simd, stream_bits, uram_rows, lut_rows):
+    return make_plan(quantized(name), pe=pe, simd=simd, stream_bits=stream_bits, loadable=True,
+                     uram_rows=uram_rows, lut_rows=lut_rows)
+
+
+@pytest.mark.parametrize("name", ["stack", "dense only"])
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_a_loaded_core_equals_golden_to_the_cycle(name, place):
+    plan = loadable(name, *place)
+    info, qnet = core_info(plan), plan.qnet
+    x, trace = inputs(qnet, 3), {}
+    y = golden(qnet, x, trace=trace).reshape(3, -1)
+    for scenario in (full_rate(info, 3), random_flow(info, 3)):
+        run = simulate_plan(plan, info, x.reshape(3, -1), scenario)
+        check_run(run, info, scenario, y=y, trace=trace)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_the_image_has_the_beats_that_the_loader_counts(place):
+    plan = loadable("stack", *place)
+    loader = WeightLoader(plan.config)
+    loader._MustUse__used = True
+    assert len(plan.images()["load"]) == loader.load_beats == load_beats(plan.config)
+
+
+def test_a_core_that_brings_its_weights_along_has_no_load():
+    plan = make_plan(quantized("stack"), pe=8, simd=3)
+    assert load_beats(plan.config) == 0 and "load" not in plan.images()
+
+
+def test_ultraram_implies_loading():
+    config = make_plan(quantized("stack"), pe=8, simd=3).config
+    with pytest.raises(ValueError, match="uram_rows needs loadable"):
+        replace(config, uram_rows=1)
+
+
+def play(plan, script):
+    """Run ``script(ctx, core, send, frame)`` on a loadable core."""
+    core = Core(plan.config, plan.images())
+    info = core_info(plan)
+
+    async def send(ctx, words, last_at):
+        for n, word in enumerate(words):
+            ctx.set(core.load.valid, 1)
+            ctx.set(core.load.payload.data, word)
+            ctx.set(core.load.payload.last, n == last_at)
+            await ctx.tick().until(core.load.ready)
+        ctx.set(core.load.valid, 0)
+
+    async def frame(ctx, values):
+        beats = info.stream.pack(values.reshape(1, -1))[0]
+        for n, word in enumerate(beats):
+            ctx.set(core.i.valid, 1)
+            ctx.set(core.i.payload.data, word)
+            ctx.set(core.i.payload.last, n == len(beats) - 1)
+            await ctx.tick().until(core.i.ready)
+        ctx.set(core.i.valid, 0)
+        got = []
+        ctx.set(core.o.ready, 1)
+        while len(got) < info.beats_out:
+            (data,) = await ctx.tick().sample(core.o.payload.data).until(core.o.valid)
+            got.append(data)
+        return info.stream.unpack(got, info.n_out)
+
+    async def bench(ctx):
+        await script(ctx, core, send, frame)
+
+    run = simulator(core)
+    run.add_testbench(bench)
+    run.run()
+
+
+def test_another_training_is_loaded_between_frames():
+    first = loadable("lstm-dense", 8, 2, 32, 3, 0)
+    trained = quantized("lstm-dense")
+    layer = trained.layers[0]
+    again = replace(trained, layers=(replace(layer, w_hh=-layer.w_hh // 2), *trained.layers[1:]))
+    second = replace(first, qnet=again)
+    x = inputs(trained, 2)
+
+    async def script(ctx, core, send, frame):
+        for plan, sample in ((first, 0), (second, 1), (second, 0)):
+            words = plan.images()["load"]
+            await send(ctx, words, len(words) - 1)
+            want = golden(plan.qnet, x[sample:sample + 1]).reshape(-1)
+            np.testing.assert_array_equal(await frame(ctx, x[sample]), want)
+        assert not ctx.get(core.load_error)
+
+    play(first, script)
+
+
+@pytest.mark.parametrize("wrong", ["early", "late"])
+def test_a_wrong_tlast_is_told_and_the_next_load_is_clean(wrong):
+    plan = loadable("lstm-dense", 8, 2, 32, 3, 0)
+    words = plan.images()["load"]
+    x = inputs(plan.qnet, 1)
+
+    async def script(ctx, core, send, frame):
+        if wrong == "early":
+            await send(ctx, words[:5], 4)
+        else:
+            await send(ctx, [*words, 1, 2, 3], len(words) + 2)
+        await ctx.tick()
+        assert ctx.get(core.load_error) and not ctx.get(core.i.ready)
+        await send(ctx, words, len(words) - 1)
+        np.testing.assert_array_equal(await frame(ctx, x[0]),
+                                      golden(plan.qnet, x).reshape(-1))
+
+    play(plan, script)
+
+
+def test_no_load_begins_while_a_frame_is_under_way():
+    plan = loadable("lstm-dense", 8, 2, 32, 3, 0)
+    words = plan.images()["load"]
+    x = inputs(plan.qnet, 1)
+
+    async def script(ctx, core, send, frame):
+        await send(ctx, words, len(words) - 1)
+        await ctx.tick()
+        beats = core_info(plan).stream.pack(x.reshape(1, -1))[0]
+        for n, word in enumerate(beats):
+            ctx.set(core.i.valid, 1)
+            ctx.set(core.i.payload.data, word)
+            ctx.set(core.i.payload.last, n == len(beats) - 1)
+            await ctx.tick().until(core.i.ready)
+            assert not ctx.get(core.load.ready)
+        ctx.set(core.i.valid, 0)
+        for _ in range(3 * plan.cycles.latency):
+            await ctx.tick()
+            assert not ctx.get(core.load.ready)  # the result has not been taken
+        ctx.set(core.o.ready, 1)
+        await ctx.tick().repeat(4)
+        assert ctx.get(core.load.ready)
+
+    play(plan, script)
