@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("hdl", "gen", "sim", "boards")
 
 #: gen's modules that put everything together, and so may import sim and boards.
-TOGETHER = ("gen.accuracy", "gen.check", "gen.cli", "gen.flow", "gen.inference", "gen.report")
+TOGETHER = ("gen.accuracy", "gen.check", "gen.cli", "gen.explore", "gen.flow",
+            "gen.inference", "gen.report")
 
 #: What a part may import of the others; modules of TOGETHER are excepted.
 ALLOWED = {

@@ -11,6 +11,7 @@ import click
 from gatefold import __version__
 
 from .build import build
+from .explore import explore
 from .report import report
 from .run import run
 from .shell import Commands
@@ -29,5 +30,5 @@ def main():
     """
 
 
-for _command in (build, run, verify, weights, report):
+for _command in (build, run, verify, weights, report, explore):
     main.add_command(_command)

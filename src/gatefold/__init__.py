@@ -18,12 +18,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__all__ = ["CheckFailed", "Core", "Network", "UserError", "compile", "initialise", "load"]
+__all__ = ["CheckFailed", "Core", "Exploration", "Network", "UserError", "compile", "explore",
+           "initialise", "load"]
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from gatefold.gen.errors import UserError
+    from gatefold.gen.explore import Exploration, explore
     from gatefold.gen.flow import Core, compile
     from gatefold.gen.frontends import load
     from gatefold.gen.initialise import initialise
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
 _HOME = {
     "CheckFailed": "gatefold.sim.results",
     "Core": "gatefold.gen.flow",
+    "Exploration": "gatefold.gen.explore",
     "Network": "gatefold.gen.network",
     "UserError": "gatefold.gen.errors",
     "compile": "gatefold.gen.flow",
+    "explore": "gatefold.gen.explore",
     "initialise": "gatefold.gen.initialise",
     "load": "gatefold.gen.frontends",
 }

@@ -1,0 +1,53 @@
+"""What a finished point depends on besides itself: if any of it changes, the point is void."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..arrays import array_digest
+from ..network import Network
+from ..report import input_hash
+from .point import Job
+
+__all__ = ["code_digest", "identity", "job_key"]
+
+_PARTS = ("hdl", "gen", "sim", "boards")
+
+#: What each entry of an identity is called when it differs.
+NAMES = {"network": "the model", "calibration": "the calibration data", "board": "--board",
+         "cell_width": "--cell-width", "seed": "--seed", "code": "the version of Gatefold"}
+
+
+@functools.cache
+def code_digest() -> str:
+    """sha256 over the installed package's modules: the version, to the letter."""
+    digest = hashlib.sha256()
+    for part in _PARTS:
+        root = Path(str(importlib.import_module(f"gatefold.{part}").__file__)).parent
+        for path in sorted(root.rglob("*.py")):
+            source = path.read_bytes()
+            digest.update(f"{part}/{path.relative_to(root).as_posix()} {len(source)}\n".encode())
+            digest.update(source)
+    return digest.hexdigest()
+
+
+def identity(network: Network, calibration: np.ndarray | None, *, board: str | None,
+             cell_width: int, seed: int) -> dict:
+    """The identity of an exploration. Widths, sizes and goals are not in it: a sweep may grow."""
+    # The weights and not the model file: some models keep their weights beside it.
+    return {"network": input_hash(replace(network, source={})),
+            "calibration": None if calibration is None else array_digest(calibration),
+            "board": board, "cell_width": cell_width, "seed": seed, "code": code_digest()}
+
+
+def job_key(known: dict, job: Job) -> str:
+    """The name of a job's line in the journal."""
+    text = json.dumps([known, job.width, job.pe, job.simd], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,152 @@
+"""explore.json, explore.md and the plots: the same bytes for the same exploration."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from gatefold import __version__
+
+from ..arrays import array_digest
+from ..report import describe_network, input_hash
+from .goals import GOALS, area
+from .plots import PLOTS, write_plots
+from .point import ENERGY, Point
+from .sweep import Exploration
+
+__all__ = ["JSON", "TABLE", "as_json", "as_markdown", "write_pages"]
+
+JSON, TABLE = "explore.json", "explore.md"
+
+#: Words that stand for the user's files: the pages tell no paths.
+_MODEL, _DATA, _OUT = "MODEL", "X.npz", "core"
+
+_COLUMNS = ("width", "PE x SIMD", "multipliers", "weights in", "latency", "us", "interval",
+            "inferences/s", "error", "DSP", "BRAM36", "LUT", "FF", "energy proxy", "front")
+
+
+def write_pages(folder: Path, found: Exploration) -> None:
+    """Write everything but the journal into ``folder``."""
+    text = json.dumps(as_json(found), indent=1, ensure_ascii=True, allow_nan=False)
+    (folder / JSON).write_text(text + "\n", encoding="ascii", newline="\n")
+    (folder / TABLE).write_text(as_markdown(found), encoding="ascii", newline="\n")
+    write_plots(folder, found)
+
+
+def as_json(found: Exploration) -> dict:
+    """Everything, ready for JSON. ``front`` and ``best`` are places in ``points``."""
+    settings, place = found.settings, {id(p): n for n, p in enumerate(found.points)}
+    best = {goal: found.best(goal) for goal in GOALS}
+    return {
+        "network": describe_network(found.network),
+        "input_hash": input_hash(found.network),
+        "calibration": None if found.calibration is None else array_digest(found.calibration),
+        "board": None if found.board is None else {
+            "name": found.board.name, "title": found.board.title, "part": found.board.part},
+        "limits": {"multipliers": settings.macs or found.limits.multipliers,
+                   "dsp": found.limits.dsp, "bram36": found.limits.bram36,
+                   "lut": found.limits.lut},
+        "clock_mhz": {"value": found.clock_mhz, "source": "assumed"},
+        "options": {"widths": settings.widths, "cell_width": settings.cell_width,
+                    "sizes": settings.sizes, "shapes": settings.shapes, "seed": settings.seed,
+                    "goal": settings.goal, "max_error": settings.max_error,
+                    "max_latency": settings.max_latency},
+        "errors": {str(width): dict(error) for width, error in found.errors.items()}
+        | {"data": found.data},
+        "refused": {str(width): reason for width, reason in found.refused.items()},
+        "meaning": {"goals": GOALS, "energy": ENERGY, "cycles": "planned; verify simulates them",
+                    "resources": "estimates", "latency_us": "at the assumed clock",
+                    "error": "rms against float, " + _unit(found)},
+        "points": [point.as_dict() | _derived(found, point) for point in found.points],
+        "front": {axis: [place[id(p)] for p in points]
+                  for axis, points in found.fronts().items()},
+        "best": {goal: None if point is None else {
+            "point": place[id(point)], "command": _command(found, point)}
+            for goal, point in best.items()},
+        "version": __version__,
+    }
+
+
+def as_markdown(found: Exploration) -> str:
+    """The table for people: ASCII, nothing of the model's own text."""
+    settings = found.settings
+    lines = [f"# Design space{f' on the {found.board.title}' if found.board else ''}", ""]
+    fitting = sum(point.fits for point in found.points)
+    lines += [f"{len(found.points)} cores, {fitting} of them fit. Cycles are planned, microseconds "
+              f"assume {found.clock_mhz:g} MHz, resources are estimates. The error is rms against "
+              f"float, {_unit(found)}, on {found.data}.", ""]
+    lines += ["## The best" + _limits_text(found), "",
+              _row(("by", "core", "latency", "inferences/s", "error", "command")),
+              _row("---" for _ in range(6))]
+    for goal in GOALS:
+        point = found.best(goal)
+        mark = " (asked for)" if goal == settings.goal else ""
+        lines.append(f"| {goal}{mark} | none | | | | |" if point is None else
+                     f"| {goal}{mark} | {point.pe} x {point.simd}, {point.width} bits "
+                     f"| {point.latency} cycles, {found.latency_us(point):.2f} us "
+                     f"| {found.throughput(point):.0f} | {found.error(point.width):.3g} "
+                     f"| `{_command(found, point)}` |")
+    lines += ["", "## Latency against what it takes", ""]
+    lines += [f"![{title}]({name})" for name, title in PLOTS.items()]
+    lines += ["", "## Cores that fit, the fastest first", "",
+              "front: on the Pareto front of latency against DSP (D), block RAM (B), error (E).",
+              "", _row(_COLUMNS), _row("---" for _ in _COLUMNS)]
+    letters = {axis: {id(p) for p in points} for axis, points in found.fronts().items()}
+    for point in found.points:
+        if point.fits:
+            mark = "".join(axis[0].upper() for axis, members in letters.items()
+                           if id(point) in members)
+            lines.append(_row([*_cells(found, point), mark]))
+    if fitting < len(found.points):
+        lines += ["", "## Cores that do not fit", "",
+                  _row(("width", "PE x SIMD", "weights in", "latency", "why not")),
+                  _row("---" for _ in range(5))]
+        lines += [_row((point.width, f"{point.pe} x {point.simd}", _MEMORY[point.memory],
+                        point.latency or "", point.reason))
+                  for point in found.points if not point.fits]
+    for width, reason in found.refused.items():
+        lines += ["", f"{width} bits cannot be had: {reason}"]
+    lines += ["", f"Energy proxy: {ENERGY}."]
+    return "\n".join(lines) + "\n"
+
+
+_MEMORY = {"bram": "BRAM", "bram+lut": "BRAM, LUT", "lut": "LUT"}
+
+
+def _cells(found: Exploration, p: Point) -> list:
+    memory = _MEMORY[p.memory] + (f" ({p.lut_rows} rows)" if p.lut_rows else "")
+    return [p.width, f"{p.pe} x {p.simd}", p.multipliers, memory, p.latency,
+            f"{found.latency_us(p):.2f}", p.interval, f"{found.throughput(p):.0f}",
+            f"{found.error(p.width):.3g}", p.dsp, f"{p.bram36:g}", p.lut, p.ff, p.energy]
+
+
+def _row(cells) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _derived(found: Exploration, point: Point) -> dict:
+    """What follows from the cycles, the clock and the width."""
+    if not point.planned:
+        return {}
+    return {"multipliers": point.multipliers, "latency_us": found.latency_us(point),
+            "throughput": found.throughput(point), "error": found.error(point.width),
+            "area": area(point, found.limits)}
+
+
+def _unit(found: Exploration) -> str:
+    return "in % of the output's range" if found.relative else "absolute"
+
+
+def _limits_text(found: Exploration) -> str:
+    settings, limits = found.settings, []
+    if settings.max_error is not None:
+        limits.append(f"an error of at most {settings.max_error:g} %")
+    if settings.max_latency is not None:
+        limits.append(f"at most {settings.max_latency:g} us")
+    return " with " + " and ".join(limits) if limits else ""
+
+
+def _command(found: Exploration, point: Point) -> str:
+    data = None if found.calibration is None else _DATA
+    return shlex.join(found.build_words(point, _MODEL, data, _OUT))
