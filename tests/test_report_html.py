@@ -88,7 +88,7 @@ def figures(report: dict) -> list[str]:
              f"{array['multipliers']:,}", f"{report['network']['parameters']:,} parameters",
              f"{numbers['error']['max_abs']:.3g}", f"{numbers['error']['rms']:.3g}",
              numbers["input"], numbers["output"], report["input_hash"]]
-    told += [f"{report['resources'][key]:,}" for key in ("lut", "ff", "dsp", "bram36")]
+    told += [f"{report['resources'][key]:,.10g}" for key in ("lut", "ff", "dsp", "bram36")]
     told += [form for tensors in numbers["layers"].values() for form in tensors.values()]
     told += [layer["name"] for layer in report["network"]["layers"]]
     return told + list(report["versions"].values())

@@ -29,7 +29,7 @@ def waterfall(name: str, title: str, stages: dict[str, int], notes: dict[str, st
         parts.append(text_tag(x + cycles * cell + 16 + 9 * len(str(cycles)), y + 14,
                               notes.get(stage, ""), class_="muted"))
         at, y = at + cycles, y + _ROW
-    x = _LEFT + at * cell
+    x, y = _LEFT + at * cell, y + 10
     parts.append(tag("path", d=f"M{_LEFT} {num(y)}H{num(x)}M{_LEFT} {num(y - 4)}v8"
                                f"M{num(x)} {num(y - 4)}v8", class_="rule"))
     parts.append(text_tag(_LEFT - 14, y + 4, "sum", text_anchor="end", class_="strong"))
@@ -87,7 +87,7 @@ def resource_bars(used: dict[str, float], there: dict[str, float]) -> Markup:
             tag("rect", x=_LEFT, y=num(y), width=num(width * min(1.0, share)), height=20, rx=2,
                 class_=level),
             text_tag(_LEFT + width + 10, y + 14, f"{100 * share:.1f} %", class_="strong"),
-            text_tag(_LEFT + width + 76, y + 14, f"{used[key]:,} of {there[key]:,}",
+            text_tag(_LEFT + width + 76, y + 14, f"{used[key]:,.10g} of {there[key]:,}",
                      class_="muted")]
         told.append(f"{label} {used[key]:g} of {there[key]:g}")
         y += _ROW

@@ -14,10 +14,15 @@ Format = tuple[int, int]  # bits before the point with the sign, and behind it
 
 
 def formats_of(numbers: dict) -> list[tuple[str, str, Format]]:
-    """(layer, tensor, format) of every tensor, the input and the output first and last."""
+    """(layer, tensor, format) of every tensor, in the order of computation. u is what enters the
+    table; a layer's x is the tensor before it."""
     told = [("input", "x", _parse(numbers["input"]))]
-    told += [(name, tensor, _parse(form)) for name, tensors in numbers["layers"].items()
-             for tensor, form in tensors.items() if tensor != "x"]
+    for name, tensors in numbers["layers"].items():
+        forms = {tensor: form for tensor, form in tensors.items() if tensor[0] == "w"}
+        if "u" in numbers["saturations"].get(name, {}):
+            forms["u"] = numbers["table"]["argument"]
+        forms |= {tensor: form for tensor, form in tensors.items() if tensor != "x"}
+        told += [(name, tensor, _parse(form)) for tensor, form in forms.items()]
     return told
 
 
@@ -37,7 +42,11 @@ def format_ruler(numbers: dict) -> Markup:
     parts = [text_tag(x, 12, head, class_="muted small") for x, head in (
         (right, "format"), (right + 74, "range"), (right + 142, "peak"),
         (right + 206, "saturated"))]
-    parts.append(text_tag(_LEFT, 12, "bits, aligned at the binary point", class_="muted small"))
+    x = 2.0
+    for kind, label in (("sign", "sign"), ("whole", "integer"), ("fraction", "fraction")):
+        parts += [tag("rect", x=num(x), y=2, width=11, height=11, rx=2, class_=kind),
+                  text_tag(x + 16, 12, label, class_="muted small")]
+        x += 30 + 6.5 * len(label)
     y, before = 22.0, None
     for layer, tensor, (whole, fraction) in rows:
         if before is not None and layer != before:

@@ -92,8 +92,8 @@ def _header(report: dict, title: str) -> Markup:
 def _verdict(report: dict) -> Markup:
     verified = report["verified"]
     if not verified:
-        return tag("p", tag("strong", "Not yet verified."), " Every figure is the plan's. Run ",
-                   tag("code", "gatefold verify DIR"), " to simulate the Verilog against the "
+        return tag("p", tag("strong", "Not yet verified."), " No simulator has run this core. ",
+                   tag("code", "gatefold verify DIR"), " compares its Verilog with the "
                    "golden model, bit for bit and cycle for cycle.", class_="verdict waiting")
     stated = report["cycles"]["latency"]
     if any(done["latency"] != stated for done in verified):
@@ -117,7 +117,7 @@ def _footer() -> Markup:
     meanings = (
         ("simulated", "seen in a simulator running the core"),
         ("planned", "counted by the plan's model of time, which every simulation must meet"),
-        ("computed", "by the golden model, which the core equals bit for bit"),
+        ("computed", "by the golden model, which every simulation must equal bit for bit"),
         ("estimated", "by formulas; no vendor tool was run"),
         ("assumed", "not measured on a device"),
         ("quoted", "from the documents named beside it"))

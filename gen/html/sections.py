@@ -39,7 +39,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[Child]], words: int = 1
                 for n, cell in enumerate(row)]
 
     return tag("div", tag(
-        "table", tag("thead", tag("tr", cells("th", heads))),
+        "table", tag("thead", tag("tr", cells("th", heads))) if any(heads) else None,
         tag("tbody", [tag("tr", cells("td", row)) for row in rows])), class_="scroll")
 
 
@@ -144,7 +144,7 @@ def cycles_section(report: dict) -> Markup:
         ["A", f"\N{LEFT CEILING}{array['multiplications']:,} / {array['multipliers']:,}"
               "\N{RIGHT CEILING}", "multiplications that must be done / multipliers",
          f"{cycles['A']:,}", f"{latency / cycles['A']:.2f}"],
-        ["B", "", "the longest chain of dependent tails", f"{cycles['B']:,}",
+        ["B", "", "the longest chain of dependent tails, each as above", f"{cycles['B']:,}",
          f"{latency / cycles['B']:.2f}"],
         ["bound", f"max({cycles['A']:,}, {cycles['B']:,})", "nothing on this array is faster",
          f"{cycles['bound']:,}", f"{latency / cycles['bound']:.2f}"],
@@ -173,7 +173,7 @@ def resources_section(report: dict) -> Markup:
     origin = tag("p", "Estimate: ", str(used["source"]).removeprefix("estimate: "), ". ",
                  badge("estimated"), class_="source")
     if not device:
-        rows = [[key, f"{used[key]:,}"] for key in ("lut", "ff", "dsp", "bram36", "uram")]
+        rows = [[key, f"{used[key]:,.10g}"] for key in ("lut", "ff", "dsp", "bram36", "uram")]
         return _section("resources-section", "Resources", "What the core takes of a device. With "
                         "--board it is held against a board.", _table(["", "estimate"], rows),
                         origin)
