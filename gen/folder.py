@@ -25,6 +25,7 @@ def core_json(plan: Plan) -> dict:
         "top": "gatefold",
         "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
                   "uram_rows": config.uram_rows, "loadable": config.loadable},
+        "contexts": config.contexts,
         "load_beats": load_beats(config),
         "stream": {"element_bits": config.act_width, "container_bits": config.container,
                    "beat_bits": config.beat * config.container},
@@ -37,7 +38,7 @@ def core_json(plan: Plan) -> dict:
         "tlast_checks": True,
         "trace": {
             "layers": [{"name": qnet.layers[n].name, "units": qnet.layers[n].units,
-                        "steps": len(plan.work.storage.inputs[n].steps)} for n in traced],
+                        "steps": config.contexts * len(plan.work.storage.inputs[n].steps)} for n in traced],
             "events": [[traced.index(n), t, chunk] for n, t, chunk in plan.trace],
         },
     }
@@ -49,7 +50,7 @@ def load_plan(directory: Path) -> Plan:
     try:
         core = json.loads((directory / CORE).read_text())
         array = {name: core["array"][name] for name in ("pe", "simd", "lut_rows", "uram_rows", "loadable")}
-        array["stream_bits"] = core["stream"]["beat_bits"]
+        array |= {"stream_bits": core["stream"]["beat_bits"], "contexts": core["contexts"]}
         if not all(isinstance(value, int) for value in array.values()):
             raise ValueError("sizes must be integers")
     except FileNotFoundError:

@@ -86,6 +86,8 @@ class EngineConfig:
     program_depth, segments, max_gap, max_count, max_stride: the program memory's shape.
     lut_rows: rows whose weights stand in LUTs although they are not shallow.
     loadable: weights and bias are written at run time, through a stream of their own.
+    contexts: sequences in a frame. Of several the outputs are finished in any order, so they leave
+        when all are there.
     uram_rows: rows whose weights stand in UltraRAM, which implies loadable.
     """
 
@@ -121,6 +123,7 @@ class EngineConfig:
     lut_rows: int = 0
     loadable: bool = False
     uram_rows: int = 0
+    contexts: int = 1
 
     def __post_init__(self):
         if self.pe < 4 or self.pe % 4:

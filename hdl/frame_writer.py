@@ -17,7 +17,8 @@ class FrameWriter(wiring.Component):
     """Holds two output frames and sends them, TLAST on the last beat.
 
     Results cannot wait, so there is always room for the frame in progress: the sequencer starts no
-    result of a frame before the last but one has left (:attr:`left`).
+    result of a frame before the last but one has left (:attr:`left`). Chunks leave as they are
+    completed, in order; with several contexts, when the whole frame is complete.
 
     Members
     -------
@@ -67,7 +68,15 @@ class FrameWriter(wiring.Component):
             at_end.eq(next_chunk == c.out_depth - 1),
             self.left.eq(takes & at_end),
         ]
-        m.d.sync += waiting.eq(waiting + self.complete - takes)
+        if c.contexts == 1:
+            m.d.sync += waiting.eq(waiting + self.complete - takes)
+        else:  # finished in any order: all at once
+            finished = Signal(bits)
+            whole = Signal()
+            m.d.comb += whole.eq(self.complete & (finished == c.out_depth - 1))
+            m.d.sync += waiting.eq(waiting + Mux(whole, c.out_depth, 0) - takes)
+            with m.If(self.complete):
+                m.d.sync += finished.eq(Mux(whole, 0, finished + 1))
         with m.If(takes):
             m.d.sync += next_chunk.eq(Mux(at_end, 0, next_chunk + 1))
             with m.If(at_end):

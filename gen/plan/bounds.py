@@ -20,7 +20,8 @@ __all__ = ["Bounds", "bounds", "must_multiply"]
 
 @dataclass(frozen=True)
 class Bounds:
-    """multiplications: those that must be done. work: A, cycles. chain: B, cycles."""
+    """multiplications: those that must be done, for all contexts of a frame. work: A, cycles.
+    chain: B, cycles."""
 
     multiplications: int
     work: int
@@ -82,8 +83,9 @@ def chain(qnet: QuantizedNetwork, distance: Latencies) -> int:
     return max(ready)
 
 
-def bounds(qnet: QuantizedNetwork, config: EngineConfig, distance: Latencies) -> Bounds:
-    """Both yardsticks of ``qnet`` on an engine."""
-    multiplications = must_multiply(qnet)
+def bounds(qnet: QuantizedNetwork, config: EngineConfig, distance: Latencies,
+           contexts: int = 1) -> Bounds:
+    """Both yardsticks of ``qnet`` on an engine, ``contexts`` sequences a frame."""
+    multiplications = contexts * must_multiply(qnet)
     return Bounds(multiplications, ceil(multiplications / (config.pe * config.simd)),
                   chain(qnet, distance))

@@ -47,7 +47,8 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
     offered = chunks = started = 0  # input beats taken, chunks written, frames fully issued
     ahead_limit = 2 * c.x_depth
     finished = deque()  # (cycle from which it counts) of complete output chunks
-    waiting = left = 0  # complete chunks in the output memory; chunks that have left it
+    complete = 0  # chunks completed
+    waiting = left = 0  # chunks in the output memory that may leave; chunks that have
     beats_out = 0
     frame = index = wait = 0
     issues: list[list[int]] = [[]]
@@ -58,7 +59,11 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
         # State as registers hold it in this cycle.
         while finished and finished[0] <= cycle:
             finished.popleft()
-            waiting += 1
+            complete += 1
+            if c.contexts == 1:
+                waiting += 1
+            elif complete % c.out_depth == 0:
+                waiting += c.out_depth
         visible_chunks, visible_left, visible_waiting = chunks, left, waiting
 
         # Issue.

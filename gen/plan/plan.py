@@ -14,7 +14,7 @@ from .images import load_image, number_images, program_images
 from .latency import Latencies, latencies
 from .program import Program, assemble, unroll
 from .schedule import Tile, schedule
-from .work import Work, break_down
+from .work import Work, break_down, interleave
 
 __all__ = ["Cycles", "Plan", "container_bits", "make_plan"]
 
@@ -41,7 +41,7 @@ class Plan:
 
     Attributes: ``qnet``; ``config``, the engine; ``work``, ``tiles``, ``program``; ``latencies``;
     ``cycles``; ``timeline``, a single frame's; ``trace``, the (layer, step, chunk) of every h that
-    the lanes yield in a frame, in order.
+    the lanes yield in a frame, in order (the steps of a second context follow those of the first).
     """
 
     qnet: QuantizedNetwork
@@ -72,29 +72,35 @@ def container_bits(act_width: int) -> int:
 
 
 def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
-              lut_rows: int = 0, loadable: bool = False, uram_rows: int = 0) -> Plan:
+              lut_rows: int = 0, loadable: bool = False, uram_rows: int = 0,
+              contexts: int = 1) -> Plan:
     """Plan a core of ``pe`` x ``simd`` multipliers with ``stream_bits`` wide streams, the weights
     of ``lut_rows`` rows in LUTs and of ``uram_rows`` in UltraRAM; ``loadable``, filled at run time.
-    Raises :class:`UserError` where the network or the shape is not to
+    ``contexts`` sequences make a frame and share the array: throughput for latency. Raises :class:`UserError` where the network or the shape is not to
     be had.
     """
     if pe < 4 or pe % 4:
         raise UserError(f"pe must be a multiple of 4 (one row a gate), not {pe}")
     if simd < 1:
         raise UserError(f"simd must be a positive number of columns, not {simd}")
+    if contexts < 1:
+        raise UserError(f"contexts must be a positive number of sequences, not {contexts}")
     work = break_down(qnet, pe, simd)
-    draft = _config(qnet, work, pe, simd, stream_bits)
+    if contexts > 1:
+        work = interleave(work, contexts, _config(qnet, work, pe, simd, stream_bits).x_depth)
+    draft = _config(qnet, work, pe, simd, stream_bits, contexts=contexts)
     distance = latencies(draft)
-    tiles = schedule(work.jobs, distance, input_arrivals(draft), work.repeated, work.last)
+    tiles = schedule(work.jobs, distance, input_arrivals(draft), work.repeated, work.last,
+                     in_order=contexts == 1)
     program = assemble(tiles, work)
-    config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program), lut_rows=lut_rows,
+    config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program, contexts), lut_rows=lut_rows,
                      loadable=loadable, uram_rows=uram_rows)
     instructions = unroll(program)
     assert len(instructions) == len(tiles)
 
     alone = replay(instructions, config, 1)
     steady = replay(instructions, config, _FRAMES)
-    limits = bounds(qnet, config, distance)
+    limits = bounds(qnet, config, distance, contexts)
     cycles = Cycles(
         latency=alone.last_out[0] - alone.first_in[0],
         interval=steady.last_out[-1] - steady.last_out[-2],
@@ -104,7 +110,8 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
 
 
 def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits: int,
-            tiles: list[Tile] | None = None, program: Program | None = None) -> EngineConfig:
+            tiles: list[Tile] | None = None, program: Program | None = None,
+            contexts: int = 1) -> EngineConfig:
     """The engine for a network; without a schedule, enough of it to know its latencies."""
     container = container_bits(qnet.act_width)
     if stream_bits % container or stream_bits < container:
@@ -123,8 +130,8 @@ def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits:
         weight_depth=len(work.weight_words), bias_depth=len(work.bias_words),
         park_depth=max(parked, default=0), h_depth=work.storage.h_depth,
         cell_depth=work.cell_depth,
-        x_row=shape[-1], x_rows=shape[0] if len(shape) == 2 else 1,
-        out_row=work.out_row, out_rows=work.out_rows,
+        x_row=shape[-1], x_rows=contexts * (shape[0] if len(shape) == 2 else 1),
+        out_row=work.out_row, out_rows=work.out_rows, contexts=contexts,
         out_early=not isinstance(work.kinds[work.kind_of[work.last]], LstmKind),
         beat=stream_bits // container, container=container,
         program_depth=len(program.instructions) if program else 1,
@@ -141,5 +148,6 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
         job = tile.job
         if tile.stop & Stop.FINISH and isinstance(work.kinds[work.kind_of[job.layer]], LstmKind):
             first = work.folds[job.layer].groups[job.group].first
-            events += [(job.layer, job.step, first + beat) for beat in range(job.beats)]
+            step = job.context * len(work.storage.inputs[job.layer].steps) + job.step
+            events += [(job.layer, step, first + beat) for beat in range(job.beats)]
     return tuple(events)

@@ -17,6 +17,9 @@ whatever else can run, cycle by cycle:
    the recurrence, the split-column order (first columns of all rows, then row by row to the end)
    and the wavefront across layers are not cases of this program; they are what rules 1 and 2 do.
 
+Several sequences (*contexts*) in one frame are nothing but more waves that wait for nobody: they
+fill each other's tails.
+
 An input that RepeatVector repeats is multiplied once: the first step's sums are kept in the parking
 memory and every later step starts from them.
 
@@ -35,12 +38,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import inf
 
 from ...hdl.isa import Start, Stop
 from .latency import Latencies
 from .work import Job, Operand
 
 __all__ = ["AHEAD", "Tile", "schedule"]
+
+Key = tuple[int, int, int]  # context, layer, step
 
 #: Steps of a layer that may be in progress at once: the current one and the next.
 AHEAD = 2
@@ -69,33 +75,41 @@ class _Wave:
 
     def __init__(self, jobs: list[Job], base: int, kept: int | None):
         self.jobs = jobs
-        self.layer, self.step = jobs[0].layer, jobs[0].step
+        self.layer, self.step, self.context = jobs[0].layer, jobs[0].step, jobs[0].context
         self.columns = [operand.chunk for operand in jobs[0].operands]
         self.base = base  # parking word of group 0
         self.kept = kept  # parking word of group 0's input sums, if later steps start from them
         self.arrived: list[tuple[int, int]] = []  # (ready, column) in order of arrival
         self.taken = [0] * len(jobs)  # columns done, per group
-        self.resume = [0] * len(jobs)  # earliest next tile, per group
+        # Earliest next tile, per group; sums that are not kept yet cannot be started from.
+        waits = kept is not None and self.step > 0
+        self.resume: list[float] = [inf if waits else 0] * len(jobs)
         self.open = list(range(len(jobs)))  # groups not finished
         self.urgency = 0
 
-    def rank(self) -> tuple[int, int, int]:
-        """Most urgent first."""
-        return (-self.urgency, self.layer, self.step)
+    @property
+    def key(self) -> Key:
+        """Which it is."""
+        return (self.context, self.layer, self.step)
 
-    def next_group(self, now: int, finish_free: int, in_order: bool) -> int | None:
-        """The lowest group with a tile to run in cycle ``now``."""
+    def rank(self) -> tuple[int, int, int, int]:
+        """Most urgent first."""
+        return (-self.urgency, self.layer, self.step, self.context)
+
+    def next_group(self, now: int, finish_from: float, in_order: bool) -> int | None:
+        """The lowest group with a tile to run in cycle ``now``; it may be finished from
+        ``finish_from`` on, and ``in_order`` only after all lower ones."""
         total = len(self.columns)
         known = len(self.arrived)
         for group in self.open:
             done = self.taken[group]
             if done < known and self.arrived[done][0] <= now and self.resume[group] <= now:
                 last = done + 1 == total
-                if not last or (finish_free <= now and (not in_order or group == self.open[0])):
+                if not last or (finish_from <= now and (not in_order or group == self.open[0])):
                     return group
         return None
 
-    def next_time(self) -> int | None:
+    def next_time(self) -> float | None:
         """Earliest cycle in which a group might run, if any can be told."""
         times = [max(self.arrived[self.taken[g]][0], self.resume[g])
                  for g in self.open if self.taken[g] < len(self.arrived)]
@@ -103,23 +117,24 @@ class _Wave:
 
 
 def schedule(jobs: Sequence[Job], latency: Latencies, arrivals: Sequence[int],
-             repeated: frozenset[int], last: int) -> list[Tile]:
+             repeated: frozenset[int], last: int, *, in_order: bool = True) -> list[Tile]:
     """The tiles of a frame in the order and at the times at which they are issued.
 
     ``jobs``: in any order of layers, steps and groups. ``arrivals``: cycle from which each input
     chunk can be addressed. ``repeated``: layers whose input is the same at every step; their later
-    jobs hold recurrent columns only. ``last``: the layer that makes the output, which is finished
-    in order (its chunks leave one after the other).
+    jobs hold recurrent columns only. ``last``: the layer that makes the output. ``in_order``: its
+    steps are finished in order, since its chunks leave one after the other as they come.
     """
-    return _Scheduler(jobs, latency, arrivals, repeated, last).run()
+    return _Scheduler(jobs, latency, arrivals, repeated, last, in_order).run()
 
 
 class _Scheduler:
     """Runs the clock: see the module's docstring for the rules."""
 
     def __init__(self, jobs: Sequence[Job], latency: Latencies, arrivals: Sequence[int],
-                 repeated: frozenset[int], last: int):
-        self.latency, self.last = latency, last
+                 repeated: frozenset[int], last: int, in_order: bool):
+        self.latency, self.last, self.in_order = latency, last, in_order
+        self.leaving = 0  # the step of the last layer that is to be finished next
         self.tiles: list[Tile] = []
         self.current: tuple[_Wave, int] | None = None  # whose sums are in the accumulators
         self.finish_free = 0  # earliest cycle of another finish: lanes take a beat a cycle
@@ -129,27 +144,26 @@ class _Scheduler:
 
     def _connect(self, arrivals: Sequence[int]):
         """Tell every wave which of its columns are there, and remember who waits for the rest."""
-        self.readers: dict[tuple[int, int, int], list[tuple[_Wave, int]]] = defaultdict(list)
-        self.pieces: dict[tuple[int, int, int], list[int]] = {}  # [groups to come, ready]
+        self.readers: dict[tuple[Key, int], list[tuple[_Wave, int]]] = defaultdict(list)
+        self.pieces: dict[tuple[Key, int], list[int]] = {}  # [groups to come, ready]
         for wave in self.waves.values():
             there = []
             for column, chunk in enumerate(wave.columns):
                 if chunk.from_x:
                     there.append((arrivals[chunk.address], column))
                 else:
-                    self.readers[chunk.origin].append((wave, column))
+                    layer, step, index = chunk.origin
+                    self.readers[(wave.context, layer, step), index].append((wave, column))
             wave.arrived += sorted(there)
             for job in wave.jobs:
                 for beat in range(job.beats):
-                    piece = self.pieces.setdefault((wave.layer, wave.step, job.first + beat),
-                                                   [0, 0])
-                    piece[0] += 1
+                    self.pieces.setdefault((wave.key, job.first + beat), [0, 0])[0] += 1
 
     def _set_urgency(self):
         """The chain of tails behind each wave, in cycles."""
-        behind: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
-        for (layer, step, _), readers in self.readers.items():
-            behind[layer, step] |= {(wave.layer, wave.step) for wave, _ in readers}
+        behind: dict[Key, set[Key]] = defaultdict(set)
+        for (key, _), readers in self.readers.items():
+            behind[key] |= {wave.key for wave, _ in readers}
         for key in sorted(self.waves, reverse=True):  # readers come later in layers or steps
             wave = self.waves[key]
             wave.urgency = self.latency.tail + max(
@@ -161,7 +175,7 @@ class _Scheduler:
         now = 0
         while active:
             for wave in active:
-                group = wave.next_group(now, self.finish_free, wave.layer == self.last)
+                group = wave.next_group(now, self._finish_from(wave), wave.layer == self.last)
                 if group is not None:
                     break
             else:
@@ -170,7 +184,9 @@ class _Scheduler:
             self._issue(wave, group, now)
             if not wave.open:
                 active.remove(wave)
-                following = self.waves.get((wave.layer, wave.step + AHEAD))
+                if wave.layer == self.last:
+                    self.leaving = wave.step + 1
+                following = self.waves.get((wave.context, wave.layer, wave.step + AHEAD))
                 if following:
                     insort(active, following, key=_Wave.rank)
             now += 1
@@ -179,11 +195,16 @@ class _Scheduler:
         gaps.append(max(0, self.finish_free - self.tiles[-1].issue - 1))
         return [replace(tile, gap=gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
 
+    def _finish_from(self, wave: _Wave) -> float:
+        """The earliest cycle in which a group of this wave may be finished."""
+        waits = self.in_order and wave.layer == self.last and wave.step != self.leaving
+        return inf if waits else self.finish_free
+
     def _next_event(self, active: list[_Wave], now: int) -> int:
         """The next cycle in which anything can change."""
         times = [time for wave in active if (time := wave.next_time()) is not None]
         later = [time for time in (*times, self.finish_free) if time > now]
-        return min(later, default=now + 1)
+        return int(min((time for time in later if time < inf), default=now + 1))
 
     def _issue(self, wave: _Wave, group: int, now: int):
         """Issue the next tile of a group, parking what was in the accumulators if need be."""
@@ -225,7 +246,7 @@ class _Scheduler:
         self.current = None
         self.finish_free = now + job.beats
         for beat in range(job.beats):
-            key = (wave.layer, wave.step, job.first + beat)
+            key = (wave.key, job.first + beat)
             piece = self.pieces[key]
             piece[0] -= 1
             piece[1] = max(piece[1], now + self.latency.tail + beat)
@@ -233,26 +254,26 @@ class _Scheduler:
                 for reader, column in self.readers[key]:
                     reader.arrived.append((piece[1], column))
         if wave.kept is not None and wave.step == 0:
-            for (layer, _), other in self.waves.items():
-                if layer == wave.layer and other.step > 0:
+            for key, other in self.waves.items():
+                if key[:2] == wave.key[:2] and other.step > 0:
                     other.resume[group] = now + self.latency.park
 
 
-def _make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[tuple[int, int], _Wave]:
-    """Waves by (layer, step), with their parking words: a group's word serves every second step,
-    so a steady state repeats after two steps and rolls into a loop."""
-    grouped: dict[tuple[int, int], list[Job]] = defaultdict(list)
+def _make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[Key, _Wave]:
+    """Waves by (context, layer, step), with their parking words: a group's word serves every second
+    step, so a steady state repeats after two steps and rolls into a loop."""
+    grouped: dict[Key, list[Job]] = defaultdict(list)
     for job in jobs:
-        grouped[job.layer, job.step].append(job)
-    base: dict[int, int] = {}
-    kept: dict[int, int] = {}
+        grouped[job.context, job.layer, job.step].append(job)
+    base: dict[tuple[int, int], int] = {}
+    kept: dict[tuple[int, int], int] = {}
     words = 0
-    for (layer, _), group in grouped.items():
-        if layer not in base:
-            base[layer] = words
+    for (context, layer, _), group in grouped.items():
+        if (context, layer) not in base:
+            base[context, layer] = words
             words += AHEAD * len(group)
             if layer in repeated:
-                kept[layer] = words
+                kept[context, layer] = words
                 words += len(group)
-    return {(layer, step): _Wave(group, base[layer] + step % AHEAD * len(group), kept.get(layer))
-            for (layer, step), group in grouped.items()}
+    return {key: _Wave(group, base[key[:2]] + key[2] % AHEAD * len(group), kept.get(key[:2]))
+            for key, group in grouped.items()}

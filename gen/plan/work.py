@@ -5,7 +5,7 @@ A job is independent of the order in which it will run: the schedule decides tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...hdl.config import DenseKind, LstmKind
 from ..errors import UserError
@@ -13,7 +13,7 @@ from ..quantized import QDense, QFlatten, QLstm, QRepeatVector, QuantizedNetwork
 from .layout import Chunk, Storage, lay_out
 from .rows import Fold, fold
 
-__all__ = ["Job", "Operand", "Work", "break_down"]
+__all__ = ["Job", "Operand", "Work", "break_down", "interleave"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Operand:
 class Job:
     """A group of rows of a layer at one step: what it reads and where its result goes.
 
-    layer, step, group: which. operands: its tiles, input before recurrent ones. bias: its bias
+    context, layer, step, group: which. operands: its tiles, input before recurrent ones. bias: its bias
     word. first, beats: chunks of the result that it writes. h, out: address of the first of them in
     the operand and the output memory, or None.
     """
@@ -47,6 +47,7 @@ class Job:
     fresh: bool
     complete: bool
     route: int
+    context: int = 0
 
 
 @dataclass(frozen=True)
@@ -176,3 +177,28 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int) -> Work:
         bias_words=tuple(bias_words), cell_depth=max(1, cell_base),
         out_rows=shape[0] if len(shape) == 2 else 1, out_row=shape[-1], last=last,
         repeated=frozenset(repeated))
+
+
+def interleave(work: Work, contexts: int, x_depth: int) -> Work:
+    """The work of ``contexts`` independent sequences in one frame, each with memories of its own.
+
+    ``x_depth``: input chunks of one sequence. Sequences follow one another in input and output.
+    """
+    out_depth = work.out_rows * work.folds[work.last].chunks
+    h_depth, cell_depth = work.storage.h_depth, work.cell_depth
+
+    def moved(operand: Operand, context: int) -> Operand:
+        chunk = operand.chunk
+        offset = context * (x_depth if chunk.from_x else h_depth)
+        return replace(operand, chunk=replace(chunk, address=chunk.address + offset))
+
+    jobs = tuple(
+        replace(job, context=context,
+                operands=tuple(moved(operand, context) for operand in job.operands),
+                h=None if job.h is None else job.h + context * h_depth,
+                out=None if job.out is None else job.out + context * out_depth,
+                cell=job.cell + context * cell_depth)
+        for context in range(contexts) for job in work.jobs)
+    return replace(work, jobs=jobs, cell_depth=contexts * cell_depth,
+                   storage=replace(work.storage, h_depth=contexts * h_depth),
+                   out_rows=contexts * work.out_rows)
