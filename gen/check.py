@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..sim.core_info import load_core_info
 from ..sim.golden import golden
 from ..sim.results import CheckFailed
 from ..sim.verify import SIMULATORS, VerifyResult, verify
@@ -83,10 +84,16 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
         integers = seeded_inputs(qnet, count, seed)
     else:
         integers = qnet.input_format.quantize(as_samples(x, qnet.input_shape, "the input"))[:count]
+    contexts = load_core_info(folder).contexts
+    if contexts > 1:  # a frame holds several sequences: its steps follow one another
+        integers = np.resize(integers, (count * contexts, *integers.shape[1:]))
     trace: dict = {}
     y = golden(qnet, integers, trace=trace)
-    return verify(folder, x=integers.reshape(len(integers), -1), y=y.reshape(len(y), -1),
-                  trace=trace, sim=sim, seed=seed, progress=progress)
+    frames = len(integers) // contexts
+    states = {name: {state: values[state].reshape(frames, -1, values[state].shape[-1])
+                     for state in "hc"} for name, values in trace.items() if "h" in values}
+    return verify(folder, x=integers.reshape(frames, -1), y=y.reshape(frames, -1),
+                  trace=states, sim=sim, seed=seed, progress=progress)
 
 
 def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray:

@@ -33,7 +33,8 @@ from .quantize import quantize
 from .quantized_io import save_quantized
 from .report import make_report, write_report
 
-__all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_network", "write_vectors"]
+__all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_network",
+           "whole_frames", "write_vectors"]
 
 VECTORS = 3  #: samples in the cocotb bench
 #: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
@@ -154,7 +155,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
             weight_width: int | None = None, act_width: int | None = None, cell_width: int = 18,
             macs: int | None = None, pe: int | None = None, simd: int | None = None,
             clock: float | None = None, seed: int = 0, any_weights: bool = False,
-            loadable: bool = False,
+            loadable: bool = False, contexts: int = 1,
             progress: Progress = lambda _stage: None) -> Core:
     """Quantise and plan a core for ``network``.
 
@@ -164,14 +165,14 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
     ``cell_width``, of the cell state; ``macs``, the most multipliers to use, or ``pe`` and ``simd``
     for one array; ``clock``, MHz; ``seed`` of random calibration; ``any_weights``, a core whose
     weights come later; ``loadable``, weights and bias are streamed into the core at run time
-    (always so where they need UltraRAM); ``progress``, called with the name of each stage.
+    (always so where they need UltraRAM); ``contexts``, sequences in a frame; ``progress``, called with the name of each stage.
 
     Raises :class:`UserError` for options that are illegal or contradict each other, for bad data,
     and for networks that do not fit.
     """
     for name, value in (("width", width), ("weight-width", weight_width), ("act-width", act_width),
                         ("cell-width", cell_width), ("macs", macs), ("pe", pe), ("simd", simd),
-                        ("clock", clock), ("seed", seed)):
+                        ("clock", clock), ("seed", seed), ("contexts", contexts)):
         if value is not None:
             checked(name, value)
     target = None if board is None else get_board(board)
@@ -188,7 +189,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
                     cell_width=cell_width, calibration=calibrate, seed=seed,
                     any_weights=any_weights)
     progress("planning")
-    plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd, loadable)
+    plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd, loadable, contexts)
     progress("measuring the error against float")
     clock_mhz = float(clock or limits.clock_mhz)
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
@@ -198,14 +199,15 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
 
 
 def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
-          simd: int | None, loadable: bool) -> Plan:
+          simd: int | None, loadable: bool, contexts: int) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
     device = limits.memory | {"loadable": loadable}
     if pe is None or simd is None:
-        _check_tiles(network, macs)
-        return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits, **device)
-    _check_tiles(network, pe * simd)
-    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=limits.stream_bits)
+        _check_tiles(network, macs, contexts)
+        return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits,
+                            contexts=contexts, **device)
+    _check_tiles(network, pe * simd, contexts)
+    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=limits.stream_bits, contexts=contexts)
     placed = fit(plan, **device)
     if placed is None:
         needs = estimate(plan.config)
@@ -249,10 +251,17 @@ def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
     from ..sim.golden import golden
     from ..sim.testbench import write_cocotb_bench
 
-    x = qnet.input_format.quantize(data[:VECTORS])
+    info = load_core_info(core)
+    x = whole_frames(qnet.input_format.quantize(data[:VECTORS]), info.contexts)
     y = golden(qnet, x)
-    write_cocotb_bench(folder / "cocotb", load_core_info(core), x.reshape(len(x), -1),
-                       y.reshape(len(y), -1))
+    frames = len(x) // info.contexts
+    write_cocotb_bench(folder / "cocotb", info, x.reshape(frames, -1), y.reshape(frames, -1))
+
+
+def whole_frames(x: np.ndarray, contexts: int) -> np.ndarray:
+    """``x`` (samples, ...), begun again where needed to fill its last frame of ``contexts``; a
+    frame of several counts as one sample, so there are as many frames as there were samples."""
+    return np.resize(x, (len(x) * contexts, *x.shape[1:])) if contexts > 1 else x
 
 
 def _check_array_options(limits: Budget, macs, pe, simd) -> None:
@@ -281,8 +290,8 @@ def _check_size(limits: Budget, parameters: int, width: int) -> None:
                         "network or width" + _boards_hint(limits))
 
 
-def _check_tiles(network: Network, multipliers: int) -> None:
-    tiles = network.macs // multipliers
+def _check_tiles(network: Network, multipliers: int, contexts: int) -> None:
+    tiles = contexts * network.macs // multipliers
     if tiles > MAX_TILES:
         raise UserError(f"{network.macs} multiplications on {multipliers} multipliers take "
                         f"{tiles} cycles, the longest schedule is {MAX_TILES}: use fewer "

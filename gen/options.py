@@ -47,6 +47,7 @@ LIMITS: dict[str, Limit] = {
     "clock": Limit(1, 1000, step=0, unit="MHz"),
     "seed": Limit(0, 2**32 - 1),
     "samples": Limit(1, 4096),
+    "contexts": Limit(1, 64, unit="sequences a frame"),
 }
 
 

@@ -36,6 +36,7 @@ _ORIGIN = 200  # characters kept of a layer's name in the model file
 _MEANING = {
     "latency": "cycles from the first input beat to the last output beat, the core idle before",
     "interval": "cycles between the last output beats of successive frames at full rate",
+    "contexts": "sequences in a frame: divide the interval by them for one inference",
     "tiles": "tiles of pe x simd products issued for a frame",
     "bound": "max(A, B): no schedule on this array is faster",
     "no_overlap": "A + B: what no overlap of multiplications and tails at all would cost",
@@ -57,6 +58,7 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
         "network": describe_network(network),
         "numbers": describe_numbers(network, plan.qnet, data, calibration, seed),
         "cycles": {"latency": cycles.latency, "interval": cycles.interval, "tiles": cycles.tiles,
+                   "contexts": config.contexts,
                    "bound": cycles.bound, "no_overlap": cycles.no_overlap,
                    "A": plan.bounds.work, "B": plan.bounds.chain, "meaning": _MEANING},
         "clock_mhz": {"value": clock_mhz, "source": "assumed"},

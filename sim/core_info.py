@@ -46,6 +46,7 @@ class CoreInfo:
     act_width: int
     cell_width: int
     load_beats: int
+    contexts: int
     layers: tuple[TraceLayer, ...]
     events: tuple[tuple[int, int, int], ...]
 
@@ -93,6 +94,7 @@ def _parse(data: dict) -> CoreInfo:
         act_width=_positive(data["act_width"]),
         cell_width=_positive(data["cell_width"]),
         load_beats=_positive(data["load_beats"]) if data.get("load_beats") else 0,
+        contexts=_positive(data.get("contexts", 1)),
         layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
                                 _positive(layer["steps"]))
                      for layer in data["trace"]["layers"]),

@@ -51,6 +51,32 @@ def test_networks(name, array, scenarios):
     check(quantized(name), *array, scenarios=scenarios)
 
 
+# contexts, network, array: as many sequences in a frame, each with memories of its own
+CONTEXTS = [(2, "stack", (8, 3)), (3, "autoencoder", (16, 2)), (4, "every h", (24, 4)),
+            (2, "dense per step", (4, 1))]
+
+
+@pytest.mark.parametrize(("contexts", "name", "array"), CONTEXTS, ids=str)
+def test_several_sequences_in_a_frame(contexts, name, array):
+    qnet = quantized(name)
+    pe, simd = array
+    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=32, contexts=contexts)
+    info, frames = core_info(plan), 3
+    x, trace = inputs(qnet, frames * contexts), {}
+    y = golden(qnet, x, trace=trace).reshape(frames, -1)
+    states = {layer.name: {state: trace[layer.name][state].reshape(
+        frames, layer.steps, layer.units) for state in "hc"} for layer in info.layers}
+    for scenario in (full_rate(info, frames), random_flow(info, frames)):
+        run = simulate_plan(plan, info, x.reshape(frames, -1), scenario)
+        check_run(run, info, scenario, y=y, trace=states)
+
+
+def test_contexts_fill_each_others_tails():
+    qnet = quantized("stack", (16, 16, 18))
+    one, four = (make_plan(qnet, pe=16, simd=4, contexts=n).cycles.interval for n in (1, 4))
+    assert four < 2 * one
+
+
 # activation, weight and cell bits; the array; bits of the stream
 WIDTHS = [((4, 4, 4), (4, 2), 8), ((4, 8, 18), (8, 1), 64), ((12, 10, 16), (8, 4), 48),
           ((16, 16, 18), (12, 2), 128), ((18, 18, 18), (4, 3), 32), ((18, 4, 5), (8, 2), 96)]

@@ -30,6 +30,8 @@ __all__ = ["build"]
 @number("simd", "Columns of multipliers, with --pe instead of --macs")
 @click.option("--loadable", is_flag=True, help="Stream the weights in at run time, through a port "
               "of their own, instead of building them in. Weights that need UltraRAM always are.")
+@number("contexts", "Sequences in a frame, computed side by side: throughput for latency",
+        default=1, show_default=True)
 @number("clock", "The clock to assume and to constrain; else the board's")
 @number("seed", "Seed of random weights and inputs", default=0, show_default=True)
 @number("units", "Without MODEL: units of each LSTM layer")
@@ -38,7 +40,7 @@ __all__ = ["build"]
 @number("layers", "Without MODEL: LSTM layers, 1 if not given")
 @number("dense", "Without MODEL: outputs of a last Dense layer, none if not given")
 def build(model, output, board, calibrate, width, weight_width, act_width, cell_width, macs, pe,
-          simd, loadable, clock, seed, units, features, timesteps, layers, dense):
+          simd, loadable, contexts, clock, seed, units, features, timesteps, layers, dense):
     """Build a core from MODEL (.keras or .onnx), or from its shape alone.
 
     \b
@@ -68,7 +70,7 @@ def build(model, output, board, calibrate, width, weight_width, act_width, cell_
         core = compile(network, board=board, calibrate=data, width=width,
                        weight_width=weight_width, act_width=act_width, cell_width=cell_width,
                        macs=macs, pe=pe, simd=simd, clock=clock, seed=seed,
-                       any_weights=model is None, loadable=loadable, progress=say)
+                       any_weights=model is None, loadable=loadable, contexts=contexts, progress=say)
         core.save(output, progress=say)
 
     from .report import summary

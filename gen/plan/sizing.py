@@ -120,7 +120,8 @@ def fit(plan: Plan, *, bram36: float, dsp: int, lut: int, uram: int = 0,
 
 
 def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
-                 uram: int = 0, stream_bits: int = 128, loadable: bool = False) -> Plan:
+                 uram: int = 0, stream_bits: int = 128, loadable: bool = False,
+                 contexts: int = 1) -> Plan:
     """The plan of the fastest array of at most ``multipliers`` that fits the device (of those within
     3 % of it, the smallest).
 
@@ -134,7 +135,8 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
         for pe, simd in _candidates(qnet, multipliers):
             if not might_fit(qnet, pe, simd, bram36=bram36, dsp=dsp, lut=lut, uram=uram):
                 continue
-            plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits)
+            plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits,
+                             contexts=contexts)
             tiles += plan.cycles.tiles
             placed = fit(plan, bram36=bram36, dsp=dsp, lut=lut, uram=uram, loadable=loadable)
             if placed:
