@@ -30,6 +30,8 @@ _GOALS = "latency|throughput|area|energy-proxy"
               "the error is measured on them.")
 @click.option("--widths", metavar="N,N,...", default="8,12,16", show_default=True,
               help="Bits of weights and activations to try.")
+@click.option("--contexts", metavar="N,N,...", default="1", show_default=True,
+              help="Numbers of sequences to interleave in a frame: more give throughput.")
 @number("cell-width", "Bits of the cell state", default=18, show_default=True)
 @number("macs", "The most multipliers to use")
 @click.option("--sizes", metavar="N", default="5", show_default=True,
@@ -48,8 +50,8 @@ _GOALS = "latency|throughput|area|energy-proxy"
 @click.option("--dask", metavar="tcp://HOST:PORT", help="Plan on the workers of this Dask "
               "scheduler instead (pip install \"gatefold[dask]\").")
 @click.option("--fresh", is_flag=True, help="Throw away what DIR holds of an earlier exploration.")
-def explore(model, output, board, calibrate, widths, cell_width, macs, sizes, shapes, clock, seed,
-            goal, max_error, max_latency, jobs, dask, fresh):
+def explore(model, output, board, calibrate, widths, contexts, cell_width, macs, sizes, shapes,
+            clock, seed, goal, max_error, max_latency, jobs, dask, fresh):
     """Plan many cores for MODEL and show what each takes and gives.
 
     \b
@@ -68,15 +70,16 @@ def explore(model, output, board, calibrate, widths, cell_width, macs, sizes, sh
     from ..arrays import read_array
     from ..explore import explore as sweep
     from ..explore.journal import check_folder
-    from ..explore.settings import Settings, parsed_setting, parsed_widths
+    from ..explore.settings import Settings, parsed_list, parsed_setting
     from ..frontends import load
 
     numbers = {name.replace("-", "_"): parsed_setting(name, text) for name, text in (
         ("sizes", sizes), ("shapes", shapes), ("max-error", max_error),
         ("max-latency", max_latency), ("jobs", jobs)) if text is not None}
     processes = numbers.pop("jobs", 1 if dask else os.cpu_count() or 1)
-    options = {"widths": parsed_widths(widths), "cell_width": cell_width, "macs": macs,
-               "clock": clock, "seed": seed, "goal": goal, **numbers}
+    options = {"widths": parsed_list("widths", widths),
+               "contexts": parsed_list("contexts", contexts), "cell_width": cell_width,
+               "macs": macs, "clock": clock, "seed": seed, "goal": goal, **numbers}
     Settings(**options)
     check_folder(output)
     network = load(model)
@@ -102,7 +105,8 @@ def _summary(found, model: str, calibrate: str | None, output: str) -> Iterator[
     yield (f"best by {goal}: {best.pe} x {best.simd} at {best.width} bits, {best.latency} cycles "
            f"({found.latency_us(best):.2f} us at {found.clock_mhz:g} MHz), "
            f"{found.throughput(best):.0f} inferences/s, error {found.error(best.width):.3g}{unit}")
-    yield (f"it takes about {best.dsp} DSPs, {best.bram36:g} block RAMs, {best.lut} LUTs; energy "
+    yield (f"it takes about {best.dsp} DSPs, {best.bram36:g} block RAMs, "
+           f"{best.uram} UltraRAMs, {best.lut} LUTs; energy "
            f"proxy {best.energy}")
     yield shlex.join(found.build_words(best, model, calibrate, "core"))
 

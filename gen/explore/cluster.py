@@ -115,7 +115,8 @@ def _some(dask: Any, client: Any, waiting: Mapping) -> set:
     last_seen = time.monotonic()
     while True:
         try:
-            return dask.wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done
+            with client.as_current():
+                return dask.wait(list(waiting), timeout=5, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             pass
         except dask.client.FuturesCancelledError:

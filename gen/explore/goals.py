@@ -15,7 +15,7 @@ Key = Callable[[Point], Any]
 #: The goals, and what each minimises; ties go to the smaller error and the smaller core.
 GOALS: dict[str, str] = {
     "latency": "cycles from the first input beat to the last output beat",
-    "throughput": "cycles between frames at full rate",
+    "throughput": "cycles an inference at full rate",
     "area": "the largest share of the device's LUTs, DSPs or block RAMs",
     "energy-proxy": "the energy proxy of an inference",
 }
@@ -34,7 +34,8 @@ def best(points: Iterable[Point], goal: str, limits: Budget,
     """The best of the points that fit; None where none does. ``errors`` by width."""
     keys: dict[str, Key] = {
         "latency": lambda p: (p.latency, errors[p.width], area(p, limits)),
-        "throughput": lambda p: (p.interval, p.latency, errors[p.width], area(p, limits)),
+        "throughput": lambda p: (p.interval / p.contexts, p.latency, errors[p.width],
+                                 area(p, limits)),
         "area": lambda p: (area(p, limits), p.latency, errors[p.width]),
         "energy-proxy": lambda p: (p.energy, p.latency, errors[p.width], area(p, limits)),
     }

@@ -18,7 +18,8 @@ from .point import Job
 
 __all__ = ["code_digest", "identity", "job_key"]
 
-_PARTS = ("hdl", "gen", "sim", "boards")
+_PARTS = ("hdl", "gen", "boards")
+_SHOWS = ("cli", "html")  # sub-packages of gen that decide nothing
 
 #: What each entry of an identity is called when it differs.
 NAMES = {"network": "the model", "calibration": "the calibration data", "board": "--board",
@@ -27,14 +28,15 @@ NAMES = {"network": "the model", "calibration": "the calibration data", "board":
 
 @functools.cache
 def code_digest() -> str:
-    """sha256 over the installed package's modules: the version, to the letter."""
+    """sha256 over the installed modules that decide a point: the version, to the letter."""
     digest = hashlib.sha256()
     for part in _PARTS:
         root = Path(str(importlib.import_module(f"gatefold.{part}").__file__)).parent
         for path in sorted(root.rglob("*.py")):
-            source = path.read_bytes()
-            digest.update(f"{part}/{path.relative_to(root).as_posix()} {len(source)}\n".encode())
-            digest.update(source)
+            name = path.relative_to(root)
+            if name.parts[0] not in _SHOWS:
+                source = path.read_bytes()
+                digest.update(f"{part}/{name.as_posix()} {len(source)}\n".encode() + source)
     return digest.hexdigest()
 
 
@@ -49,5 +51,5 @@ def identity(network: Network, calibration: np.ndarray | None, *, board: str | N
 
 def job_key(known: dict, job: Job) -> str:
     """The name of a job's line in the journal."""
-    text = json.dumps([known, job.width, job.pe, job.simd], sort_keys=True)
+    text = json.dumps([known, job.width, job.pe, job.simd, job.contexts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

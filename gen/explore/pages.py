@@ -22,8 +22,9 @@ JSON, TABLE = "explore.json", "explore.md"
 #: Words that stand for the user's files: the pages tell no paths.
 _MODEL, _DATA, _OUT = "MODEL", "X.npz", "core"
 
-_COLUMNS = ("width", "PE x SIMD", "multipliers", "weights in", "latency", "us", "interval",
-            "inferences/s", "error", "DSP", "BRAM36", "LUT", "FF", "energy proxy", "front")
+_COLUMNS = ("width", "PE x SIMD", "multipliers", "contexts", "weights in", "latency", "us",
+            "interval", "inferences/s", "error", "DSP", "BRAM36", "URAM", "LUT", "FF",
+            "energy proxy", "front")
 
 
 def write_pages(folder: Path, found: Exploration) -> None:
@@ -46,9 +47,10 @@ def as_json(found: Exploration) -> dict:
             "name": found.board.name, "title": found.board.title, "part": found.board.part},
         "limits": {"multipliers": settings.macs or found.limits.multipliers,
                    "dsp": found.limits.dsp, "bram36": found.limits.bram36,
-                   "lut": found.limits.lut},
+                   "lut": found.limits.lut, "uram": found.limits.uram},
         "clock_mhz": {"value": found.clock_mhz, "source": "assumed"},
-        "options": {"widths": settings.widths, "cell_width": settings.cell_width,
+        "options": {"widths": settings.widths, "contexts": settings.contexts,
+                    "cell_width": settings.cell_width,
                     "sizes": settings.sizes, "shapes": settings.shapes, "seed": settings.seed,
                     "goal": settings.goal, "max_error": settings.max_error,
                     "max_latency": settings.max_latency},
@@ -102,7 +104,7 @@ def as_markdown(found: Exploration) -> str:
         lines += ["", "## Cores that do not fit", "",
                   _row(("width", "PE x SIMD", "weights in", "latency", "why not")),
                   _row("---" for _ in range(5))]
-        lines += [_row((point.width, f"{point.pe} x {point.simd}", _MEMORY[point.memory],
+        lines += [_row((point.width, f"{point.pe} x {point.simd}", _memory(point),
                         point.latency or "", point.reason))
                   for point in found.points if not point.fits]
     for width, reason in found.refused.items():
@@ -111,14 +113,19 @@ def as_markdown(found: Exploration) -> str:
     return "\n".join(lines) + "\n"
 
 
-_MEMORY = {"bram": "BRAM", "bram+lut": "BRAM, LUT", "lut": "LUT"}
+def _memory(point: Point) -> str:
+    """Where the weights are, with the rows that are not in block RAM."""
+    rows = {"URAM": point.uram_rows, "LUT": point.lut_rows}
+    return ", ".join(name + (f" ({rows[name]} rows)" if rows.get(name) else "")
+                     for name in point.memory.upper().split("+"))
 
 
 def _cells(found: Exploration, p: Point) -> list:
-    memory = _MEMORY[p.memory] + (f" ({p.lut_rows} rows)" if p.lut_rows else "")
-    return [p.width, f"{p.pe} x {p.simd}", p.multipliers, memory, p.latency,
+    memory = _memory(p)
+    return [p.width, f"{p.pe} x {p.simd}", p.multipliers, p.contexts, memory, p.latency,
             f"{found.latency_us(p):.2f}", p.interval, f"{found.throughput(p):.0f}",
-            f"{found.error(p.width):.3g}", p.dsp, f"{p.bram36:g}", p.lut, p.ff, p.energy]
+            f"{found.error(p.width):.3g}", p.dsp, f"{p.bram36:g}", p.uram, p.lut,
+            p.ff, p.energy]
 
 
 def _row(cells) -> str:

@@ -72,10 +72,20 @@ def _draw(plot: Any, found: Exploration, front: list[Point], label: str,
         plot.axhline(limit, color=_GREY, linestyle="--", linewidth=1, zorder=1)
         plot.annotate(f"the device: {limit:g}", (1, limit), xycoords=("axes fraction", "data"),
                       ha="right", va="bottom", color="#707070", fontsize="small")
-    plot.set_xscale("log")
+    _logarithmic(plot.xaxis)
     if planned and min(map(value, planned)) > 0:
-        plot.set_yscale("log")
+        _logarithmic(plot.yaxis)
     plot.set_xlabel(f"latency, us at {found.clock_mhz:g} MHz (assumed)")
     plot.set_ylabel(label)
     plot.grid(True, which="both", color="#e8e8e8", linewidth=0.6, zorder=0)
-    plot.legend(frameon=False, fontsize="small")
+    plot.figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+
+
+def _logarithmic(axis: Any) -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
+from ...hdl.config import EngineConfig
 from ...hdl.target import SHALLOW
 from ..errors import UserError
 from ..flow import MAX_TILES, Budget
 from ..plan import Plan, make_plan
 from ..plan.resources import estimate
-from ..plan.sizing import fit, lut_rows
+from ..plan.sizing import fit
 from ..quantized import QuantizedNetwork
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
 
 #: What :func:`energy_proxy` computes, for the pages.
 ENERGY = ("tiles x multipliers x act_width x weight_width / 50 + bits read from the weight and "
-          "operand memories (tiles x simd x (pe x weight_width + act_width)); the unit is one "
+          "operand memories (tiles x simd x (pe x weight_width + act_width)), over a frame's "
+          "sequences; the unit is one "
           "memory bit read. 50: a 32-bit integer product costs 3.1 pJ, that is 0.003 pJ a bit x "
           "bit; a bit read from a small SRAM 0.16 pJ (45 nm, Horowitz, ISSCC 2014). A proxy to "
           "rank cores of one network by, no prediction: lanes, clock tree, leakage and wires are "
@@ -26,11 +28,13 @@ _PRODUCT = 50  # bit x bit of a product that cost as much as a memory bit read
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """What a worker plans in one go: an array of ``pe`` x ``simd`` for ``width`` bits."""
+    """What a worker plans in one go: an array of ``pe`` x ``simd`` for ``width`` bits, with
+    ``contexts`` sequences in a frame."""
 
     width: int
     pe: int
     simd: int
+    contexts: int = 1
 
     @property
     def multipliers(self) -> int:
@@ -42,20 +46,24 @@ class Job:
 class Point:
     """A core that could be built, or why it could not: integers and halves only, no float error.
 
-    Attributes: ``width`` of weights and activations; ``pe``, ``simd``; ``memory`` of the weights,
-    ``bram``, ``bram+lut`` or ``lut``, and ``lut_rows``, the rows whose weights are in LUTs;
-    ``fits``, or the ``reason`` why not; cycles as :class:`~gatefold.gen.plan.Cycles`;
-    ``multiplications`` that must be done; estimated resources; ``energy``, see :data:`ENERGY`.
+    Attributes: ``width`` of weights and activations; ``pe``, ``simd``; ``contexts``, sequences in
+    a frame; ``memory`` of the weights, ``bram``, ``lut``, ``bram+lut``, ``bram+uram`` or
+    ``bram+uram+lut``, and ``lut_rows`` and ``uram_rows``, the rows whose weights are in LUTs and
+    in UltraRAM (which is loaded at run time); ``fits``, or the ``reason`` why not; cycles as
+    :class:`~gatefold.gen.plan.Cycles`, and ``multiplications`` that must be done, of a frame;
+    estimated resources; ``energy`` of a sequence, see :data:`ENERGY`.
     What was never planned has 0 cycles and resources.
     """
 
     width: int
     pe: int
     simd: int
+    contexts: int
     memory: str
     fits: bool
     reason: str | None
     lut_rows: int = 0
+    uram_rows: int = 0
     latency: int = 0
     interval: int = 0
     tiles: int = 0
@@ -82,7 +90,7 @@ class Point:
     @property
     def place(self) -> tuple:
         """What tells it from the others, and orders them where nothing else does."""
-        return self.width, self.pe, self.simd, self.memory
+        return self.width, self.pe, self.simd, self.contexts, self.memory
 
     def as_dict(self) -> dict:
         """For JSON."""
@@ -92,26 +100,24 @@ class Point:
 def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     """Plan ``job`` and place its weights in every way that differs: one point each.
 
-    All in block RAM first; where that is too little, as many rows in LUTs as it takes. A point that
-    does not fit says why. Integers only: every machine finds the same.
+    All in block RAM first; where that is too little, as the planner places them. A point that does
+    not fit says why. Integers only: every machine finds the same.
     """
-    array = {"width": job.width, "pe": job.pe, "simd": job.simd}
-    tiles = qnet_macs(qnet) // job.multipliers
+    array = {"width": job.width, "pe": job.pe, "simd": job.simd, "contexts": job.contexts}
+    tiles = job.contexts * qnet_macs(qnet) // job.multipliers
     if tiles > MAX_TILES:
         return [Point(**array, memory="bram", fits=False,
                       reason=f"{tiles} tiles are more than the longest schedule, {MAX_TILES}")]
     try:
-        plan = make_plan(qnet, pe=job.pe, simd=job.simd, stream_bits=limits.stream_bits)
+        plan = make_plan(qnet, pe=job.pe, simd=job.simd, stream_bits=limits.stream_bits,
+                         contexts=job.contexts)
     except UserError as error:
         return [Point(**array, memory="bram", fits=False, reason=str(error))]
-    placed = fit(plan, bram36=limits.bram36, dsp=limits.dsp, lut=limits.lut)
-    if plan.config.weight_depth <= SHALLOW:
-        return [_point(array, "lut", plan, 0, limits, placed is not None)]
-    rows = lut_rows(plan, bram36=limits.bram36)
-    points = [_point(array, "bram", plan, 0, limits, rows == 0 and placed is not None)]
-    if rows:
-        points.append(_point(array, "bram+lut", plan, rows, limits, placed is not None))
-    return points
+    placed = fit(plan, loadable=False, **limits.memory)
+    if placed is None or placed.config != plan.config:
+        points = [_point(array, plan, limits, fits=False)]
+        return points if placed is None else [*points, _point(array, placed, limits, fits=True)]
+    return [_point(array, plan, limits, fits=True)]
 
 
 def qnet_macs(qnet: QuantizedNetwork) -> int:
@@ -125,18 +131,27 @@ def qnet_macs(qnet: QuantizedNetwork) -> int:
 
 
 def energy_proxy(plan: Plan) -> int:
-    """:data:`ENERGY` of an inference, rounded to a whole memory bit."""
+    """:data:`ENERGY` of a sequence, rounded down to a whole memory bit."""
     config, tiles = plan.config, plan.cycles.tiles
     products = tiles * config.pe * config.simd * config.act_width * config.weight_width
     bits = tiles * config.simd * (config.pe * config.weight_width + config.act_width)
-    return (products + _PRODUCT * bits + _PRODUCT // 2) // _PRODUCT
+    return (products + _PRODUCT * bits) // (_PRODUCT * config.contexts)
 
 
-def _point(array: dict, memory: str, plan: Plan, rows: int, limits: Budget, fits: bool) -> Point:
-    needs, cycles = estimate(replace(plan.config, lut_rows=rows)), plan.cycles
+def _memory(config: EngineConfig) -> str:
+    """Where the weights are."""
+    in_luts = config.pe if config.weight_depth <= SHALLOW else config.lut_rows
+    kinds = (("bram", config.pe > in_luts + config.uram_rows), ("uram", config.uram_rows > 0),
+             ("lut", in_luts > 0))
+    return "+".join(name for name, used in kinds if used)
+
+
+def _point(array: dict, plan: Plan, limits: Budget, *, fits: bool) -> Point:
+    config, cycles = plan.config, plan.cycles
+    needs = estimate(config)
     return Point(
-        **array, memory=memory, fits=fits, lut_rows=rows,
-        reason=None if fits else _lack(needs, limits),
+        **array, memory=_memory(config), fits=fits, lut_rows=config.lut_rows,
+        uram_rows=config.uram_rows, reason=None if fits else _lack(needs, limits),
         latency=cycles.latency, interval=cycles.interval, tiles=cycles.tiles, bound=cycles.bound,
         no_overlap=cycles.no_overlap, multiplications=plan.bounds.multiplications,
         lut=needs.lut, ff=needs.ff, dsp=needs.dsp, bram36=needs.bram36, uram=needs.uram,

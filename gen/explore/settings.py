@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError, quoted
-from ..options import LIMITS, Limit, checked
+from ..options import Limit, checked
 
-__all__ = ["EXPLORE_LIMITS", "Settings", "checked_setting", "parsed_setting", "parsed_widths"]
+__all__ = ["EXPLORE_LIMITS", "Settings", "checked_setting", "parsed_list", "parsed_setting"]
 
 #: Numeric options that only exploring has, as :data:`~gatefold.gen.options.LIMITS`.
 EXPLORE_LIMITS: dict[str, Limit] = {
@@ -22,18 +22,24 @@ EXPLORE_LIMITS: dict[str, Limit] = {
 }
 
 
+_LISTS = {"widths": "numbers of bits like 8,12,16",
+          "contexts": "numbers of sequences like 1,2,4"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What to explore and what is best.
 
-    Attributes: ``widths`` in bits; ``cell_width``; ``macs``, the most multipliers, None for all;
-    ``sizes``, how often they are halved, and ``shapes`` of each size; ``clock``, MHz or None;
-    ``seed``; ``goal`` of :data:`~gatefold.gen.explore.GOALS` among points of at most ``max_error``
-    (% of the output's range, rms) and ``max_latency`` (us).
+    Attributes: ``widths`` in bits; ``contexts``, sequences in a frame; ``cell_width``;
+    ``macs``, the most multipliers, None for all; ``sizes``, each half of the one before, and
+    ``shapes`` of each size; ``clock``, MHz or None; ``seed``; ``goal`` of
+    :data:`~gatefold.gen.explore.GOALS` among points of at most ``max_error`` (% of the output's
+    range, rms) and ``max_latency`` (us).
     Raises :class:`UserError` for what is illegal.
     """
 
     widths: Sequence[int] = (8, 12, 16)
+    contexts: Sequence[int] = (1,)
     cell_width: int = 18
     macs: int | None = None
     sizes: int = 5
@@ -47,16 +53,18 @@ class Settings:
     def __post_init__(self):
         from .goals import GOALS
 
-        widths = self.widths
-        if isinstance(widths, (str, bytes)) or not isinstance(widths, Sequence) or not widths:
-            raise UserError(f"--widths must be numbers of bits like 8,12,16, not {quoted(widths)}")
-        object.__setattr__(self, "widths", tuple(sorted({checked("width", w) for w in widths})))
+        for name, check in (("widths", lambda n: checked("width", n)),
+                            ("contexts", lambda n: checked("contexts", n))):
+            given = getattr(self, name)
+            if isinstance(given, (str, bytes)) or not isinstance(given, Sequence) or not given:
+                raise UserError(f"--{name} must be {_LISTS[name]}, not {quoted(given)}")
+            object.__setattr__(self, name, tuple(sorted({check(n) for n in given})))
         for name in ("cell-width", "macs", "clock", "seed"):
             value = getattr(self, name.replace("-", "_"))
             if value is not None:
                 checked(name, value)
-        for name in EXPLORE_LIMITS:
-            value = getattr(self, name.replace("-", "_"), None)
+        for name in ("sizes", "shapes", "max-error", "max-latency"):
+            value = getattr(self, name.replace("-", "_"))
             if value is not None:
                 checked_setting(name, value)
         if not isinstance(self.goal, str) or self.goal not in GOALS:
@@ -83,14 +91,9 @@ def parsed_setting(name: str, text: str) -> Any:
     return checked_setting(name, value)
 
 
-def parsed_widths(text: str) -> tuple[int, ...]:
-    """``8,12,16`` as numbers, each legal for ``--width``; raises :class:`UserError`."""
+def parsed_list(name: str, text: str) -> tuple[int, ...]:
+    """``8,12,16`` as numbers, for :class:`Settings` to check; raises :class:`UserError`."""
     try:
-        widths = tuple(int(part) for part in text.split(","))
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise UserError(f"--widths must be numbers of bits like 8,12,16, not {quoted(text)}"
-                        ) from None
-    for width in widths:
-        if not LIMITS["width"].lo <= width <= LIMITS["width"].hi:
-            raise UserError(f"--widths must each be {LIMITS['width']}, not {width}")
-    return widths
+        raise UserError(f"--{name} must be {_LISTS[name]}, not {quoted(text)}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..errors import UserError
 from ..flow import Budget
@@ -17,7 +17,7 @@ _TILES = 150_000
 
 
 def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, *, macs: int, sizes: int,
-          shapes: int) -> list[Job]:
+          shapes: int, contexts: Sequence[int] = (1,)) -> list[Job]:
     """The arrays to plan for networks by width, the longest to plan first.
 
     Each of ``sizes`` sizes has half the multipliers that the fastest array of the size before uses;
@@ -25,28 +25,28 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, *, macs: int, s
     that a quick look does not rule out; and the fastest that it does rule out, where it would be
     faster: so that the table tells what the device lacks. A small size is left out where its
     schedule would be very long.
+    Every array is planned for each of ``contexts``, sequences in a frame.
     Raises :class:`UserError` where nothing is left.
     """
     jobs = set()
-    device = {"bram36": limits.bram36, "dsp": limits.dsp, "lut": limits.lut}
     for width, qnet in qnets.items():
         allowed = macs
         for _ in range(sizes):
             ranked = [shape for shape in _candidates(qnet, allowed)
                       if quick_cycles(qnet, *shape) <= _TILES] if allowed >= 4 else []
-            hopeful = [shape for shape in ranked if might_fit(qnet, *shape, **device)]
+            hopeful = [shape for shape in ranked if might_fit(qnet, *shape, **limits.memory)]
             chosen = hopeful[:shapes]
             if ranked and ranked[0] not in chosen:
                 chosen.append(ranked[0])
-            jobs |= {Job(width, pe, simd) for pe, simd in chosen}
+            jobs |= {Job(width, pe, simd, count) for pe, simd in chosen for count in contexts}
             # A small network leaves multipliers idle: half of what the fastest array uses.
             allowed = min([allowed, *(pe * simd for pe, simd in hopeful[:1])]) // 2
     if not jobs:
         raise UserError(f"no array of at most {macs} multipliers computes a frame in {_TILES} "
                         "cycles: allow more with --macs, or use fewer timesteps")
-    return sorted(jobs, key=lambda job: (job.multipliers, job))
+    return sorted(jobs, key=lambda job: (job.multipliers / job.contexts, job))
 
 
 def quick_tiles(qnets: Mapping[int, QuantizedNetwork], job: Job) -> float:
     """How long a job takes, in about tiles: for the time left."""
-    return 3000 + quick_cycles(qnets[job.width], job.pe, job.simd)
+    return 3000 + job.contexts * quick_cycles(qnets[job.width], job.pe, job.simd)

@@ -71,7 +71,7 @@ class Exploration:
 
     def throughput(self, point: Point) -> float:
         """Inferences a second at full rate."""
-        return 1e6 * self.clock_mhz / point.interval
+        return point.contexts * 1e6 * self.clock_mhz / point.interval
 
     def allowed(self) -> list[Point]:
         """The points that fit and keep to ``max_error`` and ``max_latency``."""
@@ -99,6 +99,7 @@ class Exploration:
         words += ["--board", self.board.name] if self.board else []
         words += ["--calibrate", calibrate] if calibrate is not None else []
         words += ["--width", point.width, "--pe", point.pe, "--simd", point.simd]
+        words += ["--contexts", point.contexts] if point.contexts > 1 else []
         for name in ("cell_width", "clock", "seed"):
             value = getattr(settings, name)
             if value != next(f.default for f in fields(settings) if f.name == name):
@@ -108,26 +109,28 @@ class Exploration:
 
 
 def explore(network: Network, *, board: str | None = None, out: str | os.PathLike | None = None,
-            calibrate=None, widths: Sequence[int] = (8, 12, 16), cell_width: int = 18,
-            macs: int | None = None, sizes: int = 5, shapes: int = 6, clock: float | None = None,
-            seed: int = 0, goal: str = "latency", max_error: float | None = None,
-            max_latency: float | None = None, jobs: int = 1, dask: str | None = None,
-            fresh: bool = False, progress: Progress | None = None) -> Exploration:
+            calibrate=None, widths: Sequence[int] = (8, 12, 16), contexts: Sequence[int] = (1,),
+            cell_width: int = 18, macs: int | None = None, sizes: int = 5, shapes: int = 6,
+            clock: float | None = None, seed: int = 0, goal: str = "latency",
+            max_error: float | None = None, max_latency: float | None = None, jobs: int = 1,
+            dask: str | None = None, fresh: bool = False,
+            progress: Progress | None = None) -> Exploration:
     """Plan cores of many arrays and widths for ``network`` and tell what each takes and gives.
 
     Parameters: ``board``, ``calibrate``, ``cell_width``, ``macs``, ``clock`` and ``seed`` as
-    :func:`gatefold.compile` takes them; ``widths``, ``sizes``, ``shapes``, ``goal``, ``max_error``
-    and ``max_latency`` as :class:`Settings`; ``out``, a folder for the tables and plots, in which
-    finished points are kept: the same call goes on where it was interrupted, unless ``fresh``;
-    ``jobs``, processes on this machine (a script that asks for more than one must call this below
-    ``if __name__ == "__main__":``), or ``dask``, the address of a scheduler.
+    :func:`gatefold.compile` takes them; ``widths``, ``contexts``, ``sizes``, ``shapes``,
+    ``goal``, ``max_error`` and ``max_latency`` as :class:`Settings`; ``out``, a folder for the
+    tables and plots, in which finished points are kept: the same call goes on where it was
+    interrupted, unless ``fresh``; ``jobs``, processes on this machine (a script that asks for more
+    than one must call this below ``if __name__ == "__main__":``), or ``dask``, the address of a
+    scheduler.
 
     Raises :class:`UserError` for illegal or contradicting options, bad data, and where no array can
     be planned. Points that do not fit the board are part of the result.
     """
-    settings = Settings(widths=widths, cell_width=cell_width, macs=macs, sizes=sizes, shapes=shapes,
-                        clock=clock, seed=seed, goal=goal, max_error=max_error,
-                        max_latency=max_latency)
+    settings = Settings(widths=widths, contexts=contexts, cell_width=cell_width, macs=macs,
+                        sizes=sizes, shapes=shapes, clock=clock, seed=seed, goal=goal,
+                        max_error=max_error, max_latency=max_latency)
     checked_setting("jobs", jobs)
     target = None if board is None else get_board(board)
     limits = budget(target)
@@ -146,7 +149,8 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(open_journal(folder, known, fresh=fresh)) if folder else None
         qnets, refused = _quantised(network, calibration, settings)
-        todo = space(qnets, limits, macs=macs or limits.multipliers, sizes=sizes, shapes=shapes)
+        todo = space(qnets, limits, macs=macs or limits.multipliers, sizes=sizes, shapes=shapes,
+                     contexts=settings.contexts)
         data = sample_floats(network, calibration, seed)
         errors = {width: _error(network, qnet, data) for width, qnet in qnets.items()}
         if max_error is not None and any(e["rms_relative"] is None for e in errors.values()):
