@@ -47,9 +47,9 @@ class Point:
     """A core that could be built, or why it could not: integers and halves only, no float error.
 
     Attributes: ``width`` of weights and activations; ``pe``, ``simd``; ``contexts``, sequences in
-    a frame; ``memory`` of the weights, ``bram``, ``lut``, ``bram+lut``, ``bram+uram`` or
-    ``bram+uram+lut``, and ``lut_rows`` and ``uram_rows``, the rows whose weights are in LUTs and
-    in UltraRAM (which is loaded at run time); ``fits``, or the ``reason`` why not; cycles as
+    a frame; ``memory`` of the weights, ``bram``, ``uram``, ``lut`` or several of them joined by
+    ``+``, and ``lut_rows`` and ``uram_rows``, the rows whose weights are in LUTs and UltraRAM
+    (which is loaded at run time); ``fits``, or the ``reason`` why not; cycles as
     :class:`~gatefold.gen.plan.Cycles`, and ``multiplications`` that must be done, of a frame;
     estimated resources; ``energy`` of a sequence, see :data:`ENERGY`.
     What was never planned has 0 cycles and resources.
