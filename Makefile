@@ -2,7 +2,7 @@
 # Both set up what they need in .venv; nothing else on the machine is touched, except that Icarus
 # Verilog and Tcl are installed from Debian where this runs as root.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint long clean
+.PHONY: help setup demo bench test lint long clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -16,6 +16,9 @@ setup: ## the virtual environment .venv with the gatefold command in it
 
 demo: setup ## build the shipped model for the ZCU104, run it, prove it, print the table
 	@$(BIN)/python tools/demo.py
+
+bench: setup ## every network on both boards beside published figures and this machine's CPU
+	@$(BIN)/python bench/run.py
 
 test: lint ## lint, types and the tests (under 20 minutes on 2 cores)
 	$(BIN)/python -m pytest -q -n $(JOBS)

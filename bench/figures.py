@@ -1,0 +1,72 @@
+"""What the table and the plot both say: marks of origin, names, the figures of workloads.json.
+
+Needs nothing but Python, so that the plot may run in .venv-bench.
+"""
+
+from __future__ import annotations
+
+__all__ = ["BOARD_TITLES", "DEVICES", "MARKS", "PUBLISHED_FPGA", "TARGETS", "key", "latency_mark",
+           "published"]
+
+#: How a figure is known. Each cell of the table carries one of these marks.
+MARKS = {
+    "s": "simulated: the exported Verilog of this core ran in Verilator and agreed with the golden "
+         "model bit for bit and with the plan cycle for cycle (bench/simulated.json)",
+    "p": "planned: counted by the plan, whose count is what simulation confirms to the cycle; this "
+         "very core was not simulated for the benchmark",
+    "e": "estimated: by the formulas of gen/plan/resources.py; no vendor tool ran",
+    "y": "synthesised: by Yosys (synth_xilinx), component by component; not placed, not routed",
+    "m": "measured: on the machine named below, in the same run as the others so marked",
+    "q": "quoted: from the literature (bench/workloads.json), not checked here",
+    "t": "target: what the project set out to reach, batch 1, 16 bits",
+}
+
+#: Cycles from the first input beat to the last output beat that the project set out to reach.
+TARGETS = {
+    "zcu104": {"autoenc-1": 245, "autoenc-2": 290, "autoenc-3": 640, "autoenc-4": 1240,
+               "autoenc-5": 5500, "lstm-dense": 4300, "lstm-cell": 20300},
+    "u280": {"autoenc-1": 200, "autoenc-2": 215, "autoenc-3": 255, "autoenc-4": 350,
+             "autoenc-5": 3200, "lstm-dense": 1260, "lstm-cell": 4000},
+}
+
+#: Our boards as people write them.
+BOARD_TITLES = {"zcu104": "ZCU104", "u280": "U280"}
+
+#: Devices of workloads.json as people write them, in the order of the table.
+DEVICES = {
+    "fpga": {"zcu104": "ZCU104", "u280": "U280"},
+    "data-centre GPU": {"v100": "V100", "a30": "A30", "p40": "P40"},
+    "embedded GPU": {"xavier-nx": "Jetson Xavier NX", "agx-xavier": "Jetson AGX Xavier",
+                     "jetson-nano": "Jetson Nano"},
+    "cpu": {"cpu xeon silver 4210": "Xeon Silver 4210", "cpu cortex-a53": "Cortex-A53"},
+}
+
+#: Rows of published FPGA figures: how an entry of workloads.json is written around the network.
+PUBLISHED_FPGA = (
+    ("16-bit fixed point", "{}"),
+    ("16-bit, two engines", "{} two engines"),
+    ("16-bit, four LSTMs, batch 32", "{} four LSTMs, batch 32"),
+    ("16-bit, four LSTMs, batch 64", "{} four LSTMs, batch 64"),
+    ("16-bit, four LSTMs, batch 128", "{} four LSTMs, batch 128"),
+    ("16-bit, float input and output", "{} float io"),
+    ("float32", "fp {}"),
+)
+
+
+def key(name: str, board: str) -> str:
+    """How simulated.json and synthesised.json name a core."""
+    return f"{name}/{board}"
+
+
+def published(workloads: dict, device: str, entry: str) -> float | None:
+    """Microseconds that workloads.json quotes for ``entry`` on ``device``, if any."""
+    milliseconds = workloads["published"][device].get(entry)
+    return None if milliseconds is None else milliseconds * 1000
+
+
+def latency_mark(known: dict, name: str, board: str) -> str:
+    """``s`` where the planned core is the one that was simulated, with these cycles; else ``p``."""
+    row = known["planned"]["networks"][name][board]
+    seen = known["simulated"].get(key(name, board), {})
+    same = all(seen.get(field) == row[field] for field in ("pe", "simd", "latency", "interval"))
+    return "s" if same else "p"

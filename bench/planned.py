@@ -1,0 +1,103 @@
+"""Our cores: what is planned for each network and board, and what simulation and synthesis found.
+
+The plan's cycles are what `gatefold verify` checks to the cycle, so a planned figure becomes a
+simulated one, the same number, once `--simulate` has run that very core.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import tempfile
+import time
+from math import ceil
+from pathlib import Path
+
+from networks import ROOT, Workload, calibration
+
+from gatefold.boards import Board
+from gatefold.boards import get as get_board
+from gatefold.gen.check import verify_folder
+from gatefold.gen.errors import UserError
+from gatefold.gen.flow import Core, compile
+from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.plan.resources import estimate
+
+__all__ = ["BOARDS", "plan_row", "simulate", "synthesise"]
+
+BOARDS = ("zcu104", "u280")
+
+
+def _core(workload: Workload, board: Board) -> Core:
+    if workload.network is None:
+        raise ValueError(f"{workload.name} cannot be built yet")
+    return compile(workload.network, board=board.name, calibrate=calibration(workload.name))
+
+
+def plan_row(workload: Workload, board_name: str) -> dict:
+    """What is planned for a network on a board, ready for JSON."""
+    board = get_board(board_name)
+    try:
+        core = _core(workload, board)
+    except UserError as error:
+        sys.exit(f"bench: {workload.name} on {board_name}: {error}")
+    return _describe(core.plan, board, core.clock_mhz)
+
+
+def _describe(plan: Plan, board: Board, clock_mhz: float) -> dict:
+    config, cycles = plan.config, plan.cycles
+    needs = estimate(config)
+    return {
+        "pe": config.pe, "simd": config.simd, "multipliers": config.pe * config.simd,
+        "latency": cycles.latency, "interval": cycles.interval, "bound": cycles.bound,
+        "no_overlap": cycles.no_overlap, "A": plan.bounds.work, "B": plan.bounds.chain,
+        "beats": ceil(config.x_row * config.x_rows / config.beat)
+                 + ceil(config.out_row * config.out_rows / config.beat),
+        "multiplications": plan.bounds.multiplications, "clock_mhz": clock_mhz,
+        "estimated": {key: getattr(needs, key) for key in ("lut", "ff", "dsp", "bram36", "uram")},
+        "contexts": _contexts(plan, board),
+    }
+
+
+def _contexts(plan: Plan, board: Board) -> list[dict]:
+    """Cycles per inference with several sequences interleaved, once make_plan offers that."""
+    if "contexts" not in inspect.signature(make_plan).parameters:
+        return []
+    rows = []
+    for number in (2, 4, 8):
+        several = make_plan(plan.qnet, pe=plan.config.pe, simd=plan.config.simd,
+                            stream_bits=board.stream_bits, **{"contexts": number})
+        rows.append({"contexts": number, "latency": several.cycles.latency,
+                     "interval": several.cycles.interval})
+    return rows
+
+
+def simulate(workload: Workload, board_name: str) -> dict:
+    """Build the core, run `gatefold verify` with Verilator, tell what was compared.
+
+    Raises CheckFailed at the first difference in a bit or a cycle.
+    """
+    core = _core(workload, get_board(board_name))
+    started = time.monotonic()
+    (ROOT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "build", prefix="bench-") as place:
+        folder = core.save(Path(place) / "core")
+        verify_folder(folder, sim="verilator")
+        report = json.loads((folder / "report.json").read_text())
+    return {"pe": core.plan.config.pe, "simd": core.plan.config.simd,
+            "seconds": round(time.monotonic() - started)} | report["verified"][0]
+
+
+def synthesise(workload: Workload, board_name: str) -> dict:
+    """What open synthesis of the core takes, component by component, by tools/synth."""
+    sys.path.insert(0, str(ROOT / "tools/synth"))
+    from components import measure
+
+    plan = _core(workload, get_board(board_name)).plan
+    cache = ROOT / "build/synth"
+    cache.mkdir(parents=True, exist_ok=True)
+    parts = measure(plan, cache=cache)
+    return {"pe": plan.config.pe, "simd": plan.config.simd} | {
+        key: sum(getattr(part, key) for part in parts.values())
+        for key in ("lut", "ff", "dsp", "bram36", "uram")}

@@ -1,0 +1,352 @@
+"""docs/bench.md: one table of networks against everything that is known, each cell marked."""
+
+from __future__ import annotations
+
+from figures import (
+    BOARD_TITLES,
+    DEVICES,
+    MARKS,
+    PUBLISHED_FPGA,
+    TARGETS,
+    key,
+    latency_mark,
+    published,
+)
+from networks import Workload
+from planned import BOARDS
+
+__all__ = ["markdown"]
+
+_NONE = "–"
+_RESOURCES = {"lut": "LUT", "ff": "flip-flops", "dsp": "DSP", "bram36": "BRAM36", "uram": "URAM"}
+
+
+def mark(text: str, letter: str) -> str:
+    """A figure with how it is known."""
+    return f"{text}&nbsp;<sup>{letter}</sup>"
+
+
+def number(value: float) -> str:
+    """Three significant digits or all before the point, thousands apart."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 1 else f"{value:.2g}"
+
+
+class _Table:
+    """A Markdown table with one column a network."""
+
+    def __init__(self, names: list[str]):
+        self.names = names
+        self.lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+
+    def section(self, title: str) -> None:
+        self.lines.append(f"| **{title}** |" + " |" * len(self.names))
+
+    def row(self, title: str, cell) -> None:
+        """``cell(name)`` for each network; a row of nothing is left out."""
+        cells = [cell(name) or _NONE for name in self.names]
+        if set(cells) != {_NONE}:
+            self.lines.append(f"| {title} | " + " | ".join(cells) + " |")
+
+
+def markdown(known: dict, rows: list[Workload]) -> str:
+    """The whole document from what bench/*.json ``known`` holds."""
+    names = [row.name for row in rows if row.name in known["planned"].get("networks", {})]
+    parts = [_head(known, names), "![Latency of one inference](bench.svg)", _marks(),
+             "## Every network, both boards, everything published", _main_table(known, names),
+             _notes(known, names), _measured(known, names), _throughput(known, names), _gpu(known),
+             _shares(known, names), _missing(known, rows), _again()]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(known: dict, names: list[str]) -> str:
+    ratios = [published(known["workloads"], board, name) / _us(known, name, board)
+              for board in BOARDS for name in names
+              if published(known["workloads"], board, name)]
+    gpus = [min(_figures(known, name, "data-centre GPU", "embedded GPU")) / _best(known, name)
+            for name in names]
+    text = ("# Benchmark\n\nLatency of one inference at batch 1, from the first input beat to the "
+            "last output beat, for the networks of bench/workloads.json. ")
+    if ratios and gpus:
+        text += (f"At an assumed clock of 300 MHz the cores are {number(min(ratios))} to "
+                 f"{number(max(ratios))} times as fast as the published 16-bit FPGA cores on the "
+                 f"same boards, and the faster board is {number(min(gpus))} to "
+                 f"{number(max(gpus))} times as fast as the fastest published GPU. ")
+    measured = known["measured"].get("networks", {})
+    cpus = [min(seen["median_us"] for seen in measured[name].values()) / _best(known, name)
+            for name in names if name in measured]
+    if cpus:
+        text += (f"One thread of the CPU here, in the faster of two runtimes, takes "
+                 f"{number(min(cpus))} to {number(max(cpus))} times as long. ")
+    return text + ("Nothing ran on a board and no vendor tool ran: the cycles are counted and "
+                   "simulated, the clock is an assumption. Written by `make bench`.")
+
+
+def _marks() -> str:
+    return "Each figure carries how it is known:\n\n" + "\n".join(
+        f"- <sup>{letter}</sup> {meaning}" for letter, meaning in MARKS.items())
+
+
+def _row(known: dict, name: str, board: str) -> dict:
+    return known["planned"]["networks"][name][board]
+
+
+def _us(known: dict, name: str, board: str) -> float:
+    row = _row(known, name, board)
+    return row["latency"] / row["clock_mhz"]
+
+
+def _best(known: dict, name: str) -> float:
+    return min(_us(known, name, board) for board in BOARDS)
+
+
+def _figures(known: dict, name: str, *groups: str) -> list[float]:
+    """Published microseconds of a network on all devices of ``groups``."""
+    found = [published(known["workloads"], device, name) for group in groups
+             for device in DEVICES[group]]
+    return [value for value in found if value is not None]
+
+
+def _main_table(known: dict, names: list[str]) -> str:
+    table = _Table(names)
+    for board in BOARDS:
+        _our_rows(table, known, board)
+    _measured_rows(table, known)
+    workloads = known["workloads"]
+    for board, title in DEVICES["fpga"].items():
+        table.section(f"published FPGA, {title}, µs")
+        for kind, pattern in PUBLISHED_FPGA:
+            table.row(kind, lambda name, b=board, p=pattern: _quoted(workloads, b, p.format(name)))
+    table.row("16-bit, ÷ Gatefold on the U280", lambda name: _ratio(known, name, "u280"))
+    table.row("16-bit, ÷ Gatefold on the ZCU104", lambda name: _ratio(known, name, "zcu104"))
+    for group in ("data-centre GPU", "embedded GPU", "cpu"):
+        table.section(f"published {group if group != 'cpu' else 'CPU'}, µs")
+        for device, title in DEVICES[group].items():
+            table.row(title, lambda name, d=device: _quoted(workloads, d, name))
+    return "\n".join(table.lines)
+
+
+def _our_rows(table: _Table, known: dict, board: str) -> None:
+    clock = _row(known, table.names[0], board)["clock_mhz"]
+
+    def each(text, letter=None):
+        def cell(name):
+            shown = text(_row(known, name, board), name)
+            return shown and mark(shown, letter or latency_mark(known, name, board))
+        return cell
+
+    def star(row):
+        return "\\*" if row["estimated"]["uram"] else ""
+
+    table.section(f"Gatefold, {BOARD_TITLES[board]}")
+    table.row(f"**latency, µs** at {clock:g} MHz (assumed)", each(
+        lambda row, name: f"**{number(row['latency'] / row['clock_mhz'])}**{star(row)}"))
+    table.row("latency, cycles", each(lambda row, name: f"{row['latency']:,}{star(row)}"))
+    table.row("target, cycles", lambda name: mark(f"{TARGETS[board][name]:,}", "t")
+              if name in TARGETS[board] else "")
+    table.row("interval, cycles", each(lambda row, name: f"{row['interval']:,}"))
+    table.row("latency / `bound`", each(
+        lambda row, name: f"{row['latency'] / row['bound']:.2f}", "p"))
+    table.row("latency / `no_overlap`", each(
+        lambda row, name: f"{row['latency'] / row['no_overlap']:.2f}", "p"))
+    table.row("multipliers", each(
+        lambda row, name: f"{row['multipliers']:,} ({row['pe']} x {row['simd']})", "p"))
+    for field, title in _RESOURCES.items():
+        table.row(title, lambda name, f=field: _resource(known, name, board, f))
+
+
+def _resource(known: dict, name: str, board: str, field: str) -> str:
+    row = _row(known, name, board)
+    text = mark(f"{row['estimated'][field]:,g}" if field == "bram36"
+                else f"{row['estimated'][field]:,}", "e")
+    seen = known["synthesised"].get(key(name, board))
+    if seen and (seen["pe"], seen["simd"]) == (row["pe"], row["simd"]):
+        text += "<br>" + mark(f"{seen[field]:,g}" if field == "bram36" else f"{seen[field]:,}",
+                              "y")
+    return text
+
+
+def _measured_rows(table: _Table, known: dict) -> None:
+    measured = known["measured"].get("networks", {})
+    table.section("this machine, one CPU thread, float32, median µs")
+    for runtime, title in (("onnxruntime", "ONNX Runtime"), ("litert", "LiteRT")):
+        table.row(title, lambda name, r=runtime: mark(number(measured[name][r]["median_us"]), "m")
+                  if name in measured else "not measured")
+    gpu = known["gpu"].get("networks", {})
+    if gpu:
+        table.section(f"{known['gpu']['machine']['gpu']}, float32, median µs")
+        for way in known["gpu"]["ways"]:
+            table.row(way, lambda name, w=way: mark(number(gpu[name][w]["median_us"]), "m")
+                      if w in gpu.get(name, {}) else "")
+
+
+def _quoted(workloads: dict, device: str, entry: str) -> str:
+    value = published(workloads, device, entry)
+    return "" if value is None else mark(number(value), "q")
+
+
+def _ratio(known: dict, name: str, board: str) -> str:
+    value = published(known["workloads"], board, name)
+    if value is None:
+        return ""
+    letters = f"q/{latency_mark(known, name, board)}"
+    return mark(f"{value / _us(known, name, board):,.0f} x", letters)
+
+
+def _notes(known: dict, names: list[str]) -> str:
+    lines = [
+        "- Latency is that of the core: first input beat accepted to last output beat, weights on "
+        "chip, streams of 128 bits (ZCU104) and 512 bits (U280). Transfers to and from a host are "
+        "not in it.",
+        "- All quoted figures of this table are from Danopoulos et al., SAMOS 2022. Their FPGA "
+        "figures include loading the weights from DDR; GPU and CPU figures are whole calls.",
+        "- `bound` = max(A, B): nothing is faster. `no_overlap` = A + B. A is the multiplications "
+        "that must be done / multipliers, B the longest chain of dependent tails.",
+    ]
+    missed = [f"{name} on the {BOARD_TITLES[board]}" for board in BOARDS for name in names
+              if _row(known, name, board)["latency"] > TARGETS[board].get(name, 1 << 60)]
+    lines.append("- Every core is within its target." if not missed else
+                 f"- Above their target: {', '.join(missed)}.")
+    near = [f"{name} on the {BOARD_TITLES[board]} ({row['latency'] / row['bound']:.2f}; "
+            f"{row['beats']} of its {row['latency']} cycles are beats of input and output)"
+            for board in BOARDS for name in names
+            if (row := _row(known, name, board))["A"] >= 2.5 * row["B"]
+            and row["latency"] > 1.15 * row["bound"]]
+    lines.append("- Where A >= 2.5 B, latency is at most 1.15 x `bound`"
+                 + (f", except {', '.join(near)}." if near else "."))
+    loaded = [f"{name} on the {BOARD_TITLES[board]}" for board in BOARDS for name in names
+              if _row(known, name, board)["estimated"]["uram"]]
+    if loaded:
+        lines.append(f"- \\* Part of the weights is in URAM, which cannot be initialised: "
+                     f"{', '.join(loaded)} must be given weights once after power-up, before "
+                     "what is counted here.")
+    return "\n".join(lines)
+
+
+def _measured(known: dict, names: list[str]) -> str:
+    measured = known["measured"]
+    if not measured:
+        return "## CPU, measured\n\nNot measured: `make bench` measures."
+    machine, networks = measured["machine"], measured["networks"]
+    busy = max(machine["load_before"], machine["load_after"] - 1)
+    text = (f"## CPU, measured\n\n{machine['cpu']}; {machine['system']}, Python "
+            f"{machine['python']}, ONNX Runtime {machine['onnxruntime']}, LiteRT "
+            f"{machine['litert']}. One thread, batch 1, float32; a call hands the input over, "
+            "computes and fetches the output. Load average before and after: "
+            f"{machine['load_before']} and {machine['load_after']} (the measurement itself is 1). ")
+    if busy > 0.5:
+        text += ("**The machine was shared with other work**: medians and minima are close to an "
+                 "idle machine's, the 99th percentiles are not. ")
+    text += ("Both runtimes run the same weights, and each agreed with Gatefold's float forward "
+             "pass before it was timed. In microseconds:\n\n"
+             "| | runtime | min | median | 99 % | calls | largest difference / largest output |\n"
+             "|---|---|---:|---:|---:|---:|---:|\n")
+    lines = []
+    for name in names:
+        for runtime, title in (("onnxruntime", "ONNX Runtime"), ("litert", "LiteRT")):
+            if name in networks:
+                seen = networks[name][runtime]
+                lines.append(
+                    f"| {name} | {title} | {mark(number(seen['min_us']), 'm')} | "
+                    f"{mark(number(seen['median_us']), 'm')} | {mark(number(seen['p99_us']), 'm')}"
+                    f" | {seen['calls']:,} | {seen['difference']:.0e} |")
+    return text + "\n".join(lines) + (
+        "\n\nLiteRT ran .tflite files that bench/tflite.py writes with the operators of a Keras "
+        "conversion: float32. LiteRT with int8 is not measured: quantising needs TensorFlow.")
+
+
+def _throughput(known: dict, names: list[str]) -> str:
+    table = _Table(names)
+    for board in BOARDS:
+        def each(text, b=board):
+            return lambda name: mark(text(_row(known, name, b)), latency_mark(known, name, b))
+
+        table.section(f"Gatefold, {BOARD_TITLES[board]}")
+        table.row("µs per inference", each(
+            lambda row: number(row["interval"] / row["clock_mhz"])))
+        table.row("inferences per second", each(
+            lambda row: f"{row['clock_mhz'] * 1e6 / row['interval']:,.0f}"))
+        table.row("multipliers busy", each(lambda row: f"{_busy(row, row['interval']):.0%}"))
+        for n in range(3):
+            def several(name, b=board, i=n):
+                row = _row(known, name, b)
+                if len(row["contexts"]) <= i:
+                    return ""
+                this = row["contexts"][i]
+                each_one = this["interval"] / this["contexts"]
+                return mark(f"{this['contexts']}: {number(each_one / row['clock_mhz'])} µs, "
+                            f"{_busy(row, each_one):.0%}", "p")
+            table.row("contexts: µs per inference, busy", several)
+    workloads = known["workloads"]
+    table.section("published, U280, µs per inference")
+    for kind, pattern in PUBLISHED_FPGA[1:5]:
+        table.row(kind, lambda name, p=pattern: _quoted(workloads, "u280", p.format(name)))
+    return ("## Throughput\n\nOne core, one frame after another: the interval between frames at "
+            "full rate. At batch 1 the tails of the recurrence stay visible; several sequences "
+            "interleaved on the array (contexts) would hide them"
+            + (".\n\n" if any(_row(known, name, board)["contexts"] for name in names
+                              for board in BOARDS) else
+               ", and are not planned yet.\n\n") + "\n".join(table.lines))
+
+
+def _busy(row: dict, cycles: float) -> float:
+    return row["multiplications"] / (row["multipliers"] * cycles)
+
+
+def _gpu(known: dict) -> str:
+    if known["gpu"]:
+        machine = known["gpu"]["machine"]
+        return (f"## GPU, measured\n\n{machine['gpu']}, PyTorch {machine['torch']}, CUDA "
+                f"{machine['cuda']}: bench/gpu.py, rows in the table above.")
+    return ("## GPU, measured\n\nNot measured: no GPU here. Where there is one, "
+            "`python bench/gpu.py --out bench/gpu.json` needs only PyTorch and NumPy, and "
+            "`make bench` shows the result.")
+
+
+def _shares(known: dict, names: list[str]) -> str:
+    workloads, lines = known["workloads"], []
+    devices = workloads["devices"]
+    for board in BOARDS:
+        shares = workloads["published_resources"].get(board, {})
+        for entry, (lut, _lutram, ff, bram, dsp) in shares.items():
+            title = f"{entry}, {BOARD_TITLES[board]}"
+            if entry in names:
+                row, total = _row(known, entry, board), devices[board]
+                needs = row["estimated"]
+                ours = [mark(f"{100 * needs[field] / total[field]:.1f}", "e")
+                        for field in ("lut", "ff", "bram36", "dsp")]
+                lines.append(f"| {title} | Gatefold | " + " | ".join(ours) + " |")
+            lines.append(f"| {title} | published | " + " | ".join(
+                mark(f"{value:.1f}", "q") for value in (lut, ff, bram, dsp)) + " |")
+    return ("## Resources, percent of the device\n\nOurs are the fastest arrays that fit, with all "
+            "weights on chip; the published cores keep theirs in DDR.\n\n"
+            "| | | LUT | flip-flops | BRAM | DSP |\n|---|---|---:|---:|---:|---:|\n"
+            + "\n".join(lines))
+
+
+def _missing(known: dict, rows: list[Workload]) -> str:
+    workloads = known["workloads"]
+    lines = []
+    for row in rows:
+        if row.network is not None:
+            continue
+        figures = workloads["streaming"]["networks"].get(row.name, {}).get("vollo_us")
+        if figures:
+            told = ", ".join(mark(f"Vollo on {card}: {us} µs", "q") for card, us in figures.items())
+        else:
+            coral = workloads["published"]["coral edge tpu, embedded"]
+            told = ", ".join([
+                mark(f"Edge TPU: mean {coral['forum-cnn-lstm mean']} ms", "q"),
+                mark(f"{coral['min']} to {coral['max']} ms", "q"),
+                mark(f"without the LSTM {coral['without the LSTM, mean']} ms", "q"),
+                mark(f"deadline {workloads['networks'][row.name]['deadline_ms']} ms", "t")])
+        lines.append(f"| {row.name} | {', '.join(row.layers)} | not yet: {row.missing} | {told} |")
+    return ("## Not built yet\n\n| network | layers | Gatefold | published |\n|---|---|---|---|\n"
+            + "\n".join(lines))
+
+
+def _again() -> str:
+    return ("## Again\n\n`make bench` plans all cores, measures this machine and writes this page, "
+            "in about five minutes. bench/README.md tells the rest: how to simulate and synthesise "
+            "more of the cores, and where each figure is kept.")
