@@ -39,10 +39,11 @@ def test_it_prints_the_best_and_how_to_get_it(explored):
     assert lines[3].startswith(f"gatefold build {MODEL} -o core --board zcu104 --calibrate {DATA}")
 
 
-@pytest.mark.parametrize("goal", GOALS)
-def test_the_printed_command_builds_the_best(explored, tmp_path, goal):
+@pytest.mark.parametrize(("goal", "more"), [(goal, ()) for goal in GOALS] + [
+    ("throughput", ("--contexts", 2, "--clock", 200))])
+def test_the_printed_command_builds_the_best(explored, tmp_path, goal, more):
     folder = shutil.copytree(explored[1], tmp_path / "space")
-    result = gatefold("explore", MODEL, "-o", folder, *QUICK, "--goal", goal)
+    result = gatefold("explore", MODEL, "-o", folder, *QUICK, "--goal", goal, *more)
     words = shlex.split(result.stdout.splitlines()[-1])
     assert words[:2] == ["gatefold", "build"]
     words[words.index("core")] = tmp_path / "core"

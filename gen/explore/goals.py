@@ -16,7 +16,7 @@ Key = Callable[[Point], Any]
 GOALS: dict[str, str] = {
     "latency": "cycles from the first input beat to the last output beat",
     "throughput": "cycles an inference at full rate",
-    "area": "the largest share of the device's LUTs, DSPs or block RAMs",
+    "area": "the largest share of the device's LUTs, DSPs, block RAMs or UltraRAMs",
     "energy-proxy": "the energy proxy of an inference",
 }
 
@@ -25,8 +25,9 @@ AXES = ("dsp", "bram36", "error")
 
 
 def area(point: Point, limits: Budget) -> float:
-    """The largest share of LUTs, DSPs or block RAMs that the point takes of the device."""
-    return max(point.lut / limits.lut, point.dsp / limits.dsp, point.bram36 / limits.bram36)
+    """The largest share of LUTs, DSPs, block RAMs or UltraRAMs that the point takes."""
+    return max(point.lut / limits.lut, point.dsp / limits.dsp, point.bram36 / limits.bram36,
+               point.uram / max(1, limits.uram))
 
 
 def best(points: Iterable[Point], goal: str, limits: Budget,
