@@ -165,7 +165,8 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
     ``cell_width``, of the cell state; ``macs``, the most multipliers to use, or ``pe`` and ``simd``
     for one array; ``clock``, MHz; ``seed`` of random calibration; ``any_weights``, a core whose
     weights come later; ``loadable``, weights and bias are streamed into the core at run time
-    (always so where they need UltraRAM); ``contexts``, sequences in a frame; ``progress``, called with the name of each stage.
+    (always so where they need UltraRAM); ``contexts``, sequences in a frame; ``progress``,
+    called with the name of each stage.
 
     Raises :class:`UserError` for options that are illegal or contradict each other, for bad data,
     and for networks that do not fit.
@@ -201,14 +202,14 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
 def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
           simd: int | None, loadable: bool, contexts: int) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    device = limits.memory | {"loadable": loadable}
+    device = limits.memory
     if pe is None or simd is None:
         _check_tiles(network, macs, contexts)
         return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits,
-                            contexts=contexts, **device)
+                            contexts=contexts, loadable=loadable, **device)
     _check_tiles(network, pe * simd, contexts)
     plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=limits.stream_bits, contexts=contexts)
-    placed = fit(plan, **device)
+    placed = fit(plan, loadable=loadable, **device)
     if placed is None:
         needs = estimate(plan.config)
         raise UserError(f"an array of {pe} x {simd} takes about {needs.lut} LUTs, {needs.dsp} DSPs "

@@ -20,7 +20,8 @@ INTEGERS = "integers.npz"  #: the quantised network
 def core_json(plan: Plan) -> dict:
     """The contents of ``core.json``: streams, shapes, cycle counts and the order of the trace."""
     qnet, config = plan.qnet, plan.config
-    traced = [n for n, layer in enumerate(qnet.layers) if isinstance(layer, QLstm)]
+    lstms = {n: layer for n, layer in qnet.computing.items() if isinstance(layer, QLstm)}
+    traced = list(lstms)
     return {
         "top": "gatefold",
         "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
@@ -37,8 +38,9 @@ def core_json(plan: Plan) -> dict:
         "simd": config.simd, "act_width": config.act_width, "cell_width": config.cell_width,
         "tlast_checks": True,
         "trace": {
-            "layers": [{"name": qnet.layers[n].name, "units": qnet.layers[n].units,
-                        "steps": config.contexts * len(plan.work.storage.inputs[n].steps)} for n in traced],
+            "layers": [{"name": layer.name, "units": layer.units,
+                        "steps": config.contexts * len(plan.work.storage.inputs[n].steps)}
+                       for n, layer in lstms.items()],
             "events": [[traced.index(n), t, chunk] for n, t, chunk in plan.trace],
         },
     }
@@ -49,7 +51,8 @@ def load_plan(directory: Path) -> Plan:
     directory = Path(directory)
     try:
         core = json.loads((directory / CORE).read_text())
-        array = {name: core["array"][name] for name in ("pe", "simd", "lut_rows", "uram_rows", "loadable")}
+        array = {name: core["array"][name]
+                 for name in ("pe", "simd", "lut_rows", "uram_rows", "loadable")}
         array |= {"stream_bits": core["stream"]["beat_bits"], "contexts": core["contexts"]}
         if not all(isinstance(value, int) for value in array.values()):
             raise ValueError("sizes must be integers")

@@ -157,6 +157,12 @@ class QuantizedNetwork:
     calibration: dict = field(default_factory=dict)
 
     @property
+    def computing(self) -> dict[int, QLstm | QDense]:
+        """The layers that multiply, by their place in the network."""
+        return {n: layer for n, layer in enumerate(self.layers)
+                if isinstance(layer, (QLstm, QDense))}
+
+    @property
     def output_format(self) -> QFormat:
         """Format of the network's output."""
         for layer in reversed(self.layers):

@@ -117,11 +117,11 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
     simulator.add_testbench(source, background=True)
     simulator.add_testbench(sink, background=True)
     simulator.add_testbench(monitor)
-    error = []
+    flags: list[int] = []
 
     async def flag(ctx):
         async for _, _, value in ctx.tick().sample(core.frame_error):
-            error[:] = [value]
+            flags[:] = [value]
 
     simulator.add_testbench(flag, background=True)
     simulator.run()
@@ -139,7 +139,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
         outputs=outputs,
         first_in=np.array(first_in[:frames]), last_out=np.array(last_out),
         trace=_states(events, info, frames), cycles=clock["cycle"],
-        frame_error=bool(error and error[0]))
+        frame_error=bool(flags and flags[0]))
 
 
 def _states(events: list[list[int]], info: CoreInfo, frames: int) -> dict:

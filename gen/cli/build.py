@@ -70,7 +70,8 @@ def build(model, output, board, calibrate, width, weight_width, act_width, cell_
         core = compile(network, board=board, calibrate=data, width=width,
                        weight_width=weight_width, act_width=act_width, cell_width=cell_width,
                        macs=macs, pe=pe, simd=simd, clock=clock, seed=seed,
-                       any_weights=model is None, loadable=loadable, contexts=contexts, progress=say)
+                       any_weights=model is None, loadable=loadable, contexts=contexts,
+                       progress=say)
         core.save(output, progress=say)
 
     from .report import summary

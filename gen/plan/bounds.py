@@ -64,9 +64,8 @@ def chain(qnet: QuantizedNetwork, distance: Latencies) -> int:
     """
     shape = qnet.input_shape
     ready = [0] * (shape[0] if len(shape) == 2 else 1)
-    computing = [n for n, layer in enumerate(qnet.layers) if isinstance(layer, (QLstm, QDense))]
     for n, layer in enumerate(qnet.layers):
-        tail = distance.output + 1 if n == computing[-1] else distance.tail
+        tail = distance.output + 1 if n == max(qnet.computing) else distance.tail
         if isinstance(layer, QLstm):
             before, after = 0, []
             for x in ready:

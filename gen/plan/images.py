@@ -18,7 +18,8 @@ from .layout import columns
 from .program import Program
 from .work import Work
 
-__all__ = ["image_widths", "load_beats", "load_image", "number_images", "pack_words", "program_images"]
+__all__ = ["image_widths", "load_beats", "load_image", "number_images", "pack_words",
+           "program_images"]
 
 
 def pack_words(values: np.ndarray, width: int) -> list[int]:
@@ -31,14 +32,13 @@ def pack_words(values: np.ndarray, width: int) -> list[int]:
 def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> dict[str, list[int]]:
     """Weights (an image a row), bias (with the rounding constants of the finish) and tables."""
     blocks, biases = [], []
-    for n, laid in work.folds.items():
-        layer, value = qnet.layers[n], work.storage.inputs[n].steps[0]
-        rows = laid.rows
+    for n, layer in qnet.computing.items():
+        rows, value = work.folds[n].rows, work.storage.inputs[n].steps[0]
         from_input = layer.w_ih if isinstance(layer, QLstm) else layer.w
         matrices = [columns(value, from_input, config.simd)]
-        if isinstance(layer, QLstm):
-            h = work.storage.outputs[n].steps[0]
-            matrices.append(columns(h, layer.w_hh, config.simd))
+        h = work.storage.outputs[n]
+        if isinstance(layer, QLstm) and h:
+            matrices.append(columns(h.steps[0], layer.w_hh, config.simd))
         matrix = np.concatenate(matrices, axis=1)  # (matrix rows, words of a group, simd)
         block = np.where((rows >= 0)[:, :, None, None], matrix[rows], 0)
         blocks.append(block.transpose(0, 2, 1, 3).reshape(-1, config.pe, config.simd))
@@ -98,12 +98,15 @@ def load_beats(config: EngineConfig) -> int:
 
 def image_widths(config: EngineConfig) -> dict[str, int]:
     """Bits of a word of every image."""
-    widths = {f"weights_{row:03d}": config.simd * config.weight_width for row in range(config.pe)}
-    widths["bias"] = config.pe * config.acc_width
+    if config.loadable:
+        widths = {"load": config.beat * config.container}
+    else:
+        widths = {f"weights_{row:03d}": config.simd * config.weight_width
+                  for row in range(config.pe)}
+        widths["bias"] = config.pe * config.acc_width
     widths["tanh_t0"] = config.table.out_frac
     if config.table.n2:
         widths["tanh_t1"] = config.table.t1_width
-    widths["load"] = config.beat * config.container
     widths["program"] = instruction_layout(config).size
     widths["segments"] = segment_layout(config).size
     return widths

@@ -66,7 +66,7 @@ def lay_out(qnet: QuantizedNetwork, simd: int) -> Storage:
     value = Value(tuple(_vector(-1, t, t * words, size, simd) for t in range(steps)), size)
     depth = 0
     inputs, outputs = [], []
-    computing = [n for n, layer in enumerate(qnet.layers) if isinstance(layer, (QLstm, QDense))]
+    last = max(qnet.computing)
     for n, layer in enumerate(qnet.layers):
         inputs.append(value)
         written = None
@@ -76,14 +76,14 @@ def lay_out(qnet: QuantizedNetwork, simd: int) -> Storage:
             flat = tuple(replace(chunk, first=t * value.size + chunk.first)
                          for t, vector in enumerate(value.steps) for chunk in vector)
             value = Value((flat,), value.size * len(value.steps))
-        else:
+        elif isinstance(layer, (QLstm, QDense)):
             is_lstm = isinstance(layer, QLstm)
             size = layer.units if is_lstm else layer.outputs
             words = _word_count(size, simd)
             kept = len(value.steps)
-            if is_lstm and (not layer.return_sequences or n == computing[-1]):
+            if is_lstm and (not layer.return_sequences or n == last):
                 kept = min(2, kept)
-            if not is_lstm and n == computing[-1]:
+            if not is_lstm and n == last:
                 kept = 0
             if kept:
                 written = Value(tuple(_vector(n, t, depth + t % kept * words, size, simd)

@@ -76,8 +76,8 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
               contexts: int = 1) -> Plan:
     """Plan a core of ``pe`` x ``simd`` multipliers with ``stream_bits`` wide streams, the weights
     of ``lut_rows`` rows in LUTs and of ``uram_rows`` in UltraRAM; ``loadable``, filled at run time.
-    ``contexts`` sequences make a frame and share the array: throughput for latency. Raises :class:`UserError` where the network or the shape is not to
-    be had.
+    ``contexts`` sequences make a frame and share the array: throughput for latency.
+    Raises :class:`UserError` where the network or the shape is not to be had.
     """
     if pe < 4 or pe % 4:
         raise UserError(f"pe must be a multiple of 4 (one row a gate), not {pe}")
@@ -93,8 +93,8 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
     tiles = schedule(work.jobs, distance, input_arrivals(draft), work.repeated, work.last,
                      in_order=contexts == 1)
     program = assemble(tiles, work)
-    config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program, contexts), lut_rows=lut_rows,
-                     loadable=loadable, uram_rows=uram_rows)
+    config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program, contexts),
+                     lut_rows=lut_rows, loadable=loadable, uram_rows=uram_rows)
     instructions = unroll(program)
     assert len(instructions) == len(tiles)
 

@@ -23,7 +23,8 @@ _WORTH = 4
 
 @dataclass(frozen=True)
 class Segment:
-    """Instructions ``start .. end`` that run ``repeats`` times; offset n grows by ``strides[n]``."""
+    """Instructions ``start .. end`` that run ``repeats`` times; offset n grows by
+    ``strides[n]``."""
 
     start: int
     end: int

@@ -142,4 +142,5 @@ def estimate(config: EngineConfig) -> Resources:
     # A product of more than 27 x 18 bits takes two DSPs.
     per_product = 1 if min(a, w) <= 18 and max(a, w) <= 27 else 2
     dsps = c.pe * c.simd * per_product + (lanes * 3 if lstm else 0)
-    return Resources(lut=round(luts), ff=round(ffs), dsp=dsps, bram36=half_blocks / 2, uram=c.uram_rows * urams(word, c.weight_depth))
+    return Resources(lut=round(luts), ff=round(ffs), dsp=dsps, bram36=half_blocks / 2,
+                     uram=c.uram_rows * urams(word, c.weight_depth))

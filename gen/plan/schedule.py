@@ -210,14 +210,13 @@ class _Scheduler:
         """Issue the next tile of a group, parking what was in the accumulators if need be."""
         job = wave.jobs[group]
         done = wave.taken[group]
-        first_of_all = wave.kept is not None and wave.step > 0
         if self.current == (wave, group):
             start, init = Start.GO_ON, 0
         else:
             self._park()
             if done:
                 start, init = Start.PARKED, wave.base + group
-            elif first_of_all:
+            elif wave.kept is not None and wave.step > 0:
                 start, init = Start.PARKED, wave.kept + group
             else:
                 start, init = Start.BIAS, job.bias

@@ -24,8 +24,8 @@ _SIMDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
 
 
 def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
-    """A rough cycle count, to rank shapes before planning them: the larger of the tiles to issue and
-    the tails to wait for, and a little of the other."""
+    """A rough cycle count, to rank shapes before planning them: the larger of the tiles to issue
+    and the tails to wait for, and a little of the other."""
     tail = 20 + (simd - 1).bit_length()
     tiles = waits = 0
     for layer, shape in zip(qnet.layers, qnet.shapes, strict=False):
@@ -61,12 +61,14 @@ def _candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int
 def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp: int,
               lut: int, uram: int = 0) -> bool:
     """A quick look at what cannot be avoided: multipliers, weights, tables."""
-    groups = {n: ceil(4 * layer.units / pe) if isinstance(layer, QLstm)
-              else ceil(4 * ceil(ceil(layer.outputs / simd) / 4) * min(simd, layer.outputs) / pe)
-              for n, layer in enumerate(qnet.layers) if isinstance(layer, (QLstm, QDense))}
-    depth = sum(count * (ceil(qnet.shapes[n][-1] / simd) + (
-        ceil(qnet.layers[n].units / simd) if isinstance(qnet.layers[n], QLstm) else 0))
-        for n, count in groups.items())
+    depth = 0
+    for n, layer in qnet.computing.items():
+        columns = ceil(qnet.shapes[n][-1] / simd)
+        if isinstance(layer, QLstm):
+            depth += ceil(4 * layer.units / pe) * (columns + ceil(layer.units / simd))
+        else:
+            slots = ceil(ceil(layer.outputs / simd) / 4) * min(simd, layer.outputs)
+            depth += ceil(4 * slots / pe) * columns
     word = simd * qnet.weight_width
     tables = simd * 3 * (bram18s(qnet.table.out_frac, len(qnet.table.t0))
                          + (bram18s(8, len(qnet.table.t1)) if qnet.table.n2 else 0)) / 2
@@ -122,8 +124,8 @@ def fit(plan: Plan, *, bram36: float, dsp: int, lut: int, uram: int = 0,
 def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
                  uram: int = 0, stream_bits: int = 128, loadable: bool = False,
                  contexts: int = 1) -> Plan:
-    """The plan of the fastest array of at most ``multipliers`` that fits the device (of those within
-    3 % of it, the smallest).
+    """The plan of the fastest array of at most ``multipliers`` that fits the device (of those
+    within 3 % of it, the smallest).
 
     Shapes are ranked by a quick count; the best that fit are planned in full. ``loadable``: the
     weights come at run time; else only where they need UltraRAM. Raises
@@ -149,8 +151,8 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
                    for name in ("w_ih", "w_hh", "w") if hasattr(layer, name))
         raise UserError(
             f"the network does not fit: its weights take {bits / 1024:.0f} Kbit, the device has "
-            f"{bram36:g} block RAMs of 36 Kbit, {uram} UltraRAMs and {lut} LUTs: take fewer bits (--width) or a "
-            "larger board")
+            f"{bram36:g} block RAMs of 36 Kbit, {uram} UltraRAMs and {lut} LUTs: take "
+            "fewer bits (--width) or a larger board")
     near = _NEAR * min(plan.cycles.latency for plan in finalists)
     return min((plan for plan in finalists if plan.cycles.latency <= near),
                key=lambda plan: (plan.config.loadable and not loadable, estimate(plan.config).lut,

@@ -29,9 +29,9 @@ class Operand:
 class Job:
     """A group of rows of a layer at one step: what it reads and where its result goes.
 
-    context, layer, step, group: which. operands: its tiles, input before recurrent ones. bias: its bias
-    word. first, beats: chunks of the result that it writes. h, out: address of the first of them in
-    the operand and the output memory, or None.
+    context, layer, step, group: which. operands: its tiles, input before recurrent ones. bias: its
+    bias word. first, beats: chunks of the result that it writes. h, out: address of the first of
+    them in the operand and the output memory, or None.
     """
 
     layer: int
@@ -104,8 +104,7 @@ def _routes(folds: dict[int, Fold], slots: int, simd: int) -> tuple[tuple[int, .
 
 def break_down(qnet: QuantizedNetwork, pe: int, simd: int) -> Work:
     """List the jobs of ``qnet`` on a pe x simd array, layer by layer, step by step, row-major."""
-    computing = [n for n, layer in enumerate(qnet.layers) if isinstance(layer, (QLstm, QDense))]
-    last = computing[-1]
+    last = max(qnet.computing)
     for layer in qnet.layers[last + 1:]:
         if isinstance(layer, QRepeatVector):
             raise UserError("RepeatVector must be followed by an LSTM or Dense layer, not end the "
@@ -113,32 +112,34 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int) -> Work:
         assert isinstance(layer, QFlatten)  # the stream is flat already
 
     storage = lay_out(qnet, simd)
-    folds = {n: fold(qnet.layers[n], pe, simd) for n in computing}
+    folds = {n: fold(layer, pe, simd) for n, layer in qnet.computing.items()}
     kinds: list[LstmKind | DenseKind] = []
     kind_index, aligns = {}, []
-    for n in computing:
-        kind = kind_of(qnet.layers[n], qnet)
+    for n, layer in qnet.computing.items():
+        kind = kind_of(layer, qnet)
         if kind not in kinds:
             kinds.append(kind)
         kind_index[n] = kinds.index(kind)
-        layer = qnet.layers[n]
         aligns += [layer.align_ih, layer.align_hh] if isinstance(layer, QLstm) else [0]
     distinct = tuple(sorted(set(aligns)))
     routes, first_route = _routes(folds, pe // 4, simd)
 
     jobs, weight_words, bias_words, repeated = [], [], [], set()
     cell_base = 0
-    for n in computing:
-        layer, laid = qnet.layers[n], folds[n]
-        is_lstm = isinstance(layer, QLstm)
+    for n, layer in qnet.computing.items():
+        laid = folds[n]
         source, target = storage.inputs[n], storage.outputs[n]
         steps = len(source.steps)
-        sequences = not is_lstm or layer.return_sequences
+        if isinstance(layer, QLstm):
+            is_lstm, sequences = True, layer.return_sequences
+            align_x, align_h = (distinct.index(shift)
+                                for shift in (layer.align_ih, layer.align_hh))
+        else:
+            is_lstm, sequences = False, True
+            align_x, align_h = distinct.index(0), 0
         same = is_lstm and steps > 1 and all(step == source.steps[0] for step in source.steps)
         if same:
             repeated.add(n)
-        align_x = distinct.index(layer.align_ih if is_lstm else 0)
-        align_h = distinct.index(layer.align_hh) if is_lstm else 0
 
         # Words: for each group its input columns, then its recurrent ones.
         x_base, h_base, bias_base = [], [], []
@@ -156,7 +157,8 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int) -> Work:
                 operands = [Operand(chunk, x_base[r] + k, align_x)
                             for k, chunk in enumerate(source.steps[t])
                             if t == 0 or not same]
-                if is_lstm and t > 0:  # h starts at zero: nothing to multiply at the first step
+                # h starts at zero: nothing to multiply at the first step
+                if is_lstm and target and t > 0:
                     operands += [Operand(chunk, h_base[r] + k, align_h)
                                  for k, chunk in enumerate(target.steps[t - 1])]
                 leaves = n == last and (sequences or t == steps - 1)
