@@ -1,15 +1,23 @@
-"""What a core takes of a device: memories by their shapes, logic by formulas. An estimate."""
+"""What a core takes of a device: a formula a component, over the plan's widths and depths.
+
+The coefficients were fitted to open synthesis: ``tools/synth`` repeats the comparison, and
+``docs/resources.md`` says how it is done and how far off the formulas are.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from math import ceil
+from dataclasses import asdict, astuple, dataclass
+from math import ceil, exp, gcd
 
-from ...hdl.config import SHALLOW, DenseKind, EngineConfig, LstmKind, bits_for
-from ...hdl.isa import instruction_layout, segment_layout
-from ...hdl.row_router import beat_layout
+from ...hdl.config import DenseKind, EngineConfig, LstmKind, bits_for
+from ...hdl.frame_reader import FrameReader
+from ...hdl.frame_writer import FrameWriter
+from ...hdl.gearbox import GearboxShape
+from ...hdl.isa import finish_layout, instruction_layout, segment_layout
+from ...hdl.row_router import RowRouter, beat_layout
+from ...hdl.target import SHALLOW
 
-__all__ = ["Resources", "bram18s", "estimate", "rom_luts", "urams"]
+__all__ = ["Resources", "bram18s", "components", "estimate", "rom_luts", "urams"]
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,13 @@ def rom_luts(width: int, depth: int) -> int:
     return width * (slices + (ceil(slices / 4) if slices > 4 else 0))
 
 
-def _mux(inputs: int) -> float:
+def _part(lut: float = 0, ff: float = 0, dsp: int = 0, halves: int = 0, uram: int = 0) -> Resources:
+    return Resources(round(lut), round(ff), dsp, halves / 2, uram)
+
+
+def _mux(inputs: int) -> int:
     """LUT6 of a bit of a multiplexer: 4:1 in one, 8:1 and 16:1 with free F7/F8."""
-    return 0 if inputs <= 1 else 0.5 if inputs == 2 else ceil(inputs / 4)
+    return 0 if inputs <= 1 else ceil(inputs / 4)
 
 
 def _ram_luts(width: int, depth: int) -> int:
@@ -61,86 +73,219 @@ def _ram_luts(width: int, depth: int) -> int:
     return ceil(width / 14) * 8 if depth <= 32 else ceil(width / 7) * 8 * ceil(depth / 64)
 
 
+def components(config: EngineConfig) -> dict[str, Resources]:
+    """What each component of an engine takes.
+
+    rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and the
+    weight words beside the rows. weights, bias, program, tables: the memories. operands, sequencer,
+    router, reader, writer, loader: the components of these names. lstm_lanes, dense_lanes: the
+    lanes; lanes: what stands around them.
+    """
+    parts = {
+        "rows": _rows(config),
+        "array": _array(config),
+        "weights": _weights(config),
+        "bias": _bias(config),
+        "program": _program(config),
+        "operands": _operands(config),
+        "sequencer": _sequencer(config),
+        "router": _router(config),
+        "lstm_lanes": _lstm_lanes(config),
+        "dense_lanes": _dense_lanes(config),
+        "tables": _tables(config),
+        "lanes": _lanes(config),
+        "reader": _reader(config),
+        "writer": _writer(config),
+        "loader": _loader(config),
+    }
+    return {name: part for name, part in parts.items() if any(astuple(part))}
+
+
 def estimate(config: EngineConfig) -> Resources:
     """Resources of an engine."""
-    c = config
-    a, w, z = c.act_width, c.weight_width, c.acc_width
-    luts = ffs = 0.0
-    half_blocks = 0
-    lanes = c.simd
-    lstm = [kind for kind in c.kinds if isinstance(kind, LstmKind)]
-    dense = [kind for kind in c.kinds if isinstance(kind, DenseKind)]
+    return Resources(*(sum(column) for column in zip(
+        *map(astuple, components(config).values()), strict=True)))
 
-    # Multiplier rows: DSPs hold operands and products; trees and accumulators are fabric.
-    level, terms, bits = 0, c.simd, a + w
-    tree_lut = tree_ff = 0
-    while terms > 1:
+
+def _rows(c: EngineConfig) -> Resources:
+    """DSP slices hold the multipliers with their registers; trees and accumulators are fabric."""
+    z = c.acc_width
+    tree_lut = tree_ff = level = 0
+    terms = c.simd
+    while terms > 1:  # a level: a LUT a bit of each sum, a register for each term
         level += 1
-        tree_lut += (terms // 2) * (bits + level)
+        bits = c.act_width + c.weight_width + level
+        tree_lut += terms // 2 * bits
         terms = (terms + 1) // 2
-        tree_ff += terms * (bits + level)
-    row_lut = tree_lut + z * (2 if len(c.aligns) > 1 else 1)
-    row_ff = tree_ff + 2 * z
+        tree_ff += terms * bits
+    # Add, onto itself or the start value; aligned before; the start from bias or park.
+    lut = tree_lut + 2 * z + (min(z, c.sum_width + max(c.aligns)) if len(c.aligns) > 1 else 0)
     if c.park_depth:
-        row_lut += _ram_luts(z, c.park_depth) + z / 2
-    luts += c.pe * row_lut
-    ffs += c.pe * row_ff
+        lut += _ram_luts(z, c.park_depth)
+    else:
+        lut -= z
+    # A product of more than 27 x 18 bits takes two slices.
+    slices = 1 if min(c.act_width, c.weight_width) <= 18 and max(
+        c.act_width, c.weight_width) <= 27 else 2
+    return _part(c.pe * lut, c.pe * (tree_ff + 2 * z), c.pe * c.simd * slices)
 
-    # Weights, one word a row; bias; program.
-    word = c.simd * w
+
+def _array(c: EngineConfig) -> Resources:
+    """Controls are delayed in shift-register LUTs. A weight word from LUTs has a register here;
+    one from a block memory has it in the block."""
     in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
-    luts += in_luts * (_ram_luts if c.loadable else rom_luts)(word, c.weight_depth)
-    half_blocks += (c.pe - c.uram_rows - in_luts) * bram18s(word, c.weight_depth)
-    ffs += in_luts * 2 * word
-    if c.loadable:  # the word that is put together, and its copy on the way
-        ffs += 2 * max(word, c.pe * z)
-        luts += max(word, c.pe * z) / 4
-    for bits, depth in ((c.pe * z, c.bias_depth), (instruction_layout(c).size, c.program_depth),
-                        (segment_layout(c).size, c.segments)):
-        if depth <= SHALLOW:
-            luts += rom_luts(bits, depth)
-            ffs += bits
+    return _part(18 + finish_layout(c).size, 12 + in_luts * c.simd * c.weight_width)
+
+
+def _weights(c: EngineConfig) -> Resources:
+    word, depth = c.simd * c.weight_width, c.weight_depth
+    in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
+    in_blocks = c.pe - in_luts - c.uram_rows
+    if c.loadable:
+        luts, ffs = _ram_luts(word, depth), word
+    else:
+        luts, ffs = _rom(word, depth)
+    return _part(in_luts * luts, in_luts * ffs, halves=in_blocks * bram18s(word, depth),
+                 uram=c.uram_rows * urams(word, depth) if c.uram_rows else 0)
+
+
+def _rom(width: int, depth: int) -> tuple[int, int]:
+    """LUTs and registers of a ROM in logic: of few words there are few different columns, and equal
+    ones are shared."""
+    columns = 1 << depth if depth < 16 else 1 << 16
+    different = columns * (1 - exp(-width / columns))
+    return round(rom_luts(1, depth) * different), round(different)
+
+
+def _bias(c: EngineConfig) -> Resources:
+    width = c.pe * c.acc_width
+    if c.bias_depth > SHALLOW:
+        return _part(halves=bram18s(width, c.bias_depth))
+    if c.loadable:
+        return _part(_ram_luts(width, c.bias_depth), width)
+    return _part(*_rom(width, c.bias_depth))
+
+
+def _program(c: EngineConfig) -> Resources:
+    lut = ff = halves = 0
+    for width, depth in ((instruction_layout(c).size, c.program_depth),
+                         (segment_layout(c).size, c.segments)):
+        if depth > SHALLOW:
+            halves += bram18s(width, depth)
+        elif depth > 1:
+            luts, ffs = _rom(width, depth)
+            lut, ff = lut + luts, ff + ffs
+    return _part(lut, ff, halves=halves)
+
+
+def _operands(c: EngineConfig) -> Resources:
+    """Two memories and the broadcast register; the h memory is written lane by lane."""
+    chunk = c.simd * c.act_width
+    lut, ff, halves = chunk, chunk + 1, 0
+    for lanes, width, depth in ((1, chunk, 2 << bits_for(c.x_depth)),
+                                (c.simd, c.act_width, max(2, c.h_depth))):
+        if depth <= LUT_RAM:
+            lut, ff = lut + lanes * _ram_luts(width, depth), ff + chunk
         else:
-            half_blocks += bram18s(bits, depth)
+            halves += lanes * bram18s(width, depth)
+    return _part(lut, ff, halves=halves)
 
-    # Operand and frame memories; gearboxes.
-    chunk = c.simd * a
-    half_blocks += bram18s(chunk, 2 << bits_for(c.x_depth)) + bram18s(chunk, c.h_depth)
-    luts += _ram_luts(chunk, 2 << bits_for(c.out_depth)) + chunk / 2
-    ffs += chunk
-    capacities = (c.simd + 2 * c.beat - 1, c.beat + 2 * c.simd - 1)
-    for capacity in capacities:
-        luts += capacity * a * (1.5 + 0.5 * capacity.bit_length())
-        ffs += capacity * a
 
-    # Router: copies of the rows, a multiplexer a lane and gate.
-    choices = max(sum(1 for route in c.routes if 0 <= route + lane < c.slots)
-                  for lane in range(lanes))
-    luts += lanes * 4 * z * _mux(choices) + (c.pe * z * 0.5 if c.max_beats > 1 else 0)
-    ffs += lanes * 4 * z + (c.pe * z if c.max_beats > 1 else 0)
+#: Words of the largest memory that synthesis puts into LUTs.
+LUT_RAM = 64
 
-    # Lanes.
-    u, table = c.table.width, c.table
-    table_halves = bram18s(table.out_frac, 1 << (table.n0 + table.n1))
+
+def _sequencer(c: EngineConfig) -> Resources:
+    word = instruction_layout(c).size
+    return _part(1.65 * word, 2.1 * word)
+
+
+def _router(c: EngineConfig) -> Resources:
+    """A multiplexer a lane and gate; rows that wait for later beats have a copy. Lanes that see the
+    same slots share."""
+    router = RowRouter(c)
+    seen = {tuple(route + lane for route in c.routes if lane in router.lanes_of(route))
+            for lane in range(c.simd)}
+    z = c.acc_width
+    copies = c.pe * z if c.max_beats > 1 else 0
+    return _part(25 + sum(4 * z * _mux(len(slots)) for slots in seen) + copies,
+                 finish_layout(c).size + beat_layout(c).size + 4 * z * sum(map(bool, seen))
+                 + copies)
+
+
+def _kinds(c: EngineConfig, sort) -> list:
+    return [kind for kind in c.kinds if isinstance(kind, sort)]
+
+
+def _lstm_lanes(c: EngineConfig) -> Resources:
+    kinds = _kinds(c, LstmKind)
+    if not kinds:
+        return _part()
+    a, cell, u = c.act_width, c.cell_width, c.table.width
+    gates = 4 * 2.5 * u
+    tables = 5 * 2 * a if c.table.n2 else 5
+    products = 2 * (2 * a + 2) + 2 * (a + cell + 2)
+    total = 2 * (a + cell + 4)
+    rest = 3 * cell + 2.5 * u + 3 * a + _ram_luts(cell, max(2, c.cell_depth)) + 30
+    choice = (4 * u + 2 * (a + cell)) if len(kinds) > 1 else 0
+    lut = gates + tables + products + total + rest + choice
+    ff = 5 * u + 3 * a + 2 * (2 * a + 2) + 2 * (a + cell + 3) + cell
+    return _part(c.simd * lut, c.simd * ff, 3 * c.simd)
+
+
+def _dense_lanes(c: EngineConfig) -> Resources:
+    kinds = _kinds(c, DenseKind)
+    if not kinds:
+        return _part()
+    a, u = c.act_width, c.table.width
+    tables = any(kind.activation in ("sigmoid", "tanh") for kind in kinds)
+    plain = any(kind.activation in ("linear", "relu") for kind in kinds)
+    return _part(c.simd * (plain * 1.1 * a + tables * (3 * u + 4 * a)),
+                 c.simd * (a + tables * (u + a + 5)))
+
+
+def _tables(c: EngineConfig) -> Resources:
+    table = c.table
+    halves = bram18s(table.out_frac, 1 << (table.n0 + table.n1))
     if table.n2:
-        table_halves += bram18s(table.t1_width, 1 << (table.n0 + table.n2 - 1))
-    if lstm:
-        per_gate = z * _mux(len(lstm)) + 3 * u + a
-        luts += lanes * (4 * per_gate + 3 * (2 * a + 2) + 2 * (a + c.cell_width + 3)
-                         + 3 * c.cell_width + _ram_luts(c.cell_width, c.cell_depth) + 3 * u + a)
-        ffs += lanes * (4 * (u + a + 4) + 3 * (2 * a + 2) + 2 * (a + c.cell_width + 2)
-                        + 5 * c.cell_width + 2 * u + 8 * a)
-        half_blocks += lanes * 3 * table_halves
-    if dense:
-        luts += lanes * (z * 1.5 + a + z)
-        ffs += lanes * (a + 2)
-        half_blocks += lanes * table_halves * any(
-            kind.activation in ("sigmoid", "tanh") for kind in dense)
-    ffs += beat_layout(c).size * 14 + instruction_layout(c).size * 12
-    luts += 400
+        halves += bram18s(table.t1_width, 1 << (table.n0 + table.n2 - 1))
+    dense = any(kind.activation in ("sigmoid", "tanh") for kind in _kinds(c, DenseKind))
+    return _part(halves=halves * c.simd * (3 * c.has_lstm + dense))
 
-    # A product of more than 27 x 18 bits takes two DSPs.
-    per_product = 1 if min(a, w) <= 18 and max(a, w) <= 27 else 2
-    dsps = c.pe * c.simd * per_product + (lanes * 3 if lstm else 0)
-    return Resources(lut=round(luts), ff=round(ffs), dsp=dsps, bram36=half_blocks / 2,
-                     uram=c.uram_rows * urams(word, c.weight_depth))
+
+def _lanes(c: EngineConfig) -> Resources:
+    """The beat's delays; where both sorts of lanes are, a row of four for a Dense lane and the
+    choice between results."""
+    dense = bool(_kinds(c, DenseKind))
+    lut = beat_layout(c).size + dense * c.simd * c.acc_width
+    if dense and c.has_lstm:
+        lut += 2 * c.simd * c.act_width
+    return _part(lut, beat_layout(c).size)
+
+
+def _gearbox(shape: GearboxShape) -> tuple[float, float]:
+    """LUTs and registers. What comes is shifted to its place; what stays moves down."""
+    bits = shape.capacity * shape.width
+    step = gcd(shape.size_in, shape.rest_in, shape.size_out, shape.rest_out)
+    stages = shape.capacity.bit_length() - ((step & -step).bit_length() - 1)
+    rests = (shape.rest_in != shape.size_in) + (shape.rest_out != shape.size_out)
+    return bits * (0.9 + 0.37 * stages + 0.2 * rests), bits + 10
+
+
+def _reader(c: EngineConfig) -> Resources:
+    lut, ff = _gearbox(FrameReader.gearbox(c))
+    return _part(lut + 40, ff + 2 * bits_for(c.x_depth) + 8)
+
+
+def _writer(c: EngineConfig) -> Resources:
+    lut, ff = _gearbox(FrameWriter.gearbox(c))
+    memory = c.simd * _ram_luts(c.act_width, 2 << bits_for(c.out_depth))
+    return _part(lut + memory + 20, ff + 2 * bits_for(c.out_depth))
+
+
+def _loader(c: EngineConfig) -> Resources:
+    if not c.loadable:
+        return _part()
+    beat = c.beat * c.container
+    word = max(ceil(c.simd * c.weight_width / beat), ceil(c.pe * c.acc_width / beat)) * beat
+    return _part(2 * c.pe + 50, word + 2 * c.pe + 2 * bits_for(max(c.weight_depth, c.bias_depth)))

@@ -13,8 +13,9 @@ from .resources import bram18s, estimate, rom_luts, urams
 
 __all__ = ["choose_array", "lut_rows"]
 
-#: Share of a device's LUTs that a core may take by our estimate: routing needs air.
+#: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.75
+_BLOCK_SHARE = 0.95
 #: Of arrays about as fast as the fastest, the one with the least logic is taken.
 _NEAR = 1.03
 #: Shapes are planned in full, best first by the quick look, until so many tiles were scheduled.
@@ -111,7 +112,7 @@ def fit(plan: Plan, *, bram36: float, dsp: int, lut: int, uram: int = 0,
                                             config.weight_depth))
         attempts.append(replace(config, loadable=True, uram_rows=rows))
     for attempt in attempts:
-        rows = lut_rows(replace(plan, config=attempt), bram36=bram36)
+        rows = lut_rows(replace(plan, config=attempt), bram36=bram36 * _BLOCK_SHARE)
         if rows is None:
             continue
         placed = replace(attempt, lut_rows=rows)
