@@ -6,7 +6,6 @@ simulated one, the same number, once `--simulate` has run that very core.
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 import tempfile
@@ -20,13 +19,16 @@ from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.gen.check import verify_folder
 from gatefold.gen.errors import UserError
-from gatefold.gen.flow import Core, compile
+from gatefold.gen.flow import Core, budget, compile
 from gatefold.gen.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
+from gatefold.gen.plan.sizing import fit
 
 __all__ = ["BOARDS", "plan_row", "simulate", "synthesise"]
 
 BOARDS = ("zcu104", "u280")
+#: Share of the multipliers busy from which more contexts are not tried.
+_BUSY = 0.9
 
 
 def _core(workload: Workload, board: Board) -> Core:
@@ -61,15 +63,20 @@ def _describe(plan: Plan, board: Board, clock_mhz: float) -> dict:
 
 
 def _contexts(plan: Plan, board: Board) -> list[dict]:
-    """Cycles per inference with several sequences interleaved, once make_plan offers that."""
-    if "contexts" not in inspect.signature(make_plan).parameters:
-        return []
+    """The same array with more and more sequences in a frame, until it is busy or full."""
     rows = []
+    latest = plan
     for number in (2, 4, 8):
-        several = make_plan(plan.qnet, pe=plan.config.pe, simd=plan.config.simd,
-                            stream_bits=board.stream_bits, **{"contexts": number})
-        rows.append({"contexts": number, "latency": several.cycles.latency,
-                     "interval": several.cycles.interval})
+        busy = latest.bounds.multiplications / (
+            latest.config.pe * latest.config.simd * latest.cycles.interval)
+        if busy > _BUSY:
+            break
+        latest = make_plan(plan.qnet, pe=plan.config.pe, simd=plan.config.simd,
+                           stream_bits=board.stream_bits, contexts=number)
+        if fit(latest, **budget(board).memory) is None:
+            break
+        rows.append({"contexts": number, "latency": latest.cycles.latency,
+                     "interval": latest.cycles.interval})
     return rows
 
 

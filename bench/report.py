@@ -275,19 +275,46 @@ def _throughput(known: dict, names: list[str]) -> str:
                     return ""
                 this = row["contexts"][i]
                 each_one = this["interval"] / this["contexts"]
-                return mark(f"{this['contexts']}: {number(each_one / row['clock_mhz'])} µs, "
+                return mark(f"{number(each_one / row['clock_mhz'])}, "
                             f"{_busy(row, each_one):.0%}", "p")
-            table.row("contexts: µs per inference, busy", several)
-    workloads = known["workloads"]
-    table.section("published, U280, µs per inference")
-    for kind, pattern in PUBLISHED_FPGA[1:5]:
-        table.row(kind, lambda name, p=pattern: _quoted(workloads, "u280", p.format(name)))
+            table.row(f"{2 << n} contexts: µs per inference, busy", several)
     return ("## Throughput\n\nOne core, one frame after another: the interval between frames at "
-            "full rate. At batch 1 the tails of the recurrence stay visible; several sequences "
-            "interleaved on the array (contexts) would hide them"
-            + (".\n\n" if any(_row(known, name, board)["contexts"] for name in names
-                              for board in BOARDS) else
-               ", and are not planned yet.\n\n") + "\n".join(table.lines))
+            "full rate, on the arrays above. At batch 1 the tails of the recurrence stay visible; "
+            "several sequences that share a frame (contexts) hide them, at a longer latency of "
+            "that frame. More are tried until 90 % of the multipliers are busy.\n\n"
+            + "\n".join(table.lines) + "\n\n" + _batches(known))
+
+
+def _batches(known: dict) -> str:
+    """The batches that were published, as plans."""
+    rows = known["planned"].get("batches")
+    if not rows:
+        return ""
+    workloads, batches = known["workloads"], (32, 64, 128)
+    lines = ["| autoenc-5 on the U280 | busy | " + " | ".join(
+        f"batch {batch}, µs each" for batch in (1, *batches)) + " |", "|---|" + "---:|" * 5]
+    one = _row(known, "autoenc-5", "u280")
+    lines.append(f"| Gatefold, for batch 1, {one['pe']} x {one['simd']} | "
+                 + mark(f"{_busy(one, one['interval']):.0%}", "p") + " | "
+                 + mark(number(_us(known, "autoenc-5", "u280")), "p") + " | – | – | – |")
+    for row in rows:
+        busy = mark(f"{row['busy']:.0%}", "p")
+        copies = f"{row['copies']} cores" if row["copies"] > 1 else "one core"
+        cells = [mark(f"{row['cycles_per_inference'][str(batch)] / row['clock_mhz']:.2f}", "p")
+                 + f" ({row['cycles_per_inference'][str(batch)]:,.0f} cycles)"
+                 for batch in batches]
+        lines.append(f"| Gatefold, {copies} of {row['pe']} x {row['simd']}, {row['contexts']} "
+                     f"contexts | {busy} | – | " + " | ".join(cells)
+                     + " |")
+    for kind, entries in (("published, one engine", ["autoenc-5", None, None, None]),
+                          ("published, two engines", ["autoenc-5 two engines", None, None, None]),
+                          ("published, four LSTMs", [None, *(f"autoenc-5 four LSTMs, batch {n}"
+                                                             for n in batches)])):
+        cells = [entry and _quoted(workloads, "u280", entry) or _NONE for entry in entries]
+        lines.append(f"| {kind} | – | " + " | ".join(cells) + " |")
+    return ("A batch is dealt out to copies of a core that share the card's memories, logic and "
+            "multipliers evenly, each with several sequences in a frame; the time of the whole "
+            "batch over its size:\n\n" + "\n".join(lines))
 
 
 def _busy(row: dict, cycles: float) -> float:

@@ -22,6 +22,7 @@ import venv
 from importlib.metadata import version
 from pathlib import Path
 
+from batch import NETWORK, batch_rows
 from exports import write_models
 from networks import ROOT, WORKLOADS, Workload, all_workloads
 from planned import BOARDS, plan_row, simulate, synthesise
@@ -68,7 +69,9 @@ def plan_all(rows: list[Workload]) -> dict:
             found.setdefault(row.name, {})[board] = planned = plan_row(row, board)
             print(f"  planned {row.name} on {board}: {planned['latency']} cycles "
                   f"({time.monotonic() - started:.0f} s)", flush=True)
-    return {"gatefold": version("gatefold"), "networks": found}
+    batches = [batch_rows(row) for row in rows if row.name == NETWORK]
+    return {"gatefold": version("gatefold"), "networks": found} | (
+        {"batches": batches[0]} if batches else {})
 
 
 def measure_all(rows: list[Workload]) -> dict:
@@ -129,8 +132,10 @@ def main() -> None:
         sys.exit(f"bench: --only must be of {', '.join(names)}, not {' '.join(options.only)}")
     if not options.render and not options.no_plan:
         new = plan_all([row for row in rows if row.name in (options.only or names)])
-        old = read(folder, "planned").get("networks", {}) | new["networks"]
-        write(folder, "planned", new | {"networks": {n: old[n] for n in names if n in old}})
+        old = read(folder, "planned")
+        networks = old.get("networks", {}) | new["networks"]
+        write(folder, "planned", old | new
+              | {"networks": {name: networks[name] for name in names if name in networks}})
     each(options.simulate, rows, folder, "simulated", simulate)
     each(options.synth, rows, folder, "synthesised", synthesise)
     if not options.render and not options.no_measure:
