@@ -2,14 +2,14 @@
 # Both set up what they need in .venv; nothing else on the machine is touched, except that Icarus
 # Verilog and Tcl are installed from Debian where this runs as root.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint long clean
+.PHONY: help setup demo bench test lint long synth-check clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\): .*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1	/p' Makefile
 
 setup: ## the virtual environment .venv with the gatefold command in it
 	@PYTHON=$(PYTHON) tools/setup.sh
@@ -29,6 +29,9 @@ lint: setup ## ruff and pyright
 
 long: setup ## the checks that take longer
 	$(BIN)/python -m pytest -q -n $(JOBS) -m long
+
+synth-check: setup ## synthesise twenty cores with Yosys, compare the resource formulas (minutes)
+	$(BIN)/python tools/synth/calibrate.py
 
 clean: ## remove what was built, not .venv
 	rm -rf build out

@@ -10,11 +10,9 @@ from dataclasses import asdict, astuple, dataclass
 from math import ceil, exp, gcd
 
 from ...hdl.config import DenseKind, EngineConfig, LstmKind, bits_for
-from ...hdl.frame_reader import FrameReader
-from ...hdl.frame_writer import FrameWriter
 from ...hdl.gearbox import GearboxShape
 from ...hdl.isa import finish_layout, instruction_layout, segment_layout
-from ...hdl.row_router import RowRouter, beat_layout
+from ...hdl.row_router import beat_layout
 from ...hdl.target import SHALLOW
 
 __all__ = ["Resources", "bram18s", "components", "estimate", "rom_luts", "urams"]
@@ -110,14 +108,7 @@ def estimate(config: EngineConfig) -> Resources:
 def _rows(c: EngineConfig) -> Resources:
     """DSP slices hold the multipliers with their registers; trees and accumulators are fabric."""
     z = c.acc_width
-    tree_lut = tree_ff = level = 0
-    terms = c.simd
-    while terms > 1:  # a level: a LUT a bit of each sum, a register for each term
-        level += 1
-        bits = c.act_width + c.weight_width + level
-        tree_lut += terms // 2 * bits
-        terms = (terms + 1) // 2
-        tree_ff += terms * bits
+    tree_lut, tree_ff = _tree(c.simd, c.act_width + c.weight_width)
     # Add, onto itself or the start value; aligned before; the start from bias or park.
     lut = tree_lut + 2 * z + (min(z, c.sum_width + max(c.aligns)) if len(c.aligns) > 1 else 0)
     if c.park_depth:
@@ -128,6 +119,29 @@ def _rows(c: EngineConfig) -> Resources:
     slices = 1 if min(c.act_width, c.weight_width) <= 18 and max(
         c.act_width, c.weight_width) <= 27 else 2
     return _part(c.pe * lut, c.pe * (tree_ff + 2 * z), c.pe * c.simd * slices)
+
+
+def _tree(simd: int, product: int) -> tuple[int, int]:
+    """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``): a LUT and a register a bit
+    of each sum. A term without a partner waits in registers, three or more in a shift-register LUT
+    a bit; the first register of a product is in its DSP slice."""
+    lut = ff = 0
+    terms = [(product, 0)] * simd  # bits, registers in fabric since it was computed
+    while len(terms) > 1:
+        sums = []
+        for (bits, _), (others, _) in zip(terms[::2], terms[1::2], strict=False):
+            wide = max(bits, others) + 1
+            sums.append((wide, 1))
+            lut, ff = lut + wide, ff + wide
+        if len(terms) % 2:
+            bits, waited = terms[-1]
+            sums.append((bits, waited + 1))
+            ff += bits
+        elif terms[-1][1] >= 3:
+            bits, waited = terms[-1]
+            lut, ff = lut + bits, ff - waited * bits
+        terms = sums
+    return lut, ff
 
 
 def _array(c: EngineConfig) -> Resources:
@@ -154,7 +168,10 @@ def _rom(width: int, depth: int) -> tuple[int, int]:
     ones are shared."""
     columns = 1 << depth if depth < 16 else 1 << 16
     different = columns * (1 - exp(-width / columns))
-    return round(rom_luts(1, depth) * different), round(different)
+    plain = 2 * ((depth - 1).bit_length() + 1)  # columns that equal an address bit or a constant
+    if depth > 16:
+        plain = 0
+    return round(rom_luts(1, depth) * max(0, different - plain)), round(different)
 
 
 def _bias(c: EngineConfig) -> Resources:
@@ -184,15 +201,11 @@ def _operands(c: EngineConfig) -> Resources:
     lut, ff, halves = chunk, chunk + 1, 0
     for lanes, width, depth in ((1, chunk, 2 << bits_for(c.x_depth)),
                                 (c.simd, c.act_width, max(2, c.h_depth))):
-        if depth <= LUT_RAM:
+        if depth <= 64 or width * depth <= 2048:
             lut, ff = lut + lanes * _ram_luts(width, depth), ff + chunk
         else:
             halves += lanes * bram18s(width, depth)
     return _part(lut, ff, halves=halves)
-
-
-#: Words of the largest memory that synthesis puts into LUTs.
-LUT_RAM = 64
 
 
 def _sequencer(c: EngineConfig) -> Resources:
@@ -203,8 +216,7 @@ def _sequencer(c: EngineConfig) -> Resources:
 def _router(c: EngineConfig) -> Resources:
     """A multiplexer a lane and gate; rows that wait for later beats have a copy. Lanes that see the
     same slots share."""
-    router = RowRouter(c)
-    seen = {tuple(route + lane for route in c.routes if lane in router.lanes_of(route))
+    seen = {tuple(route + lane for route in c.routes if 0 <= route + lane < c.slots)
             for lane in range(c.simd)}
     z = c.acc_width
     copies = c.pe * z if c.max_beats > 1 else 0
@@ -222,14 +234,11 @@ def _lstm_lanes(c: EngineConfig) -> Resources:
     if not kinds:
         return _part()
     a, cell, u = c.act_width, c.cell_width, c.table.width
-    gates = 4 * 2.5 * u
-    tables = 5 * 2 * a if c.table.n2 else 5
-    products = 2 * (2 * a + 2) + 2 * (a + cell + 2)
-    total = 2 * (a + cell + 4)
-    rest = 3 * cell + 2.5 * u + 3 * a + _ram_luts(cell, max(2, c.cell_depth)) + 30
-    choice = (4 * u + 2 * (a + cell)) if len(kinds) > 1 else 0
-    lut = gates + tables + products + total + rest + choice
-    ff = 5 * u + 3 * a + 2 * (2 * a + 2) + 2 * (a + cell + 3) + cell
+    arithmetic = 5.4 * (4 * a + 2 * cell)  # as the widths of i * g and f * c
+    tables = 11 * a if c.table.n2 else 0  # five additions behind two-part tables
+    choice = 3 * u if len(kinds) > 1 else 0  # shift amounts of several layers
+    lut = arithmetic + tables + choice + _ram_luts(cell, max(2, c.cell_depth))
+    ff = 12 * u + 6 * a
     return _part(c.simd * lut, c.simd * ff, 3 * c.simd)
 
 
@@ -265,20 +274,29 @@ def _lanes(c: EngineConfig) -> Resources:
 
 def _gearbox(shape: GearboxShape) -> tuple[float, float]:
     """LUTs and registers. What comes is shifted to its place; what stays moves down."""
-    bits = shape.capacity * shape.width
     step = gcd(shape.size_in, shape.rest_in, shape.size_out, shape.rest_out)
-    stages = shape.capacity.bit_length() - ((step & -step).bit_length() - 1)
-    rests = (shape.rest_in != shape.size_in) + (shape.rest_out != shape.size_out)
-    return bits * (0.9 + 0.37 * stages + 0.2 * rests), bits + 10
+    reach = shape.rest_in if shape.words_in == 1 else shape.size_in
+    shifted, move = 0, step & -step
+    while move <= shape.capacity:  # a stage of the shifter reaches so many elements
+        reach = min(shape.capacity, reach + move)
+        shifted, move = shifted + reach, 2 * move
+    two_sizes = shape.words_out > 1 and shape.rest_out != shape.size_out
+    lut = 0.8 * shape.capacity + 0.48 * shifted + 0.9 * two_sizes * (
+        shape.capacity - shape.rest_out)
+    return lut * shape.width, shape.capacity * shape.width + 10
 
 
 def _reader(c: EngineConfig) -> Resources:
-    lut, ff = _gearbox(FrameReader.gearbox(c))
+    lut, ff = _gearbox(GearboxShape(
+        width=c.act_width, size_in=c.beat, row_in=c.x_row * c.x_rows, size_out=c.simd,
+        row_out=c.x_row))
     return _part(lut + 40, ff + 2 * bits_for(c.x_depth) + 8)
 
 
 def _writer(c: EngineConfig) -> Resources:
-    lut, ff = _gearbox(FrameWriter.gearbox(c))
+    lut, ff = _gearbox(GearboxShape(
+        width=c.act_width, size_in=c.simd, row_in=c.out_row, size_out=c.beat,
+        row_out=c.out_row * c.out_rows))
     memory = c.simd * _ram_luts(c.act_width, 2 << bits_for(c.out_depth))
     return _part(lut + memory + 20, ff + 2 * bits_for(c.out_depth))
 

@@ -13,7 +13,10 @@ __all__ = ["CASES", "Case"]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A seeded network (``dense`` 0: none), its widths in bits, an array and a stream."""
+    """A seeded network (``dense`` 0: none), its widths in bits, an array and a stream.
+
+    ``held_out``: the formulas were not fitted to it; it shows what they are worth elsewhere.
+    """
 
     name: str
     units: int
@@ -28,6 +31,9 @@ class Case:
     cell: int = 18
     stream: int = 128
     lut_rows: int = 0
+    uram_rows: int = 0
+    loadable: bool = False
+    held_out: bool = False
 
     def plan(self) -> Plan:
         """The plan of its core."""
@@ -36,7 +42,8 @@ class Case:
         qnet = quantize(network, act_width=self.act, weight_width=self.weight,
                         cell_width=self.cell)
         return make_plan(qnet, pe=self.pe, simd=self.simd, stream_bits=self.stream,
-                         lut_rows=self.lut_rows)
+                         lut_rows=self.lut_rows,
+                         uram_rows=self.uram_rows, loadable=self.loadable)
 
     @property
     def sizes(self) -> str:
@@ -66,4 +73,16 @@ CASES = (
          weight=8, cell=14, lut_rows=16),
     Case(name="long", units=16, features=4, timesteps=64, layers=1, dense=1, pe=32, simd=4,
          stream=64),
+    Case(name="loaded", units=16, features=8, timesteps=4, layers=2, pe=16, simd=4, act=12,
+         weight=12, cell=16, loadable=True),
+    Case(name="ultra", units=40, features=12, timesteps=3, dense=1, pe=20, simd=10, loadable=True,
+         uram_rows=12),
+    Case(name="new-100", units=100, features=17, timesteps=3, pe=40, simd=3, dense=6,
+         held_out=True),
+    Case(name="new-stack", units=20, features=6, timesteps=5, layers=3, dense=3, pe=20, simd=12,
+         act=12, weight=16, cell=18, stream=256, held_out=True),
+    Case(name="new-eight", units=48, features=24, timesteps=3, layers=2, pe=24, simd=7, act=8,
+         weight=8, cell=16, stream=64, held_out=True),
+    Case(name="new-tall", units=28, features=5, timesteps=6, layers=2, pe=112, simd=2, dense=9,
+         act=16, weight=12, held_out=True),
 )

@@ -8,11 +8,14 @@ synthesised by its shape, once.
 from __future__ import annotations
 
 import random
+import re
 import tempfile
 from collections import Counter
 from dataclasses import astuple, dataclass
 from math import ceil
 from pathlib import Path
+
+from netlist import RAM_STUBS, Job, cells, netlists
 
 from gatefold.gen.export import TOP, write_rtl
 from gatefold.gen.plan import Plan
@@ -20,7 +23,7 @@ from gatefold.gen.plan.resources import Resources
 from gatefold.hdl.config import DenseKind, EngineConfig
 from gatefold.hdl.isa import instruction_layout, segment_layout
 from gatefold.hdl.target import SHALLOW
-from netlist import Job, cells, netlists
+from gatefold.hdl.weight_memory import RAM_VERILOG
 
 __all__ = ["PARTS", "SHARED", "Measured", "measure"]
 
@@ -37,10 +40,13 @@ _LUTS = ({f"LUT{n}": 1 for n in range(1, 7)}
             "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM512X1S": 8,
             "RAM64X8SW": 8})
 _FFS = {f"FD{kind}{edge}": 1 for kind in ("RE", "SE", "CE", "PE") for edge in ("", "_1")}
+_SRLS = {"SRL16E", "SRLC32E"}
 _HALVES = {"RAMB36E2": 2, "RAMB18E2": 1, "RAMB36E1": 2, "RAMB18E1": 1}
 _DSPS = {"DSP48E2": 1, "DSP48E1": 1}
 _FREE = {"MUXF7", "MUXF8", "MUXF9", "CARRY4", "CARRY8", "URAM288", "VCC", "GND",
          "$scopeinfo"}
+#: Modules inside of a module that are measured by themselves.
+_OUTSIDE = ("gatefold_core_", "gatefold_rom", "gatefold_ram", "gatefold_uram")
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,30 @@ class Measured:
     many: dict[str, dict]
     packed: dict[str, dict]
 
+    @property
+    def lane_fabric(self) -> dict[str, int]:
+        """What stands in fabric before the DSP slices of a row: LUTs and flip-flops that feed one,
+        and multiplier registers (a, b, m, p) that none took. All 0 where a multiplier is a slice
+        and nothing else."""
+        row = self.packed["gatefold_row"]
+        fed = {bit for cell in row["cells"].values() if cell["type"] in _DSPS
+               for pin, bits in cell["connections"].items() if pin in ("A", "B", "C", "D")
+               for bit in bits}
+        operand = {bit for name, net in row["netnames"].items()
+                   if re.fullmatch(r"[abmp]_\d+", name) for bit in net["bits"]}
+        ffs = [cell["connections"]["Q"][0] for cell in row["cells"].values()
+               if cell["type"] in _FFS]
+        luts = [cell["connections"]["O"][0] for cell in row["cells"].values()
+                if cell["type"].startswith("LUT") or cell["type"] == "INV"]
+        return {"lut": sum(bit in fed for bit in luts),
+                "ff": sum(bit in fed or bit in operand for bit in ffs)}
+
 
 def resources(count: Counter) -> Resources:
     """A netlist's cells as resources; cells that are not known are an error."""
     known = {*_LUTS, *_FFS, *_HALVES, *_DSPS, *_FREE, *SHARED}
     strange = [name for name in count if name not in known
-               and not name.split("\\")[-1].startswith(("gatefold_core_", "gatefold_rom"))]
+               and not name.split("\\")[-1].startswith(_OUTSIDE)]
     if strange:
         raise SystemExit(f"components.py does not know what these cells take: {strange}")
 
@@ -80,7 +104,7 @@ def verilog(plan: Plan) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         rtl = Path(folder) / "rtl"
         return {name: (rtl / name).read_text() for name in write_rtl(rtl, plan)
-                if name != "gatefold_rom.v"}
+                if name not in ("gatefold_rom.v", "gatefold_ram.v")}
 
 
 def modules(texts: dict[str, str]) -> tuple[str, ...]:
@@ -93,34 +117,41 @@ def measure(plan: Plan, *, cache: Path) -> Measured:
     and what is there many times for another family, which takes registers into DSP slices."""
     c, texts = plan.config, verilog(plan)
     shared = modules(texts)
-    core = netlists(Job("".join(texts.values()), TOP, black=shared,
-                        kept=tuple(f"gatefold_core_{part}" for part in PARTS)), cache=cache)
-    roms = _roms(c)
-    shapes = tuple({shape: None for shape, _ in roms.values()})
+    parts = (*PARTS, "loader") if c.loadable else PARTS
+    once = "".join(texts.values()) + (RAM_STUBS if c.loadable else "")
+    core = netlists(Job(once, TOP, black=shared,
+                        kept=tuple(f"gatefold_core_{part}" for part in parts)),
+                    cache=cache)
+    memories = _memories(c)
+    shapes = tuple({shape: None for shape, _ in memories.values()})
     texts_shared = "".join(texts[f"{name}.v"] for name in shared)
     unread = ("gatefold_lstm_lane/o:c",) if "gatefold_lstm_lane" in shared else ()
     images = {}
-    names = {shape: f"rom_{n}" for n, shape in enumerate(shapes)}
-    text_roms = "".join(_rom(name, shape, images) for shape, name in names.items())
-    many = netlists(Job(texts_shared + text_roms + _all(shared, *names.values()), "all",
+    names = {shape: f"memory_{n}" for n, shape in enumerate(shapes)}
+    text_memories = (RAM_VERILOG if c.loadable else "") + "".join(
+        _memory(name, shape, images) for shape, name in names.items())
+    many = netlists(Job(texts_shared + text_memories + _all(shared, *names.values()), "all",
                         kept=(*shared, *names.values()), unread=unread, files=images),
                     cache=cache)
     packed = netlists(Job(texts_shared + _all(shared), "all", "xc7", kept=shared, unread=unread),
                       cache=cache)
 
-    out = {part: resources(cells(core[f"gatefold_core_{part}"])) for part in PARTS}
+    out = {part: resources(cells(core[f"gatefold_core_{part}"])) for part in parts}
     # What is left in the top module: the lanes' delays and the choice between their results.
     out["lanes"] = resources(cells(core[TOP]))
-    # Block RAMs have an output register: it takes the register of a row's weight word.
-    in_blocks = c.pe - (c.pe if c.weight_depth <= SHALLOW else c.lut_rows)
+    # Block RAM and UltraRAM have an output register: it takes that of a row's weight word.
+    in_blocks = sum(c.weight_style(row) != "distributed" for row in range(c.pe))
     out["array"] = _minus_ffs(out["array"], in_blocks * c.simd * c.weight_width)
     for name in shared:
-        # xcup for all but its registers: of these xc7 takes what a DSP slice holds.
-        found = resources(cells(many[name]))
-        ffs = sum(number for cell, number in cells(packed[name]).items() if cell in _FFS)
-        part = Resources(found.lut, ffs, found.dsp, found.bram36, found.uram)
+        # xcup for all but registers: of these xc7 takes what a DSP slice holds, also out of what
+        # xcup makes shift registers of (SRL, in LUTs).
+        found, held = cells(many[name]), cells(packed[name])
+        part = resources(Counter({cell: number for cell, number in found.items()
+                                  if cell not in _FFS and cell not in _SRLS})
+                         + Counter({cell: number for cell, number in held.items()
+                                    if cell in _FFS or cell in _SRLS}))
         out[_LABELS[name]] = _times(part, c.pe if name == "gatefold_row" else c.simd)
-    for label, (shape, number) in roms.items():
+    for label, (shape, number) in memories.items():
         name = label.split()[0]
         part = _times(_scaled(resources(cells(many[names[shape]])), shape), number)
         out[name] = _plus(out[name], part) if name in out else part
@@ -143,39 +174,47 @@ def _minus_ffs(part: Resources, ffs: int) -> Resources:
     return Resources(part.lut, part.ff - ffs, part.dsp, part.bram36, part.uram)
 
 
-#: A ROM's shape: width, depth, read ports, whether in LUTs.
-Shape = tuple[int, int, int, bool]
+#: A memory's shape: width, depth, read ports, and where it is: "logic" (a ROM in LUTs), "block",
+#: "distributed" (writable), "ultra".
+Shape = tuple[int, int, int, str]
 
 
-def _roms(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
-    """Component and which ROM of it: its shape, how often."""
-    def shape(width, depth, ports=1, luts=False) -> Shape:
-        return width, depth, ports, luts or depth <= SHALLOW
+def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
+    """Component and which memory of it: its shape, how often."""
+    def rom(width, depth, ports=1) -> Shape:
+        return width, depth, ports, "logic" if depth <= SHALLOW else "block"
 
     word = c.simd * c.weight_width
-    in_luts = c.pe if c.weight_depth <= SHALLOW else c.lut_rows
-    roms = {
-        "weights l": (shape(word, c.weight_depth, luts=True), in_luts),
-        "weights b": (shape(word, c.weight_depth), c.pe - in_luts),
-        "bias": (shape(c.pe * c.acc_width, c.bias_depth), 1),
-        "program p": (shape(instruction_layout(c).size, c.program_depth), 1),
-        "program s": (shape(segment_layout(c).size, c.segments), 1),
+    styles = Counter(c.weight_style(row) for row in range(c.pe))
+    in_luts = "distributed" if c.loadable else "logic"
+    bias = rom(c.pe * c.acc_width, c.bias_depth)
+    if c.loadable and bias[3] == "logic":
+        bias = (*bias[:3], "distributed")
+    found = {f"weights {style}": ((word, c.weight_depth, 1,
+                                   in_luts if style == "distributed" else style), number)
+             for style, number in styles.items()}
+    found |= {
+        "bias": (bias, 1),
+        "program p": (rom(instruction_layout(c).size, c.program_depth), 1),
+        "program s": (rom(segment_layout(c).size, c.segments), 1),
     }
     table = c.table
     dense = any(isinstance(kind, DenseKind) and kind.activation in ("sigmoid", "tanh")
                 for kind in c.kinds)
     number = c.simd * (3 * c.has_lstm + dense)
-    roms["tables 0"] = (shape(table.out_frac, 1 << (table.n0 + table.n1), 2), number)
+    found["tables 0"] = (rom(table.out_frac, 1 << (table.n0 + table.n1), 2), number)
     if table.n2:
-        roms["tables 1"] = (shape(table.t1_width, 1 << (table.n0 + table.n2 - 1), 2), number)
-    return {label: value for label, value in roms.items() if value[1]}
+        found["tables 1"] = (rom(table.t1_width, 1 << (table.n0 + table.n2 - 1), 2), number)
+    return {label: value for label, value in found.items() if value[1]}
 
 
 def _sample(shape: Shape) -> int:
     """Bits of a word that are synthesised; the rest is like it. Few words have few different
     contents, which are shared over the whole width."""
-    width, depth, _, luts = shape
-    return min(width, 4096 if depth <= 8 else 256 if depth <= SHALLOW else 32) if luts else width
+    width, depth, _, style = shape
+    if style != "logic":
+        return width
+    return min(width, 4096 if depth <= 12 else 256 if depth <= SHALLOW else 32)
 
 
 def _scaled(part: Resources, shape: Shape) -> Resources:
@@ -184,24 +223,32 @@ def _scaled(part: Resources, shape: Shape) -> Resources:
                      *astuple(part)[2:])
 
 
-def _rom(name: str, shape: Shape, images: dict[str, str]) -> str:
-    """A ROM of random contents, added to ``images``; in block RAM a memory that could be written,
-    which takes the same blocks and needs no contents."""
-    _, depth, ports, luts = shape
+def _memory(name: str, shape: Shape, images: dict[str, str]) -> str:
+    """A memory of ``shape``. A ROM in LUTs has random contents, added to ``images``; one in block
+    RAM is written as if it could be, which takes the same blocks and needs no contents."""
+    _, depth, ports, style = shape
     addr = max(1, (depth - 1).bit_length())
     width = _sample(shape)
     letters = "ab"[:ports]
-    head = (f"module {name}(input clk, input we, input [{width - 1}:0] d, "
-            + ", ".join(f"input [{addr - 1}:0] addr_{n}, output reg [{width - 1}:0] data_{n}"
+    head = (f"module {name}(input clk, input we, input [{addr - 1}:0] w_addr, "
+            f"input [{width - 1}:0] d, "
+            + ", ".join(f"input [{addr - 1}:0] addr_{n}, output [{width - 1}:0] data_{n}"
                         for n in letters) + ");\n")
-    style = "rom_style = \"logic\"" if luts else "ram_style = \"block\""
-    body = f"(* {style} *) reg [{width - 1}:0] mem [0:{depth - 1}];\n"
-    if luts:
+    if style in ("ultra", "distributed"):
+        kind = ("gatefold_uram #(" if style == "ultra" else
+                "gatefold_ram #(.STYLE(\"distributed\"), ")
+        return (f"{head}{kind}.WIDTH({width}), .DEPTH({depth}), .ADDR({addr})) m (.clk(clk), "
+                ".w_en(we), .w_addr(w_addr), .w_data(d), .addr(addr_a), .data(data_a));\n"
+                "endmodule\n")
+    body = "".join(f"reg [{width - 1}:0] q_{n}; assign data_{n} = q_{n};\n" for n in letters)
+    attribute = "rom_style = \"logic\"" if style == "logic" else "ram_style = \"block\""
+    body += f"(* {attribute} *) reg [{width - 1}:0] mem [0:{depth - 1}];\n"
+    if style == "logic":
         bits = random.Random(f"{width} {depth}")
         images[f"{name}.hex"] = "".join(
             f"{bits.getrandbits(width):0{-(-width // 4)}x}\n" for _ in range(depth))
         body += f"initial $readmemh(\"{name}.hex\", mem);\n"
     else:
         body += "always @(posedge clk) if (we) mem[addr_a] <= d;\n"
-    body += "".join(f"always @(posedge clk) data_{n} <= mem[addr_{n}];\n" for n in letters)
+    body += "".join(f"always @(posedge clk) q_{n} <= mem[addr_{n}];\n" for n in letters)
     return head + body + "endmodule\n"

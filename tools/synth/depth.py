@@ -27,12 +27,13 @@ _CONSTANTS = ("0", "1", "x", "z")
 
 @dataclass(frozen=True)
 class Path:
-    """``levels`` and ``chains`` from a register or port to another."""
+    """``levels`` and ``chains`` from a register or port to another; ``cell``: where it ends."""
 
     levels: int
     chains: int
     start: str
     end: str
+    cell: str = ""
 
 
 @dataclass
@@ -206,7 +207,7 @@ class _Graph:
                 for bit in bits:
                     for source, (depth, start) in self.arrival(bit).items():
                         total = (depth[0] + extra[0], depth[1] + extra[1])
-                        out.append(Path(*total, start, self.end(name, cell, pin)))
+                        out.append(Path(*total, start, self.end(name, cell, pin), name))
                         if source == "port":
                             old = ports.inputs.get(start, (0, 0))
                             ports.inputs[start] = max(old, total, key=self.by)

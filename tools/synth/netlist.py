@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["STUBS", "Job", "cells", "netlists"]
+__all__ = ["RAM_STUBS", "STUBS", "Job", "cells", "netlists"]
 
 #: The ROMs without contents: what stands around them is measured without them.
 STUBS = """\
@@ -26,6 +26,19 @@ endmodule
     parameter ADDR = 4, parameter FILE = "", parameter STYLE = "")
     (input clk, input [ADDR-1:0] addr_a, input [ADDR-1:0] addr_b,
      output [WIDTH-1:0] data_a, output [WIDTH-1:0] data_b);
+endmodule
+"""
+#: The same of a core whose weights are loaded.
+RAM_STUBS = """\
+(* blackbox *) module gatefold_ram #(parameter WIDTH = 16, parameter DEPTH = 16,
+    parameter ADDR = 4, parameter STYLE = "")
+    (input clk, input w_en, input [ADDR-1:0] w_addr, input [WIDTH-1:0] w_data,
+     input [ADDR-1:0] addr, output [WIDTH-1:0] data);
+endmodule
+(* blackbox *) module gatefold_uram #(parameter WIDTH = 16, parameter DEPTH = 16,
+    parameter ADDR = 4)
+    (input clk, input w_en, input [ADDR-1:0] w_addr, input [WIDTH-1:0] w_data,
+     input [ADDR-1:0] addr, output [WIDTH-1:0] data);
 endmodule
 """
 

@@ -1,0 +1,65 @@
+"""Compare the resource formulas with open synthesis: `make synth-check`.
+
+Synthesises every core of ``cases.py`` with Yosys (``synth_xilinx``), component by component, writes
+what it found to ``measured.json`` and ``docs/resources.md``, and fails where a formula of
+``gen/plan/resources.py`` is too far off, a multiplier takes fabric, or a path is too deep and not
+among those that are known. Netlists are kept in the system's temporary folder: a second run takes
+seconds. ``--page`` writes the page from ``measured.json`` without a synthesis.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import page
+from cases import CASES
+from compare import MEASURED, failures
+from components import measure
+from paths import deepest
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "resources.md"
+
+
+def synthesise(cache: Path) -> dict:
+    """All cases, as ``measured.json`` holds them."""
+    found = {}
+    for case in CASES:
+        begun = time.monotonic()
+        plan = case.plan()
+        measured = measure(plan, cache=cache)
+        found[case.name] = {
+            "sizes": case.sizes,
+            "held_out": case.held_out,
+            "config": asdict(plan.config),
+            "components": {name: asdict(part) for name, part in measured.components.items()},
+            "lane_fabric": measured.lane_fabric,
+            "paths": deepest(measured),
+        }
+        print(f"{case.name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--page", action="store_true", help="no synthesis: write the page only")
+    options = parser.parse_args()
+    if options.page:
+        found = json.loads(MEASURED.read_text())
+    else:
+        found = synthesise(Path(tempfile.gettempdir()) / "gatefold-synth")
+        MEASURED.write_text(json.dumps(found, indent=1) + "\n")
+        found = json.loads(MEASURED.read_text())
+    PAGE.write_text(page.render(found))
+    wrong = failures(found)
+    print("\n".join(wrong) or "the formulas hold")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

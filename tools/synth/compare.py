@@ -1,0 +1,121 @@
+"""The formulas against ``measured.json``: no synthesis, so that a test can do it."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from gatefold.gen.plan.resources import Resources, components
+from gatefold.hdl.config import DenseKind, EngineConfig, LstmKind, TableConfig
+
+__all__ = ["KINDS", "KNOWN_LIMIT", "KNOWN_PATHS", "LIMITS", "MAX_LEVELS", "MEASURED",
+           "config_of", "errors", "failures", "groups", "pairs", "per_component", "total"]
+
+MEASURED = Path(__file__).with_name("measured.json")
+KINDS = tuple(field.name for field in fields(Resources))
+LIMITS = {"mean": 0.10, "worst": 0.25}
+
+#: LUT levels that a path between registers may have; of carry chains it may have one.
+MAX_LEVELS = 6
+#: What a path may have of either in the modules that are known to be deeper.
+KNOWN_LIMIT = (7, 2)
+#: Modules of hdl/ in which deeper paths end, and where these come from.
+KNOWN_PATHS = {
+    "frame_reader": "the gearbox: `fill` less what leaves, then plus what comes, in one cycle; "
+                    "both are sums of few bits.",
+    "frame_writer": "its gearbox as in the reader; `waiting` is compared, and counted up and down, "
+                    "in one cycle.",
+    "lane_array": "`load_error` of a loadable core: see `weight_loader`.",
+    "lstm_lane": "`total` adds the rounding constant, then the products; the rounding constant of "
+                 "tanh's argument is added, then its magnitude is taken; behind a two-part table "
+                 "(`tanh_table`) Yosys negates the slope, then adds it.",
+    "row_router": "`left - 1`, then plus the gate, for whether a beat is on its last route.",
+    "weight_loader": "whether a beat is taken depends on whether a frame begins, which depends on "
+                     "the input stream, the reader's state and whether weights are loaded.",
+}
+
+
+
+def config_of(entry: dict) -> EngineConfig:
+    """The configuration that a core was synthesised with."""
+    values = dict(entry["config"])
+    values["table"] = TableConfig(**values["table"])
+    values["kinds"] = tuple((DenseKind if "activation" in kind else LstmKind)(**kind)
+                            for kind in values["kinds"])
+    for name in ("aligns", "routes"):
+        values[name] = tuple(values[name])
+    return EngineConfig(**values)
+
+
+def total(parts) -> Resources:
+    """The sum of components."""
+    return Resources(*(sum(column) for column in zip(*map(astuple, parts), strict=True)))
+
+
+def pairs(entry: dict) -> dict[str, tuple[Resources, Resources]]:
+    """(estimated, synthesised) of every component of a core and of its ``total``."""
+    estimated = components(config_of(entry))
+    found = {name: Resources(**part) for name, part in entry["components"].items()}
+    nothing = Resources(0, 0, 0, 0, 0)
+    out = {name: (estimated.get(name, nothing), found.get(name, nothing))
+           for name in dict.fromkeys((*estimated, *found))}
+    return out | {"total": (total(estimated.values()), total(found.values()))}
+
+
+def errors(found: dict, kind: str) -> dict[str, float]:
+    """Relative error of the total of every core that has any of this resource, or should."""
+    out = {}
+    for name, entry in found.items():
+        estimated, measured = (getattr(side, kind) for side in pairs(entry)["total"])
+        if estimated or measured:
+            out[name] = (estimated - measured) / measured if measured else float("inf")
+    return out
+
+
+def groups(found: dict) -> dict[str, dict]:
+    """The cores that the formulas were fitted to, and those that they were not."""
+    return {label: {name: entry for name, entry in found.items() if entry["held_out"] == held}
+            for label, held in (("fitted", False), ("held out", True))}
+
+
+def per_component(found: dict) -> dict[str, dict[str, tuple[float, float]]]:
+    """(estimated, synthesised) of each component and resource, summed over all cores."""
+    out: dict[str, dict[str, tuple[float, float]]] = {}
+    for entry in found.values():
+        for name, sides in pairs(entry).items():
+            sums = out.setdefault(name, dict.fromkeys(KINDS, (0, 0)))
+            for kind in KINDS:
+                a, b = sums[kind]
+                sums[kind] = a + getattr(sides[0], kind), b + getattr(sides[1], kind)
+    out["total"] = out.pop("total")  # last
+    return out
+
+
+def failures(found: dict) -> list[str]:
+    """What does not hold; empty where all is well."""
+    wrong = []
+    for label, cores in groups(found).items():
+        for kind in KINDS:
+            off = errors(cores, kind)
+            mean = sum(map(abs, off.values())) / max(1, len(off))
+            if mean > LIMITS["mean"]:
+                wrong.append(f"{kind}, {label}: off by {mean:.1%} on average, the limit is "
+                             f"{LIMITS['mean']:.0%}")
+            wrong += [f"{kind}: off by {value:+.1%} in {name}, the limit is {LIMITS['worst']:.0%}"
+                      for name, value in off.items() if abs(value) > LIMITS["worst"]]
+    for name, entry in found.items():
+        estimated, measured = pairs(entry)["rows"]
+        if estimated.ff != measured.ff:
+            wrong.append(f"{name}: rows have {measured.ff} flip-flops, their trees, start values "
+                         f"and accumulators are {estimated.ff}")
+    wrong += [f"{name}: a multiplier takes {entry['lane_fabric']['lut']} LUTs and "
+              f"{entry['lane_fabric']['ff']} flip-flops of fabric"
+              for name, entry in found.items() if any(entry["lane_fabric"].values())]
+    for name, entry in found.items():
+        for module, kinds in entry["paths"].items():
+            for levels, chains, start, end in kinds.values():
+                limit = KNOWN_LIMIT if module in KNOWN_PATHS else (MAX_LEVELS, 1)
+                if levels > limit[0] or chains > limit[1]:
+                    wrong.append(f"{name}: {levels} LUT levels and {chains} carry chains from "
+                                 f"{start} to {end} ({module})")
+    return wrong

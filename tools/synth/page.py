@@ -1,0 +1,131 @@
+"""docs/resources.md from ``measured.json``: tables, nothing that changes from run to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compare import (
+    KINDS,
+    KNOWN_PATHS,
+    LIMITS,
+    MAX_LEVELS,
+    config_of,
+    errors,
+    groups,
+    pairs,
+    per_component,
+)
+
+__all__ = ["render"]
+
+_NAMES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram36": "BRAM36", "uram": "URAM"}
+
+_HEAD = Path(__file__).with_name("method.md").read_text()
+
+
+def render(found: dict) -> str:
+    """The page, Markdown."""
+    return "\n".join([
+        _HEAD.format(cases=len(found), **LIMITS), *_summary(found), "", *_totals(found), "",
+        "The cores: seeded networks; widths as weight/activation/cell state.", "",
+        *_cores(found), "", *_parts(found), "", *_lanes(found), "", *_paths(found), ""])
+
+
+def _table(head: list[str], rows: list[list], left: int = 1) -> list[str]:
+    marks = ["---"] * left + ["---:"] * (len(head) - left)
+    return [f"| {' | '.join(map(str, row))} |" for row in (head, marks, *rows)]
+
+
+def _summary(found: dict) -> list[str]:
+    rows = []
+    for label, cores in groups(found).items():
+        for kind in KINDS:
+            off = errors(cores, kind)
+            if not off:
+                continue
+            sizes = [abs(value) for value in off.values()]
+            worst = max(off, key=lambda name, off=off: abs(off[name]))
+            rows.append([label, _NAMES[kind], len(off), f"{sum(sizes) / len(sizes):.1%}",
+                         f"{off[worst]:+.1%} ({worst})" if off[worst] else "0.0%"])
+    return _table(["cores", "resource", "that have it", "mean error", "worst"], rows, left=2)
+
+
+def _totals(found: dict) -> list[str]:
+    rows = []
+    for name, entry in found.items():
+        estimated, measured = pairs(entry)["total"]
+        row = [name]
+        for kind in KINDS:
+            a, b = getattr(estimated, kind), getattr(measured, kind)
+            row.append(f"{a:,g} / {b:,g}" + (f" ({(a - b) / b:+.0%})" if kind in ("lut", "ff")
+                                             else "") if a or b else "")
+        rows.append(row)
+    return _table(["core, estimated / synthesised", *_NAMES.values()], rows)
+
+
+def _cores(found: dict) -> list[str]:
+    rows = []
+    for name, entry in found.items():
+        c = config_of(entry)
+        where = {c.weight_style(row) for row in range(c.pe)}
+        rows.append([name, entry["sizes"], f"{c.pe} x {c.simd}",
+                     f"{len(c.kinds)} / {len(c.routes)}", f"{c.weight_depth} in "
+                     + " and ".join(sorted({"distributed": "LUT", "block": "BRAM",
+                                            "ultra": "URAM"}[place] for place in where))
+                     + (", loaded" if c.loadable else ""), c.park_depth])
+    return _table(["core", "network, widths, streams", "pe x simd", "kinds / routes",
+                   "words of weights", "parked"], rows, left=5)
+
+
+def _parts(found: dict) -> list[str]:
+    head = ["## By component", "", "Sums over all cores, fitted and held out. "
+            "A component that is small in every core may be further off.", ""]
+    rows = []
+    for name, kinds in per_component(found).items():
+        rows.append([f"`{name}`", *(f"{a:,g} / {b:,g}" if a or b else ""
+                                    for a, b in (kinds[kind] for kind in KINDS))])
+    return head + _table(["component, estimated / synthesised", *_NAMES.values()], rows)
+
+
+def _lanes(found: dict) -> list[str]:
+    rows = {}
+    for entry in found.values():
+        c = config_of(entry)
+        fabric = entry["lane_fabric"]
+        rows[c.simd] = [c.simd, entry["components"]["rows"]["dsp"] // c.pe, fabric["lut"],
+                        fabric["ff"]]
+    return ["## A multiplier is a DSP slice and nothing else", "",
+            "Rows synthesised for xc7. Fabric of the multipliers: LUTs and flip-flops that feed a "
+            "slice, and multiplier registers, by name, that no slice took (where simd is 1 the P "
+            "register's name is lost). Beside that, every row is checked to have exactly the "
+            "flip-flops of its adder tree, start value and accumulator, which leaves none for a "
+            "multiplier. What else a row has is its adder "
+            "tree, accumulator, start value and parked sums.", "",
+            *_table(["simd", "DSP slices", "LUTs of the multipliers", "flip-flops of the "
+                     "multipliers"], [rows[simd] for simd in sorted(rows)], left=0)]
+
+
+def _paths(found: dict) -> list[str]:
+    deepest: dict[str, dict[str, tuple]] = {}
+    for case, entry in found.items():
+        for module, kinds in entry["paths"].items():
+            for label, (levels, chains, start, end) in kinds.items():
+                value = ((levels, chains) if label == "levels" else (chains, levels),
+                         (levels, chains, start, end, case))
+                old = deepest.setdefault(module, {}).get(label)
+                if old is None or value[0] > old[0]:
+                    deepest[module][label] = value
+    rows = [[f"`hdl/{module}.py`", label, levels, chains, f"`{start}`", f"`{end}`", case]
+            for module in sorted(deepest)
+            for label, (_, (levels, chains, start, end, case)) in sorted(
+                deepest[module].items(), reverse=True)]
+    known = [f"- `hdl/{module}.py`: {why}" for module, why in KNOWN_PATHS.items()]
+    return [
+        "## Paths between registers", "",
+        f"The goal: at most {MAX_LEVELS} LUT levels, and at most one carry chain, between two "
+        "registers. For each component the path with the most LUT levels and the one with the most "
+        "carry chains that end in it, over all cores and across components; a carry chain counts "
+        "once however long, and Yosys makes one also of a sum of two bits. A ROM in LUTs counts "
+        "as the levels to its output register. Paths from ports count from the port.", "",
+        *_table(["ends in", "most", "LUT levels", "carry chains", "from", "to", "core"], rows, 2),
+        "", "Not reached yet:" if known else "", "", *known]
