@@ -104,7 +104,7 @@ def synthesise(workload: Workload, board_name: str) -> dict:
     plan = _core(workload, get_board(board_name)).plan
     cache = ROOT / "build/synth"
     cache.mkdir(parents=True, exist_ok=True)
-    parts = measure(plan, cache=cache)
+    parts = measure(plan, cache=cache).components
     return {"pe": plan.config.pe, "simd": plan.config.simd} | {
         key: sum(getattr(part, key) for part in parts.values())
         for key in ("lut", "ff", "dsp", "bram36", "uram")}

@@ -236,8 +236,8 @@ def _measured(known: dict, names: list[str]) -> str:
             "computes and fetches the output. Load average before and after: "
             f"{machine['load_before']} and {machine['load_after']} (the measurement itself is 1). ")
     if busy > 0.5:
-        text += ("**The machine was shared with other work**: medians and minima are close to an "
-                 "idle machine's, the 99th percentiles are not. ")
+        text += ("**The machine was shared with other work**: trust medians and minima, not "
+                 "the 99th percentiles. ")
     text += ("Both runtimes run the same weights, and each agreed with Gatefold's float forward "
              "pass before it was timed. In microseconds:\n\n"
              "| | runtime | min | median | 99 % | calls | largest difference / largest output |\n"

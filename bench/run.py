@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from importlib.metadata import version
@@ -104,11 +105,11 @@ def render(folder: Path, out: Path) -> None:
     known["workloads"] = WORKLOADS
     (out / "bench.md").write_text(markdown(known, all_workloads()))
     if (VENV / "requirements.stamp").exists():
-        _MODELS.mkdir(parents=True, exist_ok=True)
-        data = _MODELS / "all.json"
-        data.write_text(json.dumps(known))
-        subprocess.run([VENV / "bin/python", BENCH / "plot.py", data, out / "bench.svg"],
-                       check=True)
+        with tempfile.TemporaryDirectory() as place:
+            data = Path(place) / "known.json"
+            data.write_text(json.dumps(known))
+            subprocess.run([VENV / "bin/python", BENCH / "plot.py", data, out / "bench.svg"],
+                           check=True)
 
 
 def main() -> None:
