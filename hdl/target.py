@@ -24,6 +24,12 @@ ROM_VERILOG = """\
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
+// Yosys has another word for a ROM in LUTs.
+`ifdef YOSYS
+`define GATEFOLD_IN_LUTS "logic"
+`else
+`define GATEFOLD_IN_LUTS "distributed"
+`endif
 
 /* verilator lint_off DECLFILENAME */
 /* verilator lint_off UNUSEDPARAM */
@@ -39,9 +45,17 @@ module gatefold_rom #(
     input wire [ADDR-1:0] addr,
     output reg [WIDTH-1:0] data
 );
-    (* rom_style = STYLE *) reg [WIDTH-1:0] mem [0:DEPTH-1];
-    initial $readmemh({`GATEFOLD_WEIGHTS, "/", FILE}, mem);
-    always @(posedge clk) if (en) data <= mem[addr];
+    generate
+        if (STYLE == "block") begin : in_block
+            (* rom_style = "block" *) reg [WIDTH-1:0] mem [0:DEPTH-1];
+            initial $readmemh({`GATEFOLD_WEIGHTS, "/", FILE}, mem);
+            always @(posedge clk) if (en) data <= mem[addr];
+        end else begin : in_luts
+            (* rom_style = `GATEFOLD_IN_LUTS *) reg [WIDTH-1:0] mem [0:DEPTH-1];
+            initial $readmemh({`GATEFOLD_WEIGHTS, "/", FILE}, mem);
+            always @(posedge clk) if (en) data <= mem[addr];
+        end
+    endgenerate
 endmodule
 
 // The same with two read ports.
@@ -58,10 +72,19 @@ module gatefold_rom2 #(
     output reg [WIDTH-1:0] data_a,
     output reg [WIDTH-1:0] data_b
 );
-    (* rom_style = STYLE *) reg [WIDTH-1:0] mem [0:DEPTH-1];
-    initial $readmemh({`GATEFOLD_WEIGHTS, "/", FILE}, mem);
-    always @(posedge clk) data_a <= mem[addr_a];
-    always @(posedge clk) data_b <= mem[addr_b];
+    generate
+        if (STYLE == "block") begin : in_block
+            (* rom_style = "block" *) reg [WIDTH-1:0] mem [0:DEPTH-1];
+            initial $readmemh({`GATEFOLD_WEIGHTS, "/", FILE}, mem);
+            always @(posedge clk) data_a <= mem[addr_a];
+            always @(posedge clk) data_b <= mem[addr_b];
+        end else begin : in_luts
+            (* rom_style = `GATEFOLD_IN_LUTS *) reg [WIDTH-1:0] mem [0:DEPTH-1];
+            initial $readmemh({`GATEFOLD_WEIGHTS, "/", FILE}, mem);
+            always @(posedge clk) data_a <= mem[addr_a];
+            always @(posedge clk) data_b <= mem[addr_b];
+        end
+    endgenerate
 endmodule
 """
 
