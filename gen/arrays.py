@@ -18,7 +18,7 @@ import numpy as np
 
 from .errors import UserError, quoted
 
-__all__ = ["array_digest", "check_writable", "read_array", "write_arrays"]
+__all__ = ["array_digest", "check_writable", "read_array", "whole_frames", "write_arrays"]
 
 #: Largest array read, in bytes.
 LIMIT = 1 << 30
@@ -151,3 +151,9 @@ def array_digest(array: np.ndarray) -> str:
 
     plain = np.ascontiguousarray(array, dtype="<f8")
     return hashlib.sha256(f"{plain.shape}".encode() + plain.tobytes()).hexdigest()
+
+
+def whole_frames(x: np.ndarray, contexts: int) -> np.ndarray:
+    """``x`` (samples, ...), begun again where needed to fill its last frame of ``contexts``; a
+    frame of several counts as one sample, so there are as many frames as there were samples."""
+    return np.resize(x, (len(x) * contexts, *x.shape[1:])) if contexts > 1 else x

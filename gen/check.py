@@ -12,7 +12,7 @@ from ..sim.core_info import load_core_info
 from ..sim.golden import golden
 from ..sim.results import CheckFailed
 from ..sim.verify import SIMULATORS, VerifyResult, verify
-from .arrays import array_digest
+from .arrays import array_digest, whole_frames
 from .calibrate import as_samples
 from .errors import UserError, quoted
 from .folder import CORE, INTEGERS
@@ -85,8 +85,7 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
     else:
         integers = qnet.input_format.quantize(as_samples(x, qnet.input_shape, "the input"))[:count]
     contexts = load_core_info(folder).contexts
-    if contexts > 1:  # a frame holds several sequences: its steps follow one another
-        integers = np.resize(integers, (count * contexts, *integers.shape[1:]))
+    integers = whole_frames(integers, contexts)  # whose steps follow one another
     trace: dict = {}
     y = golden(qnet, integers, trace=trace)
     frames = len(integers) // contexts

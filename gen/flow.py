@@ -17,6 +17,7 @@ import numpy as np
 from ..boards import Board
 from ..boards import get as get_board
 from ..boards.vivado import write_vivado
+from .arrays import whole_frames
 from .calibrate import as_samples
 from .errors import UserError
 from .export import TOP, write_rtl, write_weights
@@ -33,8 +34,7 @@ from .quantize import quantize
 from .quantized_io import save_quantized
 from .report import make_report, write_report
 
-__all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_network",
-           "whole_frames", "write_vectors"]
+__all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_network", "write_vectors"]
 
 VECTORS = 3  #: samples in the cocotb bench
 #: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
@@ -257,12 +257,6 @@ def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
     y = golden(qnet, x)
     frames = len(x) // info.contexts
     write_cocotb_bench(folder / "cocotb", info, x.reshape(frames, -1), y.reshape(frames, -1))
-
-
-def whole_frames(x: np.ndarray, contexts: int) -> np.ndarray:
-    """``x`` (samples, ...), begun again where needed to fill its last frame of ``contexts``; a
-    frame of several counts as one sample, so there are as many frames as there were samples."""
-    return np.resize(x, (len(x) * contexts, *x.shape[1:])) if contexts > 1 else x
 
 
 def _check_array_options(limits: Budget, macs, pe, simd) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from .errors import UserError, quoted
 from .plan import Plan, make_plan
-from .plan.images import load_beats
 from .quantized import QLstm
 from .quantized_io import load_quantized
 
@@ -27,7 +26,7 @@ def core_json(plan: Plan) -> dict:
         "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
                   "uram_rows": config.uram_rows, "loadable": config.loadable},
         "contexts": config.contexts,
-        "load_beats": load_beats(config),
+        "load_beats": config.load_beats,
         "stream": {"element_bits": config.act_width, "container_bits": config.container,
                    "beat_bits": config.beat * config.container},
         "input": {"elements": config.x_row * config.x_rows, "beats": config.x_beats,

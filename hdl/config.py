@@ -179,6 +179,28 @@ class EngineConfig:
         return -(-self.out_row * self.out_rows // self.beat)
 
     @property
+    def row_beats(self) -> int:
+        """Beats of a weight word in the stream of a loadable core."""
+        return -(-self.simd * self.weight_width // (self.beat * self.container))
+
+    @property
+    def bias_beats(self) -> int:
+        """Beats of a bias word there."""
+        return -(-self.pe * self.acc_width // (self.beat * self.container))
+
+    @property
+    def load_width(self) -> int:
+        """Bits of the widest word there, in whole beats."""
+        return max(self.row_beats, self.bias_beats) * self.beat * self.container
+
+    @property
+    def load_beats(self) -> int:
+        """Beats of a whole load; 0 for a core that brings its weights along."""
+        if not self.loadable:
+            return 0
+        return self.pe * self.weight_depth * self.row_beats + self.bias_depth * self.bias_beats
+
+    @property
     def sum_width(self) -> int:
         """Bits of one tile's row sum."""
         return self.weight_width + self.act_width + (self.simd - 1).bit_length()

@@ -7,22 +7,20 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arith import delay
-from .config import EngineConfig
+from .config import EngineConfig, bits_for
 from .isa import Start, Stop, finish_layout, instruction_layout
 from .mac_row import MacRow
 from .operand_memory import OperandMemory
 from .target import Rom, shared
-from .weight_loader import WeightLoader
 from .weight_memory import WeightMemory
 
 __all__ = ["MacArray"]
 
 
 def _load_members(config: EngineConfig) -> dict:
-    loader = WeightLoader(config)
-    loader._MustUse__used = True  # asked for its widths only
-    return {"load_rows": In(config.pe), "load_bias": In(1), "load_addr": In(len(loader.addr)),
-            "load_word": In(loader.word_width)}
+    return {"load_rows": In(config.pe), "load_bias": In(1),
+            "load_addr": In(bits_for(max(config.weight_depth, config.bias_depth))),
+            "load_word": In(config.load_width)}
 
 
 class MacArray(wiring.Component):

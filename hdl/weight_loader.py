@@ -29,43 +29,34 @@ class WeightLoader(wiring.Component):
     def __init__(self, config: EngineConfig):
         self.config = c = config
         beat = c.beat * c.container
-        self.row_beats = -(-c.simd * c.weight_width // beat)
-        self.bias_beats = -(-c.pe * c.acc_width // beat)
-        self.word_width = max(self.row_beats, self.bias_beats) * beat
         super().__init__({
             "beats": In(stream.Signature(data.StructLayout({"data": beat, "last": 1}))),
             "idle": In(1),
             "rows": Out(c.pe),
             "bias": Out(1),
             "addr": Out(bits_for(max(c.weight_depth, c.bias_depth))),
-            "word": Out(self.word_width),
+            "word": Out(c.load_width),
             "loaded": Out(1),
             "error": Out(1),
         })
-
-    @property
-    def load_beats(self) -> int:
-        """Beats of a whole load."""
-        c = self.config
-        return c.pe * c.weight_depth * self.row_beats + c.bias_depth * self.bias_beats
 
     def elaborate(self, platform):
         c = self.config
         m = Module()
         beat = c.beat * c.container
-        piece = Signal(bits_for(max(self.row_beats, self.bias_beats)))
+        piece = Signal(bits_for(max(c.row_beats, c.bias_beats)))
         addr = Signal.like(self.addr)
         row = Signal(c.pe + 1, init=1)  # one-hot; the last is the bias
         dropping = Signal()
         loaded = Signal(reset_less=True)
-        word = Signal(self.word_width, reset_less=True)
+        word = Signal(c.load_width, reset_less=True)
 
         in_bias = row[c.pe]
         word_ends, section_ends, all_ends, moves = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.beats.ready.eq(self.idle),
             moves.eq(self.beats.valid & self.beats.ready),
-            word_ends.eq(piece == Mux(in_bias, self.bias_beats - 1, self.row_beats - 1)),
+            word_ends.eq(piece == Mux(in_bias, c.bias_beats - 1, c.row_beats - 1)),
             section_ends.eq(
                 word_ends & (addr == Mux(in_bias, c.bias_depth - 1, c.weight_depth - 1))),
             all_ends.eq(section_ends & in_bias),
@@ -79,7 +70,7 @@ class WeightLoader(wiring.Component):
         m.d.comb += [self.rows.eq(Mux(writes, rows[: c.pe], 0)), self.bias.eq(writes & rows[c.pe])]
         with m.If(moves):
             m.d.sync += [rows.eq(row), self.addr.eq(addr), loaded.eq(0)]
-            for n in range(self.word_width // beat):
+            for n in range(c.load_width // beat):
                 with m.If(piece == n):
                     m.d.sync += word[n * beat:(n + 1) * beat].eq(self.beats.payload.data)
             m.d.sync += piece.eq(Mux(word_ends, 0, piece + 1))

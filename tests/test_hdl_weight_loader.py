@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from gatefold.gen.plan import make_plan
-from gatefold.gen.plan.images import load_beats
 from gatefold.hdl.core import Core
-from gatefold.hdl.weight_loader import WeightLoader
 from gatefold.sim.amaranth_sim import simulate_plan
 from gatefold.sim.golden import golden
 from gatefold.sim.scenario import full_rate, random_flow
@@ -42,14 +40,12 @@ def test_a_loaded_core_equals_golden_to_the_cycle(name, place):
 @pytest.mark.parametrize("place", PLACES, ids=str)
 def test_the_image_has_the_beats_that_the_loader_counts(place):
     plan = loadable("stack", *place)
-    loader = WeightLoader(plan.config)
-    loader._MustUse__used = True
-    assert len(plan.images()["load"]) == loader.load_beats == load_beats(plan.config)
+    assert len(plan.images()["load"]) == plan.config.load_beats
 
 
 def test_a_core_that_brings_its_weights_along_has_no_load():
     plan = make_plan(quantized("stack"), pe=8, simd=3)
-    assert load_beats(plan.config) == 0 and "load" not in plan.images()
+    assert plan.config.load_beats == 0 and "load" not in plan.images()
 
 
 def test_ultraram_implies_loading():

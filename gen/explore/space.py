@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import UserError
 from ..flow import Budget
-from ..plan.sizing import _candidates, might_fit, quick_cycles
+from ..plan.sizing import candidates, might_fit, quick_cycles
 from ..quantized import QuantizedNetwork
 from .point import Job
 
@@ -32,7 +32,7 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, *, macs: int, s
     for width, qnet in qnets.items():
         allowed = macs
         for _ in range(sizes):
-            ranked = [shape for shape in _candidates(qnet, allowed)
+            ranked = [shape for shape in candidates(qnet, allowed)
                       if quick_cycles(qnet, *shape) <= _TILES] if allowed >= 4 else []
             hopeful = [shape for shape in ranked if might_fit(qnet, *shape, **limits.memory)]
             chosen = hopeful[:shapes]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from ...hdl.config import EngineConfig
+from ...hdl.config import DenseKind, EngineConfig
 from ...hdl.frame_reader import FrameReader
 from ...hdl.frame_writer import FrameWriter
 from ...hdl.gearbox import GearboxModel
@@ -31,6 +31,10 @@ class Timeline:
     issues: tuple[tuple[int, ...], ...]
     first_in: tuple[int, ...]
     last_out: tuple[int, ...]
+
+    def first(self) -> Timeline:
+        """The first frame's alone."""
+        return Timeline(self.issues[:1], self.first_in[:1], self.last_out[:1])
 
 
 def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timeline:
@@ -67,6 +71,7 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
         visible_chunks, visible_left, visible_waiting = chunks, left, waiting
 
         # Issue.
+        issued_last = False
         if frame < frames and wait == 0:
             tile = instructions[index]
             there = not tile["from_x"] or frame * c.x_depth + tile["operand"] < visible_chunks
@@ -84,11 +89,8 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
                     frame, index = frame + 1, 0
                     issues.append([])
                 issued_last = bool(tile["last"])
-            else:
-                issued_last = False
         else:
             wait = max(0, wait - 1)
-            issued_last = False
 
         # Input: a beat into the gearbox, a chunk out of it.
         room = visible_chunks < ahead_limit + started * c.x_depth
@@ -130,5 +132,5 @@ def _completes(tile: dict, beat: int, config: EngineConfig) -> bool:
     """Whether this beat's chunk is complete after it: all but those of the last route are."""
     if tile["complete"]:
         return True
-    span = 4 if hasattr(config.kinds[tile["kind"]], "activation") else 1
+    span = 4 if isinstance(config.kinds[tile["kind"]], DenseKind) else 1
     return beat // span < tile["beats"] // span

@@ -6,8 +6,6 @@ numbers; program and segments only on the plan.
 
 from __future__ import annotations
 
-from math import ceil
-
 import numpy as np
 
 from ...hdl.arith import half
@@ -18,7 +16,7 @@ from .layout import columns
 from .program import Program
 from .work import Work
 
-__all__ = ["image_widths", "load_beats", "load_image", "number_images", "pack_words",
+__all__ = ["image_widths", "load_image", "number_images", "pack_words",
            "program_images"]
 
 
@@ -85,15 +83,6 @@ def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
         for word in images[name]:
             beats += [word >> at & mask for at in range(0, width, beat)]
     return beats
-
-
-def load_beats(config: EngineConfig) -> int:
-    """Beats of a loadable core's weights' stream; 0 for a core that brings its weights along."""
-    if not config.loadable:
-        return 0
-    beat = config.beat * config.container
-    return (config.pe * config.weight_depth * ceil(config.simd * config.weight_width / beat)
-            + config.bias_depth * ceil(config.pe * config.acc_width / beat))
 
 
 def image_widths(config: EngineConfig) -> dict[str, int]:

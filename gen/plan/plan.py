@@ -98,8 +98,8 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
     instructions = unroll(program)
     assert len(instructions) == len(tiles)
 
-    alone = replay(instructions, config, 1)
     steady = replay(instructions, config, _FRAMES)
+    alone = steady.first()  # later frames come behind it and do not change it
     limits = bounds(qnet, config, distance, contexts)
     cycles = Cycles(
         latency=alone.last_out[0] - alone.first_in[0],

@@ -11,7 +11,7 @@ from ..quantized import QDense, QLstm, QuantizedNetwork
 from .plan import Plan, make_plan
 from .resources import bram18s, estimate, rom_luts, urams
 
-__all__ = ["choose_array", "lut_rows"]
+__all__ = ["candidates", "choose_array", "fit", "lut_rows", "might_fit", "quick_cycles"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.75
@@ -43,7 +43,7 @@ def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
     return max(tiles, waits) + 0.1 * min(tiles, waits)
 
 
-def _candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]]:
+def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]]:
     """Shapes worth a look: for each simd the tallest array, and shorter ones that fold as well."""
     rows = max(4 * layer.units if isinstance(layer, QLstm) else getattr(layer, "outputs", 4)
                for layer in qnet.layers)
@@ -135,7 +135,7 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
     finalists: list[Plan] = []
     tiles = 0
     while multipliers >= 4 and not finalists:
-        for pe, simd in _candidates(qnet, multipliers):
+        for pe, simd in candidates(qnet, multipliers):
             if not might_fit(qnet, pe, simd, bram36=bram36, dsp=dsp, lut=lut, uram=uram):
                 continue
             plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits,
