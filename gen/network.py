@@ -1,222 +1,179 @@
 """The float network: what every frontend produces and what the quantiser reads.
 
-Gate order is i, f, g, o everywhere from here on; a frontend permutes once, at import. A matrix is
-stored as (outputs, inputs): one row per gate row or output, one column per input feature.
-Layer names are generated here (``l0_lstm``); a name found in a model file is kept in ``origin``
-only, and never becomes an identifier, a path or a script token.
+A small graph. *Values* are numbered: first the network's inputs, then one a layer; a layer names
+the values it reads, all before its own. Layer names are generated here (``l0_lstm``); a name found
+in a model file is kept in ``origin`` only, and never becomes an identifier, a path or a script
+token.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .errors import UserError
+from .layers import (
+    ACTIVATIONS,
+    CELL_ACTIVATIONS,
+    GATE_ACTIVATIONS,
+    CellState,
+    Dense,
+    Gru,
+    Layer,
+    Lstm,
+    MaxPool,
+    Multiply,
+    Recurrent,
+    Rnn,
+    Shape,
+    Window,
+    scaled_for_hard_sigmoid,
+)
+from .views import (
+    Concat,
+    Flatten,
+    Pad,
+    Permute,
+    RepeatVector,
+    Reshape,
+    Reverse,
+    Slice,
+    View,
+)
 
-__all__ = ["ACTIVATIONS", "Dense", "Flatten", "Layer", "Lstm", "Network", "RepeatVector"]
+__all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "GATE_ACTIVATIONS", "CellState", "Concat", "Dense",
+           "Flatten", "Graph", "Gru", "Layer", "Lstm", "MaxPool", "Multiply", "Network", "Pad",
+           "Permute", "Recurrent", "RepeatVector", "Reshape", "Reverse", "Rnn", "Shape", "Slice",
+           "View", "Window", "joined", "scaled_for_hard_sigmoid", "split"]
 
-#: Activations a Dense layer may have.
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
-
-Shape = tuple[int, ...]
-
-
-def _matrix(owner: str, name: str, value, shape: Shape) -> np.ndarray:
-    array = np.array(value, dtype=np.float32)
-    if array.shape != shape:
-        raise UserError(f"{owner}: {name} must have the shape {shape}, not {array.shape}: "
-                        "the file's weights contradict its layer description")
-    if not np.isfinite(array).all():
-        raise UserError(f"{owner}: {name} holds NaN or infinite weights: train or export it again")
-    array.setflags(write=False)
-    return array
+#: What a host may have to do with an output: the core gives what comes before it.
+HOST = ("", "softmax")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """One step of a sequential network.
+class Graph:
+    """The wiring that a float network and its quantised form share.
 
-    Attributes: ``origin``, the layer's name in the model file, for messages and reports only.
+    Whoever inherits has ``input_shapes``, ``layers`` (each with ``inputs``) and ``outputs``.
     """
 
-    origin: str = ""
-
-    kind = "layer"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Shape (timesteps, features) or (features,) behind this layer; or a :class:`UserError`."""
-        raise NotImplementedError
-
-    @property
-    def parameters(self) -> int:
-        """Number of trained values."""
-        return 0
-
-    def macs(self, shape: Shape) -> int:
-        """Multiplications for one inference on an input of ``shape``, nothing skipped."""
-        return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lstm(Layer):
-    """LSTM layer, sigmoid gates and tanh activations, zero initial state.
-
-    z = w_ih x_t + w_hh h_(t-1) + b; i, f, o = sigmoid(z); g = tanh(z); c = f c + i g;
-    h = o tanh(c).  (Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000.)
-
-    Attributes: ``units`` U; ``w_ih`` (4U, F), ``w_hh`` (4U, U) and ``b`` (4U,) with the gates'
-    rows in blocks i, f, g, o; ``return_sequences``, every h or only the last.
-    """
-
-    units: int
-    w_ih: np.ndarray
-    w_hh: np.ndarray
-    b: np.ndarray
-    return_sequences: bool
-
-    kind = "lstm"
-
-    def __post_init__(self):
-        u, where = self.units, f"LSTM layer {self.origin!a}"
-        if not (isinstance(u, int) and u >= 1):
-            raise UserError(f"{where}: units must be a positive integer, not {u!r}")
-        features = np.shape(self.w_ih)[-1] if np.ndim(self.w_ih) == 2 else -1
-        object.__setattr__(self, "w_ih", _matrix(where, "w_ih", self.w_ih, (4 * u, features)))
-        object.__setattr__(self, "w_hh", _matrix(where, "w_hh", self.w_hh, (4 * u, u)))
-        object.__setattr__(self, "b", _matrix(where, "b", self.b, (4 * u,)))
-
-    @property
-    def features(self) -> int:
-        """Input features F."""
-        return self.w_ih.shape[1]
-
-    def output_shape(self, shape):
-        if len(shape) != 2 or shape[1] != self.features:
-            raise UserError(f"LSTM layer {self.origin!a} takes (timesteps, {self.features}), "
-                            f"but its input has the shape {shape}")
-        return (shape[0], self.units) if self.return_sequences else (self.units,)
-
-    @property
-    def parameters(self):
-        return self.w_ih.size + self.w_hh.size + self.b.size
-
-    def macs(self, shape):
-        return shape[0] * (self.w_ih.size + self.w_hh.size)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dense(Layer):
-    """y = activation(w x + b); on a sequence, the same at every timestep (TimeDistributed).
-
-    Attributes: ``w`` (outputs, features), ``b`` (outputs,), ``activation`` of :data:`ACTIVATIONS`.
-    """
-
-    w: np.ndarray
-    b: np.ndarray
-    activation: str = "linear"
-
-    kind = "dense"
-
-    def __post_init__(self):
-        where = f"Dense layer {self.origin!a}"
-        shape = np.shape(self.w) if np.ndim(self.w) == 2 else (-1, -1)
-        object.__setattr__(self, "w", _matrix(where, "w", self.w, shape))
-        object.__setattr__(self, "b", _matrix(where, "b", self.b, shape[:1]))
-        if self.activation not in ACTIVATIONS:
-            raise UserError(f"{where}: activation must be one of {', '.join(ACTIVATIONS)}, "
-                            f"not {self.activation!a}")
-
-    @property
-    def features(self) -> int:
-        """Input features."""
-        return self.w.shape[1]
-
-    @property
-    def outputs(self) -> int:
-        """Output features."""
-        return self.w.shape[0]
-
-    def output_shape(self, shape):
-        if shape[-1] != self.features:
-            raise UserError(f"Dense layer {self.origin!a} takes {self.features} features, "
-                            f"but its input has the shape {shape}")
-        return (*shape[:-1], self.outputs)
-
-    @property
-    def parameters(self):
-        return self.w.size + self.b.size
-
-    def macs(self, shape):
-        return (shape[0] if len(shape) == 2 else 1) * self.w.size
-
-
-@dataclass(frozen=True, kw_only=True)
-class RepeatVector(Layer):
-    """A vector repeated at ``timesteps`` steps."""
-
-    timesteps: int
-    kind = "repeat_vector"
-
-    def output_shape(self, shape):
-        if len(shape) != 1:
-            raise UserError(f"RepeatVector layer {self.origin!a} takes a vector, "
-                            f"but its input has the shape {shape}")
-        if not (isinstance(self.timesteps, int) and self.timesteps >= 1):
-            raise UserError(f"RepeatVector layer {self.origin!a}: n must be a positive integer, "
-                            f"not {self.timesteps!r}")
-        return (self.timesteps, shape[0])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flatten(Layer):
-    """(timesteps, features) to (timesteps * features,), row-major."""
-
-    kind = "flatten"
-
-    def output_shape(self, shape):
-        return (int(np.prod(shape)),)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A sequential float network.
-
-    Attributes: ``input_shape`` (timesteps, features) or (features,); ``layers``; ``source``, a
-    description of where it came from (format, exporter, sha256) for the report.
-    Raises :class:`UserError` where the layers' shapes contradict each other.
-    """
-
-    input_shape: Shape
+    input_shapes: tuple[Shape, ...]
     layers: tuple[Layer, ...]
-    source: dict = field(default_factory=dict)
-
-    def __post_init__(self):
-        if len(self.input_shape) not in (1, 2) or not all(
-                isinstance(n, int) and n >= 1 for n in self.input_shape):
-            raise UserError("the network's input must be (timesteps, features) or (features,), all "
-                            f"positive, not {self.input_shape!r}: export it with a fixed shape")
-        if not any(isinstance(layer, (Lstm, Dense)) for layer in self.layers):
-            raise UserError("the network has no LSTM or Dense layer: there is nothing to build")
-        _ = self.shapes
+    outputs: tuple[int, ...]
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """Input shape, then the shape after each layer."""
-        shapes = [tuple(self.input_shape)]
+        """Shape of every value: the inputs, then what each layer makes."""
+        shapes = list(self.input_shapes)
         for layer in self.layers:
-            shapes.append(layer.output_shape(shapes[-1]))
+            shapes.append(layer.output_shape(*(shapes[value] for value in layer.inputs)))
         return tuple(shapes)
+
+    def value(self, layer: int) -> int:
+        """Number of the value that layer ``layer`` makes."""
+        return len(self.input_shapes) + layer
+
+    def shapes_into(self, layer: int) -> tuple[Shape, ...]:
+        """Shapes of what layer ``layer`` reads."""
+        shapes = self.shapes
+        return tuple(shapes[value] for value in self.layers[layer].inputs)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of a sample: the input's, or (elements,) where several inputs make a frame, one
+        after the other."""
+        return frame_shape(self.input_shapes)
+
+    @property
+    def output_shapes(self) -> tuple[Shape, ...]:
+        """Shape of each output."""
+        shapes = self.shapes
+        return tuple(shapes[value] for value in self.outputs)
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of the last layer's output."""
-        return self.shapes[-1]
+        """Shape of a sample's output: the output's, or (elements,) of several one after the
+        other."""
+        return frame_shape(self.output_shapes)
+
+    @property
+    def stateful(self) -> bool:
+        """Whether any layer keeps its state between frames."""
+        return any(getattr(layer, "stateful", False) for layer in self.layers)
+
+
+def frame_shape(shapes: tuple[Shape, ...]) -> Shape:
+    """The only shape, or (elements,) of several."""
+    return shapes[0] if len(shapes) == 1 else (sum(int(np.prod(s)) for s in shapes),)
+
+
+def split(frame: np.ndarray, shapes: tuple[Shape, ...]) -> list[np.ndarray]:
+    """Samples (samples, *frame_shape(shapes)) as arrays (samples, *shape), one a shape."""
+    flat = frame.reshape(len(frame), -1)
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    return [part.reshape(len(frame), *shape)
+            for part, shape in zip(np.split(flat, ends[:-1], axis=1), shapes, strict=True)]
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """The reverse of :func:`split`."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+@dataclass(frozen=True)
+class Network(Graph):
+    """A float network.
+
+    Attributes: ``input_shapes``, one a named input, each (timesteps, features), (features,) or with
+    more axes in front; a single shape may be given as such; ``layers`` in an order in which each
+    comes after what it reads (``inputs`` = () is the value before); ``outputs``, numbers of values,
+    by default the last; ``source``, a description of where it came from (format, exporter, sha256)
+    for the report; ``host``, for each output what is left to the host (of :data:`HOST`).
+    Raises :class:`UserError` where the layers' shapes contradict each other.
+    """
+
+    input_shapes: tuple[Shape, ...]
+    layers: tuple[Layer, ...]
+    source: dict = field(default_factory=dict)
+    outputs: tuple[int, ...] = ()
+    host: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        shapes = self.input_shapes
+        if shapes and isinstance(shapes[0], int):
+            shapes = (shapes,)
+        shapes = tuple(tuple(shape) for shape in shapes)
+        object.__setattr__(self, "input_shapes", shapes)
+        for shape in shapes:
+            if not 1 <= len(shape) <= 4 or not all(isinstance(n, int) and n >= 1 for n in shape):
+                raise UserError("the network's input must be (timesteps, features) or (features,), "
+                                f"all positive, not {shape!r}: export it with a fixed shape")
+        wired = tuple(layer if layer.inputs else replace(layer, inputs=(self.value(n) - 1,))
+                      for n, layer in enumerate(self.layers))
+        for n, layer in enumerate(wired):
+            if not all(0 <= value < self.value(n) for value in layer.inputs):
+                raise ValueError(f"layer {n} reads values {layer.inputs}, there are "
+                                 f"{self.value(n)} before it")
+        object.__setattr__(self, "layers", wired)
+        if not any(not isinstance(layer, View) for layer in wired):
+            raise UserError("the network has no LSTM or Dense layer: there is nothing to build")
+        if not self.outputs:
+            object.__setattr__(self, "outputs", (self.value(len(wired)) - 1,))
+        if not self.host:
+            object.__setattr__(self, "host", ("",) * len(self.outputs))
+        for n, layer in enumerate(wired):
+            if isinstance(layer, CellState):
+                source = layer.inputs[0] - len(shapes)
+                if source < 0 or not isinstance(wired[source], Lstm):
+                    raise ValueError(f"layer {n}: a CellState must read an Lstm's value")
+        _ = self.shapes
 
     @property
     def names(self) -> tuple[str, ...]:
         """Generated layer names: ``l0_lstm``, ``l1_dense``, ..."""
-        return tuple(f"l{n}_{layer.kind}" for n, layer in enumerate(self.layers))
+        return tuple(f"l{n}_{layer.shown}" for n, layer in enumerate(self.layers))
 
     @property
     def parameters(self) -> int:
@@ -226,4 +183,4 @@ class Network:
     @property
     def macs(self) -> int:
         """Multiplications of one inference, nothing skipped."""
-        return sum(layer.macs(s) for layer, s in zip(self.layers, self.shapes, strict=False))
+        return sum(layer.macs(*self.shapes_into(n)) for n, layer in enumerate(self.layers))

@@ -1,88 +1,232 @@
-"""A sequential network put together layer by layer, as a frontend reads it.
+"""A network put together layer by layer, as a frontend reads it.
 
-Shared by all frontends, so that folding an activation into the Dense before it, dropping a Flatten
-that changes nothing and limiting what a file may declare are said once.
+Shared by all frontends, so that what users call a layer becomes the few kinds of
+:mod:`gatefold.gen.layers` in one place, and the limits on what a file may declare are said once.
+A method takes the numbers of the values that a layer reads and gives the number of its own.
+:func:`gatefold.gen.simplify.simplify` tidies up what comes out: activations and scales join the
+layers beside them there, not here.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import UserError, quoted
-from ..network import ACTIVATIONS, Dense, Flatten, Layer, Lstm, Network, RepeatVector, Shape
+from ..network import (
+    ACTIVATIONS,
+    CellState,
+    Concat,
+    Dense,
+    Flatten,
+    Gru,
+    Layer,
+    Lstm,
+    MaxPool,
+    Multiply,
+    Network,
+    RepeatVector,
+    Reshape,
+    Reverse,
+    Rnn,
+    Shape,
+    Slice,
+    View,
+    Window,
+)
+from ..simplify import simplify
 from .limits import check_dim, check_elements
 
 __all__ = ["Builder"]
 
 
 class Builder:
-    """Collects layers; :attr:`shape` is the shape after the last one.
+    """Collects layers. Value 0 .. inputs - 1 are the network's inputs.
 
-    Parameters: ``shape``, the network's input (timesteps, features) or (features,).
-    Raises :class:`UserError` wherever a layer contradicts the shape before it or the limits.
+    Parameters: ``shapes``, of the network's inputs.
+    Raises :class:`UserError` wherever a layer contradicts its inputs' shapes or the limits.
     """
 
-    def __init__(self, shape: Shape):
-        for what, n in zip(("timesteps", "features")[-len(shape):], shape, strict=False):
-            check_dim("network input", what, n)
-        self.input_shape: Shape = tuple(shape)
-        self.shape: Shape = self.input_shape
+    def __init__(self, *shapes: Shape):
+        for shape in shapes:
+            names = ("axis 0", "axis 1", "timesteps", "features")[-len(shape):]
+            for what, n in zip(names, shape, strict=False):
+                check_dim("network input", what, n)
+        self.input_shapes = tuple(tuple(shape) for shape in shapes)
+        self.shapes: list[Shape] = list(self.input_shapes)
         self.layers: list[Layer] = []
+        self._host: dict[int, str] = {}
 
-    def _append(self, layer: Layer) -> None:
-        shape = layer.output_shape(self.shape)
-        check_elements(f"{layer.kind} layer {quoted(layer.origin)}", shape)
-        self.shape = shape
+    # ---- one layer ------------------------------------------------------------------------------
+
+    def add(self, layer: Layer) -> int:
+        """Append a layer whose ``inputs`` are set; the number of its value."""
+        shape = layer.output_shape(*(self.shapes[value] for value in layer.inputs))
+        check_elements(f"{layer.shown} layer {quoted(layer.origin)}", shape)
+        self.shapes.append(shape)
         self.layers.append(layer)
+        return len(self.shapes) - 1
 
-    def lstm(self, *, origin: str, w_ih: np.ndarray, w_hh: np.ndarray, b: np.ndarray,
-             return_sequences: bool) -> None:
-        """Append an LSTM; weights as :class:`Lstm` keeps them (gates i, f, g, o)."""
-        self._append(Lstm(origin=origin, units=int(w_hh.shape[1]), w_ih=w_ih, w_hh=w_hh, b=b,
-                          return_sequences=return_sequences))
+    def lstm(self, x: int, *states: int, **fields) -> int:
+        """An :class:`Lstm`; ``states``, values of h and c to begin with. ``fields`` without units."""
+        return self.add(Lstm(inputs=(x, *states), units=int(np.shape(fields["w_hh"])[1]),
+                             **fields))
 
-    def dense(self, *, origin: str, w: np.ndarray, b: np.ndarray, activation: str = "linear"):
-        """Append a Dense layer, ``w`` as (outputs, features)."""
-        self._append(Dense(origin=origin, w=w, b=b, activation=activation))
+    def gru(self, x: int, *states: int, **fields) -> int:
+        """A :class:`Gru`; ``states``, the value of h to begin with."""
+        return self.add(Gru(inputs=(x, *states), units=int(np.shape(fields["w_hh"])[1]), **fields))
 
-    def repeat(self, *, origin: str, timesteps: int) -> None:
-        """Append a RepeatVector."""
+    def rnn(self, x: int, *states: int, **fields) -> int:
+        """An :class:`Rnn`; ``states``, the value of h to begin with."""
+        return self.add(Rnn(inputs=(x, *states), units=int(np.shape(fields["w_hh"])[1]), **fields))
+
+    def last_step(self, x: int, *, origin: str = "") -> int:
+        """The last timestep of a sequence."""
+        return self.add(Slice(inputs=(x,), axis=0, start=self.shapes[x][0] - 1, drop=True,
+                              origin=origin))
+
+    def cell_state(self, lstm: int, *, origin: str = "") -> int:
+        """The last c of the LSTM whose value is ``lstm``."""
+        layer = self.layers[lstm - len(self.input_shapes)]
+        assert isinstance(layer, Lstm)
+        return self.add(CellState(inputs=(lstm,), units=layer.units, origin=origin))
+
+    def dense(self, x: int, *, w, b, activation: str = "linear", origin: str = "") -> int:
+        """A Dense layer, ``w`` as (outputs, features)."""
+        return self.add(Dense(inputs=(x,), origin=origin, w=w, b=b, activation=activation))
+
+    def conv1d(self, x: int, *, w: np.ndarray, b, window: Window, activation: str = "linear",
+               origin: str = "") -> int:
+        """A Conv1D, ``w`` as (outputs, taps, features): cross-correlation, as every framework."""
+        w = np.asarray(w)
+        return self.add(Dense(inputs=(x,), origin=origin, w=w.reshape(len(w), -1), b=b,
+                              activation=activation, window=window))
+
+    def max_pool(self, x: int, window: Window, *, origin: str = "") -> int:
+        """A MaxPool."""
+        return self.add(MaxPool(inputs=(x,), window=window, origin=origin))
+
+    def multiply(self, a: int, b: int, *, origin: str = "") -> int:
+        """The product of two values, element by element."""
+        return self.add(Multiply(inputs=(a, b), origin=origin))
+
+    def view(self, x: int | Sequence[int], view: type[View], *, origin: str = "",
+             **fields) -> int:
+        """A view of one value or several: ``view`` is its class, ``fields`` its attributes."""
+        inputs = (x,) if isinstance(x, int) else tuple(x)
+        return self.add(view(inputs=inputs, origin=origin, **fields))
+
+    def repeat(self, x: int, timesteps: int, *, origin: str = "") -> int:
+        """A RepeatVector."""
         check_dim(f"RepeatVector layer {quoted(origin)}", "n", timesteps)
-        self._append(RepeatVector(origin=origin, timesteps=timesteps))
+        return self.view(x, RepeatVector, timesteps=timesteps, origin=origin)
 
-    def flatten(self, *, origin: str) -> None:
-        """Append a Flatten; nothing where the shape is a vector already."""
-        if len(self.shape) > 1:
-            self._append(Flatten(origin=origin))
+    def reshape(self, x: int, shape: Shape, *, origin: str = "") -> int:
+        """A Reshape; nothing where the shape is that already."""
+        if tuple(shape) == self.shapes[x]:
+            return x
+        return self.view(x, Reshape, shape=tuple(shape), origin=origin)
 
-    def activation(self, kind: str, *, origin: str) -> None:
-        """Apply an activation of its own to what there is so far.
+    def flatten(self, x: int, *, origin: str = "") -> int:
+        """A Flatten; nothing where the value is a vector already."""
+        return x if len(self.shapes[x]) == 1 else self.view(x, Flatten, origin=origin)
 
-        It joins the last Dense if that is linear: Flatten and RepeatVector in between only move
-        values. Anywhere else it becomes a Dense with the identity matrix, which is the same
-        function and needs no further layer kind down the flow.
-        """
+    def reverse(self, x: int, *, origin: str = "") -> int:
+        """The timesteps backwards."""
+        return self.view(x, Reverse, origin=origin)
+
+    # ---- layers that are others underneath ------------------------------------------------------
+
+    def activation(self, x: int, kind: str, *, origin: str = "") -> int:
+        """An activation of its own: a Dense with the identity, the same function."""
         if kind not in ACTIVATIONS:
             raise UserError(f"layer {quoted(origin)}: activation must be one of "
                             f"{', '.join(ACTIVATIONS)}, not {quoted(kind)}")
         if kind == "linear":
-            return
-        for index in range(len(self.layers) - 1, -1, -1):
-            layer = self.layers[index]
-            if isinstance(layer, Dense) and layer.activation == "linear":
-                self.layers[index] = replace(layer, activation=kind)
-                return
-            if isinstance(layer, Dense) and layer.activation == kind == "relu":
-                return  # a second ReLU changes nothing
-            if not isinstance(layer, Flatten | RepeatVector):
-                break
-        features = self.shape[-1]
-        check_elements(f"layer {quoted(origin)}", (features, features))
-        self.dense(origin=origin, w=np.eye(features, dtype=np.float32),
-                   b=np.zeros(features, np.float32), activation=kind)
+            return x
+        features = self.shapes[x][-1]
+        return self._sparse(x, np.ones(features), label="activation", activation=kind,
+                            origin=origin)
 
-    def network(self, source: dict) -> Network:
-        """The finished network."""
-        return Network(self.input_shape, tuple(self.layers), source)
+    def scale(self, x: int, gain, offset, *, origin: str = "") -> int:
+        """gain x + offset, feature by feature: a BatchNormalization at inference."""
+        return self._sparse(x, np.asarray(gain, np.float64), offset=offset, label="scale",
+                            origin=origin)
+
+    def add_values(self, values: Sequence[int], gains: Sequence[float] | None = None, *,
+                   origin: str = "", label: str = "add") -> int:
+        """The sum of values of one shape, each times its gain."""
+        shapes = {self.shapes[value] for value in values}
+        if len(shapes) != 1:
+            raise UserError(f"layer {quoted(origin)}: inputs of the shapes {sorted(shapes)} cannot "
+                            "be added: they must be equal")
+        shape = shapes.pop()
+        features = shape[-1]
+        whole = self.view(values, Concat, axis=len(shape) - 1, origin=origin)
+        eye = np.eye(features, dtype=np.float32)
+        w = np.concatenate([gain * eye for gain in gains or (1.0,) * len(values)], axis=1)
+        pattern = np.concatenate([eye] * len(values), axis=1) != 0
+        return self.add(Dense(inputs=(whole,), w=w, b=np.zeros(features), pattern=pattern,
+                              label=label, origin=origin))
+
+    def average_pool(self, x: int, window: Window, *, count_padding: bool = False,
+                     origin: str = "") -> int:
+        """An AveragePool: a Dense on windows. Padding that is not counted must fall on no window
+        or on all alike."""
+        where = f"average pooling layer {quoted(origin)}"
+        window.check(where, self.shapes[x])
+        taps = window.arrange(np.ones((self.shapes[x][-2], 1))).sum(axis=(-1, -2))
+        if not count_padding and len(set(taps.tolist())) > 1:
+            raise UserError(f"{where}: its windows hold {int(taps.min())} to {int(taps.max())} "
+                            "timesteps, padding not counted: use padding that divides evenly "
+                            "(padding='valid')")
+        features = self.shapes[x][-1]
+        share = 1 / (window.size if count_padding else taps[0])
+        eye = np.tile(np.eye(features, dtype=np.float32), window.size)
+        return self.add(Dense(inputs=(x,), w=eye * share, b=np.zeros(features), window=window,
+                              pattern=eye != 0, label="average_pool", origin=origin))
+
+    def merge(self, mode: str, a: int, b: int, *, origin: str = "") -> int:
+        """Two values of one shape joined: ``concat`` (of features), ``sum``, ``mul``, ``ave``."""
+        if mode == "concat":
+            return self.view((a, b), Concat, axis=len(self.shapes[a]) - 1, origin=origin)
+        if mode == "mul":
+            return self.multiply(a, b, origin=origin)
+        gains = {"sum": (1.0, 1.0), "ave": (0.5, 0.5)}[mode]
+        return self.add_values((a, b), gains, origin=origin)
+
+    def softmax(self, x: int) -> int:
+        """A softmax over the last axis that is left to the host: only of an output."""
+        self._host[x] = "softmax"
+        return x
+
+    def _sparse(self, x: int, gain: np.ndarray, *, label: str, origin: str, offset=None,
+                activation: str = "linear") -> int:
+        features = self.shapes[x][-1]
+        check_elements(f"layer {quoted(origin)}", (features, features))
+        if gain.shape != (features,):
+            raise UserError(f"layer {quoted(origin)}: {gain.shape} factors cannot scale "
+                            f"{features} features")
+        eye = np.eye(features)
+        return self.add(Dense(
+            inputs=(x,), w=eye * gain, b=np.zeros(features) if offset is None else offset,
+            activation=activation, pattern=eye != 0, label=label, origin=origin))
+
+    # ---- the end --------------------------------------------------------------------------------
+
+    def network(self, source: dict, outputs: Sequence[int] | None = None) -> Network:
+        """The finished network; ``outputs``, by default the last value."""
+        outputs = tuple(outputs or (len(self.shapes) - 1,))
+        for layer in self.layers:
+            for value in layer.inputs:
+                if value in self._host:
+                    raise UserError(f"layer {quoted(layer.origin)} reads a {self._host[value]}: "
+                                    "only an output of the network can be one, the core leaves it "
+                                    "to the host")
+        for value in self._host:
+            if value not in outputs:
+                raise UserError(f"a {self._host[value]} must be an output of the network: the core "
+                                "leaves it to the host")
+        return simplify(Network(self.input_shapes, tuple(self.layers), source, outputs,
+                                tuple(self._host.get(value, "") for value in outputs)))
