@@ -9,6 +9,7 @@ token.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Graph:
     """
 
     input_shapes: tuple[Shape, ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[Any, ...]
     outputs: tuple[int, ...]
 
     @property

@@ -2,6 +2,10 @@
 
 The arithmetic itself is `sim/golden.py`; `docs/numbers.md` explains it. This module holds the
 data and the shift amounts that follow from the formats, so that golden and plan read the same.
+
+A value's elements may have different formats (a Concat of two layers). What a layer multiplies is
+therefore brought to one format first, exactly, by left shifts: ``x`` of a layer is the finest
+format among its operands.
 """
 
 from __future__ import annotations
@@ -10,9 +14,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .layers import Window
+from .network import Graph
 from .qformat import QFormat
+from .views import View
 
-__all__ = ["QDense", "QFlatten", "QLayer", "QLstm", "QRepeatVector", "QuantizedNetwork", "Table"]
+__all__ = ["ABSENT", "QCellState", "QDense", "QGru", "QLayer", "QLstm", "QMaxPool", "QMultiply", "QRecurrent",
+           "QRnn", "QView", "QuantizedNetwork", "Table", "alignment", "argument"]
+
+#: Stands for the fractional bits of an element that is padding: a zero of any format.
+ABSENT = -1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +36,9 @@ class Table:
     t1[high, low], t1 being odd around the middle of the low range, so only half is stored: the top
     bit of `low` is the sign (1: +), the other n2 - 1 bits, inverted where the sign is -, the index.
 
-    Attributes: ``out_frac``, the fractional bits of t (values 0..2**out_frac - 1); ``t0``
-    (2**(n0+n1),), ``t1`` (2**(n0+n2-1),) or empty, non-negative int64; ``error``, the largest
-    |t * 2**-out_frac - tanh| over every m, measured when the table was made.
+    Attributes: ``out_frac``, the fractional bits of t (values 0..2**out_frac - 1), T in
+    `docs/numbers.md`; ``t0`` (2**(n0+n1),), ``t1`` (2**(n0+n2-1),) or empty, non-negative int64;
+    ``error``, the largest |t * 2**-out_frac - tanh| over every m, measured when the table was made.
     """
 
     frac: int
@@ -50,19 +61,53 @@ class Table:
         return QFormat(self.width, self.frac)
 
 
+def alignment(x: QFormat, fracs: np.ndarray) -> np.ndarray:
+    """Left shifts that bring elements with ``fracs`` fractional bits to the format x."""
+    return np.where(fracs == ABSENT, 0, x.frac - fracs)
+
+
+def argument(activation: str, table: Table, result: QFormat) -> QFormat:
+    """Format of what a candidate's or cell's activation takes (`docs/numbers.md`, Activation):
+    the table's argument for tanh, else the result's own format, ``table.out_frac + 1`` bits."""
+    return table.format if activation == "tanh" else result
+
+
 @dataclass(frozen=True, kw_only=True)
 class QLayer:
-    """A layer in integers. ``name`` is generated (``l0_lstm``), never from the model file."""
+    """A layer in integers. ``name`` is generated (``l0_lstm``), never from the model file;
+    ``inputs``, the values it reads."""
 
     name: str
+    inputs: tuple[int, ...]
+
+    def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape behind this layer."""
+        raise NotImplementedError
+
+    @property
+    def result(self) -> QFormat | None:
+        """Format of its value; None for a view, which takes its elements' formats along."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
-class QLstm(QLayer):
-    """LSTM in integers: w_ih (4U, F), w_hh (4U, U), b (4U,) in blocks i, f, g, o.
+class QView(QLayer):
+    """A view: the same elements in another order."""
 
-    b has ``acc_frac`` fractional bits. ``x``, ``w_ih_format``, ``w_hh_format``, ``c``, ``h`` are
-    the formats of the input, the weights, the cell state and the output.
+    view: View
+
+    def output_shape(self, *shapes):
+        return self.view.output_shape(*shapes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QRecurrent(QLayer):
+    """What QLstm, QGru and QRnn share: w_ih (gates U, F), w_hh (gates U, U), b (gates U,).
+
+    b has ``acc_frac`` fractional bits. ``x``, ``w_ih_format``, ``w_hh_format`` and ``h`` are the
+    formats of the input, the weights and the output. ``x_align`` (F,): the largest left shift that
+    brings an element of each column to x. ``h0``: constant initial h in format h, or None.
+    ``h_in``: the format in which an initial h comes as an input (behind x), or None.
     """
 
     units: int
@@ -70,11 +115,21 @@ class QLstm(QLayer):
     w_hh: np.ndarray
     b: np.ndarray
     x: QFormat
+    x_align: np.ndarray
     w_ih_format: QFormat
     w_hh_format: QFormat
-    c: QFormat
     h: QFormat
     return_sequences: bool
+    stateful: bool = False
+    h0: np.ndarray | None = None
+    h_in: QFormat | None = None
+
+    def output_shape(self, *shapes):
+        return (shapes[0][0], self.units) if self.return_sequences else (self.units,)
+
+    @property
+    def result(self):
+        return self.h
 
     @property
     def features(self) -> int:
@@ -82,31 +137,105 @@ class QLstm(QLayer):
         return self.w_ih.shape[1]
 
     @property
+    def h_frac(self) -> int:
+        """Fractional bits to which recurrent operands are aligned."""
+        return max(self.h.frac, self.h_in.frac if self.h_in else self.h.frac)
+
+    @property
     def acc_frac(self) -> int:
         """Fractional bits of the accumulator: the finer of the two products'."""
-        return max(self.w_ih_format.frac + self.x.frac, self.w_hh_format.frac + self.h.frac)
+        return max(self.w_ih_format.frac + self.x.frac, self.w_hh_format.frac + self.h_frac)
 
     @property
     def align_ih(self) -> int:
-        """Left shift of an input product into the accumulator."""
+        """Left shift of an input product (x in its finest format) into the accumulator."""
         return self.acc_frac - self.w_ih_format.frac - self.x.frac
 
     @property
     def align_hh(self) -> int:
-        """Left shift of a recurrent product into the accumulator."""
+        """Left shift of a product with h into the accumulator."""
         return self.acc_frac - self.w_hh_format.frac - self.h.frac
 
 
 @dataclass(frozen=True, kw_only=True)
+class QLstm(QRecurrent):
+    """LSTM, blocks i, f, g, o.
+
+    ``c``, format of the cell state; ``g`` and ``tc``, of the activated candidate and cell state
+    (T + 1 bits); ``activation`` of tanh, relu, linear (hard_tanh is linear with T fractional bits),
+    ``recurrent_activation`` of sigmoid, hard_sigmoid. ``c0``, constant initial c in format c;
+    ``c_in``, the format in which it comes as an input.
+    """
+
+    c: QFormat
+    g: QFormat
+    tc: QFormat
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    c0: np.ndarray | None = None
+    c_in: QFormat | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QGru(QRecurrent):
+    """GRU, blocks r, z, n; ``b_n`` (U,) with ``acc_frac`` fractional bits.
+
+    ``c``, format of the state s behind h; ``m``, of the recurrent part of the candidate
+    (reset_after); ``n``, of the candidate (T + 1 bits); activations as of :class:`QLstm`. Initial
+    states: ``h0`` is in format c, and h is made of it; ``h_in`` is what the input has.
+    """
+
+    c: QFormat
+    m: QFormat
+    n: QFormat
+    b_n: np.ndarray
+    reset_after: bool
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QRnn(QRecurrent):
+    """SimpleRNN; ``activation`` of linear, relu, sigmoid, tanh, as :class:`QDense` has them."""
+
+    activation: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class QDense(QLayer):
-    """Dense in integers: w (outputs, features), b (outputs,) with ``acc_frac`` fractional bits."""
+    """Dense in integers: w (outputs, features), b (outputs,) with ``acc_frac`` fractional bits.
+
+    ``x_align`` as of :class:`QRecurrent`. ``activation`` of linear, relu, sigmoid, tanh: hard_tanh
+    is linear and hard_sigmoid is relu (its scale and offset in w and b), both with the unit format
+    as y, whose ends saturate. ``window`` and ``pattern`` as of :class:`gatefold.gen.layers.Dense`.
+    """
 
     w: np.ndarray
     b: np.ndarray
     x: QFormat
+    x_align: np.ndarray
     w_format: QFormat
     y: QFormat
     activation: str
+    window: Window | None = None
+    pattern: np.ndarray | None = None
+
+    def gather(self, x: np.ndarray, fill=0) -> np.ndarray:
+        """What the matrix meets: x itself, or its windows, (..., features)."""
+        if self.window is None:
+            return x
+        taps = self.window.arrange(x, fill)
+        return taps.reshape(*taps.shape[:-2], -1)
+
+    def output_shape(self, *shapes):
+        (x,) = shapes
+        if self.window:
+            return (*x[:-2], self.window.steps(x[-2]), self.outputs)
+        return (*x[:-1], self.outputs)
+
+    @property
+    def result(self):
+        return self.y
 
     @property
     def features(self) -> int:
@@ -125,71 +254,134 @@ class QDense(QLayer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QRepeatVector(QLayer):
-    """A vector repeated at ``timesteps`` steps."""
+class QMaxPool(QLayer):
+    """The largest of each window; ``x``, the finest operand format, ``y`` the result's."""
 
-    timesteps: int
+    window: Window
+    x: QFormat
+    y: QFormat
+
+    def output_shape(self, *shapes):
+        (x,) = shapes
+        return (*x[:-2], self.window.steps(x[-2]), x[-1])
+
+    @property
+    def result(self):
+        return self.y
 
 
 @dataclass(frozen=True, kw_only=True)
-class QFlatten(QLayer):
-    """(timesteps, features) to (timesteps * features,), row-major."""
+class QMultiply(QLayer):
+    """Element-wise product of two values, of formats ``a`` and ``b``."""
+
+    a: QFormat
+    b: QFormat
+    y: QFormat
+
+    def output_shape(self, *shapes):
+        return shapes[0]
+
+    @property
+    def result(self):
+        return self.y
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantizedNetwork:
+class QCellState(QLayer):
+    """c of an LSTM (format ``c``) after its last step, in format ``y``."""
+
+    units: int
+    c: QFormat
+    y: QFormat
+
+    def output_shape(self, *shapes):
+        return (self.units,)
+
+    @property
+    def result(self):
+        return self.y
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizedNetwork(Graph):
     """A whole network in integers.
 
-    Attributes: ``input_shape`` (timesteps, features) or (features,); ``layers``; ``act_width``,
-    ``weight_width`` and ``cell_width`` in bits; ``input_format``; ``table``; ``acc_width``, wide
-    enough for every partial sum of every row in any order; ``calibration``, where the formats came
-    from (source, samples, peaks), for the report.
+    Attributes: ``input_shapes``, ``layers`` and ``outputs`` as of a
+    :class:`~gatefold.gen.network.Network`; ``input_formats``, one an input; ``act_width``,
+    ``weight_width`` and ``cell_width``: the widest format of its kind, in bits; ``table``;
+    ``acc_width``, wide enough for every partial sum of every row in any order; ``host``, what is
+    left to the host, per output; ``calibration``, where the formats came from (source, samples,
+    peaks), for the report.
     """
 
-    input_shape: tuple[int, ...]
+    input_shapes: tuple[tuple[int, ...], ...]
     layers: tuple[QLayer, ...]
+    outputs: tuple[int, ...]
     act_width: int
     weight_width: int
     cell_width: int
-    input_format: QFormat
+    input_formats: tuple[QFormat, ...]
     table: Table
     acc_width: int
+    host: tuple[str, ...] = ()
     calibration: dict = field(default_factory=dict)
 
     @property
-    def computing(self) -> dict[int, QLstm | QDense]:
-        """The layers that multiply, by their place in the network."""
-        return {n: layer for n, layer in enumerate(self.layers)
-                if isinstance(layer, (QLstm, QDense))}
+    def computing(self) -> dict[int, QLayer]:
+        """The layers that are more than views, by their place in the network."""
+        return {n: layer for n, layer in enumerate(self.layers) if not isinstance(layer, QView)}
 
     @property
-    def output_format(self) -> QFormat:
-        """Format of the network's output."""
-        for layer in reversed(self.layers):
-            if isinstance(layer, QDense):
-                return layer.y
-            if isinstance(layer, QLstm):
-                return layer.h
-        return self.input_format
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Input shape, then the shape after each layer."""
-        shapes = [tuple(self.input_shape)]
-        for layer in self.layers:
-            last = shapes[-1]
-            if isinstance(layer, QLstm):
-                shape = (last[0], layer.units) if layer.return_sequences else (layer.units,)
-            elif isinstance(layer, QDense):
-                shape = (*last[:-1], layer.outputs)
-            elif isinstance(layer, QRepeatVector):
-                shape = (layer.timesteps, last[0])
+    def fracs(self) -> tuple[np.ndarray, ...]:
+        """Fractional bits of every element of every value, each of the value's shape."""
+        found = [np.full(shape, form.frac)
+                 for shape, form in zip(self.input_shapes, self.input_formats, strict=True)]
+        shapes = self.shapes
+        for n, layer in enumerate(self.layers):
+            if isinstance(layer, QView):
+                parts = (found[value][None] for value in layer.inputs)
+                found.append(layer.view.arrange(*parts, fill=ABSENT)[0])
             else:
-                shape = (int(np.prod(last)),)
-            shapes.append(shape)
-        return tuple(shapes)
+                assert layer.result
+                found.append(np.full(shapes[self.value(n)], layer.result.frac))
+        return tuple(found)
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of the last layer's output."""
-        return self.shapes[-1]
+    def input_format(self) -> QFormat:
+        """Format of the only input (of the first of several)."""
+        return self.input_formats[0]
+
+    def quantize(self, x: np.ndarray) -> np.ndarray:
+        """Integers of float samples (samples, *input_shape), each input in its own format."""
+        steps, lows, highs = self._scales()
+        scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * steps + 0.5)
+        clipped = np.clip(scaled, lows, highs).astype(np.int64)
+        return clipped.reshape(x.shape)
+
+    def saturating(self, x: np.ndarray) -> int:
+        """How many of the float samples lie outside their input's format."""
+        steps, lows, highs = self._scales()
+        scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * steps + 0.5)
+        return int(np.count_nonzero((scaled < lows) | (scaled > highs)))
+
+    def input_limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest integer of every input element, (elements,)."""
+        _, lows, highs = self._scales()
+        return lows.astype(np.int64), highs.astype(np.int64)
+
+    def to_float(self, y: np.ndarray) -> np.ndarray:
+        """Floats of output integers (samples, *output_shape)."""
+        return y / 2.0 ** self.output_fracs.reshape(self.output_shape)
+
+    @property
+    def output_fracs(self) -> np.ndarray:
+        """Fractional bits of every output element, (elements,)."""
+        fracs = self.fracs
+        return np.concatenate([fracs[value].ravel() for value in self.outputs])
+
+    def _scales(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        sizes = [int(np.prod(shape)) for shape in self.input_shapes]
+        forms = self.input_formats
+        return (np.repeat([2.0**form.frac for form in forms], sizes),
+                np.repeat([float(form.lo) for form in forms], sizes),
+                np.repeat([float(form.hi) for form in forms], sizes))
