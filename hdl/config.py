@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["SHALLOW", "DenseKind", "EngineConfig", "LstmKind", "TableConfig", "bits_for"]
+from .arith import half
+
+__all__ = ["SHALLOW", "DenseKind", "EmitKind", "EngineConfig", "Gate", "GruKind", "Kind",
+           "LoadKind", "LstmKind", "MergeKind", "ResetKind", "Squash", "TableConfig", "bits_for"]
 
 #: Memories of up to so many words go to LUTs: a LUT holds 64 bits of a read-only one.
 SHALLOW = 64
@@ -42,27 +45,168 @@ class TableConfig:
 
 
 @dataclass(frozen=True)
-class LstmKind:
-    """Shift amounts of one LSTM layer's finish; positive is right, negative left.
+class Gate:
+    """How an accumulator becomes a gate, 2^T +- t: (1 + tanh(z/2)) / 2 by the table, or ``direct``
+    (hard sigmoid). ``shift``: right shift of the accumulator to the table's argument u, or to the
+    T + 1 bits of a direct one. Negative shifts go left."""
 
-    ``gate``: accumulator to u for i, f, o (g uses one less). ``up_f``, ``up_g``: left shifts that
-    align f*c and i*g. ``cell``: their sum to the cell format. ``cell_u``: cell to u.
+    shift: int
+    direct: bool = False
+
+
+@dataclass(frozen=True)
+class Squash:
+    """How a sum or a state becomes sign and t of T bits: ``function`` is tanh (the table), linear
+    or relu (direct). ``shift``: right shift to u or to T + 1 bits."""
+
+    shift: int
+    function: str = "tanh"
+
+
+@dataclass(frozen=True)
+class LstmKind:
+    """Finish of an LSTM layer. Rows of a slot: i, f, g, o.
+
+    ``gate``: i, f, o. ``candidate``: g. ``up_f``, ``up_g``: left shifts that align f*c and i*g.
+    ``cell``: right shift of their sum to c. ``out``: c to tc. ``h``: right shift of o * tc to h.
+    ``cell_width``, ``h_width``: bits to which c and h saturate.
     """
 
-    gate: int
+    gate: Gate
+    candidate: Squash
     up_f: int
     up_g: int
     cell: int
-    cell_u: int
+    out: Squash
+    h: int
+    cell_width: int
+    h_width: int
+
+    @property
+    def constants(self) -> tuple[int, int, int, int]:
+        """What the bias of each row of a slot holds beside the layer's: rounding."""
+        gate = half(self.gate.shift)
+        return gate, gate, half(self.candidate.shift), gate
+
+
+@dataclass(frozen=True)
+class GruKind:
+    """Finish of a GRU layer: s = z s + (1 - z) n. Rows of a slot: r, z, a, m (`docs/numbers.md`);
+    without reset_after, r and m are empty (zero) and ``candidate`` takes all of a.
+
+    ``gate``: r, z. ``m``: right shift of row m to its ``cell_width`` bits. ``up_a``, ``up_m``: left
+    shifts that align a and r*m. ``candidate``: their sum to n. ``up_s``, ``up_n``: left shifts that
+    align s and n. ``state``: right shift of the new state's sum to s. ``h``: s to h.
+    """
+
+    gate: Gate
+    m: int
+    up_a: int
+    up_m: int
+    candidate: Squash
+    up_s: int
+    up_n: int
+    state: int
+    h: int
+    cell_width: int
+    h_width: int
+
+    @property
+    def constants(self) -> tuple[int, int, int, int]:
+        """What the bias of each row of a slot holds beside the layer's: rounding."""
+        gate = half(self.gate.shift)
+        return gate, gate, 0, half(self.m)  # a is rounded with r*m, in the lane
+
+
+@dataclass(frozen=True)
+class ResetKind:
+    """First half of a GRU step without reset_after: q = r * s. Row r alone; s stays as it is.
+
+    ``gate``: r. ``q``: right shift of r * s to ``h_width`` bits.
+    """
+
+    gate: Gate
+    q: int
+    h_width: int
+
+    @property
+    def constants(self) -> tuple[int, int, int, int]:
+        """Rounding."""
+        return half(self.gate.shift), 0, 0, 0
+
+
+@dataclass(frozen=True)
+class LoadKind:
+    """Row 0 becomes the state of a lane: c of an LSTM, s of a GRU (``gru``). Nothing is put out.
+
+    ``shift``: right shift to ``cell_width`` bits.
+    """
+
+    gru: bool
+    shift: int
+    cell_width: int
+
+    @property
+    def constants(self) -> tuple[int, int, int, int]:
+        """Rounding."""
+        return half(self.shift), 0, 0, 0
+
+
+@dataclass(frozen=True)
+class EmitKind:
+    """An LSTM's c is put out, shifted right by ``shift`` to ``h_width`` bits; it stays as it is."""
+
+    shift: int
+    h_width: int
+
+    @property
+    def constants(self) -> tuple[int, int, int, int]:
+        """None: the lane rounds."""
+        return 0, 0, 0, 0
+
+
+@dataclass(frozen=True)
+class MergeKind:
+    """The four rows of a slot become one element: their maximum (``function`` max), or the product
+    of rows 0 and 1 (mul).
+
+    ``shifts``: exact right shifts of the two rows of a product to operands of ``act_width`` bits;
+    (0, 0) for max. ``shift``: right shift of maximum or product to ``h_width`` bits.
+    """
+
+    function: str
+    shifts: tuple[int, int]
+    shift: int
+    h_width: int
+
+    @property
+    def constants(self) -> tuple[int, int, int, int]:
+        """Rounding, in all rows of a maximum; a product is rounded in the lane."""
+        return (half(self.shift),) * 4 if self.function == "max" else (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class DenseKind:
-    """Finish of one Dense layer: ``activation``, and the shift of the accumulator to the output
-    (linear, relu) or to u (sigmoid, tanh)."""
+    """Finish of a Dense layer (also of a SimpleRNN), a row an element.
+
+    ``activation``: linear, relu (``shift``: right shift of the accumulator to y), sigmoid, tanh
+    (to the table's argument; ``out``: right shift of 2^T +- t or of +-t to y). ``h_width``: bits of
+    y.
+    """
 
     activation: str
     shift: int
+    out: int
+    h_width: int
+
+    @property
+    def constants(self) -> tuple[int, int, int, int]:
+        """What the bias of each row holds beside the layer's: rounding."""
+        return (half(self.shift),) * 4
+
+
+#: What finished rows may become. All but a DenseKind make one element of the four rows of a slot.
+Kind = LstmKind | GruKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +217,6 @@ class EngineConfig:
     ----------
     pe, simd: rows (a multiple of 4) and columns of multipliers.
     weight_width, act_width, cell_width, acc_width: bits.
-    h_shift: right shift of o * tanh(c) to h.
     table: the tanh table's shape.
     aligns: distinct left shifts of a tile's sum; an instruction names one by index.
     kinds: finish kinds, one a layer that computes; an instruction names one by index.
@@ -81,13 +224,15 @@ class EngineConfig:
     weight_depth, bias_depth, park_depth, h_depth, cell_depth: words of each memory.
     x_chunks, x_rows: chunks of one row of the input (a timestep) and rows of a frame.
     x_row: elements of an input row. out_rows, out_row: rows and elements a row of the output.
-    out_early: the last layer is a Dense, whose results leave by the short path.
+    out_early: every output is a Dense layer's, whose results leave by the short path.
+    out_whole: chunks of an output frame are finished in any order, so they leave when all are
+        there: with several contexts or outputs.
+    stateful: some layer goes on with the state that the last frame left.
     beat: elements of a stream beat. container: bits an element takes there.
     program_depth, segments, max_gap, max_count, max_stride: the program memory's shape.
     lut_rows: rows whose weights stand in LUTs although they are not shallow.
     loadable: weights and bias are written at run time, through a stream of their own.
-    contexts: sequences in a frame. Of several the outputs are finished in any order, so they leave
-        when all are there.
+    contexts: sequences in a frame.
     uram_rows: rows whose weights stand in UltraRAM, which implies loadable.
     """
 
@@ -97,10 +242,9 @@ class EngineConfig:
     act_width: int
     cell_width: int
     acc_width: int
-    h_shift: int
     table: TableConfig
     aligns: tuple[int, ...]
-    kinds: tuple[LstmKind | DenseKind, ...]
+    kinds: tuple[Kind, ...]
     routes: tuple[int, ...]
     weight_depth: int
     bias_depth: int
@@ -112,6 +256,7 @@ class EngineConfig:
     out_row: int
     out_rows: int
     out_early: bool
+    out_whole: bool
     beat: int
     container: int
     program_depth: int
@@ -124,6 +269,7 @@ class EngineConfig:
     loadable: bool = False
     uram_rows: int = 0
     contexts: int = 1
+    stateful: bool = False
 
     def __post_init__(self):
         if self.pe < 4 or self.pe % 4:
@@ -205,7 +351,6 @@ class EngineConfig:
         """Bits of one tile's row sum."""
         return self.weight_width + self.act_width + (self.simd - 1).bit_length()
 
-    @property
-    def has_lstm(self) -> bool:
-        """Whether any finish kind is an LSTM's."""
-        return any(isinstance(kind, LstmKind) for kind in self.kinds)
+    def has(self, *kinds: type) -> bool:
+        """Whether any finish kind is of these classes."""
+        return any(isinstance(kind, kinds) for kind in self.kinds)

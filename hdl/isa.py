@@ -43,6 +43,8 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
     operand memory at chunk h (+ the loop offset that h_step names). to_out, out, out_step: the same
     for the output memory. complete: the last beats complete their chunks, which may leave.
     frame: half of the output memory, filled in by the sequencer (0 in a program).
+    cell_carried, of a stateful core: the state is the last frame's; it counts as zero in a frame
+    that begins a new sequence.
     """
     return data.StructLayout({
         "kind": bits_for(len(config.kinds)),
@@ -58,6 +60,7 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
         "out_step": STEP_BITS,
         "complete": 1,
         "frame": 1,
+        **({"cell_carried": 1} if config.stateful else {}),
     })
 
 
@@ -67,7 +70,10 @@ def instruction_layout(config: EngineConfig) -> data.StructLayout:
     weight: word of the weight memory. from_x: the operand chunk comes from the input memory, not
     from the h memory. operand: its chunk (+ the loop offset that operand_step names).
     align: index into ``config.aligns``. start, init, stop, park: see :class:`Start`, :class:`Stop`.
-    finish: see :func:`finish_layout`. gap: cycles to wait after this tile. last: ends the frame.
+    finish: see :func:`finish_layout`. gap: cycles to wait after this tile. last: ends the frame
+    (a program may hold several, one after the other).
+    carried, of a stateful core: the operand is the last frame's state; it counts as zero in a frame
+    that begins a new sequence.
     """
     return data.StructLayout({
         "weight": bits_for(config.weight_depth),
@@ -82,6 +88,7 @@ def instruction_layout(config: EngineConfig) -> data.StructLayout:
         "finish": finish_layout(config),
         "gap": bits_for(config.max_gap + 1),
         "last": 1,
+        **({"carried": 1} if config.stateful else {}),
     })
 
 
