@@ -34,6 +34,7 @@ from ..network import (
     Slice,
     View,
     Window,
+    scaled_for_hard_sigmoid,
 )
 from ..simplify import simplify
 from .limits import check_dim, check_elements
@@ -138,15 +139,21 @@ class Builder:
 
     # ---- layers that are others underneath ------------------------------------------------------
 
-    def activation(self, x: int, kind: str, *, origin: str = "") -> int:
-        """An activation of its own: a Dense with the identity, the same function."""
+    def activation(self, x: int, kind: str, *, alpha: float = 0.25, beta: float = 0.5,
+                   origin: str = "") -> int:
+        """An activation of its own: a Dense with the identity, the same function.
+
+        ``alpha`` and ``beta`` are a hard sigmoid's: clip(alpha x + beta, 0, 1).
+        """
         if kind not in ACTIVATIONS:
             raise UserError(f"layer {quoted(origin)}: activation must be one of "
                             f"{', '.join(ACTIVATIONS)}, not {quoted(kind)}")
         if kind == "linear":
             return x
-        features = self.shapes[x][-1]
-        return self._sparse(x, np.ones(features), label="activation", activation=kind,
+        gain, offset = np.ones(self.shapes[x][-1]), np.zeros(self.shapes[x][-1])
+        if kind == "hard_sigmoid":
+            gain, offset = scaled_for_hard_sigmoid(gain, offset, alpha, beta)
+        return self._sparse(x, gain, offset=offset, label="activation", activation=kind,
                             origin=origin)
 
     def scale(self, x: int, gain, offset, *, origin: str = "") -> int:
@@ -198,8 +205,10 @@ class Builder:
 
     def softmax(self, x: int) -> int:
         """A softmax over the last axis that is left to the host: only of an output."""
-        self._host[x] = "softmax"
-        return x
+        # A value of its own: what comes before the softmax may be an output as well.
+        marked = self.view(x, Reshape, shape=self.shapes[x])
+        self._host[marked] = "softmax"
+        return marked
 
     def _sparse(self, x: int, gain: np.ndarray, *, label: str, origin: str, offset=None,
                 activation: str = "linear") -> int:
