@@ -43,7 +43,8 @@ def simplify(network: Network) -> Network:
     """
     graph = _Graph(network)
     with np.errstate(over="ignore"):  # a product that is infinite is refused as a weight
-        while any([graph.apply(rule) for rule in (_same_elements, _dead_relu, _join_before, _roll)]):
+        rules = (_same_elements, _dead_relu, _join_before, _roll)
+        while any([graph.apply(rule) for rule in rules]):
             pass
         while graph.apply(_join_after):
             pass
@@ -158,7 +159,7 @@ def _origin(node: _Node) -> tuple[_Node, np.ndarray] | None:
     return roots.pop(), node.layer.arrange(*numbers, fill=-1)[0]
 
 
-# ---- rules: the node that takes a node's place (itself, changed), or None where nothing is done ---
+# ---- rules: the node that takes a node's place (or itself, changed); None where nothing is done
 
 
 def _same_elements(graph: _Graph, node: _Node) -> _Node | None:
@@ -277,9 +278,9 @@ def _step(node: _Node) -> int | None:
 def _equal(a: Dense, b: Layer | None) -> bool:
     """Whether two Dense layers are the same function."""
     return (isinstance(b, Dense) and (a.activation, a.label) == (b.activation, b.label)
-            and (a.pattern is None) == (b.pattern is None)
             and np.array_equal(a.w, b.w) and np.array_equal(a.b, b.b)
-            and (a.pattern is None or np.array_equal(a.pattern, b.pattern)))
+            and (a.pattern is b.pattern or (a.pattern is not None and b.pattern is not None
+                                            and np.array_equal(a.pattern, b.pattern))))
 
 
 def _numbers(value: _Node, root: _Node) -> np.ndarray | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.network import (
     CellState,
@@ -245,6 +248,25 @@ def test_some_of_the_steps_stay_unrolled():
 # --- any network
 
 
+def any_layer(value: int, shape: tuple[int, ...], random: np.random.Generator):
+    """A layer of any kind that may read a value of this shape."""
+    last, on, seed = shape[-1], {"inputs": (value,)}, int(random.integers(99))
+    makers = [
+        lambda: dense(last, 3, seed, **on), lambda: scale(last, seed, **on),
+        lambda: relu(last, **on), lambda: Multiply(inputs=(value, value)),
+        lambda: diagonal("activation", np.full(last, 2 / 3), 0.2, "hard_sigmoid", **on),
+    ] + ([lambda: RepeatVector(timesteps=3, **on)] if len(shape) == 1 else [
+        lambda: Reverse(**on), lambda: Permute(axes=(1, 0), **on), lambda: Flatten(**on),
+        lambda: Concat(axis=1, inputs=(value, value)), lambda: Pad(left=1, right=0, **on),
+        lambda: Slice(start=-1, drop=True, **on), lambda: Slice(start=1, **on),
+        lambda: lstm(last, **on), lambda: MaxPool(window=Window(2, left=1), **on),
+        lambda: Rnn(units=2, w_ih=rng(1).normal(size=(2, last)), w_hh=np.eye(2) / 2, b=np.zeros(2),
+                    return_sequences=True, activation="relu", **on),
+        lambda: replace(conv(last, seed, left=seed % 2), **on),
+    ])
+    return makers[random.integers(len(makers))]()
+
+
 def random_network(seed: int) -> Network:
     """Layers of every kind, each on values picked at random."""
     random = rng(seed)
@@ -252,50 +274,26 @@ def random_network(seed: int) -> Network:
     layers: list = []
     while len(layers) < 14:
         value = int(random.integers(max(0, len(shapes) - 4), len(shapes)))
-        shape, features = shapes[value], shapes[value][-1]
-        on = {"inputs": (value,)}
-        rank2, last = len(shape) == 2, features
-        makers = [lambda: dense(last, 3, seed, **on), lambda: scale(last, seed, **on),
-                  lambda: relu(last, **on), lambda: Multiply(inputs=(value, value)),
-                  lambda: diagonal("activation", np.full(last, 2 / 3), 0.2, "hard_sigmoid", **on)]
-        if rank2:
-            makers += [lambda: Reverse(**on), lambda: Permute(axes=(1, 0), **on),
-                       lambda: Flatten(**on), lambda: Concat(axis=1, inputs=(value, value)),
-                       lambda: Slice(start=-1, drop=True, **on), lambda: lstm(last, **on),
-                       lambda: Pad(left=1, right=0, **on), lambda: Slice(start=1, **on),
-                       lambda: Rnn(units=2, w_ih=rng(1).normal(size=(2, last)),
-                                   w_hh=np.eye(2) / 2, b=np.zeros(2), return_sequences=True,
-                                   activation="relu", **on),
-                       lambda: conv(last, left=int(random.integers(2))),
-                       lambda: MaxPool(window=Window(2, left=1), **on)]
-        else:
-            makers += [lambda: RepeatVector(timesteps=3, **on)]
-        layer = makers[random.integers(len(makers))]()
-        if not layer.inputs:
-            layer = Dense(w=layer.w, b=layer.b, window=layer.window, **on)
+        layer = any_layer(value, shapes[value], random)
         try:
-            new = layer.output_shape(*(shapes[one] for one in layer.inputs))
-        except Exception:
+            shape = layer.output_shape(*(shapes[one] for one in layer.inputs))
+        except UserError:  # a window that does not fit
             continue
-        if np.prod(new) > 200:
-            continue
-        layers.append(layer)
-        shapes.append(new)
-    outputs = (len(shapes) - 1, *(int(n) for n in random.integers(2, len(shapes), 2)))
+        if np.prod(shape) <= 200:
+            layers.append(layer)
+            shapes.append(shape)
+    layers.append(dense(shapes[-1][-1]))
+    outputs = (len(shapes), *(int(n) for n in random.integers(2, len(shapes), 2)))
     return Network((SEQUENCE, SEQUENCE), tuple(layers), outputs=outputs)
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_a_random_network_keeps_its_function(seed):
     network = random_network(seed)
-    try:
-        simple = simplify(network)
-    except Exception as error:
-        if "nothing to build" in str(error):
-            pytest.skip("only views are read")
-        raise
+    simple = simplify(network)
     assert len(simple.layers) <= len(network.layers)
     x = rng(seed).normal(size=(2, *network.input_shape)) / 2
     expected = forward(network, x)
-    np.testing.assert_allclose(forward(simple, x) / np.maximum(1, abs(expected)),
-                               expected / np.maximum(1, abs(expected)), rtol=0, atol=1e-6)
+    relative = np.maximum(1, abs(expected))  # float32 weights: some of these grow large
+    np.testing.assert_allclose(forward(simple, x) / relative, expected / relative, rtol=0,
+                               atol=1e-6)
