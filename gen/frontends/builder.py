@@ -26,6 +26,7 @@ from ..network import (
     MaxPool,
     Multiply,
     Network,
+    Pad,
     RepeatVector,
     Reshape,
     Reverse,
@@ -39,7 +40,10 @@ from ..network import (
 from ..simplify import simplify
 from .limits import check_dim, check_elements
 
-__all__ = ["Builder"]
+__all__ = ["MAX_PATTERN", "Builder"]
+
+#: Most elements of a matrix that a layer without weights in the file becomes.
+MAX_PATTERN = 1 << 23
 
 
 class Builder:
@@ -57,20 +61,26 @@ class Builder:
         self.input_shapes = tuple(tuple(shape) for shape in shapes)
         self.shapes: list[Shape] = list(self.input_shapes)
         self.layers: list[Layer] = []
+        self._elements = 0  # of all values together
         self._host: dict[int, str] = {}
 
     # ---- one layer ------------------------------------------------------------------------------
 
     def add(self, layer: Layer) -> int:
         """Append a layer whose ``inputs`` are set; the number of its value."""
-        shape = layer.output_shape(*(self.shapes[value] for value in layer.inputs))
-        check_elements(f"{layer.shown} layer {quoted(layer.origin)}", shape)
+        where = f"{layer.shown} layer {quoted(layer.origin)}"
+        shapes = [self.shapes[value] for value in layer.inputs]
+        # The shape behind a view is found on an array: first see that it is no huge one.
+        check_elements(where, (_most(layer, shapes),))
+        shape = layer.output_shape(*shapes)
+        self._elements += check_elements(where, shape)
+        check_elements(f"{where}, with what is before it,", (self._elements,))
         self.shapes.append(shape)
         self.layers.append(layer)
         return len(self.shapes) - 1
 
     def lstm(self, x: int, *states: int, **fields) -> int:
-        """An :class:`Lstm`; ``states``, values of h and c to begin with. ``fields`` without units."""
+        """An :class:`Lstm`; ``states``, the values of h and c to begin with; no ``units``."""
         return self.add(Lstm(inputs=(x, *states), units=int(np.shape(fields["w_hh"])[1]),
                              **fields))
 
@@ -106,6 +116,7 @@ class Builder:
 
     def max_pool(self, x: int, window: Window, *, origin: str = "") -> int:
         """A MaxPool."""
+        self._check_window(f"max pooling layer {quoted(origin)}", x, window)
         return self.add(MaxPool(inputs=(x,), window=window, origin=origin))
 
     def multiply(self, a: int, b: int, *, origin: str = "") -> int:
@@ -170,6 +181,7 @@ class Builder:
                             "be added: they must be equal")
         shape = shapes.pop()
         features = shape[-1]
+        check_elements(f"layer {quoted(origin)}", (features, features, len(values)), MAX_PATTERN)
         whole = self.view(values, Concat, axis=len(shape) - 1, origin=origin)
         eye = np.eye(features, dtype=np.float32)
         w = np.concatenate([gain * eye for gain in gains or (1.0,) * len(values)], axis=1)
@@ -182,13 +194,14 @@ class Builder:
         """An AveragePool: a Dense on windows. Padding that is not counted must fall on no window
         or on all alike."""
         where = f"average pooling layer {quoted(origin)}"
-        window.check(where, self.shapes[x])
+        self._check_window(where, x, window)
         taps = window.arrange(np.ones((self.shapes[x][-2], 1))).sum(axis=(-1, -2))
         if not count_padding and len(set(taps.tolist())) > 1:
             raise UserError(f"{where}: its windows hold {int(taps.min())} to {int(taps.max())} "
                             "timesteps, padding not counted: use padding that divides evenly "
                             "(padding='valid')")
         features = self.shapes[x][-1]
+        check_elements(where, (features, features, window.size), MAX_PATTERN)
         share = 1 / (window.size if count_padding else taps[0])
         eye = np.tile(np.eye(features, dtype=np.float32), window.size)
         return self.add(Dense(inputs=(x,), w=eye * share, b=np.zeros(features), window=window,
@@ -210,17 +223,22 @@ class Builder:
         self._host[marked] = "softmax"
         return marked
 
+    def _check_window(self, where: str, x: int, window: Window) -> None:
+        shape = self.shapes[x]
+        window.check(where, shape)
+        check_elements(where, (window.steps(shape[-2]), window.size), MAX_PATTERN)
+
     def _sparse(self, x: int, gain: np.ndarray, *, label: str, origin: str, offset=None,
                 activation: str = "linear") -> int:
         features = self.shapes[x][-1]
-        check_elements(f"layer {quoted(origin)}", (features, features))
+        check_elements(f"layer {quoted(origin)}", (features, features), MAX_PATTERN)
         if gain.shape != (features,):
             raise UserError(f"layer {quoted(origin)}: {gain.shape} factors cannot scale "
                             f"{features} features")
-        eye = np.eye(features)
         return self.add(Dense(
-            inputs=(x,), w=eye * gain, b=np.zeros(features) if offset is None else offset,
-            activation=activation, pattern=eye != 0, label=label, origin=origin))
+            inputs=(x,), w=np.diag(gain.astype(np.float32)),
+            b=np.zeros(features) if offset is None else offset, activation=activation,
+            pattern=np.eye(features, dtype=bool), label=label, origin=origin))
 
     # ---- the end --------------------------------------------------------------------------------
 
@@ -239,3 +257,13 @@ class Builder:
                                 "leaves it to the host")
         return simplify(Network(self.input_shapes, tuple(self.layers), source, outputs,
                                 tuple(self._host.get(value, "") for value in outputs)))
+
+
+def _most(layer: Layer, shapes: Sequence[Shape]) -> int:
+    """No fewer elements than a view of values of these shapes has; 0 of what is no view."""
+    elements = sum(int(np.prod(shape, dtype=np.float64)) for shape in shapes)
+    if isinstance(layer, RepeatVector):
+        return elements * layer.timesteps
+    if isinstance(layer, Pad):
+        return elements * (1 + layer.left + layer.right)
+    return elements if isinstance(layer, View) else 0
