@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 
 from .errors import UserError, quoted
 from .plan import Plan, make_plan
-from .quantized import QLstm
+from .quantized import QGru, QLayer, QLstm, QRecurrent, QuantizedNetwork
 from .quantized_io import load_quantized
 
 __all__ = ["CORE", "INTEGERS", "core_json", "load_plan"]
@@ -19,30 +20,54 @@ INTEGERS = "integers.npz"  #: the quantised network
 def core_json(plan: Plan) -> dict:
     """The contents of ``core.json``: streams, shapes, cycle counts and the order of the trace."""
     qnet, config = plan.qnet, plan.config
-    lstms = {n: layer for n, layer in qnet.computing.items() if isinstance(layer, QLstm)}
-    traced = list(lstms)
+    traced = sorted({layer for layer, _, _ in plan.trace if layer >= 0})
+    place = {layer: n for n, layer in enumerate(traced)} | {-1: -1}
     return {
         "top": "gatefold",
         "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
-                  "uram_rows": config.uram_rows, "loadable": config.loadable},
+                  "uram_rows": config.uram_rows, "loadable": config.loadable,
+                  "block_words": plan.block_words},
         "contexts": config.contexts,
+        "stateful": config.stateful,
         "load_beats": config.load_beats,
         "stream": {"element_bits": config.act_width, "container_bits": config.container,
                    "beat_bits": config.beat * config.container},
         "input": {"elements": config.x_row * config.x_rows, "beats": config.x_beats,
-                  "shape": list(qnet.input_shape), "frac": qnet.input_format.frac},
+                  "shape": list(qnet.input_shape), "parts": [
+                      {"shape": list(shape), "frac": form.frac, "width": form.width}
+                      for shape, form in zip(qnet.input_shapes, qnet.input_formats, strict=True)]},
         "output": {"elements": config.out_row * config.out_rows, "beats": config.out_beats,
-                   "shape": list(qnet.output_shape), "frac": qnet.output_format.frac},
+                   "shape": list(qnet.output_shape), "parts": [
+                       {"shape": list(shape), "frac": sorted(set(qnet.fracs[value].ravel()
+                                                                 .tolist()))}
+                       for shape, value in zip(qnet.output_shapes, qnet.outputs, strict=True)]},
         "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval},
         "simd": config.simd, "act_width": config.act_width, "cell_width": config.cell_width,
         "tlast_checks": True,
+        # What each beat of results is: [layer of this list or -1, first element, elements].
         "trace": {
-            "layers": [{"name": layer.name, "units": layer.units,
-                        "steps": config.contexts * len(plan.work.storage.inputs[n].steps)}
-                       for n, layer in lstms.items()],
-            "events": [[traced.index(n), t, chunk] for n, t, chunk in plan.trace],
+            "layers": [{"name": qnet.layers[n].name, "steps": config.contexts * _value(qnet, n)[0],
+                        "units": _value(qnet, n)[1], "states": _states(qnet.layers[n])}
+                       for n in traced],
+            "events": [[place[layer], first, count] for layer, first, count in plan.trace],
         },
     }
+
+
+def _states(layer: QLayer) -> list[str]:
+    """What the trace shows of a layer, by golden's names: its result, then its state."""
+    if isinstance(layer, QLstm | QGru):
+        return ["h", "c"]
+    return ["h"] if isinstance(layer, QRecurrent) else ["y"]
+
+
+def _value(qnet: QuantizedNetwork, n: int) -> tuple[int, int]:
+    """(steps, units) of what golden records of a layer: a recurrent one's every step."""
+    layer = qnet.layers[n]
+    if isinstance(layer, QRecurrent):
+        return qnet.shapes_into(n)[0][0], layer.units
+    *steps, units = qnet.shapes[qnet.value(n)]
+    return prod(steps), units
 
 
 def load_plan(directory: Path) -> Plan:
@@ -51,7 +76,7 @@ def load_plan(directory: Path) -> Plan:
     try:
         core = json.loads((directory / CORE).read_text())
         array = {name: core["array"][name]
-                 for name in ("pe", "simd", "lut_rows", "uram_rows", "loadable")}
+                 for name in ("pe", "simd", "lut_rows", "uram_rows", "loadable", "block_words")}
         array |= {"stream_bits": core["stream"]["beat_bits"], "contexts": core["contexts"]}
         if not all(isinstance(value, int) for value in array.values()):
             raise ValueError("sizes must be integers")

@@ -11,9 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+import numpy as np
+
 from ...hdl.config import EngineConfig
-from ..quantized import QDense, QFlatten, QLstm, QRepeatVector, QuantizedNetwork
+from ..quantized import QDense, QMultiply, QRecurrent, QuantizedNetwork, QView
+from ..views import Permute, RepeatVector, Reshape
 from .latency import Latencies
+from .work import Work
 
 __all__ = ["Bounds", "bounds", "must_multiply"]
 
@@ -39,52 +43,65 @@ class Bounds:
 
 
 def must_multiply(qnet: QuantizedNetwork) -> int:
-    """Multiplications of one inference that no schedule can leave out."""
-    total, repeated = 0, False
-    for layer, shape in zip(qnet.layers, qnet.shapes, strict=False):
-        steps = shape[0] if len(shape) == 2 else 1
-        different = 1 if repeated else steps  # steps with an input of their own
-        if isinstance(layer, QLstm):
-            total += different * layer.w_ih.size + (steps - 1) * layer.w_hh.size
-            repeated = False
-        elif isinstance(layer, QDense):
-            total += different * layer.w.size
-        elif isinstance(layer, QRepeatVector):
-            repeated = True
-        elif isinstance(layer, QFlatten):
-            repeated = False
+    """Multiplications of one inference that no schedule can leave out: not those with a one or a
+    zero that the layer's kind puts there (sums, pools, padding)."""
+    total = 0
+    alike = [_steps(shape) == 1 for shape in qnet.input_shapes]  # the same at every step
+    for n, layer in enumerate(qnet.layers):
+        shapes = qnet.shapes_into(n)
+        same = alike[layer.inputs[0]]
+        if isinstance(layer, QView):
+            repeats = isinstance(layer.view, RepeatVector)
+            alike.append(repeats or (same and not isinstance(layer.view, Reshape | Permute)))
+            continue
+        alike.append(False)
+        if isinstance(layer, QRecurrent):
+            given = layer.stateful or len(layer.inputs) > 1
+            steps = shapes[0][0]
+            total += (1 if same else steps) * layer.w_ih.size
+            total += (steps if given else steps - 1) * layer.w_hh.size
+        elif isinstance(layer, QDense) and layer.pattern is None:
+            there = layer.gather(np.ones(shapes[0], np.int8)).reshape(-1, layer.features)
+            met = there[:1] if same and layer.window is None else there
+            total += int(np.count_nonzero(met)) * layer.outputs
+        elif isinstance(layer, QMultiply):
+            total += int(np.prod(shapes[0]))
     return total
 
 
-def chain(qnet: QuantizedNetwork, distance: Latencies) -> int:
+def _steps(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape[:-1])) if len(shape) > 1 else 1
+
+
+def chain(work: Work, distance: Latencies) -> int:
     """The longest chain of dependent tails, in cycles.
 
-    ``ready[t]`` is when step t of a value can be used. An LSTM's h_t waits for x_t and h_(t-1) and
-    then a tail. A final layer's results leave for the output instead.
+    A step of an op can begin when all it reads is there, and its result is there a tail later; what
+    leaves the core does so by the way to the output instead.
     """
-    shape = qnet.input_shape
-    ready = [0] * (shape[0] if len(shape) == 2 else 1)
-    for n, layer in enumerate(qnet.layers):
-        tail = distance.output + 1 if n == max(qnet.computing) else distance.tail
-        if isinstance(layer, QLstm):
-            before, after = 0, []
-            for x in ready:
-                start = max(x, before)
-                before = start + distance.tail
-                after.append(start + tail)
-            ready = after if layer.return_sequences else after[-1:]
-        elif isinstance(layer, QDense):
-            ready = [x + tail for x in ready]
-        elif isinstance(layer, QRepeatVector):
-            ready = ready * layer.timesteps
-        else:
-            ready = [max(ready)]
-    return max(ready)
+    there: dict[tuple[int, int], int] = {}  # (op, step): when its result can be used
+    longest = 0
+    met: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    leaves: set[tuple[int, int]] = set()
+    for job in work.jobs:
+        if job.context:
+            continue
+        key = (job.layer, job.step)
+        read = met.setdefault(key, set())
+        read |= {operand.chunk.origin[:2] for operand in job.operands
+                 if not operand.chunk.from_x and not operand.carried}
+        if job.out is not None:
+            leaves.add(key)
+    for key in sorted(met, key=lambda key: work.rank(*key)):
+        begins = max((there[source] for source in met[key]), default=0)
+        there[key] = begins + distance.tail
+        longest = max(longest, begins + (distance.output + 1 if key in leaves else 0))
+    return longest
 
 
-def bounds(qnet: QuantizedNetwork, config: EngineConfig, distance: Latencies,
+def bounds(qnet: QuantizedNetwork, work: Work, config: EngineConfig, distance: Latencies,
            contexts: int = 1) -> Bounds:
     """Both yardsticks of ``qnet`` on an engine, ``contexts`` sequences a frame."""
     multiplications = contexts * must_multiply(qnet)
     return Bounds(multiplications, ceil(multiplications / (config.pe * config.simd)),
-                  chain(qnet, distance))
+                  chain(work, distance))

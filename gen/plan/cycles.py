@@ -64,7 +64,7 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
         while finished and finished[0] <= cycle:
             finished.popleft()
             complete += 1
-            if c.contexts == 1:
+            if not c.out_whole:
                 waiting += 1
             elif complete % c.out_depth == 0:
                 waiting += c.out_depth

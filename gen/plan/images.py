@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...hdl.arith import half
-from ...hdl.config import DenseKind, EngineConfig
+from ...hdl.config import EngineConfig
 from ...hdl.isa import instruction_layout, pack, segment_layout
-from ..quantized import QLstm, QuantizedNetwork
-from .layout import columns
+from ..quantized import QuantizedNetwork
 from .program import Program
 from .work import Work
 
@@ -29,28 +27,26 @@ def pack_words(values: np.ndarray, width: int) -> list[int]:
 
 def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> dict[str, list[int]]:
     """Weights (an image a row), bias (with the rounding constants of the finish) and tables."""
-    blocks, biases = [], []
-    for n, layer in qnet.computing.items():
-        rows, value = work.folds[n].rows, work.storage.inputs[n].steps[0]
-        from_input = layer.w_ih if isinstance(layer, QLstm) else layer.w
-        matrices = [columns(value, from_input, config.simd)]
-        h = work.storage.outputs[n]
-        if isinstance(layer, QLstm) and h:
-            matrices.append(columns(h.steps[0], layer.w_hh, config.simd))
-        matrix = np.concatenate(matrices, axis=1)  # (matrix rows, words of a group, simd)
-        block = np.where((rows >= 0)[:, :, None, None], matrix[rows], 0)
-        blocks.append(block.transpose(0, 2, 1, 3).reshape(-1, config.pe, config.simd))
-
-        kind = config.kinds[work.kind_of[n]]
-        constant = np.full(rows.shape, half(kind.shift) if isinstance(kind, DenseKind)
-                           else half(kind.gate))
-        if not isinstance(kind, DenseKind):
-            constant[:, 2::4] = half(kind.gate - 1)  # g
-        biases.append(np.where(rows >= 0, layer.b[rows], 0) + constant)
-    weights = np.concatenate(blocks)
+    weights = np.zeros((len(work.weight_words), config.pe, config.simd), np.int64)
+    alike: dict[tuple[int, int, int], list[int]] = {}  # words of one part and group
+    for n, word in enumerate(work.weight_words):
+        alike.setdefault((word.op, word.part, word.group), []).append(n)
+    for (op, part, group), numbers in alike.items():
+        rows, per = work.folds[op].rows[group], work.ops[op].rows
+        matrix = work.ops[op].parts[part].matrix[rows // per, rows % per]  # (pe, columns)
+        lanes = np.stack([work.weight_words[n].lanes for n in numbers])
+        block = np.where(lanes >= 0, matrix[:, lanes], 0)  # (pe, words, simd)
+        weights[numbers] = np.where(rows[:, None, None] >= 0, block, 0).swapaxes(0, 1)
+    biases = np.zeros((len(work.bias_words), config.pe), np.int64)
+    for n, (number, group, first) in enumerate(work.bias_words):
+        op = work.ops[number]
+        rows = work.folds[number].rows[group]
+        bias = op.first_bias if first and op.first_bias is not None else op.bias
+        constants = np.array(op.kind.constants)[np.arange(config.pe) % 4]
+        biases[n] = np.where(rows >= 0, bias[rows // op.rows, rows % op.rows] + constants, 0)
     images = {f"weights_{row:03d}": pack_words(weights[:, row], config.weight_width)
               for row in range(config.pe)}
-    images["bias"] = pack_words(np.concatenate(biases), config.acc_width)
+    images["bias"] = pack_words(biases, config.acc_width)
     images["tanh_t0"] = [int(v) for v in qnet.table.t0]
     if qnet.table.n2:
         images["tanh_t1"] = [int(v) for v in qnet.table.t1]

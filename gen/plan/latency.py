@@ -24,7 +24,8 @@ class Latencies:
     array: issue of a tile to its sums. result: issue of a finishing tile to the cycle in which the
     first beat of its result is written to the h memory. output: the same for the output memory.
     tail: issue of a finishing tile to the first issue that can use its first beat. park: issue of
-    a parking tile to the first issue that can start from the parked sums.
+    a parking tile to the first issue that can start from the parked sums. state: issue of a
+    finishing tile to the issue of the first that may finish from the states it leaves.
     """
 
     array: int
@@ -32,6 +33,7 @@ class Latencies:
     output: int
     tail: int
     park: int
+    state: int
 
 
 def latencies(config: EngineConfig) -> Latencies:
@@ -41,7 +43,7 @@ def latencies(config: EngineConfig) -> Latencies:
     result = rows + late_latency(config)
     # Parked sums are written in the cycle of the accumulator and fetched two cycles before it.
     return Latencies(array=array, result=result, output=rows + early_latency(config),
-                     tail=result + 1, park=3)
+                     tail=result + 1, park=3, state=late_latency(config))
 
 
 def stages(config: EngineConfig) -> dict[str, int]:

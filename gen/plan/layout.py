@@ -1,106 +1,96 @@
-"""Where vectors live: chunks of ``simd`` elements in the input memory or the h memory."""
+"""Where elements live: every element of every value has an address, and views rearrange those.
+
+An *element address* is ``chunk number * simd + lane``; -1 is an element that is not there (padding,
+a zero). A value is an array of addresses of its own shape, so a view costs nothing but NumPy.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..quantized import QDense, QFlatten, QLstm, QRepeatVector, QuantizedNetwork
+__all__ = ["NOWHERE", "Chunk", "Storage", "cut"]
 
-__all__ = ["Chunk", "Storage", "Value", "columns", "lay_out"]
+NOWHERE = -1  #: Address of an element that is always zero.
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One memory word: elements ``first .. first + count - 1`` of a vector, from lane 0 up.
+    """One memory word of a step's result: ``count`` elements from lane 0 up.
 
-    origin: (layer, step, index) of what writes it; layer -1 is the input.
+    address: word of the input memory (``from_x``) or of the h memory, -1 for none. frac: fractional
+    bits of its elements. origin: (op, step, index) of what writes it; op -1 is the input.
     """
 
     from_x: bool
     address: int
-    first: int
     count: int
+    frac: int
     origin: tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Value:
-    """A vector at every step: ``steps[t]`` are its chunks, in order of their elements."""
-
-    steps: tuple[tuple[Chunk, ...], ...]
-    size: int
-
-
-@dataclass(frozen=True)
+@dataclass
 class Storage:
-    """``inputs[n]``: the value layer n reads; ``outputs[n]``: the value it writes, step by step
-    (an LSTM also writes the h that only it reads); ``h_depth``: words of the h memory."""
+    """All chunks, by number, and the words of the h memory they take.
 
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value | None, ...]
-    h_depth: int
-
-
-def _word_count(elements: int, simd: int) -> int:
-    return -(-elements // simd)
-
-
-def _vector(layer: int, step: int, base: int, size: int, simd: int) -> tuple[Chunk, ...]:
-    return tuple(Chunk(layer < 0, base + n, n * simd, min(simd, size - n * simd), (layer, step, n))
-                 for n in range(_word_count(size, simd)))
-
-
-def lay_out(qnet: QuantizedNetwork, simd: int) -> Storage:
-    """Give every vector its place.
-
-    A sequence that a later layer reads keeps all its steps; an LSTM of which only the last h is
-    read keeps two, written in turn. RepeatVector and Flatten move nothing: they are other views of
-    chunks that are there already. The last layer's result goes to the output memory; a Dense there
-    has no place here.
+    swaps: (address, words) of results whose two words change places from frame to frame.
     """
-    shape = qnet.input_shape
-    steps, size = (shape[0], shape[1]) if len(shape) == 2 else (1, shape[0])
-    words = _word_count(size, simd)
-    value = Value(tuple(_vector(-1, t, t * words, size, simd) for t in range(steps)), size)
-    depth = 0
-    inputs, outputs = [], []
-    last = max(qnet.computing)
-    for n, layer in enumerate(qnet.layers):
-        inputs.append(value)
-        written = None
-        if isinstance(layer, QRepeatVector):
-            value = Value(value.steps * layer.timesteps, value.size)
-        elif isinstance(layer, QFlatten):
-            flat = tuple(replace(chunk, first=t * value.size + chunk.first)
-                         for t, vector in enumerate(value.steps) for chunk in vector)
-            value = Value((flat,), value.size * len(value.steps))
-        elif isinstance(layer, (QLstm, QDense)):
-            is_lstm = isinstance(layer, QLstm)
-            size = layer.units if is_lstm else layer.outputs
-            words = _word_count(size, simd)
-            kept = len(value.steps)
-            if is_lstm and (not layer.return_sequences or n == last):
-                kept = min(2, kept)
-            if not is_lstm and n == last:
-                kept = 0
-            if kept:
-                written = Value(tuple(_vector(n, t, depth + t % kept * words, size, simd)
-                                      for t in range(len(value.steps))), size)
-                depth += kept * words
-                value = Value(written.steps if not is_lstm or layer.return_sequences
-                              else written.steps[-1:], size)
-        outputs.append(written)
-    return Storage(tuple(inputs), tuple(outputs), max(depth, 1))
+
+    simd: int
+    chunks: list[Chunk] = field(default_factory=list)
+    h_depth: int = 0
+    swaps: list[tuple[int, int]] = field(default_factory=list)
+
+    def words(self, elements: int) -> int:
+        """Chunks that so many elements take."""
+        return -(-elements // self.simd)
+
+    def input_rows(self, rows: int, row: int, fracs: np.ndarray) -> np.ndarray:
+        """Addresses (rows, row) of an input frame stored row by row; ``fracs`` (rows, row).
+
+        A word whose elements have several formats is a chunk for each of them.
+        """
+        words = self.words(row)
+        found = np.empty((rows, row), np.int64)
+        for t in range(rows):
+            for k in range(words):
+                lanes = slice(k * self.simd, min(row, (k + 1) * self.simd))
+                here = found[t, lanes]
+                for frac in np.unique(fracs[t, lanes]).tolist():
+                    held = np.flatnonzero(fracs[t, lanes] == frac)
+                    here[held] = len(self.chunks) * self.simd + held
+                    self.chunks.append(Chunk(True, t * words + k, len(held), frac, (-1, t, k)))
+        return found
+
+    def result(self, op: int, steps: int, size: int, frac: int, kept: int) -> np.ndarray:
+        """Addresses (steps, size) of an op's results, of which ``kept`` steps are kept at a
+        time, written in turn; 0 for results that only leave."""
+        base, words, first = self.h_depth, self.words(size), len(self.chunks)
+        self.h_depth += kept * words
+        for t in range(steps):
+            for k in range(words):
+                address = base + t % kept * words + k if kept else -1
+                count = min(self.simd, size - k * self.simd)
+                self.chunks.append(Chunk(False, address, count, frac, (op, t, k)))
+        number = first + np.arange(steps)[:, None] * words + np.arange(size) // self.simd
+        return number * self.simd + np.arange(size) % self.simd
 
 
-def columns(value: tuple[Chunk, ...], matrix: np.ndarray, simd: int) -> np.ndarray:
-    """``matrix`` (rows, features) cut into the chunks' columns: (rows, chunks, simd), zero padded.
+def cut(addresses: np.ndarray, simd: int) -> tuple[np.ndarray, np.ndarray]:
+    """The chunks that a vector lies in: (their numbers (n,), what each lane of them holds
+    (n, simd): an index into the vector, or -1).
 
-    A lane that holds nothing of the vector meets a zero weight.
+    An element that the vector holds twice makes its chunk come twice.
     """
-    cut = np.zeros((matrix.shape[0], len(value), simd), dtype=np.int64)
-    for n, chunk in enumerate(value):
-        cut[:, n, : chunk.count] = matrix[:, chunk.first:chunk.first + chunk.count]
-    return cut
+    there = np.flatnonzero(addresses >= 0)
+    order = there[np.argsort(addresses[there], kind="stable")]
+    at = addresses[order]
+    index = np.arange(len(at))
+    first = np.concatenate([np.ones(min(1, len(at)), bool), at[1:] != at[:-1]])
+    again = index - np.maximum.accumulate(np.where(first, index, 0))  # equal ones before
+    most = int(again.max(initial=0)) + 1
+    chunk, row = np.unique(at // simd * most + again, return_inverse=True)
+    lanes = np.full((len(chunk), simd), -1)
+    lanes[row, at % simd] = order
+    return chunk // most, lanes

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...hdl.config import EngineConfig, LstmKind, TableConfig
+import numpy as np
+
+from ...hdl.config import DenseKind, EngineConfig, LoadKind, TableConfig
 from ...hdl.isa import Stop
 from ..errors import UserError
 from ..quantized import QuantizedNetwork
@@ -12,6 +14,8 @@ from .bounds import Bounds, bounds
 from .cycles import Timeline, input_arrivals, replay
 from .images import load_image, number_images, program_images
 from .latency import Latencies, latencies
+from .lower import BLOCK_WORDS
+from .ops import Op
 from .program import Program, assemble, unroll
 from .schedule import Tile, schedule
 from .work import Work, break_down, interleave
@@ -40,8 +44,10 @@ class Plan:
     """Everything the hardware and the reports need to know; nothing is decided after it.
 
     Attributes: ``qnet``; ``config``, the engine; ``work``, ``tiles``, ``program``; ``latencies``;
-    ``cycles``; ``timeline``, a single frame's; ``trace``, the (layer, step, chunk) of every h that
-    the lanes yield in a frame, in order (the steps of a second context follow those of the first).
+    ``cycles``; ``timeline``, a single frame's; ``block_words``, as given; ``trace``, what each beat
+    of results that the lanes yield in a frame is, in order: (layer, first element in the layer's
+    value, flat, of all contexts one after the other; how many elements), layer -1 for what is none
+    of golden's.
     """
 
     qnet: QuantizedNetwork
@@ -54,6 +60,7 @@ class Plan:
     bounds: Bounds
     timeline: Timeline
     trace: tuple[tuple[int, int, int], ...]
+    block_words: int
 
     def images(self) -> dict[str, list[int]]:
         """Contents of every memory that is read from a file. A loadable core's weights and bias are
@@ -73,10 +80,11 @@ def container_bits(act_width: int) -> int:
 
 def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
               lut_rows: int = 0, loadable: bool = False, uram_rows: int = 0,
-              contexts: int = 1) -> Plan:
+              contexts: int = 1, block_words: int = BLOCK_WORDS) -> Plan:
     """Plan a core of ``pe`` x ``simd`` multipliers with ``stream_bits`` wide streams, the weights
     of ``lut_rows`` rows in LUTs and of ``uram_rows`` in UltraRAM; ``loadable``, filled at run time.
     ``contexts`` sequences make a frame and share the array: throughput for latency.
+    ``block_words``: weight words that blocks of convolutions may take.
     Raises :class:`UserError` where the network or the shape is not to be had.
     """
     if pe < 4 or pe % 4:
@@ -85,28 +93,26 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
         raise UserError(f"simd must be a positive number of columns, not {simd}")
     if contexts < 1:
         raise UserError(f"contexts must be a positive number of sequences, not {contexts}")
-    work = break_down(qnet, pe, simd)
+    work = break_down(qnet, pe, simd, block_words)
     if contexts > 1:
         work = interleave(work, contexts, _config(qnet, work, pe, simd, stream_bits).x_depth)
     draft = _config(qnet, work, pe, simd, stream_bits, contexts=contexts)
     distance = latencies(draft)
-    tiles = schedule(work.jobs, distance, input_arrivals(draft), work.repeated, work.last,
-                     in_order=contexts == 1)
+    tiles = schedule(work, distance, input_arrivals(draft))
     program = assemble(tiles, work)
     config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program, contexts),
                      lut_rows=lut_rows, loadable=loadable, uram_rows=uram_rows)
-    instructions = unroll(program)
-    assert len(instructions) == len(tiles)
+    instructions = unroll(program)[:len(tiles)]  # a second frame has the same times
 
     steady = replay(instructions, config, _FRAMES)
     alone = steady.first()  # later frames come behind it and do not change it
-    limits = bounds(qnet, config, distance, contexts)
+    limits = bounds(qnet, work, config, distance, contexts)
     cycles = Cycles(
         latency=alone.last_out[0] - alone.first_in[0],
         interval=steady.last_out[-1] - steady.last_out[-2],
         tiles=len(tiles), bound=limits.bound, no_overlap=limits.no_overlap)
     return Plan(qnet, config, work, tuple(tiles), program, distance, cycles, limits, alone,
-                _trace(tiles, work))
+                _trace(tiles, work), block_words)
 
 
 def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits: int,
@@ -117,37 +123,52 @@ def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits:
     if stream_bits % container or stream_bits < container:
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
                         f"not {stream_bits}")
-    table, shape = qnet.table, qnet.input_shape
+    table = qnet.table
     strides = [s for seg in program.segments for s in seg.strides] if program else [0]
     parked = [tile.park + 1 for tile in tiles or () if tile.stop & Stop.PARK]
     return EngineConfig(
         pe=pe, simd=simd, weight_width=qnet.weight_width, act_width=qnet.act_width,
         cell_width=qnet.cell_width, acc_width=qnet.acc_width,
-        h_shift=2 * qnet.act_width + 1 - (qnet.act_width - 1),
         table=TableConfig(table.frac, table.n0, table.n1, table.n2, table.out_frac,
                           max(1, int(max(table.t1, default=0)).bit_length())),
         aligns=work.aligns, kinds=work.kinds, routes=work.routes,
         weight_depth=len(work.weight_words), bias_depth=len(work.bias_words),
-        park_depth=max(parked, default=0), h_depth=work.storage.h_depth,
+        park_depth=max(parked, default=0), h_depth=max(1, work.storage.h_depth),
         cell_depth=work.cell_depth,
-        x_row=shape[-1], x_rows=contexts * (shape[0] if len(shape) == 2 else 1),
+        x_row=work.x_row, x_rows=work.x_rows,
         out_row=work.out_row, out_rows=work.out_rows, contexts=contexts,
-        out_early=not isinstance(work.kinds[work.kind_of[work.last]], LstmKind),
+        out_early=all(isinstance(work.ops[n].kind, DenseKind) for n in work.leaving),
+        out_whole=not work.in_order, stateful=any(op.carried for op in work.ops),
         beat=stream_bits // container, container=container,
         program_depth=len(program.instructions) if program else 1,
         segments=len(program.segments) if program else 1,
         max_gap=max((tile.gap for tile in tiles or ()), default=0),
-        max_beats=max(group.beats for f in work.folds.values() for group in f.groups),
+        max_beats=max(group.beats for f in work.folds for group in f.groups),
         max_count=max((seg.repeats for seg in program.segments), default=1) if program else 1,
         max_stride=max(strides, default=0))
 
 
 def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     events = []
+    simd = work.storage.simd
     for tile in tiles:
         job = tile.job
-        if tile.stop & Stop.FINISH and isinstance(work.kinds[work.kind_of[job.layer]], LstmKind):
-            first = work.folds[job.layer].groups[job.group].first
-            step = job.context * len(work.storage.inputs[job.layer].steps) + job.step
-            events += [(job.layer, step, first + beat) for beat in range(job.beats)]
+        op = work.ops[job.layer]
+        if not tile.stop & Stop.FINISH or isinstance(op.kind, LoadKind):
+            continue
+        if op.traced is None:
+            events += [(-1, 0, 0)] * job.beats
+            continue
+        elements = _elements(op)
+        for beat in range(job.beats):
+            here = op.traced[job.step, (job.first + beat) * simd:][:simd]
+            first, count = int(here[0]), int(np.count_nonzero(here >= 0))
+            assert (here[:count] == first + np.arange(count)).all()
+            events.append((op.layer, first + job.context * elements, count))
     return tuple(events)
+
+
+def _elements(op: Op) -> int:
+    """Traced results of an op in one sequence."""
+    assert op.traced is not None
+    return int(op.traced.max()) + 1

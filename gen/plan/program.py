@@ -35,13 +35,13 @@ class Segment:
 @dataclass(frozen=True)
 class Program:
     """Instructions as dicts of the fields of :func:`gatefold.hdl.isa.instruction_layout` (those of
-    ``finish`` beside the others), and the segments that they fall into."""
+    ``finish`` beside the others), and the segments that they fall into: one frame, or two."""
 
     instructions: tuple[dict, ...]
     segments: tuple[Segment, ...]
 
 
-def _instruction(tile: Tile, work: Work, last: bool) -> dict:
+def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
     job, chunk = tile.job, tile.operand.chunk
     finishes = bool(tile.stop & Stop.FINISH)
     fields = {
@@ -56,13 +56,32 @@ def _instruction(tile: Tile, work: Work, last: bool) -> dict:
         "h": job.h or 0, "h_step": 0, "to_out": int(job.out is not None), "out": job.out or 0,
         "out_step": 0, "complete": int(job.complete), "frame": 0,
     }
+    if stateful:
+        fields["carried"] = int(tile.operand.carried)
+        finish["cell_carried"] = int(job.carried)
     return fields | (finish if finishes else dict.fromkeys(finish, 0))
 
 
 def assemble(tiles: Sequence[Tile], work: Work) -> Program:
-    """The program of a frame's tiles, rolled into loops where they repeat."""
-    flat = [_instruction(tile, work, n == len(tiles) - 1) for n, tile in enumerate(tiles)]
+    """The program of a frame's tiles, rolled into loops where they repeat; of two frames, where
+    results change places from one to the next."""
+    stateful = any(op.carried for op in work.ops)
+    flat = [_instruction(tile, work, n == len(tiles) - 1, stateful)
+            for n, tile in enumerate(tiles)]
+    if work.storage.swaps:
+        flat += [_swapped(fields, work) for fields in flat]
     return _roll(flat, _periods(tiles))
+
+
+def _swapped(fields: dict, work: Work) -> dict:
+    """An instruction of every second frame."""
+    fields = dict(fields)
+    for name, there in (("operand", not fields["from_x"]), ("h", fields["to_h"])):
+        for base, words in work.storage.swaps:
+            if there and base <= fields[name] < base + 2 * words:
+                fields[name] = base + (fields[name] - base + words) % (2 * words)
+                break
+    return fields
 
 
 def _periods(tiles: Sequence[Tile]) -> list[int]:

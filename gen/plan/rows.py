@@ -1,9 +1,10 @@
-"""How a layer's rows are folded onto the array: groups of ``pe`` rows, and the ways out of them.
+"""How an op's rows are folded onto the array: groups of ``pe`` rows, and the ways out of them.
 
-Row 4 j + k of group r belongs to slot p = r * (pe / 4) + j. An LSTM has gate k of unit p there.
-A Dense layer of N outputs, chunk by chunk in the operand memory, has four chunks side by side:
-slot p = q * simd + lane holds in its row k the element of chunk 4 q + k, lane ``lane``. So the
-same routes bring both to the lanes, the chunks being filled from left to right.
+Row 4 j + k of group r belongs to slot p = r * (pe / 4) + j. Where four rows make an element (the
+gates of a unit), slot p has those of element p. Where each row is an element of its own, four
+chunks of the result stand side by side: slot p = q * simd + lane holds in its row k the element of
+chunk 4 q + k, lane ``lane``. So the same routes bring both to the lanes, the chunks being filled
+from left to right.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from ..quantized import QDense, QLstm
 
 __all__ = ["Fold", "Group", "fold"]
 
@@ -33,10 +32,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Fold:
-    """A layer on the array.
+    """An op on the array.
 
-    Attributes: ``groups``; ``rows``, (groups, pe): index of the matrix row that an array row works
-    on, or -1; ``chunks``, the number of chunks of the result.
+    Attributes: ``groups``; ``rows``, (groups, pe): element * rows of an element + row, or -1 for an
+    array row without work; ``chunks``, the number of chunks of the result.
     """
 
     groups: tuple[Group, ...]
@@ -44,27 +43,20 @@ class Fold:
     chunks: int
 
 
-def fold(layer: QLstm | QDense, pe: int, simd: int) -> Fold:
-    """Fold ``layer`` onto ``pe`` rows and ``simd`` lanes."""
+def fold(size: int, rows: int, pe: int, simd: int) -> Fold:
+    """Fold ``size`` elements of ``rows`` (4 or 1) matrix rows each onto ``pe`` rows and ``simd``
+    lanes."""
     slots = pe // 4
-    if isinstance(layer, QLstm):
-        size, span = layer.units, 1
-        used = size  # slots
-    else:
-        size, span = layer.outputs, 4
-        chunks = -(-size // simd)
-        used = (-(-chunks // 4) - 1) * simd + min(simd, size)
     chunks = -(-size // simd)
+    span = 1 if rows == 4 else 4
+    used = size if rows == 4 else (-(-chunks // 4) - 1) * simd + min(simd, size)
 
-    slot = np.arange(-(-used // slots) * slots)
-    if isinstance(layer, QLstm):
-        # gate blocks i, f, g, o in the matrix; interleaved on the array
-        rows = np.arange(4)[None, :] * size + slot[:, None]
-        rows[slot >= size] = -1
+    slot = np.arange(-(-used // slots) * slots)[:, None]
+    if rows == 4:
+        work = np.where(slot < size, 4 * slot + np.arange(4), -1)
     else:
-        chunk = 4 * (slot[:, None] // simd) + np.arange(4)[None, :]
-        rows = chunk * simd + slot[:, None] % simd
-        rows[rows >= size] = -1
+        work = (4 * (slot // simd) + np.arange(4)) * simd + slot % simd
+        work = np.where(work < size, work, -1)
 
     groups = []
     for first in range(0, used, slots):
@@ -76,4 +68,4 @@ def fold(layer: QLstm | QDense, pe: int, simd: int) -> Fold:
             beats=min(span * (last_q + 1), chunks) - span * first_q,
             complete=end == used or end % simd == 0,
         ))
-    return Fold(tuple(groups), rows.reshape(len(groups), pe), chunks)
+    return Fold(tuple(groups), work.reshape(len(groups), pe), chunks)

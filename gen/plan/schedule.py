@@ -42,13 +42,13 @@ from math import inf
 
 from ...hdl.isa import Start, Stop
 from .latency import Latencies
-from .work import Job, Operand
+from .work import Job, Operand, Work
 
 __all__ = ["AHEAD", "Tile", "schedule"]
 
-Key = tuple[int, int, int]  # context, layer, step
+Key = tuple[int, int, int]  # context, op, step
 
-#: Steps of a layer that may be in progress at once: the current one and the next.
+#: Steps of an op that may be in progress at once: the current one and the next.
 AHEAD = 2
 
 
@@ -71,16 +71,21 @@ class Tile:
 
 
 class _Wave:
-    """A layer at one step, in progress. Times are None until what they wait for is scheduled."""
+    """An op at one step, in progress. Times are None until what they wait for is scheduled."""
 
     def __init__(self, jobs: list[Job], base: int, kept: int | None):
         self.jobs = jobs
         self.layer, self.step, self.context = jobs[0].layer, jobs[0].step, jobs[0].context
-        self.columns = [operand.chunk for operand in jobs[0].operands]
         self.base = base  # parking word of group 0
         self.kept = kept  # parking word of group 0's input sums, if later steps start from them
-        self.arrived: list[tuple[int, int]] = []  # (ready, column) in order of arrival
-        self.taken = [0] * len(jobs)  # columns done, per group
+        # (ready, operand) in order of arrival, per group: one list for all that need the same.
+        lists: dict[tuple, list[tuple[int, int]]] = {}
+        self.arrived = [lists.setdefault(
+            tuple((operand.chunk.origin, operand.carried) for operand in job.operands), [])
+            for job in jobs]
+        self.operands = {id(arrived): job.operands
+                         for arrived, job in zip(self.arrived, jobs, strict=True)}
+        self.taken = [0] * len(jobs)  # operands done, per group
         # Earliest next tile, per group; sums that are not kept yet cannot be started from.
         waits = kept is not None and self.step > 0
         self.resume: list[float] = [inf if waits else 0] * len(jobs)
@@ -96,86 +101,104 @@ class _Wave:
         """Most urgent first."""
         return (-self.urgency, self.layer, self.step, self.context)
 
+    def columns(self):
+        """(list to tell, operand's place, operand) of everything the wave waits for."""
+        for arrived in {id(arrived): arrived for arrived in self.arrived}.values():
+            for place, operand in enumerate(self.operands[id(arrived)]):
+                yield arrived, place, operand
+
     def next_group(self, now: int, finish_from: float, in_order: bool) -> int | None:
         """The lowest group with a tile to run in cycle ``now``; it may be finished from
         ``finish_from`` on, and ``in_order`` only after all lower ones."""
-        total = len(self.columns)
-        known = len(self.arrived)
         for group in self.open:
-            done = self.taken[group]
-            if done < known and self.arrived[done][0] <= now and self.resume[group] <= now:
-                last = done + 1 == total
+            done, arrived = self.taken[group], self.arrived[group]
+            if done < len(arrived) and arrived[done][0] <= now and self.resume[group] <= now:
+                last = done + 1 == len(self.jobs[group].operands)
                 if not last or (finish_from <= now and (not in_order or group == self.open[0])):
                     return group
         return None
 
     def next_time(self) -> float | None:
         """Earliest cycle in which a group might run, if any can be told."""
-        times = [max(self.arrived[self.taken[g]][0], self.resume[g])
-                 for g in self.open if self.taken[g] < len(self.arrived)]
+        times = [max(self.arrived[g][self.taken[g]][0], self.resume[g])
+                 for g in self.open if self.taken[g] < len(self.arrived[g])]
         return min(times, default=None)
 
 
-def schedule(jobs: Sequence[Job], latency: Latencies, arrivals: Sequence[int],
-             repeated: frozenset[int], last: int, *, in_order: bool = True) -> list[Tile]:
+def schedule(work: Work, latency: Latencies, arrivals: Sequence[int]) -> list[Tile]:
     """The tiles of a frame in the order and at the times at which they are issued.
 
-    ``jobs``: in any order of layers, steps and groups. ``arrivals``: cycle from which each input
-    chunk can be addressed. ``repeated``: layers whose input is the same at every step; their later
-    jobs hold recurrent columns only. ``last``: the layer that makes the output. ``in_order``: its
-    steps are finished in order, since its chunks leave one after the other as they come.
+    ``arrivals``: cycle from which each input chunk can be addressed.
     """
-    return _Scheduler(jobs, latency, arrivals, repeated, last, in_order).run()
+    return _Scheduler(work, latency, arrivals).run()
 
 
 class _Scheduler:
     """Runs the clock: see the module's docstring for the rules."""
 
-    def __init__(self, jobs: Sequence[Job], latency: Latencies, arrivals: Sequence[int],
-                 repeated: frozenset[int], last: int, in_order: bool):
-        self.latency, self.last, self.in_order = latency, last, in_order
-        self.leaving = 0  # the step of the last layer that is to be finished next
+    def __init__(self, work: Work, latency: Latencies, arrivals: Sequence[int]):
+        self.work, self.latency = work, latency
+        self.leaving = 0  # the step of the leaving op that is to be finished next
         self.tiles: list[Tile] = []
         self.current: tuple[_Wave, int] | None = None  # whose sums are in the accumulators
         self.finish_free = 0  # earliest cycle of another finish: lanes take a beat a cycle
-        self.waves = _make_waves(jobs, repeated)
+        self.waves = _make_waves(work.jobs, work.repeated)
+        self.loaded: dict[tuple[int, int], float] = {}  # (context, op): states may be read
+        self.finished: dict[tuple[Key, int], int] = {}  # (wave, group): issue of its last tile
         self._connect(arrivals)
         self._set_urgency()
 
     def _connect(self, arrivals: Sequence[int]):
-        """Tell every wave which of its columns are there, and remember who waits for the rest."""
-        self.readers: dict[tuple[Key, int], list[tuple[_Wave, int]]] = defaultdict(list)
+        """Tell every wave which of its operands are there, and remember who waits for the rest."""
+        self.readers: dict[tuple[Key, int], list[tuple[_Wave, list, int]]] = defaultdict(list)
         self.pieces: dict[tuple[Key, int], list[int]] = {}  # [groups to come, ready]
         for wave in self.waves.values():
-            there = []
-            for column, chunk in enumerate(wave.columns):
+            there: dict[int, tuple[list, list[tuple[int, int]]]] = {}
+            for arrived, place, operand in wave.columns():
+                chunk = operand.chunk
+                ready = there.setdefault(id(arrived), (arrived, []))[1]
                 if chunk.from_x:
-                    there.append((arrivals[chunk.address], column))
+                    ready.append((arrivals[chunk.address], place))
+                elif operand.carried:
+                    ready.append((0, place))
                 else:
-                    layer, step, index = chunk.origin
-                    self.readers[(wave.context, layer, step), index].append((wave, column))
-            wave.arrived += sorted(there)
+                    op, step, index = chunk.origin
+                    self.readers[(wave.context, op, step), index].append((wave, arrived, place))
+            for arrived, ready in there.values():
+                arrived += sorted(ready)
             for job in wave.jobs:
                 for beat in range(job.beats):
                     self.pieces.setdefault((wave.key, job.first + beat), [0, 0])[0] += 1
+            after = self.work.ops[wave.layer].after
+            if after is not None:
+                self.loaded[wave.context, after] = inf
 
     def _set_urgency(self):
         """The chain of tails behind each wave, in cycles."""
         behind: dict[Key, set[Key]] = defaultdict(set)
         for (key, _), readers in self.readers.items():
-            behind[key] |= {wave.key for wave, _ in readers}
-        for key in sorted(self.waves, reverse=True):  # readers come later in layers or steps
+            behind[key] |= {wave.key for wave, _, _ in readers}
+        for context, op, step in self.waves:
+            after = self.work.ops[op].after
+            if after is not None and step == 0:
+                behind[context, after, 0].add((context, op, step))
+        for key in sorted(self.waves, key=lambda key: (*self.work.rank(*key[1:]), key[0]),
+                          reverse=True):
             wave = self.waves[key]
             wave.urgency = self.latency.tail + max(
                 (self.waves[reader].urgency for reader in behind[key]), default=0)
 
     def run(self) -> list[Tile]:
-        active = [wave for wave in self.waves.values() if wave.step < AHEAD]
+        first: dict[tuple[int, int], int] = {}
+        for context, op, step in self.waves:
+            first[context, op] = min(step, first.get((context, op), step))
+        active = [wave for (context, op, step), wave in self.waves.items()
+                  if step < first[context, op] + AHEAD]
         active.sort(key=_Wave.rank)
         now = 0
         while active:
             for wave in active:
-                group = wave.next_group(now, self._finish_from(wave), wave.layer == self.last)
+                group = wave.next_group(now, self._finish_from(wave), self._in_order(wave))
                 if group is not None:
                     break
             else:
@@ -184,26 +207,48 @@ class _Scheduler:
             self._issue(wave, group, now)
             if not wave.open:
                 active.remove(wave)
-                if wave.layer == self.last:
+                if self._in_order(wave):
                     self.leaving = wave.step + 1
                 following = self.waves.get((wave.context, wave.layer, wave.step + AHEAD))
                 if following:
                     insort(active, following, key=_Wave.rank)
             now += 1
         gaps = [after.issue - tile.issue - 1 for tile, after in pairwise(self.tiles)]
-        # The next frame's first finish may come at once.
-        gaps.append(max(0, self.finish_free - self.tiles[-1].issue - 1))
+        gaps.append(max(0, self._next_frame() - self.tiles[-1].issue - 1))
         return [replace(tile, gap=gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
+
+    def _next_frame(self) -> int:
+        """The earliest cycle for the next frame's cycle 0: its first finish may come at once, and
+        what it reads of this frame's state must be there."""
+        start = self.finish_free
+        for tile in self.tiles:
+            job, operand = tile.job, tile.operand
+            if operand.carried:
+                op, step, index = operand.chunk.origin
+                start = max(start, self.pieces[(job.context, op, step), index][1] - tile.issue)
+            if job.carried and tile.stop & Stop.FINISH:
+                steps = len(self.work.ops[job.layer].sizes)
+                written = self.finished[(job.context, job.layer, steps - 1), job.group]
+                start = max(start, written + self.latency.state - tile.issue)
+        return start
+
+    def _in_order(self, wave: _Wave) -> bool:
+        """Whether a wave's results leave as they come."""
+        return self.work.in_order and wave.layer in self.work.leaving
 
     def _finish_from(self, wave: _Wave) -> float:
         """The earliest cycle in which a group of this wave may be finished."""
-        waits = self.in_order and wave.layer == self.last and wave.step != self.leaving
-        return inf if waits else self.finish_free
+        if self._in_order(wave) and wave.step != self.leaving:
+            return inf
+        after = self.work.ops[wave.layer].after
+        if after is not None:
+            return max(self.finish_free, self.loaded[wave.context, after])
+        return self.finish_free
 
     def _next_event(self, active: list[_Wave], now: int) -> int:
         """The next cycle in which anything can change."""
         times = [time for wave in active if (time := wave.next_time()) is not None]
-        later = [time for time in (*times, self.finish_free) if time > now]
+        later = [time for time in (*times, self.finish_free, *self.loaded.values()) if time > now]
         return int(min((time for time in later if time < inf), default=now + 1))
 
     def _issue(self, wave: _Wave, group: int, now: int):
@@ -220,16 +265,16 @@ class _Scheduler:
                 start, init = Start.PARKED, wave.kept + group
             else:
                 start, init = Start.BIAS, job.bias
-        _, column = wave.arrived[done]
+        _, place = wave.arrived[group][done]
         wave.taken[group] = done + 1
         stop, park = Stop.GO_ON, 0
         self.current = (wave, group)
-        if done + 1 == len(wave.columns):
+        if done + 1 == len(job.operands):
             stop = Stop.FINISH
             if wave.kept is not None and wave.step == 0:
                 stop, park = Stop.FINISH | Stop.PARK, wave.kept + group
             self._finish(wave, group, now)
-        self.tiles.append(Tile(job, job.operands[column], start, stop, init, park, now))
+        self.tiles.append(Tile(job, job.operands[place], start, stop, init, park, now))
 
     def _park(self):
         """Keep the accumulators' sums, if their job is not finished."""
@@ -244,14 +289,17 @@ class _Scheduler:
         wave.open.remove(group)
         self.current = None
         self.finish_free = now + job.beats
+        self.finished[wave.key, group] = now
         for beat in range(job.beats):
             key = (wave.key, job.first + beat)
             piece = self.pieces[key]
             piece[0] -= 1
             piece[1] = max(piece[1], now + self.latency.tail + beat)
             if not piece[0]:
-                for reader, column in self.readers[key]:
-                    reader.arrived.append((piece[1], column))
+                for _, arrived, place in self.readers[key]:
+                    arrived.append((piece[1], place))
+        if not wave.open and (wave.context, wave.layer) in self.loaded:
+            self.loaded[wave.context, wave.layer] = now + job.beats + self.latency.state
         if wave.kept is not None and wave.step == 0:
             for key, other in self.waves.items():
                 if key[:2] == wave.key[:2] and other.step > 0:
@@ -259,7 +307,7 @@ class _Scheduler:
 
 
 def _make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[Key, _Wave]:
-    """Waves by (context, layer, step), with their parking words: a group's word serves every second
+    """Waves by (context, op, step), with their parking words: a group's word serves every second
     step, so a steady state repeats after two steps and rolls into a loop."""
     grouped: dict[Key, list[Job]] = defaultdict(list)
     for job in jobs:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import ceil
+from dataclasses import dataclass, replace
+from math import ceil, prod
 
 from ...hdl.config import SHALLOW
 from ..errors import UserError
-from ..quantized import QDense, QLstm, QuantizedNetwork
+from ..quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
 from .plan import Plan, make_plan
 from .resources import bram18s, estimate, rom_luts, urams
 
@@ -24,29 +24,73 @@ _FINALISTS = 48
 _SIMDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What a layer asks of an array, roughly: ``rows`` of a matrix with ``columns`` (those that
+    meet its own last result apart: ``own``), met ``steps`` times; ``gates``, four rows share a
+    slot; ``windows``, rows of several steps may stand side by side."""
+
+    rows: int
+    columns: int
+    own: int
+    steps: int
+    gates: bool
+    windows: bool
+
+    def tiles(self, pe: int, simd: int) -> int:
+        """About how many tiles it takes."""
+        if self.windows:
+            return ceil(1.1 * self.steps * self.rows * self.columns / (pe * simd))
+        return self.groups(pe, simd) * (self.steps * ceil(self.columns / simd)
+                                        + (self.steps - 1) * ceil(self.own / simd))
+
+    def words(self, pe: int, simd: int) -> int:
+        """About how many weight words it takes, at least."""
+        return self.groups(pe, simd) * (ceil(self.columns / simd) + ceil(self.own / simd))
+
+    def groups(self, pe: int, simd: int) -> int:
+        """Groups of rows."""
+        if self.gates:
+            return ceil(self.rows / pe)
+        slots = ceil(ceil(self.rows / simd) / 4) * min(simd, self.rows)
+        return ceil(4 * slots / pe)
+
+
+def demands(qnet: QuantizedNetwork) -> list[Demand]:
+    """What each computing layer with weights asks."""
+    found = []
+    for n, layer in qnet.computing.items():
+        shapes = qnet.shapes_into(n)
+        if isinstance(layer, QRecurrent):
+            gates = not isinstance(layer, QRnn)
+            found.append(Demand((4 if gates else 1) * layer.units, layer.features, layer.units,
+                                shapes[0][0], gates, False))
+        elif isinstance(layer, QDense):
+            steps = layer.output_shape(*shapes)[:-1]
+            columns = layer.features if layer.pattern is None else min(
+                layer.features, 2 * int(layer.pattern.sum(axis=1).max()))
+            found.append(Demand(layer.outputs, columns, 0, prod(steps), False,
+                                layer.window is not None))
+    return found or [Demand(4, 1, 0, 1, True, False)]
+
+
 def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
     """A rough cycle count, to rank shapes before planning them: the larger of the tiles to issue
     and the tails to wait for, and a little of the other."""
+    return _quick_cycles(demands(qnet), pe, simd)
+
+
+def _quick_cycles(asked: list[Demand], pe: int, simd: int) -> float:
     tail = 20 + (simd - 1).bit_length()
-    tiles = waits = 0
-    for layer, shape in zip(qnet.layers, qnet.shapes, strict=False):
-        steps = shape[0] if len(shape) == 2 else 1
-        columns = ceil(shape[-1] / simd)
-        if isinstance(layer, QLstm):
-            groups = ceil(4 * layer.units / pe)
-            tiles += groups * (steps * columns + (steps - 1) * ceil(layer.units / simd))
-            waits += steps * tail
-        elif isinstance(layer, QDense):
-            slots = ceil(ceil(layer.outputs / simd) / 4) * min(simd, layer.outputs)
-            tiles += steps * ceil(4 * slots / pe) * columns
-            waits += tail
+    tiles = sum(demand.tiles(pe, simd) for demand in asked)
+    waits = sum(tail * (demand.steps if demand.own else 1) for demand in asked)
     return max(tiles, waits) + 0.1 * min(tiles, waits)
 
 
 def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]]:
     """Shapes worth a look: for each simd the tallest array, and shorter ones that fold as well."""
-    rows = max(4 * layer.units if isinstance(layer, QLstm) else getattr(layer, "outputs", 4)
-               for layer in qnet.layers)
+    asked = demands(qnet)
+    rows = max(demand.rows * (min(32, demand.steps) if demand.windows else 1) for demand in asked)
     shapes = set()
     for simd in _SIMDS:
         tallest = min(multipliers // simd // 4 * 4, ceil(rows / 4) * 4, 1024)
@@ -56,20 +100,13 @@ def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]
         for fold in range(folds, folds + 3):
             shapes.add((min(tallest, ceil(rows / fold / 4) * 4), simd))
         shapes.add((tallest, simd))
-    return sorted(shapes, key=lambda shape: (quick_cycles(qnet, *shape), shape[0] * shape[1]))
+    return sorted(shapes, key=lambda shape: (_quick_cycles(asked, *shape), shape[0] * shape[1]))
 
 
 def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp: int,
               lut: int, uram: int = 0) -> bool:
     """A quick look at what cannot be avoided: multipliers, weights, tables."""
-    depth = 0
-    for n, layer in qnet.computing.items():
-        columns = ceil(qnet.shapes[n][-1] / simd)
-        if isinstance(layer, QLstm):
-            depth += ceil(4 * layer.units / pe) * (columns + ceil(layer.units / simd))
-        else:
-            slots = ceil(ceil(layer.outputs / simd) / 4) * min(simd, layer.outputs)
-            depth += ceil(4 * slots / pe) * columns
+    depth = sum(demand.words(pe, simd) for demand in demands(qnet))
     word = simd * qnet.weight_width
     tables = simd * 3 * (bram18s(qnet.table.out_frac, len(qnet.table.t0))
                          + (bram18s(8, len(qnet.table.t1)) if qnet.table.n2 else 0)) / 2

@@ -1,0 +1,68 @@
+"""Layers to finish kinds: the shift amounts that follow from the formats (`docs/numbers.md`)."""
+
+from __future__ import annotations
+
+from ...hdl.config import DenseKind, EmitKind, Gate, GruKind, LstmKind, ResetKind, Squash
+from ..qformat import QFormat
+from ..quantized import QCellState, QDense, QGru, QLstm, QRnn, Table
+
+__all__ = ["dense_kind", "emit_kind", "gru_kind", "lstm_kind", "reset_kind"]
+
+
+def _gate(layer: QLstm | QGru, table: Table) -> Gate:
+    direct = layer.recurrent_activation == "hard_sigmoid"
+    return Gate(layer.acc_frac + 1 - (table.out_frac if direct else table.frac), direct)
+
+
+def _squash(frac: int, activation: str, result: QFormat, table: Table) -> Squash:
+    return Squash(frac - (table.frac if activation == "tanh" else result.frac), activation)
+
+
+def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
+    """Finish of an LSTM."""
+    product_f, product_g = table.out_frac + 1 + layer.c.frac, table.out_frac + 1 + layer.g.frac
+    common = max(product_f, product_g)
+    return LstmKind(
+        gate=_gate(layer, table),
+        candidate=_squash(layer.acc_frac, layer.activation, layer.g, table),
+        up_f=common - product_f, up_g=common - product_g, cell=common - layer.c.frac,
+        out=_squash(layer.c.frac, layer.activation, layer.tc, table),
+        h=table.out_frac + 1 + layer.tc.frac - layer.h.frac,
+        cell_width=layer.c.width, h_width=layer.h.width)
+
+
+def gru_kind(layer: QGru, table: Table) -> GruKind:
+    """Finish of a GRU step (without reset_after, of its second half)."""
+    t = table.out_frac
+    product = t + 1 + layer.m.frac
+    common = max(layer.acc_frac, product) if layer.reset_after else layer.acc_frac
+    fine = max(layer.c.frac, layer.n.frac)
+    return GruKind(
+        gate=_gate(layer, table), m=layer.acc_frac - layer.m.frac if layer.reset_after else 0,
+        up_a=common - layer.acc_frac, up_m=common - product if layer.reset_after else 0,
+        candidate=_squash(common, layer.activation, layer.n, table),
+        up_s=fine - layer.c.frac, up_n=fine - layer.n.frac, state=fine + t + 1 - layer.c.frac,
+        h=layer.c.frac - layer.h.frac, cell_width=layer.c.width, h_width=layer.h.width)
+
+
+def reset_kind(layer: QGru, table: Table) -> ResetKind:
+    """First half of a GRU step without reset_after: q = r s, in the format of h."""
+    return ResetKind(gate=_gate(layer, table),
+                     q=table.out_frac + 1 + layer.c.frac - layer.h.frac, h_width=layer.h.width)
+
+
+def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
+    """Finish of a Dense layer or a SimpleRNN."""
+    t, y = table.out_frac, layer.result
+    assert y
+    shift, out = {
+        "linear": (layer.acc_frac - y.frac, 0), "relu": (layer.acc_frac - y.frac, 0),
+        "sigmoid": (layer.acc_frac + 1 - table.frac, t + 1 - y.frac),
+        "tanh": (layer.acc_frac - table.frac, t - y.frac),
+    }[layer.activation]
+    return DenseKind(layer.activation, shift, out, y.width)
+
+
+def emit_kind(layer: QCellState) -> EmitKind:
+    """An LSTM's c as a value."""
+    return EmitKind(layer.c.frac - layer.y.frac, layer.y.width)
