@@ -13,7 +13,16 @@ import numpy as np
 
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.program import unroll
-from gatefold.hdl.config import DenseKind
+from gatefold.hdl.config import (
+    DenseKind,
+    EmitKind,
+    Gate,
+    GruKind,
+    LoadKind,
+    MergeKind,
+    ResetKind,
+    Squash,
+)
 from gatefold.hdl.isa import Start, Stop
 from gatefold.sim import golden
 
@@ -21,9 +30,20 @@ from .hdl_harness import unpack
 
 # Cycles from the issue of a tile
 OPERANDS, MULTIPLY, ACCUMULATE, ROUTE = 2, 3, 1, 1
-LSTM, DENSE, DENSE_TABLE = 12, 1, 4  # lanes
+LSTM, GRU, MERGE = 12, 15, 3  # lanes
 PARK = 3  # to the first tile that starts from what is parked
-CELL = 6  # from a beat to the first that reads the cell it writes
+
+
+def lane_latency(kind: Any, config: Any) -> int:
+    """Cycles of a kind's lane."""
+    if isinstance(kind, DenseKind):
+        tables = any(isinstance(k, DenseKind) and k.activation in ("sigmoid", "tanh")
+                     for k in config.kinds)
+        return 4 if tables else 1
+    if isinstance(kind, MergeKind):
+        return MERGE
+    gru = isinstance(kind, GruKind | ResetKind) or (isinstance(kind, LoadKind) and kind.gru)
+    return GRU if gru else LSTM
 
 
 class TileMachine:
@@ -37,26 +57,32 @@ class TileMachine:
                                   for word in images[f"weights_{row:03d}"]]
                                  for row in range(c.pe)]).transpose(1, 0, 2)
         self.bias = np.array([unpack(word, c.acc_width, c.pe) for word in images["bias"]])
-        tables = any(isinstance(k, DenseKind) and k.activation in ("sigmoid", "tanh")
-                     for k in c.kinds)
-        dense = DENSE_TABLE if tables else DENSE
         self.sums = OPERANDS + MULTIPLY + (c.simd - 1).bit_length() + ACCUMULATE
-        self.written = self.sums + ROUTE + (LSTM if c.has_lstm else dense)
+        lanes = max(lane_latency(kind, c) for kind in c.kinds)
+        self.written = self.sums + ROUTE + lanes
+        self.state = lanes  # from a beat to the first that reads the state it writes, at most
+        self.fresh, self.frames = True, 0
         garbage = np.random.default_rng(0)
         self.h = garbage.integers(-8, 8, (c.h_depth, c.simd))
-        self.cells = garbage.integers(-8, 8, (c.cell_depth, c.simd))
+        self.cells = {lane: garbage.integers(-8, 8, (c.cell_depth, c.simd))
+                      for lane in ("lstm", "gru")}
         self.parked: dict[int, np.ndarray] = {}
         self.h_ready: dict[int, int] = {}
         self.park_ready: dict[int, int] = {}
-        self.cell_ready = np.zeros_like(self.cells)
+        self.cell_ready = np.zeros((c.cell_depth, c.simd), np.int64)
         self.time, self.finish_free, self.acc = 0, 0, np.zeros(c.pe, np.int64)
 
-    def run(self, x, stall=lambda: 0) -> tuple[np.ndarray, list]:
-        """One frame (elements,) in; the output's elements and every (chunk of c, chunk of h).
+    def run(self, x, stall=lambda: 0, fresh: bool = True) -> tuple[np.ndarray, list]:
+        """One frame (elements,) in; the output's elements and every (lanes, state, result).
 
         ``stall``: called before each tile, cycles by which it is later than it could be.
+        ``fresh``: the frame begins a new sequence.
         """
         c = self.config
+        self.fresh = fresh
+        frames = len(self.plan.tiles)
+        program = self.program[self.frames * frames % len(self.program):][:frames]
+        self.frames += 1
         rows = np.zeros((c.x_rows, c.x_chunks * c.simd), np.int64)
         rows[:, :c.x_row] = x.reshape(c.x_rows, c.x_row)
         x = rows.reshape(-1, c.simd)
@@ -64,12 +90,13 @@ class TileMachine:
         self.out_known = np.zeros((c.out_depth, c.simd), bool)
         self.complete: list[int] = []
         self.states: list = []
-        for n, tile in enumerate(self.program):
+        for n, tile in enumerate(program):
             self.time += stall()
             self._execute(n, tile, x)
             self.time += 1 + tile["gap"]
-            assert tile["last"] == (n == len(self.program) - 1)
-        assert self.complete == list(range(c.out_depth)), "chunks leave in order, each once"
+            assert tile["last"] == (n == len(program) - 1)
+        complete = sorted(self.complete) if c.out_whole else self.complete
+        assert complete == list(range(c.out_depth)), "chunks leave in order, each once"
         held = np.zeros((c.out_rows, c.out_chunks * c.simd), bool)
         held[:, :c.out_row] = True
         assert self.out_known[held.reshape(-1, c.simd)].all(), "an output was never written"
@@ -84,6 +111,8 @@ class TileMachine:
             late = self.h_ready.get(tile["operand"], 0) - now
             assert late <= 0, f"tile {n} reads h chunk {tile['operand']} {late} cycles early"
             operand = self.h[tile["operand"]]
+        if tile.get("carried", 0) and self.fresh:
+            operand = np.zeros_like(operand)
         if tile["start"] == Start.BIAS:
             self.acc = self.bias[tile["init"]]
         elif tile["start"] == Start.PARKED:
@@ -112,12 +141,19 @@ class TileMachine:
             slot = c.routes[tile["route"] + way] + np.arange(c.simd)
             holds = (slot >= 0) & (slot < c.slots)
             z = slots[slot[holds]]
-            result = (self._activate(kind, z[:, beat % 4]) if dense
-                      else self._cell(tile, kind, z, beat, holds))
+            state = None
+            if dense:
+                result = self._dense(kind, z[:, beat % 4])
+            elif isinstance(kind, MergeKind):
+                result = self._merge(kind, z)
+            else:
+                result, state = self._cell(tile, kind, z, beat, holds)
+            if result is None:
+                continue
+            self.states.append((np.flatnonzero(holds), state, result))
             if tile["to_h"]:
                 self.h[tile["h"] + beat, holds] = result
-                ready = self.time + self.written + beat + 1
-                self.h_ready[tile["h"] + beat] = ready
+                self.h_ready[tile["h"] + beat] = self.time + self.written + beat + 1
             if tile["to_out"]:
                 at = tile["out"] + beat
                 assert at not in self.complete, f"output chunk {at} has left already"
@@ -127,34 +163,80 @@ class TileMachine:
                     self.complete.append(at)
 
     def _cell(self, tile: dict, kind: Any, z: np.ndarray, beat: int, holds: np.ndarray):
-        c, table = self.config, self.plan.qnet.table
+        """Result (or None) and new state of kinds that have one."""
         word, now = tile["cell"] + beat, self.time + beat
-        if not tile["fresh"]:
+        cells = self.cells["gru" if isinstance(kind, GruKind | ResetKind) or (
+            isinstance(kind, LoadKind) and kind.gru) else "lstm"]
+        fresh = tile["fresh"] or (tile.get("cell_carried", 0) and self.fresh)
+        if isinstance(kind, LoadKind):
+            self.cell_ready[word, holds] = now + self.state
+            cells[word, holds] = _fit(z[:, 0], kind.shift, kind.cell_width)
+            return None, None
+        if not fresh:
             assert (self.cell_ready[word, holds] <= now).all(), f"cell {word} is read too early"
-        self.cell_ready[word, holds] = now + CELL
-        gates = []
-        for gate in range(4):
-            shift = kind.gate - (gate == 2)
-            u = golden.saturate(z[:, gate] >> shift if shift >= 0 else z[:, gate] << -shift,
-                                table.width)
-            gates.append((golden.tanh if gate == 2 else golden.sigmoid)(table, u))
-        i, f, g, o = gates
-        old = 0 if tile["fresh"] else self.cells[word, holds]
+        old = np.zeros(len(z), np.int64) if fresh else cells[word, holds]
+        if isinstance(kind, EmitKind):
+            return golden.saturate(golden.round_shift(old, kind.shift), kind.h_width), old
+        if isinstance(kind, ResetKind):
+            r = self._gate(kind.gate, z[:, 0])
+            return golden.saturate(golden.round_shift(r * old, kind.q), kind.h_width), old
+        self.cell_ready[word, holds] = now + self.state
+        if isinstance(kind, GruKind):
+            r, update = self._gate(kind.gate, z[:, 0]), self._gate(kind.gate, z[:, 1])
+            m = _fit(z[:, 3], kind.m, kind.cell_width)
+            total = (z[:, 2] << kind.up_a) + ((r * m) << kind.up_m)
+            n = self._squash(kind.candidate, total, rounds=True)
+            s, n = old << kind.up_s, n << kind.up_n
+            t = self.plan.qnet.table.out_frac
+            new = golden.saturate(golden.round_shift(
+                (n << t + 1) + update * (s - n), kind.state), kind.cell_width)
+            cells[word, holds] = new
+            return golden.saturate(golden.round_shift(new, kind.h), kind.h_width), new
+        i, f, o = (self._gate(kind.gate, z[:, gate]) for gate in (0, 1, 3))
+        g = self._squash(kind.candidate, z[:, 2])
         new = golden.saturate(golden.round_shift(
-            ((f * old) << kind.up_f) + ((i * g) << kind.up_g), kind.cell), c.cell_width)
-        self.cells[word, holds] = new
-        tc = golden.tanh(table, golden.saturate(golden.round_shift(new, kind.cell_u), table.width))
-        h = golden.saturate(golden.round_shift(o * tc, c.h_shift), c.act_width)
-        self.states.append((np.flatnonzero(holds), new, h))
-        return h
+            ((f * old) << kind.up_f) + ((i * g) << kind.up_g), kind.cell), kind.cell_width)
+        cells[word, holds] = new
+        tc = self._squash(kind.out, new, rounds=True)
+        return golden.saturate(golden.round_shift(o * tc, kind.h), kind.h_width), new
 
-    def _activate(self, kind: DenseKind, z: np.ndarray):
-        c, table = self.config, self.plan.qnet.table
-        z = z >> kind.shift if kind.shift >= 0 else z << -kind.shift
+    def _gate(self, gate: Gate, z: np.ndarray) -> np.ndarray:
+        table = self.plan.qnet.table
+        if gate.direct:
+            return (1 << table.out_frac) + _direct(z, gate.shift, table.out_frac)
+        return golden.sigmoid(table, _fit(z, gate.shift, table.width))
+
+    def _squash(self, squash: Squash, z: np.ndarray, rounds: bool = False) -> np.ndarray:
+        table = self.plan.qnet.table
+        if rounds and squash.shift > 0:
+            z = z + (1 << squash.shift - 1)
+        if squash.function == "tanh":
+            return golden.tanh(table, _fit(z, squash.shift, table.width))
+        value = _direct(z, squash.shift, table.out_frac)
+        return np.maximum(value, 0) if squash.function == "relu" else value
+
+    def _merge(self, kind: MergeKind, z: np.ndarray) -> np.ndarray:
+        if kind.function == "max":
+            return _fit(z.max(axis=1), kind.shift, kind.h_width)
+        a, b = (z[:, n] >> kind.shifts[n] for n in range(2))
+        return golden.saturate(golden.round_shift(a * b, kind.shift), kind.h_width)
+
+    def _dense(self, kind: DenseKind, z: np.ndarray) -> np.ndarray:
+        table = self.plan.qnet.table
         if kind.activation in ("sigmoid", "tanh"):
-            u = golden.saturate(z, table.width)
-            value, shift = ((golden.sigmoid(table, u), 2) if kind.activation == "sigmoid"
-                            else (golden.tanh(table, u), 1))
-            return golden.saturate(golden.round_shift(value, shift), c.act_width)
-        y = golden.saturate(z, c.act_width)
+            u = _fit(z, kind.shift, table.width)
+            value = (golden.sigmoid if kind.activation == "sigmoid" else golden.tanh)(table, u)
+            return golden.saturate(golden.round_shift(value, kind.out), kind.h_width)
+        y = _fit(z, kind.shift, kind.h_width)
         return np.maximum(y, 0) if kind.activation == "relu" else y
+
+
+def _fit(z: np.ndarray, shift: int, width: int) -> np.ndarray:
+    """Shifted right without rounding (its constant is in z already), saturated."""
+    return golden.saturate(z >> shift if shift >= 0 else z << -shift, width)
+
+
+def _direct(z: np.ndarray, shift: int, bits: int) -> np.ndarray:
+    """Sign and magnitude of at most ``bits`` bits."""
+    most = (1 << bits) - 1
+    return np.clip(_fit(z, shift, bits + 1), -most, most)

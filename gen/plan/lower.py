@@ -75,10 +75,9 @@ class Lowered:
 
     def _only_windows(self, value: int) -> bool:
         """Whether a value is read by convolutions only."""
-        readers = self._read_by[value]
-        return bool(readers) and all(
-            isinstance(self.qnet.layers[n], QDense) and self.qnet.layers[n].window
-            and self.qnet.layers[n].pattern is None for n in readers)
+        readers = [self.qnet.layers[n] for n in self._read_by[value]]
+        return bool(readers) and all(isinstance(layer, QDense) and layer.window
+                                     and layer.pattern is None for layer in readers)
 
     # ---- a layer --------------------------------------------------------------------------------
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import asdict, astuple, dataclass
 from math import ceil, exp, gcd
 
-from ...hdl.config import DenseKind, EngineConfig, LstmKind, bits_for
+from ...hdl.config import (
+    DenseKind,
+    EngineConfig,
+    GruKind,
+    LstmKind,
+    MergeKind,
+    ResetKind,
+    bits_for,
+)
 from ...hdl.gearbox import GearboxShape
 from ...hdl.isa import finish_layout, instruction_layout, segment_layout
 from ...hdl.row_router import beat_layout
@@ -76,8 +84,8 @@ def components(config: EngineConfig) -> dict[str, Resources]:
 
     rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and the
     weight words beside the rows. weights, bias, program, tables: the memories. operands, sequencer,
-    router, reader, writer, loader: the components of these names. lstm_lanes, dense_lanes: the
-    lanes; lanes: what stands around them.
+    router, reader, writer, loader: the components of these names. lstm_lanes, gru_lanes,
+    merge_lanes, dense_lanes: the lanes; lanes: what stands around them.
     """
     parts = {
         "rows": _rows(config),
@@ -89,6 +97,8 @@ def components(config: EngineConfig) -> dict[str, Resources]:
         "sequencer": _sequencer(config),
         "router": _router(config),
         "lstm_lanes": _lstm_lanes(config),
+        "gru_lanes": _gru_lanes(config),
+        "merge_lanes": _merge_lanes(config),
         "dense_lanes": _dense_lanes(config),
         "tables": _tables(config),
         "lanes": _lanes(config),
@@ -242,6 +252,24 @@ def _lstm_lanes(c: EngineConfig) -> Resources:
     return _part(c.simd * lut, c.simd * ff, 3 * c.simd)
 
 
+def _gru_lanes(c: EngineConfig) -> Resources:
+    if not c.has(GruKind, ResetKind):
+        return _part()
+    a, cell, u = c.table.out_frac, c.cell_width, c.table.width
+    lut = 5.4 * (2 * a + 4 * cell) + c.acc_width + _ram_luts(cell, max(2, c.cell_depth))
+    return _part(c.simd * lut, c.simd * (12 * u + 10 * cell + c.acc_width), 2 * c.simd)
+
+
+def _merge_lanes(c: EngineConfig) -> Resources:
+    kinds = _kinds(c, MergeKind)
+    if not kinds:
+        return _part()
+    largest = any(kind.function == "max" for kind in kinds) * 4.5 * c.acc_width
+    product = any(kind.function == "mul" for kind in kinds)
+    return _part(c.simd * (largest + 2 * c.act_width), c.simd * (3 * c.act_width + largest / 2),
+                 c.simd * product)
+
+
 def _dense_lanes(c: EngineConfig) -> Resources:
     kinds = _kinds(c, DenseKind)
     if not kinds:
@@ -259,7 +287,9 @@ def _tables(c: EngineConfig) -> Resources:
     if table.n2:
         halves += bram18s(table.t1_width, 1 << (table.n0 + table.n2 - 1))
     dense = any(kind.activation in ("sigmoid", "tanh") for kind in _kinds(c, DenseKind))
-    return _part(halves=halves * c.simd * (3 * c.has_lstm + dense))
+    # Two look-ups a memory: three pairs of an LSTM's five, two of a GRU's three.
+    pairs = 3 * c.has(LstmKind) + 2 * c.has(GruKind, ResetKind) + dense
+    return _part(halves=halves * c.simd * pairs)
 
 
 def _lanes(c: EngineConfig) -> Resources:
@@ -267,7 +297,7 @@ def _lanes(c: EngineConfig) -> Resources:
     choice between results."""
     dense = bool(_kinds(c, DenseKind))
     lut = beat_layout(c).size + dense * c.simd * c.acc_width
-    if dense and c.has_lstm:
+    if dense and c.has(LstmKind, GruKind, MergeKind):
         lut += 2 * c.simd * c.act_width
     return _part(lut, beat_layout(c).size)
 
