@@ -253,7 +253,7 @@ def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
     from ..sim.testbench import write_cocotb_bench
 
     info = load_core_info(core)
-    x = whole_frames(qnet.input_format.quantize(data[:VECTORS]), info.contexts)
+    x = whole_frames(qnet.quantize(data[:VECTORS]), info.contexts)
     y = golden(qnet, x)
     frames = len(x) // info.contexts
     write_cocotb_bench(folder / "cocotb", info, x.reshape(frames, -1), y.reshape(frames, -1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ from .accuracy import error_report
 from .arrays import array_digest
 from .errors import UserError, quoted
 from .html import plan_of, write_page
-from .network import Dense, Lstm, Network
+from .network import Dense, Layer, Network, Recurrent, Window
 from .output import replace_files
 from .plan import Plan
 from .plan.resources import estimate
-from .quantized import QDense, QLstm, QuantizedNetwork
+from .qformat import QFormat
+from .quantized import QuantizedNetwork
 
 __all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report"]
 
@@ -83,43 +85,66 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
 def describe_network(network: Network) -> dict:
     """Layers, shapes, parameters and multiplications; original names as escaped strings."""
     layers = []
-    for name, layer, before, after in zip(network.names, network.layers, network.shapes,
-                                          network.shapes[1:], strict=False):
-        entry = {"name": name, "kind": layer.kind, "origin": _printable(layer.origin),
-                 "input_shape": list(before), "output_shape": list(after),
-                 "parameters": layer.parameters, "macs": layer.macs(before)}
-        if isinstance(layer, Lstm):
-            entry |= {"units": layer.units, "features": layer.features,
-                      "return_sequences": layer.return_sequences}
-        elif isinstance(layer, Dense):
-            entry |= {"outputs": layer.outputs, "features": layer.features,
-                      "activation": layer.activation}
-        layers.append(entry)
+    for n, (name, layer) in enumerate(zip(network.names, network.layers, strict=True)):
+        before, after = network.shapes_into(n), network.shapes[network.value(n)]
+        layers.append({
+            "name": name, "kind": layer.shown, "origin": _printable(layer.origin),
+            "inputs": [_value_name(network, value) for value in layer.inputs],
+            "input_shapes": [list(shape) for shape in before], "output_shape": list(after),
+            "parameters": layer.parameters, "macs": layer.macs(*before),
+            "options": _options(layer)})
     return {"source": {key: _printable(value) if isinstance(value, str) else value
                        for key, value in sorted(network.source.items())},
             "input_shape": list(network.input_shape), "output_shape": list(network.output_shape),
+            "input_shapes": [list(shape) for shape in network.input_shapes],
+            "outputs": [{"value": _value_name(network, value), "shape": list(shape),
+                         "left_to_the_host": host}
+                        for value, shape, host in zip(network.outputs, network.output_shapes,
+                                                      network.host, strict=True)],
             "parameters": network.parameters, "macs": network.macs, "layers": layers}
+
+
+def _value_name(network: Network, value: int) -> str:
+    inputs = len(network.input_shapes)
+    return f"input {value}" if value < inputs else network.names[value - inputs]
+
+
+def _options(layer: Layer) -> dict:
+    """What a layer was told, weights apart: numbers, words and windows."""
+    told: dict = {}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if field.name in ("origin", "inputs", "label"):
+            continue
+        if isinstance(value, Window):
+            told |= asdict(value)
+        elif isinstance(value, bool | int | str | tuple):
+            told[field.name] = list(value) if isinstance(value, tuple) else value
+        elif isinstance(value, np.ndarray) and field.name in ("h0", "c0"):
+            told[field.name] = "constant"
+    if isinstance(layer, Dense):
+        told["outputs"] = layer.outputs
+    if isinstance(layer, Dense | Recurrent):
+        told["features"] = layer.features
+    return told
 
 
 def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                      calibration: np.ndarray | None, seed: int) -> dict:
     """Formats, table, calibration, and the error on ``data`` with what saturated there."""
-    formats = {}
-    for layer in qnet.layers:
-        if isinstance(layer, QLstm):
-            formats[layer.name] = {"x": layer.x, "w_ih": layer.w_ih_format,
-                                   "w_hh": layer.w_hh_format, "c": layer.c, "h": layer.h}
-        elif isinstance(layer, QDense):
-            formats[layer.name] = {"x": layer.x, "w": layer.w_format, "y": layer.y}
+    formats = {layer.name: {field.name.removesuffix("_format"): str(form)
+                            for field in fields(layer)
+                            if isinstance(form := getattr(layer, field.name), QFormat)}
+               for layer in qnet.computing.values()}
     error = error_report(network, qnet, data)
     saturations = error.pop("saturations")
     source = "the calibration data" if calibration is not None else f"random inputs, seed {seed}"
     return {
         "widths": {"activations": qnet.act_width, "weights": qnet.weight_width,
                    "cell": qnet.cell_width, "accumulator": qnet.acc_width},
-        "input": str(qnet.input_format), "output": str(qnet.output_format),
-        "layers": {name: {tensor: str(form) for tensor, form in tensors.items()}
-                   for name, tensors in formats.items()},
+        "inputs": [str(form) for form in qnet.input_formats],
+        "outputs": [_output_format(qnet, value) for value in qnet.outputs],
+        "layers": formats,
         "table": {"function": "tanh, sigmoid from it", "argument": str(qnet.table.format),
                   "entries": qnet.table.t0.size + qnet.table.t1.size,
                   "fraction_bits": qnet.table.out_frac, "error_bound": qnet.table.error},
@@ -131,16 +156,22 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
     }
 
 
+def _output_format(qnet: QuantizedNetwork, value: int) -> str:
+    """Of a value whose elements may have several formats, all of them."""
+    fracs = sorted(set(qnet.fracs[value].ravel().tolist()))
+    return ", ".join(str(QFormat(qnet.act_width, frac)) for frac in fracs)
+
+
 def input_hash(network: Network) -> str:
     """sha256 of the model file; of shapes and weights where there was none."""
     known = network.source.get("sha256")
     if known:
         return str(known)
-    digest = hashlib.sha256(repr(network.input_shape).encode())
+    digest = hashlib.sha256(repr((network.input_shapes, network.outputs)).encode())
     for layer in network.layers:
-        digest.update(repr([layer.kind, *(v for v in vars(layer).items()
-                                          if isinstance(v[1], (int, str)) and v[0] != "origin")
-                            ]).encode())
+        told = [(name, value) for name, value in vars(layer).items()
+                if isinstance(value, int | str | tuple | Window) and name != "origin"]
+        digest.update(repr([layer.kind, *told]).encode())
         for value in vars(layer).values():
             if isinstance(value, np.ndarray):
                 digest.update(np.ascontiguousarray(value, "<f4").tobytes())
