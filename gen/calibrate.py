@@ -1,24 +1,46 @@
-"""Calibration: the peak of every tensor of the float network over representative inputs."""
+"""Calibration: what the tensors of the float network hold on representative inputs."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.formats import Seen, peak_of
 from gatefold.gen.forward import forward
-from gatefold.gen.network import Network
+from gatefold.gen.layers import Dense, MaxPool
+from gatefold.gen.network import Network, split
 
-__all__ = ["as_samples", "calibrate", "peak_of"]
+__all__ = ["Calibration", "as_samples", "at_a_time", "calibrate", "input_names", "peak_of"]
 
-_CHUNK = 64  # samples traced at a time, for memory
+#: Tensors inside a layer whose formats come from what they hold.
+TENSORS = ("c", "h", "y", "g", "m", "n")
+_CHUNK = 64  # samples traced at a time, for memory ...
+_ELEMENTS = 1 << 25  # ... and how many elements of windows
 
 
-def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0) -> dict:
-    """Peak magnitudes of the input, of c and h of every LSTM and of y of every Dense.
+@dataclass(frozen=True)
+class Calibration:
+    """What was seen: ``record``, ready for JSON (source, samples, peaks); ``inputs``, of each
+    input; ``layers``, of the tensors of each layer by its generated name; ``looked``, whether
+    values were kept and not only peaks."""
+
+    record: dict
+    inputs: tuple[Seen, ...]
+    layers: dict[str, dict[str, Seen]]
+    looked: bool
+
+
+def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0, *,
+              look: bool = False) -> Calibration:
+    """What the inputs and the tensors c, h, y, g, m, n of every layer hold.
 
     Parameters: ``data`` as :func:`as_samples` takes it; without it ``samples`` standard-normal
-    inputs from ``seed``.
-    Returns ``{"source", "samples", "peaks": {"input": p, name: {tensor: p}}}`` (and ``"seed"``).
+    inputs from ``seed``. Samples of a network that keeps state follow one another. ``look``: keep
+    values, for rules that ask for more than peaks.
+    The record is ``{"source", "samples", "peaks": {"input": p, name: {tensor: p}}}`` (and
+    ``"seed"``), where several inputs are called ``input0``, ``input1``, ...
     Raises :class:`UserError` for bad data, or where the network overflows on it.
     """
     if data is not None:
@@ -30,20 +52,49 @@ def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0) -> 
                             f"not {samples!r}: the default is 64")
         x = np.random.default_rng(seed).standard_normal((samples, *network.input_shape))
         record = {"source": "seeded random inputs", "samples": samples, "seed": seed}
-    peaks: dict = {"input": peak_of(x)}
-    for start in range(0, len(x), _CHUNK):
+    inputs = tuple(Seen.of(part, keep=look) for part in split(x, network.input_shapes))
+    layers: dict[str, dict[str, Seen]] = {}
+    chunk = at_a_time(network, len(x))
+    most = max(1 << 12, (1 << 18) * chunk // len(x))
+    for start in range(0, len(x), chunk):
         trace: dict = {}
         with np.errstate(over="ignore", invalid="ignore"):  # found below, and told
-            forward(network, x[start:start + _CHUNK], trace=trace)
+            forward(network, x[start:start + chunk], trace=trace)
         for name, inside in trace.items():
-            known = peaks.setdefault(name, {})
-            for tensor in ("c", "h", "y"):
-                if tensor in inside:
-                    known[tensor] = max(known.get(tensor, 0.0), peak_of(inside[tensor]))
-                    if not np.isfinite(inside[tensor]).all():
-                        raise UserError(f"{name}: its {tensor} overflows on {record['source']}: "
-                                        "normalise the input data and train again")
-    return {**record, "peaks": peaks}
+            known = layers.setdefault(name, {})
+            for tensor in TENSORS:
+                if tensor not in inside:
+                    continue
+                seen = Seen.of(inside[tensor], keep=look, most=most)
+                if not np.isfinite(seen.peak):
+                    raise UserError(f"{name}: its {tensor} overflows on {record['source']}: "
+                                    "normalise the input data and train again")
+                known[tensor] = known[tensor] | seen if tensor in known else seen
+    peaks: dict = {name: seen.peak for name, seen in
+                   zip(input_names(network), inputs, strict=True)}
+    peaks |= {name: {tensor: seen.peak for tensor, seen in known.items()}
+              for name, known in layers.items()}
+    return Calibration({**record, "peaks": peaks}, inputs, layers, look)
+
+
+def input_names(network) -> list[str]:
+    """What the inputs are called in reports and settings: ``input``, or ``input0``, ..."""
+    count = len(network.input_shapes)
+    return ["input"] if count == 1 else [f"input{n}" for n in range(count)]
+
+
+def at_a_time(network: Network, samples: int) -> int:
+    """Samples to compute together, for memory; all of them where state goes from one to the next.
+    """
+    if network.stateful:
+        return samples
+    most = 1
+    for n, layer in enumerate(network.layers):
+        if isinstance(layer, (Dense, MaxPool)) and layer.window:
+            shape = network.shapes_into(n)[0]
+            most = max(most, int(np.prod(shape)) // shape[-2] * layer.window.size
+                       * layer.window.steps(shape[-2]))
+    return max(1, min(_CHUNK, _ELEMENTS // most))
 
 
 def as_samples(array, input_shape: tuple[int, ...],
@@ -72,8 +123,3 @@ def as_samples(array, input_shape: tuple[int, ...],
         raise UserError(f"{what} must be finite, but {bad} of {array.size} values are NaN or "
                         "infinite: clean the data")
     return array
-
-
-def peak_of(values) -> float:
-    """Largest magnitude; 0 of an empty array."""
-    return float(np.max(np.abs(values), initial=0.0))

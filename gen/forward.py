@@ -33,8 +33,10 @@ def forward(network: Network, x: np.ndarray, *, trace: dict | None = None,
     left, the first with zeros. A dict given as ``trace`` receives, under each layer's generated
     name, what is inside it: for an LSTM ``z_i z_f z_g z_o`` (before their activation), ``i``,
     ``f``, ``g``, ``o`` (after it), ``c`` and ``h``, each (samples, timesteps, units); for a GRU
-    ``z_r z_z z_n r z n h``; for an Rnn ``z h``; for a Dense ``z`` before and ``y`` after the
-    activation, and ``y`` of MaxPool, Multiply and CellState, each of the layer's output shape.
+    ``z_r z_z z_n r z n h`` and what ``n``'s rows of w_hh make or meet, ``m`` (w_hh h + b_n, with
+    reset_after) or ``q`` (r h, without); for an Rnn ``z h``; for a Dense ``z`` before and ``y`` after
+    the activation, and ``y`` of MaxPool, Multiply and CellState, each of the layer's output
+    shape.
 
     Raises :class:`UserError` if ``x`` has another shape.
     """
@@ -75,8 +77,6 @@ def _apply(layer: Layer, read: list[np.ndarray], inside: dict[str, np.ndarray]) 
     else:
         raise NotImplementedError(f"forward has no case for {type(layer).__name__}")
     return inside["y"]
-
-
 
 
 def _recurrent(layer: Recurrent, read: list[np.ndarray],
@@ -128,13 +128,15 @@ def _gru_step(layer: Gru, z_x: np.ndarray, h: np.ndarray, _: np.ndarray) -> dict
     u, w_hh = layer.units, layer.w_hh.astype(h.dtype)
     z_rz = z_x[:, :2 * u] + h @ w_hh[:2 * u].T
     r, z = gate(z_rz[:, :u]), gate(z_rz[:, u:])
+    inside = {"z_r": z_rz[:, :u], "z_z": z_rz[:, u:], "r": r, "z": z}
     if layer.reset_after:
-        z_n = z_x[:, 2 * u:] + r * (h @ w_hh[2 * u:].T + layer.b_n.astype(h.dtype))
+        inside["m"] = h @ w_hh[2 * u:].T + layer.b_n.astype(h.dtype)
+        z_n = z_x[:, 2 * u:] + r * inside["m"]
     else:
-        z_n = z_x[:, 2 * u:] + (r * h) @ w_hh[2 * u:].T
+        inside["q"] = r * h
+        z_n = z_x[:, 2 * u:] + inside["q"] @ w_hh[2 * u:].T
     n = act(z_n)
-    return {"z_r": z_rz[:, :u], "z_z": z_rz[:, u:], "z_n": z_n, "r": r, "z": z, "n": n,
-            "h": z * h + (1 - z) * n}
+    return inside | {"z_n": z_n, "n": n, "h": z * h + (1 - z) * n}
 
 
 def _rnn_step(layer: Rnn, z_x: np.ndarray, h: np.ndarray, _: np.ndarray) -> dict:

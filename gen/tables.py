@@ -11,7 +11,7 @@ import numpy as np
 
 from gatefold.gen.quantized import Table
 
-__all__ = ["default_table", "tanh_table"]
+__all__ = ["default_table", "table_for", "tanh_table"]
 
 # Chosen among all splits with at most 2048 entries of t0 (one BRAM36 of 2K x 18) and 2048 of t1
 # (one BRAM18). Measured over every m, largest error of the table, and in brackets the largest error
@@ -28,6 +28,14 @@ __all__ = ["default_table", "tanh_table"]
 # finer argument is taken: the tables stay in the same block RAMs.
 #: Largest act_width of a row, and its frac, n0, n1, n2.
 _DEFAULTS = ((9, (8, 11, 0, 0)), (14, (12, 7, 4, 4)), (18, (14, 6, 5, 6)))
+
+
+def table_for(act_width: int, table_bits: int | None = None,
+              argument_bits: int | None = None) -> Table:
+    """The table for activations of ``act_width`` bits, or with these fractional bits of its own."""
+    if table_bits is None and argument_bits is None:
+        return default_table(act_width)
+    raise NotImplementedError
 
 
 def default_table(act_width: int) -> Table:

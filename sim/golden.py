@@ -1,185 +1,314 @@
 """The golden model: ``docs/numbers.md`` executed in NumPy int64, vectorised over samples.
 
 The hardware equals these functions bit for bit. There is no float here but the conversion at the
-two ends of :func:`run`. The quantiser has shown that no intermediate result leaves int64.
+two ends of :func:`run`, and products in float64 where these are exact (:class:`_Matrix`). The
+quantiser has shown that no intermediate result leaves int64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.layers import Window
+from gatefold.gen.network import joined, split
 from gatefold.gen.quantized import (
+    QCellState,
     QDense,
-    QFlatten,
+    QGru,
+    QLayer,
     QLstm,
-    QRepeatVector,
+    QMaxPool,
+    QMultiply,
+    QRecurrent,
+    QRnn,
     QuantizedNetwork,
+    QView,
     Table,
+    alignment,
 )
 
-__all__ = ["cell", "dense", "golden", "lstm", "round_shift", "run", "saturate", "sigmoid", "tanh",
-           "tanh_magnitude"]
+from .cells import blocks, gru_cell, gru_gates, gru_reset, gru_state, lstm_cell, lstm_gates
+from .scalars import (
+    Clip,
+    finished,
+    round_shift,
+    saturate,
+    saturated,
+    sigmoid,
+    squashed,
+    tanh,
+    tanh_magnitude,
+)
+
+__all__ = ["dense", "golden", "lstm_cell", "recurrent", "round_shift", "run", "saturate", "sigmoid",
+           "tanh", "tanh_magnitude"]
+
+_ELEMENTS = 1 << 22  # of windows, or of gates of many steps, that are in memory at a time
 
 
-# ---- scalar arithmetic, element by element -----------------------------------------------------
+class _Matrix:
+    """Integers times a matrix (outputs, features), exactly.
 
-
-def round_shift(v, s: int) -> np.ndarray:
-    """``v * 2**-s``, rounded half up: (v + 2**(s-1)) >> s; exact, ``v << -s``, for s <= 0."""
-    v = np.asarray(v, dtype=np.int64)
-    if s > 0:
-        return (v + (1 << (s - 1))) >> s
-    return v << -s
-
-
-def saturate(v, bits: int) -> np.ndarray:
-    """Clamp to ``bits``-bit two's complement."""
-    return np.clip(np.asarray(v, dtype=np.int64), -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-
-
-def tanh_magnitude(table: Table, m) -> np.ndarray:
-    """t(m) of magnitudes m in 0..2**(frac+3) - 1: ``table.out_frac`` fractional bits, unsigned.
-
-    t0 is addressed by the n0 + n1 high bits of m, t1 by its n0 high and n2 low bits; the top bit
-    of the low bits says whether t1 is added (1) or, its index inverted, subtracted (0).
+    In float64, which BLAS multiplies tens of times faster than NumPy its integers, where the sum of
+    a row's magnitudes times the largest operand stays below 2**53: then every product and every
+    partial sum, in whatever order and fused or not, is an integer that float64 holds.
     """
-    m = np.asarray(m, dtype=np.int64)
-    base = table.t0[m >> table.n2]
-    if table.n2 == 0:
-        return base
-    half = 1 << (table.n2 - 1)  # weight of the sign bit
-    plus = (m & half) != 0
-    index = np.where(plus, m, ~m) & (half - 1)
-    odd = table.t1[((m >> (table.n1 + table.n2)) << (table.n2 - 1)) | index]
-    return np.where(plus, base + odd, base - odd)
+
+    def __init__(self, w: np.ndarray, largest: int):
+        heaviest = float(np.abs(w).astype(np.float64).sum(axis=1).max(initial=0))
+        exact = heaviest * largest < 2.0**52  # a factor of 2 for the rounding of this very product
+        self.w = np.ascontiguousarray(w.T, np.float64 if exact else np.int64)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """(..., features) to (..., outputs), int64."""
+        return (x.astype(self.w.dtype, copy=False) @ self.w).astype(np.int64, copy=False)
 
 
-def tanh(table: Table, u) -> np.ndarray:
-    """tanh of u (Q4.frac integers): ``table.out_frac`` fractional bits, signed."""
-    u = np.asarray(u, dtype=np.int64)
-    t = tanh_magnitude(table, np.minimum(np.abs(u), (1 << (table.frac + 3)) - 1))
-    return np.where(u < 0, -t, t)
-
-
-def sigmoid(table: Table, u) -> np.ndarray:
-    """sigmoid(2u) = (1 + tanh(u)) / 2 of u (Q4.frac, half of z): ``out_frac`` + 1 fractional bits.
-
-    Unsigned, 1..2**(out_frac+1) - 1; no rounding.
-    """
-    return (1 << table.out_frac) + tanh(table, u)
+def _largest(x: np.ndarray) -> int:
+    return max(int(x.max(initial=0)), -int(x.min(initial=0)))
 
 
 # ---- layers ------------------------------------------------------------------------------------
 
 
-def cell(layer: QLstm, table: Table, gates, c, clip=lambda _tensor, v, bits: saturate(v, bits)):
-    """The element-wise part of a step: (c, h) of the gates' values and the previous c.
+def dense(layer: QDense, table: Table, x: np.ndarray, trace: dict | None = None,
+          clip: Clip = saturated) -> np.ndarray:
+    """Dense on the last axis of ``x``, (samples, ..., features) integers in the format ``layer.x``.
 
-    Parameters: ``gates``, integers i, f, o (A + 1 fractional bits) and g (A), in the order
-    i, f, g, o, each of c's shape; ``c`` in ``layer.c``. ``clip(tensor, v, bits)`` saturates.
+    ``trace`` receives ``acc`` (the accumulators) and ``y``.
     """
-    i, f, g, o = gates
-    a = table.out_frac
-    fc_frac, ig_frac = a + 1 + layer.c.frac, 2 * a + 1
-    frac = max(fc_frac, ig_frac)
-    total = ((f * c) << (frac - fc_frac)) + ((i * g) << (frac - ig_frac))
-    c = clip("c", round_shift(total, frac - layer.c.frac), layer.c.width)
-    tc = tanh(table, saturate(round_shift(c, layer.c.frac - table.frac), table.width))
-    h = clip("h", round_shift(o * tc, 2 * a + 1 - layer.h.frac), layer.h.width)
-    return c, h
+    matrix = _Matrix(layer.w, _largest(x))
+    if layer.window is None:
+        acc = layer.b + matrix(x)
+    else:
+        acc = np.concatenate([
+            layer.b + matrix(taps.reshape(*taps.shape[:-2], -1))
+            for taps in _windows(layer.window, x, 0)], axis=-2)
+    y = finished(layer.activation, table, acc, layer.acc_frac, layer.y, clip)
+    if trace is not None:
+        trace |= {"acc": acc, "y": y}
+    return y
 
 
-def lstm(layer: QLstm, table: Table, x: np.ndarray, trace: dict | None = None) -> np.ndarray:
-    """LSTM from zero state: (samples, timesteps, features) to h of every step or of the last.
+def max_pool(layer: QMaxPool, x: np.ndarray, clip: Clip = saturated) -> np.ndarray:
+    """The largest of each window of ``x``, (samples, ..., timesteps, features)."""
+    least = np.iinfo(np.int64).min  # no operand is so small
+    best = np.concatenate([taps.max(axis=-2) for taps in _windows(layer.window, x, least)], axis=-2)
+    return clip("y", round_shift(best, layer.x.frac - layer.y.frac), layer.y.width)
 
-    ``trace`` receives ``u_i u_f u_g u_o`` (table arguments), ``i f g o`` (gate values), ``c`` and
-    ``h``, each (samples, timesteps, units), and ``saturations``.
+
+def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.ndarray],
+              turns: list[tuple[np.ndarray, np.ndarray | None]], trace: dict,
+              clip: Clip = saturated) -> None:
+    """All steps of an LSTM, GRU or SimpleRNN; everything goes to ``trace``.
+
+    Parameters: ``x``, (samples, timesteps, features) integers in the format ``layer.x``;
+    ``states``, the initial states that the network's inputs bring, each (samples, units);
+    ``turns`` as :func:`_turns` gives them; ``trace`` receives, each (samples, timesteps, units),
+    ``h`` and, of an LSTM, ``u_i u_f u_g u_o`` (arguments), ``i f g o c``; of a GRU ``u_r u_z u_n
+    r z n c`` (the state s) and ``m`` or ``q``; of a SimpleRNN ``acc``.
     """
     samples, steps, _ = x.shape
-    units = layer.units
-    clip = _Clip(trace)
-    c = h = np.zeros((samples, units), dtype=np.int64)
-    every = np.empty((samples, steps, units), dtype=np.int64)
-    if trace is not None:
-        for name in ("u_i", "u_f", "u_g", "u_o", "i", "f", "g", "o", "c"):
-            trace[name] = np.empty_like(every)
-        trace["h"] = every
-    half_argument = (1, 1, 0, 1)  # i, f, o look z/2 up, g looks z up
-    functions = (sigmoid, sigmoid, tanh, sigmoid)
-    for t in range(steps):
-        acc = (layer.b + ((x[:, t] @ layer.w_ih.T) << layer.align_ih)
-               + ((h @ layer.w_hh.T) << layer.align_hh))
-        u = [clip("u", round_shift(acc[:, n * units:(n + 1) * units],
-                                   layer.acc_frac + half - table.frac), table.width)
-             for n, half in enumerate(half_argument)]
-        gates = [function(table, v) for function, v in zip(functions, u, strict=True)]
-        c, h = cell(layer, table, gates, c, clip)
-        every[:, t] = h
-        if trace is not None:
-            for gate, argument, value in zip("ifgo", u, gates, strict=True):
-                trace["u_" + gate][:, t] = argument
-                trace[gate][:, t] = value
-            trace["c"][:, t] = c
-    return every if layer.return_sequences else h
+    step = {QLstm: _lstm_step, QGru: _gru_step, QRnn: _rnn_step}[type(layer)]
+    w_ih = _Matrix(layer.w_ih, _largest(x))
+    operands = max(-layer.h.lo, -layer.h_in.lo if layer.h_in else 0)
+    w_hh = [_Matrix(block, operands) for block in np.split(layer.w_hh, _GROUPS[type(layer)])]
+    kept: dict[str, np.ndarray] = {}  # by sequence, from turn to turn
+    for rows, sequences in turns:
+        if sequences is None or not kept:
+            state = _begin(layer, rows, states, clip)
+        else:
+            state = {name: values[sequences] for name, values in kept.items()}
+        block = max(1, _ELEMENTS // (len(rows) * len(layer.b)))
+        for t in range(steps):
+            if t % block == 0:
+                part = layer.b + (w_ih(x[rows, t:t + block]) << layer.align_ih)
+            given = t == 0 and layer.h_in is not None
+            shift = layer.acc_frac - layer.w_hh_format.frac - layer.h_in.frac \
+                if given and layer.h_in else layer.align_hh
+            found = step(layer, table, part[:, t % block], w_hh, shift, state, clip)
+            state = {name: found[name] for name in ("h", "c") if name in found}
+            for name, values in found.items():
+                if name not in trace:
+                    trace[name] = np.empty((samples, steps, layer.units), np.int64)
+                trace[name][rows, t] = values
+        if sequences is not None:
+            for name, values in state.items():
+                kept.setdefault(name, np.empty((len(rows), layer.units), np.int64))
+                kept[name][sequences] = values
 
 
-def dense(layer: QDense, table: Table, x: np.ndarray, trace: dict | None = None) -> np.ndarray:
-    """Dense on (samples, features), or on every step of (samples, timesteps, features).
+#: Row blocks of w_hh that a layer multiplies one by one: a GRU's n may meet another vector.
+_GROUPS = {QLstm: 1, QGru: 3, QRnn: 1}
 
-    ``trace`` receives ``acc`` (the accumulators), ``y`` and ``saturations``.
-    """
-    clip = _Clip(trace)
-    acc = layer.b + x @ layer.w.T
-    a, y = table.out_frac, layer.y
-    if layer.activation == "sigmoid":
-        u = clip("u", round_shift(acc, layer.acc_frac + 1 - table.frac), table.width)
-        value, frac = sigmoid(table, u), a + 1
-    elif layer.activation == "tanh":
-        u = clip("u", round_shift(acc, layer.acc_frac - table.frac), table.width)
-        value, frac = tanh(table, u), a
+
+def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
+           clip: Clip) -> dict[str, np.ndarray]:
+    """h (an input's in its own format) and c before the first step."""
+    def given(constant: np.ndarray | None) -> np.ndarray:
+        value = np.zeros(layer.units, np.int64) if constant is None else constant
+        return np.broadcast_to(value, (len(rows), layer.units))
+
+    if isinstance(layer, QRnn):
+        return {"h": states[0][rows] if states else given(layer.h0)}
+    assert isinstance(layer, (QLstm, QGru))
+    if states:
+        form = layer.c_in if isinstance(layer, QLstm) else layer.h_in
+        assert form
+        state = round_shift(states[-1][rows], form.frac - layer.c.frac)
+        return {"h": states[0][rows], "c": clip("c", state, layer.c.width)}
+    if isinstance(layer, QLstm):
+        return {"h": given(layer.h0), "c": given(layer.c0)}
+    h = round_shift(given(layer.h0), layer.c.frac - layer.h.frac)
+    return {"h": clip("h", h, layer.h.width), "c": given(layer.h0)}
+
+
+def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
+               state: dict, clip: Clip) -> dict[str, np.ndarray]:
+    u, gates = lstm_gates(layer, table, part + (w_hh[0](state["h"]) << shift), clip)
+    c, h = lstm_cell(layer, table, gates, state["c"], clip)
+    return dict(zip(("u_i", "u_f", "u_g", "u_o", "i", "f", "g", "o", "c", "h"),
+                    (*u, *gates, c, h), strict=True))
+
+
+def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
+              state: dict, clip: Clip) -> dict[str, np.ndarray]:
+    h, s, units = state["h"], state["c"], layer.units
+    recurrent = np.concatenate([w_hh[0](h), w_hh[1](h)], axis=1) << shift
+    (u_r, u_z), (r, z) = gru_gates(layer, table, part[:, :2 * units] + recurrent, clip)
+    a = blocks(part, 3)[2]
+    if layer.reset_after:
+        inner = layer.b_n + (w_hh[2](h) << shift)
+        middle, u_n, n = gru_cell(layer, table, r, a, inner, clip)
     else:
-        value, frac = acc, layer.acc_frac
-    out = clip("y", round_shift(value, frac - y.frac), y.width)
-    if layer.activation == "relu":
-        out = np.maximum(out, 0)
-    if trace is not None:
-        trace["acc"], trace["y"] = acc, out
-    return out
+        middle = gru_reset(layer, table, r, s, clip)
+        acc = a + (w_hh[2](middle) << layer.align_hh)
+        u_n, n = squashed(layer.activation, table, layer.n, acc, layer.acc_frac, clip)
+    s, h = gru_state(layer, table, z, n, s, clip)
+    return {"u_r": u_r, "u_z": u_z, "u_n": u_n, "r": r, "z": z, "n": n,
+            "m" if layer.reset_after else "q": middle, "c": s, "h": h}
+
+
+def _rnn_step(layer: QRnn, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
+              state: dict, clip: Clip) -> dict[str, np.ndarray]:
+    acc = part + (w_hh[0](state["h"]) << shift)
+    h = finished(layer.activation, table, acc, layer.acc_frac, layer.h, clip, "h")
+    return {"acc": acc, "h": h}
+
+
+def _windows(window: Window, x: np.ndarray, fill: int) -> Iterator[np.ndarray]:
+    """``window.arrange(x, fill)`` in parts along its windows, of some millions of elements each."""
+    pad = [(0, 0)] * (x.ndim - 2) + [(window.left, window.right), (0, 0)]
+    padded = np.pad(x, pad, constant_values=fill)
+    inner, steps = replace(window, left=0, right=0), window.steps(x.shape[-2])
+    reach = (window.size - 1) * window.dilation + 1
+    block = max(1, _ELEMENTS * x.shape[-2] // (x.size * window.size))
+    for first in range(0, steps, block):
+        last = min(first + block, steps) - 1
+        yield inner.arrange(
+            padded[..., first * window.stride:last * window.stride + reach, :])
 
 
 # ---- networks ----------------------------------------------------------------------------------
 
 
-def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None) -> np.ndarray:
-    """The network's output integers (``qnet.output_format``) for input integers.
+def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None,
+           fresh=None) -> np.ndarray:
+    """The network's output integers for input integers, (samples, *output_shape).
 
-    Parameters: ``x_int``, (samples, *input_shape) integers within ``qnet.input_format``;
-    ``trace``, a dict that receives per LSTM and Dense layer name what :func:`lstm` and
-    :func:`dense` record, and under ``"saturations"`` per layer name and tensor (``u``, ``c``,
-    ``h``, ``y``) how many values were clamped: ``{"count", "total"}``.
+    Parameters: ``x_int``, (samples, *input_shape) integers within the inputs' formats; ``trace``, a
+    dict that receives per layer name what is inside it: of recurrent layers what
+    :func:`recurrent` records, of Dense layers ``acc`` and ``y``, of others ``y``, and under
+    ``"saturations"`` per layer name and tensor (``u``, ``c``, ``h``, ``y``, ``m``, ``q``, ``tc``)
+    how many values were clamped: ``{"count", "total"}``; ``fresh``, booleans (samples,): samples
+    with which stateful layers begin anew; without it the first alone (which always is one).
     Raises :class:`UserError` for a wrong shape, type or range.
     """
-    y = _checked(qnet, x_int)
-    counts = {}
-    for layer in qnet.layers:
-        record = {} if trace is not None else None
+    values = split(_checked(qnet, x_int), qnet.input_shapes)
+    fracs = qnet.fracs
+    begins = _begins(len(values[0]), fresh)
+    cells: dict[int, np.ndarray] = {}  # final c of each LSTM, by its value
+    counts: dict[str, dict] = {}
+    for n, layer in enumerate(qnet.layers):
+        read = [values[value] for value in layer.inputs]
+        if isinstance(layer, QView):
+            values.append(layer.view.arrange(*read))
+            continue
+        shifts = [alignment(form, fracs[value]) for form, value in
+                  zip(_operands(layer), layer.inputs, strict=False)]
+        read = [_up(x, shift) for x, shift in zip(read, shifts, strict=False)] + read[len(shifts):]
+        clip = _Counter() if trace is not None else saturated
+        record: dict[str, np.ndarray] = {}
+        if isinstance(layer, QCellState):
+            read = [cells[layer.inputs[0]]]
+        values.append(_apply(layer, qnet.table, read, begins, record, clip))
         if isinstance(layer, QLstm):
-            y = lstm(layer, qnet.table, y, record)
-        elif isinstance(layer, QDense):
-            y = dense(layer, qnet.table, y, record)
-        elif isinstance(layer, QRepeatVector):
-            y = np.repeat(y[:, None, :], layer.timesteps, axis=1)
-        elif isinstance(layer, QFlatten):
-            y = y.reshape(len(y), -1)
-        else:
-            raise TypeError(f"golden knows no layer {type(layer).__name__}")
-        if trace is not None and record:
-            counts[layer.name] = record.pop("saturations")
-            trace[layer.name] = record
+            cells[qnet.value(n)] = record["c"][:, -1]
+        if trace is not None:
+            assert isinstance(clip, _Counter)
+            trace[layer.name], counts[layer.name] = record, clip.counts
     if trace is not None:
         trace["saturations"] = counts
-    return y
+    return joined([values[value] for value in qnet.outputs])
+
+
+def _operands(layer: QLayer) -> tuple:
+    """Formats to which a layer's operands are aligned; initial states stay as they are."""
+    if isinstance(layer, (QRecurrent, QDense, QMaxPool)):
+        return (layer.x,)
+    return (layer.a, layer.b) if isinstance(layer, QMultiply) else ()
+
+
+def _up(x: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    return x << shift if shift.any() else x
+
+
+def _apply(layer: QLayer, table: Table, read: list[np.ndarray], begins: np.ndarray, record: dict,
+           clip: Clip) -> np.ndarray:
+    if isinstance(layer, QRecurrent):
+        turns = _turns(begins, layer.stateful)
+        recurrent(layer, table, read[0], read[1:], turns, record, clip)
+        return record["h"] if layer.return_sequences else record["h"][:, -1]
+    if isinstance(layer, QDense):
+        return dense(layer, table, read[0], record, clip)
+    if isinstance(layer, QMaxPool):
+        record["y"] = max_pool(layer, read[0], clip)
+    elif isinstance(layer, QMultiply):
+        shift = layer.a.frac + layer.b.frac - layer.y.frac
+        record["y"] = clip("y", round_shift(read[0] * read[1], shift), layer.y.width)
+    elif isinstance(layer, QCellState):
+        shift = layer.c.frac - layer.y.frac
+        record["y"] = clip("y", round_shift(read[0], shift), layer.y.width)
+    else:
+        raise TypeError(f"golden knows no layer {type(layer).__name__}")
+    return record["y"]
+
+
+def _begins(samples: int, fresh) -> np.ndarray:
+    """Samples that begin a sequence, as their numbers; the last number is ``samples``."""
+    flags = np.zeros(samples, bool) if fresh is None else np.array(fresh)
+    if flags.dtype != bool or flags.shape != (samples,):
+        raise ValueError(f"golden fresh must be {samples} booleans, not {flags.dtype} of the shape "
+                         f"{flags.shape}")
+    flags[0] = True
+    return np.append(np.flatnonzero(flags), samples)
+
+
+def _turns(begins: np.ndarray, stateful: bool) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Samples that are computed together, turn after turn, and whose sequences they continue.
+
+    Turn n holds the n-th sample of every sequence that has so many. None instead of the sequences
+    where every sample is one of its own.
+    """
+    if not stateful:
+        return [(np.arange(begins[-1]), None)]
+    lengths = np.diff(begins)
+    alive = [np.flatnonzero(lengths > n) for n in range(lengths.max())]
+    return [(begins[:-1][sequences] + n, sequences) for n, sequences in enumerate(alive)]
 
 
 def run(qnet: QuantizedNetwork, x_float) -> np.ndarray:
@@ -188,21 +317,20 @@ def run(qnet: QuantizedNetwork, x_float) -> np.ndarray:
     if x_float.dtype.kind not in "fiu" or not np.isfinite(x_float).all():
         raise UserError("the input must hold finite real numbers, not "
                         f"{x_float.dtype} with NaN, infinities or other types: clean it")
-    return qnet.output_format.to_float(golden(qnet, qnet.input_format.quantize(x_float)))
+    return qnet.to_float(golden(qnet, qnet.quantize(x_float)))
 
 
-class _Clip:
-    """Saturate, counting per tensor what was clamped where there is a trace."""
+class _Counter:
+    """A ``clip`` that counts per tensor what was clamped."""
 
-    def __init__(self, trace: dict | None):
-        self.counts = None if trace is None else trace.setdefault("saturations", {})
+    def __init__(self):
+        self.counts: dict[str, dict[str, int]] = {}
 
     def __call__(self, tensor: str, v: np.ndarray, bits: int) -> np.ndarray:
         result = saturate(v, bits)
-        if self.counts is not None:
-            entry = self.counts.setdefault(tensor, {"count": 0, "total": 0})
-            entry["count"] += int(np.count_nonzero(result != v))
-            entry["total"] += v.size
+        entry = self.counts.setdefault(tensor, {"count": 0, "total": 0})
+        entry["count"] += int(np.count_nonzero(result != v))
+        entry["total"] += v.size
         return result
 
 
@@ -214,8 +342,11 @@ def _checked(qnet: QuantizedNetwork, x_int) -> np.ndarray:
     if x.ndim != len(qnet.input_shape) + 1 or x.shape[1:] != tuple(qnet.input_shape) or not len(x):
         raise UserError(f"the input must have the shape {wanted} with at least one sample, "
                         f"not {x.shape}")
-    lo, hi = qnet.input_format.lo, qnet.input_format.hi
-    if int(x.min()) < lo or int(x.max()) > hi:
-        raise UserError(f"the raw input must lie in {lo}..{hi} ({qnet.input_format}), but it "
-                        f"spans {int(x.min())}..{int(x.max())}: scale or clip it")
+    several = len(qnet.input_shapes) > 1
+    for n, (part, form) in enumerate(zip(split(x, qnet.input_shapes), qnet.input_formats,
+                                         strict=True)):
+        if int(part.min()) < form.lo or int(part.max()) > form.hi:
+            which = f"raw input {n}" if several else "raw input"
+            raise UserError(f"the {which} must lie in {form.lo}..{form.hi} ({form}), but it spans "
+                            f"{int(part.min())}..{int(part.max())}: scale or clip it")
     return x.astype(np.int64)

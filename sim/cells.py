@@ -1,0 +1,86 @@
+"""The element-wise part of a step of a recurrent layer, in NumPy int64 (``docs/numbers.md``).
+
+Arrays have any shape that ends in units; ``clip(tensor, v, bits)`` saturates and counts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatefold.gen.quantized import QGru, QLstm, Table
+
+from .scalars import Clip, gated, round_shift, saturated, squashed
+
+__all__ = ["blocks", "gru_cell", "gru_gates", "gru_reset", "gru_state", "lstm_cell", "lstm_gates"]
+
+
+def blocks(acc: np.ndarray, count: int) -> list[np.ndarray]:
+    """The row blocks of accumulators (..., count * units), each (..., units)."""
+    return np.split(acc, count, axis=-1)
+
+
+def lstm_gates(layer: QLstm, table: Table, acc: np.ndarray,
+               clip: Clip = saturated) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Arguments u and values of i, f, g, o, in that order, of accumulators (..., 4 units)."""
+    arguments, values = [], []
+    for n, block in enumerate(blocks(acc, 4)):
+        if n == 2:
+            u, v = squashed(layer.activation, table, layer.g, block, layer.acc_frac, clip)
+        else:
+            u, v = gated(layer.recurrent_activation, table, block, layer.acc_frac, clip)
+        arguments.append(u)
+        values.append(v)
+    return arguments, values
+
+
+def lstm_cell(layer: QLstm, table: Table, gates, c: np.ndarray,
+              clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray]:
+    """(c, h) of the gates' values i, f, g, o and the previous c."""
+    i, f, g, o = gates
+    one = table.out_frac + 1
+    fc_frac, ig_frac = one + layer.c.frac, one + layer.g.frac
+    frac = max(fc_frac, ig_frac)
+    total = ((f * c) << (frac - fc_frac)) + ((i * g) << (frac - ig_frac))
+    c = clip("c", round_shift(total, frac - layer.c.frac), layer.c.width)
+    # Where the table is flat it saturates by nature: not worth a count.
+    quiet = saturated if layer.activation == "tanh" else clip
+    tc = squashed(layer.activation, table, layer.tc, c, layer.c.frac, quiet, "tc")[1]
+    return c, clip("h", round_shift(o * tc, one + layer.tc.frac - layer.h.frac), layer.h.width)
+
+
+def gru_gates(layer: QGru, table: Table, acc: np.ndarray,
+              clip: Clip = saturated) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Arguments u and values of r, z of accumulators (..., 2 units)."""
+    pairs = [gated(layer.recurrent_activation, table, block, layer.acc_frac, clip)
+             for block in blocks(acc, 2)]
+    return [u for u, _ in pairs], [v for _, v in pairs]
+
+
+def gru_reset(layer: QGru, table: Table, r: np.ndarray, s: np.ndarray,
+              clip: Clip = saturated) -> np.ndarray:
+    """q = r * s in the format of h: what n's rows meet without reset_after."""
+    shift = table.out_frac + 1 + layer.c.frac - layer.h.frac
+    return clip("q", round_shift(r * s, shift), layer.h.width)
+
+
+def gru_state(layer: QGru, table: Table, z: np.ndarray, n: np.ndarray, s: np.ndarray,
+              clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray]:
+    """(s, h) of the gate z, the candidate n and the previous state s."""
+    one = table.out_frac + 1
+    fine = max(layer.c.frac, layer.n.frac)
+    up_s, up_n = fine - layer.c.frac, fine - layer.n.frac
+    total = (n << (up_n + one)) + z * ((s << up_s) - (n << up_n))
+    s = clip("c", round_shift(total, fine + one - layer.c.frac), layer.c.width)
+    return s, clip("h", round_shift(s, layer.c.frac - layer.h.frac), layer.h.width)
+
+
+def gru_cell(layer: QGru, table: Table, r: np.ndarray, a: np.ndarray, inner: np.ndarray,
+             clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(m, u, n) with reset_after: m of ``inner``, the accumulator of w_hh h + b_n, and the
+    candidate of ``a`` + r m, both accumulators with ``acc_frac`` fractional bits."""
+    m = clip("m", round_shift(inner, layer.acc_frac - layer.m.frac), layer.m.width)
+    product = table.out_frac + 1 + layer.m.frac
+    frac = max(layer.acc_frac, product)
+    total = (a << (frac - layer.acc_frac)) + ((r * m) << (frac - product))
+    u, n = squashed(layer.activation, table, layer.n, total, frac, clip)
+    return m, u, n

@@ -1,0 +1,112 @@
+"""Arithmetic element by element: rounding, saturation, table and activations, in NumPy int64.
+
+``docs/numbers.md`` executed, from *Rounding* to *Table*. A result counts what it clamps through a
+``clip(tensor, v, bits)``: :func:`~gatefold.sim.scalars.saturate` with a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gatefold.gen.qformat import QFormat
+from gatefold.gen.quantized import Table, argument
+
+__all__ = ["Clip", "finished", "gated", "round_shift", "saturate", "saturated", "sigmoid",
+           "squashed", "tanh", "tanh_magnitude"]
+
+Clip = Callable[[str, np.ndarray, int], np.ndarray]
+
+
+def round_shift(v, s: int) -> np.ndarray:
+    """``v * 2**-s``, rounded half up: (v + 2**(s-1)) >> s; exact, ``v << -s``, for s <= 0."""
+    v = np.asarray(v, dtype=np.int64)
+    if s > 0:
+        return (v + (1 << (s - 1))) >> s
+    return v << -s
+
+
+def saturate(v, bits: int) -> np.ndarray:
+    """Clamp to ``bits``-bit two's complement."""
+    return np.clip(np.asarray(v, dtype=np.int64), -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+
+def saturated(_tensor: str, v: np.ndarray, bits: int) -> np.ndarray:
+    """:func:`saturate` as a ``clip`` that counts nothing."""
+    return saturate(v, bits)
+
+
+def tanh_magnitude(table: Table, m) -> np.ndarray:
+    """t(m) of magnitudes m in 0..2**(frac+3) - 1: ``table.out_frac`` fractional bits, unsigned.
+
+    t0 is addressed by the n0 + n1 high bits of m, t1 by its n0 high and n2 low bits; the top bit
+    of the low bits says whether t1 is added (1) or, its index inverted, subtracted (0).
+    """
+    m = np.asarray(m, dtype=np.int64)
+    base = table.t0[m >> table.n2]
+    if table.n2 == 0:
+        return base
+    half = 1 << (table.n2 - 1)  # weight of the sign bit
+    plus = (m & half) != 0
+    index = np.where(plus, m, ~m) & (half - 1)
+    odd = table.t1[((m >> (table.n1 + table.n2)) << (table.n2 - 1)) | index]
+    return np.where(plus, base + odd, base - odd)
+
+
+def tanh(table: Table, u) -> np.ndarray:
+    """tanh of u (Q4.frac integers): ``table.out_frac`` fractional bits, signed."""
+    u = np.asarray(u, dtype=np.int64)
+    t = tanh_magnitude(table, np.minimum(np.abs(u), (1 << (table.frac + 3)) - 1))
+    return np.where(u < 0, -t, t)
+
+
+def sigmoid(table: Table, u) -> np.ndarray:
+    """sigmoid(2u) = (1 + tanh(u)) / 2 of u (Q4.frac, half of z): ``out_frac`` + 1 fractional bits.
+
+    Unsigned, 1..2**(out_frac+1) - 1; no rounding.
+    """
+    return (1 << table.out_frac) + tanh(table, u)
+
+
+def _direct(table: Table, v: np.ndarray, relu: bool = False) -> np.ndarray:
+    """Sign and magnitude of ``out_frac`` bits of what is in T + 1 bits already."""
+    most = (1 << table.out_frac) - 1
+    return np.clip(v, 0 if relu else -most, most)
+
+
+def squashed(activation: str, table: Table, result: QFormat, v: np.ndarray, frac: int,
+             clip: Clip = saturated, tensor: str = "u") -> tuple[np.ndarray, np.ndarray]:
+    """Argument u and activation of ``v`` (``frac`` fractional bits): a candidate's, a cell state's.
+
+    ``activation`` of tanh, relu, linear; the value has ``result.frac`` fractional bits.
+    """
+    form = argument(activation, table, result)
+    u = clip(tensor, round_shift(v, frac - form.frac), form.width)
+    return u, tanh(table, u) if activation == "tanh" else _direct(table, u, activation == "relu")
+
+
+def gated(activation: str, table: Table, acc: np.ndarray, frac: int,
+          clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray]:
+    """Argument u (half of z) and gate, 0..2**(T+1), of accumulators with ``frac`` fractional bits.
+
+    ``activation`` of sigmoid, hard_sigmoid; the gate has T + 1 fractional bits.
+    """
+    form = table.format if activation == "sigmoid" else QFormat(table.out_frac + 1, table.out_frac)
+    u = clip("u", round_shift(acc, frac + 1 - form.frac), form.width)
+    t = tanh(table, u) if activation == "sigmoid" else _direct(table, u)
+    return u, (1 << table.out_frac) + t
+
+
+def finished(activation: str, table: Table, acc: np.ndarray, frac: int, y: QFormat,
+             clip: Clip = saturated, tensor: str = "y") -> np.ndarray:
+    """A Dense result of accumulators with ``frac`` fractional bits, in the format ``y``.
+
+    ``activation`` of linear, relu, sigmoid, tanh.
+    """
+    if activation == "sigmoid":
+        acc, frac = gated("sigmoid", table, acc, frac, clip)[1], table.out_frac + 1
+    elif activation == "tanh":
+        acc, frac = squashed("tanh", table, y, acc, frac, clip)[1], table.out_frac
+    result = clip(tensor, round_shift(acc, frac - y.frac), y.width)
+    return np.maximum(result, 0) if activation == "relu" else result
