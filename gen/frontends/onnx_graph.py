@@ -1,22 +1,25 @@
-"""ONNX graphs: executed once on element numbers, then read off as a sequence of layers.
+"""ONNX graphs: executed once on element numbers, which adds the layers to a network as they come.
 
-See :mod:`.onnx_trace` for the idea. The batch may be symbolic or of any size; it is the first axis
-of the input, or the second where the LSTMs turn out to run along the first.
+See :mod:`.onnx_trace` for the idea. The batch may be symbolic or of any size, and any axis of an
+input; what is not said is tried.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import ChainMap
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
 
 from ..errors import UserError, quoted
 from ..network import Network
-from .builder import Builder
+from ..simplify import simplify
 from .limits import check_dim
-from .onnx_layers import LAYERS, UNROLLED, Refused, Site, Value
-from .onnx_ops import ARITY, FOLDED, MOVES, SHAPES
+from .onnx_layers import LAYERS
+from .onnx_loop import loop
+from .onnx_ops import ARITY, FOLDED, MOVED, MOVES, SHAPES
 from .onnx_proto import (
     Attributes,
     ExternalReader,
@@ -26,20 +29,25 @@ from .onnx_proto import (
     read_tensor,
     shape_of,
 )
-from .onnx_trace import BatchAxisError, Net, Stage, Trace, TraceError
+from .onnx_site import Refused, Site, Value
+from .onnx_steps import only_steps_read
+from .onnx_trace import BatchAxisError, Net, Trace, TraceError
 
 __all__ = ["parse"]
 
 _MAX_NODES = 100_000
 #: Elements that one trial run may produce in all: far above any graph of a network that fits.
-_MAX_WORK = 1 << 28
-_SUPPORTED = (f"{', '.join(LAYERS)} (of constants: weights, biases) and what only moves values, "
-              f"{', '.join(MOVES)}")
+_MAX_WORK = 1 << 27
+#: Most choices of batch axes that are tried where the file does not say.
+_MAX_ATTEMPTS = 12
+_SUPPORTED = (f"{', '.join(LAYERS)} (weights and biases constant), the Loop of a Keras RNN, and "
+              f"what only moves values, {', '.join(MOVES)}")
 #: What to do instead about operators that exporters are known to write for supported networks.
 _REMEDIES = {
-    "Loop": "; tf2onnx writes one for a Keras 3 LSTM of fixed batch: export it with the batch None",
-    "Scan": "; export the LSTM as one operator, with nn.LSTM or keras.layers.LSTM",
-    **dict.fromkeys(("Mul", "Sub", "Div"), "; scale data before the network; " + UNROLLED),
+    "Scan": "; export a recurrent layer as one operator, with nn.LSTM or keras.layers.LSTM",
+    **dict.fromkeys(("Pow", "Sqrt", "Log", "Exp"), "; normalise data before the network"),
+    **dict.fromkeys(("LeakyRelu", "Elu", "Selu", "Gelu", "Softplus", "Softsign", "PRelu"),
+                    "; train with relu, sigmoid, tanh, hard_sigmoid or hard_tanh"),
 }
 
 
@@ -59,45 +67,84 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None) -> Net
     return network
 
 
+Shape = tuple[int | None, ...]
+
+
 def _build(model: Model, constants: dict[str, np.ndarray]) -> Network:
-    """Try what the batch axis may be, and read off the layers."""
-    source = _only_input(model.graph, constants)
-    shape = shape_of(source)
-    if shape is None or len(shape) not in (2, 3):
-        raise UserError(f"input {quoted(source.name)} must be (batch, timesteps, features) or "
+    """Try what the batch axes may be."""
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    if not inputs:
+        raise UserError("the model has no input (only constants): export a model with an input")
+    shapes = [_input_shape(value) for value in inputs]
+    names = [value.name for value in inputs]
+    choices = itertools.product(*(_batch_axes(shape) for shape in shapes))
+    problem = None
+    for axes in itertools.islice(choices, _MAX_ATTEMPTS):
+        sizes = {n for shape, axis in zip(shapes, axes, strict=True)
+                 if axis is not None and (n := shape[axis]) is not None}
+        if len(sizes) > 1:
+            problem = problem or UserError(
+                f"the inputs' batches {sorted(sizes)} differ: export with one batch for all")
+            continue
+        try:
+            return _attempt(model, constants, names, shapes, axes, sizes.pop() if sizes else None)
+        except BatchAxisError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _input_shape(value: onnx.ValueInfoProto) -> Shape:
+    shape = shape_of(value)
+    if shape is None or not 1 <= len(shape) <= 5:
+        raise UserError(f"input {quoted(value.name)} must be (batch, timesteps, features) or "
                         f"(batch, features), not {shape}: export it with a fixed shape")
-    axes = (0, 1) if len(shape) == 3 else (0, None)
-    if len(shape) == 3 and shape[0] is not None and shape[1] is None:
-        axes = (1, 0)
-    try:
-        return _attempt(model, constants, source.name, shape, axes[0])
-    except BatchAxisError:
-        return _attempt(model, constants, source.name, shape, axes[1])
+    if value.type.tensor_type.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+        raise UserError(f"input {quoted(value.name)} must be float32: export the float32 model")
+    return shape
 
 
-def _attempt(model: Model, constants: dict[str, np.ndarray], name: str,
-             shape: tuple[int | None, ...], axis: int | None) -> Network:
-    """The network if ``axis`` of the input is the batch (None: there is no batch axis).
+def _batch_axes(shape: Shape) -> list[int | None]:
+    """The axes of an input that may be its batch, the likeliest first; None: it has none."""
+    open_axes = [axis for axis, n in enumerate(shape) if n is None]
+    if open_axes:
+        likely = open_axes[0]
+        return [likely, *(axis for axis in (0, 1) if axis != likely and len(shape) > 2)]
+    return [0, 1, None] if len(shape) > 2 else [0, None]
+
+
+def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
+             shapes: list[Shape], axes: tuple[int | None, ...], fixed: int | None) -> Network:
+    """The network if ``axes`` of the inputs are the batch (None: there is no batch axis).
 
     A symbolic batch is tried as 2, which tells it from every axis of one element, and then as 1:
     some exporters write the batch of their example into the graph.
     """
-    sample = tuple(n for index, n in enumerate(shape) if index != axis)
-    for what, size in zip(("timesteps", "features")[-len(sample):], sample, strict=False):
-        if size is None:
-            raise UserError(f"input {quoted(name)}: the number of {what} is not fixed "
-                            f"(shape {tuple('?' if n is None else n for n in shape)}): export the "
-                            "model with a fixed number of timesteps; only the batch may be dynamic")
-        check_dim(f"input {quoted(name)}", what, size)
-    fixed = 1 if axis is None else shape[axis]
+    samples = []
+    for name, shape, axis in zip(names, shapes, axes, strict=True):
+        sample = tuple(n for index, n in enumerate(shape) if index != axis)
+        for what, size in zip(("timesteps", "features")[-len(sample):], sample[-2:], strict=False):
+            if size is None:
+                raise UserError(
+                    f"input {quoted(name)}: the number of {what} is not fixed "
+                    f"(shape {tuple('?' if n is None else n for n in shape)}): export the "
+                    "model with a fixed number of timesteps; only the batch may be dynamic")
+        for size in sample:
+            check_dim(f"input {quoted(name)}", "timesteps", size)
+        samples.append(sample or (1,))
+    if all(axis is None for axis in axes):
+        fixed = 1
     problem = None
     for batch in (fixed,) if fixed else (2, 1):
         try:
-            trace = Trace(batch, sample)  # type: ignore[arg-type]
-            ids = trace.whole(trace.input)
-            ids = ids[0] if axis is None else np.moveaxis(ids, 0, axis)
-            last = _Run(model, trace, constants).output({name: Net(ids)})
-            return _network(trace, last)
+            trace = Trace(batch, samples)  # type: ignore[arg-type]
+            values: dict[str, Value] = {}
+            for name, shape, axis, stage in zip(names, shapes, axes, trace.inputs, strict=True):
+                ids = trace.whole(stage).reshape(batch, *(n for k, n in enumerate(shape)
+                                                          if k != axis))
+                values[name] = Net(ids[0] if axis is None else np.moveaxis(ids, 0, axis))
+            outputs = _Run(model, trace, constants).outputs(values)
+            return simplify(only_steps_read(trace.builder.network({}, outputs)))
         except BatchAxisError:
             raise
         except UserError as error:
@@ -106,50 +153,43 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], name: str,
     raise problem
 
 
-def _only_input(graph: onnx.GraphProto, constants: dict) -> onnx.ValueInfoProto:
-    inputs = [value for value in graph.input if value.name not in constants]
-    for what, values in (("input", inputs), ("output", list(graph.output))):
-        if len(values) != 1:
-            names = ", ".join(quoted(value.name, 24) for value in values[:4]) or "none"
-            raise UserError(f"the model must have one {what}, not {len(values)} ({names}): export "
-                            f"a model with a single {what} tensor")
-    if inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-        raise UserError(f"input {quoted(inputs[0].name)} must be float32: export the float32 model")
-    return inputs[0]
-
-
 class _Run:
     """One execution of the graph on the element numbers of ``trace``."""
 
     def __init__(self, model: Model, trace: Trace, constants: dict[str, np.ndarray]):
         self.model, self.trace, self.constants = model, trace, constants
-        self.digests: dict = {}
         self.work = 0
 
-    def output(self, inputs: dict[str, Value]) -> Stage:
-        """The stage that is the graph's output."""
+    def outputs(self, inputs: dict[str, Value]) -> list[int]:
+        """The values that are the graph's outputs."""
         graph = self.model.graph
         values: ChainMap[str, Value] = ChainMap({**self.constants, **inputs})
         self.nodes(graph, values)
-        result = self.lookup(values, graph.output[0].name)
-        if not isinstance(result, Net):
-            raise UserError(f"output {quoted(graph.output[0].name)} does not depend on the input")
-        try:
-            return self.trace.output(result)
-        except TraceError as error:
-            raise UserError(f"output {quoted(graph.output[0].name)}: {error}") from None
+        found = []
+        for name in (value.name for value in graph.output):
+            result = self.lookup(values, name)
+            if not isinstance(result, Net):
+                raise UserError(f"output {quoted(name)} does not depend on the input")
+            try:
+                found.append(self.trace.output(result))
+            except TraceError as error:
+                raise type(error)(f"output {quoted(name)}: {error}") from None
+            except UserError as error:
+                raise UserError(f"output {quoted(name)}: {error}") from None
+        return [self.trace.builder.softmax(value) if soft else value for value, soft in found]
 
     def nodes(self, graph: onnx.GraphProto, values: ChainMap) -> None:
         """Run the nodes that the graph's outputs depend on."""
         if len(graph.node) > _MAX_NODES:
             raise UserError(f"the graph may have at most {_MAX_NODES} nodes, not {len(graph.node)}")
         needed = _needed(graph)
-        last_use = {name: index for index, node in enumerate(needed) for name in _names(node)}
+        last_use = {name: index for index, node in enumerate(needed) for name in names_read(node)}
         results = {value.name for value in graph.output}
         for index, node in enumerate(needed):
             origin = node.name or (node.output[0] if node.output else "")
+            used = tuple(name in last_use or name in results for name in node.output)
             try:
-                self.node(node, origin, values)
+                self.node(node, origin, values, used)
             except UserError as error:
                 kind = type(error) if isinstance(error, BatchAxisError) else UserError
                 raise kind(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): "
@@ -159,7 +199,7 @@ class _Run:
                 raise UserError(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): its inputs "
                                 f"contradict it ({quoted(error)}): export the model "
                                 "again") from None
-            for name in set(_names(node)) - results:
+            for name in set(names_read(node)) - results:
                 if last_use[name] == index:
                     values.maps[0].pop(name, None)  # large graphs would fill the memory
 
@@ -173,7 +213,8 @@ class _Run:
                             "is damaged")
         return value
 
-    def node(self, node: onnx.NodeProto, origin: str, values: ChainMap) -> None:
+    def node(self, node: onnx.NodeProto, origin: str, values: ChainMap,
+             used: tuple[bool, ...]) -> None:
         """Run one node and keep its outputs."""
         if node.domain not in ("", "ai.onnx"):
             raise NodeError(f"operators of the domain {quoted(node.domain)} are not supported: "
@@ -182,8 +223,10 @@ class _Run:
         inputs = [self.lookup(values, name) if name else None for name in node.input]
         if node.op_type == "If":
             results = self.branch(attributes, inputs, values)
+        elif node.op_type == "Loop":
+            results = loop(self, attributes, inputs, values, origin)
         else:
-            results = self.compute(node, attributes, inputs, origin)
+            results = self.compute(node, attributes, inputs, origin, used)
         attributes.done()
         if len(node.output) > len(results):
             raise NodeError(f"it has {len(node.output)} outputs instead of {len(results)}: the "
@@ -199,14 +242,15 @@ class _Run:
             raise NodeError("the graph moves too much data to be a network that can be built")
 
     def compute(self, node: onnx.NodeProto, attributes: Attributes, inputs: list,
-                origin: str) -> list[Value]:
-        """The outputs of a node other than If."""
+                origin: str, used: tuple[bool, ...]) -> Sequence[Value]:
+        """The outputs of a node without graphs of its own."""
         kind, live = node.op_type, any(isinstance(value, Net) for value in inputs)
         limit = LAYERS[kind][1] if kind in LAYERS and live else ARITY.get(kind)
         if limit is not None and len(inputs) > limit:
             raise NodeError(f"it has {len(inputs)} inputs, but at most {limit} are read")
         if kind in LAYERS and (live or kind not in FOLDED):
-            return LAYERS[kind][0](Site(self.trace, attributes, inputs, origin, self.digests))
+            return LAYERS[kind][0](Site(self.trace, attributes, inputs, origin, self.model.opset,
+                                        used))
         arrays = [value.ids if isinstance(value, Net) else value for value in inputs]
         if kind in SHAPES:
             return [SHAPES[kind](attributes, arrays, self.model.opset)]
@@ -214,22 +258,34 @@ class _Run:
             what = " on a tensor of the network" if kind in FOLDED else ""
             raise NodeError(f"this operator is not supported{what}: supported are {_SUPPORTED}"
                             + _REMEDIES.get(kind, ""))
-        moved = len(inputs) if kind == "Concat" else 1
-        if live and not all(isinstance(value, Net) == (index < moved)
-                            for index, value in enumerate(inputs) if value is not None):
-            raise NodeError("it mixes the network's values with constants, or takes a shape or an "
-                            "index from them: the network must be sequential, of fixed shape")
+        if live:
+            arrays = self.moved(kind, inputs)
         if kind == "Split":
             attributes.default("num_outputs", len(node.output))
         found = (MOVES.get(kind) or FOLDED[kind])(attributes, arrays, self.model.opset)
         results = found if isinstance(found, list) else [found]
-        return [Net(array) if live else array for array in results]
+        return [Net(array) if live else np.asarray(array) for array in results]
+
+    def moved(self, kind: str, inputs: list) -> list[np.ndarray | None]:
+        """The inputs of an operator that moves elements, as numbers; constants must be zero."""
+        moved = MOVED.get(kind, lambda count: range(1))(len(inputs))
+        arrays: list[np.ndarray | None] = []
+        for index, value in enumerate(inputs):
+            if isinstance(value, Net) != (index in moved) and value is not None:
+                if isinstance(value, Net):
+                    raise NodeError("it takes a shape or an index from the network's values: the "
+                                    "network must be of fixed shape")
+                if value.any():
+                    raise NodeError("it mixes the network's values with constants other than zero")
+                value = Net(self.trace.zeros(value.shape))
+            arrays.append(value.ids if isinstance(value, Net) else value)
+        return arrays
 
     def branch(self, attributes: Attributes, inputs: list, values: ChainMap) -> list[Value]:
         """The branch of an If that a constant condition takes."""
         if len(inputs) != 1 or not isinstance(inputs[0], np.ndarray):
-            raise NodeError("its condition depends on the network's values: that is no sequential "
-                            "network")
+            raise NodeError("its condition depends on the network's values: the network "
+                            "must be the same for every input")
         graphs = attributes.take("else_branch"), attributes.take("then_branch")
         graph = graphs[bool(inputs[0].reshape(()))]
         if not isinstance(graph, onnx.GraphProto):
@@ -252,72 +308,16 @@ def _needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
         index = producers.get(left.pop())
         if index is not None and index not in wanted:
             wanted.add(index)
-            left += _names(graph.node[index])
+            left += names_read(graph.node[index])
     return [node for index, node in enumerate(graph.node) if index in wanted]
 
 
-def _names(node: onnx.NodeProto) -> list[str]:
+def names_read(node: onnx.NodeProto) -> list[str]:
     """Tensors that a node reads, inside its branches too."""
     names = [name for name in node.input if name]
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
             names += [value.name for value in attribute.g.output]
             for inner in attribute.g.node:
-                names += _names(inner)
+                names += names_read(inner)
     return names
-
-
-def _network(trace: Trace, last: Stage) -> Network:
-    """The stages from the input to ``last`` as layers."""
-    chain: list[Stage] = []
-    stage: Stage | None = last
-    while stage is not None and stage is not trace.input:
-        chain.insert(0, stage)
-        stage = stage.parent
-    kept, vectors = _settle_last(chain)
-    builder = Builder(trace.input.shape)
-    for index, stage in enumerate(kept):
-        name, settings = stage.origin, stage.settings
-        if stage.kind == "lstm":
-            builder.lstm(origin=name, return_sequences=stage.base not in vectors, **settings)
-        elif stage.kind == "dense":
-            # A bias is a stage of its own; it belongs to the Dense right before it.
-            after = kept[index + 1] if index + 1 < len(kept) else None
-            bias = after.settings["b"] if after is not None and after.kind == "bias" else None
-            w = settings["w"]
-            zeros = np.zeros(len(w), np.float32)
-            builder.dense(origin=name, w=w, b=zeros if bias is None else bias)
-        elif stage.kind == "bias" and (index == 0 or kept[index - 1].kind != "dense"):
-            raise UserError(f"ONNX node {quoted(name)}: a constant is added after a layer that is "
-                            "not Dense: only the bias of a Dense is supported")
-        elif stage.kind == "activation":
-            builder.activation(settings["kind"], origin=name)
-        elif stage.kind == "repeat":
-            builder.repeat(origin=name, timesteps=settings["timesteps"])
-        elif stage.kind == "flatten":
-            builder.flatten(origin=name)
-    return builder.network({})
-
-
-def _settle_last(chain: list[Stage]) -> tuple[list[Stage], set[int]]:
-    """Move each "last timestep" down to the LSTM it is of, past layers that act on rows alone.
-
-    Gives the chain without them, and the bases of the LSTMs that return only their last h.
-    """
-    kept: list[Stage] = []
-    vectors: set[int] = set()
-    for stage in chain:
-        if stage.kind != "last":
-            kept.append(stage)
-            continue
-        index = len(kept) - 1
-        while index >= 0 and kept[index].kind in ("dense", "bias", "activation"):
-            index -= 1
-        if index >= 0 and kept[index].kind == "lstm":
-            vectors.add(kept[index].base)
-        elif index >= 0 and kept[index].kind == "repeat":
-            del kept[index]  # the last of equal vectors is the vector
-        else:
-            raise UserError("only the last timestep of the network's input is used: give the model "
-                            "that timestep alone, as (features,)")
-    return kept, vectors

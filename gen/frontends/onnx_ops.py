@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .limits import MAX_TRACED, check_elements
+from .limits import check_elements
 from .onnx_proto import Attributes, NodeError
+from .onnx_trace import MAX_TRACED
 
-__all__ = ["ARITY", "FOLDED", "MOVES", "SHAPES"]
+__all__ = ["ARITY", "FOLDED", "MOVED", "MOVES", "SHAPES"]
 
 Arrays = list[np.ndarray | None]
 
@@ -140,6 +141,42 @@ def _split(attributes: Attributes, inputs: Arrays, opset: int):
     return np.split(data, np.cumsum(sizes)[:-1].tolist(), axis=axis)
 
 
+def _pad(attributes: Attributes, inputs: Arrays, opset: int):
+    data = _need(inputs, 0)
+    mode = str(attributes.take("mode", "constant"))
+    pads, value, axes = attributes.ints("pads"), attributes.take("value", 0.0), None
+    if opset >= 11:
+        pads, given, axes = _integers(_need(inputs, 1)), _given(inputs, 2), _given(inputs, 3)
+        value = 0.0 if given is None else given.reshape(()).item()
+    axes = list(range(data.ndim)) if axes is None else _integers(axes)
+    modes = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
+    if pads is None or len(pads) != 2 * len(axes) or mode not in modes:
+        raise NodeError(f"pads {pads} do not fit an input of {data.ndim} axes, or mode is none of "
+                        f"{', '.join(modes)}")
+    if mode == "constant" and value:
+        raise NodeError(f"it pads with {value}: only zeros are built")
+    widths = [(0, 0)] * data.ndim
+    for n, axis in enumerate(axes):
+        widths[axis] = (max(pads[n], 0), max(pads[n + len(axes)], 0))
+        low, high = -min(pads[n], 0), data.shape[axis] + min(pads[n + len(axes)], 0)
+        data = np.moveaxis(np.moveaxis(data, axis, 0)[low:high], 0, axis)
+    _bounded([n + left + right for n, (left, right) in zip(data.shape, widths, strict=True)])
+    return np.pad(data, widths, modes[mode])  # type: ignore[call-overload]
+
+
+def _reverse_sequence(attributes: Attributes, inputs: Arrays, opset: int):
+    data, lengths = _need(inputs, 0), _integers(_need(inputs, 1))
+    time, batch = attributes.int("time_axis", 0), attributes.int("batch_axis", 1)
+    if lengths != [data.shape[time]] * data.shape[batch]:
+        raise NodeError("sequence_lens must be the number of timesteps: every sequence must have "
+                        "the same length")
+    return np.flip(data, time)
+
+
+def _where(attributes: Attributes, inputs: Arrays, opset: int):
+    return np.where(_need(inputs, 0), _need(inputs, 1), _need(inputs, 2))
+
+
 def _identity(attributes: Attributes, inputs: Arrays, opset: int):
     return _need(inputs, 0)
 
@@ -148,7 +185,14 @@ def _identity(attributes: Attributes, inputs: Arrays, opset: int):
 MOVES: dict[str, Callable] = {
     "Transpose": _transpose, "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze, "Slice": _slice, "Gather": _gather, "Concat": _concat,
-    "Expand": _expand, "Tile": _tile, "Split": _split, "Identity": _identity,
+    "Expand": _expand, "Tile": _tile, "Split": _split, "Identity": _identity, "Pad": _pad,
+    "ReverseSequence": _reverse_sequence, "Where": _where,
+}
+
+#: Which inputs of those hold the elements that they move; by default the first alone. The others
+#: say how, and must be constant.
+MOVED: dict[str, Callable[[int], range]] = {
+    "Concat": lambda count: range(count), "Where": lambda count: range(1, 3),
 }
 
 
@@ -199,8 +243,24 @@ def _binary(function: Callable) -> Callable:
     return apply
 
 
-def _where(attributes: Attributes, inputs: Arrays, opset: int):
-    return np.where(_need(inputs, 0), _need(inputs, 1), _need(inputs, 2))
+def _clip(attributes: Attributes, inputs: Arrays, opset: int):
+    data = _need(inputs, 0)
+    for index, name, limit in ((1, "min", np.maximum), (2, "max", np.minimum)):
+        bound = attributes.take(name)
+        bound = _given(inputs, index) if bound is None else bound
+        data = data if bound is None else limit(data, bound)
+    return data
+
+
+def _unary(function: Callable) -> Callable:
+    return lambda attributes, inputs, opset: function(_need(inputs, 0))
+
+
+#: Functions of one number: an unrolled loop's (see :mod:`.onnx_loop`), on numbers only.
+UNARY = {
+    "Sigmoid": lambda x: 0.5 * np.tanh(0.5 * x) + 0.5, "Tanh": np.tanh, "Neg": np.negative,
+    "Relu": lambda x: np.maximum(x, 0),
+}
 
 
 def _product(attributes: Attributes, inputs: Arrays, opset: int):
@@ -228,7 +288,9 @@ SHAPES: dict[str, Callable] = {"Shape": _shape, "Size": _size}
 #: Operators that compute constants from constants: shapes, initial states, transposed weights.
 FOLDED: dict[str, Callable] = {
     "Constant": _constant, "ConstantOfShape": _constant_of_shape, "Cast": _cast, "Range": _range,
-    "Where": _where, "ReduceProd": _product,
+    "ReduceProd": _product, "Clip": _clip,
+    "MatMul": lambda attributes, inputs, opset: _need(inputs, 0) @ _need(inputs, 1),
+    **{name: _unary(function) for name, function in UNARY.items()},
     "Not": lambda attributes, inputs, opset: ~_need(inputs, 0).astype(bool),
     "Add": _binary(np.add), "Sub": _binary(np.subtract), "Mul": _binary(np.multiply),
     "Div": _binary(_divide), "Equal": _binary(np.equal), "Less": _binary(np.less),
@@ -239,8 +301,11 @@ FOLDED: dict[str, Callable] = {
 
 #: Most inputs of an operator that its reader looks at; a node with more is refused.
 ARITY = {
-    **dict.fromkeys(("Transpose", "Flatten", "Identity", "ConstantOfShape", "Cast", "Not"), 1),
-    **dict.fromkeys(FOLDED.keys() - {"Constant", "ConstantOfShape", "Cast", "Not", "Where"}, 2),
-    **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Gather", "Expand", "Tile", "Split"), 2),
-    "Constant": 0, "Range": 3, "Where": 3, "Slice": 5, "Shape": 1, "Size": 1,
+    **dict.fromkeys(("Transpose", "Flatten", "Identity", "ConstantOfShape", "Cast", "Not",
+                     *UNARY), 1),
+    **dict.fromkeys(FOLDED.keys() - {"Constant", "ConstantOfShape", "Cast", "Not", "Clip"}
+                    - UNARY.keys(), 2),
+    **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Gather", "Expand", "Tile", "Split",
+                     "ReverseSequence"), 2),
+    "Constant": 0, "Clip": 3, "Range": 3, "Where": 3, "Pad": 4, "Slice": 5, "Shape": 1, "Size": 1,
 }

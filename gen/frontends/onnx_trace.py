@@ -1,216 +1,276 @@
 """Where every element of a tensor comes from: how an ONNX graph is understood without patterns.
 
-Exporters wrap an LSTM in chains of Transpose, Reshape, Slice, Gather, Expand, Concat, ... that
+Exporters wrap a layer in chains of Transpose, Reshape, Slice, Gather, Expand, Concat, ... that
 differ from version to version. Instead of recognising such chains, the graph is *executed* on
-arrays of element numbers: each layer output ("stage") owns a range of numbers, one for each element
-of (batch, timesteps, features), and whatever moves elements moves their numbers, in plain NumPy.
-When the next layer takes such an array, the numbers say exactly what it is given: the sequence in
-order, its last step, one vector repeated, a row-major flattening; or something that is refused.
+arrays of element numbers: each value of the network owns a range of numbers, one for each element
+of (batch, *shape), and whatever moves elements moves their numbers, in plain NumPy. When an
+operator that computes reads such an array, the numbers say exactly what it is given, and
+:mod:`.onnx_views` makes that of the network's values.
 
-Layers that act on each row alone (Dense, bias, activation) are applied to *all* rows of their stage
-whichever rows they are given, and equal ones are one stage. So a Dense unrolled over the timesteps
-and stacked again is the same stage as the Dense on the whole sequence, with nothing to search for.
+A batch is traced like any other axis, so that it may be anywhere, and merged with others: every
+element's number says which sample it belongs to. All samples must be treated alike.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import UserError
-from .limits import MAX_TRACED, check_elements
+from ..layers import Shape
+from .builder import Builder
+from .limits import check_elements
+from .onnx_views import ZERO, Arranger
 
-__all__ = ["BatchAxisError", "Net", "Stage", "Trace", "TraceError"]
+__all__ = ["MAX_TRACED", "BatchAxisError", "Net", "Stage", "Trace", "TraceError"]
+
+#: Most elements of a tensor that the trial run produces, batch included.
+MAX_TRACED = 1 << 22
+#: Most layers and views: above any network that fits, and below what takes long to go through.
+_MAX_LAYERS = 1 << 13
+#: The number of an element that is zero, whatever the input.
+_ZERO_ID = 0
 
 
 class TraceError(UserError):
-    """A tensor of the network is used in a way that no sequential network has."""
+    """A tensor of the network is used in a way that no network has."""
 
 
 class BatchAxisError(TraceError):
-    """An LSTM runs along the axis that was taken for the batch."""
+    """What was taken for the batch is no batch: its samples are not treated alike."""
 
 
 @dataclass(frozen=True)
 class Net:
-    """A tensor computed from the network's input: the number of each of its elements."""
+    """A tensor computed from the network's inputs: the number of each of its elements."""
 
     ids: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One step from the input to the output.
+    """A value of the network in the trial run.
 
-    Attributes: ``kind`` and ``settings``, what is done to ``parent``'s output; ``shape``, of one
-    sample's output; ``base``, its first element number; ``origin``, the node's name in the file.
+    Attributes: ``value``, its number; ``shape`` of one sample; ``base``, its first element number;
+    ``of``, if this is a softmax, the stage it was taken of (``value`` is that one's).
     """
 
-    kind: str
-    parent: Stage | None
-    shape: tuple[int, ...]
+    value: int
+    shape: Shape
     base: int
-    settings: dict
-    origin: str
+    of: Stage | None = None
 
     @property
-    def rows(self) -> int:
-        """Rows of one sample: timesteps, or 1 for a vector."""
-        return self.shape[0] if len(self.shape) == 2 else 1
+    def size(self) -> int:
+        """Elements of one sample."""
+        return math.prod(self.shape)
+
+
+Back = Callable[[np.ndarray], np.ndarray]
 
 
 class Trace:
-    """The stages found so far, and the questions that can be asked about an array of numbers.
+    """The network so far, and the questions that can be asked about an array of numbers.
 
-    Parameters: ``batch``, samples in the trial run; ``shape`` of one sample of the input.
+    Parameters: ``batch``, samples in the trial run; ``shapes``, of one sample of each input.
     """
 
-    def __init__(self, batch: int, shape: tuple[int, ...]):
+    def __init__(self, batch: int, shapes: Sequence[Shape]):
+        self.builder = Builder(*shapes)
         self.batch = batch
-        self.stages: list[Stage] = []
-        self._bases: list[int] = []
-        self._known: dict[tuple, Stage] = {}
-        self._end = 0
-        self.input = self.stage("input", None, shape, {}, key=(), origin="input")
+        self._arranger = Arranger(self.builder)
+        self._stages: list[Stage] = []
+        # Of each stage, behind one that holds the element zero: value, first number, size; and the
+        # first number behind the last.
+        self._values, self._bases, self._sizes = np.array([ZERO]), np.array([0]), np.array([1])
+        self._end = 1
+        self.inputs = [self.stage(value) for value in range(len(shapes))]
 
-    def stage(self, kind: str, parent: Stage | None, shape: tuple[int, ...], settings: dict, *,
-              key: tuple, origin: str) -> Stage:
-        """The stage that does this to ``parent``: a new one, or the equal one there is already.
+    # ---- values and their numbers ---------------------------------------------------------------
 
-        ``key`` tells apart stages of one kind on one parent (digests of their weights).
-        """
-        known = (kind, parent.base if parent else -1, *key)
-        if known not in self._known:
-            check_elements(f"the output of {kind}", (self.batch, *shape), MAX_TRACED)
-            stage = Stage(kind, parent, shape, self._end, settings, origin)
-            self._known[known] = stage
-            self.stages.append(stage)
-            self._bases.append(self._end)
-            self._end += self.batch * math.prod(shape)
-        return self._known[known]
+    def stage(self, value: int, of: Stage | None = None) -> Stage:
+        """Numbers for the elements of a value."""
+        if len(self.builder.layers) > _MAX_LAYERS:
+            raise TraceError(f"the graph becomes more than {_MAX_LAYERS} layers: a recurrent layer "
+                             "written out step by step is best exported as one operator "
+                             "(nn.LSTM rather than nn.LSTMCell, keras unroll=False)")
+        stage = Stage(value, self.builder.shapes[value], self._end, of)
+        check_elements("a value", (self.batch, *stage.shape), MAX_TRACED)
+        self._stages.append(stage)
+        self._values = np.append(self._values, value)
+        self._bases = np.append(self._bases, stage.base)
+        self._sizes = np.append(self._sizes, stage.size)
+        self._end += self.batch * stage.size
+        return stage
 
     def whole(self, stage: Stage) -> np.ndarray:
         """All element numbers of a stage, (batch, *shape)."""
-        count = self.batch * math.prod(stage.shape)
+        count = self.batch * stage.size
         return (stage.base + np.arange(count)).reshape(self.batch, *stage.shape)
 
-    def source(self, net: Net) -> tuple[Stage, np.ndarray]:
-        """The one stage that all elements of ``net`` come from, and their numbers within it."""
-        if net.ids.size == 0:
+    def layer(self, value: int) -> np.ndarray:
+        """The numbers of a value that has just been made, (batch, *shape)."""
+        return self.whole(self.stage(value))
+
+    def zeros(self, shape: Shape) -> np.ndarray:
+        """Numbers of elements that are zero."""
+        return np.full(shape, _ZERO_ID)
+
+    def _find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each number: its stage (counted from 1; 0 is zero), sample (ZERO of zero), and place
+        within the sample."""
+        if not ids.size:
             raise TraceError("it is given an empty tensor: check the slices before it")
-        first = self.stages[bisect_right(self._bases, int(net.ids.min())) - 1]
-        last = self.stages[bisect_right(self._bases, int(net.ids.max())) - 1]
-        if first is not last:
-            raise TraceError("it joins the outputs of different layers: the network must be "
-                             "sequential, without branches or skip connections")
-        return first, net.ids - first.base
+        found = np.searchsorted(self._bases, ids, side="right") - 1
+        local, size = ids - self._bases[found], self._sizes[found]
+        return found, np.where(found == 0, ZERO, local // size), local % size
 
-    def elementwise(self, net: Net, kind: str, settings: dict, *, key: tuple, origin: str) -> Net:
-        """Apply to every element alone what needs no more than its feature."""
-        stage, local = self.source(net)
-        following = self.stage(kind, stage, stage.shape, settings, key=key, origin=origin)
-        return Net(local + following.base)
+    def _softmaxes(self, found: np.ndarray) -> list[Stage]:
+        """The softmaxes among the stages ``found``."""
+        return [stage for number in np.unique(found).tolist() if number
+                for stage in [self._stages[number - 1]] if stage.of is not None]
 
-    def rows(self, net: Net) -> tuple[Stage, np.ndarray]:
-        """The stage whose whole rows ``net`` holds along its last axis, and those rows' numbers.
+    # ---- the batch ------------------------------------------------------------------------------
 
-        A row that holds all timesteps of a sample after each other comes from a flatten stage,
-        which is made here. Raises :class:`TraceError` if rows are cut, joined or reordered.
+    def split(self, ids: np.ndarray, inner: int) -> tuple[np.ndarray, Back]:
+        """``ids`` with the batch in front, (batch, *others, *the last ``inner`` axes), and what
+        puts results back: (batch, *others, *anything) to the axes that ``ids`` has before the
+        inner ones, then anything.
+
+        The batch may be an axis, or merged with others. Raises :class:`BatchAxisError` where the
+        inner axes mix samples, or each has another number of rows.
         """
-        stage, local = self.source(net)
-        width = local.shape[-1] if local.ndim else 0
-        for candidate in (stage, None):
-            if candidate is None:
-                if len(stage.shape) != 2 or width != math.prod(stage.shape):
-                    break
-                candidate = self.stage("flatten", stage, (width,), {}, key=(), origin=stage.origin)
-            start = local[..., :1]
-            if width == candidate.shape[-1] and not (start % width).any() and (
-                    local == start + np.arange(width)).all():
-                return candidate, local[..., 0] // width
-        raise TraceError(f"it takes vectors of {width} values that are not the features in order "
-                         f"of the layer before it, whose output is {stage.shape}: selecting, "
-                         "joining or reordering features is not supported")
+        lead = ids.shape[:ids.ndim - inner]
+        sample = self._find(ids)[1].reshape(*lead, -1)
+        row = sample.max(axis=-1)
+        if ((sample != row[..., None]) & (sample != ZERO)).any():
+            raise BatchAxisError("it mixes the samples of a batch: check which axis is the batch "
+                                 "(batch_first)")
+        for axis in range(len(lead)):
+            index = np.arange(lead[axis]).reshape(-1, *(1,) * (len(lead) - axis - 1))
+            if lead[axis] == self.batch and ((row == index) | (row == ZERO)).all():
+                return np.moveaxis(ids, axis, 0), lambda new, axis=axis: np.moveaxis(
+                    new, 0, axis)
+        if self.batch == 1:
+            return ids[np.newaxis], lambda new: new[0]
+        flat = row.reshape(-1)
+        if (np.bincount(flat[flat != ZERO], minlength=self.batch) * self.batch
+                != flat.size).any():
+            raise BatchAxisError("the samples of a batch are not treated alike: check which axis "
+                                 "is the batch (batch_first)")
+        order = np.argsort(flat, kind="stable").reshape(self.batch, -1)
 
-    def sequence(self, net: Net) -> Stage:
-        """The stage that ``net``, (timesteps, batch, features), holds in order, or repeats.
+        def back(new: np.ndarray) -> np.ndarray:
+            out = np.empty((flat.size, *new.shape[2:]), new.dtype)
+            out[order] = new
+            return out.reshape(*lead, *new.shape[2:])
+        return ids.reshape(flat.size, *ids.shape[len(lead):])[order], back
 
-        Raises :class:`BatchAxisError` if time runs along the batch, :class:`TraceError` otherwise.
-        """
-        stage, rows = self.rows(net)  # (timesteps, batch)
-        if rows.ndim != 2:
-            raise TraceError("its input must have 3 axes: time, batch and features")
-        steps = rows.shape[0]
-        samples = np.arange(rows.shape[1])
-        if rows.shape[1] == self.batch:
-            if steps == stage.rows and (rows == samples * steps + np.arange(steps)[:, None]).all():
-                return stage if len(stage.shape) == 2 else self.repeat(stage, 1)
-            if (rows == rows[:1]).all() and (rows[0] // stage.rows == samples).all():
-                return self.repeat(self.vector(stage, rows[0]), steps)
-        in_time, in_batch = rows[:, 0] // stage.rows, rows[0] // stage.rows
-        turned = np.unique(in_time).size > 1 or rows.shape[1] > 1
-        if turned and np.unique(in_batch).size == 1:
+    def batch_at(self, ids: np.ndarray, axis: int) -> np.ndarray:
+        """``ids`` with the batch, which must be ``axis``, in front."""
+        moved = np.moveaxis(ids, axis, 0)
+        sample = self._find(moved)[1].reshape(len(moved), -1)
+        if len(moved) != self.batch or (
+                (sample != np.arange(self.batch)[:, None]) & (sample != ZERO)).any():
             raise BatchAxisError("it runs over the batch instead of the timesteps: check "
                                  "batch_first")
-        raise TraceError("its input is neither the whole sequence of the layer before it in order "
-                         "of time nor one vector repeated: slicing or reversing time is not "
-                         "supported")
+        return moved
 
-    def vector(self, stage: Stage, rows: np.ndarray) -> Stage:
-        """The stage that gives one row a sample: ``rows``, each the last of its sample."""
-        if len(stage.shape) == 1:
-            wanted = np.arange(self.batch)
-        else:
-            wanted = np.arange(self.batch) * stage.rows + stage.rows - 1
-        if rows.shape != wanted.shape or (rows != wanted).any():
-            raise TraceError("only the whole sequence or its last timestep can be used: export a "
-                             "model without other selections of timesteps")
-        if len(stage.shape) == 1:
+    # ---- values from numbers --------------------------------------------------------------------
+
+    def read(self, ids: np.ndarray, origin: str) -> int:
+        """The value that holds ``ids``, (batch, *shape): there already, or made of views."""
+        found, sample, place = self._find(ids)
+        samples = np.arange(self.batch).reshape(-1, *(1,) * (ids.ndim - 1))
+        if ((found != found[:1]) | (place != place[:1])
+                | ((sample != samples) & (sample != ZERO))).any():
+            raise BatchAxisError("the samples of a batch are not treated alike: check which axis "
+                                 "is the batch (batch_first)")
+        if self._softmaxes(found):
+            raise TraceError("a Softmax is left to the host, so only an output of the network can "
+                             "be one: nothing may be computed from it")
+        return self._arranger.value(self._values[found[0]], np.ascontiguousarray(place[0]), origin)
+
+    def natural(self, ids: np.ndarray) -> np.ndarray:
+        """``ids``, (batch, *shape), in the shape of the value that they are the whole of, or
+        without axes of one element; the last axis stays."""
+        core = tuple(n for n in ids.shape[1:-1] if n > 1)
+        stage = self._whole_of(ids)
+        if stage is not None and stage.shape[-1] == ids.shape[-1] and core == tuple(
+                n for n in stage.shape[:-1] if n > 1):
+            return ids.reshape(self.batch, *stage.shape)
+        return ids.reshape(self.batch, *core, ids.shape[-1])
+
+    def _whole_of(self, ids: np.ndarray) -> Stage | None:
+        """The stage all of whose numbers ``ids`` are, in order."""
+        stage = self._stage_of(ids.flat[0])
+        if stage is not None and ids.size == self.batch * stage.size and np.array_equal(
+                ids.reshape(-1), self.whole(stage).reshape(-1)):
             return stage
-        return self.stage("last", stage, stage.shape[1:], {}, key=(), origin=stage.origin)
+        return None
 
-    def repeat(self, stage: Stage, timesteps: int) -> Stage:
-        """The vector ``stage`` repeated."""
-        return self.stage("repeat", stage, (timesteps, *stage.shape), {"timesteps": timesteps},
-                          key=(timesteps,), origin=stage.origin)
+    def _stage_of(self, number: int) -> Stage | None:
+        """The stage that owns an element number; None of zero."""
+        index = int(np.searchsorted(self._bases, number, side="right")) - 1
+        return self._stages[index - 1] if index else None
 
-    def output(self, net: Net) -> Stage:
-        """The stage that ``net`` holds as a network's output.
+    def is_settled(self, ids: np.ndarray) -> bool:
+        """Whether every number of one stage stands in ``ids``, each once."""
+        stage = self._stage_of(ids.max(initial=0))
+        return (stage is not None and stage.of is None and ids.size == self.batch * stage.size
+                and bool(ids.min() >= stage.base)
+                and bool((np.bincount(ids.reshape(-1) - stage.base) == 1).all()))
 
-        Accepted are (batch, timesteps, features), (timesteps, batch, features), (rows, features),
-        a row-major flattening of each sample, and one row a sample, also repeated; all of them with
-        axes of one element added or left out.
+    def settled(self, ids: np.ndarray, origin: str) -> tuple[Stage, np.ndarray]:
+        """A stage, and an array like ``ids`` in which each of its numbers stands once: ``ids``
+        itself if it can be, else of a value made of views.
+
+        For what acts on every element alone, and so may be done in the order of the stage.
         """
-        stage, local = self.source(net)
-        batch, rows, width = self.batch, stage.rows, stage.shape[-1]
-        flat, grid = local.reshape(-1), np.arange(self.batch * math.prod(stage.shape))
-        if np.array_equal(flat, grid):
-            if _like(local.shape, (batch, rows, width), (batch * rows, width)):
-                return stage
-            if _like(local.shape, (batch, rows * width)):
-                return self.stage("flatten", stage, (rows * width,), {}, key=(),
-                                  origin=stage.origin)
-        turned = grid.reshape(batch, rows, width).swapaxes(0, 1).reshape(-1)
-        if np.array_equal(flat, turned) and _like(local.shape, (rows, batch, width),
-                                                  (rows * batch, width)):
-            return stage
-        steps = flat.size // (batch * width)
-        for shape, time_first in (((batch, steps, width), False), ((steps, batch, width), True)):
-            if steps * batch * width == flat.size and _like(local.shape, shape):
-                _, found = self.rows(Net(stage.base + flat.reshape(-1, width)))
-                found = found.reshape(steps, batch).T if time_first else found.reshape(batch, steps)
-                if (found == found[:, :1]).all():
-                    vector = self.vector(stage, found[:, 0])
-                    return vector if steps == 1 else self.repeat(vector, steps)
-        raise TraceError("the output must be a whole layer's output, or its last timestep: "
-                         "selecting or reordering timesteps or features is not supported")
+        stage = self._stage_of(ids.max(initial=0))
+        if stage is not None and self.is_settled(ids):
+            return stage, ids
+        whole, back = self.split(ids, 0)
+        rows = whole if whole.ndim > 1 else whole[:, np.newaxis]
+        stage = self.stage(self.read(self.natural(rows), origin))
+        return stage, back(self.whole(stage).reshape(whole.shape))
+
+    def softmax(self, ids: np.ndarray, origin: str) -> np.ndarray:
+        """The numbers of a softmax over the last axis of ``ids``, (batch, *shape)."""
+        before = self.stage(self.read(ids, origin))
+        return self.whole(self.stage(before.value, of=before))
+
+    # ---- the end --------------------------------------------------------------------------------
+
+    def output(self, net: Net) -> tuple[int, bool]:
+        """The value that ``net`` holds as an output, and whether the host takes its softmax."""
+        ids, soft = net.ids, self._softmaxes(self._find(net.ids)[0])
+        if soft:
+            inside = (ids >= soft[0].base) & (ids < soft[0].base + self.batch * soft[0].size)
+            assert soft[0].of is not None
+            ids = ids - soft[0].base + soft[0].of.base
+            width = soft[0].shape[-1]
+            rows = (ids.reshape(-1, ids.shape[-1]) - soft[0].of.base) if ids.ndim else ids
+            if (not inside.all() or ids.shape[-1:] != (width,)
+                    or (rows // width != rows[:, :1] // width).any()
+                    or (np.sort(rows % width) != np.arange(width)).any()):
+                raise TraceError("a Softmax is left to the host, so it must be an output of its "
+                                 "own, its classes in the last axis: do what comes after it on the "
+                                 "host")
+        try:
+            whole = self.split(ids, min(ids.ndim, 1))[0]
+        except BatchAxisError:
+            whole = self.split(ids, 0)[0]
+        if whole.ndim == 1:
+            whole = whole[:, np.newaxis]
+        stage = self._whole_of(whole)
+        if stage is not None and _core(stage.shape) == _core(whole.shape[1:]):
+            return stage.value, bool(soft)
+        return self.read(whole, "output"), bool(soft)
 
 
-def _like(shape: tuple[int, ...], *wanted: tuple[int, ...]) -> bool:
-    """Whether ``shape`` is one of ``wanted`` but for axes of one element."""
-    def core(axes: tuple[int, ...]) -> list[int]:
-        return [n for n in axes if n > 1]
-    return any(core(shape) == core(one) for one in wanted)
+def _core(shape: Shape) -> Shape:
+    return tuple(n for n in shape if n > 1)

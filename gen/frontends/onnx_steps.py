@@ -1,0 +1,45 @@
+"""Steps that nobody reads are not computed.
+
+Exporters write a whole sequence, and a slice of its last step; often a head that runs at every step
+and a slice behind it. Here the slice moves before what acts on every step alone, and a recurrent
+layer of whose sequence only the last step is read returns only that.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+from ..layers import CellState, Dense, Recurrent
+from ..network import Network
+from ..views import Reshape, Slice
+
+__all__ = ["only_steps_read"]
+
+
+def only_steps_read(network: Network) -> Network:
+    """``network`` with single steps sliced as early as possible: the same function."""
+    layers, first, shapes = list(network.layers), len(network.input_shapes), network.shapes
+    readers = [0] * len(shapes)
+    # A CellState reads no steps.
+    read = [layer.inputs for layer in layers if not isinstance(layer, CellState)]
+    for value in itertools.chain(network.outputs, *read):
+        readers[value] += 1
+    for index in reversed(range(len(layers))):
+        step = layers[index]
+        while isinstance(step, Slice) and step.drop and step.axis == 0:
+            value = step.inputs[0]
+            maker, sequence = layers[value - first] if value >= first else None, shapes[value]
+            if maker is None or readers[value] > 1:
+                break
+            if isinstance(maker, Dense) and maker.window is None:
+                # The two change places; the values keep their numbers.
+                layers[index] = replace(maker, inputs=(value,))
+                step = layers[value - first] = replace(step, inputs=maker.inputs)
+                index = value - first
+                continue
+            if isinstance(maker, Recurrent) and step.start % sequence[0] == sequence[0] - 1:
+                layers[value - first] = replace(maker, return_sequences=False)
+                layers[index] = Reshape(inputs=(value,), shape=sequence[1:], origin=step.origin)
+            break
+    return replace(network, layers=tuple(layers))
