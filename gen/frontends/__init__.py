@@ -7,9 +7,11 @@ are checked before anything is allocated. What is not supported is refused by na
 ==============  ===========================================================================
 ``container``   reading a file and a zip within limits
 ``builder``     a network put together layer by layer, whatever the format
-``keras_zip``   the Keras ``.keras`` format: the archive and the order of its layers
-``keras_layer`` one Keras layer's configuration: honoured or refused, key by key
-``keras_h5``    the weights inside a ``.keras`` file
+``keras_zip``   the Keras ``.keras`` format; ``keras_file``: ``.h5``; ``live_keras``: in memory
+``keras_model`` a Keras model: the graph of its layers, models within models
+``keras_...``   readers of Keras layers: ``basic``, ``conv``, ``rnn``, ``ops``; ``call``, what
+                they meet; ``settings``, a configuration: honoured or refused, key by key
+``keras_h5``    HDF5 within limits; ``keras_weights``: where in it a layer's weights are
 ``onnx_graph``  ONNX: the walk over the graph, and the layers read off it
 ``onnx_proto``  the ONNX protobuf: tensors and attributes, checked
 ``onnx_trace``  where every element of a tensor comes from: what makes patterns needless
@@ -33,7 +35,7 @@ __all__ = ["load"]
 #: writes one unless told otherwise; only a plain file beside the model is read, and no link.
 EXTERNAL_DATA = True
 
-_READ = "Gatefold reads Keras 3 .keras and ONNX .onnx files"
+_READ = "Gatefold reads Keras .keras and .h5 and ONNX .onnx files"
 
 
 def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA) -> Network:
@@ -62,6 +64,9 @@ def _parse(data: bytes, name: str, siblings: Siblings | None) -> Network:
     if data.startswith(b"PK"):
         from . import keras_zip
         return keras_zip.parse(data, name)
+    if data.startswith(b"\x89HDF\r\n\x1a\n"):
+        from . import keras_file
+        return keras_file.parse(data, name)
     _refuse_others(data, name)
     from . import onnx_graph
     network = onnx_graph.parse(data, name, siblings)
@@ -73,9 +78,6 @@ def _parse(data: bytes, name: str, siblings: Siblings | None) -> Network:
 
 def _refuse_others(data: bytes, name: str) -> None:
     """Name the known formats that are neither a zip nor ONNX, and say what to do instead."""
-    if data.startswith(b"\x89HDF\r\n\x1a\n"):
-        raise UserError(f"{name} is an HDF5 file (Keras .h5 or bare weights), which is not read: "
-                        'load it in Keras 3 and save it with model.save("model.keras")')
     if data[4:8] == b"TFL3":
         raise UserError(f"{name} is a TensorFlow Lite file, which is not read yet: "
                         "give the float model as .keras or .onnx")

@@ -107,12 +107,23 @@ class Builder:
         """A Dense layer, ``w`` as (outputs, features)."""
         return self.add(Dense(inputs=(x,), origin=origin, w=w, b=b, activation=activation))
 
-    def conv1d(self, x: int, *, w: np.ndarray, b, window: Window, activation: str = "linear",
-               origin: str = "") -> int:
-        """A Conv1D, ``w`` as (outputs, taps, features): cross-correlation, as every framework."""
-        w = np.asarray(w)
+    def conv1d(self, x: int, *, w: np.ndarray, b, window: Window, groups: int = 1,
+               activation: str = "linear", origin: str = "") -> int:
+        """A Conv1D, ``w`` as (outputs, taps, features / groups): cross-correlation, as every
+        framework. Output n reads the features of its group, n * groups // outputs."""
+        w, pattern = np.asarray(w), None
+        if groups > 1:
+            outputs, taps, each = w.shape
+            check_elements(f"conv1d layer {quoted(origin)}", (outputs, taps, each * groups),
+                           MAX_PATTERN)
+            whole = np.zeros((outputs, taps, groups, each), np.float32)
+            pattern = np.zeros(whole.shape, bool)
+            rows = np.arange(outputs)
+            whole[rows, :, rows * groups // outputs] = w
+            pattern[rows, :, rows * groups // outputs] = True
+            w, pattern = whole, pattern.reshape(outputs, -1)
         return self.add(Dense(inputs=(x,), origin=origin, w=w.reshape(len(w), -1), b=b,
-                              activation=activation, window=window))
+                              activation=activation, window=window, pattern=pattern))
 
     def max_pool(self, x: int, window: Window, *, origin: str = "") -> int:
         """A MaxPool."""

@@ -19,7 +19,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 __all__ = ["CheckFailed", "Core", "Exploration", "Network", "UserError", "compile", "explore",
-           "initialise", "load"]
+           "from_keras", "initialise", "load"]
 
 __version__ = "0.1.0"
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gatefold.gen.explore import Exploration, explore
     from gatefold.gen.flow import Core, compile
     from gatefold.gen.frontends import load
+    from gatefold.gen.frontends.live_keras import from_keras
     from gatefold.gen.initialise import initialise
     from gatefold.gen.network import Network
     from gatefold.sim.results import CheckFailed
@@ -40,6 +41,7 @@ _HOME = {
     "UserError": "gatefold.gen.errors",
     "compile": "gatefold.gen.flow",
     "explore": "gatefold.gen.explore",
+    "from_keras": "gatefold.gen.frontends.live_keras",
     "initialise": "gatefold.gen.initialise",
     "load": "gatefold.gen.frontends",
 }

@@ -1,0 +1,58 @@
+"""A Keras model in memory, read as its files are.
+
+Keras itself is not imported here: the model gives its configuration and its weights, and those go
+through the same readers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import UserError, quoted
+from ..network import Network, Shape
+from .keras_model import read_model
+from .keras_weights import Named, NamedWeights
+from .keras_zip import parsed_json
+
+__all__ = ["from_keras"]
+
+
+def from_keras(model) -> Network:
+    """The float network of ``model``, a ``keras.Sequential`` or functional ``keras.Model`` of
+    Keras 3 or tf_keras, built with fixed shapes.
+
+    Only ``model.to_json()`` (the layers' ``get_config``) and the weights' values are used; the
+    model is not called. ``source`` of the result holds ``format`` and ``exporter``.
+
+    Raises :class:`UserError` for what is no such model, or for a layer that is not supported.
+    """
+    if not callable(getattr(model, "to_json", None)) or not hasattr(model, "layers"):
+        raise UserError(f"from_keras takes a Keras model, not {quoted(type(model).__name__)}: "
+                        "gf.load() reads files")
+    try:
+        text = model.to_json()
+        variables = [(layer.name, weight) for layer in model.layers for weight in layer.weights]
+    except Exception as error:  # whatever a layer's get_config raises
+        raise UserError(f"the model gives no configuration ({quoted(error)}): layers of your own "
+                        "need get_config, and are not supported") from None
+    config = parsed_json(text, "the model's configuration")
+    version = 2 if any(kind.__module__.split(".")[0] == "tf_keras" for kind in type(model).__mro__
+                       ) else 3
+    weights = [_named(layer, variable) for layer, variable in variables]
+    return read_model(config, NamedWeights(weights), version, {
+        "format": "keras-live", "exporter": f"keras {version}"})
+
+
+def _named(layer: str, variable) -> Named:
+    name = str(getattr(variable, "path", None) or variable.name)
+
+    def read(where: str, shape: Shape) -> np.ndarray:
+        if tuple(variable.shape) != shape:
+            raise UserError(f"{where}: weights {quoted(name)} must have the shape {shape}, not "
+                            f"{tuple(variable.shape)}")
+        value = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
+        if value.dtype != np.float32:
+            raise UserError(f"{where}: weights must be float32, not {quoted(value.dtype)}: build "
+                            "the model in float32")
+        return value
+    return Named((layer, *name.split("/")), read)
