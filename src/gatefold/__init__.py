@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gatefold.gen.explore import Exploration, explore
     from gatefold.gen.flow import Core, compile
     from gatefold.gen.frontends import load
+    from gatefold.gen.frontends.live_torch import from_torch
     from gatefold.gen.frontends.live_keras import from_keras
     from gatefold.gen.initialise import initialise
     from gatefold.gen.network import Network
@@ -42,6 +43,7 @@ _HOME = {
     "compile": "gatefold.gen.flow",
     "explore": "gatefold.gen.explore",
     "from_keras": "gatefold.gen.frontends.live_keras",
+    "from_torch": "gatefold.gen.frontends.live_torch",
     "initialise": "gatefold.gen.initialise",
     "load": "gatefold.gen.frontends",
 }
