@@ -94,7 +94,8 @@ def accumulator_bounds(layer: MatrixLayer, table: Table, *, any_weights: bool = 
     With ``any_weights`` each w takes the extremes of its format and |b| is ``bias_limit`` at most.
     """
     shifts = result_shifts(layer, table)
-    bias = layer.b.tolist() + (layer.b_n.tolist() if _has_inner(layer) else [])
+    bias = layer.b.tolist() + (layer.b_n.tolist() if isinstance(layer, QGru)
+                                  and layer.reset_after else [])
     limit = int(bias_limit * 2.0**layer.acc_frac) if any_weights else 0
     high = [(limit if any_weights else max(b, 0)) + (1 << (s - 1) if s > 0 else 0)
             for b, s in zip(bias, shifts, strict=True)]
@@ -106,17 +107,12 @@ def accumulator_bounds(layer: MatrixLayer, table: Table, *, any_weights: bool = 
     return low, high
 
 
-def _has_inner(layer: QLayer) -> bool:
-    """Whether a GRU's candidate has two accumulators: a, and m which r multiplies."""
-    return isinstance(layer, QGru) and layer.reset_after
-
-
 def _columns(layer: MatrixLayer) -> list[_Columns]:
     if isinstance(layer, QDense):
         return [_Columns(layer.w, layer.w_format, layer.x.lo, layer.x.hi, layer.x_align,
                          layer.pattern)]
     w_ih, w_hh, met_ih, met_hh = layer.w_ih, layer.w_hh, None, None
-    if _has_inner(layer):  # a meets x alone, m meets h alone
+    if isinstance(layer, QGru) and layer.reset_after:  # a meets x alone, m meets h alone
         u = layer.units
         w_ih = np.concatenate([w_ih, np.zeros_like(w_ih[:u])])
         w_hh = np.concatenate([w_hh[:2 * u], np.zeros_like(w_hh[:u]), w_hh[2 * u:]])

@@ -139,7 +139,12 @@ class Chooser:
         y = self._state_out(name, layer.activation, None, tensor="y", clamps=True)
         form = self._weights(name, "w", scaled_weights(layer, layer.w), x,
                              self._result_frac(layer.activation, y), layer.pattern)
-        fracs = layer.gather(self.fracs[value][None], ABSENT)[0]
+        # Windows of formats are large, and mostly of one format.
+        fracs = self.fracs[value]
+        if len(np.unique(fracs)) > 1:
+            fracs = layer.gather(fracs[None], ABSENT)[0]
+        else:
+            fracs = np.full(layer.features, x.frac)
         # Finer than the accumulator, y would only gain zeros.
         return {"x": x, "x_align": _columns(x, fracs), "w_format": form,
                 "y": _at_most(y, form.frac + x.frac)}

@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 
 from gatefold.gen.integers import ARITHMETIC
-from gatefold.gen.layers import Dense, Layer, MaxPool, Multiply, Recurrent
+from gatefold.gen.layers import Dense, Gru, Layer, MaxPool, Multiply, Recurrent
 from gatefold.gen.quantized import (
     QCellState,
     QDense,
@@ -44,7 +44,7 @@ def _shape(layer: Layer | QLayer) -> str:
             function = getattr(layer, name, usual)
             function = ARITHMETIC.get(function, function) if name == "activation" else function
             parts += [function] if function != usual else []
-        if hasattr(layer, "reset_after"):
+        if isinstance(layer, (Gru, QGru)):
             parts.append("reset after" if layer.reset_after else "reset before")
         parts += ["stateful"] if layer.stateful else []
         parts += [f"constant {state}" for state in ("h0", "c0")

@@ -34,8 +34,8 @@ def forward(network: Network, x: np.ndarray, *, trace: dict | None = None,
     name, what is inside it: for an LSTM ``z_i z_f z_g z_o`` (before their activation), ``i``,
     ``f``, ``g``, ``o`` (after it), ``c`` and ``h``, each (samples, timesteps, units); for a GRU
     ``z_r z_z z_n r z n h`` and what ``n``'s rows of w_hh make or meet, ``m`` (w_hh h + b_n, with
-    reset_after) or ``q`` (r h, without); for an Rnn ``z h``; for a Dense ``z`` before and ``y`` after
-    the activation, and ``y`` of MaxPool, Multiply and CellState, each of the layer's output
+    reset_after) or ``q`` (r h, without); for an Rnn ``z h``; for a Dense ``z`` before and ``y``
+    after the activation, and ``y`` of MaxPool, Multiply and CellState, each of the layer's output
     shape.
 
     Raises :class:`UserError` if ``x`` has another shape.
@@ -130,7 +130,7 @@ def _gru_step(layer: Gru, z_x: np.ndarray, h: np.ndarray, _: np.ndarray) -> dict
     r, z = gate(z_rz[:, :u]), gate(z_rz[:, u:])
     inside = {"z_r": z_rz[:, :u], "z_z": z_rz[:, u:], "r": r, "z": z}
     if layer.reset_after:
-        inside["m"] = h @ w_hh[2 * u:].T + layer.b_n.astype(h.dtype)
+        inside["m"] = h @ w_hh[2 * u:].T + np.asarray(layer.b_n, h.dtype)
         z_n = z_x[:, 2 * u:] + r * inside["m"]
     else:
         inside["q"] = r * h

@@ -87,7 +87,7 @@ def in_integers(name: str, layer: Layer, numbers: dict,
     elif isinstance(layer, Gru):
         new = QGru(activation=_arithmetic(layer), recurrent_activation=layer.recurrent_activation,
                    h0=state("h0", numbers["c"]), b_n=none, reset_after=layer.reset_after, **common)
-        new = replace(new, b_n=_bias(name, layer.b_n, new.acc_frac))
+        new = replace(new, b_n=_bias(name, np.asarray(layer.b_n), new.acc_frac))
     else:
         assert isinstance(layer, Rnn)
         new = QRnn(activation=_arithmetic(layer), h0=state("h0", numbers["h"]), **common)

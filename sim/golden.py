@@ -124,6 +124,7 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
         else:
             state = {name: values[sequences] for name, values in kept.items()}
         block = max(1, _ELEMENTS // (len(rows) * len(layer.b)))
+        part = np.zeros(0)  # what x adds to the accumulators, of a block of steps
         for t in range(steps):
             if t % block == 0:
                 part = layer.b + (w_ih(x[rows, t:t + block]) << layer.align_ih)

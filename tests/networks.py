@@ -1,7 +1,6 @@
 """Small networks of every kind that a core can hold, with seeded weights."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
