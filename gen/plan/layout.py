@@ -6,7 +6,7 @@ a zero). A value is an array of addresses of its own shape, so a view costs noth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -75,6 +75,17 @@ class Storage:
                 self.chunks.append(Chunk(False, address, count, frac, (op, t, k)))
         number = first + np.arange(steps)[:, None] * words + np.arange(size) // self.simd
         return number * self.simd + np.arange(size) % self.simd
+
+    def swapped(self, address: int) -> int:
+        """Where the word of the h memory lies in every second frame."""
+        for base, words in self.swaps:
+            if base <= address < base + 2 * words:
+                return base + (address - base + words) % (2 * words)
+        return address
+
+    def before(self, chunk: Chunk) -> Chunk:
+        """The same chunk of the frame before."""
+        return replace(chunk, address=self.swapped(chunk.address))
 
 
 def cut(addresses: np.ndarray, simd: int) -> tuple[np.ndarray, np.ndarray]:

@@ -77,10 +77,8 @@ def _swapped(fields: dict, work: Work) -> dict:
     """An instruction of every second frame."""
     fields = dict(fields)
     for name, there in (("operand", not fields["from_x"]), ("h", fields["to_h"])):
-        for base, words in work.storage.swaps:
-            if there and base <= fields[name] < base + 2 * words:
-                fields[name] = base + (fields[name] - base + words) % (2 * words)
-                break
+        if there:
+            fields[name] = work.storage.swapped(fields[name])
     return fields
 
 

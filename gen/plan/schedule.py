@@ -198,7 +198,8 @@ class _Scheduler:
         now = 0
         while active:
             for wave in active:
-                group = wave.next_group(now, self._finish_from(wave), self._in_order(wave))
+                group = wave.next_group(now, self._finish_from(wave),
+                                        wave.layer in self.work.leaving)
                 if group is not None:
                     break
             else:
@@ -312,15 +313,18 @@ def _make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[Key, _Wav
     grouped: dict[Key, list[Job]] = defaultdict(list)
     for job in jobs:
         grouped[job.context, job.layer, job.step].append(job)
+    groups: dict[tuple[int, int], int] = defaultdict(int)  # the last step may have fewer
+    for (context, layer, _), group in grouped.items():
+        groups[context, layer] = max(groups[context, layer], len(group))
     base: dict[tuple[int, int], int] = {}
     kept: dict[tuple[int, int], int] = {}
     words = 0
-    for (context, layer, _), group in grouped.items():
-        if (context, layer) not in base:
-            base[context, layer] = words
-            words += AHEAD * len(group)
-            if layer in repeated:
-                kept[context, layer] = words
-                words += len(group)
-    return {key: _Wave(group, base[key[:2]] + key[2] % AHEAD * len(group), kept.get(key[:2]))
+    for key, count in groups.items():
+        base[key] = words
+        words += AHEAD * count
+        if key[1] in repeated:
+            kept[key] = words
+            words += count
+    return {key: _Wave(group, base[key[:2]] + key[2] % AHEAD * groups[key[:2]],
+                       kept.get(key[:2]))
             for key, group in grouped.items()}

@@ -212,7 +212,7 @@ class _Breakdown:
         self.repeated = frozenset(n for n, op in enumerate(ops) if op.repeated)
         jobs = [job for n, op in enumerate(ops) for step in range(len(op.sizes))
                 if any(part.steps[step] is not None for part in op.parts)
-                for job in self._jobs(n, op, step, 0 if op.cells is None else cells[op.cells])]
+                for job in self._jobs(n, op, step, None if op.cells is None else cells[op.cells])]
         leaving = frozenset(op for op, _ in self.places)
         steps = [out for (_, _), out in sorted(self.places.items())]
         return Work(
@@ -233,15 +233,19 @@ class _Breakdown:
     def _align(part: Part, chunk: Chunk) -> int:
         return 0 if part.base is None else part.base - chunk.frac
 
-    def _jobs(self, n: int, op: Op, step: int, cell: int):
+    def _jobs(self, n: int, op: Op, step: int, cell: int | None):
         met = []
         for p, part in enumerate(op.parts):
             vector = part.steps[step]
             if vector is None or (p == 0 and n in self.repeated and step):
                 continue
             numbers, lanes = cut(vector, self.simd)
-            met += [(p, self.lowered.storage.chunks[number], held, part.carried and step == 0)
-                    for number, held in zip(numbers.tolist(), lanes, strict=True)]
+            carried = part.carried and step == 0
+            for number, held in zip(numbers.tolist(), lanes, strict=True):
+                chunk = self.lowered.storage.chunks[number]
+                if carried:
+                    chunk = self.lowered.storage.before(chunk)
+                met.append((p, chunk, held, carried))
         chunks = self.lowered.storage.words(op.sizes[step])
         begins = step == 0
         out = self.places.get((n, step))
@@ -264,7 +268,8 @@ class _Breakdown:
                 layer=n, step=step, group=g, operands=tuple(operands),
                 bias=self._bias(n, g, begins and op.first_bias is not None),
                 first=group.first, beats=beats, h=None if h is None else h + group.first,
-                out=None if out is None else out + group.first, cell=cell + group.first,
+                out=None if out is None else out + group.first,
+                cell=0 if cell is None else cell + group.first,
                 fresh=begins and op.fresh and op.cells is not None,
                 carried=begins and op.carried and op.cells is not None,
                 complete=group.complete or beats < group.beats,
