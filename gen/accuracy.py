@@ -1,57 +1,62 @@
-"""How far the integers are from the floats: the one module of gen that runs the golden model."""
+"""How far the integers are from the floats."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from gatefold.gen.calibrate import as_samples
-from gatefold.gen.forward import forward
-from gatefold.gen.network import Network
-from gatefold.gen.quantized import QuantizedNetwork
-from gatefold.sim.golden import golden
+from .calibrate import input_names
+from .frames import as_frames
+from .inside import Moments, add_counts, both
+from .network import Network, split
+from .quantized import QuantizedNetwork
 
 __all__ = ["error_report"]
 
-_CHUNK = 64  # samples at a time, for memory
-
 
 def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
-    """Error of ``qnet`` against ``network`` on floats ``x``, (samples, *input_shape) or one sample.
+    """Error of ``qnet`` against ``network`` on floats ``x``, as :func:`as_frames` takes them.
 
-    Returns, ready for JSON: ``samples``; ``max_abs`` and ``rms`` of output minus float output;
-    ``range``, maximum minus minimum of the float outputs; ``max_relative`` and ``rms_relative``,
-    the errors over that range (None where it is 0); ``outputs``, the same per output feature;
-    ``saturations``, per layer name and tensor ``{"count", "total"}``, the input under ``"input"``.
+    Samples of a network that keeps state follow one another. Returns, ready for JSON: ``samples``;
+    ``max_abs`` and ``rms`` of output minus float output; ``range``, maximum minus minimum of the
+    float outputs; ``max_relative`` and ``rms_relative``, the errors over that range (None where it
+    is 0); ``outputs``, the same per output feature; ``values``, the same per output of the network;
+    ``layers``, the same of the result (``h`` or ``y``) of each layer; ``saturations``, per layer
+    name and tensor ``{"count", "total"}``, the input under ``"input"`` (``input0``, ...), weights
+    where any do.
     Raises :class:`UserError` for inputs of a wrong shape or with NaN.
     """
-    x = as_samples(x, network.input_shape, "the input")
-    total = {"input": {"x": {"count": 0, "total": 0}}}
-    wanted, got = [], []
-    for start in range(0, len(x), _CHUNK):
-        part = x[start:start + _CHUNK]
-        integers = qnet.input_format.quantize(part)
-        scaled = np.floor(part * 2.0**qnet.input_format.frac + 0.5)
-        beyond = (scaled < qnet.input_format.lo) | (scaled > qnet.input_format.hi)
-        trace: dict = {}
-        got.append(qnet.output_format.to_float(golden(qnet, integers, trace=trace)))
-        wanted.append(forward(network, part))
-        clipped = {"count": int(beyond.sum()), "total": beyond.size}
-        for name, tensors in {"input": {"x": clipped}, **trace["saturations"]}.items():
-            for tensor, counted in tensors.items():
-                entry = total.setdefault(name, {}).setdefault(tensor, {"count": 0, "total": 0})
-                for key in entry:
-                    entry[key] += counted[key]
-    outputs = qnet.output_shape[-1]
-    floats = np.concatenate(wanted).reshape(-1, outputs)
-    errors = np.concatenate(got).reshape(-1, outputs) - floats
-    return {"samples": len(x), **_errors(errors, floats),
-            "outputs": [_errors(errors[:, n], floats[:, n]) for n in range(outputs)],
+    x = np.asarray(as_frames(network, x), np.float64)
+    shapes = network.output_shapes
+    total = {name: {"x": {"count": count, "total": size}}
+             for name, count, size in _clamped_inputs(qnet, x)}
+    for name, tensors in qnet.calibration.get("saturated_weights", {}).items():
+        layer = next(one for one in qnet.layers if one.name == name)
+        total[name] = {tensor: {"count": count, "total": int(getattr(layer, tensor).size)}
+                       for tensor, count in tensors.items()}
+    whole, layers = Moments(), {}
+    values = [Moments() for _ in shapes]
+    features = [[Moments() for _ in range(shape[-1])] for shape in shapes]
+    for part in both(network, qnet, x):
+        whole.add(part.y_fixed, part.y_float)
+        for n, (fixed, floats) in enumerate(zip(split(part.y_fixed, shapes),
+                                                split(part.y_float, shapes), strict=True)):
+            values[n].add(fixed, floats)
+            for k, moments in enumerate(features[n]):
+                moments.add(fixed[..., k], floats[..., k])
+        for (layer, tensor), floats in part.floats.items():
+            if tensor in ("h", "y"):
+                layers.setdefault(layer, Moments()).add(part.fixed[layer, tensor], floats)
+        add_counts(total, part.saturations)
+    return {"samples": len(x), **whole.as_dict(),
+            "outputs": [moments.as_dict() for known in features for moments in known],
+            "values": [moments.as_dict() for moments in values],
+            "layers": {name: moments.as_dict() for name, moments in layers.items()},
             "saturations": total}
 
 
-def _errors(errors: np.ndarray, floats: np.ndarray) -> dict:
-    worst, rms = float(np.abs(errors).max()), float(np.sqrt(np.mean(errors**2)))
-    span = float(floats.max() - floats.min())
-    return {"max_abs": worst, "rms": rms, "range": span,
-            "max_relative": worst / span if span else None,
-            "rms_relative": rms / span if span else None}
+def _clamped_inputs(qnet: QuantizedNetwork, x: np.ndarray):
+    """Name, values beyond the format, and values of each input."""
+    for name, part, form in zip(input_names(qnet), split(x, qnet.input_shapes), qnet.input_formats,
+                                strict=True):
+        scaled = np.floor(part * 2.0**form.frac + 0.5)
+        yield name, int(np.count_nonzero((scaled < form.lo) | (scaled > form.hi))), part.size

@@ -18,7 +18,8 @@ import numpy as np
 
 from .errors import UserError, quoted
 
-__all__ = ["array_digest", "check_writable", "read_array", "whole_frames", "write_arrays"]
+__all__ = ["array_digest", "check_writable", "read_array", "read_arrays", "whole_frames",
+           "write_arrays"]
 
 #: Largest array read, in bytes.
 LIMIT = 1 << 30
@@ -33,6 +34,17 @@ def read_array(path: str | os.PathLike, what: str = "the input") -> np.ndarray:
     Raises :class:`UserError` for a missing, foreign, damaged or too large file, and for arrays
     of anything but real numbers.
     """
+    (array,) = _read(path, what, every=False).values()
+    return array
+
+
+def read_arrays(path: str | os.PathLike, what: str = "the input") -> dict[str, np.ndarray]:
+    """Every array in ``path``, as :func:`read_array` reads one, by name in the file's order; an
+    ``.npy`` holds one, ``x``."""
+    return _read(path, what, every=True)
+
+
+def _read(path: str | os.PathLike, what: str, *, every: bool) -> dict[str, np.ndarray]:
     where = f"{what} {quoted(os.path.basename(os.fspath(path)) or os.fspath(path))}"
     try:
         with open(path, "rb", opener=_without_blocking) as file:
@@ -42,9 +54,9 @@ def read_array(path: str | os.PathLike, what: str = "the input") -> np.ndarray:
             start = file.read(6)
             file.seek(0)
             if start.startswith(b"PK"):
-                return _read_npz(file, where)
+                return _read_npz(file, where, every)
             if start == b"\x93NUMPY":
-                return _read_npy(file, status.st_size, where)
+                return {"x": _read_npy(file, status.st_size, where)}
     except FileNotFoundError:
         raise UserError(f"{where} does not exist: give a .npy or .npz file") from None
     except IsADirectoryError:
@@ -61,18 +73,24 @@ def _without_blocking(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe must not hang us
 
 
-def _read_npz(file: IO[bytes], where: str) -> np.ndarray:
+def _read_npz(file: IO[bytes], where: str, every: bool) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(file) as archive:
             members = [m for m in archive.infolist() if m.filename.endswith(".npy")]
             if not members:
                 raise UserError(f"{where} is a zip without arrays: save it with numpy.savez")
-            member = next((m for m in members if m.filename == "x.npy"), members[0])
-            if member.file_size > LIMIT:
-                raise UserError(f"{where} declares {member.file_size} bytes, the limit is {LIMIT}: "
+            if not every:
+                members = [next((m for m in members if m.filename == "x.npy"), members[0])]
+            size = sum(member.file_size for member in members)
+            if size > LIMIT:
+                raise UserError(f"{where} declares {size} bytes, the limit is {LIMIT}: "
                                 "give fewer samples")
-            with archive.open(member) as inner:
-                return _read_npy(inner, member.file_size, where)
+            found = {}
+            for member in members:
+                with archive.open(member) as inner:
+                    found[member.filename.removesuffix(".npy")] = _read_npy(
+                        inner, member.file_size, where)
+            return found
     except UserError:
         raise
     except Exception as error:  # zipfile and zlib have many ways to say "damaged"

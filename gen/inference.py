@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..sim.golden import golden
-from .calibrate import as_samples
 from .errors import UserError
-from .qformat import QFormat
-from .quantized import QDense, QLstm, QuantizedNetwork
+from .forward import forward
+from .frames import as_frames
+from .inside import fixed_trace, float_trace
+from .network import Network, split
+from .quantized import QuantizedNetwork
 
 __all__ = ["Inference", "run"]
 
@@ -19,74 +21,79 @@ _CHUNK = 64  # samples at a time, for memory
 
 @dataclass(frozen=True)
 class Inference:
-    """What a run gives: ``y`` (samples, *output_shape); ``trace``, arrays named
-    ``layer.tensor``; ``clipped`` of ``inputs`` input values lay outside the input format."""
+    """What a run gives: ``y`` (samples, *output_shape); ``outputs``, the same output by output;
+    ``trace``, arrays named ``layer.tensor.fixed`` and ``layer.tensor.float``; ``clipped`` of
+    ``inputs`` input values lay outside the input formats."""
 
     y: np.ndarray
+    outputs: list[np.ndarray]
     trace: dict[str, np.ndarray]
     clipped: int
     inputs: int
 
 
-def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False) -> Inference:
-    """Golden on ``x``, (samples, *input_shape) or one sample without the axis.
+def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
+        network: Network | None = None, fresh=None) -> Inference:
+    """Golden on ``x``: samples or one sample without the axis; of a network with several inputs
+    also an array for each (:func:`~gatefold.gen.frames.as_frames`).
 
-    ``raw``: integers of the input format in, integers out; otherwise floats, quantised and scaled.
-    ``trace``: keep i, f, g, o, c and h of every step of every LSTM and y of every Dense, in the
-    same kind of numbers.
+    ``raw``: integers of the input formats in, integers out; otherwise floats, quantised and scaled.
+    ``trace``: keep every tensor of every layer (:mod:`~gatefold.gen.inside` names them), in the
+    same kind of numbers as ``layer.tensor.fixed``, and with the float ``network`` given also what
+    it holds there, ``layer.tensor.float``. ``fresh``: booleans (samples,), samples with which a
+    network that keeps state begins anew; without it the first alone.
     Raises :class:`UserError` for another shape or type, NaN, and raw integers out of range.
     """
-    integers, clipped = _raw(qnet, x) if raw else _quantised(qnet, x)
-    outputs, kept = [], {}
-    for start in range(0, len(integers), _CHUNK):
-        record: dict | None = {} if trace else None
-        outputs.append(golden(qnet, integers[start:start + _CHUNK], trace=record))
-        for layer, tensor, array in _kept(record or {}):
-            kept.setdefault((layer, tensor), []).append(array)
-    y = np.concatenate(outputs)
-    arrays = {key: np.concatenate(parts) for key, parts in kept.items()}
-    if not raw:
-        y = qnet.output_format.to_float(y)
-        formats = _formats(qnet)
-        arrays = {key: formats[key].to_float(array) for key, array in arrays.items()}
-    return Inference(y, {f"{layer}.{tensor}": array for (layer, tensor), array in arrays.items()},
-                     clipped, integers.size)
-
-
-def _raw(qnet: QuantizedNetwork, x) -> tuple[np.ndarray, int]:
-    x = np.asarray(x)
-    if x.dtype.kind not in "iu":
+    x = as_frames(qnet, x, "the raw input" if raw else "the input")
+    if raw and x.dtype.kind not in "iu":
         raise UserError(f"the raw input must hold integers, not {x.dtype}: leave --raw out to give "
                         "floats")
-    as_samples(x, qnet.input_shape, "the raw input")
-    return (x[None] if x.shape == tuple(qnet.input_shape) else x), 0
-
-
-def _quantised(qnet: QuantizedNetwork, x) -> tuple[np.ndarray, int]:
-    x = as_samples(x, qnet.input_shape, "the input")
-    form = qnet.input_format
+    begins = _begins(x, fresh)
+    floats: dict = {}
+    if network is not None and trace and not raw:
+        floats = _joined(float_trace(network, qnet, inside) for inside in
+                         _float_traces(network, x, begins, qnet.stateful))
     with np.errstate(over="ignore"):  # infinities are clamped like all that is too large
-        scaled = np.floor(x * 2.0**form.frac + 0.5)
-        return form.quantize(x), int(np.count_nonzero((scaled < form.lo) | (scaled > form.hi)))
+        integers, clipped = (x, 0) if raw else (qnet.quantize(x), qnet.saturating(x))
+    outputs, parts = [], []
+    chunk = len(x) if qnet.stateful else _CHUNK
+    for start in range(0, len(x), chunk):
+        record: dict | None = {} if trace else None
+        outputs.append(golden(qnet, integers[start:start + chunk], trace=record,
+                              fresh=begins[start:start + chunk]))
+        if record:
+            parts.append(fixed_trace(qnet, record, raw=raw))
+    y = np.concatenate(outputs)
+    y = y if raw else qnet.to_float(y)
+    arrays = {}
+    for key, array in _joined(parts).items():
+        arrays[".".join((*key, "fixed"))] = array
+        if key in floats:
+            arrays[".".join((*key, "float"))] = floats[key]
+    return Inference(y, split(y, qnet.output_shapes), arrays, clipped, x.size)
 
 
-def _kept(record: dict):
-    for layer, tensors in record.items():
-        if layer != "saturations":
-            for tensor in ("i", "f", "g", "o", "c", "h", "y"):
-                if tensor in tensors:
-                    yield layer, tensor, tensors[tensor]
+def _begins(x: np.ndarray, fresh) -> np.ndarray:
+    begins = np.zeros(len(x), bool) if fresh is None else np.asarray(fresh)
+    if begins.dtype != bool or begins.shape != (len(x),):
+        raise UserError(f"fresh must be {len(x)} booleans, one a sample, not {begins.dtype} of the "
+                        f"shape {begins.shape}")
+    return begins
 
 
-def _formats(qnet: QuantizedNetwork) -> dict[tuple[str, str], QFormat]:
-    """Formats of what :func:`_kept` keeps; gate values have A (g) or A + 1 fractional bits."""
-    a = qnet.table.out_frac
-    formats = {}
-    for layer in qnet.layers:
-        if isinstance(layer, QLstm):
-            formats |= {(layer.name, gate): QFormat(a + 2, a + 1) for gate in "ifo"}
-            formats |= {(layer.name, "g"): QFormat(a + 1, a), (layer.name, "c"): layer.c,
-                        (layer.name, "h"): layer.h}
-        elif isinstance(layer, QDense):
-            formats[layer.name, "y"] = layer.y
-    return formats
+def _float_traces(network: Network, x: np.ndarray, begins: np.ndarray, stateful: bool):
+    """Float traces of samples that follow one another: sequence by sequence, or by the chunk."""
+    starts = [n for n in np.flatnonzero(begins) if n] if stateful else range(_CHUNK, len(x), _CHUNK)
+    for part in np.split(x, starts):
+        inside: dict = {}
+        forward(network, part, trace=inside)
+        yield inside
+
+
+def _joined(parts) -> dict[tuple[str, str], np.ndarray]:
+    """Traces of successive samples as one."""
+    kept: dict[tuple[str, str], list[np.ndarray]] = {}
+    for part in parts:
+        for key, array in part.items():
+            kept.setdefault(key, []).append(array)
+    return {key: np.concatenate(arrays) for key, arrays in kept.items()}

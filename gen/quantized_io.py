@@ -162,7 +162,7 @@ def _read(archive: zipfile.ZipFile) -> QuantizedNetwork:
         **{name: _integer(head[name]) for name in _WIDTHS})
 
 
-def _unpack(cls: type, entry: dict, owner: str, archive: zipfile.ZipFile):
+def _unpack(cls: type, entry: dict, owner: str, archive: zipfile.ZipFile | None) -> Any:
     """The inverse of :func:`_pack`; a field's declared type says how it was stored."""
     values = {}
     for field in fields(cls):
@@ -175,6 +175,7 @@ def _unpack(cls: type, entry: dict, owner: str, archive: zipfile.ZipFile):
             continue
         kind = kind.removesuffix(" | None")
         if kind == "np.ndarray":
+            assert archive  # views have no arrays
             value = _array(archive, f"{owner}.{field.name}.npy")
             if field.name == "pattern":
                 expect(value.min(initial=0) >= 0 and value.max(initial=0) <= 1, f"{owner}.pattern")
@@ -212,7 +213,7 @@ def _window(value: object) -> Window:
 
 
 def _view(value: dict) -> View:
-    return _unpack(_VIEWS[value["kind"]], value, "view", None)  # type: ignore  # no arrays in views
+    return _unpack(_VIEWS[value["kind"]], value, "view", None)
 
 
 _READERS = {"int": _integer, "tuple[int, ...]": _integers, "Shape": _integers, "QFormat": _format,

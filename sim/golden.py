@@ -7,7 +7,7 @@ quantiser has shown that no intermediate result leaves int64.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -103,14 +103,15 @@ def max_pool(layer: QMaxPool, x: np.ndarray, clip: Clip = saturated) -> np.ndarr
 
 def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.ndarray],
               turns: list[tuple[np.ndarray, np.ndarray | None]], trace: dict,
-              clip: Clip = saturated) -> None:
+              clip: Clip = saturated, everything: bool = True) -> None:
     """All steps of an LSTM, GRU or SimpleRNN; everything goes to ``trace``.
 
     Parameters: ``x``, (samples, timesteps, features) integers in the format ``layer.x``;
     ``states``, the initial states that the network's inputs bring, each (samples, units);
     ``turns`` as :func:`_turns` gives them; ``trace`` receives, each (samples, timesteps, units),
     ``h`` and, of an LSTM, ``u_i u_f u_g u_o`` (arguments), ``i f g o c``; of a GRU ``u_r u_z u_n
-    r z n c`` (the state s) and ``m`` or ``q``; of a SimpleRNN ``acc``.
+    r z n c`` (the state s) and ``m`` or ``q``; of a SimpleRNN ``acc``; without
+    ``everything``, only ``h`` and ``c``.
     """
     samples, steps, _ = x.shape
     step = {QLstm: _lstm_step, QGru: _gru_step, QRnn: _rnn_step}[type(layer)]
@@ -133,10 +134,10 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
                 if given and layer.h_in else layer.align_hh
             found = step(layer, table, part[:, t % block], w_hh, shift, state, clip)
             state = {name: found[name] for name in ("h", "c") if name in found}
-            for name, values in found.items():
+            for name in found if everything else state:
                 if name not in trace:
                     trace[name] = np.empty((samples, steps, layer.units), np.int64)
-                trace[name][rows, t] = values
+                trace[name][rows, t] = found[name]
         if sequences is not None:
             for name, values in state.items():
                 kept.setdefault(name, np.empty((len(rows), layer.units), np.int64))
@@ -217,8 +218,8 @@ def _windows(window: Window, x: np.ndarray, fill: int) -> Iterator[np.ndarray]:
 # ---- networks ----------------------------------------------------------------------------------
 
 
-def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None,
-           fresh=None) -> np.ndarray:
+def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=None,
+           instead: Mapping[int, np.ndarray] | None = None) -> np.ndarray:
     """The network's output integers for input integers, (samples, *output_shape).
 
     Parameters: ``x_int``, (samples, *input_shape) integers within the inputs' formats; ``trace``, a
@@ -226,7 +227,9 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None,
     :func:`recurrent` records, of Dense layers ``acc`` and ``y``, of others ``y``, and under
     ``"saturations"`` per layer name and tensor (``u``, ``c``, ``h``, ``y``, ``m``, ``q``, ``tc``)
     how many values were clamped: ``{"count", "total"}``; ``fresh``, booleans (samples,): samples
-    with which stateful layers begin anew; without it the first alone (which always is one).
+    with which stateful layers begin anew; without it the first alone (which always is one);
+    ``instead``, integers that layers read instead of what was computed, by value: so a layer can be
+    looked at by itself.
     Raises :class:`UserError` for a wrong shape, type or range.
     """
     values = split(_checked(qnet, x_int), qnet.input_shapes)
@@ -235,7 +238,8 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None,
     cells: dict[int, np.ndarray] = {}  # final c of each LSTM, by its value
     counts: dict[str, dict] = {}
     for n, layer in enumerate(qnet.layers):
-        read = [values[value] for value in layer.inputs]
+        given = instead or {}
+        read = [given.get(value, values[value]) for value in layer.inputs]
         if isinstance(layer, QView):
             values.append(layer.view.arrange(*read))
             continue
@@ -246,7 +250,7 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None,
         record: dict[str, np.ndarray] = {}
         if isinstance(layer, QCellState):
             read = [cells[layer.inputs[0]]]
-        values.append(_apply(layer, qnet.table, read, begins, record, clip))
+        values.append(_apply(layer, qnet.table, read, begins, record, clip, trace is not None))
         if isinstance(layer, QLstm):
             cells[qnet.value(n)] = record["c"][:, -1]
         if trace is not None:
@@ -269,10 +273,10 @@ def _up(x: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
 
 def _apply(layer: QLayer, table: Table, read: list[np.ndarray], begins: np.ndarray, record: dict,
-           clip: Clip) -> np.ndarray:
+           clip: Clip, everything: bool) -> np.ndarray:
     if isinstance(layer, QRecurrent):
         turns = _turns(begins, layer.stateful)
-        recurrent(layer, table, read[0], read[1:], turns, record, clip)
+        recurrent(layer, table, read[0], read[1:], turns, record, clip, everything)
         return record["h"] if layer.return_sequences else record["h"][:, -1]
     if isinstance(layer, QDense):
         return dense(layer, table, read[0], record, clip)

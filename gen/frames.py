@@ -1,0 +1,58 @@
+"""A user's arrays as frames: one array of samples, or one array an input."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .arrays import read_arrays
+from .calibrate import as_samples, input_names
+from .errors import UserError
+from .network import Graph, joined
+
+__all__ = ["as_frames", "read_frames"]
+
+
+def as_frames(graph: Graph, given, what: str = "the input") -> np.ndarray:
+    """Samples (samples, *graph.input_shape), of the type given, of a user's array or arrays.
+
+    Parameters: ``given``, samples or one sample without the axis: an array, or, for a network with
+    several inputs, a mapping or sequence of arrays in the order of the inputs (a mapping may also
+    name them ``input0``, ``input1``, ...); ``what`` names it in messages.
+    Raises :class:`UserError` for other shapes or counts, and for what :func:`as_samples` refuses.
+    """
+    names = input_names(graph)
+    if isinstance(given, Mapping):
+        parts = [given[name] for name in names] if set(given) == set(names) \
+            else list(given.values())
+    elif len(names) > 1 and isinstance(given, Sequence):
+        parts = list(given)
+    else:
+        return _samples(given, graph.input_shape, what)
+    if len(parts) != len(names):
+        raise UserError(f"{what} must be {len(names)} arrays ({', '.join(names)}), not "
+                        f"{len(parts)}: give one for each input")
+    arrays = [_samples(part, shape, what if len(names) == 1 else f"{what} {name}")
+              for part, shape, name in zip(parts, graph.input_shapes, names, strict=True)]
+    if len({len(array) for array in arrays}) > 1:
+        raise UserError(f"{what}: the inputs hold {', '.join(str(len(a)) for a in arrays)} "
+                        "samples: give as many of each")
+    return joined(arrays)
+
+
+def read_frames(graph: Graph, path: str | os.PathLike, what: str = "the input") -> np.ndarray:
+    """:func:`as_frames` of a file: an ``.npy``, or an ``.npz`` with an array for each input, in
+    order; one array alone (or, of a network with one input, the one named ``x``) is samples."""
+    arrays = read_arrays(path, what)
+    if len(arrays) == 1 or len(graph.input_shapes) == 1:
+        return as_frames(graph, arrays.get("x", next(iter(arrays.values()))), what)
+    return as_frames(graph, arrays, what)
+
+
+def _samples(array, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Of the type given, where :func:`as_samples` takes it."""
+    array = np.asarray(array)
+    as_samples(array, shape, what)
+    return array[None] if array.shape == tuple(shape) else array
