@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..errors import UserError
-from ..network import ACTIVATIONS, Concat, Pad, Permute, Reshape, Slice, Window
+from ..network import ACTIVATIONS, Concat, Pad, Permute, Slice, Window
 from .keras_call import Call
 from .keras_settings import shown
 from .limits import check_dim, check_elements

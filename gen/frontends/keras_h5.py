@@ -100,7 +100,7 @@ class File:
 
     def _walk(self, group: h5py.Group, parts: tuple[str, ...],
               count: list[int]) -> Iterator[tuple[str, ...]]:
-        for key in group:
+        for key in map(str, group):
             count[0] += 1
             if len(parts) >= _MAX_DEPTH or count[0] > _MAX_MEMBERS:
                 raise UserError(f"the {self._what} has more groups, or more of them nested, than "

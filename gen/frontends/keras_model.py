@@ -74,7 +74,7 @@ def _settings(entry: object, keras: int) -> Settings:
     """Settings of a layer or a model that is supported; UserError for others."""
     settings = Settings(entry, keras)
     name = settings.class_name
-    operator = settings.module.startswith("keras.src.ops.")
+    operator = _is_operator(settings)
     known = keras_ops.READERS if operator else (*_READERS, *_MODELS, "InputLayer",
                                                 "TimeDistributed")
     if settings.custom or name not in known:
@@ -86,6 +86,15 @@ def _settings(entry: object, keras: int) -> Settings:
         raise UserError(f"layer {quoted(settings.origin)} of the {kind}class {quoted(name)} is not "
                         f"supported; these are: {', '.join(legal)}")
     return settings
+
+
+def _is_operator(settings: Settings, args: int = 1) -> bool:
+    """Whether this is an operator of Keras 3, called with ``args`` arguments. An ``.h5`` file does
+    not say; where a layer has the same name, it is called with one list."""
+    name = settings.class_name
+    if settings.module:
+        return settings.module.startswith("keras.src.ops.")
+    return name in keras_ops.READERS and (name not in _READERS or args > 1)
 
 
 # ---- one layer -----------------------------------------------------------------------------------
@@ -103,7 +112,7 @@ def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: li
         raise UserError(f"{settings.where}: {_REFUSED['InputLayer']}")
     if settings.class_name == "TimeDistributed":
         result = _time_distributed(call, depth)
-    elif settings.module.startswith("keras.src.ops."):
+    elif _is_operator(settings, len(args)):
         result = keras_ops.READERS[settings.class_name](call)
     else:
         result = _READERS[settings.class_name](call)

@@ -225,8 +225,10 @@ def _bidirectional(call: Call) -> list[int]:
                           "go_backwards=True, and both the same return_sequences, return_state "
                           "and stateful")
     half = len(states) // 2
-    y, *states_forward = _run(builder, x, *halves[0], loops[0], states[:half], call.origin)
-    back, *states_back = _run(builder, x, *halves[1], loops[1], states[half:], call.origin)
+    (y, *states_forward), (back, *states_back) = (
+        _run(builder, x, cell, fields, loop, some, call.origin)
+        for (cell, fields), loop, some in zip(halves, loops, (states[:half], states[half:]),
+                                              strict=True))
     if loops[0].return_sequences:  # what the backward layer says of a step, at that step
         back = builder.reverse(back, origin=call.origin)
     outputs = [y, back] if mode is None else [builder.merge(mode, y, back, origin=call.origin)]

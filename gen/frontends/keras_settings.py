@@ -53,8 +53,8 @@ class Settings:
         self.where = f"{quoted(self.class_name)[1:-1]} layer {quoted(self.origin)}"
         registered = entry.get("registered_name")
         self.module = str(entry.get("module") or "")
-        self.custom = registered not in (None, self.class_name) or not (
-            self.module.split(".")[0] in ("", "keras", "tf_keras"))
+        foreign = self.module.split(".")[0] not in ("", "keras", "tf_keras")
+        self.custom = foreign or registered not in (None, self.class_name)
         self._check_dtype(self._left.pop("dtype", None))
 
     def _check_dtype(self, value: object) -> None:

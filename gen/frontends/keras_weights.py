@@ -1,7 +1,7 @@
 """Where the weights of a Keras layer are: in a tree of groups, or in a list of names.
 
-A ``.keras`` file keeps them by place (``layers/lstm_1/cell/vars/0``); an ``.h5`` file and a model in
-memory by name (``lstm_3/lstm_cell/kernel``). A layer's reader asks both in one way.
+A ``.keras`` file keeps them by place (``layers/lstm_1/cell/vars/0``); an ``.h5`` file and a model
+in memory by name (``lstm_3/lstm_cell/kernel``). A layer's reader asks both in one way.
 """
 
 from __future__ import annotations
