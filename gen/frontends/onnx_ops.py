@@ -167,7 +167,7 @@ def _pad(attributes: Attributes, inputs: Arrays, opset: int):
 def _reverse_sequence(attributes: Attributes, inputs: Arrays, opset: int):
     data, lengths = _need(inputs, 0), _integers(_need(inputs, 1))
     time, batch = attributes.int("time_axis", 0), attributes.int("batch_axis", 1)
-    if lengths != [data.shape[time]] * data.shape[batch]:
+    if set(lengths) != {data.shape[time]} or time == batch:
         raise NodeError("sequence_lens must be the number of timesteps: every sequence must have "
                         "the same length")
     return np.flip(data, time)

@@ -88,21 +88,21 @@ class Arranger:
                 for view, fields in steps:
                     value = self._step(value, view, fields, origin)
                 return value
-            axis = next(k for k, n in enumerate(place.shape) if n > 1)
+            _, axis = min((n, k) for k, n in enumerate(place.shape) if n > 1)
             return self._join(source, place, axis, list(range(1, place.shape[axis])), origin)
         for axis, found in enumerate(cuts):
             if found and (period := _period(source, place, axis)):
                 n = place.shape[axis]
                 shape = (*place.shape[:axis], n // period, period, *place.shape[axis + 1:])
                 inner = self.value(source.reshape(shape), place.reshape(shape), origin)
-                return self.builder.reshape(inner, place.shape, origin=origin)
+                return self._step(inner, Reshape, {"shape": place.shape}, origin)
         axis = min((k for k, found in enumerate(cuts) if found), key=lambda k: len(cuts[k]))
         return self._join(source, place, axis, cuts[axis], origin)
 
     def _step(self, value: int, view: type[View], fields: dict, origin: str) -> int:
         if view is not Reshape:
             return self.builder.view(value, view, origin=origin, **fields)
-        if len(fields["shape"]) == 1:
+        if len(fields["shape"]) == 1 and len(self.builder.shapes[value]) > 1:
             return self.builder.flatten(value, origin=origin)
         return self.builder.reshape(value, fields["shape"], origin=origin)
 
@@ -173,7 +173,11 @@ def _period(source: np.ndarray, place: np.ndarray, axis: int) -> int:
         if n % period or (sources[period:] != sources[:-period]).any():
             continue
         advance = places[period:] - places[:-period]
-        if (advance[period:] == advance[:-period]).all():
+        if n == 2 * period:  # one advance shows something only if it is the same for all
+            even = advance == advance.flat[0]
+        else:
+            even = advance[period:] == advance[:-period]
+        if even.all():
             return period
     return 0
 
