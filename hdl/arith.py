@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-__all__ = ["by_kind", "delay", "floor_shift", "half", "magnitude", "saturate", "tree_sum"]
+__all__ = ["as_signed", "by_kind", "by_parameter", "clamp", "delay", "floor_shift", "half",
+           "half_by_kind", "inverted", "plus_minus", "saturate", "tree_sum"]
 
 
 def half(shift: int) -> int:
@@ -29,32 +30,70 @@ def saturate(value: Value, width: int) -> Value:
     return Mux(fits, value[:width], rail).as_signed()
 
 
-def magnitude(value: Value) -> Value:
-    """min(|value|, largest positive): one bit less than the signed value."""
-    width = len(value)
-    sign = value[-1]
-    most_negative = sign & ~value[:-1].any()
-    absolute = (value[:-1] ^ sign.replicate(width - 1)) + sign
-    return absolute[: width - 1] | most_negative.replicate(width - 1)
+def as_signed(value: Value) -> Value:
+    """An unsigned value as a signed one, a bit wider."""
+    return Cat(value, Const(0, 1)).as_signed()
+
+
+def inverted(value: Value, negative: Value) -> Value:
+    """``~value`` where ``negative``: of a signed value beside its sign, a magnitude less one."""
+    return Cat(value) ^ negative.replicate(len(value))
+
+
+def clamp(value: Value, width: int) -> Value:
+    """The smaller of an unsigned value and the largest of ``width`` bits."""
+    if len(value) <= width:
+        return value
+    return value[:width] | value[width:].any().replicate(width)
+
+
+def plus_minus(base: Value, value: Value, negative: Value) -> Value:
+    """``base - value`` where ``negative``, else ``base + value``, in one carry chain.
+
+    Signed, a bit wider than either. The bit below the lowest is what a negation carries in.
+    """
+    width = 1 + max(len(operand) + (not operand.shape().signed) for operand in (base, value))
+
+    def wide(operand: Value) -> Value:
+        sign = operand[-1] if operand.shape().signed else Const(0, 1)
+        return Cat(operand, sign.replicate(width - len(operand)))
+
+    total = Cat(Const(1, 1), wide(base)) + Cat(negative, inverted(wide(value), negative))
+    return total[1:width + 1].as_signed()
+
+
+def by_parameter(m: Module, name: str, kind: Value, parameters: dict, make, shape) -> Signal:
+    """A wire that follows ``make(parameters[kind])``; kinds that are not named may do anything.
+
+    Kinds with equal parameters (hashable) share one expression: a single one is a plain wire.
+    """
+    out = Signal(shape, name=name)
+    kinds: dict = {}
+    for index, parameter in parameters.items():
+        kinds.setdefault(parameter, []).append(index)
+    *others, last = kinds
+    if not others:
+        m.d.comb += out.eq(make(last))
+        return out
+    with m.Switch(kind):
+        for parameter in others:
+            with m.Case(*kinds[parameter]):
+                m.d.comb += out.eq(make(parameter))
+        with m.Default():
+            m.d.comb += out.eq(make(last))
+    return out
 
 
 def by_kind(m: Module, name: str, kind: Value, choices: dict[int, Value], shape) -> Signal:
-    """A wire that follows ``choices[kind]``; kinds that are not named may do anything.
+    """A wire that follows ``choices[kind]``; kinds that are not named may do anything."""
+    return by_parameter(m, name, kind, {index: index for index in choices},
+                        lambda index: choices[index], shape)
 
-    Kinds with equal expressions cost nothing: one choice is a plain wire.
-    """
-    out = Signal(shape, name=name)
-    values = list(choices.values())
-    if len(values) == 1:
-        m.d.comb += out.eq(values[0])
-        return out
-    with m.Switch(kind):
-        for index, value in list(choices.items())[:-1]:
-            with m.Case(index):
-                m.d.comb += out.eq(value)
-        with m.Default():
-            m.d.comb += out.eq(values[-1])
-    return out
+
+def half_by_kind(m: Module, name: str, kind: Value, shifts: dict[int, int]) -> Signal:
+    """A wire that follows ``half(shifts[kind])``."""
+    widest = max(half(shift).bit_length() for shift in shifts.values())
+    return by_parameter(m, name, kind, shifts, half, max(1, widest))
 
 
 def delay(m: Module, name: str, value: Value, cycles: int, *, reset_less: bool = True):

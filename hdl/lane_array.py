@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arith import delay
-from .config import DenseKind, EngineConfig, bits_for
-from .dense_lane import DenseLane, dense_latency
+from .arith import by_kind, by_parameter, delay
+from .config import EngineConfig, LoadKind, bits_for
+from .dense_lane import DenseLane
+from .gru_lane import GruLane
+from .lane import Lane, StateLane
 from .lstm_lane import LstmLane
+from .merge_lane import MergeLane
 from .row_router import beat_layout
 from .target import shared
 
-__all__ = ["LaneArray", "early_latency", "late_latency"]
+__all__ = ["LaneArray", "early_latency", "lanes_of", "late_latency", "state_latency"]
+
+#: Every sort of lane, and the name of its module in Verilog.
+_LANES = {
+    LstmLane: "gatefold_lstm_lane", GruLane: "gatefold_gru_lane",
+    MergeLane: "gatefold_merge_lane", DenseLane: "gatefold_dense_lane"}
+
+
+def lanes_of(config: EngineConfig) -> tuple[type[Lane], ...]:
+    """The sorts of lanes that an engine has: those that finish any of its kinds."""
+    return tuple(lane for lane in _LANES if lane.kinds(config))
 
 
 def early_latency(config: EngineConfig) -> int:
     """Cycles from a beat to its result on the output port."""
-    return dense_latency(config) if config.out_early else late_latency(config)
+    return DenseLane.latency(config) if config.out_early else late_latency(config)
 
 
 def late_latency(config: EngineConfig) -> int:
     """Cycles from a beat to its result on the h port: one for all kinds, so that results of
     different kinds never meet, whatever stalls came between them."""
-    return LstmLane.latency if config.has_lstm else dense_latency(config)
+    return max(lane.latency(config) for lane in lanes_of(config))
+
+
+def state_latency(config: EngineConfig) -> int:
+    """Cycles from a beat that writes a state to the first that may read it, whatever the kinds."""
+    return max((lane.state_latency() for lane in lanes_of(config) if issubclass(lane, StateLane)),
+               default=0)
 
 
 class LaneArray(wiring.Component):
@@ -32,7 +51,7 @@ class LaneArray(wiring.Component):
 
     Results for the operand memory leave on the h port after :func:`late_latency` cycles. Results
     for the output memory leave after :func:`early_latency`: a final Dense layer does not wait for
-    the LSTM's pipeline.
+    the pipeline of a recurrent one.
 
     Members
     -------
@@ -40,7 +59,9 @@ class LaneArray(wiring.Component):
     h_lanes, h_chunk, h_data: Out, write of the operand memory.
     out_lanes, out_frame, out_chunk, out_data, out_complete: Out, write of the output memory; its
     chunk is complete.
-    trace_valid, trace_lanes, trace_h_<lane>, trace_c_<lane>: Out, every h and c, for test benches.
+    trace_valid, trace_lanes, trace_h_<lane>: Out, every element of every kind (a beat that loads a
+    state has none), after :func:`late_latency`. trace_c_<lane>: Out, the new state beside it where
+    the kind has one. For test benches.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
@@ -70,13 +91,16 @@ class LaneArray(wiring.Component):
         c = self.config
         m = Module()
         late, early = late_latency(c), early_latency(c)
-        has_dense = any(isinstance(kind, DenseKind) for kind in c.kinds)
-        waits = late - dense_latency(c)
+        sorts = lanes_of(c)
+
+        def is_of(kind, indices):
+            return Cat(kind == n for n in indices).any()
 
         valid = delay(m, "valid", self.beat_valid, late, reset_less=False)
         beats = delay(m, "beat", self.beat.as_value(), late)
         at_late = data.View(beat_layout(c), beats[late])
         at_early = data.View(beat_layout(c), beats[early])
+        loads = [n for n, kind in enumerate(c.kinds) if isinstance(kind, LoadKind)]
         m.d.comb += [
             self.h_lanes.eq(Mux(valid[late] & at_late.to_h, at_late.lanes, 0)),
             self.h_chunk.eq(at_late.h),
@@ -84,45 +108,59 @@ class LaneArray(wiring.Component):
             self.out_chunk.eq(at_early.out),
             self.out_frame.eq(at_early.frame),
             self.out_complete.eq(valid[early] & at_early.to_out & at_early.complete),
-            self.trace_valid.eq(valid[late] & ~at_late.dense),
+            self.trace_valid.eq(valid[late] & ~is_of(at_late.kind, loads)),
             self.trace_lanes.eq(at_late.lanes),
         ]
 
+        # Which sort of lane a late result is of; whether a beat writes the state of a sort.
+        kinds = {sort: sort.kinds(c) for sort in sorts}
+        sort_of = {n: place for place, sort in enumerate(sorts) for n in kinds[sort]}
+        late_sort = Signal(bits_for(len(sorts)))
+        sort_now = by_parameter(m, "sort_now", self.beat.kind, sort_of, lambda place: place,
+                                len(late_sort))
+        m.d.comb += late_sort.eq(delay(m, "sort", sort_now, late)[-1])
+        writes = {}
+        for sort in sorts:
+            updating = [n for n, kind in kinds[sort].items() if sort.updates(kind)]
+            writes[sort] = Signal(name=f"writes_{_name(sort)}")
+            m.d.comb += writes[sort].eq(self.beat_valid & is_of(self.beat.kind, updating))
+
         for n in range(c.simd):
-            h = None
-            if c.has_lstm:
-                lane = LstmLane(c, self.images)
-                m.submodules[f"lstm_{n}"] = shared("gatefold_lstm_lane", lane, platform)
-                m.d.comb += [getattr(lane, f"z_{gate}").eq(getattr(self, f"z_{n}_{gate}"))
-                             for gate in range(4)]
-                m.d.comb += [
-                    lane.kind.eq(self.beat.kind),
-                    lane.writes.eq(self.beat_valid & ~self.beat.dense & self.beat.lanes[n]),
-                    lane.cell.eq(self.beat.cell),
-                    lane.fresh.eq(self.beat.fresh),
-                    getattr(self, f"trace_h_{n}").eq(lane.h),
-                    getattr(self, f"trace_c_{n}").eq(lane.c),
-                ]
-                h = lane.h
-            y_late = y = None
-            if has_dense:
-                dense = DenseLane(c, self.images)
-                m.submodules[f"dense_{n}"] = shared("gatefold_dense_lane", dense, platform)
-                with m.Switch(self.beat.gate):
-                    for gate in range(4):
-                        with m.Case(gate):
-                            m.d.comb += dense.z.eq(getattr(self, f"z_{n}_{gate}"))
-                m.d.comb += dense.kind.eq(self.beat.kind)
-                y = dense.y
-                y_late = delay(m, f"y_{n}", y, waits)[-1]
-            if h is None:
-                late_result = y_late
-            elif y_late is None:
-                late_result = h
-            else:
-                late_result = Mux(at_late.dense, y_late, h)
+            results, states = {}, {}
+            early_result = None
+            for place, sort in enumerate(sorts):
+                lane = sort(c, self.images)
+                name, wait = _name(sort), late - sort.latency(c)
+                m.submodules[f"{name}_{n}"] = shared(_LANES[sort], lane, platform)
+                z = [getattr(self, f"z_{n}_{row}") for row in range(4)]
+                m.d.comb += lane.kind.eq(self.beat.kind)
+                if isinstance(lane, DenseLane):
+                    with m.Switch(self.beat.gate):
+                        for row in range(4):
+                            with m.Case(row):
+                                m.d.comb += lane.z.eq(z[row])
+                    early_result = lane.y
+                else:
+                    m.d.comb += [getattr(lane, f"z_{row}").eq(z[row]) for row in range(4)]
+                if isinstance(lane, StateLane):
+                    m.d.comb += [
+                        lane.writes.eq(writes[sort] & self.beat.lanes[n]),
+                        lane.cell.eq(self.beat.cell),
+                        lane.fresh.eq(self.beat.fresh),
+                    ]
+                    states[place] = delay(m, f"{name}_state_{n}", lane.c, wait)[-1]
+                results[place] = delay(m, f"{name}_late_{n}", lane.y, wait)[-1]
+            result = by_kind(m, f"result_{n}", late_sort, results, signed(c.act_width))
             m.d.comb += [
-                self.h_data[n].eq(late_result),
-                self.out_data[n].eq(y if c.out_early else late_result),
+                self.h_data[n].eq(result),
+                self.out_data[n].eq(early_result if c.out_early else result),
+                getattr(self, f"trace_h_{n}").eq(result),
             ]
+            if states:
+                m.d.comb += getattr(self, f"trace_c_{n}").eq(
+                    by_kind(m, f"state_{n}", late_sort, states, signed(c.cell_width)))
         return m
+
+
+def _name(sort: type[Lane]) -> str:
+    return _LANES[sort].removeprefix("gatefold_").removesuffix("_lane")

@@ -9,21 +9,22 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib.wiring import Component
 from amaranth.sim import Simulator
 
-from gatefold.hdl.config import DenseKind, EngineConfig, LstmKind, TableConfig
+from gatefold.hdl.config import DenseKind, EngineConfig, Gate, LstmKind, Squash, TableConfig
 
 #: Probabilities that a source offers and that a sink takes in a cycle.
 FLOW = {"full rate": (1.0, 1.0), "starved": (0.3, 1.0), "stalled": (1.0, 0.3), "both": (0.5, 0.5)}
 
 #: Shifts without meaning, for components that only pass a kind on.
-LSTM_KIND = LstmKind(gate=3, up_f=0, up_g=2, cell=9, cell_u=1)
-DENSE_KIND = DenseKind("linear", 4)
+LSTM_KIND = LstmKind(gate=Gate(3), candidate=Squash(2), up_f=0, up_g=2, cell=9, out=Squash(1), h=10,
+                     cell_width=10, h_width=8)
+DENSE_KIND = DenseKind("linear", 4, 0, 8)
 
 SMALL = EngineConfig(
-    pe=8, simd=3, weight_width=8, act_width=8, cell_width=10, acc_width=28, h_shift=10,
+    pe=8, simd=3, weight_width=8, act_width=8, cell_width=10, acc_width=28,
     table=TableConfig(8, 11, 0, 0, 8, 1), aligns=(0,), kinds=(LSTM_KIND,), routes=(0,),
     weight_depth=8, bias_depth=4, park_depth=0, h_depth=8, cell_depth=4, x_row=5, x_rows=3,
-    out_row=4, out_rows=2, out_early=False, beat=4, container=8, program_depth=8, segments=1,
-    max_gap=0, max_beats=1, max_count=1, max_stride=0)
+    out_row=4, out_rows=2, out_early=False, out_whole=False, beat=4, container=8, program_depth=8,
+    segments=1, max_gap=0, max_beats=1, max_count=1, max_stride=0)
 
 
 def small(**changes) -> EngineConfig:

@@ -4,16 +4,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Const, Module, Shape, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import (
     by_kind,
+    by_parameter,
+    clamp,
     delay,
     floor_shift,
     half,
-    magnitude,
+    inverted,
+    plus_minus,
     saturate,
     tree_sum,
 )
@@ -50,11 +53,49 @@ def test_saturate(bits):
                                   golden.saturate(EVERY, bits))
 
 
-@pytest.mark.parametrize("width", [2, 5, 8])
-def test_magnitude(width):
-    values = np.arange(-(1 << (width - 1)), 1 << (width - 1))
-    np.testing.assert_array_equal(evaluate(signed(width), magnitude, values),
-                                  np.minimum(np.abs(values), (1 << (width - 1)) - 1))
+@pytest.mark.parametrize("bits", [1, 5, 8, 9])
+def test_clamp(bits):
+    values = np.arange(256)
+    np.testing.assert_array_equal(evaluate(8, lambda v: clamp(v, bits), values),
+                                  np.minimum(values, (1 << bits) - 1))
+
+
+def test_inverted_is_a_magnitude_less_one():
+    np.testing.assert_array_equal(evaluate(signed(8), lambda v: inverted(v, v[-1]), EVERY),
+                                  np.where(EVERY < 0, -EVERY - 1, EVERY))
+
+
+class PlusMinus(wiring.Component):
+    """plus_minus of a base of a shape, or of a constant, and a value of a shape."""
+
+    def __init__(self, base, shape):
+        self.constant = base is None
+        super().__init__({"value": In(shape), "base": In(base or 8), "negative": In(1),
+                          "result": Out(signed(16))})
+
+    def elaborate(self, platform):
+        m = Module()
+        ports: Any = self
+        base = Const(23) if self.constant else ports.base
+        m.d.comb += ports.result.eq(plus_minus(base, ports.value, ports.negative))
+        m.d.sync += Signal().eq(0)
+        return m
+
+
+# base: signed and wide, unsigned, constant, narrower than the value
+@pytest.mark.parametrize("base", [signed(11), 6, None, signed(3)], ids=str)
+@pytest.mark.parametrize("shape", [signed(5), 5], ids=str)
+def test_plus_minus(base, shape):
+    rng = np.random.default_rng(0)
+    value_bits, bits = 5, 5 if base is None else Shape.cast(base).width
+    values = draw(rng, value_bits, 300) if shape != 5 else rng.integers(0, 32, 300)
+    bases = (np.full(300, 23) if base is None else draw(rng, bits, 300) if base != 6
+             else rng.integers(0, 64, 300))
+    signs = rng.integers(0, 2, 300)
+
+    seen = record(PlusMinus(base, shape), {"value": values, "base": bases, "negative": signs},
+                  ["result"])
+    np.testing.assert_array_equal(seen["result"], bases + np.where(signs == 1, -values, values))
 
 
 class Sums(wiring.Component):
@@ -132,6 +173,33 @@ class Picks(wiring.Component):
 def test_by_kind_follows_the_kinds_that_are_named(kinds):
     seen = record(Picks(kinds), {"kind": kinds}, ["y"])["y"]
     np.testing.assert_array_equal(seen, [10 + kind for kind in kinds])
+
+
+class Shares(wiring.Component):
+    """by_parameter of constants, which are noted as they are made."""
+
+    def __init__(self, made: list[int]):
+        self.made = made
+        super().__init__({"kind": In(3), "y": Out(8)})
+
+    def elaborate(self, platform):
+        m = Module()
+        ports: Any = self
+
+        def make(value):
+            self.made.append(value)
+            return value
+
+        m.d.comb += ports.y.eq(by_parameter(m, "pick", ports.kind, {0: 5, 1: 9, 4: 5, 6: 9}, make,
+                                            8))
+        m.d.sync += Signal().eq(0)
+        return m
+
+
+def test_by_parameter_makes_each_parameter_once():
+    made: list[int] = []
+    seen = record(Shares(made), {"kind": [0, 1, 4, 6]}, ["y"])["y"]
+    assert seen.tolist() == [5, 9, 5, 9] and made == [5, 9]
 
 
 @pytest.mark.parametrize(("count", "bits"),

@@ -1,216 +1,314 @@
-"""The finishing lanes against the golden model, one result a cycle, latency exact."""
+"""The finishing lanes against a model in scalar Python, a beat a cycle, latencies exact."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gatefold.gen.network import Dense, Lstm, Network
-from gatefold.gen.plan import make_plan
-from gatefold.gen.quantize import quantize
-from gatefold.gen.tables import tanh_table
-from gatefold.hdl.arith import half
-from gatefold.hdl.dense_lane import DenseLane, dense_latency
+from gatefold.hdl.config import DenseKind, GruKind, LoadKind, LstmKind, MergeKind, ResetKind
+from gatefold.hdl.dense_lane import DenseLane
+from gatefold.hdl.gru_lane import GruLane
+from gatefold.hdl.lane import Lane, StateLane
+from gatefold.hdl.lane_array import (
+    LaneArray,
+    early_latency,
+    lanes_of,
+    late_latency,
+    state_latency,
+)
 from gatefold.hdl.lstm_lane import LstmLane
-from gatefold.sim import golden
+from gatefold.hdl.merge_lane import MergeLane
 
-from .hdl_harness import draw, record
+from .hdl_harness import DENSE_KIND, LSTM_KIND, draw, record, small
+from .lane_model import KindMaker, LaneModel, table_config, table_images, table_of
 
-WORDS = 8  # of the cell memory
-
-
-def lstm(rng, features, units, gain=1.0):
-    return Lstm(units=units, w_ih=gain * rng.normal(size=(4 * units, features)),
-                w_hh=gain * rng.normal(size=(4 * units, units)), b=rng.normal(size=4 * units),
-                return_sequences=True)
+WORDS = 12  # of the state memory: no word comes again before a lane has written it
 
 
-def two_lstms(widths, **options):
-    """A plan of two LSTMs of different formats, its cell memory enlarged to WORDS."""
-    act, weight, cell = widths
-    rng = np.random.default_rng(act)
-    network = Network((6, 2), (lstm(rng, 2, 3), lstm(rng, 3, 2, gain=9.0)))
-    plan = make_plan(quantize(network, act_width=act, weight_width=weight, cell_width=cell,
-                              **options), pe=4, simd=1)
-    return plan, replace(plan.config, cell_depth=WORDS)
+@dataclass(frozen=True)
+class Widths:
+    act: int
+    cell: int
+    t: int
+
+    @property
+    def acc(self) -> int:
+        return 12 + self.act + max(self.t, self.cell)
+
+    def __str__(self) -> str:
+        return f"A={self.act} C={self.cell} T={self.t}"
 
 
-def expected_cells(plan, z, kind, cell, fresh):
-    """c and h of each beat: accumulators z (beats, 4) with their rounding constants in."""
-    qnet: Any = plan.qnet
-    table = qnet.table
-    state: dict[int, int] = {}
-    results = []
-    for n, layer_index in enumerate(kind):
-        layer = qnet.layers[layer_index]
-        gates = []
-        for gate in range(4):
-            shift = layer.acc_frac + (gate != 2) - table.frac
-            acc = int(z[n, gate]) - half(shift)
-            u = golden.saturate(golden.round_shift(acc, shift), table.width)
-            gates.append((golden.tanh if gate == 2 else golden.sigmoid)(table, u))
-        old = 0 if fresh[n] else state[cell[n]]
-        c, h = golden.cell(layer, table, gates, np.int64(old))
-        state[cell[n]] = int(c)
-        results.append((int(c), int(h)))
-    return np.array(results)
+WIDTHS = [Widths(*w) for w in (
+    (4, 4, 4), (4, 18, 8), (8, 10, 8), (8, 12, 12), (12, 6, 10), (16, 18, 16), (18, 18, 18))]
 
 
-def run_lane(plan, config, z, kind, cell, fresh, writes=None):
-    """c and h that the lane shows for each beat, LstmLane.latency after it."""
-    kind_of = [plan.work.kind_of[n] for n in kind]
-    length = len(z)
-    dut = LstmLane(config, plan.images())
-    seen = record(dut, {f"z_{gate}": z[:, gate] for gate in range(4)} | {
-        "kind": kind_of, "cell": cell, "fresh": fresh,
-        "writes": np.ones(length, int) if writes is None else writes}, ["c", "h"],
-        cycles=length + LstmLane.latency)
-    return np.stack([seen["c"], seen["h"]], axis=1)[LstmLane.latency:LstmLane.latency + length]
+class Case:
+    """An engine with ``kinds``, made by name: "lstm relu", "gru reset_before hard_sigmoid"..."""
+
+    def __init__(self, widths: Widths, names, seed: int = 0):
+        self.rng = np.random.default_rng(seed)
+        self.widths, self.table = widths, table_of(widths.t)
+        self.empty: set[int] = set()  # kinds whose rows r and m hold their constants alone
+        kinds = tuple(self._kind(n, name) for n, name in enumerate(names))
+        self.config = small(
+            act_width=widths.act, cell_width=widths.cell, acc_width=widths.acc, kinds=kinds,
+            container=32, table=table_config(self.table), cell_depth=WORDS, simd=2)
+        self.images = table_images(self.table)
+
+    def _kind(self, n: int, text: str):
+        name, *options = text.split()
+        w = self.widths
+        make = KindMaker(self.rng, self.table, w.act, w.cell, w.acc)
+        gate = "hard_sigmoid" if "hard_sigmoid" in options else "sigmoid"
+        activation = next((o for o in options if o in ("relu", "linear")), "tanh")
+        if name == "lstm":
+            return make.lstm(gate, activation)
+        if name == "gru":
+            if "reset_before" in options:
+                self.empty.add(n)
+            return make.gru(gate, activation, "reset_before" not in options)
+        if name == "reset":
+            return make.reset(gate)
+        if name == "load":
+            return make.load(gru=options == ["gru"])
+        if name == "emit":
+            return make.emit()
+        if name == "max":
+            return make.largest()
+        if name == "mul":
+            return make.product((int(options[0]), int(options[1])))
+        return make.dense(name)
+
+    def accumulators(self, kind: list[int], edges: bool = False) -> np.ndarray:
+        """(beats, 4): anything; or (``edges``) what just saturates, just does not, ties, zero."""
+        width = self.widths.acc
+        z = draw(self.rng, width, (len(kind), 4))
+        lo, hi = -(1 << (width - 1)), (1 << (width - 1)) - 1
+        for n, index in enumerate(kind):
+            k = self.config.kinds[index]
+            if edges:
+                for row in range(4):
+                    shift, reach = self._edge(k, row)
+                    at = int(self.rng.integers(-1, 2)) << max(0, reach + shift)
+                    z[n, row] = np.clip(at + k.constants[row] + int(self.rng.choice(
+                        [-1, 0, 1, -k.constants[row], k.constants[row]])), lo, hi)
+            if index in self.empty:
+                z[n, 0], z[n, 3] = k.constants[0], k.constants[3]
+            if isinstance(k, MergeKind) and k.function == "mul":
+                for row, shift in enumerate(k.shifts):
+                    z[n, row] = draw(self.rng, self.widths.act, 1)[0] << shift
+        return z
+
+    def _edge(self, kind: Any, row: int) -> tuple[int, int]:
+        """Right shift of a row, and bits of magnitude behind it."""
+        def of(squash) -> tuple[int, int]:
+            tanh = getattr(squash, "function", "linear" if getattr(squash, "direct", 0) else "tanh")
+            return squash.shift, self.table.frac + 3 if tanh == "tanh" else self.widths.t
+
+        if isinstance(kind, GruKind) and row == 2:
+            shift, bits = of(kind.candidate)
+            return shift - kind.up_a, bits
+        if isinstance(kind, GruKind) and row == 3:
+            return kind.m, kind.cell_width - 1
+        if isinstance(kind, LstmKind | GruKind | ResetKind):
+            return of(kind.candidate if isinstance(kind, LstmKind) and row == 2 else kind.gate)
+        if isinstance(kind, DenseKind) and kind.activation in ("sigmoid", "tanh"):
+            return kind.shift, self.table.frac + 3
+        return kind.shift, self.widths.act - 1
 
 
-# act, weight, cell
-WIDTHS = [(4, 4, 4), (4, 8, 18), (8, 8, 10), (8, 8, 18), (12, 10, 6), (16, 16, 18), (18, 18, 18)]
+def check_lane(sort: type[Lane], case: Case, kind: list[int], z, *, fresh=None, cell=None,
+               writes=None):
+    """Every element and every state of a lane, a beat a cycle; in bubbles (writes 0) anything."""
+    config, beats = case.config, len(kind)
+    fresh = np.arange(beats) < WORDS if fresh is None else fresh
+    cell = np.arange(beats) % WORDS if cell is None else cell
+    valid = np.ones(beats, int) if writes is None else writes
+    model = LaneModel(case.table)
+    want = [model.finish(config.kinds[kind[n]], z[n], cell=cell[n], fresh=fresh[n])
+            if valid[n] else (None, None) for n in range(beats)]
+    inputs: dict[str, Any] = {"kind": kind}
+    inputs |= {"z": z[:, 0]} if sort is DenseLane else {f"z_{n}": z[:, n] for n in range(4)}
+    watch = ["y"]
+    if issubclass(sort, StateLane):
+        inputs |= {"cell": cell, "fresh": fresh, "writes": [
+            v and sort.updates(config.kinds[k]) for v, k in zip(valid, kind, strict=True)]}
+        watch.append("c")
+    latency = sort.latency(config)
+    dut: Any = sort
+    seen = record(dut(config, case.images), inputs, watch, cycles=beats + latency)
+    for name, column in (("y", 0), ("c", 1)):
+        if name in watch:
+            got = seen[name][latency:latency + beats]
+            for n, pair in enumerate(want):
+                if pair[column] is not None:
+                    assert got[n] == pair[column], f"{name} of beat {n}, {config.kinds[kind[n]]}"
+
+
+# What a lane's engine can hold besides its like; kinds of equal names have other formats
+STATEFUL = {
+    LstmLane: [
+        ("lstm", "lstm"), ("lstm relu", "lstm"), ("lstm linear hard_sigmoid",),
+        ("lstm hard_sigmoid", "lstm linear", "lstm relu hard_sigmoid", "lstm"),
+        ("lstm", "load", "emit", "lstm", "emit", "load")],
+    GruLane: [
+        ("gru", "gru"), ("gru hard_sigmoid", "gru relu"), ("gru linear hard_sigmoid",),
+        ("gru reset_before", "reset"), ("gru reset_before hard_sigmoid relu", "reset hard_sigmoid"),
+        ("gru", "reset", "load gru", "gru reset_before", "gru linear", "reset hard_sigmoid")],
+}
+CASES = [(sort, names) for sort, cases in STATEFUL.items() for names in cases]
+CASES += [(MergeLane, names) for names in (
+    ("max",), ("max", "max"), ("mul 0 0",), ("mul 3 0", "mul 0 5"), ("max", "mul 2 2"))]
+CASES += [(DenseLane, names) for names in (
+    ("linear",), ("relu",), ("linear", "relu", "linear"), ("sigmoid",), ("tanh",),
+    ("sigmoid", "tanh"), ("relu", "tanh", "linear", "sigmoid"), ("tanh", "relu", "tanh"))]
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
-def test_lstm_lane(widths):
-    plan, config = two_lstms(widths)
-    assert len(config.kinds) == 2
-    rng = np.random.default_rng(1)
-    beats = 90 * WORDS
-    z = draw(rng, config.acc_width, (beats, 4))
-    # Each cell word comes again after WORDS cycles: kept, or with one in eight starting afresh.
-    cell = np.tile(rng.permutation(WORDS), beats // WORDS)
-    fresh = rng.random(beats) < 1 / 8
-    fresh[:WORDS] = True
-    kind = rng.integers(0, 2, beats)
-    np.testing.assert_array_equal(run_lane(plan, config, z, kind, cell, fresh),
-                                  expected_cells(plan, z, kind, cell, fresh))
+@pytest.mark.parametrize(("sort", "names"), CASES, ids=str)
+@pytest.mark.parametrize("edges", [False, True], ids=["anything", "edges"])
+def test_lane(sort, names, widths, edges):
+    case = Case(widths, names, seed=len(names) + edges)
+    beats = 16 * WORDS
+    kind = case.rng.integers(0, len(names), beats).tolist()
+    fresh = (np.arange(beats) < WORDS) | (case.rng.random(beats) < 1 / 8)
+    check_lane(sort, case, kind, case.accumulators(kind, edges), fresh=fresh)
 
 
-@pytest.mark.parametrize("widths", WIDTHS, ids=str)
-def test_lstm_lane_at_the_edges_of_u(widths):
-    # Gates that just saturate, just do not, sit on a rounding tie or on zero.
-    plan, config = two_lstms(widths)
-    rng = np.random.default_rng(2)
-    beats = 60 * WORDS
-    kind = rng.integers(0, 2, beats)
-    z = np.empty((beats, 4), np.int64)
-    lo, hi = -(1 << (config.acc_width - 1)), (1 << (config.acc_width - 1)) - 1
-    for n, layer_index in enumerate(kind):
-        layer: Any = plan.qnet.layers[layer_index]
-        for gate in range(4):
-            shift = layer.acc_frac + (gate != 2) - plan.qnet.table.frac
-            edge = int(rng.choice([-8, 0, 8])) << plan.qnet.table.frac
-            at = edge << shift if shift >= 0 else edge >> -shift
-            z[n, gate] = np.clip(at + half(shift) + rng.choice([-1, 0, 1, -half(shift)]), lo, hi)
-    cell = np.tile(np.arange(WORDS), beats // WORDS)
-    fresh = np.arange(beats) < WORDS
-    np.testing.assert_array_equal(run_lane(plan, config, z, kind, cell, fresh),
-                                  expected_cells(plan, z, kind, cell, fresh))
+@pytest.mark.parametrize(("sort", "name"), [(LstmLane, "lstm"), (GruLane, "gru")])
+def test_a_lane_keeps_a_state_that_it_does_not_write(sort, name):
+    case = Case(WIDTHS[2], (name,))
+    kind = [0] * 3 * WORDS
+    check_lane(sort, case, kind, case.accumulators(kind), writes=np.repeat([1, 0, 1], WORDS))
 
 
-@pytest.mark.parametrize("table", [
-    tanh_table(frac=6, n0=9, n1=0, n2=0, out_frac=8), tanh_table(frac=8, n0=5, n1=4, n2=2,
-                                                                out_frac=8)],
-    ids=["direct", "bipartite"])
-def test_lstm_lane_with_other_tables(table):
-    plan, config = two_lstms((8, 8, 12), table=table)
-    rng = np.random.default_rng(3)
-    beats = 40 * WORDS
-    z = draw(rng, config.acc_width, (beats, 4))
-    cell, kind = np.tile(np.arange(WORDS), beats // WORDS), np.zeros(beats, int)
-    fresh = np.arange(beats) < WORDS
-    np.testing.assert_array_equal(run_lane(plan, config, z, kind, cell, fresh),
-                                  expected_cells(plan, z, kind, cell, fresh))
-
-
-def test_lstm_lane_keeps_a_cell_that_it_does_not_write():
-    plan, config = two_lstms((8, 8, 10))
-    z = draw(np.random.default_rng(4), config.acc_width, (3, 4))
-    beats = np.repeat(z, WORDS, axis=0)  # the middle ones without write
-    writes = np.repeat([1, 0, 1], WORDS)
-    fresh = np.repeat([1, 0, 0], WORDS)
-    cell = np.tile(np.arange(WORDS), 3)
-    kind = np.zeros(3 * WORDS, int)
-    seen = run_lane(plan, config, beats, kind, cell, fresh, writes)
-    keep = writes == 1
-    np.testing.assert_array_equal(
-        seen[keep], expected_cells(plan, beats[keep], kind[keep], cell[keep], fresh[keep]))
-
-
-def test_lstm_lane_reads_a_cell_six_cycles_after_it_was_asked_to_write_it():
-    plan, config = two_lstms((8, 8, 10))
-    z = np.repeat(draw(np.random.default_rng(5), config.acc_width, (12, 4)), 6, axis=0)
-    kind = cell = np.zeros(len(z), int)
-    writes = np.arange(len(z)) % 6 == 0  # the others are bubbles
-    fresh = np.arange(len(z)) == 0
-    np.testing.assert_array_equal(
-        run_lane(plan, config, z, kind, cell, fresh, writes)[::6],
-        expected_cells(plan, z[::6], kind[::6], cell[::6], fresh[::6]))
-
-
-def test_lstm_lane_latency():
-    assert LstmLane.latency == 12
-
-
-# ---- Dense --------------------------------------------------------------------------------------
-
-
-def dense_plan(activations, act=8, weight=8):
-    rng = np.random.default_rng(len(activations))
-    layers = tuple(Dense(w=(1 + n) * rng.normal(size=(2, 2)), b=rng.normal(size=2),
-                         activation=activation) for n, activation in enumerate(activations))
-    return make_plan(quantize(Network((2,), layers), act_width=act, weight_width=weight), pe=4,
-                     simd=1)
-
-
-def expected_elements(plan, z, kind):
-    qnet: Any = plan.qnet
-    want = np.empty(len(z), np.int64)
-    for n, layer in enumerate(qnet.layers):
-        shift = {"sigmoid": layer.acc_frac + 1 - qnet.table.frac,
-                 "tanh": layer.acc_frac - qnet.table.frac}.get(layer.activation,
-                                                               layer.acc_frac - layer.y.frac)
-        at = kind == n
-        acc = replace(layer, b=z[at] - half(shift), w=np.zeros((at.sum(), 1), np.int64))
-        want[at] = golden.dense(acc, qnet.table, np.zeros((1, 1), np.int64))[0]
-    return want
-
-
-# activations of a network's Dense layers, latency of its lanes
-DENSE = [
-    (["linear"], 1), (["relu"], 1), (["linear", "relu", "linear"], 1),
-    (["sigmoid"], 4), (["tanh"], 4), (["sigmoid", "tanh"], 4),
-    (["linear", "sigmoid"], 4), (["relu", "tanh", "linear", "sigmoid"], 4),
-    (["tanh", "relu", "tanh"], 4),
-]
-
-
-@pytest.mark.parametrize("width", [4, 8, 16, 18])
-@pytest.mark.parametrize(("activations", "latency"), DENSE, ids=str)
-def test_dense_lane(activations, latency, width):
-    plan = dense_plan(activations, width, width)
-    config = plan.config
-    rng = np.random.default_rng(width)
-    z = draw(rng, config.acc_width, 600)
-    kind = rng.integers(0, len(activations), len(z))
-    kind_of = [plan.work.kind_of[n] for n in kind]
-    assert dense_latency(config) == latency
-    seen = record(DenseLane(config, plan.images()), {"z": z, "kind": kind_of}, ["y"],
-                  cycles=len(z) + latency)["y"]
-    np.testing.assert_array_equal(seen[latency:latency + len(z)], expected_elements(plan, z, kind))
+@pytest.mark.parametrize(("sort", "name", "distance"),
+                         [(LstmLane, "lstm", 6), (GruLane, "gru", 11)])
+def test_a_state_can_be_read_so_many_cycles_after_it_was_asked_to_be_written(sort, name, distance):
+    case = Case(WIDTHS[2], (name,))
+    assert sort.state_latency() == distance
+    beats = 12 * distance
+    kind = [0] * beats
+    check_lane(sort, case, kind, case.accumulators(kind), cell=np.zeros(beats, int),
+               fresh=np.arange(beats) == 0, writes=np.arange(beats) % distance == 0)
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
 def test_dense_lane_takes_every_accumulator(activation):
     # Exhaustive where the accumulator is narrow enough: every tie, every saturation.
-    plan = dense_plan([activation], 4, 4)
-    z = np.arange(-(1 << 12), 1 << 12)
-    config = replace(plan.config, acc_width=13)
-    latency = dense_latency(config)
-    seen = record(DenseLane(config, plan.images()), {"z": z, "kind": np.zeros(1)}, ["y"],
-                  cycles=len(z) + latency)["y"]
-    np.testing.assert_array_equal(seen[latency:latency + len(z)],
-                                  expected_elements(plan, z, np.zeros(len(z), int)))
+    case = Case(Widths(4, 4, 4), (activation,))
+    case.config = replace(case.config, acc_width=13)
+    z = np.repeat(np.arange(-(1 << 12), 1 << 12)[:, None], 4, axis=1)
+    shifted = replace(case.config.kinds[0], shift=5 if activation in ("linear", "relu") else 1)
+    case.config = replace(case.config, kinds=(shifted,))
+    check_lane(DenseLane, case, [0] * len(z), z)
+
+
+def test_lstm_lane_wants_its_rounding_where_a_cell_is_one():
+    kind = replace(LSTM_KIND, cell=LSTM_KIND.cell + 1)
+    with pytest.raises(ValueError, match=r"LstmLane cell must be T \+ 1 \+ up_f \(9\), not 10"):
+        LstmLane(small(kinds=(kind,)))
+
+
+# ---- latencies ----------------------------------------------------------------------------------
+
+
+# kinds, their lanes, whether Dense results leave early, latencies late and early, of the state
+LATENCIES = [
+    (("lstm",), [LstmLane], False, (12, 12, 6)),
+    (("lstm", "linear"), [LstmLane, DenseLane], True, (12, 1, 6)),
+    (("lstm", "linear", "tanh"), [LstmLane, DenseLane], True, (12, 4, 6)),
+    (("gru",), [GruLane], False, (13, 13, 11)),
+    (("gru reset_before", "reset", "load gru"), [GruLane], False, (13, 13, 11)),
+    (("gru", "lstm", "emit", "load", "relu"), [LstmLane, GruLane, DenseLane], True, (13, 1, 11)),
+    (("max", "linear"), [MergeLane, DenseLane], False, (3, 3, 0)),
+    (("mul 0 0", "sigmoid"), [MergeLane, DenseLane], False, (4, 4, 0)),
+    (("linear",), [DenseLane], True, (1, 1, 0)),
+]
+
+
+@pytest.mark.parametrize(("names", "sorts", "early", "latencies"), LATENCIES, ids=str)
+def test_latencies(names, sorts, early, latencies):
+    config = replace(Case(WIDTHS[2], names).config, out_early=early)
+    assert lanes_of(config) == tuple(sorts)
+    assert (late_latency(config), early_latency(config), state_latency(config)) == latencies
+
+
+@pytest.mark.parametrize("names", [names for _, names in CASES], ids=str)
+def test_stages_add_up_to_the_latency(names):
+    config = Case(WIDTHS[2], names).config
+    for sort in lanes_of(config):
+        stages = sort.stages(config)
+        assert all(name and cycles > 0 for name, cycles in stages)
+        assert sum(cycles for _, cycles in stages) == sort.latency(config)
+
+
+# ---- all lanes together --------------------------------------------------------------------------
+
+
+ALL = ("lstm", "gru", "gru reset_before", "reset", "load", "load gru", "emit", "max", "mul 1 2",
+       "linear", "tanh", "lstm relu hard_sigmoid", "relu")
+MIXES = [(names, early) for names in (ALL, ("lstm", "linear"), ("linear", "sigmoid", "mul 0 0"))
+         for early in (False, True)] + [(("gru", "max", "load gru"), False)]
+
+
+@pytest.mark.parametrize(("names", "early"), MIXES, ids=str)
+def test_all_kinds_mixed_beat_by_beat(names, early):
+    case = Case(Widths(8, 10, 12), names, seed=3)
+    config = case.config = replace(case.config, out_early=early)
+    rng, lanes, beats = case.rng, config.simd, 400
+    dense = [isinstance(kind, DenseKind) for kind in config.kinds]
+    kind = rng.integers(0, len(names), beats).tolist()
+    valid = rng.random(beats) < 0.9
+    z = [case.accumulators(kind) for _ in range(lanes)]
+    late, soon = late_latency(config), early_latency(config)
+    beat: list[dict] = []
+    for n in range(beats):
+        to_out = int(rng.integers(2)) if not early or dense[kind[n]] else 0
+        beat.append({
+            "kind": kind[n], "dense": int(dense[kind[n]]), "gate": int(rng.integers(4)),
+            "lanes": int(rng.integers(1 << lanes)), "cell": n % WORDS,
+            "fresh": int(n < WORDS or rng.random() < 1 / 8), "to_h": int(rng.integers(2)),
+            "h": int(rng.integers(8)), "to_out": to_out, "out": int(rng.integers(4)),
+            "complete": int(rng.integers(2)), "frame": int(rng.integers(2))})
+
+    inputs: dict[str, Any] = {"beat_valid": [*valid, 0], "beat": beat}
+    inputs |= {f"z_{lane}_{row}": z[lane][:, row] for lane in range(lanes) for row in range(4)}
+    watch = ["h_lanes", "h_chunk", "out_lanes", "out_chunk", "out_frame", "out_complete",
+             "trace_valid", "trace_lanes"]
+    watch += [f"{port}[{lane}]" for port in ("h_data", "out_data") for lane in range(lanes)]
+    watch += [f"trace_{value}_{lane}" for value in "hc" for lane in range(lanes)]
+    seen = record(LaneArray(config, case.images), inputs, watch, cycles=beats + late)
+
+    models = [LaneModel(case.table) for _ in range(lanes)]
+    for n, b in enumerate(beat):
+        at_late = {name: column[n + late] for name, column in seen.items()}
+        at_out = {name: column[n + soon] for name, column in seen.items()}
+        held = [lane for lane in range(lanes) if b["lanes"] >> lane & 1] if valid[n] else []
+        k = config.kinds[kind[n]]
+        yields = valid[n] and not isinstance(k, LoadKind)
+        assert at_late["trace_valid"] == yields
+        assert at_late["h_lanes"] == (b["lanes"] if valid[n] and b["to_h"] else 0)
+        assert at_out["out_lanes"] == (b["lanes"] if valid[n] and b["to_out"] else 0)
+        assert at_out["out_complete"] == (valid[n] and b["to_out"] and b["complete"])
+        if valid[n]:
+            assert at_late["trace_lanes"] == b["lanes"]
+            assert (at_late["h_chunk"], at_out["out_chunk"], at_out["out_frame"]) == (
+                b["h"], b["out"], b["frame"])
+        for lane in held:
+            want, state = models[lane].finish(k, z[lane][n], cell=b["cell"], fresh=b["fresh"],
+                                              gate=b["gate"])
+            if not yields:
+                continue
+            assert at_late[f"trace_h_{lane}"] == at_late[f"h_data[{lane}]"] == want, (n, k)
+            if b["to_out"]:
+                assert at_out[f"out_data[{lane}]"] == want
+            if state is not None:
+                assert at_late[f"trace_c_{lane}"] == state
+
+
+def test_a_lane_stands_only_where_the_core_has_its_kinds():
+    assert lanes_of(small(kinds=(DENSE_KIND,))) == (DenseLane,)
+    assert lanes_of(small(kinds=(LSTM_KIND,))) == (LstmLane,)

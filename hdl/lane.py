@@ -1,0 +1,124 @@
+"""What the finishing lanes have in common: kinds, stages; and of those with a state, its memory."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .arith import by_parameter, delay, floor_shift, saturate
+from .config import EngineConfig, Kind, LoadKind, bits_for
+
+__all__ = ["Lane", "StateLane"]
+
+
+class Lane(wiring.Component):
+    """Accumulators in, an element out, :meth:`latency` cycles later; one a cycle (II = 1).
+
+    Members
+    -------
+    kind: In, index into ``config.kinds``. y: Out, ``act_width`` bits in cycle :meth:`latency`.
+    """
+
+    def __init__(self, config: EngineConfig, images: dict | None = None):
+        self.config = self.key = config
+        self.images = images
+        super().__init__({"kind": In(bits_for(len(config.kinds))),
+                          "y": Out(signed(config.act_width)), **self.members(config)})
+
+    @staticmethod
+    def members(config: EngineConfig) -> dict:
+        """Its ports beside ``kind`` and ``y``."""
+        raise NotImplementedError
+
+    @staticmethod
+    def takes(kind: Kind) -> bool:
+        """Whether this lane finishes such a kind."""
+        raise NotImplementedError
+
+    @staticmethod
+    def updates(kind: Kind) -> bool:
+        """Whether such a kind writes this lane's state."""
+        return False
+
+    @staticmethod
+    def stages(config: EngineConfig) -> tuple[tuple[str, int], ...]:
+        """What happens in which order, and in how many cycles."""
+        raise NotImplementedError
+
+    @classmethod
+    def latency(cls, config: EngineConfig) -> int:
+        """Cycles from the accumulators to the element."""
+        return sum(cycles for _, cycles in cls.stages(config))
+
+    @classmethod
+    def kinds(cls, config: EngineConfig) -> dict[int, Kind]:
+        """The kinds that this lane finishes, by their index."""
+        return {n: kind for n, kind in enumerate(config.kinds) if cls.takes(kind)}
+
+
+class StateLane(Lane):
+    """A lane that keeps a state (c of an LSTM, s of a GRU) for each unit that it finishes.
+
+    Members
+    -------
+    z_0 .. z_3: In, accumulators of the four rows.
+    writes, cell, fresh: In, the lane holds a unit whose state is new; its word of the memory; the
+    old state counts as zero.
+    c: Out, the new state, in the cycle of ``y``.
+    """
+
+    READ = 2  #: Cycle in which the old state is read, to be a register in the next.
+    NEW: int  #: Cycle in which the new state is a register, and is written.
+
+    @staticmethod
+    def members(config):
+        return {
+            **{f"z_{row}": In(signed(config.acc_width)) for row in range(4)},
+            "writes": In(1),
+            "cell": In(bits_for(config.cell_depth)),
+            "fresh": In(1),
+            "c": Out(signed(config.cell_width)),
+        }
+
+    @classmethod
+    def state_latency(cls) -> int:
+        """From a beat that writes a state to the first that may read it, in cycles."""
+        return cls.NEW - cls.READ + 1
+
+    def state(self, m: Module, new: Value) -> Value:
+        """The old state in cycle :attr:`READ`; writes ``new`` in cycle :attr:`NEW`."""
+        c = self.config
+        m.submodules.states = states = Memory(shape=signed(c.cell_width),
+                                              depth=max(2, c.cell_depth), init=[])
+        read, write = states.read_port(domain="comb"), states.write_port()
+        cell = delay(m, "cell", self.cell, self.NEW)
+        m.d.comb += [
+            read.addr.eq(cell[self.READ]),
+            write.addr.eq(cell[self.NEW]),
+            write.data.eq(new),
+            write.en.eq(delay(m, "writes", self.writes, self.NEW)[-1]),
+        ]
+        fresh = delay(m, "fresh", self.fresh, self.READ)[-1]
+        return Mux(fresh, 0, read.data).as_signed()
+
+    def put(self, m: Module, new: Signal, kind: Value, total: Value,
+            ways: dict[int, tuple[int, int]]):
+        """``new``, from a ``total`` a cycle before it: shifted right and saturated, two amounts a
+        kind. A kind that loads the state takes it from row 0 instead."""
+        width = self.config.cell_width
+        loads = {n: (k.shift, k.cell_width) for n, k in self.kinds(self.config).items()
+                 if isinstance(k, LoadKind)}
+
+        def fitted(value: Value):
+            return lambda way: saturate(floor_shift(value, way[0]), way[1])
+
+        m.d.sync += new.eq(by_parameter(m, "new_now", kind, ways, fitted(total), signed(width)))
+        if loads:
+            first = Signal(signed(width), name="load", reset_less=True)
+            m.d.sync += first.eq(by_parameter(m, "load_now", self.kind, loads,
+                                              fitted(self.z_0), signed(width)))
+            late = delay(m, "load", first, self.NEW - 2)[-1]
+            with m.Switch(kind), m.Case(*loads):
+                m.d.sync += new.eq(late)
