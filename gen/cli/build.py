@@ -6,7 +6,7 @@ import click
 
 from ...boards import BOARDS
 from ..errors import UserError
-from .shell import number, working
+from .shell import description, number, working
 
 __all__ = ["build"]
 
@@ -15,6 +15,7 @@ __all__ = ["build"]
 @click.argument("model", required=False)
 @click.option("-o", "--output", metavar="DIR", help="The folder to make (required). One that an "
               "earlier build made is replaced as a whole.")
+@description
 @click.option("--board", metavar="|".join(BOARDS), help="Size the core for this board and write "
               "its Vivado files. Without it: no Vivado files, at most 256 multipliers, 128-bit "
               "streams, an assumed clock of 300 MHz.")
@@ -39,8 +40,9 @@ __all__ = ["build"]
 @number("timesteps", "Without MODEL: timesteps of a frame")
 @number("layers", "Without MODEL: LSTM layers, 1 if not given")
 @number("dense", "Without MODEL: outputs of a last Dense layer, none if not given")
-def build(model, output, board, calibrate, width, weight_width, act_width, cell_width, macs, pe,
-          simd, loadable, contexts, clock, seed, units, features, timesteps, layers, dense):
+def build(model, output, description, board, calibrate, width, weight_width, act_width, cell_width,
+          macs, pe, simd, loadable, contexts, clock, seed, units, features, timesteps, layers,
+          dense):
     """Build a core from MODEL (.keras or .onnx), or from its shape alone.
 
     \b
@@ -53,7 +55,7 @@ def build(model, output, board, calibrate, width, weight_width, act_width, cell_
     shape = {"units": units, "features": features, "timesteps": timesteps, "layers": layers,
              "dense": dense}
     given = {name: value for name, value in shape.items() if value is not None}
-    _check(model, output, calibrate, given)
+    _check(model, output, calibrate, description, given)
 
     with working("reading") as say:
         from ..arrays import read_array
@@ -63,7 +65,7 @@ def build(model, output, board, calibrate, width, weight_width, act_width, cell_
 
         check_target(output)
         if model is not None:
-            network = load(model)
+            network = load(model, network=description)
         else:
             network = shape_network(**given, seed=seed, board=board)
         data = None if calibrate is None else read_array(calibrate, "the calibration data")
@@ -80,7 +82,7 @@ def build(model, output, board, calibrate, width, weight_width, act_width, cell_
         click.echo(line)
 
 
-def _check(model, output, calibrate, given: dict) -> None:
+def _check(model, output, calibrate, description, given: dict) -> None:
     """Contradictions between options, before anything is read."""
     if model is not None and given:
         raise UserError(f"MODEL and --{next(iter(given))} contradict each other: give a model file "
@@ -91,6 +93,8 @@ def _check(model, output, calibrate, given: dict) -> None:
         lacking = [name for name in ("units", "features", "timesteps") if name not in given]
         if lacking:
             raise UserError(f"a core without MODEL needs --{' and --'.join(lacking)} too")
+        if description is not None:
+            raise UserError("--network describes the weights in MODEL: name their file too")
         if calibrate is not None:
             raise UserError("--calibrate and --units contradict each other: a core whose weights "
                             "come later has formats for any, leave --calibrate out")

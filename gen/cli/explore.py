@@ -12,7 +12,7 @@ import click
 
 from ...boards import BOARDS
 from ..errors import UserError
-from .shell import number
+from .shell import description, number
 
 __all__ = ["explore"]
 
@@ -24,6 +24,7 @@ _GOALS = "latency|throughput|area|energy-proxy"
 @click.argument("model")
 @click.option("-o", "--output", metavar="DIR", help="The folder for tables and plots (required). "
               "Finished cores are kept in it: the same command goes on where it was interrupted.")
+@description
 @click.option("--board", metavar="|".join(BOARDS), help="The board that the cores must fit. "
               "Without it: at most 256 multipliers, 128-bit streams, a clock of 300 MHz.")
 @click.option("--calibrate", metavar="X.npz", help="Representative inputs as for `gatefold build`; "
@@ -50,8 +51,8 @@ _GOALS = "latency|throughput|area|energy-proxy"
 @click.option("--dask", metavar="tcp://HOST:PORT", help="Plan on the workers of this Dask "
               "scheduler instead (pip install \"gatefold[dask]\").")
 @click.option("--fresh", is_flag=True, help="Throw away what DIR holds of an earlier exploration.")
-def explore(model, output, board, calibrate, widths, contexts, cell_width, macs, sizes, shapes,
-            clock, seed, goal, max_error, max_latency, jobs, dask, fresh):
+def explore(model, output, description, board, calibrate, widths, contexts, cell_width, macs, sizes,
+            shapes, clock, seed, goal, max_error, max_latency, jobs, dask, fresh):
     """Plan many cores for MODEL and show what each takes and gives.
 
     \b
@@ -82,16 +83,17 @@ def explore(model, output, board, calibrate, widths, contexts, cell_width, macs,
                "macs": macs, "clock": clock, "seed": seed, "goal": goal, **numbers}
     Settings(**options)
     check_folder(output)
-    network = load(model)
+    network = load(model, network=description)
     data = None if calibrate is None else read_array(calibrate, "the calibration data")
     with _progress() as told:
         found = sweep(network, board=board, out=output, calibrate=data, jobs=processes, dask=dask,
                       fresh=fresh, progress=told, **options)
-    for line in _summary(found, model, calibrate, output):
+    for line in _summary(found, model, description, calibrate, output):
         click.echo(line)
 
 
-def _summary(found, model: str, calibrate: str | None, output: str) -> Iterator[str]:
+def _summary(found, model: str, description: str | None, calibrate: str | None,
+             output: str) -> Iterator[str]:
     fitting = sum(point.fits for point in found.points)
     yield f"{len(found.points)} cores, {fitting} fit: {os.path.join(output, 'explore.md')}"
     for width, reason in found.refused.items():
@@ -108,7 +110,8 @@ def _summary(found, model: str, calibrate: str | None, output: str) -> Iterator[
     yield (f"it takes about {best.dsp} DSPs, {best.bram36:g} block RAMs, "
            f"{best.uram} UltraRAMs, {best.lut} LUTs; energy "
            f"proxy {best.energy}")
-    yield shlex.join(found.build_words(best, model, calibrate, "core"))
+    described = [] if description is None else ["--network", description]
+    yield shlex.join([*found.build_words(best, model, calibrate, "core"), *described])
 
 
 @contextlib.contextmanager

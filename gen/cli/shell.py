@@ -14,7 +14,7 @@ import click
 from ..errors import UserError, quoted
 from ..options import LIMITS, parsed
 
-__all__ = ["Commands", "Number", "note", "number", "working"]
+__all__ = ["Commands", "Number", "description", "note", "number", "working"]
 
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -36,6 +36,13 @@ def number(option: str, text: str, **settings) -> Callable:
     limit = LIMITS[option]
     return click.option(f"--{option}", type=Number(option), metavar="N",
                         help=f"{text} ({str(limit).removeprefix('an integer in ')}).", **settings)
+
+
+def description(command: Callable) -> Callable:
+    """The option ``--network`` of a command that loads MODEL, as its argument ``description``."""
+    return click.option("--network", "description", metavar="NET.toml", help="With a MODEL of "
+                        "weights alone (.safetensors, .npz): the file that describes their "
+                        "network.")(command)
 
 
 class Commands(click.Group):

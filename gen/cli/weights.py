@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .shell import number, working
+from .shell import description, number, working
 
 __all__ = ["weights"]
 
@@ -12,11 +12,12 @@ __all__ = ["weights"]
 @click.command()
 @click.argument("model")
 @click.argument("directory", metavar="DIR")
+@description
 @click.option("--input", "source", metavar="X.npy", help="Representative inputs, .npy or .npz: the "
               "error is measured on them, and the vectors of the cocotb bench are theirs. Without "
               "it: seeded random ones.")
 @number("seed", "Seed of random inputs", default=0, show_default=True)
-def weights(model, directory, source, seed):
+def weights(model, directory, description, source, seed):
     """Write MODEL's weights into the core in DIR without touching its Verilog.
 
     Replaces DIR/weights, integers.npz, the cocotb vectors and report.json together, or nothing.
@@ -29,7 +30,7 @@ def weights(model, directory, source, seed):
         from ..weights import replace_weights
 
         load_folder(directory)
-        network = load(model)
+        network = load(model, network=description)
         data = None if source is None else read_array(source)
         report = replace_weights(network, directory, data, seed=seed)
     error = report["numbers"]["error"]

@@ -17,6 +17,11 @@ are checked before anything is allocated. What is not supported is refused by na
 ``onnx_trace``  where every element of a tensor comes from: what makes patterns needless
 ``onnx_layers`` ONNX operators that are layers: LSTM, MatMul, Gemm, Add, activations
 ``onnx_ops``    ONNX operators that move values or compute shapes
+``described``   weights in a file of arrays (``weights_file``), the network in a few lines of
+                text: ``described_options``, ``described_layers``
+``live_torch``  a torch module in memory: its ``forward`` runs (``torch_tracer``) on symbols
+                (``torch_symbol``) through ``torch_modules``, ``torch_ops``, ``torch_math``
+``torch_layers`` what torch's layers mean, for the two above
 ==============  ===========================================================================
 """
 
@@ -28,6 +33,7 @@ import os
 from ..errors import UserError
 from ..network import Network
 from .container import Siblings, file_name, read_file
+from .weights_file import is_weights
 
 __all__ = ["load"]
 
@@ -35,14 +41,16 @@ __all__ = ["load"]
 #: writes one unless told otherwise; only a plain file beside the model is read, and no link.
 EXTERNAL_DATA = True
 
-_READ = "Gatefold reads Keras .keras and .h5 and ONNX .onnx files"
+_READ = "Gatefold reads Keras .keras and .h5, ONNX .onnx, and weights as .safetensors and .npz"
 
 
-def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA) -> Network:
+def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
+         network: str | os.PathLike | None = None) -> Network:
     """The float network in the model file at ``path``.
 
     ``external_data`` allows an ONNX file to keep its weights in a second file in the same folder,
-    as torch.onnx does unless told otherwise.
+    as torch.onnx does unless told otherwise. ``network`` is a file that describes the network of a
+    ``.safetensors`` or ``.npz`` file, which holds weights alone (:mod:`.described`).
 
     ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
     never its path: the same model gives the same report wherever it lies.
@@ -52,15 +60,22 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA) -> Net
     data = read_file(path)
     name = file_name(path)
     try:
-        network = _parse(data, name, Siblings(path) if external_data else None)
+        loaded = _parse(data, name, Siblings(path) if external_data else None, network)
     except UserError as error:
         text = str(error)
         raise UserError(text if text.startswith(name) else f"{name}: {text}") from None
-    network.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
-    return network
+    loaded.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    return loaded
 
 
-def _parse(data: bytes, name: str, siblings: Siblings | None) -> Network:
+def _parse(data: bytes, name: str, siblings: Siblings | None,
+           description: str | os.PathLike | None) -> Network:
+    if is_weights(data, name):
+        from . import described
+        return described.parse(data, name, description)
+    if description is not None:
+        raise UserError(f"{name} holds its network itself: a description (--network) goes with "
+                        ".safetensors and .npz files")
     if data.startswith(b"PK"):
         from . import keras_zip
         return keras_zip.parse(data, name)
@@ -86,6 +101,3 @@ def _refuse_others(data: bytes, name: str) -> None:
                         "PyTorch: export to ONNX with torch.onnx")
     if data.startswith(b"\x93NUMPY"):
         raise UserError(f"{name} is a NumPy array, not a model: {_READ}")
-    if data[8:10] == b'{"' and int.from_bytes(data[:8], "little") < len(data):
-        raise UserError(f"{name} is a safetensors file: it holds weights without the network; "
-                        "export the model to ONNX with torch.onnx")

@@ -120,41 +120,34 @@ class Recurrence:
         """torch's ``output``: (timesteps, directions * hidden_size)."""
         return self._joined()
 
-    def hidden(self) -> int:
-        """torch's h_n: (layers * directions, hidden_size), the last h of each as it ran."""
-        return self._rows([self._builder.last_step(end, origin=self._origin)
-                           for end in self._ends])
+    def hidden(self) -> list[int]:
+        """The rows of torch's h_n, (hidden_size,) each: the last h of each layer and direction."""
+        return [self._builder.last_step(end, origin=self._origin) for end in self._ends]
 
-    def cell(self) -> int:
-        """torch's c_n, of an LSTM."""
-        return self._rows([self._builder.cell_state(end, origin=self._origin)
-                           for end in self._ends])
-
-    def _rows(self, vectors: list[int]) -> int:
-        rows = [self._builder.reshape(v, (1, self._options.hidden_size), origin=self._origin)
-                for v in vectors]
-        return self._builder.view(rows, Concat, axis=0, origin=self._origin)
+    def cell(self) -> list[int]:
+        """The rows of torch's c_n, of an LSTM."""
+        return [self._builder.cell_state(end, origin=self._origin) for end in self._ends]
 
 
 def linear(builder: Builder, x: int, outputs: int, parameters: Parameters, *, bias: bool,
-           activation: str = "linear", origin: str = "") -> int:
+           origin: str = "") -> int:
     """nn.Linear."""
     features = builder.shapes[x][-1]
     check_elements(f"linear layer {origin!a}", (outputs, features))
+    w = parameters("weight", (outputs, features))
     b = parameters("bias", (outputs,)) if bias else np.zeros(outputs, np.float32)
-    return builder.dense(x, w=parameters("weight", (outputs, features)), b=b,
-                         activation=activation, origin=origin)
+    return builder.dense(x, w=w, b=b, origin=origin)
 
 
 def conv1d(builder: Builder, x: int, outputs: int, window: Window, parameters: Parameters, *,
-           bias: bool, activation: str = "linear", origin: str = "") -> int:
+           bias: bool, origin: str = "") -> int:
     """nn.Conv1d, groups 1, on (timesteps, features)."""
     features = builder.shapes[x][-1]
     check_elements(f"conv1d layer {origin!a}", (outputs, features, window.size))
     w = parameters("weight", (outputs, features, window.size))
     b = parameters("bias", (outputs,)) if bias else np.zeros(outputs, np.float32)
     return builder.conv1d(x, w=np.asarray(w).transpose(0, 2, 1), b=b, window=window,
-                          activation=activation, origin=origin)
+                          origin=origin)
 
 
 def batch_norm(builder: Builder, x: int, parameters: Parameters, *, eps: float, affine: bool,

@@ -25,7 +25,7 @@ from .torch_layers import (
 )
 from .torch_math import sequence_last
 from .torch_ops import OPERATIONS, constant
-from .torch_symbol import BATCH, BatchElsewhere, Symbol
+from .torch_symbol import BATCH, BatchElsewhere, Stacked, Symbol
 
 __all__ = ["MODULES", "Leaf"]
 
@@ -121,10 +121,10 @@ def _recurrent(leaf: Leaf, input: Symbol, hx: Any = None):
     middle = [] if batch is None else [input.dims[batch] if BATCH in input.dims[batch] else ()]
     output = Symbol(builder, made.sequence(),
                     [*(middle if batch == 0 else []), (0,), *(middle if batch == 1 else []), (1,)])
-    hidden = Symbol(builder, made.hidden(), [(0,), *middle, (1,)])
+    hidden = Stacked(builder, made.hidden(), middle)
     if options.kind != "lstm":
         return output, hidden
-    return output, (hidden, Symbol(builder, made.cell(), [(0,), *middle, (1,)]))
+    return output, (hidden, Stacked(builder, made.cell(), middle))
 
 
 def _starts(leaf: Leaf, options: RecurrentOptions, hx: Any, rank: int) -> list[Start]:

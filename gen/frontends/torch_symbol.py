@@ -17,7 +17,8 @@ from ..errors import UserError
 from ..network import Concat, Permute, Shape, Slice
 from .builder import Builder
 
-__all__ = ["BATCH", "SAMPLES", "BatchElsewhere", "Symbol", "combined", "concatenated"]
+__all__ = ["BATCH", "SAMPLES", "BatchElsewhere", "Stacked", "Symbol", "combined",
+           "concatenated"]
 
 #: The axis of a dimension that is the batch, or part of it.
 BATCH = -1
@@ -287,6 +288,25 @@ class Symbol:
         if self.dims[n] == (0,):
             return self.computed(self.builder.reverse)
         return self.sliced(n, None, None, -1)
+
+
+class Stacked(Symbol):
+    """h_n or c_n of a recurrent layer, (layers * directions, batch, units).
+
+    Parameters: ``rows``, values (units,); one taken out of them is itself, so that what nobody
+    takes is nobody's input. ``between``, the dimensions between the first and the last: the batch,
+    one of size 1, or none.
+    """
+
+    def __init__(self, builder: Builder, rows: Sequence[int], between: Sequence[tuple[int, ...]]):
+        wide = [builder.reshape(row, (1, *builder.shapes[row])) for row in rows]
+        super().__init__(builder, builder.view(wide, Concat, axis=0), ((0,), *between, (1,)))
+        self._rows, self._between = rows, between
+
+    def selected(self, n, index):
+        if self.dim(n) == 0 and -len(self._rows) <= index < len(self._rows):
+            return Symbol(self.builder, self._rows[index], (*self._between, (0,)))
+        return super().selected(n, index)
 
 
 def concatenated(symbols: Sequence[Symbol], n: int) -> Symbol:

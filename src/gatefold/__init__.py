@@ -19,7 +19,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 __all__ = ["CheckFailed", "Core", "Exploration", "Network", "UserError", "compile", "explore",
-           "from_keras", "initialise", "load"]
+           "from_keras", "from_torch", "initialise", "load"]
 
 __version__ = "0.1.0"
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from gatefold.gen.explore import Exploration, explore
     from gatefold.gen.flow import Core, compile
     from gatefold.gen.frontends import load
-    from gatefold.gen.frontends.live_torch import from_torch
     from gatefold.gen.frontends.live_keras import from_keras
+    from gatefold.gen.frontends.live_torch import from_torch
     from gatefold.gen.initialise import initialise
     from gatefold.gen.network import Network
     from gatefold.sim.results import CheckFailed
