@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from ..sim.core_info import load_core_info
-from ..sim.golden import golden
+from ..sim.expected import expectation
 from ..sim.results import CheckFailed
 from ..sim.verify import SIMULATORS, VerifyResult, verify
 from .arrays import array_digest, whole_frames
-from .calibrate import as_samples
+from .calibrate import as_samples, input_names
 from .errors import UserError, quoted
 from .folder import CORE, INTEGERS
+from .network import joined
 from .options import checked
 from .quantized import QuantizedNetwork
 from .quantized_io import load_quantized
@@ -83,27 +84,30 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
     if x is None:
         integers = seeded_inputs(qnet, count, seed)
     else:
-        integers = qnet.input_format.quantize(as_samples(x, qnet.input_shape, "the input"))[:count]
+        integers = qnet.quantize(as_samples(x, qnet.input_shape, "the input")[:count])
     contexts = load_core_info(folder).contexts
-    integers = whole_frames(integers, contexts)  # whose steps follow one another
-    trace: dict = {}
-    y = golden(qnet, integers, trace=trace)
-    frames = len(integers) // contexts
-    states = {name: {state: values[state].reshape(frames, -1, values[state].shape[-1])
-                     for state in "hc"} for name, values in trace.items() if "h" in values}
-    return verify(folder, x=integers.reshape(frames, -1), y=y.reshape(frames, -1),
-                  trace=states, sim=sim, seed=seed, progress=progress)
+    integers = whole_frames(integers, contexts)
+    return verify(folder, x=integers.reshape(len(integers) // contexts, -1),
+                  expect=expectation(qnet, integers, contexts), sim=sim, seed=seed,
+                  progress=progress)
 
 
 def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray:
-    """Integers (samples, *input_shape): in turn typical, anywhere in the format, at its ends."""
+    """Integers (samples, *input_shape): in turn typical, anywhere in the format, at its ends.
+
+    Each input has typical values and a format of its own.
+    """
     rng = np.random.default_rng(seed)
-    form = qnet.input_format
-    shape = tuple(qnet.input_shape)
-    peak = qnet.calibration.get("peaks", {}).get("input") or form.hi * form.step
+    shape = qnet.input_shape
+    peaks = qnet.calibration.get("peaks", {})
+    scale = joined([
+        np.full((1, *part), (peaks.get(name) or form.hi * form.step) / 3)
+        for name, part, form in zip(input_names(qnet), qnet.input_shapes, qnet.input_formats,
+                                    strict=True)])
+    lo, hi = (limits.reshape(shape) for limits in qnet.input_limits())
     made = [
-        lambda: form.quantize(rng.standard_normal(shape) * peak / 3),
-        lambda: rng.integers(form.lo, form.hi, shape, endpoint=True),
-        lambda: rng.choice([form.lo, form.hi], shape),
+        lambda: qnet.quantize(rng.standard_normal((1, *shape)) * scale)[0],
+        lambda: rng.integers(lo, hi, endpoint=True),
+        lambda: np.where(rng.random(shape) < 0.5, lo, hi),
     ]
     return np.stack([made[n % len(made)]() for n in range(samples)]).astype(np.int64)

@@ -249,14 +249,13 @@ def sample_floats(network: Network, data: np.ndarray | None, seed: int) -> np.nd
 def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
     """Write ``folder``/cocotb for the finished core in ``core``, its vectors from golden."""
     from ..sim.core_info import load_core_info
-    from ..sim.golden import golden
+    from ..sim.expected import expectation
     from ..sim.testbench import write_cocotb_bench
 
     info = load_core_info(core)
     x = whole_frames(qnet.quantize(data[:VECTORS]), info.contexts)
-    y = golden(qnet, x)
-    frames = len(x) // info.contexts
-    write_cocotb_bench(folder / "cocotb", info, x.reshape(frames, -1), y.reshape(frames, -1))
+    write_cocotb_bench(folder / "cocotb", info, x.reshape(len(x) // info.contexts, -1),
+                       expectation(qnet, x, info.contexts))
 
 
 def _check_array_options(limits: Budget, macs, pe, simd) -> None:

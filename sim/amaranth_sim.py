@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from amaranth.hdl import Value
+from amaranth.hdl import ResetInserter, Signal, Value
 from amaranth.sim import Simulator
 
 from gatefold.gen.plan import Plan
@@ -14,7 +13,8 @@ from gatefold.hdl.core import Core
 
 from .core_info import CoreInfo
 from .results import CheckFailed, SimRun
-from .scenario import Scenario
+from .scenario import AFTER_CYCLES, DRAIN_CYCLES, RESET_CYCLES, Scenario
+from .trace import Beat, layer_values
 
 __all__ = ["simulate", "simulate_plan"]
 
@@ -31,19 +31,20 @@ def simulate(directory: Path, info: CoreInfo, x: np.ndarray, scenario: Scenario)
 
 def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario) -> SimRun:
     """Play ``scenario`` on the core of ``plan``: x (samples, n_in) integers."""
-    core = Core(plan.config, plan.images())
+    core, reset = Core(plan.config, plan.images()), Signal()
     beats = info.stream.pack(np.asarray(x)[list(scenario.frames)])
     frames = len(scenario.frames)
     first_in: list[int] = []
     last_out: list[int] = []
     out_beats: list[list[int]] = []
-    events: list[list[int]] = []
+    results: list[Beat] = []
+    errors: set[int] = set()  # what frame_error was: a reset in between would clear it
     clock = {"cycle": 0, "idle": 0}
+    moved = {"in": 0, "out": 0}  # beats
     load = plan.images()["load"] if plan.config.loadable else []
     patience = 2 * len(load) + _PATIENCE * (info.latency + info.interval + int(
         max(scenario.gaps.max(initial=0), scenario.stalls.max(initial=0)))) + 1000
     lanes = range(plan.config.simd)
-    mask = core.trace_lanes
     states = [(getattr(core, f"trace_h_{n}"), getattr(core, f"trace_c_{n}")) for n in lanes]
 
     async def source(ctx):
@@ -51,7 +52,11 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
             if n and scenario.isolated[n]:
                 while len(last_out) < n:
                     await ctx.tick()
-                await ctx.tick().repeat(8)
+                await ctx.tick().repeat(DRAIN_CYCLES)
+            if scenario.resets[n]:
+                ctx.set(reset, 1)
+                await ctx.tick().repeat(RESET_CYCLES)
+                ctx.set(reset, 0)
             for b, word in enumerate(frame):
                 gap = int(scenario.gaps[n, b])
                 if gap:
@@ -59,6 +64,8 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                 ctx.set(core.i.valid, 1)
                 ctx.set(core.i.payload.data, word)
                 ctx.set(core.i.payload.last, b == len(frame) - 1)
+                if info.stateful:  # it counts with a frame's first beat: it lies with the others
+                    ctx.set(core.i.payload.user, (b == 0) == bool(scenario.fresh[n]))
                 await ctx.tick().until(core.i.ready)
                 ctx.set(core.i.valid, 0)
 
@@ -71,35 +78,38 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                 ctx.set(core.o.ready, 1)
                 await ctx.tick().until(core.o.valid)
                 ctx.set(core.o.ready, 0)
+        ctx.set(core.o.ready, 1)  # for beats too many
 
     async def monitor(ctx):
-        moved_in = moved_out = 0
         sampled = [core.i.valid & core.i.ready, core.o.valid & core.o.ready,
-                   core.o.payload.data, core.o.payload.last, core.trace_valid, mask]
+                   core.o.payload.data, core.o.payload.last, core.frame_error, core.trace_valid,
+                   core.trace_lanes]
         trace = [Value.cast(signal) for pair in states for signal in pair]
-        async for _, _, came, left, data, last, traced, which, *values in \
+        async for _, _, came, left, data, last, error, traced, which, *values in \
                 ctx.tick().sample(*sampled, *trace):
             cycle = clock["cycle"]
             clock["cycle"] += 1
+            errors.add(error)
             if came:
-                if moved_in % info.beats_in == 0:
+                if moved["in"] % info.beats_in == 0:
                     first_in.append(cycle)
-                moved_in += 1
+                moved["in"] += 1
             if traced:
-                events.append([which, *values])
+                results.append((which, values))
             clock["idle"] += 1
             if left:
                 clock["idle"] = 0
-                if moved_out % info.beats_out == 0:
+                if moved["out"] % info.beats_out == 0:
                     out_beats.append([])
                 out_beats[-1].append(data)
-                moved_out += 1
-                at_end = moved_out % info.beats_out == 0
+                moved["out"] += 1
+                at_end = moved["out"] % info.beats_out == 0
                 if bool(last) != at_end:
-                    raise CheckFailed(f"TLAST is {last} on output beat {moved_out - 1}")
+                    raise CheckFailed(f"TLAST is {last} on output beat {moved['out'] - 1}")
                 if at_end:
                     last_out.append(cycle)
-            if len(last_out) == frames or clock["idle"] > patience:
+            done = len(last_out) >= frames and clock["idle"] > AFTER_CYCLES
+            if done or clock["idle"] > patience:
                 return
 
     async def loader(ctx):
@@ -110,50 +120,26 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
             await ctx.tick().until(core.load.ready)
         ctx.set(core.load.valid, 0)
 
-    simulator = Simulator(core)
+    simulator = Simulator(ResetInserter(reset)(core))
     simulator.add_clock(1e-6)
     if load:
         simulator.add_testbench(loader, background=True)
     simulator.add_testbench(source, background=True)
     simulator.add_testbench(sink, background=True)
     simulator.add_testbench(monitor)
-    flags: list[int] = []
-
-    async def flag(ctx):
-        async for _, _, value in ctx.tick().sample(core.frame_error):
-            flags[:] = [value]
-
-    simulator.add_testbench(flag, background=True)
     simulator.run()
     if len(last_out) < frames:
         raise CheckFailed(f"{scenario.name}: no output for {patience} cycles after "
-                             f"{len(last_out)} of {frames} frames")
+                          f"{len(last_out)} of {frames} frames")
+    if moved["out"] != frames * info.beats_out:
+        raise CheckFailed(f"{scenario.name}: {moved['out']} beats came out for {frames} frames of "
+                          f"{info.beats_out}")
     try:
         outputs = np.array([info.stream.unpack(frame, info.n_out) for frame in out_beats])
     except ValueError as error:
         raise CheckFailed(f"{scenario.name}: {error}") from None
-    if len(events) != frames * len(info.events):
-        raise CheckFailed(f"{scenario.name}: the cells finished {len(events)} times in {frames} "
-                          f"frames, not {len(info.events)} times a frame")
     return SimRun(
         outputs=outputs,
         first_in=np.array(first_in[:frames]), last_out=np.array(last_out),
-        trace=_states(events, info, frames), cycles=clock["cycle"],
-        frame_error=bool(flags and flags[0]))
-
-
-def _states(events: list[list[int]], info: CoreInfo, frames: int) -> dict:
-    found: dict = defaultdict(dict)
-    for layer in info.layers:
-        for state in "hc":
-            found[layer.name][state] = np.zeros((frames, layer.steps, layer.units), np.int64)
-    for n, (which, *values) in enumerate(events):
-        frame, index = divmod(n, len(info.events))
-        at, t, chunk = info.events[index]
-        layer = info.layers[at]
-        for lane in range(info.lanes):
-            unit = chunk * info.lanes + lane
-            if which >> lane & 1 and unit < layer.units:
-                found[layer.name]["h"][frame, t, unit] = values[2 * lane]
-                found[layer.name]["c"][frame, t, unit] = values[2 * lane + 1]
-    return dict(found)
+        trace=layer_values(results, info, frames, scenario.name), cycles=clock["cycle"],
+        frame_error=1 in errors)

@@ -19,11 +19,18 @@ _WEIGHT_FILE = re.compile(r'(?:\.\w+\(|`GATEFOLD_WEIGHTS\s*,)\s*"/?([^"/]+\.hex)
 
 @dataclass(frozen=True)
 class TraceLayer:
-    """A layer whose states are traced: ``name``, ``units``, ``steps``."""
+    """A layer whose values are traced: ``name``; ``units`` x ``steps`` of each of the ``states``,
+    golden's names of its result and, where it has one, of the state behind it."""
 
     name: str
     units: int
     steps: int
+    states: tuple[str, ...]
+
+    def place(self, element: int) -> str:
+        """An element of the layer's value in a message."""
+        step, unit = divmod(int(element), self.units)
+        return f"layer {self.name}, step {step}, unit {unit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +38,12 @@ class CoreInfo:
     """The contents of core.json: what a test bench needs to know about a core.
 
     Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency`` and ``interval``,
-    cycles; ``multipliers``, of the array; ``lanes``, units a trace event can carry; ``act_width``
-    and ``cell_width``, bits of h and c; ``layers``, traced; ``events``, (layer, timestep, chunk) of
-    each trace event of a frame, where lane l carries unit ``chunk * lanes + l``.
+    cycles; ``multipliers``, of the array; ``lanes``, elements that a beat of results can carry;
+    ``act_width`` and ``cell_width``, bits of a result and of a state; ``load_beats``, of the
+    weights' stream, 0 without one; ``contexts``, sequences in a frame; ``stateful``, whether state
+    goes on from frame to frame, and TUSER begins a sequence; ``layers``, traced; ``events``,
+    (layer, first, count) of each beat of results of a frame: its lanes l < count carry the elements
+    ``first + l`` of the layer's value; layer -1 is none of golden's.
     """
 
     stream: StreamFormat
@@ -47,6 +57,7 @@ class CoreInfo:
     cell_width: int
     load_beats: int
     contexts: int
+    stateful: bool
     layers: tuple[TraceLayer, ...]
     events: tuple[tuple[int, int, int], ...]
 
@@ -95,15 +106,19 @@ def _parse(data: dict) -> CoreInfo:
         cell_width=_positive(data["cell_width"]),
         load_beats=_positive(data["load_beats"]) if data.get("load_beats") else 0,
         contexts=_positive(data.get("contexts", 1)),
+        stateful=_flag(data["stateful"]),
         layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
-                                _positive(layer["steps"]))
+                                _positive(layer["steps"]), _states(layer["states"]))
                      for layer in data["trace"]["layers"]),
-        events=tuple((int(layer), int(t), int(chunk))
-                     for layer, t, chunk in data["trace"]["events"]))
-    for layer, t, chunk in info.events:
-        if not (0 <= layer < len(info.layers) and 0 <= t < info.layers[layer].steps
-                and 0 <= chunk * info.lanes < info.layers[layer].units):
-            raise ValueError(f"trace event [{layer}, {t}, {chunk}] is about no layer")
+        events=tuple((int(layer), int(first), int(count))
+                     for layer, first, count in data["trace"]["events"]))
+    for layer, first, count in info.events:
+        known = -1 <= layer < len(info.layers) and 0 <= count <= info.lanes
+        if known and layer >= 0 and count:
+            values = info.layers[layer].steps * info.layers[layer].units
+            known = 0 <= first <= values - count
+        if not known:
+            raise ValueError(f"trace event [{layer}, {first}, {count}] is about no layer")
     return info
 
 
@@ -115,6 +130,18 @@ def _positive(value) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{value!r} where a positive integer belongs")
     return value
+
+
+def _flag(value) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} where true or false belongs")
+    return value
+
+
+def _states(names) -> tuple[str, ...]:
+    if tuple(names) not in (("h", "c"), ("h",), ("y",)):
+        raise ValueError(f"{names!r} where the states of a layer belong")
+    return tuple(names)
 
 
 def _check_files(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""What one simulation of a core saw, in the same form from every simulator, and the one checker."""
+"""What one simulation of a core saw, in the same form from every simulator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["CheckFailed", "SimRun", "first_mismatch"]
 
-#: Hidden and cell states per layer: ``{name: {"h": array, "c": array}}``.
+#: Values per layer and state, golden's names: ``{name: {"h": array, "c": array}}``.
 Trace = dict[str, dict[str, np.ndarray]]
 
 
@@ -22,7 +22,7 @@ class SimRun:
 
     Attributes: ``outputs`` (frames, elements), the integers given; ``first_in`` and ``last_out``
     (frames,), the cycles in which a frame's first input beat and its last output beat moved;
-    ``trace``, per layer ``h`` and ``c`` (frames, steps, units); ``cycles``, how long it ran;
+    ``trace``, per layer and state (frames, steps, units); ``cycles``, how long it ran;
     ``frame_error``, the core's sticky flag at the end.
     """
 

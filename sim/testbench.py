@@ -9,7 +9,11 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 from .core_info import CoreInfo
+from .expected import Expect
+from .scenario import AFTER_CYCLES, RESET_CYCLES
 from .vectors import write_vectors
 
 __all__ = ["write_cocotb_bench", "write_driver"]
@@ -20,6 +24,9 @@ _LOAD_PORTS = """
         .s_load_tready(load_ready),
         .s_load_tlast(load_at == LOAD_BEATS - 1),
         .load_error(load_error),"""
+
+_USER_PORT = """
+        .s_axis_tuser(s_axis_tuser),"""
 
 _LOAD_FEEDER = """\
     // The core's weights are loaded: ../weights/load.hex goes in once, after the first reset. Until
@@ -56,7 +63,9 @@ def _verilog(name: str, info: CoreInfo) -> str:
     lines = [f"$fwrite(trace_file, \" %0d %0d\", $signed(dut.core.trace_h_{lane}), "
              f"$signed(dut.core.trace_c_{lane}));" for lane in range(info.lanes)]
     values = {"beat_msb": str(info.stream.beat_bits - 1), "lanes": str(info.lanes),
-              "lane_writes": "\n".join(" " * 12 + line for line in lines)}
+              "lane_writes": "\n".join(" " * 12 + line for line in lines),
+              "user_port": _USER_PORT if info.stateful else "",
+              "reset_cycles": str(RESET_CYCLES), "after_cycles": str(AFTER_CYCLES)}
     loads = {"load_ports": _LOAD_PORTS if info.load_beats else "",
              "load_feeder": _LOAD_FEEDER if info.load_beats else "",
              "load_beats": str(info.load_beats)}
@@ -66,17 +75,20 @@ def _verilog(name: str, info: CoreInfo) -> str:
     return text
 
 
-def write_cocotb_bench(folder: Path, info: CoreInfo, x, y) -> None:
+def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:
     """Write the cocotb bench of a core into ``folder`` (DIR/cocotb), which is made where missing.
 
-    ``x`` (samples, n_in) and ``y`` (samples, n_out) are the integers of vectors.json: inputs and
-    what the golden model makes of them. The bench reads ../core.json and ../rtl when it runs.
+    ``x`` (frames, n_in) are the input integers of vectors.json; ``expect``
+    (:mod:`.expected`) tells the outputs. The frames of a stateful core are one sequence.
+    The bench reads ../core.json and ../rtl when it runs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in _BENCH:
         (folder / name).write_text(_source(name))
     (folder / "tb.v").write_text(_verilog("tb.v", info))
-    write_vectors(folder / "vectors.json", x, y)
+    fresh = np.arange(len(x)) == 0 if info.stateful else np.ones(len(x), bool)
+    y, _ = expect(range(len(x)), fresh)
+    write_vectors(folder / "vectors.json", x, y, fresh)
 
 
 def write_driver(folder: Path, info: CoreInfo) -> None:

@@ -80,9 +80,13 @@ class StreamFormat:
         return np.frombuffer(data[:used], f"<i{self.container_bits // 8}").astype(np.int64)
 
 
-def write_vectors(path: Path, x, y) -> None:
-    """Write integer inputs x (samples, elements) and expected outputs y as JSON, a frame a line."""
+def write_vectors(path: Path, x, y, fresh) -> None:
+    """Write integer inputs x (frames, elements) and the outputs y expected of them as JSON, a frame
+    a line; and ``fresh`` (frames,), whether a frame begins a sequence or goes on with the one
+    before it."""
     def rows(array):
         return ",\n  ".join(json.dumps(row) for row in np.asarray(array).tolist())
 
-    path.write_text(f'{{"input": [\n  {rows(x)}\n],\n"output": [\n  {rows(y)}\n]}}\n')
+    flags = json.dumps(np.asarray(fresh).astype(int).tolist())
+    path.write_text(f'{{"input": [\n  {rows(x)}\n],\n"output": [\n  {rows(y)}\n],\n'
+                    f'"fresh": {flags}}}\n')

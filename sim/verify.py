@@ -8,7 +8,7 @@ simulators are driven by Verilog (:mod:`.verilog_run`), the Amaranth model by py
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,6 +19,7 @@ import numpy as np
 from gatefold.gen.errors import UserError
 
 from .core_info import CoreInfo, load_core_info
+from .expected import Expect
 from .results import CheckFailed, SimRun, Trace, first_mismatch
 from .scenario import Scenario, full_rate, random_flow
 from .simulators import VERILOG_SIMULATORS
@@ -38,8 +39,8 @@ class VerifyResult:
 
     Attributes: ``simulator``; ``samples`` played, each with its own inputs; ``scenarios``, names
     with the frames each played; ``latency`` and ``interval``, cycles seen (interval None with under
-    three frames); ``outputs`` and ``states``, integers compared; ``cycles`` simulated; ``seconds``
-    in all.
+    three frames); ``outputs`` and ``states`` (values of layers), integers compared; ``cycles``
+    simulated; ``seconds`` in all.
     """
 
     simulator: str
@@ -57,16 +58,16 @@ class VerifyResult:
         return {key: value for key, value in asdict(self).items() if key != "seconds"}
 
 
-def verify(directory: str | Path, *, x: np.ndarray, y: np.ndarray,
-           trace: Mapping[str, Mapping[str, np.ndarray]], sim: str = "verilator",
+def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "verilator",
            seed: int = 1, timeout: float = 900,
            progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``directory`` and compare all it does with the golden model.
 
-    Parameters: integers throughout: ``x`` (samples, n_in) inputs, ``y`` (samples, n_out) expected
-    outputs, ``trace`` per layer name ``h`` and ``c`` (samples, steps, units); ``sim``, one of
-    :data:`SIMULATORS`; ``seed`` of the gaps and stalls; ``timeout``, seconds for each program run;
-    ``progress``, told of each stage before it begins.
+    Parameters: ``x``, integers (samples, n_in), a frame each; ``expect``, which tells outputs and
+    the values of all layers of any of them in any order (:mod:`.expected`); ``sim``, one of
+    :data:`SIMULATORS`; ``seed`` of the gaps and stalls, and of the sequences that a stateful core
+    plays; ``timeout``, seconds for each program run; ``progress``, told of each stage before it
+    begins.
 
     Icarus and Amaranth play fewer of the samples where all of them would take long.
 
@@ -78,8 +79,10 @@ def verify(directory: str | Path, *, x: np.ndarray, y: np.ndarray,
         raise UserError(f"sim must be one of {', '.join(SIMULATORS)}, not {sim!a}")
     directory = Path(directory)
     info = load_core_info(directory)
-    x, y = np.asarray(x), np.asarray(y)
-    _check_arrays(info, x, y, trace)
+    x = np.asarray(x)
+    if x.ndim != 2 or len(x) < 1 or x.shape[1] != info.n_in:
+        raise UserError(f"x must have the shape (samples, {info.n_in}) with at least one sample, "
+                        f"not {x.shape}")
     outputs = states = cycles = 0
     seen: list[tuple[Scenario, SimRun]] = []
     tell = progress or (lambda _stage: None)
@@ -96,7 +99,7 @@ def verify(directory: str | Path, *, x: np.ndarray, y: np.ndarray,
         for scenario in _scenarios(info, len(x), sim, seed):
             tell(f"{sim} simulates {len(scenario.frames)} frames, {scenario.name}")
             run = simulate(x, scenario)
-            check_run(run, info, scenario, y=y, trace=trace)
+            check_run(run, info, scenario, expect)
             seen.append((scenario, run))
             outputs += run.outputs.size
             states += sum(array.size for layer in run.trace.values() for array in layer.values())
@@ -110,20 +113,19 @@ def verify(directory: str | Path, *, x: np.ndarray, y: np.ndarray,
         outputs=outputs, states=states, cycles=cycles, seconds=time.monotonic() - started)
 
 
-def check_run(run: SimRun, info: CoreInfo, scenario: Scenario, *, y: np.ndarray,
-              trace: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Compare one run with expected outputs and states and, at full rate, with the cycle counts.
+def check_run(run: SimRun, info: CoreInfo, scenario: Scenario, expect: Expect) -> None:
+    """Compare one run with expected outputs and values and, at full rate, with the cycle counts.
 
-    States come first, in the order of the layers: the first difference is then nearest its cause.
+    The layers' values come first, in their order: the first difference is then nearest its cause.
     Raises :class:`CheckFailed` naming sample, layer, step, unit, expected and got.
     """
-    frames = list(scenario.frames)
-    _check_states(run.trace, info, scenario, trace)
-    at = first_mismatch(run.outputs, y[frames])
+    y, trace = expect(scenario.frames, scenario.begins)
+    _check_values(run.trace, info, scenario, trace)
+    at = first_mismatch(run.outputs, y)
     if at:
         frame, element = at
-        raise CheckFailed(f"{scenario.name}: sample {frames[frame]}, output {element}: expected "
-                          f"{y[frames[frame], element]}, got {run.outputs[at]}")
+        raise CheckFailed(f"{_where(info, scenario, frame)}, output {element}: expected {y[at]}, "
+                          f"got {run.outputs[at]}")
     if run.frame_error:
         raise CheckFailed(f"{scenario.name}: frame_error is set, but every TLAST was in its place")
     if not scenario.timed:
@@ -139,23 +141,28 @@ def check_run(run: SimRun, info: CoreInfo, scenario: Scenario, *, y: np.ndarray,
                               f"{info.interval} cycles, got {got}")
 
 
-def _check_states(got: Trace, info: CoreInfo, scenario: Scenario,
-                  want: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """The first difference in the order of frames, layers, steps and units; c before h."""
-    frames = list(scenario.frames)
+def _check_values(got: Trace, info: CoreInfo, scenario: Scenario, want: Trace) -> None:
+    """The first difference in the order of frames, layers, steps and units; a state before the
+    result that is made of it."""
     first: tuple | None = None
     for order, layer in enumerate(info.layers):
-        for state in "ch":
-            actual, expected = got[layer.name][state], np.asarray(want[layer.name][state])[frames]
+        for before, state in enumerate(reversed(layer.states)):
+            actual, expected = got[layer.name][state], want[layer.name][state]
             at = first_mismatch(actual, expected)
             if at:
                 frame, step, unit = at
-                told = (f"{scenario.name}: sample {frames[frame]}, layer {layer.name}, "
-                        f"step {step}, unit {unit}: expected {state} = {expected[at]}, "
-                        f"got {actual[at]}")
-                first = min(first or (np.inf,), (frame, order, step, unit, state, told))
+                told = (f"{_where(info, scenario, frame)}, "
+                        f"{layer.place(step * layer.units + unit)}: expected {state} = "
+                        f"{expected[at]}, got {actual[at]}")
+                first = min(first or (np.inf,), (frame, order, step, unit, before, told))
     if first:
         raise CheckFailed(first[-1])
+
+
+def _where(info: CoreInfo, scenario: Scenario, frame: int) -> str:
+    """A frame in a message; of a stateful core also its place, which the answer depends on."""
+    place = f"frame {frame}, " if info.stateful else ""
+    return f"{scenario.name}: {place}sample {scenario.frames[frame]}"
 
 
 def _interval_frames(scenario: Scenario) -> list[int]:
@@ -165,25 +172,10 @@ def _interval_frames(scenario: Scenario) -> list[int]:
 
 
 def _scenarios(info: CoreInfo, samples: int, sim: str, seed: int) -> list[Scenario]:
-    everything = 2 * samples + 1
+    everything = [full_rate(info, samples, seed=seed), random_flow(info, samples, seed=seed)]
     frames = max(2, _INTERPRETED // (info.latency * info.multipliers))
-    if sim == "verilator" or frames >= everything:
-        return [full_rate(info, samples), random_flow(info, samples, seed=seed)]
+    if sim == "verilator" or frames >= sum(len(scenario.frames) for scenario in everything):
+        return everything
     random = min(samples, max(1, frames // 3))
-    return [full_rate(info, min(samples, frames - random), alone=False),
+    return [full_rate(info, min(samples, frames - random), alone=False, seed=seed),
             random_flow(info, random, seed=seed)]
-
-
-def _check_arrays(info: CoreInfo, x: np.ndarray, y: np.ndarray,
-                  trace: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    if x.ndim != 2 or len(x) < 1 or x.shape[1] != info.n_in:
-        raise UserError(f"x must have the shape (samples, {info.n_in}) with at least one sample, "
-                        f"not {x.shape}")
-    if y.shape != (len(x), info.n_out):
-        raise ValueError(f"y must have the shape {(len(x), info.n_out)}, not {y.shape}")
-    for layer in info.layers:
-        for state in "hc":
-            shape = np.shape(trace[layer.name][state])
-            if shape != (len(x), layer.steps, layer.units):
-                raise ValueError(f"trace[{layer.name!r}][{state!r}] must have the shape "
-                                 f"{(len(x), layer.steps, layer.units)}, not {shape}")

@@ -17,15 +17,13 @@ from types import TracebackType
 import numpy as np
 
 from .core_info import CoreInfo
-from .results import CheckFailed, SimRun, Trace
-from .scenario import Scenario
+from .results import CheckFailed, SimRun
+from .scenario import DRAIN_CYCLES, Scenario
 from .simulators import build, command
 from .testbench import write_driver
+from .trace import Beat, layer_values
 
 __all__ = ["VerilogCore", "read_log"]
-
-_DRAIN_CYCLES = 32  # a core counts as idle that long after its last output beat
-
 
 class VerilogCore:
     """A core folder's Verilog, compiled once, run for any number of scenarios.
@@ -76,10 +74,12 @@ class VerilogCore:
         with (folder / "stimulus.txt").open("w") as file:
             for n, sample in enumerate(scenario.frames):
                 for b, (gap, beat) in enumerate(zip(scenario.gaps[n], beats[sample], strict=True)):
-                    if b == 0 and n and scenario.isolated[n]:
-                        gap = -_DRAIN_CYCLES
-                    last = int(b == self.info.beats_in - 1)
-                    file.write(f"{gap} {last} {beat:0{digits}x}\n")
+                    begins, ends = b == 0, b == self.info.beats_in - 1
+                    if begins and n and scenario.isolated[n]:
+                        gap = -DRAIN_CYCLES
+                    # TUSER counts with a frame's first beat: it lies with the others.
+                    reset, user = begins and scenario.resets[n], begins == scenario.fresh[n]
+                    file.write(f"{gap} {reset:d} {user:d} {ends:d} {beat:0{digits}x}\n")
         np.savetxt(folder / "stalls.txt", scenario.stalls.reshape(-1), fmt="%d")
         # Nothing but a hang makes the core as slow as this.
         longest = int(scenario.gaps.max() + scenario.stalls.max())
@@ -102,7 +102,7 @@ class _Seen:
     last_out: list[int] = field(default_factory=list)
     outputs: list[np.ndarray] = field(default_factory=list)
     beats: list[int] = field(default_factory=list)
-    states: list[list[str]] = field(default_factory=list)
+    results: list[Beat] = field(default_factory=list)
 
 
 def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
@@ -111,7 +111,7 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
     for line in text.splitlines():
         kind, *words = line.split()
         if kind == "state":
-            seen.states.append(words)
+            seen.results.append(_result_beat(*words))
         elif kind == "in":
             seen.first_in.append(int(words[0]))
         elif kind == "out":
@@ -127,7 +127,8 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
         raise CheckFailed(f"{scenario.name}: {got} frames and {len(seen.beats)} beats came out for "
                           f"{want} frames that went in")
     return SimRun(outputs=np.array(seen.outputs), first_in=np.array(seen.first_in),
-                  last_out=np.array(seen.last_out), trace=_states(seen.states, info, scenario),
+                  last_out=np.array(seen.last_out),
+                  trace=layer_values(seen.results, info, want, scenario.name),
                   cycles=int(verdict[1]), frame_error=verdict[2] != "0")
 
 
@@ -150,43 +151,12 @@ def _output_beat(seen: _Seen, info: CoreInfo, scenario: Scenario, cycle: str, la
         seen.beats.clear()
 
 
-def _states(lines: list[list[str]], info: CoreInfo, scenario: Scenario) -> Trace:
-    """Trace lines "MASK h0 c0 h1 c1 ..." as h and c of every frame, layer, step and unit."""
-    frames = len(scenario.frames)
-    if len(lines) != frames * len(info.events):
-        raise CheckFailed(f"{scenario.name}: the cells finished {len(lines)} times in {frames} "
-                          f"frames, not {len(info.events)} times a frame")
-    shapes = {layer.name: (frames, layer.steps, layer.units) for layer in info.layers}
-    trace = {name: {state: np.zeros(shape, np.int64) for state in "hc"}
-             for name, shape in shapes.items()}
-    writes = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
-    for number, (mask, *values) in enumerate(lines):
-        frame, event = divmod(number, len(info.events))
-        index, step, chunk = info.events[event]
-        layer = info.layers[index]
-        where = f"{scenario.name}: frame {frame}, layer {layer.name}, step {step}"
+def _result_beat(mask: str, *values: str) -> Beat:
+    """The words of a line "state MASK h0 c0 h1 c1 ..."; unknown bits make a word no number."""
+    def number(word: str, base: int) -> int | None:
         try:
-            lanes = int(mask, 16)
+            return int(word, base)
         except ValueError:
-            raise CheckFailed(f"{where}: trace_lanes has unknown bits: {mask}") from None
-        for lane in range(info.lanes):
-            if not lanes >> lane & 1:
-                continue
-            unit = chunk * info.lanes + lane
-            if unit >= layer.units:  # a row without weights: the padding of the last chunk
-                if set(values[2 * lane:2 * lane + 2]) != {"0"}:
-                    raise CheckFailed(f"{where}: lane {lane} is padding (the layer has "
-                                      f"{layer.units} units), but its h or c is not zero")
-                continue
-            for state, value in zip("hc", values[2 * lane:2 * lane + 2], strict=True):
-                try:
-                    trace[layer.name][state][frame, step, unit] = int(value)
-                except ValueError:
-                    raise CheckFailed(f"{where}, unit {unit}: {state} has unknown bits") from None
-            writes[layer.name][frame, step, unit] += 1
-    for name, count in writes.items():
-        if (count != 1).any():
-            frame, step, unit = (int(i) for i in np.argwhere(count != 1)[0])
-            raise CheckFailed(f"{scenario.name}: frame {frame}, layer {name}, step {step}, unit "
-                              f"{unit} finished {count[frame, step, unit]} times, not once")
-    return trace
+            return None
+
+    return number(mask, 16), [number(value, 10) for value in values]

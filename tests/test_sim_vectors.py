@@ -66,6 +66,7 @@ def test_damaged_frames_are_refused(beats, message):
 
 
 def test_vectors_are_plain_json(tmp_path):
-    write_vectors(tmp_path / "vectors.json", np.array([[1, -2], [3, 4]]), np.array([[5], [-6]]))
+    write_vectors(tmp_path / "vectors.json", np.array([[1, -2], [3, 4]]), np.array([[5], [-6]]),
+                  np.array([True, False]))
     assert json.loads((tmp_path / "vectors.json").read_text()) == {
-        "input": [[1, -2], [3, 4]], "output": [[5], [-6]]}
+        "input": [[1, -2], [3, 4]], "output": [[5], [-6]], "fresh": [1, 0]}

@@ -25,11 +25,15 @@ STEPS, UNITS, LANES, OUTPUTS = 4, 6, 4, 2
 CORE = {
     "top": "gatefold", "tlast_checks": True, "array": {"pe": 4, "simd": LANES},
     "stream": {"element_bits": 16, "container_bits": 16, "beat_bits": 64},
-    "input": {"elements": 12, "beats": 3, "shape": [4, 3], "frac": 8},
-    "output": {"elements": OUTPUTS, "beats": 1, "shape": [OUTPUTS], "frac": 8},
+    "stateful": False,
+    "input": {"elements": 12, "beats": 3, "shape": [4, 3],
+              "parts": [{"shape": [4, 3], "frac": 8, "width": 16}]},
+    "output": {"elements": OUTPUTS, "beats": 1, "shape": [OUTPUTS],
+               "parts": [{"shape": [OUTPUTS], "frac": [8]}]},
     "cycles": {"latency": 11, "interval": 12}, "simd": LANES, "act_width": 16, "cell_width": 18,
-    "trace": {"layers": [{"name": "l0_lstm", "units": UNITS, "steps": STEPS}],
-              "events": [[0, t, chunk] for t in range(STEPS) for chunk in range(2)]},
+    "trace": {"layers": [{"name": "l0_lstm", "units": UNITS, "steps": STEPS, "states": ["h", "c"]}],
+              "events": [[0, UNITS * t + first, count] for t in range(STEPS)
+                         for first, count in ((0, 4), (4, 2))]},
 }
 
 
@@ -55,6 +59,8 @@ def dummy_core(folder, replace=None, core=CORE):
         old, new = replace
         assert verilog.count(old) == 1
         verilog = verilog.replace(old, new)
+    if core["stateful"]:
+        verilog = "`define STATEFUL\n" + verilog
     for name in ("rtl", "weights"):
         (folder / name).mkdir(parents=True)
     (folder / "rtl" / "gatefold.v").write_text(verilog)
@@ -63,13 +69,22 @@ def dummy_core(folder, replace=None, core=CORE):
     return folder
 
 
-def golden(samples=5) -> dict[str, Any]:
-    """x, y and trace of seeded samples, corner values first."""
+def golden(samples=5, *, stateful=False) -> dict[str, Any]:
+    """x of seeded samples, corner values first, and what is expected of frames in some order."""
     x = np.random.default_rng(7).integers(-1000, 1000, (samples, STEPS * 3))
     x[:2] = [[-2700], [2700]][:samples]
-    h = x.reshape(samples, STEPS, 3).sum(axis=2)[:, :, None] + np.arange(UNITS) + BIAS[:UNITS]
-    c = 3 * h - np.arange(STEPS)[:, None]
-    return dict(x=x, y=h[:, -1, :OUTPUTS], trace={"l0_lstm": {"h": h, "c": c}})
+
+    def expect(frames, begins):
+        h = np.empty((len(frames), STEPS, UNITS), np.int64)
+        carry = 0
+        for n, (sample, fresh) in enumerate(zip(frames, begins, strict=True)):
+            carry = carry if stateful and not fresh else 0
+            h[n] = (x[sample].reshape(STEPS, 3).sum(axis=1)[:, None] + np.arange(UNITS)
+                    + BIAS[:UNITS] + carry)
+            carry = h[n, -1, 0] & 0xFF
+        return h[:, -1, :OUTPUTS], {"l0_lstm": {"h": h, "c": 3 * h - np.arange(STEPS)[:, None]}}
+
+    return dict(x=x, expect=expect)
 
 
 # --- What verify proves ---------------------------------------------------------------------------
@@ -129,11 +144,9 @@ FAULTS = [
     ("hidden", ("trace_h_1 = h1", "trace_h_1 = h1 + (step == 3)"),
      "sample 0, layer l0_lstm, step 3, unit 1: expected h = -8106, got -8105"),
     ("missing lane", ("4'b0011 : 4'b1111", "4'b0001 : 4'b1111"),
-     "frame 0, layer l0_lstm, step 0, unit 5 finished 0 times, not once"),
-    ("lane too many", ("4'b0011 : 4'b1111", "4'b0111 : 4'b1111"),
-     "step 0: lane 2 is padding .the layer has 6 units., but its h or c is not zero"),
-    ("missing event", ("trace_valid = run;", "trace_valid = run && step != 1;"),
-     "the cells finished 36 times in 6 frames, not 8 times a frame"),
+     "frame 0, layer l0_lstm, step 0, unit 5 came 0 times, not once"),
+    ("missing beat", ("trace_valid = run;", "trace_valid = run && step != 1;"),
+     "the lanes gave 36 beats of results in 6 frames, not 8 a frame"),
     ("latency", ("EVENTS = 8;", "EVENTS = 9;"),
      "frame 0: expected a latency of 11 cycles, got 12"),
     ("hang", ("event_number == EVENTS - 1", "event_number == EVENTS - 1 && x[0] != 16'd2700"),
@@ -178,16 +191,9 @@ def test_unknown_bits_in_lanes_without_a_unit_do_not_matter(tmp_path, icarus):
     verify(dummy_core(tmp_path, replace), **golden(2), sim="icarus")
 
 
-def test_padding_lanes_may_finish_at_zero(tmp_path, icarus):
-    replace = ("trace_h_1 = h1, trace_h_2 = h2, trace_h_3 = h3;",
-               "trace_h_1 = h1, trace_h_3 = h3;\n"
-               "    wire signed [15:0] trace_h_2 = chunk ? 16'd0 : h2;")
-    core = dummy_core(tmp_path, replace)
-    verilog = (core / "rtl" / "gatefold.v").read_text()
-    verilog = verilog.replace("4'b0011 : 4'b1111", "4'b0111 : 4'b1111").replace(
-        "trace_c_2 = 3 * h2 - late", "trace_c_2 = chunk ? 18'sd0 : 3 * h2 - late")
-    (core / "rtl" / "gatefold.v").write_text(verilog)
-    verify(core, **golden(2), sim="icarus")
+def test_lanes_beyond_the_elements_of_a_beat_may_hold_anything(tmp_path, icarus):
+    verify(dummy_core(tmp_path, ("4'b0011 : 4'b1111", "4'b0111 : 4'b1111")), **golden(2),
+           sim="icarus")
 
 
 def test_an_interval_that_is_not_the_plan_s(tmp_path, icarus):
@@ -209,6 +215,46 @@ def test_a_simulation_that_takes_too_long_is_stopped(tmp_path, icarus):
                                      "\n        case")), **golden(1), sim="icarus", timeout=1)
 
 
+# --- State that goes on from frame to frame -------------------------------------------------------
+
+STATEFUL = CORE | {"stateful": True}
+
+
+def test_a_stateful_core_plays_sequences(tmp_path, sim):
+    result = verify(dummy_core(tmp_path, core=STATEFUL), **golden(5, stateful=True), sim=sim)
+    assert result.scenarios == {"full rate": 6, "random gaps and stalls": 10}
+    assert result.samples == 5
+
+
+STATEFUL_FAULTS = [
+    ("TUSER ignored", ("beat == 0 && s_axis_tuser", "0"), "full rate: frame 3, sample 2, layer"),
+    ("TUSER of any beat", ("beat == 0 && s_axis_tuser", "s_axis_tuser"),
+     "full rate: frame 1, sample 0, layer"),
+    ("TUSER not obeyed but assumed", ("beat == 0 && s_axis_tuser", "beat == 0"),
+     "full rate: frame 1, sample 0, layer l0_lstm, step 0, unit 0: expected c"),
+    ("kept through a reset", ("rst || begins", "begins"),
+     "random gaps and stalls: frame 5, sample 4, layer l0_lstm, step 0"),
+]
+
+
+@pytest.mark.parametrize("replace, message", [fault[1:] for fault in STATEFUL_FAULTS],
+                         ids=[fault[0] for fault in STATEFUL_FAULTS])
+def test_a_wrong_state_is_told_with_its_frame(tmp_path, icarus, replace, message):
+    core = dummy_core(tmp_path, replace, STATEFUL)
+    with pytest.raises(CheckFailed, match=message):
+        verify(core, **golden(5, stateful=True), sim="icarus")
+
+
+def test_a_frame_error_before_a_reset_is_not_forgotten(tmp_path, icarus):
+    core = dummy_core(tmp_path, ("frame_error <= 0;", "frame_error <= m_axis_tvalid;"), STATEFUL)
+    verilog = (core / "rtl" / "gatefold.v").read_text()
+    (core / "rtl" / "gatefold.v").write_text(verilog.replace(
+        "GIVE: if (m_axis_tready) begin",
+        "GIVE: if (m_axis_tready) begin\n                frame_error <= carry != 0;"))
+    with pytest.raises(CheckFailed, match="frame_error is set"):
+        verify(core, **golden(5, stateful=True), sim="icarus")
+
+
 # --- Damaged folders, wrong arguments, missing tools ----------------------------------------------
 
 DAMAGE = [
@@ -217,8 +263,15 @@ DAMAGE = [
     (lambda f: (f / "core.json").write_text("{}"), "core.json' is damaged .KeyError: .*stream"),
     (lambda f: (f / "core.json").write_text(json.dumps(CORE | {"simd": 0})),
      "0 where a positive integer belongs"),
+    (lambda f: (f / "core.json").write_text(json.dumps(CORE | {"stateful": 1})),
+     "1 where true or false belongs"),
     (lambda f: (f / "core.json").write_text(json.dumps(CORE | {"trace": CORE["trace"] | {
-        "events": [[0, 4, 0]]}})), r"trace event \[0, 4, 0\] is about no layer"),
+        "layers": [CORE["trace"]["layers"][0] | {"states": ["x"]}]}})),
+     "where the states of a layer belong"),
+    *[(lambda f, event=event: (f / "core.json").write_text(json.dumps(
+        CORE | {"trace": CORE["trace"] | {"events": [event]}})),
+       rf"trace event \{str(event)[:-1]}\] is about no layer")
+      for event in ([0, 22, 3], [0, -1, 2], [0, 0, 5], [1, 0, 4], [-2, 0, 0], [0, 0, -1])],
     (lambda f: (f / "rtl" / "gatefold.v").unlink(), "no Verilog file with the module gatefold"),
     (lambda f: (f / "rtl" / "gatefold.v").write_bytes(b"\xff\xfe"), "can't be read as text"),
     (lambda f: (f / "weights" / "bias.hex").unlink(), "bias.hex' is missing"),
@@ -262,8 +315,8 @@ def test_lint_lists_warnings(tmp_path):
 # --- The cocotb bench of an output folder ---------------------------------------------------------
 
 def run_bench(core, sim, *options):
-    vectors = golden(3)
-    write_cocotb_bench(core / "cocotb", load_core_info(core), vectors["x"], vectors["y"])
+    info = load_core_info(core)
+    write_cocotb_bench(core / "cocotb", info, **golden(3, stateful=info.stateful))
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(["make", f"SIM={sim}", f"PYTHON={sys.executable}", *options],
                           cwd=core / "cocotb", capture_output=True, text=True, env=environment)
@@ -280,6 +333,12 @@ def test_the_bench_passes_on_a_right_core(tmp_path, sim):
         "verilator.vlt", "sim_build"}
 
 
+def test_the_bench_passes_on_a_stateful_core(tmp_path, icarus):
+    done = run_bench(dummy_core(tmp_path, core=STATEFUL), "icarus")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "TESTS=11 PASS=11 FAIL=0 SKIP=0" in done.stdout
+
+
 @pytest.mark.parametrize("name, failing", [
     ("output bit", "latency"), ("latency", "latency"), ("hang", "back_to_back")])
 def test_the_bench_fails_on_a_wrong_core(tmp_path, icarus, name, failing):
@@ -287,6 +346,16 @@ def test_the_bench_fails_on_a_wrong_core(tmp_path, icarus, name, failing):
     done = run_bench(dummy_core(tmp_path, replace), "icarus", f"TEST={failing}")
     assert done.returncode != 0
     assert "FAIL=1" in done.stdout
+
+
+@pytest.mark.parametrize("fault, failing", [
+    ("TUSER ignored", "back_to_back"), ("TUSER of any beat", "latency"),
+    ("kept through a reset", "reset_in_a_frame")])
+def test_the_bench_fails_on_a_wrong_state(tmp_path, icarus, fault, failing):
+    replace = {fault[0]: fault[1] for fault in STATEFUL_FAULTS}[fault]
+    done = run_bench(dummy_core(tmp_path, replace, STATEFUL), "icarus", f"TEST={failing}")
+    assert done.returncode != 0
+    assert "FAIL=0" not in done.stdout and "PASS=" in done.stdout
 
 
 def test_the_bench_writes_a_trace(tmp_path, icarus):

@@ -1,12 +1,13 @@
 // Plays a stimulus file into the test bench shell tb.v: the driver of `gatefold verify`.
 //
-// stimulus.txt: one line per input beat, "GAP TLAST DATA": after GAP cycles without TVALID the beat
-//     is offered. GAP = -N: wait until every frame sent so far has come out, then N - 1 cycles more.
+// stimulus.txt: one line per input beat, "GAP RESET TUSER TLAST DATA": after GAP cycles without
+//     TVALID the beat is offered. GAP = -N: wait until every frame sent so far has come out, then
+//     N - 1 cycles more. RESET = 1: reset the core after that, then offer the beat.
 // stalls.txt: one line per output beat, "STALL": TREADY stays low for STALL cycles after the beat
 //     before it; when the lines are used up there are no more stalls.
 // +frames=N ends the run when N frames are out. +quiet=N gives up when no beat has moved for N
 // cycles, +cycles=N in any case. The last line of the trace tells which it was: "end CYCLE ERROR"
-// or "hang CYCLE ERROR", where ERROR is frame_error.
+// or "hang CYCLE ERROR", where ERROR is whether frame_error was ever set.
 `timescale 1ns / 1ps
 
 `ifdef VERILATOR
@@ -17,8 +18,8 @@ module drive;
     always #5 clk = !clk;
 `endif
 
-    localparam integer RESET_CYCLES = 4;   // rst high at the start
-    localparam integer AFTER_CYCLES = 64;  // watched after the last frame, for beats too many
+    localparam integer RESET_CYCLES = @{reset_cycles};  // rst high: at the start, and where asked for
+    localparam integer AFTER_CYCLES = @{after_cycles};  // watched after the last frame, for beats too many
     localparam integer UNREAD = 2147483647;
     localparam integer FINISHED = 2147483646;
 
@@ -26,6 +27,7 @@ module drive;
     reg  [@{beat_msb}:0] s_tdata = 0;
     reg                     s_tvalid = 0;
     reg                     s_tlast = 0;
+    reg                     s_tuser = 0;
     reg                     m_tready = 0;
     wire                    s_tready, m_tvalid, m_tlast, frame_error;
     wire [@{beat_msb}:0] m_tdata;
@@ -33,7 +35,7 @@ module drive;
     tb bench (
         .clk(clk), .rst(rst), .frame_error(frame_error),
         .s_axis_tdata(s_tdata), .s_axis_tvalid(s_tvalid),
-        .s_axis_tready(s_tready), .s_axis_tlast(s_tlast),
+        .s_axis_tready(s_tready), .s_axis_tlast(s_tlast), .s_axis_tuser(s_tuser),
         .m_axis_tdata(m_tdata), .m_axis_tvalid(m_tvalid),
         .m_axis_tready(m_tready), .m_axis_tlast(m_tlast)
     );
@@ -44,8 +46,10 @@ module drive;
     integer quiet = 0;   // cycles since a beat moved
     integer sent = 0;    // frames taken by the core
     integer given = 0;   // frames given by the core
+    integer resetting = RESET_CYCLES;  // cycles of reset to come
     integer fields;
-    reg                     next_last;
+    reg                     error_seen = 0;
+    reg                     next_reset, next_user, next_last;
     reg  [@{beat_msb}:0] next_data;
 
     initial begin
@@ -58,8 +62,10 @@ module drive;
 
     // Variables (blocking) are private to this process; what the core sees changes non-blocking.
     always @(posedge clk) begin
-        rst <= bench.cycle < RESET_CYCLES;
+        rst <= resetting > 0;
+        if (resetting > 0) resetting = resetting - 1;
         if (!rst) begin
+            if (frame_error !== 0) error_seen = 1;
             quiet = quiet + 1;
             if ((s_tvalid && s_tready) || (m_tvalid && m_tready)) quiet = 0;
             if (s_tvalid && s_tready && s_tlast) sent = sent + 1;
@@ -67,13 +73,19 @@ module drive;
 
             if (!s_tvalid || s_tready) begin
                 if (gap == UNREAD) begin
-                    fields = $fscanf(stimulus, "%d %b %h", gap, next_last, next_data);
-                    if (fields != 3) gap = FINISHED;
+                    fields = $fscanf(stimulus, "%d %b %b %b %h",
+                                     gap, next_reset, next_user, next_last, next_data);
+                    if (fields != 5) gap = FINISHED;
                 end
-                s_tvalid <= gap == 0;
-                s_tlast <= gap == 0 && next_last;
-                if (gap == 0) begin
+                s_tvalid <= gap == 0 && !next_reset;
+                s_tlast <= gap == 0 && !next_reset && next_last;
+                if (gap == 0 && next_reset) begin
+                    rst <= 1;
+                    resetting = RESET_CYCLES - 1;
+                    next_reset = 0;
+                end else if (gap == 0) begin
                     s_tdata <= next_data;
+                    s_tuser <= next_user;
                     gap = UNREAD;
                 end else if (gap < 0) begin
                     if (sent == given) gap = -gap - 1;
@@ -99,7 +111,7 @@ module drive;
     task finish(input [8*4-1:0] verdict);
         begin
             if (bench.trace_file != 0) begin
-                $fwrite(bench.trace_file, "%0s %0d %b\n", verdict, bench.cycle, frame_error);
+                $fwrite(bench.trace_file, "%0s %0d %b\n", verdict, bench.cycle, error_seen);
                 $fclose(bench.trace_file);
             end
             $finish(0);

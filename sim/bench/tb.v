@@ -5,10 +5,14 @@
 //
 //     in CYCLE                          the first beat of a frame was taken
 //     out CYCLE TLAST DATA              a beat was given (DATA in hexadecimal)
-//     state MASK h0 c0 h1 c1 ...        the lanes in MASK (hexadecimal) hold new h and c (decimal)
+//     state MASK h0 c0 h1 c1 ...        the lanes in MASK (hexadecimal) hold new results h and, of a
+//                                       layer that has one, their states c (decimal)
 //
-// Which layer, timestep and units a state line is about: the n-th of a frame is the n-th entry of
-// trace.events in ../core.json. Generated for @{lanes} lanes by Gatefold; yours to change.
+// What a state line is about: the n-th of a frame is the n-th entry of trace.events in ../core.json,
+// [layer, first, count]: lane l < count holds element first + l of the values that this layer makes
+// in a frame; layer -1 is a step in between. s_axis_tuser is for cores that keep their state from
+// frame to frame ("stateful" in ../core.json), others have no such port: 1 with the first beat of a
+// frame begins a new sequence. Generated for @{lanes} lanes by Gatefold; yours to change.
 `timescale 1ns / 1ps
 
 module tb (
@@ -18,6 +22,7 @@ module tb (
     input  wire                     s_axis_tvalid,
     output wire                     s_axis_tready,
     input  wire                     s_axis_tlast,
+    input  wire                     s_axis_tuser,
     output wire [@{beat_msb}:0] m_axis_tdata,
     output wire                     m_axis_tvalid,
     input  wire                     m_axis_tready,
@@ -31,7 +36,7 @@ module tb (
         .s_axis_tdata(s_axis_tdata),
         .s_axis_tvalid(s_axis_tvalid),
         .s_axis_tready(s_axis_tready),
-        .s_axis_tlast(s_axis_tlast),
+        .s_axis_tlast(s_axis_tlast),@{user_port}
         .m_axis_tdata(m_axis_tdata),
         .m_axis_tvalid(m_axis_tvalid),
         .m_axis_tready(m_axis_tready),

@@ -1,7 +1,13 @@
 """cocotb bench of a Gatefold core: exact outputs, exact cycles, any flow, reset, wrong TLAST.
 
 vectors.json holds input frames and the outputs that the golden model expects, as integers;
-../core.json holds the core's shapes and cycle counts. Both streams are AXI4-Stream.
+../core.json holds the core's shapes and cycle counts. Both streams are AXI4-Stream. A frame is all
+inputs ("input": "parts" in core.json), one after the other, or all outputs.
+
+A stateful core goes on with the state that the frame before left, unless TUSER is 1 with a frame's
+first beat, or there was no frame since reset. "fresh" in vectors.json is that TUSER: a frame with 0
+expects the frame before it in the list to have been the last. The frames of other cores are all 1.
+
 Run it with `make` (see Makefile). It needs cocotb and cocotbext-axi, not Gatefold.
 """
 
@@ -15,7 +21,7 @@ from pathlib import Path
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
-from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
+from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 HERE = Path(__file__).resolve().parent
 CORE = json.loads((HERE.parent / "core.json").read_text())
@@ -51,6 +57,7 @@ def beat_elements():
 
 FRAMES = [to_beats(frame) for frame in VECTORS["input"]]
 EXPECTED = [to_beats(frame) for frame in VECTORS["output"]]
+SAMPLES = range(len(FRAMES))  # the first begins a sequence
 
 
 # --- The bench ------------------------------------------------------------------------------------
@@ -82,8 +89,13 @@ class Bench:
             if share:
                 end.set_pause_generator(random.random() < share for _ in itertools.count())
 
-    def send(self, beats):
-        self.source.send_nowait(beats)
+    def send(self, sample, *, beats=None, fresh=None):
+        """Send a sample; ``beats`` and ``fresh`` instead of its own where given."""
+        beats = FRAMES[sample] if beats is None else beats
+        fresh = VECTORS["fresh"][sample] if fresh is None else fresh
+        # TUSER counts with the first beat: it says the opposite with the others.
+        user = [fresh] + [1 - fresh] * (len(beats) - 1)
+        self.source.send_nowait(AxiStreamFrame(beats, tuser=user))
 
     async def receive(self):
         """The next output frame's beats."""
@@ -115,8 +127,8 @@ async def latency(dut):
     """One frame at a time: first input beat to last output beat, to the cycle."""
     bench = Bench(dut)
     await bench.start()
-    for sample, frame in enumerate(FRAMES):
-        bench.send(frame)
+    for sample in SAMPLES:
+        bench.send(sample)
         await bench.receive_expected(sample)
         await ClockCycles(dut.clk, 32)
         cycles = dut.last_out_cycle.value.to_unsigned() - dut.first_in_cycle.value.to_unsigned()
@@ -131,7 +143,7 @@ async def back_to_back(dut):
     await bench.start()
     samples = [n % len(FRAMES) for n in range(max(4, len(FRAMES)))]
     for sample in samples:
-        bench.send(FRAMES[sample])
+        bench.send(sample)
     await bench.receive_expected(*samples)
     await ClockCycles(dut.clk, 2)
     cycles = dut.interval.value.to_unsigned()
@@ -147,9 +159,9 @@ async def flows(dut, flow):
     bench = Bench(dut)
     await bench.start()
     bench.flow(*FLOWS[flow])
-    for frame in FRAMES:
-        bench.send(frame)
-    await bench.receive_expected(*range(len(FRAMES)))
+    for sample in SAMPLES:
+        bench.send(sample)
+    await bench.receive_expected(*SAMPLES)
     bench.source.clear_pause_generator()
     bench.sink.clear_pause_generator()
     await bench.finish()
@@ -159,14 +171,16 @@ async def flows(dut, flow):
 @cocotb.test()
 @cocotb.parametrize(percent=[3, 50, 97])
 async def reset_in_a_frame(dut, percent):
-    """Reset after some share of the latency: the frame is gone, the next one is clean."""
+    """Reset after some share of the latency: the frame is gone and so is its state, whatever TUSER
+    says of the next one, which is clean."""
     bench = Bench(dut)
     await bench.start()
-    bench.send(FRAMES[0])
+    bench.send(SAMPLES[-1])
     await ClockCycles(dut.clk, max(1, LATENCY * percent // 100))
     await bench.reset()
-    bench.send(FRAMES[-1])
-    await bench.receive_expected(len(FRAMES) - 1)
+    for sample in SAMPLES:
+        bench.send(sample, fresh=0 if sample == 0 else None)
+    await bench.receive_expected(*SAMPLES)
     await bench.finish()
     await bench.no_error()
 
@@ -179,15 +193,15 @@ async def wrong_tlast(dut, wrong):
         return  # a frame of one beat has no earlier TLAST
     bench = Bench(dut)
     await bench.start()
-    bench.send(FRAMES[0][:-1] if wrong == "early" else [*FRAMES[0], 0])
+    bench.send(0, beats=FRAMES[0][:-1] if wrong == "early" else [*FRAMES[0], 0])
     await bench.source.wait()
     await ClockCycles(dut.clk, 2 * (LATENCY + INTERVAL))
     assert dut.frame_error.value == 1, f"frame_error is not set, but TLAST came {wrong}"
     while not bench.sink.empty():
         bench.sink.recv_nowait()  # what became of the wrong frame
-    for frame in FRAMES:
-        bench.send(frame)
-    await bench.receive_expected(*range(len(FRAMES)))
+    for sample in SAMPLES:
+        bench.send(sample)
+    await bench.receive_expected(*SAMPLES)
     await bench.finish()
     await bench.reset()
     await bench.no_error()

@@ -1,0 +1,60 @@
+"""Scenarios: which frames are played, which of them begin a sequence, and how they flow."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gatefold.sim.core_info import CoreInfo
+from gatefold.sim.scenario import full_rate, random_flow
+from gatefold.sim.vectors import StreamFormat
+
+INFO = CoreInfo(
+    stream=StreamFormat(element_bits=16, container_bits=16, beat_bits=64), n_in=12, n_out=5,
+    latency=20, interval=15, multipliers=16, lanes=4, act_width=16, cell_width=18, load_beats=0,
+    contexts=1, stateful=False, layers=(), events=())
+STATEFUL = replace(INFO, stateful=True)
+
+
+def lengths(scenario):
+    """Frames of each sequence."""
+    return np.diff([*np.flatnonzero(scenario.begins), len(scenario.frames)]).tolist()
+
+
+def test_full_rate_plays_a_sample_alone_and_then_all_without_a_pause():
+    scenario = full_rate(INFO, 3)
+    assert scenario.frames == (0, 0, 1, 2) and scenario.timed
+    assert scenario.isolated.tolist() == [True, True, False, False]
+    assert not scenario.resets.any() and not scenario.fresh.any()
+
+
+def test_random_flow_plays_each_sample_once():
+    scenario = random_flow(INFO, 20)
+    assert scenario.frames == tuple(range(20)) and not scenario.timed
+    assert scenario.gaps.shape == (20, 3) and scenario.stalls.shape == (20, 2)
+    assert not scenario.resets.any() and not scenario.fresh.any()
+
+
+@pytest.mark.parametrize("make", [full_rate, random_flow])
+def test_the_same_seed_gives_the_same_scenario(make):
+    first, again, other = (make(STATEFUL, 20, seed=seed) for seed in (1, 1, 2))
+    assert first.fresh.tolist() == again.fresh.tolist() != other.fresh.tolist()
+    np.testing.assert_array_equal(first.gaps, again.gaps)
+
+
+@pytest.mark.parametrize("samples", [3, 8, 40])
+@pytest.mark.parametrize("make", [full_rate, random_flow])
+def test_a_stateful_core_gets_sequences_of_several_frames(make, samples):
+    scenario = make(STATEFUL, samples)
+    assert lengths(scenario)[0] == 3 and max(lengths(scenario)) <= 4
+    assert not scenario.fresh[0]  # after reset a sequence begins whatever TUSER says
+    assert scenario.fresh.any()
+
+
+def test_a_stateful_core_is_reset_and_plays_the_samples_again_in_another_order():
+    scenario = random_flow(STATEFUL, 8)
+    assert np.flatnonzero(scenario.resets).tolist() == [8] == np.flatnonzero(
+        scenario.isolated).tolist()
+    assert scenario.begins[8]
+    first, second = scenario.frames[:8], scenario.frames[8:]
+    assert sorted(first) == sorted(second) and first != second
