@@ -82,6 +82,8 @@ def _build(model: Model, constants: dict[str, np.ndarray]) -> Network:
     for axes in itertools.islice(choices, _MAX_ATTEMPTS):
         sizes = {n for shape, axis in zip(shapes, axes, strict=True)
                  if axis is not None and (n := shape[axis]) is not None}
+        if None in axes and any(axis is not None for axis in axes) and sizes != {1}:
+            continue  # a batch for some inputs only is none
         if len(sizes) > 1:
             problem = problem or UserError(
                 f"the inputs' batches {sorted(sizes)} differ: export with one batch for all")
@@ -108,8 +110,7 @@ def _batch_axes(shape: Shape) -> list[int | None]:
     """The axes of an input that may be its batch, the likeliest first; None: it has none."""
     open_axes = [axis for axis, n in enumerate(shape) if n is None]
     if open_axes:
-        likely = open_axes[0]
-        return [likely, *(axis for axis in (0, 1) if axis != likely and len(shape) > 2)]
+        return [open_axes[0], *([0] if open_axes[0] and len(shape) > 2 else [])]
     return [0, 1, None] if len(shape) > 2 else [0, None]
 
 
@@ -122,7 +123,9 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
     """
     samples = []
     for name, shape, axis in zip(names, shapes, axes, strict=True):
-        sample = tuple(n for index, n in enumerate(shape) if index != axis)
+        # An axis of one before the batch is that of an initial state's layers and directions.
+        sample = tuple(n for index, n in enumerate(shape)
+                       if index != axis and not (n == 1 and index < (axis or 0)))
         for what, size in zip(("timesteps", "features")[-len(sample):], sample[-2:], strict=False):
             if size is None:
                 raise UserError(
@@ -269,12 +272,12 @@ class _Run:
     def moved(self, kind: str, inputs: list) -> list[np.ndarray | None]:
         """The inputs of an operator that moves elements, as numbers; constants must be zero."""
         moved = MOVED.get(kind, lambda count: range(1))(len(inputs))
+        if any(isinstance(value, Net) for n, value in enumerate(inputs) if n not in moved):
+            raise NodeError("it takes a shape or an index from the network's values: the network "
+                            "must be of fixed shape")
         arrays: list[np.ndarray | None] = []
         for index, value in enumerate(inputs):
-            if isinstance(value, Net) != (index in moved) and value is not None:
-                if isinstance(value, Net):
-                    raise NodeError("it takes a shape or an index from the network's values: the "
-                                    "network must be of fixed shape")
+            if index in moved and isinstance(value, np.ndarray):
                 if value.any():
                     raise NodeError("it mixes the network's values with constants other than zero")
                 value = Net(self.trace.zeros(value.shape))

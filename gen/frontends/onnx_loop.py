@@ -69,11 +69,12 @@ def loop(run, attributes, inputs: list, values: ChainMap, origin: str) -> list:
     tests = []
     for seed, scale in enumerate(_SCALES):
         drawn, states = numbers(seed, scale)
-        found = _run(run, body, ChainMap({**inner, **drawn}, values), inputs[:2], states)
+        with np.errstate(all="ignore"):
+            found = _run(run, body, ChainMap({**inner, **drawn}, values), inputs[:2], states)
         tests.append((np.moveaxis(drawn[name], 1, 0), states, found))
     constants = [value for value in (*carried, *outside.values(), *inner.values())
                  if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
-    for kind, picked, fields in _candidates(ids.shape[2], carried, constants):
+    for kind, picked, fields in _candidates(len(ids), ids.shape[2], carried, constants):
         meanings = _meanings(kind, picked, fields, tests)
         if meanings:
             return _outputs(run.trace, kind, picked, fields, meanings, ids, carried, tests, origin)
@@ -103,7 +104,8 @@ def _run(run, body: onnx.GraphProto, values: ChainMap, control: list, states: li
     return [*states, *(np.stack(scan) if scan else np.zeros(0) for scan in scans)]
 
 
-def _candidates(features: int, carried: list, constants: list[np.ndarray]) -> Iterator:
+def _candidates(batch: int, features: int, carried: list,
+                constants: list[np.ndarray]) -> Iterator:
     """Layers that the constants could be the weights of: the kind, which carried values are its
     states, and its fields."""
     for r in constants:
@@ -111,7 +113,7 @@ def _candidates(features: int, carried: list, constants: list[np.ndarray]) -> It
             continue
         units, width = r.shape
         states = [index for index, value in enumerate(carried)
-                  if _shape(value) == (_shape(value) + (0,))[:1] + (units,)]
+                  if np.shape(getattr(value, "ids", value)) == (batch, units)]
         kind = {1: "rnn", 3: "gru", 4: "lstm"}[width // units]
         count = 2 if kind == "lstm" else 1
         for w in constants:
@@ -123,11 +125,6 @@ def _candidates(features: int, carried: list, constants: list[np.ndarray]) -> It
                         count == 2) else ([a] for a in states):
                     for fields in _cells(kind, w, r, b):
                         yield kind, picked, fields
-
-
-def _shape(value) -> tuple[int, ...]:
-    shape = value.ids.shape if isinstance(value, Net) else np.shape(value)
-    return shape if len(shape) == 2 else ()
 
 
 def _cells(kind: str, w: np.ndarray, r: np.ndarray, b: np.ndarray) -> Iterator[dict]:
