@@ -15,24 +15,26 @@ def waterfall(name: str, title: str, stages: dict[str, int], notes: dict[str, st
     """Stages one after the other, a cell a cycle. ``scale``: cycles of the whole width, so that
     several waterfalls can be compared; ``end``: what the last cycle leads to."""
     total = sum(stages.values())
-    cell = min(22.0, 560 / scale)
+    left = max(_LEFT, 20 + round(7.4 * max(map(len, stages))))
+    cell = min(22.0, (710 - left) / scale)
     parts, y, at = [], 4.0, 0
     for place, (stage, cycles) in enumerate(stages.items()):
-        x = _LEFT + at * cell
+        x = left + at * cell
         if place:
             parts.append(tag("path", d=f"M{num(x)} {num(y - 10)}V{num(y)}", class_="drop"))
-        parts.append(text_tag(_LEFT - 14, y + 14, stage, text_anchor="end", class_="strong"))
-        parts += [tag("rect", x=num(x + n * cell + 0.75), y=num(y), width=num(cell - 1.5),
+        parts.append(text_tag(left - 14, y + 14, stage, text_anchor="end", class_="strong"))
+        bars, wide = (cycles, cell) if cell > 3 else (min(cycles, 1), cycles * cell)
+        parts += [tag("rect", x=num(x + n * wide + 0.75), y=num(y), width=num(max(0.5, wide - 1.5)),
                       height=20, rx=2, class_="s5 odd" if place % 2 else "s5")
-                  for n in range(cycles)]
+                  for n in range(bars)]
         parts.append(text_tag(x + cycles * cell + 8, y + 14, str(cycles), class_="strong"))
         parts.append(text_tag(x + cycles * cell + 16 + 9 * len(str(cycles)), y + 14,
                               notes.get(stage, ""), class_="muted"))
         at, y = at + cycles, y + _ROW
-    x, y = _LEFT + at * cell, y + 10
-    parts.append(tag("path", d=f"M{_LEFT} {num(y)}H{num(x)}M{_LEFT} {num(y - 4)}v8"
+    x, y = left + at * cell, y + 10
+    parts.append(tag("path", d=f"M{left} {num(y)}H{num(x)}M{left} {num(y - 4)}v8"
                                f"M{num(x)} {num(y - 4)}v8", class_="rule"))
-    parts.append(text_tag(_LEFT - 14, y + 4, "sum", text_anchor="end", class_="strong"))
+    parts.append(text_tag(left - 14, y + 4, "sum", text_anchor="end", class_="strong"))
     parts.append(text_tag(x + 8, y + 4, f"{total} cycles", class_="strong"))
     parts.append(text_tag(x + 24 + 7 * len(f"{total} cycles"), y + 4, end, class_="muted"))
     told = ", ".join(f"{stage} {cycles}" for stage, cycles in stages.items())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from math import floor
 
-__all__ = ["Markup", "badge", "flat", "num", "percent", "plural", "shape", "svg", "tag", "text_tag"]
+__all__ = ["Child", "Markup", "badge", "flat", "fitted", "num", "percent", "plural", "section",
+           "shape", "svg", "table", "tag", "text_tag"]
 
 #: Elements without a closing tag.
 _VOID = frozenset({"br", "hr", "link", "meta"})
@@ -75,6 +77,29 @@ def svg(name: str, title: str, description: str, width: float, height: float,
 def text_tag(x: float, y: float, *children: Child, **attributes: object) -> Markup:
     """SVG text with its baseline at (x, y)."""
     return tag("text", *children, x=num(x), y=num(y), **attributes)
+
+
+def fitted(text: str, width: float, per_letter: float = 7.4) -> str:
+    """``text``, cut where it would be wider than ``width``."""
+    most = max(2, int(width / per_letter))
+    return text if len(text) <= most else text[:most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def section(name: str, title: str, lead: Child, *children: Child, long: bool = False) -> Markup:
+    """A section of the page. ``name``: its id; ``long``: it may take several sheets of paper."""
+    return tag("section", tag("h2", title), tag("p", lead, class_="lead"), *children, id=name,
+               class_="long" if long else None)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[Child]], words: int = 1) -> Markup:
+    """``words``: the first so many columns are text, the others numbers, aligned right."""
+    def cells(kind: str, row: Sequence[Child]) -> list[Markup]:
+        return [tag(kind, cell, class_=None if n < words else "number")
+                for n, cell in enumerate(row)]
+
+    return tag("div", tag(
+        "table", tag("thead", tag("tr", cells("th", heads))) if any(heads) else None,
+        tag("tbody", [tag("tr", cells("td", row)) for row in rows])), class_="scroll")
 
 
 def badge(kind: str) -> Markup:

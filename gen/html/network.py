@@ -1,93 +1,150 @@
-"""The network drawn: a box a layer, arrows with the shapes between them."""
+"""The network drawn: a box a layer, small ones for views, lines for the values between them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..errors import quoted
-from .markup import Markup, num, percent, plural, shape, svg, tag, text_tag
+from .graph import Box, lay_out
+from .markup import Markup, flat, num, percent, plural, shape, svg, table, tag, text_tag
+from .words import layer_note, layer_title
 
-__all__ = ["layer_title", "network_drawing"]
+__all__ = ["layer_table", "network_drawing"]
 
-_BOX, _HIGH, _ARROW, _PER_ROW, _ROW = 176, 132, 67, 4, 176
-
-
-def layer_title(layer: dict) -> str:
-    """``LSTM 128``, ``Dense 1 tanh``, ``repeat × 6``."""
-    kind = layer["kind"]
-    if kind == "lstm":
-        return f"LSTM {layer['units']}"
-    if kind == "dense":
-        shaped = layer["activation"] if layer["activation"] != "linear" else ""
-        return f"Dense {layer['outputs']} {shaped}".rstrip()
-    if kind == "repeat_vector":
-        return f"Repeat × {layer['output_shape'][0]}"
-    return kind.replace("_", " ").capitalize()
+_WIDTH = 1040
+_SMALL, _HIGH = 40.0, 76.0  # heights
 
 
-def network_drawing(network: dict) -> Markup:
-    """Left to right, :data:`_PER_ROW` layers a row; each box tells its share of multiplications."""
-    layers = network["layers"]
-    rows = -(-len(layers) // _PER_ROW)
+@dataclass(frozen=True)
+class _Node:
+    """What is drawn: up to two lines of text; of a layer that computes also its colour and share of
+    the multiplications."""
+
+    title: str
+    note: str
+    sort: str  # terminal, view, layer, host
+    reads: tuple[int, ...]
+    hint: str = ""
+    name: str = ""
+    colour: int = 0
+    share: float = 0.0
+    loop: bool = False
+
+    @property
+    def box(self) -> Box:
+        """Its size, by the length of its words."""
+        big = self.sort == "layer"
+        title = (8.9 if big else 7.2) * len(self.title) + (24 if self.loop else 0)
+        words = max(title, 6.8 * len(self.name), 6.6 * len(self.note) + (54 if big else 0))
+        least, margin = (132.0, 36.0) if big else (64.0, 24.0)
+        return Box(max(least, words + margin), _HIGH if big else _SMALL, self.reads)
+
+
+def network_drawing(network: dict, colours: dict[str, int]) -> Markup:
+    """``colours``: of the layers that compute, by name."""
+    nodes = _nodes(network, colours)
+    layout = lay_out([node.box for node in nodes], _WIDTH - 8)
+    if layout is None:
+        return tag("p", "The network has too many layers to be drawn; the table tells them.",
+                   class_="source")
+    told = "; ".join(
+        f"{layer['name']}, {layer_title(layer)}, of {' and '.join(layer['inputs'])}, to "
+        f"{shape(layer['output_shape'])}, {plural(layer['parameters'], 'parameter')}"
+        for layer in network["layers"])
     parts: list[Markup] = [tag("defs", [tag(
         "marker", tag("path", d="M0 0L8 4L0 8z", class_="head"), id=name, viewBox="0 0 8 8",
         refX=at, refY=4, markerWidth=size, markerHeight=size, orient="auto")
-        for name, at, size in (("head", 7, 7), ("loop", 4, 5))])]
-    total = max(1, sum(layer["macs"] for layer in layers))
-    computing = 0
-    for place, layer in enumerate(layers):
-        row, column = divmod(place, _PER_ROW)
-        x, y = column * (_BOX + _ARROW) + _ARROW, 8 + row * _ROW
-        parts += _arrow(x - _ARROW, y, shape(layer["input_shape"]))
-        colour = None
-        if layer["macs"]:
-            colour, computing = computing % 6, computing + 1
-        parts += _box(x, y, layer, colour, layer["macs"] / total)
-    row, column = divmod(len(layers) - 1, _PER_ROW)
-    parts += _arrow((column + 1) * (_BOX + _ARROW), 8 + row * _ROW,
-                    shape(network["output_shape"]))
-    told = "; ".join(f"{layer_title(layer)}, {shape(layer['input_shape'])} to "
-                     f"{shape(layer['output_shape'])}, {layer['parameters']} parameters"
-                     for layer in layers)
-    columns = min(_PER_ROW, len(layers))
-    return svg("network", "The network", told + ".",
-               max(1040, columns * (_BOX + _ARROW) + _ARROW + 4), rows * _ROW - 24, *parts)
+        for name, at, size in (("head", 7.5, 6.5), ("loop", 4, 5))])]
+    parts += [tag("path", d=path, class_="arrow",
+                  marker_end=None if node is None else "url(#head)")
+              for _, node, path in layout.lines]
+    for node, (x, y) in zip(nodes, layout.places, strict=True):
+        parts += _drawn(node, x, y)
+    left = max(0.0, (_WIDTH - layout.width) / 2)
+    return svg("network", "The network", told + ".", max(_WIDTH, layout.width + 8),
+               layout.height + 8, tag("g", *parts, transform=f"translate({num(left)} 4)"))
 
 
-def _arrow(x: float, y: float, label: str) -> list[Markup]:
-    middle = y + _HIGH / 2
-    if len(label) > 9:
-        label = label.replace(",", "").replace(" ", "")
-    return [tag("path", d=f"M{num(x + 5)} {num(middle)}h{_ARROW - 11}", class_="arrow",
-                marker_end="url(#head)"),
-            text_tag(x + _ARROW / 2, middle - 9, label, text_anchor="middle", class_="muted small")]
+def _nodes(network: dict, colours: dict[str, int]) -> list[_Node]:
+    nodes, numbers = [], {}
+    several = len(network["input_shapes"]) > 1
+    for n, sizes in enumerate(network["input_shapes"]):
+        numbers[f"input {n}"] = len(nodes)
+        nodes.append(_Node(f"input {n}" if several else "input", shape(sizes), "terminal", ()))
+    total = max(1, sum(layer["macs"] for layer in network["layers"]))
+    ends = {output["value"] for output in network["outputs"] if output["left_to_the_host"]}
+    for layer in network["layers"]:
+        reads = tuple(numbers[value] for value in layer["inputs"])
+        name, sizes = layer["name"], layer["output_shape"]
+        if name in ends and layer["kind"] == "reshape" and layer["input_shapes"] == [sizes]:
+            numbers[name] = reads[0]  # stands only for what the host does
+            continue
+        numbers[name] = len(nodes)
+        hint = ", ".join(filter(None, (name, layer_note(layer), _origin(layer))))
+        if name in colours:
+            nodes.append(_Node(
+                layer_title(layer), shape(sizes), "layer", reads, hint, name, colours[name],
+                layer["macs"] / total, layer["kind"] in ("lstm", "gru", "rnn")))
+        else:
+            nodes.append(_Node(layer_title(layer), shape(sizes), "view", reads, hint))
+    several = len(network["outputs"]) > 1
+    for n, output in enumerate(network["outputs"]):
+        nodes.append(_Node(f"output {n}" if several else "output", shape(output["shape"]),
+                           "terminal", (numbers[output["value"]],)))
+        if output["left_to_the_host"]:
+            nodes.append(_Node(output["left_to_the_host"].capitalize(), "left to the host", "host",
+                               (len(nodes) - 1,)))
+    return nodes
 
 
-def _box(x: float, y: float, layer: dict, colour: int | None, share: float) -> list[Markup]:
-    """A layer: coloured as in the timeline if it computes."""
-    parts = [tag("rect", x=num(x), y=num(y), width=_BOX, height=_HIGH, rx=8,
-                 class_="box" if colour is not None else "box view")]
-    if colour is not None:
-        parts.append(tag("rect", x=num(x), y=num(y + 14), width=4, height=_HIGH - 28,
-                         class_=f"s{colour}"))
-    left, line = x + 18, y + 30
-    parts.append(text_tag(left, line, layer_title(layer), class_="name"))
-    parts.append(text_tag(left, line + 18, layer["name"], class_="muted small mono"))
-    if layer["kind"] == "lstm":
-        cx, cy = x + _BOX - 24, y + 24
+def _origin(layer: dict) -> str:
+    return f"called {quoted(layer['origin'], 200)} in the model" if layer["origin"] else ""
+
+
+def _drawn(node: _Node, x: float, y: float) -> list[Markup]:
+    """A layer is coloured as in the schedule."""
+    size = node.box
+    wide, high = size.width, size.height
+    parts = [tag("rect", x=num(x), y=num(y), width=num(wide), height=num(high),
+                 rx=8 if node.sort in ("layer", "host") else num(high / 2) if
+                 node.sort == "terminal" else 6, class_=f"box {node.sort}")]
+    if node.sort != "layer":
+        middle = x + wide / 2
+        parts += [text_tag(middle, y + 17, node.title, text_anchor="middle", class_="strong"),
+                  text_tag(middle, y + 31, node.note, text_anchor="middle", class_="muted small")]
+    else:
+        left = x + 16
+        colour, bar = f"s{node.colour % 6}", wide - 32
+        parts += [
+            tag("rect", x=num(x), y=num(y + 12), width=4, height=num(high - 24), class_=colour),
+            text_tag(left, y + 22, node.title, class_="name"),
+            text_tag(left, y + 38, node.name, class_="muted mono"),
+            text_tag(left, y + 56, node.note, class_="small"),
+            text_tag(x + wide - 14, y + 56, percent(node.share) if node.share else "",
+                     text_anchor="end", class_="muted small"),
+            tag("rect", x=num(left), y=num(y + 63), width=num(bar), height=4, rx=2, class_="lane"),
+            tag("rect", x=num(left), y=num(y + 63), width=num(bar * node.share), height=4, rx=2,
+                class_=colour)]
+    if node.loop:
+        cx, cy = x + wide - 20, y + 18
         parts.append(tag("path", d=f"M{num(cx - 5)} {num(cy + 5)}a7 7 0 1 1 10 0", class_="arrow",
                          marker_end="url(#loop)"))
-    if layer["macs"]:
-        facts = [plural(layer["parameters"], "parameter"), f"{layer['macs']:,} MACs"]
-    else:
-        facts = ["another view of its input,", "nothing is computed"]
-    parts += [text_tag(left, line + 40 + 16 * n, fact, class_="small")
-              for n, fact in enumerate(facts)]
-    if layer["origin"]:
-        parts.append(tag("g", tag("title", quoted(layer["origin"], 200)), text_tag(
-            left, line + 74, quoted(layer["origin"], 20), class_="muted small")))
-    if layer["macs"]:
-        bar = _BOX - 82
-        parts += [tag("rect", x=num(left), y=num(y + _HIGH - 18), width=num(width), height=4, rx=2,
-                      class_=kind) for width, kind in ((bar, "lane"), (bar * share, f"s{colour}"))]
-        parts.append(text_tag(x + _BOX - 12, y + _HIGH - 12, percent(share), text_anchor="end",
-                              class_="small"))
-    return parts
+    return [tag("g", tag("title", node.hint), *parts)] if node.hint else parts
+
+
+def layer_table(network: dict, colours: dict[str, int]) -> Markup:
+    """What the boxes have no room for."""
+    rows = []
+    for layer in network["layers"]:
+        name = layer["name"]
+        dot = tag("span", "", class_=f"dot d{colours[name] % 6}" if name in colours else "dot")
+        rows.append([
+            tag("span", dot, tag("code", name), class_="id"),
+            flat(layer_title(layer), tag("div", note, class_="also") if (note := layer_note(layer))
+                 else None),
+            tag("span", ", ".join(layer["inputs"]), class_="also"),
+            tag("span", quoted(layer["origin"], 60) if layer["origin"] else "", class_="wrap"),
+            shape(layer["output_shape"]),
+            *(f"{layer[key]:,}" if name in colours else "" for key in ("parameters", "macs"))])
+    return table(["layer", "", "reads", "in the model", "makes", "parameters", "MACs"], rows,
+                 words=4)

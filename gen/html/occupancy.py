@@ -6,16 +6,31 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ...hdl.config import (
+    DenseKind,
+    EmitKind,
+    GruKind,
+    LoadKind,
+    LstmKind,
+    MergeKind,
+    ResetKind,
+)
 from ..plan import Plan
+from ..quantized import QRecurrent
 
-__all__ = ["INPUT", "MAX_RUNS", "RECURRENT", "Occupancy", "Run", "occupancy"]
+__all__ = ["GATHERED", "INPUT", "MAX_RUNS", "RECURRENT", "Occupancy", "Run", "occupancy", "op_name"]
 
-#: Which columns of a layer's matrices a tile holds.
+#: Which columns of a layer's matrices a tile holds: those that meet what it reads, or its own h.
 INPUT, RECURRENT = 0, 1
+#: Stands for a layer where an op puts the output together.
+GATHERED = -1
 #: More runs than this are drawn as bins: the page stays small and quick.
 MAX_RUNS = 8000
 #: Most bins of a frame.
 MAX_BINS = 1600
+
+_OPS = {LstmKind: "cell", GruKind: "state", ResetKind: "reset", LoadKind: "initial state",
+        EmitKind: "cell state out", MergeKind: "merge", DenseKind: "sums"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +48,10 @@ class Run:
 class Occupancy:
     """A frame on the array, cycles counted from its first input beat.
 
-    cycles: the frame's latency. layers: those that compute, in order. runs: exact, in order, empty
-    where there are more than :data:`MAX_RUNS`. bin_size, bins: cycles of a bin, and for each the
-    tiles by (layer, part). tiles: by (layer, part). idle: (start, length) of every gap.
+    cycles: the frame's latency. layers: those that compute, in order, :data:`GATHERED` last. runs:
+    exact, in order, empty where there are more than :data:`MAX_RUNS`. bin_size, bins: cycles of a
+    bin, and for each the tiles by (layer, part). tiles: by (layer, part). ops: of each layer its
+    ops, as (number in the plan, tiles). idle: (start, length) of every gap.
     """
 
     cycles: int
@@ -44,6 +60,7 @@ class Occupancy:
     bin_size: int
     bins: tuple[dict[tuple[int, int], int], ...]
     tiles: dict[tuple[int, int], int]
+    ops: dict[int, tuple[tuple[int, int], ...]]
     idle: tuple[tuple[int, int], ...]
 
     @property
@@ -65,24 +82,37 @@ def occupancy(plan: Plan) -> Occupancy:
     """The occupancy of the array by the first frame of ``plan``'s timeline."""
     start, end = plan.timeline.first_in[0], plan.timeline.last_out[0]
     cycles = end - start
+    layer_of = [op.layer for op in plan.work.ops]
+    recurrent = {n for n, layer in enumerate(plan.qnet.layers) if isinstance(layer, QRecurrent)}
     runs: list[list[int]] = []
     bin_size = max(1, -(-cycles // MAX_BINS))
     bins = [Counter() for _ in range(-(-cycles // bin_size))]
     tiles: Counter = Counter()
+    ops: Counter = Counter()
     issues = [issue - start for issue in plan.timeline.issues[0]]
     for tile, at in zip(plan.tiles, issues, strict=True):
-        job = tile.job
-        part = RECURRENT if tile.operand.chunk.origin[0] == job.layer else INPUT
-        tiles[job.layer, part] += 1
-        bins[at // bin_size][job.layer, part] += 1
-        key = [job.layer, job.step, part]
+        layer, source = layer_of[tile.job.layer], tile.operand.chunk.origin[0]
+        own = layer in recurrent and source >= 0 and layer_of[source] == layer
+        part = RECURRENT if own else INPUT
+        tiles[layer, part] += 1
+        ops[tile.job.layer] += 1
+        bins[at // bin_size][layer, part] += 1
+        key = [layer, tile.job.step, part]
         if runs and runs[-1][2:] == key and runs[-1][0] + runs[-1][1] == at:
             runs[-1][1] += 1
         else:
             runs.append([at, 1, *key])
     edges = [-1, *issues, cycles]
     idle = tuple((a + 1, b - a - 1) for a, b in pairwise(edges) if b > a + 1)
+    layers = tuple(sorted({layer for layer, _ in tiles}, key=lambda n: (n == GATHERED, n)))
     return Occupancy(
-        cycles=cycles, layers=tuple(sorted({layer for layer, _ in tiles})),
+        cycles=cycles, layers=layers,
         runs=tuple(Run(*run) for run in runs) if len(runs) <= MAX_RUNS else (),
-        bin_size=bin_size, bins=tuple(map(dict, bins)), tiles=dict(tiles), idle=idle)
+        bin_size=bin_size, bins=tuple(map(dict, bins)), tiles=dict(tiles),
+        ops={layer: tuple((op, ops[op]) for op in sorted(ops) if layer_of[op] == layer)
+             for layer in layers}, idle=idle)
+
+
+def op_name(plan: Plan, op: int) -> str:
+    """What an op does, in words."""
+    return _OPS[type(plan.work.ops[op].kind)]

@@ -8,9 +8,9 @@ from importlib.resources import files
 
 from ..plan import Plan
 from .markup import Markup, badge, flat, plural, tag
-from .network import layer_title
 from .sections import (
     cycles_section,
+    inside_section,
     network_section,
     numbers_section,
     origin_section,
@@ -19,6 +19,7 @@ from .sections import (
     step_section,
     verified_section,
 )
+from .words import net_title
 
 __all__ = ["render"]
 
@@ -32,7 +33,8 @@ def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
               "base-uri 'none'; form-action 'none'")
-    title = _title(report)
+    colours = {name: place for place, name in enumerate(report["numbers"]["layers"])}
+    title = net_title(report["network"], set(colours))
     board = report["board"]
     head = tag(
         "head", tag("meta", charset="utf-8"),
@@ -42,9 +44,10 @@ def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
         tag("meta", name="generator", content=stamp),
         tag("title", f"{title} on {board['name'] if board else 'an FPGA'}: Gatefold report"),
         tag("style", style))
-    sections = [verified_section(report), network_section(report), schedule_section(report, plan),
+    sections = [verified_section(report), network_section(report, colours),
+                schedule_section(report, plan, colours),
                 step_section(plan), cycles_section(report), resources_section(report),
-                numbers_section(report), origin_section(report)]
+                numbers_section(report), inside_section(report), origin_section(report)]
     body = tag("body", tag("main", _header(report, title), *sections, _footer()),
                tag("script", script))
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
@@ -53,14 +56,6 @@ def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
 def _own(name: str) -> Markup:
     """A file of this package, which is trusted text."""
     return Markup((files("gatefold.gen.html") / name).read_text(encoding="ascii"))
-
-
-def _title(report: dict) -> str:
-    layers = [layer for layer in report["network"]["layers"] if layer["kind"] != "flatten"]
-    shown = [layer_title(layer) for layer in layers]
-    if len(shown) > 6:
-        shown = [*shown[:2], f"{len(shown) - 4} more", *shown[-2:]]
-    return " \N{RIGHTWARDS ARROW} ".join(shown)
 
 
 def _header(report: dict, title: str) -> Markup:

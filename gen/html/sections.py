@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..errors import quoted
 from ..plan import Plan
 from ..plan.latency import stages
+from ..quantized import QRecurrent
 from .charts import resource_bars, waterfall, yardsticks
-from .markup import Child, Markup, badge, flat, percent, plural, tag
-from .network import network_drawing
-from .numbers import error_chart, format_ruler
-from .occupancy import Occupancy, occupancy
+from .markup import Child, Markup, badge, flat, percent, plural, section, table, tag
+from .network import layer_table, network_drawing
+from .numbers import error_chart
+from .occupancy import GATHERED, INPUT, RECURRENT, Occupancy, occupancy, op_name
+from .tensors import entering, rows_of, scales, tensor_drawing, tensor_legend
 from .timeline import timeline
+from .words import layer_title
 
-__all__ = ["cycles_section", "network_section", "numbers_section", "origin_section",
-           "resources_section", "schedule_section", "step_section", "verified_section"]
+__all__ = ["cycles_section", "inside_section", "network_section", "numbers_section",
+           "origin_section", "resources_section", "schedule_section", "step_section",
+           "verified_section"]
 
 _STAGE_NOTES = {
     "operand memory": "read the chunk of x or h",
@@ -26,21 +28,6 @@ _STAGE_NOTES = {
     "lanes": "gates, tables, c and h",
     "write": "h to the operand memory",
 }
-
-
-def _section(name: str, title: str, lead: Child, *children: Child) -> Markup:
-    return tag("section", tag("h2", title), tag("p", lead, class_="lead"), *children, id=name)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Child]], words: int = 1) -> Markup:
-    """``words``: the first so many columns are text, the others numbers, aligned right."""
-    def cells(kind: str, row: Sequence[Child]) -> list[Markup]:
-        return [tag(kind, cell, class_=None if n < words else "number")
-                for n, cell in enumerate(row)]
-
-    return tag("div", tag(
-        "table", tag("thead", tag("tr", cells("th", heads))) if any(heads) else None,
-        tag("tbody", [tag("tr", cells("td", row)) for row in rows])), class_="scroll")
 
 
 def verified_section(report: dict) -> Markup | None:
@@ -55,56 +42,65 @@ def verified_section(report: dict) -> Markup | None:
         rows.append([str(done["simulator"]), flows, tag("span", str(done["input"]), class_="wrap"),
                      f"{done['samples']:,}", f"{done['outputs']:,}", f"{done['states']:,}",
                      f"{done['latency']:,}", interval, f"{done['cycles']:,}"])
-    return _section(
+    return section(
         "verified", "What was verified", flat(
             "The core's outputs, and every h and c of every step, compared with the golden model: "
             f"all equal. Stated are {cycles['latency']:,} cycles of latency and "
             f"{cycles['interval']:,} from frame to frame. ", badge("simulated")),
-        _table(["simulator", "scenarios (frames)", "inputs", "samples", "outputs", "states",
-                "latency", "interval", "cycles"], rows, words=3))
+        table(["simulator", "scenarios (frames)", "inputs", "samples", "outputs", "states",
+                "latency", "interval", "cycles"], rows, words=3), long=True)
 
 
-def network_section(report: dict) -> Markup:
-    """The network drawn."""
+def network_section(report: dict, colours: dict[str, int]) -> Markup:
+    """The network drawn, and its layers in a table."""
     network = report["network"]
-    return _section(
+    return section(
         "layers", "The network",
         f"{plural(network['parameters'], 'parameter')}, {network['macs']:,} multiplications (MACs) "
         f"an inference as the model states it, {report['array']['multiplications']:,} that must be "
         "done: an input that repeats is multiplied once, a state of zero not at all.",
-        network_drawing(network))
+        network_drawing(network, colours), layer_table(network, colours),
+        long=True)
 
 
-def schedule_section(report: dict, plan: Plan | None) -> Markup:
+def schedule_section(report: dict, plan: Plan | None, colours: dict[str, int]) -> Markup:
     """The timeline, and a table of who had the array for how long."""
     if plan is None:
-        return _section("schedule", "The schedule", "Left out: this version of Gatefold plans "
-                        "another schedule than the one this core was built with.")
+        return section("schedule", "The schedule", "Left out: this version of Gatefold plans "
+                       "another schedule than the one this core was built with.")
     what = occupancy(plan)
-    layers = report["network"]["layers"]
-    names = {layer: layers[layer]["name"] for layer in what.layers}
+    names = {layer: "output put together" if layer == GATHERED else plan.qnet.layers[layer].name
+             for layer in what.layers}
     exact = "Each mark is a run of tiles; steps alternate in tint." if what.runs else (
         f"Each mark stands for {what.bin_size} cycles, its height for the share of them.")
-    return _section(
+    return section(
         "schedule", "The schedule", flat(
             f"One frame on the array, cycle for cycle: a tile of {report['array']['pe']} "
             f"\N{MULTIPLICATION SIGN} {report['array']['simd']} products is issued in "
             f"{what.busy:,} of {what.cycles:,} cycles ({percent(what.busy / what.cycles)}). ",
             exact, " ", badge("planned")),
-        timeline(what, names), _occupancy_table(what, names))
+        timeline(what, names, {layer: colours[names[layer]] for layer in what.layers
+                               if layer != GATHERED}),
+        _occupancy_table(plan, what, names), long=True)
 
 
-def _occupancy_table(what: Occupancy, names: dict[int, str]) -> Markup:
+def _occupancy_table(plan: Plan, what: Occupancy, names: dict[int, str]) -> Markup:
+    """A row a layer, and below it one for each of its ops where it has several."""
     before, between, after = what.idle_parts
     rows: list[list[Child]] = []
     for layer in what.layers:
-        given, own = (what.tiles.get((layer, part), 0) for part in (0, 1))
+        given, own = (what.tiles.get((layer, part), 0) for part in (INPUT, RECURRENT))
         rows.append([names[layer], f"{given:,}", f"{own:,}" if own else "", f"{given + own:,}",
                      percent((given + own) / what.cycles)])
+        if len(what.ops[layer]) > 1:
+            rows += [[tag("span", f"op {op}: {op_name(plan, op)}", class_="op"), "", "",
+                      tag("span", f"{tiles:,}", class_="op"),
+                      tag("span", percent(tiles / what.cycles), class_="op")]
+                     for op, tiles in what.ops[layer]]
     for name, count in (("idle before the first tile", before), ("idle between tiles", between),
                         ("on the way out, after the last tile", after)):
         rows.append([name, "", "", f"{count:,}", percent(count / what.cycles)])
-    return _table(["", "input tiles", "recurrent tiles", "cycles", "of the frame"], rows)
+    return table(["", "input tiles", "recurrent tiles", "cycles", "of the frame"], rows)
 
 
 def step_section(plan: Plan | None) -> Markup | None:
@@ -119,11 +115,12 @@ def step_section(plan: Plan | None) -> Markup | None:
                "stream": after - distance.output}
     notes = dict(_STAGE_NOTES)
     notes["adder tree"] = f"a register a level, for {plural(config.simd, 'column')}"
-    if not config.has_lstm:
+    recurrent = any(isinstance(layer, QRecurrent) for layer in plan.qnet.layers)
+    if not recurrent:
         notes |= {"lanes": "the activation", "write": "the result to the operand memory"}
     scale = max(sum(tail.values()), after)
-    what = "h" if config.has_lstm else "a result"
-    return _section(
+    what = "h" if recurrent else "a result"
+    return section(
         "step", "One step, from its last column to the next",
         flat(f"The tail that a recurrent step waits for: {distance.tail} cycles from the issue of "
              f"the tile that finishes a row to the first tile that can use its {what}. The "
@@ -156,14 +153,14 @@ def cycles_section(report: dict) -> Markup:
         ["interval", "", "last output beat to that of the next frame", f"{cycles['interval']:,}",
          f"{latency / cycles['interval']:.2f}"],
     ]
-    return _section(
+    return section(
         "cycles", "Cycles against what is possible", flat(
             f"{latency:,} cycles are {latency / cycles['bound']:.2f} \N{MULTIPLICATION SIGN} the "
             "bound that nothing on this array can beat. Neither yardstick moves with the schedule; "
             "the beats of input and output are in the latency and not in them. ",
             badge("planned")),
         yardsticks(cycles, latency),
-        _table(["", "formula", "", "cycles", "latency / it"], rows, words=3))
+        table(["", "formula", "", "cycles", "latency / it"], rows, words=3))
 
 
 def resources_section(report: dict) -> Markup:
@@ -174,10 +171,10 @@ def resources_section(report: dict) -> Markup:
                  badge("estimated"), class_="source")
     if not device:
         rows = [[key, f"{used[key]:,.10g}"] for key in ("lut", "ff", "dsp", "bram36", "uram")]
-        return _section("resources-section", "Resources", "What the core takes of a device. With "
-                        "--board it is held against a board.", _table(["", "estimate"], rows),
+        return section("resources-section", "Resources", "What the core takes of a device. With "
+                        "--board it is held against a board.", table(["", "estimate"], rows),
                         origin)
-    return _section(
+    return section(
         "resources-section", "Resources", f"What the core takes of the {board['part']}, "
         "interfaces and shell not counted.", resource_bars(used, device), origin,
         tag("p", "Device: ", "; ".join(map(str, device["source"])), ". ", badge("quoted"),
@@ -185,30 +182,59 @@ def resources_section(report: dict) -> Markup:
 
 
 def numbers_section(report: dict) -> Markup:
-    """Formats, saturations, and the error against float."""
-    numbers = report["numbers"]
-    widths, error, table = numbers["widths"], numbers["error"], numbers["table"]
-    calibration = numbers["calibration"]
-    relative = error["rms_relative"]
+    """Widths, how formats came to be, and the error of the outputs against float."""
+    numbers, outputs = report["numbers"], report["network"]["outputs"]
+    widths, error, table_ = numbers["widths"], numbers["error"], numbers["table"]
     clipped = sum(counted["count"] for tensors in numbers["saturations"].values()
                   for counted in tensors.values())
     rows = [
         ["largest error", f"{error['max_abs']:.3g}", _percent(error["max_relative"])],
-        ["RMS error", f"{error['rms']:.3g}", _percent(relative)],
+        ["RMS error", f"{error['rms']:.3g}", _percent(error["rms_relative"])],
         ["range of the float outputs", f"{error['range']:.4g}", ""],
     ]
-    return _section(
+    values = error.get("values", [])
+    if len(values) > 1:
+        rows += [[f"RMS error of output {n} ({numbers['outputs'][n]})", f"{value['rms']:.3g}",
+                  _percent(value["rms_relative"])] for n, value in enumerate(values)]
+    host = [n for n, output in enumerate(outputs) if output["left_to_the_host"]]
+    return section(
         "numbers", "Numbers and error", flat(
             f"{widths['activations']}-bit activations, {widths['weights']}-bit weights, "
             f"{widths['cell']}-bit cell state, {widths['accumulator']}-bit accumulators that can "
-            f"not overflow; rounded {numbers['rounding']}. Formats: {_chosen(calibration)}; "
-            f"{plural(clipped, 'value')} saturated while the error was measured. ",
-            badge("computed")),
-        format_ruler(numbers),
+            f"not overflow; rounded {numbers['rounding']}. Formats: "
+            f"{_chosen(numbers['calibration'])}; {plural(clipped, 'value')} saturated while the "
+            "error was measured. ", badge("computed")),
         tag("h3", "Error against float, per output"),
-        tag("p", f"On {error['data']}. {table['function']}: {table['entries']:,} entries, at most "
-            f"{table['error_bound']:.3g} off.", class_="source"),
-        error_chart(numbers), _table(["", "value", "of the range"], rows))
+        tag("p", f"On {error['data']}", " before what is left to the host" if host else "",
+            f". {table_['function']}: {table_['entries']:,} entries, at most "
+            f"{table_['error_bound']:.3g} off.", class_="source"),
+        error_chart(numbers, outputs), table(["", "value", "of the range"], rows))
+
+
+def inside_section(report: dict) -> Markup:
+    """Every tensor of every layer: format, range, saturations, and where the error enters."""
+    numbers, layers = report["numbers"], report["network"]["layers"]
+    rows = rows_of(numbers)
+    scale = scales(rows)
+    titles = {layer["name"]: layer_title(layer) for layer in layers}
+    overview = entering(rows)
+    lead = "Each tensor's format on one ruler of bits, the range it was seen in, and how many " \
+           "values saturated"
+    drawings = []
+    for n, (name, known) in enumerate(rows.items()):
+        drawings.append(tag(
+            "div", tag("h3", tag("code", name), " ", tag("span", titles.get(name, ""),
+                                                         class_="also")),
+            tensor_drawing(f"tensors-{n}", known, scale), class_="kept"))
+    return section(
+        "inside", "Inside: every tensor of every layer", flat(
+            lead, "; its RMS error against the float network, related to its range, beside what "
+            "the layer adds by itself when it reads the float values" if overview else "", ". ",
+            badge("computed")),
+        flat(tag("h3", "Where the error enters"),
+             tag("p", "The error of each layer's result.", class_="source"), overview)
+        if overview else None,
+        tensor_legend(rows), *drawings, long=True)
 
 
 def _chosen(calibration: dict) -> str:
@@ -232,5 +258,5 @@ def origin_section(report: dict) -> Markup:
     if calibration:
         rows.append(["calibration data", tag("code", calibration)])
     rows += [[name, tag("code", version)] for name, version in report["versions"].items()]
-    return _section("origin", "What it was made from", "The same input and versions give the same "
-                    "bytes.", _table(["", ""], rows, words=2))
+    return section("origin", "What it was made from", "The same input and versions give the same "
+                    "bytes.", table(["", ""], rows, words=2))

@@ -5,44 +5,49 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from .markup import Markup, flat, num, svg, tag, text_tag
-from .occupancy import INPUT, RECURRENT, Occupancy
+from .markup import Markup, fitted, flat, num, svg, tag, text_tag
+from .occupancy import GATHERED, INPUT, RECURRENT, Occupancy
 
 __all__ = ["LEFT", "PLOT", "RIGHT", "timeline"]
 
-LEFT, PLOT, RIGHT = 152, 860, 28  #: widths: labels, plot, margin
-_LANE, _GAP, _TOP = 22, 12, 6
-_WHOLE = 36  # height of the lane of the whole array
+LEFT, PLOT, RIGHT = 190, 830, 20  #: widths: labels, plot, margin
+_TOP, _GAP, _WHOLE = 6, 10, 36  # margin, between layers, the lane of the whole array
+_LANE, _THIN, _MANY = 22, 15, 12  # height of a lane; where there are many lanes; how many that are
 _PART_NAMES = {INPUT: "input", RECURRENT: "recurrent"}
 
 
-def timeline(what: Occupancy, names: dict[int, str]) -> Markup:
+def timeline(what: Occupancy, names: dict[int, str], colours: dict[int, int]) -> Markup:
     """The drawing, its controls, and its data for the page's script.
 
-    ``names``: of the layers that compute. Two lanes a layer with recurrence: products with its
-    input, and with its own h. Successive steps alternate in tint.
+    ``names``, ``colours``: of the layers that compute. Two lanes a layer with recurrence: products
+    with its input, and with its own h. Successive steps alternate in tint.
     """
     lanes = [(layer, part) for layer in what.layers for part in (INPUT, RECURRENT)
              if (layer, part) in what.tiles]
+    lane = _LANE if len(lanes) <= _MANY else _THIN
     y, tops, labels = float(_TOP), {}, []
     labels += [text_tag(2, y + _WHOLE / 2 + 4, "array", class_="strong"),
                text_tag(LEFT - 12, y + _WHOLE / 2 + 4, "idle in grey", text_anchor="end",
                         class_="muted")]
     y += _WHOLE + _GAP
-    for place, layer in enumerate(what.layers):
-        first = y
-        for part in (p for lane, p in lanes if lane == layer):
+    for layer in what.layers:
+        first, parts = y, [part for its, part in lanes if its == layer]
+        for part in parts:
             tops[layer, part] = y
-            labels.append(text_tag(LEFT - 12, y + _LANE - 7, _PART_NAMES[part], text_anchor="end",
-                                   class_="muted"))
-            y += _LANE + 2
-        labels.append(text_tag(2, (first + y) / 2 + 4, names[layer], class_=f"strong t{place % 6}"))
-        y += _GAP
-    height = y - _GAP + 4
+            if len(parts) > 1:
+                labels.append(text_tag(LEFT - 12, y + lane / 2 + 4, _PART_NAMES[part],
+                                       text_anchor="end", class_="muted small"))
+            y += lane + 2
+        room = LEFT - 16 - (66 if len(parts) > 1 else 0)
+        labels.append(tag("g", tag("title", names[layer]), text_tag(
+            2, (first + y) / 2 + 3, fitted(names[layer], room),
+            class_="strong" if layer == GATHERED else f"strong t{colours[layer] % 6}")))
+        y += _GAP if lane == _LANE else _GAP / 2
+    height = y + 4
 
-    marks = [tag("rect", x=0, y=num(top), width=what.cycles, height=_LANE, class_="lane")
+    marks = [tag("rect", x=0, y=num(top), width=what.cycles, height=lane, class_="lane")
              for top in tops.values()]
-    marks += _marks(what, tops) + _whole(what)
+    marks += _marks(what, tops, lane, colours) + _whole(what, colours)
     plot = tag("svg", *marks, tag("rect", id="cursor", x=-what.cycles, y=0, width=0,
                                   height=num(height)),
                id="plot", x=LEFT, y=0, width=PLOT, height=num(height),
@@ -79,51 +84,56 @@ def _axis(cycles: int, top: float) -> list[Markup]:
     return parts
 
 
-def _marks(what: Occupancy, tops: dict[tuple[int, int], float]) -> list[Markup]:
+def _colour(layer: int, colours: dict[int, int]) -> str:
+    return "gathered" if layer == GATHERED else f"s{colours[layer] % 6}"
+
+
+def _marks(what: Occupancy, tops: dict[tuple[int, int], float], lane: int,
+           colours: dict[int, int]) -> list[Markup]:
     """One path a lane and tint."""
     paths: dict[tuple[int, int, int], list[str]] = defaultdict(list)
     for run in what.runs:
         top = tops[run.layer, run.part]
         paths[run.layer, run.part, run.step % 2].append(
-            f"M{run.start} {num(top)}h{run.length}v{_LANE}h-{run.length}z")
+            f"M{run.start} {num(top)}h{run.length}v{lane}h-{run.length}z")
     if not what.runs:
         for place, shares in enumerate(what.bins):
             for (layer, part), count in shares.items():
-                high = _LANE * count / what.bin_size
-                foot = tops[layer, part] + _LANE
+                high = lane * count / what.bin_size
+                foot = tops[layer, part] + lane
                 paths[layer, part, 0].append(f"M{place * what.bin_size} {num(foot)}v-{num(high)}"
                                              f"h{what.bin_size}v{num(high)}z")
-    return [tag("path", d="".join(path),
-                class_=f"s{what.layers.index(layer) % 6}" + (" odd" if odd else ""))
+    return [tag("path", d="".join(path), class_=_colour(layer, colours) + (" odd" if odd else ""))
             for (layer, _, odd), path in sorted(paths.items())]
 
 
-def _whole(what: Occupancy) -> list[Markup]:
+def _whole(what: Occupancy, colours: dict[int, int]) -> list[Markup]:
     """The lane of the whole array: its layers, one on the other in a bin, and above them idle."""
-    paths: dict[int, list[str]] = defaultdict(list)  # by place of the layer, -1 is idle
+    paths: dict[str, list[str]] = defaultdict(list)  # by colour
     if what.runs:
-        spans = [(run.start, run.length, what.layers.index(run.layer)) for run in what.runs]
-        for start, length, place in _joined([*spans, *((*gap, -1) for gap in what.idle)]):
-            paths[place].append(f"M{start} {_TOP}h{length}v{_WHOLE}h-{length}z")
+        spans = [(run.start, run.length, _colour(run.layer, colours)) for run in what.runs]
+        for start, length, colour in _joined([*spans, *((*gap, "idle") for gap in what.idle)]):
+            paths[colour].append(f"M{start} {_TOP}h{length}v{_WHOLE}h-{length}z")
     else:
         for at, shares in enumerate(what.bins):
             size = min(what.bin_size, what.cycles - at * what.bin_size)
             foot = float(_TOP + _WHOLE)
-            counts = [sum(count for (its, _), count in shares.items() if its == layer)
+            counts = [(_colour(layer, colours),
+                       sum(count for (its, _), count in shares.items() if its == layer))
                       for layer in what.layers]
-            for place, count in (*enumerate(counts), (-1, size - sum(counts))):
+            left = size - sum(count for _, count in counts)
+            for colour, count in (*counts, ("idle", left)):
                 if count:
                     high = _WHOLE * count / size
-                    paths[place].append(f"M{at * what.bin_size} {num(foot)}v-{num(high)}"
-                                        f"h{size}v{num(high)}z")
+                    paths[colour].append(f"M{at * what.bin_size} {num(foot)}v-{num(high)}"
+                                         f"h{size}v{num(high)}z")
                     foot -= high
-    return [tag("path", d="".join(path), class_="idle" if place < 0 else f"s{place % 6}")
-            for place, path in sorted(paths.items())]
+    return [tag("path", d="".join(path), class_=colour) for colour, path in sorted(paths.items())]
 
 
-def _joined(spans: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+def _joined(spans: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
     """(start, length, what) in order, neighbours of the same joined."""
-    joined: list[tuple[int, int, int]] = []
+    joined: list[tuple[int, int, str]] = []
     for start, length, what in sorted(spans):
         if joined and joined[-1][2] == what and sum(joined[-1][:2]) == start:
             joined[-1] = (joined[-1][0], joined[-1][1] + length, what)

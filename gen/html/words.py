@@ -1,0 +1,82 @@
+"""A layer in words: its title, and what it was told beside its sizes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+__all__ = ["is_chain", "layer_note", "layer_title", "net_title"]
+
+#: Kinds that have another name than their own in capitals; beside some of them a size stands.
+_TITLES = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN", "conv1d": "Conv1D",
+           "max_pool": "MaxPool", "average_pool": "AveragePool", "repeat_vector": "Repeat"}
+_SIZES = {"lstm": "units", "gru": "units", "rnn": "units", "dense": "outputs",
+          "conv1d": "outputs", "max_pool": "size", "average_pool": "size"}
+#: Options that title and shapes tell.
+_TOLD = ("units", "outputs", "features", "timesteps", "shape", "activation")
+#: What goes without saying.
+_USUAL = {"recurrent_activation": "sigmoid", "stride": 1, "dilation": 1, "left": 0, "right": 0}
+_WORDS = {"size": "taps", "left": "padding before", "right": "padding after",
+          "recurrent_activation": "gates"}
+_YES = {"stateful": "keeps its state", "drop": "the axis dropped"}
+_NO = {"return_sequences": "the last step", "reset_after": "reset before the product"}
+_FEW = 6  # layers that a title names one by one
+
+
+def layer_title(layer: dict) -> str:
+    """``LSTM 128``, ``Dense 1 tanh``, ``Repeat 6``, ``Add``."""
+    kind, options, title = layer["kind"], layer["options"], _kind(layer)
+    if kind == "repeat_vector":
+        return f"{title} \N{MULTIPLICATION SIGN} {layer['output_shape'][0]}"
+    size = options.get(_SIZES.get(kind, ""))
+    function = _function(layer)
+    return " ".join(str(part) for part in (title, size, function) if part not in (None, ""))
+
+
+def _kind(layer: dict) -> str:
+    return _TITLES.get(layer["kind"]) or layer["kind"].replace("_", " ").capitalize()
+
+
+def _function(layer: dict) -> str:
+    """The activation of a layer, where it is not what its kind usually has."""
+    function = str(layer["options"].get("activation", ""))
+    usual = "tanh" if layer["kind"] in ("lstm", "gru", "rnn") else "linear"
+    return "" if function == usual else function.replace("_", " ")
+
+
+def layer_note(layer: dict) -> str:
+    """The options that are neither usual nor in the title."""
+    parts = []
+    for name, value in layer["options"].items():
+        if name in _TOLD or name == _SIZES.get(layer["kind"]) or value == _USUAL.get(name):
+            continue
+        if isinstance(value, bool):
+            words = (_YES if value else _NO).get(name)
+            parts += [words] if words else []
+        elif name in ("h0", "c0"):
+            parts.append(f"{value} {name}")
+        else:
+            told = ", ".join(map(str, value)) if isinstance(value, list) else value
+            parts.append(f"{_WORDS.get(name, name)} {told}".replace("_", " "))
+    return ", ".join(parts)
+
+
+def is_chain(network: dict) -> bool:
+    """Whether every layer reads the one before it, and nothing else does."""
+    before = "input 0"
+    for layer in network["layers"]:
+        if layer["inputs"] != [before]:
+            return False
+        before = layer["name"]
+    return [output["value"] for output in network["outputs"]] == [before]
+
+
+def net_title(network: dict, computing: set[str]) -> str:
+    """The layers that compute, in their order, with arrows where that is all there is to say; of
+    many, how many of each kind have weights."""
+    layers = [layer for layer in network["layers"]
+              if layer["name"] in computing or layer["kind"] == "repeat_vector"]
+    if len(layers) > _FEW:
+        kinds = Counter(_kind(layer) for layer in layers if layer["parameters"])
+        return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    between = " \N{RIGHTWARDS ARROW} " if is_chain(network) else ", "
+    return between.join(layer_title(layer) for layer in layers)
