@@ -124,7 +124,7 @@ class Chooser:
         acc_frac = numbers.pop("acc_frac")
         n = self._candidate(name, "n", layer.activation, finest=acc_frac)
         m = c if not layer.reset_after else self._pick(
-            name, "m", self._of(name, "m"), headroom=_HEADROOM,
+            name, "m", self._of(name, "m"), headroom=_HEADROOM, width=c.width,
             finest=min(acc_frac, argued + _GUARD))
         return numbers | {"c": c, "n": n, "m": m}
 
@@ -174,15 +174,20 @@ class Chooser:
 
     def _pick(self, name: str, tensor: str, seen: Seen | None, *, headroom: float = 1.0,
               most: float = np.inf, covers: float = 0.0, finest: float = np.inf,
-              any_frac: int | None = None) -> QFormat:
-        """A tensor's format: the wished one, or one of the wished width.
+              any_frac: int | None = None, width: int | None = None) -> QFormat:
+        """A tensor's format: the wished one, or one of the wished width (of ``width`` where that is
+        given: no other will do).
 
         ``covers``: magnitude that it must hold at least; ``finest``: fractional bits beyond which
         it would gain nothing; ``any_frac``: those where nothing was seen.
         """
         wish = self.wishes.of(name, tensor)
         if isinstance(wish, QFormat):
+            if width not in (None, wish.width):
+                raise UserError(f"{name}: {tensor} must have {width} bits, not {wish.width}, as c "
+                                "has")
             return wish
+        wish = width or wish
         if seen is None:
             form = QFormat(wish, wish - _ANY[tensor] if any_frac is None else any_frac)
         else:

@@ -18,6 +18,7 @@ from gatefold.gen.formats import as_rule, peak_of
 from gatefold.gen.integers import INT64, in_integers, too_far_apart
 from gatefold.gen.layers import Dense, Recurrent
 from gatefold.gen.network import Network
+from gatefold.gen.overrides import check_overrides
 from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantized import (
     QDense,
@@ -30,7 +31,7 @@ from gatefold.gen.quantized import (
     Table,
 )
 from gatefold.gen.tables import table_for
-from gatefold.gen.wishes import WIDTHS, Wishes, checked_width
+from gatefold.gen.wishes import DEFAULT, WIDTHS, Wishes, checked_width
 
 __all__ = ["BIAS_LIMIT", "WIDTHS", "quantize", "requantize_into"]
 
@@ -50,12 +51,13 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
 
     Parameters: widths in bits, each of :data:`WIDTHS`; ``table_bits`` and ``argument_bits``,
     fractional bits of the tanh table's results and of its argument (by default what
-    :func:`~gatefold.gen.tables.table_for` gives for the activations' width), or a ``table`` of
-    one's own. ``calibration``, floats (samples, *input_shape), one sample (*input_shape,), or what
+    :func:`~gatefold.gen.tables.table_for` gives for the widest activations), or a whole ``table``
+    instead. ``calibration``, floats (samples, *input_shape), one sample (*input_shape,), or what
     :func:`calibrate` made of such, sets the formats; without it ``samples`` standard-normal inputs
     from ``seed``. ``rule`` and ``weight_rule``, of :data:`~gatefold.gen.formats.RULES`, say how,
     for values and for weights; ``percentile`` is what the rule of that name keeps. ``overrides``,
-    what differs in single layers, as :func:`~gatefold.gen.overrides.read_overrides` reads it.
+    what differs in single layers, as :func:`~gatefold.gen.overrides.read_overrides` reads it
+    from a file.
     ``any_weights``: fixed formats and accumulators for a core whose weights are replaced later
     (weights Q3, input and dense outputs Q4, cell state Q6, |bias| up to :data:`BIAS_LIMIT`); takes
     no calibration.
@@ -65,17 +67,25 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     widths = {"activations": checked_width("act", act_width, 16),
               "weights": checked_width("weight", weight_width, 16),
               "cell": checked_width("cell", cell_width, 18)}
-    table = table or table_for(act_width, table_bits, argument_bits)
-    wishes = Wishes(widths | {"table": table.out_frac + 1}, as_rule(rule, percentile),
-                    as_rule(weight_rule, percentile), overrides or {})
+    wishes = Wishes(widths, as_rule(rule, percentile), as_rule(weight_rule, percentile),
+                    check_overrides(overrides or {}, network))
+    if table and (table_bits or argument_bits):
+        raise ValueError("quantize takes a table, or its bits, not both")
+    table = table or table_for(wishes.widest("activations"), table_bits, argument_bits)
+    wishes = replace(wishes, widths={**widths, "table": table.out_frac + 1})
     seen = None
     if any_weights:
+        if wishes.looks or wishes.rule_of(DEFAULT, "w").looks:
+            raise UserError("a rule for formats looks at data, and a core whose weights come later "
+                            "has none: leave the rule out, or build from the trained model")
         if calibration is not None:
             raise UserError("calibration data set no format of a core whose weights come later: "
                             "leave the data out, or build from the trained model")
         _check_biases(network)
     elif isinstance(calibration, Calibration):
         seen = calibration
+        if wishes.looks and not seen.looked:
+            raise ValueError("quantize: this rule needs a calibration that looked at values")
     else:
         seen = calibrate(network, calibration, samples, seed, look=wishes.looks)
     inputs, numbers = _choose(network, wishes, table, seen)

@@ -61,6 +61,16 @@ class Wishes:
             name, percent = entries.get(key, name), entries.get("percentile", percent)
         return as_rule(name, percent)  # type: ignore  # sections are checked where they are read
 
+    def widest(self, group: str) -> int:
+        """Bits of the widest wish for a group's tensors."""
+        entries = [self.widths[group]]
+        for section in self.sections.values():
+            entries += [value if isinstance(value, int) else value.width
+                        for key, value in section.items()
+                        if (key == group or (key in _GROUPS and group_of(key) == group))
+                        and isinstance(value, (int, QFormat))]
+        return max(entries)
+
     @property
     def looks(self) -> bool:
         """Whether any rule asks for values of activations, not only their peaks."""

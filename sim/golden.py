@@ -65,7 +65,8 @@ class _Matrix:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """(..., features) to (..., outputs), int64."""
-        return (x.astype(self.w.dtype, copy=False) @ self.w).astype(np.int64, copy=False)
+        rows = x.reshape(-1, x.shape[-1]).astype(self.w.dtype, copy=False)  # one product for BLAS
+        return (rows @ self.w).astype(np.int64, copy=False).reshape(*x.shape[:-1], -1)
 
 
 def _largest(x: np.ndarray) -> int:
@@ -87,7 +88,7 @@ def dense(layer: QDense, table: Table, x: np.ndarray, trace: dict | None = None,
     else:
         acc = np.concatenate([
             layer.b + matrix(taps.reshape(*taps.shape[:-2], -1))
-            for taps in _windows(layer.window, x, 0)], axis=-2)
+            for taps in _windows(layer.window, x.astype(matrix.w.dtype), 0)], axis=-2)
     y = finished(layer.activation, table, acc, layer.acc_frac, layer.y, clip)
     if trace is not None:
         trace |= {"acc": acc, "y": y}
