@@ -208,14 +208,13 @@ def _bidirectional(call: Call) -> list[int]:
     forward = _inner(call, entry, ("LSTM", "GRU", "SimpleRNN"))
     given = settings.take("backward_layer")
     backward = _inner(call, entry if given is None else given, ("LSTM", "GRU", "SimpleRNN"))
-    name, prefix = forward.origin, "" if forward.origin.startswith("forward_") else "forward_"
-    names = (prefix + name, backward.origin if given is not None else f"backward_{name}")
     halves, loops = [], []
-    for half, place, inner in zip((forward, backward), ("forward_layer", "backward_layer"), names,
-                                  strict=True):
+    for half, side in ((forward, "forward"), (backward, "backward")):
         cell, loop = _cell(half), _loop(half)
         half.done()
-        weights = call.weights.inside(place, inner).inside("cell")
+        # Keras 3 writes the names that the halves have, Keras 2 those that they were made with.
+        weights = call.weights.inside(f"{side}_layer", f"{side}_{half.origin}", half.origin)
+        weights = weights.inside("cell")
         halves.append((cell, _fields(cell, weights, builder.shapes[x][1])))
         loops.append(loop)
     if given is None:

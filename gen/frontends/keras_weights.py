@@ -21,9 +21,9 @@ __all__ = ["Named", "NamedWeights", "PlacedWeights", "SharedWeights", "Weights"]
 class Weights(Protocol):
     """The weights of a layer and of the layers in it."""
 
-    def inside(self, place: str, name: str = "") -> Weights:
+    def inside(self, place: str, *names: str) -> Weights:
         """Those of a layer within this one: its ``place`` (an attribute of the layer, or the place
-        among a model's layers) and its ``name``."""
+        among a model's layers) and the ``names`` that it may have, the likeliest first."""
         ...
 
     def arrays(self, where: str, shapes: dict[str, Shape]) -> list[np.ndarray]:
@@ -38,7 +38,7 @@ class PlacedWeights:
     def __init__(self, file: File, group: str = ""):
         self._file, self._group = file, group
 
-    def inside(self, place: str, name: str = "") -> PlacedWeights:
+    def inside(self, place: str, *names: str) -> PlacedWeights:
         """See :class:`Weights`."""
         return PlacedWeights(self._file, f"{self._group}/{place}".lstrip("/"))
 
@@ -65,13 +65,15 @@ class NamedWeights:
     def __init__(self, weights: Sequence[Named], top: bool = True):
         self._weights, self._top = weights, top
 
-    def inside(self, place: str, name: str = "") -> NamedWeights:
+    def inside(self, place: str, *names: str) -> NamedWeights:
         """See :class:`Weights`."""
         if self._top:
-            own = [one for one in self._weights if one.parts[0] == name]
-        else:
-            own = [one for one in self._weights if name in one.parts[1:-1]] or self._weights
-        return NamedWeights(own, top=False)
+            return NamedWeights([one for one in self._weights if one.parts[0] in names], top=False)
+        for name in names:
+            own = [one for one in self._weights if name in one.parts[1:-1]]
+            if own:
+                return NamedWeights(own, top=False)
+        return self
 
     def arrays(self, where: str, shapes: dict[str, Shape]) -> list[np.ndarray]:
         """See :class:`Weights`."""
@@ -87,7 +89,7 @@ class NamedWeights:
 class SharedWeights:
     """Of a layer that is used several times: it may have none."""
 
-    def inside(self, place: str, name: str = "") -> SharedWeights:
+    def inside(self, place: str, *names: str) -> SharedWeights:
         """See :class:`Weights`."""
         return self
 
