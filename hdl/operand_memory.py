@@ -21,7 +21,8 @@ class OperandMemory(wiring.Component):
 
     Members
     -------
-    from_x, frame, chunk: In, which memory, which half of the input memory, which chunk.
+    from_x, frame, chunk: In, which memory, which half of the input memory, which chunk. zero, of a
+    stateful core: In, the chunk counts as zero.
     operands: Out, the chunk, ``latency`` cycles later.
     x_en, x_frame, x_chunk, x_data: In, write of an input chunk.
     h_lanes, h_chunk, h_data: In, write of the h memory, lane by lane.
@@ -36,6 +37,7 @@ class OperandMemory(wiring.Component):
             "from_x": In(1),
             "frame": In(1),
             "chunk": In(bits_for(max(c.x_depth, c.h_depth))),
+            **({"zero": In(1)} if c.stateful else {}),
             "operands": Out(chunk),
             "x_en": In(1),
             "x_frame": In(1),
@@ -72,5 +74,10 @@ class OperandMemory(wiring.Component):
             picks_x.eq(self.from_x),
             broadcast.eq(Mux(picks_x, x_read.data, h_read.data)),
         ]
+        if c.stateful:
+            zero = Signal()
+            m.d.sync += zero.eq(self.zero)
+            with m.If(zero):  # a synchronous reset of the register
+                m.d.sync += broadcast.eq(0)
         m.d.comb += self.operands.as_value().eq(broadcast)
         return m

@@ -11,8 +11,8 @@ CONFIG = small()  # 2 x 6 chunks of x, 8 of h, 3 lanes
 LATENCY = OperandMemory.latency
 
 
-def run(inputs, cycles=0):
-    seen = record(OperandMemory(CONFIG), inputs, [f"operands[{n}]" for n in range(3)],
+def run(inputs, cycles=0, config=CONFIG):
+    seen = record(OperandMemory(config), inputs, [f"operands[{n}]" for n in range(3)],
                   cycles=cycles)
     return np.stack(list(seen.values()), axis=1)
 
@@ -68,3 +68,13 @@ def test_the_memories_take_turns():
                 "from_x": [0, 1, 0, 0, 1], "chunk": [0, 2, 3, 3, 2]}, cycles=5 + LATENCY)
     np.testing.assert_array_equal(seen[1 + LATENCY:5 + LATENCY],
                                   [[9, 8, 7], [-1, -2, -3], [-1, -2, -3], [9, 8, 7]])
+
+
+def test_a_stateful_cores_chunk_counts_as_zero_where_it_says_so():
+    # The order travels with its address: of three reads of an input and of an h chunk, the middle.
+    seen = run({"x_en": [1, 0], "x_chunk": [2], "x_data": np.array([[9, 8, 7]]),
+                "h_lanes": [7, 0], "h_chunk": [3], "h_data": np.array([[-1, -2, -3]]),
+                "from_x": [0, 1, 1, 1, 0], "chunk": [0, 2, 2, 2, 3, 3, 3],
+                "zero": [0, 0, 1, 0, 0, 1, 0]}, cycles=7 + LATENCY, config=small(stateful=True))
+    x, h, none = [9, 8, 7], [-1, -2, -3], [0, 0, 0]
+    np.testing.assert_array_equal(seen[1 + LATENCY:7 + LATENCY], [x, none, x, h, none, h])
