@@ -30,7 +30,7 @@ from .hdl_harness import unpack
 
 # Cycles from the issue of a tile
 OPERANDS, MULTIPLY, ACCUMULATE, ROUTE = 2, 3, 1, 1
-LSTM, GRU, MERGE = 12, 15, 3  # lanes
+LSTM, GRU, MERGE = 12, 13, 3  # lanes
 PARK = 3  # to the first tile that starts from what is parked
 
 
