@@ -12,6 +12,7 @@ import pytest
 from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.frontends.live_torch import from_torch
+from gatefold.gen.frontends.torch_symbol import SAMPLES
 from gatefold.gen.network import Dense, Gru, Lstm
 
 torch = pytest.importorskip("torch")
@@ -309,6 +310,112 @@ FORWARDS = {
 def test_forward(module):
     kept = nn.Sequential(module, nn.Tanh())  # something to build where there are only moves
     same(kept)
+
+
+class ConvLstm(nn.Module):
+    """As it is often written: sizes unpacked, an assert, Sequential parts, softmax over dim=1."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv1d(3, 8, 3, padding=1), nn.ReLU(inplace=True),
+                                  nn.MaxPool1d(2))
+        self.lstm = nn.LSTM(8, 6, num_layers=2, batch_first=True, dropout=0.2, bidirectional=True)
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 4))
+
+    def forward(self, x):
+        _batch, steps, features = x.shape
+        assert x.dim() == 3 and features == 3, f"{x.shape} {steps}"
+        x = self.conv(x.transpose(1, 2)).transpose(1, 2).contiguous()
+        self.lstm.flatten_parameters()
+        _, (h, _c) = self.lstm(x)
+        return self.head(torch.cat([h[-2, :, :], h[-1, :, :]], dim=1))
+
+
+class OptionalState(nn.Module):
+    """A state that the caller may leave out, made of the parameters' type; squeezed output."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru, self.head = nn.GRU(3, 6, 2, batch_first=True), nn.Linear(6, 1)
+
+    def forward(self, x, hidden=None):
+        if hidden is None:
+            hidden = next(self.parameters()).data.new(2, x.size(0), 6).zero_()
+        y, _ = self.gru(x, hidden)
+        return self.head(y[:, -1]).squeeze(-1)
+
+
+class Causal(nn.Module):
+    """A weight-normed convolution that looks back only, a residual, a mean over time."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.utils.parametrizations.weight_norm(nn.Conv1d(3, 3, 3, padding=2))
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        x = x.permute(0, 2, 1)
+        return self.head(torch.relu(self.conv(x)[:, :, :-2] + x).mean(dim=-1))
+
+
+class Stack(nn.Module):
+    """Layers in a ModuleList, the last step spread over all."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.LSTM(3 if n == 0 else 5, 5, batch_first=True)
+                                     for n in range(3)])
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x, _ = layer(x)
+        return self.head(x[:, -1]).unsqueeze(1).expand(-1, x.shape[1], -1)
+
+
+@pytest.mark.parametrize("module", [ConvLstm, OptionalState, Causal, Stack])
+def test_whole_modules(module):
+    same(module())
+
+
+MOVES = {
+    "permute": lambda x, d, r: x.permute(*r.permutation(x.dim()).tolist()),
+    "transpose": lambda x, d, r: x.transpose(d, int(r.integers(x.dim()))),
+    "unsqueeze": lambda x, d, r: x.unsqueeze(d),
+    "squeeze": lambda x, d, r: x.squeeze(d),
+    "narrow": lambda x, d, r: x.narrow(d, 0, int(r.integers(x.shape[d])) + 1),
+    "step": lambda x, d, r: x.movedim(d, 0)[int(r.integers(x.shape[d]))::2].movedim(0, d),
+    "select": lambda x, d, r: x.select(d, int(r.integers(x.shape[d]))) if x.dim() > 2 else x,
+    "flip": lambda x, d, r: x.flip(d),
+    "cat": lambda x, d, r: torch.cat((x, x * 2), dim=d),
+    "stack": lambda x, d, r: torch.stack((x, x + 1), dim=d),
+    "add": lambda x, d, r: x + x.flip(d),
+    "split": lambda x, d, r: x.reshape(*x.shape[:d], x.shape[d], 1, *x.shape[d + 1:]),
+    "rows": lambda x, d, r: torch.tanh(x.reshape(-1, x.shape[-1])).reshape(x.shape),
+    "merge": lambda x, d, r: x.flatten(d, d + 1) if d + 1 < x.dim() and SAMPLES not in (
+        x.shape[d:d + 2]) else x,
+}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_moves_in_any_order(seed):
+    """Seeded programs of moves; torch itself says what each gives."""
+    def run(_, x):
+        r = np.random.default_rng(seed)
+        for _ in range(6):
+            kind = str(r.choice(list(MOVES)))
+            free = [n for n, size in enumerate(x.shape) if size != SAMPLES]
+            if x.dim() < 5 and x.numel() < 200 * SAMPLES and not (
+                    kind == "rows" and x.shape[-1] == SAMPLES):
+                x = MOVES[kind](x, int(r.choice(free)), r)
+        return torch.tanh(x)
+
+    module = Net(run)
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(SAMPLES, 4, 3)).astype(np.float32))
+    y = module(x)
+    y = y.movedim(y.shape.index(SAMPLES), 0)
+    got = forward(from_torch(module, (4, 3)), x.numpy())
+    np.testing.assert_allclose(got.reshape(y.shape), y.numpy(), atol=1e-5)
 
 
 def test_timesteps_first_with_a_head():

@@ -92,7 +92,8 @@ class Symbol:
         order = [axis for dim in self.dims for axis in dim if axis != BATCH]
         order += [axis for axis in range(len(self.sizes)) if axis not in order]
         value = self.value
-        if order != sorted(order):
+        long = [axis for axis in order if self.sizes[axis] > 1]
+        if long != sorted(long):
             value = self.builder.view(value, Permute, axes=tuple(order))
         sizes, dims = [], []
         for dim in self.dims:
@@ -299,8 +300,11 @@ class Stacked(Symbol):
     """
 
     def __init__(self, builder: Builder, rows: Sequence[int], between: Sequence[tuple[int, ...]]):
-        wide = [builder.reshape(row, (1, *builder.shapes[row])) for row in rows]
-        super().__init__(builder, builder.view(wide, Concat, axis=0), ((0,), *between, (1,)))
+        if len(rows) == 1:
+            super().__init__(builder, rows[0], ((), *between, (0,)))
+        else:
+            wide = [builder.reshape(row, (1, *builder.shapes[row])) for row in rows]
+            super().__init__(builder, builder.view(wide, Concat, axis=0), ((0,), *between, (1,)))
         self._rows, self._between = rows, between
 
     def selected(self, n, index):
