@@ -29,11 +29,14 @@ def report(directory):
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     try:
+        inside = _tensors(told["numbers"])
         for name, value in rows(told):
             table.add_row(name, escape(value))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"the report in {quoted(directory)} is damaged ({quoted(error)}): build "
                         "the folder again") from None
+    if inside:
+        Console().print(inside, "")
     Console().print(table)
     with contextlib.suppress(OSError):  # a folder that can only be read
         refresh_page(Path(directory), told)
@@ -41,27 +44,57 @@ def report(directory):
 
 def summary(told: dict) -> Iterator[str]:
     """The few lines that a build prints."""
-    wanted = ("network", "input hash", "numbers", "error", "array", "cycles", "clock", "resources")
+    wanted = ("network", "host", "state", "numbers", "error", "array", "cycles", "clock",
+              "resources")
     for name, value in rows(told):
-        if name in wanted[:1] + wanted[2:]:
+        if name in wanted:
             yield f"{name:<12}{value}"
+
+
+def _tensors(numbers: dict):
+    """A table with a line a tensor, where the report has looked inside; else None."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..html.tensors import in_digits, rows_of
+
+    if not numbers.get("inside"):
+        return None
+    table = Table(box=None, pad_edge=False)
+    for head in ("tensor", "format", "range seen", "saturated", "RMS error", "added here"):
+        table.add_column(head, no_wrap=True, justify="left" if head == "tensor" else "right")
+    for layer, known in rows_of(numbers).items():
+        for row in known:
+            seen = "" if row.seen is None else f"{row.seen[0]:.3g} to {row.seen[1]:.3g}"
+            errors = ["" if error is None else in_digits(error / row.span)
+                      for error in (row.error, row.alone)]
+            clipped = "" if row.clipped is None else f"{row.clipped[0]} of {row.clipped[1]}"
+            table.add_row(*map(escape, (f"{layer}.{row.name}", row.shown, seen, clipped, *errors)))
+    return table
 
 
 def rows(told: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
+    from ..html.words import is_chain
+
     network, numbers = told["network"], told["numbers"]
-    yield "network", (f"{_shape(network['input_shape'])} to {_shape(network['output_shape'])}, "
+    yield "network", (f"{_shapes(network['input_shapes'])} to "
+                      f"{_shapes([output['shape'] for output in network['outputs']])}, "
                       f"{network['parameters']} parameters, {network['macs']} multiplications")
+    chain = is_chain(network)
     for layer in network["layers"]:
+        reads = "" if chain else f", of {' and '.join(layer['inputs'])}"
         origin = f", called {ascii(layer['origin'])} in the model" if layer["origin"] else ""
-        yield f"  {layer['name']}", f"{_layer(layer)}{origin}"
+        yield f"  {layer['name']}", f"{_layer(layer)}{reads}{origin}"
+    yield from _ports(network, numbers)
     yield "input hash", f"sha256 {told['input_hash']}"
 
     widths, calibration = numbers["widths"], numbers["calibration"]
     yield "numbers", (f"{widths['activations']}-bit activations, {widths['weights']}-bit weights, "
                       f"{widths['cell']}-bit cell state, {widths['accumulator']}-bit accumulators; "
-                      f"input {numbers['input']}, output {numbers['output']}")
-    for name, tensors in numbers["layers"].items():
+                      f"{_formats('input', numbers['inputs'])}, "
+                      f"{_formats('output', numbers['outputs'])}")
+    for name, tensors in ({} if numbers.get("inside") else numbers["layers"]).items():
         yield f"  {name}", ", ".join(f"{tensor} {form}" for tensor, form in tensors.items())
     yield "calibration", f"{calibration['source']}, {calibration['samples']} samples"
     error = numbers["error"]
@@ -93,9 +126,39 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in told["versions"].items())
 
 
+def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
+    """What comes in and goes out where that is more than one value; what the host has to do; what
+    stays from frame to frame."""
+    inputs, outputs = network["input_shapes"], network["outputs"]
+    if len(inputs) > 1:
+        yield "inputs", "one frame, one after the other"
+        for n, (shape, form) in enumerate(zip(inputs, numbers["inputs"], strict=True)):
+            yield f"  input {n}", f"{_shape(shape)}, {form}"
+    if len(outputs) > 1:
+        yield "outputs", "one frame, one after the other"
+        for n, (output, form) in enumerate(zip(outputs, numbers["outputs"], strict=True)):
+            yield f"  output {n}", f"{_shape(output['shape'])}, {form}, of {output['value']}"
+    left = [f"{output['left_to_the_host']} of output {n}" if len(outputs) > 1
+            else output["left_to_the_host"]
+            for n, output in enumerate(outputs) if output["left_to_the_host"]]
+    if left:
+        yield "host", f"{' and '.join(left)} left to it: the core gives what comes before"
+    keeping = [layer["name"] for layer in network["layers"] if layer["options"].get("stateful")]
+    if keeping:
+        yield "state", f"kept from frame to frame by {', '.join(keeping)}"
+
+
 def _layer(layer: dict) -> str:
-    text = f"{layer['kind']} {_shape(layer['input_shape'])} to {_shape(layer['output_shape'])}"
-    return f"{text}, {layer['activation']}" if "activation" in layer else text
+    from ..html.words import layer_note, layer_title
+
+    text = f"{layer_title(layer)}: {_shapes(layer['input_shapes'])} to " \
+           f"{_shape(layer['output_shape'])}"
+    note = layer_note(layer)
+    return f"{text}, {note}" if note else text
+
+
+def _formats(what: str, forms: list[str]) -> str:
+    return f"{what} {forms[0]}" if len(forms) == 1 else f"{what}s {' | '.join(forms)}"
 
 
 def _resources(resources: dict) -> str:
@@ -108,3 +171,7 @@ def _resources(resources: dict) -> str:
 
 def _shape(shape: list[int]) -> str:
     return "(" + ", ".join(map(str, shape)) + ")"
+
+
+def _shapes(shapes: list[list[int]]) -> str:
+    return " and ".join(map(_shape, shapes))

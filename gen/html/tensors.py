@@ -41,6 +41,13 @@ class Row:
         """What errors are related to."""
         return self.seen[1] - self.seen[0] if self.seen and self.seen[1] > self.seen[0] else 1.0
 
+    @property
+    def shown(self) -> str:
+        """The format in words."""
+        if self.form is None:
+            return "all z" if self.name == "u" else "accumulator"
+        return f"Q{self.form[0]}.{self.form[1]}"
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -215,14 +222,8 @@ def tensor_drawing(name: str, rows: list[Row], scale: Scales) -> Markup:
         parts += _tensor(row, top + _STEP * place, scale)
     point = scale.bit(0)
     parts.append(tag("path", d=f"M{num(point)} {num(top - 3)}V{num(bottom)}", class_="limit"))
-    told = "; ".join(f"{row.name} {_shown(row)}" for row in rows)
+    told = "; ".join(f"{row.name} {row.shown}" for row in rows)
     return svg(name, "Formats, ranges and errors", told + ".", _WIDTH, bottom + 4, *parts)
-
-
-def _shown(row: Row) -> str:
-    if row.form is None:
-        return "all z" if row.name == "u" else "accumulator"
-    return f"Q{row.form[0]}.{row.form[1]}"
 
 
 def _tensor(row: Row, y: float, scale: Scales) -> list[Markup]:
@@ -239,7 +240,7 @@ def _tensor(row: Row, y: float, scale: Scales) -> list[Markup]:
             path = "".join(f"M{num(scale.bit(bit) + 0.75)} {num(y + 1)}h{num(scale.cell - 1.5)}v14"
                            f"h-{num(scale.cell - 1.5)}z" for bit in range(first, end))
             parts += [tag("path", d=path, class_=kind)] if path else []
-    parts.append(text_tag(_FORMAT, base, _shown(row),
+    parts.append(text_tag(_FORMAT, base, row.shown,
                           class_="muted small" if row.form is None else "strong mono"))
     if row.seen:
         low, high = row.seen

@@ -15,18 +15,18 @@ _SIZES = {"lstm": "units", "gru": "units", "rnn": "units", "dense": "outputs",
 _TOLD = ("units", "outputs", "features", "timesteps", "shape", "activation")
 #: What goes without saying.
 _USUAL = {"recurrent_activation": "sigmoid", "stride": 1, "dilation": 1, "left": 0, "right": 0}
-_WORDS = {"size": "taps", "left": "padding before", "right": "padding after",
-          "recurrent_activation": "gates"}
+_WORDS = {"size": "{} taps", "left": "padding {} before", "right": "padding {} after",
+          "recurrent_activation": "gates {}", "h0": "{} h0", "c0": "{} c0"}
 _YES = {"stateful": "keeps its state", "drop": "the axis dropped"}
 _NO = {"return_sequences": "the last step", "reset_after": "reset before the product"}
 _FEW = 6  # layers that a title names one by one
 
 
 def layer_title(layer: dict) -> str:
-    """``LSTM 128``, ``Dense 1 tanh``, ``Repeat 6``, ``Add``."""
+    """``LSTM 128``, ``Dense 1 tanh``, ``Repeat 6 times``, ``Add``."""
     kind, options, title = layer["kind"], layer["options"], _kind(layer)
     if kind == "repeat_vector":
-        return f"{title} \N{MULTIPLICATION SIGN} {layer['output_shape'][0]}"
+        return f"{title} {layer['output_shape'][0]} times"
     size = options.get(_SIZES.get(kind, ""))
     function = _function(layer)
     return " ".join(str(part) for part in (title, size, function) if part not in (None, ""))
@@ -52,11 +52,9 @@ def layer_note(layer: dict) -> str:
         if isinstance(value, bool):
             words = (_YES if value else _NO).get(name)
             parts += [words] if words else []
-        elif name in ("h0", "c0"):
-            parts.append(f"{value} {name}")
         else:
             told = ", ".join(map(str, value)) if isinstance(value, list) else value
-            parts.append(f"{_WORDS.get(name, name)} {told}".replace("_", " "))
+            parts.append(_WORDS.get(name, f"{name} {{}}").format(told).replace("_", " "))
     return ", ".join(parts)
 
 
