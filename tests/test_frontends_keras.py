@@ -16,7 +16,7 @@ import pytest
 from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
-from gatefold.gen.network import Dense, Lstm
+from gatefold.gen.network import Dense, Lstm, Network
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -127,13 +127,12 @@ def test_settings_that_change_nothing_at_inference(tmp_path, change):
 
 
 @pytest.mark.parametrize(("class_name", "change", "words"), [
-    ("LSTM", {"activation": "relu"}, "LSTM layer 'lstm.*': activation must be tanh, not 'relu'"),
-    ("LSTM", {"activation": None}, "activation must be tanh, not 'linear'"),
-    ("LSTM", {"recurrent_activation": "hard_sigmoid"},
-     "recurrent_activation must be sigmoid, not 'hard_sigmoid'"),
-    ("LSTM", {"go_backwards": True}, "go_backwards must be False, not True"),
-    ("LSTM", {"stateful": True}, "stateful must be False, not True"),
-    ("LSTM", {"return_state": True}, "return_state must be False, not True"),
+    ("LSTM", {"activation": "softsign"}, "LSTM layer 'lstm.*': activation must be tanh or relu or "
+     "linear or hard_tanh, not 'softsign': no other has a table in hardware"),
+    ("LSTM", {"activation": "sigmoid"}, "activation must be tanh or relu or linear or hard_tanh"),
+    ("LSTM", {"recurrent_activation": "tanh"},
+     "recurrent_activation must be sigmoid or hard_sigmoid, not 'tanh'"),
+    ("LSTM", {"return_state": True}, "Dense layer 'dense.*' must have one input, not 3"),
     ("LSTM", {"time_major": True}, "time_major must be False, not True"),
     ("LSTM", {"use_bias": "yes"}, "use_bias must be true or false, not 'yes'"),
     ("LSTM", {"use_bias": False}, "must have 2 weight arrays, not 3"),
@@ -146,8 +145,9 @@ def test_settings_that_change_nothing_at_inference(tmp_path, change):
     ("LSTM", {"dtype": {"class_name": "DTypePolicy", "config": {"name": "mixed_bfloat16"}}},
      "dtype must be float32, not 'mixed_bfloat16'"),
     ("LSTM", {"peephole": True}, "the setting 'peephole' \\(True\\) is not known"),
-    ("Dense", {"activation": "softmax"},
-     "Dense layer 'dense.*': activation must be linear or relu or sigmoid or tanh, not 'softmax'"),
+    ("Dense", {"activation": "gelu"}, "Dense layer 'dense.*': activation must be linear or relu or "
+     "sigmoid or tanh or hard_sigmoid or hard_tanh or softmax, not 'gelu'"),
+    ("Dense", {"activation": "relu6"}, "not 'relu6'"),
     ("Dense", {"activation": {"module": "keras.layers", "class_name": "LeakyReLU"}},
      "not 'LeakyReLU'"),
     ("Dense", {"activation": {"class_name": "function", "config": "f", "module": "builtins",
@@ -158,7 +158,8 @@ def test_settings_that_change_nothing_at_inference(tmp_path, change):
     ("InputLayer", {"batch_shape": [None, 6, None]}, "the number of features is not fixed"),
     ("InputLayer", {"batch_shape": [None, 6, 4]}, r"must have the shape \(4, 28\), not \(3, 28\)"),
     ("InputLayer", {"batch_shape": [None, 10**12, 3]}, "timesteps must be an integer in 1..65536"),
-    ("InputLayer", {"batch_shape": [None, 2, 6, 3]}, r"must be \(timesteps, features\)"),
+    ("InputLayer", {"batch_shape": [None, 2, 6, 3]}, r"LSTM layer .* takes \(timesteps, features\)"),
+    ("InputLayer", {"batch_shape": [None] * 6}, r"must be \(timesteps, features\)"),
     ("InputLayer", {"batch_shape": "x"}, r"must be \(timesteps, features\)"),
     ("InputLayer", {"sparse": True}, "sparse must be False"),
     ("InputLayer", {"ragged": True}, "ragged must be False"),
@@ -172,12 +173,17 @@ def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
 
 
 @pytest.mark.parametrize(("entry", "words"), [
-    ({"class_name": "GRU"}, "the class 'GRU' is not supported"),
-    ({"class_name": "Bidirectional"}, "the class 'Bidirectional' is not supported"),
-    ({"class_name": "Masking"}, "the class 'Masking' is not supported"),
-    ({"class_name": "Embedding"}, "the class 'Embedding' is not supported"),
-    ({"class_name": "BatchNormalization"}, "a sequence of LSTM, Dense, TimeDistributed"),
-    ({"class_name": "Lambda"}, "the class 'Lambda' is not supported"),
+    ({"class_name": "Masking"}, "the class Masking is not supported: the core takes every"),
+    ({"class_name": "Embedding"}, "Embedding is not supported: the core takes numbers, not tokens"),
+    ({"class_name": "LayerNormalization"}, "no divider stands in hardware: train with Batch"),
+    ({"class_name": "Lambda"}, "Lambda is not supported: it holds code of its own, which is never"),
+    ({"class_name": "TFOpLambda"}, "TFOpLambda is not supported: it is a TensorFlow function"),
+    ({"class_name": "MultiHeadAttention"}, "attention is not built"),
+    ({"class_name": "LeakyReLU"}, "LeakyReLU is not supported: train with ReLU"),
+    ({"class_name": "Conv3D"}, "the class 'Conv3D' is not supported; these are: Dense, Activation"),
+    ({"class_name": "Erf", "module": "keras.src.ops.math"},
+     "the operator class 'Erf' is not supported; these are: Add, Subtract, Multiply"),
+    ({"class_name": "InputLayer", "config": {"batch_shape": [None, 5]}}, "contradicts what reaches"),
     ({"class_name": "Dense", "module": "os"}, "the custom class 'Dense' is not supported"),
     ({"class_name": "Dense", "registered_name": "mine>Dense"}, "custom class 'Dense'"),
     ({"class_name": "RepeatVector", "config": {"n": 0}}, "n must be an integer in 1..65536, not 0"),
@@ -186,9 +192,24 @@ def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
     ({"class_name": "TimeDistributed", "config": {}}, r"takes \(timesteps, features\)"),
     ({"class_name": "ReLU", "config": {"max_value": 6.0}}, "max_value must be None, not 6.0"),
     ({"class_name": "ReLU", "config": {"negative_slope": 0.1}}, "negative_slope must be 0.0"),
+    ({"class_name": "ReLU", "config": {"threshold": 1.0}}, "only the plain ReLU is built; "
+     "activations are linear, relu"),
+    ({"class_name": "Softmax", "config": {"axis": 0}}, "axis must be in 1..1, or -1, not 0"),
+    ({"class_name": "Add"}, "must have two inputs or more, not 1"),
+    ({"class_name": "Concatenate"}, "must have two inputs or more, not 1"),
+    ({"class_name": "Permute", "config": {"dims": [2, 1]}}, "dims must be an order of 1..1"),
+    ({"class_name": "Reshape", "config": {"target_shape": [-1, -1]}}, "target_shape must be a list"),
+    ({"class_name": "Reshape", "config": {"target_shape": [3]}}, "does not hold the elements"),
+    ({"class_name": "Conv1D", "config": {"filters": 3}}, r"takes \(timesteps, features\)"),
+    ({"class_name": "Rescaling", "config": {"scale": [1, 2, 3]}}, "one for each of the 2 features"),
+    ({"class_name": "Rescaling", "config": {"scale": {"a": 1}}}, "must be a number or one for each"),
+    ({"class_name": "BatchNormalization", "config": {"axis": [0]}}, "axis must be in 1..1"),
+    ({"class_name": "BatchNormalization", "config": {"renorm": True}}, "renorm must be False"),
+    ({"class_name": "BatchNormalization", "config": {"epsilon": "x"}}, "epsilon must be a number"),
     ({"class_name": "Activation", "config": {"activation": "gelu"}}, "not 'gelu'"),
     ({"class_name": "Flatten", "config": {"data_format": "channels_first"}}, "data_format must be"),
     ({"class_name": "Dropout", "config": {"rate": 0.1, "spice": 1}}, "the setting 'spice'"),
+    ({"class_name": "Sequential", "config": {"layers": []}}, "has no layers"),
     (7, "describes a layer that has no configuration"),
     ({"class_name": "Dense", "config": []}, "describes a layer that has no configuration"),
 ])
@@ -208,6 +229,16 @@ def chain_of(config: dict) -> list[dict]:
     return config["config"]["layers"]
 
 
+def use(config: dict, n: int = 1) -> dict:
+    """How the n-th layer is called."""
+    return chain_of(config)[n]["inbound_nodes"][0]
+
+
+def history(config: dict, n: int) -> list:
+    """What the n-th layer is called with: [layer, use, output]."""
+    return use(config, n)["args"][0]["config"]["keras_history"]
+
+
 def cut(config):
     chain_of(config)[-1]["inbound_nodes"] = []
 
@@ -217,34 +248,61 @@ def twice(config):
 
 
 def loop(config):
-    history = chain_of(config)[1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"]
-    history[0] = chain_of(config)[3]["config"]["name"]
+    history(config, 1)[0] = chain_of(config)[3]["config"]["name"]
+
+
+def no_such_layer(config):
+    history(config, 3)[0] = "nowhere"
+
+
+def no_such_output(config):
+    history(config, 3)[2] = 7
+
+
+def no_such_use(config):
+    history(config, 3)[1] = 1
 
 
 def training(config):
-    chain_of(config)[2]["inbound_nodes"][0]["kwargs"] = {"training": True}
+    use(config, 2)["kwargs"] = {"training": True}
 
 
 def initial_state(config):
-    chain_of(config)[1]["inbound_nodes"][0]["kwargs"] = {"initial_state": [{}, {}]}
+    use(config)["kwargs"] = {"initial_state": [{}, {}]}
+
+
+def one_state(config):
+    constant = {"class_name": "__numpy__", "config": {"value": [[0.0] * 13]}}
+    use(config)["kwargs"] = {"initial_state": [constant]}
+
+
+def wrong_state(config):
+    constant = {"class_name": "__numpy__", "config": {"value": [[0.0] * 3]}}
+    use(config)["kwargs"] = {"initial_state": [constant] * 2}
 
 
 def mask(config):
-    chain_of(config)[1]["inbound_nodes"][0]["kwargs"] = {"mask": {"class_name": "__keras_tensor__"}}
+    use(config)["kwargs"] = {"mask": {"class_name": "__keras_tensor__"}}
 
 
-def branch(config):
-    extra = copy.deepcopy(chain_of(config)[2])
-    extra["name"] = extra["config"]["name"] = "branch"
-    chain_of(config).append(extra)
+def same_names(config):
+    chain_of(config)[2]["name"] = chain_of(config)[1]["name"]
 
 
-def two_outputs(config):
+def other_outputs(config):
     config["config"]["output_layers"] = [["a", 0, 0], ["b", 0, 0]]
 
 
-def two_inputs(config):
+def no_outputs(config):
+    config["config"]["output_layers"] = []
+
+
+def other_inputs(config):
     config["config"]["input_layers"] = [["a", 0, 0], ["b", 0, 0]]
+
+
+def inputs_twice(config):
+    config["config"]["input_layers"] = [config["config"]["input_layers"]] * 2
 
 
 def nameless(config):
@@ -252,16 +310,51 @@ def nameless(config):
 
 
 @pytest.mark.parametrize(("edit", "words"), [
-    (cut, "is used 0 times"), (twice, "is used 2 times"), (loop, "is not in a chain"),
-    (training, "is called with 'training'"), (initial_state, "is called with 'initial_state'"),
-    (mask, "is called with 'mask'"), (branch, "layer 'branch' lies outside the chain"),
-    (two_outputs, "one entry in output_layers, not 2: export a model with one input and one"),
-    (two_inputs, "one entry in input_layers, not 2"), (nameless, "must have one input"),
+    (cut, "is used 0 times"), (loop, "waits for what comes after it"),
+    (twice, "is used several times: a layer with weights can be used once"),
+    (no_such_layer, "use 0 of layer 'nowhere' is not there"),
+    (no_such_output, "there is no number 7"), (no_such_use, "use 1 of layer"), (training, "is called with 'training'"),
+    (initial_state, "is called with {}"), (one_state, "initial_state must be 2 value(s), not 1"),
+    (wrong_state, "initial_state must be of the shape (1, 13)"), (mask, "is called with 'mask'"),
+    (same_names, "layer names must be unique"), (other_outputs, "use 0 of layer 'a' is not there"),
+    (no_outputs, "output_layers must be a list of layers"),
+    (other_inputs, "inputs are not among its layers"),
+    (inputs_twice, "is not among the model's inputs, or twice"),
+    (nameless, "must have one input or several"),
 ])
-def test_a_functional_model_must_be_a_chain(tmp_path, edit, words):
+def test_a_graph_that_is_none_is_refused(tmp_path, edit, words):
     config, weights = unpack("keras_functional.keras")
     edit(config)
     assert words in refusal(pack(tmp_path / "m.keras", config, weights))
+
+
+def test_a_layer_that_nobody_reads_is_left_out(tmp_path):
+    config, weights = unpack("keras_functional.keras")
+    extra = copy.deepcopy(chain_of(config)[2])
+    extra["name"] = extra["config"]["name"] = "branch"
+    chain_of(config).append(extra)
+    assert kinds(pack(tmp_path / "m.keras", config, weights)) == kinds(
+        FIXTURES / "keras_functional.keras")
+
+
+def test_a_softmax_is_left_to_the_host_and_only_at_an_output(tmp_path):
+    config, weights = unpack("keras_functional.keras")
+    chain_of(config)[-1]["config"]["activation"] = "softmax"
+    path = pack(tmp_path / "m.keras", config, weights)
+    assert load(path).host == ("softmax",)
+    chain_of(config)[-2]["config"]["activation"] = "softmax"
+    assert "only an output of the network can be one" in refusal(pack(path, config, weights))
+
+
+def test_hard_sigmoid_of_an_unknown_keras_is_refused(tmp_path):
+    config, weights = unpack("keras_last.keras")
+    layer(config, "Dense")["config"]["activation"] = "hard_sigmoid"
+    path = pack(tmp_path / "m.keras", config, weights)
+    assert isinstance(load(path), Network)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", weights)
+    assert "differs between Keras 2 and 3" in refusal(path)
 
 
 # --- hostile files
@@ -276,7 +369,7 @@ def test_a_layer_may_have_any_name_but_it_goes_nowhere(tmp_path, name):
     layer(config, "LSTM")["config"]["name"] = name
     path = pack(tmp_path / "m.keras", config, weights)
     assert load(path).names == ("l0_lstm", "l1_dense")
-    layer(config, "LSTM")["config"]["stateful"] = True
+    layer(config, "LSTM")["config"]["time_major"] = True
     assert len(refusal(pack(path, config, weights))) < 400
 
 

@@ -64,7 +64,7 @@ def encrypted() -> bytes:
 
 @pytest.mark.parametrize(("data", "words"), [
     (b"", "is empty: give a .keras or .onnx file"),
-    (b"\x89HDF\r\n\x1a\n" + bytes(100), 'save it with model.save("model.keras")'),
+    (b"\x89HDF\r\n\x1a\n" + bytes(100), 'save the whole model with model.save("model.keras")'),
     (b"\x1c\0\0\0TFL3" + bytes(100), "is a TensorFlow Lite file, which is not read yet"),
     (pickle.dumps({"a": 1}), "is a Python pickle: pickles are not read"),
     (zipped(archive__data_dot_pkl=b"x", archive__version=b"3"),
@@ -75,7 +75,7 @@ def encrypted() -> bytes:
     (zipped(a_dot_txt=b"x"), "is a zip without config.json, not a model"),
     (zipped(), "is a zip without config.json, not a model"),
     (zipped(config_dot_json=b"{}"), "has no model.weights.h5"),
-    (zipped(config_dot_json=b"{}", model_dot_weights_dot_h5=b""), "has no configuration"),
+    (zipped(config_dot_json=b"{}", model_dot_weights_dot_h5=b""), "model.weights.h5 is damaged"),
     (b"PK\x03\x04", "is a damaged or truncated zip"),
     (b"PK", "is a damaged or truncated zip"),
     (lying(1 << 30), "that is no model file"),

@@ -9,12 +9,13 @@ import numpy as np
 from ..errors import UserError
 from ..network import ACTIVATIONS, Concat, Pad, Permute, Slice, Window
 from .keras_call import Call
-from .keras_settings import shown
+from .keras_settings import Activation, shown
 from .limits import check_dim, check_elements
 
-__all__ = ["READERS", "add", "multiply", "subtract"]
+__all__ = ["OUTPUT", "READERS", "activated", "add", "factors", "multiply", "subtract"]
 
-_OUTPUT = (*ACTIVATIONS, "softmax")
+#: Activations of layers that are no recurrent ones; a softmax only of the model's outputs.
+OUTPUT = (*ACTIVATIONS, "softmax")
 
 
 # ---- on each step alone --------------------------------------------------------------------------
@@ -23,23 +24,24 @@ _OUTPUT = (*ACTIVATIONS, "softmax")
 def _dense(call: Call) -> int:
     settings, builder, x = call.settings, call.builder, call.x
     units, use_bias = settings.dim("units"), settings.flag("use_bias", True)
-    kind, alpha = settings.activation("activation", "linear", _OUTPUT)
+    activation = settings.activation("activation", "linear", OUTPUT)
     settings.only("quantization_config", None, "give the float model: Gatefold quantises it")
     features = builder.shapes[x][-1]
     check_elements(call.where, (features, units))
     kernel, bias = call.arrays({"kernel": (features, units)}, use_bias, units)
-    return _activated(call, builder.dense(x, w=kernel.T, b=bias, origin=call.origin), kind, alpha)
+    y = builder.dense(x, w=kernel.T, b=bias, origin=call.origin)
+    return activated(call, y, activation)
 
 
-def _activated(call: Call, x: int, kind: str, alpha: float = 0.25) -> int:
-    if kind == "softmax":
-        return call.finish(x, kind)
-    return call.builder.activation(x, kind, alpha=alpha, origin=call.origin)
+def activated(call: Call, x: int, activation: Activation) -> int:
+    """A value after an activation, or marked for the host's softmax over its last axis."""
+    if activation.name == "softmax":
+        return call.builder.softmax(x)
+    return call.builder.activation(x, activation.name, alpha=activation.alpha, origin=call.origin)
 
 
 def _activation(call: Call) -> int:
-    kind, alpha = call.settings.activation("activation", "linear", _OUTPUT)
-    return _activated(call, call.x, kind, alpha)
+    return activated(call, call.x, call.settings.activation("activation", "linear", OUTPUT))
 
 
 def _relu(call: Call) -> int:
@@ -48,12 +50,12 @@ def _relu(call: Call) -> int:
         if value != legal or isinstance(value, bool):
             raise call.refuse(f"{key} must be {legal}, not {shown(value)}: only the plain ReLU is "
                               f"built; activations are {', '.join(ACTIVATIONS)}")
-    return _activated(call, call.x, "relu")
+    return activated(call, call.x, Activation("relu"))
 
 
 def _softmax(call: Call) -> int:
     call.last_axis("axis")
-    return _activated(call, call.x, "softmax")
+    return activated(call, call.x, Activation("softmax"))
 
 
 def _identity(call: Call) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError, quoted
+from ..errors import UserError
 from ..network import Shape
 from .builder import Builder
 from .keras_settings import Settings, shown
@@ -109,19 +109,6 @@ class Call:
         arrays = self.weights.arrays(self.where, named)
         return arrays if use_bias else [*arrays, np.zeros(outputs, np.float32)]
 
-    def finish(self, value: int, activation: str) -> int:
-        """The value, or its softmax."""
-        if activation != "softmax":
-            return value
-        if self.lead:
-            raise UserError(f"{self.where}: a softmax can not stand in a TimeDistributed: put it "
-                            "at the output of the model, where the host computes it")
-        return self.builder.softmax(value)
-
     def refuse(self, what: str) -> UserError:
         """An error about this layer."""
         return UserError(f"{self.where}: {what}")
-
-    def named(self, key: object) -> str:
-        """Foreign text in a message."""
-        return quoted(key)

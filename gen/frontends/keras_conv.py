@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..network import ACTIVATIONS, Window
+from ..network import Window
+from .keras_basic import OUTPUT, activated
 from .keras_call import Call
 from .limits import check_elements
 
@@ -42,13 +43,10 @@ def _conv_window(call: Call, paddings: tuple[str, ...] = ("valid", "same", "caus
 def _convolved(call: Call, x: int, w: np.ndarray, b: np.ndarray, window: Window | None,
                groups: int = 1) -> int:
     """The layer's convolution, (outputs, taps, features / groups), and its activation."""
-    kind, alpha = call.settings.activation("activation", "linear", (*ACTIVATIONS, "softmax"))
-    builder = call.builder
+    activation, builder = call.settings.activation("activation", "linear", OUTPUT), call.builder
     y = builder.dense(x, w=w[:, 0], b=b, origin=call.origin) if window is None else (
         builder.conv1d(x, w=w, b=b, window=window, groups=groups, origin=call.origin))
-    if kind == "softmax":
-        return call.finish(y, kind)
-    return builder.activation(y, kind, alpha=alpha, origin=call.origin)
+    return activated(call, y, activation)
 
 
 def _conv(call: Call) -> int:

@@ -229,7 +229,7 @@ class _Functional:
         while waiting:
             still = [use for use in waiting if not self._ready(*use)]
             if len(still) == len(waiting):
-                break
+                raise self._stuck(waiting)
             waiting = still
         return [self._value(ref, self._settings.where) for ref in outputs]
 
@@ -258,12 +258,26 @@ class _Functional:
     def _value(self, ref: _Ref, where: str) -> int:
         found = self._found(ref)
         if found is None:
-            raise UserError(f"{where}: layer {quoted(ref.layer)} is not there, or waits for what "
-                            "comes after it: save the model again")
+            raise UserError(f"{where}: use {shown(ref.node)} of layer {quoted(ref.layer)} is not "
+                            "there: save the model again")
         if not 0 <= ref.tensor < len(found):
             raise UserError(f"{where}: layer {quoted(ref.layer)} has {len(found)} outputs, there "
                             f"is no number {shown(ref.tensor)}: set return_state")
         return found[ref.tensor]
+
+    def _stuck(self, waiting: list) -> UserError:
+        """The error about uses of layers that wait for what is not there, or for each other."""
+        uses = {(self._names[n], use) for n, use, _ in waiting}
+        for n, _, arguments in waiting:
+            where = _settings(self._layers[n], self._keras).where
+            for ref in _within(arguments):
+                if not self._found(ref) and (ref.layer, ref.node) not in uses:
+                    try:
+                        self._value(ref, where)
+                    except UserError as error:
+                        return error
+        return UserError(f"{self._settings.where}: layer {quoted(self._names[waiting[0][0]])} "
+                         "waits for what comes after it: save the model again")
 
 
 def _refs(settings: Settings, key: str) -> list[_Ref]:
