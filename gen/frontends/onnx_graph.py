@@ -31,13 +31,13 @@ from .onnx_proto import (
 )
 from .onnx_site import Refused, Site, Value
 from .onnx_steps import only_steps_read
-from .onnx_trace import BatchAxisError, Net, Trace, TraceError
+from .onnx_trace import BatchAxisError, Net, TooLargeError, Trace, TraceError
 
 __all__ = ["parse"]
 
-_MAX_NODES = 100_000
+_MAX_NODES = 20_000
 #: Elements that one trial run may produce in all: far above any graph of a network that fits.
-_MAX_WORK = 1 << 27
+_MAX_WORK = 1 << 26
 #: Most choices of batch axes that are tried where the file does not say.
 _MAX_ATTEMPTS = 12
 _SUPPORTED = (f"{', '.join(LAYERS)} (weights and biases constant), the Loop of a Keras RNN, and "
@@ -148,7 +148,7 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
                 values[name] = Net(ids[0] if axis is None else np.moveaxis(ids, 0, axis))
             outputs = _Run(model, trace, constants).outputs(values)
             return simplify(only_steps_read(trace.builder.network({}, outputs)))
-        except BatchAxisError:
+        except (BatchAxisError, TooLargeError):
             raise
         except UserError as error:
             problem = problem or error
@@ -194,7 +194,7 @@ class _Run:
             try:
                 self.node(node, origin, values, used)
             except UserError as error:
-                kind = type(error) if isinstance(error, BatchAxisError) else UserError
+                kind = type(error) if isinstance(error, TraceError) else UserError
                 raise kind(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): "
                            f"{error}") from None
             except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError,
@@ -242,7 +242,8 @@ class _Run:
             if name:
                 values[name] = value
         if self.work > _MAX_WORK:
-            raise NodeError("the graph moves too much data to be a network that can be built")
+            raise TooLargeError("the graph moves too much data to be a network that can be "
+                                "built")
 
     def compute(self, node: onnx.NodeProto, attributes: Attributes, inputs: list,
                 origin: str, used: tuple[bool, ...]) -> Sequence[Value]:

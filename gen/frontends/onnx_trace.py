@@ -25,18 +25,24 @@ from .builder import Builder
 from .limits import check_elements
 from .onnx_views import ZERO, Arranger
 
-__all__ = ["MAX_TRACED", "BatchAxisError", "Net", "Stage", "Trace", "TraceError"]
+__all__ = ["MAX_TRACED", "BatchAxisError", "Net", "Stage", "TooLargeError", "Trace", "TraceError"]
 
 #: Most elements of a tensor that the trial run produces, batch included.
 MAX_TRACED = 1 << 22
-#: Most layers and views: above any network that fits, and below what takes long to go through.
-_MAX_LAYERS = 1 << 13
+#: Most layers and views; elements of their matrices together, of all values together (batch
+#: included), and whose origin is looked up: above any network that fits, and below what takes long.
+_MAX_LAYERS, _MAX_WEIGHTS, _MAX_NUMBERED, _MAX_LOOKED_UP = 6000, 1 << 25, 1 << 25, 1 << 25
 #: The number of an element that is zero, whatever the input.
 _ZERO_ID = 0
+_NONE = np.zeros(0)
 
 
 class TraceError(UserError):
     """A tensor of the network is used in a way that no network has."""
+
+
+class TooLargeError(TraceError):
+    """More than any network that could be built."""
 
 
 class BatchAxisError(TraceError):
@@ -87,16 +93,23 @@ class Trace:
         # first number behind the last.
         self._values, self._bases, self._sizes = np.array([ZERO]), np.array([0]), np.array([1])
         self._end = 1
+        self._layers = self._weights = self._looked_up = 0
         self.inputs = [self.stage(value) for value in range(len(shapes))]
 
     # ---- values and their numbers ---------------------------------------------------------------
 
     def stage(self, value: int, of: Stage | None = None) -> Stage:
         """Numbers for the elements of a value."""
-        if len(self.builder.layers) > _MAX_LAYERS:
-            raise TraceError(f"the graph becomes more than {_MAX_LAYERS} layers: a recurrent layer "
-                             "written out step by step is best exported as one operator "
-                             "(nn.LSTM rather than nn.LSTMCell, keras unroll=False)")
+        layers = self.builder.layers
+        self._weights += sum(getattr(layer, "w", _NONE).size for layer in layers[self._layers:])
+        self._layers = len(layers)
+        if self._layers > _MAX_LAYERS:
+            raise TooLargeError(f"the graph becomes more than {_MAX_LAYERS} layers: a recurrent "
+                                "layer written out step by step is best exported as one operator "
+                                "(nn.LSTM rather than nn.LSTMCell, keras unroll=False)")
+        if self._weights > _MAX_WEIGHTS or self._end > _MAX_NUMBERED:
+            raise TooLargeError(f"its layers have more than {_MAX_WEIGHTS} weights or outputs "
+                                "together: that is no network that could be built")
         stage = Stage(value, self.builder.shapes[value], self._end, of)
         check_elements("a value", (self.batch, *stage.shape), MAX_TRACED)
         self._stages.append(stage)
@@ -124,6 +137,9 @@ class Trace:
         within the sample."""
         if not ids.size:
             raise TraceError("it is given an empty tensor: check the slices before it")
+        self._looked_up += ids.size
+        if self._looked_up > _MAX_LOOKED_UP:
+            raise TooLargeError("the graph moves too much data to be a network that can be built")
         found = np.searchsorted(self._bases, ids, side="right") - 1
         local, size = ids - self._bases[found], self._sizes[found]
         return found, np.where(found == 0, ZERO, local // size), local % size
@@ -144,6 +160,8 @@ class Trace:
         inner axes mix samples, or each has another number of rows.
         """
         lead = ids.shape[:ids.ndim - inner]
+        if lead[:1] == (self.batch,) and self._whole_of(ids) is not None:
+            return ids, lambda new: new
         sample = self._find(ids)[1].reshape(*lead, -1)
         row = sample.max(axis=-1)
         if ((sample != row[..., None]) & (sample != ZERO)).any():
@@ -183,6 +201,9 @@ class Trace:
 
     def read(self, ids: np.ndarray, origin: str) -> int:
         """The value that holds ``ids``, (batch, *shape): there already, or made of views."""
+        stage = self._whole_of(ids)
+        if stage is not None and stage.of is None and stage.shape == ids.shape[1:]:
+            return stage.value
         found, sample, place = self._find(ids)
         samples = np.arange(self.batch).reshape(-1, *(1,) * (ids.ndim - 1))
         if ((found != found[:1]) | (place != place[:1])
@@ -206,6 +227,8 @@ class Trace:
 
     def _whole_of(self, ids: np.ndarray) -> Stage | None:
         """The stage all of whose numbers ``ids`` are, in order."""
+        if not ids.size:
+            return None
         stage = self._stage_of(ids.flat[0])
         if stage is not None and ids.size == self.batch * stage.size and np.array_equal(
                 ids.reshape(-1), self.whole(stage).reshape(-1)):
