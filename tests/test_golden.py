@@ -191,7 +191,7 @@ def test_products_beyond_float64_are_computed_in_integers():
     # Two inputs far apart: the accumulator has over 53 bits, and the lowest ones matter.
     dense = Dense(w=np.array([[0.99, 0.99]]), b=np.zeros(1))
     net = Network(((1,), (1,)), (Concat(axis=0, inputs=(0, 1)), dense))
-    x = np.array([[2.0**11, 2.0**-8]])
+    x = np.array([[2.0**13, 2.0**-8]])
     qnet = quantize(net, calibration=x, act_width=18, weight_width=18,
                     overrides={"l1_dense": {"w": "Q1.17"}})
     assert qnet.acc_width > 54
