@@ -31,10 +31,11 @@ class Core(wiring.Component):
 
     Members
     -------
-    i, o: streams of {data, last} beats.
+    i, o: streams of {data, last} beats; of a stateful core's input also {first}: with a frame's
+    first beat, whether it begins a new sequence.
     frame_error: Out, TLAST was early or late on some frame since reset.
     load, load_error: the weights' stream of a loadable core, and whether its TLAST was wrong.
-    trace_*: Out, every h and c (:class:`gatefold.hdl.lane_array.LaneArray`).
+    trace_*: Out, every element and state (:class:`gatefold.hdl.lane_array.LaneArray`).
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
@@ -42,7 +43,7 @@ class Core(wiring.Component):
         c = config
         beats = stream.Signature(data.StructLayout({"data": c.beat * c.container, "last": 1}))
         super().__init__({
-            "i": In(beats),
+            "i": In(stream.Signature(FrameReader.payload(c))),
             "o": Out(beats),
             "frame_error": Out(1),
             **({"load": In(beats), "load_error": Out(1)} if c.loadable else {}),
@@ -125,6 +126,8 @@ class Core(wiring.Component):
                 getattr(self, f"trace_h_{n}").eq(getattr(lanes, f"trace_h_{n}")),
                 getattr(self, f"trace_c_{n}").eq(getattr(lanes, f"trace_c_{n}")),
             ]
+        if c.stateful:
+            m.d.comb += [sequencer.anew.eq(reader.anew), operands.zero.eq(sequencer.zero)]
         with m.If(reader.error):
             m.d.sync += self.frame_error.eq(1)
         return m
@@ -139,6 +142,7 @@ class Top(wiring.Component):
     Members
     -------
     s_axis_t*: In, input stream. m_axis_t*: Out, output stream. frame_error: Out, sticky.
+    s_axis_tuser, of a stateful core: In, with a frame's first beat: it begins a new sequence.
     s_load_t*, load_error: the weights' stream of a loadable core.
     """
 
@@ -155,6 +159,7 @@ class Top(wiring.Component):
             "m_axis_tready": In(1),
             "m_axis_tlast": Out(1),
             "frame_error": Out(1),
+            **({"s_axis_tuser": In(1)} if config.stateful else {}),
             **({"s_load_tdata": In(width), "s_load_tvalid": In(1), "s_load_tready": Out(1),
                 "s_load_tlast": In(1), "load_error": Out(1)} if config.loadable else {}),
         })
@@ -173,6 +178,8 @@ class Top(wiring.Component):
             core.o.ready.eq(self.m_axis_tready),
             self.frame_error.eq(core.frame_error),
         ]
+        if self.config.stateful:
+            m.d.comb += core.i.payload.first.eq(self.s_axis_tuser)
         if self.config.loadable:
             m.d.comb += [
                 core.load.payload.data.eq(self.s_load_tdata),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,20 +19,24 @@ class FrameReader(wiring.Component):
     zeros. TLAST missing: beats are dropped up to and with the next TLAST. Either raises
     :attr:`error` for a cycle, and the next frame is clean.
 
+    A stateful core's frames either go on with the sequence of the frame before or begin a new one:
+    ``first`` says so, with a frame's first beat. The first frame after a reset always begins one.
+
     Members
     -------
-    beats: In, stream of {data, last}. enable: In, beats may come. done: In, a frame has been read
-    from the memory.
+    beats: In, stream of {data, last}, of a stateful core also {first}. enable: In, beats may come.
+    done: In, a frame has been read from the memory.
     x_en, x_frame, x_chunk, x_data: Out, write of the input memory.
     frames, chunks: Out, frames completely written (modulo 4) and chunks of the next one.
     error: Out, TLAST was early or late. begins: Out, a frame's first beat is taken.
+    anew, of a stateful core: Out, for either half of the memory: its frame begins a new sequence.
+    Settled with the frame's first chunk.
     """
 
     def __init__(self, config: EngineConfig):
         self.config = c = config
         super().__init__({
-            "beats": In(stream.Signature(data.StructLayout(
-                {"data": c.beat * c.container, "last": 1}))),
+            "beats": In(stream.Signature(self.payload(c))),
             "enable": In(1),
             "done": In(1),
             "x_en": Out(1),
@@ -43,7 +47,14 @@ class FrameReader(wiring.Component):
             "chunks": Out(range(c.x_depth + 1)),
             "error": Out(1),
             "begins": Out(1),
+            **({"anew": Out(2)} if c.stateful else {}),
         })
+
+    @staticmethod
+    def payload(config: EngineConfig) -> data.StructLayout:
+        """An input beat."""
+        return data.StructLayout({"data": config.beat * config.container, "last": 1,
+                                  **({"first": 1} if config.stateful else {})})
 
     @staticmethod
     def gearbox(config: EngineConfig) -> GearboxShape:
@@ -98,4 +109,25 @@ class FrameReader(wiring.Component):
             m.d.sync += self.chunks.eq(Mux(last_chunk, 0, self.chunks + 1))
         with m.If(last_chunk):
             m.d.sync += self.frames.eq(self.frames + 1)
+        if c.stateful:
+            self._keep_first(m, self.begins, self.x_en & (self.chunks == 0))
         return m
+
+    def _keep_first(self, m: Module, comes: Value, leaves: Value):
+        """Which frames begin a new sequence: a queue beside the gearbox, where a frame waits from
+        its first beat to its first chunk (several do where they are small)."""
+        shape = self.gearbox(self.config)
+        depth = shape.capacity // shape.row_in + 1
+        queue = Signal(depth)
+        free = Signal(depth + 1, init=1)  # one-hot: the first free place
+        after_reset = Signal(init=1)
+        place = Mux(leaves, free >> 1, free)
+        flag = self.beats.payload.first | after_reset
+        m.d.sync += [
+            free.eq(Mux(comes, place << 1, place)),
+            queue.eq(Mux(leaves, queue >> 1, queue) | Mux(comes & flag, place, 0)),
+        ]
+        with m.If(comes):
+            m.d.sync += after_reset.eq(0)
+        with m.If(leaves):
+            m.d.sync += self.anew.bit_select(self.x_frame, 1).eq(queue[0])

@@ -18,7 +18,7 @@ class FrameWriter(wiring.Component):
 
     Results cannot wait, so there is always room for the frame in progress: the sequencer starts no
     result of a frame before the last but one has left (:attr:`left`). Chunks leave as they are
-    completed, in order; with several contexts, when the whole frame is complete.
+    completed, in order; or, where they come in any order, when the whole frame is complete.
 
     Members
     -------
@@ -68,7 +68,7 @@ class FrameWriter(wiring.Component):
             at_end.eq(next_chunk == c.out_depth - 1),
             self.left.eq(takes & at_end),
         ]
-        if c.contexts == 1:
+        if not c.out_whole:
             m.d.sync += waiting.eq(waiting + self.complete - takes)
         else:  # finished in any order: all at once
             finished = Signal(bits)
