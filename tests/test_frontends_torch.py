@@ -234,6 +234,13 @@ def residual(m, x):
     return m.fc(y + 0.5 * torch.tanh(m.inner(y)) - m.inner(y))
 
 
+def in_place(m, x):
+    y = m.relu(m.a(x))
+    y += x
+    y *= 0.5
+    return F.hardtanh(y.sub_(x).tanh_(), inplace=True)
+
+
 FC, DECODER = nn.Linear(UNITS, 2), nn.LSTM(UNITS, UNITS, batch_first=True)
 FORWARDS = {
     "last step": Net(lambda m, x: m.fc(m.lstm(x)[0][:, -1, :]), lstm=lstm(), fc=FC),
@@ -301,6 +308,7 @@ FORWARDS = {
     "len": Net(lambda m, x: m.fc(x).view(len(x), -1), fc=nn.Linear(3, 2)),
     "movedim": Net(lambda m, x: m.conv(torch.movedim(x, 1, 2)), conv=nn.Conv1d(3, 2, 3)),
     "dict": Net(lambda m, x: tuple({"y": m.fc(x)}.values())[0], fc=nn.Linear(3, 2)),
+    "in place": Net(in_place, a=nn.Linear(3, 3), relu=nn.ReLU(inplace=True)),
     "submodule": Net(lambda m, x: m.inner(x)[:, -1], inner=Net(lambda m, x: m.lstm(x)[0],
                                                                lstm=lstm())),
 }
@@ -547,12 +555,17 @@ REFUSED = {
     "dropout": (Net(lambda m, x: F.dropout(x)), "pass training=self.training"),
     "broadcast": (Net(lambda m, x: x + x[:, :1]), "must be of one shape"),
     "constant shape": (Net(lambda m, x: x * torch.ones(6, 3)), "may vary along one dimension"),
-    "to integers": (Net(lambda m, x: x.to(torch.int32)), "rounds to integers"),
+    "to integers": (Net(lambda m, x: x.to(torch.int32)), r"to\(torch.int32\) rounds"),
+    "to halves": (Net(lambda m, x: x.to(torch.float16)), r"to\(torch.float16\) rounds"),
     "state shape": (Net(lambda m, x: m.l(x, (torch.zeros(1, 2), torch.zeros(1, 2)))[0], l=lstm()),
                     r"must be \(layers \* directions, batch, hidden_size\) = \(1, batch, 5\)"),
     "state of each sample": (
         Net(lambda m, x: m.l(x, (torch.rand(1, len(x), 5), torch.rand(1, len(x), 5)))[0], l=lstm()),
         "must be the same for all samples"),
+    "in place, then read": (Net(lambda m, x: F.relu(x, inplace=True) + x), "changed in place"),
+    "a view of it read": (Net(lambda m, x: (x[:, 0], m.r(x))[0], r=nn.ReLU(True)), "in place"),
+    "a view of it changed": (Net(lambda m, x: (x[:, 0].relu_(), x)[1]), "changed in place"),
+    "added in place": (Net(lambda m, x: (x.__iadd__(1), x)[1]), r"changed in place \(inplace=True"),
     "its own error": (Net(lambda m, x: {}["no"]), r"forward\(\) of Net cannot be read, it raised "
                                                   "KeyError: 'no'"),
     "nothing": (Net(lambda m, x: None), "output 0 of forward"),

@@ -82,7 +82,7 @@ def _mul(input, other):
     return _scaled(x, known, 0.0)
 
 
-@op("div", "truediv", "true_divide")
+@op("div", "div_", "truediv", "true_divide")
 def _div(input, other):
     known = constant(other)
     if known is None or not np.all(known) or not isinstance(input, Symbol):

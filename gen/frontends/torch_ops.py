@@ -78,8 +78,8 @@ def _same(input: Symbol, *_):
 def _to(input: Symbol, *what, device=None, dtype=None, non_blocking=False, copy=False):
     for kind in (*what, dtype):
         floating = getattr(kind, "is_floating_point", True)
-        if not (floating() if callable(floating) else floating):
-            raise UserError(f"to({kind}) rounds to integers, which is not built: keep floats")
+        if not (floating() if callable(floating) else floating) or getattr(kind, "itemsize", 4) < 4:
+            raise UserError(f"to({kind}) rounds, which is not built: keep float32")
     return input
 
 

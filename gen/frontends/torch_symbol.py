@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from ..errors import UserError
-from ..network import Concat, Permute, Shape, Slice
+from ..network import Concat, Permute, Shape, Slice, View
 from .builder import Builder
 
 __all__ = ["BATCH", "SAMPLES", "BatchElsewhere", "Stacked", "Symbol", "combined",
@@ -62,6 +62,17 @@ class Symbol:
     def shape(self) -> Shape:
         """What torch would say, a batch being of :data:`SAMPLES`."""
         return tuple(math.prod(self._size(axis) for axis in dim) for dim in self.dims)
+
+    @property
+    def origin(self) -> int:
+        """The value that these elements were computed as, behind views that are torch's too."""
+        value, inputs = self.value, len(self.builder.input_shapes)
+        while value >= inputs:
+            layer = self.builder.layers[value - inputs]
+            if not isinstance(layer, View) or isinstance(layer, Concat):
+                break
+            value = layer.inputs[0]
+        return value
 
     def dim(self, n: int) -> int:
         """Dimension ``n`` counted from 0."""

@@ -71,6 +71,18 @@ class _Proxy(fx.Proxy):
         raise UserError("forward() decides by a computed value: only what is the same for every "
                         "input can be built")
 
+    def __iadd__(self, other):
+        return self.add_(other)
+
+    def __isub__(self, other):
+        return self.sub_(other)
+
+    def __imul__(self, other):
+        return self.mul_(other)
+
+    def __itruediv__(self, other):
+        return self.div_(other)
+
     def __setitem__(self, index, value):
         raise UserError("forward() writes into a tensor (x[...] = y), which is not built: join the "
                         "parts with torch.cat")
@@ -83,6 +95,7 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.names = {layer: name for name, layer in module.named_modules()}
         self.device = next((p.device for p in module.parameters()), torch.device("cpu"))
+        self.overwritten: set[int] = set()  # values whose elements torch would have changed since
 
     def getattr(self, attr, attr_val, parameter_proxy_cache):
         return attr_val  # parameters are read as they are
@@ -91,7 +104,11 @@ class _Tracer(fx.Tracer):
         name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
         if name in _CONSTANTS:
             return _CONSTANTS[name](*args)
-        return self._wrapped(operate(name, _unwrapped(args), _unwrapped(kwargs)))
+        given = _unwrapped(args)
+        result = operate(name, given, _unwrapped(kwargs))
+        if kwargs.get("inplace") or (name.endswith("_") and name != "requires_grad_"):
+            self._overwrite(given[0], result)
+        return self._wrapped(result)
 
     def call_module(self, m, forward, args, kwargs):
         leaf = Leaf(m, self.names.get(m) or type(m).__name__)
@@ -100,7 +117,23 @@ class _Tracer(fx.Tracer):
                               "(weight_norm: torch.nn.utils.remove_weight_norm)")
         if leaf.kind in ("", "Sequential"):  # the user's own, or a container
             return forward(*args, **kwargs)
-        return self._wrapped(leaf(*_unwrapped(args), **_unwrapped(kwargs)))
+        given = _unwrapped(args)
+        result = leaf(*given, **_unwrapped(kwargs))
+        if getattr(m, "inplace", False) and given:
+            self._overwrite(given[0], result)
+        return self._wrapped(result)
+
+    def _overwrite(self, before: Any, after: Any) -> None:
+        # Values never change here: in place, torch's old tensor and all views of it would.
+        if isinstance(before, Symbol) and before.origin != after.origin:
+            self.overwritten.add(before.origin)
+
+    def check(self, symbol: Symbol) -> Symbol:
+        """``symbol``, unless torch would have changed its elements in the meantime."""
+        if symbol.origin in self.overwritten:
+            raise UserError("forward() reads a tensor that was changed in place (inplace=True, +=, "
+                            "relu_) after that: use the result instead, or not in place")
+        return symbol
 
     def _wrapped(self, result: Any) -> Any:
         if isinstance(result, Symbol):
@@ -126,7 +159,7 @@ _CONSTANTS: dict[str, Callable] = {"zeros_like": _zeros, "new_zeros": _new_zeros
 
 def _unwrapped(value: Any) -> Any:
     if isinstance(value, _Proxy):
-        return value.symbol
+        return value.tracer.check(value.symbol)
     if type(value) in (tuple, list):
         return type(value)(map(_unwrapped, value))
     if isinstance(value, dict):
