@@ -190,7 +190,10 @@ def _fits(layer: QLayer, shapes: list[tuple[int, ...]], before: tuple[QLayer, ..
         if layer.pattern is not None:
             expect(layer.pattern.shape == layer.w.shape and not layer.w[~layer.pattern].any(), name)
     elif isinstance(layer, QMaxPool):
-        expect(len(shapes) == 1, name)
+        taps = layer.window.steps(x[-2]) * layer.window.size
+        expect(len(shapes) == 1 and taps <= _ELEMENTS, name)
+        padding = layer.window.arrange(np.zeros((x[-2], 1), np.int8), fill=1)
+        expect(not padding.all(axis=-2).any(), name)  # a window wholly in the padding
     elif isinstance(layer, QMultiply):
         expect(len(shapes) == 2 and shapes[0] == shapes[1], name)
     elif isinstance(layer, QCellState):

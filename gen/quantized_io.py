@@ -209,7 +209,9 @@ def _format(value: object) -> QFormat:
 
 
 def _window(value: object) -> Window:
-    return Window(*_integers(value))
+    numbers = _integers(value)
+    expect(len(numbers) == len(fields(Window)), "a window")
+    return Window(*numbers)
 
 
 def _view(value: dict) -> View:
