@@ -52,7 +52,8 @@ ENCODER = "lstm/last repeat_vector lstm dense"
     ("torch_conv.dynamo", "conv1d max_pool conv1d average_pool dense"),
     ("torch_residual.dynamo", "dense lstm concat add dense average_pool"),
     ("torch_states.script17", "lstm slice cell_state dense"),
-    ("torch_rnn.script17", "rnn dense"),
+    # Of an nn.RNN the dynamo exporter writes every step.
+    ("torch_rnn.script17", "rnn dense"), ("torch_rnn.dynamo", "rnn dense"),
     # tf2onnx writes these as Loops; Keras unrolls TimeDistributed.
     ("loop_gru", "gru/last dense"), ("loop_gru_before", "gru dense"),
     ("loop_rnn", "rnn/last dense"), ("loop_lstm", "lstm/last dense"),

@@ -86,6 +86,12 @@ def models(torch) -> dict:
         y, (h, c) = m.r(x, (h, c))
         return m.fc(y), h, c
 
+    def cells(m, x):
+        h = c = torch.zeros(x.size(0), 4)
+        for t in range(3):
+            h, c = m.cell(x[:, t], (h, c))
+        return m.fc(h)
+
     def decoder(m, x):
         y, state = m.r(x)
         return m.fc(m.d(y[:, -1:].expand(-1, STEPS, -1), state)[0])
@@ -115,6 +121,9 @@ def models(torch) -> dict:
         "relu rnn": (lambda: {"r": nn.RNN(3, 4, nonlinearity="relu", batch_first=True)},
                      lambda m, x: m.r(x)[0], rows, plain),
         "encoder and decoder": lstm(decoder),
+        # Written out step by step: no LSTM layer, but computed all the same.
+        "lstm cells": (lambda: {"cell": nn.LSTMCell(3, 4), "fc": nn.Linear(4, 2)}, cells, rows,
+                       plain),
         "states in and out": (lambda: {"r": nn.LSTM(3, 4, batch_first=True),
                                        "fc": nn.Linear(4, 2)},
                               given, [(STEPS, 3), (1, 4), (1, 4)], [0, 1, 1]),

@@ -32,6 +32,7 @@ from .onnx_proto import (
 from .onnx_site import Refused, Site, Value
 from .onnx_steps import only_steps_read
 from .onnx_trace import BatchAxisError, Net, TooLargeError, Trace, TraceError
+from .onnx_unrolled import rolled
 
 __all__ = ["parse"]
 
@@ -147,7 +148,8 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
                                                           if k != axis))
                 values[name] = Net(ids[0] if axis is None else np.moveaxis(ids, 0, axis))
             outputs = _Run(model, trace, constants).outputs(values)
-            return simplify(only_steps_read(trace.builder.network({}, outputs)))
+            network = simplify(rolled(trace.builder.network({}, outputs)))
+            return simplify(only_steps_read(network))
         except (BatchAxisError, TooLargeError):
             raise
         except UserError as error:

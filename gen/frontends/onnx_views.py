@@ -21,11 +21,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import UserError
+from ..network import Network
 from ..views import (
     Concat,
     Flatten,
@@ -39,7 +40,7 @@ from ..views import (
 )
 from .builder import Builder
 
-__all__ = ["Arranger", "ZERO"]
+__all__ = ["Arranger", "ZERO", "rearranged"]
 
 #: The source number of an element that is zero.
 ZERO = -1
@@ -146,6 +147,30 @@ class Arranger:
             return self.builder.view(value, Permute, origin=origin,
                                      axes=tuple(int(k) for k in np.argsort(turn)))
         return self.builder.flatten(value, origin=origin) if len(shape) == 1 else value
+
+
+def rearranged(network: Network) -> Network:
+    """``network`` with the views before each layer found anew: the same function."""
+    builder = Builder(*network.input_shapes)
+    arranger = Arranger(builder)
+    found: list[tuple[np.ndarray, np.ndarray]] = []  # of each value: sources and places
+
+    def made(value: int) -> None:
+        shape = builder.shapes[value]
+        place = np.arange(math.prod(shape)).reshape(shape)
+        found.append((np.full(shape, value), place))
+    for value in range(len(network.input_shapes)):
+        made(value)
+    for layer in network.layers:
+        read = [found[value] for value in layer.inputs]
+        if isinstance(layer, View):
+            found.append((layer.arrange(*(source[None] for source, _ in read), fill=ZERO)[0],
+                          layer.arrange(*(place[None] for _, place in read))[0]))
+        else:
+            inputs = tuple(arranger.value(*one, layer.origin) for one in read)
+            made(builder.add(replace(layer, inputs=inputs)))
+    outputs = tuple(arranger.value(*found[value], "output") for value in network.outputs)
+    return replace(network, layers=tuple(builder.layers), outputs=outputs)
 
 
 def _cuts(source: np.ndarray, place: np.ndarray, axis: int) -> list[int]:
