@@ -2,15 +2,22 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from gatefold.gen.accuracy import error_report
+from gatefold.gen.cli.report import rows, summary
+from gatefold.gen.flow import compile
 from gatefold.gen.frontends import load
+from gatefold.gen.inside import inside
+from gatefold.gen.network import Network
 from gatefold.gen.quantized_io import load_quantized
+from gatefold.gen.report import read_report, write_report
 
 from .cli_harness import DATA, FIXTURES, MODEL, built, gatefold, refused
+from .networks import network
 
 Q = re.compile(r"Q-?\d+\.-?\d+")
 
@@ -85,6 +92,52 @@ def test_it_is_printed(core):
     for text in ("324 parameters", "l0_lstm", "8 x 2 = 16 multipliers", "250 MHz (assumed)",
                  "zcu104", "Q"):
         assert text.lower() in out.lower(), text
+
+
+def told_of(core) -> dict[str, str]:
+    """Lines by name; where layers are named again with their formats, the first."""
+    return dict(reversed(list(rows(core.report()))))
+
+
+def test_ports_are_printed_where_there_are_several():
+    told = told_of(compile(network("two inputs"), pe=4, simd=2))
+    assert told["network"].startswith("(3, 2) and (4) to (2), ")
+    assert told["inputs"] == "one frame, one after the other" and "outputs" not in told
+    assert Q.search(told["  input 1"])[0] and told["  input 1"].startswith("(4), ")
+    assert told["  l1_dense"] == "Dense 3 relu: (4) to (3), of input 1"
+    told = told_of(compile(network("two outputs"), pe=4, simd=2))
+    assert told["  output 0"].endswith(", of l1_dense") and "inputs" not in told
+
+
+def test_in_a_chain_nobody_needs_to_hear_what_is_read():
+    assert told_of(compile(network("gru"), pe=4, simd=2))["  l0_gru"] \
+        == "GRU 5: (4, 3) to (5), the last step"
+
+
+def test_what_is_left_to_the_host_and_kept_is_printed():
+    net = network("stateful lstm")
+    report = compile(Network(net.input_shapes, net.layers, host=("softmax",)), pe=4,
+                     simd=2).report()
+    told = dict(rows(report))
+    assert told["host"] == "softmax left to it: the core gives what comes before"
+    assert told["state"] == "kept from frame to frame by l0_lstm, l1_lstm"
+    lines = list(summary(report))
+    assert f"host        {told['host']}" in lines and f"state       {told['state']}" in lines
+
+
+def test_every_tensor_is_printed(core, tmp_path):
+    folder = shutil.copytree(core, tmp_path / "core")
+    report = read_report(folder)
+    report["numbers"]["inside"] = inside(load(MODEL), load_quantized(folder / "integers.npz"),
+                                         np.load(DATA)["x"])
+    write_report(folder, report)
+    out = gatefold("report", folder).stdout
+    for layer, known in report["numbers"]["inside"].items():
+        for tensor, told in known["tensors"].items():
+            line = next(line for line in out.splitlines() if line.startswith(f"{layer}.{tensor} "))
+            assert f"{told['min']:.3g} to {told['max']:.3g}" in line
+            assert (told["format"] or "accumulator") in line
+    assert re.search(r"l0_lstm\.h .* 0 of \d+ ", out)
 
 
 def test_hostile_names_are_printed_escaped(tmp_path):

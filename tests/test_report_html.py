@@ -5,21 +5,28 @@ import json
 import re
 import shutil
 import subprocess
+from functools import cache
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import pytest
 
-from gatefold.gen.flow import compile, shape_network
+from gatefold.gen.flow import Core, compile, shape_network
 from gatefold.gen.folder import load_plan
 from gatefold.gen.html import render
+from gatefold.gen.html.charts import waterfall
 from gatefold.gen.html.markup import flat, percent, svg, tag
-from gatefold.gen.html.occupancy import MAX_RUNS, occupancy
+from gatefold.gen.html.occupancy import GATHERED, INPUT, MAX_RUNS, RECURRENT, occupancy, op_name
+from gatefold.gen.html.tensors import Row, Scales, in_digits, parse, tensor_drawing
 from gatefold.gen.html.timeline import LEFT, PLOT, RIGHT
+from gatefold.gen.html.words import net_title
+from gatefold.gen.inside import inside
+from gatefold.gen.network import Network
 from gatefold.gen.plan.latency import stages
 from gatefold.sim import simulators
 
 from .cli_harness import DATA, FIXTURES, MODEL, built, gatefold
+from .networks import network
 
 AUTOENCODER = FIXTURES / "keras_autoencoder.keras"
 HOSTILE = ("<script>document.title='owned'</script>", "\"'><img src=x onerror=alert(1)>",
@@ -87,7 +94,7 @@ def figures(report: dict) -> list[str]:
     told += [f"{report['latency_us']:,.2f}", f"{report['clock_mhz']['value']:g} MHz", "assumed",
              f"{array['multipliers']:,}", f"{report['network']['parameters']:,} parameters",
              f"{numbers['error']['max_abs']:.3g}", f"{numbers['error']['rms']:.3g}",
-             numbers["input"], numbers["output"], report["input_hash"]]
+             *numbers["inputs"], *numbers["outputs"], report["input_hash"]]
     told += [f"{report['resources'][key]:,.10g}" for key in ("lut", "ff", "dsp", "bram36")]
     told += [form for tensors in numbers["layers"].values() for form in tensors.values()]
     told += [layer["name"] for layer in report["network"]["layers"]]
@@ -148,6 +155,167 @@ def test_many_runs_are_drawn_as_shares(core, report, monkeypatch):
     told = json.loads(next(script for script in Page(text).scripts if script.startswith("{")))
     assert sum(count for shares in told["bins"] for *_, count in shares) == what.busy
 
+
+# --- Every sort of network ------------------------------------------------------------------------
+
+#: Networks, and the layers whose tiles meet their own h.
+KINDS = {
+    "bidirectional": {0, 2, 5}, "residual": {0}, "joined formats": {1, 3}, "pools": set(),
+    "two inputs": {0}, "two outputs": {0, 2}, "states as inputs": {0, 1, 2, 3},
+    "gru reset before": {0, 1}, "stateful gru": {0, 1}, "constant states": {0, 1, 2, 3},
+    "attention gate": {2}, "conv, conv, lstm": {2}, "views": {5}, "returned states": {0},
+    "dense only": set(),
+}
+
+
+@cache
+def small(name: str) -> Core:
+    """A small core that holds the network of this name."""
+    return compile(network(name), pe=4, simd=2)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_sort_of_network_is_drawn(name):
+    core = small(name)
+    what, report = occupancy(core.plan), core.report()
+    text = render(report, core.plan)
+    seen = Page(text)
+    assert seen.open == []
+    assert [figure for figure in figures(report) if figure not in words(text)] == []
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert not re.search(r'="-?(nan|inf)|(width|height|r)="-', text)
+    assert f">{plural_of(core.network.input_shapes, 'input')}<" in text
+    assert f">{plural_of(core.network.outputs, 'output')}<" in text
+    assert what.busy + sum(length for _, length in what.idle) == what.cycles
+
+
+def plural_of(values, word: str) -> str:
+    """What the last of them is called in the drawing."""
+    return word if len(values) == 1 else f"{word} {len(values) - 1}"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_tiles_that_meet_their_own_h_are_recurrent(name):
+    core = small(name)
+    tiles = occupancy(core.plan).tiles
+    assert {layer for layer, part in tiles if part == RECURRENT} == KINDS[name]
+
+
+def test_ops_are_told_below_their_layer():
+    core = small("gru reset before")
+    what = occupancy(core.plan)
+    for layer, ops in what.ops.items():
+        assert sum(tiles for _, tiles in ops) == sum(
+            what.tiles.get((layer, part), 0) for part in (INPUT, RECURRENT))
+    assert [op_name(core.plan, op) for op, _ in what.ops[0]] == ["reset", "state"]
+    text = words(render(core.report(), core.plan))
+    assert "op 0: reset" in text and "op 1: state" in text
+
+
+def test_an_output_put_together_has_a_lane():
+    core = small("two outputs")
+    assert occupancy(core.plan).layers[-1] == GATHERED
+    assert "output put together" in words(render(core.report(), core.plan))
+
+
+def test_what_is_left_to_the_host_is_drawn_behind_the_output():
+    net = network("dense only")
+    core = compile(Network(net.input_shapes, net.layers, host=("softmax",)), pe=4, simd=2)
+    text = render(core.report(), core.plan)
+    drawing = text[text.index('id="network"'):]
+    assert drawing.index(">output<") < drawing.index(">Softmax<") < drawing.index(
+        ">left to the host<")
+    assert "before what is left to the host" in words(text)
+
+
+@pytest.mark.parametrize("name, title", [
+    ("stack", "LSTM 4 \N{RIGHTWARDS ARROW} LSTM 3 \N{RIGHTWARDS ARROW} LSTM 6"),
+    ("repeat first", "Repeat 3 times \N{RIGHTWARDS ARROW} LSTM 2"),
+    ("hard dense", "Dense 6 hard tanh \N{RIGHTWARDS ARROW} Dense 3 hard sigmoid"),
+    ("bidirectional", "LSTM 2, LSTM 2, GRU 3, Dense 2"),
+    ("two outputs", "LSTM 3, Dense 2, GRU 2, Dense 1 sigmoid"),
+    ("joined states handed over", "LSTM 2, Cell state, LSTM 2, Cell state, LSTM 4"),
+])
+def test_a_chain_has_arrows_in_its_title_and_a_graph_has_none(name, title):
+    report = small(name).report()
+    assert net_title(report["network"], set(report["numbers"]["layers"])) == title
+
+
+def test_a_title_counts_the_layers_of_a_large_network():
+    report = compile(network(((2, 3), ("L3seq",) * 3 + ("G3seq",) * 2 + ("D3",) * 3)), pe=4,
+                     simd=2).report()
+    assert net_title(report["network"], set(report["numbers"]["layers"])) \
+        == "3 LSTM, 2 GRU, 3 Dense"
+
+
+def test_stages_of_any_name_and_length_are_drawn():
+    drawing = waterfall("x", "x", {"a stage with quite a long name": 3, "b": 0, "stream": 4000}, {},
+                        4003, "end")
+    assert "a stage with quite a long name 3, b 0, stream 4000: 4003 cycles" in drawing
+    assert 'width="-' not in drawing and len(drawing) < 4000
+
+
+# --- Inside ---------------------------------------------------------------------------------------
+
+def test_it_tells_every_tensor_and_where_the_error_enters():
+    core = small("gru every h")
+    report = core.report()
+    report["numbers"]["inside"] = json.loads(json.dumps(
+        inside(core.network, core.qnet, core.data)))
+    text = words(render(report, core.plan))
+    assert "Where the error enters" in text
+    for layer, known in report["numbers"]["inside"].items():
+        assert layer in text
+        for tensor, told in known["tensors"].items():
+            assert f"{tensor} {told['format'] or 'accumulator'}" in text
+            assert f"{told['min']:.3g} to {told['max']:.3g}" in text
+            span = told["max"] - told["min"]
+            assert in_digits(told["rms"] / span) in text
+
+
+def test_without_it_formats_and_peaks_are_told():
+    core = small("gru every h")
+    report = core.report()
+    report["numbers"].pop("inside", None)
+    text = words(render(report, core.plan))
+    assert "Where the error enters" not in text
+    peak = report["numbers"]["calibration"]["peaks"]["l0_gru"]["h"]
+    assert f"\N{PLUS-MINUS SIGN} {peak:.3g}" in text
+
+
+@pytest.mark.parametrize("name", ["padded pool", "views"])
+def test_no_error_at_all_is_drawn(name):
+    core = small(name)
+    report = core.report()
+    report["numbers"]["inside"] = {
+        layer: {"saturations": {}, "tensors": {"y": {
+            "format": "Q1.15", "min": 0.0, "max": 0.0, "rms": 0.0, "max_abs": 0.0,
+            "rms_alone": 0.0}}} for layer in report["numbers"]["layers"]}
+    assert "0 %" in words(render(report, core.plan))
+
+
+@pytest.mark.parametrize("share, told", [
+    (0, "0 %"), (1, "100 %"), (0.123, "12 %"), (1.234e-4, "0.012 %"), (1e-5, "0.001 %"),
+    (7.7e-6, "7.7e-4 %"), (1e-8, "1e-6 %")])
+def test_small_shares_keep_two_digits(share, told):
+    assert in_digits(share) == told
+
+
+BITS = [("Q3.13", (3, 13)), ("Q0.16", (0, 16)), ("Q-1.17", (-1, 17)), ("Q18.-2", (18, -2))]
+
+
+@pytest.mark.parametrize("text, form", BITS)
+def test_every_format_has_as_many_bits_as_it_is_wide(text, form):
+    assert parse(text) == form
+    drawing = tensor_drawing("x", [Row("y", form)], Scales(18, 17, -4, 0))
+    cells = {kind: path.count("M") for path, kind in
+             re.findall(r'd="([^"]*)" class="(sign|whole|fraction)"', drawing)}
+    assert sum(cells.values()) == sum(form) and cells["sign"] == 1
+    assert cells.get("whole", 0) == max(0, form[0] - 1 + min(0, form[1]))
+
+
+# --- Drawn again ----------------------------------------------------------------------------------
 
 @pytest.mark.skipif(simulators.missing("icarus") is not None, reason="icarus is missing")
 def test_verify_and_weights_draw_it_again(tmp_path):
@@ -285,6 +453,17 @@ def test_a_browser_shows_it_without_complaint(core, report, tmp_path):
     assert seen.console == []
     text = words(seen.dom)
     assert [figure for figure in figures(report) if figure not in text] == []
+
+
+@browser
+def test_it_is_printed_on_a4_without_empty_sheets(core, tmp_path):
+    sheets = tmp_path / "sheets.pdf"
+    subprocess.run([CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}",
+                    "--no-pdf-header-footer", f"--print-to-pdf={sheets}",
+                    (core / "report.html").as_uri()], capture_output=True, timeout=120, check=True)
+    found = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", sheets.read_bytes())
+    assert 3 <= len(found) <= 7
+    assert {(round(float(w)), round(float(h))) for w, h in found} == {(595, 842)}
 
 
 @browser
