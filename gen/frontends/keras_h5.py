@@ -1,49 +1,79 @@
-"""HDF5 files of Keras, read from memory: the weights inside a ``.keras`` file, or an ``.h5`` file.
+"""HDF5 as Keras writes it, from memory: the weights inside a ``.keras`` file, or an ``.h5`` file.
 
-Only plain, contiguous, native float32 datasets reached through hard links are read. Soft and
-external links, external and virtual storage and compressed or chunked data are refused: they are
-how an HDF5 file makes its reader open other files or allocate what the file does not hold.
-Attributes are not read through the HDF5 library at all: a damaged heap of strings makes it loop for
-ever, a damaged length makes it allocate gigabytes. Where a text is needed, :func:`texts` reads the
-heaps themselves.
+Not through the HDF5 library: it follows links to other files, allocates what a damaged length says,
+and a file can make it loop for ever or run out of stack. Here every offset is checked against the
+bytes that are there, nothing is visited twice, and arrays are slices of the file. What Keras does
+not write (links, external, compressed or chunked data, the newer forms of groups) is refused.
+
+Source: HDF5 File Format Specification Version 3.0: superblock 0 and 1 (II.A), version 1 B-trees,
+symbol table nodes, local and global heaps (III.A.1, III.B to III.E), version 1 object headers and
+their messages (IV.A).
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
+from typing import NamedTuple
 
-import h5py
 import numpy as np
 
 from ..errors import UserError, quoted
 from .limits import check_elements
 
-__all__ = ["MAX_TEXT", "File", "texts"]
+__all__ = ["MAX_TEXT", "File"]
 
 #: Most bytes of a model's configuration.
 MAX_TEXT = 8 << 20
-_MAX_DEPTH, _MAX_MEMBERS = 16, 1 << 14  # of groups within groups; of all of them together
+#: Most groups within groups, members of all groups, messages of one object.
+_MAX_DEPTH, _MAX_MEMBERS, _MAX_MESSAGES = 16, 1 << 14, 1 << 12
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+#: The datatype message of a little-endian IEEE float32 behind its first byte (class and version).
+_FLOAT32 = bytes.fromhex("201f00 04000000 0000 2000 17 08 00 17 7f000000")
+# Types of messages.
+_SPACE, _TYPE, _LINK_INFO, _LINK, _EXTERNAL, _LAYOUT, _FILTERS, _ATTRIBUTE, _MORE, _TABLE = (
+    1, 3, 2, 6, 7, 8, 11, 12, 16, 17)
+
+
+class _Entry(NamedTuple):
+    """A member of a group: where its object header is, and whether it is a symbolic link."""
+
+    header: int
+    link: bool
 
 
 class File:
     """An HDF5 file.
 
     Parameters: ``data``, its bytes; ``name``, the model file; ``what``, this one in messages.
-    Raises :class:`UserError` if it is not HDF5.
+    Raises :class:`UserError` if it is not HDF5, or of a form that Keras does not write.
     """
 
     def __init__(self, data: bytes, name: str, what: str):
-        self._what = what
+        self._data, self._what = data, what
         try:
-            self._file = h5py.File(io.BytesIO(data), "r")
-        except Exception as error:  # h5py's errors on damaged files are of many kinds
+            if data[:8] != _SIGNATURE:
+                raise ValueError("it does not begin as HDF5 does")
+            version = self._number(8, 1)
+            if version > 1 or (self._number(13, 1), self._number(14, 1)) != (8, 8):
+                raise ValueError("a form that Keras does not write")
+            shift = 4 * version
+            if self._number(24 + shift, 8):
+                raise ValueError("its addresses do not begin at 0")
+            self._root = self._number(64 + shift, 8)
+            self._messages(self._root)
+        except ValueError as error:
             raise UserError(f"{name}: its {what} is damaged ({quoted(error)}): "
                             "save the model again") from None
 
-    def close(self) -> None:
-        """Let go of the memory."""
-        self._file.close()
+    def text(self, attribute: str) -> str | None:
+        """A string among the file's attributes, or None."""
+        try:
+            for kind, at, size in self._messages(self._root):
+                if kind == _ATTRIBUTE and (found := self._attribute(at, size, attribute)):
+                    return found.decode()
+            return None
+        except ValueError as error:
+            raise self._damaged(f"the attribute {attribute}", error) from None
 
     def variables(self, group: str, where: str,
                   shapes: tuple[tuple[int, ...], ...]) -> list[np.ndarray]:
@@ -58,14 +88,12 @@ class File:
                                 f"({quoted(group)[1:-1]}/vars): save the whole model with "
                                 "model.save()")
             wanted = [str(n) for n in range(len(shapes))]
-            if sorted(holder.keys()) != wanted:
+            if sorted(holder) != wanted:
                 raise UserError(f"{where} must have {len(wanted)} weight arrays, not "
                                 f"{len(holder)}: the file's weights contradict its description")
-            return [self._array(self._member(holder, key), f"weight array {key}", where, shape)
+            return [self._array(holder, key, f"weight array {key}", where, shape)
                     for key, shape in zip(wanted, shapes, strict=True)]
-        except UserError:
-            raise
-        except Exception as error:  # whatever else h5py meets in a damaged file
+        except ValueError as error:
             raise self._damaged(f"{where}: its weights", error) from None
 
     def names(self, group: str) -> list[tuple[str, ...]]:
@@ -76,101 +104,202 @@ class File:
                 raise UserError(f"there is no {group} in the {self._what}: save the whole model "
                                 'with model.save("model.keras")')
             return list(self._walk(top, (), [0]))
-        except UserError:
-            raise
-        except Exception as error:
+        except ValueError as error:
             raise self._damaged(group, error) from None
 
     def array(self, group: str, parts: tuple[str, ...], where: str,
               shape: tuple[int, ...]) -> np.ndarray:
         """The array of this name in ``group``, which must have this shape."""
         try:
-            node: object = self._descend(group)
-            for part in parts:
-                node = self._member(node, part)
-            return self._array(node, f"weights {quoted(parts[-1])}", where, shape)
-        except UserError:
-            raise
-        except Exception as error:
+            holder = self._descend("/".join((group, *parts[:-1])))
+            return self._array(holder or {}, parts[-1], f"weights {quoted(parts[-1])}", where,
+                               shape)
+        except ValueError as error:
             raise self._damaged(f"{where}: its weights", error) from None
 
     def _damaged(self, what: str, error: Exception) -> UserError:
         return UserError(f"{what} in {self._what} are damaged ({quoted(error)}): save the model "
                          "again")
 
-    def _walk(self, group: h5py.Group, parts: tuple[str, ...],
+    # ---- groups ---------------------------------------------------------------------------------
+
+    def _walk(self, group: dict[str, _Entry], parts: tuple[str, ...],
               count: list[int]) -> Iterator[tuple[str, ...]]:
-        for key in map(str, group):
+        for key in group:
             count[0] += 1
             if len(parts) >= _MAX_DEPTH or count[0] > _MAX_MEMBERS:
                 raise UserError(f"the {self._what} has more groups, or more of them nested, than "
                                 "any model: save the model again")
-            node = self._member(group, key)
-            if isinstance(node, h5py.Group):
-                yield from self._walk(node, (*parts, key), count)
-            else:
+            members = self._members(self._followed(group, key))
+            if members is None:
                 yield (*parts, key)
+            else:
+                yield from self._walk(members, (*parts, key), count)
 
-    def _descend(self, path: str) -> h5py.Group | None:
-        node: object = self._file
+    def _descend(self, path: str) -> dict[str, _Entry] | None:
+        members = self._members(self._root)
         for part in path.split("/"):
-            node = self._member(node, part)
-            if node is None:
+            if members is None:
+                raise UserError(f"{quoted(path)} in {self._what} must be a group: save the model "
+                                "again")
+            if part not in members:
                 return None
-            if not isinstance(node, h5py.Group):
-                raise UserError(f"{path} in {self._what} must be a group: "
-                                "save the model again")
-        assert isinstance(node, h5py.Group)
-        return node
+            members = self._members(self._followed(members, part))
+        return members
 
-    def _member(self, group: object, key: str) -> object:
-        if not isinstance(group, h5py.Group):
-            return None
-        link = group.get(key, getlink=True)
-        if link is None:
-            return None
-        if not isinstance(link, h5py.HardLink):
+    def _followed(self, group: dict[str, _Entry], key: str) -> int:
+        if group[key].link:
             raise UserError(f"{quoted(key)} in {self._what} is a link to another "
                             "place or file, which is not followed: save the model again")
-        return group[key]
+        return group[key].header
 
-    def _array(self, data: object, what: str, where: str, shape: tuple[int, ...]) -> np.ndarray:
-        if not isinstance(data, h5py.Dataset):
+    def _members(self, header: int) -> dict[str, _Entry] | None:
+        """The members of a group by name; None of what is no group."""
+        for kind, at, _ in self._messages(header):
+            if kind in (_LINK_INFO, _LINK):
+                raise UserError(f"a group in {self._what} holds links to other places or files, or "
+                                "is of a newer form, which is not followed: save the model again "
+                                "with Keras")
+            if kind == _TABLE:
+                tree, heap = self._number(at, 8), self._number(at + 8, 8)
+                if self._bytes(heap, 4) != b"HEAP":
+                    raise ValueError("a group without a heap of names")
+                names = self._number(heap + 24, 8), self._number(heap + 8, 8)
+                members: dict[str, _Entry] = {}
+                self._tree(tree, names, members, set())
+                return members
+        return None
+
+    def _tree(self, at: int, names: tuple[int, int], members: dict[str, _Entry],
+              seen: set[int]) -> None:
+        if at in seen or len(seen) > _MAX_MEMBERS:
+            raise ValueError("a tree that goes round in a circle")
+        seen.add(at)
+        if self._bytes(at, 5) != b"TREE\0" or self._number(at + 5, 1) > 8:
+            raise ValueError("a group without a tree")
+        level = self._number(at + 5, 1)
+        for n in range(self._number(at + 6, 2)):
+            child = self._number(at + 32 + 16 * n, 8)
+            if level:
+                if self._number(child + 5, 1) != level - 1:
+                    raise ValueError("a tree with branches of another level")
+                self._tree(child, names, members, seen)
+                continue
+            if self._bytes(child, 4) != b"SNOD":
+                raise ValueError("a tree without leaves")
+            for entry in range(self._number(child + 6, 2)):
+                place = child + 8 + 40 * entry
+                name = self._name(*names, self._number(place, 8))
+                members[name] = _Entry(self._number(place + 8, 8),
+                                       self._number(place + 16, 4) == 2)
+                if len(members) > _MAX_MEMBERS:
+                    raise ValueError("a group with more members than any model")
+
+    def _name(self, start: int, size: int, offset: int) -> str:
+        held = self._bytes(start, size)
+        end = held.find(b"\0", offset)
+        if offset >= size or not 0 <= end - offset <= 4096:
+            raise ValueError("a name that does not end")
+        return held[offset:end].decode(errors="replace")
+
+    # ---- objects --------------------------------------------------------------------------------
+
+    def _array(self, group: dict[str, _Entry], key: str, what: str, where: str,
+               shape: tuple[int, ...]) -> np.ndarray:
+        """An array of the file, a view of its bytes."""
+        held: dict[int, int] = {}
+        if key in group:
+            for kind, at, _ in self._messages(self._followed(group, key)):
+                held.setdefault(kind, at)
+        if _SPACE not in held or _TYPE not in held or _LAYOUT not in held:
             raise UserError(f"{where}: {what} is no array: save the model again")
-        if data.dtype != np.float32:
-            raise UserError(f"{where}: weights must be float32, not "
-                            f"{quoted(data.dtype)}: train or save the model in float32")
-        if data.shape != shape:
+        if self._number(held[_TYPE], 1) & 15 != 1 or (
+                self._bytes(held[_TYPE] + 1, len(_FLOAT32)) != _FLOAT32):
+            raise UserError(f"{where}: {what}: weights must be float32 of this machine's byte "
+                            "order: train or save the model in float32")
+        found = self._shape(held[_SPACE])
+        if found != shape:
             raise UserError(f"{where}: {what} must have the shape "
-                            f"{shape}, not {data.shape}: the weights contradict the layer's "
+                            f"{shape}, not {found}: the weights contradict the layer's "
                             "description")
-        size = 4 * check_elements(where, data.shape)
-        plain = data.chunks is None and not data.is_virtual and not data.external
-        if not plain or data.id.get_storage_size() != size:
+        size = 4 * check_elements(where, found)
+        layout = held[_LAYOUT]
+        plain = self._bytes(layout, 2) == b"\x03\x01" and not {_EXTERNAL, _FILTERS} & set(held)
+        if not plain or self._number(layout + 10, 8) != size or (
+                self._number(layout + 2, 8) + size > len(self._data)):
             raise UserError(f"{where}: {what} is not stored plainly "
                             "(compressed, elsewhere, or missing): save the model again with Keras")
-        return data[()]
+        return np.frombuffer(self._data, "<f4", size // 4,
+                             self._number(layout + 2, 8)).reshape(shape)
 
+    def _shape(self, at: int) -> tuple[int, ...]:
+        version, rank = self._number(at, 1), self._number(at + 1, 1)
+        if version not in (1, 2) or rank > 32:
+            raise ValueError("an array's shape of a form that Keras does not write")
+        first = at + (8 if version == 1 else 4)
+        return tuple(self._number(first + 8 * n, 8) for n in range(rank))
 
-def texts(data: bytes) -> list[bytes]:
-    """The variable-length strings that an HDF5 file's attributes hold, whosever they are.
+    def _attribute(self, at: int, size: int, name: str) -> bytes | None:
+        """The value of an attribute, a string of its own length, if it has this name."""
+        version = self._number(at, 1)
+        sizes = [self._number(at + place, 2) for place in (2, 4, 6)]
+        first = at + (9 if version == 3 else 8)
+        if self._bytes(first, sizes[0]).rstrip(b"\0") != name.encode():
+            return None
+        kind = first + (-(-sizes[0] // 8) * 8 if version == 1 else sizes[0])
+        value = kind + sum(-(-n // 8) * 8 if version == 1 else n for n in sizes[1:])
+        # Class 9, of variable length, of type 1: a string. One value, not an array.
+        if version not in (1, 3) or self._number(kind, 1) & 15 != 9 or (
+                self._number(kind + 1, 1) & 15 != 1) or value + 16 > at + size:
+            raise ValueError("an attribute that is no text")
+        return self._heaped(self._number(value + 4, 8), self._number(value + 12, 4),
+                            self._number(value, 4))
 
-    Raises ValueError where a heap of strings is damaged. A collection of them is its size and then
-    objects, each with its own size, up to a free one with index 0 (HDF5 File Format Specification,
-    III.E: Global Heap).
-    """
-    found, start = [], 0
-    while (start := data.find(b"GCOL\x01\0\0\0", start)) >= 0:
-        end = start + int.from_bytes(data[start + 8:start + 16], "little")
-        at = start + 16
-        if not at <= end <= len(data):
-            raise ValueError("a heap of strings that goes beyond the file")
-        while at + 16 <= end and (index := int.from_bytes(data[at:at + 2], "little")):
-            size = int.from_bytes(data[at + 8:at + 16], "little")
-            if at + 16 + size > end:
-                raise ValueError(f"string {index} of a heap goes beyond it")
-            if size <= MAX_TEXT:
-                found.append(data[at + 16:at + 16 + size])
+    def _heaped(self, at: int, wanted: int, length: int) -> bytes:
+        """The object ``wanted`` of the global heap collection at ``at``."""
+        end = at + self._number(at + 8, 8)
+        if self._bytes(at, 5) != b"GCOL\1" or end > len(self._data) or length > MAX_TEXT:
+            raise ValueError("a text in no heap, or too long")
+        at += 16
+        while at + 16 <= end and (index := self._number(at, 2)):
+            size = self._number(at + 8, 8)
+            if index == wanted:
+                if length > size:
+                    raise ValueError("a text that is longer than its place")
+                return self._bytes(at + 16, length)
             at += 16 + -(-size // 8) * 8
-        start = end
-    return found
+        raise ValueError("a text that is not in its heap")
+
+    def _messages(self, header: int) -> list[tuple[int, int, int]]:
+        """Messages of an object header: (type, where its data are, how many)."""
+        if self._number(header, 1) != 1:
+            raise ValueError("an object of a form that Keras does not write")
+        blocks, found, seen = [(header + 16, self._number(header + 8, 4))], [], set()
+        while blocks:
+            at, size = blocks.pop(0)
+            if at in seen:
+                raise ValueError("an object that goes on in itself")
+            seen.add(at)
+            end = at + size
+            self._bytes(at, size)
+            while at + 8 <= end:
+                kind, length = self._number(at, 2), self._number(at + 2, 2)
+                if at + 8 + length > end or len(found) > _MAX_MESSAGES:
+                    raise ValueError("an object that goes beyond its place")
+                if self._number(at + 4, 1) & 2 and kind != _ATTRIBUTE:
+                    kind = 0  # shared: Keras writes none, and what it says is elsewhere
+                if kind == _MORE:
+                    blocks.append((self._number(at + 8, 8), self._number(at + 16, 8)))
+                found.append((kind, at + 8, length))
+                at += 8 + length
+        return found
+
+    # ---- bytes ----------------------------------------------------------------------------------
+
+    def _bytes(self, at: int, size: int) -> bytes:
+        if at < 0 or size < 0 or at + size > len(self._data):
+            raise ValueError("something that lies beyond the end of the file")
+        return self._data[at:at + size]
+
+    def _number(self, at: int, size: int) -> int:
+        return int.from_bytes(self._bytes(at, size), "little")

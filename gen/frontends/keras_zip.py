@@ -25,11 +25,8 @@ def parse(data: bytes, name: str) -> Network:
     metadata = _member(archive, "metadata.json", name) if "metadata.json" in archive.names else {}
     version = str(metadata.get("keras_version", "unknown"))
     file = File(archive.read("model.weights.h5"), name, "model.weights.h5")
-    try:
-        return read_model(config, PlacedWeights(file), major(version), {
-            "format": "keras", "exporter": f"keras {quoted(version, 24)[1:-1]}"})
-    finally:
-        file.close()
+    return read_model(config, PlacedWeights(file), major(version), {
+        "format": "keras", "exporter": f"keras {quoted(version, 24)[1:-1]}"})
 
 
 def major(version: str) -> int:
