@@ -158,7 +158,7 @@ def test_settings_that_change_nothing_at_inference(tmp_path, change):
     ("InputLayer", {"batch_shape": [None, 6, None]}, "the number of features is not fixed"),
     ("InputLayer", {"batch_shape": [None, 6, 4]}, r"must have the shape \(4, 28\), not \(3, 28\)"),
     ("InputLayer", {"batch_shape": [None, 10**12, 3]}, "timesteps must be an integer in 1..65536"),
-    ("InputLayer", {"batch_shape": [None, 2, 6, 3]}, r"LSTM layer .* takes \(timesteps, features\)"),
+    ("InputLayer", {"batch_shape": [None, 2, 6, 3]}, r"LSTM layer .* takes \(timesteps, feat"),
     ("InputLayer", {"batch_shape": [None] * 6}, r"must be \(timesteps, features\)"),
     ("InputLayer", {"batch_shape": "x"}, r"must be \(timesteps, features\)"),
     ("InputLayer", {"sparse": True}, "sparse must be False"),
@@ -183,7 +183,7 @@ def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
     ({"class_name": "Conv3D"}, "the class 'Conv3D' is not supported; these are: Dense, Activation"),
     ({"class_name": "Erf", "module": "keras.src.ops.math"},
      "the operator class 'Erf' is not supported; these are: Add, Subtract, Multiply"),
-    ({"class_name": "InputLayer", "config": {"batch_shape": [None, 5]}}, "contradicts what reaches"),
+    ({"class_name": "InputLayer", "config": {"batch_shape": [None, 5]}}, "contradicts what"),
     ({"class_name": "Dense", "module": "os"}, "the custom class 'Dense' is not supported"),
     ({"class_name": "Dense", "registered_name": "mine>Dense"}, "custom class 'Dense'"),
     ({"class_name": "RepeatVector", "config": {"n": 0}}, "n must be an integer in 1..65536, not 0"),
@@ -198,11 +198,11 @@ def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
     ({"class_name": "Add"}, "must have two inputs or more, not 1"),
     ({"class_name": "Concatenate"}, "must have two inputs or more, not 1"),
     ({"class_name": "Permute", "config": {"dims": [2, 1]}}, "dims must be an order of 1..1"),
-    ({"class_name": "Reshape", "config": {"target_shape": [-1, -1]}}, "target_shape must be a list"),
+    ({"class_name": "Reshape", "config": {"target_shape": [-1, -1]}}, "must be a list of integers"),
     ({"class_name": "Reshape", "config": {"target_shape": [3]}}, "does not hold the elements"),
     ({"class_name": "Conv1D", "config": {"filters": 3}}, r"takes \(timesteps, features\)"),
     ({"class_name": "Rescaling", "config": {"scale": [1, 2, 3]}}, "one for each of the 2 features"),
-    ({"class_name": "Rescaling", "config": {"scale": {"a": 1}}}, "must be a number or one for each"),
+    ({"class_name": "Rescaling", "config": {"scale": {"a": 1}}}, "must be a number or one for"),
     ({"class_name": "BatchNormalization", "config": {"axis": [0]}}, "axis must be in 1..1"),
     ({"class_name": "BatchNormalization", "config": {"renorm": True}}, "renorm must be False"),
     ({"class_name": "BatchNormalization", "config": {"epsilon": "x"}}, "epsilon must be a number"),
@@ -237,6 +237,31 @@ def use(config: dict, n: int = 1) -> dict:
 def history(config: dict, n: int) -> list:
     """What the n-th layer is called with: [layer, use, output]."""
     return use(config, n)["args"][0]["config"]["keras_history"]
+
+
+def in_both_directions(**settings) -> dict:
+    """A Bidirectional around an LSTM."""
+    half = {"class_name": "LSTM", "module": "keras.layers", "registered_name": None,
+            "config": {"name": "half", "units": 3}}
+    half["config"] |= settings.pop("half", {})
+    return {"class_name": "Bidirectional", "module": "keras.layers", "registered_name": None,
+            "config": {"name": "both", "layer": half, **settings}}
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"merge_mode": "max"}, "merge_mode must be concat or sum or mul or ave or None, not 'max'"),
+    ({"layer": {"class_name": "Dense", "config": {}}}, "must be LSTM or GRU or SimpleRNN, not"),
+    ({"layer": {"class_name": "LSTM", "config": {}, "registered_name": "a>LSTM"}}, "must be LSTM"),
+    ({"backward_layer": {"class_name": "LSTM", "config": {"units": 0}}}, "units must be an"),
+    ({"half": {"go_backwards": True}}, "its forward layer must have go_backwards=False"),
+    ({"half": {"time_major": True}}, "time_major must be False"),
+    ({"half": {"peephole": True}}, "the setting 'peephole'"),
+])
+def test_a_bidirectional_layer_is_refused_by_name(tmp_path, settings, words):
+    config, weights = unpack("keras_last.keras")
+    chain_of(config)[1] = in_both_directions(**settings)
+    text = refusal(pack(tmp_path / "m.keras", config, weights))
+    assert words in text, text
 
 
 def cut(config):
@@ -313,7 +338,8 @@ def nameless(config):
     (cut, "is used 0 times"), (loop, "waits for what comes after it"),
     (twice, "is used several times: a layer with weights can be used once"),
     (no_such_layer, "use 0 of layer 'nowhere' is not there"),
-    (no_such_output, "there is no number 7"), (no_such_use, "use 1 of layer"), (training, "is called with 'training'"),
+    (no_such_output, "there is no number 7"), (no_such_use, "use 1 of layer"),
+    (training, "is called with 'training'"),
     (initial_state, "is called with {}"), (one_state, "initial_state must be 2 value(s), not 1"),
     (wrong_state, "initial_state must be of the shape (1, 13)"), (mask, "is called with 'mask'"),
     (same_names, "layer names must be unique"), (other_outputs, "use 0 of layer 'a' is not there"),
@@ -431,7 +457,7 @@ def replaced(file, **options):
     (lambda f: f.create_dataset("layers/lstm/cell/vars/3", data=[1.0]), "3 weight arrays, not 4"),
     (lambda f: (f.pop(KERNEL), f.create_group(KERNEL)), "is no array"),
     (lambda f: (f.pop(KERNEL), f.__setitem__(KERNEL, h5py.ExternalLink("/etc/passwd", "/x"))),
-     "is a link to another place or file"),
+     "holds links to other places or files"),
     (lambda f: (f.pop(KERNEL), f.__setitem__(KERNEL, h5py.SoftLink("/layers/dense/vars/0"))),
      "is a link to another place or file"),
     (lambda f: replaced(f, shape=(3, 28), dtype="f4",
@@ -440,7 +466,7 @@ def replaced(file, **options):
     (lambda f: replaced(f, shape=(3, 28), dtype="f4"), "is not stored plainly"),
     (lambda f: replaced(f, shape=(1 << 40, 1 << 20), dtype="f4", chunks=(1, 1)),
      "must have the shape"),
-    (lambda f: replaced(f, data=np.zeros((3, 28), "f8")), "weights must be float32, not 'float64'"),
+    (lambda f: replaced(f, data=np.zeros((3, 28), "f8")), "weights must be float32 of this"),
     (lambda f: replaced(f, data=np.zeros((3, 28), "S4")), "weights must be float32"),
     (lambda f: replaced(f, data=np.full((3, 28), np.nan, "f4")), "w_ih holds NaN or infinite"),
     (lambda f: replaced(f, data=np.full((3, 28), np.inf, "f4")), "w_ih holds NaN or infinite"),

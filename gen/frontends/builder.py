@@ -246,8 +246,10 @@ class Builder:
         if gain.shape != (features,):
             raise UserError(f"layer {quoted(origin)}: {gain.shape} factors cannot scale "
                             f"{features} features")
+        with np.errstate(over="ignore"):  # what is infinite then is refused as a weight
+            gain = gain.astype(np.float32)
         return self.add(Dense(
-            inputs=(x,), w=np.diag(gain.astype(np.float32)),
+            inputs=(x,), w=np.diag(gain),
             b=np.zeros(features) if offset is None else offset, activation=activation,
             pattern=np.eye(features, dtype=bool), label=label, origin=origin))
 

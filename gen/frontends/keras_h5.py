@@ -192,7 +192,7 @@ class File:
                 name = self._name(*names, self._number(place, 8))
                 members[name] = _Entry(self._number(place + 8, 8),
                                        self._number(place + 16, 4) == 2)
-                if len(members) > _MAX_MEMBERS:
+                if len(members) > _MAX_MEMBERS // 4:
                     raise ValueError("a group with more members than any model")
 
     def _name(self, start: int, size: int, offset: int) -> str:

@@ -208,21 +208,19 @@ def _bidirectional(call: Call) -> list[int]:
     forward = _inner(call, entry, ("LSTM", "GRU", "SimpleRNN"))
     given = settings.take("backward_layer")
     backward = _inner(call, entry if given is None else given, ("LSTM", "GRU", "SimpleRNN"))
-    halves, loops = [], []
-    for half, side in ((forward, "forward"), (backward, "backward")):
-        cell, loop = _cell(half), _loop(half)
-        half.done()
-        # Keras 3 writes the names that the halves have, Keras 2 those that they were made with.
-        weights = call.weights.inside(f"{side}_layer", f"{side}_{half.origin}", half.origin)
-        weights = weights.inside("cell")
-        halves.append((cell, _fields(cell, weights, builder.shapes[x][1])))
-        loops.append(loop)
+    cells, loops = [_cell(forward), _cell(backward)], [_loop(forward), _loop(backward)]
     if given is None:
         loops[1] = replace(loops[1], go_backwards=not loops[1].go_backwards)
-    if loops[0] != replace(loops[1], go_backwards=False):
+    if loops[0] != replace(loops[1], go_backwards=False) or not loops[1].go_backwards:
         raise call.refuse("its forward layer must have go_backwards=False, its backward layer "
                           "go_backwards=True, and both the same return_sequences, return_state "
                           "and stateful")
+    halves = []
+    for cell, side, one in zip(cells, ("forward", "backward"), (forward, backward), strict=True):
+        one.done()
+        # Keras 3 writes the names that the halves have, Keras 2 those that they were made with.
+        weights = call.weights.inside(f"{side}_layer", f"{side}_{one.origin}", one.origin)
+        halves.append((cell, _fields(cell, weights.inside("cell"), builder.shapes[x][1])))
     half = len(states) // 2
     (y, *states_forward), (back, *states_back) = (
         _run(builder, x, cell, fields, loop, some, call.origin)
