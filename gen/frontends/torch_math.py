@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -266,8 +266,13 @@ def _amax(input: Symbol, dim=None, keepdim=False):
     return _reduced(input, dim, keepdim, "max")
 
 
+class _Largest(NamedTuple):
+    values: Symbol
+    indices: None  # which cannot be used further
+
+
 @op("max")
 def _max(input: Symbol, dim=None, keepdim=False):
     if dim is None or isinstance(dim, Symbol):
         raise UserError("max is built over one dimension of one tensor: x.max(dim=1)")
-    return _reduced(input, dim, keepdim, "max"), None  # indices: None cannot be used further
+    return _Largest(_reduced(input, dim, keepdim, "max"), None)

@@ -120,9 +120,11 @@ def _transpose(input: Symbol, dim0, dim1):
     return input.swapped(dim0, dim1)
 
 
-@op("t", "adjoint", "mT")
+@op("t")
 def _t(input: Symbol):
-    return input.swapped(-2, -1)
+    if len(input.dims) > 2:
+        raise UserError(f"t() takes at most 2 dimensions, not {input.told}: use transpose")
+    return input.permuted(range(len(input.dims))[::-1])
 
 
 @op("movedim", "moveaxis")
@@ -177,7 +179,7 @@ def _expand_as(input: Symbol, other: Symbol):
     return input.expanded(*other.shape)
 
 
-@op("repeat", "tile")
+@op("repeat")
 def _repeat(input: Symbol, repeats, *rest):
     counts = _listed(repeats, rest)
     padded = [1] * (len(counts) - len(input.dims)) + list(input.shape)

@@ -58,7 +58,8 @@ class _Proxy(fx.Proxy):
     device = property(lambda self: self.tracer.device)
     dtype = property(lambda self: torch.get_default_dtype())
     data = property(lambda self: self)
-    T = mT = property(lambda self: self.t())
+    T = property(lambda self: self.permute(*reversed(range(self.ndim))))
+    mT = property(lambda self: self.transpose(-2, -1))
     is_cuda = requires_grad = False
 
     def __len__(self):
@@ -140,6 +141,8 @@ class _Tracer(fx.Tracer):
             return _Proxy(result, self)
         if isinstance(result, tuple):
             inside = tuple(self._wrapped(one) for one in result)
+            if hasattr(result, "_fields"):  # x.max(dim=1).values
+                return type(result)(*inside)
             sizes = inside and all(isinstance(one, int) for one in inside)
             return torch.Size(inside) if sizes else inside
         return result
