@@ -249,6 +249,14 @@ def test_a_title_counts_the_layers_of_a_large_network():
         == "3 LSTM, 2 GRU, 3 Dense"
 
 
+def test_what_nobody_could_follow_is_told_in_the_table_alone(monkeypatch):
+    monkeypatch.setattr("gatefold.gen.html.graph.MOST_SLOTS", 3)
+    core = small("residual")
+    text = render(core.report(), core.plan)
+    assert "too many layers to be drawn" in words(text) and 'id="network"' not in text
+    assert "l2_add" in words(text)
+
+
 def test_stages_of_any_name_and_length_are_drawn():
     drawing = waterfall("x", "x", {"a stage with quite a long name": 3, "b": 0, "stream": 4000}, {},
                         4003, "end")
@@ -453,6 +461,19 @@ def test_a_browser_shows_it_without_complaint(core, report, tmp_path):
     assert seen.console == []
     text = words(seen.dom)
     assert [figure for figure in figures(report) if figure not in text] == []
+
+
+@browser
+def test_a_browser_draws_a_graph_without_complaint(tmp_path):
+    core = small("states as inputs")
+    report = core.report()
+    report["numbers"]["inside"] = json.loads(json.dumps(
+        inside(core.network, core.qnet, core.data)))
+    path = tmp_path / "page.html"
+    path.write_text(render(report, core.plan), encoding="utf-8")
+    seen = browse(path, tmp_path / "profile")
+    assert seen.console == []
+    assert "input 3" in words(seen.dom) and "Where the error enters" in words(seen.dom)
 
 
 @browser

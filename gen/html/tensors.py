@@ -199,7 +199,8 @@ def tensor_legend(rows: dict[str, list[Row]]) -> Markup:
     parts += [tag("path", d=f"M{num(x)} 1v13", class_="limit"),
               text_tag(x + 8, 12, "binary point", class_="small")]
     if any(row.error is not None for known in rows.values() for row in known):
-        parts += _dots_legend(x + 120, 12)
+        parts += [*_dots_legend(x + 108, 12), tag("path", d=f"M{num(x + 616)} 1v13", class_="step"),
+                  text_tag(x + 624, 12, "one step of the format", class_="small")]
     return svg("tensor-legend", "Legend", "Colours of the drawings below.", _WIDTH, 18, *parts)
 
 
