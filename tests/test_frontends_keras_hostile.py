@@ -8,6 +8,7 @@ import io
 import os
 import resource
 import time
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -316,6 +317,30 @@ def test_code_is_refused_and_never_run(tmp_path, place):
 def test_a_description_that_is_deep_or_large_is_refused(tmp_path, text):
     _, weights = unpack("keras_last.keras")
     refusal(pack(tmp_path / "m.keras", text, weights))
+
+
+@pytest.mark.parametrize(("member", "size"), [("config.json", 9), ("model.weights.h5", 120)])
+def test_a_member_that_unpacks_to_much_more_is_refused(tmp_path, member, size):
+    _, weights = unpack("keras_last.keras")
+    held = {"config.json": b"{}", "model.weights.h5": weights, "noise": os.urandom(1 << 20)}
+    held[member] = bytes(size << 20)
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in held.items():
+            file.writestr(name, data)
+    assert "bytes; it may have at most" in refusal(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("layers", [
+    [("ReLU", {})] * 500, [("Permute", {"dims": [2, 1]})] * 500,
+    [("Rescaling", {"scale": 0.9})] * 500, [("ZeroPadding1D", {"padding": 1})] * 500,
+    [("Activation", {"activation": "tanh"})] * 500,
+    [("Permute", {"dims": [2, 1]}), ("ReLU", {})] * 250,
+], ids=lambda layers: layers[0][0])
+def test_many_layers_take_no_time(tmp_path, layers):
+    _, weights = unpack("keras_last.keras")
+    path = pack(tmp_path / "m.keras", sequence(*layers, shape=(60, 60)), weights)
+    with bounded(tmp_path), contextlib.suppress(UserError):
+        load(path)
 
 
 def test_arguments_nested_without_end_are_refused(tmp_path):

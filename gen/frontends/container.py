@@ -119,10 +119,14 @@ class Archive:
             raise UserError(f"{name} is a zip of {len(data)} bytes that declares {total} bytes "
                             "unpacked: that is no model file")
 
-    def read(self, member: str) -> bytes:
-        """The bytes of one member; never more than its directory entry declares."""
+    def read(self, member: str, most: int = FILE_BYTES) -> bytes:
+        """The bytes of one member, ``most`` of them; never more than its directory entry declares.
+        """
         try:
             info = self._zip.getinfo(member)
+            if info.file_size > most:
+                raise UserError(f"{self.name}: its {quoted(member)[1:-1]} has {info.file_size} "
+                                f"bytes; it may have at most {most}")
             if info.flag_bits & 1:
                 raise UserError(f"{self.name} is an encrypted zip: save the model again without")
             # read() with a size stops there even if the stream goes on.

@@ -24,7 +24,9 @@ def parse(data: bytes, name: str) -> Network:
     config = _member(archive, "config.json", name)
     metadata = _member(archive, "metadata.json", name) if "metadata.json" in archive.names else {}
     version = str(metadata.get("keras_version", "unknown"))
-    file = File(archive.read("model.weights.h5"), name, "model.weights.h5")
+    # Keras does not compress it; others might, but weights shrink little.
+    weights = archive.read("model.weights.h5", max(16 << 20, 8 * len(data)))
+    file = File(weights, name, "model.weights.h5")
     return read_model(config, PlacedWeights(file), major(version), {
         "format": "keras", "exporter": f"keras {quoted(version, 24)[1:-1]}"})
 
@@ -49,7 +51,7 @@ def _refuse_other_zips(archive: Archive, name: str) -> None:
 
 
 def _member(archive: Archive, member: str, name: str) -> dict:
-    return parsed_json(archive.read(member), f"{name}: its {member}")
+    return parsed_json(archive.read(member, MAX_TEXT), f"{name}: its {member}")
 
 
 def parsed_json(data: bytes | str, what: str) -> dict:

@@ -6,13 +6,15 @@ through the same readers.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from ..errors import UserError, quoted
 from ..network import Network, Shape
 from .keras_model import read_model
 from .keras_weights import Named, NamedWeights
-from .keras_zip import parsed_json
+from .keras_zip import major, parsed_json
 
 __all__ = ["from_keras"]
 
@@ -36,11 +38,19 @@ def from_keras(model) -> Network:
         raise UserError(f"the model gives no configuration ({quoted(error)}): layers of your own "
                         "need get_config, and are not supported") from None
     config = parsed_json(text, "the model's configuration")
-    version = 2 if any(kind.__module__.split(".")[0] == "tf_keras" for kind in type(model).__mro__
-                       ) else 3
     weights = [_named(layer, variable) for layer, variable in variables]
-    return read_model(config, NamedWeights(weights), version, {
-        "format": "keras-live", "exporter": f"keras {version}"})
+    version = _version(type(model))
+    return read_model(config, NamedWeights(weights), major(version), {
+        "format": "keras-live", "exporter": f"keras {quoted(version, 24)[1:-1]}"})
+
+
+def _version(kind: type) -> str:
+    """The version of the Keras that a class is of, or inherits from."""
+    for one in kind.__mro__:
+        root = one.__module__.split(".")[0]
+        if root in ("keras", "tf_keras"):
+            return str(getattr(sys.modules.get(root), "__version__", "unknown"))
+    return "unknown"
 
 
 def _named(layer: str, variable) -> Named:
