@@ -65,7 +65,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                 ctx.set(core.i.payload.data, word)
                 ctx.set(core.i.payload.last, b == len(frame) - 1)
                 if info.stateful:  # it counts with a frame's first beat: it lies with the others
-                    ctx.set(core.i.payload.user, (b == 0) == bool(scenario.fresh[n]))
+                    ctx.set(core.i.payload.first, (b == 0) == bool(scenario.fresh[n]))
                 await ctx.tick().until(core.i.ready)
                 ctx.set(core.i.valid, 0)
 
