@@ -128,6 +128,7 @@ HUGE = {"huge": np.array([1 << 20, 1 << 20, 1 << 20]), "none": np.array(0), "yes
         "shuffled": np.random.default_rng(0).permutation(60000), "to": np.array([-1, *[2] * 14]),
         "pads": np.array([0, 1 << 40, 0, 0, 0, 0]), "h0": np.zeros((1, 3), np.float32),
         "matrix": np.array([8000, 8000]), "k": np.ones((2, 3, 3), np.float32),
+        "tall": np.array([1 << 20, 1]), "square": np.array([256, 256]),
         "tiles": np.array([1, 100_000]), "trips": np.array(60_000)}
 #: name: nodes and the input's shape. Small files, all of them.
 HOSTILE = {
@@ -161,6 +162,13 @@ HOSTILE = {
     "a long window": ([node("MaxPool", "x", kernel_shape=[30000])], ("b", 3, 60000)),
     "a dilated window": ([node("Conv", "x", "k", dilations=[1 << 40], pads=[1 << 45, 1 << 45])],
                          ("b", 3, 600)),
+    "a product of constants": ([node("Expand", "one", "tall", output="a"),
+                                node("Transpose", "a", output="b"),
+                                node("MatMul", "a", "b", output="w"), node("Add", "x", "w")],
+                               ("b", 6, 3)),
+    "products of constants": ([node("Expand", "one", "square", output="a"), *(
+        node("MatMul", "a" if n == 0 else f"p{n}", "a", output=f"p{n + 1}", name=f"p{n}")
+        for n in range(5000)), node("Add", "x", "p5000")], ("b", 6, 3)),
     "a loop without end": (looping(node("Add", "xi", "h0", output="h02")), (6, 1, 3)),
     "a loop that grows": (looping(node("Concat", "h0", "h0", output="h02", axis=0)), (6, 1, 3)),
     "a loop that collects": (looping(node("Add", "xi", "h0", output="h02"),

@@ -19,7 +19,7 @@ from ..simplify import simplify
 from .limits import check_dim
 from .onnx_layers import LAYERS
 from .onnx_loop import loop
-from .onnx_ops import ARITY, FOLDED, MOVED, MOVES, SHAPES
+from .onnx_ops import ARITY, FOLDED, MOVED, MOVES, SHAPES, effort
 from .onnx_proto import (
     Attributes,
     ExternalReader,
@@ -266,6 +266,8 @@ class _Run:
                             + _REMEDIES.get(kind, ""))
         if live:
             arrays = self.moved(kind, inputs)
+        else:
+            self.work += effort(kind, arrays)
         if kind == "Split":
             attributes.default("num_outputs", len(node.output))
         found = (MOVES.get(kind) or FOLDED[kind])(attributes, arrays, self.model.opset)

@@ -16,9 +16,11 @@ from .limits import check_elements
 from .onnx_proto import Attributes, NodeError
 from .onnx_trace import MAX_TRACED
 
-__all__ = ["ARITY", "FOLDED", "MOVED", "MOVES", "SHAPES"]
+__all__ = ["ARITY", "FOLDED", "MOVED", "MOVES", "SHAPES", "effort"]
 
 Arrays = list[np.ndarray | None]
+#: Most multiplications of one product of constants.
+_MAX_PRODUCTS = 1 << 26
 
 
 def _given(inputs: Arrays, index: int) -> np.ndarray | None:
@@ -252,6 +254,25 @@ def _clip(attributes: Attributes, inputs: Arrays, opset: int):
     return data
 
 
+def _gemm(attributes: Attributes, inputs: Arrays, opset: int):
+    a, b, c = _need(inputs, 0), _need(inputs, 1), _given(inputs, 2)
+    a = a.T if attributes.int("transA", 0) else a
+    b = b.T if attributes.int("transB", 0) else b
+    alpha, beta = (np.float32(attributes.take(name, 1.0)) for name in ("alpha", "beta"))
+    return alpha * _product_of(a, b) + (0 if c is None else beta * c)
+
+
+def _product_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    check_elements("a product of constants", (_multiplications(a, b),), _MAX_PRODUCTS)
+    return a @ b
+
+
+def _multiplications(a: np.ndarray, b: np.ndarray) -> int:
+    """How many a product of matrices takes."""
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return math.prod((*lead, *a.shape[-2:], *b.shape[-1:]))
+
+
 def _unary(function: Callable) -> Callable:
     return lambda attributes, inputs, opset: function(_need(inputs, 0))
 
@@ -288,8 +309,8 @@ SHAPES: dict[str, Callable] = {"Shape": _shape, "Size": _size}
 #: Operators that compute constants from constants: shapes, initial states, transposed weights.
 FOLDED: dict[str, Callable] = {
     "Constant": _constant, "ConstantOfShape": _constant_of_shape, "Cast": _cast, "Range": _range,
-    "ReduceProd": _product, "Clip": _clip,
-    "MatMul": lambda attributes, inputs, opset: _need(inputs, 0) @ _need(inputs, 1),
+    "ReduceProd": _product, "Clip": _clip, "Gemm": _gemm,
+    "MatMul": lambda attributes, inputs, opset: _product_of(_need(inputs, 0), _need(inputs, 1)),
     **{name: _unary(function) for name, function in UNARY.items()},
     "Not": lambda attributes, inputs, opset: ~_need(inputs, 0).astype(bool),
     "Add": _binary(np.add), "Sub": _binary(np.subtract), "Mul": _binary(np.multiply),
@@ -303,9 +324,18 @@ FOLDED: dict[str, Callable] = {
 ARITY = {
     **dict.fromkeys(("Transpose", "Flatten", "Identity", "ConstantOfShape", "Cast", "Not",
                      *UNARY), 1),
-    **dict.fromkeys(FOLDED.keys() - {"Constant", "ConstantOfShape", "Cast", "Not", "Clip"}
+    **dict.fromkeys(FOLDED.keys() - {"Constant", "ConstantOfShape", "Cast", "Not", "Clip", "Gemm"}
                     - UNARY.keys(), 2),
     **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Gather", "Expand", "Tile", "Split",
                      "ReverseSequence"), 2),
-    "Constant": 0, "Clip": 3, "Range": 3, "Where": 3, "Pad": 4, "Slice": 5, "Shape": 1, "Size": 1,
+    "Constant": 0, "Clip": 3, "Gemm": 3, "Range": 3, "Where": 3, "Pad": 4, "Slice": 5,
+    "Shape": 1, "Size": 1,
 }
+
+
+def effort(kind: str, inputs: Arrays) -> int:
+    """What a node of constants takes, beside its outputs, in elements moved, roughly."""
+    arrays = [value for value in inputs if value is not None]
+    if kind in ("MatMul", "Gemm") and len(arrays) > 1:
+        return _multiplications(*arrays[:2]) // 64
+    return sum(array.size for array in arrays) // 16
