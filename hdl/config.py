@@ -229,7 +229,8 @@ class EngineConfig:
         there: with several contexts or outputs.
     stateful: some layer goes on with the state that the last frame left.
     beat: elements of a stream beat. container: bits an element takes there.
-    program_depth, segments, max_gap, max_count, max_stride: the program memory's shape.
+    program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
+        max_run is the most tiles of an instruction.
     lut_rows: rows whose weights stand in LUTs although they are not shallow.
     loadable: weights and bias are written at run time, through a stream of their own.
     contexts: sequences in a frame.
@@ -265,6 +266,7 @@ class EngineConfig:
     max_beats: int
     max_count: int
     max_stride: int
+    max_run: int = 1
     lut_rows: int = 0
     loadable: bool = False
     uram_rows: int = 0

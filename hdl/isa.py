@@ -1,4 +1,4 @@
-"""The instruction set: one instruction a tile, plus loops over timesteps. Declared here, once.
+"""The instruction set: one instruction a run of tiles, and loops over them. Declared here, once.
 
 The plan writes programs in these terms, the sequencer and the components read them, and
 `sim`'s checks decode them. Nothing else knows a bit position.
@@ -65,17 +65,19 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
 
 
 def instruction_layout(config: EngineConfig) -> data.StructLayout:
-    """One tile.
+    """A run of tiles, or one: each takes the next weight word and the next chunk.
 
-    weight: word of the weight memory. from_x: the operand chunk comes from the input memory, not
-    from the h memory. operand: its chunk (+ the loop offset that operand_step names).
+    repeats: tiles - 1. start is that of the first, stop and gap those of the last. weight: word of
+    the weight memory. from_x: the operand chunk comes from the input memory, not from the h memory.
+    operand: its chunk (+ the loop offset that operand_step names).
     align: index into ``config.aligns``. start, init, stop, park: see :class:`Start`, :class:`Stop`.
-    finish: see :func:`finish_layout`. gap: cycles to wait after this tile. last: ends the frame
-    (a program may hold several, one after the other).
+    finish: see :func:`finish_layout`. gap: cycles to wait after it. last: ends the frame (a program
+    may hold several, one after the other).
     carried, of a stateful core: the operand is the last frame's state; it counts as zero in a frame
     that begins a new sequence.
     """
     return data.StructLayout({
+        "repeats": bits_for(config.max_run),
         "weight": bits_for(config.weight_depth),
         "from_x": 1,
         "operand": bits_for(max(config.x_depth, config.h_depth)),

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
-from .isa import STEPS, Stop, instruction_layout, segment_layout
+from .isa import STEPS, Start, Stop, instruction_layout, segment_layout
 from .target import Rom
 
 __all__ = ["Sequencer"]
@@ -19,6 +19,9 @@ class Sequencer(wiring.Component):
     A tile waits for three things only: the gap its predecessor asked for, its input chunk, and (if
     it yields output) an output memory half that has been emptied. Everything else was settled by
     the plan: a wait only lengthens the distances it relies on.
+
+    A tile of a stateful core that meets the last frame's state waits for its frame's first chunk,
+    with which comes whether there was a frame before it.
 
     ::
 
@@ -32,6 +35,8 @@ class Sequencer(wiring.Component):
     tile_valid, tile: Out, the tile issued, its addresses final. frame: Out, its input half.
     done: Out, the frame's last tile is issued. primed: Out, the first tile is at hand (a few cycles
     after reset; no input is taken before, so that the latency never includes them).
+    anew, of a stateful core: In, for either input half: its frame begins a new sequence. zero: Out,
+    the tile's operand counts as zero. Where a finished state does, ``tile.finish.fresh`` is set.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
@@ -45,6 +50,7 @@ class Sequencer(wiring.Component):
             "frame": Out(1),
             "done": Out(1),
             "primed": Out(1),
+            **({"anew": In(2), "zero": Out(1)} if config.stateful else {}),
         })
 
     def elaborate(self, platform):
@@ -103,6 +109,7 @@ class Sequencer(wiring.Component):
         present = Signal()
         step_of = Array([Const(0, address), *steps])
         my_frames = Signal(2)
+        run_ends = Signal()  # the tile at hand is the last of its instruction
         with m.If(moves & ~starting.any()):
             m.d.sync += [
                 present.eq(fetched),
@@ -110,30 +117,48 @@ class Sequencer(wiring.Component):
                 tile.operand.eq(word.operand + step_of[word.operand_step]),
                 tile.finish.h.eq(word.finish.h + step_of[word.finish.h_step]),
                 tile.finish.out.eq(word.finish.out + step_of[word.finish.out_step]),
+                run_ends.eq(word.repeats == 0),
             ]
 
         # Issue.
         wait = Signal(range(c.max_gap + 1)) if c.max_gap else Signal(1)
         full = Signal(2)  # output frames issued that have not left
         input_there, output_free, issues = Signal(), Signal(), Signal()
-        yields = ((tile.stop & Stop.FINISH) != 0) & tile.finish.to_out
+        known = Signal(init=1)  # whether the frame begins a new sequence, if the tile asks
+        yields = ((tile.stop & Stop.FINISH) != 0) & tile.finish.to_out & run_ends
         m.d.comb += [
             input_there.eq(~tile.from_x | (self.frames != my_frames)
                            | (tile.operand < self.chunks)),
             output_free.eq(~yields | (full < 2)),
-            issues.eq(present & (wait == 0) & input_there & output_free),
-            moves.eq(issues | ~present),
+            issues.eq(present & (wait == 0) & input_there & output_free & known),
+            moves.eq((issues & run_ends) | ~present),
             self.primed.eq(present),
             self.tile_valid.eq(issues),
             self.tile.eq(tile),
+            self.tile.stop.eq(Mux(run_ends, tile.stop, Stop.GO_ON)),
             self.tile.finish.frame.eq(my_frames[0]),
             self.frame.eq(my_frames[0]),
-            self.done.eq(issues & tile.last),
+            self.done.eq(issues & tile.last & run_ends),
         ]
+        if c.stateful:
+            anew = self.anew.bit_select(my_frames[0], 1)
+            carries = tile.carried | tile.finish.cell_carried
+            m.d.comb += [
+                known.eq(~carries | (self.frames != my_frames) | (self.chunks != 0)),
+                self.zero.eq(tile.carried & anew),
+                self.tile.finish.fresh.eq(tile.finish.fresh | (tile.finish.cell_carried & anew)),
+            ]
         m.d.sync += full.eq(full + self.done - self.left)
-        with m.If(issues):
-            m.d.sync += wait.eq(tile.gap)
-            m.d.sync += my_frames.eq(my_frames + tile.last)
+        with m.If(issues & run_ends):
+            m.d.sync += [wait.eq(tile.gap), my_frames.eq(my_frames + tile.last)]
+        with m.Elif(issues):  # the next of a run: the next chunk, onto the same sums
+            m.d.sync += [
+                tile.operand.eq(tile.operand + 1),
+                tile.weight.eq(tile.weight + 1),
+                tile.repeats.eq(tile.repeats - 1),
+                tile.start.eq(Start.GO_ON),
+                run_ends.eq(tile.repeats == 1),
+            ]
         with m.Elif(wait != 0):
             m.d.sync += wait.eq(wait - 1)
         return m

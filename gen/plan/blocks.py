@@ -17,7 +17,7 @@ import numpy as np
 from ..layers import Window
 from .rows import fold
 
-__all__ = ["Block", "blocks", "joint_taps"]
+__all__ = ["Block", "blocks", "choose", "joint_taps"]
 
 _STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 
@@ -71,3 +71,28 @@ def blocks(*, outputs: int, features: int, windows: int, window: Window, pe: int
         count = -(-windows // steps)
         found.append(Block(steps, pitch, count * tiles, tiles * min(phases, count)))
     return sorted(found, key=lambda block: (block.cycles, block.words))
+
+
+def choose(ways: list[list[Block]], words: int) -> list[Block]:
+    """Of each layer's ways one, fewest cycles in all with at most so many ``words`` in all; where
+    that cannot be, fewest words."""
+    # (words taken) -> (cycles, choice); a longer way with more words is none.
+    best: dict[int, tuple[int, tuple[Block, ...]]] = {0: (0, ())}
+    for layer in ways:
+        reached: dict[int, tuple[int, tuple[Block, ...]]] = {}
+        for taken, (cycles, choice) in best.items():
+            for way in layer:
+                now = (cycles + way.cycles, (*choice, way))
+                at = taken + way.words
+                if at <= words and (at not in reached or now[0] < reached[at][0]):
+                    reached[at] = now
+        frontier: dict[int, tuple[int, tuple[Block, ...]]] = {}
+        fewest = None
+        for at in sorted(reached):
+            if fewest is None or reached[at][0] < fewest:
+                frontier[at] = reached[at]
+                fewest = reached[at][0]
+        best = frontier
+    if not best:
+        return [min(layer, key=lambda way: way.words) for layer in ways]
+    return list(min(best.values(), key=lambda found: found[0])[1])

@@ -22,7 +22,7 @@ from ..quantized import (
     QuantizedNetwork,
     QView,
 )
-from .blocks import Block, blocks, joint_taps
+from .blocks import Block, blocks, choose, joint_taps
 from .kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
 from .layout import NOWHERE, Storage
 from .ops import Op, Part
@@ -43,7 +43,6 @@ class Lowered:
     def __init__(self, qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
                  keep: bool):
         self.qnet, self.pe, self.simd, self.keep = qnet, pe, simd, keep
-        self.words_left = block_words
         self.storage = Storage(simd)
         self.ops: list[Op] = []
         self.fracs = qnet.fracs
@@ -52,6 +51,7 @@ class Lowered:
         self.stage = 0
         self.values: list[np.ndarray] = []
         self._read_by = _readers(qnet)
+        self.blocks = self._choose_blocks(block_words)
         self._inputs()
         for n, layer in enumerate(qnet.layers):
             self._layer(n, layer)
@@ -114,9 +114,8 @@ class Lowered:
         shape = self.shapes[self.qnet.value(n)]
         kind = dense_kind(layer, self.qnet.table)
         base = layer.acc_frac - layer.w_format.frac
-        block = self._block(n, layer, x)
-        if block:
-            return self._blocked(n, layer, x, kind, base, block)
+        if n in self.blocks:
+            return self._blocked(n, layer, x, kind, base, self.blocks[n])
         vectors = layer.gather(x, NOWHERE).reshape(-1, layer.features)
         pattern = None if layer.pattern is None else layer.pattern[:, None, :]
         written = self._result(n, len(vectors), layer.outputs, layer.y.frac)
@@ -128,24 +127,23 @@ class Lowered:
             traced=np.arange(written.size).reshape(written.shape)))
         return written.reshape(shape)
 
-    def _block(self, n: int, layer: QDense, x: np.ndarray) -> Block | None:
-        """How many windows of a convolution to compute together; None for one by one."""
-        value = self.qnet.value(n)
-        if layer.window is None or layer.pattern is not None or self._leaves(value):
-            return None
-        features = x.shape[-1]
-        flat = x.reshape(-1, features)
-        packed = len(flat) > 1 and bool((flat[1:, 0] - flat[:-1, -1] == 1).all())
-        pitch = layer.outputs
-        if not self._only_windows(value):
-            pitch = self.storage.words(pitch) * self.simd if layer.outputs > 1 else 1
-        ways = blocks(outputs=layer.outputs, features=features, windows=layer.window.steps(
-            x.shape[-2]), window=layer.window, pe=self.pe, simd=self.simd, packed=packed,
-            pitch=pitch)
-        fitting = [way for way in ways if way.words <= self.words_left]
-        best = fitting[0] if fitting else min(ways, key=lambda way: way.words)
-        self.words_left -= best.words
-        return best if best.steps > 1 else None
+    def _choose_blocks(self, words: int) -> dict[int, Block]:
+        """How many windows of each convolution to compute together, where more than one."""
+        ways: dict[int, list[Block]] = {}
+        for n, layer in enumerate(self.qnet.layers):
+            value = self.qnet.value(n)
+            if (not isinstance(layer, QDense) or layer.window is None
+                    or layer.pattern is not None or self._leaves(value)):
+                continue
+            shape = self.shapes[layer.inputs[0]]
+            pitch = layer.outputs
+            if not self._only_windows(value) and pitch > 1:
+                pitch = self.storage.words(pitch) * self.simd
+            ways[n] = blocks(outputs=layer.outputs, features=shape[-1], windows=layer.window.steps(
+                shape[-2]), window=layer.window, pe=self.pe, simd=self.simd,
+                packed=self._only_windows(layer.inputs[0]), pitch=pitch)
+        chosen = choose(list(ways.values()), words)
+        return {n: block for n, block in zip(ways, chosen, strict=True) if block.steps > 1}
 
     def _blocked(self, n: int, layer: QDense, x: np.ndarray, kind: Kind, base: int,
                  block: Block) -> np.ndarray:

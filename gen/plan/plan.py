@@ -20,7 +20,7 @@ from .program import Program, assemble, unroll
 from .schedule import Tile, schedule
 from .work import Work, break_down, interleave
 
-__all__ = ["Cycles", "Plan", "container_bits", "make_plan"]
+__all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "make_plan"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
@@ -87,16 +87,8 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
     ``block_words``: weight words that blocks of convolutions may take.
     Raises :class:`UserError` where the network or the shape is not to be had.
     """
-    if pe < 4 or pe % 4:
-        raise UserError(f"pe must be a multiple of 4 (one row a gate), not {pe}")
-    if simd < 1:
-        raise UserError(f"simd must be a positive number of columns, not {simd}")
-    if contexts < 1:
-        raise UserError(f"contexts must be a positive number of sequences, not {contexts}")
-    work = break_down(qnet, pe, simd, block_words)
-    if contexts > 1:
-        work = interleave(work, contexts, _config(qnet, work, pe, simd, stream_bits).x_depth)
-    draft = _config(qnet, work, pe, simd, stream_bits, contexts=contexts)
+    work, draft = draft_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
+                             block_words=block_words)
     distance = latencies(draft)
     tiles = schedule(work, distance, input_arrivals(draft))
     program = assemble(tiles, work)
@@ -113,6 +105,22 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
         tiles=len(tiles), bound=limits.bound, no_overlap=limits.no_overlap)
     return Plan(qnet, config, work, tuple(tiles), program, distance, cycles, limits, alone,
                 _trace(tiles, work), block_words)
+
+
+def draft_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
+               contexts: int = 1, block_words: int = BLOCK_WORDS) -> tuple[Work, EngineConfig]:
+    """What a plan starts from: the jobs, and the engine but for its program. Parameters and errors
+    as of :func:`make_plan`."""
+    if pe < 4 or pe % 4:
+        raise UserError(f"pe must be a multiple of 4 (one row a gate), not {pe}")
+    if simd < 1:
+        raise UserError(f"simd must be a positive number of columns, not {simd}")
+    if contexts < 1:
+        raise UserError(f"contexts must be a positive number of sequences, not {contexts}")
+    work = break_down(qnet, pe, simd, block_words)
+    if contexts > 1:
+        work = interleave(work, contexts, _config(qnet, work, pe, simd, stream_bits).x_depth)
+    return work, _config(qnet, work, pe, simd, stream_bits, contexts=contexts)
 
 
 def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits: int,
@@ -145,7 +153,9 @@ def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits:
         max_gap=max((tile.gap for tile in tiles or ()), default=0),
         max_beats=max(group.beats for f in work.folds for group in f.groups),
         max_count=max((seg.repeats for seg in program.segments), default=1) if program else 1,
-        max_stride=max(strides, default=0))
+        max_stride=max(strides, default=0),
+        max_run=max((fields["repeats"] + 1 for fields in program.instructions), default=1)
+        if program else 1)
 
 
 def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:

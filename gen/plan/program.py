@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...hdl.isa import STEPS, Stop
+from ...hdl.isa import STEPS, Start, Stop
 from .schedule import Tile
 from .work import Work
 
@@ -19,6 +19,7 @@ _STEPPED = (("operand", "operand_step"), ("h", "h_step"), ("out", "out_step"))
 
 #: A loop is worth a segment if it saves more instructions than this.
 _WORTH = 4
+_RUN = 256  #: Most tiles of an instruction.
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
     job, chunk = tile.job, tile.operand.chunk
     finishes = bool(tile.stop & Stop.FINISH)
     fields = {
-        "weight": tile.operand.weight, "from_x": int(chunk.from_x), "operand": chunk.address,
+        "repeats": 0, "weight": tile.operand.weight, "from_x": int(chunk.from_x),
+        "operand": chunk.address,
         "operand_step": 0, "align": tile.operand.align, "start": int(tile.start),
         "init": tile.init, "stop": int(tile.stop), "park": tile.park,
         "gap": tile.gap, "last": int(last),
@@ -63,14 +65,36 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
 
 
 def assemble(tiles: Sequence[Tile], work: Work) -> Program:
-    """The program of a frame's tiles, rolled into loops where they repeat; of two frames, where
-    results change places from one to the next."""
+    """The program of a frame's tiles, in runs and rolled into loops where they repeat; of two
+    frames, where results change places from one to the next."""
     stateful = any(op.carried for op in work.ops)
-    flat = [_instruction(tile, work, n == len(tiles) - 1, stateful)
-            for n, tile in enumerate(tiles)]
-    if work.storage.swaps:
-        flat += [_swapped(fields, work) for fields in flat]
-    return _roll(flat, _periods(tiles))
+    single = [_instruction(tile, work, n == len(tiles) - 1, stateful)
+              for n, tile in enumerate(tiles)]
+    frames = [single, [_swapped(fields, work) for fields in single]]
+    flat: list[dict] = []
+    marks: dict[int, list[int]] = {}  # of each op, the instructions that finish its first group
+    for frame in frames[:2 if work.storage.swaps else 1]:
+        for tile, fields in zip(tiles, frame, strict=True):
+            if flat and _follows(flat[-1], fields):
+                before = flat.pop()
+                fields = fields | {name: before[name]
+                                   for name in ("weight", "operand", "start", "init")}
+                fields["repeats"] = before["repeats"] + 1
+            flat.append(fields)
+            if tile.stop & Stop.FINISH and tile.job.group == 0:
+                marks.setdefault(tile.job.layer, []).append(len(flat) - 1)
+    return _roll(flat, _periods(marks))
+
+
+def _follows(before: dict, fields: dict) -> bool:
+    """Whether a tile can join the run of the instruction before it."""
+    run = before["repeats"] + 1
+    return (fields["start"] == Start.GO_ON and before["stop"] == Stop.GO_ON and not before["gap"]
+            and run < _RUN
+            and fields["weight"] == before["weight"] + run
+            and fields["operand"] == before["operand"] + run
+            and all(fields[name] == before[name] for name in ("from_x", "align"))
+            and fields.get("carried", 0) == before.get("carried", 0))
 
 
 def _swapped(fields: dict, work: Work) -> dict:
@@ -82,14 +106,10 @@ def _swapped(fields: dict, work: Work) -> dict:
     return fields
 
 
-def _periods(tiles: Sequence[Tile]) -> list[int]:
+def _periods(marks: dict[int, list[int]]) -> list[int]:
     """Distances after which a schedule may repeat: from a finish to the same group's one and two
     steps later (addresses that alternate repeat after two)."""
-    finishes: dict[int, list[int]] = {}
-    for n, tile in enumerate(tiles):
-        if tile.stop & Stop.FINISH and tile.job.group == 0:
-            finishes.setdefault(tile.job.layer, []).append(n)
-    periods = {b - a for at in finishes.values() for k in (1, 2)
+    periods = {b - a for at in marks.values() for k in (1, 2)
                for a, b in zip(at, at[k:], strict=False)}
     return sorted(periods)
 
@@ -173,7 +193,8 @@ def _longest(same: np.ndarray, stepped: np.ndarray, begin: int, end: int,
 
 
 def unroll(program: Program) -> list[dict]:
-    """The instructions in the order in which the sequencer issues them, addresses final."""
+    """The tiles in the order in which the sequencer issues them, as instructions of one tile each,
+    addresses final."""
     out = []
     for segment in program.segments:
         for turn in range(segment.repeats):
@@ -183,5 +204,25 @@ def unroll(program: Program) -> list[dict]:
                     if fields[step]:
                         fields[name] += turn * segment.strides[fields[step] - 1]
                     fields[step] = 0
-                out.append(fields)
+                out += _tiles(fields)
     return out
+
+
+#: Fields that only the last tile of a run has.
+_LAST = ("stop", "park", "gap", "last", "kind", "route", "beats", "cell", "fresh", "to_h", "h",
+         "h_step", "to_out", "out", "out_step", "complete", "frame", "cell_carried")
+
+
+def _tiles(fields: dict) -> list[dict]:
+    """The tiles of an instruction."""
+    run = fields["repeats"]
+    fields["repeats"] = 0
+    if not run:
+        return [fields]
+    early = fields | {name: 0 for name in _LAST if name in fields}
+    tiles = [early | {"operand": fields["operand"] + n, "weight": fields["weight"] + n}
+             for n in range(run)]
+    tiles.append(fields | {"operand": fields["operand"] + run, "weight": fields["weight"] + run})
+    for tile in tiles[1:]:
+        tile |= {"start": int(Start.GO_ON), "init": 0}
+    return tiles

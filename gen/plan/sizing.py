@@ -5,22 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from ...hdl.config import SHALLOW
+from ...hdl.config import SHALLOW, EngineConfig
 from ..errors import UserError
 from ..quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
-from .plan import Plan, make_plan
+from .lower import BLOCK_WORDS
+from .plan import Plan, draft_plan, make_plan
 from .resources import bram18s, estimate, rom_luts, urams
+from .schedule import AHEAD
 
-__all__ = ["candidates", "choose_array", "fit", "lut_rows", "might_fit", "quick_cycles"]
+__all__ = ["candidates", "choose_array", "demands", "fit", "lut_rows", "might_fit",
+           "place", "quick_cycles"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.75
 _BLOCK_SHARE = 0.95
 #: Of arrays about as fast as the fastest, the one with the least logic is taken.
 _NEAR = 1.03
-#: Shapes are planned in full, best first by the quick look, until so many tiles were scheduled.
-_TILES = 60_000
-_FINALISTS = 48
+#: So many shapes, best first by a quick count, are drafted; the best of those are planned in full
+#: until so many tiles were scheduled.
+_DRAFTS = 40
+_TILES = 40_000
+#: Weight words that blocks of convolutions may take, tried in turn.
+_BLOCK_WORDS = (BLOCK_WORDS, 1536, 1280, 1152, 1024, 960, 896, 832, 768, 704, 640, 512, 384, 256)
+_PROGRAM = 128  # instructions, where there is no program yet
 _SIMDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
 
 
@@ -81,9 +88,15 @@ def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
 
 
 def _quick_cycles(asked: list[Demand], pe: int, simd: int) -> float:
+    return _estimate(sum(demand.tiles(pe, simd) for demand in asked), _waits(asked, simd))
+
+
+def _waits(asked: list[Demand], simd: int) -> int:
     tail = 20 + (simd - 1).bit_length()
-    tiles = sum(demand.tiles(pe, simd) for demand in asked)
-    waits = sum(tail * (demand.steps if demand.own else 1) for demand in asked)
+    return sum(tail * (demand.steps if demand.own else 1) for demand in asked)
+
+
+def _estimate(tiles: int, waits: int) -> float:
     return max(tiles, waits) + 0.1 * min(tiles, waits)
 
 
@@ -121,10 +134,9 @@ def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp:
             and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
 
 
-def lut_rows(plan: Plan, *, bram36: float) -> int | None:
+def lut_rows(config: EngineConfig, *, bram36: float) -> int | None:
     """Rows whose weights must leave block RAM so that the rest fits; None where not even that
     would do."""
-    config = plan.config
     taken = estimate(config).bram36
     if taken <= bram36:
         return 0
@@ -135,27 +147,60 @@ def lut_rows(plan: Plan, *, bram36: float) -> int | None:
     return rows if rows <= config.pe - config.uram_rows else None
 
 
-def fit(plan: Plan, *, bram36: float, dsp: int, lut: int, uram: int = 0,
-        loadable: bool = False) -> Plan | None:
-    """``plan`` with its weights placed for a device, or None where it does not fit.
+def place(config: EngineConfig, *, bram36: float, dsp: int, lut: int, uram: int = 0,
+          loadable: bool = False) -> EngineConfig | None:
+    """``config`` with its weights placed for a device, or None where it does not fit.
 
     Weights stand in block RAM, what is too much for it in LUTs. Only where that is not enough, or
     where the weights are to be ``loadable`` anyway, UltraRAM is used: it cannot be initialised.
     """
-    config = plan.config
     attempts = [replace(config, loadable=loadable)]
     if uram:
         rows = min(config.pe, uram // urams(config.simd * config.weight_width,
                                             config.weight_depth))
         attempts.append(replace(config, loadable=True, uram_rows=rows))
     for attempt in attempts:
-        rows = lut_rows(replace(plan, config=attempt), bram36=bram36 * _BLOCK_SHARE)
+        rows = lut_rows(attempt, bram36=bram36 * _BLOCK_SHARE)
         if rows is None:
             continue
         placed = replace(attempt, lut_rows=rows)
         needs = estimate(placed)
         if needs.dsp <= dsp and needs.lut <= lut * _LUT_SHARE:
-            return replace(plan, config=placed)
+            return placed
+    return None
+
+
+def fit(plan: Plan, **device) -> Plan | None:
+    """``plan`` with its weights placed for a device (:func:`place`), or None."""
+    placed = place(plan.config, **device)
+    return None if placed is None else replace(plan, config=placed)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """An array that fits, and about how many cycles a frame takes on it."""
+
+    pe: int
+    simd: int
+    block_words: int
+    tiles: int
+    cycles: float
+
+
+def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, contexts: int,
+           loadable: bool, **device) -> _Draft | None:
+    """An array with the most weight words for convolutions with which it fits a device, or None."""
+    asked = demands(qnet)
+    windows = any(demand.windows for demand in asked)
+    for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
+        work, draft = draft_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits,
+                                 contexts=contexts, block_words=words)
+        # What the schedule will add, as far as can be told.
+        parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
+        draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
+        if place(draft, loadable=loadable, **device) is not None:
+            tiles = sum(len(job.operands) for job in work.jobs)
+            return _Draft(pe, simd, words, tiles, _estimate(tiles, _waits(asked, simd)))
     return None
 
 
@@ -169,24 +214,31 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
     weights come at run time; else only where they need UltraRAM. Raises
     :class:`UserError` where nothing fits.
     """
+    device = {"bram36": bram36, "dsp": dsp, "lut": lut, "uram": uram}
+    shared = {"stream_bits": stream_bits, "contexts": contexts}
     finalists: list[Plan] = []
-    tiles = 0
     while multipliers >= 4 and not finalists:
+        tiles = 0
+        drafts = []
         for pe, simd in candidates(qnet, multipliers):
-            if not might_fit(qnet, pe, simd, bram36=bram36, dsp=dsp, lut=lut, uram=uram):
-                continue
-            plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits,
-                             contexts=contexts)
+            if len(drafts) < _DRAFTS and might_fit(qnet, pe, simd, **device):
+                found = _draft(qnet, pe, simd, loadable=loadable, **shared, **device)
+                drafts += [found] if found else []
+        for draft in sorted(drafts, key=lambda draft: draft.cycles):
+            if finalists:
+                best = min(plan.cycles.latency for plan in finalists)
+                if draft.tiles > _NEAR * best or tiles > _TILES:
+                    continue
+            plan = make_plan(qnet, pe=draft.pe, simd=draft.simd, block_words=draft.block_words,
+                             **shared)
             tiles += plan.cycles.tiles
-            placed = fit(plan, bram36=bram36, dsp=dsp, lut=lut, uram=uram, loadable=loadable)
+            placed = fit(plan, loadable=loadable, **device)
             if placed:
                 finalists.append(placed)
-            if finalists and (len(finalists) == _FINALISTS or tiles > _TILES):
-                break
         multipliers //= 2
     if not finalists:
-        bits = sum(getattr(layer, name).size * qnet.weight_width for layer in qnet.layers
-                   for name in ("w_ih", "w_hh", "w") if hasattr(layer, name))
+        bits = sum(demand.rows * (demand.columns + demand.own)
+                   for demand in demands(qnet)) * qnet.weight_width
         raise UserError(
             f"the network does not fit: its weights take {bits / 1024:.0f} Kbit, the device has "
             f"{bram36:g} block RAMs of 36 Kbit, {uram} UltraRAMs and {lut} LUTs: take "
