@@ -57,10 +57,11 @@ def read_model(entry: dict, weights: Weights, keras: int, source: dict) -> Netwo
     wrote it, 0 if unknown; ``source`` becomes the network's. Raises :class:`UserError`.
     """
     try:
-        settings = _settings(entry, keras)
-        if settings.class_name not in _MODELS:
+        settings = Settings(entry, keras)
+        if settings.class_name not in _MODELS or settings.custom:
             raise UserError(f"{settings.where} is the whole model; it must be Sequential or "
-                            "Functional: wrap it in keras.Sequential")
+                            "Functional, not a class of its own: wrap it in keras.Sequential, or "
+                            "build it with keras.Model(inputs, outputs)")
         builder = Builder(*_input_shapes(entry, keras, 0))
         inputs = list(range(len(builder.input_shapes)))
         outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
