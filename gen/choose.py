@@ -112,11 +112,13 @@ class Chooser:
         n = self._candidate(name, "n", layer.activation)
         h_in = self._initial(name, layer, 1)
         start = _reach(h_in) if h_in else peak_of(_or_zero(layer.h0))
-        finest = width - 1 if bounded else self.table.out_frac + 1 + n.frac
-        # A state between what it was and n: never beyond 1, or where it began.
-        c = self._pick(name, "c", self._of(name, "h"), headroom=_HEADROOM, finest=finest,
-                       most=1.0 if bounded else np.inf, covers=max(start, float(bounded)),
-                       any_frac=width - 1 if bounded else None)
+        if bounded and start <= 1:  # a state between what it was and n stays within -1..1
+            wish = self.wishes.of(name, "c")
+            c = wish if isinstance(wish, QFormat) else QFormat(width, width - 1)
+        else:
+            c = self._pick(name, "c", self._of(name, "h"), headroom=_HEADROOM,
+                           most=start if bounded else np.inf, covers=start,
+                           finest=width - 1 if bounded else self.table.out_frac + 1 + n.frac)
         h = self._state_out(name, layer.activation, layer.h0, wide=start > 1, finest=c.frac)
         argued = argument(layer.activation, self.table, n).frac
         numbers = self._matrices(name, layer, h, self._gate_frac(layer.recurrent_activation,

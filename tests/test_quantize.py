@@ -10,11 +10,23 @@ from gatefold.gen.accuracy import error_report
 from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.initialise import initialise
-from gatefold.gen.network import Dense, Flatten, Lstm, Network, RepeatVector
+from gatefold.gen.network import (
+    CellState,
+    Concat,
+    Dense,
+    Flatten,
+    Lstm,
+    Multiply,
+    Network,
+    Pad,
+    RepeatVector,
+)
 from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantize import quantize, requantize_into
-from gatefold.gen.quantized import QDense, QLstm
+from gatefold.gen.quantized import QDense, QGru, QLstm
 from gatefold.sim import golden
+
+from .networks import NETWORKS, Make, add, alone, average, inputs, network, quantized
 
 
 def parts(network) -> Any:
@@ -46,8 +58,10 @@ def test_formats_cover_the_calibrated_peaks():
     assert isinstance(lstm, QLstm) and isinstance(dense, QDense)
     assert q.input_format == lstm.x == QFormat.covering(12, np.abs(X).max())
     assert lstm.h == dense.x == QFormat(12, 11)
+    assert lstm.g == lstm.tc == QFormat(13, 12)
     assert lstm.c == QFormat.covering(14, 2 * np.abs(trace["l0_lstm"]["c"]).max())
-    assert dense.y == q.output_format == QFormat.covering(12, np.abs(y).max())
+    assert dense.y == QFormat.covering(12, np.abs(y).max())
+    assert (q.output_fracs == dense.y.frac).all()
     for form, w in ((lstm.w_ih_format, parts(network)[0].w_ih),
                     (lstm.w_hh_format, parts(network)[0].w_hh),
                     (dense.w_format, parts(network)[1].w)):
@@ -58,9 +72,9 @@ def test_formats_cover_the_calibrated_peaks():
     assert q.calibration["source"] == "calibration data" and q.calibration["samples"] == 20
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
 def test_bounded_outputs_have_the_unit_format(activation):
-    assert quantize(small(activation=activation)).output_format == QFormat(16, 15)
+    assert parts(quantize(small(activation=activation)))[-1].y == QFormat(16, 15)
 
 
 def test_without_data_the_inputs_are_seeded_and_said_so():
@@ -93,6 +107,223 @@ def test_any_weights_formats():
         ["Q4.8", "Q3.7", "Q3.7", "Q6.8", "Q1.11", "Q3.7", "Q4.8"]
     assert q.calibration["source"] == "none: formats for any weights"
     assert q.calibration["bias_limit"] == 8.0
+
+
+def gru(**more):
+    return Make(np.random.default_rng(0)).gru(2, 3, True, **more)
+
+
+def first(layer, **options) -> Any:
+    return parts(quantize(Network((5, 2), (layer,)), **options))[0]
+
+
+def test_a_gru_state_is_bounded_as_its_candidate_is():
+    q = first(gru(), cell_width=14, calibration=X)
+    assert (q.c, q.h, q.n) == (QFormat(14, 13), QFormat(16, 15), QFormat(17, 16))
+    assert q.m.width == 14 and q.m.frac <= 13
+    assert first(gru(), cell_width=14, any_weights=True).c == QFormat(14, 13)
+    wide = first(gru(activation="linear"), calibration=X)
+    trace = {}
+    forward(Network((5, 2), (gru(activation="linear"),)), X, trace=trace)
+    assert wide.c == QFormat.covering(18, 2 * np.abs(trace["l0_gru"]["h"]).max())
+    assert wide.n == QFormat.covering(17, np.abs(trace["l0_gru"]["n"]).max())
+
+
+def test_formats_hold_the_constant_initial_state():
+    make = Make(np.random.default_rng(0))
+    lstm = first(make.lstm(2, 2, h0=np.array([3.0, 0]), c0=np.array([0, 40.0])), calibration=X)
+    assert lstm.h0.tolist() == [3 << lstm.h.frac, 0] and lstm.h.hi * lstm.h.step >= 3
+    assert lstm.c0.tolist() == [0, 40 << lstm.c.frac]
+    state = first(gru(h0=np.array([2.5, 0, 0])), calibration=X)
+    assert state.h0[0] * state.c.step == 2.5 and state.h.hi * state.h.step >= 2.5
+    within = first(make.lstm(2, 2, h0=np.array([1.0, -1.0])), calibration=X)
+    assert within.h == QFormat(16, 15) and within.h0.tolist() == [32767, -32768]
+
+
+def test_the_state_holds_all_that_its_input_can_bring():
+    q = quantized("states as inputs", (8, 8, 10))
+    lstm, gru_, before, _ = (layer for layer in q.layers)
+    assert isinstance(lstm, QLstm) and lstm.c_in and isinstance(gru_, QGru) and gru_.h_in
+    assert lstm.h_in == q.input_formats[1] and lstm.c_in == q.input_formats[2]
+    for state, brought in ((lstm.c, lstm.c_in), (gru_.c, gru_.h_in)):
+        assert state.lo * state.step <= brought.lo * brought.step
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_unbounded_candidates_have_calibrated_formats(activation):
+    layer = Make(np.random.default_rng(0), 0.5).lstm(2, 3, activation=activation)
+    trace = {}
+    forward(Network((5, 2), (layer,)), X, trace=trace)
+    q = first(layer, act_width=12, calibration=X)
+    inside = {name: np.abs(values).max() for name, values in trace["l0_lstm"].items()}
+    assert q.g == QFormat.covering(13, inside["g"]) and q.h == QFormat.covering(12, inside["h"])
+    assert q.tc == QFormat.covering(13, 2 * inside["c"])
+
+
+# ---- layers whose weights are what they are ------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [4, 8, 18])
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_an_identity_passes_integers_unchanged(width, activation):
+    q = quantize(Network((4,), (alone(4, activation),)), act_width=width, weight_width=width)
+    dense = parts(q)[0]
+    assert dense.y.frac == q.input_format.frac
+    x = inputs(q, 20)
+    np.testing.assert_array_equal(golden.golden(q, x),
+                                  np.maximum(x, 0) if activation == "relu" else x)
+
+
+@pytest.mark.parametrize("width", [4, 8, 18])
+def test_a_sum_of_equal_formats_is_exact(width):
+    net = Network(((3,), (3,)), (Concat(axis=0, inputs=(0, 1)), add(3)))
+    x = np.random.default_rng(0).uniform(-1, 1, (50, 6))
+    x[0] = 1.0
+    q = quantize(net, act_width=width, weight_width=width, calibration=x)
+    integers = q.quantize(x)
+    shift = q.input_formats[0].frac - parts(q)[1].y.frac
+    total = integers[:, :3] + integers[:, 3:]
+    form = parts(q)[1].y
+    wanted = np.clip(golden.round_shift(total, shift), form.lo, form.hi)
+    np.testing.assert_array_equal(golden.golden(q, integers), wanted)
+
+
+@pytest.mark.parametrize("taps", [2, 4])
+def test_an_average_of_a_power_of_two_has_exact_weights(taps):
+    from gatefold.gen.network import Window
+
+    net = Network((8, 2), (average(2, Window(taps, stride=taps)),))
+    q = first_dense = parts(quantize(net, act_width=12, weight_width=4))[0]
+    assert set(np.unique(q.w)) == {0, 1} and first_dense.w_format.frac == int(np.log2(taps))
+
+
+# ---- operands of one format ----------------------------------------------------------------------
+
+
+def test_states_that_are_joined_get_one_format():
+    q = quantized("joined states handed over")
+    cells = [layer for layer in q.layers if layer.name.endswith("cell_state")]
+    assert len({layer.y for layer in parts(replace(q, layers=tuple(cells)))}) == 1
+    last = parts(q)[-1]
+    assert last.c_in == cells[0].result and last.h_in == QFormat(8, 7)
+
+
+def test_a_product_of_joined_values_gets_one_format():
+    make = Make(np.random.default_rng(0))
+    net = Network((4,), (
+        make.dense(4, 2), make.dense(4, 2, "sigmoid", inputs=(0,)), Concat(axis=0, inputs=(1, 2)),
+        Multiply(inputs=(3, 0))))
+    x = np.random.default_rng(0).normal(size=(20, 4))
+    q = quantize(net, act_width=12, calibration=x)
+    linear, bounded = (parts(q)[n].y for n in (0, 1))
+    assert linear == bounded == parts(q)[3].a and linear.frac < 11
+    assert np.abs(golden.run(q, x) - forward(net, x)).max() < 0.02
+
+
+def test_a_hard_activation_cannot_give_way():
+    make = Make(np.random.default_rng(0))
+    net = Network((4,), (
+        make.dense(4, 2), make.dense(4, 2, "hard_tanh", inputs=(0,)),
+        Concat(axis=0, inputs=(1, 2)), Multiply(inputs=(3, 0))))
+    with pytest.raises(UserError, match="l1_dense: y must be Q1.15, not Q.*hard_tanh is what sat"):
+        quantize(net)
+
+
+def test_padding_is_of_any_format():
+    net = Network((3, 2), (Pad(left=1, right=1), Make(np.random.default_rng(0)).lstm(2, 3)))
+    lstm = parts(quantize(net))[1]
+    assert lstm.x == quantize(net).input_format and not lstm.x_align.any()
+
+
+def test_joined_formats_are_aligned_column_by_column():
+    q = quantized("joined formats", (8, 8, 10))
+    lstm = parts(q)[3]
+    fracs = q.fracs[3]
+    assert lstm.x.frac == fracs.max() and fracs.min() < fracs.max()
+    np.testing.assert_array_equal(lstm.x_align, lstm.x.frac - fracs[0])
+
+
+# ---- rules and wishes ----------------------------------------------------------------------------
+
+
+def outlier():
+    """Data and weights of one large value among many small ones."""
+    x = np.random.default_rng(0).normal(size=(160, 1000)) * 0.1
+    x[0, 0] = 3.0
+    w = np.random.default_rng(1).normal(size=(12, 1000)) * 0.1
+    w[0, 0] = 1.2
+    return Network((1000,), (Dense(w=w, b=np.zeros(12)),)), x
+
+
+@pytest.mark.parametrize("rule", ["percentile", "mse"])
+def test_rules_let_outliers_saturate_and_count_them(rule):
+    net, x = outlier()
+    widest = quantize(net, act_width=8, weight_width=8, calibration=x)
+    q = quantize(net, act_width=8, weight_width=8, calibration=x, rule=rule, weight_rule=rule,
+                 percentile=99.0)
+    assert q.input_format.frac > widest.input_format.frac
+    assert parts(q)[0].w_format.frac > parts(widest)[0].w_format.frac
+    form = parts(q)[0].w_format
+    scaled = np.floor(parts(net)[0].w.astype(float) * 2.0**form.frac + 0.5)
+    beyond = int(((scaled < form.lo) | (scaled > form.hi)).sum())
+    assert beyond >= 1
+    assert q.calibration["saturated_weights"] == {"l0_dense": {"w": beyond}}
+    assert "saturated_weights" not in widest.calibration
+    assert (q.calibration["rule"], q.calibration["weight_rule"]) == (rule, rule)
+    report = error_report(net, q, x)
+    assert report["saturations"]["l0_dense"]["w"] == {"count": beyond, "total": 12_000}
+    assert report["saturations"]["input"]["x"]["count"] > 0
+
+
+def test_least_squared_error_is_least():
+    net, x = outlier()
+    q = quantize(net, act_width=8, weight_width=8, calibration=x, rule="mse", weight_rule="mse")
+    for form, values in ((q.input_format, x), (parts(q)[0].w_format, parts(net)[0].w)):
+        errors = [np.mean((other.to_float(other.quantize(values)) - values) ** 2)
+                  for other in (QFormat(8, form.frac + n) for n in (-1, 0, 1))]
+        assert errors[1] == min(errors)
+
+
+def test_single_layers_may_differ():
+    q = quantize(network("lstm, gru, rnn"), act_width=10, weight_width=10, cell_width=12,
+                 overrides={"default": {"weights": 6}, "l0_lstm": {"weights": 9, "c": 16},
+                            "l1_gru": {"activations": 7, "w_hh": "Q2.2", "m": "Q3.9"},
+                            "l3_dense": {"y": "Q5.11"}, "input": {"activations": 8}})
+    lstm, gru_, rnn, dense = parts(q)
+    assert (q.input_format.width, lstm.h.width, gru_.h, rnn.h.width, dense.y) == \
+        (8, 10, QFormat(7, 6), 10, QFormat(16, 11))
+    assert (lstm.w_ih_format.width, lstm.w_hh_format.width) == (9, 9)
+    assert (gru_.w_ih_format.width, gru_.w_hh_format) == (6, QFormat(4, 2))
+    assert (lstm.c.width, gru_.c.width, gru_.m) == (16, 12, QFormat(12, 9))
+    assert (rnn.w_ih_format.width, dense.w_format.width) == (6, 6)
+    # The widest of each kind, which the hardware is made for.
+    assert (q.act_width, q.weight_width, q.cell_width) == (16, 9, 16)
+    assert q.table.out_frac == 16
+    x = inputs(q, 4)
+    assert np.abs(golden.golden(q, x)).max() > 0
+
+
+def test_a_rule_for_a_single_layer():
+    net, x = outlier()
+    q = quantize(net, act_width=8, weight_width=8, calibration=x,
+                 overrides={"l0_dense": {"weight_rule": "mse"}, "input": {"rule": "mse"}})
+    both = quantize(net, act_width=8, weight_width=8, calibration=x, rule="mse",
+                    weight_rule="mse")
+    plain = quantize(net, act_width=8, weight_width=8, calibration=x)
+    assert parts(q)[0].w_format == parts(both)[0].w_format
+    assert q.input_format == both.input_format
+    assert parts(q)[0].y == parts(plain)[0].y
+
+
+@pytest.mark.parametrize(("bits", "argument"), [(8, None), (12, None), (None, 10), (16, 14)])
+def test_a_table_with_bits_of_its_own(bits, argument):
+    net = small()
+    q = quantize(net, act_width=10, weight_width=12, calibration=X, table_bits=bits,
+                 argument_bits=argument)
+    assert q.table.out_frac == (bits or 10) and q.table.frac == (argument or {8: 8}.get(
+        q.table.out_frac, 14 if q.table.out_frac > 14 else 12))
+    assert parts(q)[0].g.width == q.table.out_frac + 1
+    assert np.abs(golden.run(q, X) - forward(net, X)).max() < 0.05
 
 
 # scale of the inputs, of the weights: far apart, but the integers stay exact (checked in golden)
@@ -133,6 +364,14 @@ WRONG = [
     (dict(calibration=X + 1j), "must hold real numbers, not complex128"),
     (dict(calibration=X * 1e30), "normalise the input data"),
     (dict(calibration=X, any_weights=True), "leave the data out"),
+    (dict(rule="best"), "the rule for formats must be one of max, percentile, mse, not 'best'"),
+    (dict(weight_rule=3), "must be one of max, percentile, mse, not '3'"),
+    (dict(rule="percentile", percentile=20), "the percentile must be in 50..100, not '20'"),
+    (dict(table_bits=3), "the table bits must be 4..18, not 3"),
+    (dict(argument_bits=20), "the argument bits must be 8..14, not 20"),
+    (dict(any_weights=True, rule="mse"), "a core whose weights come later has none"),
+    (dict(overrides={"l0_lstm": {"weights": 40}}), r"\[l0_lstm\] weights must be 4..18 bits"),
+    (dict(overrides={"l0_lstm": {"x": 8}}), r"\[l0_lstm\] has no 'x': its keys may be weights"),
 ]
 
 
@@ -154,9 +393,9 @@ def test_large_bias_is_refused_for_any_weights():
         quantize(Network((5, 2), (replace(lstm, b=lstm.b + 20), dense)), any_weights=True)
 
 
-def test_table_of_another_width_is_a_programming_error():
-    with pytest.raises(ValueError, match="table.out_frac must be act_width"):
-        quantize(small(), act_width=8, table=quantize(small()).table)
+def test_a_table_and_its_bits_contradict_each_other():
+    with pytest.raises(ValueError, match="not both"):
+        quantize(small(), table_bits=8, table=quantize(small()).table)
 
 
 # ---- other weights for the same core -----------------------------------------------------------
@@ -229,3 +468,34 @@ def test_error_report_of_many_samples_is_that_of_the_parts():
     assert report["max_abs"] == pytest.approx(
         max(error_report(network, CORE, part)["max_abs"] for part in (x[:70], x[70:])))
     assert report["saturations"]["l1_dense"]["y"]["total"] == 450
+
+
+def test_error_report_of_several_outputs_and_layers():
+    net = network("two outputs", gain=0.5)
+    x = np.random.default_rng(2).normal(size=(80, 3, 2))
+    q = quantize(net, calibration=x)
+    report = error_report(net, q, x)
+    wanted, got = forward(net, x), golden.run(q, x)
+    first = slice(0, 6)  # (3, 2) and then (1,)
+    assert report["values"][0]["rms"] == pytest.approx(
+        np.sqrt(np.mean((got[:, first] - wanted[:, first]) ** 2)))
+    assert report["values"][1]["range"] == pytest.approx(np.ptp(wanted[:, 6]))
+    assert len(report["outputs"]) == 3 and set(report["layers"]) == {
+        "l0_lstm", "l1_dense", "l2_gru", "l3_dense"}
+    assert report["layers"]["l3_dense"]["max_abs"] == pytest.approx(report["values"][1]["max_abs"])
+
+
+@pytest.mark.parametrize("name", [n for n in NETWORKS if "stateful" in n])
+def test_samples_of_a_stateful_network_follow_one_another_in_the_report(name):
+    net = network(name, gain=0.5)
+    x = np.random.default_rng(2).normal(size=(150, *net.input_shape))
+    q = quantize(net, calibration=x)
+    assert error_report(net, q, x)["max_abs"] == pytest.approx(
+        np.abs(golden.run(q, x) - forward(net, x)).max())
+
+
+def test_the_cell_state_of_a_model_is_its_own():
+    net = Network((5, 2), (parts(small())[0], CellState(units=4)))
+    q = quantize(net, calibration=X)
+    assert parts(q)[1].c == parts(q)[0].c
+    assert np.abs(golden.run(q, X) - forward(net, X)).max() < 1e-3
