@@ -9,8 +9,9 @@ are checked before anything is allocated. What is not supported is refused by na
 ``builder``     a network put together layer by layer, whatever the format
 ``keras_zip``   the Keras ``.keras`` format; ``keras_file``: ``.h5``; ``live_keras``: in memory
 ``keras_model`` a Keras model: the graph of its layers, models within models
-``keras_...``   readers of Keras layers: ``basic``, ``conv``, ``rnn``, ``ops``; ``call``, what
-                they meet; ``settings``, a configuration: honoured or refused, key by key
+``keras_...``   readers of Keras layers: ``basic``, ``conv``, ``rnn``, ``ops``; what they meet:
+                ``call``, ``arguments``; ``settings``, a configuration: honoured or refused, key
+                by key
 ``keras_h5``    HDF5 within limits; ``keras_weights``: where in it a layer's weights are
 ``onnx_graph``  ONNX: the walk over the graph, and the layers read off it
 ``onnx_proto``  the ONNX protobuf: tensors and attributes, checked

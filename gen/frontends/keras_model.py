@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-
-import numpy as np
 
 from ..errors import UserError, quoted
 from ..network import Network, Shape
 from . import keras_basic, keras_conv, keras_ops, keras_rnn
 from .builder import Builder
+from .keras_arguments import MAX_LAYERS, Reference, arguments_of, model_ends, references, resolved
 from .keras_call import Call, Tensor
 from .keras_settings import Settings, shown
 from .keras_weights import SharedWeights, Weights
-from .limits import MAX_DIM, check_dim
+from .limits import check_dim
 
 __all__ = ["read_model"]
 
 _MAX_DEPTH = 8    # of models nested in models
-_MAX_LAYERS = 512
 _MODELS = ("Sequential", "Functional", "Model")  # Model: what early Keras 2 calls Functional
 
 _READERS = {**keras_basic.READERS, **keras_conv.READERS, **keras_rnn.READERS}
@@ -143,8 +140,8 @@ def _layers(settings: Settings, depth: int) -> list[dict]:
     layers = settings.take("layers")
     if not isinstance(layers, list) or not layers:
         raise UserError(f"{settings.where} has no layers: save the model again")
-    if depth > _MAX_DEPTH or len(layers) > _MAX_LAYERS:
-        raise UserError(f"{settings.where}: a model may have at most {_MAX_LAYERS} layers and "
+    if depth > _MAX_DEPTH or len(layers) > MAX_LAYERS:
+        raise UserError(f"{settings.where}: a model may have at most {MAX_LAYERS} layers and "
                         f"{_MAX_DEPTH} levels of nesting")
     return layers
 
@@ -181,15 +178,6 @@ def _stem(class_name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", class_name).lower()
 
 
-@dataclass(frozen=True)
-class _Ref:
-    """An output of a use of a layer: of which layer, which use, which output."""
-
-    layer: str
-    node: int
-    tensor: int
-
-
 class _Functional:
     """A functional model: its layers run as soon as what they are called with is there."""
 
@@ -204,8 +192,8 @@ class _Functional:
 
     def run(self, inputs: list[int]) -> list[int]:
         """The values of its outputs."""
-        starts = _refs(self._settings, "input_layers")
-        outputs = _refs(self._settings, "output_layers")
+        starts = model_ends(self._settings, "input_layers")
+        outputs = model_ends(self._settings, "output_layers")
         self._settings.done()
         if len(starts) != len(inputs):
             raise UserError(f"{self._settings.where} has {len(starts)} inputs and is called with "
@@ -222,11 +210,11 @@ class _Functional:
                 self._values[self._names[n], 0] = [inputs[places[0]]]
                 continue
             nodes = entry.get("inbound_nodes")
-            if not isinstance(nodes, list) or not nodes or len(nodes) > _MAX_LAYERS:
+            if not isinstance(nodes, list) or not nodes or len(nodes) > MAX_LAYERS:
                 number = len(nodes) if isinstance(nodes, list) else 0
                 raise UserError(f"{one.where} is used {number} times: every layer must be called "
                                 "with something")
-            waiting += [(n, m, _arguments(one, node)) for m, node in enumerate(nodes)]
+            waiting += [(n, m, arguments_of(one, node)) for m, node in enumerate(nodes)]
         while waiting:
             still = [use for use in waiting if not self._ready(*use)]
             if len(still) == len(waiting):
@@ -237,17 +225,17 @@ class _Functional:
     def _ready(self, n: int, use: int, arguments: list) -> bool:
         """Run a use of a layer if all that it is called with is there."""
         entry = self._layers[n]
-        if not all(self._found(ref) for ref in _within(arguments)):
+        if not all(self._found(ref) for ref in references(arguments)):
             return False
         where = _settings(entry, self._keras).where
         shared = len(entry["inbound_nodes"]) > 1
         weights = SharedWeights() if shared else self._weights[n]
-        args = _resolved(arguments, lambda ref: Tensor(self._value(ref, where)))
+        args = resolved(arguments, lambda ref: Tensor(self._value(ref, where)))
         self._values[self._names[n], use] = _layer(self._builder, entry, weights, self._keras, args,
                                                    self._lead, self._depth)
         return True
 
-    def _found(self, ref: _Ref) -> list[int] | None:
+    def _found(self, ref: Reference) -> list[int] | None:
         found = self._values.get((ref.layer, ref.node))
         if found is None and ref.node == 1 and (ref.layer, 1) not in self._values:
             # Keras 2 counts a model's own making as its first use.
@@ -256,7 +244,7 @@ class _Functional:
                 found = self._values.get((ref.layer, 0))
         return found
 
-    def _value(self, ref: _Ref, where: str) -> int:
+    def _value(self, ref: Reference, where: str) -> int:
         found = self._found(ref)
         if found is None:
             raise UserError(f"{where}: use {shown(ref.node)} of layer {quoted(ref.layer)} is not "
@@ -271,7 +259,7 @@ class _Functional:
         uses = {(self._names[n], use) for n, use, _ in waiting}
         for n, _, arguments in waiting:
             where = _settings(self._layers[n], self._keras).where
-            for ref in _within(arguments):
+            for ref in references(arguments):
                 if not self._found(ref) and (ref.layer, ref.node) not in uses:
                     try:
                         self._value(ref, where)
@@ -279,105 +267,6 @@ class _Functional:
                         return error
         return UserError(f"{self._settings.where}: layer {quoted(self._names[waiting[0][0]])} "
                          "waits for what comes after it: save the model again")
-
-
-def _refs(settings: Settings, key: str) -> list[_Ref]:
-    """The layers that are a model's inputs or outputs."""
-    value = settings.take(key)
-    if isinstance(value, dict):  # Keras brings those with names into the order of the names
-        value = [value[name] for name in sorted(value)]
-    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
-        value = [value]
-    refs = [_ref(one) for one in value] if isinstance(value, list) else []
-    if not refs or None in refs or len(refs) > _MAX_LAYERS:
-        raise UserError(f"{settings.where}: {key} must be a list of layers: save the model again")
-    return [ref for ref in refs if ref]
-
-
-def _ref(value: object) -> _Ref | None:
-    """["layer", use, output, ...] as a reference."""
-    if isinstance(value, list) and len(value) >= 3 and isinstance(value[0], str) and (
-            type(value[1]) is int and type(value[2]) is int):
-        return _Ref(value[0], value[1], value[2])
-    return None
-
-
-# ---- what a layer is called with -----------------------------------------------------------------
-
-
-def _arguments(settings: Settings, node: object) -> list:
-    """The arguments of a use of a layer, with a :class:`_Ref` for each value; initial_state is the
-    last. UserError for others that are not at their defaults."""
-    if isinstance(node, list):  # Keras 2: [["layer", use, output, {call arguments}], ...]
-        refs = [_ref(one) for one in node]
-        named: dict = {}
-        for one in node:
-            if isinstance(one, list) and len(one) == 4 and isinstance(one[3], dict):
-                named |= one[3]
-        if not refs or None in refs:
-            raise _not_called(settings)
-        args: list = refs if len(refs) == 1 else [refs]
-    elif isinstance(node, dict) and isinstance(node.get("args"), list):
-        args = [_argument(settings, one) for one in node["args"]]
-        named = node.get("kwargs") or {}
-    else:
-        raise _not_called(settings)
-    if not isinstance(named, dict) or not any(True for _ in _within(args)):
-        raise _not_called(settings)
-    state = named.get("initial_state")
-    for key, value in named.items():
-        plain = value is None or (key, value) == ("training", False)
-        if not plain and key != "initial_state":
-            raise UserError(f"{settings.where} is called with {quoted(key)}: call it with its "
-                            "inputs alone")
-    return args if state is None else [*args, _argument(settings, state)]
-
-
-def _not_called(settings: Settings) -> UserError:
-    return UserError(f"{settings.where} must have one input or several, outputs of other layers: "
-                     "save the model again")
-
-
-def _argument(settings: Settings, value: object) -> object:
-    """One argument of Keras 3: values, constants, slices, and lists of them."""
-    if isinstance(value, list):
-        return [_argument(settings, one) for one in value]
-    if value is None or isinstance(value, int | float):
-        return value
-    kind = value.get("class_name") if isinstance(value, dict) else None
-    inner = value.get("config") if isinstance(value, dict) else None
-    if kind == "__keras_tensor__" and isinstance(inner, dict):
-        ref = _ref(inner.get("keras_history"))
-        if ref:
-            return ref
-    if kind in ("__numpy__", "__tensor__") and isinstance(inner, dict):
-        try:
-            constant = np.array(inner.get("value"), np.float64)
-        except (TypeError, ValueError, OverflowError):
-            constant = np.full(1, np.nan)
-        if np.isfinite(constant).all():
-            return constant
-    if kind == "__slice__" and isinstance(inner, dict):
-        bounds = [inner.get(key) for key in ("start", "stop", "step")]
-        if all(n is None or (type(n) is int and abs(n) <= MAX_DIM) for n in bounds):
-            return slice(*bounds)
-    raise UserError(f"{settings.where} is called with {shown(value)}: call it with its inputs "
-                    "alone")
-
-
-def _within(arguments: object):
-    """The references in arguments."""
-    if isinstance(arguments, _Ref):
-        yield arguments
-    elif isinstance(arguments, list):
-        for one in arguments:
-            yield from _within(one)
-
-
-def _resolved(arguments: list, value) -> list:
-    """Arguments with ``value(ref)`` for each reference."""
-    return [value(one) if isinstance(one, _Ref) else _resolved(one, value)
-            if isinstance(one, list) else one for one in arguments]
 
 
 # ---- inputs --------------------------------------------------------------------------------------
@@ -390,7 +279,7 @@ def _input_shapes(entry: object, keras: int, depth: int) -> list[Shape]:
     layers = _layers(settings, depth)
     if settings.class_name != "Sequential":
         by_name = {str(one.get("name")): one for one in layers if isinstance(one, dict)}
-        starts = [by_name.get(ref.layer) for ref in _refs(settings, "input_layers")]
+        starts = [by_name.get(ref.layer) for ref in model_ends(settings, "input_layers")]
         if None in starts:
             raise UserError(f"{settings.where}: its inputs are not among its layers: save the "
                             "model again")
