@@ -48,9 +48,9 @@ ENCODER = "lstm/last repeat_vector lstm dense"
     ("torch_bidirectional.script17", "lstm reverse lstm reverse concat lstm/last reverse concat "
                                      "slice lstm/last concat dense"),
     ("torch_gru_hidden.dynamo", "gru/last reverse gru/last concat dense"),
-    ("torch_conv.script17", "conv1d max_pool conv1d average_pool dense"),
-    ("torch_conv.dynamo", "conv1d max_pool conv1d average_pool dense"),
-    ("torch_residual.dynamo", "dense lstm concat add dense average_pool"),
+    ("torch_conv.script17", "conv1d max_pool conv1d average_pool flatten dense"),
+    ("torch_conv.dynamo", "conv1d max_pool conv1d average_pool flatten dense"),
+    ("torch_residual.dynamo", "dense lstm concat add dense average_pool flatten"),
     ("torch_states.script17", "lstm slice cell_state dense"),
     # Of an nn.RNN the dynamo exporter writes every step.
     ("torch_rnn.script17", "rnn dense"), ("torch_rnn.dynamo", "rnn dense"),
@@ -58,7 +58,7 @@ ENCODER = "lstm/last repeat_vector lstm dense"
     ("loop_gru", "gru/last dense"), ("loop_gru_before", "gru dense"),
     ("loop_rnn", "rnn/last dense"), ("loop_lstm", "lstm/last dense"),
     ("loop_both_ways", "gru reverse gru reverse concat dense"),
-    ("loop_conv", "pad conv1d scale max_pool dense"),
+    ("loop_conv", "pad conv1d scale max_pool flatten dense"),
 ])
 def test_layers_of_the_network(fixture, expected):
     assert kinds(load(FIXTURES / f"{fixture}.onnx")) == expected.split()

@@ -218,12 +218,18 @@ class Trace:
     def natural(self, ids: np.ndarray) -> np.ndarray:
         """``ids``, (batch, *shape), in the shape of the value that they are the whole of, or
         without axes of one element; the last axis stays."""
-        core = tuple(n for n in ids.shape[1:-1] if n > 1)
-        stage = self._whole_of(ids)
-        if stage is not None and stage.shape[-1] == ids.shape[-1] and core == tuple(
-                n for n in stage.shape[:-1] if n > 1):
+        stage = self._same_value(ids)
+        if stage is not None and stage.shape[-1] == ids.shape[-1]:
             return ids.reshape(self.batch, *stage.shape)
-        return ids.reshape(self.batch, *core, ids.shape[-1])
+        return ids.reshape(self.batch, *_core(ids.shape[1:-1]), ids.shape[-1])
+
+    def _same_value(self, ids: np.ndarray) -> Stage | None:
+        """The stage that ``ids``, (batch, *shape), are the whole of, but for axes of one element
+        that they have and it has not."""
+        stage = self._whole_of(ids)
+        if stage is None or _core(stage.shape) != _core(ids.shape[1:]):
+            return None
+        return stage if len(stage.shape) < ids.ndim else None
 
     def _whole_of(self, ids: np.ndarray) -> Stage | None:
         """The stage all of whose numbers ``ids`` are, in order."""
@@ -289,8 +295,8 @@ class Trace:
             whole = self.split(ids, 0)[0]
         if whole.ndim == 1:
             whole = whole[:, np.newaxis]
-        stage = self._whole_of(whole)
-        if stage is not None and _core(stage.shape) == _core(whole.shape[1:]):
+        stage = self._same_value(whole)
+        if stage is not None:
             return stage.value, bool(soft)
         return self.read(whole, "output"), bool(soft)
 
