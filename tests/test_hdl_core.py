@@ -1,4 +1,4 @@
-"""Whole cores in Amaranth's simulator: every output, every h and c, every cycle count."""
+"""Whole cores in Amaranth's simulator: every output, every layer's values, every cycle count."""
 
 import json
 from typing import Any
@@ -9,15 +9,18 @@ from amaranth.hdl import ResetInserter, Signal
 
 from gatefold.gen.folder import core_json
 from gatefold.gen.plan import make_plan
+from gatefold.gen.quantize import quantize
 from gatefold.hdl.core import Core, Top
 from gatefold.sim.amaranth_sim import simulate_plan
 from gatefold.sim.core_info import _parse
+from gatefold.sim.expected import expectation
 from gatefold.sim.golden import golden
 from gatefold.sim.scenario import full_rate, random_flow
 from gatefold.sim.verify import check_run
 
 from .hdl_harness import simulator
-from .networks import NETWORKS, inputs, quantized
+from .lane_model import table_of
+from .networks import NETWORKS, inputs, network, quantized
 
 
 def two_frames(info, samples):
@@ -29,46 +32,38 @@ def core_info(plan):
     return _parse(json.loads(json.dumps(core_json(plan))))
 
 
-def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3):
+def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1):
     """Play the scenarios and compare all there is. An interval takes three samples at full rate."""
-    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits)
+    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts)
     info = core_info(plan)
-    x, trace = inputs(qnet, samples), {}
-    y = golden(qnet, x, trace=trace).reshape(samples, -1)
+    x = inputs(qnet, samples * contexts).reshape(samples, -1)
+    expect = expectation(qnet, x, contexts)
     for make in scenarios:
         scenario = make(info, samples)
-        run = simulate_plan(plan, info, x.reshape(samples, -1), scenario)
-        check_run(run, info, scenario, y=y, trace=trace)
+        check_run(simulate_plan(plan, info, x, scenario), info, scenario, expect)
 
 
 # pe, simd: as few as there can be; slots and lanes that do not fit; more slots than units
 ARRAYS = [((4, 1), (two_frames,)), ((8, 3), (full_rate, random_flow)), ((16, 2), (two_frames,))]
+ALL = list(NETWORKS)  # each on one of the arrays, the next on the next
 
 
-@pytest.mark.parametrize(("array", "scenarios"), ARRAYS, ids=["4 x 1", "8 x 3", "16 x 2"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("name", "array", "scenarios"), [
+    pytest.param(name, *ARRAYS[n % len(ARRAYS)], id=f"{name}, {ARRAYS[n % len(ARRAYS)][0]}")
+    for n, name in enumerate(ALL)])
 def test_networks(name, array, scenarios):
     check(quantized(name), *array, scenarios=scenarios)
 
 
 # contexts, network, array: as many sequences in a frame, each with memories of its own
 CONTEXTS = [(2, "stack", (8, 3)), (3, "autoencoder", (16, 2)), (4, "every h", (24, 4)),
-            (2, "dense per step", (4, 1))]
+            (2, "dense per step", (4, 1)), (2, "gru reset before", (8, 2)),
+            (3, "states as inputs", (12, 2)), (2, "stateful gru", (8, 3))]
 
 
 @pytest.mark.parametrize(("contexts", "name", "array"), CONTEXTS, ids=str)
 def test_several_sequences_in_a_frame(contexts, name, array):
-    qnet = quantized(name)
-    pe, simd = array
-    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=32, contexts=contexts)
-    info, frames = core_info(plan), 3
-    x, trace = inputs(qnet, frames * contexts), {}
-    y = golden(qnet, x, trace=trace).reshape(frames, -1)
-    states = {layer.name: {state: trace[layer.name][state].reshape(
-        frames, layer.steps, layer.units) for state in "hc"} for layer in info.layers}
-    for scenario in (full_rate(info, frames), random_flow(info, frames)):
-        run = simulate_plan(plan, info, x.reshape(frames, -1), scenario)
-        check_run(run, info, scenario, y=y, trace=states)
+    check(quantized(name), *array, contexts=contexts, scenarios=(full_rate, random_flow))
 
 
 def test_contexts_fill_each_others_tails():
@@ -82,10 +77,17 @@ WIDTHS = [((4, 4, 4), (4, 2), 8), ((4, 8, 18), (8, 1), 64), ((12, 10, 16), (8, 4
           ((16, 16, 18), (12, 2), 128), ((18, 18, 18), (4, 3), 32), ((18, 4, 5), (8, 2), 96)]
 
 
-@pytest.mark.parametrize("name", ["stack", "flatten"])
+@pytest.mark.parametrize("name", ["stack", "flatten", "gru reset before", "states as inputs"])
 @pytest.mark.parametrize(("widths", "array", "stream_bits"), WIDTHS, ids=str)
 def test_widths(name, widths, array, stream_bits):
     check(quantized(name, widths), *array, stream_bits=stream_bits)
+
+
+@pytest.mark.parametrize(("act", "bits"), [(4, 8), (8, 12), (12, 8)])
+@pytest.mark.parametrize("name", ["lstm, gru, rnn", "flatten"])
+def test_tables_with_bits_of_their_own(name, act, bits):
+    check(quantize(network(name), act_width=act, weight_width=8, cell_width=14,
+                   table=table_of(bits)), 8, 2)
 
 
 @pytest.mark.parametrize("stream_bits", [8, 24, 64, 256])
@@ -101,7 +103,8 @@ def test_gains(gain):
 
 # name, arrays: each equals golden, hence each other
 METAMORPHIC = [("lstm-dense", [(pe, simd) for pe in (4, 12, 20) for simd in (1, 2, 4, 5)]),
-               ("autoencoder", [(4, 4), (12, 1), (20, 2)])]
+               ("autoencoder", [(4, 4), (12, 1), (20, 2)]),
+               ("scale", [(4, 2), (12, 3), (20, 1)])]
 
 
 @pytest.mark.parametrize(("name", "array"), [(name, array) for name, arrays in METAMORPHIC
@@ -244,12 +247,14 @@ def test_reset_clears_the_frame_error():
     bench.run(play)
 
 
-def test_top_has_the_vendors_port_names():
-    plan = make_plan(quantized("lstm-dense"), pe=8, simd=3, stream_bits=32)
+@pytest.mark.parametrize(("name", "more"), [("lstm-dense", set()),
+                                            ("stateful lstm", {"s_axis_tuser"})])
+def test_top_has_the_vendors_port_names(name, more):
+    plan = make_plan(quantized(name), pe=8, simd=3, stream_bits=32)
     top: Any = Top(plan.config, plan.images())
     assert set(top.signature.members) == {
         "s_axis_tdata", "s_axis_tvalid", "s_axis_tready", "s_axis_tlast", "m_axis_tdata",
-        "m_axis_tvalid", "m_axis_tready", "m_axis_tlast", "frame_error"}
+        "m_axis_tvalid", "m_axis_tready", "m_axis_tlast", "frame_error"} | more
     info, x = core_info(plan), inputs(plan.qnet, 1)
     beats = info.stream.pack(x.reshape(1, -1))[0]
     got = []
