@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from gatefold.gen.frontends import load
-from gatefold.gen.network import Dense, Layer, Lstm, Network, RepeatVector
+from gatefold.gen.network import Dense, Layer, Lstm, Network, RepeatVector, Window
 
 __all__ = ["CALIBRATION", "ROOT", "WORKLOADS", "Workload", "all_workloads", "calibration"]
 
@@ -31,27 +31,22 @@ CALIBRATION = {"lstm-dense": "models/lstm-dense/calibration.npz"}
 class Workload:
     """A row of the benchmark.
 
-    Attributes: ``name``; ``layers`` as workloads.json writes them; ``network``, None where it
-    cannot be built yet; ``missing``, then why.
+    Attributes: ``name``; ``layers`` as workloads.json writes them; ``network``.
     """
 
     name: str
     layers: tuple[str, ...]
-    network: Network | None
-    missing: str = ""
+    network: Network
 
 
 def all_workloads() -> list[Workload]:
-    """Every network of workloads.json, buildable or not, in its order."""
-    rows = []
-    for name, described in WORKLOADS["networks"].items():
-        layers = tuple(described["layers"])
-        missing = _missing(layers)
-        rows.append(Workload(name, layers, None if missing else _build(name, described), missing))
-    for name, described in WORKLOADS["streaming"]["networks"].items():
-        rows.append(Workload(name, tuple(described["layers"]), None,
-                             "stateful operation, one step a call"))
-    return rows
+    """Every network of workloads.json, in its order; the streaming ones take one timestep a frame
+    and keep their state."""
+    rows = [Workload(name, tuple(described["layers"]), _build(name, described))
+            for name, described in WORKLOADS["networks"].items()]
+    return rows + [
+        Workload(name, tuple(described["layers"]), _streaming(described["layers"]))
+        for name, described in WORKLOADS["streaming"]["networks"].items()]
 
 
 def calibration(name: str) -> np.ndarray | None:
@@ -60,11 +55,6 @@ def calibration(name: str) -> np.ndarray | None:
         return None
     with np.load(ROOT / CALIBRATION[name]) as data:
         return data["x"]
-
-
-def _missing(layers: tuple[str, ...]) -> str:
-    known = {"LSTM", "RepeatVector", "Dense", "TimeDistributed"}
-    return ", ".join(sorted({layer.split()[0] for layer in layers} - known))
 
 
 def _build(name: str, described: dict) -> Network:
@@ -77,6 +67,20 @@ def _build(name: str, described: dict) -> Network:
     return network
 
 
+def _streaming(layers: list[str]) -> Network:
+    """LSTMs in a row, as wide as their input, then a Dense; the state is kept between frames."""
+    units = int(layers[0].split()[1])
+    *first, dense = [part for text in layers for part in _each(text)]
+    sequences = [f"{text} rs stateful" for text in first]
+    return _seeded((1, units), [*sequences[:-1], f"{first[-1]} stateful", dense])
+
+
+def _each(text: str) -> list[str]:
+    """``LSTM 320 x6`` as six layers."""
+    kind, size, *times = text.split()
+    return [f"{kind} {size}"] * (int(times[0].removeprefix("x")) if times else 1)
+
+
 def _seeded(input_shape: tuple[int, ...], layers: list[str], seed: int = 0) -> Network:
     rng = np.random.default_rng(seed)
 
@@ -87,18 +91,24 @@ def _seeded(input_shape: tuple[int, ...], layers: list[str], seed: int = 0) -> N
     built: list[Layer] = []
     shape = input_shape
     for text in layers:
-        words = text.removeprefix("TimeDistributed ").split()
-        kind, size = words[0], int(words[1])
+        kind, *words = text.removeprefix("TimeDistributed ").split()
+        size, features = int(words[0]), shape[-1]
+        activation = "relu" if "relu" in words else "linear"
         layer: Layer
         if kind == "LSTM":
             bias = np.zeros(4 * size)
             bias[size:2 * size] = 1.0  # the forget gate's, as Keras does
-            layer = Lstm(units=size, w_ih=uniform(4 * size, shape[-1]), b=bias,
-                         w_hh=uniform(4 * size, size), return_sequences="rs" in words)
+            layer = Lstm(units=size, w_ih=uniform(4 * size, features), b=bias,
+                         w_hh=uniform(4 * size, size), return_sequences="rs" in words,
+                         stateful="stateful" in words)
         elif kind == "RepeatVector":
             layer = RepeatVector(timesteps=size)
+        elif kind == "Conv1D":
+            taps = int(words[1].removeprefix("k"))
+            layer = Dense(w=uniform(size, taps * features), b=np.zeros(size),
+                          activation=activation, window=Window(taps))
         else:
-            layer = Dense(w=uniform(size, shape[-1]), b=np.zeros(size))
+            layer = Dense(w=uniform(size, features), b=np.zeros(size), activation=activation)
         built.append(layer)
         shape = layer.output_shape(shape)
     return Network(input_shape, tuple(built), source={"format": "bench/networks.py", "seed": seed})

@@ -17,13 +17,14 @@ __all__ = ["candidates", "choose_array", "demands", "fit", "lut_rows", "might_fi
            "place", "quick_cycles"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
-_LUT_SHARE = 0.75
+_LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
 #: Of arrays about as fast as the fastest, the one with the least logic is taken.
 _NEAR = 1.03
 #: So many shapes, best first by a quick count, are drafted; the best of those are planned in full
 #: until so many tiles were scheduled.
 _DRAFTS = 40
+_FEW = 12  # where there are convolutions, which take longer
 _TILES = 40_000
 #: Weight words that blocks of convolutions may take, tried in turn.
 _BLOCK_WORDS = (BLOCK_WORDS, 1536, 1280, 1152, 1024, 960, 896, 832, 768, 704, 640, 512, 384, 256)
@@ -192,12 +193,16 @@ def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, cont
     """An array with the most weight words for convolutions with which it fits a device, or None."""
     asked = demands(qnet)
     windows = any(demand.windows for demand in asked)
+    depth = BLOCK_WORDS + 1
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
+        if words >= depth:
+            continue  # the blocks took no more than that already
         work, draft = draft_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits,
                                  contexts=contexts, block_words=words)
         # What the schedule will add, as far as can be told.
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
+        depth = draft.weight_depth
         if place(draft, loadable=loadable, **device) is not None:
             tiles = sum(len(job.operands) for job in work.jobs)
             return _Draft(pe, simd, words, tiles, _estimate(tiles, _waits(asked, simd)))
@@ -216,12 +221,13 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
     """
     device = {"bram36": bram36, "dsp": dsp, "lut": lut, "uram": uram}
     shared = {"stream_bits": stream_bits, "contexts": contexts}
+    windows = any(demand.windows for demand in demands(qnet))
     finalists: list[Plan] = []
     while multipliers >= 4 and not finalists:
         tiles = 0
         drafts = []
         for pe, simd in candidates(qnet, multipliers):
-            if len(drafts) < _DRAFTS and might_fit(qnet, pe, simd, **device):
+            if len(drafts) < (_FEW if windows else _DRAFTS) and might_fit(qnet, pe, simd, **device):
                 found = _draft(qnet, pe, simd, loadable=loadable, **shared, **device)
                 drafts += [found] if found else []
         for draft in sorted(drafts, key=lambda draft: draft.cycles):
