@@ -44,7 +44,7 @@ def initialise(*, units: int, features: int, timesteps: int, layers: int = 1,
         built.append(_lstm(rng, units, features if n == 0 else units, sequences=n < layers - 1))
     if dense is not None:
         built.append(Dense(w=_glorot(rng, dense, units), b=np.zeros(dense)))
-    return Network((timesteps, features), tuple(built),
+    return Network(((timesteps, features),), tuple(built),
                    source={"format": "none: seeded initialiser", "seed": seed})
 
 

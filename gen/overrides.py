@@ -105,7 +105,7 @@ def check_overrides(entries: object, network: Network,
 
 def _sections(network: Network) -> dict[str, tuple[str, ...]]:
     """Legal keys of every legal section."""
-    found = {DEFAULT: (*_GROUPS, *_CHOICES)}
+    found: dict[str, tuple[str, ...]] = {DEFAULT: (*_GROUPS, *_CHOICES)}
     found |= {name: ("activations", "x", "rule", "percentile") for name in input_names(network)}
     for name, layer in zip(network.names, network.layers, strict=True):
         if not isinstance(layer, View):

@@ -20,6 +20,8 @@ from gatefold.gen.network import (
     Network,
     Pad,
     RepeatVector,
+    Slice,
+    Window,
 )
 from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantize import quantize, requantize_into
@@ -190,8 +192,6 @@ def test_a_sum_of_equal_formats_is_exact(width):
 
 @pytest.mark.parametrize("taps", [2, 4])
 def test_an_average_of_a_power_of_two_has_exact_weights(taps):
-    from gatefold.gen.network import Window
-
     net = Network((8, 2), (average(2, Window(taps, stride=taps)),))
     q = first_dense = parts(quantize(net, act_width=12, weight_width=4))[0]
     assert set(np.unique(q.w)) == {0, 1} and first_dense.w_format.frac == int(np.log2(taps))
@@ -440,6 +440,60 @@ OTHER = [
 def test_models_that_do_not_fit_the_core_are_refused(network, text):
     with pytest.raises(UserError, match=text):
         requantize_into(network, CORE)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_network_goes_into_its_own_core_and_one_for_any_weights(name):
+    net, other = network(name, gain=0.3), network(name, gain=0.3, seed=1)
+    core = quantize(net)
+    again = requantize_into(net, core)
+    x = inputs(core, 3)
+    np.testing.assert_array_equal(golden.golden(again, x), golden.golden(core, x))
+    blank = quantize(net, any_weights=True)
+    trained = requantize_into(other, blank)
+    data = np.random.default_rng(0).uniform(-1, 1, (8, *net.input_shape))
+    wanted = forward(other, data)
+    assert np.abs(golden.run(trained, data) - wanted).max() < 0.02 * max(1.0, np.ptp(wanted))
+
+
+#: name of a network, what of its layers is another: the core's and the model's words for it.
+CHANGED = [
+    ("gru", 0, dict(reset_after=False, b_n=None), "units, the last h, reset before.*reset after"),
+    ("gru", 0, dict(recurrent_activation="hard_sigmoid"), "hard_sigmoid, reset after"),
+    ("stateful rnn", 0, dict(stateful=False), r"every h\), the core SimpleRNN.*stateful"),
+    ("constant states", 0, dict(c0=None), "constant h0.*constant h0, constant c0"),
+    ("dilated conv", 0, dict(window=None), "Dense.*Window"),
+    ("residual", 2, dict(pattern=np.ones((3, 6), bool)), "pattern of 18 weights"),
+]
+
+
+@pytest.mark.parametrize(("name", "at", "change", "text"), CHANGED)
+def test_a_model_that_is_another_network_is_refused(name, at, change, text):
+    net = network(name)
+    layers = list(net.layers)
+    if "window" in change:
+        change |= {"w": parts(net)[at].w[:, :2]}
+    layers[at] = replace(layers[at], **change)
+    other = Network(net.input_shapes, tuple(layers), outputs=net.outputs)
+    with pytest.raises(UserError, match=text):
+        requantize_into(other, quantize(net))
+
+
+def test_another_view_is_refused():
+    net = Network((2, 2), (Slice(axis=1, start=0, stop=1), Flatten(), alone(2, "relu")))
+    other = replace(parts(net)[0], start=1, stop=2)
+    with pytest.raises(UserError, match=r"the model has Slice\(1, 1, 2, 1, False\), the core Slice"):
+        requantize_into(Network((2, 2), (other, *net.layers[1:])), quantize(net))
+
+
+def test_other_wiring_and_other_outputs_are_refused():
+    net = network("multiply")
+    layers = (*net.layers[:2], Multiply(inputs=(2, 1)), *net.layers[3:])
+    with pytest.raises(UserError, match="layer 2: the model has Multiply of values 2, 1, the core"):
+        requantize_into(Network(net.input_shapes, layers), quantize(net))
+    net = network("two outputs")
+    with pytest.raises(UserError, match="the model's outputs are not the core's"):
+        requantize_into(Network(net.input_shapes, net.layers, outputs=(4, 2)), quantize(net))
 
 
 # ---- the error against float -------------------------------------------------------------------

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from gatefold.gen.tables import default_table, tanh_table
+from gatefold.gen.errors import UserError
+from gatefold.gen.tables import (
+    ARGUMENT_BITS,
+    TABLE_BITS,
+    default_table,
+    table_for,
+    tanh_table,
+)
 from gatefold.sim import golden
 
 # act_width, frac, (n0, n1, n2), largest |t - tanh| over every m: measured, with 1 % slack
@@ -90,3 +97,30 @@ def test_wrong_split_is_refused(arguments, text):
 def test_no_default_table_for_illegal_widths(act_width):
     with pytest.raises(ValueError, match="must be in 4..18"):
         default_table(act_width)
+
+
+@pytest.mark.parametrize("argument", ARGUMENT_BITS)
+@pytest.mark.parametrize("bits", TABLE_BITS)
+def test_every_table_that_may_be_asked_for_exists(bits, argument):
+    table = table_for(16, bits, argument)
+    assert (table.out_frac, table.frac) == (bits, argument)
+    assert len(table.t0) <= 2048 and len(table.t1) <= 2048
+    # Half an LSB of a direct table, a little more of a bipartite one; what is far beyond 1 has
+    # no more to give than its argument.
+    assert table.error <= max(2.0 ** -bits * 1.8, 1.8e-4)
+
+
+def test_results_of_a_table_are_the_activations_unless_asked_for():
+    for width in TABLE_BITS:
+        assert table_for(width).out_frac == default_table(width).out_frac == width
+    assert table_for(8, 12).frac == default_table(12).frac
+    assert table_for(8, argument_bits=14).out_frac == 8
+
+
+@pytest.mark.parametrize(("arguments", "text"), [
+    ((8, 3, None), "the table bits must be 4..18, not 3: leave them out"),
+    ((8, None, 7), "the argument bits must be 8..14, not 7"), ((8, True, None), "not True"),
+    ((8, 8.0, None), "not 8.0")])
+def test_other_tables_are_refused(arguments, text):
+    with pytest.raises(UserError, match=text):
+        table_for(*arguments)

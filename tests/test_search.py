@@ -1,0 +1,109 @@
+"""The cheapest formats: what is found keeps the error, and nothing cheaper was seen to."""
+
+import numpy as np
+import pytest
+
+from gatefold.gen.accuracy import error_report
+from gatefold.gen.errors import UserError
+from gatefold.gen.quantize import quantize
+from gatefold.gen.search import find_widths, parsed_error
+
+from .networks import network
+
+
+def data(net, samples=60):
+    return np.random.default_rng(0).normal(size=(samples, *net.input_shape))
+
+
+@pytest.mark.parametrize("max_error", [0.05, 0.01, 0.002])
+@pytest.mark.parametrize("name", ["lstm-dense", "gru", "residual", "stateful lstm", "two outputs"])
+def test_what_is_found_keeps_the_error(name, max_error):
+    net = network(name, gain=0.5)
+    x = data(net)
+    found = find_widths(net, max_error, calibration=x)
+    assert found.complete and found.samples == len(x)
+    qnet = quantize(net, act_width=found.act_width, weight_width=found.weight_width,
+                    overrides=found.overrides, calibration=x)
+    report = error_report(net, qnet, x)
+    worst = max(value["rms_relative"] for value in report["values"])
+    assert found.error == pytest.approx(worst) and worst <= max_error
+    kept = [attempt for attempt in found.attempts if attempt["keeps"]]
+    assert all(attempt["error"] <= max_error for attempt in kept)
+    assert {"activations": found.act_width, "weights": found.weight_width,
+            "overrides": found.overrides, "error": found.error, "keeps": True} in kept
+    cost = found.act_width * found.weight_width
+    assert all(attempt["activations"] * attempt["weights"] >= cost for attempt in kept)
+
+
+def test_the_frontier_is_that_of_every_pair():
+    net = network("gru", gain=0.5)
+    x = data(net, 20)
+    found = find_widths(net, 0.01, calibration=x, layers=False)
+    assert found.overrides == {}
+    every = {}
+    for act in range(4, 12):
+        for weight in range(4, 12):
+            qnet = quantize(net, act_width=act, weight_width=weight, calibration=x)
+            report = error_report(net, qnet, x)
+            if report["rms_relative"] <= 0.01:
+                every[act, weight] = act * weight
+    # Not every pair is tried; where more bits could be worse, a cheaper one may be missed.
+    assert found.act_width * found.weight_width <= min(every.values()) * 1.2
+
+
+def test_a_looser_error_is_no_dearer():
+    net = network("lstm-dense", gain=0.5)
+    cost = [found.act_width * found.weight_width for found in (
+        find_widths(net, error, calibration=data(net), layers=False)
+        for error in (0.1, 0.03, 0.01, 0.003, 0.001))]
+    assert cost == sorted(cost) and cost[0] < cost[-1]
+
+
+def test_the_same_arguments_give_the_same_result():
+    net = network("gru", gain=0.5)
+    assert find_widths(net, 0.01, samples=16) == find_widths(net, 0.01, samples=16)
+
+
+def test_attempts_are_told_and_limited():
+    net, told = network("lstm-dense", gain=0.5), []
+    found = find_widths(net, 0.01, calibration=data(net), attempts=3, progress=told.append)
+    assert len(found.attempts) == len(told) == 3 and not found.complete
+    assert told[0].startswith("attempt 1: activations 18, weights 18 bits: error ")
+    assert (found.act_width, found.weight_width) == (18, 18)  # the only one that was seen to keep
+
+
+def test_options_of_the_quantiser_are_kept():
+    net = network("lstm-dense", gain=0.5)
+    plain = find_widths(net, 0.01, calibration=data(net), layers=False)
+    fine = find_widths(net, 0.01, calibration=data(net), layers=False, table_bits=16, rule="mse",
+                       cell_width=10)
+    assert [a["error"] for a in plain.attempts] != [a["error"] for a in fine.attempts]
+
+
+WRONG = [
+    (dict(max_error=1e-9), "no formats keep an error of 0.000%: with 18 bits everywhere it is"),
+    (dict(max_error=0), "must be between 0 and 1"),
+    (dict(max_error=1.5), "must be between 0 and 1 .* not 1.5"),
+    (dict(max_error=True), "not True"),
+    (dict(max_error=0.01, calibration=np.zeros((3, 1))), r"must have the shape \(samples, 4, 3\)"),
+    (dict(max_error=0.01, rule="best"), "one of max, percentile, mse"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), WRONG)
+def test_what_cannot_be_is_refused(arguments, text):
+    with pytest.raises(UserError, match=text):
+        find_widths(network("lstm-dense"), **arguments)
+
+
+@pytest.mark.parametrize(("text", "value"), [
+    ("1%", 0.01), ("0.5 %", 0.005), (".02", 0.02), ("0.001", 0.001), (" 3% ", 0.03)])
+def test_errors_are_written_as_parts_or_percent(text, value):
+    assert parsed_error(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "0", "1", "100%", "-1%", "1e-2", "nan", "one", "1%%",
+                                  "9" * 99])
+def test_other_errors_are_refused(text):
+    with pytest.raises(UserError, match="--max-error must be a part of the outputs' range like 1%"):
+        parsed_error(text)
