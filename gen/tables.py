@@ -27,10 +27,10 @@ __all__ = ["ARGUMENT_BITS", "TABLE_BITS", "default_table", "table_for", "tanh_ta
 # (7,4,4), 4.5e-5 with (8,3,4) (so twice the t1 buys nothing), 3.0e-5 with frac 13 and (7,4,5),
 # 2.4e-5 with frac 14 and (6,5,6); at A = 18: 4.3e-5, 4.3e-5, 2.7e-5, 2.0e-5. From A = 15 on the
 # finer argument is taken: the tables stay in the same block RAMs.
-# More bits of t than the activations have (T > A) buy little: at A = 8 the rms error of random LSTMs
-# and GRUs (30 steps, 32 and 64 units) falls by 2 to 4 % from T = 8 to T = 10 and not at all beyond;
-# at A = 4 and 6 no trend is seen, at A = 12 it is 2 to 4 % from T = 12 to 14. A table of 8 bits
-# fits half a block RAM, one of 10 does not. So T is A, and a knob for those who look closer.
+# More bits of t than the activations have (T > A) buy little: at A = 8 the rms error of random
+# LSTMs and GRUs (30 steps, 32 and 64 units) falls by 2 to 4 % from T = 8 to T = 10 and not at all
+# beyond; at A = 4 and 6 no trend is seen, at A = 12 it is 2 to 4 % from T = 12 to 14. A table of 8
+# bits fits half a block RAM, one of 10 does not. So T is A, and a knob for those who look closer.
 #: Largest act_width of a row, and the fractional bits of its argument.
 _DEFAULTS = ((9, 8), (14, 12), (18, 14))
 #: n0, n1, n2 by the argument's fractional bits.
