@@ -19,7 +19,7 @@ import numpy as np
 from .errors import UserError, quoted
 
 __all__ = ["array_digest", "check_writable", "read_array", "read_arrays", "whole_frames",
-           "write_arrays"]
+           "without_blocking", "write_arrays"]
 
 #: Largest array read, in bytes.
 LIMIT = 1 << 30
@@ -47,7 +47,7 @@ def read_arrays(path: str | os.PathLike, what: str = "the input") -> dict[str, n
 def _read(path: str | os.PathLike, what: str, *, every: bool) -> dict[str, np.ndarray]:
     where = f"{what} {quoted(os.path.basename(os.fspath(path)) or os.fspath(path))}"
     try:
-        with open(path, "rb", opener=_without_blocking) as file:
+        with open(path, "rb", opener=without_blocking) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise UserError(f"{where} must be a .npy or .npz file, not a directory or device")
@@ -69,8 +69,9 @@ def _read(path: str | os.PathLike, what: str, *, every: bool) -> dict[str, np.nd
     raise UserError(f"{where} {told}: {_SAVE} or numpy.savez")
 
 
-def _without_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe must not hang us
+def without_blocking(path: str, flags: int) -> int:
+    """An ``opener`` for :func:`open`: a pipe must not hang us."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_npz(file: IO[bytes], where: str, every: bool) -> dict[str, np.ndarray]:

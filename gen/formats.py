@@ -73,12 +73,12 @@ class Rule:
         return QFormat.covering(width, max(min(headroom * seen.peak, most), _TINY))
 
 
-def as_rule(name: str, percent: float = 99.9) -> Rule:
+def as_rule(name: object, percent: object = 99.9) -> Rule:
     """A rule by its name.
 
     Raises :class:`UserError` for another name, or a percentile outside 50..100.
     """
-    if name not in RULES:
+    if not isinstance(name, str) or name not in RULES:
         raise UserError(f"the rule for formats must be one of {', '.join(RULES)}, not "
                         f"{quoted(name)}")
     if isinstance(percent, bool) or not isinstance(percent, (int, float)) \

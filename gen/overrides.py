@@ -29,9 +29,10 @@ import stat
 import tomllib
 from collections.abc import Mapping
 
+from gatefold.gen.arrays import without_blocking
 from gatefold.gen.calibrate import input_names
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.formats import RULES
+from gatefold.gen.formats import as_rule
 from gatefold.gen.layers import Dense, Gru, Layer, Lstm, Rnn
 from gatefold.gen.network import Network
 from gatefold.gen.qformat import QFormat
@@ -58,7 +59,7 @@ def read_overrides(path: str | os.PathLike, network: Network) -> Overrides:
     """
     where = f"the formats file {quoted(os.path.basename(os.fspath(path)))}"
     try:
-        with open(path, "rb", opener=_without_blocking) as file:
+        with open(path, "rb", opener=without_blocking) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise UserError(f"{where} must be a TOML file, not a directory or device")
             data = file.read(_BYTES + 1)
@@ -71,10 +72,6 @@ def read_overrides(path: str | os.PathLike, network: Network) -> Overrides:
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError too
         raise UserError(f"{where} is no TOML ({quoted(error)}): correct that line") from None
     return check_overrides(entries, network, where)
-
-
-def _without_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe must not hang us
 
 
 def check_overrides(entries: object, network: Network,
@@ -122,14 +119,11 @@ def _keys(layer: Layer) -> tuple[str, ...]:
 
 
 def _value(where: str, key: str, value: object) -> object:
-    if key in ("rule", "weight_rule"):
-        if value not in RULES:
-            raise UserError(f"{where} must be one of {', '.join(RULES)}, not {quoted(value)}")
-        return value
-    if key == "percentile":
-        if isinstance(value, bool) or not isinstance(value, (int, float)) \
-                or not 50 <= value <= 100:
-            raise UserError(f"{where} must be in 50..100, not {quoted(value)}")
+    if key in _CHOICES:
+        try:
+            as_rule(*(("max", value) if key == "percentile" else (value,)))  # type: ignore
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
         return value
     if isinstance(value, QFormat):
         form = value

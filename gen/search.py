@@ -23,10 +23,11 @@ from .formats import as_rule
 from .forward import forward
 from .layers import Dense, Recurrent
 from .network import Network, split
+from .overrides import check_overrides
 from .quantize import quantize
 from .quantized import QuantizedNetwork
 from .views import View
-from .wishes import WIDTHS
+from .wishes import TENSORS, WIDTHS, group_of
 
 __all__ = ["Found", "find_widths", "parsed_error"]
 
@@ -47,7 +48,7 @@ class Found:
 
     act_width: int
     weight_width: int
-    overrides: dict[str, dict[str, int]]
+    overrides: dict[str, dict]
     error: float
     samples: int
     attempts: list[dict]
@@ -62,8 +63,8 @@ def find_widths(network: Network, max_error: float, *, calibration=None, samples
     Parameters: ``max_error``, e.g. 0.01, of :func:`error_of` on the calibration data (as many
     samples of it as are computed in about a second, evenly spread; of a network that keeps state,
     the first); ``calibration``, ``samples`` and ``seed`` as of :func:`quantize`, and ``options``
-    the rest of its arguments; ``layers``, look at single layers too; ``attempts``, the most to
-    make; ``progress``, told of each attempt.
+    the rest of its arguments (what ``overrides`` among them say stays as it is); ``layers``, look
+    at single layers too; ``attempts``, the most to make; ``progress``, told of each attempt.
     The same arguments give the same result.
     Raises :class:`UserError` where even the widest formats do not keep the error.
     """
@@ -73,10 +74,10 @@ def find_widths(network: Network, max_error: float, *, calibration=None, samples
                         f"{quoted(max_error)[1:-1]}")
     trial = _Trial.of(network, max_error, calibration, samples, seed, attempts, progress, options)
     act, weight, error = _frontier(trial)
-    overrides: dict[str, dict[str, int]] = {}
+    overrides: dict[str, dict] = {}
     if layers:
         overrides, error = _layers(trial, act, weight, error)
-    return Found(act, weight, overrides, error, len(trial.x), trial.made,
+    return Found(act, weight, trial.merged(overrides), error, len(trial.x), trial.made,
                  len(trial.made) < attempts)
 
 
@@ -114,12 +115,16 @@ class _Trial:
     most: int
     progress: Callable[[str], None]
     options: dict
+    fixed: dict[str, dict]
     made: list[dict] = field(default_factory=list)
 
     @classmethod
     def of(cls, network: Network, max_error: float, data, samples: int, seed: int, most: int,
            progress: Callable[[str], None], options: dict) -> _Trial:
-        looks = any(as_rule(options.get(name, "max")).looks for name in ("rule", "weight_rule"))
+        options = dict(options)
+        fixed = check_overrides(options.pop("overrides", None) or {}, network)
+        rules = [options.get("rule", "max"), *(keys.get("rule", "max") for keys in fixed.values())]
+        looks = any(as_rule(rule).looks for rule in rules)
         if data is None:
             data = np.random.default_rng(seed).standard_normal((samples, *network.input_shape))
             seen = calibrate(network, None, samples, seed, look=looks)
@@ -130,18 +135,29 @@ class _Trial:
         chosen = np.arange(min(count, len(data))) if network.stateful else np.unique(
             np.linspace(0, len(data) - 1, count).astype(int))
         x = data[chosen]
-        return cls(network, max_error, seen, x, forward(network, x), most, progress, options)
+        return cls(network, max_error, seen, x, forward(network, x), most, progress, options, fixed)
 
     @property
     def spent(self) -> bool:
         """Whether no attempt is left."""
         return len(self.made) >= self.most
 
+    def merged(self, overrides: dict) -> dict[str, dict]:
+        """These and what was fixed from the first."""
+        return {name: {**overrides.get(name, {}), **self.fixed.get(name, {})}
+                for name in {**self.fixed, **overrides}}
+
+    def open(self, name: str, group: str) -> bool:
+        """Whether nothing was fixed of a group of a layer's tensors."""
+        return not any(key == group or (key in TENSORS and group_of(key) == group)
+                       for key in self.fixed.get(name, {}))
+
     def error(self, act: int, weight: int, overrides: dict | None = None) -> float:
         """The error with these numbers; infinite where they cannot be had."""
         try:
             qnet = quantize(self.network, act_width=act, weight_width=weight,
-                            calibration=self.seen, overrides=overrides, **self.options)
+                            calibration=self.seen, overrides=self.merged(overrides or {}),
+                            **self.options)
             error = error_of(self.network, qnet, self.x, self.floats)
         except UserError:
             if not self.made:
@@ -184,7 +200,7 @@ def _frontier(trial: _Trial) -> tuple[int, int, float]:
 
 
 def _layers(trial: _Trial, act: int, weight: int,
-            error: float) -> tuple[dict[str, dict[str, int]], float]:
+            error: float) -> tuple[dict[str, dict], float]:
     """Fewer bits for single layers: their weights, those with the most first, then their results.
 
     A result's width is that of the next layer's operands.
@@ -196,9 +212,9 @@ def _layers(trial: _Trial, act: int, weight: int,
                    key=lambda pair: -pair[1].parameters)
     wishes = [(name, "weights", weight) for name, _ in heavy]
     wishes += [(name, "activations", act) for name, _ in named]
-    kept: dict[str, dict[str, int]] = {}
+    kept: dict[str, dict] = {}
     for name, key, bits in wishes:
-        while bits > WIDTHS[0] and not trial.spent:
+        while bits > WIDTHS[0] and not trial.spent and trial.open(name, key):
             tried = {**kept, name: {**kept.get(name, {}), key: bits - 1}}
             found = trial.error(act, weight, tried)
             if found > trial.max_error:

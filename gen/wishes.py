@@ -9,7 +9,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.formats import Rule, as_rule
 from gatefold.gen.qformat import QFormat
 
-__all__ = ["DEFAULT", "WIDTHS", "Wishes", "group_of"]
+__all__ = ["DEFAULT", "TENSORS", "WIDTHS", "Wishes", "checked_width", "group_of"]
 
 WIDTHS = range(4, 19)  #: Legal widths of activations, weights and cell state, in bits.
 DEFAULT = "default"  #: The section whose entries hold for every layer.
@@ -17,6 +17,7 @@ DEFAULT = "default"  #: The section whose entries hold for every layer.
 _GROUPS = {"x": "activations", "h": "activations", "y": "activations", "c": "cell", "m": "cell",
            "w": "weights", "w_ih": "weights", "w_hh": "weights", "g": "table", "n": "table",
            "tc": "table"}
+TENSORS = tuple(_GROUPS)  #: Every tensor that a format can be wished for.
 
 
 def group_of(tensor: str) -> str:
@@ -59,7 +60,7 @@ class Wishes:
         name, percent = rule.name, rule.percent
         for entries in (self.sections.get(DEFAULT, {}), self.sections.get(section, {})):
             name, percent = entries.get(key, name), entries.get("percentile", percent)
-        return as_rule(name, percent)  # type: ignore  # sections are checked where they are read
+        return as_rule(name, percent)
 
     def widest(self, group: str) -> int:
         """Bits of the widest wish for a group's tensors."""
@@ -67,7 +68,7 @@ class Wishes:
         for section in self.sections.values():
             entries += [value if isinstance(value, int) else value.width
                         for key, value in section.items()
-                        if (key == group or (key in _GROUPS and group_of(key) == group))
+                        if (key == group or (key in TENSORS and group_of(key) == group))
                         and isinstance(value, (int, QFormat))]
         return max(entries)
 

@@ -5,6 +5,7 @@ import pytest
 
 from gatefold.gen.accuracy import error_report
 from gatefold.gen.errors import UserError
+from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantize import quantize
 from gatefold.gen.search import find_widths, parsed_error
 
@@ -78,6 +79,20 @@ def test_options_of_the_quantiser_are_kept():
     fine = find_widths(net, 0.01, calibration=data(net), layers=False, table_bits=16, rule="mse",
                        cell_width=10)
     assert [a["error"] for a in plain.attempts] != [a["error"] for a in fine.attempts]
+
+
+def test_what_is_fixed_stays():
+    net = network("stack", gain=0.5)
+    fixed = {"l0_lstm": {"weights": 12}, "l1_lstm": {"h": "Q1.8"}, "default": {"rule": "mse"}}
+    found = find_widths(net, 0.01, calibration=data(net), overrides=fixed)
+    assert found.overrides["l0_lstm"]["weights"] == 12
+    assert found.overrides["l1_lstm"]["h"] == QFormat(9, 8)
+    assert not any("activations" in attempt["overrides"].get("l1_lstm", {})
+                   or "weights" in attempt["overrides"].get("l0_lstm", {})
+                   for attempt in found.attempts)
+    qnet = quantize(net, act_width=found.act_width, weight_width=found.weight_width,
+                    overrides=found.overrides, calibration=data(net))
+    assert error_report(net, qnet, data(net))["rms_relative"] == pytest.approx(found.error)
 
 
 WRONG = [
