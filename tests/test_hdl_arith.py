@@ -199,7 +199,7 @@ class Shares(wiring.Component):
 def test_by_parameter_makes_each_parameter_once():
     made: list[int] = []
     seen = record(Shares(made), {"kind": [0, 1, 4, 6]}, ["y"])["y"]
-    assert seen.tolist() == [5, 9, 5, 9] and made == [5, 9]
+    assert seen.tolist() == [5, 9, 5, 9] and sorted(made) == [5, 9]
 
 
 @pytest.mark.parametrize(("count", "bits"),
