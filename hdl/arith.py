@@ -72,15 +72,23 @@ def by_parameter(m: Module, name: str, kind: Value, parameters: dict, make, shap
     for index, parameter in parameters.items():
         kinds.setdefault(parameter, []).append(index)
     *others, last = kinds
-    if not others:
-        m.d.comb += out.eq(make(last))
+    value = make(last)
+    made = {parameter: make(parameter) for parameter in others}
+    if all(isinstance(choice, int | Const) for choice in (*made.values(), value)):
+        # No switch: a Verilog process that reads nothing but ``kind`` does not run in Icarus before
+        # ``kind`` changes for the first time.
+        for parameter, choice in made.items():
+            value = Mux(Cat(kind == index for index in kinds[parameter]).any(), choice, value)
+        made = {}
+    if not made:
+        m.d.comb += out.eq(value)
         return out
     with m.Switch(kind):
-        for parameter in others:
+        for parameter, choice in made.items():
             with m.Case(*kinds[parameter]):
-                m.d.comb += out.eq(make(parameter))
+                m.d.comb += out.eq(choice)
         with m.Default():
-            m.d.comb += out.eq(make(last))
+            m.d.comb += out.eq(value)
     return out
 
 

@@ -77,7 +77,10 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
             there = not tile["from_x"] or frame * c.x_depth + tile["operand"] < visible_chunks
             yields = tile["stop"] & Stop.FINISH and tile["to_out"]
             free = not yields or frame - visible_left // c.out_depth < 2
-            if there and free:
+            # What the last frame left counts or not, as the frame's first beat says.
+            carried = tile.get("carried") or tile.get("cell_carried")
+            known = not carried or visible_chunks > frame * c.x_depth
+            if there and free and known:
                 issues[-1].append(cycle)
                 if yields:
                     for beat in range(tile["beats"] + 1):

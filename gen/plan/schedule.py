@@ -159,8 +159,8 @@ class _Scheduler:
                 ready = there.setdefault(id(arrived), (arrived, []))[1]
                 if chunk.from_x:
                     ready.append((arrivals[chunk.address], place))
-                elif operand.carried:
-                    ready.append((0, place))
+                elif operand.carried:  # whether it counts, the frame's first beat says
+                    ready.append((arrivals[0], place))
                 else:
                     op, step, index = chunk.origin
                     self.readers[(wave.context, op, step), index].append((wave, arrived, place))
