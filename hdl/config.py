@@ -68,8 +68,8 @@ class LstmKind:
     """Finish of an LSTM layer. Rows of a slot: i, f, g, o.
 
     ``gate``: i, f, o. ``candidate``: g. ``up_f``, ``up_g``: left shifts that align f*c and i*g.
-    ``cell``: right shift of their sum to c, T + 1 + ``up_f``. ``out``: c to tc. ``h``: right shift of o * tc to h.
-    ``cell_width``, ``h_width``: bits to which c and h saturate.
+    ``cell``: right shift of their sum to c, T + 1 + ``up_f``. ``out``: c to tc. ``h``: right shift
+    of o * tc to h. ``cell_width``, ``h_width``: bits to which c and h saturate.
     """
 
     gate: Gate
