@@ -171,7 +171,8 @@ def widest_sum(layer: QLayer, table: Table, acc_bits: int) -> int:
     gate = table.out_frac + 2
     bits = [acc_bits]
     if isinstance(layer, (QRecurrent, QDense)):
-        bits.append(acc_bits + max(0, *(-s for s in result_shifts(layer, table))))
+        bits += [acc_bits + max(0, *(-s for s in result_shifts(layer, table))),
+                 layer.x.width + int(layer.x_align.max(initial=0))]
     if isinstance(layer, QLstm):
         apart = layer.g.frac - layer.c.frac
         bits += [gate + layer.c.width + max(0, apart) + 1,

@@ -60,7 +60,9 @@ class Rule:
     def choose(self, width: int, seen: Seen, *, headroom: float = 1.0,
                most: float = math.inf) -> QFormat:
         """The format of ``width`` bits; ``max`` leaves room for ``headroom`` times the peak, but
-        not beyond ``most``, which no value can pass."""
+        not beyond ``most``, which no value can pass. Of zeros alone: the unit interval."""
+        if not seen.peak:
+            return QFormat.covering(width, 0.0)
         if self.looks and not seen.values.size:
             raise ValueError(f"Rule {self.name} needs values, not only a peak")
         if self.name == "percentile":

@@ -31,7 +31,7 @@ from .wishes import TENSORS, WIDTHS, group_of
 
 __all__ = ["Found", "find_widths", "parsed_error"]
 
-_MACS = 100_000_000  # multiplications of an attempt, about a second
+_MACS = 400_000_000  # multiplications of an attempt: a second or a few
 _ATTEMPTS = 200  # by default, both stages together
 
 
@@ -131,7 +131,7 @@ class _Trial:
         else:
             data = as_samples(data, network.input_shape)
             seen = calibrate(network, data, look=looks)
-        count = int(np.clip(_MACS // max(1, network.macs), 4, 256))
+        count = int(np.clip(_MACS // max(1, network.macs), 16, 256))
         chosen = np.arange(min(count, len(data))) if network.stateful else np.unique(
             np.linspace(0, len(data) - 1, count).astype(int))
         x = data[chosen]

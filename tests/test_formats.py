@@ -43,7 +43,11 @@ def test_least_squared_error_is_that_of_every_format(spread, width):
 def test_a_rule_that_looks_needs_values():
     with pytest.raises(ValueError, match="needs values"):
         Rule("mse").choose(8, Seen(1.0, np.zeros(0)))
-    assert Rule("mse").choose(8, Seen.of(np.zeros(9))).width == 8
+
+
+@pytest.mark.parametrize("rule", [Rule(), Rule("percentile", 99.0), Rule("mse")])
+def test_zeros_alone_have_the_unit_interval(rule):
+    assert rule.choose(8, Seen.of(np.zeros(9)), headroom=2.0) == QFormat(8, 7)
 
 
 @pytest.mark.parametrize(("arguments", "text"), [

@@ -198,6 +198,27 @@ def test_products_beyond_float64_are_computed_in_integers():
     same_as_naive(qnet, 20)
 
 
+# scale of the weights, of the inputs: far apart
+SCALES = [(1e-6, 1.0), (1e3, 1.0), (1.0, 1e-9), (1.0, 1e5), (1e-4, 1e6), (1e5, 1e-5), (0.0, 0.0)]
+
+
+@pytest.mark.parametrize(("gain", "spread"), SCALES)
+@pytest.mark.parametrize("name", [
+    "lstm, gru, rnn", "gru reset before", "linear lstm", "linear gru", "relu gru", "residual",
+    "joined formats", "states as inputs", "multiply", "padded pool", "formats joined in time"])
+def test_golden_stays_within_int64_or_the_quantiser_refuses(name, gain, spread):
+    # The twin computes in Python's integers, which have no end.
+    net = network(name, gain=gain)
+    data = np.random.default_rng(0).normal(size=(8, *net.input_shape)) * spread
+    for width in (6, 18):
+        try:
+            qnet = quantize(net, act_width=width, weight_width=width, calibration=data)
+        except UserError as refused:
+            assert "too far apart" in str(refused) or "overflows" in str(refused)
+            continue
+        same_as_naive(qnet, 2)
+
+
 def test_what_saturates_is_counted():
     qnet = quantized("lstm-dense", (8, 8, 10), gain=3.0)
     first, last = qnet.layers

@@ -16,9 +16,9 @@ from gatefold.sim import golden
 
 from .networks import NETWORKS, inputs, network, quantized
 
-OPTIONS = [{}, {"act_width": 8, "weight_width": 4}, {"any_weights": True},
-           {"rule": "mse", "weight_rule": "percentile", "table_bits": 12},
-           {"overrides": {"default": {"weights": 6}}}]
+OPTIONS = [{"act_width": 8, "weight_width": 4}, {"any_weights": True},
+           {"rule": "mse", "weight_rule": "percentile", "table_bits": 12,
+            "overrides": {"default": {"weights": 6}}}]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
