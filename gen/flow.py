@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -18,10 +19,10 @@ from ..boards import Board
 from ..boards import get as get_board
 from ..boards.vivado import write_vivado
 from .arrays import whole_frames
-from .calibrate import as_samples
 from .errors import UserError
 from .export import TOP, write_rtl, write_weights
 from .folder import CORE, INTEGERS, core_json
+from .frames import as_frames
 from .html import write_page
 from .initialise import initialise
 from .network import Network
@@ -33,6 +34,7 @@ from .plan.sizing import choose_array, fit
 from .quantize import quantize
 from .quantized_io import save_quantized
 from .report import make_report, write_report
+from .search import find_widths
 
 __all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_network", "write_vectors"]
 
@@ -151,19 +153,26 @@ class Core:
         write_page(folder, self._report, self.plan)
 
 
-def compile(network: Network, *, board: str | None = None, calibrate=None, width: int = 16,
+def compile(network: Network, *, board: str | None = None, calibrate=None,
+            width: int | Literal["auto"] = 16,
             weight_width: int | None = None, act_width: int | None = None, cell_width: int = 18,
-            macs: int | None = None, pe: int | None = None, simd: int | None = None,
-            clock: float | None = None, seed: int = 0, any_weights: bool = False,
-            loadable: bool = False, contexts: int = 1,
+            table_bits: int | None = None, rule: str = "max", weight_rule: str = "max",
+            percentile: float = 99.9, overrides: dict | None = None,
+            max_error: float | None = None, macs: int | None = None, pe: int | None = None,
+            simd: int | None = None, clock: float | None = None, seed: int = 0,
+            any_weights: bool = False, loadable: bool = False, contexts: int = 1,
             progress: Progress = lambda _stage: None) -> Core:
     """Quantise and plan a core for ``network``.
 
     Parameters: ``board``, a name of :data:`gatefold.boards.BOARDS` or None for a generic core;
     ``calibrate``, representative inputs, floats (samples, *input_shape) or one sample; ``width``,
-    bits of weights and activations, which ``weight_width`` and ``act_width`` override;
-    ``cell_width``, of the cell state; ``macs``, the most multipliers to use, or ``pe`` and ``simd``
-    for one array; ``clock``, MHz; ``seed`` of random calibration; ``any_weights``, a core whose
+    bits of weights and activations, which ``weight_width`` and ``act_width`` override, or "auto":
+    the fewest that keep ``max_error``, a part of the outputs' range, on the calibration data;
+    ``cell_width``, of the cell state; ``table_bits``, of the tanh table's results; ``rule``,
+    ``weight_rule`` and ``percentile``, how formats are chosen
+    (:func:`~gatefold.gen.quantize.quantize`); ``overrides``, what differs in single layers
+    (:func:`~gatefold.gen.overrides.read_overrides`); ``macs``, the most multipliers to use, or
+    ``pe`` and ``simd`` for one array; ``clock``, MHz; ``seed`` of random calibration; ``any_weights``, a core whose
     weights come later; ``loadable``, weights and bias are streamed into the core at run time
     (always so where they need UltraRAM); ``contexts``, sequences in a frame; ``progress``,
     called with the name of each stage.
@@ -171,30 +180,46 @@ def compile(network: Network, *, board: str | None = None, calibrate=None, width
     Raises :class:`UserError` for options that are illegal or contradict each other, for bad data,
     and for networks that do not fit.
     """
-    for name, value in (("width", width), ("weight-width", weight_width), ("act-width", act_width),
-                        ("cell-width", cell_width), ("macs", macs), ("pe", pe), ("simd", simd),
+    for name, value in (("width", None if width == "auto" else width),
+                        ("weight-width", weight_width), ("act-width", act_width),
+                        ("cell-width", cell_width), ("table-bits", table_bits), ("macs", macs),
+                        ("pe", pe), ("simd", simd),
                         ("clock", clock), ("seed", seed), ("contexts", contexts)):
         if value is not None:
             checked(name, value)
     target = None if board is None else get_board(board)
     limits = budget(target)
     _check_array_options(limits, macs, pe, simd)
-    weight_width, act_width = weight_width or width, act_width or width
-    _check_size(limits, network.parameters, weight_width)
+    _check_search(width, weight_width, act_width, max_error, any_weights)
     if calibrate is not None:
-        calibrate = as_samples(calibrate, network.input_shape)
+        calibrate = as_frames(network, calibrate, "the calibration data")
     data = sample_floats(network, calibrate, seed)
+    formats = {"cell_width": cell_width, "table_bits": table_bits, "rule": rule,
+               "weight_rule": weight_rule, "percentile": percentile, "overrides": overrides,
+               "calibration": calibrate, "seed": seed}
+    if width == "auto":
+        assert max_error is not None
+        found = find_widths(network, max_error, progress=progress, **formats)
+        weight_width, act_width = found.weight_width, found.act_width
+        formats["overrides"] = found.overrides
+    else:
+        found = None
+        weight_width, act_width = weight_width or width, act_width or width
+    _check_size(limits, network.parameters, weight_width)
 
     progress("quantising")
     qnet = quantize(network, act_width=act_width, weight_width=weight_width,
-                    cell_width=cell_width, calibration=calibrate, seed=seed,
-                    any_weights=any_weights)
+                    any_weights=any_weights, **formats)
     progress("planning")
     plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd, loadable, contexts)
     progress("measuring the error against float")
     clock_mhz = float(clock or limits.clock_mhz)
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=seed)
+    if found:
+        report["numbers"]["search"] = {"max_error": max_error, "error": found.error,
+                                       "samples": found.samples, "complete": found.complete,
+                                       "attempts": found.attempts}
     return Core(network=network, plan=plan, board=target, clock_mhz=clock_mhz, data=data,
                 seed=seed, _report=report)
 
@@ -275,6 +300,22 @@ def _check_array_options(limits: Budget, macs, pe, simd) -> None:
 
 def _boards_hint(limits: Budget) -> str:
     return "" if limits.name.startswith("the ") else ", or a larger device with --board"
+
+
+def _check_search(width, weight_width, act_width, max_error, any_weights: bool) -> None:
+    if width != "auto":
+        if max_error is not None:
+            raise UserError("--max-error needs --width auto: it is what the widths are searched by")
+        return
+    if max_error is None:
+        raise UserError("--width auto needs --max-error: the part of the outputs' range that the "
+                        "error may be, like 1%")
+    if weight_width or act_width:
+        raise UserError("--width auto and --weight-width or --act-width contradict each other: it "
+                        "finds both")
+    if any_weights:
+        raise UserError("--width auto needs MODEL: the error of weights that come later is not "
+                        "known")
 
 
 def _check_size(limits: Budget, parameters: int, width: int) -> None:

@@ -41,6 +41,7 @@ LIMITS: dict[str, Limit] = {
     "weight-width": _BITS,
     "act-width": _BITS,
     "cell-width": _BITS,
+    "table-bits": _BITS,
     "macs": Limit(4, 16384, unit="multipliers"),
     "pe": Limit(4, 4096, step=4, unit="rows"),
     "simd": Limit(1, 256, unit="columns"),

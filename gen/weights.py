@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from .calibrate import as_samples
@@ -34,7 +33,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     path, old = Path(directory), load_folder(directory)
     report = read_report(path)
     qnet = requantize_into(network, old)
-    plan = replace(load_plan(path), qnet=qnet)
+    plan = load_plan(path).retrained(qnet)
     given = None if data is None else as_samples(data, network.input_shape, "the input")
     floats = sample_floats(network, given, seed)
     numbers = describe_numbers(network, qnet, floats, given, seed)

@@ -6,6 +6,7 @@ import click
 
 from ...boards import BOARDS
 from ..errors import UserError
+from ..options import parsed
 from .shell import description, number, working
 
 __all__ = ["build"]
@@ -22,10 +23,22 @@ __all__ = ["build"]
 @click.option("--calibrate", metavar="X.npz", help="Representative inputs, .npy or .npz, floats "
               "(samples, timesteps, features): the formats are chosen from them. Without it: from "
               "64 seeded random inputs, and the report says so.")
-@number("width", "Bits of weights and activations", default=16, show_default=True)
+@click.option("--width", metavar="N|auto", default="16", show_default=True, help="Bits of weights "
+              "and activations, or the fewest that keep --max-error, layer by layer.")
+@click.option("--max-error", metavar="1%", help="With --width auto: the largest error (RMS), a "
+              "part of the outputs' range, on the calibration data.")
 @number("weight-width", "Bits of weights, instead of --width")
 @number("act-width", "Bits of activations, instead of --width")
 @number("cell-width", "Bits of the cell state", default=18, show_default=True)
+@number("table-bits", "Bits of the tanh table's results; else by the width of activations")
+@click.option("--rule", metavar="max|percentile|mse", default="max", show_default=True,
+              help="How formats of values are chosen from what calibration saw.")
+@click.option("--weight-rule", metavar="max|percentile|mse", default="max", show_default=True,
+              help="The same for weights; other than max, single weights may saturate.")
+@click.option("--percentile", metavar="P", type=float, default=99.9, show_default=True,
+              help="What the rule percentile keeps, in per cent.")
+@click.option("--formats", metavar="F.toml", help="Widths or formats of single layers and tensors "
+              "(docs/formats.md).")
 @number("macs", "The most multipliers to use")
 @number("pe", "Rows of multipliers, with --simd instead of --macs")
 @number("simd", "Columns of multipliers, with --pe instead of --macs")
@@ -40,10 +53,10 @@ __all__ = ["build"]
 @number("timesteps", "Without MODEL: timesteps of a frame")
 @number("layers", "Without MODEL: LSTM layers, 1 if not given")
 @number("dense", "Without MODEL: outputs of a last Dense layer, none if not given")
-def build(model, output, description, board, calibrate, width, weight_width, act_width, cell_width,
-          macs, pe, simd, loadable, contexts, clock, seed, units, features, timesteps, layers,
-          dense):
-    """Build a core from MODEL (.keras or .onnx), or from its shape alone.
+def build(model, output, description, board, calibrate, width, max_error, weight_width, act_width,
+          cell_width, table_bits, rule, weight_rule, percentile, formats, macs, pe, simd, loadable,
+          contexts, clock, seed, units, features, timesteps, layers, dense):
+    """Build a core from MODEL (.keras, .h5, .onnx, .safetensors, .npz), or from its shape alone.
 
     \b
     gatefold build model.keras -o core --board zcu104 --calibrate x.npz
@@ -58,19 +71,27 @@ def build(model, output, description, board, calibrate, width, weight_width, act
     _check(model, output, calibrate, description, given)
 
     with working("reading") as say:
-        from ..arrays import read_array
         from ..flow import compile, shape_network
+        from ..frames import read_frames
         from ..frontends import load
         from ..output import check_target
+        from ..overrides import read_overrides
+        from ..search import parsed_error
 
         check_target(output)
+        most = None if max_error is None else parsed_error(max_error)
         if model is not None:
             network = load(model, network=description)
         else:
             network = shape_network(**given, seed=seed, board=board)
-        data = None if calibrate is None else read_array(calibrate, "the calibration data")
-        core = compile(network, board=board, calibrate=data, width=width,
+        data = None if calibrate is None else read_frames(network, calibrate,
+                                                          "the calibration data")
+        core = compile(network, board=board, calibrate=data, max_error=most,
+                       width="auto" if width == "auto" else parsed("width", width),
                        weight_width=weight_width, act_width=act_width, cell_width=cell_width,
+                       table_bits=table_bits, rule=rule, weight_rule=weight_rule,
+                       percentile=percentile,
+                       overrides=None if formats is None else read_overrides(formats, network),
                        macs=macs, pe=pe, simd=simd, clock=clock, seed=seed,
                        any_weights=model is None, loadable=loadable, contexts=contexts,
                        progress=say)

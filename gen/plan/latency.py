@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...hdl.config import EngineConfig
-from ...hdl.lane_array import early_latency, late_latency
+from ...hdl.lane_array import early_latency, lanes_of, late_latency, state_latency
 from ...hdl.mac_array import MacArray
 from ...hdl.mac_row import MacRow
 from ...hdl.operand_memory import OperandMemory
@@ -43,19 +43,20 @@ def latencies(config: EngineConfig) -> Latencies:
     result = rows + late_latency(config)
     # Parked sums are written in the cycle of the accumulator and fetched two cycles before it.
     return Latencies(array=array, result=result, output=rows + early_latency(config),
-                     tail=result + 1, park=3, state=late_latency(config))
+                     tail=result + 1, park=3, state=state_latency(config))
 
 
 def stages(config: EngineConfig) -> dict[str, int]:
     """The parts of :attr:`Latencies.tail` in their order, in cycles; what each of them does is
     described in the component's docstring."""
     whole, simd = latencies(config), config.simd
+    slowest = max(lanes_of(config), key=lambda lane: lane.latency(config))
     return {
         "operand memory": OperandMemory.latency,
         "multipliers": MacRow.latency(1),
         "adder tree": MacRow.latency(simd) - MacRow.latency(1),
         "accumulator": MacArray.latency(simd) - OperandMemory.latency - MacRow.latency(simd),
         "router": RowRouter.latency,
-        "lanes": late_latency(config),
+        **{f"lane: {name}": cycles for name, cycles in slowest.stages(config)},
         "write": whole.tail - whole.result,
     }

@@ -244,7 +244,7 @@ class Lowered:
         u, table = layer.units, self.qnet.table
         w_ih, w_hh = layer.w_ih.reshape(3, u, -1), layer.w_hh.reshape(3, u, u)
         b = layer.b.reshape(3, u)
-        start = layer.h0 if layer.h0 is not None and np.any(layer.h0) else None
+        start = layer.h0
         given = bool(states) or layer.stateful or start is not None
         after = self._load(n, start, states[0] if states else None, gru=True,
                            frac=layer.c.frac, width=layer.c.width)
@@ -315,7 +315,7 @@ class Lowered:
             bias, matrix = np.zeros((units, 4), np.int64), _diagonal(units, 4, {0: units})
             part = Part(matrix=matrix, steps=(given,), base=None, pattern=matrix != 0)
             kind = LoadKind(gru, form - frac, width)
-        elif constant is not None and np.any(constant):
+        elif constant is not None:
             units = len(constant)
             bias = np.zeros((units, 4), np.int64)
             bias[:, 0] = constant
@@ -452,7 +452,7 @@ def _diagonal(size: int, rows: int, columns: dict[int, int], spread: int = 0) ->
 
 def _first_bias(layer: QRecurrent, h0: np.ndarray | None, arranged) -> np.ndarray | None:
     """Bias of step 0 with the products of a constant h0 in it."""
-    if h0 is None or not np.any(h0):
+    if h0 is None:
         return None
     return arranged(layer.b + ((layer.w_hh @ h0) << layer.align_hh))
 

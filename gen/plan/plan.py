@@ -73,6 +73,14 @@ class Plan:
         return numbers | program_images(self.program, self.config)
 
 
+    def retrained(self, qnet: QuantizedNetwork) -> Plan:
+        """The same plan for other numbers in the same formats: its images are theirs."""
+        work = break_down(qnet, self.config.pe, self.config.simd, self.block_words)
+        ops = work.ops
+        assert [op.kind for op in ops] == [op.kind for op in self.work.ops]
+        return replace(self, qnet=qnet, work=replace(self.work, ops=ops))
+
+
 def container_bits(act_width: int) -> int:
     """Bits an element takes in a stream: 8, 16 or 32."""
     return next(bits for bits in (8, 16, 32) if bits >= act_width)
