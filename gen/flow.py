@@ -172,8 +172,8 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     ``weight_rule`` and ``percentile``, how formats are chosen
     (:func:`~gatefold.gen.quantize.quantize`); ``overrides``, what differs in single layers
     (:func:`~gatefold.gen.overrides.read_overrides`); ``macs``, the most multipliers to use, or
-    ``pe`` and ``simd`` for one array; ``clock``, MHz; ``seed`` of random calibration; ``any_weights``, a core whose
-    weights come later; ``loadable``, weights and bias are streamed into the core at run time
+    ``pe`` and ``simd`` for one array; ``clock``, MHz; ``seed`` of random calibration;
+    ``any_weights``, a core whose weights come later; ``loadable``, weights and bias are streamed into the core at run time
     (always so where they need UltraRAM); ``contexts``, sequences in a frame; ``progress``,
     called with the name of each stage.
 

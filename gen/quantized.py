@@ -19,8 +19,8 @@ from .network import Graph
 from .qformat import QFormat
 from .views import View
 
-__all__ = ["ABSENT", "QCellState", "QDense", "QGru", "QLayer", "QLstm", "QMaxPool", "QMultiply", "QRecurrent",
-           "QRnn", "QView", "QuantizedNetwork", "Table", "alignment", "argument"]
+__all__ = ["ABSENT", "QCellState", "QDense", "QGru", "QLayer", "QLstm", "QMaxPool", "QMultiply",
+           "QRecurrent", "QRnn", "QView", "QuantizedNetwork", "Table", "alignment", "argument"]
 
 #: Stands for the fractional bits of an element that is padding: a zero of any format.
 ABSENT = -1000
