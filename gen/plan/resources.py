@@ -11,8 +11,10 @@ from math import ceil, exp, gcd
 
 from ...hdl.config import (
     DenseKind,
+    EmitKind,
     EngineConfig,
     GruKind,
+    LoadKind,
     LstmKind,
     MergeKind,
     ResetKind,
@@ -240,56 +242,68 @@ def _kinds(c: EngineConfig, sort) -> list:
 
 
 def _lstm_lanes(c: EngineConfig) -> Resources:
+    """Fitted to single lanes of 8 to 18 bits (docs/resources.md)."""
     kinds = _kinds(c, LstmKind)
     if not kinds:
         return _part()
-    a, cell, u = c.act_width, c.cell_width, c.table.width
-    arithmetic = 5.4 * (4 * a + 2 * cell)  # as the widths of i * g and f * c
-    tables = 11 * a if c.table.n2 else 0  # five additions behind two-part tables
-    choice = 3 * u if len(kinds) > 1 else 0  # shift amounts of several layers
-    lut = arithmetic + tables + choice + _ram_luts(cell, max(2, c.cell_depth))
-    ff = 12 * u + 6 * a
-    return _part(c.simd * lut, c.simd * ff, 3 * c.simd)
+    t, cell, u = c.table.out_frac, c.cell_width, c.table.width
+    lut = max(100, 35 * u + 8 * t + 7 * cell - 280) - (0 if c.table.n2 else 60)
+    lut += 25 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
+    lut += _ram_luts(cell, max(2, c.cell_depth)) - _ram_luts(cell, 2)
+    wide = 2 * (t > 17 or cell > 18)  # products of two slices
+    return _part(c.simd * lut, c.simd * (8 * u + 5 * t + 6.5 * cell - 30), (3 + wide) * c.simd)
 
 
 def _gru_lanes(c: EngineConfig) -> Resources:
-    if not c.has(GruKind, ResetKind):
+    """As :func:`_lstm_lanes`."""
+    kinds = _kinds(c, GruKind)
+    if not kinds:
         return _part()
-    a, cell, u = c.table.out_frac, c.cell_width, c.table.width
-    lut = 5.4 * (2 * a + 4 * cell) + c.acc_width + _ram_luts(cell, max(2, c.cell_depth))
-    return _part(c.simd * lut, c.simd * (12 * u + 10 * cell + c.acc_width), 2 * c.simd)
+    t, cell, u = c.table.out_frac, c.cell_width, c.table.width
+    lut = max(100, 20 * u + 10 * t + 11 * cell - 140)
+    lut += 65 * (len(kinds) > 1) + 70 * c.has(ResetKind) + 110 * c.has(LoadKind)
+    lut += 150 * _mixed(kinds) + _ram_luts(cell, max(2, c.cell_depth)) - _ram_luts(cell, 2)
+    return _part(c.simd * lut, c.simd * (6 * u + 4 * t + 7.5 * cell - 10),
+                 (2 + (t > 16 or cell > 18)) * c.simd)
+
+
+def _mixed(kinds: list[LstmKind] | list[GruKind]) -> bool:
+    """Whether layers differ in their activations: both ways stand side by side then."""
+    return len({(kind.gate.direct, kind.candidate.function) for kind in kinds}) > 1
 
 
 def _merge_lanes(c: EngineConfig) -> Resources:
-    kinds = _kinds(c, MergeKind)
-    if not kinds:
-        return _part()
-    largest = any(kind.function == "max" for kind in kinds) * 4.5 * c.acc_width
-    product = any(kind.function == "mul" for kind in kinds)
-    return _part(c.simd * (largest + 2 * c.act_width), c.simd * (3 * c.act_width + largest / 2),
-                 c.simd * product)
+    functions = {kind.function for kind in _kinds(c, MergeKind)}
+    largest, product = "max" in functions, "mul" in functions
+    return _part(c.simd * (largest * (5.2 * c.acc_width + 10) + product * c.act_width),
+                 c.simd * (largest * 3 * c.acc_width + product * c.act_width), c.simd * product)
 
 
 def _dense_lanes(c: EngineConfig) -> Resources:
     kinds = _kinds(c, DenseKind)
     if not kinds:
         return _part()
-    a, u = c.act_width, c.table.width
+    a, t, u = c.act_width, c.table.out_frac, c.table.width
     tables = any(kind.activation in ("sigmoid", "tanh") for kind in kinds)
     plain = any(kind.activation in ("linear", "relu") for kind in kinds)
-    return _part(c.simd * (plain * 1.1 * a + tables * (3 * u + 4 * a)),
-                 c.simd * (a + tables * (u + a + 5)))
+    return _part(c.simd * (plain * 1.3 * a + tables * (3.5 * u + 3 * t)),
+                 c.simd * (a + tables * (u + t) + tables * plain * 2 * a))
 
 
 def _tables(c: EngineConfig) -> Resources:
+    """Two look-ups a memory: of a lane's rows that enter by the table, and of what follows them."""
     table = c.table
     halves = bram18s(table.out_frac, 1 << (table.n0 + table.n1))
     if table.n2:
         halves += bram18s(table.t1_width, 1 << (table.n0 + table.n2 - 1))
-    dense = any(kind.activation in ("sigmoid", "tanh") for kind in _kinds(c, DenseKind))
-    # Two look-ups a memory: three pairs of an LSTM's five, two of a GRU's three.
-    pairs = 3 * c.has(LstmKind) + 2 * c.has(GruKind, ResetKind) + dense
-    return _part(halves=halves * c.simd * pairs)
+    lstm, gru = _kinds(c, LstmKind), _kinds(c, GruKind)
+    gates = any(not kind.gate.direct for kind in lstm)
+    rows = 3 * gates + any(kind.candidate.function == "tanh" for kind in lstm)
+    memories = ceil(rows / 2) + any(kind.out.function == "tanh" for kind in lstm)
+    memories += any(not kind.gate.direct for kind in gru)
+    memories += any(kind.candidate.function == "tanh" for kind in gru)
+    memories += any(kind.activation in ("sigmoid", "tanh") for kind in _kinds(c, DenseKind))
+    return _part(halves=halves * c.simd * memories)
 
 
 def _lanes(c: EngineConfig) -> Resources:
