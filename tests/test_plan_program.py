@@ -1,58 +1,80 @@
 """Plans executed: programs and memory images give golden's bits and keep every distance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.initialise import initialise
 from gatefold.gen.plan import make_plan
+from gatefold.gen.plan.latency import latencies
 from gatefold.gen.plan.program import assemble, unroll
 from gatefold.gen.quantize import quantize
 from gatefold.hdl.isa import Stop
-from gatefold.sim.golden import golden
+from gatefold.sim.expected import expectation
 
-from .networks import NETWORKS, inputs, quantized
+from .networks import NETWORKS, inputs, network, quantized
 from .tile_machine import TileMachine
 
-ARRAYS = [(4, 1), (8, 3), (16, 2), (12, 5), (20, 4), (64, 16)]
+#: pe, simd; activation, weight and cell bits
+ARRAYS = [((4, 1), (8, 8, 10)), ((8, 3), (16, 16, 18)), ((16, 2), (9, 7, 12)),
+          ((12, 5), (4, 4, 4)), ((20, 4), (18, 18, 18)), ((64, 16), (16, 16, 18))]
 
 
-def check(qnet, pe, simd, *, frames=3):
-    """Frames back to back, at the plan's own pace and with stalls before a tile in four."""
-    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=96)
-    x, trace = inputs(qnet, frames), {}
-    want = golden(qnet, x, trace=trace).reshape(frames, -1)
+def check(qnet, pe, simd, *, frames=3, contexts=1):
+    """Frames back to back, at the plan's own pace and with stalls before a tile in four. Frames
+    but the first go on with the state of the one before, or begin anew, in turns."""
+    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=288, contexts=contexts)
+    x = inputs(qnet, frames * contexts).reshape(frames, -1)
+    begins = np.arange(frames) % 3 == 0
+    want, values = expectation(qnet, x, contexts)(range(frames), begins)
     rng = np.random.default_rng(pe * simd)
     for stall in (lambda: 0, lambda: int(rng.integers(0, 40)) if rng.random() < 0.25 else 0):
         machine = TileMachine(plan)
         for frame in range(frames):
-            got, states = machine.run(x[frame].reshape(-1), stall)
+            got, states = machine.run(x[frame], stall, fresh=bool(begins[frame]))
             np.testing.assert_array_equal(got, want[frame])
-            check_states(plan, states, trace, frame)
+            check_states(plan, states, values, frame)
 
 
-def check_states(plan, states, trace, frame):
-    """`plan.trace` says of what each event is; every c and h is there once."""
+def check_states(plan, states, values, frame):
+    """`plan.trace` says of what each event is; every value of every layer is there once."""
     assert len(states) == len(plan.trace)
-    seen = {}
-    for (n, step, chunk), (lanes, c, h) in zip(plan.trace, states, strict=True):
-        layer = plan.qnet.layers[n]
-        for lane, c_value, h_value in zip(lanes, c, h, strict=True):
-            unit = chunk * plan.config.simd + lane
-            if unit < layer.units:
-                assert (n, step, unit) not in seen
-                seen[n, step, unit] = (c_value, h_value)
-    want = {(n, step, unit): (trace[layer.name]["c"][frame, step, unit],
-                              trace[layer.name]["h"][frame, step, unit])
-            for n, layer in enumerate(plan.qnet.layers) if hasattr(layer, "units")
-            for step in range(trace[layer.name]["c"].shape[1]) for unit in range(layer.units)}
-    assert seen == want
+    seen = {name: {state: np.zeros(found[frame].size, np.int64) for state, found in inside.items()}
+            for name, inside in values.items()}
+    times = {name: np.zeros_like(next(iter(inside.values()))) for name, inside in seen.items()}
+    for (layer, first, count), (lanes, state, result) in zip(plan.trace, states, strict=True):
+        if layer < 0:
+            continue
+        inside = seen[plan.qnet.layers[layer].name]
+        there = lanes < count
+        at = first + lanes[there]
+        times[plan.qnet.layers[layer].name][at] += 1
+        inside["h" if "h" in inside else "y"][at] = result[there]
+        if "c" in inside:
+            inside["c"][at] = state[there]
+    for name, inside in seen.items():
+        assert (times[name] == 1).all(), f"values of {name} came never or twice"
+        for state, found in inside.items():
+            np.testing.assert_array_equal(found, values[name][state][frame].ravel(),
+                                          err_msg=f"{name}, {state}")
 
 
-@pytest.mark.parametrize(("pe", "simd"), ARRAYS)
+@pytest.mark.parametrize(("array", "widths"), ARRAYS, ids=str)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_on_every_array(name, pe, simd):
-    check(quantized(name, (16, 16, 18)), pe, simd)
+def test_every_network_on_every_array(name, array, widths):
+    check(quantized(name, widths), *array, frames=4 if network(name).stateful else 2)
+
+
+# sequences in a frame; the array
+CONTEXTS = [(2, (8, 3)), (3, (16, 2)), (4, (4, 5))]
+
+
+@pytest.mark.parametrize(("contexts", "array"), CONTEXTS, ids=str)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_several_sequences_in_a_frame(name, contexts, array):
+    check(quantized(name), *array, contexts=contexts, frames=2)
 
 
 # units, features, timesteps, layers, dense, pe, simd
@@ -80,25 +102,54 @@ def test_random_networks(seed):
           4 * int(rng.integers(1, 9)), int(rng.integers(1, 9)), frames=2)
 
 
+# network, distance that is planned too short, by how many cycles, what the machine sees. (A load of
+# states is planned as if each were read by the first beat behind it: some cycles are to spare.)
+TOO_SHORT = [("lstm-dense", "tail", 1, "reads h chunk"), ("stack", "park", 1, "starts from word"),
+             ("stateful gru", "tail", 1, "reads h chunk"),
+             ("states handed over", "state", 3, "is read too early")]
+
+
+@pytest.mark.parametrize(("name", "distance", "cycles", "message"), TOO_SHORT)
+def test_the_machine_sees_a_distance_that_is_too_short(monkeypatch, name, distance, cycles,
+                                                       message):
+    def short(config):
+        right = latencies(config)
+        return replace(right, **{distance: getattr(right, distance) - cycles})
+
+    monkeypatch.setattr("gatefold.gen.plan.plan.latencies", short)
+    with pytest.raises(AssertionError, match=message):
+        check(quantized(name), 8, 3)
+
+
 # ---- the program against the tiles ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_unrolled_program_is_the_list_of_tiles(name):
     plan = make_plan(quantized(name), pe=8, simd=3)
-    flat = unroll(assemble(plan.tiles, plan.work))
-    assert flat == unroll(plan.program) and len(flat) == len(plan.tiles) == plan.cycles.tiles
-    for tile, instruction in zip(plan.tiles, flat, strict=True):
+    flat, storage = unroll(assemble(plan.tiles, plan.work)), plan.work.storage
+    # Where results change places from frame to frame, there are two frames in it.
+    frames = 2 if storage.swaps else 1
+    assert flat == unroll(plan.program) and len(plan.tiles) == plan.cycles.tiles
+    assert len(flat) == frames * len(plan.tiles)
+    for n, (tile, instruction) in enumerate(zip(plan.tiles * frames, flat, strict=True)):
         job, chunk = tile.job, tile.operand.chunk
-        want = {"weight": tile.operand.weight, "from_x": chunk.from_x, "operand": chunk.address,
+        place = storage.swapped if n >= len(plan.tiles) else int
+        want = {"weight": tile.operand.weight, "from_x": chunk.from_x,
+                "operand": chunk.address if chunk.from_x else place(chunk.address),
                 "align": tile.operand.align, "start": tile.start, "init": tile.init,
                 "stop": tile.stop, "park": tile.park, "gap": tile.gap,
-                "last": tile is plan.tiles[-1]}
+                "last": tile is plan.tiles[-1], "repeats": 0}
+        if plan.qnet.stateful:
+            want["carried"] = tile.operand.carried
         if tile.stop & Stop.FINISH:
             want |= {"kind": plan.work.kind_of[job.layer], "route": job.route,
                      "beats": job.beats - 1, "fresh": job.fresh, "cell": job.cell,
-                     "to_h": job.h is not None, "h": job.h or 0, "to_out": job.out is not None,
+                     "to_h": job.h is not None, "h": 0 if job.h is None else place(job.h),
+                     "to_out": job.out is not None,
                      "out": job.out or 0, "complete": job.complete}
+            if plan.qnet.stateful:
+                want["cell_carried"] = job.carried
         assert {field: instruction[field] for field in want} == want
 
 

@@ -31,6 +31,7 @@ from .hdl_harness import unpack
 # Cycles from the issue of a tile
 OPERANDS, MULTIPLY, ACCUMULATE, ROUTE = 2, 3, 1, 1
 LSTM, GRU, MERGE = 12, 13, 3  # lanes
+STATE = {"lstm": 6, "gru": 11}  # from a beat that writes a state to the first that may read it
 PARK = 3  # to the first tile that starts from what is parked
 
 
@@ -42,8 +43,12 @@ def lane_latency(kind: Any, config: Any) -> int:
         return 4 if tables else 1
     if isinstance(kind, MergeKind):
         return MERGE
-    gru = isinstance(kind, GruKind | ResetKind) or (isinstance(kind, LoadKind) and kind.gru)
-    return GRU if gru else LSTM
+    return GRU if is_gru(kind) else LSTM
+
+
+def is_gru(kind: Any) -> bool:
+    """Whether a kind's state is a GRU's."""
+    return isinstance(kind, GruKind | ResetKind) or (isinstance(kind, LoadKind) and kind.gru)
 
 
 class TileMachine:
@@ -60,7 +65,6 @@ class TileMachine:
         self.sums = OPERANDS + MULTIPLY + (c.simd - 1).bit_length() + ACCUMULATE
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
         self.written = self.sums + ROUTE + lanes
-        self.state = lanes  # from a beat to the first that reads the state it writes, at most
         self.fresh, self.frames = True, 0
         garbage = np.random.default_rng(0)
         self.h = garbage.integers(-8, 8, (c.h_depth, c.simd))
@@ -165,11 +169,11 @@ class TileMachine:
     def _cell(self, tile: dict, kind: Any, z: np.ndarray, beat: int, holds: np.ndarray):
         """Result (or None) and new state of kinds that have one."""
         word, now = tile["cell"] + beat, self.time + beat
-        cells = self.cells["gru" if isinstance(kind, GruKind | ResetKind) or (
-            isinstance(kind, LoadKind) and kind.gru) else "lstm"]
+        lane = "gru" if is_gru(kind) else "lstm"
+        cells, written = self.cells[lane], now + STATE[lane]
         fresh = tile["fresh"] or (tile.get("cell_carried", 0) and self.fresh)
         if isinstance(kind, LoadKind):
-            self.cell_ready[word, holds] = now + self.state
+            self.cell_ready[word, holds] = written
             cells[word, holds] = _fit(z[:, 0], kind.shift, kind.cell_width)
             return None, None
         if not fresh:
@@ -180,7 +184,7 @@ class TileMachine:
         if isinstance(kind, ResetKind):
             r = self._gate(kind.gate, z[:, 0])
             return golden.saturate(golden.round_shift(r * old, kind.q), kind.h_width), old
-        self.cell_ready[word, holds] = now + self.state
+        self.cell_ready[word, holds] = written
         if isinstance(kind, GruKind):
             r, update = self._gate(kind.gate, z[:, 0]), self._gate(kind.gate, z[:, 1])
             m = _fit(z[:, 3], kind.m, kind.cell_width)
