@@ -2,7 +2,7 @@
 # Both set up what they need in .venv; nothing else on the machine is touched, except that Icarus
 # Verilog and Tcl are installed from Debian where this runs as root.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint long synth-check clean
+.PHONY: help setup demo bench full-size test lint long synth-check clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -19,6 +19,9 @@ demo: setup ## build the shipped model for the ZCU104, run it, prove it, print t
 
 bench: setup ## every network on both boards beside published figures and this machine's CPU
 	@$(BIN)/python bench/run.py
+
+full-size: setup ## every network at its full size, proved in Verilator (hours; goes on where it stopped)
+	@$(BIN)/python bench/full_size.py
 
 test: lint ## lint, types and the tests (under 20 minutes on 2 cores)
 	$(BIN)/python -m pytest -q -n $(JOBS)

@@ -1,0 +1,273 @@
+"""`make full-size`: every network of workloads.json built at its full size and proved in Verilator.
+
+    python bench/full_size.py                                    all that was not done yet
+    python bench/full_size.py --only forum-cnn-lstm --board u280   one core
+    python bench/full_size.py --again --only autoenc-1           once more, after a change
+    python bench/full_size.py --render                           only write docs/full-size.md
+
+Each core goes the user's way: quantised, planned, written to a folder, its Verilog compared there
+with the golden model, every output and every layer's values of every step, and latency and interval
+to the cycle. The networks for streaming keep their state between frames and have their weights
+loaded at run time, in UltraRAM where that is what holds them. What was found is kept in
+build/full-size/found.json after each core, so a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from figures import BOARD_TITLES, TARGETS, key
+from networks import ROOT, WORKLOADS, Workload, all_workloads, calibration
+
+from gatefold.gen.check import seeded_inputs
+from gatefold.gen.errors import UserError
+from gatefold.gen.flow import Core, compile
+from gatefold.gen.plan.resources import estimate
+from gatefold.sim.expected import expectation
+from gatefold.sim.results import CheckFailed
+from gatefold.sim.verify import VerifyResult, verify
+
+PLACE = ROOT / "build/full-size"
+PAGE = ROOT / "docs/full-size.md"
+STREAMING = frozenset(WORKLOADS["streaming"]["networks"])
+
+#: Cycles that the project set out to reach, of the networks that docs/bench.md does not hold.
+_TARGETS = {
+    "zcu104": {"forum-cnn-lstm": 31_000},
+    "u280": {"forum-cnn-lstm": 12_000, "stream-2x128": 120, "stream-3x256": 300,
+             "stream-3x480": 800, "stream-6x320": 800},
+}
+#: Frames with inputs of their own: typical ones, anywhere in the format, at its ends. Of a network
+#: that keeps its state more, so that sequences go on and begin anew.
+_SAMPLES, _STREAMED = 3, 12
+_TIMEOUT = 7200  # seconds, for the compiler and for each run
+_SEED = 1
+_RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")
+#: What decides the Verilog and the expected bits.
+_SOURCES = ("hdl", "gen", "sim", "boards", "bench/networks.py", "bench/workloads.json")
+
+
+def boards_of(workload: Workload) -> tuple[str, ...]:
+    """The boards that a network is built for."""
+    return ("u280",) if workload.name in STREAMING else ("zcu104", "u280")
+
+
+class _Stages:
+    """Seconds of each kind of stage; says on standard output which one begins."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self._current: str | None = None
+        self._began = time.monotonic()
+
+    def begin(self, kind: str, told: str) -> None:
+        """A stage of ``kind`` begins, ``told`` to who waits."""
+        self.end()
+        self._current, self._began = kind, time.monotonic()
+        print(f"    {told}", flush=True)
+
+    def end(self) -> None:
+        """The stage is over."""
+        if self._current:
+            taken = time.monotonic() - self._began
+            self.seconds[self._current] = self.seconds.get(self._current, 0) + taken
+        self._current = None
+
+
+def prove(workload: Workload, board: str) -> dict:
+    """Build and verify one core; what was found, ready for JSON.
+
+    A difference, or a core that can not be had, is a finding too: ``failed``, the message.
+    """
+    streamed = workload.name in STREAMING
+    stages = _Stages()
+    found: dict = {"source": _source()}
+    core = None
+    try:
+        stages.begin("plan", "quantising and planning")
+        core = compile(workload.network, board=board, calibrate=calibration(workload.name),
+                       loadable=streamed)
+        found |= _describe(core)
+        result = _verify(core, _STREAMED if streamed else _SAMPLES, stages)
+        found["verified"] = result.as_dict()
+    except (CheckFailed, UserError) as error:
+        found["failed"] = str(error)
+    stages.end()
+    return found | {"seconds": {kind: round(taken, 1) for kind, taken in stages.seconds.items()}}
+
+
+def _verify(core: Core, samples: int, stages: _Stages) -> VerifyResult:
+    with tempfile.TemporaryDirectory(dir=PLACE) as place:
+        stages.begin("write", f"writing Verilog for {core.plan.config.pe} x "
+                              f"{core.plan.config.simd} multipliers, "
+                              f"{core.plan.cycles.latency:,} cycles planned")
+        folder = core.save(Path(place) / "core")
+        x = seeded_inputs(core.qnet, samples, _SEED)
+        return verify(
+            folder, x=np.reshape(x, (samples, -1)), expect=expectation(core.qnet, x), seed=_SEED,
+            timeout=_TIMEOUT, progress=lambda told: stages.begin(
+                "compile" if "compiles" in told else "simulate", told))
+
+
+def _describe(core: Core) -> dict:
+    config, cycles = core.plan.config, core.plan.cycles
+    needs = asdict(estimate(config))
+    return {"pe": config.pe, "simd": config.simd, "planned": asdict(cycles),
+            "loadable": config.loadable, "uram_rows": config.uram_rows,
+            "lut_rows": config.lut_rows, "estimated": {name: needs[name] for name in _RESOURCES}}
+
+
+def _source() -> str:
+    """The commit, with ``+`` where files that matter differ from it."""
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True,
+                              check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    commit = git("rev-parse", "--short", "HEAD")
+    changed = git("status", "--porcelain", "--", *_SOURCES)
+    return (commit or "unknown") + ("+" if changed else "")
+
+
+# ---- the page -----------------------------------------------------------------------------------
+
+
+def markdown(found: dict[str, dict], workloads: list[Workload]) -> str:
+    """docs/full-size.md of what was found."""
+    cores = [(workload, board) for workload in workloads for board in boards_of(workload)]
+    known = [(workload, board, found[key(workload.name, board)]) for workload, board in cores
+             if key(workload.name, board) in found]
+    proved = [row for *_, row in known if "verified" in row]
+    values = sum(_values(row) for row in proved)
+    cycles = sum(row["verified"]["cycles"] for row in proved)
+    missing = [f"{workload.name} on the {BOARD_TITLES[board]}" for workload, board in cores
+               if key(workload.name, board) not in found]
+    broken = [f"- **{workload.name} on the {BOARD_TITLES[board]}**: {row['failed']}"
+              for workload, board, row in known if "failed" in row]
+    parts = [
+        "# Every network at its full size",
+        f"The exported Verilog of {len(proved)} of {len(cores)} cores, simulated beside the golden "
+        f"model: {values:,} integers compared in {cycles:,} cycles, all equal; latency and "
+        "interval as planned, to the cycle. Written by `make full-size` (bench/full_size.py). "
+        "Nothing ran on a board and no vendor tool ran.",
+        "\n".join(_table(known)),
+        _NOTES.format(samples=_SAMPLES, streamed=_STREAMED)]
+    if missing:
+        parts.append(f"Not run yet: {', '.join(missing)}.")
+    if broken:
+        parts.append("## Failed\n\n" + "\n".join(broken))
+    return "\n\n".join(parts) + "\n"
+
+
+_NOTES = """\
+- Latency: first input beat to last output beat, the core idle before; interval: between last output
+  beats of frames back to back, at full rate. Both were planned, and simulation found the same
+  number. Target: what the project set out to reach.
+- Compared: every output and every layer's values of every step, in one run at full rate and one
+  with random gaps and stalls; {samples} different inputs, of the streaming networks {streamed}, in
+  sequences of one to four frames that keep the state, with a reset among them.
+- Weights: where they stand; loaded, through the weights' stream before the first frame.
+- Resources are estimated (gen/plan/resources.py). Seconds on a machine that others used too:
+  planning, Verilator's compilation, simulation.
+- Source: the commit that was run, `+` with files that were not committed."""
+
+_HEAD = ("network", "board", "array", "latency", "target", "interval", "compared", "weights", "LUT",
+         "FF", "DSP", "BRAM36", "URAM", "simulator", "plan, s", "compile, s", "simulate, s",
+         "source")
+
+
+def _table(known: list[tuple[Workload, str, dict]]) -> list[str]:
+    lines = [f"| {' | '.join(_HEAD)} |",
+             "|---|---|---|" + "---:|" * 4 + "---|" + "---:|" * 5 + "---|" + "---:|" * 3 + "---|"]
+    for workload, board, row in known:
+        if "verified" not in row:
+            continue
+        seen, seconds = row["verified"], row["seconds"]
+        target = TARGETS[board].get(workload.name, _TARGETS[board].get(workload.name))
+        cells = [workload.name, BOARD_TITLES[board], f"{row['pe']} x {row['simd']}",
+                 f"**{seen['latency']:,}**", "" if target is None else f"{target:,}",
+                 f"{seen['interval']:,}", f"{_values(row):,}", _weights(row),
+                 *(f"{row['estimated'][name]:,g}" if name == "bram36" else
+                   f"{row['estimated'][name]:,}" for name in _RESOURCES),
+                 seen["simulator"], *(f"{seconds[kind]:,.0f}" for kind in
+                                      ("plan", "compile", "simulate")), row["source"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _values(row: dict) -> int:
+    return row["verified"]["outputs"] + row["verified"]["states"]
+
+
+def _weights(row: dict) -> str:
+    rows = {"UltraRAM": row["uram_rows"], "LUTs": row["lut_rows"]}
+    rest = row["pe"] - sum(rows.values())
+    told = [f"{count} rows in {where}" for where, count in (rows | {"block RAM": rest}).items()
+            if count]
+    return ("loaded: " if row["loadable"] else "") + ", ".join(told)
+
+
+# ---- the command --------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Entry point; exit code 1 where any core failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    rows = all_workloads()
+    names = [row.name for row in rows]
+    parser.add_argument("--only", nargs="+", metavar="NETWORK", choices=names, default=names,
+                        help="these networks: " + ", ".join(names))
+    parser.add_argument("--board", choices=BOARD_TITLES, help="on this board only")
+    parser.add_argument("--again", action="store_true", help="also those that are done")
+    parser.add_argument("--render", action="store_true", help="run nothing, write the page")
+    options = parser.parse_args()
+    PLACE.mkdir(parents=True, exist_ok=True)
+    journal = PLACE / "found.json"
+    if not options.render:
+        for name in options.only:  # in the order asked for
+            row = rows[names.index(name)]
+            for board in boards_of(row):
+                if options.board in (None, board):
+                    _one(journal, row, board, options.again)
+    found = _read(journal)
+    PAGE.write_text(markdown(found, rows))
+    print(f"full-size: {PAGE.relative_to(ROOT)}")
+    sys.exit(any("failed" in row for row in found.values()))
+
+
+def _one(journal: Path, workload: Workload, board: str, again: bool) -> None:
+    core = key(workload.name, board)
+    if "verified" in _read(journal).get(core, {}) and not again:
+        print(f"full-size: {core} is done", flush=True)
+        return
+    print(f"full-size: {core}", flush=True)
+    row = prove(workload, board)
+    print(f"    {_told(row)}", flush=True)
+    # Read once more: another run may have found something meanwhile.
+    new = journal.with_suffix(".new")
+    new.write_text(json.dumps(_read(journal) | {core: row}, indent=1) + "\n")
+    os.replace(new, journal)
+
+
+def _told(row: dict) -> str:
+    if "failed" in row:
+        return f"FAILED: {row['failed']}"
+    return (f"{_values(row):,} values equal, latency {row['verified']['latency']:,}, interval "
+            f"{row['verified']['interval']:,}; seconds: {row['seconds']}")
+
+
+def _read(journal: Path) -> dict[str, dict]:
+    return json.loads(journal.read_text()) if journal.exists() else {}
+
+
+if __name__ == "__main__":
+    main()
