@@ -106,7 +106,7 @@ def test_random_networks(seed):
 # states is planned as if each were read by the first beat behind it: some cycles are to spare.)
 TOO_SHORT = [("lstm-dense", "tail", 1, "reads h chunk"), ("stack", "park", 1, "starts from word"),
              ("stateful gru", "tail", 1, "reads h chunk"),
-             ("states handed over", "state", 3, "is read too early")]
+             ("states handed over", "state", 4, "is read too early")]
 
 
 @pytest.mark.parametrize(("name", "distance", "cycles", "message"), TOO_SHORT)
