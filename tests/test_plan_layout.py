@@ -1,14 +1,14 @@
 """Rows on the array and vectors in memory: every row once, every element in its place."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from gatefold.gen.plan import make_plan
 from gatefold.gen.plan.images import image_widths, pack_words
-from gatefold.gen.plan.layout import columns, lay_out
+from gatefold.gen.plan.layout import NOWHERE, Storage, cut
+from gatefold.gen.plan.lower import lower
 from gatefold.gen.plan.rows import fold
+from gatefold.gen.quantized import QView
 
 from .hdl_harness import pack
 from .networks import NETWORKS, quantized
@@ -17,51 +17,42 @@ SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 33]
 ARRAYS = [(4, 1), (4, 5), (8, 2), (8, 3), (12, 4), (20, 3), (32, 4), (16, 7), (64, 16)]
 
 
-def layer_of(kind: str, size: int) -> Any:
-    """Just enough of a layer to be folded."""
-    spec = ((2, 2), (f"L{size}",)) if kind == "lstm" else ((2,), (f"D{size}",))
-    return quantized(spec).layers[0]
-
-
-@pytest.mark.parametrize("kind", ["lstm", "dense"])
+@pytest.mark.parametrize("rows", [4, 1])
 @pytest.mark.parametrize("size", SIZES)
-def test_fold_places_every_row_once(kind, size):
-    layer = layer_of(kind, size)
+def test_fold_places_every_row_once(rows, size):
     for pe, simd in ARRAYS:
-        laid = fold(layer, pe, simd)
+        laid = fold(size, rows, pe, simd)
         used = laid.rows[laid.rows >= 0]
-        assert sorted(used) == list(range(4 * size if kind == "lstm" else size))
+        assert sorted(used) == list(range(rows * size))
         assert laid.rows.shape == (len(laid.groups), pe) and laid.chunks == -(-size // simd)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_fold_interleaves_gates(size):
-    # Row 4 j + k of a slot is gate k of one unit: rows unit, size + unit, 2 size + unit, ...
+def test_fold_puts_the_rows_of_an_element_into_a_slot(size):
     for pe, simd in ARRAYS:
-        rows = fold(layer_of("lstm", size), pe, simd).rows.reshape(-1, 4)
-        for unit, slot in enumerate(rows):
-            want = unit + size * np.arange(4) if unit < size else np.full(4, -1)
+        slots = fold(size, 4, pe, simd).rows.reshape(-1, 4)
+        for element, slot in enumerate(slots):
+            want = 4 * element + np.arange(4) if element < size else np.full(4, -1)
             np.testing.assert_array_equal(slot, want)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "dense"])
+@pytest.mark.parametrize("per", [4, 1])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_beats_of_a_fold_write_every_element_to_its_lane(kind, size):
+def test_the_beats_of_a_fold_write_every_element_to_its_lane(per, size):
     # Followed by hand from slots through rotation and beats to (chunk, lane).
-    layer = layer_of(kind, size)
     for pe, simd in ARRAYS:
-        laid, slots = fold(layer, pe, simd), pe // 4
+        laid, slots = fold(size, per, pe, simd), pe // 4
         where, complete = {}, []
         for group, rows in zip(laid.groups, laid.rows.reshape(-1, slots, 4), strict=True):
-            span = 1 if kind == "lstm" else 4
+            span = 1 if per == 4 else 4
             for beat in range(group.beats):
                 for lane in range(simd):
                     slot = beat // span * simd - group.rotation + lane
                     if 0 <= slot < slots:
-                        row = rows[slot][0 if kind == "lstm" else beat % 4]
+                        row = rows[slot][0 if per == 4 else beat % 4]
                         if row >= 0:
-                            assert row not in where
-                            where[row] = (group.first + beat, lane)
+                            assert row // per not in where
+                            where[row // per] = (group.first + beat, lane)
                 if group.complete or beat // span != (group.beats - 1) // span:
                     complete.append(group.first + beat)
         assert where == {n: divmod(n, simd) for n in range(size)}
@@ -70,41 +61,96 @@ def test_the_beats_of_a_fold_write_every_element_to_its_lane(kind, size):
 
 # ---- memories ------------------------------------------------------------------------------------
 
-# network, simd, words of h memory: sequences keep every step, else two, a last Dense none
+# network, simd, words of h memory: sequences keep every step, else two; what only leaves, none;
+# a GRU's q two steps of its own; a stateful layer's last h beside the new one
 DEPTHS = [("lstm-dense", 3, 2 * 2), ("last h", 2, 2 * 2), ("every h", 5, 2 * 1),
           ("stack", 2, 4 * 2 + 4 * 2 + 2 * 3), ("autoencoder", 3, 4 * 2 + 2 * 1 + 4 * 1 + 4 * 2),
           ("flatten", 4, 3 * 1 + 2 + 1), ("dense over time", 4, 3 * 1 + 3 * 2 + 3 * 1),
-          ("dense only", 4, 2), ("dense per step", 1, 1), ("one timestep", 3, 1 * 2 + 1)]
+          ("dense only", 4, 2), ("dense per step", 1, 0), ("one timestep", 3, 1 * 2 + 1),
+          ("gru reset before", 3, (2 * 2 + 4 * 2) + (2 * 1 + 2 * 1)),
+          ("stateful lstm", 3, 2 * 2 + 2 * 1), ("stateful rnn", 2, 3 * 2 + 2 * 2),
+          ("bidirectional", 2, 2 * (4 * 1) + 2 * 2)]
 
 
 @pytest.mark.parametrize(("name", "simd", "depth"), DEPTHS)
 def test_h_memory_depth(name, simd, depth):
-    assert lay_out(quantized(name), simd).h_depth == depth
+    assert lower(quantized(name), 8, simd).storage.h_depth == depth
 
 
 @pytest.mark.parametrize("simd", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_element_of_a_value_has_one_place(name, simd):
     qnet = quantized(name)
-    storage = lay_out(qnet, simd)
-    for layer, shape, value in zip(qnet.layers, qnet.shapes, storage.inputs, strict=False):
-        assert (len(value.steps), value.size) == (shape[0] if len(shape) == 2 else 1, shape[-1])
-        for chunks in value.steps:
-            elements = [chunk.first + n for chunk in chunks for n in range(chunk.count)]
-            assert elements == list(range(value.size)), layer.name
-            assert all(1 <= chunk.count <= simd for chunk in chunks)
-            assert len({(chunk.from_x, chunk.address) for chunk in chunks}) == len(chunks)
-    written = [value for value in storage.outputs if value]
-    places = [{chunk.address for chunks in value.steps for chunk in chunks} for value in written]
-    assert sum(map(len, places)) == len(set().union(*places))  # no two layers share a word
-    assert max(set().union(*places), default=0) < storage.h_depth
+    lowered = lower(qnet, 16, simd)
+    chunks = lowered.storage.chunks
+    for value, (addresses, shape) in enumerate(zip(lowered.values, qnet.shapes, strict=True)):
+        assert addresses.shape == shape
+        there = addresses[addresses >= 0]
+        layer = qnet.layers[value - len(qnet.input_shapes)] if value >= len(qnet.input_shapes) \
+            else None
+        if not isinstance(layer, QView):  # a view may repeat and leave out
+            assert len(np.unique(there)) == addresses.size
+        for address in there.ravel():
+            chunk, lane = chunks[address // simd], address % simd
+            assert chunk.count <= simd and chunk.from_x == (chunk.origin[0] < 0)
+            assert chunk.from_x or lane < chunk.count
+            assert chunk.frac in qnet.fracs[value]
+    # No two ops share a word, nor two steps of one but in turns.
+    words = {}
+    for chunk in chunks:
+        if not chunk.from_x and chunk.address >= 0:
+            op, _, index = chunk.origin
+            assert 0 <= chunk.address < lowered.storage.h_depth
+            assert words.setdefault(chunk.address, (op, index)) == (op, index)
 
 
-def test_columns_meet_their_lanes():
-    value = lay_out(quantized("flatten"), 3).inputs[2].steps[0]  # three steps of 4 in chunks of 3
-    matrix = np.arange(1, 25).reshape(2, 12)
-    np.testing.assert_array_equal(columns(value, matrix, 3)[0], [
-        [1, 2, 3], [4, 0, 0], [5, 6, 7], [8, 0, 0], [9, 10, 11], [12, 0, 0]])
+@pytest.mark.parametrize("simd", [1, 2, 3, 8])
+def test_results_are_kept_in_turns(simd):
+    storage = Storage(simd)
+    storage.result(0, steps=1, size=simd, frac=0, kept=1)
+    addresses = storage.result(1, steps=5, size=7, frac=3, kept=2)
+    words = -(-7 // simd)
+    found = [[storage.chunks[number].address for number in np.unique(step // simd)]
+             for step in addresses]
+    assert found == [list(range(1 + t % 2 * words, 1 + (t % 2 + 1) * words)) for t in range(5)]
+    assert storage.h_depth == 1 + 2 * words
+
+
+def test_results_that_only_leave_have_no_address():
+    storage = Storage(3)
+    addresses = storage.result(0, steps=2, size=4, frac=0, kept=0)
+    assert {chunk.address for chunk in storage.chunks} == {-1} and storage.h_depth == 0
+    assert len(np.unique(addresses)) == 8  # but each is something of its own
+
+
+def test_a_word_of_several_formats_is_a_chunk_for_each():
+    storage = Storage(4)
+    addresses = storage.input_rows(1, 6, np.array([[3, 5, 3, 5, 5, 5]]))[0]
+    assert [(c.address, c.frac, c.count) for c in storage.chunks] == [(0, 3, 2), (0, 5, 2),
+                                                                      (1, 5, 2)]
+    assert [divmod(int(a), 4) for a in addresses] == [(0, 0), (1, 1), (0, 2), (1, 3), (2, 0),
+                                                      (2, 1)]
+
+
+def test_words_of_a_state_change_places():
+    storage = Storage(2, swaps=[(4, 3)])
+    assert [storage.swapped(n) for n in range(3, 11)] == [3, 7, 8, 9, 4, 5, 6, 10]
+    assert all(storage.swapped(storage.swapped(n)) == n for n in range(12))
+
+
+# addresses of a vector, chunks that it lies in, what each of their two lanes holds
+CUTS = [([], [], []),
+        ([0, 1, 2, 3], [0, 1], [[0, 1], [2, 3]]),
+        ([3, 2, 1, 0], [0, 1], [[3, 2], [1, 0]]),
+        ([5, NOWHERE, 8], [2, 4], [[-1, 0], [2, -1]]),
+        ([6, 6, 7], [3, 3], [[0, 2], [1, -1]]),
+        ([NOWHERE, NOWHERE], [], [])]
+
+
+@pytest.mark.parametrize(("addresses", "chunks", "lanes"), CUTS, ids=str)
+def test_a_vector_is_cut_into_chunks(addresses, chunks, lanes):
+    numbers, held = cut(np.array(addresses, np.int64), 2)
+    assert (numbers.tolist(), held.tolist()) == (chunks, lanes)
 
 
 @pytest.mark.parametrize("width", [1, 4, 7, 16, 18, 48])
