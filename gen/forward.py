@@ -66,7 +66,10 @@ def _apply(layer: Layer, read: list[np.ndarray], inside: dict[str, np.ndarray]) 
         return _recurrent(layer, read, inside)
     if isinstance(layer, Dense):
         gathered = layer.gather(read[0])
-        inside["z"] = gathered @ layer.w.T.astype(gathered.dtype) + layer.b.astype(gathered.dtype)
+        # In two dimensions: BLAS would multiply more of them sample by sample.
+        flat = gathered.reshape(-1, layer.features) @ layer.w.T.astype(gathered.dtype)
+        z = flat.reshape(*gathered.shape[:-1], layer.outputs)
+        inside["z"] = z + layer.b.astype(gathered.dtype)
         inside["y"] = _ACTIVATIONS[layer.activation](inside["z"])
     elif isinstance(layer, MaxPool):
         inside["y"] = layer.window.arrange(read[0], fill=-np.inf).max(axis=-2)

@@ -259,7 +259,7 @@ class Window:
         reach = (self.size - 1) * self.dilation + 1
         return (timesteps + self.left + self.right - reach) // self.stride + 1
 
-    def arrange(self, values: np.ndarray, fill=0) -> np.ndarray:
+    def arrange(self, values: np.ndarray, fill: float = 0) -> np.ndarray:
         """(..., timesteps, features) to (..., steps, size, features); padding is ``fill``."""
         pad = [(0, 0)] * (values.ndim - 2) + [(self.left, self.right), (0, 0)]
         padded = np.pad(values, pad, constant_values=fill)
