@@ -21,6 +21,17 @@ MUST = {
     "dense only": 6 * 7 + 3 * 6,
     "dense per step": 3 * 5 * 4,
     "repeat first": 8 * 3 + 2 * 8 * 2,
+    "gru": 4 * 15 * 3 + 3 * 15 * 5 + 2 * 5,
+    "gru reset before": (4 * 15 * 3 + 3 * 15 * 5) + (4 * 9 * 5 + 3 * 9 * 3) + 2 * 3,
+    "rnn": (4 * 5 * 3 + 3 * 5 * 5) + (4 * 3 * 5 + 3 * 3 * 3) + 2 * 3,
+    "conv": 4 * 3 * (3 * 2) + 4 * 2 * 3,
+    "causal conv": (1 + 2 + 3 + 3 + 3) * 3 * 2 + 5 * 2 * 3,  # zeros of the padding left out
+    "multiply": 2 * (4 * 20 * 3 + 3 * 20 * 5) + 5 + 2 * 5,
+    "pools": 2 * 6, "padded pool": 5 * 3 * 2,  # maxima and sums of ones multiply nothing
+    "scale": 4 * 12 * 3 + 3 * 12 * 4,
+    "stateful lstm": 16 * 3 + 16 * 4 + 12 * 4 + 12 * 3 + 2 * 3,  # h is there from the start
+    "states as inputs": (3 * 12 * 2 + 3 * 12 * 3) + (3 * 12 * 3 + 3 * 12 * 4)
+                        + (3 * 9 * 4 + 3 * 9 * 3) + (3 * 4 * 3 + 3 * 4 * 4),
 }
 
 
@@ -57,6 +68,13 @@ CHAINS = {
     "dense only": 1,
     "dense per step": 0,
     "one timestep": 2,
+    "gru": 4,
+    "gru reset before": 2 * 4 - 1 + 2,  # q, then h; no q at the start; the last step of layer 2
+    "conv": 1,
+    "padded pool": 1,
+    "multiply": 4 + 1,
+    "stateful lstm": 2,
+    "states handed over": 4 + 3,  # by way of h; that of c, through the operand memory, is longer
 }
 
 
