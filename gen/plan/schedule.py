@@ -219,18 +219,19 @@ class _Scheduler:
         return [replace(tile, gap=gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
 
     def _next_frame(self) -> int:
-        """The earliest cycle for the next frame's cycle 0: its first finish may come at once, and
-        what it reads of this frame's state must be there."""
-        start = self.finish_free
+        """The earliest cycle for the next frame's first tile: its first finish may come at once,
+        and what it reads of this frame's state must be there."""
+        start, first = self.finish_free, self.tiles[0].issue
         for tile in self.tiles:
             job, operand = tile.job, tile.operand
             if operand.carried:
                 op, step, index = operand.chunk.origin
-                start = max(start, self.pieces[(job.context, op, step), index][1] - tile.issue)
+                ready = self.pieces[(job.context, op, step), index][1]
+                start = max(start, ready - (tile.issue - first))
             if job.carried and tile.stop & Stop.FINISH:
                 steps = len(self.work.ops[job.layer].sizes)
                 written = self.finished[(job.context, job.layer, steps - 1), job.group]
-                start = max(start, written + self.latency.state - tile.issue)
+                start = max(start, written + self.latency.state - (tile.issue - first))
         return start
 
     def _in_order(self, wave: _Wave) -> bool:
