@@ -10,7 +10,7 @@ import pytest
 from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
-from gatefold.gen.network import Dense, Lstm, Network
+from gatefold.gen.network import Dense, Gru, Lstm, Network, Rnn
 
 FIXTURES = Path(__file__).parent / "fixtures"
 MODELS = sorted(path.name for path in FIXTURES.iterdir() if path.suffix in (".keras", ".onnx"))
@@ -52,12 +52,44 @@ def test_trace_holds_every_gate_and_state():
     y = forward(network, x, trace=trace)
     assert list(trace) == ["l0_lstm", "l1_dense"]
     lstm, dense = trace["l0_lstm"], trace["l1_dense"]
-    assert {name: value.shape for name, value in lstm.items()} == dict.fromkeys("ifgoch", (5, 3, 2))
+    assert {name: value.shape for name, value in lstm.items()} == dict.fromkeys(
+        ["z_i", "z_f", "z_g", "z_o", *"ifgoch"], (5, 3, 2))
+    for gate in "ifo":
+        np.testing.assert_allclose(lstm[gate], 1 / (1 + np.exp(-lstm[f"z_{gate}"])))
+    np.testing.assert_allclose(lstm["g"], np.tanh(lstm["z_g"]))
     before = np.concatenate([np.zeros((5, 1, 2)), lstm["c"][:, :-1]], axis=1)
     np.testing.assert_allclose(lstm["c"], lstm["f"] * before + lstm["i"] * lstm["g"])
     np.testing.assert_allclose(lstm["h"], lstm["o"] * np.tanh(lstm["c"]))
     np.testing.assert_array_equal(dense["y"], np.maximum(dense["z"], 0))
     np.testing.assert_array_equal(dense["y"], y)
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_trace_of_a_gru(reset_after):
+    random, trace = np.random.default_rng(3), {}
+    gru = Gru(units=2, w_ih=random.normal(size=(6, 3)), w_hh=random.normal(size=(6, 2)),
+              b=random.normal(size=6), b_n=random.normal(size=2) if reset_after else None,
+              reset_after=reset_after, return_sequences=True)
+    y = forward(Network((4, 3), (gru,)), random.normal(size=(5, 4, 3)), trace=trace)
+    inside = trace["l0_gru"]
+    middle = "m" if reset_after else "q"
+    assert {name: value.shape for name, value in inside.items()} == dict.fromkeys(
+        ["z_r", "z_z", "z_n", "r", "z", "n", "h", middle], (5, 4, 2))
+    before = np.concatenate([np.zeros((5, 1, 2)), y[:, :-1]], axis=1)
+    wanted = before @ gru.w_hh[4:].T + gru.b_n if reset_after else inside["r"] * before
+    np.testing.assert_allclose(inside[middle], wanted)
+    np.testing.assert_allclose(inside["n"], np.tanh(inside["z_n"]))
+    np.testing.assert_allclose(y, inside["z"] * before + (1 - inside["z"]) * inside["n"])
+    np.testing.assert_array_equal(y, inside["h"])
+
+
+def test_trace_of_a_simple_rnn():
+    random, trace = np.random.default_rng(3), {}
+    rnn = Rnn(units=2, w_ih=random.normal(size=(2, 3)), w_hh=random.normal(size=(2, 2)),
+              b=random.normal(size=2), return_sequences=True, activation="relu")
+    y = forward(Network((4, 3), (rnn,)), random.normal(size=(5, 4, 3)), trace=trace)
+    assert list(trace["l0_rnn"]) == ["z", "h"]
+    np.testing.assert_array_equal(y, np.maximum(trace["l0_rnn"]["z"], 0))
 
 
 def test_one_step_by_hand():
