@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -22,7 +23,7 @@ from gatefold.gen.quantized import (
 )
 from gatefold.gen.views import View
 
-__all__ = ["describe"]
+__all__ = ["describe", "difference"]
 
 _RECURRENT = {QLstm: "LSTM", QGru: "GRU", QRnn: "SimpleRNN"}
 
@@ -32,6 +33,21 @@ def describe(layer: Layer | QLayer) -> str:
     told = _shape(layer)
     wired = getattr(layer, "inputs", ())
     return f"{told} of {_values(wired)}" if len(wired) > 1 else told
+
+
+def difference(layers: Sequence[Layer], core: Sequence[QLayer]) -> str | None:
+    """Where a model's ``layers`` are not those of a ``core``, in words; None where they are."""
+    ours, theirs = [describe(layer) for layer in layers], [describe(layer) for layer in core]
+    for n in range(max(len(ours), len(theirs))):
+        mine = ours[n] if n < len(ours) else "nothing"
+        other = theirs[n] if n < len(theirs) else "nothing"
+        if mine != other:
+            return f"layer {n}: the model has {mine}, the core {other}"
+    for n, (layer, old) in enumerate(zip(layers, core, strict=True)):
+        if layer.inputs != old.inputs:
+            return (f"layer {n}: the model's reads the values {layer.inputs}, the core's "
+                    f"{old.inputs}")
+    return None
 
 
 def _shape(layer: Layer | QLayer) -> str:

@@ -21,11 +21,12 @@ from ..boards.vivado import write_vivado
 from .arrays import whole_frames
 from .errors import UserError
 from .export import TOP, write_rtl, write_weights
-from .folder import CORE, INTEGERS, core_json
+from .folder import CORE, FLOATS, INTEGERS, core_json
 from .frames import as_frames
 from .html import write_page
 from .initialise import initialise
 from .network import Network
+from .network_io import save_network
 from .options import checked
 from .output import check_target, new_folder
 from .plan import Plan, make_plan
@@ -144,6 +145,7 @@ class Core:
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
         save_quantized(folder / INTEGERS, self.qnet)
+        save_network(folder / FLOATS, self.network)
         (folder / CORE).write_text(json.dumps(core_json(self.plan), indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:

@@ -11,10 +11,11 @@ from .plan import Plan, make_plan
 from .quantized import QGru, QLayer, QLstm, QRecurrent, QuantizedNetwork
 from .quantized_io import load_quantized
 
-__all__ = ["CORE", "INTEGERS", "core_json", "load_plan"]
+__all__ = ["CORE", "FLOATS", "INTEGERS", "core_json", "load_plan"]
 
 CORE = "core.json"  #: what test benches need to know
 INTEGERS = "integers.npz"  #: the quantised network
+FLOATS = "floats.npz"  #: the float network that it was made from
 
 
 def core_json(plan: Plan) -> dict:

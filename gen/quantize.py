@@ -12,7 +12,7 @@ from gatefold.gen.accumulator import accumulator_bits, accumulator_bounds, accum
 from gatefold.gen.accumulator import widest_sum as _widest_sum
 from gatefold.gen.calibrate import Calibration, calibrate
 from gatefold.gen.choose import Chooser, Mixed
-from gatefold.gen.describe import describe
+from gatefold.gen.describe import difference
 from gatefold.gen.errors import UserError
 from gatefold.gen.formats import as_rule, peak_of
 from gatefold.gen.integers import INT64, in_integers, too_far_apart
@@ -205,17 +205,9 @@ def requantize_into(network: Network, qnet: QuantizedNetwork) -> QuantizedNetwor
     if network.input_shapes != qnet.input_shapes:
         raise UserError(f"the model's input {network.input_shape} differs from the core's "
                         f"{qnet.input_shape}: rebuild the core with this model")
-    ours, theirs = [describe(v) for v in network.layers], [describe(v) for v in qnet.layers]
-    for n in range(max(len(ours), len(theirs))):
-        mine = ours[n] if n < len(ours) else "nothing"
-        other = theirs[n] if n < len(theirs) else "nothing"
-        if mine != other:
-            raise UserError(f"layer {n}: the model has {mine}, the core {other}: rebuild the core "
-                            "with this model")
-    for n, (layer, old) in enumerate(zip(network.layers, qnet.layers, strict=True)):
-        if layer.inputs != old.inputs:
-            raise UserError(f"layer {n}: the model's reads the values {layer.inputs}, the core's "
-                            f"{old.inputs}: rebuild the core with this model")
+    told = difference(network.layers, qnet.layers)
+    if told:
+        raise UserError(f"{told}: rebuild the core with this model")
     if network.outputs != qnet.outputs or network.host != qnet.host:
         raise UserError("the model's outputs are not the core's: rebuild the core with this model")
     layers = []

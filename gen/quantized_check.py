@@ -35,10 +35,11 @@ from gatefold.gen.quantized import (
     Table,
     alignment,
 )
+from gatefold.gen.stored import expect
 from gatefold.gen.views import Pad, RepeatVector
 from gatefold.gen.wishes import WIDTHS
 
-__all__ = ["Damage", "check", "expect"]
+__all__ = ["check"]
 
 _LAYERS = 4096  # most layers
 _ELEMENTS, _IN_ALL = 1 << 24, 1 << 26  # most elements of a value, and of all
@@ -49,18 +50,8 @@ _CELL_ACTIVATIONS = ("linear", "relu", "tanh")
 _GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
 
 
-class Damage(Exception):
-    """Something contradicts itself; ``str`` says where."""
-
-
-def expect(condition: object, what: str) -> None:
-    """Raise :class:`Damage` unless ``condition`` holds."""
-    if not condition:
-        raise Damage(what)
-
-
 def check(qnet: QuantizedNetwork) -> None:
-    """Raise :class:`Damage` where shapes, formats, integers or wiring do not fit together."""
+    """Raise ``Damage`` where shapes, formats, integers or wiring do not fit together."""
     for width in (qnet.act_width, qnet.weight_width, qnet.cell_width):
         expect(width in WIDTHS, "widths")
     expect(2 <= qnet.acc_width <= INT64, "acc_width")

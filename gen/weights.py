@@ -10,9 +10,10 @@ from .check import load_folder
 from .errors import UserError
 from .export import write_weights
 from .flow import sample_floats, write_vectors
-from .folder import INTEGERS, load_plan
+from .folder import FLOATS, INTEGERS, load_plan
 from .html import write_page
 from .network import Network
+from .network_io import save_network
 from .output import replace_files
 from .quantize import requantize_into
 from .quantized_io import save_quantized
@@ -25,7 +26,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
                     seed: int = 0) -> dict:
     """Write ``network``'s weights into the core in ``directory``; the new report.
 
-    Weights, integers, the vectors of the cocotb bench and the report change together or not at all;
+    Weights, integers, floats, the vectors of the cocotb bench and the report change together or not at all;
     formats and Verilog stay, and what was verified is forgotten. ``data``, floats
     (samples, *input_shape) that the error is measured on; without it, seeded random ones.
     Raises :class:`UserError` where the model has another shape or does not fit the formats.
@@ -45,6 +46,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     with replace_files(path) as staged:
         write_weights(staged / "weights", plan)
         save_quantized(staged / INTEGERS, qnet)
+        save_network(staged / FLOATS, network)
         _check_names(staged / "weights", path / "weights")
         write_vectors(staged, path, qnet, floats)
         write_report(staged, report)
