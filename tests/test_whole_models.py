@@ -1,0 +1,52 @@
+"""Models of real frameworks all the way to a program: what the engine executes equals golden."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatefold.gen.forward import forward
+from gatefold.gen.frontends import load
+from gatefold.gen.plan import make_plan
+from gatefold.gen.quantize import quantize
+from gatefold.sim.golden import golden
+
+from .test_frontends_keras_options import archive, members
+from .tile_machine import TileMachine
+
+FIXTURES = Path(__file__).parent / "fixtures"
+ARRAYS = ((8, 3), (16, 4), (24, 8))
+WELL = 5e-3  # of the outputs' range: 16 bits on random inputs
+
+
+def check(network, number: int, *, limit: float = WELL):
+    """Two samples, the second going on with the first's state where the network keeps one."""
+    qnet = quantize(network)
+    pe, simd = ARRAYS[number % len(ARRAYS)]
+    machine = TileMachine(make_plan(qnet, pe=pe, simd=simd, stream_bits=64))
+    x = np.random.default_rng(number).standard_normal((2, *qnet.input_shape))
+    integers = qnet.quantize(x)
+    y = golden(qnet, integers)
+    for n in range(2):
+        got, _ = machine.run(integers[n].ravel(), fresh=n == 0 or not qnet.stateful)
+        np.testing.assert_array_equal(got, y[n].ravel())
+    wanted = forward(network, x)
+    assert np.abs(qnet.to_float(y) - wanted).max() <= limit * max(np.ptp(wanted), 1e-9)
+
+
+KERAS = members("keras")
+ONNX = sorted(path.name for path in FIXTURES.glob("*.onnx"))
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(KERAS)),
+                         ids=KERAS)
+def test_every_keras_option(number, name, tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(archive("keras")[f"{name}.keras"])
+    check(load(path), number)
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(ONNX)), ids=ONNX)
+def test_every_onnx_exporter(number, name):
+    # keras_stack's outputs on random inputs span hardly more than a step of their format
+    check(load(FIXTURES / name), number, limit=0.05 if "keras_stack" in name else WELL)
