@@ -9,7 +9,9 @@ without holes between timesteps, blocks that begin at the same lane share their 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 
 import numpy as np
@@ -40,8 +42,9 @@ def joint_taps(window: Window, steps: int) -> np.ndarray:
     return np.unique(taps)
 
 
+@lru_cache  # an array is drafted with many numbers of words
 def blocks(*, outputs: int, features: int, windows: int, window: Window, pe: int, simd: int,
-           packed: bool, pitch: int) -> list[Block]:
+           packed: bool, pitch: int) -> tuple[Block, ...]:
     """The ways to compute ``windows`` windows of a layer, fewest cycles first.
 
     ``packed``: the input's timesteps follow each other without holes. ``pitch``: see
@@ -70,10 +73,10 @@ def blocks(*, outputs: int, features: int, windows: int, window: Window, pe: int
         phases = simd // gcd(simd, steps * window.stride * features) if packed else 1
         count = -(-windows // steps)
         found.append(Block(steps, pitch, count * tiles, tiles * min(phases, count)))
-    return sorted(found, key=lambda block: (block.cycles, block.words))
+    return tuple(sorted(found, key=lambda block: (block.cycles, block.words)))
 
 
-def choose(ways: list[list[Block]], words: int) -> list[Block]:
+def choose(ways: Sequence[Sequence[Block]], words: int) -> list[Block]:
     """Of each layer's ways one, fewest cycles in all with at most so many ``words`` in all; where
     that cannot be, fewest words."""
     # (words taken) -> (cycles, choice); a longer way with more words is none.

@@ -129,7 +129,7 @@ class Lowered:
 
     def _choose_blocks(self, words: int) -> dict[int, Block]:
         """How many windows of each convolution to compute together, where more than one."""
-        ways: dict[int, list[Block]] = {}
+        ways: dict[int, tuple[Block, ...]] = {}
         for n, layer in enumerate(self.qnet.layers):
             value = self.qnet.value(n)
             if (not isinstance(layer, QDense) or layer.window is None

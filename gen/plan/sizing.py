@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil, prod
+from typing import Any
 
 from ...hdl.config import SHALLOW, EngineConfig
 from ..errors import UserError
@@ -204,8 +205,8 @@ def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, cont
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
         depth = draft.weight_depth
         if place(draft, loadable=loadable, **device) is not None:
-            tiles = sum(len(job.operands) for job in work.jobs)
-            return _Draft(pe, simd, words, tiles, _estimate(tiles, _waits(asked, simd)))
+            cycles = _estimate(work.tiles, _waits(asked, simd))
+            return _Draft(pe, simd, words, work.tiles, cycles)
     return None
 
 
@@ -220,7 +221,7 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
     :class:`UserError` where nothing fits.
     """
     device = {"bram36": bram36, "dsp": dsp, "lut": lut, "uram": uram}
-    shared = {"stream_bits": stream_bits, "contexts": contexts}
+    shared: dict[str, Any] = {"stream_bits": stream_bits, "contexts": contexts}
     windows = any(demand.windows for demand in demands(qnet))
     finalists: list[Plan] = []
     while multipliers >= 4 and not finalists:

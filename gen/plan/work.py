@@ -1,18 +1,25 @@
 """What must be computed: one job for every group of rows at every step, and the words it uses.
 
 A job is independent of the order in which it will run: the schedule decides that.
+
+Steps repeat: most read vectors that lie in their chunks as the step before's do, a few chunks
+further on. Such steps share what their tiles are (:class:`_Group`), which is found once, and the
+jobs themselves are made when somebody looks at them: an array that is only drafted needs no more
+than their number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 
 from ...hdl.config import Kind
 from ..errors import UserError
 from ..quantized import QuantizedNetwork
-from .layout import Chunk, Storage, cut
+from .layout import NOWHERE, Chunk, Storage, cut
 from .lower import Lowered, lower
 from .ops import Op, Part
 from .rows import Fold, fold
@@ -76,13 +83,13 @@ class Word:
 class Work:
     """All jobs of a frame and the memories they refer to.
 
-    ops; folds, of their rows. kinds, aligns, routes: what the engine must be able to do; kind_of:
-    of each op. weight_words; bias_words: (op, group, whether of step 0 alone). cell_depth, in
-    words. x_rows, x_row, out_rows, out_row: shapes of the frames in rows of elements. leaving: the
-    ops whose results are the output; in_order: they are one, whose chunks leave in the order of
-    its steps. repeated: ops whose input is the same at every step: their jobs after the first step
-    have recurrent columns only. order: by stage and step, of (op, step); before: the op whose
-    states an op waits for.
+    jobs, made by make_jobs; tiles, of all of them. ops; folds, of their rows. kinds, aligns,
+    routes: what the engine must be able to do; kind_of: of each op. weight_words; bias_words: (op,
+    group, whether of step 0 alone). cell_depth, in words. x_rows, x_row, out_rows, out_row: shapes
+    of the frames in rows of elements. leaving: the ops whose results are the output; in_order: they
+    are one, whose chunks leave in the order of its steps. repeated: ops whose input is the same at
+    every step: their jobs after the first step have recurrent columns only. order: by stage and
+    step, of (op, step); before: the op whose states an op waits for.
     """
 
     storage: Storage
@@ -92,7 +99,8 @@ class Work:
     kind_of: tuple[int, ...]
     aligns: tuple[int, ...]
     routes: tuple[int, ...]
-    jobs: tuple[Job, ...]
+    make_jobs: Callable[[], tuple[Job, ...]]
+    tiles: int
     weight_words: tuple[Word, ...]
     bias_words: tuple[tuple[int, int, bool], ...]
     cell_depth: int
@@ -103,6 +111,11 @@ class Work:
     leaving: frozenset[int]
     in_order: bool
     repeated: frozenset[int]
+
+    @cached_property
+    def jobs(self) -> tuple[Job, ...]:
+        """The jobs, by context, op, step and group."""
+        return self.make_jobs()
 
     def rank(self, op: int, step: int) -> tuple[int, int, int]:
         """An order in which every job comes after those it depends on."""
@@ -179,6 +192,37 @@ def _placed(lowered: Lowered, rows: np.ndarray, simd: int) -> dict[tuple[int, in
     return places
 
 
+@dataclass(frozen=True)
+class _Cut:
+    """A vector in chunks (:func:`~gatefold.gen.plan.layout.cut`), the first of them number 0:
+    ``numbers``; ``lanes`` (chunks, simd), what they hold; ``keys``, each chunk's lanes as bytes."""
+
+    numbers: np.ndarray
+    lanes: np.ndarray
+    keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A group of rows at a step: its ``number``; ``beats`` that it writes; its ``tiles``: (which of
+    the chunks that the step meets, or -1 for any; weight word); its ``bias`` word."""
+
+    number: int
+    beats: int
+    tiles: tuple[tuple[int, int], ...]
+    bias: int
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An op at a step. met: of each part that it meets, (part, numbers of the chunks)."""
+
+    op: int
+    step: int
+    met: tuple[tuple[int, np.ndarray], ...]
+    groups: tuple[_Group, ...]
+
+
 class _Breakdown:
     """Jobs and words of lowered ops."""
 
@@ -192,7 +236,9 @@ class _Breakdown:
         self.words: dict[tuple, int] = {}
         self.weight_words: list[Word] = []
         self.bias_words: dict[tuple[int, int, bool], int] = {}
-        self.needed: dict[tuple, bool] = {}
+        self.needed: dict[tuple[int, int, int], np.ndarray] = {}  # columns of (op, part, group)
+        self.cuts: dict[bytes, tuple[int, _Cut]] = {}
+        self.found: dict[tuple, tuple[_Group, ...]] = {}
 
     def work(self) -> Work:
         ops = self.ops
@@ -200,96 +246,150 @@ class _Breakdown:
         for op in ops:
             if op.kind not in kinds:
                 kinds.append(op.kind)
-        self.aligns = tuple(sorted({self._align(part, chunk) for op in ops for part in op.parts
-                                    for chunk in self._chunks(part)}))
         routes, self.first_route = _routes(self.folds, self.slots, self.simd)
-        cells: dict[int, int] = {}
+        self.cells: dict[int, int] = {}
         depth = 0
         for op in ops:
-            if op.cells is not None and op.cells not in cells:
-                cells[op.cells] = depth
+            if op.cells is not None and op.cells not in self.cells:
+                self.cells[op.cells] = depth
                 depth += self.lowered.storage.words(op.size)
         self.repeated = frozenset(n for n, op in enumerate(ops) if op.repeated)
-        jobs = [job for n, op in enumerate(ops) for step in range(len(op.sizes))
-                if any(part.steps[step] is not None for part in op.parts)
-                for job in self._jobs(n, op, step, None if op.cells is None else cells[op.cells])]
+        self.steps = [self._step(n, step) for n, op in enumerate(ops)
+                      for step in range(len(op.sizes))
+                      if any(part.steps[step] is not None for part in op.parts)]
+        self.aligns = self._aligns()
         leaving = frozenset(op for op, _ in self.places)
         steps = [out for (_, _), out in sorted(self.places.items())]
         return Work(
             storage=self.lowered.storage, ops=ops, folds=self.folds, kinds=tuple(kinds),
             kind_of=tuple(kinds.index(op.kind) for op in ops), aligns=self.aligns, routes=routes,
-            jobs=tuple(jobs), weight_words=tuple(self.weight_words),
+            make_jobs=self.jobs,
+            tiles=sum(len(group.tiles) for step in self.steps for group in step.groups),
+            weight_words=tuple(self.weight_words),
             bias_words=tuple(self.bias_words), cell_depth=max(1, depth),
             x_rows=self.lowered.x_rows, x_row=self.lowered.x_row, out_rows=self.out_rows,
             out_row=self.out_row, leaving=leaving,
             in_order=len(leaving) == 1 and steps == sorted(steps), repeated=self.repeated)
 
-    def _chunks(self, part: Part):
-        numbers = {int(n) for vector in part.steps if vector is not None
-                   for n in np.unique(vector[vector >= 0] // self.simd)}
-        return [self.lowered.storage.chunks[n] for n in sorted(numbers)]
+    def _aligns(self) -> tuple[int, ...]:
+        """Shifts of products that any tile asks for."""
+        fracs = np.array([chunk.frac for chunk in self.lowered.storage.chunks])
+        read: dict[tuple[int, int], list[np.ndarray]] = {}
+        for step in self.steps:
+            for p, numbers in step.met:
+                read.setdefault((step.op, p), []).append(numbers)
+        return tuple(sorted({
+            self._align(self.ops[n].parts[p], frac) for (n, p), numbers in read.items()
+            for frac in np.unique(fracs[np.concatenate(numbers)]).tolist()}))
 
     @staticmethod
-    def _align(part: Part, chunk: Chunk) -> int:
-        return 0 if part.base is None else part.base - chunk.frac
+    def _align(part: Part, frac: int) -> int:
+        return 0 if part.base is None else part.base - frac
 
-    def _jobs(self, n: int, op: Op, step: int, cell: int | None):
-        met = []
+    def _cut(self, vector: np.ndarray) -> tuple[int, _Cut, int]:
+        """A vector in chunks: (which of the cuts, the cut, number of its first chunk)."""
+        there = vector >= 0
+        first = int(vector.min(where=there, initial=1 << 62)) // self.simd if there.any() else 0
+        relative = np.where(there, vector - first * self.simd, NOWHERE)
+        key = relative.tobytes()
+        if key not in self.cuts:
+            numbers, lanes = cut(relative, self.simd)
+            self.cuts[key] = len(self.cuts), _Cut(
+                numbers, lanes, tuple(held.tobytes() for held in lanes))
+        return *self.cuts[key], first
+
+    def _step(self, n: int, step: int) -> _Step:
+        op, met, cuts, alike = self.ops[n], [], [], []
         for p, part in enumerate(op.parts):
             vector = part.steps[step]
             if vector is None or (p == 0 and n in self.repeated and step):
                 continue
-            numbers, lanes = cut(vector, self.simd)
-            carried = part.carried and step == 0
-            for number, held in zip(numbers.tolist(), lanes, strict=True):
-                chunk = self.lowered.storage.chunks[number]
-                if carried:
-                    chunk = self.lowered.storage.before(chunk)
-                met.append((p, chunk, held, carried))
+            which, found, first = self._cut(vector)
+            met.append((p, found.numbers + first))
+            cuts.append((p, found))
+            alike.append((p, which))
         chunks = self.lowered.storage.words(op.sizes[step])
-        begins = step == 0
-        out = self.places.get((n, step))
-        h = None
-        if op.written is not None:
-            address = self.lowered.storage.chunks[op.written[step, 0] // self.simd].address
-            h = address if address >= 0 else None
+        begins = step == 0 and op.first_bias is not None
+        key = (n, chunks, begins, *alike)
+        if key not in self.found:
+            self.found[key] = tuple(self._groups(n, chunks, begins, cuts))
+        return _Step(n, step, tuple(met), self.found[key])
+
+    def _groups(self, n: int, chunks: int, begins: bool,
+                cuts: list[tuple[int, _Cut]]) -> Iterator[_Group]:
+        """Groups that yield any of the ``chunks`` of a step's result."""
         for g, group in enumerate(self.folds[n].groups):
             beats = min(group.beats, chunks - group.first)
             if beats < 1:
                 continue
-            operands = [
-                Operand(chunk, self._word(n, p, g, held),
-                        self.aligns.index(self._align(op.parts[p], chunk)), carried)
-                for p, chunk, held, carried in met if self._meets(n, p, g, held)]
-            if not operands:  # nothing but a bias: some chunk must carry it
-                chunk = met[0][1] if met else self.lowered.storage.chunks[0]
-                operands = [Operand(chunk, self._word(n, 0, g, np.full(self.simd, -1)), 0)]
+            tiles: list[tuple[int, int]] = []
+            begin = 0
+            for p, found in cuts:
+                tiles += [(begin + at, self._word(n, p, g, found.lanes[at], found.keys[at]))
+                          for at in self._meets(n, p, g, found)]
+                begin += len(found.lanes)
+            if not tiles:  # nothing but a bias: some chunk must carry it
+                nothing = np.full(self.simd, NOWHERE)
+                tiles = [(-1, self._word(n, 0, g, nothing, nothing.tobytes()))]
+            yield _Group(g, beats, tuple(tiles), self._bias(n, g, begins))
+
+    def jobs(self) -> tuple[Job, ...]:
+        """All the jobs, by op, step and group."""
+        return tuple(job for step in self.steps for job in self._jobs(step))
+
+    def _operands(self, step: _Step) -> list[tuple[Chunk, int, bool]]:
+        """(chunk, align, carried) of everything that a step meets."""
+        found, storage, op = [], self.lowered.storage, self.ops[step.op]
+        for p, numbers in step.met:
+            part = op.parts[p]
+            carried = part.carried and step.step == 0
+            for number in numbers.tolist():
+                chunk = storage.chunks[number]
+                found.append((storage.before(chunk) if carried else chunk,
+                              self.aligns.index(self._align(part, chunk.frac)), carried))
+        return found
+
+    def _jobs(self, step: _Step) -> Iterator[Job]:
+        n, op, storage = step.op, self.ops[step.op], self.lowered.storage
+        met = self._operands(step)
+        anything = met[0][0] if met else storage.chunks[0], 0, False
+        cell = 0 if op.cells is None else self.cells[op.cells]
+        begins = step.step == 0 and op.cells is not None
+        out = self.places.get((n, step.step))
+        h = None
+        if op.written is not None:
+            address = storage.chunks[op.written[step.step, 0] // self.simd].address
+            h = address if address >= 0 else None
+        for found in step.groups:
+            group = self.folds[n].groups[found.number]
+            operands = []
+            for at, weight in found.tiles:
+                chunk, align, carried = met[at] if at >= 0 else anything
+                operands.append(Operand(chunk, weight, align, carried))
             yield Job(
-                layer=n, step=step, group=g, operands=tuple(operands),
-                bias=self._bias(n, g, begins and op.first_bias is not None),
-                first=group.first, beats=beats, h=None if h is None else h + group.first,
+                layer=n, step=step.step, group=found.number, operands=tuple(operands),
+                bias=found.bias, first=group.first, beats=found.beats,
+                h=None if h is None else h + group.first,
                 out=None if out is None else out + group.first,
-                cell=0 if cell is None else cell + group.first,
-                fresh=begins and op.fresh and op.cells is not None,
-                carried=begins and op.carried and op.cells is not None,
-                complete=group.complete or beats < group.beats,
+                cell=0 if op.cells is None else cell + group.first,
+                fresh=begins and op.fresh, carried=begins and op.carried,
+                complete=group.complete or found.beats < group.beats,
                 route=self.first_route[group.rotation])
 
-    def _meets(self, n: int, p: int, g: int, held: np.ndarray) -> bool:
-        """Whether a group's rows can be other than zero at these columns."""
+    def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[int]:
+        """The chunks in which a group's rows can be other than zero."""
         part = self.ops[n].parts[p]
         if part.pattern is None:
-            return True
-        key = (n, p, g, held.tobytes())
-        if key not in self.needed:
+            return list(range(len(found.lanes)))
+        if (n, p, g) not in self.needed:
             rows, per = self.folds[n].rows[g], self.ops[n].rows
             rows = rows[rows >= 0]
-            pattern = part.pattern[rows // per, rows % per]
-            self.needed[key] = bool(pattern[:, held[held >= 0]].any())
-        return self.needed[key]
+            columns = part.pattern[rows // per, rows % per].any(axis=0)
+            self.needed[n, p, g] = np.append(columns, False)  # where a lane holds nothing, -1
+        return np.flatnonzero(self.needed[n, p, g][found.lanes].any(axis=1)).tolist()
 
-    def _word(self, n: int, p: int, g: int, held: np.ndarray) -> int:
-        key = (n, p, g, held.tobytes())
+    def _word(self, n: int, p: int, g: int, held: np.ndarray, lanes: bytes) -> int:
+        key = (n, p, g, lanes)
         if key not in self.words:
             self.words[key] = len(self.weight_words)
             self.weight_words.append(Word(n, p, g, held))
@@ -304,6 +404,17 @@ def interleave(work: Work, contexts: int, x_depth: int) -> Work:
 
     ``x_depth``: input chunks of one sequence. Sequences follow one another in input and output.
     """
+    h_depth = work.storage.h_depth
+    storage = replace(work.storage, h_depth=contexts * h_depth, swaps=[
+        (context * h_depth + address, words)
+        for context in range(contexts) for address, words in work.storage.swaps])
+    return replace(work, make_jobs=partial(_interleaved, work, contexts, x_depth),
+                   tiles=contexts * work.tiles, cell_depth=contexts * work.cell_depth,
+                   storage=storage, out_rows=contexts * work.out_rows,
+                   x_rows=contexts * work.x_rows, in_order=False)
+
+
+def _interleaved(work: Work, contexts: int, x_depth: int) -> tuple[Job, ...]:
     out_depth = work.out_rows * work.storage.words(work.out_row)
     h_depth, cell_depth = work.storage.h_depth, work.cell_depth
 
@@ -312,16 +423,10 @@ def interleave(work: Work, contexts: int, x_depth: int) -> Work:
         offset = context * (x_depth if chunk.from_x else h_depth)
         return replace(operand, chunk=replace(chunk, address=chunk.address + offset))
 
-    jobs = tuple(
+    return tuple(
         replace(job, context=context,
                 operands=tuple(moved(operand, context) for operand in job.operands),
                 h=None if job.h is None else job.h + context * h_depth,
                 out=None if job.out is None else job.out + context * out_depth,
                 cell=job.cell + context * cell_depth)
         for context in range(contexts) for job in work.jobs)
-    storage = replace(work.storage, h_depth=contexts * h_depth, swaps=[
-        (context * h_depth + address, words)
-        for context in range(contexts) for address, words in work.storage.swaps])
-    return replace(work, jobs=jobs, cell_depth=contexts * cell_depth, storage=storage,
-                   out_rows=contexts * work.out_rows, x_rows=contexts * work.x_rows,
-                   in_order=False)
