@@ -1,12 +1,14 @@
 """A network as files that other runtimes read: ONNX, and an .npz that bench/tflite.py reads.
 
 Both hold float32 weights and a batch of 1. The .npz also holds inputs and what Gatefold's own float
-forward pass makes of them, so that every runtime is checked before it is timed.
+forward pass makes of them, so that every runtime is checked before it is timed. Of a network that
+keeps its state the inputs are the steps of one sequence.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from gatefold.gen.forward import forward
 from gatefold.gen.network import Dense, Lstm, Network, RepeatVector
 
-__all__ = ["write_models"]
+__all__ = ["to_onnx", "write_models"]
 
 _SAMPLES = 4
 #: Opset 17 with IR 8: read by every ONNX Runtime since 1.12.
@@ -34,10 +36,13 @@ def write_models(name: str, network: Network, folder: Path) -> None:
     for n, layer in enumerate(network.layers):
         entry: dict = {"kind": layer.kind}
         if isinstance(layer, Lstm):
-            entry |= {"units": layer.units, "return_sequences": layer.return_sequences}
+            entry |= {"units": layer.units, "return_sequences": layer.return_sequences,
+                      "stateful": layer.stateful}
             arrays |= {f"{n}.w_ih": layer.w_ih, f"{n}.w_hh": layer.w_hh, f"{n}.b": layer.b}
         elif isinstance(layer, Dense):
-            _check_linear(layer)
+            _check(layer)
+            entry |= {"activation": layer.activation,
+                      "window": asdict(layer.window) if layer.window else None}
             arrays |= {f"{n}.w": layer.w, f"{n}.b": layer.b}
         elif isinstance(layer, RepeatVector):
             entry["timesteps"] = layer.timesteps
@@ -47,58 +52,99 @@ def write_models(name: str, network: Network, folder: Path) -> None:
 
 
 def to_onnx(name: str, network: Network) -> onnx.ModelProto:
-    """The network with one LSTM node a layer, as an exporter would write it at best.
+    """The network with one LSTM or Conv node a layer, as an exporter would write it at best.
 
-    Sequences are (timesteps, 1, features) inside, ONNX's own order, so no node only moves data.
+    Sequences are (timesteps, 1, features) inside, ONNX's own order, so no node only moves data but
+    around convolutions. The states of a stateful layer n are inputs ``h<n>_in``, ``c<n>_in`` and
+    outputs ``h<n>_out``, ``c<n>_out``: the caller hands them back.
     """
-    nodes: list[onnx.NodeProto] = []
-    constants: dict[str, np.ndarray] = {}
+    return _Onnx(network).model(name)
 
-    def add(op: str, inputs: list[str], output: str | list[str], **attributes) -> str:
+
+class _Onnx:
+    """The nodes and constants of a network."""
+
+    def __init__(self, network: Network):
+        self.network = network
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self.states: dict[str, int] = {}  # stateful layers' states and their sizes
+
+    def add(self, op: str, inputs: list[str], output: str | list[str], **attributes) -> str:
         outputs = [output] if isinstance(output, str) else output
-        nodes.append(helper.make_node(op, inputs, outputs, **attributes))
+        self.nodes.append(helper.make_node(op, inputs, outputs, **attributes))
         return outputs[-1]
 
-    def constant(key: str, value: np.ndarray) -> str:
-        constants[key] = np.ascontiguousarray(value)
+    def constant(self, key: str, value: np.ndarray) -> str:
+        self.constants[key] = np.ascontiguousarray(value)
         return key
 
-    timesteps, features = network.input_shape
-    steps_first = constant("steps_first", np.array([timesteps, 1, features]))
-    value = add("Reshape", ["x", steps_first], "x_t")
-    for n, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=False)):
-        if isinstance(layer, Lstm):
-            u = layer.units
-            bias = np.concatenate([_iofc(layer.b, u), np.zeros(4 * u, np.float32)])
-            inputs = [value, constant(f"w{n}", _iofc(layer.w_ih, u)[None]),
-                      constant(f"r{n}", _iofc(layer.w_hh, u)[None]), constant(f"b{n}", bias[None])]
-            axis = constant(f"axis{n}", np.array([1 if layer.return_sequences else 0]))
-            outputs = [f"h{n}"] if layer.return_sequences else ["", f"h{n}"]
-            add("LSTM", inputs, outputs, hidden_size=u)
-            value = add("Squeeze", [f"h{n}", axis], f"v{n}")  # the axis of directions
-        elif isinstance(layer, RepeatVector):
-            to = constant(f"to{n}", np.array([layer.timesteps, 1, shape[0]]))
-            value = add("Expand", [value, to], f"v{n}")
-        elif isinstance(layer, Dense):
-            _check_linear(layer)
-            weights, bias = constant(f"w{n}", layer.w.T), constant(f"b{n}", layer.b)
-            if len(shape) == 1:
-                value = add("Gemm", [value, weights, bias], f"v{n}")
+    def model(self, name: str) -> onnx.ModelProto:
+        network, shapes = self.network, self.network.shapes
+        first = self.constant("steps_first", np.array([shapes[0][0], 1, shapes[0][1]]))
+        value = self.add("Reshape", ["x", first], "x_t")
+        for n, (layer, shape) in enumerate(zip(network.layers, shapes, strict=False)):
+            if isinstance(layer, Lstm):
+                value = self._lstm(n, layer, value)
+            elif isinstance(layer, RepeatVector):
+                to = self.constant(f"to{n}", np.array([layer.timesteps, 1, shape[0]]))
+                value = self.add("Expand", [value, to], f"v{n}")
+            elif isinstance(layer, Dense):
+                value = self._dense(n, layer, value, shape)
             else:
-                value = add("MatMul", [value, weights], f"m{n}")
-                value = add("Add", [value, bias], f"v{n}")
+                raise NotImplementedError(f"no ONNX for {layer.kind}")
+        whole = self.constant("batch_first", np.array([1, *network.output_shape]))
+        self.add("Reshape", [value, whole], "y")
+
+        def infos(suffix: str, main: str, shape: tuple[int, ...]) -> list[onnx.ValueInfoProto]:
+            return [helper.make_tensor_value_info(main, TensorProto.FLOAT, [1, *shape])] + [
+                helper.make_tensor_value_info(f"{state}_{suffix}", TensorProto.FLOAT, [1, 1, size])
+                for state, size in self.states.items()]
+
+        graph = helper.make_graph(
+            self.nodes, name.replace("-", "_"), infos("in", "x", network.input_shape),
+            infos("out", "y", network.output_shape),
+            [numpy_helper.from_array(array, key) for key, array in self.constants.items()])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)],
+                                  ir_version=_IR, producer_name="gatefold bench")
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _lstm(self, n: int, layer: Lstm, value: str) -> str:
+        u, last = layer.units, not layer.return_sequences
+        bias = np.concatenate([_iofc(layer.b, u), np.zeros(4 * u, np.float32)])
+        inputs = [value, self.constant(f"w{n}", _iofc(layer.w_ih, u)[None]),
+                  self.constant(f"r{n}", _iofc(layer.w_hh, u)[None]),
+                  self.constant(f"b{n}", bias[None])]
+        outputs = ["", f"h{n}"] if last else [f"h{n}"]
+        source = f"h{n}"
+        if layer.stateful:
+            self.states |= {f"h{n}": u, f"c{n}": u}
+            inputs += ["", f"h{n}_in", f"c{n}_in"]
+            source = f"h{n}_out" if last else f"h{n}"
+            outputs = ["" if last else source, f"h{n}_out", f"c{n}_out"]
+        self.add("LSTM", inputs, outputs, hidden_size=u)
+        axis = self.constant(f"axis{n}", np.array([0 if last else 1]))
+        return self.add("Squeeze", [source, axis], f"v{n}")  # the axis of directions
+
+    def _dense(self, n: int, layer: Dense, value: str, shape: tuple[int, ...]) -> str:
+        _check(layer)
+        linear = f"l{n}" if layer.activation == "relu" else f"v{n}"
+        bias = self.constant(f"b{n}", layer.b)
+        window = layer.window
+        if window:
+            w = layer.w.reshape(layer.outputs, window.size, shape[-1]).transpose(0, 2, 1)
+            value = self.add("Transpose", [value], f"t{n}", perm=[1, 2, 0])
+            value = self.add("Conv", [value, self.constant(f"w{n}", w), bias], f"c{n}",
+                             strides=[window.stride], dilations=[window.dilation],
+                             pads=[window.left, window.right])
+            value = self.add("Transpose", [value], linear, perm=[2, 0, 1])
+        elif len(shape) == 1:
+            value = self.add("Gemm", [value, self.constant(f"w{n}", layer.w.T), bias], linear)
         else:
-            raise NotImplementedError(f"no ONNX for {layer.kind}")
-    add("Reshape", [value, constant("batch_first", np.array([1, *network.output_shape]))], "y")
-    graph = helper.make_graph(
-        nodes, name.replace("-", "_"),
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *network.input_shape])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, *network.output_shape])],
-        [numpy_helper.from_array(array, key) for key, array in constants.items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)],
-                              ir_version=_IR, producer_name="gatefold bench")
-    onnx.checker.check_model(model, full_check=True)
-    return model
+            value = self.add("MatMul", [value, self.constant(f"w{n}", layer.w.T)], f"m{n}")
+            value = self.add("Add", [value, bias], linear)
+        return self.add("Relu", [value], f"v{n}") if layer.activation == "relu" else value
 
 
 def _iofc(rows: np.ndarray, units: int) -> np.ndarray:
@@ -107,6 +153,6 @@ def _iofc(rows: np.ndarray, units: int) -> np.ndarray:
     return np.concatenate([i, o, f, g])
 
 
-def _check_linear(layer: Dense) -> None:
-    if layer.activation != "linear":
-        raise NotImplementedError(f"no Dense with {layer.activation} in the benchmark yet")
+def _check(layer: Dense) -> None:
+    if layer.activation not in ("linear", "relu") or layer.pattern is not None:
+        raise NotImplementedError(f"no {layer.shown} with {layer.activation} in the benchmark yet")

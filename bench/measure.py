@@ -16,7 +16,6 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,40 +33,70 @@ ROUNDS = 8
 SECONDS = 0.5  # a round of one network in one runtime
 WARM_UP = 0.2
 
-Call = Callable[[np.ndarray], np.ndarray]
+class OnnxRuntime:
+    """A network in ONNX Runtime; the states of stateful layers are handed back with each call."""
+
+    def __init__(self, path: Path):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        self.session = onnxruntime.InferenceSession(str(path), options,
+                                                    providers=["CPUExecutionProvider"])
+        self.zeros = {entry.name: np.zeros(entry.shape, np.float32)
+                      for entry in self.session.get_inputs() if entry.name != "x"}
+        # In the order of the outputs behind y.
+        self.names = [entry.name.removesuffix("_out") + "_in"
+                      for entry in self.session.get_outputs()[1:]]
+        self.reset()
+
+    def reset(self) -> None:
+        """A new sequence begins."""
+        self.states = dict(self.zeros)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """One inference."""
+        y, *states = self.session.run(None, {"x": x, **self.states})
+        self.states = dict(zip(self.names, states, strict=True))
+        return y
 
 
-def with_onnxruntime(path: Path) -> Call:
-    """One inference in ONNX Runtime."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda x: session.run(None, {"x": x})[0]
+class LiteRt:
+    """A network in LiteRT with its default delegate; the LSTMs' state is reset each time, unless
+    the network is to keep it."""
+
+    def __init__(self, content: bytes, keeps: bool):
+        self.interpreter = Interpreter(model_content=content, num_threads=1)
+        self.interpreter.allocate_tensors()
+        self.source = self.interpreter.get_input_details()[0]["index"]
+        self.result = self.interpreter.get_output_details()[0]["index"]
+        self.keeps = keeps
+
+    def reset(self) -> None:
+        """A new sequence begins."""
+        self.interpreter.reset_all_variables()
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """One inference."""
+        if not self.keeps:
+            self.interpreter.reset_all_variables()
+        self.interpreter.set_tensor(self.source, x)
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self.result)
 
 
-def with_litert(content: bytes) -> Call:
-    """One inference in LiteRT with its default delegate; the LSTM's state is reset each time."""
-    interpreter = Interpreter(model_content=content, num_threads=1)
-    interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
-    result = interpreter.get_output_details()[0]["index"]
-
-    def call(x: np.ndarray) -> np.ndarray:
-        interpreter.reset_all_variables()
-        interpreter.set_tensor(source, x)
-        interpreter.invoke()
-        return interpreter.get_tensor(result)
-
-    return call
+Call = OnnxRuntime | LiteRt
 
 
 def check(name: str, runtime: str, call: Call, x: np.ndarray, y: np.ndarray) -> float:
     """The largest difference from ``y`` over the largest ``y``; two passes, so that a state kept
-    between inferences would be seen."""
-    worst = max(float(np.abs(call(x[n:n + 1]) - y[n:n + 1]).max())
-                for _ in range(2) for n in range(len(x))) / float(np.abs(y).max())
+    between inferences that should not be, or not kept that should, would be seen."""
+    worst = 0.0
+    for _ in range(2):
+        call.reset()
+        worst = max(worst, *(float(np.abs(call(x[n:n + 1]) - y[n:n + 1]).max())
+                             for n in range(len(x))))
+    worst /= float(np.abs(y).max())
     if not worst <= TOLERANCE:
         sys.exit(f"bench: {runtime} differs from gatefold on {name} by {worst:g}, at most "
                  f"{TOLERANCE:g} is allowed: the model file is wrong, nothing was measured")
@@ -114,8 +143,10 @@ def main() -> None:
         with np.load(path) as data:
             weights = dict(data)
         x, y, layers = weights["x"], weights["y"], json.loads(str(weights["layers"]))
-        runtimes = {"onnxruntime": with_onnxruntime(folder / f"{name}.onnx"),
-                    "litert": with_litert(to_tflite(layers, weights, x.shape[1:]))}
+        keeps = any(layer.get("stateful") for layer in layers)
+        runtimes: dict[str, Call] = {
+            "onnxruntime": OnnxRuntime(folder / f"{name}.onnx"),
+            "litert": LiteRt(to_tflite(layers, weights, x.shape[1:]), keeps)}
         for runtime, call in runtimes.items():
             difference = check(name, runtime, call, x, y)
             results.setdefault(name, {})[runtime] = {"difference": float(f"{difference:.1e}")}

@@ -1,8 +1,9 @@
 """Write a float network as .tflite with the schema that ai-edge-litert brings: no TensorFlow.
 
 The operators are those of a conversion from Keras: one fused UNIDIRECTIONAL_SEQUENCE_LSTM a layer,
-STRIDED_SLICE for the last step, RESHAPE and TILE for RepeatVector, FULLY_CONNECTED for Dense.
-Runs in .venv-bench.
+STRIDED_SLICE for the last step, RESHAPE and TILE for RepeatVector, FULLY_CONNECTED for Dense, and
+CONV_2D between two RESHAPEs for Conv1D. An LSTM's state is in variables, which stay from one call
+to the next until they are reset. Runs in .venv-bench.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ class _Writer:
         self.operators.append(entry)
         return output
 
+    def reshape(self, value: int, shape) -> int:
+        """``value`` as a tensor of ``shape``."""
+        return self.add("RESHAPE", [value, self.constant(shape)], shape,
+                        schema.ReshapeOptionsT(newShape=list(shape)))
+
 
 def to_tflite(layers: list[dict], weights, input_shape: tuple[int, ...]) -> bytes:
     """The network as a .tflite file.
@@ -82,15 +88,11 @@ def to_tflite(layers: list[dict], weights, input_shape: tuple[int, ...]) -> byte
                                 schema.StridedSliceOptionsT(shrinkAxisMask=0b010))
         elif layer["kind"] == "repeat_vector":
             one_step, shape = (1, 1, shape[1]), (1, layer["timesteps"], shape[1])
-            value = out.add("RESHAPE", [value, out.constant(one_step)], one_step,
-                            schema.ReshapeOptionsT(newShape=list(one_step)))
+            value = out.reshape(value, one_step)
             value = out.add("TILE", [value, out.constant([1, shape[1], 1])], shape,
                             schema.TileOptionsT())
         elif layer["kind"] == "dense":
-            w, b = weights[f"{n}.w"], weights[f"{n}.b"]
-            shape = (*shape[:-1], len(b))
-            value = out.add("FULLY_CONNECTED", [value, out.constant(w), out.constant(b)], shape,
-                            schema.FullyConnectedOptionsT(keepNumDims=len(shape) == 3))
+            value, shape = _dense(out, value, layer, weights[f"{n}.w"], weights[f"{n}.b"], shape)
         else:
             raise NotImplementedError(f"no .tflite for {layer['kind']}")
     graph = schema.SubGraphT(tensors=out.tensors, operators=out.operators, inputs=[source],
@@ -100,6 +102,32 @@ def to_tflite(layers: list[dict], weights, input_shape: tuple[int, ...]) -> byte
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _dense(out: _Writer, value: int, layer: dict, w, b, shape) -> tuple[int, tuple[int, ...]]:
+    """A Dense layer, or a Conv1D without padding; its value and shape."""
+    names = {"linear": "NONE", "relu": "RELU"}
+    fused = getattr(schema.ActivationFunctionType, names[layer["activation"]])
+    window = layer["window"]
+    if not window:
+        shape = (*shape[:-1], len(b))
+        return out.add(
+            "FULLY_CONNECTED", [value, out.constant(w), out.constant(b)], shape,
+            schema.FullyConnectedOptionsT(keepNumDims=len(shape) == 3,
+                                          fusedActivationFunction=fused)), shape
+    if window["left"] or window["right"]:
+        raise NotImplementedError("no .tflite for a convolution with padding")
+    _, timesteps, features = shape
+    reach = (window["size"] - 1) * window["dilation"] + 1
+    steps = (timesteps - reach) // window["stride"] + 1
+    value = out.reshape(value, (1, 1, timesteps, features))
+    filters = w.reshape(len(b), 1, window["size"], features)
+    value = out.add("CONV_2D", [value, out.constant(filters), out.constant(b)],
+                    (1, 1, steps, len(b)), schema.Conv2DOptionsT(
+                        padding=schema.Padding.VALID, strideW=window["stride"], strideH=1,
+                        dilationWFactor=window["dilation"], dilationHFactor=1,
+                        fusedActivationFunction=fused))
+    return out.reshape(value, (1, steps, len(b))), (1, steps, len(b))
 
 
 def _lstm(out: _Writer, value: int, weights, n: int, shape: tuple[int, ...]) -> int:
