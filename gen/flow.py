@@ -22,7 +22,7 @@ from .arrays import whole_frames
 from .errors import UserError
 from .export import TOP, write_rtl, write_weights
 from .folder import CORE, FLOATS, INTEGERS, core_json
-from .frames import as_frames
+from .frames import as_frames, some_samples
 from .html import write_page
 from .initialise import initialise
 from .network import Network
@@ -104,14 +104,17 @@ class Core:
         """What report.json will hold: a copy."""
         return json.loads(json.dumps(self._report))
 
-    def run(self, x, *, raw: bool = False) -> np.ndarray:
-        """The golden model on floats (samples, *input_shape) or one sample; ``raw``: integers.
+    def run(self, x, *, raw: bool = False, fresh=None) -> np.ndarray:
+        """The golden model on floats, as :func:`~gatefold.gen.frames.as_frames` takes them:
+        (samples, *output_shape) floats, what is left to the host (a softmax) done.
 
+        ``raw``: integers in, and out as the core gives them. ``fresh``, booleans (samples,):
+        samples with which a core that keeps state begins anew; without it the first alone.
         Raises :class:`UserError` for another shape, NaN, or raw integers out of range.
         """
         from .inference import run
 
-        return run(self.qnet, x, raw=raw).y
+        return run(self.qnet, x, raw=raw, fresh=fresh).y
 
     def save(self, out: str | os.PathLike, *, progress: Progress = lambda _stage: None) -> Path:
         """Write everything to the folder ``out``, all or nothing; its absolute path.
@@ -175,9 +178,9 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     (:func:`~gatefold.gen.quantize.quantize`); ``overrides``, what differs in single layers
     (:func:`~gatefold.gen.overrides.read_overrides`); ``macs``, the most multipliers to use, or
     ``pe`` and ``simd`` for one array; ``clock``, MHz; ``seed`` of random calibration;
-    ``any_weights``, a core whose weights come later; ``loadable``, weights and bias are streamed into the core at run time
-    (always so where they need UltraRAM); ``contexts``, sequences in a frame; ``progress``,
-    called with the name of each stage.
+    ``any_weights``, a core whose weights come later; ``loadable``, weights and bias are streamed
+    into the core at run time (always so where they need UltraRAM); ``contexts``, sequences in a
+    frame; ``progress``, called with the name of each stage.
 
     Raises :class:`UserError` for options that are illegal or contradict each other, for bad data,
     and for networks that do not fit.
@@ -265,11 +268,11 @@ def shape_network(*, units: int, features: int, timesteps: int, layers: int = 1,
 def sample_floats(network: Network, data: np.ndarray | None, seed: int) -> np.ndarray:
     """Inputs to measure the error on and to make vectors of: some of ``data``, or seeded.
 
-    As many as golden computes in about two seconds, 4 to 256, spread over ``data``.
+    As many as golden computes in about two seconds, 4 to 256 (:func:`some_samples`).
     """
-    count = int(np.clip(_ERROR_MACS // max(1, network.macs), 4, 256 if data is not None else 64))
     if data is not None:
-        return data[np.unique(np.linspace(0, len(data) - 1, count).astype(int))]
+        return some_samples(network, data, _ERROR_MACS, least=4, most=256)
+    count = int(np.clip(_ERROR_MACS // max(1, network.macs), 4, 64))
     return np.random.default_rng(seed).standard_normal((count, *network.input_shape))
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from .arrays import read_arrays
 from .calibrate import as_samples, input_names
 from .errors import UserError
-from .network import Graph, joined
+from .network import Graph, Network, joined
 
-__all__ = ["as_frames", "read_frames"]
+__all__ = ["as_frames", "read_frames", "some_samples"]
 
 
 def as_frames(graph: Graph, given, what: str = "the input") -> np.ndarray:
@@ -49,6 +49,16 @@ def read_frames(graph: Graph, path: str | os.PathLike, what: str = "the input") 
     if len(arrays) == 1 or len(graph.input_shapes) == 1:
         return as_frames(graph, arrays.get("x", next(iter(arrays.values()))), what)
     return as_frames(graph, arrays, what)
+
+
+def some_samples(network: Network, x: np.ndarray, macs: int, *, least: int,
+                 most: int) -> np.ndarray:
+    """Some of ``x`` (samples, ...): as many as take about ``macs`` multiplications, ``least`` to
+    ``most``, spread evenly; of a network that keeps state the first, which follow one another."""
+    count = min(len(x), int(np.clip(macs // max(1, network.macs), least, most)))
+    if network.stateful:
+        return x[:count]
+    return x[np.unique(np.linspace(0, len(x) - 1, count).astype(int))]
 
 
 def _samples(array, shape: tuple[int, ...], what: str) -> np.ndarray:

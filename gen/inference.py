@@ -10,8 +10,9 @@ from ..sim.golden import golden
 from .errors import UserError
 from .forward import forward
 from .frames import as_frames
+from .host import finish
 from .inside import fixed_trace, float_trace
-from .network import Network, split
+from .network import Network, joined, split
 from .quantized import QuantizedNetwork
 
 __all__ = ["Inference", "run"]
@@ -37,7 +38,8 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
     """Golden on ``x``: samples or one sample without the axis; of a network with several inputs
     also an array for each (:func:`~gatefold.gen.frames.as_frames`).
 
-    ``raw``: integers of the input formats in, integers out; otherwise floats, quantised and scaled.
+    ``raw``: integers of the input formats in, integers out, as the core gives them; otherwise
+    floats, quantised, scaled, and finished as the host has to (a softmax, :mod:`.host`).
     ``trace``: keep every tensor of every layer (:mod:`~gatefold.gen.inside` names them), in the
     same kind of numbers as ``layer.tensor.fixed``, and with the float ``network`` given also what
     it holds there, ``layer.tensor.float``. ``fresh``: booleans (samples,), samples with which a
@@ -64,13 +66,17 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
         if record:
             parts.append(fixed_trace(qnet, record, raw=raw))
     y = np.concatenate(outputs)
-    y = y if raw else qnet.to_float(y)
+    if raw:
+        outputs = split(y, qnet.output_shapes)
+    else:
+        outputs = finish(split(qnet.to_float(y), qnet.output_shapes), qnet.host)
+        y = joined(outputs)
     arrays = {}
     for key, array in _joined(parts).items():
         arrays[".".join((*key, "fixed"))] = array
         if key in floats:
             arrays[".".join((*key, "float"))] = floats[key]
-    return Inference(y, split(y, qnet.output_shapes), arrays, clipped, x.size)
+    return Inference(y, outputs, arrays, clipped, x.size)
 
 
 def _begins(x: np.ndarray, fresh) -> np.ndarray:

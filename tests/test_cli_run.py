@@ -1,12 +1,19 @@
 """`gatefold run`: golden on a user's arrays, and which arrays it refuses."""
 
+import shutil
+
 import numpy as np
 import pytest
 
+from gatefold.gen.flow import compile
+from gatefold.gen.forward import forward
+from gatefold.gen.frontends import load
+from gatefold.gen.network import Network, split
 from gatefold.gen.quantized_io import load_quantized
 from gatefold.sim.golden import golden
 
 from .cli_harness import DATA, MODEL, built, contents, gatefold, refused
+from .networks import network
 
 FLOATS = np.load(DATA)
 
@@ -65,26 +72,102 @@ def test_raw_integers_are_golden(core, qnet, tmp_path):
     np.testing.assert_array_equal(y, golden(qnet, x))
 
 
-def test_the_trace_holds_every_gate_and_state(core, qnet, tmp_path):
+TENSORS = [*(f"l0_lstm.{t}" for t in ("z_i", "z_f", "z_g", "z_o", *"ifgoch")),
+           "l1_dense.z", "l1_dense.y"]
+
+
+def test_a_raw_trace_holds_goldens_integers(core, qnet, tmp_path):
     x = qnet.input_format.quantize(FLOATS["x"])
     run(core, tmp_path, x, "--raw", "--trace", tmp_path / "t.npz")
     want: dict = {}
     golden(qnet, x, trace=want)
     got = np.load(tmp_path / "t.npz")
-    assert sorted(got) == sorted([*(f"l0_lstm.{t}" for t in "ifgoch"), "l1_dense.y"])
-    for name in got:
-        layer, tensor = name.split(".")
-        np.testing.assert_array_equal(got[name], want[layer][tensor], err_msg=name)
+    assert sorted(got) == sorted(f"{name}.fixed" for name in TENSORS)
+    for name in "ifgoch":
+        np.testing.assert_array_equal(got[f"l0_lstm.{name}.fixed"], want["l0_lstm"][name])
+    np.testing.assert_array_equal(got["l1_dense.y.fixed"], want["l1_dense"]["y"])
 
 
-def test_the_trace_of_floats_is_in_real_units(core, qnet, tmp_path):
+def test_the_trace_has_float_and_fixed_side_by_side(core, qnet, tmp_path):
     _, y = run(core, tmp_path, FLOATS["x"], "--trace", tmp_path / "t.npz")
-    trace = np.load(tmp_path / "t.npz")
-    np.testing.assert_array_equal(trace["l1_dense.y"], y)
-    i, f, g, o, c, h = (trace[f"l0_lstm.{t}"] for t in "ifgoch")
+    trace, floats = np.load(tmp_path / "t.npz"), {}
+    assert sorted(trace) == sorted(f"{name}.{kind}" for name in TENSORS
+                                   for kind in ("fixed", "float"))
+    forward(load(MODEL), FLOATS["x"], trace=floats)
+    for name in TENSORS:
+        layer, tensor = name.split(".")
+        np.testing.assert_array_equal(trace[f"{name}.float"], floats[layer][tensor])
+        np.testing.assert_allclose(trace[f"{name}.fixed"], trace[f"{name}.float"], atol=5e-3)
+    np.testing.assert_array_equal(trace["l1_dense.y.fixed"], y)
+    i, f, g, o, c, h = (trace[f"l0_lstm.{t}.fixed"] for t in "ifgoch")
     before = np.concatenate([np.zeros_like(c[:, :1]), c[:, :-1]], axis=1)
     np.testing.assert_allclose(c, f * before + i * g, atol=qnet.layers[0].c.step)
     np.testing.assert_allclose(h, o * np.tanh(c), atol=2e-3)
+
+
+# --- Cores of other kinds -------------------------------------------------------------------------
+
+
+def core_of(place, name, host=()):
+    """A core of a network of :mod:`.networks`, its folder, and inputs for it."""
+    net = network(name, gain=0.5)
+    net = Network(net.input_shapes, net.layers, outputs=net.outputs, host=host)
+    x = np.random.default_rng(0).normal(size=(6, *net.input_shape))
+    made = compile(net, calibrate=x, pe=4, simd=2)
+    return made, made.save(place / "core"), x
+
+
+def test_several_inputs_come_as_an_array_each(tmp_path):
+    made, folder, x = core_of(tmp_path, "two inputs")
+    parts = split(x, made.network.input_shapes)
+    np.savez(tmp_path / "several.npz", **{f"a{n}": part for n, part in enumerate(parts)})
+    assert gatefold("run", folder, "--input", tmp_path / "several.npz", "-o",
+                    tmp_path / "z.npy").exit_code == 0
+    _, y = run(folder, tmp_path, x)
+    np.testing.assert_array_equal(np.load(tmp_path / "z.npy"), y)
+    np.savez(tmp_path / "short.npz", a=parts[0], b=parts[1], c=parts[0])
+    assert "must be 2 arrays (input0, input1), not 3" in refused(
+        "run", folder, "--input", tmp_path / "short.npz", "-o", tmp_path / "z.npy")
+
+
+def test_several_outputs_go_by_name_or_one_behind_the_other(tmp_path):
+    made, folder, x = core_of(tmp_path, "two outputs")
+    result, flat = run(folder, tmp_path, x)
+    shapes = made.network.output_shapes
+    assert result.stdout.startswith(f"6 samples, outputs {shapes[0]} and {shapes[1]}, floats")
+    _, named = run(folder, tmp_path, x, out="y.npz")
+    assert sorted(named) == ["output0", "output1"]
+    for n, part in enumerate(split(flat, shapes)):
+        np.testing.assert_array_equal(named[f"output{n}"], part)
+
+
+def test_a_softmax_is_done_but_not_to_raw_integers(tmp_path):
+    made, folder, x = core_of(tmp_path, "two outputs", host=("", "softmax"))
+    result, y = run(folder, tmp_path, x)
+    np.testing.assert_array_equal(y, made.run(x))
+    plain, soft = split(y, made.network.output_shapes)
+    before, logits = split(made.qnet.to_float(golden(made.qnet, made.qnet.quantize(x))),
+                           made.network.output_shapes)
+    np.testing.assert_array_equal(plain, before)
+    np.testing.assert_allclose(soft.sum(axis=-1), 1)
+    np.testing.assert_allclose(soft, np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True))
+    assert "softmax of output 1 done, which the core leaves to its host" in result.stdout
+    result, y = run(folder, tmp_path, made.qnet.quantize(x), "--raw")
+    np.testing.assert_array_equal(y, golden(made.qnet, made.qnet.quantize(x)))
+    assert "softmax of output 1 left to the host: not in these integers" in result.stdout
+
+
+def test_samples_of_a_core_that_keeps_state_follow_one_another(tmp_path):
+    made, folder, x = core_of(tmp_path, "stateful lstm")
+    result, y = run(folder, tmp_path, x)
+    assert "samples follow one another, as one sequence: --each-anew begins" in result.stdout
+    result, anew = run(folder, tmp_path, x, "--each-anew", "--trace", tmp_path / "t.npz")
+    assert "each sample begins anew" in result.stdout
+    np.testing.assert_array_equal(anew, np.concatenate([made.run(one) for one in x]))
+    np.testing.assert_array_equal(anew[0], y[0])
+    assert not np.array_equal(anew, y)
+    trace = np.load(tmp_path / "t.npz")
+    np.testing.assert_allclose(trace["l0_lstm.h.fixed"], trace["l0_lstm.h.float"], atol=5e-3)
 
 
 def test_the_same_bytes_each_time(core, tmp_path):
@@ -143,11 +226,14 @@ def test_what_is_no_output_folder_is_refused(tmp_path):
         assert told in refused("run", tmp_path / name, "--input", DATA, "-o", tmp_path / "y.npy")
 
 
-def test_damaged_integers_are_refused(core, tmp_path):
-    import shutil
-
+@pytest.mark.parametrize("name, more", [("integers.npz", ()), ("floats.npz", ("--trace", "t.npz"))])
+def test_damaged_numbers_are_refused(core, tmp_path, monkeypatch, name, more):
     copy = shutil.copytree(core, tmp_path / "copy")
-    for data in (b"", b"PK", (core / "integers.npz").read_bytes()[:-40]):
-        (copy / "integers.npz").write_bytes(data)
-        assert "'integers.npz'" in refused("run", copy, "--input", DATA,
-                                           "-o", tmp_path / "y.npy")
+    monkeypatch.chdir(tmp_path)
+    for data in (b"", b"PK", (core / name).read_bytes()[:-40]):
+        (copy / name).write_bytes(data)
+        assert f"'{name}'" in refused("run", copy, "--input", DATA, "-o", "y.npy", *more)
+    (copy / name).unlink()
+    assert f"'{name}': build the core first" in refused("run", copy, "--input", DATA, "-o", "y.npy",
+                                                        *more)
+    assert [p.name for p in tmp_path.iterdir()] == ["copy"]

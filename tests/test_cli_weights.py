@@ -14,7 +14,8 @@ from gatefold.sim import simulators
 from .cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
 
 SAME_SHAPE = FIXTURES / "tf_keras_last.keras"  # LSTM 7 on (6, 3), Dense 2: other weights
-CHANGES = ("weights/", "cocotb/vectors.json", "integers.npz", "report.json", "report.html")
+CHANGES = ("weights/", "cocotb/vectors.json", "integers.npz", "floats.npz", "report.json",
+           "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +99,8 @@ def test_a_core_of_a_model_takes_only_what_its_formats_hold(tmp_path):
     assert {name for name in after if after[name] != before[name]} <= {"report.json", "report.html"}
 
 
-@pytest.mark.parametrize("failing", ["write_weights", "save_quantized", "write_vectors",
-                                     "write_report"])
+@pytest.mark.parametrize("failing", ["write_weights", "save_quantized", "save_network",
+                                     "write_vectors", "write_report"])
 def test_a_failure_while_writing_leaves_what_was_there(core, monkeypatch, failing):
     before = contents(core)
 

@@ -10,7 +10,9 @@ import pytest
 from gatefold.gen.accuracy import error_report
 from gatefold.gen.cli.report import rows, summary
 from gatefold.gen.flow import compile
+from gatefold.gen.frames import some_samples
 from gatefold.gen.frontends import load
+from gatefold.gen.initialise import initialise
 from gatefold.gen.inside import inside
 from gatefold.gen.network import Network
 from gatefold.gen.quantized_io import load_quantized
@@ -119,25 +121,39 @@ def test_what_is_left_to_the_host_and_kept_is_printed():
     report = compile(Network(net.input_shapes, net.layers, host=("softmax",)), pe=4,
                      simd=2).report()
     told = dict(rows(report))
-    assert told["host"] == "softmax left to it: the core gives what comes before"
+    assert told["host"] == "softmax left to it: the core gives what comes before, gatefold run all"
     assert told["state"] == "kept from frame to frame by l0_lstm, l1_lstm"
     lines = list(summary(report))
     assert f"host        {told['host']}" in lines and f"state       {told['state']}" in lines
 
 
-def test_every_tensor_is_printed(core, tmp_path):
-    folder = shutil.copytree(core, tmp_path / "core")
-    report = read_report(folder)
-    report["numbers"]["inside"] = inside(load(MODEL), load_quantized(folder / "integers.npz"),
-                                         np.load(DATA)["x"])
-    write_report(folder, report)
-    out = gatefold("report", folder).stdout
-    for layer, known in report["numbers"]["inside"].items():
+def test_every_tensor_is_printed(core):
+    report, out = read_report(core), gatefold("report", core).stdout
+    numbers = report["numbers"]
+    assert numbers["inside"] == inside(load(MODEL), load_quantized(core / "integers.npz"),
+                                       np.load(DATA)["x"])
+    assert numbers["inside_samples"] == len(np.load(DATA)["x"])
+    for layer, known in numbers["inside"].items():
         for tensor, told in known["tensors"].items():
             line = next(line for line in out.splitlines() if line.startswith(f"{layer}.{tensor} "))
             assert f"{told['min']:.3g} to {told['max']:.3g}" in line
             assert (told["format"] or "accumulator") in line
     assert re.search(r"l0_lstm\.h .* 0 of \d+ ", out)
+    assert re.search(r"^tensors +above, on \d samples of the data of the error", out, re.MULTILINE)
+    page = (core / "report.html").read_text()
+    assert "Where the error enters" in page and "samples of the same data" in page
+
+
+def test_looking_inside_is_bounded_by_multiplications():
+    net = network("lstm-dense")
+    large = initialise(units=512, features=64, timesteps=50)
+    x = np.zeros((1000, 1))
+    assert len(some_samples(net, x, 100_000_000, least=1, most=64)) == 64
+    assert len(some_samples(large, x, 100_000_000, least=1, most=64)) == 1
+    few = some_samples(net, np.arange(10), 3 * net.macs, least=1, most=64)
+    assert few.tolist() == [0, 4, 9]
+    assert some_samples(network("stateful lstm"), np.arange(10), 10**9, least=1, most=3).tolist() \
+        == [0, 1, 2], "samples that follow one another"
 
 
 def test_hostile_names_are_printed_escaped(tmp_path):

@@ -96,6 +96,8 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
                       f"{_formats('output', numbers['outputs'])}")
     for name, tensors in ({} if numbers.get("inside") else numbers["layers"]).items():
         yield f"  {name}", ", ".join(f"{tensor} {form}" for tensor, form in tensors.items())
+    if numbers.get("inside_samples"):
+        yield "tensors", f"above, on {numbers['inside_samples']} samples of the data of the error"
     yield "calibration", f"{calibration['source']}, {calibration['samples']} samples"
     error = numbers["error"]
     relative = error["rms_relative"]
@@ -129,6 +131,8 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
 def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
     """What comes in and goes out where that is more than one value; what the host has to do; what
     stays from frame to frame."""
+    from ..host import told as left_to_host
+
     inputs, outputs = network["input_shapes"], network["outputs"]
     if len(inputs) > 1:
         yield "inputs", "one frame, one after the other"
@@ -138,11 +142,9 @@ def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
         yield "outputs", "one frame, one after the other"
         for n, (output, form) in enumerate(zip(outputs, numbers["outputs"], strict=True)):
             yield f"  output {n}", f"{_shape(output['shape'])}, {form}, of {output['value']}"
-    left = [f"{output['left_to_the_host']} of output {n}" if len(outputs) > 1
-            else output["left_to_the_host"]
-            for n, output in enumerate(outputs) if output["left_to_the_host"]]
+    left = left_to_host([output["left_to_the_host"] for output in outputs])
     if left:
-        yield "host", f"{' and '.join(left)} left to it: the core gives what comes before"
+        yield "host", f"{left} left to it: the core gives what comes before, gatefold run all"
     keeping = [layer["name"] for layer in network["layers"] if layer["options"].get("stateful")]
     if keeping:
         yield "state", f"kept from frame to frame by {', '.join(keeping)}"

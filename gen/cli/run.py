@@ -12,28 +12,64 @@ __all__ = ["run"]
 @click.command()
 @click.argument("directory", metavar="DIR")
 @click.option("--input", "source", metavar="X.npy", required=True, help="Floats "
-              "(samples, timesteps, features) or (timesteps, features), .npy or .npz.")
-@click.option("-o", "--output", metavar="Y.npy", required=True, help="Where the outputs go, .npy "
-              "or .npz; always with the axis of samples first.")
-@click.option("--raw", is_flag=True, help="Integers of the core's formats in and out.")
-@click.option("--trace", metavar="T.npz", help="Keep every gate (i, f, g, o), c and h of every "
-              "step: arrays NAME.TENSOR (samples, timesteps, units).")
-def run(directory, source, output, raw, trace):
+              "(samples, timesteps, features) or (timesteps, features), .npy or .npz; of a core "
+              "with several inputs an .npz with an array for each, in order.")
+@click.option("-o", "--output", metavar="Y.npy", required=True, help="Where the outputs go, always "
+              "with the axis of samples first. An .npz holds y, or output0, output1, ... of "
+              "several; an .npy holds several as the core sends them, one behind the other.")
+@click.option("--raw", is_flag=True, help="Integers of the core's formats in and out: without the "
+              "softmax that a core leaves to its host, which is done otherwise.")
+@click.option("--each-anew", is_flag=True, help="Begin each sample anew in a core that keeps its "
+              "state; without it samples follow one another, as one sequence.")
+@click.option("--trace", metavar="T.npz", help="Keep every tensor of every layer and step, before "
+              "and after its activation: arrays LAYER.TENSOR.fixed and, unless --raw, "
+              "LAYER.TENSOR.float of the network that the core was made from.")
+def run(directory, source, output, raw, each_anew, trace):
     """Run the golden model of the core in DIR: what the hardware computes, bit for bit."""
     with working("running the golden model"):
-        from ..arrays import check_writable, read_array, write_arrays
+        from pathlib import Path
+
+        import numpy as np
+
+        from ..arrays import check_writable, write_arrays
         from ..check import load_folder
+        from ..folder import FLOATS
+        from ..frames import read_frames
         from ..inference import run as infer
+        from ..network_io import load_network
 
         target = check_writable(output, (".npy", ".npz"), "-o")
         traced = None if trace is None else check_writable(trace, (".npz",), "--trace")
         qnet = load_folder(directory)
-        result = infer(qnet, read_array(source), raw=raw, trace=traced is not None)
-        write_arrays(target, {"y": result.y})
+        floats = None if traced is None or raw else load_network(Path(directory) / FLOATS, qnet)
+        x = read_frames(qnet, source, "the raw input" if raw else "the input")
+        fresh = np.ones(len(x), bool) if each_anew else None
+        result = infer(qnet, x, raw=raw, trace=traced is not None, network=floats, fresh=fresh)
+        several = target.suffix == ".npz" and len(result.outputs) > 1
+        write_arrays(target, {f"output{n}": y for n, y in enumerate(result.outputs)} if several
+                     else {"y": result.y})
         if traced is not None:
             write_arrays(traced, result.trace)
     if result.clipped:
-        note(f"{result.clipped} of {result.inputs} input values lie outside {qnet.input_format} "
-             "and were clamped")
-    click.echo(f"{len(result.y)} samples, outputs {result.y.shape[1:]}, "
-               + (f"integers {qnet.output_format}" if raw else "floats"))
+        formats = ", ".join(map(str, qnet.input_formats))
+        note(f"{result.clipped} of {result.inputs} input values lie outside {formats} and were "
+             "clamped")
+    for line in _told(qnet, result, raw, each_anew):
+        click.echo(line)
+
+
+def _told(qnet, result, raw: bool, each_anew: bool):
+    """What the outputs are, and how they came to be."""
+    from ..host import told as left_to_host
+
+    shapes = " and ".join(str(shape) for shape in qnet.output_shapes)
+    formats = " | ".join(", ".join(map(str, qnet.formats(value))) for value in qnet.outputs)
+    yield f"{len(result.y)} samples, outputs {shapes}, " + (f"integers {formats}" if raw
+                                                            else "floats")
+    left = left_to_host(qnet.host)
+    if left:
+        yield (f"{left} left to the host: not in these integers" if raw else
+               f"{left} done, which the core leaves to its host")
+    if qnet.stateful:
+        yield "each sample begins anew" if each_anew else (
+            "samples follow one another, as one sequence: --each-anew begins each anew")

@@ -229,12 +229,19 @@ def inside_section(report: dict) -> Markup:
     return section(
         "inside", "Inside: every tensor of every layer", flat(
             lead, "; its RMS error against the float network, related to its range, beside what "
-            "the layer adds by itself when it reads the float values" if overview else "", ". ",
+            "the layer adds by itself when it reads the float values" + _on(numbers)
+            if overview else "", ". ",
             badge("computed")),
         flat(tag("h3", "Where the error enters"),
              tag("p", "The error of each layer's result.", class_="source"), overview)
         if overview else None,
         tensor_legend(rows), *drawings, long=True)
+
+
+def _on(numbers: dict) -> str:
+    """On how many samples was looked inside."""
+    samples = numbers.get("inside_samples")
+    return f", on {plural(samples, 'sample')} of the same data" if samples else ""
 
 
 def _chosen(calibration: dict) -> str:
