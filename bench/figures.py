@@ -5,8 +5,8 @@ Needs nothing but Python, so that the plot may run in .venv-bench.
 
 from __future__ import annotations
 
-__all__ = ["BOARD_TITLES", "DEVICES", "MARKS", "PUBLISHED_FPGA", "TARGETS", "key", "latency_mark",
-           "published"]
+__all__ = ["BOARD_TITLES", "DEVICES", "EDGE_TPU", "MARKS", "PUBLISHED_FPGA", "STREAMED_BY",
+           "TARGETS", "edge_tpu", "key", "latency_mark", "published"]
 
 #: How a figure is known. Each cell of the table carries one of these marks.
 MARKS = {
@@ -24,9 +24,11 @@ MARKS = {
 #: Cycles from the first input beat to the last output beat that the project set out to reach.
 TARGETS = {
     "zcu104": {"autoenc-1": 245, "autoenc-2": 290, "autoenc-3": 640, "autoenc-4": 1240,
-               "autoenc-5": 5500, "lstm-dense": 4300, "lstm-cell": 20300},
+               "autoenc-5": 5500, "lstm-dense": 4300, "lstm-cell": 20300,
+               "forum-cnn-lstm": 31_000},
     "u280": {"autoenc-1": 200, "autoenc-2": 215, "autoenc-3": 255, "autoenc-4": 350,
-             "autoenc-5": 3200, "lstm-dense": 1260, "lstm-cell": 4000},
+             "autoenc-5": 3200, "lstm-dense": 1260, "lstm-cell": 4000, "forum-cnn-lstm": 12_000,
+             "stream-2x128": 120, "stream-3x256": 300, "stream-3x480": 800, "stream-6x320": 800},
 }
 
 #: Our boards as people write them.
@@ -40,6 +42,16 @@ DEVICES = {
                      "jetson-nano": "Jetson Nano"},
     "cpu": {"cpu xeon silver 4210": "Xeon Silver 4210", "cpu cortex-a53": "Cortex-A53"},
 }
+
+#: Rows of what was published for the Edge TPU: a title, and the entry of workloads.json.
+EDGE_TPU = (
+    ("mean", "{} mean"), ("fastest", "min"), ("slowest", "max"),
+    ("without the LSTM, mean", "without the LSTM, mean"),
+)
+_TPU, _ON_TPU = "coral edge tpu, embedded", "forum-cnn-lstm"
+
+#: Cards of the published streaming figures as people write them.
+STREAMED_BY = {"ia-840f": "IA-840F", "v80": "V80"}
 
 #: Rows of published FPGA figures: how an entry of workloads.json is written around the network.
 PUBLISHED_FPGA = (
@@ -62,6 +74,14 @@ def published(workloads: dict, device: str, entry: str) -> float | None:
     """Microseconds that workloads.json quotes for ``entry`` on ``device``, if any."""
     milliseconds = workloads["published"][device].get(entry)
     return None if milliseconds is None else milliseconds * 1000
+
+
+def edge_tpu(workloads: dict, name: str, entry: str) -> float | None:
+    """Microseconds that are quoted for ``name`` on the Edge TPU, if any; ``entry`` of
+    :data:`EDGE_TPU`."""
+    if name != _ON_TPU:
+        return None
+    return workloads["published"][_TPU][entry.format(name)] * 1000
 
 
 def latency_mark(known: dict, name: str, board: str) -> str:

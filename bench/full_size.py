@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from figures import BOARD_TITLES, TARGETS, key
-from networks import ROOT, WORKLOADS, Workload, all_workloads, calibration
+from networks import ROOT, Workload, all_workloads, calibration
 
 from gatefold.gen.check import seeded_inputs
 from gatefold.gen.errors import UserError
@@ -38,14 +38,7 @@ from gatefold.sim.verify import VerifyResult, verify
 
 PLACE = ROOT / "build/full-size"
 PAGE = ROOT / "docs/full-size.md"
-STREAMING = frozenset(WORKLOADS["streaming"]["networks"])
 
-#: Cycles that the project set out to reach, of the networks that docs/bench.md does not hold.
-_TARGETS = {
-    "zcu104": {"forum-cnn-lstm": 31_000},
-    "u280": {"forum-cnn-lstm": 12_000, "stream-2x128": 120, "stream-3x256": 300,
-             "stream-3x480": 800, "stream-6x320": 800},
-}
 #: Frames with inputs of their own: typical ones, anywhere in the format, at its ends. Of a network
 #: that keeps its state more, so that sequences go on and begin anew.
 _SAMPLES, _STREAMED = 3, 12
@@ -54,11 +47,6 @@ _SEED = 1
 _RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")
 #: What decides the Verilog and the expected bits.
 _SOURCES = ("hdl", "gen", "sim", "boards", "bench/networks.py", "bench/workloads.json")
-
-
-def boards_of(workload: Workload) -> tuple[str, ...]:
-    """The boards that a network is built for."""
-    return ("u280",) if workload.name in STREAMING else ("zcu104", "u280")
 
 
 class _Stages:
@@ -88,7 +76,7 @@ def prove(workload: Workload, board: str) -> dict:
 
     A difference, or a core that can not be had, is a finding too: ``failed``, the message.
     """
-    streamed = workload.name in STREAMING
+    streamed = workload.network.stateful
     stages = _Stages()
     found: dict = {"source": _source()}
     core = None
@@ -143,7 +131,7 @@ def _source() -> str:
 
 def markdown(found: dict[str, dict], workloads: list[Workload]) -> str:
     """docs/full-size.md of what was found."""
-    cores = [(workload, board) for workload in workloads for board in boards_of(workload)]
+    cores = [(workload, board) for workload in workloads for board in workload.boards]
     known = [(workload, board, found[key(workload.name, board)]) for workload, board in cores
              if key(workload.name, board) in found]
     proved = [row for *_, row in known if "verified" in row]
@@ -192,7 +180,7 @@ def _table(known: list[tuple[Workload, str, dict]]) -> list[str]:
         if "verified" not in row:
             continue
         seen, seconds = row["verified"], row["seconds"]
-        target = TARGETS[board].get(workload.name, _TARGETS[board].get(workload.name))
+        target = TARGETS[board].get(workload.name)
         cells = [workload.name, BOARD_TITLES[board], f"{row['pe']} x {row['simd']}",
                  f"**{seen['latency']:,}**", "" if target is None else f"{target:,}",
                  f"{seen['interval']:,}", f"{_values(row):,}", _weights(row),
@@ -235,7 +223,7 @@ def main() -> None:
     if not options.render:
         for name in options.only:  # in the order asked for
             row = rows[names.index(name)]
-            for board in boards_of(row):
+            for board in row.boards:
                 if options.board in (None, board):
                     _one(journal, row, board, options.again)
     found = _read(journal)

@@ -38,6 +38,11 @@ class Workload:
     layers: tuple[str, ...]
     network: Network
 
+    @property
+    def boards(self) -> tuple[str, ...]:
+        """Boards it is built for: the networks for streaming want the larger one."""
+        return ("u280",) if self.network.stateful else ("zcu104", "u280")
+
 
 def all_workloads() -> list[Workload]:
     """Every network of workloads.json, in its order; the streaming ones take one timestep a frame

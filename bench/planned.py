@@ -24,17 +24,16 @@ from gatefold.gen.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit
 
-__all__ = ["BOARDS", "plan_row", "simulate", "synthesise"]
+__all__ = ["plan_row", "simulate", "synthesise"]
 
-BOARDS = ("zcu104", "u280")
 #: Share of the multipliers busy from which more contexts are not tried.
 _BUSY = 0.9
 
 
 def _core(workload: Workload, board: Board) -> Core:
-    if workload.network is None:
-        raise ValueError(f"{workload.name} cannot be built yet")
-    return compile(workload.network, board=board.name, calibrate=calibration(workload.name))
+    # A core that keeps its state is switched on once: it may as well be given its weights then.
+    return compile(workload.network, board=board.name, calibrate=calibration(workload.name),
+                   loadable=workload.network.stateful)
 
 
 def plan_row(workload: Workload, board_name: str) -> dict:
@@ -54,6 +53,9 @@ def _describe(plan: Plan, board: Board, clock_mhz: float) -> dict:
         "pe": config.pe, "simd": config.simd, "multipliers": config.pe * config.simd,
         "latency": cycles.latency, "interval": cycles.interval, "bound": cycles.bound,
         "no_overlap": cycles.no_overlap, "A": plan.bounds.work, "B": plan.bounds.chain,
+        "loadable": config.loadable,
+        "bytes": [config.x_row * config.x_rows * config.container // 8,
+                  config.out_row * config.out_rows * config.container // 8],
         "beats": ceil(config.x_row * config.x_rows / config.beat)
                  + ceil(config.out_row * config.out_rows / config.beat),
         "multiplications": plan.bounds.multiplications, "clock_mhz": clock_mhz,
@@ -73,7 +75,7 @@ def _contexts(plan: Plan, board: Board) -> list[dict]:
             break
         latest = make_plan(plan.qnet, pe=plan.config.pe, simd=plan.config.simd,
                            stream_bits=board.stream_bits, contexts=number)
-        if fit(latest, **budget(board).memory) is None:
+        if fit(latest, loadable=plan.config.loadable, **budget(board).memory) is None:
             break
         rows.append({"contexts": number, "latency": latest.cycles.latency,
                      "interval": latest.cycles.interval})

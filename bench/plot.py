@@ -15,7 +15,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from figures import BOARD_TITLES, DEVICES, latency_mark, published
+from figures import BOARD_TITLES, DEVICES, EDGE_TPU, edge_tpu, latency_mark, published
 from matplotlib.lines import Line2D
 
 BLUE, SKY, ORANGE, GREEN, PURPLE, GREY = ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#AA5F96",
@@ -32,6 +32,7 @@ STYLES = {
     "fpga zcu104": ("Quoted", "FPGA, ZCU104", "v", ORANGE, -0.27),
     "gpu": ("Quoted", "GPU: V100, A30, P40", "^", PURPLE, -0.09),
     "jetson": ("Quoted", "GPU: Jetson NX, AGX, Nano", "<", PURPLE, 0.09),
+    "tpu": ("Quoted", "Edge TPU, int8", ">", PURPLE, 0.09),
     "cpu quoted": ("Quoted", "CPU: Xeon 4210, Cortex-A53", "d", GREY, 0.27),
 }
 #: Legend groups: left edge, columns, title.
@@ -52,6 +53,8 @@ def points(known: dict, name: str) -> dict[str, list[float]]:
     return {
         "fpga u280": quoted(["u280"]), "fpga zcu104": quoted(["zcu104"]),
         "gpu": quoted(DEVICES["data-centre GPU"]), "jetson": quoted(DEVICES["embedded GPU"]),
+        "tpu": [us for _, entry in EDGE_TPU[:3]
+                if (us := edge_tpu(workloads, name, entry)) is not None],
         "cpu quoted": quoted(DEVICES["cpu"]),
         **{way: [measured[way]["median_us"]] if way in measured else []
            for way in ("onnxruntime", "litert")},
@@ -73,7 +76,8 @@ def draw(known: dict, target: str) -> None:
     """Write the plot to ``target``."""
     plt.rcParams |= {"font.family": "DejaVu Sans", "font.size": 11, "svg.hashsalt": "gatefold",
                      "svg.fonttype": "path", "text.color": INK, "xtick.color": INK}
-    names = list(known["planned"]["networks"])
+    names = [name for name in known["workloads"]["networks"]
+             if name in known["planned"]["networks"]]
     figure, axes = plt.subplots(figsize=(12, 7.9))
     figure.subplots_adjust(left=0.145, right=0.885, top=0.765, bottom=0.115)
     for n, name in enumerate(names):
@@ -146,7 +150,7 @@ def _words(figure, axes, known: dict) -> None:
              "chip, clock of 300 MHz assumed; no board was run."]
     if known["measured"]:
         notes.append("Quoted: Danopoulos et al., SAMOS 2022; FPGA with 16 bits, weights loaded "
-                     "from DDR. Measured: one thread of "
+                     "from DDR; the Edge TPU: a forum. Measured: one thread of "
                      + known["measured"]["machine"]["cpu"].split(" (")[0] + ", float32, median.")
     for n, line in enumerate(notes):
         figure.text(0.02, 0.047 - 0.026 * n, line, fontsize=9, color=GREY, va="center")

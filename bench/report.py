@@ -5,19 +5,23 @@ from __future__ import annotations
 from figures import (
     BOARD_TITLES,
     DEVICES,
+    EDGE_TPU,
     MARKS,
     PUBLISHED_FPGA,
+    STREAMED_BY,
     TARGETS,
+    edge_tpu,
     key,
     latency_mark,
     published,
 )
 from networks import Workload
-from planned import BOARDS
 
 __all__ = ["markdown"]
 
 _NONE = "–"
+_BOARDS = tuple(BOARD_TITLES)  #: of the networks of the main table
+_STREAMED_ON = "u280"
 _RESOURCES = {"lut": "LUT", "ff": "flip-flops", "dsp": "DSP", "bram36": "BRAM36", "uram": "URAM"}
 
 
@@ -52,20 +56,24 @@ class _Table:
 
 def markdown(known: dict, rows: list[Workload]) -> str:
     """The whole document from what bench/*.json ``known`` holds."""
-    names = [row.name for row in rows if row.name in known["planned"].get("networks", {})]
+    planned = known["planned"].get("networks", {})
+    there = [row for row in rows if set(row.boards) <= set(planned.get(row.name, {}))]
+    names = [row.name for row in there if not row.network.stateful]
+    streams = [row for row in there if row.network.stateful]
     parts = [_head(known, names), "![Latency of one inference](bench.svg)", _marks(),
              "## Every network, both boards, everything published", _main_table(known, names),
-             _notes(known, names), _measured(known, names), _throughput(known, names), _gpu(known),
-             _shares(known, names), _missing(known, rows), _again()]
+             _notes(known, names), _streaming(known, streams),
+             _measured(known, [row.name for row in there]), _throughput(known, names), _gpu(known),
+             _shares(known, names), _missing([row for row in rows if row not in there]), _again()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _head(known: dict, names: list[str]) -> str:
     ratios = [published(known["workloads"], board, name) / _us(known, name, board)
-              for board in BOARDS for name in names
+              for board in _BOARDS for name in names
               if published(known["workloads"], board, name)]
-    gpus = [min(_figures(known, name, "data-centre GPU", "embedded GPU")) / _best(known, name)
-            for name in names]
+    gpus = [min(figures) / _best(known, name) for name in names
+            if (figures := _figures(known, name, "data-centre GPU", "embedded GPU"))]
     text = ("# Benchmark\n\nLatency of one inference at batch 1, from the first input beat to the "
             "last output beat, for the networks of bench/workloads.json. ")
     if ratios and gpus:
@@ -98,7 +106,7 @@ def _us(known: dict, name: str, board: str) -> float:
 
 
 def _best(known: dict, name: str) -> float:
-    return min(_us(known, name, board) for board in BOARDS)
+    return min(_us(known, name, board) for board in _BOARDS)
 
 
 def _figures(known: dict, name: str, *groups: str) -> list[float]:
@@ -110,7 +118,7 @@ def _figures(known: dict, name: str, *groups: str) -> list[float]:
 
 def _main_table(known: dict, names: list[str]) -> str:
     table = _Table(names)
-    for board in BOARDS:
+    for board in _BOARDS:
         _our_rows(table, known, board)
     _measured_rows(table, known)
     workloads = known["workloads"]
@@ -120,6 +128,11 @@ def _main_table(known: dict, names: list[str]) -> str:
             table.row(kind, lambda name, b=board, p=pattern: _quoted(workloads, b, p.format(name)))
     table.row("16-bit, ÷ Gatefold on the U280", lambda name: _ratio(known, name, "u280"))
     table.row("16-bit, ÷ Gatefold on the ZCU104", lambda name: _ratio(known, name, "zcu104"))
+    table.section("published Edge TPU, 8-bit integers, µs")
+    for title, entry in EDGE_TPU:
+        table.row(title, lambda name, e=entry: _marked(edge_tpu(workloads, name, e), "q"))
+    table.row("deadline of its user", lambda name: _marked(
+        1000 * workloads["networks"][name].get("deadline_ms", 0) or None, "t"))
     for group in ("data-centre GPU", "embedded GPU", "cpu"):
         table.section(f"published {group if group != 'cpu' else 'CPU'}, µs")
         for device, title in DEVICES[group].items():
@@ -182,8 +195,11 @@ def _measured_rows(table: _Table, known: dict) -> None:
 
 
 def _quoted(workloads: dict, device: str, entry: str) -> str:
-    value = published(workloads, device, entry)
-    return "" if value is None else mark(number(value), "q")
+    return _marked(published(workloads, device, entry), "q")
+
+
+def _marked(value: float | None, letter: str) -> str:
+    return "" if value is None else mark(number(value), letter)
 
 
 def _ratio(known: dict, name: str, board: str) -> str:
@@ -199,29 +215,81 @@ def _notes(known: dict, names: list[str]) -> str:
         "- Latency is that of the core: first input beat accepted to last output beat, weights on "
         "chip, streams of 128 bits (ZCU104) and 512 bits (U280). Transfers to and from a host are "
         "not in it.",
-        "- All quoted figures of this table are from Danopoulos et al., SAMOS 2022. Their FPGA "
-        "figures include loading the weights from DDR; GPU and CPU figures are whole calls.",
+        "- All quoted figures of this table are from Danopoulos et al., SAMOS 2022, but the Edge "
+        "TPU's, which its user told a forum. Their FPGA figures include loading the weights from "
+        "DDR; GPU, CPU and Edge TPU figures are whole calls.",
         "- `bound` = max(A, B): nothing is faster. `no_overlap` = A + B. A is the multiplications "
         "that must be done / multipliers, B the longest chain of dependent tails.",
     ]
-    missed = [f"{name} on the {BOARD_TITLES[board]}" for board in BOARDS for name in names
-              if _row(known, name, board)["latency"] > TARGETS[board].get(name, 1 << 60)]
+    missed = _missed(known, names, _BOARDS)
     lines.append("- Every core is within its target." if not missed else
                  f"- Above their target: {', '.join(missed)}.")
     near = [f"{name} on the {BOARD_TITLES[board]} ({row['latency'] / row['bound']:.2f}; "
             f"{row['beats']} of its {row['latency']} cycles are beats of input and output)"
-            for board in BOARDS for name in names
+            for board in _BOARDS for name in names
             if (row := _row(known, name, board))["A"] >= 2.5 * row["B"]
             and row["latency"] > 1.15 * row["bound"]]
     lines.append("- Where A >= 2.5 B, latency is at most 1.15 x `bound`"
                  + (f", except {', '.join(near)}." if near else "."))
-    loaded = [f"{name} on the {BOARD_TITLES[board]}" for board in BOARDS for name in names
+    loaded = [f"{name} on the {BOARD_TITLES[board]}" for board in _BOARDS for name in names
               if _row(known, name, board)["estimated"]["uram"]]
     if loaded:
         lines.append(f"- \\* Part of the weights is in URAM, which cannot be initialised: "
                      f"{', '.join(loaded)} must be given weights once after power-up, before "
                      "what is counted here.")
     return "\n".join(lines)
+
+
+def _missed(known: dict, names: list[str], boards: tuple[str, ...]) -> list[str]:
+    """The cores above their target."""
+    return [f"{name} on the {BOARD_TITLES[board]}" for board in boards for name in names
+            if _row(known, name, board)["latency"] > TARGETS[board].get(name, 1 << 60)]
+
+
+def _streaming(known: dict, rows: list[Workload]) -> str:
+    """The networks that take a step a frame and keep their state, as far as they are planned."""
+    if not rows:
+        return ""
+    table, names = _Table([row.name for row in rows]), [row.name for row in rows]
+    by_name = known["workloads"]["streaming"]["networks"]
+    table.row("layers", lambda name: ", ".join(by_name[name]["layers"]))
+    _our_rows(table, known, _STREAMED_ON)
+    _measured_rows(table, known)
+    table.section("published: Vollo, from a host's call to its result over PCIe, mean µs")
+    for card, title in STREAMED_BY.items():
+        table.row(title, lambda name, c=card: _marked(by_name[name]["vollo_us"].get(c), "q"))
+    table.section("what a transfer both ways may take so that both are as fast, µs")
+    for card, title in STREAMED_BY.items():
+        table.row(f"{title} - Gatefold", lambda name, c=card: _left(known, name, c))
+    missed = _missed(known, names, (_STREAMED_ON,))
+    sizes = ", ".join(f"{name} {into} and {out}" for name in names
+                      for into, out in [_row(known, name, _STREAMED_ON)["bytes"]])
+    lines = [
+        "- A frame is one timestep; the state stays in the core between frames, until a frame says "
+        "that a new sequence begins. Latency is that of a frame, from its first input beat to its "
+        "last output beat.",
+        "- Vollo (Myrtle's public documentation, benchmark-lstm, 25.1.2: sequence length 1, batch "
+        "1) includes a transfer over PCIe both ways; Gatefold's core ends at its streams of 512 "
+        "bits, and no host is in its figures. So the difference is shown, not a ratio. Bytes of a "
+        f"frame in and out: {sizes}.",
+        "- Weights are loaded once, through a stream of their own; networks that need it have "
+        "theirs in URAM (\\*).",
+        "- CPU: one call a timestep, the state kept by the runtime (LiteRT) or handed back with "
+        "the next call (ONNX Runtime).",
+        "- Every core is within its target." if not missed else
+        f"- Above their target: {', '.join(missed)}.",
+    ]
+    return ("## Streaming: one timestep a call, the state kept\n\n" + "\n".join(table.lines)
+            + "\n\n" + "\n".join(lines))
+
+
+def _left(known: dict, name: str, card: str) -> str:
+    """Microseconds by which a core is ahead of a quoted figure that has a transfer in it."""
+    quoted = known["workloads"]["streaming"]["networks"][name]["vollo_us"].get(card)
+    if quoted is None:
+        return ""
+    return mark(f"{quoted - _us(known, name, _STREAMED_ON):.2f}",
+                f"q/{latency_mark(known, name, _STREAMED_ON)}")
 
 
 def _measured(known: dict, names: list[str]) -> str:
@@ -258,7 +326,7 @@ def _measured(known: dict, names: list[str]) -> str:
 
 def _throughput(known: dict, names: list[str]) -> str:
     table = _Table(names)
-    for board in BOARDS:
+    for board in _BOARDS:
         def each(text, b=board):
             return lambda name: mark(text(_row(known, name, b)), latency_mark(known, name, b))
 
@@ -334,7 +402,7 @@ def _gpu(known: dict) -> str:
 def _shares(known: dict, names: list[str]) -> str:
     workloads, lines = known["workloads"], []
     devices = workloads["devices"]
-    for board in BOARDS:
+    for board in _BOARDS:
         shares = workloads["published_resources"].get(board, {})
         for entry, (lut, _lutram, ff, bram, dsp) in shares.items():
             title = f"{entry}, {BOARD_TITLES[board]}"
@@ -352,25 +420,11 @@ def _shares(known: dict, names: list[str]) -> str:
             + "\n".join(lines))
 
 
-def _missing(known: dict, rows: list[Workload]) -> str:
-    workloads = known["workloads"]
-    lines = []
-    for row in rows:
-        if row.network is not None:
-            continue
-        figures = workloads["streaming"]["networks"].get(row.name, {}).get("vollo_us")
-        if figures:
-            told = ", ".join(mark(f"Vollo on {card}: {us} µs", "q") for card, us in figures.items())
-        else:
-            coral = workloads["published"]["coral edge tpu, embedded"]
-            told = ", ".join([
-                mark(f"Edge TPU: mean {coral['forum-cnn-lstm mean']} ms", "q"),
-                mark(f"{coral['min']} to {coral['max']} ms", "q"),
-                mark(f"without the LSTM {coral['without the LSTM, mean']} ms", "q"),
-                mark(f"deadline {workloads['networks'][row.name]['deadline_ms']} ms", "t")])
-        lines.append(f"| {row.name} | {', '.join(row.layers)} | not yet: {row.missing} | {told} |")
-    return ("## Not built yet\n\n| network | layers | Gatefold | published |\n|---|---|---|---|\n"
-            + "\n".join(lines))
+def _missing(rows: list[Workload]) -> str:
+    if not rows:
+        return ""
+    return ("## Not planned yet\n\n" + ", ".join(row.name for row in rows)
+            + ": `make bench` plans them.")
 
 
 def _again() -> str:

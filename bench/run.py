@@ -1,4 +1,4 @@
-"""`make bench`: plan every network on both boards, measure the CPU runtimes here, write the table.
+"""`make bench`: plan every network on its boards, measure the CPU runtimes here, write the table.
 
     python bench/run.py                                   plan and measure, then write docs/bench.*
     python bench/run.py --simulate autoenc-1/zcu104 ...   and prove these cores in Verilator
@@ -26,7 +26,7 @@ from pathlib import Path
 from batch import NETWORK, batch_rows
 from exports import write_models
 from networks import ROOT, WORKLOADS, Workload, all_workloads
-from planned import BOARDS, plan_row, simulate, synthesise
+from planned import plan_row, simulate, synthesise
 from report import markdown
 
 BENCH = ROOT / "bench"
@@ -62,10 +62,10 @@ def runtimes() -> Path:
 
 
 def plan_all(rows: list[Workload]) -> dict:
-    """Plans of all ``rows`` that can be built, on both boards."""
+    """Plans of all ``rows``, on their boards."""
     found: dict = {}
     for row in rows:
-        for board in BOARDS:
+        for board in row.boards:
             started = time.monotonic()
             found.setdefault(row.name, {})[board] = planned = plan_row(row, board)
             print(f"  planned {row.name} on {board}: {planned['latency']} cycles "
@@ -80,8 +80,7 @@ def measure_all(rows: list[Workload]) -> dict:
     python = runtimes()
     shutil.rmtree(_MODELS, ignore_errors=True)
     for row in rows:
-        if row.network is not None:
-            write_models(row.name, row.network, _MODELS)
+        write_models(row.name, row.network, _MODELS)
     result = _MODELS / "measured.json"
     subprocess.run([python, BENCH / "measure.py", _MODELS, result], check=True)
     return json.loads(result.read_text())
@@ -92,8 +91,9 @@ def each(cores: list[str], rows: list[Workload], folder: Path, file: str, work) 
     by_name = {row.name: row for row in rows}
     for core in cores:
         name, _, board = core.partition("/")
-        if name not in by_name or board not in BOARDS:
-            sys.exit(f"bench: {core!a} is not one of {', '.join(by_name)} / {', '.join(BOARDS)}")
+        if name not in by_name or board not in by_name[name].boards:
+            cores_there = [f"{row.name}/{there}" for row in rows for there in row.boards]
+            sys.exit(f"bench: {core!a} is not one of {', '.join(cores_there)}")
         print(f"  {work.__name__} {core}", flush=True)
         write(folder, file, read(folder, file) | {core: work(by_name[name], board)})
 
@@ -127,7 +127,7 @@ def main() -> None:
     os.chdir(ROOT)
     folder = options.results
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [row for row in all_workloads() if row.network is not None]
+    rows = all_workloads()
     names = [row.name for row in rows]
     if options.only and not set(options.only) <= set(names):
         sys.exit(f"bench: --only must be of {', '.join(names)}, not {' '.join(options.only)}")

@@ -35,9 +35,9 @@ def test_saving_gives_what_the_command_gives(core, tmp_path):
 
 def test_run_takes_floats_or_integers(core, data):
     np.testing.assert_allclose(core.run(data["x"]), data["y"], atol=2e-3)
-    integers = core.qnet.input_format.quantize(data["x"])
+    integers = core.qnet.quantize(data["x"])
     np.testing.assert_array_equal(
-        core.qnet.output_format.to_float(core.run(integers, raw=True)), core.run(data["x"]))
+        core.qnet.to_float(core.run(integers, raw=True)), core.run(data["x"]))
 
 
 def test_the_report_is_a_copy(core):
