@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from gatefold.gen.initialise import initialise
 from gatefold.gen.inside import inside
 from gatefold.gen.network import Network
 from gatefold.gen.quantized_io import load_quantized
-from gatefold.gen.report import read_report, write_report
+from gatefold.gen.report import read_report
 
 from .cli_harness import DATA, FIXTURES, MODEL, built, gatefold, refused
 from .networks import network
