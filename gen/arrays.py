@@ -18,8 +18,8 @@ import numpy as np
 
 from .errors import UserError, quoted
 
-__all__ = ["array_digest", "check_writable", "read_array", "read_arrays", "whole_frames",
-           "without_blocking", "write_arrays"]
+__all__ = ["array_digest", "check_writable", "read_array", "read_arrays", "read_npy",
+           "whole_frames", "without_blocking", "write_arrays"]
 
 #: Largest array read, in bytes.
 LIMIT = 1 << 30
@@ -56,7 +56,7 @@ def _read(path: str | os.PathLike, what: str, *, every: bool) -> dict[str, np.nd
             if start.startswith(b"PK"):
                 return _read_npz(file, where, every)
             if start == b"\x93NUMPY":
-                return {"x": _read_npy(file, status.st_size, where)}
+                return {"x": read_npy(file, status.st_size, where)}
     except FileNotFoundError:
         raise UserError(f"{where} does not exist: give a .npy or .npz file") from None
     except IsADirectoryError:
@@ -89,7 +89,7 @@ def _read_npz(file: IO[bytes], where: str, every: bool) -> dict[str, np.ndarray]
             found = {}
             for member in members:
                 with archive.open(member) as inner:
-                    found[member.filename.removesuffix(".npy")] = _read_npy(
+                    found[member.filename.removesuffix(".npy")] = read_npy(
                         inner, member.file_size, where)
             return found
     except UserError:
@@ -99,7 +99,9 @@ def _read_npz(file: IO[bytes], where: str, every: bool) -> dict[str, np.ndarray]
                         "it again") from None
 
 
-def _read_npy(file: IO[bytes], size: int, where: str) -> np.ndarray:
+def read_npy(file: IO[bytes], size: int, where: str) -> np.ndarray:
+    """The array of the ``.npy`` that begins ``file`` and has ``size`` bytes; ``where`` names it in
+    messages. Raises :class:`UserError` for anything but real numbers, all of them there."""
     try:
         version = np.lib.format.read_magic(file)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0,

@@ -31,6 +31,9 @@ GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
 #: Activations of candidate (and, in an LSTM, of the cell state on its way to h).
 CELL_ACTIVATIONS = ("tanh", "relu", "linear", "hard_tanh")
 
+#: Labels of Dense layers that compute what nobody trained.
+_UNTRAINED = ("activation", "add", "average_pool", "identity")
+
 Shape = tuple[int, ...]
 
 
@@ -343,9 +346,9 @@ class Dense(Layer):
 
     @property
     def parameters(self):
-        if self.pattern is not None:
-            return 0 if self.label in ("add", "average_pool", "identity") else self.b.size * 2
-        return self.w.size + self.b.size
+        if self.label in _UNTRAINED:
+            return 0
+        return (self.w.size if self.pattern is None else int(self.pattern.sum())) + self.b.size
 
     def macs(self, *shapes):
         products = self.w.size if self.pattern is None else int(self.pattern.sum())

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import load
+from gatefold.gen.frontends.container import read_file
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -63,7 +65,7 @@ def encrypted() -> bytes:
 
 
 @pytest.mark.parametrize(("data", "words"), [
-    (b"", "is empty: give a .keras or .onnx file"),
+    (b"", "is empty: give a .keras, .h5, .onnx, .safetensors or .npz file"),
     (b"\x89HDF\r\n\x1a\n" + bytes(100), "its HDF5 file is damaged"),
     (b"\x1c\0\0\0TFL3" + bytes(100), "is a TensorFlow Lite file, which is not read yet"),
     (pickle.dumps({"a": 1}), "is a Python pickle: pickles are not read"),
@@ -155,3 +157,13 @@ def test_a_huge_file_is_not_read(tmp_path):
         file.truncate(1 << 40)
     with pytest.raises(UserError, match="a model file may have at most"):
         load(path)
+
+
+def test_reading_takes_the_memory_of_the_file_and_not_of_the_limit(tmp_path):
+    (tmp_path / "small").write_bytes(b"x" * 1000)
+    tracemalloc.start()
+    try:
+        assert len(read_file(tmp_path / "small")) == 1000
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

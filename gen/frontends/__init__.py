@@ -4,26 +4,31 @@
 is unpickled or executed, no second file is opened unless the caller allows it, and declared sizes
 are checked before anything is allocated. What is not supported is refused by name, with the remedy.
 
-==============  ===========================================================================
-``container``   reading a file and a zip within limits
-``builder``     a network put together layer by layer, whatever the format
-``keras_zip``   the Keras ``.keras`` format; ``keras_file``: ``.h5``; ``live_keras``: in memory
-``keras_model`` a Keras model: the graph of its layers, models within models
-``keras_...``   readers of Keras layers: ``basic``, ``conv``, ``rnn``, ``ops``; what they meet:
-                ``call``, ``arguments``; ``settings``, a configuration: honoured or refused, key
-                by key
-``keras_h5``    HDF5 within limits; ``keras_weights``: where in it a layer's weights are
-``onnx_graph``  ONNX: the walk over the graph, and the layers read off it
-``onnx_proto``  the ONNX protobuf: tensors and attributes, checked
-``onnx_trace``  where every element of a tensor comes from: what makes patterns needless
-``onnx_layers`` ONNX operators that are layers: LSTM, MatMul, Gemm, Add, activations
-``onnx_ops``    ONNX operators that move values or compute shapes
-``described``   weights in a file of arrays (``weights_file``), the network in a few lines of
-                text: ``described_options``, ``described_layers``
-``live_torch``  a torch module in memory: its ``forward`` runs (``torch_tracer``) on symbols
-                (``torch_symbol``) through ``torch_modules``, ``torch_ops``, ``torch_math``
-``torch_layers`` what torch's layers mean, for the two above
-==============  ===========================================================================
+=================  =================================================================================
+``container``      reading a file and a zip within limits
+``builder``        a network put together layer by layer, whatever the format
+``keras_zip``      the Keras ``.keras`` format; ``keras_file``: ``.h5``; ``live_keras``: in memory
+``keras_model``    a Keras model: the graph of its layers, models within models
+``keras_...``      readers of Keras layers: ``basic``, ``conv``, ``rnn``, ``ops``; what they meet:
+                   ``call``, ``arguments``; ``settings``, a configuration: honoured or refused, key
+                   by key
+``keras_h5``       HDF5 within limits; ``keras_weights``: where in it a layer's weights are
+``onnx_graph``     ONNX: the walk over the graph, and the layers read off it
+``onnx_proto``     the ONNX protobuf: tensors and attributes, checked
+``onnx_trace``     where every element of a tensor comes from: what makes patterns needless
+``onnx_layers``    ONNX operators that are layers: MatMul, Gemm, Add, activations;
+                   ``onnx_recurrent``: LSTM, GRU, RNN; ``onnx_windows``: convolutions, pools; where
+                   their readers stand: ``onnx_site``
+``onnx_ops``       ONNX operators that move elements or compute shapes; ``onnx_views``: any such
+                   arrangement as views
+``onnx_loop``      a Loop that is a recurrent layer: what it computes is tried out
+``onnx_unrolled``  a SimpleRNN written out step by step; ``onnx_steps``: steps that nobody reads
+``described``      weights in a file of arrays (``weights_file``), the network in a few lines of
+                   text: ``described_options``, ``described_layers``
+``live_torch``     a torch module in memory: its ``forward`` runs (``torch_tracer``) on symbols
+                   (``torch_symbol``) through ``torch_modules``, ``torch_ops``, ``torch_math``
+``torch_layers``   what torch's layers mean, for the two above
+=================  =================================================================================
 """
 
 from __future__ import annotations

@@ -12,11 +12,14 @@ import zlib
 from ..errors import UserError, quoted
 from .limits import FILE_BYTES
 
-__all__ = ["Archive", "Siblings", "file_name", "read_file"]
+__all__ = ["GIVE", "Archive", "Siblings", "file_name", "read_file"]
 
 #: A .keras file stores its members plain, and even deflated weights shrink only a little: more than
 #: this ratio is an attack, or text that no model holds.
 _MAX_RATIO = 200
+
+#: What to do with a file that is no model.
+GIVE = "give a .keras, .h5, .onnx, .safetensors or .npz file"
 
 
 def file_name(path: str | os.PathLike) -> str:
@@ -32,22 +35,23 @@ def read_file(path: str | os.PathLike) -> bytes:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 kind = "directory" if stat.S_ISDIR(status.st_mode) else "special file"
-                raise UserError(f"{name} is a {kind}, not a model file: "
-                                "give a .keras or .onnx file")
+                raise UserError(f"{name} is a {kind}, not a model file: {GIVE}")
             if status.st_size > FILE_BYTES:
                 raise UserError(f"{name} has {status.st_size} bytes; a model file may have at most "
                                 f"{FILE_BYTES}")
-            data = file.read(FILE_BYTES + 1)
+            # One more than there is: a file that grows meanwhile is not read to its end. (To ask
+            # for FILE_BYTES would reserve them.)
+            data = file.read(status.st_size + 1)
     except FileNotFoundError:
-        raise UserError(f"{name}: there is no such file: give a .keras or .onnx file") from None
+        raise UserError(f"{name}: there is no such file: {GIVE}") from None
     except IsADirectoryError:
-        raise UserError(f"{name} is a directory, not a model file: give a .keras or .onnx file; "
+        raise UserError(f"{name} is a directory, not a model file: {GIVE}; "
                         'a TensorFlow SavedModel: save it with model.save("model.keras")') from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{name} can not be read: {reason}") from None
     if not data:
-        raise UserError(f"{name} is empty: give a .keras or .onnx file")
+        raise UserError(f"{name} is empty: {GIVE}")
     return data
 
 

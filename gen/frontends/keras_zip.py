@@ -9,7 +9,7 @@ import json
 
 from ..errors import UserError, quoted
 from ..network import Network
-from .container import Archive
+from .container import GIVE, Archive
 from .keras_h5 import MAX_TEXT, File
 from .keras_model import read_model
 from .keras_weights import PlacedWeights
@@ -44,7 +44,7 @@ def _refuse_other_zips(archive: Archive, name: str) -> None:
     if "config.json" not in names:
         what = "a NumPy archive" if names and all(n.endswith(".npy") for n in names) else (
             "a zip without config.json")
-        raise UserError(f"{name} is {what}, not a model: give a .keras or .onnx file")
+        raise UserError(f"{name} is {what}, not a model: {GIVE}")
     if "model.weights.h5" not in names:
         raise UserError(f"{name} has no model.weights.h5: save the whole model, in one piece, with "
                         'model.save("model.keras")')

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ..errors import UserError
 
-__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "MAX_TRACED", "check_dim", "check_elements"]
+__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "check_dim", "check_elements"]
 
 #: Largest model file, and largest total of a zip's members, in bytes.
 FILE_BYTES = 512 << 20
@@ -19,8 +19,6 @@ FILE_BYTES = 512 << 20
 MAX_DIM = 1 << 16
 #: Most elements of one tensor.
 MAX_ELEMENTS = 1 << 26
-#: Most elements of a tensor that the trial run of an ONNX graph produces, batch included.
-MAX_TRACED = 1 << 24
 
 
 def check_dim(where: str, what: str, value: object) -> int:

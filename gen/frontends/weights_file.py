@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..arrays import _read_npy as read_npy
+from ..arrays import read_npy
 from ..errors import UserError, quoted
 from ..network import Shape
 from .container import Archive
