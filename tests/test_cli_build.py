@@ -44,7 +44,8 @@ def test_without_a_board_there_are_no_vendor_files(tmp_path):
 def test_the_vectors_are_golden_on_the_calibration_data(core):
     with (core / "cocotb" / "vectors.json").open() as file:
         vectors = json.load(file)
-    frac = json.loads((core / "core.json").read_text())["output"]["frac"]
+    (part,) = json.loads((core / "core.json").read_text())["output"]["parts"]
+    (frac,) = part["frac"]
     y = np.load(DATA)["y"][:len(vectors["output"])]
     np.testing.assert_allclose(np.array(vectors["output"]) * 2.0**-frac, y, atol=2e-3)
 
