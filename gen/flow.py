@@ -31,7 +31,7 @@ from .options import checked
 from .output import check_target, new_folder
 from .plan import Plan, make_plan
 from .plan.resources import estimate
-from .plan.sizing import choose_array, fit
+from .plan.sizing import block_words_for, choose_array, fit
 from .quantize import quantize
 from .quantized_io import save_quantized
 from .report import make_report, write_report
@@ -198,7 +198,6 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     _check_search(width, weight_width, act_width, max_error, any_weights)
     if calibrate is not None:
         calibrate = as_frames(network, calibrate, "the calibration data")
-    data = sample_floats(network, calibrate, seed)
     formats = {"cell_width": cell_width, "table_bits": table_bits, "rule": rule,
                "weight_rule": weight_rule, "percentile": percentile, "overrides": overrides,
                "calibration": calibrate, "seed": seed}
@@ -207,9 +206,11 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
         found = find_widths(network, max_error, progress=progress, **formats)
         weight_width, act_width = found.weight_width, found.act_width
         formats["overrides"] = found.overrides
+        data = found.data  # what keeps the limit there is what the report states
     else:
         found = None
         weight_width, act_width = weight_width or width, act_width or width
+        data = sample_floats(network, calibrate, seed)
     _check_size(limits, network.parameters, weight_width)
 
     progress("quantising")
@@ -222,9 +223,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=seed)
     if found:
-        report["numbers"]["search"] = {"max_error": max_error, "error": found.error,
-                                       "samples": found.samples, "complete": found.complete,
-                                       "attempts": found.attempts}
+        report["numbers"]["search"] = {"max_error": max_error, **found.as_dict()}
     return Core(network=network, plan=plan, board=target, clock_mhz=clock_mhz, data=data,
                 seed=seed, _report=report)
 
@@ -238,7 +237,9 @@ def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
         return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits,
                             contexts=contexts, loadable=loadable, **device)
     _check_tiles(network, pe * simd, contexts)
-    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=limits.stream_bits, contexts=contexts)
+    array = {"pe": pe, "simd": simd, "stream_bits": limits.stream_bits, "contexts": contexts}
+    words = block_words_for(qnet, **array, loadable=loadable, **device)
+    plan = make_plan(qnet, **array, block_words=words)
     placed = fit(plan, loadable=loadable, **device)
     if placed is None:
         needs = estimate(plan.config)

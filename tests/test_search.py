@@ -5,9 +5,11 @@ import pytest
 
 from gatefold.gen.accuracy import error_report
 from gatefold.gen.errors import UserError
+from gatefold.gen.forward import forward
 from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantize import quantize
 from gatefold.gen.search import find_widths, parsed_error
+from gatefold.sim import golden
 
 from .networks import network
 
@@ -93,6 +95,71 @@ def test_what_is_fixed_stays():
     qnet = quantize(net, act_width=found.act_width, weight_width=found.weight_width,
                     overrides=found.overrides, calibration=data(net))
     assert error_report(net, qnet, data(net))["rms_relative"] == pytest.approx(found.error)
+
+
+# ---- on some of the data, and on all of it -----------------------------------------------------
+
+
+@pytest.fixture
+def sixteen(monkeypatch):
+    """Attempts on 16 samples alone."""
+    monkeypatch.setattr("gatefold.gen.search._MACS", 1)
+
+
+@pytest.mark.parametrize("max_error", [0.05, 0.02, 0.01, 0.005])
+@pytest.mark.parametrize("name", ["lstm-dense", "gru", "stateful lstm", "two outputs"])
+def test_what_is_found_keeps_the_error_on_all_the_data(name, max_error, sixteen):
+    net = network(name, gain=0.5)
+    x = data(net, 300)
+    found = find_widths(net, max_error, calibration=x)
+    assert found.samples == 16 and found.data.shape == x.shape and found.complete
+    qnet = quantize(net, act_width=found.act_width, weight_width=found.weight_width,
+                    overrides=found.overrides, calibration=x)
+    worst = max(value["rms_relative"] for value in error_report(net, qnet, x)["values"])
+    assert found.error == pytest.approx(worst) and worst <= max_error
+    *failed, last = found.checks
+    assert last["keeps"] and last["error"] == found.error and last["overrides"] == found.overrides
+    assert not any(check["keeps"] for check in failed)
+    limits = [check["limit"] for check in found.checks]
+    assert limits[0] == max_error and limits == sorted(set(limits), reverse=True)
+
+
+def test_a_check_that_fails_tightens_the_search(sixteen):
+    net = network("gru", gain=0.5)
+    x = data(net, 300)
+    x[::7] *= 3  # seldom seen by attempts
+    limit, failed = 0.02, 0
+    while not failed:  # the largest error of which 16 samples say too little
+        found = find_widths(net, limit, calibration=x, layers=False)
+        failed, limit = len(found.checks) - 1, limit * 0.9
+    assert found.error <= limit / 0.9 < found.checks[0]["error"]
+    made = [(one["activations"], one["weights"]) for one in found.attempts]
+    assert len(made) == len(set(made)), "no attempt is made twice"
+
+
+def test_where_no_attempt_is_left_to_tighten_with_the_widest_remain(sixteen):
+    net = network("gru", gain=0.5)
+    x = data(net, 300)
+    x[::7] *= 3
+    for limit in np.geomspace(0.02, 0.002, 22):
+        few = find_widths(net, float(limit), calibration=x, layers=False, attempts=4)
+        assert few.error <= limit
+
+
+def test_formats_that_all_the_data_refuse_are_refused(sixteen):
+    net = network("lstm-dense", gain=0.5)
+    x = data(net, 300)
+    widest = quantize(net, act_width=18, weight_width=18, calibration=x)
+    floats = forward(net, x)
+    errors = np.abs(golden.run(widest, x) - floats).sum(axis=-1)
+    extreme = {*floats.argmin(axis=0), *floats.argmax(axis=0)}
+    order = sorted(range(300), key=lambda n: (n not in extreme, errors[n]))
+    seen = np.linspace(0, 299, 16).astype(int)
+    x[seen], x[np.setdiff1d(np.arange(300), seen)] = x[order[:16]], x[order[16:]]
+    some, every = (error_report(net, widest, part)["rms_relative"] for part in (x[seen], x))
+    assert some < every, "attempts see the range, but only small errors"
+    with pytest.raises(UserError, match="no formats keep an error of .* with 18 bits everywhere"):
+        find_widths(net, (some + every) / 2, calibration=x)
 
 
 WRONG = [

@@ -44,8 +44,8 @@ def report(directory):
 
 def summary(told: dict) -> Iterator[str]:
     """The few lines that a build prints."""
-    wanted = ("network", "host", "state", "numbers", "error", "array", "cycles", "clock",
-              "resources")
+    wanted = ("network", "host", "state", "search", "found", "numbers", "error", "array", "cycles",
+              "clock", "resources")
     for name, value in rows(told):
         if name in wanted:
             yield f"{name:<12}{value}"
@@ -89,6 +89,7 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
     yield from _ports(network, numbers)
     yield "input hash", f"sha256 {told['input_hash']}"
 
+    yield from _search(numbers)
     widths, calibration = numbers["widths"], numbers["calibration"]
     yield "numbers", (f"{widths['activations']}-bit activations, {widths['weights']}-bit weights, "
                       f"{widths['cell']}-bit cell state, {widths['accumulator']}-bit accumulators; "
@@ -148,6 +149,22 @@ def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
     keeping = [layer["name"] for layer in network["layers"] if layer["options"].get("stateful")]
     if keeping:
         yield "state", f"kept from frame to frame by {', '.join(keeping)}"
+
+
+def _search(numbers: dict) -> Iterator[tuple[str, str]]:
+    """What --width auto tried, and what it found for all layers and for single ones."""
+    search = numbers.get("search")
+    if not search:
+        return
+    checks = "" if not search["checks"] else f", {len(search['checks'])} checked on all samples"
+    left = "" if search["complete"] else ", the most that were allowed"
+    yield "search", (f"{len(search['attempts'])} attempts{left}, on {search['attempt_samples']} "
+                     f"samples{checks}: an error of {search['error']:.3%} where "
+                     f"{search['max_error']:.3%} may be, on {search['samples']} samples")
+    yield "found", "; ".join([
+        f"activations {search['activations']} bits, weights {search['weights']} bits",
+        *(f"{name}: " + ", ".join(f"{key} {value}" for key, value in keys.items())
+          for name, keys in search["overrides"].items())])
 
 
 def _layer(layer: dict) -> str:

@@ -7,6 +7,7 @@ from base64 import b64encode
 from importlib.resources import files
 
 from ..plan import Plan
+from .attempts import search_section
 from .markup import Markup, badge, flat, plural, tag
 from .sections import (
     cycles_section,
@@ -47,7 +48,8 @@ def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
     sections = [verified_section(report), network_section(report, colours),
                 schedule_section(report, plan, colours),
                 step_section(plan), cycles_section(report), resources_section(report),
-                numbers_section(report), inside_section(report), origin_section(report)]
+                numbers_section(report), search_section(report), inside_section(report),
+                origin_section(report)]
     body = tag("body", tag("main", _header(report, title), *sections, _footer()),
                tag("script", script))
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
