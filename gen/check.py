@@ -13,9 +13,10 @@ from ..sim.expected import expectation
 from ..sim.results import CheckFailed
 from ..sim.verify import SIMULATORS, VerifyResult, verify
 from .arrays import array_digest, whole_frames
-from .calibrate import as_samples, input_names
+from .calibrate import input_names
 from .errors import UserError, quoted
 from .folder import CORE, INTEGERS
+from .frames import as_frames
 from .network import joined
 from .options import checked
 from .quantized import QuantizedNetwork
@@ -63,7 +64,7 @@ def verify_folder(directory: str | os.PathLike, x=None, *, sim: str = "verilator
         set_verified(path, sim, None)
         raise
     told = f"seeded random inputs, seed {seed}" if x is None else (
-        f"given inputs, sha256 {array_digest(np.asarray(x))}")
+        f"given inputs, sha256 {array_digest(as_frames(qnet, x))}")
     set_verified(path, sim, result.as_dict() | {"input": told})
     return result
 
@@ -73,9 +74,10 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
                progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``folder`` on ``x`` and compare it with golden.
 
-    Parameters: ``x``, floats (samples, *input_shape) or one sample; without it seeded inputs, half
-    of them all over the input format; ``samples``, how many (of ``x``, the first so many); ``seed``
-    of the inputs, and of the gaps and stalls; ``progress``, called with the name of each stage.
+    Parameters: ``x``, floats as :func:`~gatefold.gen.frames.as_frames` takes them; without it
+    seeded inputs, half of them all over the input format; ``samples``, how many (of ``x``, the
+    first so many); ``seed`` of the inputs, and of the gaps and stalls; ``progress``, called with
+    the name of each stage.
     """
     if sim not in SIMULATORS:
         raise UserError(f"--sim must be one of {', '.join(SIMULATORS)}, not {quoted(sim)}")
@@ -84,7 +86,7 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
     if x is None:
         integers = seeded_inputs(qnet, count, seed)
     else:
-        integers = qnet.quantize(as_samples(x, qnet.input_shape, "the input")[:count])
+        integers = qnet.quantize(as_frames(qnet, x)[:count])
     contexts = load_core_info(folder).contexts
     integers = whole_frames(integers, contexts)
     return verify(folder, x=integers.reshape(len(integers) // contexts, -1),

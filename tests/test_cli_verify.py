@@ -7,9 +7,13 @@ import shutil
 import numpy as np
 import pytest
 
+from gatefold.gen.arrays import array_digest
+from gatefold.gen.flow import compile
+from gatefold.gen.network import split
 from gatefold.sim import simulators
 
 from .cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
+from .networks import network
 
 NO_ICARUS = simulators.missing("icarus")
 icarus = pytest.mark.skipif(NO_ICARUS is not None, reason=str(NO_ICARUS))
@@ -116,6 +120,16 @@ BAD_OPTIONS = [
 @pytest.mark.parametrize("options, told", BAD_OPTIONS)
 def test_wrong_options_are_refused(core, options, told):
     assert told in refused("verify", core, *options)
+
+
+def test_several_inputs_come_as_an_array_each(tmp_path):
+    net = network("two inputs")
+    folder = compile(net, pe=4, simd=2).save(tmp_path / "core")
+    x = np.random.default_rng(0).normal(size=(2, *net.input_shape))
+    np.savez(tmp_path / "x.npz", *split(x, net.input_shapes))
+    result = gatefold("verify", folder, "--sim", "amaranth", "--input", tmp_path / "x.npz")
+    assert result.exit_code == 0, result.stderr
+    assert verified(folder)[0]["input"] == f"given inputs, sha256 {array_digest(x)}"
 
 
 def test_a_wrong_input_is_refused(core, tmp_path):

@@ -14,22 +14,23 @@ __all__ = ["verify"]
 @click.option("--sim", default="verilator", show_default=True, metavar="verilator|icarus|amaranth",
               help="The simulator. verilator and icarus read the Verilog in DIR, amaranth runs the "
               "model it was made from.")
-@click.option("--input", "source", metavar="X.npy", help="Floats (samples, timesteps, features), "
-              ".npy or .npz. Without it: seeded ones, typical, random and extreme in turn.")
+@click.option("--input", "source", metavar="X.npy", help="Floats as for `gatefold run`. "
+              "Without it: seeded ones, typical, random and extreme in turn.")
 @number("samples", "Samples to simulate: 8 with verilator, else 3, if not given")
 @number("seed", "Seed of inputs, input gaps and output stalls", default=1, show_default=True)
 def verify(directory, sim, source, samples, seed):
     """Simulate the core in DIR and compare it with golden: bit for bit and cycle for cycle.
 
     Compared are the outputs, every h and c of every step, the latency and the interval, at full
-    rate and under random gaps and stalls. report.json then says what was verified.
+    rate and under random gaps and stalls; a core that keeps its state begins anew at random frames.
+    report.json then says what was verified.
     """
     with working("running the golden model") as say:
-        from ..arrays import read_array
         from ..check import load_folder, verify_folder
+        from ..frames import read_frames
 
-        load_folder(directory)
-        data = None if source is None else read_array(source)
+        qnet = load_folder(directory)
+        data = None if source is None else read_frames(qnet, source)
         result = verify_folder(directory, data, sim=sim, samples=samples, seed=seed,
                                progress=say)
     from pathlib import Path

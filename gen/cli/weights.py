@@ -20,18 +20,19 @@ __all__ = ["weights"]
 def weights(model, directory, description, source, seed):
     """Write MODEL's weights into the core in DIR without touching its Verilog.
 
-    Replaces DIR/weights, integers.npz, the cocotb vectors and report.json together, or nothing.
+    Replaces DIR/weights, integers.npz, floats.npz, the cocotb vectors and report.json together, or
+    nothing.
     The model must have the core's shape, and its weights must fit the core's formats.
     """
     with working("quantising"):
-        from ..arrays import read_array
         from ..check import load_folder
+        from ..frames import read_frames
         from ..frontends import load
         from ..weights import replace_weights
 
         load_folder(directory)
         network = load(model, network=description)
-        data = None if source is None else read_array(source)
+        data = None if source is None else read_frames(network, source)
         report = replace_weights(network, directory, data, seed=seed)
     error = report["numbers"]["error"]
     click.echo(f"{report['network']['parameters']} weights written; error against float: "
