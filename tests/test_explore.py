@@ -22,10 +22,14 @@ from gatefold.gen.explore.identity import NAMES, identity, job_key
 from gatefold.gen.explore.journal import JOURNAL
 from gatefold.gen.explore.point import Job, Point, energy_proxy, measure
 from gatefold.gen.flow import Budget
+from gatefold.gen.network import Network, Window
 from gatefold.gen.plan import make_plan
+from gatefold.gen.plan.lower import BLOCK_WORDS
+from gatefold.gen.plan.sizing import block_words_for
+from gatefold.gen.quantize import quantize
 
 from .cli_harness import contents
-from .networks import network, quantized
+from .networks import Make, network, quantized
 
 SMALL = {"board": "zcu104", "widths": (8, 16), "sizes": 2, "shapes": 2}
 FILES = ["explore.json", "explore.md", JOURNAL, "latency-bram.svg", "latency-dsp.svg",
@@ -97,6 +101,39 @@ def test_weights_go_to_ultraram_where_luts_are_short_too():
     short, placed = measure(qnet, job, tiny(bram36=14, uram=16, lut=mixed.lut))
     assert not short.fits and placed.fits
     assert "uram" in placed.memory and 0 < placed.uram <= 16
+
+
+def test_blocks_of_convolutions_shrink_to_fit(monkeypatch):
+    # A device for which a memory of weights may have a hundred words.
+    monkeypatch.setattr("gatefold.gen.plan.sizing._BLOCK_WORDS", (2048, 96, 64))
+    monkeypatch.setattr("gatefold.gen.plan.sizing.place", lambda config, **device: (
+        config if config.weight_depth <= device.pop("words") else None))
+    make = Make(np.random.default_rng(0))
+    qnet = quantize(Network((120, 2), (
+        make.conv(2, 8, Window(24), "relu"), make.conv(8, 8, Window(16)), make.lstm(8, 4))),
+        act_width=8, weight_width=8)
+    array = {"pe": 32, "simd": 2}
+    depths = {words: make_plan(qnet, **array, block_words=words).config.weight_depth
+              for words in (2048, 96, 64)}
+    assert depths[2048] > depths[96] > depths[64]
+    for words, depth in depths.items():
+        assert block_words_for(qnet, **array, words=depth) == words
+    # Where none fits, and where there are no convolutions: the plan's own.
+    assert block_words_for(qnet, **array, words=1) == BLOCK_WORDS
+    assert block_words_for(quantized("stack"), **array, words=1) == BLOCK_WORDS
+
+
+def test_several_inputs_and_state_are_explored(tmp_path):
+    for name in ("two inputs", "stateful gru", "conv, conv, lstm"):
+        net = network(name)
+        x = [np.random.default_rng(0).normal(size=(8, *shape)) for shape in net.input_shapes]
+        found = gf.explore(net, widths=(8,), sizes=1, shapes=1, macs=32,
+                           calibrate=x if len(x) > 1 else x[0])
+        point = found.best()
+        assert point and found.data == "8 samples of the calibration data"
+        core = gf.compile(net, width=8, pe=point.pe, simd=point.simd,
+                          calibrate=x if len(x) > 1 else x[0])
+        assert core.plan.cycles.latency == point.latency
 
 
 def test_contexts_are_points_of_their_own(net):
@@ -303,7 +340,7 @@ import gatefold.gen.explore.workers as workers
 from tests.networks import network
 
 def slowly(qnet, job, limits, measure=workers.measure):
-    time.sleep(0.3)
+    time.sleep(1.0)
     return measure(qnet, job, limits)
 
 workers.measure = slowly  # in every worker as well: they import this file

@@ -68,10 +68,10 @@ def explore(model, output, description, board, calibrate, widths, contexts, cell
         raise UserError("--jobs and --dask contradict each other: a cluster has its own number of "
                         "workers, leave --jobs out")
 
-    from ..arrays import read_array
     from ..explore import explore as sweep
     from ..explore.journal import check_folder
     from ..explore.settings import Settings, parsed_list, parsed_setting
+    from ..frames import read_frames
     from ..frontends import load
 
     numbers = {name.replace("-", "_"): parsed_setting(name, text) for name, text in (
@@ -84,7 +84,7 @@ def explore(model, output, description, board, calibrate, widths, contexts, cell
     Settings(**options)
     check_folder(output)
     network = load(model, network=description)
-    data = None if calibrate is None else read_array(calibrate, "the calibration data")
+    data = None if calibrate is None else read_frames(network, calibrate, "the calibration data")
     with _progress() as told:
         found = sweep(network, board=board, out=output, calibrate=data, jobs=processes, dask=dask,
                       fresh=fresh, progress=told, **options)

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..flow import MAX_TILES, Budget
 from ..plan import Plan, make_plan
 from ..plan.resources import estimate
-from ..plan.sizing import fit
+from ..plan.sizing import block_words_for, fit, rough_tiles
 from ..quantized import QuantizedNetwork
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
@@ -104,13 +104,16 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     not fit says why. Integers only: every machine finds the same.
     """
     array = {"width": job.width, "pe": job.pe, "simd": job.simd, "contexts": job.contexts}
-    tiles = job.contexts * qnet_macs(qnet) // job.multipliers
+    tiles = job.contexts * rough_tiles(qnet, job.pe, job.simd)
     if tiles > MAX_TILES:
         return [Point(**array, memory="bram", fits=False,
-                      reason=f"{tiles} tiles are more than the longest schedule, {MAX_TILES}")]
+                      reason=f"about {tiles} tiles are more than the longest schedule, "
+                             f"{MAX_TILES}")]
+    shape = {"pe": job.pe, "simd": job.simd, "stream_bits": limits.stream_bits,
+             "contexts": job.contexts}
     try:
-        plan = make_plan(qnet, pe=job.pe, simd=job.simd, stream_bits=limits.stream_bits,
-                         contexts=job.contexts)
+        words = block_words_for(qnet, **shape, **limits.memory)
+        plan = make_plan(qnet, **shape, block_words=words)
     except UserError as error:
         return [Point(**array, memory="bram", fits=False, reason=str(error))]
     placed = fit(plan, loadable=False, **limits.memory)
@@ -118,16 +121,6 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
         points = [_point(array, plan, limits, fits=False)]
         return points if placed is None else [*points, _point(array, placed, limits, fits=True)]
     return [_point(array, plan, limits, fits=True)]
-
-
-def qnet_macs(qnet: QuantizedNetwork) -> int:
-    """Multiplications of one inference, nothing skipped."""
-    total = 0
-    for layer, shape in zip(qnet.layers, qnet.shapes, strict=False):
-        steps = shape[0] if len(shape) == 2 else 1
-        total += steps * sum(getattr(layer, name).size for name in ("w_ih", "w_hh", "w")
-                             if hasattr(layer, name))
-    return total
 
 
 def energy_proxy(plan: Plan) -> int:

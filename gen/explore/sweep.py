@@ -12,9 +12,9 @@ import numpy as np
 from ...boards import Board
 from ...boards import get as get_board
 from ..accuracy import error_report
-from ..calibrate import as_samples
 from ..errors import UserError
 from ..flow import Budget, budget, sample_floats
+from ..frames import as_frames
 from ..network import Network
 from ..output import replace_files
 from ..quantize import quantize
@@ -143,7 +143,8 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
                             "of workers, leave --jobs out")
         cluster.check_address(dask)
     folder = None if out is None else check_folder(out)
-    calibration = None if calibrate is None else as_samples(calibrate, network.input_shape)
+    calibration = None if calibrate is None else as_frames(network, calibrate,
+                                                           "the calibration data")
     known = identity(network, calibration, board=board, cell_width=cell_width, seed=seed)
 
     with contextlib.ExitStack() as stack:

@@ -14,8 +14,8 @@ from .plan import Plan, draft_plan, make_plan
 from .resources import bram18s, estimate, rom_luts, urams
 from .schedule import AHEAD
 
-__all__ = ["candidates", "choose_array", "demands", "fit", "lut_rows", "might_fit",
-           "place", "quick_cycles"]
+__all__ = ["block_words_for", "candidates", "choose_array", "demands", "fit", "lut_rows",
+           "might_fit", "place", "quick_cycles", "rough_tiles"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
@@ -87,6 +87,11 @@ def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
     """A rough cycle count, to rank shapes before planning them: the larger of the tiles to issue
     and the tails to wait for, and a little of the other."""
     return _quick_cycles(demands(qnet), pe, simd)
+
+
+def rough_tiles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
+    """About how many tiles a schedule for one sequence has."""
+    return sum(demand.tiles(pe, simd) for demand in demands(qnet))
 
 
 def _quick_cycles(asked: list[Demand], pe: int, simd: int) -> float:
@@ -208,6 +213,20 @@ def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, cont
             cycles = _estimate(work.tiles, _waits(asked, simd))
             return _Draft(pe, simd, words, work.tiles, cycles)
     return None
+
+
+def block_words_for(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
+                    contexts: int = 1, loadable: bool = False, **device) -> int:
+    """The most weight words for blocks of convolutions with which an array fits a device; where it
+    fits with none, or has none, the plan's own number.
+
+    Parameters and errors as of :func:`gatefold.gen.plan.make_plan` and :func:`place`.
+    """
+    if not any(demand.windows for demand in demands(qnet)):
+        return BLOCK_WORDS
+    found = _draft(qnet, pe, simd, stream_bits=stream_bits, contexts=contexts, loadable=loadable,
+                   **device)
+    return found.block_words if found else BLOCK_WORDS
 
 
 def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
