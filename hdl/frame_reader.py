@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig, bits_for
-from .gearbox import Gearbox, GearboxShape
+from .gearbox import Gearbox, GearboxShape, Position
 
 __all__ = ["FrameReader"]
 
@@ -28,7 +28,8 @@ class FrameReader(wiring.Component):
     done: In, a frame has been read from the memory.
     x_en, x_frame, x_chunk, x_data: Out, write of the input memory.
     frames, chunks: Out, frames completely written (modulo 4) and chunks of the next one.
-    error: Out, TLAST was early or late. begins: Out, a frame's first beat is taken.
+    error: Out, TLAST was early or late. offered, begins: Out, a frame's first beat is there, is
+    taken.
     anew, of a stateful core: Out, for either half of the memory: its frame begins a new sequence.
     Settled with the frame's first chunk.
     """
@@ -46,6 +47,7 @@ class FrameReader(wiring.Component):
             "frames": Out(2),
             "chunks": Out(range(c.x_depth + 1)),
             "error": Out(1),
+            "offered": Out(1),
             "begins": Out(1),
             **({"anew": Out(2)} if c.stateful else {}),
         })
@@ -69,22 +71,22 @@ class FrameReader(wiring.Component):
         m.submodules.gearbox = box = Gearbox(self.gearbox(c))
 
         # Beats with TLAST made good.
-        beat = Signal(bits_for(c.x_beats))
-        at_end = Signal()
+        at_end = box.i_last  # a row of beats is a frame
+        first = Signal(init=1)
         filling, dropping = Signal(), Signal()
         moves = Signal()
         elements = [self.beats.payload.data[n * c.container:n * c.container + c.act_width]
                     for n in range(c.beat)]
         m.d.comb += [
-            at_end.eq(beat == c.x_beats - 1),
             box.i.payload.eq(Mux(filling, 0, Cat(elements))),
             box.i.valid.eq(~dropping & (filling | (self.beats.valid & self.enable))),
             self.beats.ready.eq(self.enable & (dropping | (~filling & box.i.ready))),
             moves.eq(box.i.valid & box.i.ready),
-            self.begins.eq(moves & (beat == 0)),
+            self.offered.eq(self.beats.valid & first & ~dropping),
+            self.begins.eq(moves & first),
         ]
         with m.If(moves):
-            m.d.sync += beat.eq(Mux(at_end, 0, beat + 1))
+            m.d.sync += first.eq(at_end)
             with m.If(filling):
                 m.d.sync += filling.eq(~at_end)
             with m.Elif(self.beats.payload.last != at_end):
@@ -95,18 +97,18 @@ class FrameReader(wiring.Component):
 
         # Chunks into the memory's two halves.
         ahead = Signal(2)  # frames in the memory, the one being filled not counted
+        chunk = Position.counted(m, "chunk", c.x_depth, self.x_en)
         last_chunk = Signal()
         m.d.comb += [
-            box.o.ready.eq(ahead < 2),
+            box.o.ready.eq(~ahead[1]),
             self.x_en.eq(box.o.valid & box.o.ready),
             self.x_frame.eq(self.frames[0]),
-            self.x_chunk.eq(self.chunks),
+            self.x_chunk.eq(chunk.word),
+            self.chunks.eq(chunk.word),
             self.x_data.as_value().eq(box.o.payload),
-            last_chunk.eq(self.x_en & (self.chunks == c.x_depth - 1)),
+            last_chunk.eq(self.x_en & chunk.last),
         ]
         m.d.sync += ahead.eq(ahead + last_chunk - self.done)
-        with m.If(self.x_en):
-            m.d.sync += self.chunks.eq(Mux(last_chunk, 0, self.chunks + 1))
         with m.If(last_chunk):
             m.d.sync += self.frames.eq(self.frames + 1)
         if c.stateful:

@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig, bits_for
-from .gearbox import Gearbox, GearboxShape
+from .gearbox import Gearbox, GearboxShape, Position
 
 __all__ = ["FrameWriter"]
 
@@ -54,46 +54,39 @@ class FrameWriter(wiring.Component):
         write = memory.write_port(granularity=c.act_width)
         read = memory.read_port(domain="comb")
         half = Signal()
-        next_chunk = Signal(bits)
-        waiting = Signal(range(2 * c.out_depth + 1))
-        takes, at_end = Signal(), Signal()
+        waiting, some = Signal(range(2 * c.out_depth + 1)), Signal()
+        takes = Signal()
+        chunk = Position.counted(m, "next_chunk", c.out_depth, takes)
         m.d.comb += [
             write.addr.eq(Cat(self.chunk, self.frame)),
             write.data.eq(self.data.as_value()),
             write.en.eq(self.lanes),
-            read.addr.eq(Cat(next_chunk, half)),
+            read.addr.eq(Cat(chunk.word, half)),
             box.i.payload.eq(read.data),
-            box.i.valid.eq(waiting != 0),
+            box.i.valid.eq(some),
             takes.eq(box.i.valid & box.i.ready),
-            at_end.eq(next_chunk == c.out_depth - 1),
-            self.left.eq(takes & at_end),
+            self.left.eq(takes & chunk.last),
         ]
-        if not c.out_whole:
-            m.d.sync += waiting.eq(waiting + self.complete - takes)
-        else:  # finished in any order: all at once
-            finished = Signal(bits)
-            whole = Signal()
-            m.d.comb += whole.eq(self.complete & (finished == c.out_depth - 1))
-            m.d.sync += waiting.eq(waiting + Mux(whole, c.out_depth, 0) - takes)
-            with m.If(self.complete):
-                m.d.sync += finished.eq(Mux(whole, 0, finished + 1))
-        with m.If(takes):
-            m.d.sync += next_chunk.eq(Mux(at_end, 0, next_chunk + 1))
-            with m.If(at_end):
-                m.d.sync += half.eq(~half)
+        with m.If(self.left):
+            m.d.sync += half.eq(~half)
+
+        # Chunks that may leave; whether there are any has a register of its own.
+        comes, chunks = self.complete, 1
+        if c.out_whole:  # finished in any order: all at once
+            finished = Position.counted(m, "finished", c.out_depth, self.complete)
+            comes, chunks = self.complete & finished.last, c.out_depth
+        m.d.sync += [
+            waiting.eq(waiting + Mux(comes, Mux(takes, chunks - 1, chunks), Mux(takes, -1, 0))),
+            some.eq(Mux(takes, waiting[1:].any(), some) | comes),
+        ]
 
         # Elements sign-extended to their containers; TLAST.
-        beat = Signal(bits_for(c.out_beats))
-        last = Signal()
         words = [box.o.payload[n * c.act_width:(n + 1) * c.act_width] for n in range(c.beat)]
         m.d.comb += [
-            last.eq(beat == c.out_beats - 1),
-            self.beats.payload.last.eq(last),
+            self.beats.payload.last.eq(box.o_last),  # a row of beats is a frame
             self.beats.payload.data.eq(Cat(
                 Cat(word, word[-1].replicate(c.container - c.act_width)) for word in words)),
             self.beats.valid.eq(box.o.valid),
             box.o.ready.eq(self.beats.ready),
         ]
-        with m.If(self.beats.valid & self.beats.ready):
-            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
         return m

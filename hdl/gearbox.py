@@ -9,7 +9,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Gearbox", "GearboxModel", "GearboxShape"]
+__all__ = ["Gearbox", "GearboxModel", "GearboxShape", "Position"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +81,54 @@ class GearboxModel:
         return takes, gives
 
 
+@dataclass(frozen=True)
+class Position:
+    """Counts words round and round: ``word`` of ``count``, on with every ``moves``. Whether it is
+    the ``last`` and whether the next one is are registers: no logic stands behind the count."""
+
+    word: Value
+    last: Value
+    next_last: Value
+
+    @classmethod
+    def counted(cls, m: Module, name: str, count: int, moves: Value) -> Position:
+        """The counter, in ``m``."""
+        if count == 1:
+            return cls(Const(0, 1), Const(1, 1), Const(1, 1))
+        last = Signal(name=f"{name}_last")
+        if count == 2:
+            with m.If(moves):
+                m.d.sync += last.eq(~last)
+            return cls(last, last, ~last)
+        word = Signal(range(count), name=name)
+        next_last = Signal(name=f"{name}_next_last")
+        with m.If(moves):
+            m.d.sync += [
+                word.eq(Mux(last, 0, word + 1)),
+                last.eq(next_last),
+                next_last.eq(word == count - 3),
+            ]
+        return cls(word, last, next_last)
+
+
+def _exceeds(count: Value, n: int) -> Value:
+    """``count > n`` without a carry chain."""
+    out = Const(0, 1)
+    for bit in range(len(count)):
+        out = count[bit] & out if n >> bit & 1 else count[bit] | out
+    return out
+
+
 class Gearbox(wiring.Component):
     """The same elements in the same order in other words.
 
     Full rate on the slower side; a word can leave the cycle after its last element came
     (:attr:`latency`). Empty elements are zeros on the way out and ignored on the way in.
 
-    Members: ``i``, ``o``: streams of ``size * width`` bits, element 0 in the low bits.
+    Members
+    -------
+    i, o: streams of ``size * width`` bits, element 0 in the low bits.
+    i_last, o_last: Out, the word that comes (leaves) next is the last of its row.
     """
 
     latency = 1
@@ -97,63 +138,73 @@ class Gearbox(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(shape.size_in * shape.width)),
             "o": Out(stream.Signature(shape.size_out * shape.width)),
+            "i_last": Out(1),
+            "o_last": Out(1),
         })
 
     def elaborate(self, platform):
         s = self.shape
         m = Module()
-        width, capacity = s.width, s.capacity
-        words_in, rest_in, words_out, rest_out = s.words_in, s.rest_in, s.words_out, s.rest_out
+        # Counts are in units, of which the elements of every word are a multiple.
+        unit = gcd(s.rest_in, s.rest_out, *([s.size_in] if s.words_in > 1 else []),
+                   *([s.size_out] if s.words_out > 1 else []))
+        full_in, rest_in = s.size_in // unit, s.rest_in // unit
+        full_out, rest_out = s.size_out // unit, s.rest_out // unit
+        most = (s.capacity - s.size_in) // unit  # with which one more word fits
+        top = s.capacity // unit
 
-        buffer = Signal(capacity * width)  # zero above `fill`, so reset with it
-        fill = Signal(range(capacity + 1))
-
-        # Position in the row on either side.
-        last_in, last_out = Const(1, 1), Const(1, 1)
-        if words_in > 1:
-            in_word = Signal(range(words_in))
-            last_in = in_word == words_in - 1
-            with m.If(self.i.valid & self.i.ready):
-                m.d.sync += in_word.eq(Mux(last_in, 0, in_word + 1))
-        if words_out > 1:
-            out_word = Signal(range(words_out))
-            last_out = out_word == words_out - 1
-            with m.If(self.o.valid & self.o.ready):
-                m.d.sync += out_word.eq(Mux(last_out, 0, out_word + 1))
-
-        need = Mux(last_out, rest_out, s.size_out)
-        head = buffer[: s.size_out * width]
+        # Each is one sum away from the next, so nothing is compared before: `behind` is what the
+        # next word leaves behind when it leaves, negative while it is not whole.
+        fill = Signal(range(top + 1))
+        behind = Signal(range(-max(full_out, rest_out), top + 1),
+                        init=-(full_out if s.words_out > 1 else rest_out))
+        fits = Signal(init=1)
+        takes, gives = Signal(), Signal()
+        came = Position.counted(m, "in_word", s.words_in, takes)
+        left = Position.counted(m, "out_word", s.words_out, gives)
+        stays = Signal.like(fill)
         m.d.comb += [
-            self.o.valid.eq(fill >= need),
-            self.o.payload.eq(Mux(last_out, head[: rest_out * width], head)),
-            self.i.ready.eq(fill + s.size_in <= capacity),
+            self.i_last.eq(came.last),
+            self.o_last.eq(left.last),
+            self.i.ready.eq(fits),
+            self.o.valid.eq(behind >= 0),
+            takes.eq(self.i.valid & self.i.ready),
+            gives.eq(self.o.valid & self.o.ready),
+            stays.eq(Mux(gives, behind, fill)),
         ]
 
-        # What stays moves down, what comes is put behind it.
-        gives = self.o.valid & self.o.ready
-        stays = Signal(range(capacity + 1))
-        kept = Signal.like(buffer)
-        m.d.comb += [
-            stays.eq(fill - Mux(gives, need, 0)),
-            kept.eq(Mux(gives, Mux(last_out, buffer[rest_out * width:],
-                                   buffer[s.size_out * width:]), buffer)),
-        ]
-        takes = self.i.valid & self.i.ready
-        came = Mux(last_in, rest_in, s.size_in)
-        word = Mux(last_in, self.i.payload[: rest_in * width], self.i.payload)
-        step = gcd(s.size_in, rest_in, s.size_out, rest_out)
-        put = self._shifted(m, word, stays, step)
+        def comes(less: int) -> Value:
+            """What comes, less a number: a choice of constants."""
+            return Mux(takes, Mux(came.last, rest_in - less, full_in - less), -less)
+
         m.d.sync += [
-            fill.eq(stays + Mux(takes, came, 0)),
-            buffer.eq(kept | Mux(takes, put, 0)),
+            fill.eq(stays + comes(0)),
+            behind.eq(stays + Mux(Mux(gives, left.next_last, left.last),
+                                  comes(rest_out), comes(full_out))),
+            fits.eq((stays + comes(most + 1))[-1]),
         ]
-        return m
 
-    def _shifted(self, m: Module, word: Value, elements: Signal, step: int) -> Value:
-        """``word`` moved up by a number of elements that is a multiple of ``step``."""
-        always_zero = (step & -step).bit_length() - 1
-        for bit in range(always_zero, len(elements)):
-            moved = Signal(self.shape.capacity * self.shape.width, name=f"moved_{bit}")
-            m.d.comb += moved.eq(Mux(elements[bit], word << (self.shape.width << bit), word))
-            word = moved
-        return word
+        # What stays moves down, what comes is put behind it. What lies above the fill may be
+        # anything, so a word is shifted without regard to what it puts below and above itself:
+        # a multiplexer stands only where two of its places overlap.
+        word = unit * s.width
+        buffer = Signal(top * word, reset_less=True)
+        down = Signal.like(buffer)
+        head = buffer[: s.size_out * s.width]
+        m.d.comb += [
+            self.o.payload.eq(Mux(left.last, head[: s.rest_out * s.width], head)),
+            down.eq(Mux(gives, Mux(left.last, buffer[s.rest_out * s.width:],
+                                   buffer[s.size_out * s.width:]), buffer)),
+        ]
+        put = self.i.payload if s.words_in > 1 else self.i.payload[: s.rest_in * s.width]
+        for bit in range(most.bit_length()):
+            move = word << bit
+            moved = Signal(len(put) + move, name=f"moved_{bit}")
+            m.d.comb += [moved[:len(put)].eq(put), moved[move:].eq(put)]
+            if move < len(put):
+                m.d.comb += moved[move:len(put)].eq(Mux(stays[bit], put[:-move], put[move:]))
+            put = moved
+        for n in range(top):
+            place = slice(n * word, (n + 1) * word)
+            m.d.sync += buffer[place].eq(Mux(_exceeds(stays, n), down[place], put[place]))
+        return m
