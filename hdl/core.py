@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -64,24 +64,26 @@ class Core(wiring.Component):
         m.submodules.lanes = lanes = LaneArray(c, self.images)
         m.submodules.writer = writer = FrameWriter(c)
 
-        loaded = Const(1, 1)
+        closed = Const(0, 1)
         if c.loadable:
             m.submodules.loader = loader = WeightLoader(c)
-            loaded = loader.loaded
+            closed = loader.closed
             wiring.connect(m, wiring.flipped(self.load), loader.beats)
             # Frames under way: begun by their first input beat, ended by their last output beat.
             under_way = Signal(4)
-            begins, ends = Signal(), Signal()
+            began, ends = Signal(), Signal()
             m.d.comb += [
-                begins.eq(reader.begins),
                 ends.eq(self.o.valid & self.o.ready & self.o.payload.last),
-                loader.idle.eq((under_way == 0) & ~begins),
+                loader.idle.eq((under_way == 0) & ~began & ~reader.offered),
                 array.load_rows.eq(loader.rows),
                 array.load_bias.eq(loader.bias),
                 array.load_addr.eq(loader.addr),
                 array.load_word.eq(loader.word),
             ]
-            m.d.sync += under_way.eq(under_way + begins - ends)
+            m.d.sync += [
+                began.eq(reader.begins),  # and is counted a cycle later
+                under_way.eq(under_way + Mux(began, Mux(ends, 0, 1), Mux(ends, -1, 0))),
+            ]
             with m.If(loader.error):
                 m.d.sync += self.load_error.eq(1)
         wiring.connect(m, wiring.flipped(self.i), reader.beats)
@@ -90,7 +92,7 @@ class Core(wiring.Component):
             sequencer.frames.eq(reader.frames),
             sequencer.chunks.eq(reader.chunks),
             sequencer.left.eq(writer.left),
-            reader.enable.eq(sequencer.primed & loaded),
+            reader.enable.eq(sequencer.primed & ~closed),
             reader.done.eq(sequencer.done),
             operands.x_en.eq(reader.x_en),
             operands.x_frame.eq(reader.x_frame),

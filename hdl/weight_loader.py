@@ -15,15 +15,18 @@ class WeightLoader(wiring.Component):
     """Beats to words: every row's weight words in turn, row 0 first, then the bias words.
 
     A word starts with a new beat, low bits first; TLAST stands on the last beat of all. The core
-    takes no frames until a load has ended there (:attr:`loaded`, which survives a reset, as the
-    memories do), and no load while a frame is under way (:attr:`idle`). TLAST too early or too late
-    gives :attr:`error`, and the load starts again from the first row after the next TLAST.
+    takes no frames until a load has ended there (which survives a reset, as the memories do), and
+    no load while a frame is under way (:attr:`idle`). Once loaded, another load's first beat waits
+    a cycle: in that cycle no frame begins (:attr:`closed`), so whether the beat is taken depends on
+    registers alone. TLAST too early or too late gives :attr:`error`, and the load starts again from
+    the first row after the next TLAST.
 
     Members
     -------
-    beats: In, stream of {data, last}. idle: In, no frame is under way.
+    beats: In, stream of {data, last}. idle: In, no frame is under way and none begins.
+    closed: Out, no frame may begin: the weights are not there, or about to be replaced.
     rows: Out, write enable of each row's memory; bias: of the bias memory. addr, word: Out, common
-    to all. loaded, error: Out.
+    to all. error: Out.
     """
 
     def __init__(self, config: EngineConfig):
@@ -36,7 +39,7 @@ class WeightLoader(wiring.Component):
             "bias": Out(1),
             "addr": Out(bits_for(max(c.weight_depth, c.bias_depth))),
             "word": Out(c.load_width),
-            "loaded": Out(1),
+            "closed": Out(1),
             "error": Out(1),
         })
 
@@ -49,21 +52,23 @@ class WeightLoader(wiring.Component):
         row = Signal(c.pe + 1, init=1)  # one-hot; the last is the bias
         dropping = Signal()
         loaded = Signal(reset_less=True)
+        claimed = Signal()  # the next beat begins a load
         word = Signal(c.load_width, reset_less=True)
 
         in_bias = row[c.pe]
         word_ends, section_ends, all_ends, moves = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.beats.ready.eq(self.idle),
+            self.closed.eq(~loaded | claimed),
+            self.beats.ready.eq(self.closed),
             moves.eq(self.beats.valid & self.beats.ready),
             word_ends.eq(piece == Mux(in_bias, c.bias_beats - 1, c.row_beats - 1)),
             section_ends.eq(
                 word_ends & (addr == Mux(in_bias, c.bias_depth - 1, c.weight_depth - 1))),
             all_ends.eq(section_ends & in_bias),
-            self.loaded.eq(loaded),
             self.word.eq(word),
         ]
 
+        m.d.sync += claimed.eq(self.beats.valid & self.idle & ~self.closed)
         writes = Signal()
         rows = Signal.like(row)
         m.d.sync += writes.eq(moves & ~dropping & word_ends)

@@ -26,6 +26,15 @@ def loadable(name, pe, simd, stream_bits, uram_rows, lut_rows):
                      uram_rows=uram_rows, lut_rows=lut_rows)
 
 
+def two_trainings():
+    """Plans of one core for two sets of weights."""
+    first = loadable("lstm-dense", 8, 2, 32, 3, 0)
+    trained = first.qnet
+    layer = trained.layers[0]
+    return first, first.retrained(replace(trained, layers=(
+        replace(layer, w_hh=-layer.w_hh // 2), *trained.layers[1:])))
+
+
 @pytest.mark.parametrize(("name", "place"), [
     *((name, place) for name in ("stack", "dense only") for place in PLACES),
     ("stateful gru", PLACES[2]), ("conv, conv, lstm", PLACES[0])], ids=str)
@@ -92,12 +101,8 @@ def play(plan, script):
 
 
 def test_another_training_is_loaded_between_frames():
-    first = loadable("lstm-dense", 8, 2, 32, 3, 0)
-    trained = quantized("lstm-dense")
-    layer = trained.layers[0]
-    again = replace(trained, layers=(replace(layer, w_hh=-layer.w_hh // 2), *trained.layers[1:]))
-    second = first.retrained(again)
-    x = inputs(trained, 2)
+    first, second = two_trainings()
+    x = inputs(first.qnet, 2)
 
     async def script(ctx, core, send, frame):
         for plan, sample in ((first, 0), (second, 1), (second, 0)):
@@ -145,6 +150,7 @@ def test_no_load_begins_while_a_frame_is_under_way():
             ctx.set(core.i.payload.last, n == len(beats) - 1)
             await ctx.tick().until(core.i.ready)
             assert not ctx.get(core.load.ready)
+            ctx.set(core.load.valid, 1)  # on offer from now on
         ctx.set(core.i.valid, 0)
         for _ in range(3 * plan.cycles.latency):
             await ctx.tick()
@@ -154,3 +160,44 @@ def test_no_load_begins_while_a_frame_is_under_way():
         assert ctx.get(core.load.ready)
 
     play(plan, script)
+
+
+@pytest.mark.parametrize("lead", range(-4, 5))
+def test_a_frame_and_a_load_that_meet_never_overlap(lead):
+    # Both on offer, the load `lead` cycles later than the frame: one is done before the other.
+    first, second = two_trainings()
+    words, again = first.images()["load"], second.images()["load"]
+    x = inputs(first.qnet, 1)
+    info = core_info(first)
+    beats = info.stream.pack(x.reshape(1, -1))[0]
+
+    async def script(ctx, core, send, frame):
+        await send(ctx, words, len(words) - 1)
+        await ctx.tick().repeat(10)
+        ctx.set(core.o.ready, 1)
+        read, loaded, got, ended = [], [], [], 0  # read, loaded: when each beat moved
+        streams = ((max(0, -lead), core.i, beats, read), (max(0, lead), core.load, again, loaded))
+        for cycle in range(20 + len(again) + 3 * first.cycles.latency):
+            offered = [cycle >= begin and len(moved) < len(sent)
+                       for begin, _, sent, moved in streams]
+            for offers, (_, port, sent, moved) in zip(offered, streams, strict=True):
+                ctx.set(port.valid, offers)
+                if offers:
+                    ctx.set(port.payload.data, sent[len(moved)])
+                    ctx.set(port.payload.last, len(moved) == len(sent) - 1)
+            _, _, *ready, valid, data = await ctx.tick().sample(
+                core.i.ready, core.load.ready, core.o.valid, core.o.payload.data)
+            for taken, offers, (*_, moved) in zip(ready, offered, streams, strict=True):
+                moved += [cycle] * (taken and offers)
+            if valid:
+                got.append(data)
+                ended = cycle
+        assert len(read) == len(beats) and len(loaded) == len(again)
+        frame_first = read[0] < loaded[0]
+        assert ended < loaded[0] if frame_first else loaded[-1] < read[0]
+        assert frame_first == (lead > -1)  # whoever comes first; a frame if both do
+        want = golden((first if frame_first else second).qnet, x).reshape(-1)
+        np.testing.assert_array_equal(info.stream.unpack(got, info.n_out), want)
+        assert not ctx.get(core.load_error)
+
+    play(first, script)
