@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,6 +35,18 @@ def beat_layout(config: EngineConfig) -> data.StructLayout:
         "complete": 1,
         "frame": 1,
     })
+
+
+def _choose(index: Value, choices: dict[int, Value]) -> Value:
+    """``choices[index]`` by a tree of two-to-one multiplexers, one level a bit of ``index``; where
+    it names none, any of them."""
+    for bit in range(len(index)):
+        pairs: dict[int, Value] = {}
+        for n in sorted(choices):  # the even one of a pair comes first
+            even = pairs.get(n >> 1)
+            pairs[n >> 1] = choices[n] if even is None else Mux(index[bit], choices[n], even)
+        choices = pairs
+    return choices.get(0, Const(0))
 
 
 class RowRouter(wiring.Component):
@@ -78,13 +90,14 @@ class RowRouter(wiring.Component):
         held = Signal(finish_layout(c))
         now = Signal(finish_layout(c))
         left = Signal(bits_for(c.max_beats))
+        busy = Signal()  # left is not zero
         gate = Signal(2)
         active = Signal()
         dense = Signal()
         is_dense = [n for n, kind in enumerate(c.kinds) if isinstance(kind, DenseKind)]
         m.d.comb += [
             now.eq(Mux(first, self.finish.as_value(), held.as_value())),
-            active.eq(first | (left != 0)),
+            active.eq(first | busy),
             dense.eq(sum((now.kind == n for n in is_dense), Const(0, 1)) != 0),
         ]
         this_gate = Signal(2)
@@ -98,6 +111,7 @@ class RowRouter(wiring.Component):
         with m.If(active):
             m.d.sync += [
                 left.eq(remaining),
+                busy.eq(Mux(first, self.finish.beats != 0, left != 1)),
                 gate.eq(this_gate + 1),
                 held.eq(now),
                 held.h.eq(now.h + 1),
@@ -108,10 +122,17 @@ class RowRouter(wiring.Component):
                 m.d.sync += held.route.eq(now.route + 1)
 
         # A beat on the last route of an event leaves its chunk open unless the plan says otherwise.
+        # A Dense layer's routes are counted: how many come after that of the present beat.
+        routes, routes_left = Signal(max(1, len(left) - 2)), Signal(max(1, len(left) - 2))
         on_last_route = Signal()
-        m.d.comb += [
-            on_last_route.eq(Mux(dense, remaining + this_gate < 4, remaining == 0)),
-        ]
+        m.d.comb += routes.eq(self.finish.beats >> 2)
+        with m.If(first):
+            m.d.sync += routes_left.eq(routes)
+            m.d.comb += on_last_route.eq(Mux(dense, routes == 0, self.finish.beats == 0))
+        with m.Else():
+            with m.If(gate == 3):
+                m.d.sync += routes_left.eq(routes_left - 1)
+            m.d.comb += on_last_route.eq(Mux(dense, routes_left == 0, left == 1))
 
         mask = by_kind(m, "mask", now.route, {
             n: Const(sum(1 << lane for lane in self.lanes_of(route)), c.simd)
@@ -153,8 +174,6 @@ class RowRouter(wiring.Component):
                 choices = {n: source[4 * (route + lane) + k] for n, route in enumerate(c.routes)
                            if lane in self.lanes_of(route)}
                 out = Signal(signed(c.acc_width), name=f"z_{lane}_{k}_reg", reset_less=True)
-                picked = by_kind(m, f"pick_{lane}_{k}", now.route, choices or {0: Const(0)},
-                                 signed(c.acc_width))
-                m.d.sync += out.eq(picked)
+                m.d.sync += out.eq(_choose(now.route, choices))
                 m.d.comb += getattr(self, f"z_{lane}_{k}").eq(out)
         return m
