@@ -66,11 +66,11 @@ class Sequencer(wiring.Component):
         moves = Signal()  # the fetch stages move on
 
         # Fetch: program counter, segment, iteration, offsets. The segment word of a segment is read
-        # while its predecessor's last instruction is fetched; a start-up state reads the first.
+        # while its predecessor's last instruction is fetched, from an address that stands ready; a
+        # start-up state reads the first.
         starting = Signal(2, init=3)
         counter = Signal(range(max(2, c.program_depth)))
-        number = Signal(range(max(2, c.segments)))
-        next_number = Signal.like(number)
+        following = Signal(range(max(2, c.segments)))  # the segment after this one
         here = data.View(segment, segments.data)
         iteration = Signal(segment["count"].shape)
         address = max(len(self.tile.operand), len(self.tile.finish.h), len(self.tile.finish.out))
@@ -79,18 +79,20 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             at_end.eq(counter == here.end),
             leaves.eq(at_end & (iteration == here.count)),
-            wraps.eq(leaves & (number == c.segments - 1)),
-            next_number.eq(Mux(leaves, Mux(wraps, 0, number + 1), number)),
-            segments.addr.eq(Mux(moves & ~starting.any(), next_number, number)),
+            wraps.eq(following == 0),
+            segments.addr.eq(following),
+            segments.en.eq(starting[1] | (~starting[0] & moves & leaves)),
         ]
+        with m.If(segments.en):
+            m.d.sync += following.eq(Mux(following == c.segments - 1, 0, following + 1))
         start_of = Signal.like(counter)
         fetched = Signal()  # the program memory's output is an instruction
         steps = [Signal(address, name=f"step_{n}") for n in range(1, STEPS + 1)]
         m.d.comb += [program.addr.eq(counter), program.en.eq(moves)]
-        with m.If(starting.any()):
+        with m.If(starting[0]):
             m.d.sync += starting.eq(starting >> 1)
         with m.Elif(moves):
-            m.d.sync += [number.eq(next_number), fetched.eq(1)]
+            m.d.sync += fetched.eq(1)
             m.d.sync += [step.eq(offset) for step, offset in zip(steps, offsets, strict=True)]
             with m.If(leaves):
                 m.d.sync += [counter.eq(Mux(wraps, 0, counter + 1)), iteration.eq(0),
@@ -110,7 +112,7 @@ class Sequencer(wiring.Component):
         step_of = Array([Const(0, address), *steps])
         my_frames = Signal(2)
         run_ends = Signal()  # the tile at hand is the last of its instruction
-        with m.If(moves & ~starting.any()):
+        with m.If(moves & ~starting[0]):
             m.d.sync += [
                 present.eq(fetched),
                 tile.eq(word),
@@ -121,7 +123,8 @@ class Sequencer(wiring.Component):
             ]
 
         # Issue.
-        wait = Signal(range(c.max_gap + 1)) if c.max_gap else Signal(1)
+        wait = Signal(range(max(2, c.max_gap + 1)))
+        waits = Signal()  # wait is not zero
         full = Signal(2)  # output frames issued that have not left
         input_there, output_free, issues = Signal(), Signal(), Signal()
         known = Signal(init=1)  # whether the frame begins a new sequence, if the tile asks
@@ -129,8 +132,8 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             input_there.eq(~tile.from_x | (self.frames != my_frames)
                            | (tile.operand < self.chunks)),
-            output_free.eq(~yields | (full < 2)),
-            issues.eq(present & (wait == 0) & input_there & output_free & known),
+            output_free.eq(~yields | ~full[1]),
+            issues.eq(present & ~waits & input_there & output_free & known),
             moves.eq((issues & run_ends) | ~present),
             self.primed.eq(present),
             self.tile_valid.eq(issues),
@@ -150,7 +153,8 @@ class Sequencer(wiring.Component):
             ]
         m.d.sync += full.eq(full + self.done - self.left)
         with m.If(issues & run_ends):
-            m.d.sync += [wait.eq(tile.gap), my_frames.eq(my_frames + tile.last)]
+            m.d.sync += [wait.eq(tile.gap), waits.eq(tile.gap != 0),
+                         my_frames.eq(my_frames + tile.last)]
         with m.Elif(issues):  # the next of a run: the next chunk, onto the same sums
             m.d.sync += [
                 tile.operand.eq(tile.operand + 1),
@@ -159,6 +163,6 @@ class Sequencer(wiring.Component):
                 tile.start.eq(Start.GO_ON),
                 run_ends.eq(tile.repeats == 1),
             ]
-        with m.Elif(wait != 0):
-            m.d.sync += wait.eq(wait - 1)
+        with m.Elif(waits):
+            m.d.sync += [wait.eq(wait - 1), waits.eq(wait != 1)]
         return m
