@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .arith import plus_minus
 from .config import TableConfig
 from .target import DualRom
 
@@ -58,8 +59,8 @@ class TanhTable(wiring.Component):
             # t1 is odd around the middle of the low range: the top low bit is the sign.
             above = magnitude[c.n2 - 1]
             index = magnitude[: c.n2 - 1] ^ (~above).replicate(c.n2 - 1)
-            slope = getattr(t1, f"data_{port}")
-            adds = Signal(name=f"adds_{port}", reset_less=True)
+            subtracts = Signal(name=f"subtracts_{port}", reset_less=True)
             m.d.comb += getattr(t1, f"addr_{port}").eq(Cat(index, magnitude[c.n2 + c.n1:]))
-            m.d.sync += [adds.eq(above), t.eq(Mux(adds, base + slope, base - slope))]
+            m.d.sync += [subtracts.eq(~above),
+                         t.eq(plus_minus(base, getattr(t1, f"data_{port}"), subtracts))]
         return m
