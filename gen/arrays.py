@@ -18,7 +18,7 @@ import numpy as np
 
 from .errors import UserError, quoted
 
-__all__ = ["array_digest", "check_writable", "read_array", "read_arrays", "read_npy",
+__all__ = ["add_member", "array_digest", "check_writable", "read_array", "read_arrays", "read_npy",
            "whole_frames", "without_blocking", "write_arrays"]
 
 #: Largest array read, in bytes.
@@ -157,13 +157,21 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     else:
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, array in arrays.items():
-                info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                info.create_system, info.external_attr = 3, 0o644 << 16
-                info.compress_type = zipfile.ZIP_DEFLATED
-                member = io.BytesIO()
-                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-                archive.writestr(info, member.getvalue())
+                add_member(archive, f"{name}.npy", array)
     replace_file(path, buffer.getvalue())
+
+
+def add_member(archive: zipfile.ZipFile, name: str, content: bytes | np.ndarray) -> None:
+    """Add bytes, or an array as an ``.npy``, to a zip that is being written: the same ones give the
+    same bytes, without the time of day."""
+    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    info.create_system, info.external_attr = 3, 0o644 << 16
+    info.compress_type = archive.compression
+    if isinstance(content, np.ndarray):
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, np.ascontiguousarray(content), allow_pickle=False)
+        content = buffer.getvalue()
+    archive.writestr(info, content)
 
 
 def array_digest(array: np.ndarray) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from gatefold.gen.arrays import add_member, read_npy
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.layers import Layer, Window
 from gatefold.gen.qformat import QFormat
@@ -65,11 +66,9 @@ def write_stored(path: str | Path, head: Mapping[str, Any],
                  arrays: Mapping[str, np.ndarray]) -> None:
     """Write ``head``, ready for JSON, and ``arrays`` of integers, booleans or float32, by name."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        _member(archive, _JSON, json.dumps(head, indent=1, sort_keys=True).encode())
+        add_member(archive, _JSON, json.dumps(head, indent=1, sort_keys=True).encode())
         for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, _smallest(array), version=(1, 0), allow_pickle=False)
-            _member(archive, f"{name}.npy", buffer.getvalue())
+            add_member(archive, f"{name}.npy", _smallest(array))
 
 
 def pack(thing: Any, owner: str, arrays: dict[str, np.ndarray], *,
@@ -102,12 +101,6 @@ def _smallest(array: np.ndarray) -> np.ndarray:
         if np.iinfo(dtype).min <= lo and hi <= np.iinfo(dtype).max:
             return np.ascontiguousarray(array, dtype)
     return np.ascontiguousarray(array, "<i8")
-
-
-def _member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    info.create_system, info.external_attr = 3, 0o644 << 16
-    archive.writestr(info, data)
 
 
 # ---- reading -----------------------------------------------------------------------------------
@@ -186,16 +179,10 @@ class Stored:
 
     def _array(self, name: str, floats: bool) -> np.ndarray:
         data = self._bytes(name)
-        buffer = io.BytesIO(data)
-        expect(np.lib.format.read_magic(buffer) == (1, 0), name)
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(buffer)
-        count = 1
-        for n in shape:
-            count *= n
-        body, kind = data[buffer.tell():], dtype.str.lstrip("<|")
-        expect(not fortran and kind in _DTYPES and (kind == "f4") == floats
-               and len(body) == count * dtype.itemsize, name)
-        return np.frombuffer(body, dtype).astype(_DTYPES[kind]).reshape(shape)
+        array = read_npy(io.BytesIO(data), len(data), name)
+        kind = array.dtype.str.lstrip("<|")
+        expect(kind in _DTYPES and (kind == "f4") == floats, name)
+        return array.astype(_DTYPES[kind])
 
     def _bytes(self, name: str) -> bytes:
         info = self._archive.getinfo(name)
