@@ -18,6 +18,8 @@ from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
 from gatefold.gen.network import Dense, Lstm, Network
 
+from .damage import damaged, refused_or_loaded
+
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
@@ -408,30 +410,16 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
 
 
 def test_a_damaged_file_is_refused_or_harmless(tmp_path):
-    data, path = (FIXTURES / "keras_last.keras").read_bytes(), tmp_path / "m.keras"
-    random = np.random.default_rng(0)
-    for _ in range(150):
-        broken = bytearray(data)
-        for place in random.integers(0, len(data), 8):
-            broken[place] = random.integers(256)
+    path = tmp_path / "m.keras"
+    for broken in damaged((FIXTURES / "keras_last.keras").read_bytes(), 150):
         path.write_bytes(broken)
-        try:
-            load(path)
-        except UserError as error:
-            assert str(error).isprintable()
+        refused_or_loaded(path)
 
 
 def test_damaged_weights_are_refused_or_harmless(tmp_path):
     config, weights = unpack("keras_last.keras")
-    random = np.random.default_rng(1)
-    for _ in range(150):
-        broken = bytearray(weights)
-        for place in random.integers(0, len(weights), 8):
-            broken[place] = random.integers(256)
-        try:
-            load(pack(tmp_path / "m.keras", config, bytes(broken)))
-        except UserError as error:
-            assert str(error).isprintable()
+    for broken in damaged(weights, 150, seed=1):
+        refused_or_loaded(pack(tmp_path / "m.keras", config, broken))
 
 
 def edit_weights(edit) -> tuple[dict, bytes]:
