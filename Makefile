@@ -23,6 +23,9 @@ bench: setup ## every network on both boards beside published figures and this m
 full-size: setup ## every network at its full size, proved in Verilator (hours; goes on where it stopped)
 	@$(BIN)/python bench/full_size.py
 
+accuracy: setup ## detection accuracy of the shipped autoencoder by number format (minutes)
+	@$(BIN)/python bench/accuracy/evaluate.py
+
 test: lint ## lint, types and the tests (under 20 minutes on 2 cores)
 	$(BIN)/python -m pytest -q -n $(JOBS)
 

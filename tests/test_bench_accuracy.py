@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "mgab-autoencoder"
 sys.path.insert(0, str(ROOT / "bench" / "accuracy"))
 
+import arithmetics  # noqa: E402
 import detection  # noqa: E402
-import evaluate  # noqa: E402
 import mgab  # noqa: E402
 
 
@@ -98,7 +98,7 @@ def test_a_part_keeps_the_balance():
 # --- the shipped model
 
 def test_the_shipped_network():
-    network, data = evaluate.shipped()
+    network, data = arithmetics.Shipped().network, arithmetics.Shipped().held_out
     assert [layer.shown for layer in network.layers if layer.kind != "slice"] == [
         "lstm", "repeat_vector", "lstm", "dense"]
     assert network.parameters == 198_273 and data.x.shape[1:] == network.input_shape == (50, 1)
@@ -113,8 +113,9 @@ def test_the_description_in_the_file_is_the_one_beside_it():
 def test_float_detection_is_what_training_found():
     """On a part of the windows, so near to torch's figures on all."""
     stored = json.loads((MODEL / "training.json").read_text())["detection_float32"]
-    network, data = evaluate.shipped()
-    found = detection.evaluate(evaluate.ARITHMETICS["float32"](network), data.part(120))
+    shipped = arithmetics.Shipped()
+    float32 = next(row for row in arithmetics.ROWS if row.key == "float32").make(shipped)
+    found = detection.evaluate(float32, shipped.held_out.part(120))
     assert found.rmse == pytest.approx(stored["rmse"], rel=0.1)
     assert found.auc == pytest.approx(stored["auc"], abs=0.02)
     assert found.accuracy == pytest.approx(stored["accuracy"], abs=0.06)

@@ -1,72 +1,129 @@
-"""The accuracy table: how well the shipped autoencoder finds anomalies, by arithmetic.
+"""`make accuracy`: how well the shipped autoencoder finds anomalies, arithmetic by arithmetic.
 
-    python bench/accuracy/evaluate.py               all windows (half a minute)
-    python bench/accuracy/evaluate.py --windows 200
+    python bench/accuracy/evaluate.py                   all rows; measured.json, docs/accuracy.*
+    python bench/accuracy/evaluate.py --windows 200     a quick look: printed, nothing written
+    python bench/accuracy/evaluate.py --only "w8 a8"    these rows again
+    python bench/accuracy/evaluate.py --render          only write docs/accuracy.* again
 
-A row is a callable x -> y, made of the network: add one to :data:`ARITHMETICS` and it is scored as
-the others are, with a threshold from its own scores of the training windows.
+The rows: arithmetics.py. Each is scored with a threshold from its own scores of training windows.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-from detection import QUANTILE, Detection, HeldOut, Reconstruction, evaluate, read
+# Before NumPy is imported: BLAS threads wait for one another longer than they work on products so
+# small, many times longer where cores are busy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from gatefold.gen.forward import forward
-from gatefold.gen.frontends import load
-from gatefold.gen.network import Network
+from arithmetics import ROWS, Row, Shipped, formats
+from defaults import elsewhere
+from detection import QUANTILE, HeldOut, evaluate
+from page import figures, markdown, table_row
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "mgab-autoencoder"
-_CHUNK = 100  # windows at a time, for memory
+from gatefold.gen.inside import inside
 
+__all__ = ["INSIDE", "MEASURED", "main", "measure", "render", "store", "stored"]
 
-def in_floats(dtype: type) -> Callable[[Network], Reconstruction]:
-    """The float pass in ``dtype``."""
-    def make(network: Network) -> Reconstruction:
-        def reconstruct(x: np.ndarray) -> np.ndarray:
-            return np.concatenate([forward(network, x[start:start + _CHUNK], dtype=dtype)
-                                   for start in range(0, len(x), _CHUNK)])
-        return reconstruct
-    return make
+ROOT = Path(__file__).resolve().parents[2]
+MEASURED = Path(__file__).resolve().parent / "measured.json"
+INSIDE = ("w8 a8 8 bits, the defaults", "w8 a8")  #: Rows whose every tensor is looked at, ...
+_LOOKED_AT = 100  # ... on so many of the threshold's windows.
 
 
-#: Name of a row, and what makes its callable of the network.
-ARITHMETICS: dict[str, Callable[[Network], Reconstruction]] = {
-    "float64": in_floats(np.float64),
-    "float32": in_floats(np.float32),
-}
+def measure(row: Row, shipped: Shipped, data: HeldOut) -> dict:
+    """What a row finds, how long it takes and in which formats; ready for JSON."""
+    started, computing = time.monotonic(), time.process_time()
+    made = row.make(shipped)
+    found: dict = asdict(evaluate(made, data))
+    found |= {"seconds": round(time.monotonic() - started, 1),
+              "cpu_seconds": round(time.process_time() - computing, 1)}
+    if made.qnet is not None:
+        found["formats"] = formats(made.qnet)
+        if row.key in INSIDE:
+            found["inside"] = inside(shipped.network, made.qnet, data.train[:_LOOKED_AT])
+    return found | ({"settings": dict(made.settings)} if made.settings else {})
 
 
-def shipped() -> tuple[Network, HeldOut]:
-    """The network and its held-out windows."""
-    return load(MODEL / "mgab-autoencoder.safetensors"), read(MODEL / "held-out.npz")
+def stored() -> dict:
+    """What measured.json holds; rows that are no more are left out."""
+    known = json.loads(MEASURED.read_text()) if MEASURED.exists() else {"rows": {}}
+    return known | {"rows": {row.key: known["rows"][row.key] for row in ROWS
+                             if row.key in known["rows"]}}
 
 
-def row(name: str, found: Detection) -> str:
-    """A line of the table, in Markdown."""
-    return (f"| {name} | {found.accuracy:.2%} | {found.auc:.4f} | {found.found:.2%} | "
-            f"{found.false_alarms:.2%} | {found.rmse:.4f} |")
+def store(known: dict) -> None:
+    """Write measured.json: after every row, so that a run that is stopped has not been for nothing.
+    """
+    MEASURED.write_text(json.dumps(known, indent=1) + "\n")
+
+
+def render(known: dict, out: Path) -> None:
+    """Write ``out``/accuracy.md, and accuracy.svg where .venv-bench exists."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "accuracy.md").write_text(markdown(known))
+    python = ROOT / ".venv-bench/bin/python"
+    if python.exists():
+        with tempfile.TemporaryDirectory() as place:
+            data = Path(place) / "figures.json"
+            data.write_text(json.dumps(figures(known)))
+            subprocess.run([python, Path(__file__).with_name("chart.py"), data,
+                            out / "accuracy.svg"], check=True)
+
+
+def _matplotlib() -> None:
+    sys.path.append(str(ROOT / "bench"))
+    from run import runtimes
+
+    runtimes()
 
 
 def main() -> None:
-    """Print the table."""
+    """Entry point."""
     parser = argparse.ArgumentParser(description="Detection accuracy of mgab-autoencoder.")
-    parser.add_argument("--windows", type=int, help="only so many windows of each kind")
+    parser.add_argument("--windows", type=int, help="only about so many windows; write nothing")
+    parser.add_argument("--only", nargs="+", metavar="ROW", help="only these rows")
+    parser.add_argument("--render", action="store_true", help="measure nothing")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs")
     args = parser.parse_args()
     if args.windows is not None and args.windows < 10:
         parser.error(f"--windows must be at least 10, not {args.windows}")
-    network, data = shipped()
-    data = data if args.windows is None else data.part(args.windows)
-    print(f"{len(data.x)} windows, half of them anomalous; threshold: the {QUANTILE:.0%} quantile "
-          f"of {len(data.train)} training windows\n")
-    print("| arithmetic | accuracy | AUC | found | false alarms | RMSE |")
-    print("|---|---|---|---|---|---|")
-    for name, make in ARITHMETICS.items():
-        print(row(name, evaluate(make(network), data)), flush=True)
+    if args.windows is not None and args.render:
+        parser.error("--render measures nothing: leave out --windows")
+    keys = [row.key for row in ROWS]
+    if unknown := [key for key in args.only or () if key not in keys]:
+        parser.error(f"--only {ascii(unknown[0])} is no row: they are {', '.join(keys)}")
+    known = stored()
+    if not args.render:
+        shipped = Shipped()
+        data = shipped.held_out if args.windows is None else shipped.held_out.part(args.windows)
+        known |= {"windows": len(data.x), "anomalous": int(data.anomalous.sum()),
+                  "train": len(data.train), "quantile": QUANTILE, "cores": os.cpu_count(),
+                  "load": round(os.getloadavg()[0], 1)}
+        for row in ROWS:
+            if row.key in (args.only or keys):
+                known["rows"][row.key] = found = measure(row, shipped, data)
+                print(table_row(row, found), flush=True)
+                if args.windows is None:
+                    store(known)
+    if args.windows is not None:
+        return
+    if not args.render:
+        store(known | {"elsewhere": elsewhere()})
+    known = stored()
+    if missing := [key for key in keys if key not in known["rows"]]:
+        parser.error(f"no figures yet of {', '.join(missing)}: measure these too")
+    _matplotlib()
+    render(known, args.output)
+    print(f"accuracy: {args.output / 'accuracy.md'}")
 
 
 if __name__ == "__main__":

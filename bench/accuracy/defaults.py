@@ -1,0 +1,43 @@
+"""Would other defaults of the quantiser serve other networks too? Errors on the trained models.
+
+What the detection table says of one network must not become a default for all: the same changes
+are tried on lstm-dense, a forecaster, as errors of the output.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from arithmetics import MODEL
+
+from gatefold.gen.calibrate import calibrate
+from gatefold.gen.forward import forward
+from gatefold.gen.frontends import load
+from gatefold.gen.quantize import quantize
+from gatefold.gen.search import error_of
+
+__all__ = ["TRIED", "elsewhere"]
+
+#: What is tried beside the defaults.
+TRIED: dict[str, dict] = {"defaults": {}, "weights by mse": {"weight_rule": "mse"},
+                          "table of 12 bits": {"table_bits": 12},
+                          "both": {"weight_rule": "mse", "table_bits": 12}}
+_BITS = (10, 8, 6)
+_FILES = {"mgab-autoencoder": "mgab-autoencoder.safetensors", "lstm-dense": "lstm-dense.onnx"}
+_SAMPLES = 64
+
+
+def elsewhere() -> dict[str, dict[str, dict[str, float]]]:
+    """By model and bits of weights and activations, the error of what was :data:`TRIED`: rms over
+    the range of the output, on calibration samples."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, file in _FILES.items():
+        network = load(MODEL.parent / name / file)
+        with np.load(MODEL.parent / name / "calibration.npz", allow_pickle=False) as stored:
+            seen, x = calibrate(network, stored["x"], look=True), stored["x"][:_SAMPLES]
+        floats = forward(network, x)
+        for bits in _BITS:
+            found.setdefault(name, {})[str(bits)] = {
+                title: error_of(network, quantize(network, calibration=seen, act_width=bits,
+                                                  weight_width=bits, **settings), x, floats)
+                for title, settings in TRIED.items()}
+    return found

@@ -1,0 +1,235 @@
+"""docs/accuracy.md and what its plot shows, from measured.json: no figure of a measurement is typed
+here."""
+
+from __future__ import annotations
+
+import textwrap
+
+from arithmetics import ROWS, Row
+
+__all__ = ["QUOTED", "figures", "markdown", "table_row"]
+
+#: Danopoulos et al., SAMOS 2022, section 5.1: accuracy by fractional bits of a 16-bit format.
+QUOTED = {8: 0.9517, 6: 0.9419, 4: 0.8641}
+_BY_KEY = {row.key: row for row in ROWS}
+_BASE, _PLAIN, _WELL = "float32", "w8 a8 8 bits, the defaults", "w8 a8"
+_HEAD = ("| arithmetic | bits | accuracy | of float's | AUC | found | false alarms | RMSE |\n"
+         "|---|---|---:|---:|---:|---:|---:|---:|")
+
+
+def table_row(row: Row, found: dict, base: float | None = None) -> str:
+    """A line of a table; ``base``, float's accuracy."""
+    share = "–" if base is None else f"{found['accuracy'] / base:.2%}"
+    return (f"| {row.title} | {row.bits} | {found['accuracy']:.2%} | {share} | "
+            f"{found['auc']:.4f} | {found['found']:.2%} | {found['false_alarms']:.2%} | "
+            f"{found['rmse']:.4f} |")
+
+
+def figures(known: dict) -> dict:
+    """What the plot shows: ``series``, by name [bits, share of float's accuracy]; ``quoted``, the
+    same of the paper; ``chance``, of saying nothing at all."""
+    base = known["rows"][_BASE]["accuracy"]
+    series: dict[str, list] = {}
+    for row in ROWS:
+        for name, at in row.points:
+            share = known["rows"][row.key]["accuracy"] / base
+            series[name] = sorted([*series.get(name, []), [at, share]])
+    return {"series": series, "quoted": sorted([bits, share] for bits, share in QUOTED.items()),
+            "chance": (1 - known["anomalous"] / known["windows"]) / base, "accuracy": base,
+            "windows": known["windows"]}
+
+
+def markdown(known: dict) -> str:
+    """The whole page."""
+    parts = [_head(known), "![Accuracy against bits](accuracy.svg)", *_paper(known),
+             *_chosen(known), *_limits(known), *_defaults(known), *_apart(known), *_method(known),
+             *_again(known)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _filled(text: str) -> str:
+    """A paragraph, in lines of 100 columns; a list's items begin with "- "."""
+    return textwrap.fill(" ".join(text.split()), 100, break_long_words=False,
+                         break_on_hyphens=False,
+                         subsequent_indent="  " if text.lstrip().startswith("- ") else "")
+
+
+def _table(known: dict, keys) -> str:
+    rows, base = known["rows"], known["rows"][_BASE]["accuracy"]
+    return "\n".join([_HEAD, *(table_row(_BY_KEY[key], rows[key], base) for key in keys)])
+
+
+def _columns(head: list[str], lines: list[list[str]], words: int = 1) -> str:
+    """A table of which the first ``words`` columns are words and the others numbers."""
+    rule = ["---"] * words + ["---:"] * (len(head) - words)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *lines]).replace(
+        "| --- |", "|---|")
+
+
+def _accuracy(known: dict, key: str) -> str:
+    return f"{known['rows'][key]['accuracy']:.2%}"
+
+
+def _rmse(known: dict, key: str) -> str:
+    return f"{known['rows'][key]['rmse']:.4f}"
+
+
+def _lost(known: dict, key: str) -> str:
+    """Loss of accuracy against float, in words."""
+    lost = 100 * (known["rows"][_BASE]["accuracy"] - known["rows"][key]["accuracy"])
+    return "nothing" if lost < 0.005 else f"{lost:.2f} points"
+
+
+# ---- sections ----------------------------------------------------------------------------------
+
+
+def _head(known: dict) -> str:
+    return "\n\n".join(["# Accuracy in fixed point", _filled(f"""
+What a number format costs in anomalies missed and in false alarms. The network is
+[mgab-autoencoder](../models/mgab-autoencoder/README.md) (LSTM 128, RepeatVector 50, LSTM 128,
+Dense 1: the topology of \\*autoenc-5), the task [MGAB](../bench/accuracy/README.md):
+{known['windows']:,} windows of a chaotic series, half of them with an anomaly. In float32 it tells
+{_accuracy(known, _BASE)} of them right."""), _filled(f"""
+**8 bits are enough.** With weights and activations of 8 bits and the quantiser's defaults the
+loss is {_lost(known, _PLAIN)} ({_accuracy(known, _PLAIN)}), with formats chosen with more care
+{_lost(known, _WELL)} ({_accuracy(known, _WELL)}, AUC {known['rows'][_WELL]['auc']:.4f}). What makes
+it so is the wide cell state, which takes no wider multiplier: were it 8 bits too,
+{_accuracy(known, 'w8 a8 cell state of 8 bits')} would be left. With 6 bits the loss is
+{_lost(known, 'w6 a6')}, with 4 {_lost(known, 'w4 a4')}.""")])
+
+
+def _paper(known: dict) -> list[str]:
+    rows, base = known["rows"], known["rows"][_BASE]["accuracy"]
+    lines = []
+    for frac in (12, 11, 10, 8, 6, 4):
+        form = f"Q{16 - frac}.{frac}"
+        lines.append([f"{frac} ({form})", f"{QUOTED[frac]:.2%}" if frac in QUOTED else "–"] + [
+            f"{rows[key]['accuracy'] / base:.2%}" if key in rows else "–"
+            for key in (f"fixed {form}", f"cut sum {form}", f"cut product {form}")])
+    return ["## The paper's construction: one format of 16 bits", _filled(f"""
+Danopoulos et al. (SAMOS 2022, section 5.1) compute all of an LSTM in 16 bits and move the binary
+point: "Moving to 8, 6, and 4 fractional bits the accuracy drops to 95.17%, 94.19%, and 86.41%".
+Theirs was trained for network intrusion detection, on data that are not public: the first column is
+**quoted** and stands for another task. The others are **measured** here, as shares of float's
+{base:.2%}."""), _columns(["fractional bits of 16", "paper, quoted", "Gatefold's arithmetic",
+                           "every sum cut", "every product cut"], lines), _filled("""
+Reproduced: one format for inputs, weights, h, c and outputs, and as many fractional bits for what
+tanh and sigmoid give. Different from plain HLS: Gatefold's sums are exact, biases keep the sums'
+fractional bits, each result is rounded half up and saturates, once; a gate has one bit more, and
+the table's argument never fewer than 8 fractional bits."""), _filled("""
+`ap_fixed<16, n>` without further words cuts instead, towards minus infinity. The paper says neither
+what it used nor in which type Fig. 3 keeps a product, so the last two columns
+([cut.py](../bench/accuracy/cut.py)) are two readings of that figure and not what its authors are
+known to have built. A sum of 128 products, each cut, is on average 64 LSBs too small: 0.25 with 8
+fractional bits, the same way in every gate. **Cutting costs more here than the bits do.** Q4.12
+holds no more than 8 and the cell state of this network comes to 14: there one format is too narrow
+at the top, and Q5.11 is not."""),
+            _table(known, [row.key for row in ROWS
+                           if row.kind == "fixed" and row.bits.startswith("w16")]),
+            _table(known, [row.key for row in ROWS if row.kind == "cut"])]
+
+
+def _chosen(known: dict) -> list[str]:
+    chosen = [row.key for row in ROWS if row.kind == "float" or ("chosen" in dict(row.points))]
+    searched = [row for row in ROWS if row.key.startswith("searched")]
+    one = [row.key for row in ROWS if row.kind == "fixed" and not row.bits.startswith("w16")]
+    return ["## Formats chosen per tensor", _filled("""
+A format for each tensor, from 200 calibration windows; the cell state has 18 bits, which a port of
+a DSP slice holds anyway. *Well chosen* is `weight_rule="mse"` (the format of a matrix may clip its
+largest weights where that makes the mean squared error smaller) and a table of tanh of 12 bits. The
+last two rows are what a search over widths gives that may lose so much of the output's range
+(`gatefold.gen.search`)."""), _table(known, [*chosen, *(row.key for row in searched)]),
+            "\n".join(_filled(f"- {row.title}: {_settings(known['rows'][row.key]['settings'])}.")
+                      for row in searched), _filled("""
+For comparison one format for everything, of fewer than 16 bits; Q5 is what the largest value, a
+cell state, needs:"""), _table(known, one)]
+
+
+def _settings(found: dict) -> str:
+    text = f"weights {found['weight_width']}, activations {found['act_width']} bits"
+    for name, keys in sorted(found["overrides"].items()):
+        text += "; " + name + " " + ", ".join(f"{key} {bits}" for key, bits in keys.items())
+    return text
+
+
+#: Layer, tensor and words of what is shown of the insides.
+_INSIDE = (("l0_lstm", "z_i", "encoder, sum of gate i"), ("l0_lstm", "c", "encoder, c"),
+           ("l0_lstm", "h", "encoder, h"), ("l3_lstm", "z_i", "decoder, sum of gate i"),
+           ("l3_lstm", "c", "decoder, c"), ("l3_lstm", "h", "decoder, h"),
+           ("l4_dense", "z", "output, before rounding"), ("l4_dense", "y", "output"))
+
+
+def _limits(known: dict) -> list[str]:
+    rows = known["rows"]
+    keys = [_PLAIN, *(row.key for row in ROWS if row.key.startswith("w8 a8 ")
+                      and row.key != _PLAIN), _WELL]
+    lines = []
+    for layer, tensor, title in _INSIDE:
+        cells = []
+        for key in (_PLAIN, _WELL):
+            seen = rows[key]["inside"][layer]["tensors"][tensor]
+            cells += [f"{seen['rms']:.4f}", f"{seen['rms_alone']:.4f}"]
+        lines.append([title, *cells])
+    c8, y16 = "w8 a8 cell state of 8 bits", "w8 a8 weights by mse, output of 16 bits"
+    step = 2.0 ** -int(rows[c8]["formats"]["l3_lstm c"].split(".")[1])
+    return ["## What limits 8 bits", "One thing at a time, weights and activations of 8 bits:",
+            _table(known, keys), _filled("""
+Where the error enters: the rms error of tensors on 100 windows of the training series, as they are
+and if their layer had read float's values (`gatefold.gen.inside`)."""),
+            _columns(["tensor", "defaults", "of the layer alone", "well chosen",
+                      "of the layer alone"], lines),
+            "\n".join(map(_filled, [f"""
+- **The cell state, where it is narrow.** It adds up over 50 steps to 14, so of 8 bits the lowest is
+worth {step:g}: {_accuracy(known, c8)}. 10 bits give
+{_accuracy(known, 'w8 a8 cell state of 10 bits')}, 12 bits
+{_accuracy(known, 'w8 a8 cell state of 12 bits')}; the default is 18.""", f"""
+- **Weights.** The largest of a matrix is a little over 1/2 and all but one in a thousand are below
+0.45: the format that holds the largest spends a bit on few. The rule mse clips them and brings the
+RMSE of reconstruction from {_rmse(known, _PLAIN)} to {_rmse(known, 'w8 a8 weights by mse')} (float:
+{_rmse(known, _BASE)}).""", f"""
+- **The output's own 8 bits**, {rows[_WELL]['formats']['l4_dense y']}, are most of what remains:
+with 16 the RMSE is {_rmse(known, y16)}. But then the engine's activations have 16 bits.""", f"""
+- **Not the table.** One of 12 bits takes three halves of a block RAM where one of 8 takes one, and
+brings the RMSE from {_rmse(known, 'w8 a8 weights by mse')} to {_rmse(known, _WELL)}. It is worth
+more with 6 bits and fewer."""]))]
+
+
+def _defaults(known: dict) -> list[str]:
+    found, tried = known["elsewhere"], list(next(iter(known["elsewhere"]["lstm-dense"].values())))
+    lines = [[f"{name}, {bits} bits", *(f"{errors[title]:.3%}" for title in tried)]
+             for name, by_bits in found.items() for bits, errors in by_bits.items()]
+    return ["## And the defaults?", _filled("""
+They stay: `weight_rule="max"` and a table as wide as the activations. What helps one network at 8
+bits need not help another; these are output errors, rms over range, of the two trained models.
+A core whose weights were clipped also refuses them in `gatefold weights`. At 6 bits and fewer
+`weight_rule="mse"` is the better choice for both."""), _columns(["", *tried], lines)]
+
+
+def _apart(known: dict) -> list[str]:
+    return ["## Weights and activations apart", _table(known, [
+        row.key for row in ROWS if row.title.startswith("weights ")
+        and row.title.split(",")[-1].startswith(" activations")])]
+
+
+def _method(known: dict) -> list[str]:
+    return ["## What the columns say", _filled(f"""
+**Bits**: w weights, a activations (input, h, output), c cell state, T fractional bits of the table
+of tanh. **Accuracy**: told right of {known['windows']:,} windows; one window is
+{100 / known['windows']:.2f} points, so a few tenths mean nothing by themselves. **Of float's**:
+divided by float32's, as the paper gives it. **AUC**, the area under the ROC curve, knows no
+threshold. **RMSE** is that of reconstructing normal windows. The threshold of each row is the
+{known['quantile']:.0%} quantile of the scores that **the same arithmetic** gives {known['train']}
+other normal windows; no anomaly takes part. All rows but float and *cut* are the golden model's,
+which the hardware equals bit for bit. Every row is of all windows.""")]
+
+
+def _again(known: dict) -> list[str]:
+    rows = known["rows"].values()
+    seconds, cpu = [row["seconds"] for row in rows], sum(row["cpu_seconds"] for row in rows)
+    return ["## Again", """```
+make accuracy                                              # this page and its plot
+.venv/bin/python bench/accuracy/evaluate.py --windows 200  # a quick look, printed
+```""", _filled(f"""
+{len(seconds)} rows took {cpu / 60:.0f} minutes of one core, {sum(seconds) / 60:.0f} by the clock
+since others used the {known['cores']} cores too (load average {known['load']}). All figures and
+every format: bench/accuracy/measured.json.""")]
