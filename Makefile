@@ -2,7 +2,7 @@
 # Both set up what they need in .venv; nothing else on the machine is touched, except that Icarus
 # Verilog and Tcl are installed from Debian where this runs as root.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench full-size test lint long synth-check clean
+.PHONY: help setup demo bench accuracy full-size test lint long synth-check clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
