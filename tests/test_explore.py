@@ -21,6 +21,7 @@ from gatefold.gen.explore.goals import best, front
 from gatefold.gen.explore.identity import NAMES, identity, job_key
 from gatefold.gen.explore.journal import JOURNAL
 from gatefold.gen.explore.point import Job, Point, energy_proxy, measure
+from gatefold.gen.explore.settings import Settings
 from gatefold.gen.flow import Budget
 from gatefold.gen.network import Network, Window
 from gatefold.gen.plan import make_plan
@@ -134,6 +135,32 @@ def test_several_inputs_and_state_are_explored(tmp_path):
         core = gf.compile(net, width=8, pe=point.pe, simd=point.simd,
                           calibrate=x if len(x) > 1 else x[0])
         assert core.plan.cycles.latency == point.latency
+
+
+def test_numbers_are_those_of_a_build(net):
+    x = np.random.default_rng(0).normal(size=(20, *net.input_shape))
+    numbers = {"cell_width": 12, "table_bits": 9, "rule": "percentile", "weight_rule": "mse",
+               "percentile": 99.0}
+    found = gf.explore(net, **SMALL | {"calibrate": x, **numbers})
+    best = found.best()
+    words = " ".join(found.build_words(best, "m", None, "o"))
+    assert words.endswith("--cell-width 12 --table-bits 9 --rule percentile --weight-rule mse "
+                          "--percentile 99")
+    core = gf.compile(net, width=best.width, pe=best.pe, simd=best.simd, calibrate=x, **numbers)
+    error = core.report()["numbers"]["error"]
+    assert found.errors[best.width]["rms"] == error["rms"]
+    assert found.errors != gf.explore(net, **SMALL | {"calibrate": x}).errors
+
+
+@pytest.mark.parametrize(("numbers", "told"), [
+    ({"rule": "best"}, "must be one of max, percentile, mse, not 'best'"),
+    ({"weight_rule": "best"}, "must be one of max, percentile, mse"),
+    ({"percentile": 3}, "the percentile must be in 50..100, not '3'"),
+    ({"table_bits": 3}, "--table-bits must be an integer in 4..18 bits, not 3"),
+    ({"widths": ("auto",)}, "--width must be an integer in 4..18 bits, not auto")], ids=str)
+def test_other_numbers_are_refused(net, numbers, told):
+    with pytest.raises(gf.UserError, match=re.escape(told)):
+        gf.explore(net, **SMALL | numbers)
 
 
 def test_contexts_are_points_of_their_own(net):
@@ -294,8 +321,10 @@ def test_a_wider_sweep_keeps_what_is_there(net, explored, tmp_path, monkeypatch)
     ({"board": "u280"}, "--board"),
     ({"seed": 1}, "--seed"),
     ({"cell_width": 16}, "--cell-width"),
+    ({"table_bits": 9}, "--table-bits"),
+    ({"rule": "mse"}, "--rule"),
     ({"calibrate": np.zeros((1, 4, 3))}, "calibration data"),
-], ids=["board", "seed", "cell width", "calibration"])
+], ids=["board", "seed", "cell width", "table bits", "rule", "calibration"])
 def test_another_exploration_is_not_mixed_in(net, explored, tmp_path, options, named):
     folder = copied(explored, tmp_path / "space", lambda lines: lines)
     before = contents(folder)
@@ -314,8 +343,7 @@ def test_another_model_is_not_mixed_in_unless_fresh(explored, tmp_path):
 
 
 def test_a_line_belongs_to_all_that_it_depends_on(net):
-    given = {"board": "zcu104", "cell_width": 18, "seed": 0}
-    known = identity(net, None, **given)
+    known = identity(net, None, board="zcu104", seed=0, numbers=Settings().numbers)
     assert set(known) == set(NAMES)
     keys = {job_key(known | {name: "other"}, Job(8, 4, 1)) for name in NAMES}
     keys |= {job_key(known, job) for job in (Job(8, 4, 1), Job(9, 4, 1), Job(8, 8, 1), Job(8, 4, 2),

@@ -7,7 +7,7 @@ import click
 from ...boards import BOARDS
 from ..errors import UserError
 from ..options import parsed
-from .shell import description, number, working
+from .shell import description, number, numbers, working
 
 __all__ = ["build"]
 
@@ -29,14 +29,7 @@ __all__ = ["build"]
               "part of the outputs' range, on the calibration data.")
 @number("weight-width", "Bits of weights, instead of --width")
 @number("act-width", "Bits of activations, instead of --width")
-@number("cell-width", "Bits of the cell state", default=18, show_default=True)
-@number("table-bits", "Bits of the tanh table's results; else by the width of activations")
-@click.option("--rule", metavar="max|percentile|mse", default="max", show_default=True,
-              help="How formats of values are chosen from what calibration saw.")
-@click.option("--weight-rule", metavar="max|percentile|mse", default="max", show_default=True,
-              help="The same for weights; other than max, single weights may saturate.")
-@click.option("--percentile", metavar="P", type=float, default=99.9, show_default=True,
-              help="What the rule percentile keeps, in per cent.")
+@numbers
 @click.option("--formats", metavar="F.toml", help="Widths or formats of single layers and tensors "
               "(docs/formats.md).")
 @number("macs", "The most multipliers to use")

@@ -12,7 +12,7 @@ import click
 
 from ...boards import BOARDS
 from ..errors import UserError
-from .shell import description, number
+from .shell import description, number, numbers
 
 __all__ = ["explore"]
 
@@ -33,7 +33,7 @@ _GOALS = "latency|throughput|area|energy-proxy"
               help="Bits of weights and activations to try.")
 @click.option("--contexts", metavar="N,N,...", default="1", show_default=True,
               help="Numbers of sequences to interleave in a frame: more give throughput.")
-@number("cell-width", "Bits of the cell state", default=18, show_default=True)
+@numbers
 @number("macs", "The most multipliers to use")
 @click.option("--sizes", metavar="N", default="5", show_default=True,
               help="How many sizes, each half of the one before.")
@@ -51,8 +51,9 @@ _GOALS = "latency|throughput|area|energy-proxy"
 @click.option("--dask", metavar="tcp://HOST:PORT", help="Plan on the workers of this Dask "
               "scheduler instead (pip install \"gatefold[dask]\").")
 @click.option("--fresh", is_flag=True, help="Throw away what DIR holds of an earlier exploration.")
-def explore(model, output, description, board, calibrate, widths, contexts, cell_width, macs, sizes,
-            shapes, clock, seed, goal, max_error, max_latency, jobs, dask, fresh):
+def explore(model, output, description, board, calibrate, widths, contexts, cell_width, table_bits,
+            rule, weight_rule, percentile, macs, sizes, shapes, clock, seed, goal, max_error,
+            max_latency, jobs, dask, fresh):
     """Plan many cores for MODEL and show what each takes and gives.
 
     \b
@@ -74,13 +75,15 @@ def explore(model, output, description, board, calibrate, widths, contexts, cell
     from ..frames import read_frames
     from ..frontends import load
 
-    numbers = {name.replace("-", "_"): parsed_setting(name, text) for name, text in (
+    limits = {name.replace("-", "_"): parsed_setting(name, text) for name, text in (
         ("sizes", sizes), ("shapes", shapes), ("max-error", max_error),
         ("max-latency", max_latency), ("jobs", jobs)) if text is not None}
-    processes = numbers.pop("jobs", 1 if dask else os.cpu_count() or 1)
+    processes = limits.pop("jobs", 1 if dask else os.cpu_count() or 1)
     options = {"widths": parsed_list("widths", widths),
                "contexts": parsed_list("contexts", contexts), "cell_width": cell_width,
-               "macs": macs, "clock": clock, "seed": seed, "goal": goal, **numbers}
+               "table_bits": table_bits, "rule": rule, "weight_rule": weight_rule,
+               "percentile": percentile,
+               "macs": macs, "clock": clock, "seed": seed, "goal": goal, **limits}
     Settings(**options)
     check_folder(output)
     network = load(model, network=description)

@@ -14,7 +14,8 @@ import click
 from ..errors import UserError, quoted
 from ..options import LIMITS, parsed
 
-__all__ = ["Commands", "Number", "description", "note", "number", "working"]
+__all__ = ["Commands", "Number", "description", "note", "number", "numbers",
+           "working"]
 
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -43,6 +44,23 @@ def description(command: Callable) -> Callable:
     return click.option("--network", "description", metavar="NET.toml", help="With a MODEL of "
                         "weights alone (.safetensors, .npz): the file that describes their "
                         "network.")(command)
+
+
+def numbers(command: Callable) -> Callable:
+    """The options that say how formats are chosen, whatever the widths."""
+    rules = {"metavar": "max|percentile|mse", "default": "max", "show_default": True}
+    for option in reversed((
+            number("cell-width", "Bits of the cell state", default=18, show_default=True),
+            number("table-bits", "Bits of the tanh table's results; else by the width of "
+                   "activations"),
+            click.option("--rule", help="How formats of values are chosen from what calibration "
+                         "saw.", **rules),
+            click.option("--weight-rule", help="The same for weights; other than max, single "
+                         "weights may saturate.", **rules),
+            click.option("--percentile", metavar="P", type=float, default=99.9, show_default=True,
+                         help="What the rule percentile keeps, in per cent."))):
+        command = option(command)
+    return command
 
 
 class Commands(click.Group):

@@ -15,6 +15,7 @@ from ..arrays import array_digest
 from ..network import Network
 from ..report import input_hash
 from .point import Job
+from .settings import NUMBERS
 
 __all__ = ["code_digest", "identity", "job_key"]
 
@@ -23,7 +24,8 @@ _SHOWS = ("cli", "html")  # sub-packages of gen that decide nothing
 
 #: What each entry of an identity is called when it differs.
 NAMES = {"network": "the model", "calibration": "the calibration data", "board": "--board",
-         "cell_width": "--cell-width", "seed": "--seed", "code": "the version of Gatefold"}
+         "seed": "--seed", "code": "the version of Gatefold",
+         **{name: f"--{name.replace('_', '-')}" for name in NUMBERS}}
 
 
 @functools.cache
@@ -41,12 +43,13 @@ def code_digest() -> str:
 
 
 def identity(network: Network, calibration: np.ndarray | None, *, board: str | None,
-             cell_width: int, seed: int) -> dict:
-    """The identity of an exploration. Widths, sizes and goals are not in it: a sweep may grow."""
+             seed: int, numbers: dict) -> dict:
+    """The identity of an exploration; ``numbers`` of :data:`~.settings.NUMBERS`. Widths, sizes and
+    goals are not in it: a sweep may grow."""
     # The weights and not the model file: some models keep their weights beside it.
     return {"network": input_hash(replace(network, source={})),
             "calibration": None if calibration is None else array_digest(calibration),
-            "board": board, "cell_width": cell_width, "seed": seed, "code": code_digest()}
+            "board": board, "seed": seed, "code": code_digest(), **numbers}
 
 
 def job_key(known: dict, job: Job) -> str:

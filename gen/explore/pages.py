@@ -50,7 +50,7 @@ def as_json(found: Exploration) -> dict:
                    "lut": found.limits.lut, "uram": found.limits.uram},
         "clock_mhz": {"value": found.clock_mhz, "source": "assumed"},
         "options": {"widths": settings.widths, "contexts": settings.contexts,
-                    "cell_width": settings.cell_width,
+                    **settings.numbers,
                     "sizes": settings.sizes, "shapes": settings.shapes, "seed": settings.seed,
                     "goal": settings.goal, "max_error": settings.max_error,
                     "max_latency": settings.max_latency},

@@ -10,7 +10,8 @@ from typing import Any
 from ..errors import UserError, quoted
 from ..options import Limit, checked
 
-__all__ = ["EXPLORE_LIMITS", "Settings", "checked_setting", "parsed_list", "parsed_setting"]
+__all__ = ["EXPLORE_LIMITS", "NUMBERS", "Settings", "checked_setting", "parsed_list",
+           "parsed_setting"]
 
 #: Numeric options that only exploring has, as :data:`~gatefold.gen.options.LIMITS`.
 EXPLORE_LIMITS: dict[str, Limit] = {
@@ -21,6 +22,8 @@ EXPLORE_LIMITS: dict[str, Limit] = {
     "max-latency": Limit(0, 10**9, step=0, unit="us"),
 }
 
+#: Settings that :func:`~gatefold.gen.quantize.quantize` takes, the same for all widths.
+NUMBERS = ("cell_width", "table_bits", "rule", "weight_rule", "percentile")
 
 _LISTS = {"widths": "numbers of bits like 8,12,16",
           "contexts": "numbers of sequences like 1,2,4"}
@@ -30,7 +33,8 @@ _LISTS = {"widths": "numbers of bits like 8,12,16",
 class Settings:
     """What to explore and what is best.
 
-    Attributes: ``widths`` in bits; ``contexts``, sequences in a frame; ``cell_width``;
+    Attributes: ``widths`` in bits; ``contexts``, sequences in a frame; ``cell_width``,
+    ``table_bits``, ``rule``, ``weight_rule`` and ``percentile`` (:data:`NUMBERS`) for all of them;
     ``macs``, the most multipliers, None for all; ``sizes``, each half of the one before, and
     ``shapes`` of each size; ``clock``, MHz or None; ``seed``; ``goal`` of
     :data:`~gatefold.gen.explore.GOALS` among points of at most ``max_error`` (% of the output's
@@ -41,6 +45,10 @@ class Settings:
     widths: Sequence[int] = (8, 12, 16)
     contexts: Sequence[int] = (1,)
     cell_width: int = 18
+    table_bits: int | None = None
+    rule: str = "max"
+    weight_rule: str = "max"
+    percentile: float = 99.9
     macs: int | None = None
     sizes: int = 5
     shapes: int = 6
@@ -51,6 +59,7 @@ class Settings:
     max_latency: float | None = None
 
     def __post_init__(self):
+        from ..formats import as_rule
         from .goals import GOALS
 
         for name, check in (("widths", lambda n: checked("width", n)),
@@ -59,7 +68,9 @@ class Settings:
             if isinstance(given, (str, bytes)) or not isinstance(given, Sequence) or not given:
                 raise UserError(f"--{name} must be {_LISTS[name]}, not {quoted(given)}")
             object.__setattr__(self, name, tuple(sorted({check(n) for n in given})))
-        for name in ("cell-width", "macs", "clock", "seed"):
+        for rule in (self.rule, self.weight_rule):
+            as_rule(rule, self.percentile)
+        for name in ("cell-width", "table-bits", "macs", "clock", "seed"):
             value = getattr(self, name.replace("-", "_"))
             if value is not None:
                 checked(name, value)
@@ -69,6 +80,11 @@ class Settings:
                 checked_setting(name, value)
         if not isinstance(self.goal, str) or self.goal not in GOALS:
             raise UserError(f"--goal must be one of {', '.join(GOALS)}, not {quoted(self.goal)}")
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What of :data:`NUMBERS` is asked for."""
+        return {name: getattr(self, name) for name in NUMBERS}
 
 
 def checked_setting(name: str, value: Any) -> Any:

@@ -24,7 +24,7 @@ from .goals import AXES, best, front
 from .identity import identity, job_key
 from .journal import JOURNAL, Journal, check_folder, open_journal
 from .point import Job, Point
-from .settings import Settings, checked_setting
+from .settings import NUMBERS, Settings, checked_setting
 from .space import quick_tiles, space
 
 __all__ = ["Exploration", "Progress", "explore"]
@@ -100,7 +100,7 @@ class Exploration:
         words += ["--calibrate", calibrate] if calibrate is not None else []
         words += ["--width", point.width, "--pe", point.pe, "--simd", point.simd]
         words += ["--contexts", point.contexts] if point.contexts > 1 else []
-        for name in ("cell_width", "clock", "seed"):
+        for name in (*NUMBERS, "clock", "seed"):
             value = getattr(settings, name)
             if value != next(f.default for f in fields(settings) if f.name == name):
                 words += [f"--{name.replace('_', '-')}",
@@ -110,14 +110,16 @@ class Exploration:
 
 def explore(network: Network, *, board: str | None = None, out: str | os.PathLike | None = None,
             calibrate=None, widths: Sequence[int] = (8, 12, 16), contexts: Sequence[int] = (1,),
-            cell_width: int = 18, macs: int | None = None, sizes: int = 5, shapes: int = 6,
-            clock: float | None = None, seed: int = 0, goal: str = "latency",
-            max_error: float | None = None, max_latency: float | None = None, jobs: int = 1,
+            cell_width: int = 18, table_bits: int | None = None, rule: str = "max",
+            weight_rule: str = "max", percentile: float = 99.9, macs: int | None = None,
+            sizes: int = 5, shapes: int = 6, clock: float | None = None, seed: int = 0,
+            goal: str = "latency", max_error: float | None = None, max_latency: float | None = None, jobs: int = 1,
             dask: str | None = None, fresh: bool = False,
             progress: Progress | None = None) -> Exploration:
     """Plan cores of many arrays and widths for ``network`` and tell what each takes and gives.
 
-    Parameters: ``board``, ``calibrate``, ``cell_width``, ``macs``, ``clock`` and ``seed`` as
+    Parameters: ``board``, ``calibrate``, ``cell_width``, ``table_bits``, ``rule``,
+    ``weight_rule``, ``percentile``, ``macs``, ``clock`` and ``seed`` as
     :func:`gatefold.compile` takes them; ``widths``, ``contexts``, ``sizes``, ``shapes``,
     ``goal``, ``max_error`` and ``max_latency`` as :class:`Settings`; ``out``, a folder for the
     tables and plots, in which finished points are kept: the same call goes on where it was
@@ -128,7 +130,9 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
     Raises :class:`UserError` for illegal or contradicting options, bad data, and where no array can
     be planned. Points that do not fit the board are part of the result.
     """
-    settings = Settings(widths=widths, contexts=contexts, cell_width=cell_width, macs=macs,
+    settings = Settings(widths=widths, contexts=contexts, cell_width=cell_width,
+                        table_bits=table_bits, rule=rule, weight_rule=weight_rule,
+                        percentile=percentile, macs=macs,
                         sizes=sizes, shapes=shapes, clock=clock, seed=seed, goal=goal,
                         max_error=max_error, max_latency=max_latency)
     checked_setting("jobs", jobs)
@@ -145,7 +149,7 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
     folder = None if out is None else check_folder(out)
     calibration = None if calibrate is None else as_frames(network, calibrate,
                                                            "the calibration data")
-    known = identity(network, calibration, board=board, cell_width=cell_width, seed=seed)
+    known = identity(network, calibration, board=board, seed=seed, numbers=settings.numbers)
 
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(open_journal(folder, known, fresh=fresh)) if folder else None
@@ -184,8 +188,8 @@ def _quantised(network: Network, calibration, settings: Settings
     for width in settings.widths:
         try:
             qnets[width] = quantize(network, act_width=width, weight_width=width,
-                                    cell_width=settings.cell_width, calibration=calibration,
-                                    seed=settings.seed)
+                                    calibration=calibration, seed=settings.seed,
+                                    **settings.numbers)
         except UserError as error:
             refused[width] = str(error)
     if not qnets:
