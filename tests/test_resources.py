@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from gatefold.gen.plan import make_plan
 from gatefold.gen.plan.resources import Resources, bram18s, components, estimate, rom_luts, urams
+
+from .networks import NETWORKS, quantized
 
 SYNTH = Path(__file__).parents[1] / "tools" / "synth"
 
@@ -40,6 +43,13 @@ def test_enough_cores_of_enough_shapes():
     assert {True, False} == {c.loadable for c in configs}
     assert {"block", "distributed", "ultra"} == {
         c.weight_style(row) for c in configs for row in range(c.pe)}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_configuration_can_be_kept(name):
+    config = make_plan(quantized(name), pe=8, simd=3).config
+    kept = json.loads(json.dumps({"config": compare.config_as_dict(config)}))
+    assert compare.config_of(kept) == config
 
 
 @pytest.mark.parametrize("group", ["fitted", "held out"])

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import page
 from cases import CASES
-from compare import MEASURED, failures
+from compare import MEASURED, config_as_dict, failures
 from components import measure
 from paths import deepest
 
@@ -36,7 +36,7 @@ def synthesise(cache: Path) -> dict:
         found[case.name] = {
             "sizes": case.sizes,
             "held_out": case.held_out,
-            "config": asdict(plan.config),
+            "config": config_as_dict(plan.config),
             "components": {name: asdict(part) for name, part in measured.components.items()},
             "lane_fabric": measured.lane_fabric,
             "paths": deepest(measured),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 
 from gatefold.gen.plan.resources import Resources, components
-from gatefold.hdl.config import DenseKind, EngineConfig, LstmKind, TableConfig
+from gatefold.hdl import config as hdl_config
+from gatefold.hdl.config import EngineConfig, Gate, Kind, Squash, TableConfig
 
 __all__ = ["KINDS", "KNOWN_LIMIT", "KNOWN_PATHS", "LIMITS", "MAX_LEVELS", "MEASURED",
-           "config_of", "errors", "failures", "groups", "pairs", "per_component", "total"]
+           "config_as_dict", "config_of", "errors", "failures", "groups", "pairs", "per_component",
+           "total"]
 
 MEASURED = Path(__file__).with_name("measured.json")
 KINDS = tuple(field.name for field in fields(Resources))
@@ -35,16 +37,30 @@ KNOWN_PATHS = {
 }
 
 
+def config_as_dict(config: EngineConfig) -> dict:
+    """``config`` for JSON; a finish kind also names its class."""
+    return asdict(config) | {"kinds": [{"kind": type(kind).__name__} | asdict(kind)
+                                       for kind in config.kinds]}
+
 
 def config_of(entry: dict) -> EngineConfig:
     """The configuration that a core was synthesised with."""
     values = dict(entry["config"])
     values["table"] = TableConfig(**values["table"])
-    values["kinds"] = tuple((DenseKind if "activation" in kind else LstmKind)(**kind)
-                            for kind in values["kinds"])
+    values["kinds"] = tuple(_kind(dict(kind)) for kind in values["kinds"])
     for name in ("aligns", "routes"):
         values[name] = tuple(values[name])
     return EngineConfig(**values)
+
+
+def _kind(values: dict) -> Kind:
+    kind = getattr(hdl_config, values.pop("kind"))
+    for name, value in values.items():
+        if isinstance(value, dict):
+            values[name] = (Squash if "function" in value else Gate)(**value)
+        elif isinstance(value, list):
+            values[name] = tuple(value)
+    return kind(**values)
 
 
 def total(parts) -> Resources:

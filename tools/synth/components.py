@@ -1,8 +1,8 @@
 """What each component of a core takes, measured: one synthesis a module, equal modules once.
 
-A row, an LSTM lane and a Dense lane are one Verilog module each: they are synthesised once and
-multiplied. Every other component is synthesised with those and with the ROMs left out. A ROM is
-synthesised by its shape, once.
+A row and a lane of each sort are one Verilog module each: they are synthesised once and multiplied.
+Every other component is synthesised with those and with the ROMs left out. A ROM is synthesised by
+its shape, once.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ from netlist import RAM_STUBS, Job, cells, netlists
 from gatefold.gen.export import TOP, write_rtl
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.resources import Resources
-from gatefold.hdl.config import DenseKind, EngineConfig
+from gatefold.hdl.config import DenseKind, EngineConfig, GruKind, LstmKind, ResetKind
 from gatefold.hdl.isa import instruction_layout, segment_layout
 from gatefold.hdl.target import SHALLOW
 from gatefold.hdl.weight_memory import RAM_VERILOG
 
 __all__ = ["PARTS", "SHARED", "Measured", "measure"]
 
-SHARED = ("gatefold_row", "gatefold_lstm_lane", "gatefold_dense_lane")
+_LANES = ("gatefold_lstm_lane", "gatefold_gru_lane", "gatefold_merge_lane", "gatefold_dense_lane")
+SHARED = ("gatefold_row", *_LANES)
 PARTS = ("array", "operands", "sequencer", "router", "reader", "writer")
-_LABELS = {"gatefold_row": "rows", "gatefold_lstm_lane": "lstm_lanes",
-           "gatefold_dense_lane": "dense_lanes"}
+_LABELS = {"gatefold_row": "rows"} | {lane: f"{lane.removeprefix('gatefold_')}s" for lane in _LANES}
+#: Outputs of lanes that only test benches read.
+_UNREAD = {"gatefold_lstm_lane": "gatefold_lstm_lane/o:c",
+           "gatefold_gru_lane": "gatefold_gru_lane/o:c"}
 
 #: LUTs of a cell; an inverter counts, although a later step may absorb it. F7/F8 multiplexers and
 #: carry chains stand beside the LUTs.
@@ -125,7 +128,7 @@ def measure(plan: Plan, *, cache: Path) -> Measured:
     memories = _memories(c)
     shapes = tuple({shape: None for shape, _ in memories.values()})
     texts_shared = "".join(texts[f"{name}.v"] for name in shared)
-    unread = ("gatefold_lstm_lane/o:c",) if "gatefold_lstm_lane" in shared else ()
+    unread = tuple(_UNREAD[name] for name in shared if name in _UNREAD)
     images = {}
     names = {shape: f"memory_{n}" for n, shape in enumerate(shapes)}
     text_memories = (RAM_VERILOG if c.loadable else "") + "".join(
@@ -201,7 +204,8 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
     table = c.table
     dense = any(isinstance(kind, DenseKind) and kind.activation in ("sigmoid", "tanh")
                 for kind in c.kinds)
-    number = c.simd * (3 * c.has_lstm + dense)
+    # Two look-ups a memory: three pairs of an LSTM's five, two of a GRU's three.
+    number = c.simd * (3 * c.has(LstmKind) + 2 * c.has(GruKind, ResetKind) + dense)
     found["tables 0"] = (rom(table.out_frac, 1 << (table.n0 + table.n1), 2), number)
     if table.n2:
         found["tables 1"] = (rom(table.t1_width, 1 << (table.n0 + table.n2 - 1), 2), number)
