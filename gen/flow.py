@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -237,7 +237,8 @@ def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
         return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits,
                             contexts=contexts, loadable=loadable, **device)
     _check_tiles(network, pe * simd, contexts)
-    array = {"pe": pe, "simd": simd, "stream_bits": limits.stream_bits, "contexts": contexts}
+    array: dict[str, Any] = {"pe": pe, "simd": simd, "stream_bits": limits.stream_bits,
+                             "contexts": contexts}
     words = block_words_for(qnet, **array, loadable=loadable, **device)
     plan = make_plan(qnet, **array, block_words=words)
     placed = fit(plan, loadable=loadable, **device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ...hdl.config import EngineConfig
 from ...hdl.target import SHALLOW
@@ -109,8 +110,8 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
         return [Point(**array, memory="bram", fits=False,
                       reason=f"about {tiles} tiles are more than the longest schedule, "
                              f"{MAX_TILES}")]
-    shape = {"pe": job.pe, "simd": job.simd, "stream_bits": limits.stream_bits,
-             "contexts": job.contexts}
+    shape: dict[str, Any] = {"pe": job.pe, "simd": job.simd, "stream_bits": limits.stream_bits,
+                             "contexts": job.contexts}
     try:
         words = block_words_for(qnet, **shape, **limits.memory)
         plan = make_plan(qnet, **shape, block_words=words)
