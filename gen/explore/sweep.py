@@ -113,8 +113,8 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
             cell_width: int = 18, table_bits: int | None = None, rule: str = "max",
             weight_rule: str = "max", percentile: float = 99.9, macs: int | None = None,
             sizes: int = 5, shapes: int = 6, clock: float | None = None, seed: int = 0,
-            goal: str = "latency", max_error: float | None = None, max_latency: float | None = None, jobs: int = 1,
-            dask: str | None = None, fresh: bool = False,
+            goal: str = "latency", max_error: float | None = None,
+            max_latency: float | None = None, jobs: int = 1, dask: str | None = None, fresh: bool = False,
             progress: Progress | None = None) -> Exploration:
     """Plan cores of many arrays and widths for ``network`` and tell what each takes and gives.
 
