@@ -35,9 +35,10 @@ def report(directory):
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"the report in {quoted(directory)} is damaged ({quoted(error)}): build "
                         "the folder again") from None
-    if inside:
-        Console().print(inside, "")
-    Console().print(table)
+    console = Console()
+    with console.capture() as shown:  # Rich has its own way with a reader that has left
+        console.print(*([inside, ""] if inside else []), table)
+    click.echo(shown.get(), nl=False)
     with contextlib.suppress(OSError):  # a folder that can only be read
         refresh_page(Path(directory), told)
 

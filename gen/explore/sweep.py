@@ -114,8 +114,8 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
             weight_rule: str = "max", percentile: float = 99.9, macs: int | None = None,
             sizes: int = 5, shapes: int = 6, clock: float | None = None, seed: int = 0,
             goal: str = "latency", max_error: float | None = None,
-            max_latency: float | None = None, jobs: int = 1, dask: str | None = None, fresh: bool = False,
-            progress: Progress | None = None) -> Exploration:
+            max_latency: float | None = None, jobs: int = 1, dask: str | None = None,
+            fresh: bool = False, progress: Progress | None = None) -> Exploration:
     """Plan cores of many arrays and widths for ``network`` and tell what each takes and gives.
 
     Parameters: ``board``, ``calibrate``, ``cell_width``, ``table_bits``, ``rule``,
