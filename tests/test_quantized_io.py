@@ -160,18 +160,23 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("name", "damage"), [
-    pytest.param(name, damage, id=f"{name}: {told}")
-    for name, known in DAMAGE.items() for told, damage in known.items()])
-def test_damage_is_one_line(tmp_path, name, damage):
-    path = tmp_path / "core.npz"
-    save_quantized(path, quantized(name))
+def change(path, damage):
+    """Do ``damage`` to the members of a stored file."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     damage(members)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
             archive.writestr(name, data)
+
+
+@pytest.mark.parametrize(("name", "damage"), [
+    pytest.param(name, damage, id=f"{name}: {told}")
+    for name, known in DAMAGE.items() for told, damage in known.items()])
+def test_damage_is_one_line(tmp_path, name, damage):
+    path = tmp_path / "core.npz"
+    save_quantized(path, quantized(name))
+    change(path, damage)
     with pytest.raises(UserError, match="'core.npz' is no quantised network .*build the core aga"):
         load_quantized(path)
 
