@@ -21,7 +21,7 @@ __all__ = ["verify"]
 def verify(directory, sim, source, samples, seed):
     """Simulate the core in DIR and compare it with golden: bit for bit and cycle for cycle.
 
-    Compared are the outputs, every h and c of every step, the latency and the interval, at full
+    Compared are the outputs, every value of every layer and step, the latency and the interval, at full
     rate and under random gaps and stalls; a core that keeps its state begins anew at random frames.
     report.json then says what was verified.
     """
@@ -41,7 +41,7 @@ def verify(directory, sim, source, samples, seed):
     flows = ", ".join(f"{name} ({frames} frames)" for name, frames in result.scenarios.items())
     click.echo(f"{sim}: {result.samples} samples equal golden: {flows}")
     click.echo(f"  outputs compared   {result.outputs}")
-    click.echo(f"  h and c compared   {result.states}")
+    click.echo(f"  values compared    {result.states}")
     click.echo(f"  latency            {result.latency} cycles measured, {stated['latency']} stated")
     measured = "too few frames" if result.interval is None else f"{result.interval} cycles measured"
     click.echo(f"  interval           {measured}, {stated['interval']} stated")
