@@ -77,7 +77,13 @@ def _rmse(known: dict, key: str) -> str:
 def _lost(known: dict, key: str) -> str:
     """Loss of accuracy against float, in words."""
     lost = 100 * (known["rows"][_BASE]["accuracy"] - known["rows"][key]["accuracy"])
-    return "nothing" if lost < 0.005 else f"{lost:.2f} points"
+    return f"{max(lost, 0.0):.2f} points"
+
+
+def _added(known: dict, key: str, without: str) -> float:
+    """Share of the squared error that row ``key`` adds to float's and ``without`` does not."""
+    float32, there, here = (known["rows"][name]["rmse"] ** 2 for name in (_BASE, without, key))
+    return (here - there) / (here - float32)
 
 
 # ---- sections ----------------------------------------------------------------------------------
@@ -109,8 +115,9 @@ def _paper(known: dict) -> list[str]:
     return ["## The paper's construction: one format of 16 bits", _filled(f"""
 Danopoulos et al. (SAMOS 2022, section 5.1) compute all of an LSTM in 16 bits and move the binary
 point: "Moving to 8, 6, and 4 fractional bits the accuracy drops to 95.17%, 94.19%, and 86.41%".
-Theirs was trained for network intrusion detection, on data that are not public: the first column is
-**quoted** and stands for another task. The others are **measured** here, as shares of float's
+Theirs was trained for network intrusion detection, on data that are not public, and whether these
+are shares of float's accuracy is not said: the first column is **quoted** and stands for another
+task. The others are **measured** here, as shares of float's
 {base:.2%}."""), _columns(["fractional bits of 16", "paper, quoted", "Gatefold's arithmetic",
                            "every sum cut", "every product cut"], lines), _filled("""
 Reproduced: one format for inputs, weights, h, c and outputs, and as many fractional bits for what
@@ -120,7 +127,8 @@ the table's argument never fewer than 8 fractional bits."""), _filled("""
 `ap_fixed<16, n>` without further words cuts instead, towards minus infinity. The paper says neither
 what it used nor in which type Fig. 3 keeps a product, so the last two columns
 ([cut.py](../bench/accuracy/cut.py)) are two readings of that figure and not what its authors are
-known to have built. A sum of 128 products, each cut, is on average 64 LSBs too small: 0.25 with 8
+known to have built; weights, inputs and gates are cut as well. A sum
+of 128 products, each cut, is on average 64 LSBs too small: 0.25 with 8
 fractional bits, the same way in every gate. **Cutting costs more here than the bits do.** Q4.12
 holds no more than 8 and the cell state of this network comes to 14: there one format is too narrow
 at the top, and Q5.11 is not."""),
@@ -171,6 +179,7 @@ def _limits(known: dict) -> list[str]:
             cells += [f"{seen['rms']:.4f}", f"{seen['rms_alone']:.4f}"]
         lines.append([title, *cells])
     c8, y16 = "w8 a8 cell state of 8 bits", "w8 a8 weights by mse, output of 16 bits"
+    mse = "w8 a8 weights by mse"
     step = 2.0 ** -int(rows[c8]["formats"]["l3_lstm c"].split(".")[1])
     return ["## What limits 8 bits", "One thing at a time, weights and activations of 8 bits:",
             _table(known, keys), _filled("""
@@ -183,15 +192,15 @@ and if their layer had read float's values (`gatefold.gen.inside`)."""),
 worth {step:g}: {_accuracy(known, c8)}. 10 bits give
 {_accuracy(known, 'w8 a8 cell state of 10 bits')}, 12 bits
 {_accuracy(known, 'w8 a8 cell state of 12 bits')}; the default is 18.""", f"""
-- **Weights.** The largest of a matrix is a little over 1/2 and all but one in a thousand are below
-0.45: the format that holds the largest spends a bit on few. The rule mse clips them and brings the
-RMSE of reconstruction from {_rmse(known, _PLAIN)} to {_rmse(known, 'w8 a8 weights by mse')} (float:
+- **Weights.** The largest of the LSTMs' matrices are 0.51 to 0.73 and all but one in a thousand are
+below 0.45: the format that holds the largest spends a bit on few. The rule mse clips them; the
+RMSE of reconstruction goes from {_rmse(known, _PLAIN)} to {_rmse(known, mse)} (float:
 {_rmse(known, _BASE)}).""", f"""
-- **The output's own 8 bits**, {rows[_WELL]['formats']['l4_dense y']}, are most of what remains:
-with 16 the RMSE is {_rmse(known, y16)}. But then the engine's activations have 16 bits.""", f"""
+- **The output's own 8 bits**, {rows[_WELL]['formats']['l4_dense y']}, are
+{_added(known, mse, y16):.0%} of what error that leaves: with 16 the RMSE is {_rmse(known, y16)}. But then the engine's activations
+have 16 bits.""", f"""
 - **Not the table.** One of 12 bits takes three halves of a block RAM where one of 8 takes one, and
-brings the RMSE from {_rmse(known, 'w8 a8 weights by mse')} to {_rmse(known, _WELL)}. It is worth
-more with 6 bits and fewer."""]))]
+brings the RMSE from {_rmse(known, mse)} to {_rmse(known, _WELL)}."""]))]
 
 
 def _defaults(known: dict) -> list[str]:
@@ -201,7 +210,7 @@ def _defaults(known: dict) -> list[str]:
     return ["## And the defaults?", _filled("""
 They stay: `weight_rule="max"` and a table as wide as the activations. What helps one network at 8
 bits need not help another; these are output errors, rms over range, of the two trained models.
-A core whose weights were clipped also refuses them in `gatefold weights`. At 6 bits and fewer
+A core whose weights were clipped also refuses them in `gatefold weights`. At 6 bits
 `weight_rule="mse"` is the better choice for both."""), _columns(["", *tried], lines)]
 
 
@@ -216,7 +225,7 @@ def _method(known: dict) -> list[str]:
 **Bits**: w weights, a activations (input, h, output), c cell state, T fractional bits of the table
 of tanh. **Accuracy**: told right of {known['windows']:,} windows; one window is
 {100 / known['windows']:.2f} points, so a few tenths mean nothing by themselves. **Of float's**:
-divided by float32's, as the paper gives it. **AUC**, the area under the ROC curve, knows no
+divided by float32's. **AUC**, the area under the ROC curve, knows no
 threshold. **RMSE** is that of reconstructing normal windows. The threshold of each row is the
 {known['quantile']:.0%} quantile of the scores that **the same arithmetic** gives {known['train']}
 other normal windows; no anomaly takes part. All rows but float and *cut* are the golden model's,
