@@ -197,8 +197,8 @@ below 0.45: the format that holds the largest spends a bit on few. The rule mse 
 RMSE of reconstruction goes from {_rmse(known, _PLAIN)} to {_rmse(known, mse)} (float:
 {_rmse(known, _BASE)}).""", f"""
 - **The output's own 8 bits**, {rows[_WELL]['formats']['l4_dense y']}, are
-{_added(known, mse, y16):.0%} of what error that leaves: with 16 the RMSE is {_rmse(known, y16)}. But then the engine's activations
-have 16 bits.""", f"""
+{_added(known, mse, y16):.0%} of what error that leaves: with 16 the
+RMSE is {_rmse(known, y16)}. But then the engine's activations have 16 bits.""", f"""
 - **Not the table.** One of 12 bits takes three halves of a block RAM where one of 8 takes one, and
 brings the RMSE from {_rmse(known, mse)} to {_rmse(known, _WELL)}."""]))]
 
