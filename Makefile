@@ -27,7 +27,7 @@ accuracy: setup ## detection accuracy of the shipped autoencoder by number forma
 	@$(BIN)/python bench/accuracy/evaluate.py
 
 test: lint ## lint, types and the tests (under 20 minutes on 2 cores)
-	$(BIN)/python -m pytest -q -n $(JOBS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
 
 lint: setup ## ruff and pyright
 	$(BIN)/ruff check .
