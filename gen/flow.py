@@ -19,7 +19,7 @@ from ..boards import Board
 from ..boards import get as get_board
 from ..boards.vivado import write_vivado
 from .arrays import whole_frames
-from .errors import UserError
+from .errors import UserError, quoted
 from .export import TOP, write_rtl, write_weights
 from .folder import CORE, FLOATS, INTEGERS, core_json
 from .frames import as_frames, some_samples
@@ -42,6 +42,9 @@ __all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_networ
 VECTORS = 3  #: samples in the cocotb bench
 #: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
 MAX_TILES = 1_000_000
+#: The clock that is assumed, a part of the board's, by the depth of the pipeline: a short one has
+#: about twice the logic between two registers.
+CLOCKS = {"full": 1.0, "short": 0.5}
 _ERROR_MACS = 300_000_000  # multiplications that measuring the error may take
 
 Progress = Callable[[str], None]
@@ -66,7 +69,7 @@ class Budget:
         return self.bram36 * 36864 + self.uram * 294912 + self.lut * 64
 
     @property
-    def memory(self) -> dict[str, int]:
+    def memory(self) -> dict[str, Any]:
         """What :func:`~gatefold.gen.plan.sizing.fit` asks for."""
         return {"bram36": self.bram36, "dsp": self.dsp, "lut": self.lut, "uram": self.uram}
 
@@ -166,7 +169,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
             max_error: float | None = None, macs: int | None = None, pe: int | None = None,
             simd: int | None = None, clock: float | None = None, seed: int = 0,
             any_weights: bool = False, loadable: bool = False, contexts: int = 1,
-            progress: Progress = lambda _stage: None) -> Core:
+            pipeline: str = "full", progress: Progress = lambda _stage: None) -> Core:
     """Quantise and plan a core for ``network``.
 
     Parameters: ``board``, a name of :data:`gatefold.boards.BOARDS` or None for a generic core;
@@ -180,7 +183,8 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     ``pe`` and ``simd`` for one array; ``clock``, MHz; ``seed`` of random calibration;
     ``any_weights``, a core whose weights come later; ``loadable``, weights and bias are streamed
     into the core at run time (always so where they need UltraRAM); ``contexts``, sequences in a
-    frame; ``progress``, called with the name of each stage.
+    frame; ``pipeline``, "full", or "short": fewer registers, for about half the clock
+    (:data:`CLOCKS`); ``progress``, called with the name of each stage.
 
     Raises :class:`UserError` for options that are illegal or contradict each other, for bad data,
     and for networks that do not fit.
@@ -192,6 +196,8 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
                         ("clock", clock), ("seed", seed), ("contexts", contexts)):
         if value is not None:
             checked(name, value)
+    if pipeline not in CLOCKS:
+        raise UserError(f"--pipeline must be {' or '.join(CLOCKS)}, not {quoted(pipeline)}")
     target = None if board is None else get_board(board)
     limits = budget(target)
     _check_array_options(limits, macs, pe, simd)
@@ -217,9 +223,10 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     qnet = quantize(network, act_width=act_width, weight_width=weight_width,
                     any_weights=any_weights, **formats)
     progress("planning")
-    plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd, loadable, contexts)
+    plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd, loadable=loadable,
+                 contexts=contexts, pipeline=pipeline)
     progress("measuring the error against float")
-    clock_mhz = float(clock or limits.clock_mhz)
+    clock_mhz = float(clock or limits.clock_mhz * CLOCKS[pipeline])
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=seed)
     if found:
@@ -229,16 +236,16 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
 
 
 def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
-          simd: int | None, loadable: bool, contexts: int) -> Plan:
+          simd: int | None, *, loadable: bool, contexts: int, pipeline: str) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
     device = limits.memory
     if pe is None or simd is None:
         _check_tiles(network, macs, contexts)
         return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits,
-                            contexts=contexts, loadable=loadable, **device)
+                            contexts=contexts, loadable=loadable, pipeline=pipeline, **device)
     _check_tiles(network, pe * simd, contexts)
     array: dict[str, Any] = {"pe": pe, "simd": simd, "stream_bits": limits.stream_bits,
-                             "contexts": contexts}
+                             "contexts": contexts, "pipeline": pipeline}
     words = block_words_for(qnet, **array, loadable=loadable, **device)
     plan = make_plan(qnet, **array, block_words=words)
     placed = fit(plan, loadable=loadable, **device)

@@ -6,6 +6,7 @@ import json
 from math import prod
 from pathlib import Path
 
+from ..hdl.config import PIPELINES
 from .errors import UserError, quoted
 from .plan import Plan, make_plan
 from .quantized import QGru, QLayer, QLstm, QRecurrent, QuantizedNetwork
@@ -27,7 +28,7 @@ def core_json(plan: Plan) -> dict:
         "top": "gatefold",
         "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
                   "uram_rows": config.uram_rows, "loadable": config.loadable,
-                  "block_words": plan.block_words},
+                  "pipeline": config.pipeline, "block_words": plan.block_words},
         "contexts": config.contexts,
         "stateful": config.stateful,
         "load_beats": config.load_beats,
@@ -81,6 +82,9 @@ def load_plan(directory: Path) -> Plan:
         array |= {"stream_bits": core["stream"]["beat_bits"], "contexts": core["contexts"]}
         if not all(isinstance(value, int) for value in array.values()):
             raise ValueError("sizes must be integers")
+        array["pipeline"] = core["array"]["pipeline"]
+        if array["pipeline"] not in PIPELINES:
+            raise ValueError(f"the pipeline must be {' or '.join(PIPELINES)}")
     except FileNotFoundError:
         raise UserError(f"{quoted(directory)} holds no {CORE}: give a folder that "
                         "`gatefold build -o` made") from None

@@ -37,9 +37,9 @@ def gate_squash(gate: Gate) -> Squash:
     return Squash(gate.shift, "linear" if gate.direct else "tanh")
 
 
-def activation_latency() -> int:
+def activation_latency(config: EngineConfig) -> int:
     """Cycles from a value to its sign and t."""
-    return 1 + TanhTable.latency
+    return 1 + TanhTable.latency(config)
 
 
 def activate(m: Module, config: EngineConfig, images: dict | None,
@@ -48,16 +48,17 @@ def activate(m: Module, config: EngineConfig, images: dict | None,
 
     Cycle 1: sign, shift, magnitude, clamped. Then the tanh table, which what is direct passes by.
     """
+    latency = activation_latency(config)
     free: list[tuple[TanhTable, str]] = []
     out = {}
     for name, argument in arguments.items():
-        negative = delay(m, f"negative_{name}", argument.value[-1], activation_latency())[-1]
+        negative = delay(m, f"negative_{name}", argument.value[-1], latency)[-1]
         tanh = {n: s for n, s in argument.squashes.items() if s.function == "tanh"}
         direct = {n: s for n, s in argument.squashes.items() if n not in tanh}
         t = None
         if tanh:
             if not free:
-                table = TanhTable(config.table, images)
+                table = TanhTable(config, images)
                 m.submodules[f"table_{name}"] = table
                 free += [(table, "a"), (table, "b")]
             table, port = free.pop(0)
@@ -67,10 +68,9 @@ def activate(m: Module, config: EngineConfig, images: dict | None,
         if direct:
             value = delay(m, f"direct_{name}_late",
                           _magnitude(m, f"direct_{name}", argument, direct, config.table.out_frac),
-                          TanhTable.latency)[-1]
+                          TanhTable.latency(config))[-1]
             if t is not None:
-                by_table = delay(m, f"by_table_{name}", _one_of(argument.kind, tanh),
-                                 activation_latency())[-1]
+                by_table = delay(m, f"by_table_{name}", _one_of(argument.kind, tanh), latency)[-1]
                 value = Mux(by_table, t, value)
             t = value
         assert t is not None, f"{name} has no squash"

@@ -114,10 +114,11 @@ def delay(m: Module, name: str, value: Value, cycles: int, *, reset_less: bool =
     return line
 
 
-def tree_sum(m: Module, name: str, terms: list[Value]) -> tuple[Value, int]:
-    """Sum of signed terms in a registered binary tree; the sum and its latency in cycles.
+def tree_sum(m: Module, name: str, terms: list[Value], *, step: int = 1) -> tuple[Value, int]:
+    """Sum of signed terms in a binary tree; the sum and its latency in cycles.
 
-    Each level grows by one bit, unlike Python's ``sum``, which grows with every term.
+    ``step``: levels of the tree to a register. Each level grows by one bit, unlike Python's
+    ``sum``, which grows with every term.
     """
     level = 0
     while len(terms) > 1:
@@ -127,7 +128,8 @@ def tree_sum(m: Module, name: str, terms: list[Value]) -> tuple[Value, int]:
             pair = terms[n:n + 2]
             width = max(len(term) for term in pair) + (len(pair) - 1)
             total = Signal(signed(width), name=f"{name}_{level}_{n // 2}", reset_less=True)
-            m.d.sync += total.eq(pair[0] + pair[1] if len(pair) == 2 else pair[0])
+            m.d["comb" if level % step else "sync"] += total.eq(
+                pair[0] + pair[1] if len(pair) == 2 else pair[0])
             sums.append(total)
         terms = sums
-    return terms[0], level
+    return terms[0], level // step

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 from .arith import half
 
-__all__ = ["SHALLOW", "DenseKind", "EmitKind", "EngineConfig", "Gate", "GruKind", "Kind",
-           "LoadKind", "LstmKind", "MergeKind", "ResetKind", "Squash", "TableConfig", "bits_for"]
+__all__ = ["PIPELINES", "SHALLOW", "DenseKind", "EmitKind", "EngineConfig", "Gate", "GruKind",
+           "Kind", "LoadKind", "LstmKind", "MergeKind", "ResetKind", "Squash", "TableConfig",
+           "bits_for"]
+
+#: How deep the pipeline is: a register behind every step, or behind every second one.
+PIPELINES = ("full", "short")
 
 #: Memories of up to so many words go to LUTs: a LUT holds 64 bits of a read-only one.
 SHALLOW = 64
@@ -235,6 +239,8 @@ class EngineConfig:
     loadable: weights and bias are written at run time, through a stream of their own.
     contexts: sequences in a frame.
     uram_rows: rows whose weights stand in UltraRAM, which implies loadable.
+    pipeline: one of :data:`PIPELINES`. Of ``short``, fewer registers for slower clocks: steps that
+        make a pair take one cycle instead of two (:attr:`pair`, :attr:`between`).
     """
 
     pe: int
@@ -272,8 +278,11 @@ class EngineConfig:
     uram_rows: int = 0
     contexts: int = 1
     stateful: bool = False
+    pipeline: str = "full"
 
     def __post_init__(self):
+        if self.pipeline not in PIPELINES:
+            raise ValueError(f"pipeline must be {' or '.join(PIPELINES)}, not {self.pipeline!r}")
         if self.pe < 4 or self.pe % 4:
             raise ValueError(f"pe must be a multiple of 4 (gates i, f, g, o), not {self.pe!r}")
         if self.simd < 1:
@@ -290,6 +299,16 @@ class EngineConfig:
             return "ultra"
         in_luts = self.weight_depth <= SHALLOW or row < self.uram_rows + self.lut_rows
         return "distributed" if in_luts else "block"
+
+    @property
+    def pair(self) -> int:
+        """Cycles of two steps that a short pipeline takes as one."""
+        return 2 if self.pipeline == "full" else 1
+
+    @property
+    def between(self) -> str:
+        """The domain of what stands between the two: registers, or wires."""
+        return "sync" if self.pair == 2 else "comb"
 
     @property
     def slots(self) -> int:

@@ -22,7 +22,8 @@ class DenseLane(Lane):
     """y = activation(z); bit-exact with :mod:`gatefold.sim.golden`.
 
     linear, relu: shift, saturate (1 cycle). sigmoid, tanh: sign and magnitude (1), table (3), y of
-    2^T +- t or of +- t (4). Where a network has both, all take 4 cycles. II = 1.
+    2^T +- t or of +- t (4). Where a network has both, all take 4 cycles. A short pipeline has no
+    register behind the table: 3 instead of 4. II = 1.
 
     Members
     -------
@@ -39,7 +40,7 @@ class DenseLane(Lane):
 
     @staticmethod
     def stages(config):
-        table = (("activation", activation_latency()),) if _tabled(config) else ()
+        table = (("activation", activation_latency(config)),) if _tabled(config) else ()
         return (*table, ("rounding", 1))
 
     def elaborate(self, platform):

@@ -40,6 +40,9 @@ class GruLane(StateLane):
         12    s                     shift, saturate; written to the state memory
         13    h                     rounded; saturated on the way out
 
+    A short pipeline takes cycles 2 and 3, 4 and 5, 7 and 8, 11 and 12 as one: s is there in cycle
+    8, h in 9.
+
     One unit a cycle (II = 1). A :class:`LoadKind` takes its s from row 0. A :class:`ResetKind`
     shares the multiplier of r, and shows q instead of h; it leaves s as it is.
 
@@ -50,7 +53,7 @@ class GruLane(StateLane):
     Rows of a slot: r, z, a, m.
     """
 
-    NEW = 12
+    STATE = "s"
 
     @staticmethod
     def takes(kind):
@@ -62,8 +65,9 @@ class GruLane(StateLane):
 
     @staticmethod
     def stages(config):
-        return (("gates", activation_latency()), ("r * m", 2), ("n", activation_latency()),
-                ("s - n", 1), ("z * (s - n)", 1), ("s", 2), ("h", 1))
+        activation, pair = activation_latency(config), config.pair
+        return (("gates", activation), ("r * m", pair), ("n", activation),
+                ("s - n", 1), ("z * (s - n)", 1), ("s", pair), ("h", 1))
 
     def elaborate(self, platform):
         c = self.config
@@ -71,12 +75,13 @@ class GruLane(StateLane):
         kinds = self.kinds(c)
         gru = {n: kind for n, kind in kinds.items() if isinstance(kind, GruKind)}
         resets = {n: kind for n, kind in kinds.items() if isinstance(kind, ResetKind)}
-        end, gates_at = self.latency(c), activation_latency()
+        gates_at, inner_at, n_at, _, _, new_at, end = self.ends(c).values()
+        between = c.between
         m = Module()
         kind = delay(m, "kind", self.kind, end)
         is_reset = delay(m, "is_reset", Cat(self.kind == n for n in resets).any(), end)
 
-        # Cycles 1 to 3: the gates' signs and t.
+        # To the gates' signs and t.
         gates = {n: gate_squash(k.gate) for n, k in (gru | resets).items()}
         r, z = activate(m, c, self.images, {
             "r": Argument(self.z_0, kind[0], gates),
@@ -87,20 +92,19 @@ class GruLane(StateLane):
         new, old = Signal(signed(width), reset_less=True), Signal(signed(width), reset_less=True)
         now = self.state(m, new)
         m.d.sync += old.eq(now)
-        difference_at = 2 * gates_at + 2
-        old_late = delay(m, "old_late", old, difference_at - self.READ - 1)[-1]
+        old_late = delay(m, "old_late", old, n_at - gates_at)[-1]
 
-        # Cycles 1 to 3: m, and what r multiplies.
+        # Beside them: m, and what r multiplies.
         part = Signal(signed(width), name="m", reset_less=True)
         m.d.sync += part.eq(by_parameter(
             m, "m_now", kind[0], {n: (k.m, k.cell_width) for n, k in gru.items()},
             lambda way: saturate(floor_shift(self.z_3, way[0]), way[1]), signed(width)))
         part_late = delay(m, "m_late", part, gates_at - 2)[-1]
         factor = Signal(signed(width), reset_less=True)
-        m.d.sync += factor.eq(Mux(is_reset[self.READ], now, part_late) if resets else part_late)
+        m.d.sync += factor.eq(Mux(is_reset[self.read(c)], now, part_late) if resets else part_late)
         own = delay(m, "a", self.z_2, gates_at)[-1]
 
-        # Cycles 4 and 5: a + r m, a gate being 2^T +- t; q has its rounding constant for a.
+        # a + r m, a gate being 2^T +- t; q has its rounding constant for a.
         ways = ({n: (k.up_a, k.up_m, 0) for n, k in gru.items()}
                 | {n: (None, 0, half(k.q)) for n, k in resets.items()})
         widest_a = max([c.acc_width + k.up_a for k in gru.values()]
@@ -114,24 +118,24 @@ class GruLane(StateLane):
             lambda up: factor << (t_bits + up), signed(width + t_bits + up_m))
         base = Signal(signed(max(widest_a, len(factor_up)) + 1), reset_less=True)
         product_rm = Signal(signed(t_bits + 1 + width), reset_less=True)
-        m.d.sync += [base.eq(start + factor_up), product_rm.eq(as_signed(r.t) * factor)]
+        m.d[between] += [base.eq(start + factor_up), product_rm.eq(as_signed(r.t) * factor)]
         product_up = by_parameter(
-            m, "product_up", kind[gates_at + 1], {n: way[1] for n, way in ways.items()},
+            m, "product_up", kind[inner_at - 1], {n: way[1] for n, way in ways.items()},
             lambda up: product_rm << up, signed(len(product_rm) + up_m))
         total = Signal(signed(max(len(base), len(product_up)) + 1), reset_less=True)
-        negative_r = delay(m, "negative_r_later", r.negative, 1)[-1]
+        negative_r = delay(m, "negative_r_later", r.negative, c.pair - 1)[-1]
         m.d.sync += total.eq(plus_minus(base, product_up, negative_r))
 
-        # Cycles 6 to 8: sign and t of n. Beside them z waits.
+        # Sign and t of n. Beside them z waits.
         n = activate(m, c, self.images, {"n": Argument(
-            total, kind[gates_at + 2], {n: k.candidate for n, k in gru.items()},
+            total, kind[inner_at], {n: k.candidate for n, k in gru.items()},
             rounded=False)})["n"]
         z_now = Signal(t_bits + 1, name="z", reset_less=True)
         m.d.sync += z_now.eq(plus_minus(Value.cast(1 << t_bits), z.t, z.negative))
-        z_late = delay(m, "z_late", z_now, difference_at - gates_at)[-1]
+        z_late = delay(m, "z_late", z_now, n_at - gates_at)[-1]
 
-        # Cycle 9: s - n, and n with the rounding constant of the new s.
-        at = kind[difference_at]
+        # s - n, and n with the rounding constant of the new s.
+        at = kind[n_at]
         align = {n: (k.up_s, k.up_n) for n, k in gru.items()}
         s_up = by_parameter(m, "s_up", at, {n: up for n, (up, _) in align.items()},
                             lambda up: old_late << up,
@@ -146,19 +150,19 @@ class GruLane(StateLane):
             rest.eq(plus_minus(constant, n_up << (t_bits + 1), n.negative)),
         ]
 
-        # Cycles 10 and 11: times z, and their sum.
+        # Times z, and their sum.
         product_z = Signal(signed(t_bits + 2 + len(difference)), reset_less=True)
         sum_s = Signal(signed(max(len(product_z), len(rest)) + 1), reset_less=True)
         rest_later = delay(m, "rest", rest, 1)[-1]
-        m.d.sync += [product_z.eq(as_signed(z_late) * difference),
-                     sum_s.eq(product_z + rest_later)]
+        m.d.sync += product_z.eq(as_signed(z_late) * difference)
+        m.d[between] += sum_s.eq(product_z + rest_later)
 
-        # Cycle 12: the new state.
-        self.put(m, new, kind[self.NEW - 1], sum_s,
+        # The new state.
+        self.put(m, new, kind[new_at - 1], sum_s,
                  {n: (k.state, k.cell_width) for n, k in gru.items()})
 
-        # Cycle 13: h; or q, which has waited.
-        constant = half_by_kind(m, "half_h", kind[self.NEW], {n: k.h for n, k in gru.items()})
+        # h; or q, which has waited.
+        constant = half_by_kind(m, "half_h", kind[new_at], {n: k.h for n, k in gru.items()})
         rounded = Signal(signed(max(width, len(constant) + 1) + 1), reset_less=True)
         m.d.sync += rounded.eq(new + constant)
         h = by_parameter(m, "h", kind[end], {n: (k.h, k.h_width) for n, k in gru.items()},
@@ -166,11 +170,11 @@ class GruLane(StateLane):
         if resets:
             q = Signal(signed(a), reset_less=True)
             m.d.sync += q.eq(by_parameter(
-                m, "q_now", kind[gates_at + 2], resets,
+                m, "q_now", kind[inner_at], resets,
                 lambda k: saturate(floor_shift(total, k.q), k.h_width), signed(a)))
-            q_late = delay(m, "q_late", q, end - gates_at - 3)[-1]
+            q_late = delay(m, "q_late", q, end - inner_at - 1)[-1]
             m.d.comb += self.y.eq(Mux(is_reset[end], q_late, h))
         else:
             m.d.comb += self.y.eq(h)
-        m.d.comb += self.c.eq(delay(m, "trace_c", new, end - self.NEW)[-1])
+        m.d.comb += self.c.eq(delay(m, "trace_c", new, end - new_at)[-1])
         return m

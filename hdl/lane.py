@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .activation import activation_latency
 from .arith import by_parameter, delay, floor_shift, saturate
 from .config import EngineConfig, Kind, LoadKind, bits_for
 
@@ -53,6 +54,14 @@ class Lane(wiring.Component):
         return sum(cycles for _, cycles in cls.stages(config))
 
     @classmethod
+    def ends(cls, config: EngineConfig) -> dict[str, int]:
+        """The cycle in which each stage's result is a register."""
+        at, ends = 0, {}
+        for name, cycles in cls.stages(config):
+            ends[name] = at = at + cycles
+        return ends
+
+    @classmethod
     def kinds(cls, config: EngineConfig) -> dict[int, Kind]:
         """The kinds that this lane finishes, by their index."""
         return {n: kind for n, kind in enumerate(config.kinds) if cls.takes(kind)}
@@ -69,8 +78,7 @@ class StateLane(Lane):
     c: Out, the new state, in the cycle of ``y``.
     """
 
-    READ = 2  #: Cycle in which the old state is read, to be a register in the next.
-    NEW: int  #: Cycle in which the new state is a register, and is written.
+    STATE: str  #: The stage at whose end the new state is a register, and is written.
 
     @staticmethod
     def members(config):
@@ -83,24 +91,35 @@ class StateLane(Lane):
         }
 
     @classmethod
-    def state_latency(cls) -> int:
+    def state_latency(cls, config: EngineConfig) -> int:
         """From a beat that writes a state to the first that may read it, in cycles."""
-        return cls.NEW - cls.READ + 1
+        return cls.written(config) - cls.read(config) + 1
+
+    @classmethod
+    def read(cls, config: EngineConfig) -> int:
+        """Cycle in which the old state is read, to be a register beside the gates."""
+        return activation_latency(config) - 1
+
+    @classmethod
+    def written(cls, config: EngineConfig) -> int:
+        """Cycle in which the new state is a register, and is written."""
+        return cls.ends(config)[cls.STATE]
 
     def state(self, m: Module, new: Value) -> Value:
-        """The old state in cycle :attr:`READ`; writes ``new`` in cycle :attr:`NEW`."""
+        """The old state in cycle :meth:`read`; writes ``new`` in cycle :meth:`written`."""
         c = self.config
+        read_at, new_at = self.read(c), self.written(c)
         m.submodules.states = states = Memory(shape=signed(c.cell_width),
                                               depth=max(2, c.cell_depth), init=[])
         read, write = states.read_port(domain="comb"), states.write_port()
-        cell = delay(m, "cell", self.cell, self.NEW)
+        cell = delay(m, "cell", self.cell, new_at)
         m.d.comb += [
-            read.addr.eq(cell[self.READ]),
-            write.addr.eq(cell[self.NEW]),
+            read.addr.eq(cell[read_at]),
+            write.addr.eq(cell[new_at]),
             write.data.eq(new),
-            write.en.eq(delay(m, "writes", self.writes, self.NEW)[-1]),
+            write.en.eq(delay(m, "writes", self.writes, new_at)[-1]),
         ]
-        fresh = delay(m, "fresh", self.fresh, self.READ)[-1]
+        fresh = delay(m, "fresh", self.fresh, read_at)[-1]
         return Mux(fresh, 0, read.data).as_signed()
 
     def put(self, m: Module, new: Signal, kind: Value, total: Value,
@@ -119,6 +138,6 @@ class StateLane(Lane):
             first = Signal(signed(width), name="load", reset_less=True)
             m.d.sync += first.eq(by_parameter(m, "load_now", self.kind, loads,
                                               fitted(self.z_0), signed(width)))
-            late = delay(m, "load", first, self.NEW - 2)[-1]
+            late = delay(m, "load", first, self.written(self.config) - 2)[-1]
             with m.Switch(kind), m.Case(*loads):
                 m.d.sync += new.eq(late)

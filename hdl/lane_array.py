@@ -42,8 +42,8 @@ def late_latency(config: EngineConfig) -> int:
 
 def state_latency(config: EngineConfig) -> int:
     """Cycles from a beat that writes a state to the first that may read it, whatever the kinds."""
-    return max((lane.state_latency() for lane in lanes_of(config) if issubclass(lane, StateLane)),
-               default=0)
+    return max((lane.state_latency(config) for lane in lanes_of(config)
+                if issubclass(lane, StateLane)), default=0)
 
 
 class LaneArray(wiring.Component):

@@ -38,6 +38,9 @@ class LstmLane(StateLane):
         11    o * t                     product
         12    h                         sign, round; saturated on the way out
 
+    A short pipeline takes cycles 2 and 3, 4 and 5, 6 and 7, 9 and 10, 11 and 12 as one: c is there
+    in cycle 4, h in 7.
+
     One unit a cycle (II = 1). A :class:`LoadKind` takes its c from z_i instead, an
     :class:`EmitKind` shows the old c, rounded, instead of h.
 
@@ -47,7 +50,7 @@ class LstmLane(StateLane):
     Rows of a slot: i, f, g, o.
     """
 
-    NEW = 7
+    STATE = "c"
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         cell = config.table.out_frac + 1
@@ -68,8 +71,9 @@ class LstmLane(StateLane):
 
     @staticmethod
     def stages(config):
-        return (("gates", activation_latency()), ("f*c, i*g", 2), ("c", 2),
-                ("tanh c", activation_latency()), ("o * tanh c", 1), ("h", 1))
+        activation, pair = activation_latency(config), config.pair
+        return (("gates", activation), ("f*c, i*g", pair), ("c", pair), ("tanh c", activation),
+                ("o * tanh c", pair))
 
     def elaborate(self, platform):
         c = self.config
@@ -77,11 +81,12 @@ class LstmLane(StateLane):
         kinds = self.kinds(c)
         lstm = {n: kind for n, kind in kinds.items() if isinstance(kind, LstmKind)}
         emits = {n: kind for n, kind in kinds.items() if isinstance(kind, EmitKind)}
-        end = self.latency(c)
+        gates_at, products_at, new_at, tanh_at, end = self.ends(c).values()
+        between = c.between
         m = Module()
         kind = delay(m, "kind", self.kind, end)
 
-        # Cycles 1 to 3: the gates' signs and t.
+        # To the gates' signs and t.
         gates = {n: gate_squash(k.gate) for n, k in lstm.items()}
         candidates = {n: k.candidate for n, k in lstm.items()}
         i, f, g, o = activate(m, c, self.images, {
@@ -93,13 +98,13 @@ class LstmLane(StateLane):
         new, old = Signal(signed(width), reset_less=True), Signal(signed(width), reset_less=True)
         m.d.sync += old.eq(self.state(m, new))
 
-        # Cycles 4 and 5: |g| i and f c, a gate being 2^T +- t. In f c also the rounding constant of
-        # the new c, 2^T up_f bits below its place in the sum: one more c.
+        # Products and what completes them: |g| i and f c, a gate being 2^T +- t. In f c also the
+        # rounding constant of the new c, 2^T up_f bits below its place in the sum: one more c.
         product_ig = Signal(2 * t_bits, reset_less=True)
         product_fc = Signal(signed(t_bits + 1 + width), reset_less=True)
         g_later, old_later = Signal(t_bits, reset_less=True), Signal(signed(width + 1),
                                                                      reset_less=True)
-        m.d.sync += [
+        m.d[between] += [
             product_ig.eq(i.t * g.t),
             product_fc.eq(as_signed(f.t) * old),
             g_later.eq(g.t),
@@ -107,58 +112,56 @@ class LstmLane(StateLane):
         ]
         ig = Signal(2 * t_bits + 1, reset_less=True)
         fc = Signal(signed(t_bits + 2 + width), reset_less=True)
-        negative_i = delay(m, "negative_i_later", i.negative, 1)[-1]
-        negative_f = delay(m, "negative_f_later", f.negative, 1)[-1]
-        negative_g = delay(m, "negative_g_later", g.negative, 2)[-1]
+        negative_i = delay(m, "negative_i_later", i.negative, c.pair - 1)[-1]
+        negative_f = delay(m, "negative_f_later", f.negative, c.pair - 1)[-1]
+        negative_g = delay(m, "negative_g_later", g.negative, c.pair)[-1]
         m.d.sync += [
             ig.eq(plus_minus(g_later << t_bits, product_ig, negative_i)),
             fc.eq(plus_minus(old_later << t_bits, product_fc, negative_f)),
         ]
 
-        # Cycle 6: the sum, aligned.
+        # The sum, aligned.
         up_f = {n: k.up_f for n, k in lstm.items()}
         up_g = {n: k.up_g for n, k in lstm.items()}
-        fc_up = by_parameter(m, "fc_up", kind[5], up_f, lambda up: fc << up,
+        fc_up = by_parameter(m, "fc_up", kind[products_at], up_f, lambda up: fc << up,
                              signed(len(fc) + max(up_f.values())))
-        ig_up = by_parameter(m, "ig_up", kind[5], up_g, lambda up: ig << up,
+        ig_up = by_parameter(m, "ig_up", kind[products_at], up_g, lambda up: ig << up,
                              len(ig) + max(up_g.values()))
         total = Signal(signed(max(len(fc_up), len(ig_up) + 1) + 1), reset_less=True)
-        m.d.sync += total.eq(plus_minus(fc_up, ig_up, negative_g))
+        m.d[between] += total.eq(plus_minus(fc_up, ig_up, negative_g))
 
-        # Cycle 7: the new cell state.
-        self.put(m, new, kind[self.NEW - 1], total,
+        # The new cell state.
+        self.put(m, new, kind[new_at - 1], total,
                  {n: (k.cell, k.cell_width) for n, k in lstm.items()})
 
-        # Cycles 8 to 10: sign and t of c.
+        # Sign and t of c.
         tc = activate(m, c, self.images, {"c": Argument(
-            new, kind[self.NEW], {n: k.out for n, k in lstm.items()}, rounded=False)})["c"]
+            new, kind[new_at], {n: k.out for n, k in lstm.items()}, rounded=False)})["c"]
 
         # The output gate waits for it.
         o_now = Signal(t_bits + 1, name="o", reset_less=True)
         m.d.sync += o_now.eq(plus_minus(Value.cast(1 << t_bits), o.t, o.negative))
-        o_late = delay(m, "o_late", o_now, self.NEW - 1)[-1]
+        o_late = delay(m, "o_late", o_now, tanh_at - gates_at - 1)[-1]
 
-        # Cycles 11 and 12: h, sign and rounding behind the multiplier.
+        # h: sign and rounding behind the multiplier.
         product_h = Signal(2 * t_bits + 1, reset_less=True)
         rounded = Signal(signed(2 * t_bits + 3), reset_less=True)
-        negative_c = delay(m, "negative_c_later", tc.negative, 1)[-1]
+        negative_c = delay(m, "negative_c_later", tc.negative, c.pair - 1)[-1]
         constant = half_by_kind(m, "half_h", kind[end - 1], {n: k.h for n, k in lstm.items()})
-        m.d.sync += [
-            product_h.eq(o_late * tc.t),
-            rounded.eq(plus_minus(constant, product_h, negative_c)),
-        ]
+        m.d[between] += product_h.eq(o_late * tc.t)
+        m.d.sync += rounded.eq(plus_minus(constant, product_h, negative_c))
         h = by_parameter(m, "h", kind[end], {n: (k.h, k.h_width) for n, k in lstm.items()},
                          lambda way: saturate(floor_shift(rounded, way[0]), way[1]), signed(a))
         if emits:
             shown = Signal(signed(a), name="shown", reset_less=True)
             m.d.sync += shown.eq(by_parameter(
-                m, "shown_now", kind[self.READ + 1], emits,
+                m, "shown_now", kind[gates_at], emits,
                 lambda k: saturate(floor_shift(old + half(k.shift), k.shift), k.h_width),
                 signed(a)))
             shows = delay(m, "shows", Cat(self.kind == n for n in emits).any(), end)[-1]
-            late = delay(m, "shown_late", shown, end - self.READ - 2)[-1]
+            late = delay(m, "shown_late", shown, end - gates_at - 1)[-1]
             m.d.comb += self.y.eq(Mux(shows, late, h))
         else:
             m.d.comb += self.y.eq(h)
-        m.d.comb += self.c.eq(delay(m, "trace_c", new, end - self.NEW)[-1])
+        m.d.comb += self.c.eq(delay(m, "trace_c", new, end - new_at)[-1])
         return m

@@ -52,14 +52,14 @@ class MacArray(wiring.Component):
         })
 
     @staticmethod
-    def latency(simd: int) -> int:
+    def latency(config: EngineConfig) -> int:
         """Cycles from a tile's issue to its sums in the accumulators."""
-        return OperandMemory.latency + MacRow.latency(simd) + 1
+        return OperandMemory.latency + MacRow.latency(config) + 1
 
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        ready = self.latency(c.simd)  # accumulators
+        ready = self.latency(c)  # accumulators
         summed = ready - 1  # tree's sum
 
         valid = delay(m, "valid", self.tile_valid, ready, reset_less=False)

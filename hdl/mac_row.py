@@ -21,6 +21,9 @@ class MacRow(wiring.Component):
         operands, weights -> A/B reg -> M reg -> P reg -> tree (a register a level) -> acc
              0                 1          2        3         3 + levels = latency      + 1
 
+    A short pipeline has no M register, and a register every second level: the accumulator's
+    addition counts as one more.
+
     One tile a cycle. Cycles are counted from the operands; the controls come beside the data they
     belong to: ``init_parked`` and ``init`` one cycle before the tree's sum, ``valid``, ``go_on``
     and ``align`` with it, ``park`` and ``parks`` with the accumulator.
@@ -53,28 +56,34 @@ class MacRow(wiring.Component):
         })
 
     @staticmethod
-    def latency(simd: int) -> int:
+    def stages(config: EngineConfig) -> tuple[tuple[str, int], ...]:
+        """What happens in which order, and in how many cycles."""
+        levels = (config.simd - 1).bit_length()
+        return ("multipliers", 1 + config.pair), ("adder tree", levels * config.pair // 2)
+
+    @classmethod
+    def latency(cls, config: EngineConfig) -> int:
         """Cycles from operands to the tree's sum."""
-        return 3 + (simd - 1).bit_length()
+        return sum(cycles for _, cycles in cls.stages(config))
 
     def elaborate(self, platform):
         c = self.config
         m = Module()
 
-        # Cycles 1 to 3: the registers of a DSP slice (A/B, M, P).
+        # The registers of a DSP slice (A/B, M, P).
         products = []
         for k in range(c.simd):
             a = Signal(signed(c.act_width), name=f"a_{k}", reset_less=True)
             b = Signal(signed(c.weight_width), name=f"b_{k}", reset_less=True)
             product = Signal(signed(c.act_width + c.weight_width), name=f"m_{k}", reset_less=True)
             p = Signal.like(product, name=f"p_{k}")
-            m.d.sync += [a.eq(self.operands[k]), b.eq(self.weights[k]), product.eq(a * b),
-                         p.eq(product)]
+            m.d.sync += [a.eq(self.operands[k]), b.eq(self.weights[k])]
+            m.d[c.between] += product.eq(a * b)
+            m.d.sync += p.eq(product)
             products.append(p)
 
-        # One cycle a level of the tree.
-        total, levels = tree_sum(m, "sum", products)
-        assert 3 + levels == self.latency(c.simd)
+        total, cycles = tree_sum(m, "sum", products, step=2 // c.pair)
+        assert cycles == dict(self.stages(c))["adder tree"]
 
         # The start value, fetched while the tree finishes.
         start = Signal(signed(c.acc_width), reset_less=True)

@@ -21,6 +21,8 @@ class MergeLane(Lane):
         2     the larger of both                             product
         3     y: shift, saturate                             y: round, shift, saturate
 
+    A short pipeline takes cycles 1 and 2 as one.
+
     The product is of ``act_width`` x ``act_width`` bits, which a DSP48E2 holds up to 18.
 
     Members
@@ -38,7 +40,7 @@ class MergeLane(Lane):
 
     @staticmethod
     def stages(config):
-        return (("maximum or product", 2), ("rounding", 1))
+        return (("maximum or product", config.pair), ("rounding", 1))
 
     def elaborate(self, platform):
         c = self.config
@@ -51,14 +53,14 @@ class MergeLane(Lane):
         both = product = Value.cast(0)
 
         if len(products) < len(kinds):
-            first = self._larger(m, "first", self.z_0, self.z_1)
-            second = self._larger(m, "second", self.z_2, self.z_3)
-            both = self._larger(m, "largest", first, second)
+            first = self._larger(m, c.between, "first", self.z_0, self.z_1)
+            second = self._larger(m, c.between, "second", self.z_2, self.z_3)
+            both = self._larger(m, "sync", "largest", first, second)
         if products:
             operands = []
             for row, z in enumerate((self.z_0, self.z_1)):
                 operand = Signal(signed(a), name=f"operand_{row}", reset_less=True)
-                m.d.sync += operand.eq(by_parameter(
+                m.d[c.between] += operand.eq(by_parameter(
                     m, f"operand_{row}_now", kind[0],
                     {n: k.shifts[row] for n, k in products.items()},
                     lambda shift, z=z: floor_shift(z, shift), signed(a)))
@@ -78,8 +80,8 @@ class MergeLane(Lane):
         m.d.comb += self.y.eq(y)
         return m
 
-    def _larger(self, m: Module, name: str, one, other) -> Signal:
-        """The larger of two, registered."""
+    def _larger(self, m: Module, domain: str, name: str, one, other) -> Signal:
+        """The larger of two, in ``domain``."""
         out = Signal(signed(self.config.acc_width), name=name, reset_less=True)
-        m.d.sync += out.eq(Mux(one > other, one, other))
+        m.d[domain] += out.eq(Mux(one > other, one, other))
         return out

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arith import plus_minus
-from .config import TableConfig
+from .config import EngineConfig
 from .target import DualRom
 
 __all__ = ["TanhTable"]
@@ -18,27 +18,31 @@ class TanhTable(wiring.Component):
 
     Direct (n2 = 0): one memory. Bipartite: two small memories read side by side and one addition,
     no multiplier. Two look-ups a cycle, one on each port of the memories; memory in cycle 1, sum in
-    cycle 2.
+    cycle 2, or of a short pipeline in cycle 1 too.
 
     Members
     -------
     magnitude_a, magnitude_b: In, ``frac + 3`` bits of |u|.
-    t_a, t_b: Out, ``out_frac`` bits, :attr:`latency` later.
+    t_a, t_b: Out, ``out_frac`` bits, :meth:`latency` later.
     """
 
-    latency = 2
-
-    def __init__(self, config: TableConfig, images: dict | None = None):
+    def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config, self.images = config, images or {}
+        table = config.table
         super().__init__({
-            "magnitude_a": In(config.frac + 3),
-            "magnitude_b": In(config.frac + 3),
-            "t_a": Out(config.out_frac),
-            "t_b": Out(config.out_frac),
+            "magnitude_a": In(table.frac + 3),
+            "magnitude_b": In(table.frac + 3),
+            "t_a": Out(table.out_frac),
+            "t_b": Out(table.out_frac),
         })
 
+    @staticmethod
+    def latency(config: EngineConfig) -> int:
+        """Cycles from a magnitude to its t."""
+        return config.pair
+
     def elaborate(self, platform):
-        c = self.config
+        c, between = self.config.table, self.config.between
         m = Module()
         t0 = DualRom(width=c.out_frac, depth=1 << (c.n0 + c.n1), file="tanh_t0.hex",
                      init=self.images.get("tanh_t0"))
@@ -54,13 +58,13 @@ class TanhTable(wiring.Component):
             m.d.comb += [getattr(t0, f"addr_{port}").eq(magnitude[c.n2:]),
                          getattr(self, f"t_{port}").eq(t)]
             if t1 is None:
-                m.d.sync += t.eq(base)
+                m.d[between] += t.eq(base)
                 continue
             # t1 is odd around the middle of the low range: the top low bit is the sign.
             above = magnitude[c.n2 - 1]
             index = magnitude[: c.n2 - 1] ^ (~above).replicate(c.n2 - 1)
             subtracts = Signal(name=f"subtracts_{port}", reset_less=True)
             m.d.comb += getattr(t1, f"addr_{port}").eq(Cat(index, magnitude[c.n2 + c.n1:]))
-            m.d.sync += [subtracts.eq(~above),
-                         t.eq(plus_minus(base, getattr(t1, f"data_{port}"), subtracts))]
+            m.d.sync += subtracts.eq(~above)
+            m.d[between] += t.eq(plus_minus(base, getattr(t1, f"data_{port}"), subtracts))
         return m

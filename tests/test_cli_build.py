@@ -185,6 +185,7 @@ BAD_OPTIONS = [
     ([MODEL, "--simd", 4], "--simd needs --pe"),
     ([MODEL, "--pe", 6, "--simd", 1], "--pe must be a multiple of 4 in 4..4096 rows, not 6"),
     ([MODEL, "--pe", 64, "--simd", 64], "makes 4096 multipliers"),
+    ([MODEL, "--pipeline", "deep"], "--pipeline must be full or short, not 'deep'"),
     ([MODEL, "--clock", 0.5], "--clock must be a number in 1..1000 MHz, not 0.5"),
     ([MODEL, "--clock", "nan"], "1..1000"),
     ([MODEL, "--board", "zcu999"], "board must be one of zcu104, u280, not 'zcu999'"),

@@ -13,6 +13,7 @@ import pytest
 import gatefold as gf
 from gatefold.gen.cli import main
 from gatefold.gen.plan.latency import latencies
+from gatefold.hdl.config import PIPELINES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [path for pattern in ("*.md", "docs/**/*.md", "models/**/*.md")
@@ -84,13 +85,15 @@ def test_make_targets_in_the_pages_exist():
 def test_the_tail_in_the_architecture_is_the_plans():
     text = read("ARCHITECTURE.md")
     simd = int(re.findall(r"<!-- tail: simd=(\d+) -->", text)[0])
-    rows = re.findall(r"^\| ([\d, .]+) \| (.*?) \|", text.split("<!-- tail")[1], re.MULTILINE)
-    tail = next(int(cycle) for cycle, what in rows if "the **tail**" in what)
-    accumulator = next(int(cycle) for cycle, what in rows if what == "accumulator")
-    early = int(re.findall(r"at the output memory in cycle (\d+)", text)[0])
+    rows = re.findall(r"^\| ([\d, .]+) \| ([\d, .]+) \| (.*?) \|", text.split("<!-- tail")[1],
+                      re.MULTILINE)
+    tails = next(cycles for *cycles, what in rows if "the **tail**" in what)
+    sums = next(cycles for *cycles, what in rows if what == "accumulator")
+    outputs = re.findall(r"at the output memory in cycle (\d+) \(short: (\d+)\)", text)[0]
     core = gf.compile(gf.initialise(units=4, features=2, timesteps=2, dense=1), pe=16, simd=4)
-    distance = latencies(replace(core.plan.config, simd=simd))
-    assert (tail, accumulator, early) == (distance.tail, distance.array, distance.output)
+    for pipeline, *told in zip(PIPELINES, tails, sums, outputs, strict=True):
+        distance = latencies(replace(core.plan.config, simd=simd, pipeline=pipeline))
+        assert list(map(int, told)) == [distance.tail, distance.array, distance.output]
 
 
 def lines_of(table: str) -> list[str]:

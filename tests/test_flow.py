@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gatefold as gf
+from gatefold.gen.folder import load_plan
 from gatefold.gen.initialise import LIMITS as SIZES
 from gatefold.gen.options import LIMITS
 from gatefold.gen.quantize import WIDTHS
@@ -66,6 +67,8 @@ def test_a_network_made_in_python(tmp_path):
     ({"width": 16.0}, "--width must be an integer"),
     ({"width": True}, "--width must be an integer"),
     ({"board": "arty"}, "board must be one of"),
+    ({"pipeline": "deep"}, "--pipeline must be full or short, not 'deep'"),
+    ({"pipeline": None}, "--pipeline must be full or short, not 'None'"),
     ({"board": 104}, "board must be one of"),
     ({"clock": float("nan")}, r"1\.\.1000 MHz"),
     ({"macs": 8, "pe": 4, "simd": 2}, "contradict"),
@@ -79,6 +82,30 @@ def test_wrong_arguments_are_user_errors(options, told):
 def test_a_budget_bounds_the_array():
     core = gf.compile(gf.load(MODEL), macs=20)
     assert core.report()["array"]["multipliers"] <= 20
+
+
+def test_a_short_pipeline_takes_fewer_cycles_and_registers_for_half_the_clock(tmp_path, core):
+    short = gf.compile(core.network, board="zcu104", pipeline="short", **SMALL)
+    full = gf.compile(core.network, board="zcu104", **SMALL)
+    np.testing.assert_array_equal(short.run(short.data), full.run(short.data))
+    told, usual = short.report(), full.report()
+    assert (told["array"]["pipeline"], usual["array"]["pipeline"]) == ("short", "full")
+    assert told["clock_mhz"] == {"value": usual["clock_mhz"]["value"] / 2, "source": "assumed"}
+    assert told["cycles"]["latency"] < usual["cycles"]["latency"]
+    assert told["resources"]["ff"] < usual["resources"]["ff"]
+    given = gf.compile(core.network, board="zcu104", pipeline="short", clock=240, **SMALL)
+    assert given.report()["clock_mhz"]["value"] == 240
+
+
+def test_a_folder_knows_its_pipeline(tmp_path, core):
+    short = gf.compile(core.network, pipeline="short", **SMALL)
+    folder = short.save(tmp_path / "short")
+    plan = load_plan(folder)
+    assert plan.config == short.plan.config and plan.cycles == short.plan.cycles
+    path = folder / "core.json"
+    path.write_text(path.read_text().replace('"short"', '"deep"'))
+    with pytest.raises(gf.UserError, match="the pipeline must be full or short"):
+        load_plan(folder)
 
 
 def test_the_limits_are_those_of_the_parts():

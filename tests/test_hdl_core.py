@@ -32,9 +32,11 @@ def core_info(plan):
     return _parse(json.loads(json.dumps(core_json(plan))))
 
 
-def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1):
+def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1,
+          pipeline="full"):
     """Play the scenarios and compare all there is. An interval takes three samples at full rate."""
-    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts)
+    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
+                     pipeline=pipeline)
     info = core_info(plan)
     x = inputs(qnet, samples * contexts).reshape(samples, -1)
     expect = expectation(qnet, x, contexts)
@@ -53,6 +55,16 @@ ALL = list(NETWORKS)  # each on one of the arrays, the next on the next
     for n, name in enumerate(ALL)])
 def test_networks(name, array, scenarios):
     check(quantized(name), *array, scenarios=scenarios)
+
+
+SHORT = ["stack", "gru reset before", "flatten", "multiply", "padded pool", "states handed over",
+         "stateful gru"]
+
+
+@pytest.mark.parametrize(("name", "array"), [
+    (name, [(8, 3), (16, 5), (16, 2)][n % 3]) for n, name in enumerate(SHORT)], ids=str)
+def test_networks_with_a_short_pipeline(name, array):
+    check(quantized(name), *array, scenarios=(full_rate, random_flow), pipeline="short")
 
 
 # contexts, network, array: as many sequences in a frame, each with memories of its own

@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatefold.hdl.config import DenseKind, GruKind, LoadKind, LstmKind, MergeKind, ResetKind
+from gatefold.hdl.config import (
+    PIPELINES,
+    DenseKind,
+    GruKind,
+    LoadKind,
+    LstmKind,
+    MergeKind,
+    ResetKind,
+)
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
 from gatefold.hdl.lane import Lane, StateLane
@@ -44,17 +52,21 @@ WIDTHS = [Widths(*w) for w in (
     (4, 4, 4), (4, 18, 8), (8, 10, 8), (8, 12, 12), (12, 6, 10), (16, 18, 16), (18, 18, 18))]
 
 
+pipelines = pytest.mark.parametrize("pipeline", PIPELINES)
+
+
 class Case:
     """An engine with ``kinds``, made by name: "lstm relu", "gru reset_before hard_sigmoid"..."""
 
-    def __init__(self, widths: Widths, names, seed: int = 0):
+    def __init__(self, widths: Widths, names, seed: int = 0, pipeline: str = "full"):
         self.rng = np.random.default_rng(seed)
         self.widths, self.table = widths, table_of(widths.t)
         self.empty: set[int] = set()  # kinds whose rows r and m hold their constants alone
         kinds = tuple(self._kind(n, name) for n, name in enumerate(names))
         self.config = small(
             act_width=widths.act, cell_width=widths.cell, acc_width=widths.acc, kinds=kinds,
-            container=32, table=table_config(self.table), cell_depth=WORDS, simd=2)
+            container=32, table=table_config(self.table), cell_depth=WORDS, simd=2,
+            pipeline=pipeline)
         self.images = table_images(self.table)
 
     def _kind(self, n: int, text: str):
@@ -169,8 +181,9 @@ CASES += [(DenseLane, names) for names in (
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
 @pytest.mark.parametrize(("sort", "names"), CASES, ids=str)
 @pytest.mark.parametrize("edges", [False, True], ids=["anything", "edges"])
-def test_lane(sort, names, widths, edges):
-    case = Case(widths, names, seed=len(names) + edges)
+@pipelines
+def test_lane(sort, names, widths, edges, pipeline):
+    case = Case(widths, names, seed=len(names) + edges, pipeline=pipeline)
     beats = 16 * WORDS
     kind = case.rng.integers(0, len(names), beats).tolist()
     fresh = (np.arange(beats) < WORDS) | (case.rng.random(beats) < 1 / 8)
@@ -178,17 +191,20 @@ def test_lane(sort, names, widths, edges):
 
 
 @pytest.mark.parametrize(("sort", "name"), [(LstmLane, "lstm"), (GruLane, "gru")])
-def test_a_lane_keeps_a_state_that_it_does_not_write(sort, name):
-    case = Case(WIDTHS[2], (name,))
+@pipelines
+def test_a_lane_keeps_a_state_that_it_does_not_write(sort, name, pipeline):
+    case = Case(WIDTHS[2], (name,), pipeline=pipeline)
     kind = [0] * 3 * WORDS
     check_lane(sort, case, kind, case.accumulators(kind), writes=np.repeat([1, 0, 1], WORDS))
 
 
-@pytest.mark.parametrize(("sort", "name", "distance"),
-                         [(LstmLane, "lstm", 6), (GruLane, "gru", 11)])
-def test_a_state_can_be_read_so_many_cycles_after_it_was_asked_to_be_written(sort, name, distance):
-    case = Case(WIDTHS[2], (name,))
-    assert sort.state_latency() == distance
+@pytest.mark.parametrize(("sort", "name", "pipeline", "distance"), [
+    (LstmLane, "lstm", "full", 6), (GruLane, "gru", "full", 11),
+    (LstmLane, "lstm", "short", 4), (GruLane, "gru", "short", 8)])
+def test_a_state_can_be_read_so_many_cycles_after_it_was_asked_to_be_written(sort, name, pipeline,
+                                                                             distance):
+    case = Case(WIDTHS[2], (name,), pipeline=pipeline)
+    assert sort.state_latency(case.config) == distance
     beats = 12 * distance
     kind = [0] * beats
     check_lane(sort, case, kind, case.accumulators(kind), cell=np.zeros(beats, int),
@@ -215,34 +231,39 @@ def test_lstm_lane_wants_its_rounding_where_a_cell_is_one():
 # ---- latencies ----------------------------------------------------------------------------------
 
 
-# kinds, their lanes, whether Dense results leave early, latencies late and early, of the state
+# kinds, their lanes, whether Dense results leave early; of a full and of a short pipeline:
+# latencies late and early, of the state
 LATENCIES = [
-    (("lstm",), [LstmLane], False, (12, 12, 6)),
-    (("lstm", "linear"), [LstmLane, DenseLane], True, (12, 1, 6)),
-    (("lstm", "linear", "tanh"), [LstmLane, DenseLane], True, (12, 4, 6)),
-    (("gru",), [GruLane], False, (13, 13, 11)),
-    (("gru reset_before", "reset", "load gru"), [GruLane], False, (13, 13, 11)),
-    (("gru", "lstm", "emit", "load", "relu"), [LstmLane, GruLane, DenseLane], True, (13, 1, 11)),
-    (("max", "linear"), [MergeLane, DenseLane], False, (3, 3, 0)),
-    (("mul 0 0", "sigmoid"), [MergeLane, DenseLane], False, (4, 4, 0)),
-    (("linear",), [DenseLane], True, (1, 1, 0)),
+    (("lstm",), [LstmLane], False, (12, 12, 6), (7, 7, 4)),
+    (("lstm", "linear"), [LstmLane, DenseLane], True, (12, 1, 6), (7, 1, 4)),
+    (("lstm", "linear", "tanh"), [LstmLane, DenseLane], True, (12, 4, 6), (7, 3, 4)),
+    (("gru",), [GruLane], False, (13, 13, 11), (9, 9, 8)),
+    (("gru reset_before", "reset", "load gru"), [GruLane], False, (13, 13, 11), (9, 9, 8)),
+    (("gru", "lstm", "emit", "load", "relu"), [LstmLane, GruLane, DenseLane], True,
+     (13, 1, 11), (9, 1, 8)),
+    (("max", "linear"), [MergeLane, DenseLane], False, (3, 3, 0), (2, 2, 0)),
+    (("mul 0 0", "sigmoid"), [MergeLane, DenseLane], False, (4, 4, 0), (3, 3, 0)),
+    (("linear",), [DenseLane], True, (1, 1, 0), (1, 1, 0)),
 ]
 
 
-@pytest.mark.parametrize(("names", "sorts", "early", "latencies"), LATENCIES, ids=str)
-def test_latencies(names, sorts, early, latencies):
-    config = replace(Case(WIDTHS[2], names).config, out_early=early)
-    assert lanes_of(config) == tuple(sorts)
-    assert (late_latency(config), early_latency(config), state_latency(config)) == latencies
+@pytest.mark.parametrize(("names", "sorts", "early", "full", "short"), LATENCIES, ids=str)
+def test_latencies(names, sorts, early, full, short):
+    for pipeline, latencies in zip(PIPELINES, (full, short), strict=True):
+        config = replace(Case(WIDTHS[2], names, pipeline=pipeline).config, out_early=early)
+        assert lanes_of(config) == tuple(sorts)
+        assert (late_latency(config), early_latency(config), state_latency(config)) == latencies
 
 
 @pytest.mark.parametrize("names", [names for _, names in CASES], ids=str)
-def test_stages_add_up_to_the_latency(names):
-    config = Case(WIDTHS[2], names).config
+@pipelines
+def test_stages_add_up_to_the_latency(names, pipeline):
+    config = Case(WIDTHS[2], names, pipeline=pipeline).config
     for sort in lanes_of(config):
         stages = sort.stages(config)
         assert all(name and cycles > 0 for name, cycles in stages)
         assert sum(cycles for _, cycles in stages) == sort.latency(config)
+        assert list(sort.ends(config).values())[-1] == sort.latency(config)
 
 
 # ---- all lanes together --------------------------------------------------------------------------
@@ -255,8 +276,9 @@ MIXES = [(names, early) for names in (ALL, ("lstm", "linear"), ("linear", "sigmo
 
 
 @pytest.mark.parametrize(("names", "early"), MIXES, ids=str)
-def test_all_kinds_mixed_beat_by_beat(names, early):
-    case = Case(Widths(8, 10, 12), names, seed=3)
+@pipelines
+def test_all_kinds_mixed_beat_by_beat(names, early, pipeline):
+    case = Case(Widths(8, 10, 12), names, seed=3, pipeline=pipeline)
     config = case.config = replace(case.config, out_early=early)
     rng, lanes, beats = case.rng, config.simd, 400
     dense = [isinstance(kind, DenseKind) for kind in config.kinds]

@@ -8,6 +8,7 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
 from gatefold.hdl.mac_array import MacArray
 from gatefold.hdl.mac_row import MacRow
@@ -21,11 +22,13 @@ ENDS = (Stop.PARK, Stop.PARK | Stop.FINISH)
 PARK_DISTANCE = 3  # issues from a tile that parks to the first that starts from it
 WEIGHT_WORDS, BIAS_WORDS, PARK_WORDS = 8, 4, 4
 
+pipelines = pytest.mark.parametrize("pipeline", PIPELINES)
 
-def engine(pe, simd, aligns=(0,), width=8):
+
+def engine(pe, simd, aligns=(0,), width=8, pipeline="full"):
     return small(pe=pe, simd=simd, aligns=aligns, weight_width=width, act_width=width,
                  container=32, acc_width=2 * width + 10 + max(aligns), weight_depth=WEIGHT_WORDS,
-                 bias_depth=BIAS_WORDS, park_depth=PARK_WORDS)
+                 bias_depth=BIAS_WORDS, park_depth=PARK_WORDS, pipeline=pipeline)
 
 
 class Bench(wiring.Component):
@@ -119,7 +122,7 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
                                      for n in range(WEIGHT_WORDS)] for row in range(config.pe)}
     images["bias"] = [pack_word(word, config.acc_width) for word in bias]
 
-    latency = MacArray.latency(config.simd)
+    latency = MacArray.latency(config)
     length = times[-1] + latency + 1
     valid = np.zeros(length, int)
     words = [0] * length
@@ -155,8 +158,9 @@ ARRAYS = [(4, 1, (0,), 150), (4, 3, (0,), 150), (8, 5, (0, 3), 120), (4, 16, (0,
 
 @pytest.mark.parametrize("bubbles", [0.0, 0.3], ids=["dense", "bubbles"])
 @pytest.mark.parametrize(("pe", "simd", "aligns", "tiles"), ARRAYS)
-def test_random_tiles(pe, simd, aligns, tiles, bubbles):
-    config = engine(pe, simd, aligns)
+@pipelines
+def test_random_tiles(pe, simd, aligns, tiles, bubbles, pipeline):
+    config = engine(pe, simd, aligns, pipeline=pipeline)
     rng = np.random.default_rng(pe * simd)
     order = random_jobs(rng, config, tiles)
     assert {tile["stop"] for tile in order} == {Stop.GO_ON, Stop.FINISH, *ENDS}
@@ -164,8 +168,9 @@ def test_random_tiles(pe, simd, aligns, tiles, bubbles):
 
 
 @pytest.mark.parametrize("width", [4, 18])
-def test_widths(width):
-    config = engine(4, 3, (0, 2), width)
+@pipelines
+def test_widths(width, pipeline):
+    config = engine(4, 3, (0, 2), width, pipeline)
     rng = np.random.default_rng(width)
     order = random_jobs(rng, config, 60)
     check(config, order, issue_times(rng, order, 0.2))
@@ -173,9 +178,10 @@ def test_widths(width):
 
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("simd", [1, 3, 5])
-def test_extremes(simd, sign):
+@pipelines
+def test_extremes(simd, sign, pipeline):
     # The largest sum there is, and the most negative: lowest weight times lowest or highest value.
-    config = engine(4, simd, (0, 3))
+    config = engine(4, simd, (0, 3), pipeline=pipeline)
     order = [{"weight": 0, "align": 1, "start": Start.BIAS if n == 0 else Start.GO_ON, "init": 0,
               "stop": Stop.FINISH if n == 9 else Stop.GO_ON, "park": 0, "cell": 1}
              for n in range(10)]
@@ -186,29 +192,35 @@ def test_extremes(simd, sign):
 
 
 @pytest.mark.parametrize("distance", [PARK_DISTANCE, PARK_DISTANCE + 1, 20])
-def test_a_parked_sum_can_be_resumed_after(distance):
+@pipelines
+def test_a_parked_sum_can_be_resumed_after(distance, pipeline):
     tile = {"weight": 1, "align": 0, "init": 2, "park": 3, "cell": 0}
     order = [tile | {"start": Start.BIAS, "stop": Stop.PARK},
              tile | {"start": Start.PARKED, "init": 3, "stop": Stop.PARK, "park": 3},
              tile | {"start": Start.PARKED, "init": 3, "stop": Stop.FINISH}]
-    check(engine(4, 3), order, [0, distance, 2 * distance])
+    check(engine(4, 3, pipeline=pipeline), order, [0, distance, 2 * distance])
 
 
-# simd, cycles from issue to the sums: operands 2, DSP 3, tree, accumulator 1
-LATENCIES = [(1, 6), (2, 7), (3, 8), (4, 8), (5, 9), (8, 9), (16, 10), (32, 11)]
+# simd, cycles from issue to the sums: operands 2, DSP 3, tree, accumulator 1; of a short pipeline
+# DSP 2, and half the tree
+LATENCIES = [(1, 6, 5), (2, 7, 5), (3, 8, 6), (4, 8, 6), (5, 9, 6), (8, 9, 6), (16, 10, 7),
+             (32, 11, 7)]
 
 
-@pytest.mark.parametrize(("simd", "cycles"), LATENCIES)
-def test_latency(simd, cycles):
-    assert MacArray.latency(simd) == cycles == MacRow.latency(simd) + 3
+@pytest.mark.parametrize(("simd", "full", "short"), LATENCIES)
+def test_latency(simd, full, short):
+    for pipeline, cycles in zip(PIPELINES, (full, short), strict=True):
+        config = small(simd=simd, pipeline=pipeline)
+        assert MacArray.latency(config) == cycles == MacRow.latency(config) + 3
 
 
 # ---- one row by itself ---------------------------------------------------------------------------
 
 
-def test_a_row_without_park_memory_starts_from_its_bias():
-    config = small(simd=2, park_depth=0, acc_width=20)
-    latency = MacRow.latency(2)
+@pipelines
+def test_a_row_without_park_memory_starts_from_its_bias(pipeline):
+    config = small(simd=2, park_depth=0, acc_width=20, pipeline=pipeline)
+    latency = MacRow.latency(config)
     rng = np.random.default_rng(0)
     n = 50
     x, w = draw(rng, 8, (n, 2)), draw(rng, 8, (n, 2))

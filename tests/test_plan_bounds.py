@@ -58,6 +58,23 @@ def test_distances(simd, array):
     assert (table.result, table.output) == (array + 13, array + 5)
 
 
+# simd, cycles: operands 2, DSP 2, a register every second level, accumulator 1
+SHORT_ARRAY = [(1, 5), (2, 5), (4, 6), (5, 6), (16, 7)]
+
+
+@pytest.mark.parametrize(("simd", "array"), SHORT_ARRAY)
+def test_distances_of_a_short_pipeline(simd, array):
+    # router 1; LSTM lane 7, GRU lane 9, Dense lane with a table 3
+    def of(name):
+        return make_plan(quantized(name), pe=4, simd=simd, pipeline="short").latencies
+
+    lstm, gru, table = of("lstm-dense"), of("gru"), of("flatten")
+    assert (lstm.array, lstm.result, lstm.tail, lstm.output, lstm.park, lstm.state) == (
+        array, array + 8, array + 9, array + 2, 3, 4)
+    assert (gru.result, gru.tail, gru.state) == (array + 10, array + 11, 8)
+    assert (table.result, table.output) == (array + 8, array + 4)
+
+
 # network, tails in the longest chain before the last layer's output
 CHAINS = {
     "lstm-dense": 4,        # four steps, each waits for the h of the one before; then Dense

@@ -11,6 +11,7 @@ from gatefold.gen.plan import make_plan
 from gatefold.gen.plan.latency import latencies
 from gatefold.gen.plan.program import assemble, unroll
 from gatefold.gen.quantize import quantize
+from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.isa import Stop
 from gatefold.sim.expected import expectation
 
@@ -22,10 +23,11 @@ ARRAYS = [((4, 1), (8, 8, 10)), ((8, 3), (16, 16, 18)), ((16, 2), (9, 7, 12)),
           ((12, 5), (4, 4, 4)), ((20, 4), (18, 18, 18)), ((64, 16), (16, 16, 18))]
 
 
-def check(qnet, pe, simd, *, frames=3, contexts=1):
+def check(qnet, pe, simd, *, frames=3, contexts=1, pipeline="full"):
     """Frames back to back, at the plan's own pace and with stalls before a tile in four. Frames
     but the first go on with the state of the one before, or begin anew, in turns."""
-    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=288, contexts=contexts)
+    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=288, contexts=contexts,
+                     pipeline=pipeline)
     x = inputs(qnet, frames * contexts).reshape(frames, -1)
     begins = np.arange(frames) % 3 == 0
     want, values = expectation(qnet, x, contexts)(range(frames), begins)
@@ -65,6 +67,13 @@ def check_states(plan, states, values, frame):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_on_every_array(name, array, widths):
     check(quantized(name, widths), *array, frames=4 if network(name).stateful else 2)
+
+
+@pytest.mark.parametrize(("array", "widths"), ARRAYS[1:3], ids=str)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_with_a_short_pipeline(name, array, widths):
+    check(quantized(name, widths), *array, frames=4 if network(name).stateful else 2,
+          pipeline="short")
 
 
 # sequences in a frame; the array
@@ -110,15 +119,16 @@ TOO_SHORT = [("lstm-dense", "tail", 1, "reads h chunk"), ("stack", "park", 1, "s
 
 
 @pytest.mark.parametrize(("name", "distance", "cycles", "message"), TOO_SHORT)
+@pytest.mark.parametrize("pipeline", PIPELINES)
 def test_the_machine_sees_a_distance_that_is_too_short(monkeypatch, name, distance, cycles,
-                                                       message):
+                                                       message, pipeline):
     def short(config):
         right = latencies(config)
         return replace(right, **{distance: getattr(right, distance) - cycles})
 
     monkeypatch.setattr("gatefold.gen.plan.plan.latencies", short)
     with pytest.raises(AssertionError, match=message):
-        check(quantized(name), 8, 3)
+        check(quantized(name), 8, 3, pipeline=pipeline)
 
 
 # ---- the program against the tiles ---------------------------------------------------------------

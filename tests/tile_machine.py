@@ -6,7 +6,7 @@ or schedules. Tiles take effect in program order; what was written must have *ar
 read, so the result is that of the hardware, however the stalls fall.
 """
 
-
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,22 +28,39 @@ from gatefold.sim import golden
 
 from .hdl_harness import unpack
 
-# Cycles from the issue of a tile
-OPERANDS, MULTIPLY, ACCUMULATE, ROUTE = 2, 3, 1, 1
-LSTM, GRU, MERGE = 12, 13, 3  # lanes
-STATE = {"lstm": 6, "gru": 11}  # from a beat that writes a state to the first that may read it
+
+@dataclass(frozen=True)
+class Depth:
+    """Cycles of a pipeline. multiply: of the multipliers; levels: of the adder tree to a register;
+    lstm, gru, merge, table: of the lanes; lstm_state, gru_state: from a beat that writes a state to
+    the first that may read it."""
+
+    multiply: int
+    levels: int
+    lstm: int
+    gru: int
+    merge: int
+    table: int
+    lstm_state: int
+    gru_state: int
+
+
+DEPTHS = {"full": Depth(3, 1, 12, 13, 3, 4, 6, 11), "short": Depth(2, 2, 7, 9, 2, 3, 4, 8)}
+# Cycles from the issue of a tile, whatever the pipeline
+OPERANDS, ACCUMULATE, ROUTE = 2, 1, 1
 PARK = 3  # to the first tile that starts from what is parked
 
 
 def lane_latency(kind: Any, config: Any) -> int:
     """Cycles of a kind's lane."""
+    depth = DEPTHS[config.pipeline]
     if isinstance(kind, DenseKind):
         tables = any(isinstance(k, DenseKind) and k.activation in ("sigmoid", "tanh")
                      for k in config.kinds)
-        return 4 if tables else 1
+        return depth.table if tables else 1
     if isinstance(kind, MergeKind):
-        return MERGE
-    return GRU if is_gru(kind) else LSTM
+        return depth.merge
+    return depth.gru if is_gru(kind) else depth.lstm
 
 
 def is_gru(kind: Any) -> bool:
@@ -62,7 +79,10 @@ class TileMachine:
                                   for word in images[f"weights_{row:03d}"]]
                                  for row in range(c.pe)]).transpose(1, 0, 2)
         self.bias = np.array([unpack(word, c.acc_width, c.pe) for word in images["bias"]])
-        self.sums = OPERANDS + MULTIPLY + (c.simd - 1).bit_length() + ACCUMULATE
+        depth = DEPTHS[c.pipeline]
+        self.state = {"lstm": depth.lstm_state, "gru": depth.gru_state}
+        self.sums = (OPERANDS + depth.multiply + (c.simd - 1).bit_length() // depth.levels
+                     + ACCUMULATE)
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
         self.written = self.sums + ROUTE + lanes
         self.fresh, self.frames = True, 0
@@ -170,7 +190,7 @@ class TileMachine:
         """Result (or None) and new state of kinds that have one."""
         word, now = tile["cell"] + beat, self.time + beat
         lane = "gru" if is_gru(kind) else "lstm"
-        cells, written = self.cells[lane], now + STATE[lane]
+        cells, written = self.cells[lane], now + self.state[lane]
         fresh = tile["fresh"] or (tile.get("cell_carried", 0) and self.fresh)
         if isinstance(kind, LoadKind):
             self.cell_ready[word, holds] = written

@@ -39,7 +39,11 @@ __all__ = ["build"]
               "of their own, instead of building them in. Weights that need UltraRAM always are.")
 @number("contexts", "Sequences in a frame, computed side by side: throughput for latency",
         default=1, show_default=True)
-@number("clock", "The clock to assume and to constrain; else the board's")
+@click.option("--pipeline", metavar="full|short", default="full", show_default=True,
+              help="Registers behind every step, or behind every second one: fewer cycles, for a "
+              "slower clock.")
+@number("clock", "The clock to assume and to constrain; else the board's, or half of it for a "
+        "short pipeline")
 @number("seed", "Seed of random weights and inputs", default=0, show_default=True)
 @number("units", "Without MODEL: units of each LSTM layer")
 @number("features", "Without MODEL: input features")
@@ -48,7 +52,7 @@ __all__ = ["build"]
 @number("dense", "Without MODEL: outputs of a last Dense layer, none if not given")
 def build(model, output, description, board, calibrate, width, max_error, weight_width, act_width,
           cell_width, table_bits, rule, weight_rule, percentile, formats, macs, pe, simd, loadable,
-          contexts, clock, seed, units, features, timesteps, layers, dense):
+          contexts, pipeline, clock, seed, units, features, timesteps, layers, dense):
     """Build a core from MODEL (.keras, .h5, .onnx, .safetensors, .npz), or from its shape alone.
 
     \b
@@ -87,7 +91,7 @@ def build(model, output, description, board, calibrate, width, max_error, weight
                        overrides=None if formats is None else read_overrides(formats, network),
                        macs=macs, pe=pe, simd=simd, clock=clock, seed=seed,
                        any_weights=model is None, loadable=loadable, contexts=contexts,
-                       progress=say)
+                       pipeline=pipeline, progress=say)
         core.save(output, progress=say)
 
     from .report import summary

@@ -113,7 +113,7 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
 
     array, cycles, clock = told["array"], told["cycles"], told["clock_mhz"]
     yield "array", (f"{array['pe']} x {array['simd']} = {array['multipliers']} multipliers, "
-                    f"{100 * array['utilisation']:.1f} % in use")
+                    f"{array['pipeline']} pipeline, {100 * array['utilisation']:.1f} % in use")
     yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}, bound "
                      f"{cycles['bound']}, without overlap {cycles['no_overlap']}")
     yield "clock", (f"{clock['value']:g} MHz ({clock['source']}): latency "

@@ -21,8 +21,6 @@ __all__ = ["cycles_section", "inside_section", "network_section", "numbers_secti
 
 _STAGE_NOTES = {
     "operand memory": "read the chunk of x or h",
-    "multipliers": "A/B, M and P registers of the DSP slices",
-    "adder tree": "a register a level",
     "accumulator": "onto the bias or a parked sum",
     "router": "finished rows to their lanes",
     "lanes": "gates, tables, c and h",
@@ -114,7 +112,11 @@ def step_section(plan: Plan | None) -> Markup | None:
     way_out = {"array": distance.array, "router and lanes": distance.output - distance.array,
                "stream": after - distance.output}
     notes = dict(_STAGE_NOTES)
-    notes["adder tree"] = f"a register a level, for {plural(config.simd, 'column')}"
+    full = config.pipeline == "full"
+    notes |= {"multipliers": f"{'A/B, M and P' if full else 'A/B and P'} registers of the DSP "
+                             "slices",
+              "adder tree": f"a register {'a' if full else 'every second'} level, for "
+                            f"{plural(config.simd, 'column')}"}
     recurrent = any(isinstance(layer, QRecurrent) for layer in plan.qnet.layers)
     if not recurrent:
         notes |= {"lanes": "the activation", "write": "the result to the operand memory"}

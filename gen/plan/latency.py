@@ -38,7 +38,7 @@ class Latencies:
 
 def latencies(config: EngineConfig) -> Latencies:
     """The distances of the engine that ``config`` describes."""
-    array = MacArray.latency(config.simd)
+    array = MacArray.latency(config)
     rows = array + RowRouter.latency
     result = rows + late_latency(config)
     # Parked sums are written in the cycle of the accumulator and fetched two cycles before it.
@@ -49,13 +49,12 @@ def latencies(config: EngineConfig) -> Latencies:
 def stages(config: EngineConfig) -> dict[str, int]:
     """The parts of :attr:`Latencies.tail` in their order, in cycles; what each of them does is
     described in the component's docstring."""
-    whole, simd = latencies(config), config.simd
+    whole = latencies(config)
     slowest = max(lanes_of(config), key=lambda lane: lane.latency(config))
     return {
         "operand memory": OperandMemory.latency,
-        "multipliers": MacRow.latency(1),
-        "adder tree": MacRow.latency(simd) - MacRow.latency(1),
-        "accumulator": MacArray.latency(simd) - OperandMemory.latency - MacRow.latency(simd),
+        **dict(MacRow.stages(config)),
+        "accumulator": whole.array - OperandMemory.latency - MacRow.latency(config),
         "router": RowRouter.latency,
         **{f"lane: {name}": cycles for name, cycles in slowest.stages(config)},
         "write": whole.tail - whole.result,

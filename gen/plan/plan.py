@@ -88,20 +88,22 @@ def container_bits(act_width: int) -> int:
 
 def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
               lut_rows: int = 0, loadable: bool = False, uram_rows: int = 0,
-              contexts: int = 1, block_words: int = BLOCK_WORDS) -> Plan:
+              contexts: int = 1, pipeline: str = "full",
+              block_words: int = BLOCK_WORDS) -> Plan:
     """Plan a core of ``pe`` x ``simd`` multipliers with ``stream_bits`` wide streams, the weights
     of ``lut_rows`` rows in LUTs and of ``uram_rows`` in UltraRAM; ``loadable``, filled at run time.
-    ``contexts`` sequences make a frame and share the array: throughput for latency.
+    ``contexts`` sequences make a frame and share the array: throughput for latency. ``pipeline``:
+    "full", or "short" for slower clocks (:class:`~gatefold.hdl.config.EngineConfig`).
     ``block_words``: weight words that blocks of convolutions may take.
     Raises :class:`UserError` where the network or the shape is not to be had.
     """
     work, draft = draft_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
-                             block_words=block_words)
+                             pipeline=pipeline, block_words=block_words)
     distance = latencies(draft)
     tiles = schedule(work, distance, input_arrivals(draft))
     program = assemble(tiles, work)
     config = replace(_config(qnet, work, pe, simd, stream_bits, tiles, program, contexts),
-                     lut_rows=lut_rows, loadable=loadable, uram_rows=uram_rows)
+                     pipeline=pipeline, lut_rows=lut_rows, loadable=loadable, uram_rows=uram_rows)
     instructions = unroll(program)[:len(tiles)]  # a second frame has the same times
 
     steady = replay(instructions, config, _FRAMES)
@@ -116,7 +118,8 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
 
 
 def draft_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
-               contexts: int = 1, block_words: int = BLOCK_WORDS) -> tuple[Work, EngineConfig]:
+               contexts: int = 1, pipeline: str = "full",
+               block_words: int = BLOCK_WORDS) -> tuple[Work, EngineConfig]:
     """What a plan starts from: the jobs, and the engine but for its program. Parameters and errors
     as of :func:`make_plan`."""
     if pe < 4 or pe % 4:
@@ -128,7 +131,8 @@ def draft_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int =
     work = break_down(qnet, pe, simd, block_words)
     if contexts > 1:
         work = interleave(work, contexts, _config(qnet, work, pe, simd, stream_bits).x_depth)
-    return work, _config(qnet, work, pe, simd, stream_bits, contexts=contexts)
+    return work, replace(_config(qnet, work, pe, simd, stream_bits, contexts=contexts),
+                         pipeline=pipeline)
 
 
 def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits: int,

@@ -120,7 +120,7 @@ def estimate(config: EngineConfig) -> Resources:
 def _rows(c: EngineConfig) -> Resources:
     """DSP slices hold the multipliers with their registers; trees and accumulators are fabric."""
     z = c.acc_width
-    tree_lut, tree_ff = _tree(c.simd, c.act_width + c.weight_width)
+    tree_lut, tree_ff = _tree(c.simd, c.act_width + c.weight_width, 2 // c.pair)
     # Add, onto itself or the start value; aligned before; the start from bias or park.
     lut = tree_lut + 2 * z + (min(z, c.sum_width + max(c.aligns)) if len(c.aligns) > 1 else 0)
     if c.park_depth:
@@ -133,22 +133,25 @@ def _rows(c: EngineConfig) -> Resources:
     return _part(c.pe * lut, c.pe * (tree_ff + 2 * z), c.pe * c.simd * slices)
 
 
-def _tree(simd: int, product: int) -> tuple[int, int]:
-    """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``): a LUT and a register a bit
-    of each sum. A term without a partner waits in registers, three or more in a shift-register LUT
-    a bit; the first register of a product is in its DSP slice."""
-    lut = ff = 0
+def _tree(simd: int, product: int, step: int) -> tuple[int, int]:
+    """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``): a LUT a bit of each sum,
+    and a register where its level is the last of a ``step``. A term without a partner waits in
+    registers, three or more in a shift-register LUT a bit; the first register of a product is in
+    its DSP slice."""
+    lut = ff = level = 0
     terms = [(product, 0)] * simd  # bits, registers in fabric since it was computed
     while len(terms) > 1:
+        level += 1
+        registers = level % step == 0
         sums = []
         for (bits, _), (others, _) in zip(terms[::2], terms[1::2], strict=False):
             wide = max(bits, others) + 1
-            sums.append((wide, 1))
-            lut, ff = lut + wide, ff + wide
+            sums.append((wide, int(registers)))
+            lut, ff = lut + wide, ff + registers * wide
         if len(terms) % 2:
             bits, waited = terms[-1]
-            sums.append((bits, waited + 1))
-            ff += bits
+            sums.append((bits, waited + registers))
+            ff += registers * bits
         elif terms[-1][1] >= 3:
             bits, waited = terms[-1]
             lut, ff = lut + bits, ff - waited * bits
@@ -251,7 +254,10 @@ def _lstm_lanes(c: EngineConfig) -> Resources:
     lut += 25 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
     lut += _ram_luts(cell, max(2, c.cell_depth)) - _ram_luts(cell, 2)
     wide = 2 * (t > 17 or cell > 18)  # products of two slices
-    return _part(c.simd * lut, c.simd * (8 * u + 5 * t + 6.5 * cell - 30), (3 + wide) * c.simd)
+    ff = 8 * u + 5 * t + 6.5 * cell - 30
+    if c.pair == 1:
+        ff -= 1.5 * (t + cell) - 2
+    return _part(c.simd * lut, c.simd * ff, (3 + wide) * c.simd)
 
 
 def _gru_lanes(c: EngineConfig) -> Resources:
@@ -263,8 +269,10 @@ def _gru_lanes(c: EngineConfig) -> Resources:
     lut = max(100, 20 * u + 10 * t + 11 * cell - 140)
     lut += 65 * (len(kinds) > 1) + 70 * c.has(ResetKind) + 110 * c.has(LoadKind)
     lut += 150 * _mixed(kinds) + _ram_luts(cell, max(2, c.cell_depth)) - _ram_luts(cell, 2)
-    return _part(c.simd * lut, c.simd * (6 * u + 4 * t + 7.5 * cell - 10),
-                 (2 + (t > 16 or cell > 18)) * c.simd)
+    ff = 6 * u + 4 * t + 7.5 * cell - 10
+    if c.pair == 1:  # row a waits two cycles, in registers; three are a shift register
+        lut, ff = lut - c.acc_width, ff + 2 * c.acc_width - (t + cell) - 2
+    return _part(c.simd * lut, c.simd * ff, (2 + (t > 16 or cell > 18)) * c.simd)
 
 
 def _mixed(kinds: list[LstmKind] | list[GruKind]) -> bool:

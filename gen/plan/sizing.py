@@ -195,7 +195,7 @@ class _Draft:
 
 
 def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, contexts: int,
-           loadable: bool, **device) -> _Draft | None:
+           pipeline: str, loadable: bool, **device) -> _Draft | None:
     """An array with the most weight words for convolutions with which it fits a device, or None."""
     asked = demands(qnet)
     windows = any(demand.windows for demand in asked)
@@ -204,7 +204,7 @@ def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, cont
         if words >= depth:
             continue  # the blocks took no more than that already
         work, draft = draft_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits,
-                                 contexts=contexts, block_words=words)
+                                 contexts=contexts, pipeline=pipeline, block_words=words)
         # What the schedule will add, as far as can be told.
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
@@ -216,7 +216,8 @@ def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, cont
 
 
 def block_words_for(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
-                    contexts: int = 1, loadable: bool = False, **device) -> int:
+                    contexts: int = 1, pipeline: str = "full", loadable: bool = False,
+                    **device) -> int:
     """The most weight words for blocks of convolutions with which an array fits a device; where it
     fits with none, or has none, the plan's own number.
 
@@ -224,14 +225,14 @@ def block_words_for(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: 
     """
     if not any(demand.windows for demand in demands(qnet)):
         return BLOCK_WORDS
-    found = _draft(qnet, pe, simd, stream_bits=stream_bits, contexts=contexts, loadable=loadable,
-                   **device)
+    found = _draft(qnet, pe, simd, stream_bits=stream_bits, contexts=contexts, pipeline=pipeline,
+                   loadable=loadable, **device)
     return found.block_words if found else BLOCK_WORDS
 
 
 def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
                  uram: int = 0, stream_bits: int = 128, loadable: bool = False,
-                 contexts: int = 1) -> Plan:
+                 contexts: int = 1, pipeline: str = "full") -> Plan:
     """The plan of the fastest array of at most ``multipliers`` that fits the device (of those
     within 3 % of it, the smallest).
 
@@ -240,7 +241,8 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
     :class:`UserError` where nothing fits.
     """
     device = {"bram36": bram36, "dsp": dsp, "lut": lut, "uram": uram}
-    shared: dict[str, Any] = {"stream_bits": stream_bits, "contexts": contexts}
+    shared: dict[str, Any] = {"stream_bits": stream_bits, "contexts": contexts,
+                              "pipeline": pipeline}
     windows = any(demand.windows for demand in demands(qnet))
     finalists: list[Plan] = []
     while multipliers >= 4 and not finalists:
