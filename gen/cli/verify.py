@@ -22,8 +22,8 @@ def verify(directory, sim, source, samples, seed):
     """Simulate the core in DIR and compare it with golden: bit for bit and cycle for cycle.
 
     Compared are the outputs, every value of every layer and step, the latency and the interval, at
-    full rate and under random gaps and stalls; a core that keeps its state begins anew at random frames.
-    report.json then says what was verified.
+    full rate and under random gaps and stalls; a core that keeps its state begins anew at random
+    frames. report.json then says what was verified.
     """
     with working("running the golden model") as say:
         from ..check import load_folder, verify_folder
