@@ -362,18 +362,19 @@ def test_two_at_a_time_are_refused(net, explored, tmp_path):
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 import gatefold as gf
 import gatefold.gen.explore.workers as workers
 from tests.networks import network
 
 def slowly(qnet, job, limits, measure=workers.measure):
-    time.sleep(1.0)
+    time.sleep(0.3)
     return measure(qnet, job, limits)
 
 workers.measure = slowly  # in every worker as well: they import this file
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
     gf.explore(network("lstm-dense", gain=0.5), out=sys.argv[1], board="zcu104", widths=(8, 16),
                sizes=2, shapes=2, jobs=2)
 """
@@ -410,10 +411,8 @@ def test_a_worker_that_dies_is_told(net, tmp_path):
 class Suicidal:
     """Takes the process with it that looks at it."""
 
-    layers = ()
-
     @property
-    def shapes(self):
+    def computing(self):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
