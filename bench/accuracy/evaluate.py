@@ -24,10 +24,10 @@ from pathlib import Path
 # small, many times longer where cores are busy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from accuracy_page import figures, markdown, table_row
 from arithmetics import ROWS, Row, Shipped, formats
 from defaults import elsewhere
 from detection import QUANTILE, HeldOut, evaluate
-from page import figures, markdown, table_row
 
 from gatefold.gen.inside import inside
 
