@@ -20,12 +20,18 @@ SYNTH = Path(__file__).parents[1] / "tools" / "synth"
 
 
 def tool(name):
-    """A module of tools/synth, which import one another by their names."""
+    """A module of tools/synth, which import one another by their names; other folders of scripts
+    may have modules of these names too."""
+    own = {path.stem for path in SYNTH.glob("*.py")}
+    others = {one: sys.modules.pop(one) for one in own & set(sys.modules)}
     sys.path.insert(0, str(SYNTH))
     try:
         return importlib.import_module(name)
     finally:
         sys.path.remove(str(SYNTH))
+        for one in own & set(sys.modules):
+            del sys.modules[one]
+        sys.modules.update(others)
 
 
 compare = tool("compare")
