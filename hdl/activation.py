@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from .arith import by_parameter, clamp, delay, floor_shift, half, inverted
+from .arith import by_limits, by_parameter, clamp, delay, floor_shift, half, inverted
 from .config import EngineConfig, Gate, Squash
 from .tanh_table import TanhTable
 
@@ -16,12 +16,14 @@ __all__ = ["Activated", "Argument", "activate", "activation_latency", "gate_squa
 @dataclass(frozen=True)
 class Argument:
     """What is to be activated: a signed ``value``, how (``squashes``, by the index of the kind),
-    and the ``kind`` beside it. ``rounded``: the value holds its rounding constant already."""
+    and the ``kind`` beside it. ``rounded``: the value holds its rounding constant already; one that
+    does not may be saturated to ``widths`` bits, by kind, before it is activated."""
 
     value: Value
     kind: Value
     squashes: dict[int, Squash]
     rounded: bool = True
+    widths: dict[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ def activate(m: Module, config: EngineConfig, images: dict | None,
     return out
 
 
+def _rounded(number: int, shift: int) -> int:
+    return (number + half(shift)) >> shift if shift > 0 else number << -shift
+
+
 def _one_of(kind: Value, indices) -> Value:
     return Cat(kind == n for n in indices).any()
 
@@ -90,7 +96,7 @@ def _magnitude(m: Module, name: str, argument: Argument, squashes: dict[int, Squ
     still to be rounded, |floor((v + half) / 2^s)| = floor((~v + half) / 2^s) of a negative v: what
     it lacks is in the rounding constant already, and there is one addition either way.
     """
-    value, kind = argument.value, argument.kind
+    value, kind, widths = argument.value, argument.kind, argument.widths
     negative = value[-1]
     shifts = {n: squash.shift for n, squash in squashes.items()}
     if argument.rounded:
@@ -107,12 +113,18 @@ def _magnitude(m: Module, name: str, argument: Argument, squashes: dict[int, Squ
         addend = by_parameter(m, f"{name}_half", kind, shifts,
                               lambda shift: half(shift) if shift > 0 else negative,
                               max(1, widest))
-        total = Signal(max(len(value), len(addend)) + 1, name=f"{name}_absolute")
-        m.d.comb += total.eq(inverted(value, negative) + addend)
+        inside = value[:max(widths.values())] if widths else value
+        total = Signal(max(len(inside), len(addend)) + 1, name=f"{name}_absolute")
+        m.d.comb += total.eq(inverted(inside, negative) + addend)
         clamped = by_parameter(
             m, f"{name}_clamped", kind, shifts,
             lambda shift: clamp(total[shift:] if shift >= 0 else Cat(Const(0, -shift), total),
                                 bits), bits)
+        if widths:
+            clamped = by_limits(
+                m, name, kind, value, {n: (widths[n], shift) for n, shift in shifts.items()},
+                clamped, lambda limit, way: min(abs(_rounded(limit, way[1])), (1 << bits) - 1),
+                bits)
     relu = [n for n, squash in squashes.items() if squash.function == "relu"]
     if relu:
         always = len(relu) == len(squashes)

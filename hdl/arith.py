@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-__all__ = ["as_signed", "by_kind", "by_parameter", "clamp", "delay", "floor_shift", "half",
-           "half_by_kind", "inverted", "plus_minus", "saturate", "tree_sum"]
+__all__ = ["as_signed", "by_kind", "by_limits", "by_parameter", "clamp", "delay", "floor_shift",
+           "floored", "half", "half_by_kind", "inverted", "plus_minus", "saturate", "tree",
+           "tree_levels", "tree_sum"]
 
 
 def half(shift: int) -> int:
@@ -98,6 +99,31 @@ def by_kind(m: Module, name: str, kind: Value, choices: dict[int, Value], shape)
                         lambda index: choices[index], shape)
 
 
+def floored(m: Module, name: str, kind: Value, value: Value, shifts: dict[int, int]) -> Signal:
+    """A wire that follows ``value >> shifts[kind]``, exactly."""
+    widest = max(len(floor_shift(value, shift)) for shift in shifts.values())
+    return by_parameter(m, name, kind, shifts, lambda shift: floor_shift(value, shift),
+                        signed(widest))
+
+
+def by_limits(m: Module, name: str, kind: Value, value: Value, ways: dict[int, tuple],
+              inside: Value, outside, width: int) -> Value:
+    """What follows from a signed value that saturates, found beside the saturation instead of after
+    it: ``inside`` where the value has no more bits than ``ways[kind]`` begins with, else the
+    constant ``outside(limit, ways[kind])`` of the limit at which it stays. ``width`` bits."""
+    def beyond(bits: int) -> Value:
+        return value[bits - 1:] != value[-1].replicate(max(1, len(value) - bits + 1))
+
+    def limit(sign: int):
+        return by_parameter(
+            m, f"{name}_{'lowest' if sign else 'highest'}", kind, ways,
+            lambda way: outside((-1 << way[0] - 1) if sign else (1 << way[0] - 1) - 1, way), width)
+
+    saturates = by_parameter(m, f"{name}_saturates", kind, {n: way[0] for n, way in ways.items()},
+                             lambda bits: beyond(min(bits, len(value))), 1)
+    return Mux(saturates, Mux(value[-1], limit(1), limit(0)), inside[:width])
+
+
 def half_by_kind(m: Module, name: str, kind: Value, shifts: dict[int, int]) -> Signal:
     """A wire that follows ``half(shifts[kind])``."""
     widest = max(half(shift).bit_length() for shift in shifts.values())
@@ -114,22 +140,44 @@ def delay(m: Module, name: str, value: Value, cycles: int, *, reset_less: bool =
     return line
 
 
-def tree_sum(m: Module, name: str, terms: list[Value], *, step: int = 1) -> tuple[Value, int]:
-    """Sum of signed terms in a binary tree; the sum and its latency in cycles.
+def tree_levels(terms: int) -> int:
+    """Levels in which additions of three bring ``terms`` terms down to two or fewer."""
+    levels = 0
+    while terms > 2:
+        terms, levels = -(-terms // 3), levels + 1
+    return levels
 
-    ``step``: levels of the tree to a register. Each level grows by one bit, unlike Python's
-    ``sum``, which grows with every term.
-    """
-    level = 0
-    while len(terms) > 1:
-        level += 1
-        sums = []
-        for n in range(0, len(terms), 2):
-            pair = terms[n:n + 2]
-            width = max(len(term) for term in pair) + (len(pair) - 1)
-            total = Signal(signed(width), name=f"{name}_{level}_{n // 2}", reset_less=True)
-            m.d["comb" if level % step else "sync"] += total.eq(
-                pair[0] + pair[1] if len(pair) == 2 else pair[0])
-            sums.append(total)
+
+def tree(terms: int) -> list[list[int]]:
+    """The tree's shape: for each level, how many terms of the level before each of its sums adds:
+    as few sums as threes allow, as even as can be."""
+    levels = []
+    while terms > 2:
+        sums = -(-terms // 3)
+        levels.append([(terms + n) // sums for n in range(sums)])
         terms = sums
-    return terms[0], level // step
+    return levels
+
+
+def tree_sum(m: Module, name: str, terms: list[Value], *, step: int = 1) -> list[Value]:
+    """Signed terms summed by threes (:func:`tree`) until one or two are left; these.
+
+    A sum of three takes the one carry chain, and the one LUT in front of it, that a sum of two does
+    (a LUT6 with both its outputs). ``step``: levels to a register; levels behind the last register
+    have none. Each sum has the bits that its number of terms can need.
+    """
+    leaf = max(len(term) for term in terms)
+    leaves = [1] * len(terms)
+    for level, sizes in enumerate(tree(len(terms)), 1):
+        rest, counts, sums, added = iter(terms), iter(leaves), [], []
+        for n, size in enumerate(sizes):
+            added.append(sum(next(counts) for _ in range(size)))
+            total = Signal(signed(leaf + (added[-1] - 1).bit_length()), name=f"{name}_{level}_{n}",
+                           reset_less=True)
+            addend = next(rest)
+            for _ in range(size - 1):
+                addend = addend + next(rest)
+            m.d["comb" if level % step else "sync"] += total.eq(addend)
+            sums.append(total)
+        terms, leaves = sums, added
+    return terms

@@ -7,9 +7,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from .activation import Argument, activate, activation_latency, gate_squash
 from .arith import (
     as_signed,
+    by_limits,
     by_parameter,
     delay,
     floor_shift,
+    floored,
     half,
     half_by_kind,
     plus_minus,
@@ -37,11 +39,10 @@ class GruLane(StateLane):
         9     s - n, n              aligned
         10    z (s - n)             product
         11    n + z (s - n)         with the rounding constant
-        12    s                     shift, saturate; written to the state memory
-        13    h                     rounded; saturated on the way out
+        12    s; h                  shift, saturate, written to the state memory; rounded
 
-    A short pipeline takes cycles 2 and 3, 4 and 5, 7 and 8, 11 and 12 as one: s is there in cycle
-    8, h in 9.
+    h is saturated on the way out. A short pipeline takes cycles 2 and 3, 4 and 5, 7 and 8, 11 and
+    12 as one: s and h are there in cycle 8.
 
     One unit a cycle (II = 1). A :class:`LoadKind` takes its s from row 0. A :class:`ResetKind`
     shares the multiplier of r, and shows q instead of h; it leaves s as it is.
@@ -53,7 +54,7 @@ class GruLane(StateLane):
     Rows of a slot: r, z, a, m.
     """
 
-    STATE = "s"
+    SUM = "n + z * (s - n)"
 
     @staticmethod
     def takes(kind):
@@ -67,7 +68,7 @@ class GruLane(StateLane):
     def stages(config):
         activation, pair = activation_latency(config), config.pair
         return (("gates", activation), ("r * m", pair), ("n", activation),
-                ("s - n", 1), ("z * (s - n)", 1), ("s", pair), ("h", 1))
+                ("s - n", 1), (GruLane.SUM, pair), ("h", 1))
 
     def elaborate(self, platform):
         c = self.config
@@ -75,7 +76,8 @@ class GruLane(StateLane):
         kinds = self.kinds(c)
         gru = {n: kind for n, kind in kinds.items() if isinstance(kind, GruKind)}
         resets = {n: kind for n, kind in kinds.items() if isinstance(kind, ResetKind)}
-        gates_at, inner_at, n_at, _, _, new_at, end = self.ends(c).values()
+        gates_at, inner_at, n_at, _, sum_at, end = self.ends(c).values()
+        new_at = self.written(c)
         between = c.between
         m = Module()
         kind = delay(m, "kind", self.kind, end)
@@ -158,13 +160,17 @@ class GruLane(StateLane):
         m.d[between] += sum_s.eq(product_z + rest_later)
 
         # The new state.
-        self.put(m, new, kind[new_at - 1], sum_s,
+        self.put(m, new, kind[sum_at], sum_s,
                  {n: (k.state, k.cell_width) for n, k in gru.items()})
 
-        # h; or q, which has waited.
-        constant = half_by_kind(m, "half_h", kind[new_at], {n: k.h for n, k in gru.items()})
+        # h, of the same sum beside it; or q, which has waited.
+        exact = floored(m, "exact", kind[sum_at], sum_s, {n: k.state for n, k in gru.items()})
+        constant = half_by_kind(m, "half_h", kind[sum_at], {n: k.h for n, k in gru.items()})
         rounded = Signal(signed(max(width, len(constant) + 1) + 1), reset_less=True)
-        m.d.sync += rounded.eq(new + constant)
+        m.d.sync += rounded.eq(by_limits(
+            m, "s", kind[sum_at], exact,
+            {n: (k.cell_width, half(k.h)) for n, k in gru.items()},
+            exact[:width].as_signed() + constant, lambda rail, way: rail + way[1], len(rounded)))
         h = by_parameter(m, "h", kind[end], {n: (k.h, k.h_width) for n, k in gru.items()},
                          lambda way: saturate(floor_shift(rounded, way[0]), way[1]), signed(a))
         if resets:

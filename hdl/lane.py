@@ -78,7 +78,7 @@ class StateLane(Lane):
     c: Out, the new state, in the cycle of ``y``.
     """
 
-    STATE: str  #: The stage at whose end the new state is a register, and is written.
+    SUM: str  #: The stage at whose end the new state's sum is there: a cycle on, it is written.
 
     @staticmethod
     def members(config):
@@ -103,7 +103,7 @@ class StateLane(Lane):
     @classmethod
     def written(cls, config: EngineConfig) -> int:
         """Cycle in which the new state is a register, and is written."""
-        return cls.ends(config)[cls.STATE]
+        return cls.ends(config)[cls.SUM] + 1
 
     def state(self, m: Module, new: Value) -> Value:
         """The old state in cycle :meth:`read`; writes ``new`` in cycle :meth:`written`."""

@@ -56,7 +56,8 @@ class LaneArray(wiring.Component):
     Members
     -------
     beat_valid, beat, z_<lane>_<gate>: In, from the router.
-    h_lanes, h_chunk, h_data: Out, write of the operand memory.
+    h_data: Out, a chunk for the operand memory. h_lanes, h_chunk: Out, a cycle before it, which
+    lanes of which chunk.
     out_lanes, out_frame, out_chunk, out_data, out_complete: Out, write of the output memory; its
     chunk is complete.
     trace_valid, trace_lanes, trace_h_<lane>: Out, every element of every kind (a beat that loads a
@@ -100,10 +101,11 @@ class LaneArray(wiring.Component):
         beats = delay(m, "beat", self.beat.as_value(), late)
         at_late = data.View(beat_layout(c), beats[late])
         at_early = data.View(beat_layout(c), beats[early])
+        before = data.View(beat_layout(c), beats[late - 1])
         loads = [n for n, kind in enumerate(c.kinds) if isinstance(kind, LoadKind)]
         m.d.comb += [
-            self.h_lanes.eq(Mux(valid[late] & at_late.to_h, at_late.lanes, 0)),
-            self.h_chunk.eq(at_late.h),
+            self.h_lanes.eq(Mux(valid[late - 1] & before.to_h, before.lanes, 0)),
+            self.h_chunk.eq(before.h),
             self.out_lanes.eq(Mux(valid[early] & at_early.to_out, at_early.lanes, 0)),
             self.out_chunk.eq(at_early.out),
             self.out_frame.eq(at_early.frame),

@@ -10,6 +10,7 @@ from .arith import (
     by_parameter,
     delay,
     floor_shift,
+    floored,
     half,
     half_by_kind,
     plus_minus,
@@ -32,14 +33,16 @@ class LstmLane(StateLane):
         4     i*g - and f*c - products  |g| i = |g| 2^T +- |g| t_i: the constant 2^T of a gate
         5     the same, completed       is added behind the multiplier, not before it
         6     f*c +- i*g                signs
-        7     c                         shift, saturate; written to the cell memory
-        8     sign, |u| of c            rounded
-        10    t of c                    table, or |u| itself
-        11    o * t                     product
-        12    h                         sign, round; saturated on the way out
+        7     c; sign, |u| of it        shift, saturate, written to the cell memory; rounded
+        9     t of c                    table, or |u| itself
+        10    o * t                     product
+        11    h                         sign, round; saturated on the way out
 
-    A short pipeline takes cycles 2 and 3, 4 and 5, 6 and 7, 9 and 10, 11 and 12 as one: c is there
-    in cycle 4, h in 7.
+    A short pipeline takes cycles 2 and 3, 4 and 5, 6 and 7, 8 and 9, 10 and 11 as one: c is there
+    in cycle 4, h in 6.
+
+    |u| is not made of c but of the same sum, beside it (:class:`~gatefold.hdl.activation.Argument`,
+    ``widths``): so c's own cycle is not on the way to h.
 
     One unit a cycle (II = 1). A :class:`LoadKind` takes its c from z_i instead, an
     :class:`EmitKind` shows the old c, rounded, instead of h.
@@ -50,7 +53,7 @@ class LstmLane(StateLane):
     Rows of a slot: i, f, g, o.
     """
 
-    STATE = "c"
+    SUM = "f*c + i*g"
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         cell = config.table.out_frac + 1
@@ -72,7 +75,7 @@ class LstmLane(StateLane):
     @staticmethod
     def stages(config):
         activation, pair = activation_latency(config), config.pair
-        return (("gates", activation), ("f*c, i*g", pair), ("c", pair), ("tanh c", activation),
+        return (("gates", activation), (LstmLane.SUM, 2 * pair - 1), ("tanh c", activation),
                 ("o * tanh c", pair))
 
     def elaborate(self, platform):
@@ -81,7 +84,8 @@ class LstmLane(StateLane):
         kinds = self.kinds(c)
         lstm = {n: kind for n, kind in kinds.items() if isinstance(kind, LstmKind)}
         emits = {n: kind for n, kind in kinds.items() if isinstance(kind, EmitKind)}
-        gates_at, products_at, new_at, tanh_at, end = self.ends(c).values()
+        gates_at, sum_at, tanh_at, end = self.ends(c).values()
+        products_at, new_at = gates_at + c.pair, self.written(c)
         between = c.between
         m = Module()
         kind = delay(m, "kind", self.kind, end)
@@ -130,13 +134,13 @@ class LstmLane(StateLane):
         total = Signal(signed(max(len(fc_up), len(ig_up) + 1) + 1), reset_less=True)
         m.d[between] += total.eq(plus_minus(fc_up, ig_up, negative_g))
 
-        # The new cell state.
-        self.put(m, new, kind[new_at - 1], total,
+        # The new cell state, and beside it sign and t of what it is made of.
+        self.put(m, new, kind[sum_at], total,
                  {n: (k.cell, k.cell_width) for n, k in lstm.items()})
-
-        # Sign and t of c.
+        exact = floored(m, "exact", kind[sum_at], total, {n: k.cell for n, k in lstm.items()})
         tc = activate(m, c, self.images, {"c": Argument(
-            new, kind[new_at], {n: k.out for n, k in lstm.items()}, rounded=False)})["c"]
+            exact, kind[sum_at], {n: k.out for n, k in lstm.items()}, rounded=False,
+            widths={n: k.cell_width for n, k in lstm.items()})})["c"]
 
         # The output gate waits for it.
         o_now = Signal(t_bits + 1, name="o", reset_less=True)

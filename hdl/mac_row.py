@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .arith import by_kind, tree_sum
+from .arith import by_kind, tree_levels, tree_sum
 from .config import EngineConfig, bits_for
 
 __all__ = ["MacRow"]
@@ -21,12 +21,13 @@ class MacRow(wiring.Component):
         operands, weights -> A/B reg -> M reg -> P reg -> tree (a register a level) -> acc
              0                 1          2        3         3 + levels = latency      + 1
 
-    A short pipeline has no M register, and a register every second level: the accumulator's
-    addition counts as one more.
+    The tree adds by threes, and stops at two terms: the accumulator's own addition takes them. A
+    short pipeline has no M register, and a register every second level, the accumulator's addition
+    counting as one more.
 
     One tile a cycle. Cycles are counted from the operands; the controls come beside the data they
-    belong to: ``init_parked`` and ``init`` one cycle before the tree's sum, ``valid``, ``go_on``
-    and ``align`` with it, ``park`` and ``parks`` with the accumulator.
+    belong to: ``init_parked`` and ``init`` one cycle before the tree's sums, ``valid``, ``go_on``
+    and ``align`` with them, ``park`` and ``parks`` with the accumulator.
 
     Members
     -------
@@ -58,12 +59,12 @@ class MacRow(wiring.Component):
     @staticmethod
     def stages(config: EngineConfig) -> tuple[tuple[str, int], ...]:
         """What happens in which order, and in how many cycles."""
-        levels = (config.simd - 1).bit_length()
+        levels = tree_levels(config.simd)
         return ("multipliers", 1 + config.pair), ("adder tree", levels * config.pair // 2)
 
     @classmethod
     def latency(cls, config: EngineConfig) -> int:
-        """Cycles from operands to the tree's sum."""
+        """Cycles from operands to the tree's sums."""
         return sum(cycles for _, cycles in cls.stages(config))
 
     def elaborate(self, platform):
@@ -82,8 +83,7 @@ class MacRow(wiring.Component):
             m.d.sync += p.eq(product)
             products.append(p)
 
-        total, cycles = tree_sum(m, "sum", products, step=2 // c.pair)
-        assert cycles == dict(self.stages(c))["adder tree"]
+        sums = tree_sum(m, "sum", products, step=2 // c.pair)
 
         # The start value, fetched while the tree finishes.
         start = Signal(signed(c.acc_width), reset_less=True)
@@ -98,11 +98,13 @@ class MacRow(wiring.Component):
             with m.If(self.init_parked):
                 m.d.sync += start.eq(read.data)
 
-        aligned = by_kind(m, "aligned", self.align,
-                          {n: total << shift for n, shift in enumerate(c.aligns)},
-                          signed(c.acc_width))
         acc = Signal(signed(c.acc_width), reset_less=True)
+        total = Mux(self.go_on, acc, start)
+        for k, part in enumerate(sums):
+            total = total + by_kind(m, f"aligned_{k}", self.align,
+                                    {n: part << shift for n, shift in enumerate(c.aligns)},
+                                    signed(c.acc_width))
         with m.If(self.valid):
-            m.d.sync += acc.eq(Mux(self.go_on, acc, start) + aligned)
+            m.d.sync += acc.eq(total)
         m.d.comb += self.acc.eq(acc)
         return m

@@ -16,8 +16,11 @@ class OperandMemory(wiring.Component):
     """A chunk of ``simd`` elements a cycle, from the input or from the h memory, to every row.
 
     The input memory holds two frames: one being read, one being filled. Read addresses in cycle 0,
-    memory output in cycle 1, broadcast register in cycle 2 (:attr:`latency`). A chunk written in
-    cycle n can be addressed from cycle n + 1 on; the plan never addresses it earlier.
+    memory output in cycle 1, broadcast register in cycle 2 (:attr:`latency`).
+
+    A chunk of h may be addressed a cycle *before* its data comes (:attr:`lead`): data that comes
+    while its address waits for the memory, or for the register, goes straight to the register. An
+    input chunk is there the cycle after its write.
 
     Members
     -------
@@ -25,10 +28,11 @@ class OperandMemory(wiring.Component):
     stateful core: In, the chunk counts as zero.
     operands: Out, the chunk, ``latency`` cycles later.
     x_en, x_frame, x_chunk, x_data: In, write of an input chunk.
-    h_lanes, h_chunk, h_data: In, write of the h memory, lane by lane.
+    h_lanes, h_chunk: In, the h memory will be written, lane by lane, with the next cycle's h_data.
     """
 
     latency = 2
+    lead = 1  #: Cycles from the first address that finds a chunk of h to its data.
 
     def __init__(self, config: EngineConfig):
         self.config = c = config
@@ -58,22 +62,36 @@ class OperandMemory(wiring.Component):
         x_write, x_read = x.write_port(), x.read_port(domain="sync")
         m.submodules.h = h = Memory(shape=width, depth=max(2, c.h_depth), init=[])
         h_write, h_read = h.write_port(granularity=c.act_width), h.read_port(domain="sync")
+        h_lanes, h_chunk = Signal.like(self.h_lanes), Signal.like(self.h_chunk)
+        m.d.sync += [h_lanes.eq(self.h_lanes), h_chunk.eq(self.h_chunk)]
         m.d.comb += [
             x_write.addr.eq(Cat(self.x_chunk, self.x_frame)),
             x_write.data.eq(self.x_data.as_value()),
             x_write.en.eq(self.x_en),
             x_read.addr.eq(Cat(self.chunk[:x_bits], self.frame)),
-            h_write.addr.eq(self.h_chunk),
+            h_write.addr.eq(h_chunk),
             h_write.data.eq(self.h_data.as_value()),
-            h_write.en.eq(self.h_lanes),
+            h_write.en.eq(h_lanes),
             h_read.addr.eq(self.chunk[: bits_for(c.h_depth)]),
         ]
+        # Lanes that are written while their address is here: with the data of now, which the memory
+        # has only for the next address, or with that of the next cycle.
+        reads_h = self.chunk[: bits_for(c.h_depth)]
+        now, soon = Signal(c.simd), Signal(c.simd)
         picks_x = Signal()
+        written = Signal(width, reset_less=True)
         broadcast = Signal(width, reset_less=True)
         m.d.sync += [
             picks_x.eq(self.from_x),
-            broadcast.eq(Mux(picks_x, x_read.data, h_read.data)),
+            now.eq(Mux(~self.from_x & (reads_h == h_chunk), h_lanes, 0)),
+            soon.eq(Mux(~self.from_x & (reads_h == self.h_chunk), self.h_lanes, 0)),
+            written.eq(self.h_data.as_value()),
         ]
+        for lane in range(c.simd):
+            part = slice(lane * c.act_width, (lane + 1) * c.act_width)
+            there = Mux(picks_x, x_read.data[part],
+                        Mux(now[lane], written[part], h_read.data[part]))
+            m.d.sync += broadcast[part].eq(Mux(soon[lane], self.h_data[lane], there))
         if c.stateful:
             zero = Signal()
             m.d.sync += zero.eq(self.zero)

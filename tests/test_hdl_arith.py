@@ -18,6 +18,8 @@ from gatefold.hdl.arith import (
     inverted,
     plus_minus,
     saturate,
+    tree,
+    tree_levels,
     tree_sum,
 )
 from gatefold.hdl.config import bits_for
@@ -108,26 +110,41 @@ class Sums(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         ports: Any = self
-        total, self.levels = tree_sum(m, "s", [getattr(self, f"x_{n}") for n in range(self.terms)])
-        self.width = len(total)
-        m.d.comb += ports.sum.eq(total)
-        if self.levels == 0:
+        parts = tree_sum(m, "s", [getattr(self, f"x_{n}") for n in range(self.terms)])
+        self.widths = [len(part) for part in parts]
+        m.d.comb += ports.sum.eq(sum(parts))
+        if self.terms < 3:
             m.d.sync += Signal().eq(0)  # a clock for the recorder
         return m
 
 
-# terms, latency, bits of the sum
-TREES = [(1, 0, 5), (2, 1, 6), (3, 2, 7), (4, 2, 7), (5, 3, 8), (7, 3, 8), (8, 3, 8), (16, 4, 9)]
+# terms, latency, bits of what is left: one sum or two
+TREES = [(1, 0, [5]), (2, 0, [5, 5]), (3, 1, [7]), (4, 1, [6, 6]), (5, 1, [6, 7]), (6, 1, [7, 7]),
+         (7, 2, [8]), (8, 2, [8]), (9, 2, [9]), (10, 2, [7, 8]), (16, 2, [8, 9]), (18, 2, [9, 9]),
+         (19, 3, [10]), (32, 3, [9, 10])]
 
 
-@pytest.mark.parametrize(("terms", "latency", "width"), TREES)
-def test_tree_sum(terms, latency, width):
+def test_a_tree_is_of_threes_and_as_even_as_can_be():
+    assert tree(2) == [] and tree(3) == [[3]] and tree(5) == [[2, 3]]
+    assert tree(16) == [[2, 2, 3, 3, 3, 3], [3, 3]]
+    assert [tree_levels(n) for n in (1, 2, 3, 6, 7, 18, 19, 54, 55, 162)] == [
+        0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    for terms in range(1, 200):
+        left = terms
+        for sizes in tree(terms):
+            assert sum(sizes) == left and max(sizes) <= 3 and max(sizes) - min(sizes) <= 1
+            left = len(sizes)
+        assert left <= 2 and len(tree(terms)) == tree_levels(terms)
+
+
+@pytest.mark.parametrize(("terms", "latency", "widths"), TREES)
+def test_tree_sum(terms, latency, widths):
     x = np.concatenate([np.full((1, terms), -16), np.full((1, terms), 15),
                         draw(np.random.default_rng(terms), 5, (60, terms))])
     dut = Sums(terms)
     seen = record(dut, {f"x_{n}": x[:, n] for n in range(terms)}, ["sum"],
                   cycles=len(x) + latency)["sum"]
-    assert (dut.levels, dut.width) == (latency, width)
+    assert dut.widths == widths
     np.testing.assert_array_equal(seen[latency:latency + len(x)], x.sum(axis=1))
 
 

@@ -152,7 +152,7 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
 
 
 # pe, simd, aligns, tiles
-ARRAYS = [(4, 1, (0,), 150), (4, 3, (0,), 150), (8, 5, (0, 3), 120), (4, 16, (0,), 60),
+ARRAYS = [(4, 1, (0,), 150), (4, 3, (0,), 150), (8, 5, (0, 3), 120), (4, 16, (0,), 60), (4, 7, (0, 2), 80), (4, 20, (1,), 40),
           (12, 2, (0, 1, 6), 100), (4, 4, (2,), 100)]
 
 
@@ -201,10 +201,10 @@ def test_a_parked_sum_can_be_resumed_after(distance, pipeline):
     check(engine(4, 3, pipeline=pipeline), order, [0, distance, 2 * distance])
 
 
-# simd, cycles from issue to the sums: operands 2, DSP 3, tree, accumulator 1; of a short pipeline
-# DSP 2, and half the tree
-LATENCIES = [(1, 6, 5), (2, 7, 5), (3, 8, 6), (4, 8, 6), (5, 9, 6), (8, 9, 6), (16, 10, 7),
-             (32, 11, 7)]
+# simd, cycles from issue to the sums: operands 2, DSP 3, tree (by threes, down to two), accumulator
+# 1; of a short pipeline DSP 2, and half the tree
+LATENCIES = [(1, 6, 5), (2, 6, 5), (3, 7, 5), (6, 7, 5), (7, 8, 6), (8, 8, 6), (16, 8, 6),
+             (18, 8, 6), (19, 9, 6), (32, 9, 6), (54, 9, 6), (55, 10, 7), (64, 10, 7)]
 
 
 @pytest.mark.parametrize(("simd", "full", "short"), LATENCIES)

@@ -45,10 +45,11 @@ class Depth:
     gru_state: int
 
 
-DEPTHS = {"full": Depth(3, 1, 12, 13, 3, 4, 6, 11), "short": Depth(2, 2, 7, 9, 2, 3, 4, 8)}
+DEPTHS = {"full": Depth(3, 1, 11, 12, 3, 4, 6, 11), "short": Depth(2, 2, 6, 8, 2, 3, 4, 8)}
 # Cycles from the issue of a tile, whatever the pipeline
 OPERANDS, ACCUMULATE, ROUTE = 2, 1, 1
 PARK = 3  # to the first tile that starts from what is parked
+LEAD = 1  # a chunk of h is addressed before it is there
 
 
 def lane_latency(kind: Any, config: Any) -> int:
@@ -81,8 +82,8 @@ class TileMachine:
         self.bias = np.array([unpack(word, c.acc_width, c.pe) for word in images["bias"]])
         depth = DEPTHS[c.pipeline]
         self.state = {"lstm": depth.lstm_state, "gru": depth.gru_state}
-        self.sums = (OPERANDS + depth.multiply + (c.simd - 1).bit_length() // depth.levels
-                     + ACCUMULATE)
+        levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
+        self.sums = OPERANDS + depth.multiply + levels // depth.levels + ACCUMULATE
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
         self.written = self.sums + ROUTE + lanes
         self.fresh, self.frames = True, 0
@@ -177,7 +178,7 @@ class TileMachine:
             self.states.append((np.flatnonzero(holds), state, result))
             if tile["to_h"]:
                 self.h[tile["h"] + beat, holds] = result
-                self.h_ready[tile["h"] + beat] = self.time + self.written + beat + 1
+                self.h_ready[tile["h"] + beat] = self.time + self.written + beat - LEAD
             if tile["to_out"]:
                 at = tile["out"] + beat
                 assert at not in self.complete, f"output chunk {at} has left already"

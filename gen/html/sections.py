@@ -20,11 +20,10 @@ __all__ = ["cycles_section", "inside_section", "network_section", "numbers_secti
            "verified_section"]
 
 _STAGE_NOTES = {
-    "operand memory": "read the chunk of x or h",
+    "broadcast": "the chunk to every row",
     "accumulator": "onto the bias or a parked sum",
     "router": "finished rows to their lanes",
     "lanes": "gates, tables, c and h",
-    "write": "h to the operand memory",
 }
 
 
@@ -119,7 +118,7 @@ def step_section(plan: Plan | None) -> Markup | None:
                             f"{plural(config.simd, 'column')}"}
     recurrent = any(isinstance(layer, QRecurrent) for layer in plan.qnet.layers)
     if not recurrent:
-        notes |= {"lanes": "the activation", "write": "the result to the operand memory"}
+        notes |= {"lanes": "the activation"}
     scale = max(sum(tail.values()), after)
     what = "h" if recurrent else "a result"
     return section(
