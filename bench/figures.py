@@ -6,7 +6,7 @@ Needs nothing but Python, so that the plot may run in .venv-bench.
 from __future__ import annotations
 
 __all__ = ["BOARD_TITLES", "DEVICES", "EDGE_TPU", "MARKS", "PUBLISHED_FPGA", "STREAMED_BY",
-           "TARGETS", "edge_tpu", "key", "latency_mark", "published"]
+           "TARGETS", "edge_tpu", "is_simulated", "key", "latency_mark", "published"]
 
 #: How a figure is known. Each cell of the table carries one of these marks.
 MARKS = {
@@ -88,5 +88,13 @@ def latency_mark(known: dict, name: str, board: str) -> str:
     """``s`` where the planned core is the one that was simulated, with these cycles; else ``p``."""
     row = known["planned"]["networks"][name][board]
     seen = known["simulated"].get(key(name, board), {})
-    same = all(seen.get(field) == row[field] for field in ("pe", "simd", "latency", "interval"))
-    return "s" if same else "p"
+    core = (row[name] for name in ("pe", "simd", "latency", "interval"))
+    return "s" if is_simulated(seen, *core) else "p"
+
+
+def is_simulated(seen: dict, *core: int) -> bool:
+    """Whether ``seen``, an entry of simulated.json, proved this very core: pe, simd, latency,
+    interval."""
+    verified = seen.get("verified", {})
+    return core == (seen.get("pe"), seen.get("simd"), verified.get("latency"),
+                    verified.get("interval"))

@@ -1,30 +1,25 @@
-"""Our cores: what is planned for each network and board, and what simulation and synthesis found.
+"""Our cores: what is planned for each network and board, and what synthesis found.
 
 The plan's cycles are what `gatefold verify` checks to the cycle, so a planned figure becomes a
-simulated one, the same number, once `--simulate` has run that very core.
+simulated one, the same number, once full_size.py has run that very core.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
-import time
 from math import ceil
-from pathlib import Path
 
 from networks import ROOT, Workload, calibration
 
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
-from gatefold.gen.check import verify_folder
 from gatefold.gen.errors import UserError
 from gatefold.gen.flow import Core, budget, compile
 from gatefold.gen.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit
 
-__all__ = ["plan_row", "simulate", "synthesise"]
+__all__ = ["plan_row", "synthesise"]
 
 #: Share of the multipliers busy from which more contexts are not tried.
 _BUSY = 0.9
@@ -80,22 +75,6 @@ def _contexts(plan: Plan, board: Board) -> list[dict]:
         rows.append({"contexts": number, "latency": latest.cycles.latency,
                      "interval": latest.cycles.interval})
     return rows
-
-
-def simulate(workload: Workload, board_name: str) -> dict:
-    """Build the core, run `gatefold verify` with Verilator, tell what was compared.
-
-    Raises CheckFailed at the first difference in a bit or a cycle.
-    """
-    core = _core(workload, get_board(board_name))
-    started = time.monotonic()
-    (ROOT / "build").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ROOT / "build", prefix="bench-") as place:
-        folder = core.save(Path(place) / "core")
-        verify_folder(folder, sim="verilator")
-        report = json.loads((folder / "report.json").read_text())
-    return {"pe": core.plan.config.pe, "simd": core.plan.config.simd,
-            "seconds": round(time.monotonic() - started)} | report["verified"][0]
 
 
 def synthesise(workload: Workload, board_name: str) -> dict:

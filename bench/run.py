@@ -1,7 +1,6 @@
 """`make bench`: plan every network on its boards, measure the CPU runtimes here, write the table.
 
     python bench/run.py                                   plan and measure, then write docs/bench.*
-    python bench/run.py --simulate autoenc-1/zcu104 ...   and prove these cores in Verilator
     python bench/run.py --synth autoenc-1/zcu104 ...      and synthesise these with Yosys
     python bench/run.py --render                          only write docs/bench.* from what is known
 
@@ -26,7 +25,7 @@ from pathlib import Path
 from batch import NETWORK, batch_rows
 from exports import write_models
 from networks import ROOT, WORKLOADS, Workload, all_workloads
-from planned import plan_row, simulate, synthesise
+from planned import plan_row, synthesise
 from report import markdown
 
 BENCH = ROOT / "bench"
@@ -116,7 +115,6 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="NETWORK", help="plan only these")
-    parser.add_argument("--simulate", nargs="+", default=[], metavar="NETWORK/BOARD")
     parser.add_argument("--synth", nargs="+", default=[], metavar="NETWORK/BOARD")
     parser.add_argument("--render", action="store_true", help="plan and measure nothing")
     parser.add_argument("--no-measure", action="store_true", help="plan, but measure nothing")
@@ -137,7 +135,6 @@ def main() -> None:
         networks = old.get("networks", {}) | new["networks"]
         write(folder, "planned", old | new
               | {"networks": {name: networks[name] for name in names if name in networks}})
-    each(options.simulate, rows, folder, "simulated", simulate)
     each(options.synth, rows, folder, "synthesised", synthesise)
     if not options.render and not options.no_measure:
         write(folder, "measured", measure_all(rows))

@@ -131,7 +131,9 @@ def test_an_unknown_network_is_one_line():
 @pytest.mark.parametrize("changed", [{}, {"latency": 218}, {"interval": 1}, {"pe": 84}])
 def test_only_the_core_that_was_simulated_is_marked_so(script, changed):
     row = {"pe": 80, "simd": 16, "latency": 217, "interval": 197}
-    known = {"planned": {"networks": {"n": {"u280": row}}}, "simulated": {"n/u280": row | changed}}
+    seen = row | changed
+    seen |= {"verified": {name: seen.pop(name) for name in ("latency", "interval")}}
+    known = {"planned": {"networks": {"n": {"u280": row}}}, "simulated": {"n/u280": seen}}
     assert script("figures").latency_mark(known, "n", "u280") == ("p" if changed else "s")
     assert script("figures").latency_mark(known | {"simulated": {}}, "n", "u280") == "p"
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from math import ceil, prod
 from typing import Any
 
+from ...hdl.arith import tree_levels
 from ...hdl.config import SHALLOW, EngineConfig
 from ..errors import UserError
 from ..quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
+from .latency import latencies
 from .lower import BLOCK_WORDS
 from .plan import Plan, draft_plan, make_plan
 from .resources import bram18s, estimate, rom_luts, urams
@@ -20,17 +22,19 @@ __all__ = ["block_words_for", "candidates", "choose_array", "demands", "fit", "l
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
-#: Of arrays about as fast as the fastest, the one with the least logic is taken.
+#: Arrays about as fast as the fastest are weighed: what logic costs, in latency, where it fills the
+#: device. A core that is 1 % faster may take 7 % more of the device's LUTs.
 _NEAR = 1.03
+_PRICE = 0.15
 #: So many shapes, best first by a quick count, are drafted; the best of those are planned in full
 #: until so many tiles were scheduled.
-_DRAFTS = 40
+_DRAFTS = 250
 _FEW = 12  # where there are convolutions, which take longer
 _TILES = 40_000
 #: Weight words that blocks of convolutions may take, tried in turn.
 _BLOCK_WORDS = (BLOCK_WORDS, 1536, 1280, 1152, 1024, 960, 896, 832, 768, 704, 640, 512, 384, 256)
 _PROGRAM = 128  # instructions, where there is no program yet
-_SIMDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64)
+_SIMDS = (*range(1, 33), *range(34, 65, 2))
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,11 @@ def rough_tiles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
 
 
 def _quick_cycles(asked: list[Demand], pe: int, simd: int) -> float:
-    return _estimate(sum(demand.tiles(pe, simd) for demand in asked), _waits(asked, simd))
+    return _estimate(sum(demand.tiles(pe, simd) for demand in asked),
+                     _waits(asked, 17 + tree_levels(simd)))
 
 
-def _waits(asked: list[Demand], simd: int) -> int:
-    tail = 20 + (simd - 1).bit_length()
+def _waits(asked: list[Demand], tail: int) -> int:
     return sum(tail * (demand.steps if demand.own else 1) for demand in asked)
 
 
@@ -210,7 +214,7 @@ def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, cont
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
         depth = draft.weight_depth
         if place(draft, loadable=loadable, **device) is not None:
-            cycles = _estimate(work.tiles, _waits(asked, simd))
+            cycles = _estimate(work.tiles, _waits(asked, latencies(draft).tail))
             return _Draft(pe, simd, words, work.tiles, cycles)
     return None
 
@@ -233,8 +237,8 @@ def block_words_for(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: 
 def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
                  uram: int = 0, stream_bits: int = 128, loadable: bool = False,
                  contexts: int = 1, pipeline: str = "full") -> Plan:
-    """The plan of the fastest array of at most ``multipliers`` that fits the device (of those
-    within 3 % of it, the smallest).
+    """The plan of the fastest array of at most ``multipliers`` that fits the device; of those
+    within 3 % of it, the one that is best when its logic is weighed.
 
     Shapes are ranked by a quick count; the best that fit are planned in full. ``loadable``: the
     weights come at run time; else only where they need UltraRAM. Raises
@@ -273,5 +277,9 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
             "fewer bits (--width) or a larger board")
     near = _NEAR * min(plan.cycles.latency for plan in finalists)
     return min((plan for plan in finalists if plan.cycles.latency <= near),
-               key=lambda plan: (plan.config.loadable and not loadable, estimate(plan.config).lut,
+               key=lambda plan: (plan.config.loadable and not loadable, _weighed(plan, lut),
                                  plan.cycles.latency))
+
+
+def _weighed(plan: Plan, lut: int) -> float:
+    return plan.cycles.latency * (1 + _PRICE * estimate(plan.config).lut / lut)

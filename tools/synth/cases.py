@@ -2,28 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from gatefold.gen.initialise import initialise
+from gatefold.gen.network import Dense, Gru, Layer, Lstm, MaxPool, Network, Window
 from gatefold.gen.plan import Plan, make_plan
 from gatefold.gen.quantize import quantize
 
 __all__ = ["CASES", "Case"]
 
 
+class _Layers:
+    """Layers with seeded weights."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def _draw(self, *shape: int) -> np.ndarray:
+        return self.rng.uniform(-1, 1, shape) / shape[-1] ** 0.5
+
+    def _recurrent(self, gates: int, features: int, units: int) -> dict:
+        return {"units": units, "w_ih": self._draw(gates * units, features),
+                "w_hh": self._draw(gates * units, units), "b": self._draw(gates * units)}
+
+    def lstm(self, features: int, units: int, *, steps: bool = False, stateful: bool = False):
+        return Lstm(**self._recurrent(4, features, units), return_sequences=steps,
+                    stateful=stateful)
+
+    def gru(self, features: int, units: int, *, reset_after: bool = True, steps: bool = False):
+        return Gru(**self._recurrent(3, features, units), return_sequences=steps,
+                   reset_after=reset_after, b_n=self._draw(units) if reset_after else None)
+
+    def dense(self, features: int, outputs: int, activation: str = "linear"):
+        return Dense(w=self._draw(outputs, features), b=self._draw(outputs), activation=activation)
+
+    def conv(self, features: int, outputs: int, taps: int):
+        return Dense(w=self._draw(outputs, taps * features), b=self._draw(outputs),
+                     activation="relu", window=Window(taps))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A seeded network (``dense`` 0: none), its widths in bits, an array and a stream.
+
+    ``layers`` are LSTMs of ``units``; or ``other`` makes the layers, which ``told`` tells.
 
     ``held_out``: the formulas were not fitted to it; it shows what they are worth elsewhere.
     """
 
     name: str
-    units: int
+    units: int = 0
     features: int
     timesteps: int
     layers: int = 1
     dense: int = 0
+    other: Callable[[_Layers], tuple[Layer, ...]] | None = None
+    told: str = ""
     pe: int
     simd: int
     act: int = 16
@@ -37,8 +74,12 @@ class Case:
 
     def plan(self) -> Plan:
         """The plan of its core."""
-        network = initialise(units=self.units, features=self.features, timesteps=self.timesteps,
-                             layers=self.layers, dense=self.dense or None)
+        if self.other:
+            network = Network((self.timesteps, self.features), self.other(_Layers()))
+        else:
+            network = initialise(units=self.units, features=self.features,
+                                 timesteps=self.timesteps, layers=self.layers,
+                                 dense=self.dense or None)
         qnet = quantize(network, act_width=self.act, weight_width=self.weight,
                         cell_width=self.cell)
         return make_plan(qnet, pe=self.pe, simd=self.simd, stream_bits=self.stream,
@@ -49,7 +90,8 @@ class Case:
     def sizes(self) -> str:
         """For a table: what it is."""
         dense = f", Dense({self.dense})" if self.dense else ""
-        return (f"{self.layers} x LSTM({self.units}) on {self.timesteps} x {self.features}{dense}; "
+        layers = self.told or f"{self.layers} x LSTM({self.units})"
+        return (f"{layers} on {self.timesteps} x {self.features}{dense}; "
                 f"{self.weight}/{self.act}/{self.cell} bits; {self.stream} bit streams")
 
 
@@ -77,6 +119,19 @@ CASES = (
          weight=12, cell=16, loadable=True),
     Case(name="ultra", units=40, features=12, timesteps=3, dense=1, pe=20, simd=10, loadable=True,
          uram_rows=12),
+    Case(name="gru", features=8, timesteps=4, pe=24, simd=6, told="GRU(24), Dense(3) sigmoid",
+         other=lambda of: (of.gru(8, 24), of.dense(24, 3, "sigmoid"))),
+    Case(name="reset", features=6, timesteps=5, pe=16, simd=4, act=12, weight=12,
+         told="GRU(16) reset before, GRU(12)",
+         other=lambda of: (of.gru(6, 16, reset_after=False, steps=True), of.gru(16, 12))),
+    Case(name="conv", features=3, timesteps=24, pe=24, simd=4,
+         told="Conv1D(8, 5), MaxPool(2), LSTM(12), Dense(2) tanh",
+         other=lambda of: (of.conv(3, 8, 5), MaxPool(window=Window(2, stride=2)), of.lstm(8, 12),
+                           of.dense(12, 2, "tanh"))),
+    Case(name="state", features=10, timesteps=2, pe=20, simd=5, loadable=True,
+         told="stateful LSTM(20), LSTM(20), Dense(4)",
+         other=lambda of: (of.lstm(10, 20, steps=True, stateful=True),
+                           of.lstm(20, 20, stateful=True), of.dense(20, 4))),
     Case(name="new-100", units=100, features=17, timesteps=3, pe=40, simd=3, dense=6,
          held_out=True),
     Case(name="new-stack", units=20, features=6, timesteps=5, layers=3, dense=3, pe=20, simd=12,
@@ -85,4 +140,9 @@ CASES = (
          weight=8, cell=16, stream=64, held_out=True),
     Case(name="new-tall", units=28, features=5, timesteps=6, layers=2, pe=112, simd=2, dense=9,
          act=16, weight=12, held_out=True),
+    Case(name="new-large", units=64, features=32, timesteps=4, pe=128, simd=8, dense=10,
+         held_out=True),
+    Case(name="new-gru", features=12, timesteps=6, pe=40, simd=10, act=8, weight=8, cell=16,
+         told="LSTM(20), GRU(16), Dense(5) relu", held_out=True,
+         other=lambda of: (of.lstm(12, 20, steps=True), of.gru(20, 16), of.dense(16, 5, "relu"))),
 )
