@@ -27,11 +27,12 @@ from pathlib import Path
 
 import numpy as np
 from figures import BOARD_TITLES, TARGETS, is_simulated, key
-from networks import ROOT, Workload, all_workloads, calibration
+from networks import ROOT, Workload, all_workloads
+from planned import core_of
 
 from gatefold.gen.check import seeded_inputs
 from gatefold.gen.errors import UserError
-from gatefold.gen.flow import Core, compile
+from gatefold.gen.flow import Core
 from gatefold.gen.plan.resources import estimate
 from gatefold.sim.expected import expectation
 from gatefold.sim.results import CheckFailed
@@ -85,8 +86,7 @@ def prove(workload: Workload, board: str, known: dict) -> dict:
     core = None
     try:
         stages.begin("plan", "quantising and planning")
-        core = compile(workload.network, board=board, calibrate=calibration(workload.name),
-                       loadable=streamed)
+        core = core_of(workload, board)
         config, cycles = core.plan.config, core.plan.cycles
         if is_simulated(known, config.pe, config.simd, cycles.latency, cycles.interval):
             return known

@@ -19,23 +19,25 @@ from gatefold.gen.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit
 
-__all__ = ["plan_row", "synthesise"]
+__all__ = ["core_of", "plan_row", "synthesise"]
 
 #: Share of the multipliers busy from which more contexts are not tried.
 _BUSY = 0.9
 
 
-def _core(workload: Workload, board: Board) -> Core:
-    # A core that keeps its state is switched on once: it may as well be given its weights then.
-    return compile(workload.network, board=board.name, calibrate=calibration(workload.name),
-                   loadable=workload.network.stateful)
+def core_of(workload: Workload, board: str) -> Core:
+    """The core of a row of the benchmark. One that keeps its state is switched on once: it is given
+    its weights then, in UltraRAM."""
+    streamed = workload.network.stateful
+    return compile(workload.network, board=board, calibrate=calibration(workload.name),
+                   loadable=streamed, memory="uram" if streamed else "auto")
 
 
 def plan_row(workload: Workload, board_name: str) -> dict:
     """What is planned for a network on a board, ready for JSON."""
     board = get_board(board_name)
     try:
-        core = _core(workload, board)
+        core = core_of(workload, board_name)
     except UserError as error:
         sys.exit(f"bench: {workload.name} on {board_name}: {error}")
     return _describe(core.plan, board, core.clock_mhz)
@@ -82,7 +84,7 @@ def synthesise(workload: Workload, board_name: str) -> dict:
     sys.path.insert(0, str(ROOT / "tools/synth"))
     from components import measure
 
-    plan = _core(workload, get_board(board_name)).plan
+    plan = core_of(workload, board_name).plan
     cache = ROOT / "build/synth"
     cache.mkdir(parents=True, exist_ok=True)
     parts = measure(plan, cache=cache).components

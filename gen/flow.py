@@ -31,7 +31,7 @@ from .options import checked
 from .output import check_target, new_folder
 from .plan import Plan, make_plan
 from .plan.resources import estimate
-from .plan.sizing import block_words_for, choose_array, fit
+from .plan.sizing import MEMORIES, block_words_for, choose_array, fit
 from .quantize import quantize
 from .quantized_io import save_quantized
 from .report import make_report, write_report
@@ -169,7 +169,8 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
             max_error: float | None = None, macs: int | None = None, pe: int | None = None,
             simd: int | None = None, clock: float | None = None, seed: int = 0,
             any_weights: bool = False, loadable: bool = False, contexts: int = 1,
-            pipeline: str = "full", progress: Progress = lambda _stage: None) -> Core:
+            pipeline: str = "full", memory: str = "auto",
+            progress: Progress = lambda _stage: None) -> Core:
     """Quantise and plan a core for ``network``.
 
     Parameters: ``board``, a name of :data:`gatefold.boards.BOARDS` or None for a generic core;
@@ -184,7 +185,8 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     ``any_weights``, a core whose weights come later; ``loadable``, weights and bias are streamed
     into the core at run time (always so where they need UltraRAM); ``contexts``, sequences in a
     frame; ``pipeline``, "full", or "short": fewer registers, for about half the clock
-    (:data:`CLOCKS`); ``progress``, called with the name of each stage.
+    (:data:`CLOCKS`); ``memory``, where the weights stand: "auto", or "bram", "lut" or "uram"
+    (:func:`~gatefold.gen.plan.sizing.place`); ``progress``, called with the name of each stage.
 
     Raises :class:`UserError` for options that are illegal or contradict each other, for bad data,
     and for networks that do not fit.
@@ -198,8 +200,14 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
             checked(name, value)
     if pipeline not in CLOCKS:
         raise UserError(f"--pipeline must be {' or '.join(CLOCKS)}, not {quoted(pipeline)}")
+    if memory not in MEMORIES:
+        raise UserError(f"--memory must be {', '.join(MEMORIES[:-1])} or {MEMORIES[-1]}, not "
+                        f"{quoted(memory)}")
     target = None if board is None else get_board(board)
     limits = budget(target)
+    if memory == "uram" and not limits.uram:
+        raise UserError(f"--memory uram needs a board with UltraRAM, {limits.name} has none: name "
+                        "one with --board")
     _check_array_options(limits, macs, pe, simd)
     _check_search(width, weight_width, act_width, max_error, any_weights)
     if calibrate is not None:
@@ -224,7 +232,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
                     any_weights=any_weights, **formats)
     progress("planning")
     plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd, loadable=loadable,
-                 contexts=contexts, pipeline=pipeline)
+                 contexts=contexts, pipeline=pipeline, memory=memory)
     progress("measuring the error against float")
     clock_mhz = float(clock or limits.clock_mhz * CLOCKS[pipeline])
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
@@ -236,9 +244,9 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
 
 
 def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
-          simd: int | None, *, loadable: bool, contexts: int, pipeline: str) -> Plan:
+          simd: int | None, *, loadable: bool, contexts: int, pipeline: str, memory: str) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    device = limits.memory
+    device = limits.memory | {"memory": memory}
     if pe is None or simd is None:
         _check_tiles(network, macs, contexts)
         return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits,
@@ -251,10 +259,11 @@ def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
     placed = fit(plan, loadable=loadable, **device)
     if placed is None:
         needs = estimate(plan.config)
+        where = "" if memory == "auto" else f" with --memory {memory}"
         raise UserError(f"an array of {pe} x {simd} takes about {needs.lut} LUTs, {needs.dsp} DSPs "
                         f"and {needs.bram36:g} block RAMs of {limits.name}'s {limits.lut}, "
-                        f"{limits.dsp} and {limits.bram36}: choose another, or have it chosen with "
-                        "--macs")
+                        f"{limits.dsp} and {limits.bram36} and cannot be placed{where}: choose "
+                        "another, or have it chosen with --macs")
     return placed
 
 

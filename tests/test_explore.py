@@ -56,7 +56,8 @@ def test_points_are_what_compile_makes(net, explored):
     found, _ = explored
     assert len(found.points) >= 4
     for point in found.points:
-        core = gf.compile(net, board="zcu104", width=point.width, pe=point.pe, simd=point.simd)
+        core = gf.compile(net, board="zcu104", width=point.width, pe=point.pe, simd=point.simd,
+                          memory=point.placing)
         told = core.report()
         assert {key: told["cycles"][key] for key in ("latency", "interval", "tiles", "bound")} == {
             key: getattr(point, key) for key in ("latency", "interval", "tiles", "bound")}
@@ -88,8 +89,9 @@ def test_a_point_that_does_not_fit_says_why(limits, fits, reason):
 def test_weights_go_to_luts_where_block_ram_is_short():
     qnet, job = quantized(((40, 64), ("L64",))), Job(8, 16, 4)
     roomy = measure(qnet, job, tiny())
-    assert [(p.memory, p.lut_rows, p.fits) for p in roomy] == [("bram", 0, True)]
-    short, mixed = measure(qnet, job, tiny(bram36=roomy[0].bram36 - 1))
+    assert [(p.memory, p.placing, p.lut_rows, p.fits) for p in roomy] == [
+        ("bram", "auto", 0, True), ("lut", "lut", 16, True)]
+    short, mixed, _ = measure(qnet, job, tiny(bram36=roomy[0].bram36 - 1))
     assert (short.memory, short.fits, short.bram36) == ("bram", False, roomy[0].bram36)
     assert (mixed.memory, mixed.fits) == ("bram+lut", True)
     assert mixed.lut_rows >= 1 and mixed.bram36 < short.bram36 and mixed.lut > short.lut
@@ -98,10 +100,37 @@ def test_weights_go_to_luts_where_block_ram_is_short():
 
 def test_weights_go_to_ultraram_where_luts_are_short_too():
     qnet, job = quantized(((40, 64), ("L64",))), Job(8, 16, 4)
-    _, mixed = measure(qnet, job, tiny(bram36=14))
+    _, mixed, _ = measure(qnet, job, tiny(bram36=14))
     short, placed = measure(qnet, job, tiny(bram36=14, uram=16, lut=mixed.lut))
-    assert not short.fits and placed.fits
+    assert not short.fits and placed.fits and placed.placing == "auto"
     assert "uram" in placed.memory and 0 < placed.uram <= 16
+
+
+def test_every_memory_that_fits_and_differs_is_a_point():
+    qnet, job = quantized(((40, 64), ("L64",))), Job(8, 16, 4)
+    points = measure(qnet, job, tiny(uram=1000))
+    assert [(p.placing, p.memory, p.lut_rows, p.uram_rows) for p in points] == [
+        ("auto", "bram", 0, 0), ("lut", "lut", 16, 0), ("uram", "uram", 0, 16)]
+    assert len({p.latency for p in points}) == 1
+
+
+@pytest.mark.parametrize("memory", ["auto", "bram", "lut", "uram"])
+def test_weights_stand_where_they_are_asked_to(memory):
+    core = gf.compile(network(((40, 64), ("L64",))), board="u280", pe=16, simd=4, memory=memory)
+    config = core.plan.config
+    assert (config.lut_rows, config.uram_rows, config.loadable) == {
+        "lut": (16, 0, False), "uram": (0, 16, True)}.get(memory, (0, 0, False))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"memory": "dram", "board": "u280"}, "--memory must be auto, bram, lut or uram, not 'dram'"),
+    ({"memory": "uram"}, "--memory uram needs a board with UltraRAM, a core without --board has "
+                         "none: name one with --board"),
+    ({"memory": "lut", "board": "zcu104", "pe": 128, "simd": 12}, "--memory lut"),
+])
+def test_memories_that_are_not_to_be_had(options, message):
+    with pytest.raises(gf.UserError, match=re.escape(message)):
+        gf.compile(network(((40, 64), ("L256seq", "L256"))), **options)
 
 
 def test_blocks_of_convolutions_shrink_to_fit(monkeypatch):

@@ -37,6 +37,9 @@ __all__ = ["build"]
 @number("simd", "Columns of multipliers, with --pe instead of --macs")
 @click.option("--loadable", is_flag=True, help="Stream the weights in at run time, through a port "
               "of their own, instead of building them in. Weights that need UltraRAM always are.")
+@click.option("--memory", metavar="auto|bram|lut|uram", default="auto", show_default=True,
+              help="Where weights stand: in block RAM, and what is too much for it elsewhere; or "
+              "in one kind of memory. UltraRAM is filled at run time.")
 @number("contexts", "Sequences in a frame, computed side by side: throughput for latency",
         default=1, show_default=True)
 @click.option("--pipeline", metavar="full|short", default="full", show_default=True,
@@ -52,7 +55,7 @@ __all__ = ["build"]
 @number("dense", "Without MODEL: outputs of a last Dense layer, none if not given")
 def build(model, output, description, board, calibrate, width, max_error, weight_width, act_width,
           cell_width, table_bits, rule, weight_rule, percentile, formats, macs, pe, simd, loadable,
-          contexts, pipeline, clock, seed, units, features, timesteps, layers, dense):
+          memory, contexts, pipeline, clock, seed, units, features, timesteps, layers, dense):
     """Build a core from MODEL (.keras, .h5, .onnx, .safetensors, .npz), or from its shape alone.
 
     \b
@@ -91,7 +94,7 @@ def build(model, output, description, board, calibrate, width, max_error, weight
                        overrides=None if formats is None else read_overrides(formats, network),
                        macs=macs, pe=pe, simd=simd, clock=clock, seed=seed,
                        any_weights=model is None, loadable=loadable, contexts=contexts,
-                       pipeline=pipeline, progress=say)
+                       pipeline=pipeline, memory=memory, progress=say)
         core.save(output, progress=say)
 
     from .report import summary

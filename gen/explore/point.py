@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..flow import MAX_TILES, Budget
 from ..plan import Plan, make_plan
 from ..plan.resources import estimate
-from ..plan.sizing import block_words_for, fit, rough_tiles
+from ..plan.sizing import MEMORIES, block_words_for, fit, rough_tiles
 from ..quantized import QuantizedNetwork
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
@@ -49,10 +49,10 @@ class Point:
 
     Attributes: ``width`` of weights and activations; ``pe``, ``simd``; ``contexts``, sequences in
     a frame; ``memory`` of the weights, ``bram``, ``uram``, ``lut`` or several of them joined by
-    ``+``, and ``lut_rows`` and ``uram_rows``, the rows whose weights are in LUTs and UltraRAM
-    (which is loaded at run time); ``fits``, or the ``reason`` why not; cycles as
-    :class:`~gatefold.gen.plan.Cycles`, and ``multiplications`` that must be done, of a frame;
-    estimated resources; ``energy`` of a sequence, see :data:`ENERGY`.
+    ``+``, ``placing``, how they were placed (``--memory``), and ``lut_rows`` and ``uram_rows``, the
+    rows whose weights are in LUTs and UltraRAM (which is loaded at run time); ``fits``, or the
+    ``reason`` why not; cycles as :class:`~gatefold.gen.plan.Cycles`, and ``multiplications`` that
+    must be done, of a frame; estimated resources; ``energy`` of a sequence, see :data:`ENERGY`.
     What was never planned has 0 cycles and resources.
     """
 
@@ -63,6 +63,7 @@ class Point:
     memory: str
     fits: bool
     reason: str | None
+    placing: str = "auto"
     lut_rows: int = 0
     uram_rows: int = 0
     latency: int = 0
@@ -91,7 +92,7 @@ class Point:
     @property
     def place(self) -> tuple:
         """What tells it from the others, and orders them where nothing else does."""
-        return self.width, self.pe, self.simd, self.contexts, self.memory
+        return self.width, self.pe, self.simd, self.contexts, self.memory, self.placing
 
     def as_dict(self) -> dict:
         """For JSON."""
@@ -101,8 +102,9 @@ class Point:
 def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     """Plan ``job`` and place its weights in every way that differs: one point each.
 
-    All in block RAM first; where that is too little, as the planner places them. A point that does
-    not fit says why. Integers only: every machine finds the same.
+    As the planner places them, and in each kind of memory by itself (``--memory``). Where all were
+    to be in block RAM and do not fit, that is a point too, and says why. Integers only: every
+    machine finds the same.
     """
     array = {"width": job.width, "pe": job.pe, "simd": job.simd, "contexts": job.contexts}
     tiles = job.contexts * rough_tiles(qnet, job.pe, job.simd)
@@ -112,16 +114,24 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
                              f"{MAX_TILES}")]
     shape: dict[str, Any] = {"pe": job.pe, "simd": job.simd, "stream_bits": limits.stream_bits,
                              "contexts": job.contexts}
-    try:
-        words = block_words_for(qnet, **shape, **limits.memory)
-        plan = make_plan(qnet, **shape, block_words=words)
-    except UserError as error:
-        return [Point(**array, memory="bram", fits=False, reason=str(error))]
-    placed = fit(plan, loadable=False, **limits.memory)
-    if placed is None or placed.config != plan.config:
-        points = [_point(array, plan, limits, fits=False)]
-        return points if placed is None else [*points, _point(array, placed, limits, fits=True)]
-    return [_point(array, plan, limits, fits=True)]
+    plans: dict[int, Plan] = {}  # by the words that blocks of convolutions may take
+    found: dict[tuple[int, int], Point] = {}
+    for memory in MEMORIES:
+        device = limits.memory | {"memory": memory}
+        try:
+            words = block_words_for(qnet, **shape, **device)
+            if words not in plans:
+                plans[words] = make_plan(qnet, **shape, block_words=words)
+        except UserError as error:
+            return [Point(**array, memory="bram", fits=False, reason=str(error))]
+        placed = fit(plans[words], loadable=False, **device)
+        if placed:
+            where = placed.config.lut_rows, placed.config.uram_rows
+            found.setdefault(where, _point(array, placed, limits, placing=memory))
+    if (0, 0) not in found:
+        first = next(iter(plans.values()))
+        found = {(0, 0): _point(array, first, limits, placing=None)} | found
+    return list(found.values())
 
 
 def energy_proxy(plan: Plan) -> int:
@@ -140,12 +150,13 @@ def _memory(config: EngineConfig) -> str:
     return "+".join(name for name, used in kinds if used)
 
 
-def _point(array: dict, plan: Plan, limits: Budget, *, fits: bool) -> Point:
+def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None) -> Point:
     config, cycles = plan.config, plan.cycles
     needs = estimate(config)
     return Point(
-        **array, memory=_memory(config), fits=fits, lut_rows=config.lut_rows,
-        uram_rows=config.uram_rows, reason=None if fits else _lack(needs, limits),
+        **array, memory=_memory(config), placing=placing or "bram", fits=placing is not None,
+        lut_rows=config.lut_rows, uram_rows=config.uram_rows,
+        reason=None if placing else _lack(needs, limits),
         latency=cycles.latency, interval=cycles.interval, tiles=cycles.tiles, bound=cycles.bound,
         no_overlap=cycles.no_overlap, multiplications=plan.bounds.multiplications,
         lut=needs.lut, ff=needs.ff, dsp=needs.dsp, bram36=needs.bram36, uram=needs.uram,

@@ -100,6 +100,7 @@ class Exploration:
         words += ["--calibrate", calibrate] if calibrate is not None else []
         words += ["--width", point.width, "--pe", point.pe, "--simd", point.simd]
         words += ["--contexts", point.contexts] if point.contexts > 1 else []
+        words += ["--memory", point.placing] if point.placing != "auto" else []
         for name in (*NUMBERS, "clock", "seed"):
             value = getattr(settings, name)
             if value != next(f.default for f in fields(settings) if f.name == name):

@@ -16,9 +16,11 @@ from .plan import Plan, draft_plan, make_plan
 from .resources import bram18s, estimate, rom_luts, urams
 from .schedule import AHEAD
 
-__all__ = ["block_words_for", "candidates", "choose_array", "demands", "fit", "lut_rows",
-           "might_fit", "place", "quick_cycles", "rough_tiles"]
+__all__ = ["MEMORIES", "block_words_for", "candidates", "choose_array", "demands", "fit",
+           "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles"]
 
+#: Where weights may be asked to stand.
+MEMORIES = ("auto", "bram", "lut", "uram")
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
@@ -128,7 +130,7 @@ def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]
 
 
 def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp: int,
-              lut: int, uram: int = 0) -> bool:
+              lut: int, uram: int = 0, memory: str = "auto") -> bool:
     """A quick look at what cannot be avoided: multipliers, weights, tables."""
     depth = sum(demand.words(pe, simd) for demand in demands(qnet))
     word = simd * qnet.weight_width
@@ -136,7 +138,7 @@ def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp:
                          + (bram18s(8, len(qnet.table.t1)) if qnet.table.n2 else 0)) / 2
     adders = pe * (simd * (qnet.weight_width + qnet.act_width) + qnet.acc_width)
     luts_left = lut * _LUT_SHARE - adders
-    if depth <= SHALLOW:
+    if depth <= SHALLOW or memory == "lut":
         in_blocks = 0
     else:
         in_blocks = min(pe, int((bram36 - tables) // (bram18s(word, depth) / 2))
@@ -159,20 +161,24 @@ def lut_rows(config: EngineConfig, *, bram36: float) -> int | None:
 
 
 def place(config: EngineConfig, *, bram36: float, dsp: int, lut: int, uram: int = 0,
-          loadable: bool = False) -> EngineConfig | None:
+          loadable: bool = False, memory: str = "auto") -> EngineConfig | None:
     """``config`` with its weights placed for a device, or None where it does not fit.
 
-    Weights stand in block RAM, what is too much for it in LUTs. Only where that is not enough, or
-    where the weights are to be ``loadable`` anyway, UltraRAM is used: it cannot be initialised.
+    ``memory``, one of :data:`MEMORIES`. By "auto" weights stand in block RAM, what is too much for
+    it in LUTs; only where that is not enough UltraRAM is used: it cannot be initialised, so the
+    weights are ``loadable`` then. "bram", "lut": there alone (words of so few that a block RAM
+    would be empty stand in LUTs all the same). "uram": there, what is too much for it by "auto".
     """
-    attempts = [replace(config, loadable=loadable)]
-    if uram:
+    attempts = [] if memory == "uram" else [replace(config, loadable=loadable)]
+    if uram and memory in ("auto", "uram"):
         rows = min(config.pe, uram // urams(config.simd * config.weight_width,
                                             config.weight_depth))
         attempts.append(replace(config, loadable=True, uram_rows=rows))
     for attempt in attempts:
         rows = lut_rows(attempt, bram36=bram36 * _BLOCK_SHARE)
-        if rows is None:
+        if memory == "lut" and config.weight_depth > SHALLOW:
+            rows = config.pe
+        if rows is None or (rows and memory == "bram"):
             continue
         placed = replace(attempt, lut_rows=rows)
         needs = estimate(placed)
@@ -199,7 +205,7 @@ class _Draft:
 
 
 def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, contexts: int,
-           pipeline: str, loadable: bool, **device) -> _Draft | None:
+           pipeline: str, loadable: bool, memory: str, **device) -> _Draft | None:
     """An array with the most weight words for convolutions with which it fits a device, or None."""
     asked = demands(qnet)
     windows = any(demand.windows for demand in asked)
@@ -213,7 +219,7 @@ def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, cont
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
         depth = draft.weight_depth
-        if place(draft, loadable=loadable, **device) is not None:
+        if place(draft, loadable=loadable, memory=memory, **device) is not None:
             cycles = _estimate(work.tiles, _waits(asked, latencies(draft).tail))
             return _Draft(pe, simd, words, work.tiles, cycles)
     return None
@@ -221,7 +227,7 @@ def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, cont
 
 def block_words_for(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
                     contexts: int = 1, pipeline: str = "full", loadable: bool = False,
-                    **device) -> int:
+                    memory: str = "auto", **device) -> int:
     """The most weight words for blocks of convolutions with which an array fits a device; where it
     fits with none, or has none, the plan's own number.
 
@@ -230,21 +236,21 @@ def block_words_for(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: 
     if not any(demand.windows for demand in demands(qnet)):
         return BLOCK_WORDS
     found = _draft(qnet, pe, simd, stream_bits=stream_bits, contexts=contexts, pipeline=pipeline,
-                   loadable=loadable, **device)
+                   loadable=loadable, memory=memory, **device)
     return found.block_words if found else BLOCK_WORDS
 
 
 def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
                  uram: int = 0, stream_bits: int = 128, loadable: bool = False,
-                 contexts: int = 1, pipeline: str = "full") -> Plan:
+                 contexts: int = 1, pipeline: str = "full", memory: str = "auto") -> Plan:
     """The plan of the fastest array of at most ``multipliers`` that fits the device; of those
     within 3 % of it, the one that is best when its logic is weighed.
 
     Shapes are ranked by a quick count; the best that fit are planned in full. ``loadable``: the
-    weights come at run time; else only where they need UltraRAM. Raises
-    :class:`UserError` where nothing fits.
+    weights come at run time; else only where they are in UltraRAM. ``memory``: see :func:`place`.
+    Raises :class:`UserError` where nothing fits.
     """
-    device = {"bram36": bram36, "dsp": dsp, "lut": lut, "uram": uram}
+    device = {"bram36": bram36, "dsp": dsp, "lut": lut, "uram": uram, "memory": memory}
     shared: dict[str, Any] = {"stream_bits": stream_bits, "contexts": contexts,
                               "pipeline": pipeline}
     windows = any(demand.windows for demand in demands(qnet))
@@ -274,7 +280,8 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
         raise UserError(
             f"the network does not fit: its weights take {bits / 1024:.0f} Kbit, the device has "
             f"{bram36:g} block RAMs of 36 Kbit, {uram} UltraRAMs and {lut} LUTs: take "
-            "fewer bits (--width) or a larger board")
+            "fewer bits (--width) or a larger board"
+            + ("" if memory == "auto" else f", or more memories than --memory {memory}"))
     near = _NEAR * min(plan.cycles.latency for plan in finalists)
     return min((plan for plan in finalists if plan.cycles.latency <= near),
                key=lambda plan: (plan.config.loadable and not loadable, _weighed(plan, lut),
