@@ -112,7 +112,8 @@ def _weights(name: str, tensor: str, values: np.ndarray, form: QFormat,
     if beyond and counts is None:
         raise UserError(f"{name}: {beyond} of {values.size} weights of {tensor} saturate in the "
                         f"core's {form} ({form.lo * form.step:.4g}..{form.hi * form.step:.4g}), "
-                        f"their peak is {peak_of(values):.4g}: rebuild the core with this model")
+                        f"their peak is {peak_of(values):.4g}: rebuild the core with this model, "
+                        "or let them saturate with --saturate")
     if beyond and counts is not None:
         counts[tensor] = beyond
     return _frozen(form.quantize(values))

@@ -33,8 +33,11 @@ from gatefold.gen.quantized import (
 from gatefold.gen.tables import table_for
 from gatefold.gen.wishes import DEFAULT, WIDTHS, Wishes, checked_width
 
-__all__ = ["BIAS_LIMIT", "WIDTHS", "quantize", "requantize_into"]
+__all__ = ["BIAS_LIMIT", "SATURATED", "WIDTHS", "quantize", "requantize_into",
+           "saturated_weights"]
 
+#: Entry of a calibration record: by layer and tensor how many weights saturate.
+SATURATED = "saturated_weights"
 BIAS_LIMIT = 8.0  #: Largest |bias| of a core whose weights come later (the gates saturate there).
 
 
@@ -101,7 +104,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     else:
         record = seen.record | {"rule": rule, "weight_rule": weight_rule}
         record |= {"percentile": percentile} if "percentile" in (rule, weight_rule) else {}
-        record |= {"saturated_weights": beyond} if beyond else {}
+        record |= {SATURATED: beyond} if beyond else {}
     used = _widths(inputs, layers)
     qnet = QuantizedNetwork(
         input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
@@ -193,14 +196,22 @@ def _accumulator(qnet: QuantizedNetwork, any_weights: bool) -> int:
     return width
 
 
+def saturated_weights(qnet: QuantizedNetwork) -> dict:
+    """Of what the network's record says: by layer and tensor how many weights saturate, under
+    :data:`SATURATED`, or nothing."""
+    return {SATURATED: qnet.calibration[SATURATED]} if SATURATED in qnet.calibration else {}
+
+
 # ---- another training of the same shape --------------------------------------------------------
 
 
-def requantize_into(network: Network, qnet: QuantizedNetwork) -> QuantizedNetwork:
+def requantize_into(network: Network, qnet: QuantizedNetwork, *,
+                    saturate: bool = False) -> QuantizedNetwork:
     """``network``'s weights in the formats of ``qnet``: other weights for the same core.
 
-    Raises :class:`UserError` where the shapes differ, weights saturate or a row could overflow the
-    accumulator; the remedy is always to rebuild the core with that model.
+    ``saturate``: weights beyond their format take its nearest value, and are counted.
+    Raises :class:`UserError` where the shapes differ, weights saturate unasked or a row could
+    overflow the accumulator; the remedy is always to rebuild the core with that model.
     """
     if network.input_shapes != qnet.input_shapes:
         raise UserError(f"the model's input {network.input_shape} differs from the core's "
@@ -210,13 +221,18 @@ def requantize_into(network: Network, qnet: QuantizedNetwork) -> QuantizedNetwor
         raise UserError(f"{told}: rebuild the core with this model")
     if network.outputs != qnet.outputs or network.host != qnet.host:
         raise UserError("the model's outputs are not the core's: rebuild the core with this model")
-    layers = []
+    layers, beyond = [], {}
     for layer, old in zip(network.layers, qnet.layers, strict=True):
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
                    or field.name in ("x_align", "h_in", "c_in")}
-        layers.append(in_integers(old.name, layer, numbers))
-    again = replace(qnet, layers=tuple(layers))
+        counts: dict[str, int] | None = {} if saturate else None
+        layers.append(in_integers(old.name, layer, numbers, counts))
+        if counts:
+            beyond[old.name] = counts
+    record = {name: value for name, value in qnet.calibration.items() if name != SATURATED}
+    record |= {SATURATED: beyond} if beyond else {}
+    again = replace(qnet, layers=tuple(layers), calibration=record)
     for layer in layers:
         if isinstance(layer, (QRecurrent, QDense)):
             bits = max(accumulator_bits(accumulator_bounds(layer, qnet.table)))

@@ -15,7 +15,7 @@ from .html import write_page
 from .network import Network
 from .network_io import save_network
 from .output import replace_files
-from .quantize import requantize_into
+from .quantize import SATURATED, requantize_into, saturated_weights
 from .quantized_io import save_quantized
 from .report import describe_network, describe_numbers, input_hash, read_report, write_report
 
@@ -23,25 +23,28 @@ __all__ = ["replace_weights"]
 
 
 def replace_weights(network: Network, directory: str | os.PathLike, data=None, *,
-                    seed: int = 0) -> dict:
+                    seed: int = 0, saturate: bool = False) -> dict:
     """Write ``network``'s weights into the core in ``directory``; the new report.
 
     Weights, integers, floats, the vectors of the cocotb bench and the report change together or
     not at all; formats and Verilog stay, and what was verified is forgotten. ``data``, as
     :func:`~gatefold.gen.frames.as_frames` takes it: what the error is measured on; without it,
-    seeded random inputs.
+    seeded random inputs. ``saturate``: weights beyond their format take its nearest value; the
+    report counts them.
     Raises :class:`UserError` where the model has another shape or does not fit the formats.
     """
     path, old = Path(directory), load_folder(directory)
     report = read_report(path)
-    qnet = requantize_into(network, old)
+    qnet = requantize_into(network, old, saturate=saturate)
     plan = load_plan(path).retrained(qnet)
     given = None if data is None else as_frames(network, data, "the input")
     floats = sample_floats(network, given, seed)
     numbers = describe_numbers(network, qnet, floats, given, seed)
     if given is not None:
         numbers["error"]["data"] = f"{len(floats)} samples of the given data"
-    numbers["calibration"] = report.get("numbers", {}).get("calibration", {})  # formats are older
+    formats = report.get("numbers", {}).get("calibration", {})  # are older than the weights
+    numbers["calibration"] = {name: value for name, value in formats.items()
+                              if name != SATURATED} | saturated_weights(qnet)
     report |= {"network": describe_network(network), "numbers": numbers, "verified": [],
                "input_hash": input_hash(network)}
     with replace_files(path) as staged:

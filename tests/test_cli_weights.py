@@ -129,3 +129,16 @@ def test_a_failure_while_moving_restores_what_was_there(core, monkeypatch):
 def test_an_edited_program_is_refused(core):
     (core / "weights" / "program.hex").write_text("0\n")
     assert "program.hex differs" in refused("weights", MODEL, core)
+
+
+def test_weights_beyond_the_formats_are_refused_or_saturate_as_asked(tmp_path):
+    core = built(tmp_path / "core", MODEL, "--weight-rule", "percentile", "--percentile", 60,
+                 "--width", 8)
+    before = contents(core)
+    assert "or let them saturate with --saturate" in refused("weights", MODEL, core)
+    assert contents(core) == before
+    result = gatefold("weights", MODEL, core, "--saturate")
+    assert result.exit_code == 0 and "of them saturate: l0_lstm" in result.stdout
+    told = json.loads((core / "report.json").read_text())["numbers"]
+    assert told["calibration"]["saturated_weights"]["l0_lstm"]
+    assert any("w_hh" in tensors for tensors in told["saturations"].values())

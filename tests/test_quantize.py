@@ -442,6 +442,18 @@ def test_models_that_do_not_fit_the_core_are_refused(network, text):
         requantize_into(network, CORE)
 
 
+def test_weights_beyond_the_formats_saturate_where_they_are_allowed_to():
+    w = LSTM.w_hh.copy()
+    w[[0, 3]] = 0  # the accumulator holds what the sums may come to
+    w[0, 0], w[3, 1] = 100, -100
+    q = requantize_into(Network((5, 2), (replace(LSTM, w_hh=w), DENSE)), CORE, saturate=True)
+    form = parts(CORE)[0].w_hh_format
+    np.testing.assert_array_equal(parts(q)[0].w_hh, form.quantize(w))
+    assert (parts(q)[0].w_hh[0, 0], parts(q)[0].w_hh[3, 1]) == (form.hi, form.lo)
+    assert q.calibration["saturated_weights"] == {"l0_lstm": {"w_hh": 2}}
+    assert "saturated_weights" not in requantize_into(small(), q, saturate=True).calibration
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_network_goes_into_its_own_core_and_one_for_any_weights(name):
     net, other = network(name, gain=0.3), network(name, gain=0.3, seed=1)

@@ -210,7 +210,7 @@ def _defaults(known: dict) -> list[str]:
     return ["## And the defaults?", _filled("""
 They stay: `weight_rule="max"` and a table as wide as the activations. What helps one network at 8
 bits need not help another; these are output errors, rms over range, of the two trained models.
-A core whose weights were clipped also refuses them in `gatefold weights`. At 6 bits
+A core whose weights were clipped wants `gatefold weights --saturate` for the next. At 6 bits
 `weight_rule="mse"` is the better choice for both."""), _columns(["", *tried], lines)]
 
 

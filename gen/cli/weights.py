@@ -17,7 +17,9 @@ __all__ = ["weights"]
               "error is measured on them, and the vectors of the cocotb bench are theirs. Without "
               "it: seeded random ones.")
 @number("seed", "Seed of random inputs", default=0, show_default=True)
-def weights(model, directory, description, source, seed):
+@click.option("--saturate", is_flag=True, help="Let weights beyond the core's formats take the "
+              "nearest value that there is; without it they are refused.")
+def weights(model, directory, description, source, seed, saturate):
     """Write MODEL's weights into the core in DIR without touching its Verilog.
 
     Replaces DIR/weights, integers.npz, floats.npz, the cocotb vectors and report.json together, or
@@ -33,7 +35,11 @@ def weights(model, directory, description, source, seed):
         load_folder(directory)
         network = load(model, network=description)
         data = None if source is None else read_frames(network, source)
-        report = replace_weights(network, directory, data, seed=seed)
+        report = replace_weights(network, directory, data, seed=seed, saturate=saturate)
     error = report["numbers"]["error"]
     click.echo(f"{report['network']['parameters']} weights written; error against float: "
                f"max {error['max_abs']:.3g}, rms {error['rms']:.3g} on {error['data']}")
+    saturated = report["numbers"]["calibration"].get("saturated_weights", {})
+    clipped = sum(count for layer in saturated.values() for count in layer.values())
+    if clipped:
+        click.echo(f"{clipped} of them saturate: {', '.join(saturated)}")
