@@ -139,9 +139,9 @@ def _floats(network: Network, x: np.ndarray) -> np.ndarray:
 
 
 def _none_keeps(max_error: float, error: float) -> UserError:
-    return UserError(f"no formats keep an error of {max_error:.3%}: with {WIDTHS[-1]} bits "
-                     f"everywhere it is {error:.3%}: allow more, or give calibration data that is "
-                     "like what the core will see")
+    return UserError(f"no formats keep an error of {100 * max_error:.3g}%: with {WIDTHS[-1]} bits "
+                     f"everywhere it is {100 * error:.3g}%: allow more, or give calibration "
+                     "data that is like what the core will see")
 
 
 def parsed_error(text: str) -> float:

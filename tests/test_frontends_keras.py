@@ -125,6 +125,14 @@ def test_settings_that_change_nothing_at_inference(tmp_path, change):
                                   forward(load(FIXTURES / "keras_last.keras"), x))
 
 
+def test_masks_of_nothing_are_no_masks(tmp_path):
+    # Keras writes one for each input of a model within the model.
+    config, weights = unpack("keras_functional.keras")
+    use(config)["kwargs"] = {"mask": [None, None]}
+    path = pack(tmp_path / "m.keras", config, weights)
+    assert kinds(path) == kinds(FIXTURES / "keras_functional.keras")
+
+
 # --- what is refused
 
 
@@ -151,9 +159,11 @@ def test_settings_that_change_nothing_at_inference(tmp_path, change):
      "sigmoid or tanh or hard_sigmoid or hard_tanh or softmax, not 'gelu'"),
     ("Dense", {"activation": "relu6"}, "not 'relu6'"),
     ("Dense", {"activation": {"module": "keras.layers", "class_name": "LeakyReLU"}},
-     "not 'LeakyReLU'"),
+     "by name, not the layer 'LeakyReLU': put an Activation or ReLU layer behind this one"),
     ("Dense", {"activation": {"class_name": "function", "config": "f", "module": "builtins",
-                              "registered_name": "mine>f"}}, "not 'mine>f'"),
+                              "registered_name": "mine>f"}}, "not a function of one's own"),
+    ("Dense", {"activation": {"class_name": "__lambda__", "config": {"value": ""}}},
+     "not a function of one's own"),
     ("Dense", {"lora_rank": 4}, "the setting 'lora_rank' \\(4\\) is not known"),
     ("Dense", {"quantization_config": {"mode": "int8"}}, "quantization_config must be None"),
     ("InputLayer", {"batch_shape": [None, None, 3]}, "the number of timesteps is not fixed"),
@@ -180,14 +190,15 @@ def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
     ({"class_name": "LayerNormalization"}, "no divider stands in hardware: train with Batch"),
     ({"class_name": "Lambda"}, "Lambda is not supported: it holds code of its own, which is never"),
     ({"class_name": "TFOpLambda"}, "TFOpLambda is not supported: it is a TensorFlow function"),
-    ({"class_name": "MultiHeadAttention"}, "attention is not built"),
+    ({"class_name": "MultiHeadAttention"}, "attention multiplies data by data"),
     ({"class_name": "LeakyReLU"}, "LeakyReLU is not supported: train with ReLU"),
-    ({"class_name": "Conv3D"}, "the class 'Conv3D' is not supported; these are: Dense, Activation"),
+    ({"class_name": "Conv3D"}, "the class 'Conv3D' is not supported: build the network of these"),
     ({"class_name": "Erf", "module": "keras.src.ops.math"},
-     "the operator class 'Erf' is not supported; these are: Add, Subtract, Multiply"),
+     "the operator class 'Erf' is not supported: build the network of these: Add, Subtract"),
     ({"class_name": "InputLayer", "config": {"batch_shape": [None, 5]}}, "contradicts what"),
     ({"class_name": "Dense", "module": "os"}, "the custom class 'Dense' is not supported"),
     ({"class_name": "Dense", "registered_name": "mine>Dense"}, "custom class 'Dense'"),
+    ({"class_name": "Dense", "module": None, "registered_name": "Dense"}, "custom class 'Dense'"),
     ({"class_name": "RepeatVector", "config": {"n": 0}}, "n must be an integer in 1..65536, not 0"),
     ({"class_name": "RepeatVector", "config": {"n": 10**9}}, "n must be an integer in 1..65536"),
     ({"class_name": "LSTM", "config": {"units": 3}}, r"takes \(timesteps, features\)"),
@@ -312,6 +323,10 @@ def mask(config):
     use(config)["kwargs"] = {"mask": {"class_name": "__keras_tensor__"}}
 
 
+def masks(config):
+    use(config)["kwargs"] = {"mask": [None, {"class_name": "__keras_tensor__"}]}
+
+
 def same_names(config):
     chain_of(config)[2]["name"] = chain_of(config)[1]["name"]
 
@@ -342,8 +357,10 @@ def nameless(config):
     (no_such_layer, "use 0 of layer 'nowhere' is not there"),
     (no_such_output, "there is no number 7"), (no_such_use, "use 1 of layer"),
     (training, "is called with 'training'"),
-    (initial_state, "is called with {}"), (one_state, "initial_state must be 2 value(s), not 1"),
+    (initial_state, "is called with a dictionary: call it with a list"),
+    (one_state, "initial_state must be 2 value(s), not 1"),
     (wrong_state, "initial_state must be of the shape (1, 13)"), (mask, "is called with 'mask'"),
+    (masks, "is called with 'mask'"),
     (same_names, "layer names must be unique"), (other_outputs, "use 0 of layer 'a' is not there"),
     (no_outputs, "output_layers must be a list of layers"),
     (other_inputs, "inputs are not among its layers"),
@@ -445,7 +462,7 @@ def replaced(file, **options):
     (lambda f: f.create_dataset("layers/lstm/cell/vars/3", data=[1.0]), "3 weight arrays, not 4"),
     (lambda f: (f.pop(KERNEL), f.create_group(KERNEL)), "is no array"),
     (lambda f: (f.pop(KERNEL), f.__setitem__(KERNEL, h5py.ExternalLink("/etc/passwd", "/x"))),
-     "holds links to other places or files"),
+     "is a link to another place or file, which is not followed"),
     (lambda f: (f.pop(KERNEL), f.__setitem__(KERNEL, h5py.SoftLink("/layers/dense/vars/0"))),
      "is a link to another place or file"),
     (lambda f: replaced(f, shape=(3, 28), dtype="f4",

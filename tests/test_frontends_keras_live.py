@@ -79,3 +79,19 @@ def test_a_lambda_is_refused(keras):
                               keras.layers.LSTM(4)])
     with pytest.raises(UserError, match="it holds code of its own, which is never run"):
         from_keras(model)
+
+
+def test_classes_and_functions_of_ones_own_are_refused_though_named_like_keras(keras):
+    class Dense(keras.layers.Dense):
+        pass
+
+    def relu(x):
+        return 2 * x
+
+    layers = keras.layers
+    for made, words in (
+            (Dense(2), "of the class 'Dense' of"),
+            (layers.Dense(2, activation=relu), "activation is the function 'relu' of")):
+        model = keras.Sequential([keras.Input((6, 3)), layers.LSTM(3), made])
+        with pytest.raises(UserError, match=words):
+            from_keras(model)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import tarfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -55,6 +57,22 @@ def test_an_option_is_what_the_framework_makes_of_it(tmp_path, flavour, name, su
         x, y = held["x"], held["y"]
     network = load(path)
     np.testing.assert_allclose(host(network, forward(network, x)), y, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["größe", "输出", "x/y"])
+def test_a_layer_may_be_called_anything_in_an_h5_file(tmp_path, name):
+    # A name that is not of ASCII characters makes HDF5 hold a group's links in another form.
+    plain, path = tmp_path / "plain.h5", tmp_path / "m.h5"
+    for one in (plain, path):
+        one.write_bytes(archive("keras")["lstm_last.h5"])
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        entry = next(one for one in config["config"]["layers"] if one["class_name"] == "LSTM")
+        old, entry["config"]["name"] = entry["config"]["name"], name
+        file["model_weights"].move(old, name)
+        file.attrs["model_config"] = json.dumps(config)
+    x = np.random.default_rng(0).normal(size=(2, *load(plain).input_shape))
+    np.testing.assert_array_equal(forward(load(path), x), forward(load(plain), x))
 
 
 def test_there_is_a_file_for_each_option():

@@ -261,13 +261,15 @@ class Builder:
         for layer in self.layers:
             for value in layer.inputs:
                 if value in self._host:
-                    raise UserError(f"layer {quoted(layer.origin)} reads a {self._host[value]}: "
-                                    "only an output of the network can be one, the core leaves it "
-                                    "to the host")
+                    name = f"layer {quoted(layer.origin)}" if layer.origin else "another layer"
+                    raise UserError(f"{name} reads a {self._host[value]}: only an output of the "
+                                    "network can be one, since the core leaves it to the host: "
+                                    "split the network there, or train with sigmoid")
         for value in self._host:
             if value not in outputs:
-                raise UserError(f"a {self._host[value]} must be an output of the network: the core "
-                                "leaves it to the host")
+                raise UserError(f"a {self._host[value]} must be an output of the network, since "
+                                "the core leaves it to the host: split the network there, or train "
+                                "with sigmoid")
         return simplify(Network(self.input_shapes, tuple(self.layers), source, outputs,
                                 tuple(self._host.get(value, "") for value in outputs)))
 

@@ -71,7 +71,9 @@ def arguments_of(settings: Settings, node: object) -> list:
         raise _not_called(settings)
     state = named.get("initial_state")
     for key, value in named.items():
-        plain = value is None or (key, value) == ("training", False)
+        nothing = value is None or (isinstance(value, list) and not any(
+            one is not None for one in value))
+        plain = nothing or (key, value) == ("training", False)
         if not plain and key != "initial_state":
             raise UserError(f"{settings.where} is called with {quoted(key)}: call it with its "
                             "inputs alone")
@@ -106,6 +108,9 @@ def _argument(settings: Settings, value: object) -> object:
         bounds = [inner.get(key) for key in ("start", "stop", "step")]
         if all(n is None or (type(n) is int and abs(n) <= MAX_DIM) for n in bounds):
             return slice(*bounds)
+    if isinstance(value, dict) and "class_name" not in value:
+        raise UserError(f"{settings.where} is called with a dictionary: call it with a list of its "
+                        "inputs")
     raise UserError(f"{settings.where} is called with {shown(value)}: call it with its inputs "
                     "alone")
 

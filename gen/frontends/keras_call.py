@@ -83,7 +83,8 @@ class Call:
     def whole(self, what: str) -> None:
         """Refuse a TimeDistributed around the layer."""
         if self.lead:
-            raise UserError(f"{self.where} can not stand in a TimeDistributed: {what}")
+            raise UserError(f"{self.where} can not stand in a TimeDistributed: {what}: call the "
+                            "layer itself on (timesteps, features)")
 
     def axis(self, key: str, default: int) -> int:
         """Take the number of an axis of the one value, the batch being 0, as one of ours."""

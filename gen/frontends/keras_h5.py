@@ -7,7 +7,7 @@ not write (links, external, compressed or chunked data, the newer forms of group
 
 Source: HDF5 File Format Specification Version 3.0: superblock 0 and 1 (II.A), version 1 B-trees,
 symbol table nodes, local and global heaps (III.A.1, III.B to III.E), version 1 object headers and
-their messages (IV.A).
+their messages (IV.A), link messages.
 """
 
 from __future__ import annotations
@@ -155,11 +155,10 @@ class File:
 
     def _members(self, header: int) -> dict[str, _Entry] | None:
         """The members of a group by name; None of what is no group."""
-        for kind, at, _ in self._messages(header):
-            if kind in (_LINK_INFO, _LINK):
-                raise UserError(f"a group in {self._what} holds links to other places or files, or "
-                                "is of a newer form, which is not followed: save the model again "
-                                "with Keras")
+        messages = self._messages(header)
+        if any(kind in (_LINK_INFO, _LINK) for kind, _, _ in messages):
+            return self._linked(messages)
+        for kind, at, _ in messages:
             if kind == _TABLE:
                 tree, heap = self._number(at, 8), self._number(at + 8, 8)
                 if self._bytes(heap, 4) != b"HEAP":
@@ -169,6 +168,31 @@ class File:
                 self._tree(tree, names, members, set())
                 return members
         return None
+
+    def _linked(self, messages: list[tuple[int, int, int]]) -> dict[str, _Entry]:
+        """The members of a group that holds its links itself: HDF5 writes one so where a name is
+        not of ASCII characters (IV.A.2.c, IV.A.2.g)."""
+        members: dict[str, _Entry] = {}
+        for kind, at, size in messages:
+            if kind == _LINK_INFO:
+                heap = at + 2 + 8 * (self._number(at + 1, 1) & 1)
+                if self._number(heap, 8) != (1 << 64) - 1:
+                    raise UserError(f"a group in {self._what} is of a newer form, which is not "
+                                    "read: save the model again with Keras")
+            elif kind == _LINK:
+                flags, place = self._number(at + 1, 1), at + 2
+                hard = True
+                if flags & 8:
+                    hard, place = self._number(place, 1) == 0, place + 1
+                place += 8 * bool(flags & 4) + bool(flags & 16)
+                long = 1 << (flags & 3)
+                length = self._number(place, long)
+                place += long
+                if place + length + 8 * hard > at + size:
+                    raise ValueError("a link beyond its place")
+                name = self._bytes(place, length).decode(errors="replace")
+                members[name] = _Entry(self._number(place + length, 8) if hard else 0, not hard)
+        return members
 
     def _tree(self, at: int, names: tuple[int, int], members: dict[str, _Entry],
               seen: set[int]) -> None:

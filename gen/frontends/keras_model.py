@@ -38,8 +38,10 @@ _REFUSED = {
                           "hardware: train with BatchNormalization",
     "Minimum": "use the Maximum of the negatives",
     "Dot": "only products element by element are built: use Multiply",
-    "MultiHeadAttention": "attention is not built",
-    "Attention": "attention is not built",
+    "MultiHeadAttention": "attention multiplies data by data: train a network without it",
+    "Attention": "attention multiplies data by data: train a network without it",
+    "AdditiveAttention": "attention multiplies data by data: train a network without it",
+    "Normalization": "use Rescaling with its scale and offset, or BatchNormalization",
     "LeakyReLU": "train with ReLU", "PReLU": "train with ReLU", "ELU": "train with ReLU",
     "ConvLSTM1D": "only Conv1D and LSTM of their own are built",
     "Conv2D": "only one axis is time: use Conv1D",
@@ -82,7 +84,7 @@ def _settings(entry: object, keras: int) -> Settings:
                             f"supported: {_REFUSED[name]}")
         legal = keras_ops.READERS if operator else (*_READERS, "TimeDistributed", *_MODELS[:2])
         raise UserError(f"layer {quoted(settings.origin)} of the {kind}class {quoted(name)} is not "
-                        f"supported; these are: {', '.join(legal)}")
+                        f"supported: build the network of these: {', '.join(legal)}")
     return settings
 
 

@@ -131,6 +131,12 @@ def _run(builder: Builder, x: int, cell: _Cell, fields: dict, loop: _Loop, state
 
 def _constant(cell: _Cell, value: object) -> np.ndarray:
     """A constant initial state, (1, units) or equal for all of a batch, as (units,)."""
+    if isinstance(value, list):  # as Keras 2 writes it
+        try:
+            value = np.array(value, np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise UserError(f"{cell.where}: initial_state must be numbers, not {shown(value)}"
+                            ) from None
     if not (isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[1] == cell.units
             and len(value) and (value == value[0]).all()):
         raise UserError(f"{cell.where}: initial_state must be of the shape (1, {cell.units}), the "
@@ -160,7 +166,7 @@ def _inner(call: Call, entry: object, legal: tuple[str, ...]) -> Settings:
     settings = Settings(entry, call.settings.keras)
     if settings.custom or settings.class_name not in legal:
         raise call.refuse(f"the layer inside must be {' or '.join(legal)}, not "
-                          f"{quoted(settings.class_name)}")
+                          f"{quoted(settings.class_name)}: put one of these in it")
     return settings
 
 

@@ -54,7 +54,9 @@ class Settings:
         registered = entry.get("registered_name")
         self.module = str(entry.get("module") or "")
         foreign = self.module.split(".")[0] not in ("", "keras", "tf_keras")
-        self.custom = foreign or registered not in (None, self.class_name)
+        # A class of Keras is registered by no name, or by its own beside its module.
+        own = registered is None or (registered == self.class_name and self.module != "")
+        self.custom = foreign or not own
         self._check_dtype(self._left.pop("dtype", None))
 
     def _check_dtype(self, value: object) -> None:
@@ -63,8 +65,9 @@ class Settings:
             plain = value.get("class_name") in ("DTypePolicy", "Policy") and isinstance(inner, dict)
             value = inner.get("name") if plain and isinstance(inner, dict) else value
         if value not in (None, "float32"):
-            raise UserError(f"{self.where}: dtype must be float32, not {quoted(value)}: "
-                            "save a float32 copy of the model")
+            remedy = ("give numbers as floats" if str(value).startswith(("int", "uint", "bool"))
+                      else "save a float32 copy of the model")
+            raise UserError(f"{self.where}: dtype must be float32, not {quoted(value)}: {remedy}")
 
     def take(self, key: str, default: object = None):
         """The value of ``key``, which the caller honours."""
@@ -130,8 +133,12 @@ class Settings:
                 value.get("registered_name") in (None, "function", value.get("config"))):
             value = value.get("config")
         value = "linear" if value is None else value
-        if isinstance(value, dict):  # an activation layer, or a custom function
-            value = value.get("registered_name") or value.get("class_name")
+        if isinstance(value, dict):
+            named = value.get("class_name")
+            kind = ("a function of one's own" if named in ("function", "__lambda__")
+                    else f"the layer {quoted(named)}")
+            raise UserError(f"{self.where}: {key} must be {_words(legal)} by name, not {kind}: "
+                            "put an Activation or ReLU layer behind this one instead")
         if value not in legal:
             raise UserError(f"{self.where}: {key} must be {_words(legal)}, not {shown(value)}: "
                             "no other has a table in hardware; train with one of these")

@@ -67,10 +67,13 @@ class NamedWeights:
 
     def inside(self, place: str, *names: str) -> NamedWeights:
         """See :class:`Weights`."""
+        paths = [tuple(name.split("/")) for name in names]  # a name may hold slashes itself
         if self._top:
-            return NamedWeights([one for one in self._weights if one.parts[0] in names], top=False)
-        for name in names:
-            own = [one for one in self._weights if name in one.parts[1:-1]]
+            return NamedWeights([one for one in self._weights
+                                 if any(one.parts[:len(path)] == path for path in paths)],
+                                top=False)
+        for path in paths:
+            own = [one for one in self._weights if _within(path, one.parts[1:-1])]
             if own:
                 return NamedWeights(own, top=False)
         return self
@@ -84,6 +87,10 @@ class NamedWeights:
                             "its description")
         return [self._weights[names.index(name)].read(where, shape)
                 for name, shape in shapes.items()]
+
+
+def _within(path: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    return any(parts[n:n + len(path)] == path for n in range(len(parts) - len(path) + 1))
 
 
 class SharedWeights:

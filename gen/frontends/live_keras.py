@@ -7,6 +7,7 @@ through the same readers.
 from __future__ import annotations
 
 import sys
+from types import FunctionType
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from .keras_weights import Named, NamedWeights
 from .keras_zip import major, parsed_json
 
 __all__ = ["from_keras"]
+
+_KERAS = ("keras", "tf_keras")
 
 
 def from_keras(model) -> Network:
@@ -34,9 +37,12 @@ def from_keras(model) -> Network:
     try:
         text = model.to_json()
         variables = [(layer.name, weight) for layer in model.layers for weight in layer.weights]
+        layers = list(model._flatten_layers())  # also those within others
     except Exception as error:  # whatever a layer's get_config raises
         raise UserError(f"the model gives no configuration ({quoted(error)}): layers of your own "
                         "need get_config, and are not supported") from None
+    for layer in layers:
+        _check_own(layer)
     config = parsed_json(text, "the model's configuration")
     weights = [_named(layer, variable) for layer, variable in variables]
     version = _version(type(model))
@@ -44,11 +50,31 @@ def from_keras(model) -> Network:
         "format": "keras-live", "exporter": f"keras {quoted(version, 24)[1:-1]}"})
 
 
+def _check_own(layer) -> None:
+    """Refuse what is not Keras' although a configuration would call it by a name of Keras: a class,
+    or the function of an activation."""
+    kind = type(layer)
+    if _root(kind) not in _KERAS:
+        raise UserError(f"layer {quoted(layer.name)} is of the class {quoted(kind.__name__)} of "
+                        f"{quoted(kind.__module__)}, not of Keras: classes of your own are not "
+                        "supported, build the network of Keras' layers")
+    for key in ("activation", "recurrent_activation"):
+        function = getattr(layer, key, None)
+        if isinstance(function, FunctionType) and _root(function) not in (*_KERAS, "tensorflow"):
+            raise UserError(f"layer {quoted(layer.name)}: {key} is the function "
+                            f"{quoted(function.__name__)} of {quoted(function.__module__)}, not of "
+                            "Keras: name one of Keras' activations")
+
+
+def _root(thing) -> str:
+    return str(thing.__module__).split(".")[0]
+
+
 def _version(kind: type) -> str:
     """The version of the Keras that a class is of, or inherits from."""
     for one in kind.__mro__:
-        root = one.__module__.split(".")[0]
-        if root in ("keras", "tf_keras"):
+        root = _root(one)
+        if root in _KERAS:
             return str(getattr(sys.modules.get(root), "__version__", "unknown"))
     return "unknown"
 
@@ -65,4 +91,4 @@ def _named(layer: str, variable) -> Named:
             raise UserError(f"{where}: weights must be float32, not {quoted(value.dtype)}: build "
                             "the model in float32")
         return value
-    return Named((layer, *name.split("/")), read)
+    return Named((*layer.split("/"), *name.split("/")), read)

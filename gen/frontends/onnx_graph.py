@@ -174,7 +174,10 @@ class _Run:
         for name in (value.name for value in graph.output):
             result = self.lookup(values, name)
             if not isinstance(result, Net):
-                raise UserError(f"output {quoted(name)} does not depend on the input")
+                raise UserError(
+                    f"output {quoted(name)} is a constant to this reader: either it does not "
+                    "depend on the input, or it comes from a Loop or a TensorArray that is not "
+                    "one of Keras' recurrent layers: save a Keras model as .keras instead")
             try:
                 found.append(self.trace.output(result))
             except TraceError as error:
