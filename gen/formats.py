@@ -10,7 +10,7 @@ import numpy as np
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.qformat import QFormat
 
-__all__ = ["RULES", "Rule", "Seen", "as_rule", "peak_of"]
+__all__ = ["RULES", "Rule", "Seen", "as_rule", "peak_of", "rules"]
 
 #: What ``rule`` may be called.
 RULES = ("max", "percentile", "mse")
@@ -88,6 +88,19 @@ def as_rule(name: object, percent: object = 99.9) -> Rule:
         raise UserError(f"the percentile must be in 50..100, not {quoted(percent)}: the default is "
                         "99.9")
     return Rule(name, float(percent))
+
+
+def rules(rule: object, weight_rule: object, percent: object,
+          elsewhere: bool = False) -> tuple[Rule, Rule]:
+    """The rules of values and of weights; ``elsewhere``: single layers have the rule percentile.
+
+    Raises :class:`UserError` as :func:`as_rule`, and for a percentile that no rule asks for.
+    """
+    both = as_rule(rule, percent), as_rule(weight_rule, percent)
+    if percent != Rule().percent and not elsewhere and "percentile" not in (rule, weight_rule):
+        raise UserError(f"--percentile {percent:g} needs --rule percentile or --weight-rule "
+                        "percentile: no other rule asks for it")
+    return both
 
 
 def _squared_error(form: QFormat, values: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from gatefold.gen.calibrate import Calibration, calibrate
 from gatefold.gen.choose import Chooser, Mixed
 from gatefold.gen.describe import difference
 from gatefold.gen.errors import UserError
-from gatefold.gen.formats import as_rule, peak_of
+from gatefold.gen.formats import peak_of, rules
 from gatefold.gen.integers import INT64, in_integers, too_far_apart
 from gatefold.gen.layers import Dense, Recurrent
 from gatefold.gen.network import Network
@@ -70,8 +70,9 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     widths = {"activations": checked_width("act", act_width, 16),
               "weights": checked_width("weight", weight_width, 16),
               "cell": checked_width("cell", cell_width, 18)}
-    wishes = Wishes(widths, as_rule(rule, percentile), as_rule(weight_rule, percentile),
-                    check_overrides(overrides or {}, network))
+    sections = check_overrides(overrides or {}, network)
+    elsewhere = any("percentile" in section.values() for section in sections.values())
+    wishes = Wishes(widths, *rules(rule, weight_rule, percentile, elsewhere), sections)
     if table and (table_bits or argument_bits):
         raise ValueError("quantize takes a table, or its bits, not both")
     table = table or table_for(wishes.widest("activations"), table_bits, argument_bits)

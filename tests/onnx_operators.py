@@ -179,6 +179,8 @@ CASES = {
                                      node("Sub", "x", "v")],
     "three added": [node("Tanh", "x", output="t"), node("Sum", "x", "t", "x")],
     "the mean of two": [node("Tanh", "x", output="t"), node("Mean", "x", "t")],
+    "the larger of it and zero": [node("Max", "x", "zero")],
+    "the larger of zero and it": [node("Max", "zero", "x")],
     "the larger of two": [node("Tanh", "x", output="t"), node("Max", "x", "t")],
     "standardised": [node("Sub", "x", "mean", output="s"), node("Div", "s", "divisor")],
     "constant minus value": [node("Sub", "two", "x")],

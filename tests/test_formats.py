@@ -5,7 +5,7 @@ import pytest
 
 from gatefold.gen.calibrate import at_a_time, calibrate
 from gatefold.gen.errors import UserError
-from gatefold.gen.formats import Rule, Seen, as_rule
+from gatefold.gen.formats import Rule, Seen, as_rule, rules
 from gatefold.gen.forward import forward
 from gatefold.gen.network import Network, Window
 from gatefold.gen.qformat import QFormat
@@ -106,3 +106,10 @@ def test_what_is_said_of_a_tensor_counts_before_its_kind_and_its_layer_before_al
     assert wishes.widest("weights") == 16 and wishes.widest("activations") == 16
     fixed = wishes.fixed("a", "h", QFormat(9, 8))
     assert fixed.of("a", "h") == QFormat(9, 8) and fixed.of("a", "w_hh") == 5
+
+
+def test_a_percentile_that_no_rule_asks_for_is_refused():
+    with pytest.raises(UserError, match="--percentile 99 needs --rule percentile or --weight-rule"):
+        rules("max", "mse", 99)
+    assert [rule.percent for rule in rules("percentile", "max", 99)] == [99, 99]
+    assert rules("max", "max", 99.9) and rules("max", "max", 99, elsewhere=True)

@@ -221,7 +221,7 @@ def test_a_constant_condition_takes_its_branch(tmp_path):
 @pytest.mark.parametrize(("attributes", "inputs", "words"), [
     ({"direction": "sideways"}, [], "direction must be forward, reverse or bidirectional, not"),
     ({"direction": "bidirectional"}, [], "contradict each other"),
-    ({"clip": 3.0}, [], "clip must be None, not 3.0"),
+    ({"clip": 3.0}, [], "clip must be left out, not 3.0"),
     ({"input_forget": 1}, [], "input_forget must be 0, not 1"),
     ({"activations": ["Sigmoid", "Relu", "Tanh"]}, [], "must be the same function, not relu and"),
     ({"activations": ["Affine", "Tanh", "Tanh"]}, [], "of Sigmoid, HardSigmoid in place 1"),
@@ -301,7 +301,9 @@ CHANNELS = node("Transpose", "Y", output="C", perm=[1, 2, 0])
     ([node("Add", "Y", "nan")], "holds NaN or infinite weights"),
     ([node("MatMul", "Y", "vector")], "the weights must be a matrix"),
     ([node("MatMul", "xt", "w")], "the weights take 7 features, but the input has 3"),
-    ([node("Clip", "Y", "", "scale")], "its bounds must be two numbers, or 0 and none, not -inf"),
+    ([node("Clip", "Y", "", "scale")], "its bounds must be two numbers, the lower first, or 0 and "
+     "none, not -inf"),
+    ([node("Max", "Y", "scale")], "is built for zero alone: use relu"),
     ([node("Conv", "C", "k", group=7)], "group must be 1, not 7"),
     ([node("Conv", "C", "k4")], "do not fit an input of 7 channels"),
     ([node("Conv", "C", "k", pads=[-1, 0])], "pads 0 or more"),

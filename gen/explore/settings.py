@@ -59,7 +59,7 @@ class Settings:
     max_latency: float | None = None
 
     def __post_init__(self):
-        from ..formats import as_rule
+        from ..formats import rules
         from .goals import GOALS
 
         for name, check in (("widths", lambda n: checked("width", n)),
@@ -68,8 +68,7 @@ class Settings:
             if isinstance(given, (str, bytes)) or not isinstance(given, Sequence) or not given:
                 raise UserError(f"--{name} must be {_LISTS[name]}, not {quoted(given)}")
             object.__setattr__(self, name, tuple(sorted({check(n) for n in given})))
-        for rule in (self.rule, self.weight_rule):
-            as_rule(rule, self.percentile)
+        rules(self.rule, self.weight_rule, self.percentile)
         for name in ("cell-width", "table-bits", "macs", "clock", "seed"):
             value = getattr(self, name.replace("-", "_"))
             if value is not None:

@@ -204,7 +204,7 @@ class Builder:
                      origin: str = "") -> int:
         """An AveragePool: a Dense on windows. Padding that is not counted must fall on no window
         or on all alike."""
-        where = f"average pooling layer {quoted(origin)}"
+        where = f"average pooling layer {quoted(origin)}" if origin else "average pooling"
         self._check_window(where, x, window)
         taps = window.arrange(np.ones((self.shapes[x][-2], 1))).sum(axis=(-1, -2))
         if not count_padding and len(set(taps.tolist())) > 1:

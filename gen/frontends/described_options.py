@@ -81,7 +81,7 @@ def top() -> dict[str, Option]:
 
 
 #: The keys of ``[input]``.
-INPUT = {"shape": Option("[timesteps, features] or [features]",
+INPUT = {"shape": Option(f"[timesteps, features] or [features], each in 1..{MAX_DIM}",
                          lambda value: isinstance(value, list) and 1 <= len(value) <= 2
                          and all(_whole(n, 1) for n in value))}
 

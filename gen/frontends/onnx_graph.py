@@ -41,14 +41,18 @@ _MAX_NODES = 20_000
 _MAX_WORK = 1 << 26
 #: Most choices of batch axes that are tried where the file does not say.
 _MAX_ATTEMPTS = 12
-_SUPPORTED = (f"{', '.join(LAYERS)} (weights and biases constant), the Loop of a Keras RNN, and "
-              f"what only moves values, {', '.join(MOVES)}")
+_SUPPORTED = (f"{', '.join(name for name in LAYERS if name != 'LogSoftmax')} (weights and biases "
+              f"constant), the Loop of a Keras RNN, and what only moves values, {', '.join(MOVES)}")
 #: What to do instead about operators that exporters are known to write for supported networks.
 _REMEDIES = {
     "Scan": "; export a recurrent layer as one operator, with nn.LSTM or keras.layers.LSTM",
     **dict.fromkeys(("Pow", "Sqrt", "Log", "Exp"), "; normalise data before the network"),
     **dict.fromkeys(("LeakyRelu", "Elu", "Selu", "Gelu", "Softplus", "Softsign", "PRelu"),
                     "; train with relu, sigmoid, tanh, hard_sigmoid or hard_tanh"),
+    "ReduceSum": "; use the mean, the next layer's weights take the factor",
+    **dict.fromkeys(("ArgMax", "ArgMin", "TopK"), "; end the model before it, the host can do it"),
+    **dict.fromkeys(("ReduceMin", "Min"), "; take the maximum of the negatives"),
+    "LayerNormalization": "; train with batch normalisation",
 }
 
 
@@ -287,7 +291,8 @@ class _Run:
         for index, value in enumerate(inputs):
             if index in moved and isinstance(value, np.ndarray):
                 if value.any():
-                    raise NodeError("it mixes the network's values with constants other than zero")
+                    raise NodeError("it mixes the network's values with constants other than zero: "
+                                    "add constants by a bias, or on the host")
                 value = Net(self.trace.zeros(value.shape))
             arrays.append(value.ids if isinstance(value, Net) else value)
         return arrays

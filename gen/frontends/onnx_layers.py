@@ -192,7 +192,16 @@ def _fitted(ids: np.ndarray, constant: np.ndarray) -> np.ndarray:
 
 
 def _of_all(site: Site, what: str) -> list[Value]:
-    """Sum, Mean or Max of any number of tensors."""
+    """Sum, Mean or Max of any number of tensors; Max of one and zeros is a relu."""
+    if what == "Max" and len(site.inputs) == 2:
+        for n in (0, 1):
+            bound = site.input(n)
+            if isinstance(bound, np.ndarray):
+                ids = site.net(1 - n)
+                if bound.any() or np.broadcast_shapes(bound.shape, ids.shape) != ids.shape:
+                    raise NodeError("the larger of a value and a constant is built for zero alone: "
+                                    "use relu")
+                return [Net(_activated(site, ids, "relu"))]
     operands = [site.net(n) for n in range(len(site.inputs))]
     if what == "Sum" or len(operands) == 1:
         return [Net(operands[0] if len(operands) == 1
@@ -250,7 +259,8 @@ def _clip(site: Site) -> list[Value]:
     if (low, high) == (0.0, math.inf):
         return [Net(_activated(site, site.net(0), "relu"))]
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise NodeError(f"its bounds must be two numbers, or 0 and none, not {low} and {high}")
+        raise NodeError("its bounds must be two numbers, the lower first, or 0 and none, not "
+                        f"{low:g} and {high:g}: use relu, or a clip between two numbers")
     middle, half = (low + high) / 2, (high - low) / 2
     ids = site.net(0)
     if (middle, half) != (0.0, 1.0):

@@ -156,7 +156,8 @@ def _pad(attributes: Attributes, inputs: Arrays, opset: int):
         raise NodeError(f"pads {pads} do not fit an input of {data.ndim} axes, or mode is none of "
                         f"{', '.join(modes)}")
     if mode == "constant" and value:
-        raise NodeError(f"it pads with {value}: only zeros are built")
+        raise NodeError(f"it pads with {value}: only zeros are built: pad with zeros, or on the "
+                        "host")
     widths = [(0, 0)] * data.ndim
     for n, axis in enumerate(axes):
         widths[axis] = (max(pads[n], 0), max(pads[n + len(axes)], 0))

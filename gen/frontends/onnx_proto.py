@@ -174,8 +174,10 @@ class Attributes:
         value = self._left.pop(name, legal)
         if value != legal:
             shown = quoted(value)
-            raise NodeError(f"{name} must be {quoted(legal) if isinstance(legal, str) else legal}, "
-                            f"not {shown if isinstance(value, str) else shown[1:-1]}: {remedy}")
+            must = ("left out" if legal is None else quoted(legal) if isinstance(legal, str)
+                    else legal)
+            raise NodeError(f"{name} must be {must}, not "
+                            f"{shown if isinstance(value, str) else shown[1:-1]}: {remedy}")
 
     def default(self, name: str, value: object) -> None:
         """Say what an absent attribute means."""

@@ -62,7 +62,8 @@ def _activations(site: Site, cell: _Cell, directions: int) -> list[list[_Activat
     betas = list(site.attributes.take("activation_beta") or ())
     shown = ", ".join(ascii(str(name))[1:-1][:20] for name in given[:6])
     if len(given) != count * directions:
-        raise NodeError(f"activations must be {count} a direction, not {shown}")
+        raise NodeError(f"activations must be {count} a direction, not {shown}: name all of them, "
+                        "or none")
     found = []
     for index, name in enumerate(given):
         legal = cell.legal[index % count]
@@ -93,7 +94,7 @@ def _read(site: Site, cell: _Cell) -> list[Value]:
         raise NodeError("direction must be forward, reverse or bidirectional, not "
                         f"{ascii(direction)[:30]}")
     directions = 2 if direction == "bidirectional" else 1
-    attributes.only("clip", None, "the cell has no clipping")
+    attributes.only("clip", None, "the cell has no clipping, train and export without it")
     if cell.kind == "lstm":
         attributes.only("input_forget", 0, "coupled gates are not built")
     layout = attributes.int("layout", 0)
@@ -185,7 +186,7 @@ def _activate(cell: _Cell, functions: list[_Activation], fields: dict) -> None:
     first, *rest = functions
     if len({function.word for function in rest}) > 1:
         raise NodeError("the activations of the cell and of its output must be the same function, "
-                        f"not {rest[0].word} and {rest[1].word}")
+                        f"not {rest[0].word} and {rest[1].word}: train with one for both")
     if rest:
         fields |= {"recurrent_activation": first.word, "activation": rest[0].word}
     else:

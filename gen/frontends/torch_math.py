@@ -180,8 +180,8 @@ def sequence_last(x: Symbol, layer: Callable) -> Symbol:
 def _pad(input: Symbol, pad, mode="constant", value=None):
     left, right, *rest = pad
     if mode != "constant" or value or any(rest):
-        raise UserError(f"only zeros can be padded, at the ends of the last dimension, not "
-                        f"{list(pad)} of {value or 0} by {quoted(mode)}")
+        raise UserError(f"padding: only zeros can be padded, at the ends of the last dimension, "
+                        f"not {list(pad)} of {value or 0} by {quoted(mode)}: pad on the host")
     return sequence_last(input, lambda builder, x: builder.view(x, Pad, left=left, right=right))
 
 
@@ -234,8 +234,8 @@ def _adaptive(mode: str) -> Callable:
     def pool(input: Symbol, output_size, return_indices=False):
         size, steps = _one("output_size", output_size), input.shape[-1]
         if return_indices or not isinstance(size, int) or size < 1 or steps % size:
-            raise UserError(f"output_size must divide the {steps} timesteps, and no indices can "
-                            f"be returned: not {size}")
+            raise UserError(f"adaptive pooling: output_size must divide the {steps} timesteps, and "
+                            f"no indices can be returned, not {size}: choose another size")
         return pooled(input, mode, kernel=steps // size)
     return pool
 

@@ -149,7 +149,8 @@ def _start(leaf: Leaf, state: Any, n: int, sizes: Shape, rank: int) -> int | np.
     if len(getattr(state, "shape", ())) != rank + 1 or (
             (state.shape[0], state.shape[-1]) != sizes):
         raise leaf.refuse(f"an initial state must be (layers * directions, batch, hidden_size) = "
-                          f"({sizes[0]}, batch, {sizes[1]}), not {got}")
+                          f"({sizes[0]}, batch, {sizes[1]}), not {got}: a shape given to "
+                          "from_torch says with None where its batch is")
     if isinstance(state, Symbol):
         return state.selected(0, n).arranged(-1)
     rows = np.atleast_2d(np.asarray(constant(state))[n])
@@ -243,7 +244,9 @@ MODULES: dict[str, Callable] = {
     "Flatten": _called("flatten", "start_dim", "end_dim"), "Unflatten": _unflatten,
     "ReLU": _called("relu"), "Sigmoid": _called("sigmoid"), "Tanh": _called("tanh"),
     "Hardsigmoid": _called("hardsigmoid"), "Hardtanh": _threshold, "ReLU6": _threshold,
-    "Softmax": _called("softmax", "dim"), "LogSoftmax": _called("log_softmax"),
+    "Softmax": _called("softmax", "dim"),
+    "LogSoftmax": _refused("take what comes before it, the largest is the same; or Softmax, which "
+                           "is left to the host"),
     "Identity": _called("identity"), "Dropout": _called("identity"),
     "Dropout1d": _called("identity"), "AlphaDropout": _called("identity"),
     "FeatureAlphaDropout": _called("identity"),

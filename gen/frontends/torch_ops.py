@@ -22,7 +22,8 @@ __all__ = ["OPERATIONS", "constant", "op", "operate"]
 #: By torch's name: what it does to symbols.
 OPERATIONS: dict[str, Callable] = {}
 
-_REMEDY = "compute it with the layers of torch.nn that are built, or export the model to ONNX"
+_REMEDY = ("compute it with the layers of torch.nn that are built (docs/layers.md), or leave it to "
+           "the host")
 
 
 def operate(name: str, args: Sequence, kwargs: dict) -> Any:

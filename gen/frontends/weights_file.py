@@ -59,7 +59,8 @@ class WeightsFile:
             near = [other for other in self.names if other.split(".")[-1] == name.split(".")[-1]]
             listed = ", ".join(quoted(other) for other in (near or self.names)[:4])
             raise UserError(f"{self.file} holds no {quoted(name)}: give the prefix under which the "
-                            f"file has these weights; it holds {listed}"
+                            "file has these weights, or describe the layer as it is (bias, "
+                            f"num_layers, bidirectional); it holds {listed}"
                             + (", ..." if len(near or self.names) > 4 else ""))
         array = self._read(name)
         if array.shape != shape:
