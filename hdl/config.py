@@ -367,11 +367,6 @@ class EngineConfig:
             return 0
         return self.pe * self.weight_depth * self.row_beats + self.bias_depth * self.bias_beats
 
-    @property
-    def sum_width(self) -> int:
-        """Bits of one tile's row sum."""
-        return self.weight_width + self.act_width + (self.simd - 1).bit_length()
-
     def has(self, *kinds: type) -> bool:
         """Whether any finish kind is of these classes."""
         return any(isinstance(kind, kinds) for kind in self.kinds)

@@ -51,14 +51,17 @@ class WeightLoader(wiring.Component):
         addr = Signal.like(self.addr)
         row = Signal(c.pe + 1, init=1)  # one-hot; the last is the bias
         dropping = Signal()
-        loaded = Signal(reset_less=True)
-        claimed = Signal()  # the next beat begins a load
+        loaded, will_be = Signal(reset_less=True), Signal()
+        claims = Signal()  # the next beat begins a load
+        shut = Signal(init=1, reset_less=True)  # not loaded, or claimed: frames wait for it
         word = Signal(c.load_width, reset_less=True)
 
         in_bias = row[c.pe]
         word_ends, section_ends, all_ends, moves = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.closed.eq(~loaded | claimed),
+            self.closed.eq(shut),
+            will_be.eq(loaded),
+            claims.eq(self.beats.valid & self.idle & ~shut),
             self.beats.ready.eq(self.closed),
             moves.eq(self.beats.valid & self.beats.ready),
             word_ends.eq(piece == Mux(in_bias, c.bias_beats - 1, c.row_beats - 1)),
@@ -68,13 +71,14 @@ class WeightLoader(wiring.Component):
             self.word.eq(word),
         ]
 
-        m.d.sync += claimed.eq(self.beats.valid & self.idle & ~self.closed)
+        m.d.sync += [loaded.eq(will_be), shut.eq(~will_be | claims)]
         writes = Signal()
         rows = Signal.like(row)
         m.d.sync += writes.eq(moves & ~dropping & word_ends)
         m.d.comb += [self.rows.eq(Mux(writes, rows[: c.pe], 0)), self.bias.eq(writes & rows[c.pe])]
         with m.If(moves):
-            m.d.sync += [rows.eq(row), self.addr.eq(addr), loaded.eq(0)]
+            m.d.comb += will_be.eq(0)
+            m.d.sync += [rows.eq(row), self.addr.eq(addr)]
             for n in range(c.load_width // beat):
                 with m.If(piece == n):
                     m.d.sync += word[n * beat:(n + 1) * beat].eq(self.beats.payload.data)
@@ -89,5 +93,5 @@ class WeightLoader(wiring.Component):
                 m.d.sync += [dropping.eq(~self.beats.payload.last), piece.eq(0), addr.eq(0),
                              row.eq(1)]
             with m.Elif(all_ends):
-                m.d.sync += loaded.eq(1)
+                m.d.comb += will_be.eq(1)
         return m

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, astuple, dataclass
 from math import ceil, exp, gcd
 
+from ...hdl.arith import tree
 from ...hdl.config import (
     DenseKind,
     EmitKind,
@@ -120,43 +121,33 @@ def estimate(config: EngineConfig) -> Resources:
 def _rows(c: EngineConfig) -> Resources:
     """DSP slices hold the multipliers with their registers; trees and accumulators are fabric."""
     z = c.acc_width
-    tree_lut, tree_ff = _tree(c.simd, c.act_width + c.weight_width, 2 // c.pair)
-    # Add, onto itself or the start value; aligned before; the start from bias or park.
-    lut = tree_lut + 2 * z + (min(z, c.sum_width + max(c.aligns)) if len(c.aligns) > 1 else 0)
+    tree_lut, tree_ff, left = _tree(c.simd, c.act_width + c.weight_width, 2 // c.pair)
+    # What is left of the tree is aligned, then added onto itself or the start value; the start from
+    # bias or park.
+    aligned = 1 if len(c.aligns) == 1 else 2 if left == 1 else 1.9 + 0.1 * len(c.aligns)
+    lut = tree_lut + left * aligned * z
     if c.park_depth:
-        lut += _ram_luts(z, c.park_depth)
-    else:
-        lut -= z
+        lut += z + _ram_luts(z, c.park_depth)
     # A product of more than 27 x 18 bits takes two slices.
     slices = 1 if min(c.act_width, c.weight_width) <= 18 and max(
         c.act_width, c.weight_width) <= 27 else 2
     return _part(c.pe * lut, c.pe * (tree_ff + 2 * z), c.pe * c.simd * slices)
 
 
-def _tree(simd: int, product: int, step: int) -> tuple[int, int]:
-    """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``): a LUT a bit of each sum,
-    and a register where its level is the last of a ``step``. A term without a partner waits in
-    registers, three or more in a shift-register LUT a bit; the first register of a product is in
-    its DSP slice."""
-    lut = ff = level = 0
-    terms = [(product, 0)] * simd  # bits, registers in fabric since it was computed
-    while len(terms) > 1:
-        level += 1
-        registers = level % step == 0
-        sums = []
-        for (bits, _), (others, _) in zip(terms[::2], terms[1::2], strict=False):
-            wide = max(bits, others) + 1
-            sums.append((wide, int(registers)))
-            lut, ff = lut + wide, ff + registers * wide
-        if len(terms) % 2:
-            bits, waited = terms[-1]
-            sums.append((bits, waited + registers))
-            ff += registers * bits
-        elif terms[-1][1] >= 3:
-            bits, waited = terms[-1]
-            lut, ff = lut + bits, ff - waited * bits
-        terms = sums
-    return lut, ff
+def _tree(simd: int, product: int, step: int) -> tuple[float, int, int]:
+    """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``), and how many sums are left
+    for the accumulator. A LUT a bit of a sum of two; of three Yosys takes two, less here and there
+    (a tool that uses both outputs of a LUT takes one). A register where the level is the last of a
+    ``step``."""
+    lut, ff, leaves = 0.0, 0, [1] * simd
+    for level, sizes in enumerate(tree(simd), 1):
+        rest = iter(leaves)
+        leaves = [sum(next(rest) for _ in range(size)) for size in sizes]
+        for size, leaf in zip(sizes, leaves, strict=True):
+            wide = product + (leaf - 1).bit_length()
+            lut += wide * (1.9 if size == 3 else 1)
+            ff += wide * (level % step == 0)
+    return lut, ff, len(leaves)
 
 
 def _array(c: EngineConfig) -> Resources:
@@ -211,9 +202,12 @@ def _program(c: EngineConfig) -> Resources:
 
 
 def _operands(c: EngineConfig) -> Resources:
-    """Two memories and the broadcast register; the h memory is written lane by lane."""
+    """Two memories and the broadcast register; the h memory is written lane by lane, and what is
+    written goes past it as well. A memory of few words takes LUTs for its second port."""
     chunk = c.simd * c.act_width
-    lut, ff, halves = chunk, chunk + 1, 0
+    lut, ff, halves = 2.1 * chunk + 8, 2 * chunk + 3 * c.simd + bits_for(c.h_depth) + 1, 0
+    if c.h_depth <= 8:
+        lut += 0.95 * chunk
     for lanes, width, depth in ((1, chunk, 2 << bits_for(c.x_depth)),
                                 (c.simd, c.act_width, max(2, c.h_depth))):
         if depth <= 64 or width * depth <= 2048:
@@ -225,7 +219,7 @@ def _operands(c: EngineConfig) -> Resources:
 
 def _sequencer(c: EngineConfig) -> Resources:
     word = instruction_layout(c).size
-    return _part(1.65 * word, 2.1 * word)
+    return _part(2.2 * word - 22, 2 * word - 6)
 
 
 def _router(c: EngineConfig) -> Resources:
@@ -250,11 +244,11 @@ def _lstm_lanes(c: EngineConfig) -> Resources:
     if not kinds:
         return _part()
     t, cell, u = c.table.out_frac, c.cell_width, c.table.width
-    lut = max(100, 35 * u + 8 * t + 7 * cell - 280) - (0 if c.table.n2 else 60)
-    lut += 25 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
+    lut = max(100, 18.7 * u + 18.6 * t + 7 * cell - 268)
+    lut += 63 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
     lut += _ram_luts(cell, max(2, c.cell_depth)) - _ram_luts(cell, 2)
     wide = 2 * (t > 17 or cell > 18)  # products of two slices
-    ff = 8 * u + 5 * t + 6.5 * cell - 30
+    ff = 9.5 * u + 5.4 * t + 3.2 * cell - 8
     if c.pair == 1:
         ff -= 1.5 * (t + cell) - 2
     return _part(c.simd * lut, c.simd * ff, (3 + wide) * c.simd)
@@ -266,10 +260,10 @@ def _gru_lanes(c: EngineConfig) -> Resources:
     if not kinds:
         return _part()
     t, cell, u = c.table.out_frac, c.cell_width, c.table.width
-    lut = max(100, 20 * u + 10 * t + 11 * cell - 140)
+    lut = max(100, 20 * u + 10 * t + 11 * cell - 235)
     lut += 65 * (len(kinds) > 1) + 70 * c.has(ResetKind) + 110 * c.has(LoadKind)
     lut += 150 * _mixed(kinds) + _ram_luts(cell, max(2, c.cell_depth)) - _ram_luts(cell, 2)
-    ff = 6 * u + 4 * t + 7.5 * cell - 10
+    ff = 6 * u + 4 * t + 7.5 * cell - 25
     if c.pair == 1:  # row a waits two cycles, in registers; three are a shift register
         lut, ff = lut - c.acc_width, ff + 2 * c.acc_width - (t + cell) - 2
     return _part(c.simd * lut, c.simd * ff, (2 + (t > 16 or cell > 18)) * c.simd)
@@ -324,33 +318,47 @@ def _lanes(c: EngineConfig) -> Resources:
     return _part(lut, beat_layout(c).size)
 
 
-def _gearbox(shape: GearboxShape) -> tuple[float, float]:
-    """LUTs and registers. What comes is shifted to its place; what stays moves down."""
-    step = gcd(shape.size_in, shape.rest_in, shape.size_out, shape.rest_out)
-    reach = shape.rest_in if shape.words_in == 1 else shape.size_in
-    shifted, move = 0, step & -step
-    while move <= shape.capacity:  # a stage of the shifter reaches so many elements
-        reach = min(shape.capacity, reach + move)
-        shifted, move = shifted + reach, 2 * move
-    two_sizes = shape.words_out > 1 and shape.rest_out != shape.size_out
-    lut = 0.8 * shape.capacity + 0.48 * shifted + 0.9 * two_sizes * (
-        shape.capacity - shape.rest_out)
-    return lut * shape.width, shape.capacity * shape.width + 10
+@dataclass(frozen=True)
+class _Gearbox:
+    """Bits of a gearbox: ``held``; ``shifted``, a multiplexer at each stage of the shifter where
+    two places of a word overlap; ``moving``, held bits that what lies above may move to, ``two``
+    of them by two amounts."""
+
+    held: int
+    shifted: int
+    moving: int
+    two: int
+
+    @classmethod
+    def of(cls, shape: GearboxShape) -> _Gearbox:
+        unit = gcd(shape.rest_in, shape.rest_out, *([shape.size_in] if shape.words_in > 1 else []),
+                   *([shape.size_out] if shape.words_out > 1 else []))
+        held = shape.capacity // unit * unit * shape.width
+        put = (shape.size_in if shape.words_in > 1 else shape.rest_in) * shape.width
+        shifted = 0
+        for bit in range(((shape.capacity - shape.size_in) // unit).bit_length()):
+            move = unit * shape.width << bit
+            shifted, put = shifted + max(0, put - move), put + move
+        moving = max(0, held - min(shape.size_out, shape.rest_out) * shape.width)
+        two = shape.words_out > 1 and shape.rest_out != shape.size_out
+        return cls(held, shifted, moving, moving * two)
 
 
 def _reader(c: EngineConfig) -> Resources:
-    lut, ff = _gearbox(GearboxShape(
+    box = _Gearbox.of(GearboxShape(
         width=c.act_width, size_in=c.beat, row_in=c.x_row * c.x_rows, size_out=c.simd,
         row_out=c.x_row))
-    return _part(lut + 40, ff + 2 * bits_for(c.x_depth) + 8)
+    return _part(0.275 * box.held + 0.6 * box.shifted + 1.04 * box.moving + 0.71 * box.two + 65,
+                 box.held + 2 * bits_for(c.x_depth) + 16)
 
 
 def _writer(c: EngineConfig) -> Resources:
-    lut, ff = _gearbox(GearboxShape(
+    box = _Gearbox.of(GearboxShape(
         width=c.act_width, size_in=c.simd, row_in=c.out_row, size_out=c.beat,
         row_out=c.out_row * c.out_rows))
     memory = c.simd * _ram_luts(c.act_width, 2 << bits_for(c.out_depth))
-    return _part(lut + memory + 20, ff + 2 * bits_for(c.out_depth))
+    return _part(0.61 * box.held + 0.92 * box.two + 3 + memory,
+                 box.held + 2 * bits_for(c.out_depth) + 8)
 
 
 def _loader(c: EngineConfig) -> Resources:

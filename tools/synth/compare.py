@@ -9,9 +9,8 @@ from gatefold.gen.plan.resources import Resources, components
 from gatefold.hdl import config as hdl_config
 from gatefold.hdl.config import EngineConfig, Gate, Kind, Squash, TableConfig
 
-__all__ = ["KINDS", "KNOWN_LIMIT", "KNOWN_PATHS", "LIMITS", "MAX_LEVELS", "MEASURED",
-           "config_as_dict", "config_of", "errors", "failures", "groups", "pairs", "per_component",
-           "total"]
+__all__ = ["KINDS", "LIMITS", "MAX_LEVELS", "MEASURED", "config_as_dict", "config_of", "errors",
+           "failures", "groups", "pairs", "per_component", "total"]
 
 MEASURED = Path(__file__).with_name("measured.json")
 KINDS = tuple(field.name for field in fields(Resources))
@@ -19,22 +18,6 @@ LIMITS = {"mean": 0.10, "worst": 0.25}
 
 #: LUT levels that a path between registers may have; of carry chains it may have one.
 MAX_LEVELS = 6
-#: What a path may have of either in the modules that are known to be deeper.
-KNOWN_LIMIT = (7, 2)
-#: Modules of hdl/ in which deeper paths end, and where these come from.
-KNOWN_PATHS = {
-    "frame_reader": "the gearbox: `fill` less what leaves, then plus what comes, in one cycle; "
-                    "both are sums of few bits.",
-    "frame_writer": "its gearbox as in the reader; `waiting` is compared, and counted up and down, "
-                    "in one cycle.",
-    "lane_array": "`load_error` of a loadable core: see `weight_loader`.",
-    "lstm_lane": "`total` adds the rounding constant, then the products; the rounding constant of "
-                 "tanh's argument is added, then its magnitude is taken; behind a two-part table "
-                 "(`tanh_table`) Yosys negates the slope, then adds it.",
-    "row_router": "`left - 1`, then plus the gate, for whether a beat is on its last route.",
-    "weight_loader": "whether a beat is taken depends on whether a frame begins, which depends on "
-                     "the input stream, the reader's state and whether weights are loaded.",
-}
 
 
 def config_as_dict(config: EngineConfig) -> dict:
@@ -130,8 +113,7 @@ def failures(found: dict) -> list[str]:
     for name, entry in found.items():
         for module, kinds in entry["paths"].items():
             for levels, chains, start, end in kinds.values():
-                limit = KNOWN_LIMIT if module in KNOWN_PATHS else (MAX_LEVELS, 1)
-                if levels > limit[0] or chains > limit[1]:
+                if levels > MAX_LEVELS or chains > 1:
                     wrong.append(f"{name}: {levels} LUT levels and {chains} carry chains from "
                                  f"{start} to {end} ({module})")
     return wrong

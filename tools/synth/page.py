@@ -6,7 +6,6 @@ from pathlib import Path
 
 from compare import (
     KINDS,
-    KNOWN_PATHS,
     LIMITS,
     MAX_LEVELS,
     config_of,
@@ -119,7 +118,6 @@ def _paths(found: dict) -> list[str]:
             for module in sorted(deepest)
             for label, (_, (levels, chains, start, end, case)) in sorted(
                 deepest[module].items(), reverse=True)]
-    known = [f"- `hdl/{module}.py`: {why}" for module, why in KNOWN_PATHS.items()]
     return [
         "## Paths between registers", "",
         f"The goal: at most {MAX_LEVELS} LUT levels, and at most one carry chain, between two "
@@ -127,5 +125,4 @@ def _paths(found: dict) -> list[str]:
         "carry chains that end in it, over all cores and across components; a carry chain counts "
         "once however long, and Yosys makes one also of a sum of two bits. A ROM in LUTs counts "
         "as the levels to its output register. Paths from ports count from the port.", "",
-        *_table(["ends in", "most", "LUT levels", "carry chains", "from", "to", "core"], rows, 2),
-        "", "Not reached yet:" if known else "", "", *known]
+        *_table(["ends in", "most", "LUT levels", "carry chains", "from", "to", "core"], rows, 2)]

@@ -13,6 +13,7 @@ __all__ = ["deepest"]
 
 #: Where a module stands in hdl/.
 _PART = {"gatefold_row": "mac_row", "gatefold_lstm_lane": "lstm_lane",
+         "gatefold_gru_lane": "gru_lane", "gatefold_merge_lane": "merge_lane",
          "gatefold_dense_lane": "dense_lane", "array": "mac_array", "operands": "operand_memory",
          "sequencer": "sequencer", "router": "row_router", "lanes": "lane_array",
          "reader": "frame_reader", "writer": "frame_writer", "loader": "weight_loader"}
