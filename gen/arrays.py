@@ -23,6 +23,8 @@ __all__ = ["add_member", "array_digest", "check_writable", "read_array", "read_a
 
 #: Largest array read, in bytes.
 LIMIT = 1 << 30
+#: Arrays of more bytes must not be compressed more than so many times.
+_PLAIN, _RATIO = 1 << 24, 50
 
 _SAVE = "save it with numpy.save"
 
@@ -86,6 +88,12 @@ def _read_npz(file: IO[bytes], where: str, every: bool) -> dict[str, np.ndarray]
             if size > LIMIT:
                 raise UserError(f"{where} declares {size} bytes, the limit is {LIMIT}: "
                                 "give fewer samples")
+            packed = sum(member.compress_size for member in members)
+            if size > _PLAIN and size > _RATIO * packed:
+                raise UserError(f"{where} declares {size} bytes in {packed} compressed ones: save "
+                                "it with numpy.savez")
+            if len({member.filename for member in members}) < len(members):
+                raise UserError(f"{where} holds two arrays of one name: save it again")
             found = {}
             for member in members:
                 with archive.open(member) as inner:
@@ -112,7 +120,7 @@ def read_npy(file: IO[bytes], size: int, where: str) -> np.ndarray:
     if dtype.kind not in "fiu":
         raise UserError(f"{where} must hold real numbers, not {quoted(dtype)}: save an array of "
                         "floats or integers, never of objects")
-    if any(n < 0 for n in shape):
+    if not all(type(n) is int and n >= 0 for n in shape):
         raise UserError(f"{where} declares the shape {shape}: {_SAVE}")
     declared, there = math.prod(shape) * dtype.itemsize, size - file.tell()
     if declared > LIMIT:

@@ -9,7 +9,7 @@ import numpy as np
 from gatefold.gen.errors import UserError
 from gatefold.gen.formats import Seen, peak_of
 from gatefold.gen.forward import forward
-from gatefold.gen.layers import Dense, MaxPool
+from gatefold.gen.layers import Dense, MaxPool, Recurrent
 from gatefold.gen.network import Network, split
 
 __all__ = ["Calibration", "as_samples", "at_a_time", "calibrate", "input_names", "peak_of"]
@@ -90,6 +90,8 @@ def at_a_time(network: Network, samples: int) -> int:
         return samples
     most = 1
     for n, layer in enumerate(network.layers):
+        if isinstance(layer, Recurrent):  # x, the gates, what comes of them
+            most = max(most, network.shapes_into(n)[0][0] * 16 * layer.units)
         if isinstance(layer, (Dense, MaxPool)) and layer.window:
             shape = network.shapes_into(n)[0]
             most = max(most, int(np.prod(shape)) // shape[-2] * layer.window.size

@@ -87,7 +87,12 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
         integers = seeded_inputs(qnet, count, seed)
     else:
         integers = qnet.quantize(as_frames(qnet, x)[:count])
-    contexts = load_core_info(folder).contexts
+    info = load_core_info(folder)
+    strange = {layer.name for layer in info.layers} - {layer.name for layer in qnet.layers}
+    if strange:
+        raise UserError(f"{quoted(folder / CORE, limit=300)} is damaged (no layer is called "
+                        f"{quoted(min(strange))}): build the folder again")
+    contexts = info.contexts
     integers = whole_frames(integers, contexts)
     return verify(folder, x=integers.reshape(len(integers) // contexts, -1),
                   expect=expectation(qnet, integers, contexts), sim=sim, seed=seed,

@@ -25,7 +25,7 @@ from .folder import CORE, FLOATS, INTEGERS, core_json
 from .frames import as_frames, some_samples
 from .html import write_page
 from .initialise import initialise
-from .network import Network
+from .network import Network, Recurrent
 from .network_io import save_network
 from .options import checked
 from .output import check_target, new_folder
@@ -37,11 +37,14 @@ from .quantized_io import save_quantized
 from .report import make_report, write_report
 from .search import find_widths
 
-__all__ = ["Budget", "Core", "budget", "compile", "sample_floats", "shape_network", "write_vectors"]
+__all__ = ["Budget", "Core", "budget", "check_steps", "compile", "sample_floats", "shape_network",
+           "write_vectors"]
 
 VECTORS = 3  #: samples in the cocotb bench
 #: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
 MAX_TILES = 1_000_000
+#: Steps of recurrent layers in a frame.
+MAX_STEPS = 20_000
 #: The clock that is assumed, a part of the board's, by the depth of the pipeline: a short one has
 #: about twice the logic between two registers.
 CLOCKS = {"full": 1.0, "short": 0.5}
@@ -210,6 +213,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
                         "one with --board")
     _check_array_options(limits, macs, pe, simd)
     _check_search(width, weight_width, act_width, max_error, any_weights)
+    _check_tiles(network, pe * simd if pe and simd else macs or limits.multipliers, contexts)
     if calibrate is not None:
         calibrate = as_frames(network, calibrate, "the calibration data")
     formats = {"cell_width": cell_width, "table_bits": table_bits, "rule": rule,
@@ -231,7 +235,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     qnet = quantize(network, act_width=act_width, weight_width=weight_width,
                     any_weights=any_weights, **formats)
     progress("planning")
-    plan = _plan(network, qnet, limits, macs or limits.multipliers, pe, simd, loadable=loadable,
+    plan = _plan(qnet, limits, macs or limits.multipliers, pe, simd, loadable=loadable,
                  contexts=contexts, pipeline=pipeline, memory=memory)
     progress("measuring the error against float")
     clock_mhz = float(clock or limits.clock_mhz * CLOCKS[pipeline])
@@ -243,15 +247,13 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
                 seed=seed, _report=report)
 
 
-def _plan(network: Network, qnet, limits: Budget, macs: int, pe: int | None,
+def _plan(qnet, limits: Budget, macs: int, pe: int | None,
           simd: int | None, *, loadable: bool, contexts: int, pipeline: str, memory: str) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
     device = limits.memory | {"memory": memory}
     if pe is None or simd is None:
-        _check_tiles(network, macs, contexts)
         return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits,
                             contexts=contexts, loadable=loadable, pipeline=pipeline, **device)
-    _check_tiles(network, pe * simd, contexts)
     array: dict[str, Any] = {"pe": pe, "simd": simd, "stream_bits": limits.stream_bits,
                              "contexts": contexts, "pipeline": pipeline}
     words = block_words_for(qnet, **array, loadable=loadable, **device)
@@ -348,7 +350,18 @@ def _check_size(limits: Budget, parameters: int, width: int) -> None:
                         "network or width" + _boards_hint(limits))
 
 
+def check_steps(network: Network, contexts: int) -> None:
+    """Raise :class:`UserError` where a frame has more steps than a schedule is made for."""
+    steps = contexts * sum(network.shapes_into(n)[0][0] for n, layer in enumerate(network.layers)
+                           if isinstance(layer, Recurrent))
+    if steps > MAX_STEPS:
+        raise UserError(f"the recurrent layers take {steps} steps a frame, the longest schedule "
+                        f"has {MAX_STEPS}: use fewer timesteps, or a stateful network with "
+                        "shorter frames")
+
+
 def _check_tiles(network: Network, multipliers: int, contexts: int) -> None:
+    check_steps(network, contexts)
     tiles = contexts * network.macs // multipliers
     if tiles > MAX_TILES:
         raise UserError(f"{network.macs} multiplications on {multipliers} multipliers take "

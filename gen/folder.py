@@ -8,15 +8,20 @@ from pathlib import Path
 
 from ..hdl.config import PIPELINES
 from .errors import UserError, quoted
+from .options import checked
 from .plan import Plan, make_plan
 from .quantized import QGru, QLayer, QLstm, QRecurrent, QuantizedNetwork
 from .quantized_io import load_quantized
 
-__all__ = ["CORE", "FLOATS", "INTEGERS", "core_json", "load_plan"]
+__all__ = ["CONTENTS", "CORE", "FLOATS", "INTEGERS", "core_json", "load_plan"]
 
 CORE = "core.json"  #: what test benches need to know
 INTEGERS = "integers.npz"  #: the quantised network
 FLOATS = "floats.npz"  #: the float network that it was made from
+#: Everything that a build leaves in its folder.
+CONTENTS = frozenset({CORE, INTEGERS, FLOATS, "rtl", "weights", "cocotb", "vivado", "report.json",
+                      "report.html"})
+_MOST_WORDS = 1 << 16
 
 
 def core_json(plan: Plan) -> dict:
@@ -82,13 +87,21 @@ def load_plan(directory: Path) -> Plan:
         array |= {"stream_bits": core["stream"]["beat_bits"], "contexts": core["contexts"]}
         if not all(isinstance(value, int) for value in array.values()):
             raise ValueError("sizes must be integers")
+        for name in ("pe", "simd", "contexts"):
+            checked(name, array[name])
+        for name, most in (("lut_rows", array["pe"]), ("uram_rows", array["pe"]),
+                           ("block_words", _MOST_WORDS), ("stream_bits", _MOST_WORDS)):
+            if not 0 <= array[name] <= most:
+                raise ValueError(f"{name} must be in 0..{most}")
         array["pipeline"] = core["array"]["pipeline"]
         if array["pipeline"] not in PIPELINES:
             raise ValueError(f"the pipeline must be {' or '.join(PIPELINES)}")
+        if array["uram_rows"] and not array["loadable"]:
+            raise ValueError("UltraRAM must be loaded")
     except FileNotFoundError:
         raise UserError(f"{quoted(directory)} holds no {CORE}: give a folder that "
                         "`gatefold build -o` made") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{quoted(directory / CORE)} is damaged ({quoted(error)}): "
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError) as error:
+        raise UserError(f"{quoted(directory / CORE, limit=300)} is damaged ({quoted(error)}): "
                         "build the folder again") from None
     return make_plan(load_quantized(directory / INTEGERS), **array)

@@ -5,12 +5,13 @@ Imports nothing heavy: ``gatefold --help`` reads it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import UserError, quoted
 
-__all__ = ["LIMITS", "Limit", "checked", "parsed"]
+__all__ = ["LIMITS", "Limit", "checked", "parsed", "whole"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ LIMITS: dict[str, Limit] = {
 }
 
 
+def whole(text: str) -> int:
+    """An integer in plain digits; raises :class:`ValueError` for other ways to write one."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError(text)
+    return int(text)
+
+
 def checked(name: str, value) -> Any:
     """``value`` where it is legal for the option ``name``; raises :class:`UserError` otherwise."""
     limit = LIMITS[name]
@@ -65,7 +73,7 @@ def checked(name: str, value) -> Any:
 def parsed(name: str, text: str) -> Any:
     """The option's value from its text; raises :class:`UserError` where it is illegal."""
     try:
-        value = float(text) if LIMITS[name].step == 0 else int(text)
+        value = float(text) if LIMITS[name].step == 0 else whole(text)
     except ValueError:
         raise UserError(f"--{name} must be {LIMITS[name]}, not {quoted(text)}") from None
     return checked(name, value)

@@ -7,23 +7,27 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .errors import UserError, quoted
-from .folder import CORE
+from .folder import CONTENTS, CORE
 
 __all__ = ["check_target", "new_folder", "replace_file", "replace_files"]
 
 _PREFIX = ".gatefold-"  # of temporary folders, beside what they will become
 
 
-def check_target(target: str | os.PathLike) -> Path:
+def check_target(target: str | os.PathLike, *,
+                 keeps: Iterable[str | os.PathLike | None] = ()) -> Path:
     """The absolute path of an output folder that may be made, or replaced, at ``target``.
 
-    Legal are a path where nothing is, an empty folder, and a folder that an earlier build made.
+    Legal are a path where nothing is, an empty folder, and a folder that an earlier build made and
+    where nothing else is. ``keeps``: files that are still needed, and must not lie in it.
     Raises :class:`UserError` for anything else.
     """
+    if not os.fspath(target):
+        raise UserError("the output folder has no name: give one with -o")
     try:
         path = Path(target).resolve()
         if not os.path.lexists(path):
@@ -41,6 +45,14 @@ def check_target(target: str | os.PathLike) -> Path:
         if any(path.iterdir()) and not _is_ours(path):
             raise UserError(f"the output folder {shown} is not empty and not made by gatefold: "
                             "give a new folder with -o, or delete this one")
+        inside = [Path(kept).name for kept in keeps
+                  if kept is not None and path in Path(kept).resolve().parents]
+        strange = inside or sorted({one.name for one in path.iterdir()} - CONTENTS)
+        if strange:
+            raise UserError(f"the output folder {shown} would be replaced as a whole, but holds "
+                            f"{', '.join(map(quoted, strange[:3]))}"
+                            f"{', ...' if len(strange) > 3 else ''}, which no build made: move "
+                            "that away, or give a new folder with -o")
     except ValueError as error:  # a NUL in the name
         raise UserError(f"the output folder can not be used: {quoted(error)}") from None
     except RuntimeError:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.options import LIMITS
 
 from .vectors import StreamFormat
 
 __all__ = ["CoreInfo", "TraceLayer", "load_core_info"]
 
+_MOST = 1 << 28  #: of anything that is counted
 # A weight file's name in the Verilog: a parameter of a memory, or an argument of $readmemh.
 _WEIGHT_FILE = re.compile(r'(?:\.\w+\(|`GATEFOLD_WEIGHTS\s*,)\s*"/?([^"/]+\.hex)"')
 
@@ -84,7 +86,8 @@ def load_core_info(directory: Path) -> CoreInfo:
                         "`gatefold build -o` made")
     try:
         info = _parse(json.loads(path.read_text()))
-    except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OSError, OverflowError,
+            RecursionError) as error:
         raise UserError(f"{_shown(path)} is damaged ({type(error).__name__}: "
                         f"{quoted(error)}): build the folder again") from None
     _check_files(directory)
@@ -100,12 +103,13 @@ def _parse(data: dict) -> CoreInfo:
         n_out=_positive(data["output"]["elements"]),
         latency=_positive(data["cycles"]["latency"]),
         interval=_positive(data["cycles"]["interval"]),
-        multipliers=_positive(data["array"]["pe"]) * _positive(data["array"]["simd"]),
-        lanes=_positive(data["simd"]),
+        multipliers=_positive(data["array"]["pe"], LIMITS["pe"].hi) * _positive(
+            data["array"]["simd"], LIMITS["simd"].hi),
+        lanes=_positive(data["simd"], LIMITS["simd"].hi),
         act_width=_positive(data["act_width"]),
         cell_width=_positive(data["cell_width"]),
         load_beats=_positive(data["load_beats"]) if data.get("load_beats") else 0,
-        contexts=_positive(data.get("contexts", 1)),
+        contexts=_positive(data.get("contexts", 1), LIMITS["contexts"].hi),
         stateful=_flag(data["stateful"]),
         layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
                                 _positive(layer["steps"]), _states(layer["states"]))
@@ -126,9 +130,9 @@ def _shown(path: Path) -> str:
     return quoted(path, limit=300)
 
 
-def _positive(value) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{value!r} where a positive integer belongs")
+def _positive(value, most: int = _MOST) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ValueError(f"{quoted(value)} where an integer in 1..{most} belongs")
     return value
 
 

@@ -244,6 +244,23 @@ def test_what_is_not_ours_is_not_replaced(tmp_path, prepare, told):
     assert contents(tmp_path) == before
 
 
+def test_files_that_no_build_made_are_not_thrown_away(tmp_path):
+    out = built(tmp_path / "core", *SHAPE)
+    (out / "notes.txt").write_text("mine")
+    assert "holds 'notes.txt', which no build made: move" in refused("build", *SHAPE, "-o", out)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("option", ["model", "--calibrate"])
+def test_what_is_read_is_not_replaced(tmp_path, option):
+    out = built(tmp_path / "core", *SHAPE)
+    inside = out / "weights" / (DATA if option == "--calibrate" else MODEL).name
+    inside.write_bytes((DATA if option == "--calibrate" else MODEL).read_bytes())
+    words = (inside,) if option == "model" else (MODEL, "--calibrate", inside)
+    assert f"holds '{inside.name}'" in refused("build", *words, "-o", out, "--macs", 16)
+    assert inside.exists()
+
+
 def test_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "is the working directory" in refused("build", *SHAPE, "-o", ".")

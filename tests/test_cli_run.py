@@ -1,6 +1,9 @@
 """`gatefold run`: golden on a user's arrays, and which arrays it refuses."""
 
+import io
 import shutil
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -216,6 +219,38 @@ def test_bad_outputs_are_refused(core, tmp_path, monkeypatch, options, told):
     monkeypatch.chdir(tmp_path)
     assert told in refused("run", core, "--input", DATA, *options)
     assert not list(tmp_path.iterdir())
+
+
+def test_outputs_replace_neither_the_core_nor_the_input_nor_each_other(core, tmp_path):
+    np.save(tmp_path / "x.npy", np.load(DATA)["x"][:2])
+    x, before = tmp_path / "x.npy", contents(core)
+    for told, *words in (
+            ("-o would replace the input", "-o", x),
+            ("-o would replace a file of the core, 'integers.npz'", "-o", core / "integers.npz"),
+            ("--trace would replace a file of the core", "-o", tmp_path / "y.npy", "--trace",
+             core / "floats.npz"),
+            ("-o and --trace are the same file", "-o", tmp_path / "y.npz", "--trace",
+             tmp_path / "y.npz")):
+        assert told in refused("run", core, "--input", x, *words)
+    assert contents(core) == before and not (tmp_path / "y.npz").exists()
+
+
+def test_arrays_that_are_not_what_they_say_are_refused(core, tmp_path):
+    header = b"\x93NUMPY\x01\x00"
+    told = b"{'descr': '<f8', 'fortran_order': False, 'shape': (True, 6, 3)}".ljust(117) + b"\n"
+    (tmp_path / "bool.npy").write_bytes(
+        header + len(told).to_bytes(2, "little") + told + bytes(144))
+    np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((1_000_000, 6, 3)))
+    with zipfile.ZipFile(tmp_path / "twice.npz", "w") as archive:
+        buffer = io.BytesIO()
+        np.save(buffer, np.zeros((1, 6, 3)))
+        for _ in range(2):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                archive.writestr("x.npy", buffer.getvalue())
+    for name, words in (("bool.npy", "declares the shape (True, 6, 3)"),
+                        ("bomb.npz", "bytes in"), ("twice.npz", "two arrays of one name")):
+        assert words in refused("run", core, "--input", tmp_path / name, "-o", tmp_path / "y.npy")
 
 
 def test_what_is_no_output_folder_is_refused(tmp_path):

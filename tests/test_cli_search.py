@@ -87,7 +87,7 @@ REFUSED = [
     (("--width", "auto", "--max-error", "1%", "--act-width", 8), "contradict each other"),
     (("--width", "auto", "--max-error", "lots"), "must be a part of the outputs' range like 1%"),
     (("--width", "wide"), "--width must be an integer in 4..18 bits, not 'wide'"),
-    (("--width", "auto", "--max-error", ".00001%"), "no formats keep an error of 0.000%"),
+    (("--width", "auto", "--max-error", ".00001%"), "no formats keep an error of 1e-05%"),
     (("--rule", "best"), "must be one of max, percentile, mse"),
     (("--weight-rule", "best"), "must be one of max, percentile, mse"),
     (("--percentile", 3), "the percentile must be in 50..100"),

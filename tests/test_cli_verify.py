@@ -132,6 +132,29 @@ def test_several_inputs_come_as_an_array_each(tmp_path):
     assert verified(folder)[0]["input"] == f"given inputs, sha256 {array_digest(x)}"
 
 
+@pytest.mark.parametrize("keys, value", [
+    (("array", "pe"), 10**9), (("array", "simd"), 2**70), (("array", "uram_rows"), -1),
+    (("array", "uram_rows"), 2), (("array", "lut_rows"), 10**6), (("array", "block_words"), 10**9),
+    (("contexts",), 10**6), (("output", "elements"), 10**9), (("simd",), 10**9),
+    (("trace", "layers", 0, "steps"), 10**12), (("trace", "layers", 0, "name"), "zz"),
+], ids=str)
+def test_sizes_that_nobody_builds_are_refused_at_once(copy, keys, value):
+    core = json.loads((copy / "core.json").read_text())
+    inside = core
+    for key in keys[:-1]:
+        inside = inside[key]
+    inside[keys[-1]] = value
+    (copy / "core.json").write_text(json.dumps(core))
+    sim = "amaranth" if "rows" in keys[-1] or keys[-1] == "block_words" else "icarus"
+    assert "core.json' is damaged" in refused("verify", copy, "--sim", sim, "--samples", 1)
+
+
+def test_a_core_json_without_end_is_refused(copy):
+    (copy / "core.json").write_text("[" * 100_000)
+    for command in (("verify", copy, "--sim", "icarus"), ("weights", MODEL, copy)):
+        assert "core.json' is damaged" in refused(*command)
+
+
 def test_a_wrong_input_is_refused(core, tmp_path):
     np.save(tmp_path / "x.npy", np.full((2, 6, 3), np.nan))
     assert "NaN" in refused("verify", core, "--input", tmp_path / "x.npy")

@@ -459,7 +459,7 @@ class Suicidal:
     ({"sizes": 0}, "--sizes must be an integer in 1..12"),
     ({"shapes": 1.5}, "--shapes must be an integer in 1..100"),
     ({"jobs": 0}, "--jobs must be an integer in 1..256"),
-    ({"max_error": float("nan")}, "--max-error must be a number in 0..100"),
+    ({"max_error": float("nan")}, "--max-error must be a number in 0..1"),
     ({"max_latency": -1}, "--max-latency must be a number in 0..1000000000 us"),
     ({"board": "nexys"}, "board must be one of"),
     ({"calibrate": np.zeros((2, 9))}, "the calibration data must have the shape"),
@@ -479,7 +479,7 @@ def test_a_constant_output_has_no_relative_error():
     found = gf.explore(still, **SMALL)
     assert not found.relative and found.error(8) == 0
     with pytest.raises(gf.UserError, match="--max-error needs outputs that differ"):
-        gf.explore(still, max_error=1, **SMALL)
+        gf.explore(still, max_error=0.01, **SMALL)
 
 
 @pytest.mark.parametrize("name", ["a file", "a core", "foreign"])

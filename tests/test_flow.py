@@ -119,3 +119,14 @@ def test_every_public_name_is_there():
     assert set(gf.__all__) <= set(dir(gf))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = gf.nonsense
+
+
+def test_a_frame_of_too_many_steps_is_refused_before_anything_is_computed():
+    net = gf.initialise(units=2, features=2, timesteps=30_000)
+    with pytest.raises(gf.UserError, match="take 30000 steps a frame, the longest schedule has"):
+        gf.compile(net)
+    with pytest.raises(gf.UserError, match="take 30000 steps a frame"):
+        gf.explore(net)
+    short = gf.initialise(units=2, features=2, timesteps=3000)
+    with pytest.raises(gf.UserError, match="take 30000 steps a frame"):
+        gf.compile(short, contexts=10)

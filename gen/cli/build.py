@@ -78,7 +78,7 @@ def build(model, output, description, board, calibrate, width, max_error, weight
         from ..overrides import read_overrides
         from ..search import parsed_error
 
-        check_target(output)
+        check_target(output, keeps=(model, calibrate, description, formats))
         most = None if max_error is None else parsed_error(max_error)
         if model is not None:
             network = load(model, network=description)

@@ -43,8 +43,8 @@ _GOALS = "latency|throughput|area|energy-proxy"
 @number("seed", "Seed of random inputs", default=0, show_default=True)
 @click.option("--goal", metavar=_GOALS, default="latency", show_default=True,
               help="What the best core, whose command is printed, is best at.")
-@click.option("--max-error", metavar="PERCENT", help="The best may have at most this rms error, in "
-              "percent of the output's range.")
+@click.option("--max-error", metavar="1%", help="The best may have at most this error (RMS), a "
+              "part of the outputs' range.")
 @click.option("--max-latency", metavar="US", help="The best may take at most these microseconds.")
 @click.option("--jobs", metavar="N", help="Processes on this machine; as many as its cores if not "
               "given.")
@@ -74,10 +74,13 @@ def explore(model, output, description, board, calibrate, widths, contexts, cell
     from ..explore.settings import Settings, parsed_list, parsed_setting
     from ..frames import read_frames
     from ..frontends import load
+    from ..search import parsed_error
 
     limits = {name.replace("-", "_"): parsed_setting(name, text) for name, text in (
-        ("sizes", sizes), ("shapes", shapes), ("max-error", max_error),
-        ("max-latency", max_latency), ("jobs", jobs)) if text is not None}
+        ("sizes", sizes), ("shapes", shapes), ("max-latency", max_latency),
+        ("jobs", jobs)) if text is not None}
+    if max_error is not None:
+        limits["max_error"] = parsed_error(max_error)
     processes = limits.pop("jobs", 1 if dask else os.cpu_count() or 1)
     options = {"widths": parsed_list("widths", widths),
                "contexts": parsed_list("contexts", contexts), "cell_width": cell_width,

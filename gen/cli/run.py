@@ -33,13 +33,23 @@ def run(directory, source, output, raw, each_anew, trace):
 
         from ..arrays import check_writable, write_arrays
         from ..check import load_folder
-        from ..folder import FLOATS
+        from ..errors import UserError, quoted
+        from ..folder import CONTENTS, FLOATS
         from ..frames import read_frames
         from ..inference import run as infer
         from ..network_io import load_network
 
         target = check_writable(output, (".npy", ".npz"), "-o")
         traced = None if trace is None else check_writable(trace, (".npz",), "--trace")
+        for what, path in (("-o", target), ("--trace", traced)):
+            if path is not None and path.resolve() == Path(source).resolve():
+                raise UserError(f"{what} would replace the input: give another file")
+            if path is not None and path.name in CONTENTS and (
+                    path.resolve().parent == Path(directory).resolve()):
+                raise UserError(f"{what} would replace a file of the core, {quoted(path.name)}: "
+                                "give another")
+        if traced is not None and traced.resolve() == target.resolve():
+            raise UserError("-o and --trace are the same file: give each its own")
         qnet = load_folder(directory)
         floats = None if traced is None or raw else load_network(Path(directory) / FLOATS, qnet)
         x = read_frames(qnet, source, "the raw input" if raw else "the input")

@@ -6,6 +6,7 @@ import importlib
 import logging
 import pickle
 import re
+import socket
 import time
 import zlib
 from collections.abc import Generator, Mapping, Sequence
@@ -37,6 +38,13 @@ def check_address(address: str) -> str:
         raise UserError(f"--dask must be a scheduler's address like tcp://host:8786, "
                         f"not {quoted(address)}")
     _dask()
+    host, _, port = address.split("//")[1].rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=TIMEOUT).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--dask: no Dask scheduler answers at {address} "
+                        f"({getattr(error, 'strerror', None) or error}): start a scheduler with "
+                        "`dask scheduler`, or leave --dask out") from None
     return address
 
 

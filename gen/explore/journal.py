@@ -103,7 +103,7 @@ def _header(path: Path) -> dict | None:
         with open(path, "rb") as file:
             first = json.loads(file.readline(1 << 16))
         return first["identity"] if first["gatefold"] == _KIND else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -111,7 +111,7 @@ def _parsed(line: bytes) -> tuple[str, list[Point]] | None:
     try:
         entry = json.loads(line)
         return str(entry["key"]), [Point(**point) for point in entry["points"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

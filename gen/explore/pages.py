@@ -148,7 +148,7 @@ def _unit(found: Exploration) -> str:
 def _limits_text(found: Exploration) -> str:
     settings, limits = found.settings, []
     if settings.max_error is not None:
-        limits.append(f"an error of at most {settings.max_error:g} %")
+        limits.append(f"an error of at most {100 * settings.max_error:g} %")
     if settings.max_latency is not None:
         limits.append(f"at most {settings.max_latency:g} us")
     return " with " + " and ".join(limits) if limits else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError, quoted
-from ..options import Limit, checked
+from ..options import Limit, checked, whole
 
 __all__ = ["EXPLORE_LIMITS", "NUMBERS", "Settings", "checked_setting", "parsed_list",
            "parsed_setting"]
@@ -18,7 +18,7 @@ EXPLORE_LIMITS: dict[str, Limit] = {
     "sizes": Limit(1, 12),
     "shapes": Limit(1, 100),
     "jobs": Limit(1, 256),
-    "max-error": Limit(0, 100, step=0, unit="% of the output's range"),
+    "max-error": Limit(0, 1, step=0, unit="of the outputs' range"),
     "max-latency": Limit(0, 10**9, step=0, unit="us"),
 }
 
@@ -37,8 +37,8 @@ class Settings:
     ``table_bits``, ``rule``, ``weight_rule`` and ``percentile`` (:data:`NUMBERS`) for all of them;
     ``macs``, the most multipliers, None for all; ``sizes``, each half of the one before, and
     ``shapes`` of each size; ``clock``, MHz or None; ``seed``; ``goal`` of
-    :data:`~gatefold.gen.explore.GOALS` among points of at most ``max_error`` (% of the output's
-    range, rms) and ``max_latency`` (us).
+    :data:`~gatefold.gen.explore.GOALS` among points of at most ``max_error`` (rms, a part of the
+    output's range) and ``max_latency`` (us).
     Raises :class:`UserError` for what is illegal.
     """
 
@@ -100,7 +100,7 @@ def checked_setting(name: str, value: Any) -> Any:
 def parsed_setting(name: str, text: str) -> Any:
     """The option's value from its text; raises :class:`UserError` where it is illegal."""
     try:
-        value = float(text) if EXPLORE_LIMITS[name].step == 0 else int(text)
+        value = float(text) if EXPLORE_LIMITS[name].step == 0 else whole(text)
     except ValueError:
         raise UserError(f"--{name} must be {EXPLORE_LIMITS[name]}, not {quoted(text)}") from None
     return checked_setting(name, value)
@@ -109,6 +109,6 @@ def parsed_setting(name: str, text: str) -> Any:
 def parsed_list(name: str, text: str) -> tuple[int, ...]:
     """``8,12,16`` as numbers, for :class:`Settings` to check; raises :class:`UserError`."""
     try:
-        return tuple(int(part) for part in text.split(","))
+        return tuple(whole(part.strip()) for part in text.split(","))
     except ValueError:
         raise UserError(f"--{name} must be {_LISTS[name]}, not {quoted(text)}") from None

@@ -13,7 +13,7 @@ from ...boards import Board
 from ...boards import get as get_board
 from ..accuracy import error_report
 from ..errors import UserError
-from ..flow import Budget, budget, sample_floats
+from ..flow import Budget, budget, check_steps, sample_floats
 from ..frames import as_frames
 from ..network import Network
 from ..output import replace_files
@@ -77,7 +77,7 @@ class Exploration:
         """The points that fit and keep to ``max_error`` and ``max_latency``."""
         worst, slowest = self.settings.max_error, self.settings.max_latency
         return [p for p in self.points if p.fits
-                and (worst is None or self.error(p.width) <= worst)
+                and (worst is None or self.error(p.width) <= 100 * worst)
                 and (slowest is None or self.latency_us(p) <= slowest)]
 
     def best(self, goal: str | None = None) -> Point | None:
@@ -139,6 +139,7 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
     checked_setting("jobs", jobs)
     target = None if board is None else get_board(board)
     limits = budget(target)
+    check_steps(network, max(settings.contexts))
     if macs is not None and macs > limits.multipliers:
         raise UserError(f"--macs must be at most {limits.multipliers} for {limits.name}, "
                         f"not {macs}: choose fewer")

@@ -39,6 +39,7 @@ import os
 from ..errors import UserError
 from ..network import Network
 from .container import Siblings, file_name, read_file
+from .limits import READ
 from .weights_file import is_weights
 
 __all__ = ["load"]
@@ -46,8 +47,6 @@ __all__ = ["load"]
 #: Whether :func:`load` follows an ONNX file to weights in a second file, if not told. torch.onnx
 #: writes one unless told otherwise; only a plain file beside the model is read, and no link.
 EXTERNAL_DATA = True
-
-_READ = "Gatefold reads Keras .keras and .h5, ONNX .onnx, and weights as .safetensors and .npz"
 
 
 def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
@@ -106,4 +105,4 @@ def _refuse_others(data: bytes, name: str) -> None:
         raise UserError(f"{name} is a Python pickle: pickles are not read, they can run code; "
                         "PyTorch: export to ONNX with torch.onnx")
     if data.startswith(b"\x93NUMPY"):
-        raise UserError(f"{name} is a NumPy array, not a model: {_READ}")
+        raise UserError(f"{name} is a NumPy array, not a model: {READ}")

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 
 from ..errors import UserError
 
-__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "check_dim", "check_elements"]
+__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "READ", "check_dim", "check_elements"]
+
+#: What is read, for messages about what is not.
+READ = "Gatefold reads Keras .keras and .h5, ONNX .onnx, and weights as .safetensors and .npz"
 
 #: Largest model file, and largest total of a zip's members, in bytes.
 FILE_BYTES = 512 << 20

@@ -64,6 +64,9 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None) -> Net
     """
     try:
         model = read_model(data, name)
+        names = [t.name for t in model.graph.initializer]
+        if len(set(names)) < len(names):
+            raise UserError("two initializers have one name: the file is damaged")
         constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
         network = _build(model, constants)
     except RecursionError:

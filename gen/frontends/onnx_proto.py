@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from ..errors import UserError, quoted
-from .limits import check_elements
+from .limits import READ, check_elements
 
 __all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "read_model", "read_tensor",
            "shape_of"]
@@ -52,11 +52,10 @@ def read_model(data: bytes, name: str) -> Model:
     try:
         model = onnx.load_model_from_string(data)
     except Exception:  # protobuf's DecodeError, whichever implementation it comes from
-        raise UserError(f"{name} is no model, or a truncated one: Gatefold reads Keras 3 .keras "
-                        "and ONNX .onnx files") from None
+        raise UserError(f"{name} is no model, or a truncated one: {READ}") from None
     if not model.graph.node or not model.graph.output:
         raise UserError(f"{name} is no model, or a truncated one (an ONNX file must have a graph "
-                        "with nodes and an output): Gatefold reads Keras 3 .keras and ONNX files")
+                        f"with nodes and an output): {READ}")
     if model.functions:
         raise UserError(f"{name} holds model-local functions ({quoted(model.functions[0].name)}), "
                         "which are not read: inline them with onnx.inliner.inline_local_functions")
@@ -91,14 +90,14 @@ def read_tensor(tensor: onnx.TensorProto, external: ExternalReader | None = None
         values = np.frombuffer(_external(tensor, where, count * dtype.itemsize, external), dtype)
     elif tensor.HasField("raw_data"):
         if len(tensor.raw_data) != count * dtype.itemsize:
-            raise NodeError(f"{where} declares the shape {shape} but holds {len(tensor.raw_data)} "
-                            "bytes: the file is damaged")
+            raise NodeError(f"{where} declares the shape {quoted(shape)[1:-1]} but holds "
+                            f"{len(tensor.raw_data)} bytes: the file is damaged")
         values = np.frombuffer(tensor.raw_data, dtype)
     else:
         values = np.array(getattr(tensor, field)).astype(dtype)
         if len(values) != count:
-            raise NodeError(f"{where} declares the shape {shape} but holds {len(values)} values: "
-                            "the file is damaged")
+            raise NodeError(f"{where} declares the shape {quoted(shape)[1:-1]} but holds "
+                            f"{len(values)} values: the file is damaged")
     return values.reshape(shape)
 
 

@@ -164,6 +164,8 @@ def _weights(site: Site, cell: _Cell, directions: int) -> list[dict]:
     if units < 1 or declared != units or (w.shape, r.shape, b.shape) != wanted:
         raise NodeError(f"hidden_size {declared} and the shapes of W {w.shape}, R {r.shape} and B "
                         f"{b.shape} contradict each other: export the model again")
+    if not np.isfinite(b).all():
+        raise NodeError("b holds NaN or infinite weights: train and export the model again")
     after = cell.kind == "gru" and bool(site.attributes.int("linear_before_reset", 0))
 
     def ours(value: np.ndarray) -> np.ndarray:

@@ -177,8 +177,7 @@ def _dots_legend(x: float, y: float) -> list[Markup]:
     return [tag("circle", cx=num(x + 4), cy=num(y - 4), r=4.5, class_="s0"),
             text_tag(x + 14, y, "RMS error, of the range", class_="small"),
             tag("circle", cx=num(x + 172), cy=num(y - 4), r=5, class_="ring"),
-            text_tag(x + 182, y, "what the layer itself adds, reading the float values",
-                     class_="small")]
+            text_tag(x + 182, y, "what the layer adds by itself", class_="small")]
 
 
 def _dots(x, y: float, share: float, alone: float | None, r: float) -> list[Markup]:
@@ -199,8 +198,8 @@ def tensor_legend(rows: dict[str, list[Row]]) -> Markup:
     parts += [tag("path", d=f"M{num(x)} 1v13", class_="limit"),
               text_tag(x + 8, 12, "binary point", class_="small")]
     if any(row.error is not None for known in rows.values() for row in known):
-        parts += [*_dots_legend(x + 108, 12), tag("path", d=f"M{num(x + 616)} 1v13", class_="step"),
-                  text_tag(x + 624, 12, "one step of the format", class_="small")]
+        parts += [*_dots_legend(x + 108, 12), tag("path", d=f"M{num(x + 500)} 1v13", class_="step"),
+                  text_tag(x + 508, 12, "one step of the format", class_="small")]
     return svg("tensor-legend", "Legend", "Colours of the drawings below.", _WIDTH, 18, *parts)
 
 
