@@ -115,12 +115,13 @@ class Core:
         (samples, *output_shape) floats, what is left to the host (a softmax) done.
 
         ``raw``: integers in, and out as the core gives them. ``fresh``, booleans (samples,):
-        samples with which a core that keeps state begins anew; without it the first alone.
+        samples with which a core that keeps state begins anew; without it the first alone, or of
+        each of its ``contexts`` the first: sample k goes on where sample k - contexts ended.
         Raises :class:`UserError` for another shape, NaN, or raw integers out of range.
         """
         from .inference import run
 
-        return run(self.qnet, x, raw=raw, fresh=fresh).y
+        return run(self.qnet, x, raw=raw, fresh=fresh, contexts=self.plan.config.contexts).y
 
     def save(self, out: str | os.PathLike, *, progress: Progress = lambda _stage: None) -> Path:
         """Write everything to the folder ``out``, all or nothing; its absolute path.

@@ -34,7 +34,7 @@ class Inference:
 
 
 def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
-        network: Network | None = None, fresh=None) -> Inference:
+        network: Network | None = None, fresh=None, contexts: int = 1) -> Inference:
     """Golden on ``x``: samples or one sample without the axis; of a network with several inputs
     also an array for each (:func:`~gatefold.gen.frames.as_frames`).
 
@@ -43,7 +43,9 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
     ``trace``: keep every tensor of every layer (:mod:`~gatefold.gen.inside` names them), in the
     same kind of numbers as ``layer.tensor.fixed``, and with the float ``network`` given also what
     it holds there, ``layer.tensor.float``. ``fresh``: booleans (samples,), samples with which a
-    network that keeps state begins anew; without it the first alone.
+    network that keeps state begins anew; without it the first alone. ``contexts``, of a network
+    that keeps state: sequences in a frame of the core, so sample k goes on where sample
+    k - contexts ended.
     Raises :class:`UserError` for another shape or type, NaN, and raw integers out of range.
     """
     x = as_frames(qnet, x, "the raw input" if raw else "the input")
@@ -51,6 +53,15 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
         raise UserError(f"the raw input must hold integers, not {x.dtype}: leave --raw out to give "
                         "floats")
     begins = _begins(x, fresh)
+    if contexts > 1 and qnet.stateful:
+        # One sequence after the other, then back into the order of the samples.
+        order = np.argsort(np.arange(len(x)) % contexts, kind="stable")
+        anew = (begins | (np.arange(len(x)) < contexts))[order]
+        told = run(qnet, x[order], raw=raw, trace=trace, network=network, fresh=anew)
+        back = np.argsort(order)
+        return Inference(told.y[back], [part[back] for part in told.outputs],
+                         {name: array[back] for name, array in told.trace.items()},
+                         told.clipped, told.inputs)
     floats: dict = {}
     if network is not None and trace and not raw:
         floats = _joined(float_trace(network, qnet, inside) for inside in

@@ -173,6 +173,21 @@ def test_samples_of_a_core_that_keeps_state_follow_one_another(tmp_path):
     np.testing.assert_allclose(trace["l0_lstm.h.fixed"], trace["l0_lstm.h.float"], atol=5e-3)
 
 
+def test_each_context_of_a_core_that_keeps_state_is_a_sequence(tmp_path):
+    net = network("stateful lstm", gain=0.4)
+    alone, both = (compile(net, pe=8, simd=3, contexts=n) for n in (1, 2))
+    x = np.random.default_rng(0).normal(size=(7, *net.input_shape))
+    result, y = run(both.save(tmp_path / "core"), tmp_path, x, "--trace", tmp_path / "t.npz")
+    assert "samples are 2 sequences in turn" in result.stdout
+    want = np.empty_like(y)
+    want[0::2], want[1::2] = alone.run(x[0::2]), alone.run(x[1::2])
+    np.testing.assert_array_equal(y, want)
+    np.testing.assert_array_equal(both.run(x), want)
+    assert not np.array_equal(alone.run(x), want)
+    trace = np.load(tmp_path / "t.npz")
+    np.testing.assert_allclose(trace["l0_lstm.h.fixed"], trace["l0_lstm.h.float"], atol=5e-3)
+
+
 def test_the_same_bytes_each_time(core, tmp_path):
     for name in ("a", "b"):
         run(core, tmp_path, FLOATS["x"], "--trace", tmp_path / f"{name}.npz", out=f"{name}.npy")

@@ -20,7 +20,7 @@ __all__ = ["run"]
 @click.option("--raw", is_flag=True, help="Integers of the core's formats in and out: without the "
               "softmax that a core leaves to its host, which is done otherwise.")
 @click.option("--each-anew", is_flag=True, help="Begin each sample anew in a core that keeps its "
-              "state; without it samples follow one another, as one sequence.")
+              "state; without it samples follow one another, as one sequence or one a context.")
 @click.option("--trace", metavar="T.npz", help="Keep every tensor of every layer and step, before "
               "and after its activation: arrays LAYER.TENSOR.fixed and, unless --raw, "
               "LAYER.TENSOR.float of the network that the core was made from.")
@@ -31,6 +31,7 @@ def run(directory, source, output, raw, each_anew, trace):
 
         import numpy as np
 
+        from ...sim.core_info import load_core_info
         from ..arrays import check_writable, write_arrays
         from ..check import load_folder
         from ..errors import UserError, quoted
@@ -54,7 +55,9 @@ def run(directory, source, output, raw, each_anew, trace):
         floats = None if traced is None or raw else load_network(Path(directory) / FLOATS, qnet)
         x = read_frames(qnet, source, "the raw input" if raw else "the input")
         fresh = np.ones(len(x), bool) if each_anew else None
-        result = infer(qnet, x, raw=raw, trace=traced is not None, network=floats, fresh=fresh)
+        contexts = load_core_info(Path(directory)).contexts if qnet.stateful else 1
+        result = infer(qnet, x, raw=raw, trace=traced is not None, network=floats, fresh=fresh,
+                       contexts=contexts)
         several = target.suffix == ".npz" and len(result.outputs) > 1
         write_arrays(target, {f"output{n}": y for n, y in enumerate(result.outputs)} if several
                      else {"y": result.y})
@@ -64,11 +67,11 @@ def run(directory, source, output, raw, each_anew, trace):
         formats = ", ".join(map(str, qnet.input_formats))
         note(f"{result.clipped} of {result.inputs} input values lie outside {formats} and were "
              "clamped")
-    for line in _told(qnet, result, raw, each_anew):
+    for line in _told(qnet, result, raw, each_anew, contexts):
         click.echo(line)
 
 
-def _told(qnet, result, raw: bool, each_anew: bool):
+def _told(qnet, result, raw: bool, each_anew: bool, contexts: int):
     """What the outputs are, and how they came to be."""
     from ..host import told as left_to_host
 
@@ -81,5 +84,7 @@ def _told(qnet, result, raw: bool, each_anew: bool):
         yield (f"{left} left to the host: not in these integers" if raw else
                f"{left} done, which the core leaves to its host")
     if qnet.stateful:
+        sequences = ("samples follow one another, as one sequence" if contexts == 1 else
+                     f"samples are {contexts} sequences in turn, as in the core's frames")
         yield "each sample begins anew" if each_anew else (
-            "samples follow one another, as one sequence: --each-anew begins each anew")
+            f"{sequences}: --each-anew begins each anew")
