@@ -9,7 +9,7 @@ import numpy as np
 
 from .arrays import read_arrays
 from .calibrate import as_samples, input_names
-from .errors import UserError
+from .errors import UserError, quoted
 from .network import Graph, Network, joined
 
 __all__ = ["as_frames", "read_frames", "some_samples"]
@@ -46,6 +46,7 @@ def read_frames(graph: Graph, path: str | os.PathLike, what: str = "the input") 
     """:func:`as_frames` of a file: an ``.npy``, or an ``.npz`` with an array for each input, in
     order; one array alone (or, of a network with one input, the one named ``x``) is samples."""
     arrays = read_arrays(path, what)
+    what = f"{what} {quoted(os.path.basename(os.fspath(path)))}"
     if len(arrays) == 1 or len(graph.input_shapes) == 1:
         return as_frames(graph, arrays.get("x", next(iter(arrays.values()))), what)
     return as_frames(graph, arrays, what)

@@ -60,13 +60,15 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def checked(name: str, value) -> Any:
-    """``value`` where it is legal for the option ``name``; raises :class:`UserError` otherwise."""
+def checked(name: str, value, told: str | None = None) -> Any:
+    """``value`` where it is legal for the option ``name``, or for one of a list of these, the
+    option ``told``; raises :class:`UserError` otherwise."""
     limit = LIMITS[name]
     kinds = (int, float) if limit.step == 0 else (int,)
     if (isinstance(value, bool) or not isinstance(value, kinds)
             or not limit.lo <= value <= limit.hi or (limit.step and value % limit.step)):
-        raise UserError(f"--{name} must be {limit}, not {quoted(value)[1:-1]}")
+        what = f"--{name} must be" if told is None else f"each of --{told} must be"
+        raise UserError(f"{what} {limit}, not {quoted(value)[1:-1]}")
     return value
 
 

@@ -186,7 +186,7 @@ def test_numbers_are_those_of_a_build(net):
     ({"weight_rule": "best"}, "must be one of max, percentile, mse"),
     ({"percentile": 3}, "the percentile must be in 50..100, not '3'"),
     ({"table_bits": 3}, "--table-bits must be an integer in 4..18 bits, not 3"),
-    ({"widths": ("auto",)}, "--width must be an integer in 4..18 bits, not auto")], ids=str)
+    ({"widths": ("auto",)}, "each of --widths must be an integer in 4..18 bits, not auto")], ids=str)
 def test_other_numbers_are_refused(net, numbers, told):
     with pytest.raises(gf.UserError, match=re.escape(told)):
         gf.explore(net, **SMALL | numbers)
@@ -450,7 +450,7 @@ class Suicidal:
 
 @pytest.mark.parametrize(("options", "told"), [
     ({"widths": ()}, "--widths must be numbers of bits"),
-    ({"widths": (8, 3)}, "--width must be an integer in 4..18"),
+    ({"widths": (8, 3)}, "each of --widths must be an integer in 4..18"),
     ({"widths": "8"}, "--widths must be numbers of bits like 8,12,16, not '8'"),
     ({"contexts": (0,)}, "--contexts must be an integer in 1.."),
     ({"contexts": "2"}, "--contexts must be numbers of sequences like 1,2,4, not '2'"),

@@ -62,8 +62,8 @@ class Settings:
         from ..formats import rules
         from .goals import GOALS
 
-        for name, check in (("widths", lambda n: checked("width", n)),
-                            ("contexts", lambda n: checked("contexts", n))):
+        for name, check in (("widths", lambda n: checked("width", n, "widths")),
+                            ("contexts", lambda n: checked("contexts", n, "contexts"))):
             given = getattr(self, name)
             if isinstance(given, (str, bytes)) or not isinstance(given, Sequence) or not given:
                 raise UserError(f"--{name} must be {_LISTS[name]}, not {quoted(given)}")
