@@ -25,9 +25,9 @@ MEMORIES = ("auto", "bram", "lut", "uram")
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
 #: Arrays about as fast as the fastest are weighed: what logic costs, in latency, where it fills the
-#: device. A core that is 1 % faster may take 7 % more of the device's LUTs.
+#: device. A core that is 1 % faster may take 5.5 % more of the device's LUTs.
 _NEAR = 1.03
-_PRICE = 0.15
+_PRICE = 0.18
 #: So many shapes, best first by a quick count, are drafted; the best of those are planned in full
 #: until so many tiles were scheduled.
 _DRAFTS = 250
