@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -116,8 +117,8 @@ def _describe(core: Core) -> dict:
     config, cycles = core.plan.config, core.plan.cycles
     needs = asdict(estimate(config))
     return {"pe": config.pe, "simd": config.simd, "planned": asdict(cycles),
-            "loadable": config.loadable, "uram_rows": config.uram_rows,
-            "lut_rows": config.lut_rows, "estimated": {name: needs[name] for name in _RESOURCES}}
+            "loadable": config.loadable, "weights": dict(Counter(
+                config.weight_style(row) for row in range(config.pe))), "estimated": {name: needs[name] for name in _RESOURCES}}
 
 
 def _source() -> str:
@@ -203,10 +204,9 @@ def _values(row: dict) -> int:
 
 
 def _weights(row: dict) -> str:
-    rows = {"UltraRAM": row["uram_rows"], "LUTs": row["lut_rows"]}
-    rest = row["pe"] - sum(rows.values())
-    told = [f"{count} rows in {where}" for where, count in (rows | {"block RAM": rest}).items()
-            if count]
+    told = [f"{row['weights'][style]} rows in {where}" for style, where in (
+        ("ultra", "UltraRAM"), ("distributed", "LUTs"), ("block", "block RAM"))
+        if style in row["weights"]]
     return ("loaded: " if row["loadable"] else "") + ", ".join(told)
 
 

@@ -10,13 +10,14 @@ import pytest
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 PROVED = {
-    "source": "0123abc", "pe": 96, "simd": 16, "loadable": False, "uram_rows": 0, "lut_rows": 22,
+    "source": "0123abc", "pe": 96, "simd": 16, "loadable": False,
+    "weights": {"distributed": 22, "block": 74},
     "estimated": {"lut": 100_000, "ff": 80_000, "dsp": 1584, "bram36": 290.5, "uram": 0},
     "verified": {"simulator": "verilator", "samples": 3, "scenarios": {"full rate": 4},
                  "latency": 28170, "interval": 28151, "outputs": 728, "states": 147_896,
                  "cycles": 200_000},
     "seconds": {"plan": 12.3, "write": 4, "compile": 91.7, "simulate": 13.9}}
-LOADED = PROVED | {"loadable": True, "lut_rows": 0, "uram_rows": 96}
+LOADED = PROVED | {"loadable": True, "weights": {"ultra": 96}}
 FAILED = {"source": "0123abc", "failed": "full rate: sample 0, output 3: expected 1, got 2",
           "seconds": {"plan": 1}}
 
