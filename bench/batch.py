@@ -20,7 +20,7 @@ __all__ = ["BATCHES", "NETWORK", "batch_rows"]
 
 NETWORK, BOARD = "autoenc-5", "u280"
 BATCHES = (32, 64, 128)
-COPIES = (1, 2, 4)
+COPIES = (1, 2, 4, 16)
 CONTEXTS = 8
 
 

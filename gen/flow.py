@@ -251,7 +251,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
 def _plan(qnet, limits: Budget, macs: int, pe: int | None,
           simd: int | None, *, loadable: bool, contexts: int, pipeline: str, memory: str) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    device = limits.memory | {"memory": memory}
+    device: dict[str, Any] = {**limits.memory, "memory": memory}
     if pe is None or simd is None:
         return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits,
                             contexts=contexts, loadable=loadable, pipeline=pipeline, **device)

@@ -106,7 +106,7 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     to be in block RAM and do not fit, that is a point too, and says why. Integers only: every
     machine finds the same.
     """
-    array = {"width": job.width, "pe": job.pe, "simd": job.simd, "contexts": job.contexts}
+    array: dict[str, Any] = {"width": job.width, "pe": job.pe, "simd": job.simd, "contexts": job.contexts}
     tiles = job.contexts * rough_tiles(qnet, job.pe, job.simd)
     if tiles > MAX_TILES:
         return [Point(**array, memory="bram", fits=False,
@@ -117,7 +117,7 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     plans: dict[int, Plan] = {}  # by the words that blocks of convolutions may take
     found: dict[tuple[int, int], Point] = {}
     for memory in MEMORIES:
-        device = limits.memory | {"memory": memory}
+        device: dict[str, Any] = {**limits.memory, "memory": memory}
         try:
             words = block_words_for(qnet, **shape, **device)
             if words not in plans:

@@ -75,7 +75,7 @@ class Case:
     def plan(self) -> Plan:
         """The plan of its core."""
         if self.other:
-            network = Network((self.timesteps, self.features), self.other(_Layers()))
+            network = Network(((self.timesteps, self.features),), self.other(_Layers()))
         else:
             network = initialise(units=self.units, features=self.features,
                                  timesteps=self.timesteps, layers=self.layers,
