@@ -115,7 +115,7 @@ def test_a_terminal_sees_progress_and_the_time_left(tmp_path):
 @pytest.mark.parametrize(("words", "told"), [
     ((), "-o DIR is missing"),
     (("-o", "out", "--widths", "8;9"), "--widths must be numbers of bits like 8,12,16, not '8;9'"),
-    (("-o", "out", "--widths", "8,33"), "each of --widths must be an integer in 4..18 bits, not 33"),
+    (("-o", "out", "--widths", "8,33"), "each of --widths must be an integer in 4..18"),
     (("-o", "out", "--contexts", "many"), "--contexts must be numbers of sequences"),
     (("-o", "out", "--goal", "cheap"), "--goal must be one of latency, throughput, area, energy-"),
     (("-o", "out", "--sizes", "x"), "--sizes must be an integer in 1..12, not 'x'"),

@@ -106,7 +106,8 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     to be in block RAM and do not fit, that is a point too, and says why. Integers only: every
     machine finds the same.
     """
-    array: dict[str, Any] = {"width": job.width, "pe": job.pe, "simd": job.simd, "contexts": job.contexts}
+    array: dict[str, Any] = {"width": job.width, "pe": job.pe, "simd": job.simd,
+                             "contexts": job.contexts}
     tiles = job.contexts * rough_tiles(qnet, job.pe, job.simd)
     if tiles > MAX_TILES:
         return [Point(**array, memory="bram", fits=False,
