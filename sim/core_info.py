@@ -103,7 +103,7 @@ def _parse(data: dict) -> CoreInfo:
         n_out=_positive(data["output"]["elements"]),
         latency=_positive(data["cycles"]["latency"]),
         interval=_positive(data["cycles"]["interval"]),
-        multipliers=_positive(data["array"]["pe"], LIMITS["pe"].hi) * _positive(
+        multipliers=_positive(data["array"]["pe"], LIMITS["macs"].hi) * _positive(
             data["array"]["simd"], LIMITS["simd"].hi),
         lanes=_positive(data["simd"], LIMITS["simd"].hi),
         act_width=_positive(data["act_width"]),
@@ -132,7 +132,7 @@ def _shown(path: Path) -> str:
 
 def _positive(value, most: int = _MOST) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise ValueError(f"{quoted(value)} where an integer in 1..{most} belongs")
+        raise ValueError(f"{quoted(value)[1:-1]} where an integer in 1..{most} belongs")
     return value
 
 

@@ -70,7 +70,7 @@ def test_a_layer_of_ones_own_is_refused_and_never_called(keras):
 
     model = keras.Sequential([keras.Input((6, 3)), Mine(), keras.layers.LSTM(4)])
     Mine.call = None  # whoever calls it fails
-    with pytest.raises(UserError, match="of the custom class 'Mine' is not supported"):
+    with pytest.raises(UserError, match="of the class 'Mine' of"):
         from_keras(model)
 
 

@@ -262,7 +262,7 @@ DAMAGE = [
     (lambda f: (f / "core.json").write_text("{"), "core.json' is damaged .JSONDecodeError"),
     (lambda f: (f / "core.json").write_text("{}"), "core.json' is damaged .KeyError: .*stream"),
     (lambda f: (f / "core.json").write_text(json.dumps(CORE | {"simd": 0})),
-     "0 where a positive integer belongs"),
+     "0 where an integer in 1.."),
     (lambda f: (f / "core.json").write_text(json.dumps(CORE | {"stateful": 1})),
      "1 where true or false belongs"),
     (lambda f: (f / "core.json").write_text(json.dumps(CORE | {"trace": CORE["trace"] | {
