@@ -538,7 +538,7 @@ REFUSED = {
     "adaptive": (nn.AdaptiveAvgPool1d(2), "must divide the 3 timesteps"),
     "softmax inside": (nn.Sequential(nn.Softmax(-1), nn.Linear(3, 2)), "reads a softmax"),
     "softmax over time": (nn.Softmax(1), "softmax must be over the last dimension"),
-    "log_softmax": (nn.LogSoftmax(-1), "log_softmax is not built: return what comes before"),
+    "log_softmax": (nn.LogSoftmax(-1), "is not built: take what comes before it"),
     "layer": (nn.Sequential(nn.GELU()), "GELU '0': is not built: train with ReLU"),
     "layer norm": (nn.LayerNorm(3), "BatchNorm1d is constant"),
     "cell": (nn.LSTMCell(3, 2), "nn.LSTM, nn.GRU or nn.RNN over the whole sequence"),
