@@ -18,6 +18,7 @@ from gatefold.gen.flow import Core, budget, compile
 from gatefold.gen.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit
+from gatefold.gen.synth import measure
 
 __all__ = ["core_of", "plan_row", "synthesise"]
 
@@ -80,14 +81,8 @@ def _contexts(plan: Plan, board: Board) -> list[dict]:
 
 
 def synthesise(workload: Workload, board_name: str) -> dict:
-    """What open synthesis of the core takes, component by component, by tools/synth."""
-    sys.path.insert(0, str(ROOT / "tools/synth"))
-    from components import measure
-
+    """What open synthesis of the core takes, component by component."""
     plan = core_of(workload, board_name).plan
-    cache = ROOT / "build/synth"
-    cache.mkdir(parents=True, exist_ok=True)
-    parts = measure(plan, cache=cache).components
+    found = measure(plan, cache=ROOT / "build/synth").total
     return {"pe": plan.config.pe, "simd": plan.config.simd} | {
-        key: sum(getattr(part, key) for part in parts.values())
-        for key in ("lut", "ff", "dsp", "bram36", "uram")}
+        key: getattr(found, key) for key in ("lut", "ff", "dsp", "bram36", "uram")}

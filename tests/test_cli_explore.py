@@ -125,7 +125,7 @@ def test_a_terminal_sees_progress_and_the_time_left(tmp_path):
     (("-o", "out", "--macs", "4096"), "--macs must be at most 256 for a core without --board"),
     (("-o", "out", "--dask", "here"), "--dask must be a scheduler's address"),
     (("-o", "out", "--dask", "tcp://h:1", "--jobs", "2"), "--jobs and --dask contradict"),
-    (("-o", "out", "--synth"), "No such option"),
+    (("-o", "out", "--place"), "No such option"),
     (("-o", MODEL,), "is a file"),
     (("-o", "out", "--calibrate", "no.npz"), "does not exist"),
 ], ids=lambda value: " ".join(map(str, value[2:4])) if isinstance(value, tuple) else "")

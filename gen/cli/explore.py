@@ -46,6 +46,8 @@ _GOALS = "latency|throughput|area|energy-proxy"
 @click.option("--max-error", metavar="1%", help="The best may have at most this error (RMS), a "
               "part of the outputs' range.")
 @click.option("--max-latency", metavar="US", help="The best may take at most these microseconds.")
+@click.option("--synth", is_flag=True, help="Also synthesise every core that fits with Yosys, "
+              "component by component: minutes each (pip install \"gatefold[synth]\").")
 @click.option("--jobs", metavar="N", help="Processes on this machine; as many as its cores if not "
               "given.")
 @click.option("--dask", metavar="tcp://HOST:PORT", help="Plan on the workers of this Dask "
@@ -53,7 +55,7 @@ _GOALS = "latency|throughput|area|energy-proxy"
 @click.option("--fresh", is_flag=True, help="Throw away what DIR holds of an earlier exploration.")
 def explore(model, output, description, board, calibrate, widths, contexts, cell_width, table_bits,
             rule, weight_rule, percentile, macs, sizes, shapes, clock, seed, goal, max_error,
-            max_latency, jobs, dask, fresh):
+            max_latency, synth, jobs, dask, fresh):
     """Plan many cores for MODEL and show what each takes and gives.
 
     \b
@@ -86,7 +88,7 @@ def explore(model, output, description, board, calibrate, widths, contexts, cell
                "contexts": parsed_list("contexts", contexts), "cell_width": cell_width,
                "table_bits": table_bits, "rule": rule, "weight_rule": weight_rule,
                "percentile": percentile,
-               "macs": macs, "clock": clock, "seed": seed, "goal": goal, **limits}
+               "macs": macs, "clock": clock, "seed": seed, "goal": goal, "synth": synth, **limits}
     Settings(**options)
     check_folder(output)
     network = load(model, network=description)

@@ -54,5 +54,6 @@ def identity(network: Network, calibration: np.ndarray | None, *, board: str | N
 
 def job_key(known: dict, job: Job) -> str:
     """The name of a job's line in the journal."""
-    text = json.dumps([known, job.width, job.pe, job.simd, job.contexts], sort_keys=True)
+    text = json.dumps([known, job.width, job.pe, job.simd, job.contexts, job.synth],
+                      sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

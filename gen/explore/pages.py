@@ -53,7 +53,7 @@ def as_json(found: Exploration) -> dict:
                     **settings.numbers,
                     "sizes": settings.sizes, "shapes": settings.shapes, "seed": settings.seed,
                     "goal": settings.goal, "max_error": settings.max_error,
-                    "max_latency": settings.max_latency},
+                    "max_latency": settings.max_latency, "synth": settings.synth},
         "errors": {str(width): dict(error) for width, error in found.errors.items()}
         | {"data": found.data},
         "refused": {str(width): reason for width, reason in found.refused.items()},
@@ -76,8 +76,9 @@ def as_markdown(found: Exploration) -> str:
     lines = [f"# Design space{f' on the {found.board.title}' if found.board else ''}", ""]
     fitting = sum(point.fits for point in found.points)
     lines += [f"{len(found.points)} cores, {fitting} of them fit. Cycles are planned, microseconds "
-              f"assume {found.clock_mhz:g} MHz, resources are estimates. The error is rms against "
-              f"float, {_unit(found)}, on {found.data}.", ""]
+              f"assume {found.clock_mhz:g} MHz, resources are estimates"
+              f"{', and behind them what Yosys finds' if settings.synth else ''}. The error is rms "
+              f"against float, {_unit(found)}, on {found.data}.", ""]
     lines += ["## The best" + _limits_text(found), "",
               _row(("by", "core", "latency", "inferences/s", "error", "command")),
               _row("---" for _ in range(6))]
@@ -124,8 +125,14 @@ def _cells(found: Exploration, p: Point) -> list:
     memory = _memory(p)
     return [p.width, f"{p.pe} x {p.simd}", p.multipliers, p.contexts, memory, p.latency,
             f"{found.latency_us(p):.2f}", p.interval, f"{found.throughput(p):.0f}",
-            f"{found.error(p.width):.3g}", p.dsp, f"{p.bram36:g}", p.uram, p.lut,
-            p.ff, p.energy]
+            f"{found.error(p.width):.3g}",
+            *(_resource(p, name) for name in ("dsp", "bram36", "uram", "lut", "ff")), p.energy]
+
+
+def _resource(p: Point, name: str) -> str:
+    """Estimated, and behind it what synthesis found."""
+    told = f"{getattr(p, name):g}"
+    return told if p.synthesised is None else f"{told} / {p.synthesised[name]:g}"
 
 
 def _row(cells) -> str:

@@ -14,7 +14,7 @@ from ..plan.resources import estimate
 from ..plan.sizing import MEMORIES, block_words_for, fit, rough_tiles
 from ..quantized import QuantizedNetwork
 
-__all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
+__all__ = ["ENERGY", "RESOURCES", "Job", "Point", "energy_proxy", "measure"]
 
 #: What :func:`energy_proxy` computes, for the pages.
 ENERGY = ("tiles x multipliers x act_width x weight_width / 50 + bits read from the weight and "
@@ -24,18 +24,21 @@ ENERGY = ("tiles x multipliers x act_width x weight_width / 50 + bits read from 
           "bit; a bit read from a small SRAM 0.16 pJ (45 nm, Horowitz, ISSCC 2014). A proxy to "
           "rank cores of one network by, no prediction: lanes, clock tree, leakage and wires are "
           "left out")
+#: Resources of a core, by name.
+RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")
 _PRODUCT = 50  # bit x bit of a product that cost as much as a memory bit read
 
 
 @dataclass(frozen=True, order=True)
 class Job:
     """What a worker plans in one go: an array of ``pe`` x ``simd`` for ``width`` bits, with
-    ``contexts`` sequences in a frame."""
+    ``contexts`` sequences in a frame; ``synth``, and synthesises what fits."""
 
     width: int
     pe: int
     simd: int
     contexts: int = 1
+    synth: bool = False
 
     @property
     def multipliers(self) -> int:
@@ -52,7 +55,8 @@ class Point:
     ``+``, ``placing``, how they were placed (``--memory``), and ``lut_rows`` and ``uram_rows``, the
     rows whose weights are in LUTs and UltraRAM (which is loaded at run time); ``fits``, or the
     ``reason`` why not; cycles as :class:`~gatefold.gen.plan.Cycles`, and ``multiplications`` that
-    must be done, of a frame; estimated resources; ``energy`` of a sequence, see :data:`ENERGY`.
+    must be done, of a frame; estimated resources; ``energy`` of a sequence, see :data:`ENERGY`;
+    ``synthesised``, the same resources as Yosys finds them, where it was asked.
     What was never planned has 0 cycles and resources.
     """
 
@@ -78,6 +82,7 @@ class Point:
     bram36: float = 0
     uram: int = 0
     energy: int = 0
+    synthesised: dict[str, float] | None = None
 
     @property
     def multipliers(self) -> int:
@@ -128,7 +133,8 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
         placed = fit(plans[words], loadable=False, **device)
         if placed:
             where = placed.config.lut_rows, placed.config.uram_rows
-            found.setdefault(where, _point(array, placed, limits, placing=memory))
+            if where not in found:
+                found[where] = _point(array, placed, limits, placing=memory, synth=job.synth)
     if (0, 0) not in found:
         first = next(iter(plans.values()))
         found = {(0, 0): _point(array, first, limits, placing=None)} | found
@@ -151,9 +157,16 @@ def _memory(config: EngineConfig) -> str:
     return "+".join(name for name, used in kinds if used)
 
 
-def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None) -> Point:
+def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None,
+           synth: bool = False) -> Point:
     config, cycles = plan.config, plan.cycles
     needs = estimate(config)
+    synthesised = None
+    if synth:
+        from ..synth import measure as synthesise
+
+        total = synthesise(plan).total
+        synthesised = {name: getattr(total, name) for name in RESOURCES}
     return Point(
         **array, memory=_memory(config), placing=placing or "bram", fits=placing is not None,
         lut_rows=config.lut_rows, uram_rows=config.uram_rows,
@@ -161,7 +174,7 @@ def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None) -> P
         latency=cycles.latency, interval=cycles.interval, tiles=cycles.tiles, bound=cycles.bound,
         no_overlap=cycles.no_overlap, multiplications=plan.bounds.multiplications,
         lut=needs.lut, ff=needs.ff, dsp=needs.dsp, bram36=needs.bram36, uram=needs.uram,
-        energy=energy_proxy(plan))
+        energy=energy_proxy(plan), synthesised=synthesised)
 
 
 def _lack(needs, limits: Budget) -> str:

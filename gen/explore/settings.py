@@ -38,7 +38,7 @@ class Settings:
     ``macs``, the most multipliers, None for all; ``sizes``, each half of the one before, and
     ``shapes`` of each size; ``clock``, MHz or None; ``seed``; ``goal`` of
     :data:`~gatefold.gen.explore.GOALS` among points of at most ``max_error`` (rms, a part of the
-    output's range) and ``max_latency`` (us).
+    output's range) and ``max_latency`` (us); ``synth``, whether what fits is synthesised.
     Raises :class:`UserError` for what is illegal.
     """
 
@@ -56,6 +56,7 @@ class Settings:
     seed: int = 0
     goal: str = "latency"
     max_error: float | None = None
+    synth: bool = False
     max_latency: float | None = None
 
     def __post_init__(self):

@@ -17,7 +17,7 @@ _TILES = 150_000
 
 
 def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, *, macs: int, sizes: int,
-          shapes: int, contexts: Sequence[int] = (1,)) -> list[Job]:
+          shapes: int, contexts: Sequence[int] = (1,), synth: bool = False) -> list[Job]:
     """The arrays to plan for networks by width, the longest to plan first.
 
     Each of ``sizes`` sizes has half the multipliers that the fastest array of the size before uses;
@@ -25,7 +25,8 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, *, macs: int, s
     that a quick look does not rule out; and the fastest that it does rule out, where it would be
     faster: so that the table tells what the device lacks. A small size is left out where its
     schedule would be very long.
-    Every array is planned for each of ``contexts``, sequences in a frame.
+    Every array is planned for each of ``contexts``, sequences in a frame, and synthesised where it
+    fits if ``synth``.
     Raises :class:`UserError` where nothing is left.
     """
     jobs = set()
@@ -38,7 +39,8 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, *, macs: int, s
             chosen = hopeful[:shapes]
             if ranked and ranked[0] not in chosen:
                 chosen.append(ranked[0])
-            jobs |= {Job(width, pe, simd, count) for pe, simd in chosen for count in contexts}
+            jobs |= {Job(width, pe, simd, count, synth) for pe, simd in chosen
+                     for count in contexts}
             # A small network leaves multipliers idle: half of what the fastest array uses.
             allowed = min([allowed, *(pe * simd for pe, simd in hopeful[:1])]) // 2
     if not jobs:
@@ -49,4 +51,5 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, *, macs: int, s
 
 def quick_tiles(qnets: Mapping[int, QuantizedNetwork], job: Job) -> float:
     """How long a job takes, in about tiles: for the time left."""
-    return 3000 + job.contexts * quick_cycles(qnets[job.width], job.pe, job.simd)
+    synthesis = 40_000 + 400 * job.multipliers if job.synth else 0
+    return 3000 + synthesis + job.contexts * quick_cycles(qnets[job.width], job.pe, job.simd)

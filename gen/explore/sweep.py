@@ -19,6 +19,7 @@ from ..network import Network
 from ..output import replace_files
 from ..quantize import quantize
 from ..quantized import QuantizedNetwork
+from ..synth import need_yosys
 from . import cluster, workers
 from .goals import AXES, best, front
 from .identity import identity, job_key
@@ -115,15 +116,16 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
             weight_rule: str = "max", percentile: float = 99.9, macs: int | None = None,
             sizes: int = 5, shapes: int = 6, clock: float | None = None, seed: int = 0,
             goal: str = "latency", max_error: float | None = None,
-            max_latency: float | None = None, jobs: int = 1, dask: str | None = None,
-            fresh: bool = False, progress: Progress | None = None) -> Exploration:
+            max_latency: float | None = None, synth: bool = False, jobs: int = 1,
+            dask: str | None = None, fresh: bool = False,
+            progress: Progress | None = None) -> Exploration:
     """Plan cores of many arrays and widths for ``network`` and tell what each takes and gives.
 
     Parameters: ``board``, ``calibrate``, ``cell_width``, ``table_bits``, ``rule``,
     ``weight_rule``, ``percentile``, ``macs``, ``clock`` and ``seed`` as
     :func:`gatefold.compile` takes them; ``widths``, ``contexts``, ``sizes``, ``shapes``,
-    ``goal``, ``max_error`` and ``max_latency`` as :class:`Settings`; ``out``, a folder for the
-    tables and plots, in which finished points are kept: the same call goes on where it was
+    ``goal``, ``max_error``, ``max_latency`` and ``synth`` as :class:`Settings`; ``out``, a folder
+    for the tables and plots, in which finished points are kept: the same call goes on where it was
     interrupted, unless ``fresh``; ``jobs``, processes on this machine (a script that asks for more
     than one must call this below ``if __name__ == "__main__":``), or ``dask``, the address of a
     scheduler.
@@ -135,7 +137,9 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
                         table_bits=table_bits, rule=rule, weight_rule=weight_rule,
                         percentile=percentile, macs=macs,
                         sizes=sizes, shapes=shapes, clock=clock, seed=seed, goal=goal,
-                        max_error=max_error, max_latency=max_latency)
+                        max_error=max_error, max_latency=max_latency, synth=synth)
+    if synth:
+        need_yosys()
     checked_setting("jobs", jobs)
     target = None if board is None else get_board(board)
     limits = budget(target)
@@ -157,7 +161,7 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
         journal = stack.enter_context(open_journal(folder, known, fresh=fresh)) if folder else None
         qnets, refused = _quantised(network, calibration, settings)
         todo = space(qnets, limits, macs=macs or limits.multipliers, sizes=sizes, shapes=shapes,
-                     contexts=settings.contexts)
+                     contexts=settings.contexts, synth=synth)
         data = sample_floats(network, calibration, seed)
         errors = {width: _error(network, qnet, data) for width, qnet in qnets.items()}
         if max_error is not None and any(e["rms_relative"] is None for e in errors.values()):

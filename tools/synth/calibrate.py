@@ -2,9 +2,9 @@
 
 Synthesises every core of ``cases.py`` with Yosys (``synth_xilinx``), component by component, writes
 what it found to ``measured.json`` and ``docs/resources.md``, and fails where a formula of
-``gen/plan/resources.py`` is too far off, a multiplier takes fabric, or a path is too deep and not
-among those that are known. Netlists are kept in the system's temporary folder: a second run takes
-seconds. ``--page`` writes the page from ``measured.json`` without a synthesis.
+``gen/plan/resources.py`` is too far off, a multiplier takes fabric, or a path is too deep. Netlists
+are kept in the system's temporary folder: a second run takes seconds. ``--page`` writes the page
+from ``measured.json`` without a synthesis.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from pathlib import Path
 import page
 from cases import CASES
 from compare import MEASURED, config_as_dict, failures
-from components import measure
 from paths import deepest
+
+from gatefold.gen.synth import measure
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "resources.md"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from components import SHARED, Measured
 from depth import Depth, Path, Ports, analyse, stitch
 
 from gatefold.gen.export import TOP
+from gatefold.gen.synth import Measured
+from gatefold.gen.synth.components import SHARED
 
 __all__ = ["deepest"]
 

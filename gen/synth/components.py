@@ -7,6 +7,7 @@ its shape, once.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import tempfile
@@ -15,15 +16,15 @@ from dataclasses import astuple, dataclass
 from math import ceil
 from pathlib import Path
 
-from netlist import RAM_STUBS, Job, cells, netlists
-
-from gatefold.gen.export import TOP, write_rtl
-from gatefold.gen.plan import Plan
-from gatefold.gen.plan.resources import Resources
-from gatefold.hdl.config import DenseKind, EngineConfig, GruKind, LstmKind, ResetKind
-from gatefold.hdl.isa import instruction_layout, segment_layout
-from gatefold.hdl.target import SHALLOW
-from gatefold.hdl.weight_memory import RAM_VERILOG
+from ...hdl.config import DenseKind, EngineConfig, GruKind, LstmKind, ResetKind
+from ...hdl.isa import instruction_layout, segment_layout
+from ...hdl.target import SHALLOW
+from ...hdl.weight_memory import RAM_VERILOG
+from ..errors import UserError
+from ..export import TOP, write_rtl
+from ..plan import Plan
+from ..plan.resources import Resources
+from .netlist import RAM_STUBS, Job, cells, netlists
 
 __all__ = ["PARTS", "SHARED", "Measured", "measure"]
 
@@ -31,6 +32,8 @@ _LANES = ("gatefold_lstm_lane", "gatefold_gru_lane", "gatefold_merge_lane", "gat
 SHARED = ("gatefold_row", *_LANES)
 PARTS = ("array", "operands", "sequencer", "router", "reader", "writer")
 _LABELS = {"gatefold_row": "rows"} | {lane: f"{lane.removeprefix('gatefold_')}s" for lane in _LANES}
+#: Where netlists are kept, by what they were made from.
+CACHE = Path(tempfile.gettempdir()) / f"gatefold-synth-{os.getuid()}"
 #: Outputs of lanes that only test benches read.
 _UNREAD = {"gatefold_lstm_lane": "gatefold_lstm_lane/o:c",
            "gatefold_gru_lane": "gatefold_gru_lane/o:c"}
@@ -64,6 +67,12 @@ class Measured:
     packed: dict[str, dict]
 
     @property
+    def total(self) -> Resources:
+        """The whole core."""
+        return Resources(*(sum(column) for column in zip(
+            *map(astuple, self.components.values()), strict=True)))
+
+    @property
     def lane_fabric(self) -> dict[str, int]:
         """What stands in fabric before the DSP slices of a row: LUTs and flip-flops that feed one,
         and multiplier registers (a, b, m, p) that none took. All 0 where a multiplier is a slice
@@ -88,7 +97,7 @@ def resources(count: Counter) -> Resources:
     strange = [name for name in count if name not in known
                and not name.split("\\")[-1].startswith(_OUTSIDE)]
     if strange:
-        raise SystemExit(f"components.py does not know what these cells take: {strange}")
+        raise UserError(f"it is not known what these cells of a netlist take: {strange[:5]}")
 
     def total(table):
         return sum(table[name] * number for name, number in count.items() if name in table)
@@ -115,9 +124,13 @@ def modules(texts: dict[str, str]) -> tuple[str, ...]:
     return tuple(name for name in SHARED if f"{name}.v" in texts)
 
 
-def measure(plan: Plan, *, cache: Path) -> Measured:
+def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
     """Synthesise a core in three runs: what is there once, what is there many times and the ROMs,
-    and what is there many times for another family, which takes registers into DSP slices."""
+    and what is there many times for another family, which takes registers into DSP slices.
+
+    Minutes for a core of a thousand multipliers; seconds where ``cache`` has its netlists. Raises
+    :class:`UserError` where Yosys fails.
+    """
     c, texts = plan.config, verilog(plan)
     shared = modules(texts)
     parts = (*PARTS, "loader") if c.loadable else PARTS

