@@ -263,10 +263,13 @@ def _plan(qnet, limits: Budget, macs: int, pe: int | None,
     if placed is None:
         needs = estimate(plan.config)
         where = "" if memory == "auto" else f" with --memory {memory}"
+        fitting = choose_array(qnet, multipliers=pe * simd, stream_bits=limits.stream_bits,
+                               contexts=contexts, loadable=loadable, pipeline=pipeline, **device)
         raise UserError(f"an array of {pe} x {simd} takes about {needs.lut} LUTs, {needs.dsp} DSPs "
                         f"and {needs.bram36:g} block RAMs of {limits.name}'s {limits.lut}, "
-                        f"{limits.dsp} and {limits.bram36} and cannot be placed{where}: choose "
-                        "another, or have it chosen with --macs")
+                        f"{limits.dsp} and {limits.bram36} and cannot be placed{where}: the "
+                        f"fastest of no more multipliers that fits is --pe {fitting.config.pe} "
+                        f"--simd {fitting.config.simd}")
     return placed
 
 

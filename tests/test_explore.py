@@ -153,11 +153,17 @@ def test_weights_stand_where_they_are_asked_to(memory):
         "lut": (16, 0, False), "uram": (0, 16, True)}.get(memory, (0, 0, False))
 
 
+def test_an_array_that_cannot_be_placed_is_told_one_that_can():
+    with pytest.raises(gf.UserError, match="with --memory lut: the fastest of no more multipliers "
+                                           r"that fits is --pe \d+ --simd \d+"):
+        gf.compile(network(((20, 5), ("L300",))), board="zcu104", memory="lut", pe=24, simd=64)
+
+
 @pytest.mark.parametrize(("options", "message"), [
     ({"memory": "dram", "board": "u280"}, "--memory must be auto, bram, lut or uram, not 'dram'"),
     ({"memory": "uram"}, "--memory uram needs a board with UltraRAM, a core without --board has "
                          "none: name one with --board"),
-    ({"memory": "lut", "board": "zcu104", "pe": 128, "simd": 12}, "--memory lut"),
+    ({"memory": "lut", "board": "zcu104", "pe": 128, "simd": 12}, "memories than --memory lut"),
 ])
 def test_memories_that_are_not_to_be_had(options, message):
     with pytest.raises(gf.UserError, match=re.escape(message)):

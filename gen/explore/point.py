@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...hdl.config import EngineConfig
-from ...hdl.target import SHALLOW
 from ..errors import UserError
 from ..flow import MAX_TILES, Budget
 from ..plan import Plan, make_plan
@@ -151,10 +150,9 @@ def energy_proxy(plan: Plan) -> int:
 
 def _memory(config: EngineConfig) -> str:
     """Where the weights are."""
-    in_luts = config.pe if config.weight_depth <= SHALLOW else config.lut_rows
-    kinds = (("bram", config.pe > in_luts + config.uram_rows), ("uram", config.uram_rows > 0),
-             ("lut", in_luts > 0))
-    return "+".join(name for name, used in kinds if used)
+    styles = {config.weight_style(row) for row in range(config.pe)}
+    return "+".join(name for name, style in (
+        ("bram", "block"), ("uram", "ultra"), ("lut", "distributed")) if style in styles)
 
 
 def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None,
