@@ -115,11 +115,10 @@ def _verify(core: Core, samples: int, stages: _Stages) -> VerifyResult:
 
 def _describe(core: Core) -> dict:
     config, cycles = core.plan.config, core.plan.cycles
-    needs = asdict(estimate(config))
     return {"pe": config.pe, "simd": config.simd, "planned": asdict(cycles),
             "loadable": config.loadable,
             "weights": dict(Counter(config.weight_style(row) for row in range(config.pe))),
-            "estimated": {name: needs[name] for name in _RESOURCES}}
+            "estimated": asdict(estimate(config))}
 
 
 def _source() -> str:

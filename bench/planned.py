@@ -7,6 +7,7 @@ simulated one, the same number, once full_size.py has run that very core.
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from math import ceil
 
 from networks import ROOT, Workload, calibration
@@ -46,7 +47,6 @@ def plan_row(workload: Workload, board_name: str) -> dict:
 
 def _describe(plan: Plan, board: Board, clock_mhz: float) -> dict:
     config, cycles = plan.config, plan.cycles
-    needs = estimate(config)
     return {
         "pe": config.pe, "simd": config.simd, "multipliers": config.pe * config.simd,
         "latency": cycles.latency, "interval": cycles.interval, "bound": cycles.bound,
@@ -57,7 +57,7 @@ def _describe(plan: Plan, board: Board, clock_mhz: float) -> dict:
         "beats": ceil(config.x_row * config.x_rows / config.beat)
                  + ceil(config.out_row * config.out_rows / config.beat),
         "multiplications": plan.bounds.multiplications, "clock_mhz": clock_mhz,
-        "estimated": {key: getattr(needs, key) for key in ("lut", "ff", "dsp", "bram36", "uram")},
+        "estimated": asdict(estimate(config)),
         "contexts": _contexts(plan, board),
     }
 
@@ -84,5 +84,4 @@ def synthesise(workload: Workload, board_name: str) -> dict:
     """What open synthesis of the core takes, component by component."""
     plan = core_of(workload, board_name).plan
     found = measure(plan, cache=ROOT / "build/synth").total
-    return {"pe": plan.config.pe, "simd": plan.config.simd} | {
-        key: getattr(found, key) for key in ("lut", "ff", "dsp", "bram36", "uram")}
+    return {"pe": plan.config.pe, "simd": plan.config.simd} | asdict(found)

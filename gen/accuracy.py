@@ -8,6 +8,7 @@ from .calibrate import input_names
 from .frames import as_frames
 from .inside import Moments, add_counts, both
 from .network import Network, split
+from .quantize import SATURATED
 from .quantized import QuantizedNetwork
 
 __all__ = ["error_report"]
@@ -29,7 +30,7 @@ def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
     shapes = network.output_shapes
     total = {name: {"x": {"count": count, "total": size}}
              for name, count, size in _clamped_inputs(qnet, x)}
-    for name, tensors in qnet.calibration.get("saturated_weights", {}).items():
+    for name, tensors in qnet.calibration.get(SATURATED, {}).items():
         layer = next(one for one in qnet.layers if one.name == name)
         total[name] = {tensor: {"count": count, "total": int(getattr(layer, tensor).size)}
                        for tensor, count in tensors.items()}

@@ -142,10 +142,7 @@ def delay(m: Module, name: str, value: Value, cycles: int, *, reset_less: bool =
 
 def tree_levels(terms: int) -> int:
     """Levels in which additions of three bring ``terms`` terms down to two or fewer."""
-    levels = 0
-    while terms > 2:
-        terms, levels = -(-terms // 3), levels + 1
-    return levels
+    return len(tree(terms))
 
 
 def tree(terms: int) -> list[list[int]]:

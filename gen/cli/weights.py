@@ -30,6 +30,7 @@ def weights(model, directory, description, source, seed, saturate):
         from ..check import load_folder
         from ..frames import read_frames
         from ..frontends import load
+        from ..quantize import SATURATED
         from ..weights import replace_weights
 
         load_folder(directory)
@@ -39,7 +40,7 @@ def weights(model, directory, description, source, seed, saturate):
     error = report["numbers"]["error"]
     click.echo(f"{report['network']['parameters']} weights written; error against float: "
                f"max {error['max_abs']:.3g}, rms {error['rms']:.3g} on {error['data']}")
-    saturated = report["numbers"]["calibration"].get("saturated_weights", {})
+    saturated = report["numbers"]["calibration"].get(SATURATED, {})
     clipped = sum(count for layer in saturated.values() for count in layer.values())
     if clipped:
         click.echo(f"{clipped} of them saturate: {', '.join(saturated)}")

@@ -13,7 +13,7 @@ from ..plan.resources import estimate
 from ..plan.sizing import MEMORIES, block_words_for, fit, rough_tiles
 from ..quantized import QuantizedNetwork
 
-__all__ = ["ENERGY", "RESOURCES", "Job", "Point", "energy_proxy", "measure"]
+__all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
 
 #: What :func:`energy_proxy` computes, for the pages.
 ENERGY = ("tiles x multipliers x act_width x weight_width / 50 + bits read from the weight and "
@@ -23,8 +23,6 @@ ENERGY = ("tiles x multipliers x act_width x weight_width / 50 + bits read from 
           "bit; a bit read from a small SRAM 0.16 pJ (45 nm, Horowitz, ISSCC 2014). A proxy to "
           "rank cores of one network by, no prediction: lanes, clock tree, leakage and wires are "
           "left out")
-#: Resources of a core, by name.
-RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")
 _PRODUCT = 50  # bit x bit of a product that cost as much as a memory bit read
 
 
@@ -163,16 +161,14 @@ def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None,
     if synth:
         from ..synth import measure as synthesise
 
-        total = synthesise(plan).total
-        synthesised = {name: getattr(total, name) for name in RESOURCES}
+        synthesised = asdict(synthesise(plan).total)
     return Point(
         **array, memory=_memory(config), placing=placing or "bram", fits=placing is not None,
         lut_rows=config.lut_rows, uram_rows=config.uram_rows,
         reason=None if placing else _lack(needs, limits),
         latency=cycles.latency, interval=cycles.interval, tiles=cycles.tiles, bound=cycles.bound,
         no_overlap=cycles.no_overlap, multiplications=plan.bounds.multiplications,
-        lut=needs.lut, ff=needs.ff, dsp=needs.dsp, bram36=needs.bram36, uram=needs.uram,
-        energy=energy_proxy(plan), synthesised=synthesised)
+        **asdict(needs), energy=energy_proxy(plan), synthesised=synthesised)
 
 
 def _lack(needs, limits: Budget) -> str:

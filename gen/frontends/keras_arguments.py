@@ -71,8 +71,7 @@ def arguments_of(settings: Settings, node: object) -> list:
         raise _not_called(settings)
     state = named.get("initial_state")
     for key, value in named.items():
-        nothing = value is None or (isinstance(value, list) and not any(
-            one is not None for one in value))
+        nothing = all(one is None for one in (value if isinstance(value, list) else [value]))
         plain = nothing or (key, value) == ("training", False)
         if not plain and key != "initial_state":
             raise UserError(f"{settings.where} is called with {quoted(key)}: call it with its "

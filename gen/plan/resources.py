@@ -6,8 +6,10 @@ The coefficients were fitted to open synthesis: ``tools/synth`` repeats the comp
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass
 from math import ceil, exp, gcd
+from operator import add
 
 from ...hdl.arith import tree
 from ...hdl.config import (
@@ -26,18 +28,24 @@ from ...hdl.isa import finish_layout, instruction_layout, segment_layout
 from ...hdl.row_router import beat_layout
 from ...hdl.target import SHALLOW
 
-__all__ = ["Resources", "bram18s", "components", "estimate", "rom_luts", "urams"]
+__all__ = ["Resources", "bram18s", "components", "estimate", "rom_luts", "total", "urams"]
 
 
 @dataclass(frozen=True)
 class Resources:
     """Device resources; bram36 counts half blocks as 0.5."""
 
-    lut: int
-    ff: int
-    dsp: int
-    bram36: float
-    uram: int
+    lut: int = 0
+    ff: int = 0
+    dsp: int = 0
+    bram36: float = 0
+    uram: int = 0
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(*map(add, astuple(self), astuple(other)))
+
+    def __mul__(self, number: int) -> Resources:
+        return Resources(*(value * number for value in astuple(self)))
 
     def as_dict(self) -> dict:
         """For reports, with where the figures come from."""
@@ -114,8 +122,12 @@ def components(config: EngineConfig) -> dict[str, Resources]:
 
 def estimate(config: EngineConfig) -> Resources:
     """Resources of an engine."""
-    return Resources(*(sum(column) for column in zip(
-        *map(astuple, components(config).values()), strict=True)))
+    return total(components(config).values())
+
+
+def total(parts: Iterable[Resources]) -> Resources:
+    """The sum of components."""
+    return sum(parts, Resources())
 
 
 def _rows(c: EngineConfig) -> Resources:

@@ -12,7 +12,7 @@ import random
 import re
 import tempfile
 from collections import Counter
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from ...hdl.weight_memory import RAM_VERILOG
 from ..errors import UserError
 from ..export import TOP, write_rtl
 from ..plan import Plan
-from ..plan.resources import Resources
+from ..plan.resources import Resources, total
 from .netlist import RAM_STUBS, Job, cells, netlists
 
 __all__ = ["PARTS", "SHARED", "Measured", "measure"]
@@ -69,8 +69,7 @@ class Measured:
     @property
     def total(self) -> Resources:
         """The whole core."""
-        return Resources(*(sum(column) for column in zip(
-            *map(astuple, self.components.values()), strict=True)))
+        return total(self.components.values())
 
     @property
     def lane_fabric(self) -> dict[str, int]:
@@ -99,16 +98,11 @@ def resources(count: Counter) -> Resources:
     if strange:
         raise UserError(f"it is not known what these cells of a netlist take: {strange[:5]}")
 
-    def total(table):
+    def taken(table):
         return sum(table[name] * number for name, number in count.items() if name in table)
 
-    return Resources(lut=total(_LUTS), ff=total(_FFS), dsp=total(_DSPS),
-                     bram36=total(_HALVES) / 2, uram=count["URAM288"])
-
-
-def _times(part: Resources, number: int) -> Resources:
-    """``number`` copies."""
-    return Resources(*(value * number for value in astuple(part)))
+    return Resources(lut=taken(_LUTS), ff=taken(_FFS), dsp=taken(_DSPS),
+                     bram36=taken(_HALVES) / 2, uram=count["URAM288"])
 
 
 def verilog(plan: Plan) -> dict[str, str]:
@@ -157,7 +151,7 @@ def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
     out["lanes"] = resources(cells(core[TOP]))
     # Block RAM and UltraRAM have an output register: it takes that of a row's weight word.
     in_blocks = sum(c.weight_style(row) != "distributed" for row in range(c.pe))
-    out["array"] = _minus_ffs(out["array"], in_blocks * c.simd * c.weight_width)
+    out["array"] += Resources(ff=-in_blocks * c.simd * c.weight_width)
     for name in shared:
         # xcup for all but registers: of these xc7 takes what a DSP slice holds, also out of what
         # xcup makes shift registers of (SRL, in LUTs).
@@ -166,11 +160,11 @@ def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
                                   if cell not in _FFS and cell not in _SRLS})
                          + Counter({cell: number for cell, number in held.items()
                                     if cell in _FFS or cell in _SRLS}))
-        out[_LABELS[name]] = _times(part, c.pe if name == "gatefold_row" else c.simd)
+        out[_LABELS[name]] = part * (c.pe if name == "gatefold_row" else c.simd)
     for label, (shape, number) in memories.items():
         name = label.split()[0]
-        part = _times(_scaled(resources(cells(many[names[shape]])), shape), number)
-        out[name] = _plus(out[name], part) if name in out else part
+        part = _scaled(resources(cells(many[names[shape]])), shape) * number
+        out[name] = out.get(name, Resources()) + part
     return Measured(out, core, many, packed)
 
 
@@ -179,15 +173,6 @@ def _all(*parts) -> str:
     flat = [name for part in parts for name in ([part] if isinstance(part, str) else part)]
     return "module all;\n" + "".join(f"(* keep *) {name} u_{name} ();\n" for name in flat) + (
         "endmodule\n")
-
-
-def _plus(a: Resources, b: Resources) -> Resources:
-    return Resources(*(x + y for x, y in zip(astuple(a), astuple(b), strict=True)))
-
-
-def _minus_ffs(part: Resources, ffs: int) -> Resources:
-    """Without ``ffs`` registers that stand in a hard block."""
-    return Resources(part.lut, part.ff - ffs, part.dsp, part.bram36, part.uram)
 
 
 #: A memory's shape: width, depth, read ports, and where it is: "logic" (a ROM in LUTs), "block",
@@ -236,8 +221,7 @@ def _sample(shape: Shape) -> int:
 
 def _scaled(part: Resources, shape: Shape) -> Resources:
     width, sample = shape[0], _sample(shape)
-    return Resources(*(ceil(value * width / sample) for value in astuple(part)[:2]),
-                     *astuple(part)[2:])
+    return replace(part, lut=ceil(part.lut * width / sample), ff=ceil(part.ff * width / sample))
 
 
 def _memory(name: str, shape: Shape, images: dict[str, str]) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
-from gatefold.gen.plan.resources import Resources, components
+from gatefold.gen.plan.resources import Resources, components, total
 from gatefold.hdl import config as hdl_config
 from gatefold.hdl.config import EngineConfig, Gate, Kind, Squash, TableConfig
 
 __all__ = ["KINDS", "LIMITS", "MAX_LEVELS", "MEASURED", "config_as_dict", "config_of", "errors",
-           "failures", "groups", "pairs", "per_component", "total"]
+           "failures", "groups", "pairs", "per_component"]
 
 MEASURED = Path(__file__).with_name("measured.json")
 KINDS = tuple(field.name for field in fields(Resources))
@@ -46,17 +46,11 @@ def _kind(values: dict) -> Kind:
     return kind(**values)
 
 
-def total(parts) -> Resources:
-    """The sum of components."""
-    return Resources(*(sum(column) for column in zip(*map(astuple, parts), strict=True)))
-
-
 def pairs(entry: dict) -> dict[str, tuple[Resources, Resources]]:
     """(estimated, synthesised) of every component of a core and of its ``total``."""
     estimated = components(config_of(entry))
     found = {name: Resources(**part) for name, part in entry["components"].items()}
-    nothing = Resources(0, 0, 0, 0, 0)
-    out = {name: (estimated.get(name, nothing), found.get(name, nothing))
+    out = {name: (estimated.get(name, Resources()), found.get(name, Resources()))
            for name in dict.fromkeys((*estimated, *found))}
     return out | {"total": (total(estimated.values()), total(found.values()))}
 
