@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .calibrate import input_names
-from .frames import as_frames
-from .inside import Moments, add_counts, both
-from .network import Network, split
-from .quantize import SATURATED
-from .quantized import QuantizedNetwork
+from gatefold.gen.calibrate import input_names
+from gatefold.gen.frames import as_frames
+from gatefold.gen.inside import Moments, add_counts, both
+from gatefold.gen.network import Network, split
+from gatefold.gen.quantize import SATURATED
+from gatefold.gen.quantized import QuantizedNetwork
 
 __all__ = ["error_report"]
 

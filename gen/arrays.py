@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from .errors import UserError, quoted
+from gatefold.gen.errors import UserError, quoted
 
 __all__ = ["add_member", "array_digest", "check_writable", "read_array", "read_arrays", "read_npy",
            "whole_frames", "without_blocking", "write_arrays"]
@@ -156,7 +156,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     The same arrays give the same bytes (numpy.savez would write the time of day).
     """
-    from .output import replace_file
+    from gatefold.gen.output import replace_file
 
     buffer = io.BytesIO()
     if path.suffix == ".npy":

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from ..sim.core_info import load_core_info
-from ..sim.expected import expectation
-from ..sim.results import CheckFailed
-from ..sim.verify import SIMULATORS, VerifyResult, verify
-from .arrays import array_digest, whole_frames
-from .calibrate import input_names
-from .errors import UserError, quoted
-from .folder import CORE, INTEGERS
-from .frames import as_frames
-from .network import joined
-from .options import checked
-from .quantized import QuantizedNetwork
-from .quantized_io import load_quantized
-from .report import read_report, set_verified
+from gatefold.gen.arrays import array_digest, whole_frames
+from gatefold.gen.calibrate import input_names
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.folder import CORE, INTEGERS
+from gatefold.gen.frames import as_frames
+from gatefold.gen.network import joined
+from gatefold.gen.options import checked
+from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.gen.quantized_io import load_quantized
+from gatefold.gen.report import read_report, set_verified
+from gatefold.sim.core_info import load_core_info
+from gatefold.sim.expected import expectation
+from gatefold.sim.results import CheckFailed
+from gatefold.sim.verify import SIMULATORS, VerifyResult, verify
 
 __all__ = ["check_core", "load_folder", "verify_folder"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from ..hdl.core import Top
-from ..hdl.target import ROM_VERILOG, VerilogTarget
-from ..hdl.weight_memory import RAM_VERILOG
-from .plan import Plan
-from .plan.images import image_widths
+from gatefold.gen.plan import Plan
+from gatefold.gen.plan.images import image_widths
+from gatefold.hdl.core import Top
+from gatefold.hdl.target import ROM_VERILOG, VerilogTarget
+from gatefold.hdl.weight_memory import RAM_VERILOG
 
 __all__ = ["TOP", "write_rtl", "write_weights"]
 

@@ -15,27 +15,27 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..boards import Board
-from ..boards import get as get_board
-from ..boards.vivado import write_vivado
-from .arrays import whole_frames
-from .errors import UserError, quoted
-from .export import TOP, write_rtl, write_weights
-from .folder import CORE, FLOATS, INTEGERS, core_json
-from .frames import as_frames, some_samples
-from .html import write_page
-from .initialise import initialise
-from .network import Network, Recurrent
-from .network_io import save_network
-from .options import checked
-from .output import check_target, new_folder
-from .plan import Plan, make_plan
-from .plan.resources import estimate
-from .plan.sizing import MEMORIES, block_words_for, choose_array, fit
-from .quantize import quantize
-from .quantized_io import save_quantized
-from .report import make_report, write_report
-from .search import find_widths
+from gatefold.boards import Board
+from gatefold.boards import get as get_board
+from gatefold.boards.vivado import write_vivado
+from gatefold.gen.arrays import whole_frames
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.export import TOP, write_rtl, write_weights
+from gatefold.gen.folder import CORE, FLOATS, INTEGERS, core_json
+from gatefold.gen.frames import as_frames, some_samples
+from gatefold.gen.html import write_page
+from gatefold.gen.initialise import initialise
+from gatefold.gen.network import Network, Recurrent
+from gatefold.gen.network_io import save_network
+from gatefold.gen.options import checked
+from gatefold.gen.output import check_target, new_folder
+from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.plan.resources import estimate
+from gatefold.gen.plan.sizing import MEMORIES, block_words_for, choose_array, fit
+from gatefold.gen.quantize import quantize
+from gatefold.gen.quantized_io import save_quantized
+from gatefold.gen.report import make_report, write_report
+from gatefold.gen.search import find_widths
 
 __all__ = ["Budget", "Core", "budget", "check_steps", "compile", "sample_floats", "shape_network",
            "write_vectors"]
@@ -119,7 +119,7 @@ class Core:
         each of its ``contexts`` the first: sample k goes on where sample k - contexts ended.
         Raises :class:`UserError` for another shape, NaN, or raw integers out of range.
         """
-        from .inference import run
+        from gatefold.gen.inference import run
 
         return run(self.qnet, x, raw=raw, fresh=fresh, contexts=self.plan.config.contexts).y
 
@@ -141,7 +141,7 @@ class Core:
         ``x`` floats as for :meth:`run`; without it, seeded samples.
         Raises :class:`~gatefold.sim.results.CheckFailed` at the first difference.
         """
-        from .check import check_core
+        from gatefold.gen.check import check_core
 
         with tempfile.TemporaryDirectory(prefix="gatefold-") as place:
             folder = Path(place) / "core"
@@ -302,9 +302,9 @@ def sample_floats(network: Network, data: np.ndarray | None, seed: int) -> np.nd
 
 def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
     """Write ``folder``/cocotb for the finished core in ``core``, its vectors from golden."""
-    from ..sim.core_info import load_core_info
-    from ..sim.expected import expectation
-    from ..sim.testbench import write_cocotb_bench
+    from gatefold.sim.core_info import load_core_info
+    from gatefold.sim.expected import expectation
+    from gatefold.sim.testbench import write_cocotb_bench
 
     info = load_core_info(core)
     x = whole_frames(qnet.quantize(data[:VECTORS]), info.contexts)

@@ -6,12 +6,12 @@ import json
 from math import prod
 from pathlib import Path
 
-from ..hdl.config import PIPELINES
-from .errors import UserError, quoted
-from .options import checked
-from .plan import Plan, make_plan
-from .quantized import QGru, QLayer, QLstm, QRecurrent, QuantizedNetwork
-from .quantized_io import load_quantized
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.options import checked
+from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.quantized import QGru, QLayer, QLstm, QRecurrent, QuantizedNetwork
+from gatefold.gen.quantized_io import load_quantized
+from gatefold.hdl.config import PIPELINES
 
 __all__ = ["CONTENTS", "CORE", "FLOATS", "INTEGERS", "core_json", "load_plan"]
 

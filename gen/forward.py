@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .errors import UserError
-from .network import (
+from gatefold.gen.errors import UserError
+from gatefold.gen.network import (
     CellState,
     Dense,
     Gru,

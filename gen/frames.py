@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .arrays import read_arrays
-from .calibrate import as_samples, input_names
-from .errors import UserError, quoted
-from .network import Graph, Network, joined
+from gatefold.gen.arrays import read_arrays
+from gatefold.gen.calibrate import as_samples, input_names
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.network import Graph, Network, joined
 
 __all__ = ["as_frames", "read_frames", "some_samples"]
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sim.golden import golden
-from .errors import UserError
-from .forward import forward
-from .frames import as_frames
-from .host import finish
-from .inside import fixed_trace, float_trace
-from .network import Network, joined, split
-from .quantized import QuantizedNetwork
+from gatefold.gen.errors import UserError
+from gatefold.gen.forward import forward
+from gatefold.gen.frames import as_frames
+from gatefold.gen.host import finish
+from gatefold.gen.inside import fixed_trace, float_trace
+from gatefold.gen.network import Network, joined, split
+from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.sim.golden import golden
 
 __all__ = ["Inference", "run"]
 

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sim.golden import golden
-from .calibrate import at_a_time
-from .forward import forward
-from .frames import as_frames
-from .layers import Dense, Gru, Lstm, Rnn
-from .network import Network, split
-from .qformat import QFormat
-from .quantized import (
+from gatefold.gen.calibrate import at_a_time
+from gatefold.gen.forward import forward
+from gatefold.gen.frames import as_frames
+from gatefold.gen.layers import Dense, Gru, Lstm, Rnn
+from gatefold.gen.network import Network, split
+from gatefold.gen.qformat import QFormat
+from gatefold.gen.quantized import (
     ABSENT,
     QDense,
     QGru,
@@ -32,7 +31,8 @@ from .quantized import (
     Table,
     argument,
 )
-from .views import View
+from gatefold.gen.views import View
+from gatefold.sim.golden import golden
 
 __all__ = ["Moments", "Tensor", "both", "fixed_trace", "inside", "tensors"]
 

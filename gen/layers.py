@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import UserError
+from gatefold.gen.errors import UserError
 
 __all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "GATE_ACTIVATIONS", "CellState", "Dense", "Gru",
            "Layer", "Lstm", "MaxPool", "Multiply", "Rnn", "Shape", "Window",

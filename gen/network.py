@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UserError
-from .layers import (
+from gatefold.gen.errors import UserError
+from gatefold.gen.layers import (
     ACTIVATIONS,
     CELL_ACTIVATIONS,
     GATE_ACTIVATIONS,
@@ -31,7 +31,7 @@ from .layers import (
     Window,
     scaled_for_hard_sigmoid,
 )
-from .views import (
+from gatefold.gen.views import (
     Concat,
     Flatten,
     Pad,

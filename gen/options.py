@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UserError, quoted
+from gatefold.gen.errors import UserError, quoted
 
 __all__ = ["LIMITS", "Limit", "checked", "parsed", "whole"]
 

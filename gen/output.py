@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .errors import UserError, quoted
-from .folder import CONTENTS, CORE
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.folder import CONTENTS, CORE
 
 __all__ = ["check_target", "new_folder", "replace_file", "replace_files"]
 

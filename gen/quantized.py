@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .layers import Window
-from .network import Graph
-from .qformat import QFormat
-from .views import View
+from gatefold.gen.layers import Window
+from gatefold.gen.network import Graph
+from gatefold.gen.qformat import QFormat
+from gatefold.gen.views import View
 
 __all__ = ["ABSENT", "QCellState", "QDense", "QGru", "QLayer", "QLstm", "QMaxPool", "QMultiply",
            "QRecurrent", "QRnn", "QView", "QuantizedNetwork", "Table", "alignment", "argument"]

@@ -14,19 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ..boards import Board
-from .accuracy import error_report
-from .arrays import array_digest
-from .errors import UserError, quoted
-from .frames import some_samples
-from .html import plan_of, write_page
-from .inside import inside
-from .network import Dense, Layer, Network, Recurrent, Window
-from .output import replace_files
-from .plan import Plan
-from .plan.resources import estimate
-from .qformat import QFormat
-from .quantized import QuantizedNetwork
+from gatefold.boards import Board
+from gatefold.gen.accuracy import error_report
+from gatefold.gen.arrays import array_digest
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frames import some_samples
+from gatefold.gen.html import plan_of, write_page
+from gatefold.gen.inside import inside
+from gatefold.gen.network import Dense, Layer, Network, Recurrent, Window
+from gatefold.gen.output import replace_files
+from gatefold.gen.plan import Plan
+from gatefold.gen.plan.resources import estimate
+from gatefold.gen.qformat import QFormat
+from gatefold.gen.quantized import QuantizedNetwork
 
 __all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report"]
 

@@ -22,21 +22,21 @@ from functools import cached_property
 
 import numpy as np
 
-from ..sim.golden import golden
-from .calibrate import Calibration, as_samples, at_a_time, calibrate
-from .errors import UserError, quoted
-from .formats import as_rule
-from .forward import forward
-from .frames import some_samples
-from .inside import Moments
-from .layers import Dense, Recurrent
-from .network import Network, split
-from .overrides import check_overrides
-from .qformat import QFormat
-from .quantize import quantize
-from .quantized import QuantizedNetwork
-from .views import View
-from .wishes import TENSORS, WIDTHS, group_of
+from gatefold.gen.calibrate import Calibration, as_samples, at_a_time, calibrate
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.formats import as_rule
+from gatefold.gen.forward import forward
+from gatefold.gen.frames import some_samples
+from gatefold.gen.inside import Moments
+from gatefold.gen.layers import Dense, Recurrent
+from gatefold.gen.network import Network, split
+from gatefold.gen.overrides import check_overrides
+from gatefold.gen.qformat import QFormat
+from gatefold.gen.quantize import quantize
+from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.gen.views import View
+from gatefold.gen.wishes import TENSORS, WIDTHS, group_of
+from gatefold.sim.golden import golden
 
 __all__ = ["Found", "find_widths", "parsed_error"]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .layers import Dense, Layer, MaxPool, Multiply, Recurrent, Rnn, Shape
-from .network import Network
-from .views import Slice, View
+from gatefold.gen.layers import Dense, Layer, MaxPool, Multiply, Recurrent, Rnn, Shape
+from gatefold.gen.network import Network
+from gatefold.gen.views import Slice, View
 
 __all__ = ["simplify"]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import UserError
-from .layers import Layer, Shape
+from gatefold.gen.errors import UserError
+from gatefold.gen.layers import Layer, Shape
 
 __all__ = ["Concat", "Flatten", "Pad", "Permute", "RepeatVector", "Reshape", "Reverse", "Slice",
            "View"]

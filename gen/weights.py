@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .check import load_folder
-from .errors import UserError
-from .export import write_weights
-from .flow import sample_floats, write_vectors
-from .folder import FLOATS, INTEGERS, load_plan
-from .frames import as_frames
-from .html import write_page
-from .network import Network
-from .network_io import save_network
-from .output import replace_files
-from .quantize import SATURATED, requantize_into, saturated_weights
-from .quantized_io import save_quantized
-from .report import describe_network, describe_numbers, input_hash, read_report, write_report
+from gatefold.gen.check import load_folder
+from gatefold.gen.errors import UserError
+from gatefold.gen.export import write_weights
+from gatefold.gen.flow import sample_floats, write_vectors
+from gatefold.gen.folder import FLOATS, INTEGERS, load_plan
+from gatefold.gen.frames import as_frames
+from gatefold.gen.html import write_page
+from gatefold.gen.network import Network
+from gatefold.gen.network_io import save_network
+from gatefold.gen.output import replace_files
+from gatefold.gen.quantize import SATURATED, requantize_into, saturated_weights
+from gatefold.gen.quantized_io import save_quantized
+from gatefold.gen.report import (
+    describe_network,
+    describe_numbers,
+    input_hash,
+    read_report,
+    write_report,
+)
 
 __all__ = ["replace_weights"]
 

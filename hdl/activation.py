@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from .arith import by_limits, by_parameter, clamp, delay, floor_shift, half, inverted
-from .config import EngineConfig, Gate, Squash
-from .tanh_table import TanhTable
+from gatefold.hdl.arith import by_limits, by_parameter, clamp, delay, floor_shift, half, inverted
+from gatefold.hdl.config import EngineConfig, Gate, Squash
+from gatefold.hdl.tanh_table import TanhTable
 
 __all__ = ["Activated", "Argument", "activate", "activation_latency", "gate_squash"]
 

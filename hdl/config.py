@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .arith import half
+from gatefold.hdl.arith import half
 
 __all__ = ["PIPELINES", "SHALLOW", "DenseKind", "EmitKind", "EngineConfig", "Gate", "GruKind",
            "Kind", "LoadKind", "LstmKind", "MergeKind", "ResetKind", "Squash", "TableConfig",

@@ -6,15 +6,15 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig
-from .frame_reader import FrameReader
-from .frame_writer import FrameWriter
-from .lane_array import LaneArray
-from .mac_array import MacArray
-from .operand_memory import OperandMemory
-from .row_router import RowRouter
-from .sequencer import Sequencer
-from .weight_loader import WeightLoader
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.frame_reader import FrameReader
+from gatefold.hdl.frame_writer import FrameWriter
+from gatefold.hdl.lane_array import LaneArray
+from gatefold.hdl.mac_array import MacArray
+from gatefold.hdl.operand_memory import OperandMemory
+from gatefold.hdl.row_router import RowRouter
+from gatefold.hdl.sequencer import Sequencer
+from gatefold.hdl.weight_loader import WeightLoader
 
 __all__ = ["Core", "Top"]
 

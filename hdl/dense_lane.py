@@ -5,10 +5,10 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In
 
-from .activation import Argument, activate, activation_latency
-from .arith import by_parameter, delay, floor_shift, half, plus_minus, saturate
-from .config import DenseKind, EngineConfig, Squash
-from .lane import Lane
+from gatefold.hdl.activation import Argument, activate, activation_latency
+from gatefold.hdl.arith import by_parameter, delay, floor_shift, half, plus_minus, saturate
+from gatefold.hdl.config import DenseKind, EngineConfig, Squash
+from gatefold.hdl.lane import Lane
 
 __all__ = ["DenseLane"]
 

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig, bits_for
-from .gearbox import Gearbox, GearboxShape, Position
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.gearbox import Gearbox, GearboxShape, Position
 
 __all__ = ["FrameReader"]
 

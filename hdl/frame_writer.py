@@ -7,8 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig, bits_for
-from .gearbox import Gearbox, GearboxShape, Position
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.gearbox import Gearbox, GearboxShape, Position
 
 __all__ = ["FrameWriter"]
 

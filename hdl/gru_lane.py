@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from .activation import Argument, activate, activation_latency, gate_squash
-from .arith import (
+from gatefold.hdl.activation import Argument, activate, activation_latency, gate_squash
+from gatefold.hdl.arith import (
     as_signed,
     by_limits,
     by_parameter,
@@ -17,8 +17,8 @@ from .arith import (
     plus_minus,
     saturate,
 )
-from .config import GruKind, LoadKind, ResetKind
-from .lane import StateLane
+from gatefold.hdl.config import GruKind, LoadKind, ResetKind
+from gatefold.hdl.lane import StateLane
 
 __all__ = ["GruLane"]
 

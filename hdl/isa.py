@@ -10,7 +10,7 @@ from enum import IntEnum, IntFlag
 
 from amaranth.lib import data
 
-from .config import EngineConfig, bits_for
+from gatefold.hdl.config import EngineConfig, bits_for
 
 __all__ = ["STEPS", "Start", "Stop", "finish_layout", "instruction_layout", "pack",
            "segment_layout"]

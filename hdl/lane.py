@@ -7,9 +7,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .activation import activation_latency
-from .arith import by_parameter, delay, floor_shift, saturate
-from .config import EngineConfig, Kind, LoadKind, bits_for
+from gatefold.hdl.activation import activation_latency
+from gatefold.hdl.arith import by_parameter, delay, floor_shift, saturate
+from gatefold.hdl.config import EngineConfig, Kind, LoadKind, bits_for
 
 __all__ = ["Lane", "StateLane"]
 

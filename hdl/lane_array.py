@@ -6,15 +6,15 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arith import by_kind, by_parameter, delay
-from .config import EngineConfig, LoadKind, bits_for
-from .dense_lane import DenseLane
-from .gru_lane import GruLane
-from .lane import Lane, StateLane
-from .lstm_lane import LstmLane
-from .merge_lane import MergeLane
-from .row_router import beat_layout
-from .target import shared
+from gatefold.hdl.arith import by_kind, by_parameter, delay
+from gatefold.hdl.config import EngineConfig, LoadKind, bits_for
+from gatefold.hdl.dense_lane import DenseLane
+from gatefold.hdl.gru_lane import GruLane
+from gatefold.hdl.lane import Lane, StateLane
+from gatefold.hdl.lstm_lane import LstmLane
+from gatefold.hdl.merge_lane import MergeLane
+from gatefold.hdl.row_router import beat_layout
+from gatefold.hdl.target import shared
 
 __all__ = ["LaneArray", "early_latency", "lanes_of", "late_latency", "state_latency"]
 

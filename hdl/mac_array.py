@@ -6,13 +6,13 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arith import delay
-from .config import EngineConfig, bits_for
-from .isa import Start, Stop, finish_layout, instruction_layout
-from .mac_row import MacRow
-from .operand_memory import OperandMemory
-from .target import Rom, shared
-from .weight_memory import WeightMemory
+from gatefold.hdl.arith import delay
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout
+from gatefold.hdl.mac_row import MacRow
+from gatefold.hdl.operand_memory import OperandMemory
+from gatefold.hdl.target import Rom, shared
+from gatefold.hdl.weight_memory import WeightMemory
 
 __all__ = ["MacArray"]
 

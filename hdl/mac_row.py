@@ -7,8 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .arith import by_kind, tree_levels, tree_sum
-from .config import EngineConfig, bits_for
+from gatefold.hdl.arith import by_kind, tree_levels, tree_sum
+from gatefold.hdl.config import EngineConfig, bits_for
 
 __all__ = ["MacRow"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In
 
-from .arith import by_parameter, delay, floor_shift, half, saturate
-from .config import MergeKind
-from .lane import Lane
+from gatefold.hdl.arith import by_parameter, delay, floor_shift, half, saturate
+from gatefold.hdl.config import MergeKind
+from gatefold.hdl.lane import Lane
 
 __all__ = ["MergeLane"]
 

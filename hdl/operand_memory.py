@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig, bits_for
+from gatefold.hdl.config import EngineConfig, bits_for
 
 __all__ = ["OperandMemory"]
 

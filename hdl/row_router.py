@@ -7,9 +7,9 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arith import by_kind
-from .config import DenseKind, EngineConfig, bits_for
-from .isa import finish_layout
+from gatefold.hdl.arith import by_kind
+from gatefold.hdl.config import DenseKind, EngineConfig, bits_for
+from gatefold.hdl.isa import finish_layout
 
 __all__ = ["RowRouter", "beat_layout"]
 

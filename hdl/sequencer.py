@@ -6,9 +6,9 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig
-from .isa import STEPS, Start, Stop, instruction_layout, segment_layout
-from .target import Rom
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.isa import STEPS, Start, Stop, instruction_layout, segment_layout
+from gatefold.hdl.target import Rom
 
 __all__ = ["Sequencer"]
 

@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arith import plus_minus
-from .config import EngineConfig
-from .target import DualRom
+from gatefold.hdl.arith import plus_minus
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.target import DualRom
 
 __all__ = ["TanhTable"]
 

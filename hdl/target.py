@@ -14,7 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .config import SHALLOW
+from gatefold.hdl.config import SHALLOW
 
 __all__ = ["ROM_VERILOG", "DualRom", "Rom", "VerilogTarget", "shared"]
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig, bits_for
+from gatefold.hdl.config import EngineConfig, bits_for
 
 __all__ = ["WeightLoader"]
 

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .target import VerilogTarget
+from gatefold.hdl.target import VerilogTarget
 
 __all__ = ["RAM_VERILOG", "WeightMemory"]
 

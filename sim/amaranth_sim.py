@@ -10,11 +10,10 @@ from amaranth.sim import Simulator
 
 from gatefold.gen.plan import Plan
 from gatefold.hdl.core import Core
-
-from .core_info import CoreInfo
-from .results import CheckFailed, SimRun
-from .scenario import AFTER_CYCLES, DRAIN_CYCLES, RESET_CYCLES, Scenario
-from .trace import Beat, layer_values
+from gatefold.sim.core_info import CoreInfo
+from gatefold.sim.results import CheckFailed, SimRun
+from gatefold.sim.scenario import AFTER_CYCLES, DRAIN_CYCLES, RESET_CYCLES, Scenario
+from gatefold.sim.trace import Beat, layer_values
 
 __all__ = ["simulate", "simulate_plan"]
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.options import LIMITS
-
-from .vectors import StreamFormat
+from gatefold.sim.vectors import StreamFormat
 
 __all__ = ["CoreInfo", "TraceLayer", "load_core_info"]
 

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gatefold.gen.quantized import QuantizedNetwork
-
-from .golden import golden
-from .results import Trace
+from gatefold.sim.golden import golden
+from gatefold.sim.results import Trace
 
 __all__ = ["Expect", "expectation"]
 

@@ -30,9 +30,16 @@ from gatefold.gen.quantized import (
     Table,
     alignment,
 )
-
-from .cells import blocks, gru_cell, gru_gates, gru_reset, gru_state, lstm_cell, lstm_gates
-from .scalars import (
+from gatefold.sim.cells import (
+    blocks,
+    gru_cell,
+    gru_gates,
+    gru_reset,
+    gru_state,
+    lstm_cell,
+    lstm_gates,
+)
+from gatefold.sim.scalars import (
     Clip,
     finished,
     round_shift,

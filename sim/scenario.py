@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .core_info import CoreInfo
+from gatefold.sim.core_info import CoreInfo
 
 __all__ = ["AFTER_CYCLES", "DRAIN_CYCLES", "RESET_CYCLES", "Scenario", "full_rate", "random_flow"]
 

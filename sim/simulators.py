@@ -16,8 +16,7 @@ import sys
 from pathlib import Path
 
 from gatefold.gen.errors import UserError
-
-from .results import CheckFailed
+from gatefold.sim.results import CheckFailed
 
 __all__ = ["VERILOG_SIMULATORS", "build", "command", "lint", "missing", "require"]
 

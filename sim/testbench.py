@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .core_info import CoreInfo
-from .expected import Expect
-from .scenario import AFTER_CYCLES, RESET_CYCLES
-from .vectors import write_vectors
+from gatefold.sim.core_info import CoreInfo
+from gatefold.sim.expected import Expect
+from gatefold.sim.scenario import AFTER_CYCLES, RESET_CYCLES
+from gatefold.sim.vectors import write_vectors
 
 __all__ = ["write_cocotb_bench", "write_driver"]
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .core_info import CoreInfo
-from .results import CheckFailed, Trace
+from gatefold.sim.core_info import CoreInfo
+from gatefold.sim.results import CheckFailed, Trace
 
 __all__ = ["Beat", "layer_values"]
 

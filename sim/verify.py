@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from gatefold.gen.errors import UserError
-
-from .core_info import CoreInfo, load_core_info
-from .expected import Expect
-from .results import CheckFailed, SimRun, Trace, first_mismatch
-from .scenario import Scenario, full_rate, random_flow
-from .simulators import VERILOG_SIMULATORS
-from .verilog_run import VerilogCore
+from gatefold.sim.core_info import CoreInfo, load_core_info
+from gatefold.sim.expected import Expect
+from gatefold.sim.results import CheckFailed, SimRun, Trace, first_mismatch
+from gatefold.sim.scenario import Scenario, full_rate, random_flow
+from gatefold.sim.simulators import VERILOG_SIMULATORS
+from gatefold.sim.verilog_run import VerilogCore
 
 __all__ = ["SIMULATORS", "CheckFailed", "VerifyResult", "check_run", "verify"]
 
@@ -89,7 +88,7 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
     with ExitStack() as stack:
         simulate: Callable[[np.ndarray, Scenario], SimRun]
         if sim == "amaranth":
-            from . import amaranth_sim
+            from gatefold.sim import amaranth_sim
 
             simulate = partial(amaranth_sim.simulate, directory, info)
         else:

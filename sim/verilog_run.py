@@ -16,12 +16,12 @@ from types import TracebackType
 
 import numpy as np
 
-from .core_info import CoreInfo
-from .results import CheckFailed, SimRun
-from .scenario import DRAIN_CYCLES, Scenario
-from .simulators import build, command
-from .testbench import write_driver
-from .trace import Beat, layer_values
+from gatefold.sim.core_info import CoreInfo
+from gatefold.sim.results import CheckFailed, SimRun
+from gatefold.sim.scenario import DRAIN_CYCLES, Scenario
+from gatefold.sim.simulators import build, command
+from gatefold.sim.testbench import write_driver
+from gatefold.sim.trace import Beat, layer_values
 
 __all__ = ["VerilogCore", "read_log"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .onnx_graphs import graph, node, recurrent_weights
+from tests.onnx_graphs import graph, node, recurrent_weights
 
 __all__ = ["BEYOND", "CASES", "case"]
 

@@ -14,8 +14,7 @@ from gatefold.gen.accumulator import (
 from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantized import QDense, QGru, QLstm, QRecurrent
 from gatefold.sim import golden
-
-from .networks import NETWORKS, inputs, quantized
+from tests.networks import NETWORKS, inputs, quantized
 
 WIDTHS = [(4, 4, 18), (7, 18, 10), (16, 16, 18), (18, 18, 18)]
 

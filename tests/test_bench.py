@@ -13,8 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from gatefold.gen.forward import forward
 from gatefold.gen.network import Network, RepeatVector, Window
-
-from .networks import Make
+from tests.networks import Make
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCH = ROOT / "bench"

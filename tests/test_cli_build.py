@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from gatefold import __version__
-
-from .cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
+from tests.cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
 
 SHAPE = ("--units", 3, "--features", 2, "--timesteps", 2, "--pe", 4, "--simd", 2)
 

@@ -13,8 +13,7 @@ import pytest
 import gatefold as gf
 from gatefold.gen.cli.explore import explore as command
 from gatefold.gen.explore import GOALS
-
-from .cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
+from tests.cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
 
 QUICK = ("--board", "zcu104", "--calibrate", DATA, "--widths", "8,16", "--sizes", 2, "--shapes", 2,
          "--jobs", 1)

@@ -14,9 +14,8 @@ from gatefold.gen.frontends import load
 from gatefold.gen.network import Network, split
 from gatefold.gen.quantized_io import load_quantized
 from gatefold.sim.golden import golden
-
-from .cli_harness import DATA, MODEL, built, contents, gatefold, refused
-from .networks import network
+from tests.cli_harness import DATA, MODEL, built, contents, gatefold, refused
+from tests.networks import network
 
 FLOATS = np.load(DATA)
 

@@ -11,9 +11,8 @@ from gatefold.gen.flow import compile
 from gatefold.gen.frontends import load
 from gatefold.gen.network_io import load_network
 from gatefold.gen.quantized_io import load_quantized
-
-from .cli_harness import DATA, MODEL, gatefold, refused
-from .networks import network
+from tests.cli_harness import DATA, MODEL, gatefold, refused
+from tests.networks import network
 
 ARRAY = ("--pe", 8, "--simd", 2)
 

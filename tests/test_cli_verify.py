@@ -11,9 +11,8 @@ from gatefold.gen.arrays import array_digest
 from gatefold.gen.flow import compile
 from gatefold.gen.network import split
 from gatefold.sim import simulators
-
-from .cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
-from .networks import network
+from tests.cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
+from tests.networks import network
 
 NO_ICARUS = simulators.missing("icarus")
 icarus = pytest.mark.skipif(NO_ICARUS is not None, reason=str(NO_ICARUS))

@@ -10,8 +10,7 @@ import pytest
 from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
 from gatefold.sim import simulators
-
-from .cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
+from tests.cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
 
 SAME_SHAPE = FIXTURES / "tf_keras_last.keras"  # LSTM 7 on (6, 3), Dense 2: other weights
 CHANGES = ("weights/", "cocotb/vectors.json", "integers.npz", "floats.npz", "report.json",

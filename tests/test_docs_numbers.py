@@ -16,9 +16,8 @@ from gatefold.gen.options import LIMITS
 from gatefold.gen.overrides import check_overrides, read_overrides
 from gatefold.gen.quantize import quantize
 from gatefold.gen.tables import ARGUMENT_BITS, table_for
-
-from .cli_harness import FIXTURES
-from .networks import network
+from tests.cli_harness import FIXTURES
+from tests.networks import network
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Of an example: what it is of, language, text.

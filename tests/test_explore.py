@@ -30,9 +30,8 @@ from gatefold.gen.plan.lower import BLOCK_WORDS
 from gatefold.gen.plan.resources import Resources
 from gatefold.gen.plan.sizing import block_words_for
 from gatefold.gen.quantize import quantize
-
-from .cli_harness import contents
-from .networks import Make, network, quantized
+from tests.cli_harness import contents
+from tests.networks import Make, network, quantized
 
 SMALL = {"board": "zcu104", "widths": (8, 16), "sizes": 2, "shapes": 2}
 FILES = ["explore.json", "explore.md", JOURNAL, "latency-bram.svg", "latency-dsp.svg",

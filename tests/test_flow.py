@@ -11,8 +11,7 @@ from gatefold.gen.initialise import LIMITS as SIZES
 from gatefold.gen.options import LIMITS
 from gatefold.gen.quantize import WIDTHS
 from gatefold.sim import simulators
-
-from .cli_harness import DATA, MODEL, built, contents
+from tests.cli_harness import DATA, MODEL, built, contents
 
 SMALL = {"pe": 8, "simd": 2}
 

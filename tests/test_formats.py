@@ -10,8 +10,7 @@ from gatefold.gen.forward import forward
 from gatefold.gen.network import Network, Window
 from gatefold.gen.qformat import QFormat
 from gatefold.gen.wishes import DEFAULT, Wishes
-
-from .networks import NETWORKS, Make, network
+from tests.networks import NETWORKS, Make, network
 
 VALUES = np.concatenate([np.linspace(-1, 1, 999), [7.0]])
 

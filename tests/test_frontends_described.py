@@ -19,9 +19,8 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
 from gatefold.gen.network import Gru, Lstm
-
-from .cli_harness import gatefold, refused
-from .damage import refused_or_loaded
+from tests.cli_harness import gatefold, refused
+from tests.damage import refused_or_loaded
 
 FIXTURES = Path(__file__).parent / "fixtures"
 LINEAR = 'input.shape = [3]\n[[layer]]\nkind = "linear"\nweights = "fc"\noutputs = 2\n'

@@ -17,8 +17,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
 from gatefold.gen.network import Dense, Lstm, Network
-
-from .damage import damaged, refused_or_loaded
+from tests.damage import damaged, refused_or_loaded
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

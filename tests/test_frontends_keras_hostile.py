@@ -17,10 +17,9 @@ import pytest
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import load
-
-from .damage import damaged, refused_or_loaded
-from .test_frontends_keras import pack, unpack
-from .test_frontends_keras_options import archive
+from tests.damage import damaged, refused_or_loaded
+from tests.test_frontends_keras import pack, unpack
+from tests.test_frontends_keras_options import archive
 
 SECONDS, BYTES = 2, 500 << 20
 

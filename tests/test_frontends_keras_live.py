@@ -16,9 +16,8 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
 from gatefold.gen.frontends.live_keras import from_keras
-
-from . import keras_options as table
-from .test_frontends_keras_options import FLAVOURS, host, members
+from tests import keras_options as table
+from tests.test_frontends_keras_options import FLAVOURS, host, members
 
 INSTALLED = [flavour for flavour in FLAVOURS if importlib.util.find_spec(flavour)]
 if not INSTALLED:

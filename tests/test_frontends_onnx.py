@@ -12,8 +12,7 @@ from onnx import TensorProto, helper
 from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
 from gatefold.gen.network import Dense, Gru, Lstm
-
-from .onnx_graphs import FIXTURES, graph, kinds, loaded, node, recurrent_weights, refusal
+from tests.onnx_graphs import FIXTURES, graph, kinds, loaded, node, recurrent_weights, refusal
 
 
 def lstm(*inputs, outputs=("Y",), **attributes):

@@ -15,9 +15,8 @@ from onnx import TensorProto, helper
 
 from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
-
-from .damage import damaged, refused_or_loaded
-from .onnx_graphs import FIXTURES, graph, loaded, node, recurrent_weights, refusal
+from tests.damage import damaged, refused_or_loaded
+from tests.onnx_graphs import FIXTURES, graph, loaded, node, recurrent_weights, refusal
 
 STACK = "torch_stack.script17.onnx"
 TURN = node("Transpose", "x", output="xt", perm=[1, 0, 2])

@@ -15,9 +15,8 @@ import onnx
 import pytest
 
 from gatefold.gen.frontends import load
-
-from .onnx_graphs import BATCH, check, loaded
-from .onnx_operators import BEYOND, CASES, case
+from tests.onnx_graphs import BATCH, check, loaded
+from tests.onnx_operators import BEYOND, CASES, case
 
 onnxruntime = pytest.importorskip("onnxruntime")
 STEPS = 6

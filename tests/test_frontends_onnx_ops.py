@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from .onnx_graphs import check, loaded
-from .onnx_operators import CASES, case
+from tests.onnx_graphs import check, loaded
+from tests.onnx_operators import CASES, case
 
 
 def reference(model: onnx.ModelProto, given: dict[str, np.ndarray]) -> list[np.ndarray]:

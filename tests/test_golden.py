@@ -13,9 +13,8 @@ from gatefold.gen.quantize import quantize
 from gatefold.gen.quantized import QDense, QGru, QLayer, QLstm, QuantizedNetwork
 from gatefold.gen.tables import default_table, tanh_table
 from gatefold.sim import golden
-
-from .naive import Naive
-from .networks import NETWORKS, Make, inputs, network, quantized
+from tests.naive import Naive
+from tests.networks import NETWORKS, Make, inputs, network, quantized
 
 # ---- arithmetic, by hand -----------------------------------------------------------------------
 

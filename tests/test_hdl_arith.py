@@ -24,8 +24,7 @@ from gatefold.hdl.arith import (
 )
 from gatefold.hdl.config import bits_for
 from gatefold.sim import golden
-
-from .hdl_harness import draw, evaluate, record
+from tests.hdl_harness import draw, evaluate, record
 
 EVERY = np.arange(-128, 128)
 

@@ -17,10 +17,9 @@ from gatefold.sim.expected import expectation
 from gatefold.sim.golden import golden
 from gatefold.sim.scenario import full_rate, random_flow
 from gatefold.sim.verify import check_run
-
-from .hdl_harness import simulator
-from .lane_model import table_of
-from .networks import NETWORKS, inputs, network, quantized
+from tests.hdl_harness import simulator
+from tests.lane_model import table_of
+from tests.networks import NETWORKS, inputs, network, quantized
 
 
 def two_frames(info, samples):

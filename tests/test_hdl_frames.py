@@ -7,8 +7,7 @@ import pytest
 
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
-
-from .hdl_harness import FLOW, draw, pack, simulator, small, unpack
+from tests.hdl_harness import FLOW, draw, pack, simulator, small, unpack
 
 LIMIT = 5000  # cycles
 

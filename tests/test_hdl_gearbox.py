@@ -9,8 +9,7 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from gatefold.hdl.gearbox import Gearbox, GearboxModel, GearboxShape
-
-from .hdl_harness import FLOW, draw, pack, run_stream, simulator, unpack
+from tests.hdl_harness import FLOW, draw, pack, run_stream, simulator, unpack
 
 WIDTH = 5
 

@@ -27,9 +27,8 @@ from gatefold.hdl.lane_array import (
 )
 from gatefold.hdl.lstm_lane import LstmLane
 from gatefold.hdl.merge_lane import MergeLane
-
-from .hdl_harness import DENSE_KIND, LSTM_KIND, draw, record, small
-from .lane_model import KindMaker, LaneModel, table_config, table_images, table_of
+from tests.hdl_harness import DENSE_KIND, LSTM_KIND, draw, record, small
+from tests.lane_model import KindMaker, LaneModel, table_config, table_images, table_of
 
 WORDS = 12  # of the state memory: no word comes again before a lane has written it
 

@@ -13,9 +13,8 @@ from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pac
 from gatefold.hdl.mac_array import MacArray
 from gatefold.hdl.mac_row import MacRow
 from gatefold.hdl.operand_memory import OperandMemory
-
-from .hdl_harness import draw, record, small
-from .hdl_harness import pack as pack_word
+from tests.hdl_harness import draw, record, small
+from tests.hdl_harness import pack as pack_word
 
 #: Ways to keep sums: only that, or finishing them as well.
 ENDS = (Stop.PARK, Stop.PARK | Stop.FINISH)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from gatefold.hdl.operand_memory import OperandMemory
-
-from .hdl_harness import draw, record, small
+from tests.hdl_harness import draw, record, small
 
 CONFIG = small()  # 2 x 6 chunks of x, 8 of h, 3 lanes
 LATENCY = OperandMemory.latency

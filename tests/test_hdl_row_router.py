@@ -5,8 +5,7 @@ import pytest
 
 from gatefold.hdl.isa import finish_layout
 from gatefold.hdl.row_router import RowRouter, beat_layout
-
-from .hdl_harness import DENSE_KIND, LSTM_KIND, draw, record, small
+from tests.hdl_harness import DENSE_KIND, LSTM_KIND, draw, record, small
 
 KINDS = (LSTM_KIND, DENSE_KIND)
 

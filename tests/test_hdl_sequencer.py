@@ -9,8 +9,7 @@ from gatefold.gen.plan.images import program_images
 from gatefold.gen.plan.program import Program, Segment, unroll
 from gatefold.hdl.isa import STEPS, Start, Stop, finish_layout, instruction_layout
 from gatefold.hdl.sequencer import Sequencer
-
-from .hdl_harness import FLOW, simulator, small
+from tests.hdl_harness import FLOW, simulator, small
 
 CHUNKS = 24  # of an input frame, of the h memory, of an output frame
 

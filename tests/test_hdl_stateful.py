@@ -11,9 +11,8 @@ from gatefold.gen.plan.program import Program, Segment
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.sequencer import Sequencer
-
-from .hdl_harness import FLOW, simulator, small
-from .test_hdl_sequencer import CHUNKS, engine, play, random_program, same_tiles
+from tests.hdl_harness import FLOW, simulator, small
+from tests.test_hdl_sequencer import CHUNKS, engine, play, random_program, same_tiles
 
 
 def one_after_the_other(*programs: Program) -> Program:

@@ -7,8 +7,7 @@ from gatefold.gen.tables import default_table, tanh_table
 from gatefold.hdl.config import PIPELINES, TableConfig
 from gatefold.hdl.tanh_table import TanhTable
 from gatefold.sim import golden
-
-from .hdl_harness import record, small
+from tests.hdl_harness import record, small
 
 # frac, n0, n1, n2, out_frac: direct ones, bipartite ones, the narrowest t1
 TABLES = [(4, 7, 0, 0, 4), (8, 11, 0, 0, 8), (8, 6, 5, 0, 9), (7, 4, 3, 3, 10), (8, 5, 4, 2, 10),

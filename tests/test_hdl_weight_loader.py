@@ -12,10 +12,9 @@ from gatefold.sim.expected import expectation
 from gatefold.sim.golden import golden
 from gatefold.sim.scenario import full_rate, random_flow
 from gatefold.sim.verify import check_run
-
-from .hdl_harness import simulator
-from .networks import inputs, quantized
-from .test_hdl_core import core_info
+from tests.hdl_harness import simulator
+from tests.networks import inputs, quantized
+from tests.test_hdl_core import core_info
 
 # pe, simd, stream bits, rows in UltraRAM and in LUTs: beats smaller and larger than a word
 PLACES = [(8, 3, 32, 0, 0), (8, 3, 32, 8, 0), (12, 2, 128, 5, 4), (4, 1, 16, 1, 1)]

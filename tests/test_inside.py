@@ -15,8 +15,7 @@ from gatefold.gen.network import Network, joined
 from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantize import quantize
 from gatefold.sim import golden
-
-from .networks import NETWORKS, network
+from tests.networks import NETWORKS, network
 
 #: Tensors of a layer by its kind.
 TENSORS = {

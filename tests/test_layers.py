@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from gatefold.gen.network import Dense, Flatten, MaxPool, Multiply, Window
-
-from .networks import Make, add, alone, average
+from tests.networks import Make, add, alone, average
 
 MAKE = Make(np.random.default_rng(0))
 

@@ -7,8 +7,7 @@ import pytest
 
 import gatefold as gf
 from gatefold.sim import simulators
-
-from .networks import NETWORKS, network
+from tests.networks import NETWORKS, network
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 

@@ -7,9 +7,8 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.forward import forward
 from gatefold.gen.network_io import load_network, save_network
 from gatefold.gen.quantize import quantize
-
-from .networks import NETWORKS, network
-from .test_quantized_io import HUGE, change, edit, npy, put
+from tests.networks import NETWORKS, network
+from tests.test_quantized_io import HUGE, change, edit, npy, put
 
 
 def made(name):

@@ -7,8 +7,7 @@ import pytest
 from gatefold.gen.errors import UserError
 from gatefold.gen.overrides import check_overrides, read_overrides
 from gatefold.gen.qformat import QFormat
-
-from .networks import network
+from tests.networks import network
 
 NET = network("lstm, gru, rnn")
 

@@ -6,8 +6,7 @@ from gatefold.gen.initialise import initialise
 from gatefold.gen.plan import make_plan
 from gatefold.gen.plan.bounds import must_multiply
 from gatefold.gen.quantize import quantize
-
-from .networks import NETWORKS, quantized
+from tests.networks import NETWORKS, quantized
 
 # network: multiplications that must be done. R.h falls away at the zero start, what RepeatVector
 # repeats is multiplied once.

@@ -9,9 +9,8 @@ from gatefold.gen.plan.layout import NOWHERE, Storage, cut
 from gatefold.gen.plan.lower import lower
 from gatefold.gen.plan.rows import fold
 from gatefold.gen.quantized import QView
-
-from .hdl_harness import pack
-from .networks import NETWORKS, quantized
+from tests.hdl_harness import pack
+from tests.networks import NETWORKS, quantized
 
 SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 33]
 ARRAYS = [(4, 1), (4, 5), (8, 2), (8, 3), (12, 4), (20, 3), (32, 4), (16, 7), (64, 16)]

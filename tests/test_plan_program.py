@@ -14,9 +14,8 @@ from gatefold.gen.quantize import quantize
 from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.isa import Stop
 from gatefold.sim.expected import expectation
-
-from .networks import NETWORKS, inputs, network, quantized
-from .tile_machine import TileMachine
+from tests.networks import NETWORKS, inputs, network, quantized
+from tests.tile_machine import TileMachine
 
 #: pe, simd; activation, weight and cell bits
 ARRAYS = [((4, 1), (8, 8, 10)), ((8, 3), (16, 16, 18)), ((16, 2), (9, 7, 12)),

@@ -27,8 +27,7 @@ from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantize import quantize, requantize_into
 from gatefold.gen.quantized import QDense, QGru, QLstm
 from gatefold.sim import golden
-
-from .networks import NETWORKS, Make, add, alone, average, inputs, network, quantized
+from tests.networks import NETWORKS, Make, add, alone, average, inputs, network, quantized
 
 
 def parts(network) -> Any:

@@ -13,8 +13,7 @@ from gatefold.gen.network import Flatten, Network
 from gatefold.gen.quantize import quantize
 from gatefold.gen.quantized_io import load_quantized, save_quantized
 from gatefold.sim import golden
-
-from .networks import NETWORKS, inputs, network, quantized
+from tests.networks import NETWORKS, inputs, network, quantized
 
 OPTIONS = [{"act_width": 8, "weight_width": 4}, {"any_weights": True},
            {"rule": "mse", "weight_rule": "percentile", "table_bits": 12,

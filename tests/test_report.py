@@ -16,9 +16,8 @@ from gatefold.gen.inside import inside
 from gatefold.gen.network import Network
 from gatefold.gen.quantized_io import load_quantized
 from gatefold.gen.report import read_report
-
-from .cli_harness import DATA, FIXTURES, MODEL, built, gatefold, refused
-from .networks import network
+from tests.cli_harness import DATA, FIXTURES, MODEL, built, gatefold, refused
+from tests.networks import network
 
 Q = re.compile(r"Q-?\d+\.-?\d+")
 

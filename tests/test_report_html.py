@@ -24,9 +24,8 @@ from gatefold.gen.inside import inside
 from gatefold.gen.network import Network
 from gatefold.gen.plan.latency import stages
 from gatefold.sim import simulators
-
-from .cli_harness import DATA, FIXTURES, MODEL, built, gatefold
-from .networks import network
+from tests.cli_harness import DATA, FIXTURES, MODEL, built, gatefold
+from tests.networks import network
 
 AUTOENCODER = FIXTURES / "keras_autoencoder.keras"
 HOSTILE = ("<script>document.title='owned'</script>", "\"'><img src=x onerror=alert(1)>",

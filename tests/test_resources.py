@@ -13,8 +13,7 @@ import pytest
 
 from gatefold.gen.plan import make_plan
 from gatefold.gen.plan.resources import Resources, bram18s, components, estimate, rom_luts, urams
-
-from .networks import NETWORKS, quantized
+from tests.networks import NETWORKS, quantized
 
 SYNTH = Path(__file__).parents[1] / "tools" / "synth"
 

@@ -10,8 +10,7 @@ from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantize import quantize
 from gatefold.gen.search import find_widths, parsed_error
 from gatefold.sim import golden
-
-from .networks import network
+from tests.networks import network
 
 
 def data(net, samples=60):

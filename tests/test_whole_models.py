@@ -10,9 +10,8 @@ from gatefold.gen.frontends import load
 from gatefold.gen.plan import make_plan
 from gatefold.gen.quantize import quantize
 from gatefold.sim.golden import golden
-
-from .test_frontends_keras_options import archive, members
-from .tile_machine import TileMachine
+from tests.test_frontends_keras_options import archive, members
+from tests.tile_machine import TileMachine
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ARRAYS = ((8, 3), (16, 4), (24, 8))

@@ -25,8 +25,7 @@ from gatefold.hdl.config import (
 )
 from gatefold.hdl.isa import Start, Stop
 from gatefold.sim import golden
-
-from .hdl_harness import unpack
+from tests.hdl_harness import unpack
 
 
 @dataclass(frozen=True)

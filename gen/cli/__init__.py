@@ -9,14 +9,13 @@ from __future__ import annotations
 import click
 
 from gatefold import __version__
-
-from .build import build
-from .explore import explore
-from .report import report
-from .run import run
-from .shell import Commands
-from .verify import verify
-from .weights import weights
+from gatefold.gen.cli.build import build
+from gatefold.gen.cli.explore import explore
+from gatefold.gen.cli.report import report
+from gatefold.gen.cli.run import run
+from gatefold.gen.cli.shell import Commands
+from gatefold.gen.cli.verify import verify
+from gatefold.gen.cli.weights import weights
 
 __all__ = ["main"]
 

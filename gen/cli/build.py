@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ...boards import BOARDS
-from ..errors import UserError
-from ..options import parsed
-from .shell import description, number, numbers, working
+from gatefold.boards import BOARDS
+from gatefold.gen.cli.shell import description, number, numbers, working
+from gatefold.gen.errors import UserError
+from gatefold.gen.options import parsed
 
 __all__ = ["build"]
 
@@ -71,12 +71,12 @@ def build(model, output, description, board, calibrate, width, max_error, weight
     _check(model, output, calibrate, description, given)
 
     with working("reading") as say:
-        from ..flow import compile, shape_network
-        from ..frames import read_frames
-        from ..frontends import load
-        from ..output import check_target
-        from ..overrides import read_overrides
-        from ..search import parsed_error
+        from gatefold.gen.flow import compile, shape_network
+        from gatefold.gen.frames import read_frames
+        from gatefold.gen.frontends import load
+        from gatefold.gen.output import check_target
+        from gatefold.gen.overrides import read_overrides
+        from gatefold.gen.search import parsed_error
 
         check_target(output, keeps=(model, calibrate, description, formats))
         most = None if max_error is None else parsed_error(max_error)
@@ -97,7 +97,7 @@ def build(model, output, description, board, calibrate, width, max_error, weight
                        pipeline=pipeline, memory=memory, progress=say)
         core.save(output, progress=say)
 
-    from .report import summary
+    from gatefold.gen.cli.report import summary
 
     for line in summary(core.report()):
         click.echo(line)

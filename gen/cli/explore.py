@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import click
 
-from ...boards import BOARDS
-from ..errors import UserError
-from .shell import description, number, numbers
+from gatefold.boards import BOARDS
+from gatefold.gen.cli.shell import description, number, numbers
+from gatefold.gen.errors import UserError
 
 __all__ = ["explore"]
 
@@ -71,12 +71,12 @@ def explore(model, output, description, board, calibrate, widths, contexts, cell
         raise UserError("--jobs and --dask contradict each other: a cluster has its own number of "
                         "workers, leave --jobs out")
 
-    from ..explore import explore as sweep
-    from ..explore.journal import check_folder
-    from ..explore.settings import Settings, parsed_list, parsed_setting
-    from ..frames import read_frames
-    from ..frontends import load
-    from ..search import parsed_error
+    from gatefold.gen.explore import explore as sweep
+    from gatefold.gen.explore.journal import check_folder
+    from gatefold.gen.explore.settings import Settings, parsed_list, parsed_setting
+    from gatefold.gen.frames import read_frames
+    from gatefold.gen.frontends import load
+    from gatefold.gen.search import parsed_error
 
     limits = {name.replace("-", "_"): parsed_setting(name, text) for name, text in (
         ("sizes", sizes), ("shapes", shapes), ("max-latency", max_latency),

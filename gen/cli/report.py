@@ -20,9 +20,9 @@ def report(directory):
     from rich.markup import escape
     from rich.table import Table
 
-    from ..errors import UserError, quoted
-    from ..html import refresh_page
-    from ..report import read_report
+    from gatefold.gen.errors import UserError, quoted
+    from gatefold.gen.html import refresh_page
+    from gatefold.gen.report import read_report
 
     told = read_report(Path(directory))
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -57,7 +57,7 @@ def _tensors(numbers: dict):
     from rich.markup import escape
     from rich.table import Table
 
-    from ..html.tensors import in_digits, rows_of
+    from gatefold.gen.html.tensors import in_digits, rows_of
 
     if not numbers.get("inside"):
         return None
@@ -76,7 +76,7 @@ def _tensors(numbers: dict):
 
 def rows(told: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
-    from ..html.words import is_chain
+    from gatefold.gen.html.words import is_chain
 
     network, numbers = told["network"], told["numbers"]
     yield "network", (f"{_shapes(network['input_shapes'])} to "
@@ -133,7 +133,7 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
 def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
     """What comes in and goes out where that is more than one value; what the host has to do; what
     stays from frame to frame."""
-    from ..host import told as left_to_host
+    from gatefold.gen.host import told as left_to_host
 
     inputs, outputs = network["input_shapes"], network["outputs"]
     if len(inputs) > 1:
@@ -169,7 +169,7 @@ def _search(numbers: dict) -> Iterator[tuple[str, str]]:
 
 
 def _layer(layer: dict) -> str:
-    from ..html.words import layer_note, layer_title
+    from gatefold.gen.html.words import layer_note, layer_title
 
     text = f"{layer_title(layer)}: {_shapes(layer['input_shapes'])} to " \
            f"{_shape(layer['output_shape'])}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .shell import note, working
+from gatefold.gen.cli.shell import note, working
 
 __all__ = ["run"]
 
@@ -31,14 +31,14 @@ def run(directory, source, output, raw, each_anew, trace):
 
         import numpy as np
 
-        from ...sim.core_info import load_core_info
-        from ..arrays import check_writable, write_arrays
-        from ..check import load_folder
-        from ..errors import UserError, quoted
-        from ..folder import CONTENTS, FLOATS
-        from ..frames import read_frames
-        from ..inference import run as infer
-        from ..network_io import load_network
+        from gatefold.gen.arrays import check_writable, write_arrays
+        from gatefold.gen.check import load_folder
+        from gatefold.gen.errors import UserError, quoted
+        from gatefold.gen.folder import CONTENTS, FLOATS
+        from gatefold.gen.frames import read_frames
+        from gatefold.gen.inference import run as infer
+        from gatefold.gen.network_io import load_network
+        from gatefold.sim.core_info import load_core_info
 
         target = check_writable(output, (".npy", ".npz"), "-o")
         traced = None if trace is None else check_writable(trace, (".npz",), "--trace")
@@ -73,7 +73,7 @@ def run(directory, source, output, raw, each_anew, trace):
 
 def _told(qnet, result, raw: bool, each_anew: bool, contexts: int):
     """What the outputs are, and how they came to be."""
-    from ..host import told as left_to_host
+    from gatefold.gen.host import told as left_to_host
 
     shapes = " and ".join(str(shape) for shape in qnet.output_shapes)
     formats = " | ".join(", ".join(map(str, qnet.formats(value))) for value in qnet.outputs)

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from ..errors import UserError, quoted
-from ..options import LIMITS, parsed
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.options import LIMITS, parsed
 
 __all__ = ["Commands", "Number", "description", "note", "number", "numbers",
            "working"]

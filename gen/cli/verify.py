@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .shell import number, working
+from gatefold.gen.cli.shell import number, working
 
 __all__ = ["verify"]
 
@@ -26,8 +26,8 @@ def verify(directory, sim, source, samples, seed):
     frames. report.json then says what was verified.
     """
     with working("running the golden model") as say:
-        from ..check import load_folder, verify_folder
-        from ..frames import read_frames
+        from gatefold.gen.check import load_folder, verify_folder
+        from gatefold.gen.frames import read_frames
 
         qnet = load_folder(directory)
         data = None if source is None else read_frames(qnet, source)
@@ -35,7 +35,7 @@ def verify(directory, sim, source, samples, seed):
                                progress=say)
     from pathlib import Path
 
-    from ..report import read_report
+    from gatefold.gen.report import read_report
 
     stated = read_report(Path(directory))["cycles"]
     flows = ", ".join(f"{name} ({frames} frames)" for name, frames in result.scenarios.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .shell import description, number, working
+from gatefold.gen.cli.shell import description, number, working
 
 __all__ = ["weights"]
 
@@ -27,11 +27,11 @@ def weights(model, directory, description, source, seed, saturate):
     The model must have the core's shape, and its weights must fit the core's formats.
     """
     with working("quantising"):
-        from ..check import load_folder
-        from ..frames import read_frames
-        from ..frontends import load
-        from ..quantize import SATURATED
-        from ..weights import replace_weights
+        from gatefold.gen.check import load_folder
+        from gatefold.gen.frames import read_frames
+        from gatefold.gen.frontends import load
+        from gatefold.gen.quantize import SATURATED
+        from gatefold.gen.weights import replace_weights
 
         load_folder(directory)
         network = load(model, network=description)

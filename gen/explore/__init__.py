@@ -3,8 +3,8 @@
     space (which arrays) -> point (one array planned) -> sweep (all of them, resumable) -> pages
 """
 
-from .goals import GOALS
-from .point import Point
-from .sweep import Exploration, explore
+from gatefold.gen.explore.goals import GOALS
+from gatefold.gen.explore.point import Point
+from gatefold.gen.explore.sweep import Exploration, explore
 
 __all__ = ["GOALS", "Exploration", "Point", "explore"]

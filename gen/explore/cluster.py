@@ -12,11 +12,11 @@ import zlib
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from ..errors import UserError, quoted
-from ..flow import Budget
-from ..quantized import QuantizedNetwork
-from .identity import code_digest
-from .point import Job, Point, measure
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.explore.identity import code_digest
+from gatefold.gen.explore.point import Job, Point, measure
+from gatefold.gen.flow import Budget
+from gatefold.gen.quantized import QuantizedNetwork
 
 __all__ = ["TIMEOUT", "check_address", "on_cluster"]
 

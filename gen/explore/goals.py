@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..flow import Budget
-from .point import Point
+from gatefold.gen.explore.point import Point
+from gatefold.gen.flow import Budget
 
 __all__ = ["AXES", "GOALS", "area", "best", "front"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays import array_digest
-from ..network import Network
-from ..report import input_hash
-from .point import Job
-from .settings import NUMBERS
+from gatefold.gen.arrays import array_digest
+from gatefold.gen.explore.point import Job
+from gatefold.gen.explore.settings import NUMBERS
+from gatefold.gen.network import Network
+from gatefold.gen.report import input_hash
 
 __all__ = ["code_digest", "identity", "job_key"]
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from ..errors import UserError, quoted
-from ..folder import CORE
-from ..output import check_target
-from .identity import NAMES
-from .point import Point
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.explore.identity import NAMES
+from gatefold.gen.explore.point import Point
+from gatefold.gen.folder import CORE
+from gatefold.gen.output import check_target
 
 __all__ = ["JOURNAL", "Journal", "check_folder", "open_journal"]
 

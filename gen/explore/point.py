@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ...hdl.config import EngineConfig
-from ..errors import UserError
-from ..flow import MAX_TILES, Budget
-from ..plan import Plan, make_plan
-from ..plan.resources import estimate
-from ..plan.sizing import MEMORIES, block_words_for, fit, rough_tiles
-from ..quantized import QuantizedNetwork
+from gatefold.gen.errors import UserError
+from gatefold.gen.flow import MAX_TILES, Budget
+from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.plan.resources import estimate
+from gatefold.gen.plan.sizing import MEMORIES, block_words_for, fit, rough_tiles
+from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
 
@@ -159,7 +159,7 @@ def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None,
     needs = estimate(config)
     synthesised = None
     if synth:
-        from ..synth import measure as synthesise
+        from gatefold.gen.synth import measure as synthesise
 
         synthesised = asdict(synthesise(plan).total)
     return Point(

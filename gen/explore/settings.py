@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UserError, quoted
-from ..options import Limit, checked, whole
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.options import Limit, checked, whole
 
 __all__ = ["EXPLORE_LIMITS", "NUMBERS", "Settings", "checked_setting", "parsed_list",
            "parsed_setting"]
@@ -60,8 +60,8 @@ class Settings:
     max_latency: float | None = None
 
     def __post_init__(self):
-        from ..formats import rules
-        from .goals import GOALS
+        from gatefold.gen.explore.goals import GOALS
+        from gatefold.gen.formats import rules
 
         for name, check in (("widths", lambda n: checked("width", n, "widths")),
                             ("contexts", lambda n: checked("contexts", n, "contexts"))):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..errors import UserError
-from ..flow import Budget
-from ..plan.sizing import candidates, might_fit, quick_cycles
-from ..quantized import QuantizedNetwork
-from .point import Job
+from gatefold.gen.errors import UserError
+from gatefold.gen.explore.point import Job
+from gatefold.gen.flow import Budget
+from gatefold.gen.plan.sizing import candidates, might_fit, quick_cycles
+from gatefold.gen.quantized import QuantizedNetwork
 
 __all__ = ["quick_tiles", "space"]
 

@@ -9,24 +9,24 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ...boards import Board
-from ...boards import get as get_board
-from ..accuracy import error_report
-from ..errors import UserError
-from ..flow import Budget, budget, check_steps, sample_floats
-from ..frames import as_frames
-from ..network import Network
-from ..output import replace_files
-from ..quantize import quantize
-from ..quantized import QuantizedNetwork
-from ..synth import need_yosys
-from . import cluster, workers
-from .goals import AXES, best, front
-from .identity import identity, job_key
-from .journal import JOURNAL, Journal, check_folder, open_journal
-from .point import Job, Point
-from .settings import NUMBERS, Settings, checked_setting
-from .space import quick_tiles, space
+from gatefold.boards import Board
+from gatefold.boards import get as get_board
+from gatefold.gen.accuracy import error_report
+from gatefold.gen.errors import UserError
+from gatefold.gen.explore import cluster, workers
+from gatefold.gen.explore.goals import AXES, best, front
+from gatefold.gen.explore.identity import identity, job_key
+from gatefold.gen.explore.journal import JOURNAL, Journal, check_folder, open_journal
+from gatefold.gen.explore.point import Job, Point
+from gatefold.gen.explore.settings import NUMBERS, Settings, checked_setting
+from gatefold.gen.explore.space import quick_tiles, space
+from gatefold.gen.flow import Budget, budget, check_steps, sample_floats
+from gatefold.gen.frames import as_frames
+from gatefold.gen.network import Network
+from gatefold.gen.output import replace_files
+from gatefold.gen.quantize import quantize
+from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.gen.synth import need_yosys
 
 __all__ = ["Exploration", "Progress", "explore"]
 
@@ -175,7 +175,7 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
             calibration=calibration, points=tuple(sorted(found, key=_order)), errors=errors,
             refused=refused)
         if folder and journal:
-            from .pages import write_pages
+            from gatefold.gen.explore.pages import write_pages
 
             with replace_files(folder) as staged:
                 write_pages(staged, result)

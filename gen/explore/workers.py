@@ -10,10 +10,10 @@ from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
-from ..errors import UserError
-from ..flow import Budget
-from ..quantized import QuantizedNetwork
-from .point import Job, Point, measure
+from gatefold.gen.errors import UserError
+from gatefold.gen.explore.point import Job, Point, measure
+from gatefold.gen.flow import Budget
+from gatefold.gen.quantized import QuantizedNetwork
 
 __all__ = ["here", "processes"]
 

@@ -36,11 +36,11 @@ from __future__ import annotations
 import hashlib
 import os
 
-from ..errors import UserError
-from ..network import Network
-from .container import Siblings, file_name, read_file
-from .limits import READ
-from .weights_file import is_weights
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.container import Siblings, file_name, read_file
+from gatefold.gen.frontends.limits import READ
+from gatefold.gen.frontends.weights_file import is_weights
+from gatefold.gen.network import Network
 
 __all__ = ["load"]
 
@@ -76,19 +76,19 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
 def _parse(data: bytes, name: str, siblings: Siblings | None,
            description: str | os.PathLike | None) -> Network:
     if is_weights(data, name):
-        from . import described
+        from gatefold.gen.frontends import described
         return described.parse(data, name, description)
     if description is not None:
         raise UserError(f"{name} holds its network itself: a description (--network) goes with "
                         ".safetensors and .npz files")
     if data.startswith(b"PK"):
-        from . import keras_zip
+        from gatefold.gen.frontends import keras_zip
         return keras_zip.parse(data, name)
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
-        from . import keras_file
+        from gatefold.gen.frontends import keras_file
         return keras_file.parse(data, name)
     _refuse_others(data, name)
-    from . import onnx_graph
+    from gatefold.gen.frontends import onnx_graph
     network = onnx_graph.parse(data, name, siblings)
     if siblings is not None and siblings.bytes:
         network.source.update(external_sha256=siblings.sha256.hexdigest(),

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import UserError, quoted
-from ..network import (
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.limits import check_dim, check_elements
+from gatefold.gen.network import (
     ACTIVATIONS,
     CellState,
     Concat,
@@ -37,8 +38,7 @@ from ..network import (
     Window,
     scaled_for_hard_sigmoid,
 )
-from ..simplify import simplify
-from .limits import check_dim, check_elements
+from gatefold.gen.simplify import simplify
 
 __all__ = ["MAX_PATTERN", "Builder"]
 

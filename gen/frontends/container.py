@@ -9,8 +9,8 @@ import stat
 import zipfile
 import zlib
 
-from ..errors import UserError, quoted
-from .limits import FILE_BYTES
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.limits import FILE_BYTES
 
 __all__ = ["GIVE", "Archive", "Siblings", "file_name", "read_file"]
 

@@ -31,13 +31,13 @@ import json
 import os
 import tomllib
 
-from ..errors import UserError, quoted
-from ..network import Network
-from .builder import Builder
-from .container import file_name, read_file
-from .described_layers import KINDS, Chain
-from .described_options import INPUT, Options, choice, top
-from .weights_file import WeightsFile, read_weights
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.container import file_name, read_file
+from gatefold.gen.frontends.described_layers import KINDS, Chain
+from gatefold.gen.frontends.described_options import INPUT, Options, choice, top
+from gatefold.gen.frontends.weights_file import WeightsFile, read_weights
+from gatefold.gen.network import Network
 
 __all__ = ["ENTRY", "parse"]
 

@@ -10,11 +10,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..errors import UserError
-from ..network import Concat, Permute, Shape, Window
-from .builder import Builder
-from .described_options import Option, Options, choice, count, flag, natural, number, one_or, text
-from .torch_layers import (
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.described_options import (
+    Option,
+    Options,
+    choice,
+    count,
+    flag,
+    natural,
+    number,
+    one_or,
+    text,
+)
+from gatefold.gen.frontends.torch_layers import (
     Parameters,
     Recurrence,
     RecurrentOptions,
@@ -24,7 +33,8 @@ from .torch_layers import (
     linear,
     padded_window,
 )
-from .weights_file import WeightsFile
+from gatefold.gen.frontends.weights_file import WeightsFile
+from gatefold.gen.network import Concat, Permute, Shape, Window
 
 __all__ = ["KINDS", "Chain"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UserError, quoted
-from .limits import MAX_DIM
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.limits import MAX_DIM
 
 __all__ = ["INPUT", "Option", "Options", "choice", "count", "flag", "natural", "number", "one_or",
            "text", "top"]

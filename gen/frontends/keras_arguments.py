@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError, quoted
-from .keras_settings import Settings, shown
-from .limits import MAX_DIM
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.keras_settings import Settings, shown
+from gatefold.gen.frontends.limits import MAX_DIM
 
 __all__ = ["MAX_LAYERS", "Reference", "arguments_of", "model_ends", "references", "resolved"]
 

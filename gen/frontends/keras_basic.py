@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from ..errors import UserError
-from ..network import ACTIVATIONS, Concat, Pad, Permute, Slice, Window
-from .keras_call import Call
-from .keras_settings import Activation, shown
-from .limits import check_dim, check_elements
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.keras_call import Call
+from gatefold.gen.frontends.keras_settings import Activation, shown
+from gatefold.gen.frontends.limits import check_dim, check_elements
+from gatefold.gen.network import ACTIVATIONS, Concat, Pad, Permute, Slice, Window
 
 __all__ = ["OUTPUT", "READERS", "activated", "add", "factors", "multiply", "subtract"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError
-from ..network import Shape
-from .builder import Builder
-from .keras_settings import Settings, shown
-from .keras_weights import Weights
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.keras_settings import Settings, shown
+from gatefold.gen.frontends.keras_weights import Weights
+from gatefold.gen.network import Shape
 
 __all__ = ["Call", "Tensor"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..network import Window
-from .keras_basic import OUTPUT, activated
-from .keras_call import Call
-from .limits import check_elements
+from gatefold.gen.frontends.keras_basic import OUTPUT, activated
+from gatefold.gen.frontends.keras_call import Call
+from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.network import Window
 
 __all__ = ["READERS"]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 
-from ..errors import UserError, quoted
-from ..network import Network
-from .keras_h5 import File
-from .keras_model import read_model
-from .keras_weights import Named, NamedWeights
-from .keras_zip import major, parsed_json
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.keras_h5 import File
+from gatefold.gen.frontends.keras_model import read_model
+from gatefold.gen.frontends.keras_weights import Named, NamedWeights
+from gatefold.gen.frontends.keras_zip import major, parsed_json
+from gatefold.gen.network import Network
 
 __all__ = ["parse"]
 

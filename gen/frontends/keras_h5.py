@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import UserError, quoted
-from .limits import check_elements
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.limits import check_elements
 
 __all__ = ["MAX_TEXT", "File"]
 

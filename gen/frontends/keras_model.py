@@ -10,15 +10,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from ..errors import UserError, quoted
-from ..network import Network, Shape
-from . import keras_basic, keras_conv, keras_ops, keras_rnn
-from .builder import Builder
-from .keras_arguments import MAX_LAYERS, Reference, arguments_of, model_ends, references, resolved
-from .keras_call import Call, Tensor
-from .keras_settings import Settings, shown
-from .keras_weights import SharedWeights, Weights
-from .limits import check_dim
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends import keras_basic, keras_conv, keras_ops, keras_rnn
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.keras_arguments import (
+    MAX_LAYERS,
+    Reference,
+    arguments_of,
+    model_ends,
+    references,
+    resolved,
+)
+from gatefold.gen.frontends.keras_call import Call, Tensor
+from gatefold.gen.frontends.keras_settings import Settings, shown
+from gatefold.gen.frontends.keras_weights import SharedWeights, Weights
+from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.network import Network, Shape
 
 __all__ = ["read_model"]
 

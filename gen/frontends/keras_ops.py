@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..network import Slice
-from .keras_basic import add, factors, multiply, subtract
-from .keras_call import Call, Tensor
-from .keras_settings import shown
+from gatefold.gen.frontends.keras_basic import add, factors, multiply, subtract
+from gatefold.gen.frontends.keras_call import Call, Tensor
+from gatefold.gen.frontends.keras_settings import shown
+from gatefold.gen.network import Slice
 
 __all__ = ["READERS"]
 

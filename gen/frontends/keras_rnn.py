@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import UserError, quoted
-from ..network import (
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.keras_call import Call, Tensor
+from gatefold.gen.frontends.keras_settings import Activation, Settings, shown
+from gatefold.gen.frontends.keras_weights import Weights
+from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.network import (
     ACTIVATIONS,
     CELL_ACTIVATIONS,
     GATE_ACTIVATIONS,
     scaled_for_hard_sigmoid,
 )
-from .builder import Builder
-from .keras_call import Call, Tensor
-from .keras_settings import Activation, Settings, shown
-from .keras_weights import Weights
-from .limits import check_elements
 
 __all__ = ["READERS"]
 

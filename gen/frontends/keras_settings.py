@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..errors import UserError, quoted
-from ..network import ACTIVATIONS
-from .limits import check_dim
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.network import ACTIVATIONS
 
 __all__ = ["Activation", "Settings", "shown"]
 

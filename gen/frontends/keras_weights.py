@@ -11,9 +11,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ..errors import UserError, quoted
-from ..network import Shape
-from .keras_h5 import File
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.keras_h5 import File
+from gatefold.gen.network import Shape
 
 __all__ = ["Named", "NamedWeights", "PlacedWeights", "SharedWeights", "Weights"]
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 
-from ..errors import UserError, quoted
-from ..network import Network
-from .container import GIVE, Archive
-from .keras_h5 import MAX_TEXT, File
-from .keras_model import read_model
-from .keras_weights import PlacedWeights
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.container import GIVE, Archive
+from gatefold.gen.frontends.keras_h5 import MAX_TEXT, File
+from gatefold.gen.frontends.keras_model import read_model
+from gatefold.gen.frontends.keras_weights import PlacedWeights
+from gatefold.gen.network import Network
 
 __all__ = ["major", "parse", "parsed_json"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..errors import UserError
+from gatefold.gen.errors import UserError
 
 __all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "READ", "check_dim", "check_elements"]
 

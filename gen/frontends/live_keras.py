@@ -11,11 +11,11 @@ from types import FunctionType
 
 import numpy as np
 
-from ..errors import UserError, quoted
-from ..network import Network, Shape
-from .keras_model import read_model
-from .keras_weights import Named, NamedWeights
-from .keras_zip import major, parsed_json
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.keras_model import read_model
+from gatefold.gen.frontends.keras_weights import Named, NamedWeights
+from gatefold.gen.frontends.keras_zip import major, parsed_json
+from gatefold.gen.network import Network, Shape
 
 __all__ = ["from_keras"]
 

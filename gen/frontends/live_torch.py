@@ -17,10 +17,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import UserError, quoted
-from ..network import Network, Shape
-from .builder import Builder
-from .torch_symbol import BATCH, BatchElsewhere, Symbol
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.torch_symbol import BATCH, BatchElsewhere, Symbol
+from gatefold.gen.network import Network, Shape
 
 __all__ = ["from_torch"]
 
@@ -85,7 +85,7 @@ def _warn_of_training(module: Any) -> None:
 
 def _read(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
           outputs: int | Sequence[int] | None) -> Network:
-    from .torch_tracer import run, version
+    from gatefold.gen.frontends.torch_tracer import run, version
 
     plain: list[Shape] = [tuple(n for n in shape if n is not None) for shape in shapes]
     builder = Builder(*plain)

@@ -13,14 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-from ..errors import UserError, quoted
-from ..network import Network
-from ..simplify import simplify
-from .limits import check_dim
-from .onnx_layers import LAYERS
-from .onnx_loop import loop
-from .onnx_ops import ARITY, FOLDED, MOVED, MOVES, SHAPES, effort
-from .onnx_proto import (
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.frontends.onnx_layers import LAYERS
+from gatefold.gen.frontends.onnx_loop import loop
+from gatefold.gen.frontends.onnx_ops import ARITY, FOLDED, MOVED, MOVES, SHAPES, effort
+from gatefold.gen.frontends.onnx_proto import (
     Attributes,
     ExternalReader,
     Model,
@@ -29,10 +27,12 @@ from .onnx_proto import (
     read_tensor,
     shape_of,
 )
-from .onnx_site import Refused, Site, Value
-from .onnx_steps import only_steps_read
-from .onnx_trace import BatchAxisError, Net, TooLargeError, Trace, TraceError
-from .onnx_unrolled import rolled
+from gatefold.gen.frontends.onnx_site import Refused, Site, Value
+from gatefold.gen.frontends.onnx_steps import only_steps_read
+from gatefold.gen.frontends.onnx_trace import BatchAxisError, Net, TooLargeError, Trace, TraceError
+from gatefold.gen.frontends.onnx_unrolled import rolled
+from gatefold.gen.network import Network
+from gatefold.gen.simplify import simplify
 
 __all__ = ["parse"]
 

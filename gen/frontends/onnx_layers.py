@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .onnx_proto import NodeError
-from .onnx_recurrent import RECURRENT
-from .onnx_site import Refused, Site, Value
-from .onnx_trace import Net
-from .onnx_windows import WINDOWS, reduced
+from gatefold.gen.frontends.onnx_proto import NodeError
+from gatefold.gen.frontends.onnx_recurrent import RECURRENT
+from gatefold.gen.frontends.onnx_site import Refused, Site, Value
+from gatefold.gen.frontends.onnx_trace import Net
+from gatefold.gen.frontends.onnx_windows import WINDOWS, reduced
 
 __all__ = ["LAYERS"]
 

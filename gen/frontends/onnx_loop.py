@@ -16,12 +16,12 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from ..errors import UserError
-from ..forward import forward
-from ..layers import ACTIVATIONS, CELL_ACTIVATIONS, scaled_for_hard_sigmoid
-from .builder import Builder
-from .onnx_proto import NodeError, read_tensor
-from .onnx_trace import BatchAxisError, Net
+from gatefold.gen.errors import UserError
+from gatefold.gen.forward import forward
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.onnx_proto import NodeError, read_tensor
+from gatefold.gen.frontends.onnx_trace import BatchAxisError, Net
+from gatefold.gen.layers import ACTIVATIONS, CELL_ACTIVATIONS, scaled_for_hard_sigmoid
 
 __all__ = ["loop"]
 

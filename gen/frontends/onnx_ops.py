@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .limits import check_elements
-from .onnx_proto import Attributes, NodeError
-from .onnx_trace import MAX_TRACED
+from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.frontends.onnx_proto import Attributes, NodeError
+from gatefold.gen.frontends.onnx_trace import MAX_TRACED
 
 __all__ = ["ARITY", "FOLDED", "MOVED", "MOVES", "SHAPES", "effort"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from ..errors import UserError, quoted
-from .limits import READ, check_elements
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.limits import READ, check_elements
 
 __all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "read_model", "read_tensor",
            "shape_of"]

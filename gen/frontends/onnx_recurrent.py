@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..layers import scaled_for_hard_sigmoid
-from .onnx_proto import NodeError
-from .onnx_site import Site, Value
-from .onnx_trace import Net
+from gatefold.gen.frontends.onnx_proto import NodeError
+from gatefold.gen.frontends.onnx_site import Site, Value
+from gatefold.gen.frontends.onnx_trace import Net
+from gatefold.gen.layers import scaled_for_hard_sigmoid
 
 __all__ = ["RECURRENT"]
 

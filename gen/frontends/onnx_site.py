@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .onnx_proto import Attributes, NodeError
-from .onnx_trace import Net, Trace
+from gatefold.gen.frontends.onnx_proto import Attributes, NodeError
+from gatefold.gen.frontends.onnx_trace import Net, Trace
 
 __all__ = ["Refused", "Site", "Value"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from ..layers import CellState, Dense, Recurrent
-from ..network import Network
-from ..views import Reshape, Slice
+from gatefold.gen.layers import CellState, Dense, Recurrent
+from gatefold.gen.network import Network
+from gatefold.gen.views import Reshape, Slice
 
 __all__ = ["only_steps_read"]
 

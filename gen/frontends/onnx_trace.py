@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError
-from ..layers import Shape
-from .builder import Builder
-from .limits import check_elements
-from .onnx_views import ZERO, Arranger
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.frontends.onnx_views import ZERO, Arranger
+from gatefold.gen.layers import Shape
 
 __all__ = ["MAX_TRACED", "BatchAxisError", "Net", "Stage", "TooLargeError", "Trace", "TraceError"]
 

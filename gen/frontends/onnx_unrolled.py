@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..layers import Dense, Layer, Rnn
-from ..network import Network
-from ..views import Concat, Reverse, Slice
-from .onnx_views import rearranged
+from gatefold.gen.frontends.onnx_views import rearranged
+from gatefold.gen.layers import Dense, Layer, Rnn
+from gatefold.gen.network import Network
+from gatefold.gen.views import Concat, Reverse, Slice
 
 __all__ = ["rolled"]
 

@@ -25,9 +25,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import UserError
-from ..network import Network
-from ..views import (
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.network import Network
+from gatefold.gen.views import (
     Concat,
     Flatten,
     Pad,
@@ -38,7 +39,6 @@ from ..views import (
     Slice,
     View,
 )
-from .builder import Builder
 
 __all__ = ["Arranger", "ZERO", "rearranged"]
 

@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 
-from ..layers import Window
-from .onnx_proto import NodeError
-from .onnx_site import Site, Value
-from .onnx_trace import Net
+from gatefold.gen.frontends.onnx_proto import NodeError
+from gatefold.gen.frontends.onnx_site import Site, Value
+from gatefold.gen.frontends.onnx_trace import Net
+from gatefold.gen.layers import Window
 
 __all__ = ["WINDOWS", "reduced"]
 

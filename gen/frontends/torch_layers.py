@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError
-from ..network import Concat, Shape, Window
-from .builder import Builder
-from .limits import check_dim, check_elements
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.limits import check_dim, check_elements
+from gatefold.gen.network import Concat, Shape, Window
 
 __all__ = ["Parameters", "Recurrence", "RecurrentOptions", "Start", "batch_norm", "clipped",
            "conv1d", "linear", "padded_window"]

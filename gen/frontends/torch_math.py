@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UserError, quoted
-from ..network import Pad
-from . import torch_layers
-from .limits import check_elements
-from .torch_ops import OPERATIONS, constant, op
-from .torch_symbol import Symbol, combined
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends import torch_layers
+from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.frontends.torch_ops import OPERATIONS, constant, op
+from gatefold.gen.frontends.torch_symbol import Symbol, combined
+from gatefold.gen.network import Pad
 
 __all__ = ["pooled", "sequence_last"]
 

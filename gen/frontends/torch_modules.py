@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError, quoted
-from ..network import Shape
-from .torch_layers import (
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.torch_layers import (
     Recurrence,
     RecurrentOptions,
     Start,
@@ -23,9 +22,10 @@ from .torch_layers import (
     linear,
     padded_window,
 )
-from .torch_math import sequence_last
-from .torch_ops import OPERATIONS, constant
-from .torch_symbol import BATCH, BatchElsewhere, Stacked, Symbol
+from gatefold.gen.frontends.torch_math import sequence_last
+from gatefold.gen.frontends.torch_ops import OPERATIONS, constant
+from gatefold.gen.frontends.torch_symbol import BATCH, BatchElsewhere, Stacked, Symbol
+from gatefold.gen.network import Shape
 
 __all__ = ["MODULES", "Leaf"]
 

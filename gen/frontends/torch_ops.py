@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError, quoted
-from .torch_symbol import BatchElsewhere, Symbol, concatenated
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.torch_symbol import BatchElsewhere, Symbol, concatenated
 
 __all__ = ["OPERATIONS", "constant", "op", "operate"]
 

@@ -13,9 +13,9 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-from ..errors import UserError
-from ..network import Concat, Permute, Shape, Slice, View
-from .builder import Builder
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.network import Concat, Permute, Shape, Slice, View
 
 __all__ = ["BATCH", "SAMPLES", "BatchElsewhere", "Stacked", "Symbol", "combined",
            "concatenated"]

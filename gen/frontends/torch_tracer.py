@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import fx
 
-from ..errors import UserError
-from .torch_modules import Leaf
-from .torch_ops import operate
-from .torch_symbol import Symbol
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.torch_modules import Leaf
+from gatefold.gen.frontends.torch_ops import operate
+from gatefold.gen.frontends.torch_symbol import Symbol
 
 __all__ = ["run", "version"]
 

@@ -17,11 +17,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..arrays import read_npy
-from ..errors import UserError, quoted
-from ..network import Shape
-from .container import Archive
-from .limits import MAX_ELEMENTS
+from gatefold.gen.arrays import read_npy
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.container import Archive
+from gatefold.gen.frontends.limits import MAX_ELEMENTS
+from gatefold.gen.network import Shape
 
 __all__ = ["WeightsFile", "is_weights", "read_weights"]
 

@@ -1,6 +1,6 @@
 """report.html: the report as one self-contained page, drawn from report.json and the plan."""
 
-from .files import PAGE, plan_of, refresh_page, write_page
-from .page import render
+from gatefold.gen.html.files import PAGE, plan_of, refresh_page, write_page
+from gatefold.gen.html.page import render
 
 __all__ = ["PAGE", "plan_of", "refresh_page", "render", "write_page"]

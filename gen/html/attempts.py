@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .markup import Child, Markup, badge, flat, plural, section, table, tag
+from gatefold.gen.html.markup import Child, Markup, badge, flat, plural, section, table, tag
 
 __all__ = ["search_section"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .markup import Markup, num, svg, tag, text_tag
+from gatefold.gen.html.markup import Markup, num, svg, tag, text_tag
 
 __all__ = ["resource_bars", "waterfall", "yardsticks"]
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 from pathlib import Path
 
-from ..errors import UserError, quoted
-from ..folder import load_plan
-from ..output import replace_file
-from ..plan import Plan
-from .page import render
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.folder import load_plan
+from gatefold.gen.html.page import render
+from gatefold.gen.output import replace_file
+from gatefold.gen.plan import Plan
 
 __all__ = ["PAGE", "plan_of", "refresh_page", "write_page"]
 

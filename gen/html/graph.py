@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .markup import num
+from gatefold.gen.html.markup import num
 
 __all__ = ["MOST_SLOTS", "Box", "Layout", "lay_out"]
 

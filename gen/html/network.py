@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import quoted
-from .graph import Box, lay_out
-from .markup import Markup, flat, num, percent, plural, shape, svg, table, tag, text_tag
-from .words import layer_note, layer_title
+from gatefold.gen.errors import quoted
+from gatefold.gen.html.graph import Box, lay_out
+from gatefold.gen.html.markup import (
+    Markup,
+    flat,
+    num,
+    percent,
+    plural,
+    shape,
+    svg,
+    table,
+    tag,
+    text_tag,
+)
+from gatefold.gen.html.words import layer_note, layer_title
 
 __all__ = ["layer_table", "network_drawing"]
 

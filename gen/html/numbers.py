@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .markup import Markup, flat, num, svg, tag, text_tag
-from .tensors import parse
+from gatefold.gen.html.markup import Markup, flat, num, svg, tag, text_tag
+from gatefold.gen.html.tensors import parse
 
 __all__ = ["error_chart"]
 

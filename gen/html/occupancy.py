@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ...hdl.config import (
+from gatefold.gen.plan import Plan
+from gatefold.gen.quantized import QRecurrent
+from gatefold.hdl.config import (
     DenseKind,
     EmitKind,
     GruKind,
@@ -15,8 +17,6 @@ from ...hdl.config import (
     MergeKind,
     ResetKind,
 )
-from ..plan import Plan
-from ..quantized import QRecurrent
 
 __all__ = ["GATHERED", "INPUT", "MAX_RUNS", "RECURRENT", "Occupancy", "Run", "occupancy", "op_name"]
 

@@ -6,10 +6,9 @@ import hashlib
 from base64 import b64encode
 from importlib.resources import files
 
-from ..plan import Plan
-from .attempts import search_section
-from .markup import Markup, badge, flat, plural, tag
-from .sections import (
+from gatefold.gen.html.attempts import search_section
+from gatefold.gen.html.markup import Markup, badge, flat, plural, tag
+from gatefold.gen.html.sections import (
     cycles_section,
     inside_section,
     network_section,
@@ -20,7 +19,8 @@ from .sections import (
     step_section,
     verified_section,
 )
-from .words import net_title
+from gatefold.gen.html.words import net_title
+from gatefold.gen.plan import Plan
 
 __all__ = ["render"]
 

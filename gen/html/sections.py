@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from ..errors import quoted
-from ..plan import Plan
-from ..plan.latency import stages
-from ..quantized import QRecurrent
-from .charts import resource_bars, waterfall, yardsticks
-from .markup import Child, Markup, badge, flat, percent, plural, section, table, tag
-from .network import layer_table, network_drawing
-from .numbers import error_chart
-from .occupancy import GATHERED, INPUT, RECURRENT, Occupancy, occupancy, op_name
-from .tensors import entering, rows_of, scales, tensor_drawing, tensor_legend
-from .timeline import timeline
-from .words import layer_title
+from gatefold.gen.errors import quoted
+from gatefold.gen.html.charts import resource_bars, waterfall, yardsticks
+from gatefold.gen.html.markup import (
+    Child,
+    Markup,
+    badge,
+    flat,
+    percent,
+    plural,
+    section,
+    table,
+    tag,
+)
+from gatefold.gen.html.network import layer_table, network_drawing
+from gatefold.gen.html.numbers import error_chart
+from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy, occupancy, op_name
+from gatefold.gen.html.tensors import entering, rows_of, scales, tensor_drawing, tensor_legend
+from gatefold.gen.html.timeline import timeline
+from gatefold.gen.html.words import layer_title
+from gatefold.gen.plan import Plan
+from gatefold.gen.plan.latency import stages
+from gatefold.gen.quantized import QRecurrent
 
 __all__ = ["cycles_section", "inside_section", "network_section", "numbers_section",
            "origin_section", "resources_section", "schedule_section", "step_section",

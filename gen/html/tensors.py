@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .markup import Markup, num, percent, svg, tag, text_tag
+from gatefold.gen.html.markup import Markup, num, percent, svg, tag, text_tag
 
 __all__ = ["Format", "Row", "Scales", "entering", "in_digits", "parse", "rows_of", "scales",
            "tensor_drawing", "tensor_legend"]

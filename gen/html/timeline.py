@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from .markup import Markup, fitted, flat, num, svg, tag, text_tag
-from .occupancy import GATHERED, INPUT, RECURRENT, Occupancy
+from gatefold.gen.html.markup import Markup, fitted, flat, num, svg, tag, text_tag
+from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy
 
 __all__ = ["LEFT", "PLOT", "RIGHT", "timeline"]
 

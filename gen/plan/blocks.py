@@ -16,8 +16,8 @@ from math import gcd
 
 import numpy as np
 
-from ..layers import Window
-from .rows import fold
+from gatefold.gen.layers import Window
+from gatefold.gen.plan.rows import fold
 
 __all__ = ["Block", "blocks", "choose", "joint_taps"]
 

@@ -13,11 +13,11 @@ from math import ceil
 
 import numpy as np
 
-from ...hdl.config import EngineConfig
-from ..quantized import QDense, QMultiply, QRecurrent, QuantizedNetwork, QView
-from ..views import Permute, RepeatVector, Reshape
-from .latency import Latencies
-from .work import Work
+from gatefold.gen.plan.latency import Latencies
+from gatefold.gen.plan.work import Work
+from gatefold.gen.quantized import QDense, QMultiply, QRecurrent, QuantizedNetwork, QView
+from gatefold.gen.views import Permute, RepeatVector, Reshape
+from gatefold.hdl.config import EngineConfig
 
 __all__ = ["Bounds", "bounds", "must_multiply"]
 

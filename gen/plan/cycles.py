@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from ...hdl.config import DenseKind, EngineConfig
-from ...hdl.frame_reader import FrameReader
-from ...hdl.frame_writer import FrameWriter
-from ...hdl.gearbox import GearboxModel
-from ...hdl.isa import Stop
-from .latency import latencies
+from gatefold.gen.plan.latency import latencies
+from gatefold.hdl.config import DenseKind, EngineConfig
+from gatefold.hdl.frame_reader import FrameReader
+from gatefold.hdl.frame_writer import FrameWriter
+from gatefold.hdl.gearbox import GearboxModel
+from gatefold.hdl.isa import Stop
 
 __all__ = ["Timeline", "input_arrivals", "replay"]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...hdl.config import EngineConfig
-from ...hdl.isa import instruction_layout, pack, segment_layout
-from ..quantized import QuantizedNetwork
-from .program import Program
-from .work import Work
+from gatefold.gen.plan.program import Program
+from gatefold.gen.plan.work import Work
+from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.isa import instruction_layout, pack, segment_layout
 
 __all__ = ["image_widths", "load_image", "number_images", "pack_words",
            "program_images"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...hdl.config import DenseKind, EmitKind, Gate, GruKind, LstmKind, ResetKind, Squash
-from ..qformat import QFormat
-from ..quantized import QCellState, QDense, QGru, QLstm, QRnn, Table
+from gatefold.gen.qformat import QFormat
+from gatefold.gen.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table
+from gatefold.hdl.config import DenseKind, EmitKind, Gate, GruKind, LstmKind, ResetKind, Squash
 
 __all__ = ["dense_kind", "emit_kind", "gru_kind", "lstm_kind", "reset_kind"]
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...hdl.config import EngineConfig
-from ...hdl.lane_array import early_latency, lanes_of, late_latency, state_latency
-from ...hdl.mac_array import MacArray
-from ...hdl.mac_row import MacRow
-from ...hdl.operand_memory import OperandMemory
-from ...hdl.row_router import RowRouter
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.lane_array import early_latency, lanes_of, late_latency, state_latency
+from gatefold.hdl.mac_array import MacArray
+from gatefold.hdl.mac_row import MacRow
+from gatefold.hdl.operand_memory import OperandMemory
+from gatefold.hdl.row_router import RowRouter
 
 __all__ = ["Latencies", "latencies", "stages"]
 

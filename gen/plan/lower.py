@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...hdl.config import DenseKind, Kind, LoadKind, MergeKind
-from ..quantized import (
+from gatefold.gen.plan.blocks import Block, blocks, choose, joint_taps
+from gatefold.gen.plan.kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
+from gatefold.gen.plan.layout import NOWHERE, Storage
+from gatefold.gen.plan.ops import Op, Part
+from gatefold.gen.quantized import (
     QCellState,
     QDense,
     QGru,
@@ -22,10 +25,7 @@ from ..quantized import (
     QuantizedNetwork,
     QView,
 )
-from .blocks import Block, blocks, choose, joint_taps
-from .kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
-from .layout import NOWHERE, Storage
-from .ops import Op, Part
+from gatefold.hdl.config import DenseKind, Kind, LoadKind, MergeKind
 
 __all__ = ["Lowered", "lower"]
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...hdl.config import DenseKind, EngineConfig, LoadKind, TableConfig
-from ...hdl.isa import Stop
-from ..errors import UserError
-from ..quantized import QuantizedNetwork
-from .bounds import Bounds, bounds
-from .cycles import Timeline, input_arrivals, replay
-from .images import load_image, number_images, program_images
-from .latency import Latencies, latencies
-from .lower import BLOCK_WORDS
-from .ops import Op
-from .program import Program, assemble, unroll
-from .schedule import Tile, schedule
-from .work import Work, break_down, interleave
+from gatefold.gen.errors import UserError
+from gatefold.gen.plan.bounds import Bounds, bounds
+from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
+from gatefold.gen.plan.images import load_image, number_images, program_images
+from gatefold.gen.plan.latency import Latencies, latencies
+from gatefold.gen.plan.lower import BLOCK_WORDS
+from gatefold.gen.plan.ops import Op
+from gatefold.gen.plan.program import Program, assemble, unroll
+from gatefold.gen.plan.schedule import Tile, schedule
+from gatefold.gen.plan.work import Work, break_down, interleave
+from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.hdl.config import DenseKind, EngineConfig, LoadKind, TableConfig
+from gatefold.hdl.isa import Stop
 
 __all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "make_plan"]
 

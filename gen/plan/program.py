@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...hdl.isa import STEPS, Start, Stop
-from .schedule import Tile
-from .work import Work
+from gatefold.gen.plan.schedule import Tile
+from gatefold.gen.plan.work import Work
+from gatefold.hdl.isa import STEPS, Start, Stop
 
 __all__ = ["Program", "Segment", "assemble", "unroll"]
 

@@ -11,8 +11,8 @@ from dataclasses import asdict, astuple, dataclass
 from math import ceil, exp, gcd
 from operator import add
 
-from ...hdl.arith import tree
-from ...hdl.config import (
+from gatefold.hdl.arith import tree
+from gatefold.hdl.config import (
     DenseKind,
     EmitKind,
     EngineConfig,
@@ -23,10 +23,10 @@ from ...hdl.config import (
     ResetKind,
     bits_for,
 )
-from ...hdl.gearbox import GearboxShape
-from ...hdl.isa import finish_layout, instruction_layout, segment_layout
-from ...hdl.row_router import beat_layout
-from ...hdl.target import SHALLOW
+from gatefold.hdl.gearbox import GearboxShape
+from gatefold.hdl.isa import finish_layout, instruction_layout, segment_layout
+from gatefold.hdl.row_router import beat_layout
+from gatefold.hdl.target import SHALLOW
 
 __all__ = ["Resources", "bram18s", "components", "estimate", "rom_luts", "total", "urams"]
 

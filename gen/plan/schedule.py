@@ -40,9 +40,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
 
-from ...hdl.isa import Start, Stop
-from .latency import Latencies
-from .work import Job, Operand, Work
+from gatefold.gen.plan.latency import Latencies
+from gatefold.gen.plan.work import Job, Operand, Work
+from gatefold.hdl.isa import Start, Stop
 
 __all__ = ["AHEAD", "Tile", "schedule"]
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from math import ceil, prod
 from typing import Any
 
-from ...hdl.arith import tree_levels
-from ...hdl.config import SHALLOW, EngineConfig
-from ..errors import UserError
-from ..quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
-from .latency import latencies
-from .lower import BLOCK_WORDS
-from .plan import Plan, draft_plan, make_plan
-from .resources import bram18s, estimate, rom_luts, urams
-from .schedule import AHEAD
+from gatefold.gen.errors import UserError
+from gatefold.gen.plan.latency import latencies
+from gatefold.gen.plan.lower import BLOCK_WORDS
+from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
+from gatefold.gen.plan.resources import bram18s, estimate, rom_luts, urams
+from gatefold.gen.plan.schedule import AHEAD
+from gatefold.gen.quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
+from gatefold.hdl.arith import tree_levels
+from gatefold.hdl.config import SHALLOW, EngineConfig
 
 __all__ = ["MEMORIES", "block_words_for", "candidates", "choose_array", "demands", "fit",
            "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles"]

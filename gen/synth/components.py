@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-from ...hdl.config import DenseKind, EngineConfig, GruKind, LstmKind, ResetKind
-from ...hdl.isa import instruction_layout, segment_layout
-from ...hdl.target import SHALLOW
-from ...hdl.weight_memory import RAM_VERILOG
-from ..errors import UserError
-from ..export import TOP, write_rtl
-from ..plan import Plan
-from ..plan.resources import Resources, total
-from .netlist import RAM_STUBS, Job, cells, netlists
+from gatefold.gen.errors import UserError
+from gatefold.gen.export import TOP, write_rtl
+from gatefold.gen.plan import Plan
+from gatefold.gen.plan.resources import Resources, total
+from gatefold.gen.synth.netlist import RAM_STUBS, Job, cells, netlists
+from gatefold.hdl.config import DenseKind, EngineConfig, GruKind, LstmKind, ResetKind
+from gatefold.hdl.isa import instruction_layout, segment_layout
+from gatefold.hdl.target import SHALLOW
+from gatefold.hdl.weight_memory import RAM_VERILOG
 
 __all__ = ["PARTS", "SHARED", "Measured", "measure"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from ..errors import UserError, quoted
+from gatefold.gen.errors import UserError, quoted
 
 __all__ = ["RAM_STUBS", "STUBS", "Job", "cells", "need_yosys", "netlists"]
 
