@@ -13,8 +13,8 @@ from networks import Workload, calibration
 
 from gatefold.boards import get as get_board
 from gatefold.gen.flow import budget
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import choose_array
-from gatefold.gen.quantize import quantize
 
 __all__ = ["BATCHES", "NETWORK", "batch_rows"]
 

@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from gatefold.gen.forward import forward
-from gatefold.gen.network import Dense, Lstm, Network, RepeatVector
+from gatefold.gen.network.forward import forward
+from gatefold.gen.network.graph import Dense, Lstm, Network, RepeatVector
 
 __all__ = ["to_onnx", "write_models"]
 

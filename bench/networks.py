@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from gatefold.gen.frontends import load
-from gatefold.gen.network import Dense, Layer, Lstm, Network, RepeatVector, Window
+from gatefold.gen.network.graph import Dense, Layer, Lstm, Network, RepeatVector, Window
 
 __all__ = ["CALIBRATION", "ROOT", "WORKLOADS", "Workload", "all_workloads", "calibration"]
 

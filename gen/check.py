@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from gatefold.gen.arrays import array_digest, whole_frames
-from gatefold.gen.calibrate import input_names
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.folder import CORE, INTEGERS
-from gatefold.gen.frames import as_frames
-from gatefold.gen.network import joined
+from gatefold.gen.files.arrays import array_digest
+from gatefold.gen.files.names import CORE, INTEGERS
+from gatefold.gen.network.frames import as_frames, input_names, whole_frames
+from gatefold.gen.network.graph import joined
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import checked
-from gatefold.gen.quantized import QuantizedNetwork
-from gatefold.gen.quantized_io import load_quantized
 from gatefold.gen.report import read_report, set_verified
+from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.sim.core_info import load_core_info
 from gatefold.sim.expected import expectation
 from gatefold.sim.results import CheckFailed
@@ -74,7 +73,7 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
                progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``folder`` on ``x`` and compare it with golden.
 
-    Parameters: ``x``, floats as :func:`~gatefold.gen.frames.as_frames` takes them; without it
+    Parameters: ``x``, floats as :func:`~.frames.as_frames` takes them; without it
     seeded inputs, half of them all over the input format; ``samples``, how many (of ``x``, the
     first so many); ``seed`` of the inputs, and of the gaps and stalls; ``progress``, called with
     the name of each stage.

@@ -18,24 +18,24 @@ import numpy as np
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
-from gatefold.gen.arrays import whole_frames
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.export import TOP, write_rtl, write_weights
-from gatefold.gen.folder import CORE, FLOATS, INTEGERS, core_json
-from gatefold.gen.frames import as_frames, some_samples
+from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
+from gatefold.gen.files.output import check_target, new_folder
 from gatefold.gen.html import write_page
-from gatefold.gen.initialise import initialise
-from gatefold.gen.network import Network, Recurrent
-from gatefold.gen.network_io import save_network
+from gatefold.gen.measure.search import find_widths
+from gatefold.gen.network.frames import as_frames, some_samples, whole_frames
+from gatefold.gen.network.graph import Network, Recurrent
+from gatefold.gen.network.initialise import initialise
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.options import checked
-from gatefold.gen.output import check_target, new_folder
 from gatefold.gen.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import MEMORIES, block_words_for, choose_array, fit
-from gatefold.gen.quantize import quantize
-from gatefold.gen.quantized_io import save_quantized
 from gatefold.gen.report import make_report, write_report
-from gatefold.gen.search import find_widths
+from gatefold.gen.store.export import TOP, write_rtl, write_weights
+from gatefold.gen.store.folder import core_json
+from gatefold.gen.store.network_io import save_network
+from gatefold.gen.store.quantized_io import save_quantized
 
 __all__ = ["Budget", "Core", "budget", "check_steps", "compile", "sample_floats", "shape_network",
            "write_vectors"]
@@ -111,7 +111,7 @@ class Core:
         return json.loads(json.dumps(self._report))
 
     def run(self, x, *, raw: bool = False, fresh=None) -> np.ndarray:
-        """The golden model on floats, as :func:`~gatefold.gen.frames.as_frames` takes them:
+        """The golden model on floats, as :func:`~gatefold.gen.network.frames.as_frames` takes them:
         (samples, *output_shape) floats, what is left to the host (a softmax) done.
 
         ``raw``: integers in, and out as the core gives them. ``fresh``, booleans (samples,):
@@ -119,7 +119,7 @@ class Core:
         each of its ``contexts`` the first: sample k goes on where sample k - contexts ended.
         Raises :class:`UserError` for another shape, NaN, or raw integers out of range.
         """
-        from gatefold.gen.inference import run
+        from gatefold.gen.measure.inference import run
 
         return run(self.qnet, x, raw=raw, fresh=fresh, contexts=self.plan.config.contexts).y
 
@@ -183,8 +183,8 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     the fewest that keep ``max_error``, a part of the outputs' range, on the calibration data;
     ``cell_width``, of the cell state; ``table_bits``, of the tanh table's results; ``rule``,
     ``weight_rule`` and ``percentile``, how formats are chosen
-    (:func:`~gatefold.gen.quantize.quantize`); ``overrides``, what differs in single layers
-    (:func:`~gatefold.gen.overrides.read_overrides`); ``macs``, the most multipliers to use, or
+    (:func:`~gatefold.gen.numbers.quantize.quantize`); ``overrides``, what differs in single layers
+    (:func:`~.overrides.read_overrides`); ``macs``, the most multipliers to use, or
     ``pe`` and ``simd`` for one array; ``clock``, MHz; ``seed`` of random calibration;
     ``any_weights``, a core whose weights come later; ``loadable``, weights and bias are streamed
     into the core at run time (always so where they need UltraRAM); ``contexts``, sequences in a

@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from gatefold.boards import Board
-from gatefold.gen.accuracy import error_report
-from gatefold.gen.arrays import array_digest
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frames import some_samples
+from gatefold.gen.files.arrays import array_digest
+from gatefold.gen.files.output import replace_files
 from gatefold.gen.html import plan_of, write_page
-from gatefold.gen.inside import inside
-from gatefold.gen.network import Dense, Layer, Network, Recurrent, Window
-from gatefold.gen.output import replace_files
+from gatefold.gen.measure.accuracy import error_report
+from gatefold.gen.measure.inside import inside
+from gatefold.gen.network.frames import some_samples
+from gatefold.gen.network.graph import Dense, Layer, Network, Recurrent, Window
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.qformat import QFormat
-from gatefold.gen.quantized import QuantizedNetwork
 
 __all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report"]
 

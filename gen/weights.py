@@ -7,16 +7,13 @@ from pathlib import Path
 
 from gatefold.gen.check import load_folder
 from gatefold.gen.errors import UserError
-from gatefold.gen.export import write_weights
+from gatefold.gen.files.names import FLOATS, INTEGERS
+from gatefold.gen.files.output import replace_files
 from gatefold.gen.flow import sample_floats, write_vectors
-from gatefold.gen.folder import FLOATS, INTEGERS, load_plan
-from gatefold.gen.frames import as_frames
 from gatefold.gen.html import write_page
-from gatefold.gen.network import Network
-from gatefold.gen.network_io import save_network
-from gatefold.gen.output import replace_files
-from gatefold.gen.quantize import SATURATED, requantize_into, saturated_weights
-from gatefold.gen.quantized_io import save_quantized
+from gatefold.gen.network.frames import as_frames
+from gatefold.gen.network.graph import Network
+from gatefold.gen.numbers.quantize import SATURATED, requantize_into, saturated_weights
 from gatefold.gen.report import (
     describe_network,
     describe_numbers,
@@ -24,6 +21,10 @@ from gatefold.gen.report import (
     read_report,
     write_report,
 )
+from gatefold.gen.store.export import write_weights
+from gatefold.gen.store.folder import load_plan
+from gatefold.gen.store.network_io import save_network
+from gatefold.gen.store.quantized_io import save_quantized
 
 __all__ = ["replace_weights"]
 
@@ -34,7 +35,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
 
     Weights, integers, floats, the vectors of the cocotb bench and the report change together or
     not at all; formats and Verilog stay, and what was verified is forgotten. ``data``, as
-    :func:`~gatefold.gen.frames.as_frames` takes it: what the error is measured on; without it,
+    :func:`~.frames.as_frames` takes it: what the error is measured on; without it,
     seeded random inputs. ``saturate``: weights beyond their format take its nearest value; the
     report counts them.
     Raises :class:`UserError` where the model has another shape or does not fit the formats.

@@ -29,7 +29,7 @@ def bits_for(count: int) -> int:
 
 @dataclass(frozen=True)
 class TableConfig:
-    """Shape of the tanh table (see :class:`gatefold.gen.quantized.Table` for how it is read).
+    """Shape of the tanh table (see :class:`~.quantized.Table` for how it is read).
 
     The argument is Q4.frac: ``width`` bits; its magnitude splits into n0, n1, n2 bits; results have
     ``out_frac`` bits; entries of t1 have ``t1_width`` bits.

@@ -23,7 +23,7 @@ _PATIENCE = 4
 
 def simulate(directory: Path, info: CoreInfo, x: np.ndarray, scenario: Scenario) -> SimRun:
     """Play ``scenario`` on the core in ``directory``; its plan is made again from its integers."""
-    from gatefold.gen.folder import load_plan
+    from gatefold.gen.store.folder import load_plan
 
     return simulate_plan(load_plan(directory), info, x, scenario)
 

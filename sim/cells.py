@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatefold.gen.quantized import QGru, QLstm, Table
+from gatefold.gen.numbers.quantized import QGru, QLstm, Table
 from gatefold.sim.scalars import Clip, gated, round_shift, saturated, squashed
 
 __all__ = ["blocks", "gru_cell", "gru_gates", "gru_reset", "gru_state", "lstm_cell", "lstm_gates"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.sim.golden import golden
 from gatefold.sim.results import Trace
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.layers import Window
-from gatefold.gen.network import joined, split
-from gatefold.gen.quantized import (
+from gatefold.gen.network.graph import joined, split
+from gatefold.gen.network.layers import Window
+from gatefold.gen.numbers.quantized import (
     QCellState,
     QDense,
     QGru,

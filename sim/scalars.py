@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gatefold.gen.qformat import QFormat
-from gatefold.gen.quantized import Table, argument
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantized import Table, argument
 
 __all__ = ["Clip", "finished", "gated", "round_shift", "saturate", "saturated", "sigmoid",
            "squashed", "tanh", "tanh_magnitude"]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import gatefold as gf
-from gatefold.gen.folder import load_plan
-from gatefold.gen.initialise import LIMITS as SIZES
+from gatefold.gen.network.initialise import LIMITS as SIZES
+from gatefold.gen.numbers.quantize import WIDTHS
 from gatefold.gen.options import LIMITS
-from gatefold.gen.quantize import WIDTHS
+from gatefold.gen.store.folder import load_plan
 from gatefold.sim import simulators
-from tests.cli_harness import DATA, MODEL, built, contents
+from tests.support.cli_harness import DATA, MODEL, built, contents
 
 SMALL = {"pe": 8, "simd": 2}
 

@@ -1,24 +1,19 @@
 """Who may import whom: read from the source, nothing is run."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.places import ROOT
+
 PARTS = ("hdl", "gen", "sim", "boards")
 
-#: gen's modules that put everything together, and so may import sim and boards.
-TOGETHER = ("gen.accuracy", "gen.check", "gen.cli", "gen.explore", "gen.flow",
-            "gen.inference", "gen.inside", "gen.report", "gen.search")
-
-#: What a part may import of the others; modules of TOGETHER are excepted.
-ALLOWED = {
-    "hdl": (),
-    "gen": ("hdl",),
-    "sim": ("gen", "hdl"),
-    "boards": ("gen", "hdl"),
-}
+#: From the bottom up: a room imports itself and rooms before it, never one after it.
+ROOMS = ("hdl", "gen.errors", "gen.options", "boards", "gen.files", "gen.network", "gen.frontends",
+         "gen.numbers", "gen.plan", "gen.store", "sim", "gen.measure", "gen.html", "gen.synth",
+         "gen.report", "gen.check", "gen.flow", "gen.weights", "gen.explore", "gen.cli")
 
 #: Names of hdl that tell cycles, and the modules outside hdl that may ask them.
 CYCLES = {"MacArray", "MacRow", "OperandMemory", "RowRouter", "LaneArray", "Lane", "StateLane",
@@ -39,16 +34,13 @@ def sources(*folders: str) -> list[Path]:
 
 
 def imports(path: Path):
-    """(absolute module, names) of every import; relative ones resolved to gatefold."""
-    package = ["gatefold", *path.relative_to(ROOT).with_suffix("").parts[:-1]]
+    """(module, names) of every import."""
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, ()
         elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else []
-            module = ".".join([*base, *((node.module,) if node.module else ())])
-            yield module, tuple(alias.name for alias in node.names)
+            yield node.module or ".", tuple(alias.name for alias in node.names)
 
 
 def ours(path: Path):
@@ -68,13 +60,31 @@ def by_name(paths):
     return [pytest.param(path, id=module_name(path)) for path in paths]
 
 
-@pytest.mark.parametrize("path", by_name(sources(*PARTS)))
-def test_parts_import_only_what_is_below_them(path):
+def room(module: str) -> int:
+    """The place in :data:`ROOMS` of a module's room."""
+    return next(n for n, name in enumerate(ROOMS) if within(module, (name,)))
+
+
+@pytest.mark.parametrize("path", by_name(path for path in sources(*PARTS)
+                                         if module_name(path) != "gen"))
+def test_a_room_imports_only_rooms_before_it(path):
     name = module_name(path)
-    part = name.split(".")[0]
-    allowed = (part, *(PARTS if within(name, TOGETHER) else ALLOWED[part]))
-    wrong = [module for module, _ in ours(path) if not within(module, allowed)]
-    assert not wrong, f"{name} must import only {', '.join(allowed)}, not {wrong}"
+    wrong = [module for module, _ in ours(path) if room(module) > room(name)]
+    assert not wrong, f"{name} must import only {', '.join(ROOMS[:room(name) + 1])}, not {wrong}"
+
+
+def test_no_module_imports_itself_in_the_end():
+    modules = {module_name(path): path for path in sources(*PARTS)}
+    TopologicalSorter({
+        name: {part if (part := f"{module}.{imported}") in modules else module
+               for module, names in ours(path) for imported in names or ("",)}
+        for name, path in modules.items()}).prepare()  # raises at a circle
+
+
+def test_a_room_says_what_it_is_for():
+    for path in sources(*PARTS):
+        assert path.name != "__init__.py" or len(ast.get_docstring(ast.parse(path.read_text()))
+                                                 or "") > 30, path
 
 
 @pytest.mark.parametrize("path", by_name(sources(*PARTS, "src", "tests", "tools", "bench")))
@@ -96,8 +106,9 @@ def test_hdl_needs_amaranth_and_no_float(path):
 #: What golden is made of, and all that it may know.
 GOLDEN = ("golden", "cells", "scalars")
 KNOWN = {"__future__", "collections.abc", "dataclasses", "numpy", "gatefold.gen.errors",
-         "gatefold.gen.layers", "gatefold.gen.network", "gatefold.gen.qformat",
-         "gatefold.gen.quantized", "gatefold.sim.cells", "gatefold.sim.scalars"}
+         "gatefold.gen.network.graph", "gatefold.gen.network.layers",
+         "gatefold.gen.numbers.qformat", "gatefold.gen.numbers.quantized",
+         "gatefold.sim.cells", "gatefold.sim.scalars"}
 
 
 @pytest.mark.parametrize("part", GOLDEN)
@@ -123,7 +134,7 @@ def test_what_tells_cycles_is_there():
 @pytest.mark.parametrize("path", by_name(sources("gen/frontends")))
 def test_frontends_know_networks_only(path):
     wrong = [module for module, _ in ours(path)
-             if within(module, ("gen.plan", "gen.quantize", "gen.quantized", "hdl"))]
+             if within(module, ("gen.plan", "gen.numbers", "hdl"))]
     assert not wrong
 
 

@@ -1,17 +1,17 @@
 """Whole cores, built and verified in every simulator: minutes each, `make long`."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gatefold as gf
 from gatefold.sim import simulators
-from tests.networks import NETWORKS, network
+from tests.support.networks import NETWORKS, network
+from tests.support.places import ROOT
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
-MODEL = Path(__file__).resolve().parents[1] / "models/lstm-dense"
+MODEL = ROOT / "models/lstm-dense"
 
 # pe, simd: square, tall, flat, odd; bits of activations, weights, cell state
 ARRAYS = [((16, 4), (16, 16, 18)), ((32, 1), (8, 8, 10)), ((4, 7), (18, 12, 18)),

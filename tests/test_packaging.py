@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import gatefold
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
 FOLDERS = {"gatefold": ROOT / "src" / "gatefold"} | {

@@ -6,18 +6,18 @@ import re
 import numpy as np
 import pytest
 
-from gatefold.gen.accuracy import error_report
 from gatefold.gen.cli.report import rows, summary
 from gatefold.gen.flow import compile
-from gatefold.gen.frames import some_samples
 from gatefold.gen.frontends import load
-from gatefold.gen.initialise import initialise
-from gatefold.gen.inside import inside
-from gatefold.gen.network import Network
-from gatefold.gen.quantized_io import load_quantized
+from gatefold.gen.measure.accuracy import error_report
+from gatefold.gen.measure.inside import inside
+from gatefold.gen.network.frames import some_samples
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.initialise import initialise
 from gatefold.gen.report import read_report
-from tests.cli_harness import DATA, FIXTURES, MODEL, built, gatefold, refused
-from tests.networks import network
+from gatefold.gen.store.quantized_io import load_quantized
+from tests.support.cli_harness import DATA, FIXTURES, MODEL, built, gatefold, refused
+from tests.support.networks import network
 
 Q = re.compile(r"Q-?\d+\.-?\d+")
 

@@ -1,19 +1,18 @@
 """Models of real frameworks all the way to a program: what the engine executes equals golden."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
+from gatefold.gen.network.forward import forward
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import make_plan
-from gatefold.gen.quantize import quantize
 from gatefold.sim.golden import golden
-from tests.test_frontends_keras_options import archive, members
-from tests.tile_machine import TileMachine
+from tests.frontends.test_keras_options import archive, members
+from tests.support.places import FIXTURES
+from tests.support.tile_machine import TileMachine
 
-FIXTURES = Path(__file__).parent / "fixtures"
 ARRAYS = ((8, 3), (16, 4), (24, 8))
 WELL = 5e-3  # of the outputs' range: 16 bits on random inputs
 LEAST = 0.1  # a range: the outputs of two samples may lie close together

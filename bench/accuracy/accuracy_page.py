@@ -146,7 +146,7 @@ A format for each tensor, from 200 calibration windows; the cell state has 18 bi
 a DSP slice holds anyway. *Well chosen* is `weight_rule="mse"` (the format of a matrix may clip its
 largest weights where that makes the mean squared error smaller) and a table of tanh of 12 bits. The
 last two rows are what a search over widths gives that may lose so much of the output's range
-(`gatefold.gen.search`)."""), _table(known, [*chosen, *(row.key for row in searched)]),
+(`gatefold.gen.measure.search`)."""), _table(known, [*chosen, *(row.key for row in searched)]),
             "\n".join(_filled(f"- {row.title}: {_settings(known['rows'][row.key]['settings'])}.")
                       for row in searched), _filled("""
 For comparison one format for everything, of fewer than 16 bits; Q5 is what the largest value, a
@@ -184,7 +184,7 @@ def _limits(known: dict) -> list[str]:
     return ["## What limits 8 bits", "One thing at a time, weights and activations of 8 bits:",
             _table(known, keys), _filled("""
 Where the error enters: the rms error of tensors on 100 windows of the training series, as they are
-and if their layer had read float's values (`gatefold.gen.inside`)."""),
+and if their layer had read float's values (`gatefold.gen.measure.inside`)."""),
             _columns(["tensor", "defaults", "of the layer alone", "well chosen",
                       "of the layer alone"], lines),
             "\n".join(map(_filled, [f"""

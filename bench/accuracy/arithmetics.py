@@ -17,17 +17,17 @@ import numpy as np
 from cut import Cut
 from detection import HeldOut, Reconstruction, read
 
-from gatefold.gen.calibrate import Calibration, calibrate
-from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
-from gatefold.gen.layers import Lstm
-from gatefold.gen.network import Network
-from gatefold.gen.qformat import QFormat
-from gatefold.gen.quantize import quantize
-from gatefold.gen.quantized import QuantizedNetwork
-from gatefold.gen.search import find_widths
-from gatefold.gen.tables import TABLE_BITS
-from gatefold.gen.views import View
+from gatefold.gen.measure.search import find_widths
+from gatefold.gen.network.forward import forward
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layers import Lstm
+from gatefold.gen.network.views import View
+from gatefold.gen.numbers.calibrate import Calibration, calibrate
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantize import quantize
+from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.numbers.tables import TABLE_BITS
 from gatefold.sim.golden import run
 
 __all__ = ["MODEL", "ROWS", "Made", "Row", "Shipped", "formats", "one_format"]

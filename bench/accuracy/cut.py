@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatefold.gen.layers import Dense, Lstm
-from gatefold.gen.network import Network
-from gatefold.gen.views import View
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layers import Dense, Lstm
+from gatefold.gen.network.views import View
 
 __all__ = ["Cut"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from arithmetics import MODEL
 
-from gatefold.gen.calibrate import calibrate
-from gatefold.gen.forward import forward
 from gatefold.gen.frontends import load
-from gatefold.gen.quantize import quantize
-from gatefold.gen.search import error_of
+from gatefold.gen.measure.search import error_of
+from gatefold.gen.network.forward import forward
+from gatefold.gen.numbers.calibrate import calibrate
+from gatefold.gen.numbers.quantize import quantize
 
 __all__ = ["TRIED", "elsewhere"]
 

@@ -29,7 +29,7 @@ from arithmetics import ROWS, Row, Shipped, formats
 from defaults import elsewhere
 from detection import QUANTILE, HeldOut, evaluate
 
-from gatefold.gen.inside import inside
+from gatefold.gen.measure.inside import inside
 
 __all__ = ["INSIDE", "MEASURED", "main", "measure", "render", "store", "stored"]
 

@@ -71,12 +71,12 @@ def build(model, output, description, board, calibrate, width, max_error, weight
     _check(model, output, calibrate, description, given)
 
     with working("reading") as say:
+        from gatefold.gen.files.output import check_target
         from gatefold.gen.flow import compile, shape_network
-        from gatefold.gen.frames import read_frames
         from gatefold.gen.frontends import load
-        from gatefold.gen.output import check_target
-        from gatefold.gen.overrides import read_overrides
-        from gatefold.gen.search import parsed_error
+        from gatefold.gen.measure.search import parsed_error
+        from gatefold.gen.network.frames import read_frames
+        from gatefold.gen.numbers.overrides import read_overrides
 
         check_target(output, keeps=(model, calibrate, description, formats))
         most = None if max_error is None else parsed_error(max_error)

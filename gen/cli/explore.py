@@ -74,9 +74,9 @@ def explore(model, output, description, board, calibrate, widths, contexts, cell
     from gatefold.gen.explore import explore as sweep
     from gatefold.gen.explore.journal import check_folder
     from gatefold.gen.explore.settings import Settings, parsed_list, parsed_setting
-    from gatefold.gen.frames import read_frames
     from gatefold.gen.frontends import load
-    from gatefold.gen.search import parsed_error
+    from gatefold.gen.measure.search import parsed_error
+    from gatefold.gen.network.frames import read_frames
 
     limits = {name.replace("-", "_"): parsed_setting(name, text) for name, text in (
         ("sizes", sizes), ("shapes", shapes), ("max-latency", max_latency),

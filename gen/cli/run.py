@@ -31,13 +31,13 @@ def run(directory, source, output, raw, each_anew, trace):
 
         import numpy as np
 
-        from gatefold.gen.arrays import check_writable, write_arrays
         from gatefold.gen.check import load_folder
         from gatefold.gen.errors import UserError, quoted
-        from gatefold.gen.folder import CONTENTS, FLOATS
-        from gatefold.gen.frames import read_frames
-        from gatefold.gen.inference import run as infer
-        from gatefold.gen.network_io import load_network
+        from gatefold.gen.files.arrays import check_writable, write_arrays
+        from gatefold.gen.files.names import CONTENTS, FLOATS
+        from gatefold.gen.measure.inference import run as infer
+        from gatefold.gen.network.frames import read_frames
+        from gatefold.gen.store.network_io import load_network
         from gatefold.sim.core_info import load_core_info
 
         target = check_writable(output, (".npy", ".npz"), "-o")
@@ -73,7 +73,7 @@ def run(directory, source, output, raw, each_anew, trace):
 
 def _told(qnet, result, raw: bool, each_anew: bool, contexts: int):
     """What the outputs are, and how they came to be."""
-    from gatefold.gen.host import told as left_to_host
+    from gatefold.gen.measure.host import told as left_to_host
 
     shapes = " and ".join(str(shape) for shape in qnet.output_shapes)
     formats = " | ".join(", ".join(map(str, qnet.formats(value))) for value in qnet.outputs)

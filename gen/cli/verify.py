@@ -27,7 +27,7 @@ def verify(directory, sim, source, samples, seed):
     """
     with working("running the golden model") as say:
         from gatefold.gen.check import load_folder, verify_folder
-        from gatefold.gen.frames import read_frames
+        from gatefold.gen.network.frames import read_frames
 
         qnet = load_folder(directory)
         data = None if source is None else read_frames(qnet, source)

@@ -28,9 +28,9 @@ def weights(model, directory, description, source, seed, saturate):
     """
     with working("quantising"):
         from gatefold.gen.check import load_folder
-        from gatefold.gen.frames import read_frames
         from gatefold.gen.frontends import load
-        from gatefold.gen.quantize import SATURATED
+        from gatefold.gen.network.frames import read_frames
+        from gatefold.gen.numbers.quantize import SATURATED
         from gatefold.gen.weights import replace_weights
 
         load_folder(directory)

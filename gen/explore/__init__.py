@@ -3,8 +3,9 @@
     space (which arrays) -> point (one array planned) -> sweep (all of them, resumable) -> pages
 """
 
+from gatefold.gen.explore.exploration import Exploration
 from gatefold.gen.explore.goals import GOALS
 from gatefold.gen.explore.point import Point
-from gatefold.gen.explore.sweep import Exploration, explore
+from gatefold.gen.explore.sweep import explore
 
 __all__ = ["GOALS", "Exploration", "Point", "explore"]

@@ -16,7 +16,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.explore.identity import code_digest
 from gatefold.gen.explore.point import Job, Point, measure
 from gatefold.gen.flow import Budget
-from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 
 __all__ = ["TIMEOUT", "check_address", "on_cluster"]
 

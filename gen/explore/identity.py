@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gatefold.gen.arrays import array_digest
 from gatefold.gen.explore.point import Job
 from gatefold.gen.explore.settings import NUMBERS
-from gatefold.gen.network import Network
+from gatefold.gen.files.arrays import array_digest
+from gatefold.gen.network.graph import Network
 from gatefold.gen.report import input_hash
 
 __all__ = ["code_digest", "identity", "job_key"]

@@ -17,8 +17,8 @@ from typing import IO
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.explore.identity import NAMES
 from gatefold.gen.explore.point import Point
-from gatefold.gen.folder import CORE
-from gatefold.gen.output import check_target
+from gatefold.gen.files.names import CORE
+from gatefold.gen.files.output import check_target
 
 __all__ = ["JOURNAL", "Journal", "check_folder", "open_journal"]
 

@@ -7,11 +7,11 @@ import shlex
 from pathlib import Path
 
 from gatefold import __version__
-from gatefold.gen.arrays import array_digest
+from gatefold.gen.explore.exploration import Exploration
 from gatefold.gen.explore.goals import GOALS, area
 from gatefold.gen.explore.plots import PLOTS, write_plots
 from gatefold.gen.explore.point import ENERGY, Point
-from gatefold.gen.explore.sweep import Exploration
+from gatefold.gen.files.arrays import array_digest
 from gatefold.gen.report import describe_network, input_hash
 
 __all__ = ["JSON", "TABLE", "as_json", "as_markdown", "write_pages"]

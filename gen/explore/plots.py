@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gatefold.gen.explore.exploration import Exploration
 from gatefold.gen.explore.point import Point
-from gatefold.gen.explore.sweep import Exploration
 
 __all__ = ["PLOTS", "write_plots"]
 

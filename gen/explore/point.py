@@ -7,10 +7,10 @@ from typing import Any
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.flow import MAX_TILES, Budget
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import MEMORIES, block_words_for, fit, rough_tiles
-from gatefold.gen.quantized import QuantizedNetwork
 from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]

@@ -22,7 +22,7 @@ EXPLORE_LIMITS: dict[str, Limit] = {
     "max-latency": Limit(0, 10**9, step=0, unit="us"),
 }
 
-#: Settings that :func:`~gatefold.gen.quantize.quantize` takes, the same for all widths.
+#: Settings that :func:`~gatefold.gen.numbers.quantize.quantize` takes, the same for all widths.
 NUMBERS = ("cell_width", "table_bits", "rule", "weight_rule", "percentile")
 
 _LISTS = {"widths": "numbers of bits like 8,12,16",
@@ -61,7 +61,7 @@ class Settings:
 
     def __post_init__(self):
         from gatefold.gen.explore.goals import GOALS
-        from gatefold.gen.formats import rules
+        from gatefold.gen.numbers.formats import rules
 
         for name, check in (("widths", lambda n: checked("width", n, "widths")),
                             ("contexts", lambda n: checked("contexts", n, "contexts"))):

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from gatefold.gen.errors import UserError
 from gatefold.gen.explore.point import Job
 from gatefold.gen.flow import Budget
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan.sizing import candidates, might_fit, quick_cycles
-from gatefold.gen.quantized import QuantizedNetwork
 
 __all__ = ["quick_tiles", "space"]
 

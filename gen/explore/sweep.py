@@ -4,110 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gatefold.boards import Board
 from gatefold.boards import get as get_board
-from gatefold.gen.accuracy import error_report
 from gatefold.gen.errors import UserError
 from gatefold.gen.explore import cluster, workers
-from gatefold.gen.explore.goals import AXES, best, front
+from gatefold.gen.explore.exploration import Exploration
 from gatefold.gen.explore.identity import identity, job_key
 from gatefold.gen.explore.journal import JOURNAL, Journal, check_folder, open_journal
+from gatefold.gen.explore.pages import write_pages
 from gatefold.gen.explore.point import Job, Point
-from gatefold.gen.explore.settings import NUMBERS, Settings, checked_setting
+from gatefold.gen.explore.settings import Settings, checked_setting
 from gatefold.gen.explore.space import quick_tiles, space
+from gatefold.gen.files.output import replace_files
 from gatefold.gen.flow import Budget, budget, check_steps, sample_floats
-from gatefold.gen.frames import as_frames
-from gatefold.gen.network import Network
-from gatefold.gen.output import replace_files
-from gatefold.gen.quantize import quantize
-from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.gen.measure.accuracy import error_report
+from gatefold.gen.network.frames import as_frames
+from gatefold.gen.network.graph import Network
+from gatefold.gen.numbers.quantize import quantize
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.synth import need_yosys
 
-__all__ = ["Exploration", "Progress", "explore"]
+__all__ = ["Progress", "explore"]
 
 #: Called with (work done, work in all, points done, points in all); work is about tiles.
 Progress = Callable[[float, float, int, int], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exploration:
-    """What was found.
-
-    Attributes: ``network``; ``board`` or None; ``limits``, what a core may use; ``clock_mhz``,
-    assumed; ``settings``; ``data``, a text about what the error was measured on;
-    ``points``, those that fit first, by rising latency; ``errors``, by width ``{"max_abs", "rms",
-    "rms_relative"}`` against float; ``refused``, by width why it cannot be had.
-    """
-
-    network: Network
-    board: Board | None
-    limits: Budget
-    clock_mhz: float
-    settings: Settings
-    data: str
-    calibration: np.ndarray | None
-    points: tuple[Point, ...]
-    errors: Mapping[int, Mapping[str, float | None]]
-    refused: Mapping[int, str]
-
-    @property
-    def relative(self) -> bool:
-        """Whether errors are in % of the output's range; else the output is constant."""
-        return all(error["rms_relative"] is not None for error in self.errors.values())
-
-    def error(self, width: int) -> float:
-        """The rms error of a width, in % of the output's range (absolute where that is 0)."""
-        told = self.errors[width]
-        relative = told["rms_relative"]
-        return 100 * relative if self.relative and relative is not None else float(told["rms"] or 0)
-
-    def latency_us(self, point: Point) -> float:
-        """Microseconds from the first input beat to the last output beat."""
-        return point.latency / self.clock_mhz
-
-    def throughput(self, point: Point) -> float:
-        """Inferences a second at full rate."""
-        return point.contexts * 1e6 * self.clock_mhz / point.interval
-
-    def allowed(self) -> list[Point]:
-        """The points that fit and keep to ``max_error`` and ``max_latency``."""
-        worst, slowest = self.settings.max_error, self.settings.max_latency
-        return [p for p in self.points if p.fits
-                and (worst is None or self.error(p.width) <= 100 * worst)
-                and (slowest is None or self.latency_us(p) <= slowest)]
-
-    def best(self, goal: str | None = None) -> Point | None:
-        """The best by a goal, the settings' if None; None where no point is allowed."""
-        errors = {width: self.error(width) for width in self.errors}
-        return best(self.allowed(), goal or self.settings.goal, self.limits, errors)
-
-    def fronts(self) -> dict[str, list[Point]]:
-        """The Pareto front of latency against each of :data:`~.goals.AXES`."""
-        values = {"dsp": lambda p: p.dsp, "bram36": lambda p: p.bram36,
-                  "error": lambda p: self.error(p.width)}
-        return {axis: front(self.points, values[axis]) for axis in AXES}
-
-    def build_words(self, point: Point, model: str, calibrate: str | None,
-                    out: str) -> list[str]:
-        """The words of the ``gatefold build`` command that makes the point's core."""
-        settings = self.settings
-        words = ["gatefold", "build", model, "-o", out]
-        words += ["--board", self.board.name] if self.board else []
-        words += ["--calibrate", calibrate] if calibrate is not None else []
-        words += ["--width", point.width, "--pe", point.pe, "--simd", point.simd]
-        words += ["--contexts", point.contexts] if point.contexts > 1 else []
-        words += ["--memory", point.placing] if point.placing != "auto" else []
-        for name in (*NUMBERS, "clock", "seed"):
-            value = getattr(settings, name)
-            if value != next(f.default for f in fields(settings) if f.name == name):
-                words += [f"--{name.replace('_', '-')}",
-                          f"{value:g}" if isinstance(value, float) else value]
-        return [str(word) for word in words]
 
 
 def explore(network: Network, *, board: str | None = None, out: str | os.PathLike | None = None,
@@ -175,8 +98,6 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
             calibration=calibration, points=tuple(sorted(found, key=_order)), errors=errors,
             refused=refused)
         if folder and journal:
-            from gatefold.gen.explore.pages import write_pages
-
             with replace_files(folder) as staged:
                 write_pages(staged, result)
                 (staged / JOURNAL).write_bytes(Journal.text(known, journal.known))

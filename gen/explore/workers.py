@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from gatefold.gen.errors import UserError
 from gatefold.gen.explore.point import Job, Point, measure
 from gatefold.gen.flow import Budget
-from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 
 __all__ = ["here", "processes"]
 

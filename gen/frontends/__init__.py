@@ -1,34 +1,30 @@
-"""Model files in, :class:`~gatefold.gen.network.Network` out.
+"""Model files in, :class:`~gatefold.gen.network.graph.Network` out.
 
 :func:`load` decides by content what a file is. Everything in it is hostile until checked: nothing
 is unpickled or executed, no second file is opened unless the caller allows it, and declared sizes
 are checked before anything is allocated. What is not supported is refused by name, with the remedy.
 
-=================  =================================================================================
-``container``      reading a file and a zip within limits
-``builder``        a network put together layer by layer, whatever the format
-``keras_zip``      the Keras ``.keras`` format; ``keras_file``: ``.h5``; ``live_keras``: in memory
-``keras_model``    a Keras model: the graph of its layers, models within models
-``keras_...``      readers of Keras layers: ``basic``, ``conv``, ``rnn``, ``ops``; what they meet:
-                   ``call``, ``arguments``; ``settings``, a configuration: honoured or refused, key
-                   by key
-``keras_h5``       HDF5 within limits; ``keras_weights``: where in it a layer's weights are
-``onnx_graph``     ONNX: the walk over the graph, and the layers read off it
-``onnx_proto``     the ONNX protobuf: tensors and attributes, checked
-``onnx_trace``     where every element of a tensor comes from: what makes patterns needless
-``onnx_layers``    ONNX operators that are layers: MatMul, Gemm, Add, activations;
-                   ``onnx_recurrent``: LSTM, GRU, RNN; ``onnx_windows``: convolutions, pools; where
-                   their readers stand: ``onnx_site``
-``onnx_ops``       ONNX operators that move elements or compute shapes; ``onnx_views``: any such
-                   arrangement as views
-``onnx_loop``      a Loop that is a recurrent layer: what it computes is tried out
-``onnx_unrolled``  a SimpleRNN written out step by step; ``onnx_steps``: steps that nobody reads
-``described``      weights in a file of arrays (``weights_file``), the network in a few lines of
-                   text: ``described_options``, ``described_layers``
-``live_torch``     a torch module in memory: its ``forward`` runs (``torch_tracer``) on symbols
-                   (``torch_symbol``) through ``torch_modules``, ``torch_ops``, ``torch_math``
-``torch_layers``   what torch's layers mean, for the two above
-=================  =================================================================================
+==============  ====================================================================================
+``container``   reads a file and a zip within limits
+``builder``     puts a network together layer by layer, whatever the format
+``limits``      what a file may declare
+``keras``       ``zip``: the .keras format; ``file``: .h5; ``live``: models in memory. ``model``:
+                the graph of layers, models within models. ``basic``, ``conv``, ``rnn``, ``ops``:
+                readers of layers, which use ``call``, ``arguments`` and ``settings`` (where every
+                key of a configuration is honoured or refused). ``h5``: HDF5 within limits;
+                ``weights``: where in it a layer's weights are
+``onnx``        ``graph``: the walk over the graph. ``proto``: the protobuf, checked. ``trace``:
+                where every element of a tensor comes from. ``layers``, ``recurrent``, ``windows``:
+                operators that are layers, which use ``site``. ``ops``: operators that move elements
+                or compute shapes; ``views``: any such arrangement as views. ``loop``: a Loop that
+                is a recurrent layer. ``unrolled``: a SimpleRNN written out step by step;
+                ``steps``: steps that nobody reads
+``torch``       ``live``: a module in memory, whose ``forward`` runs (``tracer``) on symbols
+                (``symbol``) through ``modules``, ``ops`` and ``math``. ``layers``: what torch's
+                layers mean, for ``onnx`` too
+``described``   ``network``: weights in a file of arrays (``weights_file``), the network in a few
+                lines of text (``options``, ``layers``)
+==============  ====================================================================================
 """
 
 from __future__ import annotations
@@ -38,9 +34,9 @@ import os
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.container import Siblings, file_name, read_file
+from gatefold.gen.frontends.described.weights_file import is_weights
 from gatefold.gen.frontends.limits import READ
-from gatefold.gen.frontends.weights_file import is_weights
-from gatefold.gen.network import Network
+from gatefold.gen.network.graph import Network
 
 __all__ = ["load"]
 
@@ -76,19 +72,19 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
 def _parse(data: bytes, name: str, siblings: Siblings | None,
            description: str | os.PathLike | None) -> Network:
     if is_weights(data, name):
-        from gatefold.gen.frontends import described
+        from gatefold.gen.frontends.described import network as described
         return described.parse(data, name, description)
     if description is not None:
         raise UserError(f"{name} holds its network itself: a description (--network) goes with "
                         ".safetensors and .npz files")
     if data.startswith(b"PK"):
-        from gatefold.gen.frontends import keras_zip
+        from gatefold.gen.frontends.keras import zip as keras_zip
         return keras_zip.parse(data, name)
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
-        from gatefold.gen.frontends import keras_file
+        from gatefold.gen.frontends.keras import file as keras_file
         return keras_file.parse(data, name)
     _refuse_others(data, name)
-    from gatefold.gen.frontends import onnx_graph
+    from gatefold.gen.frontends.onnx import graph as onnx_graph
     network = onnx_graph.parse(data, name, siblings)
     if siblings is not None and siblings.bytes:
         network.source.update(external_sha256=siblings.sha256.hexdigest(),

@@ -1,9 +1,9 @@
 """A network put together layer by layer, as a frontend reads it.
 
 Shared by all frontends, so that what users call a layer becomes the few kinds of
-:mod:`gatefold.gen.layers` in one place, and the limits on what a file may declare are said once.
+:mod:`~.network.layers` in one place, and the limits on what a file may declare are said once.
 A method takes the numbers of the values that a layer reads and gives the number of its own.
-:func:`gatefold.gen.simplify.simplify` tidies up what comes out: activations and scales join the
+:func:`~.simplify.simplify` tidies up what comes out: activations and scales join the
 layers beside them there, not here.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import check_dim, check_elements
-from gatefold.gen.network import (
+from gatefold.gen.network.graph import (
     ACTIVATIONS,
     CellState,
     Concat,
@@ -38,7 +38,7 @@ from gatefold.gen.network import (
     Window,
     scaled_for_hard_sigmoid,
 )
-from gatefold.gen.simplify import simplify
+from gatefold.gen.network.simplify import simplify
 
 __all__ = ["MAX_PATTERN", "Builder"]
 

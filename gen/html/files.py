@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.folder import load_plan
+from gatefold.gen.files.output import replace_file
 from gatefold.gen.html.page import render
-from gatefold.gen.output import replace_file
 from gatefold.gen.plan import Plan
+from gatefold.gen.store.folder import load_plan
 
 __all__ = ["PAGE", "plan_of", "refresh_page", "write_page"]
 

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from gatefold.gen.numbers.quantized import QRecurrent
 from gatefold.gen.plan import Plan
-from gatefold.gen.quantized import QRecurrent
 from gatefold.hdl.config import (
     DenseKind,
     EmitKind,

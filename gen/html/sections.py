@@ -21,9 +21,9 @@ from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy, o
 from gatefold.gen.html.tensors import entering, rows_of, scales, tensor_drawing, tensor_legend
 from gatefold.gen.html.timeline import timeline
 from gatefold.gen.html.words import layer_title
+from gatefold.gen.numbers.quantized import QRecurrent
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.latency import stages
-from gatefold.gen.quantized import QRecurrent
 
 __all__ = ["cycles_section", "inside_section", "network_section", "numbers_section",
            "origin_section", "resources_section", "schedule_section", "step_section",

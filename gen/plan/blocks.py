@@ -16,7 +16,7 @@ from math import gcd
 
 import numpy as np
 
-from gatefold.gen.layers import Window
+from gatefold.gen.network.layers import Window
 from gatefold.gen.plan.rows import fold
 
 __all__ = ["Block", "blocks", "choose", "joint_taps"]

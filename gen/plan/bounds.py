@@ -13,10 +13,10 @@ from math import ceil
 
 import numpy as np
 
+from gatefold.gen.network.views import Permute, RepeatVector, Reshape
+from gatefold.gen.numbers.quantized import QDense, QMultiply, QRecurrent, QuantizedNetwork, QView
 from gatefold.gen.plan.latency import Latencies
 from gatefold.gen.plan.work import Work
-from gatefold.gen.quantized import QDense, QMultiply, QRecurrent, QuantizedNetwork, QView
-from gatefold.gen.views import Permute, RepeatVector, Reshape
 from gatefold.hdl.config import EngineConfig
 
 __all__ = ["Bounds", "bounds", "must_multiply"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan.program import Program
 from gatefold.gen.plan.work import Work
-from gatefold.gen.quantized import QuantizedNetwork
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.isa import instruction_layout, pack, segment_layout
 

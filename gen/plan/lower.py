@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatefold.gen.plan.blocks import Block, blocks, choose, joint_taps
-from gatefold.gen.plan.kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
-from gatefold.gen.plan.layout import NOWHERE, Storage
-from gatefold.gen.plan.ops import Op, Part
-from gatefold.gen.quantized import (
+from gatefold.gen.numbers.quantized import (
     QCellState,
     QDense,
     QGru,
@@ -25,6 +21,10 @@ from gatefold.gen.quantized import (
     QuantizedNetwork,
     QView,
 )
+from gatefold.gen.plan.blocks import Block, blocks, choose, joint_taps
+from gatefold.gen.plan.kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
+from gatefold.gen.plan.layout import NOWHERE, Storage
+from gatefold.gen.plan.ops import Op, Part
 from gatefold.hdl.config import DenseKind, Kind, LoadKind, MergeKind
 
 __all__ = ["Lowered", "lower"]

@@ -7,12 +7,12 @@ from math import ceil, prod
 from typing import Any
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.numbers.quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
 from gatefold.gen.plan.latency import latencies
 from gatefold.gen.plan.lower import BLOCK_WORDS
 from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
 from gatefold.gen.plan.resources import bram18s, estimate, rom_luts, urams
 from gatefold.gen.plan.schedule import AHEAD
-from gatefold.gen.quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
 from gatefold.hdl.arith import tree_levels
 from gatefold.hdl.config import SHALLOW, EngineConfig
 

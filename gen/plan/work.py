@@ -17,11 +17,11 @@ from functools import cached_property, partial
 import numpy as np
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan.layout import NOWHERE, Chunk, Storage, cut
 from gatefold.gen.plan.lower import Lowered, lower
 from gatefold.gen.plan.ops import Op, Part
 from gatefold.gen.plan.rows import Fold, fold
-from gatefold.gen.quantized import QuantizedNetwork
 from gatefold.hdl.config import Kind
 
 __all__ = ["Job", "Operand", "Word", "Work", "break_down", "interleave"]

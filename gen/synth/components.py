@@ -17,9 +17,9 @@ from math import ceil
 from pathlib import Path
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.export import TOP, write_rtl
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.resources import Resources, total
+from gatefold.gen.store.export import TOP, write_rtl
 from gatefold.gen.synth.netlist import RAM_STUBS, Job, cells, netlists
 from gatefold.hdl.config import DenseKind, EngineConfig, GruKind, LstmKind, ResetKind
 from gatefold.hdl.isa import instruction_layout, segment_layout

@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from gatefold.gen.explore import Exploration, explore
     from gatefold.gen.flow import Core, compile
     from gatefold.gen.frontends import load
-    from gatefold.gen.frontends.live_keras import from_keras
-    from gatefold.gen.frontends.live_torch import from_torch
-    from gatefold.gen.initialise import initialise
-    from gatefold.gen.network import Network
+    from gatefold.gen.frontends.keras.live import from_keras
+    from gatefold.gen.frontends.torch.live import from_torch
+    from gatefold.gen.network.graph import Network
+    from gatefold.gen.network.initialise import initialise
     from gatefold.sim.results import CheckFailed
 
 _HOME = {
     "CheckFailed": "gatefold.sim.results",
     "Core": "gatefold.gen.flow",
     "Exploration": "gatefold.gen.explore",
-    "Network": "gatefold.gen.network",
+    "Network": "gatefold.gen.network.graph",
     "UserError": "gatefold.gen.errors",
     "compile": "gatefold.gen.flow",
     "explore": "gatefold.gen.explore",
-    "from_keras": "gatefold.gen.frontends.live_keras",
-    "from_torch": "gatefold.gen.frontends.live_torch",
-    "initialise": "gatefold.gen.initialise",
+    "from_keras": "gatefold.gen.frontends.keras.live",
+    "from_torch": "gatefold.gen.frontends.torch.live",
+    "initialise": "gatefold.gen.network.initialise",
     "load": "gatefold.gen.frontends",
 }
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatefold.gen.initialise import initialise
-from gatefold.gen.network import Dense, Gru, Layer, Lstm, MaxPool, Network, Window
+from gatefold.gen.network.graph import Dense, Gru, Layer, Lstm, MaxPool, Network, Window
+from gatefold.gen.network.initialise import initialise
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Plan, make_plan
-from gatefold.gen.quantize import quantize
 
 __all__ = ["CASES", "Case"]
 

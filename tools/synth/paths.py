@@ -6,7 +6,7 @@ import re
 
 from depth import Depth, Path, Ports, analyse, stitch
 
-from gatefold.gen.export import TOP
+from gatefold.gen.store.export import TOP
 from gatefold.gen.synth import Measured
 from gatefold.gen.synth.components import SHARED
 

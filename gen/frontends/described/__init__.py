@@ -1,0 +1,1 @@
+"""Bare weights (.safetensors, .npz) with a description of the network that they belong to."""

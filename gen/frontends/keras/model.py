@@ -1,0 +1,334 @@
+"""A Keras model's configuration to a network: the graph of its layers, models within models.
+
+The same for a ``.keras`` file, an ``.h5`` file and a model in memory, of Keras 3 and Keras 2: each
+gives a configuration and :class:`~gatefold.gen.frontends.keras.weights.Weights`. A layer whose
+class has no reader is refused by name; nothing from the file is executed or looked up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.keras import basic, conv, ops, rnn
+from gatefold.gen.frontends.keras.arguments import (
+    MAX_LAYERS,
+    Reference,
+    arguments_of,
+    model_ends,
+    references,
+    resolved,
+)
+from gatefold.gen.frontends.keras.call import Call, Tensor
+from gatefold.gen.frontends.keras.settings import Settings, shown
+from gatefold.gen.frontends.keras.weights import SharedWeights, Weights
+from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.network.graph import Network, Shape
+
+__all__ = ["read_model"]
+
+_MAX_DEPTH = 8    # of models nested in models
+_MODELS = ("Sequential", "Functional", "Model")  # Model: what early Keras 2 calls Functional
+
+_READERS = {**basic.READERS, **conv.READERS, **rnn.READERS}
+#: Classes that could be taken for supported ones, and why they are not.
+_REFUSED = {
+    "Lambda": "it holds code of its own, which is never run: use layers or plain operators",
+    "TFOpLambda": "it is a TensorFlow function by name: use Keras layers, or save with Keras 3",
+    "SlicingOpLambda": "it is a TensorFlow function by name: use Cropping1D or "
+                       "return_sequences=False, or save with Keras 3",
+    "Embedding": "the core takes numbers, not tokens: look the vectors up on the host",
+    "Masking": "the core takes every timestep: cut sequences on the host",
+    "LayerNormalization": "it divides by the values' own deviation, and no divider stands in "
+                          "hardware: train with BatchNormalization",
+    "Minimum": "use the Maximum of the negatives",
+    "Dot": "only products element by element are built: use Multiply",
+    "MultiHeadAttention": "attention multiplies data by data: train a network without it",
+    "Attention": "attention multiplies data by data: train a network without it",
+    "AdditiveAttention": "attention multiplies data by data: train a network without it",
+    "Normalization": "use Rescaling with its scale and offset, or BatchNormalization",
+    "LeakyReLU": "train with ReLU", "PReLU": "train with ReLU", "ELU": "train with ReLU",
+    "ConvLSTM1D": "only Conv1D and LSTM of their own are built",
+    "Conv2D": "only one axis is time: use Conv1D",
+    "InputLayer": "an input can not stand there",
+}
+
+
+def read_model(entry: dict, weights: Weights, keras: int, source: dict) -> Network:
+    """The network of a whole model.
+
+    ``entry``, its configuration (``class_name``, ``config``); ``keras``, the major version that
+    wrote it, 0 if unknown; ``source`` becomes the network's. Raises :class:`UserError`.
+    """
+    try:
+        settings = Settings(entry, keras)
+        if settings.class_name not in _MODELS or settings.custom:
+            raise UserError(f"{settings.where} is the whole model; it must be Sequential or "
+                            "Functional, not a class of its own: wrap it in keras.Sequential, or "
+                            "build it with keras.Model(inputs, outputs)")
+        builder = Builder(*_input_shapes(entry, keras, 0))
+        inputs = list(range(len(builder.input_shapes)))
+        outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
+        return builder.network(source, outputs)
+    except RecursionError:
+        raise UserError("the model's configuration is nested too deeply: this is no model"
+                        ) from None
+
+
+def _settings(entry: object, keras: int) -> Settings:
+    """Settings of a layer or a model that is supported; UserError for others."""
+    settings = Settings(entry, keras)
+    name = settings.class_name
+    operator = _is_operator(settings)
+    known = ops.READERS if operator else (*_READERS, *_MODELS, "InputLayer",
+                                                "TimeDistributed")
+    if settings.custom or name not in known:
+        kind = "custom " if settings.custom else "operator " if operator else ""
+        if name in _REFUSED and not settings.custom:
+            raise UserError(f"layer {quoted(settings.origin)} of the class {name} is not "
+                            f"supported: {_REFUSED[name]}")
+        legal = ops.READERS if operator else (*_READERS, "TimeDistributed", *_MODELS[:2])
+        raise UserError(f"layer {quoted(settings.origin)} of the {kind}class {quoted(name)} is not "
+                        f"supported: build the network of these: {', '.join(legal)}")
+    return settings
+
+
+def _is_operator(settings: Settings, args: int = 1) -> bool:
+    """Whether this is an operator of Keras 3, called with ``args`` arguments. An ``.h5`` file does
+    not say; where a layer has the same name, it is called with one list."""
+    name = settings.class_name
+    if settings.module:
+        return settings.module.startswith("keras.src.ops.")
+    return name in ops.READERS and (name not in _READERS or args > 1)
+
+
+# ---- one layer -----------------------------------------------------------------------------------
+
+
+def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: list, lead: int,
+           depth: int) -> list[int]:
+    """The values of one use of a layer, or of a model within the model."""
+    settings = _settings(entry, keras)
+    call = Call(builder, settings, weights, args, lead)
+    if settings.class_name in _MODELS:
+        return _model(builder, entry, weights, keras, call.values, lead, depth + 1)
+    settings.drop("batch_input_shape", "input_shape")  # Keras 2: of a model's first layer
+    if settings.class_name == "InputLayer":
+        raise UserError(f"{settings.where}: {_REFUSED['InputLayer']}")
+    if settings.class_name == "TimeDistributed":
+        result = _time_distributed(call, depth)
+    elif _is_operator(settings, len(args)):
+        result = ops.READERS[settings.class_name](call)
+    else:
+        result = _READERS[settings.class_name](call)
+    settings.done()
+    return result if isinstance(result, list) else [result]
+
+
+def _time_distributed(call: Call, depth: int) -> list[int]:
+    """The layer inside, with the timesteps a batch to it."""
+    if len(call.shape) < 2:
+        raise call.refuse(f"it takes (timesteps, features), but its input has the shape "
+                          f"{call.shape}: put return_sequences or RepeatVector before it")
+    inner = call.settings.take("layer")
+    settings = _settings(inner, call.settings.keras)
+    if depth > _MAX_DEPTH:
+        raise call.refuse(f"there may be at most {_MAX_DEPTH} levels of nesting")
+    return _layer(call.builder, inner, call.weights.inside("layer", settings.origin),
+                  call.settings.keras, [Tensor(call.x)], call.lead + 1, depth + 1)
+
+
+# ---- models --------------------------------------------------------------------------------------
+
+
+def _layers(settings: Settings, depth: int) -> list[dict]:
+    """The layers of a model, none of which was looked at."""
+    settings.drop("build_input_shape")  # the layers' own shapes decide
+    layers = settings.take("layers")
+    if not isinstance(layers, list) or not layers:
+        raise UserError(f"{settings.where} has no layers: save the model again")
+    if depth > _MAX_DEPTH or len(layers) > MAX_LAYERS:
+        raise UserError(f"{settings.where}: a model may have at most {MAX_LAYERS} layers and "
+                        f"{_MAX_DEPTH} levels of nesting")
+    return layers
+
+
+def _model(builder: Builder, entry: dict, weights: Weights, keras: int, inputs: list[int],
+           lead: int, depth: int) -> list[int]:
+    """The values that a model gives for the values ``inputs``."""
+    settings = _settings(entry, keras)
+    layers = _layers(settings, depth)
+    every = [_settings(layer, keras) for layer in layers]  # refuses first what is not supported
+    places, counts = [], Counter()
+    for one in every:
+        # Keras names a layer's place after its class, and counts; it does not count operators,
+        # nor a Sequential's input, from which nothing is read.
+        stem = _stem(one.class_name)
+        places.append(f"layers/{stem}_{counts[stem]}" if counts[stem] else f"layers/{stem}")
+        counts[stem] += 1
+    own = [weights.inside(place, one.origin) for place, one in zip(places, every, strict=True)]
+    if settings.class_name != "Sequential":
+        return _Functional(builder, settings, layers, own, keras, lead, depth).run(inputs)
+    settings.done()
+    values = inputs
+    for layer, one, held in zip(layers, every, own, strict=True):
+        if one.class_name == "InputLayer":
+            _check_inputs(builder, [one], values, lead)
+        else:
+            args = [Tensor(value) for value in values]
+            values = _layer(builder, layer, held, keras, args, lead, depth)
+    return values
+
+
+def _stem(class_name: str) -> str:
+    """The name that Keras derives from a class: ``TimeDistributed`` to ``time_distributed``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", class_name).lower()
+
+
+class _Functional:
+    """A functional model: its layers run as soon as what they are called with is there."""
+
+    def __init__(self, builder: Builder, settings: Settings, layers: list[dict],
+                 weights: list[Weights], keras: int, lead: int, depth: int):
+        self._builder, self._settings, self._layers = builder, settings, layers
+        self._weights, self._keras, self._lead, self._depth = weights, keras, lead, depth
+        self._values: dict[tuple[str, int], list[int]] = {}
+        self._names = [str(entry.get("name")) for entry in layers]
+        if len(set(self._names)) != len(layers):
+            raise UserError(f"{settings.where}: layer names must be unique: save the model again")
+
+    def run(self, inputs: list[int]) -> list[int]:
+        """The values of its outputs."""
+        starts = model_ends(self._settings, "input_layers")
+        outputs = model_ends(self._settings, "output_layers")
+        self._settings.done()
+        if len(starts) != len(inputs):
+            raise UserError(f"{self._settings.where} has {len(starts)} inputs and is called with "
+                            f"{len(inputs)}")
+        waiting = []  # layer, its use, what it is called with
+        for n, entry in enumerate(self._layers):
+            one = _settings(entry, self._keras)
+            if one.class_name == "InputLayer":
+                places = [m for m, ref in enumerate(starts) if ref.layer == self._names[n]]
+                if len(places) != 1:
+                    raise UserError(f"{one.where} is not among the model's inputs, or twice: save "
+                                    "the model again")
+                _check_inputs(self._builder, [one], [inputs[places[0]]], self._lead)
+                self._values[self._names[n], 0] = [inputs[places[0]]]
+                continue
+            nodes = entry.get("inbound_nodes")
+            if not isinstance(nodes, list) or not nodes or len(nodes) > MAX_LAYERS:
+                number = len(nodes) if isinstance(nodes, list) else 0
+                raise UserError(f"{one.where} is used {number} times: every layer must be called "
+                                "with something")
+            waiting += [(n, m, arguments_of(one, node)) for m, node in enumerate(nodes)]
+        while waiting:
+            still = [use for use in waiting if not self._ready(*use)]
+            if len(still) == len(waiting):
+                raise self._stuck(waiting)
+            waiting = still
+        return [self._value(ref, self._settings.where) for ref in outputs]
+
+    def _ready(self, n: int, use: int, arguments: list) -> bool:
+        """Run a use of a layer if all that it is called with is there."""
+        entry = self._layers[n]
+        if not all(self._found(ref) for ref in references(arguments)):
+            return False
+        where = _settings(entry, self._keras).where
+        shared = len(entry["inbound_nodes"]) > 1
+        weights = SharedWeights() if shared else self._weights[n]
+        args = resolved(arguments, lambda ref: Tensor(self._value(ref, where)))
+        self._values[self._names[n], use] = _layer(self._builder, entry, weights, self._keras, args,
+                                                   self._lead, self._depth)
+        return True
+
+    def _found(self, ref: Reference) -> list[int] | None:
+        found = self._values.get((ref.layer, ref.node))
+        if found is None and ref.node == 1 and (ref.layer, 1) not in self._values:
+            # Keras 2 counts a model's own making as its first use.
+            n = self._names.index(ref.layer) if ref.layer in self._names else -1
+            if n >= 0 and self._layers[n].get("class_name") in _MODELS:
+                found = self._values.get((ref.layer, 0))
+        return found
+
+    def _value(self, ref: Reference, where: str) -> int:
+        found = self._found(ref)
+        if found is None:
+            raise UserError(f"{where}: use {shown(ref.node)} of layer {quoted(ref.layer)} is not "
+                            "there: save the model again")
+        if not 0 <= ref.tensor < len(found):
+            raise UserError(f"{where}: layer {quoted(ref.layer)} has {len(found)} outputs, there "
+                            f"is no number {shown(ref.tensor)}: set return_state")
+        return found[ref.tensor]
+
+    def _stuck(self, waiting: list) -> UserError:
+        """The error about uses of layers that wait for what is not there, or for each other."""
+        uses = {(self._names[n], use) for n, use, _ in waiting}
+        for n, _, arguments in waiting:
+            where = _settings(self._layers[n], self._keras).where
+            for ref in references(arguments):
+                if not self._found(ref) and (ref.layer, ref.node) not in uses:
+                    try:
+                        self._value(ref, where)
+                    except UserError as error:
+                        return error
+        return UserError(f"{self._settings.where}: layer {quoted(self._names[waiting[0][0]])} "
+                         "waits for what comes after it: save the model again")
+
+
+# ---- inputs --------------------------------------------------------------------------------------
+
+
+def _input_shapes(entry: object, keras: int, depth: int) -> list[Shape]:
+    """What each input of a model declares, without the batch: all fixed."""
+    settings = _settings(entry, keras)
+    assert isinstance(entry, dict)
+    layers = _layers(settings, depth)
+    if settings.class_name != "Sequential":
+        by_name = {str(one.get("name")): one for one in layers if isinstance(one, dict)}
+        starts = [by_name.get(ref.layer) for ref in model_ends(settings, "input_layers")]
+        if None in starts:
+            raise UserError(f"{settings.where}: its inputs are not among its layers: save the "
+                            "model again")
+        return [_fixed(_settings(one, keras)) for one in starts]
+    first = _settings(layers[0], keras)
+    if first.class_name in _MODELS:
+        return _input_shapes(layers[0], keras, depth + 1)
+    built = entry["config"].get("build_input_shape")
+    if built is None and isinstance(entry.get("build_config"), dict):
+        built = entry["build_config"].get("input_shape")
+    return [_fixed(first, built)]
+
+
+def _fixed(settings: Settings, instead: object = None) -> Shape:
+    """The shape that an input declares: (timesteps, features), (features,) or more axes."""
+    shape = settings.take("batch_shape", settings.take("batch_input_shape", instead))
+    if not isinstance(shape, list) or not 2 <= len(shape) <= 5:
+        raise UserError(f"{settings.where}: the model's input must be (timesteps, features) or "
+                        f"(features,), not {shown(shape)}: build it with keras.Input before saving")
+    names = ["axis 1", "axis 2", "timesteps", "features"][5 - len(shape):]
+    for what, n in zip(names, shape[1:], strict=True):
+        if n is None:
+            raise UserError(f"{settings.where}: the number of {what} is not fixed: build the model "
+                            "with keras.Input((timesteps, features)) and save it again")
+        check_dim(settings.where, what, n)
+    return tuple(shape[1:])
+
+
+def _check_inputs(builder: Builder, layers: list[Settings], values: list[int], lead: int) -> None:
+    """Input layers add nothing, but must agree with the shapes that reach them."""
+    if len(values) != len(layers):
+        raise UserError(f"{layers[0].where}: {len(values)} values reach it")
+    for settings, value in zip(layers, values, strict=True):
+        shape = settings.take("batch_shape", settings.take("batch_input_shape"))
+        reaches = builder.shapes[value][lead:]
+        fits = isinstance(shape, list) and len(shape) == len(reaches) + 1 and all(
+            n in (None, m) for n, m in zip(shape[1:], reaches, strict=True))
+        if not fits:
+            raise UserError(f"{settings.where}: its shape {shown(shape)} contradicts what reaches "
+                            f"it, {reaches}: save the model again")
+        settings.only("sparse", False, "only dense tensors are read")
+        settings.only("ragged", False, "every sequence must have the same number of timesteps")
+        settings.done()

@@ -1,0 +1,1 @@
+"""ONNX files, read from their protobuf bytes."""

@@ -1,0 +1,342 @@
+"""ONNX graphs: executed once on element numbers, which adds the layers to a network as they come.
+
+See :mod:`.trace` for the idea. The batch may be symbolic or of any size, and any axis of an
+input; what is not said is tried.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import ChainMap
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.frontends.onnx.layers import LAYERS
+from gatefold.gen.frontends.onnx.loop import loop
+from gatefold.gen.frontends.onnx.ops import ARITY, FOLDED, MOVED, MOVES, SHAPES, effort
+from gatefold.gen.frontends.onnx.proto import (
+    Attributes,
+    ExternalReader,
+    Model,
+    NodeError,
+    read_model,
+    read_tensor,
+    shape_of,
+)
+from gatefold.gen.frontends.onnx.site import Refused, Site, Value
+from gatefold.gen.frontends.onnx.steps import only_steps_read
+from gatefold.gen.frontends.onnx.trace import BatchAxisError, Net, TooLargeError, Trace, TraceError
+from gatefold.gen.frontends.onnx.unrolled import rolled
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.simplify import simplify
+
+__all__ = ["parse"]
+
+_MAX_NODES = 20_000
+#: Elements that one trial run may produce in all: far above any graph of a network that fits.
+_MAX_WORK = 1 << 26
+#: Most choices of batch axes that are tried where the file does not say.
+_MAX_ATTEMPTS = 12
+_SUPPORTED = (f"{', '.join(name for name in LAYERS if name != 'LogSoftmax')} (weights and biases "
+              f"constant), the Loop of a Keras RNN, and what only moves values, {', '.join(MOVES)}")
+#: What to do instead about operators that exporters are known to write for supported networks.
+_REMEDIES = {
+    "Scan": "; export a recurrent layer as one operator, with nn.LSTM or keras.layers.LSTM",
+    **dict.fromkeys(("Pow", "Sqrt", "Log", "Exp"), "; normalise data before the network"),
+    **dict.fromkeys(("LeakyRelu", "Elu", "Selu", "Gelu", "Softplus", "Softsign", "PRelu"),
+                    "; train with relu, sigmoid, tanh, hard_sigmoid or hard_tanh"),
+    "ReduceSum": "; use the mean, the next layer's weights take the factor",
+    **dict.fromkeys(("ArgMax", "ArgMin", "TopK"), "; end the model before it, the host can do it"),
+    **dict.fromkeys(("ReduceMin", "Min"), "; take the maximum of the negatives"),
+    "LayerNormalization": "; train with batch normalisation",
+}
+
+
+def parse(data: bytes, name: str, external: ExternalReader | None = None) -> Network:
+    """The network in the bytes of an ONNX file; ``name`` is the file's, for messages.
+
+    ``external`` reads tensors' data from other files (location, offset, length); without it they
+    are refused. Raises :class:`UserError`.
+    """
+    try:
+        model = read_model(data, name)
+        names = [t.name for t in model.graph.initializer]
+        if len(set(names)) < len(names):
+            raise UserError("two initializers have one name: the file is damaged")
+        constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
+        network = _build(model, constants)
+    except RecursionError:
+        raise UserError(f"{name} is nested too deeply: this is no model") from None
+    network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
+    return network
+
+
+Shape = tuple[int | None, ...]
+
+
+def _build(model: Model, constants: dict[str, np.ndarray]) -> Network:
+    """Try what the batch axes may be."""
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    if not inputs:
+        raise UserError("the model has no input (only constants): export a model with an input")
+    shapes = [_input_shape(value) for value in inputs]
+    names = [value.name for value in inputs]
+    choices = itertools.product(*(_batch_axes(shape) for shape in shapes))
+    problem = None
+    for axes in itertools.islice(choices, _MAX_ATTEMPTS):
+        sizes = {n for shape, axis in zip(shapes, axes, strict=True)
+                 if axis is not None and (n := shape[axis]) is not None}
+        if None in axes and any(axis is not None for axis in axes) and sizes != {1}:
+            continue  # a batch for some inputs only is none
+        if len(sizes) > 1:
+            problem = problem or UserError(
+                f"the inputs' batches {sorted(sizes)} differ: export with one batch for all")
+            continue
+        try:
+            return _attempt(model, constants, names, shapes, axes, sizes.pop() if sizes else None)
+        except BatchAxisError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _input_shape(value: onnx.ValueInfoProto) -> Shape:
+    shape = shape_of(value)
+    if shape is None or not 1 <= len(shape) <= 5:
+        raise UserError(f"input {quoted(value.name)} must be (batch, timesteps, features) or "
+                        f"(batch, features), not {shape}: export it with a fixed shape")
+    if value.type.tensor_type.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+        raise UserError(f"input {quoted(value.name)} must be float32: export the float32 model")
+    return shape
+
+
+def _batch_axes(shape: Shape) -> list[int | None]:
+    """The axes of an input that may be its batch, the likeliest first; None: it has none."""
+    open_axes = [axis for axis, n in enumerate(shape) if n is None]
+    if open_axes:
+        return [open_axes[0], *([0] if open_axes[0] and len(shape) > 2 else [])]
+    return [0, 1, None] if len(shape) > 2 else [0, None]
+
+
+def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
+             shapes: list[Shape], axes: tuple[int | None, ...], fixed: int | None) -> Network:
+    """The network if ``axes`` of the inputs are the batch (None: there is no batch axis).
+
+    A symbolic batch is tried as 2, which tells it from every axis of one element, and then as 1:
+    some exporters write the batch of their example into the graph.
+    """
+    samples = []
+    for name, shape, axis in zip(names, shapes, axes, strict=True):
+        # An axis of one before the batch is that of an initial state's layers and directions.
+        sample = tuple(n for index, n in enumerate(shape)
+                       if index != axis and not (n == 1 and index < (axis or 0)))
+        for what, size in zip(("timesteps", "features")[-len(sample):], sample[-2:], strict=False):
+            if size is None:
+                raise UserError(
+                    f"input {quoted(name)}: the number of {what} is not fixed "
+                    f"(shape {tuple('?' if n is None else n for n in shape)}): export the "
+                    "model with a fixed number of timesteps; only the batch may be dynamic")
+        for size in sample:
+            check_dim(f"input {quoted(name)}", "timesteps", size)
+        samples.append(sample or (1,))
+    if all(axis is None for axis in axes):
+        fixed = 1
+    problem = None
+    for batch in (fixed,) if fixed else (2, 1):
+        try:
+            trace = Trace(batch, samples)  # type: ignore[arg-type]
+            values: dict[str, Value] = {}
+            for name, shape, axis, stage in zip(names, shapes, axes, trace.inputs, strict=True):
+                ids = trace.whole(stage).reshape(batch, *(n for k, n in enumerate(shape)
+                                                          if k != axis))
+                values[name] = Net(ids[0] if axis is None else np.moveaxis(ids, 0, axis))
+            outputs = _Run(model, trace, constants).outputs(values)
+            network = simplify(rolled(trace.builder.network({}, outputs)))
+            return simplify(only_steps_read(network))
+        except (BatchAxisError, TooLargeError):
+            raise
+        except UserError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+class _Run:
+    """One execution of the graph on the element numbers of ``trace``."""
+
+    def __init__(self, model: Model, trace: Trace, constants: dict[str, np.ndarray]):
+        self.model, self.trace, self.constants = model, trace, constants
+        self.work = 0
+
+    def outputs(self, inputs: dict[str, Value]) -> list[int]:
+        """The values that are the graph's outputs."""
+        graph = self.model.graph
+        values: ChainMap[str, Value] = ChainMap({**self.constants, **inputs})
+        self.nodes(graph, values)
+        found = []
+        for name in (value.name for value in graph.output):
+            result = self.lookup(values, name)
+            if not isinstance(result, Net):
+                raise UserError(
+                    f"output {quoted(name)} is a constant to this reader: either it does not "
+                    "depend on the input, or it comes from a Loop or a TensorArray that is not "
+                    "one of Keras' recurrent layers: save a Keras model as .keras instead")
+            try:
+                found.append(self.trace.output(result))
+            except TraceError as error:
+                raise type(error)(f"output {quoted(name)}: {error}") from None
+            except UserError as error:
+                raise UserError(f"output {quoted(name)}: {error}") from None
+        return [self.trace.builder.softmax(value) if soft else value for value, soft in found]
+
+    def nodes(self, graph: onnx.GraphProto, values: ChainMap) -> None:
+        """Run the nodes that the graph's outputs depend on."""
+        if len(graph.node) > _MAX_NODES:
+            raise UserError(f"the graph may have at most {_MAX_NODES} nodes, not {len(graph.node)}")
+        needed = _needed(graph)
+        last_use = {name: index for index, node in enumerate(needed) for name in names_read(node)}
+        results = {value.name for value in graph.output}
+        for index, node in enumerate(needed):
+            origin = node.name or (node.output[0] if node.output else "")
+            used = tuple(name in last_use or name in results for name in node.output)
+            try:
+                self.node(node, origin, values, used)
+            except UserError as error:
+                kind = type(error) if isinstance(error, TraceError) else UserError
+                raise kind(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): "
+                           f"{error}") from None
+            except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError,
+                    MemoryError, AttributeError) as error:
+                raise UserError(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): its inputs "
+                                f"contradict it ({quoted(error)}): export the model "
+                                "again") from None
+            for name in set(names_read(node)) - results:
+                if last_use[name] == index:
+                    values.maps[0].pop(name, None)  # large graphs would fill the memory
+
+    def lookup(self, values: ChainMap, name: str) -> np.ndarray | Net:
+        """A value by name."""
+        value = values.get(name)
+        if isinstance(value, Refused):
+            raise NodeError(value.reason)
+        if value is None:
+            raise NodeError(f"the tensor {quoted(name)} is not defined before it is used: the file "
+                            "is damaged")
+        return value
+
+    def node(self, node: onnx.NodeProto, origin: str, values: ChainMap,
+             used: tuple[bool, ...]) -> None:
+        """Run one node and keep its outputs."""
+        if node.domain not in ("", "ai.onnx"):
+            raise NodeError(f"operators of the domain {quoted(node.domain)} are not supported: "
+                            f"supported are {_SUPPORTED}")
+        attributes = Attributes(node)
+        inputs = [self.lookup(values, name) if name else None for name in node.input]
+        if node.op_type == "If":
+            results = self.branch(attributes, inputs, values)
+        elif node.op_type == "Loop":
+            results = loop(self, attributes, inputs, values, origin)
+        else:
+            results = self.compute(node, attributes, inputs, origin, used)
+        attributes.done()
+        if len(node.output) > len(results):
+            raise NodeError(f"it has {len(node.output)} outputs instead of {len(results)}: the "
+                            "file is damaged")
+        for name, value in zip(node.output, results, strict=False):
+            if name in values:
+                raise NodeError(f"the tensor {quoted(name)} is defined twice: the file is damaged")
+            array = value.ids if isinstance(value, Net) else value
+            self.work += array.size if isinstance(array, np.ndarray) else 0
+            if name:
+                values[name] = value
+        if self.work > _MAX_WORK:
+            raise TooLargeError("the graph moves too much data to be a network that can be "
+                                "built")
+
+    def compute(self, node: onnx.NodeProto, attributes: Attributes, inputs: list,
+                origin: str, used: tuple[bool, ...]) -> Sequence[Value]:
+        """The outputs of a node without graphs of its own."""
+        kind, live = node.op_type, any(isinstance(value, Net) for value in inputs)
+        limit = LAYERS[kind][1] if kind in LAYERS and live else ARITY.get(kind)
+        if limit is not None and len(inputs) > limit:
+            raise NodeError(f"it has {len(inputs)} inputs, but at most {limit} are read")
+        if kind in LAYERS and (live or kind not in FOLDED):
+            return LAYERS[kind][0](Site(self.trace, attributes, inputs, origin, self.model.opset,
+                                        used))
+        arrays = [value.ids if isinstance(value, Net) else value for value in inputs]
+        if kind in SHAPES:
+            return [SHAPES[kind](attributes, arrays, self.model.opset)]
+        if kind not in MOVES and (live or kind not in FOLDED):
+            what = " on a tensor of the network" if kind in FOLDED else ""
+            raise NodeError(f"this operator is not supported{what}: supported are {_SUPPORTED}"
+                            + _REMEDIES.get(kind, ""))
+        if live:
+            arrays = self.moved(kind, inputs)
+        else:
+            self.work += effort(kind, arrays)
+        if kind == "Split":
+            attributes.default("num_outputs", len(node.output))
+        found = (MOVES.get(kind) or FOLDED[kind])(attributes, arrays, self.model.opset)
+        results = found if isinstance(found, list) else [found]
+        return [Net(array) if live else np.asarray(array) for array in results]
+
+    def moved(self, kind: str, inputs: list) -> list[np.ndarray | None]:
+        """The inputs of an operator that moves elements, as numbers; constants must be zero."""
+        moved = MOVED.get(kind, lambda count: range(1))(len(inputs))
+        if any(isinstance(value, Net) for n, value in enumerate(inputs) if n not in moved):
+            raise NodeError("it takes a shape or an index from the network's values: the network "
+                            "must be of fixed shape")
+        arrays: list[np.ndarray | None] = []
+        for index, value in enumerate(inputs):
+            if index in moved and isinstance(value, np.ndarray):
+                if value.any():
+                    raise NodeError("it mixes the network's values with constants other than zero: "
+                                    "add constants by a bias, or on the host")
+                value = Net(self.trace.zeros(value.shape))
+            arrays.append(value.ids if isinstance(value, Net) else value)
+        return arrays
+
+    def branch(self, attributes: Attributes, inputs: list, values: ChainMap) -> list[Value]:
+        """The branch of an If that a constant condition takes."""
+        if len(inputs) != 1 or not isinstance(inputs[0], np.ndarray):
+            raise NodeError("its condition depends on the network's values: the network "
+                            "must be the same for every input")
+        graphs = attributes.take("else_branch"), attributes.take("then_branch")
+        graph = graphs[bool(inputs[0].reshape(()))]
+        if not isinstance(graph, onnx.GraphProto):
+            raise NodeError("a branch is missing: export the model again")
+        inner: ChainMap[str, Value] = ChainMap({t.name: read_tensor(t) for t in graph.initializer},
+                                               values)
+        self.nodes(graph, inner)
+        return [self.lookup(inner, value.name) for value in graph.output]
+
+
+def _needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes that the outputs depend on, in the file's order."""
+    producers: dict[str, int] = {}
+    for index, node in enumerate(graph.node):
+        for name in filter(None, node.output):
+            if producers.setdefault(name, index) != index:
+                raise UserError(f"the tensor {quoted(name)} is defined twice: the file is damaged")
+    wanted, left = set(), [value.name for value in graph.output]
+    while left:
+        index = producers.get(left.pop())
+        if index is not None and index not in wanted:
+            wanted.add(index)
+            left += names_read(graph.node[index])
+    return [node for index, node in enumerate(graph.node) if index in wanted]
+
+
+def names_read(node: onnx.NodeProto) -> list[str]:
+    """Tensors that a node reads, inside its branches too."""
+    names = [name for name in node.input if name]
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            names += [value.name for value in attribute.g.output]
+            for inner in attribute.g.node:
+                names += names_read(inner)
+    return names

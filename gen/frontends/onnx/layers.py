@@ -1,0 +1,331 @@
+"""ONNX operators that compute on features or on every element: matrices, sums, activations.
+
+What acts on every element alone is done in the order in which its input stands in the network
+(:meth:`~.onnx_trace.Trace.settled`), whatever the arrangement at this point of the graph: so a
+convolution's channels are never turned around for an activation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from gatefold.gen.frontends.onnx.proto import NodeError
+from gatefold.gen.frontends.onnx.recurrent import RECURRENT
+from gatefold.gen.frontends.onnx.site import Refused, Site, Value
+from gatefold.gen.frontends.onnx.trace import Net
+from gatefold.gen.frontends.onnx.windows import WINDOWS, reduced
+
+__all__ = ["LAYERS"]
+
+
+# ---- matrices
+
+
+def _dense(site: Site, ids: np.ndarray, weights: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """``ids`` (..., features) times ``weights`` (features, outputs) plus ``bias`` (outputs,)."""
+    if weights.ndim != 2 or not weights.size:
+        raise NodeError(f"the weights must be a matrix (features, outputs), not {weights.shape}")
+    features, outputs = weights.shape
+    if not ids.ndim or ids.shape[-1] != features:
+        raise NodeError(f"the weights take {features} features, but the input has "
+                        f"{ids.shape[-1] if ids.ndim else 'none'}: the file's weights contradict "
+                        "its graph")
+    whole, back = site.trace.split(ids, 1)
+    x = site.trace.read(site.trace.natural(whole), site.origin)
+    value = site.builder.dense(x, w=weights.T, b=np.zeros(outputs) if bias is None else bias,
+                               origin=site.origin)
+    return back(site.trace.layer(value).reshape(*whole.shape[:-1], outputs))
+
+
+def _matmul(site: Site) -> list[Value]:
+    if not isinstance(site.input(0), Net):  # W x: the same as x' W'
+        weights, ids = _matrix(site.constant(0, "input 0 (the weights)")), site.net(1)
+        return [Net(_dense(site, ids.swapaxes(-1, -2), weights.T, None).swapaxes(-1, -2))]
+    return [Net(_dense(site, site.net(0), _matrix(site.constant(1, "input 1 (the weights)")),
+                       None))]
+
+
+def _matrix(weights: np.ndarray) -> np.ndarray:
+    """Weights without leading axes of one element."""
+    while weights.ndim > 2 and len(weights) == 1:
+        weights = weights[0]
+    return weights
+
+
+def _gemm(site: Site) -> list[Value]:
+    attributes = site.attributes
+    alpha, beta = (np.float32(attributes.take(name, 1.0)) for name in ("alpha", "beta"))
+    ids, weights = site.net(0), site.constant(1, "B (the weights)")
+    if ids.ndim != 2 or weights.ndim != 2:
+        raise NodeError("A and B must be matrices: export the model again")
+    if attributes.int("transA", 0):
+        ids = ids.T
+    if attributes.int("transB", 0):
+        weights = weights.T
+    if alpha != 1:
+        weights = weights * alpha
+    after, outputs = site.input(2), weights.shape[1]
+    if isinstance(after, np.ndarray) and after.size in (1, outputs) and after.ndim <= 2 and (
+            after.shape[-1:] in ((), (1,), (outputs,))):
+        bias = np.broadcast_to(site.constant(2, "C (the bias)").reshape(-1) * beta, outputs)
+        return [Net(_dense(site, ids, weights, bias))]
+    out = _dense(site, ids, weights, None)
+    if after is None:
+        return [Net(out)]
+    if isinstance(after, Net):
+        return [Net(_sum(site, [out, np.broadcast_to(after.ids, out.shape)], [1.0, float(beta)]))]
+    return [Net(_scaled(site, out, 1.0, site.constant(2, "C (the bias)") * beta))]
+
+
+# ---- element by element
+
+
+def _scaled(site: Site, ids: np.ndarray, gain, offset) -> np.ndarray:
+    """gain * ids + offset, constants of any shape that fits that of ``ids``.
+
+    Along which axes of the value they change is found out; these become the features.
+    """
+    trace = site.trace
+    factors = [np.asarray(gain, np.float64), np.asarray(offset, np.float64)]
+    for factor in factors:
+        if np.broadcast_shapes(ids.shape, factor.shape) != ids.shape:
+            raise NodeError(f"the constant of shape {factor.shape} does not fit the input's shape "
+                            f"{ids.shape}: export the model again")
+        if not np.isfinite(factor).all():
+            raise NodeError("its constant holds NaN or infinite weights: train or export it again")
+    stage, order = trace.settled(ids, site.origin)
+    places = order - stage.base
+    spread = []
+    for factor in factors:
+        values = np.empty(places.size)
+        values[places] = np.broadcast_to(factor, ids.shape)
+        values = values.reshape(trace.batch, *stage.shape)
+        if (values != values[:1]).any():
+            raise NodeError("its constant differs between the samples of a batch: export the model "
+                            "with a batch of 1")
+        spread.append(values[0])
+    varying = [k for k in range(len(stage.shape))
+               if any((values != np.take(values, [0], k)).any() for values in spread)]
+    varying = varying or [len(stage.shape) - 1]
+    fixed = [k for k in range(len(stage.shape)) if k not in varying]
+    turn = [*fixed, *varying]
+    shape = tuple(stage.shape[k] for k in turn)
+    features = math.prod(shape[len(fixed):])
+    whole = trace.whole(stage)
+    turned = whole.transpose(0, *(k + 1 for k in turn)).reshape(
+        trace.batch, *shape[:len(fixed)], features)
+    x = trace.read(turned, site.origin)
+    constants = [values.transpose(turn).reshape(-1, features)[0] for values in spread]
+    value = site.builder.scale(x, *constants, origin=site.origin)
+    new = trace.layer(value).reshape(trace.batch, *shape).transpose(
+        0, *(int(k) + 1 for k in np.argsort(turn)))
+    return new.reshape(-1)[places]
+
+
+def _activated(site: Site, ids: np.ndarray, kind: str, **slope: float) -> np.ndarray:
+    """An activation of every element."""
+    stage, order = site.trace.settled(ids, site.origin)
+    value = site.builder.activation(stage.value, kind, origin=site.origin, **slope)
+    return order - stage.base + site.trace.stage(value).base
+
+
+def _joined(site: Site, operands: list[np.ndarray],
+            join: Callable[[list[int]], int]) -> np.ndarray:
+    """What ``join`` makes of values of one shape, each holding one of ``operands`` in the order in
+    which one of them stands in the network."""
+    trace = site.trace
+    shape = np.broadcast_shapes(*(ids.shape for ids in operands))
+    spread = [np.broadcast_to(ids, shape) for ids in operands]
+    first = next((ids for ids in spread if trace.is_settled(ids)), spread[0])
+    stage, order = trace.settled(first, site.origin)
+    places = order - stage.base
+    values = []
+    for ids in spread:
+        arranged = np.empty(places.size, np.int64)
+        arranged[places] = ids
+        values.append(trace.read(arranged.reshape(trace.batch, *stage.shape), site.origin))
+    return places + trace.stage(join(values)).base
+
+
+def _sum(site: Site, operands: list[np.ndarray], gains: list[float]) -> np.ndarray:
+    return _joined(site, operands,
+                   lambda values: site.builder.add_values(values, gains, origin=site.origin))
+
+
+def _arithmetic(site: Site, gains: list[float]) -> list[Value]:
+    """a + b or a - b."""
+    a, b = site.input(0), site.input(1)
+    if isinstance(a, Net) and isinstance(b, Net):
+        return [Net(_sum(site, [a.ids, b.ids], gains))]
+    net = 0 if isinstance(a, Net) else 1
+    constant = site.constant(1 - net, "the constant")
+    ids = _fitted(site.net(net), constant)
+    return [Net(_scaled(site, ids, gains[net], gains[1 - net] * constant.astype(np.float64)))]
+
+
+def _multiply(site: Site) -> list[Value]:
+    a, b = site.input(0), site.input(1)
+    if isinstance(a, Net) and isinstance(b, Net):
+        return [Net(_joined(site, [a.ids, b.ids],
+                            lambda values: site.builder.multiply(*values, origin=site.origin)))]
+    net = 0 if isinstance(a, Net) else 1
+    constant = site.constant(1 - net, "the constant")
+    return [Net(_scaled(site, _fitted(site.net(net), constant), constant, 0.0))]
+
+
+def _divide(site: Site) -> list[Value]:
+    if not isinstance(site.input(0), Net) or isinstance(site.input(1), Net):
+        raise NodeError("it divides by what the network computes: only division by constants is "
+                        "built")
+    constant = site.constant(1, "the constant").astype(np.float64)
+    if not constant.all():
+        raise NodeError("it divides by zero: train or export the model again")
+    return [Net(_scaled(site, _fitted(site.net(0), constant), 1 / constant, 0.0))]
+
+
+def _fitted(ids: np.ndarray, constant: np.ndarray) -> np.ndarray:
+    """``ids`` repeated where the constant has more elements."""
+    return np.broadcast_to(ids, np.broadcast_shapes(ids.shape, constant.shape))
+
+
+def _of_all(site: Site, what: str) -> list[Value]:
+    """Sum, Mean or Max of any number of tensors; Max of one and zeros is a relu."""
+    if what == "Max" and len(site.inputs) == 2:
+        for n in (0, 1):
+            bound = site.input(n)
+            if isinstance(bound, np.ndarray):
+                ids = site.net(1 - n)
+                if bound.any() or np.broadcast_shapes(bound.shape, ids.shape) != ids.shape:
+                    raise NodeError("the larger of a value and a constant is built for zero alone: "
+                                    "use relu")
+                return [Net(_activated(site, ids, "relu"))]
+    operands = [site.net(n) for n in range(len(site.inputs))]
+    if what == "Sum" or len(operands) == 1:
+        return [Net(operands[0] if len(operands) == 1
+                    else _sum(site, operands, [1.0] * len(operands)))]
+    if what == "Mean":
+        return [Net(_sum(site, operands, [1 / len(operands)] * len(operands)))]
+    shape = np.broadcast_shapes(*(ids.shape for ids in operands))
+    stacked = np.stack([np.broadcast_to(ids, shape) for ids in operands], axis=-1)
+    return [Net(reduced(site, stacked, (stacked.ndim - 1,), False)[..., 0])]
+
+
+def _normalised(site: Site) -> list[Value]:
+    """BatchNormalization: the channels are the second axis."""
+    attributes, ids = site.attributes, site.net(0)
+    epsilon = float(attributes.take("epsilon", 1e-5))
+    attributes.take("momentum")  # of training
+    attributes.only("training_mode", 0, "export the model with model.eval()")
+    attributes.only("spatial", 1, "export the model again")
+    scale, offset, mean, variance = (
+        site.constant(n, what).astype(np.float64)
+        for n, what in enumerate(("X", "scale", "B", "mean", "var")) if n)
+    if ids.ndim < 2 or {v.shape for v in (scale, offset, mean, variance)} != {ids.shape[1:2]}:
+        raise NodeError(f"its constants do not fit an input of the shape {ids.shape}: export the "
+                        "model again")
+    if not (variance + epsilon > 0).all():
+        raise NodeError("its variance is negative: train or export the model again")
+    gain = scale / np.sqrt(variance + epsilon)
+    along = (-1, *(1,) * (ids.ndim - 2))
+    return [Net(_scaled(site, ids, gain.reshape(along), (offset - mean * gain).reshape(along)))]
+
+
+# ---- activations
+
+
+def _activation(kind: str) -> Callable:
+    return lambda site: [Net(_activated(site, site.net(0), kind))]
+
+
+def _hard_sigmoid(site: Site) -> list[Value]:
+    slope = {name: float(site.attributes.take(name, default))
+             for name, default in (("alpha", 0.2), ("beta", 0.5))}
+    return [Net(_activated(site, site.net(0), "hard_sigmoid", **slope))]
+
+
+def _clip(site: Site) -> list[Value]:
+    """Between two finite bounds a hard tanh, scaled; from zero up a relu."""
+    low, high = (site.attributes.take(name) for name in ("min", "max"))
+    bounds = []
+    for index, given, missing in ((1, low, -math.inf), (2, high, math.inf)):
+        if site.input(index) is not None:
+            given = float(site.constant(index, "the bound").reshape(()))
+        given = missing if given is None else float(given)
+        bounds.append(missing if abs(given) > 3e38 else given)
+    low, high = bounds
+    if (low, high) == (0.0, math.inf):
+        return [Net(_activated(site, site.net(0), "relu"))]
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise NodeError("its bounds must be two numbers, the lower first, or 0 and none, not "
+                        f"{low:g} and {high:g}: use relu, or a clip between two numbers")
+    middle, half = (low + high) / 2, (high - low) / 2
+    ids = site.net(0)
+    if (middle, half) != (0.0, 1.0):
+        ids = _scaled(site, ids, 1 / half, -middle / half)
+    ids = _activated(site, ids, "hard_tanh")
+    return [Net(_scaled(site, ids, half, middle) if (middle, half) != (0.0, 1.0) else ids)]
+
+
+def _softmax(site: Site) -> list[Value]:
+    ids = site.net(0)
+    axis = site.attributes.int("axis", 1 if site.opset < 13 else -1)
+    if not -ids.ndim <= axis < ids.ndim:
+        raise NodeError(f"axis {axis} does not fit an input of {ids.ndim} axes")
+    axis %= ids.ndim
+    if site.opset < 13 and math.prod(ids.shape[axis + 1:]) == 1:
+        pass  # before opset 13 the softmax was over all axes from this one on
+    elif site.opset < 13 and axis != ids.ndim - 1:
+        raise NodeError("before opset 13 it is taken over several axes at once: export with opset "
+                        "17")
+    moved = np.moveaxis(ids, axis, -1)
+    whole, back = site.trace.split(moved, 1)
+    new = site.trace.softmax(site.trace.natural(whole), site.origin).reshape(whole.shape)
+    return [Net(np.moveaxis(back(new), -1, axis))]
+
+
+def _refused(why: str) -> Callable:
+    def refuse(site: Site) -> list[Value]:
+        raise NodeError(why)
+    return refuse
+
+
+# ---- what changes nothing here
+
+
+def _cast(site: Site) -> list[Value]:
+    if site.attributes.int("to", 0) not in (1, 11):
+        raise NodeError("the network's values may be cast to float32 or float64 only: export the "
+                        "float32 model")
+    site.attributes.only("saturate", 1, "it has a meaning for 8-bit floats only")
+    return [Net(site.net(0))]
+
+
+def _dropout(site: Site) -> list[Value]:
+    site.attributes.take("ratio")  # without training it does nothing
+    site.attributes.take("seed")
+    training = site.input(2)
+    if isinstance(training, Net) or (training is not None and training.any()):
+        raise NodeError("training_mode must be false: export the model with model.eval()")
+    return [Net(site.net(0)), Refused("the mask of a Dropout is used: export with model.eval()")]
+
+
+#: Operators with a reader of their own when an input comes from the network, and how many inputs
+#: that reader looks at.
+LAYERS = {
+    **RECURRENT, **WINDOWS,
+    "MatMul": (_matmul, 2), "Gemm": (_gemm, 3), "BatchNormalization": (_normalised, 5),
+    "Add": (lambda site: _arithmetic(site, [1.0, 1.0]), 2),
+    "Sub": (lambda site: _arithmetic(site, [1.0, -1.0]), 2),
+    "Mul": (_multiply, 2), "Div": (_divide, 2),
+    "Neg": (lambda site: [Net(_scaled(site, site.net(0), -1.0, 0.0))], 1),
+    **{name: (lambda site, name=name: _of_all(site, name), 64) for name in ("Sum", "Mean", "Max")},
+    "Relu": (_activation("relu"), 1), "Sigmoid": (_activation("sigmoid"), 1),
+    "Tanh": (_activation("tanh"), 1), "HardSigmoid": (_hard_sigmoid, 1), "Clip": (_clip, 3),
+    "Softmax": (_softmax, 1),
+    "LogSoftmax": (_refused("a LogSoftmax is not built: end the model before it, or with Softmax, "
+                            "which is left to the host"), 1),
+    "Cast": (_cast, 1), "Dropout": (_dropout, 3),
+}

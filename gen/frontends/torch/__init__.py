@@ -1,0 +1,1 @@
+"""torch modules in memory: their forward runs on symbols that name elements."""

@@ -1,0 +1,118 @@
+"""A live ``torch.nn.Module`` as a network: its own ``forward`` runs once, on symbols.
+
+torch.fx (:mod:`.tracer`) calls ``forward`` with stand-ins for the inputs and tells us every
+layer and function that they meet. A layer of ``torch.nn`` is read whole (:mod:`.modules`), a
+function by its name (:mod:`.ops`, :mod:`.math`), anything else is the user's own Python
+and simply runs. So no pattern is recognised: what the code does to a symbol is what the network
+holds.
+
+The module is the caller's object, in the caller's process; no file is read here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.torch.symbol import BATCH, BatchElsewhere, Symbol
+from gatefold.gen.network.graph import Network, Shape
+
+__all__ = ["from_torch"]
+
+
+def from_torch(module: Any, input_shape: Sequence, *,
+               outputs: int | Sequence[int] | None = None) -> Network:
+    """The network of a ``torch.nn.Module`` at inference.
+
+    Parameters: ``input_shape``, the shape of what ``forward`` takes without the batch:
+    (timesteps, features), also where layers have ``batch_first=False``, or (channels, timesteps)
+    where a Conv1d comes first; a list of shapes for several arguments. ``outputs``: of the tensors
+    that ``forward`` returns, in order and counted through tuples, those to keep; by default all.
+
+    The batch is looked for where the layers take it: in the first dimension of the arguments, else
+    in the second, else nowhere (a module for one sample). ``None`` in a shape says where it is:
+    [(30, 4), (1, None, 64)] for forward(x, h_0). Dropout is left out and BatchNorm uses its
+    running statistics; a module in training mode that has any is built so too, with a warning.
+
+    Raises :class:`UserError` for a layer, an option or a function that is not built, by its name.
+    """
+    module = getattr(module, "_orig_mod", module)  # of torch.compile
+    torch = sys.modules.get("torch")  # whoever has a module has imported it
+    if torch is None or not isinstance(module, torch.nn.Module):
+        raise UserError("from_torch takes a torch.nn.Module, not "
+                        f"{quoted(type(module).__name__)}: load a file with gatefold.load")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UserError("from_torch takes the Python module, not what torch.jit made of it: give "
+                        "the module it was made from, or export that to ONNX")
+    shapes = _shapes(input_shape)
+    _warn_of_training(module)
+    try:
+        return _read(module, shapes, 0, outputs)
+    except BatchElsewhere as error:
+        for batch in (1, None):
+            with contextlib.suppress(UserError):
+                return _read(module, shapes, batch, outputs)
+        raise UserError(str(error)) from None
+
+
+def _shapes(given: Any) -> list[tuple[int | None, ...]]:
+    def shape(value: Any) -> bool:
+        return isinstance(value, tuple | list) and len(value) > 0 and value.count(None) < 2 and all(
+            n is None or (isinstance(n, int) and not isinstance(n, bool)) for n in value)
+
+    shapes = [given] if shape(given) else given
+    if not isinstance(shapes, tuple | list) or not shapes or not all(map(shape, shapes)):
+        raise UserError("input_shape must be (timesteps, features), the input's shape without the "
+                        f"batch, or a list of such, not {quoted(given)}")
+    return [tuple(one) for one in shapes]
+
+
+def _warn_of_training(module: Any) -> None:
+    for name, layer in module.named_modules():
+        kind = type(layer).__name__
+        drops = "Dropout" in kind and layer.p or kind in ("LSTM", "GRU", "RNN") and layer.dropout
+        if layer.training and (drops or "BatchNorm" in kind):
+            warnings.warn(f"the module is in training mode, where {kind} {quoted(name)} computes "
+                          "otherwise: it is built as at inference, call module.eval() first",
+                          stacklevel=3)
+            return
+
+
+def _read(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
+          outputs: int | Sequence[int] | None) -> Network:
+    from gatefold.gen.frontends.torch.tracer import run, version
+
+    plain: list[Shape] = [tuple(n for n in shape if n is not None) for shape in shapes]
+    builder = Builder(*plain)
+    symbols = []
+    for n, shape in enumerate(shapes):
+        # A vector is (batch, features) wherever sequences have their batch.
+        usual = 0 if batch == 1 and len(shape) == 1 else batch
+        symbols.append(Symbol.of(builder, n, shape.index(None) if None in shape else usual))
+    returned = _flat(run(module, symbols))
+    wanted = list(range(len(returned))) if outputs is None else (
+        [outputs] if isinstance(outputs, int) else list(outputs))
+    if not wanted or not all(isinstance(n, int) and 0 <= n < len(returned) for n in wanted):
+        raise UserError(f"outputs must be among 0..{len(returned) - 1}: forward() returns "
+                        f"{len(returned)} tensors, not {quoted(outputs)}")
+    values = []
+    for n in wanted:
+        if not isinstance(returned[n], Symbol):
+            raise UserError(f"output {n} of forward() is {quoted(type(returned[n]).__name__)}, not "
+                            "computed from its input: choose others with outputs=")
+        kept = [m for m, dim in enumerate(returned[n].dims) if dim != (BATCH,)]
+        values.append(returned[n].arranged(*kept))
+    return builder.network({"format": "torch", "exporter": f"torch {version}"}, values)
+
+
+def _flat(returned: Any) -> list:
+    if isinstance(returned, dict):
+        returned = list(returned.values())
+    if isinstance(returned, tuple | list):
+        return [one for part in returned for one in _flat(part)]
+    return [returned]

@@ -1,0 +1,261 @@
+"""torch's own layers (``torch.nn``) on :class:`~.symbol.Symbol`: their options, one by one.
+
+A function here reads every attribute that changes what its layer computes at inference; it is found
+under the layer's class name. Nothing here imports torch: the modules are the user's objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.torch.layers import (
+    Recurrence,
+    RecurrentOptions,
+    Start,
+    batch_norm,
+    conv1d,
+    linear,
+    padded_window,
+)
+from gatefold.gen.frontends.torch.math import sequence_last
+from gatefold.gen.frontends.torch.ops import OPERATIONS, constant
+from gatefold.gen.frontends.torch.symbol import BATCH, BatchElsewhere, Stacked, Symbol
+from gatefold.gen.network.graph import Shape
+
+__all__ = ["MODULES", "Leaf"]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A layer of torch.nn in the network: ``module`` and its ``origin``, where it stands in the
+    model."""
+
+    module: Any
+    origin: str
+
+    @property
+    def kind(self) -> str:
+        """The class of torch.nn whose ``forward`` it runs, or "" where that is the user's own."""
+        classes = type(self.module).__mro__
+        runs = next(one for one in classes if "forward" in vars(one))
+        if not runs.__module__.startswith("torch.nn.modules."):
+            return ""
+        return next(one for one in classes
+                    if one.__module__.startswith("torch.nn.modules.")).__name__
+
+    @property
+    def where(self) -> str:
+        """The layer in a message."""
+        return f"{self.kind} {quoted(self.origin)}"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the layer makes of symbols; :class:`UserError` where it is not built."""
+        function = MODULES.get(self.kind)
+        if function is None:
+            raise self.refuse("is not built; the layers of torch.nn that are: "
+                              + ", ".join(name for name, one in MODULES.items()
+                                          if one.__name__ != "refuse"))
+        given = args[0] if args else kwargs.get("input")
+        if not isinstance(given, Symbol):
+            raise self.refuse(f"gets a {type(given).__name__}, not one tensor: a recurrent layer "
+                              "returns (output, state), take its [0]")
+        return function(self, *args, **kwargs)
+
+    def refuse(self, what: str) -> UserError:
+        """The error that says ``what`` of this layer."""
+        return UserError(f"{self.where}: {what}")
+
+    def only(self, name: str, legal: object, remedy: str) -> None:
+        """Raise unless the attribute ``name`` is ``legal``."""
+        value = getattr(self.module, name)
+        if value != legal:
+            raise self.refuse(f"{name} must be {legal}, not {value}: {remedy}")
+
+    def array(self, name: str, shape: Shape) -> np.ndarray:
+        """The parameter or buffer ``name``."""
+        tensor = getattr(self.module, name)
+        if getattr(tensor, "is_meta", False) or not hasattr(tensor, "detach"):
+            raise self.refuse(f"{name} holds no weights yet: run the model once, or load them")
+        if not tensor.is_floating_point() or tensor.is_quantized:
+            raise self.refuse(f"{name} is {tensor.dtype}: give the float model, Gatefold quantises")
+        value = constant(tensor)
+        if value is None or value.shape != shape:
+            raise self.refuse(f"{name} must have the shape {shape}, not {tuple(tensor.shape)}")
+        return value
+
+    def one(self, name: str) -> Any:
+        """The attribute ``name``, a number that torch may keep as a sequence of one."""
+        value = getattr(self.module, name)
+        return value[0] if isinstance(value, tuple | list) else value
+
+
+# ---- recurrent layers ----------------------------------------------------------------------------
+
+def _recurrent(leaf: Leaf, input: Symbol, hx: Any = None):
+    module, dims = leaf.module, len(input.dims)
+    options = RecurrentOptions(
+        kind=leaf.kind.lower(),
+        hidden_size=module.hidden_size, num_layers=module.num_layers,
+        bidirectional=module.bidirectional, bias=module.bias,
+        nonlinearity=getattr(module, "nonlinearity", "tanh"))
+    if getattr(module, "proj_size", 0):
+        raise leaf.refuse(f"proj_size must be 0, not {module.proj_size}: put a Linear behind it")
+    if dims not in (2, 3):
+        raise leaf.refuse(f"takes a tensor of 2 or 3 dimensions, not {input.told}")
+    batch = None if dims == 2 else 0 if module.batch_first else 1
+    time = 0 if batch != 0 else 1
+    if batch is not None and BATCH not in input.dims[batch] and input.shape[batch] != 1:
+        raise BatchElsewhere(f"{leaf.where}: has batch_first={module.batch_first}, but its input "
+                             f"is {input.told}")
+    x, builder = input.arranged(time, -1), input.builder
+    if input.shape[-1] != module.input_size:
+        raise leaf.refuse(f"takes {module.input_size} features, but its input is {input.told}")
+    starts = _starts(leaf, options, hx, 1 if batch is None else 2)
+    made = Recurrence(builder, x, options, leaf.array, origin=leaf.origin, starts=starts)
+    # The batch as it came: torch's own, one of size 1, or none.
+    middle = [] if batch is None else [input.dims[batch] if BATCH in input.dims[batch] else ()]
+    output = Symbol(builder, made.sequence(),
+                    [*(middle if batch == 0 else []), (0,), *(middle if batch == 1 else []), (1,)])
+    hidden = Stacked(builder, made.hidden(), middle)
+    if options.kind != "lstm":
+        return output, hidden
+    return output, (hidden, Stacked(builder, made.cell(), middle))
+
+
+def _starts(leaf: Leaf, options: RecurrentOptions, hx: Any, rank: int) -> list[Start]:
+    """What each layer and direction begins with, of torch's h_0, or (h_0, c_0) of an LSTM."""
+    if hx is None:
+        return []
+    states = list(hx) if options.kind == "lstm" else [hx]
+    count = options.num_layers * options.directions
+    if len(states) != (2 if options.kind == "lstm" else 1):
+        raise leaf.refuse("the initial state of an LSTM is (h_0, c_0)")
+    starts = []
+    for n in range(count):
+        starts.append(tuple(_start(leaf, state, n, (count, options.hidden_size), rank)
+                            for state in states))
+        if all(isinstance(start, np.ndarray) and not start.any() for start in starts[-1]):
+            starts[-1] = ()
+    return starts
+
+
+def _start(leaf: Leaf, state: Any, n: int, sizes: Shape, rank: int) -> int | np.ndarray:
+    got = state.told if isinstance(state, Symbol) else str(tuple(getattr(state, "shape", ())))
+    if len(getattr(state, "shape", ())) != rank + 1 or (
+            (state.shape[0], state.shape[-1]) != sizes):
+        raise leaf.refuse(f"an initial state must be (layers * directions, batch, hidden_size) = "
+                          f"({sizes[0]}, batch, {sizes[1]}), not {got}: a shape given to "
+                          "from_torch says with None where its batch is")
+    if isinstance(state, Symbol):
+        return state.selected(0, n).arranged(-1)
+    rows = np.atleast_2d(np.asarray(constant(state))[n])
+    if (rows != rows[0]).any():
+        raise leaf.refuse("a constant initial state must be the same for all samples of the batch")
+    return rows[0]
+
+
+# ---- the others ----------------------------------------------------------------------------------
+
+def _linear(leaf: Leaf, input: Symbol):
+    x, module = input.featured(-1), leaf.module
+    if input.shape[-1] != module.in_features:
+        raise leaf.refuse(f"takes {module.in_features} features, but its input is {input.told}")
+    return x.computed(lambda value: linear(x.builder, value, module.out_features, leaf.array,
+                                           bias=module.bias is not None, origin=leaf.origin))
+
+
+def _conv1d(leaf: Leaf, input: Symbol):
+    module = leaf.module
+    leaf.only("groups", 1, "only full convolutions are built")
+    leaf.only("padding_mode", "zeros", "only zeros are padded")
+
+    def layer(builder, value: int) -> int:
+        if input.shape[-2] != module.in_channels:
+            raise leaf.refuse(f"takes (batch, {module.in_channels} channels, timesteps), but its "
+                              f"input is {input.told}: x.permute(0, 2, 1) puts channels second")
+        padding = module.padding
+        window = padded_window(
+            leaf.where, builder.shapes[value][0], kernel=leaf.one("kernel_size"),
+            stride=leaf.one("stride"), dilation=leaf.one("dilation"),
+            padding=padding if isinstance(padding, str) else leaf.one("padding"))
+        return conv1d(builder, value, module.out_channels, window, leaf.array,
+                      bias=module.bias is not None, origin=leaf.origin)
+
+    return sequence_last(input, layer)
+
+
+def _batch_norm(leaf: Leaf, input: Symbol):
+    module = leaf.module
+    if module.running_mean is None:
+        raise leaf.refuse("track_running_stats must be True: otherwise it normalises by each "
+                          "batch, which one sample is not")
+    x = input.featured(1) if len(input.dims) in (2, 3) else input
+    if len(input.dims) not in (2, 3) or input.shape[1] != module.num_features:
+        raise leaf.refuse(f"takes (batch, {module.num_features}) or (batch, {module.num_features}, "
+                          f"timesteps), but its input is {input.told}")
+    return x.computed(lambda value: batch_norm(x.builder, value, leaf.array, eps=module.eps,
+                                               affine=bool(module.affine), origin=leaf.origin))
+
+
+def _called(name: str, *attributes: str) -> Callable:
+    """A layer that is a function: ``name`` with ``attributes`` of the module."""
+    def apply(leaf: Leaf, input: Symbol):
+        return OPERATIONS[name](input, **{a: getattr(leaf.module, a) for a in attributes})
+    return apply
+
+
+def _pad(leaf: Leaf, input: Symbol):
+    padding = leaf.module.padding
+    return OPERATIONS["pad"](input, padding, value=getattr(leaf.module, "value", 0))
+
+
+def _unflatten(leaf: Leaf, input: Symbol):
+    return OPERATIONS["unflatten"](input, leaf.module.dim, leaf.module.unflattened_size)
+
+
+def _threshold(leaf: Leaf, input: Symbol):
+    return OPERATIONS["hardtanh"](input, leaf.module.min_val, leaf.module.max_val)
+
+
+def _refused(remedy: str) -> Callable:
+    def refuse(leaf: Leaf, *args, **kwargs):
+        raise leaf.refuse(f"is not built: {remedy}")
+    return refuse
+
+
+_SEQUENCE = "nn.LSTM, nn.GRU or nn.RNN over the whole sequence computes the same"
+_CURVE = "train with ReLU, Sigmoid, Tanh, Hardsigmoid or Hardtanh"
+
+#: By class name of torch.nn.
+MODULES: dict[str, Callable] = {
+    "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent,
+    "Linear": _linear, "Conv1d": _conv1d, "BatchNorm1d": _batch_norm,
+    "MaxPool1d": _called("max_pool1d", "kernel_size", "stride", "padding", "dilation", "ceil_mode",
+                         "return_indices"),
+    "AvgPool1d": _called("avg_pool1d", "kernel_size", "stride", "padding", "ceil_mode",
+                         "count_include_pad"),
+    "AdaptiveAvgPool1d": _called("adaptive_avg_pool1d", "output_size"),
+    "AdaptiveMaxPool1d": _called("adaptive_max_pool1d", "output_size", "return_indices"),
+    "Flatten": _called("flatten", "start_dim", "end_dim"), "Unflatten": _unflatten,
+    "ReLU": _called("relu"), "Sigmoid": _called("sigmoid"), "Tanh": _called("tanh"),
+    "Hardsigmoid": _called("hardsigmoid"), "Hardtanh": _threshold, "ReLU6": _threshold,
+    "Softmax": _called("softmax", "dim"),
+    "LogSoftmax": _refused("take what comes before it, the largest is the same; or Softmax, which "
+                           "is left to the host"),
+    "Identity": _called("identity"), "Dropout": _called("identity"),
+    "Dropout1d": _called("identity"), "AlphaDropout": _called("identity"),
+    "FeatureAlphaDropout": _called("identity"),
+    "ZeroPad1d": _pad, "ConstantPad1d": _pad,
+    "LSTMCell": _refused(_SEQUENCE), "GRUCell": _refused(_SEQUENCE), "RNNCell": _refused(_SEQUENCE),
+    "Embedding": _refused("look the vectors up on the host, and give the layers behind it"),
+    "MultiheadAttention": _refused("attention has no place in this hardware"),
+    "LayerNorm": _refused("it divides by what it computes; BatchNorm1d is constant at inference"),
+    **dict.fromkeys(("GELU", "SiLU", "ELU", "LeakyReLU", "PReLU", "Softplus", "Mish", "Hardswish",
+                     "Softsign", "LogSigmoid"), _refused(_CURVE)),
+}
+

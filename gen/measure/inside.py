@@ -1,0 +1,257 @@
+"""Inside a network: every tensor in float and in fixed point, side by side.
+
+Both passes have the same tensors: of an LSTM ``z_i z_f z_g z_o`` (before the activation), ``i f g
+o`` (after it), ``c`` and ``h``; of a GRU ``z_r z_z z_n r z n``, ``m`` or ``q`` (what r multiplies,
+or makes), ``c`` (the state behind h: in float h itself) and ``h``; of a SimpleRNN ``z h``; of a
+Dense ``z y``; of others ``y``. Where the result is a hard sigmoid, z is what is clipped to 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatefold.gen.network.forward import forward
+from gatefold.gen.network.frames import as_frames
+from gatefold.gen.network.graph import Network, split
+from gatefold.gen.network.layers import Dense, Gru, Lstm, Rnn
+from gatefold.gen.network.views import View
+from gatefold.gen.numbers.calibrate import at_a_time
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantized import (
+    ABSENT,
+    QDense,
+    QGru,
+    QLayer,
+    QLstm,
+    QRnn,
+    QuantizedNetwork,
+    QView,
+    Table,
+    argument,
+)
+from gatefold.sim.golden import golden
+
+__all__ = ["Moments", "Tensor", "both", "fixed_trace", "inside", "tensors"]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of golden's trace: ``name`` there, ``frac`` fractional bits, ``form`` for reports
+    (None: as wide as the accumulator)."""
+
+    name: str
+    frac: int
+    form: QFormat | None
+
+    @classmethod
+    def of(cls, name: str, form: QFormat) -> Tensor:
+        """One with a format of its own."""
+        return cls(name, form.frac, form)
+
+    def to_float(self, integers: np.ndarray) -> np.ndarray:
+        """Values of integers."""
+        return integers * 2.0**-self.frac
+
+
+def tensors(qnet: QuantizedNetwork) -> dict[str, dict[str, Tensor]]:
+    """Every tensor by layer name and by its name in a float trace."""
+    return {layer.name: _tensors(layer, qnet.table) for layer in qnet.computing.values()}
+
+
+def _tensors(layer: QLayer, table: Table) -> dict[str, Tensor]:
+    if isinstance(layer, (QDense, QRnn)):
+        z = Tensor("acc", layer.acc_frac, None)
+        return {"z": z, "y": Tensor.of("y", layer.y)} if isinstance(layer, QDense) \
+            else {"z": z, "h": Tensor.of("h", layer.h)}
+    if not isinstance(layer, (QLstm, QGru)):
+        assert layer.result
+        return {"y": Tensor.of("y", layer.result)}
+    t = table.out_frac
+    result = layer.g if isinstance(layer, QLstm) else layer.n
+    gates, candidate = ("ifo", "g") if isinstance(layer, QLstm) else ("rz", "n")
+    direct = layer.recurrent_activation == "hard_sigmoid"
+    # A gate's argument is z/2: the same integer with one fractional bit less is z.
+    z = QFormat(t + 1, t - 1) if direct else QFormat(table.width, table.frac - 1)
+    found = {f"z_{gate}": Tensor.of(f"u_{gate}", z) for gate in gates}
+    found |= {gate: Tensor.of(gate, QFormat(t + 2, t + 1)) for gate in gates}
+    found[f"z_{candidate}"] = Tensor.of(f"u_{candidate}",
+                                        argument(layer.activation, table, result))
+    found |= {candidate: Tensor.of(candidate, result), "c": Tensor.of("c", layer.c),
+              "h": Tensor.of("h", layer.h)}
+    if isinstance(layer, QGru):
+        found |= {"m": Tensor.of("m", layer.m)} if layer.reset_after \
+            else {"q": Tensor.of("q", layer.h)}
+    return found
+
+
+def fixed_trace(qnet: QuantizedNetwork, trace: dict, *, raw: bool = False
+                ) -> dict[tuple[str, str], np.ndarray]:
+    """Golden's ``trace`` as floats (integers if ``raw``), by layer and float tensor name."""
+    return {(layer, name): trace[layer][tensor.name] if raw
+            else tensor.to_float(trace[layer][tensor.name])
+            for layer, known in tensors(qnet).items() for name, tensor in known.items()}
+
+
+def float_trace(network: Network, qnet: QuantizedNetwork,
+                trace: dict) -> dict[tuple[str, str], np.ndarray]:
+    """The float pass's ``trace``, of the tensors that both have."""
+    found = {(layer, name): trace[layer]["h" if name == "c" and "c" not in trace[layer] else name]
+             for layer, known in tensors(qnet).items() for name in known}
+    for name, layer in zip(network.names, network.layers, strict=True):
+        if isinstance(layer, (Dense, Rnn)) and layer.activation == "hard_sigmoid":
+            found[name, "z"] = found[name, "z"] / 4 + 0.5
+    return found
+
+
+def _reaching(network: Network, key: tuple[str, str], floats: np.ndarray) -> np.ndarray:
+    """What of a float tensor before its activation makes a difference behind it."""
+    layer = network.layers[network.names.index(key[0])]
+    if not key[1].startswith("z_"):
+        return floats
+    candidate = key[1] in ("z_g", "z_n")
+    assert isinstance(layer, (Lstm, Gru))
+    function = layer.activation if candidate else layer.recurrent_activation
+    most = {"sigmoid": 16.0, "hard_sigmoid": 2.0, "tanh": 8.0, "hard_tanh": 1.0}.get(function)
+    return floats if most is None else np.clip(floats, -most, most)
+
+
+@dataclass(frozen=True)
+class Both:
+    """Some samples in both numbers: ``floats`` and ``fixed``, arrays by (layer, tensor); outputs
+    ``y_float`` and ``y_fixed``, (samples, *output_shape); ``saturations`` as golden counts them;
+    ``alone``, as ``fixed``, where each layer reads the float pass's values, rounded; or None."""
+
+    floats: dict[tuple[str, str], np.ndarray]
+    fixed: dict[tuple[str, str], np.ndarray]
+    y_float: np.ndarray
+    y_fixed: np.ndarray
+    saturations: dict
+    alone: dict[tuple[str, str], np.ndarray] | None
+
+
+def both(network: Network, qnet: QuantizedNetwork, x: np.ndarray, *,
+         alone: bool = False) -> Iterator[Both]:
+    """Both passes on ``x``, (samples, *input_shape) floats, some samples at a time."""
+    chunk = at_a_time(network, len(x))
+    for start in range(0, len(x), chunk):
+        part = x[start:start + chunk]
+        integers, floats, trace = qnet.quantize(part), {}, {}
+        y_float = forward(network, part, trace=floats)
+        y_fixed = qnet.to_float(golden(qnet, integers, trace=trace))
+        saturations = trace.pop("saturations")
+        single: dict | None = None
+        if alone:
+            single = {}
+            golden(qnet, integers, trace=single, instead=_rounded(network, qnet, part, floats))
+            single = fixed_trace(qnet, single)
+        yield Both(float_trace(network, qnet, floats), fixed_trace(qnet, trace), y_float, y_fixed,
+                   saturations, single)
+
+
+def _rounded(network: Network, qnet: QuantizedNetwork, x: np.ndarray,
+             trace: dict) -> dict[int, np.ndarray]:
+    """The float pass's values in the formats of the quantised network's."""
+    values = split(x, network.input_shapes)
+    for name, layer in zip(network.names, network.layers, strict=True):
+        if isinstance(layer, View):
+            values.append(layer.arrange(*(values[value] for value in layer.inputs)))
+        elif "h" in trace[name]:
+            h = trace[name]["h"]
+            values.append(h if getattr(layer, "return_sequences", True) else h[:, -1])
+        else:
+            values.append(trace[name]["y"])
+    widths = _widths(qnet)
+    return {n: _quantize(value, fracs, width) for n, (value, fracs, width)
+            in enumerate(zip(values, qnet.fracs, widths, strict=True))}
+
+
+def _widths(qnet: QuantizedNetwork) -> list[int]:
+    """Bits of the widest element of each value."""
+    widths = [form.width for form in qnet.input_formats]
+    for layer in qnet.layers:
+        widths.append(max(widths[value] for value in layer.inputs) if isinstance(layer, QView)
+                      else layer.result.width if layer.result else 0)
+    return widths
+
+
+def _quantize(value: np.ndarray, fracs: np.ndarray, width: int) -> np.ndarray:
+    steps = np.where(fracs == ABSENT, 1.0, 2.0 ** np.where(fracs == ABSENT, 0, fracs))
+    half = 2.0 ** (width - 1)
+    return np.clip(np.floor(value * steps + 0.5), -half, half - 1).astype(np.int64)
+
+
+class Moments:
+    """What an error is, summed up over parts: of ``fixed`` against ``floats``."""
+
+    def __init__(self):
+        self.count, self.squares, self.worst = 0, 0.0, 0.0
+        self.least, self.most = np.inf, -np.inf
+
+    def add(self, fixed: np.ndarray, floats: np.ndarray) -> None:
+        """One more part."""
+        errors = fixed - floats
+        self.count += errors.size
+        self.squares += float(np.sum(errors**2))
+        self.worst = max(self.worst, float(np.abs(errors).max(initial=0.0)))
+        self.least = min(self.least, float(floats.min(initial=np.inf)))
+        self.most = max(self.most, float(floats.max(initial=-np.inf)))
+
+    @property
+    def rms(self) -> float:
+        """Root of the mean squared error."""
+        return float(np.sqrt(self.squares / self.count))
+
+    def as_dict(self) -> dict:
+        """For JSON: ``max_abs``, ``rms``, ``range`` of the floats, and both errors relative to it
+        (None where it is 0)."""
+        span = self.most - self.least
+        return {"max_abs": self.worst, "rms": self.rms, "range": span,
+                "max_relative": self.worst / span if span else None,
+                "rms_relative": self.rms / span if span else None}
+
+
+def inside(network: Network, qnet: QuantizedNetwork, x) -> dict[str, dict]:
+    """Where the error enters: every tensor of every layer on ``x``, floats as for a run.
+
+    By layer name: ``tensors``, by name ``format`` (None: the accumulator's), ``min`` and ``max`` of
+    the floats, ``rms`` and ``max_abs`` of the error, ``rms_alone``, what the layer itself adds: the
+    error where it reads the float pass's values, rounded to its operands' formats (z is compared
+    as far as it reaches through its activation); ``saturations``,
+    by golden's name of the tensor ``{"count", "total"}``. Ready for JSON.
+    Raises :class:`UserError` for inputs of a wrong shape or with NaN.
+    """
+    x = np.asarray(as_frames(network, x), np.float64)
+    whole: dict[tuple[str, str], Moments] = {}
+    alone: dict[tuple[str, str], Moments] = {}
+    spans: dict[tuple[str, str], tuple[float, float]] = {}
+    counts: dict = {}
+    for part in both(network, qnet, x, alone=True):
+        assert part.alone is not None
+        for key, floats in part.floats.items():
+            reaching = _reaching(network, key, floats)
+            whole.setdefault(key, Moments()).add(part.fixed[key], reaching)
+            alone.setdefault(key, Moments()).add(part.alone[key], reaching)
+            least, most = spans.get(key, (np.inf, -np.inf))
+            spans[key] = min(least, float(floats.min())), max(most, float(floats.max()))
+        add_counts(counts, part.saturations)
+    found: dict[str, dict] = {}
+    for layer, known in tensors(qnet).items():
+        found[layer] = {"saturations": counts.get(layer, {}), "tensors": {}}
+        for name, tensor in known.items():
+            error, (least, most) = whole[layer, name], spans[layer, name]
+            found[layer]["tensors"][name] = {
+                "format": tensor.form and str(tensor.form), "min": least, "max": most,
+                "rms": error.rms, "max_abs": error.worst, "rms_alone": alone[layer, name].rms}
+    return found
+
+
+def add_counts(total: dict, more: dict) -> None:
+    """Add golden's saturation counts of some samples to those of others."""
+    for layer, counted in more.items():
+        for tensor, entry in counted.items():
+            known = total.setdefault(layer, {}).setdefault(tensor, {"count": 0, "total": 0})
+            for key in known:
+                known[key] += entry[key]

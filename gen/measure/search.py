@@ -1,0 +1,303 @@
+"""The cheapest formats that keep a stated error: ``--width auto --max-error 1%``.
+
+First the widths of activations and weights that hold for all layers, since the engine's multipliers
+and memories are made for the widest: along the frontier between the pairs that keep the error and
+those that do not, the pair with the smallest product, the multiplier's size. Then layer by layer,
+the largest first, each with as few bits as it can do with. Every attempt is quantised and computed;
+nothing is modelled.
+
+Attempts are computed on some of the calibration data. What they find is checked on all of it: where
+it does not keep the error there, the limit for the attempts is tightened by as much, and the search
+goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.measure.inside import Moments
+from gatefold.gen.network.forward import forward
+from gatefold.gen.network.frames import as_samples, some_samples
+from gatefold.gen.network.graph import Network, split
+from gatefold.gen.network.layers import Dense, Recurrent
+from gatefold.gen.network.views import View
+from gatefold.gen.numbers.calibrate import Calibration, at_a_time, calibrate
+from gatefold.gen.numbers.formats import as_rule
+from gatefold.gen.numbers.overrides import check_overrides
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantize import quantize
+from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.numbers.wishes import TENSORS, WIDTHS, group_of
+from gatefold.sim.golden import golden
+
+__all__ = ["Found", "find_widths", "parsed_error"]
+
+_MACS = 400_000_000  # multiplications of an attempt: a second or a few
+_TIGHTER = 0.99  # than what the check asks for, so that a search that repeats itself ends
+_ATTEMPTS = 200  # by default, both stages together
+
+
+@dataclass(frozen=True)
+class Found:
+    """What :func:`find_widths` found.
+
+    Attributes: ``act_width``, ``weight_width`` and ``overrides``, arguments of
+    :func:`~.quantize.quantize`; ``error``, as :func:`error_of` has it, with these on
+    ``data`` (samples, *input_shape), all the data of the calibration; ``samples``, on how many of
+    them attempts were computed; ``attempts``, every attempt in order, ready for JSON:
+    ``activations``, ``weights`` (bits), ``overrides``, ``error``, ``keeps``; ``checks``, the same
+    of what was computed on all the data, and ``limit``, what the attempts before had to keep; empty
+    where they had all the data; ``complete``, whether the search came to its end, or only to its
+    limit of attempts.
+    """
+
+    act_width: int
+    weight_width: int
+    overrides: dict[str, dict]
+    error: float
+    samples: int
+    attempts: list[dict]
+    checks: list[dict]
+    complete: bool
+    data: np.ndarray = field(compare=False, repr=False)
+
+    def as_dict(self) -> dict:
+        """For JSON, formats among the overrides as they are written."""
+        overrides = {name: {key: str(value) if isinstance(value, QFormat) else value
+                            for key, value in keys.items()}
+                     for name, keys in self.overrides.items()}
+        return {"activations": self.act_width, "weights": self.weight_width,
+                "overrides": overrides, "error": self.error, "samples": len(self.data),
+                "complete": self.complete, "attempt_samples": self.samples,
+                "attempts": self.attempts, "checks": self.checks}
+
+
+def find_widths(network: Network, max_error: float, *, calibration=None, samples: int = 64,
+                seed: int = 0, layers: bool = True, attempts: int = _ATTEMPTS,
+                progress: Callable[[str], None] = lambda _stage: None, **options) -> Found:
+    """The cheapest widths with which the error stays within ``max_error``.
+
+    Parameters: ``max_error``, e.g. 0.01, of :func:`error_of` on the calibration data (attempts are
+    made on as many samples of it as are computed in about a second, what they find is checked on
+    all); ``calibration``, ``samples`` and ``seed`` as of :func:`quantize`, and ``options``
+    the rest of its arguments (what ``overrides`` among them say stays as it is); ``layers``, look
+    at single layers too; ``attempts``, the most to make; ``progress``, told of each attempt.
+    The same arguments give the same result.
+    Raises :class:`UserError` where even the widest formats do not keep the error.
+    """
+    if isinstance(max_error, bool) or not isinstance(max_error, (int, float)) \
+            or not 0 < max_error < 1:
+        raise UserError(f"the largest error must be between 0 and 1 (0% and 100%), not "
+                        f"{quoted(max_error)[1:-1]}")
+    trial = _Trial.of(network, max_error, calibration, samples, seed, attempts, progress, options)
+    while True:
+        act, weight, error = _frontier(trial)
+        overrides: dict[str, dict] = {}
+        if layers:
+            overrides, error = _layers(trial, act, weight, error)
+        if len(trial.x) < len(trial.data):
+            error = trial.check(act, weight, overrides)
+        if error <= max_error:
+            break
+        if act == weight == WIDTHS[-1] and not overrides:
+            raise _none_keeps(max_error, error)
+        trial.limit *= _TIGHTER * max_error / error
+    return Found(act, weight, trial.merged(overrides), error, len(trial.x), trial.made,
+                 trial.checks, len(trial.made) < attempts, trial.data)
+
+
+def error_of(network: Network, qnet: QuantizedNetwork, x: np.ndarray, floats: np.ndarray) -> float:
+    """The error of ``qnet`` on ``x``: rms of an output's error over the range of its floats, the
+    worst of the network's outputs (an output without range counts by its error alone)."""
+    outputs = [Moments() for _ in network.outputs]
+    for part in _parts(network, len(x)):
+        got = qnet.to_float(golden(qnet, qnet.quantize(x[part])))
+        for moments, fixed, wanted in zip(outputs, split(got, network.output_shapes),
+                                          split(floats[part], network.output_shapes), strict=True):
+            moments.add(fixed, wanted)
+    told = [moments.as_dict() for moments in outputs]
+    return max(one["rms"] if one["rms_relative"] is None else one["rms_relative"] for one in told)
+
+
+def _parts(network: Network, samples: int) -> list[slice]:
+    """Samples that are computed together."""
+    chunk = at_a_time(network, samples)
+    return [slice(start, start + chunk) for start in range(0, samples, chunk)]
+
+
+def _floats(network: Network, x: np.ndarray) -> np.ndarray:
+    """The float network's outputs."""
+    return np.concatenate([forward(network, x[part]) for part in _parts(network, len(x))])
+
+
+def _none_keeps(max_error: float, error: float) -> UserError:
+    return UserError(f"no formats keep an error of {100 * max_error:.3g}%: with {WIDTHS[-1]} bits "
+                     f"everywhere it is {100 * error:.3g}%: allow more, or give calibration "
+                     "data that is like what the core will see")
+
+
+def parsed_error(text: str) -> float:
+    """A largest error as it is written, ``1%`` or ``0.01``; raises :class:`UserError`."""
+    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(%?)\s*", text)
+    value = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    if not 0 < value < 1:
+        raise UserError(f"--max-error must be a part of the outputs' range like 1% or 0.01, not "
+                        f"{quoted(text)}")
+    return value
+
+
+@dataclass
+class _Trial:
+    """One attempt after the other; remembers all of them.
+
+    ``data``, all of the calibration's, ``x`` some of it, on which ``limit`` is to be kept.
+    """
+
+    network: Network
+    max_error: float
+    seen: Calibration
+    data: np.ndarray
+    x: np.ndarray
+    floats: np.ndarray
+    most: int
+    progress: Callable[[str], None]
+    options: dict
+    fixed: dict[str, dict]
+    limit: float
+    made: list[dict] = field(default_factory=list)
+    checks: list[dict] = field(default_factory=list)
+    known: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, network: Network, max_error: float, data, samples: int, seed: int, most: int,
+           progress: Callable[[str], None], options: dict) -> _Trial:
+        options = dict(options)
+        fixed = check_overrides(options.pop("overrides", None) or {}, network)
+        rules = [options.get("rule", "max"), *(keys.get("rule", "max") for keys in fixed.values())]
+        looks = any(as_rule(rule).looks for rule in rules)
+        if data is None:
+            data = np.random.default_rng(seed).standard_normal((samples, *network.input_shape))
+            seen = calibrate(network, None, samples, seed, look=looks)
+        else:
+            data = as_samples(data, network.input_shape)
+            seen = calibrate(network, data, look=looks)
+        x = some_samples(network, data, _MACS, least=16, most=256)
+        return cls(network, max_error, seen, data, x, _floats(network, x), most, progress, options,
+                   fixed, max_error)
+
+    def may(self, act: int, weight: int, overrides: dict | None = None) -> bool:
+        """Whether an attempt is left, or this one was made."""
+        return len(self.made) < self.most or _key(act, weight, overrides) in self.known
+
+    def merged(self, overrides: dict) -> dict[str, dict]:
+        """These and what was fixed from the first."""
+        return {name: {**overrides.get(name, {}), **self.fixed.get(name, {})}
+                for name in {**self.fixed, **overrides}}
+
+    def open(self, name: str, group: str) -> bool:
+        """Whether nothing was fixed of a group of a layer's tensors."""
+        return not any(key == group or (key in TENSORS and group_of(key) == group)
+                       for key in self.fixed.get(name, {}))
+
+    def error(self, act: int, weight: int, overrides: dict | None = None) -> float:
+        """The error with these numbers on some of the data; infinite where they cannot be had."""
+        key = _key(act, weight, overrides)
+        if key in self.known:
+            return self.known[key]
+        try:
+            error = error_of(self.network, self._quantized(act, weight, overrides), self.x,
+                             self.floats)
+        except UserError:
+            if not self.made:
+                raise  # the widest: nothing will do
+            error = math.inf
+        self.known[key] = error
+        self.made.append(self._record(act, weight, overrides, error))
+        told = ", ".join(f"{name} {key} {bits}" for name, keys in (overrides or {}).items()
+                         for key, bits in keys.items())
+        self.progress(f"attempt {len(self.made)}: activations {act}, weights {weight} bits"
+                      + (f", {told}" if told else "") + f": error {error:.3g}")
+        return error
+
+    def check(self, act: int, weight: int, overrides: dict) -> float:
+        """The error with these numbers on all the data."""
+        self.progress(f"checking on all {len(self.data)} samples")
+        error = error_of(self.network, self._quantized(act, weight, overrides), self.data,
+                         self.wanted)
+        self.checks.append(self._record(act, weight, overrides, error) | {"limit": self.limit})
+        return error
+
+    @cached_property
+    def wanted(self) -> np.ndarray:
+        """The float network's outputs on all the data."""
+        return _floats(self.network, self.data)
+
+    def _quantized(self, act: int, weight: int, overrides: dict | None) -> QuantizedNetwork:
+        return quantize(self.network, act_width=act, weight_width=weight, calibration=self.seen,
+                        overrides=self.merged(overrides or {}), **self.options)
+
+    def _record(self, act: int, weight: int, overrides: dict | None, error: float) -> dict:
+        return {"activations": act, "weights": weight,
+                "overrides": {name: dict(keys) for name, keys in (overrides or {}).items()},
+                "error": error if math.isfinite(error) else None,
+                "keeps": error <= self.max_error}
+
+
+def _key(act: int, weight: int, overrides: dict | None) -> str:
+    return json.dumps([act, weight, overrides or {}], sort_keys=True)
+
+
+def _frontier(trial: _Trial) -> tuple[int, int, float]:
+    """Widths of all activations and all weights with the smallest product, and their error."""
+    act, weight = WIDTHS[-1], WIDTHS[0]
+    error = trial.error(WIDTHS[-1], WIDTHS[-1])
+    if error > trial.max_error:
+        raise _none_keeps(trial.max_error, error)
+    best = (WIDTHS[-1] ** 2, WIDTHS[-1], WIDTHS[-1], error)
+    # Down the staircase: fewer bits of activations while it keeps, else one more of weights.
+    while act >= WIDTHS[0] and weight <= WIDTHS[-1] and trial.may(act, weight):
+        if act * weight > best[0]:  # nothing to gain here: go on below
+            act -= 1
+            continue
+        error = trial.error(act, weight)
+        if error <= trial.limit:
+            best = min(best, (act * weight, weight, act, error))
+            act -= 1
+        else:
+            weight += 1
+    _, weight, act, error = best
+    return act, weight, error
+
+
+def _layers(trial: _Trial, act: int, weight: int,
+            error: float) -> tuple[dict[str, dict], float]:
+    """Fewer bits for single layers: their weights, those with the most first, then their results.
+
+    A result's width is that of the next layer's operands.
+    """
+    network = trial.network
+    named = [(name, layer) for name, layer in zip(network.names, network.layers, strict=True)
+             if not isinstance(layer, View)]
+    heavy = sorted((pair for pair in named if isinstance(pair[1], (Dense, Recurrent))),
+                   key=lambda pair: -pair[1].parameters)
+    wishes = [(name, "weights", weight) for name, _ in heavy]
+    wishes += [(name, "activations", act) for name, _ in named]
+    kept: dict[str, dict] = {}
+    for name, key, bits in wishes:
+        while bits > WIDTHS[0] and trial.open(name, key):
+            tried = {**kept, name: {**kept.get(name, {}), key: bits - 1}}
+            if not trial.may(act, weight, tried):
+                break
+            found = trial.error(act, weight, tried)
+            if found > trial.limit:
+                break
+            kept, error, bits = tried, found, bits - 1
+    return kept, error

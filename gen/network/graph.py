@@ -1,0 +1,187 @@
+"""The float network: what every frontend produces and what the quantiser reads.
+
+A small graph. *Values* are numbered: first the network's inputs, then one a layer; a layer names
+the values it reads, all before its own. Layer names are generated here (``l0_lstm``); a name found
+in a model file is kept in ``origin`` only, and never becomes an identifier, a path or a script
+token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.network.layers import (
+    ACTIVATIONS,
+    CELL_ACTIVATIONS,
+    GATE_ACTIVATIONS,
+    CellState,
+    Dense,
+    Gru,
+    Layer,
+    Lstm,
+    MaxPool,
+    Multiply,
+    Recurrent,
+    Rnn,
+    Shape,
+    Window,
+    scaled_for_hard_sigmoid,
+)
+from gatefold.gen.network.views import (
+    Concat,
+    Flatten,
+    Pad,
+    Permute,
+    RepeatVector,
+    Reshape,
+    Reverse,
+    Slice,
+    View,
+)
+
+__all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "GATE_ACTIVATIONS", "CellState", "Concat", "Dense",
+           "Flatten", "Graph", "Gru", "Layer", "Lstm", "MaxPool", "Multiply", "Network", "Pad",
+           "Permute", "Recurrent", "RepeatVector", "Reshape", "Reverse", "Rnn", "Shape", "Slice",
+           "View", "Window", "joined", "scaled_for_hard_sigmoid", "split"]
+
+#: What a host may have to do with an output: the core gives what comes before it.
+HOST = ("", "softmax")
+
+
+class Graph:
+    """The wiring that a float network and its quantised form share.
+
+    Whoever inherits has ``input_shapes``, ``layers`` (each with ``inputs``) and ``outputs``.
+    """
+
+    input_shapes: tuple[Shape, ...]
+    layers: tuple[Any, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Shape of every value: the inputs, then what each layer makes."""
+        shapes = list(self.input_shapes)
+        for layer in self.layers:
+            shapes.append(layer.output_shape(*(shapes[value] for value in layer.inputs)))
+        return tuple(shapes)
+
+    def value(self, layer: int) -> int:
+        """Number of the value that layer ``layer`` makes."""
+        return len(self.input_shapes) + layer
+
+    def shapes_into(self, layer: int) -> tuple[Shape, ...]:
+        """Shapes of what layer ``layer`` reads."""
+        shapes = self.shapes
+        return tuple(shapes[value] for value in self.layers[layer].inputs)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of a sample: the input's, or (elements,) where several inputs make a frame, one
+        after the other."""
+        return frame_shape(self.input_shapes)
+
+    @property
+    def output_shapes(self) -> tuple[Shape, ...]:
+        """Shape of each output."""
+        shapes = self.shapes
+        return tuple(shapes[value] for value in self.outputs)
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of a sample's output: the output's, or (elements,) of several one after the
+        other."""
+        return frame_shape(self.output_shapes)
+
+    @property
+    def stateful(self) -> bool:
+        """Whether any layer keeps its state between frames."""
+        return any(getattr(layer, "stateful", False) for layer in self.layers)
+
+
+def frame_shape(shapes: tuple[Shape, ...]) -> Shape:
+    """The only shape, or (elements,) of several."""
+    return shapes[0] if len(shapes) == 1 else (sum(int(np.prod(s)) for s in shapes),)
+
+
+def split(frame: np.ndarray, shapes: tuple[Shape, ...]) -> list[np.ndarray]:
+    """Samples (samples, *frame_shape(shapes)) as arrays (samples, *shape), one a shape."""
+    flat = frame.reshape(len(frame), -1)
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    return [part.reshape(len(frame), *shape)
+            for part, shape in zip(np.split(flat, ends[:-1], axis=1), shapes, strict=True)]
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """The reverse of :func:`split`."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+@dataclass(frozen=True)
+class Network(Graph):
+    """A float network.
+
+    Attributes: ``input_shapes``, one a named input, each (timesteps, features), (features,) or with
+    more axes in front; a single shape may be given as such; ``layers`` in an order in which each
+    comes after what it reads (``inputs`` = () is the value before); ``outputs``, numbers of values,
+    by default the last; ``source``, a description of where it came from (format, exporter, sha256)
+    for the report; ``host``, for each output what is left to the host (of :data:`HOST`).
+    Raises :class:`UserError` where the layers' shapes contradict each other.
+    """
+
+    input_shapes: tuple[Shape, ...]
+    layers: tuple[Layer, ...]
+    source: dict = field(default_factory=dict)
+    outputs: tuple[int, ...] = ()
+    host: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        shapes = self.input_shapes
+        if shapes and isinstance(shapes[0], int):
+            shapes = (shapes,)
+        shapes = tuple(tuple(shape) for shape in shapes)
+        object.__setattr__(self, "input_shapes", shapes)
+        for shape in shapes:
+            if not 1 <= len(shape) <= 4 or not all(isinstance(n, int) and n >= 1 for n in shape):
+                raise UserError("the network's input must be (timesteps, features) or (features,), "
+                                f"all positive, not {shape!r}: export it with a fixed shape")
+        wired = tuple(layer if layer.inputs else replace(layer, inputs=(self.value(n) - 1,))
+                      for n, layer in enumerate(self.layers))
+        for n, layer in enumerate(wired):
+            if not all(0 <= value < self.value(n) for value in layer.inputs):
+                raise ValueError(f"layer {n} reads values {layer.inputs}, there are "
+                                 f"{self.value(n)} before it")
+        object.__setattr__(self, "layers", wired)
+        if not any(not isinstance(layer, View) for layer in wired):
+            raise UserError("the network has no LSTM or Dense layer: there is nothing to build")
+        if not self.outputs:
+            object.__setattr__(self, "outputs", (self.value(len(wired)) - 1,))
+        if not self.host:
+            object.__setattr__(self, "host", ("",) * len(self.outputs))
+        for n, layer in enumerate(wired):
+            if isinstance(layer, CellState):
+                source = layer.inputs[0] - len(shapes)
+                if source < 0 or not isinstance(wired[source], Lstm):
+                    raise ValueError(f"layer {n}: a CellState must read an Lstm's value")
+        _ = self.shapes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Generated layer names: ``l0_lstm``, ``l1_dense``, ..."""
+        return tuple(f"l{n}_{layer.shown}" for n, layer in enumerate(self.layers))
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of one inference, nothing skipped."""
+        return sum(layer.macs(*self.shapes_into(n)) for n, layer in enumerate(self.layers))

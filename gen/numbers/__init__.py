@@ -1,0 +1,2 @@
+"""Formats and integers, as docs/numbers.md defines them: from a float network to a quantised one.
+"""

@@ -1,0 +1,94 @@
+"""Calibration: what the tensors of the float network hold on representative inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.network.forward import forward
+from gatefold.gen.network.frames import as_samples, input_names
+from gatefold.gen.network.graph import Network, split
+from gatefold.gen.network.layers import Dense, MaxPool, Recurrent
+from gatefold.gen.numbers.formats import Seen, peak_of
+
+__all__ = ["Calibration", "at_a_time", "calibrate", "peak_of"]
+
+#: Tensors inside a layer whose formats come from what they hold.
+TENSORS = ("c", "h", "y", "g", "m", "n")
+_CHUNK = 64  # samples traced at a time, for memory ...
+_ELEMENTS = 1 << 25  # ... and how many elements of windows
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was seen: ``record``, ready for JSON (source, samples, peaks); ``inputs``, of each
+    input; ``layers``, of the tensors of each layer by its generated name; ``looked``, whether
+    values were kept and not only peaks."""
+
+    record: dict
+    inputs: tuple[Seen, ...]
+    layers: dict[str, dict[str, Seen]]
+    looked: bool
+
+
+def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0, *,
+              look: bool = False) -> Calibration:
+    """What the inputs and the tensors c, h, y, g, m, n of every layer hold.
+
+    Parameters: ``data`` as :func:`as_samples` takes it; without it ``samples`` standard-normal
+    inputs from ``seed``. Samples of a network that keeps state follow one another. ``look``: keep
+    values, for rules that ask for more than peaks.
+    The record is ``{"source", "samples", "peaks": {"input": p, name: {tensor: p}}}`` (and
+    ``"seed"``), where several inputs are called ``input0``, ``input1``, ...
+    Raises :class:`UserError` for bad data, or where the network overflows on it.
+    """
+    if data is not None:
+        x = as_samples(data, network.input_shape)
+        record = {"source": "calibration data", "samples": len(x)}
+    else:
+        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+            raise UserError("the number of calibration samples must be a positive integer, "
+                            f"not {samples!r}: the default is 64")
+        x = np.random.default_rng(seed).standard_normal((samples, *network.input_shape))
+        record = {"source": "seeded random inputs", "samples": samples, "seed": seed}
+    inputs = tuple(Seen.of(part, keep=look) for part in split(x, network.input_shapes))
+    layers: dict[str, dict[str, Seen]] = {}
+    chunk = at_a_time(network, len(x))
+    most = max(1 << 12, (1 << 18) * chunk // len(x))
+    for start in range(0, len(x), chunk):
+        trace: dict = {}
+        with np.errstate(over="ignore", invalid="ignore"):  # found below, and told
+            forward(network, x[start:start + chunk], trace=trace)
+        for name, inside in trace.items():
+            known = layers.setdefault(name, {})
+            for tensor in TENSORS:
+                if tensor not in inside:
+                    continue
+                seen = Seen.of(inside[tensor], keep=look, most=most)
+                if not np.isfinite(seen.peak):
+                    raise UserError(f"{name}: its {tensor} overflows on {record['source']}: "
+                                    "normalise the input data and train again")
+                known[tensor] = known[tensor] | seen if tensor in known else seen
+    peaks: dict = {name: seen.peak for name, seen in
+                   zip(input_names(network), inputs, strict=True)}
+    peaks |= {name: {tensor: seen.peak for tensor, seen in known.items()}
+              for name, known in layers.items()}
+    return Calibration({**record, "peaks": peaks}, inputs, layers, look)
+
+
+def at_a_time(network: Network, samples: int) -> int:
+    """Samples to compute together, for memory; all of them where state goes from one to the next.
+    """
+    if network.stateful:
+        return samples
+    most = 1
+    for n, layer in enumerate(network.layers):
+        if isinstance(layer, Recurrent):  # x, the gates, what comes of them
+            most = max(most, network.shapes_into(n)[0][0] * 16 * layer.units)
+        if isinstance(layer, (Dense, MaxPool)) and layer.window:
+            shape = network.shapes_into(n)[0]
+            most = max(most, int(np.prod(shape)) // shape[-2] * layer.window.size
+                       * layer.window.steps(shape[-2]))
+    return max(1, min(_CHUNK, _ELEMENTS // most))

@@ -1,0 +1,329 @@
+"""Formats of every tensor of a network: from calibration, or for weights that come later.
+
+One method a kind of layer, which gives the formats that its quantised form has as fields. What the
+formats mean: ``docs/numbers.md``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.network.frames import input_names
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layers import (
+    CellState,
+    Dense,
+    Gru,
+    Layer,
+    Lstm,
+    MaxPool,
+    Multiply,
+    Recurrent,
+    Rnn,
+)
+from gatefold.gen.network.views import View
+from gatefold.gen.numbers.calibrate import Calibration
+from gatefold.gen.numbers.formats import Seen, peak_of
+from gatefold.gen.numbers.integers import scaled_weights
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantized import ABSENT, Table, alignment, argument
+from gatefold.gen.numbers.wishes import Wishes
+
+__all__ = ["Chooser", "Mixed"]
+
+_GUARD = 8  # bits of a product kept below the LSB of the result: finer weights change nothing
+_HEADROOM = 2.0  # states: what calibration saw may not be the worst
+_BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh")  # within -1..1
+#: Integer bits, sign included, of a core whose weights come later.
+_ANY = {"x": 4, "h": 4, "y": 4, "c": 6, "m": 6, "w": 3, "w_ih": 3, "w_hh": 3, "g": 4, "n": 4,
+        "tc": 6}
+
+
+class Mixed(Exception):
+    """An operand that must have one format has several: of the values ``sources``."""
+
+    def __init__(self, where: str, sources: set[int]):
+        super().__init__(where)
+        self.where, self.sources = where, sources
+
+
+class Chooser:
+    """Formats of a network's tensors, layer by layer.
+
+    Attributes, one entry a value so far: ``fracs``, fractional bits of its elements (arrays of its
+    shape); ``widths``, bits of the widest; ``sources``, the inputs and layers (as values) that make
+    its elements.
+    """
+
+    def __init__(self, network: Network, wishes: Wishes, table: Table, seen: Calibration | None):
+        self.network, self.wishes, self.table, self.seen = network, wishes, table, seen
+        self.shapes = network.shapes
+        self.fracs: list[np.ndarray] = []
+        self.widths: list[int] = []
+        self.sources: list[set[int]] = []
+        self.cells: dict[int, QFormat] = {}  # formats of c by an LSTM's value
+
+    def inputs(self) -> tuple[QFormat, ...]:
+        """Formats of the network's inputs."""
+        found = []
+        for n, name in enumerate(input_names(self.network)):
+            found.append(self._pick(name, "x", self.seen and self.seen.inputs[n]))
+            self._value(n, found[-1])
+        return tuple(found)
+
+    def layer(self, n: int, name: str, layer: Layer) -> dict:
+        """The numbers of layer ``n``: its formats by field, and ``x_align`` where it has one."""
+        value = self.network.value(n)
+        if isinstance(layer, View):
+            parts = [self.fracs[one][None] for one in layer.inputs]
+            self.fracs.append(layer.arrange(*parts, fill=ABSENT)[0])
+            self.widths.append(max(self.widths[one] for one in layer.inputs))
+            self.sources.append(set().union(*(self.sources[one] for one in layer.inputs)))
+            return {}
+        numbers = {Lstm: self._lstm, Gru: self._gru, Rnn: self._rnn, Dense: self._dense,
+                   MaxPool: self._max_pool, Multiply: self._multiply,
+                   CellState: self._cell_state}[type(layer)](name, layer)
+        self._value(value, numbers["h" if isinstance(layer, Recurrent) else "y"])
+        if isinstance(layer, Lstm):
+            self.cells[value] = numbers["c"]
+        return numbers
+
+    # ---- kinds -------------------------------------------------------------------------------
+
+    def _lstm(self, name: str, layer: Lstm) -> dict:
+        bounded, one = layer.activation in _BOUNDED, self.table.out_frac + 1
+        c_in = self._initial(name, layer, 2)
+        start = _reach(c_in) if c_in else peak_of(_or_zero(layer.c0))
+        steps = float(self.shapes[layer.inputs[0]][0])
+        # |c| grows by less than 1 a step where |g| < 1.
+        most = start + steps if bounded and not layer.stateful else np.inf
+        g = self._candidate(name, "g", layer.activation)
+        c = self._pick(name, "c", self._of(name, "c"), headroom=_HEADROOM, most=most, covers=start,
+                       finest=min(self._width(name, "c") - 1, one + g.frac))
+        tc = self._candidate(name, "tc", layer.activation, self._of(name, "c"), finest=c.frac)
+        h = self._state_out(name, layer.activation, layer.h0, finest=one + tc.frac)
+        numbers = self._matrices(name, layer, h, self._gate_frac(
+            layer.recurrent_activation, argument(layer.activation, self.table, g).frac))
+        g = self._candidate(name, "g", layer.activation, finest=numbers.pop("acc_frac"))
+        return numbers | {"c": c, "g": g, "tc": tc, "c_in": c_in}
+
+    def _gru(self, name: str, layer: Gru) -> dict:
+        bounded, width = layer.activation in _BOUNDED, self._width(name, "c")
+        n = self._candidate(name, "n", layer.activation)
+        h_in = self._initial(name, layer, 1)
+        start = _reach(h_in) if h_in else peak_of(_or_zero(layer.h0))
+        if bounded and start <= 1:  # a state between what it was and n stays within -1..1
+            wish = self.wishes.of(name, "c")
+            c = wish if isinstance(wish, QFormat) else QFormat(width, width - 1)
+        else:
+            c = self._pick(name, "c", self._of(name, "h"), headroom=_HEADROOM,
+                           most=start if bounded else np.inf, covers=start,
+                           finest=width - 1 if bounded else self.table.out_frac + 1 + n.frac)
+        h = self._state_out(name, layer.activation, layer.h0, wide=start > 1, finest=c.frac)
+        argued = argument(layer.activation, self.table, n).frac
+        numbers = self._matrices(name, layer, h, self._gate_frac(layer.recurrent_activation,
+                                                                 argued))
+        acc_frac = numbers.pop("acc_frac")
+        n = self._candidate(name, "n", layer.activation, finest=acc_frac)
+        m = c if not layer.reset_after else self._pick(
+            name, "m", self._of(name, "m"), headroom=_HEADROOM, width=c.width,
+            finest=min(acc_frac, argued + _GUARD))
+        return numbers | {"c": c, "n": n, "m": m}
+
+    def _rnn(self, name: str, layer: Rnn) -> dict:
+        h = self._state_out(name, layer.activation, layer.h0, clamps=True)
+        numbers = self._matrices(name, layer, h, self._result_frac(layer.activation, h))
+        return numbers | {"h": _at_most(h, numbers.pop("acc_frac"))}
+
+    def _dense(self, name: str, layer: Dense) -> dict:
+        value = layer.inputs[0]
+        x = self._finest(value)
+        y = self._state_out(name, layer.activation, None, tensor="y", clamps=True)
+        form = self._weights(name, "w", scaled_weights(layer, layer.w), x,
+                             self._result_frac(layer.activation, y), layer.pattern)
+        # Windows of formats are large, and mostly of one format.
+        fracs = self.fracs[value]
+        if len(np.unique(fracs)) > 1:
+            fracs = layer.gather(fracs[None], ABSENT)[0]
+        else:
+            fracs = np.full(layer.features, x.frac)
+        # Finer than the accumulator, y would only gain zeros.
+        return {"x": x, "x_align": _columns(x, fracs), "w_format": form,
+                "y": _at_most(y, form.frac + x.frac)}
+
+    def _max_pool(self, name: str, layer: MaxPool) -> dict:
+        x = self._finest(layer.inputs[0])
+        fracs = self.fracs[layer.inputs[0]]
+        coarsest = int(fracs[fracs != ABSENT].min())
+        y = self._pick(name, "y", self._of(name, "y"), finest=x.frac,
+                       any_frac=coarsest + self._width(name, "y") - x.width)
+        return {"x": x, "y": y}
+
+    def _multiply(self, name: str, layer: Multiply) -> dict:
+        a, b = (self._only(value, f"{name}: an operand") for value in layer.inputs)
+        width = self._width(name, "y")
+        y = self._pick(name, "y", self._of(name, "y"), finest=a.frac + b.frac,
+                       any_frac=width + 1 - (a.width - a.frac) - (b.width - b.frac))
+        return {"a": a, "b": b, "y": y}
+
+    def _cell_state(self, name: str, layer: CellState) -> dict:
+        c = self.cells[layer.inputs[0]]
+        y = self._pick(name, "y", self._of(name, "y"), finest=c.frac,
+                       any_frac=self._width(name, "y") - (c.width - c.frac))
+        return {"c": c, "y": y}
+
+    # ---- tensors -----------------------------------------------------------------------------
+
+    def _pick(self, name: str, tensor: str, seen: Seen | None, *, headroom: float = 1.0,
+              most: float = np.inf, covers: float = 0.0, finest: float = np.inf,
+              any_frac: int | None = None, width: int | None = None) -> QFormat:
+        """A tensor's format: the wished one, or one of the wished width (of ``width`` where that is
+        given: no other will do).
+
+        ``covers``: magnitude that it must hold at least; ``finest``: fractional bits beyond which
+        it would gain nothing; ``any_frac``: those where nothing was seen.
+        """
+        wish = self.wishes.of(name, tensor)
+        if isinstance(wish, QFormat):
+            if width not in (None, wish.width):
+                raise UserError(f"{name}: {tensor} must have {width} bits, not {wish.width}, as c "
+                                "has")
+            return wish
+        wish = width or wish
+        if seen is None:
+            form = QFormat(wish, wish - _ANY[tensor] if any_frac is None else any_frac)
+        else:
+            form = self.wishes.rule_of(name, tensor).choose(wish, seen, headroom=headroom,
+                                                            most=most)
+        if covers:
+            form = _at_most(form, QFormat.covering(wish, covers).frac)
+        return _at_most(form, finest)
+
+    def _state_out(self, name: str, activation: str, h0: np.ndarray | None, *, tensor: str = "h",
+                   wide: bool = False, clamps: bool = False,
+                   finest: float = np.inf) -> QFormat:
+        """Format of h or y: the unit interval where the activation is bounded and the initial
+        state too (``wide``: it is not), else from calibration. ``clamps``: a hard activation is
+        this format's saturation."""
+        start = peak_of(_or_zero(h0))
+        width = self._width(name, tensor)
+        bounded = activation in _BOUNDED
+        if bounded and start <= 1 and not wide:
+            wish = self.wishes.of(name, tensor)
+            form = wish if isinstance(wish, QFormat) else QFormat(width, width - 1)
+        else:
+            form = self._pick(name, tensor, self._of(name, tensor), covers=start,
+                              finest=min(finest, width - 1) if bounded else finest)
+        if clamps and activation.startswith("hard_") and form.frac != form.width - 1:
+            raise UserError(f"{name}: {tensor} must be Q1.{form.width - 1}, not {form}: "
+                            f"{activation} is what saturates there")
+        return form
+
+    def _candidate(self, name: str, tensor: str, activation: str, seen: Seen | None = None, *,
+                   finest: float = np.inf) -> QFormat:
+        """Format of an activated candidate or cell state, T + 1 bits."""
+        width = self.table.out_frac + 1
+        if activation in ("tanh", "hard_tanh"):
+            return QFormat(width, width - 1)
+        return self._pick(name, tensor, seen or self._of(name, tensor), finest=finest,
+                          headroom=_HEADROOM if tensor == "tc" else 1.0)
+
+    def _matrices(self, name: str, layer: Recurrent, h: QFormat, result_frac: int) -> dict:
+        """What all recurrent layers have: x, x_align, h, h_in, both weights'; and ``acc_frac``."""
+        value = layer.inputs[0]
+        x, h_in = self._finest(value), self._initial(name, layer, 1)
+        w_ih = self._weights(name, "w_ih", scaled_weights(layer, layer.w_ih), x, result_frac)
+        w_hh = self._weights(name, "w_hh", scaled_weights(layer, layer.w_hh), h, result_frac)
+        h_frac = max(h.frac, h_in.frac) if h_in else h.frac
+        return {"x": x, "x_align": _columns(x, self.fracs[value]), "h": h,
+                "h_in": h_in, "w_ih_format": w_ih, "w_hh_format": w_hh,
+                "acc_frac": max(w_ih.frac + x.frac, w_hh.frac + h_frac)}
+
+    def _weights(self, name: str, tensor: str, w: np.ndarray, x: QFormat, result_frac: int,
+                 pattern: np.ndarray | None = None) -> QFormat:
+        wish = self.wishes.of(name, tensor)
+        if isinstance(wish, QFormat):
+            return wish
+        if self.seen is None:
+            return QFormat(wish, wish - _ANY[tensor])
+        if pattern is not None:
+            exact = _exact(w, wish)
+            if exact is not None:
+                return exact
+        if not peak_of(w):
+            form = QFormat.covering(wish, 0.0)
+        else:
+            form = self.wishes.rule_of(name, tensor).choose(wish, Seen.of(w, most=w.size))
+        return _at_most(form, x.width - 1 + result_frac + _GUARD - x.frac)
+
+    def _gate_frac(self, gate: str, candidate: int) -> int:
+        """Fractional bits that the finest of a step's arguments has."""
+        return max(self.table.frac if gate == "sigmoid" else self.table.out_frac, candidate)
+
+    def _result_frac(self, activation: str, y: QFormat) -> int:
+        return self.table.frac if activation in ("sigmoid", "tanh") else y.frac
+
+    # ---- operands ----------------------------------------------------------------------------
+
+    def _value(self, value: int, form: QFormat) -> None:
+        self.fracs.append(np.full(self.shapes[value], form.frac))
+        self.widths.append(form.width)
+        self.sources.append({value})
+
+    def _finest(self, value: int) -> QFormat:
+        """The finest format among a value's elements."""
+        return QFormat(self.widths[value], int(self.fracs[value].max()))
+
+    def _only(self, value: int, where: str) -> QFormat:
+        """The format of all elements of a value; raises :class:`Mixed`."""
+        fracs = self.fracs[value]
+        if len(np.unique(fracs[fracs != ABSENT])) > 1:
+            raise Mixed(where, self.sources[value])
+        return self._finest(value)
+
+    def _initial(self, name: str, layer: Recurrent, n: int) -> QFormat | None:
+        """Format of the n-th initial state (1: h) that an input brings."""
+        if len(layer.inputs) == 1:
+            return None
+        return self._only(layer.inputs[n], f"{name}: an initial state")
+
+    def _of(self, name: str, tensor: str) -> Seen | None:
+        return self.seen.layers[name].get(tensor) if self.seen else None
+
+    def _width(self, name: str, tensor: str) -> int:
+        wish = self.wishes.of(name, tensor)
+        return wish.width if isinstance(wish, QFormat) else wish
+
+
+def _at_most(form: QFormat, frac: float) -> QFormat:
+    """``form`` with at most so many fractional bits."""
+    return form if form.frac <= frac else QFormat(form.width, int(frac))
+
+
+def _reach(form: QFormat) -> float:
+    """The largest magnitude of a format."""
+    return -form.lo * form.step
+
+
+def _or_zero(constant: np.ndarray | None) -> np.ndarray:
+    return np.zeros(1) if constant is None else constant
+
+
+def _columns(x: QFormat, fracs: np.ndarray) -> np.ndarray:
+    """The largest left shift to x in each column of (..., columns) fractional bits."""
+    shifts = alignment(x, fracs).reshape(-1, fracs.shape[-1]).max(axis=0)
+    shifts.setflags(write=False)
+    return shifts
+
+
+def _exact(w: np.ndarray, width: int) -> QFormat | None:
+    """The format with the fewest fractional bits in which no weight is rounded, if there is one."""
+    values = w[w != 0].astype(np.float64)
+    for frac in range(width + 30):
+        scaled = values * 2.0**frac
+        if (scaled == np.floor(scaled)).all():
+            form = QFormat(width, frac)
+            return form if scaled.max(initial=0) <= form.hi and scaled.min(initial=0) >= form.lo \
+                else None
+    return None

@@ -1,0 +1,112 @@
+"""How a format is chosen for a tensor: rules, from what was seen of its values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.numbers.qformat import QFormat
+
+__all__ = ["RULES", "Rule", "Seen", "as_rule", "peak_of", "rules"]
+
+#: What ``rule`` may be called.
+RULES = ("max", "percentile", "mse")
+
+_TINY = 2.0**-40  # peaks below this count as this: formats stay within int64
+_STEPS = 8  # how many bits finer than the peak's a format is tried
+_VALUES = 1 << 18  # values of a tensor that are kept for rules that look at them
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a tensor's values were: ``peak``, the largest magnitude of all; ``values`` (n,), all of
+    them or evenly spaced ones, empty where no rule looks at them."""
+
+    peak: float
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, *, keep: bool = True, most: int = _VALUES) -> Seen:
+        """Of an array; ``keep`` at most about ``most`` values."""
+        flat = np.asarray(values, np.float64).ravel()
+        return cls(peak_of(flat), flat[::max(1, flat.size // most)].copy() if keep
+                   else np.zeros(0))
+
+    def __or__(self, other: Seen) -> Seen:
+        """Both."""
+        return Seen(max(self.peak, other.peak), np.concatenate([self.values, other.values]))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way from values to a format of a given width.
+
+    ``name`` of :data:`RULES`: ``max``, the finest format that holds the peak; ``percentile``, the
+    finest that holds all but the largest magnitudes, ``percent`` of them; ``mse``, the one with the
+    least mean squared error of rounding and saturation.
+    """
+
+    name: str = "max"
+    percent: float = 99.9
+
+    @property
+    def looks(self) -> bool:
+        """Whether the rule asks for more than the peak."""
+        return self.name != "max"
+
+    def choose(self, width: int, seen: Seen, *, headroom: float = 1.0,
+               most: float = math.inf) -> QFormat:
+        """The format of ``width`` bits; ``max`` leaves room for ``headroom`` times the peak, but
+        not beyond ``most``, which no value can pass. Of zeros alone: the unit interval."""
+        if not seen.peak:
+            return QFormat.covering(width, 0.0)
+        if self.looks and not seen.values.size:
+            raise ValueError(f"Rule {self.name} needs values, not only a peak")
+        if self.name == "percentile":
+            peak = float(np.percentile(np.abs(seen.values), self.percent))
+            return QFormat.covering(width, max(peak, _TINY))
+        if self.name == "mse":
+            coarsest = QFormat.covering(width, max(seen.peak, _TINY)).frac
+            tried = [QFormat(width, coarsest + n) for n in range(_STEPS)]
+            return min(tried, key=lambda form: _squared_error(form, seen.values))
+        return QFormat.covering(width, max(min(headroom * seen.peak, most), _TINY))
+
+
+def as_rule(name: object, percent: object = 99.9) -> Rule:
+    """A rule by its name.
+
+    Raises :class:`UserError` for another name, or a percentile outside 50..100.
+    """
+    if not isinstance(name, str) or name not in RULES:
+        raise UserError(f"the rule for formats must be one of {', '.join(RULES)}, not "
+                        f"{quoted(name)}")
+    if isinstance(percent, bool) or not isinstance(percent, (int, float)) \
+            or not 50 <= percent <= 100:
+        raise UserError(f"the percentile must be in 50..100, not {quoted(percent)}: the default is "
+                        "99.9")
+    return Rule(name, float(percent))
+
+
+def rules(rule: object, weight_rule: object, percent: object,
+          elsewhere: bool = False) -> tuple[Rule, Rule]:
+    """The rules of values and of weights; ``elsewhere``: single layers have the rule percentile.
+
+    Raises :class:`UserError` as :func:`as_rule`, and for a percentile that no rule asks for.
+    """
+    both = as_rule(rule, percent), as_rule(weight_rule, percent)
+    if percent != Rule().percent and not elsewhere and "percentile" not in (rule, weight_rule):
+        raise UserError(f"--percentile {percent:g} needs --rule percentile or --weight-rule "
+                        "percentile: no other rule asks for it")
+    return both
+
+
+def _squared_error(form: QFormat, values: np.ndarray) -> float:
+    return float(np.mean((form.to_float(form.quantize(values)) - values) ** 2))
+
+
+def peak_of(values) -> float:
+    """Largest magnitude; 0 of an empty array."""
+    return float(np.max(np.abs(values), initial=0.0))

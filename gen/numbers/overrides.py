@@ -1,0 +1,153 @@
+"""Numbers of single layers, from a small TOML file.
+
+    [default]                  # for all layers
+    weights = 8                # bits: each tensor's format is chosen, as without the file
+    activations = 12           # inputs, h, y
+    cell = 16                  # a cell or GRU state
+    rule = "percentile"        # max, percentile or mse: how formats of values are chosen
+    weight_rule = "mse"        # the same for weights
+    percentile = 99.99
+
+    [l0_lstm]                  # a layer, by its generated name
+    weights = 6
+    w_hh = 8                   # one tensor
+    h = "Q1.11"                # or its format: Q<integer bits, sign included>.<fractional bits>
+    c = "Q4.12"
+
+    [input]                    # an input; of several input0, input1, ...
+    activations = "Q3.9"
+
+The tensors of a layer: LSTM ``w_ih w_hh h c``, GRU ``w_ih w_hh h c m`` (m is what r multiplies),
+SimpleRNN ``w_ih w_hh h``, Dense and Conv1D ``w y``, others ``y``; an input's ``x``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.files.arrays import without_blocking
+from gatefold.gen.network.frames import input_names
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layers import Dense, Gru, Layer, Lstm, Rnn
+from gatefold.gen.network.views import View
+from gatefold.gen.numbers.formats import as_rule
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.wishes import DEFAULT, WIDTHS
+
+__all__ = ["check_overrides", "read_overrides"]
+
+_BYTES = 1 << 20  # of a file
+_FORMAT = re.compile(r"Q(-?\d{1,3})\.(-?\d{1,3})")
+_TENSORS = {Lstm: ("w_ih", "w_hh", "h", "c"), Gru: ("w_ih", "w_hh", "h", "c", "m"),
+            Rnn: ("w_ih", "w_hh", "h"), Dense: ("w", "y")}
+_CHOICES = ("rule", "weight_rule", "percentile")
+_GROUPS = ("weights", "activations", "cell")
+
+Overrides = dict[str, dict[str, object]]
+
+
+def read_overrides(path: str | os.PathLike, network: Network) -> Overrides:
+    """What the file says, by section and key, its formats as :class:`QFormat`.
+
+    Raises :class:`UserError` for a file that is missing, too large or no TOML, and for what
+    :func:`check_overrides` refuses.
+    """
+    where = f"the formats file {quoted(os.path.basename(os.fspath(path)))}"
+    try:
+        with open(path, "rb", opener=without_blocking) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UserError(f"{where} must be a TOML file, not a directory or device")
+            data = file.read(_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{where} cannot be read: {error.strerror or quoted(error)}") from None
+    if len(data) > _BYTES:
+        raise UserError(f"{where} holds over {_BYTES} bytes: a few lines a layer are enough")
+    try:
+        entries = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError too
+        raise UserError(f"{where} is no TOML ({quoted(error)}): correct that line") from None
+    return check_overrides(entries, network, where)
+
+
+def check_overrides(entries: object, network: Network,
+                    where: str = "the overrides") -> Overrides:
+    """``entries``, sections of keys, checked for ``network``; formats may be text (``Q1.11``).
+
+    Raises :class:`UserError` for a section that is no layer's or input's name, a key that its layer
+    does not have, and values that are illegal.
+    """
+    if not isinstance(entries, Mapping):
+        raise UserError(f"{where}: sections of keys are wanted, not {quoted(entries)}")
+    legal = _sections(network)
+    checked: Overrides = {}
+    for section, keys in entries.items():
+        if section not in legal:
+            raise UserError(f"{where}: there is no {quoted(section)} in this network: the sections "
+                            f"may be {_listed(legal)}")
+        if not isinstance(keys, Mapping):
+            raise UserError(f"{where}: {section} must be a section, [{section}], not a value")
+        for key, value in keys.items():
+            if key not in legal[section]:
+                raise UserError(f"{where}: [{section}] has no {quoted(key)}: its keys may be "
+                                f"{', '.join(legal[section])}")
+            told = f"{where}: [{section}] {key}"
+            checked.setdefault(section, {})[key] = _value(told, key, value)
+    return checked
+
+
+def _sections(network: Network) -> dict[str, tuple[str, ...]]:
+    """Legal keys of every legal section."""
+    found: dict[str, tuple[str, ...]] = {DEFAULT: (*_GROUPS, *_CHOICES)}
+    found |= {name: ("activations", "x", "rule", "percentile") for name in input_names(network)}
+    for name, layer in zip(network.names, network.layers, strict=True):
+        if not isinstance(layer, View):
+            found[name] = (*_keys(layer), *_CHOICES)
+    return found
+
+
+def _keys(layer: Layer) -> tuple[str, ...]:
+    tensors = _TENSORS.get(type(layer), ("y",))
+    if isinstance(layer, Gru) and not layer.reset_after:
+        tensors = tuple(tensor for tensor in tensors if tensor != "m")
+    groups = ("weights",) if any(tensor.startswith("w") for tensor in tensors) else ()
+    return (*groups, "activations", *(("cell",) if "c" in tensors else ()), *tensors)
+
+
+def _value(where: str, key: str, value: object) -> object:
+    if key in _CHOICES:
+        try:
+            as_rule(*(("max", value) if key == "percentile" else (value,)))  # type: ignore
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        return value
+    if isinstance(value, QFormat):
+        form = value
+    elif isinstance(value, str):
+        found = _FORMAT.fullmatch(value)
+        if not found:
+            raise UserError(f"{where} must be bits ({WIDTHS[0]}..{WIDTHS[-1]}) or a format like "
+                            f'"Q1.11", not {quoted(value)}')
+        whole, frac = int(found[1]), int(found[2])
+        if whole + frac not in WIDTHS:
+            raise UserError(f"{where}: {value} has {whole + frac} bits, "
+                            f"{WIDTHS[0]}..{WIDTHS[-1]} are possible")
+        form = QFormat(whole + frac, frac)
+    elif isinstance(value, bool) or not isinstance(value, int) or value not in WIDTHS:
+        raise UserError(f"{where} must be {WIDTHS[0]}..{WIDTHS[-1]} bits, or a format like "
+                        f'"Q1.11", not {quoted(value)}')
+    else:
+        return value
+    if form.width not in WIDTHS:
+        raise UserError(f"{where}: {form} has {form.width} bits, {WIDTHS[0]}..{WIDTHS[-1]} are "
+                        "possible")
+    return form
+
+
+def _listed(names) -> str:
+    names = list(names)
+    return ", ".join(names) if len(names) <= 12 else ", ".join((*names[:12], "..."))

@@ -1,0 +1,243 @@
+"""Quantise: a float network and calibration data become integers and formats.
+
+The last place where a float decides anything. What the integers do: ``docs/numbers.md``; how a
+format is found: :mod:`~gatefold.gen.numbers.choose`, :mod:`~gatefold.gen.numbers.formats`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.network.frames import input_names
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layers import Dense, Recurrent
+from gatefold.gen.numbers.accumulator import accumulator_bits, accumulator_bounds, accumulator_width
+from gatefold.gen.numbers.accumulator import widest_sum as _widest_sum
+from gatefold.gen.numbers.calibrate import Calibration, calibrate
+from gatefold.gen.numbers.choose import Chooser, Mixed
+from gatefold.gen.numbers.describe import difference
+from gatefold.gen.numbers.formats import peak_of, rules
+from gatefold.gen.numbers.integers import INT64, in_integers, too_far_apart
+from gatefold.gen.numbers.overrides import check_overrides
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantized import (
+    QDense,
+    QGru,
+    QLayer,
+    QLstm,
+    QRecurrent,
+    QuantizedNetwork,
+    QView,
+    Table,
+)
+from gatefold.gen.numbers.tables import table_for
+from gatefold.gen.numbers.wishes import DEFAULT, WIDTHS, Wishes, checked_width
+
+__all__ = ["BIAS_LIMIT", "SATURATED", "WIDTHS", "quantize", "requantize_into",
+           "saturated_weights"]
+
+#: Entry of a calibration record: by layer and tensor how many weights saturate.
+SATURATED = "saturated_weights"
+BIAS_LIMIT = 8.0  #: Largest |bias| of a core whose weights come later (the gates saturate there).
+
+
+# ---- a new quantised network -------------------------------------------------------------------
+
+
+def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
+             cell_width: int = 18, table_bits: int | None = None,
+             argument_bits: int | None = None, calibration=None, samples: int = 64, seed: int = 0,
+             rule: str = "max", weight_rule: str = "max", percentile: float = 99.9,
+             overrides: dict | None = None, any_weights: bool = False,
+             table: Table | None = None) -> QuantizedNetwork:
+    """Choose formats per tensor and round the weights.
+
+    Parameters: widths in bits, each of :data:`WIDTHS`; ``table_bits`` and ``argument_bits``,
+    fractional bits of the tanh table's results and of its argument (by default what
+    :func:`~.tables.table_for` gives for the widest activations), or a whole ``table``
+    instead. ``calibration``, floats (samples, *input_shape), one sample (*input_shape,), or what
+    :func:`calibrate` made of such, sets the formats; without it ``samples`` standard-normal inputs
+    from ``seed``. ``rule`` and ``weight_rule``, of :data:`~.formats.RULES`, say how,
+    for values and for weights; ``percentile`` is what the rule of that name keeps. ``overrides``,
+    what differs in single layers, as :func:`~.overrides.read_overrides` reads it
+    from a file.
+    ``any_weights``: fixed formats and accumulators for a core whose weights are replaced later
+    (weights Q3, input and dense outputs Q4, cell state Q6, |bias| up to :data:`BIAS_LIMIT`); takes
+    no calibration.
+    Raises :class:`UserError` for illegal widths, bad calibration data, and numbers so far apart
+    that 62-bit sums cannot hold them.
+    """
+    widths = {"activations": checked_width("act", act_width, 16),
+              "weights": checked_width("weight", weight_width, 16),
+              "cell": checked_width("cell", cell_width, 18)}
+    sections = check_overrides(overrides or {}, network)
+    elsewhere = any("percentile" in section.values() for section in sections.values())
+    wishes = Wishes(widths, *rules(rule, weight_rule, percentile, elsewhere), sections)
+    if table and (table_bits or argument_bits):
+        raise ValueError("quantize takes a table, or its bits, not both")
+    table = table or table_for(wishes.widest("activations"), table_bits, argument_bits)
+    wishes = replace(wishes, widths={**widths, "table": table.out_frac + 1})
+    seen = None
+    if any_weights:
+        if wishes.looks or wishes.rule_of(DEFAULT, "w").looks:
+            raise UserError("a rule for formats looks at data, and a core whose weights come later "
+                            "has none: leave the rule out, or build from the trained model")
+        if calibration is not None:
+            raise UserError("calibration data set no format of a core whose weights come later: "
+                            "leave the data out, or build from the trained model")
+        _check_biases(network)
+    elif isinstance(calibration, Calibration):
+        seen = calibration
+        if wishes.looks and not seen.looked:
+            raise ValueError("quantize: this rule needs a calibration that looked at values")
+    else:
+        seen = calibrate(network, calibration, samples, seed, look=wishes.looks)
+    inputs, numbers = _choose(network, wishes, table, seen)
+    layers, beyond = [], {}
+    for name, layer, chosen in zip(network.names, network.layers, numbers, strict=True):
+        counts: dict[str, int] | None = None if seen is None else {}
+        layers.append(in_integers(name, layer, chosen, counts))
+        if counts:
+            beyond[name] = counts
+    if seen is None:
+        record: dict = {"source": "none: formats for any weights", "samples": 0, "peaks": {},
+                        "bias_limit": BIAS_LIMIT}
+    else:
+        record = seen.record | {"rule": rule, "weight_rule": weight_rule}
+        record |= {"percentile": percentile} if "percentile" in (rule, weight_rule) else {}
+        record |= {SATURATED: beyond} if beyond else {}
+    used = _widths(inputs, layers)
+    qnet = QuantizedNetwork(
+        input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
+        act_width=used["act"], weight_width=used["weight"] or weight_width,
+        cell_width=used["cell"] or cell_width, input_formats=inputs, table=table, acc_width=2,
+        host=network.host, calibration=record)
+    return replace(qnet, acc_width=_accumulator(qnet, any_weights))
+
+
+def _choose(network: Network, wishes: Wishes, table: Table, seen: Calibration | None
+            ) -> tuple[tuple[QFormat, ...], list[dict]]:
+    """Formats of the inputs and the numbers of every layer.
+
+    Where an operand must have one format but is put together from values of several, these are
+    given the coarsest of theirs, and all formats are chosen again.
+    """
+    names = network.names
+    first = len(network.input_shapes)
+    for _ in range(2 * len(names) + 2):
+        chooser = Chooser(network, wishes, table, seen)
+        try:
+            inputs = chooser.inputs()
+            return inputs, [chooser.layer(n, name, layer) for n, (name, layer)
+                            in enumerate(zip(names, network.layers, strict=True))]
+        except Mixed as mixed:
+            frac = min(int(chooser.fracs[value].flat[0]) for value in mixed.sources)
+            before = wishes
+            for value in sorted(mixed.sources):
+                if int(chooser.fracs[value].flat[0]) == frac:
+                    continue
+                form = QFormat(chooser.widths[value], frac)
+                section, tensor = _result(network, value - first, value)
+                if isinstance(wishes.sections.get(section, {}).get(tensor), QFormat):
+                    raise UserError(f"{mixed.where} is put together from values of several "
+                                    f"formats, of which that of {section} is fixed: give them one "
+                                    "format") from None
+                wishes = wishes.fixed(section, tensor, form)
+            assert wishes is not before
+    raise UserError(f"{names[0]}: the formats of joined values find no common ground: give them "
+                    "one format each")
+
+
+def _result(network: Network, layer: int, value: int) -> tuple[str, str]:
+    """Section and tensor of a value's format."""
+    if layer < 0:
+        return input_names(network)[value], "x"
+    return network.names[layer], "h" if isinstance(network.layers[layer], Recurrent) else "y"
+
+
+def _widths(inputs: tuple[QFormat, ...], layers: list[QLayer]) -> dict[str, int]:
+    """The widest format of each kind; 0 where there is none."""
+    found = {"act": [form.width for form in inputs], "weight": [0], "cell": [0]}
+    for layer in layers:
+        if layer.result:
+            found["act"].append(layer.result.width)
+        for field in fields(layer):
+            form = getattr(layer, field.name)
+            if isinstance(form, QFormat) and field.name.endswith("_format"):
+                found["weight"].append(form.width)
+            elif isinstance(layer, (QLstm, QGru)) and field.name in ("c", "m"):
+                found["cell"].append(form.width)
+    return {kind: max(widths) for kind, widths in found.items()}
+
+
+def _check_biases(network: Network) -> None:
+    for name, layer in zip(network.names, network.layers, strict=True):
+        if isinstance(layer, (Recurrent, Dense)):
+            peak = max(peak_of(layer.b), peak_of(getattr(layer, "b_n", 0.0)))
+            if peak > BIAS_LIMIT:
+                raise UserError(f"{name}: a core for any weights takes biases of "
+                                f"-{BIAS_LIMIT}..{BIAS_LIMIT}, but the peak is {peak:.4g}: build "
+                                "it from the trained model")
+
+
+def _accumulator(qnet: QuantizedNetwork, any_weights: bool) -> int:
+    """Accumulator bits; raises :class:`UserError` where a sum leaves int64."""
+    limits = {"any_weights": any_weights, "bias_limit": BIAS_LIMIT}
+    for layer in qnet.layers:
+        bits = 2
+        if isinstance(layer, (QRecurrent, QDense)):
+            bits = max(accumulator_bits(accumulator_bounds(layer, qnet.table, **limits)))
+        if not isinstance(layer, QView) and _widest_sum(layer, qnet.table, bits) > INT64:
+            raise UserError(too_far_apart(layer.name, "inputs, weights and biases are "))
+    width = accumulator_width(qnet, **limits)
+    if width > INT64:
+        raise UserError(too_far_apart(qnet.layers[0].name, "joined values are "))
+    return width
+
+
+def saturated_weights(qnet: QuantizedNetwork) -> dict:
+    """Of what the network's record says: by layer and tensor how many weights saturate, under
+    :data:`SATURATED`, or nothing."""
+    return {SATURATED: qnet.calibration[SATURATED]} if SATURATED in qnet.calibration else {}
+
+
+# ---- another training of the same shape --------------------------------------------------------
+
+
+def requantize_into(network: Network, qnet: QuantizedNetwork, *,
+                    saturate: bool = False) -> QuantizedNetwork:
+    """``network``'s weights in the formats of ``qnet``: other weights for the same core.
+
+    ``saturate``: weights beyond their format take its nearest value, and are counted.
+    Raises :class:`UserError` where the shapes differ, weights saturate unasked or a row could
+    overflow the accumulator; the remedy is always to rebuild the core with that model.
+    """
+    if network.input_shapes != qnet.input_shapes:
+        raise UserError(f"the model's input {network.input_shape} differs from the core's "
+                        f"{qnet.input_shape}: rebuild the core with this model")
+    told = difference(network.layers, qnet.layers)
+    if told:
+        raise UserError(f"{told}: rebuild the core with this model")
+    if network.outputs != qnet.outputs or network.host != qnet.host:
+        raise UserError("the model's outputs are not the core's: rebuild the core with this model")
+    layers, beyond = [], {}
+    for layer, old in zip(network.layers, qnet.layers, strict=True):
+        numbers = {field.name: getattr(old, field.name) for field in fields(old)
+                   if isinstance(getattr(old, field.name), QFormat)
+                   or field.name in ("x_align", "h_in", "c_in")}
+        counts: dict[str, int] | None = {} if saturate else None
+        layers.append(in_integers(old.name, layer, numbers, counts))
+        if counts:
+            beyond[old.name] = counts
+    record = {name: value for name, value in qnet.calibration.items() if name != SATURATED}
+    record |= {SATURATED: beyond} if beyond else {}
+    again = replace(qnet, layers=tuple(layers), calibration=record)
+    for layer in layers:
+        if isinstance(layer, (QRecurrent, QDense)):
+            bits = max(accumulator_bits(accumulator_bounds(layer, qnet.table)))
+            if bits > qnet.acc_width:
+                raise UserError(f"{layer.name}: these weights need an accumulator of {bits} bits, "
+                                f"the core's has {qnet.acc_width}: rebuild the core with this "
+                                "model")
+    return again

@@ -1,0 +1,128 @@
+"""Tables of tanh for a magnitude: direct, or bipartite with an antisymmetric half.
+
+Sources: Schulte and Stine, "Approximating elementary functions with symmetric bipartite tables",
+IEEE Trans. Computers 48(8), 1999; de Dinechin and Tisserand, "Multipartite table methods", IEEE
+Trans. Computers 54(3), 2005. How a table is stored and read: :class:`~.quantized.Table`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.numbers.quantized import Table
+
+__all__ = ["ARGUMENT_BITS", "TABLE_BITS", "default_table", "table_for", "tanh_table"]
+
+# Chosen among all splits with at most 2048 entries of t0 (one BRAM36 of 2K x 18) and 2048 of t1
+# (one BRAM18). Measured over every m, largest error of the table, and in brackets the largest error
+# from the real argument on, its rounding to Q4.frac included:
+#   A = 16, frac 12   (6,5,4) 9.3e-5 (1.8e-4)   (7,4,4) 5.2e-5 (1.5e-4)   (8,3,4) 3.0e-5 (1.4e-4)
+#   A = 16, frac 13   (6,5,5) 9.6e-5 (1.4e-4)   (7,4,5) 5.3e-5 (9.6e-5)
+#   A = 16, frac 14   (5,6,6) 1.9e-4 (2.0e-4)   (6,5,6) 9.8e-5 (1.1e-4)
+#   A = 18, frac 13   (6,5,5) 9.0e-5 (1.3e-4)   (7,4,5) 4.5e-5 (9.1e-5)
+#   A = 18, frac 14   (5,6,6) 1.8e-4 (2.0e-4)   (6,5,6) 9.2e-5 (1.1e-4)
+# What the brackets hide: the rounding of u adds up over the steps. The rms error of the output of
+# a random LSTM (4 features, 32 units, 30 steps, weights of normal size) at A = 16 is 4.5e-5 with
+# (7,4,4), 4.5e-5 with (8,3,4) (so twice the t1 buys nothing), 3.0e-5 with frac 13 and (7,4,5),
+# 2.4e-5 with frac 14 and (6,5,6); at A = 18: 4.3e-5, 4.3e-5, 2.7e-5, 2.0e-5. From A = 15 on the
+# finer argument is taken: the tables stay in the same block RAMs.
+# More bits of t than the activations have (T > A) buy little: at A = 8 the rms error of random
+# LSTMs and GRUs (30 steps, 32 and 64 units) falls by 2 to 4 % from T = 8 to T = 10 and not at all
+# beyond; at A = 4 and 6 no trend is seen, at A = 12 it is 2 to 4 % from T = 12 to 14. A table of 8
+# bits fits half a block RAM, one of 10 does not. So T is A, and a knob for those who look closer.
+#: Largest act_width of a row, and the fractional bits of its argument.
+_DEFAULTS = ((9, 8), (14, 12), (18, 14))
+#: n0, n1, n2 by the argument's fractional bits.
+_SPLITS = {8: (11, 0, 0), 9: (7, 2, 3), 10: (7, 3, 3), 11: (7, 4, 3), 12: (7, 4, 4),
+           13: (7, 4, 5), 14: (6, 5, 6)}
+TABLE_BITS = range(4, 19)  #: Legal fractional bits of a table's results ...
+ARGUMENT_BITS = range(8, 15)  #: ... and of its argument.
+
+
+def table_for(act_width: int, table_bits: int | None = None,
+              argument_bits: int | None = None) -> Table:
+    """The table for activations of ``act_width`` bits, or with these fractional bits of its results
+    and of its argument.
+
+    Raises :class:`UserError` for those outside :data:`TABLE_BITS` and :data:`ARGUMENT_BITS`.
+    """
+    for name, bits, legal in (("table", table_bits, TABLE_BITS),
+                              ("argument", argument_bits, ARGUMENT_BITS)):
+        if bits is not None and (isinstance(bits, bool) or not isinstance(bits, int)
+                                 or bits not in legal):
+            raise UserError(f"the {name} bits must be {legal[0]}..{legal[-1]}, not "
+                            f"{quoted(bits)[1:-1]}: leave them out for those of the activations' "
+                            "width")
+    out_frac = act_width if table_bits is None else table_bits
+    if argument_bits is None:
+        argument_bits = next((frac for most, frac in _DEFAULTS if 4 <= out_frac <= most), None)
+    if argument_bits is None:
+        raise ValueError(f"table_for act_width must be in 4..18, not {act_width!r}")
+    n0, n1, n2 = _SPLITS[argument_bits]
+    return tanh_table(frac=argument_bits, n0=n0, n1=n1, n2=n2, out_frac=out_frac)
+
+
+def default_table(act_width: int) -> Table:
+    """The table used for activations of ``act_width`` bits (4..18)."""
+    return table_for(act_width)
+
+
+def tanh_table(*, frac: int, n0: int, n1: int, n2: int, out_frac: int) -> Table:
+    """A table of tanh(m * 2**-frac) for every magnitude m of 3 + ``frac`` bits.
+
+    Every t, as read by ``gatefold.sim.golden.tanh_magnitude``, lies in 0..2**out_frac - 1 without
+    a clamp, and t(0) = 0: tanh(0) and sigmoid(0) are exact. ``n2`` = 0 gives a direct table.
+
+    Parameters: ``frac``, fractional bits of the argument; ``n0``, ``n1``, ``n2``, high, middle and
+    low bits of m; ``out_frac``, fractional bits of t.
+    Raises ValueError where the split does not add up to 3 + ``frac`` bits.
+    """
+    if n0 + n1 + n2 != 3 + frac or n0 < 1 or n1 < 0 or n2 < 0:
+        raise ValueError(f"tanh_table n0 + n1 + n2 must be 3 + frac ({3 + frac}) with n0 >= 1, "
+                         f"not {n0!r} + {n1!r} + {n2!r}")
+    if not 1 <= out_frac <= 24:
+        raise ValueError(f"tanh_table out_frac must be in 1..24, not {out_frac!r}")
+    top = (1 << out_frac) - 1
+    if n2 == 0:
+        exact = _scaled_tanh(np.arange(1 << (3 + frac)), frac, out_frac)
+        t0 = t = np.minimum(np.floor(exact + 0.5), top)
+        t1 = np.zeros(0)
+    else:
+        cells = np.arange(1 << (n0 + n1)).reshape(1 << n0, 1 << n1, 1) << n2  # m of low = 0
+        centre = cells + ((1 << n2) - 1) / 2
+        away = np.arange(1 << (n2 - 1)) + 0.5  # distance of t1's entries from the centre, in m
+        # t1: in the middle of what the cells of one `high` would each like best.
+        odd = (_scaled_tanh(centre + away, frac, out_frac)
+               - _scaled_tanh(centre - away, frac, out_frac)) / 2
+        t1 = _midpoint(odd, axis=1)
+        by_low = np.concatenate([-t1[:, ::-1], t1], axis=1)[:, None, :]
+        exact = _scaled_tanh(cells + np.arange(1 << n2), frac, out_frac)
+        t0 = _midpoint(exact - by_low, axis=2)
+        # No clamp in hardware: t0 gives way so that t0 +- t1 stays within 0..top.
+        reach = t1.max(axis=1)[:, None]
+        t0 = np.clip(t0, reach, top - reach)
+        t0[0, 0] = t1[0, -1]  # t(0) = 0
+        t = t0[:, :, None] + by_low
+    if t.min() < 0 or t.max() > top or t.flat[0] != 0:
+        raise ValueError(f"tanh_table: out_frac {out_frac} is too coarse for this split: use more "
+                         "fractional bits or n2 = 0")
+    error = float(np.abs(t - exact).max()) * 2.0**-out_frac
+    return Table(frac=frac, n0=n0, n1=n1, n2=n2, out_frac=out_frac, t0=_frozen(t0), t1=_frozen(t1),
+                 error=error)
+
+
+def _scaled_tanh(m, frac: int, out_frac: int) -> np.ndarray:
+    """tanh of a magnitude in units of one LSB of t, unrounded."""
+    return np.tanh(m * 2.0**-frac) * 2.0**out_frac
+
+
+def _midpoint(values: np.ndarray, axis: int) -> np.ndarray:
+    """The integer nearest the middle of the range: it minimises the maximum error."""
+    return np.floor((values.max(axis=axis) + values.min(axis=axis)) / 2 + 0.5)
+
+
+def _frozen(values: np.ndarray) -> np.ndarray:
+    integers = values.astype(np.int64).ravel()
+    integers.setflags(write=False)
+    return integers

@@ -1,0 +1,91 @@
+"""What is wished for the numbers: widths, formats and rules, for all layers and for single ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.numbers.formats import Rule, as_rule
+from gatefold.gen.numbers.qformat import QFormat
+
+__all__ = ["DEFAULT", "TENSORS", "WIDTHS", "Wishes", "checked_width", "group_of"]
+
+WIDTHS = range(4, 19)  #: Legal widths of activations, weights and cell state, in bits.
+DEFAULT = "default"  #: The section whose entries hold for every layer.
+
+_GROUPS = {"x": "activations", "h": "activations", "y": "activations", "c": "cell", "m": "cell",
+           "w": "weights", "w_ih": "weights", "w_hh": "weights", "g": "table", "n": "table",
+           "tc": "table"}
+TENSORS = tuple(_GROUPS)  #: Every tensor that a format can be wished for.
+
+
+def group_of(tensor: str) -> str:
+    """The kind of a tensor: ``activations``, ``weights``, ``cell`` (a cell or GRU state, and m) or
+    ``table`` (what an activation of T bits gives)."""
+    return _GROUPS[tensor]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Widths, formats and rules.
+
+    Attributes: ``widths``, bits by group (:func:`group_of`); ``rule`` for values and
+    ``weight_rule`` for weights; ``sections``, by layer name (an input's name, or
+    :data:`DEFAULT`) what differs there: by group or tensor a width (int) or a :class:`QFormat`, and
+    ``rule``, ``weight_rule`` and ``percentile``.
+    """
+
+    widths: Mapping[str, int]
+    rule: Rule = field(default_factory=Rule)
+    weight_rule: Rule = field(default_factory=Rule)
+    sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    def of(self, section: str, tensor: str) -> int | QFormat:
+        """What is wished for a tensor: its width in bits, or its format."""
+        group = group_of(tensor)
+        for entries, key in ((self.sections.get(section, {}), tensor),
+                             (self.sections.get(section, {}), group),
+                             (self.sections.get(DEFAULT, {}), group), (self.widths, group)):
+            if key in entries:
+                wish = entries[key]
+                assert isinstance(wish, (int, QFormat))
+                return wish
+        raise KeyError(group)
+
+    def rule_of(self, section: str, tensor: str) -> Rule:
+        """By what rule a tensor's format is chosen."""
+        key = "weight_rule" if group_of(tensor) == "weights" else "rule"
+        rule = self.weight_rule if key == "weight_rule" else self.rule
+        name, percent = rule.name, rule.percent
+        for entries in (self.sections.get(DEFAULT, {}), self.sections.get(section, {})):
+            name, percent = entries.get(key, name), entries.get("percentile", percent)
+        return as_rule(name, percent)
+
+    def widest(self, group: str) -> int:
+        """Bits of the widest wish for a group's tensors."""
+        entries = [self.widths[group]]
+        for section in self.sections.values():
+            entries += [value if isinstance(value, int) else value.width
+                        for key, value in section.items()
+                        if (key == group or (key in TENSORS and group_of(key) == group))
+                        and isinstance(value, (int, QFormat))]
+        return max(entries)
+
+    @property
+    def looks(self) -> bool:
+        """Whether any rule asks for values of activations, not only their peaks."""
+        return any(self.rule_of(section, "y").looks for section in (DEFAULT, *self.sections))
+
+    def fixed(self, section: str, tensor: str, form: QFormat) -> Wishes:
+        """The same, but with this format for one tensor."""
+        entries = {**self.sections.get(section, {}), tensor: form}
+        return replace(self, sections={**self.sections, section: entries})
+
+
+def checked_width(name: str, width, default: int) -> int:
+    """``width`` where it is legal; raises :class:`UserError` otherwise."""
+    if isinstance(width, bool) or not isinstance(width, int) or width not in WIDTHS:
+        raise UserError(f"the {name} width must be {WIDTHS[0]}..{WIDTHS[-1]} bits, not "
+                        f"{quoted(width)[1:-1]}: the default is {default}")
+    return width

@@ -1,0 +1,102 @@
+"""The output folder: what a build leaves there, and how later commands read it back."""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.files.names import CORE, INTEGERS
+from gatefold.gen.numbers.quantized import QGru, QLayer, QLstm, QRecurrent, QuantizedNetwork
+from gatefold.gen.options import checked
+from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.store.quantized_io import load_quantized
+from gatefold.hdl.config import PIPELINES
+
+__all__ = ["core_json", "load_plan"]
+
+_MOST_WORDS = 1 << 16
+
+
+def core_json(plan: Plan) -> dict:
+    """The contents of ``core.json``: streams, shapes, cycle counts and the order of the trace."""
+    qnet, config = plan.qnet, plan.config
+    traced = sorted({layer for layer, _, _ in plan.trace if layer >= 0})
+    place = {layer: n for n, layer in enumerate(traced)} | {-1: -1}
+    return {
+        "top": "gatefold",
+        "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
+                  "uram_rows": config.uram_rows, "loadable": config.loadable,
+                  "pipeline": config.pipeline, "block_words": plan.block_words},
+        "contexts": config.contexts,
+        "stateful": config.stateful,
+        "load_beats": config.load_beats,
+        "stream": {"element_bits": config.act_width, "container_bits": config.container,
+                   "beat_bits": config.beat * config.container},
+        "input": {"elements": config.x_row * config.x_rows, "beats": config.x_beats,
+                  "shape": list(qnet.input_shape), "parts": [
+                      {"shape": list(shape), "frac": form.frac, "width": form.width}
+                      for shape, form in zip(qnet.input_shapes, qnet.input_formats, strict=True)]},
+        "output": {"elements": config.out_row * config.out_rows, "beats": config.out_beats,
+                   "shape": list(qnet.output_shape), "parts": [
+                       {"shape": list(shape), "frac": sorted(set(qnet.fracs[value].ravel()
+                                                                 .tolist()))}
+                       for shape, value in zip(qnet.output_shapes, qnet.outputs, strict=True)]},
+        "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval},
+        "simd": config.simd, "act_width": config.act_width, "cell_width": config.cell_width,
+        "tlast_checks": True,
+        # What each beat of results is: [layer of this list or -1, first element, elements].
+        "trace": {
+            "layers": [{"name": qnet.layers[n].name, "steps": config.contexts * _value(qnet, n)[0],
+                        "units": _value(qnet, n)[1], "states": _states(qnet.layers[n])}
+                       for n in traced],
+            "events": [[place[layer], first, count] for layer, first, count in plan.trace],
+        },
+    }
+
+
+def _states(layer: QLayer) -> list[str]:
+    """What the trace shows of a layer, by golden's names: its result, then its state."""
+    if isinstance(layer, QLstm | QGru):
+        return ["h", "c"]
+    return ["h"] if isinstance(layer, QRecurrent) else ["y"]
+
+
+def _value(qnet: QuantizedNetwork, n: int) -> tuple[int, int]:
+    """(steps, units) of what golden records of a layer: a recurrent one's every step."""
+    layer = qnet.layers[n]
+    if isinstance(layer, QRecurrent):
+        return qnet.shapes_into(n)[0][0], layer.units
+    *steps, units = qnet.shapes[qnet.value(n)]
+    return prod(steps), units
+
+
+def load_plan(directory: Path) -> Plan:
+    """The plan of the core in ``directory``, made again from its integers (it is deterministic)."""
+    directory = Path(directory)
+    try:
+        core = json.loads((directory / CORE).read_text())
+        array = {name: core["array"][name]
+                 for name in ("pe", "simd", "lut_rows", "uram_rows", "loadable", "block_words")}
+        array |= {"stream_bits": core["stream"]["beat_bits"], "contexts": core["contexts"]}
+        if not all(isinstance(value, int) for value in array.values()):
+            raise ValueError("sizes must be integers")
+        for name in ("pe", "simd", "contexts"):
+            checked(name, array[name])
+        for name, most in (("lut_rows", array["pe"]), ("uram_rows", array["pe"]),
+                           ("block_words", _MOST_WORDS), ("stream_bits", _MOST_WORDS)):
+            if not 0 <= array[name] <= most:
+                raise ValueError(f"{name} must be in 0..{most}")
+        array["pipeline"] = core["array"]["pipeline"]
+        if array["pipeline"] not in PIPELINES:
+            raise ValueError(f"the pipeline must be {' or '.join(PIPELINES)}")
+        if array["uram_rows"] and not array["loadable"]:
+            raise ValueError("UltraRAM must be loaded")
+    except FileNotFoundError:
+        raise UserError(f"{quoted(directory)} holds no {CORE}: give a folder that "
+                        "`gatefold build -o` made") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError) as error:
+        raise UserError(f"{quoted(directory / CORE, limit=300)} is damaged ({quoted(error)}): "
+                        "build the folder again") from None
+    return make_plan(load_quantized(directory / INTEGERS), **array)

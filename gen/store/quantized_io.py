@@ -1,0 +1,78 @@
+"""A quantised network in one file (:mod:`gatefold.gen.store.stored`), and back, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantized import (
+    QCellState,
+    QDense,
+    QGru,
+    QLayer,
+    QLstm,
+    QMaxPool,
+    QMultiply,
+    QRnn,
+    QuantizedNetwork,
+    QView,
+    Table,
+)
+from gatefold.gen.store.quantized_check import check
+from gatefold.gen.store.stored import (
+    Stored,
+    entries,
+    expect,
+    integer,
+    integers,
+    pack,
+    read_stored,
+    write_stored,
+)
+
+__all__ = ["load_quantized", "save_quantized"]
+
+_FORMAT, _VERSION = "gatefold quantised network", 2
+_LAYERS: dict[str, type[QLayer]] = {
+    "lstm": QLstm, "gru": QGru, "rnn": QRnn, "dense": QDense, "max_pool": QMaxPool,
+    "multiply": QMultiply, "cell_state": QCellState, "view": QView}
+_KINDS = {cls: kind for kind, cls in _LAYERS.items()}
+_WIDTHS = ("act_width", "weight_width", "cell_width", "acc_width")
+
+
+def save_quantized(path: str | Path, qnet: QuantizedNetwork) -> None:
+    """Write ``qnet``; the same network gives the same bytes."""
+    arrays: dict = {}
+    layers = [{"kind": _KINDS[type(layer)], **pack(layer, layer.name, arrays)}
+              for layer in qnet.layers]
+    head = {"format": _FORMAT, "version": _VERSION, "layers": layers,
+            "table": pack(qnet.table, "table", arrays),
+            "input_shapes": qnet.input_shapes, "outputs": qnet.outputs, "host": qnet.host,
+            "input_formats": [[form.width, form.frac] for form in qnet.input_formats],
+            "calibration": qnet.calibration, **{name: getattr(qnet, name) for name in _WIDTHS}}
+    write_stored(path, head, arrays)
+
+
+def load_quantized(path: str | Path) -> QuantizedNetwork:
+    """Read what :func:`save_quantized` wrote, checked: shapes, ranges, accumulator width.
+
+    Raises :class:`~gatefold.gen.errors.UserError` for a missing, foreign or damaged file.
+    """
+    with read_stored(path, "quantised network") as stored:
+        qnet = _read(stored)
+        check(qnet)
+        return qnet
+
+
+def _read(stored: Stored) -> QuantizedNetwork:
+    head = stored.head
+    expect(head["format"] == _FORMAT and head["version"] == _VERSION, "another format or version")
+    expect(isinstance(head["calibration"], dict), "calibration")
+    return QuantizedNetwork(
+        layers=tuple(layer for _, layer in stored.layers(_LAYERS)),
+        input_shapes=tuple(integers(shape) for shape in entries(head["input_shapes"])),
+        outputs=integers(head["outputs"]),
+        input_formats=tuple(QFormat(*integers(form)) for form in entries(head["input_formats"])),
+        table=stored.unpack(Table, head["table"], "table"),
+        host=tuple(map(str, entries(head["host"]))), calibration=head["calibration"],
+        **{name: integer(head[name]) for name in _WIDTHS})

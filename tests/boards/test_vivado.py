@@ -1,0 +1,340 @@
+"""The Vivado files: run in tclsh against a recorder of Vivado's commands, no Vivado at hand."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gatefold.boards import BOARDS, get, write_vivado
+from gatefold.gen.errors import UserError
+from tests.support.places import ROOT
+
+RECORDER = ROOT / "tests/support/vivado_recorder.tcl"
+REFUSED = 97  #: the recorder's exit code for a script that Vivado would not accept
+
+needs_tclsh = pytest.mark.skipif(shutil.which("tclsh") is None, reason="tclsh is not installed")
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+CORE = """\
+module core (
+  input wire clk,
+  input wire rst,
+  input wire [127:0] i_payload,
+  output wire [127:0] o_payload,
+  output wire o_valid
+);
+endmodule
+"""
+
+#: The flow, in order; reports and queries, which do not change the design, are left out.
+FLOW = ["create_project", "set_msg_config", "read_verilog", "read_verilog", "add_files",
+        "set_property", "read_xdc", "synth_design", "write_checkpoint", "opt_design",
+        "place_design", "phys_opt_design", "route_design", "write_checkpoint", "exit"]
+
+REPORTS = {"post_synth_utilization.rpt", "utilization.rpt", "utilization_hierarchical.rpt",
+           "ram_utilization.rpt", "timing_summary.rpt", "methodology.rpt", "drc.rpt",
+           "route_status.rpt", "power_vectorless.rpt", "summary.json"}
+
+
+def generate(folder, board="zcu104", **options):
+    """An output folder as ``gatefold build`` leaves it, with a stand-in for the core."""
+    settings: dict[str, Any] = dict(
+        board=get(board), top="core", verilog_files=["core.v", "rtl/pe.v"],
+        memory_files=["l0_lstm.hex", "l1_dense.hex"]) | options
+    for name, text in {"rtl/core.v": CORE, "rtl/pe.v": "module pe (input a); endmodule\n",
+                       "weights/l0_lstm.hex": "0\n", "weights/l1_dense.hex": "0\n"}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return write_vivado(folder / "vivado", **settings)
+
+
+def execute(folder, **model):
+    """Run synth.tcl from another directory; its calls, its exit code and what it printed."""
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    log = elsewhere / "calls.jsonl"
+    words = [str(word) for pair in model.items() for word in pair]
+    done = subprocess.run(
+        ["tclsh", RECORDER, folder / "vivado" / "synth.tcl", log, *words],
+        cwd=elsewhere, capture_output=True, text=True, timeout=60)
+    calls = [json.loads(line) for line in log.read_text().splitlines()]
+    return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr, calls=calls,
+                           names=[call["command"] for call in calls])
+
+
+def arguments(run, command):
+    """The arguments of every call of ``command``."""
+    return [call["args"] for call in run.calls if call["command"] == command]
+
+
+def value(args, option):
+    """What follows ``option``."""
+    return args[args.index(option) + 1]
+
+
+@needs_tclsh
+@pytest.mark.parametrize("board", BOARDS)
+def test_flow(tmp_path, board):
+    generate(tmp_path, board)
+    run = execute(tmp_path)
+    assert (run.code, run.err) == (0, "")
+
+    in_tcl = [call["command"] for call in run.calls if call["context"] == "tcl"]
+    assert [name for name in in_tcl if name in FLOW] == FLOW
+
+    (synth,) = arguments(run, "synth_design")
+    assert value(synth, "-part") == get(board).part
+    assert value(synth, "-top") == "core"
+    assert value(synth, "-mode") == "out_of_context"
+    assert value(synth, "-flatten_hierarchy") == "rebuilt"
+    assert value(synth, "-verilog_define") == f'GATEFOLD_WEIGHTS="{tmp_path / "weights"}"'
+
+    assert arguments(run, "read_verilog") == [["../rtl/core.v"], ["../rtl/pe.v"]]
+    (memories,) = arguments(run, "add_files")
+    assert memories[-1].split() == ["../weights/l0_lstm.hex", "../weights/l1_dense.hex"]
+    assert arguments(run, "read_xdc") == [["-mode", "out_of_context", "clock.xdc"]]
+    # A missing memory image must stop Vivado, which only warns by itself.
+    assert arguments(run, "set_msg_config") == [["-id", "Synth 8-4445", "-new_severity", "ERROR"]]
+
+
+@needs_tclsh
+def test_reports_and_summary(tmp_path):
+    generate(tmp_path)
+    assert execute(tmp_path, wns=0.25, whs=0.031).code == 0
+    vivado = tmp_path / "vivado"
+    assert {path.name for path in (vivado / "reports").iterdir()} == REPORTS
+    assert {path.name for path in (vivado / "build").iterdir()} == {
+        "post_synth.dcp", "post_route.dcp"}
+    assert {path.name for path in vivado.iterdir()} == {
+        "synth.tcl", "clock.xdc", "Makefile", "reports", "build"}
+    # The resource figures are those of the recorder's utilisation table.
+    assert json.loads((vivado / "reports" / "summary.json").read_text()) == {
+        "tool": "Vivado 0000.0-recorder", "mode": "out_of_context", "top": "core",
+        "part": "xczu7ev-ffvc1156-2-e", "clock_mhz": 300, "period_ns": 3.333, "wns_ns": 0.25,
+        "whs_ns": 0.031, "fmax_mhz": 324.4, "timing_met": True, "lut": 41234, "ff": 51345,
+        "lutram_lut": 2234, "bram36": 112.5, "uram": 0, "dsp": 1040}
+
+
+@needs_tclsh
+@pytest.mark.parametrize(("wns", "whs", "met", "extra_pass"), [
+    ("0.125", "0.031", True, False),
+    ("0", "0.000", True, False),
+    ("-0.001", "0.031", False, True),
+    ("0.125", "-0.002", False, False),
+    ("none", "0.031", False, False),
+    ("0.125", "none", False, False),
+    ("inf", "inf", False, False),
+    ("", "0.031", False, False),
+])
+def test_exit_code_says_whether_timing_is_met(tmp_path, wns, whs, met, extra_pass):
+    generate(tmp_path)
+    run = execute(tmp_path, wns=wns, whs=whs)
+    assert run.err == ""
+    assert run.code == (0 if met else 1)
+    assert ("timing not met" in run.out) is not met
+    assert run.names.count("phys_opt_design") == (2 if extra_pass else 1)
+    # The reports are there in either case.
+    reports = tmp_path / "vivado" / "reports"
+    assert {path.name for path in reports.iterdir()} == REPORTS
+    assert json.loads((reports / "summary.json").read_text())["timing_met"] is met
+
+
+@needs_tclsh
+@pytest.mark.parametrize(("clock_mhz", "period", "budget"), [
+    (None, "3.333", "1.111"),
+    (300, "3.333", "1.111"),
+    (250.0, "4.000", "1.333"),
+    (333.333, "3.000", "1.000"),
+    (1, "1000.000", "333.333"),
+    (1000, "1.000", "0.333"),
+])
+def test_constraints(tmp_path, clock_mhz, period, budget):
+    generate(tmp_path, clock_mhz=clock_mhz)
+    run = execute(tmp_path)
+    assert run.code == 0
+    assert arguments(run, "create_clock") == [["-name", "clk", "-period", period, "clk"]]
+    assert arguments(run, "set_input_delay") == [
+        ["-clock", "clk", "-max", budget, "rst i_payload"]]
+    assert arguments(run, "set_output_delay") == [
+        ["-clock", "clk", "-max", budget, "o_payload o_valid"]]
+    assert arguments(run, "set_false_path") == [
+        ["-hold", "-from", "rst i_payload"], ["-hold", "-to", "o_payload o_valid"]]
+    xdc = {call["command"] for call in run.calls if call["context"] == "xdc"}
+    assert xdc == {"create_clock", "get_ports", "set_input_delay", "set_output_delay",
+                   "set_false_path"}
+
+
+@needs_tclsh
+def test_no_memory_files(tmp_path):
+    generate(tmp_path, memory_files=[])
+    run = execute(tmp_path)
+    assert run.code == 0
+    assert "add_files" not in run.names
+
+
+@needs_tclsh
+def test_folder_whose_name_needs_quoting(tmp_path):
+    folder = tmp_path / "my core [1] $x"
+    folder.mkdir()
+    generate(folder)
+    run = execute(folder)
+    assert (run.code, run.err) == (0, "")
+    (synth,) = arguments(run, "synth_design")
+    assert value(synth, "-verilog_define") == 'GATEFOLD_WEIGHTS="../weights"'
+
+
+@needs_tclsh
+@pytest.mark.parametrize("missing", ["rtl/pe.v", "weights/l1_dense.hex", "vivado/clock.xdc"])
+def test_a_missing_file_stops_the_script(tmp_path, missing):
+    generate(tmp_path)
+    (tmp_path / missing).unlink()
+    run = execute(tmp_path)
+    assert run.code == REFUSED
+    assert f"cannot read {'' if 'clock' in missing else '../'}" in run.err
+    assert Path(missing).name in run.err
+    assert run.names == []
+
+
+#: What the recorder must not let pass: (file, pattern, replacement, the refusal).
+MUTANTS = [
+    ("synth.tcl", r"-flatten_hierarchy", "-flaten_hierarchy", "unknown option -flaten_hierarchy"),
+    ("synth.tcl", r"-max_paths 10", "-max_path 10", "unknown option -max_path"),
+    ("synth.tcl", r"\broute_design", "route_desing", "invalid command name"),
+    ("synth.tcl", r"place_design\n", "", "phys_opt_design: the design must be at step placed"),
+    ("synth.tcl", r"place_design\n", "place_design fast\n", "place_design: takes 0 to 0 arguments"),
+    ("synth.tcl", r"opt_design\nplace_design", "place_design\nopt_design", "step optimised"),
+    ("synth.tcl", r"set part xczu7ev", "set part xczu7eg", "no such part: xczu7eg"),
+    ("synth.tcl", r"set top core", "set top cores", "no module cores"),
+    ("synth.tcl", r"\.\./weights\]", "../weight]", "GATEFOLD_WEIGHTS is no quoted name"),
+    ("synth.tcl", r'=\\"\$weights\\"', "=$weights", "GATEFOLD_WEIGHTS is no quoted name"),
+    ("synth.tcl", r"-mode out_of_context clock", "-mode ooc clock", "no such mode: ooc"),
+    ("synth.tcl", r"read_xdc .*\n", "", "the constraints create no clock"),
+    ("synth.tcl", r"reports/drc", "../drc", "writes outside build/ and reports/"),
+    ("synth.tcl", r"open reports/", "open ./", "writes outside build/ and reports/"),
+    ("synth.tcl", r"build/post_route.dcp", "build/post_route", "not a .dcp file"),
+    ("synth.tcl", r"SLACK", "SLAK", "has no property SLAK"),
+    ("synth.tcl", r"file mkdir build reports", "exec rm -rf build", "invalid command name"),
+    ("clock.xdc", r"-period 3", "-periode 3", "unknown option -periode"),
+    ("clock.xdc", r"-period 3", "-period -3", "no such period"),
+    ("clock.xdc", r"get_ports clk", "get_ports clock", "no port matches: clock"),
+    ("clock.xdc", r"-clock clk", "-clock clock", "no such clock: clock"),
+    ("clock.xdc", r"DIRECTION == OUT", "DIRECTION == out", "no port matches"),
+    ("clock.xdc", r"create_clock", "if 1 create_clock", "invalid command name"),
+    ("clock.xdc", r"create_clock", "opt_design; create_clock", "invalid command name"),
+]
+
+
+@needs_tclsh
+@pytest.mark.parametrize(("name", "pattern", "replacement", "refusal"), MUTANTS)
+def test_the_recorder_refuses(tmp_path, name, pattern, replacement, refusal):
+    generate(tmp_path)
+    path = tmp_path / "vivado" / name
+    mutant, count = re.subn(pattern, lambda _: replacement, path.read_text(), count=1)
+    assert count == 1, "the mutation no longer applies"
+    path.write_text(mutant)
+    run = execute(tmp_path)
+    assert run.code == REFUSED
+    assert refusal in run.err
+
+
+def test_bytes_depend_on_the_arguments_alone(tmp_path):
+    first = generate(tmp_path / "one")
+    second = generate(tmp_path / "somewhere" / "else")
+    assert [path.name for path in first] == ["synth.tcl", "clock.xdc", "Makefile"]
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+        assert str(tmp_path).encode() not in one.read_bytes()
+        assert b"\r" not in one.read_bytes()
+        assert all(len(line) <= 100 for line in one.read_text("ascii").splitlines())
+
+
+@pytest.mark.parametrize("bad", [
+    "Core", "core; exec sh", "co re", "core\n", "$core", "[exit]", "core}", "0core", "", "c" * 49,
+    "cöre", "../core", "core\\", '"core"',
+])
+@pytest.mark.parametrize("where", ["top", "clock_port", "verilog_files", "memory_files"])
+def test_only_generated_names_reach_the_scripts(tmp_path, where, bad):
+    option: Any = bad
+    if where.endswith("files"):
+        option = [bad + (".v" if where == "verilog_files" else ".hex")]
+    with pytest.raises(ValueError, match="must be"):
+        generate(tmp_path, **{where: option})
+    assert not (tmp_path / "vivado").exists()
+
+
+@pytest.mark.parametrize(("where", "files"), [
+    ("verilog_files", []),
+    ("verilog_files", ["core"]),
+    ("verilog_files", ["core.sv"]),
+    ("verilog_files", ["weights/core.v"]),
+    ("verilog_files", ["/rtl/core.v"]),
+    ("verilog_files", ["rtl/../core.v"]),
+    ("verilog_files", ["core.v", "rtl/core.v"]),
+    ("memory_files", ["l0_lstm.mem"]),
+    ("memory_files", ["rtl/l0_lstm.hex"]),
+])
+def test_files_outside_their_folders_are_refused(tmp_path, where, files):
+    with pytest.raises(ValueError, match="must"):
+        generate(tmp_path, **{where: files})
+    assert not (tmp_path / "vivado").exists()
+
+
+@pytest.mark.parametrize("clock_mhz", [0, -300, 1001, float("nan"), float("inf"), "300"])
+def test_clock_out_of_range(tmp_path, clock_mhz):
+    with pytest.raises(UserError, match="clock must be from 1 to 1000 MHz, not"):
+        generate(tmp_path, clock_mhz=clock_mhz)
+    assert not (tmp_path / "vivado").exists()
+
+
+def make(folder, *targets, **environment):
+    """Run make in ``folder``'s vivado/ as a user would."""
+    return subprocess.run(
+        ["make", "-C", folder / "vivado", "--no-print-directory", *targets], timeout=60,
+        capture_output=True, text=True, env={"PATH": os.environ["PATH"], **environment})
+
+
+@needs_make
+def test_make_without_a_target_prints_help(tmp_path):
+    generate(tmp_path)
+    done = make(tmp_path)
+    assert done.returncode == 0
+    assert "make synth" in done.stdout
+
+
+@needs_make
+def test_make_without_vivado_says_so_in_one_line(tmp_path):
+    generate(tmp_path)
+    done = make(tmp_path, "synth", VIVADO="no-such-vivado")
+    assert done.returncode != 0
+    first, *rest = done.stderr.splitlines()
+    assert first == ("no-such-vivado is not on PATH: source Vivado's settings64.sh, "
+                     "or set VIVADO=PATH")
+    assert all(line.startswith("make") for line in rest)
+    assert not (tmp_path / "vivado" / "build").exists()
+
+
+@needs_make
+@needs_tclsh
+@pytest.mark.parametrize(("wns", "met"), [("0.1", True), ("-0.1", False)])
+def test_make_synth_runs_the_script_and_clean_removes_the_results(tmp_path, wns, met):
+    generate(tmp_path)
+    vivado = tmp_path / "tools" / "vivado"
+    vivado.parent.mkdir()
+    vivado.write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/arguments"\n'
+                      f'exec tclsh "{RECORDER}" synth.tcl "{tmp_path}/calls" wns {wns}\n')
+    vivado.chmod(0o755)
+    done = make(tmp_path, "synth", PATH=f"{vivado.parent}:{os.environ['PATH']}")
+    assert (done.returncode == 0) is met
+    assert (tmp_path / "arguments").read_text().split() == [
+        "-mode", "batch", "-source", "synth.tcl", "-nojournal", "-log", "build/vivado.log"]
+    assert (tmp_path / "vivado" / "reports" / "summary.json").exists()
+
+    assert make(tmp_path, "clean").returncode == 0
+    assert {path.name for path in (tmp_path / "vivado").iterdir()} == {
+        "synth.tcl", "clock.xdc", "Makefile"}

@@ -1,0 +1,79 @@
+"""Every option of Keras that is honoured, alone: files of Keras 3 and of tf_keras (Keras 2), held
+against what the framework computed when they were made.
+
+``test_frontends_keras_live.py`` does the same with the framework itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import tarfile
+
+import h5py
+import numpy as np
+import pytest
+
+from gatefold.gen.frontends import load
+from gatefold.gen.network.forward import forward
+from gatefold.gen.network.graph import Network, split
+from tests.support.places import FIXTURES
+
+FLAVOURS = ("keras", "tf_keras")
+
+
+@functools.cache
+def archive(flavour: str) -> dict[str, bytes]:
+    """The files in the archive of Keras 3 or tf_keras, NAME.keras, NAME.h5 and NAME.npz."""
+    with tarfile.open(FIXTURES / f"{flavour}_options.tar.xz") as held:
+        return {entry.name: held.extractfile(entry).read() for entry in held}  # type: ignore
+
+
+def members(flavour: str) -> list[str]:
+    """The options in it."""
+    return sorted({name.split(".")[0] for name in archive(flavour)})
+
+
+def host(network: Network, y: np.ndarray) -> np.ndarray:
+    """A frame's outputs after what is left to the host, one row a frame."""
+    parts = []
+    for part, todo in zip(split(y, network.output_shapes), network.host, strict=True):
+        if todo == "softmax":
+            part = np.exp(part - part.max(axis=-1, keepdims=True))
+            part /= part.sum(axis=-1, keepdims=True)
+        parts.append(part.reshape(len(y), -1))
+    return np.concatenate(parts, axis=1)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize(("flavour", "name"), [
+    (flavour, name) for flavour in FLAVOURS for name in members(flavour)])
+def test_an_option_is_what_the_framework_makes_of_it(tmp_path, flavour, name, suffix):
+    path = tmp_path / f"m.{suffix}"
+    path.write_bytes(archive(flavour)[f"{name}.{suffix}"])
+    with np.load(io.BytesIO(archive(flavour)[f"{name}.npz"])) as held:
+        x, y = held["x"], held["y"]
+    network = load(path)
+    np.testing.assert_allclose(host(network, forward(network, x)), y, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["größe", "输出", "x/y"])
+def test_a_layer_may_be_called_anything_in_an_h5_file(tmp_path, name):
+    # A name that is not of ASCII characters makes HDF5 hold a group's links in another form.
+    plain, path = tmp_path / "plain.h5", tmp_path / "m.h5"
+    for one in (plain, path):
+        one.write_bytes(archive("keras")["lstm_last.h5"])
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        entry = next(one for one in config["config"]["layers"] if one["class_name"] == "LSTM")
+        old, entry["config"]["name"] = entry["config"]["name"], name
+        file["model_weights"].move(old, name)
+        file.attrs["model_config"] = json.dumps(config)
+    x = np.random.default_rng(0).normal(size=(2, *load(plain).input_shape))
+    np.testing.assert_array_equal(forward(load(path), x), forward(load(plain), x))
+
+
+def test_there_is_a_file_for_each_option():
+    three, two = (set(members(flavour)) for flavour in FLAVOURS)
+    assert len(three) > 150 and two < three

@@ -1,0 +1,291 @@
+"""Whole cores in Amaranth's simulator: every output, every layer's values, every cycle count."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import ResetInserter, Signal
+
+from gatefold.gen.numbers.quantize import quantize
+from gatefold.gen.plan import make_plan
+from gatefold.gen.store.folder import core_json
+from gatefold.hdl.core import Core, Top
+from gatefold.sim.amaranth_sim import simulate_plan
+from gatefold.sim.core_info import _parse
+from gatefold.sim.expected import expectation
+from gatefold.sim.golden import golden
+from gatefold.sim.scenario import full_rate, random_flow
+from gatefold.sim.verify import check_run
+from tests.support.hdl_harness import simulator
+from tests.support.lane_model import table_of
+from tests.support.networks import NETWORKS, inputs, network, quantized
+
+
+def two_frames(info, samples):
+    """At full rate, each frame alone."""
+    return full_rate(info, 1)
+
+
+def core_info(plan):
+    return _parse(json.loads(json.dumps(core_json(plan))))
+
+
+def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1,
+          pipeline="full"):
+    """Play the scenarios and compare all there is. An interval takes three samples at full rate."""
+    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
+                     pipeline=pipeline)
+    info = core_info(plan)
+    x = inputs(qnet, samples * contexts).reshape(samples, -1)
+    expect = expectation(qnet, x, contexts)
+    for make in scenarios:
+        scenario = make(info, samples)
+        check_run(simulate_plan(plan, info, x, scenario), info, scenario, expect)
+
+
+# pe, simd: as few as there can be; slots and lanes that do not fit; more slots than units
+ARRAYS = [((4, 1), (two_frames,)), ((8, 3), (full_rate, random_flow)), ((16, 2), (two_frames,))]
+ALL = list(NETWORKS)  # each on one of the arrays, the next on the next
+
+
+@pytest.mark.parametrize(("name", "array", "scenarios"), [
+    pytest.param(name, *ARRAYS[n % len(ARRAYS)], id=f"{name}, {ARRAYS[n % len(ARRAYS)][0]}")
+    for n, name in enumerate(ALL)])
+def test_networks(name, array, scenarios):
+    check(quantized(name), *array, scenarios=scenarios)
+
+
+SHORT = ["stack", "gru reset before", "flatten", "multiply", "padded pool", "states handed over",
+         "stateful gru"]
+
+
+@pytest.mark.parametrize(("name", "array"), [
+    (name, [(8, 3), (16, 5), (16, 2)][n % 3]) for n, name in enumerate(SHORT)], ids=str)
+def test_networks_with_a_short_pipeline(name, array):
+    check(quantized(name), *array, scenarios=(full_rate, random_flow), pipeline="short")
+
+
+# contexts, network, array: as many sequences in a frame, each with memories of its own
+CONTEXTS = [(2, "stack", (8, 3)), (3, "autoencoder", (16, 2)), (4, "every h", (24, 4)),
+            (2, "dense per step", (4, 1)), (2, "gru reset before", (8, 2)),
+            (3, "states as inputs", (12, 2)), (2, "stateful gru", (8, 3))]
+
+
+@pytest.mark.parametrize(("contexts", "name", "array"), CONTEXTS, ids=str)
+def test_several_sequences_in_a_frame(contexts, name, array):
+    check(quantized(name), *array, contexts=contexts, scenarios=(full_rate, random_flow))
+
+
+def test_contexts_fill_each_others_tails():
+    qnet = quantized("stack", (16, 16, 18))
+    one, four = (make_plan(qnet, pe=16, simd=4, contexts=n).cycles.interval for n in (1, 4))
+    assert four < 2 * one
+
+
+# activation, weight and cell bits; the array; bits of the stream
+WIDTHS = [((4, 4, 4), (4, 2), 8), ((4, 8, 18), (8, 1), 64), ((12, 10, 16), (8, 4), 48),
+          ((16, 16, 18), (12, 2), 128), ((18, 18, 18), (4, 3), 32), ((18, 4, 5), (8, 2), 96)]
+
+
+@pytest.mark.parametrize("name", ["stack", "flatten", "gru reset before", "states as inputs"])
+@pytest.mark.parametrize(("widths", "array", "stream_bits"), WIDTHS, ids=str)
+def test_widths(name, widths, array, stream_bits):
+    check(quantized(name, widths), *array, stream_bits=stream_bits)
+
+
+@pytest.mark.parametrize(("act", "bits"), [(4, 8), (8, 12), (12, 8)])
+@pytest.mark.parametrize("name", ["lstm, gru, rnn", "flatten"])
+def test_tables_with_bits_of_their_own(name, act, bits):
+    check(quantize(network(name), act_width=act, weight_width=8, cell_width=14,
+                   table=table_of(bits)), 8, 2)
+
+
+@pytest.mark.parametrize("stream_bits", [8, 24, 64, 256])
+def test_stream_widths(stream_bits):
+    check(quantized("every h"), 8, 3, stream_bits=stream_bits, scenarios=(full_rate, random_flow))
+
+
+@pytest.mark.parametrize("gain", [0.05, 8.0])
+def test_gains(gain):
+    # Weights so small that alignments differ, and so large that every gate saturates.
+    check(quantized("stack", gain=gain), 8, 2)
+
+
+# name, arrays: each equals golden, hence each other
+METAMORPHIC = [("lstm-dense", [(pe, simd) for pe in (4, 12, 20) for simd in (1, 2, 4, 5)]),
+               ("autoencoder", [(4, 4), (12, 1), (20, 2)]),
+               ("scale", [(4, 2), (12, 3), (20, 1)])]
+
+
+@pytest.mark.parametrize(("name", "array"), [(name, array) for name, arrays in METAMORPHIC
+                                             for array in arrays], ids=str)
+def test_every_array_gives_the_same_bits(name, array):
+    check(quantized(name, seed=7), *array)
+
+
+# ---- what a stream can do wrong, and reset -------------------------------------------------------
+
+
+class Bench:
+    """A core with a frame of beats for each sample; sends and receives frame by frame."""
+
+    def __init__(self, name, *, stream_bits=16, wrap=lambda core: core):
+        qnet = quantized(name)
+        self.plan = make_plan(qnet, pe=8, simd=3, stream_bits=stream_bits)
+        self.info = core_info(self.plan)
+        self.core: Any = Core(self.plan.config, self.plan.images())
+        self.dut = wrap(self.core)
+        self.x = inputs(qnet, 4)
+        self.golden = lambda x: golden(qnet, x[None])[0].reshape(-1)
+        self.beats = self.info.stream.pack(self.x.reshape(4, -1))
+
+    async def offer(self, ctx, word, last):
+        core = self.core
+        ctx.set(core.i.payload.data, int(word))
+        ctx.set(core.i.payload.last, last)
+        ctx.set(core.i.valid, 1)
+        await ctx.tick().until(core.i.ready)
+        ctx.set(core.i.valid, 0)
+
+    async def send(self, ctx, frame):
+        for n, word in enumerate(self.beats[frame]):
+            await self.offer(ctx, word, n == self.info.beats_in - 1)
+
+    async def receive(self, ctx):
+        """The elements of the next frame; TLAST must be on its last beat."""
+        core, words = self.core, []
+        ctx.set(core.o.ready, 1)
+        for n in range(self.info.beats_out):
+            data, last = await ctx.tick().sample(
+                core.o.payload.data, core.o.payload.last).until(core.o.valid)
+            assert last == (n == self.info.beats_out - 1)
+            words.append(data)
+        ctx.set(core.o.ready, 0)
+        return self.info.stream.unpack(words, self.info.n_out)
+
+    def run(self, *benches):
+        sim = simulator(self.dut)
+        for n, bench in enumerate(benches):
+            sim.add_testbench(bench, background=n > 0)
+        sim.run()
+
+
+# beats sent of a frame of 4 (12 elements, 2 a beat: 6 beats), and which elements survive
+TLAST = {"early": (2, 4), "earliest": (1, 2), "late": (7, 12), "a frame late": (12, 12)}
+
+
+@pytest.mark.parametrize("case", TLAST)
+def test_a_frame_error_is_told_and_the_next_frame_is_exact(case):
+    bench = Bench("lstm-dense")
+    assert bench.info.beats_in == 6
+    length, kept = TLAST[case]
+    broken = bench.x[1].reshape(-1).copy()
+    broken[kept:] = 0
+    flags, got = [], []
+
+    async def source(ctx):
+        await bench.send(ctx, 0)
+        await ctx.tick().repeat(bench.info.latency + 20)
+        flags.append(ctx.get(bench.core.frame_error))
+        for n in range(length):
+            await bench.offer(ctx, bench.beats[1][min(n, 5)], n == length - 1)
+        flags.append(ctx.get(bench.core.frame_error))
+        await bench.send(ctx, 2)
+        await bench.send(ctx, 3)
+
+    async def sink(ctx):
+        for _ in range(4):
+            got.append(await bench.receive(ctx))
+        flags.append(ctx.get(bench.core.frame_error))
+
+    bench.run(sink, source)
+    want = [bench.golden(x) for x in (bench.x[0], broken.reshape(bench.x[1].shape), *bench.x[2:])]
+    np.testing.assert_array_equal(got, want)
+    assert flags == [0, 1, 1]  # set by the bad frame, sticky
+
+
+@pytest.mark.parametrize("name", ["lstm-dense", "flatten"])
+def test_reset_in_the_middle_of_a_frame(name):
+    # All along a frame that is at work, with the next one coming in behind it; and after it.
+    reset = Signal()
+    bench = Bench(name, wrap=lambda core: ResetInserter(reset)(core))
+    cycles = range(2, bench.info.latency + bench.info.interval // 2, 11)
+    got = []
+
+    async def play(ctx):
+        core = bench.core
+        for cycle in cycles:
+            sent = 0
+            words = [(word, n == bench.info.beats_in - 1) for frame in (0, 1)
+                     for n, word in enumerate(bench.beats[frame])]
+            ctx.set(core.o.ready, 1)
+            for _ in range(cycle):
+                if sent < len(words):
+                    ctx.set(core.i.payload.data, int(words[sent][0]))
+                    ctx.set(core.i.payload.last, words[sent][1])
+                ctx.set(core.i.valid, sent < len(words))
+                _, _, ready = await ctx.tick().sample(core.i.ready)
+                sent += ready
+            ctx.set(core.i.valid, 0)
+            ctx.set(core.o.ready, 0)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            assert not ctx.get(core.frame_error) and not ctx.get(core.o.valid)
+            await bench.send(ctx, 2)
+            got.append(await bench.receive(ctx))
+
+    bench.run(play)
+    want = bench.golden(bench.x[2])
+    np.testing.assert_array_equal(got, [want] * len(cycles))
+
+
+def test_reset_clears_the_frame_error():
+    reset = Signal()
+    bench = Bench("lstm-dense", wrap=lambda core: ResetInserter(reset)(core))
+
+    async def play(ctx):
+        await bench.offer(ctx, 0, 1)
+        assert ctx.get(bench.core.frame_error) == 1
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+        assert ctx.get(bench.core.frame_error) == 0
+        await bench.send(ctx, 1)
+        np.testing.assert_array_equal(await bench.receive(ctx), bench.golden(bench.x[1]))
+
+    bench.run(play)
+
+
+@pytest.mark.parametrize(("name", "more"), [("lstm-dense", set()),
+                                            ("stateful lstm", {"s_axis_tuser"})])
+def test_top_has_the_vendors_port_names(name, more):
+    plan = make_plan(quantized(name), pe=8, simd=3, stream_bits=32)
+    top: Any = Top(plan.config, plan.images())
+    assert set(top.signature.members) == {
+        "s_axis_tdata", "s_axis_tvalid", "s_axis_tready", "s_axis_tlast", "m_axis_tdata",
+        "m_axis_tvalid", "m_axis_tready", "m_axis_tlast", "frame_error"} | more
+    info, x = core_info(plan), inputs(plan.qnet, 1)
+    beats = info.stream.pack(x.reshape(1, -1))[0]
+    got = []
+
+    async def play(ctx):
+        ctx.set(top.m_axis_tready, 1)
+        for n, word in enumerate(beats):
+            ctx.set(top.s_axis_tdata, int(word))
+            ctx.set(top.s_axis_tlast, n == len(beats) - 1)
+            ctx.set(top.s_axis_tvalid, 1)
+            await ctx.tick().until(top.s_axis_tready)
+            ctx.set(top.s_axis_tvalid, 0)
+        for n in range(info.beats_out):
+            data, last = await ctx.tick().sample(top.m_axis_tdata, top.m_axis_tlast).until(
+                top.m_axis_tvalid)
+            assert last == (n == info.beats_out - 1)
+            got.append(data)
+
+    sim = simulator(top)
+    sim.add_testbench(play)
+    sim.run()
+    np.testing.assert_array_equal(info.stream.unpack(got, info.n_out),
+                                  golden(plan.qnet, x)[0].reshape(-1))

@@ -1,0 +1,236 @@
+"""MacArray and its rows: tiles from a bias or parked sums, with bubbles, against NumPy."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from gatefold.hdl.config import PIPELINES
+from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
+from gatefold.hdl.mac_array import MacArray
+from gatefold.hdl.mac_row import MacRow
+from gatefold.hdl.operand_memory import OperandMemory
+from tests.support.hdl_harness import draw, record, small
+from tests.support.hdl_harness import pack as pack_word
+
+#: Ways to keep sums: only that, or finishing them as well.
+ENDS = (Stop.PARK, Stop.PARK | Stop.FINISH)
+PARK_DISTANCE = 3  # issues from a tile that parks to the first that starts from it
+WEIGHT_WORDS, BIAS_WORDS, PARK_WORDS = 8, 4, 4
+
+pipelines = pytest.mark.parametrize("pipeline", PIPELINES)
+
+
+def engine(pe, simd, aligns=(0,), width=8, pipeline="full"):
+    return small(pe=pe, simd=simd, aligns=aligns, weight_width=width, act_width=width,
+                 container=32, acc_width=2 * width + 10 + max(aligns), weight_depth=WEIGHT_WORDS,
+                 bias_depth=BIAS_WORDS, park_depth=PARK_WORDS, pipeline=pipeline)
+
+
+class Bench(wiring.Component):
+    """The array with tiles as integers, and operands that follow their tile by themselves."""
+
+    def __init__(self, config, images):
+        self.array = MacArray(config, images)
+        self.config = config
+        super().__init__({
+            "tile_valid": In(1), "tile": In(instruction_layout(config).size),
+            "operands": In(data.ArrayLayout(signed(config.act_width), config.simd)),
+            "finish_valid": Out(1), "finish": Out(finish_layout(config).size),
+            **{f"acc_{row}": Out(signed(config.acc_width)) for row in range(config.pe)}})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.array = self.array
+        array: Any = self.array
+        ports: Any = self
+        late = Signal.like(ports.operands.as_value())
+        later = Signal.like(late)
+        assert OperandMemory.latency == 2
+        m.d.sync += [late.eq(ports.operands.as_value()), later.eq(late)]
+        m.d.comb += [array.tile_valid.eq(ports.tile_valid), array.tile.as_value().eq(ports.tile),
+                     array.operands.as_value().eq(later),
+                     ports.finish_valid.eq(array.finish_valid),
+                     ports.finish.eq(array.finish.as_value())]
+        m.d.comb += [getattr(self, f"acc_{row}").eq(getattr(array, f"acc_{row}"))
+                     for row in range(self.config.pe)]
+        return m
+
+
+def random_jobs(rng, config, tiles):
+    """Instructions in the order of issue: jobs, some parked once or twice and resumed later."""
+    order, parked = [], []
+    while len(order) < tiles or parked:
+        resume = parked and (rng.random() < 0.5 or len(parked) == PARK_WORDS)
+        if resume:
+            word = parked.pop(int(rng.integers(len(parked))))
+            start, init = Start.PARKED, word
+        else:
+            start, init = Start.BIAS, int(rng.integers(BIAS_WORDS))
+        length = int(rng.integers(1, 5))
+        for n in range(length):
+            stop, park = Stop.GO_ON, 0
+            if n == length - 1:
+                stop = Stop.FINISH
+                free = [word for word in range(PARK_WORDS) if word not in parked]
+                if free and rng.random() < 0.4 and len(order) < tiles:
+                    stop, park = ENDS[int(rng.integers(2))], int(rng.choice(free))
+                    parked.append(park)
+            order.append({"weight": int(rng.integers(WEIGHT_WORDS)),
+                          "align": int(rng.integers(len(config.aligns))),
+                          "start": start if n == 0 else Start.GO_ON, "init": init if n == 0 else 0,
+                          "stop": stop, "park": park, "cell": int(rng.integers(4))})
+    return order
+
+
+def packed(config, tile):
+    fields = {name: 0 for name, _ in instruction_layout(config)} | tile
+    finish = {name: 0 for name, _ in finish_layout(config)} | {"cell": fields.pop("cell")}
+    return pack(instruction_layout(config), fields | {"finish": finish})
+
+
+def issue_times(rng, order, bubbles):
+    """Cycles of issue: never before parked sums are there, with random bubbles or none."""
+    times, ready, now = [], {}, 0
+    for tile in order:
+        if tile["start"] is Start.PARKED:
+            now = max(now, ready[tile["init"]])
+        if rng.random() < bubbles:
+            now += int(rng.integers(1, 12))
+        times.append(now)
+        if tile["stop"] & Stop.PARK:
+            ready[tile["park"]] = now + PARK_DISTANCE
+        now += 1
+    return times
+
+
+def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
+    """Run the tiles and compare each finish: cycle, instruction and every row's sum."""
+    rng = np.random.default_rng(seed)
+    shape = (WEIGHT_WORDS, config.pe, config.simd)
+    if weights is None:
+        weights = draw(rng, config.weight_width, shape)
+    if bias is None:
+        bias = draw(rng, config.acc_width - 4, (BIAS_WORDS, config.pe))
+    if operands is None:
+        operands = draw(rng, config.act_width, (len(order), config.simd))
+    images = {f"weights_{row:03d}": [pack_word(weights[n, row], config.weight_width)
+                                     for n in range(WEIGHT_WORDS)] for row in range(config.pe)}
+    images["bias"] = [pack_word(word, config.acc_width) for word in bias]
+
+    latency = MacArray.latency(config)
+    length = times[-1] + latency + 1
+    valid = np.zeros(length, int)
+    words = [0] * length
+    values = draw(rng, config.act_width, (length, config.simd))  # noise between tiles
+    for n, at in enumerate(times):
+        valid[at], words[at], values[at] = 1, packed(config, order[n]), operands[n]
+    rows = [f"acc_{row}" for row in range(config.pe)]
+    seen = record(Bench(config, images),
+                  {"tile_valid": valid, "tile": words, "operands": values},
+                  ["finish_valid", "finish", *rows])
+
+    acc, park, want = np.zeros(config.pe, np.int64), {}, []
+    for n, tile in enumerate(order):
+        if tile["start"] is not Start.GO_ON:
+            acc = park[tile["init"]] if tile["start"] is Start.PARKED else bias[tile["init"]]
+        acc = acc + ((weights[tile["weight"]] @ operands[n]) << config.aligns[tile["align"]])
+        if tile["stop"] & Stop.PARK:
+            park[tile["park"]] = acc
+        if tile["stop"] & Stop.FINISH:
+            want.append((times[n] + latency, tile["cell"], acc))
+    at = np.flatnonzero(seen["finish_valid"])
+    np.testing.assert_array_equal(at, [cycle for cycle, _, _ in want])
+    offset = finish_layout(config)["cell"].offset
+    assert [int(word) >> offset & 3 for word in seen["finish"][at]] == [c for _, c, _ in want]
+    np.testing.assert_array_equal(np.stack([seen[row][at] for row in rows], axis=1),
+                                  [acc for _, _, acc in want])
+
+
+# pe, simd, aligns, tiles
+ARRAYS = [(4, 1, (0,), 150), (4, 3, (0,), 150), (8, 5, (0, 3), 120), (4, 16, (0,), 60),
+          (4, 7, (0, 2), 80), (4, 20, (1,), 40), (12, 2, (0, 1, 6), 100), (4, 4, (2,), 100)]
+
+
+@pytest.mark.parametrize("bubbles", [0.0, 0.3], ids=["dense", "bubbles"])
+@pytest.mark.parametrize(("pe", "simd", "aligns", "tiles"), ARRAYS)
+@pipelines
+def test_random_tiles(pe, simd, aligns, tiles, bubbles, pipeline):
+    config = engine(pe, simd, aligns, pipeline=pipeline)
+    rng = np.random.default_rng(pe * simd)
+    order = random_jobs(rng, config, tiles)
+    assert {tile["stop"] for tile in order} == {Stop.GO_ON, Stop.FINISH, *ENDS}
+    check(config, order, issue_times(rng, order, bubbles))
+
+
+@pytest.mark.parametrize("width", [4, 18])
+@pipelines
+def test_widths(width, pipeline):
+    config = engine(4, 3, (0, 2), width, pipeline)
+    rng = np.random.default_rng(width)
+    order = random_jobs(rng, config, 60)
+    check(config, order, issue_times(rng, order, 0.2))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("simd", [1, 3, 5])
+@pipelines
+def test_extremes(simd, sign, pipeline):
+    # The largest sum there is, and the most negative: lowest weight times lowest or highest value.
+    config = engine(4, simd, (0, 3), pipeline=pipeline)
+    order = [{"weight": 0, "align": 1, "start": Start.BIAS if n == 0 else Start.GO_ON, "init": 0,
+              "stop": Stop.FINISH if n == 9 else Stop.GO_ON, "park": 0, "cell": 1}
+             for n in range(10)]
+    weights = np.full((WEIGHT_WORDS, 4, simd), -128)
+    operands = np.full((10, simd), -128 if sign > 0 else 127)
+    bias = np.full((BIAS_WORDS, 4), sign * 1000)
+    check(config, order, list(range(10)), weights=weights, bias=bias, operands=operands)
+
+
+@pytest.mark.parametrize("distance", [PARK_DISTANCE, PARK_DISTANCE + 1, 20])
+@pipelines
+def test_a_parked_sum_can_be_resumed_after(distance, pipeline):
+    tile = {"weight": 1, "align": 0, "init": 2, "park": 3, "cell": 0}
+    order = [tile | {"start": Start.BIAS, "stop": Stop.PARK},
+             tile | {"start": Start.PARKED, "init": 3, "stop": Stop.PARK, "park": 3},
+             tile | {"start": Start.PARKED, "init": 3, "stop": Stop.FINISH}]
+    check(engine(4, 3, pipeline=pipeline), order, [0, distance, 2 * distance])
+
+
+# simd, cycles from issue to the sums: operands 2, DSP 3, tree (by threes, down to two), accumulator
+# 1; of a short pipeline DSP 2, and half the tree
+LATENCIES = [(1, 6, 5), (2, 6, 5), (3, 7, 5), (6, 7, 5), (7, 8, 6), (8, 8, 6), (16, 8, 6),
+             (18, 8, 6), (19, 9, 6), (32, 9, 6), (54, 9, 6), (55, 10, 7), (64, 10, 7)]
+
+
+@pytest.mark.parametrize(("simd", "full", "short"), LATENCIES)
+def test_latency(simd, full, short):
+    for pipeline, cycles in zip(PIPELINES, (full, short), strict=True):
+        config = small(simd=simd, pipeline=pipeline)
+        assert MacArray.latency(config) == cycles == MacRow.latency(config) + 3
+
+
+# ---- one row by itself ---------------------------------------------------------------------------
+
+
+@pipelines
+def test_a_row_without_park_memory_starts_from_its_bias(pipeline):
+    config = small(simd=2, park_depth=0, acc_width=20, pipeline=pipeline)
+    latency = MacRow.latency(config)
+    rng = np.random.default_rng(0)
+    n = 50
+    x, w = draw(rng, 8, (n, 2)), draw(rng, 8, (n, 2))
+    bias, go_on = draw(rng, 15, n), rng.random(n) < 0.5
+    go_on[0] = False
+    late = np.zeros(latency, int)
+    seen = record(MacRow(config), {
+        "operands": x, "weights": w, "bias": [*late[1:], *bias], "go_on": [*late, *go_on],
+        "valid": [*late, *np.ones(n, int)]}, ["acc"], cycles=n + latency + 1)["acc"]
+    acc, want = 0, []
+    for k in range(n):
+        acc = (acc if go_on[k] else bias[k]) + int(x[k] @ w[k])
+        want.append((acc + (1 << 19)) % (1 << 20) - (1 << 19))
+    np.testing.assert_array_equal(seen[latency + 1:], want)

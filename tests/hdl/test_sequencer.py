@@ -1,0 +1,168 @@
+"""Sequencer: replays exactly what `unroll` says, and waits for gaps, input and output only."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatefold.gen.plan.images import program_images
+from gatefold.gen.plan.program import Program, Segment, unroll
+from gatefold.hdl.isa import STEPS, Start, Stop, finish_layout, instruction_layout
+from gatefold.hdl.sequencer import Sequencer
+from tests.support.hdl_harness import FLOW, simulator, small
+
+CHUNKS = 24  # of an input frame, of the h memory, of an output frame
+
+
+def random_program(rng, shape, max_gap=5):
+    """Segments of (length, repeats) instructions, strides and fields at random.
+
+    As in every program of a plan, the instruction that ends a frame is in no loop, and by then the
+    frame's last input chunk has been asked for.
+    """
+    instructions, segments = [], []
+    if shape[-1][1] > 1:
+        shape = [*shape, (1, 1)]
+    for length, repeats in shape:
+        strides = tuple(int(s) for s in rng.integers(0, 4, STEPS)) if repeats > 1 else (0,) * STEPS
+        first = len(instructions)
+        for _ in range(length):
+            step = {name: int(rng.integers(STEPS + 1)) if repeats > 1 else 0
+                    for name in ("operand_step", "h_step", "out_step")}
+            run = int(rng.choice([0, 0, 0, 1, 4]))
+            address = {name: int(rng.integers(8 - run)) for name in ("operand", "h", "out")}
+            instructions.append(step | address | {
+                "repeats": run, "weight": int(rng.integers(8 - run)),
+                "from_x": int(rng.integers(2)), "align": 0,
+                "start": int(rng.choice(list(Start))), "init": int(rng.integers(4)),
+                "stop": int(rng.integers(4)), "park": 0,
+                "gap": int(rng.integers(max_gap + 1)) if rng.random() < 0.4 else 0, "last": 0,
+                "kind": 0, "route": 0, "beats": 0, "cell": int(rng.integers(4)),
+                "fresh": int(rng.integers(2)), "to_h": int(rng.integers(2)),
+                "to_out": int(rng.integers(2)), "complete": int(rng.integers(2)), "frame": 0})
+        segments.append(Segment(first, len(instructions) - 1, repeats, strides))
+    instructions[-1] |= {"last": 1, "from_x": 1, "operand": CHUNKS - 1, "repeats": 0}
+    return Program(tuple(instructions), tuple(segments))
+
+
+def engine(program):
+    return small(
+        x_row=3, x_rows=CHUNKS, h_depth=CHUNKS, out_row=3, out_rows=CHUNKS,
+        program_depth=len(program.instructions), segments=len(program.segments),
+        max_gap=max(i["gap"] for i in program.instructions),
+        max_run=1 + max(i["repeats"] for i in program.instructions),
+        max_count=max(s.repeats for s in program.segments),
+        max_stride=max(stride for s in program.segments for stride in s.strides))
+
+
+def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
+    """Run ``frames`` frames: (cycle, fields, input half) of every tile issued.
+
+    ``fill``: probability of an input chunk a cycle, at most two frames ahead. ``drain``: that a
+    complete output frame leaves. Checks that tiles wait for their input and for the output.
+    """
+    config = engine(program)
+    dut: Any = Sequencer(config, program_images(program, config))
+    rng = np.random.default_rng(seed)
+    names = [name for name, _ in instruction_layout(config) if name != "finish"]
+    finish = [name for name, _ in finish_layout(config)]
+    signals = [dut.tile[name] for name in names] + [dut.tile.finish[name] for name in finish]
+    issued = []
+
+    async def bench(ctx):
+        chunks = done = left = 0
+        for cycle in range(limit):
+            ctx.set(dut.frames, chunks // CHUNKS % 4)
+            ctx.set(dut.chunks, chunks % CHUNKS)
+            leaves = left < done and rng.random() < drain
+            ctx.set(dut.left, leaves)
+            _, _, valid, half, ends, primed, *values = await ctx.tick().sample(
+                dut.tile_valid, dut.frame, dut.done, dut.primed, *signals)
+            tile = dict(zip(names + finish, values, strict=True))
+            if valid:
+                assert primed and half == tile["frame"] == done % 2
+                if tile["from_x"]:
+                    assert done * CHUNKS + tile["operand"] < chunks, "input is not there yet"
+                if tile["stop"] & Stop.FINISH and tile["to_out"]:
+                    assert done - left < 2, "both halves of the output are full"
+                issued.append((cycle, tile))
+            assert ends == (valid and tile["last"])
+            left += leaves
+            done += ends
+            if chunks < CHUNKS * (done + 2) and rng.random() < fill:
+                chunks += 1 if fill < 1 else CHUNKS * (done + 2) - chunks
+            if done == frames:
+                return
+        raise AssertionError(f"deadlock after {len(issued)} tiles")
+
+    sim = simulator(dut)
+    sim.add_testbench(bench)
+    sim.run()
+    return issued
+
+
+def same_tiles(issued, program, frames):
+    """The tiles are those of `unroll`, frame after frame, but for the steps already added; before
+    the last of a run, for what it does not do. Their gaps, which must have passed."""
+    want = unroll(program) * frames
+    assert len(issued) == len(want)
+    for n, ((_, tile), instruction) in enumerate(zip(issued, want, strict=True)):
+        names = set(instruction) - {"frame", "init" if tile["start"] == Start.GO_ON else ""}
+        if tile["repeats"]:
+            names &= {"stop", "weight", "from_x", "operand", "align", "start", "carried"}
+        for name in names - {"repeats"}:
+            if not name.endswith("_step"):
+                assert tile[name] == instruction[name], (n, name)
+    waits = [after - before - 1 - tile["gap"] for (before, _), (after, _), tile in zip(
+        issued, issued[1:], want, strict=False)]
+    assert min(waits) >= 0
+    return waits
+
+
+# (instructions, repeats) of each segment
+SHAPES = {
+    "one instruction": [(1, 1)],
+    "one instruction, looped": [(1, 5)],
+    "straight": [(9, 1)],
+    "a loop": [(4, 6)],
+    "before, loop, after": [(3, 1), (4, 5), (2, 1)],
+    "loop after loop": [(2, 3), (5, 2), (1, 4), (3, 3)],
+    "short ones": [(1, 1), (1, 2), (1, 1), (2, 2), (1, 3)],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_full_rate_is_one_tile_a_cycle_and_gaps(shape):
+    program = random_program(np.random.default_rng(1), SHAPES[shape])
+    # The program starts again as it goes on: nothing between frames but the last tile's gap.
+    assert not any(same_tiles(play(program, 4), program, 4))
+
+
+@pytest.mark.parametrize("flow", FLOW)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("seed", range(2))
+def test_waits_only_lengthen_distances(shape, flow, seed):
+    program = random_program(np.random.default_rng(10 + seed), SHAPES[shape])
+    fill, drain = FLOW[flow]
+    issued = play(program, 5, fill=fill, drain=drain / 10 if drain < 1 else 1.0, seed=seed)
+    same_tiles(issued, program, 5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_programs(seed):
+    rng = np.random.default_rng(100 + seed)
+    shape = [(int(rng.integers(1, 6)), int(rng.choice([1, 1, 2, 5])))
+             for _ in range(int(rng.integers(1, 7)))]
+    program = random_program(rng, shape, max_gap=int(rng.choice([0, 1, 12])))
+    issued = play(program, 3, fill=0.7, drain=0.2, seed=seed)
+    same_tiles(issued, program, 3)
+
+
+def test_unroll_adds_the_strides_of_each_turn():
+    base = dict.fromkeys(random_program(np.random.default_rng(0), [(1, 1)]).instructions[0], 0)
+    loop = base | {"operand": 3, "operand_step": 2, "h": 1, "h_step": 1, "out": 4}
+    program = Program((base, loop), (Segment(0, 0, 1, (0, 0, 0)), Segment(1, 1, 3, (2, 5, 7))))
+    flat = unroll(program)
+    assert [(i["operand"], i["h"], i["out"]) for i in flat] == [
+        (0, 0, 0), (3, 1, 4), (8, 3, 4), (13, 5, 4)]
+    assert not any(i["operand_step"] or i["h_step"] or i["out_step"] for i in flat)

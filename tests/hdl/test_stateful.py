@@ -1,0 +1,186 @@
+"""Programs of two frames, and state carried from frame to frame: who begins a new sequence."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatefold.gen.plan.images import program_images
+from gatefold.gen.plan.program import Program, Segment
+from gatefold.hdl.frame_reader import FrameReader
+from gatefold.hdl.isa import Stop
+from gatefold.hdl.sequencer import Sequencer
+from tests.hdl.test_sequencer import CHUNKS, engine, play, random_program, same_tiles
+from tests.support.hdl_harness import FLOW, simulator, small
+
+
+def one_after_the_other(*programs: Program) -> Program:
+    """A program that holds the frames of several."""
+    instructions: list[dict] = []
+    segments: list[Segment] = []
+    for program in programs:
+        at = len(instructions)
+        instructions += program.instructions
+        segments += [replace(s, start=s.start + at, end=s.end + at) for s in program.segments]
+    return Program(tuple(instructions), tuple(segments))
+
+
+# ---- two frames in a program ---------------------------------------------------------------------
+
+
+# segments of the first and of the second frame: (instructions, repeats)
+FRAMES = [([(1, 1)], [(1, 1)]), ([(9, 1)], [(3, 1)]), ([(4, 6)], [(4, 6)]),
+          ([(3, 1), (4, 5), (2, 1)], [(2, 3), (5, 2)])]
+
+
+@pytest.mark.parametrize("flow", FLOW)
+@pytest.mark.parametrize("shapes", FRAMES, ids=str)
+def test_a_program_may_hold_two_frames(shapes, flow):
+    rng = np.random.default_rng(7)
+    program = one_after_the_other(*(random_program(rng, shape) for shape in shapes))
+    fill, drain = FLOW[flow]
+    issued = play(program, 6, fill=fill, drain=drain / 10 if drain < 1 else 1.0)
+    waits = same_tiles(issued, program, 3)  # the halves, `done`, input and output: see `play`
+    assert not any(waits) or flow != "full rate"
+
+
+# ---- which frames begin a sequence: the reader ---------------------------------------------------
+
+
+# beat, x_row, x_rows, simd: chunks of several beats; many frames a beat of room in the gearbox
+READERS = [(4, 5, 3, 3), (1, 3, 2, 2), (8, 2, 5, 4), (4, 1, 1, 1), (8, 1, 1, 2), (4, 4, 2, 4)]
+
+
+@pytest.mark.parametrize("flow", FLOW)
+@pytest.mark.parametrize("sizes", READERS, ids=str)
+def test_the_reader_tells_which_frames_begin_a_sequence(sizes, flow):
+    beat, x_row, x_rows, simd = sizes
+    config = small(beat=beat, x_row=x_row, x_rows=x_rows, simd=simd, stateful=True)
+    offers, takes = FLOW[flow]
+    rng = np.random.default_rng(beat)
+    frames = 24
+    first = rng.integers(0, 2, frames)
+    dut: Any = FrameReader(config)
+    seen = []
+
+    async def bench(ctx):
+        sent = done = complete = before = 0
+        offering = False
+        for _ in range(8000):
+            if not offering and sent < frames * config.x_beats and rng.random() < offers:
+                offering = True
+                frame, place = divmod(sent, config.x_beats)
+                # Only with a frame's first beat does it mean anything.
+                ctx.set(dut.beats.payload.first, int(first[frame]) if place == 0
+                        else int(rng.integers(2)))
+                ctx.set(dut.beats.payload.last, place == config.x_beats - 1)
+            ctx.set(dut.beats.valid, offering)
+            ctx.set(dut.enable, 1)
+            ends = done < complete and rng.random() < takes / 4
+            ctx.set(dut.done, ends)
+            _, _, ready, count, chunks, anew = await ctx.tick().sample(
+                dut.beats.ready, dut.frames, dut.chunks, dut.anew)
+            complete += (count - before) % 4
+            before = count
+            # Every frame that is being read, and the one of which a chunk is there.
+            for frame in range(done, complete + (chunks > 0)):
+                seen.append(frame)
+                want = 1 if frame == 0 else first[frame]
+                assert anew >> (frame % 2) & 1 == want, f"frame {frame}"
+            done += ends
+            if offering and ready:
+                sent, offering = sent + 1, False
+            if done == frames:
+                return
+        raise AssertionError(f"no end: {sent} beats sent, {done} frames done")
+
+    sim = simulator(dut)
+    sim.add_testbench(bench)
+    sim.run()
+    assert set(seen) == set(range(frames))
+
+
+# ---- what the sequencer makes of it --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flow", FLOW)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_last_frames_state_counts_as_zero_in_a_new_sequence(seed, flow):
+    rng = np.random.default_rng(seed)
+    program = random_program(rng, [(6, 1), (3, 3), (2, 1)])
+    for fields in program.instructions:
+        carried = int(rng.random() < 0.4) and not fields["from_x"]
+        finishes = fields["stop"] & Stop.FINISH
+        fields |= {"carried": int(carried),
+                   "cell_carried": int(finishes and rng.integers(2))}
+    config = replace(engine(program), stateful=True)
+    dut: Any = Sequencer(config, program_images(program, config))
+    fill, _ = FLOW[flow]
+    frames, kinds = 8, set()
+    begins = rng.integers(0, 2, frames + 2)
+
+    async def bench(ctx):
+        chunks = done = 0
+        left = 0
+        for _ in range(6000):
+            ctx.set(dut.frames, chunks // CHUNKS % 4)
+            ctx.set(dut.chunks, chunks % CHUNKS)
+            there = -(-chunks // CHUNKS)  # frames of which a chunk is there
+            # The halves of frames that are not there hold anything.
+            flags = int(rng.integers(4))
+            for frame in range(done, min(there, done + 2)):
+                flags = flags & ~(1 << frame % 2) | int(begins[frame]) << frame % 2
+            ctx.set(dut.anew, flags)
+            leaves = left < done
+            ctx.set(dut.left, leaves)
+            tile = dut.tile
+            _, _, valid, ends, zero, fresh, carried, cell, own = await ctx.tick().sample(
+                dut.tile_valid, dut.done, dut.zero, tile.finish.fresh, tile.carried,
+                tile.finish.cell_carried, tile.weight)
+            if valid:
+                if carried or cell:
+                    assert done < there, "whether the frame begins a sequence is not known yet"
+                anew = bool(begins[done])
+                assert zero == (carried and anew)
+                if cell and anew:
+                    assert fresh
+                kinds.add((bool(carried), bool(cell), anew))
+            left += leaves
+            done += ends
+            if chunks < CHUNKS * (done + 2) and rng.random() < fill:
+                chunks += 1 if fill < 1 else CHUNKS * (done + 2) - chunks
+            if done == frames:
+                return
+        raise AssertionError("deadlock")
+
+    sim = simulator(dut)
+    sim.add_testbench(bench)
+    sim.run()
+    assert {(True, False, True), (True, False, False)} <= kinds
+
+
+def test_fresh_is_the_programs_or_that_of_a_new_sequence():
+    rng = np.random.default_rng(0)
+    program = random_program(rng, [(8, 1)], max_gap=0)
+    for n, fields in enumerate(program.instructions):
+        fields |= {"carried": 0, "stop": int(Stop.FINISH), "fresh": n % 2,
+                   "cell_carried": n // 2 % 2, "from_x": 1, "operand": CHUNKS - 1, "to_out": 0,
+                   "repeats": 0}
+    config = replace(engine(program), stateful=True)
+    dut: Any = Sequencer(config, program_images(program, config))
+    got: list[tuple] = []
+
+    async def bench(ctx):
+        ctx.set(dut.anew, 0b10)  # the second frame begins a sequence, the first goes on
+        ctx.set(dut.frames, 2)
+        while len(got) < 16:
+            _, _, valid, half, fresh = await ctx.tick().sample(
+                dut.tile_valid, dut.frame, dut.tile.finish.fresh)
+            if valid:
+                got.append((half, fresh))
+
+    sim = simulator(dut)
+    sim.add_testbench(bench)
+    sim.run()
+    assert got == [(0, n % 2) for n in range(8)] + [(1, n % 2 | n // 2 % 2) for n in range(8)]

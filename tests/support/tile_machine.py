@@ -1,0 +1,266 @@
+"""A machine that executes a plan's program in NumPy, and insists on every distance.
+
+It knows the instruction set (`hdl/isa.py`), the arithmetic of the golden model and the depths of
+the pipeline, which are written down here a second time, by hand. It knows nothing of layers, jobs
+or schedules. Tiles take effect in program order; what was written must have *arrived* when it is
+read, so the result is that of the hardware, however the stalls fall.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatefold.gen.plan import Plan
+from gatefold.gen.plan.program import unroll
+from gatefold.hdl.config import (
+    DenseKind,
+    EmitKind,
+    Gate,
+    GruKind,
+    LoadKind,
+    MergeKind,
+    ResetKind,
+    Squash,
+)
+from gatefold.hdl.isa import Start, Stop
+from gatefold.sim import golden
+from tests.support.hdl_harness import unpack
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Cycles of a pipeline. multiply: of the multipliers; levels: of the adder tree to a register;
+    lstm, gru, merge, table: of the lanes; lstm_state, gru_state: from a beat that writes a state to
+    the first that may read it."""
+
+    multiply: int
+    levels: int
+    lstm: int
+    gru: int
+    merge: int
+    table: int
+    lstm_state: int
+    gru_state: int
+
+
+DEPTHS = {"full": Depth(3, 1, 11, 12, 3, 4, 6, 11), "short": Depth(2, 2, 6, 8, 2, 3, 4, 8)}
+# Cycles from the issue of a tile, whatever the pipeline
+OPERANDS, ACCUMULATE, ROUTE = 2, 1, 1
+PARK = 3  # to the first tile that starts from what is parked
+LEAD = 1  # a chunk of h is addressed before it is there
+
+
+def lane_latency(kind: Any, config: Any) -> int:
+    """Cycles of a kind's lane."""
+    depth = DEPTHS[config.pipeline]
+    if isinstance(kind, DenseKind):
+        tables = any(isinstance(k, DenseKind) and k.activation in ("sigmoid", "tanh")
+                     for k in config.kinds)
+        return depth.table if tables else 1
+    if isinstance(kind, MergeKind):
+        return depth.merge
+    return depth.gru if is_gru(kind) else depth.lstm
+
+
+def is_gru(kind: Any) -> bool:
+    """Whether a kind's state is a GRU's."""
+    return isinstance(kind, GruKind | ResetKind) or (isinstance(kind, LoadKind) and kind.gru)
+
+
+class TileMachine:
+    """The engine of ``plan``, executing its program and its memory images."""
+
+    def __init__(self, plan: Plan):
+        self.plan, self.config = plan, plan.config
+        c, images = plan.config, plan.images()
+        self.program = unroll(plan.program)
+        self.weights = np.array([[unpack(word, c.weight_width, c.simd)
+                                  for word in images[f"weights_{row:03d}"]]
+                                 for row in range(c.pe)]).transpose(1, 0, 2)
+        self.bias = np.array([unpack(word, c.acc_width, c.pe) for word in images["bias"]])
+        depth = DEPTHS[c.pipeline]
+        self.state = {"lstm": depth.lstm_state, "gru": depth.gru_state}
+        levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
+        self.sums = OPERANDS + depth.multiply + levels // depth.levels + ACCUMULATE
+        lanes = max(lane_latency(kind, c) for kind in c.kinds)
+        self.written = self.sums + ROUTE + lanes
+        self.fresh, self.frames = True, 0
+        garbage = np.random.default_rng(0)
+        self.h = garbage.integers(-8, 8, (c.h_depth, c.simd))
+        self.cells = {lane: garbage.integers(-8, 8, (c.cell_depth, c.simd))
+                      for lane in ("lstm", "gru")}
+        self.parked: dict[int, np.ndarray] = {}
+        self.h_ready: dict[int, int] = {}
+        self.park_ready: dict[int, int] = {}
+        self.cell_ready = np.zeros((c.cell_depth, c.simd), np.int64)
+        self.time, self.finish_free, self.acc = 0, 0, np.zeros(c.pe, np.int64)
+
+    def run(self, x, stall=lambda: 0, fresh: bool = True) -> tuple[np.ndarray, list]:
+        """One frame (elements,) in; the output's elements and every (lanes, state, result).
+
+        ``stall``: called before each tile, cycles by which it is later than it could be.
+        ``fresh``: the frame begins a new sequence.
+        """
+        c = self.config
+        self.fresh = fresh
+        frames = len(self.plan.tiles)
+        program = self.program[self.frames * frames % len(self.program):][:frames]
+        self.frames += 1
+        rows = np.zeros((c.x_rows, c.x_chunks * c.simd), np.int64)
+        rows[:, :c.x_row] = x.reshape(c.x_rows, c.x_row)
+        x = rows.reshape(-1, c.simd)
+        self.out = np.zeros((c.out_depth, c.simd), np.int64)
+        self.out_known = np.zeros((c.out_depth, c.simd), bool)
+        self.complete: list[int] = []
+        self.states: list = []
+        for n, tile in enumerate(program):
+            self.time += stall()
+            self._execute(n, tile, x)
+            self.time += 1 + tile["gap"]
+            assert tile["last"] == (n == len(program) - 1)
+        complete = sorted(self.complete) if c.out_whole else self.complete
+        assert complete == list(range(c.out_depth)), "chunks leave in order, each once"
+        held = np.zeros((c.out_rows, c.out_chunks * c.simd), bool)
+        held[:, :c.out_row] = True
+        assert self.out_known[held.reshape(-1, c.simd)].all(), "an output was never written"
+        rows = self.out.reshape(c.out_rows, -1)[:, :c.out_row]
+        return rows.reshape(-1), self.states
+
+    def _execute(self, n: int, tile: dict, x: np.ndarray):
+        c, now = self.config, self.time
+        if tile["from_x"]:
+            operand = x[tile["operand"]]
+        else:
+            late = self.h_ready.get(tile["operand"], 0) - now
+            assert late <= 0, f"tile {n} reads h chunk {tile['operand']} {late} cycles early"
+            operand = self.h[tile["operand"]]
+        if tile.get("carried", 0) and self.fresh:
+            operand = np.zeros_like(operand)
+        if tile["start"] == Start.BIAS:
+            self.acc = self.bias[tile["init"]]
+        elif tile["start"] == Start.PARKED:
+            late = self.park_ready[tile["init"]] - now
+            assert late <= 0, f"tile {n} starts from word {tile['init']} {late} cycles early"
+            self.acc = self.parked[tile["init"]]
+        products = (self.weights[tile["weight"]] @ operand) << c.aligns[tile["align"]]
+        self.acc = self.acc + products
+        assert (np.abs(self.acc) < 1 << (c.acc_width - 1)).all(), f"tile {n} overflows"
+        if tile["stop"] & Stop.PARK:
+            self.parked[tile["park"]] = self.acc
+            self.park_ready[tile["park"]] = now + PARK
+        if tile["stop"] & Stop.FINISH:
+            late = self.finish_free - now
+            assert late <= 0, f"tile {n} finishes {late} cycles before the lanes are free"
+            self.finish_free = now + tile["beats"] + 1
+            self._finish(tile)
+
+    def _finish(self, tile: dict):
+        c, kind = self.config, self.config.kinds[tile["kind"]]
+        dense = isinstance(kind, DenseKind)
+        slots, span = self.acc.reshape(-1, 4), 4 if dense else 1
+        beats = tile["beats"] + 1
+        for beat in range(beats):
+            way = beat // span
+            slot = c.routes[tile["route"] + way] + np.arange(c.simd)
+            holds = (slot >= 0) & (slot < c.slots)
+            z = slots[slot[holds]]
+            state = None
+            if dense:
+                result = self._dense(kind, z[:, beat % 4])
+            elif isinstance(kind, MergeKind):
+                result = self._merge(kind, z)
+            else:
+                result, state = self._cell(tile, kind, z, beat, holds)
+            if result is None:
+                continue
+            self.states.append((np.flatnonzero(holds), state, result))
+            if tile["to_h"]:
+                self.h[tile["h"] + beat, holds] = result
+                self.h_ready[tile["h"] + beat] = self.time + self.written + beat - LEAD
+            if tile["to_out"]:
+                at = tile["out"] + beat
+                assert at not in self.complete, f"output chunk {at} has left already"
+                self.out[at, holds] = result
+                self.out_known[at] |= holds
+                if tile["complete"] or way != (beats - 1) // span:
+                    self.complete.append(at)
+
+    def _cell(self, tile: dict, kind: Any, z: np.ndarray, beat: int, holds: np.ndarray):
+        """Result (or None) and new state of kinds that have one."""
+        word, now = tile["cell"] + beat, self.time + beat
+        lane = "gru" if is_gru(kind) else "lstm"
+        cells, written = self.cells[lane], now + self.state[lane]
+        fresh = tile["fresh"] or (tile.get("cell_carried", 0) and self.fresh)
+        if isinstance(kind, LoadKind):
+            self.cell_ready[word, holds] = written
+            cells[word, holds] = _fit(z[:, 0], kind.shift, kind.cell_width)
+            return None, None
+        if not fresh:
+            assert (self.cell_ready[word, holds] <= now).all(), f"cell {word} is read too early"
+        old = np.zeros(len(z), np.int64) if fresh else cells[word, holds]
+        if isinstance(kind, EmitKind):
+            return golden.saturate(golden.round_shift(old, kind.shift), kind.h_width), old
+        if isinstance(kind, ResetKind):
+            r = self._gate(kind.gate, z[:, 0])
+            return golden.saturate(golden.round_shift(r * old, kind.q), kind.h_width), old
+        self.cell_ready[word, holds] = written
+        if isinstance(kind, GruKind):
+            r, update = self._gate(kind.gate, z[:, 0]), self._gate(kind.gate, z[:, 1])
+            m = _fit(z[:, 3], kind.m, kind.cell_width)
+            total = (z[:, 2] << kind.up_a) + ((r * m) << kind.up_m)
+            n = self._squash(kind.candidate, total, rounds=True)
+            s, n = old << kind.up_s, n << kind.up_n
+            t = self.plan.qnet.table.out_frac
+            new = golden.saturate(golden.round_shift(
+                (n << t + 1) + update * (s - n), kind.state), kind.cell_width)
+            cells[word, holds] = new
+            return golden.saturate(golden.round_shift(new, kind.h), kind.h_width), new
+        i, f, o = (self._gate(kind.gate, z[:, gate]) for gate in (0, 1, 3))
+        g = self._squash(kind.candidate, z[:, 2])
+        new = golden.saturate(golden.round_shift(
+            ((f * old) << kind.up_f) + ((i * g) << kind.up_g), kind.cell), kind.cell_width)
+        cells[word, holds] = new
+        tc = self._squash(kind.out, new, rounds=True)
+        return golden.saturate(golden.round_shift(o * tc, kind.h), kind.h_width), new
+
+    def _gate(self, gate: Gate, z: np.ndarray) -> np.ndarray:
+        table = self.plan.qnet.table
+        if gate.direct:
+            return (1 << table.out_frac) + _direct(z, gate.shift, table.out_frac)
+        return golden.sigmoid(table, _fit(z, gate.shift, table.width))
+
+    def _squash(self, squash: Squash, z: np.ndarray, rounds: bool = False) -> np.ndarray:
+        table = self.plan.qnet.table
+        if rounds and squash.shift > 0:
+            z = z + (1 << squash.shift - 1)
+        if squash.function == "tanh":
+            return golden.tanh(table, _fit(z, squash.shift, table.width))
+        value = _direct(z, squash.shift, table.out_frac)
+        return np.maximum(value, 0) if squash.function == "relu" else value
+
+    def _merge(self, kind: MergeKind, z: np.ndarray) -> np.ndarray:
+        if kind.function == "max":
+            return _fit(z.max(axis=1), kind.shift, kind.h_width)
+        a, b = (z[:, n] >> kind.shifts[n] for n in range(2))
+        return golden.saturate(golden.round_shift(a * b, kind.shift), kind.h_width)
+
+    def _dense(self, kind: DenseKind, z: np.ndarray) -> np.ndarray:
+        table = self.plan.qnet.table
+        if kind.activation in ("sigmoid", "tanh"):
+            u = _fit(z, kind.shift, table.width)
+            value = (golden.sigmoid if kind.activation == "sigmoid" else golden.tanh)(table, u)
+            return golden.saturate(golden.round_shift(value, kind.out), kind.h_width)
+        y = _fit(z, kind.shift, kind.h_width)
+        return np.maximum(y, 0) if kind.activation == "relu" else y
+
+
+def _fit(z: np.ndarray, shift: int, width: int) -> np.ndarray:
+    """Shifted right without rounding (its constant is in z already), saturated."""
+    return golden.saturate(z >> shift if shift >= 0 else z << -shift, width)
+
+
+def _direct(z: np.ndarray, shift: int, bits: int) -> np.ndarray:
+    """Sign and magnitude of at most ``bits`` bits."""
+    most = (1 << bits) - 1
+    return np.clip(_fit(z, shift, bits + 1), -most, most)
