@@ -112,6 +112,12 @@ def test_gains(gain):
     check(quantized("stack", gain=gain), 8, 2)
 
 
+@pytest.mark.parametrize("name", ["hard dense", "flatten", "hard_tanh rnn"])
+def test_results_finer_than_the_accumulator(name):
+    # Sums shifted left into the unit interval, where they saturate.
+    check(quantized(name, (8, 4, 10), gain=64.0), 8, 3, scenarios=(full_rate, random_flow))
+
+
 # name, arrays: each equals golden, hence each other
 METAMORPHIC = [("lstm-dense", [(pe, simd) for pe in (4, 12, 20) for simd in (1, 2, 4, 5)]),
                ("autoencoder", [(4, 4), (12, 1), (20, 2)]),

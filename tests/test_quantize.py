@@ -20,6 +20,7 @@ from gatefold.gen.network import (
     Network,
     Pad,
     RepeatVector,
+    Rnn,
     Slice,
     Window,
 )
@@ -76,6 +77,42 @@ def test_formats_cover_the_calibrated_peaks():
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
 def test_bounded_outputs_have_the_unit_format(activation):
     assert parts(quantize(small(activation=activation)))[-1].y == QFormat(16, 15)
+
+
+#: Bits of activations and weights; the inputs' magnitude; the weights'; the most that the error may
+#: be. Accumulators have fewer fractional bits than the unit format.
+COARSE = [(16, 16, 32768.0, 1.5, 1e-4), (8, 8, 128.0, 1.5, 0.008), (16, 4, 256.0, 8.0, 1e-4),
+          (4, 4, 8.0, 8.0, 0.13)]
+
+
+@pytest.mark.parametrize("coarse", COARSE, ids=str)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
+def test_bounded_outputs_keep_the_unit_format_of_coarse_sums(activation, coarse):
+    width, weight_width, reach, peak, tolerance = coarse
+    rng = np.random.default_rng(0)
+    # Weights and inputs that no format rounds: what differs is the activation's.
+    w = peak * rng.integers(-2, 3, (5, 4)) / 2
+    x = rng.integers(-7, 8, (200, 4)) * reach / 8
+    net = Network((4,), (Dense(w=w, b=np.zeros(5), activation=activation),))
+    q = quantize(net, act_width=width, weight_width=weight_width, calibration=x)
+    dense = parts(q)[0]
+    assert dense.y == QFormat(width, width - 1)
+    assert dense.acc_frac < width - 1 or activation == "hard_sigmoid"  # whose weights are quarters
+    assert np.abs(golden.run(q, x) - forward(net, x)).max() <= tolerance
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
+def test_a_bounded_state_keeps_the_unit_format_of_coarse_sums(activation):
+    rng = np.random.default_rng(0)
+    w_ih, w_hh = (2.0**20 * rng.integers(1, 4, (3, n)) for n in (2, 3))
+    # One step: over several, cancelling sums of such weights have no likeness to the float ones.
+    net = Network((1, 2), (Rnn(units=3, w_ih=w_ih, w_hh=w_hh, b=np.zeros(3), activation=activation,
+                               return_sequences=True),))
+    x = rng.integers(-7, 8, (200, 1, 2)).astype(float)
+    q = quantize(net, calibration=x)
+    rnn = parts(q)[0]
+    assert rnn.h == QFormat(16, 15) and rnn.acc_frac < 15
+    assert np.abs(golden.run(q, x) - forward(net, x)).max() <= 1e-4
 
 
 def test_without_data_the_inputs_are_seeded_and_said_so():

@@ -42,6 +42,14 @@ def compiled(name):
 
 
 @icarus
+def test_results_finer_than_the_accumulator_in_icarus(tmp_path):
+    core = gf.compile(network("hard dense", gain=64.0), pe=8, simd=3, act_width=8, weight_width=4)
+    assert core.plan.qnet.layers[0].result.frac > core.plan.qnet.layers[0].acc_frac
+    core.save(tmp_path / "core")
+    assert core.verify(sim="icarus").outputs
+
+
+@icarus
 @pytest.mark.parametrize("name", CORES)
 def test_every_value_equals_golden_in_icarus(tmp_path, name):
     core, folder = compiled(name), tmp_path / "core"
