@@ -202,8 +202,8 @@ class Chooser:
                    wide: bool = False, clamps: bool = False,
                    finest: float = np.inf) -> QFormat:
         """Format of h or y: the unit interval where the activation is bounded and the initial
-        state too (``wide``: it is not), else from calibration. ``clamps``: a hard activation is
-        this format's saturation."""
+        state too (``wide``: it is not), else from calibration. ``clamps``: a hard activation
+        has no table, and clips where this format ends or at 1."""
         start = peak_of(_or_zero(h0))
         width = self._width(name, tensor)
         bounded = activation in _BOUNDED
@@ -213,9 +213,9 @@ class Chooser:
         else:
             form = self._pick(name, tensor, self._of(name, tensor), covers=start,
                               finest=min(finest, width - 1) if bounded else finest)
-        if clamps and activation.startswith("hard_") and form.frac != form.width - 1:
-            raise UserError(f"{name}: {tensor} must be Q1.{form.width - 1}, not {form}: "
-                            f"{activation} is what saturates there")
+        if clamps and activation.startswith("hard_") and form.frac >= form.width:
+            raise UserError(f"{name}: {tensor} must be Q1.{form.width - 1}, or coarser, not "
+                            f"{form}: {activation} comes to 1")
         return form
 
     def _candidate(self, name: str, tensor: str, activation: str, seen: Seen | None = None, *,

@@ -256,13 +256,63 @@ def test_a_product_of_joined_values_gets_one_format():
     assert np.abs(golden.run(q, x) - forward(net, x)).max() < 0.02
 
 
-def test_a_hard_activation_cannot_give_way():
+def joined(activation: str) -> Network:
+    """x beside a bounded activation of it, times a gate: the result has the format of x."""
     make = Make(np.random.default_rng(0))
-    net = Network((4,), (
-        make.dense(4, 2), make.dense(4, 2, "hard_tanh", inputs=(0,)),
-        Concat(axis=0, inputs=(1, 2)), Multiply(inputs=(3, 0))))
-    with pytest.raises(UserError, match="l1_dense: y must be Q1.15, not Q.*hard_tanh is what sat"):
-        quantize(net)
+    return Network((4,), (
+        make.dense(4, 4, activation, inputs=(0,)), Concat(axis=0, inputs=(0, 1)),
+        make.dense(4, 8, "sigmoid", inputs=(0,)), Multiply(inputs=(2, 3))))
+
+
+#: An input's magnitude, and the most that the error may be: some last bits of x.
+JOINED = [(4.0, 1e-3), (100.0, 0.012), (8000.0, 0.6), (30000.0, 1.0)]
+
+
+@pytest.mark.parametrize(("reach", "tolerance"), JOINED)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
+def test_a_bounded_activation_takes_the_format_of_what_it_is_joined_with(activation, reach,
+                                                                         tolerance):
+    net = joined(activation)
+    x = np.random.default_rng(0).uniform(-reach, reach, (200, 4))
+    q = quantize(net, calibration=x)
+    y = parts(q)[0].y
+    assert y == q.input_format == parts(q)[3].a and y.frac < 15
+    trace, floats = {}, {}
+    forward(net, x, trace=floats)
+    golden.golden(q, q.quantize(x), trace=trace)
+    got = y.to_float(trace["l0_dense"]["y"])
+    assert np.abs(got - floats["l0_dense"]["y"]).max() <= tolerance
+    one = 1 << y.frac
+    low = {"tanh": -one, "hard_tanh": -one}.get(activation, 0)
+    assert (trace["l0_dense"]["y"].min(), trace["l0_dense"]["y"].max()) == (low, one)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
+def test_a_bounded_state_may_begin_beyond_its_bounds(activation):
+    rng = np.random.default_rng(0)
+    net = Network((3, 2), (Rnn(units=3, w_ih=rng.normal(size=(3, 2)), w_hh=rng.normal(size=(3, 3)),
+                               b=rng.normal(size=3), h0=np.array([-3.0, 1.5, 0.25]),
+                               activation=activation, return_sequences=True),))
+    x = 3 * rng.normal(size=(100, 3, 2))
+    q = quantize(net, calibration=x)
+    assert parts(q)[0].h == QFormat(16, 13)
+    assert np.abs(golden.run(q, x) - forward(net, x)).max() < 2e-3
+
+
+def test_a_user_may_give_a_hard_activation_a_coarser_format():
+    net = small(activation="hard_tanh", gain=3.0)
+    q = quantize(net, calibration=X, overrides={"l1_dense": {"y": QFormat(16, 12)}})
+    assert parts(q)[1].y == QFormat(16, 12)
+    assert np.abs(golden.run(q, X) - forward(net, X)).max() < 5e-3
+    with pytest.raises(UserError, match="l1_dense: y must be Q1.15, or coarser, not Q-1.17: hard"):
+        quantize(net, calibration=X, overrides={"l1_dense": {"y": QFormat(16, 17)}})
+
+
+def test_a_core_that_clips_takes_no_model_that_does_not():
+    clips, other = small(activation="hard_tanh"), small()
+    for net, core in ((clips, other), (other, clips)):
+        with pytest.raises(UserError, match="layer 1: the model has Dense.*, the core Dense.*: re"):
+            requantize_into(net, quantize(core))
 
 
 def test_padding_is_of_any_format():
