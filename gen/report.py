@@ -41,7 +41,9 @@ _ORIGIN = 200  # characters kept of a layer's name in the model file
 
 _MEANING = {
     "latency": "cycles from the first input beat to the last output beat, the core idle before",
-    "interval": "cycles between the last output beats of successive frames at full rate",
+    "interval": "cycles between the last output beats of successive frames at full rate; of those "
+                "that come in turn, the mean, rounded up",
+    "intervals": "the same, each that comes in turn: short frames leave in pairs",
     "contexts": "sequences in a frame: divide the interval by them for one inference",
     "tiles": "tiles of pe x simd products issued for a frame",
     "bound": "max(A, B): no schedule on this array is faster",
@@ -63,7 +65,8 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
     return {
         "network": describe_network(network),
         "numbers": describe_numbers(network, plan.qnet, data, calibration, seed),
-        "cycles": {"latency": cycles.latency, "interval": cycles.interval, "tiles": cycles.tiles,
+        "cycles": {"latency": cycles.latency, "interval": cycles.interval,
+                   "intervals": list(cycles.intervals), "tiles": cycles.tiles,
                    "contexts": config.contexts,
                    "bound": cycles.bound, "no_overlap": cycles.no_overlap,
                    "A": plan.bounds.work, "B": plan.bounds.chain, "meaning": _MEANING},

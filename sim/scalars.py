@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import Table, argument
+from gatefold.gen.numbers.quantized import Table, argument, hard_limit
 
 __all__ = ["Clip", "finished", "gated", "round_shift", "saturate", "saturated", "sigmoid",
            "squashed", "tanh", "tanh_magnitude"]
@@ -102,11 +102,14 @@ def finished(activation: str, table: Table, acc: np.ndarray, frac: int, y: QForm
              clip: Clip = saturated, tensor: str = "y") -> np.ndarray:
     """A Dense result of accumulators with ``frac`` fractional bits, in the format ``y``.
 
-    ``activation`` of linear, relu, sigmoid, tanh.
+    ``activation`` of linear, relu, sigmoid, tanh, hard_tanh, hard_sigmoid.
     """
     if activation == "sigmoid":
         acc, frac = gated("sigmoid", table, acc, frac, clip)[1], table.out_frac + 1
     elif activation == "tanh":
         acc, frac = squashed("tanh", table, y, acc, frac, clip)[1], table.out_frac
     result = clip(tensor, round_shift(acc, frac - y.frac), y.width)
-    return np.maximum(result, 0) if activation == "relu" else result
+    limit = hard_limit(activation, y)
+    if limit is not None:
+        result = np.clip(result, -limit, limit)
+    return np.maximum(result, 0) if activation in ("relu", "hard_sigmoid") else result

@@ -76,7 +76,7 @@ def _tensors(numbers: dict):
 
 def rows(told: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
-    from gatefold.gen.html.words import is_chain
+    from gatefold.gen.html.words import in_turn, is_chain
 
     network, numbers = told["network"], told["numbers"]
     yield "network", (f"{_shapes(network['input_shapes'])} to "
@@ -114,8 +114,9 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
     array, cycles, clock = told["array"], told["cycles"], told["clock_mhz"]
     yield "array", (f"{array['pe']} x {array['simd']} = {array['multipliers']} multipliers, "
                     f"{array['pipeline']} pipeline, {100 * array['utilisation']:.1f} % in use")
-    yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}, bound "
-                     f"{cycles['bound']}, without overlap {cycles['no_overlap']}")
+    yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}"
+                     f"{in_turn(cycles)}, bound {cycles['bound']}, without overlap "
+                     f"{cycles['no_overlap']}")
     yield "clock", (f"{clock['value']:g} MHz ({clock['source']}): latency "
                     f"{told['latency_us']:.2f} us")
     yield "resources", _resources(told["resources"])

@@ -35,6 +35,7 @@ def verify(directory, sim, source, samples, seed):
                                progress=say)
     from pathlib import Path
 
+    from gatefold.gen.html.words import in_turn
     from gatefold.gen.report import read_report
 
     stated = read_report(Path(directory))["cycles"]
@@ -44,5 +45,5 @@ def verify(directory, sim, source, samples, seed):
     click.echo(f"  values compared    {result.states}")
     click.echo(f"  latency            {result.latency} cycles measured, {stated['latency']} stated")
     measured = "too few frames" if result.interval is None else f"{result.interval} cycles measured"
-    click.echo(f"  interval           {measured}, {stated['interval']} stated")
+    click.echo(f"  interval           {measured}, {stated['interval']} stated{in_turn(stated)}")
     click.echo(f"  simulated          {result.cycles} cycles in {result.seconds:.1f} s")

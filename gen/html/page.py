@@ -19,7 +19,7 @@ from gatefold.gen.html.sections import (
     step_section,
     verified_section,
 )
-from gatefold.gen.html.words import net_title
+from gatefold.gen.html.words import in_turn, net_title
 from gatefold.gen.plan import Plan
 
 __all__ = ["render"]
@@ -72,7 +72,7 @@ def _header(report: dict, title: str) -> Markup:
               f"{cycles['latency']:,} cycles at {clock['value']:g} MHz",
               "simulated" if seen else "planned", clock["source"]),
         _fact(f"{1e6 / report['interval_us']:,.0f}", "/ s", "frames, back to back",
-              f"one every {cycles['interval']:,} cycles",
+              f"one every {cycles['interval']:,} cycles{in_turn(cycles)}",
               "simulated" if steady else "planned", clock["source"]),
         _fact(f"{array['multipliers']:,}", "", "multipliers",
               f"{array['pe']} \N{MULTIPLICATION SIGN} {array['simd']}, "

@@ -20,7 +20,7 @@ from gatefold.gen.html.numbers import error_chart
 from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy, occupancy, op_name
 from gatefold.gen.html.tensors import entering, rows_of, scales, tensor_drawing, tensor_legend
 from gatefold.gen.html.timeline import timeline
-from gatefold.gen.html.words import layer_title
+from gatefold.gen.html.words import in_turn, layer_title
 from gatefold.gen.numbers.quantized import QRecurrent
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.latency import stages
@@ -53,7 +53,7 @@ def verified_section(report: dict) -> Markup | None:
         "verified", "What was verified", flat(
             "The core's outputs, and every h and c of every step, compared with the golden model: "
             f"all equal. Stated are {cycles['latency']:,} cycles of latency and "
-            f"{cycles['interval']:,} from frame to frame. ", badge("simulated")),
+            f"{cycles['interval']:,} from frame to frame{in_turn(cycles)}. ", badge("simulated")),
         table(["simulator", "scenarios (frames)", "inputs", "samples", "outputs", "states",
                 "latency", "interval", "cycles"], rows, words=3), long=True)
 
@@ -161,7 +161,8 @@ def cycles_section(report: dict) -> Markup:
          f"{latency / cycles['no_overlap']:.2f}"],
         [tag("strong", "latency"), "", "first input beat to last output beat",
          tag("strong", f"{latency:,}"), "1.00"],
-        ["interval", "", "last output beat to that of the next frame", f"{cycles['interval']:,}",
+        ["interval", "", f"last output beat to that of the next frame{in_turn(cycles)}",
+         f"{cycles['interval']:,}",
          f"{latency / cycles['interval']:.2f}"],
     ]
     return section(

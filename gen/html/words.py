@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-__all__ = ["is_chain", "layer_note", "layer_title", "net_title"]
+__all__ = ["in_turn", "is_chain", "layer_note", "layer_title", "net_title"]
 
 #: Kinds that have another name than their own in capitals; beside some of them a size stands.
 _TITLES = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN", "conv1d": "Conv1D",
@@ -56,6 +56,12 @@ def layer_note(layer: dict) -> str:
             told = ", ".join(map(str, value)) if isinstance(value, list) else value
             parts.append(_WORDS.get(name, f"{name} {{}}").format(told).replace("_", " "))
     return ", ".join(parts)
+
+
+def in_turn(cycles: dict) -> str:
+    """Behind an interval, the mean of several that come in turn: these."""
+    told = cycles.get("intervals", [])  # older reports have one
+    return f" ({' and '.join(f'{one:,}' for one in told)} in turn)" if len(told) > 1 else ""
 
 
 def is_chain(network: dict) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from gatefold.gen.network.layers import Dense, Gru, Layer, MaxPool, Multiply, Recurrent
+from gatefold.gen.network.layers import Dense, Gru, Layer, Lstm, MaxPool, Multiply, Recurrent
 from gatefold.gen.network.views import View
 from gatefold.gen.numbers.integers import ARITHMETIC
 from gatefold.gen.numbers.quantized import (
@@ -58,7 +58,8 @@ def _shape(layer: Layer | QLayer) -> str:
                  "every h" if layer.return_sequences else "the last h"]
         for name, usual in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
             function = getattr(layer, name, usual)
-            function = ARITHMETIC.get(function, function) if name == "activation" else function
+            if name == "activation" and isinstance(layer, (Lstm, Gru)):
+                function = ARITHMETIC.get(function, function)
             parts += [function] if function != usual else []
         if isinstance(layer, (Gru, QGru)):
             parts.append("reset after" if layer.reset_after else "reset before")
@@ -67,8 +68,7 @@ def _shape(layer: Layer | QLayer) -> str:
                   if getattr(layer, state, None) is not None]
         return f"{kind}({', '.join(parts)})"
     if isinstance(layer, (Dense, QDense)):
-        activation = ARITHMETIC.get(layer.activation, layer.activation)
-        parts = [f"{layer.features} features", f"{layer.outputs} outputs", activation]
+        parts = [f"{layer.features} features", f"{layer.outputs} outputs", layer.activation]
         parts += [_told(layer.window)] if layer.window else []
         if layer.pattern is not None:
             parts.append(f"pattern of {int(layer.pattern.sum())} weights, "

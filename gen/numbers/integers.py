@@ -36,7 +36,7 @@ from gatefold.gen.numbers.quantized import (
 __all__ = ["ARITHMETIC", "INT64", "in_integers", "scaled_weights", "too_far_apart"]
 
 INT64 = 62  #: Bits of the largest number that golden, which computes in int64, may come to.
-#: Activations that are computed as another, whose formats then make the difference.
+#: Activations that are computed as another; where they saturate makes the difference.
 ARITHMETIC = {"hard_tanh": "linear", "hard_sigmoid": "relu"}
 
 
@@ -75,7 +75,7 @@ def in_integers(name: str, layer: Layer, numbers: dict,
 
     none = np.zeros(0, np.int64)
     if isinstance(layer, Dense):
-        new = QDense(w=weights("w"), b=none, activation=_arithmetic(layer),
+        new = QDense(w=weights("w"), b=none, activation=layer.activation,
                      window=layer.window, pattern=layer.pattern, **common)
         return replace(new, b=_bias(name, _scaled_bias(layer), new.acc_frac))
     assert isinstance(layer, Recurrent)
@@ -90,11 +90,11 @@ def in_integers(name: str, layer: Layer, numbers: dict,
         new = replace(new, b_n=_bias(name, np.asarray(layer.b_n), new.acc_frac))
     else:
         assert isinstance(layer, Rnn)
-        new = QRnn(activation=_arithmetic(layer), h0=state("h0", numbers["h"]), **common)
+        new = QRnn(activation=layer.activation, h0=state("h0", numbers["h"]), **common)
     return replace(new, b=_bias(name, _scaled_bias(layer), new.acc_frac))
 
 
-def _arithmetic(layer: Lstm | Gru | Rnn | Dense) -> str:
+def _arithmetic(layer: Lstm | Gru) -> str:
     return ARITHMETIC.get(layer.activation, layer.activation)
 
 

@@ -20,7 +20,8 @@ from gatefold.gen.network.views import View
 from gatefold.gen.numbers.qformat import QFormat
 
 __all__ = ["ABSENT", "QCellState", "QDense", "QGru", "QLayer", "QLstm", "QMaxPool", "QMultiply",
-           "QRecurrent", "QRnn", "QView", "QuantizedNetwork", "Table", "alignment", "argument"]
+           "QRecurrent", "QRnn", "QView", "QuantizedNetwork", "Table", "alignment", "argument",
+           "hard_limit"]
 
 #: Stands for the fractional bits of an element that is padding: a zero of any format.
 ABSENT = -1000
@@ -64,6 +65,14 @@ class Table:
 def alignment(x: QFormat, fracs: np.ndarray) -> np.ndarray:
     """Left shifts that bring elements with ``fracs`` fractional bits to the format x."""
     return np.where(fracs == ABSENT, 0, x.frac - fracs)
+
+
+def hard_limit(activation: str, result: QFormat) -> int | None:
+    """The largest magnitude of a hard activation in a format that reaches beyond 1: 1, or 0 where
+    that is less than half a step. None where saturation does it, and of other activations."""
+    if not activation.startswith("hard_") or result.frac >= result.width - 1:
+        return None
+    return 1 << result.frac if result.frac >= 0 else 0
 
 
 def argument(activation: str, table: Table, result: QFormat) -> QFormat:
@@ -196,7 +205,7 @@ class QGru(QRecurrent):
 
 @dataclass(frozen=True, kw_only=True)
 class QRnn(QRecurrent):
-    """SimpleRNN; ``activation`` of linear, relu, sigmoid, tanh, as :class:`QDense` has them."""
+    """SimpleRNN; ``activation`` as :class:`QDense` has it."""
 
     activation: str
 
@@ -205,9 +214,9 @@ class QRnn(QRecurrent):
 class QDense(QLayer):
     """Dense in integers: w (outputs, features), b (outputs,) with ``acc_frac`` fractional bits.
 
-    ``x_align`` as of :class:`QRecurrent`. ``activation`` of linear, relu, sigmoid, tanh: hard_tanh
-    is linear and hard_sigmoid is relu (its scale and offset in w and b), both with the unit format
-    as y, whose ends saturate. ``window`` and ``pattern`` as of :class:`~.layers.Dense`.
+    ``x_align`` as of :class:`QRecurrent`. ``activation`` of linear, relu, sigmoid, tanh, hard_tanh,
+    hard_sigmoid: the last two are linear and relu (its scale and offset in w and b) within
+    :func:`hard_limit`. ``window`` and ``pattern`` as of :class:`~.layers.Dense`.
     """
 
     w: np.ndarray

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gatefold.gen.numbers.integers import ARITHMETIC
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table
+from gatefold.gen.numbers.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table, hard_limit
 from gatefold.hdl.config import DenseKind, EmitKind, Gate, GruKind, LstmKind, ResetKind, Squash
 
 __all__ = ["dense_kind", "emit_kind", "gru_kind", "lstm_kind", "reset_kind"]
@@ -55,12 +56,13 @@ def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
     """Finish of a Dense layer or a SimpleRNN."""
     t, y = table.out_frac, layer.result
     assert y
+    function = ARITHMETIC.get(layer.activation, layer.activation)
     shift, out = {
         "linear": (layer.acc_frac - y.frac, 0), "relu": (layer.acc_frac - y.frac, 0),
         "sigmoid": (layer.acc_frac + 1 - table.frac, t + 1 - y.frac),
         "tanh": (layer.acc_frac - table.frac, t - y.frac),
-    }[layer.activation]
-    return DenseKind(layer.activation, shift, out, y.width)
+    }[function]
+    return DenseKind(function, shift, out, y.width, hard_limit(layer.activation, y))
 
 
 def emit_kind(layer: QCellState) -> EmitKind:

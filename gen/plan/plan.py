@@ -29,11 +29,14 @@ _FRAMES = 5
 @dataclass(frozen=True)
 class Cycles:
     """Cycle counts. latency: first input beat to last output beat, the core idle before.
-    interval: between last output beats of successive frames at full rate. tiles: issued in a
-    frame. bound, no_overlap: see :mod:`gatefold.gen.plan.bounds`."""
+    intervals: between last output beats of successive frames at full rate, from the second frame's
+    to the third's on; where there are several they come in turn: two output frames are under way,
+    and short ones leave in pairs. interval: their mean, rounded up. tiles: issued in a frame.
+    bound, no_overlap: see :mod:`gatefold.gen.plan.bounds`."""
 
     latency: int
     interval: int
+    intervals: tuple[int, ...]
     tiles: int
     bound: int
     no_overlap: int
@@ -109,12 +112,22 @@ def make_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 
     steady = replay(instructions, config, _FRAMES)
     alone = steady.first()  # later frames come behind it and do not change it
     limits = bounds(qnet, work, config, distance, contexts)
+    intervals = _intervals(steady)
     cycles = Cycles(
         latency=alone.last_out[0] - alone.first_in[0],
-        interval=steady.last_out[-1] - steady.last_out[-2],
+        interval=-(-sum(intervals) // len(intervals)), intervals=intervals,
         tiles=len(tiles), bound=limits.bound, no_overlap=limits.no_overlap)
     return Plan(qnet, config, work, tuple(tiles), program, distance, cycles, limits, alone,
                 _trace(tiles, work), block_words)
+
+
+def _intervals(steady: Timeline) -> tuple[int, ...]:
+    """The distances of frames that come in turn, as of :class:`Cycles`."""
+    seen = tuple(np.diff(steady.last_out)[1:].tolist())
+    for period in range(1, len(seen)):
+        if seen[period:] == seen[:-period]:
+            return seen[:period]
+    return seen
 
 
 def draft_plan(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,

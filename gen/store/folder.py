@@ -43,7 +43,8 @@ def core_json(plan: Plan) -> dict:
                        {"shape": list(shape), "frac": sorted(set(qnet.fracs[value].ravel()
                                                                  .tolist()))}
                        for shape, value in zip(qnet.output_shapes, qnet.outputs, strict=True)]},
-        "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval},
+        "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval,
+                   "intervals": list(plan.cycles.intervals)},
         "simd": config.simd, "act_width": config.act_width, "cell_width": config.cell_width,
         "tlast_checks": True,
         # What each beat of results is: [layer of this list or -1, first element, elements].

@@ -45,7 +45,7 @@ _LAYERS = 4096  # most layers
 _ELEMENTS, _IN_ALL = 1 << 24, 1 << 26  # most elements of a value, and of all
 _FRAC = 1200  # largest |fractional bits|: float64 has no more
 
-_TABLE_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+_DENSE_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "hard_tanh", "hard_sigmoid")
 _CELL_ACTIVATIONS = ("linear", "relu", "tanh")
 _GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
 
@@ -163,7 +163,7 @@ def _fits(layer: QLayer, shapes: list[tuple[int, ...]], before: tuple[QLayer, ..
         expect(all(v is None or v.shape == (u,) for v in constants), name)
         expect(not (layer.stateful and (given or any(v is not None for v in constants))), name)
         if isinstance(layer, QRnn):
-            expect(layer.activation in _TABLE_ACTIVATIONS, name)
+            expect(layer.activation in _DENSE_ACTIVATIONS, name)
         else:
             assert isinstance(layer, (QLstm, QGru))
             expect(layer.activation in _CELL_ACTIVATIONS
@@ -177,7 +177,7 @@ def _fits(layer: QLayer, shapes: list[tuple[int, ...]], before: tuple[QLayer, ..
         expect(len(shapes) == 1 and layer.w.ndim == 2 and layer.w.shape[1] == taps * x[-1]
                and layer.b.shape == layer.w.shape[:1] and len(layer.b)
                and layer.x_align.shape == layer.w.shape[1:]
-               and layer.activation in _TABLE_ACTIVATIONS, name)
+               and layer.activation in _DENSE_ACTIVATIONS, name)
         if layer.pattern is not None:
             expect(layer.pattern.shape == layer.w.shape and not layer.w[~layer.pattern].any(), name)
     elif isinstance(layer, QMaxPool):

@@ -112,6 +112,27 @@ def test_gains(gain):
     check(quantized("stack", gain=gain), 8, 2)
 
 
+@pytest.mark.parametrize("name", ["hard dense", "flatten", "hard_tanh rnn"])
+def test_results_finer_than_the_accumulator(name):
+    # Sums shifted left into the unit interval, where they saturate.
+    check(quantized(name, (8, 4, 10), gain=64.0), 8, 3, scenarios=(full_rate, random_flow))
+
+
+# the array, bits of the stream, pipeline, the intervals of a Dense layer 4 -> 3
+PAIRS = [((4, 4), 128, "full", (10, 3)), ((8, 8), 128, "full", (11, 2)),
+         ((4, 4), 64, "short", (8, 3)), ((4, 2), 32, "full", (8, 5)), ((4, 1), 128, "full", (6,))]
+
+
+@pytest.mark.parametrize(("array", "stream_bits", "pipeline", "intervals"), PAIRS, ids=str)
+def test_short_frames_leave_in_pairs(array, stream_bits, pipeline, intervals):
+    qnet = quantized(((4,), ("D3",)))
+    plan = make_plan(qnet, pe=array[0], simd=array[1], stream_bits=stream_bits, pipeline=pipeline)
+    assert plan.cycles.intervals == intervals
+    assert plan.cycles.interval == -(-sum(intervals) // len(intervals))
+    check(qnet, *array, stream_bits=stream_bits, scenarios=(full_rate, random_flow), samples=8,
+          pipeline=pipeline)
+
+
 # name, arrays: each equals golden, hence each other
 METAMORPHIC = [("lstm-dense", [(pe, simd) for pe in (4, 12, 20) for simd in (1, 2, 4, 5)]),
                ("autoencoder", [(4, 4), (12, 1), (20, 2)]),

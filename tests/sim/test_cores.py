@@ -42,6 +42,28 @@ def compiled(name):
 
 
 @icarus
+def test_results_finer_than_the_accumulator_in_icarus(tmp_path):
+    core = gf.compile(network("hard dense", gain=64.0), pe=8, simd=3, act_width=8, weight_width=4)
+    assert core.plan.qnet.layers[0].result.frac > core.plan.qnet.layers[0].acc_frac
+    core.save(tmp_path / "core")
+    assert core.verify(sim="icarus").outputs
+
+
+@icarus
+@pytest.mark.parametrize("macs", [16, 64])
+def test_a_single_dense_layer_keeps_the_plan_s_intervals_in_icarus(tmp_path, macs):
+    core = gf.compile(network(((4,), ("D3",))), macs=macs)
+    assert len(core.plan.cycles.intervals) == 2
+    result = core.verify(sim="icarus", samples=6)
+    assert result.interval == core.plan.cycles.interval
+    core.save(tmp_path / "core")
+    bench = subprocess.run([sys.executable, "run.py", "--sim", "icarus"],
+                           cwd=tmp_path / "core" / "cocotb", capture_output=True, text=True,
+                           env=os.environ | {"GPI_LOG_LEVEL": "WARNING"})
+    assert bench.returncode == 0, bench.stdout[-3000:] + bench.stderr[-3000:]
+
+
+@icarus
 @pytest.mark.parametrize("name", CORES)
 def test_every_value_equals_golden_in_icarus(tmp_path, name):
     core, folder = compiled(name), tmp_path / "core"

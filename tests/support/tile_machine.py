@@ -252,6 +252,7 @@ class TileMachine:
             value = (golden.sigmoid if kind.activation == "sigmoid" else golden.tanh)(table, u)
             return golden.saturate(golden.round_shift(value, kind.out), kind.h_width)
         y = _fit(z, kind.shift, kind.h_width)
+        y = y if kind.limit is None else np.clip(y, -kind.limit, kind.limit)
         return np.maximum(y, 0) if kind.activation == "relu" else y
 
 
