@@ -86,7 +86,7 @@ def chain(work: Work, distance: Latencies) -> int:
     for job in work.jobs:
         if job.context:
             continue
-        key = (job.layer, job.step)
+        key = (job.op, job.step)
         read = met.setdefault(key, set())
         read |= {operand.chunk.origin[:2] for operand in job.operands
                  if not operand.chunk.from_x and not operand.carried}

@@ -175,7 +175,7 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     simd = work.storage.simd
     for tile in tiles:
         job = tile.job
-        op = work.ops[job.layer]
+        op = work.ops[job.op]
         if not tile.stop & Stop.FINISH or isinstance(op.kind, LoadKind):
             continue
         if op.traced is None:

@@ -75,7 +75,7 @@ class _Wave:
 
     def __init__(self, jobs: list[Job], base: int, kept: int | None):
         self.jobs = jobs
-        self.layer, self.step, self.context = jobs[0].layer, jobs[0].step, jobs[0].context
+        self.op, self.step, self.context = jobs[0].op, jobs[0].step, jobs[0].context
         self.base = base  # parking word of group 0
         self.kept = kept  # parking word of group 0's input sums, if later steps start from them
         # (ready, operand) in order of arrival, per group: one list for all that need the same.
@@ -95,11 +95,11 @@ class _Wave:
     @property
     def key(self) -> Key:
         """Which it is."""
-        return (self.context, self.layer, self.step)
+        return (self.context, self.op, self.step)
 
     def rank(self) -> tuple[int, int, int, int]:
         """Most urgent first."""
-        return (-self.urgency, self.layer, self.step, self.context)
+        return (-self.urgency, self.op, self.step, self.context)
 
     def columns(self):
         """(list to tell, operand's place, operand) of everything the wave waits for."""
@@ -169,7 +169,7 @@ class _Scheduler:
             for job in wave.jobs:
                 for beat in range(job.beats):
                     self.pieces.setdefault((wave.key, job.first + beat), [0, 0])[0] += 1
-            after = self.work.ops[wave.layer].after
+            after = self.work.ops[wave.op].after
             if after is not None:
                 self.loaded[wave.context, after] = inf
 
@@ -199,7 +199,7 @@ class _Scheduler:
         while active:
             for wave in active:
                 group = wave.next_group(now, self._finish_from(wave),
-                                        wave.layer in self.work.leaving)
+                                        wave.op in self.work.leaving)
                 if group is not None:
                     break
             else:
@@ -210,7 +210,7 @@ class _Scheduler:
                 active.remove(wave)
                 if self._in_order(wave):
                     self.leaving = wave.step + 1
-                following = self.waves.get((wave.context, wave.layer, wave.step + AHEAD))
+                following = self.waves.get((wave.context, wave.op, wave.step + AHEAD))
                 if following:
                     insort(active, following, key=_Wave.rank)
             now += 1
@@ -229,20 +229,20 @@ class _Scheduler:
                 ready = self.pieces[(job.context, op, step), index][1]
                 start = max(start, ready - (tile.issue - first))
             if job.carried and tile.stop & Stop.FINISH:
-                steps = len(self.work.ops[job.layer].sizes)
-                written = self.finished[(job.context, job.layer, steps - 1), job.group]
+                steps = len(self.work.ops[job.op].sizes)
+                written = self.finished[(job.context, job.op, steps - 1), job.group]
                 start = max(start, written + self.latency.state - (tile.issue - first))
         return start
 
     def _in_order(self, wave: _Wave) -> bool:
         """Whether a wave's results leave as they come."""
-        return self.work.in_order and wave.layer in self.work.leaving
+        return self.work.in_order and wave.op in self.work.leaving
 
     def _finish_from(self, wave: _Wave) -> float:
         """The earliest cycle in which a group of this wave may be finished."""
         if self._in_order(wave) and wave.step != self.leaving:
             return inf
-        after = self.work.ops[wave.layer].after
+        after = self.work.ops[wave.op].after
         if after is not None:
             return max(self.finish_free, self.loaded[wave.context, after])
         return self.finish_free
@@ -300,8 +300,8 @@ class _Scheduler:
             if not piece[0]:
                 for _, arrived, place in self.readers[key]:
                     arrived.append((piece[1], place))
-        if not wave.open and (wave.context, wave.layer) in self.loaded:
-            self.loaded[wave.context, wave.layer] = now + job.beats + self.latency.state
+        if not wave.open and (wave.context, wave.op) in self.loaded:
+            self.loaded[wave.context, wave.op] = now + job.beats + self.latency.state
         if wave.kept is not None and wave.step == 0:
             for key, other in self.waves.items():
                 if key[:2] == wave.key[:2] and other.step > 0:
@@ -313,10 +313,10 @@ def _make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[Key, _Wav
     step, so a steady state repeats after two steps and rolls into a loop."""
     grouped: dict[Key, list[Job]] = defaultdict(list)
     for job in jobs:
-        grouped[job.context, job.layer, job.step].append(job)
+        grouped[job.context, job.op, job.step].append(job)
     groups: dict[tuple[int, int], int] = defaultdict(int)  # the last step may have fewer
-    for (context, layer, _), group in grouped.items():
-        groups[context, layer] = max(groups[context, layer], len(group))
+    for (context, op, _), group in grouped.items():
+        groups[context, op] = max(groups[context, op], len(group))
     base: dict[tuple[int, int], int] = {}
     kept: dict[tuple[int, int], int] = {}
     words = 0

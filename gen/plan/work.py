@@ -45,13 +45,13 @@ class Operand:
 class Job:
     """A group of rows of an op at one step: what it reads and where its result goes.
 
-    context, layer (the op's number), step, group: which. operands: its tiles. bias: its bias word.
+    context, op, step, group: which one it is. operands: its tiles. bias: its bias word.
     first, beats: chunks of the result that it writes. h, out: address of the first of them in the
     operand and the output memory, or None. cell: word of the states; fresh, they count as zero;
     carried, they are the last frame's.
     """
 
-    layer: int
+    op: int
     step: int
     group: int
     operands: tuple[Operand, ...]
@@ -367,7 +367,7 @@ class _Breakdown:
                 chunk, align, carried = met[at] if at >= 0 else anything
                 operands.append(Operand(chunk, weight, align, carried))
             yield Job(
-                layer=n, step=step.step, group=found.number, operands=tuple(operands),
+                op=n, step=step.step, group=found.number, operands=tuple(operands),
                 bias=found.bias, first=group.first, beats=found.beats,
                 h=None if h is None else h + group.first,
                 out=None if out is None else out + group.first,
