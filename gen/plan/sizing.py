@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import ceil
 from typing import Any
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.numbers.quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
-from gatefold.gen.plan.latency import latencies
+from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan.demand import Demand, demands
+from gatefold.gen.plan.latency import latencies, lstm_tail
 from gatefold.gen.plan.lower import BLOCK_WORDS
 from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
 from gatefold.gen.plan.resources import bram18s, estimate, rom_luts, urams
 from gatefold.gen.plan.schedule import AHEAD
-from gatefold.hdl.arith import tree_levels
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["MEMORIES", "block_words_for", "candidates", "choose_array", "demands", "fit",
+__all__ = ["MEMORIES", "block_words_for", "candidates", "choose_array", "fit",
            "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles"]
 
 #: Where weights may be asked to stand.
@@ -39,56 +39,6 @@ _PROGRAM = 128  # instructions, where there is no program yet
 _SIMDS = (*range(1, 33), *range(34, 65, 2))
 
 
-@dataclass(frozen=True)
-class Demand:
-    """What a layer asks of an array, roughly: ``rows`` of a matrix with ``columns`` (those that
-    meet its own last result apart: ``own``), met ``steps`` times; ``gates``, four rows share a
-    slot; ``windows``, rows of several steps may stand side by side."""
-
-    rows: int
-    columns: int
-    own: int
-    steps: int
-    gates: bool
-    windows: bool
-
-    def tiles(self, pe: int, simd: int) -> int:
-        """About how many tiles it takes."""
-        if self.windows:
-            return ceil(1.1 * self.steps * self.rows * self.columns / (pe * simd))
-        return self.groups(pe, simd) * (self.steps * ceil(self.columns / simd)
-                                        + (self.steps - 1) * ceil(self.own / simd))
-
-    def words(self, pe: int, simd: int) -> int:
-        """About how many weight words it takes, at least."""
-        return self.groups(pe, simd) * (ceil(self.columns / simd) + ceil(self.own / simd))
-
-    def groups(self, pe: int, simd: int) -> int:
-        """Groups of rows."""
-        if self.gates:
-            return ceil(self.rows / pe)
-        slots = ceil(ceil(self.rows / simd) / 4) * min(simd, self.rows)
-        return ceil(4 * slots / pe)
-
-
-def demands(qnet: QuantizedNetwork) -> list[Demand]:
-    """What each computing layer with weights asks."""
-    found = []
-    for n, layer in qnet.computing.items():
-        shapes = qnet.shapes_into(n)
-        if isinstance(layer, QRecurrent):
-            gates = not isinstance(layer, QRnn)
-            found.append(Demand((4 if gates else 1) * layer.units, layer.features, layer.units,
-                                shapes[0][0], gates, False))
-        elif isinstance(layer, QDense):
-            steps = layer.output_shape(*shapes)[:-1]
-            columns = layer.features if layer.pattern is None else min(
-                layer.features, 2 * int(layer.pattern.sum(axis=1).max()))
-            found.append(Demand(layer.outputs, columns, 0, prod(steps), False,
-                                layer.window is not None))
-    return found or [Demand(4, 1, 0, 1, True, False)]
-
-
 def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
     """A rough cycle count, to rank shapes before planning them: the larger of the tiles to issue
     and the tails to wait for, and a little of the other."""
@@ -102,7 +52,7 @@ def rough_tiles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
 
 def _quick_cycles(asked: list[Demand], pe: int, simd: int) -> float:
     return _estimate(sum(demand.tiles(pe, simd) for demand in asked),
-                     _waits(asked, 17 + tree_levels(simd)))
+                     _waits(asked, lstm_tail(simd)))
 
 
 def _waits(asked: list[Demand], tail: int) -> int:

@@ -5,7 +5,7 @@ import pytest
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import make_plan
-from gatefold.gen.plan.bounds import must_multiply
+from gatefold.gen.plan.demand import must_multiply
 from tests.support.networks import NETWORKS, quantized
 
 # network: multiplications that must be done. R.h falls away at the zero start, what RepeatVector
