@@ -14,10 +14,10 @@ from gatefold.gen.plan.latency import latencies
 from gatefold.hdl.config import DenseKind, EngineConfig
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
-from gatefold.hdl.gearbox import GearboxModel
+from gatefold.hdl.gearbox import GearboxModel, GearboxShape
 from gatefold.hdl.isa import Stop
 
-__all__ = ["Timeline", "input_arrivals", "replay"]
+__all__ = ["Timeline", "gearboxes", "input_arrivals", "replay"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
     """
     c = config
     distance = latencies(c)
-    source = GearboxModel(FrameReader.gearbox(c))
-    sink = GearboxModel(FrameWriter.gearbox(c))
+    source, sink = map(GearboxModel, gearboxes(c))
     beats_in = c.x_beats * frames
 
     offered = chunks = started = 0  # input beats taken, chunks written, frames fully issued
@@ -117,9 +116,14 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
     return Timeline(tuple(map(tuple, issues[:frames])), tuple(first_in), tuple(last_out))
 
 
+def gearboxes(config: EngineConfig) -> tuple[GearboxShape, GearboxShape]:
+    """The shapes of the input's gearbox and of the output's."""
+    return FrameReader.gearbox(config), FrameWriter.gearbox(config)
+
+
 def input_arrivals(config: EngineConfig) -> list[int]:
     """Cycle from which each chunk of an input frame can be addressed, at full rate."""
-    source = GearboxModel(FrameReader.gearbox(config))
+    source = GearboxModel(gearboxes(config)[0])
     arrivals: list[int] = []
     cycle = offered = 0
     while len(arrivals) < config.x_depth:

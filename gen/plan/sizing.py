@@ -11,8 +11,9 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan.demand import Demand, demands
 from gatefold.gen.plan.latency import latencies, lstm_tail
 from gatefold.gen.plan.lower import BLOCK_WORDS
+from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
-from gatefold.gen.plan.resources import bram18s, estimate, rom_luts, urams
+from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.schedule import AHEAD
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
