@@ -1,8 +1,4 @@
-"""What each layer asks of an array before there is one: rows, columns, multiplications.
-
-Only this module and those that lower a layer (`gen/plan/lower*.py`, `gen/plan/kinds.py`) look at
-the kind of a layer; the rest of the plan sees ops.
-"""
+"""What each layer asks of an array before there are ops: rows, columns, multiplications."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ import numpy as np
 from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan.layout import NOWHERE, Chunk, Storage, cut
-from gatefold.gen.plan.lower import Lowered, lower
+from gatefold.gen.plan.lower import lower
+from gatefold.gen.plan.lowered import Lowered
 from gatefold.gen.plan.ops import Op, Part
 from gatefold.gen.plan.rows import Fold, fold
 from gatefold.hdl.config import Kind
