@@ -9,6 +9,7 @@ import numpy as np
 from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan.bounds import Bounds, bounds
+from gatefold.gen.plan.breakdown import break_down
 from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
 from gatefold.gen.plan.images import load_image, number_images, program_images
 from gatefold.gen.plan.latency import Latencies, latencies
@@ -16,7 +17,7 @@ from gatefold.gen.plan.lower import BLOCK_WORDS
 from gatefold.gen.plan.ops import Op
 from gatefold.gen.plan.program import Program, assemble, unroll
 from gatefold.gen.plan.schedule import Tile, schedule
-from gatefold.gen.plan.work import Work, break_down, interleave
+from gatefold.gen.plan.work import Work, interleave
 from gatefold.hdl.config import DenseKind, EngineConfig, LoadKind, TableConfig
 from gatefold.hdl.isa import Stop
 

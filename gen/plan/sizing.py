@@ -14,7 +14,7 @@ from gatefold.gen.plan.lower import BLOCK_WORDS
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.schedule import AHEAD
+from gatefold.gen.plan.waves import AHEAD
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
 __all__ = ["MEMORIES", "block_words_for", "candidates", "choose_array", "fit",
