@@ -7,8 +7,8 @@ after the tile that finishes it. The scheduler fills that time with whatever els
 cycle:
 
 1. The most urgent wave that has a tile to run goes first: the one with the longest chain of
-   tails behind it (then the op of the lower number). So a step's last rows are never held up by work that can
-   wait; the next step, later layers and input products fill what is left over.
+   tails behind it (then the op of the lower number). So a step's last rows are never held up by
+   work that can wait; the next step, later layers and input products fill what is left over.
 2. Within a wave the lowest row group goes first. It is finished earliest, so its h arrives while
    the other groups still run, and the next step receives its chunks one by one instead of all at
    the end. Chunks are taken in the order in which they arrive.

@@ -1,10 +1,12 @@
 """Rows on the array and vectors in memory: every row once, every element in its place."""
 
+import doctest
+
 import numpy as np
 import pytest
 
 from gatefold.gen.numbers.quantized import QView
-from gatefold.gen.plan import make_plan
+from gatefold.gen.plan import layout, make_plan
 from gatefold.gen.plan.images import image_widths, pack_words
 from gatefold.gen.plan.layout import NOWHERE, Storage, cut
 from gatefold.gen.plan.lower import lower
@@ -135,6 +137,11 @@ def test_words_of_a_state_change_places():
     storage = Storage(2, swaps=[(4, 3)])
     assert [storage.swapped(n) for n in range(3, 11)] == [3, 7, 8, 9, 4, 5, 6, 10]
     assert all(storage.swapped(storage.swapped(n)) == n for n in range(12))
+
+
+def test_the_worked_example_of_addresses():
+    failed, tried = doctest.testmod(layout)
+    assert tried and not failed, "the docstring of gen/plan/layout.py shows what is not so"
 
 
 # addresses of a vector, chunks that it lies in, what each of their two lanes holds
