@@ -124,8 +124,11 @@ def _rows(c: EngineConfig) -> Resources:
 
 def _tree(simd: int, product: int, step: int) -> tuple[float, int, int]:
     """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``), and how many terms it
-    leaves for the accumulator. A sum of two takes a LUT a bit. One of three takes Yosys nearly two;
-    a tool that uses both outputs of a LUT needs one. Every ``step`` levels there is a register."""
+    leaves for the accumulator. Every ``step`` levels there is a register.
+
+    A sum of two terms takes a LUT a bit. Yosys needs nearly two for a sum of three; a tool that
+    uses both outputs of a LUT needs one.
+    """
     lut, ff, leaves = 0.0, 0, [1] * simd
     for level, sizes in enumerate(tree(simd), 1):
         rest = iter(leaves)
@@ -240,7 +243,7 @@ def _gru_lanes(c: EngineConfig) -> Resources:
     lut += 65 * (len(kinds) > 1) + 70 * c.has(ResetKind) + 110 * c.has(LoadKind)
     lut += 150 * _mixed(kinds) + ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
     ff = 6 * u + 4 * t + 7.5 * cell - 25
-    if c.pair == 1:  # row a waits two cycles, in registers, not three, in LUTs
+    if c.pair == 1:  # row a waits two cycles, in registers, instead of three, in a LUT
         lut, ff = lut - c.acc_width, ff + 2 * c.acc_width - (t + cell) - 2
     return _part(c.simd * lut, c.simd * ff, (2 + (t > 16 or cell > 18)) * c.simd)
 

@@ -25,12 +25,12 @@ MEMORIES = ("auto", "bram", "lut", "uram")
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
-#: Arrays about as fast as the fastest are weighed: what logic costs, in latency, where it fills the
-#: device. A core that is 1 % faster may take 5.5 % more of the device's LUTs.
+#: Among arrays whose latency is within 3 % of the best, logic counts too: all LUTs of the device
+#: weigh as much as 18 % of latency, so a core that is 1 % faster may take 5.5 % more of them.
 _NEAR = 1.03
 _PRICE = 0.18
-#: So many shapes, best first by a quick count, are drafted; the best of those are planned in full
-#: until so many tiles were scheduled.
+#: So many shapes, best first by a quick count, are drafted; the best of these are planned in full,
+#: until so many tiles have been scheduled.
 _DRAFTS = 250
 _FEW = 12  # where there are convolutions, which take longer
 _TILES = 40_000
@@ -41,8 +41,8 @@ _SIMDS = (*range(1, 33), *range(34, 65, 2))
 
 
 def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
-    """A rough cycle count, to rank shapes before planning them: the larger of the tiles to issue
-    and the tails to wait for, and a little of the other."""
+    """A rough cycle count, to rank shapes before planning them: the tiles to issue or the tails to
+    wait for, whichever is more, and a little of the other."""
     return _quick_cycles(demands(qnet), pe, simd)
 
 
@@ -65,7 +65,8 @@ def _estimate(tiles: int, waits: int) -> float:
 
 
 def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]]:
-    """Shapes worth a look: for each simd the tallest array, and shorter ones that fold as well."""
+    """Shapes (pe, simd) worth a draft, best first by a quick count: for each simd the tallest
+    array, and shorter ones that waste few rows."""
     asked = demands(qnet)
     rows = max(demand.rows * (min(32, demand.steps) if demand.windows else 1) for demand in asked)
     shapes = set()
@@ -99,8 +100,8 @@ def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp:
 
 
 def lut_rows(config: EngineConfig, *, bram36: float) -> int | None:
-    """Rows whose weights must leave block RAM so that the rest fits; None where not even that
-    would do."""
+    """Rows whose weights must be in LUTs so that the rest fits block RAM; None where nothing
+    helps."""
     taken = estimate(config).bram36
     if taken <= bram36:
         return 0
