@@ -91,11 +91,11 @@ def occupancy(plan: Plan) -> Occupancy:
     ops: Counter = Counter()
     issues = [issue - start for issue in plan.timeline.issues[0]]
     for tile, at in zip(plan.tiles, issues, strict=True):
-        layer, source = layer_of[tile.job.layer], tile.operand.chunk.origin[0]
+        layer, source = layer_of[tile.job.op], tile.operand.chunk.origin[0]
         own = layer in recurrent and source >= 0 and layer_of[source] == layer
         part = RECURRENT if own else INPUT
         tiles[layer, part] += 1
-        ops[tile.job.layer] += 1
+        ops[tile.job.op] += 1
         bins[at // bin_size][layer, part] += 1
         key = [layer, tile.job.step, part]
         if runs and runs[-1][2:] == key and runs[-1][0] + runs[-1][1] == at:

@@ -1,4 +1,4 @@
-"""Layers to finish kinds: the shift amounts that follow from the formats (`docs/numbers.md`)."""
+"""Layers to kinds: the shifts of a finish, from the formats of its tensors (`docs/numbers.md`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _squash(frac: int, activation: str, result: QFormat, table: Table) -> Squash
 
 
 def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
-    """Finish of an LSTM."""
+    """The finish of an LSTM."""
     product_f, product_g = table.out_frac + 1 + layer.c.frac, table.out_frac + 1 + layer.g.frac
     common = max(product_f, product_g)
     return LstmKind(
@@ -33,7 +33,7 @@ def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
 
 
 def gru_kind(layer: QGru, table: Table) -> GruKind:
-    """Finish of a GRU step (without reset_after, of its second half)."""
+    """The finish of a GRU's step; without reset_after, of the step's second half."""
     t = table.out_frac
     product = t + 1 + layer.m.frac
     common = max(layer.acc_frac, product) if layer.reset_after else layer.acc_frac
@@ -47,13 +47,14 @@ def gru_kind(layer: QGru, table: Table) -> GruKind:
 
 
 def reset_kind(layer: QGru, table: Table) -> ResetKind:
-    """First half of a GRU step without reset_after: q = r s, in the format of h."""
+    """The finish of the first half of a GRU's step without reset_after: q = r s, in the format of
+    h."""
     return ResetKind(gate=_gate(layer, table),
                      q=table.out_frac + 1 + layer.c.frac - layer.h.frac, h_width=layer.h.width)
 
 
 def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
-    """Finish of a Dense layer or a SimpleRNN."""
+    """The finish of a Dense layer or a SimpleRNN."""
     t, y = table.out_frac, layer.result
     assert y
     function = ARITHMETIC.get(layer.activation, layer.activation)
@@ -66,5 +67,5 @@ def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
 
 
 def emit_kind(layer: QCellState) -> EmitKind:
-    """An LSTM's c as a value."""
+    """The finish that puts out an LSTM's c."""
     return EmitKind(layer.c.frac - layer.y.frac, layer.y.width)

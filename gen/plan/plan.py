@@ -9,6 +9,7 @@ import numpy as np
 from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan.bounds import Bounds, bounds
+from gatefold.gen.plan.breakdown import break_down
 from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
 from gatefold.gen.plan.images import load_image, number_images, program_images
 from gatefold.gen.plan.latency import Latencies, latencies
@@ -16,8 +17,8 @@ from gatefold.gen.plan.lower import BLOCK_WORDS
 from gatefold.gen.plan.ops import Op
 from gatefold.gen.plan.program import Program, assemble, unroll
 from gatefold.gen.plan.schedule import Tile, schedule
-from gatefold.gen.plan.work import Work, break_down, interleave
-from gatefold.hdl.config import DenseKind, EngineConfig, LoadKind, TableConfig
+from gatefold.gen.plan.work import Work, interleave
+from gatefold.hdl.config import DenseKind, EngineConfig, LoadKind, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
 
 __all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "make_plan"]
@@ -66,8 +67,8 @@ class Plan:
     block_words: int
 
     def images(self) -> dict[str, list[int]]:
-        """Contents of every memory that is read from a file. A loadable core's weights and bias are
-        one image, ``load``: the beats of its weights' stream."""
+        """The contents of every memory that is read from a file. A loadable core's weights and bias
+        are one image, ``load``: the beats of its weight stream."""
         numbers = number_images(self.qnet, self.work, self.config)
         if self.config.loadable:
             beats = load_image(numbers, self.config)
@@ -75,9 +76,8 @@ class Plan:
             numbers["load"] = beats
         return numbers | program_images(self.program, self.config)
 
-
     def retrained(self, qnet: QuantizedNetwork) -> Plan:
-        """The same plan for other numbers in the same formats: its images are theirs."""
+        """The same plan for ``qnet``, the same network with other numbers in the same formats."""
         work = break_down(qnet, self.config.pe, self.config.simd, self.block_words)
         ops = work.ops
         assert [op.kind for op in ops] == [op.kind for op in self.work.ops]
@@ -85,7 +85,7 @@ class Plan:
 
 
 def container_bits(act_width: int) -> int:
-    """Bits an element takes in a stream: 8, 16 or 32."""
+    """Bits that an element takes in a stream: 8, 16 or 32."""
     return next(bits for bits in (8, 16, 32) if bits >= act_width)
 
 
@@ -163,7 +163,7 @@ def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits:
         pe=pe, simd=simd, weight_width=qnet.weight_width, act_width=qnet.act_width,
         cell_width=qnet.cell_width, acc_width=qnet.acc_width,
         table=TableConfig(table.frac, table.n0, table.n1, table.n2, table.out_frac,
-                          max(1, int(max(table.t1, default=0)).bit_length())),
+                          bits_for(int(max(table.t1, default=0)) + 1)),
         aligns=work.aligns, kinds=work.kinds, routes=work.routes,
         weight_depth=len(work.weight_words), bias_depth=len(work.bias_words),
         park_depth=max(parked, default=0), h_depth=max(1, work.storage.h_depth),
@@ -184,11 +184,12 @@ def _config(qnet: QuantizedNetwork, work: Work, pe: int, simd: int, stream_bits:
 
 
 def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
+    """What each beat of results is: see :class:`Plan`."""
     events = []
     simd = work.storage.simd
     for tile in tiles:
         job = tile.job
-        op = work.ops[job.layer]
+        op = work.ops[job.op]
         if not tile.stop & Stop.FINISH or isinstance(op.kind, LoadKind):
             continue
         if op.traced is None:
@@ -204,6 +205,6 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
 
 
 def _elements(op: Op) -> int:
-    """Traced results of an op in one sequence."""
+    """Elements of the value of an op's layer, in one sequence."""
     assert op.traced is not None
     return int(op.traced.max()) + 1

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import ceil
 from typing import Any
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.numbers.quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
-from gatefold.gen.plan.latency import latencies
+from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan.demand import Demand, demands
+from gatefold.gen.plan.latency import latencies, lstm_tail
 from gatefold.gen.plan.lower import BLOCK_WORDS
+from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
-from gatefold.gen.plan.resources import bram18s, estimate, rom_luts, urams
-from gatefold.gen.plan.schedule import AHEAD
-from gatefold.hdl.arith import tree_levels
+from gatefold.gen.plan.resources import estimate
+from gatefold.gen.plan.waves import AHEAD
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["MEMORIES", "block_words_for", "candidates", "choose_array", "demands", "fit",
+__all__ = ["MEMORIES", "block_words_for", "candidates", "choose_array", "fit",
            "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles"]
 
 #: Where weights may be asked to stand.
@@ -24,12 +25,12 @@ MEMORIES = ("auto", "bram", "lut", "uram")
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
-#: Arrays about as fast as the fastest are weighed: what logic costs, in latency, where it fills the
-#: device. A core that is 1 % faster may take 5.5 % more of the device's LUTs.
+#: Among arrays whose latency is within 3 % of the best, logic counts too: all LUTs of the device
+#: weigh as much as 18 % of latency, so a core that is 1 % faster may take 5.5 % more of them.
 _NEAR = 1.03
 _PRICE = 0.18
-#: So many shapes, best first by a quick count, are drafted; the best of those are planned in full
-#: until so many tiles were scheduled.
+#: So many shapes, best first by a quick count, are drafted; the best of these are planned in full,
+#: until so many tiles have been scheduled.
 _DRAFTS = 250
 _FEW = 12  # where there are convolutions, which take longer
 _TILES = 40_000
@@ -39,59 +40,9 @@ _PROGRAM = 128  # instructions, where there is no program yet
 _SIMDS = (*range(1, 33), *range(34, 65, 2))
 
 
-@dataclass(frozen=True)
-class Demand:
-    """What a layer asks of an array, roughly: ``rows`` of a matrix with ``columns`` (those that
-    meet its own last result apart: ``own``), met ``steps`` times; ``gates``, four rows share a
-    slot; ``windows``, rows of several steps may stand side by side."""
-
-    rows: int
-    columns: int
-    own: int
-    steps: int
-    gates: bool
-    windows: bool
-
-    def tiles(self, pe: int, simd: int) -> int:
-        """About how many tiles it takes."""
-        if self.windows:
-            return ceil(1.1 * self.steps * self.rows * self.columns / (pe * simd))
-        return self.groups(pe, simd) * (self.steps * ceil(self.columns / simd)
-                                        + (self.steps - 1) * ceil(self.own / simd))
-
-    def words(self, pe: int, simd: int) -> int:
-        """About how many weight words it takes, at least."""
-        return self.groups(pe, simd) * (ceil(self.columns / simd) + ceil(self.own / simd))
-
-    def groups(self, pe: int, simd: int) -> int:
-        """Groups of rows."""
-        if self.gates:
-            return ceil(self.rows / pe)
-        slots = ceil(ceil(self.rows / simd) / 4) * min(simd, self.rows)
-        return ceil(4 * slots / pe)
-
-
-def demands(qnet: QuantizedNetwork) -> list[Demand]:
-    """What each computing layer with weights asks."""
-    found = []
-    for n, layer in qnet.computing.items():
-        shapes = qnet.shapes_into(n)
-        if isinstance(layer, QRecurrent):
-            gates = not isinstance(layer, QRnn)
-            found.append(Demand((4 if gates else 1) * layer.units, layer.features, layer.units,
-                                shapes[0][0], gates, False))
-        elif isinstance(layer, QDense):
-            steps = layer.output_shape(*shapes)[:-1]
-            columns = layer.features if layer.pattern is None else min(
-                layer.features, 2 * int(layer.pattern.sum(axis=1).max()))
-            found.append(Demand(layer.outputs, columns, 0, prod(steps), False,
-                                layer.window is not None))
-    return found or [Demand(4, 1, 0, 1, True, False)]
-
-
 def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
-    """A rough cycle count, to rank shapes before planning them: the larger of the tiles to issue
-    and the tails to wait for, and a little of the other."""
+    """A rough cycle count, to rank shapes before planning them: the tiles to issue or the tails to
+    wait for, whichever is more, and a little of the other."""
     return _quick_cycles(demands(qnet), pe, simd)
 
 
@@ -102,7 +53,7 @@ def rough_tiles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
 
 def _quick_cycles(asked: list[Demand], pe: int, simd: int) -> float:
     return _estimate(sum(demand.tiles(pe, simd) for demand in asked),
-                     _waits(asked, 17 + tree_levels(simd)))
+                     _waits(asked, lstm_tail(simd)))
 
 
 def _waits(asked: list[Demand], tail: int) -> int:
@@ -114,7 +65,8 @@ def _estimate(tiles: int, waits: int) -> float:
 
 
 def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]]:
-    """Shapes worth a look: for each simd the tallest array, and shorter ones that fold as well."""
+    """Shapes (pe, simd) worth a draft, best first by a quick count: for each simd the tallest
+    array, and shorter ones that waste few rows."""
     asked = demands(qnet)
     rows = max(demand.rows * (min(32, demand.steps) if demand.windows else 1) for demand in asked)
     shapes = set()
@@ -148,8 +100,8 @@ def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp:
 
 
 def lut_rows(config: EngineConfig, *, bram36: float) -> int | None:
-    """Rows whose weights must leave block RAM so that the rest fits; None where not even that
-    would do."""
+    """Rows whose weights must be in LUTs so that the rest fits block RAM; None where nothing
+    helps."""
     taken = estimate(config).bram36
     if taken <= bram36:
         return 0

@@ -5,11 +5,12 @@ import pytest
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import make_plan
-from gatefold.gen.plan.bounds import must_multiply
+from gatefold.gen.plan.demand import must_multiply
+from gatefold.gen.plan.latency import lstm_tail
 from tests.support.networks import NETWORKS, quantized
 
-# network: multiplications that must be done. R.h falls away at the zero start, what RepeatVector
-# repeats is multiplied once.
+# network: multiplications that must be done. There is no R.h at a zero start, and a vector that
+# RepeatVector repeats is multiplied once.
 MUST = {
     "lstm-dense": 4 * 20 * 3 + 3 * 20 * 5 + 2 * 5,
     "last h": 4 * 12 * 2 + 3 * 12 * 3,
@@ -45,8 +46,8 @@ ARRAY = [(1, 6), (2, 6), (4, 7), (6, 7), (16, 8)]
 
 @pytest.mark.parametrize(("simd", "array"), ARRAY)
 def test_distances(simd, array):
-    # router 1; LSTM lane 11, Dense lane 1, with a table 4; who uses a result is issued a cycle
-    # before it is there
+    # router 1; LSTM lane 11, Dense lane 1, with a table 4; a tile that uses a result is issued a
+    # cycle before it is there
     lstm = make_plan(quantized("lstm-dense"), pe=4, simd=simd).latencies
     assert (lstm.array, lstm.result, lstm.tail, lstm.output, lstm.park) == (
         array, array + 12, array + 11, array + 2, 3)
@@ -56,6 +57,7 @@ def test_distances(simd, array):
     assert (dense.result, dense.tail, dense.output) == (array + 2, array + 1, array + 2)
     table = make_plan(quantized("flatten"), pe=4, simd=simd).latencies
     assert (table.result, table.output) == (array + 12, array + 5)
+    assert lstm_tail(simd) == lstm.tail
 
 
 # simd, cycles: operands 2, DSP 2, a register every second level, accumulator 1
@@ -91,7 +93,7 @@ CHAINS = {
     "padded pool": 1,
     "multiply": 4 + 1,
     "stateful lstm": 2,
-    "states handed over": 4 + 3,  # by way of h; that of c, through the operand memory, is longer
+    "states handed over": 4 + 3,  # by way of h; the longer way of c is not counted
 }
 
 
@@ -108,7 +110,7 @@ def test_yardsticks(name, pe, simd):
     work, chain = plan.bounds.work, plan.bounds.chain
     assert work == -(-plan.bounds.multiplications // (pe * simd))
     assert (plan.cycles.bound, plan.cycles.no_overlap) == (max(work, chain), work + chain)
-    # nothing is faster, and no array does less than what must be done
+    # nothing is faster than the bound, and no tiles hold fewer products than must be made
     assert plan.cycles.latency >= plan.cycles.bound
     assert plan.cycles.tiles * pe * simd >= plan.bounds.multiplications
     assert plan.cycles.interval >= plan.cycles.tiles

@@ -23,8 +23,8 @@ ARRAYS = [((4, 1), (8, 8, 10)), ((8, 3), (16, 16, 18)), ((16, 2), (9, 7, 12)),
 
 
 def check(qnet, pe, simd, *, frames=3, contexts=1, pipeline="full"):
-    """Frames back to back, at the plan's own pace and with stalls before a tile in four. Frames
-    but the first go on with the state of the one before, or begin anew, in turns."""
+    """Frames back to back, as fast as the plan says and with stalls before every fourth tile or so.
+    Every third frame begins a new sequence; the others go on with the state of the one before."""
     plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=288, contexts=contexts,
                      pipeline=pipeline)
     x = inputs(qnet, frames * contexts).reshape(frames, -1)
@@ -40,7 +40,7 @@ def check(qnet, pe, simd, *, frames=3, contexts=1, pipeline="full"):
 
 
 def check_states(plan, states, values, frame):
-    """`plan.trace` says of what each event is; every value of every layer is there once."""
+    """The beats hold what `plan.trace` says, and every value of every layer once."""
     assert len(states) == len(plan.trace)
     seen = {name: {state: np.zeros(found[frame].size, np.int64) for state, found in inside.items()}
             for name, inside in values.items()}
@@ -111,7 +111,7 @@ def test_random_networks(seed):
 
 
 # network, distance that is planned too short, by how many cycles, what the machine sees. (A load of
-# states is planned as if each were read by the first beat behind it: some cycles are to spare.)
+# states is planned as if the next beat read them, so that some cycles are to spare.)
 TOO_SHORT = [("lstm-dense", "tail", 1, "reads h chunk"), ("stack", "park", 1, "starts from word"),
              ("stateful gru", "tail", 1, "reads h chunk"),
              ("states handed over", "state", 4, "is read too early")]
@@ -152,7 +152,7 @@ def test_unrolled_program_is_the_list_of_tiles(name):
         if plan.qnet.stateful:
             want["carried"] = tile.operand.carried
         if tile.stop & Stop.FINISH:
-            want |= {"kind": plan.work.kind_of[job.layer], "route": job.route,
+            want |= {"kind": plan.work.kind_of[job.op], "route": job.route,
                      "beats": job.beats - 1, "fresh": job.fresh, "cell": job.cell,
                      "to_h": job.h is not None, "h": 0 if job.h is None else place(job.h),
                      "to_out": job.out is not None,

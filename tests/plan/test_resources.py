@@ -11,7 +11,8 @@ from dataclasses import astuple
 import pytest
 
 from gatefold.gen.plan import make_plan
-from gatefold.gen.plan.resources import Resources, bram18s, components, estimate, rom_luts, urams
+from gatefold.gen.plan.memories import bram18s, rom_luts, urams
+from gatefold.gen.plan.resources import Resources, components, estimate
 from tests.support.networks import NETWORKS, quantized
 from tests.support.places import ROOT
 
