@@ -9,9 +9,9 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -28,17 +28,16 @@ from gatefold.gen.network.graph import Network, Recurrent
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.options import checked
-from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import MEMORIES, block_words_for, choose_array, fit
+from gatefold.gen.plan.sizing import MEMORIES, fit, with_blocks
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
 
-__all__ = ["Budget", "Core", "budget", "check_steps", "compile", "sample_floats", "shape_network",
-           "write_vectors"]
+__all__ = ["Core", "check_steps", "compile", "sample_floats", "shape_network", "write_vectors"]
 
 VECTORS = 3  #: samples in the cocotb bench
 #: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
@@ -51,38 +50,6 @@ CLOCKS = {"full": 1.0, "short": 0.5}
 _ERROR_MACS = 300_000_000  # multiplications that measuring the error may take
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a core may use. ``name``, for messages; the rest as :class:`~gatefold.boards.Board`."""
-
-    name: str
-    multipliers: int
-    bram36: int
-    dsp: int
-    lut: int
-    uram: int
-    stream_bits: int
-    clock_mhz: float
-
-    @property
-    def bits(self) -> int:
-        """More than all the weights that can stay on chip: block RAM, UltraRAM and LUTs."""
-        return self.bram36 * 36864 + self.uram * 294912 + self.lut * 64
-
-    @property
-    def memory(self) -> dict[str, Any]:
-        """What :func:`~gatefold.gen.plan.sizing.fit` asks for."""
-        return {"bram36": self.bram36, "dsp": self.dsp, "lut": self.lut, "uram": self.uram}
-
-
-def budget(board: Board | None) -> Budget:
-    """The board's budget; without one a generic device's: 256 multipliers, 128-bit streams."""
-    if board is None:
-        return Budget("a core without --board", 256, 1024, 1024, 400_000, 0, 128, 300.0)
-    return Budget(f"the {board.name}", board.max_multipliers, board.bram36, board.dsp, board.lut,
-                  board.uram, board.stream_bits, board.clock_mhz)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +175,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
         raise UserError(f"--memory must be {', '.join(MEMORIES[:-1])} or {MEMORIES[-1]}, not "
                         f"{quoted(memory)}")
     target = None if board is None else get_board(board)
-    limits = budget(target)
+    limits = Budget.of(target, memory=memory, loadable=loadable)
     if memory == "uram" and not limits.uram:
         raise UserError(f"--memory uram needs a board with UltraRAM, {limits.name} has none: name "
                         "one with --board")
@@ -236,8 +203,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     qnet = quantize(network, act_width=act_width, weight_width=weight_width,
                     any_weights=any_weights, **formats)
     progress("planning")
-    plan = _plan(qnet, limits, macs or limits.multipliers, pe, simd, loadable=loadable,
-                 contexts=contexts, pipeline=pipeline, memory=memory)
+    plan = _plan(qnet, limits, macs, pe, simd, contexts, pipeline)
     progress("measuring the error against float")
     clock_mhz = float(clock or limits.clock_mhz * CLOCKS[pipeline])
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
@@ -248,28 +214,26 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
                 seed=seed, _report=report)
 
 
-def _plan(qnet, limits: Budget, macs: int, pe: int | None,
-          simd: int | None, *, loadable: bool, contexts: int, pipeline: str, memory: str) -> Plan:
+def _plan(qnet, limits: Budget, macs: int | None, pe: int | None, simd: int | None,
+          contexts: int, pipeline: str) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    device: dict[str, Any] = {**limits.memory, "memory": memory}
     if pe is None or simd is None:
-        return choose_array(qnet, multipliers=macs, stream_bits=limits.stream_bits,
-                            contexts=contexts, loadable=loadable, pipeline=pipeline, **device)
-    array: dict[str, Any] = {"pe": pe, "simd": simd, "stream_bits": limits.stream_bits,
-                             "contexts": contexts, "pipeline": pipeline}
-    words = block_words_for(qnet, **array, loadable=loadable, **device)
-    plan = make_plan(qnet, **array, block_words=words)
-    placed = fit(plan, loadable=loadable, **device)
+        return choose_array(qnet, replace(limits, multipliers=macs or limits.multipliers),
+                            contexts=contexts, pipeline=pipeline)
+    array = Array(pe=pe, simd=simd, stream_bits=limits.stream_bits, contexts=contexts,
+                  pipeline=pipeline)
+    plan = make_plan(qnet, with_blocks(qnet, array, limits))
+    placed = fit(plan, limits)
     if placed is None:
         needs = estimate(plan.config)
-        where = "" if memory == "auto" else f" with --memory {memory}"
-        fitting = choose_array(qnet, multipliers=pe * simd, stream_bits=limits.stream_bits,
-                               contexts=contexts, loadable=loadable, pipeline=pipeline, **device)
+        where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
+        fitting = choose_array(qnet, replace(limits, multipliers=array.multipliers),
+                               contexts=contexts, pipeline=pipeline).array
         raise UserError(f"an array of {pe} x {simd} takes about {needs.lut} LUTs, {needs.dsp} DSPs "
                         f"and {needs.bram36:g} block RAMs of {limits.name}'s {limits.lut}, "
                         f"{limits.dsp} and {limits.bram36} and cannot be placed{where}: the "
-                        f"fastest of no more multipliers that fits is --pe {fitting.config.pe} "
-                        f"--simd {fitting.config.simd}")
+                        f"fastest of no more multipliers that fits is --pe {fitting.pe} "
+                        f"--simd {fitting.simd}")
     return placed
 
 
@@ -285,7 +249,7 @@ def shape_network(*, units: int, features: int, timesteps: int, layers: int = 1,
     for name, value in sizes.items():
         checked(name, value)
     parameters = 4 * units * (features + units) + (layers - 1) * 8 * units * units
-    _check_size(budget(None if board is None else get_board(board)), parameters, 4)
+    _check_size(Budget.of(None if board is None else get_board(board)), parameters, 4)
     return initialise(**sizes)
 
 

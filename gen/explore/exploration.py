@@ -11,8 +11,8 @@ from gatefold.boards import Board
 from gatefold.gen.explore.goals import AXES, best, front
 from gatefold.gen.explore.point import Point
 from gatefold.gen.explore.settings import NUMBERS, Settings
-from gatefold.gen.flow import Budget
 from gatefold.gen.network.graph import Network
+from gatefold.gen.plan import Budget
 
 __all__ = ["Exploration"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gatefold.gen.explore.point import Point
-from gatefold.gen.flow import Budget
+from gatefold.gen.plan import Budget
 
 __all__ = ["AXES", "GOALS", "area", "best", "front"]
 

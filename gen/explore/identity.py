@@ -6,7 +6,7 @@ import functools
 import hashlib
 import importlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,5 @@ def identity(network: Network, calibration: np.ndarray | None, *, board: str | N
 
 def job_key(known: dict, job: Job) -> str:
     """The name of a job's line in the journal."""
-    text = json.dumps([known, job.width, job.pe, job.simd, job.contexts, job.synth],
-                      sort_keys=True)
+    text = json.dumps([known, asdict(job)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

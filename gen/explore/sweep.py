@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,12 +20,13 @@ from gatefold.gen.explore.point import Job, Point
 from gatefold.gen.explore.settings import Settings, checked_setting
 from gatefold.gen.explore.space import quick_tiles, space
 from gatefold.gen.files.output import replace_files
-from gatefold.gen.flow import Budget, budget, check_steps, sample_floats
+from gatefold.gen.flow import check_steps, sample_floats
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.network.frames import as_frames
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan import Budget
 from gatefold.gen.synth import need_yosys
 
 __all__ = ["Progress", "explore"]
@@ -65,7 +67,7 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
         need_yosys()
     checked_setting("jobs", jobs)
     target = None if board is None else get_board(board)
-    limits = budget(target)
+    limits = Budget.of(target)
     check_steps(network, max(settings.contexts))
     if macs is not None and macs > limits.multipliers:
         raise UserError(f"--macs must be at most {limits.multipliers} for {limits.name}, "
@@ -83,8 +85,8 @@ def explore(network: Network, *, board: str | None = None, out: str | os.PathLik
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(open_journal(folder, known, fresh=fresh)) if folder else None
         qnets, refused = _quantised(network, calibration, settings)
-        todo = space(qnets, limits, macs=macs or limits.multipliers, sizes=sizes, shapes=shapes,
-                     contexts=settings.contexts, synth=synth)
+        todo = space(qnets, replace(limits, multipliers=macs or limits.multipliers), sizes=sizes,
+                     shapes=shapes, contexts=settings.contexts, synth=synth)
         data = sample_floats(network, calibration, seed)
         errors = {width: _error(network, qnet, data) for width, qnet in qnets.items()}
         if max_error is not None and any(e["rms_relative"] is None for e in errors.values()):

@@ -21,6 +21,7 @@ from gatefold.gen.numbers.quantized import (
     QuantizedNetwork,
     QView,
 )
+from gatefold.gen.plan.array import BLOCK_WORDS
 from gatefold.gen.plan.blocks import Block, blocks, choose, joint_taps
 from gatefold.gen.plan.kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
 from gatefold.gen.plan.layout import NOWHERE, Storage
@@ -28,9 +29,6 @@ from gatefold.gen.plan.ops import Op, Part
 from gatefold.hdl.config import DenseKind, Kind, LoadKind, MergeKind
 
 __all__ = ["Lowered", "lower"]
-
-#: Weight words that blocks of convolutions may take, where a plan names no other number.
-BLOCK_WORDS = 2048
 
 
 class Lowered:
