@@ -8,9 +8,10 @@ from typing import Any
 from gatefold.gen.errors import UserError
 from gatefold.gen.flow import MAX_TILES
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.options import MEMORIES
 from gatefold.gen.plan import Array, Budget, Plan, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import MEMORIES, fit, rough_tiles, with_blocks
+from gatefold.gen.plan.sizing import fit, rough_tiles, with_blocks
 from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.explore.point import Job
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.options import ExploreOptions
 from gatefold.gen.plan import Array, Budget
 from gatefold.gen.plan.sizing import candidates, might_fit, quick_cycles
 
@@ -16,32 +17,31 @@ __all__ = ["quick_tiles", "space"]
 _TILES = 150_000
 
 
-def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, *, sizes: int, shapes: int,
-          contexts: Sequence[int] = (1,), synth: bool = False) -> list[Job]:
+def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, settings: ExploreOptions
+          ) -> list[Job]:
     """The arrays to plan for networks by width, the longest to plan first.
 
-    Of ``sizes`` sizes the first has all the multipliers of ``limits``, each other half of those
-    that the fastest array of the size before uses. Each size gets the ``shapes`` that a quick count
-    finds fastest among those that a quick look does not rule out; and, where it would be faster,
-    the fastest that it does rule out, so that the table shows what the device lacks. A small size
-    is left out where its schedule would be very long.
-    Every array is planned for each of ``contexts``, sequences in a frame, and with ``synth``
-    synthesised where it fits.
+    Of the ``sizes`` of ``settings`` the first has all the multipliers of ``limits``, each other
+    half of those that the fastest array of the size before uses. Each size gets the ``shapes`` that
+    a quick count finds fastest among those that a quick look does not rule out; and, where it would
+    be faster, the fastest that it does rule out, so that the table shows what the device lacks. A
+    small size is left out where its schedule would be very long. Every array is planned for each of
+    ``contexts``.
     Raises :class:`UserError` where nothing is left.
     """
     jobs = set()
     for width, qnet in qnets.items():
         allowed = limits.multipliers
-        for _ in range(sizes):
+        for _ in range(settings.sizes):
             ranked = [shape for shape in candidates(qnet, allowed)
                       if quick_cycles(qnet, *shape) <= _TILES] if allowed >= 4 else []
             hopeful = [shape for shape in ranked if might_fit(qnet, *shape, limits)]
-            chosen = hopeful[:shapes]
+            chosen = hopeful[:settings.shapes]
             if ranked and ranked[0] not in chosen:
                 chosen.append(ranked[0])
             jobs |= {Job(width, Array(pe=pe, simd=simd, stream_bits=limits.stream_bits,
-                                      contexts=count), synth)
-                     for pe, simd in chosen for count in contexts}
+                                      contexts=contexts), settings.synth)
+                     for pe, simd in chosen for contexts in settings.contexts}
             # A small network leaves multipliers idle: half of what the fastest array uses.
             allowed = min([allowed, *(pe * simd for pe, simd in hopeful[:1])]) // 2
     if not jobs:

@@ -16,11 +16,9 @@ from gatefold.gen.plan.schedule import AHEAD
 from gatefold.hdl.arith import tree_levels
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["MEMORIES", "candidates", "choose_array", "demands", "fit",
+__all__ = ["candidates", "choose_array", "demands", "fit",
            "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles", "with_blocks"]
 
-#: Where the user may have the weights stored.
-MEMORIES = ("auto", "bram", "lut", "uram")
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
@@ -163,7 +161,7 @@ def place(config: EngineConfig, budget: Budget) -> EngineConfig | None:
     """``config`` with its weights placed in the memories of a device, or None where it does not
     fit.
 
-    By the ``memory`` of ``budget``, one of :data:`MEMORIES`. "auto": in block RAM, and the rows
+    By the ``memory`` of ``budget``. "auto": in block RAM, and the rows
     that it cannot hold in LUTs; in UltraRAM only where both are not enough, for it cannot be
     initialised and makes the core ``loadable``. "bram", "lut": in that memory alone (weights of so
     few words that a block RAM would be nearly empty are in LUTs all the same). "uram": in UltraRAM,
