@@ -1,4 +1,4 @@
-"""What the subcommands share: exit codes, one-line errors, checked numbers, progress."""
+"""What the subcommands share: exit codes, one-line errors, declared options, progress."""
 
 from __future__ import annotations
 
@@ -12,31 +12,37 @@ from typing import Any
 import click
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.options import LIMITS, parsed
+from gatefold.gen.legal import Flag
+from gatefold.gen.options import Option, Options
 
-__all__ = ["Commands", "Number", "description", "note", "number", "numbers",
-           "working"]
+__all__ = ["Commands", "declared", "description", "note", "working"]
 
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 
-class Number(click.ParamType):
-    """An integer or real option of :data:`~gatefold.gen.options.LIMITS`."""
+class _Value(click.ParamType):
+    """The value of a declared option."""
 
-    name = "number"
+    name = "value"
 
-    def __init__(self, option: str):
+    def __init__(self, option: Option):
         self.option = option
 
     def convert(self, value, param, ctx):
-        return parsed(self.option, value) if isinstance(value, str) else value
+        return self.option.parse(value)
 
 
-def number(option: str, text: str, **settings) -> Callable:
-    """A click option of :data:`~gatefold.gen.options.LIMITS`, which its help states."""
-    limit = LIMITS[option]
-    return click.option(f"--{option}", type=Number(option), metavar="N",
-                        help=f"{text} ({str(limit).removeprefix('an integer in ')}).", **settings)
+def declared(options: type[Options]) -> Callable:
+    """The options of a command, which are its further keyword arguments."""
+    def decorated(command: Callable) -> Callable:
+        for one in reversed(options.declared()):
+            settings: dict[str, Any] = {"is_flag": True} if isinstance(one.legal, Flag) else {
+                "type": _Value(one), "metavar": one.legal.metavar,
+                "default": None if one.default is None else one.legal.written(one.default),
+                "show_default": one.default is not None}
+            command = click.option(one.name, one.field, help=one.help, **settings)(command)
+        return command
+    return decorated
 
 
 def description(command: Callable) -> Callable:
@@ -44,23 +50,6 @@ def description(command: Callable) -> Callable:
     return click.option("--network", "description", metavar="NET.toml", help="With a MODEL of "
                         "weights alone (.safetensors, .npz): the file that describes their "
                         "network.")(command)
-
-
-def numbers(command: Callable) -> Callable:
-    """The options that say how formats are chosen, whatever the widths."""
-    rules = {"metavar": "max|percentile|mse", "default": "max", "show_default": True}
-    for option in reversed((
-            number("cell-width", "Bits of the cell state", default=18, show_default=True),
-            number("table-bits", "Bits of the tanh table's results; else by the width of "
-                   "activations"),
-            click.option("--rule", help="How formats of values are chosen from what calibration "
-                         "saw.", **rules),
-            click.option("--weight-rule", help="The same for weights; other than max, single "
-                         "weights may saturate.", **rules),
-            click.option("--percentile", metavar="P", type=float, default=99.9, show_default=True,
-                         help="What the rule percentile keeps, in per cent."))):
-        command = option(command)
-    return command
 
 
 class Commands(click.Group):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import description, number, working
+from gatefold.gen.cli.shell import declared, description, working
+from gatefold.gen.options import WeightsOptions
 
 __all__ = ["weights"]
 
@@ -16,10 +17,8 @@ __all__ = ["weights"]
 @click.option("--input", "source", metavar="X.npy", help="Representative inputs, .npy or .npz: the "
               "error is measured on them, and the vectors of the cocotb bench are theirs. Without "
               "it: seeded random ones.")
-@number("seed", "Seed of random inputs", default=0, show_default=True)
-@click.option("--saturate", is_flag=True, help="Let weights beyond the core's formats take the "
-              "nearest value that there is; without it they are refused.")
-def weights(model, directory, description, source, seed, saturate):
+@declared(WeightsOptions)
+def weights(model, directory, description, source, **options):
     """Write MODEL's weights into the core in DIR without touching its Verilog.
 
     Replaces DIR/weights, integers.npz, floats.npz, the cocotb vectors and report.json together, or
@@ -36,7 +35,7 @@ def weights(model, directory, description, source, seed, saturate):
         load_folder(directory)
         network = load(model, network=description)
         data = None if source is None else read_frames(network, source)
-        report = replace_weights(network, directory, data, seed=seed, saturate=saturate)
+        report = replace_weights(network, directory, data, **options)
     error = report["numbers"]["error"]
     click.echo(f"{report['network']['parameters']} weights written; error against float: "
                f"max {error['max_abs']:.3g}, rms {error['rms']:.3g} on {error['data']}")

@@ -15,8 +15,8 @@ from typing import Any
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.explore.identity import code_digest
 from gatefold.gen.explore.point import Job, Point, measure
-from gatefold.gen.flow import Budget
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan import Budget
 
 __all__ = ["TIMEOUT", "check_address", "on_cluster"]
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from gatefold.boards import Board
 from gatefold.gen.explore.goals import AXES, best, front
 from gatefold.gen.explore.point import Point
-from gatefold.gen.explore.settings import NUMBERS, Settings
-from gatefold.gen.flow import Budget
 from gatefold.gen.network.graph import Network
+from gatefold.gen.options import FORMATS, ExploreOptions
+from gatefold.gen.plan import Budget
 
 __all__ = ["Exploration"]
 
@@ -31,7 +31,7 @@ class Exploration:
     board: Board | None
     limits: Budget
     clock_mhz: float
-    settings: Settings
+    settings: ExploreOptions
     data: str
     calibration: np.ndarray | None
     points: tuple[Point, ...]
@@ -78,16 +78,10 @@ class Exploration:
     def build_words(self, point: Point, model: str, calibrate: str | None,
                     out: str) -> list[str]:
         """The words of the ``gatefold build`` command that makes the point's core."""
-        settings = self.settings
         words = ["gatefold", "build", model, "-o", out]
         words += ["--board", self.board.name] if self.board else []
         words += ["--calibrate", calibrate] if calibrate is not None else []
         words += ["--width", point.width, "--pe", point.pe, "--simd", point.simd]
         words += ["--contexts", point.contexts] if point.contexts > 1 else []
         words += ["--memory", point.placing] if point.placing != "auto" else []
-        for name in (*NUMBERS, "clock", "seed"):
-            value = getattr(settings, name)
-            if value != next(f.default for f in fields(settings) if f.name == name):
-                words += [f"--{name.replace('_', '-')}",
-                          f"{value:g}" if isinstance(value, float) else value]
-        return [str(word) for word in words]
+        return [*map(str, words), *self.settings.words(*FORMATS, "clock", "seed")]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from gatefold import __version__
 from gatefold.gen.explore.exploration import Exploration
-from gatefold.gen.explore.goals import GOALS, area
+from gatefold.gen.explore.goals import area
 from gatefold.gen.explore.plots import PLOTS, write_plots
 from gatefold.gen.explore.point import ENERGY, Point
 from gatefold.gen.files.arrays import array_digest
+from gatefold.gen.options import GOALS
 from gatefold.gen.report import describe_network, input_hash
 
 __all__ = ["JSON", "TABLE", "as_json", "as_markdown", "write_pages"]
@@ -20,6 +21,9 @@ JSON, TABLE = "explore.json", "explore.md"
 
 #: Words that stand for the user's files: the pages tell no paths.
 _MODEL, _DATA, _OUT = "MODEL", "X.npz", "core"
+
+#: Options that explore.json tells elsewhere, and those that change nothing in it.
+_ELSEWHERE = ("board", "macs", "clock", "jobs", "dask", "fresh")
 
 _COLUMNS = ("width", "PE x SIMD", "multipliers", "contexts", "weights in", "latency", "us",
             "interval", "inferences/s", "error", "DSP", "BRAM36", "URAM", "LUT", "FF",
@@ -48,11 +52,8 @@ def as_json(found: Exploration) -> dict:
                    "dsp": found.limits.dsp, "bram36": found.limits.bram36,
                    "lut": found.limits.lut, "uram": found.limits.uram},
         "clock_mhz": {"value": found.clock_mhz, "source": "assumed"},
-        "options": {"widths": settings.widths, "contexts": settings.contexts,
-                    **settings.numbers,
-                    "sizes": settings.sizes, "shapes": settings.shapes, "seed": settings.seed,
-                    "goal": settings.goal, "max_error": settings.max_error,
-                    "max_latency": settings.max_latency, "synth": settings.synth},
+        "options": {name: value for name, value in vars(settings).items()
+                    if name not in _ELSEWHERE},
         "errors": {str(width): dict(error) for width, error in found.errors.items()}
         | {"data": found.data},
         "refused": {str(width): reason for width, reason in found.refused.items()},

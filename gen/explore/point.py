@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.flow import MAX_TILES, Budget
+from gatefold.gen.flow import MAX_TILES
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.options import MEMORIES
+from gatefold.gen.plan import Array, Budget, Plan, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import MEMORIES, block_words_for, fit, rough_tiles
+from gatefold.gen.plan.sizing import fit, rough_tiles, with_blocks
 from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
@@ -28,19 +29,12 @@ _PRODUCT = 50  # bit x bit of a product that cost as much as a memory bit read
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """What a worker plans in one go: an array of ``pe`` x ``simd`` for ``width`` bits, with
-    ``contexts`` sequences in a frame; ``synth``, and synthesises what fits."""
+    """What a worker plans in one go: an array for ``width`` bits; with ``synth`` it synthesises
+    what fits as well."""
 
     width: int
-    pe: int
-    simd: int
-    contexts: int = 1
+    array: Array
     synth: bool = False
-
-    @property
-    def multipliers(self) -> int:
-        """Multipliers of the array."""
-        return self.pe * self.simd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,33 +102,32 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     to be in block RAM and do not fit, that is a point too, and says why. Integers only: every
     machine finds the same.
     """
-    array: dict[str, Any] = {"width": job.width, "pe": job.pe, "simd": job.simd,
-                             "contexts": job.contexts}
-    tiles = job.contexts * rough_tiles(qnet, job.pe, job.simd)
+    array = job.array
+    place: dict[str, Any] = {"width": job.width, "pe": array.pe, "simd": array.simd,
+                             "contexts": array.contexts}
+    tiles = array.contexts * rough_tiles(qnet, array.pe, array.simd)
     if tiles > MAX_TILES:
-        return [Point(**array, memory="bram", fits=False,
+        return [Point(**place, memory="bram", fits=False,
                       reason=f"about {tiles} tiles are more than the longest schedule, "
                              f"{MAX_TILES}")]
-    shape: dict[str, Any] = {"pe": job.pe, "simd": job.simd, "stream_bits": limits.stream_bits,
-                             "contexts": job.contexts}
-    plans: dict[int, Plan] = {}  # by the words that blocks of convolutions may take
+    plans: dict[Array, Plan] = {}  # they differ in the words that blocks of convolutions may take
     found: dict[tuple[int, int], Point] = {}
     for memory in MEMORIES:
-        device: dict[str, Any] = {**limits.memory, "memory": memory}
+        budget = replace(limits, memory=memory)
         try:
-            words = block_words_for(qnet, **shape, **device)
-            if words not in plans:
-                plans[words] = make_plan(qnet, **shape, block_words=words)
+            blocked = with_blocks(qnet, array, budget)
+            if blocked not in plans:
+                plans[blocked] = make_plan(qnet, blocked)
         except UserError as error:
-            return [Point(**array, memory="bram", fits=False, reason=str(error))]
-        placed = fit(plans[words], loadable=False, **device)
+            return [Point(**place, memory="bram", fits=False, reason=str(error))]
+        placed = fit(plans[blocked], budget)
         if placed:
             where = placed.config.lut_rows, placed.config.uram_rows
             if where not in found:
-                found[where] = _point(array, placed, limits, placing=memory, synth=job.synth)
+                found[where] = _point(place, placed, limits, placing=memory, synth=job.synth)
     if (0, 0) not in found:
         first = next(iter(plans.values()))
-        found = {(0, 0): _point(array, first, limits, placing=None)} | found
+        found = {(0, 0): _point(place, first, limits, placing=None)} | found
     return list(found.values())
 
 
@@ -153,7 +146,7 @@ def _memory(config: EngineConfig) -> str:
         ("bram", "block"), ("uram", "ultra"), ("lut", "distributed")) if style in styles)
 
 
-def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None,
+def _point(place: dict, plan: Plan, limits: Budget, *, placing: str | None,
            synth: bool = False) -> Point:
     config, cycles = plan.config, plan.cycles
     needs = estimate(config)
@@ -163,7 +156,7 @@ def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None,
 
         synthesised = asdict(synthesise(plan).total)
     return Point(
-        **array, memory=_memory(config), placing=placing or "bram", fits=placing is not None,
+        **place, memory=_memory(config), placing=placing or "bram", fits=placing is not None,
         lut_rows=config.lut_rows, uram_rows=config.uram_rows,
         reason=None if placing else _lack(needs, limits),
         latency=cycles.latency, interval=cycles.interval, tiles=cycles.tiles, bound=cycles.bound,

@@ -12,8 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.explore.point import Job, Point, measure
-from gatefold.gen.flow import Budget
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan import Budget
 
 __all__ = ["here", "processes"]
 

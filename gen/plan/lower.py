@@ -21,6 +21,7 @@ from gatefold.gen.numbers.quantized import (
     QuantizedNetwork,
     QView,
 )
+from gatefold.gen.plan.array import BLOCK_WORDS
 from gatefold.gen.plan.blocks import Block
 from gatefold.gen.plan.layout import NOWHERE
 from gatefold.gen.plan.lower_dense import blocked, choose_blocks, dense
@@ -29,9 +30,6 @@ from gatefold.gen.plan.lower_recurrent import cell_state, gru, recurrent
 from gatefold.gen.plan.lowered import Lowered
 
 __all__ = ["lower"]
-
-#: Weight words that blocks of convolutions may take, where a plan names no other number.
-BLOCK_WORDS = 2048
 
 
 def lower(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int = BLOCK_WORDS, *,

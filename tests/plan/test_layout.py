@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatefold.gen.numbers.quantized import QView
-from gatefold.gen.plan import layout, make_plan
+from gatefold.gen.plan import Array, layout, make_plan
 from gatefold.gen.plan.images import image_widths, pack_words
 from gatefold.gen.plan.layout import NOWHERE, Storage, cut
 from gatefold.gen.plan.lower import lower
@@ -168,7 +168,7 @@ def test_pack_words(width):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_images_fit_their_memories(name):
-    plan = make_plan(quantized(name), pe=8, simd=3)
+    plan = make_plan(quantized(name), Array(pe=8, simd=3))
     images, widths, c = plan.images(), image_widths(plan.config), plan.config
     assert set(images) == set(widths)
     for image, words in images.items():

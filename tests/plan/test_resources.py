@@ -10,7 +10,7 @@ from dataclasses import astuple
 
 import pytest
 
-from gatefold.gen.plan import make_plan
+from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.resources import Resources, components, estimate
 from tests.support.networks import NETWORKS, quantized
@@ -58,7 +58,7 @@ def test_enough_cores_of_enough_shapes():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_configuration_can_be_kept(name):
-    config = make_plan(quantized(name), pe=8, simd=3).config
+    config = make_plan(quantized(name), Array(pe=8, simd=3)).config
     kept = json.loads(json.dumps({"config": compare.config_as_dict(config)}))
     assert compare.config_of(kept) == config
 

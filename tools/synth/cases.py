@@ -10,7 +10,7 @@ import numpy as np
 from gatefold.gen.network.graph import Dense, Gru, Layer, Lstm, MaxPool, Network, Window
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.plan import Array, Plan, make_plan
 
 __all__ = ["CASES", "Case"]
 
@@ -82,9 +82,8 @@ class Case:
                                  dense=self.dense or None)
         qnet = quantize(network, act_width=self.act, weight_width=self.weight,
                         cell_width=self.cell)
-        return make_plan(qnet, pe=self.pe, simd=self.simd, stream_bits=self.stream,
-                         lut_rows=self.lut_rows,
-                         uram_rows=self.uram_rows, loadable=self.loadable)
+        return make_plan(qnet, Array(pe=self.pe, simd=self.simd, stream_bits=self.stream),
+                         lut_rows=self.lut_rows, uram_rows=self.uram_rows, loadable=self.loadable)
 
     @property
     def sizes(self) -> str:
