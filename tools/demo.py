@@ -1,7 +1,7 @@
-"""The demo: the shipped model becomes a core for the ZCU104, computes real data, and is proven.
+"""The demo: the shipped model becomes a core for the ZCU104, computes real data, and is verified.
 
-It runs the commands that a user would run, shows them, and puts what they left behind into one
-table. Each row says how its figure is known. ``--readme`` writes the table into README.md.
+It runs the commands that a user would run, shows them, and puts their results into one table. Each
+row says how its figure is known. ``--readme`` also writes the four rows of README.md and its picture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["COMMANDS", "as_text", "in_readme", "table"]
+__all__ = ["COMMANDS", "in_readme", "picture", "summary", "table"]
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "models/lstm-dense"
@@ -53,7 +53,7 @@ def nrmse(y: np.ndarray, target: np.ndarray) -> float:
 
 
 def table(report: dict, y: np.ndarray, test, published: dict) -> Table:
-    """The result: ``report`` of the core, its forecast ``y`` of ``test``, others' figures."""
+    """What the demo prints: the core's ``report``, its forecast ``y`` of ``test``, others' figures."""
     out = Table(title="lstm-dense (LSTM 128, LSTM 128, Dense 1; 30 steps) as a core for the ZCU104",
                 title_justify="left", width=_WIDTH, show_header=False,
                 caption=published["caption"], caption_justify="left", caption_style="dim")
@@ -95,21 +95,32 @@ def table(report: dict, y: np.ndarray, test, published: dict) -> Table:
     return out
 
 
-def as_text(result: Table) -> str:
-    """The table as README.md shows it: plain, the same on every terminal."""
-    sink = io.StringIO()
-    Console(file=sink, width=_WIDTH, color_system=None, force_terminal=False, legacy_windows=False,
-            _environ={}).print(result)
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines()).strip()
+def summary(report: dict, y: np.ndarray, test) -> str:
+    """The four rows of README.md, Markdown; of the same arguments as :func:`table`."""
+    cycles, clock, resources = report["cycles"], report["clock_mhz"], report["resources"]
+    width = report["numbers"]["widths"]["weights"]
+    rows = [
+        (f"error (NRMSE) on {len(y)} windows, float32 and {width} bits",
+         f"{nrmse(test['y_float'], test['y']):.5f} and {nrmse(y, test['y']):.5f}",
+         "measured, golden model"),
+        *((f"Verilog = golden model: every h, c and y of {done['samples']} windows",
+           f"{done['outputs'] + done['states']:,} integers equal",
+           f"simulated, {done['simulator'].capitalize()}") for done in report["verified"]),
+        (f"latency at {clock['value']:g} MHz",
+         f"**{report['latency_us']:.1f} \N{MICRO SIGN}s** ({cycles['latency']:,} cycles)",
+         f"cycles simulated, clock {clock['source']}"),
+        ("DSP slices, block RAMs, LUTs",
+         f"{resources['dsp']:,}, {resources['bram36']:g}, {resources['lut']:,}", "estimated"),
+    ]
+    return "\n".join(["| lstm-dense on the ZCU104 | | how it is known |", "|---|---:|---|",
+                      *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def in_readme(text: str, block: str | None = None) -> str:
-    """The table in README's ``text``, or with ``block`` the text with that table in its place."""
+    """The rows in README's ``text``, or with ``block`` the text with that in their place."""
     before, rest = text.split(_BEGIN)
     old, after = rest.split(_END)
-    if block is None:
-        return old.strip().removeprefix("```").removesuffix("```").strip()
-    return f"{before}{_BEGIN}\n```\n{block}\n```\n{_END}{after}"
+    return old.strip() if block is None else f"{before}{_BEGIN}\n{block}\n{_END}{after}"
 
 
 def build_and_prove() -> Table:
