@@ -7,9 +7,9 @@ row says how its figure is known. ``--readme`` also writes the four rows of READ
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "in_readme", "picture", "summary", "table"]
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "models/lstm-dense"
 CORE, FORECAST = "build/demo", "build/demo-forecast.npy"
+PICTURE = ROOT / "docs/schedule.svg"
 
 COMMANDS = (
     f"gatefold build {MODEL}/lstm-dense.keras -o {CORE} --board zcu104 "
@@ -123,36 +124,49 @@ def in_readme(text: str, block: str | None = None) -> str:
     return old.strip() if block is None else f"{before}{_BEGIN}\n{block}\n{_END}{after}"
 
 
-def build_and_prove() -> Table:
-    """Run the commands and read what they left."""
+def picture(page: str) -> str:
+    """The schedule that the report ``page`` draws as an SVG of its own, in the page's colours, also
+    the dark ones, and on a card of their own: it is legible whatever lies behind it."""
+    style = page.split("<style>")[1].split("</style>")[0]
+    drawing = page[page.index('<svg id="timeline"'):].split("</svg></div>")[0]
+    head, body = drawing.split(">", 1)
+    wide, high = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', head)[0])
+    left, top, wide, high = -16, -12, wide + 32, high + 24
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left} {top} {wide:g} {high:g}" '
+            f'style="width: {wide:g}px; height: {high:g}px" font-family="sans-serif">'
+            f"<style>{style} #card {{ fill: var(--card); stroke: var(--line); }}</style>"
+            f'<rect id="card" x="{left + 1}" y="{top + 1}" width="{wide - 2:g}" '
+            f'height="{high - 2:g}" rx="12"/>{body}</svg>\n')
+
+
+def build_and_verify() -> tuple[dict, np.ndarray, dict]:
+    """Run the commands; the report, the forecast and the test data, as :func:`table` takes them."""
     for command in COMMANDS:
         run(command)
-    report = json.loads((ROOT / CORE / "report.json").read_text())
     with np.load(ROOT / MODEL / "test.npz") as test:
-        return table(report, np.load(ROOT / FORECAST), dict(test),
-                     json.loads((ROOT / "tools/published.json").read_text()))
+        return (json.loads((ROOT / CORE / "report.json").read_text()),
+                np.load(ROOT / FORECAST), dict(test))
 
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description="Build, run and prove the shipped model.")
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
+    parser = argparse.ArgumentParser(description="Build, run and verify the shipped model.")
+    parser.add_argument("--readme", action="store_true",
+                        help="also write the four rows of README.md and docs/schedule.svg")
     options = parser.parse_args()
     os.chdir(ROOT)
     (ROOT / "build").mkdir(exist_ok=True)
     started = time.monotonic()
-    result = build_and_prove()
-    print()
+    found = build_and_verify()
     if options.readme:
-        path = ROOT / "README.md"
-        path.write_text(in_readme(path.read_text(), as_text(result)))
-    console = Console()
-    if console.is_terminal:
-        console.print(result)
-    else:
-        print(as_text(result))
+        readme = ROOT / "README.md"
+        readme.write_text(in_readme(readme.read_text(), summary(*found)))
+        PICTURE.write_text(picture((ROOT / CORE / "report.html").read_text()))
+    print()
+    published = json.loads((ROOT / "tools/published.json").read_text())
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table(*found, published))
     print(f"\nNothing ran on a board, and no vendor tool. {time.monotonic() - started:.0f} s. "
-          f"The core is in {CORE}; gatefold report {CORE} tells more.")
+          f"The core is in {CORE}; gatefold report {CORE} prints more.")
 
 
 if __name__ == "__main__":

@@ -95,12 +95,6 @@ def test_the_tail_in_the_architecture_is_the_plans():
         assert list(map(int, told)) == [distance.tail, distance.array, distance.output]
 
 
-def lines_of(table: str) -> list[str]:
-    """Without the row about simulation, column widths and the frame."""
-    return [" ".join(line.replace("│", " ").split()) for line in table.splitlines()
-            if "Verilog = golden" not in line and line[:1] not in "┌├└"]
-
-
 def test_the_readme_shows_what_the_demo_prints(demo):
     """Everything but the simulation, which ``make demo`` does."""
     folder = ROOT / demo.MODEL
@@ -108,12 +102,25 @@ def test_the_readme_shows_what_the_demo_prints(demo):
         core = gf.compile(gf.load(folder / "lstm-dense.keras"), board="zcu104",
                           calibrate=calibration["x"])
     with np.load(folder / "test.npz") as test:
-        result = demo.table(core.report(), core.run(test["x"]), dict(test),
-                            json.loads(read("tools/published.json")))
-    shown = demo.in_readme(read("README.md"))
-    assert lines_of(shown) == lines_of(demo.as_text(result)), "run tools/demo.py --readme"
+        found = core.report(), core.run(test["x"]), dict(test)
+    shown = [line for line in demo.in_readme(read("README.md")).splitlines()
+             if "Verilog = golden" not in line]
+    assert shown == demo.summary(*found).splitlines(), "run tools/demo.py --readme"
+    whole = "".join(cell for column in demo.table(*found, json.loads(read(
+        "tools/published.json"))).columns for cell in column.cells)
+    assert f"{found[0]['cycles']['latency']:,} cycles" in whole
+
+
+def test_the_picture_in_the_readme_is_of_that_core(demo):
+    text = demo.PICTURE.read_text()
+    assert "docs/schedule.svg" in read("README.md") and len(text) < 60_000
+    drawn, = re.findall(r"(\d+) cycles from the first input beat to the last output beat", text)
+    assert f"({int(drawn):,} cycles)" in demo.in_readme(read("README.md"))
 
 
 @pytest.mark.long
 def test_the_readme_shows_the_whole_demo(demo):
-    assert demo.in_readme(read("README.md")) == demo.as_text(demo.build_and_prove())
+    found = demo.build_and_verify()
+    assert demo.in_readme(read("README.md")) == demo.summary(*found)
+    page = (ROOT / demo.CORE / "report.html").read_text()
+    assert demo.picture(page) == demo.PICTURE.read_text()
