@@ -1,7 +1,7 @@
 """The demo: the shipped model becomes a core for the ZCU104, computes real data, and is verified.
 
 It runs the commands that a user would run, shows them, and puts their results into one table. Each
-row says how its figure is known. ``--readme`` also writes the four rows of README.md and its picture.
+row says how its figure is known. ``--readme`` also writes README.md's four rows and its picture.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def nrmse(y: np.ndarray, target: np.ndarray) -> float:
 
 
 def table(report: dict, y: np.ndarray, test, published: dict) -> Table:
-    """What the demo prints: the core's ``report``, its forecast ``y`` of ``test``, others' figures."""
+    """What the demo prints: from a core's ``report``, its ``y`` of ``test``, others' figures."""
     out = Table(title="lstm-dense (LSTM 128, LSTM 128, Dense 1; 30 steps) as a core for the ZCU104",
                 title_justify="left", width=_WIDTH, show_header=False,
                 caption=published["caption"], caption_justify="left", caption_style="dim")
