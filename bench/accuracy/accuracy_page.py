@@ -184,8 +184,8 @@ def _limits(known: dict) -> list[str]:
     c8, y16 = "w8 a8 cell state of 8 bits", "w8 a8 weights by mse, output of 16 bits"
     mse = "w8 a8 weights by mse"
     step = 2.0 ** -int(rows[c8]["formats"]["l3_lstm c"].split(".")[1])
-    return ["## What limits 8 bits", "Each row changes one setting, with 8 bits for weights and "
-            "activations:",
+    return ["## What limits 8 bits", "Each row changes one setting, or several, with 8 bits for "
+            "weights and activations:",
             _table(known, keys), _filled("""
 The next table shows where the error enters: the RMS error of tensors on 100 windows of the training
 series, first as it is, and then as it would be if the layer had read the float values

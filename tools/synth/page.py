@@ -95,11 +95,11 @@ def _lanes(found: dict) -> list[str]:
                         fabric["ff"]]
     return ["## A multiplier is a DSP slice and nothing else", "",
             "These rows were synthesised for xc7. The table counts the LUTs and flip-flops that "
-            "feed a slice, and the multiplier registers, by name, that no slice took (where simd is "
-            "1, the name of the P register is lost). In addition, a check ensures that every row has "
-            "exactly the flip-flops of its adder tree, start value and accumulator, which leaves "
-            "none for a multiplier. The rest of a row is its adder tree, accumulator, start value "
-            "and parked sums.", "",
+            "feed a slice, and the multiplier registers, by name, that no slice took (where simd "
+            "is 1, the name of the P register is lost). In addition, a check ensures that every "
+            "row has exactly the flip-flops of its adder tree, start value and accumulator, which "
+            "leaves none for a multiplier. The rest of a row is its adder tree, accumulator, start "
+            "value and parked sums.", "",
             *_table(["simd", "DSP slices", "LUTs of the multipliers", "flip-flops of the "
                      "multipliers"], [rows[simd] for simd in sorted(rows)], left=0)]
 
