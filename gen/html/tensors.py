@@ -176,7 +176,7 @@ def in_digits(share: float) -> str:
 
 def _dots_legend(x: float, y: float) -> list[Markup]:
     return [tag("circle", cx=num(x + 4), cy=num(y - 4), r=4.5, class_="s0"),
-            text_tag(x + 14, y, "RMS error, share of range", class_="small"),
+            text_tag(x + 14, y, "RMS error / range", class_="small"),
             tag("circle", cx=num(x + 172), cy=num(y - 4), r=5, class_="ring"),
             text_tag(x + 182, y, "error of the layer alone", class_="small")]
 
