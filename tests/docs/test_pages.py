@@ -73,9 +73,9 @@ def test_gatefold_commands_in_the_pages_exist(demo):
 
 def test_make_targets_in_the_pages_exist():
     targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
-    told = {found for page in PAGES for found in re.findall(r"`make ([a-z]+)`", page.read_text())}
-    assert {"demo", "test", "setup", "long"} <= told
-    assert told <= targets
+    listed = {found for page in PAGES for found in re.findall(r"`make ([a-z]+)`", page.read_text())}
+    assert {"demo", "test", "setup", "long"} <= listed
+    assert listed <= targets
 
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -90,9 +90,9 @@ def test_the_tail_in_the_architecture_is_the_plans():
     sums = next(cycles for *cycles, what in rows if what == "accumulator")
     outputs = re.findall(r"at the output memory in cycle (\d+) \(short: (\d+)\)", text)[0]
     core = gf.compile(gf.initialise(units=4, features=2, timesteps=2, dense=1), pe=16, simd=4)
-    for pipeline, *told in zip(PIPELINES, tails, sums, outputs, strict=True):
+    for pipeline, *listed in zip(PIPELINES, tails, sums, outputs, strict=True):
         distance = latencies(replace(core.plan.config, simd=simd, pipeline=pipeline))
-        assert list(map(int, told)) == [distance.tail, distance.array, distance.output]
+        assert list(map(int, listed)) == [distance.tail, distance.array, distance.output]
 
 
 def test_the_readme_shows_what_the_demo_prints(demo):
