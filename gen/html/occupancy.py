@@ -22,9 +22,9 @@ __all__ = ["GATHERED", "INPUT", "MAX_RUNS", "RECURRENT", "Occupancy", "Run", "oc
 
 #: Which columns of a layer's matrices a tile holds: those that meet what it reads, or its own h.
 INPUT, RECURRENT = 0, 1
-#: Stands for a layer where an op puts the output together.
+#: In place of a layer: an op that puts the output together.
 GATHERED = -1
-#: More runs than this are drawn as bins: the page stays small and quick.
+#: More runs than this are drawn as bins, so that the page stays small and quick.
 MAX_RUNS = 8000
 #: Most bins of a frame.
 MAX_BINS = 1600
