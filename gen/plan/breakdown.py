@@ -35,7 +35,7 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int) -> 
     """
     lowered = lower(qnet, pe, simd, block_words)
     places = output_places(lowered)
-    if places is None:  # no op's results lie as the output does: one more puts it together
+    if places is None:  # the output is not whole results: one more op puts it together
         lowered = lower(qnet, pe, simd, block_words, keep=True)
         frame = lowered.frame()
         if (frame < 0).all():

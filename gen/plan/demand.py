@@ -26,8 +26,8 @@ class Demand:
 
     rows: of its matrix. columns: those that meet the layer's input. own: those that meet its own
     last result (none at step 0). steps: how often the matrix is applied. gates: four rows share a
-    slot; else each row is an element. windows: it is a convolution, so that the rows of several
-    steps may stand below each other.
+    slot; else each row is an element. windows: it is a convolution, whose steps may be computed
+    several at a time.
     """
 
     rows: int

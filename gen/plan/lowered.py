@@ -1,4 +1,4 @@
-"""The ops of a network as they are made, layer after layer, and where every element lies."""
+"""The ops of a network while they are made, layer after layer, and the places of all elements."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Lowered:
         """Append an op of the present stage; its number.
 
         ``more``: fields of :class:`~gatefold.gen.plan.ops.Op` that differ from what most ops have:
-        every step yields all elements, there is no bias, and the results are the layer's value,
+        every step makes all elements, there is no bias, and the results are the layer's value,
         element after element.
         """
         size, rows, _ = parts[0].matrix.shape
@@ -109,7 +109,7 @@ class Lowered:
 
 def picking(size: int, rows: int, count: int, steps: np.ndarray, base: int | None = None) -> Part:
     """A part whose rows pick elements: row k of an element, of the first ``count`` of its ``rows``,
-    picks that element of the k-th of the vectors that stand side by side in a step's vector.
+    picks that element of the k-th of the vectors that are joined in a step's vector.
 
     ``steps``: addresses (steps, count * size).
     """

@@ -47,7 +47,8 @@ class Op:
     parts: its columns and the vectors that meet them, the layer's input first.
     bias, first_bias: (size, rows of an element); the latter for step 0, where that differs.
     written: addresses (steps, size) of its results; None, it has none (it loads states).
-    stage: ops run in the order of their stages; those of one stage take turns, step by step.
+    stage: an op reads results of lower stages; of its own stage, those of earlier steps and, of the
+        same step, those of ops with a lower number.
     cells: the layer whose states it reads and writes, or None. fresh: at step 0 they count as zero.
         carried: at step 0 they are the last frame's. after: the op that loads them, or None.
     traced: for each result (steps, size) its index in the layer's value, flat, or -1; None, where

@@ -1,7 +1,7 @@
 """Which chunks each group of rows meets at each step, and with which weight words.
 
-Steps repeat: most read vectors that lie in their chunks as the step before's do, a few chunks
-further on. Such steps share their groups (:class:`StepGroup`), which are found once.
+Steps repeat: the vector of most lies in its chunks as that of the step before does, only some
+chunks further on. Such steps share their groups (:class:`StepGroup`), which are found once.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Tiling:
 
     def _groups(self, n: int, chunks: int, begins: bool,
                 cuts: list[tuple[int, _Cut]]) -> Iterator[StepGroup]:
-        """The groups that yield any of the ``chunks`` of a step's result."""
+        """The groups that write any of the ``chunks`` of a step's result."""
         for g, group in enumerate(self.folds[n].groups):
             beats = min(group.beats, chunks - group.first)
             if beats < 1:

@@ -1,6 +1,6 @@
-"""What must be computed: one job for every group of rows at every step, and the words it uses.
+"""What must be computed: a job for every group of rows at every step, and the words that it uses.
 
-A job says nothing of the order in which it will run: the schedule decides that.
+The jobs are in no order that they must run in: the schedule decides that.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Word:
-    """A weight word: the rows of a group of an op, and for each lane the column of a part of its
-    matrix that stands there, or -1."""
+    """A weight word of the rows of a group: for each lane the column of a part of the op's matrix
+    whose weights it holds, or -1."""
 
     op: int
     part: int

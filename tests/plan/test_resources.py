@@ -36,7 +36,7 @@ def tool(name):
 
 compare = tool("compare")
 FOUND = json.loads((SYNTH / "measured.json").read_text())
-#: Whether the file tells of engines as they are described today; one that does not proves nothing.
+#: Whether the file describes engines as the code does today; one that does not proves nothing.
 TODAY = all("kind" in kind for entry in FOUND.values() for kind in entry["config"]["kinds"])
 today = pytest.mark.skipif(not TODAY, reason="tools/synth/measured.json is of an earlier engine: "
                            "run `make synth-check`")
