@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.legal import Flag
 from gatefold.gen.options import Option, Options
 
 __all__ = ["Commands", "declared", "description", "note", "working"]
@@ -36,7 +35,7 @@ def declared(options: type[Options]) -> Callable:
     """The options of a command, which are its further keyword arguments."""
     def decorated(command: Callable) -> Callable:
         for one in reversed(options.declared()):
-            settings: dict[str, Any] = {"is_flag": True} if isinstance(one.legal, Flag) else {
+            settings: dict[str, Any] = {"is_flag": True} if one.default is False else {
                 "type": _Value(one), "metavar": one.legal.metavar,
                 "default": None if one.default is None else one.legal.written(one.default),
                 "show_default": one.default is not None}

@@ -84,4 +84,8 @@ class Exploration:
         words += ["--width", point.width, "--pe", point.pe, "--simd", point.simd]
         words += ["--contexts", point.contexts] if point.contexts > 1 else []
         words += ["--memory", point.placing] if point.placing != "auto" else []
-        return [*map(str, words), *self.settings.words(*FORMATS, "clock", "seed")]
+        for one in ExploreOptions.declared():
+            value = getattr(self.settings, one.field)
+            if one.field in (*FORMATS, "clock", "seed") and value != one.default:
+                words += [one.name, one.legal.written(value)]
+        return [str(word) for word in words]

@@ -23,9 +23,10 @@ _PARTS = ("hdl", "gen", "boards")
 _SHOWS = ("cli", "html")  # sub-packages of gen that decide nothing
 
 #: What each entry of an identity is called when it differs.
-NAMES = {"network": "the model", "calibration": "the calibration data", "board": "--board",
-         "seed": "--seed", "code": "the version of Gatefold",
-         **{name: f"--{name.replace('_', '-')}" for name in FORMATS}}
+_OPTIONS = ("board", "seed", *FORMATS)
+NAMES = {"network": "the model", "calibration": "the calibration data",
+         "code": "the version of Gatefold",
+         **{name: f"--{name.replace('_', '-')}" for name in _OPTIONS}}
 
 
 @functools.cache
@@ -47,8 +48,7 @@ def identity(network: Network, calibration: np.ndarray | None, settings: Explore
     # The weights and not the model file: some models keep their weights beside it.
     return {"network": input_hash(replace(network, source={})),
             "calibration": None if calibration is None else array_digest(calibration),
-            "board": settings.board, "seed": settings.seed, "code": code_digest(),
-            **settings.formats}
+            "code": code_digest(), **settings.named(_OPTIONS)}
 
 
 def job_key(known: dict, job: Job) -> str:

@@ -48,9 +48,8 @@ def as_json(found: Exploration) -> dict:
         "calibration": None if found.calibration is None else array_digest(found.calibration),
         "board": None if found.board is None else {
             "name": found.board.name, "title": found.board.title, "part": found.board.part},
-        "limits": {"multipliers": settings.macs or found.limits.multipliers,
-                   "dsp": found.limits.dsp, "bram36": found.limits.bram36,
-                   "lut": found.limits.lut, "uram": found.limits.uram},
+        "limits": {name: getattr(found.limits, name)
+                   for name in ("multipliers", "dsp", "bram36", "lut", "uram")},
         "clock_mhz": {"value": found.clock_mhz, "source": "assumed"},
         "options": {name: value for name, value in vars(settings).items()
                     if name not in _ELSEWHERE},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,14 @@ from gatefold.gen.explore.pages import write_pages
 from gatefold.gen.explore.point import Job, Point
 from gatefold.gen.explore.space import quick_tiles, space
 from gatefold.gen.files.output import replace_files
-from gatefold.gen.flow import check_macs, check_steps, sample_floats
+from gatefold.gen.flow import check_steps, sample_floats
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.network.frames import as_frames
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.formats import rules
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.options import ExploreOptions, takes
+from gatefold.gen.options import FORMATS, ExploreOptions, takes
 from gatefold.gen.plan import Budget
 from gatefold.gen.synth import need_yosys
 
@@ -56,9 +55,8 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
     if settings.synth:
         need_yosys()
     target = None if settings.board is None else get_board(settings.board)
-    limits = Budget.of(target)
+    limits = Budget.of(target).within(settings.macs)
     check_steps(network, max(settings.contexts))
-    check_macs(settings.macs, limits)
     if settings.dask is not None:
         cluster.check_address(settings.dask)
     folder = None if out is None else check_folder(out)
@@ -70,8 +68,7 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
         journal = stack.enter_context(open_journal(
             folder, known, fresh=settings.fresh)) if folder else None
         qnets, refused = _quantised(network, calibration, settings)
-        todo = space(qnets, replace(limits, multipliers=settings.macs or limits.multipliers),
-                     settings)
+        todo = space(qnets, limits, settings)
         data = sample_floats(network, calibration, settings.seed)
         errors = {width: _error(network, qnet, data) for width, qnet in qnets.items()}
         if settings.max_error is not None and any(
@@ -105,7 +102,7 @@ def _quantised(network: Network, calibration, settings: ExploreOptions
         try:
             qnets[width] = quantize(network, act_width=width, weight_width=width,
                                     calibration=calibration, seed=settings.seed,
-                                    **settings.formats)
+                                    **settings.named(FORMATS))
         except UserError as error:
             refused[width] = str(error)
     if not qnets:
