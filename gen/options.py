@@ -54,8 +54,9 @@ class Option:
             raise self.legal.refusal(self.name, text) from None
 
 
+@dataclass(frozen=True)
 class Options:
-    """The options of a command: a frozen dataclass whose fields are made by :func:`option`.
+    """The options of a command: a dataclass whose fields are made by :func:`option`.
 
     Raises :class:`UserError` for illegal values and for options that contradict each other.
     """
@@ -72,7 +73,7 @@ class Options:
     def declared(cls) -> tuple[Option, ...]:
         """Every option, in order."""
         return tuple(Option(one.name, one.metadata["legal"], one.default, one.metadata["text"])
-                     for one in fields(cls))  # type: ignore[arg-type]
+                     for one in fields(cls))
 
     @classmethod
     def made(cls, given: dict[str, Any]) -> Self:
@@ -104,8 +105,8 @@ _Function = TypeVar("_Function", bound=Callable)
 
 
 def takes(options: type[Options]) -> Callable[[_Function], _Function]:
-    """A function whose further keywords are ``options``: its signature and docstring say which."""
-    def told(function: _Function) -> _Function:
+    """Add the keywords ``options`` to the signature and docstring of a function."""
+    def decorated(function: _Function) -> _Function:
         own = inspect.signature(function)
         vars(function)["__signature__"] = own.replace(parameters=[
             *(one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD),
@@ -116,7 +117,7 @@ def takes(options: type[Options]) -> Callable[[_Function], _Function]:
                             f"{one.legal.written(one.default)}.", 100, initial_indent="    ",
                             subsequent_indent=" " * 8) for one in options.declared())])
         return function
-    return told
+    return decorated
 
 
 # ---- the commands ------------------------------------------------------------------------------

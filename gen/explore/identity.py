@@ -1,4 +1,4 @@
-"""What a finished point depends on besides itself: if any of it changes, the point is void."""
+"""The inputs of a finished point besides its array: if one changes, the point is void."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from gatefold.gen.report import input_hash
 __all__ = ["code_digest", "identity", "job_key"]
 
 _PARTS = ("hdl", "gen", "boards")
-_SHOWS = ("cli", "html")  # sub-packages of gen that decide nothing
+_SHOWS = ("cli", "html")  # sub-packages of gen that change no point
 
-#: What each entry of an identity is called when it differs.
+#: How a message calls an entry of an identity that differs.
 _OPTIONS = ("board", "seed", *FORMATS)
 NAMES = {"network": "the model", "calibration": "the calibration data",
          "code": "the version of Gatefold",
@@ -31,7 +31,7 @@ NAMES = {"network": "the model", "calibration": "the calibration data",
 
 @functools.cache
 def code_digest() -> str:
-    """sha256 over the installed modules that decide a point: the version, to the letter."""
+    """sha256 over the source of the installed modules that a point depends on."""
     digest = hashlib.sha256()
     for part in _PARTS:
         root = Path(str(importlib.import_module(f"gatefold.{part}").__file__)).parent

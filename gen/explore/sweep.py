@@ -1,4 +1,4 @@
-"""The sweep: quantise for each width, plan every array, keep what is done, tell what is best."""
+"""The sweep: quantise for each width, plan every array, keep finished points, find the best."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Progress = Callable[[float, float, int, int], None]
 @takes(ExploreOptions)
 def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate=None,
             progress: Progress | None = None, **options: Any) -> Exploration:
-    """Plan cores of many arrays and widths for ``network`` and tell what each takes and gives.
+    """Plan cores of many arrays and widths for ``network``: cycles, error and resources of each.
 
     Parameters: ``out``, a folder for the tables and plots, in which finished points are kept: the
     same call goes on where it was interrupted; ``calibrate``, as :func:`gatefold.compile` takes it;
@@ -96,7 +96,7 @@ def _order(point: Point):
 
 def _quantised(network: Network, calibration, settings: ExploreOptions
                ) -> tuple[dict[int, QuantizedNetwork], dict[int, str]]:
-    """The networks by width, and why some cannot be had; :class:`UserError` where none can."""
+    """The networks by width, and why other widths fail; :class:`UserError` where all do."""
     qnets, refused = {}, {}
     for width in settings.widths:
         try:
@@ -111,8 +111,8 @@ def _quantised(network: Network, calibration, settings: ExploreOptions
 
 
 def _error(network: Network, qnet: QuantizedNetwork, data: np.ndarray) -> dict:
-    told = error_report(network, qnet, data)
-    return {key: told[key] for key in ("max_abs", "rms", "rms_relative")}
+    error = error_report(network, qnet, data)
+    return {key: error[key] for key in ("max_abs", "rms", "rms_relative")}
 
 
 def _points(todo: Sequence[Job], qnets, limits: Budget, known: dict, journal: Journal | None,
