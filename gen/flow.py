@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from gatefold.gen.network.graph import Network, Recurrent
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.options import BuildOptions, ShapeOptions, checked, takes
+from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit, with_blocks
@@ -38,8 +38,7 @@ from gatefold.gen.store.folder import core_json
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
 
-__all__ = ["Core", "check_macs", "check_steps", "compile", "sample_floats", "shape_network",
-           "write_vectors"]
+__all__ = ["Core", "check_steps", "compile", "sample_floats", "shape_network", "write_vectors"]
 
 VECTORS = 3  #: samples in the cocotb bench
 #: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
@@ -151,16 +150,18 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     wanted = BuildOptions.made(options)
     target = None if wanted.board is None else get_board(wanted.board)
     limits = Budget.of(target, memory=wanted.memory, loadable=wanted.loadable)
-    _check_device(wanted, limits)
+    if wanted.memory == "uram" and not limits.uram:
+        raise UserError(f"--memory uram needs a board with UltraRAM, {limits.name} has none: name "
+                        "one with --board")
     if wanted.width == "auto" and any_weights:
         raise UserError("--width auto needs MODEL: the error of weights that come later is not "
                         "known")
-    multipliers = wanted.pe * wanted.simd if wanted.pe and wanted.simd else wanted.macs
-    limits = replace(limits, multipliers=multipliers or limits.multipliers)
+    limits = (limits.within(wanted.pe * wanted.simd, "--pe x --simd") if wanted.pe and wanted.simd
+              else limits.within(wanted.macs))
     _check_tiles(network, limits.multipliers, wanted.contexts)
     if calibrate is not None:
         calibrate = as_frames(network, calibrate, "the calibration data")
-    formats = wanted.formats | {
+    formats = wanted.named(FORMATS) | {
         "overrides": overrides, "calibration": calibrate, "seed": wanted.seed}
     found = None
     if wanted.width == "auto":
@@ -173,7 +174,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         weight_width = wanted.weight_width or wanted.width
         act_width = wanted.act_width or wanted.width
         data = sample_floats(network, calibrate, wanted.seed)
-    _check_size(limits, network.parameters, weight_width)
+    limits.check_weights(network.parameters, weight_width)
 
     progress("quantising")
     qnet = quantize(network, act_width=act_width, weight_width=weight_width,
@@ -206,9 +207,8 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, wanted: BuildOptions) -> Plan:
         raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "
                         f"{needs.dsp} DSPs and {needs.bram36:g} block RAMs of {limits.name}'s "
                         f"{limits.lut}, {limits.dsp} and {limits.bram36} and cannot be placed"
-                        f"{where}: the "
-                        f"fastest of no more multipliers that fits is --pe {fitting.pe} "
-                        f"--simd {fitting.simd}")
+                        f"{where}: the fastest of no more multipliers that fits is --pe "
+                        f"{fitting.pe} --simd {fitting.simd}")
     return placed
 
 
@@ -223,7 +223,7 @@ def shape_network(*, seed: int = 0, board: str | None = None, **sizes: Any) -> N
     checked("seed", seed)
     units, layers = shape["units"], shape.get("layers", 1)
     parameters = 4 * units * (shape["features"] + units) + (layers - 1) * 8 * units * units
-    _check_size(Budget.of(None if board is None else get_board(board)), parameters, 4)
+    Budget.of(None if board is None else get_board(board)).check_weights(parameters, 4)
     return initialise(**shape, seed=seed)
 
 
@@ -248,36 +248,6 @@ def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
     x = whole_frames(qnet.quantize(data[:VECTORS]), info.contexts)
     write_cocotb_bench(folder / "cocotb", info, x.reshape(len(x) // info.contexts, -1),
                        expectation(qnet, x, info.contexts))
-
-
-def _check_device(wanted: BuildOptions, limits: Budget) -> None:
-    """Raise :class:`UserError` for options that the device rules out."""
-    if wanted.memory == "uram" and not limits.uram:
-        raise UserError(f"--memory uram needs a board with UltraRAM, {limits.name} has none: name "
-                        "one with --board")
-    check_macs(wanted.macs, limits)
-    if wanted.pe and wanted.simd and wanted.pe * wanted.simd > limits.multipliers:
-        raise UserError(f"--pe {wanted.pe} x --simd {wanted.simd} makes {wanted.pe * wanted.simd} "
-                        f"multipliers, {limits.name} has at most {limits.multipliers}: choose fewer"
-                        + _boards_hint(limits))
-
-
-def check_macs(macs: int | None, limits: Budget) -> None:
-    """Raise :class:`UserError` where a device has fewer multipliers than ``--macs``."""
-    if macs is not None and macs > limits.multipliers:
-        raise UserError(f"--macs must be at most {limits.multipliers} for {limits.name}, "
-                        f"not {macs}: choose fewer" + _boards_hint(limits))
-
-
-def _boards_hint(limits: Budget) -> str:
-    return "" if limits.name.startswith("the ") else ", or a larger device with --board"
-
-
-def _check_size(limits: Budget, parameters: int, width: int) -> None:
-    if parameters * width > limits.bits:
-        raise UserError(f"{parameters} weights of at least {width} bits do not fit into the "
-                        f"{limits.bits // width} that {limits.name} holds on chip: use a smaller "
-                        "network or width" + _boards_hint(limits))
 
 
 def check_steps(network: Network, contexts: int) -> None:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gatefold.gen.errors import UserError, quoted
 
-__all__ = ["Address", "Choice", "Flag", "Legal", "Limit", "Part", "Several"]
+__all__ = ["Choice", "Legal", "Limit", "Part", "Several"]
 
 
 class Legal:
-    """The legal values of an option; as a string, what they are, for messages.
+    """The legal values of an option, here any: ``text`` says in messages what they are.
 
-    ``metavar``, how the help shows a value; ``help``, what it adds to the text in parentheses.
+    ``metavar``, how the help shows a value; ``help``, what it says about them in parentheses.
     """
 
-    metavar = "N"
-    help = ""
+    def __init__(self, text: str, metavar: str = "N", help: str = ""):
+        self.text, self.metavar, self.help = text, metavar, help
 
     def read(self, text: str) -> Any:
         """The value that ``text`` says; raises :class:`ValueError` where it says none."""
@@ -31,7 +30,7 @@ class Legal:
 
     def holds(self, value: Any) -> bool:
         """Whether ``value`` is legal."""
-        raise NotImplementedError
+        return True
 
     def check(self, name: str, value: Any) -> Any:
         """``value`` where it is legal for ``name``; raises :class:`UserError` otherwise."""
@@ -42,86 +41,55 @@ class Legal:
     def refusal(self, name: str, value: Any) -> UserError:
         """The error of a value that is not legal."""
         shown = quoted(value) if isinstance(value, str) else quoted(value)[1:-1]
-        return UserError(f"{name} must be {self}, not {shown}")
+        return UserError(f"{name} must be {self.text}, not {shown}")
 
 
-@dataclass(frozen=True)
 class Limit(Legal):
     """Numbers from ``lo`` to ``hi``, multiples of ``step`` (0: any real), or the word ``word``."""
 
-    lo: int
-    hi: int
-    step: int = 1
-    unit: str = ""
-    word: str = ""
-
-    def __str__(self):
-        kind = {0: "a number", 1: "an integer"}.get(self.step, f"a multiple of {self.step}")
-        return f"{kind} in {self.range}" + (f" or {self.word}" if self.word else "")
-
-    @property
-    def range(self) -> str:
-        """Both ends with the unit."""
-        return f"{self.lo}..{self.hi} {self.unit}".rstrip()
-
-    @property
-    def metavar(self) -> str:
-        return f"N|{self.word}" if self.word else "N"
-
-    @property
-    def help(self) -> str:
-        return self.range if self.step == 1 else str(self)
+    def __init__(self, lo: int, hi: int, step: int = 1, unit: str = "", word: str = ""):
+        self.lo, self.hi, self.step, self.word = lo, hi, step, word
+        kind = {0: "a number in ", 1: "an integer in "}.get(step, f"a multiple of {step} in ")
+        text = kind + f"{lo}..{hi} {unit}".rstrip() + (f" or {word}" if word else "")
+        super().__init__(text, f"N|{word}" if word else "N", text.removeprefix("an integer in "))
 
     def read(self, text: str) -> Any:
-        if text == self.word:
+        if self.word and text == self.word:
             return text
         if self.step and not re.fullmatch(r"[+-]?[0-9]+", text):
             raise ValueError(text)
         return int(text) if self.step else float(text)
 
     def holds(self, value: Any) -> bool:
-        return (self.word and value == self.word) or (
-            isinstance(value, int if self.step else (int, float)) and not isinstance(value, bool)
-            and self.lo <= value <= self.hi and not (self.step and value % self.step))
+        if self.word and value == self.word:
+            return True
+        return (isinstance(value, int if self.step else (int, float))
+                and not isinstance(value, bool) and self.lo <= value <= self.hi
+                and not (self.step and value % self.step))
 
 
-@dataclass(frozen=True)
 class Choice(Legal):
     """One of some words."""
 
-    words: tuple[str, ...]
-
-    def __str__(self):
-        return f"one of {', '.join(self.words)}"
-
-    @property
-    def metavar(self) -> str:
-        return "|".join(self.words)
+    def __init__(self, *words: str):
+        self.words = words
+        super().__init__(f"one of {', '.join(words)}", "|".join(words))
 
     def holds(self, value: Any) -> bool:
         return isinstance(value, str) and value in self.words
 
 
-@dataclass(frozen=True)
 class Several(Legal):
-    """Some numbers, each within ``limit``; ``noun`` and ``example`` for messages."""
+    """Some numbers, each within ``limit``: ``nouns`` like ``example``."""
 
-    limit: Limit
-    noun: str
-    example: str
-    metavar = "N,N,..."
-
-    def __str__(self):
-        return f"{self.noun} like {self.example}"
-
-    @property
-    def help(self) -> str:
-        return f"each {self.limit.range}"
+    def __init__(self, limit: Limit, nouns: str, example: str):
+        self.limit = limit
+        super().__init__(f"{nouns} like {example}", "N,N,...", f"each {limit.help}")
 
     def read(self, text: str) -> tuple[int, ...]:
         return tuple(self.limit.read(part.strip()) for part in text.split(","))
 
-    def written(self, value: Sequence[int]) -> str:
+    def written(self, value: Any) -> str:
         return ",".join(map(str, value))
 
     def holds(self, value: Any) -> bool:
@@ -135,10 +103,8 @@ class Several(Legal):
 class Part(Legal):
     """A part of the outputs' range, written ``1%`` or ``0.01``."""
 
-    metavar = "1%"
-
-    def __str__(self):
-        return "a part of the outputs' range like 1% or 0.01"
+    def __init__(self):
+        super().__init__("a part of the outputs' range like 1% or 0.01", "1%")
 
     def read(self, text: str) -> float:
         found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(%?)\s*", text)
@@ -149,26 +115,3 @@ class Part(Legal):
 
     def holds(self, value: Any) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-class Flag(Legal):
-    """On or off."""
-
-    def __str__(self):
-        return "True or False"
-
-    def check(self, name: str, value: Any) -> bool:
-        return bool(value)
-
-
-@dataclass(frozen=True)
-class Address(Legal):
-    """A text like ``metavar``, which is checked by whoever connects to it."""
-
-    metavar: str
-
-    def __str__(self):
-        return f"a text like {self.metavar}"
-
-    def check(self, name: str, value: Any) -> Any:
-        return value

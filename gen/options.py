@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from gatefold.boards import BOARDS
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.legal import Address, Choice, Flag, Legal, Limit, Part, Several
+from gatefold.gen.legal import Choice, Legal, Limit, Part, Several
 
 __all__ = ["FORMATS", "GOALS", "LIMITS", "MEMORIES", "BuildOptions", "ExploreOptions",
            "Option", "Options", "ShapeOptions", "VerifyOptions", "WeightsOptions",
@@ -37,26 +37,26 @@ class Option:
 
     @property
     def help(self) -> str:
-        """The help text, which states the legal values."""
+        """The help text, which states the range of a number."""
         return f"{self.text} ({self.legal.help})." if self.legal.help else f"{self.text}."
 
     def check(self, value: Any) -> Any:
-        """``value`` where it is legal; None is, where it is the default."""
-        if value is None and self.default is None:
-            return None
-        return self.legal.check(self.name, value)
+        """``value`` where it is legal, or None where that is the default; else
+        :class:`UserError`."""
+        optional = value is None and self.default is None
+        return None if optional else self.legal.check(self.name, value)
 
     def parse(self, text: str) -> Any:
         """The value that ``text`` says; raises :class:`UserError` where it is illegal."""
         try:
-            value = self.legal.read(text)
+            return self.check(self.legal.read(text))
         except ValueError:
             raise self.legal.refusal(self.name, text) from None
-        return self.check(value)
 
 
+@dataclass(frozen=True)
 class Options:
-    """The options of a command: a frozen dataclass whose fields are made by :func:`option`.
+    """The options of a command: a dataclass whose fields are made by :func:`option`.
 
     Raises :class:`UserError` for illegal values and for options that contradict each other.
     """
@@ -69,16 +69,11 @@ class Options:
     def agree(self) -> None:
         """Raise :class:`UserError` where options contradict each other."""
 
-    @property
-    def formats(self) -> dict[str, Any]:
-        """Those of :data:`FORMATS`, which :func:`~gatefold.gen.numbers.quantize.quantize` takes."""
-        return {name: getattr(self, name) for name in FORMATS}
-
     @classmethod
     def declared(cls) -> tuple[Option, ...]:
         """Every option, in order."""
         return tuple(Option(one.name, one.metadata["legal"], one.default, one.metadata["text"])
-                     for one in fields(cls))  # type: ignore[arg-type]
+                     for one in fields(cls))
 
     @classmethod
     def made(cls, given: dict[str, Any]) -> Self:
@@ -90,21 +85,19 @@ class Options:
                             f"{', '.join(known)}")
         return cls(**given)
 
-    def words(self, *names: str) -> list[str]:
-        """Those of the named options that are not at their default, for a command line."""
-        values = [(one, getattr(self, one.field)) for one in self.declared() if one.field in names]
-        return [word for one, value in values if value != one.default
-                for word in (one.name, one.legal.written(value))]
+    def named(self, names: Sequence[str]) -> dict[str, Any]:
+        """The values of some options."""
+        return {name: getattr(self, name) for name in names}
 
 
 def option(legal: Legal, default: Any, text: str) -> Any:
-    """The field of an option; ``text`` is its help without the legal values and the full stop."""
+    """The field of an option; ``text`` is its help without the range and the full stop."""
     return field(default=default, metadata={"legal": legal, "text": text})
 
 
-def same(options: type[Options], name: str, text: str = "") -> Any:
-    """The field of an option that another command has as well, perhaps with another ``text``."""
-    one = next(one for one in options.declared() if one.field == name)
+def same(name: str, text: str = "") -> Any:
+    """The field of an option of :class:`BuildOptions`, perhaps with another ``text``."""
+    one = next(one for one in BuildOptions.declared() if one.field == name)
     return option(one.legal, one.default, text or one.text)
 
 
@@ -112,22 +105,19 @@ _Function = TypeVar("_Function", bound=Callable)
 
 
 def takes(options: type[Options]) -> Callable[[_Function], _Function]:
-    """A function whose further keywords are ``options``: its signature and docstring say which."""
-    def told(function: _Function) -> _Function:
-        lines = [textwrap.fill(
-            f"{one.field}: {one.text} ({one.legal}). Default: {one.legal.written(one.default)}.",
-            100, initial_indent="    ", subsequent_indent="        ")
-            for one in options.declared()]
-        function.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "",
-                                      "Options, as on the command line:", *lines])
+    """Add the keywords ``options`` to the signature and docstring of a function."""
+    def decorated(function: _Function) -> _Function:
         own = inspect.signature(function)
         vars(function)["__signature__"] = own.replace(parameters=[
             *(one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD),
-            *(inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default,
-                                annotation=one.type)
-              for one in fields(options))])  # type: ignore[arg-type]
+            *inspect.signature(options).parameters.values()])
+        function.__doc__ = "\n".join([
+            inspect.cleandoc(function.__doc__ or ""), "", "Options, as on the command line:",
+            *(textwrap.fill(f"{one.field}: {one.text} ({one.legal.text}). Default: "
+                            f"{one.legal.written(one.default)}.", 100, initial_indent="    ",
+                            subsequent_indent=" " * 8) for one in options.declared())])
         return function
-    return told
+    return decorated
 
 
 # ---- the commands ------------------------------------------------------------------------------
@@ -147,8 +137,9 @@ GOALS: dict[str, str] = {
     "energy-proxy": "the energy proxy of an inference",
 }
 
+_FLAG = Legal("True or False")
 _BITS = Limit(4, 18, unit="bits")
-_RULE = Choice(("max", "percentile", "mse"))
+_RULE = Choice("max", "percentile", "mse")
 _CONTEXTS = Limit(1, 64, unit="sequences a frame")
 _SEED = Limit(0, 2**32 - 1)
 
@@ -157,7 +148,7 @@ _SEED = Limit(0, 2**32 - 1)
 class BuildOptions(Options):
     """Options of ``gatefold build`` and :func:`gatefold.compile`."""
 
-    board: str | None = option(Choice(tuple(BOARDS)), None, "Size the core for this board and "
+    board: str | None = option(Choice(*BOARDS), None, "Size the core for this board and "
                                "write its Vivado files. Without it: no Vivado files, at most 256 "
                                "multipliers, 128-bit streams, an assumed clock of 300 MHz")
     width: int | Literal["auto"] = option(
@@ -182,15 +173,15 @@ class BuildOptions(Options):
                             "Rows of multipliers, with --simd instead of --macs")
     simd: int | None = option(Limit(1, 256, unit="columns"), None,
                               "Columns of multipliers, with --pe instead of --macs")
-    loadable: bool = option(Flag(), False, "Stream the weights in at run time, through a port of "
+    loadable: bool = option(_FLAG, False, "Stream the weights in at run time, through a port of "
                             "their own, instead of building them in. Weights that need UltraRAM "
                             "are always streamed in")
-    memory: str = option(Choice(MEMORIES), "auto", "Where weights are stored: auto fills block "
+    memory: str = option(Choice(*MEMORIES), "auto", "Where weights are stored: auto fills block "
                          "RAM first and other memories with the rest; the others name one kind of "
                          "memory. UltraRAM is filled at run time")
     contexts: int = option(_CONTEXTS, 1, "Sequences in a frame, computed side by side: more "
                            "throughput, but more latency")
-    pipeline: str = option(Choice(("full", "short")), "full", "Registers behind every step, or "
+    pipeline: str = option(Choice("full", "short"), "full", "Registers behind every step, or "
                            "behind every second one: fewer cycles, for a slower clock")
     clock: float | None = option(Limit(1, 1000, step=0, unit="MHz"), None, "The clock to assume "
                                  "and to constrain; if not given, the board's, or half of it for "
@@ -218,37 +209,37 @@ class BuildOptions(Options):
 class ExploreOptions(Options):
     """Options of ``gatefold explore`` and :func:`gatefold.explore`."""
 
-    board: str | None = same(BuildOptions, "board", "The board that the cores must fit. Without "
+    board: str | None = same("board", "The board that the cores must fit. Without "
                              "it: at most 256 multipliers, 128-bit streams, a clock of 300 MHz")
     widths: Sequence[int] = option(Several(_BITS, "numbers of bits", "8,12,16"), (8, 12, 16),
                                    "Bits of weights and activations to try")
     contexts: Sequence[int] = option(Several(_CONTEXTS, "numbers of sequences", "1,2,4"), (1,),
                                      "Numbers of sequences to interleave in a frame: more give "
                                      "throughput")
-    cell_width: int = same(BuildOptions, "cell_width")
-    table_bits: int | None = same(BuildOptions, "table_bits")
-    rule: str = same(BuildOptions, "rule")
-    weight_rule: str = same(BuildOptions, "weight_rule")
-    percentile: float = same(BuildOptions, "percentile")
-    macs: int | None = same(BuildOptions, "macs")
+    cell_width: int = same("cell_width")
+    table_bits: int | None = same("table_bits")
+    rule: str = same("rule")
+    weight_rule: str = same("weight_rule")
+    percentile: float = same("percentile")
+    macs: int | None = same("macs")
     sizes: int = option(Limit(1, 12), 5, "How many sizes to try, each half of the one before")
     shapes: int = option(Limit(1, 100), 6, "How many arrays to try of each size and width")
-    clock: float | None = same(BuildOptions, "clock", "The clock to assume; if not given, the "
+    clock: float | None = same("clock", "The clock to assume; if not given, the "
                                "board's")
-    seed: int = same(BuildOptions, "seed", "Seed of random inputs")
-    goal: str = option(Choice(tuple(GOALS)), "latency", "What the best core, whose command is "
+    seed: int = same("seed", "Seed of random inputs")
+    goal: str = option(Choice(*GOALS), "latency", "What the best core, whose command is "
                        "printed, is best at")
     max_error: float | None = option(Part(), None, "The largest error (RMS) that the best core may "
                                      "have, a part of the outputs' range")
     max_latency: float | None = option(Limit(0, 10**9, step=0, unit="us"), None, "The longest time "
                                        "that the best core may take")
-    synth: bool = option(Flag(), False, "Also synthesise every core that fits with Yosys, "
+    synth: bool = option(_FLAG, False, "Also synthesise every core that fits with Yosys, "
                          "component by component: minutes each (pip install \"gatefold[synth]\")")
     jobs: int | None = option(Limit(1, 256), None, "Processes on this machine; if not given, as "
                               "many as it has cores, from Python one")
-    dask: str | None = option(Address("tcp://HOST:PORT"), None, "Plan on the workers of this Dask "
-                              "scheduler instead (pip install \"gatefold[dask]\")")
-    fresh: bool = option(Flag(), False, "Throw away what the output folder holds of an earlier "
+    dask: str | None = option(Legal("an address", "tcp://HOST:PORT"), None, "Plan on the workers "
+                              "of this Dask scheduler instead (pip install \"gatefold[dask]\")")
+    fresh: bool = option(_FLAG, False, "Throw away what the output folder holds of an earlier "
                          "exploration")
 
     def agree(self) -> None:
@@ -285,7 +276,7 @@ class ShapeOptions(Options):
 class VerifyOptions(Options):
     """Options of ``gatefold verify``."""
 
-    sim: str = option(Choice(("verilator", "icarus", "amaranth")), "verilator", "The simulator. "
+    sim: str = option(Choice("verilator", "icarus", "amaranth"), "verilator", "The simulator. "
                       "verilator and icarus read the Verilog in DIR, amaranth runs the model it "
                       "was made from")
     samples: int | None = option(Limit(1, 4096), None, "Samples to simulate; if not given, 8 with "
@@ -297,8 +288,8 @@ class VerifyOptions(Options):
 class WeightsOptions(Options):
     """Options of ``gatefold weights``."""
 
-    seed: int = same(BuildOptions, "seed", "Seed of random inputs")
-    saturate: bool = option(Flag(), False, "Let weights beyond the core's formats take the nearest "
+    seed: int = same("seed", "Seed of random inputs")
+    saturate: bool = option(_FLAG, False, "Let weights beyond the core's formats take the nearest "
                             "value that there is; without it they are refused")
 
 

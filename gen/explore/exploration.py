@@ -1,4 +1,4 @@
-"""What an exploration found: the points, the best of them, the Pareto fronts."""
+"""The result of an exploration: the points, the best of them, the Pareto fronts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Exploration"]
 
 @dataclass(frozen=True, kw_only=True)
 class Exploration:
-    """What was found.
+    """The result of :func:`gatefold.explore`.
 
     Attributes: ``network``; ``board`` or None; ``limits``, what a core may use; ``clock_mhz``,
     assumed; ``settings``; ``data``, a text about what the error was measured on;
     ``points``, those that fit first, by rising latency; ``errors``, by width ``{"max_abs", "rms",
-    "rms_relative"}`` against float; ``refused``, by width why it cannot be had.
+    "rms_relative"}`` against float; ``refused``, by width why it is not possible.
     """
 
     network: Network
@@ -45,9 +45,10 @@ class Exploration:
 
     def error(self, width: int) -> float:
         """The rms error of a width, in % of the output's range (absolute where that is 0)."""
-        told = self.errors[width]
-        relative = told["rms_relative"]
-        return 100 * relative if self.relative and relative is not None else float(told["rms"] or 0)
+        error = self.errors[width]
+        relative = error["rms_relative"]
+        return (100 * relative if self.relative and relative is not None
+                else float(error["rms"] or 0))
 
     def latency_us(self, point: Point) -> float:
         """Microseconds from the first input beat to the last output beat."""
@@ -84,4 +85,8 @@ class Exploration:
         words += ["--width", point.width, "--pe", point.pe, "--simd", point.simd]
         words += ["--contexts", point.contexts] if point.contexts > 1 else []
         words += ["--memory", point.placing] if point.placing != "auto" else []
-        return [*map(str, words), *self.settings.words(*FORMATS, "clock", "seed")]
+        for one in ExploreOptions.declared():
+            value = getattr(self.settings, one.field)
+            if one.field in (*FORMATS, "clock", "seed") and value != one.default:
+                words += [one.name, one.legal.written(value)]
+        return [str(word) for word in words]

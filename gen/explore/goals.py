@@ -1,4 +1,4 @@
-"""What "best" means, and which points nothing beats."""
+"""The order of points by a goal, and the points of the Pareto front."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def best(points: Iterable[Point], goal: str, limits: Budget,
 
 
 def front(points: Sequence[Point], value: Key) -> list[Point]:
-    """Those that fit and that no other beats in latency without being worse in ``value``.
+    """The points that fit and that no other beats in latency without being worse in ``value``.
 
     By rising latency, so by falling value; of equal points the first by :attr:`Point.place`.
     """

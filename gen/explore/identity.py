@@ -1,4 +1,4 @@
-"""What a finished point depends on besides itself: if any of it changes, the point is void."""
+"""The inputs of a finished point besides its array: if one changes, the point is void."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from gatefold.gen.report import input_hash
 __all__ = ["code_digest", "identity", "job_key"]
 
 _PARTS = ("hdl", "gen", "boards")
-_SHOWS = ("cli", "html")  # sub-packages of gen that decide nothing
+_SHOWS = ("cli", "html")  # sub-packages of gen that change no point
 
-#: What each entry of an identity is called when it differs.
-NAMES = {"network": "the model", "calibration": "the calibration data", "board": "--board",
-         "seed": "--seed", "code": "the version of Gatefold",
-         **{name: f"--{name.replace('_', '-')}" for name in FORMATS}}
+#: How a message calls an entry of an identity that differs.
+_OPTIONS = ("board", "seed", *FORMATS)
+NAMES = {"network": "the model", "calibration": "the calibration data",
+         "code": "the version of Gatefold",
+         **{name: f"--{name.replace('_', '-')}" for name in _OPTIONS}}
 
 
 @functools.cache
 def code_digest() -> str:
-    """sha256 over the installed modules that decide a point: the version, to the letter."""
+    """sha256 over the source of the installed modules that a point depends on."""
     digest = hashlib.sha256()
     for part in _PARTS:
         root = Path(str(importlib.import_module(f"gatefold.{part}").__file__)).parent
@@ -47,8 +48,7 @@ def identity(network: Network, calibration: np.ndarray | None, settings: Explore
     # The weights and not the model file: some models keep their weights beside it.
     return {"network": input_hash(replace(network, source={})),
             "calibration": None if calibration is None else array_digest(calibration),
-            "board": settings.board, "seed": settings.seed, "code": code_digest(),
-            **settings.formats}
+            "code": code_digest(), **settings.named(_OPTIONS)}
 
 
 def job_key(known: dict, job: Job) -> str:

@@ -1,4 +1,4 @@
-"""One array for one width: planned, estimated, and held against the device."""
+"""One array for one width: planned, estimated, and compared with the device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
 
-#: What :func:`energy_proxy` computes, for the pages.
+#: The formula of :func:`energy_proxy`, for the pages.
 ENERGY = ("tiles x multipliers x act_width x weight_width / 50 + bits read from the weight and "
           "operand memories (tiles x simd x (pe x weight_width + act_width)), over a frame's "
           "sequences; the unit is one "
@@ -24,7 +24,7 @@ ENERGY = ("tiles x multipliers x act_width x weight_width / 50 + bits read from 
           "bit; a bit read from a small SRAM 0.16 pJ (45 nm, Horowitz, ISSCC 2014). A proxy to "
           "rank cores of one network by, no prediction: lanes, clock tree, leakage and wires are "
           "left out")
-_PRODUCT = 50  # bit x bit of a product that cost as much as a memory bit read
+_PRODUCT = 50  # a memory bit read costs as much as so many bit x bit of a product
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +39,8 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A core that could be built, or why it could not: integers and halves only, no float error.
+    """A core that could be built, or the reason why not. Its numbers are integers and halves, so
+    every machine finds the same.
 
     Attributes: ``width`` of weights and activations; ``pe``, ``simd``; ``contexts``, sequences in
     a frame; ``memory`` of the weights, ``bram``, ``uram``, ``lut`` or several of them joined by
@@ -48,7 +49,7 @@ class Point:
     ``reason`` why not; cycles as :class:`~gatefold.gen.plan.Cycles`, and ``multiplications`` that
     must be done, of a frame; estimated resources; ``energy`` of a sequence, see :data:`ENERGY`;
     ``synthesised``, the same resources as Yosys finds them, where it was asked.
-    What was never planned has 0 cycles and resources.
+    A point that was not planned has 0 cycles and resources.
     """
 
     width: int
@@ -87,7 +88,7 @@ class Point:
 
     @property
     def place(self) -> tuple:
-        """What tells it from the others, and orders them where nothing else does."""
+        """Its identity, which also orders points that are equal otherwise."""
         return self.width, self.pe, self.simd, self.contexts, self.memory, self.placing
 
     def as_dict(self) -> dict:
@@ -98,9 +99,8 @@ class Point:
 def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     """Plan ``job`` and place its weights in every way that differs: one point each.
 
-    As the planner places them, and in each kind of memory by itself (``--memory``). Where all were
-    to be in block RAM and do not fit, that is a point too, and says why. Integers only: every
-    machine finds the same.
+    The ways are those of ``--memory``. If all weights in block RAM do not fit, that is a point too,
+    with the reason.
     """
     array = job.array
     place: dict[str, Any] = {"width": job.width, "pe": array.pe, "simd": array.simd,
@@ -140,7 +140,7 @@ def energy_proxy(plan: Plan) -> int:
 
 
 def _memory(config: EngineConfig) -> str:
-    """Where the weights are."""
+    """The memories that hold weights."""
     styles = {config.weight_style(row) for row in range(config.pe)}
     return "+".join(name for name, style in (
         ("bram", "block"), ("uram", "ultra"), ("lut", "distributed")) if style in styles)

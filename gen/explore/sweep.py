@@ -1,11 +1,10 @@
-"""The sweep: quantise for each width, plan every array, keep what is done, tell what is best."""
+"""The sweep: quantise for each width, plan every array, keep finished points, find the best."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,14 @@ from gatefold.gen.explore.pages import write_pages
 from gatefold.gen.explore.point import Job, Point
 from gatefold.gen.explore.space import quick_tiles, space
 from gatefold.gen.files.output import replace_files
-from gatefold.gen.flow import check_macs, check_steps, sample_floats
+from gatefold.gen.flow import check_steps, sample_floats
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.network.frames import as_frames
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.formats import rules
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.options import ExploreOptions, takes
+from gatefold.gen.options import FORMATS, ExploreOptions, takes
 from gatefold.gen.plan import Budget
 from gatefold.gen.synth import need_yosys
 
@@ -40,7 +39,7 @@ Progress = Callable[[float, float, int, int], None]
 @takes(ExploreOptions)
 def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate=None,
             progress: Progress | None = None, **options: Any) -> Exploration:
-    """Plan cores of many arrays and widths for ``network`` and tell what each takes and gives.
+    """Plan cores of many arrays and widths for ``network``: cycles, error and resources of each.
 
     Parameters: ``out``, a folder for the tables and plots, in which finished points are kept: the
     same call goes on where it was interrupted; ``calibrate``, as :func:`gatefold.compile` takes it;
@@ -56,9 +55,8 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
     if settings.synth:
         need_yosys()
     target = None if settings.board is None else get_board(settings.board)
-    limits = Budget.of(target)
+    limits = Budget.of(target).within(settings.macs)
     check_steps(network, max(settings.contexts))
-    check_macs(settings.macs, limits)
     if settings.dask is not None:
         cluster.check_address(settings.dask)
     folder = None if out is None else check_folder(out)
@@ -70,8 +68,7 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
         journal = stack.enter_context(open_journal(
             folder, known, fresh=settings.fresh)) if folder else None
         qnets, refused = _quantised(network, calibration, settings)
-        todo = space(qnets, replace(limits, multipliers=settings.macs or limits.multipliers),
-                     settings)
+        todo = space(qnets, limits, settings)
         data = sample_floats(network, calibration, settings.seed)
         errors = {width: _error(network, qnet, data) for width, qnet in qnets.items()}
         if settings.max_error is not None and any(
@@ -99,13 +96,13 @@ def _order(point: Point):
 
 def _quantised(network: Network, calibration, settings: ExploreOptions
                ) -> tuple[dict[int, QuantizedNetwork], dict[int, str]]:
-    """The networks by width, and why some cannot be had; :class:`UserError` where none can."""
+    """The networks by width, and why other widths fail; :class:`UserError` where all do."""
     qnets, refused = {}, {}
     for width in settings.widths:
         try:
             qnets[width] = quantize(network, act_width=width, weight_width=width,
                                     calibration=calibration, seed=settings.seed,
-                                    **settings.formats)
+                                    **settings.named(FORMATS))
         except UserError as error:
             refused[width] = str(error)
     if not qnets:
@@ -114,8 +111,8 @@ def _quantised(network: Network, calibration, settings: ExploreOptions
 
 
 def _error(network: Network, qnet: QuantizedNetwork, data: np.ndarray) -> dict:
-    told = error_report(network, qnet, data)
-    return {key: told[key] for key in ("max_abs", "rms", "rms_relative")}
+    error = error_report(network, qnet, data)
+    return {key: error[key] for key in ("max_abs", "rms", "rms_relative")}
 
 
 def _points(todo: Sequence[Job], qnets, limits: Budget, known: dict, journal: Journal | None,

@@ -19,7 +19,7 @@ __all__ = ["here", "processes"]
 
 Results = Generator[tuple[Job, list[Point]], None, None]
 
-#: What a worker process was started with.
+#: The arguments that a worker process was started with.
 _given: dict = {}
 
 

@@ -1,4 +1,4 @@
-"""Gatefold: trained LSTM networks in, proven FPGA cores out.
+"""Gatefold: from a trained LSTM network to a verified FPGA core in Verilog.
 
 ::
 

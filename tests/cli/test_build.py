@@ -183,7 +183,7 @@ BAD_OPTIONS = [
     ([MODEL, "--pe", 4], "--pe needs --simd"),
     ([MODEL, "--simd", 4], "--simd needs --pe"),
     ([MODEL, "--pe", 6, "--simd", 1], "--pe must be a multiple of 4 in 4..4096 rows, not 6"),
-    ([MODEL, "--pe", 64, "--simd", 64], "makes 4096 multipliers"),
+    ([MODEL, "--pe", 64, "--simd", 64], "--pe x --simd must be at most 256 for "),
     ([MODEL, "--pipeline", "deep"], "--pipeline must be one of full, short, not 'deep'"),
     ([MODEL, "--clock", 0.5], "--clock must be a number in 1..1000 MHz, not 0.5"),
     ([MODEL, "--clock", "nan"], "1..1000"),
