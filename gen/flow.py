@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
 from gatefold.gen.arrays import whole_frames
-from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.errors import NumbersWarning, UserError, quoted
 from gatefold.gen.export import TOP, write_rtl, write_weights
 from gatefold.gen.folder import CORE, FLOATS, INTEGERS, core_json
 from gatefold.gen.frames import as_frames, some_samples
@@ -35,6 +36,7 @@ from gatefold.gen.plan.sizing import MEMORIES, block_words_for, choose_array, fi
 from gatefold.gen.quantize import quantize
 from gatefold.gen.quantized_io import save_quantized
 from gatefold.gen.report import make_report, write_report
+from gatefold.gen.saturation import doubts
 from gatefold.gen.search import find_widths
 
 __all__ = ["Budget", "Core", "budget", "check_steps", "compile", "sample_floats", "shape_network",
@@ -117,11 +119,16 @@ class Core:
         ``raw``: integers in, and out as the core gives them. ``fresh``, booleans (samples,):
         samples with which a core that keeps state begins anew; without it the first alone, or of
         each of its ``contexts`` the first: sample k goes on where sample k - contexts ended.
+        Warns (:class:`NumbersWarning`) of what saturated, once, by tensor.
         Raises :class:`UserError` for another shape, NaN, or raw integers out of range.
         """
-        from gatefold.gen.inference import run
+        from gatefold.gen.inference import run, saturated
 
-        return run(self.qnet, x, raw=raw, fresh=fresh, contexts=self.plan.config.contexts).y
+        result = run(self.qnet, x, raw=raw, fresh=fresh, contexts=self.plan.config.contexts)
+        clamped = saturated(self.qnet, result)
+        if clamped:
+            warnings.warn(clamped, NumbersWarning, stacklevel=2)
+        return result.y
 
     def save(self, out: str | os.PathLike, *, progress: Progress = lambda _stage: None) -> Path:
         """Write everything to the folder ``out``, all or nothing; its absolute path.
@@ -192,6 +199,7 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     (:data:`CLOCKS`); ``memory``, where the weights stand: "auto", or "bram", "lut" or "uram"
     (:func:`~gatefold.gen.plan.sizing.place`); ``progress``, called with the name of each stage.
 
+    Warns (:class:`NumbersWarning`) of calibration data that say too little.
     Raises :class:`UserError` for options that are illegal or contradict each other, for bad data,
     and for networks that do not fit.
     """
@@ -217,6 +225,8 @@ def compile(network: Network, *, board: str | None = None, calibrate=None,
     _check_tiles(network, pe * simd if pe and simd else macs or limits.multipliers, contexts)
     if calibrate is not None:
         calibrate = as_frames(network, calibrate, "the calibration data")
+        for doubt in doubts(calibrate):
+            warnings.warn(doubt, NumbersWarning, stacklevel=2)
     formats = {"cell_width": cell_width, "table_bits": table_bits, "rule": rule,
                "weight_rule": weight_rule, "percentile": percentile, "overrides": overrides,
                "calibration": calibrate, "seed": seed}

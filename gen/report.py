@@ -27,6 +27,7 @@ from gatefold.gen.plan import Plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.qformat import QFormat
 from gatefold.gen.quantized import QuantizedNetwork
+from gatefold.gen.saturation import doubts, lost
 
 __all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report"]
 
@@ -139,8 +140,9 @@ def _options(layer: Layer) -> dict:
 
 def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                      calibration: np.ndarray | None, seed: int) -> dict:
-    """Formats, table, calibration, the error on ``data`` with what saturated there, and where it
-    enters, on as many of these samples as are looked at in about a second."""
+    """Formats, table, calibration, the error on ``data`` with what saturated there (``lost``: what
+    should not have), and where it enters, on as many of these samples as are looked at in about a
+    second."""
     formats = {layer.name: {field.name.removesuffix("_format"): str(form)
                             for field in fields(layer)
                             if isinstance(form := getattr(layer, field.name), QFormat)}
@@ -148,6 +150,8 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
     error = error_report(network, qnet, data)
     within = some_samples(network, data, _INSIDE_MACS, least=1, most=64)
     saturations = error.pop("saturations")
+    doubted = [] if calibration is None else doubts(calibration)
+    told = {"doubts": doubted} if doubted else {}
     source = "the calibration data" if calibration is not None else f"random inputs, seed {seed}"
     return {
         "widths": {"activations": qnet.act_width, "weights": qnet.weight_width,
@@ -160,9 +164,10 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                   "fraction_bits": qnet.table.out_frac, "error_bound": qnet.table.error},
         "rounding": "half up, saturating, once a result",
         "calibration": qnet.calibration | {
-            "sha256": None if calibration is None else array_digest(calibration)},
+            "sha256": None if calibration is None else array_digest(calibration)} | told,
         "error": error | {"data": f"{len(data)} samples of {source}"},
         "saturations": saturations,
+        "lost": lost(qnet, saturations),
         "inside": inside(network, qnet, within),
         "inside_samples": len(within),
     }
