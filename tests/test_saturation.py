@@ -1,6 +1,7 @@
-"""What saturates is told: by a build, by a run; and calibration data that say
+"""What saturates is told: by a build, by other weights, by a run; and calibration data that say
 too little."""
 
+import json
 import warnings
 from dataclasses import replace
 
@@ -11,8 +12,9 @@ import gatefold as gf
 from gatefold.gen.inference import run
 from gatefold.gen.quantize import quantize
 from gatefold.gen.saturation import doubts, lost, told
+from gatefold.gen.weights import replace_weights
 from gatefold.sim import golden
-from tests.cli_harness import MODEL, gatefold
+from tests.cli_harness import DATA, MODEL, built, gatefold
 from tests.networks import NETWORKS, Make, Network, inputs, network, quantized
 
 X = np.random.default_rng(0).normal(size=(100, 10, 3))
@@ -100,6 +102,39 @@ def test_a_run_of_the_command_line_says_it_in_one_line(tmp_path):
                       tmp_path / "y.npy")
     (line,) = result.stderr.splitlines()
     assert result.exit_code == 0 and "were clamped; saturated: l1_dense.y " in line
+
+
+# ---- other weights -------------------------------------------------------------------------------
+
+
+def test_weights_whose_values_saturate_are_told(tmp_path):
+    make = Make(np.random.default_rng(0))
+    lstm, dense = make.lstm(3, 8), make.dense(8, 2)
+    lstm = replace(lstm, b=np.full(32, 8.0))  # the accumulator then holds the larger bias, too
+    dense = replace(dense, b=np.array([0.4, -0.3]))
+    net = Network((10, 3), (lstm, dense))
+    larger = replace(net, layers=(lstm, replace(dense, b=20 * dense.b)))
+    core = gf.compile(net, calibrate=X, macs=16)
+    core.save(tmp_path / "core")
+    before = replace_weights(net, tmp_path / "core", X)["numbers"]
+    assert before["lost"] == [] and before["error"]["max_abs"] < 5e-3
+    after = replace_weights(larger, tmp_path / "core", X)["numbers"]
+    assert after["error"]["max_abs"] > 1
+    assert [(one["layer"], one["tensor"]) for one in after["lost"]] == [("l1_dense", "y")]
+    assert json.loads((tmp_path / "core" / "report.json").read_text())["numbers"] == after
+    assert "l1_dense.y 200 of 200 beyond" in gatefold("report", tmp_path / "core").stdout
+
+
+@pytest.mark.parametrize("option", ["--calibrate", "--input"])
+def test_the_command_line_measures_other_weights_on_calibration_data(tmp_path, option):
+    core = built(tmp_path / "core", MODEL, "--calibrate", DATA, "--pe", 8, "--simd", 2)
+    np.savez(tmp_path / "large.npz", x=40 * np.load(DATA)["x"])
+    fine = gatefold("weights", MODEL, core, option, DATA)
+    assert fine.exit_code == 0 and fine.stderr == ""
+    told = gatefold("weights", MODEL, core, option, tmp_path / "large.npz")
+    assert told.exit_code == 0 and "on 4 samples of the given data" in told.stdout
+    (line,) = told.stderr.splitlines()
+    assert "saturated: input.x " in line and "rebuild the core with this model" in line
 
 
 # ---- calibration data ----------------------------------------------------------------------------
