@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,11 @@ import numpy as np
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
-from gatefold.gen.errors import UserError
+from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
 from gatefold.gen.html import write_page
+from gatefold.gen.measure.saturation import doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import as_frames, some_samples, whole_frames
 from gatefold.gen.network.graph import Network, Recurrent
@@ -85,11 +87,16 @@ class Core:
         ``raw``: integers in, and out as the core gives them. ``fresh``, booleans (samples,):
         samples with which a core that keeps state begins anew; without it the first alone, or of
         each of its ``contexts`` the first: sample k goes on where sample k - contexts ended.
+        Warns (:class:`NumbersWarning`) of what saturated, once, by tensor.
         Raises :class:`UserError` for another shape, NaN, or raw integers out of range.
         """
-        from gatefold.gen.measure.inference import run
+        from gatefold.gen.measure.inference import run, saturated
 
-        return run(self.qnet, x, raw=raw, fresh=fresh, contexts=self.plan.config.contexts).y
+        result = run(self.qnet, x, raw=raw, fresh=fresh, contexts=self.plan.config.contexts)
+        clamped = saturated(self.qnet, result)
+        if clamped:
+            warnings.warn(clamped, NumbersWarning, stacklevel=2)
+        return result.y
 
     def save(self, out: str | os.PathLike, *, progress: Progress = lambda _stage: None) -> Path:
         """Write everything to the folder ``out``, all or nothing; its absolute path.
@@ -144,6 +151,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     (:func:`~gatefold.gen.numbers.overrides.read_overrides`); ``any_weights``, a core whose weights
     come later; ``progress``, called with the name of each stage; and the options below.
 
+    Warns (:class:`NumbersWarning`) about calibration data that say too little.
     Raises :class:`UserError` for options that are unknown, illegal or contradict each other, for
     bad data, and for networks that do not fit.
     """
@@ -161,6 +169,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     _check_tiles(network, limits.multipliers, wanted.contexts)
     if calibrate is not None:
         calibrate = as_frames(network, calibrate, "the calibration data")
+        for doubt in doubts(calibrate):
+            warnings.warn(doubt, NumbersWarning, stacklevel=2)
     formats = wanted.named(FORMATS) | {
         "overrides": overrides, "calibration": calibrate, "seed": wanted.seed}
     found = None

@@ -21,6 +21,7 @@ from gatefold.gen.files.output import replace_files
 from gatefold.gen.html import plan_of, write_page
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.measure.inside import inside
+from gatefold.gen.measure.saturation import doubts, lost
 from gatefold.gen.network.frames import some_samples
 from gatefold.gen.network.graph import Dense, Layer, Network, Recurrent, Window
 from gatefold.gen.numbers.qformat import QFormat
@@ -139,8 +140,9 @@ def _options(layer: Layer) -> dict:
 
 def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                      calibration: np.ndarray | None, seed: int) -> dict:
-    """Formats, table, calibration, the error on ``data`` with the values that saturated there, and
-    in which tensors the error arises, on as many of these samples as take about a second."""
+    """Formats, table, calibration, the error on ``data`` with the values that saturated there
+    (``lost``: those that should not have), and in which tensors the error arises, on as many of
+    these samples as take about a second."""
     formats = {layer.name: {field.name.removesuffix("_format"): str(form)
                             for field in fields(layer)
                             if isinstance(form := getattr(layer, field.name), QFormat)}
@@ -148,6 +150,8 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
     error = error_report(network, qnet, data)
     within = some_samples(network, data, _INSIDE_MACS, least=1, most=64)
     saturations = error.pop("saturations")
+    doubted = [] if calibration is None else doubts(calibration)
+    told = {"doubts": doubted} if doubted else {}
     source = "the calibration data" if calibration is not None else f"random inputs, seed {seed}"
     return {
         "widths": {"activations": qnet.act_width, "weights": qnet.weight_width,
@@ -160,9 +164,10 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                   "fraction_bits": qnet.table.out_frac, "error_bound": qnet.table.error},
         "rounding": "half up, saturating, once a result",
         "calibration": qnet.calibration | {
-            "sha256": None if calibration is None else array_digest(calibration)},
+            "sha256": None if calibration is None else array_digest(calibration)} | told,
         "error": error | {"data": f"{len(data)} samples of {source}"},
         "saturations": saturations,
+        "lost": lost(qnet, saturations),
         "inside": inside(network, qnet, within),
         "inside_samples": len(within),
     }

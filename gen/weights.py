@@ -35,7 +35,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
 
     Weights, integers, floats, the vectors of the cocotb bench and the report change together or
     not at all; formats and Verilog stay, and what was verified is forgotten. ``data``, as
-    :func:`~.frames.as_frames` takes it: what the error is measured on; without it,
+    :func:`~.frames.as_frames` takes it: what error and saturation are measured on; without it,
     seeded random inputs. ``saturate``: weights beyond their format take its nearest value; the
     report counts them.
     Raises :class:`UserError` where the model has another shape or does not fit the formats.

@@ -45,8 +45,8 @@ def report(directory):
 
 def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
-    wanted = ("network", "host", "state", "search", "found", "numbers", "error", "array", "cycles",
-              "clock", "resources")
+    wanted = ("network", "host", "state", "search", "found", "numbers", "error", "lost", "array",
+              "cycles", "clock", "resources")
     for name, value in rows(record):
         if name in wanted:
             yield f"{name:<12}{value}"
@@ -77,6 +77,7 @@ def _tensors(numbers: dict):
 def rows(record: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
     from gatefold.gen.html.words import in_turn, is_chain
+    from gatefold.gen.measure.saturation import in_words
 
     network, numbers = record["network"], record["numbers"]
     yield "network", (f"{_shapes(network['input_shapes'])} to "
@@ -100,7 +101,8 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
         yield f"  {name}", ", ".join(f"{tensor} {form}" for tensor, form in tensors.items())
     if numbers.get("inside_samples"):
         yield "tensors", f"above, on {numbers['inside_samples']} samples of the data of the error"
-    yield "calibration", f"{calibration['source']}, {calibration['samples']} samples"
+    yield "calibration", "; ".join([f"{calibration['source']}, {calibration['samples']} samples",
+                                    *calibration.get("doubts", [])])
     error = numbers["error"]
     relative = error["rms_relative"]
     yield "error", (f"against float: max {error['max_abs']:.3g}, rms {error['rms']:.3g}"
@@ -110,6 +112,8 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
                for name, tensors in numbers["saturations"].items()
                for tensor, counted in tensors.items() if counted["count"]]
     yield "saturated", ", ".join(clamped) or "nothing"
+    if numbers.get("lost"):
+        yield "lost", f"by saturation: {in_words(numbers['lost'])}"
 
     array, cycles, clock = record["array"], record["cycles"], record["clock_mhz"]
     yield "array", (f"{array['pe']} x {array['simd']} = {array['multipliers']} multipliers, "

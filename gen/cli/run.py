@@ -36,6 +36,7 @@ def run(directory, source, output, raw, each_anew, trace):
         from gatefold.gen.files.arrays import check_writable, write_arrays
         from gatefold.gen.files.names import CONTENTS, FLOATS
         from gatefold.gen.measure.inference import run as infer
+        from gatefold.gen.measure.inference import saturated
         from gatefold.gen.network.frames import read_frames
         from gatefold.gen.store.network_io import load_network
         from gatefold.sim.core_info import load_core_info
@@ -63,10 +64,9 @@ def run(directory, source, output, raw, each_anew, trace):
                      else {"y": result.y})
         if traced is not None:
             write_arrays(traced, result.trace)
-    if result.clipped:
-        formats = ", ".join(map(str, qnet.input_formats))
-        note(f"{result.clipped} of {result.inputs} input values lie outside {formats} and were "
-             "clamped")
+    clamped = saturated(qnet, result)
+    if clamped:
+        note(clamped)
     for line in _described(qnet, result, raw, each_anew, contexts):
         click.echo(line)
 

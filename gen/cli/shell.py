@@ -6,12 +6,13 @@ import contextlib
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.errors import NumbersWarning, UserError, quoted
 from gatefold.gen.options import Option, Options
 
 __all__ = ["Commands", "declared", "description", "note", "working"]
@@ -65,7 +66,8 @@ class Commands(click.Group):
 
     def _status(self, *args: Any, **extra: Any) -> int:
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            with _noted():
+                code = super().main(*args, standalone_mode=False, **extra)
             sys.stdout.flush()
             return code if isinstance(code, int) else FINE
         except UserError as error:
@@ -98,6 +100,23 @@ class Commands(click.Group):
 def _failed(kind: str, text: str, code: int) -> int:
     click.echo(f"gatefold: {kind}: {' '.join(text.split())}", err=True)
     return code
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[None]:
+    """Warnings about numbers as notes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", NumbersWarning)
+        shown = warnings.showwarning
+
+        def show(message, category, *where):
+            if issubclass(category, NumbersWarning):
+                note(str(message))
+            else:
+                shown(message, category, *where)
+
+        warnings.showwarning = show
+        yield
 
 
 def note(text: str) -> None:

@@ -7,9 +7,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from gatefold.gen.network.layers import Dense, Gru, Layer, Lstm, MaxPool, Multiply, Recurrent
+from gatefold.gen.network.layers import Dense, Gru, Layer, MaxPool, Multiply, Recurrent
 from gatefold.gen.network.views import View
-from gatefold.gen.numbers.integers import ARITHMETIC
 from gatefold.gen.numbers.quantized import (
     QCellState,
     QDense,
@@ -58,8 +57,6 @@ def _shape(layer: Layer | QLayer) -> str:
                  "every h" if layer.return_sequences else "the last h"]
         for name, usual in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
             function = getattr(layer, name, usual)
-            if name == "activation" and isinstance(layer, (Lstm, Gru)):
-                function = ARITHMETIC.get(function, function)
             parts += [function] if function != usual else []
         if isinstance(layer, (Gru, QGru)):
             parts.append("reset after" if layer.reset_after else "reset before")

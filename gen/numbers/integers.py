@@ -33,11 +33,9 @@ from gatefold.gen.numbers.quantized import (
     QView,
 )
 
-__all__ = ["ARITHMETIC", "INT64", "in_integers", "scaled_weights", "too_far_apart"]
+__all__ = ["INT64", "in_integers", "scaled_weights", "too_far_apart"]
 
 INT64 = 62  #: Bits of the largest number that golden, which computes in int64, may come to.
-#: Activations that are computed as another; where they saturate makes the difference.
-ARITHMETIC = {"hard_tanh": "linear", "hard_sigmoid": "relu"}
 
 
 def scaled_weights(layer: Layer, w: np.ndarray) -> np.ndarray:
@@ -82,20 +80,16 @@ def in_integers(name: str, layer: Layer, numbers: dict,
     common |= {"units": layer.units, "w_ih": weights("w_ih"), "w_hh": weights("w_hh"), "b": none,
                "return_sequences": layer.return_sequences, "stateful": layer.stateful}
     if isinstance(layer, Lstm):
-        new = QLstm(activation=_arithmetic(layer), recurrent_activation=layer.recurrent_activation,
+        new = QLstm(activation=layer.activation, recurrent_activation=layer.recurrent_activation,
                     h0=state("h0", numbers["h"]), c0=state("c0", numbers["c"]), **common)
     elif isinstance(layer, Gru):
-        new = QGru(activation=_arithmetic(layer), recurrent_activation=layer.recurrent_activation,
+        new = QGru(activation=layer.activation, recurrent_activation=layer.recurrent_activation,
                    h0=state("h0", numbers["c"]), b_n=none, reset_after=layer.reset_after, **common)
         new = replace(new, b_n=_bias(name, np.asarray(layer.b_n), new.acc_frac))
     else:
         assert isinstance(layer, Rnn)
         new = QRnn(activation=layer.activation, h0=state("h0", numbers["h"]), **common)
     return replace(new, b=_bias(name, _scaled_bias(layer), new.acc_frac))
-
-
-def _arithmetic(layer: Lstm | Gru) -> str:
-    return ARITHMETIC.get(layer.activation, layer.activation)
 
 
 def _scaled_bias(layer: Dense | Recurrent) -> np.ndarray:

@@ -171,7 +171,7 @@ class QLstm(QRecurrent):
     """LSTM, blocks i, f, g, o.
 
     ``c``, format of the cell state; ``g`` and ``tc``, of the activated candidate and cell state
-    (T + 1 bits); ``activation`` of tanh, relu, linear (hard_tanh is linear with T fractional bits),
+    (T + 1 bits); ``activation`` of tanh, relu, linear, hard_tanh (linear with T fractional bits),
     ``recurrent_activation`` of sigmoid, hard_sigmoid. ``c0``, constant initial c in format c;
     ``c_in``, the format in which it comes as an input.
     """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from gatefold.gen.numbers.integers import ARITHMETIC
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table, hard_limit
 from gatefold.hdl.config import DenseKind, EmitKind, Gate, GruKind, LstmKind, ResetKind, Squash
 
 __all__ = ["dense_kind", "emit_kind", "gru_kind", "lstm_kind", "reset_kind"]
+
+
+#: Activations that are computed as another; where they saturate makes the difference.
+_ARITHMETIC = {"hard_tanh": "linear", "hard_sigmoid": "relu"}
 
 
 def _gate(layer: QLstm | QGru, table: Table) -> Gate:
@@ -16,7 +19,8 @@ def _gate(layer: QLstm | QGru, table: Table) -> Gate:
 
 
 def _squash(frac: int, activation: str, result: QFormat, table: Table) -> Squash:
-    return Squash(frac - (table.frac if activation == "tanh" else result.frac), activation)
+    return Squash(frac - (table.frac if activation == "tanh" else result.frac),
+                  _ARITHMETIC.get(activation, activation))
 
 
 def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
@@ -57,7 +61,7 @@ def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
     """The finish of a Dense layer or a SimpleRNN."""
     t, y = table.out_frac, layer.result
     assert y
-    function = ARITHMETIC.get(layer.activation, layer.activation)
+    function = _ARITHMETIC.get(layer.activation, layer.activation)
     shift, out = {
         "linear": (layer.acc_frac - y.frac, 0), "relu": (layer.acc_frac - y.frac, 0),
         "sigmoid": (layer.acc_frac + 1 - table.frac, t + 1 - y.frac),

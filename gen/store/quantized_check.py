@@ -46,7 +46,7 @@ _ELEMENTS, _IN_ALL = 1 << 24, 1 << 26  # most elements of a value, and of all
 _FRAC = 1200  # largest |fractional bits|: float64 has no more
 
 _DENSE_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "hard_tanh", "hard_sigmoid")
-_CELL_ACTIVATIONS = ("linear", "relu", "tanh")
+_CELL_ACTIVATIONS = ("linear", "relu", "tanh", "hard_tanh")
 _GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
 
 
@@ -252,10 +252,10 @@ def _within(values: np.ndarray | None, form: QFormat, where: str) -> None:
 
 
 def _activated(activation: str, forms: tuple[QFormat, ...], table: Table, where: str) -> None:
-    """Results of T + 1 bits, of tanh with T fractional ones."""
+    """Results of T + 1 bits, of tanh and hard_tanh with T fractional ones."""
     for form in forms:
         expect(form.width == table.out_frac + 1 and abs(form.frac) <= _FRAC
-               and (activation != "tanh" or form.frac == table.out_frac), where)
+               and (activation not in ("tanh", "hard_tanh") or form.frac == table.out_frac), where)
 
 
 def _operand(form: QFormat | None, fracs: list[np.ndarray], width: int, where: str) -> None:

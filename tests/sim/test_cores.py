@@ -25,6 +25,8 @@ CORES = {
                     ["l0_conv1d", "l1_conv1d", "l2_lstm", "l3_dense", "l4_dense"]),
     "global pool": ("global pool", {}, ["l0_conv1d", "l1_max_pool", "l3_dense"]),
     "merged": ("multiply", {}, ["l0_lstm", "l1_lstm", "l2_multiply", "l3_dense"]),
+    "hard activations, joined": ("joined hard", {}, ["l0_dense", "l2_dense", "l3_multiply",
+                                                     "l4_rnn", "l5_rnn"]),
     "states handed over": ("states handed over", {},
                            ["l0_lstm", "l1_cell_state", "l3_lstm", "l4_dense"]),
     "several outputs": ("two outputs", {}, ["l0_lstm", "l1_dense", "l2_gru", "l3_dense"]),
