@@ -158,16 +158,16 @@ class Network(Graph):
                 raise ValueError(f"layer {n} reads values {layer.inputs}, there are "
                                  f"{self.value(n)} before it")
         object.__setattr__(self, "layers", wired)
-        if not any(not isinstance(layer, View) for layer in wired):
+        if not any(layer.computes for layer in wired):
             raise UserError("the network has no LSTM or Dense layer: there is nothing to build")
         if not self.outputs:
             object.__setattr__(self, "outputs", (self.value(len(wired)) - 1,))
         if not self.host:
             object.__setattr__(self, "host", ("",) * len(self.outputs))
         for n, layer in enumerate(wired):
-            if isinstance(layer, CellState):
+            if layer.reads_cell:
                 source = layer.inputs[0] - len(shapes)
-                if source < 0 or not isinstance(wired[source], Lstm):
+                if source < 0 or "c" not in wired[source].states:
                     raise ValueError(f"layer {n}: a CellState must read an Lstm's value")
         _ = self.shapes
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gatefold.gen.network.graph import Network
-from gatefold.gen.network.layers import Dense, Layer, MaxPool, Multiply, Recurrent, Rnn, Shape
+from gatefold.gen.network.layers import Dense, Layer, Shape
 from gatefold.gen.network.views import Slice, View
 
 __all__ = ["simplify"]
@@ -62,6 +62,16 @@ class _Node:
     readers: list[_Node] = field(default_factory=list)  # once for each time that it is read
     origin: tuple[_Node, np.ndarray] | None = None  # of a view: see _origin
     looked: tuple = ()  # what origin was computed from
+
+    @property
+    def view(self) -> View | None:
+        """The layer, where it is a view."""
+        return self.layer if isinstance(self.layer, View) else None
+
+    @property
+    def dense(self) -> Dense | None:
+        """The layer, where it is a Dense."""
+        return self.layer if isinstance(self.layer, Dense) else None
 
 
 class _Graph:
@@ -116,7 +126,7 @@ class _Graph:
             for one in node.reads:
                 one.readers.append(node)
             size = int(np.prod(node.shape))
-            if isinstance(node.layer, View) and size <= min(budget, _MOST_ELEMENTS):
+            if node.view and size <= min(budget, _MOST_ELEMENTS):
                 budget -= size
                 looked = (node.layer, *node.reads, *(one.origin for one in node.reads))
                 if len(looked) != len(node.looked) or any(
@@ -148,15 +158,14 @@ def _origin(node: _Node) -> tuple[_Node, np.ndarray] | None:
     for one in node.reads:
         root, ids = one.origin or (one, None)
         if ids is None:
-            if isinstance(one.layer, View) or np.prod(one.shape) > _MOST_ELEMENTS:
+            if one.view or np.prod(one.shape) > _MOST_ELEMENTS:
                 return None
             ids = np.arange(np.prod(one.shape), dtype=np.int32).reshape(one.shape)
         roots.add(root)
         numbers.append(ids[None])
-    if len(roots) != 1:
+    if len(roots) != 1 or not node.view:
         return None
-    assert isinstance(node.layer, View)
-    return roots.pop(), node.layer.arrange(*numbers, fill=-1)[0]
+    return roots.pop(), node.view.arrange(*numbers, fill=-1)[0]
 
 
 # ---- rules: the node that takes a node's place (or itself, changed); None where nothing is done
@@ -173,8 +182,8 @@ def _same_elements(graph: _Graph, node: _Node) -> _Node | None:
 
 def _dead_relu(graph: _Graph, node: _Node) -> _Node | None:
     """A relu after a relu."""
-    layer = node.layer
-    if not (isinstance(layer, Dense) and layer.label == "activation" and not np.any(layer.b)
+    layer = node.dense
+    if not (layer and layer.label == "activation" and not np.any(layer.b)
             and layer.activation == "relu" and (layer.w.diagonal() == 1).all()):
         return None
     left, seen = [node.reads[0]], set()
@@ -183,23 +192,23 @@ def _dead_relu(graph: _Graph, node: _Node) -> _Node | None:
         if one in seen:
             continue
         seen.add(one)
-        if isinstance(one.layer, View | MaxPool | Multiply):
+        if one.layer and one.layer.keeps_sign:
             left += one.reads
-        elif not (isinstance(one.layer, Dense | Rnn) and one.layer.activation in _NOT_NEGATIVE):
+        elif not (one.layer and one.layer.last_activation in _NOT_NEGATIVE):
             return None
     return node.reads[0]
 
 
 def _join_before(graph: _Graph, node: _Node) -> _Node | None:
     """A diagonal Dense joins the linear Dense that makes its input."""
-    layer = node.layer
-    if not (isinstance(layer, Dense) and layer.label in _DIAGONAL):
+    layer = node.dense
+    if not (layer and layer.label in _DIAGONAL):
         return None
     maker = node.reads[0]
-    while isinstance(maker.layer, View) and len(maker.reads) == 1 and graph.alone(maker):
+    while maker.view and len(maker.reads) == 1 and graph.alone(maker):
         maker = maker.reads[0]
-    before = maker.layer
-    if not (isinstance(before, Dense) and before.activation == "linear" and graph.alone(maker)):
+    before = maker.dense
+    if not (before and before.activation == "linear" and graph.alone(maker)):
         return None
     read = node.reads[0]
     ids = _numbers(read, maker)
@@ -220,12 +229,11 @@ def _join_before(graph: _Graph, node: _Node) -> _Node | None:
 
 def _join_after(graph: _Graph, node: _Node) -> _Node | None:
     """A scale joins the Dense or recurrent layer that reads it."""
-    layer = node.layer
-    if not (isinstance(layer, Dense) and layer.label == "scale" and layer.activation == "linear"):
+    layer = node.dense
+    if not (layer and layer.label == "scale" and layer.activation == "linear"):
         return None
     last = node  # the value that the reader gets: the scale's, or a view of it
-    while graph.alone(last) and isinstance(last.readers[0].layer, View) and (
-            len(last.readers[0].reads) == 1):
+    while graph.alone(last) and last.readers[0].view and len(last.readers[0].reads) == 1:
         last = last.readers[0]
     reader = last.readers[0] if graph.alone(last) else None
     ids = _numbers(last, node)
@@ -236,26 +244,21 @@ def _join_after(graph: _Graph, node: _Node) -> _Node | None:
         return None  # the reader's features are not the scale's at every step
     gain, offset = (values[features[0]].astype(np.float64)
                     for values in (layer.w.diagonal(), layer.b))
-    after = reader.layer
-    if isinstance(after, Recurrent):
-        reader.layer = replace(after, w_ih=after.w_ih * gain, b=after.b + after.w_ih @ offset)
-    elif isinstance(after, Dense) and not (after.window and after.window.left + after.window.right):
-        taps = after.window.size if after.window else 1
-        reader.layer = replace(after, w=after.w * np.tile(gain, taps),
-                               b=after.b + after.w @ np.tile(offset, taps))
-    else:
+    after = reader.layer and reader.layer.scaled(gain, offset)
+    if after is None:
         return None
+    reader.layer = after
     return node.reads[0]
 
 
 def _roll(graph: _Graph, node: _Node) -> _Node | None:
     """Equal Dense layers on all steps of one value: one on the value, and steps of that."""
-    layer = node.layer
-    if _step(node) != 0 or not isinstance(layer, Dense):
+    layer = node.dense
+    if _step(node) != 0 or not layer:
         return None
     whole = node.reads[0].reads[0]
     equal = [other for view in dict.fromkeys(whole.readers) for other in view.readers
-             if _step(other) is not None and _equal(layer, other.layer)]
+             if _step(other) is not None and _equal(layer, other.dense)]
     if len({_step(other) for other in equal}) < max(2, whole.shape[0]):
         return None
     rolled = graph.insert(layer, [whole], min((other.reads[0] for other in equal),
@@ -267,17 +270,16 @@ def _roll(graph: _Graph, node: _Node) -> _Node | None:
 
 def _step(node: _Node) -> int | None:
     """Which timestep of a sequence a Dense reads; None of other layers."""
-    if not (isinstance(node.layer, Dense) and node.layer.window is None):
+    view = node.reads[0].view
+    if not (node.dense and node.dense.window is None and isinstance(view, Slice)
+            and view.drop and view.axis == 0):
         return None
-    view = node.reads[0]
-    if not (isinstance(view.layer, Slice) and view.layer.drop and view.layer.axis == 0):
-        return None
-    return view.layer.start % view.reads[0].shape[0]
+    return view.start % node.reads[0].reads[0].shape[0]
 
 
-def _equal(a: Dense, b: Layer | None) -> bool:
+def _equal(a: Dense, b: Dense | None) -> bool:
     """Whether two Dense layers are the same function."""
-    return (isinstance(b, Dense) and (a.activation, a.label) == (b.activation, b.label)
+    return (b is not None and (a.activation, a.label) == (b.activation, b.label)
             and np.array_equal(a.w, b.w) and np.array_equal(a.b, b.b)
             and (a.pattern is b.pattern or (a.pattern is not None and b.pattern is not None
                                             and np.array_equal(a.pattern, b.pattern))))
