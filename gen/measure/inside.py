@@ -16,75 +16,17 @@ import numpy as np
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.frames import as_frames
 from gatefold.gen.network.graph import Network, split
-from gatefold.gen.network.layers import Dense, Gru, Lstm, Rnn
-from gatefold.gen.network.views import View
 from gatefold.gen.numbers.calibrate import at_a_time
-from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import (
-    ABSENT,
-    QDense,
-    QGru,
-    QLayer,
-    QLstm,
-    QRnn,
-    QuantizedNetwork,
-    QView,
-    Table,
-    argument,
-)
+from gatefold.gen.numbers.qlayer import Tensor
+from gatefold.gen.numbers.quantized import ABSENT, QuantizedNetwork
 from gatefold.sim.golden import golden
 
-__all__ = ["Moments", "Tensor", "both", "fixed_trace", "inside", "tensors"]
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of golden's trace: ``name`` there, ``frac`` fractional bits, ``form`` for reports
-    (None: as wide as the accumulator)."""
-
-    name: str
-    frac: int
-    form: QFormat | None
-
-    @classmethod
-    def of(cls, name: str, form: QFormat) -> Tensor:
-        """One with a format of its own."""
-        return cls(name, form.frac, form)
-
-    def to_float(self, integers: np.ndarray) -> np.ndarray:
-        """Values of integers."""
-        return integers * 2.0**-self.frac
+__all__ = ["Moments", "both", "fixed_trace", "inside", "tensors"]
 
 
 def tensors(qnet: QuantizedNetwork) -> dict[str, dict[str, Tensor]]:
     """Every tensor by layer name and by its name in a float trace."""
-    return {layer.name: _tensors(layer, qnet.table) for layer in qnet.computing.values()}
-
-
-def _tensors(layer: QLayer, table: Table) -> dict[str, Tensor]:
-    if isinstance(layer, (QDense, QRnn)):
-        z = Tensor("acc", layer.acc_frac, None)
-        return {"z": z, "y": Tensor.of("y", layer.y)} if isinstance(layer, QDense) \
-            else {"z": z, "h": Tensor.of("h", layer.h)}
-    if not isinstance(layer, (QLstm, QGru)):
-        assert layer.result
-        return {"y": Tensor.of("y", layer.result)}
-    t = table.out_frac
-    result = layer.g if isinstance(layer, QLstm) else layer.n
-    gates, candidate = ("ifo", "g") if isinstance(layer, QLstm) else ("rz", "n")
-    direct = layer.recurrent_activation == "hard_sigmoid"
-    # A gate's argument is z/2: the same integer with one fractional bit less is z.
-    z = QFormat(t + 1, t - 1) if direct else QFormat(table.width, table.frac - 1)
-    found = {f"z_{gate}": Tensor.of(f"u_{gate}", z) for gate in gates}
-    found |= {gate: Tensor.of(gate, QFormat(t + 2, t + 1)) for gate in gates}
-    found[f"z_{candidate}"] = Tensor.of(f"u_{candidate}",
-                                        argument(layer.activation, table, result))
-    found |= {candidate: Tensor.of(candidate, result), "c": Tensor.of("c", layer.c),
-              "h": Tensor.of("h", layer.h)}
-    if isinstance(layer, QGru):
-        found |= {"m": Tensor.of("m", layer.m)} if layer.reset_after \
-            else {"q": Tensor.of("q", layer.h)}
-    return found
+    return {layer.name: layer.tensors(qnet.table) for layer in qnet.computing.values()}
 
 
 def fixed_trace(qnet: QuantizedNetwork, trace: dict, *, raw: bool = False
@@ -101,7 +43,7 @@ def float_trace(network: Network, qnet: QuantizedNetwork,
     found = {(layer, name): trace[layer]["h" if name == "c" and "c" not in trace[layer] else name]
              for layer, known in tensors(qnet).items() for name in known}
     for name, layer in zip(network.names, network.layers, strict=True):
-        if isinstance(layer, (Dense, Rnn)) and layer.activation == "hard_sigmoid":
+        if layer.last_activation == "hard_sigmoid":
             found[name, "z"] = found[name, "z"] / 4 + 0.5
     return found
 
@@ -111,9 +53,7 @@ def _reaching(network: Network, key: tuple[str, str], floats: np.ndarray) -> np.
     layer = network.layers[network.names.index(key[0])]
     if not key[1].startswith("z_"):
         return floats
-    candidate = key[1] in ("z_g", "z_n")
-    assert isinstance(layer, (Lstm, Gru))
-    function = layer.activation if candidate else layer.recurrent_activation
+    function = getattr(layer, "activation" if key[1] in ("z_g", "z_n") else "recurrent_activation")
     most = {"sigmoid": 16.0, "hard_sigmoid": 2.0, "tanh": 8.0, "hard_tanh": 1.0}.get(function)
     return floats if most is None else np.clip(floats, -most, most)
 
@@ -156,13 +96,11 @@ def _rounded(network: Network, qnet: QuantizedNetwork, x: np.ndarray,
     """The float pass's values in the formats of the quantised network's."""
     values = split(x, network.input_shapes)
     for name, layer in zip(network.names, network.layers, strict=True):
-        if isinstance(layer, View):
-            values.append(layer.arrange(*(values[value] for value in layer.inputs)))
-        elif "h" in trace[name]:
-            h = trace[name]["h"]
-            values.append(h if getattr(layer, "return_sequences", True) else h[:, -1])
+        if layer.computes:
+            value = trace[name][layer.result]
+            values.append(value if getattr(layer, "return_sequences", True) else value[:, -1])
         else:
-            values.append(trace[name]["y"])
+            values.append(layer.compute([values[value] for value in layer.inputs], {}))
     widths = _widths(qnet)
     return {n: _quantize(value, fracs, width) for n, (value, fracs, width)
             in enumerate(zip(values, qnet.fracs, widths, strict=True))}
@@ -172,8 +110,8 @@ def _widths(qnet: QuantizedNetwork) -> list[int]:
     """Bits of the widest element of each value."""
     widths = [form.width for form in qnet.input_formats]
     for layer in qnet.layers:
-        widths.append(max(widths[value] for value in layer.inputs) if isinstance(layer, QView)
-                      else layer.result.width if layer.result else 0)
+        widths.append(layer.result.width if layer.result
+                      else max(widths[value] for value in layer.inputs))
     return widths
 
 

@@ -27,15 +27,13 @@ from gatefold.gen.measure.inside import Moments
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.frames import as_samples, some_samples
 from gatefold.gen.network.graph import Network, split
-from gatefold.gen.network.layers import Dense, Recurrent
-from gatefold.gen.network.views import View
 from gatefold.gen.numbers.calibrate import Calibration, at_a_time, calibrate
 from gatefold.gen.numbers.formats import as_rule
 from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.numbers.wishes import TENSORS, WIDTHS, group_of
+from gatefold.gen.numbers.settings import TENSORS, WIDTHS, group_of
 from gatefold.sim.golden import golden
 
 __all__ = ["Found", "find_widths", "parsed_error"]
@@ -285,13 +283,13 @@ def _layers(trial: _Trial, act: int, weight: int,
     """
     network = trial.network
     named = [(name, layer) for name, layer in zip(network.names, network.layers, strict=True)
-             if not isinstance(layer, View)]
-    heavy = sorted((pair for pair in named if isinstance(pair[1], (Dense, Recurrent))),
+             if layer.computes]
+    heavy = sorted((pair for pair in named if pair[1].weights),
                    key=lambda pair: -pair[1].parameters)
-    wishes = [(name, "weights", weight) for name, _ in heavy]
-    wishes += [(name, "activations", act) for name, _ in named]
+    settings = [(name, "weights", weight) for name, _ in heavy]
+    settings += [(name, "activations", act) for name, _ in named]
     kept: dict[str, dict] = {}
-    for name, key, bits in wishes:
+    for name, key, bits in settings:
         while bits > WIDTHS[0] and trial.open(name, key):
             tried = {**kept, name: {**kept.get(name, {}), key: bits - 1}}
             if not trial.may(act, weight, tried):

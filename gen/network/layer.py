@@ -69,6 +69,7 @@ class Layer:
     label: str = ""
 
     kind = "layer"
+    title = ""  #: what the field calls it; the class's name where empty
     computes = True  #: False of a view, which only moves values
     result = "y"  #: the name of the tensor that is its value
     weights: ClassVar[tuple[str, ...]] = ()  #: names of its matrices

@@ -70,6 +70,10 @@ class Window:
         first = np.arange(self.steps(values.shape[-2])) * self.stride
         return padded[..., first[:, None] + np.arange(self.size) * self.dilation, :]
 
+    def only_padding(self, timesteps: int) -> bool:
+        """Whether a window over so many steps lies wholly in the padding."""
+        return bool(self.arrange(np.zeros((timesteps, 1), np.int8), fill=1).all(axis=-2).any())
+
     def check(self, where: str, shape: Shape) -> None:
         """Raise :class:`UserError` where this does not fit a value of ``shape``."""
         if min(self.size, self.stride, self.dilation) < 1 or min(self.left, self.right) < 0:
@@ -203,8 +207,7 @@ class MaxPool(Layer):
     def output_shape(self, *shapes):
         (x,) = shapes
         self.window.check(self.where, x)
-        taps = self.window.arrange(np.zeros((x[-2], 1)), fill=1)
-        if taps.all(axis=-2).any():
+        if self.window.only_padding(x[-2]):
             raise UserError(f"{self.where}: a window lies wholly in the padding: pad less")
         return (*x[:-2], self.window.steps(x[-2]), x[-1])
 

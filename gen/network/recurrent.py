@@ -145,6 +145,7 @@ class Lstm(Recurrent):
     c0: np.ndarray | None = None
 
     kind = "lstm"
+    title = "LSTM"
     gates = 4
     states = ("h", "c")
 
@@ -183,6 +184,7 @@ class Gru(Recurrent):
     recurrent_activation: str = "sigmoid"
 
     kind = "gru"
+    title = "GRU"
     gates = 3
     biases = ("b", "b_n")
 
@@ -226,6 +228,7 @@ class Rnn(Recurrent):
     activation: str = "tanh"
 
     kind = "rnn"
+    title = "SimpleRNN"
 
     def __post_init__(self):
         super().__post_init__()

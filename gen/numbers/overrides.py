@@ -33,18 +33,15 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.arrays import without_blocking
 from gatefold.gen.network.frames import input_names
 from gatefold.gen.network.graph import Network
-from gatefold.gen.network.layers import Dense, Gru, Layer, Lstm, Rnn
-from gatefold.gen.network.views import View
+from gatefold.gen.network.layers import Layer
 from gatefold.gen.numbers.formats import as_rule
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.wishes import DEFAULT, WIDTHS
+from gatefold.gen.numbers.settings import DEFAULT, WIDTHS, group_of
 
 __all__ = ["check_overrides", "read_overrides"]
 
 _BYTES = 1 << 20  # of a file
 _FORMAT = re.compile(r"Q(-?\d{1,3})\.(-?\d{1,3})")
-_TENSORS = {Lstm: ("w_ih", "w_hh", "h", "c"), Gru: ("w_ih", "w_hh", "h", "c", "m"),
-            Rnn: ("w_ih", "w_hh", "h"), Dense: ("w", "y")}
 _CHOICES = ("rule", "weight_rule", "percentile")
 _GROUPS = ("weights", "activations", "cell")
 
@@ -95,8 +92,7 @@ def check_overrides(entries: object, network: Network,
             if key not in legal[section]:
                 raise UserError(f"{where}: [{section}] has no {quoted(key)}: its keys may be "
                                 f"{', '.join(legal[section])}")
-            told = f"{where}: [{section}] {key}"
-            checked.setdefault(section, {})[key] = _value(told, key, value)
+            checked.setdefault(section, {})[key] = _value(f"{where}: [{section}] {key}", key, value)
     return checked
 
 
@@ -105,17 +101,14 @@ def _sections(network: Network) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {DEFAULT: (*_GROUPS, *_CHOICES)}
     found |= {name: ("activations", "x", "rule", "percentile") for name in input_names(network)}
     for name, layer in zip(network.names, network.layers, strict=True):
-        if not isinstance(layer, View):
+        if layer.computes:
             found[name] = (*_keys(layer), *_CHOICES)
     return found
 
 
 def _keys(layer: Layer) -> tuple[str, ...]:
-    tensors = _TENSORS.get(type(layer), ("y",))
-    if isinstance(layer, Gru) and not layer.reset_after:
-        tensors = tuple(tensor for tensor in tensors if tensor != "m")
-    groups = ("weights",) if any(tensor.startswith("w") for tensor in tensors) else ()
-    return (*groups, "activations", *(("cell",) if "c" in tensors else ()), *tensors)
+    groups = {group_of(tensor) for tensor in layer.tensors}
+    return (*(group for group in _GROUPS if group in groups), *layer.tensors)
 
 
 def _value(where: str, key: str, value: object) -> object:

@@ -22,27 +22,14 @@ import numpy as np
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.arrays import add_member, read_npy
 from gatefold.gen.network.layers import Layer, Window
-from gatefold.gen.network.views import (
-    Concat,
-    Flatten,
-    Pad,
-    Permute,
-    RepeatVector,
-    Reshape,
-    Reverse,
-    Slice,
-    View,
-)
+from gatefold.gen.network.views import VIEWS, View
 from gatefold.gen.numbers.qformat import QFormat
 
-__all__ = ["VIEWS", "Damage", "Stored", "entries", "expect", "integer", "integers", "pack",
+__all__ = ["Damage", "Stored", "entries", "expect", "integer", "integers", "pack",
            "read_stored", "write_stored"]
 
 _JSON = "network.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-#: Views by their kind.
-VIEWS: dict[str, type[View]] = {view.kind: view for view in (
-    Concat, Flatten, Pad, Permute, RepeatVector, Reshape, Reverse, Slice)}
 #: Fields of a view in a quantised network that come from the model file or stand beside it.
 _OF_LAYERS = {field.name for field in fields(Layer)}
 #: What an array may hold, in its file; and the same in memory.
