@@ -133,7 +133,7 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
 def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
     """What comes in and goes out where that is more than one value; what the host has to do; what
     stays from frame to frame."""
-    from gatefold.gen.measure.host import told as left_to_host
+    from gatefold.gen.measure.host import left_to_host
 
     inputs, outputs = network["input_shapes"], network["outputs"]
     if len(inputs) > 1:

@@ -1,9 +1,10 @@
-"""Inside a network: every tensor in float and in fixed point, side by side.
+"""The inside of a network: every tensor in float and in fixed point, side by side.
 
 Both passes have the same tensors: of an LSTM ``z_i z_f z_g z_o`` (before the activation), ``i f g
-o`` (after it), ``c`` and ``h``; of a GRU ``z_r z_z z_n r z n``, ``m`` or ``q`` (what r multiplies,
-or makes), ``c`` (the state behind h: in float h itself) and ``h``; of a SimpleRNN ``z h``; of a
-Dense ``z y``; of others ``y``. Where the result is a hard sigmoid, z is what is clipped to 0..1.
+o`` (after it), ``c`` and ``h``; of a GRU ``z_r z_z z_n r z n``, ``m`` (which r multiplies) or ``q``
+(which r makes), ``c`` (the state behind h: in float h itself) and ``h``; of a SimpleRNN ``z h``; of
+a Dense ``z y``; of others ``y``. Where the result is a hard sigmoid, z is the number that is
+clipped to 0..1.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["Moments", "both", "fixed_trace", "inside", "tensors"]
 
 
 def tensors(qnet: QuantizedNetwork) -> dict[str, dict[str, Tensor]]:
-    """Every tensor by layer name and by its name in a float trace."""
+    """Every tensor by its layer's name and by its own name in a float trace."""
     return {layer.name: layer.tensors(qnet.table) for layer in qnet.computing.values()}
 
 
@@ -39,7 +40,7 @@ def fixed_trace(qnet: QuantizedNetwork, trace: dict, *, raw: bool = False
 
 def float_trace(network: Network, qnet: QuantizedNetwork,
                 trace: dict) -> dict[tuple[str, str], np.ndarray]:
-    """The float pass's ``trace``, of the tensors that both have."""
+    """The float pass's ``trace``, restricted to the tensors that both passes have."""
     found = {(layer, name): trace[layer]["h" if name == "c" and "c" not in trace[layer] else name]
              for layer, known in tensors(qnet).items() for name in known}
     for name, layer in zip(network.names, network.layers, strict=True):
@@ -49,7 +50,7 @@ def float_trace(network: Network, qnet: QuantizedNetwork,
 
 
 def _reaching(network: Network, key: tuple[str, str], floats: np.ndarray) -> np.ndarray:
-    """What of a float tensor before its activation makes a difference behind it."""
+    """A float tensor, clipped to the range in which its activation can change."""
     layer = network.layers[network.names.index(key[0])]
     if not key[1].startswith("z_"):
         return floats
@@ -62,7 +63,7 @@ def _reaching(network: Network, key: tuple[str, str], floats: np.ndarray) -> np.
 class Both:
     """Some samples in both numbers: ``floats`` and ``fixed``, arrays by (layer, tensor); outputs
     ``y_float`` and ``y_fixed``, (samples, *output_shape); ``saturations`` as golden counts them;
-    ``alone``, as ``fixed``, where each layer reads the float pass's values, rounded; or None."""
+    ``alone``, None or as ``fixed``, but each layer reads the float pass's rounded values."""
 
     floats: dict[tuple[str, str], np.ndarray]
     fixed: dict[tuple[str, str], np.ndarray]
@@ -93,7 +94,7 @@ def both(network: Network, qnet: QuantizedNetwork, x: np.ndarray, *,
 
 def _rounded(network: Network, qnet: QuantizedNetwork, x: np.ndarray,
              trace: dict) -> dict[int, np.ndarray]:
-    """The float pass's values in the formats of the quantised network's."""
+    """The float pass's values, rounded to the formats of the quantised network."""
     values = split(x, network.input_shapes)
     for name, layer in zip(network.names, network.layers, strict=True):
         if layer.computes:
@@ -122,14 +123,14 @@ def _quantize(value: np.ndarray, fracs: np.ndarray, width: int) -> np.ndarray:
 
 
 class Moments:
-    """What an error is, summed up over parts: of ``fixed`` against ``floats``."""
+    """The error of ``fixed`` against ``floats``, added up over parts."""
 
     def __init__(self):
         self.count, self.squares, self.worst = 0, 0.0, 0.0
         self.least, self.most = np.inf, -np.inf
 
     def add(self, fixed: np.ndarray, floats: np.ndarray) -> None:
-        """One more part."""
+        """Add a part."""
         errors = fixed - floats
         self.count += errors.size
         self.squares += float(np.sum(errors**2))
@@ -143,8 +144,8 @@ class Moments:
         return float(np.sqrt(self.squares / self.count))
 
     def as_dict(self) -> dict:
-        """For JSON: ``max_abs``, ``rms``, ``range`` of the floats, and both errors relative to it
-        (None where it is 0)."""
+        """Ready for JSON: ``max_abs``, ``rms``, ``range`` of the floats, and both errors relative
+        to that range (None if it is 0)."""
         span = self.most - self.least
         return {"max_abs": self.worst, "rms": self.rms, "range": span,
                 "max_relative": self.worst / span if span else None,
@@ -152,13 +153,14 @@ class Moments:
 
 
 def inside(network: Network, qnet: QuantizedNetwork, x) -> dict[str, dict]:
-    """Where the error enters: every tensor of every layer on ``x``, floats as for a run.
+    """Where the error enters: every tensor of every layer on the floats ``x``, of any form that
+    :func:`as_frames` takes.
 
     By layer name: ``tensors``, by name ``format`` (None: the accumulator's), ``min`` and ``max`` of
-    the floats, ``rms`` and ``max_abs`` of the error, ``rms_alone``, what the layer itself adds: the
-    error where it reads the float pass's values, rounded to its operands' formats (z is compared
-    as far as it reaches through its activation); ``saturations``,
-    by golden's name of the tensor ``{"count", "total"}``. Ready for JSON.
+    the floats, ``rms`` and ``max_abs`` of the error, ``rms_alone``, the error that the layer itself
+    adds: that of the layer on the float pass's values, rounded to its operands' formats (z is
+    compared in the range in which its activation changes); ``saturations``, by golden's name of the
+    tensor ``{"count", "total"}``. Ready for JSON.
     Raises :class:`UserError` for inputs of a wrong shape or with NaN.
     """
     x = np.asarray(as_frames(network, x), np.float64)

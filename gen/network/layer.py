@@ -1,8 +1,8 @@
-"""What every layer is: the base class, shapes, and the activation functions.
+"""The base class of all layers, shapes, and the activation functions.
 
-A layer states everything that others need to know of its kind (the names of its matrices and
-states, what it computes, how much memory that takes), so that nobody asks which class it has. What
-a layer is in integers: :mod:`gatefold.gen.numbers.qlayer`.
+A layer states what the rest of the program needs to know of it: the names of its matrices and
+states, what it computes, and how much memory that takes. No other module has to look at its class.
+The same layer in integers: :mod:`gatefold.gen.numbers.qlayer`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FUNCTIONS = {
 ACTIVATIONS = tuple(FUNCTIONS)
 #: Activations of the gates of Lstm and Gru.
 GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
-#: Activations of candidate (and, in an LSTM, of the cell state on its way to h).
+#: Activations of the candidate (and, in an LSTM, of the cell state on its way to h).
 CELL_ACTIVATIONS = ("tanh", "relu", "linear", "hard_tanh")
 
 
@@ -69,18 +69,18 @@ class Layer:
     label: str = ""
 
     kind = "layer"
-    title = ""  #: what the field calls it; the class's name where empty
+    title = ""  #: the usual name of the kind, where it is not the class's
     computes = True  #: False of a view, which only moves values
     result = "y"  #: the name of the tensor that is its value
     weights: ClassVar[tuple[str, ...]] = ()  #: names of its matrices
     biases: ClassVar[tuple[str, ...]] = ()  #: names of its biases
     states: ClassVar[tuple[str, ...]] = ()  #: names of the states that it hands from step to step
-    keeps_sign = False  #: its value is not negative where none of its inputs is
-    reads_cell = False  #: it reads the last c of the LSTM that makes its input, not the value
+    keeps_sign = False  #: whether inputs without negative numbers give a value without them
+    reads_cell = False  #: whether it reads the last c of an LSTM instead of the LSTM's value
 
     @property
     def shown(self) -> str:
-        """What the layer is called: in its generated name, in reports."""
+        """The layer's name for people: in its generated name and in reports."""
         return self.label or self.kind
 
     @property
@@ -95,15 +95,15 @@ class Layer:
 
     @property
     def last_activation(self) -> str:
-        """The activation that gives the layer's value; empty where something else gives it."""
+        """The activation whose result is the layer's value; empty if something else gives it."""
         return ""
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """Shape behind this layer of inputs of these shapes; or a :class:`UserError`."""
+        """Shape of its value for inputs of these shapes; raises :class:`UserError` for others."""
         raise NotImplementedError
 
     def compute(self, values: Sequence[np.ndarray], inside: dict[str, np.ndarray]) -> np.ndarray:
-        """The layer's value in floats, of its inputs ``values``, each (samples, *shape).
+        """The layer's value in floats; its inputs are ``values``, each (samples, *shape).
 
         ``inside`` receives the layer's tensors by the names that
         :func:`~gatefold.gen.network.forward.forward` lists.
@@ -116,7 +116,7 @@ class Layer:
         return 0
 
     def macs(self, *shapes: Shape) -> int:
-        """Multiplications for one inference on inputs of these shapes, nothing skipped."""
+        """Multiplications of one inference on inputs of these shapes, none skipped."""
         return 0
 
     def elements(self, *shapes: Shape) -> int:
@@ -124,6 +124,6 @@ class Layer:
         return 1
 
     def scaled(self, gain: np.ndarray, offset: np.ndarray) -> Layer | None:
-        """The layer that makes of x what this one makes of gain x + offset (features,); None where
-        there is none of this kind."""
+        """A layer that gives for x what this one gives for gain x + offset, (features,) each; None
+        if there is no such layer of this kind."""
         return None

@@ -1,7 +1,7 @@
-"""The layers that compute: what a frontend may put into a :class:`~.graph.Network`.
+"""The layers that compute, which a frontend may put into a :class:`~.graph.Network`.
 
-Few kinds, chosen so that everything users call a layer is one of them or a view
-(:mod:`~.network.views`): Conv1D is a :class:`Dense` on windows, BatchNormalization, average
+They are few. Whatever users call a layer is one of them or a view (:mod:`~.network.views`): Conv1D
+is a :class:`Dense` on windows, BatchNormalization, average
 pooling and Add are Dense layers with a sparse ``pattern``, Bidirectional is two recurrent layers
 between two reversals, a hard sigmoid of any slope is ``hard_sigmoid`` with its weights scaled
 (:func:`scaled_for_hard_sigmoid`).
@@ -33,13 +33,14 @@ __all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "COMPUTING", "GATE_ACTIVATIONS", "
            "Gru", "Layer", "Lstm", "MaxPool", "Multiply", "Recurrent", "Rnn", "Shape", "Window",
            "gathered", "scaled_for_hard_sigmoid"]
 
-#: Labels of Dense layers that compute what nobody trained.
+#: Labels of Dense layers whose weights were not trained.
 _UNTRAINED = ("activation", "add", "average_pool", "identity")
 
 
 def scaled_for_hard_sigmoid(w: np.ndarray, b: np.ndarray, alpha: float,
                             beta: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and bias with which ``hard_sigmoid`` is clip(alpha z + beta, 0, 1) of the given ones.
+    """Weights and bias with which ``hard_sigmoid`` gives what clip(alpha z + beta, 0, 1) gives with
+    ``w`` and ``b``.
 
     Keras 3 and torch have alpha = 1/6, Keras 2 and ONNX by default 0.2.
     """
@@ -59,23 +60,24 @@ class Window:
     right: int = 0
 
     def steps(self, timesteps: int) -> int:
-        """Windows of a sequence; below 1 where it is too short."""
+        """Number of windows in a sequence; below 1 if it is too short."""
         reach = (self.size - 1) * self.dilation + 1
         return (timesteps + self.left + self.right - reach) // self.stride + 1
 
     def arrange(self, values: np.ndarray, fill: float = 0) -> np.ndarray:
-        """(..., timesteps, features) to (..., steps, size, features); padding is ``fill``."""
+        """The windows (..., steps, size, features) of ``values`` (..., timesteps, features), with
+        ``fill`` as padding."""
         pad = [(0, 0)] * (values.ndim - 2) + [(self.left, self.right), (0, 0)]
         padded = np.pad(values, pad, constant_values=fill)
         first = np.arange(self.steps(values.shape[-2])) * self.stride
         return padded[..., first[:, None] + np.arange(self.size) * self.dilation, :]
 
     def only_padding(self, timesteps: int) -> bool:
-        """Whether a window over so many steps lies wholly in the padding."""
+        """Whether any window on a sequence of ``timesteps`` lies wholly in the padding."""
         return bool(self.arrange(np.zeros((timesteps, 1), np.int8), fill=1).all(axis=-2).any())
 
     def check(self, where: str, shape: Shape) -> None:
-        """Raise :class:`UserError` where this does not fit a value of ``shape``."""
+        """Raise :class:`UserError` if the window does not fit a value of ``shape``."""
         if min(self.size, self.stride, self.dilation) < 1 or min(self.left, self.right) < 0:
             raise UserError(f"{where}: size, stride and dilation must be positive, not {self}")
         if len(shape) < 2 or self.steps(shape[-2]) < 1:
@@ -88,7 +90,7 @@ class Window:
 
 
 def gathered(window: Window | None, x: np.ndarray, fill=0) -> np.ndarray:
-    """What a Dense's matrix meets: x itself, or its windows, (..., features)."""
+    """The vectors (..., features) that a Dense multiplies: x itself, or its windows."""
     if window is None:
         return x
     taps = window.arrange(x, fill)
@@ -103,8 +105,8 @@ class Dense(Layer):
     Conv1D.
 
     Attributes: ``w`` (outputs, features), ``b`` (outputs,), ``activation`` of :data:`ACTIVATIONS`;
-    ``pattern``, None or booleans (outputs, features): where w can be other than zero whatever the
-    training (the identity of an Add, the diagonal of a scale), so that hardware may skip the rest.
+    ``pattern``, None or booleans (outputs, features): where a training can make w other than zero
+    (the identity of an Add, the diagonal of a scale), so that hardware may skip the rest.
     """
 
     w: np.ndarray
@@ -135,7 +137,7 @@ class Dense(Layer):
 
     @property
     def features(self) -> int:
-        """Input features: of a window, all of it."""
+        """Input features; with a window, those of all its taps."""
         return self.w.shape[1]
 
     @property
@@ -144,7 +146,7 @@ class Dense(Layer):
         return self.w.shape[0]
 
     def gather(self, x: np.ndarray, fill=0) -> np.ndarray:
-        """What the matrix meets (:func:`gathered`)."""
+        """The vectors that the matrix multiplies (:func:`gathered`)."""
         return gathered(self.window, x, fill)
 
     def output_shape(self, *shapes):
@@ -197,7 +199,7 @@ class Dense(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class MaxPool(Layer):
-    """The largest of each window, feature by feature; padding never wins."""
+    """The largest value in each window, feature by feature; padding is never the largest."""
 
     window: Window
 
@@ -241,7 +243,7 @@ class Multiply(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class CellState(Layer):
-    """c of an LSTM after its last step, (units,): ``inputs`` names the LSTM's value."""
+    """c of an LSTM after its last step, (units,). ``inputs`` names the LSTM's value."""
 
     units: int
 

@@ -1,4 +1,4 @@
-"""Layers with a state: LSTM, GRU and SimpleRNN.
+"""Layers with states: LSTM, GRU and SimpleRNN.
 
 Gates are in blocks i, f, g, o (LSTM) and r, z, n (GRU). A matrix is stored as (outputs, inputs).
 """
@@ -26,13 +26,13 @@ __all__ = ["Gru", "Lstm", "Recurrent", "Rnn"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recurrent(Layer):
-    """What Lstm, Gru and Rnn share.
+    """The common part of Lstm, Gru and Rnn.
 
     Attributes: ``units`` U; ``w_ih`` (gates U, F) and ``w_hh`` (gates U, U); ``b`` (gates U,);
-    ``return_sequences``, every h or only the last; ``stateful``, a frame begins with the state that
-    the last one left; ``h0`` (U,), a constant initial state, or None for zero.
+    ``return_sequences``, every h or only the last; ``stateful``, whether a frame begins with
+    the state in which the last one ended; ``h0`` (U,), a constant initial state, or None for zero.
 
-    ``inputs`` may have further values behind x: the initial ``states``, each (U,).
+    ``inputs`` may hold further values after x: the initial ``states``, each (U,).
     Time runs forwards: a reversal is a view before the layer.
     """
 
@@ -89,7 +89,7 @@ class Recurrent(Layer):
     def compute(self, values, inside):
         x = values[0]
         samples, timesteps, _ = x.shape
-        # The inputs' part of every gate of every step at once; only h needs the loop.
+        # x's part of every gate of every step at once; only h needs the loop.
         z_x = x @ self.w_ih.T.astype(x.dtype) + self.b.astype(x.dtype)
         first = values[1:]
         if not first:
@@ -111,8 +111,11 @@ class Recurrent(Layer):
         return inside["h"] if self.return_sequences else inside["h"][:, -1]
 
     def step(self, z_x: np.ndarray, h: np.ndarray, *more: np.ndarray) -> dict[str, np.ndarray]:
-        """The tensors of one step: of the inputs' part of the gates, (samples, gates U), and of the
-        states before it, (samples, U) each."""
+        """The tensors of one step.
+
+        Parameters: ``z_x`` (samples, gates U), x's part of the gates; ``h`` and ``more``, the
+        states before the step, (samples, U) each.
+        """
         raise NotImplementedError
 
     @property
@@ -123,7 +126,7 @@ class Recurrent(Layer):
         return shapes[0][0] * (self.w_ih.size + self.w_hh.size)
 
     def elements(self, *shapes):
-        return shapes[0][0] * 16 * self.units  # x, the gates, what comes of them
+        return shapes[0][0] * 16 * self.units  # the gates, their arguments, and more
 
     def scaled(self, gain, offset):
         return replace(self, w_ih=self.w_ih * gain, b=self.b + self.w_ih @ offset)

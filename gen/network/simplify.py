@@ -1,11 +1,10 @@
 """Network to network: the same function with fewer layers.
 
-Frontends put a layer of its own for whatever a file calls one. Here activations and scales join the
-matrices beside them, views that cancel out vanish, and so does what nobody reads.
+Frontends make a layer for everything that a file calls one. Here activations and scales join the
+matrices beside them, and views that cancel out and layers that are not read are removed.
 
-The rules look only at values that one layer reads, and through views: where every element of a
-value comes from is computed with the views' own :meth:`~.View.arrange` on element
-numbers, so that no rule knows a view by name.
+The rules look through views. The origin of every element of a value is computed with the views' own
+:meth:`~.View.arrange` on element numbers, so the rules need not know the single views.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from gatefold.gen.network.views import Slice, View
 
 __all__ = ["simplify"]
 
-#: Elements whose origin is looked at, in one value and in all: beyond, a rule does not apply.
+#: Most elements of one value, and of all, whose origins are computed: rules leave others alone.
 _MOST_ELEMENTS, _MOST_IN_ALL = 1 << 20, 1 << 23
 #: Labels of Dense layers that act on each feature alone.
 _DIAGONAL = ("activation", "scale")
@@ -32,11 +31,11 @@ def simplify(network: Network) -> Network:
     """``network`` with fewer layers, the same function of floats.
 
     - A Dense labelled ``activation`` or ``scale`` joins the linear Dense (a Conv1D, an Add, ...)
-      that makes its input, also through views; a ``scale`` else the Dense or recurrent layer
-      that reads it. Nobody else may read what is in between.
-    - A relu of what is never negative vanishes; so do views that change nothing, alone or together
-      (two reversals), and layers that nobody reads.
-    - Equal Dense layers on all steps of one value become one on the value (an unrolled
+      that makes its input, also through views; else a ``scale`` joins the Dense or recurrent layer
+      that reads it. The values in between must have no other reader.
+    - A relu of a value that is never negative is removed; so are views that change nothing, alone
+      or together (two reversals), and layers that are not read.
+    - Equal Dense layers on all steps of one value become one layer on the value (an unrolled
       TimeDistributed).
 
     ``outputs`` and ``host`` mean the same values as before, ``source`` is kept.
@@ -75,7 +74,7 @@ class _Node:
 
 
 class _Graph:
-    """The values in an order in which each comes after what it reads."""
+    """The values, each after those that it reads."""
 
     def __init__(self, network: Network):
         shapes = network.shapes
@@ -88,7 +87,7 @@ class _Graph:
         self._look()
 
     def apply(self, rule) -> bool:
-        """Try ``rule`` on every node: it changes layers and names a node that takes its place."""
+        """Try ``rule`` on every node: it changes layers and returns the node for its place."""
         changed = False
         for node in list(self.nodes):
             if node.layer is None or not (node.readers or node in self.outputs):
@@ -105,11 +104,11 @@ class _Graph:
         return changed
 
     def alone(self, node: _Node) -> bool:
-        """Whether one layer reads the node, once, and it is no output."""
+        """Whether the node has one reader, which reads it once, and is no output."""
         return len(node.readers) == 1 and node not in self.outputs
 
     def _look(self) -> None:
-        """Drop what nobody reads, note who reads what and where elements come from."""
+        """Drop values without a reader; find every value's readers and its elements' origins."""
         wanted, left = set(), list(self.outputs)
         while left:
             node = left.pop()
@@ -136,14 +135,14 @@ class _Graph:
                 node.looked, node.origin = (), None
 
     def insert(self, layer: Layer, reads: list[_Node], near: _Node) -> _Node:
-        """A new value before ``near``, read by nobody yet."""
+        """A new value before ``near``, which has no reader yet."""
         shape = layer.output_shape(*(one.shape for one in reads))
         node = _Node(layer, reads, shape, near.order - 0.5)
         self.nodes.append(node)
         return node
 
     def network(self, before: Network) -> Network:
-        """The network of the values that are left."""
+        """The network of the remaining values."""
         number = {node: n for n, node in enumerate(self.nodes)}
         layers = tuple(replace(node.layer, inputs=tuple(number[one] for one in node.reads))
                        for node in self.nodes if node.layer is not None)
@@ -152,8 +151,8 @@ class _Graph:
 
 
 def _origin(node: _Node) -> tuple[_Node, np.ndarray] | None:
-    """The one value that is no view whose elements ``node`` holds, and their numbers, of the shape
-    of ``node``; -1 for padding. None where there are several."""
+    """The value, itself no view, that all elements of ``node`` come from, and their numbers in it,
+    an array of the shape of ``node`` with -1 for padding. None if there are several."""
     roots, numbers = set(), []
     for one in node.reads:
         root, ids = one.origin or (one, None)
@@ -168,11 +167,11 @@ def _origin(node: _Node) -> tuple[_Node, np.ndarray] | None:
     return roots.pop(), node.view.arrange(*numbers, fill=-1)[0]
 
 
-# ---- rules: the node that takes a node's place (or itself, changed); None where nothing is done
+# ---- rules: each returns the node that takes a node's place (or itself, changed), or None
 
 
 def _same_elements(graph: _Graph, node: _Node) -> _Node | None:
-    """A view that holds all elements of a value in their places is that value."""
+    """A view that leaves all elements of a value in their places is replaced by that value."""
     if node.origin is None:
         return None
     root, ids = node.origin
@@ -181,7 +180,7 @@ def _same_elements(graph: _Graph, node: _Node) -> _Node | None:
 
 
 def _dead_relu(graph: _Graph, node: _Node) -> _Node | None:
-    """A relu after a relu."""
+    """A relu of a value that is never negative is removed."""
     layer = node.dense
     if not (layer and layer.label == "activation" and not np.any(layer.b)
             and layer.activation == "relu" and (layer.w.diagonal() == 1).all()):
@@ -214,7 +213,7 @@ def _join_before(graph: _Graph, node: _Node) -> _Node | None:
     ids = _numbers(read, maker)
     if ids is None or (ids < 0).any():
         return None
-    # Gain and offset of each feature of the maker: what every place that it goes to agrees on.
+    # Gain and offset of each feature of the maker must be the same wherever it goes.
     features = ids % maker.shape[-1]
     gain, offset = np.ones(maker.shape[-1]), np.zeros(maker.shape[-1])
     for values, wanted in ((gain, layer.w.diagonal()), (offset, layer.b)):
@@ -252,7 +251,7 @@ def _join_after(graph: _Graph, node: _Node) -> _Node | None:
 
 
 def _roll(graph: _Graph, node: _Node) -> _Node | None:
-    """Equal Dense layers on all steps of one value: one on the value, and steps of that."""
+    """Equal Dense layers on all steps of one value become one on the value, and its steps."""
     layer = node.dense
     if _step(node) != 0 or not layer:
         return None
@@ -269,7 +268,7 @@ def _roll(graph: _Graph, node: _Node) -> _Node | None:
 
 
 def _step(node: _Node) -> int | None:
-    """Which timestep of a sequence a Dense reads; None of other layers."""
+    """The timestep of a sequence that a Dense reads; None for other layers."""
     view = node.reads[0].view
     if not (node.dense and node.dense.window is None and isinstance(view, Slice)
             and view.drop and view.axis == 0):

@@ -20,7 +20,7 @@ __all__ = ["VIEWS", "Concat", "Flatten", "Pad", "Permute", "RepeatVector", "Resh
 
 @dataclass(frozen=True, kw_only=True)
 class View(Layer):
-    """A layer whose output holds elements of its inputs, in another order."""
+    """A layer whose value holds elements of its inputs in another order."""
 
     kind = "view"
     computes = False
@@ -35,7 +35,7 @@ class View(Layer):
         raise NotImplementedError
 
     def check(self, *shapes: Shape) -> None:
-        """Raise :class:`UserError` for inputs of other shapes than this takes."""
+        """Raise :class:`UserError` if the view does not take inputs of these shapes."""
 
     def output_shape(self, *shapes):
         self.check(*shapes)
@@ -46,7 +46,7 @@ class View(Layer):
 
     @property
     def growth(self) -> int:
-        """At most so many elements it has for each element of its inputs."""
+        """The most elements that its value has for each element of its inputs."""
         return 1
 
 
@@ -129,7 +129,7 @@ class Reverse(View):
 class Slice(View):
     """Elements ``start``, ``start + step``, ... before ``stop`` of one axis (None: to its end).
 
-    Bounds as in Python; ``drop`` takes the one element at ``start`` and drops the axis.
+    Bounds are those of Python's slices; ``drop`` takes the element at ``start`` and drops the axis.
     """
 
     axis: int = 0

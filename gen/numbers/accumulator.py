@@ -1,4 +1,4 @@
-"""Accumulator widths: bounds on every partial sum of every row, in every order of its terms."""
+"""Accumulator widths: bounds on every partial sum of every row, in any order of its terms."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Bounds = tuple[list[int], list[int]]
 
 def accumulator_bounds(layer: QLayer, table: Table, *, any_weights: bool = False,
                        bias_limit: float = 0.0) -> Bounds:
-    """(low, high) per row, as of :meth:`~.QLayer.result_shifts`: exact integers that no partial sum
-    passes.
+    """(low, high) of each row (:meth:`~.QLayer.result_shifts` lists the rows): exact integers that
+    bound every partial sum.
 
-    high = max(b, 0) + half + sum of max(w lo, w hi) << align, and low its negative twin, lo and hi
-    being the extremes of the operand's format, shifted as far as any operand of that column is, and
-    half the rounding constant of the row.
+    high = max(b, 0) + half + sum of max(w lo, w hi) << align, and low likewise with min, where lo
+    and hi are the extremes of the operand's format, shifted as far as any operand of that column
+    is, and half is the rounding constant of the row.
     With ``any_weights`` each w takes the extremes of its format and |b| is ``bias_limit`` at most.
     """
     shifts, bias = layer.result_shifts(table), layer.row_biases
@@ -32,20 +32,20 @@ def accumulator_bounds(layer: QLayer, table: Table, *, any_weights: bool = False
 
 
 def accumulator_bits(bounds: Bounds) -> list[int]:
-    """The two's complement width that each row of :func:`accumulator_bounds` needs."""
+    """Width of the two's complement number that holds each row of :func:`accumulator_bounds`."""
     return [max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + 1
             for low, high in zip(*bounds, strict=True)]
 
 
 def layer_bits(layer: QLayer, table: Table, **limits) -> int:
-    """Bits that the sums of a layer's widest row need, at least 2; ``limits`` as of
+    """Bits of the sums of a layer's widest row, at least 2; ``limits`` are the keyword arguments of
     :func:`accumulator_bounds`."""
     return max([2, *accumulator_bits(accumulator_bounds(layer, table, **limits))])
 
 
 def accumulator_width(qnet: QuantizedNetwork, **limits) -> int:
-    """Bits of the accumulator that ``qnet`` needs: its widest row's, at least 2; ``limits`` as of
-    :func:`accumulator_bounds`.
+    """Bits of the accumulator of ``qnet``: those of its widest row, at least 2; ``limits`` are the
+    keyword arguments of :func:`accumulator_bounds`.
 
     Operands that are not multiplied (of MaxPool and Multiply, and initial states on their way to
     the state) pass through it too.

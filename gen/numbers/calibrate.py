@@ -1,4 +1,4 @@
-"""Calibration: what the tensors of the float network hold on representative inputs."""
+"""Calibration: the values of the float network's tensors on representative inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatefold.gen.numbers.formats import Seen, peak_of
 
 __all__ = ["Calibration", "at_a_time", "calibrate", "peak_of"]
 
-#: Tensors inside a layer whose formats come from what they hold.
+#: Tensors inside a layer whose formats come from their values.
 TENSORS = ("c", "h", "y", "g", "m", "n")
 _CHUNK = 64  # samples traced at a time, for memory ...
 _ELEMENTS = 1 << 25  # ... and how many elements of windows
@@ -34,14 +34,14 @@ class Calibration:
 
 def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0, *,
               look: bool = False) -> Calibration:
-    """What the inputs and the tensors c, h, y, g, m, n of every layer hold.
+    """The values of the inputs and of the tensors c, h, y, g, m, n of every layer.
 
     Parameters: ``data`` as :func:`as_samples` takes it; without it ``samples`` standard-normal
     inputs from ``seed``. Samples of a network that keeps state follow one another. ``look``: keep
-    values, for rules that ask for more than peaks.
+    values, for rules that need more than peaks.
     The record is ``{"source", "samples", "peaks": {"input": p, name: {tensor: p}}}`` (and
     ``"seed"``), where several inputs are called ``input0``, ``input1``, ...
-    Raises :class:`UserError` for bad data, or where the network overflows on it.
+    Raises :class:`UserError` for bad data, and if the network overflows on it.
     """
     if data is not None:
         x = as_samples(data, network.input_shape)

@@ -1,7 +1,7 @@
 """Formats of every tensor of a network: from calibration, or for weights that come later.
 
-One method a kind of layer, which gives the formats that its quantised form has as fields. What the
-formats mean: ``docs/numbers.md``.
+Each kind of layer has a method, which gives the formats that are fields of the quantised layer.
+``docs/numbers.md`` defines what the formats mean.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a layer is, in words, float or quantised: two that are described alike fit one core."""
+"""A layer in words, float or quantised: two with the same description fit one core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gatefold.gen.numbers.quantized import QLayer
 
 __all__ = ["describe", "difference"]
 
-#: Fields, of a float layer and of its integers, that two layers for one core share, in words.
+#: Words for each field, of float and of quantised layers, that must be equal to fit one core.
 _WORDS: dict[str, Callable[[Any], str]] = {
     "features": "{} features".format,
     "units": "{} units".format,
@@ -50,7 +50,7 @@ def describe(layer: Layer | QLayer) -> str:
 
 
 def difference(layers: Sequence[Layer], core: Sequence[QLayer]) -> str | None:
-    """Where a model's ``layers`` are not those of a ``core``, in words; None where equal."""
+    """The first difference between a model's ``layers`` and a ``core``'s, in words; or None."""
     ours, theirs = [describe(layer) for layer in layers], [describe(layer) for layer in core]
     for n in range(max(len(ours), len(theirs))):
         mine = ours[n] if n < len(ours) else "nothing"
@@ -65,7 +65,7 @@ def difference(layers: Sequence[Layer], core: Sequence[QLayer]) -> str | None:
 
 
 def _fields(thing: Any) -> str:
-    """A view or a window with what makes it differ from others of its kind."""
+    """A view or a window: its kind and its fields."""
     values = [getattr(thing, field.name) for field in fields(thing)
               if field.name not in ("origin", "inputs", "label")]
     return f"{type(thing).__name__}({', '.join(map(str, values))})" if values \

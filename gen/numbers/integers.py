@@ -15,23 +15,23 @@ from gatefold.gen.numbers.quantized import QLayer
 
 __all__ = ["ARITHMETIC", "INT64", "in_integers", "scaled_weights", "too_far_apart"]
 
-INT64 = 62  #: Bits of the largest number that golden, which computes in int64, may come to.
-#: Activations that are computed as another, whose formats then make the difference.
+INT64 = 62  #: Bits of the largest number that golden may compute, in int64.
+#: Activations that are computed as others, of which their formats make the difference.
 ARITHMETIC = {"hard_tanh": "linear", "hard_sigmoid": "relu"}
 
 
 def scaled_weights(layer: Layer, w: np.ndarray) -> np.ndarray:
-    """``w`` as the layer's arithmetic wants it: a quarter where its result is a hard sigmoid."""
+    """``w`` for the layer's arithmetic: a quarter of it if the result is a hard sigmoid."""
     return w / 4 if layer.last_activation == "hard_sigmoid" else w
 
 
 def in_integers(name: str, layer: Layer, numbers: dict,
                 counts: dict[str, int] | None = None) -> QLayer:
-    """``layer`` as the integers of ``numbers``, its formats (and ``x_align``) by field.
+    """``layer`` in integers; ``numbers`` gives its formats (and ``x_align``) by field.
 
-    A field of the quantised layer is a number, an array in its format, or the float layer's field.
+    A field of the result is one of ``numbers``, an array in its format, or the float layer's field.
     ``counts`` receives by tensor how many weights saturate; without it none may.
-    Raises :class:`UserError` where one does, or a bias is out of reach.
+    Raises :class:`UserError` if one does, and for a bias that is too large.
     """
     values = {"name": name, "inputs": layer.inputs, **numbers}
     if not layer.computes:  # nothing of the model file goes on
@@ -86,6 +86,6 @@ def _frozen(integers: np.ndarray) -> np.ndarray:
 
 
 def too_far_apart(name: str, what: str) -> str:
-    """The message for numbers that need sums beyond :data:`INT64`."""
+    """The message about numbers whose sums need more bits than :data:`INT64`."""
     return (f"{name}: {what}too far apart in magnitude: a sum would need over {INT64} bits: "
             "normalise the input data and train again")

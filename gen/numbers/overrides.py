@@ -1,4 +1,4 @@
-"""Numbers of single layers, from a small TOML file.
+"""Settings of single layers' formats, from a small TOML file.
 
     [default]                  # for all layers
     weights = 8                # bits: each tensor's format is chosen, as without the file
@@ -17,7 +17,7 @@
     [input]                    # an input; of several input0, input1, ...
     activations = "Q3.9"
 
-The tensors of a layer: LSTM ``w_ih w_hh h c``, GRU ``w_ih w_hh h c m`` (m is what r multiplies),
+The tensors of a layer: LSTM ``w_ih w_hh h c``, GRU ``w_ih w_hh h c m`` (r multiplies m),
 SimpleRNN ``w_ih w_hh h``, Dense and Conv1D ``w y``, others ``y``; an input's ``x``.
 """
 
@@ -49,10 +49,10 @@ Overrides = dict[str, dict[str, object]]
 
 
 def read_overrides(path: str | os.PathLike, network: Network) -> Overrides:
-    """What the file says, by section and key, its formats as :class:`QFormat`.
+    """The entries of the file by section and key, formats as :class:`QFormat`.
 
-    Raises :class:`UserError` for a file that is missing, too large or no TOML, and for what
-    :func:`check_overrides` refuses.
+    Raises :class:`UserError` for a file that is missing, too large or no TOML, and where
+    :func:`check_overrides` does.
     """
     where = f"the formats file {quoted(os.path.basename(os.fspath(path)))}"
     try:
@@ -76,10 +76,10 @@ def check_overrides(entries: object, network: Network,
     """``entries``, sections of keys, checked for ``network``; formats may be text (``Q1.11``).
 
     Raises :class:`UserError` for a section that is no layer's or input's name, a key that its layer
-    does not have, and values that are illegal.
+    does not have, and illegal values.
     """
     if not isinstance(entries, Mapping):
-        raise UserError(f"{where}: sections of keys are wanted, not {quoted(entries)}")
+        raise UserError(f"{where} must be sections of keys, not {quoted(entries)}")
     legal = _sections(network)
     checked: Overrides = {}
     for section, keys in entries.items():

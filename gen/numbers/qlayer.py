@@ -1,8 +1,9 @@
-"""What every layer in integers is: the base classes, and what a layer states of itself.
+"""The base classes of layers in integers, and what each layer states of itself.
 
-A quantised layer names its formats by what they are for (of weights, of a state, of an operand), so
-that checks, accumulators, reports and files ask no layer for its class. What the integers do:
-``docs/numbers.md``, executed by ``sim/golden.py``, which reads the fields alone.
+A layer says which of its formats belong to weights, states and operands, what its sums are bounded
+by, and which tensors it has. So checks, accumulator widths, reports and files need not know its
+class. ``docs/numbers.md`` defines what it computes; ``sim/golden.py``, which reads only the fields,
+computes it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gatefold.gen.numbers.tables import Table
 __all__ = ["ABSENT", "RESULT_ACTIVATIONS", "Columns", "QLayer", "QMatrix", "Tensor", "alignment",
            "argument", "column_shifts"]
 
-#: In place of the fractional bits of an element that is padding: a zero of any format.
+#: The fractional bits of an element that is padding: a zero, which every format has.
 ABSENT = -1000
 #: Activations of a Dense or SimpleRNN in integers.
 RESULT_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
@@ -40,7 +41,7 @@ def column_shifts(x: QFormat, fracs: np.ndarray) -> np.ndarray:
 
 
 def argument(activation: str, table: Table, result: QFormat) -> QFormat:
-    """Format of what a candidate's or cell's activation takes (`docs/numbers.md`, Activation):
+    """Format of the argument of a candidate's or cell's activation (`docs/numbers.md`, Activation):
     the table's argument for tanh, else the result's own format, ``table.out_frac + 1`` bits."""
     return table.format if activation == "tanh" else result
 
@@ -56,7 +57,7 @@ class Tensor:
 
     @classmethod
     def of(cls, name: str, form: QFormat) -> Tensor:
-        """One with a format of its own."""
+        """A tensor with a format of its own."""
         return cls(name, form.frac, form)
 
     def to_float(self, integers: np.ndarray) -> np.ndarray:
@@ -66,9 +67,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Columns:
-    """Some rows' weights (rows, columns) of the format ``form``, and the extremes of what each
-    column meets, in units of the accumulator's last bit: ``lo`` and ``hi`` shifted left by ``up``
-    (columns,). ``used``: None, or where (rows, columns) there can be a weight at all."""
+    """Weights of some rows, (rows, columns) of the format ``form``, and the extremes of each
+    column's operand in units of the accumulator's last bit: ``lo`` and ``hi`` shifted left by
+    ``up`` (columns,). ``used``: None, or where (rows, columns) a weight can be other than zero."""
 
     w: np.ndarray
     form: QFormat
@@ -78,7 +79,7 @@ class Columns:
     used: np.ndarray | None = None
 
     def extremes(self, any_weights: bool) -> Iterator[tuple[list[int], list[int]]]:
-        """(least, most) of each row, summed over its columns, one for each shift that occurs."""
+        """(least, most) of each row, summed over its columns, once for each shift that occurs."""
         for shift in np.unique(self.up).tolist():
             # 18 x 18 bits x 2**16 columns stay within int64; the shift may not.
             at = self.up == shift
@@ -102,7 +103,7 @@ class QLayer:
     name: str
     inputs: tuple[int, ...]
 
-    of: ClassVar[type[Layer]] = Layer  #: the float layer that it is the integers of
+    of: ClassVar[type[Layer]] = Layer  #: the class of the float layer
     computes = True  #: False of a view
     #: Constant initial states, and the fields with their formats.
     constants: ClassVar[Mapping[str, str]] = {}
@@ -110,19 +111,19 @@ class QLayer:
     operands: ClassVar[Mapping[int, str]] = {}
     #: Fields with formats of states, as wide as the cell state.
     cells: ClassVar[tuple[str, ...]] = ()
-    #: Fields with formats of what an inner activation gives, as wide as the table's results.
+    #: Fields with formats of inner activations' results, as wide as the table's.
     activated: ClassVar[tuple[str, ...]] = ()
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """Shape behind this layer."""
+        """Shape of its value for inputs of these shapes."""
         raise NotImplementedError
 
     def fits(self, *shapes: Shape) -> bool:
-        """Whether arrays, activations and inputs of these shapes belong together."""
+        """Whether its arrays and activations are legal, and fit inputs of these shapes."""
         raise NotImplementedError
 
     def elements(self, *shapes: Shape) -> int:
-        """At most so many elements its value has, and its operands as windows."""
+        """The most elements that its value has, or its operands, as windows."""
         return sum(map(prod, shapes))
 
     @property
@@ -131,13 +132,13 @@ class QLayer:
         return None
 
     def fracs(self, shape: Shape, *fracs: np.ndarray) -> np.ndarray:
-        """Fractional bits of its value's elements, of ``shape``, and of its inputs' elements."""
+        """Fractional bits of each element of its value, of ``shape``, from those of its inputs."""
         assert self.result
         return np.full(shape, self.result.frac)
 
     @property
     def traced(self) -> tuple[str, ...]:
-        """What a core's trace shows of the layer, by golden's names: its value, then its state."""
+        """Tensors in a core's trace, by golden's names: the layer's value, then its state."""
         return (self.of.result, *(("c",) if "c" in self.cells else ()))
 
     @property
@@ -147,11 +148,11 @@ class QLayer:
 
     @property
     def finest(self) -> QFormat | None:
-        """The format that the elements of its first input are shifted to, where it has one."""
+        """The format to which the elements of its first input are shifted, if there is one."""
         return None
 
     def aligned(self, fracs: Sequence[np.ndarray]) -> bool:
-        """Whether its shifts of the operands are right for inputs of these fractional bits."""
+        """Whether its shifts are right for inputs whose elements have these fractional bits."""
         return True
 
     def tensors(self, table: Table) -> dict[str, Tensor]:
@@ -182,12 +183,13 @@ class QLayer:
 
     @property
     def columns(self) -> list[Columns]:
-        """The weights of every row, and what they meet."""
+        """The weights of every row, and the extremes of their operands."""
         return []
 
     def passed(self, fracs: tuple[np.ndarray, ...]) -> list[tuple[QFormat, int, int]]:
-        """Operands that pass the accumulator without a weight: their format, the fractional bits of
-        the result, the left shift before. ``fracs``: fractional bits of all values' elements."""
+        """Operands that pass through the accumulator without a weight: their format, the fractional
+        bits of the result, and the left shift before. ``fracs``: fractional bits of the elements
+        of all values."""
         return []
 
     def widest(self, table: Table, acc_bits: int) -> int:
@@ -196,7 +198,7 @@ class QLayer:
 
 
 class QMatrix(QLayer):
-    """A layer with weights; its fields are declared by the classes below it."""
+    """A layer with weights. The classes that inherit this declare the fields."""
 
     b: np.ndarray
     x: QFormat
@@ -208,7 +210,7 @@ class QMatrix(QLayer):
         return self.x
 
     def met(self, fracs: np.ndarray) -> np.ndarray:
-        """Fractional bits (..., columns) of what the input's columns of a matrix meet."""
+        """Fractional bits (..., columns) of the operands of each column of x's matrix."""
         return fracs
 
     def aligned(self, fracs):

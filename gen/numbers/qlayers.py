@@ -1,4 +1,5 @@
-"""Layers without a state, in integers, and a table of all. What they compute: ``docs/numbers.md``.
+"""Layers without states, in integers, and a table of all layers. ``docs/numbers.md`` defines what
+they compute.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRnn
 
 __all__ = ["QLAYERS", "QCellState", "QDense", "QMaxPool", "QMultiply", "QView"]
 
-_TAPS = 1 << 24  # most taps of a pool's windows
+_TAPS = 1 << 24  # most taps of all windows of a pool together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class QView(QLayer):
         return self.view.output_shape(*shapes)
 
     def fits(self, *shapes):
-        return self.view.growth >= 1  # the rest is for output_shape
+        return self.view.growth >= 1  # output_shape checks the rest
 
     def elements(self, *shapes):
         return super().elements(*shapes) * self.view.growth
@@ -71,7 +72,7 @@ class QDense(QMatrix):
     of = Dense
 
     def gather(self, x: np.ndarray, fill=0) -> np.ndarray:
-        """What the matrix meets (:func:`~.layers.gathered`)."""
+        """The vectors that the matrix multiplies (:func:`~.layers.gathered`)."""
         return gathered(self.window, x, fill)
 
     def output_shape(self, *shapes):
@@ -131,7 +132,7 @@ class QDense(QMatrix):
 
 @dataclass(frozen=True, kw_only=True)
 class QMaxPool(QLayer):
-    """The largest of each window; ``x``, the finest operand format, ``y`` the result's."""
+    """The largest value in each window; ``x``, the finest operand's format, ``y``, the result's."""
 
     window: Window
     x: QFormat

@@ -1,4 +1,4 @@
-"""Layers with a state, in integers. What they compute: ``docs/numbers.md``."""
+"""Layers with states, in integers. ``docs/numbers.md`` defines what they compute."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
 
 @dataclass(frozen=True, kw_only=True)
 class QRecurrent(QMatrix):
-    """What QLstm, QGru and QRnn share: w_ih (gates U, F), w_hh (gates U, U), b (gates U,).
+    """The common part of QLstm, QGru and QRnn: w_ih (gates U, F), w_hh (gates U, U), b (gates U,).
 
     b has ``acc_frac`` fractional bits. ``x``, ``w_ih_format``, ``w_hh_format`` and ``h`` are the
     formats of the input, the weights and the output. ``x_align`` (F,): the largest left shift that
     brings an element of each column to x. ``h0``: constant initial h in format h, or None.
-    ``h_in``: the format in which an initial h comes as an input (behind x), or None.
+    ``h_in``: the format of an initial h that comes as an input after x, or None.
     """
 
     units: int
@@ -44,7 +44,7 @@ class QRecurrent(QMatrix):
     of: ClassVar[type[Recurrent]] = Recurrent
     constants = {"h0": "h"}
     operands = {1: "h_in"}
-    activations: ClassVar[tuple[str, ...]] = RESULT_ACTIVATIONS  #: that it can have
+    activations: ClassVar[tuple[str, ...]] = RESULT_ACTIVATIONS  #: legal values
 
     def output_shape(self, *shapes):
         return (shapes[0][0], self.units) if self.return_sequences else (self.units,)
@@ -78,7 +78,7 @@ class QRecurrent(QMatrix):
 
     @property
     def h_frac(self) -> int:
-        """Fractional bits of the finest h that w_hh meets."""
+        """Fractional bits of the finest h that w_hh multiplies."""
         return max(self.h.frac, self.h_in.frac if self.h_in else self.h.frac)
 
     @property
@@ -88,7 +88,7 @@ class QRecurrent(QMatrix):
 
     @property
     def align_ih(self) -> int:
-        """Left shift of an input product (x in its finest format) into the accumulator."""
+        """Left shift of a product with x (in its finest format) into the accumulator."""
         return self.acc_frac - self.w_ih_format.frac - self.x.frac
 
     @property
@@ -131,7 +131,7 @@ class QRnn(QRecurrent):
 
 @dataclass(frozen=True, kw_only=True)
 class _QGated(QRecurrent):
-    """What QLstm and QGru share: ``c``, the format of the state that is not h; ``activation`` of
+    """The common part of QLstm and QGru: ``c``, the format of the second state; ``activation`` of
     tanh, relu, linear (hard_tanh is linear with T fractional bits), ``recurrent_activation`` of
     sigmoid, hard_sigmoid."""
 
@@ -141,8 +141,8 @@ class _QGated(QRecurrent):
 
     cells = ("c",)
     activations = ("linear", "relu", "tanh")
-    gate_names: ClassVar[str] = ""  #: of the gates, a letter each
-    candidate: ClassVar[str] = ""  #: the candidate, and the field with its format
+    gate_names: ClassVar[str] = ""  #: a letter for each gate
+    candidate: ClassVar[str] = ""  #: name of the candidate and of the field with its format
 
     def fits(self, *shapes):
         return super().fits(*shapes) and self.recurrent_activation in _GATE_ACTIVATIONS
@@ -170,8 +170,8 @@ class QLstm(_QGated):
     """LSTM, blocks i, f, g, o.
 
     ``c``, format of the cell state; ``g`` and ``tc``, of the activated candidate and cell state
-    (T + 1 bits). ``c0``, constant initial c in format c; ``c_in``, the format in which it comes as
-    an input.
+    (T + 1 bits). ``c0``, constant initial c in format c; ``c_in``, the format of an initial c that
+    comes as an input.
     """
 
     g: QFormat
@@ -208,8 +208,8 @@ class QGru(_QGated):
     """GRU, blocks r, z, n; ``b_n`` (U,) with ``acc_frac`` fractional bits.
 
     ``c``, format of the state s behind h; ``m``, of the recurrent part of the candidate
-    (reset_after); ``n``, of the candidate (T + 1 bits). Initial states: ``h0`` is in format c, and
-    h is made of it; ``h_in`` is what the input has.
+    (reset_after); ``n``, of the candidate (T + 1 bits). ``h0`` is in format c, and the initial h
+    is rounded from it; ``h_in`` is the input's format.
     """
 
     m: QFormat

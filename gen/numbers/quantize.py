@@ -1,7 +1,7 @@
 """Quantise: a float network and calibration data become integers and formats.
 
-The last place where a float decides anything. What the integers do: ``docs/numbers.md``; how a
-format is found: :mod:`~gatefold.gen.numbers.choose`, :mod:`~gatefold.gen.numbers.formats`.
+This is the last place where a float decides anything. ``docs/numbers.md`` defines what the integers
+do; :mod:`~gatefold.gen.numbers.choose` and :mod:`~gatefold.gen.numbers.formats` choose the formats.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def _accumulator(qnet: QuantizedNetwork, any_weights: bool) -> int:
 
 
 def saturated_weights(qnet: QuantizedNetwork) -> dict:
-    """Of what the network's record says: by layer and tensor how many weights saturate, under
-    :data:`SATURATED`, or nothing."""
+    """The network's record of :data:`SATURATED`, how many weights saturate by layer and tensor; or
+    an empty dict."""
     return {SATURATED: qnet.calibration[SATURATED]} if SATURATED in qnet.calibration else {}
 
 

@@ -1,11 +1,11 @@
-"""The quantised network: integers and formats, everything that decides a bit.
+"""The quantised network: the integers and formats that decide every bit.
 
-The arithmetic itself is `sim/golden.py`; `docs/numbers.md` explains it. The layers hold the data
-and the shift amounts that follow from the formats, so that golden and plan read the same.
+`docs/numbers.md` defines the arithmetic, and `sim/golden.py` executes it. The layers hold the data
+and the shift amounts that follow from the formats, so that golden and the plan read the same.
 
-A value's elements may have different formats (a Concat of two layers). What a layer multiplies is
-therefore brought to one format first, exactly, by left shifts: ``x`` of a layer is the finest
-format among its operands.
+A value's elements may have different formats (a Concat of two layers). A layer therefore brings its
+operands to one format first, exactly, by left shifts: ``x`` of a layer is the finest format among
+its operands.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class QuantizedNetwork(Graph):
     """A whole network in integers.
 
     Attributes: ``input_shapes``, ``layers`` and ``outputs`` as of a
-    :class:`~gatefold.gen.network.graph.Network`; ``input_formats``, one an input; ``act_width``,
-    ``weight_width`` and ``cell_width``: the widest format of its kind, in bits; ``table``;
-    ``acc_width``, wide enough for every partial sum of every row in any order; ``host``, what is
-    left to the host, per output; ``calibration``, where the formats came from (source, samples,
-    peaks), for the report.
+    :class:`~gatefold.gen.network.graph.Network`; ``input_formats``, one for each input;
+    ``act_width``, ``weight_width`` and ``cell_width``, bits of the widest format of each kind;
+    ``table``; ``acc_width``, bits that hold every partial sum of every row in any order; ``host``,
+    for each output the function that is left to the host; ``calibration``, for the report, the
+    origin of the formats (source, samples, peaks).
     """
 
     input_shapes: tuple[tuple[int, ...], ...]
@@ -51,7 +51,7 @@ class QuantizedNetwork(Graph):
 
     @property
     def computing(self) -> dict[int, QLayer]:
-        """The layers that are more than views, by their place in the network."""
+        """The layers that are no views, by their place in the network."""
         return {n: layer for n, layer in enumerate(self.layers) if layer.computes}
 
     @property
@@ -64,13 +64,13 @@ class QuantizedNetwork(Graph):
         return tuple(found)
 
     def formats(self, value: int) -> tuple[QFormat, ...]:
-        """The formats of a value's elements, each once, as wide as activations are."""
+        """The different formats of a value's elements, of the activations' width."""
         fracs = sorted(set(self.fracs[value].ravel().tolist()))
         return tuple(QFormat(self.act_width, frac) for frac in fracs)
 
     @property
     def input_format(self) -> QFormat:
-        """Format of the only input (of the first of several)."""
+        """Format of the first input."""
         return self.input_formats[0]
 
     def quantize(self, x: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ class QuantizedNetwork(Graph):
         return clipped.reshape(x.shape)
 
     def saturating(self, x: np.ndarray) -> int:
-        """How many of the float samples lie outside their input's format."""
+        """Number of values in float samples that lie outside their input's format."""
         steps, lows, highs = self._scales()
         scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * steps + 0.5)
         return int(np.count_nonzero((scaled < lows) | (scaled > highs)))

@@ -46,9 +46,9 @@ ARGUMENT_BITS = range(8, 15)  #: ... and of its argument.
 class Table:
     """tanh of a magnitude, the one table behind sigmoid and tanh.
 
-    The argument u is Q4.``frac`` (range -8..8). Its magnitude m, ``3 + frac`` bits, is split into
+    The argument u is Q4.``frac`` (-8..8). Its magnitude m, ``3 + frac`` bits, is split into
     n0 high, n1 middle and n2 low bits. With n2 = 0 the table is direct: t = t0[m]. Otherwise it is
-    bipartite (Schulte and Stine 1999; de Dinechin and Tisserand 2005): t = t0[high, middle] +-
+    bipartite: t = t0[high, middle] +-
     t1[high, low], t1 being odd around the middle of the low range, so only half is stored: the top
     bit of `low` is the sign (1: +), the other n2 - 1 bits, inverted where the sign is -, the index.
 
@@ -79,8 +79,8 @@ class Table:
 
 def table_for(act_width: int, table_bits: int | None = None,
               argument_bits: int | None = None) -> Table:
-    """The table for activations of ``act_width`` bits, or with these fractional bits of its results
-    and of its argument.
+    """The table for activations of ``act_width`` bits; ``table_bits`` and ``argument_bits`` set the
+    fractional bits of its results and of its argument.
 
     Raises :class:`UserError` for those outside :data:`TABLE_BITS` and :data:`ARGUMENT_BITS`.
     """
@@ -101,7 +101,7 @@ def table_for(act_width: int, table_bits: int | None = None,
 
 
 def default_table(act_width: int) -> Table:
-    """The table used for activations of ``act_width`` bits (4..18)."""
+    """The table for activations of ``act_width`` bits (4..18), unless a user chooses another."""
     return table_for(act_width)
 
 

@@ -1,4 +1,4 @@
-"""The output folder: what a build leaves there, and how later commands read it back."""
+"""The output folder: what a build writes there, and how later commands read it."""
 
 from __future__ import annotations
 
@@ -57,13 +57,14 @@ def core_json(plan: Plan) -> dict:
 
 
 def _value(qnet: QuantizedNetwork, n: int) -> tuple[int, int]:
-    """(steps, units) of what golden records of a layer: of one with states every step."""
+    """(steps, units) of golden's record of a layer; of one with states, every step."""
     *steps, units = qnet.shapes[qnet.value(n)]
     return qnet.shapes_into(n)[0][0] if qnet.layers[n].of.states else prod(steps), units
 
 
 def load_plan(directory: Path) -> Plan:
-    """The plan of the core in ``directory``, made again from its integers (it is deterministic)."""
+    """The plan of the core in ``directory``, made again from its integers: planning is
+    deterministic."""
     directory = Path(directory)
     try:
         core = json.loads((directory / CORE).read_text())

@@ -1,7 +1,7 @@
 """The float network of a core in one file (:mod:`gatefold.gen.store.stored`), beside its integers.
 
-What the integers know is not said again: inputs, outputs and what is left to the host are the
-quantised network's, and the layers must be its layers, so that nothing here can grow. Names from
+The file holds only what the integers do not: inputs, outputs and the work of the host are those of
+the quantised network. The layers must match its layers, whose sizes have been checked. Names from
 the model file are left out.
 """
 
@@ -33,7 +33,7 @@ def save_network(path: str | Path, network: Network) -> None:
 
 
 def load_network(path: str | Path, qnet: QuantizedNetwork) -> Network:
-    """Read what :func:`save_network` wrote of the network that ``qnet`` was made from.
+    """Read the file that :func:`save_network` wrote of the network behind ``qnet``.
 
     Raises :class:`~gatefold.gen.errors.UserError` for a missing, foreign or damaged file, and for
     another network's.
@@ -44,7 +44,7 @@ def load_network(path: str | Path, qnet: QuantizedNetwork) -> Network:
         named = stored.layers(COMPUTING | VIEWS, left_out=_LEFT_OUT, floats=True)
         layers = tuple(layer for _, layer in named)
         expect(all(_LABEL.fullmatch(layer.label) for layer in layers), "a layer's label")
-        # First, since a network works out its shapes: these are known to be sane.
+        # First, since a Network computes its shapes: those of the core are known to be sane.
         differs = difference(layers, qnet.layers)
         expect(differs is None, str(differs))
         network = Network(qnet.input_shapes, layers, outputs=qnet.outputs, host=qnet.host)

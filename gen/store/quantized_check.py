@@ -1,6 +1,6 @@
-"""Check a quantised network out of a file for everything that golden and plan rely on.
+"""Checks on a quantised network from a file: golden and the plan rely on all of them.
 
-Sizes are looked at before anything of them is allocated.
+Sizes are checked before any memory is allocated for them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FRAC = 1200  # largest |fractional bits|: float64 has no more
 
 
 def check(qnet: QuantizedNetwork) -> None:
-    """Raise ``Damage`` where shapes, formats, integers or wiring do not fit together."""
+    """Raise ``Damage`` if shapes, formats, integers or wiring do not fit together."""
     for width in (qnet.act_width, qnet.weight_width, qnet.cell_width):
         expect(width in WIDTHS, "widths")
     expect(2 <= qnet.acc_width <= INT64, "acc_width")
@@ -57,7 +57,7 @@ def _format(form: QFormat | None, width: int, what: str) -> None:
 
 
 def _graph(qnet: QuantizedNetwork) -> None:
-    """Wiring and sizes: behind this, ``shapes`` and ``fracs`` of the network are safe to use."""
+    """Check wiring and sizes, so that the network's ``shapes`` and ``fracs`` can be computed."""
     expect(1 <= len(qnet.layers) <= _LAYERS and qnet.computing, "layers")
     shapes: list[tuple[int, ...]] = []
     total = 0
@@ -89,12 +89,12 @@ def _size(shape: tuple[int, ...]) -> int:
 
 
 def _grown(layer: QLayer, shapes: list[tuple[int, ...]]) -> int:
-    """How many elements at most the layer makes; checked before it makes them."""
+    """The most elements that the layer makes, checked before it makes them."""
     window: Window | None = getattr(layer, "window", None)
     if window:
         _window(window, shapes[0], layer.name)
     size = layer.elements(*shapes)
-    # Windows are computed in parts: only what they make must fit.
+    # Windows are computed in parts: only the layer's value must fit.
     expect(size <= (_ELEMENTS << 6 if window else _ELEMENTS), f"{layer.name}: sizes")
     return 0 if window else size
 
@@ -106,12 +106,12 @@ def _window(window: Window, shape: tuple[int, ...], where: str) -> None:
 
 
 def _same_cell(layer, lstm) -> bool:
-    """Whether a CellState ``layer`` is made for the cell of the layer that it reads."""
+    """Whether a CellState ``layer`` has the units and the format of the cell that it reads."""
     return "c" in lstm.of.states and lstm.units == layer.units and lstm.c == layer.c
 
 
 def _layer(qnet: QuantizedNetwork, layer: QLayer, fracs: tuple[np.ndarray, ...]) -> None:
-    """Formats that are those of the operands, integers within their formats, sums that fit."""
+    """Check that formats are those of the operands, integers fit them, and sums fit int64."""
     name, act = layer.name, qnet.act_width
     into = [fracs[value] for value in layer.inputs]
     window: Window | None = getattr(layer, "window", None)

@@ -39,7 +39,7 @@ def save_quantized(path: str | Path, qnet: QuantizedNetwork) -> None:
 
 
 def load_quantized(path: str | Path) -> QuantizedNetwork:
-    """Read what :func:`save_quantized` wrote, checked: shapes, ranges, accumulator width.
+    """Read a file of :func:`save_quantized` and check shapes, ranges and the accumulator width.
 
     Raises :class:`~gatefold.gen.errors.UserError` for a missing, foreign or damaged file.
     """
