@@ -1,4 +1,4 @@
-"""Verify as a user asks for it: choose inputs, run golden, simulate, compare, tell the report."""
+"""Verification for a user: choose inputs, run golden, simulate, compare, write the report."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from gatefold.sim.verify import SIMULATORS, VerifyResult, verify
 
 __all__ = ["check_core", "load_folder", "verify_folder"]
 
-#: Samples where the user names no number: the interpreters make a thousand cycles a second.
+#: Samples by default: the interpreters simulate only a thousand cycles a second.
 SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
 
 
 def load_folder(directory: str | os.PathLike) -> QuantizedNetwork:
     """The quantised network of an output folder.
 
-    Raises :class:`UserError` where ``directory`` is not one, or is damaged.
+    Raises :class:`UserError` if ``directory`` is no output folder, or a damaged one.
     """
     path = Path(directory)
     if not path.exists():
@@ -51,20 +51,20 @@ def verify_folder(directory: str | os.PathLike, x=None, *, sim: str = "verilator
                   progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Verify the core in ``directory`` and write the outcome to its report.
 
-    Parameters as :func:`check_core`. A failed check takes the simulator off the report's list.
+    Parameters as of :func:`check_core`. A failed check removes the simulator from the report.
     Raises :class:`UserError`, and :class:`CheckFailed` at the first difference.
     """
     path, qnet = Path(directory), load_folder(directory)
-    read_report(path)  # damaged: told before the work, not after
+    read_report(path)  # a damaged one is refused before the work, not after
     try:
         result = check_core(path, qnet, x, sim=sim, samples=samples, seed=seed,
                             progress=progress)
     except CheckFailed:
         set_verified(path, sim, None)
         raise
-    told = f"seeded random inputs, seed {seed}" if x is None else (
+    source = f"seeded random inputs, seed {seed}" if x is None else (
         f"given inputs, sha256 {array_digest(as_frames(qnet, x))}")
-    set_verified(path, sim, result.as_dict() | {"input": told})
+    set_verified(path, sim, result.as_dict() | {"input": source})
     return result
 
 
@@ -73,10 +73,9 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
                progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``folder`` on ``x`` and compare it with golden.
 
-    Parameters: ``x``, floats as :func:`~.frames.as_frames` takes them; without it
-    seeded inputs, half of them all over the input format; ``samples``, how many (of ``x``, the
-    first so many); ``seed`` of the inputs, and of the gaps and stalls; ``progress``, called with
-    the name of each stage.
+    Parameters: ``x``, floats of any form that :func:`~.frames.as_frames` takes; by default
+    :func:`seeded_inputs`; ``samples``, their number (of ``x``, the first ones); ``seed`` of the
+    inputs, and of the gaps and stalls; ``progress``, called with the name of each stage.
     """
     if sim not in SIMULATORS:
         raise UserError(f"--sim must be one of {', '.join(SIMULATORS)}, not {quoted(sim)}")
@@ -99,9 +98,8 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
 
 
 def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray:
-    """Integers (samples, *input_shape): in turn typical, anywhere in the format, at its ends.
-
-    Each input has typical values and a format of its own.
+    """Integers (samples, *input_shape): in turn typical values, values anywhere in the input's
+    format, and values at its ends.
     """
     rng = np.random.default_rng(seed)
     shape = qnet.input_shape

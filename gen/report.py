@@ -23,7 +23,7 @@ from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.measure.inside import inside
 from gatefold.gen.measure.saturation import doubts, lost
 from gatefold.gen.network.frames import some_samples
-from gatefold.gen.network.graph import Dense, Layer, Network, Recurrent, Window
+from gatefold.gen.network.graph import Layer, Network, Window
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan import Plan
@@ -131,11 +131,8 @@ def _options(layer: Layer) -> dict:
             options[field.name] = list(value) if isinstance(value, tuple) else value
         elif isinstance(value, np.ndarray) and field.name in ("h0", "c0"):
             options[field.name] = "constant"
-    if isinstance(layer, Dense):
-        options["outputs"] = layer.outputs
-    if isinstance(layer, Dense | Recurrent):
-        options["features"] = layer.features
-    return options
+    return options | {name: getattr(layer, name) for name in ("outputs", "features")
+                      if hasattr(layer, name)}
 
 
 def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,

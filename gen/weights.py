@@ -34,11 +34,11 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     """Write ``network``'s weights into the core in ``directory``; the new report.
 
     Weights, integers, floats, the vectors of the cocotb bench and the report change together or
-    not at all; formats and Verilog stay, and what was verified is forgotten. ``data``, as
-    :func:`~.frames.as_frames` takes it: what error and saturation are measured on; without it,
+    not at all; formats and Verilog stay, and what was verified is forgotten. ``data``, of any form
+    that :func:`~.frames.as_frames` takes: error and saturation are measured on it, or without it on
     seeded random inputs. ``saturate``: weights beyond their format take its nearest value; the
     report counts them.
-    Raises :class:`UserError` where the model has another shape or does not fit the formats.
+    Raises :class:`UserError` if the model has another shape or does not fit the formats.
     """
     path, old = Path(directory), load_folder(directory)
     report = read_report(path)
@@ -49,7 +49,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     numbers = describe_numbers(network, qnet, floats, given, seed)
     if given is not None:
         numbers["error"]["data"] = f"{len(floats)} samples of the given data"
-    formats = report.get("numbers", {}).get("calibration", {})  # are older than the weights
+    formats = report.get("numbers", {}).get("calibration", {})  # older than the weights
     numbers["calibration"] = {name: value for name, value in formats.items()
                               if name != SATURATED} | saturated_weights(qnet)
     report |= {"network": describe_network(network), "numbers": numbers, "verified": [],

@@ -137,7 +137,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
 
 def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
     """Several inputs and outputs, what is left to the host, and which layers keep their state."""
-    from gatefold.gen.measure.host import told as left_to_host
+    from gatefold.gen.measure.host import left_to_host
 
     inputs, outputs = network["input_shapes"], network["outputs"]
     if len(inputs) > 1:

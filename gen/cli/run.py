@@ -73,7 +73,7 @@ def run(directory, source, output, raw, each_anew, trace):
 
 def _described(qnet, result, raw: bool, each_anew: bool, contexts: int):
     """The lines that say which outputs were written, and how the samples were run."""
-    from gatefold.gen.measure.host import told as left_to_host
+    from gatefold.gen.measure.host import left_to_host
 
     shapes = " and ".join(str(shape) for shape in qnet.output_shapes)
     formats = " | ".join(", ".join(map(str, qnet.formats(value))) for value in qnet.outputs)

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gatefold.gen.numbers.quantized import QRecurrent
 from gatefold.gen.plan import Plan
 from gatefold.hdl.config import (
     DenseKind,
@@ -83,7 +82,7 @@ def occupancy(plan: Plan) -> Occupancy:
     start, end = plan.timeline.first_in[0], plan.timeline.last_out[0]
     cycles = end - start
     layer_of = [op.layer for op in plan.work.ops]
-    recurrent = {n for n, layer in enumerate(plan.qnet.layers) if isinstance(layer, QRecurrent)}
+    recurrent = {n for n, layer in enumerate(plan.qnet.layers) if layer.of.states}
     runs: list[list[int]] = []
     bin_size = max(1, -(-cycles // MAX_BINS))
     bins = [Counter() for _ in range(-(-cycles // bin_size))]

@@ -21,7 +21,6 @@ from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy, o
 from gatefold.gen.html.tensors import entering, rows_of, scales, tensor_drawing, tensor_legend
 from gatefold.gen.html.timeline import timeline
 from gatefold.gen.html.words import in_turn, layer_title
-from gatefold.gen.numbers.quantized import QRecurrent
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.latency import stages
 
@@ -130,7 +129,7 @@ def step_section(plan: Plan | None) -> Markup | None:
                              "slices",
               "adder tree": f"a register {'a' if full else 'every second'} level, for "
                             f"{plural(config.simd, 'column')}"}
-    recurrent = any(isinstance(layer, QRecurrent) for layer in plan.qnet.layers)
+    recurrent = any(layer.of.states for layer in plan.qnet.layers)
     if not recurrent:
         notes |= {"lanes": "the activation"}
     scale = max(sum(tail.values()), after)

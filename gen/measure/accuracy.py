@@ -1,4 +1,4 @@
-"""How far the integers are from the floats."""
+"""The error of the integers against the floats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["error_report"]
 
 
 def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
-    """Error of ``qnet`` against ``network`` on floats ``x``, as :func:`as_frames` takes them.
+    """Error of ``qnet`` against ``network`` on floats ``x``, of any form that :func:`as_frames`
+    takes.
 
     Samples of a network that keeps state follow one another. Returns, ready for JSON: ``samples``;
     ``max_abs`` and ``rms`` of output minus float output; ``range``, maximum minus minimum of the
@@ -23,7 +24,7 @@ def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
     ``layers``, the same of the result (``h`` or ``y``) of each layer; ``saturations``, per layer
     name and tensor ``{"count", "total"}``, the input under ``"input"`` (``input0``, ...), weights
     where any do.
-    Raises :class:`UserError` for inputs of a wrong shape or with NaN.
+    Raises :class:`UserError` for inputs of a wrong shape, and for NaN.
     """
     x = np.asarray(as_frames(network, x), np.float64)
     shapes = network.output_shapes
@@ -55,7 +56,7 @@ def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
 
 
 def _clamped_inputs(qnet: QuantizedNetwork, x: np.ndarray):
-    """Name, values beyond the format, and values of each input."""
+    """Of each input its name, how many of its values saturate, and how many it has."""
     for name, part, form in zip(input_names(qnet), split(x, qnet.input_shapes), qnet.input_formats,
                                 strict=True):
         scaled = np.floor(part * 2.0**form.frac + 0.5)

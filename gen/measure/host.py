@@ -1,4 +1,4 @@
-"""What a core leaves to its host: the last function of an output, on the floats that come out."""
+"""The work that a core leaves to its host: the last function of an output, in floats."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["finish", "told"]
+__all__ = ["finish", "left_to_host"]
 
 
 def finish(outputs: Sequence[np.ndarray], host: Sequence[str]) -> list[np.ndarray]:
-    """``outputs``, floats (samples, ...) each, after what ``host`` says of each of them
-    (:data:`~gatefold.gen.network.graph.HOST`): nothing, or a softmax over the last axis."""
-    return [_softmax(y) if todo == "softmax" else y
-            for y, todo in zip(outputs, host, strict=True)]
+    """``outputs``, floats (samples, ...) each, after the function that ``host`` names for each of
+    them (:data:`~gatefold.gen.network.graph.HOST`): none, or a softmax over the last axis."""
+    return [_softmax(y) if function == "softmax" else y
+            for y, function in zip(outputs, host, strict=True)]
 
 
-def told(host: Sequence[str]) -> str:
-    """What is left to the host, in words (``softmax``, ``softmax of output 1``); else empty."""
-    return " and ".join(todo if len(host) == 1 else f"{todo} of output {n}"
-                        for n, todo in enumerate(host) if todo)
+def left_to_host(host: Sequence[str]) -> str:
+    """The functions of ``host`` in words (``softmax``, ``softmax of output 1``), or nothing."""
+    return " and ".join(function if len(host) == 1 else f"{function} of output {n}"
+                        for n, function in enumerate(host) if function)
 
 
 def _softmax(y: np.ndarray) -> np.ndarray:

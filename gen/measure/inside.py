@@ -1,9 +1,10 @@
-"""Inside a network: every tensor in float and in fixed point, side by side.
+"""The inside of a network: every tensor in float and in fixed point, side by side.
 
 Both passes have the same tensors: of an LSTM ``z_i z_f z_g z_o`` (before the activation), ``i f g
-o`` (after it), ``c`` and ``h``; of a GRU ``z_r z_z z_n r z n``, ``m`` or ``q`` (what r multiplies,
-or makes), ``c`` (the state behind h: in float h itself) and ``h``; of a SimpleRNN ``z h``; of a
-Dense ``z y``; of others ``y``. Where the result is a hard sigmoid, z is what is clipped to 0..1.
+o`` (after it), ``c`` and ``h``; of a GRU ``z_r z_z z_n r z n``, ``m`` (which r multiplies) or ``q``
+(which r makes), ``c`` (the state behind h: in float h itself) and ``h``; of a SimpleRNN ``z h``; of
+a Dense ``z y``; of others ``y``. Where the result is a hard sigmoid, z is the number that is
+clipped to 0..1.
 """
 
 from __future__ import annotations
@@ -16,75 +17,17 @@ import numpy as np
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.frames import as_frames
 from gatefold.gen.network.graph import Network, split
-from gatefold.gen.network.layers import Dense, Gru, Lstm, Rnn
-from gatefold.gen.network.views import View
 from gatefold.gen.numbers.calibrate import at_a_time
-from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import (
-    ABSENT,
-    QDense,
-    QGru,
-    QLayer,
-    QLstm,
-    QRnn,
-    QuantizedNetwork,
-    QView,
-    Table,
-    argument,
-)
+from gatefold.gen.numbers.qlayer import Tensor
+from gatefold.gen.numbers.quantized import ABSENT, QuantizedNetwork
 from gatefold.sim.golden import golden
 
-__all__ = ["Moments", "Tensor", "both", "fixed_trace", "inside", "tensors"]
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of golden's trace: ``name`` there, ``frac`` fractional bits, ``form`` for reports
-    (None: as wide as the accumulator)."""
-
-    name: str
-    frac: int
-    form: QFormat | None
-
-    @classmethod
-    def of(cls, name: str, form: QFormat) -> Tensor:
-        """One with a format of its own."""
-        return cls(name, form.frac, form)
-
-    def to_float(self, integers: np.ndarray) -> np.ndarray:
-        """Values of integers."""
-        return integers * 2.0**-self.frac
+__all__ = ["Moments", "both", "fixed_trace", "inside", "tensors"]
 
 
 def tensors(qnet: QuantizedNetwork) -> dict[str, dict[str, Tensor]]:
-    """Every tensor by layer name and by its name in a float trace."""
-    return {layer.name: _tensors(layer, qnet.table) for layer in qnet.computing.values()}
-
-
-def _tensors(layer: QLayer, table: Table) -> dict[str, Tensor]:
-    if isinstance(layer, (QDense, QRnn)):
-        z = Tensor("acc", layer.acc_frac, None)
-        return {"z": z, "y": Tensor.of("y", layer.y)} if isinstance(layer, QDense) \
-            else {"z": z, "h": Tensor.of("h", layer.h)}
-    if not isinstance(layer, (QLstm, QGru)):
-        assert layer.result
-        return {"y": Tensor.of("y", layer.result)}
-    t = table.out_frac
-    result = layer.g if isinstance(layer, QLstm) else layer.n
-    gates, candidate = ("ifo", "g") if isinstance(layer, QLstm) else ("rz", "n")
-    direct = layer.recurrent_activation == "hard_sigmoid"
-    # A gate's argument is z/2: the same integer with one fractional bit less is z.
-    z = QFormat(t + 1, t - 1) if direct else QFormat(table.width, table.frac - 1)
-    found = {f"z_{gate}": Tensor.of(f"u_{gate}", z) for gate in gates}
-    found |= {gate: Tensor.of(gate, QFormat(t + 2, t + 1)) for gate in gates}
-    found[f"z_{candidate}"] = Tensor.of(f"u_{candidate}",
-                                        argument(layer.activation, table, result))
-    found |= {candidate: Tensor.of(candidate, result), "c": Tensor.of("c", layer.c),
-              "h": Tensor.of("h", layer.h)}
-    if isinstance(layer, QGru):
-        found |= {"m": Tensor.of("m", layer.m)} if layer.reset_after \
-            else {"q": Tensor.of("q", layer.h)}
-    return found
+    """Every tensor by its layer's name and by its own name in a float trace."""
+    return {layer.name: layer.tensors(qnet.table) for layer in qnet.computing.values()}
 
 
 def fixed_trace(qnet: QuantizedNetwork, trace: dict, *, raw: bool = False
@@ -97,23 +40,21 @@ def fixed_trace(qnet: QuantizedNetwork, trace: dict, *, raw: bool = False
 
 def float_trace(network: Network, qnet: QuantizedNetwork,
                 trace: dict) -> dict[tuple[str, str], np.ndarray]:
-    """The float pass's ``trace``, of the tensors that both have."""
+    """The float pass's ``trace``, restricted to the tensors that both passes have."""
     found = {(layer, name): trace[layer]["h" if name == "c" and "c" not in trace[layer] else name]
              for layer, known in tensors(qnet).items() for name in known}
     for name, layer in zip(network.names, network.layers, strict=True):
-        if isinstance(layer, (Dense, Rnn)) and layer.activation == "hard_sigmoid":
+        if layer.last_activation == "hard_sigmoid":
             found[name, "z"] = found[name, "z"] / 4 + 0.5
     return found
 
 
 def _reaching(network: Network, key: tuple[str, str], floats: np.ndarray) -> np.ndarray:
-    """What of a float tensor before its activation makes a difference behind it."""
+    """A float tensor, clipped to the range in which its activation can change."""
     layer = network.layers[network.names.index(key[0])]
     if not key[1].startswith("z_"):
         return floats
-    candidate = key[1] in ("z_g", "z_n")
-    assert isinstance(layer, (Lstm, Gru))
-    function = layer.activation if candidate else layer.recurrent_activation
+    function = getattr(layer, "activation" if key[1] in ("z_g", "z_n") else "recurrent_activation")
     most = {"sigmoid": 16.0, "hard_sigmoid": 2.0, "tanh": 8.0, "hard_tanh": 1.0}.get(function)
     return floats if most is None else np.clip(floats, -most, most)
 
@@ -122,7 +63,7 @@ def _reaching(network: Network, key: tuple[str, str], floats: np.ndarray) -> np.
 class Both:
     """Some samples in both numbers: ``floats`` and ``fixed``, arrays by (layer, tensor); outputs
     ``y_float`` and ``y_fixed``, (samples, *output_shape); ``saturations`` as golden counts them;
-    ``alone``, as ``fixed``, where each layer reads the float pass's values, rounded; or None."""
+    ``alone``, None or as ``fixed``, but each layer reads the float pass's rounded values."""
 
     floats: dict[tuple[str, str], np.ndarray]
     fixed: dict[tuple[str, str], np.ndarray]
@@ -153,16 +94,14 @@ def both(network: Network, qnet: QuantizedNetwork, x: np.ndarray, *,
 
 def _rounded(network: Network, qnet: QuantizedNetwork, x: np.ndarray,
              trace: dict) -> dict[int, np.ndarray]:
-    """The float pass's values in the formats of the quantised network's."""
+    """The float pass's values, rounded to the formats of the quantised network."""
     values = split(x, network.input_shapes)
     for name, layer in zip(network.names, network.layers, strict=True):
-        if isinstance(layer, View):
-            values.append(layer.arrange(*(values[value] for value in layer.inputs)))
-        elif "h" in trace[name]:
-            h = trace[name]["h"]
-            values.append(h if getattr(layer, "return_sequences", True) else h[:, -1])
+        if layer.computes:
+            value = trace[name][layer.result]
+            values.append(value if getattr(layer, "return_sequences", True) else value[:, -1])
         else:
-            values.append(trace[name]["y"])
+            values.append(layer.compute([values[value] for value in layer.inputs], {}))
     widths = _widths(qnet)
     return {n: _quantize(value, fracs, width) for n, (value, fracs, width)
             in enumerate(zip(values, qnet.fracs, widths, strict=True))}
@@ -172,8 +111,8 @@ def _widths(qnet: QuantizedNetwork) -> list[int]:
     """Bits of the widest element of each value."""
     widths = [form.width for form in qnet.input_formats]
     for layer in qnet.layers:
-        widths.append(max(widths[value] for value in layer.inputs) if isinstance(layer, QView)
-                      else layer.result.width if layer.result else 0)
+        widths.append(layer.result.width if layer.result
+                      else max(widths[value] for value in layer.inputs))
     return widths
 
 
@@ -184,14 +123,14 @@ def _quantize(value: np.ndarray, fracs: np.ndarray, width: int) -> np.ndarray:
 
 
 class Moments:
-    """What an error is, summed up over parts: of ``fixed`` against ``floats``."""
+    """The error of ``fixed`` against ``floats``, added up over parts."""
 
     def __init__(self):
         self.count, self.squares, self.worst = 0, 0.0, 0.0
         self.least, self.most = np.inf, -np.inf
 
     def add(self, fixed: np.ndarray, floats: np.ndarray) -> None:
-        """One more part."""
+        """Add a part."""
         errors = fixed - floats
         self.count += errors.size
         self.squares += float(np.sum(errors**2))
@@ -205,8 +144,8 @@ class Moments:
         return float(np.sqrt(self.squares / self.count))
 
     def as_dict(self) -> dict:
-        """For JSON: ``max_abs``, ``rms``, ``range`` of the floats, and both errors relative to it
-        (None where it is 0)."""
+        """Ready for JSON: ``max_abs``, ``rms``, ``range`` of the floats, and both errors relative
+        to that range (None if it is 0)."""
         span = self.most - self.least
         return {"max_abs": self.worst, "rms": self.rms, "range": span,
                 "max_relative": self.worst / span if span else None,
@@ -214,13 +153,14 @@ class Moments:
 
 
 def inside(network: Network, qnet: QuantizedNetwork, x) -> dict[str, dict]:
-    """Where the error enters: every tensor of every layer on ``x``, floats as for a run.
+    """Where the error enters: every tensor of every layer on the floats ``x``, of any form that
+    :func:`as_frames` takes.
 
     By layer name: ``tensors``, by name ``format`` (None: the accumulator's), ``min`` and ``max`` of
-    the floats, ``rms`` and ``max_abs`` of the error, ``rms_alone``, what the layer itself adds: the
-    error where it reads the float pass's values, rounded to its operands' formats (z is compared
-    as far as it reaches through its activation); ``saturations``,
-    by golden's name of the tensor ``{"count", "total"}``. Ready for JSON.
+    the floats, ``rms`` and ``max_abs`` of the error, ``rms_alone``, the error that the layer itself
+    adds: that of the layer on the float pass's values, rounded to its operands' formats (z is
+    compared in the range in which its activation changes); ``saturations``, by golden's name of the
+    tensor ``{"count", "total"}``. Ready for JSON.
     Raises :class:`UserError` for inputs of a wrong shape or with NaN.
     """
     x = np.asarray(as_frames(network, x), np.float64)

@@ -1,14 +1,14 @@
 """The cheapest formats that keep a stated error: ``--width auto --max-error 1%``.
 
-First the widths of activations and weights that hold for all layers, since the engine's multipliers
-and memories are made for the widest: along the frontier between the pairs that keep the error and
-those that do not, the pair with the smallest product, the multiplier's size. Then layer by layer,
-the largest first, each with as few bits as it can do with. Every attempt is quantised and computed;
-nothing is modelled.
+First come the widths of activations and weights that hold for all layers, since the engine's
+multipliers and memories are made for the widest: along the frontier between the pairs that keep the
+error and those that do not, the search takes the pair with the smallest product, the multiplier's
+size. Then it goes layer by layer, the largest first, and gives each as few bits as keep the error.
+Every attempt quantises the network and computes its outputs; nothing is modelled.
 
-Attempts are computed on some of the calibration data. What they find is checked on all of it: where
-it does not keep the error there, the limit for the attempts is tightened by as much, and the search
-goes on.
+An attempt measures the error on a part of the calibration data. The widths that the attempts find
+are then checked on all of the data. If the error there is too large, the limit for the attempts is
+lowered in proportion, and the search goes on.
 """
 
 from __future__ import annotations
@@ -26,36 +26,33 @@ from gatefold.gen.measure.inside import Moments
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.frames import as_samples, some_samples
 from gatefold.gen.network.graph import Network, split
-from gatefold.gen.network.layers import Dense, Recurrent
-from gatefold.gen.network.views import View
 from gatefold.gen.numbers.calibrate import Calibration, at_a_time, calibrate
 from gatefold.gen.numbers.formats import as_rule
 from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.numbers.wishes import TENSORS, WIDTHS, group_of
+from gatefold.gen.numbers.settings import TENSORS, WIDTHS, group_of
 from gatefold.sim.golden import golden
 
 __all__ = ["Found", "find_widths"]
 
-_MACS = 400_000_000  # multiplications of an attempt: a second or a few
-_TIGHTER = 0.99  # than what the check asks for, so that a search that repeats itself ends
-_ATTEMPTS = 200  # by default, both stages together
+_MACS = 400_000_000  # multiplications of an attempt: a few seconds at most
+_TIGHTER = 0.99  # lowers the limit a little more than in proportion, so that the search ends
+_ATTEMPTS = 200  # most attempts by default, of both stages together
 
 
 @dataclass(frozen=True)
 class Found:
-    """What :func:`find_widths` found.
+    """The result of :func:`find_widths`.
 
     Attributes: ``act_width``, ``weight_width`` and ``overrides``, arguments of
-    :func:`~.quantize.quantize`; ``error``, as :func:`error_of` has it, with these on
-    ``data`` (samples, *input_shape), all the data of the calibration; ``samples``, on how many of
-    them attempts were computed; ``attempts``, every attempt in order, ready for JSON:
-    ``activations``, ``weights`` (bits), ``overrides``, ``error``, ``keeps``; ``checks``, the same
-    of what was computed on all the data, and ``limit``, what the attempts before had to keep; empty
-    where they had all the data; ``complete``, whether the search came to its end, or only to its
-    limit of attempts.
+    :func:`~.quantize.quantize`; ``error``, their error by :func:`error_of` on ``data``
+    (samples, *input_shape), all the calibration data; ``samples``, the number of them on which
+    attempts were computed; ``attempts``, every attempt in order, ready for JSON: ``activations``,
+    ``weights`` (bits), ``overrides``, ``error``, ``keeps``; ``checks``, the same of the checks on
+    all the data, with the ``limit`` of the attempts before; empty if the attempts had all the
+    data; ``complete``, whether the search ended by itself and not at its limit of attempts.
     """
 
     act_width: int
@@ -69,7 +66,7 @@ class Found:
     data: np.ndarray = field(compare=False, repr=False)
 
     def as_dict(self) -> dict:
-        """For JSON, formats among the overrides as they are written."""
+        """The attributes, ready for JSON; formats among the overrides become text."""
         overrides = {name: {key: str(value) if isinstance(value, QFormat) else value
                             for key, value in keys.items()}
                      for name, keys in self.overrides.items()}
@@ -84,13 +81,13 @@ def find_widths(network: Network, max_error: float, *, calibration=None, samples
                 progress: Callable[[str], None] = lambda _stage: None, **options) -> Found:
     """The cheapest widths with which the error stays within ``max_error``.
 
-    Parameters: ``max_error``, e.g. 0.01, of :func:`error_of` on the calibration data (attempts are
-    made on as many samples of it as are computed in about a second, what they find is checked on
-    all); ``calibration``, ``samples`` and ``seed`` as of :func:`quantize`, and ``options``
-    the rest of its arguments (what ``overrides`` among them say stays as it is); ``layers``, look
-    at single layers too; ``attempts``, the most to make; ``progress``, told of each attempt.
+    Parameters: ``max_error``, e.g. 0.01, the largest :func:`error_of` on the calibration data;
+    ``calibration``, ``samples`` and ``seed`` as of :func:`quantize`, and ``options``, the rest of
+    its arguments (the search keeps the ``overrides`` among them); ``layers``, whether to search
+    single layers too; ``attempts``, the most to make; ``progress``, called with a line about each
+    attempt.
     The same arguments give the same result.
-    Raises :class:`UserError` where even the widest formats do not keep the error.
+    Raises :class:`UserError` if even the widest formats do not keep the error.
     """
     if isinstance(max_error, bool) or not isinstance(max_error, (int, float)) \
             or not 0 < max_error < 1:
@@ -114,20 +111,21 @@ def find_widths(network: Network, max_error: float, *, calibration=None, samples
 
 
 def error_of(network: Network, qnet: QuantizedNetwork, x: np.ndarray, floats: np.ndarray) -> float:
-    """The error of ``qnet`` on ``x``: rms of an output's error over the range of its floats, the
-    worst of the network's outputs (an output without range counts by its error alone)."""
+    """The error of ``qnet`` on ``x``: the rms error of the worst output over the range of its
+    floats (or the rms error itself, if that range is 0)."""
     outputs = [Moments() for _ in network.outputs]
     for part in _parts(network, len(x)):
         got = qnet.to_float(golden(qnet, qnet.quantize(x[part])))
         for moments, fixed, wanted in zip(outputs, split(got, network.output_shapes),
                                           split(floats[part], network.output_shapes), strict=True):
             moments.add(fixed, wanted)
-    told = [moments.as_dict() for moments in outputs]
-    return max(one["rms"] if one["rms_relative"] is None else one["rms_relative"] for one in told)
+    errors = [moments.as_dict() for moments in outputs]
+    return max(one["rms"] if one["rms_relative"] is None else one["rms_relative"]
+               for one in errors)
 
 
 def _parts(network: Network, samples: int) -> list[slice]:
-    """Samples that are computed together."""
+    """Slices of samples that are computed together."""
     chunk = at_a_time(network, samples)
     return [slice(start, start + chunk) for start in range(0, samples, chunk)]
 
@@ -145,9 +143,9 @@ def _none_keeps(max_error: float, error: float) -> UserError:
 
 @dataclass
 class _Trial:
-    """One attempt after the other; remembers all of them.
+    """Makes attempts and records all of them.
 
-    ``data``, all of the calibration's, ``x`` some of it, on which ``limit`` is to be kept.
+    ``data`` is all the calibration data, ``x`` the part on which attempts must keep ``limit``.
     """
 
     network: Network
@@ -183,21 +181,21 @@ class _Trial:
                    fixed, max_error)
 
     def may(self, act: int, weight: int, overrides: dict | None = None) -> bool:
-        """Whether an attempt is left, or this one was made."""
+        """Whether another attempt is allowed, or this one was made before."""
         return len(self.made) < self.most or _key(act, weight, overrides) in self.known
 
     def merged(self, overrides: dict) -> dict[str, dict]:
-        """These and what was fixed from the first."""
+        """``overrides`` with the user's, which win."""
         return {name: {**overrides.get(name, {}), **self.fixed.get(name, {})}
                 for name in {**self.fixed, **overrides}}
 
     def open(self, name: str, group: str) -> bool:
-        """Whether nothing was fixed of a group of a layer's tensors."""
+        """Whether the user's overrides leave a group of a layer's tensors free."""
         return not any(key == group or (key in TENSORS and group_of(key) == group)
                        for key in self.fixed.get(name, {}))
 
     def error(self, act: int, weight: int, overrides: dict | None = None) -> float:
-        """The error with these numbers on some of the data; infinite where they cannot be had."""
+        """The error with these widths on ``x``; infinite if the network has no such formats."""
         key = _key(act, weight, overrides)
         if key in self.known:
             return self.known[key]
@@ -206,18 +204,18 @@ class _Trial:
                              self.floats)
         except UserError:
             if not self.made:
-                raise  # the widest: nothing will do
+                raise  # not even the widest
             error = math.inf
         self.known[key] = error
         self.made.append(self._record(act, weight, overrides, error))
-        told = ", ".join(f"{name} {key} {bits}" for name, keys in (overrides or {}).items()
-                         for key, bits in keys.items())
+        changed = ", ".join(f"{name} {key} {bits}" for name, keys in (overrides or {}).items()
+                            for key, bits in keys.items())
         self.progress(f"attempt {len(self.made)}: activations {act}, weights {weight} bits"
-                      + (f", {told}" if told else "") + f": error {error:.3g}")
+                      + (f", {changed}" if changed else "") + f": error {error:.3g}")
         return error
 
     def check(self, act: int, weight: int, overrides: dict) -> float:
-        """The error with these numbers on all the data."""
+        """The error with these widths on all the data."""
         self.progress(f"checking on all {len(self.data)} samples")
         error = error_of(self.network, self._quantized(act, weight, overrides), self.data,
                          self.wanted)
@@ -251,9 +249,9 @@ def _frontier(trial: _Trial) -> tuple[int, int, float]:
     if error > trial.max_error:
         raise _none_keeps(trial.max_error, error)
     best = (WIDTHS[-1] ** 2, WIDTHS[-1], WIDTHS[-1], error)
-    # Down the staircase: fewer bits of activations while it keeps, else one more of weights.
+    # Down the staircase: fewer bits of activations while the error allows, or more of weights.
     while act >= WIDTHS[0] and weight <= WIDTHS[-1] and trial.may(act, weight):
-        if act * weight > best[0]:  # nothing to gain here: go on below
+        if act * weight > best[0]:  # no gain here
             act -= 1
             continue
         error = trial.error(act, weight)
@@ -268,19 +266,18 @@ def _frontier(trial: _Trial) -> tuple[int, int, float]:
 
 def _layers(trial: _Trial, act: int, weight: int,
             error: float) -> tuple[dict[str, dict], float]:
-    """Fewer bits for single layers: their weights, those with the most first, then their results.
-
-    A result's width is that of the next layer's operands.
+    """Fewer bits for single layers: for their weights, the largest layer first, then for their
+    results, which are the next layer's operands.
     """
     network = trial.network
     named = [(name, layer) for name, layer in zip(network.names, network.layers, strict=True)
-             if not isinstance(layer, View)]
-    heavy = sorted((pair for pair in named if isinstance(pair[1], (Dense, Recurrent))),
+             if layer.computes]
+    heavy = sorted((pair for pair in named if pair[1].weights),
                    key=lambda pair: -pair[1].parameters)
-    wishes = [(name, "weights", weight) for name, _ in heavy]
-    wishes += [(name, "activations", act) for name, _ in named]
+    settings = [(name, "weights", weight) for name, _ in heavy]
+    settings += [(name, "activations", act) for name, _ in named]
     kept: dict[str, dict] = {}
-    for name, key, bits in wishes:
+    for name, key, bits in settings:
         while bits > WIDTHS[0] and trial.open(name, key):
             tried = {**kept, name: {**kept.get(name, {}), key: bits - 1}}
             if not trial.may(act, weight, tried):

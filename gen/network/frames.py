@@ -1,4 +1,4 @@
-"""A user's arrays as frames: one array of samples, or one array an input."""
+"""A user's arrays as frames: one array of samples, or one array for each input."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["as_frames", "as_samples", "input_names", "read_frames", "some_sample
 
 
 def input_names(network) -> list[str]:
-    """What the inputs are called in reports and settings: ``input``, or ``input0``, ..."""
+    """Names of the inputs in reports and settings: ``input``, or ``input0``, ..."""
     count = len(network.input_shapes)
     return ["input"] if count == 1 else [f"input{n}" for n in range(count)]
 
 
 def as_frames(graph: Graph, given, what: str = "the input") -> np.ndarray:
-    """Samples (samples, *graph.input_shape), of the type given, of a user's array or arrays.
+    """A user's array or arrays as samples (samples, *graph.input_shape), of the type given.
 
     Parameters: ``given``, samples or one sample without the axis: an array, or, for a network with
     several inputs, a mapping or sequence of arrays in the order of the inputs (a mapping may also
     name them ``input0``, ``input1``, ...); ``what`` names it in messages.
-    Raises :class:`UserError` for other shapes or counts, and for what :func:`as_samples` refuses.
+    Raises :class:`UserError` for other shapes or counts, and where :func:`as_samples` does.
     """
     names = input_names(graph)
     if isinstance(given, Mapping):
@@ -59,8 +59,9 @@ def read_frames(graph: Graph, path: str | os.PathLike, what: str = "the input") 
 
 def some_samples(network: Network, x: np.ndarray, macs: int, *, least: int,
                  most: int) -> np.ndarray:
-    """Some of ``x`` (samples, ...): as many as take about ``macs`` multiplications, ``least`` to
-    ``most``, spread evenly; of a network that keeps state the first, which follow one another."""
+    """``least`` to ``most`` of the samples ``x`` (samples, ...), which take about ``macs``
+    multiplications: spread evenly, or the first ones if the network keeps state, since these follow
+    one another."""
     count = min(len(x), int(np.clip(macs // max(1, network.macs), least, most)))
     if network.stateful:
         return x[:count]
@@ -68,14 +69,13 @@ def some_samples(network: Network, x: np.ndarray, macs: int, *, least: int,
 
 
 def whole_frames(x: np.ndarray, contexts: int) -> np.ndarray:
-    """``x`` (samples, ...), begun again where needed to fill its last frame of ``contexts``; a
-    frame of several counts as one sample, so there are as many frames as there were samples."""
+    """``x`` (samples, ...), repeated until it fills a frame of ``contexts`` for each sample."""
     return np.resize(x, (len(x) * contexts, *x.shape[1:])) if contexts > 1 else x
 
 
 def as_samples(array, input_shape: tuple[int, ...],
                what: str = "the calibration data") -> np.ndarray:
-    """Floats (samples, *input_shape), float64, of such an array or of one sample without the axis.
+    """``array``, samples or one sample without that axis, as float64 (samples, *input_shape).
 
     ``what`` names the array in messages.
     Raises :class:`UserError` for another type or shape, no sample, NaN or infinities.
@@ -102,7 +102,7 @@ def as_samples(array, input_shape: tuple[int, ...],
 
 
 def _samples(array, shape: tuple[int, ...], what: str) -> np.ndarray:
-    """Of the type given, where :func:`as_samples` takes it."""
+    """``array`` in its own type; raises where :func:`as_samples` does."""
     array = np.asarray(array)
     as_samples(array, shape, what)
     return array[None] if array.shape == tuple(shape) else array

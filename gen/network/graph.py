@@ -1,9 +1,9 @@
-"""The float network: what every frontend produces and what the quantiser reads.
+"""The float network, which every frontend makes and the quantiser reads.
 
-A small graph. *Values* are numbered: first the network's inputs, then one a layer; a layer names
-the values it reads, all before its own. Layer names are generated here (``l0_lstm``); a name found
-in a model file is kept in ``origin`` only, and never becomes an identifier, a path or a script
-token.
+A small graph. *Values* have numbers: first the network's inputs, then one value for each layer. A
+layer names the values that it reads, all of which come before its own. Layer names are generated
+here (``l0_lstm``); a name found in a model file is kept in ``origin`` only, and never becomes an
+identifier, a path or a script token.
 """
 
 from __future__ import annotations
@@ -48,14 +48,15 @@ __all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "GATE_ACTIVATIONS", "CellState", "
            "Permute", "Recurrent", "RepeatVector", "Reshape", "Reverse", "Rnn", "Shape", "Slice",
            "View", "Window", "joined", "scaled_for_hard_sigmoid", "split"]
 
-#: What a host may have to do with an output: the core gives what comes before it.
+#: Functions that a core may leave to its host: it gives the numbers before them.
 HOST = ("", "softmax")
 
 
 class Graph:
     """The wiring that a float network and its quantised form share.
 
-    Whoever inherits has ``input_shapes``, ``layers`` (each with ``inputs``) and ``outputs``.
+    A class that inherits this has ``input_shapes``, ``layers`` (each with ``inputs``) and
+    ``outputs``.
     """
 
     input_shapes: tuple[Shape, ...]
@@ -64,7 +65,7 @@ class Graph:
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """Shape of every value: the inputs, then what each layer makes."""
+        """Shape of every value: the inputs, then the values of the layers."""
         shapes = list(self.input_shapes)
         for layer in self.layers:
             shapes.append(layer.output_shape(*(shapes[value] for value in layer.inputs)))
@@ -75,14 +76,14 @@ class Graph:
         return len(self.input_shapes) + layer
 
     def shapes_into(self, layer: int) -> tuple[Shape, ...]:
-        """Shapes of what layer ``layer`` reads."""
+        """Shapes of the values that layer ``layer`` reads."""
         shapes = self.shapes
         return tuple(shapes[value] for value in self.layers[layer].inputs)
 
     @property
     def input_shape(self) -> Shape:
-        """Shape of a sample: the input's, or (elements,) where several inputs make a frame, one
-        after the other."""
+        """Shape of a sample: the input's, or (elements,) if several inputs follow one another in a
+        frame."""
         return frame_shape(self.input_shapes)
 
     @property
@@ -93,8 +94,8 @@ class Graph:
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of a sample's output: the output's, or (elements,) of several one after the
-        other."""
+        """Shape of a sample's output: the output's, or (elements,) if several follow one
+        another."""
         return frame_shape(self.output_shapes)
 
     @property
@@ -104,12 +105,12 @@ class Graph:
 
 
 def frame_shape(shapes: tuple[Shape, ...]) -> Shape:
-    """The only shape, or (elements,) of several."""
+    """The shape, if there is one; (elements,) of several together."""
     return shapes[0] if len(shapes) == 1 else (sum(int(np.prod(s)) for s in shapes),)
 
 
 def split(frame: np.ndarray, shapes: tuple[Shape, ...]) -> list[np.ndarray]:
-    """Samples (samples, *frame_shape(shapes)) as arrays (samples, *shape), one a shape."""
+    """Samples (samples, *frame_shape(shapes)) as arrays (samples, *shape), one for each shape."""
     flat = frame.reshape(len(frame), -1)
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     return [part.reshape(len(frame), *shape)
@@ -117,7 +118,7 @@ def split(frame: np.ndarray, shapes: tuple[Shape, ...]) -> list[np.ndarray]:
 
 
 def joined(parts: list[np.ndarray]) -> np.ndarray:
-    """The reverse of :func:`split`."""
+    """The inverse of :func:`split`."""
     if len(parts) == 1:
         return parts[0]
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
@@ -127,12 +128,12 @@ def joined(parts: list[np.ndarray]) -> np.ndarray:
 class Network(Graph):
     """A float network.
 
-    Attributes: ``input_shapes``, one a named input, each (timesteps, features), (features,) or with
-    more axes in front; a single shape may be given as such; ``layers`` in an order in which each
-    comes after what it reads (``inputs`` = () is the value before); ``outputs``, numbers of values,
-    by default the last; ``source``, a description of where it came from (format, exporter, sha256)
-    for the report; ``host``, for each output what is left to the host (of :data:`HOST`).
-    Raises :class:`UserError` where the layers' shapes contradict each other.
+    Attributes: ``input_shapes``, one for each input, (timesteps, features), (features,) or with
+    more axes in front; a single shape may be given as such; ``layers``, each after the layers that
+    it reads (``inputs`` = () is the value before); ``outputs``, numbers of values, by default the
+    last; ``source``, its origin for the report (format, exporter, sha256); ``host``, for each
+    output the function that is left to the host (of :data:`HOST`).
+    Raises :class:`UserError` if the layers' shapes contradict each other.
     """
 
     input_shapes: tuple[Shape, ...]
@@ -158,16 +159,16 @@ class Network(Graph):
                 raise ValueError(f"layer {n} reads values {layer.inputs}, there are "
                                  f"{self.value(n)} before it")
         object.__setattr__(self, "layers", wired)
-        if not any(not isinstance(layer, View) for layer in wired):
+        if not any(layer.computes for layer in wired):
             raise UserError("the network has no LSTM or Dense layer: there is nothing to build")
         if not self.outputs:
             object.__setattr__(self, "outputs", (self.value(len(wired)) - 1,))
         if not self.host:
             object.__setattr__(self, "host", ("",) * len(self.outputs))
         for n, layer in enumerate(wired):
-            if isinstance(layer, CellState):
+            if layer.reads_cell:
                 source = layer.inputs[0] - len(shapes)
-                if source < 0 or not isinstance(wired[source], Lstm):
+                if source < 0 or "c" not in wired[source].states:
                     raise ValueError(f"layer {n}: a CellState must read an Lstm's value")
         _ = self.shapes
 
@@ -183,5 +184,5 @@ class Network(Graph):
 
     @property
     def macs(self) -> int:
-        """Multiplications of one inference, nothing skipped."""
+        """Multiplications of one inference, none skipped."""
         return sum(layer.macs(*self.shapes_into(n)) for n, layer in enumerate(self.layers))

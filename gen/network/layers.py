@@ -1,249 +1,51 @@
-"""The layers that compute: what a frontend may put into a :class:`~.graph.Network`.
+"""The layers that compute, which a frontend may put into a :class:`~.graph.Network`.
 
-Few kinds, chosen so that everything users call a layer is one of them or a view
-(:mod:`~.network.views`): Conv1D is a :class:`Dense` on windows, BatchNormalization, average
+They are few. Whatever users call a layer is one of them or a view (:mod:`~.network.views`): Conv1D
+is a :class:`Dense` on windows, BatchNormalization, average
 pooling and Add are Dense layers with a sparse ``pattern``, Bidirectional is two recurrent layers
 between two reversals, a hard sigmoid of any slope is ``hard_sigmoid`` with its weights scaled
 (:func:`scaled_for_hard_sigmoid`).
 
-Conventions. Gates are in blocks i, f, g, o (LSTM) and r, z, n (GRU). A matrix is stored as
-(outputs, inputs). ``inputs`` of a layer are the numbers of the values it reads; () means the value
-before it (see :class:`~gatefold.gen.network.graph.Network`).
+A matrix is stored as (outputs, inputs). ``inputs`` of a layer are the numbers of the values it
+reads; () means the value before it (see :class:`~gatefold.gen.network.graph.Network`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.network.layer import (
+    ACTIVATIONS,
+    CELL_ACTIVATIONS,
+    FUNCTIONS,
+    GATE_ACTIVATIONS,
+    Layer,
+    Shape,
+    checked,
+    one_of,
+)
+from gatefold.gen.network.recurrent import Gru, Lstm, Recurrent, Rnn
 
-__all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "GATE_ACTIVATIONS", "CellState", "Dense", "Gru",
-           "Layer", "Lstm", "MaxPool", "Multiply", "Rnn", "Shape", "Window",
-           "scaled_for_hard_sigmoid"]
+__all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "COMPUTING", "GATE_ACTIVATIONS", "CellState", "Dense",
+           "Gru", "Layer", "Lstm", "MaxPool", "Multiply", "Recurrent", "Rnn", "Shape", "Window",
+           "gathered", "scaled_for_hard_sigmoid"]
 
-#: Activations of Dense and Rnn layers. hard_sigmoid(z) = clip(z/4 + 1/2, 0, 1),
-#: hard_tanh(z) = clip(z, -1, 1).
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_tanh")
-#: Activations of the gates of Lstm and Gru.
-GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
-#: Activations of candidate (and, in an LSTM, of the cell state on its way to h).
-CELL_ACTIVATIONS = ("tanh", "relu", "linear", "hard_tanh")
-
-#: Labels of Dense layers that compute what nobody trained.
+#: Labels of Dense layers whose weights were not trained.
 _UNTRAINED = ("activation", "add", "average_pool", "identity")
-
-Shape = tuple[int, ...]
 
 
 def scaled_for_hard_sigmoid(w: np.ndarray, b: np.ndarray, alpha: float,
                             beta: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and bias with which ``hard_sigmoid`` is clip(alpha z + beta, 0, 1) of the given ones.
+    """Weights and bias with which ``hard_sigmoid`` gives what clip(alpha z + beta, 0, 1) gives with
+    ``w`` and ``b``.
 
     Keras 3 and torch have alpha = 1/6, Keras 2 and ONNX by default 0.2.
     """
     return (np.asarray(w, np.float64) * (4 * alpha),
             np.asarray(b, np.float64) * (4 * alpha) + (4 * beta - 2))
-
-
-def checked(owner: str, name: str, value, shape: Shape) -> np.ndarray:
-    """``value`` as a read-only float32 array of ``shape``, finite."""
-    array = np.array(value, dtype=np.float32)
-    if array.shape != shape:
-        raise UserError(f"{owner}: {name} must have the shape {shape}, not {array.shape}: "
-                        "the file's weights contradict its layer description")
-    if not np.isfinite(array).all():
-        raise UserError(f"{owner}: {name} holds NaN or infinite weights: train or export it again")
-    array.setflags(write=False)
-    return array
-
-
-def one_of(owner: str, name: str, value: str, legal: tuple[str, ...]) -> None:
-    """Raise :class:`UserError` unless ``value`` is among the ``legal`` ones."""
-    if value not in legal:
-        raise UserError(f"{owner}: {name} must be one of {', '.join(legal)}, not {value!a}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """One step of a network.
-
-    Attributes: ``origin``, the layer's name in the model file, for messages and reports only;
-    ``inputs``, numbers of the values it reads; ``label``, what users call it where that is not its
-    :attr:`kind` (``conv1d``, ``add``): a word of ours, never from a file.
-    """
-
-    origin: str = ""
-    inputs: tuple[int, ...] = ()
-    label: str = ""
-
-    kind = "layer"
-
-    @property
-    def shown(self) -> str:
-        """What the layer is called: in its generated name, in reports."""
-        return self.label or self.kind
-
-    @property
-    def where(self) -> str:
-        """The layer in a message."""
-        return f"{self.shown} layer {self.origin!a}"
-
-    def output_shape(self, *shapes: Shape) -> Shape:
-        """Shape behind this layer of inputs of these shapes; or a :class:`UserError`."""
-        raise NotImplementedError
-
-    @property
-    def parameters(self) -> int:
-        """Number of trained values."""
-        return 0
-
-    def macs(self, *shapes: Shape) -> int:
-        """Multiplications for one inference on inputs of these shapes, nothing skipped."""
-        return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recurrent(Layer):
-    """What Lstm, Gru and Rnn share.
-
-    Attributes: ``units`` U; ``w_ih`` (gates U, F) and ``w_hh`` (gates U, U); ``b`` (gates U,);
-    ``return_sequences``, every h or only the last; ``stateful``, a frame begins with the state that
-    the last one left; ``h0`` (U,), a constant initial state, or None for zero.
-
-    ``inputs`` may have further values behind x: the initial state(s), each (U,).
-    Time runs forwards: a reversal is a view before the layer.
-    """
-
-    units: int
-    w_ih: np.ndarray
-    w_hh: np.ndarray
-    b: np.ndarray
-    return_sequences: bool
-    stateful: bool = False
-    h0: np.ndarray | None = None
-
-    gates = 1  #: row blocks of the matrices
-    states = 1  #: initial states that ``inputs`` may bring
-
-    def __post_init__(self):
-        u = self.units
-        if not (isinstance(u, int) and u >= 1):
-            raise UserError(f"{self.where}: units must be a positive integer, not {u!r}")
-        features = np.shape(self.w_ih)[-1] if np.ndim(self.w_ih) == 2 else -1
-        rows = self.gates * u
-        self._set("w_ih", self.w_ih, (rows, features))
-        self._set("w_hh", self.w_hh, (rows, u))
-        self._set("b", self.b, (rows,))
-        if self.h0 is not None:
-            self._set("h0", self.h0, (u,))
-        given = self.h0 is not None or len(self.inputs) > 1
-        if self.stateful and given:
-            raise UserError(f"{self.where}: a stateful layer cannot have an initial state as well: "
-                            "drop one of the two")
-
-    def _set(self, name: str, value, shape: Shape):
-        object.__setattr__(self, name, checked(self.where, name, value, shape))
-
-    @property
-    def features(self) -> int:
-        """Input features F."""
-        return self.w_ih.shape[1]
-
-    def output_shape(self, *shapes):
-        x, *states = shapes
-        if len(x) != 2 or x[1] != self.features:
-            raise UserError(f"{self.where} takes (timesteps, {self.features}), "
-                            f"but its input has the shape {x}")
-        if states and (len(states) != self.states or any(s != (self.units,) for s in states)):
-            raise UserError(f"{self.where} takes {self.states} initial state(s) of the shape "
-                            f"({self.units},), not {states}")
-        return (x[0], self.units) if self.return_sequences else (self.units,)
-
-    @property
-    def parameters(self):
-        return self.w_ih.size + self.w_hh.size + self.b.size
-
-    def macs(self, *shapes):
-        return shapes[0][0] * (self.w_ih.size + self.w_hh.size)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lstm(Recurrent):
-    """LSTM layer.
-
-    z = w_ih x_t + w_hh h_(t-1) + b; i, f, o = gate(z); g = act(z); c = f c + i g; h = o act(c).
-    (Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000.)
-
-    Attributes beside :class:`Recurrent`'s: ``activation`` of :data:`CELL_ACTIVATIONS`,
-    ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``. Initial states
-    among the ``inputs``: h, then c.
-    """
-
-    activation: str = "tanh"
-    recurrent_activation: str = "sigmoid"
-    c0: np.ndarray | None = None
-
-    kind = "lstm"
-    gates = 4
-    states = 2
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.c0 is not None:
-            self._set("c0", self.c0, (self.units,))
-            if self.stateful:
-                raise UserError(f"{self.where}: a stateful layer cannot have an initial state as "
-                                "well: drop one of the two")
-        one_of(self.where, "activation", self.activation, CELL_ACTIVATIONS)
-        one_of(self.where, "recurrent_activation", self.recurrent_activation, GATE_ACTIVATIONS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gru(Recurrent):
-    """GRU layer (Cho et al. 2014).
-
-    r, z = gate(w_ih x_t + w_hh h + b); h = z h + (1 - z) n, where
-    ``reset_after``      n = act(w_ih x_t + b + r (w_hh h + b_n))     (Keras' default, torch, cuDNN)
-    not ``reset_after``  n = act(w_ih x_t + b + w_hh (r h))           (Keras 2's default, ONNX')
-    with the rows of n in each matrix. ``b`` holds what r and z add, and of n's two biases the one
-    outside the product with r; ``b_n`` (U,) the one inside, zero without ``reset_after``.
-    """
-
-    reset_after: bool
-    b_n: np.ndarray | None = None
-    activation: str = "tanh"
-    recurrent_activation: str = "sigmoid"
-
-    kind = "gru"
-    gates = 3
-
-    def __post_init__(self):
-        super().__post_init__()
-        b_n = np.zeros(self.units) if self.b_n is None else self.b_n
-        self._set("b_n", b_n, (self.units,))
-        if not self.reset_after and np.any(self.b_n):
-            raise UserError(f"{self.where}: b_n has no place without reset_after")
-        one_of(self.where, "activation", self.activation, CELL_ACTIVATIONS)
-        one_of(self.where, "recurrent_activation", self.recurrent_activation, GATE_ACTIVATIONS)
-
-    @property
-    def parameters(self):
-        return super().parameters + (self.units if self.reset_after else 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rnn(Recurrent):
-    """SimpleRNN layer (Elman 1990): h = act(w_ih x_t + w_hh h + b)."""
-
-    activation: str = "tanh"
-
-    kind = "rnn"
-
-    def __post_init__(self):
-        super().__post_init__()
-        one_of(self.where, "activation", self.activation, ACTIVATIONS)
 
 
 @dataclass(frozen=True)
@@ -258,24 +60,41 @@ class Window:
     right: int = 0
 
     def steps(self, timesteps: int) -> int:
-        """Windows of a sequence; below 1 where it is too short."""
+        """Number of windows in a sequence; below 1 if it is too short."""
         reach = (self.size - 1) * self.dilation + 1
         return (timesteps + self.left + self.right - reach) // self.stride + 1
 
     def arrange(self, values: np.ndarray, fill: float = 0) -> np.ndarray:
-        """(..., timesteps, features) to (..., steps, size, features); padding is ``fill``."""
+        """The windows (..., steps, size, features) of ``values`` (..., timesteps, features), with
+        ``fill`` as padding."""
         pad = [(0, 0)] * (values.ndim - 2) + [(self.left, self.right), (0, 0)]
         padded = np.pad(values, pad, constant_values=fill)
         first = np.arange(self.steps(values.shape[-2])) * self.stride
         return padded[..., first[:, None] + np.arange(self.size) * self.dilation, :]
 
+    def only_padding(self, timesteps: int) -> bool:
+        """Whether any window on a sequence of ``timesteps`` lies wholly in the padding."""
+        return bool(self.arrange(np.zeros((timesteps, 1), np.int8), fill=1).all(axis=-2).any())
+
     def check(self, where: str, shape: Shape) -> None:
-        """Raise :class:`UserError` where this does not fit a value of ``shape``."""
+        """Raise :class:`UserError` if the window does not fit a value of ``shape``."""
         if min(self.size, self.stride, self.dilation) < 1 or min(self.left, self.right) < 0:
             raise UserError(f"{where}: size, stride and dilation must be positive, not {self}")
         if len(shape) < 2 or self.steps(shape[-2]) < 1:
             raise UserError(f"{where}: a window of {self.size} taps, {self.dilation} apart, does "
                             f"not fit an input of the shape {shape}")
+
+    def elements(self, shape: Shape) -> int:
+        """Elements of all windows of a value of ``shape``."""
+        return int(np.prod(shape)) // shape[-2] * self.size * self.steps(shape[-2])
+
+
+def gathered(window: Window | None, x: np.ndarray, fill=0) -> np.ndarray:
+    """The vectors (..., features) that a Dense multiplies: x itself, or its windows."""
+    if window is None:
+        return x
+    taps = window.arrange(x, fill)
+    return taps.reshape(*taps.shape[:-2], -1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,8 +105,8 @@ class Dense(Layer):
     Conv1D.
 
     Attributes: ``w`` (outputs, features), ``b`` (outputs,), ``activation`` of :data:`ACTIVATIONS`;
-    ``pattern``, None or booleans (outputs, features): where w can be other than zero whatever the
-    training (the identity of an Add, the diagonal of a scale), so that hardware may skip the rest.
+    ``pattern``, None or booleans (outputs, features): where a training can make w other than zero
+    (the identity of an Add, the diagonal of a scale), so that hardware may skip the rest.
     """
 
     w: np.ndarray
@@ -297,6 +116,8 @@ class Dense(Layer):
     pattern: np.ndarray | None = None
 
     kind = "dense"
+    weights = ("w",)
+    biases = ("b",)
 
     def __post_init__(self):
         shape = np.shape(self.w) if np.ndim(self.w) == 2 else (-1, -1)
@@ -316,7 +137,7 @@ class Dense(Layer):
 
     @property
     def features(self) -> int:
-        """Input features: of a window, all of it."""
+        """Input features; with a window, those of all its taps."""
         return self.w.shape[1]
 
     @property
@@ -325,11 +146,8 @@ class Dense(Layer):
         return self.w.shape[0]
 
     def gather(self, x: np.ndarray, fill=0) -> np.ndarray:
-        """What the matrix meets: x itself, or its windows, (..., features)."""
-        if self.window is None:
-            return x
-        taps = self.window.arrange(x, fill)
-        return taps.reshape(*taps.shape[:-2], -1)
+        """The vectors that the matrix multiplies (:func:`gathered`)."""
+        return gathered(self.window, x, fill)
 
     def output_shape(self, *shapes):
         (x,) = shapes
@@ -345,31 +163,62 @@ class Dense(Layer):
         return (*steps, self.outputs)
 
     @property
+    def last_activation(self):
+        return self.activation
+
+    def compute(self, values, inside):
+        x = self.gather(values[0])
+        # In two dimensions: BLAS would multiply more of them sample by sample.
+        flat = x.reshape(-1, self.features) @ self.w.T.astype(x.dtype)
+        inside["z"] = flat.reshape(*x.shape[:-1], self.outputs) + self.b.astype(x.dtype)
+        inside["y"] = FUNCTIONS[self.activation](inside["z"])
+        return inside["y"]
+
+    @property
+    def _products(self) -> int:
+        """Weights that can be other than zero."""
+        return self.w.size if self.pattern is None else int(self.pattern.sum())
+
+    @property
     def parameters(self):
-        if self.label in _UNTRAINED:
-            return 0
-        return (self.w.size if self.pattern is None else int(self.pattern.sum())) + self.b.size
+        return 0 if self.label in _UNTRAINED else self._products + self.b.size
 
     def macs(self, *shapes):
-        products = self.w.size if self.pattern is None else int(self.pattern.sum())
-        return int(np.prod(self.output_shape(*shapes)[:-1])) * products
+        return int(np.prod(self.output_shape(*shapes)[:-1])) * self._products
+
+    def elements(self, *shapes):
+        return self.window.elements(shapes[0]) if self.window else 1
+
+    def scaled(self, gain, offset):
+        if self.window and self.window.left + self.window.right:
+            return None  # padding is neither scaled nor offset
+        taps = self.window.size if self.window else 1
+        return replace(self, w=self.w * np.tile(gain, taps),
+                       b=self.b + self.w @ np.tile(offset, taps))
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaxPool(Layer):
-    """The largest of each window, feature by feature; padding never wins."""
+    """The largest value in each window, feature by feature; padding is never the largest."""
 
     window: Window
 
     kind = "max_pool"
+    keeps_sign = True
 
     def output_shape(self, *shapes):
         (x,) = shapes
         self.window.check(self.where, x)
-        taps = self.window.arrange(np.zeros((x[-2], 1)), fill=1)
-        if taps.all(axis=-2).any():
+        if self.window.only_padding(x[-2]):
             raise UserError(f"{self.where}: a window lies wholly in the padding: pad less")
         return (*x[:-2], self.window.steps(x[-2]), x[-1])
+
+    def compute(self, values, inside):
+        inside["y"] = self.window.arrange(values[0], fill=-np.inf).max(axis=-2)
+        return inside["y"]
+
+    def elements(self, *shapes):
+        return self.window.elements(shapes[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,11 +226,16 @@ class Multiply(Layer):
     """The element-wise product of two values of one shape."""
 
     kind = "multiply"
+    keeps_sign = True
 
     def output_shape(self, *shapes):
         if len(shapes) != 2 or shapes[0] != shapes[1]:
             raise UserError(f"{self.where} takes two inputs of one shape, not {shapes}")
         return shapes[0]
+
+    def compute(self, values, inside):
+        inside["y"] = values[0] * values[1]
+        return inside["y"]
 
     def macs(self, *shapes):
         return int(np.prod(shapes[0]))
@@ -389,11 +243,21 @@ class Multiply(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class CellState(Layer):
-    """c of an LSTM after its last step, (units,): ``inputs`` names the LSTM's value."""
+    """c of an LSTM after its last step, (units,). ``inputs`` names the LSTM's value."""
 
     units: int
 
     kind = "cell_state"
+    reads_cell = True
 
     def output_shape(self, *shapes):
         return (self.units,)
+
+    def compute(self, values, inside):
+        inside["y"] = values[0]
+        return inside["y"]
+
+
+#: The layers that compute, by their kind.
+COMPUTING: dict[str, type[Layer]] = {layer.kind: layer for layer in (
+    Lstm, Gru, Rnn, Dense, MaxPool, Multiply, CellState)}

@@ -1,11 +1,10 @@
 """Network to network: the same function with fewer layers.
 
-Frontends put a layer of its own for whatever a file calls one. Here activations and scales join the
-matrices beside them, views that cancel out vanish, and so does what nobody reads.
+Frontends make a layer for everything that a file calls one. Here activations and scales join the
+matrices beside them, and views that cancel out and layers that are not read are removed.
 
-The rules look only at values that one layer reads, and through views: where every element of a
-value comes from is computed with the views' own :meth:`~.View.arrange` on element
-numbers, so that no rule knows a view by name.
+The rules look through views. The origin of every element of a value is computed with the views' own
+:meth:`~.View.arrange` on element numbers, so the rules need not know the single views.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gatefold.gen.network.graph import Network
-from gatefold.gen.network.layers import Dense, Layer, MaxPool, Multiply, Recurrent, Rnn, Shape
+from gatefold.gen.network.layers import Dense, Layer, Shape
 from gatefold.gen.network.views import Slice, View
 
 __all__ = ["simplify"]
 
-#: Elements whose origin is looked at, in one value and in all: beyond, a rule does not apply.
+#: Most elements of one value, and of all, whose origins are computed: rules leave others alone.
 _MOST_ELEMENTS, _MOST_IN_ALL = 1 << 20, 1 << 23
 #: Labels of Dense layers that act on each feature alone.
 _DIAGONAL = ("activation", "scale")
@@ -32,11 +31,11 @@ def simplify(network: Network) -> Network:
     """``network`` with fewer layers, the same function of floats.
 
     - A Dense labelled ``activation`` or ``scale`` joins the linear Dense (a Conv1D, an Add, ...)
-      that makes its input, also through views; a ``scale`` else the Dense or recurrent layer
-      that reads it. Nobody else may read what is in between.
-    - A relu of what is never negative vanishes; so do views that change nothing, alone or together
-      (two reversals), and layers that nobody reads.
-    - Equal Dense layers on all steps of one value become one on the value (an unrolled
+      that makes its input, also through views; else a ``scale`` joins the Dense or recurrent layer
+      that reads it. The values in between must have no other reader.
+    - A relu of a value that is never negative is removed; so are views that change nothing, alone
+      or together (two reversals), and layers that are not read.
+    - Equal Dense layers on all steps of one value become one layer on the value (an unrolled
       TimeDistributed).
 
     ``outputs`` and ``host`` mean the same values as before, ``source`` is kept.
@@ -63,9 +62,19 @@ class _Node:
     origin: tuple[_Node, np.ndarray] | None = None  # of a view: see _origin
     looked: tuple = ()  # what origin was computed from
 
+    @property
+    def view(self) -> View | None:
+        """The layer, where it is a view."""
+        return self.layer if isinstance(self.layer, View) else None
+
+    @property
+    def dense(self) -> Dense | None:
+        """The layer, where it is a Dense."""
+        return self.layer if isinstance(self.layer, Dense) else None
+
 
 class _Graph:
-    """The values in an order in which each comes after what it reads."""
+    """The values, each after those that it reads."""
 
     def __init__(self, network: Network):
         shapes = network.shapes
@@ -78,7 +87,7 @@ class _Graph:
         self._look()
 
     def apply(self, rule) -> bool:
-        """Try ``rule`` on every node: it changes layers and names a node that takes its place."""
+        """Try ``rule`` on every node: it changes layers and returns the node for its place."""
         changed = False
         for node in list(self.nodes):
             if node.layer is None or not (node.readers or node in self.outputs):
@@ -95,11 +104,11 @@ class _Graph:
         return changed
 
     def alone(self, node: _Node) -> bool:
-        """Whether one layer reads the node, once, and it is no output."""
+        """Whether the node has one reader, which reads it once, and is no output."""
         return len(node.readers) == 1 and node not in self.outputs
 
     def _look(self) -> None:
-        """Drop what nobody reads, note who reads what and where elements come from."""
+        """Drop values without a reader; find every value's readers and its elements' origins."""
         wanted, left = set(), list(self.outputs)
         while left:
             node = left.pop()
@@ -116,7 +125,7 @@ class _Graph:
             for one in node.reads:
                 one.readers.append(node)
             size = int(np.prod(node.shape))
-            if isinstance(node.layer, View) and size <= min(budget, _MOST_ELEMENTS):
+            if node.view and size <= min(budget, _MOST_ELEMENTS):
                 budget -= size
                 looked = (node.layer, *node.reads, *(one.origin for one in node.reads))
                 if len(looked) != len(node.looked) or any(
@@ -126,14 +135,14 @@ class _Graph:
                 node.looked, node.origin = (), None
 
     def insert(self, layer: Layer, reads: list[_Node], near: _Node) -> _Node:
-        """A new value before ``near``, read by nobody yet."""
+        """A new value before ``near``, which has no reader yet."""
         shape = layer.output_shape(*(one.shape for one in reads))
         node = _Node(layer, reads, shape, near.order - 0.5)
         self.nodes.append(node)
         return node
 
     def network(self, before: Network) -> Network:
-        """The network of the values that are left."""
+        """The network of the remaining values."""
         number = {node: n for n, node in enumerate(self.nodes)}
         layers = tuple(replace(node.layer, inputs=tuple(number[one] for one in node.reads))
                        for node in self.nodes if node.layer is not None)
@@ -142,28 +151,27 @@ class _Graph:
 
 
 def _origin(node: _Node) -> tuple[_Node, np.ndarray] | None:
-    """The one value that is no view whose elements ``node`` holds, and their numbers, of the shape
-    of ``node``; -1 for padding. None where there are several."""
+    """The value, itself no view, that all elements of ``node`` come from, and their numbers in it,
+    an array of the shape of ``node`` with -1 for padding. None if there are several."""
     roots, numbers = set(), []
     for one in node.reads:
         root, ids = one.origin or (one, None)
         if ids is None:
-            if isinstance(one.layer, View) or np.prod(one.shape) > _MOST_ELEMENTS:
+            if one.view or np.prod(one.shape) > _MOST_ELEMENTS:
                 return None
             ids = np.arange(np.prod(one.shape), dtype=np.int32).reshape(one.shape)
         roots.add(root)
         numbers.append(ids[None])
-    if len(roots) != 1:
+    if len(roots) != 1 or not node.view:
         return None
-    assert isinstance(node.layer, View)
-    return roots.pop(), node.layer.arrange(*numbers, fill=-1)[0]
+    return roots.pop(), node.view.arrange(*numbers, fill=-1)[0]
 
 
-# ---- rules: the node that takes a node's place (or itself, changed); None where nothing is done
+# ---- rules: each returns the node that takes a node's place (or itself, changed), or None
 
 
 def _same_elements(graph: _Graph, node: _Node) -> _Node | None:
-    """A view that holds all elements of a value in their places is that value."""
+    """A view that leaves all elements of a value in their places is replaced by that value."""
     if node.origin is None:
         return None
     root, ids = node.origin
@@ -172,9 +180,9 @@ def _same_elements(graph: _Graph, node: _Node) -> _Node | None:
 
 
 def _dead_relu(graph: _Graph, node: _Node) -> _Node | None:
-    """A relu after a relu."""
-    layer = node.layer
-    if not (isinstance(layer, Dense) and layer.label == "activation" and not np.any(layer.b)
+    """A relu of a value that is never negative is removed."""
+    layer = node.dense
+    if not (layer and layer.label == "activation" and not np.any(layer.b)
             and layer.activation == "relu" and (layer.w.diagonal() == 1).all()):
         return None
     left, seen = [node.reads[0]], set()
@@ -183,29 +191,29 @@ def _dead_relu(graph: _Graph, node: _Node) -> _Node | None:
         if one in seen:
             continue
         seen.add(one)
-        if isinstance(one.layer, View | MaxPool | Multiply):
+        if one.layer and one.layer.keeps_sign:
             left += one.reads
-        elif not (isinstance(one.layer, Dense | Rnn) and one.layer.activation in _NOT_NEGATIVE):
+        elif not (one.layer and one.layer.last_activation in _NOT_NEGATIVE):
             return None
     return node.reads[0]
 
 
 def _join_before(graph: _Graph, node: _Node) -> _Node | None:
     """A diagonal Dense joins the linear Dense that makes its input."""
-    layer = node.layer
-    if not (isinstance(layer, Dense) and layer.label in _DIAGONAL):
+    layer = node.dense
+    if not (layer and layer.label in _DIAGONAL):
         return None
     maker = node.reads[0]
-    while isinstance(maker.layer, View) and len(maker.reads) == 1 and graph.alone(maker):
+    while maker.view and len(maker.reads) == 1 and graph.alone(maker):
         maker = maker.reads[0]
-    before = maker.layer
-    if not (isinstance(before, Dense) and before.activation == "linear" and graph.alone(maker)):
+    before = maker.dense
+    if not (before and before.activation == "linear" and graph.alone(maker)):
         return None
     read = node.reads[0]
     ids = _numbers(read, maker)
     if ids is None or (ids < 0).any():
         return None
-    # Gain and offset of each feature of the maker: what every place that it goes to agrees on.
+    # Gain and offset of each feature of the maker must be the same wherever it goes.
     features = ids % maker.shape[-1]
     gain, offset = np.ones(maker.shape[-1]), np.zeros(maker.shape[-1])
     for values, wanted in ((gain, layer.w.diagonal()), (offset, layer.b)):
@@ -220,12 +228,11 @@ def _join_before(graph: _Graph, node: _Node) -> _Node | None:
 
 def _join_after(graph: _Graph, node: _Node) -> _Node | None:
     """A scale joins the Dense or recurrent layer that reads it."""
-    layer = node.layer
-    if not (isinstance(layer, Dense) and layer.label == "scale" and layer.activation == "linear"):
+    layer = node.dense
+    if not (layer and layer.label == "scale" and layer.activation == "linear"):
         return None
     last = node  # the value that the reader gets: the scale's, or a view of it
-    while graph.alone(last) and isinstance(last.readers[0].layer, View) and (
-            len(last.readers[0].reads) == 1):
+    while graph.alone(last) and last.readers[0].view and len(last.readers[0].reads) == 1:
         last = last.readers[0]
     reader = last.readers[0] if graph.alone(last) else None
     ids = _numbers(last, node)
@@ -236,26 +243,21 @@ def _join_after(graph: _Graph, node: _Node) -> _Node | None:
         return None  # the reader's features are not the scale's at every step
     gain, offset = (values[features[0]].astype(np.float64)
                     for values in (layer.w.diagonal(), layer.b))
-    after = reader.layer
-    if isinstance(after, Recurrent):
-        reader.layer = replace(after, w_ih=after.w_ih * gain, b=after.b + after.w_ih @ offset)
-    elif isinstance(after, Dense) and not (after.window and after.window.left + after.window.right):
-        taps = after.window.size if after.window else 1
-        reader.layer = replace(after, w=after.w * np.tile(gain, taps),
-                               b=after.b + after.w @ np.tile(offset, taps))
-    else:
+    after = reader.layer and reader.layer.scaled(gain, offset)
+    if after is None:
         return None
+    reader.layer = after
     return node.reads[0]
 
 
 def _roll(graph: _Graph, node: _Node) -> _Node | None:
-    """Equal Dense layers on all steps of one value: one on the value, and steps of that."""
-    layer = node.layer
-    if _step(node) != 0 or not isinstance(layer, Dense):
+    """Equal Dense layers on all steps of one value become one on the value, and its steps."""
+    layer = node.dense
+    if _step(node) != 0 or not layer:
         return None
     whole = node.reads[0].reads[0]
     equal = [other for view in dict.fromkeys(whole.readers) for other in view.readers
-             if _step(other) is not None and _equal(layer, other.layer)]
+             if _step(other) is not None and _equal(layer, other.dense)]
     if len({_step(other) for other in equal}) < max(2, whole.shape[0]):
         return None
     rolled = graph.insert(layer, [whole], min((other.reads[0] for other in equal),
@@ -266,18 +268,17 @@ def _roll(graph: _Graph, node: _Node) -> _Node | None:
 
 
 def _step(node: _Node) -> int | None:
-    """Which timestep of a sequence a Dense reads; None of other layers."""
-    if not (isinstance(node.layer, Dense) and node.layer.window is None):
+    """The timestep of a sequence that a Dense reads; None for other layers."""
+    view = node.reads[0].view
+    if not (node.dense and node.dense.window is None and isinstance(view, Slice)
+            and view.drop and view.axis == 0):
         return None
-    view = node.reads[0]
-    if not (isinstance(view.layer, Slice) and view.layer.drop and view.layer.axis == 0):
-        return None
-    return view.layer.start % view.reads[0].shape[0]
+    return view.start % node.reads[0].reads[0].shape[0]
 
 
-def _equal(a: Dense, b: Layer | None) -> bool:
+def _equal(a: Dense, b: Dense | None) -> bool:
     """Whether two Dense layers are the same function."""
-    return (isinstance(b, Dense) and (a.activation, a.label) == (b.activation, b.label)
+    return (b is not None and (a.activation, a.label) == (b.activation, b.label)
             and np.array_equal(a.w, b.w) and np.array_equal(a.b, b.b)
             and (a.pattern is b.pattern or (a.pattern is not None and b.pattern is not None
                                             and np.array_equal(a.pattern, b.pattern))))

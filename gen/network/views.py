@@ -2,7 +2,7 @@
 
 Each is a function on arrays, :meth:`View.arrange`. The float pass applies it to floats, golden to
 integers, and the plan to the addresses of elements: so a view costs no cycle and no memory, and
-what it does is said once.
+what it does is written once.
 """
 
 from __future__ import annotations
@@ -12,28 +12,42 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.network.layers import Layer, Shape
+from gatefold.gen.network.layer import Layer, Shape
 
-__all__ = ["Concat", "Flatten", "Pad", "Permute", "RepeatVector", "Reshape", "Reverse", "Slice",
-           "View"]
+__all__ = ["VIEWS", "Concat", "Flatten", "Pad", "Permute", "RepeatVector", "Reshape", "Reverse",
+           "Slice", "View"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class View(Layer):
-    """A layer whose output holds elements of its inputs, in another order."""
+    """A layer whose value holds elements of its inputs in another order."""
 
     kind = "view"
+    computes = False
+    keeps_sign = True
+
+    @property
+    def tensors(self):
+        return ()
 
     def arrange(self, *values: np.ndarray, fill=0) -> np.ndarray:
         """The view of ``values``, each (samples, *shape); new elements are ``fill``."""
         raise NotImplementedError
 
     def check(self, *shapes: Shape) -> None:
-        """Raise :class:`UserError` for inputs of other shapes than this takes."""
+        """Raise :class:`UserError` if the view does not take inputs of these shapes."""
 
     def output_shape(self, *shapes):
         self.check(*shapes)
         return self.arrange(*(np.zeros((1, *shape), np.int8) for shape in shapes)).shape[1:]
+
+    def compute(self, values, inside):
+        return self.arrange(*values)
+
+    @property
+    def growth(self) -> int:
+        """The most elements that its value has for each element of its inputs."""
+        return 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +56,10 @@ class RepeatVector(View):
 
     timesteps: int
     kind = "repeat_vector"
+
+    @property
+    def growth(self):
+        return self.timesteps
 
     def check(self, *shapes):
         (x,) = shapes
@@ -111,7 +129,7 @@ class Reverse(View):
 class Slice(View):
     """Elements ``start``, ``start + step``, ... before ``stop`` of one axis (None: to its end).
 
-    Bounds as in Python; ``drop`` takes the one element at ``start`` and drops the axis.
+    Bounds are those of Python's slices; ``drop`` takes the element at ``start`` and drops the axis.
     """
 
     axis: int = 0
@@ -165,6 +183,10 @@ class Pad(View):
     right: int
     kind = "pad"
 
+    @property
+    def growth(self):
+        return 1 + self.left + self.right
+
     def check(self, *shapes):
         if len(shapes[0]) < 2 or min(self.left, self.right) < 0:
             raise UserError(f"{self.where} takes a sequence and padding of 0 or more steps, not "
@@ -174,3 +196,8 @@ class Pad(View):
         x = values[0]
         return np.pad(x, [(0, 0), (self.left, self.right)] + [(0, 0)] * (x.ndim - 2),
                       constant_values=fill)
+
+
+#: The views, by their kind.
+VIEWS: dict[str, type[View]] = {view.kind: view for view in (
+    Concat, Flatten, Pad, Permute, RepeatVector, Reshape, Reverse, Slice)}

@@ -1,4 +1,4 @@
-"""Calibration: what the tensors of the float network hold on representative inputs."""
+"""Calibration: the values of the float network's tensors on representative inputs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.frames import as_samples, input_names
 from gatefold.gen.network.graph import Network, split
-from gatefold.gen.network.layers import Dense, MaxPool, Recurrent
 from gatefold.gen.numbers.formats import Seen, peak_of
 
 __all__ = ["Calibration", "at_a_time", "calibrate", "peak_of"]
 
-#: Tensors inside a layer whose formats come from what they hold.
+#: Tensors inside a layer whose formats come from their values.
 TENSORS = ("c", "h", "y", "g", "m", "n")
 _CHUNK = 64  # samples traced at a time, for memory ...
 _ELEMENTS = 1 << 25  # ... and how many elements of windows
@@ -23,9 +22,9 @@ _ELEMENTS = 1 << 25  # ... and how many elements of windows
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was seen: ``record``, ready for JSON (source, samples, peaks); ``inputs``, of each
-    input; ``layers``, of the tensors of each layer by its generated name; ``looked``, whether
-    values were kept and not only peaks."""
+    """What calibration saw: ``record``, ready for JSON (source, samples, peaks); ``inputs``, the
+    values of each input; ``layers``, those of each layer's tensors by its generated name;
+    ``looked``, whether values were kept and not only peaks."""
 
     record: dict
     inputs: tuple[Seen, ...]
@@ -35,14 +34,14 @@ class Calibration:
 
 def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0, *,
               look: bool = False) -> Calibration:
-    """What the inputs and the tensors c, h, y, g, m, n of every layer hold.
+    """The values of the inputs and of the tensors c, h, y, g, m, n of every layer.
 
     Parameters: ``data`` as :func:`as_samples` takes it; without it ``samples`` standard-normal
     inputs from ``seed``. Samples of a network that keeps state follow one another. ``look``: keep
-    values, for rules that ask for more than peaks.
+    values, for rules that need more than peaks.
     The record is ``{"source", "samples", "peaks": {"input": p, name: {tensor: p}}}`` (and
     ``"seed"``), where several inputs are called ``input0``, ``input1``, ...
-    Raises :class:`UserError` for bad data, or where the network overflows on it.
+    Raises :class:`UserError` for bad data, and if the network overflows on it.
     """
     if data is not None:
         x = as_samples(data, network.input_shape)
@@ -59,7 +58,7 @@ def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0, *,
     most = max(1 << 12, (1 << 18) * chunk // len(x))
     for start in range(0, len(x), chunk):
         trace: dict = {}
-        with np.errstate(over="ignore", invalid="ignore"):  # found below, and told
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
             forward(network, x[start:start + chunk], trace=trace)
         for name, inside in trace.items():
             known = layers.setdefault(name, {})
@@ -79,16 +78,9 @@ def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0, *,
 
 
 def at_a_time(network: Network, samples: int) -> int:
-    """Samples to compute together, for memory; all of them where state goes from one to the next.
-    """
+    """Samples that the memory allows to compute together; all of ``samples`` where state goes from
+    one to the next."""
     if network.stateful:
         return samples
-    most = 1
-    for n, layer in enumerate(network.layers):
-        if isinstance(layer, Recurrent):  # x, the gates, what comes of them
-            most = max(most, network.shapes_into(n)[0][0] * 16 * layer.units)
-        if isinstance(layer, (Dense, MaxPool)) and layer.window:
-            shape = network.shapes_into(n)[0]
-            most = max(most, int(np.prod(shape)) // shape[-2] * layer.window.size
-                       * layer.window.steps(shape[-2]))
+    most = max(layer.elements(*network.shapes_into(n)) for n, layer in enumerate(network.layers))
     return max(1, min(_CHUNK, _ELEMENTS // most))

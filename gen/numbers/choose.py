@@ -1,7 +1,7 @@
 """Formats of every tensor of a network: from calibration, or for weights that come later.
 
-One method a kind of layer, which gives the formats that its quantised form has as fields. What the
-formats mean: ``docs/numbers.md``.
+Each kind of layer has a method, which gives the formats that are fields of the quantised layer.
+``docs/numbers.md`` defines what the formats mean.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from gatefold.gen.numbers.calibrate import Calibration
 from gatefold.gen.numbers.formats import Seen, peak_of
 from gatefold.gen.numbers.integers import scaled_weights
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import ABSENT, Table, alignment, argument
-from gatefold.gen.numbers.wishes import Wishes
+from gatefold.gen.numbers.qlayer import ABSENT, argument
+from gatefold.gen.numbers.qlayer import column_shifts as _columns
+from gatefold.gen.numbers.quantized import Table
+from gatefold.gen.numbers.settings import Settings
 
 __all__ = ["Chooser", "Mixed"]
 
@@ -56,8 +58,9 @@ class Chooser:
     its elements.
     """
 
-    def __init__(self, network: Network, wishes: Wishes, table: Table, seen: Calibration | None):
-        self.network, self.wishes, self.table, self.seen = network, wishes, table, seen
+    def __init__(self, network: Network, settings: Settings, table: Table,
+                 seen: Calibration | None):
+        self.network, self.settings, self.table, self.seen = network, settings, table, seen
         self.shapes = network.shapes
         self.fracs: list[np.ndarray] = []
         self.widths: list[int] = []
@@ -75,7 +78,7 @@ class Chooser:
     def layer(self, n: int, name: str, layer: Layer) -> dict:
         """The numbers of layer ``n``: its formats by field, and ``x_align`` where it has one."""
         value = self.network.value(n)
-        if isinstance(layer, View):
+        if isinstance(layer, View):  # takes its elements' formats along
             parts = [self.fracs[one][None] for one in layer.inputs]
             self.fracs.append(layer.arrange(*parts, fill=ABSENT)[0])
             self.widths.append(max(self.widths[one] for one in layer.inputs))
@@ -84,8 +87,8 @@ class Chooser:
         numbers = {Lstm: self._lstm, Gru: self._gru, Rnn: self._rnn, Dense: self._dense,
                    MaxPool: self._max_pool, Multiply: self._multiply,
                    CellState: self._cell_state}[type(layer)](name, layer)
-        self._value(value, numbers["h" if isinstance(layer, Recurrent) else "y"])
-        if isinstance(layer, Lstm):
+        self._value(value, numbers[layer.result])
+        if "c" in layer.states:
             self.cells[value] = numbers["c"]
         return numbers
 
@@ -114,8 +117,8 @@ class Chooser:
         h_in = self._initial(name, layer, 1)
         start = _reach(h_in) if h_in else peak_of(_or_zero(layer.h0))
         if bounded and start <= 1:  # a state between what it was and n stays within -1..1
-            wish = self.wishes.of(name, "c")
-            c = wish if isinstance(wish, QFormat) else QFormat(width, width - 1)
+            given = self.settings.of(name, "c")
+            c = given if isinstance(given, QFormat) else QFormat(width, width - 1)
         else:
             c = self._pick(name, "c", self._of(name, "h"), headroom=_HEADROOM,
                            most=start if bounded else np.inf, covers=start,
@@ -177,26 +180,26 @@ class Chooser:
     def _pick(self, name: str, tensor: str, seen: Seen | None, *, headroom: float = 1.0,
               most: float = np.inf, covers: float = 0.0, finest: float = np.inf,
               any_frac: int | None = None, width: int | None = None) -> QFormat:
-        """A tensor's format: the wished one, or one of the wished width (of ``width`` where that is
-        given: no other will do).
+        """A tensor's format: that of the settings, or one of the width that they give (of ``width``
+        where no other will do).
 
         ``covers``: magnitude that it must hold at least; ``finest``: fractional bits beyond which
         it would gain nothing; ``any_frac``: those where nothing was seen.
         """
-        wish = self.wishes.of(name, tensor)
-        if isinstance(wish, QFormat):
-            if width not in (None, wish.width):
-                raise UserError(f"{name}: {tensor} must have {width} bits, not {wish.width}, as c "
+        given = self.settings.of(name, tensor)
+        if isinstance(given, QFormat):
+            if width not in (None, given.width):
+                raise UserError(f"{name}: {tensor} must have {width} bits, not {given.width}, as c "
                                 "has")
-            return wish
-        wish = width or wish
+            return given
+        given = width or given
         if seen is None:
-            form = QFormat(wish, wish - _ANY[tensor] if any_frac is None else any_frac)
+            form = QFormat(given, given - _ANY[tensor] if any_frac is None else any_frac)
         else:
-            form = self.wishes.rule_of(name, tensor).choose(wish, seen, headroom=headroom,
-                                                            most=most)
+            form = self.settings.rule_of(name, tensor).choose(given, seen, headroom=headroom,
+                                                              most=most)
         if covers:
-            form = _at_most(form, QFormat.covering(wish, covers).frac)
+            form = _at_most(form, QFormat.covering(given, covers).frac)
         return _at_most(form, finest)
 
     def _state_out(self, name: str, activation: str, h0: np.ndarray | None, *, tensor: str = "h",
@@ -209,8 +212,8 @@ class Chooser:
         width = self._width(name, tensor)
         bounded = activation in _BOUNDED
         if bounded and start <= 1 and not wide:
-            wish = self.wishes.of(name, tensor)
-            form = wish if isinstance(wish, QFormat) else QFormat(width, width - 1)
+            given = self.settings.of(name, tensor)
+            form = given if isinstance(given, QFormat) else QFormat(width, width - 1)
         else:
             form = self._pick(name, tensor, self._of(name, tensor), covers=start,
                               finest=min(finest, width - 1) if bounded else finest)
@@ -241,19 +244,19 @@ class Chooser:
 
     def _weights(self, name: str, tensor: str, w: np.ndarray, x: QFormat, result_frac: int,
                  pattern: np.ndarray | None = None) -> QFormat:
-        wish = self.wishes.of(name, tensor)
-        if isinstance(wish, QFormat):
-            return wish
+        given = self.settings.of(name, tensor)
+        if isinstance(given, QFormat):
+            return given
         if self.seen is None:
-            return QFormat(wish, wish - _ANY[tensor])
+            return QFormat(given, given - _ANY[tensor])
         if pattern is not None:
-            exact = _exact(w, wish)
+            exact = _exact(w, given)
             if exact is not None:
                 return exact
         if not peak_of(w):
-            form = QFormat.covering(wish, 0.0)
+            form = QFormat.covering(given, 0.0)
         else:
-            form = self.wishes.rule_of(name, tensor).choose(wish, Seen.of(w, most=w.size))
+            form = self.settings.rule_of(name, tensor).choose(given, Seen.of(w, most=w.size))
         return _at_most(form, x.width - 1 + result_frac + _GUARD - x.frac)
 
     def _gate_frac(self, gate: str, candidate: int) -> int:
@@ -291,8 +294,8 @@ class Chooser:
         return self.seen.layers[name].get(tensor) if self.seen else None
 
     def _width(self, name: str, tensor: str) -> int:
-        wish = self.wishes.of(name, tensor)
-        return wish.width if isinstance(wish, QFormat) else wish
+        given = self.settings.of(name, tensor)
+        return given.width if isinstance(given, QFormat) else given
 
 
 def _at_most(form: QFormat, frac: float) -> QFormat:
@@ -316,13 +319,6 @@ def _reach(form: QFormat) -> float:
 
 def _or_zero(constant: np.ndarray | None) -> np.ndarray:
     return np.zeros(1) if constant is None else constant
-
-
-def _columns(x: QFormat, fracs: np.ndarray) -> np.ndarray:
-    """The largest left shift to x in each column of (..., columns) fractional bits."""
-    shifts = alignment(x, fracs).reshape(-1, fracs.shape[-1]).max(axis=0)
-    shifts.setflags(write=False)
-    return shifts
 
 
 def _exact(w: np.ndarray, width: int) -> QFormat | None:

@@ -1,41 +1,55 @@
-"""What a layer is, in words, float or quantised: two that are described alike fit one core."""
+"""A layer in words, float or quantised: two with the same description fit one core."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
-from gatefold.gen.network.layers import Dense, Gru, Layer, MaxPool, Multiply, Recurrent
-from gatefold.gen.network.views import View
-from gatefold.gen.numbers.quantized import (
-    QCellState,
-    QDense,
-    QGru,
-    QLayer,
-    QLstm,
-    QMaxPool,
-    QMultiply,
-    QRecurrent,
-    QRnn,
-    QView,
-)
+from gatefold.gen.network.layers import Layer
+from gatefold.gen.numbers.quantized import QLayer
 
 __all__ = ["describe", "difference"]
 
-_RECURRENT = {QLstm: "LSTM", QGru: "GRU", QRnn: "SimpleRNN"}
+#: Words for each field, of float and of quantised layers, that must be equal to fit one core.
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "features": "{} features".format,
+    "units": "{} units".format,
+    "outputs": "{} outputs".format,
+    "return_sequences": lambda every: "every h" if every else "the last h",
+    "activation": str,
+    "recurrent_activation": str,
+    "reset_after": lambda after: "reset after" if after else "reset before",
+    "stateful": lambda stateful: "stateful" if stateful else "",
+    "window": lambda window: _fields(window) if window else "",
+    "pattern": lambda pattern: "" if pattern is None else (
+        f"pattern of {int(pattern.sum())} weights, {_hash(pattern)}"),
+    "h0": lambda constant: "" if constant is None else "constant h0",
+    "c0": lambda constant: "" if constant is None else "constant c0",
+}
 
 
 def describe(layer: Layer | QLayer) -> str:
     """Kind, sizes and everything else but weights and formats, in words."""
-    told = _shape(layer)
-    wired = getattr(layer, "inputs", ())
-    return f"{told} of {_values(wired)}" if len(wired) > 1 else told
+    if not layer.computes:
+        text = _fields(getattr(layer, "view", layer))
+    else:
+        cls: Any = getattr(layer, "of", type(layer))  # the float layer's
+        parts = {name: words(getattr(layer, name)) for name, words in _WORDS.items()
+                 if hasattr(layer, name)}
+        shown = ", ".join(text for name, text in parts.items()  # an activation, if not the usual
+                          if text and text != getattr(cls, name, None))
+        text = (cls.title or cls.__name__) + (f"({shown})" if shown else "")
+    if len(layer.inputs) > 1:
+        text += " of values " + ", ".join(map(str, layer.inputs))
+    return text
 
 
 def difference(layers: Sequence[Layer], core: Sequence[QLayer]) -> str | None:
-    """Where a model's ``layers`` are not those of a ``core``, in words; None where they are."""
+    """The first difference between a model's ``layers`` and a ``core``'s, in words; or None."""
     ours, theirs = [describe(layer) for layer in layers], [describe(layer) for layer in core]
     for n in range(max(len(ours), len(theirs))):
         mine = ours[n] if n < len(ours) else "nothing"
@@ -49,52 +63,14 @@ def difference(layers: Sequence[Layer], core: Sequence[QLayer]) -> str | None:
     return None
 
 
-def _shape(layer: Layer | QLayer) -> str:
-    if isinstance(layer, (Recurrent, QRecurrent)):
-        kind = _RECURRENT.get(type(layer)) or {"lstm": "LSTM", "gru": "GRU",
-                                               "rnn": "SimpleRNN"}[getattr(layer, "kind", "")]
-        parts = [f"{layer.features} features", f"{layer.units} units",
-                 "every h" if layer.return_sequences else "the last h"]
-        for name, usual in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
-            function = getattr(layer, name, usual)
-            parts += [function] if function != usual else []
-        if isinstance(layer, (Gru, QGru)):
-            parts.append("reset after" if layer.reset_after else "reset before")
-        parts += ["stateful"] if layer.stateful else []
-        parts += [f"constant {state}" for state in ("h0", "c0")
-                  if getattr(layer, state, None) is not None]
-        return f"{kind}({', '.join(parts)})"
-    if isinstance(layer, (Dense, QDense)):
-        parts = [f"{layer.features} features", f"{layer.outputs} outputs", layer.activation]
-        parts += [_told(layer.window)] if layer.window else []
-        if layer.pattern is not None:
-            parts.append(f"pattern of {int(layer.pattern.sum())} weights, "
-                         f"{hash_of(layer.pattern)}")
-        return f"Dense({', '.join(parts)})"
-    if isinstance(layer, (MaxPool, QMaxPool)):
-        return f"MaxPool({_told(layer.window)})"
-    if isinstance(layer, (Multiply, QMultiply)):
-        return "Multiply"
-    if isinstance(layer, (QView, View)):
-        return _told(layer.view if isinstance(layer, QView) else layer)
-    units = layer.units if isinstance(layer, QCellState) else getattr(layer, "units", 0)
-    return f"CellState({units} units)"
-
-
-def _told(thing) -> str:
-    """A view or a window with what tells it from others of its kind."""
+def _fields(thing: Any) -> str:
+    """A view or a window: its kind and its fields."""
     values = [getattr(thing, field.name) for field in fields(thing)
               if field.name not in ("origin", "inputs", "label")]
     return f"{type(thing).__name__}({', '.join(map(str, values))})" if values \
         else type(thing).__name__
 
 
-def _values(numbers: tuple[int, ...]) -> str:
-    return "values " + ", ".join(map(str, numbers))
-
-
-def hash_of(pattern: np.ndarray) -> str:
+def _hash(pattern: np.ndarray) -> str:
     """A short name for a pattern."""
-    import hashlib
-
     return hashlib.sha256(np.packbits(pattern).tobytes()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""How a format is chosen for a tensor: rules, from what was seen of its values."""
+"""Rules that choose a tensor's format from the values that calibration saw."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from gatefold.gen.numbers.qformat import QFormat
 
 __all__ = ["RULES", "Rule", "Seen", "as_rule", "peak_of", "rules"]
 
-#: What ``rule`` may be called.
+#: Names of the rules.
 RULES = ("max", "percentile", "mse")
 
-_TINY = 2.0**-40  # peaks below this count as this: formats stay within int64
-_STEPS = 8  # how many bits finer than the peak's a format is tried
-_VALUES = 1 << 18  # values of a tensor that are kept for rules that look at them
+_TINY = 2.0**-40  # the least peak that a format is made for, so that formats stay within int64
+_STEPS = 8  # formats that mse tries: that of the peak, and finer ones
+_VALUES = 1 << 18  # values of a tensor that are kept
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a tensor's values were: ``peak``, the largest magnitude of all; ``values`` (n,), all of
-    them or evenly spaced ones, empty where no rule looks at them."""
+    """A tensor's values: ``peak``, the largest magnitude of all; ``values`` (n,), all of them or
+    evenly spaced ones, empty if no rule needs them."""
 
     peak: float
     values: np.ndarray
 
     @classmethod
     def of(cls, values: np.ndarray, *, keep: bool = True, most: int = _VALUES) -> Seen:
-        """Of an array; ``keep`` at most about ``most`` values."""
+        """The peak of an array and, with ``keep``, about ``most`` of its values at most."""
         flat = np.asarray(values, np.float64).ravel()
         return cls(peak_of(flat), flat[::max(1, flat.size // most)].copy() if keep
                    else np.zeros(0))
 
     def __or__(self, other: Seen) -> Seen:
-        """Both."""
+        """The values of both."""
         return Seen(max(self.peak, other.peak), np.concatenate([self.values, other.values]))
 
 
@@ -54,13 +54,14 @@ class Rule:
 
     @property
     def looks(self) -> bool:
-        """Whether the rule asks for more than the peak."""
+        """Whether the rule needs values, not only the peak."""
         return self.name != "max"
 
     def choose(self, width: int, seen: Seen, *, headroom: float = 1.0,
                most: float = math.inf) -> QFormat:
-        """The format of ``width`` bits; ``max`` leaves room for ``headroom`` times the peak, but
-        not beyond ``most``, which no value can pass. Of zeros alone: the unit interval."""
+        """The format of ``width`` bits. The rule ``max`` leaves room for ``headroom`` times the
+        peak, but not beyond ``most``, the largest value that is possible. Zeros alone give the
+        format of the unit interval."""
         if not seen.peak:
             return QFormat.covering(width, 0.0)
         if self.looks and not seen.values.size:
@@ -92,14 +93,14 @@ def as_rule(name: object, percent: object = 99.9) -> Rule:
 
 def rules(rule: object, weight_rule: object, percent: object,
           elsewhere: bool = False) -> tuple[Rule, Rule]:
-    """The rules of values and of weights; ``elsewhere``: single layers have the rule percentile.
+    """The rules of values and of weights; ``elsewhere``: some layer's own rule is percentile.
 
-    Raises :class:`UserError` as :func:`as_rule`, and for a percentile that no rule asks for.
+    Raises :class:`UserError` as :func:`as_rule` does, and for a percentile without its rule.
     """
     both = as_rule(rule, percent), as_rule(weight_rule, percent)
     if percent != Rule().percent and not elsewhere and "percentile" not in (rule, weight_rule):
         raise UserError(f"--percentile {percent:g} needs --rule percentile or --weight-rule "
-                        "percentile: no other rule asks for it")
+                        "percentile: no other rule uses it")
     return both
 
 

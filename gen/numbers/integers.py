@@ -2,99 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.network.layers import (
-    CellState,
-    Dense,
-    Gru,
-    Layer,
-    Lstm,
-    MaxPool,
-    Multiply,
-    Recurrent,
-    Rnn,
-)
-from gatefold.gen.network.views import View
+from gatefold.gen.network.layers import Layer
 from gatefold.gen.numbers.formats import peak_of
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import (
-    QCellState,
-    QDense,
-    QGru,
-    QLayer,
-    QLstm,
-    QMaxPool,
-    QMultiply,
-    QRnn,
-    QView,
-)
+from gatefold.gen.numbers.qlayers import QLAYERS, QView
+from gatefold.gen.numbers.quantized import QLayer
 
 __all__ = ["INT64", "in_integers", "scaled_weights", "too_far_apart"]
 
-INT64 = 62  #: Bits of the largest number that golden, which computes in int64, may come to.
+INT64 = 62  #: Bits of the largest number that golden may compute, in int64.
 
 
 def scaled_weights(layer: Layer, w: np.ndarray) -> np.ndarray:
-    """``w`` as the layer's arithmetic wants it: a quarter where its result is a hard sigmoid."""
-    hard = isinstance(layer, (Dense, Rnn)) and layer.activation == "hard_sigmoid"
-    return w / 4 if hard else w
+    """``w`` for the layer's arithmetic: a quarter of it if the result is a hard sigmoid."""
+    return w / 4 if layer.last_activation == "hard_sigmoid" else w
 
 
 def in_integers(name: str, layer: Layer, numbers: dict,
                 counts: dict[str, int] | None = None) -> QLayer:
-    """``layer`` as the integers of ``numbers``, its formats (and ``x_align``) by field.
+    """``layer`` in integers; ``numbers`` gives its formats (and ``x_align``) by field.
 
+    A field of the result is one of ``numbers``, an array in its format, or the float layer's field.
     ``counts`` receives by tensor how many weights saturate; without it none may.
-    Raises :class:`UserError` where one does, or a bias is out of reach.
+    Raises :class:`UserError` if one does, and for a bias that is too large.
     """
-    common = {"name": name, "inputs": layer.inputs}
-    if isinstance(layer, View):
-        # Nothing of the model file goes on.
-        return QView(view=replace(layer, origin="", inputs=(), label=""), **common)
-    common |= numbers
-    if isinstance(layer, MaxPool):
-        return QMaxPool(window=layer.window, **common)
-    if isinstance(layer, Multiply):
-        return QMultiply(**common)
-    if isinstance(layer, CellState):
-        return QCellState(units=layer.units, **common)
-
-    def weights(tensor: str) -> np.ndarray:
-        return _weights(name, tensor, scaled_weights(layer, getattr(layer, tensor)),
-                        numbers[f"{tensor}_format"], counts)
-
-    def state(tensor: str, form: QFormat) -> np.ndarray | None:
+    values = {"name": name, "inputs": layer.inputs, **numbers}
+    if not layer.computes:  # nothing of the model file goes on
+        values["view"] = replace(layer, origin="", inputs=(), label="")
+    cls = QLAYERS.get(layer.kind, QView)
+    for tensor in layer.weights:
+        values[tensor] = _weights(name, tensor, scaled_weights(layer, getattr(layer, tensor)),
+                                  numbers[f"{tensor}_format"], counts)
+    for tensor, form in cls.constants.items():
         constant = getattr(layer, tensor)
-        return None if constant is None else _weights(name, tensor, constant, form, counts)
-
-    none = np.zeros(0, np.int64)
-    if isinstance(layer, Dense):
-        new = QDense(w=weights("w"), b=none, activation=layer.activation,
-                     window=layer.window, pattern=layer.pattern, **common)
-        return replace(new, b=_bias(name, _scaled_bias(layer), new.acc_frac))
-    assert isinstance(layer, Recurrent)
-    common |= {"units": layer.units, "w_ih": weights("w_ih"), "w_hh": weights("w_hh"), "b": none,
-               "return_sequences": layer.return_sequences, "stateful": layer.stateful}
-    if isinstance(layer, Lstm):
-        new = QLstm(activation=layer.activation, recurrent_activation=layer.recurrent_activation,
-                    h0=state("h0", numbers["h"]), c0=state("c0", numbers["c"]), **common)
-    elif isinstance(layer, Gru):
-        new = QGru(activation=layer.activation, recurrent_activation=layer.recurrent_activation,
-                   h0=state("h0", numbers["c"]), b_n=none, reset_after=layer.reset_after, **common)
-        new = replace(new, b_n=_bias(name, np.asarray(layer.b_n), new.acc_frac))
-    else:
-        assert isinstance(layer, Rnn)
-        new = QRnn(activation=layer.activation, h0=state("h0", numbers["h"]), **common)
-    return replace(new, b=_bias(name, _scaled_bias(layer), new.acc_frac))
+        values[tensor] = None if constant is None else _weights(name, tensor, constant,
+                                                                numbers[form], counts)
+    values |= {field.name: getattr(layer, field.name) for field in fields(cls)
+               if field.name not in values}
+    new = cls(**values)
+    return replace(new, **{bias: _bias(name, _scaled_bias(layer, getattr(layer, bias)),
+                                       new.acc_frac) for bias in layer.biases})
 
 
-def _scaled_bias(layer: Dense | Recurrent) -> np.ndarray:
-    hard = isinstance(layer, (Dense, Rnn)) and layer.activation == "hard_sigmoid"
-    return layer.b.astype(np.float64) / 4 + 0.5 if hard else layer.b
+def _scaled_bias(layer: Layer, b: np.ndarray) -> np.ndarray:
+    return b.astype(np.float64) / 4 + 0.5 if layer.last_activation == "hard_sigmoid" else b
 
 
 def _weights(name: str, tensor: str, values: np.ndarray, form: QFormat,
@@ -126,6 +82,6 @@ def _frozen(integers: np.ndarray) -> np.ndarray:
 
 
 def too_far_apart(name: str, what: str) -> str:
-    """The message for numbers that need sums beyond :data:`INT64`."""
+    """The message about numbers whose sums need more bits than :data:`INT64`."""
     return (f"{name}: {what}too far apart in magnitude: a sum would need over {INT64} bits: "
             "normalise the input data and train again")

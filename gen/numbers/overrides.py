@@ -1,4 +1,4 @@
-"""Numbers of single layers, from a small TOML file.
+"""Settings of single layers' formats, from a small TOML file.
 
     [default]                  # for all layers
     weights = 8                # bits: each tensor's format is chosen, as without the file
@@ -17,7 +17,7 @@
     [input]                    # an input; of several input0, input1, ...
     activations = "Q3.9"
 
-The tensors of a layer: LSTM ``w_ih w_hh h c``, GRU ``w_ih w_hh h c m`` (m is what r multiplies),
+The tensors of a layer: LSTM ``w_ih w_hh h c``, GRU ``w_ih w_hh h c m`` (r multiplies m),
 SimpleRNN ``w_ih w_hh h``, Dense and Conv1D ``w y``, others ``y``; an input's ``x``.
 """
 
@@ -33,18 +33,15 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.arrays import without_blocking
 from gatefold.gen.network.frames import input_names
 from gatefold.gen.network.graph import Network
-from gatefold.gen.network.layers import Dense, Gru, Layer, Lstm, Rnn
-from gatefold.gen.network.views import View
+from gatefold.gen.network.layers import Layer
 from gatefold.gen.numbers.formats import as_rule
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.wishes import DEFAULT, WIDTHS
+from gatefold.gen.numbers.settings import DEFAULT, WIDTHS, group_of
 
 __all__ = ["check_overrides", "read_overrides"]
 
 _BYTES = 1 << 20  # of a file
 _FORMAT = re.compile(r"Q(-?\d{1,3})\.(-?\d{1,3})")
-_TENSORS = {Lstm: ("w_ih", "w_hh", "h", "c"), Gru: ("w_ih", "w_hh", "h", "c", "m"),
-            Rnn: ("w_ih", "w_hh", "h"), Dense: ("w", "y")}
 _CHOICES = ("rule", "weight_rule", "percentile")
 _GROUPS = ("weights", "activations", "cell")
 
@@ -52,10 +49,10 @@ Overrides = dict[str, dict[str, object]]
 
 
 def read_overrides(path: str | os.PathLike, network: Network) -> Overrides:
-    """What the file says, by section and key, its formats as :class:`QFormat`.
+    """The entries of the file by section and key, formats as :class:`QFormat`.
 
-    Raises :class:`UserError` for a file that is missing, too large or no TOML, and for what
-    :func:`check_overrides` refuses.
+    Raises :class:`UserError` for a file that is missing, too large or no TOML, and where
+    :func:`check_overrides` does.
     """
     where = f"the formats file {quoted(os.path.basename(os.fspath(path)))}"
     try:
@@ -79,10 +76,10 @@ def check_overrides(entries: object, network: Network,
     """``entries``, sections of keys, checked for ``network``; formats may be text (``Q1.11``).
 
     Raises :class:`UserError` for a section that is no layer's or input's name, a key that its layer
-    does not have, and values that are illegal.
+    does not have, and illegal values.
     """
     if not isinstance(entries, Mapping):
-        raise UserError(f"{where}: sections of keys are wanted, not {quoted(entries)}")
+        raise UserError(f"{where} must be sections of keys, not {quoted(entries)}")
     legal = _sections(network)
     checked: Overrides = {}
     for section, keys in entries.items():
@@ -95,8 +92,7 @@ def check_overrides(entries: object, network: Network,
             if key not in legal[section]:
                 raise UserError(f"{where}: [{section}] has no {quoted(key)}: its keys may be "
                                 f"{', '.join(legal[section])}")
-            told = f"{where}: [{section}] {key}"
-            checked.setdefault(section, {})[key] = _value(told, key, value)
+            checked.setdefault(section, {})[key] = _value(f"{where}: [{section}] {key}", key, value)
     return checked
 
 
@@ -105,17 +101,14 @@ def _sections(network: Network) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {DEFAULT: (*_GROUPS, *_CHOICES)}
     found |= {name: ("activations", "x", "rule", "percentile") for name in input_names(network)}
     for name, layer in zip(network.names, network.layers, strict=True):
-        if not isinstance(layer, View):
+        if layer.computes:
             found[name] = (*_keys(layer), *_CHOICES)
     return found
 
 
 def _keys(layer: Layer) -> tuple[str, ...]:
-    tensors = _TENSORS.get(type(layer), ("y",))
-    if isinstance(layer, Gru) and not layer.reset_after:
-        tensors = tuple(tensor for tensor in tensors if tensor != "m")
-    groups = ("weights",) if any(tensor.startswith("w") for tensor in tensors) else ()
-    return (*groups, "activations", *(("cell",) if "c" in tensors else ()), *tensors)
+    groups = {group_of(tensor) for tensor in layer.tensors}
+    return (*(group for group in _GROUPS if group in groups), *layer.tensors)
 
 
 def _value(where: str, key: str, value: object) -> object:

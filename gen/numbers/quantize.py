@@ -1,7 +1,7 @@
 """Quantise: a float network and calibration data become integers and formats.
 
-The last place where a float decides anything. What the integers do: ``docs/numbers.md``; how a
-format is found: :mod:`~gatefold.gen.numbers.choose`, :mod:`~gatefold.gen.numbers.formats`.
+This is the last place where a float decides anything. ``docs/numbers.md`` defines what the integers
+do; :mod:`~gatefold.gen.numbers.choose` and :mod:`~gatefold.gen.numbers.formats` choose the formats.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from dataclasses import fields, replace
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.frames import input_names
 from gatefold.gen.network.graph import Network
-from gatefold.gen.network.layers import Dense, Recurrent
-from gatefold.gen.numbers.accumulator import accumulator_bits, accumulator_bounds, accumulator_width
-from gatefold.gen.numbers.accumulator import widest_sum as _widest_sum
+from gatefold.gen.numbers.accumulator import accumulator_width, layer_bits
 from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.choose import Chooser, Mixed
 from gatefold.gen.numbers.describe import difference
@@ -21,18 +19,9 @@ from gatefold.gen.numbers.formats import peak_of, rules
 from gatefold.gen.numbers.integers import INT64, in_integers, too_far_apart
 from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import (
-    QDense,
-    QGru,
-    QLayer,
-    QLstm,
-    QRecurrent,
-    QuantizedNetwork,
-    QView,
-    Table,
-)
+from gatefold.gen.numbers.quantized import QLayer, QuantizedNetwork, Table
+from gatefold.gen.numbers.settings import DEFAULT, WIDTHS, Settings, checked_width
 from gatefold.gen.numbers.tables import table_for
-from gatefold.gen.numbers.wishes import DEFAULT, WIDTHS, Wishes, checked_width
 
 __all__ = ["BIAS_LIMIT", "SATURATED", "WIDTHS", "quantize", "requantize_into",
            "saturated_weights"]
@@ -73,14 +62,14 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
               "cell": checked_width("cell", cell_width, 18)}
     sections = check_overrides(overrides or {}, network)
     elsewhere = any("percentile" in section.values() for section in sections.values())
-    wishes = Wishes(widths, *rules(rule, weight_rule, percentile, elsewhere), sections)
+    settings = Settings(widths, *rules(rule, weight_rule, percentile, elsewhere), sections)
     if table and (table_bits or argument_bits):
         raise ValueError("quantize takes a table, or its bits, not both")
-    table = table or table_for(wishes.widest("activations"), table_bits, argument_bits)
-    wishes = replace(wishes, widths={**widths, "table": table.out_frac + 1})
+    table = table or table_for(settings.widest("activations"), table_bits, argument_bits)
+    settings = replace(settings, widths={**widths, "table": table.out_frac + 1})
     seen = None
     if any_weights:
-        if wishes.looks or wishes.rule_of(DEFAULT, "w").looks:
+        if settings.looks or settings.rule_of(DEFAULT, "w").looks:
             raise UserError("a rule for formats looks at data, and a core whose weights come later "
                             "has none: leave the rule out, or build from the trained model")
         if calibration is not None:
@@ -89,11 +78,11 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         _check_biases(network)
     elif isinstance(calibration, Calibration):
         seen = calibration
-        if wishes.looks and not seen.looked:
+        if settings.looks and not seen.looked:
             raise ValueError("quantize: this rule needs a calibration that looked at values")
     else:
-        seen = calibrate(network, calibration, samples, seed, look=wishes.looks)
-    inputs, numbers = _choose(network, wishes, table, seen)
+        seen = calibrate(network, calibration, samples, seed, look=settings.looks)
+    inputs, numbers = _choose(network, settings, table, seen)
     layers, beyond = [], {}
     for name, layer, chosen in zip(network.names, network.layers, numbers, strict=True):
         counts: dict[str, int] | None = None if seen is None else {}
@@ -116,7 +105,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     return replace(qnet, acc_width=_accumulator(qnet, any_weights))
 
 
-def _choose(network: Network, wishes: Wishes, table: Table, seen: Calibration | None
+def _choose(network: Network, settings: Settings, table: Table, seen: Calibration | None
             ) -> tuple[tuple[QFormat, ...], list[dict]]:
     """Formats of the inputs and the numbers of every layer.
 
@@ -126,25 +115,25 @@ def _choose(network: Network, wishes: Wishes, table: Table, seen: Calibration | 
     names = network.names
     first = len(network.input_shapes)
     for _ in range(2 * len(names) + 2):
-        chooser = Chooser(network, wishes, table, seen)
+        chooser = Chooser(network, settings, table, seen)
         try:
             inputs = chooser.inputs()
             return inputs, [chooser.layer(n, name, layer) for n, (name, layer)
                             in enumerate(zip(names, network.layers, strict=True))]
         except Mixed as mixed:
             frac = min(int(chooser.fracs[value].flat[0]) for value in mixed.sources)
-            before = wishes
+            before = settings
             for value in sorted(mixed.sources):
                 if int(chooser.fracs[value].flat[0]) == frac:
                     continue
                 form = QFormat(chooser.widths[value], frac)
                 section, tensor = _result(network, value - first, value)
-                if isinstance(wishes.sections.get(section, {}).get(tensor), QFormat):
+                if isinstance(settings.sections.get(section, {}).get(tensor), QFormat):
                     raise UserError(f"{mixed.where} is put together from values of several "
                                     f"formats, of which that of {section} is fixed: give them one "
                                     "format") from None
-                wishes = wishes.fixed(section, tensor, form)
-            assert wishes is not before
+                settings = settings.fixed(section, tensor, form)
+            assert settings is not before
     raise UserError(f"{names[0]}: the formats of joined values find no common ground: give them "
                     "one format each")
 
@@ -153,42 +142,33 @@ def _result(network: Network, layer: int, value: int) -> tuple[str, str]:
     """Section and tensor of a value's format."""
     if layer < 0:
         return input_names(network)[value], "x"
-    return network.names[layer], "h" if isinstance(network.layers[layer], Recurrent) else "y"
+    return network.names[layer], network.layers[layer].result
 
 
 def _widths(inputs: tuple[QFormat, ...], layers: list[QLayer]) -> dict[str, int]:
     """The widest format of each kind; 0 where there is none."""
     found = {"act": [form.width for form in inputs], "weight": [0], "cell": [0]}
     for layer in layers:
-        if layer.result:
-            found["act"].append(layer.result.width)
-        for field in fields(layer):
-            form = getattr(layer, field.name)
-            if isinstance(form, QFormat) and field.name.endswith("_format"):
-                found["weight"].append(form.width)
-            elif isinstance(layer, (QLstm, QGru)) and field.name in ("c", "m"):
-                found["cell"].append(form.width)
+        found["act"] += [layer.result.width] if layer.result else []
+        found["weight"] += [form.width for form in layer.weights.values()]
+        found["cell"] += [getattr(layer, cell).width for cell in layer.cells]
     return {kind: max(widths) for kind, widths in found.items()}
 
 
 def _check_biases(network: Network) -> None:
     for name, layer in zip(network.names, network.layers, strict=True):
-        if isinstance(layer, (Recurrent, Dense)):
-            peak = max(peak_of(layer.b), peak_of(getattr(layer, "b_n", 0.0)))
-            if peak > BIAS_LIMIT:
-                raise UserError(f"{name}: a core for any weights takes biases of "
-                                f"-{BIAS_LIMIT}..{BIAS_LIMIT}, but the peak is {peak:.4g}: build "
-                                "it from the trained model")
+        peak = max((peak_of(getattr(layer, bias)) for bias in layer.biases), default=0.0)
+        if peak > BIAS_LIMIT:
+            raise UserError(f"{name}: a core for any weights takes biases of "
+                            f"-{BIAS_LIMIT}..{BIAS_LIMIT}, but the peak is {peak:.4g}: build it "
+                            "from the trained model")
 
 
 def _accumulator(qnet: QuantizedNetwork, any_weights: bool) -> int:
     """Accumulator bits; raises :class:`UserError` where a sum leaves int64."""
     limits = {"any_weights": any_weights, "bias_limit": BIAS_LIMIT}
     for layer in qnet.layers:
-        bits = 2
-        if isinstance(layer, (QRecurrent, QDense)):
-            bits = max(accumulator_bits(accumulator_bounds(layer, qnet.table, **limits)))
-        if not isinstance(layer, QView) and _widest_sum(layer, qnet.table, bits) > INT64:
+        if layer.widest(qnet.table, layer_bits(layer, qnet.table, **limits)) > INT64:
             raise UserError(too_far_apart(layer.name, "inputs, weights and biases are "))
     width = accumulator_width(qnet, **limits)
     if width > INT64:
@@ -197,8 +177,8 @@ def _accumulator(qnet: QuantizedNetwork, any_weights: bool) -> int:
 
 
 def saturated_weights(qnet: QuantizedNetwork) -> dict:
-    """Of what the network's record says: by layer and tensor how many weights saturate, under
-    :data:`SATURATED`, or nothing."""
+    """The network's record of :data:`SATURATED`, how many weights saturate by layer and tensor; or
+    an empty dict."""
     return {SATURATED: qnet.calibration[SATURATED]} if SATURATED in qnet.calibration else {}
 
 
@@ -216,9 +196,9 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
     if network.input_shapes != qnet.input_shapes:
         raise UserError(f"the model's input {network.input_shape} differs from the core's "
                         f"{qnet.input_shape}: rebuild the core with this model")
-    told = difference(network.layers, qnet.layers)
-    if told:
-        raise UserError(f"{told}: rebuild the core with this model")
+    differs = difference(network.layers, qnet.layers)
+    if differs:
+        raise UserError(f"{differs}: rebuild the core with this model")
     if network.outputs != qnet.outputs or network.host != qnet.host:
         raise UserError("the model's outputs are not the core's: rebuild the core with this model")
     layers, beyond = [], {}
@@ -234,10 +214,8 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
     record |= {SATURATED: beyond} if beyond else {}
     again = replace(qnet, layers=tuple(layers), calibration=record)
     for layer in layers:
-        if isinstance(layer, (QRecurrent, QDense)):
-            bits = max(accumulator_bits(accumulator_bounds(layer, qnet.table)))
-            if bits > qnet.acc_width:
-                raise UserError(f"{layer.name}: these weights need an accumulator of {bits} bits, "
-                                f"the core's has {qnet.acc_width}: rebuild the core with this "
-                                "model")
+        bits = layer_bits(layer, qnet.table)
+        if bits > qnet.acc_width:
+            raise UserError(f"{layer.name}: these weights need an accumulator of {bits} bits, the "
+                            f"core's has {qnet.acc_width}: rebuild the core with this model")
     return again

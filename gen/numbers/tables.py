@@ -2,17 +2,19 @@
 
 Sources: Schulte and Stine, "Approximating elementary functions with symmetric bipartite tables",
 IEEE Trans. Computers 48(8), 1999; de Dinechin and Tisserand, "Multipartite table methods", IEEE
-Trans. Computers 54(3), 2005. How a table is stored and read: :class:`~.quantized.Table`.
+Trans. Computers 54(3), 2005.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.numbers.quantized import Table
+from gatefold.gen.numbers.qformat import QFormat
 
-__all__ = ["ARGUMENT_BITS", "TABLE_BITS", "default_table", "table_for", "tanh_table"]
+__all__ = ["ARGUMENT_BITS", "TABLE_BITS", "Table", "default_table", "table_for", "tanh_table"]
 
 # Chosen among all splits with at most 2048 entries of t0 (one BRAM36 of 2K x 18) and 2048 of t1
 # (one BRAM18). Measured over every m, largest error of the table, and in brackets the largest error
@@ -40,10 +42,45 @@ TABLE_BITS = range(4, 19)  #: Legal fractional bits of a table's results ...
 ARGUMENT_BITS = range(8, 15)  #: ... and of its argument.
 
 
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """tanh of a magnitude, the one table behind sigmoid and tanh.
+
+    The argument u is Q4.``frac`` (-8..8). Its magnitude m, ``3 + frac`` bits, is split into
+    n0 high, n1 middle and n2 low bits. With n2 = 0 the table is direct: t = t0[m]. Otherwise it is
+    bipartite: t = t0[high, middle] +-
+    t1[high, low], t1 being odd around the middle of the low range, so only half is stored: the top
+    bit of `low` is the sign (1: +), the other n2 - 1 bits, inverted where the sign is -, the index.
+
+    Attributes: ``out_frac``, the fractional bits of t (values 0..2**out_frac - 1), T in
+    `docs/numbers.md`; ``t0`` (2**(n0+n1),), ``t1`` (2**(n0+n2-1),) or empty, non-negative int64;
+    ``error``, the largest |t * 2**-out_frac - tanh| over every m, measured when the table was made.
+    """
+
+    frac: int
+    n0: int
+    n1: int
+    n2: int
+    out_frac: int
+    t0: np.ndarray
+    t1: np.ndarray
+    error: float
+
+    @property
+    def width(self) -> int:
+        """Bits of the signed argument u."""
+        return self.frac + 4
+
+    @property
+    def format(self) -> QFormat:
+        """Format of the argument u."""
+        return QFormat(self.width, self.frac)
+
+
 def table_for(act_width: int, table_bits: int | None = None,
               argument_bits: int | None = None) -> Table:
-    """The table for activations of ``act_width`` bits, or with these fractional bits of its results
-    and of its argument.
+    """The table for activations of ``act_width`` bits; ``table_bits`` and ``argument_bits`` set the
+    fractional bits of its results and of its argument.
 
     Raises :class:`UserError` for those outside :data:`TABLE_BITS` and :data:`ARGUMENT_BITS`.
     """
@@ -64,7 +101,7 @@ def table_for(act_width: int, table_bits: int | None = None,
 
 
 def default_table(act_width: int) -> Table:
-    """The table used for activations of ``act_width`` bits (4..18)."""
+    """The table for activations of ``act_width`` bits (4..18), unless a user chooses another."""
     return table_for(act_width)
 
 

@@ -1,4 +1,4 @@
-"""Verilog and memory images of a plan, in files that people can read."""
+"""Files with the Verilog and the memory images of a plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["TOP", "write_rtl", "write_weights"]
 
 TOP = "gatefold"  #: name of the top module
 
-#: What Amaranth's Verilog backend does everywhere and Verilator's -Wall remarks on: it names every
+#: Verilator's -Wall warns of what Amaranth's Verilog backend does everywhere: it names every
 #: signal, used or not; gives registers initial values; leaves the extension of narrow operands to
 #: Verilog's rules, which are Amaranth's; writes x == 0 as !x; and puts sub-modules into one file.
 _LINT = """\
@@ -31,7 +31,7 @@ _LINT = """\
 
 
 def write_rtl(folder: Path, plan: Plan) -> list[str]:
-    """Write one file a shared module to ``folder``; their names, the top module's first."""
+    """Write a file for each shared module to ``folder``; returns their names, the top's first."""
     target = VerilogTarget()
     folder.mkdir(parents=True)
     names = []
@@ -57,7 +57,7 @@ def _convert(component: wiring.Component, name: str, target: VerilogTarget) -> s
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         text = verilog.convert(component, name=name, platform=target, emit_src=False,
                                strip_internal_attrs=True)
-    # The generator's banner names its own build; ours names what it is.
+    # The generator's banner names its own build; ours names the module.
     text = re.sub(r"\A/\*.*?\*/\n", "", text)
     # Sub-modules are called `\\gatefold.core.array `; names without escapes are easier to use.
     text = re.sub(rf"\\{name}\.([a-z0-9_.]+)(\$\d+)? ",
@@ -66,7 +66,8 @@ def _convert(component: wiring.Component, name: str, target: VerilogTarget) -> s
 
 
 def write_weights(folder: Path, plan: Plan) -> list[str]:
-    """Write every memory image as a $readmemh file (a word a line, no comments); their names."""
+    """Write every memory image as a $readmemh file (a word a line, no comments); returns their
+    names."""
     folder.mkdir(parents=True, exist_ok=True)
     widths = image_widths(plan.config)
     names = []

@@ -1,4 +1,4 @@
-"""The output folder: what a build leaves there, and how later commands read it back."""
+"""The output folder: what a build writes there, and how later commands read it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.names import CORE, INTEGERS
-from gatefold.gen.numbers.quantized import QGru, QLayer, QLstm, QRecurrent, QuantizedNetwork
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import checked
 from gatefold.gen.plan import Array, Plan, make_plan
 from gatefold.gen.store.quantized_io import load_quantized
@@ -51,31 +51,22 @@ def core_json(plan: Plan) -> dict:
         # What each beat of results is: [layer of this list or -1, first element, elements].
         "trace": {
             "layers": [{"name": qnet.layers[n].name, "steps": config.contexts * _value(qnet, n)[0],
-                        "units": _value(qnet, n)[1], "states": _states(qnet.layers[n])}
+                        "units": _value(qnet, n)[1], "states": list(qnet.layers[n].traced)}
                        for n in traced],
             "events": [[place[layer], first, count] for layer, first, count in plan.trace],
         },
     }
 
 
-def _states(layer: QLayer) -> list[str]:
-    """What the trace shows of a layer, by golden's names: its result, then its state."""
-    if isinstance(layer, QLstm | QGru):
-        return ["h", "c"]
-    return ["h"] if isinstance(layer, QRecurrent) else ["y"]
-
-
 def _value(qnet: QuantizedNetwork, n: int) -> tuple[int, int]:
-    """(steps, units) of what golden records of a layer: a recurrent one's every step."""
-    layer = qnet.layers[n]
-    if isinstance(layer, QRecurrent):
-        return qnet.shapes_into(n)[0][0], layer.units
+    """(steps, units) of golden's record of a layer; of one with states, every step."""
     *steps, units = qnet.shapes[qnet.value(n)]
-    return prod(steps), units
+    return qnet.shapes_into(n)[0][0] if qnet.layers[n].of.states else prod(steps), units
 
 
 def load_plan(directory: Path) -> Plan:
-    """The plan of the core in ``directory``, made again from its integers (it is deterministic)."""
+    """The plan of the core in ``directory``, made again from its integers: planning is
+    deterministic."""
     directory = Path(directory)
     try:
         core = json.loads((directory / CORE).read_text())

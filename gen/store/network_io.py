@@ -1,7 +1,7 @@
 """The float network of a core in one file (:mod:`gatefold.gen.store.stored`), beside its integers.
 
-What the integers know is not said again: inputs, outputs and what is left to the host are the
-quantised network's, and the layers must be its layers, so that nothing here can grow. Names from
+The file holds only what the integers do not: inputs, outputs and the work of the host are those of
+the quantised network. The layers must match its layers, whose sizes have been checked. Names from
 the model file are left out.
 """
 
@@ -11,16 +11,15 @@ import re
 from pathlib import Path
 
 from gatefold.gen.network.graph import Network
-from gatefold.gen.network.layers import CellState, Dense, Gru, Layer, Lstm, MaxPool, Multiply, Rnn
+from gatefold.gen.network.layers import COMPUTING
+from gatefold.gen.network.views import VIEWS
 from gatefold.gen.numbers.describe import difference
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.store.stored import VIEWS, expect, pack, read_stored, write_stored
+from gatefold.gen.store.stored import expect, pack, read_stored, write_stored
 
 __all__ = ["load_network", "save_network"]
 
 _FORMAT, _VERSION = "gatefold float network", 1
-_KINDS: dict[str, type[Layer]] = {cls.kind: cls for cls in (
-    Lstm, Gru, Rnn, Dense, MaxPool, Multiply, CellState, *VIEWS.values())}
 _LEFT_OUT = ("origin",)
 _LABEL = re.compile(r"[a-z0-9_]{0,40}")
 
@@ -34,7 +33,7 @@ def save_network(path: str | Path, network: Network) -> None:
 
 
 def load_network(path: str | Path, qnet: QuantizedNetwork) -> Network:
-    """Read what :func:`save_network` wrote of the network that ``qnet`` was made from.
+    """Read the file that :func:`save_network` wrote of the network behind ``qnet``.
 
     Raises :class:`~gatefold.gen.errors.UserError` for a missing, foreign or damaged file, and for
     another network's.
@@ -42,12 +41,12 @@ def load_network(path: str | Path, qnet: QuantizedNetwork) -> Network:
     with read_stored(path, "float network") as stored:
         expect(stored.head["format"] == _FORMAT and stored.head["version"] == _VERSION,
                "another format or version")
-        named = stored.layers(_KINDS, left_out=_LEFT_OUT, floats=True)
+        named = stored.layers(COMPUTING | VIEWS, left_out=_LEFT_OUT, floats=True)
         layers = tuple(layer for _, layer in named)
         expect(all(_LABEL.fullmatch(layer.label) for layer in layers), "a layer's label")
-        # First, since a network works out its shapes: these are known to be sane.
-        told = difference(layers, qnet.layers)
-        expect(told is None, str(told))
+        # First, since a Network computes its shapes: those of the core are known to be sane.
+        differs = difference(layers, qnet.layers)
+        expect(differs is None, str(differs))
         network = Network(qnet.input_shapes, layers, outputs=qnet.outputs, host=qnet.host)
         expect(network.names == tuple(name for name, _ in named)
                == tuple(layer.name for layer in qnet.layers), "a layer's name")

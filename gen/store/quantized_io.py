@@ -5,19 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import (
-    QCellState,
-    QDense,
-    QGru,
-    QLayer,
-    QLstm,
-    QMaxPool,
-    QMultiply,
-    QRnn,
-    QuantizedNetwork,
-    QView,
-    Table,
-)
+from gatefold.gen.numbers.qlayers import QLAYERS
+from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.store.quantized_check import check
 from gatefold.gen.store.stored import (
     Stored,
@@ -33,17 +22,13 @@ from gatefold.gen.store.stored import (
 __all__ = ["load_quantized", "save_quantized"]
 
 _FORMAT, _VERSION = "gatefold quantised network", 2
-_LAYERS: dict[str, type[QLayer]] = {
-    "lstm": QLstm, "gru": QGru, "rnn": QRnn, "dense": QDense, "max_pool": QMaxPool,
-    "multiply": QMultiply, "cell_state": QCellState, "view": QView}
-_KINDS = {cls: kind for kind, cls in _LAYERS.items()}
 _WIDTHS = ("act_width", "weight_width", "cell_width", "acc_width")
 
 
 def save_quantized(path: str | Path, qnet: QuantizedNetwork) -> None:
     """Write ``qnet``; the same network gives the same bytes."""
     arrays: dict = {}
-    layers = [{"kind": _KINDS[type(layer)], **pack(layer, layer.name, arrays)}
+    layers = [{"kind": layer.of.kind, **pack(layer, layer.name, arrays)}
               for layer in qnet.layers]
     head = {"format": _FORMAT, "version": _VERSION, "layers": layers,
             "table": pack(qnet.table, "table", arrays),
@@ -54,7 +39,7 @@ def save_quantized(path: str | Path, qnet: QuantizedNetwork) -> None:
 
 
 def load_quantized(path: str | Path) -> QuantizedNetwork:
-    """Read what :func:`save_quantized` wrote, checked: shapes, ranges, accumulator width.
+    """Read a file of :func:`save_quantized` and check shapes, ranges and the accumulator width.
 
     Raises :class:`~gatefold.gen.errors.UserError` for a missing, foreign or damaged file.
     """
@@ -69,7 +54,7 @@ def _read(stored: Stored) -> QuantizedNetwork:
     expect(head["format"] == _FORMAT and head["version"] == _VERSION, "another format or version")
     expect(isinstance(head["calibration"], dict), "calibration")
     return QuantizedNetwork(
-        layers=tuple(layer for _, layer in stored.layers(_LAYERS)),
+        layers=tuple(layer for _, layer in stored.layers(QLAYERS)),
         input_shapes=tuple(integers(shape) for shape in entries(head["input_shapes"])),
         outputs=integers(head["outputs"]),
         input_formats=tuple(QFormat(*integers(form)) for form in entries(head["input_formats"])),

@@ -1,8 +1,8 @@
-"""Dataclasses of arrays in one file: a zip of ``network.json`` and one ``.npy`` member per array.
+"""Dataclasses with arrays in one file: a zip of ``network.json`` and one ``.npy`` member per array.
 
-Written uncompressed with fixed dates, so that the same thing gives the same bytes on every machine;
-read without pickle, and no member is larger than the file that holds it. A dataclass is stored
-field by field and read back as each field's declared type says.
+The file is written uncompressed and with fixed dates, so that the same contents give the same bytes
+on every machine. It is read without pickle, and no member is larger than the file that holds it. A
+dataclass is stored field by field, and each field's declared type says how it is read.
 """
 
 from __future__ import annotations
@@ -22,35 +22,22 @@ import numpy as np
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.arrays import add_member, read_npy
 from gatefold.gen.network.layers import Layer, Window
-from gatefold.gen.network.views import (
-    Concat,
-    Flatten,
-    Pad,
-    Permute,
-    RepeatVector,
-    Reshape,
-    Reverse,
-    Slice,
-    View,
-)
+from gatefold.gen.network.views import VIEWS, View
 from gatefold.gen.numbers.qformat import QFormat
 
-__all__ = ["VIEWS", "Damage", "Stored", "entries", "expect", "integer", "integers", "pack",
+__all__ = ["Damage", "Stored", "entries", "expect", "integer", "integers", "pack",
            "read_stored", "write_stored"]
 
 _JSON = "network.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-#: Views by their kind.
-VIEWS: dict[str, type[View]] = {view.kind: view for view in (
-    Concat, Flatten, Pad, Permute, RepeatVector, Reshape, Reverse, Slice)}
-#: Fields of a view in a quantised network that come from the model file or stand beside it.
+#: Fields of every layer, which a view in a quantised network leaves out.
 _OF_LAYERS = {field.name for field in fields(Layer)}
-#: What an array may hold, in its file; and the same in memory.
+#: Legal types of an array in the file, and the types in memory.
 _DTYPES = {"i1": np.int64, "i2": np.int64, "i4": np.int64, "i8": np.int64, "f4": np.float32}
 
 
 class Damage(Exception):
-    """Something contradicts itself; ``str`` says where."""
+    """The file contradicts itself; ``str`` says where."""
 
 
 def expect(condition: object, what: str) -> None:
@@ -108,10 +95,10 @@ def _smallest(array: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def read_stored(path: str | Path, what: str) -> Iterator[Stored]:
-    """The file, open while the block reads it; ``what`` it should be, in messages.
+    """The file, open while the block reads it; messages call it ``what``.
 
-    Raises :class:`UserError` for a missing, foreign or damaged file: whatever is wrong in the block
-    is the file's fault.
+    Raises :class:`UserError` for a missing, foreign or damaged file, also for the errors that
+    damaged contents lead to in the block.
     """
     where = quoted(Path(path).name)
     try:
@@ -129,15 +116,15 @@ def read_stored(path: str | Path, what: str) -> Iterator[Stored]:
 
 
 class Stored:
-    """What :func:`write_stored` wrote. ``head``: its JSON, of any shape."""
+    """A file of :func:`write_stored`, open. ``head``: its JSON, of any shape."""
 
     def __init__(self, archive: zipfile.ZipFile):
         self._archive = archive
         self.head: Any = json.loads(self._bytes(_JSON))
 
     def layers(self, kinds: Mapping[str, type], **more: Any) -> list[tuple[str, Any]]:
-        """Name and dataclass of every entry of ``head["layers"]``, of the class that its kind has
-        in ``kinds``; ``more`` as of :meth:`unpack`."""
+        """Name and dataclass of every entry of ``head["layers"]``; ``kinds`` gives the class of
+        each kind, ``more`` are further arguments of :meth:`unpack`."""
         found = {}
         for entry in entries(self.head["layers"]):
             name = entry["name"]
@@ -148,7 +135,7 @@ class Stored:
 
     def unpack(self, cls: type, entry: Any, owner: str, *, left_out: Collection[str] = (),
                floats: bool = False) -> Any:
-        """The inverse of :func:`pack`: its arrays are of integers, or of ``floats``."""
+        """The inverse of :func:`pack`; the arrays hold integers, or ``floats``."""
         values = {}
         for field in fields(cls):
             if field.name in left_out:
@@ -192,7 +179,7 @@ class Stored:
 
 
 def entries(value: object) -> list:
-    """``value``, a list; raises :class:`Damage` otherwise, as the others do."""
+    """``value``, a list; this and the next functions raise :class:`Damage` for other values."""
     expect(type(value) is list, "a list")
     return value  # type: ignore
 

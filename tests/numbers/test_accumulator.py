@@ -5,12 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatefold.gen.numbers.accumulator import (
-    accumulator_bits,
-    accumulator_bounds,
-    accumulator_width,
-    result_shifts,
-)
+from gatefold.gen.numbers.accumulator import accumulator_bits, accumulator_bounds, accumulator_width
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import QDense, QGru, QLstm, QRecurrent
 from gatefold.sim import golden
@@ -63,7 +58,7 @@ def test_bounds_are_reached_at_the_extremes(name, widths):
     for layer in matrix_layers(qnet):
         low, high = accumulator_bounds(layer, qnet.table)
         bits = accumulator_bits((low, high))
-        for row, (b, shift) in enumerate(zip(bias(layer), result_shifts(layer, qnet.table),
+        for row, (b, shift) in enumerate(zip(bias(layer), layer.result_shifts(qnet.table),
                                              strict=True)):
             half = 2 ** (shift - 1) if shift > 0 else 0
             terms = [(w * lo, w * hi) for w, _, lo, hi, _ in operands(layer, row)]
@@ -85,7 +80,7 @@ def test_no_partial_sum_in_any_order_passes_the_bounds(name):
     qnet = quantized(name)
     for layer in matrix_layers(qnet):
         low, high = accumulator_bounds(layer, qnet.table)
-        for row, (b, shift) in enumerate(zip(bias(layer), result_shifts(layer, qnet.table),
+        for row, (b, shift) in enumerate(zip(bias(layer), layer.result_shifts(qnet.table),
                                              strict=True)):
             for _ in range(10):
                 products = [w * int(rng.choice([lo, hi])) for w, _, lo, hi, _ in
@@ -111,15 +106,15 @@ def test_rounding_constant_depends_on_the_row():
     lstm, gru, rnn, _ = matrix_layers(quantized("lstm, gru, rnn"))
     table = quantized("lstm-dense").table
     gate, candidate = (layer_frac - table.frac for layer_frac in (1, 0))
-    assert result_shifts(lstm, table) == [lstm.acc_frac + gate] * 6 \
+    assert lstm.result_shifts(table) == [lstm.acc_frac + gate] * 6 \
         + [lstm.acc_frac + candidate] * 3 + [lstm.acc_frac + gate] * 3
-    assert result_shifts(gru, table) == [gru.acc_frac + gate] * 8 + [0] * 4 \
+    assert gru.result_shifts(table) == [gru.acc_frac + gate] * 8 + [0] * 4 \
         + [gru.acc_frac - gru.m.frac] * 4
-    assert result_shifts(rnn, table) == [rnn.acc_frac + candidate] * 5
+    assert rnn.result_shifts(table) == [rnn.acc_frac + candidate] * 5
     before = matrix_layers(quantized("gru reset before"))[0]
-    assert result_shifts(before, table) == [before.acc_frac + gate] * 10 + [0] * 5
+    assert before.result_shifts(table) == [before.acc_frac + gate] * 10 + [0] * 5
     hard = matrix_layers(quantized("hard lstm"))[0]
-    assert set(result_shifts(hard, table)) == {hard.acc_frac + 1 - 8, hard.acc_frac - 8}
+    assert set(hard.result_shifts(table)) == {hard.acc_frac + 1 - 8, hard.acc_frac - 8}
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
@@ -131,7 +126,7 @@ def test_any_weights_take_the_extremes_of_their_format(name, widths):
         low, high = accumulator_bounds(layer, qnet.table, any_weights=True, bias_limit=8.0)
         w = QFormat(widths[1], widths[1] - 3)
         limit = int(8 * 2.0**layer.acc_frac)
-        for row, shift in enumerate(result_shifts(layer, qnet.table)):
+        for row, shift in enumerate(layer.result_shifts(qnet.table)):
             half = 2 ** (shift - 1) if shift > 0 else 0
             columns = [(form, lo, hi) for _, form, lo, hi, used in operands(layer, row) if used]
             assert all(form == w for form, _, _ in columns)

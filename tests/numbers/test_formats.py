@@ -9,7 +9,7 @@ from gatefold.gen.network.graph import Network, Window
 from gatefold.gen.numbers.calibrate import at_a_time, calibrate
 from gatefold.gen.numbers.formats import Rule, Seen, as_rule, rules
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.wishes import DEFAULT, Wishes
+from gatefold.gen.numbers.settings import DEFAULT, Settings
 from tests.support.networks import NETWORKS, Make, network
 
 VALUES = np.concatenate([np.linspace(-1, 1, 999), [7.0]])
@@ -94,16 +94,16 @@ def test_windows_limit_how_many_samples_are_computed_at_a_time():
     assert at_a_time(network("stateful lstm"), 1000) == 1000  # they follow one another
 
 
-# ---- wishes ------------------------------------------------------------------------------------
+# ---- settings ----------------------------------------------------------------------------------
 
 
 def test_what_is_said_of_a_tensor_counts_before_its_kind_and_its_layer_before_all():
-    wishes = Wishes({"weights": 16, "activations": 16, "cell": 18, "table": 17}, sections={
+    settings = Settings({"weights": 16, "activations": 16, "cell": 18, "table": 17}, sections={
         DEFAULT: {"weights": 8}, "a": {"weights": 6, "w_hh": 5}, "b": {"y": QFormat(7, 3)}})
-    assert [wishes.of("a", t) for t in ("w_ih", "w_hh", "h", "c", "g")] == [6, 5, 16, 18, 17]
-    assert wishes.of("b", "w") == 8 and wishes.of("b", "y") == QFormat(7, 3)
-    assert wishes.widest("weights") == 16 and wishes.widest("activations") == 16
-    fixed = wishes.fixed("a", "h", QFormat(9, 8))
+    assert [settings.of("a", t) for t in ("w_ih", "w_hh", "h", "c", "g")] == [6, 5, 16, 18, 17]
+    assert settings.of("b", "w") == 8 and settings.of("b", "y") == QFormat(7, 3)
+    assert settings.widest("weights") == 16 and settings.widest("activations") == 16
+    fixed = settings.fixed("a", "h", QFormat(9, 8))
     assert fixed.of("a", "h") == QFormat(9, 8) and fixed.of("a", "w_hh") == 5
 
 

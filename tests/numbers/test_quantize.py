@@ -329,7 +329,7 @@ def test_joined_formats_are_aligned_column_by_column():
     np.testing.assert_array_equal(lstm.x_align, lstm.x.frac - fracs[0])
 
 
-# ---- rules and wishes ----------------------------------------------------------------------------
+# ---- rules and settings --------------------------------------------------------------------------
 
 
 def outlier():

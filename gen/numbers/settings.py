@@ -1,4 +1,4 @@
-"""What is wished for the numbers: widths, formats and rules, for all layers and for single ones."""
+"""The settings of the numbers: widths, formats and rules, for all layers and for single ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.numbers.formats import Rule, as_rule
 from gatefold.gen.numbers.qformat import QFormat
 
-__all__ = ["DEFAULT", "TENSORS", "WIDTHS", "Wishes", "checked_width", "group_of"]
+__all__ = ["DEFAULT", "TENSORS", "WIDTHS", "Settings", "checked_width", "group_of"]
 
 WIDTHS = range(4, 19)  #: Legal widths of activations, weights and cell state, in bits.
 DEFAULT = "default"  #: The section whose entries hold for every layer.
@@ -17,7 +17,7 @@ DEFAULT = "default"  #: The section whose entries hold for every layer.
 _GROUPS = {"x": "activations", "h": "activations", "y": "activations", "c": "cell", "m": "cell",
            "w": "weights", "w_ih": "weights", "w_hh": "weights", "g": "table", "n": "table",
            "tc": "table"}
-TENSORS = tuple(_GROUPS)  #: Every tensor that a format can be wished for.
+TENSORS = tuple(_GROUPS)  #: Every tensor whose format can be set.
 
 
 def group_of(tensor: str) -> str:
@@ -27,12 +27,12 @@ def group_of(tensor: str) -> str:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Settings:
     """Widths, formats and rules.
 
     Attributes: ``widths``, bits by group (:func:`group_of`); ``rule`` for values and
-    ``weight_rule`` for weights; ``sections``, by layer name (an input's name, or
-    :data:`DEFAULT`) what differs there: by group or tensor a width (int) or a :class:`QFormat`, and
+    ``weight_rule`` for weights; ``sections``, the settings of single layers by the layer's name (or
+    an input's, or :data:`DEFAULT`): by group or tensor a width (int) or a :class:`QFormat`, and
     ``rule``, ``weight_rule`` and ``percentile``.
     """
 
@@ -42,19 +42,19 @@ class Wishes:
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def of(self, section: str, tensor: str) -> int | QFormat:
-        """What is wished for a tensor: its width in bits, or its format."""
+        """The setting of a tensor: its width in bits, or its format."""
         group = group_of(tensor)
         for entries, key in ((self.sections.get(section, {}), tensor),
                              (self.sections.get(section, {}), group),
                              (self.sections.get(DEFAULT, {}), group), (self.widths, group)):
             if key in entries:
-                wish = entries[key]
-                assert isinstance(wish, (int, QFormat))
-                return wish
+                setting = entries[key]
+                assert isinstance(setting, (int, QFormat))
+                return setting
         raise KeyError(group)
 
     def rule_of(self, section: str, tensor: str) -> Rule:
-        """By what rule a tensor's format is chosen."""
+        """The rule by which a tensor's format is chosen."""
         key = "weight_rule" if group_of(tensor) == "weights" else "rule"
         rule = self.weight_rule if key == "weight_rule" else self.rule
         name, percent = rule.name, rule.percent
@@ -63,7 +63,7 @@ class Wishes:
         return as_rule(name, percent)
 
     def widest(self, group: str) -> int:
-        """Bits of the widest wish for a group's tensors."""
+        """Bits of the widest setting of a group's tensors."""
         entries = [self.widths[group]]
         for section in self.sections.values():
             entries += [value if isinstance(value, int) else value.width
@@ -74,17 +74,17 @@ class Wishes:
 
     @property
     def looks(self) -> bool:
-        """Whether any rule asks for values of activations, not only their peaks."""
+        """Whether any rule needs the values of activations, not only their peaks."""
         return any(self.rule_of(section, "y").looks for section in (DEFAULT, *self.sections))
 
-    def fixed(self, section: str, tensor: str, form: QFormat) -> Wishes:
-        """The same, but with this format for one tensor."""
+    def fixed(self, section: str, tensor: str, form: QFormat) -> Settings:
+        """These settings with this format for one tensor."""
         entries = {**self.sections.get(section, {}), tensor: form}
         return replace(self, sections={**self.sections, section: entries})
 
 
 def checked_width(name: str, width, default: int) -> int:
-    """``width`` where it is legal; raises :class:`UserError` otherwise."""
+    """``width``; raises :class:`UserError` where it is not legal."""
     if isinstance(width, bool) or not isinstance(width, int) or width not in WIDTHS:
         raise UserError(f"the {name} width must be {WIDTHS[0]}..{WIDTHS[-1]} bits, not "
                         f"{quoted(width)[1:-1]}: the default is {default}")

@@ -1,0 +1,246 @@
+"""Layers with states: LSTM, GRU and SimpleRNN.
+
+Gates are in blocks i, f, g, o (LSTM) and r, z, n (GRU). A matrix is stored as (outputs, inputs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.network.layer import (
+    ACTIVATIONS,
+    CELL_ACTIVATIONS,
+    FUNCTIONS,
+    GATE_ACTIVATIONS,
+    Layer,
+    Shape,
+    checked,
+    one_of,
+)
+
+__all__ = ["Gru", "Lstm", "Recurrent", "Rnn"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recurrent(Layer):
+    """The common part of Lstm, Gru and Rnn.
+
+    Attributes: ``units`` U; ``w_ih`` (gates U, F) and ``w_hh`` (gates U, U); ``b`` (gates U,);
+    ``return_sequences``, every h or only the last; ``stateful``, whether a frame begins with
+    the state in which the last one ended; ``h0`` (U,), a constant initial state, or None for zero.
+
+    ``inputs`` may hold further values after x: the initial ``states``, each (U,).
+    Time runs forwards: a reversal is a view before the layer.
+    """
+
+    units: int
+    w_ih: np.ndarray
+    w_hh: np.ndarray
+    b: np.ndarray
+    return_sequences: bool
+    stateful: bool = False
+    h0: np.ndarray | None = None
+
+    gates = 1  #: row blocks of the matrices
+    result = "h"
+    weights = ("w_ih", "w_hh")
+    biases = ("b",)
+    states = ("h",)
+
+    def __post_init__(self):
+        u = self.units
+        if not (isinstance(u, int) and u >= 1):
+            raise UserError(f"{self.where}: units must be a positive integer, not {u!r}")
+        features = np.shape(self.w_ih)[-1] if np.ndim(self.w_ih) == 2 else -1
+        rows = self.gates * u
+        self._set("w_ih", self.w_ih, (rows, features))
+        self._set("w_hh", self.w_hh, (rows, u))
+        self._set("b", self.b, (rows,))
+        constants = [f"{state}0" for state in self.states
+                     if getattr(self, f"{state}0", None) is not None]
+        for constant in constants:
+            self._set(constant, getattr(self, constant), (u,))
+        if self.stateful and (constants or len(self.inputs) > 1):
+            raise UserError(f"{self.where}: a stateful layer cannot have an initial state as well: "
+                            "drop one of the two")
+
+    def _set(self, name: str, value, shape: Shape):
+        object.__setattr__(self, name, checked(self.where, name, value, shape))
+
+    @property
+    def features(self) -> int:
+        """Input features F."""
+        return self.w_ih.shape[1]
+
+    def output_shape(self, *shapes):
+        x, *states = shapes
+        if len(x) != 2 or x[1] != self.features:
+            raise UserError(f"{self.where} takes (timesteps, {self.features}), "
+                            f"but its input has the shape {x}")
+        if states and (len(states) != len(self.states)
+                       or any(s != (self.units,) for s in states)):
+            raise UserError(f"{self.where} takes {len(self.states)} initial state(s) of the shape "
+                            f"({self.units},), not {states}")
+        return (x[0], self.units) if self.return_sequences else (self.units,)
+
+    def compute(self, values, inside):
+        x = values[0]
+        samples, timesteps, _ = x.shape
+        # x's part of every gate of every step at once; only h needs the loop.
+        z_x = x @ self.w_ih.T.astype(x.dtype) + self.b.astype(x.dtype)
+        first = values[1:]
+        if not first:
+            constants = [getattr(self, f"{state}0", None) for state in self.states]
+            first = [np.zeros(self.units) if constant is None else constant
+                     for constant in constants]
+            first = [np.broadcast_to(one.astype(x.dtype), (samples, self.units)) for one in first]
+        # Samples that follow one another are computed one by one.
+        parts = [slice(n, n + 1) for n in range(samples)] if self.stateful else [slice(0, samples)]
+        state = [one[parts[0]] for one in first]
+        for rows in parts:
+            for t in range(timesteps):
+                found = self.step(z_x[rows, t], *state)
+                state = [found[name] for name in self.states]
+                for name, value in found.items():
+                    if name not in inside:
+                        inside[name] = np.empty((samples, timesteps, self.units), x.dtype)
+                    inside[name][rows, t] = value
+        return inside["h"] if self.return_sequences else inside["h"][:, -1]
+
+    def step(self, z_x: np.ndarray, h: np.ndarray, *more: np.ndarray) -> dict[str, np.ndarray]:
+        """The tensors of one step.
+
+        Parameters: ``z_x`` (samples, gates U), x's part of the gates; ``h`` and ``more``, the
+        states before the step, (samples, U) each.
+        """
+        raise NotImplementedError
+
+    @property
+    def parameters(self):
+        return self.w_ih.size + self.w_hh.size + self.b.size
+
+    def macs(self, *shapes):
+        return shapes[0][0] * (self.w_ih.size + self.w_hh.size)
+
+    def elements(self, *shapes):
+        return shapes[0][0] * 16 * self.units  # the gates, their arguments, and more
+
+    def scaled(self, gain, offset):
+        return replace(self, w_ih=self.w_ih * gain, b=self.b + self.w_ih @ offset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lstm(Recurrent):
+    """LSTM layer.
+
+    z = w_ih x_t + w_hh h_(t-1) + b; i, f, o = gate(z); g = act(z); c = f c + i g; h = o act(c).
+    (Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000.)
+
+    Attributes beside :class:`Recurrent`'s: ``activation`` of :data:`CELL_ACTIVATIONS`,
+    ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``.
+    """
+
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    c0: np.ndarray | None = None
+
+    kind = "lstm"
+    title = "LSTM"
+    gates = 4
+    states = ("h", "c")
+
+    def __post_init__(self):
+        super().__post_init__()
+        one_of(self.where, "activation", self.activation, CELL_ACTIVATIONS)
+        one_of(self.where, "recurrent_activation", self.recurrent_activation, GATE_ACTIVATIONS)
+
+    @property
+    def tensors(self):
+        return (*super().tensors, "c")
+
+    def step(self, z_x, h, *more):
+        gate, act = FUNCTIONS[self.recurrent_activation], FUNCTIONS[self.activation]
+        z = np.split(z_x + h @ self.w_hh.T.astype(h.dtype), 4, axis=1)
+        i, f, g, o = gate(z[0]), gate(z[1]), act(z[2]), gate(z[3])
+        c = f * more[0] + i * g
+        return dict(zip(("z_i", "z_f", "z_g", "z_o"), z, strict=True)) | {
+            "i": i, "f": f, "g": g, "o": o, "c": c, "h": o * act(c)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gru(Recurrent):
+    """GRU layer (Cho et al. 2014).
+
+    r, z = gate(w_ih x_t + w_hh h + b); h = z h + (1 - z) n, where
+    ``reset_after``      n = act(w_ih x_t + b + r (w_hh h + b_n))     (Keras' default, torch, cuDNN)
+    not ``reset_after``  n = act(w_ih x_t + b + w_hh (r h))           (Keras 2's default, ONNX')
+    with the rows of n in each matrix. ``b`` holds what r and z add, and of n's two biases the one
+    outside the product with r; ``b_n`` (U,) is the one inside, zero without ``reset_after``.
+    """
+
+    reset_after: bool
+    b_n: np.ndarray | None = None
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+
+    kind = "gru"
+    title = "GRU"
+    gates = 3
+    biases = ("b", "b_n")
+
+    def __post_init__(self):
+        super().__post_init__()
+        b_n = np.zeros(self.units) if self.b_n is None else self.b_n
+        self._set("b_n", b_n, (self.units,))
+        if not self.reset_after and np.any(self.b_n):
+            raise UserError(f"{self.where}: b_n has no place without reset_after")
+        one_of(self.where, "activation", self.activation, CELL_ACTIVATIONS)
+        one_of(self.where, "recurrent_activation", self.recurrent_activation, GATE_ACTIVATIONS)
+
+    @property
+    def tensors(self):
+        return (*super().tensors, "c", *(("m",) if self.reset_after else ()))
+
+    def step(self, z_x, h, *more):
+        gate, act = FUNCTIONS[self.recurrent_activation], FUNCTIONS[self.activation]
+        u, w_hh = self.units, self.w_hh.astype(h.dtype)
+        z_rz = z_x[:, :2 * u] + h @ w_hh[:2 * u].T
+        r, z = gate(z_rz[:, :u]), gate(z_rz[:, u:])
+        inside = {"z_r": z_rz[:, :u], "z_z": z_rz[:, u:], "r": r, "z": z}
+        if self.reset_after:
+            inside["m"] = h @ w_hh[2 * u:].T + np.asarray(self.b_n, h.dtype)
+            z_n = z_x[:, 2 * u:] + r * inside["m"]
+        else:
+            inside["q"] = r * h
+            z_n = z_x[:, 2 * u:] + inside["q"] @ w_hh[2 * u:].T
+        n = act(z_n)
+        return inside | {"z_n": z_n, "n": n, "h": z * h + (1 - z) * n}
+
+    @property
+    def parameters(self):
+        return super().parameters + (self.units if self.reset_after else 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rnn(Recurrent):
+    """SimpleRNN layer (Elman 1990): h = act(w_ih x_t + w_hh h + b)."""
+
+    activation: str = "tanh"
+
+    kind = "rnn"
+    title = "SimpleRNN"
+
+    def __post_init__(self):
+        super().__post_init__()
+        one_of(self.where, "activation", self.activation, ACTIVATIONS)
+
+    @property
+    def last_activation(self):
+        return self.activation
+
+    def step(self, z_x, h, *more):
+        z = z_x + h @ self.w_hh.T.astype(h.dtype)
+        return {"z": z, "h": FUNCTIONS[self.activation](z)}

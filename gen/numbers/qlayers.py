@@ -1,0 +1,218 @@
+"""Layers without states, in integers, and a table of all layers. ``docs/numbers.md`` defines what
+they compute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from gatefold.gen.network.layers import CellState, Dense, MaxPool, Multiply, Window, gathered
+from gatefold.gen.network.views import View
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.qlayer import (
+    ABSENT,
+    RESULT_ACTIVATIONS,
+    Columns,
+    QLayer,
+    QMatrix,
+    Tensor,
+    alignment,
+)
+from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRnn
+
+__all__ = ["QLAYERS", "QCellState", "QDense", "QMaxPool", "QMultiply", "QView"]
+
+_TAPS = 1 << 24  # most taps of all windows of a pool together
+
+
+@dataclass(frozen=True, kw_only=True)
+class QView(QLayer):
+    """A view: the same elements in another order."""
+
+    view: View
+
+    of = View
+    computes = False
+
+    def output_shape(self, *shapes):
+        return self.view.output_shape(*shapes)
+
+    def fits(self, *shapes):
+        return self.view.growth >= 1  # output_shape checks the rest
+
+    def elements(self, *shapes):
+        return super().elements(*shapes) * self.view.growth
+
+    def fracs(self, shape, *fracs):
+        return self.view.arrange(*(part[None] for part in fracs), fill=ABSENT)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QDense(QMatrix):
+    """Dense in integers: w (outputs, features), b (outputs,) with ``acc_frac`` fractional bits.
+
+    ``x_align`` as of :class:`QRecurrent`. ``activation`` of linear, relu, sigmoid, tanh, hard_tanh,
+    hard_sigmoid: the last two are linear and relu (its scale and offset in w and b) within
+    :func:`~.qlayer.hard_limit`. ``window`` and ``pattern`` as of :class:`~.layers.Dense`.
+    """
+
+    w: np.ndarray
+    b: np.ndarray
+    x: QFormat
+    x_align: np.ndarray
+    w_format: QFormat
+    y: QFormat
+    activation: str
+    window: Window | None = None
+    pattern: np.ndarray | None = None
+
+    of = Dense
+
+    def gather(self, x: np.ndarray, fill=0) -> np.ndarray:
+        """The vectors that the matrix multiplies (:func:`~.layers.gathered`)."""
+        return gathered(self.window, x, fill)
+
+    def output_shape(self, *shapes):
+        (x,) = shapes
+        if self.window:
+            return (*x[:-2], self.window.steps(x[-2]), self.outputs)
+        return (*x[:-1], self.outputs)
+
+    def fits(self, *shapes):
+        taps = self.window.size if self.window else 1
+        return (len(shapes) == 1 and self.w.ndim == 2 and self.w.shape[1] == taps * shapes[0][-1]
+                and self.b.shape == self.w.shape[:1] and len(self.b) > 0
+                and self.x_align.shape == self.w.shape[1:]
+                and self.activation in RESULT_ACTIVATIONS
+                and (self.pattern is None or (self.pattern.shape == self.w.shape
+                                              and not self.w[~self.pattern].any())))
+
+    def elements(self, *shapes):
+        steps = prod(self.output_shape(*shapes)[:-1])
+        read = self.window.elements(shapes[0]) if self.window else super().elements(*shapes)
+        return max(read, steps * self.outputs)
+
+    def met(self, fracs):
+        if len(np.unique(fracs)) == 1:  # windows of formats are large, and mostly of one format
+            return np.full(self.features, self.x.frac)
+        return self.gather(fracs[None], ABSENT)[0]
+
+    @property
+    def result(self):
+        return self.y
+
+    def tensors(self, table):
+        return {"z": Tensor("acc", self.acc_frac, None), "y": Tensor.of("y", self.y)}
+
+    @property
+    def features(self) -> int:
+        """Input features."""
+        return self.w.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Output features."""
+        return self.w.shape[0]
+
+    @property
+    def acc_frac(self):
+        """Fractional bits of the accumulator."""
+        return self.w_format.frac + self.x.frac
+
+    def result_shifts(self, table):
+        return [self._plain_shift(table, self.y)] * self.outputs
+
+    @property
+    def columns(self):
+        return [Columns(self.w, self.w_format, self.x.lo, self.x.hi, self.x_align, self.pattern)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QMaxPool(QLayer):
+    """The largest value in each window; ``x``, the finest operand's format, ``y``, the result's."""
+
+    window: Window
+    x: QFormat
+    y: QFormat
+
+    of = MaxPool
+
+    def output_shape(self, *shapes):
+        (x,) = shapes
+        return (*x[:-2], self.window.steps(x[-2]), x[-1])
+
+    def fits(self, *shapes):
+        return (len(shapes) == 1 and self.window.elements((shapes[0][-2], 1)) <= _TAPS
+                and not self.window.only_padding(shapes[0][-2]))
+
+    def elements(self, *shapes):
+        return self.window.elements(shapes[0])
+
+    @property
+    def finest(self):
+        return self.x
+
+    @property
+    def result(self):
+        return self.y
+
+    def passed(self, fracs):
+        return [(self.x, self.y.frac, int(alignment(self.x, fracs[self.inputs[0]]).max()))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QMultiply(QLayer):
+    """Element-wise product of two values, of formats ``a`` and ``b``."""
+
+    a: QFormat
+    b: QFormat
+    y: QFormat
+
+    of = Multiply
+    operands = {0: "a", 1: "b"}
+
+    def output_shape(self, *shapes):
+        return shapes[0]
+
+    def fits(self, *shapes):
+        return len(shapes) == 2 and shapes[0] == shapes[1]
+
+    @property
+    def result(self):
+        return self.y
+
+    def passed(self, fracs):
+        return [(form, form.frac, 0) for form in (self.a, self.b)]
+
+    def widest(self, table, acc_bits):
+        return max(acc_bits, self.a.width + self.b.width
+                   + max(0, self.y.frac - self.a.frac - self.b.frac))
+
+
+@dataclass(frozen=True, kw_only=True)
+class QCellState(QLayer):
+    """c of an LSTM (format ``c``) after its last step, in format ``y``."""
+
+    units: int
+    c: QFormat
+    y: QFormat
+
+    of = CellState
+
+    def output_shape(self, *shapes):
+        return (self.units,)
+
+    def fits(self, *shapes):
+        return len(shapes) == 1
+
+    @property
+    def result(self):
+        return self.y
+
+
+#: The layers in integers, by the kind of their float layer (``view``: all views).
+QLAYERS: dict[str, type[QLayer]] = {layer.of.kind: layer for layer in (
+    QLstm, QGru, QRnn, QDense, QMaxPool, QMultiply, QCellState, QView)}

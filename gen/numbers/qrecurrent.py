@@ -1,0 +1,266 @@
+"""Layers with states, in integers. ``docs/numbers.md`` defines what they compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gatefold.gen.network.recurrent import Gru, Lstm, Recurrent, Rnn
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.qlayer import RESULT_ACTIVATIONS, Columns, QMatrix, Tensor, argument
+from gatefold.gen.numbers.tables import Table
+
+__all__ = ["QGru", "QLstm", "QRecurrent", "QRnn"]
+
+_GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QRecurrent(QMatrix):
+    """The common part of QLstm, QGru and QRnn: w_ih (gates U, F), w_hh (gates U, U), b (gates U,).
+
+    b has ``acc_frac`` fractional bits. ``x``, ``w_ih_format``, ``w_hh_format`` and ``h`` are the
+    formats of the input, the weights and the output. ``x_align`` (F,): the largest left shift that
+    brings an element of each column to x. ``h0``: constant initial h in format h, or None.
+    ``h_in``: the format of an initial h that comes as an input after x, or None.
+    """
+
+    units: int
+    w_ih: np.ndarray
+    w_hh: np.ndarray
+    b: np.ndarray
+    x: QFormat
+    x_align: np.ndarray
+    w_ih_format: QFormat
+    w_hh_format: QFormat
+    h: QFormat
+    return_sequences: bool
+    stateful: bool = False
+    h0: np.ndarray | None = None
+    h_in: QFormat | None = None
+
+    of: ClassVar[type[Recurrent]] = Recurrent
+    constants = {"h0": "h"}
+    operands = {1: "h_in"}
+    activations: ClassVar[tuple[str, ...]] = RESULT_ACTIVATIONS  #: legal values
+
+    def output_shape(self, *shapes):
+        return (shapes[0][0], self.units) if self.return_sequences else (self.units,)
+
+    def fits(self, *shapes):
+        x, *states = shapes
+        u, rows = self.units, self.of.gates * self.units
+        constants = [getattr(self, constant) for constant in self.constants]
+        given = [value is not None for value in constants]
+        brought = [getattr(self, field) is not None for field in self.operands.values()]
+        return (u >= 1 and len(x) == 2 and self.w_ih.shape == (rows, x[1])
+                and self.w_hh.shape == (rows, u) and self.b.shape == (rows,)
+                and self.x_align.shape == (x[1],)
+                and len(states) in (0, len(self.of.states)) and all(s == (u,) for s in states)
+                and all(one == bool(states) for one in brought)
+                and all(v is None or v.shape == (u,) for v in constants)
+                and not (self.stateful and (states or any(given)))
+                and self.activation in self.activations)
+
+    def elements(self, *shapes):
+        return max(super().elements(*shapes), shapes[0][0] * self.units)
+
+    @property
+    def result(self):
+        return self.h
+
+    @property
+    def features(self) -> int:
+        """Input features F."""
+        return self.w_ih.shape[1]
+
+    @property
+    def h_frac(self) -> int:
+        """Fractional bits of the finest h that w_hh multiplies."""
+        return max(self.h.frac, self.h_in.frac if self.h_in else self.h.frac)
+
+    @property
+    def acc_frac(self):
+        """Fractional bits of the accumulator: the finer of the two products'."""
+        return max(self.w_ih_format.frac + self.x.frac, self.w_hh_format.frac + self.h_frac)
+
+    @property
+    def align_ih(self) -> int:
+        """Left shift of a product with x (in its finest format) into the accumulator."""
+        return self.acc_frac - self.w_ih_format.frac - self.x.frac
+
+    @property
+    def align_hh(self) -> int:
+        """Left shift of a product with h into the accumulator."""
+        return self.acc_frac - self.w_hh_format.frac - self.h.frac
+
+    @property
+    def columns(self):
+        return [self._met_by_x(self.w_ih), self._met_by_h(self.w_hh)]
+
+    def _met_by_x(self, w: np.ndarray, used: np.ndarray | None = None) -> Columns:
+        return Columns(w, self.w_ih_format, self.x.lo, self.x.hi, self.x_align + self.align_ih,
+                       used)
+
+    def _met_by_h(self, w: np.ndarray, used: np.ndarray | None = None) -> Columns:
+        forms = [self.h] + ([self.h_in] if self.h_in else [])
+        ups = [self.acc_frac - self.w_hh_format.frac - form.frac for form in forms]
+        lo = min(form.lo << up for form, up in zip(forms, ups, strict=True))
+        hi = max(form.hi << up for form, up in zip(forms, ups, strict=True))
+        common = min(ups)  # kept out of the sums, which are int64
+        return Columns(w, self.w_hh_format, lo >> common, -(-hi >> common),
+                       np.full(self.units, common), used)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QRnn(QRecurrent):
+    """SimpleRNN; ``activation`` as :class:`QDense` has it."""
+
+    activation: str
+
+    of = Rnn
+
+    def tensors(self, table):
+        return {"z": Tensor("acc", self.acc_frac, None), "h": Tensor.of("h", self.h)}
+
+    def result_shifts(self, table):
+        return [self._plain_shift(table, self.h)] * self.units
+
+
+@dataclass(frozen=True, kw_only=True)
+class _QGated(QRecurrent):
+    """The common part of QLstm and QGru: ``c``, the format of the second state; ``activation`` of
+    tanh, relu, linear, hard_tanh (linear with T fractional bits), ``recurrent_activation`` of
+    sigmoid, hard_sigmoid."""
+
+    c: QFormat
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+
+    cells = ("c",)
+    activations = ("linear", "relu", "tanh", "hard_tanh")
+    gate_names: ClassVar[str] = ""  #: a letter for each gate
+    candidate: ClassVar[str] = ""  #: name of the candidate and of the field with its format
+
+    def fits(self, *shapes):
+        return super().fits(*shapes) and self.recurrent_activation in _GATE_ACTIVATIONS
+
+    def tensors(self, table):
+        t, result = table.out_frac, getattr(self, self.candidate)
+        # A gate's argument is z/2: the same integer with one fractional bit less is z.
+        z = QFormat(t + 1, t - 1) if self.recurrent_activation == "hard_sigmoid" else QFormat(
+            table.width, table.frac - 1)
+        found = {f"z_{gate}": Tensor.of(f"u_{gate}", z) for gate in self.gate_names}
+        found |= {gate: Tensor.of(gate, QFormat(t + 2, t + 1)) for gate in self.gate_names}
+        found[f"z_{self.candidate}"] = Tensor.of(f"u_{self.candidate}",
+                                                 argument(self.activation, table, result))
+        return found | {self.candidate: Tensor.of(self.candidate, result),
+                        "c": Tensor.of("c", self.c), "h": Tensor.of("h", self.h)}
+
+    def _gate_shift(self, table: Table) -> int:
+        """The right shift of a gate's row: its activation takes z/2."""
+        hard = self.recurrent_activation == "hard_sigmoid"
+        return self.acc_frac + 1 - (table.out_frac if hard else table.frac)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QLstm(_QGated):
+    """LSTM, blocks i, f, g, o.
+
+    ``c``, format of the cell state; ``g`` and ``tc``, of the activated candidate and cell state
+    (T + 1 bits). ``c0``, constant initial c in format c; ``c_in``, the format of an initial c that
+    comes as an input.
+    """
+
+    g: QFormat
+    tc: QFormat
+    c0: np.ndarray | None = None
+    c_in: QFormat | None = None
+
+    of = Lstm
+    constants = {"h0": "h", "c0": "c"}
+    operands = {1: "h_in", 2: "c_in"}
+    activated = ("g", "tc")
+    gate_names, candidate = "ifo", "g"
+
+    def result_shifts(self, table):
+        gate, u = self._gate_shift(table), self.units
+        candidate = self.acc_frac - argument(self.activation, table, self.g).frac
+        return [gate] * 2 * u + [candidate] * u + [gate] * u
+
+    def passed(self, fracs):
+        return [(self.c_in, self.c.frac, 0)] if self.c_in else []
+
+    def widest(self, table, acc_bits):
+        gate, apart = table.out_frac + 2, self.g.frac - self.c.frac
+        return max(super().widest(table, acc_bits),
+                   gate + self.c.width + max(0, apart) + 1,
+                   gate + self.g.width + max(0, -apart) + 1,
+                   self.c.width + max(0, argument(self.activation, table, self.tc).frac
+                                      - self.c.frac),
+                   gate + self.tc.width + max(0, self.h.frac - gate + 1 - self.tc.frac))
+
+
+@dataclass(frozen=True, kw_only=True)
+class QGru(_QGated):
+    """GRU, blocks r, z, n; ``b_n`` (U,) with ``acc_frac`` fractional bits.
+
+    ``c``, format of the state s behind h; ``m``, of the recurrent part of the candidate
+    (reset_after); ``n``, of the candidate (T + 1 bits). ``h0`` is in format c, and the initial h
+    is rounded from it; ``h_in`` is the input's format.
+    """
+
+    m: QFormat
+    n: QFormat
+    b_n: np.ndarray
+    reset_after: bool
+
+    of = Gru
+    constants = {"h0": "c"}
+    cells = ("c", "m")
+    activated = ("n",)
+    gate_names, candidate = "rz", "n"
+
+    def fits(self, *shapes):
+        return super().fits(*shapes) and self.b_n.shape == (self.units,)
+
+    def tensors(self, table):
+        return super().tensors(table) | ({"m": Tensor.of("m", self.m)} if self.reset_after
+                                         else {"q": Tensor.of("q", self.h)})
+
+    @property
+    def row_biases(self):
+        return super().row_biases if self.reset_after else self.b.tolist()
+
+    def result_shifts(self, table):
+        u = self.units
+        inner = [self.acc_frac - self.m.frac] * u if self.reset_after else []
+        return [self._gate_shift(table)] * 2 * u + [0] * u + inner
+
+    @property
+    def columns(self):
+        if not self.reset_after:
+            return super().columns
+        u, none = self.units, np.zeros_like  # a meets x alone, m meets h alone
+        w_ih = np.concatenate([self.w_ih, none(self.w_ih[:u])])
+        w_hh = np.concatenate([self.w_hh[:2 * u], none(self.w_hh[:u]), self.w_hh[2 * u:]])
+        met_ih, met_hh = np.ones(w_ih.shape, bool), np.ones(w_hh.shape, bool)
+        met_ih[3 * u:], met_hh[2 * u:3 * u] = False, False
+        return [self._met_by_x(w_ih, met_ih), self._met_by_h(w_hh, met_hh)]
+
+    def passed(self, fracs):
+        return [(self.h_in, self.c.frac, 0)] if self.h_in else []
+
+    def widest(self, table, acc_bits):
+        gate, apart = table.out_frac + 2, self.n.frac - self.c.frac
+        total = acc_bits
+        if self.reset_after:
+            ahead = self.acc_frac - (table.out_frac + 1 + self.m.frac)
+            total = max(acc_bits + max(0, -ahead), gate + self.m.width + max(0, ahead)) + 1
+        return max(super().widest(table, acc_bits),
+                   gate + self.c.width + max(0, apart) + 2,
+                   gate + self.n.width + max(0, -apart) + 2,
+                   gate + self.c.width + max(0, self.h.frac - gate + 1 - self.c.frac),
+                   total + max(0, argument(self.activation, table, self.n).frac - self.acc_frac))
