@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from gatefold.hdl.arith import by_limits, by_parameter, clamp, delay, floor_shift, half, inverted
-from gatefold.hdl.config import EngineConfig, Gate, Squash
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.kinds import Gate, Squash
 from gatefold.hdl.tanh_table import TanhTable
 
 __all__ = ["Activated", "Argument", "activate", "activation_latency", "gate_squash"]

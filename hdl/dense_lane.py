@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In
 
 from gatefold.hdl.activation import Argument, activate, activation_latency
 from gatefold.hdl.arith import by_parameter, delay, floor_shift, half, plus_minus, saturate
-from gatefold.hdl.config import DenseKind, EngineConfig, Squash
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.kinds import DenseKind, Squash
 from gatefold.hdl.lane import Lane
 
 __all__ = ["DenseLane"]

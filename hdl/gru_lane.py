@@ -17,7 +17,7 @@ from gatefold.hdl.arith import (
     plus_minus,
     saturate,
 )
-from gatefold.hdl.config import GruKind, LoadKind, ResetKind
+from gatefold.hdl.kinds import GruKind, LoadKind, ResetKind
 from gatefold.hdl.lane import StateLane
 
 __all__ = ["GruLane"]

@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.activation import activation_latency
 from gatefold.hdl.arith import by_parameter, delay, floor_shift, saturate
-from gatefold.hdl.config import EngineConfig, Kind, LoadKind, bits_for
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.kinds import Kind, LoadKind
 
 __all__ = ["Lane", "StateLane"]
 

@@ -16,7 +16,8 @@ from gatefold.hdl.arith import (
     plus_minus,
     saturate,
 )
-from gatefold.hdl.config import EmitKind, EngineConfig, LoadKind, LstmKind
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.kinds import EmitKind, LoadKind, LstmKind
 from gatefold.hdl.lane import StateLane
 
 __all__ = ["LstmLane"]

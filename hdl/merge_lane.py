@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In
 
 from gatefold.hdl.arith import by_parameter, delay, floor_shift, half, saturate
-from gatefold.hdl.config import MergeKind
+from gatefold.hdl.kinds import MergeKind
 from gatefold.hdl.lane import Lane
 
 __all__ = ["MergeLane"]

@@ -8,8 +8,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import by_kind
-from gatefold.hdl.config import DenseKind, EngineConfig, bits_for
+from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.isa import finish_layout
+from gatefold.hdl.kinds import DenseKind
 
 __all__ = ["RowRouter", "beat_layout"]
 

@@ -6,17 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatefold.hdl.config import (
-    PIPELINES,
-    DenseKind,
-    GruKind,
-    LoadKind,
-    LstmKind,
-    MergeKind,
-    ResetKind,
-)
+from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
+from gatefold.hdl.kinds import DenseKind, GruKind, LoadKind, LstmKind, MergeKind, ResetKind
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lane_array import (
     LaneArray,

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from gatefold.gen.plan import Plan
 from gatefold.gen.quantized import QRecurrent
-from gatefold.hdl.config import (
+from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
     GruKind,

@@ -25,7 +25,7 @@ from gatefold.gen.quantized import (
     QuantizedNetwork,
     QView,
 )
-from gatefold.hdl.config import DenseKind, Kind, LoadKind, MergeKind
+from gatefold.hdl.kinds import DenseKind, Kind, LoadKind, MergeKind
 
 __all__ = ["Lowered", "lower"]
 

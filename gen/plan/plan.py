@@ -17,8 +17,9 @@ from gatefold.gen.plan.program import Program, assemble, unroll
 from gatefold.gen.plan.schedule import Tile, schedule
 from gatefold.gen.plan.work import Work, break_down, interleave
 from gatefold.gen.quantized import QuantizedNetwork
-from gatefold.hdl.config import DenseKind, EngineConfig, LoadKind, TableConfig
+from gatefold.hdl.config import EngineConfig, TableConfig
 from gatefold.hdl.isa import Stop
+from gatefold.hdl.kinds import DenseKind, LoadKind
 
 __all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "make_plan"]
 

@@ -12,19 +12,18 @@ from math import ceil, exp, gcd
 from operator import add
 
 from gatefold.hdl.arith import tree
-from gatefold.hdl.config import (
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.gearbox import GearboxShape
+from gatefold.hdl.isa import finish_layout, instruction_layout, segment_layout
+from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
-    EngineConfig,
     GruKind,
     LoadKind,
     LstmKind,
     MergeKind,
     ResetKind,
-    bits_for,
 )
-from gatefold.hdl.gearbox import GearboxShape
-from gatefold.hdl.isa import finish_layout, instruction_layout, segment_layout
 from gatefold.hdl.row_router import beat_layout
 from gatefold.hdl.target import SHALLOW
 

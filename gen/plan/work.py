@@ -22,7 +22,7 @@ from gatefold.gen.plan.lower import Lowered, lower
 from gatefold.gen.plan.ops import Op, Part
 from gatefold.gen.plan.rows import Fold, fold
 from gatefold.gen.quantized import QuantizedNetwork
-from gatefold.hdl.config import Kind
+from gatefold.hdl.kinds import Kind
 
 __all__ = ["Job", "Operand", "Word", "Work", "break_down", "interleave"]
 
