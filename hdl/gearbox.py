@@ -159,7 +159,8 @@ class Gearbox(wiring.Component):
         behind = Signal(range(-max(full_out, rest_out), top + 1),
                         init=-(full_out if s.words_out > 1 else rest_out))
         fits = Signal(init=1)
-        takes, gives = Signal(), Signal()
+        takes = Signal()
+        gives = Signal()
         came = Position.counted(m, "in_word", s.words_in, takes)
         left = Position.counted(m, "out_word", s.words_out, gives)
         stays = Signal.like(fill)

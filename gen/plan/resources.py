@@ -14,7 +14,7 @@ from operator import add
 from gatefold.hdl.arith import tree
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.gearbox import GearboxShape
-from gatefold.hdl.isa import finish_layout, instruction_layout, segment_layout
+from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout, segment_layout
 from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
@@ -24,7 +24,6 @@ from gatefold.hdl.kinds import (
     MergeKind,
     ResetKind,
 )
-from gatefold.hdl.row_router import beat_layout
 from gatefold.hdl.target import SHALLOW
 
 __all__ = ["Resources", "bram18s", "components", "estimate", "rom_luts", "total", "urams"]
