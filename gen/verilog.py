@@ -12,7 +12,7 @@ from amaranth.back.verilog import _convert_rtlil_text
 from amaranth.hdl import Fragment, Value
 from amaranth.lib import wiring
 
-from gatefold.gen.rtlil import rename
+from gatefold.gen.net_names import rename
 from gatefold.hdl.target import VerilogTarget
 
 __all__ = ["comment", "explanation", "to_verilog"]
@@ -20,6 +20,9 @@ __all__ = ["comment", "explanation", "to_verilog"]
 #: Every block that begins with ``always @*`` reads a register that Yosys adds for simulators, which
 #: otherwise would not run it at time zero. Its name is a line of Yosys' own source.
 _START = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
+_MODULE = re.compile(r"^module .*?^endmodule", re.DOTALL | re.MULTILINE)
+#: The register in which Yosys keeps what a memory's port has read.
+_READ = re.compile(r"^  assign (\w+) = (_\d+_);$", re.MULTILINE)
 
 
 def to_verilog(component: wiring.Component, name: str, target: VerilogTarget) -> str:
@@ -35,10 +38,16 @@ def to_verilog(component: wiring.Component, name: str, target: VerilogTarget) ->
             rename(text, {path: list(_ports(part)) for path, part in components.items()}),
             strip_internal_attrs=True)
     text = re.sub(r"\A/\*.*?\*/\n", "", text)  # the banner names the build of Yosys
-    text = _START.sub("at_start", text)
+    text = _MODULE.sub(_name_reads, _START.sub("at_start", text))
     explained = {path.replace(".", "_"): part for path, part in components.items()}
     return re.sub(r"^module (\w+)", lambda found: "\n".join(
         [*comment(explanation(explained[found[1]])), found[0]]), text, flags=re.MULTILINE)
+
+
+def _name_reads(module: re.Match) -> str:
+    """Call the registers of a memory's ports after what they give."""
+    names = {anonymous: f"{data}__read" for data, anonymous in _READ.findall(module[0])}
+    return re.sub(r"\b_\d+_\b", lambda found: names.get(found[0], found[0]), module[0])
 
 
 def _components(fragment: Fragment, path: str) -> Iterator[tuple[str, wiring.Component]]:

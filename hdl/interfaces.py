@@ -41,7 +41,7 @@ def arrivals(config: EngineConfig) -> Signature:
     """What the input memory holds: ``frames`` completely written (modulo 4) and ``chunks`` of the
     next one. ``anew``, of a stateful core: for either half, whether its frame begins a new
     sequence; settled with the first chunk. ``done``, the other way: a frame has been read."""
-    return Signature({"frames": Out(2), "chunks": Out(range(config.x_depth + 1)), "done": In(1),
+    return Signature({"frames": Out(2), "chunks": Out(bits_for(config.x_depth)), "done": In(1),
                       **({"anew": Out(2)} if config.stateful else {})})
 
 
