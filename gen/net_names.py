@@ -188,6 +188,7 @@ def _step_names(module: Module, names: _Names) -> None:
             registers.append((names.new[driven[0]], ports[r"\D"]))
         elif not driven:
             ends.append((block.memory, read))
+    ends += [(name, NAME.findall(value)) for name, value in names.connects.items()]
     for name, value in registers:
         data, top, low = bits(value) or ("", 0, 0)
         if data[:1] == "$" and top - low + 1 == module.wires[data].width:

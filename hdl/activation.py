@@ -109,7 +109,9 @@ def _magnitude(m: Module, name: str, argument: Argument, squashes: dict[int, Squ
     if argument.rounded:
         def shifted(shift: int) -> Value:
             v = inverted(floor_shift(value, shift), negative)
-            return Cat(v[:bits], Const(0, max(0, bits - len(v))), v[bits:].any())
+            if len(v) <= bits:
+                return v
+            return Cat(v[:bits], v[bits:].any())
 
         inside = by_parameter(m, f"{name}_shifted", kind, shifts, shifted, bits + 1)
         total = Signal(bits + 1, name=f"{name}_absolute")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, In, Out
 
@@ -76,8 +76,8 @@ class Core(wiring.Component):
         wiring.connect(m, writer.beats, wiring.flipped(self.o))
         m.d.comb += sequencer.left.eq(writer.left)
 
-        closed = self._loader(m, reader, array) if c.loadable else Const(0)
-        m.d.comb += reader.enable.eq(sequencer.primed & ~closed)
+        m.d.comb += reader.enable.eq(
+            sequencer.primed & ~self._loader(m, reader, array) if c.loadable else sequencer.primed)
         with m.If(reader.error):
             m.d.sync += self.frame_error.eq(1)
         return m
