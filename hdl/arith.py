@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 __all__ = ["as_signed", "by_kind", "by_parameter", "clamp", "delay", "floor_shift", "floored",
@@ -38,7 +36,7 @@ def as_signed(value: Value) -> Value:
     return Cat(value, Const(0, 1)).as_signed()
 
 
-def is_one_of(kind: Value, indices: Iterable[int]) -> Value:
+def is_one_of(kind: Value, indices) -> Value:
     """Whether ``kind`` is one of these constants."""
     return Cat(kind == n for n in indices).any()
 

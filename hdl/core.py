@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -105,7 +105,8 @@ class Core(wiring.Component):
         return loader.closed
 
 
-class Port(NamedTuple):
+@dataclass(frozen=True)
+class Port:
     """A port of the top module, and what it is for."""
 
     name: str
