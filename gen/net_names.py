@@ -105,7 +105,7 @@ def _net_names(module: Module, known: set[str], inside: Mapping[str, _Names]) ->
         new = names.new.get(base, base) + _plain(name[len(base):])
         if name.startswith(r"\port$"):
             new = _joined(module, name, parts, known)
-        if new not in names.wires and "$" not in new:
+        if wires[name].direction or (new not in names.wires and "$" not in new):
             names.declare(name, new, wires[name], value)
             if name != base:
                 names.fields.add(new)
