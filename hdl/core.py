@@ -67,7 +67,7 @@ class Core(wiring.Component):
         wiring.connect(m, reader.arrivals, sequencer.arrivals)
         wiring.connect(m, sequencer.read, operands.read)
         wiring.connect(m, sequencer.tile, array.tile)
-        m.d.comb += array.operands.eq(operands.operands)
+        m.d.comb += array.operands.eq(operands.chunk)
         wiring.connect(m, array.rows, router.rows)
         wiring.connect(m, router.routed, lanes.routed)
         wiring.connect(m, lanes.result, operands.result)

@@ -25,7 +25,7 @@ class OperandMemory(wiring.Component):
 
     Members
     -------
-    read: In, which chunk. operands: Out, the chunk, ``latency`` cycles later.
+    read: In, which chunk. chunk: Out, the chunk, ``latency`` cycles later.
     write: In, write of an input chunk. result: In, write of the h memory, lane by lane.
     """
 
@@ -36,7 +36,7 @@ class OperandMemory(wiring.Component):
         self.config = config
         super().__init__({
             "read": In(operand_read(config)),
-            "operands": Out(chunk_layout(config)),
+            "chunk": Out(chunk_layout(config)),
             "write": In(input_write(config)),
             "result": In(result_write(config)),
         })
@@ -90,5 +90,5 @@ class OperandMemory(wiring.Component):
             m.d.sync += zero.eq(read.zero)
             with m.If(zero):  # a synchronous reset of the register
                 m.d.sync += broadcast.eq(0)
-        m.d.comb += self.operands.as_value().eq(broadcast)
+        m.d.comb += self.chunk.as_value().eq(broadcast)
         return m

@@ -11,7 +11,7 @@ LATENCY = OperandMemory.latency
 
 
 def run(inputs, cycles=0, config=CONFIG):
-    seen = record(OperandMemory(config), inputs, [f"operands[{n}]" for n in range(3)],
+    seen = record(OperandMemory(config), inputs, [f"chunk[{n}]" for n in range(3)],
                   cycles=cycles)
     return np.stack(list(seen.values()), axis=1)
 
