@@ -2,7 +2,7 @@
 
 The field's words: ``pe`` rows and ``simd`` columns of multipliers, one *tile* (pe x simd products)
 a cycle. Row 4 j + k of the array holds gate k (i, f, g, o) of slot j; there are ``pe // 4`` slots.
-Elements of one *chunk* (``simd`` of them) stand side by side in a memory word, one per *lane*.
+Elements of one *chunk* (``simd`` of them) lie side by side in a memory word, one per *lane*.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class EngineConfig:
     beat: elements of a stream beat. container: bits an element takes there.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
         max_run is the most tiles of an instruction.
-    lut_rows: rows whose weights stand in LUTs although they are not shallow.
+    lut_rows: rows whose weights are in LUTs although they are not shallow.
     loadable: weights and bias are written at run time, through a stream of their own.
     contexts: sequences in a frame.
-    uram_rows: rows whose weights stand in UltraRAM, which implies loadable.
+    uram_rows: rows whose weights are in UltraRAM, which implies loadable.
     pipeline: one of :data:`PIPELINES`. Of ``short``, fewer registers for slower clocks: steps that
         make a pair take one cycle instead of two (:attr:`pair`, :attr:`between`).
     """
@@ -127,7 +127,7 @@ class EngineConfig:
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
-        """Where a row's weights stand: UltraRAM first, then LUTs, then block RAM."""
+        """Where a row's weights are: UltraRAM first, then LUTs, then block RAM."""
         if row < self.uram_rows:
             return "ultra"
         in_luts = self.weight_depth <= SHALLOW or row < self.uram_rows + self.lut_rows
@@ -140,7 +140,7 @@ class EngineConfig:
 
     @property
     def between(self) -> str:
-        """The domain of what stands between the two: registers, or wires."""
+        """The domain of what is between the two: registers, or wires."""
         return "sync" if self.pair == 2 else "comb"
 
     @property

@@ -65,7 +65,7 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
 
 
 def beat_layout(config: EngineConfig) -> data.StructLayout:
-    """What lanes are told about one beat.
+    """What a beat is to the lanes.
 
     kind: index into ``config.kinds``; dense: it is a Dense kind. gate: which of the four rows of a
     slot a Dense result is in. lanes: which lanes hold something. cell, fresh, to_h, h, to_out, out,
