@@ -40,7 +40,7 @@ def _facts(plan: Plan) -> list[str]:
         "Bits": [f"activations {c.act_width}, weights {c.weight_width}, cell state "
                  f"{c.cell_width}, accumulators {c.acc_width}"],
         "Stream": [f"{c.beat} elements a beat, each sign-extended to {c.container} bits, the first "
-                   "lowest;", f"{frame} is {c.x_beats} beats in and {c.out_beats} out"],
+                   "lowest;", f"beats of {frame}: {c.x_beats} in, {c.out_beats} out"],
         "Latency": [f"{plan.cycles.latency} cycles, first input beat to last output beat"],
         "Interval": [f"{plan.cycles.interval} cycles between frames at full rate"],
         "Weights": [weights],

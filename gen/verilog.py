@@ -37,7 +37,7 @@ def to_verilog(component: wiring.Component, name: str, target: VerilogTarget) ->
         text = _convert_rtlil_text(
             rename(text, {path: list(_ports(part)) for path, part in components.items()}),
             strip_internal_attrs=True)
-    text = re.sub(r"\A/\*.*?\*/\n", "", text)  # the banner names the build of Yosys
+    text = re.sub(r"\A/\*.*?\*/\n+", "", text)  # the banner names the build of Yosys
     text = _MODULE.sub(_name_reads, _START.sub("at_start", text))
     explained = {path.replace(".", "_"): part for path, part in components.items()}
     return re.sub(r"^module (\w+)", lambda found: "\n".join(

@@ -119,7 +119,7 @@ class Top(wiring.Component):
     """The core behind AXI4-Stream ports with the names that the vendor's tools recognise.
 
     The core's trace stays inside (``core.trace__*``), where test benches read it; synthesis removes
-    what nobody reads. :meth:`ports` has the members.
+    what nobody reads. The members are those of :meth:`ports`.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
