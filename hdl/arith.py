@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-__all__ = ["as_signed", "by_kind", "by_limits", "by_parameter", "clamp", "delay", "floor_shift",
-           "floored", "half", "half_by_kind", "inverted", "plus_minus", "saturate", "tree",
-           "tree_levels", "tree_sum", "within"]
+__all__ = ["as_signed", "by_kind", "by_parameter", "clamp", "delay", "floor_shift", "floored",
+           "half", "half_by_kind", "inverted", "is_one_of", "of_saturated", "plus_minus",
+           "saturate", "tree", "tree_levels", "tree_sum", "within"]
 
 
 def half(shift: int) -> int:
-    """What is added before a right shift to round half up."""
+    """The constant to add before a right shift so that it rounds half up."""
     return 1 << (shift - 1) if shift > 0 else 0
 
 
@@ -26,9 +26,9 @@ def saturate(value: Value, width: int) -> Value:
     if len(value) <= width:
         return value
     sign = value[-1]
-    fits = (value[width - 1:] == sign.replicate(len(value) - width + 1))
-    rail = Cat((~sign).replicate(width - 1), sign)
-    return Mux(fits, value[:width], rail).as_signed()
+    fits = value[width - 1:] == sign.replicate(len(value) - width + 1)
+    limit = Cat(~sign.replicate(width - 1), sign)
+    return Mux(fits, value[:width], limit).as_signed()
 
 
 def within(value: Value, limit: int) -> Value:
@@ -49,22 +49,29 @@ def as_signed(value: Value) -> Value:
     return Cat(value, Const(0, 1)).as_signed()
 
 
+def is_one_of(kind: Value, indices) -> Value:
+    """Whether ``kind`` is one of these constants."""
+    return Cat(kind == n for n in indices).any()
+
+
 def inverted(value: Value, negative: Value) -> Value:
-    """``~value`` where ``negative``: of a signed value beside its sign, a magnitude less one."""
-    return Cat(value) ^ negative.replicate(len(value))
+    """``~value`` where ``negative``, else ``value``. With the value's own sign that is its
+    magnitude, less one where it is negative."""
+    bits = Cat(value)
+    return Mux(negative, ~bits, bits)
 
 
 def clamp(value: Value, width: int) -> Value:
     """The smaller of an unsigned value and the largest of ``width`` bits."""
     if len(value) <= width:
         return value
-    return value[:width] | value[width:].any().replicate(width)
+    return Mux(value[width:].any(), Const((1 << width) - 1, width), value[:width])
 
 
 def plus_minus(base: Value, value: Value, negative: Value) -> Value:
     """``base - value`` where ``negative``, else ``base + value``, in one carry chain.
 
-    Signed, a bit wider than either. The bit below the lowest is what a negation carries in.
+    Signed, a bit wider than either. A bit below the lowest brings in the carry of the negation.
     """
     width = 1 + max(len(operand) + (not operand.shape().signed) for operand in (base, value))
 
@@ -92,7 +99,7 @@ def by_parameter(m: Module, name: str, kind: Value, parameters: dict, make, shap
         # No switch: a Verilog process that reads nothing but ``kind`` does not run in Icarus before
         # ``kind`` changes for the first time.
         for parameter, choice in made.items():
-            value = Mux(Cat(kind == index for index in kinds[parameter]).any(), choice, value)
+            value = Mux(is_one_of(kind, kinds[parameter]), choice, value)
         made = {}
     if not made:
         m.d.comb += out.eq(value)
@@ -119,22 +126,25 @@ def floored(m: Module, name: str, kind: Value, value: Value, shifts: dict[int, i
                         signed(widest))
 
 
-def by_limits(m: Module, name: str, kind: Value, value: Value, ways: dict[int, tuple],
-              inside: Value, outside, width: int) -> Value:
-    """What follows from a signed value that saturates, found beside the saturation instead of after
-    it: ``inside`` where the value has no more bits than ``ways[kind]`` begins with, else the
-    constant ``outside(limit, ways[kind])`` of the limit at which it stays. ``width`` bits."""
-    def beyond(bits: int) -> Value:
+def of_saturated(m: Module, name: str, kind: Value, value: Value, ways: dict[int, tuple],
+                 inside: Value, at_limit, width: int) -> Value:
+    """A function of a signed value that saturates, computed beside the saturation, not behind it.
+
+    ``ways[kind]`` begins with the number of bits to which the value saturates. Where the value has
+    no more bits, the result is ``inside``: the function of the value as it is. Elsewhere it is the
+    constant ``at_limit(limit, ways[kind])`` of the lowest or the highest value that has these bits.
+    The result has ``width`` bits.
+    """
+    def exceeds(bits: int) -> Value:
         return value[bits - 1:] != value[-1].replicate(max(1, len(value) - bits + 1))
 
-    def limit(sign: int):
-        return by_parameter(
-            m, f"{name}_{'lowest' if sign else 'highest'}", kind, ways,
-            lambda way: outside((-1 << way[0] - 1) if sign else (1 << way[0] - 1) - 1, way), width)
-
+    lowest = by_parameter(m, f"{name}_lowest", kind, ways,
+                          lambda way: at_limit(-1 << way[0] - 1, way), width)
+    highest = by_parameter(m, f"{name}_highest", kind, ways,
+                           lambda way: at_limit((1 << way[0] - 1) - 1, way), width)
     saturates = by_parameter(m, f"{name}_saturates", kind, {n: way[0] for n, way in ways.items()},
-                             lambda bits: beyond(min(bits, len(value))), 1)
-    return Mux(saturates, Mux(value[-1], limit(1), limit(0)), inside[:width])
+                             lambda bits: exceeds(min(bits, len(value))), 1)
+    return Mux(saturates, Mux(value[-1], lowest, highest), inside[:width])
 
 
 def half_by_kind(m: Module, name: str, kind: Value, shifts: dict[int, int]) -> Signal:
@@ -144,7 +154,7 @@ def half_by_kind(m: Module, name: str, kind: Value, shifts: dict[int, int]) -> S
 
 
 def delay(m: Module, name: str, value: Value, cycles: int, *, reset_less: bool = True):
-    """``value`` some cycles later, a list: entry n is n cycles late, entry 0 ``value`` itself."""
+    """``value`` and its delays: entry n of the list is n cycles late, entry 0 ``value`` itself."""
     line = [value]
     for n in range(1, cycles + 1):
         stage = Signal(value.shape(), name=f"{name}_{n}", reset_less=reset_less)
@@ -159,8 +169,8 @@ def tree_levels(terms: int) -> int:
 
 
 def tree(terms: int) -> list[list[int]]:
-    """The tree's shape: for each level, how many terms of the level before each of its sums adds:
-    as few sums as threes allow, as even as can be."""
+    """The tree's shape: for each level, the number of terms that each of its sums adds. A level has
+    as few sums of three as possible, and they are as equal as possible."""
     levels = []
     while terms > 2:
         sums = -(-terms // 3)
@@ -170,11 +180,11 @@ def tree(terms: int) -> list[list[int]]:
 
 
 def tree_sum(m: Module, name: str, terms: list[Value], *, step: int = 1) -> list[Value]:
-    """Signed terms summed by threes (:func:`tree`) until one or two are left; these.
+    """Add signed terms by threes (:func:`tree`), and return the one or two that are left.
 
-    A sum of three takes the one carry chain, and the one LUT in front of it, that a sum of two does
-    (a LUT6 with both its outputs). ``step``: levels to a register; levels behind the last register
-    have none. Each sum has the bits that its number of terms can need.
+    A sum of three takes one carry chain and one LUT a bit (a LUT6 with both its outputs), as a sum
+    of two does. Every ``step``-th level ends in registers. A sum has as many bits as its number of
+    terms can need.
     """
     leaf = max(len(term) for term in terms)
     leaves = [1] * len(terms)

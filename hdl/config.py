@@ -1,19 +1,17 @@
-"""What the hardware is told: one frozen description, written by the plan, read by every component.
+"""What shapes the hardware: one frozen description, written by the plan, read by every component.
 
 The field's words: ``pe`` rows and ``simd`` columns of multipliers, one *tile* (pe x simd products)
 a cycle. Row 4 j + k of the array holds gate k (i, f, g, o) of slot j; there are ``pe // 4`` slots.
-Elements of one *chunk* (``simd`` of them) stand side by side in a memory word, one per *lane*.
+Elements of one *chunk* (``simd`` of them) lie side by side in a memory word, one per *lane*.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatefold.hdl.arith import half
+from gatefold.hdl.kinds import Kind
 
-__all__ = ["PIPELINES", "SHALLOW", "DenseKind", "EmitKind", "EngineConfig", "Gate", "GruKind",
-           "Kind", "LoadKind", "LstmKind", "MergeKind", "ResetKind", "Squash", "TableConfig",
-           "bits_for"]
+__all__ = ["PIPELINES", "SHALLOW", "EngineConfig", "TableConfig", "bits_for"]
 
 #: How deep the pipeline is: a register behind every step, or behind every second one.
 PIPELINES = ("full", "short")
@@ -48,172 +46,6 @@ class TableConfig:
         return self.frac + 4
 
 
-@dataclass(frozen=True)
-class Gate:
-    """How an accumulator becomes a gate, 2^T +- t: (1 + tanh(z/2)) / 2 by the table, or ``direct``
-    (hard sigmoid). ``shift``: right shift of the accumulator to the table's argument u, or to the
-    T + 1 bits of a direct one. Negative shifts go left."""
-
-    shift: int
-    direct: bool = False
-
-
-@dataclass(frozen=True)
-class Squash:
-    """How a sum or a state becomes sign and t of T bits: ``function`` is tanh (the table), linear
-    or relu (direct). ``shift``: right shift to u or to T + 1 bits."""
-
-    shift: int
-    function: str = "tanh"
-
-
-@dataclass(frozen=True)
-class LstmKind:
-    """Finish of an LSTM layer. Rows of a slot: i, f, g, o.
-
-    ``gate``: i, f, o. ``candidate``: g. ``up_f``, ``up_g``: left shifts that align f*c and i*g.
-    ``cell``: right shift of their sum to c, T + 1 + ``up_f``. ``out``: c to tc. ``h``: right shift
-    of o * tc to h. ``cell_width``, ``h_width``: bits to which c and h saturate.
-    """
-
-    gate: Gate
-    candidate: Squash
-    up_f: int
-    up_g: int
-    cell: int
-    out: Squash
-    h: int
-    cell_width: int
-    h_width: int
-
-    @property
-    def constants(self) -> tuple[int, int, int, int]:
-        """What the bias of each row of a slot holds beside the layer's: rounding."""
-        gate = half(self.gate.shift)
-        return gate, gate, half(self.candidate.shift), gate
-
-
-@dataclass(frozen=True)
-class GruKind:
-    """Finish of a GRU layer: s = z s + (1 - z) n. Rows of a slot: r, z, a, m (`docs/numbers.md`);
-    without reset_after, r and m are empty (zero) and ``candidate`` takes all of a.
-
-    ``gate``: r, z. ``m``: right shift of row m to its ``cell_width`` bits. ``up_a``, ``up_m``: left
-    shifts that align a and r*m. ``candidate``: their sum to n. ``up_s``, ``up_n``: left shifts that
-    align s and n. ``state``: right shift of the new state's sum to s. ``h``: s to h.
-    """
-
-    gate: Gate
-    m: int
-    up_a: int
-    up_m: int
-    candidate: Squash
-    up_s: int
-    up_n: int
-    state: int
-    h: int
-    cell_width: int
-    h_width: int
-
-    @property
-    def constants(self) -> tuple[int, int, int, int]:
-        """What the bias of each row of a slot holds beside the layer's: rounding."""
-        gate = half(self.gate.shift)
-        return gate, gate, 0, half(self.m)  # a is rounded with r*m, in the lane
-
-
-@dataclass(frozen=True)
-class ResetKind:
-    """First half of a GRU step without reset_after: q = r * s. Row r alone; s stays as it is.
-
-    ``gate``: r. ``q``: right shift of r * s to ``h_width`` bits.
-    """
-
-    gate: Gate
-    q: int
-    h_width: int
-
-    @property
-    def constants(self) -> tuple[int, int, int, int]:
-        """Rounding."""
-        return half(self.gate.shift), 0, 0, 0
-
-
-@dataclass(frozen=True)
-class LoadKind:
-    """Row 0 becomes the state of a lane: c of an LSTM, s of a GRU (``gru``). Nothing is put out.
-
-    ``shift``: right shift to ``cell_width`` bits.
-    """
-
-    gru: bool
-    shift: int
-    cell_width: int
-
-    @property
-    def constants(self) -> tuple[int, int, int, int]:
-        """Rounding."""
-        return half(self.shift), 0, 0, 0
-
-
-@dataclass(frozen=True)
-class EmitKind:
-    """An LSTM's c is put out, shifted right by ``shift`` to ``h_width`` bits; it stays as it is."""
-
-    shift: int
-    h_width: int
-
-    @property
-    def constants(self) -> tuple[int, int, int, int]:
-        """None: the lane rounds."""
-        return 0, 0, 0, 0
-
-
-@dataclass(frozen=True)
-class MergeKind:
-    """The four rows of a slot become one element: their maximum (``function`` max), or the product
-    of rows 0 and 1 (mul).
-
-    ``shifts``: exact right shifts of the two rows of a product to operands of ``act_width`` bits;
-    (0, 0) for max. ``shift``: right shift of maximum or product to ``h_width`` bits.
-    """
-
-    function: str
-    shifts: tuple[int, int]
-    shift: int
-    h_width: int
-
-    @property
-    def constants(self) -> tuple[int, int, int, int]:
-        """Rounding, in all rows of a maximum; a product is rounded in the lane."""
-        return (half(self.shift),) * 4 if self.function == "max" else (0, 0, 0, 0)
-
-
-@dataclass(frozen=True)
-class DenseKind:
-    """Finish of a Dense layer (also of a SimpleRNN), a row an element.
-
-    ``activation``: linear, relu (``shift``: right shift of the accumulator to y), sigmoid, tanh
-    (to the table's argument; ``out``: right shift of 2^T +- t or of +-t to y). ``h_width``: bits of
-    y. ``limit``: of linear and relu, y is clamped to -limit..limit, a power of two or 0.
-    """
-
-    activation: str
-    shift: int
-    out: int
-    h_width: int
-    limit: int | None = None
-
-    @property
-    def constants(self) -> tuple[int, int, int, int]:
-        """What the bias of each row holds beside the layer's: rounding."""
-        return (half(self.shift),) * 4
-
-
-#: What finished rows may become. All but a DenseKind make one element of the four rows of a slot.
-Kind = LstmKind | GruKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind
-
-
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
     """Everything that shapes the hardware. Depths count words; addresses have ``bits_for`` them.
@@ -236,10 +68,10 @@ class EngineConfig:
     beat: elements of a stream beat. container: bits an element takes there.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
         max_run is the most tiles of an instruction.
-    lut_rows: rows whose weights stand in LUTs although they are not shallow.
+    lut_rows: rows whose weights are in LUTs although they are not shallow.
     loadable: weights and bias are written at run time, through a stream of their own.
     contexts: sequences in a frame.
-    uram_rows: rows whose weights stand in UltraRAM, which implies loadable.
+    uram_rows: rows whose weights are in UltraRAM, which implies loadable.
     pipeline: one of :data:`PIPELINES`. Of ``short``, fewer registers for slower clocks: steps that
         make a pair take one cycle instead of two (:attr:`pair`, :attr:`between`).
     """
@@ -295,7 +127,7 @@ class EngineConfig:
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
-        """Where a row's weights stand: UltraRAM first, then LUTs, then block RAM."""
+        """Where a row's weights are: UltraRAM first, then LUTs, then block RAM."""
         if row < self.uram_rows:
             return "ultra"
         in_luts = self.weight_depth <= SHALLOW or row < self.uram_rows + self.lut_rows
@@ -308,7 +140,7 @@ class EngineConfig:
 
     @property
     def between(self) -> str:
-        """The domain of what stands between the two: registers, or wires."""
+        """The domain of what is between the two: registers, or wires."""
         return "sync" if self.pair == 2 else "comb"
 
     @property

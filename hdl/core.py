@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from dataclasses import dataclass
 
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Flow, In, Out
+
+from gatefold.hdl import interfaces
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
@@ -16,7 +19,7 @@ from gatefold.hdl.row_router import RowRouter
 from gatefold.hdl.sequencer import Sequencer
 from gatefold.hdl.weight_loader import WeightLoader
 
-__all__ = ["Core", "Top"]
+__all__ = ["Core", "Port", "Top"]
 
 
 class Core(wiring.Component):
@@ -31,26 +34,21 @@ class Core(wiring.Component):
 
     Members
     -------
-    i, o: streams of {data, last} beats; of a stateful core's input also {first}: with a frame's
-    first beat, whether it begins a new sequence.
+    i, o: streams of beats; of a stateful core's input also ``first``.
     frame_error: Out, TLAST was early or late on some frame since reset.
     load, load_error: the weights' stream of a loadable core, and whether its TLAST was wrong.
-    trace_*: Out, every element and state (:class:`gatefold.hdl.lane_array.LaneArray`).
+    trace: Out, every element and state, for test benches.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config, self.images = config, images
-        c = config
-        beats = stream.Signature(data.StructLayout({"data": c.beat * c.container, "last": 1}))
+        beats = interfaces.beat_stream(config)
         super().__init__({
-            "i": In(stream.Signature(FrameReader.payload(c))),
+            "i": In(interfaces.beat_stream(config, first=config.stateful)),
             "o": Out(beats),
             "frame_error": Out(1),
-            **({"load": In(beats), "load_error": Out(1)} if c.loadable else {}),
-            "trace_valid": Out(1),
-            "trace_lanes": Out(c.simd),
-            **{f"trace_h_{lane}": Out(signed(c.act_width)) for lane in range(c.simd)},
-            **{f"trace_c_{lane}": Out(signed(c.cell_width)) for lane in range(c.simd)},
+            **({"load": In(beats), "load_error": Out(1)} if config.loadable else {}),
+            "trace": Out(interfaces.trace(config)),
         })
 
     def elaborate(self, platform):
@@ -64,130 +62,114 @@ class Core(wiring.Component):
         m.submodules.lanes = lanes = LaneArray(c, self.images)
         m.submodules.writer = writer = FrameWriter(c)
 
-        closed = Const(0, 1)
-        if c.loadable:
-            m.submodules.loader = loader = WeightLoader(c)
-            closed = loader.closed
-            wiring.connect(m, wiring.flipped(self.load), loader.beats)
-            # Frames under way: begun by their first input beat, ended by their last output beat.
-            under_way = Signal(4)
-            began, ends = Signal(), Signal()
-            m.d.comb += [
-                ends.eq(self.o.valid & self.o.ready & self.o.payload.last),
-                loader.idle.eq((under_way == 0) & ~began & ~reader.offered),
-                array.load_rows.eq(loader.rows),
-                array.load_bias.eq(loader.bias),
-                array.load_addr.eq(loader.addr),
-                array.load_word.eq(loader.word),
-            ]
-            m.d.sync += [
-                began.eq(reader.begins),  # and is counted a cycle later
-                under_way.eq(under_way + Mux(began, Mux(ends, 0, 1), Mux(ends, -1, 0))),
-            ]
-            with m.If(loader.error):
-                m.d.sync += self.load_error.eq(1)
         wiring.connect(m, wiring.flipped(self.i), reader.beats)
+        wiring.connect(m, reader.write, operands.write)
+        wiring.connect(m, reader.arrivals, sequencer.arrivals)
+        wiring.connect(m, sequencer.read, operands.read)
+        wiring.connect(m, sequencer.tile, array.tile)
+        m.d.comb += array.operands.eq(operands.chunk)
+        wiring.connect(m, array.rows, router.rows)
+        wiring.connect(m, router.routed, lanes.routed)
+        wiring.connect(m, lanes.result, operands.result)
+        wiring.connect(m, lanes.output, writer.write)
+        wiring.connect(m, lanes.trace, wiring.flipped(self.trace))
         wiring.connect(m, writer.beats, wiring.flipped(self.o))
-        m.d.comb += [
-            sequencer.frames.eq(reader.frames),
-            sequencer.chunks.eq(reader.chunks),
-            sequencer.left.eq(writer.left),
-            reader.enable.eq(sequencer.primed & ~closed),
-            reader.done.eq(sequencer.done),
-            operands.x_en.eq(reader.x_en),
-            operands.x_frame.eq(reader.x_frame),
-            operands.x_chunk.eq(reader.x_chunk),
-            operands.x_data.eq(reader.x_data),
-            operands.from_x.eq(sequencer.tile.from_x),
-            operands.frame.eq(sequencer.frame),
-            operands.chunk.eq(sequencer.tile.operand),
-            operands.h_lanes.eq(lanes.h_lanes),
-            operands.h_chunk.eq(lanes.h_chunk),
-            operands.h_data.eq(lanes.h_data),
-            array.tile_valid.eq(sequencer.tile_valid),
-            array.tile.eq(sequencer.tile),
-            array.operands.eq(operands.operands),
-            router.finish_valid.eq(array.finish_valid),
-            router.finish.eq(array.finish),
-            lanes.beat_valid.eq(router.beat_valid),
-            lanes.beat.eq(router.beat),
-            writer.lanes.eq(lanes.out_lanes),
-            writer.frame.eq(lanes.out_frame),
-            writer.chunk.eq(lanes.out_chunk),
-            writer.data.eq(lanes.out_data),
-            writer.complete.eq(lanes.out_complete),
-            self.trace_valid.eq(lanes.trace_valid),
-            self.trace_lanes.eq(lanes.trace_lanes),
-        ]
-        for row in range(c.pe):
-            m.d.comb += getattr(router, f"acc_{row}").eq(getattr(array, f"acc_{row}"))
-        for n in range(c.simd):
-            m.d.comb += [getattr(lanes, f"z_{n}_{gate}").eq(getattr(router, f"z_{n}_{gate}"))
-                         for gate in range(4)]
-            m.d.comb += [
-                getattr(self, f"trace_h_{n}").eq(getattr(lanes, f"trace_h_{n}")),
-                getattr(self, f"trace_c_{n}").eq(getattr(lanes, f"trace_c_{n}")),
-            ]
-        if c.stateful:
-            m.d.comb += [sequencer.anew.eq(reader.anew), operands.zero.eq(sequencer.zero)]
+        m.d.comb += sequencer.left.eq(writer.left)
+
+        m.d.comb += reader.enable.eq(
+            sequencer.primed & ~self._loader(m, reader, array) if c.loadable else sequencer.primed)
         with m.If(reader.error):
             m.d.sync += self.frame_error.eq(1)
         return m
+
+    def _loader(self, m: Module, reader: FrameReader, array: MacArray) -> Signal:
+        """Weights from the stream, while no frame is under way; whether no frame may begin."""
+        m.submodules.loader = loader = WeightLoader(self.config)
+        wiring.connect(m, wiring.flipped(self.load), loader.beats)
+        wiring.connect(m, loader.write, array.load)
+        # A frame is under way from its first input beat to its last output beat.
+        frames_under_way = Signal(4)
+        began = Signal()
+        ends = Signal()
+        m.d.comb += [
+            ends.eq(self.o.valid & self.o.ready & self.o.payload.last),
+            loader.idle.eq((frames_under_way == 0) & ~began & ~reader.offered),
+        ]
+        m.d.sync += [
+            began.eq(reader.begins),  # and is counted a cycle later
+            frames_under_way.eq(frames_under_way
+                                + Mux(began, Mux(ends, 0, 1), Mux(ends, -1, 0))),
+        ]
+        with m.If(loader.error):
+            m.d.sync += self.load_error.eq(1)
+        return loader.closed
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of the top module, and what it is for."""
+
+    name: str
+    flow: Flow
+    width: int
+    meaning: str
 
 
 class Top(wiring.Component):
     """The core behind AXI4-Stream ports with the names that the vendor's tools recognise.
 
-    The core's trace outputs stay inside (``core.trace_*``) for test benches to tap; synthesis
-    removes what nobody reads.
-
-    Members
-    -------
-    s_axis_t*: In, input stream. m_axis_t*: Out, output stream. frame_error: Out, sticky.
-    s_axis_tuser, of a stateful core: In, with a frame's first beat: it begins a new sequence.
-    s_load_t*, load_error: the weights' stream of a loadable core.
+    The core's trace stays inside (``core.trace__*``), where test benches read it; synthesis removes
+    what nobody reads. The members are those of :meth:`ports`.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config, self.images = config, images
-        width = config.beat * config.container
-        super().__init__({
-            "s_axis_tdata": In(width),
-            "s_axis_tvalid": In(1),
-            "s_axis_tready": Out(1),
-            "s_axis_tlast": In(1),
-            "m_axis_tdata": Out(width),
-            "m_axis_tvalid": Out(1),
-            "m_axis_tready": In(1),
-            "m_axis_tlast": Out(1),
-            "frame_error": Out(1),
-            **({"s_axis_tuser": In(1)} if config.stateful else {}),
-            **({"s_load_tdata": In(width), "s_load_tvalid": In(1), "s_load_tready": Out(1),
-                "s_load_tlast": In(1), "load_error": Out(1)} if config.loadable else {}),
-        })
+        super().__init__({port.name: port.flow(port.width) for port in self.ports(config)})
+
+    @staticmethod
+    def ports(config: EngineConfig) -> list[Port]:
+        """All ports but clock and reset."""
+        ports = _axi_stream("s_axis", In, config, "input frame")
+        if config.stateful:
+            ports.append(Port("s_axis_tuser", In, 1,
+                              "with a frame's first beat: the frame begins a new sequence"))
+        ports += _axi_stream("m_axis", Out, config, "output frame")
+        if config.loadable:
+            ports += _axi_stream("s_load", In, config, "image of the weights")
+        ports.append(Port("frame_error", Out, 1,
+                          "s_axis_tlast was early or late on some frame since reset"))
+        if config.loadable:
+            ports.append(Port("load_error", Out, 1,
+                              "s_load_tlast was early or late on some load since reset"))
+        return ports
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = Core(self.config, self.images)
-        m.d.comb += [
-            core.i.payload.data.eq(self.s_axis_tdata),
-            core.i.payload.last.eq(self.s_axis_tlast),
-            core.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(core.i.ready),
-            self.m_axis_tdata.eq(core.o.payload.data),
-            self.m_axis_tlast.eq(core.o.payload.last),
-            self.m_axis_tvalid.eq(core.o.valid),
-            core.o.ready.eq(self.m_axis_tready),
-            self.frame_error.eq(core.frame_error),
-        ]
+        inside = _members("s_axis", core.i) | _members("m_axis", core.o) | {
+            "frame_error": core.frame_error}
         if self.config.stateful:
-            m.d.comb += core.i.payload.first.eq(self.s_axis_tuser)
+            inside["s_axis_tuser"] = core.i.payload.first
         if self.config.loadable:
-            m.d.comb += [
-                core.load.payload.data.eq(self.s_load_tdata),
-                core.load.payload.last.eq(self.s_load_tlast),
-                core.load.valid.eq(self.s_load_tvalid),
-                self.s_load_tready.eq(core.load.ready),
-                self.load_error.eq(core.load_error),
-            ]
+            inside |= _members("s_load", core.load) | {"load_error": core.load_error}
+        for name, member in self.signature.members.items():
+            outside = getattr(self, name)
+            m.d.comb += (inside[name].eq(outside) if member.flow is In
+                         else outside.eq(inside[name]))
         return m
+
+
+def _axi_stream(name: str, flow: Flow, config: EngineConfig, what: str) -> list[Port]:
+    """The ports of a stream."""
+    return [
+        Port(f"{name}_tdata", flow, config.beat * config.container, f"beat of an {what}"),
+        Port(f"{name}_tvalid", flow, 1, "the beat is there"),
+        Port(f"{name}_tready", flow.flip(), 1, "the beat is taken"),
+        Port(f"{name}_tlast", flow, 1, f"the beat is the last of an {what}"),
+    ]
+
+
+def _members(name: str, beats) -> dict[str, Value]:
+    """The same ports inside."""
+    return {f"{name}_tdata": beats.payload.data, f"{name}_tvalid": beats.valid,
+            f"{name}_tready": beats.ready, f"{name}_tlast": beats.payload.last}

@@ -7,13 +7,14 @@ from amaranth.lib.wiring import In
 
 from gatefold.hdl.activation import Argument, activate, activation_latency
 from gatefold.hdl.arith import by_parameter, delay, floor_shift, half, plus_minus, saturate, within
-from gatefold.hdl.config import DenseKind, EngineConfig, Squash
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.kinds import DenseKind, Squash
 from gatefold.hdl.lane import Lane
 
 __all__ = ["DenseLane"]
 
 
-def _tabled(config: EngineConfig) -> dict[int, DenseKind]:
+def _table_kinds(config: EngineConfig) -> dict[int, DenseKind]:
     return {n: kind for n, kind in enumerate(config.kinds)
             if isinstance(kind, DenseKind) and kind.activation in ("sigmoid", "tanh")}
 
@@ -21,9 +22,9 @@ def _tabled(config: EngineConfig) -> dict[int, DenseKind]:
 class DenseLane(Lane):
     """y = activation(z); bit-exact with :mod:`gatefold.sim.golden`.
 
-    linear, relu: shift, saturate or clamp (1 cycle). sigmoid, tanh: sign and magnitude (1), table
-    (3), y of 2^T +- t or of +- t (4). Where a network has both, all take 4 cycles. A short pipeline
-    has no register behind the table: 3 instead of 4. II = 1.
+    linear, relu, in one cycle: shift, saturate or clamp. sigmoid, tanh, in four: sign and
+    magnitude, the table's memory, its sum, y of 2^T +- t or of +- t; a short pipeline takes the
+    table as one. Where a network has both, all take as many. II = 1.
 
     Members
     -------
@@ -40,14 +41,14 @@ class DenseLane(Lane):
 
     @staticmethod
     def stages(config):
-        table = (("activation", activation_latency(config)),) if _tabled(config) else ()
+        table = (("activation", activation_latency(config)),) if _table_kinds(config) else ()
         return (*table, ("rounding", 1))
 
     def elaborate(self, platform):
         c = self.config
         a = c.act_width
         m = Module()
-        tabled = _tabled(c)
+        tabled = _table_kinds(c)
         plain = {n: kind for n, kind in self.kinds(c).items() if n not in tabled}
         end = self.latency(c)
         kind = delay(m, "kind", self.kind, end - 1)
@@ -60,16 +61,16 @@ class DenseLane(Lane):
                 value = saturate(value, width) if limit is None else within(value, limit)
                 return Mux(value[-1], 0, value) if relu else value
 
-            y = Signal(signed(a), name="plain", reset_less=True)
-            m.d.sync += y.eq(by_parameter(
-                m, "plain_now", kind[0],
+            direct = Signal(signed(a), reset_less=True)
+            m.d.sync += direct.eq(by_parameter(
+                m, "direct_now", kind[0],
                 {n: (k.shift, k.h_width, k.activation == "relu", k.limit)
                  for n, k in plain.items()},
                 shifted, signed(a)))
             if not tabled:
-                m.d.comb += self.y.eq(y)
+                m.d.comb += self.y.eq(direct)
                 return m
-            late = delay(m, "plain_late", y, end - 2)[-1]
+            late = delay(m, "direct_late", direct, end - 2)[-1]
             results |= dict.fromkeys(plain, None)
 
         z = activate(m, c, self.images, {"z": Argument(
@@ -80,7 +81,7 @@ class DenseLane(Lane):
                             max(1, *(value.bit_length() for value in bases.values())))
         total = plus_minus(base, z.t, z.negative)
         results |= {n: (k.out, k.h_width) for n, k in tabled.items()}
-        y = Signal(signed(a), name="y_reg", reset_less=True)
+        y = Signal(signed(a), reset_less=True)
         m.d.sync += y.eq(by_parameter(
             m, "y_now", kind[end - 1], results,
             lambda way: saturate(floor_shift(total, way[0]), way[1]) if way else late,

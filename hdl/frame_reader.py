@@ -2,61 +2,47 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.gearbox import Gearbox, GearboxShape, Position
+from gatefold.hdl.interfaces import arrivals, beat_stream, input_write
 
 __all__ = ["FrameReader"]
 
 
 class FrameReader(wiring.Component):
-    """Fills the input memory, at most two frames ahead of what has been worked off.
+    """Fills the input memory, at most two frames ahead of the one that is read from it.
 
     A frame is ``x_beats`` beats, TLAST on the last. TLAST too early: the frame is completed with
     zeros. TLAST missing: beats are dropped up to and with the next TLAST. Either raises
     :attr:`error` for a cycle, and the next frame is clean.
 
     A stateful core's frames either go on with the sequence of the frame before or begin a new one:
-    ``first`` says so, with a frame's first beat. The first frame after a reset always begins one.
+    ``first`` says which, with a frame's first beat. The first frame after a reset always begins a
+    new one.
 
     Members
     -------
-    beats: In, stream of {data, last}, of a stateful core also {first}. enable: In, beats may come.
-    done: In, a frame has been read from the memory.
-    x_en, x_frame, x_chunk, x_data: Out, write of the input memory.
-    frames, chunks: Out, frames completely written (modulo 4) and chunks of the next one.
-    error: Out, TLAST was early or late. offered, begins: Out, a frame's first beat is there, is
-    taken.
-    anew, of a stateful core: Out, for either half of the memory: its frame begins a new sequence.
-    Settled with the frame's first chunk.
+    beats: In, stream of beats, of a stateful core with ``first``. enable: In, beats may come.
+    write: Out, write of the input memory. arrivals: Out, what the memory holds.
+    offered, begins: Out, a frame's first beat is there, is taken.
+    error: Out, TLAST was early or late.
     """
 
     def __init__(self, config: EngineConfig):
-        self.config = c = config
+        self.config = config
         super().__init__({
-            "beats": In(stream.Signature(self.payload(c))),
+            "beats": In(beat_stream(config, first=config.stateful)),
             "enable": In(1),
-            "done": In(1),
-            "x_en": Out(1),
-            "x_frame": Out(1),
-            "x_chunk": Out(bits_for(c.x_depth)),
-            "x_data": Out(data.ArrayLayout(signed(c.act_width), c.simd)),
-            "frames": Out(2),
-            "chunks": Out(range(c.x_depth + 1)),
-            "error": Out(1),
+            "write": Out(input_write(config)),
+            "arrivals": Out(arrivals(config)),
             "offered": Out(1),
             "begins": Out(1),
-            **({"anew": Out(2)} if c.stateful else {}),
+            "error": Out(1),
         })
-
-    @staticmethod
-    def payload(config: EngineConfig) -> data.StructLayout:
-        """An input beat."""
-        return data.StructLayout({"data": config.beat * config.container, "last": 1,
-                                  **({"first": 1} if config.stateful else {})})
 
     @staticmethod
     def gearbox(config: EngineConfig) -> GearboxShape:
@@ -70,10 +56,11 @@ class FrameReader(wiring.Component):
         m = Module()
         m.submodules.gearbox = box = Gearbox(self.gearbox(c))
 
-        # Beats with TLAST made good.
+        # Frames of the right length, whatever TLAST does: filled up, or the rest dropped.
         at_end = box.i_last  # a row of beats is a frame
         first = Signal(init=1)
-        filling, dropping = Signal(), Signal()
+        filling = Signal()  # up a frame that is too short
+        dropping = Signal()  # the rest of one that is too long
         moves = Signal()
         elements = [self.beats.payload.data[n * c.container:n * c.container + c.act_width]
                     for n in range(c.beat)]
@@ -97,27 +84,28 @@ class FrameReader(wiring.Component):
 
         # Chunks into the memory's two halves.
         ahead = Signal(2)  # frames in the memory, the one being filled not counted
-        chunk = Position.counted(m, "chunk", c.x_depth, self.x_en)
+        write, held = self.write, self.arrivals
+        chunk = Position.counted(m, "chunk", c.x_depth, write.en)
         last_chunk = Signal()
         m.d.comb += [
             box.o.ready.eq(~ahead[1]),
-            self.x_en.eq(box.o.valid & box.o.ready),
-            self.x_frame.eq(self.frames[0]),
-            self.x_chunk.eq(chunk.word),
-            self.chunks.eq(chunk.word),
-            self.x_data.as_value().eq(box.o.payload),
-            last_chunk.eq(self.x_en & chunk.last),
+            write.en.eq(box.o.valid & box.o.ready),
+            write.frame.eq(held.frames[0]),
+            write.chunk.eq(chunk.word),
+            write.data.as_value().eq(box.o.payload),
+            held.chunks.eq(chunk.word),
+            last_chunk.eq(write.en & chunk.last),
         ]
-        m.d.sync += ahead.eq(ahead + last_chunk - self.done)
+        m.d.sync += ahead.eq(ahead + last_chunk - held.done)
         with m.If(last_chunk):
-            m.d.sync += self.frames.eq(self.frames + 1)
+            m.d.sync += held.frames.eq(held.frames + 1)
         if c.stateful:
-            self._keep_first(m, self.begins, self.x_en & (self.chunks == 0))
+            self._keep_first(m, self.begins, write.en & (held.chunks == 0))
         return m
 
     def _keep_first(self, m: Module, comes: Value, leaves: Value):
-        """Which frames begin a new sequence: a queue beside the gearbox, where a frame waits from
-        its first beat to its first chunk (several do where they are small)."""
+        """Which frames begin a new sequence: a queue beside the gearbox, in which a frame waits
+        from its first beat to its first chunk. There are several where frames are small."""
         shape = self.gearbox(self.config)
         depth = shape.capacity // shape.row_in + 1
         queue = Signal(depth)
@@ -132,4 +120,4 @@ class FrameReader(wiring.Component):
         with m.If(comes):
             m.d.sync += after_reset.eq(0)
         with m.If(leaves):
-            m.d.sync += self.anew.bit_select(self.x_frame, 1).eq(queue[0])
+            m.d.sync += self.arrivals.anew.bit_select(self.write.frame, 1).eq(queue[0])

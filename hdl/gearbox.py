@@ -84,7 +84,7 @@ class GearboxModel:
 @dataclass(frozen=True)
 class Position:
     """Counts words round and round: ``word`` of ``count``, on with every ``moves``. Whether it is
-    the ``last`` and whether the next one is are registers: no logic stands behind the count."""
+    the ``last`` and whether the next one is are registers: no logic is behind the count."""
 
     word: Value
     last: Value
@@ -159,7 +159,8 @@ class Gearbox(wiring.Component):
         behind = Signal(range(-max(full_out, rest_out), top + 1),
                         init=-(full_out if s.words_out > 1 else rest_out))
         fits = Signal(init=1)
-        takes, gives = Signal(), Signal()
+        takes = Signal()
+        gives = Signal()
         came = Position.counted(m, "in_word", s.words_in, takes)
         left = Position.counted(m, "out_word", s.words_out, gives)
         stays = Signal.like(fill)
@@ -186,7 +187,7 @@ class Gearbox(wiring.Component):
 
         # What stays moves down, what comes is put behind it. What lies above the fill may be
         # anything, so a word is shifted without regard to what it puts below and above itself:
-        # a multiplexer stands only where two of its places overlap.
+        # a multiplexer is needed only where two of its places overlap.
         word = unit * s.width
         buffer = Signal(top * word, reset_less=True)
         down = Signal.like(buffer)

@@ -12,7 +12,7 @@ from amaranth.lib import data
 
 from gatefold.hdl.config import EngineConfig, bits_for
 
-__all__ = ["STEPS", "Start", "Stop", "finish_layout", "instruction_layout", "pack",
+__all__ = ["STEPS", "Start", "Stop", "beat_layout", "finish_layout", "instruction_layout", "pack",
            "segment_layout"]
 
 STEPS = 3  #: Loop offsets.
@@ -61,6 +61,29 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
         "complete": 1,
         "frame": 1,
         **({"cell_carried": 1} if config.stateful else {}),
+    })
+
+
+def beat_layout(config: EngineConfig) -> data.StructLayout:
+    """What a beat is to the lanes.
+
+    kind: index into ``config.kinds``; dense: it is a Dense kind. gate: which of the four rows of a
+    slot a Dense result is in. lanes: which lanes hold something. cell, fresh, to_h, h, to_out, out,
+    frame: as in :func:`finish_layout`, for this beat. complete: its chunk is.
+    """
+    return data.StructLayout({
+        "kind": bits_for(len(config.kinds)),
+        "dense": 1,
+        "gate": 2,
+        "lanes": config.simd,
+        "cell": bits_for(config.cell_depth),
+        "fresh": 1,
+        "to_h": 1,
+        "h": bits_for(config.h_depth),
+        "to_out": 1,
+        "out": bits_for(config.out_depth),
+        "complete": 1,
+        "frame": 1,
     })
 
 

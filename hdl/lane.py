@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.activation import activation_latency
 from gatefold.hdl.arith import by_parameter, delay, floor_shift, saturate
-from gatefold.hdl.config import EngineConfig, Kind, LoadKind, bits_for
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.kinds import Kind, LoadKind
 
 __all__ = ["Lane", "StateLane"]
 
@@ -72,20 +73,20 @@ class StateLane(Lane):
 
     Members
     -------
-    z_0 .. z_3: In, accumulators of the four rows.
-    writes, cell, fresh: In, the lane holds a unit whose state is new; its word of the memory; the
-    old state counts as zero.
+    z: In, accumulators of the four rows.
+    writes: In, the unit in the lane gets a new state. cell_addr: In, its word of the memory.
+    fresh: In, the old state counts as zero.
     c: Out, the new state, in the cycle of ``y``.
     """
 
-    SUM: str  #: The stage at whose end the new state's sum is there: a cycle on, it is written.
+    SUM: str  #: The stage that ends with the new state's sum; it is written a cycle later.
 
     @staticmethod
     def members(config):
         return {
-            **{f"z_{row}": In(signed(config.acc_width)) for row in range(4)},
+            "z": In(signed(config.acc_width)).array(4),
             "writes": In(1),
-            "cell": In(bits_for(config.cell_depth)),
+            "cell_addr": In(bits_for(config.cell_depth)),
             "fresh": In(1),
             "c": Out(signed(config.cell_width)),
         }
@@ -111,11 +112,12 @@ class StateLane(Lane):
         read_at, new_at = self.read(c), self.written(c)
         m.submodules.states = states = Memory(shape=signed(c.cell_width),
                                               depth=max(2, c.cell_depth), init=[])
-        read, write = states.read_port(domain="comb"), states.write_port()
-        cell = delay(m, "cell", self.cell, new_at)
+        read = states.read_port(domain="comb")
+        write = states.write_port()
+        addr = delay(m, "cell_addr", self.cell_addr, new_at)
         m.d.comb += [
-            read.addr.eq(cell[read_at]),
-            write.addr.eq(cell[new_at]),
+            read.addr.eq(addr[read_at]),
+            write.addr.eq(addr[new_at]),
             write.data.eq(new),
             write.en.eq(delay(m, "writes", self.writes, new_at)[-1]),
         ]
@@ -124,8 +126,9 @@ class StateLane(Lane):
 
     def put(self, m: Module, new: Signal, kind: Value, total: Value,
             ways: dict[int, tuple[int, int]]):
-        """``new``, from a ``total`` a cycle before it: shifted right and saturated, two amounts a
-        kind. A kind that loads the state takes it from row 0 instead."""
+        """Compute ``new`` from its sum ``total``, which comes a cycle before it. ``ways``: for each
+        kind, how far the sum is shifted right and to how many bits it saturates. A kind that loads
+        the state takes it from row 0 instead."""
         width = self.config.cell_width
         loads = {n: (k.shift, k.cell_width) for n, k in self.kinds(self.config).items()
                  if isinstance(k, LoadKind)}
@@ -135,9 +138,9 @@ class StateLane(Lane):
 
         m.d.sync += new.eq(by_parameter(m, "new_now", kind, ways, fitted(total), signed(width)))
         if loads:
-            first = Signal(signed(width), name="load", reset_less=True)
-            m.d.sync += first.eq(by_parameter(m, "load_now", self.kind, loads,
-                                              fitted(self.z_0), signed(width)))
-            late = delay(m, "load", first, self.written(self.config) - 2)[-1]
+            load = Signal(signed(width), reset_less=True)
+            m.d.sync += load.eq(by_parameter(m, "load_now", self.kind, loads, fitted(self.z[0]),
+                                             signed(width)))
+            load_late = delay(m, "load", load, self.written(self.config) - 2)[-1]
             with m.Switch(kind), m.Case(*loads):
-                m.d.sync += new.eq(late)
+                m.d.sync += new.eq(load_late)

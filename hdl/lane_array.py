@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind, by_parameter, delay
-from gatefold.hdl.config import EngineConfig, LoadKind, bits_for
+from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of
+from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
+from gatefold.hdl.interfaces import output_write, result_write, routed_beat, trace
+from gatefold.hdl.isa import beat_layout
+from gatefold.hdl.kinds import LoadKind
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lstm_lane import LstmLane
 from gatefold.hdl.merge_lane import MergeLane
-from gatefold.hdl.row_router import beat_layout
 from gatefold.hdl.target import shared
 
 __all__ = ["LaneArray", "early_latency", "lanes_of", "late_latency", "state_latency"]
 
-#: Every sort of lane, and the name of its module in Verilog.
-_LANES = {
-    LstmLane: "gatefold_lstm_lane", GruLane: "gatefold_gru_lane",
-    MergeLane: "gatefold_merge_lane", DenseLane: "gatefold_dense_lane"}
+#: Every type of lane, by the name of its instances; its module in Verilog is gatefold_NAME_lane.
+_LANES = {"lstm": LstmLane, "gru": GruLane, "merge": MergeLane, "dense": DenseLane}
 
 
 def lanes_of(config: EngineConfig) -> tuple[type[Lane], ...]:
-    """The sorts of lanes that an engine has: those that finish any of its kinds."""
-    return tuple(lane for lane in _LANES if lane.kinds(config))
+    """The types of lanes that an engine has: those that finish any of its kinds."""
+    return tuple(lane for lane in _LANES.values() if lane.kinds(config))
 
 
 def early_latency(config: EngineConfig) -> int:
@@ -35,7 +35,7 @@ def early_latency(config: EngineConfig) -> int:
 
 
 def late_latency(config: EngineConfig) -> int:
-    """Cycles from a beat to its result on the h port: one for all kinds, so that results of
+    """Cycles from a beat to its result on the h port: one number for all kinds, so that results of
     different kinds never meet, whatever stalls came between them."""
     return max(lane.latency(config) for lane in lanes_of(config))
 
@@ -47,122 +47,104 @@ def state_latency(config: EngineConfig) -> int:
 
 
 class LaneArray(wiring.Component):
-    """``simd`` lanes; each beat's results leave together.
+    """``simd`` lanes of each type; the results of a beat leave together.
 
-    Results for the operand memory leave on the h port after :func:`late_latency` cycles. Results
-    for the output memory leave after :func:`early_latency`: a final Dense layer does not wait for
-    the pipeline of a recurrent one.
+    Results for the operand memory leave after :func:`late_latency` cycles, results for the output
+    memory after :func:`early_latency`: a final Dense layer does not wait for the pipeline of a
+    recurrent one.
 
     Members
     -------
-    beat_valid, beat, z_<lane>_<gate>: In, from the router.
-    h_data: Out, a chunk for the operand memory. h_lanes, h_chunk: Out, a cycle before it, which
-    lanes of which chunk.
-    out_lanes, out_frame, out_chunk, out_data, out_complete: Out, write of the output memory; its
-    chunk is complete.
-    trace_valid, trace_lanes, trace_h_<lane>: Out, every element of every kind (a beat that loads a
-    state has none), after :func:`late_latency`. trace_c_<lane>: Out, the new state beside it where
-    the kind has one. For test benches.
+    routed: In, a beat from the router.
+    result: Out, write of the operand memory. output: Out, write of the output memory.
+    trace: Out, for test benches, after :func:`late_latency`.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config, self.images = config, images
-        c = config
-        chunk = data.ArrayLayout(signed(c.act_width), c.simd)
         super().__init__({
-            "beat_valid": In(1),
-            "beat": In(beat_layout(c)),
-            **{f"z_{lane}_{gate}": In(signed(c.acc_width))
-               for lane in range(c.simd) for gate in range(4)},
-            "h_lanes": Out(c.simd),
-            "h_chunk": Out(bits_for(c.h_depth)),
-            "h_data": Out(chunk),
-            "out_lanes": Out(c.simd),
-            "out_chunk": Out(bits_for(c.out_depth)),
-            "out_frame": Out(1),
-            "out_data": Out(chunk),
-            "out_complete": Out(1),
-            "trace_valid": Out(1),
-            "trace_lanes": Out(c.simd),
-            **{f"trace_h_{lane}": Out(signed(c.act_width)) for lane in range(c.simd)},
-            **{f"trace_c_{lane}": Out(signed(c.cell_width)) for lane in range(c.simd)},
+            "routed": In(routed_beat(config)),
+            "result": Out(result_write(config)),
+            "output": Out(output_write(config)),
+            "trace": Out(trace(config)),
         })
 
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        late, early = late_latency(c), early_latency(c)
-        sorts = lanes_of(c)
+        self._controls(m)
 
-        def is_of(kind, indices):
-            return Cat(kind == n for n in indices).any()
-
-        valid = delay(m, "valid", self.beat_valid, late, reset_less=False)
-        beats = delay(m, "beat", self.beat.as_value(), late)
-        at_late = data.View(beat_layout(c), beats[late])
-        at_early = data.View(beat_layout(c), beats[early])
-        before = data.View(beat_layout(c), beats[late - 1])
-        loads = [n for n, kind in enumerate(c.kinds) if isinstance(kind, LoadKind)]
-        m.d.comb += [
-            self.h_lanes.eq(Mux(valid[late - 1] & before.to_h, before.lanes, 0)),
-            self.h_chunk.eq(before.h),
-            self.out_lanes.eq(Mux(valid[early] & at_early.to_out, at_early.lanes, 0)),
-            self.out_chunk.eq(at_early.out),
-            self.out_frame.eq(at_early.frame),
-            self.out_complete.eq(valid[early] & at_early.to_out & at_early.complete),
-            self.trace_valid.eq(valid[late] & ~is_of(at_late.kind, loads)),
-            self.trace_lanes.eq(at_late.lanes),
-        ]
-
-        # Which sort of lane a late result is of; whether a beat writes the state of a sort.
-        kinds = {sort: sort.kinds(c) for sort in sorts}
-        sort_of = {n: place for place, sort in enumerate(sorts) for n in kinds[sort]}
-        late_sort = Signal(bits_for(len(sorts)))
-        sort_now = by_parameter(m, "sort_now", self.beat.kind, sort_of, lambda place: place,
-                                len(late_sort))
-        m.d.comb += late_sort.eq(delay(m, "sort", sort_now, late)[-1])
-        writes = {}
-        for sort in sorts:
-            updating = [n for n, kind in kinds[sort].items() if sort.updates(kind)]
-            writes[sort] = Signal(name=f"writes_{_name(sort)}")
-            m.d.comb += writes[sort].eq(self.beat_valid & is_of(self.beat.kind, updating))
-
+        # Of which type of lane a late result is, by its place among the types.
+        names = [name for name, lane in _LANES.items() if lane.kinds(c)]
+        types = {kind: place for place, name in enumerate(names) for kind in _LANES[name].kinds(c)}
+        lane_type = by_parameter(m, "lane_type", self.routed.beat.kind, types,
+                                 lambda place: place, bits_for(len(names)))
+        late_type = delay(m, "lane_type", lane_type, late_latency(c))[-1]
+        writes = {name: self._writes(m, name) for name in names}
         for n in range(c.simd):
             results, states = {}, {}
-            early_result = None
-            for place, sort in enumerate(sorts):
-                lane = sort(c, self.images)
-                name, wait = _name(sort), late - sort.latency(c)
-                m.submodules[f"{name}_{n}"] = shared(_LANES[sort], lane, platform)
-                z = [getattr(self, f"z_{n}_{row}") for row in range(4)]
-                m.d.comb += lane.kind.eq(self.beat.kind)
-                if isinstance(lane, DenseLane):
-                    with m.Switch(self.beat.gate):
-                        for row in range(4):
-                            with m.Case(row):
-                                m.d.comb += lane.z.eq(z[row])
-                    early_result = lane.y
-                else:
-                    m.d.comb += [getattr(lane, f"z_{row}").eq(z[row]) for row in range(4)]
-                if isinstance(lane, StateLane):
-                    m.d.comb += [
-                        lane.writes.eq(writes[sort] & self.beat.lanes[n]),
-                        lane.cell.eq(self.beat.cell),
-                        lane.fresh.eq(self.beat.fresh),
-                    ]
-                    states[place] = delay(m, f"{name}_state_{n}", lane.c, wait)[-1]
+            dense = None
+            for place, name in enumerate(names):
+                lane = self._lane(m, platform, name, n, writes[name])
+                wait = late_latency(c) - lane.latency(c)
                 results[place] = delay(m, f"{name}_late_{n}", lane.y, wait)[-1]
-            result = by_kind(m, f"result_{n}", late_sort, results, signed(c.act_width))
+                if isinstance(lane, StateLane):
+                    states[place] = delay(m, f"{name}_state_{n}", lane.c, wait)[-1]
+                if isinstance(lane, DenseLane):
+                    dense = lane.y
+            result = by_kind(m, f"result_{n}", late_type, results, signed(c.act_width))
             m.d.comb += [
-                self.h_data[n].eq(result),
-                self.out_data[n].eq(early_result if c.out_early else result),
-                getattr(self, f"trace_h_{n}").eq(result),
+                self.result.data[n].eq(result),
+                self.output.data[n].eq(dense if c.out_early else result),
+                self.trace.h[n].eq(result),
             ]
             if states:
-                m.d.comb += getattr(self, f"trace_c_{n}").eq(
-                    by_kind(m, f"state_{n}", late_sort, states, signed(c.cell_width)))
+                m.d.comb += self.trace.c[n].eq(
+                    by_kind(m, f"state_{n}", late_type, states, signed(c.cell_width)))
         return m
 
+    def _controls(self, m: Module) -> None:
+        """What the results are and where they go, delayed with them."""
+        c, layout = self.config, beat_layout(self.config)
+        late, early = late_latency(c), early_latency(c)
+        valid = delay(m, "valid", self.routed.valid, late, reset_less=False)
+        beats = delay(m, "beat", self.routed.beat.as_value(), late)
+        at_late, at_early = data.View(layout, beats[late]), data.View(layout, beats[early])
+        before_late = data.View(layout, beats[late - 1])
+        loads = [n for n, kind in enumerate(c.kinds) if isinstance(kind, LoadKind)]
+        m.d.comb += [
+            self.result.lanes.eq(Mux(valid[late - 1] & before_late.to_h, before_late.lanes, 0)),
+            self.result.chunk.eq(before_late.h),
+            self.output.lanes.eq(Mux(valid[early] & at_early.to_out, at_early.lanes, 0)),
+            self.output.chunk.eq(at_early.out),
+            self.output.frame.eq(at_early.frame),
+            self.output.complete.eq(valid[early] & at_early.to_out & at_early.complete),
+            self.trace.valid.eq(valid[late] & ~is_one_of(at_late.kind, loads)),
+            self.trace.lanes.eq(at_late.lanes),
+        ]
 
-def _name(sort: type[Lane]) -> str:
-    return _LANES[sort].removeprefix("gatefold_").removesuffix("_lane")
+    def _writes(self, m: Module, name: str) -> Value:
+        """Whether the beat writes the states of such lanes."""
+        lane = _LANES[name]
+        updating = [n for n, kind in lane.kinds(self.config).items() if lane.updates(kind)]
+        writes = Signal(name=f"{name}_writes")
+        m.d.comb += writes.eq(self.routed.valid & is_one_of(self.routed.beat.kind, updating))
+        return writes
+
+    def _lane(self, m: Module, platform, name: str, n: int, writes: Value) -> Lane:
+        """Lane ``n`` of a type, with what it takes."""
+        beat, z = self.routed.beat, self.routed.z[n]
+        lane = _LANES[name](self.config, self.images)
+        m.submodules[f"{name}_{n}"] = shared(f"gatefold_{name}_lane", lane, platform)
+        m.d.comb += lane.kind.eq(beat.kind)
+        if isinstance(lane, DenseLane):
+            with m.Switch(beat.gate):
+                for row in range(4):
+                    with m.Case(row):
+                        m.d.comb += lane.z.eq(z[row])
+        else:
+            m.d.comb += [port.eq(row) for port, row in zip(lane.z, z, strict=True)]
+        if isinstance(lane, StateLane):
+            m.d.comb += [lane.writes.eq(writes & beat.lanes[n]), lane.cell_addr.eq(beat.cell),
+                         lane.fresh.eq(beat.fresh)]
+        return lane

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 
-from gatefold.hdl.activation import Argument, activate, activation_latency, gate_squash
+from gatefold.hdl.activation import (
+    Activated,
+    Argument,
+    activate,
+    activation_latency,
+    gate_squash,
+)
 from gatefold.hdl.arith import (
     as_signed,
     by_parameter,
@@ -13,10 +19,12 @@ from gatefold.hdl.arith import (
     floored,
     half,
     half_by_kind,
+    is_one_of,
     plus_minus,
     saturate,
 )
-from gatefold.hdl.config import EmitKind, EngineConfig, LoadKind, LstmKind
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.kinds import EmitKind, LoadKind, LstmKind
 from gatefold.hdl.lane import StateLane
 
 __all__ = ["LstmLane"]
@@ -41,10 +49,10 @@ class LstmLane(StateLane):
     A short pipeline takes cycles 2 and 3, 4 and 5, 6 and 7, 8 and 9, 10 and 11 as one: c is there
     in cycle 4, h in 6.
 
-    |u| is not made of c but of the same sum, beside it (:class:`~gatefold.hdl.activation.Argument`,
-    ``widths``): so c's own cycle is not on the way to h.
+    |u| of c is made of the same sum as c, beside it (:class:`~gatefold.hdl.activation.Argument`,
+    ``widths``): so the cycle that c itself takes is not on the way to h.
 
-    One unit a cycle (II = 1). A :class:`LoadKind` takes its c from z_i instead, an
+    One unit a cycle (II = 1). A :class:`LoadKind` takes its c from z_i instead. An
     :class:`EmitKind` shows the old c, rounded, instead of h.
 
     Products: T x T, (T + 1) x C and (T + 2) x (T + 1) bits, of which a DSP48E2 (27 x 18, signed)
@@ -80,40 +88,50 @@ class LstmLane(StateLane):
 
     def elaborate(self, platform):
         c = self.config
-        a, t_bits, width = c.act_width, c.table.out_frac, c.cell_width
-        kinds = self.kinds(c)
-        lstm = {n: kind for n, kind in kinds.items() if isinstance(kind, LstmKind)}
-        emits = {n: kind for n, kind in kinds.items() if isinstance(kind, EmitKind)}
-        gates_at, sum_at, tanh_at, end = self.ends(c).values()
-        products_at, new_at = gates_at + c.pair, self.written(c)
-        between = c.between
+        gates_at, sum_at, _, end = self.ends(c).values()
         m = Module()
         kind = delay(m, "kind", self.kind, end)
+        lstm = self._lstm()
 
-        # To the gates' signs and t.
         gates = {n: gate_squash(k.gate) for n, k in lstm.items()}
         candidates = {n: k.candidate for n, k in lstm.items()}
         i, f, g, o = activate(m, c, self.images, {
             name: Argument(z, kind[0], candidates if name == "g" else gates)
-            for name, z in zip("ifgo", (self.z_0, self.z_1, self.z_2, self.z_3), strict=True)
-        }).values()
+            for name, z in zip("ifgo", self.z, strict=True)}).values()
 
-        # The old cell state, beside them.
-        new, old = Signal(signed(width), reset_less=True), Signal(signed(width), reset_less=True)
+        new = Signal(signed(c.cell_width), name="c_new", reset_less=True)
+        old = Signal(signed(c.cell_width), name="c_old", reset_less=True)
         m.d.sync += old.eq(self.state(m, new))
+        total = self._sum(m, kind, i, f, g, old)
+        self.put(m, new, kind[sum_at], total,
+                 {n: (k.cell, k.cell_width) for n, k in lstm.items()})
+        h = self._h(m, kind, total, o)
+        self._show(m, kind[gates_at], old, h)
+        m.d.comb += self.c.eq(delay(m, "c_late", new, end - self.written(c))[-1])
+        return m
 
-        # Products and what completes them: |g| i and f c, a gate being 2^T +- t. In f c also the
-        # rounding constant of the new c, 2^T up_f bits below its place in the sum: one more c.
+    def _lstm(self) -> dict[int, LstmKind]:
+        return {n: k for n, k in self.kinds(self.config).items() if isinstance(k, LstmKind)}
+
+    def _sum(self, m: Module, kind: list[Value], i: Activated, f: Activated, g: Activated,
+             old: Signal) -> Signal:
+        """f c + i g. Products first, |g| i and f c, a gate being 2^T +- t. In f c is also the
+        rounding constant of the new c, 2^T up_f bits below its place in the sum: one more c."""
+        c, lstm = self.config, self._lstm()
+        t_bits, width = c.table.out_frac, c.cell_width
+        products_at = self.ends(c)["gates"] + c.pair
         product_ig = Signal(2 * t_bits, reset_less=True)
         product_fc = Signal(signed(t_bits + 1 + width), reset_less=True)
-        g_later, old_later = Signal(t_bits, reset_less=True), Signal(signed(width + 1),
-                                                                     reset_less=True)
-        m.d[between] += [
+        g_later = Signal(t_bits, reset_less=True)
+        c_later = Signal(signed(width + 1), reset_less=True)
+        m.d[c.between] += [
             product_ig.eq(i.t * g.t),
             product_fc.eq(as_signed(f.t) * old),
             g_later.eq(g.t),
-            old_later.eq(old + 1),
+            c_later.eq(old + 1),
         ]
+
+        # The constant 2^T of a gate.
         ig = Signal(2 * t_bits + 1, reset_less=True)
         fc = Signal(signed(t_bits + 2 + width), reset_less=True)
         negative_i = delay(m, "negative_i_later", i.negative, c.pair - 1)[-1]
@@ -121,7 +139,7 @@ class LstmLane(StateLane):
         negative_g = delay(m, "negative_g_later", g.negative, c.pair)[-1]
         m.d.sync += [
             ig.eq(plus_minus(g_later << t_bits, product_ig, negative_i)),
-            fc.eq(plus_minus(old_later << t_bits, product_fc, negative_f)),
+            fc.eq(plus_minus(c_later << t_bits, product_fc, negative_f)),
         ]
 
         # The sum, aligned.
@@ -132,40 +150,46 @@ class LstmLane(StateLane):
         ig_up = by_parameter(m, "ig_up", kind[products_at], up_g, lambda up: ig << up,
                              len(ig) + max(up_g.values()))
         total = Signal(signed(max(len(fc_up), len(ig_up) + 1) + 1), reset_less=True)
-        m.d[between] += total.eq(plus_minus(fc_up, ig_up, negative_g))
+        m.d[c.between] += total.eq(plus_minus(fc_up, ig_up, negative_g))
+        return total
 
-        # The new cell state, and beside it sign and t of what it is made of.
-        self.put(m, new, kind[sum_at], total,
-                 {n: (k.cell, k.cell_width) for n, k in lstm.items()})
+    def _h(self, m: Module, kind: list[Value], total: Signal, o: Activated) -> Value:
+        """o activation(c): sign and t of the sum that c is made of, while the output gate waits;
+        the product, then its sign and its rounding."""
+        c, lstm = self.config, self._lstm()
+        t_bits = c.table.out_frac
+        gates_at, sum_at, tanh_at, end = self.ends(c).values()
         exact = floored(m, "exact", kind[sum_at], total, {n: k.cell for n, k in lstm.items()})
         tc = activate(m, c, self.images, {"c": Argument(
             exact, kind[sum_at], {n: k.out for n, k in lstm.items()}, rounded=False,
             widths={n: k.cell_width for n, k in lstm.items()})})["c"]
+        o_gate = Signal(t_bits + 1, reset_less=True)
+        m.d.sync += o_gate.eq(plus_minus(Value.cast(1 << t_bits), o.t, o.negative))
+        o_late = delay(m, "o_late", o_gate, tanh_at - gates_at - 1)[-1]
 
-        # The output gate waits for it.
-        o_now = Signal(t_bits + 1, name="o", reset_less=True)
-        m.d.sync += o_now.eq(plus_minus(Value.cast(1 << t_bits), o.t, o.negative))
-        o_late = delay(m, "o_late", o_now, tanh_at - gates_at - 1)[-1]
-
-        # h: sign and rounding behind the multiplier.
         product_h = Signal(2 * t_bits + 1, reset_less=True)
         rounded = Signal(signed(2 * t_bits + 3), reset_less=True)
         negative_c = delay(m, "negative_c_later", tc.negative, c.pair - 1)[-1]
         constant = half_by_kind(m, "half_h", kind[end - 1], {n: k.h for n, k in lstm.items()})
-        m.d[between] += product_h.eq(o_late * tc.t)
+        m.d[c.between] += product_h.eq(o_late * tc.t)
         m.d.sync += rounded.eq(plus_minus(constant, product_h, negative_c))
-        h = by_parameter(m, "h", kind[end], {n: (k.h, k.h_width) for n, k in lstm.items()},
-                         lambda way: saturate(floor_shift(rounded, way[0]), way[1]), signed(a))
-        if emits:
-            shown = Signal(signed(a), name="shown", reset_less=True)
-            m.d.sync += shown.eq(by_parameter(
-                m, "shown_now", kind[gates_at], emits,
-                lambda k: saturate(floor_shift(old + half(k.shift), k.shift), k.h_width),
-                signed(a)))
-            shows = delay(m, "shows", Cat(self.kind == n for n in emits).any(), end)[-1]
-            late = delay(m, "shown_late", shown, end - gates_at - 1)[-1]
-            m.d.comb += self.y.eq(Mux(shows, late, h))
-        else:
+        return by_parameter(m, "h", kind[end], {n: (k.h, k.h_width) for n, k in lstm.items()},
+                            lambda way: saturate(floor_shift(rounded, way[0]), way[1]),
+                            signed(c.act_width))
+
+    def _show(self, m: Module, kind: Value, old: Signal, h: Value) -> None:
+        """The result: h, or the old c of an :class:`EmitKind`, which waits for its turn."""
+        c = self.config
+        emits = {n: k for n, k in self.kinds(c).items() if isinstance(k, EmitKind)}
+        if not emits:
             m.d.comb += self.y.eq(h)
-        m.d.comb += self.c.eq(delay(m, "trace_c", new, end - new_at)[-1])
-        return m
+            return
+        shown = Signal(signed(c.act_width), reset_less=True)
+        m.d.sync += shown.eq(by_parameter(
+            m, "shown_now", kind, emits,
+            lambda k: saturate(floor_shift(old + half(k.shift), k.shift), k.h_width),
+            signed(c.act_width)))
+        end = self.latency(c)
+        shows = delay(m, "shows", is_one_of(self.kind, emits), end)[-1]
+        late = delay(m, "shown_late", shown, end - self.ends(c)["gates"] - 1)[-1]
+        m.d.comb += self.y.eq(Mux(shows, late, h))

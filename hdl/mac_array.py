@@ -1,14 +1,15 @@
-"""The array: ``pe`` rows with their weight memories, and the controls that walk beside the data."""
+"""The array: ``pe`` rows with their weight memories, and the controls beside the data."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import delay
-from gatefold.hdl.config import EngineConfig, bits_for
-from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.interfaces import chunk_layout, finished_rows, tile_issue, weight_write
+from gatefold.hdl.isa import Start, Stop
 from gatefold.hdl.mac_row import MacRow
 from gatefold.hdl.operand_memory import OperandMemory
 from gatefold.hdl.target import Rom, shared
@@ -17,38 +18,27 @@ from gatefold.hdl.weight_memory import WeightMemory
 __all__ = ["MacArray"]
 
 
-def _load_members(config: EngineConfig) -> dict:
-    return {"load_rows": In(config.pe), "load_bias": In(1),
-            "load_addr": In(bits_for(max(config.weight_depth, config.bias_depth))),
-            "load_word": In(config.load_width)}
-
-
 class MacArray(wiring.Component):
     """Executes one tile a cycle and hands out finished rows.
 
-    Cycles are counted from the tile's issue (:attr:`tile_valid`). The operands come
-    ``OperandMemory.latency`` later; :attr:`latency` is the cycle in which the accumulators hold the
-    tile's sums and :attr:`finish_valid` says that they are final.
+    Cycles are counted from the tile's issue. The operands come ``OperandMemory.latency`` later;
+    :attr:`latency` is the cycle in which the accumulators hold the tile's sums and ``rows.valid``
+    says that they are final.
 
     Members
     -------
-    tile_valid, tile: In, an instruction at its issue. operands: In, ``simd`` elements.
-    finish_valid, finish: Out, the rows are final, and what to do with them.
-    acc_0 .. acc_<pe-1>: Out, the accumulators (separate signals: a wide assembled vector makes
-    compiled simulators slow).
-    load_rows, load_bias, load_addr, load_word: In, from the loader of a loadable core.
+    tile: In, a tile at its issue. operands: In, ``simd`` elements.
+    rows: Out, the finished rows, and what to do with them.
+    load: In, of a loadable core, write of the weight memories.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config, self.images = config, images or {}
         super().__init__({
-            "tile_valid": In(1),
-            "tile": In(instruction_layout(config)),
-            "operands": In(data.ArrayLayout(signed(config.act_width), config.simd)),
-            "finish_valid": Out(1),
-            "finish": Out(finish_layout(config)),
-            **{f"acc_{row}": Out(signed(config.acc_width)) for row in range(config.pe)},
-            **(_load_members(config) if config.loadable else {}),
+            "tile": In(tile_issue(config)),
+            "operands": In(chunk_layout(config)),
+            "rows": Out(finished_rows(config)),
+            **({"load": In(weight_write(config))} if config.loadable else {}),
         })
 
     @staticmethod
@@ -62,8 +52,8 @@ class MacArray(wiring.Component):
         ready = self.latency(c)  # accumulators
         summed = ready - 1  # tree's sum
 
-        valid = delay(m, "valid", self.tile_valid, ready, reset_less=False)
-        tile = self.tile
+        valid = delay(m, "valid", self.tile.valid, ready, reset_less=False)
+        tile = self.tile.word
         align = delay(m, "align", tile.align, summed)
         start = delay(m, "start", tile.start, summed)
         init = delay(m, "init", tile.init, summed - 1)
@@ -77,8 +67,8 @@ class MacArray(wiring.Component):
             init_parked.eq(start[summed - 1] == Start.PARKED),
             go_on.eq(start[summed] == Start.GO_ON),
             parks.eq(valid[ready] & ((stop[ready] & Stop.PARK) != 0)),
-            self.finish_valid.eq(valid[ready] & ((stop[ready] & Stop.FINISH) != 0)),
-            self.finish.as_value().eq(finish[ready]),
+            self.rows.valid.eq(valid[ready] & ((stop[ready] & Stop.FINISH) != 0)),
+            self.rows.finish.as_value().eq(finish[ready]),
         ]
 
         # The bias word arrives with the parked sum: one cycle before the tree's sum.
@@ -107,14 +97,14 @@ class MacArray(wiring.Component):
                 mac.align.eq(align[summed]),
                 mac.parks.eq(parks),
                 mac.park.eq(park[ready]),
-                getattr(self, f"acc_{row}").eq(mac.acc),
+                self.rows.acc[row].eq(mac.acc),
             ]
             if c.loadable:
-                m.d.comb += [memory.w_en.eq(self.load_rows[row]), memory.w_addr.eq(self.load_addr),
-                             memory.w_data.eq(self.load_word)]
+                m.d.comb += [memory.w_en.eq(self.load.rows[row]), memory.w_addr.eq(self.load.addr),
+                             memory.w_data.eq(self.load.word)]
         if c.loadable:
-            m.d.comb += [bias.w_en.eq(self.load_bias), bias.w_addr.eq(self.load_addr),
-                         bias.w_data.eq(self.load_word)]
+            m.d.comb += [bias.w_en.eq(self.load.bias), bias.w_addr.eq(self.load.addr),
+                         bias.w_data.eq(self.load.word)]
         return m
 
     def _memory(self, name: str, width: int, depth: int, style: str) -> Rom | WeightMemory:

@@ -25,9 +25,9 @@ class MacRow(wiring.Component):
     short pipeline has no M register, and a register every second level, the accumulator's addition
     counting as one more.
 
-    One tile a cycle. Cycles are counted from the operands; the controls come beside the data they
-    belong to: ``init_parked`` and ``init`` one cycle before the tree's sums, ``valid``, ``go_on``
-    and ``align`` with them, ``park`` and ``parks`` with the accumulator.
+    One tile a cycle. Cycles are counted from the operands. The controls come beside their data:
+    ``init_parked`` and ``init`` one cycle before the tree's sums, ``valid``, ``go_on`` and
+    ``align`` with them, ``park`` and ``parks`` with the accumulator.
 
     Members
     -------

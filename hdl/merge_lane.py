@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In
 
 from gatefold.hdl.arith import by_parameter, delay, floor_shift, half, saturate
-from gatefold.hdl.config import MergeKind
+from gatefold.hdl.kinds import MergeKind
 from gatefold.hdl.lane import Lane
 
 __all__ = ["MergeLane"]
@@ -27,12 +27,12 @@ class MergeLane(Lane):
 
     Members
     -------
-    z_0 .. z_3: In, accumulators of the four rows, of a maximum with its rounding constant in them.
+    z: In, accumulators of the four rows; of a maximum, with its rounding constant in them.
     """
 
     @staticmethod
     def members(config):
-        return {f"z_{row}": In(signed(config.acc_width)) for row in range(4)}
+        return {"z": In(signed(config.acc_width)).array(4)}
 
     @staticmethod
     def takes(kind):
@@ -50,15 +50,15 @@ class MergeLane(Lane):
         products = {n: kind for n, kind in kinds.items() if kind.function == "mul"}
         end = self.latency(c)
         kind = delay(m, "kind", self.kind, end - 1)
-        both = product = Value.cast(0)
+        largest = product = Value.cast(0)
 
         if len(products) < len(kinds):
-            first = self._larger(m, c.between, "first", self.z_0, self.z_1)
-            second = self._larger(m, c.between, "second", self.z_2, self.z_3)
-            both = self._larger(m, "sync", "largest", first, second)
+            first = self._larger(m, c.between, "larger_01", self.z[0], self.z[1])
+            second = self._larger(m, c.between, "larger_23", self.z[2], self.z[3])
+            largest = self._larger(m, "sync", "largest", first, second)
         if products:
             operands = []
-            for row, z in enumerate((self.z_0, self.z_1)):
+            for row, z in enumerate(self.z[:2]):
                 operand = Signal(signed(a), name=f"operand_{row}", reset_less=True)
                 m.d[c.between] += operand.eq(by_parameter(
                     m, f"operand_{row}_now", kind[0],
@@ -70,10 +70,10 @@ class MergeLane(Lane):
 
         def result(way: tuple):
             function, shift, width = way
-            value = both if function == "max" else product + half(shift)
+            value = largest if function == "max" else product + half(shift)
             return saturate(floor_shift(value, shift), width)
 
-        y = Signal(signed(a), name="y_reg", reset_less=True)
+        y = Signal(signed(a), reset_less=True)
         m.d.sync += y.eq(by_parameter(
             m, "y_now", kind[end - 1],
             {n: (k.function, k.shift, k.h_width) for n, k in kinds.items()}, result, signed(a)))

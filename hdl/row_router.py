@@ -4,37 +4,16 @@
 from __future__ import annotations
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind
-from gatefold.hdl.config import DenseKind, EngineConfig, bits_for
-from gatefold.hdl.isa import finish_layout
+from gatefold.hdl.arith import by_kind, is_one_of
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.interfaces import finished_rows, routed_beat
+from gatefold.hdl.isa import beat_layout, finish_layout
+from gatefold.hdl.kinds import DenseKind
 
-__all__ = ["RowRouter", "beat_layout"]
-
-
-def beat_layout(config: EngineConfig) -> data.StructLayout:
-    """What lanes are told about one beat.
-
-    kind: index into ``config.kinds``; dense: it is a Dense kind. gate: which of the four rows of a
-    slot a Dense result is in. lanes: which lanes hold something. cell, fresh, to_h, h, to_out, out,
-    frame: as in :func:`gatefold.hdl.isa.finish_layout`, for this beat. complete: its chunk is.
-    """
-    return data.StructLayout({
-        "kind": bits_for(len(config.kinds)),
-        "dense": 1,
-        "gate": 2,
-        "lanes": config.simd,
-        "cell": bits_for(config.cell_depth),
-        "fresh": 1,
-        "to_h": 1,
-        "h": bits_for(config.h_depth),
-        "to_out": 1,
-        "out": bits_for(config.out_depth),
-        "complete": 1,
-        "frame": 1,
-    })
+__all__ = ["RowRouter"]
 
 
 def _choose(index: Value, choices: dict[int, Value]) -> Value:
@@ -54,28 +33,19 @@ class RowRouter(wiring.Component):
 
     The accumulators go on to the next tile at once, so beats after the first read a copy. An LSTM
     beat uses all four rows of a slot; a Dense layer has an output in each row and takes four beats
-    for the same slots (``gate`` 0..3). Results :attr:`latency` cycle after the rows; ``beats``
-    cycles must pass between finishes, which the plan sees to.
+    for the same slots (``gate`` 0..3). Results come :attr:`latency` cycle after the rows. The plan
+    sees to it that ``beats`` cycles pass between finishes.
 
     Members
     -------
-    finish_valid, finish, acc_<row>: In, from the array.
-    beat_valid, beat: Out, with the lanes' data. z_<lane>_<gate>: Out, accumulators.
+    rows: In, from the array. routed: Out, beats for the lanes.
     """
 
     latency = 1
 
     def __init__(self, config: EngineConfig):
-        self.config = c = config
-        super().__init__({
-            "finish_valid": In(1),
-            "finish": In(finish_layout(c)),
-            **{f"acc_{row}": In(signed(c.acc_width)) for row in range(c.pe)},
-            "beat_valid": Out(1),
-            "beat": Out(beat_layout(c)),
-            **{f"z_{lane}_{gate}": Out(signed(c.acc_width))
-               for lane in range(c.simd) for gate in range(4)},
-        })
+        self.config = config
+        super().__init__({"rows": In(finished_rows(config)), "routed": Out(routed_beat(config))})
 
     def lanes_of(self, route: int) -> list[int]:
         """Lanes that get a slot on this route."""
@@ -84,96 +54,98 @@ class RowRouter(wiring.Component):
     def elaborate(self, platform):
         c = self.config
         m = Module()
-
-        # The event in progress: beat 0 straight from the array, the rest from the copy.
-        first = self.finish_valid
-        held = Signal(finish_layout(c))
-        now = Signal(finish_layout(c))
-        left = Signal(bits_for(c.max_beats))
-        busy = Signal()  # left is not zero
-        gate = Signal(2)
-        active = Signal()
+        active = Signal()  # there is a beat in this cycle
+        finish = Signal(finish_layout(c))  # what becomes of the rows, as it stands for this beat
         dense = Signal()
-        is_dense = [n for n, kind in enumerate(c.kinds) if isinstance(kind, DenseKind)]
-        m.d.comb += [
-            now.eq(Mux(first, self.finish.as_value(), held.as_value())),
-            active.eq(first | busy),
-            dense.eq(sum((now.kind == n for n in is_dense), Const(0, 1)) != 0),
-        ]
-        this_gate = Signal(2)
-        last_gate = Signal()
-        m.d.comb += [
-            this_gate.eq(Mux(first, 0, gate)),
-            last_gate.eq(~dense | (this_gate == 3)),
-        ]
-        remaining = Signal.like(left)
-        m.d.comb += remaining.eq(Mux(first, self.finish.beats, left - 1))
-        with m.If(active):
-            m.d.sync += [
-                left.eq(remaining),
-                busy.eq(Mux(first, self.finish.beats != 0, left != 1)),
-                gate.eq(this_gate + 1),
-                held.eq(now),
-                held.h.eq(now.h + 1),
-                held.out.eq(now.out + 1),
-                held.cell.eq(now.cell + 1),
-            ]
-            with m.If(last_gate):
-                m.d.sync += held.route.eq(now.route + 1)
+        gate = Signal(2)
+        m.d.comb += dense.eq(is_one_of(finish.kind, (
+            n for n, kind in enumerate(c.kinds) if isinstance(kind, DenseKind))))
+        beats_left = self._count_beats(m, active, finish, dense, gate)
+        last_route = self._last_route(m, beats_left, dense, gate)
 
-        # A beat on the last route of an event leaves its chunk open unless the plan says otherwise.
-        # A Dense layer's routes are counted: how many come after that of the present beat.
-        routes, routes_left = Signal(max(1, len(left) - 2)), Signal(max(1, len(left) - 2))
-        on_last_route = Signal()
-        m.d.comb += routes.eq(self.finish.beats >> 2)
-        with m.If(first):
-            m.d.sync += routes_left.eq(routes)
-            m.d.comb += on_last_route.eq(Mux(dense, routes == 0, self.finish.beats == 0))
-        with m.Else():
-            with m.If(gate == 3):
-                m.d.sync += routes_left.eq(routes_left - 1)
-            m.d.comb += on_last_route.eq(Mux(dense, routes_left == 0, left == 1))
-
-        mask = by_kind(m, "mask", now.route, {
+        lanes = by_kind(m, "lanes", finish.route, {
             n: Const(sum(1 << lane for lane in self.lanes_of(route)), c.simd)
             for n, route in enumerate(c.routes)}, c.simd)
         valid = Signal()
         beat = Signal(beat_layout(c), reset_less=True)
         m.d.sync += [
             valid.eq(active),
-            beat.kind.eq(now.kind),
             beat.dense.eq(dense),
-            beat.gate.eq(this_gate),
-            beat.lanes.eq(mask),
-            beat.cell.eq(now.cell),
-            beat.fresh.eq(now.fresh),
-            beat.to_h.eq(now.to_h),
-            beat.h.eq(now.h),
-            beat.to_out.eq(now.to_out),
-            beat.out.eq(now.out),
-            beat.frame.eq(now.frame),
-            beat.complete.eq(~on_last_route | now.complete),
+            beat.gate.eq(gate),
+            beat.lanes.eq(lanes),
+            beat.complete.eq(~last_route | finish.complete),
         ]
-        m.d.comb += [self.beat_valid.eq(valid), self.beat.eq(beat)]
+        m.d.sync += [beat[name].eq(finish[name])
+                     for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame")]
+        m.d.comb += [self.routed.valid.eq(valid), self.routed.beat.eq(beat)]
 
-        source = []
-        for row in range(c.pe):
-            acc = getattr(self, f"acc_{row}")
-            if c.max_beats == 1:
-                source.append(acc)
-                continue
-            copy = Signal(signed(c.acc_width), name=f"copy_{row}", reset_less=True)
-            row_now = Signal(signed(c.acc_width), name=f"row_{row}")
-            with m.If(first):
-                m.d.sync += copy.eq(acc)
-            m.d.comb += row_now.eq(Mux(first, acc, copy))
-            source.append(row_now)
-
+        rows = self._rows(m)
         for lane in range(c.simd):
             for k in range(4):
-                choices = {n: source[4 * (route + lane) + k] for n, route in enumerate(c.routes)
-                           if lane in self.lanes_of(route)}
-                out = Signal(signed(c.acc_width), name=f"z_{lane}_{k}_reg", reset_less=True)
-                m.d.sync += out.eq(_choose(now.route, choices))
-                m.d.comb += getattr(self, f"z_{lane}_{k}").eq(out)
+                z = Signal(signed(c.acc_width), name=f"z_{lane}_{k}", reset_less=True)
+                m.d.sync += z.eq(_choose(finish.route, {
+                    n: rows[4 * (route + lane) + k] for n, route in enumerate(c.routes)
+                    if lane in self.lanes_of(route)}))
+                m.d.comb += self.routed.z[lane][k].eq(z)
         return m
+
+    def _count_beats(self, m: Module, active: Signal, finish, dense: Signal,
+                     gate: Signal) -> Signal:
+        """Beat 0 straight from the array, the rest from a copy that goes on by a chunk a beat; the
+        beats that come after the last one."""
+        rows = self.rows
+        held = Signal(finish_layout(self.config))
+        left = Signal(bits_for(self.config.max_beats))
+        busy = Signal()  # left is not zero
+        next_gate = Signal(2)
+        m.d.comb += [
+            finish.eq(Mux(rows.valid, rows.finish.as_value(), held.as_value())),
+            active.eq(rows.valid | busy),
+            gate.eq(Mux(rows.valid, 0, next_gate)),
+        ]
+        with m.If(active):
+            m.d.sync += [
+                left.eq(Mux(rows.valid, rows.finish.beats, left - 1)),
+                busy.eq(Mux(rows.valid, rows.finish.beats != 0, left != 1)),
+                next_gate.eq(gate + 1),
+                held.eq(finish),
+                held.h.eq(finish.h + 1),
+                held.out.eq(finish.out + 1),
+                held.cell.eq(finish.cell + 1),
+            ]
+            with m.If(~dense | (gate == 3)):
+                m.d.sync += held.route.eq(finish.route + 1)
+        return left
+
+    def _last_route(self, m: Module, beats_left: Signal, dense: Signal, gate: Signal) -> Signal:
+        """Whether the beat is on the last route of its rows: unless the plan says otherwise, it
+        leaves its chunk open. The routes of a Dense layer are counted: those that come after that
+        of the beat."""
+        rows = self.rows
+        width = max(1, len(beats_left) - 2)
+        routes = Signal(width)
+        routes_left = Signal(width)
+        last = Signal(name="last_route")
+        m.d.comb += routes.eq(rows.finish.beats >> 2)
+        with m.If(rows.valid):
+            m.d.sync += routes_left.eq(routes)
+            m.d.comb += last.eq(Mux(dense, routes == 0, rows.finish.beats == 0))
+        with m.Else():
+            with m.If(gate == 3):
+                m.d.sync += routes_left.eq(routes_left - 1)
+            m.d.comb += last.eq(Mux(dense, routes_left == 0, beats_left == 1))
+        return last
+
+    def _rows(self, m: Module) -> list[Value]:
+        """The rows of the beat: from the array, and from the second beat on their copies."""
+        c, rows = self.config, []
+        if c.max_beats == 1:
+            return list(self.rows.acc)
+        for n, acc in enumerate(self.rows.acc):
+            copy = Signal(signed(c.acc_width), name=f"copy_{n}", reset_less=True)
+            row = Signal(signed(c.acc_width), name=f"row_{n}")
+            with m.If(self.rows.valid):
+                m.d.sync += copy.eq(acc)
+            m.d.comb += row.eq(Mux(self.rows.valid, acc, copy))
+            rows.append(row)
+        return rows

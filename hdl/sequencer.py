@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.interfaces import arrivals, operand_read, tile_issue
 from gatefold.hdl.isa import STEPS, Start, Stop, instruction_layout, segment_layout
 from gatefold.hdl.target import Rom
 
@@ -16,12 +17,12 @@ __all__ = ["Sequencer"]
 class Sequencer(wiring.Component):
     """Issues the program's tiles in order, the program once a frame.
 
-    A tile waits for three things only: the gap its predecessor asked for, its input chunk, and (if
-    it yields output) an output memory half that has been emptied. Everything else was settled by
-    the plan: a wait only lengthens the distances it relies on.
+    A tile waits for three things only: the gap that its predecessor asked for, its input chunk, and
+    (if it yields output) a free half of the output memory. The plan settled everything else: a wait
+    only lengthens the distances that it relies on.
 
-    A tile of a stateful core that meets the last frame's state waits for its frame's first chunk,
-    with which comes whether there was a frame before it.
+    A tile of a stateful core that meets the last frame's state also waits for the first chunk of
+    its own frame: only then is it known whether that frame begins a new sequence.
 
     ::
 
@@ -30,89 +31,48 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    frames, chunks: In, input frames completely written (modulo 4), chunks of the next one.
-    left: In, an output frame has left.
-    tile_valid, tile: Out, the tile issued, its addresses final. frame: Out, its input half.
-    done: Out, the frame's last tile is issued. primed: Out, the first tile is at hand (a few cycles
-    after reset; no input is taken before, so that the latency never includes them).
-    anew, of a stateful core: In, for either input half: its frame begins a new sequence. zero: Out,
-    the tile's operand counts as zero. Where a finished state does, ``tile.finish.fresh`` is set.
+    arrivals: In, what the input memory holds. left: In, an output frame has left.
+    tile: Out, the tile issued, its addresses final. Where a finished state of a stateful core
+    counts as zero, ``fresh`` is set in its ``finish``.
+    read: Out, the tile's operand.
+    primed: Out, the first tile is in the tile register, a few cycles after reset. No input is taken
+    before, so that the latency never includes them.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config, self.images = config, images or {}
         super().__init__({
-            "frames": In(2),
-            "chunks": In(range(config.x_depth + 1)),
+            "arrivals": In(arrivals(config)),
             "left": In(1),
-            "tile_valid": Out(1),
-            "tile": Out(instruction_layout(config)),
-            "frame": Out(1),
-            "done": Out(1),
+            "tile": Out(tile_issue(config)),
+            "read": Out(operand_read(config)),
             "primed": Out(1),
-            **({"anew": In(2), "zero": Out(1)} if config.stateful else {}),
         })
 
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        layout, segment = instruction_layout(c), segment_layout(c)
-        program = Rom(width=layout.size, depth=c.program_depth, file="program.hex",
+        instruction, segment = instruction_layout(c), segment_layout(c)
+        program = Rom(width=instruction.size, depth=c.program_depth, file="program.hex",
                       init=self.images.get("program"))
         segments = Rom(width=segment.size, depth=c.segments, file="segments.hex",
                        init=self.images.get("segments"))
-        m.submodules.program = program.placed(platform)
-        m.submodules.segments = segments.placed(platform)
-        moves = Signal()  # the fetch stages move on
+        m.submodules.program_memory = program.placed(platform)
+        m.submodules.segment_memory = segments.placed(platform)
 
-        # Fetch: program counter, segment, iteration, offsets. The segment word of a segment is read
-        # while its predecessor's last instruction is fetched, from an address that stands ready; a
-        # start-up state reads the first.
-        starting = Signal(2, init=3)
-        counter = Signal(range(max(2, c.program_depth)))
-        following = Signal(range(max(2, c.segments)))  # the segment after this one
-        here = data.View(segment, segments.data)
-        iteration = Signal(segment["count"].shape)
-        address = max(len(self.tile.operand), len(self.tile.finish.h), len(self.tile.finish.out))
-        offsets = [Signal(address, name=f"offset_{n}") for n in range(1, STEPS + 1)]
-        at_end, leaves, wraps = Signal(), Signal(), Signal()
-        m.d.comb += [
-            at_end.eq(counter == here.end),
-            leaves.eq(at_end & (iteration == here.count)),
-            wraps.eq(following == 0),
-            segments.addr.eq(following),
-            segments.en.eq(starting[1] | (~starting[0] & moves & leaves)),
-        ]
-        with m.If(segments.en):
-            m.d.sync += following.eq(Mux(following == c.segments - 1, 0, following + 1))
-        start_of = Signal.like(counter)
-        fetched = Signal()  # the program memory's output is an instruction
+        tile = Signal(instruction)
+        present = Signal()  # the tile register holds a tile
+        run_ends = Signal()  # its tile is the last of its instruction
+        advance = Signal()  # all stages before the issue move on
+        starting = Signal(2, init=3)  # two cycles fill the memories' outputs
+        address = max(len(tile.operand), len(tile.finish.h), len(tile.finish.out))
         steps = [Signal(address, name=f"step_{n}") for n in range(1, STEPS + 1)]
-        m.d.comb += [program.addr.eq(counter), program.en.eq(moves)]
-        with m.If(starting[0]):
-            m.d.sync += starting.eq(starting >> 1)
-        with m.Elif(moves):
-            m.d.sync += fetched.eq(1)
-            m.d.sync += [step.eq(offset) for step, offset in zip(steps, offsets, strict=True)]
-            with m.If(leaves):
-                m.d.sync += [counter.eq(Mux(wraps, 0, counter + 1)), iteration.eq(0),
-                             start_of.eq(Mux(wraps, 0, counter + 1))]
-                m.d.sync += [offset.eq(0) for offset in offsets]
-            with m.Elif(at_end):
-                m.d.sync += [counter.eq(start_of), iteration.eq(iteration + 1)]
-                m.d.sync += [offset.eq(offset + here[f"step_{n}"])
-                             for n, offset in enumerate(offsets, 1)]
-            with m.Else():
-                m.d.sync += counter.eq(counter + 1)
+        fetched = self._fetch(m, program, segments, advance, starting, steps)
 
-        # The tile register: stepped addresses made final.
-        word = data.View(layout, program.data)
-        tile = Signal(layout)
-        present = Signal()
+        # The tile register: loop offsets are added to the addresses.
+        word = data.View(instruction, program.data)
         step_of = Array([Const(0, address), *steps])
-        my_frames = Signal(2)
-        run_ends = Signal()  # the tile at hand is the last of its instruction
-        with m.If(moves & ~starting[0]):
+        with m.If(advance & ~starting[0]):
             m.d.sync += [
                 present.eq(fetched),
                 tile.eq(word),
@@ -122,39 +82,14 @@ class Sequencer(wiring.Component):
                 run_ends.eq(word.repeats == 0),
             ]
 
-        # Issue.
-        wait = Signal(range(max(2, c.max_gap + 1)))
-        waits = Signal()  # wait is not zero
-        full = Signal(2)  # output frames issued that have not left
-        input_there, output_free, issues = Signal(), Signal(), Signal()
-        known = Signal(init=1)  # whether the frame begins a new sequence, if the tile asks
-        yields = ((tile.stop & Stop.FINISH) != 0) & tile.finish.to_out & run_ends
+        frame = Signal(2)  # number of the frame in progress, modulo 4
+        issues = self._issue(m, tile, present, run_ends, frame)
         m.d.comb += [
-            input_there.eq(~tile.from_x | (self.frames != my_frames)
-                           | (tile.operand < self.chunks)),
-            output_free.eq(~yields | ~full[1]),
-            issues.eq(present & ~waits & input_there & output_free & known),
-            moves.eq((issues & run_ends) | ~present),
+            advance.eq((issues & run_ends) | ~present),
             self.primed.eq(present),
-            self.tile_valid.eq(issues),
-            self.tile.eq(tile),
-            self.tile.stop.eq(Mux(run_ends, tile.stop, Stop.GO_ON)),
-            self.tile.finish.frame.eq(my_frames[0]),
-            self.frame.eq(my_frames[0]),
-            self.done.eq(issues & tile.last & run_ends),
         ]
-        if c.stateful:
-            anew = self.anew.bit_select(my_frames[0], 1)
-            carries = tile.carried | tile.finish.cell_carried
-            m.d.comb += [
-                known.eq(~carries | (self.frames != my_frames) | (self.chunks != 0)),
-                self.zero.eq(tile.carried & anew),
-                self.tile.finish.fresh.eq(tile.finish.fresh | (tile.finish.cell_carried & anew)),
-            ]
-        m.d.sync += full.eq(full + self.done - self.left)
         with m.If(issues & run_ends):
-            m.d.sync += [wait.eq(tile.gap), waits.eq(tile.gap != 0),
-                         my_frames.eq(my_frames + tile.last)]
+            m.d.sync += frame.eq(frame + tile.last)
         with m.Elif(issues):  # the next of a run: the next chunk, onto the same sums
             m.d.sync += [
                 tile.operand.eq(tile.operand + 1),
@@ -163,6 +98,92 @@ class Sequencer(wiring.Component):
                 tile.start.eq(Start.GO_ON),
                 run_ends.eq(tile.repeats == 1),
             ]
-        with m.Elif(waits):
-            m.d.sync += [wait.eq(wait - 1), waits.eq(wait != 1)]
         return m
+
+    def _fetch(self, m: Module, program: Rom, segments: Rom, advance: Signal, starting: Signal,
+               steps: list[Signal]) -> Signal:
+        """Addresses of both memories, and the loop offsets beside the instruction that is read;
+        whether the program memory's output is an instruction.
+
+        A segment's word is read while the last instruction of its predecessor is fetched, from an
+        address that is a register; a start-up state reads the first.
+        """
+        c = self.config
+        counter = Signal(range(max(2, c.program_depth)))
+        segment_start = Signal.like(counter)
+        next_segment = Signal(range(max(2, c.segments)))
+        segment = data.View(segment_layout(c), segments.data)
+        iteration = Signal(segment.shape()["count"].shape)
+        offsets = [Signal.like(step, name=f"offset_{n}") for n, step in enumerate(steps, 1)]
+        at_end = Signal()
+        leaves = Signal()
+        next_counter = Signal.like(counter)
+        m.d.comb += [
+            at_end.eq(counter == segment.end),
+            leaves.eq(at_end & (iteration == segment.count)),
+            next_counter.eq(Mux(leaves & (next_segment == 0), 0, counter + 1)),
+            segments.addr.eq(next_segment),
+            segments.en.eq(starting[1] | (~starting[0] & advance & leaves)),
+            program.addr.eq(counter),
+            program.en.eq(advance),
+        ]
+        with m.If(segments.en):
+            m.d.sync += next_segment.eq(Mux(next_segment == c.segments - 1, 0, next_segment + 1))
+        fetched = Signal()
+        with m.If(starting[0]):
+            m.d.sync += starting.eq(starting >> 1)
+        with m.Elif(advance):
+            m.d.sync += [fetched.eq(1), counter.eq(next_counter)]
+            m.d.sync += [step.eq(offset) for step, offset in zip(steps, offsets, strict=True)]
+            with m.If(leaves):
+                m.d.sync += [segment_start.eq(next_counter), iteration.eq(0)]
+                m.d.sync += [offset.eq(0) for offset in offsets]
+            with m.Elif(at_end):
+                m.d.sync += [counter.eq(segment_start), iteration.eq(iteration + 1)]
+                m.d.sync += [offset.eq(offset + segment[f"step_{n}"])
+                             for n, offset in enumerate(offsets, 1)]
+        return fetched
+
+    def _issue(self, m: Module, tile, present: Signal, run_ends: Signal, frame: Signal) -> Signal:
+        """The tile with its final addresses, as soon as it need not wait; whether it is issued."""
+        c = self.config
+        gap = Signal(range(max(2, c.max_gap + 1)))  # cycles still to wait
+        in_gap = Signal()  # there are some
+        full = Signal(2)  # output frames begun that have not left
+        arrived = Signal()
+        has_room = Signal()
+        state_settled = Signal(init=1)
+        issues = Signal()
+        frame_ends = Signal()
+        yields = ((tile.stop & Stop.FINISH) != 0) & tile.finish.to_out & run_ends
+        finish = self.tile.word.finish
+        m.d.comb += [
+            arrived.eq(~tile.from_x | (self.arrivals.frames != frame)
+                       | (tile.operand < self.arrivals.chunks)),
+            has_room.eq(~yields | ~full[1]),
+            issues.eq(present & ~in_gap & arrived & has_room & state_settled),
+            frame_ends.eq(issues & tile.last & run_ends),
+            self.arrivals.done.eq(frame_ends),
+            self.tile.valid.eq(issues),
+            self.tile.word.eq(tile),
+            self.tile.word.stop.eq(Mux(run_ends, tile.stop, Stop.GO_ON)),
+            finish.frame.eq(frame[0]),
+            self.read.from_x.eq(tile.from_x),
+            self.read.frame.eq(frame[0]),
+            self.read.chunk.eq(tile.operand),
+        ]
+        if c.stateful:
+            anew = self.arrivals.anew.bit_select(frame[0], 1)
+            carried = tile.carried | tile.finish.cell_carried
+            m.d.comb += [
+                state_settled.eq(~carried | (self.arrivals.frames != frame)
+                                 | (self.arrivals.chunks != 0)),
+                self.read.zero.eq(tile.carried & anew),
+                finish.fresh.eq(tile.finish.fresh | (tile.finish.cell_carried & anew)),
+            ]
+        m.d.sync += full.eq(full + frame_ends - self.left)
+        with m.If(issues & run_ends):
+            m.d.sync += [gap.eq(tile.gap), in_gap.eq(tile.gap != 0)]
+        with m.Elif(in_gap):
+            m.d.sync += [gap.eq(gap - 1), in_gap.eq(gap != 1)]
+        return issues

@@ -38,7 +38,7 @@ module gatefold_ram #(
 endmodule
 
 // The same in UltraRAM (4K x 72, two ports): both ports read, so that a block gives 144 bits of a
-// word a cycle: the low half of a column stands in the lower addresses, the high half in the upper.
+// word a cycle: the low half of a column is in the lower addresses, the high half in the upper.
 // UltraRAM cannot be initialised.
 module gatefold_uram #(
     parameter WIDTH = 16,

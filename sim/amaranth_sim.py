@@ -43,8 +43,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
     load = plan.images()["load"] if plan.config.loadable else []
     patience = 2 * len(load) + _PATIENCE * (info.latency + info.interval + int(
         max(scenario.gaps.max(initial=0), scenario.stalls.max(initial=0)))) + 1000
-    lanes = range(plan.config.simd)
-    states = [(getattr(core, f"trace_h_{n}"), getattr(core, f"trace_c_{n}")) for n in lanes]
+    states = [(core.trace.h[n], core.trace.c[n]) for n in range(plan.config.simd)]
 
     async def source(ctx):
         for n, frame in enumerate(beats):
@@ -81,8 +80,8 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
 
     async def monitor(ctx):
         sampled = [core.i.valid & core.i.ready, core.o.valid & core.o.ready,
-                   core.o.payload.data, core.o.payload.last, core.frame_error, core.trace_valid,
-                   core.trace_lanes]
+                   core.o.payload.data, core.o.payload.last, core.frame_error, core.trace.valid,
+                   core.trace.lanes]
         trace = [Value.cast(signal) for pair in states for signal in pair]
         async for _, _, came, left, data, last, error, traced, which, *values in \
                 ctx.tick().sample(*sampled, *trace):

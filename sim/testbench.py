@@ -60,8 +60,8 @@ def _source(name: str) -> str:
 
 def _verilog(name: str, info: CoreInfo) -> str:
     """A Verilog file of sim/bench for this core's widths and lanes."""
-    lines = [f"$fwrite(trace_file, \" %0d %0d\", $signed(dut.core.trace_h_{lane}), "
-             f"$signed(dut.core.trace_c_{lane}));" for lane in range(info.lanes)]
+    lines = [f"$fwrite(trace_file, \" %0d %0d\", $signed(dut.core.trace__h__{lane}), "
+             f"$signed(dut.core.trace__c__{lane}));" for lane in range(info.lanes)]
     values = {"beat_msb": str(info.stream.beat_bits - 1), "lanes": str(info.lanes),
               "lane_writes": "\n".join(" " * 12 + line for line in lines),
               "user_port": _USER_PORT if info.stateful else "",

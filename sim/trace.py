@@ -40,7 +40,7 @@ def layer_values(beats: Sequence[Beat], info: CoreInfo, frames: int, scenario: s
             continue
         layer = info.layers[at]
         if mask is None:
-            raise CheckFailed(f"{scenario}: frame {frame}, {layer.place(first)}: trace_lanes has "
+            raise CheckFailed(f"{scenario}: frame {frame}, {layer.place(first)}: trace__lanes has "
                               "unknown bits")
         for lane in range(count):
             if not mask >> lane & 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gatefold.gen.plan import Plan
-from gatefold.hdl.config import (
+from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
     GruKind,

@@ -11,11 +11,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from gatefold.gen.plan.latency import latencies
-from gatefold.hdl.config import DenseKind, EngineConfig
+from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
 from gatefold.hdl.gearbox import GearboxModel, GearboxShape
 from gatefold.hdl.isa import Stop
+from gatefold.hdl.kinds import DenseKind
 
 __all__ = ["Timeline", "gearboxes", "input_arrivals", "replay"]
 

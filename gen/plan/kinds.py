@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table, hard_limit
-from gatefold.hdl.config import DenseKind, EmitKind, Gate, GruKind, LstmKind, ResetKind, Squash
+from gatefold.hdl.kinds import DenseKind, EmitKind, Gate, GruKind, LstmKind, ResetKind, Squash
 
 __all__ = ["dense_kind", "emit_kind", "gru_kind", "lstm_kind", "reset_kind"]
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gatefold.hdl.config import EngineConfig, Gate, LstmKind, Squash, TableConfig
+from gatefold.hdl.config import EngineConfig, TableConfig
+from gatefold.hdl.kinds import Gate, LstmKind, Squash
 from gatefold.hdl.lane_array import early_latency, lanes_of, late_latency, state_latency
 from gatefold.hdl.mac_array import MacArray
 from gatefold.hdl.mac_row import MacRow

@@ -7,7 +7,7 @@ import numpy as np
 from gatefold.gen.numbers.quantized import QMaxPool, QMultiply
 from gatefold.gen.plan.layout import NOWHERE
 from gatefold.gen.plan.lowered import Lowered, picking
-from gatefold.hdl.config import MergeKind
+from gatefold.hdl.kinds import MergeKind
 
 __all__ = ["max_pool", "multiply"]
 

@@ -10,7 +10,7 @@ from gatefold.gen.numbers.quantized import QCellState, QGru, QLstm, QRecurrent, 
 from gatefold.gen.plan.kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
 from gatefold.gen.plan.lowered import Lowered, picking
 from gatefold.gen.plan.ops import Part
-from gatefold.hdl.config import LoadKind
+from gatefold.hdl.kinds import LoadKind
 
 __all__ = ["cell_state", "gru", "recurrent"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from gatefold.gen.numbers.quantized import QDense, QuantizedNetwork, QView
 from gatefold.gen.plan.layout import Storage
 from gatefold.gen.plan.ops import Op, Part
-from gatefold.hdl.config import DenseKind, Kind
+from gatefold.hdl.kinds import DenseKind, Kind
 
 __all__ = ["Lowered", "picking"]
 

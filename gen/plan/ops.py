@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatefold.hdl.config import DenseKind, Kind
+from gatefold.hdl.kinds import DenseKind, Kind
 
 __all__ = ["Op", "Part"]
 

@@ -18,8 +18,9 @@ from gatefold.gen.plan.ops import Op
 from gatefold.gen.plan.program import Program, assemble, unroll
 from gatefold.gen.plan.schedule import Tile, schedule
 from gatefold.gen.plan.work import Work, interleave
-from gatefold.hdl.config import DenseKind, EngineConfig, LoadKind, TableConfig, bits_for
+from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
+from gatefold.hdl.kinds import DenseKind, LoadKind
 
 __all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "make_plan"]
 

@@ -14,21 +14,19 @@ from operator import add
 from gatefold.gen.plan.cycles import gearboxes
 from gatefold.gen.plan.memories import bram18s, ram_luts, rom, urams
 from gatefold.hdl.arith import tree
-from gatefold.hdl.config import (
-    SHALLOW,
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.gearbox import GearboxShape
+from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout, segment_layout
+from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
-    EngineConfig,
     GruKind,
     LoadKind,
     LstmKind,
     MergeKind,
     ResetKind,
-    bits_for,
 )
-from gatefold.hdl.gearbox import GearboxShape
-from gatefold.hdl.isa import finish_layout, instruction_layout, segment_layout
-from gatefold.hdl.row_router import beat_layout
+from gatefold.hdl.target import SHALLOW
 
 __all__ = ["Resources", "components", "estimate", "total"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from gatefold.gen.plan.layout import Chunk, Storage
 from gatefold.gen.plan.ops import Op
 from gatefold.gen.plan.rows import Fold
-from gatefold.hdl.config import Kind
+from gatefold.hdl.kinds import Kind
 
 __all__ = ["Job", "Operand", "Word", "Work", "interleave"]
 

@@ -21,8 +21,9 @@ from gatefold.gen.plan import Plan
 from gatefold.gen.plan.resources import Resources, total
 from gatefold.gen.store.export import TOP, write_rtl
 from gatefold.gen.synth.netlist import RAM_STUBS, Job, cells, netlists
-from gatefold.hdl.config import DenseKind, EngineConfig, GruKind, LstmKind, ResetKind
+from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.isa import instruction_layout, segment_layout
+from gatefold.hdl.kinds import DenseKind, GruKind, LstmKind, ResetKind
 from gatefold.hdl.target import SHALLOW
 from gatefold.hdl.weight_memory import RAM_VERILOG
 

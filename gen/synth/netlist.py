@@ -26,8 +26,8 @@ STUBS = """\
 endmodule
 (* blackbox *) module gatefold_rom2 #(parameter WIDTH = 16, parameter DEPTH = 16,
     parameter ADDR = 4, parameter FILE = "", parameter STYLE = "")
-    (input clk, input [ADDR-1:0] addr_a, input [ADDR-1:0] addr_b,
-     output [WIDTH-1:0] data_a, output [WIDTH-1:0] data_b);
+    (input clk, input [ADDR-1:0] a__addr, input [ADDR-1:0] b__addr,
+     output [WIDTH-1:0] a__data, output [WIDTH-1:0] b__data);
 endmodule
 """
 #: The same for a core whose weights are loaded.

@@ -82,8 +82,8 @@ module tb (
     always @(posedge clk) if (trace_file != 0) begin
         if (in_beat && !in_frame) $fwrite(trace_file, "in %0d\n", cycle);
         if (out_beat) $fwrite(trace_file, "out %0d %b %h\n", cycle, m_axis_tlast, m_axis_tdata);
-        if (dut.core.trace_valid && !rst) begin
-            $fwrite(trace_file, "state %h", dut.core.trace_lanes);
+        if (dut.core.trace__valid && !rst) begin
+            $fwrite(trace_file, "state %h", dut.core.trace__lanes);
 @{lane_writes}
             $fwrite(trace_file, "\n");
         end

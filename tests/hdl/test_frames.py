@@ -48,10 +48,11 @@ def read_frames(config, beats, *, flow, consume=True, cycles=LIMIT, stop=None, e
             ctx.set(dut.beats.valid, offering)
             ctx.set(dut.enable, cycle >= enable_from)
             done = consume and counted["done"] < counted["frames"] and rng.random() < takes / 4
-            ctx.set(dut.done, done)
+            ctx.set(dut.arrivals.done, done)
             _, _, ready, en, half, chunk, word, error, frames, chunks = await ctx.tick().sample(
-                dut.beats.ready, dut.x_en, dut.x_frame, dut.x_chunk, dut.x_data.as_value(),
-                dut.error, dut.frames, dut.chunks)
+                dut.beats.ready, dut.write.en, dut.write.frame, dut.write.chunk,
+                dut.write.data.as_value(),
+                dut.error, dut.arrivals.frames, dut.arrivals.chunks)
             data = unpack(word, config.act_width, config.simd)
             assert chunks == len(writes) % config.x_depth
             assert (frames - before) % 4 in (0, 1)
@@ -214,15 +215,15 @@ def write_frames(config, frames, *, flow, parts):
             writes = at < len(jobs) and jobs[at][0] - left_count < 2 and rng.random() < offers
             if writes:
                 n, chunk, mask, data, complete = jobs[at]
-                ctx.set(dut.frame, n % 2)
-                ctx.set(dut.chunk, chunk)
-                ctx.set(dut.data, data.tolist())
-                ctx.set(dut.lanes, mask)
-                ctx.set(dut.complete, complete)
+                ctx.set(dut.write.frame, n % 2)
+                ctx.set(dut.write.chunk, chunk)
+                ctx.set(dut.write.data, data.tolist())
+                ctx.set(dut.write.lanes, mask)
+                ctx.set(dut.write.complete, complete)
                 at += 1
             else:
-                ctx.set(dut.lanes, 0)
-                ctx.set(dut.complete, 0)
+                ctx.set(dut.write.lanes, 0)
+                ctx.set(dut.write.complete, 0)
             taking = rng.random() < takes
             ctx.set(dut.beats.ready, taking)
             _, _, valid, data, last, left = await ctx.tick().sample(

@@ -6,17 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatefold.hdl.config import (
-    PIPELINES,
-    DenseKind,
-    GruKind,
-    LoadKind,
-    LstmKind,
-    MergeKind,
-    ResetKind,
-)
+from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
+from gatefold.hdl.kinds import DenseKind, GruKind, LoadKind, LstmKind, MergeKind, ResetKind
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lane_array import (
     LaneArray,
@@ -141,10 +134,10 @@ def check_lane(sort: type[Lane], case: Case, kind: list[int], z, *, fresh=None, 
     want = [model.finish(config.kinds[kind[n]], z[n], cell=cell[n], fresh=fresh[n])
             if valid[n] else (None, None) for n in range(beats)]
     inputs: dict[str, Any] = {"kind": kind}
-    inputs |= {"z": z[:, 0]} if sort is DenseLane else {f"z_{n}": z[:, n] for n in range(4)}
+    inputs |= {"z": z[:, 0]} if sort is DenseLane else {f"z[{n}]": z[:, n] for n in range(4)}
     watch = ["y"]
     if issubclass(sort, StateLane):
-        inputs |= {"cell": cell, "fresh": fresh, "writes": [
+        inputs |= {"cell_addr": cell, "fresh": fresh, "writes": [
             v and sort.updates(config.kinds[k]) for v, k in zip(valid, kind, strict=True)]}
         watch.append("c")
     latency = sort.latency(config)
@@ -297,12 +290,13 @@ def test_all_kinds_mixed_beat_by_beat(names, early, pipeline):
             "h": int(rng.integers(8)), "to_out": to_out, "out": int(rng.integers(4)),
             "complete": int(rng.integers(2)), "frame": int(rng.integers(2))})
 
-    inputs: dict[str, Any] = {"beat_valid": [*valid, 0], "beat": beat}
-    inputs |= {f"z_{lane}_{row}": z[lane][:, row] for lane in range(lanes) for row in range(4)}
-    watch = ["h_lanes", "h_chunk", "out_lanes", "out_chunk", "out_frame", "out_complete",
-             "trace_valid", "trace_lanes"]
-    watch += [f"{port}[{lane}]" for port in ("h_data", "out_data") for lane in range(lanes)]
-    watch += [f"trace_{value}_{lane}" for value in "hc" for lane in range(lanes)]
+    inputs: dict[str, Any] = {"routed.valid": [*valid, 0], "routed.beat": beat}
+    inputs |= {f"routed.z[{lane}][{row}]": z[lane][:, row]
+               for lane in range(lanes) for row in range(4)}
+    watch = ["result.lanes", "result.chunk", "output.lanes", "output.chunk", "output.frame",
+             "output.complete", "trace.valid", "trace.lanes"]
+    watch += [f"{port}[{lane}]" for port in ("result.data", "output.data", "trace.h", "trace.c")
+              for lane in range(lanes)]
     seen = record(LaneArray(config, case.images), inputs, watch, cycles=beats + late)
 
     models = [LaneModel(case.table) for _ in range(lanes)]
@@ -313,24 +307,24 @@ def test_all_kinds_mixed_beat_by_beat(names, early, pipeline):
         held = [lane for lane in range(lanes) if b["lanes"] >> lane & 1] if valid[n] else []
         k = config.kinds[kind[n]]
         yields = valid[n] and not isinstance(k, LoadKind)
-        assert at_late["trace_valid"] == yields
-        assert before["h_lanes"] == (b["lanes"] if valid[n] and b["to_h"] else 0)
-        assert at_out["out_lanes"] == (b["lanes"] if valid[n] and b["to_out"] else 0)
-        assert at_out["out_complete"] == (valid[n] and b["to_out"] and b["complete"])
+        assert at_late["trace.valid"] == yields
+        assert before["result.lanes"] == (b["lanes"] if valid[n] and b["to_h"] else 0)
+        assert at_out["output.lanes"] == (b["lanes"] if valid[n] and b["to_out"] else 0)
+        assert at_out["output.complete"] == (valid[n] and b["to_out"] and b["complete"])
         if valid[n]:
-            assert at_late["trace_lanes"] == b["lanes"]
-            assert (before["h_chunk"], at_out["out_chunk"], at_out["out_frame"]) == (
+            assert at_late["trace.lanes"] == b["lanes"]
+            assert (before["result.chunk"], at_out["output.chunk"], at_out["output.frame"]) == (
                 b["h"], b["out"], b["frame"])
         for lane in held:
             want, state = models[lane].finish(k, z[lane][n], cell=b["cell"], fresh=b["fresh"],
                                               gate=b["gate"])
             if not yields:
                 continue
-            assert at_late[f"trace_h_{lane}"] == at_late[f"h_data[{lane}]"] == want, (n, k)
+            assert at_late[f"trace.h[{lane}]"] == at_late[f"result.data[{lane}]"] == want, (n, k)
             if b["to_out"]:
-                assert at_out[f"out_data[{lane}]"] == want
+                assert at_out[f"output.data[{lane}]"] == want
             if state is not None:
-                assert at_late[f"trace_c_{lane}"] == state
+                assert at_late[f"trace.c[{lane}]"] == state
 
 
 def test_a_lane_stands_only_where_the_core_has_its_kinds():

@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.config import PIPELINES
+from gatefold.hdl.interfaces import finished_rows
 from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
 from gatefold.hdl.mac_array import MacArray
 from gatefold.hdl.mac_row import MacRow
@@ -39,8 +40,7 @@ class Bench(wiring.Component):
         super().__init__({
             "tile_valid": In(1), "tile": In(instruction_layout(config).size),
             "operands": In(data.ArrayLayout(signed(config.act_width), config.simd)),
-            "finish_valid": Out(1), "finish": Out(finish_layout(config).size),
-            **{f"acc_{row}": Out(signed(config.acc_width)) for row in range(config.pe)}})
+            "finish": Out(finish_layout(config).size), "rows": Out(finished_rows(config))})
 
     def elaborate(self, platform):
         m = Module()
@@ -51,12 +51,11 @@ class Bench(wiring.Component):
         later = Signal.like(late)
         assert OperandMemory.latency == 2
         m.d.sync += [late.eq(ports.operands.as_value()), later.eq(late)]
-        m.d.comb += [array.tile_valid.eq(ports.tile_valid), array.tile.as_value().eq(ports.tile),
+        m.d.comb += [array.tile.valid.eq(ports.tile_valid),
+                     array.tile.word.as_value().eq(ports.tile),
                      array.operands.as_value().eq(later),
-                     ports.finish_valid.eq(array.finish_valid),
-                     ports.finish.eq(array.finish.as_value())]
-        m.d.comb += [getattr(self, f"acc_{row}").eq(getattr(array, f"acc_{row}"))
-                     for row in range(self.config.pe)]
+                     ports.finish.eq(array.rows.finish.as_value())]
+        wiring.connect(m, array.rows, wiring.flipped(ports.rows))
         return m
 
 
@@ -128,10 +127,10 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
     values = draw(rng, config.act_width, (length, config.simd))  # noise between tiles
     for n, at in enumerate(times):
         valid[at], words[at], values[at] = 1, packed(config, order[n]), operands[n]
-    rows = [f"acc_{row}" for row in range(config.pe)]
+    rows = [f"rows.acc[{row}]" for row in range(config.pe)]
     seen = record(Bench(config, images),
                   {"tile_valid": valid, "tile": words, "operands": values},
-                  ["finish_valid", "finish", *rows])
+                  ["rows.valid", "finish", *rows])
 
     acc, park, want = np.zeros(config.pe, np.int64), {}, []
     for n, tile in enumerate(order):
@@ -142,7 +141,7 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
             park[tile["park"]] = acc
         if tile["stop"] & Stop.FINISH:
             want.append((times[n] + latency, tile["cell"], acc))
-    at = np.flatnonzero(seen["finish_valid"])
+    at = np.flatnonzero(seen["rows.valid"])
     np.testing.assert_array_equal(at, [cycle for cycle, _, _ in want])
     offset = finish_layout(config)["cell"].offset
     assert [int(word) >> offset & 3 for word in seen["finish"][at]] == [c for _, c, _ in want]

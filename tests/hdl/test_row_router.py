@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gatefold.hdl.isa import finish_layout
-from gatefold.hdl.row_router import RowRouter, beat_layout
+from gatefold.hdl.isa import beat_layout, finish_layout
+from gatefold.hdl.row_router import RowRouter
 from tests.support.hdl_harness import DENSE_KIND, LSTM_KIND, draw, record, small
 
 KINDS = (LSTM_KIND, DENSE_KIND)
@@ -86,10 +86,10 @@ def test_every_lane_gets_its_rows(pe, simd, kinds):
     for at, event in events:
         valid[at], finishes[at] = 1, event
     fields = [name for name, _ in beat_layout(config)]
-    lanes = [f"z_{lane}_{gate}" for lane in range(simd) for gate in range(4)]
-    seen = record(dut, {"finish_valid": [*valid, 0], "finish": finishes}
-                  | {f"acc_{row}": acc[:, row] for row in range(pe)},
-                  ["beat_valid", *[f"beat.{name}" for name in fields], *lanes],
+    lanes = [f"routed.z[{lane}][{gate}]" for lane in range(simd) for gate in range(4)]
+    seen = record(dut, {"rows.valid": [*valid, 0], "rows.finish": finishes}
+                  | {f"rows.acc[{row}]": acc[:, row] for row in range(pe)},
+                  ["routed.valid", *[f"routed.beat.{name}" for name in fields], *lanes],
                   cycles=length + RowRouter.latency)
     z = np.stack([seen[name] for name in lanes], axis=1).reshape(-1, simd, 4)
 
@@ -98,23 +98,24 @@ def test_every_lane_gets_its_rows(pe, simd, kinds):
         for n, (told, slot, holds) in enumerate(expected_beats(event, config)):
             cycle = at + n + RowRouter.latency
             beat_cycles.append(cycle)
-            assert {name: seen[f"beat.{name}"][cycle] for name in told} == told, (at, n)
+            assert {name: seen[f"routed.beat.{name}"][cycle] for name in told} == told, (at, n)
             rows = acc[at].reshape(-1, 4)  # of the cycle of the finish, in every beat
             np.testing.assert_array_equal(z[cycle][holds], rows[slot[holds]])
-    np.testing.assert_array_equal(np.flatnonzero(seen["beat_valid"]), beat_cycles)
+    np.testing.assert_array_equal(np.flatnonzero(seen["routed.valid"]), beat_cycles)
 
 
 def test_without_several_beats_nothing_is_copied():
     config = small(pe=8, simd=2, routes=(0,), max_beats=1, acc_width=16)
     acc = draw(np.random.default_rng(0), 16, (20, 8))
-    seen = record(RowRouter(config), {"finish_valid": np.ones(20)}
-                  | {f"acc_{row}": acc[:, row] for row in range(8)},
-                  ["beat_valid", "beat.lanes", "beat.complete"]
-                  + [f"z_{lane}_{gate}" for lane in range(2) for gate in range(4)], cycles=21)
-    z = np.stack([seen[f"z_{lane}_{gate}"] for lane in range(2) for gate in range(4)], axis=1)
+    lanes = [f"routed.z[{lane}][{gate}]" for lane in range(2) for gate in range(4)]
+    seen = record(RowRouter(config), {"rows.valid": np.ones(20)}
+                  | {f"rows.acc[{row}]": acc[:, row] for row in range(8)},
+                  ["routed.valid", "routed.beat.lanes", "routed.beat.complete", *lanes], cycles=21)
+    z = np.stack([seen[name] for name in lanes], axis=1)
     np.testing.assert_array_equal(z[1:], acc)
-    assert (seen["beat.lanes"][1:] == 3).all() and seen["beat_valid"].tolist() == [0] + [1] * 20
-    assert not seen["beat.complete"].any()
+    assert (seen["routed.beat.lanes"][1:] == 3).all()
+    assert seen["routed.valid"].tolist() == [0] + [1] * 20
+    assert not seen["routed.beat.complete"].any()
 
 
 def test_latency_is_one():

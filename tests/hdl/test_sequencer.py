@@ -66,18 +66,19 @@ def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
     rng = np.random.default_rng(seed)
     names = [name for name, _ in instruction_layout(config) if name != "finish"]
     finish = [name for name, _ in finish_layout(config)]
-    signals = [dut.tile[name] for name in names] + [dut.tile.finish[name] for name in finish]
+    signals = [dut.tile.word[name] for name in names] + [
+        dut.tile.word.finish[name] for name in finish]
     issued = []
 
     async def bench(ctx):
         chunks = done = left = 0
         for cycle in range(limit):
-            ctx.set(dut.frames, chunks // CHUNKS % 4)
-            ctx.set(dut.chunks, chunks % CHUNKS)
+            ctx.set(dut.arrivals.frames, chunks // CHUNKS % 4)
+            ctx.set(dut.arrivals.chunks, chunks % CHUNKS)
             leaves = left < done and rng.random() < drain
             ctx.set(dut.left, leaves)
             _, _, valid, half, ends, primed, *values = await ctx.tick().sample(
-                dut.tile_valid, dut.frame, dut.done, dut.primed, *signals)
+                dut.tile.valid, dut.read.frame, dut.arrivals.done, dut.primed, *signals)
             tile = dict(zip(names + finish, values, strict=True))
             if valid:
                 assert primed and half == tile["frame"] == done % 2

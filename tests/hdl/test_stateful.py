@@ -78,9 +78,9 @@ def test_the_reader_tells_which_frames_begin_a_sequence(sizes, flow):
             ctx.set(dut.beats.valid, offering)
             ctx.set(dut.enable, 1)
             ends = done < complete and rng.random() < takes / 4
-            ctx.set(dut.done, ends)
+            ctx.set(dut.arrivals.done, ends)
             _, _, ready, count, chunks, anew = await ctx.tick().sample(
-                dut.beats.ready, dut.frames, dut.chunks, dut.anew)
+                dut.beats.ready, dut.arrivals.frames, dut.arrivals.chunks, dut.arrivals.anew)
             complete += (count - before) % 4
             before = count
             # Every frame that is being read, and the one of which a chunk is there.
@@ -124,19 +124,19 @@ def test_the_last_frames_state_counts_as_zero_in_a_new_sequence(seed, flow):
         chunks = done = 0
         left = 0
         for _ in range(6000):
-            ctx.set(dut.frames, chunks // CHUNKS % 4)
-            ctx.set(dut.chunks, chunks % CHUNKS)
+            ctx.set(dut.arrivals.frames, chunks // CHUNKS % 4)
+            ctx.set(dut.arrivals.chunks, chunks % CHUNKS)
             there = -(-chunks // CHUNKS)  # frames of which a chunk is there
             # The halves of frames that are not there hold anything.
             flags = int(rng.integers(4))
             for frame in range(done, min(there, done + 2)):
                 flags = flags & ~(1 << frame % 2) | int(begins[frame]) << frame % 2
-            ctx.set(dut.anew, flags)
+            ctx.set(dut.arrivals.anew, flags)
             leaves = left < done
             ctx.set(dut.left, leaves)
-            tile = dut.tile
+            tile = dut.tile.word
             _, _, valid, ends, zero, fresh, carried, cell, own = await ctx.tick().sample(
-                dut.tile_valid, dut.done, dut.zero, tile.finish.fresh, tile.carried,
+                dut.tile.valid, dut.arrivals.done, dut.read.zero, tile.finish.fresh, tile.carried,
                 tile.finish.cell_carried, tile.weight)
             if valid:
                 if carried or cell:
@@ -172,11 +172,11 @@ def test_fresh_is_the_programs_or_that_of_a_new_sequence():
     got: list[tuple] = []
 
     async def bench(ctx):
-        ctx.set(dut.anew, 0b10)  # the second frame begins a sequence, the first goes on
-        ctx.set(dut.frames, 2)
+        ctx.set(dut.arrivals.anew, 0b10)  # the second frame begins a sequence, the first goes on
+        ctx.set(dut.arrivals.frames, 2)
         while len(got) < 16:
             _, _, valid, half, fresh = await ctx.tick().sample(
-                dut.tile_valid, dut.frame, dut.tile.finish.fresh)
+                dut.tile.valid, dut.read.frame, dut.tile.word.finish.fresh)
             if valid:
                 got.append((half, fresh))
 

@@ -29,10 +29,10 @@ def check(table, magnitudes, pipeline):
     dut = hardware(table, pipeline)
     latency = dut.latency(dut.config)
     asked = {"a": magnitudes, "b": magnitudes[::-1]}
-    seen = record(dut, {f"magnitude_{port}": m for port, m in asked.items()},
-                  ["t_a", "t_b"], cycles=len(magnitudes) + latency)
+    seen = record(dut, {f"{port}.magnitude": m for port, m in asked.items()},
+                  ["a.t", "b.t"], cycles=len(magnitudes) + latency)
     for port, m in asked.items():
-        np.testing.assert_array_equal(seen[f"t_{port}"][latency:],
+        np.testing.assert_array_equal(seen[f"{port}.t"][latency:],
                                       golden.tanh_magnitude(table, m))
 
 

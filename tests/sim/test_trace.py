@@ -81,7 +81,7 @@ AMISS = {
     "unknown state": (BOTH, [(3, 1, None, 3, 4), (3, 1, 2, 3, 4)],
                       "frame 0, layer l0_lstm, step 0, unit 0: c has unknown bits"),
     "unknown mask": (BOTH, [(3, 1, 2, 3, 4), (None, 1, 2, 3, 4)],
-                     "frame 0, layer l0_lstm, step 1, unit 0: trace_lanes has unknown bits"),
+                     "frame 0, layer l0_lstm, step 1, unit 0: trace__lanes has unknown bits"),
 }
 
 

@@ -138,14 +138,14 @@ FAULTS = [
      "frame 0, output beat 0: the bits after the last element must be zero"),
     ("tlast", ("m_axis_tlast = 1;", "m_axis_tlast = 0;"),
      "frame 0, output beat 0 of 1: TLAST is 0"),
-    ("cell", ("trace_c_2 = 3 * h2 - late;",
-              "trace_c_2 = 3 * h2 - late - $signed({17'd0, step == 2});"),
+    ("cell", ("trace__c__2 = 3 * h2 - late;",
+              "trace__c__2 = 3 * h2 - late - $signed({17'd0, step == 2});"),
      "sample 0, layer l0_lstm, step 2, unit 2: expected c = -23996, got -23997"),
-    ("hidden", ("trace_h_1 = h1", "trace_h_1 = h1 + (step == 3)"),
+    ("hidden", ("trace__h__1 = h1", "trace__h__1 = h1 + (step == 3)"),
      "sample 0, layer l0_lstm, step 3, unit 1: expected h = -8106, got -8105"),
     ("missing lane", ("4'b0011 : 4'b1111", "4'b0001 : 4'b1111"),
      "frame 0, layer l0_lstm, step 0, unit 5 came 0 times, not once"),
-    ("missing beat", ("trace_valid = run;", "trace_valid = run && step != 1;"),
+    ("missing beat", ("trace__valid = run;", "trace__valid = run && step != 1;"),
      "the lanes gave 36 beats of results in 6 frames, not 8 a frame"),
     ("latency", ("EVENTS = 8;", "EVENTS = 9;"),
      "frame 0: expected a latency of 11 cycles, got 12"),
@@ -176,7 +176,7 @@ def test_verilator_tells_the_same(tmp_path, name):
 UNKNOWN = [
     (("m_axis_tdata = {32'd0, y1, y0};", "m_axis_tdata = {32'd0, y1, 16'hxx00};"),
      "output beat 0 has unknown bits"),
-    (("trace_h_1 = h1", "trace_h_1 = 16'bx"), "step 0, unit 1: h has unknown bits"),
+    (("trace__h__1 = h1", "trace__h__1 = 16'bx"), "step 0, unit 1: h has unknown bits"),
 ]
 
 
@@ -187,7 +187,7 @@ def test_icarus_shows_unknown_bits(tmp_path, icarus, replace, message):
 
 
 def test_unknown_bits_in_lanes_without_a_unit_do_not_matter(tmp_path, icarus):
-    replace = ("trace_h_3 = h3", "trace_h_3 = trace_lanes[3] ? h3 : 16'bx")
+    replace = ("trace__h__3 = h3", "trace__h__3 = trace__lanes[3] ? h3 : 16'bx")
     verify(dummy_core(tmp_path, replace), **golden(2), sim="icarus")
 
 
@@ -314,7 +314,7 @@ def test_a_missing_simulator_is_told_with_the_remedy(tmp_path, monkeypatch, name
 
 def test_lint_lists_warnings(tmp_path):
     warnings = simulators.lint(dummy_core(tmp_path))
-    assert any("'trace_valid'" in warning for warning in warnings)  # read by test benches only
+    assert any("'trace__valid'" in warning for warning in warnings)  # read by test benches only
     assert all(warning.startswith("%Warning") for warning in warnings)
 
 

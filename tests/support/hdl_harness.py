@@ -9,7 +9,8 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib.wiring import Component
 from amaranth.sim import Simulator
 
-from gatefold.hdl.config import DenseKind, EngineConfig, Gate, LstmKind, Squash, TableConfig
+from gatefold.hdl.config import EngineConfig, TableConfig
+from gatefold.hdl.kinds import DenseKind, Gate, LstmKind, Squash
 
 #: Probabilities that a source offers and that a sink takes in a cycle.
 FLOW = {"full rate": (1.0, 1.0), "starved": (0.3, 1.0), "stalled": (1.0, 0.3), "both": (0.5, 0.5)}

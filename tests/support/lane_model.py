@@ -10,7 +10,8 @@ import numpy as np
 
 from gatefold.gen.numbers.quantized import Table
 from gatefold.gen.numbers.tables import tanh_table
-from gatefold.hdl.config import (
+from gatefold.hdl.config import TableConfig
+from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
     Gate,
@@ -20,7 +21,6 @@ from gatefold.hdl.config import (
     MergeKind,
     ResetKind,
     Squash,
-    TableConfig,
 )
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.program import unroll
-from gatefold.hdl.config import (
+from gatefold.hdl.isa import Start, Stop
+from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
     Gate,
@@ -23,7 +24,6 @@ from gatefold.hdl.config import (
     ResetKind,
     Squash,
 )
-from gatefold.hdl.isa import Start, Stop
 from gatefold.sim import golden
 from tests.support.hdl_harness import unpack
 

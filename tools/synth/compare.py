@@ -6,8 +6,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from gatefold.gen.plan.resources import Resources, components, total
-from gatefold.hdl import config as hdl_config
-from gatefold.hdl.config import EngineConfig, Gate, Kind, Squash, TableConfig
+from gatefold.hdl import kinds as hdl_kinds
+from gatefold.hdl.config import EngineConfig, TableConfig
+from gatefold.hdl.kinds import Gate, Kind, Squash
 
 __all__ = ["KINDS", "LIMITS", "MAX_LEVELS", "MEASURED", "config_as_dict", "config_of", "errors",
            "failures", "groups", "pairs", "per_component"]
@@ -37,7 +38,7 @@ def config_of(entry: dict) -> EngineConfig:
 
 
 def _kind(values: dict) -> Kind:
-    kind = getattr(hdl_config, values.pop("kind"))
+    kind = getattr(hdl_kinds, values.pop("kind"))
     for name, value in values.items():
         if isinstance(value, dict):
             values[name] = (Squash if "function" in value else Gate)(**value)

@@ -1,0 +1,79 @@
+"""A component as Verilog: Amaranth's netlist, its names made better, each module explained."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Iterator
+
+from amaranth.back import rtlil
+from amaranth.back.verilog import _convert_rtlil_text
+from amaranth.hdl import Fragment, Value
+from amaranth.lib import wiring
+
+from gatefold.gen.verilog.net_names import rename
+from gatefold.hdl.target import VerilogTarget
+
+__all__ = ["comment", "explanation", "to_verilog"]
+
+#: Every block that begins with ``always @*`` reads a register that Yosys adds for simulators, which
+#: otherwise would not run it at time zero. Its name is a line of Yosys' own source.
+_START = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
+_MODULE = re.compile(r"^module .*?^endmodule", re.DOTALL | re.MULTILINE)
+#: The register in which Yosys keeps what a memory's port has read.
+_READ = re.compile(r"^  assign (\w+) = (_\d+_);$", re.MULTILINE)
+
+
+def to_verilog(component: wiring.Component, name: str, target: VerilogTarget) -> str:
+    """The modules of ``component``, the first of which is called ``name``, each below its
+    docstring."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        fragment = Fragment.get(component, target)
+        components = dict(_components(fragment, name))
+        text, _ = rtlil.convert_fragment(fragment, _ports(component), name, emit_src=False)
+        text = _convert_rtlil_text(
+            rename(text, {path: list(_ports(part)) for path, part in components.items()}),
+            strip_internal_attrs=True)
+    text = re.sub(r"\A/\*.*?\*/\n+", "", text)  # the banner names the build of Yosys
+    text = _MODULE.sub(_name_reads, _START.sub("at_start", text))
+    explained = {path.replace(".", "_"): part for path, part in components.items()}
+    return re.sub(r"^module (\w+)", lambda found: "\n".join(
+        [*comment(explanation(explained[found[1]])), found[0]]), text, flags=re.MULTILINE)
+
+
+def _name_reads(module: re.Match) -> str:
+    """Call the registers of a memory's ports after what they give."""
+    names = {anonymous: f"{data}__read" for data, anonymous in _READ.findall(module[0])}
+    return re.sub(r"\b_\d+_\b", lambda found: names.get(found[0], found[0]), module[0])
+
+
+def _components(fragment: Fragment, path: str) -> Iterator[tuple[str, wiring.Component]]:
+    """Every component and where it is."""
+    for origin in fragment.origins or ():
+        if isinstance(origin, wiring.Component):
+            yield path, origin
+    for part, name, _ in fragment.subfragments:
+        yield from _components(part, f"{path}.{name}")
+
+
+def _ports(component: wiring.Component) -> dict:
+    """Ports by name, as Amaranth flattens a signature."""
+    return {"__".join(map(str, path)): (Value.cast(value), None)
+            for path, _, value in component.signature.flatten(component)}
+
+
+def explanation(component: wiring.Component) -> str:
+    """The docstring of a component as plain text."""
+    text = inspect.getdoc(type(component)) or ""
+    text = re.sub(r":\w+:`~[\w.]*?(\w+)`", r"\1", text)
+    text = re.sub(r":\w+:`([^`]*)`", r"\1", text).replace("``", "").replace("`", "")
+    text = re.sub(r"^(Members|Parameters)\n-+$", r"\1:", text, flags=re.MULTILINE)
+    return re.sub(r"^::\n\n", "", text, flags=re.MULTILINE)
+
+
+def comment(text: str) -> list[str]:
+    """Text as lines of a comment."""
+    return [f"// {line}".rstrip() for line in text.splitlines()]

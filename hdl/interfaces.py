@@ -1,0 +1,100 @@
+"""The interfaces between the parts of a core, each as its source sees it.
+
+The parts take them with ``In`` or ``Out``, and :class:`gatefold.hdl.core.Core` connects them.
+Vectors of many elements that many instances drive are arrays of signals, not one wide signal: that
+would make compiled simulators slow.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import signed
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out, Signature
+
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout
+
+__all__ = ["arrivals", "beat_stream", "chunk_layout", "finished_rows", "input_write",
+           "operand_read", "output_write", "result_write", "routed_beat", "tile_issue", "trace",
+           "weight_write"]
+
+
+def beat_stream(config: EngineConfig, *, first: bool = False) -> Signature:
+    """A stream of beats, TLAST in ``last``. ``first``: with a frame's first beat, whether the frame
+    begins a new sequence."""
+    return stream.Signature(data.StructLayout({
+        "data": config.beat * config.container, "last": 1, **({"first": 1} if first else {})}))
+
+
+def chunk_layout(config: EngineConfig) -> data.ArrayLayout:
+    """The ``simd`` elements of a chunk."""
+    return data.ArrayLayout(signed(config.act_width), config.simd)
+
+
+def input_write(config: EngineConfig) -> Signature:
+    """Write of an input chunk: which half of the memory (``frame``), which chunk."""
+    return Signature({"en": Out(1), "frame": Out(1), "chunk": Out(bits_for(config.x_depth)),
+                      "data": Out(chunk_layout(config))})
+
+
+def arrivals(config: EngineConfig) -> Signature:
+    """What the input memory holds: ``frames`` completely written (modulo 4) and ``chunks`` of the
+    next one. ``anew``, of a stateful core: for either half, whether its frame begins a new
+    sequence; settled with the first chunk. ``done``, the other way: a frame has been read."""
+    return Signature({"frames": Out(2), "chunks": Out(bits_for(config.x_depth)), "done": In(1),
+                      **({"anew": Out(2)} if config.stateful else {})})
+
+
+def operand_read(config: EngineConfig) -> Signature:
+    """Which chunk the weights meet: ``from_x``, of the input memory; ``frame``, its half there.
+    ``zero``, of a stateful core: the chunk counts as zero."""
+    return Signature({"from_x": Out(1), "frame": Out(1),
+                      "chunk": Out(bits_for(max(config.x_depth, config.h_depth))),
+                      **({"zero": Out(1)} if config.stateful else {})})
+
+
+def tile_issue(config: EngineConfig) -> Signature:
+    """A tile at its issue."""
+    return Signature({"valid": Out(1), "word": Out(instruction_layout(config))})
+
+
+def finished_rows(config: EngineConfig) -> Signature:
+    """The accumulators of all rows; ``valid``: they are final, and ``finish`` is what becomes of
+    them."""
+    return Signature({"valid": Out(1), "finish": Out(finish_layout(config)),
+                      "acc": Out(signed(config.acc_width)).array(config.pe)})
+
+
+def routed_beat(config: EngineConfig) -> Signature:
+    """A beat for the lanes; ``z``: for each lane, the accumulators of the four rows of its slot."""
+    return Signature({"valid": Out(1), "beat": Out(beat_layout(config)),
+                      "z": Out(signed(config.acc_width)).array(config.simd, 4)})
+
+
+def result_write(config: EngineConfig) -> Signature:
+    """Write of the h memory: ``data`` comes a cycle after ``lanes`` and ``chunk``."""
+    return Signature({"lanes": Out(config.simd), "chunk": Out(bits_for(config.h_depth)),
+                      "data": Out(chunk_layout(config))})
+
+
+def output_write(config: EngineConfig) -> Signature:
+    """Write of the output memory; ``complete``: the chunk is complete with it."""
+    return Signature({"lanes": Out(config.simd), "frame": Out(1),
+                      "chunk": Out(bits_for(config.out_depth)), "data": Out(chunk_layout(config)),
+                      "complete": Out(1)})
+
+
+def trace(config: EngineConfig) -> Signature:
+    """For test benches: every element ``h`` of every kind, and beside it the new state ``c`` where
+    the kind has one; ``lanes``: which lanes hold one. A beat that loads a state has none."""
+    return Signature({"valid": Out(1), "lanes": Out(config.simd),
+                      "h": Out(signed(config.act_width)).array(config.simd),
+                      "c": Out(signed(config.cell_width)).array(config.simd)})
+
+
+def weight_write(config: EngineConfig) -> Signature:
+    """Write of the weight memories: ``rows``, the enable of each row's; ``bias``, of the bias
+    memory; ``addr`` and ``word`` for all."""
+    return Signature({"rows": Out(config.pe), "bias": Out(1),
+                      "addr": Out(bits_for(max(config.weight_depth, config.bias_depth))),
+                      "word": Out(config.load_width)})

@@ -1,0 +1,184 @@
+"""The kinds of finish: how the sums in finished rows become an element, with every shift.
+
+The plan writes them and the lanes read them; an instruction names one by its index in
+:attr:`gatefold.hdl.config.EngineConfig.kinds`. Shifts go right, negative ones left. T is the number
+of bits of the tanh table's result t. The ``constants`` of a kind are the rounding constants that
+the bias of each row of a slot holds, so that the lane has only to shift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatefold.hdl.arith import half
+
+__all__ = ["DenseKind", "EmitKind", "Gate", "GruKind", "Kind", "LoadKind", "LstmKind", "MergeKind",
+           "ResetKind", "Squash"]
+
+Constants = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How an accumulator becomes a gate, 2^T +- t: sigmoid by the table, (1 + tanh(z/2)) / 2, or
+    hard sigmoid, which is ``direct``. ``shift``: of the accumulator to the table's argument u, or
+    to the T + 1 bits of a direct gate."""
+
+    shift: int
+    direct: bool = False
+
+
+@dataclass(frozen=True)
+class Squash:
+    """How a sum or a state becomes a sign and t of T bits. ``function``: tanh by the table, or
+    linear or relu, which are direct. ``shift``: to u, or to T + 1 bits."""
+
+    shift: int
+    function: str = "tanh"
+
+
+@dataclass(frozen=True)
+class LstmKind:
+    """Finish of an LSTM layer. Rows of a slot: i, f, g, o.
+
+    ``gate``: i, f, o. ``candidate``: g. ``up_f``, ``up_g``: left shifts that align f*c and i*g.
+    ``cell``: of their sum to c, T + 1 + ``up_f``. ``out``: c to tc. ``h``: of o * tc to h.
+    ``cell_width``, ``h_width``: bits to which c and h saturate.
+    """
+
+    gate: Gate
+    candidate: Squash
+    up_f: int
+    up_g: int
+    cell: int
+    out: Squash
+    h: int
+    cell_width: int
+    h_width: int
+
+    @property
+    def constants(self) -> Constants:
+        """Rounding of the gates."""
+        gate = half(self.gate.shift)
+        return gate, gate, half(self.candidate.shift), gate
+
+
+@dataclass(frozen=True)
+class GruKind:
+    """Finish of a GRU layer: s = z s + (1 - z) n. Rows of a slot: r, z, a, m (`docs/numbers.md`).
+    Without reset_after, r and m are zero and ``candidate`` takes all of a.
+
+    ``gate``: r, z. ``m``: of row m to its ``cell_width`` bits. ``up_a``, ``up_m``: left shifts that
+    align a and r*m. ``candidate``: their sum to n. ``up_s``, ``up_n``: left shifts that align s and
+    n. ``state``: of the new state's sum to s. ``h``: s to h.
+    """
+
+    gate: Gate
+    m: int
+    up_a: int
+    up_m: int
+    candidate: Squash
+    up_s: int
+    up_n: int
+    state: int
+    h: int
+    cell_width: int
+    h_width: int
+
+    @property
+    def constants(self) -> Constants:
+        """Rounding of r, z and m; the lane rounds a, with r*m."""
+        gate = half(self.gate.shift)
+        return gate, gate, 0, half(self.m)
+
+
+@dataclass(frozen=True)
+class ResetKind:
+    """First half of a GRU step without reset_after: q = r * s, of row r alone. s stays as it is.
+
+    ``gate``: r. ``q``: of r * s to ``h_width`` bits.
+    """
+
+    gate: Gate
+    q: int
+    h_width: int
+
+    @property
+    def constants(self) -> Constants:
+        """Rounding of r."""
+        return half(self.gate.shift), 0, 0, 0
+
+
+@dataclass(frozen=True)
+class LoadKind:
+    """Row 0 becomes the state of a lane: c of an LSTM, or s of a GRU (``gru``). There is no result.
+
+    ``shift``: to ``cell_width`` bits.
+    """
+
+    gru: bool
+    shift: int
+    cell_width: int
+
+    @property
+    def constants(self) -> Constants:
+        """Rounding of the state."""
+        return half(self.shift), 0, 0, 0
+
+
+@dataclass(frozen=True)
+class EmitKind:
+    """An LSTM's c is the result, shifted by ``shift`` to ``h_width`` bits. c stays as it is."""
+
+    shift: int
+    h_width: int
+
+    @property
+    def constants(self) -> Constants:
+        """None: the lane rounds."""
+        return 0, 0, 0, 0
+
+
+@dataclass(frozen=True)
+class MergeKind:
+    """The rows of a slot become one element: the maximum of all four (``function`` max), or the
+    product of rows 0 and 1 (mul).
+
+    ``shifts``: exact shifts of the two rows of a product to operands of ``act_width`` bits; (0, 0)
+    for a maximum. ``shift``: of the maximum or the product to ``h_width`` bits.
+    """
+
+    function: str
+    shifts: tuple[int, int]
+    shift: int
+    h_width: int
+
+    @property
+    def constants(self) -> Constants:
+        """Rounding of a maximum, in all its rows; the lane rounds a product."""
+        return (half(self.shift),) * 4 if self.function == "max" else (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class DenseKind:
+    """Finish of a Dense layer or of a SimpleRNN: a row is an element.
+
+    ``activation``: linear or relu, with ``shift`` of the accumulator to y; sigmoid or tanh, with
+    ``shift`` to the table's argument, and ``out`` of 2^T +- t or of +-t to y. ``h_width``: bits of
+    y. ``limit``: a linear or relu y is clamped to -limit..limit, a power of two or 0.
+    """
+
+    activation: str
+    shift: int
+    out: int
+    h_width: int
+    limit: int | None = None
+
+    @property
+    def constants(self) -> Constants:
+        """Rounding of the first shift."""
+        return (half(self.shift),) * 4
+
+
+#: All but a DenseKind make one element of the four rows of a slot.
+Kind = LstmKind | GruKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind
