@@ -56,6 +56,22 @@ class GearboxShape:
         """Elements it holds: enough to take and give a word in every cycle."""
         return self.size_out + 2 * self.size_in - 1
 
+    @property
+    def unit(self) -> int:
+        """The largest number of elements of which every word's elements are a multiple."""
+        return gcd(self.rest_in, self.rest_out, *([self.size_in] if self.words_in > 1 else []),
+                   *([self.size_out] if self.words_out > 1 else []))
+
+    @property
+    def units(self) -> int:
+        """Units that it holds at most."""
+        return self.capacity // self.unit
+
+    @property
+    def before(self) -> int:
+        """Units that it holds at most when a word comes."""
+        return (self.capacity - self.size_in) // self.unit
+
 
 class GearboxModel:
     """A gearbox without data, for the plan: cycle for cycle what it accepts and gives."""
@@ -145,13 +161,9 @@ class Gearbox(wiring.Component):
     def elaborate(self, platform):
         s = self.shape
         m = Module()
-        # Counts are in units, of which the elements of every word are a multiple.
-        unit = gcd(s.rest_in, s.rest_out, *([s.size_in] if s.words_in > 1 else []),
-                   *([s.size_out] if s.words_out > 1 else []))
+        unit, top, most = s.unit, s.units, s.before  # all counts are in units
         full_in, rest_in = s.size_in // unit, s.rest_in // unit
         full_out, rest_out = s.size_out // unit, s.rest_out // unit
-        most = (s.capacity - s.size_in) // unit  # with which one more word fits
-        top = s.capacity // unit
 
         # Each is one sum away from the next, so nothing is compared before: `behind` is what the
         # next word leaves behind when it leaves, negative while it is not whole.

@@ -41,6 +41,10 @@ class MacArray(wiring.Component):
             **({"load": In(weight_write(config))} if config.loadable else {}),
         })
 
+    #: Cycles from the issue of a tile that parks its sums to the first tile that may start from
+    #: them: they are written in the cycle of the accumulator and fetched two cycles before it.
+    park_distance = 3
+
     @staticmethod
     def latency(config: EngineConfig) -> int:
         """Cycles from a tile's issue to its sums in the accumulators."""

@@ -55,9 +55,9 @@ def latencies(config: EngineConfig) -> Latencies:
     array = MacArray.latency(config)
     rows = array + RowRouter.latency
     result = rows + late_latency(config)
-    # Parked sums are written in the cycle of the accumulator and fetched two cycles before it.
     return Latencies(array=array, result=result, output=rows + early_latency(config),
-                     tail=result - OperandMemory.lead, park=3, state=state_latency(config))
+                     tail=result - OperandMemory.lead, park=MacArray.park_distance,
+                     state=state_latency(config))
 
 
 def lstm_tail(simd: int) -> int:

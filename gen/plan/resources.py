@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass
-from math import ceil, gcd
+from math import ceil
 from operator import add
 
 from gatefold.gen.plan.cycles import gearboxes
@@ -314,13 +314,12 @@ class _Gearbox:
 
     @classmethod
     def of(cls, shape: GearboxShape) -> _Gearbox:
-        unit = gcd(shape.rest_in, shape.rest_out, *([shape.size_in] if shape.words_in > 1 else []),
-                   *([shape.size_out] if shape.words_out > 1 else []))
-        held = shape.capacity // unit * unit * shape.width
+        unit = shape.unit * shape.width
+        held = shape.units * unit
         put = (shape.size_in if shape.words_in > 1 else shape.rest_in) * shape.width
         shifted = 0
-        for bit in range(((shape.capacity - shape.size_in) // unit).bit_length()):
-            move = unit * shape.width << bit
+        for bit in range(shape.before.bit_length()):
+            move = unit << bit
             shifted, put = shifted + max(0, put - move), put + move
         moving = max(0, held - min(shape.size_out, shape.rest_out) * shape.width)
         two = shape.words_out > 1 and shape.rest_out != shape.size_out
