@@ -57,7 +57,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
-    """A planned core: what :func:`compile` makes.
+    """A planned core, made by :func:`compile`.
 
     Attributes: ``network``, floats; ``plan``; ``board``, None for a generic core; ``clock_mhz``,
     assumed; ``data``, the floats (samples, *input_shape) that the error is measured on; ``seed``.
@@ -81,13 +81,13 @@ class Core:
         return json.loads(json.dumps(self._report))
 
     def run(self, x, *, raw: bool = False, fresh=None) -> np.ndarray:
-        """The golden model on floats, as :func:`~gatefold.gen.network.frames.as_frames` takes them:
-        (samples, *output_shape) floats, what is left to the host (a softmax) done.
+        """Run the golden model on floats, as :func:`~gatefold.gen.network.frames.as_frames` takes
+        them: (samples, *output_shape) floats, after the softmax that a core may leave to its host.
 
-        ``raw``: integers in, and out as the core gives them. ``fresh``, booleans (samples,):
-        samples with which a core that keeps state begins anew; without it the first alone, or of
-        each of its ``contexts`` the first: sample k goes on where sample k - contexts ended.
-        Warns (:class:`NumbersWarning`) of what saturated, once, by tensor.
+        ``raw``: take and give the core's integers, without that softmax. ``fresh``, booleans
+        (samples,): before which samples a stateful core forgets its state; without it before the
+        first of each of its ``contexts``, and sample k goes on where sample k - contexts ended.
+        Warns (:class:`NumbersWarning`) once about the tensors that saturated.
         Raises :class:`UserError` for another shape, NaN, or raw integers out of range.
         """
         from gatefold.gen.measure.inference import run, saturated
@@ -102,7 +102,7 @@ class Core:
         """Write everything to the folder ``out``, all or nothing; its absolute path.
 
         ``out`` may be missing, empty, or an earlier output of Gatefold, which is replaced as a
-        whole. Raises :class:`UserError` for anything else, :class:`OSError` where it can not write.
+        whole. Raises :class:`UserError` for anything else, :class:`OSError` where it cannot write.
         """
         path = check_target(out)
         with new_folder(path) as folder:
@@ -143,7 +143,7 @@ class Core:
 @takes(BuildOptions)
 def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
             any_weights: bool = False, progress: Progress = lambda _stage: None,
-            **options: Any) -> Core:
+            **given: Any) -> Core:
     """Quantise and plan a core for ``network``.
 
     Parameters: ``calibrate``, representative inputs, floats (samples, *input_shape) or one sample;
@@ -155,58 +155,59 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     Raises :class:`UserError` for options that are unknown, illegal or contradict each other, for
     bad data, and for networks that do not fit.
     """
-    wanted = BuildOptions.made(options)
-    target = None if wanted.board is None else get_board(wanted.board)
-    limits = Budget.of(target, memory=wanted.memory, loadable=wanted.loadable)
-    if wanted.memory == "uram" and not limits.uram:
+    options = BuildOptions.made(given)
+    target = None if options.board is None else get_board(options.board)
+    limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
+    if options.memory == "uram" and not limits.uram:
         raise UserError(f"--memory uram needs a board with UltraRAM, {limits.name} has none: name "
                         "one with --board")
-    if wanted.width == "auto" and any_weights:
+    if options.width == "auto" and any_weights:
         raise UserError("--width auto needs MODEL: the error of weights that come later is not "
                         "known")
-    limits = (limits.within(wanted.pe * wanted.simd, "--pe x --simd") if wanted.pe and wanted.simd
-              else limits.within(wanted.macs))
-    _check_tiles(network, limits.multipliers, wanted.contexts)
+    if options.pe and options.simd:
+        limits = limits.within(options.pe * options.simd, "--pe x --simd")
+    limits = limits.within(options.macs)
+    _check_tiles(network, limits.multipliers, options.contexts)
     if calibrate is not None:
         calibrate = as_frames(network, calibrate, "the calibration data")
         for doubt in doubts(calibrate):
             warnings.warn(doubt, NumbersWarning, stacklevel=2)
-    formats = wanted.named(FORMATS) | {
-        "overrides": overrides, "calibration": calibrate, "seed": wanted.seed}
+    formats = options.named(FORMATS) | {
+        "overrides": overrides, "calibration": calibrate, "seed": options.seed}
     found = None
-    if wanted.width == "auto":
-        assert wanted.max_error is not None
-        found = find_widths(network, wanted.max_error, progress=progress, **formats)
+    if options.width == "auto":
+        assert options.max_error is not None
+        found = find_widths(network, options.max_error, progress=progress, **formats)
         weight_width, act_width = found.weight_width, found.act_width
         formats["overrides"] = found.overrides
         data = found.data  # the report states the error on the data that the search kept it on
     else:
-        weight_width = wanted.weight_width or wanted.width
-        act_width = wanted.act_width or wanted.width
-        data = sample_floats(network, calibrate, wanted.seed)
+        weight_width = options.weight_width or options.width
+        act_width = options.act_width or options.width
+        data = sample_floats(network, calibrate, options.seed)
     limits.check_weights(network.parameters, weight_width)
 
     progress("quantising")
     qnet = quantize(network, act_width=act_width, weight_width=weight_width,
                     any_weights=any_weights, **formats)
     progress("planning")
-    plan = _plan(qnet, limits, wanted)
+    plan = _plan(qnet, limits, options)
     progress("measuring the error against float")
-    clock_mhz = float(wanted.clock or limits.clock_mhz * CLOCKS[wanted.pipeline])
+    clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
-                         calibration=calibrate, seed=wanted.seed)
+                         calibration=calibrate, seed=options.seed)
     if found:
-        report["numbers"]["search"] = {"max_error": wanted.max_error, **found.as_dict()}
+        report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
     return Core(network=network, plan=plan, board=target, clock_mhz=clock_mhz, data=data,
-                seed=wanted.seed, _report=report)
+                seed=options.seed, _report=report)
 
 
-def _plan(qnet: QuantizedNetwork, limits: Budget, wanted: BuildOptions) -> Plan:
+def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    contexts, pipeline = wanted.contexts, wanted.pipeline
-    if wanted.pe is None or wanted.simd is None:
+    contexts, pipeline = options.contexts, options.pipeline
+    if options.pe is None or options.simd is None:
         return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline)
-    array = Array(pe=wanted.pe, simd=wanted.simd, stream_bits=limits.stream_bits,
+    array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
                   contexts=contexts, pipeline=pipeline)
     plan = make_plan(qnet, with_blocks(qnet, array, limits))
     placed = fit(plan, limits)

@@ -22,8 +22,8 @@ __all__ = ["code_digest", "identity", "job_key"]
 _PARTS = ("hdl", "gen", "boards")
 _SHOWS = ("cli", "html")  # sub-packages of gen that change no point
 
-#: How a message calls an entry of an identity that differs.
 _OPTIONS = ("board", "seed", *FORMATS)
+#: How a message calls an entry of an identity that differs.
 NAMES = {"network": "the model", "calibration": "the calibration data",
          "code": "the version of Gatefold",
          **{name: f"--{name.replace('_', '-')}" for name in _OPTIONS}}
