@@ -13,7 +13,6 @@ from gatefold.gen.frontends import load
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Dense, Gru, Lstm
 from tests.support.onnx_graphs import (
-    FIXTURES,
     graph,
     kinds,
     loaded,
@@ -21,6 +20,7 @@ from tests.support.onnx_graphs import (
     recurrent_weights,
     refusal,
 )
+from tests.support.places import FIXTURES
 
 
 def lstm(*inputs, outputs=("Y",), **attributes):

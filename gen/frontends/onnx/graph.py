@@ -14,6 +14,13 @@ import numpy as np
 import onnx
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.elements.trace import (
+    BatchAxisError,
+    Net,
+    TooLargeError,
+    Trace,
+    TraceError,
+)
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx.layers import LAYERS
 from gatefold.gen.frontends.onnx.loop import loop
@@ -29,7 +36,6 @@ from gatefold.gen.frontends.onnx.proto import (
 )
 from gatefold.gen.frontends.onnx.site import Refused, Site, Value
 from gatefold.gen.frontends.onnx.steps import only_steps_read
-from gatefold.gen.frontends.onnx.trace import BatchAxisError, Net, TooLargeError, Trace, TraceError
 from gatefold.gen.frontends.onnx.unrolled import rolled
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.simplify import simplify
@@ -186,12 +192,12 @@ class _Run:
                     "depend on the input, or it comes from a Loop or a TensorArray that is not "
                     "one of Keras' recurrent layers: save a Keras model as .keras instead")
             try:
-                found.append(self.trace.output(result))
+                found.append(self.trace.output(result.ids))
             except TraceError as error:
                 raise type(error)(f"output {quoted(name)}: {error}") from None
             except UserError as error:
                 raise UserError(f"output {quoted(name)}: {error}") from None
-        return [self.trace.builder.softmax(value) if soft else value for value, soft in found]
+        return found
 
     def nodes(self, graph: onnx.GraphProto, values: ChainMap) -> None:
         """Run the nodes that the graph's outputs depend on."""

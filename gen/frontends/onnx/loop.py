@@ -18,8 +18,8 @@ import onnx
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.elements.trace import BatchAxisError, Net
 from gatefold.gen.frontends.onnx.proto import NodeError, read_tensor
-from gatefold.gen.frontends.onnx.trace import BatchAxisError, Net
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.layers import ACTIVATIONS, CELL_ACTIVATIONS, scaled_for_hard_sigmoid
 

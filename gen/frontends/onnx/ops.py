@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gatefold.gen.frontends.elements.trace import MAX_TRACED
 from gatefold.gen.frontends.limits import check_elements
 from gatefold.gen.frontends.onnx.proto import Attributes, NodeError
-from gatefold.gen.frontends.onnx.trace import MAX_TRACED
 
 __all__ = ["ARITY", "FOLDED", "MOVED", "MOVES", "SHAPES", "effort"]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gatefold.gen.frontends.elements.trace import Net
 from gatefold.gen.frontends.onnx.proto import NodeError
 from gatefold.gen.frontends.onnx.site import Site, Value
-from gatefold.gen.frontends.onnx.trace import Net
 from gatefold.gen.network.layers import scaled_for_hard_sigmoid
 
 __all__ = ["RECURRENT"]
