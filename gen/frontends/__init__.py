@@ -22,8 +22,9 @@ are checked before anything is allocated. What is not supported is refused by na
                 layer. ``unrolled``: a SimpleRNN written out step by step; ``steps``: steps that
                 nobody reads
 ``torch``       ``live``: a module in memory, whose ``forward`` runs (``tracer``) on symbols
-                (``symbol``) through ``modules``, ``ops`` and ``math``. ``layers``: what torch's
-                layers mean, for ``onnx`` too
+                (``symbol``). ``moves``: functions that move elements, run by torch on their
+                numbers; ``modules``, ``ops``, ``math``: what computes. ``layers``: what torch's
+                layers mean, for ``described`` too
 ``described``   ``network``: weights in a file of arrays (``weights_file``), the network in a few
                 lines of text (``options``, ``layers``)
 ==============  ====================================================================================

@@ -15,7 +15,7 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.elements.trace import Trace
-from gatefold.gen.network.layers import Window
+from gatefold.gen.network.layers import Shape, Window
 
 __all__ = ["activated", "added", "each", "joined", "matrix", "reduced", "scaled", "softmax"]
 
@@ -50,7 +50,7 @@ def scaled(trace: Trace, ids: np.ndarray, gain, offset, origin: str = "") -> np.
     factors = [np.asarray(gain, np.float64), np.asarray(offset, np.float64)]
     if not all(np.isfinite(factor).all() for factor in factors):
         raise UserError("its constant holds NaN or infinite weights: train or export it again")
-    ids = np.broadcast_to(ids, np.broadcast_shapes(ids.shape, *(one.shape for one in factors)))
+    ids = np.broadcast_to(ids, _common(trace, ids, *factors))
     stage, order = trace.settled(ids, origin)
     places = order - stage.base
     spread = []
@@ -78,11 +78,22 @@ def scaled(trace: Trace, ids: np.ndarray, gain, offset, origin: str = "") -> np.
     return new.reshape(-1)[places]
 
 
+def _common(trace: Trace, first: np.ndarray, *others: np.ndarray) -> Shape:
+    """The shape that arrays take together."""
+    try:
+        return np.broadcast_shapes(first.shape, *(one.shape for one in others))
+    except ValueError:
+        raise UserError(f"a tensor of the shape {trace.shown(first)} is combined with one of "
+                        f"{', '.join(str(one.shape) for one in others)}: they must be of one "
+                        "shape, or such that one is repeated") from None
+
+
 def joined(trace: Trace, operands: Sequence[np.ndarray], join: Callable[[list[int]], int],
            origin: str = "") -> np.ndarray:
     """What ``join`` makes of values of one shape, each holding one of ``operands`` in the order in
     which one of them is in the network."""
-    spread = np.broadcast_arrays(*operands)
+    shape = _common(trace, *operands)
+    spread = [np.broadcast_to(ids, shape) for ids in operands]
     first = next((ids for ids in spread if trace.is_settled(ids)), spread[0])
     stage, order = trace.settled(first, origin)
     places = order - stage.base

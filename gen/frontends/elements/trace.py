@@ -187,6 +187,13 @@ class Trace:
             return out.reshape(*lead, *new.shape[2:])
         return ids.reshape(flat.size, *ids.shape[len(lead):])[order], back
 
+    def shown(self, ids: np.ndarray) -> str:
+        """The shape of ``ids`` in a message, with the batch by name where it is an axis."""
+        sample = self._find(ids)[1]
+        return "(" + ", ".join(
+            "batch" if n == self.batch > 1 and (np.diff(sample, axis=axis) != 0).any() else str(n)
+            for axis, n in enumerate(ids.shape)) + ")"
+
     def batch_at(self, ids: np.ndarray, axis: int) -> np.ndarray:
         """``ids`` with the batch, which must be ``axis``, in front."""
         moved = np.moveaxis(ids, axis, 0)
@@ -292,6 +299,7 @@ class Trace:
                 raise TraceError("a Softmax is left to the host, so it must be an output of its "
                                  "own, its classes in the last axis: do what comes after it on the "
                                  "host")
+        self._check_order(ids)
         try:
             whole = self.split(ids, min(ids.ndim, 1))[0]
         except BatchAxisError:
@@ -301,6 +309,17 @@ class Trace:
         stage = None if as_it_is else self._same_value(whole)
         value = self.read(whole, "output") if stage is None else stage.value
         return self.builder.softmax(value) if soft else value
+
+
+    def _check_order(self, ids: np.ndarray) -> None:
+        """Raise unless the batch is a dimension of ``ids``, its samples in order, or part of one.
+        """
+        sample = self._find(ids)[1].reshape(-1)
+        inner = int(np.argmax(sample == 1)) or 1  # elements from a sample to the next
+        right = np.arange(sample.size) // inner % self.batch
+        if ((sample != right) & (sample != ZERO)).any():
+            raise BatchAxisError("the samples of a batch change places: check which axis is the "
+                                 "batch (batch_first)")
 
 
 def _core(shape: Shape) -> Shape:
