@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.frontends.elements.trace import Trace
+from gatefold.gen.frontends.elements.trace import Net, Trace
 from gatefold.gen.network.layers import Shape, Window
 
-__all__ = ["activated", "added", "each", "joined", "matrix", "reduced", "scaled", "softmax"]
+__all__ = ["activated", "added", "each", "matrix", "multiplied", "reduced", "scaled", "softmax"]
 
 
 def matrix(trace: Trace, ids: np.ndarray, layer: Callable[[int], int],
@@ -88,7 +88,7 @@ def _common(trace: Trace, first: np.ndarray, *others: np.ndarray) -> Shape:
                         "shape, or such that one is repeated") from None
 
 
-def joined(trace: Trace, operands: Sequence[np.ndarray], join: Callable[[list[int]], int],
+def _joined(trace: Trace, operands: Sequence[np.ndarray], join: Callable[[list[int]], int],
            origin: str = "") -> np.ndarray:
     """What ``join`` makes of values of one shape, each holding one of ``operands`` in the order in
     which one of them is in the network."""
@@ -105,11 +105,28 @@ def joined(trace: Trace, operands: Sequence[np.ndarray], join: Callable[[list[in
     return places + trace.stage(join(values)).base
 
 
-def added(trace: Trace, operands: Sequence[np.ndarray], gains: Sequence[float],
+def added(trace: Trace, operands: Sequence[Net | np.ndarray], gains: Sequence[float],
           origin: str = "") -> np.ndarray:
-    """The sum of the operands, each times its gain."""
-    return joined(trace, operands, lambda values: trace.builder.add_values(
+    """The sum of computed tensors, or of one and constants, each times its gain."""
+    pairs = list(zip(operands, gains, strict=True))
+    nets = [(one.ids, gain) for one, gain in pairs if isinstance(one, Net)]
+    if len(nets) < len(pairs):
+        offset = sum(gain * np.asarray(one, np.float64) for one, gain in pairs
+                     if not isinstance(one, Net))
+        return scaled(trace, *nets[0], offset, origin)
+    return _joined(trace, [ids for ids, _ in nets], lambda values: trace.builder.add_values(
         values, gains, origin=origin), origin)
+
+
+def multiplied(trace: Trace, a: Net | np.ndarray, b: Net | np.ndarray,
+               origin: str = "") -> np.ndarray:
+    """The product of two computed tensors, or of one and a constant."""
+    if isinstance(a, Net) and isinstance(b, Net):
+        return _joined(trace, [a.ids, b.ids], lambda values: trace.builder.multiply(
+            *values, origin=origin), origin)
+    net, factor = (a, b) if isinstance(a, Net) else (b, a)
+    assert isinstance(net, Net)
+    return scaled(trace, net.ids, factor, 0.0, origin)
 
 
 def reduced(trace: Trace, ids: np.ndarray, axes: tuple[int, ...], average: bool,

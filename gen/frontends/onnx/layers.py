@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gatefold.gen.frontends.elements.compute import (
     activated,
     added,
-    joined,
     matrix,
+    multiplied,
     reduced,
     scaled,
     softmax,
@@ -78,8 +78,8 @@ def _gemm(site: Site) -> list[Value]:
     if after is None:
         return [Net(out)]
     if isinstance(after, Net):
-        return [Net(_sum(site, [out, np.broadcast_to(after.ids, out.shape)], [1.0, float(beta)]))]
-    return [Net(_scaled(site, out, 1.0, site.constant(2, "C (the bias)") * beta))]
+        after = Net(np.broadcast_to(after.ids, out.shape))
+    return _sum(site, [Net(out), after], [1.0, float(beta)])
 
 
 # ---- element by element
@@ -93,29 +93,19 @@ def _activated(site: Site, ids: np.ndarray, kind: str, **slope: float) -> np.nda
     return activated(site.trace, ids, kind, site.origin, **slope)
 
 
-def _sum(site: Site, operands: list[np.ndarray], gains: list[float]) -> np.ndarray:
-    return added(site.trace, operands, gains, site.origin)
+def _operands(site: Site) -> list[Net | np.ndarray]:
+    """The two inputs, of which one may be constant."""
+    return [value if isinstance(value, Net) else site.constant(n, "the constant")
+            for n, value in enumerate((site.input(0), site.input(1)))]
 
 
-def _arithmetic(site: Site, gains: list[float]) -> list[Value]:
-    """a + b or a - b."""
-    a, b = site.input(0), site.input(1)
-    if isinstance(a, Net) and isinstance(b, Net):
-        return [Net(_sum(site, [a.ids, b.ids], gains))]
-    net = 0 if isinstance(a, Net) else 1
-    constant = site.constant(1 - net, "the constant")
-    offset = gains[1 - net] * constant.astype(np.float64)
-    return [Net(_scaled(site, site.net(net), gains[net], offset))]
+def _sum(site: Site, operands: Sequence[Net | np.ndarray], gains: list[float]) -> list[Value]:
+    return [Net(added(site.trace, operands, gains, site.origin))]
 
 
 def _multiply(site: Site) -> list[Value]:
-    a, b = site.input(0), site.input(1)
-    if isinstance(a, Net) and isinstance(b, Net):
-        return [Net(joined(site.trace, [a.ids, b.ids], lambda values: site.builder.multiply(
-            *values, origin=site.origin), site.origin))]
-    net = 0 if isinstance(a, Net) else 1
-    constant = site.constant(1 - net, "the constant")
-    return [Net(_scaled(site, site.net(net), constant, 0.0))]
+    a, b = _operands(site)
+    return [Net(multiplied(site.trace, a, b, site.origin))]
 
 
 def _divide(site: Site) -> list[Value]:
@@ -139,13 +129,13 @@ def _of_all(site: Site, what: str) -> list[Value]:
                     raise NodeError("the larger of a value and a constant is built for zero alone: "
                                     "use relu")
                 return [Net(_activated(site, ids, "relu"))]
-    operands = [site.net(n) for n in range(len(site.inputs))]
-    if what == "Sum" or len(operands) == 1:
-        return [Net(operands[0] if len(operands) == 1
-                    else _sum(site, operands, [1.0] * len(operands)))]
-    if what == "Mean":
-        return [Net(_sum(site, operands, [1 / len(operands)] * len(operands)))]
-    stacked = np.stack(np.broadcast_arrays(*operands), axis=-1)
+    operands = [Net(site.net(n)) for n in range(len(site.inputs))]
+    if len(operands) == 1:
+        return [operands[0]]
+    if what != "Max":
+        gain = 1.0 if what == "Sum" else 1 / len(operands)
+        return _sum(site, operands, [gain] * len(operands))
+    stacked = np.stack(np.broadcast_arrays(*(one.ids for one in operands)), axis=-1)
     return [Net(reduced(site.trace, stacked, (stacked.ndim - 1,), False, site.origin)[..., 0])]
 
 
@@ -250,8 +240,8 @@ def _dropout(site: Site) -> list[Value]:
 LAYERS = {
     **RECURRENT, **WINDOWS,
     "MatMul": (_matmul, 2), "Gemm": (_gemm, 3), "BatchNormalization": (_normalised, 5),
-    "Add": (lambda site: _arithmetic(site, [1.0, 1.0]), 2),
-    "Sub": (lambda site: _arithmetic(site, [1.0, -1.0]), 2),
+    "Add": (lambda site: _sum(site, _operands(site), [1.0, 1.0]), 2),
+    "Sub": (lambda site: _sum(site, _operands(site), [1.0, -1.0]), 2),
     "Mul": (_multiply, 2), "Div": (_divide, 2),
     "Neg": (lambda site: [Net(_scaled(site, site.net(0), -1.0, 0.0))], 1),
     **{name: (lambda site, name=name: _of_all(site, name), 64) for name in ("Sum", "Mean", "Max")},

@@ -100,7 +100,7 @@ def _read(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
         axis = shape.index(None) if None in shape else batch and min(batch, len(shape) - 1)
         if axis is None and named:
             raise BatchAxisError("some inputs have a batch, others none")
-        symbols.append(Symbol(trace, ids[0] if axis is None else np.moveaxis(ids, 0, axis)))
+        symbols.append(Symbol(ids[0] if axis is None else np.moveaxis(ids, 0, axis), trace))
     returned = _flat(run(module, symbols))
     wanted = list(range(len(returned))) if outputs is None else (
         [outputs] if isinstance(outputs, int) else list(outputs))

@@ -25,26 +25,21 @@ def _scaled(x: Symbol, gain, offset) -> Symbol:
     return x.made(compute.scaled(x.trace, x.ids, gain, offset))
 
 
-def _pair(a: Any, b: Any) -> tuple[Symbol, Any]:
-    """The two with a symbol first, and what the other is: a symbol or a constant array."""
-    if not isinstance(a, Symbol):
-        a, b = b, a
-    other = b if isinstance(b, Symbol) else constant(b)
-    if other is None:
-        raise UserError(f"a tensor and a {type(b).__name__} are combined: only numbers and tensors "
-                        "can be")
-    return a, other
+def _operands(*given: Any) -> tuple[Symbol, list[Symbol | np.ndarray]]:
+    """One of the symbols, and what is given with constants as arrays."""
+    found = []
+    for one in given:
+        found.append(one if isinstance(one, Symbol) else constant(one))
+        if found[-1] is None:
+            raise UserError(f"a tensor and a {type(one).__name__} are combined: only numbers and "
+                            "tensors can be")
+    return next(one for one in found if isinstance(one, Symbol)), found
 
 
 @op("add", "add_")
 def _add(input, other, alpha=1):
-    if isinstance(input, Symbol) and isinstance(other, Symbol):
-        return input.made(compute.added(input.trace, [input.ids, other.ids],
-                                        (1.0, float(alpha))))
-    x, known = _pair(input, other)
-    if x is input:
-        return _scaled(x, 1.0, known * alpha)
-    return _scaled(x, float(alpha), known)
+    x, operands = _operands(input, other)
+    return x.made(compute.added(x.trace, operands, (1.0, float(alpha))))
 
 
 @op("sub", "sub_", "subtract")
@@ -64,11 +59,8 @@ def _neg(input: Symbol):
 
 @op("mul", "mul_", "multiply")
 def _mul(input, other):
-    if isinstance(input, Symbol) and isinstance(other, Symbol):
-        return input.made(compute.joined(input.trace, [input.ids, other.ids],
-                                         lambda values: input.trace.builder.multiply(*values)))
-    x, known = _pair(input, other)
-    return _scaled(x, known, 0.0)
+    x, operands = _operands(input, other)
+    return x.made(compute.multiplied(x.trace, operands[0], operands[1]))
 
 
 @op("div", "div_", "truediv", "true_divide")

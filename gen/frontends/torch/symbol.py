@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.frontends.elements.trace import Trace
+from gatefold.gen.frontends.elements.trace import Net, Trace
 from gatefold.gen.network.graph import Shape
 
 __all__ = ["SAMPLES", "Symbol"]
@@ -20,14 +20,13 @@ SAMPLES = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Symbol:
+class Symbol(Net):
     """A tensor computed from the network's inputs.
 
-    Attributes: ``trace``, the network so far; ``ids``, the number of each element.
+    Attributes: ``ids``, the number of each element; ``trace``, the network so far.
     """
 
     trace: Trace
-    ids: np.ndarray
 
     @property
     def shape(self) -> Shape:
@@ -47,4 +46,4 @@ class Symbol:
 
     def made(self, ids: np.ndarray) -> Symbol:
         """Another tensor of the same network."""
-        return Symbol(self.trace, ids)
+        return Symbol(ids, self.trace)
