@@ -19,8 +19,9 @@ are checked before anything is allocated. What is not supported is refused by na
 ``onnx``        ``graph``: the walk over the graph. ``proto``: the protobuf, checked. ``layers``,
                 ``recurrent``, ``windows``: operators that are layers, which use ``site``. ``ops``:
                 operators that move elements or compute shapes. ``loop``: a Loop that is a recurrent
-                layer. ``unrolled``: a SimpleRNN written out step by step; ``steps``: steps that
-                nobody reads
+                layer, by the ``formulas`` of its step, which are those of one of the ``cells``.
+                ``unrolled``: a SimpleRNN written out step by step; ``steps``: steps that nobody
+                reads
 ``torch``       ``live``: a module in memory, whose ``forward`` runs (``tracer``) on symbols
                 (``symbol``). ``moves``: functions that move elements, run by torch on their
                 numbers; ``modules``, ``ops``, ``math``: what computes. ``layers``: what torch's

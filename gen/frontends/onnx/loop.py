@@ -31,6 +31,7 @@ from gatefold.gen.frontends.onnx.proto import (
     nodes_needed,
     read_tensor,
 )
+from gatefold.gen.frontends.onnx.recurrent import settle_states
 from gatefold.gen.frontends.onnx.site import Refused, Value
 
 __all__ = ["loop"]
@@ -135,7 +136,10 @@ class _Body:
                 value = run.lookup(seen, name)
                 if not _same(constants.setdefault(name, value), value):
                     raise NodeError(_UNKNOWN)
-            indices.append(int(run.lookup(seen, self._take.input[1]).reshape(())))
+            index = run.lookup(seen, self._take.input[1])
+            if index.ndim or index.dtype.kind not in "iu":
+                raise NodeError(_UNKNOWN)
+            indices.append(int(index))
             carried = {k: run.lookup(seen, self.after[k]) for k in self._counts}
             going, turn = bool(run.lookup(seen, self._condition).reshape(())), turn + 1
         if not turn:
@@ -190,18 +194,15 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 def _layer(trace: Trace, found: Cell, initial: list, ids: np.ndarray, origin: str) -> list[Value]:
     """The layer in the network; its whole sequence, its last h and, of an LSTM, its last c."""
     builder, fields = trace.builder, dict(found.fields)
-    given = []
-    if any(isinstance(state, Net) for state in initial):
-        if not all(isinstance(state, Net) for state in initial):
-            raise NodeError("one of its initial states is constant, the other is not: give both "
-                            "as inputs or none")
-        given = [trace.read(trace.batch_at(state.ids, 0), origin) for state in initial]
-    else:
-        for name, state in zip(("h0", "c0"), initial, strict=False):
-            if (state != state[:1]).any():
-                raise NodeError("the initial state must be the same for every sample")
-            if state.any():
-                fields[name] = state[0]
+    states: list[np.ndarray | None] = []
+    for state in initial:
+        if isinstance(state, Net):
+            states.append(trace.batch_at(state.ids, 0))
+        elif (state != state[:1]).any():
+            raise NodeError("the initial state must be the same for every sample")
+        else:
+            states.append(state[0] if state.any() else None)
+    given = settle_states(trace, states, fields, origin)
     value = getattr(builder, found.kind)(trace.read(ids, origin), *given, return_sequences=True,
                                          origin=origin, **fields)
     last = [builder.last_step(value, origin=origin)]
