@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -94,7 +95,8 @@ class Formulas:
                 np.zeros((1, width))])[index.reshape(-1)] for term, width in widths.items()})
         if not isinstance(layer, Dense) or layer.window is not None or len(shapes[0]) != 1:
             raise FormulaError
-        inside = {term: _dot(layer.w.astype(np.float64), gain) for term, gain in parts[0].items()}
+        w = _exact(layer.w) if layer.label == "scale" else layer.w.astype(np.float64)
+        inside = {term: _dot(w, gain) for term, gain in parts[0].items()}
         inside = self._tidy({**inside, (): inside[()] + layer.b[:, np.newaxis]})
         return inside if layer.activation == "linear" else self.function(layer.activation, inside)
 
@@ -118,6 +120,14 @@ def same(a: Formula, b: Formula) -> bool:
     """Whether two formulas are one, constants as float32."""
     return a.keys() == b.keys() and all(
         np.array_equal(np.float32(gain), np.float32(b[term])) for term, gain in a.items())
+
+
+def _exact(w: np.ndarray) -> np.ndarray:
+    """A diagonal of one constant as the fraction that it is: 1/3 as float32 stands for 1/3."""
+    gain = w.diagonal()
+    exact = float(Fraction(float(gain[0])).limit_denominator(100))
+    return (np.diag(np.full(len(w), exact)) if (gain == np.float32(exact)).all()
+            else w.astype(np.float64))
 
 
 def is_diagonal(w: np.ndarray) -> bool:
