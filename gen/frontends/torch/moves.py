@@ -94,7 +94,9 @@ def _named(name: str, first: Symbol, result: Any) -> Any:
         return tuple(_named(name, first, one) for one in result)
     if not isinstance(result, torch.Tensor):
         return result
-    if result.dtype != torch.int64 or not result.numel():
+    if result.dtype != torch.int64:
+        raise UserError(f"{name} changes the type of a tensor, which is not built: keep float32")
+    if not result.numel():
         raise UserError(f"{name} of a tensor of the shape {first.shown} is empty: check its bounds")
     check_elements(f"{name}()", result.shape, MAX_TRACED)
     return first.made(result.numpy())

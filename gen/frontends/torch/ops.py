@@ -62,7 +62,7 @@ def op(*names: str) -> Callable:
 
 
 @op("contiguous", "clone", "detach", "float", "double", "cpu", "cuda", "requires_grad_", "alias",
-     "type_as", "identity")
+     "type_as")
 def _same(input: Symbol, *_):
     return input
 
