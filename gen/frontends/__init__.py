@@ -13,15 +13,19 @@ are checked before anything is allocated. What is not supported is refused by na
                 readers of layers, which use ``call``, ``arguments`` and ``settings`` (where every
                 key of a configuration is honoured or refused). ``h5``: HDF5 within limits;
                 ``weights``: where in it a layer's weights are
-``onnx``        ``graph``: the walk over the graph. ``proto``: the protobuf, checked. ``trace``:
-                where every element of a tensor comes from. ``layers``, ``recurrent``, ``windows``:
-                operators that are layers, which use ``site``. ``ops``: operators that move elements
-                or compute shapes; ``views``: any such arrangement as views. ``loop``: a Loop that
-                is a recurrent layer. ``unrolled``: a SimpleRNN written out step by step;
-                ``steps``: steps that nobody reads
+``elements``    for ``onnx`` and ``torch``: ``trace``: where every element of a tensor comes from.
+                ``views``: any arrangement of elements as views. ``compute``: layers applied to
+                arrangements
+``onnx``        ``graph``: the walk over the graph. ``proto``: the protobuf, checked. ``layers``,
+                ``recurrent``, ``windows``: operators that are layers, which use ``site``. ``ops``:
+                operators that move elements or compute shapes. ``loop``: a Loop that is a recurrent
+                layer, by the ``formulas`` of its step, which are those of one of the ``cells``.
+                ``unrolled``: a SimpleRNN written out step by step; ``steps``: steps that nobody
+                reads
 ``torch``       ``live``: a module in memory, whose ``forward`` runs (``tracer``) on symbols
-                (``symbol``) through ``modules``, ``ops`` and ``math``. ``layers``: what torch's
-                layers mean, for ``onnx`` too
+                (``symbol``). ``moves``: functions that move elements, run by torch on their
+                numbers; ``modules``, ``ops``, ``math``: what computes. ``layers``: what torch's
+                layers mean, for ``described`` too
 ``described``   ``network``: weights in a file of arrays (``weights_file``), the network in a few
                 lines of text (``options``, ``layers``)
 ==============  ====================================================================================

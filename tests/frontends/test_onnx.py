@@ -13,7 +13,6 @@ from gatefold.gen.frontends import load
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Dense, Gru, Lstm
 from tests.support.onnx_graphs import (
-    FIXTURES,
     graph,
     kinds,
     loaded,
@@ -21,6 +20,7 @@ from tests.support.onnx_graphs import (
     recurrent_weights,
     refusal,
 )
+from tests.support.places import FIXTURES
 
 
 def lstm(*inputs, outputs=("Y",), **attributes):
@@ -378,31 +378,3 @@ def test_constants_that_differ_between_samples_are_refused(tmp_path):
     each = np.arange(2, dtype=np.float32).reshape(2, 1)
     model = graph([node("Mul", "x", "each")], shape=(2, 3), constants={"each": each})
     assert "differs between the samples of a batch" in refusal(model, tmp_path)
-
-
-# --- Loops
-
-
-def loop_of(kind: str, change: str = "") -> bytes:
-    """The fixture of a Loop, one operator of its body replaced."""
-    import onnx
-    model = onnx.load(FIXTURES / f"{kind}.onnx")
-    body = next(one for one in model.graph.node if one.op_type == "Loop").attribute[0].g
-    old, _, new = change.partition(" ")
-    next(one for one in body.node if one.op_type == old).op_type = new
-    return model.SerializeToString()
-
-
-@pytest.mark.parametrize(("kind", "change"), [
-    ("loop_gru", "Tanh Sigmoid"), ("loop_gru", "Sigmoid Tanh"), ("loop_gru", "Sub Add"),
-    ("loop_rnn", "Tanh Neg"), ("loop_lstm", "Tanh Sigmoid"), ("loop_gru_before", "Mul Add"),
-])
-def test_a_loop_that_computes_something_else_is_refused(tmp_path, kind, change):
-    text = refusal(loop_of(kind, change), tmp_path)
-    assert "it is no Loop of a GRU, SimpleRNN or LSTM" in text
-
-
-def test_a_loop_with_another_activation_is_read_as_such(tmp_path):
-    path = tmp_path / "m.onnx"
-    path.write_bytes(loop_of("loop_rnn", "Tanh Sigmoid"))
-    assert getattr(load(path).layers[0], "activation", "") == "sigmoid"

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 from gatefold.gen.frontends import load
 from gatefold.gen.network.forward import forward
 from tests.support.damage import damaged, refused_or_loaded
-from tests.support.onnx_graphs import FIXTURES, graph, loaded, node, recurrent_weights, refusal
+from tests.support.onnx_graphs import graph, loaded, node, recurrent_weights, refusal
+from tests.support.places import FIXTURES
 
 STACK = "torch_stack.script17.onnx"
 TURN = node("Transpose", "x", output="xt", perm=[1, 0, 2])

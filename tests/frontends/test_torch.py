@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.torch import live
 from gatefold.gen.frontends.torch.live import from_torch
-from gatefold.gen.frontends.torch.symbol import SAMPLES
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Dense, Gru, Lstm
 
@@ -312,6 +312,30 @@ FORWARDS = {
     "movedim": Net(lambda m, x: m.conv(torch.movedim(x, 1, 2)), conv=nn.Conv1d(3, 2, 3)),
     "dict": Net(lambda m, x: tuple({"y": m.fc(x)}.values())[0], fc=nn.Linear(3, 2)),
     "in place": Net(in_place, a=nn.Linear(3, 3), relu=nn.ReLU(inplace=True)),
+    # What a value's own arrangement once forbade.
+    "a sequence repeated": Net(lambda m, x: m.fc(x.repeat(1, 2, 1)), fc=nn.Linear(3, 2)),
+    "a matrix expanded": Net(lambda m, x: m.fc(x[:, None].expand(-1, 2, -1, -1)[:, 1]),
+                             fc=nn.Linear(3, 2)),
+    "broadcast over time": Net(lambda m, x: m.lstm(x)[0] * torch.sigmoid(m.lstm(x)[0][:, -1:]),
+                               lstm=lstm()),
+    "a constant for each step": Net(lambda m, x: m.fc(x * m.gain + m.offset), fc=nn.Linear(3, 2),
+                                    gain=nn.Parameter(torch.zeros(6, 1)),
+                                    offset=nn.Parameter(torch.zeros(6, 3))),
+    "mean of a matrix": Net(lambda m, x: x.unflatten(1, (2, 3)).mean((1, 3))),
+    "largest feature": Net(lambda m, x: m.lstm(x)[0].amax(-1, keepdim=True), lstm=lstm()),
+    "zeros before": Net(lambda m, x: m.fc(torch.cat((torch.zeros(len(x), 2, 3), x), 1)),
+                        fc=nn.Linear(3, 2)),
+    "reflected ends": Net(lambda m, x: m.conv(F.pad(x.mT, (1, 2), mode="reflect")).mT,
+                          conv=nn.Conv1d(3, 2, 3)),
+    "replicated ends": Net(lambda m, x: m.pad(x.mT).mT, pad=nn.ReplicationPad1d((2, 0))),
+    "rolled": Net(lambda m, x: m.fc(x.roll(2, 1)), fc=nn.Linear(3, 2)),
+    "windows": Net(lambda m, x: m.fc(x.unfold(1, 3, 1).flatten(2)), fc=nn.Linear(9, 2)),
+    "picked": Net(lambda m, x: m.fc(x[:, torch.tensor([4, 0, 1])]), fc=nn.Linear(3, 2)),
+    "every other feature": Net(lambda m, x: x[..., m.mask], mask=nn.Parameter(
+        torch.tensor([True, False, True]), requires_grad=False)),
+    "the batch turned twice": Net(lambda m, x: m.fc(x.flip(0).flip(0)), fc=nn.Linear(3, 2)),
+    "in place, another part": Net(lambda m, x: torch.cat((x[:, :2].relu_(), x[:, 2:]), 1)),
+    "zeros in place": Net(lambda m, x: F.pad(F.relu(F.pad(x, (0, 1)), True), (0, 1))),
     "submodule": Net(lambda m, x: m.inner(x)[:, -1], inner=Net(lambda m, x: m.lstm(x)[0],
                                                                lstm=lstm())),
 }
@@ -389,6 +413,8 @@ def test_whole_modules(module):
     same(module())
 
 
+#: Samples, for programs that tell the batch by its size.
+MANY = 997
 MOVES = {
     "permute": lambda x, d, r: x.permute(*r.permutation(x.dim()).tolist()),
     "transpose": lambda x, d, r: x.transpose(d, int(r.integers(x.dim()))),
@@ -403,28 +429,30 @@ MOVES = {
     "add": lambda x, d, r: x + x.flip(d),
     "split": lambda x, d, r: x.reshape(*x.shape[:d], x.shape[d], 1, *x.shape[d + 1:]),
     "rows": lambda x, d, r: torch.tanh(x.reshape(-1, x.shape[-1])).reshape(x.shape),
-    "merge": lambda x, d, r: x.flatten(d, d + 1) if d + 1 < x.dim() and SAMPLES not in (
+    "merge": lambda x, d, r: x.flatten(d, d + 1) if d + 1 < x.dim() and MANY not in (
         x.shape[d:d + 2]) else x,
 }
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_moves_in_any_order(seed):
+def test_moves_in_any_order(seed, monkeypatch):
     """Seeded programs of moves; torch itself says what each gives."""
+    monkeypatch.setattr(live, "SAMPLES", MANY)
+
     def run(_, x):
         r = np.random.default_rng(seed)
         for _ in range(6):
             kind = str(r.choice(list(MOVES)))
-            free = [n for n, size in enumerate(x.shape) if size != SAMPLES]
-            if x.dim() < 5 and x.numel() < 200 * SAMPLES and not (
-                    kind == "rows" and x.shape[-1] == SAMPLES):
+            free = [n for n, size in enumerate(x.shape) if size != MANY]
+            if x.dim() < 5 and x.numel() < 200 * MANY and not (
+                    kind == "rows" and x.shape[-1] == MANY):
                 x = MOVES[kind](x, int(r.choice(free)), r)
         return torch.tanh(x)
 
     module = Net(run)
-    x = torch.from_numpy(np.random.default_rng(0).normal(size=(SAMPLES, 4, 3)).astype(np.float32))
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(MANY, 4, 3)).astype(np.float32))
     y = module(x)
-    y = y.movedim(y.shape.index(SAMPLES), 0)
+    y = y.movedim(y.shape.index(MANY), 0)
     got = forward(from_torch(module, (4, 3)), x.numpy())
     np.testing.assert_allclose(got.reshape(y.shape), y.numpy(), atol=1e-5)
 
@@ -536,7 +564,8 @@ REFUSED = {
     "uncounted padding": (nn.AvgPool1d(2, 1, padding=1, count_include_pad=False),
                           "its windows hold 1 to 2 timesteps"),
     "adaptive": (nn.AdaptiveAvgPool1d(2), "must divide the 3 timesteps"),
-    "softmax inside": (nn.Sequential(nn.Softmax(-1), nn.Linear(3, 2)), "reads a softmax"),
+    "softmax inside": (nn.Sequential(nn.Softmax(-1), nn.Linear(3, 2)),
+                       "nothing may be computed from it"),
     "softmax over time": (nn.Softmax(1), "softmax must be over the last dimension"),
     "log_softmax": (nn.LogSoftmax(-1), "is not built: take what comes before it"),
     "layer": (nn.Sequential(nn.GELU()), "GELU '0': is not built: train with ReLU"),
@@ -556,8 +585,10 @@ REFUSED = {
         Net(lambda m, x: m.fc(m.lstm(x)[0][:, -1, :]), lstm=nn.LSTM(3, 5), fc=FC),
         r"LSTM 'lstm': has batch_first=False, but its input is \(batch, 6, 3\)"),
     "dropout": (Net(lambda m, x: F.dropout(x)), "pass training=self.training"),
-    "broadcast": (Net(lambda m, x: x + x[:, :1]), "must be of one shape"),
-    "constant shape": (Net(lambda m, x: x * torch.ones(6, 3)), "may vary along one dimension"),
+    "shapes": (Net(lambda m, x: x + x[:, :2]),
+               r"add: .* \(batch, 6, 3\) is combined with one of \(2, 2, 3\)"),
+    "constant shape": (Net(lambda m, x: x * torch.ones(5, 3)),
+                       r"\(batch, 6, 3\) is combined with one of .*\(5, 3\)"),
     "to integers": (Net(lambda m, x: x.to(torch.int32)), r"to\(torch.int32\) rounds"),
     "to halves": (Net(lambda m, x: x.to(torch.float16)), r"to\(torch.float16\) rounds"),
     "state shape": (Net(lambda m, x: m.l(x, (torch.zeros(1, 2), torch.zeros(1, 2)))[0], l=lstm()),
@@ -572,8 +603,15 @@ REFUSED = {
     "its own error": (Net(lambda m, x: {}["no"]), r"forward\(\) of Net cannot be read, it raised "
                                                   "KeyError: 'no'"),
     "nothing": (Net(lambda m, x: None), "output 0 of forward"),
+    "a computed index": (Net(lambda m, x: x[x[0, 0, 0]]), "takes a shape or an index from"),
+    "mean over the batch": (Net(lambda m, x: x.mean()), "it mixes the samples of a batch"),
+    "joined with ones": (Net(lambda m, x: torch.cat((torch.ones(len(x), 2, 3), x), 1)),
+                         "joined with a constant other than zero"),
+    "padded with ones": (Net(lambda m, x: F.pad(x, (1, 1), value=1.0)), "only zeros, or what is"),
+    "nothing but zeros": (Net(lambda m, x: m.fc(F.pad(x, (0, 0, 0, 3))[:, 6:]),
+                              fc=nn.Linear(3, 2)), "reads nothing but zeros"),
     "empty slice": (Net(lambda m, x: x[:, 4:2]), "is empty"),
-    "out of range": (Net(lambda m, x: x[:, 9]), "index 9 is out of range for dimension 1"),
+    "out of range": (Net(lambda m, x: x[:, 9]), "index 9 is out of bounds for dimension 1"),
     "nothing to build": (nn.Identity(), "there is nothing to build"),
 }
 
@@ -582,6 +620,19 @@ REFUSED = {
 def test_refused(module, words):
     with pytest.raises(UserError, match=words):
         from_torch(module.eval(), (STEPS, FEATURES))
+
+
+@pytest.mark.parametrize(("run", "words"), [
+    (lambda x: torch.tanh(x.flip(0)), "the samples of a batch change places"),
+    (lambda x: torch.tanh(x[0]), "the samples of a batch are not treated alike"),
+    (lambda x: torch.tanh(x) + x[:1], "the samples of a batch are not treated alike"),
+    (lambda x: torch.cat((x[1:], x[:1])) * torch.tanh(x), "samples of a batch"),
+    (lambda x: torch.tanh(x).mean(0), "mixes the samples of a batch"),
+])
+def test_samples_that_are_not_alike_are_refused(run, words):
+    """The shape says with None where the batch is: so it is looked for nowhere else."""
+    with pytest.raises(UserError, match=words):
+        from_torch(Net(lambda _, x: run(x)), (None, STEPS, FEATURES))
 
 
 def test_refused_hooks():

@@ -28,10 +28,10 @@ from gatefold.gen.frontends.torch.layers import (
     Parameters,
     Recurrence,
     RecurrentOptions,
-    batch_norm,
     clipped,
     conv1d,
     linear,
+    normalised,
     padded_window,
 )
 from gatefold.gen.network.graph import Concat, Permute, Shape, Window
@@ -120,8 +120,9 @@ def _conv1d(chain: Chain, options: Options) -> int:
 
 
 def _batch_norm(chain: Chain, options: Options) -> int:
-    return batch_norm(chain.builder, chain.value, chain.parameters(options), eps=options["eps"],
-                      affine=options["affine"], origin=options["weights"])
+    gain, offset = normalised(chain.parameters(options), chain.shape[-1], eps=options["eps"],
+                              affine=options["affine"])
+    return chain.builder.scale(chain.value, gain, offset, origin=options["weights"])
 
 
 def _max_pool(chain: Chain, options: Options) -> int:

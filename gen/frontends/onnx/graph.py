@@ -14,6 +14,13 @@ import numpy as np
 import onnx
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.elements.trace import (
+    BatchAxisError,
+    Net,
+    TooLargeError,
+    Trace,
+    TraceError,
+)
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx.layers import LAYERS
 from gatefold.gen.frontends.onnx.loop import loop
@@ -23,13 +30,14 @@ from gatefold.gen.frontends.onnx.proto import (
     ExternalReader,
     Model,
     NodeError,
+    names_read,
+    nodes_needed,
     read_model,
     read_tensor,
     shape_of,
 )
 from gatefold.gen.frontends.onnx.site import Refused, Site, Value
 from gatefold.gen.frontends.onnx.steps import only_steps_read
-from gatefold.gen.frontends.onnx.trace import BatchAxisError, Net, TooLargeError, Trace, TraceError
 from gatefold.gen.frontends.onnx.unrolled import rolled
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.simplify import simplify
@@ -186,18 +194,18 @@ class _Run:
                     "depend on the input, or it comes from a Loop or a TensorArray that is not "
                     "one of Keras' recurrent layers: save a Keras model as .keras instead")
             try:
-                found.append(self.trace.output(result))
+                found.append(self.trace.output(result.ids))
             except TraceError as error:
                 raise type(error)(f"output {quoted(name)}: {error}") from None
             except UserError as error:
                 raise UserError(f"output {quoted(name)}: {error}") from None
-        return [self.trace.builder.softmax(value) if soft else value for value, soft in found]
+        return found
 
     def nodes(self, graph: onnx.GraphProto, values: ChainMap) -> None:
         """Run the nodes that the graph's outputs depend on."""
         if len(graph.node) > _MAX_NODES:
             raise UserError(f"the graph may have at most {_MAX_NODES} nodes, not {len(graph.node)}")
-        needed = _needed(graph)
+        needed = nodes_needed(graph)
         last_use = {name: index for index, node in enumerate(needed) for name in names_read(node)}
         results = {value.name for value in graph.output}
         for index, node in enumerate(needed):
@@ -313,30 +321,3 @@ class _Run:
                                                values)
         self.nodes(graph, inner)
         return [self.lookup(inner, value.name) for value in graph.output]
-
-
-def _needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes that the outputs depend on, in the file's order."""
-    producers: dict[str, int] = {}
-    for index, node in enumerate(graph.node):
-        for name in filter(None, node.output):
-            if producers.setdefault(name, index) != index:
-                raise UserError(f"the tensor {quoted(name)} is defined twice: the file is damaged")
-    wanted, left = set(), [value.name for value in graph.output]
-    while left:
-        index = producers.get(left.pop())
-        if index is not None and index not in wanted:
-            wanted.add(index)
-            left += names_read(graph.node[index])
-    return [node for index, node in enumerate(graph.node) if index in wanted]
-
-
-def names_read(node: onnx.NodeProto) -> list[str]:
-    """Tensors that a node reads, inside its branches too."""
-    names = [name for name in node.input if name]
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            names += [value.name for value in attribute.g.output]
-            for inner in attribute.g.node:
-                names += names_read(inner)
-    return names

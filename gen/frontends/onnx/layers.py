@@ -1,22 +1,26 @@
-"""ONNX operators that compute on features or on every element: matrices, sums, activations.
-
-What acts on every element alone is done in the order in which its input stands in the network
-(:meth:`~.onnx_trace.Trace.settled`), whatever the arrangement at this point of the graph: so a
-convolution's channels are never turned around for an activation.
-"""
+"""ONNX operators that compute on features or on every element: matrices, sums, activations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gatefold.gen.frontends.elements.compute import (
+    activated,
+    added,
+    matrix,
+    multiplied,
+    reduced,
+    scaled,
+    softmax,
+)
+from gatefold.gen.frontends.elements.trace import Net
 from gatefold.gen.frontends.onnx.proto import NodeError
 from gatefold.gen.frontends.onnx.recurrent import RECURRENT
 from gatefold.gen.frontends.onnx.site import Refused, Site, Value
-from gatefold.gen.frontends.onnx.trace import Net
-from gatefold.gen.frontends.onnx.windows import WINDOWS, reduced
+from gatefold.gen.frontends.onnx.windows import WINDOWS
 
 __all__ = ["LAYERS"]
 
@@ -33,11 +37,9 @@ def _dense(site: Site, ids: np.ndarray, weights: np.ndarray, bias: np.ndarray | 
         raise NodeError(f"the weights take {features} features, but the input has "
                         f"{ids.shape[-1] if ids.ndim else 'none'}: the file's weights contradict "
                         "its graph")
-    whole, back = site.trace.split(ids, 1)
-    x = site.trace.read(site.trace.natural(whole), site.origin)
-    value = site.builder.dense(x, w=weights.T, b=np.zeros(outputs) if bias is None else bias,
-                               origin=site.origin)
-    return back(site.trace.layer(value).reshape(*whole.shape[:-1], outputs))
+    b = np.zeros(outputs) if bias is None else bias
+    return matrix(site.trace, ids, lambda value: site.builder.dense(
+        value, w=weights.T, b=b, origin=site.origin), site.origin)
 
 
 def _matmul(site: Site) -> list[Value]:
@@ -76,104 +78,34 @@ def _gemm(site: Site) -> list[Value]:
     if after is None:
         return [Net(out)]
     if isinstance(after, Net):
-        return [Net(_sum(site, [out, np.broadcast_to(after.ids, out.shape)], [1.0, float(beta)]))]
-    return [Net(_scaled(site, out, 1.0, site.constant(2, "C (the bias)") * beta))]
+        after = Net(np.broadcast_to(after.ids, out.shape))
+    return _sum(site, [Net(out), after], [1.0, float(beta)])
 
 
 # ---- element by element
 
 
 def _scaled(site: Site, ids: np.ndarray, gain, offset) -> np.ndarray:
-    """gain * ids + offset, constants of any shape that fits that of ``ids``.
-
-    Along which axes of the value they change is found out; these become the features.
-    """
-    trace = site.trace
-    factors = [np.asarray(gain, np.float64), np.asarray(offset, np.float64)]
-    for factor in factors:
-        if np.broadcast_shapes(ids.shape, factor.shape) != ids.shape:
-            raise NodeError(f"the constant of shape {factor.shape} does not fit the input's shape "
-                            f"{ids.shape}: export the model again")
-        if not np.isfinite(factor).all():
-            raise NodeError("its constant holds NaN or infinite weights: train or export it again")
-    stage, order = trace.settled(ids, site.origin)
-    places = order - stage.base
-    spread = []
-    for factor in factors:
-        values = np.empty(places.size)
-        values[places] = np.broadcast_to(factor, ids.shape)
-        values = values.reshape(trace.batch, *stage.shape)
-        if (values != values[:1]).any():
-            raise NodeError("its constant differs between the samples of a batch: export the model "
-                            "with a batch of 1")
-        spread.append(values[0])
-    varying = [k for k in range(len(stage.shape))
-               if any((values != np.take(values, [0], k)).any() for values in spread)]
-    varying = varying or [len(stage.shape) - 1]
-    fixed = [k for k in range(len(stage.shape)) if k not in varying]
-    turn = [*fixed, *varying]
-    shape = tuple(stage.shape[k] for k in turn)
-    features = math.prod(shape[len(fixed):])
-    whole = trace.whole(stage)
-    turned = whole.transpose(0, *(k + 1 for k in turn)).reshape(
-        trace.batch, *shape[:len(fixed)], features)
-    x = trace.read(turned, site.origin)
-    constants = [values.transpose(turn).reshape(-1, features)[0] for values in spread]
-    value = site.builder.scale(x, *constants, origin=site.origin)
-    new = trace.layer(value).reshape(trace.batch, *shape).transpose(
-        0, *(int(k) + 1 for k in np.argsort(turn)))
-    return new.reshape(-1)[places]
+    return scaled(site.trace, ids, gain, offset, site.origin)
 
 
 def _activated(site: Site, ids: np.ndarray, kind: str, **slope: float) -> np.ndarray:
-    """An activation of every element."""
-    stage, order = site.trace.settled(ids, site.origin)
-    value = site.builder.activation(stage.value, kind, origin=site.origin, **slope)
-    return order - stage.base + site.trace.stage(value).base
+    return activated(site.trace, ids, kind, site.origin, **slope)
 
 
-def _joined(site: Site, operands: list[np.ndarray],
-            join: Callable[[list[int]], int]) -> np.ndarray:
-    """What ``join`` makes of values of one shape, each holding one of ``operands`` in the order in
-    which one of them stands in the network."""
-    trace = site.trace
-    shape = np.broadcast_shapes(*(ids.shape for ids in operands))
-    spread = [np.broadcast_to(ids, shape) for ids in operands]
-    first = next((ids for ids in spread if trace.is_settled(ids)), spread[0])
-    stage, order = trace.settled(first, site.origin)
-    places = order - stage.base
-    values = []
-    for ids in spread:
-        arranged = np.empty(places.size, np.int64)
-        arranged[places] = ids
-        values.append(trace.read(arranged.reshape(trace.batch, *stage.shape), site.origin))
-    return places + trace.stage(join(values)).base
+def _operands(site: Site) -> list[Net | np.ndarray]:
+    """The two inputs, of which one may be constant."""
+    return [value if isinstance(value, Net) else site.constant(n, "the constant")
+            for n, value in enumerate((site.input(0), site.input(1)))]
 
 
-def _sum(site: Site, operands: list[np.ndarray], gains: list[float]) -> np.ndarray:
-    return _joined(site, operands,
-                   lambda values: site.builder.add_values(values, gains, origin=site.origin))
-
-
-def _arithmetic(site: Site, gains: list[float]) -> list[Value]:
-    """a + b or a - b."""
-    a, b = site.input(0), site.input(1)
-    if isinstance(a, Net) and isinstance(b, Net):
-        return [Net(_sum(site, [a.ids, b.ids], gains))]
-    net = 0 if isinstance(a, Net) else 1
-    constant = site.constant(1 - net, "the constant")
-    ids = _fitted(site.net(net), constant)
-    return [Net(_scaled(site, ids, gains[net], gains[1 - net] * constant.astype(np.float64)))]
+def _sum(site: Site, operands: Sequence[Net | np.ndarray], gains: list[float]) -> list[Value]:
+    return [Net(added(site.trace, operands, gains, site.origin))]
 
 
 def _multiply(site: Site) -> list[Value]:
-    a, b = site.input(0), site.input(1)
-    if isinstance(a, Net) and isinstance(b, Net):
-        return [Net(_joined(site, [a.ids, b.ids],
-                            lambda values: site.builder.multiply(*values, origin=site.origin)))]
-    net = 0 if isinstance(a, Net) else 1
-    constant = site.constant(1 - net, "the constant")
-    return [Net(_scaled(site, _fitted(site.net(net), constant), constant, 0.0))]
+    a, b = _operands(site)
+    return [Net(multiplied(site.trace, a, b, site.origin))]
 
 
 def _divide(site: Site) -> list[Value]:
@@ -183,12 +115,7 @@ def _divide(site: Site) -> list[Value]:
     constant = site.constant(1, "the constant").astype(np.float64)
     if not constant.all():
         raise NodeError("it divides by zero: train or export the model again")
-    return [Net(_scaled(site, _fitted(site.net(0), constant), 1 / constant, 0.0))]
-
-
-def _fitted(ids: np.ndarray, constant: np.ndarray) -> np.ndarray:
-    """``ids`` repeated where the constant has more elements."""
-    return np.broadcast_to(ids, np.broadcast_shapes(ids.shape, constant.shape))
+    return [Net(_scaled(site, site.net(0), 1 / constant, 0.0))]
 
 
 def _of_all(site: Site, what: str) -> list[Value]:
@@ -202,15 +129,14 @@ def _of_all(site: Site, what: str) -> list[Value]:
                     raise NodeError("the larger of a value and a constant is built for zero alone: "
                                     "use relu")
                 return [Net(_activated(site, ids, "relu"))]
-    operands = [site.net(n) for n in range(len(site.inputs))]
-    if what == "Sum" or len(operands) == 1:
-        return [Net(operands[0] if len(operands) == 1
-                    else _sum(site, operands, [1.0] * len(operands)))]
-    if what == "Mean":
-        return [Net(_sum(site, operands, [1 / len(operands)] * len(operands)))]
-    shape = np.broadcast_shapes(*(ids.shape for ids in operands))
-    stacked = np.stack([np.broadcast_to(ids, shape) for ids in operands], axis=-1)
-    return [Net(reduced(site, stacked, (stacked.ndim - 1,), False)[..., 0])]
+    operands = [Net(site.net(n)) for n in range(len(site.inputs))]
+    if len(operands) == 1:
+        return [operands[0]]
+    if what != "Max":
+        gain = 1.0 if what == "Sum" else 1 / len(operands)
+        return _sum(site, operands, [gain] * len(operands))
+    stacked = np.stack(np.broadcast_arrays(*(one.ids for one in operands)), axis=-1)
+    return [Net(reduced(site.trace, stacked, (stacked.ndim - 1,), False, site.origin)[..., 0])]
 
 
 def _normalised(site: Site) -> list[Value]:
@@ -280,10 +206,7 @@ def _softmax(site: Site) -> list[Value]:
     elif site.opset < 13 and axis != ids.ndim - 1:
         raise NodeError("before opset 13 it is taken over several axes at once: export with opset "
                         "17")
-    moved = np.moveaxis(ids, axis, -1)
-    whole, back = site.trace.split(moved, 1)
-    new = site.trace.softmax(site.trace.natural(whole), site.origin).reshape(whole.shape)
-    return [Net(np.moveaxis(back(new), -1, axis))]
+    return [Net(softmax(site.trace, ids, axis, site.origin))]
 
 
 def _refused(why: str) -> Callable:
@@ -317,8 +240,8 @@ def _dropout(site: Site) -> list[Value]:
 LAYERS = {
     **RECURRENT, **WINDOWS,
     "MatMul": (_matmul, 2), "Gemm": (_gemm, 3), "BatchNormalization": (_normalised, 5),
-    "Add": (lambda site: _arithmetic(site, [1.0, 1.0]), 2),
-    "Sub": (lambda site: _arithmetic(site, [1.0, -1.0]), 2),
+    "Add": (lambda site: _sum(site, _operands(site), [1.0, 1.0]), 2),
+    "Sub": (lambda site: _sum(site, _operands(site), [1.0, -1.0]), 2),
     "Mul": (_multiply, 2), "Div": (_divide, 2),
     "Neg": (lambda site: [Net(_scaled(site, site.net(0), -1.0, 0.0))], 1),
     **{name: (lambda site, name=name: _of_all(site, name), 64) for name in ("Sum", "Mean", "Max")},

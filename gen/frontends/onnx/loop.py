@@ -2,213 +2,210 @@
 
 Keras 3 on TensorFlow (through tf2onnx) exports a GRU, a SimpleRNN and an LSTM with other
 activations than the usual as a Loop over the timesteps, of some forty operators that differ from
-version to version. They are not taken to pieces. The Loop is *run* as it stands, in floating point,
-on random numbers in the place of what the network computes; then each layer that its constants
-could be the weights of is run on the same numbers. The one whose outputs agree, for small numbers
-and for large, is what the Loop computes. If none does, the Loop is refused.
+version to version. Its body is taken apart:
+
+1. What does not depend on the network's input (counters, the condition, slices of weights) runs
+   turn by turn. Nothing of it may change but the index with which a Gather takes x from a
+   sequence: so the sequence is known, and what one turn computes, every turn computes.
+2. The rest runs once, on element numbers, with x and the states as inputs of a network of its own.
+3. The formulas of that network (:mod:`.formulas`) must be those of a recurrent cell
+   (:mod:`.cells`). Any other Loop is refused.
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import onnx
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.frontends.builder import Builder
-from gatefold.gen.frontends.onnx.proto import NodeError, read_tensor
-from gatefold.gen.frontends.onnx.trace import BatchAxisError, Net
-from gatefold.gen.network.forward import forward
-from gatefold.gen.network.layers import ACTIVATIONS, CELL_ACTIVATIONS, scaled_for_hard_sigmoid
+from gatefold.gen.frontends.elements.trace import BatchAxisError, Net, TooLargeError, Trace
+from gatefold.gen.frontends.onnx.cells import Cell, cell
+from gatefold.gen.frontends.onnx.formulas import FormulaError, Formulas
+from gatefold.gen.frontends.onnx.proto import (
+    Attributes,
+    NodeError,
+    names_read,
+    nodes_needed,
+    read_tensor,
+)
+from gatefold.gen.frontends.onnx.recurrent import settle_states
+from gatefold.gen.frontends.onnx.site import Refused, Value
 
 __all__ = ["loop"]
 
-#: Most operators that one run of a Loop may take, all turns together.
-_MAX_OPERATORS = 100_000
-#: What the random numbers are scaled by, one run each: within the activations' range and far out.
-_SCALES = (0.5, 4.0)
+#: Most turns of a Loop.
+_MAX_TURNS = 4096
 _UNKNOWN = ("it is no Loop of a GRU, SimpleRNN or LSTM as Keras exports them: save the Keras model "
             "as .keras, which is read as well; PyTorch: use nn.LSTM, nn.GRU or nn.RNN")
-#: Keras' gate blocks in our order, and its hard sigmoid.
-_BLOCKS = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2), "rnn": (0,)}
-_SLOPE = 1 / 6
 
 
-def loop(run, attributes, inputs: list, values: ChainMap, origin: str) -> list:
+def loop(run, attributes, inputs: list, values: ChainMap, origin: str) -> list[Value]:
     """The outputs of a Loop; ``run`` executes graphs, ``values`` are what its body sees."""
-    body = attributes.take("body")
-    if not isinstance(body, onnx.GraphProto):
+    graph = attributes.take("body")
+    if not isinstance(graph, onnx.GraphProto):
         raise NodeError("its body is missing: export the model again")
-    carried = inputs[2:]
-    if (len(body.input) != len(inputs) or len(body.output) <= len(carried)
-            or any(isinstance(value, Net) for value in inputs[:2])):
+    control, carried = inputs[:2], inputs[2:]
+    if (len(graph.input) != len(inputs) or len(graph.output) <= len(carried)
+            or any(isinstance(value, Net) for value in control)
+            or any(value is None for value in carried)):
         raise NodeError(_UNKNOWN)
-    inner = {t.name: read_tensor(t) for t in body.initializer}
-    made = {name for node in body.node for name in node.output} | {v.name for v in body.input}
-    outside = {name: values.get(name) for node in body.node for name in node.input
-               if name and name not in made and name not in inner}
-    nets = {name: value for name, value in outside.items() if isinstance(value, Net)}
-    if len(nets) != 1:
-        raise NodeError(_UNKNOWN)
-    (name, sequence), = nets.items()
-    ids = sequence.ids
-    if ids.ndim != 3:
-        raise NodeError(_UNKNOWN)
+    body = _Body(graph, carried, values)
+    constants, indices, counted = body.count(run, control)
+    ids = body.sequence(run.trace, indices)
+    builder, made = body.step(run, constants, ids.shape[2], origin)
     try:
-        ids = run.trace.batch_at(ids, 1)  # (batch, timesteps, features)
-    except BatchAxisError:
-        raise NodeError(_UNKNOWN) from None
-
-    def numbers(seed: int, scale: float) -> tuple[dict, list]:
-        random = np.random.default_rng(seed)
-        drawn = {name: random.normal(0, scale, sequence.ids.shape)}
-        return drawn, [random.normal(0, scale, value.ids.shape) if isinstance(value, Net)
-                       else value for value in carried]
-    tests = []
-    for seed, scale in enumerate(_SCALES):
-        drawn, states = numbers(seed, scale)
-        with np.errstate(all="ignore"):
-            found = _run(run, body, ChainMap({**inner, **drawn}, values), inputs[:2], states)
-        tests.append((np.moveaxis(drawn[name], 1, 0), states, found))
-    constants = [value for value in (*carried, *outside.values(), *inner.values())
-                 if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
-    for kind, picked, fields in _candidates(len(ids), ids.shape[2], carried, constants):
-        meanings = _meanings(kind, picked, fields, tests)
-        if meanings:
-            return _outputs(run.trace, kind, picked, fields, meanings, ids, carried, tests, origin)
-    raise NodeError(_UNKNOWN)
+        formulas = Formulas(builder)
+        found = cell(formulas, [formulas.values[made[body.after[k]]] for k in body.states])
+    except FormulaError:
+        found = None
+    if found is None:
+        raise NodeError(_UNKNOWN)
+    states = [body.states[n] for n in found.states]
+    results = _layer(run.trace, found, [carried[k] for k in states], ids, origin)
+    outputs: list[Value] = [results[1 + states.index(k)] if k in states else counted[k]
+                            for k in range(len(carried))]
+    h = made[body.after[states[0]]]
+    return outputs + [results[0] if made.get(name) == h else Refused(_UNKNOWN)
+                      for name in body.scans]
 
 
-def _run(run, body: onnx.GraphProto, values: ChainMap, control: list, states: list) -> list:
-    """What the Loop gives for these numbers: the carried values at the end, then the scans."""
-    limit, going = (None if value is None else value.reshape(()).item() for value in control)
-    scans: list[list[np.ndarray]] = [[] for _ in body.output[1 + len(states):]]
-    going, turn = going is None or bool(going), 0
-    while going and (limit is None or turn < limit):
-        if turn * len(body.node) > _MAX_OPERATORS:
-            raise NodeError(f"it takes more than {_MAX_OPERATORS} operators: {_UNKNOWN}")
-        given = dict(zip((value.name for value in body.input),
-                         (np.array(turn, np.int64), np.array(going), *states), strict=True))
-        inner = values.new_child(given)
-        run.nodes(body, inner)
-        results = [run.lookup(inner, value.name) for value in body.output]
-        if not all(isinstance(value, np.ndarray) for value in results):
+class _Body:
+    """A Loop's body in two parts: what counts the turns, and what computes on the input.
+
+    Parameters: ``carried``, the initial values; ``values``, what the body sees.
+    Attributes: ``states``, which carried values are computed; ``after``, the names that carried
+    values have at the end of a turn; ``scans``, names of what each turn adds to a sequence.
+    """
+
+    def __init__(self, graph: onnx.GraphProto, carried: list, values: ChainMap):
+        self._values = values.new_child({t.name: read_tensor(t) for t in graph.initializer})
+        self._turn, self._going, *self._before = (value.name for value in graph.input)
+        self._condition, *outputs = (value.name for value in graph.output)
+        self._carried = carried
+        self.after, self.scans = outputs[:len(carried)], outputs[len(carried):]
+        nodes, live, known = nodes_needed(graph), set(), None
+        self.states: list[int] = []
+        while known != self.states:
+            known = self.states
+            live = {self._before[k] for k in known}
+            for node in nodes:
+                if any(self._is_computed(name, live) for name in names_read(node)):
+                    live |= set(node.output)
+            self.states = [k for k, value in enumerate(carried) if k in known or isinstance(
+                value, Net) or self._is_computed(self.after[k], live)]
+        counts = [node for node in nodes if live.isdisjoint(node.output)]
+        computes = [node for node in nodes if not live.isdisjoint(node.output)]
+        self._counts = [k for k in range(len(carried)) if k not in self.states]
+        constant = {self._turn, self._going, *(self._before[k] for k in self._counts),
+                    *(name for node in counts for name in node.output)}
+        takes = [node for node in computes if node.op_type == "Gather" and len(node.input) == 2
+                 and self._is_computed(node.input[0], set()) and node.input[1] in constant]
+        if len(takes) != 1 or self._condition in live:
             raise NodeError(_UNKNOWN)
-        going = bool(results[0].reshape(()))
-        states = results[1:1 + len(states)]
-        for scan, value in zip(scans, results[1 + len(states):], strict=True):
-            scan.append(value)
-        turn += 1
-    return [*states, *(np.stack(scan) if scan else np.zeros(0) for scan in scans)]
+        self._take, computes = takes[0], [node for node in computes if node is not takes[0]]
+        read = {name for node in computes for name in names_read(node)}
+        if any(self._is_computed(name, set()) for name in read):
+            raise NodeError(_UNKNOWN)
+        self._read = sorted(read & constant)
+        index = self._take.input[1]
+        self._counting = _graph(counts, [self._condition, index, *self._read,
+                                         *(self.after[k] for k in self._counts)])
+        self._computing = _graph(computes, [*(self.after[k] for k in self.states),
+                                            *(name for name in self.scans if name in live)])
+
+    def _is_computed(self, name: str, live: set[str]) -> bool:
+        return name in live or isinstance(self._values.get(name), Net)
+
+    def count(self, run, control: list) -> tuple[dict, list[int], dict[int, np.ndarray]]:
+        """Count the turns. The constants that each of them computes with, the index of x in each,
+        and the carried values that are no states at the end."""
+        limit, going = (None if value is None else value.reshape(()).item() for value in control)
+        carried = {k: self._carried[k] for k in self._counts}
+        constants, indices, turn, going = {}, [], 0, going is None or bool(going)
+        while going and (limit is None or turn < limit):
+            if turn == _MAX_TURNS:
+                raise NodeError(f"it takes more than {_MAX_TURNS} turns: {_UNKNOWN}")
+            seen = self._values.new_child({
+                self._turn: np.array(turn, np.int64), self._going: np.array(going),
+                **{self._before[k]: value for k, value in carried.items()}})
+            run.nodes(self._counting, seen)
+            for name in self._read:
+                value = run.lookup(seen, name)
+                if not _same(constants.setdefault(name, value), value):
+                    raise NodeError(_UNKNOWN)
+            index = run.lookup(seen, self._take.input[1])
+            if index.ndim or index.dtype.kind not in "iu":
+                raise NodeError(_UNKNOWN)
+            indices.append(int(index))
+            carried = {k: run.lookup(seen, self.after[k]) for k in self._counts}
+            going, turn = bool(run.lookup(seen, self._condition).reshape(())), turn + 1
+        if not turn:
+            raise NodeError(_UNKNOWN)
+        return constants, indices, carried
+
+    def sequence(self, trace: Trace, indices: list[int]) -> np.ndarray:
+        """Numbers of what the turns take, one after the other, (batch, timesteps, features)."""
+        data, axis = self._values[self._take.input[0]].ids, Attributes(self._take).int("axis", 0)
+        if data.ndim == 3:
+            try:
+                return trace.batch_at(np.moveaxis(np.take(data, indices, axis), axis, 0), 1)
+            except BatchAxisError:
+                pass
+        raise NodeError(_UNKNOWN)
+
+    def step(self, run, constants: dict, features: int, origin: str):
+        """One turn as a network of x and the states: its builder, and the values by name."""
+        shapes = [(features,)]
+        for k in self.states:
+            shape = np.shape(getattr(self._carried[k], "ids", self._carried[k]))
+            if len(shape) != 2 or shape[0] != run.trace.batch:
+                raise NodeError(_UNKNOWN)
+            shapes.append(shape[1:])
+        trace = Trace(run.trace.batch, shapes)
+        x, *states = (Net(trace.whole(stage)) for stage in trace.inputs)
+        seen = self._values.new_child({
+            **constants, self._take.output[0]: x,
+            **{self._before[k]: state for k, state in zip(self.states, states, strict=True)}})
+        inner = type(run)(run.model, trace, run.constants)
+        inner.work = run.work
+        try:
+            inner.nodes(self._computing, seen)
+            run.work = inner.work
+            made = {value.name: inner.lookup(seen, value.name) for value in self._computing.output}
+            return trace.builder, {name: trace.read(trace.batch_at(value.ids, 0), origin)
+                                   for name, value in made.items()}
+        except TooLargeError:
+            raise
+        except UserError as error:
+            raise NodeError(f"{_UNKNOWN} ({error})") from None
 
 
-def _candidates(batch: int, features: int, carried: list,
-                constants: list[np.ndarray]) -> Iterator:
-    """Layers that the constants could be the weights of: the kind, which carried values are its
-    states, and its fields."""
-    for r in constants:
-        if r.ndim != 2 or r.shape[1] not in (r.shape[0], 3 * r.shape[0], 4 * r.shape[0]):
-            continue
-        units, width = r.shape
-        states = [index for index, value in enumerate(carried)
-                  if np.shape(getattr(value, "ids", value)) == (batch, units)]
-        kind = {1: "rnn", 3: "gru", 4: "lstm"}[width // units]
-        count = 2 if kind == "lstm" else 1
-        for w in constants:
-            if w.shape != (features, width) or w is r:
-                continue
-            biases = [b for b in constants if b.shape in ((width,), (2, width))]
-            for b in [*biases, np.zeros(width)]:
-                for picked in ([a, b] for a in states for b in states if a != b) if (
-                        count == 2) else ([a] for a in states):
-                    for fields in _cells(kind, w, r, b):
-                        yield kind, picked, fields
+def _graph(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> onnx.GraphProto:
+    return onnx.GraphProto(node=nodes, output=[onnx.ValueInfoProto(name=name) for name in outputs])
 
 
-def _cells(kind: str, w: np.ndarray, r: np.ndarray, b: np.ndarray) -> Iterator[dict]:
-    """A Keras layer's weights, with each of the activations that it could have."""
-    units, blocks = len(r), list(_BLOCKS[kind])
-
-    def ours(value: np.ndarray) -> np.ndarray:
-        """(..., blocks units) with the blocks in our order, outputs first."""
-        parts = value.astype(np.float64).reshape(*value.shape[:-1], len(blocks), units)
-        return np.moveaxis(parts[..., blocks, :].reshape(value.shape), -1, 0)
-    two = b.ndim == 2
-    of_x, of_h = (b[0], b[1]) if two else (b, np.zeros(b.shape))
-    for gate in ("sigmoid", "hard_sigmoid") if kind != "rnn" else ("",):
-        for activation in ACTIVATIONS if kind == "rnn" else CELL_ACTIVATIONS:
-            for after in (True, False) if kind == "gru" else (False,):
-                fields = {"w_ih": ours(w), "w_hh": ours(r), "b": ours(of_x) + ours(of_h),
-                          "activation": activation}
-                hard = np.zeros(len(fields["b"]), bool)
-                if gate:
-                    fields["recurrent_activation"] = gate
-                    hard[:] = gate == "hard_sigmoid"
-                    hard[2 * units:3 * units] = False
-                else:
-                    hard[:] = activation == "hard_sigmoid"
-                if kind == "gru":
-                    fields["reset_after"] = after
-                    if after:
-                        fields["b"][2 * units:] = ours(of_x)[2 * units:]
-                        fields["b_n"] = ours(of_h)[2 * units:]
-                fields["w_ih"][hard], fields["b"][hard] = scaled_for_hard_sigmoid(
-                    fields["w_ih"][hard], fields["b"][hard], _SLOPE)
-                fields["w_hh"][hard] *= 4 * _SLOPE
-                yield fields
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return a is b or (a.dtype == b.dtype and np.array_equal(a, b))
 
 
-def _meanings(kind: str, picked: list[int], fields: dict, tests: list) -> dict[int, str]:
-    """Which outputs of the Loop are the layer's ``sequence``, ``h`` and ``c``; none if it is
-    another layer."""
-    meanings: dict[int, str] | None = None
-    units = fields["w_hh"].shape[1]
-    for x, states, found in tests:
-        builder = Builder(x.shape[1:], *[(units,)] * len(picked))
-        value = getattr(builder, kind)(0, *range(1, 1 + len(picked)), return_sequences=True,
-                                       **fields)
-        outputs = [value]
-        if kind == "lstm":
-            outputs.append(builder.cell_state(value))
-        given = [np.broadcast_to(states[index], (len(x), units)) for index in picked]
-        frames = np.concatenate([part.reshape(len(x), -1) for part in (x, *given)], axis=1)
-        result = forward(builder.network({}, outputs), frames)
-        sequence = result[:, :x.shape[1] * units].reshape(len(x), -1, units)
-        wanted = {"sequence": sequence.swapaxes(0, 1), "h": sequence[:, -1],
-                  "c": result[:, sequence[0].size:]}
-        agree = {index: name for index, value in enumerate(found) for name, one in wanted.items()
-                 if value.shape == one.shape and np.allclose(value, one, rtol=1e-5, atol=1e-6)}
-        meanings = agree if meanings is None else {
-            index: name for index, name in meanings.items() if agree.get(index) == name}
-    meanings = meanings or {}
-    return meanings if {"sequence", "h"} & set(meanings.values()) else {}
-
-
-def _outputs(trace, kind: str, picked: list[int], fields: dict, meanings: dict[int, str],
-             ids: np.ndarray, carried: list, tests: list, origin: str) -> list:
-    """The Loop's outputs, once it is known what it computes."""
-    builder: Builder = trace.builder
-    initial, fields = [carried[index] for index in picked], dict(fields)
-    given = []
-    if any(isinstance(state, Net) for state in initial):
-        if not all(isinstance(state, Net) for state in initial):
-            raise NodeError("one of its initial states is constant, the other is not: give both "
-                            "as inputs or none")
-        given = [trace.read(trace.batch_at(state.ids, 0), origin) for state in initial]
-    else:
-        for name, state in zip(("h0", "c0"), initial, strict=False):
-            if (state != state[:1]).any():
-                raise UserError("the initial state must be the same for every sample")
-            if state.any():
-                fields[name] = state[0]
-    value = getattr(builder, kind)(trace.read(ids, origin), *given, return_sequences=True,
-                                   origin=origin, **fields)
-    made = {"sequence": lambda: trace.layer(value).swapaxes(0, 1),
-            "h": lambda: trace.layer(builder.last_step(value, origin=origin)),
-            "c": lambda: trace.layer(builder.cell_state(value, origin=origin))}
-    nets = {name: Net(make()) for name, make in made.items() if name in meanings.values()}
-    # What is no state of the layer must be the same whatever the numbers: a counter, the weights.
-    return [nets[meanings[index]] if index in meanings else first
-            for index, first in enumerate(tests[0][2])]
+def _layer(trace: Trace, found: Cell, initial: list, ids: np.ndarray, origin: str) -> list[Value]:
+    """The layer in the network; its whole sequence, its last h and, of an LSTM, its last c."""
+    builder, fields = trace.builder, dict(found.fields)
+    states: list[np.ndarray | None] = []
+    for state in initial:
+        if isinstance(state, Net):
+            states.append(trace.batch_at(state.ids, 0))
+        elif (state != state[:1]).any():
+            raise NodeError("the initial state must be the same for every sample")
+        else:
+            states.append(state[0] if state.any() else None)
+    given = settle_states(trace, states, fields, origin)
+    value = getattr(builder, found.kind)(trace.read(ids, origin), *given, return_sequences=True,
+                                         origin=origin, **fields)
+    last = [builder.last_step(value, origin=origin)]
+    if found.kind == "lstm":
+        last.append(builder.cell_state(value, origin=origin))
+    return [Net(trace.layer(value).swapaxes(0, 1)), *(Net(trace.layer(one)) for one in last)]

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gatefold.gen.frontends.elements.trace import MAX_TRACED
 from gatefold.gen.frontends.limits import check_elements
 from gatefold.gen.frontends.onnx.proto import Attributes, NodeError
-from gatefold.gen.frontends.onnx.trace import MAX_TRACED
 
 __all__ = ["ARITY", "FOLDED", "MOVED", "MOVES", "SHAPES", "effort"]
 
@@ -274,17 +274,6 @@ def _multiplications(a: np.ndarray, b: np.ndarray) -> int:
     return math.prod((*lead, *a.shape[-2:], *b.shape[-1:]))
 
 
-def _unary(function: Callable) -> Callable:
-    return lambda attributes, inputs, opset: function(_need(inputs, 0))
-
-
-#: Functions of one number: an unrolled loop's (see :mod:`.loop`), on numbers only.
-UNARY = {
-    "Sigmoid": lambda x: 0.5 * np.tanh(0.5 * x) + 0.5, "Tanh": np.tanh, "Neg": np.negative,
-    "Relu": lambda x: np.maximum(x, 0),
-}
-
-
 def _product(attributes: Attributes, inputs: Arrays, opset: int):
     axes = _axes(attributes, inputs)
     attributes.only("noop_with_empty_axes", 0, "export the model again")
@@ -312,7 +301,7 @@ FOLDED: dict[str, Callable] = {
     "Constant": _constant, "ConstantOfShape": _constant_of_shape, "Cast": _cast, "Range": _range,
     "ReduceProd": _product, "Clip": _clip, "Gemm": _gemm,
     "MatMul": lambda attributes, inputs, opset: _product_of(_need(inputs, 0), _need(inputs, 1)),
-    **{name: _unary(function) for name, function in UNARY.items()},
+    "Neg": lambda attributes, inputs, opset: -_need(inputs, 0),
     "Not": lambda attributes, inputs, opset: ~_need(inputs, 0).astype(bool),
     "Add": _binary(np.add), "Sub": _binary(np.subtract), "Mul": _binary(np.multiply),
     "Div": _binary(_divide), "Equal": _binary(np.equal), "Less": _binary(np.less),
@@ -324,9 +313,9 @@ FOLDED: dict[str, Callable] = {
 #: Most inputs of an operator that its reader looks at; a node with more is refused.
 ARITY = {
     **dict.fromkeys(("Transpose", "Flatten", "Identity", "ConstantOfShape", "Cast", "Not",
-                     *UNARY), 1),
-    **dict.fromkeys(FOLDED.keys() - {"Constant", "ConstantOfShape", "Cast", "Not", "Clip", "Gemm"}
-                    - UNARY.keys(), 2),
+                     "Neg"), 1),
+    **dict.fromkeys(FOLDED.keys() - {"Constant", "ConstantOfShape", "Cast", "Not", "Neg", "Clip",
+                                     "Gemm"}, 2),
     **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Gather", "Expand", "Tile", "Split",
                      "ReverseSequence"), 2),
     "Constant": 0, "Clip": 3, "Gemm": 3, "Range": 3, "Where": 3, "Pad": 4, "Slice": 5,

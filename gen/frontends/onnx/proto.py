@@ -15,8 +15,8 @@ import onnx
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import READ, check_elements
 
-__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "read_model", "read_tensor",
-           "shape_of"]
+__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "names_read", "nodes_needed",
+           "read_model", "read_tensor", "shape_of"]
 
 _T = onnx.TensorProto
 #: Element types that are read: NumPy's type, and the field used when there is no raw_data.
@@ -197,3 +197,30 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
         return None
     return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None
                  for d in kind.shape.dim)
+
+
+def nodes_needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes that the outputs depend on, in the file's order."""
+    producers: dict[str, int] = {}
+    for index, node in enumerate(graph.node):
+        for name in filter(None, node.output):
+            if producers.setdefault(name, index) != index:
+                raise UserError(f"the tensor {quoted(name)} is defined twice: the file is damaged")
+    wanted, left = set(), [value.name for value in graph.output]
+    while left:
+        index = producers.get(left.pop())
+        if index is not None and index not in wanted:
+            wanted.add(index)
+            left += names_read(graph.node[index])
+    return [node for index, node in enumerate(graph.node) if index in wanted]
+
+
+def names_read(node: onnx.NodeProto) -> list[str]:
+    """Tensors that a node reads, inside its branches too."""
+    names = [name for name in node.input if name]
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            names += [value.name for value in attribute.g.output]
+            for inner in attribute.g.node:
+                names += names_read(inner)
+    return names

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gatefold.gen.frontends.elements.trace import Net, Trace
 from gatefold.gen.frontends.onnx.proto import NodeError
 from gatefold.gen.frontends.onnx.site import Site, Value
-from gatefold.gen.frontends.onnx.trace import Net
 from gatefold.gen.network.layers import scaled_for_hard_sigmoid
 
-__all__ = ["RECURRENT"]
+__all__ = ["RECURRENT", "settle_states"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _read(site: Site, cell: _Cell) -> list[Value]:
     for n in range(directions):
         backward = direction == "reverse" or n == 1
         fields = {"origin": site.origin, "return_sequences": site.uses(0), **weights[n]}
-        given = _settle_states(site, [state[n] for state in states], fields)
+        given = settle_states(trace, [state[n] for state in states], fields, site.origin)
         _activate(cell, activations[n], fields)
         x = trace.read(ids[:, ::-1] if backward else ids, site.origin)
         value = getattr(site.builder, cell.kind)(x, *given, **fields)
@@ -224,8 +224,12 @@ def _states(site: Site, index: int, what: str, directions: int, units: int,
     return [row[0] if row[0].any() else None for row in array]
 
 
-def _settle_states(site: Site, states: list[np.ndarray | None], fields: dict) -> list[int]:
-    """Constant states go into ``fields``, computed ones are the values that are returned."""
+def settle_states(trace: Trace, states: list[np.ndarray | None], fields: dict,
+                  origin: str) -> list[int]:
+    """Constant states go into ``fields``, computed ones are the values that are returned.
+
+    ``states`` are floats (units,), numbers (batch, units), or None where they are zero.
+    """
     computed = [state for state in states if state is not None and state.ndim == 2]
     if not computed:
         fields |= {name: state for name, state in zip(("h0", "c0"), states, strict=False)
@@ -234,13 +238,13 @@ def _settle_states(site: Site, states: list[np.ndarray | None], fields: dict) ->
     values = []
     for state in states:
         if state is not None and state.ndim == 2:
-            values.append(site.trace.read(state, site.origin))
+            values.append(trace.read(state, origin))
             continue
         # A layer takes both states from values or none: a constant one is the other times zero.
-        other = site.trace.read(computed[0], site.origin)
+        other = trace.read(computed[0], origin)
         zero = np.zeros(computed[0].shape[1])
-        values.append(site.builder.scale(other, zero, zero if state is None else state,
-                                         origin=site.origin))
+        values.append(trace.builder.scale(other, zero, zero if state is None else state,
+                                          origin=origin))
     return values
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gatefold.gen.frontends.elements.trace import Net, Trace
 from gatefold.gen.frontends.onnx.proto import Attributes, NodeError
-from gatefold.gen.frontends.onnx.trace import Net, Trace
 
 __all__ = ["Refused", "Site", "Value"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gatefold.gen.frontends.onnx.views import rearranged
+from gatefold.gen.frontends.elements.views import rearranged
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.layers import Dense, Layer, Rnn
 from gatefold.gen.network.views import Concat, Reverse, Slice

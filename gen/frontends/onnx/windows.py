@@ -6,16 +6,15 @@ beside the timesteps (a Conv1D that was exported as a Conv2D) are left out.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
+from gatefold.gen.frontends.elements.compute import reduced
+from gatefold.gen.frontends.elements.trace import Net
 from gatefold.gen.frontends.onnx.proto import NodeError
 from gatefold.gen.frontends.onnx.site import Site, Value
-from gatefold.gen.frontends.onnx.trace import Net
 from gatefold.gen.network.layers import Window
 
-__all__ = ["WINDOWS", "reduced"]
+__all__ = ["WINDOWS"]
 
 
 def _window(site: Site, spatial: tuple[int, ...],
@@ -118,32 +117,16 @@ def _pool(site: Site, average: bool) -> list[Value]:
         raise NodeError("ceil_mode with count_include_pad divides the last window by another "
                         "number: use ceil_mode=False")
     x = site.trace.read(_steps_last(site, ids, axis), site.origin)
-    value = _pooled(site, x, window, average, counted)
+    if average:
+        value = site.builder.average_pool(x, window, count_padding=counted, origin=site.origin)
+    else:
+        value = site.builder.max_pool(x, window, origin=site.origin)
     return [_back(site.trace.layer(value), len(spatial), axis)]
-
-
-def _pooled(site: Site, x: int, window: Window, average: bool, counted: bool = False) -> int:
-    if not average:
-        return site.builder.max_pool(x, window, origin=site.origin)
-    return site.builder.average_pool(x, window, count_padding=counted, origin=site.origin)
 
 
 def _global(site: Site, average: bool) -> list[Value]:
     ids, spatial = _spatial(site)
-    return [Net(reduced(site, ids, tuple(range(2, ids.ndim)), average))]
-
-
-def reduced(site: Site, ids: np.ndarray, axes: tuple[int, ...], average: bool) -> np.ndarray:
-    """The average or the largest along ``axes``, which stay with one element."""
-    last = tuple(range(ids.ndim - len(axes), ids.ndim))
-    moved = np.moveaxis(ids, axes, last)
-    lead, count = moved.shape[:ids.ndim - len(axes)], math.prod(moved.shape[ids.ndim - len(axes):])
-    whole, back = site.trace.split(moved.reshape(*lead, count), 1)
-    rows = whole.reshape(len(whole), -1, count).swapaxes(1, 2)  # (batch, count, the rest)
-    x = site.trace.read(rows, site.origin)
-    value = _pooled(site, x, Window(count, count), average)
-    new = back(site.trace.layer(value).reshape(whole.shape[:-1]))
-    return np.expand_dims(new, axes)
+    return [Net(reduced(site.trace, ids, tuple(range(2, ids.ndim)), average, site.origin))]
 
 
 def _reduce(site: Site, average: bool) -> list[Value]:
@@ -161,7 +144,7 @@ def _reduce(site: Site, average: bool) -> list[Value]:
     found = tuple(sorted({axis % ids.ndim for axis in axes if -ids.ndim <= axis < ids.ndim}))
     if len(found) != len(axes):
         raise NodeError(f"axes {axes} do not fit an input of {ids.ndim} axes")
-    new = reduced(site, ids, found, average)
+    new = reduced(site.trace, ids, found, average, site.origin)
     return [Net(new if keep else np.squeeze(new, found))]
 
 

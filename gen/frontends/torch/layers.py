@@ -17,8 +17,8 @@ from gatefold.gen.frontends.builder import Builder
 from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.network.graph import Concat, Shape, Window
 
-__all__ = ["Parameters", "Recurrence", "RecurrentOptions", "Start", "batch_norm", "clipped",
-           "conv1d", "linear", "padded_window"]
+__all__ = ["Parameters", "Recurrence", "RecurrentOptions", "Start", "clipped", "conv1d",
+           "linear", "normalised", "padded_window"]
 
 #: The array of a name and a shape, checked.
 Parameters = Callable[[str, Shape], np.ndarray]
@@ -150,17 +150,17 @@ def conv1d(builder: Builder, x: int, outputs: int, window: Window, parameters: P
                           origin=origin)
 
 
-def batch_norm(builder: Builder, x: int, parameters: Parameters, *, eps: float, affine: bool,
-               origin: str = "") -> int:
-    """nn.BatchNorm1d at inference, on the last axis."""
-    shape = (builder.shapes[x][-1],)
+def normalised(parameters: Parameters, features: int, *, eps: float,
+               affine: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and offset of each feature that nn.BatchNorm1d is at inference."""
+    shape = (features,)
     mean, variance = (np.asarray(parameters(name, shape), np.float64)
                       for name in ("running_mean", "running_var"))
     weight = parameters("weight", shape) if affine else np.ones(shape)
     bias = parameters("bias", shape) if affine else np.zeros(shape)
     with np.errstate(all="ignore"):  # what is not finite is refused where it arrives
         gain = weight / np.sqrt(variance + eps)
-    return builder.scale(x, gain, bias - mean * gain, origin=origin)
+    return gain, bias - mean * gain
 
 
 def clipped(builder: Builder, x: int, low: float, high: float, *, slope: float = 1.0,

@@ -1,10 +1,11 @@
 """A live ``torch.nn.Module`` as a network: its own ``forward`` runs once, on symbols.
 
-torch.fx (:mod:`.tracer`) calls ``forward`` with stand-ins for the inputs and tells us every
-layer and function that they meet. A layer of ``torch.nn`` is read whole (:mod:`.modules`), a
-function by its name (:mod:`.ops`, :mod:`.math`), anything else is the user's own Python
-and simply runs. So no pattern is recognised: what the code does to a symbol is what the network
-holds.
+torch.fx (:mod:`.tracer`) calls ``forward`` with stand-ins for the inputs and reports every layer
+and function that they meet. A layer of ``torch.nn`` is read whole (:mod:`.modules`), a function
+that computes by its name (:mod:`.ops`, :mod:`.math`); what moves elements moves their numbers
+(:mod:`.moves`, :mod:`~gatefold.gen.frontends.elements.trace`), and anything else is the user's own
+Python and simply runs. So no pattern is recognised: what the code does to a symbol is what the
+network holds.
 
 The module is the caller's object, in the caller's process; no file is read here.
 """
@@ -17,9 +18,11 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.builder import Builder
-from gatefold.gen.frontends.torch.symbol import BATCH, BatchElsewhere, Symbol
+from gatefold.gen.frontends.elements.trace import BatchAxisError, Trace
+from gatefold.gen.frontends.torch.symbol import SAMPLES, Symbol
 from gatefold.gen.network.graph import Network, Shape
 
 __all__ = ["from_torch"]
@@ -53,7 +56,7 @@ def from_torch(module: Any, input_shape: Sequence, *,
     _warn_of_training(module)
     try:
         return _read(module, shapes, 0, outputs)
-    except BatchElsewhere as error:
+    except BatchAxisError as error:
         for batch in (1, None):
             with contextlib.suppress(UserError):
                 return _read(module, shapes, batch, outputs)
@@ -88,12 +91,16 @@ def _read(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
     from gatefold.gen.frontends.torch.tracer import run, version
 
     plain: list[Shape] = [tuple(n for n in shape if n is not None) for shape in shapes]
-    builder = Builder(*plain)
+    named = any(None in shape for shape in shapes)
+    trace = Trace(1 if batch is None and not named else SAMPLES, plain, trusted=True)
     symbols = []
-    for n, shape in enumerate(shapes):
+    for shape, stage in zip(shapes, trace.inputs, strict=True):
+        ids = trace.whole(stage)
         # A vector is (batch, features) wherever sequences have their batch.
-        usual = 0 if batch == 1 and len(shape) == 1 else batch
-        symbols.append(Symbol.of(builder, n, shape.index(None) if None in shape else usual))
+        axis = shape.index(None) if None in shape else batch and min(batch, len(shape) - 1)
+        if axis is None and named:
+            raise BatchAxisError("some inputs have a batch, others none")
+        symbols.append(Symbol(ids[0] if axis is None else np.moveaxis(ids, 0, axis), trace))
     returned = _flat(run(module, symbols))
     wanted = list(range(len(returned))) if outputs is None else (
         [outputs] if isinstance(outputs, int) else list(outputs))
@@ -105,9 +112,8 @@ def _read(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
         if not isinstance(returned[n], Symbol):
             raise UserError(f"output {n} of forward() is {quoted(type(returned[n]).__name__)}, not "
                             "computed from its input: choose others with outputs=")
-        kept = [m for m, dim in enumerate(returned[n].dims) if dim != (BATCH,)]
-        values.append(returned[n].arranged(*kept))
-    return builder.network({"format": "torch", "exporter": f"torch {version}"}, values)
+        values.append(trace.output(returned[n].ids, as_it_is=True))
+    return trace.builder.network({"format": "torch", "exporter": f"torch {version}"}, values)
 
 
 def _flat(returned: Any) -> list:

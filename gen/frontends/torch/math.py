@@ -2,61 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.frontends.elements import compute
+from gatefold.gen.frontends.elements.trace import BatchAxisError
 from gatefold.gen.frontends.torch import layers
 from gatefold.gen.frontends.torch.ops import OPERATIONS, constant, op
-from gatefold.gen.frontends.torch.symbol import Symbol, combined
-from gatefold.gen.network.graph import Pad
+from gatefold.gen.frontends.torch.symbol import Symbol
 
-__all__ = ["pooled", "sequence_last"]
+__all__ = ["sequence_last"]
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------
 
 def _scaled(x: Symbol, gain, offset) -> Symbol:
-    """gain x + offset with constants: numbers, or arrays that vary along one dimension."""
-    gain, offset = np.asarray(gain, np.float64), np.asarray(offset, np.float64)
-    shape = np.broadcast_shapes(gain.shape, offset.shape)
-    along = [n for n in range(len(shape)) if shape[n] > 1]
-    place = along[0] - len(shape) if along else -1
-    if len(along) > 1 or -place > len(x.dims) or (
-            along and shape[place] != x.shape[place]):
-        raise UserError(f"a constant of the shape {shape} and a tensor of the shape {x.told}: a "
-                        "constant may vary along one dimension, which both must have")
-    if along:
-        x = x.featured(place)
-    features = x.sizes[-1]
-    check_elements("a constant", (features, features))
-    return x.computed(lambda value: x.builder.scale(
-        value, *(np.broadcast_to(a.reshape(-1), (features,)) for a in (gain, offset))))
+    """gain x + offset with constants."""
+    return x.made(compute.scaled(x.trace, x.ids, gain, offset))
 
 
-def _pair(a: Any, b: Any) -> tuple[Symbol, Any]:
-    """The two with a symbol first, and what the other is: a symbol or a constant array."""
-    if not isinstance(a, Symbol):
-        a, b = b, a
-    other = b if isinstance(b, Symbol) else constant(b)
-    if other is None:
-        raise UserError(f"a tensor and a {type(b).__name__} are combined: only numbers and tensors "
-                        "can be")
-    return a, other
+def _operands(*given: Any) -> tuple[Symbol, list[Symbol | np.ndarray]]:
+    """One of the symbols, and what is given with constants as arrays."""
+    found = []
+    for one in given:
+        found.append(one if isinstance(one, Symbol) else constant(one))
+        if found[-1] is None:
+            raise UserError(f"a tensor and a {type(one).__name__} are combined: only numbers and "
+                            "tensors can be")
+    return next(one for one in found if isinstance(one, Symbol)), found
 
 
 @op("add", "add_")
 def _add(input, other, alpha=1):
-    if isinstance(input, Symbol) and isinstance(other, Symbol):
-        return combined([input, other], lambda values: input.builder.add_values(
-            values, (1.0, float(alpha))))
-    x, known = _pair(input, other)
-    if x is input:
-        return _scaled(x, 1.0, known * alpha)
-    return _scaled(x, float(alpha), known)
+    x, operands = _operands(input, other)
+    return x.made(compute.added(x.trace, operands, (1.0, float(alpha))))
 
 
 @op("sub", "sub_", "subtract")
@@ -76,10 +59,8 @@ def _neg(input: Symbol):
 
 @op("mul", "mul_", "multiply")
 def _mul(input, other):
-    if isinstance(input, Symbol) and isinstance(other, Symbol):
-        return combined([input, other], lambda values: input.builder.multiply(*values))
-    x, known = _pair(input, other)
-    return _scaled(x, known, 0.0)
+    x, operands = _operands(input, other)
+    return x.made(compute.multiplied(x.trace, operands[0], operands[1]))
 
 
 @op("div", "div_", "truediv", "true_divide")
@@ -99,8 +80,8 @@ def _matmul(input, weight, bias=None, *, transposed=False):
                         "with a constant matrix")
     w = w if transposed else w.T
     b = np.zeros(len(w)) if bias is None else constant(bias)
-    x = input.featured(-1)
-    return x.computed(lambda value: x.builder.dense(value, w=w, b=b))
+    return input.made(compute.matrix(
+        input.trace, input.ids, lambda value: input.trace.builder.dense(value, w=w, b=b)))
 
 
 @op("linear")
@@ -112,7 +93,7 @@ def _linear(input, weight, bias=None):
 
 def _activation(kind: str) -> Callable:
     def apply(input: Symbol, inplace=False):
-        return input.computed(lambda value: input.builder.activation(value, kind))
+        return input.made(compute.activated(input.trace, input.ids, kind))
     return apply
 
 
@@ -121,8 +102,8 @@ for _kind in ("relu", "sigmoid", "tanh"):
 
 
 def _clip(input: Symbol, low: float, high: float, **line) -> Symbol:
-    return input.computed(lambda value: layers.clipped(
-        input.builder, value, float(low), float(high), **line))
+    return input.made(compute.each(input.trace, input.ids, lambda value: layers.clipped(
+        input.trace.builder, value, float(low), float(high), **line)))
 
 
 @op("hardsigmoid")
@@ -151,11 +132,10 @@ def _clamp(input: Symbol, min=None, max=None):
 
 @op("softmax")
 def _softmax(input: Symbol, dim=None, _stacklevel=3, dtype=None):
-    if dim is None or input.dim(dim) != len(input.dims) - 1:
+    if dim is None or input.dim(dim) != input.ids.ndim - 1:
         raise UserError(f"softmax must be over the last dimension (dim=-1), not dim={dim}: the "
                         "host computes it on the output")
-    whole = input.whole()
-    return whole.computed(whole.builder.softmax)
+    return input.made(compute.softmax(input.trace, input.ids, -1))
 
 
 @op("log_softmax")
@@ -166,27 +146,43 @@ def _log_softmax(input: Symbol, dim=None, _stacklevel=3, dtype=None):
 
 # ---- over timesteps ------------------------------------------------------------------------------
 
-def sequence_last(x: Symbol, layer: Callable) -> Symbol:
+def sequence_last(x: Symbol, layer: Callable, origin: str = "") -> Symbol:
     """``layer`` of (builder, value (timesteps, features)), for a tensor that has its timesteps in
     the last dimension and its features in the one before: torch's way with convolutions."""
-    if len(x.dims) not in (2, 3):
-        raise UserError(f"takes a tensor (batch, channels, timesteps), not {x.told}: put the "
+    if x.ids.ndim not in (2, 3):
+        raise UserError(f"takes a tensor (batch, channels, timesteps), not {x.shown}: put the "
                         "channels second, x.permute(0, 2, 1)")
-    value = layer(x.builder, x.arranged(-1, -2))
-    return Symbol(x.builder, value, (*x.dims[:-2], (1,), (0,)))
+    whole, back = x.trace.split(x.ids, 2)
+    if math.prod(whole.shape[1:-2]) > 1:
+        raise BatchAxisError(f"a tensor of the shape {x.shown} holds several sequences of each "
+                             "sample: a convolution or pooling takes (batch, channels, timesteps)")
+    rows = whole.reshape(len(whole), *whole.shape[-2:]).swapaxes(1, 2)
+    new = x.trace.layer(layer(x.trace.builder, x.trace.read(rows, origin))).swapaxes(1, 2)
+    return x.made(back(new.reshape(*whole.shape[:-2], *new.shape[1:])))
+
+
+#: Ways to pad under torch's names, and NumPy's.
+_PADS = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 @op("pad")
 def _pad(input: Symbol, pad, mode="constant", value=None):
-    left, right, *rest = pad
-    if mode != "constant" or value or any(rest):
-        raise UserError(f"padding: only zeros can be padded, at the ends of the last dimension, "
-                        f"not {list(pad)} of {value or 0} by {quoted(mode)}: pad on the host")
-    return sequence_last(input, lambda builder, x: builder.view(x, Pad, left=left, right=right))
+    if mode not in _PADS or mode == "constant" and value or min(pad) < 0:
+        raise UserError(f"padding: only zeros, or what is there, can be padded, not {list(pad)} of "
+                        f"{value or 0} by {quoted(mode)}: pad on the host")
+    widths = [(0, 0)] * input.ids.ndim
+    for n in range(len(pad) // 2):
+        widths[-1 - n] = (pad[2 * n], pad[2 * n + 1])
+    if mode != "constant":
+        return input.made(np.pad(input.ids, widths, _PADS[mode]))  # type: ignore[call-overload]
+    new = np.pad(np.zeros(input.shape, bool), widths, constant_values=True)
+    ids = np.pad(input.ids, widths)
+    ids[new] = input.trace.zeros((int(new.sum()),))
+    return input.made(ids)
 
 
-def pooled(x: Symbol, mode: str, *, kernel, stride=None, padding=0, dilation=1, ceil=False,
-           count_padding=True) -> Symbol:
+def _pooled(x: Symbol, mode: str, *, kernel, stride=None, padding=0, dilation=1, ceil=False,
+            count_padding=True) -> Symbol:
     """Max or average pooling (``mode``) over the last dimension."""
     numbers = {what: _one(what, n) for what, n in (
         ("kernel", kernel), ("stride", stride or None), ("padding", padding),
@@ -194,7 +190,7 @@ def pooled(x: Symbol, mode: str, *, kernel, stride=None, padding=0, dilation=1, 
 
     def layer(builder, value: int) -> int:
         window = layers.padded_window("pooling", builder.shapes[value][0], ceil=ceil,
-                                            **numbers)
+                                      **numbers)
         if 2 * window.left > window.size:
             raise UserError(f"pooling: padding must be at most half the kernel ({window.size}), "
                             f"not {window.left}")
@@ -214,29 +210,36 @@ def _one(what: str, n: Any) -> Any:
     return n
 
 
+@op("max_pool1d_with_indices", "adaptive_max_pool1d_with_indices")
+def _indices(*_, **__):
+    raise UserError("return_indices is not built: only the largest values are")
+
+
 @op("max_pool1d")
 def _max_pool1d(input: Symbol, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False,
                 return_indices=False):
     if return_indices:
-        raise UserError("return_indices is not built: only the largest values are")
-    return pooled(input, "max", kernel=kernel_size, stride=stride, padding=padding,
-                  dilation=dilation, ceil=ceil_mode)
+        _indices()
+    return _pooled(input, "max", kernel=kernel_size, stride=stride, padding=padding,
+                   dilation=dilation, ceil=ceil_mode)
 
 
 @op("avg_pool1d")
 def _avg_pool1d(input: Symbol, kernel_size, stride=None, padding=0, ceil_mode=False,
                 count_include_pad=True):
-    return pooled(input, "average", kernel=kernel_size, stride=stride, padding=padding,
-                  ceil=ceil_mode, count_padding=count_include_pad)
+    return _pooled(input, "average", kernel=kernel_size, stride=stride, padding=padding,
+                   ceil=ceil_mode, count_padding=count_include_pad)
 
 
 def _adaptive(mode: str) -> Callable:
     def pool(input: Symbol, output_size, return_indices=False):
         size, steps = _one("output_size", output_size), input.shape[-1]
-        if return_indices or not isinstance(size, int) or size < 1 or steps % size:
-            raise UserError(f"adaptive pooling: output_size must divide the {steps} timesteps, and "
-                            f"no indices can be returned, not {size}: choose another size")
-        return pooled(input, mode, kernel=steps // size)
+        if return_indices:
+            _indices()
+        if not isinstance(size, int) or size < 1 or steps % size:
+            raise UserError(f"adaptive pooling: output_size must divide the {steps} timesteps, not "
+                            f"{size}: choose another size")
+        return _pooled(input, mode, kernel=steps // size)
     return pool
 
 
@@ -244,26 +247,23 @@ op("adaptive_avg_pool1d")(_adaptive("average"))
 op("adaptive_max_pool1d")(_adaptive("max"))
 
 
-def _reduced(input: Symbol, dim, keepdim: bool, mode: str) -> Symbol:
-    if isinstance(dim, tuple | list) and len(dim) == 1:
-        dim = dim[0]
-    if not isinstance(dim, int) or len(input.dims) != 3:
-        raise UserError(f"over dim={dim} of a tensor of the shape {input.told}: name the timesteps "
-                        "of a tensor (batch, timesteps, features), x.mean(dim=1)")
-    n = input.dim(dim)
-    last = input.permuted([*(m for m in range(3) if m != n), n])
-    kept = pooled(last, mode, kernel=input.shape[n]).squeezed(2)
-    return kept.unsqueezed(n) if keepdim else kept
+def _reduced(input: Symbol, dim, keepdim: bool, average: bool) -> Symbol:
+    if dim is None:
+        raise UserError("over all dimensions it mixes the samples of a batch: name its dimensions, "
+                        "x.mean(dim=1)")
+    axes = tuple(sorted(input.dim(n) for n in ([dim] if isinstance(dim, int) else dim)))
+    ids = compute.reduced(input.trace, input.ids, axes, average)
+    return input.made(ids if keepdim else np.squeeze(ids, axes))
 
 
 @op("mean")
 def _mean(input: Symbol, dim=None, keepdim=False):
-    return _reduced(input, dim, keepdim, "average")
+    return _reduced(input, dim, keepdim, True)
 
 
 @op("amax")
 def _amax(input: Symbol, dim=None, keepdim=False):
-    return _reduced(input, dim, keepdim, "max")
+    return _reduced(input, dim, keepdim, False)
 
 
 class _Largest(NamedTuple):
@@ -275,4 +275,4 @@ class _Largest(NamedTuple):
 def _max(input: Symbol, dim=None, keepdim=False):
     if dim is None or isinstance(dim, Symbol):
         raise UserError("max is built over one dimension of one tensor: x.max(dim=1)")
-    return _Largest(_reduced(input, dim, keepdim, "max"), None)
+    return _Largest(_reduced(input, dim, keepdim, False), None)

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.elements.compute import matrix, scaled
+from gatefold.gen.frontends.elements.trace import BatchAxisError
 from gatefold.gen.frontends.torch.layers import (
     Recurrence,
     RecurrentOptions,
     Start,
-    batch_norm,
     conv1d,
     linear,
+    normalised,
     padded_window,
 )
 from gatefold.gen.frontends.torch.math import sequence_last
-from gatefold.gen.frontends.torch.ops import OPERATIONS, constant
-from gatefold.gen.frontends.torch.symbol import BATCH, BatchElsewhere, Stacked, Symbol
+from gatefold.gen.frontends.torch.ops import constant
+from gatefold.gen.frontends.torch.symbol import Symbol
 from gatefold.gen.network.graph import Shape
 
 __all__ = ["MODULES", "Leaf"]
@@ -54,17 +56,18 @@ class Leaf:
         return f"{self.kind} {quoted(self.origin)}"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the layer makes of symbols; :class:`UserError` where it is not built."""
-        function = MODULES.get(self.kind)
-        if function is None:
+        """What the layer makes of symbols; :class:`UserError` where it is not built. None where
+        its own forward() is to run."""
+        if self.kind not in MODULES:
             raise self.refuse("is not built; the layers of torch.nn that are: "
                               + ", ".join(name for name, one in MODULES.items()
-                                          if one.__name__ != "refuse"))
+                                          if getattr(one, "__name__", "") != "refuse"))
         given = args[0] if args else kwargs.get("input")
         if not isinstance(given, Symbol):
             raise self.refuse(f"gets a {type(given).__name__}, not one tensor: a recurrent layer "
                               "returns (output, state), take its [0]")
-        return function(self, *args, **kwargs)
+        function = MODULES[self.kind]
+        return function and function(self, *args, **kwargs)
 
     def refuse(self, what: str) -> UserError:
         """The error that says ``what`` of this layer."""
@@ -97,7 +100,7 @@ class Leaf:
 # ---- recurrent layers ----------------------------------------------------------------------------
 
 def _recurrent(leaf: Leaf, input: Symbol, hx: Any = None):
-    module, dims = leaf.module, len(input.dims)
+    module, trace = leaf.module, input.trace
     options = RecurrentOptions(
         kind=leaf.kind.lower(),
         hidden_size=module.hidden_size, num_layers=module.num_layers,
@@ -105,26 +108,30 @@ def _recurrent(leaf: Leaf, input: Symbol, hx: Any = None):
         nonlinearity=getattr(module, "nonlinearity", "tanh"))
     if getattr(module, "proj_size", 0):
         raise leaf.refuse(f"proj_size must be 0, not {module.proj_size}: put a Linear behind it")
-    if dims not in (2, 3):
-        raise leaf.refuse(f"takes a tensor of 2 or 3 dimensions, not {input.told}")
-    batch = None if dims == 2 else 0 if module.batch_first else 1
-    time = 0 if batch != 0 else 1
-    if batch is not None and BATCH not in input.dims[batch] and input.shape[batch] != 1:
-        raise BatchElsewhere(f"{leaf.where}: has batch_first={module.batch_first}, but its input "
-                             f"is {input.told}")
-    x, builder = input.arranged(time, -1), input.builder
+    if input.ids.ndim not in (2, 3):
+        raise leaf.refuse(f"takes a tensor of 2 or 3 dimensions, not {input.shown}")
+    batched = input.ids.ndim == 3
+    batch = 0 if batched and module.batch_first else 1
+    try:
+        ids = trace.batch_at(input.ids if batched else input.ids[:, np.newaxis], batch)
+    except BatchAxisError:
+        raise BatchAxisError(
+            f"{leaf.where}: has batch_first={module.batch_first}, but its input is {input.shown}: "
+            "only whole samples can be computed") from None
     if input.shape[-1] != module.input_size:
-        raise leaf.refuse(f"takes {module.input_size} features, but its input is {input.told}")
-    starts = _starts(leaf, options, hx, 1 if batch is None else 2)
-    made = Recurrence(builder, x, options, leaf.array, origin=leaf.origin, starts=starts)
-    # The batch as it came: torch's own, one of size 1, or none.
-    middle = [] if batch is None else [input.dims[batch] if BATCH in input.dims[batch] else ()]
-    output = Symbol(builder, made.sequence(),
-                    [*(middle if batch == 0 else []), (0,), *(middle if batch == 1 else []), (1,)])
-    hidden = Stacked(builder, made.hidden(), middle)
-    if options.kind != "lstm":
-        return output, hidden
-    return output, (hidden, Stacked(builder, made.cell(), middle))
+        raise leaf.refuse(f"takes {module.input_size} features, but its input is {input.shown}")
+    starts = _starts(leaf, options, hx, 2 if batched else 1)
+    made = Recurrence(trace.builder, trace.read(ids, leaf.origin), options, leaf.array,
+                      origin=leaf.origin, starts=starts)
+
+    def as_given(ids: np.ndarray, batch: int) -> Symbol:
+        """Numbers with the batch in front, with it where the input has it, or nowhere."""
+        return input.made(np.moveaxis(ids, 0, batch) if batched else ids[0])
+
+    def states(rows: list[int]) -> Symbol:
+        return as_given(np.stack([trace.layer(row) for row in rows], axis=1), 1)
+    output, hidden = as_given(trace.layer(made.sequence()), batch), states(made.hidden())
+    return output, (hidden, states(made.cell())) if options.kind == "lstm" else hidden
 
 
 def _starts(leaf: Leaf, options: RecurrentOptions, hx: Any, rank: int) -> list[Start]:
@@ -145,14 +152,15 @@ def _starts(leaf: Leaf, options: RecurrentOptions, hx: Any, rank: int) -> list[S
 
 
 def _start(leaf: Leaf, state: Any, n: int, sizes: Shape, rank: int) -> int | np.ndarray:
-    got = state.told if isinstance(state, Symbol) else str(tuple(getattr(state, "shape", ())))
+    got = state.shown if isinstance(state, Symbol) else str(tuple(getattr(state, "shape", ())))
     if len(getattr(state, "shape", ())) != rank + 1 or (
             (state.shape[0], state.shape[-1]) != sizes):
         raise leaf.refuse(f"an initial state must be (layers * directions, batch, hidden_size) = "
                           f"({sizes[0]}, batch, {sizes[1]}), not {got}: a shape given to "
                           "from_torch says with None where its batch is")
     if isinstance(state, Symbol):
-        return state.selected(0, n).arranged(-1)
+        rows = state.ids[n].reshape(-1, sizes[1])
+        return state.trace.read(state.trace.batch_at(rows, 0), leaf.origin)
     rows = np.atleast_2d(np.asarray(constant(state))[n])
     if (rows != rows[0]).any():
         raise leaf.refuse("a constant initial state must be the same for all samples of the batch")
@@ -162,11 +170,16 @@ def _start(leaf: Leaf, state: Any, n: int, sizes: Shape, rank: int) -> int | np.
 # ---- the others ----------------------------------------------------------------------------------
 
 def _linear(leaf: Leaf, input: Symbol):
-    x, module = input.featured(-1), leaf.module
-    if input.shape[-1] != module.in_features:
-        raise leaf.refuse(f"takes {module.in_features} features, but its input is {input.told}")
-    return x.computed(lambda value: linear(x.builder, value, module.out_features, leaf.array,
-                                           bias=module.bias is not None, origin=leaf.origin))
+    module, builder = leaf.module, input.trace.builder
+
+    def layer(value: int) -> int:
+        if input.shape[-1] != module.in_features:
+            raise leaf.refuse(f"takes {module.in_features} features, but its input is "
+                              f"{input.shown}")
+        return linear(builder, value, module.out_features, leaf.array,
+                      bias=module.bias is not None, origin=leaf.origin)
+
+    return input.made(matrix(input.trace, input.ids, layer, leaf.origin))
 
 
 def _conv1d(leaf: Leaf, input: Symbol):
@@ -177,7 +190,7 @@ def _conv1d(leaf: Leaf, input: Symbol):
     def layer(builder, value: int) -> int:
         if input.shape[-2] != module.in_channels:
             raise leaf.refuse(f"takes (batch, {module.in_channels} channels, timesteps), but its "
-                              f"input is {input.told}: x.permute(0, 2, 1) puts channels second")
+                              f"input is {input.shown}: x.permute(0, 2, 1) puts channels second")
         padding = module.padding
         window = padded_window(
             leaf.where, builder.shapes[value][0], kernel=leaf.one("kernel_size"),
@@ -186,7 +199,7 @@ def _conv1d(leaf: Leaf, input: Symbol):
         return conv1d(builder, value, module.out_channels, window, leaf.array,
                       bias=module.bias is not None, origin=leaf.origin)
 
-    return sequence_last(input, layer)
+    return sequence_last(input, layer, leaf.origin)
 
 
 def _batch_norm(leaf: Leaf, input: Symbol):
@@ -194,32 +207,17 @@ def _batch_norm(leaf: Leaf, input: Symbol):
     if module.running_mean is None:
         raise leaf.refuse("track_running_stats must be True: otherwise it normalises by each "
                           "batch, which one sample is not")
-    x = input.featured(1) if len(input.dims) in (2, 3) else input
-    if len(input.dims) not in (2, 3) or input.shape[1] != module.num_features:
-        raise leaf.refuse(f"takes (batch, {module.num_features}) or (batch, {module.num_features}, "
-                          f"timesteps), but its input is {input.told}")
-    return x.computed(lambda value: batch_norm(x.builder, value, leaf.array, eps=module.eps,
-                                               affine=bool(module.affine), origin=leaf.origin))
+    features = module.num_features
+    if input.ids.ndim not in (2, 3) or input.shape[1] != features:
+        raise leaf.refuse(f"takes (batch, {features}) or (batch, {features}, timesteps), but its "
+                          f"input is {input.shown}")
+    gain, offset = (along.reshape(-1, *(1,) * (input.ids.ndim - 2)) for along in normalised(
+        leaf.array, features, eps=module.eps, affine=bool(module.affine)))
+    return input.made(scaled(input.trace, input.ids, gain, offset, leaf.origin))
 
 
-def _called(name: str, *attributes: str) -> Callable:
-    """A layer that is a function: ``name`` with ``attributes`` of the module."""
-    def apply(leaf: Leaf, input: Symbol):
-        return OPERATIONS[name](input, **{a: getattr(leaf.module, a) for a in attributes})
-    return apply
-
-
-def _pad(leaf: Leaf, input: Symbol):
-    padding = leaf.module.padding
-    return OPERATIONS["pad"](input, padding, value=getattr(leaf.module, "value", 0))
-
-
-def _unflatten(leaf: Leaf, input: Symbol):
-    return OPERATIONS["unflatten"](input, leaf.module.dim, leaf.module.unflattened_size)
-
-
-def _threshold(leaf: Leaf, input: Symbol):
-    return OPERATIONS["hardtanh"](input, leaf.module.min_val, leaf.module.max_val)
+def _same(leaf: Leaf, input: Symbol):
+    return input
 
 
 def _refused(remedy: str) -> Callable:
@@ -231,26 +229,20 @@ def _refused(remedy: str) -> Callable:
 _SEQUENCE = "nn.LSTM, nn.GRU or nn.RNN over the whole sequence computes the same"
 _CURVE = "train with ReLU, Sigmoid, Tanh, Hardsigmoid or Hardtanh"
 
-#: By class name of torch.nn.
-MODULES: dict[str, Callable] = {
+#: Layers that only call functions of torch, which are read: their own forward() runs.
+FUNCTIONAL = (
+    "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d", "AdaptiveMaxPool1d", "Flatten", "Unflatten",
+    "ReLU", "Sigmoid", "Tanh", "Hardsigmoid", "Hardtanh", "ReLU6", "Softmax", "Identity",
+    "ZeroPad1d", "ConstantPad1d", "ReflectionPad1d", "ReplicationPad1d", "CircularPad1d")
+
+#: By class name of torch.nn; None of those that only call functions.
+MODULES: dict[str, Callable | None] = {
     "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent,
     "Linear": _linear, "Conv1d": _conv1d, "BatchNorm1d": _batch_norm,
-    "MaxPool1d": _called("max_pool1d", "kernel_size", "stride", "padding", "dilation", "ceil_mode",
-                         "return_indices"),
-    "AvgPool1d": _called("avg_pool1d", "kernel_size", "stride", "padding", "ceil_mode",
-                         "count_include_pad"),
-    "AdaptiveAvgPool1d": _called("adaptive_avg_pool1d", "output_size"),
-    "AdaptiveMaxPool1d": _called("adaptive_max_pool1d", "output_size", "return_indices"),
-    "Flatten": _called("flatten", "start_dim", "end_dim"), "Unflatten": _unflatten,
-    "ReLU": _called("relu"), "Sigmoid": _called("sigmoid"), "Tanh": _called("tanh"),
-    "Hardsigmoid": _called("hardsigmoid"), "Hardtanh": _threshold, "ReLU6": _threshold,
-    "Softmax": _called("softmax", "dim"),
+    "Dropout": _same, "Dropout1d": _same, "AlphaDropout": _same, "FeatureAlphaDropout": _same,
+    **dict.fromkeys(FUNCTIONAL),
     "LogSoftmax": _refused("take what comes before it, the largest is the same; or Softmax, which "
                            "is left to the host"),
-    "Identity": _called("identity"), "Dropout": _called("identity"),
-    "Dropout1d": _called("identity"), "AlphaDropout": _called("identity"),
-    "FeatureAlphaDropout": _called("identity"),
-    "ZeroPad1d": _pad, "ConstantPad1d": _pad,
     "LSTMCell": _refused(_SEQUENCE), "GRUCell": _refused(_SEQUENCE), "RNNCell": _refused(_SEQUENCE),
     "Embedding": _refused("look the vectors up on the host, and give the layers behind it"),
     "MultiheadAttention": _refused("attention has no place in this hardware"),

@@ -1,6 +1,6 @@
 """torch.fx, computing with symbols at once instead of recording a graph.
 
-The only module of Gatefold that imports torch, and nobody imports it but
+This module and :mod:`.moves` are the only ones that import torch, and nobody imports them but
 :func:`~.live.from_torch`, for a module that is there already.
 """
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.torch.modules import Leaf
+from gatefold.gen.frontends.torch.moves import MOVES, moved
 from gatefold.gen.frontends.torch.ops import operate
 from gatefold.gen.frontends.torch.symbol import Symbol
 
@@ -54,7 +56,7 @@ class _Proxy(fx.Proxy):
         self.symbol = symbol
 
     shape = property(lambda self: torch.Size(self.symbol.shape))
-    ndim = property(lambda self: len(self.symbol.dims))
+    ndim = property(lambda self: self.symbol.ids.ndim)
     device = property(lambda self: self.tracer.device)
     dtype = property(lambda self: torch.get_default_dtype())
     data = property(lambda self: self)
@@ -96,7 +98,7 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.names = {layer: name for name, layer in module.named_modules()}
         self.device = next((p.device for p in module.parameters()), torch.device("cpu"))
-        self.overwritten: set[int] = set()  # values whose elements torch would have changed since
+        self.overwritten = np.zeros(0, np.int64)  # elements that torch would have changed since
 
     def getattr(self, attr, attr_val, parameter_proxy_cache):
         return attr_val  # parameters are read as they are
@@ -105,6 +107,8 @@ class _Tracer(fx.Tracer):
         name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
         if name in _CONSTANTS:
             return _CONSTANTS[name](*args)
+        if name in MOVES:  # what is moved only is checked where it is used
+            return self._wrapped(moved(name, target, *_unwrapped((args, kwargs), False)))
         given = _unwrapped(args)
         result = operate(name, given, _unwrapped(kwargs))
         if kwargs.get("inplace") or (name.endswith("_") and name != "requires_grad_"):
@@ -120,18 +124,16 @@ class _Tracer(fx.Tracer):
             return forward(*args, **kwargs)
         given = _unwrapped(args)
         result = leaf(*given, **_unwrapped(kwargs))
-        if getattr(m, "inplace", False) and given:
-            self._overwrite(given[0], result)
-        return self._wrapped(result)
+        return forward(*args, **kwargs) if result is None else self._wrapped(result)
 
     def _overwrite(self, before: Any, after: Any) -> None:
-        # Values never change here: in place, torch's old tensor and all views of it would.
-        if isinstance(before, Symbol) and before.origin != after.origin:
-            self.overwritten.add(before.origin)
+        # Numbers never change here: in place, torch's old tensor and all views of it would.
+        if isinstance(before, Symbol) and not np.array_equal(before.ids, after.ids):
+            self.overwritten = np.union1d(self.overwritten, before.ids)
 
     def check(self, symbol: Symbol) -> Symbol:
         """``symbol``, unless torch would have changed its elements in the meantime."""
-        if symbol.origin in self.overwritten:
+        if self.overwritten.size and np.isin(symbol.ids, self.overwritten).any():
             raise UserError("forward() reads a tensor that was changed in place (inplace=True, +=, "
                             "relu_) after that: use the result instead, or not in place")
         return symbol
@@ -160,11 +162,11 @@ def _new_zeros(_: _Proxy, *size) -> torch.Tensor:
 _CONSTANTS: dict[str, Callable] = {"zeros_like": _zeros, "new_zeros": _new_zeros}
 
 
-def _unwrapped(value: Any) -> Any:
+def _unwrapped(value: Any, check: bool = True) -> Any:
     if isinstance(value, _Proxy):
-        return value.tracer.check(value.symbol)
+        return value.tracer.check(value.symbol) if check else value.symbol
     if type(value) in (tuple, list):
-        return type(value)(map(_unwrapped, value))
+        return type(value)(_unwrapped(one, check) for one in value)
     if isinstance(value, dict):
-        return {key: _unwrapped(one) for key, one in value.items()}
+        return {key: _unwrapped(one, check) for key, one in value.items()}
     return value

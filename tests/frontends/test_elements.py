@@ -7,7 +7,7 @@ import pytest
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Builder
-from gatefold.gen.frontends.onnx.views import ZERO, Arranger
+from gatefold.gen.frontends.elements.views import ZERO, Arranger
 
 #: Two values: a sequence and a vector, told apart by a thousand.
 SHAPES = ((6, 4), (4,))

@@ -1,11 +1,12 @@
-"""Where every element of a tensor comes from: how an ONNX graph is understood without patterns.
+"""Where every element of a tensor comes from: how graphs and modules are read without patterns.
 
-Exporters wrap a layer in chains of Transpose, Reshape, Slice, Gather, Expand, Concat, ... that
-differ from version to version. Instead of recognising such chains, the graph is *executed* on
-arrays of element numbers: each value of the network owns a range of numbers, one for each element
-of (batch, *shape), and whatever moves elements moves their numbers, in plain NumPy. When an
-operator that computes reads such an array, the numbers say exactly what it is given, and
-:mod:`.views` makes that of the network's values.
+ONNX exporters wrap a layer in chains of Transpose, Reshape, Slice, Gather, Expand, Concat, ... that
+differ from version to version, and users of torch write just as many in forward(). Instead of
+recognising such chains, the graph or forward() is *executed* on arrays of element numbers: each
+value of the network owns a range of numbers, one for each element of (batch, *shape), and whatever
+moves elements moves their numbers. When an operator that computes reads such an array
+(:mod:`.compute`), the numbers say exactly what it is given, and :mod:`.views` makes that of the
+network's values.
 
 A batch is traced like any other axis, so that it may be anywhere, and merged with others: every
 element's number says which sample it belongs to. All samples must be treated alike.
@@ -21,8 +22,8 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.elements.views import ZERO, Arranger
 from gatefold.gen.frontends.limits import check_elements
-from gatefold.gen.frontends.onnx.views import ZERO, Arranger
 from gatefold.gen.network.layers import Shape
 
 __all__ = ["MAX_TRACED", "BatchAxisError", "Net", "Stage", "TooLargeError", "Trace", "TraceError"]
@@ -32,8 +33,6 @@ MAX_TRACED = 1 << 22
 #: Most layers and views; elements of their matrices together, of all values together (batch
 #: included), and whose origin is looked up: above any network that fits, and below what takes long.
 _MAX_LAYERS, _MAX_WEIGHTS, _MAX_NUMBERED, _MAX_LOOKED_UP = 6000, 1 << 25, 1 << 25, 1 << 25
-#: The number of an element that is zero, whatever the input.
-_ZERO_ID = 0
 _NONE = np.zeros(0)
 
 
@@ -81,18 +80,19 @@ Back = Callable[[np.ndarray], np.ndarray]
 class Trace:
     """The network so far, and the questions that can be asked about an array of numbers.
 
-    Parameters: ``batch``, samples in the trial run; ``shapes``, of one sample of each input.
+    Parameters: ``batch``, samples in the trial run; ``shapes``, of one sample of each input;
+    ``trusted``, whether it may take as long as it takes: no file decides that.
     """
 
-    def __init__(self, batch: int, shapes: Sequence[Shape]):
+    def __init__(self, batch: int, shapes: Sequence[Shape], *, trusted: bool = False):
         self.builder = Builder(*shapes)
-        self.batch = batch
+        self.batch, self._trusted = batch, trusted
         self._arranger = Arranger(self.builder)
         self._stages: list[Stage] = []
-        # Of each stage, behind one that holds the element zero: value, first number, size; and the
-        # first number behind the last.
+        # Of each stage: value, first number, size. The first is no stage: every number below 1 is
+        # an element that is zero, whatever the input.
         self._values, self._bases, self._sizes = np.array([ZERO]), np.array([0]), np.array([1])
-        self._end = 1
+        self._end, self._zeros = 1, 0  # the next number of an element, and of a zero
         self._layers = self._weights = self._looked_up = 0
         self.inputs = [self.stage(value) for value in range(len(shapes))]
 
@@ -107,7 +107,7 @@ class Trace:
             raise TooLargeError(f"the graph becomes more than {_MAX_LAYERS} layers: a recurrent "
                                 "layer written out step by step is best exported as one operator "
                                 "(nn.LSTM rather than nn.LSTMCell, keras unroll=False)")
-        if self._weights > _MAX_WEIGHTS or self._end > _MAX_NUMBERED:
+        if max(self._weights / _MAX_WEIGHTS, self._end / _MAX_NUMBERED) > 1 and not self._trusted:
             raise TooLargeError(f"its layers have more than {_MAX_WEIGHTS} weights or outputs "
                                 "together: that is no network that could be built")
         stage = Stage(value, self.builder.shapes[value], self._end, of)
@@ -129,8 +129,9 @@ class Trace:
         return self.whole(self.stage(value))
 
     def zeros(self, shape: Shape) -> np.ndarray:
-        """Numbers of elements that are zero."""
-        return np.full(shape, _ZERO_ID)
+        """Numbers of elements that are zero, each its own."""
+        self._zeros -= math.prod(shape)
+        return self._zeros + np.arange(math.prod(shape)).reshape(shape)
 
     def _find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of each number: its stage (counted from 1; 0 is zero), sample (ZERO of zero), and place
@@ -138,9 +139,9 @@ class Trace:
         if not ids.size:
             raise TraceError("it is given an empty tensor: check the slices before it")
         self._looked_up += ids.size
-        if self._looked_up > _MAX_LOOKED_UP:
+        if self._looked_up > _MAX_LOOKED_UP and not self._trusted:
             raise TooLargeError("the graph moves too much data to be a network that can be built")
-        found = np.searchsorted(self._bases, ids, side="right") - 1
+        found = np.searchsorted(self._bases[1:], ids, side="right")
         local, size = ids - self._bases[found], self._sizes[found]
         return found, np.where(found == 0, ZERO, local // size), local % size
 
@@ -186,6 +187,13 @@ class Trace:
             out[order] = new
             return out.reshape(*lead, *new.shape[2:])
         return ids.reshape(flat.size, *ids.shape[len(lead):])[order], back
+
+    def shown(self, ids: np.ndarray) -> str:
+        """The shape of ``ids`` in a message, with the batch by name where it is an axis."""
+        sample = self._find(ids)[1]
+        return "(" + ", ".join(
+            "batch" if n == self.batch > 1 and (np.diff(sample, axis=axis) != 0).any() else str(n)
+            for axis, n in enumerate(ids.shape)) + ")"
 
     def batch_at(self, ids: np.ndarray, axis: int) -> np.ndarray:
         """``ids`` with the batch, which must be ``axis``, in front."""
@@ -243,7 +251,7 @@ class Trace:
 
     def _stage_of(self, number: int) -> Stage | None:
         """The stage that owns an element number; None of zero."""
-        index = int(np.searchsorted(self._bases, number, side="right")) - 1
+        index = int(np.searchsorted(self._bases[1:], number, side="right"))
         return self._stages[index - 1] if index else None
 
     def is_settled(self, ids: np.ndarray) -> bool:
@@ -274,9 +282,12 @@ class Trace:
 
     # ---- the end --------------------------------------------------------------------------------
 
-    def output(self, net: Net) -> tuple[int, bool]:
-        """The value that ``net`` holds as an output, and whether the host takes its softmax."""
-        ids, soft = net.ids, self._softmaxes(self._find(net.ids)[0])
+    def output(self, ids: np.ndarray, *, as_it_is: bool = False) -> int:
+        """The value that holds ``ids`` as an output of the network.
+
+        Axes of one element that the value of a layer has not are left out, unless ``as_it_is``.
+        """
+        soft = self._softmaxes(self._find(ids)[0])
         if soft:
             inside = (ids >= soft[0].base) & (ids < soft[0].base + self.batch * soft[0].size)
             assert soft[0].of is not None
@@ -289,16 +300,27 @@ class Trace:
                 raise TraceError("a Softmax is left to the host, so it must be an output of its "
                                  "own, its classes in the last axis: do what comes after it on the "
                                  "host")
+        self._check_order(ids)
         try:
             whole = self.split(ids, min(ids.ndim, 1))[0]
         except BatchAxisError:
             whole = self.split(ids, 0)[0]
         if whole.ndim == 1:
             whole = whole[:, np.newaxis]
-        stage = self._same_value(whole)
-        if stage is not None:
-            return stage.value, bool(soft)
-        return self.read(whole, "output"), bool(soft)
+        stage = None if as_it_is else self._same_value(whole)
+        value = self.read(whole, "output") if stage is None else stage.value
+        return self.builder.softmax(value) if soft else value
+
+
+    def _check_order(self, ids: np.ndarray) -> None:
+        """Raise unless the batch is a dimension of ``ids``, its samples in order, or part of one.
+        """
+        sample = self._find(ids)[1].reshape(-1)
+        inner = int(np.argmax(sample == 1)) or 1  # elements from a sample to the next
+        right = np.arange(sample.size) // inner % self.batch
+        if ((sample != right) & (sample != ZERO)).any():
+            raise BatchAxisError("the samples of a batch change places: check which axis is the "
+                                 "batch (batch_first)")
 
 
 def _core(shape: Shape) -> Shape:
