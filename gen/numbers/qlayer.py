@@ -129,7 +129,7 @@ class QLayer:
     @property
     def result(self) -> QFormat | None:
         """Format of its value; None for a view, which takes its elements' formats along."""
-        return None
+        return getattr(self, self.of.result, None)
 
     def fracs(self, shape: Shape, *fracs: np.ndarray) -> np.ndarray:
         """Fractional bits of each element of its value, of ``shape``, from those of its inputs."""
@@ -149,7 +149,7 @@ class QLayer:
     @property
     def finest(self) -> QFormat | None:
         """The format to which the elements of its first input are shifted, if there is one."""
-        return None
+        return getattr(self, "x", None)
 
     def aligned(self, fracs: Sequence[np.ndarray]) -> bool:
         """Whether its shifts are right for inputs whose elements have these fractional bits."""
@@ -158,7 +158,7 @@ class QLayer:
     def tensors(self, table: Table) -> dict[str, Tensor]:
         """Its tensors in golden's trace, by their names in a float trace."""
         assert self.result
-        return {"y": Tensor.of("y", self.result)}
+        return {self.of.result: Tensor.of(self.of.result, self.result)}
 
     # ---- sums ------------------------------------------------------------------------------
 
@@ -206,8 +206,17 @@ class QMatrix(QLayer):
     activation: str
 
     @property
-    def finest(self):
-        return self.x
+    def features(self) -> int:
+        """Columns of x's matrix: input features, with a window those of all its taps."""
+        return getattr(self, self.of.weights[0]).shape[1]
+
+    def tensors(self, table):
+        return {"z": Tensor("acc", self.acc_frac, None), **super().tensors(table)}
+
+    def result_shifts(self, table):
+        tables = {"sigmoid": self.acc_frac + 1 - table.frac, "tanh": self.acc_frac - table.frac}
+        assert self.result
+        return [tables.get(self.activation, self.acc_frac - self.result.frac)] * len(self.b)
 
     def met(self, fracs: np.ndarray) -> np.ndarray:
         """Fractional bits (..., columns) of the operands of each column of x's matrix."""
@@ -219,8 +228,3 @@ class QMatrix(QLayer):
     def widest(self, table, acc_bits):
         return max(acc_bits + max(0, *(-shift for shift in self.result_shifts(table))),
                    self.x.width + int(self.x_align.max(initial=0)))
-
-    def _plain_shift(self, table: Table, y: QFormat) -> int:
-        """The right shift of a row whose result is the layer's value, of the format y."""
-        tables = {"sigmoid": self.acc_frac + 1 - table.frac, "tanh": self.acc_frac - table.frac}
-        return tables.get(self.activation, self.acc_frac - y.frac)

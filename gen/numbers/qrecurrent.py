@@ -7,14 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from gatefold.gen.network.layer import GATE_ACTIVATIONS
 from gatefold.gen.network.recurrent import Gru, Lstm, Recurrent, Rnn
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.qlayer import RESULT_ACTIVATIONS, Columns, QMatrix, Tensor, argument
 from gatefold.gen.numbers.tables import Table
 
 __all__ = ["QGru", "QLstm", "QRecurrent", "QRnn"]
-
-_GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +67,6 @@ class QRecurrent(QMatrix):
         return max(super().elements(*shapes), shapes[0][0] * self.units)
 
     @property
-    def result(self):
-        return self.h
-
-    @property
-    def features(self) -> int:
-        """Input features F."""
-        return self.w_ih.shape[1]
-
-    @property
     def h_frac(self) -> int:
         """Fractional bits of the finest h that w_hh multiplies."""
         return max(self.h.frac, self.h_in.frac if self.h_in else self.h.frac)
@@ -122,12 +112,6 @@ class QRnn(QRecurrent):
 
     of = Rnn
 
-    def tensors(self, table):
-        return {"z": Tensor("acc", self.acc_frac, None), "h": Tensor.of("h", self.h)}
-
-    def result_shifts(self, table):
-        return [self._plain_shift(table, self.h)] * self.units
-
 
 @dataclass(frozen=True, kw_only=True)
 class _QGated(QRecurrent):
@@ -145,7 +129,7 @@ class _QGated(QRecurrent):
     candidate: ClassVar[str] = ""  #: name of the candidate and of the field with its format
 
     def fits(self, *shapes):
-        return super().fits(*shapes) and self.recurrent_activation in _GATE_ACTIVATIONS
+        return super().fits(*shapes) and self.recurrent_activation in GATE_ACTIVATIONS
 
     def tensors(self, table):
         t, result = table.out_frac, getattr(self, self.candidate)
