@@ -38,5 +38,6 @@ def forward(network: Network, x: np.ndarray, *, trace: dict | None = None,
         if "c" in inside:
             last_c[network.value(n)] = inside["c"][:, -1]
         if trace is not None and layer.computes:
-            trace[name] = {layer.result: values[-1]} | inside
+            inside.setdefault(layer.result, values[-1])
+            trace[name] = inside
     return joined([values[value] for value in network.outputs])
