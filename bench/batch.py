@@ -7,14 +7,14 @@ placed beside another.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 from networks import Workload, calibration
 
 from gatefold.boards import get as get_board
-from gatefold.gen.flow import budget
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import choose_array
+from gatefold.gen.plan import Budget, choose_array
 
 __all__ = ["BATCHES", "NETWORK", "batch_rows"]
 
@@ -26,13 +26,13 @@ CONTEXTS = 8
 
 def batch_rows(workload: Workload) -> list[dict]:
     """One row for each number of copies: the core, and cycles for one inference of each batch."""
-    limits = budget(get_board(BOARD))
+    card = Budget.of(get_board(BOARD))
     qnet = quantize(workload.network, calibration=calibration(workload.name))
     rows = []
     for copies in COPIES:
-        share = {name: value // copies for name, value in limits.memory.items()}
-        plan = choose_array(qnet, multipliers=limits.multipliers // copies, contexts=CONTEXTS,
-                            stream_bits=limits.stream_bits, **share)
+        share = replace(card, **{name: getattr(card, name) // copies for name in (
+            "multipliers", "bram36", "dsp", "lut", "uram")})
+        plan = choose_array(qnet, share, contexts=CONTEXTS)
         config, cycles = plan.config, plan.cycles
         per_batch = {}
         for batch in BATCHES:
@@ -41,7 +41,7 @@ def batch_rows(workload: Workload) -> list[dict]:
             per_batch[str(batch)] = round(taken / batch, 1)
         rows.append({"copies": copies, "contexts": CONTEXTS, "pe": config.pe, "simd": config.simd,
                      "latency": cycles.latency, "interval": cycles.interval,
-                     "clock_mhz": limits.clock_mhz, "cycles_per_inference": per_batch,
+                     "clock_mhz": card.clock_mhz, "cycles_per_inference": per_batch,
                      "busy": plan.bounds.multiplications
                      / (config.pe * config.simd * cycles.interval)})
     return rows

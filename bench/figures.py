@@ -1,4 +1,4 @@
-"""What the table and the plot both say: marks of origin, names, the figures of workloads.json.
+"""What the table and the plot share: marks of origin, names, the figures of workloads.json.
 
 Needs nothing but Python, so that the plot may run in .venv-bench.
 """
@@ -12,16 +12,16 @@ __all__ = ["BOARD_TITLES", "DEVICES", "EDGE_TPU", "MARKS", "PUBLISHED_FPGA", "ST
 MARKS = {
     "s": "simulated: the exported Verilog of this core ran in Verilator and agreed with the golden "
          "model bit for bit and with the plan cycle for cycle (bench/simulated.json)",
-    "p": "planned: counted by the plan, whose count is what simulation confirms to the cycle; this "
+    "p": "planned: counted by the plan; simulations confirm such counts to the cycle, but this "
          "very core was not simulated for the benchmark",
     "e": "estimated: by the formulas of gen/plan/resources.py; no vendor tool ran",
     "y": "synthesised: by Yosys (synth_xilinx), component by component; not placed, not routed",
-    "m": "measured: on the machine named below, in the same run as the others so marked",
+    "m": "measured: on the machine named below, in the same run as all figures with this mark",
     "q": "quoted: from the literature (bench/workloads.json), not checked here",
-    "t": "target: what the project set out to reach, batch 1, 16 bits",
+    "t": "target: the project's aim, for batch 1 and 16 bits",
 }
 
-#: Cycles from the first input beat to the last output beat that the project set out to reach.
+#: The project's aims: cycles from the first input beat to the last output beat.
 TARGETS = {
     "zcu104": {"autoenc-1": 245, "autoenc-2": 290, "autoenc-3": 640, "autoenc-4": 1240,
                "autoenc-5": 5500, "lstm-dense": 4300, "lstm-cell": 20300,
@@ -31,10 +31,10 @@ TARGETS = {
              "stream-2x128": 120, "stream-3x256": 300, "stream-3x480": 800, "stream-6x320": 800},
 }
 
-#: Our boards as people write them.
+#: Titles of our boards.
 BOARD_TITLES = {"zcu104": "ZCU104", "u280": "U280"}
 
-#: Devices of workloads.json as people write them, in the order of the table.
+#: Titles of the devices in workloads.json, in the order of the table.
 DEVICES = {
     "fpga": {"zcu104": "ZCU104", "u280": "U280"},
     "data-centre GPU": {"v100": "V100", "a30": "A30", "p40": "P40"},
@@ -43,14 +43,14 @@ DEVICES = {
     "cpu": {"cpu xeon silver 4210": "Xeon Silver 4210", "cpu cortex-a53": "Cortex-A53"},
 }
 
-#: Rows of what was published for the Edge TPU: a title, and the entry of workloads.json.
+#: Rows of published Edge TPU figures: a title, and the entry of workloads.json.
 EDGE_TPU = (
     ("mean", "{} mean"), ("fastest", "min"), ("slowest", "max"),
     ("without the LSTM, mean", "without the LSTM, mean"),
 )
 _TPU, _ON_TPU = "coral edge tpu, embedded", "forum-cnn-lstm"
 
-#: Cards of the published streaming figures as people write them.
+#: Titles of the cards with published streaming figures.
 STREAMED_BY = {"ia-840f": "IA-840F", "v80": "V80"}
 
 #: Rows of published FPGA figures: how an entry of workloads.json is written around the network.

@@ -1,16 +1,16 @@
-"""`make full-size`: every network of workloads.json built at its full size and proved in Verilator.
+"""`make full-size`: every network of workloads.json at its full size, verified in Verilator.
 
-    python bench/full_size.py                                    all that was not done yet
+    python bench/full_size.py                                    all cores that were not done yet
     python bench/full_size.py --only forum-cnn-lstm --board u280   one core
     python bench/full_size.py --again --only autoenc-1           once more, after a change
     python bench/full_size.py --render                           only write docs/full-size.md
 
-Each core goes the user's way: quantised, planned, written to a folder, its Verilog compared there
-with the golden model, every output and every layer's values of every step, and latency and interval
-to the cycle. The networks for streaming keep their state between frames and have their weights
-loaded at run time, in UltraRAM where that is what holds them. What was found is kept in
-bench/simulated.json after each core, so a run that was stopped goes on where it was; a core that is
-planned otherwise than it was then is run again.
+Each core is made as a user makes it: quantised, planned and written to a folder. Its Verilog is
+then compared with the golden model: every output, every value of every layer and step, and latency
+and interval to the cycle. The networks for streaming keep their state between frames, and their
+weights are loaded at run time, into UltraRAM where nothing else holds them. After each core the
+results go to bench/simulated.json, so a run that was stopped goes on where it was. A core whose
+plan has changed since is run again.
 """
 
 from __future__ import annotations
@@ -43,29 +43,29 @@ PLACE = ROOT / "build/full-size"
 JOURNAL = ROOT / "bench/simulated.json"
 PAGE = ROOT / "docs/full-size.md"
 
-#: Frames with inputs of their own: typical ones, anywhere in the format, at its ends. Of a network
-#: that keeps its state more, so that sequences go on and begin anew.
+#: Frames with different inputs: typical ones, random ones within the format, and its extremes. A
+#: network that keeps its state gets more, so that sequences continue and begin anew.
 _SAMPLES, _STREAMED = 3, 12
 _TIMEOUT = 7200  # seconds, for the compiler and for each run
 _SEED = 1
 _RESOURCES = ("lut", "ff", "dsp", "bram36", "uram")
-#: What decides the Verilog and the expected bits.
+#: The sources that decide the Verilog and the expected bits.
 _SOURCES = ("hdl", "gen", "sim", "boards", "bench/networks.py", "bench/workloads.json")
 
 
 class _Stages:
-    """Seconds of each kind of stage; says on standard output which one begins."""
+    """Seconds of each type of stage; prints each stage that begins."""
 
     def __init__(self):
         self.seconds: dict[str, float] = {}
         self._current: str | None = None
         self._began = time.monotonic()
 
-    def begin(self, kind: str, told: str) -> None:
-        """A stage of ``kind`` begins, ``told`` to who waits."""
+    def begin(self, kind: str, message: str) -> None:
+        """A stage of type ``kind`` begins; prints ``message``."""
         self.end()
         self._current, self._began = kind, time.monotonic()
-        print(f"    {told}", flush=True)
+        print(f"    {message}", flush=True)
 
     def end(self) -> None:
         """The stage is over."""
@@ -76,10 +76,10 @@ class _Stages:
 
 
 def prove(workload: Workload, board: str, known: dict) -> dict:
-    """Build and verify one core; what was found, ready for JSON: ``known`` itself where it is of
-    this very core.
+    """Build and verify one core; returns the results, ready for JSON, or ``known`` itself where it
+    is about this very core.
 
-    A difference, or a core that can not be had, is a finding too: ``failed``, the message.
+    A difference, or a core that cannot be built, is a result too: ``failed``, the message.
     """
     streamed = workload.network.stateful
     stages = _Stages()
@@ -109,8 +109,8 @@ def _verify(core: Core, samples: int, stages: _Stages) -> VerifyResult:
         x = seeded_inputs(core.qnet, samples, _SEED)
         return verify(
             folder, x=np.reshape(x, (samples, -1)), expect=expectation(core.qnet, x), seed=_SEED,
-            timeout=_TIMEOUT, progress=lambda told: stages.begin(
-                "compile" if "compiles" in told else "simulate", told))
+            timeout=_TIMEOUT, progress=lambda message: stages.begin(
+                "compile" if "compiles" in message else "simulate", message))
 
 
 def _describe(core: Core) -> dict:
@@ -137,7 +137,7 @@ def _source() -> str:
 
 
 def markdown(found: dict[str, dict], workloads: list[Workload]) -> str:
-    """docs/full-size.md of what was found."""
+    """docs/full-size.md, from the results ``found``."""
     cores = [(workload, board) for workload in workloads for board in workload.boards]
     known = [(workload, board, found[key(workload.name, board)]) for workload, board in cores
              if key(workload.name, board) in found]
@@ -150,10 +150,11 @@ def markdown(found: dict[str, dict], workloads: list[Workload]) -> str:
               for workload, board, row in known if "failed" in row]
     parts = [
         "# Every network at its full size",
-        f"The exported Verilog of {len(proved)} of {len(cores)} cores, simulated beside the golden "
-        f"model: {values:,} integers compared in {cycles:,} cycles, all equal; latency and "
-        "interval as planned, to the cycle. Written by `make full-size` (bench/full_size.py). "
-        "Nothing ran on a board and no vendor tool ran.",
+        f"Verilator simulated the exported Verilog of {len(proved)} of {len(cores)} cores, and all "
+        f"values were compared with the golden model: {values:,} integers compared in {cycles:,} "
+        "cycles, all of them equal. Latency and interval are as planned, to the cycle. `make "
+        "full-size` (bench/full_size.py) writes this page. Nothing ran on a board, and no vendor "
+        "tool ran.",
         "\n".join(_table(known)),
         _NOTES.format(samples=_SAMPLES, streamed=_STREAMED)]
     if missing:
@@ -164,16 +165,17 @@ def markdown(found: dict[str, dict], workloads: list[Workload]) -> str:
 
 
 _NOTES = """\
-- Latency: first input beat to last output beat, the core idle before; interval: between last output
-  beats of frames back to back, at full rate. Both were planned, and simulation found the same
-  number. Target: what the project set out to reach.
-- Compared: every output and every layer's values of every step, in one run at full rate and one
-  with random gaps and stalls; {samples} different inputs, of the streaming networks {streamed}, in
-  sequences of one to four frames that keep the state, with a reset among them.
-- Weights: where they stand; loaded, through the weights' stream before the first frame.
-- Resources are estimated (gen/plan/resources.py). Seconds on a machine that others used too:
-  planning, Verilator's compilation, simulation.
-- Source: the commit that was run, `+` with files that were not committed."""
+- Latency is the number of cycles from the first input beat to the last output beat of a core that
+  was idle before. Interval is the number between the last output beats of consecutive frames at
+  full rate. Both were planned, and simulation found the same numbers. Target is the project's aim.
+- Compared is the number of integers: every output, and every value of every layer and step, in one
+  run at full rate and one with random gaps and stalls. There were {samples} different inputs. The
+  streaming networks had {streamed}, in sequences of one to four frames that keep the state, with a
+  reset among them.
+- Weights says where they are stored; "loaded" means through their stream, before the first frame.
+- Resources are estimated (gen/plan/resources.py). The seconds for planning, for Verilator's
+  compilation and for the simulation come from a machine with other users.
+- Source is the commit that was run, with `+` if there were uncommitted files."""
 
 _HEAD = ("network", "board", "array", "latency", "target", "interval", "compared", "weights", "LUT",
          "FF", "DSP", "BRAM36", "URAM", "simulator", "plan, s", "compile, s", "simulate, s",
@@ -204,10 +206,10 @@ def _values(row: dict) -> int:
 
 
 def _weights(row: dict) -> str:
-    told = [f"{row['weights'][style]} rows in {where}" for style, where in (
+    places = [f"{row['weights'][style]} rows in {where}" for style, where in (
         ("ultra", "UltraRAM"), ("distributed", "LUTs"), ("block", "block RAM"))
         if style in row["weights"]]
-    return ("loaded: " if row["loadable"] else "") + ", ".join(told)
+    return ("loaded: " if row["loadable"] else "") + ", ".join(places)
 
 
 # ---- the command --------------------------------------------------------------------------------
@@ -221,8 +223,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NETWORK", choices=names, default=names,
                         help="these networks: " + ", ".join(names))
     parser.add_argument("--board", choices=BOARD_TITLES, help="on this board only")
-    parser.add_argument("--again", action="store_true", help="also those that are done")
-    parser.add_argument("--render", action="store_true", help="run nothing, write the page")
+    parser.add_argument("--again", action="store_true", help="also cores that are done")
+    parser.add_argument("--render", action="store_true", help="run nothing, only write the page")
     options = parser.parse_args()
     PLACE.mkdir(parents=True, exist_ok=True)
     if not options.render:
@@ -245,14 +247,14 @@ def _one(journal: Path, workload: Workload, board: str, again: bool) -> None:
     if row is known:
         print(f"full-size: {core} is done", flush=True)
         return
-    print(f"    {_told(row)}", flush=True)
-    # Read once more: another run may have found something meanwhile.
+    print(f"    {_summary(row)}", flush=True)
+    # Read again: another run may have stored results meanwhile.
     new = journal.with_suffix(".new")
     new.write_text(json.dumps(_read(journal) | {core: row}, indent=1) + "\n")
     os.replace(new, journal)
 
 
-def _told(row: dict) -> str:
+def _summary(row: dict) -> str:
     if "failed" in row:
         return f"FAILED: {row['failed']}"
     return (f"{_values(row):,} values equal, latency {row['verified']['latency']:,}, interval "

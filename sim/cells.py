@@ -10,7 +10,13 @@ import numpy as np
 from gatefold.gen.numbers.quantized import QGru, QLstm, Table
 from gatefold.sim.scalars import Clip, gated, round_shift, saturated, squashed
 
-__all__ = ["blocks", "gru_cell", "gru_gates", "gru_reset", "gru_state", "lstm_cell", "lstm_gates"]
+__all__ = ["blocks", "flat", "gru_cell", "gru_gates", "gru_reset", "gru_state", "lstm_cell",
+           "lstm_gates"]
+
+
+def flat(activation: str) -> bool:
+    """Whether an activation is flat where its argument saturates: nothing is lost by it."""
+    return activation in ("tanh", "hard_tanh")
 
 
 def blocks(acc: np.ndarray, count: int) -> list[np.ndarray]:
@@ -24,7 +30,8 @@ def lstm_gates(layer: QLstm, table: Table, acc: np.ndarray,
     arguments, values = [], []
     for n, block in enumerate(blocks(acc, 4)):
         if n == 2:
-            u, v = squashed(layer.activation, table, layer.g, block, layer.acc_frac, clip)
+            u, v = squashed(layer.activation, table, layer.g, block, layer.acc_frac, clip,
+                            "u" if flat(layer.activation) else "g")
         else:
             u, v = gated(layer.recurrent_activation, table, block, layer.acc_frac, clip)
         arguments.append(u)
@@ -41,8 +48,7 @@ def lstm_cell(layer: QLstm, table: Table, gates, c: np.ndarray,
     frac = max(fc_frac, ig_frac)
     total = ((f * c) << (frac - fc_frac)) + ((i * g) << (frac - ig_frac))
     c = clip("c", round_shift(total, frac - layer.c.frac), layer.c.width)
-    # Where the table is flat it saturates by nature: not worth a count.
-    quiet = saturated if layer.activation == "tanh" else clip
+    quiet = saturated if flat(layer.activation) else clip  # not worth a count
     tc = squashed(layer.activation, table, layer.tc, c, layer.c.frac, quiet, "tc")[1]
     return c, clip("h", round_shift(o * tc, one + layer.tc.frac - layer.h.frac), layer.h.width)
 
@@ -81,5 +87,6 @@ def gru_cell(layer: QGru, table: Table, r: np.ndarray, a: np.ndarray, inner: np.
     product = table.out_frac + 1 + layer.m.frac
     frac = max(layer.acc_frac, product)
     total = (a << (frac - layer.acc_frac)) + ((r * m) << (frac - product))
-    u, n = squashed(layer.activation, table, layer.n, total, frac, clip)
+    u, n = squashed(layer.activation, table, layer.n, total, frac, clip,
+                    "u" if flat(layer.activation) else "n")
     return m, u, n

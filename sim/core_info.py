@@ -38,8 +38,9 @@ class TraceLayer:
 class CoreInfo:
     """The contents of core.json: what a test bench needs to know about a core.
 
-    Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency`` and ``interval``,
-    cycles; ``multipliers``, of the array; ``lanes``, elements that a beat of results can carry;
+    Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency``, ``interval``
+    and ``intervals`` (in turn, of which ``interval`` is the mean), cycles; ``multipliers``, of the
+    array; ``lanes``, elements that a beat of results can carry;
     ``act_width`` and ``cell_width``, bits of a result and of a state; ``load_beats``, of the
     weights' stream, 0 without one; ``contexts``, sequences in a frame; ``stateful``, whether state
     goes on from frame to frame, and TUSER begins a sequence; ``layers``, traced; ``events``,
@@ -52,6 +53,7 @@ class CoreInfo:
     n_out: int
     latency: int
     interval: int
+    intervals: tuple[int, ...]
     multipliers: int
     lanes: int
     act_width: int
@@ -102,6 +104,7 @@ def _parse(data: dict) -> CoreInfo:
         n_out=_positive(data["output"]["elements"]),
         latency=_positive(data["cycles"]["latency"]),
         interval=_positive(data["cycles"]["interval"]),
+        intervals=_intervals(data["cycles"]),
         multipliers=_positive(data["array"]["pe"], LIMITS["macs"].hi) * _positive(
             data["array"]["simd"], LIMITS["simd"].hi),
         lanes=_positive(data["simd"], LIMITS["simd"].hi),
@@ -139,6 +142,13 @@ def _flag(value) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{value!r} where true or false belongs")
     return value
+
+
+def _intervals(cycles: dict) -> tuple[int, ...]:
+    told = cycles.get("intervals", [cycles["interval"]])  # older folders have one
+    if not isinstance(told, list) or not told:
+        raise ValueError(f"{quoted(told)[1:-1]} where a list of intervals belongs")
+    return tuple(map(_positive, told))
 
 
 def _states(names) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from gatefold.gen.numbers.quantized import (
 )
 from gatefold.sim.cells import (
     blocks,
+    flat,
     gru_cell,
     gru_gates,
     gru_reset,
@@ -197,7 +198,8 @@ def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
     else:
         middle = gru_reset(layer, table, r, s, clip)
         acc = a + (w_hh[2](middle) << layer.align_hh)
-        u_n, n = squashed(layer.activation, table, layer.n, acc, layer.acc_frac, clip)
+        u_n, n = squashed(layer.activation, table, layer.n, acc, layer.acc_frac, clip,
+                          "u" if flat(layer.activation) else "n")
     s, h = gru_state(layer, table, z, n, s, clip)
     return {"u_r": u_r, "u_z": u_z, "u_n": u_n, "r": r, "z": z, "n": n,
             "m" if layer.reset_after else "q": middle, "c": s, "h": h}
@@ -227,14 +229,17 @@ def _windows(window: Window, x: np.ndarray, fill: int) -> Iterator[np.ndarray]:
 
 
 def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=None,
-           instead: Mapping[int, np.ndarray] | None = None) -> np.ndarray:
+           instead: Mapping[int, np.ndarray] | None = None,
+           saturations: dict | None = None) -> np.ndarray:
     """The network's output integers for input integers, (samples, *output_shape).
 
     Parameters: ``x_int``, (samples, *input_shape) integers within the inputs' formats; ``trace``, a
     dict that receives per layer name what is inside it: of recurrent layers what
     :func:`recurrent` records, of Dense layers ``acc`` and ``y``, of others ``y``, and under
-    ``"saturations"`` per layer name and tensor (``u``, ``c``, ``h``, ``y``, ``m``, ``q``, ``tc``)
-    how many values were clamped: ``{"count", "total"}``; ``fresh``, booleans (samples,): samples
+    ``"saturations"`` per layer name and tensor (``u``, ``g``, ``n``, ``c``, ``h``, ``y``, ``m``,
+    ``q``, ``tc``; the arguments of candidates that are flat where they are clamped count as ``u``)
+    how many values were clamped: ``{"count", "total"}``; ``saturations``, a dict that receives
+    these alone; ``fresh``, booleans (samples,): samples
     with which stateful layers begin anew; without it the first alone (which always is one);
     ``instead``, integers that layers read instead of what was computed, by value: so a layer can be
     looked at by itself.
@@ -244,7 +249,8 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     fracs = qnet.fracs
     begins = _begins(len(values[0]), fresh)
     cells: dict[int, np.ndarray] = {}  # final c of each LSTM, by its value
-    counts: dict[str, dict] = {}
+    counts: dict[str, dict] = {} if saturations is None else saturations
+    counting = trace is not None or saturations is not None
     for n, layer in enumerate(qnet.layers):
         given = instead or {}
         read = [given.get(value, values[value]) for value in layer.inputs]
@@ -254,7 +260,7 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
         shifts = [alignment(form, fracs[value]) for form, value in
                   zip(_operands(layer), layer.inputs, strict=False)]
         read = [_up(x, shift) for x, shift in zip(read, shifts, strict=False)] + read[len(shifts):]
-        clip = _Counter() if trace is not None else saturated
+        clip = _Counter() if counting else saturated
         record: dict[str, np.ndarray] = {}
         if isinstance(layer, QCellState):
             read = [cells[layer.inputs[0]]]
@@ -262,8 +268,9 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
         if isinstance(layer, QLstm):
             cells[qnet.value(n)] = record["c"][:, -1]
         if trace is not None:
-            assert isinstance(clip, _Counter)
-            trace[layer.name], counts[layer.name] = record, clip.counts
+            trace[layer.name] = record
+        if isinstance(clip, _Counter):
+            counts[layer.name] = clip.counts
     if trace is not None:
         trace["saturations"] = counts
     return joined([values[value] for value in qnet.outputs])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import Table, argument
+from gatefold.gen.numbers.quantized import Table, argument, hard_limit
 
 __all__ = ["Clip", "finished", "gated", "round_shift", "saturate", "saturated", "sigmoid",
            "squashed", "tanh", "tanh_magnitude"]
@@ -79,10 +79,15 @@ def squashed(activation: str, table: Table, result: QFormat, v: np.ndarray, frac
              clip: Clip = saturated, tensor: str = "u") -> tuple[np.ndarray, np.ndarray]:
     """Argument u and activation of ``v`` (``frac`` fractional bits): a candidate's, a cell state's.
 
-    ``activation`` of tanh, relu, linear; the value has ``result.frac`` fractional bits.
+    ``activation`` of tanh, relu, linear, hard_tanh; the value has ``result.frac`` fractional bits.
     """
     form = argument(activation, table, result)
-    u = clip(tensor, round_shift(v, frac - form.frac), form.width)
+    u = round_shift(v, frac - form.frac)
+    if activation == "relu":
+        clip(tensor, np.maximum(u, 0), form.width)  # counts; what is below is no saturation
+        u = saturate(u, form.width)
+    else:
+        u = clip(tensor, u, form.width)
     return u, tanh(table, u) if activation == "tanh" else _direct(table, u, activation == "relu")
 
 
@@ -102,11 +107,17 @@ def finished(activation: str, table: Table, acc: np.ndarray, frac: int, y: QForm
              clip: Clip = saturated, tensor: str = "y") -> np.ndarray:
     """A Dense result of accumulators with ``frac`` fractional bits, in the format ``y``.
 
-    ``activation`` of linear, relu, sigmoid, tanh.
+    ``activation`` of linear, relu, sigmoid, tanh, hard_tanh, hard_sigmoid.
     """
     if activation == "sigmoid":
         acc, frac = gated("sigmoid", table, acc, frac, clip)[1], table.out_frac + 1
     elif activation == "tanh":
         acc, frac = squashed("tanh", table, y, acc, frac, clip)[1], table.out_frac
-    result = clip(tensor, round_shift(acc, frac - y.frac), y.width)
-    return np.maximum(result, 0) if activation == "relu" else result
+    result = round_shift(acc, frac - y.frac)
+    if activation in ("relu", "hard_sigmoid"):
+        result = np.maximum(result, 0)  # first: what is below is no saturation
+    result = clip(tensor, result, y.width)
+    limit = hard_limit(activation, y)
+    if limit is not None:
+        result = np.clip(result, -limit, limit)
+    return result

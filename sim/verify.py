@@ -37,9 +37,9 @@ class VerifyResult:
     """What was compared, all of it equal.
 
     Attributes: ``simulator``; ``samples`` played, each with its own inputs; ``scenarios``, names
-    with the frames each played; ``latency`` and ``interval``, cycles seen (interval None with under
-    three frames); ``outputs`` and ``states`` (values of layers), integers compared; ``cycles``
-    simulated; ``seconds`` in all.
+    with the frames each played; ``latency`` and ``interval``, cycles seen (interval, the mean
+    of those that come in turn, None where too few frames were played to see each); ``outputs`` and
+    ``states`` (values of layers), integers compared; ``cycles`` simulated; ``seconds`` in all.
     """
 
     simulator: str
@@ -108,7 +108,7 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
         simulator=sim, samples=len({sample for played, _ in seen for sample in played.frames}),
         scenarios={played.name: len(played.frames) for played, _ in seen},
         latency=int(run.latencies[0]),
-        interval=int(run.intervals[-1]) if _interval_frames(scenario) else None,
+        interval=_interval(run, info, scenario),
         outputs=outputs, states=states, cycles=cycles, seconds=time.monotonic() - started)
 
 
@@ -133,11 +133,12 @@ def check_run(run: SimRun, info: CoreInfo, scenario: Scenario, expect: Expect) -
         if run.latencies[frame] != info.latency:
             raise CheckFailed(f"{scenario.name}: frame {frame}: expected a latency of "
                               f"{info.latency} cycles, got {run.latencies[frame]}")
-    for frame in _interval_frames(scenario):
+    for frame, turn in _interval_frames(scenario):
+        expected = info.intervals[turn % len(info.intervals)]
         got = run.last_out[frame] - run.last_out[frame - 1]
-        if got != info.interval:
+        if got != expected:
             raise CheckFailed(f"{scenario.name}: frame {frame}: expected an interval of "
-                              f"{info.interval} cycles, got {got}")
+                              f"{expected} cycles, got {got}")
 
 
 def _check_values(got: Trace, info: CoreInfo, scenario: Scenario, want: Trace) -> None:
@@ -164,10 +165,24 @@ def _where(info: CoreInfo, scenario: Scenario, frame: int) -> str:
     return f"{scenario.name}: {place}sample {scenario.frames[frame]}"
 
 
-def _interval_frames(scenario: Scenario) -> list[int]:
-    """Frames that follow the one before at the core's own pace: both it and that one waited."""
-    return [n for n in range(2, len(scenario.frames))
-            if scenario.timed and not scenario.isolated[n - 1:n + 1].any()]
+def _interval_frames(scenario: Scenario) -> list[tuple[int, int]]:
+    """Frames that follow the one before at the core's own pace, both it and that one waited; and
+    how many such frames came before since the core was empty."""
+    found, turn = [], 0
+    for n in range(2, len(scenario.frames)):
+        alone = scenario.isolated[n - 1:n + 1].any()
+        if scenario.timed and not alone:
+            found.append((n, turn))
+        turn = 0 if alone else turn + 1
+    return found
+
+
+def _interval(run: SimRun, info: CoreInfo, scenario: Scenario) -> int | None:
+    """The mean of the distances that were seen of each that comes in turn, rounded up."""
+    period = len(info.intervals)
+    seen = [int(run.intervals[frame - 1]) for frame, _ in _interval_frames(scenario)]
+    whole = seen[len(seen) % period:]
+    return -(-sum(whole) // len(whole)) if whole else None
 
 
 def _scenarios(info: CoreInfo, samples: int, sim: str, seed: int) -> list[Scenario]:

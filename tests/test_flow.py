@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 
 import gatefold as gf
-from gatefold.gen.network.initialise import LIMITS as SIZES
-from gatefold.gen.numbers.quantize import WIDTHS
-from gatefold.gen.options import LIMITS
 from gatefold.gen.store.folder import load_plan
 from gatefold.sim import simulators
 from tests.support.cli_harness import DATA, MODEL, built, contents
@@ -65,10 +62,11 @@ def test_a_network_made_in_python(tmp_path):
     ({"width": 3}, r"--width must be an integer in 4\.\.18"),
     ({"width": 16.0}, "--width must be an integer"),
     ({"width": True}, "--width must be an integer"),
-    ({"board": "arty"}, "board must be one of"),
-    ({"pipeline": "deep"}, "--pipeline must be full or short, not 'deep'"),
-    ({"pipeline": None}, "--pipeline must be full or short, not 'None'"),
-    ({"board": 104}, "board must be one of"),
+    ({"board": "arty"}, "--board must be one of zcu104, u280, not 'arty'"),
+    ({"pipeline": "deep"}, "--pipeline must be one of full, short, not 'deep'"),
+    ({"pipeline": None}, "--pipeline must be one of full, short, not None"),
+    ({"board": 104}, "--board must be one of"),
+    ({"wdth": 8}, "there is no option 'wdth': the options are board, width, max_error, "),
     ({"clock": float("nan")}, r"1\.\.1000 MHz"),
     ({"macs": 8, "pe": 4, "simd": 2}, "contradict"),
     ({"calibrate": [[1.0, 2.0]]}, r"must have the shape \(samples, 6, 3\)"),
@@ -105,12 +103,6 @@ def test_a_folder_knows_its_pipeline(tmp_path, core):
     path.write_text(path.read_text().replace('"short"', '"deep"'))
     with pytest.raises(gf.UserError, match="the pipeline must be full or short"):
         load_plan(folder)
-
-
-def test_the_limits_are_those_of_the_parts():
-    assert (LIMITS["width"].lo, LIMITS["width"].hi) == (WIDTHS[0], WIDTHS[-1])
-    for name, most in SIZES.items():
-        assert (LIMITS[name].lo, LIMITS[name].hi) == (1, most), name
 
 
 def test_every_public_name_is_there():

@@ -11,9 +11,10 @@ from tests.support.places import ROOT
 PARTS = ("hdl", "gen", "sim", "boards")
 
 #: From the bottom up: a room imports itself and rooms before it, never one after it.
-ROOMS = ("hdl", "gen.errors", "gen.options", "boards", "gen.files", "gen.network", "gen.frontends",
-         "gen.numbers", "gen.plan", "gen.store", "sim", "gen.measure", "gen.html", "gen.synth",
-         "gen.report", "gen.check", "gen.flow", "gen.weights", "gen.explore", "gen.cli")
+ROOMS = ("hdl", "gen.errors", "boards", "gen.legal", "gen.options", "gen.files", "gen.network",
+         "gen.frontends", "gen.numbers", "gen.plan", "gen.store", "sim", "gen.measure", "gen.html",
+         "gen.synth", "gen.report", "gen.check", "gen.flow", "gen.weights", "gen.explore",
+         "gen.cli")
 
 #: Names of hdl that tell cycles, and the modules outside hdl that may ask them.
 CYCLES = {"MacArray", "MacRow", "OperandMemory", "RowRouter", "LaneArray", "Lane", "StateLane",

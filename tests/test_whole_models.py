@@ -7,7 +7,7 @@ import pytest
 from gatefold.gen.frontends import load
 from gatefold.gen.network.forward import forward
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import make_plan
+from gatefold.gen.plan import Array, make_plan
 from gatefold.sim.golden import golden
 from tests.frontends.test_keras_options import archive, members
 from tests.support.places import FIXTURES
@@ -22,7 +22,7 @@ def check(network, number: int):
     """Two samples, the second going on with the first's state where the network keeps one."""
     qnet = quantize(network)
     pe, simd = ARRAYS[number % len(ARRAYS)]
-    machine = TileMachine(make_plan(qnet, pe=pe, simd=simd, stream_bits=64))
+    machine = TileMachine(make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=64)))
     x = np.random.default_rng(number).standard_normal((2, *qnet.input_shape))
     integers = qnet.quantize(x)
     y = golden(qnet, integers)

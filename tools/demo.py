@@ -1,15 +1,15 @@
-"""The demo: the shipped model becomes a core for the ZCU104, computes real data, and is proven.
+"""The demo: the shipped model becomes a core for the ZCU104, computes real data, and is verified.
 
-It runs the commands that a user would run, shows them, and puts what they left behind into one
-table. Each row says how its figure is known. ``--readme`` writes the table into README.md.
+It runs the commands that a user would run, shows them, and puts their results into one table. Each
+row says how its figure is known. ``--readme`` also writes README.md's four rows and its picture.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -20,11 +20,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["COMMANDS", "as_text", "in_readme", "table"]
+__all__ = ["COMMANDS", "in_readme", "picture", "summary", "table"]
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "models/lstm-dense"
 CORE, FORECAST = "build/demo", "build/demo-forecast.npy"
+PICTURE = ROOT / "docs/schedule.svg"
 
 COMMANDS = (
     f"gatefold build {MODEL}/lstm-dense.keras -o {CORE} --board zcu104 "
@@ -53,7 +54,7 @@ def nrmse(y: np.ndarray, target: np.ndarray) -> float:
 
 
 def table(report: dict, y: np.ndarray, test, published: dict) -> Table:
-    """The result: ``report`` of the core, its forecast ``y`` of ``test``, others' figures."""
+    """What the demo prints: from a core's ``report``, its ``y`` of ``test``, others' figures."""
     out = Table(title="lstm-dense (LSTM 128, LSTM 128, Dense 1; 30 steps) as a core for the ZCU104",
                 title_justify="left", width=_WIDTH, show_header=False,
                 caption=published["caption"], caption_justify="left", caption_style="dim")
@@ -95,53 +96,77 @@ def table(report: dict, y: np.ndarray, test, published: dict) -> Table:
     return out
 
 
-def as_text(result: Table) -> str:
-    """The table as README.md shows it: plain, the same on every terminal."""
-    sink = io.StringIO()
-    Console(file=sink, width=_WIDTH, color_system=None, force_terminal=False, legacy_windows=False,
-            _environ={}).print(result)
-    return "\n".join(line.rstrip() for line in sink.getvalue().splitlines()).strip()
+def summary(report: dict, y: np.ndarray, test) -> str:
+    """The four rows of README.md, Markdown; of the same arguments as :func:`table`."""
+    cycles, clock, resources = report["cycles"], report["clock_mhz"], report["resources"]
+    width = report["numbers"]["widths"]["weights"]
+    rows = [
+        (f"error (NRMSE) on {len(y)} windows, float32 and {width} bits",
+         f"{nrmse(test['y_float'], test['y']):.5f} and {nrmse(y, test['y']):.5f}",
+         "measured, golden model"),
+        *((f"Verilog = golden: every h, c, y of {done['samples']} windows",
+           f"{done['outputs'] + done['states']:,} integers equal",
+           f"simulated, {done['simulator'].capitalize()}") for done in report["verified"]),
+        (f"latency at {clock['value']:g} MHz",
+         f"**{report['latency_us']:.1f} \N{MICRO SIGN}s** ({cycles['latency']:,} cycles)",
+         f"cycles simulated, clock {clock['source']}"),
+        ("DSP slices, block RAMs, LUTs",
+         f"{resources['dsp']:,}, {resources['bram36']:g}, {resources['lut']:,}", "estimated"),
+    ]
+    return "\n".join(["| lstm-dense on the ZCU104 | | how it is known |", "|---|---:|---|",
+                      *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def in_readme(text: str, block: str | None = None) -> str:
-    """The table in README's ``text``, or with ``block`` the text with that table in its place."""
+    """The rows in README's ``text``, or with ``block`` the text with that in their place."""
     before, rest = text.split(_BEGIN)
     old, after = rest.split(_END)
-    if block is None:
-        return old.strip().removeprefix("```").removesuffix("```").strip()
-    return f"{before}{_BEGIN}\n```\n{block}\n```\n{_END}{after}"
+    return old.strip() if block is None else f"{before}{_BEGIN}\n{block}\n{_END}{after}"
 
 
-def build_and_prove() -> Table:
-    """Run the commands and read what they left."""
+def picture(page: str) -> str:
+    """The schedule that the report ``page`` draws as an SVG of its own, in the page's colours, also
+    the dark ones, and on a card of their own: it is legible whatever lies behind it."""
+    style = page.split("<style>")[1].split("</style>")[0]
+    drawing = page[page.index('<svg id="timeline"'):].split("</svg></div>")[0]
+    head, body = drawing.split(">", 1)
+    wide, high = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', head)[0])
+    left, top, wide, high = -16, -12, wide + 32, high + 24
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left} {top} {wide:g} {high:g}" '
+            f'style="width: {wide:g}px; height: {high:g}px" font-family="sans-serif">'
+            f"<style>{style} #card {{ fill: var(--card); stroke: var(--line); }}</style>"
+            f'<rect id="card" x="{left + 1}" y="{top + 1}" width="{wide - 2:g}" '
+            f'height="{high - 2:g}" rx="12"/>{body}</svg>\n')
+
+
+def build_and_verify() -> tuple[dict, np.ndarray, dict]:
+    """Run the commands; the report, the forecast and the test data, as :func:`table` takes them."""
     for command in COMMANDS:
         run(command)
-    report = json.loads((ROOT / CORE / "report.json").read_text())
     with np.load(ROOT / MODEL / "test.npz") as test:
-        return table(report, np.load(ROOT / FORECAST), dict(test),
-                     json.loads((ROOT / "tools/published.json").read_text()))
+        return (json.loads((ROOT / CORE / "report.json").read_text()),
+                np.load(ROOT / FORECAST), dict(test))
 
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description="Build, run and prove the shipped model.")
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
+    parser = argparse.ArgumentParser(description="Build, run and verify the shipped model.")
+    parser.add_argument("--readme", action="store_true",
+                        help="also write the four rows of README.md and docs/schedule.svg")
     options = parser.parse_args()
     os.chdir(ROOT)
     (ROOT / "build").mkdir(exist_ok=True)
     started = time.monotonic()
-    result = build_and_prove()
-    print()
+    found = build_and_verify()
     if options.readme:
-        path = ROOT / "README.md"
-        path.write_text(in_readme(path.read_text(), as_text(result)))
-    console = Console()
-    if console.is_terminal:
-        console.print(result)
-    else:
-        print(as_text(result))
+        readme = ROOT / "README.md"
+        readme.write_text(in_readme(readme.read_text(), summary(*found)))
+        PICTURE.write_text(picture((ROOT / CORE / "report.html").read_text()))
+    print()
+    published = json.loads((ROOT / "tools/published.json").read_text())
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table(*found, published))
     print(f"\nNothing ran on a board, and no vendor tool. {time.monotonic() - started:.0f} s. "
-          f"The core is in {CORE}; gatefold report {CORE} tells more.")
+          f"The core is in {CORE}; gatefold report {CORE} prints more.")
 
 
 if __name__ == "__main__":

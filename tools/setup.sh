@@ -1,6 +1,7 @@
 #!/bin/sh
-# Everything that `make demo` and `make test` need: .venv with the pinned packages and gatefold, and
-# Icarus Verilog and Tcl from Debian where that is allowed. Quick when there is nothing to do.
+# Install everything that `make demo` and `make test` need: .venv with the exact versions of
+# requirements.lock and gatefold, and as root Icarus Verilog and Tcl from Debian. Quick when there is
+# nothing to do.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,7 +15,7 @@ apt() {  # the lists may be missing or old, so once more after an update
           DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$@" >>.venv/apt.log 2>&1; }
 }
 
-# Another lock, project file or place (a virtual environment cannot be moved): do it all again.
+# With another lock, project file or place (a virtual environment cannot be moved), do it all again.
 key="$(pwd) $(cat requirements.lock pyproject.toml tools/setup.sh | cksum)"
 stamp=.venv/setup.stamp
 

@@ -1,4 +1,4 @@
-"""docs/accuracy.md and what its plot shows, from measured.json: no figure of a measurement is typed
+"""docs/accuracy.md and the data of its plot, from measured.json: no measured figure is typed
 here."""
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def table_row(row: Row, found: dict, base: float | None = None) -> str:
 
 
 def figures(known: dict) -> dict:
-    """What the plot shows: ``series``, by name [bits, share of float's accuracy]; ``quoted``, the
-    same of the paper; ``chance``, of saying nothing at all."""
+    """The data of the plot: ``series``, by name [bits, share of float's accuracy]; ``quoted``, the
+    same from the paper; ``chance``, the share of a detector that never raises an alarm."""
     base = known["rows"][_BASE]["accuracy"]
     series: dict[str, list] = {}
     for row in ROWS:
@@ -48,7 +48,7 @@ def markdown(known: dict) -> str:
 
 
 def _filled(text: str) -> str:
-    """A paragraph, in lines of 100 columns; a list's items begin with "- "."""
+    """A paragraph in lines of 100 columns; items of a list begin with "- "."""
     return textwrap.fill(" ".join(text.split()), 100, break_long_words=False,
                          break_on_hyphens=False,
                          subsequent_indent="  " if text.lstrip().startswith("- ") else "")
@@ -60,7 +60,7 @@ def _table(known: dict, keys) -> str:
 
 
 def _columns(head: list[str], lines: list[list[str]], words: int = 1) -> str:
-    """A table of which the first ``words`` columns are words and the others numbers."""
+    """A table whose first ``words`` columns are words and the others numbers."""
     rule = ["---"] * words + ["---:"] * (len(head) - words)
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *lines]).replace(
         "| --- |", "|---|")
@@ -75,13 +75,13 @@ def _rmse(known: dict, key: str) -> str:
 
 
 def _lost(known: dict, key: str) -> str:
-    """Loss of accuracy against float, in words."""
+    """The loss of accuracy against float, in words."""
     lost = 100 * (known["rows"][_BASE]["accuracy"] - known["rows"][key]["accuracy"])
     return f"{max(lost, 0.0):.2f} points"
 
 
 def _added(known: dict, key: str, without: str) -> float:
-    """Share of the squared error that row ``key`` adds to float's and ``without`` does not."""
+    """The share of the squared error that row ``key`` adds to float's and ``without`` does not."""
     float32, there, here = (known["rows"][name]["rmse"] ** 2 for name in (_BASE, without, key))
     return (here - there) / (here - float32)
 
@@ -91,17 +91,18 @@ def _added(known: dict, key: str, without: str) -> float:
 
 def _head(known: dict) -> str:
     return "\n\n".join(["# Accuracy in fixed point", _filled(f"""
-What a number format costs in anomalies missed and in false alarms. The network is
+This page shows what a number format costs in missed anomalies and false alarms. The network is
 [mgab-autoencoder](../models/mgab-autoencoder/README.md) (LSTM 128, RepeatVector 50, LSTM 128,
-Dense 1: the topology of \\*autoenc-5), the task [MGAB](../bench/accuracy/README.md):
-{known['windows']:,} windows of a chaotic series, half of them with an anomaly. In float32 it tells
-{_accuracy(known, _BASE)} of them right."""), _filled(f"""
-**8 bits are enough.** With weights and activations of 8 bits and the quantiser's defaults the
-loss is {_lost(known, _PLAIN)} ({_accuracy(known, _PLAIN)}), with formats chosen with more care
-{_lost(known, _WELL)} ({_accuracy(known, _WELL)}, AUC {known['rows'][_WELL]['auc']:.4f}). What makes
-it so is the wide cell state, which takes no wider multiplier: were it 8 bits too,
-{_accuracy(known, 'w8 a8 cell state of 8 bits')} would be left. With 6 bits the loss is
-{_lost(known, 'w6 a6')}, with 4 {_lost(known, 'w4 a4')}.""")])
+Dense 1: the topology of \\*autoenc-5), and the task is [MGAB](../bench/accuracy/README.md):
+{known['windows']:,} windows of a chaotic series, half of them with an anomaly. In float32 the
+network classifies {_accuracy(known, _BASE)} of them correctly."""), _filled(f"""
+**8 bits are enough.** With 8 bits for weights and activations and the defaults of the quantiser,
+the loss is {_lost(known, _PLAIN)} ({_accuracy(known, _PLAIN)}); with formats that are chosen more
+carefully it is {_lost(known, _WELL)} ({_accuracy(known, _WELL)}, AUC
+{known['rows'][_WELL]['auc']:.4f}). The wide cell state makes this possible, and it needs no wider
+multiplier. If the cell state had 8 bits too, the accuracy would be
+{_accuracy(known, 'w8 a8 cell state of 8 bits')}. With 6 bits the loss is {_lost(known, 'w6 a6')},
+with 4 bits {_lost(known, 'w4 a4')}.""")])
 
 
 def _paper(known: dict) -> list[str]:
@@ -115,23 +116,24 @@ def _paper(known: dict) -> list[str]:
     return ["## The paper's construction: one format of 16 bits", _filled(f"""
 Danopoulos et al. (SAMOS 2022, section 5.1) compute all of an LSTM in 16 bits and move the binary
 point: "Moving to 8, 6, and 4 fractional bits the accuracy drops to 95.17%, 94.19%, and 86.41%".
-Theirs was trained for network intrusion detection, on data that are not public, and whether these
-are shares of float's accuracy is not said: the first column is **quoted** and stands for another
-task. The others are **measured** here, as shares of float's
+Their network was trained for network intrusion detection, on data that are not public, and they do
+not say whether these figures are shares of float's accuracy. So the first column is **quoted** and
+belongs to another task. The other columns are **measured** here, as shares of float's
 {base:.2%}."""), _columns(["fractional bits of 16", "paper, quoted", "Gatefold's arithmetic",
                            "every sum cut", "every product cut"], lines), _filled("""
-Reproduced: one format for inputs, weights, h, c and outputs, and as many fractional bits for what
-tanh and sigmoid give. Different from plain HLS: Gatefold's sums are exact, biases keep the sums'
-fractional bits, each result is rounded half up and saturates, once; a gate has one bit more, and
-the table's argument never fewer than 8 fractional bits."""), _filled("""
-`ap_fixed<16, n>` without further words cuts instead, towards minus infinity. The paper says neither
-what it used nor in which type Fig. 3 keeps a product, so the last two columns
-([cut.py](../bench/accuracy/cut.py)) are two readings of that figure and not what its authors are
-known to have built; weights, inputs and gates are cut as well. A sum
-of 128 products, each cut, is on average 64 LSBs too small: 0.25 with 8
-fractional bits, the same way in every gate. **Cutting costs more here than the bits do.** Q4.12
-holds no more than 8 and the cell state of this network comes to 14: there one format is too narrow
-at the top, and Q5.11 is not."""),
+We reproduced their construction as follows: inputs, weights, h, c and outputs have the same format,
+and the results of tanh and sigmoid have as many fractional bits. Gatefold's arithmetic differs from
+plain HLS. Its sums are exact, biases keep the fractional bits of the sums, and each result is
+rounded half up and saturated once. A gate has one bit more, and the argument of the table has at
+least 8 fractional bits."""), _filled("""
+`ap_fixed<16, n>` without further options does not round but *cuts*: it truncates towards minus
+infinity. The paper says neither which mode it used nor in which type Fig. 3 keeps a product. So the
+last two columns ([cut.py](../bench/accuracy/cut.py)) are two interpretations of that figure; we do
+not know what its authors built. Weights, inputs and gates are cut as well. A sum of 128 products
+that are each cut is on average 64 LSBs too small. With 8 fractional bits that is 0.25, in the same
+direction in every gate. **Cutting costs more here than the missing bits do.** Q4.12 holds values up
+to 8, but the cell state of this network reaches 14, so that format is too small for it; Q5.11 is
+not."""),
             _table(known, [row.key for row in ROWS
                            if row.kind == "fixed" and row.bits.startswith("w16")]),
             _table(known, [row.key for row in ROWS if row.kind == "cut"])]
@@ -142,15 +144,16 @@ def _chosen(known: dict) -> list[str]:
     searched = [row for row in ROWS if row.key.startswith("searched")]
     one = [row.key for row in ROWS if row.kind == "fixed" and not row.bits.startswith("w16")]
     return ["## Formats chosen per tensor", _filled("""
-A format for each tensor, from 200 calibration windows; the cell state has 18 bits, which a port of
-a DSP slice holds anyway. *Well chosen* is `weight_rule="mse"` (the format of a matrix may clip its
-largest weights where that makes the mean squared error smaller) and a table of tanh of 12 bits. The
-last two rows are what a search over widths gives that may lose so much of the output's range
-(`gatefold.gen.measure.search`)."""), _table(known, [*chosen, *(row.key for row in searched)]),
+Here each tensor has a format of its own, from 200 calibration windows. The cell state has 18 bits,
+which fit a port of a DSP slice anyway. *Well chosen* means `weight_rule="mse"` (the format of a
+matrix may clip its largest weights where that makes the mean squared error smaller) and a tanh
+table with 12 bits. The last two rows are results of a search over widths, with an error of at most
+that share of the range of the output (`gatefold.gen.measure.search`)."""),
+            _table(known, [*chosen, *(row.key for row in searched)]),
             "\n".join(_filled(f"- {row.title}: {_settings(known['rows'][row.key]['settings'])}.")
                       for row in searched), _filled("""
-For comparison one format for everything, of fewer than 16 bits; Q5 is what the largest value, a
-cell state, needs:"""), _table(known, one)]
+For comparison, the next table has one format of fewer than 16 bits for everything. The largest
+value, a cell state, needs Q5:"""), _table(known, one)]
 
 
 def _settings(found: dict) -> str:
@@ -181,64 +184,69 @@ def _limits(known: dict) -> list[str]:
     c8, y16 = "w8 a8 cell state of 8 bits", "w8 a8 weights by mse, output of 16 bits"
     mse = "w8 a8 weights by mse"
     step = 2.0 ** -int(rows[c8]["formats"]["l3_lstm c"].split(".")[1])
-    return ["## What limits 8 bits", "One thing at a time, weights and activations of 8 bits:",
+    return ["## What limits 8 bits", "Each row changes one setting, or several, with 8 bits for "
+            "weights and activations:",
             _table(known, keys), _filled("""
-Where the error enters: the rms error of tensors on 100 windows of the training series, as they are
-and if their layer had read float's values (`gatefold.gen.measure.inside`)."""),
-            _columns(["tensor", "defaults", "of the layer alone", "well chosen",
-                      "of the layer alone"], lines),
+The next table shows where the error enters: the RMS error of tensors on 100 windows of the training
+series, first as it is, and then as it would be if the layer had read the float values
+(`gatefold.gen.measure.inside`)."""),
+            _columns(["tensor", "defaults", "defaults, this layer alone", "well chosen",
+                      "well chosen, this layer alone"], lines),
             "\n".join(map(_filled, [f"""
-- **The cell state, where it is narrow.** It adds up over 50 steps to 14, so of 8 bits the lowest is
-worth {step:g}: {_accuracy(known, c8)}. 10 bits give
-{_accuracy(known, 'w8 a8 cell state of 10 bits')}, 12 bits
+- **A narrow cell state** limits the accuracy. The state adds up to 14 over 50 steps, so the lowest
+of 8 bits is worth {step:g}, and the accuracy is {_accuracy(known, c8)}. With 10 bits it is
+{_accuracy(known, 'w8 a8 cell state of 10 bits')}, with 12 bits
 {_accuracy(known, 'w8 a8 cell state of 12 bits')}; the default is 18.""", f"""
-- **Weights.** The largest of the LSTMs' matrices are 0.51 to 0.73 and all but one in a thousand are
-below 0.45: the format that holds the largest spends a bit on few. The rule mse clips them; the
-RMSE of reconstruction goes from {_rmse(known, _PLAIN)} to {_rmse(known, mse)} (float:
-{_rmse(known, _BASE)}).""", f"""
-- **The output's own 8 bits**, {rows[_WELL]['formats']['l4_dense y']}, are
-{_added(known, mse, y16):.0%} of what error that leaves: with 16 the
-RMSE is {_rmse(known, y16)}. But then the engine's activations have 16 bits.""", f"""
-- **Not the table.** One of 12 bits takes three halves of a block RAM where one of 8 takes one, and
-brings the RMSE from {_rmse(known, mse)} to {_rmse(known, _WELL)}."""]))]
+- **Large weights** cost a bit. The largest weights in the matrices of the LSTMs are 0.51 to 0.73,
+but all except one in a thousand are below 0.45, so a format for the largest spends a bit on few
+weights. The rule mse clips them, and the RMSE of reconstruction falls from {_rmse(known, _PLAIN)}
+to {_rmse(known, mse)} (float: {_rmse(known, _BASE)}).""", f"""
+- **The 8 bits of the output itself**, {rows[_WELL]['formats']['l4_dense y']}, cause
+{_added(known, mse, y16):.0%} of the remaining error: with 16 bits the RMSE is {_rmse(known, y16)}.
+But then the activations of the engine have 16 bits.""", f"""
+- **The table** hardly matters. A table with 12 bits takes three halves of a block RAM where one
+with 8 bits takes one half, and changes the RMSE from {_rmse(known, mse)} to
+{_rmse(known, _WELL)}."""]))]
 
 
 def _defaults(known: dict) -> list[str]:
     found, tried = known["elsewhere"], list(next(iter(known["elsewhere"]["lstm-dense"].values())))
     lines = [[f"{name}, {bits} bits", *(f"{errors[title]:.3%}" for title in tried)]
              for name, by_bits in found.items() for bits, errors in by_bits.items()]
-    return ["## And the defaults?", _filled("""
-They stay: `weight_rule="max"` and a table as wide as the activations. What helps one network at 8
-bits need not help another; these are output errors, rms over range, of the two trained models.
-A core whose weights were clipped wants `gatefold weights --saturate` for the next. At 6 bits
-`weight_rule="mse"` is the better choice for both."""), _columns(["", *tried], lines)]
+    return ["## Should the defaults change?", _filled("""
+The defaults remain `weight_rule="max"` and a table as wide as the activations, since settings that
+help one network at 8 bits need not help another. The table shows output errors (RMS over range) of
+the two trained models. If a core has clipped weights, it also needs `gatefold weights --saturate`
+for the next training. At 6 bits `weight_rule="mse"` is the better choice for both models."""),
+            _columns(["", *tried], lines)]
 
 
 def _apart(known: dict) -> list[str]:
-    return ["## Weights and activations apart", _table(known, [
+    return ["## Weights and activations separately", _table(known, [
         row.key for row in ROWS if row.title.startswith("weights ")
         and row.title.split(",")[-1].startswith(" activations")])]
 
 
 def _method(known: dict) -> list[str]:
-    return ["## What the columns say", _filled(f"""
-**Bits**: w weights, a activations (input, h, output), c cell state, T fractional bits of the table
-of tanh. **Accuracy**: told right of {known['windows']:,} windows; one window is
-{100 / known['windows']:.2f} points, so a few tenths mean nothing by themselves. **Of float's**:
-divided by float32's. **AUC**, the area under the ROC curve, knows no
-threshold. **RMSE** is that of reconstructing normal windows. The threshold of each row is the
-{known['quantile']:.0%} quantile of the scores that **the same arithmetic** gives {known['train']}
-other normal windows; no anomaly takes part. All rows but float and *cut* are the golden model's,
-which the hardware equals bit for bit. Every row is of all windows.""")]
+    return ["## What the columns mean", _filled(f"""
+**Bits**: w are those of weights, a of activations (input, h, output), c of the cell state, and T
+the fractional bits of the tanh table. **Accuracy** is the share of the {known['windows']:,} windows
+that are classified correctly; one window is {100 / known['windows']:.2f} points, so a few tenths
+mean nothing by themselves. **Of float's** is the accuracy divided by that of float32. **AUC**, the
+area under the ROC curve, does not depend on a threshold. **RMSE** is that of reconstructing normal
+windows. The threshold of each row is the {known['quantile']:.0%} quantile of the scores that **the
+same arithmetic** gives {known['train']} other normal windows; anomalies do not influence it. All
+rows except float and *cut* come from the golden model, which the hardware equals bit for bit. Every
+row covers all windows.""")]
 
 
 def _again(known: dict) -> list[str]:
     rows = known["rows"].values()
     seconds, cpu = [row["seconds"] for row in rows], sum(row["cpu_seconds"] for row in rows)
-    return ["## Again", """```
-make accuracy                                              # this page and its plot
-.venv/bin/python bench/accuracy/evaluate.py --windows 200  # a quick look, printed
+    return ["## Repeat it", """```
+make accuracy                                              # writes this page and its plot
+.venv/bin/python bench/accuracy/evaluate.py --windows 200  # prints a quick estimate
 ```""", _filled(f"""
-{len(seconds)} rows took {cpu / 60:.0f} minutes of one core, {sum(seconds) / 60:.0f} by the clock
-since others used the {known['cores']} cores too (load average {known['load']}). All figures and
-every format: bench/accuracy/measured.json.""")]
+The {len(seconds)} rows took {cpu / 60:.0f} minutes of one core, and {sum(seconds) / 60:.0f} minutes
+of time, since other programs used the {known['cores']} cores too (load average {known['load']}).
+bench/accuracy/measured.json holds all figures and every format.""")]

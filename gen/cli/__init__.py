@@ -23,7 +23,7 @@ __all__ = ["main"]
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gatefold", message="%(prog)s %(version)s")
 def main():
-    """Trained LSTM networks in, proven FPGA cores out.
+    """From a trained LSTM network to a verified FPGA core in Verilog.
 
     Exit codes: 0 fine; 1 a check failed; 2 the input or the options are wrong.
     """

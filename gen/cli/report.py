@@ -13,7 +13,7 @@ __all__ = ["report", "summary"]
 @click.command()
 @click.argument("directory", metavar="DIR")
 def report(directory):
-    """Print the report of the core in DIR, and draw DIR/report.html if it is not that of it."""
+    """Print the report of the core in DIR, and draw DIR/report.html again where it differs."""
     from pathlib import Path
 
     from rich.console import Console
@@ -24,36 +24,36 @@ def report(directory):
     from gatefold.gen.html import refresh_page
     from gatefold.gen.report import read_report
 
-    told = read_report(Path(directory))
+    record = read_report(Path(directory))
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     try:
-        inside = _tensors(told["numbers"])
-        for name, value in rows(told):
+        inside = _tensors(record["numbers"])
+        for name, value in rows(record):
             table.add_row(name, escape(value))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"the report in {quoted(directory)} is damaged ({quoted(error)}): build "
                         "the folder again") from None
     console = Console()
-    with console.capture() as shown:  # Rich has its own way with a reader that has left
+    with console.capture() as shown:  # Rich handles a closed pipe in a way of its own
         console.print(*([inside, ""] if inside else []), table)
     click.echo(shown.get(), nl=False)
-    with contextlib.suppress(OSError):  # a folder that can only be read
-        refresh_page(Path(directory), told)
+    with contextlib.suppress(OSError):  # the folder may be read-only
+        refresh_page(Path(directory), record)
 
 
-def summary(told: dict) -> Iterator[str]:
+def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
-    wanted = ("network", "host", "state", "search", "found", "numbers", "error", "array", "cycles",
-              "clock", "resources")
-    for name, value in rows(told):
+    wanted = ("network", "host", "state", "search", "found", "numbers", "error", "lost", "array",
+              "cycles", "clock", "resources")
+    for name, value in rows(record):
         if name in wanted:
             yield f"{name:<12}{value}"
 
 
 def _tensors(numbers: dict):
-    """A table with a line a tensor, where the report has looked inside; else None."""
+    """A table with a row for each tensor; None where the report has nothing about them."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -74,11 +74,12 @@ def _tensors(numbers: dict):
     return table
 
 
-def rows(told: dict) -> Iterator[tuple[str, str]]:
+def rows(record: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
-    from gatefold.gen.html.words import is_chain
+    from gatefold.gen.html.words import in_turn, is_chain
+    from gatefold.gen.measure.saturation import in_words
 
-    network, numbers = told["network"], told["numbers"]
+    network, numbers = record["network"], record["numbers"]
     yield "network", (f"{_shapes(network['input_shapes'])} to "
                       f"{_shapes([output['shape'] for output in network['outputs']])}, "
                       f"{network['parameters']} parameters, {network['macs']} multiplications")
@@ -88,7 +89,7 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
         origin = f", called {ascii(layer['origin'])} in the model" if layer["origin"] else ""
         yield f"  {layer['name']}", f"{_layer(layer)}{reads}{origin}"
     yield from _ports(network, numbers)
-    yield "input hash", f"sha256 {told['input_hash']}"
+    yield "input hash", f"sha256 {record['input_hash']}"
 
     yield from _search(numbers)
     widths, calibration = numbers["widths"], numbers["calibration"]
@@ -100,7 +101,8 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
         yield f"  {name}", ", ".join(f"{tensor} {form}" for tensor, form in tensors.items())
     if numbers.get("inside_samples"):
         yield "tensors", f"above, on {numbers['inside_samples']} samples of the data of the error"
-    yield "calibration", f"{calibration['source']}, {calibration['samples']} samples"
+    yield "calibration", "; ".join([f"{calibration['source']}, {calibration['samples']} samples",
+                                    *calibration.get("doubts", [])])
     error = numbers["error"]
     relative = error["rms_relative"]
     yield "error", (f"against float: max {error['max_abs']:.3g}, rms {error['rms']:.3g}"
@@ -110,29 +112,31 @@ def rows(told: dict) -> Iterator[tuple[str, str]]:
                for name, tensors in numbers["saturations"].items()
                for tensor, counted in tensors.items() if counted["count"]]
     yield "saturated", ", ".join(clamped) or "nothing"
+    if numbers.get("lost"):
+        yield "lost", f"by saturation: {in_words(numbers['lost'])}"
 
-    array, cycles, clock = told["array"], told["cycles"], told["clock_mhz"]
+    array, cycles, clock = record["array"], record["cycles"], record["clock_mhz"]
     yield "array", (f"{array['pe']} x {array['simd']} = {array['multipliers']} multipliers, "
                     f"{array['pipeline']} pipeline, {100 * array['utilisation']:.1f} % in use")
-    yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}, bound "
-                     f"{cycles['bound']}, without overlap {cycles['no_overlap']}")
+    yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}"
+                     f"{in_turn(cycles)}, bound {cycles['bound']}, without overlap "
+                     f"{cycles['no_overlap']}")
     yield "clock", (f"{clock['value']:g} MHz ({clock['source']}): latency "
-                    f"{told['latency_us']:.2f} us")
-    yield "resources", _resources(told["resources"])
-    board = told["board"]
+                    f"{record['latency_us']:.2f} us")
+    yield "resources", _resources(record["resources"])
+    board = record["board"]
     yield "board", "none" if board is None else f"{board['title']}, {board['part']}"
-    for done in told["verified"]:
+    for done in record["verified"]:
         yield "verified", (f"{done['simulator']}: {done['samples']} samples, {done['outputs']} "
                            f"outputs, {done['states']} states, latency {done['latency']}; "
                            f"{done['input']}")
-    if not told["verified"]:
+    if not record["verified"]:
         yield "verified", "not yet: gatefold verify DIR"
-    yield "versions", ", ".join(f"{name} {version}" for name, version in told["versions"].items())
+    yield "versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())
 
 
 def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
-    """What comes in and goes out where that is more than one value; what the host has to do; what
-    stays from frame to frame."""
+    """Several inputs and outputs, what is left to the host, and which layers keep their state."""
     from gatefold.gen.measure.host import left_to_host
 
     inputs, outputs = network["input_shapes"], network["outputs"]
@@ -153,7 +157,7 @@ def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
 
 
 def _search(numbers: dict) -> Iterator[tuple[str, str]]:
-    """What --width auto tried, and what it found for all layers and for single ones."""
+    """How many attempts --width auto made, and which widths it found."""
     search = numbers.get("search")
     if not search:
         return
@@ -184,9 +188,9 @@ def _formats(what: str, forms: list[str]) -> str:
 def _resources(resources: dict) -> str:
     numbers = {key: value for key, value in resources.items()
                if isinstance(value, (int, float)) and not isinstance(value, bool)}
-    told = ", ".join(f"{value} {key}" for key, value in numbers.items())
+    text = ", ".join(f"{value} {key}" for key, value in numbers.items())
     source = resources["source"]
-    return f"{told} ({source})" if told else source
+    return f"{text} ({source})" if text else source
 
 
 def _shape(shape: list[int]) -> str:

@@ -15,10 +15,10 @@ __all__ = ["run"]
               "(samples, timesteps, features) or (timesteps, features), .npy or .npz; of a core "
               "with several inputs an .npz with an array for each, in order.")
 @click.option("-o", "--output", metavar="Y.npy", required=True, help="Where the outputs go, always "
-              "with the axis of samples first. An .npz holds y, or output0, output1, ... of "
-              "several; an .npy holds several as the core sends them, one behind the other.")
-@click.option("--raw", is_flag=True, help="Integers of the core's formats in and out: without the "
-              "softmax that a core leaves to its host, which is done otherwise.")
+              "with the axis of samples first. An .npz holds y, or for several outputs output0, "
+              "output1, ...; an .npy holds several as the core sends them, one after the other.")
+@click.option("--raw", is_flag=True, help="Take and give integers of the core's formats. A "
+              "softmax that the core leaves to its host is then not computed.")
 @click.option("--each-anew", is_flag=True, help="Begin each sample anew in a core that keeps its "
               "state; without it samples follow one another, as one sequence or one a context.")
 @click.option("--trace", metavar="T.npz", help="Keep every tensor of every layer and step, before "
@@ -36,6 +36,7 @@ def run(directory, source, output, raw, each_anew, trace):
         from gatefold.gen.files.arrays import check_writable, write_arrays
         from gatefold.gen.files.names import CONTENTS, FLOATS
         from gatefold.gen.measure.inference import run as infer
+        from gatefold.gen.measure.inference import saturated
         from gatefold.gen.network.frames import read_frames
         from gatefold.gen.store.network_io import load_network
         from gatefold.sim.core_info import load_core_info
@@ -63,16 +64,15 @@ def run(directory, source, output, raw, each_anew, trace):
                      else {"y": result.y})
         if traced is not None:
             write_arrays(traced, result.trace)
-    if result.clipped:
-        formats = ", ".join(map(str, qnet.input_formats))
-        note(f"{result.clipped} of {result.inputs} input values lie outside {formats} and were "
-             "clamped")
-    for line in _told(qnet, result, raw, each_anew, contexts):
+    clamped = saturated(qnet, result)
+    if clamped:
+        note(clamped)
+    for line in _described(qnet, result, raw, each_anew, contexts):
         click.echo(line)
 
 
-def _told(qnet, result, raw: bool, each_anew: bool, contexts: int):
-    """What the outputs are, and how they came to be."""
+def _described(qnet, result, raw: bool, each_anew: bool, contexts: int):
+    """The lines that say which outputs were written, and how the samples were run."""
     from gatefold.gen.measure.host import left_to_host
 
     shapes = " and ".join(str(shape) for shape in qnet.output_shapes)

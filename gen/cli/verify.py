@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import number, working
+from gatefold.gen.cli.shell import declared, working
+from gatefold.gen.options import VerifyOptions
 
 __all__ = ["verify"]
 
 
 @click.command()
 @click.argument("directory", metavar="DIR")
-@click.option("--sim", default="verilator", show_default=True, metavar="verilator|icarus|amaranth",
-              help="The simulator. verilator and icarus read the Verilog in DIR, amaranth runs the "
-              "model it was made from.")
 @click.option("--input", "source", metavar="X.npy", help="Floats as for `gatefold run`. "
               "Without it: seeded ones, typical, random and extreme in turn.")
-@number("samples", "Samples to simulate: 8 with verilator, else 3, if not given")
-@number("seed", "Seed of inputs, input gaps and output stalls", default=1, show_default=True)
-def verify(directory, sim, source, samples, seed):
+@declared(VerifyOptions)
+def verify(directory, source, **options):
     """Simulate the core in DIR and compare it with golden: bit for bit and cycle for cycle.
 
     Compared are the outputs, every value of every layer and step, the latency and the interval, at
@@ -31,18 +28,18 @@ def verify(directory, sim, source, samples, seed):
 
         qnet = load_folder(directory)
         data = None if source is None else read_frames(qnet, source)
-        result = verify_folder(directory, data, sim=sim, samples=samples, seed=seed,
-                               progress=say)
+        result = verify_folder(directory, data, progress=say, **options)
     from pathlib import Path
 
+    from gatefold.gen.html.words import in_turn
     from gatefold.gen.report import read_report
 
     stated = read_report(Path(directory))["cycles"]
     flows = ", ".join(f"{name} ({frames} frames)" for name, frames in result.scenarios.items())
-    click.echo(f"{sim}: {result.samples} samples equal golden: {flows}")
+    click.echo(f"{options['sim']}: {result.samples} samples equal golden: {flows}")
     click.echo(f"  outputs compared   {result.outputs}")
     click.echo(f"  values compared    {result.states}")
     click.echo(f"  latency            {result.latency} cycles measured, {stated['latency']} stated")
     measured = "too few frames" if result.interval is None else f"{result.interval} cycles measured"
-    click.echo(f"  interval           {measured}, {stated['interval']} stated")
+    click.echo(f"  interval           {measured}, {stated['interval']} stated{in_turn(stated)}")
     click.echo(f"  simulated          {result.cycles} cycles in {result.seconds:.1f} s")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import description, number, working
+from gatefold.gen.cli.shell import declared, description, note, working
+from gatefold.gen.options import WeightsOptions
 
 __all__ = ["weights"]
 
@@ -13,33 +14,36 @@ __all__ = ["weights"]
 @click.argument("model")
 @click.argument("directory", metavar="DIR")
 @description
-@click.option("--input", "source", metavar="X.npy", help="Representative inputs, .npy or .npz: the "
-              "error is measured on them, and the vectors of the cocotb bench are theirs. Without "
-              "it: seeded random ones.")
-@number("seed", "Seed of random inputs", default=0, show_default=True)
-@click.option("--saturate", is_flag=True, help="Let weights beyond the core's formats take the "
-              "nearest value that there is; without it they are refused.")
-def weights(model, directory, description, source, seed, saturate):
+@click.option("--calibrate", "--input", "source", metavar="X.npz", help="Representative inputs, "
+              ".npy or .npz: error and saturation are measured on them in the formats of the core, "
+              "which stay as they are, and the vectors of the cocotb bench are made of them. "
+              "Without it: seeded random inputs.")
+@declared(WeightsOptions)
+def weights(model, directory, description, source, **options):
     """Write MODEL's weights into the core in DIR without touching its Verilog.
 
     Replaces DIR/weights, integers.npz, floats.npz, the cocotb vectors and report.json together, or
     nothing.
-    The model must have the core's shape, and its weights must fit the core's formats.
+    The model must have the core's shape, and its weights must fit the core's formats. The error
+    and the values that saturate in these formats are measured and reported.
     """
     with working("quantising"):
         from gatefold.gen.check import load_folder
         from gatefold.gen.frontends import load
+        from gatefold.gen.measure.saturation import in_words
         from gatefold.gen.network.frames import read_frames
         from gatefold.gen.numbers.quantize import SATURATED
         from gatefold.gen.weights import replace_weights
 
         load_folder(directory)
         network = load(model, network=description)
-        data = None if source is None else read_frames(network, source)
-        report = replace_weights(network, directory, data, seed=seed, saturate=saturate)
+        data = None if source is None else read_frames(network, source, "the calibration data")
+        report = replace_weights(network, directory, data, **options)
     error = report["numbers"]["error"]
     click.echo(f"{report['network']['parameters']} weights written; error against float: "
                f"max {error['max_abs']:.3g}, rms {error['rms']:.3g} on {error['data']}")
+    if report["numbers"]["lost"]:
+        note(f"saturated: {in_words(report['numbers']['lost'])}: rebuild the core with this model")
     saturated = report["numbers"]["calibration"].get(SATURATED, {})
     clipped = sum(count for layer in saturated.values() for count in layer.values())
     if clipped:

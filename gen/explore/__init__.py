@@ -4,8 +4,8 @@
 """
 
 from gatefold.gen.explore.exploration import Exploration
-from gatefold.gen.explore.goals import GOALS
 from gatefold.gen.explore.point import Point
 from gatefold.gen.explore.sweep import explore
+from gatefold.gen.options import GOALS
 
 __all__ = ["GOALS", "Exploration", "Point", "explore"]

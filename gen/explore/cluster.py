@@ -15,8 +15,8 @@ from typing import Any
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.explore.identity import code_digest
 from gatefold.gen.explore.point import Job, Point, measure
-from gatefold.gen.flow import Budget
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan import Budget
 
 __all__ = ["TIMEOUT", "check_address", "on_cluster"]
 
@@ -52,13 +52,13 @@ def on_cluster(jobs: Sequence[Job], qnets: Mapping[int, QuantizedNetwork], limit
                address: str) -> Generator[tuple[Job, list[Point]], None, None]:
     """Each job's points as they are ready. A job whose worker dies is done by another.
 
-    Raises :class:`UserError` where the scheduler or its workers cannot be had, or where a worker
-    lacks this very Gatefold.
+    Raises :class:`UserError` where the scheduler or its workers cannot be reached, or where a
+    worker has another version of Gatefold.
     """
     dask = _dask()
     client = _connected(dask, check_address(address))
     try:
-        # A task and not scattered data: what dies with a worker is computed again from its graph.
+        # A task and not scattered data: Dask computes it again where a worker dies.
         loaded = {width: client.submit(_unpacked, _packed(qnet), pure=False)
                   for width, qnet in qnets.items()}
         waiting = {client.submit(_measure, code_digest(), loaded[job.width], job, limits,
@@ -98,7 +98,7 @@ def _dask() -> Any:
     except ImportError:
         raise UserError("--dask needs dask.distributed, which is not installed: "
                         'pip install "gatefold[dask]"') from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it is told in one line below
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we report it in one line
     return dask
 
 
@@ -145,10 +145,10 @@ def _result(dask: Any, future: Any) -> list[Point]:
         raise UserError("a Dask worker has another version of Gatefold than this machine: install "
                         "the same on all") from None
     except ImportError as error:
-        raise UserError(f"a Dask worker can not load Gatefold ({quoted(error)}): install it there"
+        raise UserError(f"a Dask worker cannot load Gatefold ({quoted(error)}): install it there"
                         ) from None
     except (dask.CancelledError, dask.comm.CommClosedError):
         raise UserError(_GONE) from None
     except dask.scheduler.KilledWorker:
-        raise UserError("the Dask workers die of a point, perhaps for lack of memory: give them "
-                        "more, or run with fewer threads a worker") from None
+        raise UserError("the Dask workers die while they plan a point, perhaps for lack of memory: "
+                        "give them more, or run with fewer threads a worker") from None

@@ -1,37 +1,37 @@
-"""What an exploration found: the points, the best of them, the Pareto fronts."""
+"""The result of an exploration: the points, the best of them, the Pareto fronts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from gatefold.boards import Board
 from gatefold.gen.explore.goals import AXES, best, front
 from gatefold.gen.explore.point import Point
-from gatefold.gen.explore.settings import NUMBERS, Settings
-from gatefold.gen.flow import Budget
 from gatefold.gen.network.graph import Network
+from gatefold.gen.options import FORMATS, ExploreOptions
+from gatefold.gen.plan import Budget
 
 __all__ = ["Exploration"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exploration:
-    """What was found.
+    """The result of :func:`gatefold.explore`.
 
     Attributes: ``network``; ``board`` or None; ``limits``, what a core may use; ``clock_mhz``,
     assumed; ``settings``; ``data``, a text about what the error was measured on;
     ``points``, those that fit first, by rising latency; ``errors``, by width ``{"max_abs", "rms",
-    "rms_relative"}`` against float; ``refused``, by width why it cannot be had.
+    "rms_relative"}`` against float; ``refused``, by width why it is not possible.
     """
 
     network: Network
     board: Board | None
     limits: Budget
     clock_mhz: float
-    settings: Settings
+    settings: ExploreOptions
     data: str
     calibration: np.ndarray | None
     points: tuple[Point, ...]
@@ -45,9 +45,10 @@ class Exploration:
 
     def error(self, width: int) -> float:
         """The rms error of a width, in % of the output's range (absolute where that is 0)."""
-        told = self.errors[width]
-        relative = told["rms_relative"]
-        return 100 * relative if self.relative and relative is not None else float(told["rms"] or 0)
+        error = self.errors[width]
+        relative = error["rms_relative"]
+        return (100 * relative if self.relative and relative is not None
+                else float(error["rms"] or 0))
 
     def latency_us(self, point: Point) -> float:
         """Microseconds from the first input beat to the last output beat."""
@@ -78,16 +79,14 @@ class Exploration:
     def build_words(self, point: Point, model: str, calibrate: str | None,
                     out: str) -> list[str]:
         """The words of the ``gatefold build`` command that makes the point's core."""
-        settings = self.settings
         words = ["gatefold", "build", model, "-o", out]
         words += ["--board", self.board.name] if self.board else []
         words += ["--calibrate", calibrate] if calibrate is not None else []
         words += ["--width", point.width, "--pe", point.pe, "--simd", point.simd]
         words += ["--contexts", point.contexts] if point.contexts > 1 else []
         words += ["--memory", point.placing] if point.placing != "auto" else []
-        for name in (*NUMBERS, "clock", "seed"):
-            value = getattr(settings, name)
-            if value != next(f.default for f in fields(settings) if f.name == name):
-                words += [f"--{name.replace('_', '-')}",
-                          f"{value:g}" if isinstance(value, float) else value]
+        for one in ExploreOptions.declared():
+            value = getattr(self.settings, one.field)
+            if one.field in (*FORMATS, "clock", "seed") and value != one.default:
+                words += [one.name, one.legal.written(value)]
         return [str(word) for word in words]

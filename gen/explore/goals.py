@@ -1,4 +1,4 @@
-"""What "best" means, and which points nothing beats."""
+"""The order of points by a goal, and the points of the Pareto front."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gatefold.gen.explore.point import Point
-from gatefold.gen.flow import Budget
+from gatefold.gen.plan import Budget
 
-__all__ = ["AXES", "GOALS", "area", "best", "front"]
+__all__ = ["AXES", "area", "best", "front"]
 
 Key = Callable[[Point], Any]
-
-#: The goals, and what each minimises; ties go to the smaller error and the smaller core.
-GOALS: dict[str, str] = {
-    "latency": "cycles from the first input beat to the last output beat",
-    "throughput": "cycles an inference at full rate",
-    "area": "the largest share of the device's LUTs, DSPs, block RAMs or UltraRAMs",
-    "energy-proxy": "the energy proxy of an inference",
-}
 
 #: The Pareto plots: latency against each of these.
 AXES = ("dsp", "bram36", "error")
@@ -45,7 +37,7 @@ def best(points: Iterable[Point], goal: str, limits: Budget,
 
 
 def front(points: Sequence[Point], value: Key) -> list[Point]:
-    """Those that fit and that no other beats in latency without being worse in ``value``.
+    """The points that fit and that no other beats in latency without being worse in ``value``.
 
     By rising latency, so by falling value; of equal points the first by :attr:`Point.place`.
     """

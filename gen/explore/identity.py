@@ -1,4 +1,4 @@
-"""What a finished point depends on besides itself: if any of it changes, the point is void."""
+"""The inputs of a finished point besides its array: if one changes, the point is void."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ import functools
 import hashlib
 import importlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from gatefold.gen.explore.point import Job
-from gatefold.gen.explore.settings import NUMBERS
 from gatefold.gen.files.arrays import array_digest
 from gatefold.gen.network.graph import Network
+from gatefold.gen.options import FORMATS, ExploreOptions
 from gatefold.gen.report import input_hash
 
 __all__ = ["code_digest", "identity", "job_key"]
 
 _PARTS = ("hdl", "gen", "boards")
-_SHOWS = ("cli", "html")  # sub-packages of gen that decide nothing
+_SHOWS = ("cli", "html")  # sub-packages of gen that change no point
 
-#: What each entry of an identity is called when it differs.
-NAMES = {"network": "the model", "calibration": "the calibration data", "board": "--board",
-         "seed": "--seed", "code": "the version of Gatefold",
-         **{name: f"--{name.replace('_', '-')}" for name in NUMBERS}}
+#: How a message calls an entry of an identity that differs.
+_OPTIONS = ("board", "seed", *FORMATS)
+NAMES = {"network": "the model", "calibration": "the calibration data",
+         "code": "the version of Gatefold",
+         **{name: f"--{name.replace('_', '-')}" for name in _OPTIONS}}
 
 
 @functools.cache
 def code_digest() -> str:
-    """sha256 over the installed modules that decide a point: the version, to the letter."""
+    """sha256 over the source of the installed modules that a point depends on."""
     digest = hashlib.sha256()
     for part in _PARTS:
         root = Path(str(importlib.import_module(f"gatefold.{part}").__file__)).parent
@@ -42,18 +43,15 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def identity(network: Network, calibration: np.ndarray | None, *, board: str | None,
-             seed: int, numbers: dict) -> dict:
-    """The identity of an exploration; ``numbers`` of :data:`~.settings.NUMBERS`. Widths, sizes and
-    goals are not in it: a sweep may grow."""
+def identity(network: Network, calibration: np.ndarray | None, settings: ExploreOptions) -> dict:
+    """The identity of an exploration. Widths, sizes and goals are not in it: a sweep may grow."""
     # The weights and not the model file: some models keep their weights beside it.
     return {"network": input_hash(replace(network, source={})),
             "calibration": None if calibration is None else array_digest(calibration),
-            "board": board, "seed": seed, "code": code_digest(), **numbers}
+            "code": code_digest(), **settings.named(_OPTIONS)}
 
 
 def job_key(known: dict, job: Job) -> str:
     """The name of a job's line in the journal."""
-    text = json.dumps([known, job.width, job.pe, job.simd, job.contexts, job.synth],
-                      sort_keys=True)
+    text = json.dumps([known, asdict(job)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,7 +1,7 @@
-"""Finished points, a line each, in the folder of the exploration: what an interrupted one keeps.
+"""Finished points, a line each, in the folder of the exploration: it can be interrupted.
 
 Line 1 says what was explored (:mod:`.identity`); the others are ``{"key": ..., "points": [...]}``.
-A line that is cut short or damaged is as good as none: its points are planned again.
+The points of a line that is cut short or damaged are planned again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KIND = "exploration"
 
 
 def check_folder(target: str | os.PathLike) -> Path:
-    """The absolute path of a folder that an exploration may use: new, empty, or one's own.
+    """The absolute path of a folder that an exploration may use: new, empty, or an exploration's.
 
     Raises :class:`UserError` for anything else.
     """
@@ -64,7 +64,7 @@ class Journal:
 def open_journal(folder: Path, identity: Mapping, *, fresh: bool = False) -> Iterator[Journal]:
     """The journal in ``folder``, made where there is none; ``fresh`` throws the old one away.
 
-    Raises :class:`UserError` where the folder is about something else or is in use.
+    Raises :class:`UserError` where the folder holds another exploration or is in use.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / JOURNAL, "ab+") as file:
@@ -98,7 +98,7 @@ def _check_same(folder: Path, header: dict | None, identity: Mapping) -> None:
 
 
 def _header(path: Path) -> dict | None:
-    """What a journal is about; None where it is none of ours."""
+    """The identity in a journal; None where Gatefold did not write it."""
     try:
         with open(path, "rb") as file:
             first = json.loads(file.readline(1 << 16))

@@ -8,18 +8,22 @@ from pathlib import Path
 
 from gatefold import __version__
 from gatefold.gen.explore.exploration import Exploration
-from gatefold.gen.explore.goals import GOALS, area
+from gatefold.gen.explore.goals import area
 from gatefold.gen.explore.plots import PLOTS, write_plots
 from gatefold.gen.explore.point import ENERGY, Point
 from gatefold.gen.files.arrays import array_digest
+from gatefold.gen.options import GOALS
 from gatefold.gen.report import describe_network, input_hash
 
 __all__ = ["JSON", "TABLE", "as_json", "as_markdown", "write_pages"]
 
 JSON, TABLE = "explore.json", "explore.md"
 
-#: Words that stand for the user's files: the pages tell no paths.
+#: Placeholders for the user's files: the pages contain no paths.
 _MODEL, _DATA, _OUT = "MODEL", "X.npz", "core"
+
+#: Options that explore.json has elsewhere, and options that change nothing in it.
+_ELSEWHERE = ("board", "macs", "clock", "jobs", "dask", "fresh")
 
 _COLUMNS = ("width", "PE x SIMD", "multipliers", "contexts", "weights in", "latency", "us",
             "interval", "inferences/s", "error", "DSP", "BRAM36", "URAM", "LUT", "FF",
@@ -44,15 +48,11 @@ def as_json(found: Exploration) -> dict:
         "calibration": None if found.calibration is None else array_digest(found.calibration),
         "board": None if found.board is None else {
             "name": found.board.name, "title": found.board.title, "part": found.board.part},
-        "limits": {"multipliers": settings.macs or found.limits.multipliers,
-                   "dsp": found.limits.dsp, "bram36": found.limits.bram36,
-                   "lut": found.limits.lut, "uram": found.limits.uram},
+        "limits": {name: getattr(found.limits, name)
+                   for name in ("multipliers", "dsp", "bram36", "lut", "uram")},
         "clock_mhz": {"value": found.clock_mhz, "source": "assumed"},
-        "options": {"widths": settings.widths, "contexts": settings.contexts,
-                    **settings.numbers,
-                    "sizes": settings.sizes, "shapes": settings.shapes, "seed": settings.seed,
-                    "goal": settings.goal, "max_error": settings.max_error,
-                    "max_latency": settings.max_latency, "synth": settings.synth},
+        "options": {name: value for name, value in vars(settings).items()
+                    if name not in _ELSEWHERE},
         "errors": {str(width): dict(error) for width, error in found.errors.items()}
         | {"data": found.data},
         "refused": {str(width): reason for width, reason in found.refused.items()},
@@ -70,7 +70,7 @@ def as_json(found: Exploration) -> dict:
 
 
 def as_markdown(found: Exploration) -> str:
-    """The table for people: ASCII, nothing of the model's own text."""
+    """The table for people: ASCII, without any text from the model."""
     settings = found.settings
     lines = [f"# Design space{f' on the {found.board.title}' if found.board else ''}", ""]
     fitting = sum(point.fits for point in found.points)
@@ -108,7 +108,7 @@ def as_markdown(found: Exploration) -> str:
                         point.latency or "", point.reason))
                   for point in found.points if not point.fits]
     for width, reason in found.refused.items():
-        lines += ["", f"{width} bits cannot be had: {reason}"]
+        lines += ["", f"{width} bits are not possible: {reason}"]
     lines += ["", f"Energy proxy: {ENERGY}."]
     return "\n".join(lines) + "\n"
 
@@ -129,9 +129,9 @@ def _cells(found: Exploration, p: Point) -> list:
 
 
 def _resource(p: Point, name: str) -> str:
-    """Estimated, and behind it what synthesis found."""
-    told = f"{getattr(p, name):g}"
-    return told if p.synthesised is None else f"{told} / {p.synthesised[name]:g}"
+    """The estimate, and after it the number that synthesis found."""
+    text = f"{getattr(p, name):g}"
+    return text if p.synthesised is None else f"{text} / {p.synthesised[name]:g}"
 
 
 def _row(cells) -> str:
@@ -139,7 +139,7 @@ def _row(cells) -> str:
 
 
 def _derived(found: Exploration, point: Point) -> dict:
-    """What follows from the cycles, the clock and the width."""
+    """Values that follow from the cycles, the clock and the width."""
     if not point.planned:
         return {}
     return {"multipliers": point.multipliers, "latency_us": found.latency_us(point),

@@ -16,7 +16,7 @@ PLOTS = {"latency-dsp.svg": "Latency against DSPs",
          "latency-bram.svg": "Latency against block RAM",
          "latency-error.svg": "Latency against error"}
 
-#: By width: colours that the colour-blind tell apart (Okabe and Ito), and shapes for print.
+#: By width: colours for colour-blind readers too (Okabe and Ito), and shapes for print.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _GREY = "#b0b0b0"
@@ -26,7 +26,7 @@ def write_plots(folder: Path, found: Exploration) -> None:
     """Write :data:`PLOTS` into ``folder``: the same bytes for the same exploration."""
     import logging
 
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it may build a font cache: no news
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not that it builds a font cache
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -1,21 +1,22 @@
-"""One array for one width: planned, estimated, and held against the device."""
+"""One array for one width: planned, estimated, and compared with the device."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.flow import MAX_TILES, Budget
+from gatefold.gen.flow import MAX_TILES
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.options import MEMORIES
+from gatefold.gen.plan import Array, Budget, Plan, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import MEMORIES, block_words_for, fit, rough_tiles
+from gatefold.gen.plan.sizing import fit, rough_tiles, with_blocks
 from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
 
-#: What :func:`energy_proxy` computes, for the pages.
+#: The formula of :func:`energy_proxy`, for the pages.
 ENERGY = ("tiles x multipliers x act_width x weight_width / 50 + bits read from the weight and "
           "operand memories (tiles x simd x (pe x weight_width + act_width)), over a frame's "
           "sequences; the unit is one "
@@ -23,29 +24,23 @@ ENERGY = ("tiles x multipliers x act_width x weight_width / 50 + bits read from 
           "bit; a bit read from a small SRAM 0.16 pJ (45 nm, Horowitz, ISSCC 2014). A proxy to "
           "rank cores of one network by, no prediction: lanes, clock tree, leakage and wires are "
           "left out")
-_PRODUCT = 50  # bit x bit of a product that cost as much as a memory bit read
+_PRODUCT = 50  # a memory bit read costs as much as so many bit x bit of a product
 
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """What a worker plans in one go: an array of ``pe`` x ``simd`` for ``width`` bits, with
-    ``contexts`` sequences in a frame; ``synth``, and synthesises what fits."""
+    """What a worker plans in one go: an array for ``width`` bits; with ``synth`` it synthesises
+    what fits as well."""
 
     width: int
-    pe: int
-    simd: int
-    contexts: int = 1
+    array: Array
     synth: bool = False
-
-    @property
-    def multipliers(self) -> int:
-        """Multipliers of the array."""
-        return self.pe * self.simd
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A core that could be built, or why it could not: integers and halves only, no float error.
+    """A core that could be built, or the reason why not. Its numbers are integers and halves, so
+    every machine finds the same.
 
     Attributes: ``width`` of weights and activations; ``pe``, ``simd``; ``contexts``, sequences in
     a frame; ``memory`` of the weights, ``bram``, ``uram``, ``lut`` or several of them joined by
@@ -54,7 +49,7 @@ class Point:
     ``reason`` why not; cycles as :class:`~gatefold.gen.plan.Cycles`, and ``multiplications`` that
     must be done, of a frame; estimated resources; ``energy`` of a sequence, see :data:`ENERGY`;
     ``synthesised``, the same resources as Yosys finds them, where it was asked.
-    What was never planned has 0 cycles and resources.
+    A point that was not planned has 0 cycles and resources.
     """
 
     width: int
@@ -93,7 +88,7 @@ class Point:
 
     @property
     def place(self) -> tuple:
-        """What tells it from the others, and orders them where nothing else does."""
+        """Its identity, which also orders points that are equal otherwise."""
         return self.width, self.pe, self.simd, self.contexts, self.memory, self.placing
 
     def as_dict(self) -> dict:
@@ -104,37 +99,35 @@ class Point:
 def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     """Plan ``job`` and place its weights in every way that differs: one point each.
 
-    As the planner places them, and in each kind of memory by itself (``--memory``). Where all were
-    to be in block RAM and do not fit, that is a point too, and says why. Integers only: every
-    machine finds the same.
+    The ways are those of ``--memory``. If all weights in block RAM do not fit, that is a point too,
+    with the reason.
     """
-    array: dict[str, Any] = {"width": job.width, "pe": job.pe, "simd": job.simd,
-                             "contexts": job.contexts}
-    tiles = job.contexts * rough_tiles(qnet, job.pe, job.simd)
+    array = job.array
+    place: dict[str, Any] = {"width": job.width, "pe": array.pe, "simd": array.simd,
+                             "contexts": array.contexts}
+    tiles = array.contexts * rough_tiles(qnet, array.pe, array.simd)
     if tiles > MAX_TILES:
-        return [Point(**array, memory="bram", fits=False,
+        return [Point(**place, memory="bram", fits=False,
                       reason=f"about {tiles} tiles are more than the longest schedule, "
                              f"{MAX_TILES}")]
-    shape: dict[str, Any] = {"pe": job.pe, "simd": job.simd, "stream_bits": limits.stream_bits,
-                             "contexts": job.contexts}
-    plans: dict[int, Plan] = {}  # by the words that blocks of convolutions may take
+    plans: dict[Array, Plan] = {}  # they differ in the words that blocks of convolutions may take
     found: dict[tuple[int, int], Point] = {}
     for memory in MEMORIES:
-        device: dict[str, Any] = {**limits.memory, "memory": memory}
+        budget = replace(limits, memory=memory)
         try:
-            words = block_words_for(qnet, **shape, **device)
-            if words not in plans:
-                plans[words] = make_plan(qnet, **shape, block_words=words)
+            blocked = with_blocks(qnet, array, budget)
+            if blocked not in plans:
+                plans[blocked] = make_plan(qnet, blocked)
         except UserError as error:
-            return [Point(**array, memory="bram", fits=False, reason=str(error))]
-        placed = fit(plans[words], loadable=False, **device)
+            return [Point(**place, memory="bram", fits=False, reason=str(error))]
+        placed = fit(plans[blocked], budget)
         if placed:
             where = placed.config.lut_rows, placed.config.uram_rows
             if where not in found:
-                found[where] = _point(array, placed, limits, placing=memory, synth=job.synth)
+                found[where] = _point(place, placed, limits, placing=memory, synth=job.synth)
     if (0, 0) not in found:
         first = next(iter(plans.values()))
-        found = {(0, 0): _point(array, first, limits, placing=None)} | found
+        found = {(0, 0): _point(place, first, limits, placing=None)} | found
     return list(found.values())
 
 
@@ -147,13 +140,13 @@ def energy_proxy(plan: Plan) -> int:
 
 
 def _memory(config: EngineConfig) -> str:
-    """Where the weights are."""
+    """The memories that hold weights."""
     styles = {config.weight_style(row) for row in range(config.pe)}
     return "+".join(name for name, style in (
         ("bram", "block"), ("uram", "ultra"), ("lut", "distributed")) if style in styles)
 
 
-def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None,
+def _point(place: dict, plan: Plan, limits: Budget, *, placing: str | None,
            synth: bool = False) -> Point:
     config, cycles = plan.config, plan.cycles
     needs = estimate(config)
@@ -163,7 +156,7 @@ def _point(array: dict, plan: Plan, limits: Budget, *, placing: str | None,
 
         synthesised = asdict(synthesise(plan).total)
     return Point(
-        **array, memory=_memory(config), placing=placing or "bram", fits=placing is not None,
+        **place, memory=_memory(config), placing=placing or "bram", fits=placing is not None,
         lut_rows=config.lut_rows, uram_rows=config.uram_rows,
         reason=None if placing else _lack(needs, limits),
         latency=cycles.latency, interval=cycles.interval, tiles=cycles.tiles, bound=cycles.bound,

@@ -1,10 +1,11 @@
-"""The sweep: quantise for each width, plan every array, keep what is done, tell what is best."""
+"""The sweep: quantise for each width, plan every array, keep finished points, find the best."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,15 +17,17 @@ from gatefold.gen.explore.identity import identity, job_key
 from gatefold.gen.explore.journal import JOURNAL, Journal, check_folder, open_journal
 from gatefold.gen.explore.pages import write_pages
 from gatefold.gen.explore.point import Job, Point
-from gatefold.gen.explore.settings import Settings, checked_setting
 from gatefold.gen.explore.space import quick_tiles, space
 from gatefold.gen.files.output import replace_files
-from gatefold.gen.flow import Budget, budget, check_steps, sample_floats
+from gatefold.gen.flow import check_steps, sample_floats
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.network.frames import as_frames
 from gatefold.gen.network.graph import Network
+from gatefold.gen.numbers.formats import rules
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.options import FORMATS, ExploreOptions, takes
+from gatefold.gen.plan import Budget
 from gatefold.gen.synth import need_yosys
 
 __all__ = ["Progress", "explore"]
@@ -33,70 +36,53 @@ __all__ = ["Progress", "explore"]
 Progress = Callable[[float, float, int, int], None]
 
 
-def explore(network: Network, *, board: str | None = None, out: str | os.PathLike | None = None,
-            calibrate=None, widths: Sequence[int] = (8, 12, 16), contexts: Sequence[int] = (1,),
-            cell_width: int = 18, table_bits: int | None = None, rule: str = "max",
-            weight_rule: str = "max", percentile: float = 99.9, macs: int | None = None,
-            sizes: int = 5, shapes: int = 6, clock: float | None = None, seed: int = 0,
-            goal: str = "latency", max_error: float | None = None,
-            max_latency: float | None = None, synth: bool = False, jobs: int = 1,
-            dask: str | None = None, fresh: bool = False,
-            progress: Progress | None = None) -> Exploration:
-    """Plan cores of many arrays and widths for ``network`` and tell what each takes and gives.
+@takes(ExploreOptions)
+def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate=None,
+            progress: Progress | None = None, **options: Any) -> Exploration:
+    """Plan cores of many arrays and widths for ``network``: cycles, error and resources of each.
 
-    Parameters: ``board``, ``calibrate``, ``cell_width``, ``table_bits``, ``rule``,
-    ``weight_rule``, ``percentile``, ``macs``, ``clock`` and ``seed`` as
-    :func:`gatefold.compile` takes them; ``widths``, ``contexts``, ``sizes``, ``shapes``,
-    ``goal``, ``max_error``, ``max_latency`` and ``synth`` as :class:`Settings`; ``out``, a folder
-    for the tables and plots, in which finished points are kept: the same call goes on where it was
-    interrupted, unless ``fresh``; ``jobs``, processes on this machine (a script that asks for more
-    than one must call this below ``if __name__ == "__main__":``), or ``dask``, the address of a
-    scheduler.
+    Parameters: ``out``, a folder for the tables and plots, in which finished points are kept: the
+    same call goes on where it was interrupted; ``calibrate``, as :func:`gatefold.compile` takes it;
+    ``progress``, see :data:`Progress`; and the options below. A script that asks for more than one
+    of ``jobs`` must call this below ``if __name__ == "__main__":``.
 
-    Raises :class:`UserError` for illegal or contradicting options, bad data, and where no array can
-    be planned. Points that do not fit the board are part of the result.
+    Raises :class:`UserError` for options that are unknown, illegal or contradict each other, for
+    bad data, and where no array can be planned. Points that do not fit the board are part of the
+    result.
     """
-    settings = Settings(widths=widths, contexts=contexts, cell_width=cell_width,
-                        table_bits=table_bits, rule=rule, weight_rule=weight_rule,
-                        percentile=percentile, macs=macs,
-                        sizes=sizes, shapes=shapes, clock=clock, seed=seed, goal=goal,
-                        max_error=max_error, max_latency=max_latency, synth=synth)
-    if synth:
+    settings = ExploreOptions.made(options)
+    rules(settings.rule, settings.weight_rule, settings.percentile)
+    if settings.synth:
         need_yosys()
-    checked_setting("jobs", jobs)
-    target = None if board is None else get_board(board)
-    limits = budget(target)
+    target = None if settings.board is None else get_board(settings.board)
+    limits = Budget.of(target).within(settings.macs)
     check_steps(network, max(settings.contexts))
-    if macs is not None and macs > limits.multipliers:
-        raise UserError(f"--macs must be at most {limits.multipliers} for {limits.name}, "
-                        f"not {macs}: choose fewer")
-    if dask is not None:
-        if jobs > 1:
-            raise UserError("--jobs and --dask contradict each other: a cluster has its own number "
-                            "of workers, leave --jobs out")
-        cluster.check_address(dask)
+    if settings.dask is not None:
+        cluster.check_address(settings.dask)
     folder = None if out is None else check_folder(out)
     calibration = None if calibrate is None else as_frames(network, calibrate,
                                                            "the calibration data")
-    known = identity(network, calibration, board=board, seed=seed, numbers=settings.numbers)
+    known = identity(network, calibration, settings)
 
     with contextlib.ExitStack() as stack:
-        journal = stack.enter_context(open_journal(folder, known, fresh=fresh)) if folder else None
+        journal = stack.enter_context(open_journal(
+            folder, known, fresh=settings.fresh)) if folder else None
         qnets, refused = _quantised(network, calibration, settings)
-        todo = space(qnets, limits, macs=macs or limits.multipliers, sizes=sizes, shapes=shapes,
-                     contexts=settings.contexts, synth=synth)
-        data = sample_floats(network, calibration, seed)
+        todo = space(qnets, limits, settings)
+        data = sample_floats(network, calibration, settings.seed)
         errors = {width: _error(network, qnet, data) for width, qnet in qnets.items()}
-        if max_error is not None and any(e["rms_relative"] is None for e in errors.values()):
+        if settings.max_error is not None and any(
+                error["rms_relative"] is None for error in errors.values()):
             raise UserError("--max-error needs outputs that differ, but the network's is constant "
                             "on the data: leave it out, or give other data with --calibrate")
-        found = _points(todo, qnets, limits, known, journal, jobs, dask, progress)
-        source = f"random inputs, seed {seed}" if calibration is None else "the calibration data"
+        found = _points(todo, qnets, limits, known, journal, settings, progress)
+        source = ("the calibration data" if calibration is not None else
+                  f"random inputs, seed {settings.seed}")
         result = Exploration(
             network=network, board=target, limits=limits, settings=settings,
-            clock_mhz=float(clock or limits.clock_mhz), data=f"{len(data)} samples of {source}",
-            calibration=calibration, points=tuple(sorted(found, key=_order)), errors=errors,
-            refused=refused)
+            clock_mhz=float(settings.clock or limits.clock_mhz),
+            data=f"{len(data)} samples of {source}", calibration=calibration,
+            points=tuple(sorted(found, key=_order)), errors=errors, refused=refused)
         if folder and journal:
             with replace_files(folder) as staged:
                 write_pages(staged, result)
@@ -108,15 +94,15 @@ def _order(point: Point):
     return not point.fits, not point.planned, point.latency, point.dsp, point.lut, point.place
 
 
-def _quantised(network: Network, calibration, settings: Settings
+def _quantised(network: Network, calibration, settings: ExploreOptions
                ) -> tuple[dict[int, QuantizedNetwork], dict[int, str]]:
-    """The networks by width, and why some cannot be had; :class:`UserError` where none can."""
+    """The networks by width, and why other widths fail; :class:`UserError` where all do."""
     qnets, refused = {}, {}
     for width in settings.widths:
         try:
             qnets[width] = quantize(network, act_width=width, weight_width=width,
                                     calibration=calibration, seed=settings.seed,
-                                    **settings.numbers)
+                                    **settings.named(FORMATS))
         except UserError as error:
             refused[width] = str(error)
     if not qnets:
@@ -125,12 +111,12 @@ def _quantised(network: Network, calibration, settings: Settings
 
 
 def _error(network: Network, qnet: QuantizedNetwork, data: np.ndarray) -> dict:
-    told = error_report(network, qnet, data)
-    return {key: told[key] for key in ("max_abs", "rms", "rms_relative")}
+    error = error_report(network, qnet, data)
+    return {key: error[key] for key in ("max_abs", "rms", "rms_relative")}
 
 
 def _points(todo: Sequence[Job], qnets, limits: Budget, known: dict, journal: Journal | None,
-            jobs: int, dask: str | None, progress: Progress | None) -> list[Point]:
+            settings: ExploreOptions, progress: Progress | None) -> list[Point]:
     """Every job's points, those in the journal first."""
     keys = {job: job_key(known, job) for job in todo}
     done = {} if journal is None else {
@@ -140,7 +126,7 @@ def _points(todo: Sequence[Job], qnets, limits: Budget, known: dict, journal: Jo
     if progress:
         progress(0, work, len(done), len(todo))
     if rest:
-        with contextlib.closing(_run(rest, qnets, limits, jobs, dask)) as results:
+        with contextlib.closing(_run(rest, qnets, limits, settings)) as results:
             for job, points in results:
                 done[job] = points
                 if journal:
@@ -151,9 +137,9 @@ def _points(todo: Sequence[Job], qnets, limits: Budget, known: dict, journal: Jo
     return [point for job in todo for point in done[job]]
 
 
-def _run(jobs: Sequence[Job], qnets, limits: Budget, count: int, dask: str | None):
-    if dask is not None:
-        return cluster.on_cluster(jobs, qnets, limits, dask)
-    if count > 1 and len(jobs) > 1:
-        return workers.processes(jobs, qnets, limits, count)
+def _run(jobs: Sequence[Job], qnets, limits: Budget, settings: ExploreOptions):
+    if settings.dask is not None:
+        return cluster.on_cluster(jobs, qnets, limits, settings.dask)
+    if (settings.jobs or 1) > 1 and len(jobs) > 1:
+        return workers.processes(jobs, qnets, limits, settings.jobs or 1)
     return workers.here(jobs, qnets, limits)

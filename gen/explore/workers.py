@@ -12,14 +12,14 @@ from concurrent.futures.process import BrokenProcessPool
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.explore.point import Job, Point, measure
-from gatefold.gen.flow import Budget
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan import Budget
 
 __all__ = ["here", "processes"]
 
 Results = Generator[tuple[Job, list[Point]], None, None]
 
-#: What a worker process was started with.
+#: The arguments that a worker process was started with.
 _given: dict = {}
 
 

@@ -1,4 +1,4 @@
-"""report.html: the report as one self-contained page, drawn from report.json and the plan."""
+"""report.html: the report as one self-contained page, made from report.json and the plan."""
 
 from gatefold.gen.html.files import PAGE, plan_of, refresh_page, write_page
 from gatefold.gen.html.page import render

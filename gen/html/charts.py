@@ -1,4 +1,4 @@
-"""Waterfall, yardsticks and resources: bars of a few numbers each."""
+"""Bars for a few numbers each: waterfall, yardsticks and resources."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _ROW = 30
 
 def waterfall(name: str, title: str, stages: dict[str, int], notes: dict[str, str], scale: int,
               end: str) -> Markup:
-    """Stages one after the other, a cell a cycle. ``scale``: cycles of the whole width, so that
-    several waterfalls can be compared; ``end``: what the last cycle leads to."""
+    """Stages one after the other, a cell for each cycle. ``scale``: cycles of the whole width, so
+    that several waterfalls can be compared; ``end``: what happens after the last cycle."""
     total = sum(stages.values())
     left = max(_LEFT, 20 + round(7.4 * max(map(len, stages))))
     cell = min(22.0, (710 - left) / scale)
@@ -42,7 +42,7 @@ def waterfall(name: str, title: str, stages: dict[str, int], notes: dict[str, st
 
 
 def yardsticks(cycles: dict, latency: int) -> Markup:
-    """The latency between its two yardsticks, to one scale."""
+    """The latency and its two yardsticks on one scale."""
     work, chain = cycles["A"], cycles["B"]
     top = max(latency, work + chain)
     scale = (_WIDTH - _LEFT - 170) / top
@@ -68,24 +68,24 @@ def yardsticks(cycles: dict, latency: int) -> Markup:
         parts.append(text_tag(x + 18 + 8 * len(figure), y + 14, note, class_="muted"))
         y += _ROW
     parts.append(tag("path", d=f"M{num(bound_x)} 0V{num(y - 6)}", class_="limit"))
-    return svg("yardsticks", "Latency between its yardsticks",
+    return svg("yardsticks", "Latency and its yardsticks",
                f"Latency {latency} cycles; bound {cycles['bound']}, the larger of A {work} and "
                f"B {chain}; no_overlap {cycles['no_overlap']}, their sum.", _WIDTH, y, *parts)
 
 
 def resource_bars(used: dict[str, float], there: dict[str, float]) -> Markup:
-    """Shares of the device, 0 to 100 %; what it has none of is left out."""
+    """Shares of the device, 0 to 100 %; resources that it does not have are left out."""
     parts, y, told = [], 4.0, []
     width = _WIDTH - _LEFT - 270
     shown = [(key, label) for key, label in (
-        ("lut", "LUT"), ("ff", "flip-flop"), ("dsp", "DSP"), ("bram36", "block RAM 36K"),
+        ("lut", "LUT"), ("ff", "flip-flops"), ("dsp", "DSP"), ("bram36", "block RAM 36K"),
         ("uram", "UltraRAM")) if there.get(key)]
     for key, label in shown:
         share = used[key] / there[key]
         level = "over" if share > 1 else "high" if share > 0.9 else "s0"
         parts += [
             text_tag(_LEFT - 14, y + 14, label, text_anchor="end", class_="strong"),
-            tag("rect", x=_LEFT, y=num(y), width=width, height=20, rx=2, class_="lane"),
+            tag("rect", x=_LEFT, y=num(y), width=width, height=20, rx=2, class_="track"),
             tag("rect", x=_LEFT, y=num(y), width=num(width * min(1.0, share)), height=20, rx=2,
                 class_=level),
             text_tag(_LEFT + width + 10, y + 14, f"{100 * share:.1f} %", class_="strong"),

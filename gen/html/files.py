@@ -1,4 +1,4 @@
-"""Where the page stands, and when it is drawn again."""
+"""Where the page is stored, and when it is drawn again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PAGE = "report.html"
 def write_page(folder: Path, report: dict, plan: Plan | None) -> None:
     """Write the page of ``report`` to ``folder``: ASCII, the same bytes for the same report.
 
-    ``plan``: the core's; None where it is not to be had, the page then lacks what it draws.
+    ``plan``: the core's; without it (None) the page lacks the drawings that need it.
     """
     (folder / PAGE).write_bytes(_page(report, plan))
 
 
 def refresh_page(directory: Path, report: dict) -> None:
-    """Draw the page in ``directory`` again if it is missing or tells of another report."""
+    """Draw the page in ``directory`` again if it is missing or shows another report."""
     path = directory / PAGE
     stamp = _stamp(report).encode()
     try:

@@ -1,5 +1,5 @@
-"""Where the boxes and lines of a drawn graph go: in columns from left to right, bands of columns
-below each other where they are too many for the page.
+"""Where the boxes and lines of a drawn graph go: in columns from left to right, and in bands below
+each other where there are too many columns for the page.
 
 After Sugiyama, Tagawa and Toda (1981): columns by the longest path, in each an order with few
 crossings, then heights that keep lines straight. A value that is read farther on is carried through

@@ -1,4 +1,4 @@
-"""The network drawn: a box a layer, small ones for views, lines for the values between them."""
+"""A drawing of the network: a box for each layer, small ones for views, and lines for values."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SMALL, _HIGH = 40.0, 76.0  # heights
 
 @dataclass(frozen=True)
 class _Node:
-    """What is drawn: up to two lines of text; of a layer that computes also its colour and share of
-    the multiplications."""
+    """A box: up to two lines of text; for a layer that computes also its colour and share of the
+    multiplications."""
 
     title: str
     note: str
-    sort: str  # terminal, view, layer, host
+    role: str  # terminal, view, layer, host
     reads: tuple[int, ...]
     hint: str = ""
     name: str = ""
@@ -44,7 +44,7 @@ class _Node:
     @property
     def box(self) -> Box:
         """Its size, by the length of its words."""
-        big = self.sort == "layer"
+        big = self.role == "layer"
         title = (8.9 if big else 7.2) * len(self.title) + (24 if self.loop else 0)
         words = max(title, 6.8 * len(self.name), 6.6 * len(self.note) + (54 if big else 0))
         least, margin = (132.0, 36.0) if big else (64.0, 24.0)
@@ -56,10 +56,10 @@ def network_drawing(network: dict, colours: dict[str, int]) -> Markup:
     nodes = _nodes(network, colours)
     layout = lay_out([node.box for node in nodes], _WIDTH - 8)
     if layout is None:
-        return tag("p", "The network has too many layers to be drawn; the table tells them.",
+        return tag("p", "The network has too many layers to be drawn; the table lists them.",
                    class_="source")
     told = "; ".join(
-        f"{layer['name']}, {layer_title(layer)}, of {' and '.join(layer['inputs'])}, to "
+        f"{layer['name']}, {layer_title(layer)}, from {' and '.join(layer['inputs'])} to "
         f"{shape(layer['output_shape'])}, {plural(layer['parameters'], 'parameter')}"
         for layer in network["layers"])
     parts: list[Markup] = [tag("defs", [tag(
@@ -117,9 +117,9 @@ def _drawn(node: _Node, x: float, y: float) -> list[Markup]:
     size = node.box
     wide, high = size.width, size.height
     parts = [tag("rect", x=num(x), y=num(y), width=num(wide), height=num(high),
-                 rx=8 if node.sort in ("layer", "host") else num(high / 2) if
-                 node.sort == "terminal" else 6, class_=f"box {node.sort}")]
-    if node.sort != "layer":
+                 rx=8 if node.role in ("layer", "host") else num(high / 2) if
+                 node.role == "terminal" else 6, class_=f"box {node.role}")]
+    if node.role != "layer":
         middle = x + wide / 2
         parts += [text_tag(middle, y + 17, node.title, text_anchor="middle", class_="strong"),
                   text_tag(middle, y + 31, node.note, text_anchor="middle", class_="muted small")]
@@ -133,7 +133,7 @@ def _drawn(node: _Node, x: float, y: float) -> list[Markup]:
             text_tag(left, y + 56, node.note, class_="small"),
             text_tag(x + wide - 14, y + 56, percent(node.share) if node.share else "",
                      text_anchor="end", class_="muted small"),
-            tag("rect", x=num(left), y=num(y + 63), width=num(bar), height=4, rx=2, class_="lane"),
+            tag("rect", x=num(left), y=num(y + 63), width=num(bar), height=4, rx=2, class_="track"),
             tag("rect", x=num(left), y=num(y + 63), width=num(bar * node.share), height=4, rx=2,
                 class_=colour)]
     if node.loop:
@@ -144,7 +144,7 @@ def _drawn(node: _Node, x: float, y: float) -> list[Markup]:
 
 
 def layer_table(network: dict, colours: dict[str, int]) -> Markup:
-    """What the boxes have no room for."""
+    """The details for which the boxes have no room."""
     rows = []
     for layer in network["layers"]:
         name = layer["name"]

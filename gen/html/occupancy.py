@@ -21,9 +21,9 @@ __all__ = ["GATHERED", "INPUT", "MAX_RUNS", "RECURRENT", "Occupancy", "Run", "oc
 
 #: Which columns of a layer's matrices a tile holds: those that meet what it reads, or its own h.
 INPUT, RECURRENT = 0, 1
-#: Stands for a layer where an op puts the output together.
+#: In place of a layer: an op that puts the output together.
 GATHERED = -1
-#: More runs than this are drawn as bins: the page stays small and quick.
+#: More runs than this are drawn as bins, so that the page stays small and quick.
 MAX_RUNS = 8000
 #: Most bins of a frame.
 MAX_BINS = 1600
@@ -90,11 +90,11 @@ def occupancy(plan: Plan) -> Occupancy:
     ops: Counter = Counter()
     issues = [issue - start for issue in plan.timeline.issues[0]]
     for tile, at in zip(plan.tiles, issues, strict=True):
-        layer, source = layer_of[tile.job.layer], tile.operand.chunk.origin[0]
+        layer, source = layer_of[tile.job.op], tile.operand.chunk.origin[0]
         own = layer in recurrent and source >= 0 and layer_of[source] == layer
         part = RECURRENT if own else INPUT
         tiles[layer, part] += 1
-        ops[tile.job.layer] += 1
+        ops[tile.job.op] += 1
         bins[at // bin_size][layer, part] += 1
         key = [layer, tile.job.step, part]
         if runs and runs[-1][2:] == key and runs[-1][0] + runs[-1][1] == at:

@@ -19,7 +19,7 @@ from gatefold.gen.html.sections import (
     step_section,
     verified_section,
 )
-from gatefold.gen.html.words import net_title
+from gatefold.gen.html.words import in_turn, net_title
 from gatefold.gen.plan import Plan
 
 __all__ = ["render"]
@@ -72,7 +72,7 @@ def _header(report: dict, title: str) -> Markup:
               f"{cycles['latency']:,} cycles at {clock['value']:g} MHz",
               "simulated" if seen else "planned", clock["source"]),
         _fact(f"{1e6 / report['interval_us']:,.0f}", "/ s", "frames, back to back",
-              f"one every {cycles['interval']:,} cycles",
+              f"one every {cycles['interval']:,} cycles{in_turn(cycles)}",
               "simulated" if steady else "planned", clock["source"]),
         _fact(f"{array['multipliers']:,}", "", "multipliers",
               f"{array['pe']} \N{MULTIPLICATION SIGN} {array['simd']}, "
@@ -94,13 +94,13 @@ def _verdict(report: dict) -> Markup:
                    "golden model, bit for bit and cycle for cycle.", class_="verdict waiting")
     stated = report["cycles"]["latency"]
     if any(done["latency"] != stated for done in verified):
-        return tag("p", tag("strong", "The simulation contradicts the plan's latency."),
+        return tag("p", tag("strong", "The simulation contradicts the latency of the plan."),
                    " Build this core again.", class_="verdict bad")
     names = " and ".join(f"{str(done['simulator']).capitalize()} "
                          f"({plural(done['samples'], 'sample')})" for done in verified)
     return tag("p", tag("strong", "Verified."), f" Simulated with {names}: every output and "
-               "every state equals the golden model's, the latency is always the "
-               f"{stated:,} cycles stated.", class_="verdict good")
+               "every state equals that of the golden model, and the latency is always the stated "
+               f"{stated:,} cycles.", class_="verdict good")
 
 
 def _fact(figure: str, unit: str, name: str, note: str, *kinds: str) -> Markup:
@@ -112,12 +112,12 @@ def _fact(figure: str, unit: str, name: str, note: str, *kinds: str) -> Markup:
 
 def _footer() -> Markup:
     meanings = (
-        ("simulated", "seen in a simulator running the core"),
-        ("planned", "counted by the plan's model of time, which every simulation must meet"),
-        ("computed", "by the golden model, which every simulation must equal bit for bit"),
-        ("estimated", "by formulas; no vendor tool was run"),
-        ("assumed", "not measured on a device"),
-        ("quoted", "from the documents named beside it"))
-    return tag("footer", tag("h2", "How figures came to be"),
+        ("simulated", "observed in a simulator that ran the core"),
+        ("planned", "counted by the plan's model of time; every simulation must match it"),
+        ("computed", "computed by the golden model; every simulation must equal it, bit for bit"),
+        ("estimated", "calculated with formulas; no vendor tool ran"),
+        ("assumed", "set by the user or a default, not measured on a device"),
+        ("quoted", "taken from the documents that are named beside it"))
+    return tag("footer", tag("h2", "What the marks mean"),
                tag("dl", [flat(tag("dt", badge(kind)), tag("dd", text))
                           for kind, text in meanings], class_="legend"))

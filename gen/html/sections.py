@@ -1,4 +1,4 @@
-"""The sections: what each drawing shows, in words and figures beside it."""
+"""The sections of the page: each explains its drawing in words and figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gatefold.gen.html.numbers import error_chart
 from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy, occupancy, op_name
 from gatefold.gen.html.tensors import entering, rows_of, scales, tensor_drawing, tensor_legend
 from gatefold.gen.html.timeline import timeline
-from gatefold.gen.html.words import layer_title
+from gatefold.gen.html.words import in_turn, layer_title
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.latency import stages
 
@@ -30,14 +30,14 @@ __all__ = ["cycles_section", "inside_section", "network_section", "numbers_secti
 
 _STAGE_NOTES = {
     "broadcast": "the chunk to every row",
-    "accumulator": "onto the bias or a parked sum",
+    "accumulator": "adds to the bias or a parked sum",
     "router": "finished rows to their lanes",
     "lanes": "gates, tables, c and h",
 }
 
 
 def verified_section(report: dict) -> Markup | None:
-    """What was simulated with what; the page's head tells where nothing was."""
+    """The simulations and their inputs; without any, the head of the page says so."""
     if not report["verified"]:
         return None
     cycles = report["cycles"]
@@ -50,40 +50,44 @@ def verified_section(report: dict) -> Markup | None:
                      f"{done['latency']:,}", interval, f"{done['cycles']:,}"])
     return section(
         "verified", "What was verified", flat(
-            "The core's outputs, and every h and c of every step, compared with the golden model: "
-            f"all equal. Stated are {cycles['latency']:,} cycles of latency and "
-            f"{cycles['interval']:,} from frame to frame. ", badge("simulated")),
+            "Simulators compared the outputs of the core, and every h and c of every step, with "
+            f"the golden model: all are equal. The plan states a latency of {cycles['latency']:,} "
+            f"cycles, and {cycles['interval']:,} from frame to frame{in_turn(cycles)}. ",
+            badge("simulated")),
         table(["simulator", "scenarios (frames)", "inputs", "samples", "outputs", "states",
                 "latency", "interval", "cycles"], rows, words=3), long=True)
 
 
 def network_section(report: dict, colours: dict[str, int]) -> Markup:
-    """The network drawn, and its layers in a table."""
+    """A drawing of the network, and a table of its layers."""
     network = report["network"]
     return section(
         "layers", "The network",
-        f"{plural(network['parameters'], 'parameter')}, {network['macs']:,} multiplications (MACs) "
-        f"an inference as the model states it, {report['array']['multiplications']:,} that must be "
-        "done: an input that repeats is multiplied once, a state of zero not at all.",
+        f"The network has {plural(network['parameters'], 'parameter')}. As the model states it, an "
+        f"inference takes {network['macs']:,} multiplications (MACs), of which "
+        f"{report['array']['multiplications']:,} must be done: a repeated input is multiplied "
+        "once, and a state of zero not at all.",
         network_drawing(network, colours), layer_table(network, colours),
         long=True)
 
 
 def schedule_section(report: dict, plan: Plan | None, colours: dict[str, int]) -> Markup:
-    """The timeline, and a table of who had the array for how long."""
+    """The timeline, and a table of the cycles that each layer takes on the array."""
     if plan is None:
         return section("schedule", "The schedule", "Left out: this version of Gatefold plans "
-                       "another schedule than the one this core was built with.")
+                       "another schedule than the one with which this core was built.")
     what = occupancy(plan)
     names = {layer: "output put together" if layer == GATHERED else plan.qnet.layers[layer].name
              for layer in what.layers}
     exact = "Each mark is a run of tiles; steps alternate in tint." if what.runs else (
-        f"Each mark stands for {what.bin_size} cycles, its height for the share of them.")
+        f"Each mark stands for {what.bin_size} cycles; its height is the share of them in which "
+        "the layer has the array.")
     return section(
         "schedule", "The schedule", flat(
-            f"One frame on the array, cycle for cycle: a tile of {report['array']['pe']} "
-            f"\N{MULTIPLICATION SIGN} {report['array']['simd']} products is issued in "
-            f"{what.busy:,} of {what.cycles:,} cycles ({percent(what.busy / what.cycles)}). ",
+            "The drawing shows one frame on the array, cycle for cycle. A tile of "
+            f"{report['array']['pe']} \N{MULTIPLICATION SIGN} {report['array']['simd']} products "
+            f"is issued in {what.busy:,} of {what.cycles:,} cycles "
+            f"({percent(what.busy / what.cycles)}). ",
             exact, " ", badge("planned")),
         timeline(what, names, {layer: colours[names[layer]] for layer in what.layers
                                if layer != GATHERED}),
@@ -91,7 +95,7 @@ def schedule_section(report: dict, plan: Plan | None, colours: dict[str, int]) -
 
 
 def _occupancy_table(plan: Plan, what: Occupancy, names: dict[int, str]) -> Markup:
-    """A row a layer, and below it one for each of its ops where it has several."""
+    """A row for each layer, and below it one for each of its ops if it has several."""
     before, between, after = what.idle_parts
     rows: list[list[Child]] = []
     for layer in what.layers:
@@ -104,13 +108,13 @@ def _occupancy_table(plan: Plan, what: Occupancy, names: dict[int, str]) -> Mark
                       tag("span", percent(tiles / what.cycles), class_="op")]
                      for op, tiles in what.ops[layer]]
     for name, count in (("idle before the first tile", before), ("idle between tiles", between),
-                        ("on the way out, after the last tile", after)):
+                        ("after the last tile, on the way out", after)):
         rows.append([name, "", "", f"{count:,}", percent(count / what.cycles)])
     return table(["", "input tiles", "recurrent tiles", "cycles", "of the frame"], rows)
 
 
 def step_section(plan: Plan | None) -> Markup | None:
-    """Waterfalls of a step's tail, and of the way out behind the last tile."""
+    """Waterfalls of the tail of a step, and of the way from the last tile to the output."""
     if plan is None:
         return None
     tail = stages(plan.config)
@@ -132,14 +136,14 @@ def step_section(plan: Plan | None) -> Markup | None:
     what = "h" if recurrent else "a result"
     return section(
         "step", "One step, from its last column to the next",
-        flat(f"The tail that a recurrent step waits for: {distance.tail} cycles from the issue of "
+        flat(f"A recurrent step waits for the tail: the {distance.tail} cycles from the issue of "
              f"the tile that finishes a row to the first tile that can use its {what}. The "
              "scheduler hides it behind other tiles. Each cell is a cycle. ", badge("planned")),
         waterfall("tail", "The tail of a step", tail, notes, scale, f"then a tile can use {what}"),
-        tag("h3", "The way out, behind the last tile of a frame"),
+        tag("h3", "The way out, from the last tile of a frame to its last output beat"),
         waterfall("way-out", "The way out", way_out, {
             "array": "operands to sums", "router and lanes": "sums to the output memory",
-            "stream": "chunks to beats, to the last of the frame"}, scale,
+            "stream": "chunks to beats, up to the last one of the frame"}, scale,
             "then the last beat has left"))
 
 
@@ -151,48 +155,51 @@ def cycles_section(report: dict) -> Markup:
         ["A", f"\N{LEFT CEILING}{array['multiplications']:,} / {array['multipliers']:,}"
               "\N{RIGHT CEILING}", "multiplications that must be done / multipliers",
          f"{cycles['A']:,}", f"{latency / cycles['A']:.2f}"],
-        ["B", "", "the longest chain of dependent tails, each as above", f"{cycles['B']:,}",
+        ["B", "", "the longest chain of dependent tails", f"{cycles['B']:,}",
          f"{latency / cycles['B']:.2f}"],
-        ["bound", f"max({cycles['A']:,}, {cycles['B']:,})", "nothing on this array is faster",
+        ["bound", f"max({cycles['A']:,}, {cycles['B']:,})", "no schedule on this array is faster",
          f"{cycles['bound']:,}", f"{latency / cycles['bound']:.2f}"],
         ["no_overlap", f"{cycles['A']:,} + {cycles['B']:,}",
          "if tails and multiplications never overlapped", f"{cycles['no_overlap']:,}",
          f"{latency / cycles['no_overlap']:.2f}"],
-        [tag("strong", "latency"), "", "first input beat to last output beat",
+        [tag("strong", "latency"), "", "from the first input beat to the last output beat",
          tag("strong", f"{latency:,}"), "1.00"],
-        ["interval", "", "last output beat to that of the next frame", f"{cycles['interval']:,}",
+        ["interval", "", f"from the last output beat to that of the next frame{in_turn(cycles)}",
+         f"{cycles['interval']:,}",
          f"{latency / cycles['interval']:.2f}"],
     ]
     return section(
-        "cycles", "Cycles against what is possible", flat(
-            f"{latency:,} cycles are {latency / cycles['bound']:.2f} \N{MULTIPLICATION SIGN} the "
-            "bound that nothing on this array can beat. Neither yardstick moves with the schedule; "
-            "the beats of input and output are in the latency and not in them. ",
+        "cycles", "Latency and bound", flat(
+            f"The latency of {latency:,} cycles is {latency / cycles['bound']:.2f} "
+            "\N{MULTIPLICATION SIGN} the bound, which no schedule on this array can beat. The "
+            "yardsticks A and B do not depend on the schedule, and do not include the beats of "
+            "input and output; the latency does. ",
             badge("planned")),
         yardsticks(cycles, latency),
         table(["", "formula", "", "cycles", "latency / it"], rows, words=3))
 
 
 def resources_section(report: dict) -> Markup:
-    """Resources against the device, with where both figures come from."""
+    """The resources of core and device, and the sources of both figures."""
     used, board = report["resources"], report["board"]
     device = (board or {}).get("device")
     origin = tag("p", "Estimate: ", str(used["source"]).removeprefix("estimate: "), ". ",
                  badge("estimated"), class_="source")
     if not device:
         rows = [[key, f"{used[key]:,.10g}"] for key in ("lut", "ff", "dsp", "bram36", "uram")]
-        return section("resources-section", "Resources", "What the core takes of a device. With "
-                        "--board it is held against a board.", table(["", "estimate"], rows),
-                        origin)
+        return section("resources-section", "Resources", "The core takes these resources. With "
+                        "--board the report compares them with those of the board.",
+                        table(["", "estimate"], rows), origin)
     return section(
-        "resources-section", "Resources", f"What the core takes of the {board['part']}, "
-        "interfaces and shell not counted.", resource_bars(used, device), origin,
+        "resources-section", "Resources", "The core takes these shares of the "
+        f"{board['part']}; interfaces and shell are not included.",
+        resource_bars(used, device), origin,
         tag("p", "Device: ", "; ".join(map(str, device["source"])), ". ", badge("quoted"),
             class_="source"))
 
 
 def numbers_section(report: dict) -> Markup:
-    """Widths, how formats came to be, and the error of the outputs against float."""
+    """Widths, the source of the formats, and the error of the outputs against float."""
     numbers, outputs = report["numbers"], report["network"]["outputs"]
     widths, error, table_ = numbers["widths"], numbers["error"], numbers["table"]
     clipped = sum(counted["count"] for tensors in numbers["saturations"].values()
@@ -210,9 +217,9 @@ def numbers_section(report: dict) -> Markup:
     return section(
         "numbers", "Numbers and error", flat(
             f"{widths['activations']}-bit activations, {widths['weights']}-bit weights, "
-            f"{widths['cell']}-bit cell state, {widths['accumulator']}-bit accumulators that can "
-            f"not overflow; rounded {numbers['rounding']}. Formats: "
-            f"{_chosen(numbers['calibration'])}; {plural(clipped, 'value')} saturated while the "
+            f"{widths['cell']}-bit cell state, {widths['accumulator']}-bit accumulators that "
+            f"cannot overflow. Rounding: {numbers['rounding']}. Formats: "
+            f"{_chosen(numbers['calibration'])}. {plural(clipped, 'value')} saturated while the "
             "error was measured. ", badge("computed")),
         tag("h3", "Error against float, per output"),
         tag("p", f"On {error['data']}", " before what is left to the host" if host else "",
@@ -228,8 +235,8 @@ def inside_section(report: dict) -> Markup:
     scale = scales(rows)
     titles = {layer["name"]: layer_title(layer) for layer in layers}
     overview = entering(rows)
-    lead = "Each tensor's format on one ruler of bits, the range it was seen in, and how many " \
-           "values saturated"
+    lead = "The drawings show the format of each tensor on one ruler of bits, the range of its " \
+           "values, and how many of them saturated"
     drawings = []
     for n, (name, known) in enumerate(rows.items()):
         drawings.append(tag(
@@ -238,24 +245,25 @@ def inside_section(report: dict) -> Markup:
             tensor_drawing(f"tensors-{n}", known, scale), class_="kept"))
     return section(
         "inside", "Inside: every tensor of every layer", flat(
-            lead, "; its RMS error against the float network, related to its range, beside what "
-            "the layer adds by itself when it reads the float values" + _on(numbers)
+            lead, "; and its RMS error against the float network, relative to that range, beside "
+            "the error that the layer adds by itself when it reads the float values" + _on(numbers)
             if overview else "", ". ",
             badge("computed")),
         flat(tag("h3", "Where the error enters"),
-             tag("p", "The error of each layer's result.", class_="source"), overview)
+             tag("p", "The drawing shows the error of each layer's result.",
+                 class_="source"), overview)
         if overview else None,
         tensor_legend(rows), *drawings, long=True)
 
 
 def _on(numbers: dict) -> str:
-    """On how many samples was looked inside."""
+    """The number of samples on which the inside was measured."""
     samples = numbers.get("inside_samples")
     return f", on {plural(samples, 'sample')} of the same data" if samples else ""
 
 
 def _chosen(calibration: dict) -> str:
-    """How the formats came to be."""
+    """The source of the formats."""
     source, samples = calibration.get("source", ""), calibration.get("samples", 0)
     return f"chosen from {samples:,} samples of {source}" if samples else str(source)
 
@@ -265,7 +273,7 @@ def _percent(share: float | None) -> str:
 
 
 def origin_section(report: dict) -> Markup:
-    """From what it was made, and by which versions."""
+    """The inputs and the versions of packages from which the core was made."""
     source = report["network"]["source"]
     rows: list[list[Child]] = [[f"model: {key}", tag("code", quoted(value, 120) if isinstance(
         value, str) and key != "sha256" else str(value))]

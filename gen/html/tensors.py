@@ -1,4 +1,4 @@
-"""Every tensor of a layer in a row: its bits on one ruler, its range, what saturated, its error."""
+"""A row for every tensor of a layer: its bits on one ruler, its range, saturations and error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLOT_RIGHT = 944
 #: Bits before the point with the sign, and behind it.
 Format = tuple[int, int]
 
-#: Tensors in the order in which they come to be; any other stands before the last four.
+#: Tensors in the order in which they are computed; others come before the last four.
 _ORDER = ("x", "a", "b", "h_in", "c_in", "w", "w_ih", "w_hh", "u",
           "z_i", "i", "z_f", "f", "z_g", "g", "z_o", "o", "z_r", "r", "z_z", "z",
           "m", "q", "z_n", "n", "c", "tc", "h", "y")
@@ -25,9 +25,10 @@ _ORDER = ("x", "a", "b", "h_in", "c_in", "w", "w_ih", "w_hh", "u",
 
 @dataclass(frozen=True)
 class Row:
-    """A tensor. Of what is not known or has no sense there, None: ``form``, a sum as wide as the
-    accumulator; ``seen``, smallest and largest float; ``clipped``, how many of how many values
-    saturated; ``error``, ``alone``: RMS, the latter what the layer itself adds."""
+    """A tensor; None stands for what is unknown or has no meaning. ``form``: its format, None for a
+    sum as wide as the accumulator. ``seen``: smallest and largest float. ``clipped``: how many of
+    how many values saturated. ``error``, ``alone``: RMS errors, the latter added by the layer
+    itself."""
 
     name: str
     form: Format | None = None
@@ -38,7 +39,7 @@ class Row:
 
     @property
     def span(self) -> float:
-        """What errors are related to."""
+        """The range to which errors are relative."""
         return self.seen[1] - self.seen[0] if self.seen and self.seen[1] > self.seen[0] else 1.0
 
     @property
@@ -51,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Scales:
-    """What all drawings share: bits before and behind the point, decades of the error axis."""
+    """Scales that all drawings share: bits before and behind the point, decades of errors."""
 
     most: int
     least: int
@@ -129,7 +130,7 @@ def _decades(rows: list[Row]) -> tuple[int, int]:
 
 
 def entering(rows: dict[str, list[Row]]) -> Markup | None:
-    """The error of every layer's result, and what the layer itself adds; None where unknown."""
+    """The error of every layer's result, and the part that the layer adds; None where unknown."""
     results = {name: known[-1] for name, known in rows.items()
                if known[-1].error is not None}
     if not results:
@@ -162,7 +163,7 @@ def entering(rows: dict[str, list[Row]]) -> Markup | None:
 
 
 def in_digits(share: float) -> str:
-    """A small share of a whole in percent, with two digits that count."""
+    """A small share of a whole in percent, with two significant digits."""
     if not share:
         return "0 %"
     percents = 100 * share
@@ -175,9 +176,9 @@ def in_digits(share: float) -> str:
 
 def _dots_legend(x: float, y: float) -> list[Markup]:
     return [tag("circle", cx=num(x + 4), cy=num(y - 4), r=4.5, class_="s0"),
-            text_tag(x + 14, y, "RMS error, of the range", class_="small"),
+            text_tag(x + 14, y, "RMS error / range", class_="small"),
             tag("circle", cx=num(x + 172), cy=num(y - 4), r=5, class_="ring"),
-            text_tag(x + 182, y, "what the layer adds by itself", class_="small")]
+            text_tag(x + 182, y, "error of the layer alone", class_="small")]
 
 
 def _dots(x, y: float, share: float, alone: float | None, r: float) -> list[Markup]:
@@ -189,7 +190,7 @@ def _dots(x, y: float, share: float, alone: float | None, r: float) -> list[Mark
 
 
 def tensor_legend(rows: dict[str, list[Row]]) -> Markup:
-    """What the drawings' colours mean."""
+    """The meaning of the drawings' colours."""
     parts, x = [], 2.0
     for kind, label in (("sign", "sign"), ("whole", "integer bits"), ("fraction", "fraction bits")):
         parts += [tag("rect", x=num(x), y=2, width=11, height=11, rx=2, class_=kind),

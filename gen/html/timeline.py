@@ -1,4 +1,4 @@
-"""The schedule drawn: which layer occupies the array when, and where it idles."""
+"""A drawing of the schedule: which layer has the array in which cycles, and where it is idle."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy
 __all__ = ["LEFT", "PLOT", "RIGHT", "timeline"]
 
 LEFT, PLOT, RIGHT = 190, 830, 20  #: widths: labels, plot, margin
-_TOP, _GAP, _WHOLE = 6, 10, 36  # margin, between layers, the lane of the whole array
-_LANE, _THIN, _MANY = 22, 15, 12  # height of a lane; where there are many lanes; how many that are
+_TOP, _GAP, _WHOLE = 6, 10, 36  # margin, between layers, the line of the whole array
+_LINE, _THIN, _MANY = 22, 15, 12  # height of a line; where there are many lines; how many that are
 _PART_NAMES = {INPUT: "input", RECURRENT: "recurrent"}
 
 
 def timeline(what: Occupancy, names: dict[int, str], colours: dict[int, int]) -> Markup:
     """The drawing, its controls, and its data for the page's script.
 
-    ``names``, ``colours``: of the layers that compute. Two lanes a layer with recurrence: products
+    ``names``, ``colours``: of the layers that compute. A recurrent layer has two lines: products
     with its input, and with its own h. Successive steps alternate in tint.
     """
-    lanes = [(layer, part) for layer in what.layers for part in (INPUT, RECURRENT)
+    lines = [(layer, part) for layer in what.layers for part in (INPUT, RECURRENT)
              if (layer, part) in what.tiles]
-    lane = _LANE if len(lanes) <= _MANY else _THIN
+    line = _LINE if len(lines) <= _MANY else _THIN
     y, tops, labels = float(_TOP), {}, []
     labels += [text_tag(2, y + _WHOLE / 2 + 4, "array", class_="strong"),
                text_tag(LEFT - 12, y + _WHOLE / 2 + 4, "idle in grey", text_anchor="end",
                         class_="muted")]
     y += _WHOLE + _GAP
     for layer in what.layers:
-        first, parts = y, [part for its, part in lanes if its == layer]
+        first, parts = y, [part for its, part in lines if its == layer]
         for part in parts:
             tops[layer, part] = y
             if len(parts) > 1:
-                labels.append(text_tag(LEFT - 12, y + lane / 2 + 4, _PART_NAMES[part],
+                labels.append(text_tag(LEFT - 12, y + line / 2 + 4, _PART_NAMES[part],
                                        text_anchor="end", class_="muted small"))
-            y += lane + 2
+            y += line + 2
         room = LEFT - 16 - (66 if len(parts) > 1 else 0)
         labels.append(tag("g", tag("title", names[layer]), text_tag(
             2, (first + y) / 2 + 3, fitted(names[layer], room),
             class_="strong" if layer == GATHERED else f"strong t{colours[layer] % 6}")))
-        y += _GAP if lane == _LANE else _GAP / 2
+        y += _GAP if line == _LINE else _GAP / 2
     height = y + 4
 
-    marks = [tag("rect", x=0, y=num(top), width=what.cycles, height=lane, class_="lane")
+    marks = [tag("rect", x=0, y=num(top), width=what.cycles, height=line, class_="track")
              for top in tops.values()]
-    marks += _marks(what, tops, lane, colours) + _whole(what, colours)
+    marks += _marks(what, tops, line, colours) + _whole(what, colours)
     plot = tag("svg", *marks, tag("rect", id="cursor", x=-what.cycles, y=0, width=0,
                                   height=num(height)),
                id="plot", x=LEFT, y=0, width=PLOT, height=num(height),
@@ -56,8 +56,8 @@ def timeline(what: Occupancy, names: dict[int, str], colours: dict[int, int]) ->
     drawing = svg(
         "timeline", "The schedule of one frame",
         f"{what.cycles} cycles from the first input beat to the last output beat. A tile is issued "
-        f"in {what.busy} of them ({share:.1f} %). One lane for each layer's products with its "
-        "input and one for those with its own state; the top lane shows all of them together, "
+        f"in {what.busy} of them ({share:.1f} %). Each layer has one line for products with its "
+        "input and one for products with its own state; the top line shows all of them together, "
         "and idle cycles.",
         LEFT + PLOT + RIGHT, height + 34, *labels, plot,
         tag("g", *_axis(what.cycles, height), id="axis", data_top=num(height)),
@@ -88,19 +88,19 @@ def _colour(layer: int, colours: dict[int, int]) -> str:
     return "gathered" if layer == GATHERED else f"s{colours[layer] % 6}"
 
 
-def _marks(what: Occupancy, tops: dict[tuple[int, int], float], lane: int,
+def _marks(what: Occupancy, tops: dict[tuple[int, int], float], line: int,
            colours: dict[int, int]) -> list[Markup]:
-    """One path a lane and tint."""
+    """One path a line and tint."""
     paths: dict[tuple[int, int, int], list[str]] = defaultdict(list)
     for run in what.runs:
         top = tops[run.layer, run.part]
         paths[run.layer, run.part, run.step % 2].append(
-            f"M{run.start} {num(top)}h{run.length}v{lane}h-{run.length}z")
+            f"M{run.start} {num(top)}h{run.length}v{line}h-{run.length}z")
     if not what.runs:
         for place, shares in enumerate(what.bins):
             for (layer, part), count in shares.items():
-                high = lane * count / what.bin_size
-                foot = tops[layer, part] + lane
+                high = line * count / what.bin_size
+                foot = tops[layer, part] + line
                 paths[layer, part, 0].append(f"M{place * what.bin_size} {num(foot)}v-{num(high)}"
                                              f"h{what.bin_size}v{num(high)}z")
     return [tag("path", d="".join(path), class_=_colour(layer, colours) + (" odd" if odd else ""))
@@ -108,7 +108,7 @@ def _marks(what: Occupancy, tops: dict[tuple[int, int], float], lane: int,
 
 
 def _whole(what: Occupancy, colours: dict[int, int]) -> list[Markup]:
-    """The lane of the whole array: its layers, one on the other in a bin, and above them idle."""
+    """The line of the whole array: its layers, one on the other in a bin, and above them idle."""
     paths: dict[str, list[str]] = defaultdict(list)  # by colour
     if what.runs:
         spans = [(run.start, run.length, _colour(run.layer, colours)) for run in what.runs]

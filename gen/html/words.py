@@ -1,19 +1,19 @@
-"""A layer in words: its title, and what it was told beside its sizes."""
+"""A layer in words: its title, and its options beside its sizes."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-__all__ = ["is_chain", "layer_note", "layer_title", "net_title"]
+__all__ = ["in_turn", "is_chain", "layer_note", "layer_title", "net_title"]
 
-#: Kinds that have another name than their own in capitals; beside some of them a size stands.
+#: Kinds whose title is not their own name in capitals; _SIZES: the size in some titles.
 _TITLES = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN", "conv1d": "Conv1D",
            "max_pool": "MaxPool", "average_pool": "AveragePool", "repeat_vector": "Repeat"}
 _SIZES = {"lstm": "units", "gru": "units", "rnn": "units", "dense": "outputs",
           "conv1d": "outputs", "max_pool": "size", "average_pool": "size"}
-#: Options that title and shapes tell.
+#: Options that title and shapes show already.
 _TOLD = ("units", "outputs", "features", "timesteps", "shape", "activation")
-#: What goes without saying.
+#: Values that need no mention.
 _USUAL = {"recurrent_activation": "sigmoid", "stride": 1, "dilation": 1, "left": 0, "right": 0}
 _WORDS = {"size": "{} taps", "left": "padding {} before", "right": "padding {} after",
           "recurrent_activation": "gates {}", "h0": "{} h0", "c0": "{} c0"}
@@ -58,6 +58,12 @@ def layer_note(layer: dict) -> str:
     return ", ".join(parts)
 
 
+def in_turn(cycles: dict) -> str:
+    """Behind an interval, the mean of several that come in turn: these."""
+    told = cycles.get("intervals", [])  # older reports have one
+    return f" ({' and '.join(f'{one:,}' for one in told)} in turn)" if len(told) > 1 else ""
+
+
 def is_chain(network: dict) -> bool:
     """Whether every layer reads the one before it, and nothing else does."""
     before = "input 0"
@@ -69,8 +75,8 @@ def is_chain(network: dict) -> bool:
 
 
 def net_title(network: dict, computing: set[str]) -> str:
-    """The layers that compute, in their order, with arrows where that is all there is to say; of
-    many, how many of each kind have weights."""
+    """The layers that compute, in their order, with arrows where they are a chain; for many layers,
+    how many of each kind have weights."""
     layers = [layer for layer in network["layers"]
               if layer["name"] in computing or layer["kind"] == "repeat_vector"]
     if len(layers) > _FEW:

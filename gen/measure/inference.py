@@ -8,14 +8,15 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.measure.host import finish
-from gatefold.gen.measure.inside import fixed_trace, float_trace
+from gatefold.gen.measure.inside import add_counts, fixed_trace, float_trace
+from gatefold.gen.measure.saturation import in_words, lost
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.frames import as_frames
 from gatefold.gen.network.graph import Network, joined, split
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.sim.golden import golden
 
-__all__ = ["Inference", "run"]
+__all__ = ["Inference", "run", "saturated"]
 
 _CHUNK = 64  # samples at a time, for memory
 
@@ -24,13 +25,27 @@ _CHUNK = 64  # samples at a time, for memory
 class Inference:
     """What a run gives: ``y`` (samples, *output_shape); ``outputs``, the same output by output;
     ``trace``, arrays named ``layer.tensor.fixed`` and ``layer.tensor.float``; ``clipped`` of
-    ``inputs`` input values lay outside the input formats."""
+    ``inputs`` input values lay outside the input formats; ``lost``, what else saturated and should
+    not have (:func:`~gatefold.gen.measure.saturation.lost`)."""
 
     y: np.ndarray
     outputs: list[np.ndarray]
     trace: dict[str, np.ndarray]
     clipped: int
     inputs: int
+    lost: list[dict]
+
+
+def saturated(qnet: QuantizedNetwork, result: Inference) -> str:
+    """What was clamped in a run, in one line; empty where nothing was."""
+    parts = []
+    if result.clipped:
+        formats = ", ".join(map(str, qnet.input_formats))
+        parts.append(f"{result.clipped} of {result.inputs} input values lie outside {formats} and "
+                     "were clamped")
+    if result.lost:
+        parts.append(f"saturated: {in_words(result.lost)}: calibrate with such inputs")
+    return "; ".join(parts)
 
 
 def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
@@ -57,23 +72,25 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
         # One sequence after the other, then back into the order of the samples.
         order = np.argsort(np.arange(len(x)) % contexts, kind="stable")
         anew = (begins | (np.arange(len(x)) < contexts))[order]
-        found = run(qnet, x[order], raw=raw, trace=trace, network=network, fresh=anew)
+        again = run(qnet, x[order], raw=raw, trace=trace, network=network, fresh=anew)
         back = np.argsort(order)
-        return Inference(found.y[back], [part[back] for part in found.outputs],
-                         {name: array[back] for name, array in found.trace.items()},
-                         found.clipped, found.inputs)
+        return Inference(again.y[back], [part[back] for part in again.outputs],
+                         {name: array[back] for name, array in again.trace.items()},
+                         again.clipped, again.inputs, again.lost)
     floats: dict = {}
     if network is not None and trace and not raw:
         floats = _joined(float_trace(network, qnet, inside) for inside in
                          _float_traces(network, x, begins, qnet.stateful))
     with np.errstate(over="ignore"):  # infinities are clamped like all that is too large
         integers, clipped = (x, 0) if raw else (qnet.quantize(x), qnet.saturating(x))
-    outputs, parts = [], []
+    outputs, parts, saturations = [], [], {}
     chunk = len(x) if qnet.stateful else _CHUNK
     for start in range(0, len(x), chunk):
         record: dict | None = {} if trace else None
+        counts: dict = {}
         outputs.append(golden(qnet, integers[start:start + chunk], trace=record,
-                              fresh=begins[start:start + chunk]))
+                              fresh=begins[start:start + chunk], saturations=counts))
+        add_counts(saturations, counts)
         if record:
             parts.append(fixed_trace(qnet, record, raw=raw))
     y = np.concatenate(outputs)
@@ -87,7 +104,7 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
         arrays[".".join((*key, "fixed"))] = array
         if key in floats:
             arrays[".".join((*key, "float"))] = floats[key]
-    return Inference(y, outputs, arrays, clipped, x.size)
+    return Inference(y, outputs, arrays, clipped, x.size, lost(qnet, saturations))
 
 
 def _begins(x: np.ndarray, fresh) -> np.ndarray:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,7 +35,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.numbers.settings import TENSORS, WIDTHS, group_of
 from gatefold.sim.golden import golden
 
-__all__ = ["Found", "find_widths", "parsed_error"]
+__all__ = ["Found", "find_widths"]
 
 _MACS = 400_000_000  # multiplications of an attempt: a few seconds at most
 _TIGHTER = 0.99  # lowers the limit a little more than in proportion, so that the search ends
@@ -140,16 +139,6 @@ def _none_keeps(max_error: float, error: float) -> UserError:
     return UserError(f"no formats keep an error of {100 * max_error:.3g}%: with {WIDTHS[-1]} bits "
                      f"everywhere it is {100 * error:.3g}%: allow more, or give calibration "
                      "data that is like what the core will see")
-
-
-def parsed_error(text: str) -> float:
-    """A largest error as it is written, ``1%`` or ``0.01``; raises :class:`UserError`."""
-    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*(%?)\s*", text)
-    value = float(found[1]) / (100 if found[2] else 1) if found else 0.0
-    if not 0 < value < 1:
-        raise UserError(f"--max-error must be a part of the outputs' range like 1% or 0.01, not "
-                        f"{quoted(text)}")
-    return value
 
 
 @dataclass

@@ -137,7 +137,7 @@ class Chooser:
     def _rnn(self, name: str, layer: Rnn) -> dict:
         h = self._state_out(name, layer.activation, layer.h0, clamps=True)
         numbers = self._matrices(name, layer, h, self._result_frac(layer.activation, h))
-        return numbers | {"h": _at_most(h, numbers.pop("acc_frac"))}
+        return numbers | {"h": _finished(layer.activation, h, numbers.pop("acc_frac"))}
 
     def _dense(self, name: str, layer: Dense) -> dict:
         value = layer.inputs[0]
@@ -151,9 +151,8 @@ class Chooser:
             fracs = layer.gather(fracs[None], ABSENT)[0]
         else:
             fracs = np.full(layer.features, x.frac)
-        # Finer than the accumulator, y would only gain zeros.
         return {"x": x, "x_align": _columns(x, fracs), "w_format": form,
-                "y": _at_most(y, form.frac + x.frac)}
+                "y": _finished(layer.activation, y, form.frac + x.frac)}
 
     def _max_pool(self, name: str, layer: MaxPool) -> dict:
         x = self._finest(layer.inputs[0])
@@ -207,8 +206,8 @@ class Chooser:
                    wide: bool = False, clamps: bool = False,
                    finest: float = np.inf) -> QFormat:
         """Format of h or y: the unit interval where the activation is bounded and the initial
-        state too (``wide``: it is not), else from calibration. ``clamps``: a hard activation is
-        this format's saturation."""
+        state too (``wide``: it is not), else from calibration. ``clamps``: a hard activation
+        has no table, and clips where this format ends or at 1."""
         start = peak_of(_or_zero(h0))
         width = self._width(name, tensor)
         bounded = activation in _BOUNDED
@@ -218,9 +217,9 @@ class Chooser:
         else:
             form = self._pick(name, tensor, self._of(name, tensor), covers=start,
                               finest=min(finest, width - 1) if bounded else finest)
-        if clamps and activation.startswith("hard_") and form.frac != form.width - 1:
-            raise UserError(f"{name}: {tensor} must be Q1.{form.width - 1}, not {form}: "
-                            f"{activation} is what saturates there")
+        if clamps and activation.startswith("hard_") and form.frac >= form.width:
+            raise UserError(f"{name}: {tensor} must be Q1.{form.width - 1}, or coarser, not "
+                            f"{form}: {activation} comes to 1")
         return form
 
     def _candidate(self, name: str, tensor: str, activation: str, seen: Seen | None = None, *,
@@ -302,6 +301,15 @@ class Chooser:
 def _at_most(form: QFormat, frac: float) -> QFormat:
     """``form`` with at most so many fractional bits."""
     return form if form.frac <= frac else QFormat(form.width, int(frac))
+
+
+def _finished(activation: str, form: QFormat, acc_frac: int) -> QFormat:
+    """``form`` of a result that an accumulator with ``acc_frac`` fractional bits comes to.
+
+    Finer than the accumulator it would only gain zeros. A bounded activation keeps its format all
+    the same: a table has bits of its own, and a hard one clips where this format ends.
+    """
+    return form if activation in _BOUNDED else _at_most(form, acc_frac)
 
 
 def _reach(form: QFormat) -> float:

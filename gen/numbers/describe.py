@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from gatefold.gen.network.layers import Layer
-from gatefold.gen.numbers.integers import ARITHMETIC
 from gatefold.gen.numbers.quantized import QLayer
 
 __all__ = ["describe", "difference"]
@@ -21,7 +20,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "units": "{} units".format,
     "outputs": "{} outputs".format,
     "return_sequences": lambda every: "every h" if every else "the last h",
-    "activation": lambda function: str(ARITHMETIC.get(function, function)),
+    "activation": str,
     "recurrent_activation": str,
     "reset_after": lambda after: "reset after" if after else "reset before",
     "stateful": lambda stateful: "stateful" if stateful else "",

@@ -13,11 +13,9 @@ from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.qlayers import QLAYERS, QView
 from gatefold.gen.numbers.quantized import QLayer
 
-__all__ = ["ARITHMETIC", "INT64", "in_integers", "scaled_weights", "too_far_apart"]
+__all__ = ["INT64", "in_integers", "scaled_weights", "too_far_apart"]
 
 INT64 = 62  #: Bits of the largest number that golden may compute, in int64.
-#: Activations that are computed as others, of which their formats make the difference.
-ARITHMETIC = {"hard_tanh": "linear", "hard_sigmoid": "relu"}
 
 
 def scaled_weights(layer: Layer, w: np.ndarray) -> np.ndarray:
@@ -46,8 +44,6 @@ def in_integers(name: str, layer: Layer, numbers: dict,
                                                                 numbers[form], counts)
     values |= {field.name: getattr(layer, field.name) for field in fields(cls)
                if field.name not in values}
-    if "activation" in values:
-        values["activation"] = ARITHMETIC.get(values["activation"], values["activation"])
     new = cls(**values)
     return replace(new, **{bias: _bias(name, _scaled_bias(layer, getattr(layer, bias)),
                                        new.acc_frac) for bias in layer.biases})

@@ -19,13 +19,11 @@ from gatefold.gen.network.layer import Layer, Shape
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.tables import Table
 
-__all__ = ["ABSENT", "RESULT_ACTIVATIONS", "Columns", "QLayer", "QMatrix", "Tensor", "alignment",
-           "argument", "column_shifts"]
+__all__ = ["ABSENT", "Columns", "QLayer", "QMatrix", "Tensor", "alignment", "argument",
+           "column_shifts", "hard_limit"]
 
 #: The fractional bits of an element that is padding: a zero, which every format has.
 ABSENT = -1000
-#: Activations of a Dense or SimpleRNN in integers.
-RESULT_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
 
 
 def alignment(x: QFormat, fracs: np.ndarray) -> np.ndarray:
@@ -38,6 +36,14 @@ def column_shifts(x: QFormat, fracs: np.ndarray) -> np.ndarray:
     shifts = alignment(x, fracs).reshape(-1, fracs.shape[-1]).max(axis=0)
     shifts.setflags(write=False)
     return shifts
+
+
+def hard_limit(activation: str, result: QFormat) -> int | None:
+    """The largest magnitude of a hard activation in a format that reaches beyond 1: 1, or 0 where
+    that is less than half a step. None where saturation does it, and of other activations."""
+    if not activation.startswith("hard_") or result.frac >= result.width - 1:
+        return None
+    return 1 << result.frac if result.frac >= 0 else 0
 
 
 def argument(activation: str, table: Table, result: QFormat) -> QFormat:

@@ -10,7 +10,7 @@ import numpy as np
 from gatefold.gen.network.layer import GATE_ACTIVATIONS
 from gatefold.gen.network.recurrent import Gru, Lstm, Recurrent, Rnn
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayer import RESULT_ACTIVATIONS, Columns, QMatrix, Tensor, argument
+from gatefold.gen.numbers.qlayer import Columns, QMatrix, Tensor, argument
 from gatefold.gen.numbers.tables import Table
 
 __all__ = ["QGru", "QLstm", "QRecurrent", "QRnn"]
@@ -43,7 +43,6 @@ class QRecurrent(QMatrix):
     of: ClassVar[type[Recurrent]] = Recurrent
     constants = {"h0": "h"}
     operands = {1: "h_in"}
-    activations: ClassVar[tuple[str, ...]] = RESULT_ACTIVATIONS  #: legal values
 
     def output_shape(self, *shapes):
         return (shapes[0][0], self.units) if self.return_sequences else (self.units,)
@@ -61,7 +60,7 @@ class QRecurrent(QMatrix):
                 and all(one == bool(states) for one in brought)
                 and all(v is None or v.shape == (u,) for v in constants)
                 and not (self.stateful and (states or any(given)))
-                and self.activation in self.activations)
+                and self.activation in self.of.activations)
 
     def elements(self, *shapes):
         return max(super().elements(*shapes), shapes[0][0] * self.units)
@@ -106,7 +105,7 @@ class QRecurrent(QMatrix):
 
 @dataclass(frozen=True, kw_only=True)
 class QRnn(QRecurrent):
-    """SimpleRNN; ``activation`` of linear, relu, sigmoid, tanh, as :class:`QDense` has them."""
+    """SimpleRNN; ``activation`` as :class:`QDense` has it."""
 
     activation: str
 
@@ -116,7 +115,7 @@ class QRnn(QRecurrent):
 @dataclass(frozen=True, kw_only=True)
 class _QGated(QRecurrent):
     """The common part of QLstm and QGru: ``c``, the format of the second state; ``activation`` of
-    tanh, relu, linear (hard_tanh is linear with T fractional bits), ``recurrent_activation`` of
+    tanh, relu, linear, hard_tanh (linear with T fractional bits), ``recurrent_activation`` of
     sigmoid, hard_sigmoid."""
 
     c: QFormat
@@ -124,7 +123,6 @@ class _QGated(QRecurrent):
     recurrent_activation: str = "sigmoid"
 
     cells = ("c",)
-    activations = ("linear", "relu", "tanh")
     gate_names: ClassVar[str] = ""  #: a letter for each gate
     candidate: ClassVar[str] = ""  #: name of the candidate and of the field with its format
 

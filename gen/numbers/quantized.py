@@ -16,13 +16,14 @@ import numpy as np
 
 from gatefold.gen.network.graph import Graph
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayer import ABSENT, QLayer, alignment, argument
+from gatefold.gen.numbers.qlayer import ABSENT, QLayer, alignment, argument, hard_limit
 from gatefold.gen.numbers.qlayers import QCellState, QDense, QMaxPool, QMultiply, QView
 from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRecurrent, QRnn
 from gatefold.gen.numbers.tables import Table
 
 __all__ = ["ABSENT", "QCellState", "QDense", "QGru", "QLayer", "QLstm", "QMaxPool", "QMultiply",
-           "QRecurrent", "QRnn", "QView", "QuantizedNetwork", "Table", "alignment", "argument"]
+           "QRecurrent", "QRnn", "QView", "QuantizedNetwork", "Table", "alignment", "argument",
+           "hard_limit"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,17 @@
-"""From a quantised network and a budget to a frozen plan: array, memories, schedule, cycles."""
+"""From a quantised network and a budget to a frozen plan: array, memories, schedule, cycles.
 
+In the order of the data: `sizing` chooses an array, by what layers ask (`demand`) and what it takes
+(`resources`, `memories`). `lower` makes ops of layers (`lowered`, `lower_*`, `kinds`, `blocks`;
+`ops`, and `layout` for addresses). `breakdown` makes jobs of ops (`work`; `rows`, `tiling`,
+`output`), `schedule` tiles of jobs (`waves`), `program` instructions of tiles, `images` the
+contents of the memories. `latency`, `cycles` and `bounds` count cycles; `plan` holds all of it.
+"""
+
+from gatefold.gen.plan.array import Array
+from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.plan import Cycles, Plan, make_plan
 from gatefold.gen.plan.resources import Resources, estimate
 from gatefold.gen.plan.sizing import choose_array
 
-__all__ = ["Cycles", "Plan", "Resources", "choose_array", "estimate", "make_plan"]
+__all__ = ["Array", "Budget", "Cycles", "Plan", "Resources", "choose_array", "estimate",
+           "make_plan"]

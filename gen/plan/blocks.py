@@ -1,10 +1,11 @@
-"""Convolutions in blocks: several windows side by side make one matrix that fills the array.
+"""Convolutions in blocks: several neighbouring windows make one matrix that fills the array.
 
 A Conv1D of few filters on a tall array would leave rows idle. Neighbouring windows share most of
-their taps, so ``steps`` of them are computed together: their filters, shifted, stand below each
-other in one matrix (block Toeplitz), which meets every chunk of the joint window once. Zero blocks
-are skipped. More steps cost weight words and gain cycles, up to a point; where the input is stored
-without holes between timesteps, blocks that begin at the same lane share their words.
+their taps, so ``steps`` of them are computed together: one matrix (block Toeplitz) holds their
+filters below each other, each shifted by its window's place, and meets every chunk of all their
+taps once. Chunks that meet only zeros are left out. More windows a block cost weight words and save
+cycles, up to a point. Where the input is stored without holes between timesteps, blocks that begin
+at the same lane share their words.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ _STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 
 @dataclass(frozen=True)
 class Block:
-    """``steps`` windows computed together; ``pitch``, elements from one to the next in the result.
-    ``cycles`` of the whole layer and ``words`` of weights that this takes."""
+    """A way to compute a convolution: ``steps`` windows together, whose results lie ``pitch``
+    elements apart; the whole layer takes so many ``cycles`` and so many ``words`` of weights."""
 
     steps: int
     pitch: int
@@ -36,7 +37,7 @@ class Block:
 
 
 def joint_taps(window: Window, steps: int) -> np.ndarray:
-    """The timesteps that ``steps`` windows meet, from the first tap of the first on."""
+    """The timesteps that ``steps`` windows meet, counted from the first tap of the first window."""
     taps = (np.arange(steps)[:, None] * window.stride
             + np.arange(window.size)[None, :] * window.dilation)
     return np.unique(taps)
@@ -45,17 +46,16 @@ def joint_taps(window: Window, steps: int) -> np.ndarray:
 @lru_cache  # an array is drafted with many numbers of words
 def blocks(*, outputs: int, features: int, windows: int, window: Window, pe: int, simd: int,
            packed: bool, pitch: int) -> tuple[Block, ...]:
-    """The ways to compute ``windows`` windows of a layer, fewest cycles first.
+    """The ways to compute the ``windows`` windows of a layer, fewest cycles first.
 
-    ``packed``: the input's timesteps follow each other without holes. ``pitch``: see
-    :class:`Block`.
+    ``packed``: the input's timesteps are stored without holes. ``pitch``: see :class:`Block`.
     """
     found = []
     for steps in _STEPS:
         if steps > 1 and (steps > windows or steps * pitch > 8 * pe):
             break
         taps = joint_taps(window, steps)
-        # Which chunks each tap lies in: (first, last + 1), and how many there are.
+        # The chunks that each tap lies in: the first, and the one behind the last.
         if packed:
             first, end = taps * features // simd, ((taps + 1) * features - 1) // simd + 1
         else:
@@ -77,9 +77,9 @@ def blocks(*, outputs: int, features: int, windows: int, window: Window, pe: int
 
 
 def choose(ways: Sequence[Sequence[Block]], words: int) -> list[Block]:
-    """Of each layer's ways one, fewest cycles in all with at most so many ``words`` in all; where
-    that cannot be, fewest words."""
-    # (words taken) -> (cycles, choice); a longer way with more words is none.
+    """One of each layer's ways: those that take the fewest cycles together and at most so many
+    ``words`` together; where none do, those that take the fewest words."""
+    # By words taken, (cycles, choice), without choices that take more words and no fewer cycles.
     best: dict[int, tuple[int, tuple[Block, ...]]] = {0: (0, ())}
     for layer in ways:
         reached: dict[int, tuple[int, tuple[Block, ...]]] = {}

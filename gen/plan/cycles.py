@@ -1,8 +1,8 @@
 """The plan's model of time: the program replayed against the streams, cycle for cycle.
 
 Every latency that Gatefold states comes from here, and simulation must agree to the cycle. The
-model knows instructions, gaps, the fixed distances of the pipeline, and the two gearboxes with the
-frame buffers around them; it computes no data.
+model knows the instructions and their gaps, the fixed distances of the pipeline, and the gearboxes
+and frame buffers at both ends; it computes no data.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from gatefold.gen.plan.latency import latencies
 from gatefold.hdl.config import DenseKind, EngineConfig
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
-from gatefold.hdl.gearbox import GearboxModel
+from gatefold.hdl.gearbox import GearboxModel, GearboxShape
 from gatefold.hdl.isa import Stop
 
-__all__ = ["Timeline", "input_arrivals", "replay"]
+__all__ = ["Timeline", "gearboxes", "input_arrivals", "replay"]
 
 
 @dataclass(frozen=True)
 class Timeline:
     """What happened when, in cycles from the first input beat.
 
-    issues: of every tile, frame by frame. first_in, last_out: of each frame, the cycles in which
-    its first input beat and its last output beat move.
+    issues: of each frame, the cycle in which each of its tiles is issued. first_in, last_out: of
+    each frame, the cycle in which its first input beat (its last output beat) is transferred.
     """
 
     issues: tuple[tuple[int, ...], ...]
@@ -33,93 +33,114 @@ class Timeline:
     last_out: tuple[int, ...]
 
     def first(self) -> Timeline:
-        """The first frame's alone."""
+        """The timeline of the first frame alone."""
         return Timeline(self.issues[:1], self.first_in[:1], self.last_out[:1])
 
 
 def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timeline:
-    """Run ``frames`` frames back to back: a source that always offers, a sink that always takes.
+    """Run ``frames`` frames back to back: the source always has a beat, the sink always takes one.
 
-    ``instructions``: a frame's, in order of issue, addresses final.
+    ``instructions``: of one frame, in order of issue (:func:`~gatefold.gen.plan.program.unroll`).
     """
-    c = config
-    distance = latencies(c)
-    source = GearboxModel(FrameReader.gearbox(c))
-    sink = GearboxModel(FrameWriter.gearbox(c))
-    beats_in = c.x_beats * frames
+    return _Replay(instructions, config, frames).run()
 
-    offered = chunks = started = 0  # input beats taken, chunks written, frames fully issued
-    ahead_limit = 2 * c.x_depth
-    finished = deque()  # (cycle from which it counts) of complete output chunks
-    complete = 0  # chunks completed
-    waiting = left = 0  # chunks in the output memory that may leave; chunks that have
-    beats_out = 0
-    frame = index = wait = 0
-    issues: list[list[int]] = [[]]
-    first_in: list[int] = []
-    last_out: list[int] = []
-    cycle = 0
-    while len(last_out) < frames:
-        # State as registers hold it in this cycle.
-        while finished and finished[0] <= cycle:
-            finished.popleft()
-            complete += 1
-            if not c.out_whole:
-                waiting += 1
-            elif complete % c.out_depth == 0:
-                waiting += c.out_depth
-        visible_chunks, visible_left, visible_waiting = chunks, left, waiting
 
-        # Issue.
-        issued_last = False
-        if frame < frames and wait == 0:
-            tile = instructions[index]
-            there = not tile["from_x"] or frame * c.x_depth + tile["operand"] < visible_chunks
-            yields = tile["stop"] & Stop.FINISH and tile["to_out"]
-            free = not yields or frame - visible_left // c.out_depth < 2
-            # What the last frame left counts or not, as the frame's first beat says.
-            carried = tile.get("carried") or tile.get("cell_carried")
-            known = not carried or visible_chunks > frame * c.x_depth
-            if there and free and known:
-                issues[-1].append(cycle)
-                if yields:
-                    for beat in range(tile["beats"] + 1):
-                        if _completes(tile, beat, c):
-                            finished.append(cycle + distance.output + beat + 1)
-                wait = tile["gap"]
-                index += 1
-                if tile["last"]:
-                    frame, index = frame + 1, 0
-                    issues.append([])
-                issued_last = bool(tile["last"])
-        else:
-            wait = max(0, wait - 1)
+class _Replay:
+    """The core, its source and its sink, cycle by cycle."""
 
-        # Input: a beat into the gearbox, a chunk out of it.
-        room = visible_chunks < ahead_limit + started * c.x_depth
-        took, gave = source.step(offered < beats_in, room)
-        if took:
-            if offered % c.x_beats == 0:
-                first_in.append(cycle)
-            offered += 1
-        chunks += gave
-        started += issued_last
+    def __init__(self, instructions: list[dict], config: EngineConfig, frames: int):
+        self.instructions, self.config, self.frames = instructions, config, frames
+        self.output = latencies(config).output
+        self.source, self.sink = map(GearboxModel, gearboxes(config))
+        self.offered = self.chunks = 0  # input beats taken, input chunks written
+        self.frame = self.index = self.wait = 0  # the next tile, and the gap before it
+        self.finished = deque()  # of output chunks on their way, the cycle when each is complete
+        self.complete = 0  # output chunks that are complete
+        self.waiting = self.left = 0  # of these, those that may leave now; those that have left
+        self.beats_out = 0
+        self.issues: list[list[int]] = [[]]
+        self.first_in: list[int] = []
+        self.last_out: list[int] = []
 
-        # Output: a chunk into the gearbox, a beat out of it.
-        took, gave = sink.step(visible_waiting > 0, True)
-        waiting -= took
-        left += took
-        if gave:
-            beats_out += 1
-            if beats_out % c.out_beats == 0:
-                last_out.append(cycle)
-        cycle += 1
-    return Timeline(tuple(map(tuple, issues[:frames])), tuple(first_in), tuple(last_out))
+    def run(self) -> Timeline:
+        cycle = 0
+        while len(self.last_out) < self.frames:
+            self._complete(cycle)
+            # What comes and goes in this cycle is seen in the next.
+            chunks, left, waiting, started = self.chunks, self.left, self.waiting, self.frame
+            self._issue(cycle, chunks, left)
+            self._take(cycle, chunks < (2 + started) * self.config.x_depth)
+            self._give(cycle, waiting > 0)
+            cycle += 1
+        return Timeline(tuple(map(tuple, self.issues[:self.frames])), tuple(self.first_in),
+                        tuple(self.last_out))
+
+    def _complete(self, cycle: int):
+        """Output chunks that are complete may leave; if they come in any order, a frame at once."""
+        depth = self.config.out_depth
+        while self.finished and self.finished[0] <= cycle:
+            self.finished.popleft()
+            self.complete += 1
+            if not self.config.out_whole:
+                self.waiting += 1
+            elif self.complete % depth == 0:
+                self.waiting += depth
+
+    def _issue(self, cycle: int, chunks: int, left: int):
+        """Issue a tile when its gap is over, its input there and a half of the output memory free.
+
+        ``chunks`` of the input are written, ``left`` of the output have left.
+        """
+        c = self.config
+        if self.frame == self.frames or self.wait:
+            self.wait = max(0, self.wait - 1)
+            return
+        tile = self.instructions[self.index]
+        before = self.frame * c.x_depth  # input chunks of earlier frames
+        leaves = tile["stop"] & Stop.FINISH and tile["to_out"]
+        # The frame's first beat says whether the state that the last frame left counts.
+        carried = tile.get("carried") or tile.get("cell_carried")
+        if ((tile["from_x"] and before + tile["operand"] >= chunks)
+                or (leaves and self.frame - left // c.out_depth >= 2)
+                or (carried and chunks <= before)):
+            return
+        self.issues[-1].append(cycle)
+        if leaves:
+            self.finished.extend(cycle + self.output + beat + 1 for beat in range(tile["beats"] + 1)
+                                 if _completes(tile, beat, c))
+        self.wait = tile["gap"]
+        self.index += 1
+        if tile["last"]:
+            self.frame, self.index = self.frame + 1, 0
+            self.issues.append([])
+
+    def _take(self, cycle: int, room: bool):
+        """Input: a beat into the gearbox, a chunk out of it."""
+        beats = self.config.x_beats
+        took, gave = self.source.step(self.offered < beats * self.frames, room)
+        if took and self.offered % beats == 0:
+            self.first_in.append(cycle)
+        self.offered += took
+        self.chunks += gave
+
+    def _give(self, cycle: int, some: bool):
+        """Output: a chunk into the gearbox, a beat out of it."""
+        took, gave = self.sink.step(some, True)
+        self.waiting -= took
+        self.left += took
+        self.beats_out += gave
+        if gave and self.beats_out % self.config.out_beats == 0:
+            self.last_out.append(cycle)
+
+
+def gearboxes(config: EngineConfig) -> tuple[GearboxShape, GearboxShape]:
+    """The shapes of the input's gearbox and of the output's."""
+    return FrameReader.gearbox(config), FrameWriter.gearbox(config)
 
 
 def input_arrivals(config: EngineConfig) -> list[int]:
-    """Cycle from which each chunk of an input frame can be addressed, at full rate."""
-    source = GearboxModel(FrameReader.gearbox(config))
+    """The cycle from which each chunk of an input frame can be addressed, at full rate."""
+    source = GearboxModel(gearboxes(config)[0])
     arrivals: list[int] = []
     cycle = offered = 0
     while len(arrivals) < config.x_depth:
@@ -132,7 +153,8 @@ def input_arrivals(config: EngineConfig) -> list[int]:
 
 
 def _completes(tile: dict, beat: int, config: EngineConfig) -> bool:
-    """Whether this beat's chunk is complete after it: all but those of the last route are."""
+    """Whether the chunk of a beat is complete after it: only those of a tile's last route may not
+    be."""
     if tile["complete"]:
         return True
     span = 4 if isinstance(config.kinds[tile["kind"]], DenseKind) else 1

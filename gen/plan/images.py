@@ -1,7 +1,7 @@
-"""Memory contents: what stands in every ``weights/*.hex`` file.
+"""Memory contents: what every ``weights/*.hex`` file holds.
 
-An image is a list of words (Python integers, unsigned). Weights, bias and tables depend on the
-numbers; program and segments only on the plan.
+An image is a list of words (unsigned Python integers). Weights, bias and tables come from the
+network's numbers; program and segments from the plan alone.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ __all__ = ["image_widths", "load_image", "number_images", "pack_words",
 
 
 def pack_words(values: np.ndarray, width: int) -> list[int]:
-    """Words (n, elements) of signed ``width``-bit integers as unsigned integers, element 0 low."""
+    """Words as unsigned integers, from their elements (words, elements): signed integers of
+    ``width`` bits, element 0 in the low bits."""
     bits = (values[..., None] >> np.arange(width)) & 1
     packed = np.packbits(bits.reshape(len(values), -1).astype(np.uint8), axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
 def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> dict[str, list[int]]:
-    """Weights (an image a row), bias (with the rounding constants of the finish) and tables."""
+    """Weights (an image for each row), bias (with the kinds' rounding constants) and tables."""
     weights = np.zeros((len(work.weight_words), config.pe, config.simd), np.int64)
-    alike: dict[tuple[int, int, int], list[int]] = {}  # words of one part and group
+    alike: dict[tuple[int, int, int], list[int]] = {}  # words by op, part and group
     for n, word in enumerate(work.weight_words):
         alike.setdefault((word.op, word.part, word.group), []).append(n)
     for (op, part, group), numbers in alike.items():
@@ -69,26 +70,25 @@ def program_images(program: Program, config: EngineConfig) -> dict[str, list[int
 
 
 def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
-    """The beats that fill a loadable core, in the order of
-    :class:`gatefold.hdl.weight_loader.WeightLoader`: each row's words, then the bias words."""
+    """The beats that fill a loadable core, in the order in which
+    :class:`gatefold.hdl.weight_loader.WeightLoader` takes them: each row's words, then the bias
+    words."""
     beat = config.beat * config.container
     mask = (1 << beat) - 1
-    beats: list[int] = []
-    rows = [(f"weights_{row:03d}", config.simd * config.weight_width) for row in range(config.pe)]
-    for name, width in (*rows, ("bias", config.pe * config.acc_width)):
-        for word in images[name]:
-            beats += [word >> at & mask for at in range(0, width, beat)]
-    return beats
+    return [word >> at & mask for name, width in _number_widths(config).items()
+            for word in images[name] for at in range(0, width, beat)]
+
+
+def _number_widths(config: EngineConfig) -> dict[str, int]:
+    """The bits of a word of weights, of each row, and of a bias word."""
+    rows = {f"weights_{row:03d}": config.simd * config.weight_width for row in range(config.pe)}
+    return rows | {"bias": config.pe * config.acc_width}
 
 
 def image_widths(config: EngineConfig) -> dict[str, int]:
-    """Bits of a word of every image."""
-    if config.loadable:
-        widths = {"load": config.beat * config.container}
-    else:
-        widths = {f"weights_{row:03d}": config.simd * config.weight_width
-                  for row in range(config.pe)}
-        widths["bias"] = config.pe * config.acc_width
+    """The bits of a word of each image."""
+    load = {"load": config.beat * config.container}
+    widths = load if config.loadable else _number_widths(config)
     widths["tanh_t0"] = config.table.out_frac
     if config.table.n2:
         widths["tanh_t1"] = config.table.t1_width

@@ -1,12 +1,16 @@
-"""Layers to finish kinds: the shift amounts that follow from the formats (`docs/numbers.md`)."""
+"""Layers to kinds: the shifts of a finish, from the formats of its tensors (`docs/numbers.md`)."""
 
 from __future__ import annotations
 
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table
+from gatefold.gen.numbers.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table, hard_limit
 from gatefold.hdl.config import DenseKind, EmitKind, Gate, GruKind, LstmKind, ResetKind, Squash
 
 __all__ = ["dense_kind", "emit_kind", "gru_kind", "lstm_kind", "reset_kind"]
+
+
+#: Activations that are computed as another; where they saturate makes the difference.
+_ARITHMETIC = {"hard_tanh": "linear", "hard_sigmoid": "relu"}
 
 
 def _gate(layer: QLstm | QGru, table: Table) -> Gate:
@@ -15,11 +19,12 @@ def _gate(layer: QLstm | QGru, table: Table) -> Gate:
 
 
 def _squash(frac: int, activation: str, result: QFormat, table: Table) -> Squash:
-    return Squash(frac - (table.frac if activation == "tanh" else result.frac), activation)
+    return Squash(frac - (table.frac if activation == "tanh" else result.frac),
+                  _ARITHMETIC.get(activation, activation))
 
 
 def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
-    """Finish of an LSTM."""
+    """The finish of an LSTM."""
     product_f, product_g = table.out_frac + 1 + layer.c.frac, table.out_frac + 1 + layer.g.frac
     common = max(product_f, product_g)
     return LstmKind(
@@ -32,7 +37,7 @@ def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
 
 
 def gru_kind(layer: QGru, table: Table) -> GruKind:
-    """Finish of a GRU step (without reset_after, of its second half)."""
+    """The finish of a GRU's step; without reset_after, of the step's second half."""
     t = table.out_frac
     product = t + 1 + layer.m.frac
     common = max(layer.acc_frac, product) if layer.reset_after else layer.acc_frac
@@ -46,23 +51,25 @@ def gru_kind(layer: QGru, table: Table) -> GruKind:
 
 
 def reset_kind(layer: QGru, table: Table) -> ResetKind:
-    """First half of a GRU step without reset_after: q = r s, in the format of h."""
+    """The finish of the first half of a GRU's step without reset_after: q = r s, in the format of
+    h."""
     return ResetKind(gate=_gate(layer, table),
                      q=table.out_frac + 1 + layer.c.frac - layer.h.frac, h_width=layer.h.width)
 
 
 def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
-    """Finish of a Dense layer or a SimpleRNN."""
+    """The finish of a Dense layer or a SimpleRNN."""
     t, y = table.out_frac, layer.result
     assert y
+    function = _ARITHMETIC.get(layer.activation, layer.activation)
     shift, out = {
         "linear": (layer.acc_frac - y.frac, 0), "relu": (layer.acc_frac - y.frac, 0),
         "sigmoid": (layer.acc_frac + 1 - table.frac, t + 1 - y.frac),
         "tanh": (layer.acc_frac - table.frac, t - y.frac),
-    }[layer.activation]
-    return DenseKind(layer.activation, shift, out, y.width)
+    }[function]
+    return DenseKind(function, shift, out, y.width, hard_limit(layer.activation, y))
 
 
 def emit_kind(layer: QCellState) -> EmitKind:
-    """An LSTM's c as a value."""
+    """The finish that puts out an LSTM's c."""
     return EmitKind(layer.c.frac - layer.y.frac, layer.y.width)

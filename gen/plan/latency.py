@@ -5,28 +5,40 @@ All are in cycles between *issues* of tiles, or from an issue to a later event.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.config import EngineConfig, Gate, LstmKind, Squash, TableConfig
 from gatefold.hdl.lane_array import early_latency, lanes_of, late_latency, state_latency
 from gatefold.hdl.mac_array import MacArray
 from gatefold.hdl.mac_row import MacRow
 from gatefold.hdl.operand_memory import OperandMemory
 from gatefold.hdl.row_router import RowRouter
 
-__all__ = ["Latencies", "latencies", "stages"]
+__all__ = ["Latencies", "latencies", "lstm_tail", "stages"]
+
+#: An LSTM with the full pipeline. Of its parameters only the kind and ``simd`` change a latency.
+_LSTM = EngineConfig(
+    pe=4, simd=1, weight_width=8, act_width=8, cell_width=8, acc_width=24,
+    table=TableConfig(frac=4, n0=4, n1=4, n2=0, out_frac=8, t1_width=1), aligns=(0,),
+    kinds=(LstmKind(gate=Gate(0), candidate=Squash(0), up_f=0, up_g=0, cell=0, out=Squash(0), h=0,
+                    cell_width=8, h_width=8),),
+    routes=(0,), weight_depth=1, bias_depth=1, park_depth=0, h_depth=1, cell_depth=1, x_row=1,
+    x_rows=1, out_row=1, out_rows=1, out_early=False, out_whole=False, beat=1, container=8,
+    program_depth=1, segments=1, max_gap=0, max_beats=1, max_count=1, max_stride=0)
 
 
 @dataclass(frozen=True)
 class Latencies:
     """Fixed distances of an engine.
 
-    array: issue of a tile to its sums. result: issue of a finishing tile to the cycle in which the
-    first beat of its result is written to the h memory. output: the same for the output memory.
-    tail: issue of a finishing tile to the first issue that can use its first beat; the operand
-    memory lets it come before the write. park: issue of
-    a parking tile to the first issue that can start from the parked sums. state: issue of a
-    finishing tile to the issue of the first that may finish from the states it leaves.
+    array: from the issue of a tile to its sums in the accumulators.
+    result: from the issue of a finishing tile to the write of its first beat into the h memory.
+    output: the same for the output memory.
+    tail: from the issue of a finishing tile to the first issue that can use its first beat, which
+        comes before the write, since a chunk may be addressed before its data is there.
+    park: from the issue of a parking tile to the first issue that can start from the parked sums.
+    state: from the issue of a finishing tile to the first issue of one that may finish from the
+        states that it leaves.
     """
 
     array: int
@@ -47,10 +59,15 @@ def latencies(config: EngineConfig) -> Latencies:
                      tail=result - OperandMemory.lead, park=3, state=state_latency(config))
 
 
+def lstm_tail(simd: int) -> int:
+    """The tail of an LSTM with the full pipeline on ``simd`` columns: what arrays are ranked by
+    before there is an engine."""
+    return latencies(replace(_LSTM, simd=simd)).tail
+
+
 def stages(config: EngineConfig) -> dict[str, int]:
-    """The parts of :attr:`Latencies.tail` in their order, in cycles; what each of them does is
-    described in the component's docstring. A result of h goes to the broadcast register past the
-    operand memory."""
+    """The parts of :attr:`Latencies.tail` in their order, in cycles; each component's docstring
+    says what they do. The first is short because a result goes past the operand memory."""
     whole = latencies(config)
     slowest = max(lanes_of(config), key=lambda lane: lane.latency(config))
     return {

@@ -1,7 +1,47 @@
-"""Where elements live: every element of every value has an address, and views rearrange those.
+"""Where elements lie: every element of every value has an address, and views rearrange those.
 
-An *element address* is ``chunk number * simd + lane``; -1 is an element that is not there (padding,
-a zero). A value is an array of addresses of its own shape, so a view costs nothing but NumPy.
+An *element address* is ``chunk number * simd + lane``; -1 (:data:`NOWHERE`) is an element that is
+not there: padding, a zero. A value is an array of addresses of its own shape, so what a layer that
+only moves values does to the value, NumPy does to the addresses, and no hardware has to.
+
+A value of two timesteps of four features, with simd = 3, takes two chunks a timestep; the second
+holds one element, and the addresses of its empty lanes do not occur:
+
+>>> storage = Storage(simd=3)
+>>> value = storage.input_rows(2, 4, np.zeros((2, 4), int))
+>>> value
+array([[0, 1, 2, 3],
+       [6, 7, 8, 9]])
+>>> [(chunk.address, chunk.count) for chunk in storage.chunks]
+[(0, 3), (1, 1), (2, 3), (3, 1)]
+
+Reversed in time and flattened it is another vector of the same chunks. A window over both steps and
+one of padding before them begins with elements that are nowhere:
+
+>>> back = value[::-1].ravel()
+>>> back
+array([6, 7, 8, 9, 0, 1, 2, 3])
+>>> window = np.concatenate([np.full(4, NOWHERE), value.ravel()])
+>>> window
+array([-1, -1, -1, -1,  0,  1,  2,  3,  6,  7,  8,  9])
+
+A matrix meets a vector chunk by chunk. :func:`cut` gives the numbers of the chunks and, for each of
+their lanes, the column of the matrix that belongs there; a lane with -1 has a weight of zero. So a
+view changes weight words, and padding takes no tile:
+
+>>> numbers, columns = cut(back, 3)
+>>> numbers
+array([0, 1, 2, 3])
+>>> columns
+array([[ 4,  5,  6],
+       [ 7, -1, -1],
+       [ 0,  1,  2],
+       [ 3, -1, -1]])
+>>> cut(window, 3)[1]
+array([[ 4,  5,  6],
+       [ 7, -1, -1],
+       [ 8,  9, 10],
+       [11, -1, -1]])
 """
 
 from __future__ import annotations
@@ -17,10 +57,11 @@ NOWHERE = -1  #: Address of an element that is always zero.
 
 @dataclass(frozen=True)
 class Chunk:
-    """One memory word of a step's result: ``count`` elements from lane 0 up.
+    """One memory word of a step's result, or of the input: ``count`` elements of one format.
 
-    address: word of the input memory (``from_x``) or of the h memory, -1 for none. frac: fractional
-    bits of its elements. origin: (op, step, index) of what writes it; op -1 is the input.
+    from_x: it is a word of the input memory, else of the h memory. address: of that word; -1, none.
+    frac: fractional bits of its elements. origin: (op, step, index) of what writes it; op -1 is
+    the input. A result's elements lie from lane 0 up, an input's where its word has them.
     """
 
     from_x: bool
@@ -32,7 +73,7 @@ class Chunk:
 
 @dataclass
 class Storage:
-    """All chunks, by number, and the words of the h memory they take.
+    """All chunks, by number, and the words of the h memory that they take.
 
     swaps: (address, words) of results whose two words change places from frame to frame.
     """
@@ -47,10 +88,8 @@ class Storage:
         return -(-elements // self.simd)
 
     def input_rows(self, rows: int, row: int, fracs: np.ndarray) -> np.ndarray:
-        """Addresses (rows, row) of an input frame stored row by row; ``fracs`` (rows, row).
-
-        A word whose elements have several formats is a chunk for each of them.
-        """
+        """Addresses (rows, row) of an input frame stored row by row; ``fracs`` (rows, row), their
+        fractional bits. A word whose elements have several formats is a chunk for each of them."""
         words = self.words(row)
         found = np.empty((rows, row), np.int64)
         for t in range(rows):
@@ -64,8 +103,8 @@ class Storage:
         return found
 
     def result(self, op: int, steps: int, size: int, frac: int, kept: int) -> np.ndarray:
-        """Addresses (steps, size) of an op's results, of which ``kept`` steps are kept at a
-        time, written in turn; 0 for results that only leave."""
+        """Addresses (steps, size) of an op's results. The h memory has room for ``kept`` steps,
+        which are written in turn; for none, if the results only leave."""
         base, words, first = self.h_depth, self.words(size), len(self.chunks)
         self.h_depth += kept * words
         for t in range(steps):
@@ -77,7 +116,7 @@ class Storage:
         return number * self.simd + np.arange(size) % self.simd
 
     def swapped(self, address: int) -> int:
-        """Where the word of the h memory lies in every second frame."""
+        """Where the word of the h memory at ``address`` lies in every second frame."""
         for base, words in self.swaps:
             if base <= address < base + 2 * words:
                 return base + (address - base + words) % (2 * words)
@@ -89,10 +128,10 @@ class Storage:
 
 
 def cut(addresses: np.ndarray, simd: int) -> tuple[np.ndarray, np.ndarray]:
-    """The chunks that a vector lies in: (their numbers (n,), what each lane of them holds
+    """The chunks in which a vector lies: (their numbers (n,), what each lane of them holds
     (n, simd): an index into the vector, or -1).
 
-    An element that the vector holds twice makes its chunk come twice.
+    If the vector holds an element twice, the element's chunk comes twice.
     """
     there = np.flatnonzero(addresses >= 0)
     order = there[np.argsort(addresses[there], kind="stable")]

@@ -1,7 +1,8 @@
-"""What the array is asked to do: a matrix times vectors, step after step, and a finish.
+"""What the array does: a matrix times a vector, step after step, and a finish.
 
-An *op* is what a layer is to the engine. Most layers are one; a GRU without reset_after is two that
-take turns, a large MaxPool a cascade, an initial cell state one more in front.
+An *op* is what the engine sees of a layer. Most layers become one op. A GRU without reset_after
+becomes two that take turns, a large MaxPool one for each level of a tree; an initial state takes
+one more, in front.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ __all__ = ["Op", "Part"]
 class Part:
     """Columns of an op's matrix and the vectors that meet them.
 
-    matrix: (size, rows of an element, columns) integers. steps: for each step the addresses
-    (columns,) of the vector, or None where it is not met. base: a chunk with f fractional bits is
-    shifted left by base - f into the accumulator; None, not at all. pattern: None, or where the
-    matrix may be other than zero, of its shape. carried: at step 0 the vector is what the last
-    frame left.
+    matrix: (size, rows of an element, columns) integers.
+    steps: for each step the addresses (columns,) of the vector (:mod:`gatefold.gen.plan.layout`);
+        None, the step leaves this part out.
+    base: the products with a chunk of f fractional bits are shifted left by base - f into the
+        accumulator; None, by nothing.
+    pattern: booleans of the matrix's shape, false where it is zero whatever the training; None,
+        nowhere.
+    carried: at step 0 the vector is what the last frame left.
     """
 
     matrix: np.ndarray
@@ -37,15 +41,18 @@ class Part:
 class Op:
     """A matrix, its operands and its finish.
 
-    layer: of the quantised network; -1, none (the output put together). kind: its finish. size:
-    elements of a step's result. sizes: how many of them each step yields (the last may have fewer).
-    parts: operands, those from other ops first. bias, first_bias: (size, rows); the latter for step
-    0, where it differs. written: addresses (steps, size) of its results in the operand memory, or
-    None. stage: ops are ordered by it; those of one stage take turns, step by step. cells: the
-    layer whose states these are, or None. fresh: at step 0 the state counts as zero. carried: at
-    step 0 the state is the last frame's. after: the op whose states must be there before the
-    first is finished. traced: for each result (steps, size) its index in the layer's value, flat,
-    or -1; None where the results are none of golden's.
+    layer: its number in the quantised network; -1, none (the op puts the output together).
+    kind: its finish.
+    size: elements of a step's result. sizes: how many of them each step makes, from the first on.
+    parts: its columns and the vectors that meet them, the layer's input first.
+    bias, first_bias: (size, rows of an element); the latter for step 0, where that differs.
+    written: addresses (steps, size) of its results; None, it has none (it loads states).
+    stage: an op reads results of lower stages; of its own stage, those of earlier steps and, of the
+        same step, those of ops with a lower number.
+    cells: the layer whose states it reads and writes, or None. fresh: at step 0 they count as zero.
+        carried: at step 0 they are the last frame's. after: the op that loads them, or None.
+    traced: for each result (steps, size) its index in the layer's value, flat, or -1; None, where
+        golden has no such values.
     """
 
     layer: int
@@ -65,12 +72,12 @@ class Op:
 
     @property
     def rows(self) -> int:
-        """Matrix rows of an element: 4 share a slot, or each is an element of its own."""
+        """Matrix rows of an element: 4, which share a slot, or 1."""
         return 1 if isinstance(self.kind, DenseKind) else 4
 
     @property
     def repeated(self) -> bool:
-        """Whether every step has the same input, so that its products serve them all."""
+        """Whether every step has the same input, so that the first step's products serve all."""
         if len(self.sizes) < 2 or len(self.parts) < 2 or self.first_bias is not None:
             return False
         first, *recurrent = self.parts

@@ -1,4 +1,4 @@
-"""From tiles to a program: instructions, and loops where the same tiles come again."""
+"""From tiles to a program: instructions, and loops where the same tiles repeat."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from gatefold.hdl.isa import STEPS, Start, Stop
 
 __all__ = ["Program", "Segment", "assemble", "unroll"]
 
-#: Fields that a loop may step, and where they are.
+#: Fields that grow from turn to turn of a loop, and the fields that say which offset they grow by.
 _STEPPED = (("operand", "operand_step"), ("h", "h_step"), ("out", "out_step"))
-
-
-#: A loop is worth a segment if it saves more instructions than this.
+#: A loop gets a segment if it saves more instructions than this.
 _WORTH = 4
-_RUN = 256  #: Most tiles of an instruction.
+#: The most tiles of an instruction.
+_RUN = 256
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Instructions ``start .. end`` that run ``repeats`` times; offset n grows by
-    ``strides[n]``."""
+    """Instructions ``start`` to ``end``, both included, that run ``repeats`` times; each turn adds
+    ``strides[n]`` to offset n."""
 
     start: int
     end: int
@@ -35,8 +34,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Program:
-    """Instructions as dicts of the fields of :func:`gatefold.hdl.isa.instruction_layout` (those of
-    ``finish`` beside the others), and the segments that they fall into: one frame, or two."""
+    """The program of one frame, or of two.
+
+    instructions: dicts of the fields of :func:`gatefold.hdl.isa.instruction_layout`, with the
+    fields of ``finish`` beside the others. segments: those that the instructions make up.
+    """
 
     instructions: tuple[dict, ...]
     segments: tuple[Segment, ...]
@@ -53,7 +55,7 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
         "gap": tile.gap, "last": int(last),
     }
     finish = {
-        "kind": work.kind_of[job.layer], "route": job.route, "beats": job.beats - 1,
+        "kind": work.kind_of[job.op], "route": job.route, "beats": job.beats - 1,
         "cell": job.cell, "fresh": int(job.fresh), "to_h": int(job.h is not None),
         "h": job.h or 0, "h_step": 0, "to_out": int(job.out is not None), "out": job.out or 0,
         "out_step": 0, "complete": int(job.complete), "frame": 0,
@@ -65,8 +67,8 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
 
 
 def assemble(tiles: Sequence[Tile], work: Work) -> Program:
-    """The program of a frame's tiles, in runs and rolled into loops where they repeat; of two
-    frames, where results change places from one to the next."""
+    """The program of a frame's tiles, with runs, and with loops where tiles repeat; of two frames
+    where results change places from one to the next."""
     stateful = any(op.carried for op in work.ops)
     single = [_instruction(tile, work, n == len(tiles) - 1, stateful)
               for n, tile in enumerate(tiles)]
@@ -82,7 +84,7 @@ def assemble(tiles: Sequence[Tile], work: Work) -> Program:
                 fields["repeats"] = before["repeats"] + 1
             flat.append(fields)
             if tile.stop & Stop.FINISH and tile.job.group == 0:
-                marks.setdefault(tile.job.layer, []).append(len(flat) - 1)
+                marks.setdefault(tile.job.op, []).append(len(flat) - 1)
     return _roll(flat, _periods(marks))
 
 
@@ -98,7 +100,7 @@ def _follows(before: dict, fields: dict) -> bool:
 
 
 def _swapped(fields: dict, work: Work) -> dict:
-    """An instruction of every second frame."""
+    """The instruction of every second frame that corresponds to one of the first frame."""
     fields = dict(fields)
     for name, there in (("operand", not fields["from_x"]), ("h", fields["to_h"])):
         if there:
@@ -107,31 +109,16 @@ def _swapped(fields: dict, work: Work) -> dict:
 
 
 def _periods(marks: dict[int, list[int]]) -> list[int]:
-    """Distances after which a schedule may repeat: from a finish to the same group's one and two
-    steps later (addresses that alternate repeat after two)."""
+    """Distances after which a schedule may repeat: from the finish of an op's first group to that
+    one and two steps later (addresses that alternate repeat after two)."""
     periods = {b - a for at in marks.values() for k in (1, 2)
                for a, b in zip(at, at[k:], strict=False)}
     return sorted(periods)
 
 
 def _roll(flat: list[dict], periods: list[int]) -> Program:
-    """Roll a flat program: take the loop that saves most, then the same on either side of it."""
+    """A flat program with its loops rolled."""
     stepped = np.array([[i[name] for name, _ in _STEPPED] for i in flat], dtype=np.int64)
-    fixed = [name for name in flat[0] if name not in dict(_STEPPED)]
-    keys: dict[tuple, int] = {}
-    same = np.array([keys.setdefault(tuple(i[name] for name in fixed), len(keys)) for i in flat])
-
-    loops: list[tuple[int, int, int]] = []  # begin, length, repeats
-    stretches = [(0, len(flat))]
-    while stretches:
-        begin, end = stretches.pop()
-        found = max((_longest(same, stepped, begin, end, length) for length in periods
-                     if 2 * length <= end - begin), default=(0, 0, 0, 0))
-        saved, at, length, repeats = found
-        if saved > _WORTH:
-            loops.append((at, length, repeats))
-            stretches += [(begin, at), (at + repeats * length, end)]
-
     instructions: list[dict] = []
     segments: list[Segment] = []
 
@@ -153,7 +140,7 @@ def _roll(flat: list[dict], periods: list[int]) -> Program:
                                 tuple(strides) + (0,) * (STEPS - len(strides))))
 
     position = 0
-    for begin, length, repeats in sorted(loops):
+    for begin, length, repeats in _loops(flat, stepped, periods):
         emit(position, begin - position, 1)
         emit(begin, length, repeats)
         position = begin + length * repeats
@@ -161,29 +148,50 @@ def _roll(flat: list[dict], periods: list[int]) -> Program:
     return Program(tuple(instructions), tuple(segments))
 
 
+def _loops(flat: list[dict], stepped: np.ndarray,
+           periods: list[int]) -> list[tuple[int, int, int]]:
+    """The loops (begin, length, repeats) of a flat program: the one that saves most, then the same
+    on either side of it. ``stepped``: (instructions, stepped fields)."""
+    fixed = [name for name in flat[0] if name not in dict(_STEPPED)]
+    keys: dict[tuple, int] = {}
+    same = np.array([keys.setdefault(tuple(i[name] for name in fixed), len(keys)) for i in flat])
+    loops: list[tuple[int, int, int]] = []
+    stretches = [(0, len(flat))]
+    while stretches:
+        begin, end = stretches.pop()
+        saved, at, length, repeats = max(
+            (_longest(same, stepped, begin, end, length) for length in periods
+             if 2 * length <= end - begin), default=(0, 0, 0, 0))
+        if saved > _WORTH:
+            loops.append((at, length, repeats))
+            stretches += [(begin, at), (at + repeats * length, end)]
+    return sorted(loops)
+
+
 def _longest(same: np.ndarray, stepped: np.ndarray, begin: int, end: int,
              length: int) -> tuple[int, int, int, int]:
-    """The longest loop of a given length in a stretch: (instructions saved, begin, length,
+    """The loop of a given length that saves most in a stretch: (instructions saved, begin, length,
     repeats).
 
-    An instruction *agrees* with the one a period later if only stepped fields differ, upwards; and
-    the loop's strides must stay what they are from turn to turn.
+    ``same``: equal numbers where all fields but the stepped ones are equal. An instruction *agrees*
+    with the one ``length`` later if these are equal and the stepped fields do not fall; from turn
+    to turn of a loop they must grow by the same strides.
     """
     moved = stepped[begin + length:end] - stepped[begin:end - length]
     agrees = (same[begin:end - length] == same[begin + length:end]) & (moved >= 0).all(axis=1)
-    steady = np.ones(len(agrees), dtype=bool)  # the stride is that of a period before
+    steady = np.ones(len(agrees), dtype=bool)  # the stride is that of the turn before
     steady[length:] = (moved[length:] == moved[:-length]).all(axis=1)
     best = (0, 0, 0, 0)
     start = 0
     while start + length <= len(agrees):
-        # A run from `start`: the first period sets the strides, the rest must keep them.
-        head = agrees[start:start + length]
-        if not head.all():
-            start += int(np.flatnonzero(~head)[-1]) + 1
+        # Turns from `start` on: the first sets the strides, the others must keep them.
+        first = agrees[start:start + length]
+        if not first.all():
+            start += int(np.flatnonzero(~first)[-1]) + 1
             continue
-        tail = agrees[start + length:] & steady[start + length:]
-        stop = np.flatnonzero(~tail)
-        run = length + (int(stop[0]) if len(stop) else len(tail))
+        rest = agrees[start + length:] & steady[start + length:]
+        stop = np.flatnonzero(~rest)
+        run = length + (int(stop[0]) if len(stop) else len(rest))
         repeats = run // length + 1
         strides = np.unique(moved[start:start + length])
         if np.count_nonzero(strides) <= STEPS:
@@ -193,8 +201,8 @@ def _longest(same: np.ndarray, stepped: np.ndarray, begin: int, end: int,
 
 
 def unroll(program: Program) -> list[dict]:
-    """The tiles in the order in which the sequencer issues them, as instructions of one tile each,
-    addresses final."""
+    """The tiles in the order in which the sequencer issues them, as instructions of one tile each
+    whose addresses include the loop offsets."""
     out = []
     for segment in program.segments:
         for turn in range(segment.repeats):
@@ -208,7 +216,7 @@ def unroll(program: Program) -> list[dict]:
     return out
 
 
-#: Fields that only the last tile of a run has.
+#: Fields that belong to the last tile of a run alone.
 _LAST = ("stop", "park", "gap", "last", "kind", "route", "beats", "cell", "fresh", "to_h", "h",
          "h_step", "to_out", "out", "out_step", "complete", "frame", "cell_carried")
 

@@ -1,18 +1,21 @@
-"""What a core takes of a device: a formula a component, over the plan's widths and depths.
+"""What a core takes of a device: a formula for each component, over the plan's widths and depths.
 
-The coefficients were fitted to open synthesis: ``tools/synth`` repeats the comparison, and
-``docs/resources.md`` says how it is done and how far off the formulas are.
+The coefficients were fitted to what open synthesis finds: ``tools/synth`` repeats the comparison,
+and ``docs/resources.md`` says how it is done and how far off the formulas are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass
-from math import ceil, exp, gcd
+from math import ceil, gcd
 from operator import add
 
+from gatefold.gen.plan.cycles import gearboxes
+from gatefold.gen.plan.memories import bram18s, ram_luts, rom, urams
 from gatefold.hdl.arith import tree
 from gatefold.hdl.config import (
+    SHALLOW,
     DenseKind,
     EmitKind,
     EngineConfig,
@@ -26,9 +29,8 @@ from gatefold.hdl.config import (
 from gatefold.hdl.gearbox import GearboxShape
 from gatefold.hdl.isa import finish_layout, instruction_layout, segment_layout
 from gatefold.hdl.row_router import beat_layout
-from gatefold.hdl.target import SHALLOW
 
-__all__ = ["Resources", "bram18s", "components", "estimate", "rom_luts", "total", "urams"]
+__all__ = ["Resources", "components", "estimate", "total"]
 
 
 @dataclass(frozen=True)
@@ -53,50 +55,23 @@ class Resources:
                                          "plan's widths and depths; no vendor tool was run)"}
 
 
-def bram18s(width: int, depth: int) -> int:
-    """Half block RAMs (18 Kbit) of a memory that is read and written a word a cycle.
-
-    A half block is 512 x 36, 1K x 18, 2K x 9, 4K x 4, 8K x 2 or 16K x 1 (UG573).
-    """
-    best = None
-    for words, bits in ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)):
-        blocks = ceil(width / bits) * ceil(depth / words)
-        best = blocks if best is None else min(best, blocks)
-    return best or 0
-
-
-def urams(width: int, depth: int) -> int:
-    """UltraRAMs of a row's weights: both ports of a 4K x 72 block read half a column (UG573)."""
-    return ceil(width / 144) * ceil(depth / 2048)
-
-
-def rom_luts(width: int, depth: int) -> int:
-    """LUTs of a ROM in logic: 64 words a LUT6, multiplexers above 256 words (F7/F8 are free)."""
-    slices = ceil(depth / 64)
-    return width * (slices + (ceil(slices / 4) if slices > 4 else 0))
-
-
 def _part(lut: float = 0, ff: float = 0, dsp: int = 0, halves: int = 0, uram: int = 0) -> Resources:
     return Resources(round(lut), round(ff), dsp, halves / 2, uram)
 
 
 def _mux(inputs: int) -> int:
-    """LUT6 of a bit of a multiplexer: 4:1 in one, 8:1 and 16:1 with free F7/F8."""
+    """LUTs of a multiplexer of one bit: a LUT6 takes four inputs, and up to 16 inputs the LUTs are
+    joined for nothing (F7, F8)."""
     return 0 if inputs <= 1 else ceil(inputs / 4)
 
 
-def _ram_luts(width: int, depth: int) -> int:
-    """LUTs of a simple dual-port LUT RAM: RAM32M16 holds 32 x 14 in 8 LUTs, RAM64M8 64 x 7."""
-    return ceil(width / 14) * 8 if depth <= 32 else ceil(width / 7) * 8 * ceil(depth / 64)
-
-
 def components(config: EngineConfig) -> dict[str, Resources]:
-    """What each component of an engine takes.
+    """What each component of an engine takes; a component that takes nothing is left out.
 
     rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and the
-    weight words beside the rows. weights, bias, program, tables: the memories. operands, sequencer,
-    router, reader, writer, loader: the components of these names. lstm_lanes, gru_lanes,
-    merge_lanes, dense_lanes: the lanes; lanes: what stands around them.
+    registers of the weight words. weights, bias, program, tables: the memories. operands,
+    sequencer, router, reader, writer, loader: the components of these names. lstm_lanes, gru_lanes,
+    merge_lanes, dense_lanes: the lanes; lanes: what they share.
     """
     parts = {
         "rows": _rows(config),
@@ -131,15 +106,16 @@ def total(parts: Iterable[Resources]) -> Resources:
 
 
 def _rows(c: EngineConfig) -> Resources:
-    """DSP slices hold the multipliers with their registers; trees and accumulators are fabric."""
+    """DSP slices hold the multipliers and their registers; LUTs and flip-flops the trees and the
+    accumulators."""
     z = c.acc_width
     tree_lut, tree_ff, left = _tree(c.simd, c.act_width + c.weight_width, 2 // c.pair)
-    # What is left of the tree is aligned, then added onto itself or the start value; the start from
-    # bias or park.
+    # The terms that the tree leaves are aligned and added to the accumulator or the start value,
+    # which is the bias or, where there is a parking memory, a parked sum.
     aligned = 1 if len(c.aligns) == 1 else 2 if left == 1 else 1.9 + 0.1 * len(c.aligns)
     lut = tree_lut + left * aligned * z
     if c.park_depth:
-        lut += z + _ram_luts(z, c.park_depth)
+        lut += z + ram_luts(z, c.park_depth)
     # A product of more than 27 x 18 bits takes two slices.
     slices = 1 if min(c.act_width, c.weight_width) <= 18 and max(
         c.act_width, c.weight_width) <= 27 else 2
@@ -147,10 +123,12 @@ def _rows(c: EngineConfig) -> Resources:
 
 
 def _tree(simd: int, product: int, step: int) -> tuple[float, int, int]:
-    """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``), and how many sums are left
-    for the accumulator. A LUT a bit of a sum of two; of three Yosys takes two, less here and there
-    (a tool that uses both outputs of a LUT takes one). A register where the level is the last of a
-    ``step``."""
+    """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``), and how many terms it
+    leaves for the accumulator. Every ``step`` levels there is a register.
+
+    A sum of two terms takes a LUT a bit. Yosys needs nearly two for a sum of three; a tool that
+    uses both outputs of a LUT needs one.
+    """
     lut, ff, leaves = 0.0, 0, [1] * simd
     for level, sizes in enumerate(tree(simd), 1):
         rest = iter(leaves)
@@ -163,8 +141,8 @@ def _tree(simd: int, product: int, step: int) -> tuple[float, int, int]:
 
 
 def _array(c: EngineConfig) -> Resources:
-    """Controls are delayed in shift-register LUTs. A weight word from LUTs has a register here;
-    one from a block memory has it in the block."""
+    """Controls are delayed in shift-register LUTs. A weight word has its register here if it comes
+    from LUTs, else in the memory block."""
     in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
     return _part(18 + finish_layout(c).size, 12 + in_luts * c.simd * c.weight_width)
 
@@ -174,22 +152,11 @@ def _weights(c: EngineConfig) -> Resources:
     in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
     in_blocks = c.pe - in_luts - c.uram_rows
     if c.loadable:
-        luts, ffs = _ram_luts(word, depth), word
+        luts, ffs = ram_luts(word, depth), word
     else:
-        luts, ffs = _rom(word, depth)
+        luts, ffs = rom(word, depth)
     return _part(in_luts * luts, in_luts * ffs, halves=in_blocks * bram18s(word, depth),
                  uram=c.uram_rows * urams(word, depth) if c.uram_rows else 0)
-
-
-def _rom(width: int, depth: int) -> tuple[int, int]:
-    """LUTs and registers of a ROM in logic: of few words there are few different columns, and equal
-    ones are shared."""
-    columns = 1 << depth if depth < 16 else 1 << 16
-    different = columns * (1 - exp(-width / columns))
-    plain = 2 * ((depth - 1).bit_length() + 1)  # columns that equal an address bit or a constant
-    if depth > 16:
-        plain = 0
-    return round(rom_luts(1, depth) * max(0, different - plain)), round(different)
 
 
 def _bias(c: EngineConfig) -> Resources:
@@ -197,8 +164,8 @@ def _bias(c: EngineConfig) -> Resources:
     if c.bias_depth > SHALLOW:
         return _part(halves=bram18s(width, c.bias_depth))
     if c.loadable:
-        return _part(_ram_luts(width, c.bias_depth), width)
-    return _part(*_rom(width, c.bias_depth))
+        return _part(ram_luts(width, c.bias_depth), width)
+    return _part(*rom(width, c.bias_depth))
 
 
 def _program(c: EngineConfig) -> Resources:
@@ -208,14 +175,14 @@ def _program(c: EngineConfig) -> Resources:
         if depth > SHALLOW:
             halves += bram18s(width, depth)
         elif depth > 1:
-            luts, ffs = _rom(width, depth)
+            luts, ffs = rom(width, depth)
             lut, ff = lut + luts, ff + ffs
     return _part(lut, ff, halves=halves)
 
 
 def _operands(c: EngineConfig) -> Resources:
-    """Two memories and the broadcast register; the h memory is written lane by lane, and what is
-    written goes past it as well. A memory of few words takes LUTs for its second port."""
+    """The input and the h memory and the broadcast register. The h memory is written lane by lane;
+    a multiplexer takes what is written past it. Of few words, its second port takes LUTs."""
     chunk = c.simd * c.act_width
     lut, ff, halves = 2.1 * chunk + 8, 2 * chunk + 3 * c.simd + bits_for(c.h_depth) + 1, 0
     if c.h_depth <= 8:
@@ -223,7 +190,7 @@ def _operands(c: EngineConfig) -> Resources:
     for lanes, width, depth in ((1, chunk, 2 << bits_for(c.x_depth)),
                                 (c.simd, c.act_width, max(2, c.h_depth))):
         if depth <= 64 or width * depth <= 2048:
-            lut, ff = lut + lanes * _ram_luts(width, depth), ff + chunk
+            lut, ff = lut + lanes * ram_luts(width, depth), ff + chunk
         else:
             halves += lanes * bram18s(width, depth)
     return _part(lut, ff, halves=halves)
@@ -235,8 +202,8 @@ def _sequencer(c: EngineConfig) -> Resources:
 
 
 def _router(c: EngineConfig) -> Resources:
-    """A multiplexer a lane and gate; rows that wait for later beats have a copy. Lanes that see the
-    same slots share."""
+    """A multiplexer for each gate of each lane; lanes that see the same slots share one. Where a
+    group takes several beats, a copy of the rows waits for the later ones."""
     seen = {tuple(route + lane for route in c.routes if 0 <= route + lane < c.slots)
             for lane in range(c.simd)}
     z = c.acc_width
@@ -246,19 +213,19 @@ def _router(c: EngineConfig) -> Resources:
                  + copies)
 
 
-def _kinds(c: EngineConfig, sort) -> list:
-    return [kind for kind in c.kinds if isinstance(kind, sort)]
+def _kinds(c: EngineConfig, wanted: type) -> list:
+    return [kind for kind in c.kinds if isinstance(kind, wanted)]
 
 
 def _lstm_lanes(c: EngineConfig) -> Resources:
-    """Fitted to single lanes of 8 to 18 bits (docs/resources.md)."""
+    """Fitted to single lanes of 8 to 18 bits (``docs/resources.md``)."""
     kinds = _kinds(c, LstmKind)
     if not kinds:
         return _part()
     t, cell, u = c.table.out_frac, c.cell_width, c.table.width
     lut = max(100, 18.7 * u + 18.6 * t + 7 * cell - 268)
     lut += 63 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
-    lut += _ram_luts(cell, max(2, c.cell_depth)) - _ram_luts(cell, 2)
+    lut += ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
     wide = 2 * (t > 17 or cell > 18)  # products of two slices
     ff = 9.5 * u + 5.4 * t + 3.2 * cell - 8
     if c.pair == 1:
@@ -274,15 +241,15 @@ def _gru_lanes(c: EngineConfig) -> Resources:
     t, cell, u = c.table.out_frac, c.cell_width, c.table.width
     lut = max(100, 20 * u + 10 * t + 11 * cell - 235)
     lut += 65 * (len(kinds) > 1) + 70 * c.has(ResetKind) + 110 * c.has(LoadKind)
-    lut += 150 * _mixed(kinds) + _ram_luts(cell, max(2, c.cell_depth)) - _ram_luts(cell, 2)
+    lut += 150 * _mixed(kinds) + ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
     ff = 6 * u + 4 * t + 7.5 * cell - 25
-    if c.pair == 1:  # row a waits two cycles, in registers; three are a shift register
+    if c.pair == 1:  # row a waits two cycles, in registers, instead of three, in a LUT
         lut, ff = lut - c.acc_width, ff + 2 * c.acc_width - (t + cell) - 2
     return _part(c.simd * lut, c.simd * ff, (2 + (t > 16 or cell > 18)) * c.simd)
 
 
 def _mixed(kinds: list[LstmKind] | list[GruKind]) -> bool:
-    """Whether layers differ in their activations: both ways stand side by side then."""
+    """Whether layers differ in their activations, so that a lane has the logic of several."""
     return len({(kind.gate.direct, kind.candidate.function) for kind in kinds}) > 1
 
 
@@ -305,7 +272,8 @@ def _dense_lanes(c: EngineConfig) -> Resources:
 
 
 def _tables(c: EngineConfig) -> Resources:
-    """Two look-ups a memory: of a lane's rows that enter by the table, and of what follows them."""
+    """The tables of the lanes; a memory serves two look-ups. An LSTM lane looks up its rows, then
+    c; a GRU lane r and z, then the candidate; a Dense lane its activation."""
     table = c.table
     halves = bram18s(table.out_frac, 1 << (table.n0 + table.n1))
     if table.n2:
@@ -321,8 +289,8 @@ def _tables(c: EngineConfig) -> Resources:
 
 
 def _lanes(c: EngineConfig) -> Resources:
-    """The beat's delays; where both sorts of lanes are, a row of four for a Dense lane and the
-    choice between results."""
+    """The delays of a beat's controls; for Dense lanes the choice of a row of the four, and of a
+    result where there are other lanes too."""
     dense = bool(_kinds(c, DenseKind))
     lut = beat_layout(c).size + dense * c.simd * c.acc_width
     if dense and c.has(LstmKind, GruKind, MergeKind):
@@ -332,9 +300,14 @@ def _lanes(c: EngineConfig) -> Resources:
 
 @dataclass(frozen=True)
 class _Gearbox:
-    """Bits of a gearbox: ``held``; ``shifted``, a multiplexer at each stage of the shifter where
-    two places of a word overlap; ``moving``, held bits that what lies above may move to, ``two``
-    of them by two amounts."""
+    """The bits of a gearbox that take logic.
+
+    held: bits of its buffer. shifted: multiplexers of the shifter that moves a new word to the end
+    of the buffer's content: in each stage one for every bit where the word, moved, overlaps the
+    word in place. moving: bits of the buffer that take over a bit from further up when a word
+    leaves. two: those of them that choose between two such bits, since the last word of a row is
+    shorter than the others.
+    """
 
     held: int
     shifted: int
@@ -357,18 +330,14 @@ class _Gearbox:
 
 
 def _reader(c: EngineConfig) -> Resources:
-    box = _Gearbox.of(GearboxShape(
-        width=c.act_width, size_in=c.beat, row_in=c.x_row * c.x_rows, size_out=c.simd,
-        row_out=c.x_row))
+    box = _Gearbox.of(gearboxes(c)[0])
     return _part(0.275 * box.held + 0.6 * box.shifted + 1.04 * box.moving + 0.71 * box.two + 65,
                  box.held + 2 * bits_for(c.x_depth) + 16)
 
 
 def _writer(c: EngineConfig) -> Resources:
-    box = _Gearbox.of(GearboxShape(
-        width=c.act_width, size_in=c.simd, row_in=c.out_row, size_out=c.beat,
-        row_out=c.out_row * c.out_rows))
-    memory = c.simd * _ram_luts(c.act_width, 2 << bits_for(c.out_depth))
+    box = _Gearbox.of(gearboxes(c)[1])
+    memory = c.simd * ram_luts(c.act_width, 2 << bits_for(c.out_depth))
     return _part(0.61 * box.held + 0.92 * box.two + 3 + memory,
                  box.held + 2 * bits_for(c.out_depth) + 8)
 
@@ -376,6 +345,5 @@ def _writer(c: EngineConfig) -> Resources:
 def _loader(c: EngineConfig) -> Resources:
     if not c.loadable:
         return _part()
-    beat = c.beat * c.container
-    word = max(ceil(c.simd * c.weight_width / beat), ceil(c.pe * c.acc_width / beat)) * beat
-    return _part(2 * c.pe + 50, word + 2 * c.pe + 2 * bits_for(max(c.weight_depth, c.bias_depth)))
+    address = bits_for(max(c.weight_depth, c.bias_depth))
+    return _part(2 * c.pe + 50, c.load_width + 2 * c.pe + 2 * address)

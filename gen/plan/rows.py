@@ -1,10 +1,10 @@
-"""How an op's rows are folded onto the array: groups of ``pe`` rows, and the ways out of them.
+"""How an op's rows are folded onto the array: groups of ``pe`` rows, and their way to the lanes.
 
-Row 4 j + k of group r belongs to slot p = r * (pe / 4) + j. Where four rows make an element (the
-gates of a unit), slot p has those of element p. Where each row is an element of its own, four
-chunks of the result stand side by side: slot p = q * simd + lane holds in its row k the element of
-chunk 4 q + k, lane ``lane``. So the same routes bring both to the lanes, the chunks being filled
-from left to right.
+Four rows make a slot: row 4 j + k of group r is row k of slot r * (pe / 4) + j, counted through all
+groups. Where an element has four rows (the gates of a unit), slot p holds element p. Where it has
+one, slot q * simd + lane holds four elements, those of lane ``lane`` of the chunks 4 q to 4 q + 3,
+row k that of chunk 4 q + k. So in both cases simd slots side by side go to simd lanes, in one beat
+or in four.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ __all__ = ["Fold", "Group", "fold"]
 class Group:
     """Rows that the array works on together.
 
-    rotation: lane of the group's first slot. first: chunk that its first beat writes (and the cell
-    chunk). beats: chunks it writes to. complete: the chunks of its last beats are full then.
+    rotation: the lane of the group's first slot. first: the chunk of the result (and of the states)
+    that its first beat writes. beats: how many chunks it writes. complete: whether the chunks of
+    its last simd slots are complete then; if not, the next group goes on with them.
     """
 
     rotation: int
@@ -32,10 +33,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Fold:
-    """An op on the array.
+    """The rows of an op on the array.
 
-    Attributes: ``groups``; ``rows``, (groups, pe): element * rows of an element + row, or -1 for an
-    array row without work; ``chunks``, the number of chunks of the result.
+    Attributes: ``groups``; ``rows``, (groups, pe), what each row of the array holds: element * rows
+    of an element + row, or -1 for nothing; ``chunks``, the number of chunks of the result.
     """
 
     groups: tuple[Group, ...]
@@ -44,8 +45,8 @@ class Fold:
 
 
 def fold(size: int, rows: int, pe: int, simd: int) -> Fold:
-    """Fold ``size`` elements of ``rows`` (4 or 1) matrix rows each onto ``pe`` rows and ``simd``
-    lanes."""
+    """Fold ``size`` elements of ``rows`` (4 or 1) matrix rows each onto an array of ``pe`` rows and
+    ``simd`` lanes."""
     slots = pe // 4
     chunks = -(-size // simd)
     span = 1 if rows == 4 else 4

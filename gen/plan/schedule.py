@@ -1,31 +1,31 @@
 """The order of tiles and the waits between them: a list scheduler with the real pipeline depths.
 
-The array takes one tile (pe rows x simd columns) a cycle. A *wave* is a layer at one step: its row
-groups (*jobs*), each of which must meet every column (*chunk*) of the step's operands, in any
-order, and is finished with its last. What limits us at batch 1 is the *tail*: the h of a wave can
-be used ``latency.tail`` cycles after the tile that finishes it. The scheduler fills that time with
-whatever else can run, cycle by cycle:
+The array takes one tile a cycle. A *wave* is an op at one step: its row groups (*jobs*), each of
+which must meet every chunk of the step's operands, in any order, and is finished with its last.
+What limits a single sequence is the *tail*: a tile can use the h of a wave ``latency.tail`` cycles
+after the tile that finishes it. The scheduler fills that time with whatever else can run, cycle by
+cycle:
 
 1. The most urgent wave that has a tile to run goes first: the one with the longest chain of
-   tails behind it (then the lower layer). So a step's last rows are never held up by work that can
-   wait; the next step, the layer above and input products fill what is left over.
+   tails behind it (then the op of the lower number). So a step's last rows are never held up by
+   work that can wait; the next step, later layers and input products fill what is left over.
 2. Within a wave the lowest row group goes first. It is finished earliest, so its h arrives while
-   the other groups still run, and the next step's columns trickle in instead of coming all at the
-   end. Columns are taken in the order in which they arrive.
-3. A job that is left unfinished *parks* its sums and resumes from them later, at no cost but a
-   distance of ``latency.park``. This is what makes the order free: input products hoisted out of
-   the recurrence, the split-column order (first columns of all rows, then row by row to the end)
-   and the wavefront across layers are not cases of this program; they are what rules 1 and 2 do.
+   the other groups still run, and the next step receives its chunks one by one instead of all at
+   the end. Chunks are taken in the order in which they arrive.
+3. A job that is left unfinished *parks* its sums and resumes from them later. It loses no cycle,
+   but cannot resume within ``latency.park`` cycles. So the order is free: input products hoisted
+   out of the recurrence, half of the chunks of all rows before the rest, and the wavefront across
+   layers are no cases of this program; they are what rules 1 and 2 do.
 
-Several sequences (*contexts*) in one frame are nothing but more waves that wait for nobody: they
+Several sequences (*contexts*) in one frame are more waves, which do not depend on each other: they
 fill each other's tails.
 
-An input that RepeatVector repeats is multiplied once: the first step's sums are kept in the parking
-memory and every later step starts from them.
+An input that RepeatVector repeats is multiplied once: the sums of the first step are kept in the
+parking memory and every later step starts from them.
 
 What stalls may do. Times are planned with the input arriving at full rate, and each tile carries
 the ``gap`` to the next. The hardware never issues a tile earlier than its gap allows, so a late
-input or a full output only adds distance: what was read after it was written still is. What is
+input or a full output only lengthens distances: what is read after a write stays after it. What is
 overwritten must have been read *in program order*, which holds by construction: an h word is
 written again two steps later, when all groups of the step between are finished, and a parking word
 belongs to one group of every second step.
@@ -41,23 +41,20 @@ from itertools import pairwise
 from math import inf
 
 from gatefold.gen.plan.latency import Latencies
+from gatefold.gen.plan.waves import AHEAD, Key, Wave, make_waves
 from gatefold.gen.plan.work import Job, Operand, Work
 from gatefold.hdl.isa import Start, Stop
 
-__all__ = ["AHEAD", "Tile", "schedule"]
-
-Key = tuple[int, int, int]  # context, op, step
-
-#: Steps of an op that may be in progress at once: the current one and the next.
-AHEAD = 2
+__all__ = ["Tile", "schedule"]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile of a job, in program order.
+    """One tile of a job.
 
-    start, stop: see :mod:`gatefold.hdl.isa`. init, park: words of the bias or parking memory.
-    issue: its planned cycle. gap: cycles to wait after it.
+    start, stop: see :mod:`gatefold.hdl.isa`. init: the word of the bias or parking memory that it
+    starts from. park: the word that its sums are parked in. issue: its planned cycle. gap: idle
+    cycles before the next tile.
     """
 
     job: Job
@@ -70,61 +67,6 @@ class Tile:
     gap: int = 0
 
 
-class _Wave:
-    """An op at one step, in progress. Times are None until what they wait for is scheduled."""
-
-    def __init__(self, jobs: list[Job], base: int, kept: int | None):
-        self.jobs = jobs
-        self.layer, self.step, self.context = jobs[0].layer, jobs[0].step, jobs[0].context
-        self.base = base  # parking word of group 0
-        self.kept = kept  # parking word of group 0's input sums, if later steps start from them
-        # (ready, operand) in order of arrival, per group: one list for all that need the same.
-        lists: dict[tuple, list[tuple[int, int]]] = {}
-        self.arrived = [lists.setdefault(
-            tuple((operand.chunk.origin, operand.carried) for operand in job.operands), [])
-            for job in jobs]
-        self.operands = {id(arrived): job.operands
-                         for arrived, job in zip(self.arrived, jobs, strict=True)}
-        self.taken = [0] * len(jobs)  # operands done, per group
-        # Earliest next tile, per group; sums that are not kept yet cannot be started from.
-        waits = kept is not None and self.step > 0
-        self.resume: list[float] = [inf if waits else 0] * len(jobs)
-        self.open = list(range(len(jobs)))  # groups not finished
-        self.urgency = 0
-
-    @property
-    def key(self) -> Key:
-        """Which it is."""
-        return (self.context, self.layer, self.step)
-
-    def rank(self) -> tuple[int, int, int, int]:
-        """Most urgent first."""
-        return (-self.urgency, self.layer, self.step, self.context)
-
-    def columns(self):
-        """(list to tell, operand's place, operand) of everything the wave waits for."""
-        for arrived in {id(arrived): arrived for arrived in self.arrived}.values():
-            for place, operand in enumerate(self.operands[id(arrived)]):
-                yield arrived, place, operand
-
-    def next_group(self, now: int, finish_from: float, in_order: bool) -> int | None:
-        """The lowest group with a tile to run in cycle ``now``; it may be finished from
-        ``finish_from`` on, and ``in_order`` only after all lower ones."""
-        for group in self.open:
-            done, arrived = self.taken[group], self.arrived[group]
-            if done < len(arrived) and arrived[done][0] <= now and self.resume[group] <= now:
-                last = done + 1 == len(self.jobs[group].operands)
-                if not last or (finish_from <= now and (not in_order or group == self.open[0])):
-                    return group
-        return None
-
-    def next_time(self) -> float | None:
-        """Earliest cycle in which a group might run, if any can be told."""
-        times = [max(self.arrived[g][self.taken[g]][0], self.resume[g])
-                 for g in self.open if self.taken[g] < len(self.arrived[g])]
-        return min(times, default=None)
-
-
 def schedule(work: Work, latency: Latencies, arrivals: Sequence[int]) -> list[Tile]:
     """The tiles of a frame in the order and at the times at which they are issued.
 
@@ -134,24 +76,26 @@ def schedule(work: Work, latency: Latencies, arrivals: Sequence[int]) -> list[Ti
 
 
 class _Scheduler:
-    """Runs the clock: see the module's docstring for the rules."""
+    """Runs the clock by the rules of the module's docstring."""
 
     def __init__(self, work: Work, latency: Latencies, arrivals: Sequence[int]):
         self.work, self.latency = work, latency
         self.leaving = 0  # the step of the leaving op that is to be finished next
         self.tiles: list[Tile] = []
-        self.current: tuple[_Wave, int] | None = None  # whose sums are in the accumulators
+        self.current: tuple[Wave, int] | None = None  # whose sums are in the accumulators
         self.finish_free = 0  # earliest cycle of another finish: lanes take a beat a cycle
-        self.waves = _make_waves(work.jobs, work.repeated)
-        self.loaded: dict[tuple[int, int], float] = {}  # (context, op): states may be read
+        self.waves = make_waves(work.jobs, work.repeated)
+        # Of (context, op), for ops whose states others read: the cycle from which they may.
+        self.loaded: dict[tuple[int, int], float] = {}
         self.finished: dict[tuple[Key, int], int] = {}  # (wave, group): issue of its last tile
         self._connect(arrivals)
         self._set_urgency()
 
     def _connect(self, arrivals: Sequence[int]):
-        """Tell every wave which of its operands are there, and remember who waits for the rest."""
-        self.readers: dict[tuple[Key, int], list[tuple[_Wave, list, int]]] = defaultdict(list)
-        self.pieces: dict[tuple[Key, int], list[int]] = {}  # [groups to come, ready]
+        """Give every wave the operands that are there from the start, and note which chunk (wave,
+        index) it waits for otherwise."""
+        self.readers: dict[tuple[Key, int], list[tuple[Wave, list, int]]] = defaultdict(list)
+        self.pieces: dict[tuple[Key, int], list[int]] = {}  # [groups yet to write it, ready]
         for wave in self.waves.values():
             there: dict[int, tuple[list, list[tuple[int, int]]]] = {}
             for arrived, place, operand in wave.columns():
@@ -159,7 +103,7 @@ class _Scheduler:
                 ready = there.setdefault(id(arrived), (arrived, []))[1]
                 if chunk.from_x:
                     ready.append((arrivals[chunk.address], place))
-                elif operand.carried:  # whether it counts, the frame's first beat says
+                elif operand.carried:  # the frame's first beat says whether it counts as zero
                     ready.append((arrivals[0], place))
                 else:
                     op, step, index = chunk.origin
@@ -169,12 +113,12 @@ class _Scheduler:
             for job in wave.jobs:
                 for beat in range(job.beats):
                     self.pieces.setdefault((wave.key, job.first + beat), [0, 0])[0] += 1
-            after = self.work.ops[wave.layer].after
+            after = self.work.ops[wave.op].after
             if after is not None:
                 self.loaded[wave.context, after] = inf
 
     def _set_urgency(self):
-        """The chain of tails behind each wave, in cycles."""
+        """Set the urgency of each wave: the longest chain of tails behind it, in cycles."""
         behind: dict[Key, set[Key]] = defaultdict(set)
         for (key, _), readers in self.readers.items():
             behind[key] |= {wave.key for wave, _, _ in readers}
@@ -189,17 +133,24 @@ class _Scheduler:
                 (self.waves[reader].urgency for reader in behind[key]), default=0)
 
     def run(self) -> list[Tile]:
+        """Issue all tiles, then say how far apart they are."""
+        self._issue_all()
+        gaps = [after.issue - tile.issue - 1 for tile, after in pairwise(self.tiles)]
+        gaps.append(max(0, self._next_frame() - self.tiles[-1].issue - 1))
+        return [replace(tile, gap=gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
+
+    def _issue_all(self):
         first: dict[tuple[int, int], int] = {}
         for context, op, step in self.waves:
             first[context, op] = min(step, first.get((context, op), step))
         active = [wave for (context, op, step), wave in self.waves.items()
                   if step < first[context, op] + AHEAD]
-        active.sort(key=_Wave.rank)
+        active.sort(key=Wave.rank)
         now = 0
         while active:
             for wave in active:
                 group = wave.next_group(now, self._finish_from(wave),
-                                        wave.layer in self.work.leaving)
+                                        wave.op in self.work.leaving)
                 if group is not None:
                     break
             else:
@@ -210,17 +161,14 @@ class _Scheduler:
                 active.remove(wave)
                 if self._in_order(wave):
                     self.leaving = wave.step + 1
-                following = self.waves.get((wave.context, wave.layer, wave.step + AHEAD))
+                following = self.waves.get((wave.context, wave.op, wave.step + AHEAD))
                 if following:
-                    insort(active, following, key=_Wave.rank)
+                    insort(active, following, key=Wave.rank)
             now += 1
-        gaps = [after.issue - tile.issue - 1 for tile, after in pairwise(self.tiles)]
-        gaps.append(max(0, self._next_frame() - self.tiles[-1].issue - 1))
-        return [replace(tile, gap=gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
 
     def _next_frame(self) -> int:
-        """The earliest cycle for the next frame's first tile: its first finish may come at once,
-        and what it reads of this frame's state must be there."""
+        """The earliest cycle for the next frame's first tile, which may finish: the lanes must be
+        free, and the state that the next frame reads must be there."""
         start, first = self.finish_free, self.tiles[0].issue
         for tile in self.tiles:
             job, operand = tile.job, tile.operand
@@ -229,32 +177,32 @@ class _Scheduler:
                 ready = self.pieces[(job.context, op, step), index][1]
                 start = max(start, ready - (tile.issue - first))
             if job.carried and tile.stop & Stop.FINISH:
-                steps = len(self.work.ops[job.layer].sizes)
-                written = self.finished[(job.context, job.layer, steps - 1), job.group]
+                steps = len(self.work.ops[job.op].sizes)
+                written = self.finished[(job.context, job.op, steps - 1), job.group]
                 start = max(start, written + self.latency.state - (tile.issue - first))
         return start
 
-    def _in_order(self, wave: _Wave) -> bool:
-        """Whether a wave's results leave as they come."""
-        return self.work.in_order and wave.layer in self.work.leaving
+    def _in_order(self, wave: Wave) -> bool:
+        """Whether the results of a wave leave the core as they are finished."""
+        return self.work.in_order and wave.op in self.work.leaving
 
-    def _finish_from(self, wave: _Wave) -> float:
+    def _finish_from(self, wave: Wave) -> float:
         """The earliest cycle in which a group of this wave may be finished."""
         if self._in_order(wave) and wave.step != self.leaving:
             return inf
-        after = self.work.ops[wave.layer].after
+        after = self.work.ops[wave.op].after
         if after is not None:
             return max(self.finish_free, self.loaded[wave.context, after])
         return self.finish_free
 
-    def _next_event(self, active: list[_Wave], now: int) -> int:
+    def _next_event(self, active: list[Wave], now: int) -> int:
         """The next cycle in which anything can change."""
         times = [time for wave in active if (time := wave.next_time()) is not None]
         later = [time for time in (*times, self.finish_free, *self.loaded.values()) if time > now]
         return int(min((time for time in later if time < inf), default=now + 1))
 
-    def _issue(self, wave: _Wave, group: int, now: int):
-        """Issue the next tile of a group, parking what was in the accumulators if need be."""
+    def _issue(self, wave: Wave, group: int, now: int):
+        """Issue the next tile of a group; sums of another job in the accumulators are parked."""
         job = wave.jobs[group]
         done = wave.taken[group]
         if self.current == (wave, group):
@@ -279,14 +227,14 @@ class _Scheduler:
         self.tiles.append(Tile(job, job.operands[place], start, stop, init, park, now))
 
     def _park(self):
-        """Keep the accumulators' sums, if their job is not finished."""
+        """Let the last tile park its sums, if its job is not finished."""
         if self.current:
             wave, group = self.current
             self.tiles[-1] = replace(self.tiles[-1], stop=Stop.PARK, park=wave.base + group)
             wave.resume[group] = self.tiles[-1].issue + self.latency.park
 
-    def _finish(self, wave: _Wave, group: int, now: int):
-        """A group is complete: its chunks are on their way to those who wait for them."""
+    def _finish(self, wave: Wave, group: int, now: int):
+        """A group is finished: the waves that wait for its chunks learn when they come."""
         job = wave.jobs[group]
         wave.open.remove(group)
         self.current = None
@@ -300,32 +248,9 @@ class _Scheduler:
             if not piece[0]:
                 for _, arrived, place in self.readers[key]:
                     arrived.append((piece[1], place))
-        if not wave.open and (wave.context, wave.layer) in self.loaded:
-            self.loaded[wave.context, wave.layer] = now + job.beats + self.latency.state
+        if not wave.open and (wave.context, wave.op) in self.loaded:
+            self.loaded[wave.context, wave.op] = now + job.beats + self.latency.state
         if wave.kept is not None and wave.step == 0:
             for key, other in self.waves.items():
                 if key[:2] == wave.key[:2] and other.step > 0:
                     other.resume[group] = now + self.latency.park
-
-
-def _make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[Key, _Wave]:
-    """Waves by (context, op, step), with their parking words: a group's word serves every second
-    step, so a steady state repeats after two steps and rolls into a loop."""
-    grouped: dict[Key, list[Job]] = defaultdict(list)
-    for job in jobs:
-        grouped[job.context, job.layer, job.step].append(job)
-    groups: dict[tuple[int, int], int] = defaultdict(int)  # the last step may have fewer
-    for (context, layer, _), group in grouped.items():
-        groups[context, layer] = max(groups[context, layer], len(group))
-    base: dict[tuple[int, int], int] = {}
-    kept: dict[tuple[int, int], int] = {}
-    words = 0
-    for key, count in groups.items():
-        base[key] = words
-        words += AHEAD * count
-        if key[1] in repeated:
-            kept[key] = words
-            words += count
-    return {key: _Wave(group, base[key[:2]] + key[2] % AHEAD * groups[key[:2]],
-                       kept.get(key[:2]))
-            for key, group in grouped.items()}

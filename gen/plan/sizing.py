@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, prod
-from typing import Any
+from math import ceil
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.numbers.quantized import QDense, QRecurrent, QRnn, QuantizedNetwork
-from gatefold.gen.plan.latency import latencies
-from gatefold.gen.plan.lower import BLOCK_WORDS
+from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan.array import BLOCK_WORDS, Array
+from gatefold.gen.plan.budget import Budget
+from gatefold.gen.plan.demand import Demand, demands
+from gatefold.gen.plan.latency import latencies, lstm_tail
+from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
-from gatefold.gen.plan.resources import bram18s, estimate, rom_luts, urams
-from gatefold.gen.plan.schedule import AHEAD
-from gatefold.hdl.arith import tree_levels
+from gatefold.gen.plan.resources import estimate
+from gatefold.gen.plan.waves import AHEAD
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["MEMORIES", "block_words_for", "candidates", "choose_array", "demands", "fit",
-           "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles"]
+__all__ = ["candidates", "choose_array", "fit",
+           "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles", "with_blocks"]
 
-#: Where weights may be asked to stand.
-MEMORIES = ("auto", "bram", "lut", "uram")
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
-#: Arrays about as fast as the fastest are weighed: what logic costs, in latency, where it fills the
-#: device. A core that is 1 % faster may take 5.5 % more of the device's LUTs.
+#: Among arrays whose latency is within 3 % of the best, logic counts too: all LUTs of the device
+#: weigh as much as 18 % of latency, so a core that is 1 % faster may take 5.5 % more of them.
 _NEAR = 1.03
 _PRICE = 0.18
-#: So many shapes, best first by a quick count, are drafted; the best of those are planned in full
-#: until so many tiles were scheduled.
+#: So many shapes, best first by a quick count, are drafted; the best of these are planned in full,
+#: until so many tiles have been scheduled.
 _DRAFTS = 250
 _FEW = 12  # where there are convolutions, which take longer
 _TILES = 40_000
@@ -39,59 +38,9 @@ _PROGRAM = 128  # instructions, where there is no program yet
 _SIMDS = (*range(1, 33), *range(34, 65, 2))
 
 
-@dataclass(frozen=True)
-class Demand:
-    """What a layer asks of an array, roughly: ``rows`` of a matrix with ``columns`` (those that
-    meet its own last result apart: ``own``), met ``steps`` times; ``gates``, four rows share a
-    slot; ``windows``, rows of several steps may stand side by side."""
-
-    rows: int
-    columns: int
-    own: int
-    steps: int
-    gates: bool
-    windows: bool
-
-    def tiles(self, pe: int, simd: int) -> int:
-        """About how many tiles it takes."""
-        if self.windows:
-            return ceil(1.1 * self.steps * self.rows * self.columns / (pe * simd))
-        return self.groups(pe, simd) * (self.steps * ceil(self.columns / simd)
-                                        + (self.steps - 1) * ceil(self.own / simd))
-
-    def words(self, pe: int, simd: int) -> int:
-        """About how many weight words it takes, at least."""
-        return self.groups(pe, simd) * (ceil(self.columns / simd) + ceil(self.own / simd))
-
-    def groups(self, pe: int, simd: int) -> int:
-        """Groups of rows."""
-        if self.gates:
-            return ceil(self.rows / pe)
-        slots = ceil(ceil(self.rows / simd) / 4) * min(simd, self.rows)
-        return ceil(4 * slots / pe)
-
-
-def demands(qnet: QuantizedNetwork) -> list[Demand]:
-    """What each computing layer with weights asks."""
-    found = []
-    for n, layer in qnet.computing.items():
-        shapes = qnet.shapes_into(n)
-        if isinstance(layer, QRecurrent):
-            gates = not isinstance(layer, QRnn)
-            found.append(Demand((4 if gates else 1) * layer.units, layer.features, layer.units,
-                                shapes[0][0], gates, False))
-        elif isinstance(layer, QDense):
-            steps = layer.output_shape(*shapes)[:-1]
-            columns = layer.features if layer.pattern is None else min(
-                layer.features, 2 * int(layer.pattern.sum(axis=1).max()))
-            found.append(Demand(layer.outputs, columns, 0, prod(steps), False,
-                                layer.window is not None))
-    return found or [Demand(4, 1, 0, 1, True, False)]
-
-
 def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
-    """A rough cycle count, to rank shapes before planning them: the larger of the tiles to issue
-    and the tails to wait for, and a little of the other."""
+    """A rough cycle count, to rank shapes before planning them: the tiles to issue or the tails to
+    wait for, whichever is more, and a little of the other."""
     return _quick_cycles(demands(qnet), pe, simd)
 
 
@@ -102,7 +51,7 @@ def rough_tiles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
 
 def _quick_cycles(asked: list[Demand], pe: int, simd: int) -> float:
     return _estimate(sum(demand.tiles(pe, simd) for demand in asked),
-                     _waits(asked, 17 + tree_levels(simd)))
+                     _waits(asked, lstm_tail(simd)))
 
 
 def _waits(asked: list[Demand], tail: int) -> int:
@@ -114,7 +63,8 @@ def _estimate(tiles: int, waits: int) -> float:
 
 
 def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]]:
-    """Shapes worth a look: for each simd the tallest array, and shorter ones that fold as well."""
+    """Shapes (pe, simd) worth a draft, best first by a quick count: for each simd the tallest
+    array, and shorter ones that waste few rows."""
     asked = demands(qnet)
     rows = max(demand.rows * (min(32, demand.steps) if demand.windows else 1) for demand in asked)
     shapes = set()
@@ -129,27 +79,26 @@ def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]
     return sorted(shapes, key=lambda shape: (_quick_cycles(asked, *shape), shape[0] * shape[1]))
 
 
-def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, *, bram36: float, dsp: int,
-              lut: int, uram: int = 0, memory: str = "auto") -> bool:
+def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget) -> bool:
     """A quick look at what cannot be avoided: multipliers, weights, tables."""
     depth = sum(demand.words(pe, simd) for demand in demands(qnet))
     word = simd * qnet.weight_width
     tables = simd * 3 * (bram18s(qnet.table.out_frac, len(qnet.table.t0))
                          + (bram18s(8, len(qnet.table.t1)) if qnet.table.n2 else 0)) / 2
     adders = pe * (simd * (qnet.weight_width + qnet.act_width) + qnet.acc_width)
-    luts_left = lut * _LUT_SHARE - adders
-    if depth <= SHALLOW or memory == "lut":
+    luts_left = budget.lut * _LUT_SHARE - adders
+    if depth <= SHALLOW or budget.memory == "lut":
         in_blocks = 0
     else:
-        in_blocks = min(pe, int((bram36 - tables) // (bram18s(word, depth) / 2))
-                        + uram // urams(word, depth))
-    return (pe * simd <= dsp and tables <= bram36
+        in_blocks = min(pe, int((budget.bram36 - tables) // (bram18s(word, depth) / 2))
+                        + budget.uram // urams(word, depth))
+    return (pe * simd <= budget.dsp and tables <= budget.bram36
             and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
 
 
 def lut_rows(config: EngineConfig, *, bram36: float) -> int | None:
-    """Rows whose weights must leave block RAM so that the rest fits; None where not even that
-    would do."""
+    """Rows whose weights must be in LUTs so that the rest fits block RAM; None where nothing
+    helps."""
     taken = estimate(config).bram36
     if taken <= bram36:
         return 0
@@ -160,36 +109,38 @@ def lut_rows(config: EngineConfig, *, bram36: float) -> int | None:
     return rows if rows <= config.pe - config.uram_rows else None
 
 
-def place(config: EngineConfig, *, bram36: float, dsp: int, lut: int, uram: int = 0,
-          loadable: bool = False, memory: str = "auto") -> EngineConfig | None:
-    """``config`` with its weights placed for a device, or None where it does not fit.
+def place(config: EngineConfig, budget: Budget) -> EngineConfig | None:
+    """``config`` with its weights placed in the memories of a device, or None where it does not
+    fit.
 
-    ``memory``, one of :data:`MEMORIES`. By "auto" weights stand in block RAM, what is too much for
-    it in LUTs; only where that is not enough UltraRAM is used: it cannot be initialised, so the
-    weights are ``loadable`` then. "bram", "lut": there alone (words of so few that a block RAM
-    would be empty stand in LUTs all the same). "uram": there, what is too much for it by "auto".
+    By the ``memory`` of ``budget``. "auto": in block RAM, and the rows
+    that it cannot hold in LUTs; in UltraRAM only where both are not enough, for it cannot be
+    initialised and makes the core ``loadable``. "bram", "lut": in that memory alone (weights of so
+    few words that a block RAM would be nearly empty are in LUTs all the same). "uram": in UltraRAM,
+    and the rows that it cannot hold as by "auto".
     """
-    attempts = [] if memory == "uram" else [replace(config, loadable=loadable)]
-    if uram and memory in ("auto", "uram"):
-        rows = min(config.pe, uram // urams(config.simd * config.weight_width,
-                                            config.weight_depth))
+    memory = budget.memory
+    attempts = [] if memory == "uram" else [replace(config, loadable=budget.loadable)]
+    if budget.uram and memory in ("auto", "uram"):
+        rows = min(config.pe, budget.uram // urams(config.simd * config.weight_width,
+                                                   config.weight_depth))
         attempts.append(replace(config, loadable=True, uram_rows=rows))
     for attempt in attempts:
-        rows = lut_rows(attempt, bram36=bram36 * _BLOCK_SHARE)
+        rows = lut_rows(attempt, bram36=budget.bram36 * _BLOCK_SHARE)
         if memory == "lut" and config.weight_depth > SHALLOW:
             rows = config.pe
         if rows is None or (rows and memory == "bram"):
             continue
         placed = replace(attempt, lut_rows=rows)
         needs = estimate(placed)
-        if needs.dsp <= dsp and needs.lut <= lut * _LUT_SHARE:
+        if needs.dsp <= budget.dsp and needs.lut <= budget.lut * _LUT_SHARE:
             return placed
     return None
 
 
-def fit(plan: Plan, **device) -> Plan | None:
+def fit(plan: Plan, budget: Budget) -> Plan | None:
     """``plan`` with its weights placed for a device (:func:`place`), or None."""
-    placed = place(plan.config, **device)
+    placed = place(plan.config, budget)
     return None if placed is None else replace(plan, config=placed)
 
 
@@ -197,80 +148,71 @@ def fit(plan: Plan, **device) -> Plan | None:
 class _Draft:
     """An array that fits, and about how many cycles a frame takes on it."""
 
-    pe: int
-    simd: int
-    block_words: int
+    array: Array
     tiles: int
     cycles: float
 
 
-def _draft(qnet: QuantizedNetwork, pe: int, simd: int, *, stream_bits: int, contexts: int,
-           pipeline: str, loadable: bool, memory: str, **device) -> _Draft | None:
-    """An array with the most weight words for convolutions with which it fits a device, or None."""
+def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | None:
+    """``array`` with the most weight words for convolutions with which it fits, or None."""
     asked = demands(qnet)
     windows = any(demand.windows for demand in asked)
     depth = BLOCK_WORDS + 1
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
         if words >= depth:
             continue  # the blocks took no more than that already
-        work, draft = draft_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits,
-                                 contexts=contexts, pipeline=pipeline, block_words=words)
+        attempt = replace(array, block_words=words)
+        work, draft = draft_plan(qnet, attempt)
         # What the schedule will add, as far as can be told.
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
         depth = draft.weight_depth
-        if place(draft, loadable=loadable, memory=memory, **device) is not None:
+        if place(draft, budget) is not None:
             cycles = _estimate(work.tiles, _waits(asked, latencies(draft).tail))
-            return _Draft(pe, simd, words, work.tiles, cycles)
+            return _Draft(attempt, work.tiles, cycles)
     return None
 
 
-def block_words_for(qnet: QuantizedNetwork, *, pe: int, simd: int, stream_bits: int = 128,
-                    contexts: int = 1, pipeline: str = "full", loadable: bool = False,
-                    memory: str = "auto", **device) -> int:
-    """The most weight words for blocks of convolutions with which an array fits a device; where it
-    fits with none, or has none, the plan's own number.
+def with_blocks(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
+    """``array`` with the most weight words for blocks of convolutions with which it fits a device;
+    as it is where it fits with none, or where there are no convolutions.
 
-    Parameters and errors as of :func:`gatefold.gen.plan.make_plan` and :func:`place`.
+    Raises :class:`UserError` as :func:`gatefold.gen.plan.make_plan`.
     """
     if not any(demand.windows for demand in demands(qnet)):
-        return BLOCK_WORDS
-    found = _draft(qnet, pe, simd, stream_bits=stream_bits, contexts=contexts, pipeline=pipeline,
-                   loadable=loadable, memory=memory, **device)
-    return found.block_words if found else BLOCK_WORDS
+        return array
+    found = _draft(qnet, array, budget)
+    return found.array if found else array
 
 
-def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp: int, lut: int,
-                 uram: int = 0, stream_bits: int = 128, loadable: bool = False,
-                 contexts: int = 1, pipeline: str = "full", memory: str = "auto") -> Plan:
-    """The plan of the fastest array of at most ``multipliers`` that fits the device; of those
-    within 3 % of it, the one that is best when its logic is weighed.
+def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
+                 pipeline: str = "full") -> Plan:
+    """The plan of the fastest array that fits the budget; of those within 3 % of it, the one that
+    is best when its logic is weighed.
 
-    Shapes are ranked by a quick count; the best that fit are planned in full. ``loadable``: the
-    weights come at run time; else only where they are in UltraRAM. ``memory``: see :func:`place`.
+    Shapes are ranked by a quick count; the best that fit are planned in full. ``contexts`` and
+    ``pipeline``, as of :class:`Array`.
     Raises :class:`UserError` where nothing fits.
     """
-    device = {"bram36": bram36, "dsp": dsp, "lut": lut, "uram": uram, "memory": memory}
-    shared: dict[str, Any] = {"stream_bits": stream_bits, "contexts": contexts,
-                              "pipeline": pipeline}
     windows = any(demand.windows for demand in demands(qnet))
     finalists: list[Plan] = []
+    multipliers = budget.multipliers
     while multipliers >= 4 and not finalists:
         tiles = 0
         drafts = []
         for pe, simd in candidates(qnet, multipliers):
-            if len(drafts) < (_FEW if windows else _DRAFTS) and might_fit(qnet, pe, simd, **device):
-                found = _draft(qnet, pe, simd, loadable=loadable, **shared, **device)
+            if len(drafts) < (_FEW if windows else _DRAFTS) and might_fit(qnet, pe, simd, budget):
+                found = _draft(qnet, Array(pe=pe, simd=simd, stream_bits=budget.stream_bits,
+                                           contexts=contexts, pipeline=pipeline), budget)
                 drafts += [found] if found else []
         for draft in sorted(drafts, key=lambda draft: draft.cycles):
             if finalists:
                 best = min(plan.cycles.latency for plan in finalists)
                 if draft.tiles > _NEAR * best or tiles > _TILES:
                     continue
-            plan = make_plan(qnet, pe=draft.pe, simd=draft.simd, block_words=draft.block_words,
-                             **shared)
+            plan = make_plan(qnet, draft.array)
             tiles += plan.cycles.tiles
-            placed = fit(plan, loadable=loadable, **device)
+            placed = fit(plan, budget)
             if placed:
                 finalists.append(placed)
         multipliers //= 2
@@ -279,13 +221,14 @@ def choose_array(qnet: QuantizedNetwork, *, multipliers: int, bram36: float, dsp
                    for demand in demands(qnet)) * qnet.weight_width
         raise UserError(
             f"the network does not fit: its weights take {bits / 1024:.0f} Kbit, the device has "
-            f"{bram36:g} block RAMs of 36 Kbit, {uram} UltraRAMs and {lut} LUTs: take "
-            "fewer bits (--width) or a larger board"
-            + ("" if memory == "auto" else f", or more memories than --memory {memory}"))
+            f"{budget.bram36:g} block RAMs of 36 Kbit, {budget.uram} UltraRAMs and {budget.lut} "
+            "LUTs: take fewer bits (--width) or a larger board"
+            + ("" if budget.memory == "auto" else
+               f", or more memories than --memory {budget.memory}"))
     near = _NEAR * min(plan.cycles.latency for plan in finalists)
     return min((plan for plan in finalists if plan.cycles.latency <= near),
-               key=lambda plan: (plan.config.loadable and not loadable, _weighed(plan, lut),
-                                 plan.cycles.latency))
+               key=lambda plan: (plan.config.loadable and not budget.loadable,
+                                 _weighed(plan, budget.lut), plan.cycles.latency))
 
 
 def _weighed(plan: Plan, lut: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from math import prod
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.names import CORE, INTEGERS
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import checked
-from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.plan import Array, Plan, make_plan
 from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.hdl.config import PIPELINES
 
@@ -28,7 +29,7 @@ def core_json(plan: Plan) -> dict:
         "top": "gatefold",
         "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
                   "uram_rows": config.uram_rows, "loadable": config.loadable,
-                  "pipeline": config.pipeline, "block_words": plan.block_words},
+                  "pipeline": config.pipeline, "block_words": plan.array.block_words},
         "contexts": config.contexts,
         "stateful": config.stateful,
         "load_beats": config.load_beats,
@@ -43,7 +44,8 @@ def core_json(plan: Plan) -> dict:
                        {"shape": list(shape), "frac": sorted(set(qnet.fracs[value].ravel()
                                                                  .tolist()))}
                        for shape, value in zip(qnet.output_shapes, qnet.outputs, strict=True)]},
-        "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval},
+        "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval,
+                   "intervals": list(plan.cycles.intervals)},
         "simd": config.simd, "act_width": config.act_width, "cell_width": config.cell_width,
         "tlast_checks": True,
         # What each beat of results is: [layer of this list or -1, first element, elements].
@@ -68,26 +70,24 @@ def load_plan(directory: Path) -> Plan:
     directory = Path(directory)
     try:
         core = json.loads((directory / CORE).read_text())
-        array = {name: core["array"][name]
-                 for name in ("pe", "simd", "lut_rows", "uram_rows", "loadable", "block_words")}
-        array |= {"stream_bits": core["stream"]["beat_bits"], "contexts": core["contexts"]}
-        if not all(isinstance(value, int) for value in array.values()):
-            raise ValueError("sizes must be integers")
+        told = core["array"] | {"stream_bits": core["stream"]["beat_bits"],
+                                "contexts": core["contexts"]}
         for name in ("pe", "simd", "contexts"):
-            checked(name, array[name])
-        for name, most in (("lut_rows", array["pe"]), ("uram_rows", array["pe"]),
+            checked(name, told[name])
+        for name, most in (("lut_rows", told["pe"]), ("uram_rows", told["pe"]), ("loadable", 1),
                            ("block_words", _MOST_WORDS), ("stream_bits", _MOST_WORDS)):
-            if not 0 <= array[name] <= most:
-                raise ValueError(f"{name} must be in 0..{most}")
-        array["pipeline"] = core["array"]["pipeline"]
-        if array["pipeline"] not in PIPELINES:
+            if not isinstance(told[name], int) or not 0 <= told[name] <= most:
+                raise ValueError(f"{name} must be an integer in 0..{most}")
+        if told["pipeline"] not in PIPELINES:
             raise ValueError(f"the pipeline must be {' or '.join(PIPELINES)}")
-        if array["uram_rows"] and not array["loadable"]:
-            raise ValueError("UltraRAM must be loaded")
+        if told["uram_rows"] and not told["loadable"]:
+            raise ValueError("weights in UltraRAM must be loadable")
+        array = Array(**{field.name: told[field.name] for field in fields(Array)})
+        placed = {name: told[name] for name in ("lut_rows", "uram_rows", "loadable")}
     except FileNotFoundError:
         raise UserError(f"{quoted(directory)} holds no {CORE}: give a folder that "
                         "`gatefold build -o` made") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"{quoted(directory / CORE, limit=300)} is damaged ({quoted(error)}): "
                         "build the folder again") from None
-    return make_plan(load_quantized(directory / INTEGERS), **array)
+    return make_plan(load_quantized(directory / INTEGERS), array, **placed)

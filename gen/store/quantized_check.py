@@ -130,9 +130,10 @@ def _layer(qnet: QuantizedNetwork, layer: QLayer, fracs: tuple[np.ndarray, ...])
     for cell in layer.cells:
         _format(getattr(layer, cell), qnet.cell_width, name)
     for tensor in layer.activated:
-        form, t = getattr(layer, tensor), qnet.table.out_frac  # T + 1 bits, of tanh T fractional
+        form, t = getattr(layer, tensor), qnet.table.out_frac  # T + 1 bits, of tanhs T fractional
         expect(form.width == t + 1 and abs(form.frac) <= _FRAC
-               and (getattr(layer, "activation", "") != "tanh" or form.frac == t), name)
+               and (getattr(layer, "activation", "") not in ("tanh", "hard_tanh")
+                    or form.frac == t), name)
     for constant, form in layer.constants.items():
         _within(getattr(layer, constant), getattr(layer, form), name)
     for place, form in layer.operands.items():

@@ -1,5 +1,5 @@
-"""Open synthesis of a core: what Yosys finds that each component takes. Estimates are elsewhere, in
-:mod:`gatefold.gen.plan.resources`; nothing here is needed to build a core."""
+"""Open synthesis of a core: the resources of each component by Yosys. Estimates are elsewhere, in
+:mod:`gatefold.gen.plan.resources`; no build needs this room."""
 
 from gatefold.gen.synth.components import Measured, measure
 from gatefold.gen.synth.netlist import need_yosys

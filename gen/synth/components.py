@@ -1,8 +1,8 @@
-"""What each component of a core takes, measured: one synthesis a module, equal modules once.
+"""The resources of each component of a core, measured: every module is synthesised once.
 
-A row and a lane of each sort are one Verilog module each: they are synthesised once and multiplied.
-Every other component is synthesised with those and with the ROMs left out. A ROM is synthesised by
-its shape, once.
+A row and a lane of each kind are one Verilog module each: their resources are multiplied. Every
+other component is synthesised without these and without the ROMs. A ROM is synthesised once for
+each shape.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _LANES = ("gatefold_lstm_lane", "gatefold_gru_lane", "gatefold_merge_lane", "gat
 SHARED = ("gatefold_row", *_LANES)
 PARTS = ("array", "operands", "sequencer", "router", "reader", "writer")
 _LABELS = {"gatefold_row": "rows"} | {lane: f"{lane.removeprefix('gatefold_')}s" for lane in _LANES}
-#: Where netlists are kept, by what they were made from.
+#: Where netlists are kept, by the hash of their input.
 CACHE = Path(tempfile.gettempdir()) / f"gatefold-synth-{os.getuid()}"
 #: Outputs of lanes that only test benches read.
 _UNREAD = {"gatefold_lstm_lane": "gatefold_lstm_lane/o:c",
            "gatefold_gru_lane": "gatefold_gru_lane/o:c"}
 
 #: LUTs of a cell; an inverter counts, although a later step may absorb it. F7/F8 multiplexers and
-#: carry chains stand beside the LUTs.
+#: carry chains are resources of their own.
 _LUTS = ({f"LUT{n}": 1 for n in range(1, 7)}
          | {"INV": 1, "SRL16E": 1, "SRLC32E": 1, "RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2,
             "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8, "RAM128X1S": 2, "RAM256X1S": 4,
@@ -51,15 +51,15 @@ _HALVES = {"RAMB36E2": 2, "RAMB18E2": 1, "RAMB36E1": 2, "RAMB18E1": 1}
 _DSPS = {"DSP48E2": 1, "DSP48E1": 1}
 _FREE = {"MUXF7", "MUXF8", "MUXF9", "CARRY4", "CARRY8", "URAM288", "VCC", "GND",
          "$scopeinfo"}
-#: Modules inside of a module that are measured by themselves.
+#: Modules inside a module that are measured by themselves.
 _OUTSIDE = ("gatefold_core_", "gatefold_rom", "gatefold_ram", "gatefold_uram")
 
 
 @dataclass(frozen=True)
 class Measured:
     """components: by name, as :func:`gatefold.gen.plan.resources.components` names them. core,
-    many, packed: the netlists by module: of what is there once; of what is there many times, and
-    of the ROMs; the same for xc7, with final registers and DSP slices only."""
+    many, packed: the netlists by module: of components that a core has once; of rows, lanes and
+    memories; of rows and lanes for xc7, of which only registers and DSP slices count."""
 
     components: dict[str, Resources]
     core: dict[str, dict]
@@ -73,9 +73,8 @@ class Measured:
 
     @property
     def lane_fabric(self) -> dict[str, int]:
-        """What stands in fabric before the DSP slices of a row: LUTs and flip-flops that feed one,
-        and multiplier registers (a, b, m, p) that none took. All 0 where a multiplier is a slice
-        and nothing else."""
+        """LUTs and flip-flops in fabric that feed the DSP slices of a row, and multiplier registers
+        (a, b, m, p) outside the slices. All 0 where each multiplier is a slice and nothing else."""
         row = self.packed["gatefold_row"]
         fed = {bit for cell in row["cells"].values() if cell["type"] in _DSPS
                for pin, bits in cell["connections"].items() if pin in ("A", "B", "C", "D")
@@ -91,12 +90,12 @@ class Measured:
 
 
 def resources(count: Counter) -> Resources:
-    """A netlist's cells as resources; cells that are not known are an error."""
+    """A netlist's cells as resources; unknown cells are an error."""
     known = {*_LUTS, *_FFS, *_HALVES, *_DSPS, *_FREE, *SHARED}
     strange = [name for name in count if name not in known
                and not name.split("\\")[-1].startswith(_OUTSIDE)]
     if strange:
-        raise UserError(f"it is not known what these cells of a netlist take: {strange[:5]}")
+        raise UserError(f"a netlist has cells of unknown size: {strange[:5]}")
 
     def taken(table):
         return sum(table[name] * number for name, number in count.items() if name in table)
@@ -119,8 +118,8 @@ def modules(texts: dict[str, str]) -> tuple[str, ...]:
 
 
 def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
-    """Synthesise a core in three runs: what is there once, what is there many times and the ROMs,
-    and what is there many times for another family, which takes registers into DSP slices.
+    """Synthesise a core in three runs: the components that it has once; rows, lanes and memories;
+    rows and lanes for another family, for which Yosys moves registers into DSP slices.
 
     Minutes for a core of a thousand multipliers; seconds where ``cache`` has its netlists. Raises
     :class:`UserError` where Yosys fails.
@@ -147,14 +146,14 @@ def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
                       cache=cache)
 
     out = {part: resources(cells(core[f"gatefold_core_{part}"])) for part in parts}
-    # What is left in the top module: the lanes' delays and the choice between their results.
+    # The top module still holds the lanes' delays and the choice between their results.
     out["lanes"] = resources(cells(core[TOP]))
     # Block RAM and UltraRAM have an output register: it takes that of a row's weight word.
     in_blocks = sum(c.weight_style(row) != "distributed" for row in range(c.pe))
     out["array"] += Resources(ff=-in_blocks * c.simd * c.weight_width)
     for name in shared:
-        # xcup for all but registers: of these xc7 takes what a DSP slice holds, also out of what
-        # xcup makes shift registers of (SRL, in LUTs).
+        # From xcup everything but registers. From xc7 the registers: those in a DSP slice are not
+        # counted there, and xcup makes shift registers (SRL, in LUTs) of some of them.
         found, held = cells(many[name]), cells(packed[name])
         part = resources(Counter({cell: number for cell, number in found.items()
                                   if cell not in _FFS and cell not in _SRLS})
@@ -181,7 +180,7 @@ Shape = tuple[int, int, int, str]
 
 
 def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
-    """Component and which memory of it: its shape, how often."""
+    """Shape and number of every memory, by its component (and which of its memories)."""
     def rom(width, depth, ports=1) -> Shape:
         return width, depth, ports, "logic" if depth <= SHALLOW else "block"
 
@@ -211,8 +210,8 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
 
 
 def _sample(shape: Shape) -> int:
-    """Bits of a word that are synthesised; the rest is like it. Few words have few different
-    contents, which are shared over the whole width."""
+    """Bits of a word that are synthesised, as a sample of all. Where there are few words, many
+    columns are equal and share their LUTs, so more of the width is synthesised."""
     width, depth, _, style = shape
     if style != "logic":
         return width

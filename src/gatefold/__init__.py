@@ -1,4 +1,4 @@
-"""Gatefold: trained LSTM networks in, proven FPGA cores out.
+"""Gatefold: from a trained LSTM network to a verified FPGA core in Verilog.
 
 ::
 
@@ -18,13 +18,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__all__ = ["CheckFailed", "Core", "Exploration", "Network", "UserError", "compile", "explore",
-           "from_keras", "from_torch", "initialise", "load"]
+__all__ = ["CheckFailed", "Core", "Exploration", "Network", "NumbersWarning", "UserError",
+           "compile", "explore", "from_keras", "from_torch", "initialise", "load"]
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from gatefold.gen.errors import UserError
+    from gatefold.gen.errors import NumbersWarning, UserError
     from gatefold.gen.explore import Exploration, explore
     from gatefold.gen.flow import Core, compile
     from gatefold.gen.frontends import load
@@ -39,6 +39,7 @@ _HOME = {
     "Core": "gatefold.gen.flow",
     "Exploration": "gatefold.gen.explore",
     "Network": "gatefold.gen.network.graph",
+    "NumbersWarning": "gatefold.gen.errors",
     "UserError": "gatefold.gen.errors",
     "compile": "gatefold.gen.flow",
     "explore": "gatefold.gen.explore",

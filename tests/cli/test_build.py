@@ -170,9 +170,9 @@ def shape(**changes):
 
 
 BAD_OPTIONS = [
-    ([MODEL, "--width", 3], "--width must be an integer in 4..18 bits, not 3"),
+    ([MODEL, "--width", 3], "--width must be an integer in 4..18 bits or auto, not 3"),
     ([MODEL, "--width", 19], "4..18"),
-    ([MODEL, "--width", "wide"], "--width must be an integer in 4..18 bits, not 'wide'"),
+    ([MODEL, "--width", "wide"], "--width must be an integer in 4..18 bits or auto, not 'wide'"),
     ([MODEL, "--weight-width", 0], "--weight-width must be an integer in 4..18 bits, not 0"),
     ([MODEL, "--act-width", -1], "4..18"),
     ([MODEL, "--cell-width", 64], "4..18"),
@@ -183,11 +183,11 @@ BAD_OPTIONS = [
     ([MODEL, "--pe", 4], "--pe needs --simd"),
     ([MODEL, "--simd", 4], "--simd needs --pe"),
     ([MODEL, "--pe", 6, "--simd", 1], "--pe must be a multiple of 4 in 4..4096 rows, not 6"),
-    ([MODEL, "--pe", 64, "--simd", 64], "makes 4096 multipliers"),
-    ([MODEL, "--pipeline", "deep"], "--pipeline must be full or short, not 'deep'"),
+    ([MODEL, "--pe", 64, "--simd", 64], "--pe x --simd must be at most 256 for "),
+    ([MODEL, "--pipeline", "deep"], "--pipeline must be one of full, short, not 'deep'"),
     ([MODEL, "--clock", 0.5], "--clock must be a number in 1..1000 MHz, not 0.5"),
     ([MODEL, "--clock", "nan"], "1..1000"),
-    ([MODEL, "--board", "zcu999"], "board must be one of zcu104, u280, not 'zcu999'"),
+    ([MODEL, "--board", "zcu999"], "--board must be one of zcu104, u280, not 'zcu999'"),
     ([MODEL, "--seed", -1], "--seed must be"),
     ([MODEL, "--units", 4], "MODEL and --units contradict each other"),
     ([MODEL, "--dense", 4], "MODEL and --dense contradict each other"),

@@ -56,7 +56,7 @@ SECTIONS = {
 }
 
 
-def test_the_keys_of_every_section_are_told():
+def test_the_keys_of_every_section_are_listed():
     rows = table(FORMATS.split("<!-- keys -->")[1], "section")
     assert [row[0] for row in rows] == list(SECTIONS)
     every = set().union(*(words(cell) for row in rows for cell in row[1:]))
@@ -71,7 +71,7 @@ def test_the_keys_of_every_section_are_told():
                     check_overrides({section: {key: 9}}, network(name))
 
 
-def test_options_and_their_limits_are_told():
+def test_options_and_their_limits_are_listed():
     known = {option: parameter for parameter in main.commands["build"].params
              for option in parameter.opts}
     for option, _, legal, default in table(FORMATS, "option"):
@@ -83,7 +83,7 @@ def test_options_and_their_limits_are_told():
 
 
 @pytest.mark.parametrize("bits, argument", [(4, 8), (9, 8), (10, 12), (14, 12), (15, 14), (18, 14)])
-def test_the_tables_argument_is_as_told(bits, argument):
+def test_the_tables_argument_is_as_documented(bits, argument):
     assert "8 bits behind the point for results of up to 9 bits, 12 up to 14, else 14" in FORMATS
     assert table_for(16, bits).frac == argument and argument in ARGUMENT_BITS
 
@@ -115,24 +115,24 @@ def test_there_are_examples_in_both_languages():
     assert {language for _, language, _ in EXAMPLES} == {"toml", "json"}
 
 
-def test_every_kind_is_told_with_its_options_and_defaults():
-    told = {}
+def test_every_kind_is_listed_with_its_options_and_defaults():
+    listed = {}
     for kinds, options in table(DESCRIPTIONS.split("<!-- kinds -->")[1], "kind"):
         known = dict(re.findall(r"`(\w+)`(?: = ([^,]+))?", options))
-        known |= told["lstm"] if "the same" in options else {}
-        told |= {kind: known for kind in words(kinds)}
+        known |= listed["lstm"] if "the same" in options else {}
+        listed |= {kind: known for kind in words(kinds)}
     def shown(default) -> str:
         return "" if default is None else json.dumps(default)
-    assert told == {kind: {name: shown(option.default) for name, option in options.items()}
+    assert listed == {kind: {name: shown(option.default) for name, option in options.items()}
                     for kind, (options, _) in KINDS.items()}
 
 
-def test_every_word_that_an_option_may_be_is_told():
-    told = {next(iter(words(option))): cell for option, cell in
+def test_every_word_that_an_option_may_be_is_listed():
+    listed = {next(iter(words(option))): cell for option, cell in
             table(DESCRIPTIONS.split("<!-- choices -->")[1], "option")}
     for options, _ in KINDS.values():
         for name, option in options.items():
             if "one of" in option.legal:
                 legal = option.legal.removeprefix("one of ").split(", or ")[0].split(", ")
-                assert set(legal) <= words(told[name]), name
-    assert all(any(name in options for options, _ in KINDS.values()) for name in told)
+                assert set(legal) <= words(listed[name]), name
+    assert all(any(name in options for options, _ in KINDS.values()) for name in listed)

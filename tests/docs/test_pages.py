@@ -73,9 +73,9 @@ def test_gatefold_commands_in_the_pages_exist(demo):
 
 def test_make_targets_in_the_pages_exist():
     targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
-    told = {found for page in PAGES for found in re.findall(r"`make ([a-z]+)`", page.read_text())}
-    assert {"demo", "test", "setup", "long"} <= told
-    assert told <= targets
+    listed = {found for page in PAGES for found in re.findall(r"`make ([a-z]+)`", page.read_text())}
+    assert {"demo", "test", "setup", "long"} <= listed
+    assert listed <= targets
 
 
 # ---- figures -----------------------------------------------------------------------------------
@@ -90,15 +90,9 @@ def test_the_tail_in_the_architecture_is_the_plans():
     sums = next(cycles for *cycles, what in rows if what == "accumulator")
     outputs = re.findall(r"at the output memory in cycle (\d+) \(short: (\d+)\)", text)[0]
     core = gf.compile(gf.initialise(units=4, features=2, timesteps=2, dense=1), pe=16, simd=4)
-    for pipeline, *told in zip(PIPELINES, tails, sums, outputs, strict=True):
+    for pipeline, *listed in zip(PIPELINES, tails, sums, outputs, strict=True):
         distance = latencies(replace(core.plan.config, simd=simd, pipeline=pipeline))
-        assert list(map(int, told)) == [distance.tail, distance.array, distance.output]
-
-
-def lines_of(table: str) -> list[str]:
-    """Without the row about simulation, column widths and the frame."""
-    return [" ".join(line.replace("│", " ").split()) for line in table.splitlines()
-            if "Verilog = golden" not in line and line[:1] not in "┌├└"]
+        assert list(map(int, listed)) == [distance.tail, distance.array, distance.output]
 
 
 def test_the_readme_shows_what_the_demo_prints(demo):
@@ -108,12 +102,25 @@ def test_the_readme_shows_what_the_demo_prints(demo):
         core = gf.compile(gf.load(folder / "lstm-dense.keras"), board="zcu104",
                           calibrate=calibration["x"])
     with np.load(folder / "test.npz") as test:
-        result = demo.table(core.report(), core.run(test["x"]), dict(test),
-                            json.loads(read("tools/published.json")))
-    shown = demo.in_readme(read("README.md"))
-    assert lines_of(shown) == lines_of(demo.as_text(result)), "run tools/demo.py --readme"
+        found = core.report(), core.run(test["x"]), dict(test)
+    shown = [line for line in demo.in_readme(read("README.md")).splitlines()
+             if "Verilog = golden" not in line]
+    assert shown == demo.summary(*found).splitlines(), "run tools/demo.py --readme"
+    whole = "".join(cell for column in demo.table(*found, json.loads(read(
+        "tools/published.json"))).columns for cell in column.cells)
+    assert f"{found[0]['cycles']['latency']:,} cycles" in whole
+
+
+def test_the_picture_in_the_readme_is_of_that_core(demo):
+    text = demo.PICTURE.read_text()
+    assert "docs/schedule.svg" in read("README.md") and len(text) < 60_000
+    drawn, = re.findall(r"(\d+) cycles from the first input beat to the last output beat", text)
+    assert f"({int(drawn):,} cycles)" in demo.in_readme(read("README.md"))
 
 
 @pytest.mark.long
 def test_the_readme_shows_the_whole_demo(demo):
-    assert demo.in_readme(read("README.md")) == demo.as_text(demo.build_and_prove())
+    found = demo.build_and_verify()
+    assert demo.in_readme(read("README.md")) == demo.summary(*found)
+    page = (ROOT / demo.CORE / "report.html").read_text()
+    assert demo.picture(page) == demo.PICTURE.read_text()

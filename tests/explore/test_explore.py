@@ -22,14 +22,12 @@ from gatefold.gen.explore.goals import best, front
 from gatefold.gen.explore.identity import NAMES, identity, job_key
 from gatefold.gen.explore.journal import JOURNAL
 from gatefold.gen.explore.point import Job, Point, energy_proxy, measure
-from gatefold.gen.explore.settings import Settings
-from gatefold.gen.flow import Budget
 from gatefold.gen.network.graph import Network, Window
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import make_plan
-from gatefold.gen.plan.lower import BLOCK_WORDS
+from gatefold.gen.options import ExploreOptions
+from gatefold.gen.plan import Array, Budget, make_plan
 from gatefold.gen.plan.resources import Resources
-from gatefold.gen.plan.sizing import block_words_for
+from gatefold.gen.plan.sizing import with_blocks
 from tests.support.cli_harness import contents
 from tests.support.networks import Make, network, quantized
 from tests.support.places import ROOT
@@ -65,7 +63,7 @@ def test_what_fits_is_synthesised_where_it_is_asked(net, explored, monkeypatch, 
     assert all(point.synthesised is None for point in told.points if not point.fits)
     page = (tmp_path / "space" / "explore.md").read_text()
     assert f"| {told.points[0].lut} / 111 |" in page and "/ 4.5 |" in page
-    assert job_key({}, Job(8, 4, 1)) != job_key({}, Job(8, 4, 1, 1, True))
+    assert job_key({}, job(8, 4, 1)) != job_key({}, job(8, 4, 1, synth=True))
 
 
 def test_synthesis_needs_yosys(net, monkeypatch, tmp_path):
@@ -99,30 +97,34 @@ def test_points_are_what_compile_makes(net, explored):
         assert told["latency_us"] == found.latency_us(point)
 
 
+def job(width, pe, simd, synth=False, **array):
+    return Job(width, Array(pe=pe, simd=simd, **array), synth)
+
+
 def tiny(**limits):
     return Budget(**{"name": "the tiny", "multipliers": 4096, "bram36": 10**6, "dsp": 10**6,
                      "lut": 10**7, "uram": 0, "stream_bits": 128, "clock_mhz": 100.0} | limits)
 
 
-@pytest.mark.parametrize(("limits", "fits", "reason"), [
-    ({}, True, None),
-    ({"dsp": 40}, False, r"takes \d+ of 40 DSPs"),
-    ({"bram36": 2}, False, r"takes [\d.]+ of 2 block RAMs"),
-    ({"lut": 500}, False, r"takes \d+ of 500 LUTs, which leaves routing no air"),
-    ({"stream_bits": 12}, False, r"the stream must be a multiple of 8 bits"),
+@pytest.mark.parametrize(("limits", "array", "fits", "reason"), [
+    ({}, {}, True, None),
+    ({"dsp": 40}, {}, False, r"takes \d+ of 40 DSPs"),
+    ({"bram36": 2}, {}, False, r"takes [\d.]+ of 2 block RAMs"),
+    ({"lut": 500}, {}, False, r"takes \d+ of 500 LUTs, which leaves routing no air"),
+    ({}, {"stream_bits": 12}, False, r"the stream must be a multiple of 8 bits"),
 ], ids=["room", "dsp", "bram", "lut", "stream"])
-def test_a_point_that_does_not_fit_says_why(limits, fits, reason):
-    (point,) = measure(quantized("lstm-dense"), Job(8, 8, 5), tiny(**limits))
+def test_a_point_that_does_not_fit_says_why(limits, array, fits, reason):
+    (point,) = measure(quantized("lstm-dense"), job(8, 8, 5, **array), tiny(**limits))
     assert point.fits == fits
     assert re.match(reason, point.reason) if reason else point.reason is None
 
 
 def test_weights_go_to_luts_where_block_ram_is_short():
-    qnet, job = quantized(((40, 64), ("L64",))), Job(8, 16, 4)
-    roomy = measure(qnet, job, tiny())
+    qnet, tall = quantized(((40, 64), ("L64",))), job(8, 16, 4)
+    roomy = measure(qnet, tall, tiny())
     assert [(p.memory, p.placing, p.lut_rows, p.fits) for p in roomy] == [
         ("bram", "auto", 0, True), ("lut", "lut", 16, True)]
-    short, mixed, _ = measure(qnet, job, tiny(bram36=roomy[0].bram36 - 1))
+    short, mixed, _ = measure(qnet, tall, tiny(bram36=roomy[0].bram36 - 1))
     assert (short.memory, short.fits, short.bram36) == ("bram", False, roomy[0].bram36)
     assert (mixed.memory, mixed.fits) == ("bram+lut", True)
     assert mixed.lut_rows >= 1 and mixed.bram36 < short.bram36 and mixed.lut > short.lut
@@ -130,16 +132,16 @@ def test_weights_go_to_luts_where_block_ram_is_short():
 
 
 def test_weights_go_to_ultraram_where_luts_are_short_too():
-    qnet, job = quantized(((40, 64), ("L64",))), Job(8, 16, 4)
-    _, mixed, _ = measure(qnet, job, tiny(bram36=14))
-    short, placed = measure(qnet, job, tiny(bram36=14, uram=16, lut=mixed.lut))
+    qnet, tall = quantized(((40, 64), ("L64",))), job(8, 16, 4)
+    _, mixed, _ = measure(qnet, tall, tiny(bram36=14))
+    short, placed = measure(qnet, tall, tiny(bram36=14, uram=16, lut=mixed.lut))
     assert not short.fits and placed.fits and placed.placing == "auto"
     assert "uram" in placed.memory and 0 < placed.uram <= 16
 
 
 def test_every_memory_that_fits_and_differs_is_a_point():
-    qnet, job = quantized(((40, 64), ("L64",))), Job(8, 16, 4)
-    points = measure(qnet, job, tiny(uram=1000))
+    qnet, tall = quantized(((40, 64), ("L64",))), job(8, 16, 4)
+    points = measure(qnet, tall, tiny(uram=1000))
     assert [(p.placing, p.memory, p.lut_rows, p.uram_rows) for p in points] == [
         ("auto", "bram", 0, 0), ("lut", "lut", 16, 0), ("uram", "uram", 0, 16)]
     assert len({p.latency for p in points}) == 1
@@ -160,7 +162,7 @@ def test_an_array_that_cannot_be_placed_is_told_one_that_can():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"memory": "dram", "board": "u280"}, "--memory must be auto, bram, lut or uram, not 'dram'"),
+    ({"memory": "dram", "board": "u280"}, "--memory must be one of auto, bram, lut, uram, not "),
     ({"memory": "uram"}, "--memory uram needs a board with UltraRAM, a core without --board has "
                          "none: name one with --board"),
     ({"memory": "lut", "board": "zcu104", "pe": 128, "simd": 12}, "memories than --memory lut"),
@@ -173,21 +175,21 @@ def test_memories_that_are_not_to_be_had(options, message):
 def test_blocks_of_convolutions_shrink_to_fit(monkeypatch):
     # A device for which a memory of weights may have a hundred words.
     monkeypatch.setattr("gatefold.gen.plan.sizing._BLOCK_WORDS", (2048, 96, 64))
-    monkeypatch.setattr("gatefold.gen.plan.sizing.place", lambda config, **device: (
-        config if config.weight_depth <= device.pop("words") else None))
+    monkeypatch.setattr("gatefold.gen.plan.sizing.place", lambda config, budget: (
+        config if config.weight_depth <= budget.lut else None))
     make = Make(np.random.default_rng(0))
     qnet = quantize(Network((120, 2), (
         make.conv(2, 8, Window(24), "relu"), make.conv(8, 8, Window(16)), make.lstm(8, 4))),
         act_width=8, weight_width=8)
-    array = {"pe": 32, "simd": 2}
-    depths = {words: make_plan(qnet, **array, block_words=words).config.weight_depth
-              for words in (2048, 96, 64)}
+    array = Array(pe=32, simd=2)
+    arrays = {words: dataclasses.replace(array, block_words=words) for words in (2048, 96, 64)}
+    depths = {words: make_plan(qnet, of).config.weight_depth for words, of in arrays.items()}
     assert depths[2048] > depths[96] > depths[64]
     for words, depth in depths.items():
-        assert block_words_for(qnet, **array, words=depth) == words
-    # Where none fits, and where there are no convolutions: the plan's own.
-    assert block_words_for(qnet, **array, words=1) == BLOCK_WORDS
-    assert block_words_for(quantized("stack"), **array, words=1) == BLOCK_WORDS
+        assert with_blocks(qnet, array, tiny(lut=depth)) == arrays[words]
+    # Where none fits, and where there are no convolutions: as it is.
+    assert with_blocks(qnet, array, tiny(lut=1)) == array
+    assert with_blocks(quantized("stack"), array, tiny(lut=1)) == array
 
 
 def test_several_inputs_and_state_are_explored(tmp_path):
@@ -219,9 +221,10 @@ def test_numbers_are_those_of_a_build(net):
 
 
 @pytest.mark.parametrize(("numbers", "told"), [
-    ({"rule": "best"}, "must be one of max, percentile, mse, not 'best'"),
-    ({"weight_rule": "best"}, "must be one of max, percentile, mse"),
-    ({"percentile": 3}, "the percentile must be in 50..100, not '3'"),
+    ({"rule": "best"}, "--rule must be one of max, percentile, mse, not 'best'"),
+    ({"weight_rule": "best"}, "--weight-rule must be one of max, percentile, mse"),
+    ({"percentile": 3}, "--percentile must be a number in 50..100 per cent, not 3"),
+    ({"percentile": 99}, "--percentile 99 needs --rule percentile or --weight-rule percentile"),
     ({"table_bits": 3}, "--table-bits must be an integer in 4..18 bits, not 3"),
     ({"widths": ("auto",)}, "each of --widths must be an integer in 4..18")], ids=str)
 def test_other_numbers_are_refused(net, numbers, told):
@@ -240,12 +243,12 @@ def test_contexts_are_points_of_their_own(net):
 
 def test_a_schedule_too_long_is_not_planned(monkeypatch):
     monkeypatch.setattr("gatefold.gen.explore.point.MAX_TILES", 100)
-    (point,) = measure(quantized("stack"), Job(8, 4, 1), tiny())
+    (point,) = measure(quantized("stack"), job(8, 4, 1), tiny())
     assert not point.planned and "more than the longest schedule" in point.reason
 
 
 def test_the_energy_proxy_is_its_formula():
-    plan = make_plan(quantized("lstm-dense", (8, 12, 14)), pe=8, simd=3)
+    plan = make_plan(quantized("lstm-dense", (8, 12, 14)), Array(pe=8, simd=3))
     tiles = plan.cycles.tiles
     assert energy_proxy(plan) == int(
         tiles * 8 * 3 * 8 * 12 / 50 + tiles * 8 * 3 * 12 + tiles * 3 * 8)
@@ -409,11 +412,11 @@ def test_another_model_is_not_mixed_in_unless_fresh(explored, tmp_path):
 
 
 def test_a_line_belongs_to_all_that_it_depends_on(net):
-    known = identity(net, None, board="zcu104", seed=0, numbers=Settings().numbers)
+    known = identity(net, None, ExploreOptions(board="zcu104"))
     assert set(known) == set(NAMES)
-    keys = {job_key(known | {name: "other"}, Job(8, 4, 1)) for name in NAMES}
-    keys |= {job_key(known, job) for job in (Job(8, 4, 1), Job(9, 4, 1), Job(8, 8, 1), Job(8, 4, 2),
-                                            Job(8, 4, 1, 2))}
+    keys = {job_key(known | {name: "other"}, job(8, 4, 1)) for name in NAMES}
+    keys |= {job_key(known, other) for other in (
+        job(8, 4, 1), job(9, 4, 1), job(8, 8, 1), job(8, 4, 2), job(8, 4, 1, contexts=2))}
     assert len(keys) == len(NAMES) + 5
 
 
@@ -468,7 +471,7 @@ def test_a_killed_sweep_goes_on(net, explored, tmp_path, how):
 def test_a_worker_that_dies_is_told(net, tmp_path):
     import gatefold.gen.explore.workers as workers
 
-    found = workers.processes([Job(8, 4, 1), Job(8, 8, 1)], {8: Suicidal()}, tiny(), 2)
+    found = workers.processes([job(8, 4, 1), job(8, 8, 1)], {8: Suicidal()}, tiny(), 2)
     with pytest.raises(gf.UserError, match="a worker process died .*fewer --jobs"):
         list(found)
     assert not multiprocessing.active_children()
@@ -496,9 +499,10 @@ class Suicidal:
     ({"sizes": 0}, "--sizes must be an integer in 1..12"),
     ({"shapes": 1.5}, "--shapes must be an integer in 1..100"),
     ({"jobs": 0}, "--jobs must be an integer in 1..256"),
-    ({"max_error": float("nan")}, "--max-error must be a number in 0..1"),
+    ({"max_error": float("nan")}, "--max-error must be a part of the outputs' range"),
     ({"max_latency": -1}, "--max-latency must be a number in 0..1000000000 us"),
-    ({"board": "nexys"}, "board must be one of"),
+    ({"board": "nexys"}, "--board must be one of"),
+    ({"size": 3}, "there is no option 'size': the options are board, widths, contexts, "),
     ({"calibrate": np.zeros((2, 9))}, "the calibration data must have the shape"),
     ({"dask": "localhost"}, "--dask must be a scheduler's address like tcp://host:8786"),
     ({"dask": "tcp://localhost:1", "jobs": 2}, "--jobs and --dask contradict"),

@@ -21,6 +21,7 @@ from gatefold.hdl.arith import (
     tree,
     tree_levels,
     tree_sum,
+    within,
 )
 from gatefold.hdl.config import bits_for
 from gatefold.sim import golden
@@ -52,6 +53,12 @@ def test_floor_shift_keeps_the_sign(shift):
 def test_saturate(bits):
     np.testing.assert_array_equal(evaluate(signed(8), lambda v: saturate(v, bits), EVERY),
                                   golden.saturate(EVERY, bits))
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 16, 64, 128, 256])
+def test_within(limit):
+    np.testing.assert_array_equal(evaluate(signed(8), lambda v: within(v, limit), EVERY),
+                                  np.clip(EVERY, -limit, limit))
 
 
 @pytest.mark.parametrize("bits", [1, 5, 8, 9])

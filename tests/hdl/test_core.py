@@ -8,7 +8,7 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import make_plan
+from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.store.folder import core_json
 from gatefold.hdl.core import Core, Top
 from gatefold.sim.amaranth_sim import simulate_plan
@@ -34,8 +34,8 @@ def core_info(plan):
 def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1,
           pipeline="full"):
     """Play the scenarios and compare all there is. An interval takes three samples at full rate."""
-    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
-                     pipeline=pipeline)
+    plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
+                                 pipeline=pipeline))
     info = core_info(plan)
     x = inputs(qnet, samples * contexts).reshape(samples, -1)
     expect = expectation(qnet, x, contexts)
@@ -79,7 +79,7 @@ def test_several_sequences_in_a_frame(contexts, name, array):
 
 def test_contexts_fill_each_others_tails():
     qnet = quantized("stack", (16, 16, 18))
-    one, four = (make_plan(qnet, pe=16, simd=4, contexts=n).cycles.interval for n in (1, 4))
+    one, four = (make_plan(qnet, Array(pe=16, simd=4, contexts=n)).cycles.interval for n in (1, 4))
     assert four < 2 * one
 
 
@@ -112,6 +112,28 @@ def test_gains(gain):
     check(quantized("stack", gain=gain), 8, 2)
 
 
+@pytest.mark.parametrize("name", ["hard dense", "flatten", "hard_tanh rnn"])
+def test_results_finer_than_the_accumulator(name):
+    # Sums shifted left into the unit interval, where they saturate.
+    check(quantized(name, (8, 4, 10), gain=64.0), 8, 3, scenarios=(full_rate, random_flow))
+
+
+# the array, bits of the stream, pipeline, the intervals of a Dense layer 4 -> 3
+PAIRS = [((4, 4), 128, "full", (10, 3)), ((8, 8), 128, "full", (11, 2)),
+         ((4, 4), 64, "short", (8, 3)), ((4, 2), 32, "full", (8, 5)), ((4, 1), 128, "full", (6,))]
+
+
+@pytest.mark.parametrize(("array", "stream_bits", "pipeline", "intervals"), PAIRS, ids=str)
+def test_short_frames_leave_in_pairs(array, stream_bits, pipeline, intervals):
+    qnet = quantized(((4,), ("D3",)))
+    plan = make_plan(qnet, Array(pe=array[0], simd=array[1], stream_bits=stream_bits,
+                                 pipeline=pipeline))
+    assert plan.cycles.intervals == intervals
+    assert plan.cycles.interval == -(-sum(intervals) // len(intervals))
+    check(qnet, *array, stream_bits=stream_bits, scenarios=(full_rate, random_flow), samples=8,
+          pipeline=pipeline)
+
+
 # name, arrays: each equals golden, hence each other
 METAMORPHIC = [("lstm-dense", [(pe, simd) for pe in (4, 12, 20) for simd in (1, 2, 4, 5)]),
                ("autoencoder", [(4, 4), (12, 1), (20, 2)]),
@@ -132,7 +154,7 @@ class Bench:
 
     def __init__(self, name, *, stream_bits=16, wrap=lambda core: core):
         qnet = quantized(name)
-        self.plan = make_plan(qnet, pe=8, simd=3, stream_bits=stream_bits)
+        self.plan = make_plan(qnet, Array(pe=8, simd=3, stream_bits=stream_bits))
         self.info = core_info(self.plan)
         self.core: Any = Core(self.plan.config, self.plan.images())
         self.dut = wrap(self.core)
@@ -261,7 +283,7 @@ def test_reset_clears_the_frame_error():
 @pytest.mark.parametrize(("name", "more"), [("lstm-dense", set()),
                                             ("stateful lstm", {"s_axis_tuser"})])
 def test_top_has_the_vendors_port_names(name, more):
-    plan = make_plan(quantized(name), pe=8, simd=3, stream_bits=32)
+    plan = make_plan(quantized(name), Array(pe=8, simd=3, stream_bits=32))
     top: Any = Top(plan.config, plan.images())
     assert set(top.signature.members) == {
         "s_axis_tdata", "s_axis_tvalid", "s_axis_tready", "s_axis_tlast", "m_axis_tdata",

@@ -90,7 +90,7 @@ class Case:
             return make.largest()
         if name == "mul":
             return make.product((int(options[0]), int(options[1])))
-        return make.dense(name)
+        return make.dense(name, "limited" in options)
 
     def accumulators(self, kind: list[int], edges: bool = False) -> np.ndarray:
         """(beats, 4): anything; or (``edges``) what just saturates, just does not, ties, zero."""
@@ -174,7 +174,9 @@ CASES += [(MergeLane, names) for names in (
     ("max",), ("max", "max"), ("mul 0 0",), ("mul 3 0", "mul 0 5"), ("max", "mul 2 2"))]
 CASES += [(DenseLane, names) for names in (
     ("linear",), ("relu",), ("linear", "relu", "linear"), ("sigmoid",), ("tanh",),
-    ("sigmoid", "tanh"), ("relu", "tanh", "linear", "sigmoid"), ("tanh", "relu", "tanh"))]
+    ("sigmoid", "tanh"), ("relu", "tanh", "linear", "sigmoid"), ("tanh", "relu", "tanh"),
+    ("linear limited", "relu limited", "linear"),
+    ("linear limited", "tanh", "linear limited", "relu limited"))]
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)

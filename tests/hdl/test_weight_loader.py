@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gatefold.gen.plan import make_plan
+from gatefold.gen.plan import Array, make_plan
 from gatefold.hdl.core import Core
 from gatefold.sim.amaranth_sim import simulate_plan
 from gatefold.sim.expected import expectation
@@ -21,8 +21,8 @@ PLACES = [(8, 3, 32, 0, 0), (8, 3, 32, 8, 0), (12, 2, 128, 5, 4), (4, 1, 16, 1, 
 
 
 def loadable(name, pe, simd, stream_bits, uram_rows, lut_rows):
-    return make_plan(quantized(name), pe=pe, simd=simd, stream_bits=stream_bits, loadable=True,
-                     uram_rows=uram_rows, lut_rows=lut_rows)
+    return make_plan(quantized(name), Array(pe=pe, simd=simd, stream_bits=stream_bits),
+                     loadable=True, uram_rows=uram_rows, lut_rows=lut_rows)
 
 
 def two_trainings():
@@ -53,12 +53,12 @@ def test_the_image_has_the_beats_that_the_loader_counts(place):
 
 
 def test_a_core_that_brings_its_weights_along_has_no_load():
-    plan = make_plan(quantized("stack"), pe=8, simd=3)
+    plan = make_plan(quantized("stack"), Array(pe=8, simd=3))
     assert plan.config.load_beats == 0 and "load" not in plan.images()
 
 
 def test_ultraram_implies_loading():
-    config = make_plan(quantized("stack"), pe=8, simd=3).config
+    config = make_plan(quantized("stack"), Array(pe=8, simd=3)).config
     with pytest.raises(ValueError, match="uram_rows needs loadable"):
         replace(config, uram_rows=1)
 

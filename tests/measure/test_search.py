@@ -5,7 +5,7 @@ import pytest
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.measure.accuracy import error_report
-from gatefold.gen.measure.search import find_widths, parsed_error
+from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.forward import forward
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantize import quantize
@@ -175,16 +175,3 @@ WRONG = [
 def test_what_cannot_be_is_refused(arguments, text):
     with pytest.raises(UserError, match=text):
         find_widths(network("lstm-dense"), **arguments)
-
-
-@pytest.mark.parametrize(("text", "value"), [
-    ("1%", 0.01), ("0.5 %", 0.005), (".02", 0.02), ("0.001", 0.001), (" 3% ", 0.03)])
-def test_errors_are_written_as_parts_or_percent(text, value):
-    assert parsed_error(text) == pytest.approx(value)
-
-
-@pytest.mark.parametrize("text", ["", "0", "1", "100%", "-1%", "1e-2", "nan", "one", "1%%",
-                                  "9" * 99])
-def test_other_errors_are_refused(text):
-    with pytest.raises(UserError, match="--max-error must be a part of the outputs' range like 1%"):
-        parsed_error(text)

@@ -19,6 +19,7 @@ from gatefold.gen.network.graph import (
     Network,
     Pad,
     RepeatVector,
+    Rnn,
     Slice,
     Window,
 )
@@ -76,6 +77,42 @@ def test_formats_cover_the_calibrated_peaks():
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
 def test_bounded_outputs_have_the_unit_format(activation):
     assert parts(quantize(small(activation=activation)))[-1].y == QFormat(16, 15)
+
+
+#: Bits of activations and weights; the inputs' magnitude; the weights'; the most that the error may
+#: be. Accumulators have fewer fractional bits than the unit format.
+COARSE = [(16, 16, 32768.0, 1.5, 1e-4), (8, 8, 128.0, 1.5, 0.008), (16, 4, 256.0, 8.0, 1e-4),
+          (4, 4, 8.0, 8.0, 0.13)]
+
+
+@pytest.mark.parametrize("coarse", COARSE, ids=str)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
+def test_bounded_outputs_keep_the_unit_format_of_coarse_sums(activation, coarse):
+    width, weight_width, reach, peak, tolerance = coarse
+    rng = np.random.default_rng(0)
+    # Weights and inputs that no format rounds: what differs is the activation's.
+    w = peak * rng.integers(-2, 3, (5, 4)) / 2
+    x = rng.integers(-7, 8, (200, 4)) * reach / 8
+    net = Network((4,), (Dense(w=w, b=np.zeros(5), activation=activation),))
+    q = quantize(net, act_width=width, weight_width=weight_width, calibration=x)
+    dense = parts(q)[0]
+    assert dense.y == QFormat(width, width - 1)
+    assert dense.acc_frac < width - 1 or activation == "hard_sigmoid"  # whose weights are quarters
+    assert np.abs(golden.run(q, x) - forward(net, x)).max() <= tolerance
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
+def test_a_bounded_state_keeps_the_unit_format_of_coarse_sums(activation):
+    rng = np.random.default_rng(0)
+    w_ih, w_hh = (2.0**20 * rng.integers(1, 4, (3, n)) for n in (2, 3))
+    # One step: over several, cancelling sums of such weights have no likeness to the float ones.
+    net = Network((1, 2), (Rnn(units=3, w_ih=w_ih, w_hh=w_hh, b=np.zeros(3), activation=activation,
+                               return_sequences=True),))
+    x = rng.integers(-7, 8, (200, 1, 2)).astype(float)
+    q = quantize(net, calibration=x)
+    rnn = parts(q)[0]
+    assert rnn.h == QFormat(16, 15) and rnn.acc_frac < 15
+    assert np.abs(golden.run(q, x) - forward(net, x)).max() <= 1e-4
 
 
 def test_without_data_the_inputs_are_seeded_and_said_so():
@@ -219,13 +256,63 @@ def test_a_product_of_joined_values_gets_one_format():
     assert np.abs(golden.run(q, x) - forward(net, x)).max() < 0.02
 
 
-def test_a_hard_activation_cannot_give_way():
+def joined(activation: str) -> Network:
+    """x beside a bounded activation of it, times a gate: the result has the format of x."""
     make = Make(np.random.default_rng(0))
-    net = Network((4,), (
-        make.dense(4, 2), make.dense(4, 2, "hard_tanh", inputs=(0,)),
-        Concat(axis=0, inputs=(1, 2)), Multiply(inputs=(3, 0))))
-    with pytest.raises(UserError, match="l1_dense: y must be Q1.15, not Q.*hard_tanh is what sat"):
-        quantize(net)
+    return Network((4,), (
+        make.dense(4, 4, activation, inputs=(0,)), Concat(axis=0, inputs=(0, 1)),
+        make.dense(4, 8, "sigmoid", inputs=(0,)), Multiply(inputs=(2, 3))))
+
+
+#: An input's magnitude, and the most that the error may be: some last bits of x.
+JOINED = [(4.0, 1e-3), (100.0, 0.012), (8000.0, 0.6), (30000.0, 1.0)]
+
+
+@pytest.mark.parametrize(("reach", "tolerance"), JOINED)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
+def test_a_bounded_activation_takes_the_format_of_what_it_is_joined_with(activation, reach,
+                                                                         tolerance):
+    net = joined(activation)
+    x = np.random.default_rng(0).uniform(-reach, reach, (200, 4))
+    q = quantize(net, calibration=x)
+    y = parts(q)[0].y
+    assert y == q.input_format == parts(q)[3].a and y.frac < 15
+    trace, floats = {}, {}
+    forward(net, x, trace=floats)
+    golden.golden(q, q.quantize(x), trace=trace)
+    got = y.to_float(trace["l0_dense"]["y"])
+    assert np.abs(got - floats["l0_dense"]["y"]).max() <= tolerance
+    one = 1 << y.frac
+    low = {"tanh": -one, "hard_tanh": -one}.get(activation, 0)
+    assert (trace["l0_dense"]["y"].min(), trace["l0_dense"]["y"].max()) == (low, one)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
+def test_a_bounded_state_may_begin_beyond_its_bounds(activation):
+    rng = np.random.default_rng(0)
+    net = Network((3, 2), (Rnn(units=3, w_ih=rng.normal(size=(3, 2)), w_hh=rng.normal(size=(3, 3)),
+                               b=rng.normal(size=3), h0=np.array([-3.0, 1.5, 0.25]),
+                               activation=activation, return_sequences=True),))
+    x = 3 * rng.normal(size=(100, 3, 2))
+    q = quantize(net, calibration=x)
+    assert parts(q)[0].h == QFormat(16, 13)
+    assert np.abs(golden.run(q, x) - forward(net, x)).max() < 2e-3
+
+
+def test_a_user_may_give_a_hard_activation_a_coarser_format():
+    net = small(activation="hard_tanh", gain=3.0)
+    q = quantize(net, calibration=X, overrides={"l1_dense": {"y": QFormat(16, 12)}})
+    assert parts(q)[1].y == QFormat(16, 12)
+    assert np.abs(golden.run(q, X) - forward(net, X)).max() < 5e-3
+    with pytest.raises(UserError, match="l1_dense: y must be Q1.15, or coarser, not Q-1.17: hard"):
+        quantize(net, calibration=X, overrides={"l1_dense": {"y": QFormat(16, 17)}})
+
+
+def test_a_core_that_clips_takes_no_model_that_does_not():
+    clips, other = small(activation="hard_tanh"), small()
+    for net, core in ((clips, other), (other, clips)):
+        with pytest.raises(UserError, match="layer 1: the model has Dense.*, the core Dense.*: re"):
+            requantize_into(net, quantize(core))
 
 
 def test_padding_is_of_any_format():

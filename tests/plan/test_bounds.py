@@ -4,12 +4,13 @@ import pytest
 
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import make_plan
-from gatefold.gen.plan.bounds import must_multiply
+from gatefold.gen.plan import Array, make_plan
+from gatefold.gen.plan.demand import must_multiply
+from gatefold.gen.plan.latency import lstm_tail
 from tests.support.networks import NETWORKS, quantized
 
-# network: multiplications that must be done. R.h falls away at the zero start, what RepeatVector
-# repeats is multiplied once.
+# network: multiplications that must be done. There is no R.h at a zero start, and a vector that
+# RepeatVector repeats is multiplied once.
 MUST = {
     "lstm-dense": 4 * 20 * 3 + 3 * 20 * 5 + 2 * 5,
     "last h": 4 * 12 * 2 + 3 * 12 * 3,
@@ -45,17 +46,18 @@ ARRAY = [(1, 6), (2, 6), (4, 7), (6, 7), (16, 8)]
 
 @pytest.mark.parametrize(("simd", "array"), ARRAY)
 def test_distances(simd, array):
-    # router 1; LSTM lane 11, Dense lane 1, with a table 4; who uses a result is issued a cycle
-    # before it is there
-    lstm = make_plan(quantized("lstm-dense"), pe=4, simd=simd).latencies
+    # router 1; LSTM lane 11, Dense lane 1, with a table 4; a tile that uses a result is issued a
+    # cycle before it is there
+    lstm = make_plan(quantized("lstm-dense"), Array(pe=4, simd=simd)).latencies
     assert (lstm.array, lstm.result, lstm.tail, lstm.output, lstm.park) == (
         array, array + 12, array + 11, array + 2, 3)
-    last = make_plan(quantized("last h"), pe=4, simd=simd).latencies
+    last = make_plan(quantized("last h"), Array(pe=4, simd=simd)).latencies
     assert (last.result, last.tail, last.output) == (array + 12, array + 11, array + 12)
-    dense = make_plan(quantized("dense only"), pe=4, simd=simd).latencies
+    dense = make_plan(quantized("dense only"), Array(pe=4, simd=simd)).latencies
     assert (dense.result, dense.tail, dense.output) == (array + 2, array + 1, array + 2)
-    table = make_plan(quantized("flatten"), pe=4, simd=simd).latencies
+    table = make_plan(quantized("flatten"), Array(pe=4, simd=simd)).latencies
     assert (table.result, table.output) == (array + 12, array + 5)
+    assert lstm_tail(simd) == lstm.tail
 
 
 # simd, cycles: operands 2, DSP 2, a register every second level, accumulator 1
@@ -66,7 +68,7 @@ SHORT_ARRAY = [(1, 5), (2, 5), (6, 5), (7, 6), (16, 6)]
 def test_distances_of_a_short_pipeline(simd, array):
     # router 1; LSTM lane 6, GRU lane 8, Dense lane with a table 3
     def of(name):
-        return make_plan(quantized(name), pe=4, simd=simd, pipeline="short").latencies
+        return make_plan(quantized(name), Array(pe=4, simd=simd, pipeline="short")).latencies
 
     lstm, gru, table = of("lstm-dense"), of("gru"), of("flatten")
     assert (lstm.array, lstm.result, lstm.tail, lstm.output, lstm.park, lstm.state) == (
@@ -91,24 +93,24 @@ CHAINS = {
     "padded pool": 1,
     "multiply": 4 + 1,
     "stateful lstm": 2,
-    "states handed over": 4 + 3,  # by way of h; that of c, through the operand memory, is longer
+    "states handed over": 4 + 3,  # by way of h; the longer way of c is not counted
 }
 
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_chain_of_tails(name):
-    plan = make_plan(quantized(name), pe=8, simd=3)
+    plan = make_plan(quantized(name), Array(pe=8, simd=3))
     assert plan.bounds.chain == CHAINS[name] * plan.latencies.tail + plan.latencies.output + 1
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("pe", "simd"), [(4, 1), (8, 3), (64, 16)])
 def test_yardsticks(name, pe, simd):
-    plan = make_plan(quantized(name), pe=pe, simd=simd)
+    plan = make_plan(quantized(name), Array(pe=pe, simd=simd))
     work, chain = plan.bounds.work, plan.bounds.chain
     assert work == -(-plan.bounds.multiplications // (pe * simd))
     assert (plan.cycles.bound, plan.cycles.no_overlap) == (max(work, chain), work + chain)
-    # nothing is faster, and no array does less than what must be done
+    # nothing is faster than the bound, and no tiles hold fewer products than must be made
     assert plan.cycles.latency >= plan.cycles.bound
     assert plan.cycles.tiles * pe * simd >= plan.bounds.multiplications
     assert plan.cycles.interval >= plan.cycles.tiles
@@ -116,14 +118,14 @@ def test_yardsticks(name, pe, simd):
 
 def test_work_shrinks_with_the_array_and_the_chain_does_not():
     qnet = quantize(initialise(units=16, features=4, timesteps=6, dense=1))
-    small, large = (make_plan(qnet, pe=pe, simd=4) for pe in (8, 32))
+    small, large = (make_plan(qnet, Array(pe=pe, simd=4)) for pe in (8, 32))
     assert large.bounds.work == -(-small.bounds.multiplications // 128)
     assert small.bounds.chain == large.bounds.chain
     assert large.cycles.latency < small.cycles.latency
 
 
 def test_a_single_frame_and_a_stream_of_frames():
-    plan = make_plan(quantized("lstm-dense"), pe=8, simd=3)
+    plan = make_plan(quantized("lstm-dense"), Array(pe=8, simd=3))
     timeline = plan.timeline
     assert timeline.first_in == (0,) and timeline.last_out == (plan.cycles.latency,)
     issues = timeline.issues[0]

@@ -1,10 +1,12 @@
 """Rows on the array and vectors in memory: every row once, every element in its place."""
 
+import doctest
+
 import numpy as np
 import pytest
 
 from gatefold.gen.numbers.quantized import QView
-from gatefold.gen.plan import make_plan
+from gatefold.gen.plan import Array, layout, make_plan
 from gatefold.gen.plan.images import image_widths, pack_words
 from gatefold.gen.plan.layout import NOWHERE, Storage, cut
 from gatefold.gen.plan.lower import lower
@@ -60,8 +62,8 @@ def test_the_beats_of_a_fold_write_every_element_to_its_lane(per, size):
 
 # ---- memories ------------------------------------------------------------------------------------
 
-# network, simd, words of h memory: sequences keep every step, else two; what only leaves, none;
-# a GRU's q two steps of its own; a stateful layer's last h beside the new one
+# network, simd, words of h memory: all steps of a sequence, else two steps; none for results that
+# only leave; two more for a GRU's q; for a stateful layer the last h beside the new one
 DEPTHS = [("lstm-dense", 3, 2 * 2), ("last h", 2, 2 * 2), ("every h", 5, 2 * 1),
           ("stack", 2, 4 * 2 + 4 * 2 + 2 * 3), ("autoencoder", 3, 4 * 2 + 2 * 1 + 4 * 1 + 4 * 2),
           ("flatten", 4, 3 * 1 + 2 + 1), ("dense over time", 4, 3 * 1 + 3 * 2 + 3 * 1),
@@ -87,14 +89,14 @@ def test_every_element_of_a_value_has_one_place(name, simd):
         there = addresses[addresses >= 0]
         layer = qnet.layers[value - len(qnet.input_shapes)] if value >= len(qnet.input_shapes) \
             else None
-        if not isinstance(layer, QView):  # a view may repeat and leave out
+        if not isinstance(layer, QView):  # a view may repeat elements and leave some out
             assert len(np.unique(there)) == addresses.size
         for address in there.ravel():
             chunk, lane = chunks[address // simd], address % simd
             assert chunk.count <= simd and chunk.from_x == (chunk.origin[0] < 0)
             assert chunk.from_x or lane < chunk.count
             assert chunk.frac in qnet.fracs[value]
-    # No two ops share a word, nor two steps of one but in turns.
+    # No two ops share a word; steps of one op do, in turns, each index its own.
     words = {}
     for chunk in chunks:
         if not chunk.from_x and chunk.address >= 0:
@@ -137,6 +139,11 @@ def test_words_of_a_state_change_places():
     assert all(storage.swapped(storage.swapped(n)) == n for n in range(12))
 
 
+def test_the_worked_example_of_addresses():
+    failed, tried = doctest.testmod(layout)
+    assert tried and not failed, "the docstring of gen/plan/layout.py shows what is not so"
+
+
 # addresses of a vector, chunks that it lies in, what each of their two lanes holds
 CUTS = [([], [], []),
         ([0, 1, 2, 3], [0, 1], [[0, 1], [2, 3]]),
@@ -161,7 +168,7 @@ def test_pack_words(width):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_images_fit_their_memories(name):
-    plan = make_plan(quantized(name), pe=8, simd=3)
+    plan = make_plan(quantized(name), Array(pe=8, simd=3))
     images, widths, c = plan.images(), image_widths(plan.config), plan.config
     assert set(images) == set(widths)
     for image, words in images.items():

@@ -8,7 +8,7 @@ import pytest
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import make_plan
+from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.plan.latency import latencies
 from gatefold.gen.plan.program import assemble, unroll
 from gatefold.hdl.config import PIPELINES
@@ -23,10 +23,10 @@ ARRAYS = [((4, 1), (8, 8, 10)), ((8, 3), (16, 16, 18)), ((16, 2), (9, 7, 12)),
 
 
 def check(qnet, pe, simd, *, frames=3, contexts=1, pipeline="full"):
-    """Frames back to back, at the plan's own pace and with stalls before a tile in four. Frames
-    but the first go on with the state of the one before, or begin anew, in turns."""
-    plan = make_plan(qnet, pe=pe, simd=simd, stream_bits=288, contexts=contexts,
-                     pipeline=pipeline)
+    """Frames back to back, as fast as the plan says and with stalls before every fourth tile or so.
+    Every third frame begins a new sequence; the others go on with the state of the one before."""
+    plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=288, contexts=contexts,
+                                 pipeline=pipeline))
     x = inputs(qnet, frames * contexts).reshape(frames, -1)
     begins = np.arange(frames) % 3 == 0
     want, values = expectation(qnet, x, contexts)(range(frames), begins)
@@ -40,7 +40,7 @@ def check(qnet, pe, simd, *, frames=3, contexts=1, pipeline="full"):
 
 
 def check_states(plan, states, values, frame):
-    """`plan.trace` says of what each event is; every value of every layer is there once."""
+    """The beats hold what `plan.trace` says, and every value of every layer once."""
     assert len(states) == len(plan.trace)
     seen = {name: {state: np.zeros(found[frame].size, np.int64) for state, found in inside.items()}
             for name, inside in values.items()}
@@ -111,7 +111,7 @@ def test_random_networks(seed):
 
 
 # network, distance that is planned too short, by how many cycles, what the machine sees. (A load of
-# states is planned as if each were read by the first beat behind it: some cycles are to spare.)
+# states is planned as if the next beat read them, so that some cycles are to spare.)
 TOO_SHORT = [("lstm-dense", "tail", 1, "reads h chunk"), ("stack", "park", 1, "starts from word"),
              ("stateful gru", "tail", 1, "reads h chunk"),
              ("states handed over", "state", 4, "is read too early")]
@@ -135,7 +135,7 @@ def test_the_machine_sees_a_distance_that_is_too_short(monkeypatch, name, distan
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_unrolled_program_is_the_list_of_tiles(name):
-    plan = make_plan(quantized(name), pe=8, simd=3)
+    plan = make_plan(quantized(name), Array(pe=8, simd=3))
     flat, storage = unroll(assemble(plan.tiles, plan.work)), plan.work.storage
     # Where results change places from frame to frame, there are two frames in it.
     frames = 2 if storage.swaps else 1
@@ -152,7 +152,7 @@ def test_unrolled_program_is_the_list_of_tiles(name):
         if plan.qnet.stateful:
             want["carried"] = tile.operand.carried
         if tile.stop & Stop.FINISH:
-            want |= {"kind": plan.work.kind_of[job.layer], "route": job.route,
+            want |= {"kind": plan.work.kind_of[job.op], "route": job.route,
                      "beats": job.beats - 1, "fresh": job.fresh, "cell": job.cell,
                      "to_h": job.h is not None, "h": 0 if job.h is None else place(job.h),
                      "to_out": job.out is not None,
@@ -165,7 +165,7 @@ def test_unrolled_program_is_the_list_of_tiles(name):
 def test_loops_make_a_long_network_short():
     def words(timesteps):
         network = initialise(units=8, features=3, timesteps=timesteps, dense=1)
-        plan = make_plan(quantize(network), pe=8, simd=4)
+        plan = make_plan(quantize(network), Array(pe=8, simd=4))
         return len(plan.program.instructions), len(plan.tiles)
 
     (short, tiles), (long, more_tiles) = words(60), words(120)
@@ -173,7 +173,7 @@ def test_loops_make_a_long_network_short():
 
 
 def test_the_same_network_gives_the_same_plan():
-    first, second = (make_plan(quantized("autoencoder"), pe=8, simd=3) for _ in range(2))
+    first, second = (make_plan(quantized("autoencoder"), Array(pe=8, simd=3)) for _ in range(2))
     assert first.program == second.program and first.images() == second.images()
     assert first.cycles == second.cycles
 
@@ -192,10 +192,10 @@ REFUSED = [
 @pytest.mark.parametrize(("pe", "simd", "stream_bits", "message"), REFUSED)
 def test_refused_arrays(pe, simd, stream_bits, message):
     with pytest.raises(UserError, match=message):
-        make_plan(quantized("lstm-dense"), pe=pe, simd=simd, stream_bits=stream_bits)
+        make_plan(quantized("lstm-dense"), Array(pe=pe, simd=simd, stream_bits=stream_bits))
 
 
 @pytest.mark.parametrize(("width", "bits"), [(4, 8), (8, 8), (9, 16), (16, 16), (17, 32), (18, 32)])
 def test_an_element_takes_a_container_of_bytes(width, bits):
-    plan = make_plan(quantized("lstm-dense", (width, 8, 10)), pe=4, simd=2, stream_bits=64)
+    plan = make_plan(quantized("lstm-dense", (width, 8, 10)), Array(pe=4, simd=2, stream_bits=64))
     assert (plan.config.container, plan.config.beat) == (bits, 64 // bits)

@@ -10,8 +10,9 @@ from dataclasses import astuple
 
 import pytest
 
-from gatefold.gen.plan import make_plan
-from gatefold.gen.plan.resources import Resources, bram18s, components, estimate, rom_luts, urams
+from gatefold.gen.plan import Array, make_plan
+from gatefold.gen.plan.memories import bram18s, rom_luts, urams
+from gatefold.gen.plan.resources import Resources, components, estimate
 from tests.support.networks import NETWORKS, quantized
 from tests.support.places import ROOT
 
@@ -35,7 +36,7 @@ def tool(name):
 
 compare = tool("compare")
 FOUND = json.loads((SYNTH / "measured.json").read_text())
-#: Whether the file tells of engines as they are described today; one that does not proves nothing.
+#: Whether the file describes engines as the code does today; one that does not proves nothing.
 TODAY = all("kind" in kind for entry in FOUND.values() for kind in entry["config"]["kinds"])
 today = pytest.mark.skipif(not TODAY, reason="tools/synth/measured.json is of an earlier engine: "
                            "run `make synth-check`")
@@ -57,7 +58,7 @@ def test_enough_cores_of_enough_shapes():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_configuration_can_be_kept(name):
-    config = make_plan(quantized(name), pe=8, simd=3).config
+    config = make_plan(quantized(name), Array(pe=8, simd=3)).config
     kept = json.loads(json.dumps({"config": compare.config_as_dict(config)}))
     assert compare.config_of(kept) == config
 

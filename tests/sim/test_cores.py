@@ -25,6 +25,8 @@ CORES = {
                     ["l0_conv1d", "l1_conv1d", "l2_lstm", "l3_dense", "l4_dense"]),
     "global pool": ("global pool", {}, ["l0_conv1d", "l1_max_pool", "l3_dense"]),
     "merged": ("multiply", {}, ["l0_lstm", "l1_lstm", "l2_multiply", "l3_dense"]),
+    "hard activations, joined": ("joined hard", {}, ["l0_dense", "l2_dense", "l3_multiply",
+                                                     "l4_rnn", "l5_rnn"]),
     "states handed over": ("states handed over", {},
                            ["l0_lstm", "l1_cell_state", "l3_lstm", "l4_dense"]),
     "several outputs": ("two outputs", {}, ["l0_lstm", "l1_dense", "l2_gru", "l3_dense"]),
@@ -39,6 +41,28 @@ CORES = {
 def compiled(name):
     which, options, _ = CORES[name]
     return gf.compile(network(which), pe=8, simd=3, width=8, cell_width=10, **options)
+
+
+@icarus
+def test_results_finer_than_the_accumulator_in_icarus(tmp_path):
+    core = gf.compile(network("hard dense", gain=64.0), pe=8, simd=3, act_width=8, weight_width=4)
+    assert core.plan.qnet.layers[0].result.frac > core.plan.qnet.layers[0].acc_frac
+    core.save(tmp_path / "core")
+    assert core.verify(sim="icarus").outputs
+
+
+@icarus
+@pytest.mark.parametrize("macs", [16, 64])
+def test_a_single_dense_layer_keeps_the_plan_s_intervals_in_icarus(tmp_path, macs):
+    core = gf.compile(network(((4,), ("D3",))), macs=macs)
+    assert len(core.plan.cycles.intervals) == 2
+    result = core.verify(sim="icarus", samples=6)
+    assert result.interval == core.plan.cycles.interval
+    core.save(tmp_path / "core")
+    bench = subprocess.run([sys.executable, "run.py", "--sim", "icarus"],
+                           cwd=tmp_path / "core" / "cocotb", capture_output=True, text=True,
+                           env=os.environ | {"GPI_LOG_LEVEL": "WARNING"})
+    assert bench.returncode == 0, bench.stdout[-3000:] + bench.stderr[-3000:]
 
 
 @icarus

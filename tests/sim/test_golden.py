@@ -10,7 +10,7 @@ from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Concat, Dense, Network, Reverse
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.numbers.quantized import QDense, QGru, QLayer, QLstm, QuantizedNetwork
+from gatefold.gen.numbers.quantized import QDense, QGru, QLayer, QLstm, QRnn, QuantizedNetwork
 from gatefold.gen.numbers.tables import default_table, tanh_table
 from gatefold.sim import golden
 from tests.support.naive import Naive
@@ -184,6 +184,14 @@ OPTIONS = {
                                   "scale", "constant states", "residual", "hard dense"])
 def test_golden_equals_the_naive_twin_whatever_the_formats(name, options):
     same_as_naive(quantized(name, (8, 8, 10), gain=0.3, **options))
+
+
+@pytest.mark.parametrize("name", ["hard dense", "flatten", "residual", "hard_tanh rnn"])
+def test_golden_equals_the_naive_twin_where_results_are_finer_than_sums(name):
+    qnet = quantized(name, (8, 4, 10), gain=64.0)
+    assert any(layer.result.frac > layer.acc_frac for layer in qnet.layers
+               if isinstance(layer, QDense | QRnn))
+    same_as_naive(qnet)
 
 
 def test_products_beyond_float64_are_computed_in_integers():

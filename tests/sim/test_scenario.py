@@ -11,8 +11,8 @@ from gatefold.sim.vectors import StreamFormat
 
 INFO = CoreInfo(
     stream=StreamFormat(element_bits=16, container_bits=16, beat_bits=64), n_in=12, n_out=5,
-    latency=20, interval=15, multipliers=16, lanes=4, act_width=16, cell_width=18, load_beats=0,
-    contexts=1, stateful=False, layers=(), events=())
+    latency=20, interval=15, intervals=(15,), multipliers=16, lanes=4, act_width=16, cell_width=18,
+    load_beats=0, contexts=1, stateful=False, layers=(), events=())
 STATEFUL = replace(INFO, stateful=True)
 
 

@@ -202,6 +202,12 @@ def test_an_interval_that_is_not_the_plan_s(tmp_path, icarus):
         verify(dummy_core(tmp_path, core=core), **golden(5), sim="icarus")
 
 
+def test_intervals_that_do_not_come_in_turn(tmp_path, icarus):
+    core = CORE | {"cycles": {"latency": 11, "interval": 12, "intervals": [12, 11]}}
+    with pytest.raises(CheckFailed, match="expected an interval of 11 cycles, got 12"):
+        verify(dummy_core(tmp_path, core=core), **golden(4), sim="icarus")
+
+
 def test_verilog_that_does_not_compile_shows_the_log(tmp_path, sim):
     with pytest.raises(CheckFailed, match=r"compiles the core: failed(.|\n)*gatefold\.v"):
         verify(dummy_core(tmp_path, ("endmodule\n\nmodule dummy_core", "module dummy_core")),

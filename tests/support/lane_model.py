@@ -82,6 +82,8 @@ class LaneModel:
         assert isinstance(kind, DenseKind)
         if kind.activation in ("linear", "relu"):
             y = saturated(rounded(acc[gate], kind.shift), kind.h_width)
+            if kind.limit is not None:
+                y = max(-kind.limit, min(kind.limit, y))
             return max(0, y) if kind.activation == "relu" else y, None
         y = self.squash(Squash(kind.shift), acc[gate])
         y += one if kind.activation == "sigmoid" else 0
@@ -194,10 +196,12 @@ class KindMaker:
     def product(self, shifts: tuple[int, int]) -> MergeKind:
         return MergeKind("mul", shifts, self.act, self.h_width)
 
-    def dense(self, activation: str) -> DenseKind:
+    def dense(self, activation: str, limited: bool = False) -> DenseKind:
         fy = self.h_width - 1
         if activation in ("linear", "relu"):
-            return DenseKind(activation, self.acc_frac - self.fh, 0, self.h_width)
+            limit = (0, 1, 1 << self.h_width // 2, 1 << self.h_width - 2)[
+                int(self.rng.integers(4))] if limited else None
+            return DenseKind(activation, self.acc_frac - self.fh, 0, self.h_width, limit)
         if activation == "sigmoid":
             return DenseKind(activation, self.acc_frac + 1 - self.fu, self.t_bits + 1 - fy,
                              self.h_width)

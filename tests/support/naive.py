@@ -69,7 +69,10 @@ def finish(kind, table, acc, frac, y):
         t = activation("tanh", table, acc, frac, 0)
         return sat(rnd(t, table.out_frac - y.frac), y.width)
     v = sat(rnd(acc, frac - y.frac), y.width)
-    return max(0, v) if kind == "relu" else v
+    if kind in ("hard_tanh", "hard_sigmoid"):
+        most = 2**y.frac if y.frac >= 0 else 0
+        v = max(-most, min(most, v))
+    return max(0, v) if kind in ("relu", "hard_sigmoid") else v
 
 
 def dot(row, x):

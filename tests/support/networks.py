@@ -318,6 +318,16 @@ def _(m):
         Reshape(shape=(4, 4)), m.rnn(4, 3, True), Slice(start=1, stop=4, step=2), Flatten()))
 
 
+# At the end: the arrays that tests give to the networks before stay theirs.
+@_graph("joined hard")
+def _(m):
+    return Network((4, 3), (
+        m.dense(3, 3, "hard_sigmoid", inputs=(0,)), Concat(axis=1, inputs=(0, 1)),
+        m.dense(3, 6, "hard_tanh", inputs=(0,)), Multiply(inputs=(2, 3)),
+        m.rnn(6, 2, True, activation="hard_tanh", h0=np.array([1.5, -3])),
+        m.rnn(2, 2, activation="hard_sigmoid", h0=np.array([2.5, 0.5]))))
+
+
 def network(which: str | Spec, *, gain: float = 1.0, seed: int = 0) -> Network:
     """The float network of a name or of its like; weights normal, scaled by ``gain``."""
     spec = NETWORKS[which] if isinstance(which, str) else which

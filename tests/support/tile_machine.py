@@ -1,9 +1,9 @@
-"""A machine that executes a plan's program in NumPy, and insists on every distance.
+"""A machine that executes a plan's program in NumPy and checks every distance.
 
-It knows the instruction set (`hdl/isa.py`), the arithmetic of the golden model and the depths of
-the pipeline, which are written down here a second time, by hand. It knows nothing of layers, jobs
-or schedules. Tiles take effect in program order; what was written must have *arrived* when it is
-read, so the result is that of the hardware, however the stalls fall.
+It knows the instruction set (`hdl/isa.py`), the arithmetic of the golden model, and the depths of
+the pipeline, which are deliberately written down here a second time. It knows nothing of layers,
+jobs or schedules. Tiles take effect in program order, and a value that is read must have been
+written early enough; so the result is that of the hardware, whenever it stalls.
 """
 
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ from tests.support.hdl_harness import unpack
 
 @dataclass(frozen=True)
 class Depth:
-    """Cycles of a pipeline. multiply: of the multipliers; levels: of the adder tree to a register;
-    lstm, gru, merge, table: of the lanes; lstm_state, gru_state: from a beat that writes a state to
-    the first that may read it."""
+    """Cycles of a pipeline. multiply: of the multipliers. lstm, gru, merge, table: of the lanes.
+    lstm_state, gru_state: from a beat that writes a state to the first that may read it.
+    ``levels``: levels of the adder tree for each register."""
 
     multiply: int
     levels: int
@@ -45,14 +45,14 @@ class Depth:
 
 
 DEPTHS = {"full": Depth(3, 1, 11, 12, 3, 4, 6, 11), "short": Depth(2, 2, 6, 8, 2, 3, 4, 8)}
-# Cycles from the issue of a tile, whatever the pipeline
+# Cycles of either pipeline
 OPERANDS, ACCUMULATE, ROUTE = 2, 1, 1
-PARK = 3  # to the first tile that starts from what is parked
-LEAD = 1  # a chunk of h is addressed before it is there
+PARK = 3  # from a tile that parks its sums to the first that may start from them
+LEAD = 1  # from the address of a chunk of h to its data
 
 
 def lane_latency(kind: Any, config: Any) -> int:
-    """Cycles of a kind's lane."""
+    """Cycles of the lane that finishes a kind."""
     depth = DEPTHS[config.pipeline]
     if isinstance(kind, DenseKind):
         tables = any(isinstance(k, DenseKind) and k.activation in ("sigmoid", "tanh")
@@ -64,7 +64,7 @@ def lane_latency(kind: Any, config: Any) -> int:
 
 
 def is_gru(kind: Any) -> bool:
-    """Whether a kind's state is a GRU's."""
+    """Whether the state of a kind is a GRU's."""
     return isinstance(kind, GruKind | ResetKind) or (isinstance(kind, LoadKind) and kind.gru)
 
 
@@ -97,10 +97,11 @@ class TileMachine:
         self.time, self.finish_free, self.acc = 0, 0, np.zeros(c.pe, np.int64)
 
     def run(self, x, stall=lambda: 0, fresh: bool = True) -> tuple[np.ndarray, list]:
-        """One frame (elements,) in; the output's elements and every (lanes, state, result).
+        """Run a frame ``x`` (elements,): the output's elements, and (lanes, state, result) of every
+        beat that has a result.
 
-        ``stall``: called before each tile, cycles by which it is later than it could be.
-        ``fresh``: the frame begins a new sequence.
+        ``stall``: called before each tile, the cycles to delay it by. ``fresh``: the frame begins a
+        new sequence.
         """
         c = self.config
         self.fresh = fresh
@@ -187,7 +188,7 @@ class TileMachine:
                     self.complete.append(at)
 
     def _cell(self, tile: dict, kind: Any, z: np.ndarray, beat: int, holds: np.ndarray):
-        """Result (or None) and new state of kinds that have one."""
+        """Result (or None) and new state of a beat of a kind with states."""
         word, now = tile["cell"] + beat, self.time + beat
         lane = "gru" if is_gru(kind) else "lstm"
         cells, written = self.cells[lane], now + self.state[lane]
@@ -252,15 +253,16 @@ class TileMachine:
             value = (golden.sigmoid if kind.activation == "sigmoid" else golden.tanh)(table, u)
             return golden.saturate(golden.round_shift(value, kind.out), kind.h_width)
         y = _fit(z, kind.shift, kind.h_width)
+        y = y if kind.limit is None else np.clip(y, -kind.limit, kind.limit)
         return np.maximum(y, 0) if kind.activation == "relu" else y
 
 
 def _fit(z: np.ndarray, shift: int, width: int) -> np.ndarray:
-    """Shifted right without rounding (its constant is in z already), saturated."""
+    """Shifted right without rounding (z has the rounding constant in it), saturated."""
     return golden.saturate(z >> shift if shift >= 0 else z << -shift, width)
 
 
 def _direct(z: np.ndarray, shift: int, bits: int) -> np.ndarray:
-    """Sign and magnitude of at most ``bits`` bits."""
+    """Shifted right, its magnitude saturated to ``bits`` bits."""
     most = (1 << bits) - 1
     return np.clip(_fit(z, shift, bits + 1), -most, most)

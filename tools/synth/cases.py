@@ -10,7 +10,7 @@ import numpy as np
 from gatefold.gen.network.graph import Dense, Gru, Layer, Lstm, MaxPool, Network, Window
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import Plan, make_plan
+from gatefold.gen.plan import Array, Plan, make_plan
 
 __all__ = ["CASES", "Case"]
 
@@ -48,7 +48,7 @@ class _Layers:
 class Case:
     """A seeded network (``dense`` 0: none), its widths in bits, an array and a stream.
 
-    ``layers`` are LSTMs of ``units``; or ``other`` makes the layers, which ``told`` tells.
+    ``layers`` are LSTMs of ``units``; or ``other`` makes the layers, which ``title`` names.
 
     ``held_out``: the formulas were not fitted to it; it shows what they are worth elsewhere.
     """
@@ -60,7 +60,7 @@ class Case:
     layers: int = 1
     dense: int = 0
     other: Callable[[_Layers], tuple[Layer, ...]] | None = None
-    told: str = ""
+    title: str = ""
     pe: int
     simd: int
     act: int = 16
@@ -82,15 +82,14 @@ class Case:
                                  dense=self.dense or None)
         qnet = quantize(network, act_width=self.act, weight_width=self.weight,
                         cell_width=self.cell)
-        return make_plan(qnet, pe=self.pe, simd=self.simd, stream_bits=self.stream,
-                         lut_rows=self.lut_rows,
-                         uram_rows=self.uram_rows, loadable=self.loadable)
+        return make_plan(qnet, Array(pe=self.pe, simd=self.simd, stream_bits=self.stream),
+                         lut_rows=self.lut_rows, uram_rows=self.uram_rows, loadable=self.loadable)
 
     @property
     def sizes(self) -> str:
         """For a table: what it is."""
         dense = f", Dense({self.dense})" if self.dense else ""
-        layers = self.told or f"{self.layers} x LSTM({self.units})"
+        layers = self.title or f"{self.layers} x LSTM({self.units})"
         return (f"{layers} on {self.timesteps} x {self.features}{dense}; "
                 f"{self.weight}/{self.act}/{self.cell} bits; {self.stream} bit streams")
 
@@ -119,17 +118,17 @@ CASES = (
          weight=12, cell=16, loadable=True),
     Case(name="ultra", units=40, features=12, timesteps=3, dense=1, pe=20, simd=10, loadable=True,
          uram_rows=12),
-    Case(name="gru", features=8, timesteps=4, pe=24, simd=6, told="GRU(24), Dense(3) sigmoid",
+    Case(name="gru", features=8, timesteps=4, pe=24, simd=6, title="GRU(24), Dense(3) sigmoid",
          other=lambda of: (of.gru(8, 24), of.dense(24, 3, "sigmoid"))),
     Case(name="reset", features=6, timesteps=5, pe=16, simd=4, act=12, weight=12,
-         told="GRU(16) reset before, GRU(12)",
+         title="GRU(16) reset before, GRU(12)",
          other=lambda of: (of.gru(6, 16, reset_after=False, steps=True), of.gru(16, 12))),
     Case(name="conv", features=3, timesteps=24, pe=24, simd=4,
-         told="Conv1D(8, 5), MaxPool(2), LSTM(12), Dense(2) tanh",
+         title="Conv1D(8, 5), MaxPool(2), LSTM(12), Dense(2) tanh",
          other=lambda of: (of.conv(3, 8, 5), MaxPool(window=Window(2, stride=2)), of.lstm(8, 12),
                            of.dense(12, 2, "tanh"))),
     Case(name="state", features=10, timesteps=2, pe=20, simd=5, loadable=True,
-         told="stateful LSTM(20), LSTM(20), Dense(4)",
+         title="stateful LSTM(20), LSTM(20), Dense(4)",
          other=lambda of: (of.lstm(10, 20, steps=True, stateful=True),
                            of.lstm(20, 20, stateful=True), of.dense(20, 4))),
     Case(name="new-100", units=100, features=17, timesteps=3, pe=40, simd=3, dense=6,
@@ -143,6 +142,6 @@ CASES = (
     Case(name="new-large", units=64, features=32, timesteps=4, pe=128, simd=8, dense=10,
          held_out=True),
     Case(name="new-gru", features=12, timesteps=6, pe=40, simd=10, act=8, weight=8, cell=16,
-         told="LSTM(20), GRU(16), Dense(5) relu", held_out=True,
+         title="LSTM(20), GRU(16), Dense(5) relu", held_out=True,
          other=lambda of: (of.lstm(12, 20, steps=True), of.gru(20, 16), of.dense(16, 5, "relu"))),
 )

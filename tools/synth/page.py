@@ -1,4 +1,4 @@
-"""docs/resources.md from ``measured.json``: tables, nothing that changes from run to run."""
+"""docs/resources.md from ``measured.json``: tables of what does not change from run to run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def render(found: dict) -> str:
     """The page, Markdown."""
     return "\n".join([
         _HEAD.format(cases=len(found), **LIMITS), *_summary(found), "", *_totals(found), "",
-        "The cores: seeded networks; widths as weight/activation/cell state.", "",
+        "The cores have seeded networks; widths are given as weight/activation/cell state.", "",
         *_cores(found), "", *_parts(found), "", *_lanes(found), "", *_paths(found), ""])
 
 
@@ -46,7 +46,7 @@ def _summary(found: dict) -> list[str]:
             worst = max(off, key=lambda name, off=off: abs(off[name]))
             rows.append([label, _NAMES[kind], len(off), f"{sum(sizes) / len(sizes):.1%}",
                          f"{off[worst]:+.1%} ({worst})" if off[worst] else "0.0%"])
-    return _table(["cores", "resource", "that have it", "mean error", "worst"], rows, left=2)
+    return _table(["cores", "resource", "cores that use it", "mean error", "worst"], rows, left=2)
 
 
 def _totals(found: dict) -> list[str]:
@@ -73,12 +73,12 @@ def _cores(found: dict) -> list[str]:
                                             "ultra": "URAM"}[place] for place in where))
                      + (", loaded" if c.loadable else ""), c.park_depth])
     return _table(["core", "network, widths, streams", "pe x simd", "kinds / routes",
-                   "words of weights", "parked"], rows, left=5)
+                   "weight words", "parking words"], rows, left=5)
 
 
 def _parts(found: dict) -> list[str]:
-    head = ["## By component", "", "Sums over all cores, fitted and held out. "
-            "A component that is small in every core may be further off.", ""]
+    head = ["## By component", "", "The figures are sums over all cores, fitted and "
+            "held out. The error may be larger for a component that is small in every core.", ""]
     rows = []
     for name, kinds in per_component(found).items():
         rows.append([f"`{name}`", *(f"{a:,g} / {b:,g}" if a or b else ""
@@ -94,12 +94,12 @@ def _lanes(found: dict) -> list[str]:
         rows[c.simd] = [c.simd, entry["components"]["rows"]["dsp"] // c.pe, fabric["lut"],
                         fabric["ff"]]
     return ["## A multiplier is a DSP slice and nothing else", "",
-            "Rows synthesised for xc7. Fabric of the multipliers: LUTs and flip-flops that feed a "
-            "slice, and multiplier registers, by name, that no slice took (where simd is 1 the P "
-            "register's name is lost). Beside that, every row is checked to have exactly the "
-            "flip-flops of its adder tree, start value and accumulator, which leaves none for a "
-            "multiplier. What else a row has is its adder "
-            "tree, accumulator, start value and parked sums.", "",
+            "These rows were synthesised for xc7. The table counts the LUTs and flip-flops that "
+            "feed a slice, and the multiplier registers, by name, that no slice took (where simd "
+            "is 1, the name of the P register is lost). In addition, a check ensures that every "
+            "row has exactly the flip-flops of its adder tree, start value and accumulator, which "
+            "leaves none for a multiplier. The rest of a row is its adder tree, accumulator, start "
+            "value and parked sums.", "",
             *_table(["simd", "DSP slices", "LUTs of the multipliers", "flip-flops of the "
                      "multipliers"], [rows[simd] for simd in sorted(rows)], left=0)]
 
@@ -120,9 +120,10 @@ def _paths(found: dict) -> list[str]:
                 deepest[module].items(), reverse=True)]
     return [
         "## Paths between registers", "",
-        f"The goal: at most {MAX_LEVELS} LUT levels, and at most one carry chain, between two "
-        "registers. For each component the path with the most LUT levels and the one with the most "
-        "carry chains that end in it, over all cores and across components; a carry chain counts "
-        "once however long, and Yosys makes one also of a sum of two bits. A ROM in LUTs counts "
-        "as the levels to its output register. Paths from ports count from the port.", "",
+        f"The goal is at most {MAX_LEVELS} LUT levels, and at most one carry chain, between two "
+        "registers. For each component, the table shows the path with the most LUT levels and the "
+        "one with the most carry chains that end in it, over all cores and across components. A "
+        "carry chain counts once, however long it is, and Yosys also makes one of a sum of two "
+        "bits. A ROM in LUTs counts as the levels to its output register. Paths from ports start "
+        "at the port.", "",
         *_table(["ends in", "most", "LUT levels", "carry chains", "from", "to", "core"], rows, 2)]

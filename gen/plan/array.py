@@ -1,0 +1,45 @@
+"""The array that a plan is made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatefold.gen.errors import UserError
+
+__all__ = ["BLOCK_WORDS", "Array"]
+
+#: Weight words that the blocks of convolutions may take, if an array names no other number.
+BLOCK_WORDS = 2048
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Array:
+    """What decides a schedule, beside the network.
+
+    Attributes: ``pe`` rows x ``simd`` columns of multipliers; ``stream_bits``, width of both
+    streams; ``contexts``, sequences that make a frame and share the array, which gives throughput
+    for latency; ``pipeline``, "full", or "short" for slower clocks
+    (:class:`~gatefold.hdl.config.EngineConfig`); ``block_words``, weight words that the blocks of
+    convolutions may take.
+    Raises :class:`UserError` for what no network can be planned on.
+    """
+
+    pe: int
+    simd: int
+    stream_bits: int = 128
+    contexts: int = 1
+    pipeline: str = "full"
+    block_words: int = BLOCK_WORDS
+
+    def __post_init__(self):
+        if self.pe < 4 or self.pe % 4:
+            raise UserError(f"pe must be a multiple of 4 (one row a gate), not {self.pe}")
+        if self.simd < 1:
+            raise UserError(f"simd must be a positive number of columns, not {self.simd}")
+        if self.contexts < 1:
+            raise UserError(f"contexts must be a positive number of sequences, not {self.contexts}")
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers of the array."""
+        return self.pe * self.simd

@@ -1,0 +1,153 @@
+"""From a network to the work: every job, and the words, kinds and routes that jobs refer to.
+
+The jobs themselves are made when somebody looks at them: an array that is only drafted needs no
+more than their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan.layout import Chunk
+from gatefold.gen.plan.lower import lower
+from gatefold.gen.plan.lowered import Lowered
+from gatefold.gen.plan.ops import Part
+from gatefold.gen.plan.output import output_places
+from gatefold.gen.plan.rows import Fold, fold
+from gatefold.gen.plan.tiling import StepTiles, Tiling
+from gatefold.gen.plan.work import Job, Operand, Work
+
+__all__ = ["break_down"]
+
+#: The most elements of a row of the output frame that an op of its own puts together.
+_GATHERED = 512
+
+
+def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int) -> Work:
+    """List the jobs of ``qnet`` on a pe x simd array, op by op, step by step, group by group.
+
+    ``block_words``: see :func:`gatefold.gen.plan.lower.lower`.
+    Raises :class:`UserError` for an output that is nothing but padding.
+    """
+    lowered = lower(qnet, pe, simd, block_words)
+    places = output_places(lowered)
+    if places is None:  # the output is not whole results: one more op puts it together
+        lowered = lower(qnet, pe, simd, block_words, keep=True)
+        frame = lowered.frame()
+        if (frame < 0).all():
+            raise UserError("the network's output is nothing but padding: there is nothing to "
+                            "build")
+        elements = len(frame)
+        lowered.gather(max(n for n in range(1, min(elements, _GATHERED) + 1) if elements % n == 0))
+        places = output_places(lowered)
+        assert places is not None
+    return _Breakdown(lowered, *places).work()
+
+
+class _Breakdown:
+    """The work of lowered ops. ``places``, ``out_rows``, ``out_row``: see
+    :func:`~gatefold.gen.plan.output.output_places`."""
+
+    def __init__(self, lowered: Lowered, places: dict[tuple[int, int], int], out_rows: int,
+                 out_row: int):
+        self.lowered, self.places = lowered, places
+        self.out_rows, self.out_row = out_rows, out_row
+        self.storage, self.ops = lowered.storage, tuple(lowered.ops)
+        self.folds = tuple(fold(op.size, op.rows, lowered.pe, lowered.simd) for op in self.ops)
+        self.repeated = frozenset(n for n, op in enumerate(self.ops) if op.repeated)
+        self.tiling = Tiling(lowered, self.folds, self.repeated)
+        self.routes, self.first_route = _routes(self.folds, lowered.pe // 4, lowered.simd)
+        self.aligns = self._find_aligns()
+        self.cells: dict[int, int] = {}  # of each layer with states, the first of its words
+        self.cell_depth = 0
+        for op in self.ops:
+            if op.cells is not None and op.cells not in self.cells:
+                self.cells[op.cells] = self.cell_depth
+                self.cell_depth += self.storage.words(op.size)
+
+    def work(self) -> Work:
+        kinds = list(dict.fromkeys(op.kind for op in self.ops))
+        leaving = frozenset(op for op, _ in self.places)
+        words_out = [word for _, word in sorted(self.places.items())]
+        return Work(
+            storage=self.storage, ops=self.ops, folds=self.folds, kinds=tuple(kinds),
+            kind_of=tuple(kinds.index(op.kind) for op in self.ops), aligns=self.aligns,
+            routes=self.routes, make_jobs=self.jobs,
+            tiles=sum(len(group.tiles) for step in self.tiling.steps for group in step.groups),
+            weight_words=tuple(self.tiling.weight_words),
+            bias_words=tuple(self.tiling.bias_words), cell_depth=max(1, self.cell_depth),
+            x_rows=self.lowered.x_rows, x_row=self.lowered.x_row, out_rows=self.out_rows,
+            out_row=self.out_row, leaving=leaving,
+            in_order=len(leaving) == 1 and words_out == sorted(words_out), repeated=self.repeated)
+
+    def _find_aligns(self) -> tuple[int, ...]:
+        """The shifts of products that any tile asks for."""
+        fracs = np.array([chunk.frac for chunk in self.storage.chunks])
+        read: dict[tuple[int, int], list[np.ndarray]] = {}
+        for step in self.tiling.steps:
+            for p, numbers in step.met:
+                read.setdefault((step.op, p), []).append(numbers)
+        return tuple(sorted({
+            _align(self.ops[n].parts[p], frac) for (n, p), numbers in read.items()
+            for frac in np.unique(fracs[np.concatenate(numbers)]).tolist()}))
+
+    def jobs(self) -> tuple[Job, ...]:
+        """All the jobs, by op, step and group."""
+        return tuple(job for step in self.tiling.steps for job in self._jobs(step))
+
+    def _operands(self, step: StepTiles) -> list[tuple[Chunk, int, bool]]:
+        """(chunk, align, carried) of everything that a step meets."""
+        found, op = [], self.ops[step.op]
+        for p, numbers in step.met:
+            part = op.parts[p]
+            carried = part.carried and step.step == 0
+            for number in numbers.tolist():
+                chunk = self.storage.chunks[number]
+                found.append((self.storage.before(chunk) if carried else chunk,
+                              self.aligns.index(_align(part, chunk.frac)), carried))
+        return found
+
+    def _jobs(self, step: StepTiles) -> Iterator[Job]:
+        n, op = step.op, self.ops[step.op]
+        met = self._operands(step)
+        anything = met[0][0] if met else self.storage.chunks[0], 0, False
+        begins = step.step == 0 and op.cells is not None
+        out = self.places.get((n, step.step))
+        h = None
+        if op.written is not None:
+            address = self.storage.chunks[op.written[step.step, 0] // self.lowered.simd].address
+            h = address if address >= 0 else None
+        for found in step.groups:
+            group = self.folds[n].groups[found.number]
+            operands = []
+            for at, weight in found.tiles:
+                chunk, align, carried = met[at] if at >= 0 else anything
+                operands.append(Operand(chunk, weight, align, carried))
+            yield Job(
+                op=n, step=step.step, group=found.number, operands=tuple(operands),
+                bias=found.bias, first=group.first, beats=found.beats,
+                h=None if h is None else h + group.first,
+                out=None if out is None else out + group.first,
+                cell=0 if op.cells is None else self.cells[op.cells] + group.first,
+                fresh=begins and op.fresh, carried=begins and op.carried,
+                complete=group.complete or found.beats < group.beats,
+                route=self.first_route[group.rotation])
+
+
+def _align(part: Part, frac: int) -> int:
+    return 0 if part.base is None else part.base - frac
+
+
+def _routes(folds: tuple[Fold, ...], slots: int, simd: int) -> tuple[tuple[int, ...],
+                                                                     dict[int, int]]:
+    """Routes, each the slot that lane 0 sees (may be negative), and of each rotation the first."""
+    routes: list[int] = []
+    first = {}
+    for rotation in sorted({group.rotation for f in folds for group in f.groups}):
+        first[rotation] = len(routes)
+        routes += [b * simd - rotation for b in range(-(-(rotation + slots) // simd))]
+    return tuple(routes), first

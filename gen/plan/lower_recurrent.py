@@ -1,0 +1,206 @@
+"""Recurrent layers to ops: LSTM, GRU, SimpleRNN, their initial states, and c as a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatefold.gen.numbers.quantized import QCellState, QGru, QLstm, QRecurrent, QRnn
+from gatefold.gen.plan.kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
+from gatefold.gen.plan.lowered import Lowered, picking
+from gatefold.gen.plan.ops import Part
+from gatefold.hdl.config import LoadKind
+
+__all__ = ["cell_state", "gru", "recurrent"]
+
+
+def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
+              h0: np.ndarray | None = None, c0: np.ndarray | None = None) -> np.ndarray:
+    """An LSTM or a SimpleRNN: one op, behind one that loads an LSTM's initial c.
+
+    ``x``: addresses (steps, features); ``h0``, ``c0``: of an initial state that is an input.
+    """
+    gates = 4 if isinstance(layer, QLstm) else 1
+
+    def by_unit(rows: np.ndarray) -> np.ndarray:
+        """(gates * units, ...) to (units, gates, ...)."""
+        return rows.reshape(gates, layer.units, *rows.shape[1:]).swapaxes(0, 1)
+
+    more: dict[str, Any] = {}
+    if isinstance(layer, QLstm):
+        kind = lstm_kind(layer, to.qnet.table)
+        more = _states(to, n, layer, layer.c0, c0)
+    else:
+        kind = dense_kind(layer, to.qnet.table)
+        more = {"carried": layer.stateful, "fresh": not layer.stateful}
+    written = _history(to, n, layer, len(x), len(to.ops))
+    w_hh, bias = by_unit(layer.w_hh), by_unit(layer.b)
+    to.add(n, kind, (_from_input(layer, by_unit(layer.w_ih), x),
+                     _from_h(layer, w_hh, _previous(layer, written, h0))),
+           written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, layer.h0), **more)
+    return written if layer.return_sequences else written[-1]
+
+
+def gru(to: Lowered, n: int, layer: QGru, x: np.ndarray,
+        h0: np.ndarray | None = None) -> np.ndarray:
+    """A GRU: one op, or without reset_after two that take turns; behind one that loads an initial
+    state. Rows of a unit: r, z, a, m.
+
+    ``x``: addresses (steps, features); ``h0``: of an initial state that is an input.
+    """
+    states = _states(to, n, layer, layer.h0, h0)
+    written = _history(to, n, layer, len(x), len(to.ops) + (not layer.reset_after))
+    previous = _previous(layer, written, h0)
+    if layer.reset_after:
+        _gru_step(to, n, layer, x, previous, written, states)
+    else:
+        _gru_halves(to, n, layer, x, previous, written, states)
+    return written if layer.return_sequences else written[-1]
+
+
+def _gru_step(to: Lowered, n: int, layer: QGru, x: np.ndarray,
+              previous: tuple[np.ndarray | None, ...], written: np.ndarray,
+              states: dict[str, Any]) -> None:
+    """A GRU with reset_after: a step is one op."""
+    (xr, xz, xn), (hr, hz, hn), (br, bz, bn) = _gru_rows(layer)
+    w_hh, bias = _rows(hr, hz, None, hn), _rows(br, bz, bn, layer.b_n)
+    to.add(n, gru_kind(layer, to.qnet.table),
+           (_from_input(layer, _rows(xr, xz, xn, None), x), _from_h(layer, w_hh, previous)),
+           written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, _rounded_h0(layer)),
+           **states)
+
+
+def _gru_halves(to: Lowered, n: int, layer: QGru, x: np.ndarray,
+                previous: tuple[np.ndarray | None, ...], written: np.ndarray,
+                states: dict[str, Any]) -> None:
+    """A GRU without reset_after: first q = r * s, then the rest, which reads q."""
+    (xr, xz, xn), (hr, hz, hn), (br, bz, bn) = _gru_rows(layer)
+    h0 = _rounded_h0(layer)
+    q = to.storage.result(len(to.ops), len(x), layer.units, layer.h.frac, min(2, len(x)))
+    begins = 1 if states["fresh"] else 0  # a state of zero leaves nothing to reset
+
+    def from_start(vectors: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        return tuple(vector if t >= begins else None for t, vector in enumerate(vectors))
+
+    w_hh, bias = _rows(hr, None, None, None), _rows(br, None, None, None)
+    to.add(n, reset_kind(layer, to.qnet.table),
+           (_from_input(layer, _rows(xr, None, None, None), from_start(x)),
+            _from_h(layer, w_hh, previous)),
+           q, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), traced=None, **states)
+    w_hh, bias = _rows(None, hz, None, None), _rows(None, bz, bn, None)
+    to.add(n, gru_kind(layer, to.qnet.table),
+           (_from_input(layer, _rows(None, xz, xn, None), x), _from_h(layer, w_hh, previous),
+            Part(matrix=_rows(None, None, hn, None), steps=from_start(q), base=_h_base(layer))),
+           written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), **states)
+
+
+def _gru_rows(layer: QGru) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """w_ih, w_hh and b by gate: r, z, n."""
+    return (layer.w_ih.reshape(3, layer.units, -1), layer.w_hh.reshape(3, layer.units, -1),
+            layer.b.reshape(3, layer.units))
+
+
+def _rows(*gates: np.ndarray | None) -> np.ndarray:
+    """(units, 4, ...) from the rows (units, ...) of each gate; None is zeros."""
+    zero = np.zeros_like(next(rows for rows in gates if rows is not None))
+    return np.stack([zero if rows is None else rows for rows in gates], axis=1)
+
+
+def _rounded_h0(layer: QGru) -> np.ndarray | None:
+    """A constant initial state in the format of h: rounded half up, saturated."""
+    if layer.h0 is None:
+        return None
+    shift = layer.c.frac - layer.h.frac
+    h0 = (layer.h0 + (1 << shift - 1)) >> shift if shift > 0 else layer.h0 << -shift
+    return np.clip(h0, layer.h.lo, layer.h.hi)
+
+
+# ---- operands ------------------------------------------------------------------------------------
+
+
+def _from_input(layer: QRecurrent, matrix: np.ndarray, x) -> Part:
+    return Part(matrix=matrix, steps=tuple(x), base=layer.acc_frac - layer.w_ih_format.frac)
+
+
+def _from_h(layer: QRecurrent, matrix: np.ndarray,
+            previous: tuple[np.ndarray | None, ...]) -> Part:
+    return Part(matrix=matrix, steps=previous, base=_h_base(layer), carried=layer.stateful)
+
+
+def _h_base(layer: QRecurrent) -> int:
+    return layer.acc_frac - layer.w_hh_format.frac
+
+
+def _history(to: Lowered, n: int, layer: QRecurrent, steps: int, op: int) -> np.ndarray:
+    """Addresses (steps, units) of h: of all steps where they are read, else of two in turn."""
+    if layer.stateful:
+        kept = max(2, steps) if layer.return_sequences and to.is_read(n) else 2
+    elif to.is_read(n):
+        kept = steps if layer.return_sequences else min(2, steps)
+    else:
+        kept = min(2, steps) if steps > 1 else 0
+    before = to.storage.h_depth
+    written = to.storage.result(op, steps, layer.units, layer.h.frac, kept)
+    if layer.stateful and (steps - 1) % kept == 0:
+        # Step 0 would overwrite what it reads: the two words change places every frame.
+        to.storage.swaps.append((before, to.storage.words(layer.units)))
+    return written
+
+
+def _previous(layer: QRecurrent, written: np.ndarray,
+              given: np.ndarray | None) -> tuple[np.ndarray | None, ...]:
+    """Addresses of h before each step; None: it is zero, or a constant in the first bias."""
+    return (written[-1] if layer.stateful else given, *written[:-1])
+
+
+def _first_bias(layer: QRecurrent, w_hh: np.ndarray, bias: np.ndarray,
+                h0: np.ndarray | None) -> np.ndarray | None:
+    """The bias of step 0 where h starts from a constant: with the products of that in it."""
+    return None if h0 is None else bias + ((w_hh @ h0) << layer.align_hh)
+
+
+# ---- states --------------------------------------------------------------------------------------
+
+
+def _states(to: Lowered, n: int, layer: QLstm | QGru, constant: np.ndarray | None,
+            given: np.ndarray | None) -> dict[str, Any]:
+    """What an op says of the states of layer ``n``; an initial state is loaded by an op before.
+
+    ``constant``: the initial state (units,), integers. ``given``: its addresses, where it is an
+    input.
+    """
+    after = None
+    if given is not None or constant is not None:
+        after = _load(to, n, layer, constant, given)
+    return {"cells": n, "carried": layer.stateful, "after": after,
+            "fresh": not layer.stateful and after is None}
+
+
+def _load(to: Lowered, n: int, layer: QLstm | QGru, constant: np.ndarray | None,
+          given: np.ndarray | None) -> int:
+    """An op that fills the states of layer ``n`` before its first step; its number."""
+    bias = np.zeros((layer.units, 4), np.int64)
+    if given is not None:
+        shift = int(to.storage.chunks[given[0] // to.simd].frac) - layer.c.frac
+        part = picking(layer.units, 4, 1, given[None])
+    else:
+        assert constant is not None
+        bias[:, 0], shift = constant, 0
+        # A tile meets some operand; here its weights are zero.
+        part = Part(matrix=np.zeros((layer.units, 4, 1), np.int64),
+                    steps=(to.values[0].ravel()[:1],), base=None)
+    kind = LoadKind(isinstance(layer, QGru), shift, layer.c.width)
+    op = to.add(n, kind, (part,), None, bias=bias, cells=n)
+    to.stage += 1
+    return op
+
+
+def cell_state(to: Lowered, n: int, layer: QCellState, h: np.ndarray) -> np.ndarray:
+    """c of an LSTM, put out once its last h is there: the op reads ``h`` with weights of zero."""
+    source = layer.inputs[0] - len(to.qnet.input_shapes)
+    last = h if h.ndim == 1 else h[-1]
+    written = to.result(n, 1, layer.units, layer.y.frac)
+    part = Part(matrix=np.zeros((layer.units, 4, len(last)), np.int64), steps=(last,), base=None)
+    to.add(n, emit_kind(layer), (part,), written, cells=source, fresh=False)
+    return written[0]

@@ -1,0 +1,104 @@
+"""Waves: the jobs of an op at one step, and how far they have come."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from math import inf
+
+from gatefold.gen.plan.work import Job
+
+__all__ = ["AHEAD", "Key", "Wave", "make_waves"]
+
+Key = tuple[int, int, int]  # context, op, step
+
+#: Steps of an op that may be in progress at once: the current one and the next.
+AHEAD = 2
+
+
+class Wave:
+    """An op at one step, in progress: how far each of its jobs (one a group) has come.
+
+    base: parking word of group 0, the others behind it. kept: the same for the sums of the input,
+    where later steps start from them.
+    """
+
+    def __init__(self, jobs: list[Job], base: int, kept: int | None):
+        self.jobs, self.base, self.kept = jobs, base, kept
+        self.op, self.step, self.context = jobs[0].op, jobs[0].step, jobs[0].context
+        # Of each group, (ready, operand's place) in order of arrival; groups that need the same
+        # operands share a list. An operand that is not scheduled yet is not in it.
+        lists: dict[tuple, list[tuple[int, int]]] = {}
+        self.arrived = [lists.setdefault(
+            tuple((operand.chunk.origin, operand.carried) for operand in job.operands), [])
+            for job in jobs]
+        self.operands = {id(arrived): job.operands
+                         for arrived, job in zip(self.arrived, jobs, strict=True)}
+        self.taken = [0] * len(jobs)  # operands done, per group
+        # The cycle from which each group may run on: what it starts from must be parked.
+        waits = kept is not None and self.step > 0
+        self.resume: list[float] = [inf if waits else 0] * len(jobs)
+        self.open = list(range(len(jobs)))  # groups not finished
+        self.urgency = 0
+
+    @property
+    def key(self) -> Key:
+        """Which wave it is."""
+        return (self.context, self.op, self.step)
+
+    def rank(self) -> tuple[int, int, int, int]:
+        """To sort by: the most urgent wave first."""
+        return (-self.urgency, self.op, self.step, self.context)
+
+    def columns(self):
+        """(list of arrivals, operand's place, operand) of everything that the wave waits for."""
+        for arrived in {id(arrived): arrived for arrived in self.arrived}.values():
+            for place, operand in enumerate(self.operands[id(arrived)]):
+                yield arrived, place, operand
+
+    def next_group(self, now: int, finish_from: float, in_order: bool) -> int | None:
+        """The lowest group with a tile to run in cycle ``now``.
+
+        No group may finish before cycle ``finish_from``; with ``in_order``, none before all lower
+        ones have.
+        """
+        for group in self.open:
+            done, arrived = self.taken[group], self.arrived[group]
+            if done < len(arrived) and arrived[done][0] <= now and self.resume[group] <= now:
+                last = done + 1 == len(self.jobs[group].operands)
+                if not last or (finish_from <= now and (not in_order or group == self.open[0])):
+                    return group
+        return None
+
+    def next_time(self) -> float | None:
+        """The earliest cycle in which a group might run; None if all wait for what is not scheduled
+        yet."""
+        times = [max(self.arrived[g][self.taken[g]][0], self.resume[g])
+                 for g in self.open if self.taken[g] < len(self.arrived[g])]
+        return min(times, default=None)
+
+
+def make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[Key, Wave]:
+    """Waves by (context, op, step), with their parking words.
+
+    A word serves its group at every second step, so that a steady state repeats after two steps
+    and becomes a loop of the program.
+    """
+    grouped: dict[Key, list[Job]] = defaultdict(list)
+    for job in jobs:
+        grouped[job.context, job.op, job.step].append(job)
+    groups: dict[tuple[int, int], int] = defaultdict(int)  # the most of any step
+    for (context, op, _), group in grouped.items():
+        groups[context, op] = max(groups[context, op], len(group))
+    base: dict[tuple[int, int], int] = {}
+    kept: dict[tuple[int, int], int] = {}
+    words = 0
+    for key, count in groups.items():
+        base[key] = words
+        words += AHEAD * count
+        if key[1] in repeated:
+            kept[key] = words
+            words += count
+    return {key: Wave(group, base[key[:2]] + key[2] % AHEAD * groups[key[:2]],
+                       kept.get(key[:2]))
+            for key, group in grouped.items()}

@@ -1,0 +1,50 @@
+"""Layers become ops in one place: behind it nothing asks what kind a layer is."""
+
+import ast
+
+import numpy as np
+import pytest
+
+from gatefold.gen.plan.lower import lower
+from gatefold.gen.plan.lowered import picking
+from tests.support.networks import NETWORKS, quantized
+from tests.support.places import ROOT
+
+#: Modules of the plan that look at the kind of a layer.
+LOOK = {"lower", "lower_dense", "lower_merge", "lower_recurrent", "lowered", "kinds", "demand"}
+MODULES = sorted((ROOT / "gen" / "plan").glob("*.py"))
+
+
+def layer_names(path):
+    """Names of layer classes that a module imports."""
+    return {alias.name for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gatefold.gen")
+            for alias in node.names if alias.name[0] == "Q" and alias.name[1].isupper()
+            and alias.name != "QFormat"}
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in MODULES])
+def test_only_what_lowers_looks_at_the_kind_of_a_layer(path):
+    assert bool(layer_names(path)) == (path.stem in LOOK)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_shapes_of_an_op(name):
+    qnet = quantized(name)
+    for op in lower(qnet, 8, 3).ops:
+        steps = len(op.sizes)
+        assert op.bias.shape == (op.size, op.rows) and 0 < max(op.sizes) <= op.size
+        for part in op.parts:
+            assert part.matrix.shape[:2] == (op.size, op.rows) and len(part.steps) == steps
+            assert all(vector is None or vector.shape == part.matrix.shape[2:]
+                       for vector in part.steps)
+            assert part.pattern is None or not part.matrix[~part.pattern].any()
+        assert op.written is None or op.written.shape == (steps, op.size)
+        assert op.traced is None or op.traced.shape == (steps, op.size)
+
+
+def test_rows_pick_elements_of_vectors_side_by_side():
+    part = picking(3, 4, 2, np.arange(12).reshape(2, 6))
+    vector = np.array([10, 20, 30, 1, 2, 3])
+    assert (part.matrix @ vector).tolist() == [[10, 1, 0, 0], [20, 2, 0, 0], [30, 3, 0, 0]]
+    assert [step.tolist() for step in part.steps] == [[*range(6)], [*range(6, 12)]]
