@@ -34,8 +34,8 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     """Write ``network``'s weights into the core in ``directory``; the new report.
 
     Weights, integers, floats, the vectors of the cocotb bench and the report change together or
-    not at all; formats and Verilog stay, and what was verified is forgotten. ``data``, as
-    :func:`~.frames.as_frames` takes it: what error and saturation are measured on; without it,
+    not at all; formats and Verilog stay, and what was verified is forgotten. ``data``, of any form
+    that :func:`~.frames.as_frames` takes: error and saturation are measured on it, or without it on
     seeded random inputs. ``saturate``: weights beyond their format take its nearest value; the
     report counts them.
     Raises :class:`UserError` if the model has another shape or does not fit the formats.

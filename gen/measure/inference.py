@@ -72,11 +72,11 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
         # One sequence after the other, then back into the order of the samples.
         order = np.argsort(np.arange(len(x)) % contexts, kind="stable")
         anew = (begins | (np.arange(len(x)) < contexts))[order]
-        again = run(qnet, x[order], raw=raw, trace=trace, network=network, fresh=anew)
+        found = run(qnet, x[order], raw=raw, trace=trace, network=network, fresh=anew)
         back = np.argsort(order)
-        return Inference(again.y[back], [part[back] for part in again.outputs],
-                         {name: array[back] for name, array in again.trace.items()},
-                         again.clipped, again.inputs, again.lost)
+        return Inference(found.y[back], [part[back] for part in found.outputs],
+                         {name: array[back] for name, array in found.trace.items()},
+                         found.clipped, found.inputs, found.lost)
     floats: dict = {}
     if network is not None and trace and not raw:
         floats = _joined(float_trace(network, qnet, inside) for inside in

@@ -39,8 +39,8 @@ def column_shifts(x: QFormat, fracs: np.ndarray) -> np.ndarray:
 
 
 def hard_limit(activation: str, result: QFormat) -> int | None:
-    """The largest magnitude of a hard activation in a format that reaches beyond 1: 1, or 0 where
-    that is less than half a step. None where saturation does it, and of other activations."""
+    """The largest magnitude of a hard activation in a format that reaches beyond 1: 1, or 0 if
+    that is less than half a step. None if saturation clips at 1, and for other activations."""
     if not activation.startswith("hard_") or result.frac >= result.width - 1:
         return None
     return 1 << result.frac if result.frac >= 0 else 0

@@ -55,7 +55,7 @@ class QDense(Windowed, QMatrix):
 
     ``x_align`` as of :class:`QRecurrent`. ``activation`` of linear, relu, sigmoid, tanh, hard_tanh,
     hard_sigmoid: the last two are linear and relu (its scale and offset in w and b) within
-    :func:`hard_limit`. ``window`` and ``pattern`` as of :class:`~.layers.Dense`.
+    :func:`~.qlayer.hard_limit`. ``window`` and ``pattern`` as of :class:`~.layers.Dense`.
     """
 
     w: np.ndarray
