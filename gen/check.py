@@ -33,16 +33,11 @@ def load_folder(directory: str | os.PathLike) -> QuantizedNetwork:
 
     Raises :class:`UserError` if ``directory`` is no output folder, or a damaged one.
     """
-    path = Path(directory)
-    if not path.exists():
-        raise UserError(f"there is no folder {quoted(directory)}: give one that "
-                        "`gatefold build -o` made")
-    if not path.is_dir():
-        raise UserError(f"{quoted(directory)} is a file: give a folder that `gatefold build -o` "
-                        "made")
+    path, shown = Path(directory), quoted(directory)
     if not (path / CORE).is_file():
-        raise UserError(f"{quoted(directory)} holds no {CORE}: give a folder that "
-                        "`gatefold build -o` made")
+        wrong = f"there is no folder {shown}" if not path.exists() else (
+            f"{shown} holds no {CORE}" if path.is_dir() else f"{shown} is a file")
+        raise UserError(f"{wrong}: give a folder that `gatefold build -o` made")
     return load_quantized(path / INTEGERS)
 
 

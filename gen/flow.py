@@ -26,7 +26,7 @@ from gatefold.gen.html import write_page
 from gatefold.gen.measure.saturation import doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import as_frames, some_samples, whole_frames
-from gatefold.gen.network.graph import Network, Recurrent
+from gatefold.gen.network.graph import Network
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
@@ -264,7 +264,7 @@ def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
 def check_steps(network: Network, contexts: int) -> None:
     """Raise :class:`UserError` where a frame has more steps than a schedule is made for."""
     steps = contexts * sum(network.shapes_into(n)[0][0] for n, layer in enumerate(network.layers)
-                           if isinstance(layer, Recurrent))
+                           if layer.states)
     if steps > MAX_STEPS:
         raise UserError(f"the recurrent layers take {steps} steps a frame, the longest schedule "
                         f"has {MAX_STEPS}: use fewer timesteps, or a stateful network with "

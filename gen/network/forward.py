@@ -37,6 +37,7 @@ def forward(network: Network, x: np.ndarray, *, trace: dict | None = None,
         values.append(layer.compute(read, inside))
         if "c" in inside:
             last_c[network.value(n)] = inside["c"][:, -1]
-        if trace is not None and inside:
+        if trace is not None and layer.computes:
+            inside.setdefault(layer.result, values[-1])
             trace[name] = inside
     return joined([values[value] for value in network.outputs])

@@ -105,7 +105,7 @@ class Layer:
     def compute(self, values: Sequence[np.ndarray], inside: dict[str, np.ndarray]) -> np.ndarray:
         """The layer's value in floats; its inputs are ``values``, each (samples, *shape).
 
-        ``inside`` receives the layer's tensors by the names that
+        ``inside`` receives the layer's other tensors by the names that
         :func:`~gatefold.gen.network.forward.forward` lists.
         """
         raise NotImplementedError

@@ -13,6 +13,7 @@ reads; () means the value before it (see :class:`~gatefold.gen.network.graph.Net
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from gatefold.gen.network.recurrent import Gru, Lstm, Recurrent, Rnn
 
 __all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "COMPUTING", "GATE_ACTIVATIONS", "CellState", "Dense",
            "Gru", "Layer", "Lstm", "MaxPool", "Multiply", "Recurrent", "Rnn", "Shape", "Window",
-           "gathered", "scaled_for_hard_sigmoid"]
+           "Windowed", "scaled_for_hard_sigmoid"]
 
 #: Labels of Dense layers whose weights were not trained.
 _UNTRAINED = ("activation", "add", "average_pool", "identity")
@@ -89,16 +90,25 @@ class Window:
         return int(np.prod(shape)) // shape[-2] * self.size * self.steps(shape[-2])
 
 
-def gathered(window: Window | None, x: np.ndarray, fill=0) -> np.ndarray:
-    """The vectors (..., features) that a Dense multiplies: x itself, or its windows."""
-    if window is None:
-        return x
-    taps = window.arrange(x, fill)
-    return taps.reshape(*taps.shape[:-2], -1)
+class Windowed:
+    """The common part of layers, in floats and in integers, that may have a ``window``."""
+
+    window: Any  # a Window, or None of a layer that needs none
+
+    def gather(self, x: np.ndarray, fill=0) -> np.ndarray:
+        """The vectors (..., features) that a matrix multiplies: x itself, or its windows."""
+        if self.window is None:
+            return x
+        taps = self.window.arrange(x, fill)
+        return taps.reshape(*taps.shape[:-2], -1)
+
+    def leading(self, shape: Shape) -> Shape:
+        """The axes of the value before the features, of an input of ``shape``."""
+        return (*shape[:-2], self.window.steps(shape[-2])) if self.window else shape[:-1]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dense(Layer):
+class Dense(Windowed, Layer):
     """y = activation(w x + b) on the last axis; the same at every timestep (TimeDistributed).
 
     With a ``window``, x is a window of a sequence, all its features in the order of its taps: a
@@ -145,22 +155,14 @@ class Dense(Layer):
         """Output features."""
         return self.w.shape[0]
 
-    def gather(self, x: np.ndarray, fill=0) -> np.ndarray:
-        """The vectors that the matrix multiplies (:func:`gathered`)."""
-        return gathered(self.window, x, fill)
-
     def output_shape(self, *shapes):
         (x,) = shapes
         if self.window:
             self.window.check(self.where, x)
-            got = self.window.size * x[-1]
-            steps = (*x[:-2], self.window.steps(x[-2]))
-        else:
-            got, steps = x[-1], x[:-1]
-        if got != self.features:
+        if x[-1] * (self.window.size if self.window else 1) != self.features:
             raise UserError(f"{self.where} takes {self.features} features, "
                             f"but its input has the shape {x}")
-        return (*steps, self.outputs)
+        return (*self.leading(x), self.outputs)
 
     @property
     def last_activation(self):
@@ -171,8 +173,7 @@ class Dense(Layer):
         # In two dimensions: BLAS would multiply more of them sample by sample.
         flat = x.reshape(-1, self.features) @ self.w.T.astype(x.dtype)
         inside["z"] = flat.reshape(*x.shape[:-1], self.outputs) + self.b.astype(x.dtype)
-        inside["y"] = FUNCTIONS[self.activation](inside["z"])
-        return inside["y"]
+        return FUNCTIONS[self.activation](inside["z"])
 
     @property
     def _products(self) -> int:
@@ -198,7 +199,7 @@ class Dense(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaxPool(Layer):
+class MaxPool(Windowed, Layer):
     """The largest value in each window, feature by feature; padding is never the largest."""
 
     window: Window
@@ -211,11 +212,10 @@ class MaxPool(Layer):
         self.window.check(self.where, x)
         if self.window.only_padding(x[-2]):
             raise UserError(f"{self.where}: a window lies wholly in the padding: pad less")
-        return (*x[:-2], self.window.steps(x[-2]), x[-1])
+        return (*self.leading(x), x[-1])
 
     def compute(self, values, inside):
-        inside["y"] = self.window.arrange(values[0], fill=-np.inf).max(axis=-2)
-        return inside["y"]
+        return self.window.arrange(values[0], fill=-np.inf).max(axis=-2)
 
     def elements(self, *shapes):
         return self.window.elements(shapes[0])
@@ -234,8 +234,7 @@ class Multiply(Layer):
         return shapes[0]
 
     def compute(self, values, inside):
-        inside["y"] = values[0] * values[1]
-        return inside["y"]
+        return values[0] * values[1]
 
     def macs(self, *shapes):
         return int(np.prod(shapes[0]))
@@ -254,8 +253,7 @@ class CellState(Layer):
         return (self.units,)
 
     def compute(self, values, inside):
-        inside["y"] = values[0]
-        return inside["y"]
+        return values[0]
 
 
 #: The layers that compute, by their kind.

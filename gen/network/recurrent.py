@@ -45,6 +45,7 @@ class Recurrent(Layer):
     h0: np.ndarray | None = None
 
     gates = 1  #: row blocks of the matrices
+    activations = CELL_ACTIVATIONS  #: legal values of its activation
     result = "h"
     weights = ("w_ih", "w_hh")
     biases = ("b",)
@@ -66,6 +67,10 @@ class Recurrent(Layer):
         if self.stateful and (constants or len(self.inputs) > 1):
             raise UserError(f"{self.where}: a stateful layer cannot have an initial state as well: "
                             "drop one of the two")
+        for name, legal in (("activation", self.activations),
+                            ("recurrent_activation", GATE_ACTIVATIONS)):
+            if hasattr(self, name):
+                one_of(self.where, name, getattr(self, name), legal)
 
     def _set(self, name: str, value, shape: Shape):
         object.__setattr__(self, name, checked(self.where, name, value, shape))
@@ -152,11 +157,6 @@ class Lstm(Recurrent):
     gates = 4
     states = ("h", "c")
 
-    def __post_init__(self):
-        super().__post_init__()
-        one_of(self.where, "activation", self.activation, CELL_ACTIVATIONS)
-        one_of(self.where, "recurrent_activation", self.recurrent_activation, GATE_ACTIVATIONS)
-
     @property
     def tensors(self):
         return (*super().tensors, "c")
@@ -197,8 +197,6 @@ class Gru(Recurrent):
         self._set("b_n", b_n, (self.units,))
         if not self.reset_after and np.any(self.b_n):
             raise UserError(f"{self.where}: b_n has no place without reset_after")
-        one_of(self.where, "activation", self.activation, CELL_ACTIVATIONS)
-        one_of(self.where, "recurrent_activation", self.recurrent_activation, GATE_ACTIVATIONS)
 
     @property
     def tensors(self):
@@ -232,10 +230,7 @@ class Rnn(Recurrent):
 
     kind = "rnn"
     title = "SimpleRNN"
-
-    def __post_init__(self):
-        super().__post_init__()
-        one_of(self.where, "activation", self.activation, ACTIVATIONS)
+    activations = ACTIVATIONS
 
     @property
     def last_activation(self):

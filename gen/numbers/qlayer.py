@@ -19,13 +19,11 @@ from gatefold.gen.network.layer import Layer, Shape
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.tables import Table
 
-__all__ = ["ABSENT", "RESULT_ACTIVATIONS", "Columns", "QLayer", "QMatrix", "Tensor", "alignment",
-           "argument", "column_shifts", "hard_limit"]
+__all__ = ["ABSENT", "Columns", "QLayer", "QMatrix", "Tensor", "alignment", "argument",
+           "column_shifts", "hard_limit"]
 
 #: The fractional bits of an element that is padding: a zero, which every format has.
 ABSENT = -1000
-#: Activations of a Dense or SimpleRNN in integers.
-RESULT_ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "hard_tanh", "hard_sigmoid")
 
 
 def alignment(x: QFormat, fracs: np.ndarray) -> np.ndarray:
@@ -40,18 +38,18 @@ def column_shifts(x: QFormat, fracs: np.ndarray) -> np.ndarray:
     return shifts
 
 
-def argument(activation: str, table: Table, result: QFormat) -> QFormat:
-    """Format of the argument of a candidate's or cell's activation (`docs/numbers.md`, Activation):
-    the table's argument for tanh, else the result's own format, ``table.out_frac + 1`` bits."""
-    return table.format if activation == "tanh" else result
-
-
 def hard_limit(activation: str, result: QFormat) -> int | None:
     """The largest magnitude of a hard activation in a format that reaches beyond 1: 1, or 0 if
     that is less than half a step. None if saturation clips at 1, and for other activations."""
     if not activation.startswith("hard_") or result.frac >= result.width - 1:
         return None
     return 1 << result.frac if result.frac >= 0 else 0
+
+
+def argument(activation: str, table: Table, result: QFormat) -> QFormat:
+    """Format of the argument of a candidate's or cell's activation (`docs/numbers.md`, Activation):
+    the table's argument for tanh, else the result's own format, ``table.out_frac + 1`` bits."""
+    return table.format if activation == "tanh" else result
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ class QLayer:
     @property
     def result(self) -> QFormat | None:
         """Format of its value; None for a view, which takes its elements' formats along."""
-        return None
+        return getattr(self, self.of.result, None)
 
     def fracs(self, shape: Shape, *fracs: np.ndarray) -> np.ndarray:
         """Fractional bits of each element of its value, of ``shape``, from those of its inputs."""
@@ -157,7 +155,7 @@ class QLayer:
     @property
     def finest(self) -> QFormat | None:
         """The format to which the elements of its first input are shifted, if there is one."""
-        return None
+        return getattr(self, "x", None)
 
     def aligned(self, fracs: Sequence[np.ndarray]) -> bool:
         """Whether its shifts are right for inputs whose elements have these fractional bits."""
@@ -166,7 +164,7 @@ class QLayer:
     def tensors(self, table: Table) -> dict[str, Tensor]:
         """Its tensors in golden's trace, by their names in a float trace."""
         assert self.result
-        return {"y": Tensor.of("y", self.result)}
+        return {self.of.result: Tensor.of(self.of.result, self.result)}
 
     # ---- sums ------------------------------------------------------------------------------
 
@@ -214,8 +212,17 @@ class QMatrix(QLayer):
     activation: str
 
     @property
-    def finest(self):
-        return self.x
+    def features(self) -> int:
+        """Columns of x's matrix: input features, with a window those of all its taps."""
+        return getattr(self, self.of.weights[0]).shape[1]
+
+    def tensors(self, table):
+        return {"z": Tensor("acc", self.acc_frac, None), **super().tensors(table)}
+
+    def result_shifts(self, table):
+        tables = {"sigmoid": self.acc_frac + 1 - table.frac, "tanh": self.acc_frac - table.frac}
+        assert self.result
+        return [tables.get(self.activation, self.acc_frac - self.result.frac)] * len(self.b)
 
     def met(self, fracs: np.ndarray) -> np.ndarray:
         """Fractional bits (..., columns) of the operands of each column of x's matrix."""
@@ -227,8 +234,3 @@ class QMatrix(QLayer):
     def widest(self, table, acc_bits):
         return max(acc_bits + max(0, *(-shift for shift in self.result_shifts(table))),
                    self.x.width + int(self.x_align.max(initial=0)))
-
-    def _plain_shift(self, table: Table, y: QFormat) -> int:
-        """The right shift of a row whose result is the layer's value, of the format y."""
-        tables = {"sigmoid": self.acc_frac + 1 - table.frac, "tanh": self.acc_frac - table.frac}
-        return tables.get(self.activation, self.acc_frac - y.frac)

@@ -9,16 +9,15 @@ from math import prod
 
 import numpy as np
 
-from gatefold.gen.network.layers import CellState, Dense, MaxPool, Multiply, Window, gathered
+from gatefold.gen.network.layer import ACTIVATIONS
+from gatefold.gen.network.layers import CellState, Dense, MaxPool, Multiply, Window, Windowed
 from gatefold.gen.network.views import View
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.qlayer import (
     ABSENT,
-    RESULT_ACTIVATIONS,
     Columns,
     QLayer,
     QMatrix,
-    Tensor,
     alignment,
 )
 from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRnn
@@ -51,7 +50,7 @@ class QView(QLayer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QDense(QMatrix):
+class QDense(Windowed, QMatrix):
     """Dense in integers: w (outputs, features), b (outputs,) with ``acc_frac`` fractional bits.
 
     ``x_align`` as of :class:`QRecurrent`. ``activation`` of linear, relu, sigmoid, tanh, hard_tanh,
@@ -71,27 +70,20 @@ class QDense(QMatrix):
 
     of = Dense
 
-    def gather(self, x: np.ndarray, fill=0) -> np.ndarray:
-        """The vectors that the matrix multiplies (:func:`~.layers.gathered`)."""
-        return gathered(self.window, x, fill)
-
     def output_shape(self, *shapes):
-        (x,) = shapes
-        if self.window:
-            return (*x[:-2], self.window.steps(x[-2]), self.outputs)
-        return (*x[:-1], self.outputs)
+        return (*self.leading(shapes[0]), self.outputs)
 
     def fits(self, *shapes):
         taps = self.window.size if self.window else 1
         return (len(shapes) == 1 and self.w.ndim == 2 and self.w.shape[1] == taps * shapes[0][-1]
                 and self.b.shape == self.w.shape[:1] and len(self.b) > 0
                 and self.x_align.shape == self.w.shape[1:]
-                and self.activation in RESULT_ACTIVATIONS
+                and self.activation in ACTIVATIONS
                 and (self.pattern is None or (self.pattern.shape == self.w.shape
                                               and not self.w[~self.pattern].any())))
 
     def elements(self, *shapes):
-        steps = prod(self.output_shape(*shapes)[:-1])
+        steps = prod(self.leading(shapes[0]))
         read = self.window.elements(shapes[0]) if self.window else super().elements(*shapes)
         return max(read, steps * self.outputs)
 
@@ -99,18 +91,6 @@ class QDense(QMatrix):
         if len(np.unique(fracs)) == 1:  # windows of formats are large, and mostly of one format
             return np.full(self.features, self.x.frac)
         return self.gather(fracs[None], ABSENT)[0]
-
-    @property
-    def result(self):
-        return self.y
-
-    def tensors(self, table):
-        return {"z": Tensor("acc", self.acc_frac, None), "y": Tensor.of("y", self.y)}
-
-    @property
-    def features(self) -> int:
-        """Input features."""
-        return self.w.shape[1]
 
     @property
     def outputs(self) -> int:
@@ -122,16 +102,13 @@ class QDense(QMatrix):
         """Fractional bits of the accumulator."""
         return self.w_format.frac + self.x.frac
 
-    def result_shifts(self, table):
-        return [self._plain_shift(table, self.y)] * self.outputs
-
     @property
     def columns(self):
         return [Columns(self.w, self.w_format, self.x.lo, self.x.hi, self.x_align, self.pattern)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class QMaxPool(QLayer):
+class QMaxPool(Windowed, QLayer):
     """The largest value in each window; ``x``, the finest operand's format, ``y``, the result's."""
 
     window: Window
@@ -141,8 +118,7 @@ class QMaxPool(QLayer):
     of = MaxPool
 
     def output_shape(self, *shapes):
-        (x,) = shapes
-        return (*x[:-2], self.window.steps(x[-2]), x[-1])
+        return (*self.leading(shapes[0]), shapes[0][-1])
 
     def fits(self, *shapes):
         return (len(shapes) == 1 and self.window.elements((shapes[0][-2], 1)) <= _TAPS
@@ -150,14 +126,6 @@ class QMaxPool(QLayer):
 
     def elements(self, *shapes):
         return self.window.elements(shapes[0])
-
-    @property
-    def finest(self):
-        return self.x
-
-    @property
-    def result(self):
-        return self.y
 
     def passed(self, fracs):
         return [(self.x, self.y.frac, int(alignment(self.x, fracs[self.inputs[0]]).max()))]
@@ -179,10 +147,6 @@ class QMultiply(QLayer):
 
     def fits(self, *shapes):
         return len(shapes) == 2 and shapes[0] == shapes[1]
-
-    @property
-    def result(self):
-        return self.y
 
     def passed(self, fracs):
         return [(form, form.frac, 0) for form in (self.a, self.b)]
@@ -207,10 +171,6 @@ class QCellState(QLayer):
 
     def fits(self, *shapes):
         return len(shapes) == 1
-
-    @property
-    def result(self):
-        return self.y
 
 
 #: The layers in integers, by the kind of their float layer (``view``: all views).

@@ -7,14 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from gatefold.gen.network.layer import GATE_ACTIVATIONS
 from gatefold.gen.network.recurrent import Gru, Lstm, Recurrent, Rnn
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayer import RESULT_ACTIVATIONS, Columns, QMatrix, Tensor, argument
+from gatefold.gen.numbers.qlayer import Columns, QMatrix, Tensor, argument
 from gatefold.gen.numbers.tables import Table
 
 __all__ = ["QGru", "QLstm", "QRecurrent", "QRnn"]
-
-_GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,6 @@ class QRecurrent(QMatrix):
     of: ClassVar[type[Recurrent]] = Recurrent
     constants = {"h0": "h"}
     operands = {1: "h_in"}
-    activations: ClassVar[tuple[str, ...]] = RESULT_ACTIVATIONS  #: legal values
 
     def output_shape(self, *shapes):
         return (shapes[0][0], self.units) if self.return_sequences else (self.units,)
@@ -62,19 +60,10 @@ class QRecurrent(QMatrix):
                 and all(one == bool(states) for one in brought)
                 and all(v is None or v.shape == (u,) for v in constants)
                 and not (self.stateful and (states or any(given)))
-                and self.activation in self.activations)
+                and self.activation in self.of.activations)
 
     def elements(self, *shapes):
         return max(super().elements(*shapes), shapes[0][0] * self.units)
-
-    @property
-    def result(self):
-        return self.h
-
-    @property
-    def features(self) -> int:
-        """Input features F."""
-        return self.w_ih.shape[1]
 
     @property
     def h_frac(self) -> int:
@@ -122,12 +111,6 @@ class QRnn(QRecurrent):
 
     of = Rnn
 
-    def tensors(self, table):
-        return {"z": Tensor("acc", self.acc_frac, None), "h": Tensor.of("h", self.h)}
-
-    def result_shifts(self, table):
-        return [self._plain_shift(table, self.h)] * self.units
-
 
 @dataclass(frozen=True, kw_only=True)
 class _QGated(QRecurrent):
@@ -140,12 +123,11 @@ class _QGated(QRecurrent):
     recurrent_activation: str = "sigmoid"
 
     cells = ("c",)
-    activations = ("linear", "relu", "tanh", "hard_tanh")
     gate_names: ClassVar[str] = ""  #: a letter for each gate
     candidate: ClassVar[str] = ""  #: name of the candidate and of the field with its format
 
     def fits(self, *shapes):
-        return super().fits(*shapes) and self.recurrent_activation in _GATE_ACTIVATIONS
+        return super().fits(*shapes) and self.recurrent_activation in GATE_ACTIVATIONS
 
     def tensors(self, table):
         t, result = table.out_frac, getattr(self, self.candidate)

@@ -130,7 +130,10 @@ def _layer(qnet: QuantizedNetwork, layer: QLayer, fracs: tuple[np.ndarray, ...])
     for cell in layer.cells:
         _format(getattr(layer, cell), qnet.cell_width, name)
     for tensor in layer.activated:
-        _activated(getattr(layer, "activation", ""), getattr(layer, tensor), qnet.table, name)
+        form, t = getattr(layer, tensor), qnet.table.out_frac  # T + 1 bits, of tanhs T fractional
+        expect(form.width == t + 1 and abs(form.frac) <= _FRAC
+               and (getattr(layer, "activation", "") not in ("tanh", "hard_tanh")
+                    or form.frac == t), name)
     for constant, form in layer.constants.items():
         _within(getattr(layer, constant), getattr(layer, form), name)
     for place, form in layer.operands.items():
@@ -141,12 +144,6 @@ def _layer(qnet: QuantizedNetwork, layer: QLayer, fracs: tuple[np.ndarray, ...])
 def _within(values: np.ndarray | None, form: QFormat, where: str) -> None:
     expect(values is None or (values.min(initial=0) >= form.lo
                               and values.max(initial=0) <= form.hi), where)
-
-
-def _activated(activation: str, form: QFormat, table: Table, where: str) -> None:
-    """A result of T + 1 bits, of tanh and hard_tanh with T fractional ones."""
-    expect(form.width == table.out_frac + 1 and abs(form.frac) <= _FRAC
-           and (activation not in ("tanh", "hard_tanh") or form.frac == table.out_frac), where)
 
 
 def _operand(form: QFormat | None, fracs: list[np.ndarray], width: int, where: str) -> None:
