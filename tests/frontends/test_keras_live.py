@@ -16,8 +16,8 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import load
 from gatefold.gen.frontends.keras.live import from_keras
 from gatefold.gen.network.forward import forward
-from tests import keras_options as table
 from tests.frontends.test_keras_options import FLAVOURS, host, members
+from tests.support import keras_options as table
 
 INSTALLED = [flavour for flavour in FLAVOURS if importlib.util.find_spec(flavour)]
 if not INSTALLED:
