@@ -185,7 +185,7 @@ def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
 @pytest.mark.parametrize(("entry", "words"), [
     ({"class_name": "Masking"}, "the class Masking is not supported: the core takes every"),
     ({"class_name": "Embedding"}, "Embedding is not supported: the core takes numbers, not tokens"),
-    ({"class_name": "LayerNormalization"}, "no divider stands in hardware: train with Batch"),
+    ({"class_name": "LayerNormalization"}, "the core has no divider: train with Batch"),
     ({"class_name": "Lambda"}, "Lambda is not supported: it holds code of its own, which is never"),
     ({"class_name": "TFOpLambda"}, "TFOpLambda is not supported: it is a TensorFlow function"),
     ({"class_name": "MultiHeadAttention"}, "attention multiplies data by data"),
@@ -350,16 +350,16 @@ def nameless(config):
 
 
 @pytest.mark.parametrize(("edit", "words"), [
-    (cut, "is used 0 times"), (loop, "waits for what comes after it"),
+    (cut, "is used 0 times"), (loop, "depends on layers after it"),
     (twice, "is used several times: a layer with weights can be used once"),
-    (no_such_layer, "use 0 of layer 'nowhere' is not there"),
+    (no_such_layer, "use 0 of layer 'nowhere' does not exist"),
     (no_such_output, "there is no number 7"), (no_such_use, "use 1 of layer"),
     (training, "is called with 'training'"),
     (initial_state, "is called with a dictionary: call it with a list"),
     (one_state, "initial_state must be 2 value(s), not 1"),
     (wrong_state, "initial_state must be of the shape (1, 13)"), (mask, "is called with 'mask'"),
     (masks, "is called with 'mask'"),
-    (same_names, "layer names must be unique"), (other_outputs, "use 0 of layer 'a' is not there"),
+    (same_names, "layer names must be unique"), (other_outputs, "use 0 of layer 'a' does not"),
     (no_outputs, "output_layers must be a list of layers"),
     (other_inputs, "inputs are not among its layers"),
     (inputs_twice, "is not among the model's inputs, or twice"),

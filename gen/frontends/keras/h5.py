@@ -1,9 +1,9 @@
 """HDF5 as Keras writes it, from memory: the weights inside a ``.keras`` file, or an ``.h5`` file.
 
-Not through the HDF5 library: it follows links to other files, allocates what a damaged length says,
-and a file can make it loop for ever or run out of stack. Here every offset is checked against the
-bytes that are there, nothing is visited twice, and arrays are slices of the file. What Keras does
-not write (links, external, compressed or chunked data, the newer forms of groups) is refused.
+The HDF5 library is not used: it follows links to other files, allocates as much as a damaged length
+says, and a file can make it loop for ever or run out of stack. Here every offset is checked against
+the size of the file, nothing is visited twice, and arrays are slices of the file. Forms that Keras
+does not write (links, external, compressed or chunked data, newer groups) are refused.
 
 Source: HDF5 File Format Specification Version 3.0: superblock 0 and 1 (II.A), version 1 B-trees,
 symbol table nodes, local and global heaps (III.A.1, III.B to III.E), version 1 object headers and

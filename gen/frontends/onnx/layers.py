@@ -215,7 +215,7 @@ def _refused(why: str) -> Callable:
     return refuse
 
 
-# ---- what changes nothing here
+# ---- operators that change nothing at inference
 
 
 def _cast(site: Site) -> list[Value]:

@@ -47,7 +47,7 @@ class Model:
 def read_model(data: bytes, name: str) -> Model:
     """Parse the bytes of an ONNX file; ``name`` is the file's, for messages.
 
-    Raises :class:`UserError` if it is no ONNX model, or one outside what is read at all.
+    Raises :class:`UserError` if it is no ONNX model, or of a version or form that is not read.
     """
     try:
         model = onnx.load_model_from_string(data)
@@ -183,7 +183,7 @@ class Attributes:
         self._left.setdefault(name, value)
 
     def done(self) -> None:
-        """Refuse whatever attribute nobody took."""
+        """Refuse every attribute that was not taken."""
         for name, value in self._left.items():
             shown = value.name if isinstance(value, onnx.GraphProto) else value
             raise NodeError(f"attribute {quoted(name)} ({quoted(shown)[1:-1]}) is not supported "

@@ -2,10 +2,10 @@
 
 torch.fx (:mod:`.tracer`) calls ``forward`` with stand-ins for the inputs and reports every layer
 and function that they meet. A layer of ``torch.nn`` is read whole (:mod:`.modules`), a function
-that computes by its name (:mod:`.ops`, :mod:`.math`); what moves elements moves their numbers
-(:mod:`.moves`, :mod:`~gatefold.gen.frontends.elements.trace`), and anything else is the user's own
-Python and simply runs. So no pattern is recognised: what the code does to a symbol is what the
-network holds.
+that computes by its name (:mod:`.ops`, :mod:`.math`). A function that moves elements moves their
+numbers (:mod:`.moves`, :mod:`~gatefold.gen.frontends.elements.trace`), and anything else is the
+user's own Python and simply runs. So no pattern is recognised: the network holds exactly the
+operations that the code applies to the symbols.
 
 The module is the caller's object, in the caller's process; no file is read here.
 """

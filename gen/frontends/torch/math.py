@@ -26,7 +26,7 @@ def _scaled(x: Symbol, gain, offset) -> Symbol:
 
 
 def _operands(*given: Any) -> tuple[Symbol, list[Symbol | np.ndarray]]:
-    """One of the symbols, and what is given with constants as arrays."""
+    """One of the symbols, and all operands, constants as arrays."""
     found = []
     for one in given:
         found.append(one if isinstance(one, Symbol) else constant(one))

@@ -158,7 +158,7 @@ def _new_zeros(_: _Proxy, *size) -> torch.Tensor:
     return torch.zeros(*size)
 
 
-#: What gives a constant, whatever the values.
+#: Functions whose result is a constant, whatever the values.
 _CONSTANTS: dict[str, Callable] = {"zeros_like": _zeros, "new_zeros": _new_zeros}
 
 
