@@ -150,7 +150,7 @@ def test_many_runs_are_drawn_as_shares(core, report, monkeypatch):
     assert what.runs == () and what.bin_size == -(-what.cycles // 100)
     assert sum(sum(shares.values()) for shares in what.bins) == what.busy
     text = render(report, load_plan(core))
-    assert f"Each mark stands for {what.bin_size} cycles" in words(text)
+    assert f"Each mark covers {what.bin_size} cycles" in words(text)
     told = json.loads(next(script for script in Page(text).scripts if script.startswith("{")))
     assert sum(count for shares in told["bins"] for *_, count in shares) == what.busy
 
@@ -225,7 +225,7 @@ def test_what_is_left_to_the_host_is_drawn_behind_the_output():
     drawing = text[text.index('id="network"'):]
     assert drawing.index(">output<") < drawing.index(">Softmax<") < drawing.index(
         ">left to the host<")
-    assert "before what is left to the host" in words(text)
+    assert "before the functions left to the host" in words(text)
 
 
 @pytest.mark.parametrize("name, title", [
