@@ -1,4 +1,4 @@
-"""All finishing lanes, and the timing of what they produce."""
+"""All finishing lanes, and the timing of their results."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class LaneArray(wiring.Component):
         return m
 
     def _controls(self, m: Module) -> None:
-        """What the results are and where they go, delayed with them."""
+        """The controls of the results and their destinations, delayed with them."""
         c, layout = self.config, beat_layout(self.config)
         late, early = late_latency(c), early_latency(c)
         valid = delay(m, "valid", self.routed.valid, late, reset_less=False)
@@ -132,7 +132,7 @@ class LaneArray(wiring.Component):
         return writes
 
     def _lane(self, m: Module, platform, name: str, n: int, writes: Value) -> Lane:
-        """Lane ``n`` of a type, with what it takes."""
+        """Lane ``n`` of a type, with its inputs connected."""
         beat, z = self.routed.beat, self.routed.z[n]
         lane = _LANES[name](self.config, self.images)
         m.submodules[f"{name}_{n}"] = shared(f"gatefold_{name}_lane", lane, platform)
