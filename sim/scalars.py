@@ -1,6 +1,6 @@
 """Arithmetic element by element: rounding, saturation, table and activations, in NumPy int64.
 
-``docs/numbers.md`` executed, from *Rounding* to *Table*. A result counts what it clamps through a
+``docs/numbers.md`` executed, from *Rounding* to *Table*. Clamped values are counted by
 ``clip(tensor, v, bits)``: :func:`~gatefold.sim.scalars.saturate` with a name.
 """
 
@@ -70,7 +70,7 @@ def sigmoid(table: Table, u) -> np.ndarray:
 
 
 def _direct(table: Table, v: np.ndarray, relu: bool = False) -> np.ndarray:
-    """Sign and magnitude of ``out_frac`` bits of what is in T + 1 bits already."""
+    """Sign and magnitude of ``out_frac`` bits of values that have T + 1 bits already."""
     most = (1 << table.out_frac) - 1
     return np.clip(v, 0 if relu else -most, most)
 

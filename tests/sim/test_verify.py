@@ -150,7 +150,7 @@ FAULTS = [
     ("latency", ("EVENTS = 8;", "EVENTS = 9;"),
      "frame 0: expected a latency of 11 cycles, got 12"),
     ("hang", ("event_number == EVENTS - 1", "event_number == EVENTS - 1 && x[0] != 16'd2700"),
-     "the core hangs: 2 of 6 frames had come out when nothing moved any more"),
+     "the core hangs: 2 of 6 frames had come out when it was stopped in cycle"),
     ("two outputs", ("GIVE: if (m_axis_tready) begin",
                      "GIVE: if (m_axis_tready && !event_number[2]) event_number <= 4;\n"
                      "            else if (m_axis_tready) begin"),
@@ -276,7 +276,7 @@ DAMAGE = [
      "where the states of a layer belong"),
     *[(lambda f, event=event: (f / "core.json").write_text(json.dumps(
         CORE | {"trace": CORE["trace"] | {"events": [event]}})),
-       rf"trace event \{str(event)[:-1]}\] is about no layer")
+       rf"trace event \{str(event)[:-1]}\] names no layer")
       for event in ([0, 22, 3], [0, -1, 2], [0, 0, 5], [1, 0, 4], [-2, 0, 0], [0, 0, -1])],
     (lambda f: (f / "rtl" / "gatefold.v").unlink(), "no Verilog file with the module gatefold"),
     (lambda f: (f / "rtl" / "gatefold.v").write_bytes(b"\xff\xfe"), "can't be read as text"),
