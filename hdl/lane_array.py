@@ -36,12 +36,12 @@ def early_latency(config: EngineConfig) -> int:
 
 def late_latency(config: EngineConfig) -> int:
     """Cycles from a beat to its result on the h port: one number for all kinds, so that results of
-    different kinds never meet, whatever stalls came between them."""
+    different kinds never meet, also with stalls between them."""
     return max(lane.latency(config) for lane in lanes_of(config))
 
 
 def state_latency(config: EngineConfig) -> int:
-    """Cycles from a beat that writes a state to the first that may read it, whatever the kinds."""
+    """Cycles from a beat that writes a state to the first that may read it, for all kinds."""
     return max((lane.state_latency(config) for lane in lanes_of(config)
                 if issubclass(lane, StateLane)), default=0)
 

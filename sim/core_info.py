@@ -36,7 +36,7 @@ class TraceLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class CoreInfo:
-    """The contents of core.json: what a test bench needs to know about a core.
+    """The contents of core.json: the properties of a core that a test bench needs.
 
     Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency``, ``interval``
     and ``intervals`` (in turn, of which ``interval`` is the mean), cycles; ``multipliers``, of the

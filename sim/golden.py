@@ -63,7 +63,7 @@ class _Matrix:
 
     In float64, which BLAS multiplies tens of times faster than NumPy its integers, where the sum of
     a row's magnitudes times the largest operand stays below 2**53: then every product and every
-    partial sum, in whatever order and fused or not, is an integer that float64 holds.
+    partial sum, in any order and fused or not, is an integer that float64 holds.
     """
 
     def __init__(self, w: np.ndarray, largest: int):

@@ -100,7 +100,7 @@ def lint(directory: Path) -> list[str]:
 
 def command(arguments: list[str], *, cwd: Path, timeout: float, label: str,
             env: dict[str, str] | None = None) -> str:
-    """Run a program, which ``label`` names in messages, and return what it printed.
+    """Run a program, which ``label`` names in messages, and return its output.
 
     Raises :class:`CheckFailed` with the end of the log where it fails or takes over ``timeout``
     seconds; it and its children are killed then, as on an interrupt.

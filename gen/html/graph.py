@@ -17,7 +17,7 @@ from gatefold.gen.html.markup import num
 
 __all__ = ["MOST_SLOTS", "Box", "Layout", "lay_out"]
 
-#: More places in all columns than this are not laid out: nobody could follow the lines.
+#: More places in all columns than this are not laid out: the lines could not be followed.
 MOST_SLOTS = 1500
 _COLUMN, _ROW, _BAND = 44.0, 20.0, 34.0  # gaps: columns, boxes in one, bands
 _LINE = 9.0  # between lines that run side by side

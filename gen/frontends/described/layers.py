@@ -42,7 +42,7 @@ __all__ = ["KINDS", "Chain"]
 class Chain:
     """The network so far, while its layers are read in order.
 
-    Attributes: ``value``, what the next layer reads; ``used``, names of the arrays read so far;
+    Attributes: ``value``, which the next layer reads; ``used``, names of the arrays read so far;
     ``convolved``, whether torch has the value as (channels, timesteps).
     """
 

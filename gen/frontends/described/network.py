@@ -51,7 +51,7 @@ def parse(data: bytes, name: str, description: str | os.PathLike | None = None) 
     """The network of a weights file's bytes and of the ``description`` file beside it.
 
     Parameters: ``name``, the weights file's, for messages; ``description``, a path, or None for the
-    one in the file's metadata. Raises :class:`UserError` for whatever is wrong with either.
+    one in the file's metadata. Raises :class:`UserError` if either is wrong.
     """
     weights = read_weights(data, name)
     if description is not None:

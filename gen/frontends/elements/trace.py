@@ -3,8 +3,8 @@
 ONNX exporters wrap a layer in chains of Transpose, Reshape, Slice, Gather, Expand, Concat, ... that
 differ from version to version, and users of torch write just as many in forward(). Instead of
 recognising such chains, the graph or forward() is *executed* on arrays of element numbers: each
-value of the network owns a range of numbers, one for each element of (batch, *shape), and whatever
-moves elements moves their numbers. When an operator that computes reads such an array
+value of the network owns a range of numbers, one for each element of (batch, *shape), and operators
+that move elements move their numbers. When an operator that computes reads such an array
 (:mod:`.compute`), the numbers say exactly which elements it reads, and :mod:`.views` builds that
 arrangement from the network's values.
 

@@ -12,8 +12,8 @@ it comes from, and its place in that value. This module finds views that produce
 4. Everything else is cut along an axis where the regularity breaks, and the pieces concatenated;
    zeros become padding.
 
-So whatever an exporter wrote, and however many operators it took, the views depend only on the
-origin of the elements; and rule 4 always ends, in pieces of one element if need be.
+So the views depend only on the origin of the elements, not on the operators that an exporter wrote;
+and rule 4 always ends, in pieces of one element if need be.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def factors(call: Call, what: str, value: object, features: int) -> np.ndarray:
 
 def _flatten(call: Call) -> int:
     call.settings.one_of("data_format", "channels_last", ("channels_last", None),
-                         "row-major order is what is built")
+                         "only row-major order is built")
     if not call.lead:
         return call.builder.flatten(call.x, origin=call.origin)
     return _reshaped(call, (math.prod(call.shape),))

@@ -154,7 +154,7 @@ class File:
         return group[key].header
 
     def _members(self, header: int) -> dict[str, _Entry] | None:
-        """The members of a group by name; None of what is no group."""
+        """The members of a group by name; None for another object."""
         messages = self._messages(header)
         if any(kind in (_LINK_INFO, _LINK) for kind, _, _ in messages):
             return self._linked(messages)
@@ -311,7 +311,7 @@ class File:
                 if at + 8 + length > end or len(found) > _MAX_MESSAGES:
                     raise ValueError("an object that goes beyond its place")
                 if self._number(at + 4, 1) & 2 and kind != _ATTRIBUTE:
-                    kind = 0  # shared: Keras writes none, and what it says is elsewhere
+                    kind = 0  # shared: Keras writes none, and its contents are elsewhere
                 if kind == _MORE:
                     blocks.append((self._number(at + 8, 8), self._number(at + 16, 8)))
                 found.append((kind, at + 8, length))

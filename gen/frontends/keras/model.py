@@ -160,7 +160,7 @@ def _model(builder: Builder, entry: dict, weights: Weights, keras: int, inputs: 
     """The values that a model gives for the values ``inputs``."""
     settings = _settings(entry, keras)
     layers = _layers(settings, depth)
-    every = [_settings(layer, keras) for layer in layers]  # refuses first what is not supported
+    every = [_settings(layer, keras) for layer in layers]  # refuses unsupported layers first
     places, counts = [], Counter()
     for one in every:
         # Keras names a layer's place after its class, and counts; it does not count operators,

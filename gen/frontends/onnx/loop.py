@@ -43,7 +43,7 @@ _UNKNOWN = ("it is no Loop of a GRU, SimpleRNN or LSTM as Keras exports them: sa
 
 
 def loop(run, attributes, inputs: list, values: ChainMap, origin: str) -> list[Value]:
-    """The outputs of a Loop; ``run`` executes graphs, ``values`` are what its body sees."""
+    """The outputs of a Loop; ``run`` executes graphs; its body can read ``values``."""
     graph = attributes.take("body")
     if not isinstance(graph, onnx.GraphProto):
         raise NodeError("its body is missing: export the model again")
@@ -75,7 +75,7 @@ def loop(run, attributes, inputs: list, values: ChainMap, origin: str) -> list[V
 class _Body:
     """A Loop's body in two parts: the nodes that count the turns, and those that read the input.
 
-    Parameters: ``carried``, the initial values; ``values``, what the body sees.
+    Parameters: ``carried``, the initial values; ``values``, those that the body can read.
     Attributes: ``states``, which carried values are computed; ``after``, the names that carried
     values have at the end of a turn; ``scans``, names of what each turn adds to a sequence.
     """

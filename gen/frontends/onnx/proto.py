@@ -179,7 +179,7 @@ class Attributes:
                             f"{shown if isinstance(value, str) else shown[1:-1]}: {remedy}")
 
     def default(self, name: str, value: object) -> None:
-        """Say what an absent attribute means."""
+        """Set the value of an absent attribute."""
         self._left.setdefault(name, value)
 
     def done(self) -> None:

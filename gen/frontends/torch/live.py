@@ -45,7 +45,7 @@ def from_torch(module: Any, input_shape: Sequence, *,
     Raises :class:`UserError` for a layer, an option or a function that is not built, by its name.
     """
     module = getattr(module, "_orig_mod", module)  # of torch.compile
-    torch = sys.modules.get("torch")  # whoever has a module has imported it
+    torch = sys.modules.get("torch")  # a caller that has a module has imported it
     if torch is None or not isinstance(module, torch.nn.Module):
         raise UserError("from_torch takes a torch.nn.Module, not "
                         f"{quoted(type(module).__name__)}: load a file with gatefold.load")

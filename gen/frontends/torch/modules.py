@@ -245,7 +245,7 @@ MODULES: dict[str, Callable | None] = {
     "LSTMCell": _refused(_SEQUENCE), "GRUCell": _refused(_SEQUENCE), "RNNCell": _refused(_SEQUENCE),
     "Embedding": _refused("look the vectors up on the host, and give the layers behind it"),
     "MultiheadAttention": _refused("attention has no place in this hardware"),
-    "LayerNorm": _refused("it divides by what it computes; BatchNorm1d is constant at inference"),
+    "LayerNorm": _refused("it divides by a computed value; BatchNorm1d is constant at inference"),
     **dict.fromkeys(("GELU", "SiLU", "ELU", "LeakyReLU", "PReLU", "Softplus", "Mish", "Hardswish",
                      "Softsign", "LogSigmoid"), _refused(_CURVE)),
 }

@@ -50,8 +50,8 @@ def moved(name: str, function: Callable | str, args: Sequence, kwargs: dict) -> 
     if name in _JOINS:
         given[0] = [_zeros(first, one) for one in given[0]]
     elif given[0] is not first or len(symbols) > 1 and name not in _LIKE:
-        raise UserError(f"{name} takes a shape or an index from computed values: only what is the "
-                        "same for every input can be built")
+        raise UserError(f"{name} takes a shape or an index from computed values: use one that is "
+                        "the same for every input")
     given = _numbers(given)
     try:
         result = call(*given[:len(args)], **dict(zip(kwargs, given[len(args):], strict=True)))
