@@ -1,4 +1,4 @@
-"""Weights files (.safetensors, .npz) and descriptions: what is read, what is refused, and hostile
+"""Weights files (.safetensors, .npz) and descriptions: networks that are read, refusals, hostile
 files. The fixtures hold torch's own outputs (fixtures/make_described.py)."""
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def refusal(path: Path, description: Path | None) -> str:
     return text
 
 
-# --- what is read
+# --- networks that are read
 
 @pytest.mark.parametrize(("weights", "description"), [
     ("last.safetensors", "last.toml"), ("hidden.weights.npz", "hidden.json"),
@@ -121,7 +121,7 @@ def test_a_linear_layer(tmp_path, write):
                                x @ arrays["fc__weight"].T + arrays["fc__bias"], atol=1e-6)
 
 
-MORE = {  # layers behind a Linear without weights of their own, and what they compute
+MORE = {  # layers behind a Linear without weights of their own, and the functions they compute
     "relu": ('kind = "activation"\nfunction = "relu"', lambda y: np.maximum(y, 0)),
     "sigmoid": ('kind = "activation"\nfunction = "sigmoid"', lambda y: 1 / (1 + np.exp(-y))),
     "tanh": ('kind = "activation"\nfunction = "tanh"', np.tanh),
@@ -337,7 +337,7 @@ def members(**content: bytes) -> bytes:
 
 
 class Payload:
-    """What a pickle could run."""
+    """Code that a pickle could run."""
 
     def __reduce__(self):
         return (pytest.fail, ("a pickle was executed",))

@@ -1,4 +1,4 @@
-"""``.keras`` files: what is read, what is refused and with which words, and hostile files."""
+"""``.keras`` files: models that are read, refusals with their messages, and hostile files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def kinds(path: Path) -> list[str]:
     return [one.kind for one in load(path).layers]
 
 
-# --- what is read
+# --- models that are read
 
 
 @pytest.mark.parametrize(("fixture", "expected"), [
@@ -131,7 +131,7 @@ def test_masks_of_nothing_are_no_masks(tmp_path):
     assert kinds(path) == kinds(FIXTURES / "keras_functional.keras")
 
 
-# --- what is refused
+# --- refusals
 
 
 @pytest.mark.parametrize(("class_name", "change", "words"), [
@@ -241,12 +241,12 @@ def chain_of(config: dict) -> list[dict]:
 
 
 def use(config: dict, n: int = 1) -> dict:
-    """How the n-th layer is called."""
+    """The call of the n-th layer."""
     return chain_of(config)[n]["inbound_nodes"][0]
 
 
 def history(config: dict, n: int) -> list:
-    """What the n-th layer is called with: [layer, use, output]."""
+    """The argument of the n-th layer: [layer, use, output]."""
     return use(config, n)["args"][0]["config"]["keras_history"]
 
 
@@ -365,13 +365,13 @@ def nameless(config):
     (inputs_twice, "is not among the model's inputs, or twice"),
     (nameless, "must have one input or several"),
 ])
-def test_a_graph_that_is_none_is_refused(tmp_path, edit, words):
+def test_an_inconsistent_graph_is_refused(tmp_path, edit, words):
     config, weights = unpack("keras_functional.keras")
     edit(config)
     assert words in refusal(pack(tmp_path / "m.keras", config, weights))
 
 
-def test_a_layer_that_nobody_reads_is_left_out(tmp_path):
+def test_a_layer_that_nothing_reads_is_left_out(tmp_path):
     config, weights = unpack("keras_functional.keras")
     extra = copy.deepcopy(chain_of(config)[2])
     extra["name"] = extra["config"]["name"] = "branch"

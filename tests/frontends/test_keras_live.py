@@ -36,7 +36,7 @@ def keras(flavour):
 
 @pytest.mark.parametrize(("flavour", "name"), [
     (flavour, name) for flavour in INSTALLED for name in members(flavour)])
-def test_an_option_is_what_the_framework_makes_of_it(tmp_path, flavour, name):
+def test_an_option_computes_what_the_framework_computes(tmp_path, flavour, name):
     keras = importlib.import_module(flavour)
     keras.backend.clear_session()
     model = table.options(keras)[name]()

@@ -1,4 +1,4 @@
-"""Programs of two frames, and state carried from frame to frame: who begins a new sequence."""
+"""Programs of two frames, state carried from frame to frame, and frames that begin a sequence."""
 
 from dataclasses import replace
 from typing import Any
@@ -54,7 +54,7 @@ READERS = [(4, 5, 3, 3), (1, 3, 2, 2), (8, 2, 5, 4), (4, 1, 1, 1), (8, 1, 1, 2),
 
 @pytest.mark.parametrize("flow", FLOW)
 @pytest.mark.parametrize("sizes", READERS, ids=str)
-def test_the_reader_tells_which_frames_begin_a_sequence(sizes, flow):
+def test_the_reader_flags_the_frames_that_begin_a_sequence(sizes, flow):
     beat, x_row, x_rows, simd = sizes
     config = small(beat=beat, x_row=x_row, x_rows=x_rows, simd=simd, stateful=True)
     offers, takes = FLOW[flow]
@@ -71,7 +71,7 @@ def test_the_reader_tells_which_frames_begin_a_sequence(sizes, flow):
             if not offering and sent < frames * config.x_beats and rng.random() < offers:
                 offering = True
                 frame, place = divmod(sent, config.x_beats)
-                # Only with a frame's first beat does it mean anything.
+                # It has a meaning with a frame's first beat alone.
                 ctx.set(dut.beats.payload.first, int(first[frame]) if place == 0
                         else int(rng.integers(2)))
                 ctx.set(dut.beats.payload.last, place == config.x_beats - 1)
@@ -101,7 +101,7 @@ def test_the_reader_tells_which_frames_begin_a_sequence(sizes, flow):
     assert set(seen) == set(range(frames))
 
 
-# ---- what the sequencer makes of it --------------------------------------------------------------
+# ---- the sequencer's use of it -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flow", FLOW)
