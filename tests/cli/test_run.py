@@ -162,9 +162,9 @@ def test_a_softmax_is_done_but_not_to_raw_integers(tmp_path):
 def test_samples_of_a_core_that_keeps_state_follow_one_another(tmp_path):
     made, folder, x = core_of(tmp_path, "stateful lstm")
     result, y = run(folder, tmp_path, x)
-    assert "samples follow one another, as one sequence: --each-separate begins" in result.stdout
-    result, separate = run(folder, tmp_path, x, "--each-separate", "--trace", tmp_path / "t.npz")
-    assert "each sample begins separate" in result.stdout
+    assert "samples follow one another, as one sequence: --each-anew begins" in result.stdout
+    result, separate = run(folder, tmp_path, x, "--each-anew", "--trace", tmp_path / "t.npz")
+    assert "each sample begins anew" in result.stdout
     np.testing.assert_array_equal(separate, np.concatenate([made.run(one) for one in x]))
     np.testing.assert_array_equal(separate[0], y[0])
     assert not np.array_equal(separate, y)
