@@ -1,6 +1,6 @@
 """Batches of the network that was published with batches: plans of several cores on one card.
 
-A batch is dealt out evenly to ``copies`` of a core, each with its share of the card's memories,
+A batch is distributed evenly to ``copies`` of a core, each with its share of the card's memories,
 logic and multipliers, and each with several sequences in a frame (contexts). Planned: no copy was
 placed beside another.
 """

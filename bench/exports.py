@@ -1,8 +1,8 @@
 """A network as files that other runtimes read: ONNX, and an .npz that bench/tflite.py reads.
 
-Both hold float32 weights and a batch of 1. The .npz also holds inputs and what Gatefold's own float
-forward pass makes of them, so that every runtime is checked before it is timed. Of a network that
-keeps its state the inputs are the steps of one sequence.
+Both hold float32 weights and a batch of 1. The .npz also holds inputs and the outputs of Gatefold's
+own float forward pass, so that every runtime is checked before it is timed. The inputs of a network
+that keeps its state are the steps of one sequence.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def write_models(name: str, network: Network, folder: Path) -> None:
 
 
 def to_onnx(name: str, network: Network) -> onnx.ModelProto:
-    """The network with one LSTM or Conv node a layer, as an exporter would write it at best.
+    """The network with one LSTM or Conv node a layer, as the best exporter would write it.
 
-    Sequences are (timesteps, 1, features) inside, ONNX's own order, so no node only moves data but
-    around convolutions. The states of a stateful layer n are inputs ``h<n>_in``, ``c<n>_in`` and
-    outputs ``h<n>_out``, ``c<n>_out``: the caller hands them back.
+    Sequences are (timesteps, 1, features) inside, ONNX's own order, so only convolutions need nodes
+    that move data. The states of a stateful layer n are inputs ``h<n>_in``, ``c<n>_in`` and
+    outputs ``h<n>_out``, ``c<n>_out``, which the caller passes to the next call.
     """
     return _Onnx(network).model(name)
 

@@ -1,6 +1,6 @@
-"""What the table and the plot share: marks of origin, names, the figures of workloads.json.
+"""Shared by the table and the plot: marks of origin, names, the figures of workloads.json.
 
-Needs nothing but Python, so that the plot may run in .venv-bench.
+It needs nothing but Python, so that the plot may run in .venv-bench.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 __all__ = ["BOARD_TITLES", "DEVICES", "EDGE_TPU", "MARKS", "PUBLISHED_FPGA", "STREAMED_BY",
            "TARGETS", "edge_tpu", "is_simulated", "key", "latency_mark", "published"]
 
-#: How a figure is known. Each cell of the table carries one of these marks.
+#: The origins of a figure. Each cell of the table carries one of these marks.
 MARKS = {
     "s": "simulated: the exported Verilog of this core ran in Verilator and agreed with the golden "
          "model bit for bit and with the plan cycle for cycle (bench/simulated.json)",
@@ -53,7 +53,7 @@ _TPU, _ON_TPU = "coral edge tpu, embedded", "forum-cnn-lstm"
 #: Titles of the cards with published streaming figures.
 STREAMED_BY = {"ia-840f": "IA-840F", "v80": "V80"}
 
-#: Rows of published FPGA figures: how an entry of workloads.json is written around the network.
+#: Rows of published FPGA figures: a title, and the entry of workloads.json for a network's name.
 PUBLISHED_FPGA = (
     ("16-bit fixed point", "{}"),
     ("16-bit, two engines", "{} two engines"),
@@ -66,7 +66,7 @@ PUBLISHED_FPGA = (
 
 
 def key(name: str, board: str) -> str:
-    """How simulated.json and synthesised.json name a core."""
+    """The name of a core in simulated.json and synthesised.json."""
     return f"{name}/{board}"
 
 

@@ -8,9 +8,9 @@
 Each core is made as a user makes it: quantised, planned and written to a folder. Its Verilog is
 then compared with the golden model: every output, every value of every layer and step, and latency
 and interval to the cycle. The networks for streaming keep their state between frames, and their
-weights are loaded at run time, into UltraRAM where nothing else holds them. After each core the
-results go to bench/simulated.json, so a run that was stopped goes on where it was. A core whose
-plan has changed since is run again.
+weights are loaded at run time, into UltraRAM if they fit no other memory. After each core the
+results go to bench/simulated.json, so a run that was stopped continues with the next core. A core
+whose plan has changed since is run again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ JOURNAL = ROOT / "bench/simulated.json"
 PAGE = ROOT / "docs/full-size.md"
 
 #: Frames with different inputs: typical ones, random ones within the format, and its extremes. A
-#: network that keeps its state gets more, so that sequences continue and begin anew.
+#: network that keeps its state gets more, so that some continue a sequence and some begin one.
 _SAMPLES, _STREAMED = 3, 12
 _TIMEOUT = 7200  # seconds, for the compiler and for each run
 _SEED = 1

@@ -2,11 +2,11 @@
 
     python bench/gpu.py --out bench/gpu.json
 
-Needs PyTorch, NumPy and bench/workloads.json, nothing of Gatefold, so that it can be copied to a
-machine with a GPU. Three ways: the module as it is, torch.jit.trace (as the published GPU figures),
-and a CUDA graph, which leaves out the cost of starting kernels one by one. A call copies the input
-to the GPU, computes, and copies the output back. Weights are random: they change no time.
-`--device cpu` runs all but the graphs, to try the script.
+It needs PyTorch, NumPy and bench/workloads.json, nothing of Gatefold, so that it can be copied to a
+machine with a GPU. It times three ways: the module as it is, torch.jit.trace (as the published GPU
+figures), and a CUDA graph, which saves the cost of starting kernels one by one. A call copies the
+input to the GPU, computes, and copies the output back. Weights are random, since they do not change
+the time. `--device cpu` runs all but the graphs, to try the script.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python bench/measure.py FOLDER OUT.json
 
-FOLDER holds what bench/exports.py wrote. What is timed is one inference as a program would ask for
-it: input handed over, computed, output fetched, from Python. Each runtime's output is compared with
+FOLDER holds the files of bench/exports.py. A timed call is one inference as a Python program makes
+it: it passes the input, computes, and fetches the output. Each runtime's output is compared with
 Gatefold's float forward pass first. The rounds of all networks and runtimes are interleaved, so
 that a disturbance of the machine does not hit one of them only; median and 99th percentile are of
 all calls.
@@ -34,7 +34,7 @@ SECONDS = 0.5  # a round of one network in one runtime
 WARM_UP = 0.2
 
 class OnnxRuntime:
-    """A network in ONNX Runtime; the states of stateful layers are handed back with each call."""
+    """A network in ONNX Runtime; each call gets the states of stateful layers from the last one."""
 
     def __init__(self, path: Path):
         options = onnxruntime.SessionOptions()
@@ -51,7 +51,7 @@ class OnnxRuntime:
         self.reset()
 
     def reset(self) -> None:
-        """A new sequence begins."""
+        """Begin a new sequence."""
         self.states = dict(self.zeros)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ class LiteRt:
         self.keeps = keeps
 
     def reset(self) -> None:
-        """A new sequence begins."""
+        """Begin a new sequence."""
         self.interpreter.reset_all_variables()
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -89,8 +89,8 @@ Call = OnnxRuntime | LiteRt
 
 
 def check(name: str, runtime: str, call: Call, x: np.ndarray, y: np.ndarray) -> float:
-    """The largest difference from ``y`` over the largest ``y``; two passes, so that a state kept
-    between inferences that should not be, or not kept that should, would be seen."""
+    """The largest difference from ``y`` over the largest ``y``. There are two passes, so that a
+    state that is wrongly kept between inferences, or wrongly reset, is found."""
     worst = 0.0
     for _ in range(2):
         call.reset()

@@ -1,8 +1,8 @@
-"""The networks of workloads.json as seeded float networks, and what the file says of each.
+"""The networks of workloads.json as seeded float networks, with their descriptions in that file.
 
 workloads.json lists the networks that Gatefold must serve and every figure that others published
 for them. Only lstm-dense is trained (models/lstm-dense); the weights of the others are seeded, of
-the published shapes: weights change no cycle count and no time measured here.
+the published shapes: weights change neither the cycle counts nor the times measured here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Workload:
 
     @property
     def boards(self) -> tuple[str, ...]:
-        """Boards it is built for: the networks for streaming want the larger one."""
+        """Boards that it is built for: the networks for streaming need the larger one."""
         return ("u280",) if self.network.stateful else ("zcu104", "u280")
 
 

@@ -1,7 +1,7 @@
-"""Our cores: what is planned for each network and board, and what synthesis found.
+"""Our cores: the plan for each network and board, and the results of synthesis.
 
-The plan's cycles are what `gatefold verify` checks to the cycle, so a planned figure becomes a
-simulated one, the same number, once full_size.py has run that very core.
+`gatefold verify` checks the plan's cycles exactly, so a planned figure becomes a simulated one, the
+same number, once full_size.py has run that very core.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _BUSY = 0.9
 
 
 def core_of(workload: Workload, board: str) -> Core:
-    """The core of a row of the benchmark. One that keeps its state is switched on once: it is given
-    its weights then, in UltraRAM."""
+    """The core of a row of the benchmark. A core that keeps its state loads its weights once, after
+    power-up, into UltraRAM."""
     streamed = workload.network.stateful
     return compile(workload.network, board=board, calibrate=calibration(workload.name),
                    loadable=streamed, memory="uram" if streamed else "auto")
 
 
 def plan_row(workload: Workload, board_name: str) -> dict:
-    """What is planned for a network on a board, ready for JSON."""
+    """The plan for a network on a board, ready for JSON."""
     board = get_board(board_name)
     try:
         core = core_of(workload, board_name)
@@ -81,7 +81,7 @@ def _contexts(plan: Plan, board: Board) -> list[dict]:
 
 
 def synthesise(workload: Workload, board_name: str) -> dict:
-    """What open synthesis of the core takes, component by component."""
+    """The resources of the core from open synthesis, component by component."""
     plan = core_of(workload, board_name).plan
     found = measure(plan, cache=ROOT / "build/synth").total
     return {"pe": plan.config.pe, "simd": plan.config.simd} | asdict(found)

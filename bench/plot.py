@@ -2,8 +2,9 @@
 
     python bench/plot.py all.json OUT.svg|OUT.png      runs in .venv-bench
 
-all.json holds what bench/*.json do. Colours are of Okabe and Ito, told apart by the colour-blind;
-shapes repeat what colours say. A filled mark is ours or measured here, a hollow one is quoted.
+all.json joins the contents of bench/*.json. The colours of Okabe and Ito are distinct for the
+colour-blind, and groups also differ in shape. A filled mark is ours or measured here, a hollow one
+is quoted.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def points(known: dict, name: str) -> dict[str, list[float]]:
 
 
 def marker_style(kind: str) -> dict:
-    """How Matplotlib draws a mark; filled is ours or measured here, hollow is quoted."""
+    """Matplotlib's options for a mark: filled if ours or measured here, hollow if quoted."""
     group, _, marker, colour, _ = STYLES[kind]
     style = {"marker": marker, "linestyle": "none", "color": colour}
     if group == "Quoted":
@@ -99,7 +100,7 @@ def draw(known: dict, target: str) -> None:
 
 
 def _band(axes, known: dict, name: str, n: int) -> None:
-    """One network: its name, its marks, our figures as text, how far ahead the faster is."""
+    """One network: its name, its marks, our figures as text, the lead of the faster one."""
     if n % 2 == 0:
         axes.axhspan(n - 0.5, n + 0.5, color="#f5f5f5", zorder=0, linewidth=0)
     parameters = known["workloads"]["networks"][name]["params"]

@@ -2,9 +2,9 @@
 
     python bench/run.py                                   plan and measure, then write docs/bench.*
     python bench/run.py --synth autoenc-1/zcu104 ...      and synthesise these with Yosys
-    python bench/run.py --render                          only write docs/bench.* from what is known
+    python bench/run.py --render                          only write docs/bench.* from the results
 
-What was found is kept in bench/*.json, so that docs/bench.md says where each figure comes from.
+The results are kept in bench/*.json, and docs/bench.md names the origin of each figure.
 """
 
 from __future__ import annotations

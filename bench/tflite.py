@@ -1,4 +1,4 @@
-"""Write a float network as .tflite with the schema that ai-edge-litert brings: no TensorFlow.
+"""Write a float network as .tflite with the schema of ai-edge-litert, without TensorFlow.
 
 The operators are those of a conversion from Keras: one fused UNIDIRECTIONAL_SEQUENCE_LSTM a layer,
 STRIDED_SLICE for the last step, RESHAPE and TILE for RepeatVector, FULLY_CONNECTED for Dense, and

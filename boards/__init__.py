@@ -1,4 +1,4 @@
-"""Boards by name: what the device offers, and the vendor project files for it.
+"""Boards by name: the resources of the device, and the vendor project files for it.
 
 One declarative file a board; :func:`get` finds it. To add a board, write its file beside
 ``zcu104.py`` and name it in :data:`BOARDS`.

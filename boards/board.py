@@ -10,7 +10,7 @@ __all__ = ["FAMILIES", "Board"]
 #: Device families whose memories and DSP blocks the planner knows.
 FAMILIES = ("zynq-ultrascale+", "virtex-ultrascale+")
 
-#: Vendor part name: device, package, speed grade. It reaches Tcl, so nothing else is let through.
+#: Vendor part name: device, package, speed grade. It reaches Tcl, so nothing else is accepted.
 _PART = re.compile(r"xc[a-z0-9]{2,12}-[a-z0-9]{6,12}-[123][A-Z]{0,2}-[a-z]")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _COUNTS = ("lut", "ff", "lutram_lut", "bram36", "uram", "dsp", "stream_bits", "max_multipliers")
@@ -18,7 +18,7 @@ _COUNTS = ("lut", "ff", "lutram_lut", "bram36", "uram", "dsp", "stream_bits", "m
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """A board and what its device offers to a core, the whole device counted.
+    """A board and the resources of its whole device.
 
     Attributes: ``name``, as in ``--board``; ``title``, for people; ``part``, the vendor's part;
     ``family``, one of :data:`FAMILIES`; ``lut`` and ``ff``; ``lutram_lut``, the LUTs that may hold

@@ -1,14 +1,14 @@
 """Vivado batch files beside the Verilog: synth.tcl, clock.xdc and a Makefile.
 
-Out-of-context implementation: the core alone on the part, without pads and without a shell, which
-is what utilisation and timing of a core can honestly be quoted from. Commands and options are those
-of UG835 (Vivado Tcl Command Reference); no Vivado runs on the machines this is developed on, so the
-tests execute the script in tclsh against a recorder of these commands.
+The implementation is out of context: the core alone on the part, without pads and without a shell.
+Its utilisation and timing are those of the core itself. Commands and options are those of UG835
+(Vivado Tcl Command Reference); no Vivado runs on the machines this is developed on, so the tests
+execute the script in tclsh against a recorder of these commands.
 
-Where ``$readmemh`` looks: UG901 lets the data file have any name, and does not say what a relative
-path is relative to. So the script passes an absolute path, computed when it runs, as the macro
+UG901 lets the data file of ``$readmemh`` have any name, and does not define the folder of a
+relative path. So the script passes an absolute path, computed when it runs, as the macro
 GATEFOLD_WEIGHTS; the files are also added to the in-memory project. Vivado only warns of a data
-file that it cannot open (Synth 8-4445) and goes on with an empty memory, from which it would
+file that it cannot open (Synth 8-4445) and continues with an empty memory, from which it would
 optimise the network away: the script turns that message into an error.
 """
 
@@ -230,7 +230,7 @@ def write_vivado(directory: str | Path, *, board: Board, top: str,
 
 
 def _generated(name: str, what: str) -> str:
-    """``name``, once it is certain that it is one of ours."""
+    """``name``, checked to be a generated one."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{what} must be a generated name ({_NAME.pattern}), not {name!a}")
     return name

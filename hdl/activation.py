@@ -25,9 +25,9 @@ __all__ = ["Activated", "Argument", "activate", "activation_latency", "gate_squa
 
 @dataclass(frozen=True)
 class Argument:
-    """What is to be activated: a signed ``value`` with its ``kind`` beside it, and ``squashes``:
-    how, by the index of the kind. ``rounded``: the value holds its rounding constant already. One
-    that does not may saturate to ``widths`` bits, by kind, before it is activated."""
+    """The argument of an activation: a signed ``value`` with its ``kind`` beside it, and
+    ``squashes``, the activation by the index of the kind. ``rounded``: the value holds its rounding
+    constant already. One that does not may saturate to ``widths`` bits, by kind, before."""
 
     value: Value
     kind: Value

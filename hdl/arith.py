@@ -84,7 +84,7 @@ def plus_minus(base: Value, value: Value, negative: Value) -> Value:
 
 
 def by_parameter(m: Module, name: str, kind: Value, parameters: dict, make, shape) -> Signal:
-    """A wire that follows ``make(parameters[kind])``; kinds that are not named may do anything.
+    """A wire that follows ``make(parameters[kind])``, and is undefined for kinds not named.
 
     Kinds with equal parameters (hashable) share one expression: a single one is a plain wire.
     """
@@ -114,7 +114,7 @@ def by_parameter(m: Module, name: str, kind: Value, parameters: dict, make, shap
 
 
 def by_kind(m: Module, name: str, kind: Value, choices: dict[int, Value], shape) -> Signal:
-    """A wire that follows ``choices[kind]``; kinds that are not named may do anything."""
+    """A wire that follows ``choices[kind]``, and is undefined for kinds not named."""
     return by_parameter(m, name, kind, {index: index for index in choices},
                         lambda index: choices[index], shape)
 
@@ -180,7 +180,7 @@ def tree(terms: int) -> list[list[int]]:
 
 
 def tree_sum(m: Module, name: str, terms: list[Value], *, step: int = 1) -> list[Value]:
-    """Add signed terms by threes (:func:`tree`), and return the one or two that are left.
+    """Add signed terms by threes (:func:`tree`), and return the last one or two sums.
 
     A sum of three takes one carry chain and one LUT a bit (a LUT6 with both its outputs), as a sum
     of two does. Every ``step``-th level ends in registers. A sum has as many bits as its number of

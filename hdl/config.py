@@ -1,4 +1,4 @@
-"""What shapes the hardware: one frozen description, written by the plan, read by every component.
+"""The parameters of the hardware: one frozen description that the plan writes and components read.
 
 The field's words: ``pe`` rows and ``simd`` columns of multipliers, one *tile* (pe x simd products)
 a cycle. Row 4 j + k of the array holds gate k (i, f, g, o) of slot j; there are ``pe // 4`` slots.
@@ -21,7 +21,7 @@ SHALLOW = 64
 
 
 def bits_for(count: int) -> int:
-    """Bits of an index into ``count`` things, at least one."""
+    """Bits of an index below ``count``, at least one."""
     return max(1, (count - 1).bit_length())
 
 
@@ -63,8 +63,8 @@ class EngineConfig:
     x_row: elements of an input row. out_rows, out_row: rows and elements a row of the output.
     out_early: every output is a Dense layer's, whose results leave by the short path.
     out_whole: chunks of an output frame are finished in any order, so they leave when all are
-        there: with several contexts or outputs.
-    stateful: some layer goes on with the state that the last frame left.
+        finished: with several contexts or outputs.
+    stateful: some layer continues from the state that the last frame left.
     beat: elements of a stream beat. container: bits an element takes there.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
         max_run is the most tiles of an instruction.
@@ -140,7 +140,7 @@ class EngineConfig:
 
     @property
     def between(self) -> str:
-        """The domain of what is between the two: registers, or wires."""
+        """The domain of the signals between the two steps: registers, or wires."""
         return "sync" if self.pair == 2 else "comb"
 
     @property
@@ -195,7 +195,7 @@ class EngineConfig:
 
     @property
     def load_beats(self) -> int:
-        """Beats of a whole load; 0 for a core that brings its weights along."""
+        """Beats of a whole load; 0 for a core whose weights are in its Verilog."""
         if not self.loadable:
             return 0
         return self.pe * self.weight_depth * self.row_beats + self.bias_depth * self.bias_beats

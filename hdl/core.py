@@ -83,11 +83,12 @@ class Core(wiring.Component):
         return m
 
     def _loader(self, m: Module, reader: FrameReader, array: MacArray) -> Signal:
-        """Weights from the stream, while no frame is under way; whether no frame may begin."""
+        """Load weights from the stream while no frame is in progress; returns whether no frame may
+        begin."""
         m.submodules.loader = loader = WeightLoader(self.config)
         wiring.connect(m, wiring.flipped(self.load), loader.beats)
         wiring.connect(m, loader.write, array.load)
-        # A frame is under way from its first input beat to its last output beat.
+        # A frame is in progress from its first input beat to its last output beat.
         frames_under_way = Signal(4)
         began = Signal()
         ends = Signal()
@@ -107,7 +108,7 @@ class Core(wiring.Component):
 
 @dataclass(frozen=True)
 class Port:
-    """A port of the top module, and what it is for."""
+    """A port of the top module, and its purpose."""
 
     name: str
     flow: Flow
@@ -119,7 +120,7 @@ class Top(wiring.Component):
     """The core behind AXI4-Stream ports with the names that the vendor's tools recognise.
 
     The core's trace stays inside (``core.trace__*``), where test benches read it; synthesis removes
-    what nobody reads. The members are those of :meth:`ports`.
+    signals that nothing reads. The members are those of :meth:`ports`.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):

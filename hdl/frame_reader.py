@@ -1,4 +1,4 @@
-"""The input side: stream beats to input chunks, one frame after another, whatever TLAST does."""
+"""The input side: stream beats to input chunks, frame by frame, also where TLAST is wrong."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class FrameReader(wiring.Component):
 
     Members
     -------
-    beats: In, stream of beats, of a stateful core with ``first``. enable: In, beats may come.
-    write: Out, write of the input memory. arrivals: Out, what the memory holds.
-    offered, begins: Out, a frame's first beat is there, is taken.
+    beats: In, stream of beats, of a stateful core with ``first``. enable: In, beats are accepted.
+    write: Out, write of the input memory. arrivals: Out, the contents of the memory.
+    offered, begins: Out, a frame's first beat is offered, is accepted.
     error: Out, TLAST was early or late.
     """
 
@@ -56,7 +56,7 @@ class FrameReader(wiring.Component):
         m = Module()
         m.submodules.gearbox = box = Gearbox(self.gearbox(c))
 
-        # Frames of the right length, whatever TLAST does: filled up, or the rest dropped.
+        # Frames of the right length, also where TLAST is wrong: filled up, or the rest dropped.
         at_end = box.i_last  # a row of beats is a frame
         first = Signal(init=1)
         filling = Signal()  # up a frame that is too short
@@ -120,4 +120,4 @@ class FrameReader(wiring.Component):
         with m.If(comes):
             m.d.sync += after_reset.eq(0)
         with m.If(leaves):
-            m.d.sync += self.arrivals.anew.bit_select(self.write.frame, 1).eq(queue[0])
+            m.d.sync += self.arrivals.fresh.bit_select(self.write.frame, 1).eq(queue[0])

@@ -53,7 +53,7 @@ class GearboxShape:
 
     @property
     def capacity(self) -> int:
-        """Elements it holds: enough to take and give a word in every cycle."""
+        """Elements that it holds: enough to accept and deliver a word in every cycle."""
         return self.size_out + 2 * self.size_in - 1
 
     @property
@@ -74,7 +74,7 @@ class GearboxShape:
 
 
 class GearboxModel:
-    """A gearbox without data, for the plan: cycle for cycle what it accepts and gives."""
+    """A gearbox without data, for the plan: it accepts and delivers words in the same cycles."""
 
     def __init__(self, shape: GearboxShape):
         self.shape = shape
@@ -187,7 +187,7 @@ class Gearbox(wiring.Component):
         ]
 
         def comes(less: int) -> Value:
-            """What comes, less a number: a choice of constants."""
+            """The units that come, less a number: a choice of constants."""
             return Mux(takes, Mux(came.last, rest_in - less, full_in - less), -less)
 
         m.d.sync += [
@@ -197,9 +197,9 @@ class Gearbox(wiring.Component):
             fits.eq((stays + comes(most + 1))[-1]),
         ]
 
-        # What stays moves down, what comes is put behind it. What lies above the fill may be
-        # anything, so a word is shifted without regard to what it puts below and above itself:
-        # a multiplexer is needed only where two of its places overlap.
+        # Units that stay move down, and the new word goes behind them. Units above the fill are
+        # undefined, so the shift of the word may put anything below and above it: a multiplexer
+        # is needed only where two of its places overlap.
         word = unit * s.width
         buffer = Signal(top * word, reset_less=True)
         down = Signal.like(buffer)

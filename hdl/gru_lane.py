@@ -49,7 +49,7 @@ class GruLane(StateLane):
         12    s; h                  shift, saturate, written to the state memory; rounded
 
     h is saturated on the way out. A short pipeline takes cycles 2 and 3, 4 and 5, 7 and 8, 11 and
-    12 as one: s and h are there in cycle 8.
+    12 as one: s and h are ready in cycle 8.
 
     One unit a cycle (II = 1). A :class:`LoadKind` takes its s from row 0. A :class:`ResetKind`
     uses the multiplier of r, and shows q instead of h; it leaves s as it is.
@@ -104,7 +104,7 @@ class GruLane(StateLane):
         self.put(m, new, kind[sum_at], total,
                  {n: (k.state, k.cell_width) for n, k in gru.items()})
         h = self._h(m, kind, total)
-        if resets:  # q waits for its turn
+        if resets:  # q, delayed to the cycle of h
             q = Signal(signed(c.act_width), reset_less=True)
             m.d.sync += q.eq(by_parameter(
                 m, "q_now", kind[inner_at], resets,
@@ -129,7 +129,7 @@ class GruLane(StateLane):
         return delay(m, "m_late", row, self.ends(c)["gates"] - 2)[-1]
 
     def _inner(self, m: Module, kind: list[Value], r: Activated, factor: Signal) -> Signal:
-        """a + r m, a gate being 2^T +- t. For q = r s, its rounding constant stands for a."""
+        """a + r m, a gate being 2^T +- t. For q = r s, its rounding constant replaces a."""
         c, gru, resets = self.config, self._of(GruKind), self._of(ResetKind)
         t_bits, width = c.table.out_frac, c.cell_width
         gates_at, inner_at, *_ = self.ends(c).values()
@@ -189,7 +189,7 @@ class GruLane(StateLane):
         return total
 
     def _h(self, m: Module, kind: list[Value], total: Signal) -> Value:
-        """h of the sum that s is made of, beside s."""
+        """h from the sum that also gives s, in parallel with s."""
         c, gru = self.config, self._of(GruKind)
         *_, sum_at, end = self.ends(c).values()
         exact = floored(m, "exact", kind[sum_at], total, {n: k.state for n, k in gru.items()})

@@ -1,4 +1,4 @@
-"""The interfaces between the parts of a core, each as its source sees it.
+"""The interfaces between the parts of a core, each in the direction of its source.
 
 The parts take them with ``In`` or ``Out``, and :class:`gatefold.hdl.core.Core` connects them.
 Vectors of many elements that many instances drive are arrays of signals, not one wide signal: that
@@ -38,11 +38,11 @@ def input_write(config: EngineConfig) -> Signature:
 
 
 def arrivals(config: EngineConfig) -> Signature:
-    """What the input memory holds: ``frames`` completely written (modulo 4) and ``chunks`` of the
-    next one. ``anew``, of a stateful core: for either half, whether its frame begins a new
-    sequence; settled with the first chunk. ``done``, the other way: a frame has been read."""
+    """The contents of the input memory: ``frames`` completely written (modulo 4) and ``chunks`` of
+    the next one. ``fresh``, of a stateful core: for either half, whether its frame begins a new
+    sequence; final from the first chunk on. ``done``, the other way: a frame has been read."""
     return Signature({"frames": Out(2), "chunks": Out(bits_for(config.x_depth)), "done": In(1),
-                      **({"anew": Out(2)} if config.stateful else {})})
+                      **({"fresh": Out(2)} if config.stateful else {})})
 
 
 def operand_read(config: EngineConfig) -> Signature:
@@ -59,8 +59,8 @@ def tile_issue(config: EngineConfig) -> Signature:
 
 
 def finished_rows(config: EngineConfig) -> Signature:
-    """The accumulators of all rows; ``valid``: they are final, and ``finish`` is what becomes of
-    them."""
+    """The accumulators of all rows; ``valid``: they are final, and ``finish`` says how the lanes
+    finish them."""
     return Signature({"valid": Out(1), "finish": Out(finish_layout(config)),
                       "acc": Out(signed(config.acc_width)).array(config.pe)})
 

@@ -1,7 +1,7 @@
-"""The instruction set: one instruction a run of tiles, and loops over them. Declared here, once.
+"""The instruction set: an instruction issues a run of tiles, and loops repeat instructions.
 
-The plan writes programs in these terms, the sequencer and the components read them, and
-`sim`'s checks decode them. Nothing else knows a bit position.
+The plan writes programs in these layouts, and the sequencer and the components read them. No other
+module knows a bit position.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STEP_BITS = 2  #: Bits that name one of them, or none.
 
 
 class Start(IntEnum):
-    """What a tile's sums are added to."""
+    """The start value to which a tile's sums are added."""
 
     GO_ON = 0  #: the accumulator
     BIAS = 1  #: the bias word at ``init``
@@ -28,7 +28,7 @@ class Start(IntEnum):
 
 
 class Stop(IntFlag):
-    """What happens to the accumulator after a tile."""
+    """The use of the accumulator after a tile."""
 
     GO_ON = 0  #: nothing, more tiles follow
     PARK = 1  #: kept at ``park``
@@ -65,11 +65,11 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
 
 
 def beat_layout(config: EngineConfig) -> data.StructLayout:
-    """What a beat is to the lanes.
+    """A beat, as the lanes read it.
 
     kind: index into ``config.kinds``; dense: it is a Dense kind. gate: which of the four rows of a
-    slot a Dense result is in. lanes: which lanes hold something. cell, fresh, to_h, h, to_out, out,
-    frame: as in :func:`finish_layout`, for this beat. complete: its chunk is.
+    slot a Dense result is in. lanes: which lanes hold a slot. cell, fresh, to_h, h, to_out, out,
+    frame: as in :func:`finish_layout`, for this beat. complete: the beat completes its chunk.
     """
     return data.StructLayout({
         "kind": bits_for(len(config.kinds)),
@@ -120,7 +120,7 @@ def instruction_layout(config: EngineConfig) -> data.StructLayout:
 def segment_layout(config: EngineConfig) -> data.StructLayout:
     """A stretch of the program that runs ``count + 1`` times; segments follow one another.
 
-    end: address of its last instruction. step_1, step_2, step_3: what an iteration adds to the
+    end: address of its last instruction. step_1, step_2, step_3: increments per iteration of the
     three loop offsets, which start at zero. A step field of an instruction names the offset that is
     added to its address, or 0 for none.
     """

@@ -1,4 +1,4 @@
-"""What the finishing lanes have in common: kinds, stages; and of those with a state, its memory."""
+"""The base classes of the finishing lanes: kinds and stages, and the state memory of some."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Lane(wiring.Component):
 
     @staticmethod
     def stages(config: EngineConfig) -> tuple[tuple[str, int], ...]:
-        """What happens in which order, and in how many cycles."""
+        """The stages in their order, each with its number of cycles."""
         raise NotImplementedError
 
     @classmethod

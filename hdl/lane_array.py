@@ -1,4 +1,4 @@
-"""All finishing lanes, and the timing of what they produce."""
+"""All finishing lanes, and the timing of their results."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def early_latency(config: EngineConfig) -> int:
 
 def late_latency(config: EngineConfig) -> int:
     """Cycles from a beat to its result on the h port: one number for all kinds, so that results of
-    different kinds never meet, whatever stalls came between them."""
+    different kinds never meet, also with stalls between them."""
     return max(lane.latency(config) for lane in lanes_of(config))
 
 
 def state_latency(config: EngineConfig) -> int:
-    """Cycles from a beat that writes a state to the first that may read it, whatever the kinds."""
+    """Cycles from a beat that writes a state to the first that may read it, for all kinds."""
     return max((lane.state_latency(config) for lane in lanes_of(config)
                 if issubclass(lane, StateLane)), default=0)
 
@@ -104,7 +104,7 @@ class LaneArray(wiring.Component):
         return m
 
     def _controls(self, m: Module) -> None:
-        """What the results are and where they go, delayed with them."""
+        """The controls of the results and their destinations, delayed with them."""
         c, layout = self.config, beat_layout(self.config)
         late, early = late_latency(c), early_latency(c)
         valid = delay(m, "valid", self.routed.valid, late, reset_less=False)
@@ -132,7 +132,7 @@ class LaneArray(wiring.Component):
         return writes
 
     def _lane(self, m: Module, platform, name: str, n: int, writes: Value) -> Lane:
-        """Lane ``n`` of a type, with what it takes."""
+        """Lane ``n`` of a type, with its inputs connected."""
         beat, z = self.routed.beat, self.routed.z[n]
         lane = _LANES[name](self.config, self.images)
         m.submodules[f"{name}_{n}"] = shared(f"gatefold_{name}_lane", lane, platform)

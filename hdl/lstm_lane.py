@@ -46,11 +46,11 @@ class LstmLane(StateLane):
         10    o * t                     product
         11    h                         sign, round; saturated on the way out
 
-    A short pipeline takes cycles 2 and 3, 4 and 5, 6 and 7, 8 and 9, 10 and 11 as one: c is there
+    A short pipeline takes cycles 2 and 3, 4 and 5, 6 and 7, 8 and 9, 10 and 11 as one: c is ready
     in cycle 4, h in 6.
 
-    |u| of c is made of the same sum as c, beside it (:class:`~gatefold.hdl.activation.Argument`,
-    ``widths``): so the cycle that c itself takes is not on the way to h.
+    |u| of c is computed from the same sum as c, in parallel with it
+    (:class:`~gatefold.hdl.activation.Argument`, ``widths``): so h does not wait for c's own cycle.
 
     One unit a cycle (II = 1). A :class:`LoadKind` takes its c from z_i instead. An
     :class:`EmitKind` shows the old c, rounded, instead of h.
@@ -154,7 +154,7 @@ class LstmLane(StateLane):
         return total
 
     def _h(self, m: Module, kind: list[Value], total: Signal, o: Activated) -> Value:
-        """o activation(c): sign and t of the sum that c is made of, while the output gate waits;
+        """o activation(c): sign and t from the sum that gives c, while the output gate is delayed;
         the product, then its sign and its rounding."""
         c, lstm = self.config, self._lstm()
         t_bits = c.table.out_frac
@@ -178,7 +178,7 @@ class LstmLane(StateLane):
                             signed(c.act_width))
 
     def _show(self, m: Module, kind: Value, old: Signal, h: Value) -> None:
-        """The result: h, or the old c of an :class:`EmitKind`, which waits for its turn."""
+        """The result: h, or the old c of an :class:`EmitKind`, delayed to the cycle of h."""
         c = self.config
         emits = {n: k for n, k in self.kinds(c).items() if isinstance(k, EmitKind)}
         if not emits:

@@ -28,7 +28,7 @@ class MacArray(wiring.Component):
     Members
     -------
     tile: In, a tile at its issue. operands: In, ``simd`` elements.
-    rows: Out, the finished rows, and what to do with them.
+    rows: Out, the finished rows, and their finish.
     load: In, of a loadable core, write of the weight memories.
     """
 

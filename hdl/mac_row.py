@@ -58,7 +58,7 @@ class MacRow(wiring.Component):
 
     @staticmethod
     def stages(config: EngineConfig) -> tuple[tuple[str, int], ...]:
-        """What happens in which order, and in how many cycles."""
+        """The stages in their order, each with its number of cycles."""
         levels = tree_levels(config.simd)
         return ("multipliers", 1 + config.pair), ("adder tree", levels * config.pair // 2)
 

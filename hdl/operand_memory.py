@@ -19,9 +19,9 @@ class OperandMemory(wiring.Component):
     The input memory holds two frames: one being read, one being filled. Read addresses in cycle 0,
     memory output in cycle 1, broadcast register in cycle 2 (:attr:`latency`).
 
-    A chunk of h may be addressed a cycle *before* its data comes (:attr:`lead`): data that comes
-    while its address waits for the memory, or for the register, goes straight to the register. An
-    input chunk is there the cycle after its write.
+    A chunk of h may be addressed a cycle *before* its data comes (:attr:`lead`): data that comes in
+    the cycle of its address, or in the next one, goes straight to the broadcast register. An input
+    chunk can be read the cycle after its write.
 
     Members
     -------

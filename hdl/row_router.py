@@ -34,7 +34,7 @@ class RowRouter(wiring.Component):
     The accumulators go on to the next tile at once, so beats after the first read a copy. An LSTM
     beat uses all four rows of a slot; a Dense layer has an output in each row and takes four beats
     for the same slots (``gate`` 0..3). Results come :attr:`latency` cycle after the rows. The plan
-    sees to it that ``beats`` cycles pass between finishes.
+    leaves at least ``beats`` cycles between finishes.
 
     Members
     -------
@@ -55,7 +55,7 @@ class RowRouter(wiring.Component):
         c = self.config
         m = Module()
         active = Signal()  # there is a beat in this cycle
-        finish = Signal(finish_layout(c))  # what becomes of the rows, as it stands for this beat
+        finish = Signal(finish_layout(c))  # how the rows are finished, for this beat
         dense = Signal()
         gate = Signal(2)
         m.d.comb += dense.eq(is_one_of(finish.kind, (
@@ -91,8 +91,8 @@ class RowRouter(wiring.Component):
 
     def _count_beats(self, m: Module, active: Signal, finish, dense: Signal,
                      gate: Signal) -> Signal:
-        """Beat 0 straight from the array, the rest from a copy that goes on by a chunk a beat; the
-        beats that come after the last one."""
+        """Beat 0 comes straight from the array, the others from a copy that advances by a chunk a
+        beat. Returns the number of beats that are still to come."""
         rows = self.rows
         held = Signal(finish_layout(self.config))
         left = Signal(bits_for(self.config.max_beats))

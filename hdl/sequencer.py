@@ -17,9 +17,9 @@ __all__ = ["Sequencer"]
 class Sequencer(wiring.Component):
     """Issues the program's tiles in order, the program once a frame.
 
-    A tile waits for three things only: the gap that its predecessor asked for, its input chunk, and
-    (if it yields output) a free half of the output memory. The plan settled everything else: a wait
-    only lengthens the distances that it relies on.
+    A tile waits only for the gap that its predecessor asked for, its input chunk, and (if it yields
+    output) a free half of the output memory. The plan guarantees every other distance between
+    tiles, and a wait only makes these longer.
 
     A tile of a stateful core that meets the last frame's state also waits for the first chunk of
     its own frame: only then is it known whether that frame begins a new sequence.
@@ -31,7 +31,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    arrivals: In, what the input memory holds. left: In, an output frame has left.
+    arrivals: In, the contents of the input memory. left: In, an output frame has left.
     tile: Out, the tile issued, its addresses final. Where a finished state of a stateful core
     counts as zero, ``fresh`` is set in its ``finish``.
     read: Out, the tile's operand.
@@ -173,13 +173,13 @@ class Sequencer(wiring.Component):
             self.read.chunk.eq(tile.operand),
         ]
         if c.stateful:
-            anew = self.arrivals.anew.bit_select(frame[0], 1)
+            fresh = self.arrivals.fresh.bit_select(frame[0], 1)
             carried = tile.carried | tile.finish.cell_carried
             m.d.comb += [
                 state_settled.eq(~carried | (self.arrivals.frames != frame)
                                  | (self.arrivals.chunks != 0)),
-                self.read.zero.eq(tile.carried & anew),
-                finish.fresh.eq(tile.finish.fresh | (tile.finish.cell_carried & anew)),
+                self.read.zero.eq(tile.carried & fresh),
+                finish.fresh.eq(tile.finish.fresh | (tile.finish.cell_carried & fresh)),
             ]
         m.d.sync += full.eq(full + frame_ends - self.left)
         with m.If(issues & run_ends):

@@ -1,4 +1,4 @@
-"""Where a component goes: the simulator, or Verilog files with shared modules and memory images.
+"""The target of elaboration: the simulator, or Verilog files with shared modules and memory images.
 
 Amaranth emits one Verilog module an *instance* and one object a *bit* of memory contents: too much
 for thousands of equal multipliers and megabits of weights. Under a :class:`VerilogTarget`,
@@ -92,7 +92,7 @@ endmodule
 class VerilogTarget:
     """Passed as Amaranth's ``platform`` when exporting.
 
-    Members: ``modules``, the shared components met so far, by module name.
+    Members: ``modules``, the shared components elaborated so far, by module name.
     """
 
     def __init__(self):

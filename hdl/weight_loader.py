@@ -16,7 +16,7 @@ class WeightLoader(wiring.Component):
     """Beats to words: every row's weight words in turn, row 0 first, then the bias words.
 
     A word starts with a new beat, low bits first; TLAST comes with the last beat of all. The core
-    takes no frames until a load has ended there, and no load while a frame is under way
+    takes no frames until a load has ended there, and no load while a frame is in progress
     (:attr:`idle`). A reset leaves the weights as they are. A new load's first beat waits a cycle,
     in which no frame begins (:attr:`closed`): so whether it is taken depends on registers alone.
     Where TLAST is early or late there is an :attr:`error`, and after the next TLAST the load starts
@@ -24,7 +24,7 @@ class WeightLoader(wiring.Component):
 
     Members
     -------
-    beats: In, stream of beats. idle: In, no frame is under way and none begins.
+    beats: In, stream of beats. idle: In, no frame is in progress and none begins.
     write: Out, write of the weight memories.
     closed: Out, no frame may begin: there are no weights, or they are about to be replaced.
     error: Out, TLAST was early or late.

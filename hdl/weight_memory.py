@@ -78,7 +78,7 @@ endmodule
 class WeightMemory(wiring.Component):
     """Synchronous memory, ``latency`` 1 cycle from :attr:`addr` to :attr:`data`.
 
-    Not read while it is written: the loader works while no frame does.
+    It is not read while it is written: the loader writes only while no frame is in progress.
 
     Parameters: ``width`` and ``depth`` in bits and words; ``style``: ``"block"``, ``"ultra"`` or
     ``"distributed"``.

@@ -1,1 +1,1 @@
-"""The golden model, the simulators and the test bench: is the Verilog what docs/numbers.md says?"""
+"""The golden model, the simulators and the test bench, which check the Verilog against golden."""

@@ -1,4 +1,4 @@
-"""The Amaranth model itself in Amaranth's simulator: the same scenarios, the same observations."""
+"""The Amaranth model in Amaranth's simulator: it plays the scenarios that the Verilog plays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE = 4
 
 
 def simulate(directory: Path, info: CoreInfo, x: np.ndarray, scenario: Scenario) -> SimRun:
-    """Play ``scenario`` on the core in ``directory``; its plan is made again from its integers."""
+    """Play ``scenario`` on the core in ``directory``; its plan is computed from its integers."""
     from gatefold.gen.store.folder import load_plan
 
     return simulate_plan(load_plan(directory), info, x, scenario)
@@ -37,7 +37,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
     last_out: list[int] = []
     out_beats: list[list[int]] = []
     results: list[Beat] = []
-    errors: set[int] = set()  # what frame_error was: a reset in between would clear it
+    errors: set[int] = set()  # values of frame_error: a reset in between would clear it
     clock = {"cycle": 0, "idle": 0}
     moved = {"in": 0, "out": 0}  # beats
     load = plan.images()["load"] if plan.config.loadable else []
@@ -62,7 +62,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                 ctx.set(core.i.valid, 1)
                 ctx.set(core.i.payload.data, word)
                 ctx.set(core.i.payload.last, b == len(frame) - 1)
-                if info.stateful:  # it counts with a frame's first beat: it lies with the others
+                if info.stateful:  # TUSER counts with a frame's first beat alone: wrong elsewhere
                     ctx.set(core.i.payload.first, (b == 0) == bool(scenario.fresh[n]))
                 await ctx.tick().until(core.i.ready)
                 ctx.set(core.i.valid, 0)
@@ -76,7 +76,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                 ctx.set(core.o.ready, 1)
                 await ctx.tick().until(core.o.valid)
                 ctx.set(core.o.ready, 0)
-        ctx.set(core.o.ready, 1)  # for beats too many
+        ctx.set(core.o.ready, 1)  # to see superfluous beats
 
     async def monitor(ctx):
         sampled = [core.i.valid & core.i.ready, core.o.valid & core.o.ready,

@@ -63,7 +63,7 @@ def gru_gates(layer: QGru, table: Table, acc: np.ndarray,
 
 def gru_reset(layer: QGru, table: Table, r: np.ndarray, s: np.ndarray,
               clip: Clip = saturated) -> np.ndarray:
-    """q = r * s in the format of h: what n's rows meet without reset_after."""
+    """q = r * s in the format of h: without reset_after, the operand of n's rows."""
     shift = table.out_frac + 1 + layer.c.frac - layer.h.frac
     return clip("q", round_shift(r * s, shift), layer.h.width)
 

@@ -1,4 +1,4 @@
-"""Reading what `gatefold build` left about a core: core.json, and whether its files are whole."""
+"""Reads core.json of a folder that `gatefold build` wrote, and checks that its files are there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TraceLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class CoreInfo:
-    """The contents of core.json: what a test bench needs to know about a core.
+    """The contents of core.json: the properties of a core that a test bench needs.
 
     Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency``, ``interval``
     and ``intervals`` (in turn, of which ``interval`` is the mean), cycles; ``multipliers``, of the
@@ -79,7 +79,7 @@ def load_core_info(directory: Path) -> CoreInfo:
     """Read and check ``directory/core.json`` and that the files of the core are there.
 
     Raises :class:`UserError` naming the first file that is missing or unreadable. An edited
-    Verilog or weight file is none of its business: simulation shows what it does.
+    Verilog or weight file is accepted: simulation finds the effect.
     """
     path = directory / "core.json"
     if not path.is_file():
@@ -124,7 +124,7 @@ def _parse(data: dict) -> CoreInfo:
             values = info.layers[layer].steps * info.layers[layer].units
             known = 0 <= first <= values - count
         if not known:
-            raise ValueError(f"trace event [{layer}, {first}, {count}] is about no layer")
+            raise ValueError(f"trace event [{layer}, {first}, {count}] names no layer")
     return info
 
 
@@ -145,10 +145,10 @@ def _flag(value) -> bool:
 
 
 def _intervals(cycles: dict) -> tuple[int, ...]:
-    told = cycles.get("intervals", [cycles["interval"]])  # older folders have one
-    if not isinstance(told, list) or not told:
-        raise ValueError(f"{quoted(told)[1:-1]} where a list of intervals belongs")
-    return tuple(map(_positive, told))
+    listed = cycles.get("intervals", [cycles["interval"]])  # older folders have one
+    if not isinstance(listed, list) or not listed:
+        raise ValueError(f"{quoted(listed)[1:-1]} where a list of intervals belongs")
+    return tuple(map(_positive, listed))
 
 
 def _states(names) -> tuple[str, ...]:

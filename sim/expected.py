@@ -1,7 +1,7 @@
-"""What the golden model says about frames that are played in some order.
+"""The golden model's outputs for frames that are played in some order.
 
-A core that keeps its state between frames gives another answer to the same frame after another one:
-what is expected follows from the order, and from the frames with which a sequence begins.
+A core that keeps its state between frames answers a frame according to the frames before it: the
+expected outputs depend on the order, and on the frames with which a sequence begins.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ __all__ = ["Expect", "expectation"]
 #: sequence; gives outputs (frames, n_out) and per traced layer and state (frames, steps, units).
 Expect = Callable[[Sequence[int], np.ndarray], tuple[np.ndarray, Trace]]
 
-_STATES = ("h", "c", "y")  #: golden's names for what a core shows of a layer
+_STATES = ("h", "c", "y")  #: golden's names of the values that a core traces
 
 
 def expectation(qnet: QuantizedNetwork, x: np.ndarray, contexts: int = 1) -> Expect:
-    """Golden on the integers ``x`` (frames * contexts, *input_shape), whatever is played of them.
+    """A function that runs golden on frames of ``x``, integers (frames * contexts, *input_shape).
 
-    Each of the ``contexts`` sequences in a frame goes on in the next frame.
+    Each of the ``contexts`` sequences in a frame continues in the next frame.
     """
     samples = np.asarray(x).reshape(-1, contexts, *qnet.input_shape)
 

@@ -63,7 +63,7 @@ class _Matrix:
 
     In float64, which BLAS multiplies tens of times faster than NumPy its integers, where the sum of
     a row's magnitudes times the largest operand stays below 2**53: then every product and every
-    partial sum, in whatever order and fused or not, is an integer that float64 holds.
+    partial sum, in any order and fused or not, is an integer that float64 holds.
     """
 
     def __init__(self, w: np.ndarray, largest: int):
@@ -134,7 +134,7 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
         else:
             state = {name: values[sequences] for name, values in kept.items()}
         block = max(1, _ELEMENTS // (len(rows) * len(layer.b)))
-        part = np.zeros(0)  # what x adds to the accumulators, of a block of steps
+        part = np.zeros(0)  # the products of x in the accumulators, for a block of steps
         for t in range(steps):
             if t % block == 0:
                 part = layer.b + (w_ih(x[rows, t:t + block]) << layer.align_ih)
@@ -234,15 +234,15 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     """The network's output integers for input integers, (samples, *output_shape).
 
     Parameters: ``x_int``, (samples, *input_shape) integers within the inputs' formats; ``trace``, a
-    dict that receives per layer name what is inside it: of recurrent layers what
+    dict that receives per layer name its tensors: of recurrent layers those that
     :func:`recurrent` records, of Dense layers ``acc`` and ``y``, of others ``y``, and under
     ``"saturations"`` per layer name and tensor (``u``, ``g``, ``n``, ``c``, ``h``, ``y``, ``m``,
     ``q``, ``tc``; the arguments of candidates that are flat where they are clamped count as ``u``)
     how many values were clamped: ``{"count", "total"}``; ``saturations``, a dict that receives
     these alone; ``fresh``, booleans (samples,): samples
-    with which stateful layers begin anew; without it the first alone (which always is one);
-    ``instead``, integers that layers read instead of what was computed, by value: so a layer can be
-    looked at by itself.
+    with which a new sequence begins in stateful layers; the first sample always begins one;
+    ``instead``, integers that layers read instead of the computed ones, by value: so the errors of
+    a single layer can be measured.
     Raises :class:`UserError` for a wrong shape, type or range.
     """
     values = split(_checked(qnet, x_int), qnet.input_shapes)
@@ -341,7 +341,7 @@ def run(qnet: QuantizedNetwork, x_float) -> np.ndarray:
 
 
 class _Counter:
-    """A ``clip`` that counts per tensor what was clamped."""
+    """A ``clip`` that counts the clamped values of each tensor."""
 
     def __init__(self):
         self.counts: dict[str, dict[str, int]] = {}

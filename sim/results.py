@@ -1,4 +1,4 @@
-"""What one simulation of a core saw, in the same form from every simulator."""
+"""The observations of one simulation, in the same form from every simulator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Trace = dict[str, dict[str, np.ndarray]]
 
 
 class CheckFailed(Exception):
-    """A check failed: the core does not do what the golden model or the plan says (exit code 1)."""
+    """A check failed: the core differs from the golden model or from the plan (exit code 1)."""
 
 
 @dataclass(frozen=True)

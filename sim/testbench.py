@@ -79,7 +79,7 @@ def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:
     """Write the cocotb bench of a core into ``folder`` (DIR/cocotb), which is made where missing.
 
     ``x`` (frames, n_in) are the input integers of vectors.json; ``expect``
-    (:mod:`.expected`) tells the outputs. The frames of a stateful core are one sequence.
+    (:mod:`.expected`) computes the outputs. The frames of a stateful core are one sequence.
     The bench reads ../core.json and ../rtl when it runs.
     """
     folder.mkdir(parents=True, exist_ok=True)

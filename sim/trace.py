@@ -1,6 +1,6 @@
-"""What the finishing lanes of a core showed, beat by beat, as the values of its layers.
+"""The trace of the finishing lanes, beat by beat, as the values of a core's layers.
 
-A beat is the same from every simulator: the mask of the lanes that hold something new, and for each
+A beat is the same from every simulator: the mask of the lanes that hold an element, and for each
 lane a result and a state ("h" and "c" in the names of the core's signals). core.json says which
 elements of which layer it carries.
 """
@@ -21,11 +21,10 @@ Beat = tuple[int | None, Sequence[int | None]]
 
 
 def layer_values(beats: Sequence[Beat], info: CoreInfo, frames: int, scenario: str) -> Trace:
-    """All values of all traced layers in ``frames`` frames of a scenario so named.
+    """All values of all traced layers in ``frames`` frames; ``scenario``: its name, for messages.
 
     Raises :class:`CheckFailed` where there are too few or too many beats, where an element came
-    never or twice in a frame, or has unknown bits. What lanes without an element hold is nobody's
-    business.
+    never or twice in a frame, or has unknown bits. Lanes without an element are not looked at.
     """
     if len(beats) != frames * len(info.events):
         raise CheckFailed(f"{scenario}: the lanes gave {len(beats)} beats of results in {frames} "

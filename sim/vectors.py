@@ -13,7 +13,7 @@ __all__ = ["StreamFormat", "write_vectors"]
 
 @dataclass(frozen=True, kw_only=True)
 class StreamFormat:
-    """How the elements of a frame lie in beats.
+    """The layout of a frame's elements in beats.
 
     Element e of a beat has the bits ``[e * container_bits +: container_bits]`` and is sign-extended
     to its container. A frame's elements follow each other without holes; the last beat ends in
@@ -81,9 +81,9 @@ class StreamFormat:
 
 
 def write_vectors(path: Path, x, y, fresh) -> None:
-    """Write integer inputs x (frames, elements) and the outputs y expected of them as JSON, a frame
-    a line; and ``fresh`` (frames,), whether a frame begins a sequence or goes on with the one
-    before it."""
+    """Write integer inputs x (frames, elements) and their expected outputs y as JSON, a frame
+    a line; and ``fresh`` (frames,), whether a frame begins a sequence or continues that of the
+    frame before it."""
     def rows(array):
         return ",\n  ".join(json.dumps(row) for row in np.asarray(array).tolist())
 

@@ -28,9 +28,9 @@ __all__ = ["VerilogCore", "read_log"]
 class VerilogCore:
     """A core folder's Verilog, compiled once, run for any number of scenarios.
 
-    A context manager: the compiled simulation lives in a temporary folder. The files are copied
-    there, so that no character of the folder's own path reaches a tool's command line, and the
-    weights lie where the Verilog looks for them.
+    A context manager: the compiled simulation is in a temporary folder. The files are copied there,
+    so that no character of the folder's own path reaches a tool's command line, and the weights are
+    where the Verilog looks for them.
 
     Parameters: ``directory``, made by ``gatefold build``; ``info``, its core.json; ``simulator``,
     one of :data:`~gatefold.sim.simulators.VERILOG_SIMULATORS`; ``timeout``, seconds for the build
@@ -63,12 +63,12 @@ class VerilogCore:
         self._temporary.cleanup()
 
     def simulate(self, x: np.ndarray, scenario: Scenario) -> SimRun:
-        """Play integer inputs ``x`` (samples, n_in) as ``scenario`` says.
+        """Play integer inputs ``x`` (samples, n_in) in the order and at the pace of ``scenario``.
 
         Raises :class:`CheckFailed` where the core hangs, a frame has the wrong number of beats, or
         an output or a traced state is unknown (X).
         """
-        folder = Path(tempfile.mkdtemp(dir=self._root))  # ../weights is what the Verilog reads
+        folder = Path(tempfile.mkdtemp(dir=self._root))  # the Verilog reads ../weights
         beats = self.info.stream.pack(x)
         digits = self.info.stream.beat_bits // 4
         with (folder / "stimulus.txt").open("w") as file:
@@ -77,11 +77,11 @@ class VerilogCore:
                     begins, ends = b == 0, b == self.info.beats_in - 1
                     if begins and n and scenario.isolated[n]:
                         gap = -DRAIN_CYCLES
-                    # TUSER counts with a frame's first beat: it lies with the others.
+                    # TUSER counts with a frame's first beat alone: it is wrong with the others.
                     reset, user = begins and scenario.resets[n], begins == scenario.fresh[n]
                     file.write(f"{gap} {reset:d} {user:d} {ends:d} {beat:0{digits}x}\n")
         np.savetxt(folder / "stalls.txt", scenario.stalls.reshape(-1), fmt="%d")
-        # Nothing but a hang makes the core as slow as this.
+        # A core that is slower than this hangs.
         longest = int(scenario.gaps.max() + scenario.stalls.max())
         quiet = (4 * (self.info.latency + self.info.interval) + longest + 1000
                  + 2 * self.info.load_beats)
@@ -96,7 +96,7 @@ class VerilogCore:
 
 @dataclass
 class _Seen:
-    """Frames as they come out of the log."""
+    """The frames of a log, as far as it was read."""
 
     first_in: list[int] = field(default_factory=list)
     last_out: list[int] = field(default_factory=list)
@@ -106,7 +106,7 @@ class _Seen:
 
 
 def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
-    """What tb.v and drive.v wrote, as a :class:`SimRun`; raises :class:`CheckFailed`."""
+    """The log of tb.v and drive.v as a :class:`SimRun`; raises :class:`CheckFailed`."""
     seen, verdict = _Seen(), ["hang", "0", "0"]
     for line in text.splitlines():
         kind, *words = line.split()
@@ -121,8 +121,8 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
     want, got = len(scenario.frames), len(seen.last_out)
     if verdict[0] != "end":
         raise CheckFailed(
-            f"{scenario.name}: the core hangs: {got} of {want} frames had come out when nothing "
-            f"moved any more, cycle {verdict[1]} ({len(seen.first_in)} had begun to go in)")
+            f"{scenario.name}: the core hangs: {got} of {want} frames had come out when it was "
+            f"stopped in cycle {verdict[1]} ({len(seen.first_in)} had begun to go in)")
     if got != want or seen.beats:
         raise CheckFailed(f"{scenario.name}: {got} frames and {len(seen.beats)} beats came out for "
                           f"{want} frames that went in")

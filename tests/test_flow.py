@@ -1,4 +1,4 @@
-"""The Python API: the same road as the command line."""
+"""The Python API, which gives the results of the command line."""
 
 import copy
 
@@ -23,7 +23,7 @@ def core(data):
     return gf.compile(gf.load(MODEL), board="zcu104", calibrate=data["x"], **SMALL)
 
 
-def test_saving_gives_what_the_command_gives(core, tmp_path):
+def test_saving_writes_the_files_of_the_command(core, tmp_path):
     core.save(tmp_path / "python")
     built(tmp_path / "command", MODEL, "--board", "zcu104", "--calibrate", DATA, "--pe", 8,
           "--simd", 2)
@@ -58,7 +58,7 @@ def test_a_network_made_in_python(tmp_path):
     assert core.report()["input_hash"] != gf.compile(other, **SMALL).report()["input_hash"]
 
 
-@pytest.mark.parametrize("options, told", [
+@pytest.mark.parametrize("options, message", [
     ({"width": 3}, r"--width must be an integer in 4\.\.18"),
     ({"width": 16.0}, "--width must be an integer"),
     ({"width": True}, "--width must be an integer"),
@@ -71,8 +71,8 @@ def test_a_network_made_in_python(tmp_path):
     ({"macs": 8, "pe": 4, "simd": 2}, "contradict"),
     ({"calibrate": [[1.0, 2.0]]}, r"must have the shape \(samples, 6, 3\)"),
 ])
-def test_wrong_arguments_are_user_errors(options, told):
-    with pytest.raises(gf.UserError, match=told):
+def test_wrong_arguments_are_user_errors(options, message):
+    with pytest.raises(gf.UserError, match=message):
         gf.compile(gf.load(MODEL), **options)
 
 
@@ -85,11 +85,11 @@ def test_a_short_pipeline_takes_fewer_cycles_and_registers_for_half_the_clock(tm
     short = gf.compile(core.network, board="zcu104", pipeline="short", **SMALL)
     full = gf.compile(core.network, board="zcu104", **SMALL)
     np.testing.assert_array_equal(short.run(short.data), full.run(short.data))
-    told, usual = short.report(), full.report()
-    assert (told["array"]["pipeline"], usual["array"]["pipeline"]) == ("short", "full")
-    assert told["clock_mhz"] == {"value": usual["clock_mhz"]["value"] / 2, "source": "assumed"}
-    assert told["cycles"]["latency"] < usual["cycles"]["latency"]
-    assert told["resources"]["ff"] < usual["resources"]["ff"]
+    shorter, usual = short.report(), full.report()
+    assert (shorter["array"]["pipeline"], usual["array"]["pipeline"]) == ("short", "full")
+    assert shorter["clock_mhz"] == {"value": usual["clock_mhz"]["value"] / 2, "source": "assumed"}
+    assert shorter["cycles"]["latency"] < usual["cycles"]["latency"]
+    assert shorter["resources"]["ff"] < usual["resources"]["ff"]
     given = gf.compile(core.network, board="zcu104", pipeline="short", clock=240, **SMALL)
     assert given.report()["clock_mhz"]["value"] == 240
 

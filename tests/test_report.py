@@ -1,4 +1,5 @@
-"""report.json: the contract's fields, that they agree with each other, and how it is printed."""
+"""report.json: the fields of the contract, their agreement with each other, and the printed report.
+"""
 
 import json
 import re
@@ -94,35 +95,36 @@ def test_it_is_printed(core):
         assert text.lower() in out.lower(), text
 
 
-def told_of(core) -> dict[str, str]:
+def rows_of(core) -> dict[str, str]:
     """Lines by name; where layers are named again with their formats, the first."""
     return dict(reversed(list(rows(core.report()))))
 
 
 def test_ports_are_printed_where_there_are_several():
-    told = told_of(compile(network("two inputs"), pe=4, simd=2))
-    assert told["network"].startswith("(3, 2) and (4) to (2), ")
-    assert told["inputs"] == "one frame, one after the other" and "outputs" not in told
-    assert Q.search(told["  input 1"])[0] and told["  input 1"].startswith("(4), ")
-    assert told["  l1_dense"] == "Dense 3 relu: (4) to (3), of input 1"
-    told = told_of(compile(network("two outputs"), pe=4, simd=2))
-    assert told["  output 0"].endswith(", of l1_dense") and "inputs" not in told
+    printed = rows_of(compile(network("two inputs"), pe=4, simd=2))
+    assert printed["network"].startswith("(3, 2) and (4) to (2), ")
+    assert printed["inputs"] == "one frame, one after the other" and "outputs" not in printed
+    assert Q.search(printed["  input 1"])[0] and printed["  input 1"].startswith("(4), ")
+    assert printed["  l1_dense"] == "Dense 3 relu: (4) to (3), of input 1"
+    printed = rows_of(compile(network("two outputs"), pe=4, simd=2))
+    assert printed["  output 0"].endswith(", of l1_dense") and "inputs" not in printed
 
 
-def test_in_a_chain_nobody_needs_to_hear_what_is_read():
-    assert told_of(compile(network("gru"), pe=4, simd=2))["  l0_gru"] \
+def test_in_a_chain_layers_are_printed_without_their_inputs():
+    assert rows_of(compile(network("gru"), pe=4, simd=2))["  l0_gru"] \
         == "GRU 5: (4, 3) to (5), the last step"
 
 
-def test_what_is_left_to_the_host_and_kept_is_printed():
+def test_the_hosts_functions_and_kept_states_are_printed():
     net = network("stateful lstm")
     report = compile(Network(net.input_shapes, net.layers, host=("softmax",)), pe=4,
                      simd=2).report()
-    told = dict(rows(report))
-    assert told["host"] == "softmax left to it: the core gives what comes before, gatefold run all"
-    assert told["state"] == "kept from frame to frame by l0_lstm, l1_lstm"
+    printed = dict(rows(report))
+    assert printed["host"] == (
+        "softmax left to it: the core gives what comes before, gatefold run all")
+    assert printed["state"] == "kept from frame to frame by l0_lstm, l1_lstm"
     lines = list(summary(report))
-    assert f"host        {told['host']}" in lines and f"state       {told['state']}" in lines
+    assert f"host        {printed['host']}" in lines and f"state       {printed['state']}" in lines
 
 
 def test_every_tensor_is_printed(core):
@@ -132,10 +134,10 @@ def test_every_tensor_is_printed(core):
                                        np.load(DATA)["x"])
     assert numbers["inside_samples"] == len(np.load(DATA)["x"])
     for layer, known in numbers["inside"].items():
-        for tensor, told in known["tensors"].items():
+        for tensor, measured in known["tensors"].items():
             line = next(line for line in out.splitlines() if line.startswith(f"{layer}.{tensor} "))
-            assert f"{told['min']:.3g} to {told['max']:.3g}" in line
-            assert (told["format"] or "accumulator") in line
+            assert f"{measured['min']:.3g} to {measured['max']:.3g}" in line
+            assert (measured["format"] or "accumulator") in line
     assert re.search(r"l0_lstm\.h .* 0 of \d+ ", out)
     assert re.search(r"^tensors +above, on \d samples of the data of the error", out, re.MULTILINE)
     page = (core / "report.html").read_text()
@@ -163,11 +165,11 @@ def test_hostile_names_are_printed_escaped(tmp_path):
     assert "reg [0:0]" in out
 
 
-@pytest.mark.parametrize("place, told", [("missing", "holds no report.json"),
+@pytest.mark.parametrize("place, message", [("missing", "holds no report.json"),
                                          ("file", "is a file")])
-def test_no_report(tmp_path, place, told):
+def test_no_report(tmp_path, place, message):
     (tmp_path / "file").write_text("")
-    assert told in refused("report", tmp_path / place)
+    assert message in refused("report", tmp_path / place)
 
 
 def test_a_report_that_lacks_fields_is_refused(tmp_path):

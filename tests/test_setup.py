@@ -1,4 +1,4 @@
-"""What `make setup` relies on: pinned packages, the type checker's links, the entry of CI."""
+"""The files behind `make setup`: pinned packages, the type checker's links, the entry of CI."""
 
 import importlib.metadata
 import os

@@ -1,4 +1,4 @@
-"""Models of real frameworks all the way to a program: what the engine executes equals golden."""
+"""Models of real frameworks compiled to programs: the executed program equals golden."""
 
 
 import numpy as np

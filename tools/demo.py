@@ -1,7 +1,7 @@
 """The demo: the shipped model becomes a core for the ZCU104, computes real data, and is verified.
 
 It runs the commands that a user would run, shows them, and puts their results into one table. Each
-row says how its figure is known. ``--readme`` also writes README.md's four rows and its picture.
+row names the origin of its figure. ``--readme`` also writes README.md's four rows and its picture.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def nrmse(y: np.ndarray, target: np.ndarray) -> float:
 
 
 def table(report: dict, y: np.ndarray, test, published: dict) -> Table:
-    """What the demo prints: from a core's ``report``, its ``y`` of ``test``, others' figures."""
+    """The table of the demo: from a core's ``report``, its ``y`` of ``test``, others' figures."""
     out = Table(title="lstm-dense (LSTM 128, LSTM 128, Dense 1; 30 steps) as a core for the ZCU104",
                 title_justify="left", width=_WIDTH, show_header=False,
                 caption=published["caption"], caption_justify="left", caption_style="dim")
@@ -125,8 +125,8 @@ def in_readme(text: str, block: str | None = None) -> str:
 
 
 def picture(page: str) -> str:
-    """The schedule that the report ``page`` draws as an SVG of its own, in the page's colours, also
-    the dark ones, and on a card of their own: it is legible whatever lies behind it."""
+    """The schedule that the report ``page`` draws, as an SVG of its own, in the page's light and
+    dark colours. It has a background of its own, so that it is legible on any page."""
     style = page.split("<style>")[1].split("</style>")[0]
     drawing = page[page.index('<svg id="timeline"'):].split("</svg></div>")[0]
     head, body = drawing.split(">", 1)

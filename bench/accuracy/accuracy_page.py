@@ -1,5 +1,5 @@
-"""docs/accuracy.md and the data of its plot, from measured.json: no measured figure is typed
-here."""
+"""Writes docs/accuracy.md and the data of its plot from measured.json, which holds every measured
+figure."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _settings(found: dict) -> str:
     return text
 
 
-#: Layer, tensor and words of what is shown of the insides.
+#: The tensors whose errors are shown: layer, tensor, words.
 _INSIDE = (("l0_lstm", "z_i", "encoder, sum of gate i"), ("l0_lstm", "c", "encoder, c"),
            ("l0_lstm", "h", "encoder, h"), ("l3_lstm", "z_i", "decoder, sum of gate i"),
            ("l3_lstm", "c", "decoder, c"), ("l3_lstm", "h", "decoder, h"),

@@ -1,6 +1,6 @@
-"""The rows of the accuracy table, as data: what each computes in, and its callable.
+"""The rows of the accuracy table, as data: the arithmetic of each, and its callable.
 
-Four kinds: float; ``fixed``, one Q format for all values as the paper has it, in golden's
+Four kinds: float; ``fixed``, one Q format for all values as in the paper, in golden's
 arithmetic; ``cut``, the same formats where C++ cuts instead of rounding (:mod:`cut`); ``chosen``,
 formats per tensor from calibration data. Add a :class:`Row` to :data:`ROWS` and it is scored,
 tabulated and stored as the others are.
@@ -57,14 +57,14 @@ class Shipped:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """What the network's tensors hold on :attr:`samples`."""
+        """The values of the network's tensors on :attr:`samples`."""
         return calibrate(self.network, self.samples, look=True)
 
 
 @dataclass(frozen=True)
 class Made:
-    """A row's callable x -> y, and of golden's arithmetic the quantised network behind it;
-    ``settings``, what a search has found of it, ready for JSON."""
+    """A row's callable x -> y, and for golden's arithmetic the quantised network behind it;
+    ``settings``, the result of a search, ready for JSON."""
 
     reconstruct: Reconstruction
     qnet: QuantizedNetwork | None = None
@@ -115,16 +115,16 @@ def formats(qnet: QuantizedNetwork) -> dict[str, str]:
     return found
 
 
-# ---- what makes the callables ------------------------------------------------------------------
+# ---- makers of the callables -------------------------------------------------------------------
 
 
 def _floats(dtype: type) -> Callable[[Shipped], Made]:
     return lambda of: Made(lambda x: forward(of.network, x, dtype=dtype))
 
 
-def _golden(of: Shipped, settings: dict, told: Mapping[str, object] | None = None) -> Made:
+def _golden(of: Shipped, settings: dict, found: Mapping[str, object] | None = None) -> Made:
     qnet = quantize(of.network, calibration=of.calibration, **settings)
-    return Made(lambda x: run(qnet, x), qnet, told or {})
+    return Made(lambda x: run(qnet, x), qnet, found or {})
 
 
 def _quantized(**settings) -> Callable[[Shipped], Made]:

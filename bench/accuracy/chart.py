@@ -2,8 +2,8 @@
 
     python bench/accuracy/chart.py figures.json OUT.svg|OUT.png      runs in .venv-bench
 
-figures.json is what accuracy_page.py's ``figures`` gives. Colours of Okabe and Ito, and shapes that
-repeat what they say; a filled mark is measured, a hollow one quoted, as in bench/plot.py.
+figures.json holds the result of ``figures`` in accuracy_page.py. Series differ in colour (of Okabe
+and Ito) and in shape; a filled mark is measured, a hollow one quoted, as in bench/plot.py.
 """
 
 from __future__ import annotations

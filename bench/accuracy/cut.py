@@ -1,13 +1,13 @@
-"""A network in one fixed-point type that cuts: what plain C++ for high-level synthesis computes.
+"""A network in one fixed-point type that cuts, as plain C++ for high-level synthesis computes it.
 
-``ap_fixed<16, 16 - f>`` without further words cuts (towards minus infinity) wherever a value is
+``ap_fixed<16, 16 - f>`` without further options cuts (towards minus infinity) wherever a value is
 assigned. Fig. 3 of the paper assigns every product to a ``dtype2`` before it is added, and does not
-say what that is: either it holds whole products, or it is the same type again and cuts each. Both
-are computed here; neither is claimed to be what was synthesised.
+define that type: either it holds whole products, or it is the same type again and cuts each. Both
+are computed here; we do not know which one the authors synthesised.
 
 Integers with f fractional bits in int32: weights, biases and inputs are cut from floats; of the
 products of weights and operands f bits are kept, of each or of their sum; sigmoid and tanh are
-exact and then cut; so are c = f c + i g and h = o tanh(c). What does not fit is refused.
+exact and then cut; so are c = f c + i g and h = o tanh(c). Values that do not fit are refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Would other defaults of the quantiser serve other networks too? Errors on the trained models.
 
-What the detection table says of one network must not become a default for all: the same changes
-are tried on lstm-dense, a forecaster, as errors of the output.
+A setting that helps one network in the detection table need not help others: so the same changes
+are tried on lstm-dense, a forecaster, and compared by the errors of the output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gatefold.gen.numbers.quantize import quantize
 
 __all__ = ["TRIED", "elsewhere"]
 
-#: What is tried beside the defaults.
+#: The settings that are tried beside the defaults.
 TRIED: dict[str, dict] = {"defaults": {}, "weights by mse": {"weight_rule": "mse"},
                           "table of 12 bits": {"table_bits": 12},
                           "both": {"weight_rule": "mse", "table_bits": 12}}
@@ -27,8 +27,8 @@ _SAMPLES = 64
 
 
 def elsewhere() -> dict[str, dict[str, dict[str, float]]]:
-    """By model and bits of weights and activations, the error of what was :data:`TRIED`: rms over
-    the range of the output, on calibration samples."""
+    """By model and bits of weights and activations, the errors with the settings :data:`TRIED`: rms
+    over the range of the output, on calibration samples."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name, file in _FILES.items():
         network = load(MODEL.parent / name / file)

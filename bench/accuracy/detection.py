@@ -1,4 +1,4 @@
-"""How well anomalies are found from reconstruction errors, by whatever reconstructs.
+"""How well anomalies are found from reconstruction errors, for any model that reconstructs.
 
 Everything here is a function of a callable x -> y on arrays (windows, steps, features): the float
 network, golden at any width, or a core. A window's score is its mean squared reconstruction error;
@@ -48,9 +48,10 @@ def read(path: Path) -> HeldOut:
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found. Rates in 0..1: ``accuracy``, of all windows, told right; ``found``, of the
-    anomalous ones; ``false_alarms``, of the normal ones. ``auc``, the area under the ROC curve,
-    needs no threshold. ``rmse`` is of reconstructing training windows.
+    """The scores of a model. Rates in 0..1: ``accuracy``, the share of all windows that are
+    classified correctly; ``found``, of the anomalous windows that raise an alarm; ``false_alarms``,
+    of the normal ones that do. ``auc``, the area under the ROC curve, needs no threshold. ``rmse``
+    is the error of reconstructing training windows.
     """
 
     auc: float

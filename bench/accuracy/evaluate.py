@@ -40,7 +40,7 @@ _LOOKED_AT = 100  # ... on so many of the threshold's windows.
 
 
 def measure(row: Row, shipped: Shipped, data: HeldOut) -> dict:
-    """What a row finds, how long it takes and in which formats; ready for JSON."""
+    """The scores of a row, its time and its formats; ready for JSON."""
     started, computing = time.monotonic(), time.process_time()
     made = row.make(shipped)
     found: dict = asdict(evaluate(made, data))
@@ -54,15 +54,14 @@ def measure(row: Row, shipped: Shipped, data: HeldOut) -> dict:
 
 
 def stored() -> dict:
-    """What measured.json holds; rows that are no more are left out."""
+    """The contents of measured.json, without rows that no longer exist."""
     known = json.loads(MEASURED.read_text()) if MEASURED.exists() else {"rows": {}}
     return known | {"rows": {row.key: known["rows"][row.key] for row in ROWS
                              if row.key in known["rows"]}}
 
 
 def store(known: dict) -> None:
-    """Write measured.json: after every row, so that a run that is stopped has not been for nothing.
-    """
+    """Write measured.json: after every row, so that a run that is stopped keeps its results."""
     MEASURED.write_text(json.dumps(known, indent=1) + "\n")
 
 
@@ -100,7 +99,7 @@ def main() -> None:
         parser.error("--render measures nothing: leave out --windows")
     keys = [row.key for row in ROWS]
     if unknown := [key for key in args.only or () if key not in keys]:
-        parser.error(f"--only {ascii(unknown[0])} is no row: they are {', '.join(keys)}")
+        parser.error(f"--only {ascii(unknown[0])} is no row: the rows are {', '.join(keys)}")
     known = stored()
     if not args.render:
         shipped = Shipped()

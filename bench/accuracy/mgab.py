@@ -3,7 +3,7 @@
 Source: M. Thill, W. Konen, T. Baeck, "MGAB: The Mackey-Glass Anomaly Benchmark", 2020,
 doi 10.5281/zenodo.3760086: series of dx/dt = beta d / (1 + d^10) - gamma x, d = x(t - 18), sampled
 once a time unit, out of which segments are cut so that value and three derivatives nearly match
-where the ends meet, under uniform noise. By eye nothing is to be seen.
+where the ends meet, under uniform noise. The anomalies cannot be seen by eye.
 
 This is the construction and not the published files: those depend bit by bit on an adaptive solver
 and on another generator of random numbers, and the equation is chaotic.
@@ -21,7 +21,7 @@ __all__ = ["MIN_DISTANCE", "NOISE", "Series", "insert_anomalies", "mackey_glass"
 TAU, BETA, GAMMA, HISTORY = 18, 0.25, 0.1, 0.9  #: of the benchmark; the exponent is 10
 STEPS = 20  #: integration steps a time unit
 CUT_LEAST, CUT_CHOICE = 100, 100  #: a segment removed has 100..200 samples
-DERIVATIVES = 3  #: beside the value itself, what must match at a cut
+DERIVATIVES = 3  #: derivatives that must match at a cut, beside the value itself
 MIN_DISTANCE = 2000  #: samples between two cuts
 NOISE = 0.01  #: uniform, -0.01 .. 0.01
 
@@ -72,7 +72,7 @@ def insert_anomalies(series: np.ndarray, count: int, rng: np.random.Generator, *
 
     At a random t_i the second end t_j is the one of 101, t_i + 100 and later, where value and first
     three derivatives (central differences) are nearest to those at t_i in the Euclidean norm.
-    Raises ValueError where there is no place for so many.
+    Raises ValueError if the series is too short for so many.
     """
     if count * 2 * MIN_DISTANCE + 2 * margin > len(series):
         raise ValueError(f"{count} anomalies, {MIN_DISTANCE} apart, need a longer series than "

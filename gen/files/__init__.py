@@ -1,1 +1,1 @@
-"""Files on disk, read without trust and written whole or not at all."""
+"""Files on disk: checked when they are read, and written completely or not at all."""

@@ -1,6 +1,6 @@
-"""Arrays from and to ``.npy`` and ``.npz`` files: no pickle, and nothing allocated on trust.
+"""Arrays from and to ``.npy`` and ``.npz`` files, without pickle.
 
-A header's claim is compared with the bytes that are there before anything is allocated.
+The size that a header declares is compared with the file's before anything is allocated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def read_array(path: str | os.PathLike, what: str = "the input") -> np.ndarray:
 
     ``what`` names the array in messages. Its shape and values are the caller's to check.
     Raises :class:`UserError` for a missing, foreign, damaged or too large file, and for arrays
-    of anything but real numbers.
+    that hold anything but real numbers.
     """
     (array,) = _read(path, what, every=False).values()
     return array
@@ -67,12 +67,12 @@ def _read(path: str | os.PathLike, what: str, *, every: bool) -> dict[str, np.nd
         raise UserError(f"{where} can not be read: {error.strerror or quoted(error)}") from None
     except ValueError as error:
         raise UserError(f"{where} can not be read: {quoted(error)}") from None
-    told = "is empty" if not start else "is neither .npy nor .npz"
-    raise UserError(f"{where} {told}: {_SAVE} or numpy.savez")
+    fault = "is empty" if not start else "is neither .npy nor .npz"
+    raise UserError(f"{where} {fault}: {_SAVE} or numpy.savez")
 
 
 def without_blocking(path: str, flags: int) -> int:
-    """An ``opener`` for :func:`open`: a pipe must not hang us."""
+    """An ``opener`` for :func:`open` that does not wait for the other end of a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -109,7 +109,7 @@ def _read_npz(file: IO[bytes], where: str, every: bool) -> dict[str, np.ndarray]
 
 def read_npy(file: IO[bytes], size: int, where: str) -> np.ndarray:
     """The array of the ``.npy`` that begins ``file`` and has ``size`` bytes; ``where`` names it in
-    messages. Raises :class:`UserError` for anything but real numbers, all of them there."""
+    messages. Raises :class:`UserError` for anything but a complete array of real numbers."""
     try:
         version = np.lib.format.read_magic(file)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0,
@@ -137,7 +137,7 @@ def read_npy(file: IO[bytes], size: int, where: str) -> np.ndarray:
 
 
 def check_writable(path: str | os.PathLike, suffixes: tuple[str, ...], what: str) -> Path:
-    """``path`` as one that an array can be written to: told before anything is computed.
+    """``path``, checked before anything is computed: an array can be written there.
 
     Raises :class:`UserError` for another suffix, a directory, or a folder that is missing.
     """
@@ -152,7 +152,7 @@ def check_writable(path: str | os.PathLike, suffixes: tuple[str, ...], what: str
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write ``arrays`` to an ``.npz``, or the only one to an ``.npy``; whole or not at all.
+    """Write ``arrays`` to an ``.npz``, or the only one to an ``.npy``; completely or not at all.
 
     The same arrays give the same bytes (numpy.savez would write the time of day).
     """

@@ -1,4 +1,4 @@
-"""Writing whole: a folder or a set of files appears complete, or what was there stays."""
+"""Complete writes: a new folder or set of files replaces the old one as a whole, or not at all."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from gatefold.gen.files.names import CONTENTS, CORE
 
 __all__ = ["check_target", "new_folder", "replace_file", "replace_files"]
 
-_PREFIX = ".gatefold-"  # of temporary folders, beside what they will become
+_PREFIX = ".gatefold-"  # of temporary folders, beside their targets
 
 
 def check_target(target: str | os.PathLike, *,
                  keeps: Iterable[str | os.PathLike | None] = ()) -> Path:
     """The absolute path of an output folder that may be made, or replaced, at ``target``.
 
-    Legal are a path where nothing is, an empty folder, and a folder that an earlier build made and
-    where nothing else is. ``keeps``: files that are still needed, and must not lie in it.
+    Legal are a path that does not exist, an empty folder, and a folder that holds nothing but an
+    earlier build. ``keeps``: files that are still needed, and must not lie in it.
     Raises :class:`UserError` for anything else.
     """
     if not os.fspath(target):

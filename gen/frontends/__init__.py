@@ -20,12 +20,12 @@ are checked before anything is allocated. What is not supported is refused by na
                 ``recurrent``, ``windows``: operators that are layers, which use ``site``. ``ops``:
                 operators that move elements or compute shapes. ``loop``: a Loop that is a recurrent
                 layer, by the ``formulas`` of its step, which are those of one of the ``cells``.
-                ``unrolled``: a SimpleRNN written out step by step; ``steps``: steps that nobody
-                reads
+                ``unrolled``: a SimpleRNN written out step by step; ``steps``: removes timesteps
+                that nothing reads
 ``torch``       ``live``: a module in memory, whose ``forward`` runs (``tracer``) on symbols
                 (``symbol``). ``moves``: functions that move elements, run by torch on their
-                numbers; ``modules``, ``ops``, ``math``: what computes. ``layers``: what torch's
-                layers mean, for ``described`` too
+                numbers; ``modules``, ``ops``, ``math``: layers and functions that compute.
+                ``layers``: torch's layers from named arrays, which ``described`` reads too
 ``described``   ``network``: weights in a file of arrays (``weights_file``), the network in a few
                 lines of text (``options``, ``layers``)
 ==============  ====================================================================================
@@ -44,8 +44,8 @@ from gatefold.gen.network.graph import Network
 
 __all__ = ["load"]
 
-#: Whether :func:`load` follows an ONNX file to weights in a second file, if not told. torch.onnx
-#: writes one unless told otherwise; only a plain file beside the model is read, and no link.
+#: Whether :func:`load` follows an ONNX file to weights in a second file, by default. torch.onnx
+#: writes one by default; only a plain file beside the model is read, and no link.
 EXTERNAL_DATA = True
 
 
@@ -54,7 +54,7 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
     """The float network in the model file at ``path``.
 
     ``external_data`` allows an ONNX file to keep its weights in a second file in the same folder,
-    as torch.onnx does unless told otherwise. ``network`` is a file that describes the network of a
+    as torch.onnx does by default. ``network`` is a file that describes the network of a
     ``.safetensors`` or ``.npz`` file, which holds weights alone (:mod:`.described`).
 
     ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,

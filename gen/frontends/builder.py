@@ -1,10 +1,10 @@
 """A network put together layer by layer, as a frontend reads it.
 
-Shared by all frontends, so that what users call a layer becomes the few kinds of
-:mod:`~.network.layers` in one place, and the limits on what a file may declare are said once.
+All frontends share it, so that one place turns the layers of users into the few kinds of
+:mod:`~.network.layers` and checks the limits on the sizes that a file may declare.
 A method takes the numbers of the values that a layer reads and gives the number of its own.
-:func:`~.simplify.simplify` tidies up what comes out: activations and scales join the
-layers beside them there, not here.
+:func:`~.simplify.simplify` works on the result: it merges activations and scales into the layers
+beside them, which no method here does.
 """
 
 from __future__ import annotations
@@ -70,26 +70,26 @@ class Builder:
         """Append a layer whose ``inputs`` are set; the number of its value."""
         where = f"{layer.shown} layer {quoted(layer.origin)}"
         shapes = [self.shapes[value] for value in layer.inputs]
-        # The shape behind a view is found on an array: first see that it is no huge one.
+        # The shape behind a view is found on an array: check first that the array is not huge.
         check_elements(where, (_most(layer, shapes),))
         shape = layer.output_shape(*shapes)
         self._elements += check_elements(where, shape)
-        check_elements(f"{where}, with what is before it,", (self._elements,))
+        check_elements(f"{where} and the values before it", (self._elements,))
         self.shapes.append(shape)
         self.layers.append(layer)
         return len(self.shapes) - 1
 
     def lstm(self, x: int, *states: int, **fields) -> int:
-        """An :class:`Lstm`; ``states``, the values of h and c to begin with; no ``units``."""
+        """An :class:`Lstm`; ``states``, the values of the initial h and c; no ``units``."""
         return self.add(Lstm(inputs=(x, *states), units=int(np.shape(fields["w_hh"])[1]),
                              **fields))
 
     def gru(self, x: int, *states: int, **fields) -> int:
-        """A :class:`Gru`; ``states``, the value of h to begin with."""
+        """A :class:`Gru`; ``states``, the value of the initial h."""
         return self.add(Gru(inputs=(x, *states), units=int(np.shape(fields["w_hh"])[1]), **fields))
 
     def rnn(self, x: int, *states: int, **fields) -> int:
-        """An :class:`Rnn`; ``states``, the value of h to begin with."""
+        """An :class:`Rnn`; ``states``, the value of the initial h."""
         return self.add(Rnn(inputs=(x, *states), units=int(np.shape(fields["w_hh"])[1]), **fields))
 
     def last_step(self, x: int, *, origin: str = "") -> int:
@@ -146,24 +146,24 @@ class Builder:
         return self.view(x, RepeatVector, timesteps=timesteps, origin=origin)
 
     def reshape(self, x: int, shape: Shape, *, origin: str = "") -> int:
-        """A Reshape; nothing where the shape is that already."""
+        """A Reshape; no layer if the value has that shape already."""
         if tuple(shape) == self.shapes[x]:
             return x
         return self.view(x, Reshape, shape=tuple(shape), origin=origin)
 
     def flatten(self, x: int, *, origin: str = "") -> int:
-        """A Flatten; nothing where the value is a vector already."""
+        """A Flatten; no layer if the value is a vector already."""
         return x if len(self.shapes[x]) == 1 else self.view(x, Flatten, origin=origin)
 
     def reverse(self, x: int, *, origin: str = "") -> int:
-        """The timesteps backwards."""
+        """A view of the timesteps in reverse order."""
         return self.view(x, Reverse, origin=origin)
 
-    # ---- layers that are others underneath ------------------------------------------------------
+    # ---- layers made of other layers ------------------------------------------------------------
 
     def activation(self, x: int, kind: str, *, alpha: float = 0.25, beta: float = 0.5,
                    origin: str = "") -> int:
-        """An activation of its own: a Dense with the identity, the same function.
+        """An activation as a layer of its own: a Dense whose matrix is the identity.
 
         ``alpha`` and ``beta`` are a hard sigmoid's: clip(alpha x + beta, 0, 1).
         """
@@ -202,8 +202,8 @@ class Builder:
 
     def average_pool(self, x: int, window: Window, *, count_padding: bool = False,
                      origin: str = "") -> int:
-        """An AveragePool: a Dense on windows. Padding that is not counted must fall on no window
-        or on all alike."""
+        """An AveragePool: a Dense on windows. Padding that is not counted must overlap no window,
+        or all of them equally."""
         where = f"average pooling layer {quoted(origin)}" if origin else "average pooling"
         self._check_window(where, x, window)
         taps = window.arrange(np.ones((self.shapes[x][-2], 1))).sum(axis=(-1, -2))
@@ -228,8 +228,8 @@ class Builder:
         return self.add_values((a, b), gains, origin=origin)
 
     def softmax(self, x: int) -> int:
-        """A softmax over the last axis that is left to the host: only of an output."""
-        # A value of its own: what comes before the softmax may be an output as well.
+        """A softmax over the last axis, which the host computes: only for an output."""
+        # It gets a value of its own, since the softmax's input may be an output as well.
         marked = self.view(x, Reshape, shape=self.shapes[x])
         self._host[marked] = "softmax"
         return marked
@@ -246,7 +246,7 @@ class Builder:
         if gain.shape != (features,):
             raise UserError(f"layer {quoted(origin)}: {gain.shape} factors cannot scale "
                             f"{features} features")
-        with np.errstate(over="ignore"):  # what is infinite then is refused as a weight
+        with np.errstate(over="ignore"):  # an infinite result is refused as a weight
             gain = gain.astype(np.float32)
         return self.add(Dense(
             inputs=(x,), w=np.diag(gain),
@@ -275,7 +275,7 @@ class Builder:
 
 
 def _most(layer: Layer, shapes: Sequence[Shape]) -> int:
-    """No fewer elements than a view of values of these shapes has; 0 of what is no view."""
+    """An upper bound on the elements of a view of values of these shapes; 0 for other layers."""
     elements = sum(int(np.prod(shape, dtype=np.float64)) for shape in shapes)
     if isinstance(layer, RepeatVector):
         return elements * layer.timesteps

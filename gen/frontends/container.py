@@ -39,8 +39,8 @@ def read_file(path: str | os.PathLike) -> bytes:
             if status.st_size > FILE_BYTES:
                 raise UserError(f"{name} has {status.st_size} bytes; a model file may have at most "
                                 f"{FILE_BYTES}")
-            # One more than there is: a file that grows meanwhile is not read to its end. (To ask
-            # for FILE_BYTES would reserve them.)
+            # One byte more than the file has: a file that grows meanwhile is not read to its end.
+            # (A read of FILE_BYTES would reserve as much memory.)
             data = file.read(status.st_size + 1)
     except FileNotFoundError:
         raise UserError(f"{name}: there is no such file: {GIVE}") from None

@@ -13,7 +13,7 @@ from gatefold.gen.errors import UserError
 
 __all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "READ", "check_dim", "check_elements"]
 
-#: What is read, for messages about what is not.
+#: The formats that are read, for messages about other files.
 READ = "Gatefold reads Keras .keras and .h5, ONNX .onnx, and weights as .safetensors and .npz"
 
 #: Largest model file, and largest total of a zip's members, in bytes.

@@ -37,8 +37,8 @@ def waterfall(name: str, title: str, stages: dict[str, int], notes: dict[str, st
     parts.append(text_tag(left - 14, y + 4, "sum", text_anchor="end", class_="strong"))
     parts.append(text_tag(x + 8, y + 4, f"{total} cycles", class_="strong"))
     parts.append(text_tag(x + 24 + 7 * len(f"{total} cycles"), y + 4, end, class_="muted"))
-    told = ", ".join(f"{stage} {cycles}" for stage, cycles in stages.items())
-    return svg(name, title, f"{told}: {total} cycles, {end}.", _WIDTH, y + 14, *parts)
+    described = ", ".join(f"{stage} {cycles}" for stage, cycles in stages.items())
+    return svg(name, title, f"{described}: {total} cycles, {end}.", _WIDTH, y + 14, *parts)
 
 
 def yardsticks(cycles: dict, latency: int) -> Markup:
@@ -75,7 +75,7 @@ def yardsticks(cycles: dict, latency: int) -> Markup:
 
 def resource_bars(used: dict[str, float], there: dict[str, float]) -> Markup:
     """Shares of the device, 0 to 100 %; resources that it does not have are left out."""
-    parts, y, told = [], 4.0, []
+    parts, y, described = [], 4.0, []
     width = _WIDTH - _LEFT - 270
     shown = [(key, label) for key, label in (
         ("lut", "LUT"), ("ff", "flip-flops"), ("dsp", "DSP"), ("bram36", "block RAM 36K"),
@@ -91,9 +91,9 @@ def resource_bars(used: dict[str, float], there: dict[str, float]) -> Markup:
             text_tag(_LEFT + width + 10, y + 14, f"{100 * share:.1f} %", class_="strong"),
             text_tag(_LEFT + width + 76, y + 14, f"{used[key]:,.10g} of {there[key]:,}",
                      class_="muted")]
-        told.append(f"{label} {used[key]:g} of {there[key]:g}")
+        described.append(f"{label} {used[key]:g} of {there[key]:g}")
         y += _ROW
     parts += [tag("path", d=f"M{num(_LEFT + width * n / 4)} 0V{num(y - 6)}", class_="grid")
               for n in (1, 2, 3)]
-    return svg("resources", "Resources against the device", "; ".join(told) + ".", _WIDTH, y,
-               *parts)
+    return svg("resources", "Resources against the device", "; ".join(described) + ".", _WIDTH,
+               y, *parts)

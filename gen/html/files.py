@@ -1,4 +1,4 @@
-"""Where the page is stored, and when it is drawn again."""
+"""Writing the page to a core's folder, and drawing it again if it is out of date."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def refresh_page(directory: Path, report: dict) -> None:
 
 
 def plan_of(directory: Path, report: dict) -> Plan | None:
-    """The plan of the core in ``directory``; None where this version plans it differently, or the
-    folder lacks what it is made from."""
+    """The plan of the core in ``directory``; None if this version plans it differently, or the
+    folder lacks the files that the plan is made from."""
     try:
         plan = load_plan(directory)
-        told = (report["cycles"]["latency"], report["cycles"]["tiles"])
+        reported = (report["cycles"]["latency"], report["cycles"]["tiles"])
     except (UserError, KeyError, TypeError):
         return None
-    return plan if (plan.cycles.latency, plan.cycles.tiles) == told else None
+    return plan if (plan.cycles.latency, plan.cycles.tiles) == reported else None
 
 
 def _stamp(report: dict) -> str:

@@ -1,5 +1,5 @@
-"""Where the boxes and lines of a drawn graph go: in columns from left to right, and in bands below
-each other where there are too many columns for the page.
+"""Layout of a drawn graph: boxes and lines in columns from left to right, and in bands below each
+other if there are too many columns for the page.
 
 After Sugiyama, Tagawa and Toda (1981): columns by the longest path, in each an order with few
 crossings, then heights that keep lines straight. A value that is read farther on is carried through
@@ -17,7 +17,7 @@ from gatefold.gen.html.markup import num
 
 __all__ = ["MOST_SLOTS", "Box", "Layout", "lay_out"]
 
-#: More places in all columns than this are not laid out: nobody could follow the lines.
+#: More places in all columns than this are not laid out: the lines could not be followed.
 MOST_SLOTS = 1500
 _COLUMN, _ROW, _BAND = 44.0, 20.0, 34.0  # gaps: columns, boxes in one, bands
 _LINE = 9.0  # between lines that run side by side
@@ -66,7 +66,7 @@ _Column = list[_Slot]
 
 
 def lay_out(boxes: Sequence[Box], width: float) -> Layout | None:
-    """A layout at most ``width`` wide where that can be; None beyond :data:`MOST_SLOTS`."""
+    """A layout at most ``width`` wide if possible; None beyond :data:`MOST_SLOTS`."""
     ranks = _ranks(boxes)
     last = list(ranks)  # column of each value's last reader
     for n, box in enumerate(boxes):
@@ -87,7 +87,8 @@ def lay_out(boxes: Sequence[Box], width: float) -> Layout | None:
 
 
 def _ranks(boxes: Sequence[Box]) -> list[int]:
-    """Column of each node: behind all it reads; what reads nothing stands before its reader."""
+    """Column of each node: right of all that it reads; a node without inputs is directly left of
+    its reader."""
     ranks: list[int] = []
     for box in boxes:
         ranks.append(1 + max((ranks[value] for value in box.reads), default=-1))
@@ -214,7 +215,7 @@ def _level(columns: list[_Column]) -> None:
 
 
 def _move(column: _Column, near: list[_Column]) -> None:
-    """Each slot towards the middle of those ``near`` it; where there are none, it wants to stay."""
+    """Each slot towards the middle of those ``near`` it; a slot without any stays."""
     wanted = [sum(other.y for other in others) / len(others) if others else slot.y
               for slot, others in zip(column, near, strict=True)]
     for slot, y in zip(column, _apart(column, wanted), strict=True):

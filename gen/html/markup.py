@@ -1,4 +1,4 @@
-"""HTML and SVG as escaped text: whatever is not made by :func:`tag` is data and is escaped."""
+"""HTML and SVG as escaped text: everything but the results of :func:`tag` is data and escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Child = object
 
 
 class Markup(str):
-    """Text that is HTML already. Only :func:`tag` and :func:`flat` make it, or a literal does."""
+    """Text that is HTML already: made by :func:`tag` or :func:`flat`, or a literal."""
 
     __slots__ = ()
 
@@ -52,21 +52,21 @@ def flat(*children: Child) -> Markup:
 
 
 def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
-    """An element. ``class_`` stands for class, ``data_x`` for data-x; None leaves one out."""
+    """An element. ``class_`` becomes class, ``data_x`` data-x; None leaves an attribute out."""
     written = []
     for key, value in attributes.items():
         if value is None or value is False:
             continue
         key = key.rstrip("_").replace("_", "-")
-        told = num(value) if isinstance(value, float) else str(value)
-        written.append(f" {key}" if value is True else f' {key}="{escaped(told)}"')
+        text = num(value) if isinstance(value, float) else str(value)
+        written.append(f" {key}" if value is True else f' {key}="{escaped(text)}"')
     opening = f"<{name}{''.join(written)}>"
     return Markup(opening if name in _VOID else f"{opening}{flat(*children)}</{name}>")
 
 
 def svg(name: str, title: str, description: str, width: float, height: float,
         *children: Child, **attributes: object) -> Markup:
-    """A drawing with what a screen reader says of it. ``name``: its id, unique in the page."""
+    """A drawing; screen readers read ``description``. ``name``: its id, unique in the page."""
     return tag("div", tag(
         "svg", tag("title", title, id=f"{name}-title"), tag("desc", description, id=f"{name}-desc"),
         *children, id=name, role="img", viewBox=f"0 0 {num(width)} {num(height)}",
@@ -113,7 +113,7 @@ def plural(count: int, word: str) -> str:
 
 
 def percent(share: float) -> str:
-    """``12.3 %``; neither 0 nor 100 unless it is that."""
+    """``12.3 %``; 0 and 100 only where they are exact."""
     if 0 < share < 0.0005:
         return "< 0.1 %"
     return f"{floor(1000 * share) / 10 if 0.9995 <= share < 1 else 100 * share:.1f} %"

@@ -58,7 +58,7 @@ def network_drawing(network: dict, colours: dict[str, int]) -> Markup:
     if layout is None:
         return tag("p", "The network has too many layers to be drawn; the table lists them.",
                    class_="source")
-    told = "; ".join(
+    described = "; ".join(
         f"{layer['name']}, {layer_title(layer)}, from {' and '.join(layer['inputs'])} to "
         f"{shape(layer['output_shape'])}, {plural(layer['parameters'], 'parameter')}"
         for layer in network["layers"])
@@ -72,7 +72,7 @@ def network_drawing(network: dict, colours: dict[str, int]) -> Markup:
     for node, (x, y) in zip(nodes, layout.places, strict=True):
         parts += _drawn(node, x, y)
     left = max(0.0, (_WIDTH - layout.width) / 2)
-    return svg("network", "The network", told + ".", max(_WIDTH, layout.width + 8),
+    return svg("network", "The network", described + ".", max(_WIDTH, layout.width + 8),
                layout.height + 8, tag("g", *parts, transform=f"translate({num(left)} 4)"))
 
 
@@ -88,7 +88,7 @@ def _nodes(network: dict, colours: dict[str, int]) -> list[_Node]:
         reads = tuple(numbers[value] for value in layer["inputs"])
         name, sizes = layer["name"], layer["output_shape"]
         if name in ends and layer["kind"] == "reshape" and layer["input_shapes"] == [sizes]:
-            numbers[name] = reads[0]  # stands only for what the host does
+            numbers[name] = reads[0]  # it only marks the host's function: no box
             continue
         numbers[name] = len(nodes)
         hint = ", ".join(filter(None, (name, layer_note(layer), _origin(layer))))

@@ -16,7 +16,7 @@ _FEW = 12  # outputs that get a row each
 
 @dataclass(frozen=True)
 class _Output:
-    """A feature of an output: what it is called, its errors, one step of its format."""
+    """A feature of an output: its name, its errors, one step of its format."""
 
     name: str
     worst: float
@@ -35,7 +35,7 @@ def error_chart(numbers: dict, outputs: list[dict]) -> Markup:
 
 
 def _rows(numbers: dict, outputs: list[dict]) -> list[_Output]:
-    """Of a value whose elements have several formats, the coarsest is what its errors may be."""
+    """The errors of every output; a value of several formats is compared with its coarsest."""
     features = [(n, k) for n, output in enumerate(outputs) for k in range(output["shape"][-1])]
     steps = [max(2.0 ** -parse(form)[1] for form in forms.split(", "))
              for forms in numbers["outputs"]]
@@ -54,7 +54,8 @@ def _legend(x: float, y: float) -> list[Markup]:
             text_tag(x + 135, y, "one step of the output format", class_="small")]
 
 
-def _told(rows: list[_Output]) -> str:
+def _description(rows: list[_Output]) -> str:
+    """The drawing in words."""
     return (f"{len(rows)} outputs; largest error {max(row.worst for row in rows):.3g}, "
             f"largest RMS {max(row.rms for row in rows):.3g}.")
 
@@ -82,7 +83,7 @@ def _few(rows: list[_Output], low: int, high: int) -> Markup:
                   tag("circle", cx=num(x(row.rms)), cy=num(middle), r=5.5, class_="s0"),
                   tag("circle", cx=num(x(row.worst)), cy=num(middle), r=5.5, class_="s1")]
         y += 26
-    return svg("errors", "Error of each output against float", _told(rows), _WIDTH,
+    return svg("errors", "Error of each output against float", _description(rows), _WIDTH,
                bottom + 24, *parts)
 
 
@@ -115,5 +116,5 @@ def _many(rows: list[_Output], low: int, high: int) -> Markup:
     parts.append(flat(text_tag(_LEFT, top + high_px + 18, rows[0].name, class_="muted small"),
                       text_tag(_LEFT + width, top + high_px + 18, rows[-1].name,
                                text_anchor="end", class_="muted small")))
-    return svg("errors", "Error of each output against float", _told(rows), _WIDTH,
+    return svg("errors", "Error of each output against float", _description(rows), _WIDTH,
                top + high_px + 24, *parts)

@@ -1,4 +1,4 @@
-"""What the array does in each cycle of a frame: runs of tiles, or shares of bins if too many."""
+"""The work of the array in each cycle of a frame: runs of tiles, or shares of bins if too many."""
 
 from __future__ import annotations
 

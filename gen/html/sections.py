@@ -80,7 +80,7 @@ def schedule_section(report: dict, plan: Plan | None, colours: dict[str, int]) -
     names = {layer: "output put together" if layer == GATHERED else plan.qnet.layers[layer].name
              for layer in what.layers}
     exact = "Each mark is a run of tiles; steps alternate in tint." if what.runs else (
-        f"Each mark stands for {what.bin_size} cycles; its height is the share of them in which "
+        f"Each mark covers {what.bin_size} cycles; its height is the share of them in which "
         "the layer has the array.")
     return section(
         "schedule", "The schedule", flat(
@@ -222,7 +222,7 @@ def numbers_section(report: dict) -> Markup:
             f"{_chosen(numbers['calibration'])}. {plural(clipped, 'value')} saturated while the "
             "error was measured. ", badge("computed")),
         tag("h3", "Error against float, per output"),
-        tag("p", f"On {error['data']}", " before what is left to the host" if host else "",
+        tag("p", f"On {error['data']}", " before the functions left to the host" if host else "",
             f". {table_['function']}: {table_['entries']:,} entries, at most "
             f"{table_['error_bound']:.3g} off.", class_="source"),
         error_chart(numbers, outputs), table(["", "value", "of the range"], rows))

@@ -25,7 +25,7 @@ _ORDER = ("x", "a", "b", "h_in", "c_in", "w", "w_ih", "w_hh", "u",
 
 @dataclass(frozen=True)
 class Row:
-    """A tensor; None stands for what is unknown or has no meaning. ``form``: its format, None for a
+    """A tensor; None is a value that is unknown or has no meaning. ``form``: its format, None for a
     sum as wide as the accumulator. ``seen``: smallest and largest float. ``clipped``: how many of
     how many values saturated. ``error``, ``alone``: RMS errors, the latter added by the layer
     itself."""
@@ -91,7 +91,7 @@ def rows_of(numbers: dict) -> dict[str, list[Row]]:
     inside = numbers.get("inside") or {}
     for name, formats in numbers["layers"].items():
         known = inside.get(name, {}).get("tensors", {})
-        forms = {tensor: told["format"] for tensor, told in known.items()} | formats
+        forms = {tensor: measured["format"] for tensor, measured in known.items()} | formats
         if "u" in numbers["saturations"].get(name, {}):  # counted for all gates together
             forms["u"] = None if known else numbers["table"]["argument"]
         last = len(_ORDER) - 4
@@ -101,16 +101,16 @@ def rows_of(numbers: dict) -> dict[str, list[Row]]:
     return found
 
 
-def _row(numbers: dict, layer: str, tensor: str, form: str | None, told: dict) -> Row:
+def _row(numbers: dict, layer: str, tensor: str, form: str | None, measured: dict) -> Row:
     counted = numbers["saturations"].get(layer, {}).get(tensor)
-    seen = (told["min"], told["max"]) if told else None
+    seen = (measured["min"], measured["max"]) if measured else None
     peaks = numbers["calibration"].get("peaks", {}).get(layer)
     peak = peaks.get(tensor) if isinstance(peaks, dict) else peaks if tensor == "x" else None
     if seen is None and peak is not None:
         seen = -peak, peak
     return Row(tensor, parse(form) if form else None, seen,
                (counted["count"], counted["total"]) if counted else None,
-               told.get("rms"), told.get("rms_alone"))
+               measured.get("rms"), measured.get("rms_alone"))
 
 
 def scales(rows: dict[str, list[Row]]) -> Scales:
@@ -149,17 +149,17 @@ def entering(rows: dict[str, list[Row]]) -> Markup | None:
         parts += [tag("path", d=f"M{num(at)} {num(y - 4)}V{num(bottom)}", class_="grid"),
                   text_tag(at, bottom + 16, in_digits(10.0**power), text_anchor="middle",
                            class_="muted small")]
-    told = []
+    described = []
     for name, row in results.items():
         middle = y + step / 2
         share, alone = (row.error or 0) / row.span, (row.alone or 0) / row.span
         parts.append(text_tag(left - 14, middle + 4, name, text_anchor="end", class_="strong"))
         parts += _dots(x, middle, share, None if row.alone is None else alone, 5)
         parts.append(text_tag(right + 24, middle + 4, in_digits(share), class_="strong"))
-        told.append(f"{name} {in_digits(share)}, {in_digits(alone)} of its own")
+        described.append(f"{name} {in_digits(share)}, {in_digits(alone)} of its own")
         y += step
-    return svg("entering", "Where the error enters", "; ".join(told) + ".", _WIDTH, bottom + 22,
-               *parts)
+    return svg("entering", "Where the error enters", "; ".join(described) + ".", _WIDTH,
+               bottom + 22, *parts)
 
 
 def in_digits(share: float) -> str:
@@ -223,8 +223,8 @@ def tensor_drawing(name: str, rows: list[Row], scale: Scales) -> Markup:
         parts += _tensor(row, top + _STEP * place, scale)
     point = scale.bit(0)
     parts.append(tag("path", d=f"M{num(point)} {num(top - 3)}V{num(bottom)}", class_="limit"))
-    told = "; ".join(f"{row.name} {row.shown}" for row in rows)
-    return svg(name, "Formats, ranges and errors", told + ".", _WIDTH, bottom + 4, *parts)
+    described = "; ".join(f"{row.name} {row.shown}" for row in rows)
+    return svg(name, "Formats, ranges and errors", described + ".", _WIDTH, bottom + 4, *parts)
 
 
 def _tensor(row: Row, y: float, scale: Scales) -> list[Markup]:

@@ -12,7 +12,7 @@ _TITLES = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN", "conv1d": "Conv1D",
 _SIZES = {"lstm": "units", "gru": "units", "rnn": "units", "dense": "outputs",
           "conv1d": "outputs", "max_pool": "size", "average_pool": "size"}
 #: Options that title and shapes show already.
-_TOLD = ("units", "outputs", "features", "timesteps", "shape", "activation")
+_SHOWN = ("units", "outputs", "features", "timesteps", "shape", "activation")
 #: Values that need no mention.
 _USUAL = {"recurrent_activation": "sigmoid", "stride": 1, "dilation": 1, "left": 0, "right": 0}
 _WORDS = {"size": "{} taps", "left": "padding {} before", "right": "padding {} after",
@@ -37,7 +37,7 @@ def _kind(layer: dict) -> str:
 
 
 def _function(layer: dict) -> str:
-    """The activation of a layer, where it is not what its kind usually has."""
+    """The activation of a layer, if it is not the usual one of its kind."""
     function = str(layer["options"].get("activation", ""))
     usual = "tanh" if layer["kind"] in ("lstm", "gru", "rnn") else "linear"
     return "" if function == usual else function.replace("_", " ")
@@ -47,21 +47,21 @@ def layer_note(layer: dict) -> str:
     """The options that are neither usual nor in the title."""
     parts = []
     for name, value in layer["options"].items():
-        if name in _TOLD or name == _SIZES.get(layer["kind"]) or value == _USUAL.get(name):
+        if name in _SHOWN or name == _SIZES.get(layer["kind"]) or value == _USUAL.get(name):
             continue
         if isinstance(value, bool):
             words = (_YES if value else _NO).get(name)
             parts += [words] if words else []
         else:
-            told = ", ".join(map(str, value)) if isinstance(value, list) else value
-            parts.append(_WORDS.get(name, f"{name} {{}}").format(told).replace("_", " "))
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            parts.append(_WORDS.get(name, f"{name} {{}}").format(text).replace("_", " "))
     return ", ".join(parts)
 
 
 def in_turn(cycles: dict) -> str:
-    """Behind an interval, the mean of several that come in turn: these."""
-    told = cycles.get("intervals", [])  # older reports have one
-    return f" ({' and '.join(f'{one:,}' for one in told)} in turn)" if len(told) > 1 else ""
+    """The intervals whose mean the report states, if several take turns; "" for one."""
+    turns = cycles.get("intervals", [])  # older reports have one
+    return f" ({' and '.join(f'{one:,}' for one in turns)} in turn)" if len(turns) > 1 else ""
 
 
 def is_chain(network: dict) -> bool:

@@ -47,8 +47,8 @@ def accumulator_width(qnet: QuantizedNetwork, **limits) -> int:
     """Bits of the accumulator of ``qnet``: those of its widest row, at least 2; ``limits`` are the
     keyword arguments of :func:`accumulator_bounds`.
 
-    Operands that are not multiplied (of MaxPool and Multiply, and initial states on their way to
-    the state) pass through it too.
+    It also holds the operands that pass through it without a weight: those of MaxPool and Multiply,
+    and initial states.
     """
     fracs, width = qnet.fracs, 2
     for layer in qnet.layers:

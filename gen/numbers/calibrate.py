@@ -22,7 +22,7 @@ _ELEMENTS = 1 << 25  # ... and how many elements of windows
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration saw: ``record``, ready for JSON (source, samples, peaks); ``inputs``, the
+    """Result of calibration: ``record``, ready for JSON (source, samples, peaks); ``inputs``, the
     values of each input; ``layers``, those of each layer's tensors by its generated name;
     ``looked``, whether values were kept and not only peaks."""
 

@@ -63,12 +63,12 @@ def difference(layers: Sequence[Layer], core: Sequence[QLayer]) -> str | None:
     return None
 
 
-def _fields(thing: Any) -> str:
+def _fields(instance: Any) -> str:
     """A view or a window: its kind and its fields."""
-    values = [getattr(thing, field.name) for field in fields(thing)
+    values = [getattr(instance, field.name) for field in fields(instance)
               if field.name not in ("origin", "inputs", "label")]
-    return f"{type(thing).__name__}({', '.join(map(str, values))})" if values \
-        else type(thing).__name__
+    return f"{type(instance).__name__}({', '.join(map(str, values))})" if values \
+        else type(instance).__name__
 
 
 def _hash(pattern: np.ndarray) -> str:

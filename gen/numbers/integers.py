@@ -32,7 +32,7 @@ def in_integers(name: str, layer: Layer, numbers: dict,
     Raises :class:`UserError` if one does, and for a bias that is too large.
     """
     values = {"name": name, "inputs": layer.inputs, **numbers}
-    if not layer.computes:  # nothing of the model file goes on
+    if not layer.computes:  # without its name in the model file
         values["view"] = replace(layer, origin="", inputs=(), label="")
     cls = QLAYERS.get(layer.kind, QView)
     for tensor in layer.weights:

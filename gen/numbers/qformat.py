@@ -1,4 +1,4 @@
-"""Q-formats: what an integer means. The only place where a float becomes an integer."""
+"""Q-formats: the value that an integer represents. Floats become integers only here."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The base classes of layers in integers, and what each layer states of itself.
+"""The base classes of layers in integers, and the properties that every layer declares.
 
-A layer says which of its formats belong to weights, states and operands, what its sums are bounded
-by, and which tensors it has. So checks, accumulator widths, reports and files need not know its
-class. ``docs/numbers.md`` defines what it computes; ``sim/golden.py``, which reads only the fields,
+A layer declares which of its formats belong to weights, states and operands, the bounds of its
+sums, and its tensors. So checks, accumulator widths, reports and files need not know its class.
+``docs/numbers.md`` defines its arithmetic; ``sim/golden.py``, which reads only the fields,
 computes it.
 """
 
@@ -134,7 +134,7 @@ class QLayer:
 
     @property
     def result(self) -> QFormat | None:
-        """Format of its value; None for a view, which takes its elements' formats along."""
+        """Format of its value; None for a view, whose elements keep their formats."""
         return getattr(self, self.of.result, None)
 
     def fracs(self, shape: Shape, *fracs: np.ndarray) -> np.ndarray:

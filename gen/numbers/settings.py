@@ -22,7 +22,7 @@ TENSORS = tuple(_GROUPS)  #: Every tensor whose format can be set.
 
 def group_of(tensor: str) -> str:
     """The kind of a tensor: ``activations``, ``weights``, ``cell`` (a cell or GRU state, and m) or
-    ``table`` (what an activation of T bits gives)."""
+    ``table`` (the result of an activation of T bits)."""
     return _GROUPS[tensor]
 
 

@@ -24,7 +24,7 @@ __all__ = ["ARGUMENT_BITS", "TABLE_BITS", "Table", "default_table", "table_for",
 #   A = 16, frac 14   (5,6,6) 1.9e-4 (2.0e-4)   (6,5,6) 9.8e-5 (1.1e-4)
 #   A = 18, frac 13   (6,5,5) 9.0e-5 (1.3e-4)   (7,4,5) 4.5e-5 (9.1e-5)
 #   A = 18, frac 14   (5,6,6) 1.8e-4 (2.0e-4)   (6,5,6) 9.2e-5 (1.1e-4)
-# What the brackets hide: the rounding of u adds up over the steps. The rms error of the output of
+# The brackets hide this: the rounding of u adds up over the steps. The rms error of the output of
 # a random LSTM (4 features, 32 units, 30 steps, weights of normal size) at A = 16 is 4.5e-5 with
 # (7,4,4), 4.5e-5 with (8,3,4) (so twice the t1 buys nothing), 3.0e-5 with frac 13 and (7,4,5),
 # 2.4e-5 with frac 14 and (6,5,6); at A = 18: 4.3e-5, 4.3e-5, 2.7e-5, 2.0e-5. From A = 15 on the
@@ -129,14 +129,14 @@ def tanh_table(*, frac: int, n0: int, n1: int, n2: int, out_frac: int) -> Table:
         cells = np.arange(1 << (n0 + n1)).reshape(1 << n0, 1 << n1, 1) << n2  # m of low = 0
         centre = cells + ((1 << n2) - 1) / 2
         away = np.arange(1 << (n2 - 1)) + 0.5  # distance of t1's entries from the centre, in m
-        # t1: in the middle of what the cells of one `high` would each like best.
+        # t1: the middle of the best values of the cells that share it, those of one `high`.
         odd = (_scaled_tanh(centre + away, frac, out_frac)
                - _scaled_tanh(centre - away, frac, out_frac)) / 2
         t1 = _midpoint(odd, axis=1)
         by_low = np.concatenate([-t1[:, ::-1], t1], axis=1)[:, None, :]
         exact = _scaled_tanh(cells + np.arange(1 << n2), frac, out_frac)
         t0 = _midpoint(exact - by_low, axis=2)
-        # No clamp in hardware: t0 gives way so that t0 +- t1 stays within 0..top.
+        # No clamp in hardware: t0 is moved so that t0 +- t1 stays within 0..top.
         reach = t1.max(axis=1)[:, None]
         t0 = np.clip(t0, reach, top - reach)
         t0[0, 0] = t1[0, -1]  # t(0) = 0

@@ -18,7 +18,7 @@ __all__ = ["TOP", "write_rtl", "write_weights"]
 
 TOP = "gatefold"  #: name of the top module
 
-#: Verilator's -Wall warns of what Amaranth's Verilog backend does everywhere: it names every
+#: Verilator's -Wall warns of habits of Amaranth's Verilog backend: it names every
 #: signal, used or not; gives registers initial values; leaves the extension of narrow operands to
 #: Verilog's rules, which are Amaranth's; writes x == 0 as !x; and puts sub-modules into one file.
 _LINT = """\

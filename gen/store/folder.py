@@ -48,7 +48,7 @@ def core_json(plan: Plan) -> dict:
                    "intervals": list(plan.cycles.intervals)},
         "simd": config.simd, "act_width": config.act_width, "cell_width": config.cell_width,
         "tlast_checks": True,
-        # What each beat of results is: [layer of this list or -1, first element, elements].
+        # Each beat of results: [layer of this list or -1, first element, elements].
         "trace": {
             "layers": [{"name": qnet.layers[n].name, "steps": config.contexts * _value(qnet, n)[0],
                         "units": _value(qnet, n)[1], "states": list(qnet.layers[n].traced)}
@@ -59,31 +59,31 @@ def core_json(plan: Plan) -> dict:
 
 
 def _value(qnet: QuantizedNetwork, n: int) -> tuple[int, int]:
-    """(steps, units) of golden's record of a layer; of one with states, every step."""
+    """(steps, units) of golden's record of a layer; for one with states, of every step."""
     *steps, units = qnet.shapes[qnet.value(n)]
     return qnet.shapes_into(n)[0][0] if qnet.layers[n].of.states else prod(steps), units
 
 
 def load_plan(directory: Path) -> Plan:
-    """The plan of the core in ``directory``, made again from its integers: planning is
+    """The plan of the core in ``directory``, computed again from its integers: planning is
     deterministic."""
     directory = Path(directory)
     try:
         core = json.loads((directory / CORE).read_text())
-        told = core["array"] | {"stream_bits": core["stream"]["beat_bits"],
+        stated = core["array"] | {"stream_bits": core["stream"]["beat_bits"],
                                 "contexts": core["contexts"]}
         for name in ("pe", "simd", "contexts"):
-            checked(name, told[name])
-        for name, most in (("lut_rows", told["pe"]), ("uram_rows", told["pe"]), ("loadable", 1),
+            checked(name, stated[name])
+        for name, most in (("lut_rows", stated["pe"]), ("uram_rows", stated["pe"]), ("loadable", 1),
                            ("block_words", _MOST_WORDS), ("stream_bits", _MOST_WORDS)):
-            if not isinstance(told[name], int) or not 0 <= told[name] <= most:
+            if not isinstance(stated[name], int) or not 0 <= stated[name] <= most:
                 raise ValueError(f"{name} must be an integer in 0..{most}")
-        if told["pipeline"] not in PIPELINES:
+        if stated["pipeline"] not in PIPELINES:
             raise ValueError(f"the pipeline must be {' or '.join(PIPELINES)}")
-        if told["uram_rows"] and not told["loadable"]:
+        if stated["uram_rows"] and not stated["loadable"]:
             raise ValueError("weights in UltraRAM must be loadable")
-        array = Array(**{field.name: told[field.name] for field in fields(Array)})
-        placed = {name: told[name] for name in ("lut_rows", "uram_rows", "loadable")}
+        array = Array(**{field.name: stated[field.name] for field in fields(Array)})
+        placed = {name: stated[name] for name in ("lut_rows", "uram_rows", "loadable")}
     except FileNotFoundError:
         raise UserError(f"{quoted(directory)} holds no {CORE}: give a folder that "
                         "`gatefold build -o` made") from None

@@ -1,8 +1,8 @@
 """The float network of a core in one file (:mod:`gatefold.gen.store.stored`), beside its integers.
 
-The file holds only what the integers do not: inputs, outputs and the work of the host are those of
-the quantised network. The layers must match its layers, whose sizes have been checked. Names from
-the model file are left out.
+The file holds the layers alone: inputs, outputs and the host's functions are those of the quantised
+network. The layers must match its layers, whose sizes have been checked. Names from the model file
+are left out.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def load_network(path: str | Path, qnet: QuantizedNetwork) -> Network:
         named = stored.layers(COMPUTING | VIEWS, left_out=_LEFT_OUT, floats=True)
         layers = tuple(layer for _, layer in named)
         expect(all(_LABEL.fullmatch(layer.label) for layer in layers), "a layer's label")
-        # First, since a Network computes its shapes: those of the core are known to be sane.
+        # Checked first, since a Network computes its shapes: only those of the core are checked.
         differs = difference(layers, qnet.layers)
         expect(differs is None, str(differs))
         network = Network(qnet.input_shapes, layers, outputs=qnet.outputs, host=qnet.host)

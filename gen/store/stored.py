@@ -58,15 +58,15 @@ def write_stored(path: str | Path, head: Mapping[str, Any],
             add_member(archive, f"{name}.npy", _smallest(array))
 
 
-def pack(thing: Any, owner: str, arrays: dict[str, np.ndarray], *,
+def pack(instance: Any, owner: str, arrays: dict[str, np.ndarray], *,
          left_out: Collection[str] = ()) -> dict[str, Any]:
     """A dataclass as JSON, without the fields ``left_out``; its arrays go to ``arrays``, under
     owner.field."""
     packed = {}
-    for field in fields(thing):
+    for field in fields(instance):
         if field.name in left_out:
             continue
-        value = getattr(thing, field.name)
+        value = getattr(instance, field.name)
         if isinstance(value, np.ndarray):
             arrays[f"{owner}.{field.name}"] = value
             value = "array"

@@ -109,7 +109,7 @@ def test_the_description_in_the_file_is_the_one_beside_it():
     assert inside.source == beside.source
 
 
-def test_float_detection_is_what_training_found():
+def test_float_detection_equals_that_of_training():
     """On a part of the windows, so near to torch's figures on all."""
     stored = json.loads((MODEL / "training.json").read_text())["detection_float32"]
     shipped = arithmetics.Shipped()

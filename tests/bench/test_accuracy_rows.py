@@ -1,4 +1,4 @@
-"""The accuracy table: its rows' formats, the arithmetic that cuts, the page as it was stored."""
+"""The accuracy table: the formats of its rows, the arithmetic that cuts, the stored page."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_row_still_has_the_formats_it_was_measured_with(shipped, key):
 def test_one_format_is_that_of_every_value(shipped, form):
     qnet = quantize(shipped.network, calibration=shipped.calibration, table_bits=8,
                     overrides=arithmetics.one_format(shipped.network, form))
-    beside = ("g", "tc")  # what tanh gives: the table's
+    beside = ("g", "tc")  # results of tanh have the table's format
     found = {getattr(layer, one.name) for layer in qnet.layers for one in fields(layer)
              if isinstance(getattr(layer, one.name), QFormat) and one.name not in beside}
     assert found == set(qnet.input_formats) == {form}
@@ -74,7 +74,7 @@ def test_a_row_scores_on_a_part_what_it_scores_on_all(shipped, key):
     assert found.rmse == pytest.approx(STORED["rows"][key]["rmse"], rel=0.15)
 
 
-# --- what the table claims
+# --- the claims about the table
 
 @pytest.mark.parametrize("key", ["w16 a16", "w12 a12", "w10 a10", "w8 a8",
                                  "w8 a8 8 bits, the defaults", "w8 a16", "w16 a8"])
@@ -121,7 +121,7 @@ def test_with_many_bits_cutting_is_as_good_as_floats(products):
 
 
 @pytest.mark.parametrize("products", [False, True])
-def test_cut_is_what_it_says(products):
+def test_cut_computes_its_definition(products):
     """One Dense layer, written out in Python's integers."""
     frac, rng = 5, np.random.default_rng(1)
     layer, x = dense(rng, 7, 2), rng.normal(size=(3, 7))
@@ -139,13 +139,13 @@ def test_cut_is_what_it_says(products):
     np.testing.assert_array_equal(Cut(network, frac, products=products)(x), wanted)
 
 
-def test_cut_refuses_what_it_does_not_compute():
+def test_cut_refuses_other_layers():
     network = small(np.random.default_rng(0), activation="relu")
     with pytest.raises(ValueError, match="plain LSTM, linear Dense and views, not a lstm"):
         Cut(network, 8, products=True)
 
 
-def test_cut_refuses_what_does_not_fit():
+def test_cut_refuses_values_that_do_not_fit():
     network = small(np.random.default_rng(0))
     with pytest.raises(ValueError, match="beyond 16 bits, 12 of them fractional"):
         Cut(network, 12, products=False)(np.full((1, 4, 2), 9.0))
@@ -153,11 +153,11 @@ def test_cut_refuses_what_does_not_fit():
 
 # --- the page
 
-def test_the_page_is_made_of_what_is_stored():
+def test_the_page_is_made_of_the_stored_results():
     assert (ROOT / "docs/accuracy.md").read_text() == page.markdown(STORED)
 
 
-def test_every_row_stands_on_the_page():
+def test_every_row_is_on_the_page():
     text = (ROOT / "docs/accuracy.md").read_text()
     for row in arithmetics.ROWS:
         line = page.table_row(row, STORED["rows"][row.key], accuracy("float32"))
@@ -174,7 +174,7 @@ def test_the_plot_shows_the_papers_figures_and_ours():
 
 @pytest.mark.parametrize(("options", "message"), [
     (["--windows", "3"], "--windows must be at least 10, not 3"),
-    (["--only", "w9 a9"], "--only 'w9 a9' is no row: they are float64, "),
+    (["--only", "w9 a9"], "--only 'w9 a9' is no row: the rows are float64, "),
     (["--windows", "20", "--render"], "--render measures nothing: leave out --windows"),
 ])
 def test_bad_options_are_refused(options, message):

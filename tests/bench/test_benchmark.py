@@ -1,4 +1,4 @@
-"""The benchmark: every figure marked, nothing published left out, the page as it was stored."""
+"""The benchmark: every figure is marked, no published one is missing, the page is up to date."""
 
 import ast
 import json
@@ -49,13 +49,13 @@ def table(page, title):
     return names, [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
 
 
-def test_the_page_is_made_of_what_is_stored(page, tmp_path):
+def test_the_page_is_made_of_the_stored_results(page, tmp_path):
     done = bench("--render", "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "bench.md").read_text() == page
 
 
-def test_all_networks_stand_in_a_table(page):
+def test_all_networks_are_in_a_table(page):
     names, _ = table(page, "Every network")
     assert names == list(WORKLOADS["networks"])
     names, rows = table(page, "Streaming")
@@ -74,7 +74,7 @@ def test_every_cell_says_how_it_is_known(page, title):
                 r"<sup>[a-z](/[a-z])?</sup>$", cell), what
 
 
-def test_what_a_transfer_may_take_is_the_difference(page):
+def test_the_row_of_the_transfer_is_the_difference(page):
     planned = json.loads((BENCH / "planned.json").read_text())["networks"]
     _, rows = table(page, "Streaming")
     (left,) = [cells for what, *cells in rows if what == "V80 - Gatefold"]
@@ -107,7 +107,7 @@ def test_every_published_figure_is_quoted(page):
                for us in row["vollo_us"].values()]
     tables = page.split("\n## ", 1)[1]
     # Quotients and differences have a mark of their own.
-    assert tables.count("<sup>q</sup>") == len(wanted) + 5  # batches and engines stand twice
+    assert tables.count("<sup>q</sup>") == len(wanted) + 5  # batches and engines are shown twice
 
 
 def test_a_network_is_planned_and_written(tmp_path):

@@ -1,4 +1,4 @@
-"""bench/full_size.py: its page tells what was run, what failed and what was not run."""
+"""bench/full_size.py: its page lists the cores that were run, that failed and that are missing."""
 
 import importlib
 import json
@@ -56,7 +56,7 @@ def test_a_proved_core_is_a_row(full_size, core, network, row, shown):
     assert "of 1 of 20 cores" in page and "148,624 integers compared in 200,000 cycles" in page
 
 
-def test_what_failed_and_what_was_not_run_is_told(full_size):
+def test_failed_and_missing_runs_are_listed(full_size):
     found = {"autoenc-1/u280": FAILED, "autoenc-1/zcu104": PROVED}
     page = full_size.markdown(found, full_size.all_workloads())
     assert "of 1 of 20 cores" in page

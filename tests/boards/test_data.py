@@ -1,4 +1,4 @@
-"""The boards' data, and how a board is found and refused."""
+"""The boards' data, and boards found by name or refused."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from gatefold.boards import BOARDS, Board, get
 from gatefold.gen.errors import UserError
 from tests.support.places import ROOT
 
-#: What the design documents say of each device; kept here so that a clone alone can be tested.
+#: Each device's figures in the design documents; kept here so that a clone alone can be tested.
 EXPECTED = {
     "zcu104": dict(part="xczu7ev-ffvc1156-2-e", lut=230400, ff=460800, lutram_lut=101760,
                    bram36=312, uram=96, dsp=1728, stream_bits=128, max_multipliers=1536,

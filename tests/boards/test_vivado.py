@@ -1,4 +1,4 @@
-"""The Vivado files: run in tclsh against a recorder of Vivado's commands, no Vivado at hand."""
+"""The Vivado files: run in tclsh against a recorder of Vivado's commands, without Vivado."""
 
 import json
 import os
@@ -43,7 +43,7 @@ REPORTS = {"post_synth_utilization.rpt", "utilization.rpt", "utilization_hierarc
 
 
 def generate(folder, board="zcu104", **options):
-    """An output folder as ``gatefold build`` leaves it, with a stand-in for the core."""
+    """An output folder as ``gatefold build`` writes it, with a dummy core."""
     settings: dict[str, Any] = dict(
         board=get(board), top="core", verilog_files=["core.v", "rtl/pe.v"],
         memory_files=["l0_lstm.hex", "l1_dense.hex"]) | options
@@ -74,7 +74,7 @@ def arguments(run, command):
 
 
 def value(args, option):
-    """What follows ``option``."""
+    """The argument that follows ``option``."""
     return args[args.index(option) + 1]
 
 
@@ -139,7 +139,7 @@ def test_exit_code_says_whether_timing_is_met(tmp_path, wns, whs, met, extra_pas
     assert run.code == (0 if met else 1)
     assert ("timing not met" in run.out) is not met
     assert run.names.count("phys_opt_design") == (2 if extra_pass else 1)
-    # The reports are there in either case.
+    # The reports are written in either case.
     reports = tmp_path / "vivado" / "reports"
     assert {path.name for path in reports.iterdir()} == REPORTS
     assert json.loads((reports / "summary.json").read_text())["timing_met"] is met
@@ -201,7 +201,7 @@ def test_a_missing_file_stops_the_script(tmp_path, missing):
     assert run.names == []
 
 
-#: What the recorder must not let pass: (file, pattern, replacement, the refusal).
+#: Mistakes that the recorder must refuse: (file, pattern, replacement, the refusal).
 MUTANTS = [
     ("synth.tcl", r"-flatten_hierarchy", "-flaten_hierarchy", "unknown option -flaten_hierarchy"),
     ("synth.tcl", r"-max_paths 10", "-max_path 10", "unknown option -max_path"),

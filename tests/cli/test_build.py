@@ -1,4 +1,4 @@
-"""`gatefold build`: what it leaves, that it leaves the same bytes, and what it refuses."""
+"""`gatefold build`: the files that it writes, the same bytes each time, and its refusals."""
 
 import io
 import json
@@ -25,7 +25,7 @@ def core(tmp_path_factory):
                  "--macs", 16, "--calibrate", DATA)
 
 
-# --- What it leaves -------------------------------------------------------------------------------
+# --- The files that it writes ---------------------------------------------------------------------
 
 def test_the_folder_holds_what_the_contract_names(core):
     assert sorted(p.name for p in core.iterdir()) == [
@@ -55,7 +55,7 @@ def test_the_same_input_gives_the_same_bytes(core, tmp_path):
     assert contents(again) == contents(core)
 
 
-def test_no_file_tells_where_it_was_built(core):
+def test_no_file_reveals_where_it_was_built(core):
     for name, data in contents(core).items():
         assert str(core).encode() not in data and str(FIXTURES).encode() not in data, name
 
@@ -81,7 +81,7 @@ def test_hostile_names_stay_in_the_report(tmp_path):
             assert foreign not in data, name
 
 
-# --- What it replaces -----------------------------------------------------------------------------
+# --- The folders that it replaces -----------------------------------------------------------------
 
 def test_an_earlier_output_is_replaced_as_a_whole(tmp_path):
     folder = built(tmp_path / "core", *SHAPE, "--board", "zcu104")
@@ -99,7 +99,7 @@ def test_an_empty_folder_is_taken_and_parents_are_made(tmp_path):
 
 @pytest.mark.parametrize("failing", ["gatefold.gen.flow.write_weights",
                                      "gatefold.gen.flow.write_report"])
-def test_a_failure_while_writing_leaves_what_was_there(tmp_path, monkeypatch, failing):
+def test_a_failure_while_writing_leaves_the_old_files(tmp_path, monkeypatch, failing):
     folder = built(tmp_path / "core", *SHAPE)
     before = contents(tmp_path)
 
@@ -149,16 +149,16 @@ BAD_MODELS = {
 
 @pytest.mark.parametrize("name", BAD_MODELS)
 def test_a_file_that_is_no_model_is_refused(tmp_path, name):
-    data, told = BAD_MODELS[name]
+    data, message = BAD_MODELS[name]
     (tmp_path / "model.keras").write_bytes(data)
     line = refused("build", tmp_path / "model.keras", "-o", tmp_path / "core")
-    assert "model.keras" in line and told in line
+    assert "model.keras" in line and message in line
     assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
 
 
-@pytest.mark.parametrize("model, told", [("missing.keras", "no such file"), (".", "directory")])
-def test_a_path_that_is_no_file_is_refused(tmp_path, model, told):
-    assert told in refused("build", tmp_path / model, "-o", tmp_path / "core")
+@pytest.mark.parametrize("model, message", [("missing.keras", "no such file"), (".", "directory")])
+def test_a_path_that_is_no_file_is_refused(tmp_path, model, message):
+    assert message in refused("build", tmp_path / model, "-o", tmp_path / "core")
     assert not list(tmp_path.iterdir())
 
 
@@ -207,10 +207,10 @@ BAD_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options, told", BAD_OPTIONS, ids=lambda value: str(value)[:60]
+@pytest.mark.parametrize("options, message", BAD_OPTIONS, ids=lambda value: str(value)[:60]
                          if isinstance(value, str) else "")
-def test_wrong_options_are_refused_in_one_line(tmp_path, options, told):
-    assert told in refused("build", *options, "-o", tmp_path / "core")
+def test_wrong_options_are_refused_in_one_line(tmp_path, options, message):
+    assert message in refused("build", *options, "-o", tmp_path / "core")
     assert not list(tmp_path.iterdir())
 
 
@@ -232,14 +232,14 @@ def another_core_json(place: Path):
     (place / "core" / "core.json").write_text('{"cpu": "apple"}')
 
 
-@pytest.mark.parametrize("prepare, told", [
+@pytest.mark.parametrize("prepare, message", [
     (some_file, "'core' is a file"),
     (some_folder, "not empty and not made by gatefold"),
     (another_core_json, "not empty and not made by gatefold")])
-def test_what_is_not_ours_is_not_replaced(tmp_path, prepare, told):
+def test_foreign_files_are_not_replaced(tmp_path, prepare, message):
     prepare(tmp_path)
     before = contents(tmp_path)
-    assert told in refused("build", *SHAPE, "-o", tmp_path / "core")
+    assert message in refused("build", *SHAPE, "-o", tmp_path / "core")
     assert contents(tmp_path) == before
 
 
@@ -251,7 +251,7 @@ def test_files_that_no_build_made_are_not_thrown_away(tmp_path):
 
 
 @pytest.mark.parametrize("option", ["model", "--calibrate"])
-def test_what_is_read_is_not_replaced(tmp_path, option):
+def test_input_files_are_not_replaced(tmp_path, option):
     out = built(tmp_path / "core", *SHAPE)
     inside = out / "weights" / (DATA if option == "--calibrate" else MODEL).name
     inside.write_bytes((DATA if option == "--calibrate" else MODEL).read_bytes())
@@ -265,7 +265,7 @@ def test_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
     assert "is the working directory" in refused("build", *SHAPE, "-o", ".")
 
 
-def test_a_file_on_the_way_is_told(tmp_path):
+def test_a_file_in_place_of_a_parent_folder_is_refused(tmp_path):
     some_file(tmp_path)
     assert "'core' on the way to it is a file" in refused(
         "build", *SHAPE, "-o", tmp_path / "core" / "deeper" / "still")
@@ -318,16 +318,17 @@ BAD_ARRAYS = {
 
 @pytest.mark.parametrize("name", BAD_ARRAYS)
 def test_bad_calibration_is_refused(tmp_path, name):
-    data, told = BAD_ARRAYS[name]
+    data, message = BAD_ARRAYS[name]
     (tmp_path / "x.npz").write_bytes(data)
-    assert told in refused("build", MODEL, "--calibrate", tmp_path / "x.npz",
+    assert message in refused("build", MODEL, "--calibrate", tmp_path / "x.npz",
                            "-o", tmp_path / "core")
     assert [p.name for p in tmp_path.iterdir()] == ["x.npz"]
 
 
-@pytest.mark.parametrize("name, told", [("missing.npz", "does not exist"), (".", "directory")])
-def test_calibration_that_is_no_file_is_refused(tmp_path, name, told):
-    assert told in refused("build", MODEL, "--calibrate", tmp_path / name, "-o", tmp_path / "core")
+@pytest.mark.parametrize("name, message", [("missing.npz", "does not exist"), (".", "directory")])
+def test_calibration_that_is_no_file_is_refused(tmp_path, name, message):
+    assert message in refused("build", MODEL, "--calibrate", tmp_path / name,
+                              "-o", tmp_path / "core")
 
 
 # --- As a program ---------------------------------------------------------------------------------
@@ -364,7 +365,7 @@ def test_exit_codes(tmp_path, args, code):
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0,
                     reason="root may write everywhere")
-def test_a_folder_that_can_not_be_written_is_told(tmp_path):
+def test_a_folder_that_can_not_be_written_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     assert "Permission denied" in refused("build", *SHAPE, "-o", tmp_path / "core")
 

@@ -1,4 +1,4 @@
-"""`gatefold explore`: what it prints, what it leaves, and what it refuses."""
+"""`gatefold explore`: its output, the files that it writes, and its refusals."""
 
 import json
 import os
@@ -21,7 +21,7 @@ QUICK = ("--board", "zcu104", "--calibrate", DATA, "--widths", "8,16", "--sizes"
 
 @pytest.fixture(scope="module")
 def explored(tmp_path_factory):
-    """(what it printed, the folder)."""
+    """(its output, the folder)."""
     folder = tmp_path_factory.mktemp("explore") / "space"
     result = gatefold("explore", MODEL, "-o", folder, *QUICK)
     assert result.exit_code == 0, result.stderr
@@ -47,17 +47,17 @@ def test_the_printed_command_builds_the_best(explored, tmp_path, goal, more):
     assert words[:2] == ["gatefold", "build"]
     words[words.index("core")] = tmp_path / "core"
     assert gatefold(*words[1:]).exit_code == 0
-    told = json.loads((tmp_path / "core" / "report.json").read_text())
+    report = json.loads((tmp_path / "core" / "report.json").read_text())
     space = json.loads((folder / "explore.json").read_text())
     point = space["points"][space["best"][goal]["point"]]
-    assert told["cycles"]["latency"] == point["latency"]
-    assert told["latency_us"] == point["latency_us"]
-    assert {key: told["resources"][key] for key in ("lut", "ff", "dsp", "bram36", "uram")} == {
+    assert report["cycles"]["latency"] == point["latency"]
+    assert report["latency_us"] == point["latency_us"]
+    assert {key: report["resources"][key] for key in ("lut", "ff", "dsp", "bram36", "uram")} == {
         key: point[key] for key in ("lut", "ff", "dsp", "bram36", "uram")}
-    assert 100 * told["numbers"]["error"]["rms_relative"] == point["error"]
+    assert 100 * report["numbers"]["error"]["rms_relative"] == point["error"]
 
 
-def test_no_file_tells_where_it_was_made_or_what_layers_are_called(tmp_path):
+def test_no_file_reveals_where_it_was_made_or_the_names_of_layers(tmp_path):
     folder = tmp_path / "space"
     gatefold("explore", FIXTURES / "keras_functional.keras", "-o", folder, "--widths", 16,
              "--sizes", 1, "--shapes", 1, "--jobs", 1)
@@ -75,7 +75,7 @@ def test_python_finds_the_same(explored, tmp_path):
     assert contents(tmp_path / "space") == contents(explored[1])
 
 
-def test_a_limit_that_nothing_keeps_is_told(explored, tmp_path):
+def test_a_limit_that_no_core_keeps_is_reported(explored, tmp_path):
     folder = shutil.copytree(explored[1], tmp_path / "space")
     result = gatefold("explore", MODEL, "-o", folder, *QUICK, "--max-latency", "0.001")
     assert result.exit_code == 0
@@ -108,10 +108,10 @@ def test_a_terminal_sees_progress_and_the_time_left(tmp_path):
     assert b"arrays" in shown and b"left" in shown and b"0:00:0" in shown
 
 
-# ---- what is refused ---------------------------------------------------------------------------
+# ---- refusals ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("words", "told"), [
+@pytest.mark.parametrize(("words", "message"), [
     ((), "-o DIR is missing"),
     (("-o", "out", "--widths", "8;9"), "--widths must be numbers of bits like 8,12,16, not '8;9'"),
     (("-o", "out", "--widths", "8,33"), "each of --widths must be an integer in 4..18"),
@@ -128,13 +128,13 @@ def test_a_terminal_sees_progress_and_the_time_left(tmp_path):
     (("-o", MODEL,), "is a file"),
     (("-o", "out", "--calibrate", "no.npz"), "does not exist"),
 ], ids=lambda value: " ".join(map(str, value[2:4])) if isinstance(value, tuple) else "")
-def test_wrong_options(tmp_path, monkeypatch, words, told):
+def test_wrong_options(tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
-    assert told in refused("explore", MODEL, *words)
+    assert message in refused("explore", MODEL, *words)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_that_is_none(tmp_path):
+def test_a_file_that_is_no_model_is_refused(tmp_path):
     assert "no such file" in refused("explore", tmp_path / "no.keras", "-o", tmp_path / "space")
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""`gatefold run`: golden on a user's arrays, and which arrays it refuses."""
+"""`gatefold run`: golden on a user's arrays, and the arrays that it refuses."""
 
 import io
 import shutil
@@ -163,11 +163,11 @@ def test_samples_of_a_core_that_keeps_state_follow_one_another(tmp_path):
     made, folder, x = core_of(tmp_path, "stateful lstm")
     result, y = run(folder, tmp_path, x)
     assert "samples follow one another, as one sequence: --each-anew begins" in result.stdout
-    result, anew = run(folder, tmp_path, x, "--each-anew", "--trace", tmp_path / "t.npz")
+    result, separate = run(folder, tmp_path, x, "--each-anew", "--trace", tmp_path / "t.npz")
     assert "each sample begins anew" in result.stdout
-    np.testing.assert_array_equal(anew, np.concatenate([made.run(one) for one in x]))
-    np.testing.assert_array_equal(anew[0], y[0])
-    assert not np.array_equal(anew, y)
+    np.testing.assert_array_equal(separate, np.concatenate([made.run(one) for one in x]))
+    np.testing.assert_array_equal(separate[0], y[0])
+    assert not np.array_equal(separate, y)
     trace = np.load(tmp_path / "t.npz")
     np.testing.assert_allclose(trace["l0_lstm.h.fixed"], trace["l0_lstm.h.float"], atol=5e-3)
 
@@ -194,7 +194,7 @@ def test_the_same_bytes_each_time(core, tmp_path):
     assert files["a.npy"] == files["b.npy"] and files["a.npz"] == files["b.npz"]
 
 
-def test_clamped_inputs_are_told(core, tmp_path):
+def test_clamped_inputs_are_reported(core, tmp_path):
     result, _ = run(core, tmp_path, FLOATS["x"] * 0 + 1e6)
     assert "72 of 72 input values lie outside" in result.stderr
 
@@ -215,45 +215,45 @@ BAD_INPUTS = [
 ]
 
 
-@pytest.mark.parametrize("x, options, told", BAD_INPUTS)
-def test_bad_inputs_are_refused(core, tmp_path, x, options, told):
+@pytest.mark.parametrize("x, options, message", BAD_INPUTS)
+def test_bad_inputs_are_refused(core, tmp_path, x, options, message):
     np.save(tmp_path / "x.npy", x)
-    assert told in refused("run", core, "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npy",
+    assert message in refused("run", core, "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npy",
                            *options)
     assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
 
 
-@pytest.mark.parametrize("options, told", [
+@pytest.mark.parametrize("options, message", [
     (("-o", "y.txt"), "-o must end in .npy or .npz, not 'y.txt'"),
     (("-o", "missing/y.npy"), "there is no folder"),
     (("-o", "y.npy", "--trace", "t.npy"), "--trace must end in .npz"),
     (("-o", ".npy"), "must end in"),
     ((), "Missing option '-o'")])
-def test_bad_outputs_are_refused(core, tmp_path, monkeypatch, options, told):
+def test_bad_outputs_are_refused(core, tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
-    assert told in refused("run", core, "--input", DATA, *options)
+    assert message in refused("run", core, "--input", DATA, *options)
     assert not list(tmp_path.iterdir())
 
 
 def test_outputs_replace_neither_the_core_nor_the_input_nor_each_other(core, tmp_path):
     np.save(tmp_path / "x.npy", np.load(DATA)["x"][:2])
     x, before = tmp_path / "x.npy", contents(core)
-    for told, *words in (
+    for message, *words in (
             ("-o would replace the input", "-o", x),
             ("-o would replace a file of the core, 'integers.npz'", "-o", core / "integers.npz"),
             ("--trace would replace a file of the core", "-o", tmp_path / "y.npy", "--trace",
              core / "floats.npz"),
             ("-o and --trace are the same file", "-o", tmp_path / "y.npz", "--trace",
              tmp_path / "y.npz")):
-        assert told in refused("run", core, "--input", x, *words)
+        assert message in refused("run", core, "--input", x, *words)
     assert contents(core) == before and not (tmp_path / "y.npz").exists()
 
 
-def test_arrays_that_are_not_what_they_say_are_refused(core, tmp_path):
+def test_arrays_that_contradict_their_headers_are_refused(core, tmp_path):
     header = b"\x93NUMPY\x01\x00"
-    told = b"{'descr': '<f8', 'fortran_order': False, 'shape': (True, 6, 3)}".ljust(117) + b"\n"
+    claim = b"{'descr': '<f8', 'fortran_order': False, 'shape': (True, 6, 3)}".ljust(117) + b"\n"
     (tmp_path / "bool.npy").write_bytes(
-        header + len(told).to_bytes(2, "little") + told + bytes(144))
+        header + len(claim).to_bytes(2, "little") + claim + bytes(144))
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((1_000_000, 6, 3)))
     with zipfile.ZipFile(tmp_path / "twice.npz", "w") as archive:
         buffer = io.BytesIO()
@@ -267,12 +267,12 @@ def test_arrays_that_are_not_what_they_say_are_refused(core, tmp_path):
         assert words in refused("run", core, "--input", tmp_path / name, "-o", tmp_path / "y.npy")
 
 
-def test_what_is_no_output_folder_is_refused(tmp_path):
+def test_other_folders_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
-    for name, told in (("empty", "holds no core.json"), ("file", "is a file"),
+    for name, message in (("empty", "holds no core.json"), ("file", "is a file"),
                        ("missing", "there is no folder")):
-        assert told in refused("run", tmp_path / name, "--input", DATA, "-o", tmp_path / "y.npy")
+        assert message in refused("run", tmp_path / name, "--input", DATA, "-o", tmp_path / "y.npy")
 
 
 @pytest.mark.parametrize("name, more", [("integers.npz", ()), ("floats.npz", ("--trace", "t.npz"))])

@@ -1,4 +1,4 @@
-"""`gatefold build --width auto --max-error`, and what else its numbers may be told."""
+"""`gatefold build --width auto --max-error`, and the other options of its numbers."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def test_the_error_stated_is_that_on_all_the_calibration_data(searched):
     assert numbers["widths"]["activations"] == numbers["search"]["activations"] < 16
 
 
-def test_what_was_tried_and_found_is_printed(searched):
+def test_the_attempts_and_their_result_are_printed(searched):
     core, out, _ = searched
     search = json.loads((core / "report.json").read_text())["numbers"]["search"]
     tried, found = re.search(r"^search +(.*)\n^found +(.*)$", out, re.MULTILINE).groups()
@@ -62,7 +62,7 @@ def test_every_attempt_is_in_the_page(searched):
     assert f"{search['attempts'][0]['error']:.3%}" in section and "check 1" in section
 
 
-def test_a_core_without_a_search_tells_of_none():
+def test_a_core_without_a_search_reports_none():
     report = compile(network("gru"), pe=4, simd=2).report()
     assert "search" not in report["numbers"]
 
@@ -97,14 +97,14 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("options, told", REFUSED, ids=lambda value: " ".join(map(str, value))
+@pytest.mark.parametrize("options, message", REFUSED, ids=lambda value: " ".join(map(str, value))
                          if isinstance(value, tuple) else "")
-def test_what_cannot_be_is_refused(tmp_path, options, told):
-    assert told in refused("build", MODEL, "-o", tmp_path / "core", *ARRAY, *options)
+def test_illegal_options_are_refused(tmp_path, options, message):
+    assert message in refused("build", MODEL, "-o", tmp_path / "core", *ARRAY, *options)
     assert not (tmp_path / "core").exists()
 
 
-def test_numbers_are_as_they_were_told(tmp_path):
+def test_numbers_are_as_the_options_set_them(tmp_path):
     (tmp_path / "formats.toml").write_text('[l0_lstm]\nweights = 6\nh = "Q1.9"\n')
     result = gatefold("build", MODEL, "-o", tmp_path / "core", "--calibrate", DATA, *ARRAY,
                       "--act-width", 12, "--weight-width", 10, "--cell-width", 14,
@@ -115,6 +115,6 @@ def test_numbers_are_as_they_were_told(tmp_path):
     lstm, dense = qnet.layers
     assert [str(lstm.h), lstm.w_ih_format.width, lstm.c.width, dense.w_format.width, dense.y.width,
             qnet.table.out_frac] == ["Q1.9", 6, 14, 10, 12, 11]
-    told = json.loads((tmp_path / "core" / "report.json").read_text())["numbers"]["calibration"]
-    assert (told["rule"], told["weight_rule"], told["percentile"]) == ("mse", "percentile", 99)
+    used = json.loads((tmp_path / "core" / "report.json").read_text())["numbers"]["calibration"]
+    assert (used["rule"], used["weight_rule"], used["percentile"]) == ("mse", "percentile", 99)
     assert load(MODEL).names == (lstm.name, dense.name)

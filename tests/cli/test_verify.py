@@ -1,4 +1,4 @@
-"""`gatefold verify`: that cores of odd shapes equal golden, and that a fault is found and told."""
+"""`gatefold verify`: cores of odd shapes equal golden, and a fault is found and reported."""
 
 import json
 import re
@@ -116,9 +116,9 @@ BAD_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options, told", BAD_OPTIONS)
-def test_wrong_options_are_refused(core, options, told):
-    assert told in refused("verify", core, *options)
+@pytest.mark.parametrize("options, message", BAD_OPTIONS)
+def test_wrong_options_are_refused(core, options, message):
+    assert message in refused("verify", core, *options)
 
 
 def test_several_inputs_come_as_an_array_each(tmp_path):
@@ -159,12 +159,12 @@ def test_a_wrong_input_is_refused(core, tmp_path):
     assert "NaN" in refused("verify", core, "--input", tmp_path / "x.npy")
 
 
-@pytest.mark.parametrize("name, told", [
+@pytest.mark.parametrize("name, message", [
     ("core.json", "holds no core.json"), ("report.json", "holds no report.json"),
     ("integers.npz", "integers.npz"), ("rtl/gatefold.v", "rtl"), ("weights/bias.hex", "bias.hex")])
-def test_an_incomplete_folder_is_refused(copy, name, told):
+def test_an_incomplete_folder_is_refused(copy, name, message):
     (copy / name).unlink()
-    assert told in refused("verify", copy, "--samples", 1)
+    assert message in refused("verify", copy, "--samples", 1)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"verified": 1}', b"\xff"])

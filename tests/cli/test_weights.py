@@ -53,7 +53,7 @@ def test_the_verilog_computes_with_the_new_weights(core):
     assert gatefold("verify", core, "--sim", "icarus", "--samples", 1).exit_code == 0
 
 
-def test_the_report_tells_the_new_model(core):
+def test_the_report_describes_the_new_model(core):
     gatefold("weights", MODEL, core, "--input", DATA)
     report = json.loads((core / "report.json").read_text())
     assert report["input_hash"] == load(MODEL).source["sha256"]
@@ -79,10 +79,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("model, told", REFUSED)
-def test_anything_else_leaves_the_core_as_it_is(core, model, told):
+@pytest.mark.parametrize("model, message", REFUSED)
+def test_anything_else_leaves_the_core_as_it_is(core, model, message):
     before = contents(core)
-    assert told in refused("weights", FIXTURES / model, core)
+    assert message in refused("weights", FIXTURES / model, core)
     assert contents(core) == before
 
 
@@ -100,7 +100,7 @@ def test_a_core_of_a_model_takes_only_what_its_formats_hold(tmp_path):
 
 @pytest.mark.parametrize("failing", ["write_weights", "save_quantized", "save_network",
                                      "write_vectors", "write_report"])
-def test_a_failure_while_writing_leaves_what_was_there(core, monkeypatch, failing):
+def test_a_failure_while_writing_leaves_the_old_files(core, monkeypatch, failing):
     before = contents(core)
 
     def no_space(*_args, **_more):
@@ -111,7 +111,7 @@ def test_a_failure_while_writing_leaves_what_was_there(core, monkeypatch, failin
     assert contents(core) == before
 
 
-def test_a_failure_while_moving_restores_what_was_there(core, monkeypatch):
+def test_a_failure_while_moving_restores_the_old_files(core, monkeypatch):
     before, replace, moved = contents(core), Path.replace, []
 
     def third_fails(self, target):
@@ -138,6 +138,6 @@ def test_weights_beyond_the_formats_are_refused_or_saturate_as_asked(tmp_path):
     assert contents(core) == before
     result = gatefold("weights", MODEL, core, "--saturate")
     assert result.exit_code == 0 and "of them saturate: l0_lstm" in result.stdout
-    told = json.loads((core / "report.json").read_text())["numbers"]
-    assert told["calibration"]["saturated_weights"]["l0_lstm"]
-    assert any("w_hh" in tensors for tensors in told["saturations"].values())
+    numbers = json.loads((core / "report.json").read_text())["numbers"]
+    assert numbers["calibration"]["saturated_weights"]["l0_lstm"]
+    assert any("w_hh" in tensors for tensors in numbers["saturations"].values())

@@ -19,7 +19,7 @@ from tests.support.cli_harness import FIXTURES
 from tests.support.networks import network
 from tests.support.places import ROOT
 
-#: Of an example: what it is of, language, text.
+#: An example: its subject, language, text.
 EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```(\w+)\n(.*?)```", re.DOTALL)
 FORMATS = (ROOT / "docs/formats.md").read_text()
 

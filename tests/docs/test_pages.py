@@ -1,4 +1,4 @@
-"""README, ARCHITECTURE and the other pages still tell the truth."""
+"""README, ARCHITECTURE and the other pages agree with the code."""
 
 import importlib.util
 import json

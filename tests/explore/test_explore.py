@@ -52,17 +52,17 @@ def explored(net, tmp_path_factory):
 # ---- points ------------------------------------------------------------------------------------
 
 
-def test_what_fits_is_synthesised_where_it_is_asked(net, explored, monkeypatch, tmp_path):
+def test_cores_that_fit_are_synthesised_if_asked(net, explored, monkeypatch, tmp_path):
     found = Resources(lut=111, ff=222, dsp=33, bram36=4.5, uram=0)
     monkeypatch.setattr("gatefold.gen.synth.measure", lambda plan: SimpleNamespace(total=found))
-    told = gf.explore(net, out=tmp_path / "space", synth=True, **SMALL)
-    assert [dataclasses.replace(point, synthesised=None) for point in told.points] == list(
+    checked = gf.explore(net, out=tmp_path / "space", synth=True, **SMALL)
+    assert [dataclasses.replace(point, synthesised=None) for point in checked.points] == list(
         explored[0].points)
-    assert {point.fits: point.synthesised for point in told.points}[True] == {
+    assert {point.fits: point.synthesised for point in checked.points}[True] == {
         "lut": 111, "ff": 222, "dsp": 33, "bram36": 4.5, "uram": 0}
-    assert all(point.synthesised is None for point in told.points if not point.fits)
+    assert all(point.synthesised is None for point in checked.points if not point.fits)
     page = (tmp_path / "space" / "explore.md").read_text()
-    assert f"| {told.points[0].lut} / 111 |" in page and "/ 4.5 |" in page
+    assert f"| {checked.points[0].lut} / 111 |" in page and "/ 4.5 |" in page
     assert job_key({}, job(8, 4, 1)) != job_key({}, job(8, 4, 1, synth=True))
 
 
@@ -73,28 +73,29 @@ def test_synthesis_needs_yosys(net, monkeypatch, tmp_path):
 
 
 @pytest.mark.long
-def test_yosys_finds_about_what_is_estimated(net):
-    told = gf.explore(net, board="zcu104", widths=(8,), sizes=1, shapes=1, macs=16, synth=True)
-    for point in told.points:
+def test_yosys_is_near_the_estimates(net):
+    checked = gf.explore(net, board="zcu104", widths=(8,), sizes=1, shapes=1, macs=16, synth=True)
+    for point in checked.points:
         if point.fits:
             assert point.synthesised["dsp"] == point.dsp
             assert abs(point.synthesised["lut"] / point.lut - 1) < 0.25
 
 
-def test_points_are_what_compile_makes(net, explored):
+def test_points_have_the_figures_of_compiled_cores(net, explored):
     found, _ = explored
     assert len(found.points) >= 4
     for point in found.points:
         core = gf.compile(net, board="zcu104", width=point.width, pe=point.pe, simd=point.simd,
                           memory=point.placing)
-        told = core.report()
-        assert {key: told["cycles"][key] for key in ("latency", "interval", "tiles", "bound")} == {
-            key: getattr(point, key) for key in ("latency", "interval", "tiles", "bound")}
-        assert {key: told["resources"][key] for key in ("lut", "ff", "dsp", "bram36")} == {
+        report = core.report()
+        cycles = ("latency", "interval", "tiles", "bound")
+        assert {key: report["cycles"][key] for key in cycles} == {
+            key: getattr(point, key) for key in cycles}
+        assert {key: report["resources"][key] for key in ("lut", "ff", "dsp", "bram36")} == {
             key: getattr(point, key) for key in ("lut", "ff", "dsp", "bram36")}
-        error = told["numbers"]["error"]
+        error = report["numbers"]["error"]
         assert found.error(point.width) == 100 * error["rms_relative"]
-        assert told["latency_us"] == found.latency_us(point)
+        assert report["latency_us"] == found.latency_us(point)
 
 
 def job(width, pe, simd, synth=False, **array):
@@ -148,14 +149,14 @@ def test_every_memory_that_fits_and_differs_is_a_point():
 
 
 @pytest.mark.parametrize("memory", ["auto", "bram", "lut", "uram"])
-def test_weights_stand_where_they_are_asked_to(memory):
+def test_weights_are_in_the_memory_asked_for(memory):
     core = gf.compile(network(((40, 64), ("L64",))), board="u280", pe=16, simd=4, memory=memory)
     config = core.plan.config
     assert (config.lut_rows, config.uram_rows, config.loadable) == {
         "lut": (16, 0, False), "uram": (0, 16, True)}.get(memory, (0, 0, False))
 
 
-def test_an_array_that_cannot_be_placed_is_told_one_that_can():
+def test_the_error_about_an_array_that_does_not_fit_names_one_that_does():
     with pytest.raises(gf.UserError, match="with --memory lut: the fastest of no more multipliers "
                                            r"that fits is --pe \d+ --simd \d+"):
         gf.compile(network(((20, 5), ("L300",))), board="zcu104", memory="lut", pe=24, simd=64)
@@ -167,7 +168,7 @@ def test_an_array_that_cannot_be_placed_is_told_one_that_can():
                          "none: name one with --board"),
     ({"memory": "lut", "board": "zcu104", "pe": 128, "simd": 12}, "memories than --memory lut"),
 ])
-def test_memories_that_are_not_to_be_had(options, message):
+def test_memories_that_do_not_exist_are_refused(options, message):
     with pytest.raises(gf.UserError, match=re.escape(message)):
         gf.compile(network(((40, 64), ("L256seq", "L256"))), **options)
 
@@ -220,15 +221,15 @@ def test_numbers_are_those_of_a_build(net):
     assert found.errors != gf.explore(net, **SMALL | {"calibrate": x}).errors
 
 
-@pytest.mark.parametrize(("numbers", "told"), [
+@pytest.mark.parametrize(("numbers", "message"), [
     ({"rule": "best"}, "--rule must be one of max, percentile, mse, not 'best'"),
     ({"weight_rule": "best"}, "--weight-rule must be one of max, percentile, mse"),
     ({"percentile": 3}, "--percentile must be a number in 50..100 per cent, not 3"),
     ({"percentile": 99}, "--percentile 99 needs --rule percentile or --weight-rule percentile"),
     ({"table_bits": 3}, "--table-bits must be an integer in 4..18 bits, not 3"),
     ({"widths": ("auto",)}, "each of --widths must be an integer in 4..18")], ids=str)
-def test_other_numbers_are_refused(net, numbers, told):
-    with pytest.raises(gf.UserError, match=re.escape(told)):
+def test_other_numbers_are_refused(net, numbers, message):
+    with pytest.raises(gf.UserError, match=re.escape(message)):
         gf.explore(net, **SMALL | numbers)
 
 
@@ -278,7 +279,7 @@ def test_best(goal, points, expected):
     assert found is (None if expected is None else points[expected])
 
 
-def test_the_front_is_what_nothing_beats():
+def test_the_front_holds_the_points_that_none_beats():
     points = [point(5, dsp=9), point(6, dsp=9), point(7, dsp=8), point(7, dsp=3),
               point(9, dsp=4), point(10, dsp=1), point(1, dsp=1, fits=False)]
     assert front(points, lambda p: p.dsp) == [points[0], points[3], points[5]]
@@ -302,11 +303,12 @@ def test_limits_are_kept(net, explored):
 def test_the_folder(explored):
     found, folder = explored
     assert sorted(p.name for p in folder.iterdir()) == FILES
-    told = json.loads((folder / "explore.json").read_text())
-    assert len(told["points"]) == len(found.points)
-    assert set(told["best"]) == set(GOALS) and set(told["front"]) == {"dsp", "bram36", "error"}
-    for goal, entry in told["best"].items():
-        chosen = told["points"][entry["point"]]
+    written = json.loads((folder / "explore.json").read_text())
+    assert len(written["points"]) == len(found.points)
+    assert set(written["best"]) == set(GOALS)
+    assert set(written["front"]) == {"dsp", "bram36", "error"}
+    for goal, entry in written["best"].items():
+        chosen = written["points"][entry["point"]]
         assert chosen["pe"] == found.best(goal).pe
         assert f"--pe {chosen['pe']} --simd {chosen['simd']}" in entry["command"]
     table = (folder / "explore.md").read_text()
@@ -376,7 +378,7 @@ def test_it_goes_on_where_it_was(net, explored, tmp_path, monkeypatch, change, l
     assert contents(folder) == contents(explored[1])
 
 
-def test_a_wider_sweep_keeps_what_is_there(net, explored, tmp_path, monkeypatch):
+def test_a_wider_sweep_keeps_the_stored_points(net, explored, tmp_path, monkeypatch):
     folder = copied(explored, tmp_path / "space", lambda lines: lines)
     planned = []
     monkeypatch.setattr("gatefold.gen.explore.workers.measure", lambda qnet, job, limits: (
@@ -468,7 +470,7 @@ def test_a_killed_sweep_goes_on(net, explored, tmp_path, how):
     assert contents(folder) == contents(explored[1])
 
 
-def test_a_worker_that_dies_is_told(net, tmp_path):
+def test_a_worker_that_dies_is_reported(net, tmp_path):
     import gatefold.gen.explore.workers as workers
 
     found = workers.processes([job(8, 4, 1), job(8, 8, 1)], {8: Suicidal()}, tiny(), 2)
@@ -478,17 +480,17 @@ def test_a_worker_that_dies_is_told(net, tmp_path):
 
 
 class Suicidal:
-    """Takes the process with it that looks at it."""
+    """Kills the process that looks at it."""
 
     @property
     def computing(self):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-# ---- what is refused ---------------------------------------------------------------------------
+# ---- refusals ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("options", "told"), [
+@pytest.mark.parametrize(("options", "message"), [
     ({"widths": ()}, "--widths must be numbers of bits"),
     ({"widths": (8, 3)}, "each of --widths must be an integer in 4..18"),
     ({"widths": "8"}, "--widths must be numbers of bits like 8,12,16, not '8'"),
@@ -507,8 +509,8 @@ class Suicidal:
     ({"dask": "localhost"}, "--dask must be a scheduler's address like tcp://host:8786"),
     ({"dask": "tcp://localhost:1", "jobs": 2}, "--jobs and --dask contradict"),
 ])
-def test_bad_options_are_refused(net, tmp_path, options, told):
-    with pytest.raises(gf.UserError, match=re.escape(told)):
+def test_bad_options_are_refused(net, tmp_path, options, message):
+    with pytest.raises(gf.UserError, match=re.escape(message)):
         gf.explore(net, out=tmp_path / "space", **SMALL | options)
     assert not list(tmp_path.iterdir())
 
@@ -603,7 +605,7 @@ def dask_cluster(tmp_path):
 @needs_dask
 @pytest.mark.timeout(180)
 def test_a_cluster_that_loses_a_worker_finds_the_same(net, explored, tmp_path, dask_cluster):
-    """One of two workers is killed when the first points are there; the other does the rest."""
+    """One of two workers is killed after the first points; the other computes the rest."""
     lost = dask_cluster.worker()
     dask_cluster.worker()
     folder, seen = tmp_path / "space", []

@@ -1,4 +1,4 @@
-"""Weights files (.safetensors, .npz) and descriptions: what is read, what is refused, and hostile
+"""Weights files (.safetensors, .npz) and descriptions: networks that are read, refusals, hostile
 files. The fixtures hold torch's own outputs (fixtures/make_described.py)."""
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def refusal(path: Path, description: Path | None) -> str:
     return text
 
 
-# --- what is read
+# --- networks that are read
 
 @pytest.mark.parametrize(("weights", "description"), [
     ("last.safetensors", "last.toml"), ("hidden.weights.npz", "hidden.json"),
@@ -121,7 +121,7 @@ def test_a_linear_layer(tmp_path, write):
                                x @ arrays["fc__weight"].T + arrays["fc__bias"], atol=1e-6)
 
 
-MORE = {  # layers behind a Linear without weights of their own, and what they compute
+MORE = {  # layers behind a Linear without weights of their own, and the functions they compute
     "relu": ('kind = "activation"\nfunction = "relu"', lambda y: np.maximum(y, 0)),
     "sigmoid": ('kind = "activation"\nfunction = "sigmoid"', lambda y: 1 / (1 + np.exp(-y))),
     "tanh": ('kind = "activation"\nfunction = "tanh"', np.tanh),
@@ -179,21 +179,23 @@ def test_ignored_prefixes_and_batch_counts(tmp_path):
     ("layer = []\n[input]\nshape = [3]", r"layer must be 1 to 256 tables"),
     ("[input]\nshape = 3\n[[layer]]", r"input: shape must be \[timesteps, features\] or"),
     ("[input]\nshape = [0, 3]\n[[layer]]", "input: shape must be"),
-    ("[input]\nshape = [3]\nbatch = 1\n[[layer]]", "input: 'batch' is no key here; they are shape"),
+    ("[input]\nshape = [3]\nbatch = 1\n[[layer]]",
+     "input: the key 'batch' is unknown: the keys here are shape"),
     ("[input]\nshape = [3]\n[[layer]]", "layer 1: kind is missing: give one of lstm, gru, rnn"),
     (LINEAR.replace('"linear"', '"Linear"'), "layer 1: kind must be one of lstm, .*, not 'Linear'"),
     (LINEAR.replace('"linear"', "1"), "layer 1: kind must be one of .*, not 1"),
-    (LINEAR + "units = 3", r"layer 1 \(linear\): 'units' is no key here; they are weights, "
-                           "outputs, bias, activation"),
+    (LINEAR + "units = 3", r"layer 1 \(linear\): the key 'units' is unknown: the keys here are "
+                           "weights, outputs, bias, activation"),
     (LINEAR.replace("outputs = 2\n", ""), "outputs is missing: give an integer in 1..65536"),
     (LINEAR.replace("outputs = 2", "outputs = 2.0"), "outputs must be an integer in 1.*, not 2.0"),
     (LINEAR.replace("outputs = 2", "outputs = true"), "outputs must be an integer .*, not True"),
     (LINEAR + 'bias = "no"', "bias must be true or false, not 'no'"),
     (LINEAR + 'activation = "gelu"', "activation must be one of none, relu, .*, not 'gelu'"),
     (LINEAR.replace("outputs = 2", "outputs = 4"),
-     r"'fc.weight' must have the shape \(4, 3\) for what the network's description says, not \(2,"),
+     r"'fc.weight' must have the shape \(4, 3\), which the network's description implies, not "
+     r"\(2, .*: correct the sizes"),
     (LINEAR.replace('"fc"', '"head"'), "holds no 'head.weight': give the prefix .* 'fc.weight'"),
-    (LINEAR + "bias = false", "uses no 'fc.bias', which the weights file holds"),
+    (LINEAR + "bias = false", "does not use 'fc.bias', which the weights file holds"),
     ('ignore = "fc"\n' + LINEAR, "ignore must be a list of prefixes, not 'fc'"),
     (LINEAR.replace("linear", "lstm").replace("outputs", "units"), "takes .timesteps, features."),
     (LINEAR.replace("linear", "lstm").replace("outputs", "units").replace("[3]", "[4, 3]"),
@@ -206,15 +208,15 @@ def test_ignored_prefixes_and_batch_counts(tmp_path):
      "may hold at most 67108864 elements"),
     ("{", "'net.toml' is no readable TOML or JSON"),
     ("[input", "is no readable TOML or JSON"),
-    ("[1]", "'1' is no key here"),
+    ("[1]", "the key '1' is unknown"),
     (b"\xff\xfe", "is no readable TOML or JSON"),
     ("x = " + "[" * 900, "is no readable TOML or JSON"),
     ("x = " + "[\n" * 30_000, "is no readable TOML or JSON"),
     ('{"x": ' + "[" * 60_000, "is no readable TOML or JSON"),
     ('{"x": ' + '{"x":' * 12_000, "is no readable TOML or JSON"),
     ("a" + ".a" * 30_000 + " = 1", "65536, and 1000 in a line"),
-    ("\n".join("a" + ".a" * 490 + f".b{n} = 1" for n in range(60)), "'a' is no key here"),
-    ("x = " + "9" * 900, "'x' is no key here"),
+    ("\n".join("a" + ".a" * 490 + f".b{n} = 1" for n in range(60)), "the key 'a' is unknown"),
+    ("x = " + "9" * 900, "the key 'x' is unknown"),
     ("#" * 70_000, "70000 bytes; a description has at most 65536"),
 ])
 def test_a_description_that_is_refused(tmp_path, text, words):
@@ -232,7 +234,7 @@ def test_a_description_that_is_refused(tmp_path, text, words):
      "padding must be one of same, valid, or an integer in 0..65536, not 'full'"),
     ('kind = "conv1d"\nweights = "fc"\noutputs = 2\nkernel = 9', "a window of 9 taps"),
     ('kind = "maxpool1d"\nkernel = 2\n[[layer]]\nkind = "flatten"',
-     "behind a convolution or pooling give order: 'channels_first' is what nn.Flatten does"),
+     "order is missing, which is required behind a convolution or pooling: give 'channels_first'"),
     ('kind = "batchnorm1d"\nweights = "fc"\neps = -1', "eps must be a number above 0"),
     ('kind = "rnn"\nweights = "fc"\nunits = 2\nnonlinearity = "elu"', "one of tanh, relu, not"),
     ('kind = "flatten"\n[[layer]]\nkind = "last_step"', r"takes \(timesteps, features\)"),
@@ -279,7 +281,7 @@ HOSTILE_TENSORS = {
     "deep": (framed(b'{"t":' + b"[" * 100_000), "its header is not readable"),
     "deep objects": (framed(b'{"t":' * 50_000), "its header is not readable"),
     "many digits": (framed(b'{"t":' + b"9" * 100_000 + b"}"), "its header is not readable"),
-    "a name twice": (framed(b'{"t":1,"t":2}'), "a name stands twice"),
+    "a name twice": (framed(b'{"t":1,"t":2}'), "a name occurs twice"),
     "entry": (framed({"t": 1}), "is not described by dtype, shape and data_offsets"),
     "entry with more": (entry(strides=[4]), "is not described by dtype, shape and data_offsets"),
     "type": (entry(dtype="F128"), "of the unknown type 'F128'"),
@@ -335,7 +337,7 @@ def members(**content: bytes) -> bytes:
 
 
 class Payload:
-    """What a pickle could run."""
+    """Code that a pickle could run."""
 
     def __reduce__(self):
         return (pytest.fail, ("a pickle was executed",))

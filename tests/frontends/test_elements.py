@@ -1,4 +1,4 @@
-"""Any arrangement of elements becomes views that give it exactly; known ones become short."""
+"""Any arrangement of elements becomes views that give it exactly; usual ones become few views."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Builder
 from gatefold.gen.frontends.elements.views import ZERO, Arranger
 
-#: Two values: a sequence and a vector, told apart by a thousand.
+#: Two values: a sequence and a vector, whose numbers differ by a thousand.
 SHAPES = ((6, 4), (4,))
 SEQUENCE, VECTOR = np.arange(24).reshape(6, 4), 1000 + np.arange(4)
 OTHER = np.flip(SEQUENCE, 0)
 
 
 def views(wanted: np.ndarray) -> list[str]:
-    """The views that give ``wanted``, numbers of elements (-1: zero), having shown that they do."""
+    """The views that give ``wanted``, numbers of elements (-1: zero); checks that they do."""
     builder = Builder(*SHAPES)
     source = np.where(wanted < 0, ZERO, wanted // 1000)
     place = np.where(wanted < 0, 0, wanted % 1000)

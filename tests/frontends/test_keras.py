@@ -1,4 +1,4 @@
-"""``.keras`` files: what is read, what is refused and with which words, and hostile files."""
+"""``.keras`` files: models that are read, refusals with their messages, and hostile files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def kinds(path: Path) -> list[str]:
     return [one.kind for one in load(path).layers]
 
 
-# --- what is read
+# --- models that are read
 
 
 @pytest.mark.parametrize(("fixture", "expected"), [
@@ -131,7 +131,7 @@ def test_masks_of_nothing_are_no_masks(tmp_path):
     assert kinds(path) == kinds(FIXTURES / "keras_functional.keras")
 
 
-# --- what is refused
+# --- refusals
 
 
 @pytest.mark.parametrize(("class_name", "change", "words"), [
@@ -185,7 +185,7 @@ def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
 @pytest.mark.parametrize(("entry", "words"), [
     ({"class_name": "Masking"}, "the class Masking is not supported: the core takes every"),
     ({"class_name": "Embedding"}, "Embedding is not supported: the core takes numbers, not tokens"),
-    ({"class_name": "LayerNormalization"}, "no divider stands in hardware: train with Batch"),
+    ({"class_name": "LayerNormalization"}, "the core has no divider: train with Batch"),
     ({"class_name": "Lambda"}, "Lambda is not supported: it holds code of its own, which is never"),
     ({"class_name": "TFOpLambda"}, "TFOpLambda is not supported: it is a TensorFlow function"),
     ({"class_name": "MultiHeadAttention"}, "attention multiplies data by data"),
@@ -241,12 +241,12 @@ def chain_of(config: dict) -> list[dict]:
 
 
 def use(config: dict, n: int = 1) -> dict:
-    """How the n-th layer is called."""
+    """The call of the n-th layer."""
     return chain_of(config)[n]["inbound_nodes"][0]
 
 
 def history(config: dict, n: int) -> list:
-    """What the n-th layer is called with: [layer, use, output]."""
+    """The argument of the n-th layer: [layer, use, output]."""
     return use(config, n)["args"][0]["config"]["keras_history"]
 
 
@@ -350,28 +350,28 @@ def nameless(config):
 
 
 @pytest.mark.parametrize(("edit", "words"), [
-    (cut, "is used 0 times"), (loop, "waits for what comes after it"),
+    (cut, "is used 0 times"), (loop, "depends on layers after it"),
     (twice, "is used several times: a layer with weights can be used once"),
-    (no_such_layer, "use 0 of layer 'nowhere' is not there"),
+    (no_such_layer, "use 0 of layer 'nowhere' does not exist"),
     (no_such_output, "there is no number 7"), (no_such_use, "use 1 of layer"),
     (training, "is called with 'training'"),
     (initial_state, "is called with a dictionary: call it with a list"),
     (one_state, "initial_state must be 2 value(s), not 1"),
     (wrong_state, "initial_state must be of the shape (1, 13)"), (mask, "is called with 'mask'"),
     (masks, "is called with 'mask'"),
-    (same_names, "layer names must be unique"), (other_outputs, "use 0 of layer 'a' is not there"),
+    (same_names, "layer names must be unique"), (other_outputs, "use 0 of layer 'a' does not"),
     (no_outputs, "output_layers must be a list of layers"),
     (other_inputs, "inputs are not among its layers"),
     (inputs_twice, "is not among the model's inputs, or twice"),
     (nameless, "must have one input or several"),
 ])
-def test_a_graph_that_is_none_is_refused(tmp_path, edit, words):
+def test_an_inconsistent_graph_is_refused(tmp_path, edit, words):
     config, weights = unpack("keras_functional.keras")
     edit(config)
     assert words in refusal(pack(tmp_path / "m.keras", config, weights))
 
 
-def test_a_layer_that_nobody_reads_is_left_out(tmp_path):
+def test_a_layer_that_nothing_reads_is_left_out(tmp_path):
     config, weights = unpack("keras_functional.keras")
     extra = copy.deepcopy(chain_of(config)[2])
     extra["name"] = extra["config"]["name"] = "branch"

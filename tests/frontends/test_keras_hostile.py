@@ -74,7 +74,7 @@ def test_a_damaged_h5_file_is_refused_or_harmless(tmp_path, flavour):
             refused_or_loaded(path)
 
 
-# --- what HDF5 offers an attacker
+# --- features of HDF5 that an attacker could use
 
 def edited(edit) -> bytes:
     """The .h5 file of an LSTM with ``edit`` applied."""
@@ -160,7 +160,7 @@ def test_descriptions_of_an_h5_file_are_refused(tmp_path, edit, words):
 
 
 def at(data: bytes, mark: bytes, n: int = 0) -> int:
-    """Where the n-th ``mark`` in a file is."""
+    """The place of the n-th ``mark`` in a file."""
     place = -1
     for _ in range(n + 1):
         place = data.index(mark, place + 1)
@@ -203,7 +203,7 @@ def text_of_gigabytes(data: bytearray) -> None:
 
 
 def at_heap(data: bytes) -> bytes:
-    """How an attribute says where its text is."""
+    """The reference of an attribute to its text."""
     return at(data, b"GCOL").to_bytes(8, "little")
 
 
@@ -225,7 +225,7 @@ def test_a_structure_made_to_trap_its_reader_is_refused(tmp_path, edit):
     assert "damaged" in refusal(saved(tmp_path, "h5", bytes(data)))
 
 
-# --- what a description can ask for
+# --- sizes in a description
 
 
 def sequence(*layers: tuple[str, dict], shape=(6, 3)) -> dict:
@@ -283,7 +283,7 @@ LIMIT = "may hold at most"
     (sequence(("Rescaling", {"scale": "import os"})), "must be a number or one for each"),
     (sequence(("Flatten", {}), shape=(10**15, 10**15)), "timesteps must be an integer in 1..65536"),
 ])
-def test_what_a_description_asks_for_is_checked_first(tmp_path, config, words):
+def test_sizes_in_a_description_are_checked_first(tmp_path, config, words):
     _, weights = unpack("keras_last.keras")
     assert words in refusal(pack(tmp_path / "m.keras", config, weights))
 

@@ -16,8 +16,8 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import load
 from gatefold.gen.frontends.keras.live import from_keras
 from gatefold.gen.network.forward import forward
-from tests import keras_options as table
 from tests.frontends.test_keras_options import FLAVOURS, host, members
+from tests.support import keras_options as table
 
 INSTALLED = [flavour for flavour in FLAVOURS if importlib.util.find_spec(flavour)]
 if not INSTALLED:
@@ -36,7 +36,7 @@ def keras(flavour):
 
 @pytest.mark.parametrize(("flavour", "name"), [
     (flavour, name) for flavour in INSTALLED for name in members(flavour)])
-def test_an_option_is_what_the_framework_makes_of_it(tmp_path, flavour, name):
+def test_an_option_computes_what_the_framework_computes(tmp_path, flavour, name):
     keras = importlib.import_module(flavour)
     keras.backend.clear_session()
     model = table.options(keras)[name]()

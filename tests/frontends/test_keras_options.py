@@ -1,7 +1,7 @@
-"""Every option of Keras that is honoured, alone: files of Keras 3 and of tf_keras (Keras 2), held
-against what the framework computed when they were made.
+"""Every option of Keras that is honoured, alone: files of Keras 3 and of tf_keras (Keras 2) against
+the outputs that the framework computed when they were made.
 
-``test_frontends_keras_live.py`` does the same with the framework itself.
+``test_keras_live.py`` does the same with the framework itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def members(flavour: str) -> list[str]:
 
 
 def host(network: Network, y: np.ndarray) -> np.ndarray:
-    """A frame's outputs after what is left to the host, one row a frame."""
+    """The outputs after the functions that are left to the host, one row a frame."""
     parts = []
     for part, todo in zip(split(y, network.output_shapes), network.host, strict=True):
         if todo == "softmax":
@@ -49,7 +49,7 @@ def host(network: Network, y: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 @pytest.mark.parametrize(("flavour", "name"), [
     (flavour, name) for flavour in FLAVOURS for name in members(flavour)])
-def test_an_option_is_what_the_framework_makes_of_it(tmp_path, flavour, name, suffix):
+def test_an_option_computes_what_the_framework_computes(tmp_path, flavour, name, suffix):
     path = tmp_path / f"m.{suffix}"
     path.write_bytes(archive(flavour)[f"{name}.{suffix}"])
     with np.load(io.BytesIO(archive(flavour)[f"{name}.npz"])) as held:

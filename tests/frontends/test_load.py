@@ -1,4 +1,4 @@
-"""Whatever is given instead of a model: one line that says what it is and what to give."""
+"""Files that are no models: one line names the kind of file and the remedy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gatefold.gen.frontends.container import read_file
 
 
 def zipped(**members: bytes) -> bytes:
-    """A zip; ``__`` in a name stands for a slash."""
+    """A zip; ``__`` in a name becomes a slash."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in members.items():

@@ -1,6 +1,6 @@
-"""ONNX graphs: what those of every exporter become, where the batch may be, and what is refused.
+"""ONNX graphs: the networks from every exporter, the possible batch axes, and refusals.
 
-What single operators compute is in test_frontends_onnx_ops, damaged files in ..._files.
+test_onnx_ops.py checks the results of single operators, test_onnx_files.py damaged files.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TURN = node("Transpose", "x", output="xt", perm=[1, 0, 2])
 LAST = [TURN, lstm(outputs=("", "h"), hidden_size=7), node("Identity", "h")]
 
 
-# --- what graphs become
+# --- networks from graphs
 
 ENCODER = "lstm/last repeat_vector lstm dense"
 
@@ -117,7 +117,7 @@ def test_defaults_given_explicitly(tmp_path, attributes):
 
 
 @pytest.mark.parametrize("inputs", [["lengths"], ["", "zero", "zero"], ["", "", "", "none"]])
-def test_what_changes_nothing_given_explicitly(tmp_path, inputs):
+def test_inputs_that_change_nothing_given_explicitly(tmp_path, inputs):
     weights = {**recurrent_weights(), "zero": np.zeros((1, 1, 7), np.float32),
                "lengths": np.array([6, 6], np.int32), "none": np.zeros((1, 21), np.float32)}
     nodes = [TURN, lstm(*inputs, outputs=("", "y"))]
@@ -275,7 +275,7 @@ def test_weights_are_refused(tmp_path, change, words):
     assert words in refusal(model, tmp_path)
 
 
-# --- graphs that are no network that can be built
+# --- graphs that are refused
 
 SEQUENCE = [TURN, lstm(outputs=("Y4",)), node("Squeeze", "Y4", "one", output="Y")]
 CONSTANTS = {

@@ -1,4 +1,4 @@
-"""Live: what PyTorch's exporters write today, and every operator, against ONNX Runtime.
+"""Live: files that PyTorch's exporters write today, and every operator, against ONNX Runtime.
 
 Runs where onnxruntime (and, for the exporters, torch and onnxscript) can be imported beside
 Gatefold; elsewhere it is skipped.
@@ -23,7 +23,7 @@ STEPS = 6
 
 
 def runtime(model: onnx.ModelProto, given: dict) -> list:
-    """What ONNX Runtime computes."""
+    """The outputs that ONNX Runtime computes."""
     return onnxruntime.InferenceSession(model.SerializeToString()).run(None, given)
 
 

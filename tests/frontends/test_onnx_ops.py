@@ -12,7 +12,7 @@ from tests.support.onnx_operators import CASES, case
 
 
 def reference(model: onnx.ModelProto, given: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """What the onnx package says."""
+    """The outputs of the onnx package's reference evaluator."""
     return ReferenceEvaluator(model).run(None, given)  # type: ignore[return-value]
 
 

@@ -1,7 +1,7 @@
 """Recurrent layers written out, as Loops or step by step: recognised by proof, or not at all.
 
-Every operator of the files is changed in turn. What comes of it must be refused, or compute what
-the changed file does: a near miss is never taken for the layer.
+Every operator of the files is changed in turn. The result must be refused, or compute the same as
+the changed file: a near miss is never taken for the layer.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ class Loop(op_loop.Loop):
 
 
 def reference(model: onnx.ModelProto, given: dict) -> list:
-    """What the onnx package says; the batch, second in these files, is an axis of its own."""
+    """The outputs of the onnx package's evaluator; the batch, second in these files, is an axis."""
     with np.errstate(all="ignore"):
         found = ReferenceEvaluator(model, new_ops=[Loop]).run(None, given)
     return [one if BATCH in one.shape else one.reshape(-1, BATCH, one.shape[-1]) for one in found]
 
 
 def right_or_refused(model: onnx.ModelProto, folder) -> list[str]:
-    """What the network holds, if the model is read: then it must compute the same."""
+    """The layers of the network if the model is read; then it must compute the same."""
     try:
         network = loaded(model, folder)
     except UserError:
@@ -70,7 +70,7 @@ def right_or_refused(model: onnx.ModelProto, folder) -> list[str]:
 
 
 def changes(graph: onnx.GraphProto, index: int):
-    """What may be changed at one node, as functions of a graph like this one."""
+    """Changes of one node, as functions of a graph like this one."""
     node = graph.node[index]
     for kind in OTHERS.get(node.op_type, ()):
         def other(graph, kind=kind):
@@ -225,7 +225,7 @@ class Step:
         return self.builder.scale(value, -np.ones(self.units), np.ones(self.units))
 
     def reset(self, before: bool = False, w=None) -> int:
-        """What is within the activation of a GRU's n."""
+        """The argument of the activation of a GRU's n."""
         r = self.gate()
         inside = (self.weighted(self.times(r, self.h), w=w) if before
                   else self.times(r, self.weighted(self.h, w=w)))

@@ -1,6 +1,6 @@
-"""Live ``torch.nn.Module`` objects: every option alone against torch itself, and what is refused.
+"""Live ``torch.nn.Module`` objects: every option alone against torch itself, and refusals.
 
-Skipped where torch is not installed: it is the user's, Gatefold does not need it.
+Skipped where torch is not installed: Gatefold does not need it.
 """
 # pyright: basic, reportMissingImports=false
 
@@ -99,7 +99,7 @@ def test_rnn_with_relu():
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one way", "both ways"])
 def test_final_states(kind, layers, bidirectional):
-    """All that a layer returns: output, h_n and, of an LSTM, c_n, one after the other."""
+    """All results of a layer: output, h_n and, of an LSTM, c_n, one after the other."""
     module = lively(getattr(nn, kind)(FEATURES, UNITS, layers, bidirectional=bidirectional))
     network = from_torch(module, (STEPS, FEATURES))
     x, given = samples((STEPS, FEATURES), 1)
@@ -413,7 +413,7 @@ def test_whole_modules(module):
     same(module())
 
 
-#: Samples, for programs that tell the batch by its size.
+#: Samples, for programs that recognise the batch by its size.
 MANY = 997
 MOVES = {
     "permute": lambda x, d, r: x.permute(*r.permutation(x.dim()).tolist()),
@@ -436,7 +436,7 @@ MOVES = {
 
 @pytest.mark.parametrize("seed", range(40))
 def test_moves_in_any_order(seed, monkeypatch):
-    """Seeded programs of moves; torch itself says what each gives."""
+    """Seeded programs of moves; torch itself computes the expected result of each."""
     monkeypatch.setattr(live, "SAMPLES", MANY)
 
     def run(_, x):
@@ -548,7 +548,7 @@ def test_nothing_of_torch_is_changed():
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
 
 
-# --- what is refused, by name and with the remedy
+# --- refusals, by name and with the remedy
 
 REFUSED = {
     "proj_size": (nn.LSTM(3, 5, proj_size=2), "LSTM 'LSTM': proj_size must be 0, not 2"),
@@ -607,7 +607,7 @@ REFUSED = {
     "mean over the batch": (Net(lambda m, x: x.mean()), "it mixes the samples of a batch"),
     "joined with ones": (Net(lambda m, x: torch.cat((torch.ones(len(x), 2, 3), x), 1)),
                          "joined with a constant other than zero"),
-    "padded with ones": (Net(lambda m, x: F.pad(x, (1, 1), value=1.0)), "only zeros, or what is"),
+    "padded with ones": (Net(lambda m, x: F.pad(x, (1, 1), value=1.0)), "of zeros or by reflect"),
     "nothing but zeros": (Net(lambda m, x: m.fc(F.pad(x, (0, 0, 0, 3))[:, 6:]),
                               fc=nn.Linear(3, 2)), "reads nothing but zeros"),
     "empty slice": (Net(lambda m, x: x[:, 4:2]), "is empty"),

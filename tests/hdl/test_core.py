@@ -33,7 +33,7 @@ def core_info(plan):
 
 def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1,
           pipeline="full"):
-    """Play the scenarios and compare all there is. An interval takes three samples at full rate."""
+    """Play the scenarios and compare everything. An interval takes three samples at full rate."""
     plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
                                  pipeline=pipeline))
     info = core_info(plan)
@@ -146,7 +146,7 @@ def test_every_array_gives_the_same_bits(name, array):
     check(quantized(name, seed=7), *array)
 
 
-# ---- what a stream can do wrong, and reset -------------------------------------------------------
+# ---- errors of a stream, and reset ---------------------------------------------------------------
 
 
 class Bench:
@@ -198,7 +198,7 @@ TLAST = {"early": (2, 4), "earliest": (1, 2), "late": (7, 12), "a frame late": (
 
 
 @pytest.mark.parametrize("case", TLAST)
-def test_a_frame_error_is_told_and_the_next_frame_is_exact(case):
+def test_a_frame_error_is_reported_and_the_next_frame_is_exact(case):
     bench = Bench("lstm-dense")
     assert bench.info.beats_in == 6
     length, kept = TLAST[case]

@@ -1,4 +1,4 @@
-"""FrameReader and FrameWriter: frames whatever TLAST does, two at most, nothing lost."""
+"""FrameReader and FrameWriter: whole frames also where TLAST is wrong, two at most, none lost."""
 
 from typing import Any
 
@@ -114,8 +114,8 @@ def test_reader_clean_frames(sizes, flow):
     assert errors == 0
 
 
-# What happens to the second of three frames of four beats: its beats with TLAST, and what of its
-# elements (of 15) is kept. Each is one error, and the third frame is clean.
+# The second of three frames of four beats: its beats with TLAST, and how many of its elements (of
+# 15) are kept. Each is one error, and the third frame is clean.
 BAD = {
     "early, first beat": ([0], [1], 4),
     "early, third beat": ([0, 1, 2], [0, 0, 1], 12),
@@ -173,7 +173,7 @@ def test_reader_is_two_frames_ahead_at_most():
     beats = [beat for frame in frames for beat in good_beats(config, frame)]
     writes, errors, sent = read_frames(config, beats, flow="full rate", consume=False, cycles=200)
     assert len(writes) == 2 * config.x_depth and errors == 0
-    # what the gearbox holds besides: less than two beats and a chunk
+    # the gearbox holds further elements: less than two beats and a chunk
     assert 8 <= sent <= 8 + 3
 
 

@@ -123,7 +123,7 @@ class Case:
         return kind.shift, self.widths.act - 1
 
 
-def check_lane(sort: type[Lane], case: Case, kind: list[int], z, *, fresh=None, cell=None,
+def check_lane(cls: type[Lane], case: Case, kind: list[int], z, *, fresh=None, cell=None,
                writes=None):
     """Every element and every state of a lane, a beat a cycle; in bubbles (writes 0) anything."""
     config, beats = case.config, len(kind)
@@ -134,14 +134,14 @@ def check_lane(sort: type[Lane], case: Case, kind: list[int], z, *, fresh=None, 
     want = [model.finish(config.kinds[kind[n]], z[n], cell=cell[n], fresh=fresh[n])
             if valid[n] else (None, None) for n in range(beats)]
     inputs: dict[str, Any] = {"kind": kind}
-    inputs |= {"z": z[:, 0]} if sort is DenseLane else {f"z[{n}]": z[:, n] for n in range(4)}
+    inputs |= {"z": z[:, 0]} if cls is DenseLane else {f"z[{n}]": z[:, n] for n in range(4)}
     watch = ["y"]
-    if issubclass(sort, StateLane):
+    if issubclass(cls, StateLane):
         inputs |= {"cell_addr": cell, "fresh": fresh, "writes": [
-            v and sort.updates(config.kinds[k]) for v, k in zip(valid, kind, strict=True)]}
+            v and cls.updates(config.kinds[k]) for v, k in zip(valid, kind, strict=True)]}
         watch.append("c")
-    latency = sort.latency(config)
-    dut: Any = sort
+    latency = cls.latency(config)
+    dut: Any = cls
     seen = record(dut(config, case.images), inputs, watch, cycles=beats + latency)
     for name, column in (("y", 0), ("c", 1)):
         if name in watch:
@@ -151,7 +151,7 @@ def check_lane(sort: type[Lane], case: Case, kind: list[int], z, *, fresh=None, 
                     assert got[n] == pair[column], f"{name} of beat {n}, {config.kinds[kind[n]]}"
 
 
-# What a lane's engine can hold besides its like; kinds of equal names have other formats
+# The kinds of an engine, among them those of the lane; kinds of equal names have other formats
 STATEFUL = {
     LstmLane: [
         ("lstm", "lstm"), ("lstm relu", "lstm"), ("lstm linear hard_sigmoid",),
@@ -162,7 +162,7 @@ STATEFUL = {
         ("gru reset_before", "reset"), ("gru reset_before hard_sigmoid relu", "reset hard_sigmoid"),
         ("gru", "reset", "load gru", "gru reset_before", "gru linear", "reset hard_sigmoid")],
 }
-CASES = [(sort, names) for sort, cases in STATEFUL.items() for names in cases]
+CASES = [(cls, names) for cls, cases in STATEFUL.items() for names in cases]
 CASES += [(MergeLane, names) for names in (
     ("max",), ("max", "max"), ("mul 0 0",), ("mul 3 0", "mul 0 5"), ("max", "mul 2 2"))]
 CASES += [(DenseLane, names) for names in (
@@ -173,35 +173,35 @@ CASES += [(DenseLane, names) for names in (
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
-@pytest.mark.parametrize(("sort", "names"), CASES, ids=str)
+@pytest.mark.parametrize(("cls", "names"), CASES, ids=str)
 @pytest.mark.parametrize("edges", [False, True], ids=["anything", "edges"])
 @pipelines
-def test_lane(sort, names, widths, edges, pipeline):
+def test_lane(cls, names, widths, edges, pipeline):
     case = Case(widths, names, seed=len(names) + edges, pipeline=pipeline)
     beats = 16 * WORDS
     kind = case.rng.integers(0, len(names), beats).tolist()
     fresh = (np.arange(beats) < WORDS) | (case.rng.random(beats) < 1 / 8)
-    check_lane(sort, case, kind, case.accumulators(kind, edges), fresh=fresh)
+    check_lane(cls, case, kind, case.accumulators(kind, edges), fresh=fresh)
 
 
-@pytest.mark.parametrize(("sort", "name"), [(LstmLane, "lstm"), (GruLane, "gru")])
+@pytest.mark.parametrize(("cls", "name"), [(LstmLane, "lstm"), (GruLane, "gru")])
 @pipelines
-def test_a_lane_keeps_a_state_that_it_does_not_write(sort, name, pipeline):
+def test_a_lane_keeps_a_state_that_it_does_not_write(cls, name, pipeline):
     case = Case(WIDTHS[2], (name,), pipeline=pipeline)
     kind = [0] * 3 * WORDS
-    check_lane(sort, case, kind, case.accumulators(kind), writes=np.repeat([1, 0, 1], WORDS))
+    check_lane(cls, case, kind, case.accumulators(kind), writes=np.repeat([1, 0, 1], WORDS))
 
 
-@pytest.mark.parametrize(("sort", "name", "pipeline", "distance"), [
+@pytest.mark.parametrize(("cls", "name", "pipeline", "distance"), [
     (LstmLane, "lstm", "full", 6), (GruLane, "gru", "full", 11),
     (LstmLane, "lstm", "short", 4), (GruLane, "gru", "short", 8)])
-def test_a_state_can_be_read_so_many_cycles_after_it_was_asked_to_be_written(sort, name, pipeline,
+def test_a_state_can_be_read_so_many_cycles_after_it_was_asked_to_be_written(cls, name, pipeline,
                                                                              distance):
     case = Case(WIDTHS[2], (name,), pipeline=pipeline)
-    assert sort.state_latency(case.config) == distance
+    assert cls.state_latency(case.config) == distance
     beats = 12 * distance
     kind = [0] * beats
-    check_lane(sort, case, kind, case.accumulators(kind), cell=np.zeros(beats, int),
+    check_lane(cls, case, kind, case.accumulators(kind), cell=np.zeros(beats, int),
                fresh=np.arange(beats) == 0, writes=np.arange(beats) % distance == 0)
 
 
@@ -241,11 +241,11 @@ LATENCIES = [
 ]
 
 
-@pytest.mark.parametrize(("names", "sorts", "early", "full", "short"), LATENCIES, ids=str)
-def test_latencies(names, sorts, early, full, short):
+@pytest.mark.parametrize(("names", "classes", "early", "full", "short"), LATENCIES, ids=str)
+def test_latencies(names, classes, early, full, short):
     for pipeline, latencies in zip(PIPELINES, (full, short), strict=True):
         config = replace(Case(WIDTHS[2], names, pipeline=pipeline).config, out_early=early)
-        assert lanes_of(config) == tuple(sorts)
+        assert lanes_of(config) == tuple(classes)
         assert (late_latency(config), early_latency(config), state_latency(config)) == latencies
 
 
@@ -253,11 +253,11 @@ def test_latencies(names, sorts, early, full, short):
 @pipelines
 def test_stages_add_up_to_the_latency(names, pipeline):
     config = Case(WIDTHS[2], names, pipeline=pipeline).config
-    for sort in lanes_of(config):
-        stages = sort.stages(config)
+    for cls in lanes_of(config):
+        stages = cls.stages(config)
         assert all(name and cycles > 0 for name, cycles in stages)
-        assert sum(cycles for _, cycles in stages) == sort.latency(config)
-        assert list(sort.ends(config).values())[-1] == sort.latency(config)
+        assert sum(cycles for _, cycles in stages) == cls.latency(config)
+        assert list(cls.ends(config).values())[-1] == cls.latency(config)
 
 
 # ---- all lanes together --------------------------------------------------------------------------
@@ -327,6 +327,6 @@ def test_all_kinds_mixed_beat_by_beat(names, early, pipeline):
                 assert at_late[f"trace.c[{lane}]"] == state
 
 
-def test_a_lane_stands_only_where_the_core_has_its_kinds():
+def test_a_core_has_only_the_lanes_of_its_kinds():
     assert lanes_of(small(kinds=(DENSE_KIND,))) == (DenseLane,)
     assert lanes_of(small(kinds=(LSTM_KIND,))) == (LstmLane,)

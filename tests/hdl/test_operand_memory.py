@@ -1,4 +1,4 @@
-"""OperandMemory: latency, halves, lane writes, when a chunk can be read."""
+"""OperandMemory: latency, halves, lane writes, and the first cycle in which a chunk can be read."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""RowRouter: which row reaches which lane in which beat, for every rotation and kind."""
+"""RowRouter: the row at each lane in each beat, for every rotation and kind."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def random_events(rng, config, first, count):
 
 
 def expected_beats(event, config):
-    """What the lanes are told in each beat of an event, and the slot that each lane gets."""
+    """The fields of each beat of an event, and the slot that each lane gets."""
     dense = config.kinds[event["kind"]] is DENSE_KIND
     span = 4 if dense else 1
     beats = event["beats"] + 1
@@ -95,10 +95,10 @@ def test_every_lane_gets_its_rows(pe, simd, kinds):
 
     beat_cycles = []
     for at, event in events:
-        for n, (told, slot, holds) in enumerate(expected_beats(event, config)):
+        for n, (fields, slot, holds) in enumerate(expected_beats(event, config)):
             cycle = at + n + RowRouter.latency
             beat_cycles.append(cycle)
-            assert {name: seen[f"routed.beat.{name}"][cycle] for name in told} == told, (at, n)
+            assert {name: seen[f"routed.beat.{name}"][cycle] for name in fields} == fields, (at, n)
             rows = acc[at].reshape(-1, 4)  # of the cycle of the finish, in every beat
             np.testing.assert_array_equal(z[cycle][holds], rows[slot[holds]])
     np.testing.assert_array_equal(np.flatnonzero(seen["routed.valid"]), beat_cycles)

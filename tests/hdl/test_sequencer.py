@@ -103,8 +103,9 @@ def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
 
 
 def same_tiles(issued, program, frames):
-    """The tiles are those of `unroll`, frame after frame, but for the steps already added; before
-    the last of a run, for what it does not do. Their gaps, which must have passed."""
+    """Check that the tiles are those of `unroll`, frame after frame, with the steps already added;
+    of a tile before the last of its run, only the fields that have a meaning. Returns the cycles
+    that each tile waited beyond the gap before it."""
     want = unroll(program) * frames
     assert len(issued) == len(want)
     for n, ((_, tile), instruction) in enumerate(zip(issued, want, strict=True)):

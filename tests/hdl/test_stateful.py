@@ -1,4 +1,4 @@
-"""Programs of two frames, and state carried from frame to frame: who begins a new sequence."""
+"""Programs of two frames, state carried from frame to frame, and frames that begin a sequence."""
 
 from dataclasses import replace
 from typing import Any
@@ -54,7 +54,7 @@ READERS = [(4, 5, 3, 3), (1, 3, 2, 2), (8, 2, 5, 4), (4, 1, 1, 1), (8, 1, 1, 2),
 
 @pytest.mark.parametrize("flow", FLOW)
 @pytest.mark.parametrize("sizes", READERS, ids=str)
-def test_the_reader_tells_which_frames_begin_a_sequence(sizes, flow):
+def test_the_reader_flags_the_frames_that_begin_a_sequence(sizes, flow):
     beat, x_row, x_rows, simd = sizes
     config = small(beat=beat, x_row=x_row, x_rows=x_rows, simd=simd, stateful=True)
     offers, takes = FLOW[flow]
@@ -71,7 +71,7 @@ def test_the_reader_tells_which_frames_begin_a_sequence(sizes, flow):
             if not offering and sent < frames * config.x_beats and rng.random() < offers:
                 offering = True
                 frame, place = divmod(sent, config.x_beats)
-                # Only with a frame's first beat does it mean anything.
+                # It has a meaning with a frame's first beat alone.
                 ctx.set(dut.beats.payload.first, int(first[frame]) if place == 0
                         else int(rng.integers(2)))
                 ctx.set(dut.beats.payload.last, place == config.x_beats - 1)
@@ -79,15 +79,15 @@ def test_the_reader_tells_which_frames_begin_a_sequence(sizes, flow):
             ctx.set(dut.enable, 1)
             ends = done < complete and rng.random() < takes / 4
             ctx.set(dut.arrivals.done, ends)
-            _, _, ready, count, chunks, anew = await ctx.tick().sample(
-                dut.beats.ready, dut.arrivals.frames, dut.arrivals.chunks, dut.arrivals.anew)
+            _, _, ready, count, chunks, fresh = await ctx.tick().sample(
+                dut.beats.ready, dut.arrivals.frames, dut.arrivals.chunks, dut.arrivals.fresh)
             complete += (count - before) % 4
             before = count
             # Every frame that is being read, and the one of which a chunk is there.
             for frame in range(done, complete + (chunks > 0)):
                 seen.append(frame)
                 want = 1 if frame == 0 else first[frame]
-                assert anew >> (frame % 2) & 1 == want, f"frame {frame}"
+                assert fresh >> (frame % 2) & 1 == want, f"frame {frame}"
             done += ends
             if offering and ready:
                 sent, offering = sent + 1, False
@@ -101,7 +101,7 @@ def test_the_reader_tells_which_frames_begin_a_sequence(sizes, flow):
     assert set(seen) == set(range(frames))
 
 
-# ---- what the sequencer makes of it --------------------------------------------------------------
+# ---- the sequencer's use of it -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flow", FLOW)
@@ -131,7 +131,7 @@ def test_the_last_frames_state_counts_as_zero_in_a_new_sequence(seed, flow):
             flags = int(rng.integers(4))
             for frame in range(done, min(there, done + 2)):
                 flags = flags & ~(1 << frame % 2) | int(begins[frame]) << frame % 2
-            ctx.set(dut.arrivals.anew, flags)
+            ctx.set(dut.arrivals.fresh, flags)
             leaves = left < done
             ctx.set(dut.left, leaves)
             tile = dut.tile.word
@@ -141,11 +141,11 @@ def test_the_last_frames_state_counts_as_zero_in_a_new_sequence(seed, flow):
             if valid:
                 if carried or cell:
                     assert done < there, "whether the frame begins a sequence is not known yet"
-                anew = bool(begins[done])
-                assert zero == (carried and anew)
-                if cell and anew:
+                fresh = bool(begins[done])
+                assert zero == (carried and fresh)
+                if cell and fresh:
                     assert fresh
-                kinds.add((bool(carried), bool(cell), anew))
+                kinds.add((bool(carried), bool(cell), fresh))
             left += leaves
             done += ends
             if chunks < CHUNKS * (done + 2) and rng.random() < fill:
@@ -172,7 +172,7 @@ def test_fresh_is_the_programs_or_that_of_a_new_sequence():
     got: list[tuple] = []
 
     async def bench(ctx):
-        ctx.set(dut.arrivals.anew, 0b10)  # the second frame begins a sequence, the first goes on
+        ctx.set(dut.arrivals.fresh, 0b10)  # the second frame begins a sequence, the first goes on
         ctx.set(dut.arrivals.frames, 2)
         while len(got) < 16:
             _, _, valid, half, fresh = await ctx.tick().sample(

@@ -115,7 +115,7 @@ def test_another_training_is_loaded_between_frames():
 
 
 @pytest.mark.parametrize("wrong", ["early", "late"])
-def test_a_wrong_tlast_is_told_and_the_next_load_is_clean(wrong):
+def test_a_wrong_tlast_is_reported_and_the_next_load_is_clean(wrong):
     plan = loadable("lstm-dense", 8, 2, 32, 3, 0)
     words = plan.images()["load"]
     x = inputs(plan.qnet, 1)

@@ -1,4 +1,4 @@
-"""Where the boxes and lines of a drawn network go."""
+"""The layout of the boxes and lines of a drawn network."""
 
 import re
 from itertools import combinations
@@ -65,7 +65,7 @@ def test_every_value_read_arrives_at_its_reader(nodes):
 
 
 @graphs
-def test_what_reads_stands_to_the_right_or_in_a_lower_band(nodes):
+def test_a_reader_is_to_the_right_or_in_a_lower_band(nodes):
     layout = lay_out(nodes, WIDTH)
     for n, box in enumerate(nodes):
         for value in box.reads:
@@ -92,7 +92,7 @@ def test_bands_break_where_few_lines_pass():
     assert turns == [3]
 
 
-def test_an_input_stands_before_its_reader():
+def test_an_input_is_left_of_its_reader():
     layout = lay_out(GRAPHS["late input"], WIDTH)
     assert layout.places[1][0] == layout.places[3][0]
 

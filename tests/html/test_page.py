@@ -1,4 +1,4 @@
-"""report.html: what it tells, that it is one file, that it is safe, and how a browser takes it."""
+"""report.html: its figures; one file, the same bytes; hostile names; and its use in a browser."""
 
 import html
 import json
@@ -89,20 +89,20 @@ def words(text: str) -> str:
 def figures(report: dict) -> list[str]:
     """The figures of a report as people read them."""
     cycles, numbers, array = report["cycles"], report["numbers"], report["array"]
-    told = [f"{cycles[key]:,}" for key in ("latency", "interval", "bound", "no_overlap", "A", "B")]
-    told += [f"{report['latency_us']:,.2f}", f"{report['clock_mhz']['value']:g} MHz", "assumed",
+    shown = [f"{cycles[key]:,}" for key in ("latency", "interval", "bound", "no_overlap", "A", "B")]
+    shown += [f"{report['latency_us']:,.2f}", f"{report['clock_mhz']['value']:g} MHz", "assumed",
              f"{array['multipliers']:,}", f"{report['network']['parameters']:,} parameters",
              f"{numbers['error']['max_abs']:.3g}", f"{numbers['error']['rms']:.3g}",
              *numbers["inputs"], *numbers["outputs"], report["input_hash"]]
-    told += [f"{report['resources'][key]:,.10g}" for key in ("lut", "ff", "dsp", "bram36")]
-    told += [form for tensors in numbers["layers"].values() for form in tensors.values()]
-    told += [layer["name"] for layer in report["network"]["layers"]]
-    return told + list(report["versions"].values())
+    shown += [f"{report['resources'][key]:,.10g}" for key in ("lut", "ff", "dsp", "bram36")]
+    shown += [form for tensors in numbers["layers"].values() for form in tensors.values()]
+    shown += [layer["name"] for layer in report["network"]["layers"]]
+    return shown + list(report["versions"].values())
 
 
-# --- What it tells --------------------------------------------------------------------------------
+# --- Its figures ----------------------------------------------------------------------------------
 
-def test_it_tells_the_figures_of_the_report(page, report):
+def test_it_shows_the_figures_of_the_report(page, report):
     text = words(page)
     assert [figure for figure in figures(report) if figure not in text] == []
 
@@ -118,8 +118,8 @@ def test_the_waterfall_is_the_tail(core, page):
     parts = stages(plan.config)
     assert sum(parts.values()) == plan.latencies.tail
     assert all(cycles > 0 for cycles in parts.values())
-    told = ", ".join(f"{name} {cycles}" for name, cycles in parts.items())
-    assert f"{told}: {plan.latencies.tail} cycles" in words(page)
+    described = ", ".join(f"{name} {cycles}" for name, cycles in parts.items())
+    assert f"{described}: {plan.latencies.tail} cycles" in words(page)
 
 
 def test_every_cycle_of_the_frame_is_accounted_for(core):
@@ -150,12 +150,12 @@ def test_many_runs_are_drawn_as_shares(core, report, monkeypatch):
     assert what.runs == () and what.bin_size == -(-what.cycles // 100)
     assert sum(sum(shares.values()) for shares in what.bins) == what.busy
     text = render(report, load_plan(core))
-    assert f"Each mark stands for {what.bin_size} cycles" in words(text)
-    told = json.loads(next(script for script in Page(text).scripts if script.startswith("{")))
-    assert sum(count for shares in told["bins"] for *_, count in shares) == what.busy
+    assert f"Each mark covers {what.bin_size} cycles" in words(text)
+    data = json.loads(next(script for script in Page(text).scripts if script.startswith("{")))
+    assert sum(count for shares in data["bins"] for *_, count in shares) == what.busy
 
 
-# --- Every sort of network ------------------------------------------------------------------------
+# --- Every kind of network ------------------------------------------------------------------------
 
 #: Networks, and the layers whose tiles meet their own h.
 KINDS = {
@@ -174,7 +174,7 @@ def small(name: str) -> Core:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_sort_of_network_is_drawn(name):
+def test_every_kind_of_network_is_drawn(name):
     core = small(name)
     what, report = occupancy(core.plan), core.report()
     text = render(report, core.plan)
@@ -190,7 +190,7 @@ def test_every_sort_of_network_is_drawn(name):
 
 
 def plural_of(values, word: str) -> str:
-    """What the last of them is called in the drawing."""
+    """The name of the last of them in the drawing."""
     return word if len(values) == 1 else f"{word} {len(values) - 1}"
 
 
@@ -201,7 +201,7 @@ def test_tiles_that_meet_their_own_h_are_recurrent(name):
     assert {layer for layer, part in tiles if part == RECURRENT} == KINDS[name]
 
 
-def test_ops_are_told_below_their_layer():
+def test_ops_are_listed_below_their_layer():
     core = small("gru reset before")
     what = occupancy(core.plan)
     for layer, ops in what.ops.items():
@@ -218,14 +218,14 @@ def test_an_output_put_together_has_a_lane():
     assert "output put together" in words(render(core.report(), core.plan))
 
 
-def test_what_is_left_to_the_host_is_drawn_behind_the_output():
+def test_the_hosts_function_is_drawn_behind_the_output():
     net = network("dense only")
     core = compile(Network(net.input_shapes, net.layers, host=("softmax",)), pe=4, simd=2)
     text = render(core.report(), core.plan)
     drawing = text[text.index('id="network"'):]
     assert drawing.index(">output<") < drawing.index(">Softmax<") < drawing.index(
         ">left to the host<")
-    assert "before what is left to the host" in words(text)
+    assert "before the functions left to the host" in words(text)
 
 
 @pytest.mark.parametrize("name, title", [
@@ -248,7 +248,7 @@ def test_a_title_counts_the_layers_of_a_large_network():
         == "3 LSTM, 2 GRU, 3 Dense"
 
 
-def test_what_nobody_could_follow_is_told_in_the_table_alone(monkeypatch):
+def test_a_network_too_large_to_draw_is_in_the_table_alone(monkeypatch):
     monkeypatch.setattr("gatefold.gen.html.graph.MOST_SLOTS", 3)
     core = small("residual")
     text = render(core.report(), core.plan)
@@ -265,7 +265,7 @@ def test_stages_of_any_name_and_length_are_drawn():
 
 # --- Inside ---------------------------------------------------------------------------------------
 
-def test_it_tells_every_tensor_and_where_the_error_enters():
+def test_it_shows_every_tensor_and_where_the_error_enters():
     core = small("gru every h")
     report = core.report()
     report["numbers"]["inside"] = json.loads(json.dumps(
@@ -274,14 +274,14 @@ def test_it_tells_every_tensor_and_where_the_error_enters():
     assert "Where the error enters" in text
     for layer, known in report["numbers"]["inside"].items():
         assert layer in text
-        for tensor, told in known["tensors"].items():
-            assert f"{tensor} {told['format'] or 'accumulator'}" in text
-            assert f"{told['min']:.3g} to {told['max']:.3g}" in text
-            span = told["max"] - told["min"]
-            assert in_digits(told["rms"] / span) in text
+        for tensor, measured in known["tensors"].items():
+            assert f"{tensor} {measured['format'] or 'accumulator'}" in text
+            assert f"{measured['min']:.3g} to {measured['max']:.3g}" in text
+            span = measured["max"] - measured["min"]
+            assert in_digits(measured["rms"] / span) in text
 
 
-def test_without_it_formats_and_peaks_are_told():
+def test_without_it_formats_and_peaks_are_shown():
     core = small("gru every h")
     report = core.report()
     report["numbers"].pop("inside", None)
@@ -302,11 +302,11 @@ def test_no_error_at_all_is_drawn(name):
     assert "0 %" in words(render(report, core.plan))
 
 
-@pytest.mark.parametrize("share, told", [
+@pytest.mark.parametrize("share, expected", [
     (0, "0 %"), (1, "100 %"), (0.123, "12 %"), (1.234e-4, "0.012 %"), (1e-5, "0.001 %"),
     (7.7e-6, "7.7e-4 %"), (1e-8, "1e-6 %")])
-def test_small_shares_keep_two_digits(share, told):
-    assert in_digits(share) == told
+def test_small_shares_keep_two_digits(share, expected):
+    assert in_digits(share) == expected
 
 
 BITS = [("Q3.13", (3, 13)), ("Q0.16", (0, 16)), ("Q-1.17", (-1, 17)), ("Q18.-2", (18, -2))]
@@ -345,7 +345,7 @@ def test_report_draws_it_again_where_it_is_missing_or_old(copy, page):
     assert path.stat().st_mtime_ns == before
 
 
-def test_a_schedule_that_is_not_to_be_had_is_left_out(report):
+def test_a_schedule_of_another_version_is_left_out(report):
     text = words(render(report, None))
     assert "Left out: this version of Gatefold plans another schedule" in text
     assert f"{report['cycles']['latency']:,}" in text
@@ -411,7 +411,7 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize("got, want", ESCAPES)
-def test_what_is_no_markup_is_escaped(got, want):
+def test_plain_text_is_escaped(got, want):
     assert got == want
 
 
@@ -419,10 +419,10 @@ def test_drawings_escape_their_words():
     assert "<x" not in svg("a", "<x", "<x", 1, 1)
 
 
-@pytest.mark.parametrize("share, told", [(0, "0.0 %"), (0.0001, "< 0.1 %"), (0.123, "12.3 %"),
+@pytest.mark.parametrize("share, expected", [(0, "0.0 %"), (0.0001, "< 0.1 %"), (0.123, "12.3 %"),
                                          (0.9999, "99.9 %"), (1, "100.0 %")])
-def test_percent(share, told):
-    assert percent(share) == told
+def test_percent(share, expected):
+    assert percent(share) == expected
 
 
 # --- In a browser ---------------------------------------------------------------------------------
@@ -433,7 +433,7 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
          "--enable-logging=stderr", "--virtual-time-budget=2000", "--window-size=1200,900")
 browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing")
 
-#: Uses the page as a person would, and leaves what was seen in the title.
+#: Uses the page as a person would, and writes the observations to the title.
 PERSON = """
 const plot = document.getElementById("plot"), seen = [plot.getAttribute("viewBox")];
 document.getElementById("closer").click(); seen.push(plot.getAttribute("viewBox"));
@@ -446,7 +446,7 @@ document.title = JSON.stringify([seen, document.getElementById("readout").textCo
 
 
 def browse(path, profile) -> SimpleNamespace:
-    """The page's DOM after its scripts ran, and what the console told."""
+    """The page's DOM after its scripts ran, and the messages on its console."""
     result = subprocess.run(
         [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", path.as_uri()],
         capture_output=True, text=True, timeout=120, check=True)

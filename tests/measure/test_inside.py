@@ -35,7 +35,7 @@ def made(name, samples=20, **options):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_float_and_fixed_stand_side_by_side(name):
+def test_float_and_fixed_are_traced_side_by_side(name):
     net, qnet, x = made(name, 70)
     result = run(qnet, x, trace=True, network=net)
     np.testing.assert_array_equal(result.y, golden.run(qnet, x))
@@ -99,13 +99,13 @@ def test_every_tensor_has_its_error(name):
     result = run(qnet, x, trace=True, network=net)
     assert set(found) == {layer.name for layer in qnet.computing.values()}
     for layer, known in found.items():
-        for tensor, told in known["tensors"].items():
+        for tensor, measured in known["tensors"].items():
             fixed = result.trace[f"{layer}.{tensor}.fixed"]
             floats = result.trace[f"{layer}.{tensor}.float"]
-            assert (told["min"], told["max"]) == (floats.min(), floats.max())
+            assert (measured["min"], measured["max"]) == (floats.min(), floats.max())
             if not tensor.startswith("z_"):
-                assert told["rms"] == pytest.approx(np.sqrt(np.mean((fixed - floats) ** 2)))
-            assert told["rms_alone"] >= 0
+                assert measured["rms"] == pytest.approx(np.sqrt(np.mean((fixed - floats) ** 2)))
+            assert measured["rms_alone"] >= 0
 
 
 def test_the_first_layer_s_own_error_is_all_of_it_and_the_last_s_is_not():
@@ -124,15 +124,15 @@ def test_a_coarse_layer_is_found():
     assert found["l1_lstm"] > 20 * max(found["l0_lstm"], found["l2_lstm"])
 
 
-def test_formats_and_saturations_are_told():
+def test_formats_and_saturations_are_reported():
     net, qnet, x = made("lstm-dense")
     first = qnet.layers[0]
     tight = replace(first, c=QFormat(18, first.c.frac + 4))  # type: ignore  # an LSTM
     found = inside(net, replace(qnet, layers=(tight, *qnet.layers[1:])), x)["l0_lstm"]
     assert found["saturations"]["c"]["count"] > 0
-    told = {name: entry["format"] for name, entry in found["tensors"].items()}
-    assert told["z_i"] == "Q5.13" and told["i"] == "Q1.17" and told["g"] == "Q1.16"
-    assert told["c"] == str(tight.c) and told["h"] == "Q1.15"
+    formats = {name: entry["format"] for name, entry in found["tensors"].items()}
+    assert formats["z_i"] == "Q5.13" and formats["i"] == "Q1.17" and formats["g"] == "Q1.16"
+    assert formats["c"] == str(tight.c) and formats["h"] == "Q1.15"
 
 
 # ---- a user's arrays ---------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-"""What saturates is told: by a build, by other weights, by a run; and calibration data that say
-too little."""
+"""Saturated values are reported by a build, with other weights and by a run. So are calibration
+data that are too few or too uniform."""
 
 import json
 import warnings
@@ -25,7 +25,7 @@ def relu_network() -> Network:
     return Network((10, 3), (make.lstm(3, 8, activation="relu"), make.dense(8, 2)))
 
 
-# ---- what is lost --------------------------------------------------------------------------------
+# ---- values that are lost ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -107,7 +107,7 @@ def test_a_run_of_the_command_line_says_it_in_one_line(tmp_path):
 # ---- other weights -------------------------------------------------------------------------------
 
 
-def test_weights_whose_values_saturate_are_told(tmp_path):
+def test_weights_whose_values_saturate_are_reported(tmp_path):
     make = Make(np.random.default_rng(0))
     lstm, dense = make.lstm(3, 8), make.dense(8, 2)
     lstm = replace(lstm, b=np.full(32, 8.0))  # the accumulator then holds the larger bias, too
@@ -131,9 +131,9 @@ def test_the_command_line_measures_other_weights_on_calibration_data(tmp_path, o
     np.savez(tmp_path / "large.npz", x=40 * np.load(DATA)["x"])
     fine = gatefold("weights", MODEL, core, option, DATA)
     assert fine.exit_code == 0 and fine.stderr == ""
-    told = gatefold("weights", MODEL, core, option, tmp_path / "large.npz")
-    assert told.exit_code == 0 and "on 4 samples of the given data" in told.stdout
-    (line,) = told.stderr.splitlines()
+    result = gatefold("weights", MODEL, core, option, tmp_path / "large.npz")
+    assert result.exit_code == 0 and "on 4 samples of the given data" in result.stdout
+    (line,) = result.stderr.splitlines()
     assert "saturated: input.x " in line and "rebuild the core with this model" in line
 
 

@@ -1,4 +1,4 @@
-"""The cheapest formats: what is found keeps the error, and nothing cheaper was seen to."""
+"""The cheapest formats: those found keep the error, and no cheaper attempt did."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def data(net, samples=60):
 
 @pytest.mark.parametrize("max_error", [0.05, 0.01, 0.002])
 @pytest.mark.parametrize("name", ["lstm-dense", "gru", "residual", "stateful lstm", "two outputs"])
-def test_what_is_found_keeps_the_error(name, max_error):
+def test_the_formats_found_keep_the_error(name, max_error):
     net = network(name, gain=0.5)
     x = data(net)
     found = find_widths(net, max_error, calibration=x)
@@ -66,11 +66,11 @@ def test_the_same_arguments_give_the_same_result():
     assert find_widths(net, 0.01, samples=16) == find_widths(net, 0.01, samples=16)
 
 
-def test_attempts_are_told_and_limited():
-    net, told = network("lstm-dense", gain=0.5), []
-    found = find_widths(net, 0.01, calibration=data(net), attempts=3, progress=told.append)
-    assert len(found.attempts) == len(told) == 3 and not found.complete
-    assert told[0].startswith("attempt 1: activations 18, weights 18 bits: error ")
+def test_attempts_are_reported_and_limited():
+    net, reports = network("lstm-dense", gain=0.5), []
+    found = find_widths(net, 0.01, calibration=data(net), attempts=3, progress=reports.append)
+    assert len(found.attempts) == len(reports) == 3 and not found.complete
+    assert reports[0].startswith("attempt 1: activations 18, weights 18 bits: error ")
     assert (found.act_width, found.weight_width) == (18, 18)  # the only one that was seen to keep
 
 
@@ -82,7 +82,7 @@ def test_options_of_the_quantiser_are_kept():
     assert [a["error"] for a in plain.attempts] != [a["error"] for a in fine.attempts]
 
 
-def test_what_is_fixed_stays():
+def test_fixed_formats_stay():
     net = network("stack", gain=0.5)
     fixed = {"l0_lstm": {"weights": 12}, "l1_lstm": {"h": "Q1.8"}, "default": {"rule": "mse"}}
     found = find_widths(net, 0.01, calibration=data(net), overrides=fixed)
@@ -107,7 +107,7 @@ def sixteen(monkeypatch):
 
 @pytest.mark.parametrize("max_error", [0.05, 0.02, 0.01, 0.005])
 @pytest.mark.parametrize("name", ["lstm-dense", "gru", "stateful lstm", "two outputs"])
-def test_what_is_found_keeps_the_error_on_all_the_data(name, max_error, sixteen):
+def test_the_formats_found_keep_the_error_on_all_the_data(name, max_error, sixteen):
     net = network(name, gain=0.5)
     x = data(net, 300)
     found = find_widths(net, max_error, calibration=x)
@@ -172,6 +172,6 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("arguments", "text"), WRONG)
-def test_what_cannot_be_is_refused(arguments, text):
+def test_illegal_options_are_refused(arguments, text):
     with pytest.raises(UserError, match=text):
         find_widths(network("lstm-dense"), **arguments)

@@ -1,4 +1,4 @@
-"""What a layer says of itself: its trained parameters."""
+"""The trained parameters of every kind of layer."""
 
 import numpy as np
 import pytest

@@ -125,7 +125,7 @@ def test_it_stays_where_it_can_not_join(layers):
     check(Network(SEQUENCE, layers), [one.shown for one in layers])
 
 
-def test_what_another_layer_or_the_world_reads_is_left_alone():
+def test_values_that_another_layer_or_an_output_reads_are_kept():
     check(Network(SEQUENCE, (dense(), relu(), Multiply(inputs=(1, 2)))),
           ["dense", "activation", "multiply"])
     check(Network(SEQUENCE, (dense(), relu()), outputs=(1, 2)), ["dense", "activation"])
@@ -174,7 +174,7 @@ def test_a_scale_of_an_initial_state_stays():
     check(network, ["scale", "gru"])
 
 
-# --- views and what nobody reads
+# --- views, and layers that nothing reads
 
 
 @pytest.mark.parametrize("views", [
@@ -192,7 +192,7 @@ def test_other_views_stay():
     check(Network(SEQUENCE, (dense(), *views)), ["dense", "reverse", "permute", "slice", "pad"])
 
 
-def test_what_nobody_reads_vanishes_and_the_rest_is_renumbered():
+def test_layers_that_nothing_reads_vanish_and_the_rest_is_renumbered():
     layers = (lstm(inputs=(0,)), dense(4, inputs=(1,)), lstm(inputs=(0,)),
               CellState(inputs=(3,), units=4), Slice(inputs=(3,), start=-1, drop=True),
               dense(4, inputs=(4,)))
@@ -200,7 +200,7 @@ def test_what_nobody_reads_vanishes_and_the_rest_is_renumbered():
     assert check(network, ["lstm", "cell_state", "dense"]).outputs == (3, 2)
 
 
-def test_inputs_stay_though_nobody_reads_them():
+def test_inputs_stay_though_nothing_reads_them():
     assert check(Network((SEQUENCE, (7,)), (dense(inputs=(0,)),)), ["dense"]).input_shapes == (
         SEQUENCE, (7,))
 

@@ -19,8 +19,8 @@ def matrix_layers(qnet) -> Any:
 
 
 def operands(layer, row):
-    """What meets a row, an entry a column: weight, its format, smallest and largest operand, in
-    units of the accumulator's last bit; whether the weight can be other than zero."""
+    """The columns of a row, each as: weight, its format, smallest and largest operand, in units of
+    the accumulator's last bit; whether the weight can be other than zero."""
     def columns(w, form, lo, hi, up, used=None):
         return [(int(v), form, lo << int(s), hi << int(s), used is None or bool(used[n]))
                 for n, (v, s) in enumerate(zip(w, up, strict=True))]

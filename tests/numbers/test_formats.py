@@ -1,4 +1,4 @@
-"""Rules for formats, and what calibration sees."""
+"""Rules for formats, and the values from calibration."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ CHOICES = [
 
 
 @pytest.mark.parametrize(("rule", "headroom", "most", "peak"), CHOICES)
-def test_rules_choose_what_they_say(rule, headroom, most, peak):
+def test_rules_choose_by_their_definitions(rule, headroom, most, peak):
     form = rule.choose(8, Seen.of(VALUES), headroom=headroom, most=most)
     assert form == QFormat.covering(8, peak)
 
@@ -58,7 +58,7 @@ def test_other_rules_are_refused(arguments, text):
         as_rule(*arguments)
 
 
-# ---- what calibration sees ---------------------------------------------------------------------
+# ---- values from calibration -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -97,7 +97,7 @@ def test_windows_limit_how_many_samples_are_computed_at_a_time():
 # ---- settings ----------------------------------------------------------------------------------
 
 
-def test_what_is_said_of_a_tensor_counts_before_its_kind_and_its_layer_before_all():
+def test_a_tensors_setting_precedes_its_kinds_and_a_layers_the_default():
     settings = Settings({"weights": 16, "activations": 16, "cell": 18, "table": 17}, sections={
         DEFAULT: {"weights": 8}, "a": {"weights": 6, "w_hh": 5}, "b": {"y": QFormat(7, 3)}})
     assert [settings.of("a", t) for t in ("w_ih", "w_hh", "h", "c", "g")] == [6, 5, 16, 18, 17]

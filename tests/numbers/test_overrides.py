@@ -1,4 +1,4 @@
-"""Numbers of single layers: what the file may say, and how it is told what it may not."""
+"""Numbers of single layers: the legal contents of the file, and the errors about others."""
 
 import os
 
@@ -97,13 +97,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG, ids=[text[:30] for text, _ in WRONG])
-def test_wrong_files_are_told_in_one_line(tmp_path, text, message):
-    with pytest.raises(UserError, match=message) as told:
+def test_wrong_files_are_refused_in_one_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=message) as refused:
         read_overrides(written(tmp_path, text), NET)
-    assert "\n" not in str(told.value) and "'formats.toml'" in str(told.value)
+    assert "\n" not in str(refused.value) and "'formats.toml'" in str(refused.value)
 
 
-def test_files_that_are_none(tmp_path):
+def test_unreadable_files_are_refused(tmp_path):
     with pytest.raises(UserError, match="'formats.toml' cannot be read: No such file"):
         read_overrides(tmp_path / "formats.toml", NET)
     with pytest.raises(UserError, match="(not a directory|Is a directory)"):

@@ -1,4 +1,4 @@
-"""Q-formats: how a float becomes an integer."""
+"""Q-formats: the conversion of floats to integers."""
 
 import numpy as np
 import pytest

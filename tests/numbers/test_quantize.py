@@ -1,4 +1,4 @@
-"""The quantiser: formats from peaks, weights from formats, and what it refuses."""
+"""The quantiser: formats from peaks, weights from formats, and refusals."""
 
 from dataclasses import replace
 from typing import Any
@@ -198,7 +198,7 @@ def test_unbounded_candidates_have_calibrated_formats(activation):
     assert q.tc == QFormat.covering(13, 2 * inside["c"])
 
 
-# ---- layers whose weights are what they are ------------------------------------------------------
+# ---- layers whose weights are given by their kind ------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [4, 8, 18])
@@ -270,7 +270,7 @@ JOINED = [(4.0, 1e-3), (100.0, 0.012), (8000.0, 0.6), (30000.0, 1.0)]
 
 @pytest.mark.parametrize(("reach", "tolerance"), JOINED)
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "hard_tanh"])
-def test_a_bounded_activation_takes_the_format_of_what_it_is_joined_with(activation, reach,
+def test_a_bounded_activation_takes_the_format_that_it_is_joined_with(activation, reach,
                                                                          tolerance):
     net = joined(activation)
     x = np.random.default_rng(0).uniform(-reach, reach, (200, 4))
@@ -429,7 +429,7 @@ def test_odd_scales_keep_the_sums_within_int64(width, inputs, weights):
         assert np.abs(golden.run(q, x) - forward(network, x)).max() < 0.02 * max(span, 1e-3)
 
 
-# ---- what is refused ---------------------------------------------------------------------------
+# ---- refusals ----------------------------------------------------------------------------------
 
 NAN = X.copy()
 NAN[3, 2, 1] = np.nan
@@ -530,7 +530,7 @@ def test_models_that_do_not_fit_the_core_are_refused(network, text):
 
 def test_weights_beyond_the_formats_saturate_where_they_are_allowed_to():
     w = LSTM.w_hh.copy()
-    w[[0, 3]] = 0  # the accumulator holds what the sums may come to
+    w[[0, 3]] = 0  # the accumulator holds the largest possible sums
     w[0, 0], w[3, 1] = 100, -100
     q = requantize_into(Network((5, 2), (replace(LSTM, w_hh=w), DENSE)), CORE, saturate=True)
     form = parts(CORE)[0].w_hh_format
@@ -554,7 +554,7 @@ def test_any_network_goes_into_its_own_core_and_one_for_any_weights(name):
     assert np.abs(golden.run(trained, data) - wanted).max() < 0.02 * max(1.0, np.ptp(wanted))
 
 
-#: name of a network, what of its layers is another: the core's and the model's words for it.
+#: name of a network, the changed layer and its change, the message about core and model.
 CHANGED = [
     ("gru", 0, dict(reset_after=False, b_n=None), "units, the last h, reset before.*reset after"),
     ("gru", 0, dict(recurrent_activation="hard_sigmoid"), "hard_sigmoid, reset after"),

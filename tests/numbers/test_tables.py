@@ -1,4 +1,4 @@
-"""The table behind sigmoid and tanh, over every input it can see."""
+"""The table behind sigmoid and tanh, over every possible input."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_direct_table_is_rounded_tanh():
     np.testing.assert_array_equal(table.t0, np.minimum(exact, 255))
 
 
-# what is wrong, and the words that say so
+# wrong arguments, words of the message
 WRONG = [
     (dict(frac=8, n0=5, n1=5, n2=2, out_frac=8), r"must be 3 \+ frac \(11\)"),
     (dict(frac=8, n0=0, n1=8, n2=3, out_frac=8), "n0 >= 1"),
@@ -110,7 +110,7 @@ def test_every_table_that_may_be_asked_for_exists(bits, argument):
     assert table.error <= max(2.0 ** -bits * 1.8, 1.8e-4)
 
 
-def test_results_of_a_table_are_the_activations_unless_asked_for():
+def test_results_of_a_table_are_as_wide_as_the_activations_by_default():
     for width in TABLE_BITS:
         assert table_for(width).out_frac == default_table(width).out_frac == width
     assert table_for(8, 12).frac == default_table(12).frac

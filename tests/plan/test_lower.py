@@ -1,4 +1,4 @@
-"""Layers become ops in one place: behind it nothing asks what kind a layer is."""
+"""Layers become ops in one place: later modules do not depend on the kind of a layer."""
 
 import ast
 
@@ -24,7 +24,7 @@ def layer_names(path):
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in MODULES])
-def test_only_what_lowers_looks_at_the_kind_of_a_layer(path):
+def test_only_lowering_looks_at_the_kind_of_a_layer(path):
     assert bool(layer_names(path)) == (path.stem in LOOK)
 
 

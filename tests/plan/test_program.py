@@ -178,7 +178,7 @@ def test_the_same_network_gives_the_same_plan():
     assert first.cycles == second.cycles
 
 
-# ---- what a plan refuses -------------------------------------------------------------------------
+# ---- refusals ------------------------------------------------------------------------------------
 
 # pe, simd, stream bits, message
 REFUSED = [

@@ -1,6 +1,6 @@
-"""The resource formulas against what open synthesis found: `tools/synth/measured.json`.
+"""The resource formulas against the results of open synthesis: `tools/synth/measured.json`.
 
-`make synth-check` writes that file anew; nothing is synthesised here.
+`make synth-check` writes that file; nothing is synthesised here.
 """
 
 import importlib
@@ -100,7 +100,7 @@ def test_a_multiplier_is_one_dsp_slice_and_no_fabric(entry):
 
 
 @today
-def test_nothing_is_off_that_is_not_known():
+def test_the_comparison_finds_no_failures():
     assert compare.failures(FOUND) == []
 
 

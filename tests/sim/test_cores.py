@@ -1,4 +1,4 @@
-"""Whole cores of every sort of layer against golden, as a user verifies them, bench included."""
+"""Whole cores with every kind of layer against golden, as a user verifies them, bench included."""
 
 import json
 import os
@@ -93,14 +93,14 @@ def test_the_amaranth_model_and_verilator_agree(name):
     assert seen[0] == seen[1]
 
 
-# core, word of its biases that is damaged: what is told
+# core, word of its biases that is damaged, words of the message
 @icarus
-@pytest.mark.parametrize("name, word, told", [
+@pytest.mark.parametrize("name, word, message", [
     ("global pool", 0, r"sample 0, layer l0_conv1d, step \d, unit \d: expected y = "),
     ("global pool", -1, r"sample 0, layer l3_dense, step 0, unit 0: expected y = "),
     ("gru", 0, r"sample 0, layer l0_gru, step 0, unit \d: expected c = "),
     ("stateful", 0, r"frame 0, sample 0, layer l0_lstm, step 0, unit \d: expected [ch] = ")])
-def test_a_wrong_value_of_any_layer_is_told(tmp_path, name, word, told):
+def test_a_wrong_value_of_any_layer_is_reported(tmp_path, name, word, message):
     core, folder = compiled(name), tmp_path / "core"
     core.save(folder)
     image = folder / "weights" / "bias.hex"
@@ -108,11 +108,11 @@ def test_a_wrong_value_of_any_layer_is_told(tmp_path, name, word, told):
     damage = sum(1 << width * row + width - 2 for row in range(core.plan.config.pe))
     words[word] = f"{int(words[word], 16) ^ damage:0{len(words[word])}x}"
     image.write_text("\n".join(words) + "\n")
-    with pytest.raises(CheckFailed, match=told):
+    with pytest.raises(CheckFailed, match=message):
         check_core(folder, core.qnet, sim="icarus", samples=1)
 
 
-# --- What is played -------------------------------------------------------------------------------
+# --- The frames that are played -------------------------------------------------------------------
 
 def test_each_input_gets_values_over_its_own_format():
     qnet = quantized("states as inputs", (12, 8, 10))

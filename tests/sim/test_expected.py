@@ -1,4 +1,4 @@
-"""What is expected of frames that are played in some order: golden, sequence by sequence."""
+"""Expected outputs of frames that are played in some order: golden, sequence by sequence."""
 
 import numpy as np
 import pytest

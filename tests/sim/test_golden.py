@@ -226,7 +226,7 @@ def test_golden_stays_within_int64_or_the_quantiser_refuses(name, gain, spread):
         same_as_naive(qnet, 2)
 
 
-def test_what_saturates_is_counted():
+def test_saturated_values_are_counted():
     qnet = quantized("lstm-dense", (8, 8, 10), gain=3.0)
     first, last = qnet.layers
     assert isinstance(first, QLstm) and isinstance(last, QDense)

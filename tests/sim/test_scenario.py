@@ -1,4 +1,4 @@
-"""Scenarios: which frames are played, which of them begin a sequence, and how they flow."""
+"""Scenarios: the frames that are played, their sequences, and their pace."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Beats of results as values of layers: which lane carries which element, and what is amiss."""
+"""Beats of results as values of layers: the elements in each lane, and errors in the beats."""
 
 import json
 
@@ -86,6 +86,6 @@ AMISS = {
 
 
 @pytest.mark.parametrize("events, beats, message", AMISS.values(), ids=AMISS)
-def test_what_is_amiss_is_told(events, beats, message):
+def test_wrong_beats_are_reported(events, beats, message):
     with pytest.raises(CheckFailed, match=message):
         layer_values(seen(beats), core(LSTM, events), 1, "alone")

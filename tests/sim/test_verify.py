@@ -1,4 +1,4 @@
-"""Simulation of an output folder: what verify proves, and that it notices every kind of fault.
+"""Simulation of an output folder: verify passes a right core and finds every kind of fault.
 
 The core is tests/fixtures/dummy_gatefold.v, small enough to be computed here in NumPy.
 """
@@ -70,7 +70,7 @@ def dummy_core(folder, replace=None, core=CORE):
 
 
 def golden(samples=5, *, stateful=False) -> dict[str, Any]:
-    """x of seeded samples, corner values first, and what is expected of frames in some order."""
+    """x of seeded samples, corner values first, and the expected outputs of frames in any order."""
     x = np.random.default_rng(7).integers(-1000, 1000, (samples, STEPS * 3))
     x[:2] = [[-2700], [2700]][:samples]
 
@@ -87,7 +87,7 @@ def golden(samples=5, *, stateful=False) -> dict[str, Any]:
     return dict(x=x, expect=expect)
 
 
-# --- What verify proves ---------------------------------------------------------------------------
+# --- A right core ---------------------------------------------------------------------------------
 
 def test_a_right_core_passes(tmp_path, sim):
     result = verify(dummy_core(tmp_path), **golden(5), sim=sim)
@@ -110,11 +110,11 @@ def test_an_interval_takes_three_frames(tmp_path, icarus, samples, interval):
 
 def test_an_interpreter_plays_fewer_frames_of_a_large_core(tmp_path, icarus):
     core = dummy_core(tmp_path, core=CORE | {"array": {"pe": 16384, "simd": 16}})
-    told = []
-    result = verify(core, **golden(5), sim="icarus", progress=told.append)
+    stages = []
+    result = verify(core, **golden(5), sim="icarus", progress=stages.append)
     assert result.samples == 4
     assert result.scenarios == {"full rate": 4, "random gaps and stalls": 2}
-    assert told == ["icarus compiles the core", "icarus simulates 4 frames, full rate",
+    assert stages == ["icarus compiles the core", "icarus simulates 4 frames, full rate",
                     "icarus simulates 2 frames, random gaps and stalls"]
 
 
@@ -150,7 +150,7 @@ FAULTS = [
     ("latency", ("EVENTS = 8;", "EVENTS = 9;"),
      "frame 0: expected a latency of 11 cycles, got 12"),
     ("hang", ("event_number == EVENTS - 1", "event_number == EVENTS - 1 && x[0] != 16'd2700"),
-     "the core hangs: 2 of 6 frames had come out when nothing moved any more"),
+     "the core hangs: 2 of 6 frames had come out when it was stopped in cycle"),
     ("two outputs", ("GIVE: if (m_axis_tready) begin",
                      "GIVE: if (m_axis_tready && !event_number[2]) event_number <= 4;\n"
                      "            else if (m_axis_tready) begin"),
@@ -161,13 +161,13 @@ FAULTS = [
 
 @pytest.mark.parametrize("replace, message", [fault[1:] for fault in FAULTS],
                          ids=[fault[0] for fault in FAULTS])
-def test_every_fault_is_told(tmp_path, icarus, replace, message):
+def test_every_fault_is_reported(tmp_path, icarus, replace, message):
     with pytest.raises(CheckFailed, match=message):
         verify(dummy_core(tmp_path, replace), **golden(5), sim="icarus")
 
 
 @pytest.mark.parametrize("name", ["output bit", "hang"])
-def test_verilator_tells_the_same(tmp_path, name):
+def test_verilator_reports_the_same(tmp_path, name):
     replace, message = {fault[0]: fault[1:] for fault in FAULTS}[name]
     with pytest.raises(CheckFailed, match=message):
         verify(dummy_core(tmp_path, replace), **golden(5), sim="verilator")
@@ -245,7 +245,7 @@ STATEFUL_FAULTS = [
 
 @pytest.mark.parametrize("replace, message", [fault[1:] for fault in STATEFUL_FAULTS],
                          ids=[fault[0] for fault in STATEFUL_FAULTS])
-def test_a_wrong_state_is_told_with_its_frame(tmp_path, icarus, replace, message):
+def test_a_wrong_state_is_reported_with_its_frame(tmp_path, icarus, replace, message):
     core = dummy_core(tmp_path, replace, STATEFUL)
     with pytest.raises(CheckFailed, match=message):
         verify(core, **golden(5, stateful=True), sim="icarus")
@@ -276,7 +276,7 @@ DAMAGE = [
      "where the states of a layer belong"),
     *[(lambda f, event=event: (f / "core.json").write_text(json.dumps(
         CORE | {"trace": CORE["trace"] | {"events": [event]}})),
-       rf"trace event \{str(event)[:-1]}\] is about no layer")
+       rf"trace event \{str(event)[:-1]}\] names no layer")
       for event in ([0, 22, 3], [0, -1, 2], [0, 0, 5], [1, 0, 4], [-2, 0, 0], [0, 0, -1])],
     (lambda f: (f / "rtl" / "gatefold.v").unlink(), "no Verilog file with the module gatefold"),
     (lambda f: (f / "rtl" / "gatefold.v").write_bytes(b"\xff\xfe"), "can't be read as text"),
@@ -287,7 +287,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("damage, message", DAMAGE)
-def test_a_damaged_folder_is_the_user_s_business(tmp_path, damage, message):
+def test_a_damaged_folder_is_a_user_error(tmp_path, damage, message):
     core = dummy_core(tmp_path)
     damage(core)
     with pytest.raises(UserError, match=message):
@@ -306,7 +306,7 @@ def test_wrong_arguments(tmp_path):
     ("icarus", "iverilog and vvp not found: apt-get install iverilog"),
     ("verilator", r"perl and make and g\+\+ not found: apt-get install perl make g\+\+"),
 ])
-def test_a_missing_simulator_is_told_with_the_remedy(tmp_path, monkeypatch, name, message):
+def test_a_missing_simulator_is_reported_with_the_remedy(tmp_path, monkeypatch, name, message):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=message):
         verify(dummy_core(tmp_path / "core"), **golden(1), sim=name)

@@ -17,7 +17,7 @@ def made(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_is_saved_is_loaded(tmp_path, name):
+def test_a_saved_network_is_loaded_unchanged(tmp_path, name):
     net, qnet = made(name)
     save_network(tmp_path / "a", net)
     again = load_network(tmp_path / "a", qnet)
@@ -85,9 +85,9 @@ def test_damage_is_one_line(tmp_path, damage):
     save_network(path, net)
     change(path, damage)
     with pytest.raises(UserError, match="'floats.npz' is no float network .*build the core again"
-                       ) as told:
+                       ) as refused:
         load_network(path, qnet)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_missing_truncated_and_foreign_files(tmp_path):

@@ -1,4 +1,4 @@
-"""The quantised network's file: same network, same bytes; damage is told in one line."""
+"""The quantised network's file: same network, same bytes; damage is reported in one line."""
 
 import io
 import json
@@ -22,7 +22,7 @@ OPTIONS = [{"act_width": 8, "weight_width": 4}, {"any_weights": True},
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_is_saved_is_loaded(tmp_path, name, options):
+def test_a_saved_network_is_loaded_unchanged(tmp_path, name, options):
     q = quantize(network(name, gain=0.3), **options)
     save_quantized(tmp_path / "a", q)
     again = load_quantized(tmp_path / "a")
@@ -67,7 +67,7 @@ def put(name, data):
 HUGE = b"\x93NUMPY\x01\x00\x76\x00" + (
     b"{'descr': '<i8', 'fortran_order': False, 'shape': (1000000000000,), }".ljust(117) + b"\n")
 EVERY = "autoencoder"  # ... of damage: l0 LSTM 5 seq, l1 LSTM 2, l2 repeat, l3, l4 LSTMs, l5 Dense
-# network: name: what is done to the members
+# network: name: the change of the members
 DAMAGE = {
     EVERY: {
         "no json": lambda members: members.pop("network.json"),
@@ -170,8 +170,8 @@ def change(path, damage):
 
 
 @pytest.mark.parametrize(("name", "damage"), [
-    pytest.param(name, damage, id=f"{name}: {told}")
-    for name, known in DAMAGE.items() for told, damage in known.items()])
+    pytest.param(name, damage, id=f"{name}: {what}")
+    for name, known in DAMAGE.items() for what, damage in known.items()])
 def test_damage_is_one_line(tmp_path, name, damage):
     path = tmp_path / "core.npz"
     save_quantized(path, quantized(name))
@@ -181,7 +181,7 @@ def test_damage_is_one_line(tmp_path, name, damage):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_any_one_field_replaced_is_told_or_harmless(tmp_path, seed):
+def test_any_one_field_replaced_is_refused_or_harmless(tmp_path, seed):
     # Random edits of the JSON: never a traceback, and golden runs on whatever is accepted.
     rng = np.random.default_rng(seed)
     path = tmp_path / "core.npz"

@@ -1,4 +1,4 @@
-"""The exported Verilog: people can read it, and other tools find nothing to remark on."""
+"""The exported Verilog: people can read it, and other tools accept it without a warning."""
 
 import re
 import subprocess
@@ -33,8 +33,8 @@ def test_yosys_reads_it(rtl):
               "check -assert")
     done = subprocess.run([YOSYS, "-q", "-p", script], cwd=rtl, text=True, capture_output=True,
                           timeout=800, check=False)
-    told = done.stdout + done.stderr
-    assert done.returncode == 0 and "Warning" not in told, told
+    output = done.stdout + done.stderr
+    assert done.returncode == 0 and "Warning" not in output, output
 
 
 @pytest.mark.skipif(simulators.missing("verilator") is not None, reason="verilator can't run")
@@ -135,7 +135,7 @@ def test_comments_are_plain_text(core):
         assert not re.search(r"``|:\w+:`|^// -+$", "\n".join(before), re.MULTILINE), name
 
 
-# ---- how the names come about --------------------------------------------------------------------
+# ---- names of nets -------------------------------------------------------------------------------
 
 NETLIST = r"""
 module \top

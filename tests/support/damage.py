@@ -20,7 +20,7 @@ def damaged(data: bytes, times: int, *, bytes_each: int = 8, seed: int = 0) -> I
 
 
 def refused_or_loaded(path: Path, **options) -> None:
-    """Load a file: nothing but a :class:`UserError` may come of it, in one line."""
+    """Load a file: the only error that it may raise is a :class:`UserError` of one line."""
     try:
         load(path, **options)
     except UserError as error:

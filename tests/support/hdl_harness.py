@@ -1,4 +1,4 @@
-"""What the tests of hdl share: a small engine, recorders in Amaranth's simulator, a watchdog."""
+"""Shared by the tests of hdl: a small engine, recorders in Amaranth's simulator, a watchdog."""
 
 import warnings
 from dataclasses import replace
@@ -79,7 +79,7 @@ def evaluate(shape, function, values) -> list[int]:
 
 
 def record(dut, inputs: dict[str, Any], watch: list[str], *, cycles: int = 0) -> dict:
-    """Give ``inputs[name][n]`` in cycle n and note what ``watch`` shows in each cycle.
+    """Give ``inputs[name][n]`` in cycle n and record the signals ``watch`` in each cycle.
 
     An input stays at its last value. Arrays (n, elements) go to ports that are arrays. At least
     ``cycles`` cycles; names are ports, dotted for fields of a structure. int64 arrays by name.

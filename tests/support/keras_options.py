@@ -1,7 +1,7 @@
-"""Small Keras models, one for each option that Gatefold honours, and what Keras makes of them.
+"""Small Keras models, one for each option that Gatefold honours, and their outputs in Keras.
 
-Used where the frameworks are: by ``fixtures/make_fixtures.py``, which stores files and outputs, and
-by ``test_frontends_keras_live.py``. Nothing here imports a framework: the caller hands it in.
+Used where the frameworks are installed: by ``fixtures/make_fixtures.py``, which stores files and
+outputs, and by ``test_keras_live.py``. Nothing here imports a framework: the caller passes it.
 """
 
 # pyright: basic
@@ -232,8 +232,8 @@ def samples(model, random: np.random.Generator) -> np.ndarray:
 
 
 def outputs(model, frames: np.ndarray) -> np.ndarray:
-    """What the framework computes for frames, its outputs one after the other; a model of batch 1
-    sample after sample, so that a stateful one goes on."""
+    """The framework's outputs for frames, one after the other; a model of batch 1 computes sample
+    after sample, so that a stateful one continues."""
     shapes = [tuple(one.shape[1:]) for one in model.inputs]
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
     parts = [part.reshape(len(frames), *shape) for part, shape in

@@ -1,7 +1,7 @@
-"""The finishing lanes in scalar Python, from docs/numbers.md; and kinds as formats make them.
+"""The finishing lanes in scalar Python, from docs/numbers.md; and kinds with random formats.
 
-Everything is an integer without width. It knows no stages: what a beat yields, and which state it
-leaves behind.
+Everything is an integer without width. The model has no stages: a beat yields an element and leaves
+a state.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ def saturated(v: int, bits: int) -> int:
 
 
 class LaneModel:
-    """One lane of every sort; the states of its units by cell."""
+    """One lane of every type; the states of its units by cell."""
 
     def __init__(self, table: Table):
         self.table, self.t_bits = table, table.out_frac

@@ -1,4 +1,4 @@
-"""docs/numbers.md once more, in loops over Python integers: what golden is held against.
+"""docs/numbers.md once more, in loops over Python integers: the reference for golden.
 
 Slow, sample by sample, element by element, and written from the page alone; only the views, which
 move elements and compute nothing, are the product's own.

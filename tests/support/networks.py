@@ -62,13 +62,13 @@ class Make:
         return self.dense(window.size * features, filters, activation, window=window, **more)
 
     def scale(self, features: int, **more) -> Dense:
-        """What a BatchNormalization is."""
+        """A BatchNormalization at inference."""
         return Dense(w=np.diag(self.normal(features)), b=self.rng.normal(size=features),
                      pattern=np.eye(features, dtype=bool), label="scale", **more)
 
 
 def add(size: int, count: int = 2, activation: str = "linear", **more) -> Dense:
-    """The sum of ``count`` values of ``size`` features that stand side by side."""
+    """The sum of ``count`` values of ``size`` features, given side by side."""
     w = np.tile(np.eye(size), count)
     return Dense(w=w, b=np.zeros(size), pattern=w != 0, label="add", activation=activation, **more)
 
@@ -318,7 +318,7 @@ def _(m):
         Reshape(shape=(4, 4)), m.rnn(4, 3, True), Slice(start=1, stop=4, step=2), Flatten()))
 
 
-# At the end: the arrays that tests give to the networks before stay theirs.
+# At the end, so that the networks before keep the arrays on which tests put them.
 @_graph("joined hard")
 def _(m):
     return Network((4, 3), (

@@ -1,4 +1,4 @@
-"""ONNX graphs by hand, and a network against whatever else evaluates them."""
+"""ONNX graphs by hand, and the comparison of a network with another evaluator of its graph."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def graph(nodes: list, *, shape=("batch", 6, 3), opset: int = 17, constants=None
                      for name, one in {"x": shape, **(inputs or {})}.items()],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
         tensors), opset_imports=[helper.make_opsetid("", opset)])
-    model.ir_version = 8  # what ONNX Runtime and the reference both read
+    model.ir_version = 8  # which ONNX Runtime and the reference both read
     return model
 
 
@@ -70,13 +70,13 @@ def refusal(model: onnx.ModelProto | bytes, folder: Path, **options) -> str:
 
 
 def kinds(network: Network) -> list[str]:
-    """What each layer is called; a recurrent one that gives only its last step ``.../last``."""
+    """The name of each layer's kind; ``.../last`` for a recurrent one that gives its last step."""
     return [one.shown + ("" if getattr(one, "return_sequences", True) else "/last")
             for one in network.layers]
 
 
 def check(model: onnx.ModelProto, network: Network, evaluate: Evaluate, scale: float = 1) -> None:
-    """Assert that ``network`` gives what ``evaluate`` says of ``model``, to 1e-5."""
+    """Assert that ``network`` gives the outputs of ``evaluate(model)``, to 1e-5."""
     random = np.random.default_rng(0)
     constant = {tensor.name for tensor in model.graph.initializer}
     given, frames = {}, []

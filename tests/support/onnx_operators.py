@@ -91,7 +91,7 @@ RECURRENT = {
     "rnn": recurrent("RNN", gates=1),
     "rnn, both ways, last": recurrent("RNN", gates=1, directions=2, outputs=("", "y")),
 }
-#: What the reference evaluator does not know, or gets wrong.
+#: Operators that the reference evaluator does not know, or computes wrongly.
 BEYOND = {
     "rnn, relu": recurrent("RNN", gates=1, activations=["Relu"]),
     "largest of all": pooled("GlobalMaxPool"),
@@ -113,7 +113,7 @@ BEYOND = {
 }
 
 CASES = {
-    # what only moves values
+    # operators that only move values
     "identity": [node("Identity", "x", output="i"), node("Relu", "i")],
     "transposed": [node("Transpose", "x", output="t", perm=[0, 2, 1]), node("Tanh", "t")],
     "flattened": [node("Flatten", "x", output="f"), node("Relu", "f")],
@@ -219,7 +219,7 @@ CASES = {
     "mean over features": [node("ReduceMean", "x", axes=[-1])],
     "largest over time": [node("ReduceMax", "x", axes=[1], keepdims=1)],
     "mean of everything": [node("ReduceMean", "x", axes=[1, 2], keepdims=0)],
-    # what changes nothing
+    # operators that change nothing
     "dropout": [node("Dropout", "x", output="d"), node("Relu", "d")],
     "double and back": [node("Cast", "x", output="d", to=11), node("Cast", "d", output="f", to=1),
                         node("Relu", "f")],

@@ -1,4 +1,4 @@
-"""Where things are: the repository and the tests' own files."""
+"""Paths: the repository and the tests' own files."""
 
 from pathlib import Path
 

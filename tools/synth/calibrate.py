@@ -1,7 +1,7 @@
 """Compare the resource formulas with open synthesis: `make synth-check`.
 
-Synthesises every core of ``cases.py`` with Yosys (``synth_xilinx``), component by component, writes
-what it found to ``measured.json`` and ``docs/resources.md``, and fails where a formula of
+It synthesises every core of ``cases.py`` with Yosys (``synth_xilinx``), component by component, and
+writes the results to ``measured.json`` and ``docs/resources.md``. It fails where a formula of
 ``gen/plan/resources.py`` is too far off, a multiplier takes fabric, or a path is too deep. Netlists
 are kept in the system's temporary folder: a second run takes seconds. ``--page`` writes the page
 from ``measured.json`` without a synthesis.

@@ -50,7 +50,7 @@ class Case:
 
     ``layers`` are LSTMs of ``units``; or ``other`` makes the layers, which ``title`` names.
 
-    ``held_out``: the formulas were not fitted to it; it shows what they are worth elsewhere.
+    ``held_out``: the formulas were not fitted to it; it shows their error on other cores.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Case:
 
     @property
     def sizes(self) -> str:
-        """For a table: what it is."""
+        """Its network and widths, for a table."""
         dense = f", Dense({self.dense})" if self.dense else ""
         layers = self.title or f"{self.layers} x LSTM({self.units})"
         return (f"{layers} on {self.timesteps} x {self.features}{dense}; "

@@ -86,7 +86,7 @@ def per_component(found: dict) -> dict[str, dict[str, tuple[float, float]]]:
 
 
 def failures(found: dict) -> list[str]:
-    """What does not hold; empty where all is well."""
+    """Messages about the limits that are not kept; empty if all are."""
     wrong = []
     for label, cores in groups(found).items():
         for kind in KINDS:

@@ -1,7 +1,7 @@
 """The longest paths between registers of a netlist, in LUT levels and in carry chains.
 
 A LUT is one level, and so is a LUT RAM that is read without a clock and an inverter. F7/F8
-multiplexers are none: they stand behind their LUTs. A carry chain is entered through its S, DI or
+multiplexers are none: they belong to their LUTs. A carry chain is entered through its S, DI or
 CYINIT pins and counts once, however long. A DSP slice between two of its own registers starts and
 ends paths; one that xcup leaves without registers is passed.
 """
@@ -163,7 +163,7 @@ class _Graph:
         return {"reg": (depth, self.name(bit))}
 
     def sources(self, bit) -> list[tuple[int | str, Depth]]:
-        """Nets that a net depends on within a cycle, and what lies between."""
+        """Nets that a net depends on within a cycle, and the depth between."""
         if bit not in self.driver:
             return []
         cell, out = self.driver[bit]

@@ -1,4 +1,4 @@
-"""docs/resources.md from ``measured.json``: tables of what does not change from run to run."""
+"""docs/resources.md from ``measured.json``: tables of figures that are the same in every run."""
 
 from __future__ import annotations
 

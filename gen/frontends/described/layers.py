@@ -1,7 +1,7 @@
-"""The layers that a network's description may name, with their options: what torch's layers do.
+"""The layers that a network's description may name, with their options; they are torch's layers.
 
-Values are (timesteps, features), where torch has (channels, timesteps) behind a convolution; the
-one layer to which that matters, ``flatten``, has to be told.
+Values are (timesteps, features), where torch has (channels, timesteps) behind a convolution. Only
+``flatten`` depends on the difference, so there its option ``order`` is required.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ __all__ = ["KINDS", "Chain"]
 
 
 class Chain:
-    """A network while its layers are read, one behind the other.
+    """The network so far, while its layers are read in order.
 
-    Attributes: ``value``, what the next layer reads; ``used``, names of the arrays read so far;
+    Attributes: ``value``, which the next layer reads; ``used``, names of the arrays read so far;
     ``convolved``, whether torch has the value as (channels, timesteps).
     """
 
@@ -144,9 +144,9 @@ def _global_avg_pool(chain: Chain, options: Options) -> int:
 def _flatten(chain: Chain, options: Options) -> int:
     chain.check_sequence(options)
     if chain.convolved and not options["order"]:
-        raise UserError(f"{options.where}: behind a convolution or pooling give order: "
-                        "'channels_first' is what nn.Flatten does there, 'timesteps_first' what it "
-                        "does behind x.permute(0, 2, 1)")
+        raise UserError(f"{options.where}: order is missing, which is required behind a "
+                        "convolution or pooling: give 'channels_first' for nn.Flatten alone, "
+                        "'timesteps_first' for nn.Flatten behind x.permute(0, 2, 1)")
     value = chain.value
     if options["order"] == "channels_first":
         value = chain.builder.view(value, Permute, axes=(1, 0))
@@ -177,7 +177,7 @@ _STACK = {**_WEIGHTS, "units": count(), "num_layers": count(1), "bidirectional":
 _ACTIVATION = {"activation": choice("none", *_FUNCTIONS, default="none")}
 _POOL = {"kernel": count(), "stride": natural(0), "padding": natural(0)}
 
-#: Of each kind of layer its options, and the function that adds it to a :class:`Chain`.
+#: For each kind of layer: its options, and the function that adds it to a :class:`Chain`.
 KINDS: dict[str, tuple[dict[str, Option], Callable[[Chain, Options], int]]] = {
     "lstm": (_STACK, _recurrent("lstm")),
     "gru": (_STACK, _recurrent("gru")),

@@ -1,7 +1,7 @@
 """Weights in one file, the network in a few lines of text beside them, or inside.
 
 A torch ``state_dict`` in a ``.safetensors`` or ``.npz`` file names its arrays but not the network.
-A description does, in TOML (or the same as JSON), the layers in the order of the data::
+A description, in TOML (or the same as JSON), lists the layers in the order of the data::
 
     [input]
     shape = [30, 4]          # timesteps, features
@@ -51,7 +51,7 @@ def parse(data: bytes, name: str, description: str | os.PathLike | None = None) 
     """The network of a weights file's bytes and of the ``description`` file beside it.
 
     Parameters: ``name``, the weights file's, for messages; ``description``, a path, or None for the
-    one in the file's metadata. Raises :class:`UserError` for whatever is wrong with either.
+    one in the file's metadata. Raises :class:`UserError` if either is wrong.
     """
     weights = read_weights(data, name)
     if description is not None:
@@ -104,6 +104,6 @@ def _check_all_used(where: str, chain: Chain, ignore: list[str]) -> None:
         # torch counts batches beside BatchNorm's statistics; inference does not read that.
         if not (name in chain.used or name.startswith(prefixes) or name in ignore
                 or name.endswith("num_batches_tracked")):
-            raise UserError(f"{where} uses no {quoted(name)}, which the weights file holds: "
+            raise UserError(f"{where} does not use {quoted(name)}, which the weights file holds: "
                             "describe the layer that it belongs to, correct num_layers, "
                             "bidirectional or bias, or list its prefix in ignore")

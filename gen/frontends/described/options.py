@@ -1,4 +1,4 @@
-"""The options of a network's description: what each may be, checked, and none that is unknown."""
+"""The options of a network's description: each value is checked, unknown options are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_LAYERS = 256
 
 @dataclass(frozen=True)
 class Option:
-    """What an option may be, in words and as a check, and its ``default`` (None: required)."""
+    """An option: its legal values in words and as a check, its ``default`` (None: required)."""
 
     legal: str
     check: Callable[[Any], bool]
@@ -50,13 +50,13 @@ def choice(*legal: str, default: str | None = None) -> Option:
 
 
 def one_or(words: Option, other: Option, default: Any = None) -> Option:
-    """What either of two options may be."""
+    """The values of either of two options."""
     return Option(f"{words.legal}, or {other.legal}",
                   lambda value: words.check(value) or other.check(value), default)
 
 
 def text(legal: str) -> Option:
-    """Any string, which is ``legal``."""
+    """Any string; ``legal`` says in messages what it means."""
     return Option(legal, lambda value: isinstance(value, str))
 
 
@@ -89,8 +89,9 @@ INPUT = {"shape": Option(f"[timesteps, features] or [features], each in 1..{MAX_
 class Options:
     """A table's values, every key known and every value checked.
 
-    Parameters: ``where``, the table in messages; ``given``, what stands there; ``known``.
-    Raises :class:`UserError` for an unknown key, a missing one, and a value that may not be.
+    Parameters: ``where``, the table in messages; ``given``, its keys and values in the
+    description; ``known``, the legal keys.
+    Raises :class:`UserError` for an unknown key, a missing one, and an illegal value.
     """
 
     def __init__(self, where: str, given: dict, known: dict[str, Option]):
@@ -98,7 +99,7 @@ class Options:
         self._values = {}
         for key in given:
             if key not in known:
-                raise UserError(f"{where}: {quoted(key)} is no key here; they are "
+                raise UserError(f"{where}: the key {quoted(key)} is unknown: the keys here are "
                                 f"{', '.join(known) or 'none'}")
         for name, option in known.items():
             value = given.get(name, option.default)

@@ -46,14 +46,13 @@ class WeightsFile:
 
     @property
     def names(self) -> list[str]:
-        """What the arrays are called."""
+        """The names of the arrays."""
         raise NotImplementedError
 
     def array(self, name: str, shape: Shape) -> np.ndarray:
         """The array ``name`` as float32.
 
-        Raises :class:`UserError` where there is none, where it has another shape than ``shape``, or
-        where it is no float.
+        Raises :class:`UserError` if the file has no such array, or one of another shape or type.
         """
         if name not in self.names:
             near = [other for other in self.names if other.split(".")[-1] == name.split(".")[-1]]
@@ -64,9 +63,10 @@ class WeightsFile:
                             + (", ..." if len(near or self.names) > 4 else ""))
         array = self._read(name)
         if array.shape != shape:
-            raise UserError(f"{self.file}: {quoted(name)} must have the shape {shape} for what the "
-                            f"network's description says, not {array.shape}")
-        with np.errstate(over="ignore"):  # an infinity is refused where the weight arrives
+            raise UserError(f"{self.file}: {quoted(name)} must have the shape {shape}, which the "
+                            f"network's description implies, not {array.shape}: correct the sizes "
+                            "of its layer")
+        with np.errstate(over="ignore"):  # the layer refuses a weight that becomes infinite
             return array.astype(np.float32)
 
     def _read(self, name: str) -> np.ndarray:
@@ -78,7 +78,7 @@ class WeightsFile:
 
 
 def is_weights(data: bytes, name: str) -> bool:
-    """Whether a file's bytes are such a file; ``name`` is for messages."""
+    """Whether ``data`` are the bytes of such a file; ``name`` is for messages."""
     if data[8:10] == b'{"':
         return True
     if not data.startswith(b"PK"):
@@ -139,7 +139,7 @@ class _Safetensors(WeightsFile):
         def unique(pairs: list) -> dict:
             found = dict(pairs)
             if len(found) != len(pairs):
-                raise ValueError("a name stands twice")
+                raise ValueError("a name occurs twice")
             return found
 
         try:

@@ -1,1 +1,1 @@
-"""One engine for where the elements of a tensor come from, for ONNX files and torch modules."""
+"""Traces every element of a tensor to the value it comes from, for ONNX files and torch modules."""

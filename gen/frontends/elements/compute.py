@@ -1,9 +1,9 @@
-"""Layers applied to element numbers: what the operators of ONNX and the functions of torch share.
+"""Layers applied to element numbers, which ONNX's operators and torch's functions share.
 
-A function here takes the numbers of a tensor's elements, in whatever arrangement it has them, and
-gives the numbers of the result in the same arrangement. What acts on every element alone is done in
-the order in which its input is in the network (:meth:`~.trace.Trace.settled`): so a convolution's
-channels are never turned around for an activation.
+A function here takes the numbers of a tensor's elements in any arrangement, and returns the numbers
+of the result in the same arrangement. A function of every element alone is applied in the order
+that its input has in the network (:meth:`~.trace.Trace.settled`), so the channels of a convolution
+are never transposed for an activation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["activated", "added", "each", "matrix", "multiplied", "reduced", "sca
 
 def matrix(trace: Trace, ids: np.ndarray, layer: Callable[[int], int],
            origin: str = "") -> np.ndarray:
-    """What ``layer`` (value to value) makes of the last axis of ``ids``, (..., features)."""
+    """``layer`` (a function of a value) applied to the last axis of ``ids``, (..., features)."""
     whole, back = trace.split(ids, 1)
     value = layer(trace.read(trace.natural(whole), origin))
     return back(trace.layer(value).reshape(*whole.shape[:-1], -1))
@@ -30,7 +30,7 @@ def matrix(trace: Trace, ids: np.ndarray, layer: Callable[[int], int],
 
 def each(trace: Trace, ids: np.ndarray, layer: Callable[[int], int],
          origin: str = "") -> np.ndarray:
-    """What ``layer`` (value to value) makes of every element alone."""
+    """``layer`` (a function of a value) applied to every element alone."""
     stage, order = trace.settled(ids, origin)
     return order - stage.base + trace.stage(layer(stage.value)).base
 
@@ -45,7 +45,7 @@ def activated(trace: Trace, ids: np.ndarray, kind: str, origin: str = "",
 def scaled(trace: Trace, ids: np.ndarray, gain, offset, origin: str = "") -> np.ndarray:
     """gain * ids + offset, with constants of any shapes that broadcast with that of ``ids``.
 
-    Along which axes of the value they change is found out; these become the features.
+    The axes of the value along which the constants change become its features.
     """
     factors = [np.asarray(gain, np.float64), np.asarray(offset, np.float64)]
     if not all(np.isfinite(factor).all() for factor in factors):
@@ -79,19 +79,19 @@ def scaled(trace: Trace, ids: np.ndarray, gain, offset, origin: str = "") -> np.
 
 
 def _common(trace: Trace, first: np.ndarray, *others: np.ndarray) -> Shape:
-    """The shape that arrays take together."""
+    """The shape to which the arrays broadcast."""
     try:
         return np.broadcast_shapes(first.shape, *(one.shape for one in others))
     except ValueError:
         raise UserError(f"a tensor of the shape {trace.shown(first)} is combined with one of "
-                        f"{', '.join(str(one.shape) for one in others)}: they must be of one "
-                        "shape, or such that one is repeated") from None
+                        f"{', '.join(str(one.shape) for one in others)}: they must have one shape, "
+                        "or broadcast to one") from None
 
 
 def _joined(trace: Trace, operands: Sequence[np.ndarray], join: Callable[[list[int]], int],
            origin: str = "") -> np.ndarray:
-    """What ``join`` makes of values of one shape, each holding one of ``operands`` in the order in
-    which one of them is in the network."""
+    """``join`` applied to values of one shape. Each holds one of ``operands``, in the order that
+    one of them has in the network."""
     shape = _common(trace, *operands)
     spread = [np.broadcast_to(ids, shape) for ids in operands]
     first = next((ids for ids in spread if trace.is_settled(ids)), spread[0])
@@ -131,7 +131,7 @@ def multiplied(trace: Trace, a: Net | np.ndarray, b: Net | np.ndarray,
 
 def reduced(trace: Trace, ids: np.ndarray, axes: tuple[int, ...], average: bool,
             origin: str = "") -> np.ndarray:
-    """The average or the largest along ``axes``, which stay with one element."""
+    """The average or the largest along ``axes``, which keep one element each."""
     last = tuple(range(ids.ndim - len(axes), ids.ndim))
     moved = np.moveaxis(ids, axes, last)
     lead, count = moved.shape[:ids.ndim - len(axes)], math.prod(moved.shape[ids.ndim - len(axes):])
@@ -143,7 +143,7 @@ def reduced(trace: Trace, ids: np.ndarray, axes: tuple[int, ...], average: bool,
 
 
 def softmax(trace: Trace, ids: np.ndarray, axis: int, origin: str = "") -> np.ndarray:
-    """A softmax over one axis, which an output of the network leaves to the host."""
+    """A softmax over one axis, which the host computes: only for an output of the network."""
     whole, back = trace.split(np.moveaxis(ids, axis, -1), 1)
     new = trace.softmax(trace.natural(whole), origin).reshape(whole.shape)
     return np.moveaxis(back(new), -1, axis)

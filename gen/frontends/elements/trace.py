@@ -3,10 +3,10 @@
 ONNX exporters wrap a layer in chains of Transpose, Reshape, Slice, Gather, Expand, Concat, ... that
 differ from version to version, and users of torch write just as many in forward(). Instead of
 recognising such chains, the graph or forward() is *executed* on arrays of element numbers: each
-value of the network owns a range of numbers, one for each element of (batch, *shape), and whatever
-moves elements moves their numbers. When an operator that computes reads such an array
-(:mod:`.compute`), the numbers say exactly what it is given, and :mod:`.views` makes that of the
-network's values.
+value of the network owns a range of numbers, one for each element of (batch, *shape), and operators
+that move elements move their numbers. When an operator that computes reads such an array
+(:mod:`.compute`), the numbers say exactly which elements it reads, and :mod:`.views` builds that
+arrangement from the network's values.
 
 A batch is traced like any other axis, so that it may be anywhere, and merged with others: every
 element's number says which sample it belongs to. All samples must be treated alike.
@@ -30,22 +30,22 @@ __all__ = ["MAX_TRACED", "BatchAxisError", "Net", "Stage", "TooLargeError", "Tra
 
 #: Most elements of a tensor that the trial run produces, batch included.
 MAX_TRACED = 1 << 22
-#: Most layers and views; elements of their matrices together, of all values together (batch
-#: included), and whose origin is looked up: above any network that fits, and below what takes long.
+#: Most layers and views; most elements of their matrices together, of all values together (batch
+#: included), and of all look-ups of an origin: above any network that fits, and soon computed.
 _MAX_LAYERS, _MAX_WEIGHTS, _MAX_NUMBERED, _MAX_LOOKED_UP = 6000, 1 << 25, 1 << 25, 1 << 25
 _NONE = np.zeros(0)
 
 
 class TraceError(UserError):
-    """A tensor of the network is used in a way that no network has."""
+    """A tensor of the network is used in a way that is not supported."""
 
 
 class TooLargeError(TraceError):
-    """More than any network that could be built."""
+    """The graph is larger than any network that can be built."""
 
 
 class BatchAxisError(TraceError):
-    """What was taken for the batch is no batch: its samples are not treated alike."""
+    """The axis taken for the batch is none: its samples are not treated alike."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Stage:
     """A value of the network in the trial run.
 
     Attributes: ``value``, its number; ``shape`` of one sample; ``base``, its first element number;
-    ``of``, if this is a softmax, the stage it was taken of (``value`` is that one's).
+    ``of``, if this is a softmax, the stage that it reads (``value`` is that stage's).
     """
 
     value: int
@@ -78,10 +78,10 @@ Back = Callable[[np.ndarray], np.ndarray]
 
 
 class Trace:
-    """The network so far, and the questions that can be asked about an array of numbers.
+    """The network so far, and methods that look up the elements of an array of numbers.
 
     Parameters: ``batch``, samples in the trial run; ``shapes``, of one sample of each input;
-    ``trusted``, whether it may take as long as it takes: no file decides that.
+    ``trusted``, no limits on time and size: for modules in memory, never for a file.
     """
 
     def __init__(self, batch: int, shapes: Sequence[Shape], *, trusted: bool = False):
@@ -109,7 +109,7 @@ class Trace:
                                 "(nn.LSTM rather than nn.LSTMCell, keras unroll=False)")
         if max(self._weights / _MAX_WEIGHTS, self._end / _MAX_NUMBERED) > 1 and not self._trusted:
             raise TooLargeError(f"its layers have more than {_MAX_WEIGHTS} weights or outputs "
-                                "together: that is no network that could be built")
+                                "together: no network of that size can be built")
         stage = Stage(value, self.builder.shapes[value], self._end, of)
         check_elements("a value", (self.batch, *stage.shape), MAX_TRACED)
         self._stages.append(stage)
@@ -153,9 +153,9 @@ class Trace:
     # ---- the batch ------------------------------------------------------------------------------
 
     def split(self, ids: np.ndarray, inner: int) -> tuple[np.ndarray, Back]:
-        """``ids`` with the batch in front, (batch, *others, *the last ``inner`` axes), and what
-        puts results back: (batch, *others, *anything) to the axes that ``ids`` has before the
-        inner ones, then anything.
+        """``ids`` with the batch in front, (batch, *others, *the last ``inner`` axes), and a
+        function that puts results back: (batch, *others, *anything) to the axes that ``ids`` has
+        before the inner ones, then anything.
 
         The batch may be an axis, or merged with others. Raises :class:`BatchAxisError` where the
         inner axes mix samples, or each has another number of rows.
@@ -208,7 +208,7 @@ class Trace:
     # ---- values from numbers --------------------------------------------------------------------
 
     def read(self, ids: np.ndarray, origin: str) -> int:
-        """The value that holds ``ids``, (batch, *shape): there already, or made of views."""
+        """The value that holds ``ids``, (batch, *shape): an existing one, or one made of views."""
         stage = self._whole_of(ids)
         if stage is not None and stage.of is None and stage.shape == ids.shape[1:]:
             return stage.value
@@ -224,7 +224,7 @@ class Trace:
         return self._arranger.value(self._values[found[0]], np.ascontiguousarray(place[0]), origin)
 
     def natural(self, ids: np.ndarray) -> np.ndarray:
-        """``ids``, (batch, *shape), in the shape of the value that they are the whole of, or
+        """``ids``, (batch, *shape), in the shape of the value whose elements they all are, or
         without axes of one element; the last axis stays."""
         stage = self._same_value(ids)
         if stage is not None and stage.shape[-1] == ids.shape[-1]:
@@ -232,15 +232,15 @@ class Trace:
         return ids.reshape(self.batch, *_core(ids.shape[1:-1]), ids.shape[-1])
 
     def _same_value(self, ids: np.ndarray) -> Stage | None:
-        """The stage that ``ids``, (batch, *shape), are the whole of, but for axes of one element
-        that they have and it has not."""
+        """The stage whose elements ``ids``, (batch, *shape), all are; ``ids`` may have further
+        axes of one element."""
         stage = self._whole_of(ids)
         if stage is None or _core(stage.shape) != _core(ids.shape[1:]):
             return None
         return stage if len(stage.shape) < ids.ndim else None
 
     def _whole_of(self, ids: np.ndarray) -> Stage | None:
-        """The stage all of whose numbers ``ids`` are, in order."""
+        """The stage whose numbers ``ids`` all are, in order."""
         if not ids.size:
             return None
         stage = self._stage_of(ids.flat[0])
@@ -255,17 +255,17 @@ class Trace:
         return self._stages[index - 1] if index else None
 
     def is_settled(self, ids: np.ndarray) -> bool:
-        """Whether every number of one stage stands in ``ids``, each once."""
+        """Whether ``ids`` holds every number of one stage, each once."""
         stage = self._stage_of(ids.max(initial=0))
         return (stage is not None and stage.of is None and ids.size == self.batch * stage.size
                 and bool(ids.min() >= stage.base)
                 and bool((np.bincount(ids.reshape(-1) - stage.base) == 1).all()))
 
     def settled(self, ids: np.ndarray, origin: str) -> tuple[Stage, np.ndarray]:
-        """A stage, and an array like ``ids`` in which each of its numbers stands once: ``ids``
-        itself if it can be, else of a value made of views.
+        """A stage, and an array like ``ids`` that holds each of its numbers once: ``ids`` itself
+        if possible, else the numbers of a value made of views.
 
-        For what acts on every element alone, and so may be done in the order of the stage.
+        For functions of every element alone, which may be computed in the order of the stage.
         """
         stage = self._stage_of(ids.max(initial=0))
         if stage is not None and self.is_settled(ids):
@@ -285,7 +285,7 @@ class Trace:
     def output(self, ids: np.ndarray, *, as_it_is: bool = False) -> int:
         """The value that holds ``ids`` as an output of the network.
 
-        Axes of one element that the value of a layer has not are left out, unless ``as_it_is``.
+        Axes of one element that the layer's value lacks are left out, unless ``as_it_is``.
         """
         soft = self._softmaxes(self._find(ids)[0])
         if soft:
@@ -298,8 +298,8 @@ class Trace:
                     or (rows // width != rows[:, :1] // width).any()
                     or (np.sort(rows % width) != np.arange(width)).any()):
                 raise TraceError("a Softmax is left to the host, so it must be an output of its "
-                                 "own, its classes in the last axis: do what comes after it on the "
-                                 "host")
+                                 "own, its classes in the last axis: compute everything after it "
+                                 "on the host")
         self._check_order(ids)
         try:
             whole = self.split(ids, min(ids.ndim, 1))[0]

@@ -1,19 +1,19 @@
 """Any arrangement of elements as views: exact, and proved by carrying it out.
 
-The trace (:mod:`.trace`) knows of every element that an operator reads which value of the
-network it comes from, and where it stands there. This module finds views that produce just that:
+The trace (:mod:`.trace`) knows for every element that an operator reads which value of the network
+it comes from, and its place in that value. This module finds views that produce just that:
 
 1. The whole of a value, as it is: nothing.
 2. Elements of one value at constant strides: it is reshaped to *digits*, each digit is sliced, and
-   what is left is permuted, repeated and reshaped. Several ways to choose the digits are tried; the
+   the slices are permuted, repeated and reshaped. Several ways to choose the digits are tried; the
    first whose views, carried out, give the elements wanted is taken.
-3. What has a period along an axis (a flattening of something regular) is made with that axis split,
-   and reshaped.
+3. An arrangement with a period along an axis (a regular one, flattened) is made with that axis
+   split, and reshaped.
 4. Everything else is cut along an axis where the regularity breaks, and the pieces concatenated;
    zeros become padding.
 
-So whatever an exporter wrote, and however many operators it took, the views depend on nothing but
-where the elements come from; and 4 always ends, in pieces of one element if need be.
+So the views depend only on the origin of the elements, not on the operators that an exporter wrote;
+and rule 4 always ends, in pieces of one element if need be.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Axis = tuple[int, int, int]  # length, stride, and which axis of the result it i
 
 @dataclass
 class Arranger:
-    """Finds the values that hold given elements; equal ones once.
+    """Finds the values that hold given elements; equal arrangements share one value.
 
     Parameters: ``builder``, which gets the views.
     """
@@ -150,7 +150,7 @@ class Arranger:
 
 
 def rearranged(network: Network) -> Network:
-    """``network`` with the views before each layer found anew: the same function."""
+    """``network`` with the views before each layer found again: the same function."""
     builder = Builder(*network.input_shapes)
     arranger = Arranger(builder)
     found: list[tuple[np.ndarray, np.ndarray]] = []  # of each value: sources and places
@@ -225,7 +225,7 @@ def _strided(shape: tuple[int, ...], place: np.ndarray) -> list[Step] | None:
 
 def _plans(shape: tuple[int, ...], wanted: tuple[int, ...], base: int,
            axes: list[Axis]) -> Iterator[list[Step]]:
-    """Ways that might do; the caller carries them out to see."""
+    """Candidates; the caller runs each and compares its result with the elements wanted."""
     if wanted == shape:
         yield []
     core = sorted((a for a in axes if a[0] > 1 and a[1]), key=lambda a: -abs(a[1]))
@@ -248,7 +248,7 @@ def _plans(shape: tuple[int, ...], wanted: tuple[int, ...], base: int,
 
 
 def _digits(size: int, axes: list[Axis]) -> tuple[int, ...]:
-    """The shape of ``size`` elements in which each axis is a digit of its own; () if none is."""
+    """The shape of ``size`` elements in which each axis is a digit of its own, or ()."""
     weights = [size, *(abs(stride) for _, stride, _ in axes), 1]
     if any(high % low for high, low in zip(weights, weights[1:], strict=False)):
         return ()
@@ -294,7 +294,8 @@ def _slices(digits: tuple[int, ...], base: int,
 
 def _ordered(now: tuple[int, ...], core: list[Axis], repeats: list[Axis],
              wanted: tuple[int, ...]) -> list[Step]:
-    """From the sliced digits to the axes in their order, repeated and with those of one element."""
+    """Steps from the sliced digits to the axes in their order, repeats and axes of one element
+    included."""
     fine = tuple(n for n, _, _ in core) or (1,)
     order = [k for _, _, k in core]
     if not repeats and order == sorted(order):
@@ -314,7 +315,7 @@ def _ordered(now: tuple[int, ...], core: list[Axis], repeats: list[Axis],
 
 
 def _tidy(steps: list[Step]) -> list[Step]:
-    """Without what a later Reshape undoes."""
+    """``steps`` without those that a later Reshape undoes."""
     kept: list[Step] = []
     for step in steps:
         if step[0] is Reshape and kept and kept[-1][0] in (Reshape, Flatten):

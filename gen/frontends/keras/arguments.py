@@ -1,4 +1,4 @@
-"""What the layers of a Keras model are called with: references to other layers, and constants.
+"""The arguments of the layers in a Keras model: references to other layers, and constants.
 
 Keras 3 writes a call as nested objects, Keras 2 as lists; both come out as nested lists here.
 """
@@ -32,7 +32,7 @@ class Reference:
 def model_ends(settings: Settings, key: str) -> list[Reference]:
     """The layers that are a model's inputs or outputs."""
     value = settings.take(key)
-    if isinstance(value, dict):  # Keras brings those with names into the order of the names
+    if isinstance(value, dict):  # Keras sorts named ones by their names
         value = [value[name] for name in sorted(value)]
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
         value = [value]
@@ -52,7 +52,7 @@ def _ref(value: object) -> Reference | None:
 
 def arguments_of(settings: Settings, node: object) -> list:
     """The arguments of a use of a layer, a :class:`Reference` for each value; initial_state is
-    the last. UserError for others that are not at their defaults."""
+    the last. Raises UserError for any other argument that differs from its default."""
     if isinstance(node, list):  # Keras 2: [["layer", use, output, {call arguments}], ...]
         refs = [_ref(one) for one in node]
         named: dict = {}

@@ -14,7 +14,7 @@ from gatefold.gen.network.graph import ACTIVATIONS, Concat, Pad, Permute, Slice,
 
 __all__ = ["OUTPUT", "READERS", "activated", "add", "factors", "multiply", "subtract"]
 
-#: Activations of layers that are no recurrent ones; a softmax only of the model's outputs.
+#: Activations of layers other than recurrent ones; a softmax only of the model's outputs.
 OUTPUT = (*ACTIVATIONS, "softmax")
 
 
@@ -90,7 +90,7 @@ def _rescaling(call: Call) -> int:
 
 
 def factors(call: Call, what: str, value: object, features: int) -> np.ndarray:
-    """A number, or one a feature, from a file as (features,)."""
+    """A number, or one number per feature, from a file as (features,)."""
     try:
         array = np.asarray(value, np.float64)
         if array.ndim and array.size == array.shape[-1]:
@@ -106,7 +106,7 @@ def factors(call: Call, what: str, value: object, features: int) -> np.ndarray:
 
 def _flatten(call: Call) -> int:
     call.settings.one_of("data_format", "channels_last", ("channels_last", None),
-                         "row-major order is what is built")
+                         "only row-major order is built")
     if not call.lead:
         return call.builder.flatten(call.x, origin=call.origin)
     return _reshaped(call, (math.prod(call.shape),))
@@ -231,10 +231,11 @@ def _concatenate(call: Call) -> int:
 
 
 def _input(call: Call) -> int:
-    raise UserError(f"{call.where}: an input can not stand within a layer")
+    raise UserError(f"{call.where}: an input cannot be inside another layer: make it an input of "
+                    "the model")
 
 
-#: Reader of each class: what the call's value is, or its values are.
+#: The reader of each class, which returns the call's value or values.
 READERS = {
     "Dense": _dense, "Activation": _activation, "ReLU": _relu, "Softmax": _softmax,
     "BatchNormalization": _batch_norm, "Rescaling": _rescaling,

@@ -1,4 +1,4 @@
-"""A Keras layer as its reader meets it: its configuration, its weights and what it is called with.
+"""One use of a Keras layer, as its reader gets it: its configuration, weights and arguments.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Call:
 
     @property
     def values(self) -> list[int]:
-        """The values it is called with; UserError where there is anything else."""
+        """The values that it is called with; raises UserError for any other argument."""
         given = self.args[0] if len(self.args) == 1 else self.args
         given = given if isinstance(given, list) else [given]
         for one in given:
@@ -83,8 +83,8 @@ class Call:
     def whole(self, what: str) -> None:
         """Refuse a TimeDistributed around the layer."""
         if self.lead:
-            raise UserError(f"{self.where} can not stand in a TimeDistributed: {what}: call the "
-                            "layer itself on (timesteps, features)")
+            raise UserError(f"{self.where} cannot be wrapped in a TimeDistributed: {what}: call "
+                            "the layer itself on (timesteps, features)")
 
     def axis(self, key: str, default: int) -> int:
         """Take the number of an axis of the one value, the batch being 0, as one of ours."""

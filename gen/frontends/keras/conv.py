@@ -126,7 +126,7 @@ def _global_average(call: Call) -> int:
     return _global(call, call.builder.average_pool)
 
 
-#: Reader of each class: what the call's value is.
+#: The reader of each class, which returns the call's value.
 READERS = {
     "Conv1D": _conv, "DepthwiseConv1D": _depthwise_conv, "SeparableConv1D": _separable_conv,
     "MaxPooling1D": _max_pool, "AveragePooling1D": _average_pool,

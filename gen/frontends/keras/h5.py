@@ -1,9 +1,9 @@
 """HDF5 as Keras writes it, from memory: the weights inside a ``.keras`` file, or an ``.h5`` file.
 
-Not through the HDF5 library: it follows links to other files, allocates what a damaged length says,
-and a file can make it loop for ever or run out of stack. Here every offset is checked against the
-bytes that are there, nothing is visited twice, and arrays are slices of the file. What Keras does
-not write (links, external, compressed or chunked data, the newer forms of groups) is refused.
+The HDF5 library is not used: it follows links to other files, allocates as much as a damaged length
+says, and a file can make it loop for ever or run out of stack. Here every offset is checked against
+the size of the file, nothing is visited twice, and arrays are slices of the file. Forms that Keras
+does not write (links, external, compressed or chunked data, newer groups) are refused.
 
 Source: HDF5 File Format Specification Version 3.0: superblock 0 and 1 (II.A), version 1 B-trees,
 symbol table nodes, local and global heaps (III.A.1, III.B to III.E), version 1 object headers and
@@ -154,7 +154,7 @@ class File:
         return group[key].header
 
     def _members(self, header: int) -> dict[str, _Entry] | None:
-        """The members of a group by name; None of what is no group."""
+        """The members of a group by name; None for another object."""
         messages = self._messages(header)
         if any(kind in (_LINK_INFO, _LINK) for kind, _, _ in messages):
             return self._linked(messages)
@@ -311,7 +311,7 @@ class File:
                 if at + 8 + length > end or len(found) > _MAX_MESSAGES:
                     raise ValueError("an object that goes beyond its place")
                 if self._number(at + 4, 1) & 2 and kind != _ATTRIBUTE:
-                    kind = 0  # shared: Keras writes none, and what it says is elsewhere
+                    kind = 0  # shared: Keras writes none, and its contents are elsewhere
                 if kind == _MORE:
                     blocks.append((self._number(at + 8, 8), self._number(at + 16, 8)))
                 found.append((kind, at + 8, length))

@@ -29,7 +29,7 @@ def from_keras(model) -> Network:
     Only ``model.to_json()`` (the layers' ``get_config``) and the weights' values are used; the
     model is not called. ``source`` of the result holds ``format`` and ``exporter``.
 
-    Raises :class:`UserError` for what is no such model, or for a layer that is not supported.
+    Raises :class:`UserError` if ``model`` is no such model, or has a layer that is not supported.
     """
     if not callable(getattr(model, "to_json", None)) or not hasattr(model, "layers"):
         raise UserError(f"from_keras takes a Keras model, not {quoted(type(model).__name__)}: "
@@ -51,8 +51,8 @@ def from_keras(model) -> Network:
 
 
 def _check_own(layer) -> None:
-    """Refuse what is not Keras' although a configuration would call it by a name of Keras: a class,
-    or the function of an activation."""
+    """Refuse a class or an activation function that is not Keras' own, although its configuration
+    may have the name of one of Keras'."""
     kind = type(layer)
     if _root(kind) not in _KERAS:
         raise UserError(f"layer {quoted(layer.name)} is of the class {quoted(kind.__name__)} of "
@@ -66,8 +66,9 @@ def _check_own(layer) -> None:
                             "Keras: name one of Keras' activations")
 
 
-def _root(thing) -> str:
-    return str(thing.__module__).split(".")[0]
+def _root(defined) -> str:
+    """The package in which a class or function is defined."""
+    return str(defined.__module__).split(".")[0]
 
 
 def _version(kind: type) -> str:

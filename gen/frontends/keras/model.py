@@ -41,8 +41,8 @@ _REFUSED = {
                        "return_sequences=False, or save with Keras 3",
     "Embedding": "the core takes numbers, not tokens: look the vectors up on the host",
     "Masking": "the core takes every timestep: cut sequences on the host",
-    "LayerNormalization": "it divides by the values' own deviation, and no divider stands in "
-                          "hardware: train with BatchNormalization",
+    "LayerNormalization": "it divides by the values' own deviation, and the core has no divider: "
+                          "train with BatchNormalization",
     "Minimum": "use the Maximum of the negatives",
     "Dot": "only products element by element are built: use Multiply",
     "MultiHeadAttention": "attention multiplies data by data: train a network without it",
@@ -52,7 +52,7 @@ _REFUSED = {
     "LeakyReLU": "train with ReLU", "PReLU": "train with ReLU", "ELU": "train with ReLU",
     "ConvLSTM1D": "only Conv1D and LSTM of their own are built",
     "Conv2D": "only one axis is time: use Conv1D",
-    "InputLayer": "an input can not stand there",
+    "InputLayer": "an input cannot be inside another layer: make it an input of the model",
 }
 
 
@@ -144,7 +144,7 @@ def _time_distributed(call: Call, depth: int) -> list[int]:
 
 
 def _layers(settings: Settings, depth: int) -> list[dict]:
-    """The layers of a model, none of which was looked at."""
+    """The entries of a model's layers, not yet checked."""
     settings.drop("build_input_shape")  # the layers' own shapes decide
     layers = settings.take("layers")
     if not isinstance(layers, list) or not layers:
@@ -160,7 +160,7 @@ def _model(builder: Builder, entry: dict, weights: Weights, keras: int, inputs: 
     """The values that a model gives for the values ``inputs``."""
     settings = _settings(entry, keras)
     layers = _layers(settings, depth)
-    every = [_settings(layer, keras) for layer in layers]  # refuses first what is not supported
+    every = [_settings(layer, keras) for layer in layers]  # refuses unsupported layers first
     places, counts = [], Counter()
     for one in every:
         # Keras names a layer's place after its class, and counts; it does not count operators,
@@ -188,7 +188,7 @@ def _stem(class_name: str) -> str:
 
 
 class _Functional:
-    """A functional model: its layers run as soon as what they are called with is there."""
+    """A functional model: its layers run as soon as their arguments are computed."""
 
     def __init__(self, builder: Builder, settings: Settings, layers: list[dict],
                  weights: list[Weights], keras: int, lead: int, depth: int):
@@ -207,7 +207,7 @@ class _Functional:
         if len(starts) != len(inputs):
             raise UserError(f"{self._settings.where} has {len(starts)} inputs and is called with "
                             f"{len(inputs)}")
-        waiting = []  # layer, its use, what it is called with
+        waiting = []  # layer, its use, its arguments
         for n, entry in enumerate(self._layers):
             one = _settings(entry, self._keras)
             if one.class_name == "InputLayer":
@@ -232,7 +232,7 @@ class _Functional:
         return [self._value(ref, self._settings.where) for ref in outputs]
 
     def _ready(self, n: int, use: int, arguments: list) -> bool:
-        """Run a use of a layer if all that it is called with is there."""
+        """Run a use of a layer if all its arguments are computed."""
         entry = self._layers[n]
         if not all(self._found(ref) for ref in references(arguments)):
             return False
@@ -256,15 +256,15 @@ class _Functional:
     def _value(self, ref: Reference, where: str) -> int:
         found = self._found(ref)
         if found is None:
-            raise UserError(f"{where}: use {shown(ref.node)} of layer {quoted(ref.layer)} is not "
-                            "there: save the model again")
+            raise UserError(f"{where}: use {shown(ref.node)} of layer {quoted(ref.layer)} does not "
+                            "exist: save the model again")
         if not 0 <= ref.tensor < len(found):
             raise UserError(f"{where}: layer {quoted(ref.layer)} has {len(found)} outputs, there "
                             f"is no number {shown(ref.tensor)}: set return_state")
         return found[ref.tensor]
 
     def _stuck(self, waiting: list) -> UserError:
-        """The error about uses of layers that wait for what is not there, or for each other."""
+        """The error about uses of layers whose arguments are missing or depend on each other."""
         uses = {(self._names[n], use) for n, use, _ in waiting}
         for n, _, arguments in waiting:
             where = _settings(self._layers[n], self._keras).where
@@ -275,7 +275,7 @@ class _Functional:
                     except UserError as error:
                         return error
         return UserError(f"{self._settings.where}: layer {quoted(self._names[waiting[0][0]])} "
-                         "waits for what comes after it: save the model again")
+                         "depends on layers after it: save the model again")
 
 
 # ---- inputs --------------------------------------------------------------------------------------

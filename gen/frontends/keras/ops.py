@@ -1,4 +1,4 @@
-"""Keras 3 operators in a functional model: what ``x + y``, ``2 * x`` and ``x[:, -1]`` become."""
+"""Keras 3 operators in a functional model, such as ``x + y``, ``2 * x`` and ``x[:, -1]``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def _multiply(call: Call) -> int:
 def _divide(call: Call) -> int:
     a, b = _operands(call)
     if not isinstance(a, Tensor) or isinstance(b, Tensor):
-        raise call.refuse("only a division by a constant is built: no divider stands in hardware")
+        raise call.refuse("only a division by a constant is built, since the core has no divider: "
+                          "divide on the host")
     divisor = factors(call, "an operand", b, _features(call, a))
     if not divisor.all():
         raise call.refuse("it divides by zero")
@@ -88,7 +89,7 @@ def _start(one: slice) -> int:
     return one.start
 
 
-#: Reader of each operator: what its value is.
+#: The reader of each operator, which returns its value.
 READERS = {"Add": _add, "Subtract": _subtract, "Multiply": _multiply, "Divide": _divide,
            "TrueDivide": _divide, "GetItem": _item}
 

@@ -34,7 +34,7 @@ _BLOCKS = {"lstm": 4, "gru": 3, "rnn": 1}
 
 @dataclass(frozen=True)
 class _Cell:
-    """What happens in one step."""
+    """The computation of one step."""
 
     kind: str
     where: str
@@ -145,7 +145,7 @@ def _constant(cell: _Cell, value: object) -> np.ndarray:
 
 
 def _arguments(call: Call) -> tuple[int, list]:
-    """What a recurrent layer is called with: x, and initial states."""
+    """The arguments of a recurrent layer: x, and initial states."""
     call.whole("a recurrent layer takes the timesteps itself")
     flat = [one for arg in call.args for one in (arg if isinstance(arg, list) else [arg])]
     flat = [one for one in flat if one is not None]
@@ -232,12 +232,12 @@ def _bidirectional(call: Call) -> list[int]:
         _run(builder, x, cell, fields, loop, some, call.origin)
         for (cell, fields), loop, some in zip(halves, loops, (states[:half], states[half:]),
                                               strict=True))
-    if loops[0].return_sequences:  # what the backward layer says of a step, at that step
+    if loops[0].return_sequences:  # the backward layer's result for a step belongs at that step
         back = builder.reverse(back, origin=call.origin)
     outputs = [y, back] if mode is None else [builder.merge(mode, y, back, origin=call.origin)]
     return [*outputs, *states_forward, *states_back]
 
 
-#: Reader of each class: what the call's values are.
+#: The reader of each class, which returns the call's values.
 READERS = {"LSTM": _recurrent, "GRU": _recurrent, "SimpleRNN": _recurrent, "RNN": _cells,
            "Bidirectional": _bidirectional}

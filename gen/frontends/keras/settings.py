@@ -11,7 +11,7 @@ from gatefold.gen.network.graph import ACTIVATIONS
 
 __all__ = ["Activation", "Settings", "shown"]
 
-#: What the keys that may differ between trainings say of weights: the file holds the result.
+#: Keys that affect training alone: the file holds the trained weights.
 _TRAINING = {f"{weights}_{what}"
              for weights in ("kernel", "recurrent", "bias", "beta", "gamma", "moving_mean",
                              "moving_variance", "depthwise", "pointwise")
@@ -34,7 +34,7 @@ class Activation(NamedTuple):
 
 
 class Settings:
-    """A layer's ``config``: every key must be taken by somebody, or :meth:`done` refuses it.
+    """A layer's ``config``: its reader must take every key, or :meth:`done` refuses it.
 
     Parameters: ``entry``, the layer's object in the model's configuration; ``keras``, the major
     version that wrote it, 0 if unknown. Attributes: ``origin``, its name; ``where``, how messages
@@ -150,7 +150,7 @@ class Settings:
         return Activation(value, _HARD_SIGMOID[self.keras])
 
     def done(self) -> None:
-        """Refuse whatever key nobody took and that could matter."""
+        """Refuse every key that was not taken and could change the result."""
         for key, value in self._left.items():
             if key not in _TRAINING and key not in _EQUIVALENT:
                 raise UserError(f"{self.where}: the setting {quoted(key)} ({shown(value)}) is not "

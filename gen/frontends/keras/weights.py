@@ -48,8 +48,8 @@ class PlacedWeights:
 
 
 class Named(NamedTuple):
-    """A weight: the parts of its name, that of its layer in the model first, and what reads it
-    (``read(where, shape)``)."""
+    """A weight: the parts of its name, that of its layer in the model first, and the function that
+    reads it (``read(where, shape)``)."""
 
     parts: tuple[str, ...]
     read: Callable[[str, Shape], np.ndarray]
@@ -94,7 +94,7 @@ def _within(path: tuple[str, ...], parts: tuple[str, ...]) -> bool:
 
 
 class SharedWeights:
-    """Of a layer that is used several times: it may have none."""
+    """The weights of a layer that is used several times: it may have none."""
 
     def inside(self, place: str, *names: str) -> SharedWeights:
         """See :class:`Weights`."""

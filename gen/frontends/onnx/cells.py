@@ -34,8 +34,8 @@ class Cell:
 
 
 def cell(formulas: Formulas, after: list[Formula]) -> Cell | None:
-    """The cell whose states come to be ``after``; None if it is another. Value 0 of the network is
-    x, the states before follow."""
+    """The cell whose next states have the formulas ``after``; None if there is none. Value 0 of the
+    network is x, the states before follow."""
     found: list = []
     if len(after) == 1:
         found = [("gru", (0,), _gru(formulas, after[0])), ("rnn", (0,), _rnn(formulas, after[0]))]
@@ -64,7 +64,7 @@ def _gru(formulas: Formulas, after: Formula, h: int = 1) -> dict | None:
 
 
 def _candidate(formulas: Formulas, inside: Formula, r: int, h: int) -> dict | None:
-    """What is within the activation of n; with ``b_n`` if the reset comes after the product."""
+    """The argument of n's activation as fields; with ``b_n`` if the reset is after the product."""
     plain = _affine(formulas, {t: gain for t, gain in inside.items() if r not in t}, h)
     reset = {t[:t.index(r)] + t[t.index(r) + 1:]: gain for t, gain in inside.items() if r in t}
     if plain is None or plain["w_hh"].any():
@@ -111,7 +111,7 @@ def _is(formula: Formula, terms: dict[Term, int]) -> bool:
 
 
 def _affine(formulas: Formulas, formula: Formula, h: int) -> dict[str, np.ndarray] | None:
-    """w_ih, w_hh and b of W x + R h + b; None of another formula."""
+    """w_ih, w_hh and b of W x + R h + b; None for another formula."""
     if not formula.keys() <= {(_X,), (h,), ()}:
         return None
     rows = len(formula[()])
@@ -127,7 +127,7 @@ def _functions(formulas: Formulas, gates: tuple[int, ...], inner: int) -> dict |
 
 
 def _layer(parts: list, functions: dict | None) -> dict | None:
-    """The fields of a layer of these blocks; None where a part of them was not found."""
+    """The fields of a layer of these blocks; None if one of them was not found."""
     if functions is None or not all(parts):
         return None
     stacked = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -4,8 +4,8 @@ A value is a constant and a sum of *terms*, each a matrix times a product of *at
 element. An atom is an input, an activation of a formula, or a formula that is a factor without
 being a sum of single elements (R h + b in r (R h + b)). Equal atoms are one atom, products of sums
 are multiplied out, and terms of the same atoms are added up: so two networks that write one formula
-in different ways come to the same terms, and a network that differs in an operand, a constant or an
-operator does not. Nothing is evaluated.
+in different ways have the same terms, and a network that differs in an operand, a constant or an
+operator has others. Nothing is evaluated.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Formulas:
         return inside if layer.activation == "linear" else self.function(layer.activation, inside)
 
     def _tidy(self, formula: Formula) -> Formula:
-        """Without terms that are zero, and c hard_tanh(z) + c as 2 c hard_sigmoid(2 z)."""
+        """``formula`` without terms that are zero; c hard_tanh(z) + c as 2 c hard_sigmoid(2 z)."""
         formula = {term: gain for term, gain in formula.items() if gain.any() or not term}
         self._elements += sum(gain.size for gain in formula.values())
         if self._elements > _MAX_ELEMENTS:
@@ -123,7 +123,7 @@ def same(a: Formula, b: Formula) -> bool:
 
 
 def _exact(w: np.ndarray) -> np.ndarray:
-    """A diagonal of one constant as the fraction that it is: 1/3 as float32 stands for 1/3."""
+    """A diagonal of one constant as the fraction meant by it: float32's 1/3 becomes 1/3."""
     gain = w.diagonal()
     exact = float(Fraction(float(gain[0])).limit_denominator(100))
     return (np.diag(np.full(len(w), exact)) if (gain == np.float32(exact)).all()

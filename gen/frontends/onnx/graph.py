@@ -1,7 +1,7 @@
 """ONNX graphs: executed once on element numbers, which adds the layers to a network as they come.
 
 See :mod:`.trace` for the idea. The batch may be symbolic or of any size, and any axis of an
-input; what is not said is tried.
+input; if the file does not say which, each is tried.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ _MAX_WORK = 1 << 26
 #: Most choices of batch axes that are tried where the file does not say.
 _MAX_ATTEMPTS = 12
 _SUPPORTED = (f"{', '.join(name for name in LAYERS if name != 'LogSoftmax')} (weights and biases "
-              f"constant), the Loop of a Keras RNN, and what only moves values, {', '.join(MOVES)}")
+              f"constant), the Loop of a Keras RNN, and operators that only move values: "
+              f"{', '.join(MOVES)}")
 #: What to do instead about operators that exporters are known to write for supported networks.
 _REMEDIES = {
     "Scan": "; export a recurrent layer as one operator, with nn.LSTM or keras.layers.LSTM",
@@ -87,7 +88,7 @@ Shape = tuple[int | None, ...]
 
 
 def _build(model: Model, constants: dict[str, np.ndarray]) -> Network:
-    """Try what the batch axes may be."""
+    """Try the possible batch axes, the likeliest first."""
     inputs = [value for value in model.graph.input if value.name not in constants]
     if not inputs:
         raise UserError("the model has no input (only constants): export a model with an input")
@@ -134,7 +135,7 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
              shapes: list[Shape], axes: tuple[int | None, ...], fixed: int | None) -> Network:
     """The network if ``axes`` of the inputs are the batch (None: there is no batch axis).
 
-    A symbolic batch is tried as 2, which tells it from every axis of one element, and then as 1:
+    A symbolic batch is tried as 2, which differs from every axis of one element, and then as 1:
     some exporters write the batch of their example into the graph.
     """
     samples = []

@@ -110,7 +110,7 @@ def _multiply(site: Site) -> list[Value]:
 
 def _divide(site: Site) -> list[Value]:
     if not isinstance(site.input(0), Net) or isinstance(site.input(1), Net):
-        raise NodeError("it divides by what the network computes: only division by constants is "
+        raise NodeError("it divides by a computed value: only division by constants is "
                         "built")
     constant = site.constant(1, "the constant").astype(np.float64)
     if not constant.all():
@@ -215,7 +215,7 @@ def _refused(why: str) -> Callable:
     return refuse
 
 
-# ---- what changes nothing here
+# ---- operators that change nothing at inference
 
 
 def _cast(site: Site) -> list[Value]:

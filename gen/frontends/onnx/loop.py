@@ -4,9 +4,9 @@ Keras 3 on TensorFlow (through tf2onnx) exports a GRU, a SimpleRNN and an LSTM w
 activations than the usual as a Loop over the timesteps, of some forty operators that differ from
 version to version. Its body is taken apart:
 
-1. What does not depend on the network's input (counters, the condition, slices of weights) runs
-   turn by turn. Nothing of it may change but the index with which a Gather takes x from a
-   sequence: so the sequence is known, and what one turn computes, every turn computes.
+1. Nodes that do not depend on the network's input (counters, the condition, slices of weights) run
+   turn by turn. None of their results may change but the index with which a Gather takes x from a
+   sequence: so the sequence is known, and every turn computes the same.
 2. The rest runs once, on element numbers, with x and the states as inputs of a network of its own.
 3. The formulas of that network (:mod:`.formulas`) must be those of a recurrent cell
    (:mod:`.cells`). Any other Loop is refused.
@@ -43,7 +43,7 @@ _UNKNOWN = ("it is no Loop of a GRU, SimpleRNN or LSTM as Keras exports them: sa
 
 
 def loop(run, attributes, inputs: list, values: ChainMap, origin: str) -> list[Value]:
-    """The outputs of a Loop; ``run`` executes graphs, ``values`` are what its body sees."""
+    """The outputs of a Loop; ``run`` executes graphs; its body can read ``values``."""
     graph = attributes.take("body")
     if not isinstance(graph, onnx.GraphProto):
         raise NodeError("its body is missing: export the model again")
@@ -73,9 +73,9 @@ def loop(run, attributes, inputs: list, values: ChainMap, origin: str) -> list[V
 
 
 class _Body:
-    """A Loop's body in two parts: what counts the turns, and what computes on the input.
+    """A Loop's body in two parts: the nodes that count the turns, and those that read the input.
 
-    Parameters: ``carried``, the initial values; ``values``, what the body sees.
+    Parameters: ``carried``, the initial values; ``values``, those that the body can read.
     Attributes: ``states``, which carried values are computed; ``after``, the names that carried
     values have at the end of a turn; ``scans``, names of what each turn adds to a sequence.
     """
@@ -120,8 +120,8 @@ class _Body:
         return name in live or isinstance(self._values.get(name), Net)
 
     def count(self, run, control: list) -> tuple[dict, list[int], dict[int, np.ndarray]]:
-        """Count the turns. The constants that each of them computes with, the index of x in each,
-        and the carried values that are no states at the end."""
+        """Count the turns. Returns the constants that every turn computes with, the index of x in
+        each turn, and the final carried values that are no states."""
         limit, going = (None if value is None else value.reshape(()).item() for value in control)
         carried = {k: self._carried[k] for k in self._counts}
         constants, indices, turn, going = {}, [], 0, going is None or bool(going)
@@ -147,7 +147,7 @@ class _Body:
         return constants, indices, carried
 
     def sequence(self, trace: Trace, indices: list[int]) -> np.ndarray:
-        """Numbers of what the turns take, one after the other, (batch, timesteps, features)."""
+        """The numbers that the turns read, one after the other, (batch, timesteps, features)."""
         data, axis = self._values[self._take.input[0]].ids, Attributes(self._take).int("axis", 0)
         if data.ndim == 3:
             try:

@@ -192,8 +192,8 @@ MOVES: dict[str, Callable] = {
     "ReverseSequence": _reverse_sequence, "Where": _where,
 }
 
-#: Which inputs of those hold the elements that they move; by default the first alone. The others
-#: say how, and must be constant.
+#: The inputs of those operators that hold the elements they move; by default the first alone. The
+#: others are shapes and indices, and must be constant.
 MOVED: dict[str, Callable[[int], range]] = {
     "Concat": lambda count: range(count), "Where": lambda count: range(1, 3),
 }
@@ -324,7 +324,7 @@ ARITY = {
 
 
 def effort(kind: str, inputs: Arrays) -> int:
-    """What a node of constants takes, beside its outputs, in elements moved, roughly."""
+    """The rough cost of a node of constants beyond its outputs, in elements moved."""
     arrays = [value for value in inputs if value is not None]
     if kind in ("MatMul", "Gemm") and len(arrays) > 1:
         return _multiplications(*arrays[:2]) // 64

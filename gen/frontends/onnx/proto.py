@@ -47,7 +47,7 @@ class Model:
 def read_model(data: bytes, name: str) -> Model:
     """Parse the bytes of an ONNX file; ``name`` is the file's, for messages.
 
-    Raises :class:`UserError` if it is no ONNX model, or one outside what is read at all.
+    Raises :class:`UserError` if it is no ONNX model, or of a version or form that is not read.
     """
     try:
         model = onnx.load_model_from_string(data)
@@ -179,11 +179,11 @@ class Attributes:
                             f"{shown if isinstance(value, str) else shown[1:-1]}: {remedy}")
 
     def default(self, name: str, value: object) -> None:
-        """Say what an absent attribute means."""
+        """Set the value of an absent attribute."""
         self._left.setdefault(name, value)
 
     def done(self) -> None:
-        """Refuse whatever attribute nobody took."""
+        """Refuse every attribute that was not taken."""
         for name, value in self._left.items():
             shown = value.name if isinstance(value, onnx.GraphProto) else value
             raise NodeError(f"attribute {quoted(name)} ({quoted(shown)[1:-1]}) is not supported "

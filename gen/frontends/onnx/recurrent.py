@@ -21,7 +21,7 @@ __all__ = ["RECURRENT", "settle_states"]
 
 @dataclass(frozen=True)
 class _Cell:
-    """What tells the three apart.
+    """The differences between the three operators.
 
     Attributes: ``blocks``, ONNX' gate block of each of ours; ``activations``, ONNX' defaults;
     ``inputs``, how many are looked at; ``legal``, the functions that each activation may be.

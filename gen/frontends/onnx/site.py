@@ -1,4 +1,4 @@
-"""One ONNX node at work: what its reader asks for, and how it refuses."""
+"""One ONNX node, as its reader sees it: its inputs and attributes, checked."""
 
 from __future__ import annotations
 
@@ -67,5 +67,5 @@ class Site:
 
     @property
     def builder(self):
-        """What collects the network's layers."""
+        """The builder that collects the network's layers."""
         return self.trace.builder

@@ -1,8 +1,8 @@
-"""Steps that nobody reads are not computed.
+"""Removes timesteps that nothing reads.
 
 Exporters write a whole sequence, and a slice of its last step; often a head that runs at every step
-and a slice behind it. Here the slice moves before what acts on every step alone, and a recurrent
-layer of whose sequence only one step is read returns only that, and runs no further.
+and a slice behind it. Here the slice moves before layers that act on every step alone. A recurrent
+layer of whose sequence only one step is read returns only that step, and runs no further.
 """
 
 from __future__ import annotations

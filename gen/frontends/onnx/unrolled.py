@@ -50,7 +50,7 @@ def rolled(network: Network) -> Network:
 
 
 def _step(layer, value: int) -> _Step | None:
-    """What the value is as a step, if it is one."""
+    """The value as a step; None if it is none."""
     made = layer(value)
     if not isinstance(made, Dense) or made.window or made.pattern is None:
         return None

@@ -1,4 +1,4 @@
-"""ONNX operators that look at windows of a sequence: convolution, pooling, reduction.
+"""ONNX operators on windows of a sequence: convolution, pooling, reduction.
 
 ONNX has the channels second, (batch, channels, timesteps); here they come last. Axes of one element
 beside the timesteps (a Conv1D that was exported as a Conv2D) are left out.

@@ -1,6 +1,6 @@
 """torch's layers on values of the network, from named arrays: for live modules and described files.
 
-Here and nowhere else is said what torch means: gates i, f, g, o (LSTM) and r, z, n (GRU, the reset
+This module alone defines torch's conventions: gates i, f, g, o (LSTM) and r, z, n (GRU, the reset
 after the product), two biases that are only ever added, except n's; a convolution's weights as
 (outputs, features, taps). Values are (timesteps, features).
 """
@@ -22,7 +22,7 @@ __all__ = ["Parameters", "Recurrence", "RecurrentOptions", "Start", "clipped", "
 
 #: The array of a name and a shape, checked.
 Parameters = Callable[[str, Shape], np.ndarray]
-#: What a layer and direction begins with: values, constants (h, and c of an LSTM), or nothing.
+#: The initial state of a layer and direction: values, constants (h, and c of an LSTM), or nothing.
 Start = tuple[int | np.ndarray, ...]
 
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
@@ -57,7 +57,7 @@ class Recurrence:
 
     Parameters: ``x``, a value (timesteps, features); ``parameters`` gives the arrays under torch's
     names (``weight_ih_l0``, ..., ``bias_hh_l1_reverse``); ``starts``, for each layer and direction
-    in torch's order what it begins with, by default nothing (zero).
+    in torch's order its initial state, by default nothing (zero).
     Raises :class:`UserError` for sizes over the limits.
     """
 
@@ -100,7 +100,7 @@ class Recurrence:
                             "constants, or both be computed")
         fields |= {"w_ih": w_ih, "w_hh": w_hh, "origin": self._origin, "return_sequences": True}
         if options.kind == "gru":
-            inside = 2 * units  # of n's biases, one stands inside the product with r
+            inside = 2 * units  # one of n's two biases is inside the product with r
             bias = np.concatenate([(b_ih + b_hh)[:inside], b_ih[inside:]])
             return builder.gru(x, *values, **fields, b=bias, b_n=b_hh[inside:], reset_after=True)
         if options.kind == "rnn":
@@ -158,7 +158,7 @@ def normalised(parameters: Parameters, features: int, *, eps: float,
                       for name in ("running_mean", "running_var"))
     weight = parameters("weight", shape) if affine else np.ones(shape)
     bias = parameters("bias", shape) if affine else np.zeros(shape)
-    with np.errstate(all="ignore"):  # what is not finite is refused where it arrives
+    with np.errstate(all="ignore"):  # the layer refuses weights that are not finite
         gain = weight / np.sqrt(variance + eps)
     return gain, bias - mean * gain
 

@@ -2,10 +2,10 @@
 
 torch.fx (:mod:`.tracer`) calls ``forward`` with stand-ins for the inputs and reports every layer
 and function that they meet. A layer of ``torch.nn`` is read whole (:mod:`.modules`), a function
-that computes by its name (:mod:`.ops`, :mod:`.math`); what moves elements moves their numbers
-(:mod:`.moves`, :mod:`~gatefold.gen.frontends.elements.trace`), and anything else is the user's own
-Python and simply runs. So no pattern is recognised: what the code does to a symbol is what the
-network holds.
+that computes by its name (:mod:`.ops`, :mod:`.math`). A function that moves elements moves their
+numbers (:mod:`.moves`, :mod:`~gatefold.gen.frontends.elements.trace`), and anything else is the
+user's own Python and simply runs. So no pattern is recognised: the network holds exactly the
+operations that the code applies to the symbols.
 
 The module is the caller's object, in the caller's process; no file is read here.
 """
@@ -45,7 +45,7 @@ def from_torch(module: Any, input_shape: Sequence, *,
     Raises :class:`UserError` for a layer, an option or a function that is not built, by its name.
     """
     module = getattr(module, "_orig_mod", module)  # of torch.compile
-    torch = sys.modules.get("torch")  # whoever has a module has imported it
+    torch = sys.modules.get("torch")  # a caller that has a module has imported it
     if torch is None or not isinstance(module, torch.nn.Module):
         raise UserError("from_torch takes a torch.nn.Module, not "
                         f"{quoted(type(module).__name__)}: load a file with gatefold.load")

@@ -26,7 +26,7 @@ def _scaled(x: Symbol, gain, offset) -> Symbol:
 
 
 def _operands(*given: Any) -> tuple[Symbol, list[Symbol | np.ndarray]]:
-    """One of the symbols, and what is given with constants as arrays."""
+    """One of the symbols, and all operands, constants as arrays."""
     found = []
     for one in given:
         found.append(one if isinstance(one, Symbol) else constant(one))
@@ -168,8 +168,9 @@ _PADS = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "cir
 @op("pad")
 def _pad(input: Symbol, pad, mode="constant", value=None):
     if mode not in _PADS or mode == "constant" and value or min(pad) < 0:
-        raise UserError(f"padding: only zeros, or what is there, can be padded, not {list(pad)} of "
-                        f"{value or 0} by {quoted(mode)}: pad on the host")
+        raise UserError("padding: pad must be 0 or more, of zeros or by reflect, replicate or "
+                        f"circular, not {list(pad)} of {value or 0} by {quoted(mode)}: pad on the "
+                        "host")
     widths = [(0, 0)] * input.ids.ndim
     for n in range(len(pad) // 2):
         widths[-1 - n] = (pad[2 * n], pad[2 * n + 1])

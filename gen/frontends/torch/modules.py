@@ -34,8 +34,7 @@ __all__ = ["MODULES", "Leaf"]
 
 @dataclass(frozen=True)
 class Leaf:
-    """A layer of torch.nn in the network: ``module`` and its ``origin``, where it stands in the
-    model."""
+    """A layer of torch.nn in the network: ``module`` and its ``origin``, its path in the model."""
 
     module: Any
     origin: str
@@ -56,8 +55,8 @@ class Leaf:
         return f"{self.kind} {quoted(self.origin)}"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the layer makes of symbols; :class:`UserError` where it is not built. None where
-        its own forward() is to run."""
+        """The layer applied to symbols; :class:`UserError` if it is not supported. None if its own
+        forward() is to run."""
         if self.kind not in MODULES:
             raise self.refuse("is not built; the layers of torch.nn that are: "
                               + ", ".join(name for name, one in MODULES.items()
@@ -135,7 +134,7 @@ def _recurrent(leaf: Leaf, input: Symbol, hx: Any = None):
 
 
 def _starts(leaf: Leaf, options: RecurrentOptions, hx: Any, rank: int) -> list[Start]:
-    """What each layer and direction begins with, of torch's h_0, or (h_0, c_0) of an LSTM."""
+    """The initial state of each layer and direction, from torch's h_0, or (h_0, c_0) of an LSTM."""
     if hx is None:
         return []
     states = list(hx) if options.kind == "lstm" else [hx]
@@ -235,7 +234,7 @@ FUNCTIONAL = (
     "ReLU", "Sigmoid", "Tanh", "Hardsigmoid", "Hardtanh", "ReLU6", "Softmax", "Identity",
     "ZeroPad1d", "ConstantPad1d", "ReflectionPad1d", "ReplicationPad1d", "CircularPad1d")
 
-#: By class name of torch.nn; None of those that only call functions.
+#: Readers by class name of torch.nn; None for layers that only call functions.
 MODULES: dict[str, Callable | None] = {
     "LSTM": _recurrent, "GRU": _recurrent, "RNN": _recurrent,
     "Linear": _linear, "Conv1d": _conv1d, "BatchNorm1d": _batch_norm,
@@ -246,7 +245,7 @@ MODULES: dict[str, Callable | None] = {
     "LSTMCell": _refused(_SEQUENCE), "GRUCell": _refused(_SEQUENCE), "RNNCell": _refused(_SEQUENCE),
     "Embedding": _refused("look the vectors up on the host, and give the layers behind it"),
     "MultiheadAttention": _refused("attention has no place in this hardware"),
-    "LayerNorm": _refused("it divides by what it computes; BatchNorm1d is constant at inference"),
+    "LayerNorm": _refused("it divides by a computed value; BatchNorm1d is constant at inference"),
     **dict.fromkeys(("GELU", "SiLU", "ELU", "LeakyReLU", "PReLU", "Softplus", "Mish", "Hardswish",
                      "Softsign", "LogSigmoid"), _refused(_CURVE)),
 }

@@ -1,7 +1,7 @@
 """torch's functions that only move elements: torch itself runs them, on element numbers.
 
-So every argument means what torch says it means. What must not happen is that a number is computed
-with: the functions are listed by name, and what they give must be numbers still.
+So every argument has torch's meaning. No arithmetic may be done on the numbers: the functions are
+listed by name, and their results are checked to be element numbers still.
 """
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
@@ -26,7 +26,7 @@ _JOINS = frozenset(("cat", "concat", "concatenate", "stack", "hstack", "vstack",
                     "column_stack"))
 #: Functions of one tensor, and of another's shape.
 _LIKE = frozenset(("expand_as", "reshape_as", "view_as"))
-#: By the name of torch's function or method. Those of one tensor may also tell its size.
+#: By the name of torch's function or method. Those of one tensor may also return its size.
 MOVES = _JOINS | _LIKE | frozenset((
     "size", "dim", "ndimension", "numel", "nelement", "permute", "transpose", "swapaxes",
     "swapdims", "t", "movedim", "moveaxis", "reshape", "view", "flatten", "ravel", "unflatten",
@@ -37,7 +37,7 @@ MOVES = _JOINS | _LIKE | frozenset((
 
 
 def moved(name: str, function: Callable | str, args: Sequence, kwargs: dict) -> Any:
-    """What torch's ``function`` (a method, if a string) called ``name`` gives.
+    """The result of torch's ``function`` (a method, if a string), whose name is ``name``.
 
     Raises :class:`UserError` where it takes its indices from symbols or puts constants other than
     zero beside them, and :class:`BatchAxisError` where torch refuses the arguments: the batch may
@@ -50,8 +50,8 @@ def moved(name: str, function: Callable | str, args: Sequence, kwargs: dict) -> 
     if name in _JOINS:
         given[0] = [_zeros(first, one) for one in given[0]]
     elif given[0] is not first or len(symbols) > 1 and name not in _LIKE:
-        raise UserError(f"{name} takes a shape or an index from computed values: only what is the "
-                        "same for every input can be built")
+        raise UserError(f"{name} takes a shape or an index from computed values: use one that is "
+                        "the same for every input")
     given = _numbers(given)
     try:
         result = call(*given[:len(args)], **dict(zip(kwargs, given[len(args):], strict=True)))

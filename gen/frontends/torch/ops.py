@@ -19,7 +19,7 @@ from gatefold.gen.frontends.torch.symbol import Symbol
 
 __all__ = ["OPERATIONS", "constant", "op", "operate"]
 
-#: By torch's name: what it does to symbols.
+#: By torch's name: the function that does the same to symbols.
 OPERATIONS: dict[str, Callable] = {}
 
 _REMEDY = ("compute it with the layers of torch.nn that are built (docs/layers.md), or leave it to "
@@ -27,7 +27,7 @@ _REMEDY = ("compute it with the layers of torch.nn that are built (docs/layers.m
 
 
 def operate(name: str, args: Sequence, kwargs: dict) -> Any:
-    """What torch's function or method ``name`` gives; :class:`UserError` for one not known."""
+    """The result of torch's function or method ``name``; :class:`UserError` for an unknown one."""
     function = OPERATIONS.get(name)
     if function is None:
         raise UserError(f"forward() uses {name}, which is not built: {_REMEDY}")
@@ -54,7 +54,7 @@ def constant(value: object) -> np.ndarray | None:
 
 
 def op(*names: str) -> Callable:
-    """Decorator: what torch's functions of these ``names`` do to symbols."""
+    """Decorator: the function does to symbols what torch's functions ``names`` do to tensors."""
     def keep(function: Callable) -> Callable:
         OPERATIONS.update(dict.fromkeys(names, function))
         return function

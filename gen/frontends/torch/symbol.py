@@ -30,7 +30,7 @@ class Symbol(Net):
 
     @property
     def shape(self) -> Shape:
-        """What torch would say, a batch being of :data:`SAMPLES`."""
+        """The shape that torch would give, with a batch of :data:`SAMPLES`."""
         return self.ids.shape
 
     @property

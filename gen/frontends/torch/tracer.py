@@ -1,7 +1,7 @@
 """torch.fx, computing with symbols at once instead of recording a graph.
 
-This module and :mod:`.moves` are the only ones that import torch, and nobody imports them but
-:func:`~.live.from_torch`, for a module that is there already.
+This module and :mod:`.moves` are the only ones that import torch, and only
+:func:`~.live.from_torch` imports them, for a module that exists already.
 """
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
@@ -28,7 +28,7 @@ version: str = torch.__version__
 def run(module: Any, symbols: list[Symbol]) -> Any:
     """What ``module`` returns for the ``symbols``: symbols, in tuples and lists as it returns them.
 
-    Raises :class:`UserError` for what is not built, and for an error that forward() itself raises.
+    Raises :class:`UserError` for unsupported operations, and for an error that forward() raises.
     """
     tracer = _Tracer(module)
     found = []
@@ -71,8 +71,8 @@ class _Proxy(fx.Proxy):
         return (self[n] for n in range(len(self)))
 
     def __bool__(self):
-        raise UserError("forward() decides by a computed value: only what is the same for every "
-                        "input can be built")
+        raise UserError("forward() decides by a computed value: decide by one that is the same for "
+                        "every input, such as a shape")
 
     def __iadd__(self, other):
         return self.add_(other)
@@ -107,7 +107,7 @@ class _Tracer(fx.Tracer):
         name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
         if name in _CONSTANTS:
             return _CONSTANTS[name](*args)
-        if name in MOVES:  # what is moved only is checked where it is used
+        if name in MOVES:  # a tensor that is only moved is checked when it is used
             return self._wrapped(moved(name, target, *_unwrapped((args, kwargs), False)))
         given = _unwrapped(args)
         result = operate(name, given, _unwrapped(kwargs))
@@ -158,7 +158,7 @@ def _new_zeros(_: _Proxy, *size) -> torch.Tensor:
     return torch.zeros(*size)
 
 
-#: What gives a constant, whatever the values.
+#: Functions whose result is a constant, whatever the values.
 _CONSTANTS: dict[str, Callable] = {"zeros_like": _zeros, "new_zeros": _new_zeros}
 
 
