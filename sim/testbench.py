@@ -22,32 +22,49 @@ _LOAD_PORTS = """
         .s_load_tdata(load_image[load_at]),
         .s_load_tvalid(load_valid),
         .s_load_tready(load_ready),
-        .s_load_tlast(load_at == LOAD_BEATS - 1),
+        .s_load_tlast(load_last),
         .load_error(load_error),"""
 
 _USER_PORT = """
-        .s_axis_tuser(s_axis_tuser),"""
+        .s_axis_tuser(s_axis_tvalid ? s_axis_tuser : noise[9]),"""
 
 _LOAD_FEEDER = """\
-    // The core's weights are loaded: ../weights/load.hex goes in once, after the first reset. Until
-    // then the core takes no frames.
+    // The core's weights are loaded: ../weights/load.hex goes in after the first reset. Until then
+    // the core takes no frames. With +loads (or wrong_loads = 1 at the start), TLAST comes too early
+    // at first, then too late, then the weights are loaded, and once more while frames are under
+    // way. A load that a reset interrupts begins again.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
     localparam integer LOAD_BEATS = @{load_beats};
+    localparam integer EARLY = 0, LATE = 1, RIGHT = 2, AGAIN = 3, DONE = 4;
     reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS];
+    integer load = RIGHT;  // which load goes in
     integer load_at = 0;
-    wire    load_valid = !rst && load_at < LOAD_BEATS;
+    reg     wrong_loads = 0;
+    reg     frames_seen = 0;
+    wire    load_last = load_at == (load == EARLY ? LOAD_BEATS / 2 : load == LATE ? LOAD_BEATS
+                                    : LOAD_BEATS - 1);
+    wire    load_valid = !rst && load < (frames_seen ? DONE : AGAIN);
     wire    load_ready, load_error;
 
     initial begin
         load_image[LOAD_BEATS] = 0;
         $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
+        if ($test$plusargs("loads")) begin
+            wrong_loads = 1;
+            load = EARLY;
+        end
     end
 
-    always @(posedge clk)
-        if (load_valid && load_ready) load_at <= load_at + 1;
-        else if (rst && load_at < LOAD_BEATS) load_at <= 0;
+    always @(posedge clk) begin
+        if (s_axis_tvalid && s_axis_tready) frames_seen <= 1;
+        if (rst && load < DONE) load_at <= 0;
+        else if (load_valid && load_ready) begin
+            load_at <= load_last ? 0 : load_at + 1;
+            if (load_last) load <= wrong_loads ? load + 1 : DONE;
+        end
+    end
 
 """
 
@@ -63,11 +80,13 @@ def _verilog(name: str, info: CoreInfo) -> str:
     lines = [f"$fwrite(trace_file, \" %0d %0d\", $signed(dut.core.trace__h__{lane}), "
              f"$signed(dut.core.trace__c__{lane}));" for lane in range(info.lanes)]
     values = {"beat_msb": str(info.stream.beat_bits - 1), "lanes": str(info.lanes),
+              "noise_words": str(-(-info.stream.beat_bits // 32)),
               "lane_writes": "\n".join(" " * 12 + line for line in lines),
               "user_port": _USER_PORT if info.stateful else "",
               "reset_cycles": str(RESET_CYCLES), "after_cycles": str(AFTER_CYCLES)}
     loads = {"load_ports": _LOAD_PORTS if info.load_beats else "",
-             "load_feeder": _LOAD_FEEDER if info.load_beats else "",
+             "load_feeder": (_LOAD_FEEDER if info.load_beats
+                             else "    wire load_error = 0;\n\n"),
              "load_beats": str(info.load_beats)}
     text = _source(name)
     for key, value in (loads | values).items():

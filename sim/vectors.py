@@ -46,6 +46,11 @@ class StreamFormat:
         """Beats of a frame of ``elements`` elements."""
         return -(-elements // self.per_beat)
 
+    def mask(self, elements: int, beat: int) -> int:
+        """The bits of a beat of a frame of ``elements`` that the core reads."""
+        held = min(self.per_beat, elements - beat * self.per_beat)
+        return sum(((1 << self.element_bits) - 1) << self.container_bits * n for n in range(held))
+
     def pack(self, values) -> list[list[int]]:
         """Frames of integers (samples, elements) as beats: ``[sample][beat]``.
 
