@@ -83,8 +83,8 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
         async for _, _, rst, came, ends, valid, ready, data, last, error, bad_load, traced, which, \
                 *values in ctx.tick().sample(*sampled, *trace):
             if rst and not resetting:
-                seen.reset(bool(error), bool(bad_load))
-                flow.sent, inside = 0, False
+                seen.reset(bool(error), bool(bad_load), flow.load_wrong)
+                flow.sent, flow.load_wrong, inside = 0, False, False
             resetting = rst
             if not rst:
                 if held and held != (valid, data, last):
@@ -103,7 +103,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                 held = None
             cycle += 1
             if flow.ends and seen.frames_out >= flow.sent and quiet >= AFTER_CYCLES:
-                seen.reset(bool(error), bool(bad_load))
+                seen.reset(bool(error), bool(bad_load), flow.load_wrong)
                 flow.cycles = cycle
                 return
             if quiet > patience:
@@ -111,6 +111,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
 
     async def loader(ctx):
         wrong = [load[:len(load) // 2 + 1], [*load, 0]] if scenario.loads else []
+        flow.load_wrong = bool(wrong)
         for words in (*wrong, load):
             for n, word in enumerate(words):
                 ctx.set(core.load.valid, 1)
@@ -132,9 +133,10 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
 
 @dataclass
 class _Flow:
-    """How far a run is: frames ``sent`` since the last reset, whether all are (``ends``), and the
-    ``cycles`` that it took in the end."""
+    """How far a run is: frames ``sent`` since the last reset, whether there was a wrong load since
+    then, whether all frames are sent (``ends``), and the ``cycles`` that it took in the end."""
 
     sent: int = 0
+    load_wrong: bool = False
     ends: bool = False
     cycles: int = 0

@@ -74,8 +74,9 @@ class Observed:
             f"{len(self.scenario.frames)} frames had come out when nothing moved any more, cycle "
             f"{cycle} ({self._epochs[0].start + len(self.first_in)} had begun to go in)")
 
-    def reset(self, frame_error: bool, load_error: bool) -> None:
-        """A reset, or the end of the run, with the error outputs just before it."""
+    def reset(self, frame_error: bool, load_error: bool, load_wrong: bool) -> None:
+        """A reset, or the end of the run, with the error outputs just before it, and whether a load
+        was wrong since the last one."""
         epoch, got, events = self._epochs.pop(0), self.frames_out, len(self.info.events)
         want = epoch.stop - epoch.start
         if got > want or epoch.drained and (got != want or self.words):
@@ -87,22 +88,21 @@ class Observed:
         self._last_out += self.last_out[:kept]
         self._outputs += self.outputs[:kept]
         self._results += self.results if epoch.drained else self.results[:kept * events]
-        self._check_errors(epoch, frame_error, load_error)
+        self._check_frame_error(epoch, frame_error)
+        if load_error != load_wrong:
+            raise CheckFailed(f"{self.scenario.name}: load_error is {int(load_error)}, but " + (
+                "s_load_tlast was early or late" if load_wrong else
+                "every s_load_tlast was in its place since the reset"))
         self._begin()
 
-    def _check_errors(self, epoch: Epoch, frame_error: bool, load_error: bool) -> None:
-        name = self.scenario.name
-        wrong = bool(self.scenario.wrong(self.info)[epoch.start:epoch.stop].any())
+    def _check_frame_error(self, epoch: Epoch, frame_error: bool) -> None:
+        wrong = self.scenario.wrong(self.info)[epoch.start:epoch.stop].any()
         if frame_error and not wrong:
-            raise CheckFailed(f"{name}: frame_error is set, but every TLAST was in its place")
+            raise CheckFailed(f"{self.scenario.name}: frame_error is set, but every TLAST was in "
+                              "its place")
         if wrong and epoch.drained and not frame_error:
-            raise CheckFailed(f"{name}: frame_error is not set, but a TLAST was early or late in "
-                              f"frames {epoch.start} to {epoch.stop - 1}")
-        wrong = self.scenario.loads and epoch.start == 0
-        if wrong != load_error:
-            raise CheckFailed(f"{name}: load_error is {int(load_error)}, but " + (
-                "s_load_tlast was early or late" if wrong else
-                "every s_load_tlast was in its place since the reset"))
+            raise CheckFailed(f"{self.scenario.name}: frame_error is not set, but TLAST was early "
+                              f"or late in frames {epoch.start} to {epoch.stop - 1}")
 
     def run(self, cycles: int) -> SimRun:
         """All that was seen in ``cycles``, after the last :meth:`reset`."""

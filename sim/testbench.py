@@ -19,7 +19,7 @@ from gatefold.sim.vectors import write_vectors
 __all__ = ["write_cocotb_bench", "write_driver"]
 
 _LOAD_PORTS = """
-        .s_load_tdata(load_image[load_at]),
+        .s_load_tdata(load_data),
         .s_load_tvalid(load_valid),
         .s_load_tready(load_ready),
         .s_load_tlast(load_last),
@@ -30,41 +30,52 @@ _USER_PORT = """
 
 _LOAD_FEEDER = """\
     // The core's weights are loaded: ../weights/load.hex goes in after the first reset. Until then
-    // the core takes no frames. With +loads (or wrong_loads = 1 at the start), TLAST comes too early
-    // at first, then too late, then the weights are loaded, and once more while frames are under
-    // way. A load that a reset interrupts begins again.
+    // the core takes no frames. With +loads (or wrong_loads = 1 before that), wrong weights with an
+    // early TLAST come first, then a late TLAST, then the weights; and while frames are under way
+    // wrong weights with an early TLAST again, and the weights. A load that a reset interrupts
+    // begins again. load_wrong is what load_error must be.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
     localparam integer LOAD_BEATS = @{load_beats};
-    localparam integer EARLY = 0, LATE = 1, RIGHT = 2, AGAIN = 3, DONE = 4;
+    localparam integer EARLY = 0, LATE = 1, RIGHT = 2, EARLY_AGAIN = 3, RIGHT_AGAIN = 4, DONE = 5;
     reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS];
-    integer load = RIGHT;  // which load goes in
-    integer load_at = 0;
     reg     wrong_loads = 0;
+    integer load = EARLY;  // which load goes in
+    integer load_at = 0;
+    reg     load_wrong = 0;
     reg     frames_seen = 0;
-    wire    load_last = load_at == (load == EARLY ? LOAD_BEATS / 2 : load == LATE ? LOAD_BEATS
+    wire    load_early = load == EARLY || load == EARLY_AGAIN;
+    wire    load_last = load_at == (load_early ? LOAD_BEATS / 2 : load == LATE ? LOAD_BEATS
                                     : LOAD_BEATS - 1);
-    wire    load_valid = !rst && load < (frames_seen ? DONE : AGAIN);
+    wire    load_valid = !rst && load < (frames_seen && wrong_loads ? DONE : EARLY_AGAIN)
+                         && (load >= RIGHT || wrong_loads);
     wire    load_ready, load_error;
+    wire [@{beat_msb}:0] load_data = load_early ? ~load_image[load_at] : load_image[load_at];
 
     initial begin
         load_image[LOAD_BEATS] = 0;
         $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
-        if ($test$plusargs("loads")) begin
-            wrong_loads = 1;
-            load = EARLY;
-        end
+        if ($test$plusargs("loads")) wrong_loads = 1;
     end
 
     always @(posedge clk) begin
         if (s_axis_tvalid && s_axis_tready) frames_seen <= 1;
-        if (rst && load < DONE) load_at <= 0;
-        else if (load_valid && load_ready) begin
+        if (rst) begin
+            load_at <= 0;
+            load_wrong <= 0;
+            if (!wrong_loads && load < RIGHT) load <= RIGHT;
+        end else if (load_valid && load_ready) begin
             load_at <= load_last ? 0 : load_at + 1;
-            if (load_last) load <= wrong_loads ? load + 1 : DONE;
+            if (load_last) load <= load + 1;
+            if (load_last != (load_at == LOAD_BEATS - 1)) load_wrong <= 1;
         end
     end
+
+"""
+
+_NO_LOAD = """\
+    wire load_error = 0, load_wrong = 0;
 
 """
 
@@ -85,8 +96,7 @@ def _verilog(name: str, info: CoreInfo) -> str:
               "user_port": _USER_PORT if info.stateful else "",
               "reset_cycles": str(RESET_CYCLES), "after_cycles": str(AFTER_CYCLES)}
     loads = {"load_ports": _LOAD_PORTS if info.load_beats else "",
-             "load_feeder": (_LOAD_FEEDER if info.load_beats
-                             else "    wire load_error = 0;\n\n"),
+             "load_feeder": _LOAD_FEEDER if info.load_beats else _NO_LOAD,
              "load_beats": str(info.load_beats)}
     text = _source(name)
     for key, value in (loads | values).items():

@@ -109,7 +109,7 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
         elif kind == "hang":
             seen.hang(cycle)
         else:
-            seen.reset(words[1] != "0", words[2] != "0")
+            seen.reset(words[1] != "0", words[2] != "0", words[3] != "0")
             if kind == "end":
                 return seen.run(cycle)
     raise CheckFailed(f"{scenario.name}: the simulation ends without a verdict, cycle {cycle}")

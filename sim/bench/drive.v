@@ -1,13 +1,14 @@
 // Plays a stimulus file into the test bench shell tb.v: the driver of `gatefold verify`.
 //
 // stimulus.txt: one line per input beat, "DRAIN GAP RESET TUSER TLAST DATA". DRAIN > 0: wait until
-//     every frame sent so far has come out, then DRAIN - 1 cycles more. After GAP cycles more
+//     every frame sent so far has come out, then DRAIN cycles more. After GAP cycles more
 //     without TVALID the beat is offered. RESET = 1: reset the core after that, then offer the beat.
 // stalls.txt: one line per output beat, "STALL": TREADY stays low for STALL cycles after the beat
 //     before it; when the lines are used up there are no more stalls.
 // The run ends when all beats have been sent and every frame has come out, except those that a reset
 // took. +quiet=N gives up when no beat has moved for N cycles, +cycles=N in any case. In the trace,
-// "reset CYCLE FRAME_ERROR LOAD_ERROR" tells of a reset and what the error outputs were before it.
+// "reset CYCLE FRAME_ERROR LOAD_ERROR LOAD_WRONG" tells of a reset, what the error outputs were before
+// it and what load_error should have been.
 // The last line is "end ..." or "hang ...", with the same words.
 `timescale 1ns / 1ps
 
@@ -118,8 +119,8 @@ module drive;
 
     task tell(input [8*5-1:0] what);
         if (bench.trace_file != 0)
-            $fwrite(bench.trace_file, "%0s %0d %b %b\n", what, bench.cycle, frame_error,
-                    bench.load_error);
+            $fwrite(bench.trace_file, "%0s %0d %b %b %b\n", what, bench.cycle, frame_error,
+                    bench.load_error, bench.load_wrong);
     endtask
 
     task finish(input [8*5-1:0] verdict);
