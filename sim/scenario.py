@@ -117,7 +117,7 @@ class Scenario:
                     reset=first and bool(self.resets[n]),
                     # TUSER counts with a frame's first beat: it lies with the others.
                     user=first == bool(self.fresh[n]),
-                    last=b == self.lengths[n] - 1 and not self.cut[n], data=word)
+                    last=bool(b == self.lengths[n] - 1 and not self.cut[n]), data=word)
 
 
 def _scenario(info: CoreInfo, name: str, frames, **given) -> Scenario:
