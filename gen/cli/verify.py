@@ -18,9 +18,10 @@ __all__ = ["verify"]
 def verify(directory, source, **options):
     """Simulate the core in DIR and compare it with golden: bit for bit and cycle for cycle.
 
-    Compared are the outputs, every value of every layer and step, the latency and the interval, at
-    full rate and under random gaps and stalls; a core that keeps its state begins anew at random
-    frames. report.json then says what was verified.
+    Compared are the outputs, every value of every layer and step, the latency and the interval. The
+    frames come at full rate, under random gaps and stalls, with the output blocked, with wrong
+    lengths and resets, and with inputs on which values saturate; a core that keeps its state begins
+    anew at random frames. report.json then says what was verified.
     """
     with working("running the golden model") as say:
         from gatefold.gen.check import load_folder, verify_folder
