@@ -17,15 +17,23 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import checked
 from gatefold.gen.report import read_report, set_verified
 from gatefold.gen.store.quantized_io import load_quantized
-from gatefold.sim.core_info import load_core_info
+from gatefold.sim.core_info import CoreInfo, load_core_info
 from gatefold.sim.expected import expectation
+from gatefold.sim.golden import golden
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.verify import SIMULATORS, VerifyResult, verify
 
-__all__ = ["check_core", "load_folder", "verify_folder"]
+__all__ = ["check_core", "extreme_inputs", "load_folder", "verify_folder"]
 
-#: Samples by default: the interpreters simulate only a thousand cycles a second.
-SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
+#: By default 64 samples, fewer (but at least so many) where a sample takes more of the simulator:
+#: cycles times multipliers that all of them may take.
+_LEAST_SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
+_MOST_SAMPLES = 64
+_WORK = {"verilator": 100_000_000, "icarus": 40_000, "amaranth": 40_000}
+
+_EXTREMES = 6  # frames of the scenario "extreme"
+_CANDIDATES = 32  # from which their samples are chosen, at most,
+_SEARCH = 200_000_000  # and multiplications that golden may take for all of them
 
 
 def load_folder(directory: str | os.PathLike) -> QuantizedNetwork:
@@ -75,19 +83,22 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
     if sim not in SIMULATORS:
         raise UserError(f"--sim must be one of {', '.join(SIMULATORS)}, not {quoted(sim)}")
     checked("seed", seed)
-    count = SAMPLES[sim] if samples is None else checked("samples", samples)
+    info = load_core_info(folder)
+    fit = info.contexts * _WORK[sim] // (info.interval * info.multipliers)
+    count = (min(_MOST_SAMPLES, max(_LEAST_SAMPLES[sim], fit)) if samples is None
+             else checked("samples", samples))
     if x is None:
         integers = seeded_inputs(qnet, count, seed)
     else:
         integers = qnet.quantize(as_frames(qnet, x)[:count])
-    info = load_core_info(folder)
     strange = {layer.name for layer in info.layers} - {layer.name for layer in qnet.layers}
     if strange:
         raise UserError(f"{quoted(folder / CORE, limit=300)} is damaged (no layer is called "
                         f"{quoted(min(strange))}): build the folder again")
     contexts = info.contexts
-    integers = whole_frames(integers, contexts)
-    return verify(folder, x=integers.reshape(len(integers) // contexts, -1),
+    integers = np.concatenate([whole_frames(integers, contexts),
+                               extreme_inputs(qnet, info, _EXTREMES, seed)])
+    return verify(folder, x=integers.reshape(len(integers) // contexts, -1), extremes=_EXTREMES,
                   expect=expectation(qnet, integers, contexts), sim=sim, seed=seed,
                   progress=progress)
 
@@ -110,3 +121,35 @@ def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray
         lambda: np.where(rng.random(shape) < 0.5, lo, hi),
     ]
     return np.stack([made[n % len(made)]() for n in range(samples)]).astype(np.int64)
+
+
+def extreme_inputs(qnet: QuantizedNetwork, info: CoreInfo, frames: int, seed: int) -> np.ndarray:
+    """Integers (frames * contexts, *input_shape) at the ends of the format of the input: those on
+    which most tensors saturate, and most values of each, among some seeded ones.
+
+    Held at its ends over all steps an input drives states further than random values do; states
+    that are then driven the other way meet gates that are closed.
+    """
+    rng = np.random.default_rng(seed)
+    shape, samples = qnet.input_shape, frames * info.contexts
+    lo, hi = (limits.reshape(shape) for limits in qnet.input_limits())
+    count = int(np.clip(_SEARCH * info.contexts // (info.interval * info.multipliers), 4,
+                        _CANDIDATES))
+
+    def candidate(n: int) -> np.ndarray:
+        up = np.full(shape[-1], n == 0) if n < 2 else rng.random(shape[-1]) < 0.5
+        turned = (np.arange(shape[0]) >= rng.integers(1, shape[0] + 1)) & (n % 2 == 0) & (n > 1)
+        return np.where(up ^ turned.reshape(-1, *[1] * (len(shape) - 1))
+                        if len(shape) > 1 else up, hi, lo)
+
+    made = np.stack([candidate(n) for n in range(count)]).astype(np.int64)
+    best: dict[tuple[str, str], tuple[int, int]] = {}  # (count, candidate) of each tensor
+    for n in range(count):
+        counts: dict = {}
+        golden(qnet, made[n:n + 1], saturations=counts)
+        for layer, tensors in counts.items():
+            for tensor, found in tensors.items():
+                best[layer, tensor] = max(best.get((layer, tensor), (0, 0)), (found["count"], n))
+    chosen = [n for _, n in sorted((best[tensor] for tensor in best), reverse=True)]
+    order = list(dict.fromkeys([*chosen, *range(count)]))
+    return made[[order[n % len(order)] for n in range(samples)]]

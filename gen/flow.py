@@ -42,7 +42,8 @@ from gatefold.gen.store.quantized_io import save_quantized
 
 __all__ = ["Core", "check_steps", "compile", "sample_floats", "shape_network", "write_vectors"]
 
-VECTORS = 3  #: samples in the cocotb bench
+VECTORS = 3  #: samples in the cocotb bench,
+EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
 #: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
 MAX_TILES = 1_000_000
 #: Steps of recurrent layers in a frame.
@@ -251,12 +252,14 @@ def sample_floats(network: Network, data: np.ndarray | None, seed: int) -> np.nd
 
 def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
     """Write ``folder``/cocotb for the finished core in ``core``, its vectors from golden."""
+    from gatefold.gen.check import extreme_inputs
     from gatefold.sim.core_info import load_core_info
     from gatefold.sim.expected import expectation
     from gatefold.sim.testbench import write_cocotb_bench
 
     info = load_core_info(core)
-    x = whole_frames(qnet.quantize(data[:VECTORS]), info.contexts)
+    x = np.concatenate([whole_frames(qnet.quantize(data[:VECTORS]), info.contexts),
+                        extreme_inputs(qnet, info, EXTREMES, 1)])
     write_cocotb_bench(folder / "cocotb", info, x.reshape(len(x) // info.contexts, -1),
                        expectation(qnet, x, info.contexts))
 

@@ -279,8 +279,9 @@ class VerifyOptions(Options):
     sim: str = option(Choice("verilator", "icarus", "amaranth"), "verilator", "The simulator. "
                       "verilator and icarus read the Verilog in DIR, amaranth runs the model it "
                       "was made from")
-    samples: int | None = option(Limit(1, 4096), None, "Samples to simulate; if not given, 8 with "
-                                 "verilator and 3 with the others")
+    samples: int | None = option(Limit(1, 4096), None, "Samples to simulate; if not given, 64 "
+                                 "where the core is small, and at least 8 with verilator and 3 "
+                                 "with the others")
     seed: int = option(_SEED, 1, "Seed of inputs, input gaps and output stalls")
 
 

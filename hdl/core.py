@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, In, Out
 
 from gatefold.hdl import interfaces
-from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
 from gatefold.hdl.lane_array import LaneArray
@@ -89,7 +89,7 @@ class Core(wiring.Component):
         wiring.connect(m, wiring.flipped(self.load), loader.beats)
         wiring.connect(m, loader.write, array.load)
         # A frame is in progress from its first input beat to its last output beat.
-        frames_under_way = Signal(4)
+        frames_under_way = Signal(max(4, bits_for(_frames_inside(self.config) + 1)))
         began = Signal()
         ends = Signal()
         m.d.comb += [
@@ -104,6 +104,14 @@ class Core(wiring.Component):
         with m.If(loader.error):
             m.d.sync += self.load_error.eq(1)
         return loader.closed
+
+
+def _frames_inside(config: EngineConfig) -> int:
+    """Frames that are under way at most, when no output is taken: in each gearbox whole ones and
+    one at either end; two in the input memory; one that is computed, and two in the output memory.
+    """
+    reader, writer = FrameReader.gearbox(config), FrameWriter.gearbox(config)
+    return 2 + reader.capacity // reader.row_in + 2 + 3 + 2 + writer.capacity // writer.row_out
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ expected outputs depend on the order, and on the frames with which a sequence be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -16,9 +17,18 @@ from gatefold.sim.results import Trace
 
 __all__ = ["Expect", "expectation"]
 
-#: Called with the frames played, as numbers of samples, and for each whether it begins a new
-#: sequence; gives outputs (frames, n_out) and per traced layer and state (frames, steps, units).
-Expect = Callable[[Sequence[int], np.ndarray], tuple[np.ndarray, Trace]]
+class Expect(Protocol):
+    """What golden says of frames, which are numbers of samples, that are played in some order."""
+
+    def __call__(self, frames: Sequence[int], begins: np.ndarray,
+                 present: np.ndarray | None = None) -> tuple[np.ndarray, Trace]:
+        """Outputs (frames, n_out), and per traced layer and state (frames, steps, units).
+
+        ``begins`` (frames,): whether a frame begins a new sequence; ``present`` (frames,): how many
+        of its leading elements count, the others being zero.
+        """
+        ...
+
 
 _STATES = ("h", "c", "y")  #: golden's names of the values that a core traces
 
@@ -30,10 +40,14 @@ def expectation(qnet: QuantizedNetwork, x: np.ndarray, contexts: int = 1) -> Exp
     """
     samples = np.asarray(x).reshape(-1, contexts, *qnet.input_shape)
 
-    def expect(frames: Sequence[int], begins: np.ndarray) -> tuple[np.ndarray, Trace]:
-        count = len(frames)
+    def expect(frames: Sequence[int], begins: np.ndarray,
+               present: np.ndarray | None = None) -> tuple[np.ndarray, Trace]:
+        count, played = len(frames), samples[list(frames)]
+        if present is not None:
+            flat = played.reshape(count, -1)
+            played = (flat * (np.arange(flat.shape[1]) < present[:, None])).reshape(played.shape)
         # Golden takes one sequence after the other: a context's frames, then the next context's.
-        played = samples[list(frames)].swapaxes(0, 1).reshape(-1, *qnet.input_shape)
+        played = played.swapaxes(0, 1).reshape(-1, *qnet.input_shape)
         trace: dict = {}
         y = golden(qnet, played, trace=trace, fresh=np.tile(begins, contexts))
 

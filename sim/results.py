@@ -20,18 +20,18 @@ class CheckFailed(Exception):
 class SimRun:
     """One scenario as a simulator saw it, frame by frame in the order sent.
 
-    Attributes: ``outputs`` (frames, elements), the integers given; ``first_in`` and ``last_out``
-    (frames,), the cycles in which a frame's first input beat and its last output beat moved;
-    ``trace``, per layer and state (frames, steps, units); ``cycles``, how long it ran;
-    ``frame_error``, the core's sticky flag at the end.
+    Attributes: ``played`` (frames,), which frames of the scenario came out: all of them, except
+    those that a reset took; ``outputs`` (frames, elements), the integers given; ``first_in`` and
+    ``last_out`` (frames,), the cycles in which a frame's first input beat and its last output beat
+    moved; ``trace``, per layer and state (frames, steps, units); ``cycles``, how long it ran.
     """
 
+    played: np.ndarray
     outputs: np.ndarray
     first_in: np.ndarray
     last_out: np.ndarray
     trace: Trace
     cycles: int
-    frame_error: bool
 
     @property
     def latencies(self) -> np.ndarray:

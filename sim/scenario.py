@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from gatefold.sim.core_info import CoreInfo
 
-__all__ = ["AFTER_CYCLES", "DRAIN_CYCLES", "RESET_CYCLES", "Scenario", "full_rate", "random_flow"]
+__all__ = ["AFTER_CYCLES", "DRAIN_CYCLES", "RESET_CYCLES", "Epoch", "InputBeat", "Scenario",
+           "blocked", "extreme", "full_rate", "hostile", "random_flow"]
 
 DRAIN_CYCLES = 32  #: A core counts as empty that long after its last output beat.
 AFTER_CYCLES = 64  #: Watched after the last frame, for beats too many.
 RESET_CYCLES = 4  #: Of a reset.
+
+_BLOCKS = 12  # times that the output is blocked, with two beats in between
+_LENGTHS = 48  # different lengths of frames at most, and twice the least number of wrong frames
+_RESETS = 6  # of which four lose frames
+
+
+class InputBeat(NamedTuple):
+    """A beat to offer after ``gap`` cycles without TVALID. ``isolated``: the core is empty before
+    the gap begins. ``reset``: the core is reset before the beat is offered."""
+
+    gap: int
+    isolated: bool
+    reset: bool
+    user: bool
+    last: bool
+    data: int
+
+
+class Epoch(NamedTuple):
+    """The frames ``start`` to ``stop`` (exclusive), between two resets. ``drained``: all of them
+    come out before the epoch ends; otherwise the reset loses some of the last ones."""
+
+    start: int
+    stop: int
+    drained: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +49,14 @@ class Scenario:
 
     Attributes: ``name``, for messages; ``frames``, indices into the samples, in sending order;
     ``isolated`` (frames,) bool, the frame waits until the core is empty; ``resets`` (frames,) bool,
-    and the core is reset before it (such a frame is isolated); ``fresh`` (frames,) bool, what TUSER
-    says of the frame; ``gaps`` (frames, input beats), cycles without TVALID before a beat;
-    ``stalls`` (frames, output beats), cycles without TREADY after the beat before.
+    the core is reset before it, after the gap of its first beat: where it is not isolated, frames
+    under way are lost; ``fresh`` (frames,) bool, what TUSER says of the frame; ``lengths``
+    (frames,), the input beats that are sent of it, too few or too many perhaps; ``cut`` (frames,)
+    bool, no TLAST ends it, a reset does; ``gaps`` (frames, beats), cycles without TVALID before a
+    beat; ``stalls`` (frames, output beats), cycles without TREADY after the beat before;
+    ``garbage``, the seed of what lies in the bits of beats that carry no element, None: sign bits
+    and zeros; ``loads``, the weights of a loadable core are loaded wrongly twice before they are
+    loaded, and are loaded again while frames are under way.
     """
 
     name: str
@@ -31,8 +64,12 @@ class Scenario:
     isolated: np.ndarray
     resets: np.ndarray
     fresh: np.ndarray
+    lengths: np.ndarray
+    cut: np.ndarray
     gaps: np.ndarray
     stalls: np.ndarray
+    garbage: int | None = None
+    loads: bool = False
 
     @property
     def timed(self) -> bool:
@@ -45,17 +82,64 @@ class Scenario:
         before it since the reset."""
         return self.fresh | self.resets | (np.arange(len(self.frames)) == 0)
 
+    @property
+    def epochs(self) -> list[Epoch]:
+        """The frames from reset to reset."""
+        starts = [0, *np.flatnonzero(self.resets[1:]) + 1]
+        stops = [*starts[1:], len(self.frames)]
+        return [Epoch(start, stop, stop == len(self.frames) or bool(self.isolated[stop]))
+                for start, stop in zip(starts, stops, strict=True)]
+
+    def wrong(self, info: CoreInfo) -> np.ndarray:
+        """Whether TLAST of each frame is early, late or missing, (frames,) bool."""
+        return (self.lengths != info.beats_in) | self.cut
+
+    def present(self, info: CoreInfo) -> np.ndarray:
+        """Leading elements of each frame that are sent; the core takes zeros for the others."""
+        return np.minimum(self.lengths * info.stream.per_beat, info.n_in)
+
+    def beats(self, info: CoreInfo, x: np.ndarray) -> Iterator[InputBeat]:
+        """All input beats, of the samples ``x`` (samples, n_in), integers."""
+        bits = info.stream.beat_bits
+        rng = np.random.default_rng(self.garbage)
+        masks = [(1 << bits) - 1] * info.beats_in if self.garbage is None else [
+            info.stream.mask(info.n_in, beat) for beat in range(info.beats_in)]
+        packed = info.stream.pack(x)
+        for n, sample in enumerate(self.frames):
+            for b in range(self.lengths[n]):
+                first, sent = b == 0, b < info.beats_in
+                mask, word = (masks[b], packed[sample][b]) if sent else (0, 0)
+                if mask != (1 << bits) - 1:
+                    noise = int.from_bytes(rng.bytes(bits // 8), "little")
+                    word = word & mask | noise & ~mask
+                yield InputBeat(
+                    gap=int(self.gaps[n, b]), isolated=first and n > 0 and bool(self.isolated[n]),
+                    reset=first and bool(self.resets[n]),
+                    # TUSER counts with a frame's first beat: it lies with the others.
+                    user=first == bool(self.fresh[n]),
+                    last=bool(b == self.lengths[n] - 1 and not self.cut[n]), data=word)
+
+
+def _scenario(info: CoreInfo, name: str, frames, **given) -> Scenario:
+    """Whole frames without gaps, stalls and resets, except where it is ``given`` otherwise."""
+    count = len(frames)
+    lengths = given.get("lengths", np.full(count, info.beats_in))
+    plain = dict(
+        isolated=np.arange(count) == 0, resets=np.zeros(count, bool), fresh=np.zeros(count, bool),
+        cut=np.zeros(count, bool), gaps=np.zeros((count, int(lengths.max())), int),
+        stalls=np.zeros((count, info.beats_out), int), lengths=lengths)
+    return Scenario(name=name, frames=tuple(int(frame) for frame in frames), **plain | given)
+
 
 def full_rate(info: CoreInfo, samples: int, *, alone: bool = True, seed: int = 1) -> Scenario:
-    """Sample 0 by itself (``alone``), then all samples back to back from a saturating source."""
-    frames = (*((0,) if alone else ()), *range(samples))
+    """Sample 0 by itself (``alone``), then all samples back to back from a saturating source: so
+    many times that every interval is seen."""
+    least = 2 + len(info.intervals)  # the first two frames after an empty core are no interval
+    frames = (*((0,) if alone else ()), *(n % samples for n in range(max(samples, least))))
     isolated = np.zeros(len(frames), bool)
     isolated[:2 if alone else 1] = True
-    return Scenario(name="full rate", frames=frames, isolated=isolated,
-                    resets=np.zeros(len(frames), bool),
-                    fresh=_sequences(info, len(frames), np.random.default_rng(seed)),
-                    gaps=np.zeros((len(frames), info.beats_in), int),
-                    stalls=np.zeros((len(frames), info.beats_out), int))
+    return _scenario(info, "full rate", frames, isolated=isolated,
+                     fresh=_sequences(info, len(frames), np.random.default_rng(seed)))
 
 
 def random_flow(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
@@ -73,17 +157,72 @@ def random_flow(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
         frames += rng.permutation(samples).tolist()
     resets = np.zeros(len(frames), bool)
     resets[samples:samples + 1] = True
+    return _scenario(info, "random gaps and stalls", frames, isolated=resets, resets=resets,
+                     fresh=_sequences(info, len(frames), rng),
+                     gaps=_waits(rng, len(frames), info.beats_in, info.interval),
+                     stalls=_waits(rng, len(frames), info.beats_out, 2 * info.interval))
 
-    def waits(beats: int, longest: int) -> np.ndarray:
-        short = rng.integers(1, 9, (len(frames), beats)) * (rng.random((len(frames), beats)) < 0.25)
-        late = rng.integers(0, longest + 1, len(frames)) * (rng.random(len(frames)) < 0.34)
-        short[:, 0] += late
-        return short
 
-    return Scenario(name="random gaps and stalls", frames=tuple(frames), isolated=resets,
-                    resets=resets, fresh=_sequences(info, len(frames), rng),
-                    gaps=waits(info.beats_in, info.interval),
-                    stalls=waits(info.beats_out, 2 * info.interval))
+def blocked(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
+    """The output is blocked until nothing in the core moves any more, then takes two beats; this
+    twelve times, and then everything comes out."""
+    # What fits into the core: two frames in the output memory, the elements in the writer's
+    # gearbox, a frame under way and those in the input memory.
+    held = 6 + (info.stream.per_beat + 2 * info.lanes) // info.n_out
+    count = held + -(-2 * _BLOCKS // info.beats_out)
+    stalls = np.zeros(count * info.beats_out, int)
+    stalls[:2 * _BLOCKS:2] = info.latency + 2 * info.interval  # what two beats let in is computed
+    stalls[0] = info.latency + held * info.interval
+    return _scenario(info, "blocked", [n % samples for n in range(count)],
+                     fresh=_sequences(info, count, np.random.default_rng(seed)),
+                     stalls=stalls.reshape(count, -1))
+
+
+def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
+    """Frames of every length from 1 to 2 n + 2 beats, n of which would be right, and right ones
+    among them; resets at seeded cycles in the middle of frames; garbage in all bits that carry no
+    element; and for a loadable core wrong loads and a load during frames.
+
+    Of more than 48 lengths, those next to 1, n and 2 n, and seeded others.
+    """
+    rng = np.random.default_rng(seed)
+    n = info.beats_in
+    every = np.arange(1, 2 * n + 3)
+    if len(every) > _LENGTHS:
+        edges = [1, 2, n - 1, n + 1, 2 * n - 1, 2 * n, 2 * n + 1, 2 * n + 2]
+        others = rng.choice(np.setdiff1d(every, edges), _LENGTHS - len(edges), replace=False)
+        every = np.concatenate([edges, others])
+    every = np.tile(every, -(-_LENGTHS // (2 * len(every))))
+    lengths = np.concatenate([[length, n] if rng.random() < 0.5 else [length]
+                              for length in rng.permutation(every)] + [[n]])
+    count = len(lengths)
+    resets, isolated = np.zeros(count, bool), np.zeros(count, bool)
+    at = rng.choice(np.arange(2, count), _RESETS, replace=False)
+    resets[at] = True
+    isolated[at[::3]] = True  # nothing is lost: frame_error must then say what came before
+    cut = np.zeros(count, bool)
+    cut[at[1::3] - 1] = True
+    gaps = _waits(rng, count, int(lengths.max()), info.interval)
+    gaps[at, 0] = rng.integers(0, info.latency + info.interval, len(at))
+    return _scenario(info, "hostile", rng.integers(0, samples, count), isolated=isolated,
+                     resets=resets, fresh=_sequences(info, count, rng), lengths=lengths, cut=cut,
+                     gaps=gaps, stalls=_waits(rng, count, info.beats_out, 2 * info.interval),
+                     garbage=seed, loads=info.load_beats > 0)
+
+
+def extreme(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
+    """These ``samples``, chosen for what saturates on them, back to back."""
+    return _scenario(info, "extreme", samples,
+                     fresh=_sequences(info, len(samples), np.random.default_rng(seed)))
+
+
+def _waits(rng: np.random.Generator, frames: int, beats: int, longest: int) -> np.ndarray:
+    """Cycles before each beat, (frames, beats): few before a quarter of them, up to ``longest``
+    before a third of the frames."""
+    short = rng.integers(1, 9, (frames, beats)) * (rng.random((frames, beats)) < 0.25)
+    late = rng.integers(0, longest + 1, frames) * (rng.random(frames) < 0.34)
+    short[:, 0] += late
+    return short
 
 
 def _sequences(info: CoreInfo, frames: int, rng: np.random.Generator) -> np.ndarray:

@@ -19,37 +19,67 @@ from gatefold.sim.vectors import write_vectors
 __all__ = ["write_cocotb_bench", "write_driver"]
 
 _LOAD_PORTS = """
-        .s_load_tdata(load_image[load_at]),
+        .s_load_tdata(load_data),
         .s_load_tvalid(load_valid),
         .s_load_tready(load_ready),
-        .s_load_tlast(load_at == LOAD_BEATS - 1),
+        .s_load_tlast(load_last),
         .load_error(load_error),"""
 
 _USER_PORT = """
-        .s_axis_tuser(s_axis_tuser),"""
+        .s_axis_tuser(s_axis_tvalid ? s_axis_tuser : noise[9]),"""
 
 _LOAD_FEEDER = """\
-    // The core's weights are loaded: ../weights/load.hex goes in once, after the first reset. Until
-    // then the core takes no frames.
+    // The core's weights are loaded: ../weights/load.hex goes in after the first reset. Until then
+    // the core takes no frames. With +loads (or wrong_loads = 1 before that), wrong weights with an
+    // early TLAST come first, then a late TLAST, then the weights; and while frames are under way
+    // wrong weights with an early TLAST again, and the weights. A load that a reset interrupts
+    // begins again. load_wrong is what load_error must be.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
     localparam integer LOAD_BEATS = @{load_beats};
+    localparam integer EARLY = 0, LATE = 1, RIGHT = 2, EARLY_AGAIN = 3, RIGHT_AGAIN = 4, DONE = 5;
     reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS];
+    reg     wrong_loads = 0;
+    integer load = EARLY;  // which load goes in
     integer load_at = 0;
-    wire    load_valid = !rst && load_at < LOAD_BEATS;
+    reg     load_wrong = 0;
+    reg     frames_seen = 0;
+    wire    load_early = load == EARLY || load == EARLY_AGAIN;
+    wire    load_last = load_at == (load_early ? LOAD_BEATS / 2 : load == LATE ? LOAD_BEATS
+                                    : LOAD_BEATS - 1);
+    wire    load_valid = !rst && load < (frames_seen && wrong_loads ? DONE : EARLY_AGAIN)
+                         && (load >= RIGHT || wrong_loads);
     wire    load_ready, load_error;
+    wire [@{beat_msb}:0] load_data = load_early ? ~load_image[load_at] : load_image[load_at];
 
     initial begin
         load_image[LOAD_BEATS] = 0;
         $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
+        if ($test$plusargs("loads")) wrong_loads = 1;
     end
 
-    always @(posedge clk)
-        if (load_valid && load_ready) load_at <= load_at + 1;
-        else if (rst && load_at < LOAD_BEATS) load_at <= 0;
+    always @(posedge clk) begin
+        if (s_axis_tvalid && s_axis_tready) frames_seen <= 1;
+        if (rst) begin
+            load_at <= 0;
+            load_wrong <= 0;
+            if (!wrong_loads && load < RIGHT) load <= RIGHT;
+        end else if (load_valid && load_ready) begin
+            load_at <= load_last ? 0 : load_at + 1;
+            if (load_last) load <= load + 1;
+            if (load_last != (load_at == LOAD_BEATS - 1)) load_wrong <= 1;
+        end
+    end
 
 """
+
+_NO_LOAD = """\
+    wire load_error = 0, load_wrong = 0;
+
+"""
+
+_SHORT = 8  # lengths of frames that are too short, at most
 
 _BENCH = ("Makefile", "run.py", "test_gatefold.py", "verilator.vlt")
 
@@ -63,11 +93,12 @@ def _verilog(name: str, info: CoreInfo) -> str:
     lines = [f"$fwrite(trace_file, \" %0d %0d\", $signed(dut.core.trace__h__{lane}), "
              f"$signed(dut.core.trace__c__{lane}));" for lane in range(info.lanes)]
     values = {"beat_msb": str(info.stream.beat_bits - 1), "lanes": str(info.lanes),
+              "noise_words": str(-(-info.stream.beat_bits // 32)),
               "lane_writes": "\n".join(" " * 12 + line for line in lines),
               "user_port": _USER_PORT if info.stateful else "",
               "reset_cycles": str(RESET_CYCLES), "after_cycles": str(AFTER_CYCLES)}
     loads = {"load_ports": _LOAD_PORTS if info.load_beats else "",
-             "load_feeder": _LOAD_FEEDER if info.load_beats else "",
+             "load_feeder": _LOAD_FEEDER if info.load_beats else _NO_LOAD,
              "load_beats": str(info.load_beats)}
     text = _source(name)
     for key, value in (loads | values).items():
@@ -88,7 +119,12 @@ def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:
     (folder / "tb.v").write_text(_verilog("tb.v", info))
     fresh = np.arange(len(x)) == 0 if info.stateful else np.ones(len(x), bool)
     y, _ = expect(range(len(x)), fresh)
-    write_vectors(folder / "vectors.json", x, y, fresh)
+    lengths = np.unique(np.linspace(1, info.beats_in - 1, _SHORT, dtype=int))
+    lengths = lengths[lengths > 0]  # a frame of one beat has no shorter one
+    begins, present = np.ones(len(lengths), bool), lengths * info.stream.per_beat
+    short, _ = expect([0] * len(lengths), begins, present)
+    write_vectors(folder / "vectors.json", x, y, fresh,
+                  dict(zip(lengths.tolist(), short, strict=True)))
 
 
 def write_driver(folder: Path, info: CoreInfo) -> None:

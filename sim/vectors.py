@@ -46,6 +46,11 @@ class StreamFormat:
         """Beats of a frame of ``elements`` elements."""
         return -(-elements // self.per_beat)
 
+    def mask(self, elements: int, beat: int) -> int:
+        """The bits of a beat of a frame of ``elements`` that the core reads."""
+        held = min(self.per_beat, elements - beat * self.per_beat)
+        return sum(((1 << self.element_bits) - 1) << self.container_bits * n for n in range(held))
+
     def pack(self, values) -> list[list[int]]:
         """Frames of integers (samples, elements) as beats: ``[sample][beat]``.
 
@@ -80,13 +85,16 @@ class StreamFormat:
         return np.frombuffer(data[:used], f"<i{self.container_bits // 8}").astype(np.int64)
 
 
-def write_vectors(path: Path, x, y, fresh) -> None:
+def write_vectors(path: Path, x, y, fresh, short: dict) -> None:
     """Write integer inputs x (frames, elements) and their expected outputs y as JSON, a frame
-    a line; and ``fresh`` (frames,), whether a frame begins a sequence or continues that of the
-    frame before it."""
+    a line; ``fresh`` (frames,), whether a frame begins a sequence or continues that of the
+    frame before it; and ``short``, by a number of beats, the expected outputs of a first frame
+    that has only so many."""
     def rows(array):
         return ",\n  ".join(json.dumps(row) for row in np.asarray(array).tolist())
 
     flags = json.dumps(np.asarray(fresh).astype(int).tolist())
+    lines = ",\n  ".join(f'"{beats}": {json.dumps(np.asarray(values).tolist())}'
+                         for beats, values in short.items())
     path.write_text(f'{{"input": [\n  {rows(x)}\n],\n"output": [\n  {rows(y)}\n],\n'
-                    f'"fresh": {flags}}}\n')
+                    f'"fresh": {flags},\n"short": {{\n  {lines}\n}}}}\n')

@@ -20,7 +20,7 @@ from gatefold.gen.errors import UserError
 from gatefold.sim.core_info import CoreInfo, load_core_info
 from gatefold.sim.expected import Expect
 from gatefold.sim.results import CheckFailed, SimRun, Trace, first_mismatch
-from gatefold.sim.scenario import Scenario, full_rate, random_flow
+from gatefold.sim.scenario import Scenario, blocked, extreme, full_rate, hostile, random_flow
 from gatefold.sim.simulators import VERILOG_SIMULATORS
 from gatefold.sim.verilog_run import VerilogCore
 
@@ -36,9 +36,10 @@ _INTERPRETED = 20_000_000
 class VerifyResult:
     """What was compared, all of it equal.
 
-    Attributes: ``simulator``; ``samples`` played, each with its own inputs; ``scenarios``, names
+    Attributes: ``simulator``; ``samples`` played, each with its own inputs, those
+    of the scenario *extreme* not counted; ``scenarios``, names
     with the frames each played; ``latency`` and ``interval``, cycles seen (interval, the mean
-    of those that come in turn, None where too few frames were played to see each); ``outputs`` and
+    of those that come in turn); ``outputs`` and
     ``states`` (values of layers), integers compared; ``cycles`` simulated; ``seconds`` in all.
     """
 
@@ -46,7 +47,7 @@ class VerifyResult:
     samples: int
     scenarios: dict[str, int]
     latency: int
-    interval: int | None
+    interval: int
     outputs: int
     states: int
     cycles: int
@@ -58,17 +59,19 @@ class VerifyResult:
 
 
 def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "verilator",
-           seed: int = 1, timeout: float = 900,
+           extremes: int = 0, seed: int = 1, timeout: float = 900,
            progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``directory`` and compare all it does with the golden model.
 
     Parameters: ``x``, integers (samples, n_in), a frame each; ``expect``, which tells outputs and
     the values of all layers of any of them in any order (:mod:`.expected`); ``sim``, one of
-    :data:`SIMULATORS`; ``seed`` of the gaps and stalls, and of the sequences that a stateful core
+    :data:`SIMULATORS`; ``extremes``, how many of the last samples are for the scenario *extreme*
+    alone; ``seed`` of the gaps and stalls, and of the sequences that a stateful core
     plays; ``timeout``, seconds for each program run; ``progress``, told of each stage before it
     begins.
 
-    Icarus and Amaranth play fewer of the samples where all of them would take long.
+    Icarus and Amaranth play fewer of the samples, and fewer scenarios, where all of them would take
+    long.
 
     Raises :class:`UserError` where the folder, the options or the machine are wrong, and
     :class:`CheckFailed` at the first difference.
@@ -95,7 +98,7 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
             tell(f"{sim} compiles the core")
             simulate = stack.enter_context(
                 VerilogCore(directory, info, sim, timeout=timeout)).simulate
-        for scenario in _scenarios(info, len(x), sim, seed):
+        for scenario in _scenarios(info, len(x) - extremes, extremes, sim, seed):
             tell(f"{sim} simulates {len(scenario.frames)} frames, {scenario.name}")
             run = simulate(x, scenario)
             check_run(run, info, scenario, expect)
@@ -105,7 +108,8 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
             cycles += run.cycles
     scenario, run = seen[0]
     return VerifyResult(
-        simulator=sim, samples=len({sample for played, _ in seen for sample in played.frames}),
+        simulator=sim, samples=len({sample for played, _ in seen for sample in played.frames
+                                    if sample < len(x) - extremes}),
         scenarios={played.name: len(played.frames) for played, _ in seen},
         latency=int(run.latencies[0]),
         interval=_interval(run, info, scenario),
@@ -118,15 +122,16 @@ def check_run(run: SimRun, info: CoreInfo, scenario: Scenario, expect: Expect) -
     The layers' values come first, in their order: the first difference is then nearest its cause.
     Raises :class:`CheckFailed` naming sample, layer, step, unit, expected and got.
     """
-    y, trace = expect(scenario.frames, scenario.begins)
-    _check_values(run.trace, info, scenario, trace)
+    short = (scenario.lengths < info.beats_in).any()
+    y, trace = (expect(scenario.frames, scenario.begins, scenario.present(info)) if short
+                else expect(scenario.frames, scenario.begins))
+    _check_values(run, info, scenario, trace)
+    y = y[run.played]
     at = first_mismatch(run.outputs, y)
     if at:
         frame, element = at
-        raise CheckFailed(f"{_where(info, scenario, frame)}, output {element}: expected {y[at]}, "
-                          f"got {run.outputs[at]}")
-    if run.frame_error:
-        raise CheckFailed(f"{scenario.name}: frame_error is set, but every TLAST was in its place")
+        raise CheckFailed(f"{_where(info, scenario, run.played[frame])}, output {element}: "
+                          f"expected {y[at]}, got {run.outputs[at]}")
     if not scenario.timed:
         return
     for frame in np.flatnonzero(scenario.isolated):
@@ -141,17 +146,17 @@ def check_run(run: SimRun, info: CoreInfo, scenario: Scenario, expect: Expect) -
                               f"{expected} cycles, got {got}")
 
 
-def _check_values(got: Trace, info: CoreInfo, scenario: Scenario, want: Trace) -> None:
+def _check_values(run: SimRun, info: CoreInfo, scenario: Scenario, want: Trace) -> None:
     """The first difference in the order of frames, layers, steps and units; a state before the
     result that is made of it."""
     first: tuple | None = None
     for order, layer in enumerate(info.layers):
         for before, state in enumerate(reversed(layer.states)):
-            actual, expected = got[layer.name][state], want[layer.name][state]
+            actual, expected = run.trace[layer.name][state], want[layer.name][state][run.played]
             at = first_mismatch(actual, expected)
             if at:
                 frame, step, unit = at
-                told = (f"{_where(info, scenario, frame)}, "
+                told = (f"{_where(info, scenario, run.played[frame])}, "
                         f"{layer.place(step * layer.units + unit)}: expected {state} = "
                         f"{expected[at]}, got {actual[at]}")
                 first = min(first or (np.inf,), (frame, order, step, unit, before, told))
@@ -162,7 +167,9 @@ def _check_values(got: Trace, info: CoreInfo, scenario: Scenario, want: Trace) -
 def _where(info: CoreInfo, scenario: Scenario, frame: int) -> str:
     """A frame in a message; of a stateful core also its place, which the answer depends on."""
     place = f"frame {frame}, " if info.stateful else ""
-    return f"{scenario.name}: {place}sample {scenario.frames[frame]}"
+    sent = scenario.lengths[frame]
+    length = "" if sent == info.beats_in else f" ({sent} beats of {info.beats_in})"
+    return f"{scenario.name}: {place}sample {scenario.frames[frame]}{length}"
 
 
 def _interval_frames(scenario: Scenario) -> list[tuple[int, int]]:
@@ -177,19 +184,37 @@ def _interval_frames(scenario: Scenario) -> list[tuple[int, int]]:
     return found
 
 
-def _interval(run: SimRun, info: CoreInfo, scenario: Scenario) -> int | None:
+def _interval(run: SimRun, info: CoreInfo, scenario: Scenario) -> int:
     """The mean of the distances that were seen of each that comes in turn, rounded up."""
     period = len(info.intervals)
     seen = [int(run.intervals[frame - 1]) for frame, _ in _interval_frames(scenario)]
     whole = seen[len(seen) % period:]
-    return -(-sum(whole) // len(whole)) if whole else None
+    return -(-sum(whole) // len(whole))
 
 
-def _scenarios(info: CoreInfo, samples: int, sim: str, seed: int) -> list[Scenario]:
-    everything = [full_rate(info, samples, seed=seed), random_flow(info, samples, seed=seed)]
-    frames = max(2, _INTERPRETED // (info.latency * info.multipliers))
-    if sim == "verilator" or frames >= sum(len(scenario.frames) for scenario in everything):
-        return everything
-    random = min(samples, max(1, frames // 3))
-    return [full_rate(info, min(samples, frames - random), alone=False, seed=seed),
-            random_flow(info, random, seed=seed)]
+def _scenarios(info: CoreInfo, samples: int, extremes: int, sim: str,
+               seed: int) -> list[Scenario]:
+    flows = [full_rate(info, samples, seed=seed), random_flow(info, samples, seed=seed)]
+    others = [blocked(info, samples, seed=seed), hostile(info, samples, seed=seed)]
+    if extremes:
+        others.append(extreme(info, range(samples, samples + extremes), seed=seed))
+    if sim == "verilator":
+        return flows + others
+    budget = _INTERPRETED // info.multipliers  # cycles
+    frames = max(2, budget // info.latency)
+    if frames < sum(len(scenario.frames) for scenario in flows):
+        random = min(samples, max(1, frames // 3))
+        flows = [full_rate(info, min(samples, frames - random), alone=False, seed=seed),
+                 random_flow(info, random, seed=seed)]
+    budget -= sum(_cycles(info, scenario) for scenario in flows)
+    for scenario in others:
+        if _cycles(info, scenario) <= budget:
+            flows.append(scenario)
+            budget -= _cycles(info, scenario)
+    return flows
+
+
+def _cycles(info: CoreInfo, scenario: Scenario) -> int:
+    """About how many a scenario takes."""
+    return int(info.latency + len(scenario.frames) * info.interval + scenario.gaps.sum()
+               + scenario.stalls.sum())

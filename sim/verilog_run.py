@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from gatefold.sim.core_info import CoreInfo
+from gatefold.sim.observed import Observed
 from gatefold.sim.results import CheckFailed, SimRun
 from gatefold.sim.scenario import DRAIN_CYCLES, Scenario
 from gatefold.sim.simulators import build, command
 from gatefold.sim.testbench import write_driver
-from gatefold.sim.trace import Beat, layer_values
+from gatefold.sim.trace import Beat
 
 __all__ = ["VerilogCore", "read_log"]
+
 
 class VerilogCore:
     """A core folder's Verilog, compiled once, run for any number of scenarios.
@@ -65,98 +66,62 @@ class VerilogCore:
     def simulate(self, x: np.ndarray, scenario: Scenario) -> SimRun:
         """Play integer inputs ``x`` (samples, n_in) in the order and at the pace of ``scenario``.
 
-        Raises :class:`CheckFailed` where the core hangs, a frame has the wrong number of beats, or
-        an output or a traced state is unknown (X).
+        Raises :class:`CheckFailed` where the core hangs, a frame has the wrong number of beats, a
+        beat is not held until it is taken, or an output or a traced state is unknown (X).
         """
         folder = Path(tempfile.mkdtemp(dir=self._root))  # the Verilog reads ../weights
-        beats = self.info.stream.pack(x)
         digits = self.info.stream.beat_bits // 4
         with (folder / "stimulus.txt").open("w") as file:
-            for n, sample in enumerate(scenario.frames):
-                for b, (gap, beat) in enumerate(zip(scenario.gaps[n], beats[sample], strict=True)):
-                    begins, ends = b == 0, b == self.info.beats_in - 1
-                    if begins and n and scenario.isolated[n]:
-                        gap = -DRAIN_CYCLES
-                    # TUSER counts with a frame's first beat alone: it is wrong with the others.
-                    reset, user = begins and scenario.resets[n], begins == scenario.fresh[n]
-                    file.write(f"{gap} {reset:d} {user:d} {ends:d} {beat:0{digits}x}\n")
+            for beat in scenario.beats(self.info, x):
+                drain = DRAIN_CYCLES if beat.isolated else 0
+                file.write(f"{drain} {beat.gap} {beat.reset:d} {beat.user:d} {beat.last:d} "
+                           f"{beat.data:0{digits}x}\n")
         np.savetxt(folder / "stalls.txt", scenario.stalls.reshape(-1), fmt="%d")
         # A core that is slower than this hangs.
         longest = int(scenario.gaps.max() + scenario.stalls.max())
         quiet = (4 * (self.info.latency + self.info.interval) + longest + 1000
-                 + 2 * self.info.load_beats)
+                 + 4 * self.info.load_beats)
         label = f"{self.simulator} simulates {len(scenario.frames)} frames, {scenario.name}"
-        command([*self._command, "+trace=trace.txt", f"+frames={len(scenario.frames)}",
-                 f"+quiet={quiet}", f"+cycles={quiet * (len(scenario.frames) + 1)}"],
+        loads = ["+loads"] if scenario.loads else []
+        command([*self._command, "+trace=trace.txt", f"+quiet={quiet}",
+                 f"+cycles={quiet * (len(scenario.frames) + 1)}", *loads],
                 cwd=folder, timeout=self.timeout, label=label)
         log = (folder / "trace.txt").read_text()
         shutil.rmtree(folder)
         return read_log(log, self.info, scenario)
 
 
-@dataclass
-class _Seen:
-    """The frames of a log, as far as it was read."""
-
-    first_in: list[int] = field(default_factory=list)
-    last_out: list[int] = field(default_factory=list)
-    outputs: list[np.ndarray] = field(default_factory=list)
-    beats: list[int] = field(default_factory=list)
-    results: list[Beat] = field(default_factory=list)
-
-
 def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
     """The log of tb.v and drive.v as a :class:`SimRun`; raises :class:`CheckFailed`."""
-    seen, verdict = _Seen(), ["hang", "0", "0"]
+    seen, cycle = Observed(info, scenario), 0
     for line in text.splitlines():
         kind, *words = line.split()
         if kind == "state":
             seen.results.append(_result_beat(*words))
-        elif kind == "in":
-            seen.first_in.append(int(words[0]))
+            continue
+        cycle = int(words[0])
+        if kind == "in":
+            seen.first_in.append(cycle)
         elif kind == "out":
-            _output_beat(seen, info, scenario, *words)
+            seen.output(cycle, _number(words[1], 2), _number(words[2], 16), words[2])
+        elif kind == "unstable":
+            seen.unstable(cycle, words[1])
+        elif kind == "hang":
+            seen.hang(cycle)
         else:
-            verdict = [kind, *words]
-    want, got = len(scenario.frames), len(seen.last_out)
-    if verdict[0] != "end":
-        raise CheckFailed(
-            f"{scenario.name}: the core hangs: {got} of {want} frames had come out when it was "
-            f"stopped in cycle {verdict[1]} ({len(seen.first_in)} had begun to go in)")
-    if got != want or seen.beats:
-        raise CheckFailed(f"{scenario.name}: {got} frames and {len(seen.beats)} beats came out for "
-                          f"{want} frames that went in")
-    return SimRun(outputs=np.array(seen.outputs), first_in=np.array(seen.first_in),
-                  last_out=np.array(seen.last_out),
-                  trace=layer_values(seen.results, info, want, scenario.name),
-                  cycles=int(verdict[1]), frame_error=verdict[2] != "0")
-
-
-def _output_beat(seen: _Seen, info: CoreInfo, scenario: Scenario, cycle: str, last: str,
-                 data: str) -> None:
-    frame, beat = len(seen.last_out), len(seen.beats)
-    where = f"{scenario.name}: frame {frame}, output beat {beat}"
-    try:
-        seen.beats.append(int(data, 16))
-    except ValueError:
-        raise CheckFailed(f"{where} has unknown bits: TDATA is {data}") from None
-    if last != str(int(beat == info.beats_out - 1)):
-        raise CheckFailed(f"{where} of {info.beats_out}: TLAST is {last}")
-    if last == "1":
-        try:
-            seen.outputs.append(info.stream.unpack(seen.beats, info.n_out))
-        except ValueError as error:
-            raise CheckFailed(f"{where}: {error}") from None
-        seen.last_out.append(int(cycle))
-        seen.beats.clear()
+            seen.reset(words[1] != "0", words[2] != "0", words[3] != "0")
+            if kind == "end":
+                return seen.run(cycle)
+    raise CheckFailed(f"{scenario.name}: the simulation ends without a verdict, cycle {cycle}")
 
 
 def _result_beat(mask: str, *values: str) -> Beat:
     """The words of a line "state MASK h0 c0 h1 c1 ..."; unknown bits make a word no number."""
-    def number(word: str, base: int) -> int | None:
-        try:
-            return int(word, base)
-        except ValueError:
-            return None
+    return _number(mask, 16), [_number(value, 10) for value in values]
 
-    return number(mask, 16), [number(value, 10) for value in values]
+
+def _number(word: str, base: int) -> int | None:
+    try:
+        return int(word, base)
+    except ValueError:
+        return None

@@ -18,9 +18,10 @@ __all__ = ["verify"]
 def verify(directory, source, **options):
     """Simulate the core in DIR and compare it with golden: bit for bit and cycle for cycle.
 
-    Compared are the outputs, every value of every layer and step, the latency and the interval, at
-    full rate and under random gaps and stalls; a core that keeps its state begins anew at random
-    frames. report.json then says what was verified.
+    Compared are the outputs, every value of every layer and step, the latency and the interval. The
+    frames come at full rate, under random gaps and stalls, with the output blocked, with wrong
+    lengths and resets, and with inputs on which values saturate; a core that keeps its state begins
+    anew at random frames. report.json then says what was verified.
     """
     with working("running the golden model") as say:
         from gatefold.gen.check import load_folder, verify_folder
@@ -40,6 +41,6 @@ def verify(directory, source, **options):
     click.echo(f"  outputs compared   {result.outputs}")
     click.echo(f"  values compared    {result.states}")
     click.echo(f"  latency            {result.latency} cycles measured, {stated['latency']} stated")
-    measured = "too few frames" if result.interval is None else f"{result.interval} cycles measured"
-    click.echo(f"  interval           {measured}, {stated['interval']} stated{in_turn(stated)}")
+    click.echo(f"  interval           {result.interval} cycles measured, {stated['interval']} "
+               f"stated{in_turn(stated)}")
     click.echo(f"  simulated          {result.cycles} cycles in {result.seconds:.1f} s")

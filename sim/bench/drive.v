@@ -1,13 +1,15 @@
 // Plays a stimulus file into the test bench shell tb.v: the driver of `gatefold verify`.
 //
-// stimulus.txt: one line per input beat, "GAP RESET TUSER TLAST DATA": after GAP cycles without
-//     TVALID the beat is offered. GAP = -N: wait until every frame sent so far has come out, then
-//     N - 1 cycles more. RESET = 1: reset the core after that, then offer the beat.
+// stimulus.txt: one line per input beat, "DRAIN GAP RESET TUSER TLAST DATA". DRAIN > 0: wait until
+//     every frame sent so far has come out, then DRAIN cycles more. After GAP cycles more
+//     without TVALID the beat is offered. RESET = 1: reset the core after that, then offer the beat.
 // stalls.txt: one line per output beat, "STALL": TREADY stays low for STALL cycles after the beat
 //     before it; when the lines are used up there are no more stalls.
-// +frames=N ends the run when N frames are out. +quiet=N gives up when no beat has moved for N
-// cycles, +cycles=N in any case. The last line of the trace tells which it was: "end CYCLE ERROR"
-// or "hang CYCLE ERROR", where ERROR is whether frame_error was ever set.
+// The run ends when all beats have been sent and every frame has come out, except those that a reset
+// took. +quiet=N gives up when no beat has moved for N cycles, +cycles=N in any case. In the trace,
+// "reset CYCLE FRAME_ERROR LOAD_ERROR LOAD_WRONG" tells of a reset, what the error outputs were before
+// it and what load_error should have been.
+// The last line is "end ..." or "hang ...", with the same words.
 `timescale 1ns / 1ps
 
 `ifdef VERILATOR
@@ -40,20 +42,20 @@ module drive;
         .m_axis_tready(m_tready), .m_axis_tlast(m_tlast)
     );
 
-    integer stimulus, stalls, frames, quiet_limit, cycles_limit;
+    integer stimulus, stalls, quiet_limit, cycles_limit;
     integer gap = UNREAD;
     integer stall = UNREAD;
     integer quiet = 0;   // cycles since a beat moved
+    integer drain = 0;
     integer sent = 0;    // frames taken by the core
-    integer given = 0;   // frames given by the core
+    integer given = 0;   // frames given by the core, and those that a reset took
     integer resetting = RESET_CYCLES;  // cycles of reset to come
     integer fields;
-    reg                     error_seen = 0;
+    reg                     reset_asked = 0;
     reg                     next_reset, next_user, next_last;
     reg  [@{beat_msb}:0] next_data;
 
     initial begin
-        if (!$value$plusargs("frames=%d", frames)) frames = 1;
         if (!$value$plusargs("quiet=%d", quiet_limit)) quiet_limit = 100000;
         if (!$value$plusargs("cycles=%d", cycles_limit)) cycles_limit = 100000000;
         stimulus = $fopen("stimulus.txt", "r");
@@ -63,9 +65,13 @@ module drive;
     // Variables (blocking) are private to this process; what the core sees changes non-blocking.
     always @(posedge clk) begin
         rst <= resetting > 0;
+        if (rst && reset_asked) begin
+            tell("reset");
+            reset_asked = 0;
+            given = sent;
+        end
         if (resetting > 0) resetting = resetting - 1;
         if (!rst) begin
-            if (frame_error !== 0) error_seen = 1;
             quiet = quiet + 1;
             if ((s_tvalid && s_tready) || (m_tvalid && m_tready)) quiet = 0;
             if (s_tvalid && s_tready && s_tlast) sent = sent + 1;
@@ -73,22 +79,24 @@ module drive;
 
             if (!s_tvalid || s_tready) begin
                 if (gap == UNREAD) begin
-                    fields = $fscanf(stimulus, "%d %b %b %b %h",
-                                     gap, next_reset, next_user, next_last, next_data);
-                    if (fields != 5) gap = FINISHED;
+                    fields = $fscanf(stimulus, "%d %d %b %b %b %h",
+                                     drain, gap, next_reset, next_user, next_last, next_data);
+                    if (fields != 6) gap = FINISHED;
                 end
-                s_tvalid <= gap == 0 && !next_reset;
-                s_tlast <= gap == 0 && !next_reset && next_last;
-                if (gap == 0 && next_reset) begin
+                s_tvalid <= 0;
+                if (gap != FINISHED && drain > 0) begin
+                    if (given >= sent) drain = drain - 1;
+                end else if (gap == 0 && next_reset) begin
                     rst <= 1;
                     resetting = RESET_CYCLES - 1;
                     next_reset = 0;
+                    reset_asked = 1;
                 end else if (gap == 0) begin
+                    s_tvalid <= 1;
+                    s_tlast <= next_last;
                     s_tdata <= next_data;
                     s_tuser <= next_user;
                     gap = UNREAD;
-                end else if (gap < 0) begin
-                    if (sent == given) gap = -gap - 1;
                 end else if (gap != FINISHED) begin
                     gap = gap - 1;
                 end
@@ -103,17 +111,22 @@ module drive;
                 stall = stall == 0 ? UNREAD : stall - 1;
             end
 
-            if (given >= frames && quiet == AFTER_CYCLES) finish("end");
+            if (gap == FINISHED && !s_tvalid && given >= sent && quiet >= AFTER_CYCLES)
+                finish("end");
             else if (quiet >= quiet_limit || bench.cycle >= cycles_limit) finish("hang");
         end
     end
 
-    task finish(input [8*4-1:0] verdict);
+    task tell(input [8*5-1:0] what);
+        if (bench.trace_file != 0)
+            $fwrite(bench.trace_file, "%0s %0d %b %b %b\n", what, bench.cycle, frame_error,
+                    bench.load_error, bench.load_wrong);
+    endtask
+
+    task finish(input [8*5-1:0] verdict);
         begin
-            if (bench.trace_file != 0) begin
-                $fwrite(bench.trace_file, "%0s %0d %b\n", verdict, bench.cycle, error_seen);
-                $fclose(bench.trace_file);
-            end
+            tell(verdict);
+            if (bench.trace_file != 0) $fclose(bench.trace_file);
             $finish(0);
         end
     endtask

@@ -1,10 +1,12 @@
 // Test bench shell of a Gatefold core. Icarus Verilog 11 and Verilator read it.
 //
-// It adds no behaviour to the core: it counts cycles, notes when frames enter and leave, and with
-// +trace=FILE writes what it sees, one line per happening:
+// It counts cycles, notes when frames enter and leave, and whether the core holds a beat that it
+// offers until it is taken (`unstable`). While s_axis_tvalid is low, the core sees noise on the other
+// signals of the stream, which mean nothing then. With +trace=FILE writes what it sees, one line an event:
 //
 //     in CYCLE                          the first beat of a frame was taken
 //     out CYCLE TLAST DATA              a beat was given (DATA in hexadecimal)
+//     unstable CYCLE TVALID             a beat that was offered fell or changed before it was taken
 //     state MASK h0 c0 h1 c1 ...        the lanes in MASK (hexadecimal) hold new results h and, of a
 //                                       layer that has one, their states c (decimal)
 //
@@ -30,13 +32,18 @@ module tb (
     output wire                     frame_error
 );
 
+    reg  [31:0] noise = 32'h2545f491;
+    wire [@{noise_words}*32-1:0] noise_data = {@{noise_words}{noise}};
+    always @(posedge clk)
+        noise <= {noise[30:0], noise[31] ^ noise[21] ^ noise[1] ^ noise[0]};
+
 @{load_feeder}    gatefold dut (
         .clk(clk),
         .rst(rst),
-        .s_axis_tdata(s_axis_tdata),
+        .s_axis_tdata(s_axis_tvalid ? s_axis_tdata : noise_data[@{beat_msb}:0]),
         .s_axis_tvalid(s_axis_tvalid),
         .s_axis_tready(s_axis_tready),
-        .s_axis_tlast(s_axis_tlast),@{user_port}
+        .s_axis_tlast(s_axis_tvalid ? s_axis_tlast : noise[5]),@{user_port}
         .m_axis_tdata(m_axis_tdata),
         .m_axis_tvalid(m_axis_tvalid),
         .m_axis_tready(m_axis_tready),
@@ -74,6 +81,21 @@ module tb (
         end
     end
 
+    // A beat that was not taken must stay as it is.
+    reg                     held = 0;
+    reg                     held_last;
+    reg  [@{beat_msb}:0] held_data;
+    wire                    changes = held && !rst && (m_axis_tvalid !== 1'b1
+                                   || m_axis_tlast !== held_last || m_axis_tdata !== held_data);
+    reg                     unstable = 0;  // since the start, resets included
+
+    always @(posedge clk) begin
+        held <= m_axis_tvalid === 1'b1 && !m_axis_tready && !rst;
+        held_last <= m_axis_tlast;
+        held_data <= m_axis_tdata;
+        if (changes) unstable <= 1;
+    end
+
     reg [8*256-1:0] trace_name;
     integer         trace_file = 0;
 
@@ -81,6 +103,7 @@ module tb (
 
     always @(posedge clk) if (trace_file != 0) begin
         if (in_beat && !in_frame) $fwrite(trace_file, "in %0d\n", cycle);
+        if (changes) $fwrite(trace_file, "unstable %0d %b\n", cycle, m_axis_tvalid);
         if (out_beat) $fwrite(trace_file, "out %0d %b %h\n", cycle, m_axis_tlast, m_axis_tdata);
         if (dut.core.trace__valid && !rst) begin
             $fwrite(trace_file, "state %h", dut.core.trace__lanes);

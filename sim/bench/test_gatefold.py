@@ -1,4 +1,5 @@
-"""cocotb bench of a Gatefold core: exact outputs, exact cycles, any flow, reset, wrong TLAST.
+"""cocotb bench of a Gatefold core: exact outputs, exact cycles, any flow, reset, wrong TLAST,
+blocked output, frames of any length, wrong loads.
 
 vectors.json holds input frames and the outputs that the golden model expects, as integers;
 ../core.json holds the core's shapes and cycle counts. Both streams are AXI4-Stream. A frame is all
@@ -7,6 +8,8 @@ inputs ("input": "parts" in core.json), one after the other, or all outputs.
 A stateful core goes on with the state that the frame before left, unless TUSER is 1 with a frame's
 first beat, or there was no frame since reset. "fresh" in vectors.json is that TUSER: a frame with 0
 expects the frame before it in the list to have been the last. The frames of other cores are all 1.
+"short" holds, by a number of beats, the outputs expected of a first frame that has only so many:
+the core takes zeros for the others.
 
 Run it with `make` (see Makefile). It needs cocotb and cocotbext-axi, not Gatefold.
 """
@@ -39,6 +42,12 @@ PATIENCE = 10 * (LATENCY + INTERVAL) + 2 * CORE.get("load_beats", 0) + 10_000
 logging.getLogger("cocotb.tb").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext")
 
+# Frames that fit into the core while its output is blocked: in its memories, and in the gearbox
+# that makes beats of elements.
+HELD = 6 + (CORE["stream"]["beat_bits"] // CORE["stream"]["container_bits"]
+            + 2 * CORE["simd"]) // CORE["output"]["elements"]
+BLOCKS = 12  # times that the output is blocked
+
 # How the streams flow: the share of cycles in which the source pauses, and in which the sink does.
 FLOWS = {"full_rate": (0, 0), "starved": (0.6, 0), "stalled": (0, 0.6), "both": (0.5, 0.5)}
 
@@ -57,8 +66,22 @@ def beat_elements():
     return CORE["stream"]["beat_bits"] // CORE["stream"]["container_bits"]
 
 
+def garbled(beats):
+    """The beats with noise in all bits that carry no element: the upper bits of containers, and
+    what lies behind a frame's last element."""
+    stream, left = CORE["stream"], CORE["input"]["elements"]
+    noisy = []
+    for beat in beats:
+        used = sum(((1 << stream["element_bits"]) - 1) << stream["container_bits"] * n
+                   for n in range(max(0, min(beat_elements(), left))))
+        noisy.append(beat & used | random.getrandbits(stream["beat_bits"]) & ~used)
+        left -= beat_elements()
+    return noisy
+
+
 FRAMES = [to_beats(frame) for frame in VECTORS["input"]]
 EXPECTED = [to_beats(frame) for frame in VECTORS["output"]]
+SHORT = {int(beats): to_beats(frame) for beats, frame in VECTORS["short"].items()}
 SAMPLES = range(len(FRAMES))  # the first begins a sequence
 
 
@@ -116,6 +139,7 @@ class Bench:
         """Nothing more comes out."""
         await ClockCycles(self.dut.clk, INTERVAL + 64)
         assert self.sink.empty() and self.sink.idle(), "more came out than went in"
+        assert self.dut.unstable.value == 0, "a beat fell or changed before it was taken"
 
     async def no_error(self):
         await RisingEdge(self.dut.clk)
@@ -208,3 +232,87 @@ async def wrong_tlast(dut, wrong):
     await bench.finish()
     await bench.reset()
     await bench.no_error()
+
+
+@cocotb.test()
+async def blocked(dut):
+    """The output is blocked until nothing moves any more, then takes two beats, again and again."""
+    def pauses():
+        for block in range(BLOCKS):
+            yield from [True] * (LATENCY + (2 if block else HELD) * INTERVAL)
+            yield from [False] * 2
+        yield from itertools.repeat(False)
+
+    bench = Bench(dut)
+    await bench.start()
+    bench.sink.set_pause_generator(pauses())
+    samples = [n % len(FRAMES) for n in range(HELD + -(-2 * BLOCKS // len(EXPECTED[0])))]
+    for sample in samples:
+        bench.send(sample)
+    await ClockCycles(dut.clk, HELD * INTERVAL + BLOCKS * (LATENCY + 2 * INTERVAL))
+    await bench.receive_expected(*samples)
+    bench.sink.clear_pause_generator()
+    await bench.finish()
+    await bench.no_error()
+
+
+@cocotb.test(skip=not CORE.get("tlast_checks"))
+async def hostile(dut):
+    """Frames of other lengths among right ones, noise in the bits that carry no element."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.flow(0.3, 0.3)
+    whole = len(FRAMES[0])
+    late = range(whole + 1, 2 * whole + 3)
+    lengths = [*SHORT, *(late if len(late) < 16 else random.sample(late, 16))]
+    random.shuffle(lengths)
+    expected = []
+    for length in lengths:
+        beats = FRAMES[0][:length] + [0] * max(0, length - whole)
+        bench.send(0, beats=garbled(beats), fresh=1)
+        expected.append((f"{length} beats of sample 0", SHORT.get(length, EXPECTED[0])))
+        if random.random() < 0.5:
+            bench.send(0, beats=garbled(FRAMES[0]), fresh=1)
+            expected.append(("sample 0", EXPECTED[0]))
+    for what, beats in expected:
+        got = await bench.receive()
+        assert got == beats, (f"{what}: expected {[hex(beat) for beat in beats]}, "
+                              f"got {[hex(beat) for beat in got]}")
+    bench.source.clear_pause_generator()
+    bench.sink.clear_pause_generator()
+    await bench.finish()
+    await RisingEdge(dut.clk)
+    assert dut.frame_error.value == 1, "frame_error is not set, but TLAST was early and late"
+    await bench.reset()
+    await bench.no_error()
+
+
+@cocotb.test(skip=not CORE.get("load_beats"))
+async def loads(dut):
+    """Loads with a wrong TLAST, before the weights are loaded and while frames are under way."""
+    bench = Bench(dut)
+    await bench.start()
+    early, early_again, done = 0, 3, 5  # as in tb.v
+    for signal, value in ((dut.wrong_loads, 1), (dut.frames_seen, 0), (dut.load, early)):
+        signal.value = value
+    await bench.reset()
+
+    async def loaded(stage):
+        for _ in range(PATIENCE + 8 * CORE["load_beats"]):
+            if dut.load.value.to_signed() >= stage:
+                return
+            await RisingEdge(dut.clk)
+        raise AssertionError("a load is not taken")
+
+    await loaded(early_again)
+    assert dut.load_error.value == 1, "load_error is not set, but TLAST was early and late"
+    for sample in SAMPLES:
+        bench.send(sample)
+    await bench.receive_expected(*SAMPLES)
+    await loaded(done)
+    for sample in SAMPLES:
+        bench.send(sample, fresh=1 if sample == 0 else None)
+    await bench.receive_expected(*SAMPLES)
+    await bench.finish()
+    await bench.reset()
+    assert dut.load_error.value == 0, "load_error is set after a reset"

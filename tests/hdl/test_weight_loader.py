@@ -200,3 +200,34 @@ def test_a_frame_and_a_load_that_meet_never_overlap(lead):
         assert not ctx.get(core.load_error)
 
     play(first, script)
+
+
+@pytest.mark.parametrize("frames", [15, 16, 17, 40])
+def test_no_load_begins_while_many_small_frames_are_under_way(frames):
+    # Frames of one element: with the output blocked, the core holds more than 16 of them.
+    plan = make_plan(quantized("dense one to one"), Array(pe=4, simd=2, stream_bits=128),
+                     loadable=True)
+    words = plan.images()["load"]
+
+    async def script(ctx, core, send, frame):
+        await send(ctx, words, len(words) - 1)
+        ctx.set(core.i.payload.last, 1)
+        ctx.set(core.i.valid, 1)
+        begun = 0
+        for _ in range(200):
+            *_, taken = await ctx.tick().sample(core.i.ready)
+            begun += taken
+            if begun == frames:
+                break
+        ctx.set(core.i.valid, 0)
+        assert begun >= min(frames, 17)
+        ctx.set(core.load.valid, 1)  # on offer from now on
+        ctx.set(core.o.ready, 1)
+        while begun:
+            *_, given, loads = await ctx.tick().sample(core.o.valid, core.load.ready)
+            assert not loads
+            begun -= given
+        await ctx.tick().repeat(4)
+        assert ctx.get(core.load.ready)
+
+    play(plan, script)

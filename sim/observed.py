@@ -1,0 +1,118 @@
+"""What a simulator saw of a core, event by event, made into a :class:`SimRun`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatefold.sim.core_info import CoreInfo
+from gatefold.sim.results import CheckFailed, SimRun
+from gatefold.sim.scenario import Epoch, Scenario
+from gatefold.sim.trace import Beat, layer_values
+
+__all__ = ["Observed"]
+
+
+class Observed:
+    """Takes the events of a run in their order; every method raises :class:`CheckFailed` at the
+    first of them that is wrong, whatever the inputs were.
+
+    Parameters: ``info``, the core; ``scenario``, what is played.
+    """
+
+    def __init__(self, info: CoreInfo, scenario: Scenario):
+        self.info, self.scenario = info, scenario
+        self._epochs = list(scenario.epochs)
+        self._played: list[int] = []
+        self._first_in: list[int] = []
+        self._last_out: list[int] = []
+        self._outputs: list[np.ndarray] = []
+        self._results: list[Beat] = []
+        self._frame_errors: list[bool] = []
+        self._load_errors: list[bool] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """Of the epoch under way."""
+        self.first_in: list[int] = []  #: cycles in which its frames began to go in
+        self.last_out: list[int] = []  #: cycles in which its frames had come out
+        self.outputs: list[np.ndarray] = []
+        self.results: list[Beat] = []
+        self.words: list[int] = []  #: beats of the output frame under way
+
+    @property
+    def frames_out(self) -> int:
+        """Frames that have come out since the last reset."""
+        return len(self.last_out)
+
+    def output(self, cycle: int, last: int | None, word: int | None, shown: str) -> None:
+        """A beat has come out; None where bits are unknown, ``shown`` says them."""
+        beat, beats = len(self.words), self.info.beats_out
+        where = f"{self.scenario.name}: frame {self._frame()}, output beat {beat}"
+        if word is None:
+            raise CheckFailed(f"{where} has unknown bits: TDATA is {shown}")
+        self.words.append(word)
+        if last != int(beat == beats - 1):
+            raise CheckFailed(f"{where} of {beats}: TLAST is {'unknown' if last is None else last}")
+        if last:
+            try:
+                self.outputs.append(self.info.stream.unpack(self.words, self.info.n_out))
+            except ValueError as error:
+                raise CheckFailed(f"{where}: {error}") from None
+            self.last_out.append(cycle)
+            self.words.clear()
+
+    def unstable(self, cycle: int, valid: str) -> None:
+        """The core did not hold a beat that it offered until it was taken."""
+        moved = "TDATA or TLAST changes" if valid == "1" else "TVALID falls"
+        raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}, output beat "
+                          f"{len(self.words)}: {moved} before the beat is taken, cycle {cycle}")
+
+    def hang(self, cycle: int) -> None:
+        """Nothing moves any more."""
+        raise CheckFailed(
+            f"{self.scenario.name}: the core hangs: {self._frame()} of "
+            f"{len(self.scenario.frames)} frames had come out when nothing moved any more, cycle "
+            f"{cycle} ({self._epochs[0].start + len(self.first_in)} had begun to go in)")
+
+    def reset(self, frame_error: bool, load_error: bool, load_wrong: bool) -> None:
+        """A reset, or the end of the run, with the error outputs just before it, and whether a load
+        was wrong since the last one."""
+        epoch, got, events = self._epochs.pop(0), self.frames_out, len(self.info.events)
+        want = epoch.stop - epoch.start
+        if got > want or epoch.drained and (got != want or self.words):
+            raise CheckFailed(f"{self.scenario.name}: {got} frames and {len(self.words)} beats "
+                              f"came out for {want} frames that went in")
+        kept = want if epoch.drained else min(got, len(self.results) // events if events else got)
+        self._played += range(epoch.start, epoch.start + kept)
+        self._first_in += self.first_in[:kept]
+        self._last_out += self.last_out[:kept]
+        self._outputs += self.outputs[:kept]
+        self._results += self.results if epoch.drained else self.results[:kept * events]
+        self._check_frame_error(epoch, frame_error)
+        if load_error != load_wrong:
+            raise CheckFailed(f"{self.scenario.name}: load_error is {int(load_error)}, but " + (
+                "s_load_tlast was early or late" if load_wrong else
+                "every s_load_tlast was in its place since the reset"))
+        self._begin()
+
+    def _check_frame_error(self, epoch: Epoch, frame_error: bool) -> None:
+        wrong = self.scenario.wrong(self.info)[epoch.start:epoch.stop].any()
+        if frame_error and not wrong:
+            raise CheckFailed(f"{self.scenario.name}: frame_error is set, but every TLAST was in "
+                              "its place")
+        if wrong and epoch.drained and not frame_error:
+            raise CheckFailed(f"{self.scenario.name}: frame_error is not set, but TLAST was early "
+                              f"or late in frames {epoch.start} to {epoch.stop - 1}")
+
+    def run(self, cycles: int) -> SimRun:
+        """All that was seen in ``cycles``, after the last :meth:`reset`."""
+        return SimRun(
+            played=np.array(self._played, int),
+            outputs=np.array(self._outputs).reshape(-1, self.info.n_out),
+            first_in=np.array(self._first_in), last_out=np.array(self._last_out),
+            trace=layer_values(self._results, self.info, len(self._played), self.scenario.name),
+            cycles=cycles)
+
+    def _frame(self) -> int:
+        """The frame that comes out next."""
+        return self._epochs[0].start + self.frames_out

@@ -1,0 +1,158 @@
+"""Faults planted in the generated Verilog of two small cores: verify and the exported bench must
+find every one.
+
+Each is a mistake that a designer could make, with the scenario that tells of it. Most are in what
+only an unusual flow, frame or value reaches: that is why the scenarios are there.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import gatefold as gf
+from gatefold.gen.check import check_core
+from gatefold.sim import simulators
+from gatefold.sim.results import CheckFailed
+from tests.support.networks import network
+
+NO_ICARUS = simulators.missing("icarus")
+icarus = pytest.mark.skipif(NO_ICARUS is not None, reason=str(NO_ICARUS))
+
+# The first steps of all samples are zeros: on other inputs the cell state grows beyond its format.
+LATE = np.zeros((64, 4, 3))
+LATE[:, -1] = np.random.default_rng(1).uniform(-1, 1, (64, 3))
+LATE[:2, -1] = [[1, 1, 1], [-1, -1, -1]]
+
+CORES = {
+    "lstm": dict(network=((4, 3), ("L3", "D2")), calibrate=LATE),
+    "loadable": dict(network="stateful lstm", loadable=True),
+}
+
+#: fault: core, file in rtl/, module, text (a regular expression), replacement, the scenario of
+#: verify that tells, and the test of the cocotb bench (None: the bench, which
+#: sees outputs alone, does not)
+FAULTS = {
+    "output is never blocked": (
+        "lstm", "gatefold", "core_sequencer", r"~ full\[1\]", "1'h1", "blocked", "blocked"),
+    "output is never blocked, loadable": (
+        "loadable", "gatefold", "core_sequencer", r"~ full\[1\]", "1'h1", "blocked", "blocked"),
+    "gearbox takes chunks when it is full": (
+        "lstm", "gatefold", "core_writer_gearbox", r"i__ready__next = i__ready__t1\[\d+\]",
+        "i__ready__next = 1'h1", "blocked", "blocked"),
+    "input memory takes frames when it is full": (
+        "lstm", "gatefold", "core_reader", r"gearbox__o__ready = ~ ahead\[1\]",
+        "gearbox__o__ready = 1'h1", "full rate", "back_to_back"),
+    "output memory is always written": (
+        "lstm", "gatefold", "core_writer", r"if \(write__lanes\[1\]\)", "if (1'h1)",
+        "blocked", "blocked"),
+    "beats leave without TREADY": (
+        "lstm", "gatefold", "core_writer_gearbox", r"gives = o__valid & o__ready",
+        "gives = o__valid", "blocked", "blocked"),
+    "lowest bit of a product is lost": (
+        "lstm", "gatefold_row", "row", r"\$signed\(a_0\) \* \$signed\(b_0\)",
+        "$signed(a_0) * $signed({b_0[9:1], 1'h0})", "full rate", "latency"),
+    "lowest bit of an accumulator is lost": (
+        "lstm", "gatefold_row", "row", r"acc__next = acc__t1\[(\d+):0\]",
+        r"acc__next = {acc__t1[\1:1], 1'h0}", "full rate", None),
+    "cell state wraps": (
+        "lstm", "gatefold_lstm_lane", "lstm_lane", r"new_now = new_now__t1 \?",
+        "new_now = 1'h1 ?", "extreme", "latency"),
+    "cell state wraps on its way to tanh": (
+        "lstm", "gatefold_lstm_lane", "lstm_lane", r"u_c__next = u_c_saturates \?",
+        "u_c__next = 1'h0 ?", "extreme", "latency"),
+    "short frames are not filled up": (
+        "lstm", "gatefold", "core_reader", r"filling__next = filling__t3", "filling__next = 1'h0",
+        "hostile", "hostile"),
+    "short frames are filled up with the next one": (
+        "lstm", "gatefold", "core_reader", r"gearbox__i__payload = filling \?",
+        "gearbox__i__payload = 1'h0 ?", "hostile", "hostile"),
+    "the rest of long frames is not dropped": (
+        "lstm", "gatefold", "core_reader", r"dropping__next = dropping__t\d;",
+        "dropping__next = 1'h0;", "hostile", "hostile"),
+    "frame_error is never set": (
+        "lstm", "gatefold", "core", r"frame_error__next = 1'h1", "frame_error__next = 1'h0",
+        "hostile", "hostile"),
+    "a reset leaves the half of the output memory": (
+        "lstm", "gatefold", "core_writer", r"half__next = 1'h0",
+        "half__next = half === 1'h1", "hostile", "reset_in_a_frame"),
+    "upper bits of the stream are read": (
+        "lstm", "gatefold", "core_reader", r"beats__payload\[9:0\]",
+        "beats__payload[9:0] ^ {10{beats__payload[10] ^ beats__payload[9]}}", "hostile", "hostile"),
+    "a load begins while frames are under way": (
+        "loadable", "gatefold", "core", r"loader__idle__t2 = ! frames_under_way",
+        "loader__idle__t2 = 1'h1", "hostile", "loads"),
+    "load_error is never set": (
+        "loadable", "gatefold", "core", r"load_error__next = 1'h1", "load_error__next = 1'h0",
+        "hostile", "loads"),
+    "a load goes on after a wrong TLAST": (
+        "loadable", "gatefold", "core_loader", r"row__next = 9'h001;(?=\s+end\s+end\s+if \(rst)",
+        "row__next = row;", "hostile", "loads"),
+    "state is kept through a reset": (
+        "loadable", "gatefold", "core_reader", r"after_reset__next = 1'h1",
+        "after_reset__next = after_reset", "hostile", "reset_in_a_frame"),
+}
+
+
+@pytest.fixture(scope="module")
+def cores(tmp_path_factory):
+    """The folders of CORES and their quantised networks."""
+    made = {}
+    for name, options in CORES.items():
+        core = gf.compile(network(options["network"]), pe=8, simd=3, width=10, cell_width=12,
+                          **{key: value for key, value in options.items() if key != "network"})
+        folder = tmp_path_factory.mktemp(name) / "core"
+        core.save(folder)
+        made[name] = (folder, core.qnet)
+    return made
+
+
+def planted(cores, fault, folder):
+    """A copy of the core with the fault in it, and its network."""
+    core, file, module, text, replacement, *_ = FAULTS[fault]
+    whole, qnet = cores[core]
+    shutil.copytree(whole, folder)
+    path = folder / "rtl" / f"{file}.v"
+    before, start, rest = path.read_text().partition(f"module gatefold_{module}(")
+    body, end, after = rest.partition("endmodule")
+    body, found = re.subn(text, replacement, body)
+    assert found == 1, f"{found} places for {fault!r}"
+    path.write_text(before + start + body + end + after)
+    return folder, qnet
+
+
+@icarus
+@pytest.mark.parametrize("core", CORES)
+def test_without_a_fault_both_cores_pass(cores, core):
+    folder, qnet = cores[core]
+    result = check_core(folder, qnet, sim="icarus", samples=3)
+    assert [*result.scenarios] == ["full rate", "random gaps and stalls", "blocked", "hostile",
+                                   "extreme"]
+
+
+@icarus
+@pytest.mark.parametrize("fault", FAULTS)
+def test_verify_finds(cores, fault, tmp_path):
+    folder, qnet = planted(cores, fault, tmp_path / "core")
+    with pytest.raises(CheckFailed, match=f"^{FAULTS[fault][5]}: "):
+        check_core(folder, qnet, sim="icarus", samples=3)
+
+
+def test_verify_finds_in_verilator(cores, tmp_path):
+    folder, qnet = planted(cores, "output is never blocked", tmp_path / "core")
+    with pytest.raises(CheckFailed, match="^blocked: "):
+        check_core(folder, qnet, sim="verilator", samples=3)
+
+
+@icarus
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if FAULTS[fault][6]])
+def test_the_cocotb_bench_finds(cores, fault, tmp_path):
+    folder, _ = planted(cores, fault, tmp_path / "core")
+    test = FAULTS[fault][6]
+    done = subprocess.run([sys.executable, "run.py", "--sim", "icarus", "--test", test],
+                          cwd=folder / "cocotb", capture_output=True, text=True)
+    assert done.returncode, done.stdout[-2000:]
+    assert "AssertionError" in done.stdout or "SimTimeoutError" in done.stdout, done.stdout[-2000:]
