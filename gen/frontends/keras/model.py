@@ -25,6 +25,7 @@ from gatefold.gen.frontends.keras.call import Call, Tensor
 from gatefold.gen.frontends.keras.settings import Settings, shown
 from gatefold.gen.frontends.keras.weights import SharedWeights, Weights
 from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes
 from gatefold.gen.network.graph import Network, Shape
 
 __all__ = ["read_model"]
@@ -56,11 +57,13 @@ _REFUSED = {
 }
 
 
-def read_model(entry: dict, weights: Weights, keras: int, source: dict) -> Network:
+def read_model(entry: dict, weights: Weights, keras: int, source: dict,
+               sizes: Sizes = AS_DECLARED) -> Network:
     """The network of a whole model.
 
     ``entry``, its configuration (``class_name``, ``config``); ``keras``, the major version that
-    wrote it, 0 if unknown; ``source`` becomes the network's. Raises :class:`UserError`.
+    wrote it, 0 if unknown; ``source`` becomes the network's; ``sizes``, of open dimensions of the
+    inputs. Raises :class:`UserError`.
     """
     try:
         settings = Settings(entry, keras)
@@ -68,7 +71,7 @@ def read_model(entry: dict, weights: Weights, keras: int, source: dict) -> Netwo
             raise UserError(f"{settings.where} is the whole model; it must be Sequential or "
                             "Functional, not a class of its own: wrap it in keras.Sequential, or "
                             "build it with keras.Model(inputs, outputs)")
-        builder = Builder(*_input_shapes(entry, keras, 0))
+        builder = Builder(*_input_shapes(_inputs(entry, keras, 0), sizes))
         inputs = list(range(len(builder.input_shapes)))
         outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
         return builder.network(source, outputs)
@@ -281,8 +284,21 @@ class _Functional:
 # ---- inputs --------------------------------------------------------------------------------------
 
 
-def _input_shapes(entry: object, keras: int, depth: int) -> list[Shape]:
-    """What each input of a model declares, without the batch: all fixed."""
+def _input_shapes(inputs: list[tuple[Settings, tuple[Dim, ...]]], sizes: Sizes) -> list[Shape]:
+    """The shape of each input of a model, without the batch: all fixed."""
+    settled = sizes.substituted({f"{n}": dims for n, (_, dims) in enumerate(inputs)})
+    shapes = []
+    for (settings, _), dims in zip(inputs, settled.values(), strict=True):
+        shape = sizes.fixed(settings.where, dims, None, time=max(0, len(dims) - 2))
+        names = ["axis 1", "axis 2", "timesteps", "features"][-len(shape):]
+        shapes.append(tuple(check_dim(settings.where, what, n)
+                            for what, n in zip(names, shape, strict=True)))
+    sizes.check_timesteps([*settled.values()])
+    return shapes
+
+
+def _inputs(entry: object, keras: int, depth: int) -> list[tuple[Settings, tuple[Dim, ...]]]:
+    """What declares each input of a model, and its dimensions without the batch."""
     settings = _settings(entry, keras)
     assert isinstance(entry, dict)
     layers = _layers(settings, depth)
@@ -292,29 +308,24 @@ def _input_shapes(entry: object, keras: int, depth: int) -> list[Shape]:
         if None in starts:
             raise UserError(f"{settings.where}: its inputs are not among its layers: save the "
                             "model again")
-        return [_fixed(_settings(one, keras)) for one in starts]
+        return [_declared(_settings(one, keras)) for one in starts]
     first = _settings(layers[0], keras)
     if first.class_name in _MODELS:
-        return _input_shapes(layers[0], keras, depth + 1)
+        return _inputs(layers[0], keras, depth + 1)
     built = entry["config"].get("build_input_shape")
     if built is None and isinstance(entry.get("build_config"), dict):
         built = entry["build_config"].get("input_shape")
-    return [_fixed(first, built)]
+    return [_declared(first, built)]
 
 
-def _fixed(settings: Settings, instead: object = None) -> Shape:
-    """The shape that an input declares: (timesteps, features), (features,) or more axes."""
+def _declared(settings: Settings, instead: object = None) -> tuple[Settings, tuple[Dim, ...]]:
+    """The dimensions that an input declares: (timesteps, features), (features,) or more axes."""
     shape = settings.take("batch_shape", settings.take("batch_input_shape", instead))
     if not isinstance(shape, list) or not 2 <= len(shape) <= 5:
         raise UserError(f"{settings.where}: the model's input must be (timesteps, features) or "
                         f"(features,), not {shown(shape)}: build it with keras.Input before saving")
-    names = ["axis 1", "axis 2", "timesteps", "features"][5 - len(shape):]
-    for what, n in zip(names, shape[1:], strict=True):
-        if n is None:
-            raise UserError(f"{settings.where}: the number of {what} is not fixed: build the model "
-                            "with keras.Input((timesteps, features)) and save it again")
-        check_dim(settings.where, what, n)
-    return tuple(shape[1:])
+    return settings, tuple(f"{settings.origin}:{axis}" if n is None else n
+                           for axis, n in enumerate(shape[1:], 1))
 
 
 def _check_inputs(builder: Builder, layers: list[Settings], values: list[int], lead: int) -> None:

@@ -30,15 +30,16 @@ from gatefold.gen.frontends.onnx.proto import (
     ExternalReader,
     Model,
     NodeError,
+    dims_of,
     names_read,
     nodes_needed,
     read_model,
     read_tensor,
-    shape_of,
 )
 from gatefold.gen.frontends.onnx.site import Refused, Site, Value
 from gatefold.gen.frontends.onnx.steps import only_steps_read
 from gatefold.gen.frontends.onnx.unrolled import rolled
+from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, shown_dims
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.simplify import simplify
 
@@ -64,11 +65,12 @@ _REMEDIES = {
 }
 
 
-def parse(data: bytes, name: str, external: ExternalReader | None = None) -> Network:
+def parse(data: bytes, name: str, external: ExternalReader | None = None,
+          sizes: Sizes = AS_DECLARED) -> Network:
     """The network in the bytes of an ONNX file; ``name`` is the file's, for messages.
 
     ``external`` reads tensors' data from other files (location, offset, length); without it they
-    are refused. Raises :class:`UserError`.
+    are refused. ``sizes``, of open dimensions of the inputs. Raises :class:`UserError`.
     """
     try:
         model = read_model(data, name)
@@ -76,78 +78,104 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None) -> Net
         if len(set(names)) < len(names):
             raise UserError("two initializers have one name: the file is damaged")
         constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
-        network = _build(model, constants)
+        network = _build(model, constants, sizes)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
     return network
 
 
-Shape = tuple[int | None, ...]
+Dims = tuple[Dim, ...]
 
 
-def _build(model: Model, constants: dict[str, np.ndarray]) -> Network:
+def _build(model: Model, constants: dict[str, np.ndarray], sizes: Sizes) -> Network:
     """Try what the batch axes may be."""
     inputs = [value for value in model.graph.input if value.name not in constants]
     if not inputs:
         raise UserError("the model has no input (only constants): export a model with an input")
-    shapes = [_input_shape(value) for value in inputs]
-    names = [value.name for value in inputs]
-    choices = itertools.product(*(_batch_axes(shape) for shape in shapes))
+    declared = sizes.substituted({value.name: _input_dims(value) for value in inputs})
+    every = list(declared.values())
+    choices = (axes for axes in itertools.product(*(
+        _batch_axes(dims, sizes.timesteps is not None) for dims in every)) if _agree(every, axes))
     problem = None
     for axes in itertools.islice(choices, _MAX_ATTEMPTS):
-        sizes = {n for shape, axis in zip(shapes, axes, strict=True)
-                 if axis is not None and (n := shape[axis]) is not None}
-        if None in axes and any(axis is not None for axis in axes) and sizes != {1}:
+        batches = {n for dims, axis in zip(every, axes, strict=True)
+                   if axis is not None and isinstance(n := dims[axis], int)}
+        if None in axes and any(axis is not None for axis in axes) and batches != {1}:
             continue  # a batch for some inputs only is none
-        if len(sizes) > 1:
+        if len(batches) > 1:
             problem = problem or UserError(
-                f"the inputs' batches {sorted(sizes)} differ: export with one batch for all")
+                f"the inputs' batches {sorted(batches)} differ: export with one batch for all")
             continue
         try:
-            return _attempt(model, constants, names, shapes, axes, sizes.pop() if sizes else None)
-        except BatchAxisError as error:
-            problem = problem or error
-    assert problem is not None
-    raise problem
+            network = _attempt(model, constants, declared, axes,
+                               batches.pop() if batches else None, sizes)
+        except (BatchAxisError, OpenError) as error:
+            # That an axis is open is said rather than that another is no batch.
+            better = isinstance(error, OpenError) and not isinstance(problem, OpenError)
+            problem = error if better else problem or error
+            continue
+        sizes.check_timesteps([[n for k, n in enumerate(dims) if k != axis]
+                               for dims, axis in zip(every, axes, strict=True)])
+        return network
+    raise problem or UserError("the axes of its inputs, "
+                               f"{' and '.join(map(shown_dims, every))}, contradict each other: "
+                               "export it with a fixed shape")
 
 
-def _input_shape(value: onnx.ValueInfoProto) -> Shape:
-    shape = shape_of(value)
-    if shape is None or not 1 <= len(shape) <= 5:
+def _input_dims(value: onnx.ValueInfoProto) -> Dims:
+    dims = dims_of(value)
+    if dims is None or not 1 <= len(dims) <= 5:
         raise UserError(f"input {quoted(value.name)} must be (batch, timesteps, features) or "
-                        f"(batch, features), not {shape}: export it with a fixed shape")
+                        f"(batch, features), not {None if dims is None else shown_dims(dims)}: "
+                        "export it with a fixed shape")
     if value.type.tensor_type.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         raise UserError(f"input {quoted(value.name)} must be float32: export the float32 model")
-    return shape
+    return dims
 
 
-def _batch_axes(shape: Shape) -> list[int | None]:
-    """The axes of an input that may be its batch, the likeliest first; None: it has none."""
-    open_axes = [axis for axis, n in enumerate(shape) if n is None]
-    if open_axes:
-        return [open_axes[0], *([0] if open_axes[0] and len(shape) > 2 else [])]
-    return [0, 1, None] if len(shape) > 2 else [0, None]
+def _batch_axes(dims: Dims, timesteps: bool) -> list[int | None]:
+    """The axes of an input that may be its batch, the likeliest first; None: it has none.
+
+    ``timesteps``: the user gives their number, so that an open axis may be theirs.
+    """
+    open_axes = [axis for axis, n in enumerate(dims) if isinstance(n, str)]
+    open_axes.sort(key=lambda axis: "batch" not in str(dims[axis]).lower())
+    if not open_axes:
+        return [0, 1, None] if len(dims) > 2 else [0, None]
+    first = open_axes[0]
+    if not timesteps:
+        return [first, *([0] if first and len(dims) > 2 else [])]
+    if len(open_axes) > 1:
+        return [*open_axes]
+    ones = [axis for axis in range(len(dims) - 1) if axis < 2 and dims[axis] == 1]
+    return [*ones, first, *([None] if len(dims) < 3 else [])]
 
 
-def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
-             shapes: list[Shape], axes: tuple[int | None, ...], fixed: int | None) -> Network:
+def _agree(every: list[Dims], axes: tuple[int | None, ...]) -> bool:
+    """Whether a dimension that is the batch of one input is the batch wherever it occurs."""
+    batch, others = set(), set()
+    for dims, axis in zip(every, axes, strict=True):
+        for k, n in enumerate(dims):
+            if isinstance(n, str):
+                (batch if k == axis else others).add(n)
+    return not batch & others
+
+
+def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, Dims],
+             axes: tuple[int | None, ...], fixed: int | None, sizes: Sizes) -> Network:
     """The network if ``axes`` of the inputs are the batch (None: there is no batch axis).
 
     A symbolic batch is tried as 2, which tells it from every axis of one element, and then as 1:
     some exporters write the batch of their example into the graph.
     """
-    samples = []
-    for name, shape, axis in zip(names, shapes, axes, strict=True):
+    samples, shapes = [], []
+    for (name, dims), axis in zip(inputs.items(), axes, strict=True):
+        shape = sizes.fixed(f"input {quoted(name)}", dims, axis)
+        shapes.append(shape)
         # An axis of one before the batch is that of an initial state's layers and directions.
         sample = tuple(n for index, n in enumerate(shape)
                        if index != axis and not (n == 1 and index < (axis or 0)))
-        for what, size in zip(("timesteps", "features")[-len(sample):], sample[-2:], strict=False):
-            if size is None:
-                raise UserError(
-                    f"input {quoted(name)}: the number of {what} is not fixed "
-                    f"(shape {tuple('?' if n is None else n for n in shape)}): export the "
-                    "model with a fixed number of timesteps; only the batch may be dynamic")
         for size in sample:
             check_dim(f"input {quoted(name)}", "timesteps", size)
         samples.append(sample or (1,))
@@ -158,7 +186,7 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
         try:
             trace = Trace(batch, samples)  # type: ignore[arg-type]
             values: dict[str, Value] = {}
-            for name, shape, axis, stage in zip(names, shapes, axes, trace.inputs, strict=True):
+            for name, shape, axis, stage in zip(inputs, shapes, axes, trace.inputs, strict=True):
                 ids = trace.whole(stage).reshape(batch, *(n for k, n in enumerate(shape)
                                                           if k != axis))
                 values[name] = Net(ids[0] if axis is None else np.moveaxis(ids, 0, axis))

@@ -14,9 +14,10 @@ import onnx
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import READ, check_elements
+from gatefold.gen.frontends.sizes import Dim
 
-__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "names_read", "nodes_needed",
-           "read_model", "read_tensor", "shape_of"]
+__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "dims_of", "names_read",
+           "nodes_needed", "read_model", "read_tensor"]
 
 _T = onnx.TensorProto
 #: Element types that are read: NumPy's type, and the field used when there is no raw_data.
@@ -190,13 +191,13 @@ class Attributes:
                             "and might change the result: export the model without it")
 
 
-def shape_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
-    """Declared shape of a graph input or output, None for a dimension that is not fixed."""
+def dims_of(value: onnx.ValueInfoProto) -> tuple[Dim, ...] | None:
+    """Declared dimensions of a graph's input, or None: sizes, or names of those not fixed."""
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         return None
-    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None
-                 for d in kind.shape.dim)
+    return tuple(d.dim_value if d.dim_value > 0 else d.dim_param or f"{value.name}:{axis}"
+                 for axis, d in enumerate(kind.shape.dim))
 
 
 def nodes_needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
