@@ -15,7 +15,8 @@ import click
 from gatefold.gen.errors import NumbersWarning, UserError, quoted
 from gatefold.gen.options import Option, Options, ShapeOptions
 
-__all__ = ["Commands", "declared", "description", "note", "sized", "timesteps", "working"]
+__all__ = ["Commands", "declared", "described_option", "description", "note", "sized",
+           "timesteps", "working"]
 
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -58,11 +59,16 @@ def sized(command: Callable) -> Callable:
                         "dimension that MODEL leaves open, by its name; may be repeated.")(command)
 
 
+def described_option(options: type[Options], field: str, help: str) -> Callable:
+    """One option of ``options``, with another help text."""
+    one = next(one for one in options.declared() if one.field == field)
+    return click.option(one.name, one.field, type=_Value(one), metavar=one.legal.metavar, help=help)
+
+
 def timesteps(command: Callable) -> Callable:
     """The options ``--timesteps`` and ``--set`` of a command that loads MODEL."""
-    option = next(one for one in ShapeOptions.declared() if one.field == "timesteps")
-    return click.option(option.name, option.field, type=_Value(option), metavar="N", help="Fix the "
-                        "number of timesteps that MODEL leaves open.")(sized(command))
+    return described_option(ShapeOptions, "timesteps", "Fix the number of timesteps that MODEL "
+                            "leaves open.")(sized(command))
 
 
 class Commands(click.Group):

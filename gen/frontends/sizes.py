@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import MAX_DIM, check_dim
 
-__all__ = ["AS_DECLARED", "Dim", "OpenError", "Sizes", "shown_dims"]
+__all__ = ["AS_DECLARED", "Dim", "OpenError", "Sizes", "SizesError", "shown_dims"]
 
 #: A fixed size, or the name of an open dimension.
 Dim = int | str
@@ -28,6 +28,10 @@ class OpenError(UserError):
     def __init__(self, text: str, timesteps: bool):
         super().__init__(text)
         self.timesteps = timesteps
+
+
+class SizesError(UserError):
+    """The sizes that the user gives contradict the model."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +86,16 @@ class Sizes:
     def substituted(self, inputs: Mapping[str, Sequence[Dim]]) -> dict[str, tuple[Dim, ...]]:
         """The inputs' dimensions, those that have a size by name replaced by it.
 
-        Raises :class:`UserError` for a name that no open dimension has.
+        Raises :class:`SizesError` for a name that no open dimension has.
         """
         names = list(dict.fromkeys(n for dims in inputs.values() for n in dims
                                    if isinstance(n, str)))
         for name in self.named:
             if name not in names:
                 legal = ", ".join(quoted(one)[1:-1] for one in names[:12])
-                raise UserError(f"--set: {quoted(name)} is no open dimension of the model: "
-                                + (f"its open dimensions are {legal}" if names else
-                                   "it has none, leave --set out"))
+                raise SizesError(f"--set: {quoted(name)} is no open dimension of the model: "
+                                 + (f"its open dimensions are {legal}" if names else
+                                    "it has none, leave --set out"))
         return {name: tuple(self.named.get(n, n) if isinstance(n, str) else n for n in dims)
                 for name, dims in inputs.items()}
 
@@ -125,7 +129,7 @@ class Sizes:
         return tuple(found)
 
     def check_timesteps(self, inputs: Sequence[Sequence[Dim]]) -> None:
-        """Raise :class:`UserError` where ``timesteps`` contradict what the file says.
+        """Raise :class:`SizesError` where ``timesteps`` contradict what the file says.
 
         ``inputs``: the dimensions of each without its batch, before :meth:`fixed`.
         """
@@ -134,8 +138,8 @@ class Sizes:
                 len(dims) > 1 and dims[-2] == steps for dims in inputs):
             return
         shapes = " and ".join(map(shown_dims, inputs))
-        raise UserError(f"--timesteps is {steps}, but the file fixes the shape of its input to "
-                        f"{shapes}, without the batch: leave it out")
+        raise SizesError(f"--timesteps is {steps}, but the file fixes the shape of its input to "
+                         f"{shapes}, without the batch: leave it out")
 
 
 #: No sizes are given.

@@ -21,10 +21,11 @@ __all__ = ["parse"]
 _WEIGHTS = "model_weights"
 
 
-def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED) -> Network:
+def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED,
+          every: bool = False) -> Network:
     """The network in the bytes of an ``.h5`` file; ``name`` is the file's, for messages.
 
-    ``sizes``, of open dimensions of its inputs.
+    ``sizes``, of open dimensions of its inputs; ``every``, as of :func:`read_model`.
     """
     file = File(data, name, "HDF5 file")
     config = file.text("model_config")
@@ -34,6 +35,6 @@ def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED) -> Network:
     version = file.text("keras_version") or "unknown"
     weights = [Named(parts, functools.partial(file.array, _WEIGHTS, parts))
                for parts in file.names(_WEIGHTS)]
+    source = {"format": "keras-h5", "exporter": f"keras {quoted(version, 24)[1:-1]}"}
     return read_model(parsed_json(config, f"{name}: its model_config"), NamedWeights(weights),
-                      major(version), {"format": "keras-h5",
-                                       "exporter": f"keras {quoted(version, 24)[1:-1]}"}, sizes)
+                      major(version), source, sizes, every)

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.builder import Builder, every_refusal
 from gatefold.gen.frontends.keras import basic, conv, ops, rnn
 from gatefold.gen.frontends.keras.arguments import (
     MAX_LAYERS,
@@ -23,8 +23,10 @@ from gatefold.gen.frontends.keras.arguments import (
 )
 from gatefold.gen.frontends.keras.call import Call, Tensor
 from gatefold.gen.frontends.keras.settings import Settings, shown
+from gatefold.gen.frontends.keras.stand_ins import UNKNOWN, stand_in
 from gatefold.gen.frontends.keras.weights import SharedWeights, Weights
 from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes
 from gatefold.gen.network.graph import Network, Shape
 
@@ -58,31 +60,36 @@ _REFUSED = {
 
 
 def read_model(entry: dict, weights: Weights, keras: int, source: dict,
-               sizes: Sizes = AS_DECLARED) -> Network:
+               sizes: Sizes = AS_DECLARED, every: bool = False) -> Network:
     """The network of a whole model.
 
     ``entry``, its configuration (``class_name``, ``config``); ``keras``, the major version that
     wrote it, 0 if unknown; ``source`` becomes the network's; ``sizes``, of open dimensions of the
-    inputs. Raises :class:`UserError`.
+    inputs. Raises :class:`UserError`; with ``every``, :class:`Incomplete` for every refusal.
     """
     try:
-        settings = Settings(entry, keras)
-        if settings.class_name not in _MODELS or settings.custom:
-            raise UserError(f"{settings.where} is the whole model; it must be Sequential or "
-                            "Functional, not a class of its own: wrap it in keras.Sequential, or "
-                            "build it with keras.Model(inputs, outputs)")
-        builder = Builder(*_input_shapes(_inputs(entry, keras, 0), sizes))
-        inputs = list(range(len(builder.input_shapes)))
-        outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
-        return builder.network(source, outputs)
+        settings = Settings(entry, keras, any_type=every)
+        with every_refusal(every):
+            if settings.class_name not in _MODELS or settings.custom:
+                raise UserError(f"{settings.where} is the whole model; it must be Sequential or "
+                                "Functional, not a class of its own: wrap it in keras.Sequential, "
+                                "or build it with keras.Model(inputs, outputs)")
+            builder = Builder(*_input_shapes(_inputs(entry, keras, 0, every), sizes),
+                              refusals=Refusals() if every else None)
+            inputs = list(range(len(builder.input_shapes)))
+            outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
+            return builder.network(source, outputs)
     except RecursionError:
         raise UserError("the model's configuration is nested too deeply: this is no model"
                         ) from None
 
 
-def _settings(entry: object, keras: int) -> Settings:
-    """Settings of a layer or a model that is supported; UserError for others."""
-    settings = Settings(entry, keras)
+def _settings(entry: object, keras: int, every: bool = False) -> Settings:
+    """Settings of a layer or a model that is supported; UserError for others, unless ``every``
+    refusal is wanted: then they come when the layer is read."""
+    settings = Settings(entry, keras, any_type=every)
+    if every:
+        return settings
     name = settings.class_name
     operator = _is_operator(settings)
     known = ops.READERS if operator else (*_READERS, *_MODELS, "InputLayer",
@@ -112,7 +119,33 @@ def _is_operator(settings: Settings, args: int = 1) -> bool:
 
 def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: list, lead: int,
            depth: int) -> list[int]:
-    """The values of one use of a layer, or of a model within the model."""
+    """The values of one use of a layer, or of a model within the model.
+
+    Where every refusal is wanted, a layer that is refused gives a stand-in, or :data:`UNKNOWN`.
+    """
+    refusals = builder.refusals
+    if refusals is None:
+        return _read(builder, entry, weights, keras, args, lead, depth)
+    settings = Settings(entry, keras, any_type=True)
+    values = [value for value in _flat(args) if isinstance(value, Tensor)]
+    if any(value.value == UNKNOWN for value in values):
+        refusals.pass_over(settings.origin)
+        return [UNKNOWN]
+    try:
+        return _read(builder, entry, weights, keras, args, lead, depth)
+    except UserError as error:
+        refusals.add(settings.origin, settings.class_name, error)
+        return stand_in(builder, settings, values, lead)
+
+
+def _flat(args: object) -> list:
+    """The arguments of a call, those in lists too."""
+    return [one for arg in args for one in _flat(arg)] if isinstance(args, list) else [args]
+
+
+def _read(builder: Builder, entry: dict, weights: Weights, keras: int, args: list, lead: int,
+          depth: int) -> list[int]:
+    """The values of one use of a layer that is supported; UserError for others."""
     settings = _settings(entry, keras)
     call = Call(builder, settings, weights, args, lead)
     if settings.class_name in _MODELS:
@@ -136,7 +169,7 @@ def _time_distributed(call: Call, depth: int) -> list[int]:
         raise call.refuse(f"it takes (timesteps, features), but its input has the shape "
                           f"{call.shape}: put return_sequences or RepeatVector before it")
     inner = call.settings.take("layer")
-    settings = _settings(inner, call.settings.keras)
+    settings = _settings(inner, call.settings.keras, call.builder.refusals is not None)
     if depth > _MAX_DEPTH:
         raise call.refuse(f"there may be at most {_MAX_DEPTH} levels of nesting")
     return _layer(call.builder, inner, call.weights.inside("layer", settings.origin),
@@ -163,7 +196,9 @@ def _model(builder: Builder, entry: dict, weights: Weights, keras: int, inputs: 
     """The values that a model gives for the values ``inputs``."""
     settings = _settings(entry, keras)
     layers = _layers(settings, depth)
-    every = [_settings(layer, keras) for layer in layers]  # refuses first what is not supported
+    lenient = builder.refusals is not None
+    # Refuses first what is not supported.
+    every = [_settings(layer, keras, lenient) for layer in layers]
     places, counts = [], Counter()
     for one in every:
         # Keras names a layer's place after its class, and counts; it does not count operators,
@@ -212,7 +247,7 @@ class _Functional:
                             f"{len(inputs)}")
         waiting = []  # layer, its use, what it is called with
         for n, entry in enumerate(self._layers):
-            one = _settings(entry, self._keras)
+            one = _settings(entry, self._keras, self._builder.refusals is not None)
             if one.class_name == "InputLayer":
                 places = [m for m, ref in enumerate(starts) if ref.layer == self._names[n]]
                 if len(places) != 1:
@@ -239,7 +274,7 @@ class _Functional:
         entry = self._layers[n]
         if not all(self._found(ref) for ref in references(arguments)):
             return False
-        where = _settings(entry, self._keras).where
+        where = Settings(entry, self._keras, any_type=True).where
         shared = len(entry["inbound_nodes"]) > 1
         weights = SharedWeights() if shared else self._weights[n]
         args = resolved(arguments, lambda ref: Tensor(self._value(ref, where)))
@@ -261,6 +296,8 @@ class _Functional:
         if found is None:
             raise UserError(f"{where}: use {shown(ref.node)} of layer {quoted(ref.layer)} is not "
                             "there: save the model again")
+        if found == [UNKNOWN]:
+            return UNKNOWN
         if not 0 <= ref.tensor < len(found):
             raise UserError(f"{where}: layer {quoted(ref.layer)} has {len(found)} outputs, there "
                             f"is no number {shown(ref.tensor)}: set return_state")
@@ -270,7 +307,7 @@ class _Functional:
         """The error about uses of layers that wait for what is not there, or for each other."""
         uses = {(self._names[n], use) for n, use, _ in waiting}
         for n, _, arguments in waiting:
-            where = _settings(self._layers[n], self._keras).where
+            where = Settings(self._layers[n], self._keras, any_type=True).where
             for ref in references(arguments):
                 if not self._found(ref) and (ref.layer, ref.node) not in uses:
                     try:
@@ -297,9 +334,10 @@ def _input_shapes(inputs: list[tuple[Settings, tuple[Dim, ...]]], sizes: Sizes) 
     return shapes
 
 
-def _inputs(entry: object, keras: int, depth: int) -> list[tuple[Settings, tuple[Dim, ...]]]:
+def _inputs(entry: object, keras: int, depth: int, every: bool
+            ) -> list[tuple[Settings, tuple[Dim, ...]]]:
     """What declares each input of a model, and its dimensions without the batch."""
-    settings = _settings(entry, keras)
+    settings = _settings(entry, keras, every)
     assert isinstance(entry, dict)
     layers = _layers(settings, depth)
     if settings.class_name != "Sequential":
@@ -308,10 +346,10 @@ def _inputs(entry: object, keras: int, depth: int) -> list[tuple[Settings, tuple
         if None in starts:
             raise UserError(f"{settings.where}: its inputs are not among its layers: save the "
                             "model again")
-        return [_declared(_settings(one, keras)) for one in starts]
-    first = _settings(layers[0], keras)
+        return [_declared(_settings(one, keras, every)) for one in starts]
+    first = _settings(layers[0], keras, every)
     if first.class_name in _MODELS:
-        return _inputs(layers[0], keras, depth + 1)
+        return _inputs(layers[0], keras, depth + 1, every)
     built = entry["config"].get("build_input_shape")
     if built is None and isinstance(entry.get("build_config"), dict):
         built = entry["build_config"].get("input_shape")
@@ -333,6 +371,10 @@ def _check_inputs(builder: Builder, layers: list[Settings], values: list[int], l
     if len(values) != len(layers):
         raise UserError(f"{layers[0].where}: {len(values)} values reach it")
     for settings, value in zip(layers, values, strict=True):
+        if builder.refusals is not None and settings.type_problem:
+            builder.refusals.add(settings.origin, settings.class_name, settings.type_problem)
+        if value == UNKNOWN:
+            continue
         shape = settings.take("batch_shape", settings.take("batch_input_shape"))
         reaches = builder.shapes[value][lead:]
         fits = isinstance(shape, list) and len(shape) == len(reaches) + 1 and all(
