@@ -277,16 +277,18 @@ class Builder:
 
     def _softmaxes_within(self, outputs: Sequence[int]) -> Iterator[tuple[str, UserError]]:
         """What is wrong with each softmax that is no output, or that a layer reads."""
+        read = set()
         for layer in self.layers:
             for value in layer.inputs:
                 if value in self._host:
+                    read.add(value)
                     name = f"layer {quoted(layer.origin)}" if layer.origin else "another layer"
                     yield layer.origin, UserError(
                         f"{name} reads a {self._host[value]}: only an output of the network can be "
                         "one, since the core leaves it to the host: split the network there, or "
                         "train with sigmoid")
         for value in self._host:
-            if value not in outputs:
+            if value not in outputs and value not in read:
                 yield "", UserError(
                     f"a {self._host[value]} must be an output of the network, since the core "
                     "leaves it to the host: split the network there, or train with sigmoid")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
+from math import ceil, log2
 
 from gatefold.boards import get as get_board
 from gatefold.gen.errors import UserError
 from gatefold.gen.flow import check_tiles
-from gatefold.gen.network.frames import input_names
 from gatefold.gen.network.graph import Network
-from gatefold.gen.numbers.calibrate import TENSORS, Calibration
-from gatefold.gen.numbers.formats import Seen
-from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.numbers.tables import table_for
 from gatefold.gen.plan import Budget
-from gatefold.gen.plan.sizing import candidates, might_fit, quick_cycles
+from gatefold.gen.plan.demand import demands
+from gatefold.gen.plan.sizing import candidates, quick_cycles, widths_might_fit
 
-__all__ = ["Estimate", "in_any_formats", "quick_estimate"]
+__all__ = ["Estimate", "quick_estimate"]
+
+_WIDTH = 16  # bits of weights and activations, as `gatefold build` has them unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -42,35 +40,25 @@ class Estimate:
     us: float | None = None
 
 
-def in_any_formats(network: Network) -> QuantizedNetwork:
-    """The network in integers as if each of its values were at most 1: good enough to count rows,
-    words and cycles, and nothing is computed for it.
-
-    Raises :class:`UserError` as :func:`quantize`.
-    """
-    one = Seen.of(np.ones(1))
-    names = input_names(network)
-    return quantize(network, calibration=Calibration(
-        {"source": "none", "samples": 0, "peaks": {}}, (one,) * len(names),
-        {name: dict.fromkeys(TENSORS, one) for name in network.names}, True))
-
-
-def quick_estimate(network: Network, qnet: QuantizedNetwork, board: str | None) -> Estimate:
-    """The estimate of a network, ``qnet`` in integers, for the board of that name.
+def quick_estimate(network: Network, board: str | None) -> Estimate:
+    """The estimate of a network for the board of that name.
 
     Raises :class:`UserError` for a board that there is not.
     """
     budget = Budget.of(None if board is None else get_board(board))
     try:
         check_tiles(network, budget.multipliers, 1)
-        budget.check_weights(network.parameters, qnet.weight_width)
+        budget.check_weights(network.parameters, _WIDTH)
     except UserError as error:
         return Estimate(board, False, str(error))
-    multipliers = budget.multipliers
+    asked = demands(network)
+    sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
+    table, multipliers = table_for(_WIDTH), budget.multipliers
     while multipliers >= 4:
-        for pe, simd in candidates(qnet, multipliers):
-            if might_fit(qnet, pe, simd, budget):
-                cycles = round(quick_cycles(qnet, pe, simd))
+        for pe, simd in candidates(network, multipliers):
+            if widths_might_fit(asked, pe, simd, budget, weight_width=_WIDTH, act_width=_WIDTH,
+                                acc_width=sums, table=table):
+                cycles = round(quick_cycles(network, pe, simd))
                 return Estimate(board, True, "", pe, simd, cycles, budget.clock_mhz,
                                 round(cycles / budget.clock_mhz, 2))
         multipliers //= 2

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, replace
 
 from gatefold.boards import BOARDS
 from gatefold.boards import get as get_board
-from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import examine
 from gatefold.gen.frontends.builder import Builder, Incomplete
 from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
 from gatefold.gen.frontends.sizes import OpenError, Sizes
-from gatefold.gen.inspect.estimate import Estimate, in_any_formats, quick_estimate
+from gatefold.gen.inspect.estimate import Estimate, quick_estimate
 from gatefold.gen.network.graph import Network, Shape
 from gatefold.gen.network.summary import Row, rows
 
@@ -140,18 +139,12 @@ def _refused(builder: Builder | None, open_: list[Refusal], refusals: Refusals) 
 def _read(network: Network, blockers: list[Refusal], options: tuple[str, ...],
           board: str | None) -> Inspection:
     """Of a model that is a network when it is built with ``options``."""
-    estimate, letting_in = None, None
-    try:
-        qnet = in_any_formats(network)
-        estimate = quick_estimate(network, qnet, board)
-        if estimate.fits:
-            letting_in = options
-        else:
-            blockers = [*blockers, Refusal("", "size", estimate.why)]
-            larger = [name for name in BOARDS if board is None
-                      and quick_estimate(network, qnet, name).fits]
-            letting_in = (*options, "--board", larger[0]) if larger else None
-    except UserError as error:  # numbers that no format holds
-        blockers = [*blockers, Refusal("", "numbers", str(error))]
+    estimate = quick_estimate(network, board)
+    letting_in: tuple[str, ...] | None = options
+    if not estimate.fits:
+        blockers = [*blockers, Refusal("", "size", estimate.why)]
+        larger = [name for name in BOARDS
+                  if board is None and quick_estimate(network, name).fits]
+        letting_in = (*options, "--board", larger[0]) if larger else None
     return Inspection(network.source, network.input_shapes, network.output_shapes,
                       tuple(network.rows()), tuple(blockers), (), letting_in, estimate)

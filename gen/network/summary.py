@@ -44,8 +44,8 @@ def table(of: Sequence[Row]) -> list[str]:
     lines += [(row.name or quoted(row.kind, 30)[1:-1] + ("" if row.hardware else " (refused)"),
                quoted(row.origin, 40)[1:-1], "?" if row.shape is None else str(row.shape),
                _number(row.parameters), _number(row.multiplications)) for row in of]
-    lines.append(("all", "", "", _number(sum(row.parameters or 0 for row in of)),
-                  _number(sum(row.multiplications or 0 for row in of))))
+    lines.append(("all", "", "", _sum([row.parameters for row in of]),
+                  _sum([row.multiplications for row in of])))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(cell.rjust(width) if n > 2 else cell.ljust(width)
                       for n, (cell, width) in enumerate(zip(line, widths, strict=True)))
@@ -54,6 +54,11 @@ def table(of: Sequence[Row]) -> list[str]:
 
 def _number(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
+
+
+def _sum(values: Sequence[int | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known):,}" + (" + ?" if len(known) < len(values) else "")
 
 
 def counted(number: int, noun: str) -> str:

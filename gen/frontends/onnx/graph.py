@@ -32,6 +32,7 @@ from gatefold.gen.frontends.onnx.proto import (
     ExternalReader,
     Model,
     NodeError,
+    as_text,
     dims_of,
     names_read,
     nodes_needed,
@@ -148,8 +149,8 @@ def _wrong_types(inputs: Sequence[onnx.ValueInfoProto]) -> Refusals:
     for value in inputs:
         if value.type.tensor_type.elem_type not in (onnx.TensorProto.FLOAT,
                                                     onnx.TensorProto.DOUBLE):
-            refusals.add(value.name, "input", f"input {quoted(value.name)} must be float32: export "
-                         "the float32 model")
+            refusals.add(as_text(value.name), "input", f"input {quoted(value.name)} must be "
+                         "float32: export the float32 model")
     return refusals
 
 
@@ -270,7 +271,7 @@ class _Run:
         last_use = {name: index for index, node in enumerate(needed) for name in names_read(node)}
         results = {value.name for value in graph.output}
         for index, node in enumerate(needed):
-            origin = node.name or (node.output[0] if node.output else "")
+            origin = as_text(node.name or (node.output[0] if node.output else ""))
             used = tuple(name in last_use or name in results for name in node.output)
             try:
                 self.node(node, origin, values, used)
@@ -309,7 +310,7 @@ class _Run:
         if problem is None:
             refusals.pass_over(origin)
         else:
-            refusals.add(origin, node.op_type, problem)
+            refusals.add(origin, as_text(node.op_type), problem)
             inputs = [values.get(name) if name else None for name in node.input]
             with contextlib.suppress(UserError, ValueError, IndexError, TypeError):
                 made = stand_ins(self.trace, node.op_type, inputs, origin)

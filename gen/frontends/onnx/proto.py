@@ -16,7 +16,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import READ, check_elements
 from gatefold.gen.frontends.sizes import Dim
 
-__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "dims_of", "names_read",
+__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "as_text", "dims_of", "names_read",
            "nodes_needed", "read_model", "read_tensor"]
 
 _T = onnx.TensorProto
@@ -120,8 +120,9 @@ def _external(tensor: onnx.TensorProto, where: str, size: int,
     return external(entries.get("location", ""), offset, length)
 
 
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
+def as_text(value: str | bytes) -> str:
+    """A name in a file: what is not UTF-8 comes as bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 class Attributes:
@@ -133,10 +134,10 @@ class Attributes:
     _READ = {
         onnx.AttributeProto.INT: lambda a: a.i,
         onnx.AttributeProto.FLOAT: lambda a: a.f,
-        onnx.AttributeProto.STRING: lambda a: _text(a.s),
+        onnx.AttributeProto.STRING: lambda a: as_text(a.s),
         onnx.AttributeProto.INTS: lambda a: tuple(a.ints),
         onnx.AttributeProto.FLOATS: lambda a: tuple(a.floats),
-        onnx.AttributeProto.STRINGS: lambda a: tuple(_text(s) for s in a.strings),
+        onnx.AttributeProto.STRINGS: lambda a: tuple(as_text(s) for s in a.strings),
         onnx.AttributeProto.TENSOR: lambda a: read_tensor(a.t),
         onnx.AttributeProto.GRAPH: lambda a: a.g,
     }
@@ -196,7 +197,8 @@ def dims_of(value: onnx.ValueInfoProto) -> tuple[Dim, ...] | None:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         return None
-    return tuple(d.dim_value if d.dim_value > 0 else d.dim_param or f"{value.name}:{axis}"
+    name = as_text(value.name)
+    return tuple(d.dim_value if d.dim_value > 0 else as_text(d.dim_param) or f"{name}:{axis}"
                  for axis, d in enumerate(kind.shape.dim))
 
 
