@@ -16,7 +16,7 @@ import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import check_dim, check_elements
-from gatefold.gen.frontends.refusals import Refusal, Refusals
+from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import OpenError, SizesError
 from gatefold.gen.network.graph import (
     ACTIVATIONS,
@@ -314,8 +314,9 @@ class Incomplete(UserError):
 
 
 @contextlib.contextmanager
-def every_refusal(wanted: bool) -> Iterator[None]:
-    """Where every refusal is wanted, what refuses the model as a whole is :class:`Incomplete`.
+def every_refusal(refusals: Refusals | None) -> Iterator[None]:
+    """Where every refusal is wanted, what refuses the model as a whole is recorded beside the
+    ``refusals`` so far, in an :class:`Incomplete`.
 
     Errors about sizes stay what they are: with other ones the model can be read.
     """
@@ -324,6 +325,7 @@ def every_refusal(wanted: bool) -> Iterator[None]:
     except (Incomplete, OpenError, SizesError):
         raise
     except UserError as error:
-        if not wanted:
+        if refusals is None:
             raise
-        raise Incomplete(Refusals([Refusal("", "model", str(error))])) from None
+        refusals.add("", "model", error)
+        raise Incomplete(refusals) from None

@@ -226,6 +226,13 @@ def test_the_first_refusal_is_the_one_of_load(tmp_path):
     assert len(found.blockers) == 2 and str(caught.value).endswith(found.blockers[0].text)
 
 
+def test_an_input_of_ones_own_class_is_a_blocker(tmp_path):
+    def edit(layers):
+        layers[0]["config"]["name"] = "x"
+        layers[0]["registered_name"] = "mine>InputLayer"
+    assert blockers(gf.inspect(keras_file(tmp_path, edit))) == [("x", "InputLayer")]
+
+
 def test_a_class_of_ones_own_is_a_blocker_of_the_whole(tmp_path):
     config, weights = unpack("keras_last.keras")
     config.update(class_name="Mine", registered_name="mine>Mine")

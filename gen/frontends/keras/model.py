@@ -69,13 +69,14 @@ def read_model(entry: dict, weights: Weights, keras: int, source: dict,
     """
     try:
         settings = Settings(entry, keras, any_type=every)
-        with every_refusal(every):
+        refusals = Refusals() if every else None
+        with every_refusal(refusals):
             if settings.class_name not in _MODELS or settings.custom:
                 raise UserError(f"{settings.where} is the whole model; it must be Sequential or "
                                 "Functional, not a class of its own: wrap it in keras.Sequential, "
                                 "or build it with keras.Model(inputs, outputs)")
             builder = Builder(*_input_shapes(_inputs(entry, keras, 0, every), sizes),
-                              refusals=Refusals() if every else None)
+                              refusals=refusals)
             inputs = list(range(len(builder.input_shapes)))
             outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
             return builder.network(source, outputs)
@@ -88,8 +89,14 @@ def _settings(entry: object, keras: int, every: bool = False) -> Settings:
     """Settings of a layer or a model that is supported; UserError for others, unless ``every``
     refusal is wanted: then they come when the layer is read."""
     settings = Settings(entry, keras, any_type=every)
-    if every:
-        return settings
+    problem = "" if every else _unsupported(settings)
+    if problem:
+        raise UserError(problem)
+    return settings
+
+
+def _unsupported(settings: Settings) -> str:
+    """Why a layer's class is not supported; empty if it is."""
     name = settings.class_name
     operator = _is_operator(settings)
     known = ops.READERS if operator else (*_READERS, *_MODELS, "InputLayer",
@@ -97,12 +104,12 @@ def _settings(entry: object, keras: int, every: bool = False) -> Settings:
     if settings.custom or name not in known:
         kind = "custom " if settings.custom else "operator " if operator else ""
         if name in _REFUSED and not settings.custom:
-            raise UserError(f"layer {quoted(settings.origin)} of the class {name} is not "
-                            f"supported: {_REFUSED[name]}")
+            return (f"layer {quoted(settings.origin)} of the class {name} is not "
+                    f"supported: {_REFUSED[name]}")
         legal = ops.READERS if operator else (*_READERS, "TimeDistributed", *_MODELS[:2])
-        raise UserError(f"layer {quoted(settings.origin)} of the {kind}class {quoted(name)} is not "
-                        f"supported: build the network of these: {', '.join(legal)}")
-    return settings
+        return (f"layer {quoted(settings.origin)} of the {kind}class {quoted(name)} is not "
+                f"supported: build the network of these: {', '.join(legal)}")
+    return ""
 
 
 def _is_operator(settings: Settings, args: int = 1) -> bool:
@@ -371,8 +378,9 @@ def _check_inputs(builder: Builder, layers: list[Settings], values: list[int], l
     if len(values) != len(layers):
         raise UserError(f"{layers[0].where}: {len(values)} values reach it")
     for settings, value in zip(layers, values, strict=True):
-        if builder.refusals is not None and settings.type_problem:
-            builder.refusals.add(settings.origin, settings.class_name, settings.type_problem)
+        problem = settings.type_problem or _unsupported(settings)
+        if builder.refusals is not None and problem:
+            builder.refusals.add(settings.origin, settings.class_name, problem)
         if value == UNKNOWN:
             continue
         shape = settings.take("batch_shape", settings.take("batch_input_shape"))

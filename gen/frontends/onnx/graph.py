@@ -80,7 +80,7 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
     """
     try:
         model = read_model(data, name)
-        with every_refusal(every):
+        with every_refusal(Refusals() if every else None):
             names = [t.name for t in model.graph.initializer]
             if len(set(names)) < len(names):
                 raise UserError("two initializers have one name: the file is damaged")
