@@ -40,7 +40,8 @@ from gatefold.gen.store.folder import core_json
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
 
-__all__ = ["Core", "check_steps", "compile", "sample_floats", "shape_network", "write_vectors"]
+__all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
+           "write_vectors"]
 
 VECTORS = 3  #: samples in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
@@ -168,7 +169,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if options.pe and options.simd:
         limits = limits.within(options.pe * options.simd, "--pe x --simd")
     limits = limits.within(options.macs)
-    _check_tiles(network, limits.multipliers, options.contexts)
+    check_tiles(network, limits.multipliers, options.contexts)
     if calibrate is not None:
         calibrate = as_frames(network, calibrate, "the calibration data")
         for doubt in doubts(calibrate):
@@ -274,7 +275,8 @@ def check_steps(network: Network, contexts: int) -> None:
                         "shorter frames")
 
 
-def _check_tiles(network: Network, multipliers: int, contexts: int) -> None:
+def check_tiles(network: Network, multipliers: int, contexts: int) -> None:
+    """Raise :class:`UserError` where a frame takes longer than a schedule is made for."""
     check_steps(network, contexts)
     tiles = contexts * network.macs // multipliers
     if tiles > MAX_TILES:

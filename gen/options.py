@@ -254,7 +254,8 @@ class ShapeOptions(Options):
 
     units: int | None = option(Limit(1, 4096), None, "Without MODEL: units of each LSTM layer")
     features: int | None = option(Limit(1, 4096), None, "Without MODEL: input features")
-    timesteps: int | None = option(Limit(1, 65536), None, "Without MODEL: timesteps of a frame")
+    timesteps: int | None = option(Limit(1, 65536), None, "Timesteps of a frame, without MODEL or "
+                                   "where MODEL leaves them open")
     layers: int | None = option(Limit(1, 16), None, "Without MODEL: LSTM layers, 1 if not given")
     dense: int | None = option(Limit(1, 4096), None, "Without MODEL: outputs of a last Dense "
                                "layer, none if not given")

@@ -14,7 +14,7 @@ PARTS = ("hdl", "gen", "sim", "boards")
 ROOMS = ("hdl", "gen.errors", "boards", "gen.legal", "gen.options", "gen.files", "gen.network",
          "gen.frontends", "gen.numbers", "gen.plan", "gen.verilog", "gen.store", "sim",
          "gen.measure", "gen.html", "gen.synth", "gen.report", "gen.check", "gen.flow",
-         "gen.weights", "gen.explore", "gen.cli")
+         "gen.weights", "gen.explore", "gen.inspect", "gen.cli")
 
 #: Names of hdl that state cycles, and the modules outside hdl that may import them.
 CYCLES = {"MacArray", "MacRow", "OperandMemory", "RowRouter", "LaneArray", "Lane", "StateLane",

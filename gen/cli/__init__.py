@@ -11,6 +11,7 @@ import click
 from gatefold import __version__
 from gatefold.gen.cli.build import build
 from gatefold.gen.cli.explore import explore
+from gatefold.gen.cli.inspect import inspect
 from gatefold.gen.cli.report import report
 from gatefold.gen.cli.run import run
 from gatefold.gen.cli.shell import Commands
@@ -29,5 +30,5 @@ def main():
     """
 
 
-for _command in (build, run, verify, weights, report, explore):
+for _command in (inspect, build, run, verify, weights, report, explore):
     main.add_command(_command)

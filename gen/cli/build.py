@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import declared, description, working
+from gatefold.gen.cli.shell import declared, description, sized, working
 from gatefold.gen.errors import UserError
 from gatefold.gen.options import BuildOptions, ShapeOptions
 
@@ -23,7 +23,8 @@ __all__ = ["build"]
               "(docs/formats.md).")
 @declared(BuildOptions)
 @declared(ShapeOptions)
-def build(model, output, description, calibrate, formats, **options):
+@sized
+def build(model, output, description, calibrate, formats, sized, **options):
     """Build a core from MODEL (.keras, .h5, .onnx, .safetensors, .npz), or from its shape alone.
 
     \b
@@ -34,7 +35,7 @@ def build(model, output, description, calibrate, formats, **options):
     into the core later, without touching its Verilog.
     """
     sizes = {one.field: options.pop(one.field) for one in ShapeOptions.declared()}
-    shape = _shape(model, calibrate, description, sizes)
+    shape = _shape(model, calibrate, description, sizes, sized)
     if output is None:
         raise UserError("-o DIR is missing: name the folder to make")
     BuildOptions(**options)  # what is illegal is refused before anything is read
@@ -43,12 +44,15 @@ def build(model, output, description, calibrate, formats, **options):
         from gatefold.gen.files.output import check_target
         from gatefold.gen.flow import compile, shape_network
         from gatefold.gen.frontends import load
+        from gatefold.gen.frontends.sizes import Sizes
         from gatefold.gen.network.frames import read_frames
         from gatefold.gen.numbers.overrides import read_overrides
 
         check_target(output, keeps=(model, calibrate, description, formats))
         if shape is None:
-            network = load(model, network=description)
+            given = Sizes.read(sizes["timesteps"], sized)
+            network = load(model, network=description, timesteps=given.timesteps,
+                           sizes=given.named)
         else:
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
         data = None if calibrate is None else read_frames(network, calibrate,
@@ -64,9 +68,9 @@ def build(model, output, description, calibrate, formats, **options):
         click.echo(line)
 
 
-def _shape(model, calibrate, description, sizes: dict) -> ShapeOptions | None:
+def _shape(model, calibrate, description, sizes: dict, sized: tuple) -> ShapeOptions | None:
     """The shape to build, None for a model's; :class:`UserError` where the two contradict."""
-    given = [name for name, value in sizes.items() if value is not None]
+    given = [name for name, value in sizes.items() if value is not None and name != "timesteps"]
     if model is not None:
         if given:
             raise UserError(f"MODEL and --{given[0]} contradict each other: give a model file or a "
@@ -75,6 +79,8 @@ def _shape(model, calibrate, description, sizes: dict) -> ShapeOptions | None:
     shape = ShapeOptions(**sizes)
     if description is not None:
         raise UserError("--network describes the weights in MODEL: name their file too")
+    if sized:
+        raise UserError("--set fixes an open dimension of MODEL: name its file too")
     if calibrate is not None:
         raise UserError("--calibrate and --units contradict each other: a core whose weights come "
                         "later has formats for any, leave --calibrate out")

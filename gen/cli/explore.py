@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 
-from gatefold.gen.cli.shell import declared, description
+from gatefold.gen.cli.shell import declared, description, timesteps
 from gatefold.gen.errors import UserError
 from gatefold.gen.options import LIMITS, ExploreOptions
 
@@ -25,7 +25,8 @@ __all__ = ["explore"]
 @click.option("--calibrate", metavar="X.npz", help="Representative inputs as for `gatefold build`; "
               "the error is measured on them.")
 @declared(ExploreOptions)
-def explore(model, output, description, calibrate, **options):
+@timesteps
+def explore(model, output, description, calibrate, timesteps, sized, **options):
     """Plan many cores for MODEL and show what each takes and gives.
 
     \b
@@ -44,18 +45,21 @@ def explore(model, output, description, calibrate, **options):
     from gatefold.gen.explore import explore as sweep
     from gatefold.gen.explore.journal import check_folder
     from gatefold.gen.frontends import load
+    from gatefold.gen.frontends.sizes import Sizes
     from gatefold.gen.network.frames import read_frames
 
     check_folder(output)
-    network = load(model, network=description)
+    given = Sizes.read(timesteps, sized)
+    network = load(model, network=description, timesteps=given.timesteps, sizes=given.named)
     data = None if calibrate is None else read_frames(network, calibrate, "the calibration data")
     with _progress() as progress:
         found = sweep(network, out=output, calibrate=data, progress=progress, **options)
-    for line in _summary(found, model, description, calibrate, output):
+    more = [*([] if description is None else ["--network", description]), *given.words]
+    for line in _summary(found, model, more, calibrate, output):
         click.echo(line)
 
 
-def _summary(found, model: str, description: str | None, calibrate: str | None,
+def _summary(found, model: str, more: list[str], calibrate: str | None,
              output: str) -> Iterator[str]:
     fitting = sum(point.fits for point in found.points)
     yield f"{len(found.points)} cores, {fitting} fit: {os.path.join(output, 'explore.md')}"
@@ -73,8 +77,7 @@ def _summary(found, model: str, description: str | None, calibrate: str | None,
     yield (f"it takes about {best.dsp} DSPs, {best.bram36:g} block RAMs, "
            f"{best.uram} UltraRAMs, {best.lut} LUTs; energy "
            f"proxy {best.energy}")
-    described = [] if description is None else ["--network", description]
-    yield shlex.join([*found.build_words(best, model, calibrate, "core"), *described])
+    yield shlex.join([*found.build_words(best, model, calibrate, "core"), *more])
 
 
 @contextlib.contextmanager

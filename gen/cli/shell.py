@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 from gatefold.gen.errors import NumbersWarning, UserError, quoted
-from gatefold.gen.options import Option, Options
+from gatefold.gen.options import Option, Options, ShapeOptions
 
-__all__ = ["Commands", "declared", "description", "note", "working"]
+__all__ = ["Commands", "declared", "described_option", "description", "note", "sized",
+           "timesteps", "working"]
 
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -50,6 +51,24 @@ def description(command: Callable) -> Callable:
     return click.option("--network", "description", metavar="NET.toml", help="With a MODEL of "
                         "weights alone (.safetensors, .npz): the file that describes their "
                         "network.")(command)
+
+
+def sized(command: Callable) -> Callable:
+    """The option ``--set`` of a command that loads MODEL, as its argument ``sized``."""
+    return click.option("--set", "sized", metavar="NAME=VALUE", multiple=True, help="Fix a "
+                        "dimension that MODEL leaves open, by its name; may be repeated.")(command)
+
+
+def described_option(options: type[Options], field: str, help: str) -> Callable:
+    """One option of ``options``, with another help text."""
+    one = next(one for one in options.declared() if one.field == field)
+    return click.option(one.name, one.field, type=_Value(one), metavar=one.legal.metavar, help=help)
+
+
+def timesteps(command: Callable) -> Callable:
+    """The options ``--timesteps`` and ``--set`` of a command that loads MODEL."""
+    return described_option(ShapeOptions, "timesteps", "Fix the number of timesteps that MODEL "
+                            "leaves open.")(sized(command))
 
 
 class Commands(click.Group):

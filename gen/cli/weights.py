@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import declared, description, note, working
+from gatefold.gen.cli.shell import declared, description, note, timesteps, working
 from gatefold.gen.options import WeightsOptions
 
 __all__ = ["weights"]
@@ -19,7 +19,8 @@ __all__ = ["weights"]
               "which stay as they are, and the vectors of the cocotb bench are made of them. "
               "Without it: seeded random inputs.")
 @declared(WeightsOptions)
-def weights(model, directory, description, source, **options):
+@timesteps
+def weights(model, directory, description, source, timesteps, sized, **options):
     """Write MODEL's weights into the core in DIR without touching its Verilog.
 
     Replaces DIR/weights, integers.npz, floats.npz, the cocotb vectors and report.json together, or
@@ -30,13 +31,15 @@ def weights(model, directory, description, source, **options):
     with working("quantising"):
         from gatefold.gen.check import load_folder
         from gatefold.gen.frontends import load
+        from gatefold.gen.frontends.sizes import Sizes
         from gatefold.gen.measure.saturation import in_words
         from gatefold.gen.network.frames import read_frames
         from gatefold.gen.numbers.quantize import SATURATED
         from gatefold.gen.weights import replace_weights
 
         load_folder(directory)
-        network = load(model, network=description)
+        given = Sizes.read(timesteps, sized)
+        network = load(model, network=description, timesteps=given.timesteps, sizes=given.named)
         data = None if source is None else read_frames(network, source, "the calibration data")
         report = replace_weights(network, directory, data, **options)
     error = report["numbers"]["error"]

@@ -8,6 +8,8 @@ are checked before anything is allocated. What is not supported is refused by na
 ``container``   reads a file and a zip within limits
 ``builder``     puts a network together layer by layer, whatever the format
 ``limits``      what a file may declare
+``sizes``       open dimensions of a model's inputs, and the sizes that the user gives for them
+``refusals``    all that is refused in a model, not only the first (:func:`examine`)
 ``keras``       ``zip``: the .keras format; ``file``: .h5; ``live``: models in memory. ``model``:
                 the graph of layers, models within models. ``basic``, ``conv``, ``rnn``, ``ops``:
                 readers of layers, which use ``call``, ``arguments`` and ``settings`` (where every
@@ -35,14 +37,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.container import Siblings, file_name, read_file
 from gatefold.gen.frontends.described.weights_file import is_weights
 from gatefold.gen.frontends.limits import READ
+from gatefold.gen.frontends.sizes import AS_DECLARED, OpenError, Sizes
 from gatefold.gen.network.graph import Network
 
-__all__ = ["load"]
+__all__ = ["examine", "load"]
 
 #: Whether :func:`load` follows an ONNX file to weights in a second file, by default. torch.onnx
 #: writes one by default; only a plain file beside the model is read, and no link.
@@ -50,23 +55,45 @@ EXTERNAL_DATA = True
 
 
 def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
-         network: str | os.PathLike | None = None) -> Network:
+         network: str | os.PathLike | None = None, timesteps: int | None = None,
+         sizes: Mapping[str, int] | None = None) -> Network:
     """The float network in the model file at ``path``.
 
     ``external_data`` allows an ONNX file to keep its weights in a second file in the same folder,
     as torch.onnx does by default. ``network`` is a file that describes the network of a
     ``.safetensors`` or ``.npz`` file, which holds weights alone (:mod:`.described`).
+    ``timesteps`` fixes the time axis of an ONNX or Keras model that leaves it open, ``sizes`` open
+    dimensions by name (:mod:`.sizes`).
 
     ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
     never its path: the same model gives the same report wherever it lies.
 
     Raises :class:`UserError`, one line, for whatever is wrong with the file.
     """
+    return _load(path, external_data, network, Sizes(timesteps, sizes or {}), every=False)
+
+
+def examine(path: str | os.PathLike, *, network: str | os.PathLike | None = None,
+            sizes: Sizes = AS_DECLARED) -> Network:
+    """As :func:`load`, but for every refusal at once.
+
+    Raises :class:`~.builder.Incomplete` for a model that is refused, with all that is refused in
+    it; :class:`~.sizes.OpenError` where an input has no fixed shape; another :class:`UserError`
+    for a file that is no model, and for one of weights.
+    """
+    return _load(path, EXTERNAL_DATA, network, sizes, every=True)
+
+
+def _load(path: str | os.PathLike, external_data: bool, description: str | os.PathLike | None,
+          sizes: Sizes, every: bool) -> Network:
     data = read_file(path)
     name = file_name(path)
     try:
-        loaded = _parse(data, name, Siblings(path) if external_data else None, network)
+        loaded = _parse(data, name, Siblings(path) if external_data else None, description, sizes,
+                        every)
     except UserError as error:
+        if every and isinstance(error, Incomplete | OpenError):
+            raise
         text = str(error)
         raise UserError(text if text.startswith(name) else f"{name}: {text}") from None
     loaded.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
@@ -74,8 +101,9 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
 
 
 def _parse(data: bytes, name: str, siblings: Siblings | None,
-           description: str | os.PathLike | None) -> Network:
+           description: str | os.PathLike | None, sizes: Sizes, every: bool) -> Network:
     if is_weights(data, name):
+        sizes.refuse(f"{name} holds weights, and their description states the shape of the input")
         from gatefold.gen.frontends.described import network as described
         return described.parse(data, name, description)
     if description is not None:
@@ -83,13 +111,13 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
                         ".safetensors and .npz files")
     if data.startswith(b"PK"):
         from gatefold.gen.frontends.keras import zip as keras_zip
-        return keras_zip.parse(data, name)
+        return keras_zip.parse(data, name, sizes, every)
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
         from gatefold.gen.frontends.keras import file as keras_file
-        return keras_file.parse(data, name)
+        return keras_file.parse(data, name, sizes, every)
     _refuse_others(data, name)
     from gatefold.gen.frontends.onnx import graph as onnx_graph
-    network = onnx_graph.parse(data, name, siblings)
+    network = onnx_graph.parse(data, name, siblings, sizes, every)
     if siblings is not None and siblings.bytes:
         network.source.update(external_sha256=siblings.sha256.hexdigest(),
                               external_bytes=siblings.bytes)

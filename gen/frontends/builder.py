@@ -9,12 +9,15 @@ beside them, which no method here does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import check_dim, check_elements
+from gatefold.gen.frontends.refusals import Refusals
+from gatefold.gen.frontends.sizes import OpenError, SizesError
 from gatefold.gen.network.graph import (
     ACTIVATIONS,
     CellState,
@@ -40,7 +43,7 @@ from gatefold.gen.network.graph import (
 )
 from gatefold.gen.network.simplify import simplify
 
-__all__ = ["MAX_PATTERN", "Builder"]
+__all__ = ["MAX_PATTERN", "Builder", "Incomplete", "every_refusal"]
 
 #: Most elements of a matrix that a layer without weights in the file becomes.
 MAX_PATTERN = 1 << 23
@@ -49,15 +52,17 @@ MAX_PATTERN = 1 << 23
 class Builder:
     """Collects layers. Value 0 .. inputs - 1 are the network's inputs.
 
-    Parameters: ``shapes``, of the network's inputs.
+    Parameters: ``shapes``, of the network's inputs; ``refusals``, where a frontend records what
+    it refuses, None where it stops at the first refusal.
     Raises :class:`UserError` wherever a layer contradicts its inputs' shapes or the limits.
     """
 
-    def __init__(self, *shapes: Shape):
+    def __init__(self, *shapes: Shape, refusals: Refusals | None = None):
         for shape in shapes:
             names = ("axis 0", "axis 1", "timesteps", "features")[-len(shape):]
             for what, n in zip(names, shape, strict=False):
                 check_dim("network input", what, n)
+        self.refusals = refusals
         self.input_shapes = tuple(tuple(shape) for shape in shapes)
         self.shapes: list[Shape] = list(self.input_shapes)
         self.layers: list[Layer] = []
@@ -256,22 +261,37 @@ class Builder:
     # ---- the end --------------------------------------------------------------------------------
 
     def network(self, source: dict, outputs: Sequence[int] | None = None) -> Network:
-        """The finished network; ``outputs``, by default the last value."""
+        """The finished network; ``outputs``, by default the last value.
+
+        Raises :class:`Incomplete` where refusals were recorded.
+        """
         outputs = tuple(outputs or (len(self.shapes) - 1,))
+        for origin, problem in self._softmaxes_within(outputs):
+            if self.refusals is None:
+                raise problem
+            self.refusals.add(origin, "softmax", problem)
+        if self.refusals is not None and self.refusals.found:
+            raise Incomplete(self.refusals, self)
+        return simplify(Network(self.input_shapes, tuple(self.layers), source, outputs,
+                                tuple(self._host.get(value, "") for value in outputs)))
+
+    def _softmaxes_within(self, outputs: Sequence[int]) -> Iterator[tuple[str, UserError]]:
+        """What is wrong with each softmax that is no output, or that a layer reads."""
+        read = set()
         for layer in self.layers:
             for value in layer.inputs:
                 if value in self._host:
+                    read.add(value)
                     name = f"layer {quoted(layer.origin)}" if layer.origin else "another layer"
-                    raise UserError(f"{name} reads a {self._host[value]}: only an output of the "
-                                    "network can be one, since the core leaves it to the host: "
-                                    "split the network there, or train with sigmoid")
+                    yield layer.origin, UserError(
+                        f"{name} reads a {self._host[value]}: only an output of the network can be "
+                        "one, since the core leaves it to the host: split the network there, or "
+                        "train with sigmoid")
         for value in self._host:
-            if value not in outputs:
-                raise UserError(f"a {self._host[value]} must be an output of the network, since "
-                                "the core leaves it to the host: split the network there, or train "
-                                "with sigmoid")
-        return simplify(Network(self.input_shapes, tuple(self.layers), source, outputs,
-                                tuple(self._host.get(value, "") for value in outputs)))
+            if value not in outputs and value not in read:
+                yield "", UserError(
+                    f"a {self._host[value]} must be an output of the network, since the core "
+                    "leaves it to the host: split the network there, or train with sigmoid")
 
 
 def _most(layer: Layer, shapes: Sequence[Shape]) -> int:
@@ -282,3 +302,30 @@ def _most(layer: Layer, shapes: Sequence[Shape]) -> int:
     if isinstance(layer, Pad):
         return elements * (1 + layer.left + layer.right)
     return elements if isinstance(layer, View) else 0
+
+
+class Incomplete(UserError):
+    """A model that was read to its end, but not into a network: ``refusals`` say why. ``builder``
+    holds the layers that were made; None where the model was refused as a whole."""
+
+    def __init__(self, refusals: Refusals, builder: Builder | None = None):
+        super().__init__("; ".join(one.text for one in refusals.found))
+        self.refusals, self.builder = refusals, builder
+
+
+@contextlib.contextmanager
+def every_refusal(refusals: Refusals | None) -> Iterator[None]:
+    """Where every refusal is wanted, what refuses the model as a whole is recorded beside the
+    ``refusals`` so far, in an :class:`Incomplete`.
+
+    Errors about sizes stay what they are: with other ones the model can be read.
+    """
+    try:
+        yield
+    except (Incomplete, OpenError, SizesError):
+        raise
+    except UserError as error:
+        if refusals is None:
+            raise
+        refusals.add("", "model", error)
+        raise Incomplete(refusals) from None

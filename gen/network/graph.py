@@ -31,6 +31,7 @@ from gatefold.gen.network.layers import (
     Window,
     scaled_for_hard_sigmoid,
 )
+from gatefold.gen.network.summary import Row, counted, rows, table
 from gatefold.gen.network.views import (
     Concat,
     Flatten,
@@ -124,7 +125,7 @@ def joined(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network(Graph):
     """A float network.
 
@@ -186,3 +187,21 @@ class Network(Graph):
     def macs(self) -> int:
         """Multiplications of one inference, none skipped."""
         return sum(layer.macs(*self.shapes_into(n)) for n, layer in enumerate(self.layers))
+
+    def __repr__(self) -> str:
+        """The network in one line."""
+        return (f"<Network {_shown(self.input_shapes)} -> {_shown(self.output_shapes)}: "
+                f"{counted(len(self.layers), 'layer')}, {counted(self.parameters, 'parameter')}, "
+                f"{counted(self.macs, 'multiplication')}>")
+
+    def rows(self) -> list[Row]:
+        """The layers as rows of a table."""
+        return rows(self.layers, self.shapes)
+
+    def summary(self) -> None:
+        """Print a table of the layers: their shapes, parameters and multiplications."""
+        print("\n".join(table(self.rows())))
+
+
+def _shown(shapes: tuple[Shape, ...]) -> str:
+    return " and ".join(map(str, shapes))

@@ -7,6 +7,7 @@ from math import ceil, prod
 
 import numpy as np
 
+from gatefold.gen.network.graph import Dense, Network, Recurrent, Rnn
 from gatefold.gen.network.views import Permute, RepeatVector, Reshape
 from gatefold.gen.numbers.quantized import (
     QDense,
@@ -56,16 +57,16 @@ class Demand:
         return ceil(4 * slots / pe)
 
 
-def demands(qnet: QuantizedNetwork) -> list[Demand]:
-    """What each layer with weights asks."""
+def demands(network: QuantizedNetwork | Network) -> list[Demand]:
+    """What each layer with weights asks; the same of a float network as of its quantised form."""
     found = []
-    for n, layer in qnet.computing.items():
-        shapes = qnet.shapes_into(n)
-        if isinstance(layer, QRecurrent):
-            gates = not isinstance(layer, QRnn)
+    for n, layer in enumerate(network.layers):
+        shapes = network.shapes_into(n)
+        if isinstance(layer, QRecurrent | Recurrent):
+            gates = not isinstance(layer, QRnn | Rnn)
             found.append(Demand((4 if gates else 1) * layer.units, layer.features, layer.units,
                                 shapes[0][0], gates, False))
-        elif isinstance(layer, QDense):
+        elif isinstance(layer, QDense | Dense):
             steps = layer.output_shape(*shapes)[:-1]
             columns = layer.features if layer.pattern is None else min(
                 layer.features, 2 * int(layer.pattern.sum(axis=1).max()))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.network.graph import Network
+from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.array import BLOCK_WORDS, Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import Demand, demands
@@ -18,7 +19,8 @@ from gatefold.gen.plan.waves import AHEAD
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
 __all__ = ["candidates", "choose_array", "fit",
-           "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles", "with_blocks"]
+           "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles",
+           "widths_might_fit", "with_blocks"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
@@ -38,10 +40,10 @@ _PROGRAM = 128  # instructions, where there is no program yet
 _SIMDS = (*range(1, 33), *range(34, 65, 2))
 
 
-def quick_cycles(qnet: QuantizedNetwork, pe: int, simd: int) -> float:
+def quick_cycles(network: QuantizedNetwork | Network, pe: int, simd: int) -> float:
     """A rough cycle count, to rank shapes before planning them: the tiles to issue or the tails to
     wait for, whichever is more, and a little of the other."""
-    return _quick_cycles(demands(qnet), pe, simd)
+    return _quick_cycles(demands(network), pe, simd)
 
 
 def rough_tiles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
@@ -62,10 +64,10 @@ def _estimate(tiles: int, waits: int) -> float:
     return max(tiles, waits) + 0.1 * min(tiles, waits)
 
 
-def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]]:
+def candidates(network: QuantizedNetwork | Network, multipliers: int) -> list[tuple[int, int]]:
     """Shapes (pe, simd) worth a draft, best first by a quick count: for each simd the tallest
     array, and shorter ones that waste few rows."""
-    asked = demands(qnet)
+    asked = demands(network)
     rows = max(demand.rows * (min(32, demand.steps) if demand.windows else 1) for demand in asked)
     shapes = set()
     for simd in _SIMDS:
@@ -81,11 +83,18 @@ def candidates(qnet: QuantizedNetwork, multipliers: int) -> list[tuple[int, int]
 
 def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget) -> bool:
     """A quick look at what cannot be avoided: multipliers, weights, tables."""
-    depth = sum(demand.words(pe, simd) for demand in demands(qnet))
-    word = simd * qnet.weight_width
-    tables = simd * 3 * (bram18s(qnet.table.out_frac, len(qnet.table.t0))
-                         + (bram18s(8, len(qnet.table.t1)) if qnet.table.n2 else 0)) / 2
-    adders = pe * (simd * (qnet.weight_width + qnet.act_width) + qnet.acc_width)
+    return widths_might_fit(demands(qnet), pe, simd, budget, weight_width=qnet.weight_width,
+                            act_width=qnet.act_width, acc_width=qnet.acc_width, table=qnet.table)
+
+
+def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *, weight_width: int,
+                     act_width: int, acc_width: int, table: Table) -> bool:
+    """The same from the widths alone, where there is no quantised network yet."""
+    depth = sum(demand.words(pe, simd) for demand in asked)
+    word = simd * weight_width
+    tables = simd * 3 * (bram18s(table.out_frac, len(table.t0))
+                         + (bram18s(8, len(table.t1)) if table.n2 else 0)) / 2
+    adders = pe * (simd * (weight_width + act_width) + acc_width)
     luts_left = budget.lut * _LUT_SHARE - adders
     if depth <= SHALLOW or budget.memory == "lut":
         in_blocks = 0

@@ -19,7 +19,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 __all__ = ["CheckFailed", "Core", "Exploration", "Network", "NumbersWarning", "UserError",
-           "compile", "explore", "from_keras", "from_torch", "initialise", "load"]
+           "compile", "explore", "from_keras", "from_torch", "initialise", "inspect", "load"]
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gatefold.gen.frontends import load
     from gatefold.gen.frontends.keras.live import from_keras
     from gatefold.gen.frontends.torch.live import from_torch
+    from gatefold.gen.inspect import inspect
     from gatefold.gen.network.graph import Network
     from gatefold.gen.network.initialise import initialise
     from gatefold.sim.results import CheckFailed
@@ -46,6 +47,7 @@ _HOME = {
     "from_keras": "gatefold.gen.frontends.keras.live",
     "from_torch": "gatefold.gen.frontends.torch.live",
     "initialise": "gatefold.gen.network.initialise",
+    "inspect": "gatefold.gen.inspect",
     "load": "gatefold.gen.frontends",
 }
 

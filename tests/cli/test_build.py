@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gatefold import __version__
+from tests.frontends.test_keras import layer, pack, unpack
 from tests.support.cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
 
 SHAPE = ("--units", 3, "--features", 2, "--timesteps", 2, "--pe", 4, "--simd", 2)
@@ -379,3 +380,43 @@ def test_an_end_of_the_reader_is_no_error(core):
                                          'echo "${PIPESTATUS[0]}"', "bash", *PROGRAM],
                           capture_output=True, text=True, timeout=60)
     assert "Traceback" not in done.stderr and done.stdout.strip() in ("0", "141")
+
+
+# --- open timesteps
+
+
+@pytest.fixture
+def open_model(tmp_path):
+    """The model with an open time axis."""
+    config, weights = unpack("keras_last.keras")
+    layer(config, "InputLayer")["config"].update(name="x", batch_shape=[None, None, 3])
+    return pack(tmp_path / "open.keras", config, weights)
+
+
+@pytest.mark.parametrize("option", [("--timesteps", 6), ("--set", "x:1=6")])
+def test_a_model_with_open_timesteps_is_the_one_with_fixed_ones(open_model, tmp_path, option):
+    core = built(tmp_path / "core", open_model, *option)
+    whole = built(tmp_path / "whole", MODEL)
+    for name in ("rtl", "weights"):
+        assert contents(core / name) == contents(whole / name)
+    assert gatefold("weights", open_model, core, *option).exit_code == 0
+
+
+@pytest.mark.parametrize(("more", "words"), [
+    ([], "the number of timesteps is not fixed (shape (x:1, 3)): give it with --timesteps T"),
+    (["--timesteps", 0], "--timesteps must be an integer in 1..65536, not 0"),
+    (["--set", "y=3"], "--set: 'y' is no open dimension of the model: its open dimensions are x:1"),
+    (["--set", "x:1"], "--set must be NAME=VALUE"),
+    (["--units", 4], "MODEL and --units contradict each other"),
+])
+def test_open_timesteps_are_refused(open_model, tmp_path, more, words):
+    assert words in refused("build", open_model, *more, "-o", tmp_path / "core")
+    assert not (tmp_path / "core").exists()
+
+
+def test_timesteps_that_contradict_the_file_or_miss_it_are_refused(tmp_path):
+    core = ("-o", tmp_path / "core")
+    text = refused("build", MODEL, "--timesteps", 9, *core)
+    assert "--timesteps is 9, but the file fixes the shape of its input to (6, 3)" in text
+    text = refused("build", "--units", 4, "--features", 2, "--timesteps", 3, "--set", "t=3", *core)
+    assert "--set fixes an open dimension of MODEL: name its file too" in text

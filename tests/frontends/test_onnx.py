@@ -353,9 +353,9 @@ def test_a_graph_is_refused(tmp_path, nodes, words):
 
 @pytest.mark.parametrize(("shape", "words"), [
     (("b", "t", 3), "the number of timesteps is not fixed"),
-    (("b", None, 3), "the number of timesteps is not fixed (shape ('?', '?', 3))"),
+    (("b", None, 3), "the number of timesteps is not fixed (shape (b, x:1, 3))"),
     ((1, "t", 3), "the number of timesteps is not fixed"),
-    (("b", 6, "f"), "the number of features is not fixed"),
+    (("b", 6, "f"), "the size of axis 'f' is not fixed (shape (b, 6, f))"),
     (("b", 6), "contradict"), ((), "must be (batch, timesteps, features)"),
     (None, "must be (batch, timesteps, features)"),
     (("b", 10**12, 3), "timesteps must be an integer in 1..65536"),

@@ -24,6 +24,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Builder
 from gatefold.gen.frontends.elements.views import ZERO, Arranger
 from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.network.layers import Shape
 
 __all__ = ["MAX_TRACED", "BatchAxisError", "Net", "Stage", "TooLargeError", "Trace", "TraceError"]
@@ -82,10 +83,12 @@ class Trace:
 
     Parameters: ``batch``, samples in the trial run; ``shapes``, of one sample of each input;
     ``trusted``, no limits on time and size: for modules in memory, never for a file.
+    ``refusals``, those of the builder.
     """
 
-    def __init__(self, batch: int, shapes: Sequence[Shape], *, trusted: bool = False):
-        self.builder = Builder(*shapes)
+    def __init__(self, batch: int, shapes: Sequence[Shape], *, trusted: bool = False,
+                 refusals: Refusals | None = None):
+        self.builder = Builder(*shapes, refusals=refusals)
         self.batch, self._trusted = batch, trusted
         self._arranger = Arranger(self.builder)
         self._stages: list[Stage] = []

@@ -13,6 +13,7 @@ from gatefold.gen.frontends.keras.h5 import File
 from gatefold.gen.frontends.keras.model import read_model
 from gatefold.gen.frontends.keras.weights import Named, NamedWeights
 from gatefold.gen.frontends.keras.zip import major, parsed_json
+from gatefold.gen.frontends.sizes import AS_DECLARED, Sizes
 from gatefold.gen.network.graph import Network
 
 __all__ = ["parse"]
@@ -20,8 +21,12 @@ __all__ = ["parse"]
 _WEIGHTS = "model_weights"
 
 
-def parse(data: bytes, name: str) -> Network:
-    """The network in the bytes of an ``.h5`` file; ``name`` is the file's, for messages."""
+def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED,
+          every: bool = False) -> Network:
+    """The network in the bytes of an ``.h5`` file; ``name`` is the file's, for messages.
+
+    ``sizes``, of open dimensions of its inputs; ``every``, as of :func:`read_model`.
+    """
     file = File(data, name, "HDF5 file")
     config = file.text("model_config")
     if config is None:
@@ -30,6 +35,6 @@ def parse(data: bytes, name: str) -> Network:
     version = file.text("keras_version") or "unknown"
     weights = [Named(parts, functools.partial(file.array, _WEIGHTS, parts))
                for parts in file.names(_WEIGHTS)]
+    source = {"format": "keras-h5", "exporter": f"keras {quoted(version, 24)[1:-1]}"}
     return read_model(parsed_json(config, f"{name}: its model_config"), NamedWeights(weights),
-                      major(version), {"format": "keras-h5",
-                                       "exporter": f"keras {quoted(version, 24)[1:-1]}"})
+                      major(version), source, sizes, every)

@@ -7,6 +7,7 @@ through the same readers.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from types import FunctionType
 
 import numpy as np
@@ -15,6 +16,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.keras.model import read_model
 from gatefold.gen.frontends.keras.weights import Named, NamedWeights
 from gatefold.gen.frontends.keras.zip import major, parsed_json
+from gatefold.gen.frontends.sizes import Sizes
 from gatefold.gen.network.graph import Network, Shape
 
 __all__ = ["from_keras"]
@@ -22,9 +24,11 @@ __all__ = ["from_keras"]
 _KERAS = ("keras", "tf_keras")
 
 
-def from_keras(model) -> Network:
+def from_keras(model, *, timesteps: int | None = None,
+               sizes: Mapping[str, int] | None = None) -> Network:
     """The float network of ``model``, a ``keras.Sequential`` or functional ``keras.Model`` of
-    Keras 3 or tf_keras, built with fixed shapes.
+    Keras 3 or tf_keras. ``timesteps`` and ``sizes`` fix open dimensions of its inputs, as in
+    :func:`gatefold.load`.
 
     Only ``model.to_json()`` (the layers' ``get_config``) and the weights' values are used; the
     model is not called. ``source`` of the result holds ``format`` and ``exporter``.
@@ -47,7 +51,8 @@ def from_keras(model) -> Network:
     weights = [_named(layer, variable) for layer, variable in variables]
     version = _version(type(model))
     return read_model(config, NamedWeights(weights), major(version), {
-        "format": "keras-live", "exporter": f"keras {quoted(version, 24)[1:-1]}"})
+        "format": "keras-live", "exporter": f"keras {quoted(version, 24)[1:-1]}"},
+        Sizes(timesteps, sizes or {}))
 
 
 def _check_own(layer) -> None:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.builder import Builder, every_refusal
 from gatefold.gen.frontends.keras import basic, conv, ops, rnn
 from gatefold.gen.frontends.keras.arguments import (
     MAX_LAYERS,
@@ -23,8 +23,11 @@ from gatefold.gen.frontends.keras.arguments import (
 )
 from gatefold.gen.frontends.keras.call import Call, Tensor
 from gatefold.gen.frontends.keras.settings import Settings, shown
+from gatefold.gen.frontends.keras.stand_ins import UNKNOWN, stand_in
 from gatefold.gen.frontends.keras.weights import SharedWeights, Weights
 from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.frontends.refusals import Refusals
+from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes
 from gatefold.gen.network.graph import Network, Shape
 
 __all__ = ["read_model"]
@@ -56,30 +59,44 @@ _REFUSED = {
 }
 
 
-def read_model(entry: dict, weights: Weights, keras: int, source: dict) -> Network:
+def read_model(entry: dict, weights: Weights, keras: int, source: dict,
+               sizes: Sizes = AS_DECLARED, every: bool = False) -> Network:
     """The network of a whole model.
 
     ``entry``, its configuration (``class_name``, ``config``); ``keras``, the major version that
-    wrote it, 0 if unknown; ``source`` becomes the network's. Raises :class:`UserError`.
+    wrote it, 0 if unknown; ``source`` becomes the network's; ``sizes``, of open dimensions of the
+    inputs. Raises :class:`UserError`; with ``every``, :class:`Incomplete` for every refusal.
     """
     try:
-        settings = Settings(entry, keras)
-        if settings.class_name not in _MODELS or settings.custom:
-            raise UserError(f"{settings.where} is the whole model; it must be Sequential or "
-                            "Functional, not a class of its own: wrap it in keras.Sequential, or "
-                            "build it with keras.Model(inputs, outputs)")
-        builder = Builder(*_input_shapes(entry, keras, 0))
-        inputs = list(range(len(builder.input_shapes)))
-        outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
-        return builder.network(source, outputs)
+        settings = Settings(entry, keras, any_type=every)
+        refusals = Refusals() if every else None
+        with every_refusal(refusals):
+            if settings.class_name not in _MODELS or settings.custom:
+                raise UserError(f"{settings.where} is the whole model; it must be Sequential or "
+                                "Functional, not a class of its own: wrap it in keras.Sequential, "
+                                "or build it with keras.Model(inputs, outputs)")
+            builder = Builder(*_input_shapes(_inputs(entry, keras, 0, every), sizes),
+                              refusals=refusals)
+            inputs = list(range(len(builder.input_shapes)))
+            outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
+            return builder.network(source, outputs)
     except RecursionError:
         raise UserError("the model's configuration is nested too deeply: this is no model"
                         ) from None
 
 
-def _settings(entry: object, keras: int) -> Settings:
-    """Settings of a layer or a model that is supported; UserError for others."""
-    settings = Settings(entry, keras)
+def _settings(entry: object, keras: int, every: bool = False) -> Settings:
+    """Settings of a layer or a model that is supported; UserError for others, unless ``every``
+    refusal is wanted: then they come when the layer is read."""
+    settings = Settings(entry, keras, any_type=every)
+    problem = "" if every else _unsupported(settings)
+    if problem:
+        raise UserError(problem)
+    return settings
+
+
+def _unsupported(settings: Settings) -> str:
+    """Why a layer's class is not supported; empty if it is."""
     name = settings.class_name
     operator = _is_operator(settings)
     known = ops.READERS if operator else (*_READERS, *_MODELS, "InputLayer",
@@ -87,12 +104,12 @@ def _settings(entry: object, keras: int) -> Settings:
     if settings.custom or name not in known:
         kind = "custom " if settings.custom else "operator " if operator else ""
         if name in _REFUSED and not settings.custom:
-            raise UserError(f"layer {quoted(settings.origin)} of the class {name} is not "
-                            f"supported: {_REFUSED[name]}")
+            return (f"layer {quoted(settings.origin)} of the class {name} is not "
+                    f"supported: {_REFUSED[name]}")
         legal = ops.READERS if operator else (*_READERS, "TimeDistributed", *_MODELS[:2])
-        raise UserError(f"layer {quoted(settings.origin)} of the {kind}class {quoted(name)} is not "
-                        f"supported: build the network of these: {', '.join(legal)}")
-    return settings
+        return (f"layer {quoted(settings.origin)} of the {kind}class {quoted(name)} is not "
+                f"supported: build the network of these: {', '.join(legal)}")
+    return ""
 
 
 def _is_operator(settings: Settings, args: int = 1) -> bool:
@@ -109,7 +126,33 @@ def _is_operator(settings: Settings, args: int = 1) -> bool:
 
 def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: list, lead: int,
            depth: int) -> list[int]:
-    """The values of one use of a layer, or of a model within the model."""
+    """The values of one use of a layer, or of a model within the model.
+
+    Where every refusal is wanted, a layer that is refused gives a stand-in, or :data:`UNKNOWN`.
+    """
+    refusals = builder.refusals
+    if refusals is None:
+        return _read(builder, entry, weights, keras, args, lead, depth)
+    settings = Settings(entry, keras, any_type=True)
+    values = [value for value in _flat(args) if isinstance(value, Tensor)]
+    if any(value.value == UNKNOWN for value in values):
+        refusals.pass_over(settings.origin)
+        return [UNKNOWN]
+    try:
+        return _read(builder, entry, weights, keras, args, lead, depth)
+    except UserError as error:
+        refusals.add(settings.origin, settings.class_name, error)
+        return stand_in(builder, settings, values, lead)
+
+
+def _flat(args: object) -> list:
+    """The arguments of a call, those in lists too."""
+    return [one for arg in args for one in _flat(arg)] if isinstance(args, list) else [args]
+
+
+def _read(builder: Builder, entry: dict, weights: Weights, keras: int, args: list, lead: int,
+          depth: int) -> list[int]:
+    """The values of one use of a layer that is supported; UserError for others."""
     settings = _settings(entry, keras)
     call = Call(builder, settings, weights, args, lead)
     if settings.class_name in _MODELS:
@@ -133,7 +176,7 @@ def _time_distributed(call: Call, depth: int) -> list[int]:
         raise call.refuse(f"it takes (timesteps, features), but its input has the shape "
                           f"{call.shape}: put return_sequences or RepeatVector before it")
     inner = call.settings.take("layer")
-    settings = _settings(inner, call.settings.keras)
+    settings = _settings(inner, call.settings.keras, call.builder.refusals is not None)
     if depth > _MAX_DEPTH:
         raise call.refuse(f"there may be at most {_MAX_DEPTH} levels of nesting")
     return _layer(call.builder, inner, call.weights.inside("layer", settings.origin),
@@ -160,7 +203,9 @@ def _model(builder: Builder, entry: dict, weights: Weights, keras: int, inputs: 
     """The values that a model gives for the values ``inputs``."""
     settings = _settings(entry, keras)
     layers = _layers(settings, depth)
-    every = [_settings(layer, keras) for layer in layers]  # refuses unsupported layers first
+    lenient = builder.refusals is not None
+    # Refuses unsupported layers before anything else.
+    every = [_settings(layer, keras, lenient) for layer in layers]
     places, counts = [], Counter()
     for one in every:
         # Keras names a layer's place after its class, and counts; it does not count operators,
@@ -209,7 +254,7 @@ class _Functional:
                             f"{len(inputs)}")
         waiting = []  # layer, its use, its arguments
         for n, entry in enumerate(self._layers):
-            one = _settings(entry, self._keras)
+            one = _settings(entry, self._keras, self._builder.refusals is not None)
             if one.class_name == "InputLayer":
                 places = [m for m, ref in enumerate(starts) if ref.layer == self._names[n]]
                 if len(places) != 1:
@@ -236,7 +281,7 @@ class _Functional:
         entry = self._layers[n]
         if not all(self._found(ref) for ref in references(arguments)):
             return False
-        where = _settings(entry, self._keras).where
+        where = Settings(entry, self._keras, any_type=True).where
         shared = len(entry["inbound_nodes"]) > 1
         weights = SharedWeights() if shared else self._weights[n]
         args = resolved(arguments, lambda ref: Tensor(self._value(ref, where)))
@@ -258,6 +303,8 @@ class _Functional:
         if found is None:
             raise UserError(f"{where}: use {shown(ref.node)} of layer {quoted(ref.layer)} does not "
                             "exist: save the model again")
+        if found == [UNKNOWN]:
+            return UNKNOWN
         if not 0 <= ref.tensor < len(found):
             raise UserError(f"{where}: layer {quoted(ref.layer)} has {len(found)} outputs, there "
                             f"is no number {shown(ref.tensor)}: set return_state")
@@ -267,7 +314,7 @@ class _Functional:
         """The error about uses of layers whose arguments are missing or depend on each other."""
         uses = {(self._names[n], use) for n, use, _ in waiting}
         for n, _, arguments in waiting:
-            where = _settings(self._layers[n], self._keras).where
+            where = Settings(self._layers[n], self._keras, any_type=True).where
             for ref in references(arguments):
                 if not self._found(ref) and (ref.layer, ref.node) not in uses:
                     try:
@@ -281,9 +328,23 @@ class _Functional:
 # ---- inputs --------------------------------------------------------------------------------------
 
 
-def _input_shapes(entry: object, keras: int, depth: int) -> list[Shape]:
-    """What each input of a model declares, without the batch: all fixed."""
-    settings = _settings(entry, keras)
+def _input_shapes(inputs: list[tuple[Settings, tuple[Dim, ...]]], sizes: Sizes) -> list[Shape]:
+    """The shape of each input of a model, without the batch: all fixed."""
+    settled = sizes.substituted({f"{n}": dims for n, (_, dims) in enumerate(inputs)})
+    shapes = []
+    for (settings, _), dims in zip(inputs, settled.values(), strict=True):
+        shape = sizes.fixed(settings.where, dims, None, time=max(0, len(dims) - 2))
+        names = ["axis 1", "axis 2", "timesteps", "features"][-len(shape):]
+        shapes.append(tuple(check_dim(settings.where, what, n)
+                            for what, n in zip(names, shape, strict=True)))
+    sizes.check_timesteps([*settled.values()])
+    return shapes
+
+
+def _inputs(entry: object, keras: int, depth: int, every: bool
+            ) -> list[tuple[Settings, tuple[Dim, ...]]]:
+    """What declares each input of a model, and its dimensions without the batch."""
+    settings = _settings(entry, keras, every)
     assert isinstance(entry, dict)
     layers = _layers(settings, depth)
     if settings.class_name != "Sequential":
@@ -292,29 +353,24 @@ def _input_shapes(entry: object, keras: int, depth: int) -> list[Shape]:
         if None in starts:
             raise UserError(f"{settings.where}: its inputs are not among its layers: save the "
                             "model again")
-        return [_fixed(_settings(one, keras)) for one in starts]
-    first = _settings(layers[0], keras)
+        return [_declared(_settings(one, keras, every)) for one in starts]
+    first = _settings(layers[0], keras, every)
     if first.class_name in _MODELS:
-        return _input_shapes(layers[0], keras, depth + 1)
+        return _inputs(layers[0], keras, depth + 1, every)
     built = entry["config"].get("build_input_shape")
     if built is None and isinstance(entry.get("build_config"), dict):
         built = entry["build_config"].get("input_shape")
-    return [_fixed(first, built)]
+    return [_declared(first, built)]
 
 
-def _fixed(settings: Settings, instead: object = None) -> Shape:
-    """The shape that an input declares: (timesteps, features), (features,) or more axes."""
+def _declared(settings: Settings, instead: object = None) -> tuple[Settings, tuple[Dim, ...]]:
+    """The dimensions that an input declares: (timesteps, features), (features,) or more axes."""
     shape = settings.take("batch_shape", settings.take("batch_input_shape", instead))
     if not isinstance(shape, list) or not 2 <= len(shape) <= 5:
         raise UserError(f"{settings.where}: the model's input must be (timesteps, features) or "
                         f"(features,), not {shown(shape)}: build it with keras.Input before saving")
-    names = ["axis 1", "axis 2", "timesteps", "features"][5 - len(shape):]
-    for what, n in zip(names, shape[1:], strict=True):
-        if n is None:
-            raise UserError(f"{settings.where}: the number of {what} is not fixed: build the model "
-                            "with keras.Input((timesteps, features)) and save it again")
-        check_dim(settings.where, what, n)
-    return tuple(shape[1:])
+    return settings, tuple(f"{settings.origin}:{axis}" if n is None else n
+                           for axis, n in enumerate(shape[1:], 1))
 
 
 def _check_inputs(builder: Builder, layers: list[Settings], values: list[int], lead: int) -> None:
@@ -322,6 +378,11 @@ def _check_inputs(builder: Builder, layers: list[Settings], values: list[int], l
     if len(values) != len(layers):
         raise UserError(f"{layers[0].where}: {len(values)} values reach it")
     for settings, value in zip(layers, values, strict=True):
+        problem = settings.type_problem or _unsupported(settings)
+        if builder.refusals is not None and problem:
+            builder.refusals.add(settings.origin, settings.class_name, problem)
+        if value == UNKNOWN:
+            continue
         shape = settings.take("batch_shape", settings.take("batch_input_shape"))
         reaches = builder.shapes[value][lead:]
         fits = isinstance(shape, list) and len(shape) == len(reaches) + 1 and all(

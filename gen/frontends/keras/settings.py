@@ -37,12 +37,13 @@ class Settings:
     """A layer's ``config``: its reader must take every key, or :meth:`done` refuses it.
 
     Parameters: ``entry``, the layer's object in the model's configuration; ``keras``, the major
-    version that wrote it, 0 if unknown. Attributes: ``origin``, its name; ``where``, how messages
-    call it; ``module``, where the class is from, "" if the file does not say; ``custom``, whether
-    the class is none of Keras. Raises :class:`UserError` for precision other than float32.
+    version that wrote it, 0 if unknown; ``any_type``, accept numbers of any type. Attributes:
+    ``origin``, its name; ``where``, how messages call it; ``module``, where the class is from, ""
+    if the file does not say; ``custom``, whether the class is none of Keras; ``type_problem``, what
+    is wrong with the type of its numbers, "" of float32. Raises :class:`UserError` for other types.
     """
 
-    def __init__(self, entry: object, keras: int):
+    def __init__(self, entry: object, keras: int, any_type: bool = False):
         if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
             raise UserError("the model's configuration describes a layer that has no "
                             "configuration: save the model again with Keras 3")
@@ -57,9 +58,11 @@ class Settings:
         # A class of Keras is registered by no name, or by its own beside its module.
         own = registered is None or (registered == self.class_name and self.module != "")
         self.custom = foreign or not own
-        self._check_dtype(self._left.pop("dtype", None))
+        self.type_problem = self._wrong_type(self._left.pop("dtype", None))
+        if self.type_problem and not any_type:
+            raise UserError(self.type_problem)
 
-    def _check_dtype(self, value: object) -> None:
+    def _wrong_type(self, value: object) -> str:
         if isinstance(value, dict):
             inner = value.get("config")
             plain = value.get("class_name") in ("DTypePolicy", "Policy") and isinstance(inner, dict)
@@ -67,7 +70,8 @@ class Settings:
         if value not in (None, "float32"):
             remedy = ("give numbers as floats" if str(value).startswith(("int", "uint", "bool"))
                       else "save a float32 copy of the model")
-            raise UserError(f"{self.where}: dtype must be float32, not {quoted(value)}: {remedy}")
+            return f"{self.where}: dtype must be float32, not {quoted(value)}: {remedy}"
+        return ""
 
     def take(self, key: str, default: object = None):
         """The value of ``key``, which the caller honours."""

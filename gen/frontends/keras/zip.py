@@ -12,13 +12,18 @@ from gatefold.gen.frontends.container import GIVE, Archive
 from gatefold.gen.frontends.keras.h5 import MAX_TEXT, File
 from gatefold.gen.frontends.keras.model import read_model
 from gatefold.gen.frontends.keras.weights import PlacedWeights
+from gatefold.gen.frontends.sizes import AS_DECLARED, Sizes
 from gatefold.gen.network.graph import Network
 
 __all__ = ["major", "parse", "parsed_json"]
 
 
-def parse(data: bytes, name: str) -> Network:
-    """The network in the bytes of a ``.keras`` file; ``name`` is the file's, for messages."""
+def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED,
+          every: bool = False) -> Network:
+    """The network in the bytes of a ``.keras`` file; ``name`` is the file's, for messages.
+
+    ``sizes``, of open dimensions of its inputs; ``every``, as of :func:`read_model`.
+    """
     archive = Archive(data, name)
     _refuse_other_zips(archive, name)
     config = _member(archive, "config.json", name)
@@ -28,7 +33,7 @@ def parse(data: bytes, name: str) -> Network:
     weights = archive.read("model.weights.h5", max(16 << 20, 8 * len(data)))
     file = File(weights, name, "model.weights.h5")
     return read_model(config, PlacedWeights(file), major(version), {
-        "format": "keras", "exporter": f"keras {quoted(version, 24)[1:-1]}"})
+        "format": "keras", "exporter": f"keras {quoted(version, 24)[1:-1]}"}, sizes, every)
 
 
 def major(version: str) -> int:

@@ -6,6 +6,7 @@ input; if the file does not say which, each is tried.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import ChainMap
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import onnx
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.builder import Incomplete, every_refusal
 from gatefold.gen.frontends.elements.trace import (
     BatchAxisError,
     Net,
@@ -30,15 +32,19 @@ from gatefold.gen.frontends.onnx.proto import (
     ExternalReader,
     Model,
     NodeError,
+    as_text,
+    dims_of,
     names_read,
     nodes_needed,
     read_model,
     read_tensor,
-    shape_of,
 )
 from gatefold.gen.frontends.onnx.site import Refused, Site, Value
+from gatefold.gen.frontends.onnx.stand_ins import stand_ins
 from gatefold.gen.frontends.onnx.steps import only_steps_read
 from gatefold.gen.frontends.onnx.unrolled import rolled
+from gatefold.gen.frontends.refusals import Refusals
+from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, shown_dims
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.simplify import simplify
 
@@ -65,90 +71,134 @@ _REMEDIES = {
 }
 
 
-def parse(data: bytes, name: str, external: ExternalReader | None = None) -> Network:
+def parse(data: bytes, name: str, external: ExternalReader | None = None,
+          sizes: Sizes = AS_DECLARED, every: bool = False) -> Network:
     """The network in the bytes of an ONNX file; ``name`` is the file's, for messages.
 
     ``external`` reads tensors' data from other files (location, offset, length); without it they
-    are refused. Raises :class:`UserError`.
+    are refused. ``sizes``, of open dimensions of the inputs. Raises :class:`UserError`; with
+    ``every``, :class:`Incomplete` for every refusal in what is an ONNX model.
     """
     try:
         model = read_model(data, name)
-        names = [t.name for t in model.graph.initializer]
-        if len(set(names)) < len(names):
-            raise UserError("two initializers have one name: the file is damaged")
-        constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
-        network = _build(model, constants)
+        with every_refusal(Refusals() if every else None):
+            names = [t.name for t in model.graph.initializer]
+            if len(set(names)) < len(names):
+                raise UserError("two initializers have one name: the file is damaged")
+            constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
+            network = _build(model, constants, sizes, every)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
     return network
 
 
-Shape = tuple[int | None, ...]
+Dims = tuple[Dim, ...]
 
 
-def _build(model: Model, constants: dict[str, np.ndarray]) -> Network:
+def _build(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all_: bool) -> Network:
     """Try the possible batch axes, the likeliest first."""
     inputs = [value for value in model.graph.input if value.name not in constants]
     if not inputs:
         raise UserError("the model has no input (only constants): export a model with an input")
-    shapes = [_input_shape(value) for value in inputs]
-    names = [value.name for value in inputs]
-    choices = itertools.product(*(_batch_axes(shape) for shape in shapes))
+    declared = sizes.substituted({value.name: _input_dims(value) for value in inputs})
+    refusals = _wrong_types(inputs)
+    if refusals.found and not all_:
+        raise UserError(refusals.found[0].text)
+    every = list(declared.values())
+    choices = (axes for axes in itertools.product(*(
+        _batch_axes(dims, sizes.timesteps is not None) for dims in every)) if _agree(every, axes))
     problem = None
     for axes in itertools.islice(choices, _MAX_ATTEMPTS):
-        sizes = {n for shape, axis in zip(shapes, axes, strict=True)
-                 if axis is not None and (n := shape[axis]) is not None}
-        if None in axes and any(axis is not None for axis in axes) and sizes != {1}:
+        batches = {n for dims, axis in zip(every, axes, strict=True)
+                   if axis is not None and isinstance(n := dims[axis], int)}
+        if None in axes and any(axis is not None for axis in axes) and batches != {1}:
             continue  # a batch for some inputs only is none
-        if len(sizes) > 1:
+        if len(batches) > 1:
             problem = problem or UserError(
-                f"the inputs' batches {sorted(sizes)} differ: export with one batch for all")
+                f"the inputs' batches {sorted(batches)} differ: export with one batch for all")
             continue
         try:
-            return _attempt(model, constants, names, shapes, axes, sizes.pop() if sizes else None)
-        except BatchAxisError as error:
-            problem = problem or error
-    assert problem is not None
-    raise problem
+            network = _attempt(model, constants, declared, axes,
+                               batches.pop() if batches else None, sizes,
+                               refusals if all_ else None)
+        except (BatchAxisError, OpenError) as error:
+            # That an axis is open is said rather than that another is no batch.
+            better = isinstance(error, OpenError) and not isinstance(problem, OpenError)
+            problem = error if better else problem or error
+            continue
+        sizes.check_timesteps([[n for k, n in enumerate(dims) if k != axis]
+                               for dims, axis in zip(every, axes, strict=True)])
+        return network
+    raise problem or UserError("the axes of its inputs, "
+                               f"{' and '.join(map(shown_dims, every))}, contradict each other: "
+                               "export it with a fixed shape")
 
 
-def _input_shape(value: onnx.ValueInfoProto) -> Shape:
-    shape = shape_of(value)
-    if shape is None or not 1 <= len(shape) <= 5:
+def _input_dims(value: onnx.ValueInfoProto) -> Dims:
+    dims = dims_of(value)
+    if dims is None or not 1 <= len(dims) <= 5:
         raise UserError(f"input {quoted(value.name)} must be (batch, timesteps, features) or "
-                        f"(batch, features), not {shape}: export it with a fixed shape")
-    if value.type.tensor_type.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
-        raise UserError(f"input {quoted(value.name)} must be float32: export the float32 model")
-    return shape
+                        f"(batch, features), not {None if dims is None else shown_dims(dims)}: "
+                        "export it with a fixed shape")
+    return dims
 
 
-def _batch_axes(shape: Shape) -> list[int | None]:
-    """The axes of an input that may be its batch, the likeliest first; None: it has none."""
-    open_axes = [axis for axis, n in enumerate(shape) if n is None]
-    if open_axes:
-        return [open_axes[0], *([0] if open_axes[0] and len(shape) > 2 else [])]
-    return [0, 1, None] if len(shape) > 2 else [0, None]
+def _wrong_types(inputs: Sequence[onnx.ValueInfoProto]) -> Refusals:
+    """What is wrong with the types of the inputs."""
+    refusals = Refusals()
+    for value in inputs:
+        if value.type.tensor_type.elem_type not in (onnx.TensorProto.FLOAT,
+                                                    onnx.TensorProto.DOUBLE):
+            refusals.add(as_text(value.name), "input", f"input {quoted(value.name)} must be "
+                         "float32: export the float32 model")
+    return refusals
 
 
-def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
-             shapes: list[Shape], axes: tuple[int | None, ...], fixed: int | None) -> Network:
+def _batch_axes(dims: Dims, timesteps: bool) -> list[int | None]:
+    """The axes of an input that may be its batch, the likeliest first; None: it has none.
+
+    ``timesteps``: the user gives their number, so that an open axis may be theirs.
+    """
+    open_axes = [axis for axis, n in enumerate(dims) if isinstance(n, str)]
+    open_axes.sort(key=lambda axis: "batch" not in str(dims[axis]).lower())
+    if not open_axes:
+        return [0, 1, None] if len(dims) > 2 else [0, None]
+    first = open_axes[0]
+    if not timesteps:
+        return [first, *([0] if first and len(dims) > 2 else [])]
+    if len(open_axes) > 1:
+        return [*open_axes]
+    ones = [axis for axis in range(len(dims) - 1) if axis < 2 and dims[axis] == 1]
+    return [*ones, first, *([None] if len(dims) < 3 else [])]
+
+
+def _agree(every: list[Dims], axes: tuple[int | None, ...]) -> bool:
+    """Whether a dimension that is the batch of one input is the batch wherever it occurs."""
+    batch, others = set(), set()
+    for dims, axis in zip(every, axes, strict=True):
+        for k, n in enumerate(dims):
+            if isinstance(n, str):
+                (batch if k == axis else others).add(n)
+    return not batch & others
+
+
+def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, Dims],
+             axes: tuple[int | None, ...], fixed: int | None, sizes: Sizes,
+             refusals: Refusals | None) -> Network:
     """The network if ``axes`` of the inputs are the batch (None: there is no batch axis).
 
     A symbolic batch is tried as 2, which differs from every axis of one element, and then as 1:
-    some exporters write the batch of their example into the graph.
+    some exporters write the batch of their example into the graph. ``refusals``, those so far
+    if all are wanted: the attempt with the fewest counts.
     """
-    samples = []
-    for name, shape, axis in zip(names, shapes, axes, strict=True):
+    samples, shapes = [], []
+    for (name, dims), axis in zip(inputs.items(), axes, strict=True):
+        shape = sizes.fixed(f"input {quoted(name)}", dims, axis)
+        shapes.append(shape)
         # An axis of one before the batch is that of an initial state's layers and directions.
         sample = tuple(n for index, n in enumerate(shape)
                        if index != axis and not (n == 1 and index < (axis or 0)))
-        for what, size in zip(("timesteps", "features")[-len(sample):], sample[-2:], strict=False):
-            if size is None:
-                raise UserError(
-                    f"input {quoted(name)}: the number of {what} is not fixed "
-                    f"(shape {tuple('?' if n is None else n for n in shape)}): export the "
-                    "model with a fixed number of timesteps; only the batch may be dynamic")
         for size in sample:
             check_dim(f"input {quoted(name)}", "timesteps", size)
         samples.append(sample or (1,))
@@ -157,9 +207,10 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
     problem = None
     for batch in (fixed,) if fixed else (2, 1):
         try:
-            trace = Trace(batch, samples)  # type: ignore[arg-type]
+            trace = Trace(batch, samples,  # type: ignore[arg-type]
+                          refusals=refusals and Refusals([*refusals.found]))
             values: dict[str, Value] = {}
-            for name, shape, axis, stage in zip(names, shapes, axes, trace.inputs, strict=True):
+            for name, shape, axis, stage in zip(inputs, shapes, axes, trace.inputs, strict=True):
                 ids = trace.whole(stage).reshape(batch, *(n for k, n in enumerate(shape)
                                                           if k != axis))
                 values[name] = Net(ids[0] if axis is None else np.moveaxis(ids, 0, axis))
@@ -168,10 +219,18 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], names: list[str],
             return simplify(only_steps_read(network))
         except (BatchAxisError, TooLargeError):
             raise
+        except Incomplete as error:
+            if not isinstance(problem, Incomplete) or (
+                    len(error.refusals.found) < len(problem.refusals.found)):
+                problem = error
         except UserError as error:
             problem = problem or error
     assert problem is not None
     raise problem
+
+
+class _BehindError(NodeError):
+    """What is read was not made, since it is behind a node that was refused."""
 
 
 class _Run:
@@ -188,7 +247,10 @@ class _Run:
         self.nodes(graph, values)
         found = []
         for name in (value.name for value in graph.output):
-            result = self.lookup(values, name)
+            try:
+                result = self.lookup(values, name)
+            except _BehindError:
+                continue
             if not isinstance(result, Net):
                 raise UserError(
                     f"output {quoted(name)} is a constant to this reader: either it does not "
@@ -210,19 +272,21 @@ class _Run:
         last_use = {name: index for index, node in enumerate(needed) for name in names_read(node)}
         results = {value.name for value in graph.output}
         for index, node in enumerate(needed):
-            origin = node.name or (node.output[0] if node.output else "")
+            origin = as_text(node.name or (node.output[0] if node.output else ""))
             used = tuple(name in last_use or name in results for name in node.output)
             try:
                 self.node(node, origin, values, used)
-            except UserError as error:
+            except (UserError, ValueError, IndexError, TypeError, OverflowError,
+                    ZeroDivisionError, MemoryError, AttributeError) as error:
                 kind = type(error) if isinstance(error, TraceError) else UserError
-                raise kind(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): "
-                           f"{error}") from None
-            except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError,
-                    MemoryError, AttributeError) as error:
-                raise UserError(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): its inputs "
-                                f"contradict it ({quoted(error)}): export the model "
-                                "again") from None
+                text = (str(error) if isinstance(error, UserError) else "its inputs contradict it "
+                        f"({quoted(error)}): export the model again")
+                problem = kind(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): {text}")
+                if self.trace.builder.refusals is None or isinstance(
+                        error, BatchAxisError | TooLargeError | MemoryError):
+                    raise problem from None
+                self.go_on(node, origin, values, None if isinstance(error, _BehindError)
+                           else problem)
             for name in set(names_read(node)) - results:
                 if last_use[name] == index:
                     values.maps[0].pop(name, None)  # large graphs would fill the memory
@@ -231,11 +295,30 @@ class _Run:
         """A value by name."""
         value = values.get(name)
         if isinstance(value, Refused):
-            raise NodeError(value.reason)
+            raise (_BehindError if value.behind else NodeError)(value.reason)
         if value is None:
             raise NodeError(f"the tensor {quoted(name)} is not defined before it is used: the file "
                             "is damaged")
         return value
+
+    def go_on(self, node: onnx.NodeProto, origin: str, values: ChainMap,
+              problem: UserError | None) -> None:
+        """Record the ``problem`` of a node (None: it is behind another) and keep outputs of the
+        shapes that it would have, or none."""
+        refusals = self.trace.builder.refusals
+        assert refusals is not None
+        made: list[Value] = []
+        if problem is None:
+            refusals.pass_over(origin)
+        else:
+            refusals.add(origin, as_text(node.op_type), problem)
+            inputs = [values.get(name) if name else None for name in node.input]
+            with contextlib.suppress(UserError, ValueError, IndexError, TypeError):
+                made = stand_ins(self.trace, node.op_type, inputs, origin)
+        unknown = Refused(f"it is behind the node {quoted(origin)}", behind=True)
+        for n, name in enumerate(node.output):
+            if name:
+                values.setdefault(name, made[n] if n < len(made) else unknown)
 
     def node(self, node: onnx.NodeProto, origin: str, values: ChainMap,
              used: tuple[bool, ...]) -> None:
@@ -296,6 +379,9 @@ class _Run:
     def moved(self, kind: str, inputs: list) -> list[np.ndarray | None]:
         """The inputs of an operator that moves elements, as numbers; constants must be zero."""
         moved = MOVED.get(kind, lambda count: range(1))(len(inputs))
+        if kind == "Gather" and isinstance(inputs[0], np.ndarray):
+            raise NodeError("it looks vectors up in a table, as an embedding: the core takes "
+                            "numbers, not tokens: look the vectors up on the host")
         if any(isinstance(value, Net) for n, value in enumerate(inputs) if n not in moved):
             raise NodeError("it takes a shape or an index from the network's values: the network "
                             "must be of fixed shape")

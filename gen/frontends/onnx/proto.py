@@ -14,9 +14,10 @@ import onnx
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import READ, check_elements
+from gatefold.gen.frontends.sizes import Dim
 
-__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "names_read", "nodes_needed",
-           "read_model", "read_tensor", "shape_of"]
+__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "as_text", "dims_of", "names_read",
+           "nodes_needed", "read_model", "read_tensor"]
 
 _T = onnx.TensorProto
 #: Element types that are read: NumPy's type, and the field used when there is no raw_data.
@@ -119,8 +120,9 @@ def _external(tensor: onnx.TensorProto, where: str, size: int,
     return external(entries.get("location", ""), offset, length)
 
 
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
+def as_text(value: str | bytes) -> str:
+    """A name in a file: what is not UTF-8 comes as bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 class Attributes:
@@ -132,10 +134,10 @@ class Attributes:
     _READ = {
         onnx.AttributeProto.INT: lambda a: a.i,
         onnx.AttributeProto.FLOAT: lambda a: a.f,
-        onnx.AttributeProto.STRING: lambda a: _text(a.s),
+        onnx.AttributeProto.STRING: lambda a: as_text(a.s),
         onnx.AttributeProto.INTS: lambda a: tuple(a.ints),
         onnx.AttributeProto.FLOATS: lambda a: tuple(a.floats),
-        onnx.AttributeProto.STRINGS: lambda a: tuple(_text(s) for s in a.strings),
+        onnx.AttributeProto.STRINGS: lambda a: tuple(as_text(s) for s in a.strings),
         onnx.AttributeProto.TENSOR: lambda a: read_tensor(a.t),
         onnx.AttributeProto.GRAPH: lambda a: a.g,
     }
@@ -190,13 +192,14 @@ class Attributes:
                             "and might change the result: export the model without it")
 
 
-def shape_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
-    """Declared shape of a graph input or output, None for a dimension that is not fixed."""
+def dims_of(value: onnx.ValueInfoProto) -> tuple[Dim, ...] | None:
+    """Declared dimensions of a graph's input, or None: sizes, or names of those not fixed."""
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         return None
-    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None
-                 for d in kind.shape.dim)
+    name = as_text(value.name)
+    return tuple(d.dim_value if d.dim_value > 0 else as_text(d.dim_param) or f"{name}:{axis}"
+                 for axis, d in enumerate(kind.shape.dim))
 
 
 def nodes_needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:

@@ -14,9 +14,13 @@ __all__ = ["Refused", "Site", "Value"]
 
 @dataclass(frozen=True)
 class Refused:
-    """An output that must not be used, with the reason."""
+    """An output that must not be used, with the reason.
+
+    ``behind``: it was not read, since it is behind a node that was refused.
+    """
 
     reason: str
+    behind: bool = False
 
 
 Value = np.ndarray | Net | Refused

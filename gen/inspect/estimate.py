@@ -1,0 +1,66 @@
+"""Whether a network fits a device and about how fast it would be, without a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log2
+
+from gatefold.boards import get as get_board
+from gatefold.gen.errors import UserError
+from gatefold.gen.flow import check_tiles
+from gatefold.gen.network.graph import Network
+from gatefold.gen.numbers.tables import table_for
+from gatefold.gen.plan import Budget
+from gatefold.gen.plan.demand import demands
+from gatefold.gen.plan.sizing import candidates, quick_cycles, widths_might_fit
+
+__all__ = ["Estimate", "quick_estimate"]
+
+_WIDTH = 16  # bits of weights and activations, as `gatefold build` has them unless told otherwise
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A core of 16 bits for a device.
+
+    Attributes: ``board``, None for a generic device; whether it ``fits``, and ``why`` not; where it
+    fits, the array ``pe`` x ``simd``, about how many ``cycles`` an inference takes, and how many
+    microseconds (``us``) at ``clock_mhz``.
+
+    ``fits`` says that multipliers, weights and tables do: what must be there in any case.
+    """
+
+    board: str | None
+    fits: bool
+    why: str = ""
+    pe: int | None = None
+    simd: int | None = None
+    cycles: int | None = None
+    clock_mhz: float | None = None
+    us: float | None = None
+
+
+def quick_estimate(network: Network, board: str | None) -> Estimate:
+    """The estimate of a network for the board of that name.
+
+    Raises :class:`UserError` for a board that there is not.
+    """
+    budget = Budget.of(None if board is None else get_board(board))
+    try:
+        check_tiles(network, budget.multipliers, 1)
+        budget.check_weights(network.parameters, _WIDTH)
+    except UserError as error:
+        return Estimate(board, False, str(error))
+    asked = demands(network)
+    sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
+    table, multipliers = table_for(_WIDTH), budget.multipliers
+    while multipliers >= 4:
+        for pe, simd in candidates(network, multipliers):
+            if widths_might_fit(asked, pe, simd, budget, weight_width=_WIDTH, act_width=_WIDTH,
+                                acc_width=sums, table=table):
+                cycles = round(quick_cycles(network, pe, simd))
+                return Estimate(board, True, "", pe, simd, cycles, budget.clock_mhz,
+                                round(cycles / budget.clock_mhz, 2))
+        multipliers //= 2
+    return Estimate(board, False, f"its weights do not fit {budget.name}: take fewer bits (--width)"
+                    f"{budget.or_larger}")

@@ -1,0 +1,150 @@
+"""A model file, inspected."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from gatefold.boards import BOARDS
+from gatefold.boards import get as get_board
+from gatefold.gen.frontends import examine
+from gatefold.gen.frontends.builder import Builder, Incomplete
+from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
+from gatefold.gen.frontends.sizes import OpenError, Sizes
+from gatefold.gen.inspect.estimate import Estimate, quick_estimate
+from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.summary import Row, rows
+
+__all__ = ["Inspection", "Part", "inspect"]
+
+#: Timesteps to go on with where a model leaves their number open.
+ANY_TIMESTEPS = 32
+#: Kinds of refusals that are none of a layer.
+_NO_LAYERS = ("input", "InputLayer", "softmax", "model")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Layers that follow one another, all of which hardware can do (``hardware``) or none: the
+    names of the first and the last in the file, their parameters and multiplications (None where
+    they are not known)."""
+
+    hardware: bool
+    first: str
+    last: str
+    layers: int
+    parameters: int | None
+    multiplications: int | None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What :func:`inspect` finds.
+
+    Attributes: ``source``, where the model comes from, as of :class:`Network`; shapes of the
+    ``inputs`` and ``outputs``; ``layers``; ``blockers``, all that keeps the model from being built
+    as it is; ``not_examined``, names of layers behind a blocker whose result has no certain shape;
+    ``options``, for ``gatefold build``: with them the model is built, None where none help;
+    ``estimate``, None where the model cannot be read as a network.
+    """
+
+    source: dict
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    layers: tuple[Row, ...]
+    blockers: tuple[Refusal, ...]
+    not_examined: tuple[str, ...]
+    options: tuple[str, ...] | None
+    estimate: Estimate | None
+
+    @property
+    def parts(self) -> list[Part]:
+        """The layers in parts, by what hardware can do."""
+        found = []
+        for hardware, group in itertools.groupby(self.layers, lambda row: row.hardware):
+            some = list(group)
+            found.append(Part(
+                hardware, some[0].origin, some[-1].origin, len(some),
+                sum(row.parameters or 0 for row in some) if hardware else None,
+                sum(row.multiplications or 0 for row in some) if hardware else None))
+        return found
+
+    def as_dict(self) -> dict:
+        """For JSON."""
+        return {
+            "source": {key: self.source[key] for key in ("format", "exporter", "sha256", "bytes")
+                       if key in self.source},
+            "inputs": self.inputs, "outputs": self.outputs,
+            "layers": [asdict(row) for row in self.layers],
+            "parts": [asdict(part) for part in self.parts],
+            "blockers": [asdict(one) for one in self.blockers],
+            "not_examined": self.not_examined, "options": self.options,
+            "estimate": None if self.estimate is None else asdict(self.estimate)}
+
+
+def inspect(path: str | os.PathLike, *, board: str | None = None,
+            network: str | os.PathLike | None = None, timesteps: int | None = None,
+            sizes: Mapping[str, int] | None = None) -> Inspection:
+    """What is in the model file at ``path``, and what keeps it from being built.
+
+    Parameters: ``board``, for the estimate; the others as of :func:`gatefold.load`.
+    Raises :class:`UserError` for a file that is no model, for a board that there is not, and for
+    sizes that contradict the model.
+    """
+    if board is not None:
+        get_board(board)
+    given, blockers = Sizes(timesteps, sizes or {}), []
+    try:
+        try:
+            found = examine(path, network=network, sizes=given)
+        except OpenError as error:
+            blockers.append(Refusal("", "input", str(error)))
+            if not error.timesteps:
+                return _refused(None, blockers, Refusals())
+            given = replace(given, timesteps=ANY_TIMESTEPS)
+            found = examine(path, network=network, sizes=given)
+    except OpenError as error:
+        return _refused(None, [*blockers, Refusal("", "input", str(error))], Refusals())
+    except Incomplete as error:
+        return _refused(error.builder, blockers, error.refusals)
+    described = [] if network is None else ["--network", os.fspath(network)]
+    return _read(found, blockers, (*described, *given.words), board)
+
+
+def _refused(builder: Builder | None, open_: list[Refusal], refusals: Refusals) -> Inspection:
+    """Of a model that is no network that can be built; ``open_``, blockers beside the refusals."""
+    blockers = [*open_, *refusals.found]
+    if refusals.more:
+        blockers.append(Refusal("", "more", f"and {refusals.more} more layers are refused"))
+    kinds = {one.origin: one.kind for one in refusals.found if one.kind not in _NO_LAYERS}
+    layers: dict[object, Row] = {}  # one for each layer that is refused, and all others
+    if builder is not None:
+        for n, (layer, row) in enumerate(zip(
+                builder.layers, rows(builder.layers, builder.shapes), strict=True)):
+            kind = kinds.get(row.origin)
+            if isinstance(layer, StandIn):
+                layers.setdefault(row.origin, replace(
+                    row, name="", kind=kind or row.kind, parameters=None, multiplications=None,
+                    hardware=False))
+            elif kind is None:  # others are what a layer made before it was refused
+                layers[n] = replace(row, name="")
+        for origin, kind in kinds.items():
+            layers.setdefault(origin, Row("", kind, origin, (), None, None, None, False))
+    return Inspection({}, () if builder is None else builder.input_shapes, (),
+                      tuple(layers.values()), tuple(blockers), tuple(refusals.behind), None, None)
+
+
+def _read(network: Network, blockers: list[Refusal], options: tuple[str, ...],
+          board: str | None) -> Inspection:
+    """Of a model that is a network when it is built with ``options``."""
+    estimate = quick_estimate(network, board)
+    letting_in: tuple[str, ...] | None = options
+    if not estimate.fits:
+        blockers = [*blockers, Refusal("", "size", estimate.why)]
+        larger = [name for name in BOARDS
+                  if board is None and quick_estimate(network, name).fits]
+        letting_in = (*options, "--board", larger[0]) if larger else None
+    return Inspection(network.source, network.input_shapes, network.output_shapes,
+                      tuple(network.rows()), tuple(blockers), (), letting_in, estimate)
