@@ -29,7 +29,7 @@ __all__ = ["check_core", "extreme_inputs", "load_folder", "verify_folder"]
 #: cycles times multipliers that all of them may take.
 _LEAST_SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
 _MOST_SAMPLES = 64
-_WORK = {"verilator": 100_000_000, "icarus": 40_000, "amaranth": 40_000}
+_WORK = {"verilator": 50_000_000, "icarus": 40_000, "amaranth": 40_000}
 
 _EXTREMES = 6  # frames of the scenario "extreme"
 _CANDIDATES = 32  # from which their samples are chosen, at most,
@@ -124,8 +124,8 @@ def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray
 
 
 def extreme_inputs(qnet: QuantizedNetwork, info: CoreInfo, frames: int, seed: int) -> np.ndarray:
-    """Integers (frames * contexts, *input_shape) at the ends of the input's format, on which more tensors
-    saturate than on others like them, and more values of each.
+    """Integers (frames * contexts, *input_shape) at the ends of the input's format, on which more
+    tensors saturate than on others like them, and more values of each.
 
     Held at its ends over all steps an input drives states further than random values do; states
     that are then driven the other way meet gates that are closed.

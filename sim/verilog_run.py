@@ -16,8 +16,8 @@ from types import TracebackType
 import numpy as np
 
 from gatefold.sim.core_info import CoreInfo
-from gatefold.sim.results import CheckFailed, SimRun
 from gatefold.sim.observed import Observed
+from gatefold.sim.results import CheckFailed, SimRun
 from gatefold.sim.scenario import DRAIN_CYCLES, Scenario
 from gatefold.sim.simulators import build, command
 from gatefold.sim.testbench import write_driver

@@ -41,6 +41,6 @@ def verify(directory, source, **options):
     click.echo(f"  outputs compared   {result.outputs}")
     click.echo(f"  values compared    {result.states}")
     click.echo(f"  latency            {result.latency} cycles measured, {stated['latency']} stated")
-    click.echo(f"  interval           {result.interval} cycles measured, {stated['interval']} stated"
-               f"{in_turn(stated)}")
+    click.echo(f"  interval           {result.interval} cycles measured, "
+               f"{stated['interval']} stated{in_turn(stated)}")
     click.echo(f"  simulated          {result.cycles} cycles in {result.seconds:.1f} s")
