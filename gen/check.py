@@ -29,7 +29,7 @@ __all__ = ["check_core", "extreme_inputs", "load_folder", "verify_folder"]
 #: cycles times multipliers that all of them may take.
 _LEAST_SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
 _MOST_SAMPLES = 64
-_WORK = {"verilator": 100_000_000, "icarus": 40_000, "amaranth": 40_000}
+_WORK = {"verilator": 50_000_000, "icarus": 40_000, "amaranth": 40_000}
 
 _EXTREMES = 6  # frames of the scenario "extreme"
 _CANDIDATES = 32  # from which their samples are chosen, at most,

@@ -70,7 +70,9 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
             if stall:
                 await ctx.tick().repeat(stall)
             ctx.set(core.o.ready, 1)
-            await ctx.tick().until(core.o.valid)
+            taken = False
+            while not taken:  # tick().until() cannot be left where a reset took the last frames
+                *_, taken = await ctx.tick().sample(core.o.valid)
             ctx.set(core.o.ready, 0)
         ctx.set(core.o.ready, 1)  # to see superfluous beats
 

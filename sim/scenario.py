@@ -18,7 +18,8 @@ AFTER_CYCLES = 64  #: Watched after the last frame, for beats too many.
 RESET_CYCLES = 4  #: Of a reset.
 
 _BLOCKS = 12  # times that the output is blocked, with two beats in between
-_LENGTHS = 48  # different lengths of frames at most, and twice the least number of wrong frames
+_LENGTHS = 48  # different lengths of frames at most,
+_FRAMES = 16  # and about the least number of frames, where there are few lengths
 _RESETS = 6  # of which four lose frames
 
 
@@ -168,10 +169,10 @@ def blocked(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     twelve times, and then everything comes out."""
     # What fits into the core: two frames in the output memory, the elements in the writer's
     # gearbox, a frame under way and those in the input memory.
-    held = 6 + (info.stream.per_beat + 2 * info.lanes) // info.n_out
+    held = 6 + (info.stream.per_beat + info.lanes) // info.n_out
     count = held + -(-2 * _BLOCKS // info.beats_out)
     stalls = np.zeros(count * info.beats_out, int)
-    stalls[:2 * _BLOCKS:2] = info.latency + 2 * info.interval  # what two beats let in is computed
+    stalls[:2 * _BLOCKS:2] = 2 * info.interval + 64  # what two beats let in is computed
     stalls[0] = info.latency + held * info.interval
     return _scenario(info, "blocked", [n % samples for n in range(count)],
                      fresh=_sequences(info, count, np.random.default_rng(seed)),
@@ -192,7 +193,7 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
         edges = [1, 2, n - 1, n + 1, 2 * n - 1, 2 * n, 2 * n + 1, 2 * n + 2]
         others = rng.choice(np.setdiff1d(every, edges), _LENGTHS - len(edges), replace=False)
         every = np.concatenate([edges, others])
-    every = np.tile(every, -(-_LENGTHS // (2 * len(every))))
+    every = np.tile(every, max(1, _FRAMES // len(every)))
     lengths = np.concatenate([[length, n] if rng.random() < 0.5 else [length]
                               for length in rng.permutation(every)] + [[n]])
     count = len(lengths)
@@ -206,7 +207,7 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     gaps[at, 0] = rng.integers(0, info.latency + info.interval, len(at))
     return _scenario(info, "hostile", rng.integers(0, samples, count), isolated=isolated,
                      resets=resets, fresh=_sequences(info, count, rng), lengths=lengths, cut=cut,
-                     gaps=gaps, stalls=_waits(rng, count, info.beats_out, 2 * info.interval),
+                     gaps=gaps, stalls=_waits(rng, count, info.beats_out, info.interval),
                      garbage=seed, loads=info.load_beats > 0)
 
 

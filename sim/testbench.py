@@ -79,7 +79,7 @@ _NO_LOAD = """\
 
 """
 
-_SHORT = 8  # lengths of frames that are too short, at most
+_LENGTHS = 8  # of frames that are too short or right, at most
 
 _BENCH = ("Makefile", "run.py", "test_gatefold.py", "verilator.vlt")
 
@@ -119,12 +119,11 @@ def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:
     (folder / "tb.v").write_text(_verilog("tb.v", info))
     fresh = np.arange(len(x)) == 0 if info.stateful else np.ones(len(x), bool)
     y, _ = expect(range(len(x)), fresh)
-    lengths = np.unique(np.linspace(1, info.beats_in - 1, _SHORT, dtype=int))
-    lengths = lengths[lengths > 0]  # a frame of one beat has no shorter one
-    begins, present = np.ones(len(lengths), bool), lengths * info.stream.per_beat
-    short, _ = expect([0] * len(lengths), begins, present)
+    lengths = np.unique(np.linspace(1, info.beats_in, _LENGTHS, dtype=int))
+    cut, _ = expect([len(x) - 1] * len(lengths), np.ones(len(lengths), bool),
+                    np.minimum(lengths * info.stream.per_beat, info.n_in))
     write_vectors(folder / "vectors.json", x, y, fresh,
-                  dict(zip(lengths.tolist(), short, strict=True)))
+                  dict(zip(lengths.tolist(), cut, strict=True)))
 
 
 def write_driver(folder: Path, info: CoreInfo) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatefold.sim.core_info import CoreInfo
-from gatefold.sim.scenario import full_rate, random_flow
+from gatefold.sim.scenario import blocked, full_rate, hostile, random_flow
 from gatefold.sim.vectors import StreamFormat
 
 INFO = CoreInfo(
@@ -58,3 +58,37 @@ def test_a_stateful_core_is_reset_and_plays_the_samples_again_in_another_order()
     assert scenario.begins[8]
     first, second = scenario.frames[:8], scenario.frames[8:]
     assert sorted(first) == sorted(second) and first != second
+
+
+def test_blocked_lets_two_beats_out_at_a_time_and_then_all():
+    stalls = blocked(INFO, 3).stalls.reshape(-1)
+    assert np.flatnonzero(stalls).tolist() == [*range(0, 24, 2)]
+    assert stalls[0] > stalls[2] >= 2 * INFO.interval
+
+
+def test_hostile_plays_every_length_and_resets_that_lose_frames_and_that_do_not():
+    scenario = hostile(INFO, 5)
+    assert set(range(1, 9)) <= set(scenario.lengths.tolist())  # 3 beats are a frame
+    assert scenario.wrong(INFO).any() and not scenario.wrong(INFO).all()
+    assert scenario.present(INFO).max() == INFO.n_in
+    epochs = scenario.epochs
+    assert [epoch.stop for epoch in epochs[:-1]] == [epoch.start for epoch in epochs[1:]]
+    assert epochs[-1].stop == len(scenario.frames)
+    assert {epoch.drained for epoch in epochs} == {True, False}
+    assert not any(epoch.drained for epoch in epochs if scenario.cut[epoch.stop - 1])
+
+
+def test_garbage_lies_only_in_bits_that_carry_no_element():
+    info = replace(INFO, stream=StreamFormat(element_bits=10, container_bits=16, beat_bits=64),
+                   n_in=6)
+    x = np.random.default_rng(1).integers(-512, 512, (5, 6))
+    scenario, plain, noisy = hostile(info, 5), 0, 0
+    beats = iter(scenario.beats(info, x))
+    for sample, length in zip(scenario.frames, scenario.lengths, strict=True):
+        for place, right in zip(range(length), [*info.stream.pack(x)[sample], *[0] * 9],
+                                strict=False):
+            mask = info.stream.mask(6, place) if place < 2 else 0
+            data = next(beats).data
+            assert data & mask == right & mask
+            plain, noisy = plain + (data == right), noisy + (data != right)
+    assert noisy > plain

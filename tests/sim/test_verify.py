@@ -22,7 +22,7 @@ from tests.support.places import FIXTURES
 DUMMY = (FIXTURES / "dummy_gatefold.v").read_text()
 BIAS = np.array([5, -7, 100, 0, 1, -1, 0, 0])
 STEPS, UNITS, LANES, OUTPUTS = 4, 6, 4, 2
-HOSTILE = 37  # frames of that scenario, for 3 beats a frame
+HOSTILE = 27  # frames of that scenario, for 3 beats a frame
 CORE = {
     "top": "gatefold", "tlast_checks": True, "array": {"pe": 4, "simd": LANES},
     "stream": {"element_bits": 16, "container_bits": 16, "beat_bits": 64},
@@ -96,11 +96,11 @@ def test_a_right_core_passes(tmp_path, sim):
     result = verify(dummy_core(tmp_path), **golden(5), sim=sim)
     assert result.as_dict() == {
         "simulator": sim, "samples": 5,
-        "scenarios": {"full rate": 6, "random gaps and stalls": 5, "blocked": 36,
+        "scenarios": {"full rate": 6, "random gaps and stalls": 5, "blocked": 34,
                       "hostile": HOSTILE},
         "latency": 11, "interval": 12, "outputs": result.outputs,
         "states": result.outputs // OUTPUTS * STEPS * UNITS * 2, "cycles": result.cycles}
-    assert 47 < result.outputs // OUTPUTS < 47 + HOSTILE  # resets took some
+    assert 45 < result.outputs // OUTPUTS < 45 + HOSTILE  # resets took some
 
 
 def test_both_simulators_see_the_same_cycles(tmp_path, icarus):
@@ -235,7 +235,7 @@ STATEFUL = CORE | {"stateful": True}
 
 def test_a_stateful_core_plays_sequences(tmp_path, sim):
     result = verify(dummy_core(tmp_path, core=STATEFUL), **golden(5, stateful=True), sim=sim)
-    assert result.scenarios == {"full rate": 6, "random gaps and stalls": 10, "blocked": 36,
+    assert result.scenarios == {"full rate": 6, "random gaps and stalls": 10, "blocked": 34,
                                 "hostile": HOSTILE}
     assert result.samples == 5
 
