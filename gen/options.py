@@ -123,7 +123,7 @@ def takes(options: type[Options]) -> Callable[[_Function], _Function]:
 # ---- the commands ------------------------------------------------------------------------------
 
 #: The options of both building and exploring that say how formats are chosen, whatever the widths.
-FORMATS = ("cell_width", "table_bits", "rule", "weight_rule", "percentile")
+FORMATS = ("cell_width", "table_bits", "rule", "weight_rule", "percentile", "headroom")
 
 #: Where the user may have the weights stored.
 MEMORIES = ("auto", "bram", "lut", "uram")
@@ -167,6 +167,9 @@ class BuildOptions(Options):
                               "than max, single weights may saturate")
     percentile: float = option(Limit(50, 100, step=0, unit="per cent"), 99.9,
                                "Values that a format must hold by the rule percentile")
+    headroom: int = option(Limit(0, 8, unit="bits"), 0, "Integer bits to reserve in results, "
+                           "states and accumulators, so that the core takes other weights later "
+                           "with larger sums")
     macs: int | None = option(Limit(4, 16384, unit="multipliers"), None,
                               "The most multipliers to use")
     pe: int | None = option(Limit(4, 4096, step=4, unit="rows"), None,
@@ -221,6 +224,7 @@ class ExploreOptions(Options):
     rule: str = same("rule")
     weight_rule: str = same("weight_rule")
     percentile: float = same("percentile")
+    headroom: int = same("headroom")
     macs: int | None = same("macs")
     sizes: int = option(Limit(1, 12), 5, "How many sizes to try, each half of the one before")
     shapes: int = option(Limit(1, 100), 6, "How many arrays to try of each size and width")

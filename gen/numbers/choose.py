@@ -198,6 +198,8 @@ class Chooser:
         else:
             form = self.settings.rule_of(name, tensor).choose(given, seen, headroom=headroom,
                                                               most=most)
+            if tensor != "x":  # other weights do not change the network's inputs
+                form = _reserved(form, self.settings.headroom, most)
         if covers:
             form = _at_most(form, QFormat.covering(given, covers).frac)
         return _at_most(form, finest)
@@ -301,6 +303,15 @@ class Chooser:
 def _at_most(form: QFormat, frac: float) -> QFormat:
     """``form`` with at most so many fractional bits."""
     return form if form.frac <= frac else QFormat(form.width, int(frac))
+
+
+def _reserved(form: QFormat, bits: int, most: float) -> QFormat:
+    """``form`` with ``bits`` more integer bits, or as many as ``most``, the largest value that is
+    possible, can need."""
+    frac = form.frac - bits
+    if np.isfinite(most):
+        frac = max(frac, QFormat.covering(form.width, most).frac)
+    return _at_most(form, frac)
 
 
 def _finished(activation: str, form: QFormat, acc_frac: int) -> QFormat:

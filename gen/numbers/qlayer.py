@@ -47,8 +47,9 @@ def hard_limit(activation: str, result: QFormat) -> int | None:
 
 
 def argument(activation: str, table: Table, result: QFormat) -> QFormat:
-    """Format of the argument of a candidate's or cell's activation (`docs/numbers.md`, Activation):
-    the table's argument for tanh, else the result's own format, ``table.out_frac + 1`` bits."""
+    """Format of the argument of a candidate's or cell's activation (*Activations* in
+    `docs/numbers.md`): the table's argument for tanh, else the result's own format,
+    ``table.out_frac + 1`` bits."""
     return table.format if activation == "tanh" else result
 
 

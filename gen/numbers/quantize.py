@@ -20,7 +20,13 @@ from gatefold.gen.numbers.integers import INT64, in_integers, too_far_apart
 from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import QLayer, QuantizedNetwork, Table
-from gatefold.gen.numbers.settings import DEFAULT, WIDTHS, Settings, checked_width
+from gatefold.gen.numbers.settings import (
+    DEFAULT,
+    WIDTHS,
+    Settings,
+    checked_headroom,
+    checked_width,
+)
 from gatefold.gen.numbers.tables import table_for
 
 __all__ = ["BIAS_LIMIT", "SATURATED", "WIDTHS", "quantize", "requantize_into",
@@ -38,7 +44,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
              cell_width: int = 18, table_bits: int | None = None,
              argument_bits: int | None = None, calibration=None, samples: int = 64, seed: int = 0,
              rule: str = "max", weight_rule: str = "max", percentile: float = 99.9,
-             overrides: dict | None = None, any_weights: bool = False,
+             overrides: dict | None = None, headroom: int = 0, any_weights: bool = False,
              table: Table | None = None) -> QuantizedNetwork:
     """Choose formats per tensor and round the weights.
 
@@ -50,19 +56,21 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     from ``seed``. ``rule`` and ``weight_rule``, of :data:`~.formats.RULES`, say how,
     for values and for weights; ``percentile`` is what the rule of that name keeps. ``overrides``,
     what differs in single layers, as :func:`~.overrides.read_overrides` reads it
-    from a file.
+    from a file. ``headroom``, integer bits (0..8) that are reserved in results, states and
+    accumulators, for weights that come later.
     ``any_weights``: fixed formats and accumulators for a core whose weights are replaced later
     (weights Q3, input and dense outputs Q4, cell state Q6, |bias| up to :data:`BIAS_LIMIT`); takes
-    no calibration.
-    Raises :class:`UserError` for illegal widths, bad calibration data, and numbers so far apart
-    that 62-bit sums cannot hold them.
+    no calibration and no headroom.
+    Raises :class:`UserError` for illegal widths and headroom, bad calibration data, and numbers so
+    far apart that 62-bit sums cannot hold them.
     """
     widths = {"activations": checked_width("act", act_width, 16),
               "weights": checked_width("weight", weight_width, 16),
               "cell": checked_width("cell", cell_width, 18)}
     sections = check_overrides(overrides or {}, network)
     elsewhere = any("percentile" in section.values() for section in sections.values())
-    settings = Settings(widths, *rules(rule, weight_rule, percentile, elsewhere), sections)
+    settings = Settings(widths, *rules(rule, weight_rule, percentile, elsewhere), sections,
+                        checked_headroom(headroom))
     if table and (table_bits or argument_bits):
         raise ValueError("quantize takes a table, or its bits, not both")
     table = table or table_for(settings.widest("activations"), table_bits, argument_bits)
@@ -75,6 +83,9 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         if calibration is not None:
             raise UserError("calibration data set no format of a core whose weights come later: "
                             "leave the data out, or build from the trained model")
+        if headroom:
+            raise UserError("a core whose weights come later has formats and accumulators for any: "
+                            "leave --headroom out, or build from the trained model")
         _check_biases(network)
     elif isinstance(calibration, Calibration):
         seen = calibration
@@ -95,6 +106,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     else:
         record = seen.record | {"rule": rule, "weight_rule": weight_rule}
         record |= {"percentile": percentile} if "percentile" in (rule, weight_rule) else {}
+        record |= {"headroom": headroom} if headroom else {}
         record |= {SATURATED: beyond} if beyond else {}
     used = _widths(inputs, layers)
     qnet = QuantizedNetwork(
@@ -102,7 +114,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         act_width=used["act"], weight_width=used["weight"] or weight_width,
         cell_width=used["cell"] or cell_width, input_formats=inputs, table=table, acc_width=2,
         host=network.host, calibration=record)
-    return replace(qnet, acc_width=_accumulator(qnet, any_weights))
+    return replace(qnet, acc_width=_accumulator(qnet, any_weights, headroom))
 
 
 def _choose(network: Network, settings: Settings, table: Table, seen: Calibration | None
@@ -164,16 +176,27 @@ def _check_biases(network: Network) -> None:
                             "from the trained model")
 
 
-def _accumulator(qnet: QuantizedNetwork, any_weights: bool) -> int:
-    """Accumulator bits; raises :class:`UserError` where a sum leaves int64."""
+def _accumulator(qnet: QuantizedNetwork, any_weights: bool, headroom: int) -> int:
+    """Accumulator bits, ``headroom`` of them reserved; raises :class:`UserError` where a sum leaves
+    int64."""
     limits = {"any_weights": any_weights, "bias_limit": BIAS_LIMIT}
     for layer in qnet.layers:
-        if layer.widest(qnet.table, layer_bits(layer, qnet.table, **limits)) > INT64:
+        bits = layer_bits(layer, qnet.table, **limits)
+        if layer.widest(qnet.table, bits) > INT64:
             raise UserError(too_far_apart(layer.name, "inputs, weights and biases are "))
+        if layer.widest(qnet.table, bits + headroom) > INT64:
+            raise _too_much(layer.name, headroom)
     width = accumulator_width(qnet, **limits)
     if width > INT64:
         raise UserError(too_far_apart(qnet.layers[0].name, "joined values are "))
-    return width
+    if width + headroom > INT64:
+        raise _too_much(qnet.layers[0].name, headroom)
+    return width + headroom
+
+
+def _too_much(name: str, headroom: int) -> UserError:
+    return UserError(f"{name}: with {headroom} bits of headroom a sum could need over {INT64} "
+                     "bits: give a smaller --headroom")
 
 
 def saturated_weights(qnet: QuantizedNetwork) -> dict:
@@ -217,5 +240,9 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
         bits = layer_bits(layer, qnet.table)
         if bits > qnet.acc_width:
             raise UserError(f"{layer.name}: these weights need an accumulator of {bits} bits, the "
-                            f"core's has {qnet.acc_width}: rebuild the core with this model")
+                            f"core's has {qnet.acc_width}: rebuild the core with this model, or "
+                            "reserve bits when you build it (--headroom)")
+        if layer.widest(qnet.table, bits) > INT64:
+            raise UserError(f"{layer.name}: with these weights a sum could need over {INT64} bits: "
+                            "rebuild the core with this model")
     return again

@@ -9,9 +9,11 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.numbers.formats import Rule, as_rule
 from gatefold.gen.numbers.qformat import QFormat
 
-__all__ = ["DEFAULT", "TENSORS", "WIDTHS", "Settings", "checked_width", "group_of"]
+__all__ = ["DEFAULT", "HEADROOM", "TENSORS", "WIDTHS", "Settings", "checked_headroom",
+           "checked_width", "group_of"]
 
 WIDTHS = range(4, 19)  #: Legal widths of activations, weights and cell state, in bits.
+HEADROOM = range(9)  #: Legal numbers of reserved integer bits.
 DEFAULT = "default"  #: The section whose entries hold for every layer.
 
 _GROUPS = {"x": "activations", "h": "activations", "y": "activations", "c": "cell", "m": "cell",
@@ -33,13 +35,15 @@ class Settings:
     Attributes: ``widths``, bits by group (:func:`group_of`); ``rule`` for values and
     ``weight_rule`` for weights; ``sections``, the settings of single layers by the layer's name (or
     an input's, or :data:`DEFAULT`): by group or tensor a width (int) or a :class:`QFormat`, and
-    ``rule``, ``weight_rule`` and ``percentile``.
+    ``rule``, ``weight_rule`` and ``percentile``; ``headroom``, integer bits that are reserved in
+    formats of results and states.
     """
 
     widths: Mapping[str, int]
     rule: Rule = field(default_factory=Rule)
     weight_rule: Rule = field(default_factory=Rule)
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    headroom: int = 0
 
     def of(self, section: str, tensor: str) -> int | QFormat:
         """The setting of a tensor: its width in bits, or its format."""
@@ -89,3 +93,11 @@ def checked_width(name: str, width, default: int) -> int:
         raise UserError(f"the {name} width must be {WIDTHS[0]}..{WIDTHS[-1]} bits, not "
                         f"{quoted(width)[1:-1]}: the default is {default}")
     return width
+
+
+def checked_headroom(bits) -> int:
+    """``bits`` of headroom; raises :class:`UserError` where they are not legal."""
+    if isinstance(bits, bool) or not isinstance(bits, int) or bits not in HEADROOM:
+        raise UserError(f"the headroom must be {HEADROOM[0]}..{HEADROOM[-1]} bits, not "
+                        f"{quoted(bits)[1:-1]}: the default is 0")
+    return bits

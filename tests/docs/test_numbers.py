@@ -1,6 +1,8 @@
-"""docs/formats.md and docs/descriptions.md: their examples run, their tables are the code's."""
+"""docs/numbers.md, formats.md and descriptions.md: their examples run, their tables are the code's.
+"""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -10,11 +12,15 @@ from gatefold.gen.cli import main
 from gatefold.gen.frontends import load
 from gatefold.gen.frontends.described.layers import KINDS
 from gatefold.gen.network.forward import forward
+from gatefold.gen.numbers.accumulator import accumulator_bits, accumulator_bounds
 from gatefold.gen.numbers.formats import RULES
 from gatefold.gen.numbers.overrides import check_overrides, read_overrides
+from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantize import quantize
+from gatefold.gen.numbers.quantized import QLstm, QuantizedNetwork
 from gatefold.gen.numbers.tables import ARGUMENT_BITS, table_for
 from gatefold.gen.options import LIMITS
+from gatefold.sim.golden import golden, tanh_magnitude
 from tests.support.cli_harness import FIXTURES
 from tests.support.networks import network
 from tests.support.places import ROOT
@@ -32,6 +38,94 @@ def table(text: str, head: str) -> list[list[str]]:
     """The cells of the table whose head begins with ``head``."""
     rows = text.split(f"\n| {head}", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+# ---- numbers.md --------------------------------------------------------------------------------
+
+NUMBERS = (ROOT / "docs/numbers.md").read_text()
+
+
+def example(mark: str) -> list[dict[str, int]]:
+    """The rows of a table of the example, by the names of their columns; gates by ``row`` too."""
+    head, _, *rows = NUMBERS.split(f"<!-- {mark} -->\n")[1].split("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in (head, *rows)]
+    return [{name: int(cell) for name, cell in zip(cells[0], row, strict=True) if name != "row"}
+            for row in cells[1:]]
+
+
+def test_the_example_of_an_lstm_step_is_goldens():
+    (before,), gates, (after,) = example("before"), example("gates"), example("after")
+    column = {name: np.array([row[name] for row in gates]) for name in gates[0]}
+    forms = dict(re.findall(r"\b(x|w_ih|w_hh|h|c) (Q\d\.\d)", NUMBERS.split("## Example")[1]))
+    q = {name: QFormat(int(form[1]) + int(form[3]), int(form[3])) for name, form in forms.items()}
+    layer = QLstm(
+        name="l0_lstm", inputs=(0,), units=1, w_ih=column["w_ih"][:, None],
+        w_hh=column["w_hh"][:, None], b=column["b"], x=q["x"], x_align=np.zeros(1, int),
+        w_ih_format=q["w_ih"], w_hh_format=q["w_hh"], h=q["h"], c=q["c"], g=QFormat(9, 8),
+        tc=QFormat(9, 8), h0=np.array([before["h"]]), c0=np.array([before["c"]]),
+        return_sequences=True)
+    tanh = table_for(8)
+    qnet = QuantizedNetwork(
+        input_shapes=((1, 1),), layers=(layer,), outputs=(1,), act_width=8, weight_width=8,
+        cell_width=10, input_formats=(q["x"],), table=tanh, acc_width=17)
+    assert (layer.acc_frac, layer.align_ih, layer.align_hh) == (14, 2, 0)
+    trace: dict = {}
+    golden(qnet, np.array([[[before["x"]]]]), trace=trace)
+    found = {name: int(value.item()) for name, value in trace["l0_lstm"].items()}
+    for gate, row in zip("ifgo", gates, strict=True):
+        assert row["w_ih * x"] == row["w_ih"] * before["x"]
+        assert row["w_hh * h"] == row["w_hh"] * before["h"]
+        assert row["z"] == row["b"] + (row["w_ih * x"] << 2) + row["w_hh * h"]
+        assert (row["u"], row["gate"]) == (found[f"u_{gate}"], found[gate])
+        assert row["t"] == tanh_magnitude(tanh, abs(row["u"]))
+    assert after["f * c"] == found["f"] * before["c"] and after["i * g"] == found["i"] * found["g"]
+    assert after["sum"] == 2 * after["f * c"] + after["i * g"]
+    assert (after["c"], after["h"]) == (found["c"], found["h"])
+    assert after["u"] == 2 * after["c"] and after["t"] == tanh_magnitude(tanh, abs(after["u"]))
+    assert after["tc"] == -after["t"] and after["o * tc"] == found["o"] * after["tc"]
+    low, high = accumulator_bounds(layer, tanh)
+    assert f"high = {high[2]}" in NUMBERS and f"low = {low[2]}" in NUMBERS
+    assert f"an accumulator of {max(accumulator_bits((low, high)))} bits" in NUMBERS
+
+
+def near(v: float) -> int:
+    return math.floor(v + 0.5)
+
+
+def mid(values: list[float]) -> int:
+    return near((max(values) + min(values)) / 2)
+
+
+def table_of_the_page(fu: int, bits: int) -> list[int]:
+    """table(m) of every m, as the page defines it."""
+    rows = NUMBERS.split("\n| fu |")[1].splitlines()
+    splits = dict(zip(rows[0].split("|"), rows[2].split("|")[2:], strict=False))
+    n0, n1, n2 = map(int, splits[f" {fu} "].split(","))
+    top = 2**bits - 1
+
+    def e(m: float) -> float:
+        return 2**bits * math.tanh(m * 2.0**-fu)
+
+    if fu == 8:
+        return [min(near(e(m)), top) for m in range(2**(fu + 3))]
+    half, found = 2**(n2 - 1), []
+    for a in range(2**n0):
+        cells = [(a * 2**n1 + b) * 2**n2 for b in range(2**n1)]
+        centres = [m + (2**n2 - 1) / 2 for m in cells]
+        t1 = [mid([(e(c + k + 0.5) - e(c - k - 0.5)) / 2 for c in centres]) for k in range(half)]
+        odd = [-t for t in reversed(t1)] + t1
+        for m in cells:
+            t0 = min(max(mid([e(m + n) - odd[n] for n in range(2**n2)]), max(t1)), top - max(t1))
+            found += [(t0 if m else t1[-1]) + one for one in odd]
+    return found
+
+
+@pytest.mark.parametrize("bits", [4, 9, 13, 18])
+@pytest.mark.parametrize("fu", ARGUMENT_BITS)
+def test_the_table_is_that_of_the_page(fu, bits):
+    stored = table_for(8, bits, fu)
+    np.testing.assert_array_equal(tanh_magnitude(stored, np.arange(2**(fu + 3))),
+                                  table_of_the_page(fu, bits))
 
 
 # ---- formats.md --------------------------------------------------------------------------------
