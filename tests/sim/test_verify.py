@@ -157,7 +157,7 @@ FAULTS = [
     ("latency", ("EVENTS = 8;", "EVENTS = 9;"),
      "frame 0: expected a latency of 11 cycles, got 12"),
     ("hang", ("event_number == EVENTS - 1", "event_number == EVENTS - 1 && x[0] != 16'd2700"),
-     "the core hangs: 2 of 6 frames had come out when it was stopped in cycle"),
+     "the core hangs: 2 of 6 frames had come out when nothing moved any more"),
     ("two outputs", ("GIVE: if (m_axis_tready) begin",
                      "GIVE: if (m_axis_tready && !event_number[2]) event_number <= 4;\n"
                      "            else if (m_axis_tready) begin"),
