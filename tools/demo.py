@@ -71,7 +71,7 @@ def table(report: dict, y: np.ndarray, test, published: dict) -> Table:
     out.add_row(f"largest difference (range {np.ptp(test['y_float']):.2f})",
                 f"{np.abs(y - test['y_float']).max():.1e}", "measured, golden model")
     for done in report["verified"]:
-        out.add_row(f"Verilog = golden: all h, c, y of {done['samples']} windows",
+        out.add_row(f"Verilog = golden: all h, c, y, {len(done['scenarios'])} scenarios",
                     f"{done['outputs'] + done['states']:,} equal",
                     f"simulated, {done['simulator'].capitalize()}")
     out.add_section()
@@ -104,7 +104,7 @@ def summary(report: dict, y: np.ndarray, test) -> str:
         (f"error (NRMSE) on {len(y)} windows, float32 and {width} bits",
          f"{nrmse(test['y_float'], test['y']):.5f} and {nrmse(y, test['y']):.5f}",
          "measured, golden model"),
-        *((f"Verilog = golden: every h, c, y of {done['samples']} windows",
+        *((f"Verilog = golden: every h, c, y in {len(done['scenarios'])} scenarios",
            f"{done['outputs'] + done['states']:,} integers equal",
            f"simulated, {done['simulator'].capitalize()}") for done in report["verified"]),
         (f"latency at {clock['value']:g} MHz",
