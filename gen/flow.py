@@ -210,7 +210,8 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions) -> Plan
     if options.pe is None or options.simd is None:
         return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline)
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
-                  contexts=contexts, pipeline=pipeline)
+                  contexts=contexts, pipeline=pipeline, reach=options.reach or 0,
+                  gather=options.gather or 0, dies=options.dies or 1)
     plan = make_plan(qnet, with_blocks(qnet, array, limits))
     placed = fit(plan, limits)
     if placed is None:

@@ -186,6 +186,13 @@ class BuildOptions(Options):
                            "throughput, but more latency")
     pipeline: str = option(Choice("full", "short"), "full", "Registers behind every step, or "
                            "behind every second one: fewer cycles, for a slower clock")
+    reach: int | None = option(Limit(0, 4, unit="levels"), None, "Levels of registers between the "
+                               "operand memory and the rows; if not given, as many as the board's "
+                               "wires need at this clock")
+    gather: int | None = option(Limit(0, 2, unit="levels"), None, "The same between the rows and "
+                                "the lanes")
+    dies: int | None = option(Limit(1, 4, unit="dies"), None, "Dies that share the array; if not "
+                              "given, as many of the board's as make the fastest core")
     clock: float | None = option(Limit(1, 1000, step=0, unit="MHz"), None, "The clock to assume "
                                  "and to constrain; if not given, the board's, or half of it for "
                                  "a short pipeline")

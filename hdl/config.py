@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from gatefold.hdl.kinds import Kind
 
-__all__ = ["PIPELINES", "SHALLOW", "EngineConfig", "TableConfig", "bits_for"]
+__all__ = ["PIPELINES", "REGION", "SHALLOW", "EngineConfig", "TableConfig", "bits_for"]
 
 #: How deep the pipeline is: a register behind every step, or behind every second one.
 PIPELINES = ("full", "short")
+
+#: Rows of a region: as many as one register may drive.
+REGION = 16
 
 #: Memories of up to so many words go to LUTs: a LUT holds 64 bits of a read-only one.
 SHALLOW = 64
@@ -74,6 +77,9 @@ class EngineConfig:
     uram_rows: rows whose weights are in UltraRAM, which implies loadable.
     pipeline: one of :data:`PIPELINES`. Of ``short``, fewer registers for slower clocks: steps that
         make a pair take one cycle instead of two (:attr:`pair`, :attr:`between`).
+    reach, gather: levels of registers that distance needs, from the memories of operands to the
+        rows and from the rows to the lanes.
+    dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
     """
 
     pe: int
@@ -112,6 +118,10 @@ class EngineConfig:
     contexts: int = 1
     stateful: bool = False
     pipeline: str = "full"
+    reach: int = 0
+    gather: int = 0
+    dies: int = 1
+    cross: int = 0
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:

@@ -20,7 +20,8 @@ class Array:
     streams; ``contexts``, sequences that make a frame and share the array, which gives throughput
     for latency; ``pipeline``, "full", or "short" for slower clocks
     (:class:`~gatefold.hdl.config.EngineConfig`); ``block_words``, weight words that the blocks of
-    convolutions may take.
+    convolutions may take; ``reach``, ``gather``, ``dies``, ``cross``, what distance needs, as of
+    the engine.
     Raises :class:`UserError` for what no network can be planned on.
     """
 
@@ -30,6 +31,10 @@ class Array:
     contexts: int = 1
     pipeline: str = "full"
     block_words: int = BLOCK_WORDS
+    reach: int = 0
+    gather: int = 0
+    dies: int = 1
+    cross: int = 0
 
     def __post_init__(self):
         if self.pe < 4 or self.pe % 4:

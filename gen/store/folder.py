@@ -18,6 +18,7 @@ from gatefold.hdl.config import PIPELINES
 __all__ = ["core_json", "load_plan"]
 
 _MOST_WORDS = 1 << 16
+_MOST_LEVELS = 8
 
 
 def core_json(plan: Plan) -> dict:
@@ -29,7 +30,9 @@ def core_json(plan: Plan) -> dict:
         "top": "gatefold",
         "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
                   "uram_rows": config.uram_rows, "loadable": config.loadable,
-                  "pipeline": config.pipeline, "block_words": plan.array.block_words},
+                  "pipeline": config.pipeline, "block_words": plan.array.block_words,
+                  "reach": config.reach, "gather": config.gather, "dies": config.dies,
+                  "cross": config.cross},
         "contexts": config.contexts,
         "stateful": config.stateful,
         "load_beats": config.load_beats,
@@ -75,7 +78,9 @@ def load_plan(directory: Path) -> Plan:
         for name in ("pe", "simd", "contexts"):
             checked(name, stated[name])
         for name, most in (("lut_rows", stated["pe"]), ("uram_rows", stated["pe"]), ("loadable", 1),
-                           ("block_words", _MOST_WORDS), ("stream_bits", _MOST_WORDS)):
+                           ("block_words", _MOST_WORDS), ("stream_bits", _MOST_WORDS),
+                           ("reach", _MOST_LEVELS), ("gather", _MOST_LEVELS),
+                           ("dies", _MOST_LEVELS), ("cross", _MOST_LEVELS)):
             if not isinstance(stated[name], int) or not 0 <= stated[name] <= most:
                 raise ValueError(f"{name} must be an integer in 0..{most}")
         if stated["pipeline"] not in PIPELINES:
