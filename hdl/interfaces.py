@@ -66,7 +66,8 @@ def finished_rows(config: EngineConfig) -> Signature:
 
 
 def routed_beat(config: EngineConfig) -> Signature:
-    """A beat for the lanes; ``z``: for each lane, the accumulators of the four rows of its slot."""
+    """A beat for the lanes; ``z``: for each lane, the accumulators of its element's rows, at most
+    four."""
     return Signature({"valid": Out(1), "beat": Out(beat_layout(config)),
                       "z": Out(signed(config.acc_width)).array(config.simd, 4)})
 

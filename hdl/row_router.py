@@ -1,5 +1,5 @@
-"""From finished rows to lanes: the array finishes up to ``pe // 4`` units at once, lanes take
-``simd`` a cycle, in chunks as the operand memory stores them."""
+"""From finished rows to lanes: the array finishes many elements at once, lanes take ``simd`` a
+cycle, in chunks as the operand memory stores them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind, is_one_of
+from gatefold.hdl.arith import by_parameter
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.interfaces import finished_rows, routed_beat
 from gatefold.hdl.isa import beat_layout, finish_layout
-from gatefold.hdl.kinds import DenseKind
 
 __all__ = ["RowRouter"]
 
@@ -25,20 +24,21 @@ def _choose(index: Value, choices: dict[int, Value]) -> Value:
             even = pairs.get(n >> 1)
             pairs[n >> 1] = choices[n] if even is None else Mux(index[bit], choices[n], even)
         choices = pairs
-    return choices.get(0, Const(0))
+    return choices[0]
 
 
 class RowRouter(wiring.Component):
-    """Brings the four rows of slot ``routes[route] + lane`` to each lane, one chunk a cycle.
+    """Brings the rows of an element to each lane, one chunk a cycle: on a route of R rows an
+    element that begins at slot s, rows R (s + n) to R (s + n) + R - 1 to lane n.
 
-    The accumulators go on to the next tile at once, so beats after the first read a copy. An LSTM
-    beat uses all four rows of a slot; a Dense layer has an output in each row and takes four beats
-    for the same slots (``gate`` 0..3). Results come :attr:`latency` cycle after the rows. The plan
-    leaves at least ``beats`` cycles between finishes.
+    The accumulators go on to the next tile at once, so beats after the first read a copy; each
+    takes the next route. Results come :attr:`latency` cycle after the rows. The plan leaves at
+    least ``beats`` cycles between finishes.
 
     Members
     -------
-    rows: In, from the array. routed: Out, beats for the lanes.
+    rows: In, from the array. routed: Out, beats for the lanes; ``z[n][k]`` is row k of lane n's
+        element, and undefined for lanes that get none and for k >= R.
     """
 
     latency = 1
@@ -47,33 +47,27 @@ class RowRouter(wiring.Component):
         self.config = config
         super().__init__({"rows": In(finished_rows(config)), "routed": Out(routed_beat(config))})
 
-    def lanes_of(self, route: int) -> list[int]:
-        """Lanes that get a slot on this route."""
-        return [lane for lane in range(self.config.simd) if 0 <= route + lane < self.config.slots]
-
     def elaborate(self, platform):
         c = self.config
         m = Module()
         active = Signal()  # there is a beat in this cycle
         finish = Signal(finish_layout(c))  # how the rows are finished, for this beat
-        dense = Signal()
-        gate = Signal(2)
-        m.d.comb += dense.eq(is_one_of(finish.kind, (
-            n for n, kind in enumerate(c.kinds) if isinstance(kind, DenseKind))))
-        beats_left = self._count_beats(m, active, finish, dense, gate)
-        last_route = self._last_route(m, beats_left, dense, gate)
+        last = Signal()  # the beat is the last of its rows
+        self._count_beats(m, active, finish, last)
 
-        lanes = by_kind(m, "lanes", finish.route, {
-            n: Const(sum(1 << lane for lane in self.lanes_of(route)), c.simd)
-            for n, route in enumerate(c.routes)}, c.simd)
+        # Row 0 of its element comes to every lane that gets one.
+        taking = {n: 0 for n in range(len(c.routes))}
+        for lane in range(c.simd):
+            for n in c.sources(lane, 0):
+                taking[n] |= 1 << lane
+        lanes = by_parameter(m, "lanes", finish.route, taking, lambda mask: Const(mask, c.simd),
+                             c.simd)
         valid = Signal()
         beat = Signal(beat_layout(c), reset_less=True)
         m.d.sync += [
             valid.eq(active),
-            beat.dense.eq(dense),
-            beat.gate.eq(gate),
             beat.lanes.eq(lanes),
-            beat.complete.eq(~last_route | finish.complete),
+            beat.complete.eq(~last | finish.complete),
         ]
         m.d.sync += [beat[name].eq(finish[name])
                      for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame")]
@@ -82,59 +76,33 @@ class RowRouter(wiring.Component):
         rows = self._rows(m)
         for lane in range(c.simd):
             for k in range(4):
-                z = Signal(signed(c.acc_width), name=f"z_{lane}_{k}", reset_less=True)
-                m.d.sync += z.eq(_choose(finish.route, {
-                    n: rows[4 * (route + lane) + k] for n, route in enumerate(c.routes)
-                    if lane in self.lanes_of(route)}))
-                m.d.comb += self.routed.z[lane][k].eq(z)
+                sources = c.sources(lane, k)
+                if sources:
+                    z = Signal(signed(c.acc_width), name=f"z_{lane}_{k}", reset_less=True)
+                    m.d.sync += z.eq(_choose(finish.route, {
+                        n: rows[row] for n, row in sources.items()}))
+                    m.d.comb += self.routed.z[lane][k].eq(z)
         return m
 
-    def _count_beats(self, m: Module, active: Signal, finish, dense: Signal,
-                     gate: Signal) -> Signal:
-        """Beat 0 comes straight from the array, the others from a copy that advances by a chunk a
-        beat. Returns the number of beats that are still to come."""
+    def _count_beats(self, m: Module, active: Signal, finish, last: Signal):
+        """Beat 0 comes straight from the array, the others from a copy; each goes to the next
+        chunk by the next route."""
         rows = self.rows
         held = Signal(finish_layout(self.config))
         left = Signal(bits_for(self.config.max_beats))
         busy = Signal()  # left is not zero
-        next_gate = Signal(2)
         m.d.comb += [
             finish.eq(Mux(rows.valid, rows.finish.as_value(), held.as_value())),
             active.eq(rows.valid | busy),
-            gate.eq(Mux(rows.valid, 0, next_gate)),
+            last.eq(Mux(rows.valid, rows.finish.beats == 0, left == 1)),
         ]
         with m.If(active):
             m.d.sync += [
                 left.eq(Mux(rows.valid, rows.finish.beats, left - 1)),
-                busy.eq(Mux(rows.valid, rows.finish.beats != 0, left != 1)),
-                next_gate.eq(gate + 1),
+                busy.eq(~last),
                 held.eq(finish),
-                held.h.eq(finish.h + 1),
-                held.out.eq(finish.out + 1),
-                held.cell.eq(finish.cell + 1),
+                *(held[name].eq(finish[name] + 1) for name in ("route", "h", "out", "cell")),
             ]
-            with m.If(~dense | (gate == 3)):
-                m.d.sync += held.route.eq(finish.route + 1)
-        return left
-
-    def _last_route(self, m: Module, beats_left: Signal, dense: Signal, gate: Signal) -> Signal:
-        """Whether the beat is on the last route of its rows: unless the plan says otherwise, it
-        leaves its chunk open. The routes of a Dense layer are counted: those that come after that
-        of the beat."""
-        rows = self.rows
-        width = max(1, len(beats_left) - 2)
-        routes = Signal(width)
-        routes_left = Signal(width)
-        last = Signal(name="last_route")
-        m.d.comb += routes.eq(rows.finish.beats >> 2)
-        with m.If(rows.valid):
-            m.d.sync += routes_left.eq(routes)
-            m.d.comb += last.eq(Mux(dense, routes == 0, rows.finish.beats == 0))
-        with m.Else():
-            with m.If(gate == 3):
-                m.d.sync += routes_left.eq(routes_left - 1)
-            m.d.comb += last.eq(Mux(dense, routes_left == 0, beats_left == 1))
-        return last
 
     def _rows(self, m: Module) -> list[Value]:
         """The rows of the beat: from the array, and from the second beat on their copies."""

@@ -119,8 +119,8 @@ def test_results_finer_than_the_accumulator(name):
 
 
 # the array, bits of the stream, pipeline, the intervals of a Dense layer 4 -> 3
-PAIRS = [((4, 4), 128, "full", (10, 3)), ((8, 8), 128, "full", (11, 2)),
-         ((4, 4), 64, "short", (8, 3)), ((4, 2), 32, "full", (8, 5)), ((4, 1), 128, "full", (6,))]
+PAIRS = [((4, 4), 128, "full", (10, 1)), ((8, 8), 128, "full", (11, 1)),
+         ((4, 4), 64, "short", (8, 1)), ((4, 2), 32, "full", (8, 3)), ((4, 1), 128, "full", (6,))]
 
 
 @pytest.mark.parametrize(("array", "stream_bits", "pipeline", "intervals"), PAIRS, ids=str)
