@@ -12,13 +12,16 @@ from dataclasses import dataclass
 
 from gatefold.hdl.kinds import Kind
 
-__all__ = ["PIPELINES", "REGION", "SHALLOW", "EngineConfig", "TableConfig", "bits_for"]
+__all__ = ["PIPELINES", "REGION", "SHALLOW", "SPAN", "EngineConfig", "TableConfig", "bits_for"]
 
 #: How deep the pipeline is: a register behind every step, or behind every second one.
 PIPELINES = ("full", "short")
 
 #: Rows of a region: as many as one register may drive.
 REGION = 16
+
+#: Rows of a span: what a lane gets from them is selected in one place.
+SPAN = 4 * REGION
 
 #: Memories of up to so many words go to LUTs: a LUT holds 64 bits of a read-only one.
 SHALLOW = 64
@@ -145,6 +148,19 @@ class EngineConfig:
             return "ultra"
         in_luts = self.weight_depth <= SHALLOW or row < self.uram_rows + self.lut_rows
         return "distributed" if in_luts else "block"
+
+    @property
+    def regions(self) -> tuple[range, ...]:
+        """The rows of each region of the array."""
+        return tuple(range(first, min(first + REGION, self.pe))
+                     for first in range(0, self.pe, REGION))
+
+    @property
+    def spans(self) -> tuple[range, ...]:
+        """The rows of each span; without ``gather``, there is one."""
+        size = SPAN if self.gather else self.pe
+        return tuple(range(first, min(first + size, self.pe))
+                     for first in range(0, self.pe, size))
 
     def sources(self, lane: int, k: int) -> dict[int, int]:
         """The row of the array that is row ``k`` of a lane's element, by the routes that bring the

@@ -8,7 +8,13 @@ from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import delay
 from gatefold.hdl.config import EngineConfig
-from gatefold.hdl.interfaces import chunk_layout, finished_rows, tile_issue, weight_write
+from gatefold.hdl.interfaces import (
+    FINISH_LEAD,
+    chunk_layout,
+    finished_rows,
+    tile_issue,
+    weight_write,
+)
 from gatefold.hdl.isa import Start, Stop
 from gatefold.hdl.mac_row import MacRow
 from gatefold.hdl.operand_memory import OperandMemory
@@ -22,8 +28,8 @@ class MacArray(wiring.Component):
     """Executes one tile a cycle and hands out finished rows.
 
     Cycles are counted from the tile's issue. The operands come ``OperandMemory.latency`` later;
-    :attr:`latency` is the cycle in which the accumulators hold the tile's sums and ``rows.valid``
-    says that they are final.
+    :attr:`latency` is the cycle in which the accumulators hold the tile's sums; ``rows.valid`` says
+    FINISH_LEAD cycles earlier that they will be final.
 
     Members
     -------
@@ -55,6 +61,7 @@ class MacArray(wiring.Component):
         m = Module()
         ready = self.latency(c)  # accumulators
         summed = ready - 1  # tree's sum
+        known = ready - FINISH_LEAD
 
         valid = delay(m, "valid", self.tile.valid, ready, reset_less=False)
         tile = self.tile.word
@@ -63,7 +70,7 @@ class MacArray(wiring.Component):
         init = delay(m, "init", tile.init, summed - 1)
         stop = delay(m, "stop", tile.stop, ready)
         park = delay(m, "park", tile.park, ready)
-        finish = delay(m, "finish", tile.finish.as_value(), ready)
+        finish = delay(m, "finish", tile.finish.as_value(), known)
         go_on = Signal()
         parks = Signal()
         init_parked = Signal()
@@ -71,8 +78,8 @@ class MacArray(wiring.Component):
             init_parked.eq(start[summed - 1] == Start.PARKED),
             go_on.eq(start[summed] == Start.GO_ON),
             parks.eq(valid[ready] & ((stop[ready] & Stop.PARK) != 0)),
-            self.rows.valid.eq(valid[ready] & ((stop[ready] & Stop.FINISH) != 0)),
-            self.rows.finish.as_value().eq(finish[ready]),
+            self.rows.valid.eq(valid[known] & ((stop[known] & Stop.FINISH) != 0)),
+            self.rows.finish.as_value().eq(finish[known]),
         ]
 
         # The bias word arrives with the parked sum: one cycle before the tree's sum.

@@ -3,16 +3,23 @@ cycle, in chunks as the operand memory stores them."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_parameter
+from gatefold.hdl.arith import by_parameter, delay, is_one_of
 from gatefold.hdl.config import EngineConfig, bits_for
-from gatefold.hdl.interfaces import finished_rows, routed_beat
+from gatefold.hdl.interfaces import FINISH_LEAD, finished_rows, routed_beat
 from gatefold.hdl.isa import beat_layout, finish_layout
+from gatefold.hdl.relay import fan_out, relayed
 
 __all__ = ["RowRouter"]
+
+#: Spans that the second level of registers joins in one place.
+_JOINED = 4
 
 
 def _choose(index: Value, choices: dict[int, Value]) -> Value:
@@ -31,9 +38,19 @@ class RowRouter(wiring.Component):
     """Brings the rows of an element to each lane, one chunk a cycle: on a route of R rows an
     element that begins at slot s, rows R (s + n) to R (s + n) + R - 1 to lane n.
 
+    ::
+
+        accumulators, or their copies -> selected in each span -> (joined by fours) -> z of a lane
+                     0                        gather 1, 2            gather 2         latency
+
     The accumulators go on to the next tile at once, so beats after the first read a copy; each
-    takes the next route. Results come :attr:`latency` cycle after the rows. The plan leaves at
+    takes the next route. Results come :meth:`latency` cycles after the rows. The plan leaves at
     least ``beats`` cycles between finishes.
+
+    Without ``gather`` there is one span and no register but z. With it, a span gives zero where it
+    has no row for a lane, and an OR joins the spans. Beats are counted FINISH_LEAD cycles before
+    the rows are there: their controls end in a relay for each region (the first beat is there: copy
+    the rows) and for each lane in each span (the route).
 
     Members
     -------
@@ -41,47 +58,44 @@ class RowRouter(wiring.Component):
         element, and undefined for lanes that get none and for k >= R.
     """
 
-    latency = 1
-
     def __init__(self, config: EngineConfig):
         self.config = config
         super().__init__({"rows": In(finished_rows(config)), "routed": Out(routed_beat(config))})
 
+    @staticmethod
+    def latency(config: EngineConfig) -> int:
+        """Cycles from the rows to the lanes."""
+        return 1 + config.gather
+
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        active = Signal()  # there is a beat in this cycle
+        active = Signal()  # there will be a beat
         finish = Signal(finish_layout(c))  # how the rows are finished, for this beat
         last = Signal()  # the beat is the last of its rows
         self._count_beats(m, active, finish, last)
+        self._controls(m, active, finish, last)
 
-        # Row 0 of its element comes to every lane that gets one.
-        taking = {n: 0 for n in range(len(c.routes))}
-        for lane in range(c.simd):
-            for n in c.sources(lane, 0):
-                taking[n] |= 1 << lane
-        lanes = by_parameter(m, "lanes", finish.route, taking, lambda mask: Const(mask, c.simd),
-                             c.simd)
-        valid = Signal()
-        beat = Signal(beat_layout(c), reset_less=True)
-        m.d.sync += [
-            valid.eq(active),
-            beat.lanes.eq(lanes),
-            beat.complete.eq(~last | finish.complete),
-        ]
-        m.d.sync += [beat[name].eq(finish[name])
-                     for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame")]
-        m.d.comb += [self.routed.valid.eq(valid), self.routed.beat.eq(beat)]
-
-        rows = self._rows(m)
-        for lane in range(c.simd):
-            for k in range(4):
-                sources = c.sources(lane, k)
-                if sources:
-                    z = Signal(signed(c.acc_width), name=f"z_{lane}_{k}", reset_less=True)
-                    m.d.sync += z.eq(_choose(finish.route, {
-                        n: rows[row] for n, row in sources.items()}))
-                    m.d.comb += self.routed.z[lane][k].eq(z)
+        rows = self._rows(m, platform)
+        spans = {lane: self._spans(lane) for lane in range(c.simd)}
+        places = [(n, lane) for lane, found in spans.items() for n in found]
+        routes = fan_out(m, platform, "route", finish.route, len(places), FINISH_LEAD - 1)
+        parts: dict[tuple[int, int], list[Value]] = {}  # of row k of a lane's element, by span
+        for (n, lane), route in zip(places, routes, strict=True):
+            held = spans[lane][n]
+            several = [k for k in held if sum(k in other for other in spans[lane].values()) > 1]
+            way = relayed(m, platform, f"way_{n}_{lane}", Cat(
+                route, *(is_one_of(route, held[k]) for k in several)))
+            brings = dict(zip(several, way[len(route):], strict=True))
+            for k, sources in held.items():
+                z = _choose(way[:len(route)], {at: rows[row] for at, row in sources.items()})
+                parts.setdefault((lane, k), []).append(Mux(brings[k], z, 0) if k in brings else z)
+        for (lane, k), terms in parts.items():
+            for level in range(c.gather):
+                joined = _JOINED if level else 1
+                terms = [self._register(m, f"part_{lane}_{k}_{level}_{n}", terms[n:n + joined])
+                         for n in range(0, len(terms), joined)]
+            m.d.comb += self.routed.z[lane][k].eq(self._register(m, f"z_{lane}_{k}", terms))
         return m
 
     def _count_beats(self, m: Module, active: Signal, finish, last: Signal):
@@ -104,16 +118,56 @@ class RowRouter(wiring.Component):
                 *(held[name].eq(finish[name] + 1) for name in ("route", "h", "out", "cell")),
             ]
 
-    def _rows(self, m: Module) -> list[Value]:
+    def _controls(self, m: Module, active: Signal, finish, last: Signal):
+        """The controls of a beat, which come to the lanes with its rows."""
+        c = self.config
+        taking = dict.fromkeys(range(len(c.routes)), 0)  # lanes that get an element: row 0 of it
+        for lane in range(c.simd):
+            for route in c.sources(lane, 0):
+                taking[route] |= 1 << lane
+        beat = Signal(beat_layout(c))
+        m.d.comb += [
+            beat.lanes.eq(by_parameter(m, "lanes", finish.route, taking,
+                                       lambda mask: Const(mask, c.simd), c.simd)),
+            beat.complete.eq(~last | finish.complete),
+            *(beat[name].eq(finish[name])
+              for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame"))]
+        wait = FINISH_LEAD + self.latency(c)
+        m.d.comb += [
+            self.routed.valid.eq(delay(m, "valid", active, wait, reset_less=False)[-1]),
+            self.routed.beat.as_value().eq(delay(m, "beat", beat.as_value(), wait)[-1])]
+
+    def _rows(self, m: Module, platform) -> list[Value]:
         """The rows of the beat: from the array, and from the second beat on their copies."""
         c, rows = self.config, []
         if c.max_beats == 1:
             return list(self.rows.acc)
-        for n, acc in enumerate(self.rows.acc):
-            copy = Signal(signed(c.acc_width), name=f"copy_{n}", reset_less=True)
-            row = Signal(signed(c.acc_width), name=f"row_{n}")
-            with m.If(self.rows.valid):
-                m.d.sync += copy.eq(acc)
-            m.d.comb += row.eq(Mux(self.rows.valid, acc, copy))
-            rows.append(row)
+        firsts = fan_out(m, platform, "first", self.rows.valid, len(c.regions), FINISH_LEAD - 1)
+        for region, (held, first) in enumerate(zip(c.regions, firsts, strict=True)):
+            first = relayed(m, platform, f"first_{region}", first)
+            for n in held:
+                copy = Signal(signed(c.acc_width), name=f"copy_{n}", reset_less=True)
+                row = Signal(signed(c.acc_width), name=f"row_{n}")
+                with m.If(first):
+                    m.d.sync += copy.eq(self.rows.acc[n])
+                m.d.comb += row.eq(Mux(first, self.rows.acc[n], copy))
+                rows.append(row)
         return rows
+
+    def _spans(self, lane: int) -> dict[int, dict[int, dict[int, int]]]:
+        """Of each span that holds rows of a lane's elements, by k, the row k of the element by the
+        routes that bring it."""
+        c = self.config
+        found: dict[int, dict[int, dict[int, int]]] = {}
+        for n, span in enumerate(c.spans):
+            for k in range(4):
+                sources = {route: row for route, row in c.sources(lane, k).items() if row in span}
+                if sources:
+                    found.setdefault(n, {})[k] = sources
+        return found
+
+    def _register(self, m: Module, name: str, terms: list[Value]) -> Signal:
+        """The OR of terms, a cycle later."""
+        out = Signal(signed(self.config.acc_width), name=name, reset_less=True)
+        m.d.sync += out.eq(reduce(or_, terms))
+        return out

@@ -53,7 +53,7 @@ class Latencies:
 def latencies(config: EngineConfig) -> Latencies:
     """The distances of the engine that ``config`` describes."""
     array = MacArray.latency(config)
-    rows = array + RowRouter.latency
+    rows = array + RowRouter.latency(config)
     result = rows + late_latency(config)
     return Latencies(array=array, result=result, output=rows + early_latency(config),
                      tail=result - OperandMemory.lead, park=MacArray.park_distance,
@@ -75,6 +75,6 @@ def stages(config: EngineConfig) -> dict[str, int]:
         "broadcast": OperandMemory.latency - OperandMemory.lead,
         **dict(MacRow.stages(config)),
         "accumulator": whole.array - OperandMemory.latency - MacRow.latency(config),
-        "router": RowRouter.latency,
+        "router": RowRouter.latency(config),
         **{f"lane: {name}": cycles for name, cycles in slowest.stages(config)},
     }

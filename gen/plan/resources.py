@@ -200,14 +200,20 @@ def _sequencer(c: EngineConfig) -> Resources:
 
 
 def _router(c: EngineConfig) -> Resources:
-    """For each lane a multiplexer for each row of an element; equal ones are shared. Where a group
-    takes several beats, a copy of the rows waits for the later ones."""
+    """For each lane a multiplexer for each row of an element, in each span; equal ones are shared.
+    Where a group takes several beats, a copy of the rows waits for the later ones."""
     seen = {tuple(c.sources(lane, k).items())
             for lane in range(c.simd) for k in range(4)} - {()}
     z = c.acc_width
     copies = c.pe * z if c.max_beats > 1 else 0
-    return _part(25 + sum(z * _mux(len(dict(rows))) for rows in seen) + copies,
-                 finish_layout(c).size + beat_layout(c).size + z * len(seen) + copies)
+    relays = len(c.regions) + c.simd * len(c.spans) * bits_for(len(c.routes))
+    lut, ff = 25 + copies, finish_layout(c).size + beat_layout(c).size + relays + copies
+    for rows in seen:
+        held = [sum(row in span for _, row in rows) for span in c.spans]
+        parts = sum(map(bool, held))
+        lut += z * (sum(map(_mux, held)) + ceil((parts - 1) / 5))
+        ff += z * (1 + (c.gather > 0) * parts + (c.gather > 1) * ceil(parts / 4))
+    return _part(lut, ff)
 
 
 def _kinds(c: EngineConfig, wanted: type) -> list:

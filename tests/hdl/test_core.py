@@ -10,6 +10,7 @@ from amaranth.hdl import ResetInserter, Signal
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.store.folder import core_json
+from gatefold.hdl import config as hdl_config
 from gatefold.hdl.core import Core, Top
 from gatefold.sim.amaranth_sim import simulate_plan
 from gatefold.sim.core_info import _parse
@@ -31,11 +32,12 @@ def core_info(plan):
     return _parse(json.loads(json.dumps(core_json(plan))))
 
 
-def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1,
-          pipeline="full"):
-    """Play the scenarios and compare everything. An interval takes three samples at full rate."""
+def check(qnet, pe, simd, *, scenarios=(two_frames,), samples=3, contexts=1, stream_bits=32,
+          **array):
+    """Play the scenarios and compare everything. An interval takes three samples at full rate.
+    ``array``: what else an :class:`Array` takes."""
     plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
-                                 pipeline=pipeline))
+                                 **array))
     info = core_info(plan)
     x = inputs(qnet, samples * contexts).reshape(samples, -1)
     expect = expectation(qnet, x, contexts)
@@ -75,6 +77,22 @@ CONTEXTS = [(2, "stack", (8, 3)), (3, "autoencoder", (16, 2)), (4, "every h", (2
 @pytest.mark.parametrize(("contexts", "name", "array"), CONTEXTS, ids=str)
 def test_several_sequences_in_a_frame(contexts, name, array):
     check(quantized(name), *array, contexts=contexts, scenarios=(full_rate, random_flow))
+
+
+# Elements of one, two and four rows in one core, layers narrower and wider than a chunk, groups
+# that begin at other lanes, several spans; levels of registers between rows and lanes: network,
+# array, gather, pipeline
+GATHERED = [("lstm, gru, rnn", (20, 3), 1, "full"), ("gru reset before", (12, 5), 2, "short"),
+            ("multiply", (20, 2), 2, "full"), ("states as inputs", (20, 7), 1, "short"),
+            ("stateful rnn", (24, 2), 2, "full"), ("global pool", (12, 2), 1, "full"),
+            ("dense only", (20, 3), 2, "short")]
+
+
+@pytest.mark.parametrize(("name", "array", "gather", "pipeline"), GATHERED, ids=str)
+def test_registers_between_rows_and_lanes(monkeypatch, name, array, gather, pipeline):
+    monkeypatch.setattr(hdl_config, "SPAN", 8)
+    check(quantized(name), *array, gather=gather, pipeline=pipeline,
+          scenarios=(full_rate, random_flow))
 
 
 def test_contexts_fill_each_others_tails():

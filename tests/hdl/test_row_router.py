@@ -4,6 +4,8 @@ element and every rotation."""
 import numpy as np
 import pytest
 
+from gatefold.hdl import config as hdl_config
+from gatefold.hdl.interfaces import FINISH_LEAD
 from gatefold.hdl.isa import beat_layout, finish_layout
 from gatefold.hdl.row_router import RowRouter
 from tests.support.hdl_harness import DENSE_KIND, LSTM_KIND, draw, record, small
@@ -21,11 +23,11 @@ def routes_for(pe, simd, pers):
     return tuple(routes), first
 
 
-def engine(pe, simd, pers):
+def engine(pe, simd, pers, gather=0):
     routes, first = routes_for(pe, simd, pers)
     config = small(pe=pe, simd=simd, kinds=(LSTM_KIND, DENSE_KIND), routes=routes, h_depth=64,
                    cell_depth=64, out_row=3 * simd, out_rows=20, max_beats=len(routes),
-                   acc_width=16)
+                   acc_width=16, gather=gather)
     return config, first
 
 
@@ -67,11 +69,28 @@ ARRAYS = [(16, 2), (8, 4), (12, 2), (8, 3), (20, 3), (4, 1), (4, 3), (16, 1)]
 @pytest.mark.parametrize("pers", [(1, 2, 3, 4), (4,), (1,), (3, 1)], ids=str)
 @pytest.mark.parametrize(("pe", "simd"), ARRAYS)
 def test_every_lane_gets_its_rows(pe, simd, pers):
-    config, first = engine(pe, simd, pers)
+    check(pe, simd, pers, gather=0)
+
+
+# pe, simd, rows of a span: one span; elements of three rows in two spans; more spans than one
+# place joins
+GATHERED = [(8, 3, 16), (20, 3, 8), (12, 5, 4), (40, 2, 8)]
+
+
+@pytest.mark.parametrize("gather", [1, 2])
+@pytest.mark.parametrize(("pe", "simd", "span"), GATHERED)
+def test_registers_between_rows_and_lanes(monkeypatch, pe, simd, span, gather):
+    monkeypatch.setattr(hdl_config, "SPAN", span)
+    check(pe, simd, (1, 3, 4), gather)
+
+
+def check(pe, simd, pers, gather):
+    config, first = engine(pe, simd, pers, gather)
+    latency = RowRouter.latency(config)
     rng = np.random.default_rng(pe * 10 + simd)
     events = random_events(rng, config, first, 40)
     length = events[-1][0] + events[-1][1]["beats"] + 1
-    acc = draw(rng, 16, (length, pe))  # the array goes on: rows change in every cycle
+    acc = draw(rng, 16, (length + FINISH_LEAD, pe))  # the array goes on: they always change
     valid = np.zeros(length, int)
     idle = {name: 0 for name, _ in finish_layout(config)}
     finishes = [{name: int(rng.integers(2)) for name in idle}] * length  # noise
@@ -82,17 +101,18 @@ def test_every_lane_gets_its_rows(pe, simd, pers):
     seen = record(RowRouter(config), {"rows.valid": [*valid, 0], "rows.finish": finishes}
                   | {f"rows.acc[{row}]": acc[:, row] for row in range(pe)},
                   ["routed.valid", *[f"routed.beat.{name}" for name in fields], *lanes],
-                  cycles=length + RowRouter.latency)
+                  cycles=length + FINISH_LEAD + latency)
     z = np.stack([seen[name] for name in lanes], axis=1).reshape(-1, simd, 4)
 
     beat_cycles = []
     for at, event in events:
         for n, (fields, holds, rows) in enumerate(expected_beats(event, config)):
-            cycle = at + n + RowRouter.latency
+            cycle = at + FINISH_LEAD + n + latency
             beat_cycles.append(cycle)
             assert {name: seen[f"routed.beat.{name}"][cycle] for name in fields} == fields, (at, n)
             # of the cycle of the finish, in every beat
-            np.testing.assert_array_equal(z[cycle][holds, :rows.shape[1]], acc[at][rows])
+            np.testing.assert_array_equal(z[cycle][holds, :rows.shape[1]],
+                                          acc[at + FINISH_LEAD][rows])
     np.testing.assert_array_equal(np.flatnonzero(seen["routed.valid"]), beat_cycles)
 
 
@@ -105,10 +125,11 @@ def test_without_several_beats_nothing_is_copied():
                   ["routed.valid", "routed.beat.lanes", "routed.beat.complete", *lanes], cycles=21)
     z = np.stack([seen[name] for name in lanes], axis=1)
     np.testing.assert_array_equal(z[1:], acc)
-    assert (seen["routed.beat.lanes"][1:] == 3).all()
-    assert seen["routed.valid"].tolist() == [0] + [1] * 20
-    assert not seen["routed.beat.complete"].any()
+    assert (seen["routed.beat.lanes"][3:] == 3).all()
+    assert seen["routed.valid"].tolist() == [0] * 3 + [1] * 18
+    assert not seen["routed.beat.complete"][3:].any()
 
 
-def test_latency_is_one():
-    assert RowRouter.latency == 1
+@pytest.mark.parametrize(("gather", "latency"), [(0, 1), (1, 2), (2, 3)])
+def test_latency(gather, latency):
+    assert RowRouter.latency(small(gather=gather)) == latency

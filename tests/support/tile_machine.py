@@ -84,7 +84,7 @@ class TileMachine:
         levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
         self.sums = OPERANDS + depth.multiply + levels // depth.levels + ACCUMULATE
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
-        self.written = self.sums + ROUTE + lanes
+        self.written = self.sums + ROUTE + c.gather + lanes
         self.fresh, self.frames = True, 0
         garbage = np.random.default_rng(0)
         self.h = garbage.integers(-8, 8, (c.h_depth, c.simd))
