@@ -6,11 +6,11 @@ error and those that do not, the search takes the pair with the smallest product
 size. Then it goes layer by layer, the largest first, and gives each as few bits as keep the error.
 Every attempt quantises the network and computes its outputs; nothing is modelled.
 
-Widths that are chosen on a few samples suit these better than others. So a quarter of the samples is
-held out: it chooses neither formats nor widths. The widths that the attempts find are checked on all
-of the data and on what was held out. If either error is too large, the limit for the attempts is
-lowered in proportion, and the search goes on. Where there are too few samples to hold any out, or
-too few to say much about others, a warning says so.
+Widths that are chosen on a few samples suit these better than others. So a quarter of the samples
+is held out: it chooses neither formats nor widths. The widths that the attempts find are checked on
+all of the data and on what was held out. If either error is too large, the limit for the attempts
+is lowered in proportion, and the search goes on. Where there are too few samples to hold any out,
+or too few to say much about others, a warning says so.
 """
 
 from __future__ import annotations
