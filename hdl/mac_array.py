@@ -58,6 +58,7 @@ class MacArray(wiring.Component):
 
         valid = delay(m, "valid", self.tile.valid, ready, reset_less=False)
         tile = self.tile.word
+        weight = delay(m, "weight", tile.weight, 1)
         align = delay(m, "align", tile.align, summed)
         start = delay(m, "start", tile.start, summed)
         init = delay(m, "init", tile.init, summed - 1)
@@ -81,18 +82,20 @@ class MacArray(wiring.Component):
         m.d.comb += bias.addr.eq(init[summed - 2])
 
         for row in range(c.pe):
-            # Block RAM with its output register: the word is beside the operands.
+            style = c.weight_style(row)
+            in_luts = style == "distributed"
             memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
-                                  c.weight_style(row))
+                                  style)
             m.submodules[f"weights_{row}"] = memory.placed(platform)
-            word = Signal(c.simd * c.weight_width, name=f"weight_word_{row}", reset_less=True)
+            # The word comes beside the operands. It waits for them in the output register of its
+            # block; in front of LUTs its address waits, which has fewer bits.
+            word = delay(m, f"weight_word_{row}", memory.data, 0 if in_luts else 1)
             mac = MacRow(c)
             m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)
-            m.d.sync += word.eq(memory.data)
             m.d.comb += [
-                memory.addr.eq(tile.weight),
+                memory.addr.eq(weight[in_luts]),
                 mac.operands.eq(self.operands),
-                mac.weights.as_value().eq(word),
+                mac.weights.as_value().eq(word[-1]),
                 mac.bias.eq(bias.data[row * c.acc_width:(row + 1) * c.acc_width].as_signed()),
                 mac.init_parked.eq(init_parked),
                 mac.init.eq(init[summed - 1]),
