@@ -86,6 +86,8 @@ class EngineConfig:
     reach, gather: levels of registers that distance needs, from the memories of operands to the
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
+    cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
+        without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
 
     pe: int
@@ -128,6 +130,7 @@ class EngineConfig:
     gather: int = 0
     dies: int = 1
     cross: int = 0
+    cascade: bool = False
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -177,6 +180,11 @@ class EngineConfig:
     def between(self) -> str:
         """The domain of the signals between the two steps: registers, or wires."""
         return "sync" if self.pair == 2 else "comb"
+
+    @property
+    def relays(self) -> int:
+        """Registers of the operands on their way to the rows, that of the region included."""
+        return max(1, self.reach)
 
     @property
     def x_chunks(self) -> int:

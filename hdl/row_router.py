@@ -86,7 +86,7 @@ class RowRouter(wiring.Component):
             several = [k for k in held if sum(k in other for other in spans[lane].values()) > 1]
             way = relayed(m, platform, f"way_{n}_{lane}", Cat(
                 route, *(is_one_of(route, held[k]) for k in several)))
-            brings = dict(zip(several, way[len(route):], strict=True))
+            brings = {k: way[len(route) + at] for at, k in enumerate(several)}
             for k, sources in held.items():
                 z = _choose(way[:len(route)], {at: rows[row] for at, row in sources.items()})
                 parts.setdefault((lane, k), []).append(Mux(brings[k], z, 0) if k in brings else z)
