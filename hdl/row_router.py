@@ -148,9 +148,8 @@ class RowRouter(wiring.Component):
             for n in held:
                 copy = Signal(signed(c.acc_width), name=f"copy_{n}", reset_less=True)
                 row = Signal(signed(c.acc_width), name=f"row_{n}")
-                with m.If(first):
-                    m.d.sync += copy.eq(self.rows.acc[n])
                 m.d.comb += row.eq(Mux(first, self.rows.acc[n], copy))
+                m.d.sync += copy.eq(row)
                 rows.append(row)
         return rows
 
