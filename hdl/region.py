@@ -28,8 +28,7 @@ class Region(wiring.Component):
     Members
     -------
     operands: In, ``simd`` elements. controls: In, what the rows do with them.
-    weight: In, address in the weight memories, a cycle (with a ``reach``) or none before its block
-    RAM reads it.
+    weight: In, address in the weight memories.
     load: In, of a loadable core, write of the memories.
     acc: Out, the accumulators of the rows.
     """
