@@ -162,6 +162,17 @@ class EngineConfig:
         return self.pe // 4
 
     @property
+    def regions(self) -> tuple[range, ...]:
+        """The rows of each region of the array."""
+        return tuple(range(first, min(first + REGION, self.pe))
+                     for first in range(0, self.pe, REGION))
+
+    @property
+    def relays(self) -> int:
+        """Registers of the operands on their way to the rows, that of the region included."""
+        return max(1, self.reach)
+
+    @property
     def x_chunks(self) -> int:
         """Chunks of one input row."""
         return -(-self.x_row // self.simd)

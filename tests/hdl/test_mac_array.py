@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from gatefold.hdl.arith import delay
 from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.interfaces import finished_rows
 from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
@@ -50,13 +51,10 @@ class Bench(wiring.Component):
         m.submodules.array = self.array
         array: Any = self.array
         ports: Any = self
-        late = Signal.like(ports.operands.as_value())
-        later = Signal.like(late)
-        assert OperandMemory.latency == 2
-        m.d.sync += [late.eq(ports.operands.as_value()), later.eq(late)]
+        late = delay(m, "operands", ports.operands.as_value(), OperandMemory.latency(self.config))
         m.d.comb += [array.tile.valid.eq(ports.tile_valid),
                      array.tile.word.as_value().eq(ports.tile),
-                     array.operands.as_value().eq(later),
+                     array.operands.as_value().eq(late[-1]),
                      ports.finish.eq(array.rows.finish.as_value())]
         wiring.connect(m, array.rows, wiring.flipped(ports.rows))
         return m
@@ -121,7 +119,8 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
         operands = draw(rng, config.act_width, (len(order), config.simd))
     images = {f"weights_{row:03d}": [pack_word(weights[n, row], config.weight_width)
                                      for n in range(WEIGHT_WORDS)] for row in range(config.pe)}
-    images["bias"] = [pack_word(word, config.acc_width) for word in bias]
+    images |= {f"bias_{n:02d}": [pack_word(word[rows.start:rows.stop], config.acc_width)
+                                 for word in bias] for n, rows in enumerate(config.regions)}
 
     latency = MacArray.latency(config)
     length = times[-1] + latency + 1
@@ -175,6 +174,17 @@ def test_words_from_luts_and_from_blocks_meet_the_same_operands(lut_rows):
     check(config, order, issue_times(np.random.default_rng(1), order, 0.2))
 
 
+# Rows of one region, of one and a quarter, of two and a quarter
+@pytest.mark.parametrize("reach", range(4))
+@pytest.mark.parametrize("pe", [4, 20, 36])
+@pipelines
+def test_rows_in_regions_at_every_distance(pe, reach, pipeline):
+    config = engine(pe, 3, (0, 2), pipeline=pipeline, reach=reach)
+    rng = np.random.default_rng(pe + reach)
+    order = random_jobs(rng, config, 50)
+    check(config, order, issue_times(rng, order, 0.2))
+
+
 @pytest.mark.parametrize("width", [4, 18])
 @rows
 def test_widths(width, row):
@@ -221,8 +231,9 @@ LATENCIES = [(1, 6, 6, 5), (2, 6, 7, 5), (3, 7, 7, 5), (4, 7, 7, 5), (5, 7, 8, 5
 @pytest.mark.parametrize(("simd", "full", "cascade", "short"), LATENCIES)
 def test_latency(simd, full, cascade, short):
     for row, cycles in zip(ROWS.values(), (full, cascade, short), strict=True):
-        config = small(simd=simd, **row)
-        assert MacArray.latency(config) == cycles == MacRow.latency(config) + 3
+        for reach in range(4):
+            config = small(simd=simd, reach=reach, **row)
+            assert MacArray.latency(config) == cycles + reach == MacRow.latency(config) + 3 + reach
 
 
 # ---- one row by itself ---------------------------------------------------------------------------
