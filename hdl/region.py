@@ -22,8 +22,8 @@ class Region(wiring.Component):
     """The rows ``config.regions[number]``.
 
     What all rows of the array read, each region takes into relays of its own, so that no register
-    drives more rows than these. Everything takes a cycle for it but the weight address of blocks where
-    ``reach`` is 0: there is none to spare.
+    drives more rows than these. Everything takes a cycle for it but the weight address of blocks
+    where ``reach`` is 0: there is none to spare.
 
     Members
     -------
