@@ -71,12 +71,11 @@ class MacArray(wiring.Component):
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        ready = self.latency(c)  # accumulators
-        known = ready - FINISH_LEAD
+        known = self.latency(c) - FINISH_LEAD
         places = len(c.regions)
         tile = self.tile.word
-        valid = delay(m, "valid", self.tile.valid, ready, reset_less=False)
-        stop = delay(m, "stop", tile.stop, ready)
+        valid = delay(m, "valid", self.tile.valid, known, reset_less=False)
+        stop = delay(m, "stop", tile.stop, known)
         finish = delay(m, "finish", tile.finish.as_value(), known)
         m.d.comb += [
             self.rows.valid.eq(valid[known] & ((stop[known] & Stop.FINISH) != 0)),

@@ -86,7 +86,7 @@ class RowRouter(wiring.Component):
             several = [k for k in held if sum(k in other for other in spans[lane].values()) > 1]
             decoded = [is_one_of(route, held[k]) for k in several]
             way = relayed(m, platform, f"way_{n}_{lane}", Cat(route, *decoded))
-            brings = dict(zip(several, way[len(route):], strict=True))
+            brings = {k: way[len(route) + at] for at, k in enumerate(several)}
             for k, sources in held.items():
                 z = _choose(way[:len(route)], {at: rows[row] for at, row in sources.items()})
                 parts.setdefault((lane, k), []).append(Mux(brings[k], z, 0) if k in brings else z)
@@ -148,9 +148,8 @@ class RowRouter(wiring.Component):
             for n in held:
                 copy = Signal(signed(c.acc_width), name=f"copy_{n}", reset_less=True)
                 row = Signal(signed(c.acc_width), name=f"row_{n}")
-                with m.If(first):
-                    m.d.sync += copy.eq(self.rows.acc[n])
                 m.d.comb += row.eq(Mux(first, self.rows.acc[n], copy))
+                m.d.sync += copy.eq(row)
                 rows.append(row)
         return rows
 

