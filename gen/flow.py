@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
+from gatefold.hdl.config import REGION
 
 __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
            "write_vectors"]
@@ -136,8 +138,12 @@ class Core:
         (folder / CORE).write_text(json.dumps(core_json(self.plan), indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:
+            config = self.plan.config
+            # A core without levels is small: the placer finds its place.
+            spread = ceil(config.pe / config.dies / REGION) if config.reach else 0
             write_vivado(folder / "vivado", board=self.board, top=TOP, verilog_files=verilog,
-                         memory_files=memories, clock_mhz=self.clock_mhz)
+                         memory_files=memories, clock_mhz=self.clock_mhz, dies=config.dies,
+                         regions=spread, region_rows=REGION)
         write_report(folder, self._report)
         write_page(folder, self._report, self.plan)
 
