@@ -27,7 +27,7 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.options import ExploreOptions
 from gatefold.gen.plan import Array, Budget, make_plan
 from gatefold.gen.plan.resources import Resources
-from gatefold.gen.plan.sizing import with_blocks
+from gatefold.gen.plan.sizing import completed
 from tests.support.cli_harness import contents
 from tests.support.networks import Make, network, quantized
 from tests.support.places import ROOT
@@ -187,10 +187,10 @@ def test_blocks_of_convolutions_shrink_to_fit(monkeypatch):
     depths = {words: make_plan(qnet, of).config.weight_depth for words, of in arrays.items()}
     assert depths[2048] > depths[96] > depths[64]
     for words, depth in depths.items():
-        assert with_blocks(qnet, array, tiny(lut=depth)) == arrays[words]
+        assert completed(qnet, array, tiny(lut=depth)) == arrays[words]
     # Where none fits, and where there are no convolutions: as it is.
-    assert with_blocks(qnet, array, tiny(lut=1)) == array
-    assert with_blocks(quantized("stack"), array, tiny(lut=1)) == array
+    assert completed(qnet, array, tiny(lut=1)) == array
+    assert completed(quantized("stack"), array, tiny(lut=1)) == array
 
 
 def test_several_inputs_and_state_are_explored(tmp_path):
@@ -420,6 +420,16 @@ def test_a_line_belongs_to_all_that_it_depends_on(net):
     keys |= {job_key(known, other) for other in (
         job(8, 4, 1), job(9, 4, 1), job(8, 8, 1), job(8, 4, 2), job(8, 4, 1, contexts=2))}
     assert len(keys) == len(NAMES) + 5
+
+
+def test_a_board_file_counts_by_what_it_says(net, tmp_path):
+    path = tmp_path / "my.toml"
+    text = (ROOT / "boards/zcu104.toml").read_text().replace('"zcu104"', '"mine"')
+    found = []
+    for data in (text, text, text.replace("300.0", "200.0")):
+        path.write_text(data)
+        found.append(identity(net, None, ExploreOptions(board=str(path)))["board"])
+    assert found[0] == found[1] != found[2]
 
 
 def test_two_at_a_time_are_refused(net, explored, tmp_path):
