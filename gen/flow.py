@@ -34,7 +34,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import completed, fit
+from gatefold.gen.plan.sizing import fit, made_to_fit
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
@@ -192,6 +192,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         found = find_widths(network, options.max_error, progress=progress, **formats)
         weight_width, act_width = found.weight_width, found.act_width
         formats["overrides"] = found.overrides
+        formats["calibration"] = found.seen  # the samples that were held out choose no format
         data = found.data  # the report states the error on the data that the search kept it on
     else:
         weight_width = options.weight_width or options.width
@@ -223,7 +224,7 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions) -> Plan
                         f"{limits.fewest_dies} dies (four rows each), not {options.pe}")
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
                   contexts=contexts, pipeline=pipeline)
-    plans = [(make_plan(qnet, completed(qnet, array, share)), share) for share in limits.shares()
+    plans = [(make_plan(qnet, made_to_fit(qnet, array, share)), share) for share in limits.shares()
              if array.pe % (4 * share.dies) == 0]
     fitting = [placed for plan, share in plans if (placed := fit(plan, share)) is not None]
     if fitting:

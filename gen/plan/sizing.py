@@ -19,8 +19,8 @@ from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.waves import AHEAD
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["candidates", "choose_array", "completed", "fit",
-           "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles",
+__all__ = ["candidates", "choose_array", "fit",
+           "lut_rows", "made_to_fit", "might_fit", "place", "quick_cycles", "rough_tiles",
            "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
@@ -169,7 +169,8 @@ class _Draft:
 
 def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | None:
     """``array`` with the most weight words for convolutions with which it fits and the levels of
-    registers that its wires need, or None."""
+    registers that its wires need, or None; with cascades that cost a cycle only where it does not
+    fit without them."""
     asked = demands(qnet)
     windows = any(demand.windows for demand in asked)
     depth = BLOCK_WORDS + 1
@@ -182,11 +183,13 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
         depth = draft.weight_depth
-        placed = place(draft, budget)
-        if placed is not None:
-            levels, shortest, too_fast = _levels(placed, budget)
-            cycles = _estimate(work.tiles, _waits(asked, latencies(replace(draft, **levels)).tail))
-            return _Draft(replace(attempt, **levels), work.tiles, cycles, shortest, too_fast)
+        for cascade in (False, True):
+            placed = place(replace(draft, cascade=cascade), budget)
+            if placed is not None:
+                levels, shortest, too_fast = _levels(placed, budget)
+                tail = latencies(replace(placed, **levels)).tail
+                return _Draft(replace(attempt, cascade=cascade, **levels), work.tiles,
+                              _estimate(work.tiles, _waits(asked, tail)), shortest, too_fast)
     return None
 
 
@@ -204,10 +207,10 @@ def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float
         shortest, too_fast
 
 
-def completed(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
+def made_to_fit(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
     """``array`` with what its size decides: the most weight words for blocks of convolutions with
-    which it fits a device, and the levels of registers that its wires need there. As it is where
-    it does not fit.
+    which it fits a device, cascades that cost a cycle if it does not fit without them, and the
+    levels of registers that its wires need. As it is where it does not fit.
 
     Raises :class:`UserError` where no levels keep the clock, and as
     :func:`gatefold.gen.plan.make_plan`.
