@@ -62,7 +62,8 @@ def test_a_network_made_in_python(tmp_path):
     ({"width": 3}, r"--width must be an integer in 4\.\.18"),
     ({"width": 16.0}, "--width must be an integer"),
     ({"width": True}, "--width must be an integer"),
-    ({"board": "arty"}, "--board must be one of zcu104, u280, not 'arty'"),
+    ({"board": "arty"}, "--board must be one of zcu104, zcu102, kv260, u280, u55c, u50 or "
+     "a file like my.toml, not 'arty'"),
     ({"pipeline": "deep"}, "--pipeline must be one of full, short, not 'deep'"),
     ({"pipeline": None}, "--pipeline must be one of full, short, not None"),
     ({"board": 104}, "--board must be one of"),

@@ -422,6 +422,16 @@ def test_a_line_belongs_to_all_that_it_depends_on(net):
     assert len(keys) == len(NAMES) + 5
 
 
+def test_a_board_file_counts_by_what_it_says(net, tmp_path):
+    path = tmp_path / "my.toml"
+    text = (ROOT / "boards/zcu104.toml").read_text().replace('"zcu104"', '"mine"')
+    found = []
+    for data in (text, text, text.replace("300.0", "200.0")):
+        path.write_text(data)
+        found.append(identity(net, None, ExploreOptions(board=str(path)))["board"])
+    assert found[0] == found[1] != found[2]
+
+
 def test_two_at_a_time_are_refused(net, explored, tmp_path):
     import fcntl
 
