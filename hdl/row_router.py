@@ -84,8 +84,8 @@ class RowRouter(wiring.Component):
         for (n, lane), route in zip(places, routes, strict=True):
             held = spans[lane][n]
             several = [k for k in held if sum(k in other for other in spans[lane].values()) > 1]
-            way = relayed(m, platform, f"way_{n}_{lane}", Cat(
-                route, *(is_one_of(route, held[k]) for k in several)))
+            decoded = [is_one_of(route, held[k]) for k in several]
+            way = relayed(m, platform, f"way_{n}_{lane}", Cat(route, *decoded))
             brings = {k: way[len(route) + at] for at, k in enumerate(several)}
             for k, sources in held.items():
                 z = _choose(way[:len(route)], {at: rows[row] for at, row in sources.items()})
