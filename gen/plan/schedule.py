@@ -20,6 +20,9 @@ cycle:
 Several sequences (*contexts*) in one frame are more waves, which do not depend on each other: they
 fill each other's tails.
 
+What ops set aside for another (a and z of a GRU) stays in the lanes until that has used it: it
+finishes a step only when all of that is there, and only then may they finish the next.
+
 An input that RepeatVector repeats is multiplied once: the sums of the first step are kept in the
 parking memory and every later step starts from them.
 
@@ -88,6 +91,8 @@ class _Scheduler:
         # Of (context, op), for ops whose states others read: the cycle from which they may.
         self.loaded: dict[tuple[int, int], float] = {}
         self.finished: dict[tuple[Key, int], int] = {}  # (wave, group): issue of its last tile
+        # Of an op that sets something aside, the op that finishes with it.
+        self.user = {aside: n for n, op in enumerate(work.ops) for aside in op.asides}
         self._connect(arrivals)
         self._set_urgency()
 
@@ -129,6 +134,9 @@ class _Scheduler:
         for key in sorted(self.waves, key=lambda key: (*self.work.rank(*key[1:]), key[0]),
                           reverse=True):
             wave = self.waves[key]
+            if wave.op in self.user:  # as what it is for, with no tail between
+                wave.urgency = self.waves[wave.context, self.user[wave.op], wave.step].urgency
+                continue
             wave.urgency = self.latency.tail + max(
                 (self.waves[reader].urgency for reader in behind[key]), default=0)
 
@@ -190,10 +198,21 @@ class _Scheduler:
         """The earliest cycle in which a group of this wave may be finished."""
         if self._in_order(wave) and wave.step != self.leaving:
             return inf
+        if not self._asides_permit(wave):
+            return inf
         after = self.work.ops[wave.op].after
         if after is not None:
             return max(self.finish_free, self.loaded[wave.context, after])
         return self.finish_free
+
+    def _asides_permit(self, wave: Wave) -> bool:
+        """Whether what the wave finishes with is set aside; and where it sets something aside,
+        whether what was there before has been used."""
+        if any(self.waves[wave.context, aside, wave.step].open
+               for aside in self.work.ops[wave.op].asides):
+            return False
+        used = self.waves.get((wave.context, self.user.get(wave.op, -1), wave.step - 1))
+        return used is None or not used.open
 
     def _next_event(self, active: list[Wave], now: int) -> int:
         """The next cycle in which anything can change."""
