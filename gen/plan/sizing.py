@@ -149,8 +149,12 @@ def place(config: EngineConfig, budget: Budget) -> EngineConfig | None:
 
 
 def fit(plan: Plan, budget: Budget) -> Plan | None:
-    """``plan`` with its weights placed for a device (:func:`place`), or None."""
+    """``plan`` with its weights placed for a device (:func:`place`), or None. Where it does not fit
+    for want of logic, it is planned again with cascades that may cost a cycle."""
     placed = place(plan.config, budget)
+    if placed is None and place(replace(plan.config, cascade=True), budget):
+        plan = make_plan(plan.qnet, replace(plan.array, cascade=True))
+        placed = place(plan.config, budget)
     return None if placed is None else replace(plan, config=placed)
 
 

@@ -134,8 +134,8 @@ def test_weights_go_to_luts_where_block_ram_is_short():
 
 def test_weights_go_to_ultraram_where_luts_are_short_too():
     qnet, tall = quantized(((40, 64), ("L64",))), job(8, 16, 4)
-    _, mixed, _ = measure(qnet, tall, tiny(bram36=14))
-    short, placed = measure(qnet, tall, tiny(bram36=14, uram=16, lut=mixed.lut))
+    _, mixed, _ = measure(qnet, tall, tiny(bram36=24))
+    short, placed = measure(qnet, tall, tiny(bram36=24, uram=16, lut=mixed.lut))
     assert not short.fits and placed.fits and placed.placing == "auto"
     assert "uram" in placed.memory and 0 < placed.uram <= 16
 
