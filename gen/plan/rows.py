@@ -9,7 +9,7 @@ or in four.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,17 @@ class Fold:
     groups: tuple[Group, ...]
     rows: np.ndarray
     chunks: int
+
+    @property
+    def free(self) -> int:
+        """The first row of the first slot from which on the last group holds nothing."""
+        return 4 * (int(np.flatnonzero(self.rows[-1] >= 0).max(initial=-1)) // 4 + 1)
+
+    def moved(self, rows: int) -> Fold:
+        """The same, if it is one group, so many rows further down the array."""
+        (group,) = self.groups
+        return replace(self, groups=(replace(group, rotation=-rows // 4),),
+                       rows=np.roll(self.rows, rows, axis=1))
 
 
 def fold(size: int, rows: int, pe: int, simd: int) -> Fold:
