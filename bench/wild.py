@@ -105,14 +105,17 @@ def row(name: str, board: str, **options) -> Row:
 
 
 def lost(found: Row) -> Iterator[tuple[str, int, float]]:
-    """Of each op its layer, its tiles, and how many of these its products would fill."""
+    """Of each op its layer, its tiles, and how many tiles its products would fill. (The products of
+    an op that rides on another are made in the other's tiles.)"""
     plan, names = found.bare, found.network.names
     tiles = Counter(job.op for job in plan.work.jobs for _ in job.operands)
     for n, op in enumerate(plan.work.ops):
-        products = sum(
-            np.count_nonzero(part.matrix if part.pattern is None else part.pattern)
-            for part in op.parts for step, vector in enumerate(part.steps)
-            if vector is not None and not (n in plan.work.repeated and part is op.parts[0] and step))
+        products = 0
+        for p, part in enumerate(op.parts):
+            met = sum(vector is not None for vector in part.steps)
+            once = p == 0 and n in plan.work.repeated
+            products += (1 if once else met) * np.count_nonzero(
+                part.matrix if part.pattern is None else part.pattern)
         yield (names[op.layer] if op.layer >= 0 else "output", tiles[n],
                plan.array.contexts * products / plan.array.multipliers)
 

@@ -1,4 +1,4 @@
-"""Ops that ride on another: their rows lie in spare rows of its group, and its tiles make their sums.
+"""Ops that ride on another: their rows lie in spare rows of its group; its tiles make their sums.
 
 A Dense layer on every step of a recurrent layer meets h_t, and so does the recurrent layer itself,
 at step t + 1. Two heads of a network meet the same vector. Where the last group of one op, the
