@@ -132,6 +132,8 @@ class _Scheduler:
             wave = self.waves[key]
             wave.urgency = self.latency.tail + max(
                 (self.waves[reader].urgency for reader in behind[key]), default=0)
+        for wave in self.waves.values():  # a rider goes before the wave that waits for its word
+            wave.urgency = max([wave.urgency, *(later.urgency + 1 for later in wave.blocks)])
 
     def run(self) -> list[Tile]:
         """Issue all tiles, then say how far apart they are."""

@@ -22,7 +22,8 @@ class Wave:
     base: parking word of group 0, the others behind it. starts: of each group the parking word of
     the sums that it starts from; none, it starts from its bias. keeps: of each group the word that
     it leaves its sums in for others when it is finished. followers: of each group, (wave, group) of
-    those. before: of each group, the waves that must have started from the sums in that word first.
+    those. before: of each group, the waves that must have started from the sums in that word first;
+    blocks: the waves that have this one in their ``before``.
     """
 
     def __init__(self, jobs: list[Job], base: int):
@@ -31,6 +32,7 @@ class Wave:
         self.keeps: dict[int, int] = {}
         self.followers: dict[int, list[tuple[Wave, int]]] = defaultdict(list)
         self.before: dict[int, list[Wave]] = defaultdict(list)
+        self.blocks: list[Wave] = []
         self.op, self.step, self.context = jobs[0].op, jobs[0].step, jobs[0].context
         # Of each group, (ready, operand's place) in order of arrival; groups that need the same
         # operands share a list. An operand that is not scheduled yet is not in it.
@@ -125,3 +127,4 @@ def _hand_over(waves: dict[Key, Wave], words: int) -> None:
             later = waves.get((wave.context, op, step + AHEAD))
             if later and op != wave.op:
                 later.before[number].append(wave)
+                wave.blocks.append(later)
