@@ -1,5 +1,8 @@
 """Networks that people ship, on their boards: how near the latency is to its bound.
 
+The bound is that of wild.json. It does not count the beats of the input, which no core can take
+faster than its stream brings them.
+
     python bench/wild.py                              plan all of wild.json, print a table
     python bench/wild.py --only chord-4x-bilstm --ops      and of each op, where its tiles go
     python bench/wild.py --reach 0 --gather 0         without the registers that distance needs
@@ -123,7 +126,8 @@ def lost(found: Row) -> Iterator[tuple[str, int, float]]:
 def _line(found: Row) -> str:
     bare, array = found.bare.cycles, found.plan.array
     return (f"| {found.name} | {found.board} | {array.pe} x {array.simd} | {bare.tiles} "
-            f"| {found.bare.bounds.work} | {found.bare.bounds.chain} | {bare.latency} "
+            f"| {found.bare.bounds.work} | {found.bare.bounds.chain} "
+            f"| {found.plan.config.x_beats} | {bare.latency} "
             f"| {found.bound} | {found.ratio:.2f}{'' if found.ratio <= TARGET else ' **missed**'} "
             f"| {found.plan.cycles.latency} ({array.reach}, {array.gather}, {array.dies}) |")
 
@@ -141,8 +145,8 @@ def main() -> None:
                if getattr(given, name) is not None}
     if given.array:
         options["pe"], options["simd"] = map(int, given.array.split("x"))
-    print("| network | board | array | tiles | A | B | cycles | bound | cycles / bound "
-          "| with registers (reach, gather, dies) |\n|" + "---|" * 10, flush=True)
+    print("| network | board | array | tiles | A | B | beats in | cycles | bound | cycles / bound "
+          "| with registers (reach, gather, dies) |\n|" + "---|" * 11, flush=True)
     for name in given.only:
         for board in WILD[name]["boards"]:
             if given.board in (None, board):
