@@ -39,10 +39,10 @@ LSTM = STEPS * 2 * 2 + (STEPS - 1) * 2 * 3
 RIDES = {
     "a Dense on every step": (network(head(1)), (12, 2), {1: (0, 1, 8, 1, 5)}, LSTM + 5 * 1 + 3),
     "two on one step": (network(head(1), head(1, "tanh"), outputs=(2, 3)), (16, 2),
-                        {1: (0, 1, 4, 1, 5), 2: (0, 1, 8, 1, 5)}, LSTM + 2 * (5 * 1 + 3)),
+                        {1: (0, 1, 4, 1, 5), 2: (0, 1, 5, 1, 5)}, LSTM + 2 * (5 * 1 + 3)),
     "two heads of a vector": (
         network(head(4, "relu"), head(2, features=4, reads=2), head(2, features=4, reads=2),
-                outputs=(3, 4)), (24, 2), {3: (2, 0, 8, 0, 6)},
+                outputs=(3, 4)), (24, 2), {3: (2, 0, 2, 0, 6)},
         STEPS * (2 + 3 + 2 + 1) + (STEPS - 1) * 3),
 }
 
