@@ -80,6 +80,8 @@ class EngineConfig:
     reach, gather: levels of registers that distance needs, from the memories of operands to the
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
+    cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
+        without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
 
     pe: int
@@ -122,6 +124,7 @@ class EngineConfig:
     gather: int = 0
     dies: int = 1
     cross: int = 0
+    cascade: bool = False
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -157,6 +160,17 @@ class EngineConfig:
     def slots(self) -> int:
         """Units whose four gates the array holds at once."""
         return self.pe // 4
+
+    @property
+    def regions(self) -> tuple[range, ...]:
+        """The rows of each region of the array."""
+        return tuple(range(first, min(first + REGION, self.pe))
+                     for first in range(0, self.pe, REGION))
+
+    @property
+    def relays(self) -> int:
+        """Registers of the operands on their way to the rows, that of the region included."""
+        return max(1, self.reach)
 
     @property
     def x_chunks(self) -> int:
