@@ -1,11 +1,10 @@
 """What a net of a core drives, and whether that lies in one region of rows."""
 
-import re
-
 import pytest
 
 from gatefold.gen.plan import Array, make_plan
-from gatefold.gen.synth.fanout import fan_out, loads_of, offenders, pins_inside
+from gatefold.gen.synth.fanout import fan_out, loads_of, offenders
+from gatefold.gen.synth.nets import Nets
 from gatefold.hdl.config import REGION
 from tests.support.networks import quantized
 
@@ -21,7 +20,7 @@ def netlist(cells: dict, names: dict, inputs: tuple[int, ...] = ()) -> dict:
             "ports": {f"in_{bit}": {"direction": "input", "bits": [bit]} for bit in inputs}}
 
 
-def register(d: int, q: int) -> dict:
+def register(d: int | str, q: int) -> dict:
     return cell("$dff", {"D": [d], "CLK": [0]}, {"Q": [q]})
 
 
@@ -96,21 +95,42 @@ def test_of_a_net_its_worst_bit_is_told():
 def test_pins_inside_a_module_that_stays_one():
     module = netlist({"a": register(2, 5), "b": register(2, 6), "c": register(3, 7)}, {})
     module["ports"] = {"d": {"direction": "input", "bits": [2, 3, 4]}}
-    assert pins_inside(module) == {"d": [2, 1, 0]}
+    inside = Nets(module).pins_inside()
+    assert inside == {"d": [2, 1, 0]}
     core = netlist({"row": cell("gatefold_row", {"d": [8, 9, 10]}, {})}, {"n": [8, 9, 10]})
-    assert [net.pins for net in loads_of(core, {"gatefold_row": pins_inside(module)})] == [2]
+    assert [net.pins for net in loads_of(core, {"gatefold_row": inside})] == [2]
 
 
-#: What drives several regions today; the hardware must have copies of these.
-BROADCAST = {"a", "align", "go_on", "init", "init_parked", "load__addr", "load__bias", "load__word",
-             "park", "parks", "rows__valid", "tile", "valid"}
+def crossing(registers: int, *, logic: bool = False) -> list:
+    """Offenders between die 0 and a row of die 1, with two registers to a crossing."""
+    way = {f"core.way_{n}": register(2 + n, 3 + n) for n in range(registers)}
+    last = 2 + registers
+    if logic:
+        way["core.inverter"] = cell("$not", {"A": [last]}, {"Y": [50]})
+        last = 50
+    cells = {"core.lanes_0.h": register("0", 2), **way, "core.array_1.row_0.a": register(last, 99)}
+    return [net.name for net in offenders(loads_of(netlist(cells, {"end": [last]}), crossing=2))]
+
+
+@pytest.mark.parametrize(("registers", "logic", "found"), [
+    (2, False, []), (3, False, []), (1, False, ["end"]), (0, False, ["end"]), (2, True, ["end"])])
+def test_a_crossing_has_its_registers_and_no_logic_behind_them(registers, logic, found):
+    assert crossing(registers, logic=logic) == found
+
+
+def test_rows_of_two_dies_lie_in_two_regions():
+    cells = {"hub": register(1, 2), "core.array_0.row_0.a": register(2, 5),
+             "core.array_1.row_0.a": register(2, 6)}
+    assert the(loads_of(netlist(cells, {"wide": [2]})), "wide").regions == 2
+
+
+#: What still drives several regions: that a beat of the rows begins, to their copies.
+BROADCAST = {"rows__valid"}
 
 
 @pytest.mark.parametrize(("network", "pe", "simd", "options"), [
     ("lstm-dense", 48, 2, {}), ("gru", 64, 3, {"loadable": True})])
 def test_the_registers_of_a_core_drive_one_region_each(network, pe, simd, options, tmp_path):
-    plan = make_plan(quantized(network), Array(pe=pe, simd=simd), **options)
-    found = {re.sub(r"_\d+$", "", net.name.split(".")[-1])
-             for net in offenders(fan_out(plan, cache=tmp_path))}
-    assert found <= BROADCAST
-    assert found >= {"align", "go_on", "tile", "valid"}
+    plan = make_plan(quantized(network), Array(pe=pe, simd=simd, reach=1), **options)
+    found = offenders(fan_out(plan, cache=tmp_path))
+    assert {net.name.split(".")[-1] for net in found} == BROADCAST
