@@ -74,25 +74,28 @@ class OperandMemory(wiring.Component):
             h_read.addr.eq(h_address),
         ]
 
-        # Each lane's element comes from one of four places, chosen in the cycle of the address:
-        # the input memory, the h memory, or, past the latter, the data that is written to it: in
-        # the cycle of the address, before the memory has it, or in the next cycle. From none of
-        # them comes a zero.
+        # Each lane takes its element from one of four places, chosen in the cycle of the address:
+        # the input memory; the h memory; the data that is written to it in that cycle (the memory
+        # does not have it yet); the data that is written in the next cycle. Where none is chosen,
+        # the element is zero.
         is_h = Signal()
-        now, late = Signal(c.simd), Signal(c.simd)
-        from_h, comes_now, comes_next = Signal(c.simd), Signal(c.simd), Signal(c.simd)
+        now = Signal(c.simd)
+        soon = Signal(c.simd)
+        from_h = Signal(c.simd)
+        comes_now = Signal(c.simd)
+        comes_next = Signal(c.simd)
         written = Signal(width, reset_less=True)
         counts = ~read.zero if c.stateful else Const(1)
         m.d.comb += [
             is_h.eq(~read.from_x & counts),
             now.eq(Mux(is_h & (h_address == chunk), lanes, 0)),
-            late.eq(Mux(is_h & (h_address == result.chunk), result.lanes, 0)),
+            soon.eq(Mux(is_h & (h_address == result.chunk), result.lanes, 0)),
         ]
         from_x = relayed(m, platform, "from_x", (read.from_x & counts).replicate(c.simd))
         m.d.sync += [
-            from_h.eq(is_h.replicate(c.simd) & ~now & ~late),
-            comes_now.eq(now & ~late),
-            comes_next.eq(late),
+            from_h.eq(is_h.replicate(c.simd) & ~now & ~soon),
+            comes_now.eq(now & ~soon),
+            comes_next.eq(soon),
             written.eq(result.data.as_value()),
         ]
 

@@ -69,7 +69,7 @@ def _mux(inputs: int) -> int:
 def components(config: EngineConfig) -> dict[str, Resources]:
     """What each component of an engine takes; a component that takes nothing is left out.
 
-    rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and relays.
+    rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls, relays.
     weights, bias, program, tables: the memories. operands, sequencer, router, reader, writer,
     loader: the components of these names. lstm_lanes, gru_lanes, merge_lanes, dense_lanes: the
     lanes; lanes: what they share.
@@ -145,24 +145,22 @@ def _tree(c: EngineConfig) -> tuple[float, int, int]:
 
 
 def _array(c: EngineConfig) -> Resources:
-    """Controls are delayed in shift-register LUTs. Weights in LUTs add a register of their
-    address in each region; a block has the register of its word inside."""
-    in_luts = sum(any(c.weight_style(row) == "distributed" for row in rows) for rows in c.regions)
-    return _part(18 + finish_layout(c).size, 12 + in_luts * bits_for(c.weight_depth) + _relays(c))
+    """Controls are delayed in shift-register LUTs. Relays lead from operand memory, sequencer and
+    loader to the regions; a block of weights has the register of its word inside."""
+    places = len(c.regions)
 
-
-def _relays(c: EngineConfig) -> int:
-    """Registers on the ways from operand memory, sequencer and loader to the regions."""
     def tree(width: int, relays: int) -> int:
-        """Of ``width`` bits with ``relays`` on the way to each region."""
-        places = len(c.regions)
+        """Registers of ``width`` bits with ``relays`` on the way to each region."""
         return width * (sum(levels(places, relays - 1)) + places) if relays else 0
 
+    address = bits_for(c.weight_depth)
     ff = (tree(c.simd * c.act_width, c.relays) + tree(region_controls(c).size, c.relays + 1)
-          + tree(bits_for(c.weight_depth), c.reach))
+          + tree(address, c.reach))
+    ff += address * sum(any(c.weight_style(row) == "distributed" for row in rows)
+                        for rows in c.regions)
     if c.loadable:
         ff += tree(region_load(c, 0).size, c.relays) + c.pe * (1 + c.acc_width) * c.relays
-    return ff
+    return _part(18 + finish_layout(c).size, 12 + ff)
 
 
 def _weights(c: EngineConfig) -> Resources:

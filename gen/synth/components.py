@@ -193,8 +193,8 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
                                    in_luts if style == "distributed" else style), number)
              for style, number in styles.items()}
     for width, number in Counter(len(rows) * c.acc_width for rows in c.regions).items():
-        *shape, style = rom(width, c.bias_depth)
-        found[f"bias {width}"] = (*shape, bias or style), number
+        *_, style = rom(width, c.bias_depth)
+        found[f"bias {width}"] = (width, c.bias_depth, 1, bias or style), number
     found |= {
         "program p": (rom(instruction_layout(c).size, c.program_depth), 1),
         "program s": (rom(segment_layout(c).size, c.segments), 1),

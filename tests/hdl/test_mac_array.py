@@ -174,12 +174,12 @@ def test_words_from_luts_and_from_blocks_meet_the_same_operands(lut_rows):
     check(config, order, issue_times(np.random.default_rng(1), order, 0.2))
 
 
-# Rows of one region, of one and a quarter, of two and a quarter
+# Rows of one region, of one and a quarter, of two and a quarter; weights in blocks, LUTs and both
 @pytest.mark.parametrize("reach", range(4))
 @pytest.mark.parametrize("pe", [4, 20, 36])
-@pipelines
-def test_rows_in_regions_at_every_distance(pe, reach, pipeline):
-    config = engine(pe, 3, (0, 2), pipeline=pipeline, reach=reach)
+@rows
+def test_rows_in_regions_at_every_distance(pe, reach, row):
+    config = engine(pe, 3, (0, 2), reach=reach, weight_depth=80, lut_rows=pe // 2, **row)
     rng = np.random.default_rng(pe + reach)
     order = random_jobs(rng, config, 50)
     check(config, order, issue_times(rng, order, 0.2))
