@@ -124,6 +124,7 @@ class _Loads:
     def __init__(self, graph: Nets, crossing: int):
         self.graph, self.crossing = graph, crossing
         self.places: dict[str, _Place] = {}
+        self.dies: dict[str, str | None] = {}
 
     def nets(self) -> list[Net]:
         graph, worst = self.graph, {}
@@ -190,19 +191,23 @@ class _Loads:
         if not self.crossing:
             return False
         there = {self.die(cell) for cell, _ in self.graph.loads[bit]} - {None}
-        registers, start = 0, bit
-        while (cell := self.graph.driver.get(start)) and self.die(cell) is None:
+        start = bit
+        for _ in range(self.crossing):
+            cell = self.graph.driver.get(start)
             before = self.graph.before(start)
-            if not isinstance(before, int):
-                break
-            registers, start = registers + 1, before
-        cell = self.graph.driver.get(start)
-        here = self.die(cell) if cell else "port"
-        return registers < self.crossing and bool(there - {here})
+            if cell is None or self.die(cell) is not None or not isinstance(before, int):
+                return bool(there - {self.die(cell) if cell else "port"})
+            start = before
+        return False
 
     def die(self, name: str) -> str | None:
-        """The die of a cell, or "once"; of registers between dies None. Yosys gives some cells
-        names of its own: their nets tell."""
+        """The die of a cell, or "once"; of registers between dies None."""
+        if name not in self.dies:
+            self.dies[name] = self.die_by_name(name)
+        return self.dies[name]
+
+    def die_by_name(self, name: str) -> str | None:
+        """The same. Yosys gives some cells names of its own: their nets tell."""
         for names in ([name], self.driven(name)):
             dies = {found[1] for each in names if (found := _DIE.search(f".{each}."))}
             if len(dies) == 1:
