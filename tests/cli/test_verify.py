@@ -161,7 +161,8 @@ def test_a_wrong_input_is_refused(core, tmp_path):
 
 @pytest.mark.parametrize("name, message", [
     ("core.json", "holds no core.json"), ("report.json", "holds no report.json"),
-    ("integers.npz", "integers.npz"), ("rtl/gatefold.v", "rtl"), ("weights/bias_00.hex", "bias_00.hex")])
+    ("integers.npz", "integers.npz"), ("rtl/gatefold.v", "rtl"),
+    ("weights/bias_00.hex", "bias_00.hex")])
 def test_an_incomplete_folder_is_refused(copy, name, message):
     (copy / name).unlink()
     assert message in refused("verify", copy, "--samples", 1)

@@ -86,7 +86,7 @@ class TileMachine:
         levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
         self.sums = OPERANDS + c.reach + depth.multiply + levels // depth.levels + ACCUMULATE
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
-        self.written = self.sums + ROUTE + lanes
+        self.written = self.sums + ROUTE + c.gather + lanes
         self.fresh, self.frames = True, 0
         garbage = np.random.default_rng(0)
         self.h = garbage.integers(-8, 8, (c.h_depth, c.simd))
@@ -160,17 +160,15 @@ class TileMachine:
 
     def _finish(self, tile: dict):
         c, kind = self.config, self.config.kinds[tile["kind"]]
-        dense = isinstance(kind, DenseKind)
-        slots, span = self.acc.reshape(-1, 4), 4 if dense else 1
         beats = tile["beats"] + 1
         for beat in range(beats):
-            way = beat // span
-            slot = c.routes[tile["route"] + way] + np.arange(c.simd)
-            holds = (slot >= 0) & (slot < c.slots)
-            z = slots[slot[holds]]
+            per, first = c.routes[tile["route"] + beat]
+            slot = first + np.arange(c.simd)
+            holds = (slot >= 0) & (slot < c.pe // per)
+            z = self.acc[per * slot[holds, None] + np.arange(per)]
             state = None
-            if dense:
-                result = self._dense(kind, z[:, beat % 4])
+            if isinstance(kind, DenseKind):
+                result = self._dense(kind, z[:, 0])
             elif isinstance(kind, MergeKind):
                 result = self._merge(kind, z)
             else:
@@ -186,7 +184,7 @@ class TileMachine:
                 assert at not in self.complete, f"output chunk {at} has left already"
                 self.out[at, holds] = result
                 self.out_known[at] |= holds
-                if tile["complete"] or way != (beats - 1) // span:
+                if tile["complete"] or beat < beats - 1:
                     self.complete.append(at)
 
     def _cell(self, tile: dict, kind: Any, z: np.ndarray, beat: int, holds: np.ndarray):
