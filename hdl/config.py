@@ -1,7 +1,8 @@
 """The parameters of the hardware: one frozen description that the plan writes and components read.
 
 The field's words: ``pe`` rows and ``simd`` columns of multipliers, one *tile* (pe x simd products)
-a cycle. Row 4 j + k of the array holds gate k (i, f, g, o) of slot j; there are ``pe // 4`` slots.
+a cycle. Row 4 j + k of the array holds gate k (i, f, g, o) of slot j. The dies of the device share
+the rows; each has lanes of its own, and ``pe // 4 // dies`` slots.
 Elements of one *chunk* (``simd`` of them) lie side by side in a memory word, one per *lane*.
 """
 
@@ -126,8 +127,9 @@ class EngineConfig:
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
             raise ValueError(f"pipeline must be {' or '.join(PIPELINES)}, not {self.pipeline!r}")
-        if self.pe < 4 or self.pe % 4:
-            raise ValueError(f"pe must be a multiple of 4 (gates i, f, g, o), not {self.pe!r}")
+        if self.dies < 1 or self.pe < 4 or self.pe % (4 * self.dies):
+            raise ValueError(f"pe must be a multiple of {4 * self.dies} (gates i, f, g, o on each "
+                             f"die), not {self.pe!r}")
         if self.simd < 1:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
         if self.uram_rows and not self.loadable:
@@ -137,10 +139,13 @@ class EngineConfig:
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
-        """Where a row's weights are: UltraRAM first, then LUTs, then block RAM."""
-        if row < self.uram_rows:
+        """Where a row's weights are: UltraRAM first, then LUTs, then block RAM, of every die alike.
+        Rows are numbered die by die."""
+        die, row = divmod(row, self.rows)
+        rank = row * self.dies + die
+        if rank < self.uram_rows:
             return "ultra"
-        in_luts = self.weight_depth <= SHALLOW or row < self.uram_rows + self.lut_rows
+        in_luts = self.weight_depth <= SHALLOW or rank < self.uram_rows + self.lut_rows
         return "distributed" if in_luts else "block"
 
     @property
@@ -154,9 +159,19 @@ class EngineConfig:
         return "sync" if self.pair == 2 else "comb"
 
     @property
+    def rows(self) -> int:
+        """Rows of a die."""
+        return self.pe // self.dies
+
+    @property
     def slots(self) -> int:
-        """Units whose four gates the array holds at once."""
-        return self.pe // 4
+        """Units whose four gates a die holds at once."""
+        return self.rows // 4
+
+    @property
+    def crossing(self) -> int:
+        """Cycles from die to die."""
+        return self.cross if self.dies > 1 else 0
 
     @property
     def x_chunks(self) -> int:
@@ -174,9 +189,14 @@ class EngineConfig:
         return self.x_chunks * self.x_rows
 
     @property
+    def out_words(self) -> int:
+        """Words of one output row: a chunk of each die."""
+        return -(-self.out_chunks // self.dies)
+
+    @property
     def out_depth(self) -> int:
-        """Chunks of an output frame."""
-        return self.out_chunks * self.out_rows
+        """Words of an output frame."""
+        return self.out_words * self.out_rows
 
     @property
     def x_beats(self) -> int:

@@ -1,4 +1,4 @@
-"""The array: ``pe`` rows with their weight memories, and the controls beside the data."""
+"""The array: a die's rows with their weight memories, and the controls beside the data."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ class MacArray(wiring.Component):
     tile: In, a tile at its issue. operands: In, ``simd`` elements.
     rows: Out, the finished rows, and their finish.
     load: In, of a loadable core, write of the weight memories.
+
+    Parameters: ``die``, whose rows these are.
     """
 
-    def __init__(self, config: EngineConfig, images: dict | None = None):
-        self.config, self.images = config, images or {}
+    def __init__(self, config: EngineConfig, images: dict | None = None, *, die: int = 0):
+        self.config, self.images, self.die = config, images or {}, die
         super().__init__({
             "tile": In(tile_issue(config)),
             "operands": In(chunk_layout(config)),
@@ -75,19 +77,21 @@ class MacArray(wiring.Component):
             self.rows.finish.as_value().eq(finish[ready]),
         ]
 
-        # The bias word arrives with the parked sum: one cycle before the tree's sum.
+        # The bias word arrives with the parked sum: one cycle before the tree's sum. Every die has
+        # the whole words; of what it does not use, synthesis leaves nothing.
         bias = self._memory("bias", c.pe * c.acc_width, c.bias_depth, "distributed")
         m.submodules.bias = bias.placed(platform)
         m.d.comb += bias.addr.eq(init[summed - 2])
 
-        for row in range(c.pe):
+        for n in range(c.rows):
+            row = self.die * c.rows + n  # of all dies
             # Block RAM with its output register: the word is beside the operands.
             memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
                                   c.weight_style(row))
-            m.submodules[f"weights_{row}"] = memory.placed(platform)
-            word = Signal(c.simd * c.weight_width, name=f"weight_word_{row}", reset_less=True)
+            m.submodules[f"weights_{n}"] = memory.placed(platform)
+            word = Signal(c.simd * c.weight_width, name=f"weight_word_{n}", reset_less=True)
             mac = MacRow(c)
-            m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)
+            m.submodules[f"row_{n}"] = shared("gatefold_row", mac, platform)
             m.d.sync += word.eq(memory.data)
             m.d.comb += [
                 memory.addr.eq(tile.weight),
@@ -101,7 +105,7 @@ class MacArray(wiring.Component):
                 mac.align.eq(align[summed]),
                 mac.parks.eq(parks),
                 mac.park.eq(park[ready]),
-                self.rows.acc[row].eq(mac.acc),
+                self.rows.acc[n].eq(mac.acc),
             ]
             if c.loadable:
                 m.d.comb += [memory.w_en.eq(self.load.rows[row]), memory.w_addr.eq(self.load.addr),

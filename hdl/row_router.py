@@ -1,5 +1,5 @@
-"""From finished rows to lanes: the array finishes up to ``pe // 4`` units at once, lanes take
-``simd`` a cycle, in chunks as the operand memory stores them."""
+"""From finished rows to lanes: the rows of a die finish up to ``slots`` units at once, its lanes
+take ``simd`` a cycle, in chunks as the operand memory stores them."""
 
 from __future__ import annotations
 

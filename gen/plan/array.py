@@ -37,8 +37,15 @@ class Array:
     cross: int = 0
 
     def __post_init__(self):
-        if self.pe < 4 or self.pe % 4:
-            raise UserError(f"pe must be a multiple of 4 (one row a gate), not {self.pe}")
+        if self.dies < 1:
+            raise UserError(f"dies must be a positive number, not {self.dies}")
+        if self.pe < 4 or self.pe % (4 * self.dies):
+            on = "" if self.dies == 1 else f" on each of {self.dies} dies"
+            raise UserError(f"pe must be a multiple of {4 * self.dies} (one row a gate{on}), "
+                            f"not {self.pe}")
+        if self.dies > 1 and self.cross < 2:
+            raise UserError("cross must be at least 2 registers from die to die (one that sends, "
+                            f"one that receives), not {self.cross}")
         if self.simd < 1:
             raise UserError(f"simd must be a positive number of columns, not {self.simd}")
         if self.contexts < 1:

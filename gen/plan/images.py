@@ -35,9 +35,12 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
     for (op, part, group), numbers in alike.items():
         rows, per = work.folds[op].rows[group], work.ops[op].rows
         matrix = work.ops[op].parts[part].matrix[rows // per, rows % per]  # (pe, columns)
-        lanes = np.stack([work.weight_words[n].lanes for n in numbers])
-        block = np.where(lanes >= 0, matrix[:, lanes], 0)  # (pe, words, simd)
-        weights[numbers] = np.where(rows[:, None, None] >= 0, block, 0).swapaxes(0, 1)
+        lanes = np.stack([work.weight_words[n].lanes for n in numbers])  # (words, dies, simd)
+        for die in range(config.dies):
+            of_die, there = slice(die * config.rows, (die + 1) * config.rows), lanes[:, die]
+            block = np.where(there >= 0, matrix[of_die][:, there], 0)  # (rows, words, simd)
+            block = np.where(rows[of_die, None, None] >= 0, block, 0)
+            weights[numbers, of_die] = block.swapaxes(0, 1)
     biases = np.zeros((len(work.bias_words), config.pe), np.int64)
     for n, (number, group, first) in enumerate(work.bias_words):
         op = work.ops[number]

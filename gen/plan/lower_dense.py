@@ -42,7 +42,7 @@ def choose_blocks(to: Lowered, words: int) -> dict[int, Block]:
         shape = to.qnet.shapes[layer.inputs[0]]
         pitch = layer.outputs
         if not to.only_windows(value) and pitch > 1:
-            pitch = to.storage.words(pitch) * to.simd
+            pitch = to.storage.chunks_of(pitch) * to.simd
         ways[n] = blocks(outputs=layer.outputs, features=shape[-1], windows=layer.window.steps(
             shape[-2]), window=layer.window, pe=to.pe, simd=to.simd,
             packed=to.only_windows(layer.inputs[0]), pitch=pitch)
