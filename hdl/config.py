@@ -174,6 +174,18 @@ class EngineConfig:
         return self.cross if self.dies > 1 else 0
 
     @property
+    def regions(self) -> tuple[range, ...]:
+        """The rows of each region of the array, die by die."""
+        return tuple(range(first, min(first + REGION, die + self.rows))
+                     for die in range(0, self.pe, self.rows)
+                     for first in range(die, die + self.rows, REGION))
+
+    @property
+    def relays(self) -> int:
+        """Registers of the operands on their way to the rows, that of the region included."""
+        return max(1, self.reach)
+
+    @property
     def x_chunks(self) -> int:
         """Chunks of one input row."""
         return -(-self.x_row // self.simd)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from amaranth.hdl import ClockSignal, Instance, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -72,7 +74,7 @@ def relayed(m: Module, platform, name: str, value):
 def levels(places: int, cycles: int) -> list[int]:
     """The number of relays in each level of :func:`fan_out`. Each of them, and the source, drives
     about as many of the next level as any other, where the last level are the ``places``."""
-    branches = next(n for n in range(1, places + 1) if n ** (cycles + 1) >= places)
+    branches = next(n for n in count(1) if n ** (cycles + 1) >= places)
     return [-(-places // branches ** (cycles - level)) for level in range(cycles)]
 
 

@@ -27,7 +27,8 @@ def pack_words(values: np.ndarray, width: int) -> list[int]:
 
 
 def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> dict[str, list[int]]:
-    """Weights (an image for each row), bias (with the kinds' rounding constants) and tables."""
+    """Weights (an image for each row), bias with the kinds' rounding constants (an image for each
+    region) and tables."""
     weights = np.zeros((len(work.weight_words), config.pe, config.simd), np.int64)
     alike: dict[tuple[int, int, int], list[int]] = {}  # words by op, part and group
     for n, word in enumerate(work.weight_words):
@@ -50,7 +51,8 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
         biases[n] = np.where(rows >= 0, bias[rows // op.rows, rows % op.rows] + constants, 0)
     images = {f"weights_{row:03d}": pack_words(weights[:, row], config.weight_width)
               for row in range(config.pe)}
-    images["bias"] = pack_words(biases, config.acc_width)
+    images |= {f"bias_{n:02d}": pack_words(biases[:, rows], config.acc_width)
+               for n, rows in enumerate(config.regions)}
     images["tanh_t0"] = [int(v) for v in qnet.table.t0]
     if qnet.table.n2:
         images["tanh_t1"] = [int(v) for v in qnet.table.t1]
@@ -75,23 +77,27 @@ def program_images(program: Program, config: EngineConfig) -> dict[str, list[int
 def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
     """The beats that fill a loadable core, in the order in which
     :class:`gatefold.hdl.weight_loader.WeightLoader` takes them: each row's words, then the bias
-    words."""
+    words, each of them for all rows."""
     beat = config.beat * config.container
     mask = (1 << beat) - 1
-    return [word >> at & mask for name, width in _number_widths(config).items()
-            for word in images[name] for at in range(0, width, beat)]
-
-
-def _number_widths(config: EngineConfig) -> dict[str, int]:
-    """The bits of a word of weights, of each row, and of a bias word."""
-    rows = {f"weights_{row:03d}": config.simd * config.weight_width for row in range(config.pe)}
-    return rows | {"bias": config.pe * config.acc_width}
+    words = [(config.simd * config.weight_width, word) for row in range(config.pe)
+             for word in images[f"weights_{row:03d}"]]
+    of_regions = zip(*(images[f"bias_{n:02d}"] for n in range(len(config.regions))), strict=True)
+    words += [(config.pe * config.acc_width, sum(
+        part << rows.start * config.acc_width
+        for rows, part in zip(config.regions, parts, strict=True))) for parts in of_regions]
+    return [word >> at & mask for width, word in words for at in range(0, width, beat)]
 
 
 def image_widths(config: EngineConfig) -> dict[str, int]:
     """The bits of a word of each image."""
-    load = {"load": config.beat * config.container}
-    widths = load if config.loadable else _number_widths(config)
+    if config.loadable:
+        widths = {"load": config.beat * config.container}
+    else:
+        widths = {f"weights_{row:03d}": config.simd * config.weight_width
+                  for row in range(config.pe)}
+        widths |= {f"bias_{n:02d}": len(rows) * config.acc_width
+                   for n, rows in enumerate(config.regions)}
     widths["tanh_t0"] = config.table.out_frac
     if config.table.n2:
         widths["tanh_t1"] = config.table.t1_width

@@ -79,9 +79,9 @@ def stages(config: EngineConfig) -> dict[str, int]:
     whole = latencies(config)
     slowest = max(lanes_of(config), key=lambda lane: lane.latency(config))
     return {
-        "broadcast": OperandMemory.latency - OperandMemory.lead,
+        "broadcast": MacArray.way_out(config) - OperandMemory.lead,
         **dict(MacRow.stages(config)),
-        "accumulator": whole.array - OperandMemory.latency - MacRow.latency(config),
+        "accumulator": whole.array - MacArray.way_out(config) - MacRow.latency(config),
         "router": RowRouter.latency,
         **{f"lane: {name}": cycles for name, cycles in slowest.stages(config)},
     }

@@ -16,6 +16,7 @@ from gatefold.gen.plan.memories import bram18s, ram_luts, rom, urams
 from gatefold.hdl.arith import tree
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.gearbox import GearboxShape
+from gatefold.hdl.interfaces import region_controls, region_load
 from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout, segment_layout
 from gatefold.hdl.kinds import (
     DenseKind,
@@ -26,6 +27,7 @@ from gatefold.hdl.kinds import (
     MergeKind,
     ResetKind,
 )
+from gatefold.hdl.relay import levels
 from gatefold.hdl.target import SHALLOW
 
 __all__ = ["Resources", "components", "estimate", "total"]
@@ -66,8 +68,8 @@ def _mux(inputs: int) -> int:
 def components(config: EngineConfig) -> dict[str, Resources]:
     """What each component of an engine takes; a component that takes nothing is left out.
 
-    rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and the
-    registers of the weight words. weights, bias, program, tables: the memories. operands,
+    rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls, relays and
+    the registers of the weight words. weights, bias, program, tables: the memories. operands,
     sequencer, router, reader, writer, loader: the components of these names. lstm_lanes, gru_lanes,
     merge_lanes, dense_lanes: the lanes; lanes: what they share.
     """
@@ -142,7 +144,22 @@ def _array(c: EngineConfig) -> Resources:
     """Controls are delayed in shift-register LUTs. A weight word has its register here if it comes
     from LUTs, else in the memory block."""
     in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
-    return _part(18 + finish_layout(c).size, 12 + in_luts * c.simd * c.weight_width)
+    return _part(18 + finish_layout(c).size,
+                 12 + in_luts * c.simd * c.weight_width + _relays(c))
+
+
+def _relays(c: EngineConfig) -> int:
+    """Registers on the ways from operand memory, sequencer and loader to the regions."""
+    def tree(width: int, relays: int) -> int:
+        """Of ``width`` bits with ``relays`` on the way to each region."""
+        places = len(c.regions)
+        return width * (sum(levels(places, relays - 1)) + places) if relays else 0
+
+    ff = (tree(c.simd * c.act_width, c.relays) + tree(region_controls(c).size, c.relays + 1)
+          + tree(bits_for(c.weight_depth), c.reach))
+    if c.loadable:
+        ff += tree(region_load(c, 0).size, c.relays) + c.pe * (1 + c.acc_width) * c.relays
+    return ff
 
 
 def _weights(c: EngineConfig) -> Resources:
@@ -158,12 +175,12 @@ def _weights(c: EngineConfig) -> Resources:
 
 
 def _bias(c: EngineConfig) -> Resources:
-    width = c.pe * c.acc_width
+    widths = [len(rows) * c.acc_width for rows in c.regions]
     if c.bias_depth > SHALLOW:
-        return _part(halves=bram18s(width, c.bias_depth))
+        return _part(halves=sum(bram18s(width, c.bias_depth) for width in widths))
     if c.loadable:
-        return _part(ram_luts(width, c.bias_depth), width)
-    return _part(*rom(width, c.bias_depth))
+        return _part(sum(ram_luts(width, c.bias_depth) for width in widths), sum(widths))
+    return total(_part(*rom(width, c.bias_depth)) for width in widths)
 
 
 def _program(c: EngineConfig) -> Resources:
@@ -179,10 +196,12 @@ def _program(c: EngineConfig) -> Resources:
 
 
 def _operands(c: EngineConfig) -> Resources:
-    """The input and the h memory and the broadcast register. The h memory is written lane by lane;
-    a multiplexer takes what is written past it. Of few words, its second port takes LUTs."""
+    """The input and the h memory. The h memory is written lane by lane; a multiplexer takes what is
+    written past it. Of few words, its second port takes LUTs."""
     chunk = c.simd * c.act_width
-    lut, ff, halves = 2.1 * chunk + 8, 2 * chunk + 3 * c.simd + bits_for(c.h_depth) + 1, 0
+    lut, ff, halves = 2.1 * chunk + 8, chunk + 5 * c.simd + bits_for(c.h_depth), 0
+    if c.reach:
+        ff += chunk + c.simd
     if c.h_depth <= 8:
         lut += 0.95 * chunk
     for lanes, width, depth in ((1, chunk, 2 << bits_for(c.x_depth)),

@@ -188,14 +188,14 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
     word = c.simd * c.weight_width
     styles = Counter(c.weight_style(row) for row in range(c.pe))
     in_luts = "distributed" if c.loadable else "logic"
-    bias = rom(c.pe * c.acc_width, c.bias_depth)
-    if c.loadable and bias[3] == "logic":
-        bias = (*bias[:3], "distributed")
+    bias = "distributed" if c.loadable and c.bias_depth <= SHALLOW else None
     found = {f"weights {style}": ((word, c.weight_depth, 1,
                                    in_luts if style == "distributed" else style), number)
              for style, number in styles.items()}
+    for width, number in Counter(len(rows) * c.acc_width for rows in c.regions).items():
+        *shape, style = rom(width, c.bias_depth)
+        found[f"bias {width}"] = (*shape, bias or style), number
     found |= {
-        "bias": (bias, 1),
         "program p": (rom(instruction_layout(c).size, c.program_depth), 1),
         "program s": (rom(segment_layout(c).size, c.segments), 1),
     }

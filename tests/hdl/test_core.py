@@ -32,10 +32,10 @@ def core_info(plan):
 
 
 def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1,
-          pipeline="full"):
+          loadable=False, **options):
     """Play the scenarios and compare everything. An interval takes three samples at full rate."""
     plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
-                                 pipeline=pipeline))
+                                 **options), loadable=loadable)
     info = core_info(plan)
     x = inputs(qnet, samples * contexts).reshape(samples, -1)
     expect = expectation(qnet, x, contexts)
@@ -64,6 +64,19 @@ SHORT = ["stack", "gru reset before", "flatten", "multiply", "padded pool", "sta
     (name, [(8, 3), (16, 5), (16, 2)][n % 3]) for n, name in enumerate(SHORT)], ids=str)
 def test_networks_with_a_short_pipeline(name, array):
     check(quantized(name), *array, scenarios=(full_rate, random_flow), pipeline="short")
+
+
+# network, array, levels of relays, other options: rows in one region and in several, also odd ones
+DISTANCES = [("stack", (36, 3), 1, {}), ("gru reset before", (20, 2), 2, {"pipeline": "short"}),
+             ("stateful lstm", (36, 2), 2, {}), ("flatten", (20, 3), 1, {"pipeline": "short"}),
+             ("stateful gru", (36, 2), 1, {"loadable": True}), ("multiply", (8, 3), 3, {}),
+             ("padded pool", (20, 1), 3, {"loadable": True, "contexts": 2}),
+             ("states handed over", (68, 4), 2, {})]
+
+
+@pytest.mark.parametrize(("name", "array", "reach", "options"), DISTANCES, ids=str)
+def test_networks_on_arrays_with_a_long_way_out(name, array, reach, options):
+    check(quantized(name), *array, scenarios=(full_rate, random_flow), reach=reach, **options)
 
 
 # contexts, network, array: as many sequences in a frame, each with memories of its own

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from gatefold.hdl.arith import delay
 from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.interfaces import finished_rows
 from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
@@ -25,10 +26,10 @@ WEIGHT_WORDS, BIAS_WORDS, PARK_WORDS = 8, 4, 4
 pipelines = pytest.mark.parametrize("pipeline", PIPELINES)
 
 
-def engine(pe, simd, aligns=(0,), width=8, pipeline="full"):
+def engine(pe, simd, aligns=(0,), width=8, pipeline="full", **more):
     return small(pe=pe, simd=simd, aligns=aligns, weight_width=width, act_width=width,
                  container=32, acc_width=2 * width + 10 + max(aligns), weight_depth=WEIGHT_WORDS,
-                 bias_depth=BIAS_WORDS, park_depth=PARK_WORDS, pipeline=pipeline)
+                 bias_depth=BIAS_WORDS, park_depth=PARK_WORDS, pipeline=pipeline, **more)
 
 
 class Bench(wiring.Component):
@@ -47,13 +48,10 @@ class Bench(wiring.Component):
         m.submodules.array = self.array
         array: Any = self.array
         ports: Any = self
-        late = Signal.like(ports.operands.as_value())
-        later = Signal.like(late)
-        assert OperandMemory.latency == 2
-        m.d.sync += [late.eq(ports.operands.as_value()), later.eq(late)]
+        late = delay(m, "operands", ports.operands.as_value(), OperandMemory.latency(self.config))
         m.d.comb += [array.tile.valid.eq(ports.tile_valid),
                      array.tile.word.as_value().eq(ports.tile),
-                     array.operands.as_value().eq(later),
+                     array.operands.as_value().eq(late[-1]),
                      ports.finish.eq(array.rows.finish.as_value())]
         wiring.connect(m, array.rows, wiring.flipped(ports.rows))
         return m
@@ -118,7 +116,8 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
         operands = draw(rng, config.act_width, (len(order), config.simd))
     images = {f"weights_{row:03d}": [pack_word(weights[n, row], config.weight_width)
                                      for n in range(WEIGHT_WORDS)] for row in range(config.pe)}
-    images["bias"] = [pack_word(word, config.acc_width) for word in bias]
+    images |= {f"bias_{n:02d}": [pack_word(word[rows.start:rows.stop], config.acc_width)
+                                 for word in bias] for n, rows in enumerate(config.regions)}
 
     latency = MacArray.latency(config)
     length = times[-1] + latency + 1
@@ -165,6 +164,17 @@ def test_random_tiles(pe, simd, aligns, tiles, bubbles, pipeline):
     check(config, order, issue_times(rng, order, bubbles))
 
 
+# Rows of one region, of one and a quarter, of two and a quarter
+@pytest.mark.parametrize("reach", range(4))
+@pytest.mark.parametrize("pe", [4, 20, 36])
+@pipelines
+def test_rows_in_regions_at_every_distance(pe, reach, pipeline):
+    config = engine(pe, 3, (0, 2), pipeline=pipeline, reach=reach)
+    rng = np.random.default_rng(pe + reach)
+    order = random_jobs(rng, config, 50)
+    check(config, order, issue_times(rng, order, 0.2))
+
+
 @pytest.mark.parametrize("width", [4, 18])
 @pipelines
 def test_widths(width, pipeline):
@@ -208,8 +218,9 @@ LATENCIES = [(1, 6, 5), (2, 6, 5), (3, 7, 5), (6, 7, 5), (7, 8, 6), (8, 8, 6), (
 @pytest.mark.parametrize(("simd", "full", "short"), LATENCIES)
 def test_latency(simd, full, short):
     for pipeline, cycles in zip(PIPELINES, (full, short), strict=True):
-        config = small(simd=simd, pipeline=pipeline)
-        assert MacArray.latency(config) == cycles == MacRow.latency(config) + 3
+        for reach in range(4):
+            config = small(simd=simd, pipeline=pipeline, reach=reach)
+            assert MacArray.latency(config) == cycles + reach == MacRow.latency(config) + 3 + reach
 
 
 # ---- one row by itself ---------------------------------------------------------------------------

@@ -175,5 +175,5 @@ def test_images_fit_their_memories(name):
         assert all(0 <= word < 1 << widths[image] for word in words), image
     depths = {image: len(words) for image, words in images.items()}
     assert {depths[f"weights_{row:03d}"] for row in range(c.pe)} == {c.weight_depth}
-    assert (depths["bias"], depths["program"], depths["segments"]) == (
+    assert (depths["bias_00"], depths["program"], depths["segments"]) == (
         c.bias_depth, c.program_depth, c.segments)

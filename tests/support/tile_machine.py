@@ -80,12 +80,14 @@ class TileMachine:
                                   for word in images[f"weights_{row:03d}"]]
                                  for row in range(c.pe)]).transpose(1, 0, 2)
         self.weights = self.weights.reshape(-1, c.dies, c.pe // c.dies, c.simd)
-        self.bias = np.array([unpack(word, c.acc_width, c.pe) for word in images["bias"]]
-                             ).reshape(-1, c.dies, c.pe // c.dies)
+        self.bias = np.concatenate([[unpack(word, c.acc_width, len(rows))
+                                     for word in images[f"bias_{n:02d}"]]
+                                    for n, rows in enumerate(c.regions)], axis=1)
+        self.bias = self.bias.reshape(-1, c.dies, c.pe // c.dies)
         depth = DEPTHS[c.pipeline]
         self.state = {"lstm": depth.lstm_state, "gru": depth.gru_state}
         levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
-        self.sums = OPERANDS + depth.multiply + levels // depth.levels + ACCUMULATE
+        self.sums = OPERANDS + c.reach + depth.multiply + levels // depth.levels + ACCUMULATE
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
         self.written = self.sums + ROUTE + lanes
         self.fresh, self.frames = True, 0
