@@ -31,7 +31,7 @@ from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
-from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
+from gatefold.gen.plan import CROSS, Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit, with_blocks
 from gatefold.gen.report import make_report, write_report
@@ -211,7 +211,8 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions) -> Plan
         return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline)
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
                   contexts=contexts, pipeline=pipeline, reach=options.reach or 0,
-                  gather=options.gather or 0, dies=options.dies or 1)
+                  gather=options.gather or 0, dies=options.dies or 1,
+                  cross=CROSS if (options.dies or 1) > 1 else 0)
     plan = make_plan(qnet, with_blocks(qnet, array, limits))
     placed = fit(plan, limits)
     if placed is None:
