@@ -33,7 +33,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import CROSS, Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, with_blocks
+from gatefold.gen.plan.sizing import fit, made_to_fit
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
@@ -182,6 +182,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         found = find_widths(network, options.max_error, progress=progress, **formats)
         weight_width, act_width = found.weight_width, found.act_width
         formats["overrides"] = found.overrides
+        formats["calibration"] = found.seen  # the samples that were held out choose no format
         data = found.data  # the report states the error on the data that the search kept it on
     else:
         weight_width = options.weight_width or options.width
@@ -213,7 +214,7 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions) -> Plan
                   contexts=contexts, pipeline=pipeline, reach=options.reach or 0,
                   gather=options.gather or 0, dies=options.dies or 1,
                   cross=CROSS if (options.dies or 1) > 1 else 0)
-    plan = make_plan(qnet, with_blocks(qnet, array, limits))
+    plan = make_plan(qnet, made_to_fit(qnet, array, limits))
     placed = fit(plan, limits)
     if placed is None:
         needs = estimate(plan.config)

@@ -160,7 +160,7 @@ class BuildOptions(Options):
     act_width: int | None = option(_BITS, None, "Bits of activations, instead of --width")
     cell_width: int = option(_BITS, 18, "Bits of the cell state")
     table_bits: int | None = option(_BITS, None, "Bits of the tanh table's results; if not given, "
-                                    "the width of activations decides")
+                                    "the width of activations and the timesteps decide")
     rule: str = option(_RULE, "max", "How formats of values are chosen from the values that "
                        "calibration saw")
     weight_rule: str = option(_RULE, "max", "How formats of weights are chosen; with another rule "

@@ -81,6 +81,8 @@ class EngineConfig:
     reach, gather: levels of registers that distance needs, from the memories of operands to the
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
+    cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
+        without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
 
     pe: int
@@ -123,6 +125,7 @@ class EngineConfig:
     gather: int = 0
     dies: int = 1
     cross: int = 0
+    cascade: bool = False
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:

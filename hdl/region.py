@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gatefold.hdl.arith import delay
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.interfaces import chunk_layout, region_controls, region_load
 from gatefold.hdl.mac_row import MacRow
@@ -59,19 +60,22 @@ class Region(wiring.Component):
             m.d.comb += [bias.w_en.eq(load.bias), bias.w_addr.eq(load.addr),
                          bias.w_data.eq(load.bias_word)]
 
+        addresses = delay(m, "weight", weight, 1)
         for n, row in enumerate(self.rows):
-            # Block RAM with its output register: the word is beside the operands.
+            style = c.weight_style(row)
+            in_luts = style == "distributed"
             memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
-                                  c.weight_style(row))
+                                  style)
             m.submodules[f"weights_{row}"] = memory.placed(platform)
-            word = Signal(c.simd * c.weight_width, name=f"weight_word_{row}", reset_less=True)
+            # The word comes beside the operands. It waits for them in the output register of its
+            # block; in front of LUTs its address waits, which has fewer bits.
+            word = delay(m, f"weight_word_{row}", memory.data, 0 if in_luts else 1)
             mac = MacRow(c)
             m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)
-            m.d.sync += word.eq(memory.data)
             m.d.comb += [
-                memory.addr.eq(weight),
+                memory.addr.eq(addresses[in_luts]),
                 mac.operands.eq(operands),
-                mac.weights.as_value().eq(word),
+                mac.weights.as_value().eq(word[-1]),
                 mac.bias.eq(bias.data[n * c.acc_width:(n + 1) * c.acc_width].as_signed()),
                 mac.valid.eq(controls.valid),
                 mac.go_on.eq(controls.go_on),

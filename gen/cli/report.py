@@ -161,11 +161,14 @@ def _search(numbers: dict) -> Iterator[tuple[str, str]]:
     search = numbers.get("search")
     if not search:
         return
-    checks = "" if not search["checks"] else f", {len(search['checks'])} checked on all samples"
+    held_out = search["held_out"]
+    beyond = f", {held_out['error']:.3%} on the {held_out['samples']} of them that were held out" \
+        if held_out["samples"] else ""
+    checks = f", {len(search['checks'])} checked" * bool(search["checks"])
     left = "" if search["complete"] else ", the most that were allowed"
     yield "search", (f"{len(search['attempts'])} attempts{left}, on {search['attempt_samples']} "
                      f"samples{checks}: an error of {search['error']:.3%} where "
-                     f"{search['max_error']:.3%} may be, on {search['samples']} samples")
+                     f"{search['max_error']:.3%} may be, on {search['samples']} samples{beyond}")
     yield "found", "; ".join([
         f"activations {search['activations']} bits, weights {search['weights']} bits",
         *(f"{name}: " + ", ".join(f"{key} {value}" for key, value in keys.items())

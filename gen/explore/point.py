@@ -11,7 +11,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import MEMORIES
 from gatefold.gen.plan import Array, Budget, Plan, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, rough_tiles, with_blocks
+from gatefold.gen.plan.sizing import fit, made_to_fit, rough_tiles
 from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
@@ -115,7 +115,7 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     for memory in MEMORIES:
         budget = replace(limits, memory=memory)
         try:
-            blocked = with_blocks(qnet, array, budget)
+            blocked = made_to_fit(qnet, array, budget)
             if blocked not in plans:
                 plans[blocked] = make_plan(qnet, blocked)
         except UserError as error:

@@ -27,6 +27,7 @@ from gatefold.hdl.kinds import (
     MergeKind,
     ResetKind,
 )
+from gatefold.hdl.mac_row import first_sums
 from gatefold.hdl.relay import levels
 from gatefold.hdl.target import SHALLOW
 
@@ -68,11 +69,10 @@ def _mux(inputs: int) -> int:
 def components(config: EngineConfig) -> dict[str, Resources]:
     """What each component of an engine takes; a component that takes nothing is left out.
 
-    rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls, relays and
-    the registers of the weight words. weights, bias, program, tables: the memories. operands,
-    sequencer, router, reader, writer, loader: the components of these names. lstm_lanes, gru_lanes,
-    merge_lanes, dense_lanes: the lanes; lanes: what they share. crossings: the registers from die
-    to die.
+    rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and relays.
+    weights, bias, program, tables: the memories. operands, sequencer, router, reader, writer,
+    loader: the components of these names. lstm_lanes, gru_lanes, merge_lanes, dense_lanes: the
+    lanes; lanes: what they share. crossings: the registers from die to die.
     """
     dies = config.dies
     parts = {
@@ -109,10 +109,10 @@ def total(parts: Iterable[Resources]) -> Resources:
 
 
 def _rows(c: EngineConfig) -> Resources:
-    """DSP slices hold the multipliers and their registers; LUTs and flip-flops the trees and the
-    accumulators."""
+    """DSP slices hold the multipliers, their registers and the sums of two products; LUTs and
+    flip-flops the rest of the trees and the accumulators."""
     z = c.acc_width
-    tree_lut, tree_ff, left = _tree(c.simd, c.act_width + c.weight_width, 2 // c.pair)
+    tree_lut, tree_ff, left = _tree(c)
     # The terms that the tree leaves are aligned and added to the accumulator or the start value,
     # which is the bias or, where there is a parking memory, a parked sum.
     aligned = 1 if len(c.aligns) == 1 else 2 if left == 1 else 1.9 + 0.1 * len(c.aligns)
@@ -125,30 +125,33 @@ def _rows(c: EngineConfig) -> Resources:
     return _part(c.pe * lut, c.pe * (tree_ff + 2 * z), c.pe * c.simd * slices)
 
 
-def _tree(simd: int, product: int, step: int) -> tuple[float, int, int]:
-    """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``), and how many terms it
-    leaves for the accumulator. Every ``step`` levels there is a register.
+def _tree(c: EngineConfig) -> tuple[float, int, int]:
+    """LUTs and registers of a row's adder tree (:class:`~gatefold.hdl.mac_row.MacRow`), and how
+    many terms it leaves for the accumulator.
 
-    A sum of two terms takes a LUT a bit. Yosys needs nearly two for a sum of three; a tool that
-    uses both outputs of a LUT needs one.
+    A sum of two terms takes a LUT a bit, but none where it adds two products. Yosys needs nearly
+    two for a sum of three; a tool that uses both outputs of a LUT needs one.
     """
-    lut, ff, leaves = 0.0, 0, [1] * simd
-    for level, sizes in enumerate(tree(simd), 1):
+    product = c.act_width + c.weight_width
+    leaves = first_sums(c)
+    threes = leaves.count(3)
+    lut, ff = 1.9 * threes * (product + 2), threes * (product + 2)
+    for level, sizes in enumerate(tree(len(leaves)), 1):
         rest = iter(leaves)
         leaves = [sum(next(rest) for _ in range(size)) for size in sizes]
         for size, leaf in zip(sizes, leaves, strict=True):
             wide = product + (leaf - 1).bit_length()
             lut += wide * (1.9 if size == 3 else 1)
-            ff += wide * (level % step == 0)
+            ff += wide * (level * c.pair % 2 == 0)
     return lut, ff, len(leaves)
 
 
 def _array(c: EngineConfig) -> Resources:
-    """Controls are delayed in shift-register LUTs. A weight word has its register here if it comes
-    from LUTs, else in the memory block."""
-    in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
+    """Controls are delayed in shift-register LUTs. Weights in LUTs add a register of their
+    address in each region; a block has the register of its word inside."""
+    in_luts = sum(any(c.weight_style(row) == "distributed" for row in rows) for rows in c.regions)
     return _part(c.dies * (18 + finish_layout(c).size),
-                 12 * c.dies + in_luts * c.simd * c.weight_width + _relays(c))
+                 12 * c.dies + in_luts * bits_for(c.weight_depth) + _relays(c))
 
 
 def _relays(c: EngineConfig) -> int:

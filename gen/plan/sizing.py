@@ -19,8 +19,8 @@ from gatefold.gen.plan.waves import AHEAD
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
 __all__ = ["candidates", "choose_array", "fit",
-           "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles",
-           "widths_might_fit", "with_blocks"]
+           "lut_rows", "made_to_fit", "might_fit", "place", "quick_cycles", "rough_tiles",
+           "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
@@ -163,7 +163,8 @@ class _Draft:
 
 
 def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | None:
-    """``array`` with the most weight words for convolutions with which it fits, or None."""
+    """``array`` with the most weight words for convolutions with which it fits, or None; with
+    cascades that cost a cycle only where it does not fit without them."""
     asked = demands(qnet)
     windows = any(demand.windows for demand in asked)
     depth = BLOCK_WORDS + 1
@@ -176,20 +177,21 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
         depth = draft.weight_depth
-        if place(draft, budget) is not None:
-            cycles = _estimate(work.tiles, _waits(asked, latencies(draft).tail))
-            return _Draft(attempt, work.tiles, cycles)
+        for cascade in (False, True):
+            draft = replace(draft, cascade=cascade)
+            if place(draft, budget) is not None:
+                cycles = _estimate(work.tiles, _waits(asked, latencies(draft).tail))
+                return _Draft(replace(attempt, cascade=cascade), work.tiles, cycles)
     return None
 
 
-def with_blocks(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
-    """``array`` with the most weight words for blocks of convolutions with which it fits a device;
-    as it is where it fits with none, or where there are no convolutions.
+def made_to_fit(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
+    """``array`` with the most weight words for blocks of convolutions with which it fits a device,
+    and with cascades that cost a cycle if it does not fit without them; as it is where neither
+    helps.
 
     Raises :class:`UserError` as :func:`gatefold.gen.plan.make_plan`.
     """
-    if not any(demand.windows for demand in demands(qnet)):
-        return array
     found = _draft(qnet, array, budget)
     return found.array if found else array
 

@@ -27,7 +27,7 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.options import ExploreOptions
 from gatefold.gen.plan import Array, Budget, make_plan
 from gatefold.gen.plan.resources import Resources
-from gatefold.gen.plan.sizing import with_blocks
+from gatefold.gen.plan.sizing import made_to_fit
 from tests.support.cli_harness import contents
 from tests.support.networks import Make, network, quantized
 from tests.support.places import ROOT
@@ -187,10 +187,10 @@ def test_blocks_of_convolutions_shrink_to_fit(monkeypatch):
     depths = {words: make_plan(qnet, of).config.weight_depth for words, of in arrays.items()}
     assert depths[2048] > depths[96] > depths[64]
     for words, depth in depths.items():
-        assert with_blocks(qnet, array, tiny(lut=depth)) == arrays[words]
+        assert made_to_fit(qnet, array, tiny(lut=depth)) == arrays[words]
     # Where none fits, and where there are no convolutions: as it is.
-    assert with_blocks(qnet, array, tiny(lut=1)) == array
-    assert with_blocks(quantized("stack"), array, tiny(lut=1)) == array
+    assert made_to_fit(qnet, array, tiny(lut=1)) == array
+    assert made_to_fit(quantized("stack"), array, tiny(lut=1)) == array
 
 
 def test_several_inputs_and_state_are_explored(tmp_path):

@@ -32,10 +32,11 @@ def core_info(plan):
 
 
 def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1,
-          loadable=False, **options):
-    """Play the scenarios and compare everything. An interval takes three samples at full rate."""
+          loadable=False, **array):
+    """Play the scenarios and compare everything. An interval takes three samples at full rate.
+    ``array``: further attributes of the :class:`Array`."""
     plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
-                                 **options), loadable=loadable)
+                                 **array), loadable=loadable)
     info = core_info(plan)
     x = inputs(qnet, samples * contexts).reshape(samples, -1)
     expect = expectation(qnet, x, contexts)
@@ -64,6 +65,13 @@ SHORT = ["stack", "gru reset before", "flatten", "multiply", "padded pool", "sta
     (name, [(8, 3), (16, 5), (16, 2)][n % 3]) for n, name in enumerate(SHORT)], ids=str)
 def test_networks_with_a_short_pipeline(name, array):
     check(quantized(name), *array, scenarios=(full_rate, random_flow), pipeline="short")
+
+
+@pytest.mark.parametrize(("name", "array"), [
+    ("stack", (8, 2)), ("gru reset before", (16, 5)), ("flatten", (8, 6)), ("multiply", (8, 13)),
+    ("stateful gru", (16, 2))], ids=str)
+def test_networks_with_all_products_in_cascades(name, array):
+    check(quantized(name), *array, scenarios=(full_rate, random_flow), cascade=True)
 
 
 # network, array, levels of relays, other options: rows in one region and in several, also odd ones
@@ -140,7 +148,7 @@ PAIRS = [((4, 4), 128, "full", (10, 3)), ((8, 8), 128, "full", (11, 2)),
 def test_short_frames_leave_in_pairs(array, stream_bits, pipeline, intervals):
     qnet = quantized(((4,), ("D3",)))
     plan = make_plan(qnet, Array(pe=array[0], simd=array[1], stream_bits=stream_bits,
-                                 pipeline=pipeline))
+                                 **array))
     assert plan.cycles.intervals == intervals
     assert plan.cycles.interval == -(-sum(intervals) // len(intervals))
     check(qnet, *array, stream_bits=stream_bits, scenarios=(full_rate, random_flow), samples=8,
