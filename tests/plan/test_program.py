@@ -22,11 +22,11 @@ ARRAYS = [((4, 1), (8, 8, 10)), ((8, 3), (16, 16, 18)), ((16, 2), (9, 7, 12)),
           ((12, 5), (4, 4, 4)), ((20, 4), (18, 18, 18)), ((64, 16), (16, 16, 18))]
 
 
-def check(qnet, pe, simd, *, frames=3, contexts=1, pipeline="full"):
+def check(qnet, pe, simd, *, frames=3, contexts=1, pipeline="full", dies=1, cross=0):
     """Frames back to back, as fast as the plan says and with stalls before every fourth tile or so.
     Every third frame begins a new sequence; the others go on with the state of the one before."""
     plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=288, contexts=contexts,
-                                 pipeline=pipeline))
+                                 pipeline=pipeline, dies=dies, cross=cross))
     x = inputs(qnet, frames * contexts).reshape(frames, -1)
     begins = np.arange(frames) % 3 == 0
     want, values = expectation(qnet, x, contexts)(range(frames), begins)
@@ -83,6 +83,18 @@ CONTEXTS = [(2, (8, 3)), (3, (16, 2)), (4, (4, 5))]
 @pytest.mark.parametrize("name", NETWORKS)
 def test_several_sequences_in_a_frame(name, contexts, array):
     check(quantized(name), *array, contexts=contexts, frames=2)
+
+
+# dies, registers between them; the array
+DIES = [((2, 2), (8, 3)), ((3, 3), (12, 2)), ((3, 2), (24, 1))]
+
+
+@pytest.mark.parametrize("contexts", [1, 2])
+@pytest.mark.parametrize(("dies", "array"), DIES, ids=str)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_on_several_dies(name, dies, array, contexts):
+    check(quantized(name), *array, contexts=contexts, dies=dies[0], cross=dies[1],
+          frames=4 if network(name).stateful else 2)
 
 
 # units, features, timesteps, layers, dense, pe, simd
