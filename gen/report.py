@@ -75,7 +75,7 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
         "latency_us": cycles.latency / clock_mhz,
         "interval_us": cycles.interval / clock_mhz,
         "array": {"pe": config.pe, "simd": config.simd, "multipliers": multipliers,
-                  "pipeline": config.pipeline, "cascade": config.cascade,
+                  "pipeline": config.pipeline, "cascade": config.cascade, "dies": config.dies,
                   "stream_bits": config.beat * config.container,
                   "multiplications": plan.bounds.multiplications,
                   "utilisation": plan.bounds.multiplications / (multipliers * cycles.latency),
