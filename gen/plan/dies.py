@@ -3,14 +3,15 @@
 All dies obey the same instructions, so whatever one of them does in a cycle, the others do with
 other rows and other chunks. Die d makes the chunks d, d + dies, d + 2 dies ... of every result
 (:class:`~gatefold.gen.plan.layout.Storage`): each has whole chunks, and none has two more than
-another. In every die's h memory, bank s holds the chunks that die s has made. A tile names a word
-and a bank, in one of two ways:
+another. A last chunk that is alone in its word is made by all dies, whose rows would have nothing
+to do: so it need not travel. In every die's h memory, bank s holds the chunks that die s has made.
+A tile names a word and a bank, in one of two ways:
 
 - *relative*: die d reads bank (bank + d) modulo dies. With bank 0 every die reads what it has made
   itself, which it has before the others: so a vector that fills whole words is read in as many
   tiles as it has chunks, and its first tiles need not wait for a chunk to travel.
-- *absolute*: all dies read the same bank. So the last word of a vector, in which some banks are
-  empty, takes no more tiles than it has chunks.
+- *absolute*: all dies read the same bank. So a last word in which some banks are empty takes no
+  more tiles than it has chunks.
 
 What a die meets in a tile decides its weights alone, for every row has its own memory: the order of
 the columns may differ from die to die for nothing.
@@ -37,7 +38,9 @@ def spread(size: int, rows: int, pe: int, simd: int, dies: int) -> Fold:
     counts = np.minimum(size - chunk * simd, simd)
     first = fold(int(counts[::dies].sum()), rows, pe // dies, simd)
     element, row = np.divmod(first.rows[:, None, :], rows)
-    element = (element // simd * dies + die[None, :, None]) * simd + element % simd
+    word = element // simd * dies
+    alone = word == len(chunk) - 1
+    element = np.where(alone, word, word + die[None, :, None]) * simd + element % simd
     held = np.where((first.rows[:, None, :] >= 0) & (element < size), element * rows + row, -1)
     return replace(first, rows=held.reshape(len(first.groups), pe))
 
@@ -60,7 +63,7 @@ def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple
                                                                                  list[Columns]]]:
     """The tiles of each word of a vector that lies in these ``chunks``, as
     :func:`~gatefold.gen.plan.layout.cut` gives them with their ``lanes``: relative ones, and
-    absolute ones, which do the same. Of an input chunk, which every die holds, there is one."""
+    absolute ones, which do the same. Of a chunk that every die has there is one."""
     words: dict[tuple, dict[int, int]] = defaultdict(dict)  # of each word, by bank its place
     for at, chunk in enumerate(chunks):
         op, step, index = chunk.origin
@@ -71,9 +74,9 @@ def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple
         words[*key, again][chunk.bank] = at
     nothing = np.full(lanes.shape[1], -1)
     found = []
-    for (op, *_), places in words.items():
+    for places in words.values():
         any_at = next(iter(places.values()))
-        if op < 0 or dies == 1:
+        if chunks[any_at].from_x or chunks[any_at].everywhere:
             found.append(([Columns(any_at, 0, False, np.tile(lanes[any_at], (dies, 1)))], []))
             continue
         relative = [Columns(any_at, bank, False, np.stack([

@@ -61,8 +61,9 @@ class Chunk:
 
     from_x: it is a word of the input memory, else of the h memory. address: of that word; -1, none.
     frac: fractional bits of its elements. origin: (op, step, index) of what writes it; op -1 is
-    the input. bank: the die that makes it, in whose bank of every die's h memory it lies. A
-    result's elements lie from lane 0 up, an input's where its word has them.
+    the input. bank: the die that makes it, in whose bank of every die's h memory it lies.
+    everywhere: every die makes it and has it in its own bank. A result's elements lie from lane 0
+    up, an input's where its word has them.
     """
 
     from_x: bool
@@ -71,6 +72,7 @@ class Chunk:
     frac: int
     origin: tuple[int, int, int]
     bank: int = 0
+    everywhere: bool = False
 
 
 @dataclass
@@ -79,6 +81,7 @@ class Storage:
 
     Chunk n of a result is made by die n modulo ``dies`` and lies in that die's bank, behind the
     n // dies chunks that this die made before it: so a word is ``dies`` chunks, one of each die.
+    Where only one chunk is left for the last word, all dies make it.
 
     swaps: (address, words) of results whose two words change places from frame to frame.
     """
@@ -123,7 +126,8 @@ class Storage:
                 word, bank = divmod(k, self.dies)
                 address = base + t % kept * words + word if kept else -1
                 count = min(self.simd, size - k * self.simd)
-                self.chunks.append(Chunk(False, address, count, frac, (op, t, k), bank))
+                alone = bank == 0 and k == chunks - 1
+                self.chunks.append(Chunk(False, address, count, frac, (op, t, k), bank, alone))
         number = first + np.arange(steps)[:, None] * chunks + np.arange(size) // self.simd
         return number * self.simd + np.arange(size) % self.simd
 

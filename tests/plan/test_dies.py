@@ -17,13 +17,14 @@ SIZES = [1, 2, 3, 7, 12, 13, 24, 60]
 @pytest.mark.parametrize("rows", [1, 4])
 @pytest.mark.parametrize("dies", [1, 2, 3])
 @pytest.mark.parametrize("size", SIZES)
-def test_die_n_makes_every_chunk_that_is_n_modulo_dies(size, dies, rows):
+def test_chunk_n_is_made_by_die_n_modulo_dies_and_one_that_is_alone_by_all(size, dies, rows):
     pe, simd = 24, 3
     laid = spread(size, rows, pe, simd, dies)
     assert laid.rows.shape == (len(laid.groups), pe)
     held = laid.rows.reshape(len(laid.groups), dies, pe // dies)
+    chunk, last = np.arange(size) // simd, (size - 1) // simd
     for die in range(dies):
-        mine = np.flatnonzero(np.arange(size) // simd % dies == die)
+        mine = np.flatnonzero((chunk % dies == die) | ((chunk == last) & (last % dies == 0)))
         want = np.sort((mine[:, None] * rows + np.arange(rows)).ravel())
         np.testing.assert_array_equal(np.sort(held[:, die][held[:, die] >= 0]), want)
 
@@ -36,9 +37,9 @@ def test_one_die_folds_as_ever(size, rows):
     np.testing.assert_array_equal(one.rows, folded.rows)
 
 
-# elements, lanes, dies; tiles of whole words, and of banks of the last word
-TILES = [(12, 2, 2, 6, 0), (12, 2, 3, 6, 0), (10, 2, 3, 3, 2), (7, 2, 3, 3, 1), (2, 2, 3, 0, 1),
-         (9, 4, 2, 2, 1), (8, 2, 1, 4, 0)]
+# elements, lanes, dies; tiles of whole words and of a chunk that is alone; of banks of a last word
+TILES = [(12, 2, 2, 6, 0), (12, 2, 3, 6, 0), (10, 2, 3, 3, 2), (7, 2, 3, 4, 0), (2, 2, 3, 1, 0),
+         (9, 4, 2, 3, 0), (3, 2, 3, 0, 2), (8, 2, 1, 4, 0)]
 
 
 @pytest.mark.parametrize(("size", "simd", "dies", "relative", "absolute"), TILES)
@@ -55,7 +56,8 @@ def test_a_vector_takes_as_many_tiles_as_it_has_chunks(size, simd, dies, relativ
         np.testing.assert_array_equal(np.sort(met[met >= 0]), np.arange(size))
         own = np.concatenate([tile.lanes[die] for tile in tiles
                               if not tile.absolute and tile.bank == 0] or [[-1]])
-        assert set((own[own >= 0] // simd % dies).tolist()) <= {die}
+        assert all(chunk % dies == die or chunk == (size - 1) // simd
+                   for chunk in (own[own >= 0] // simd).tolist())
 
 
 def test_an_input_chunk_is_there_on_every_die():
