@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from gatefold.boards import BOARDS
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.legal import Choice, Legal, Limit, Part, Several
+from gatefold.gen.legal import Choice, ChoiceOrFile, Legal, Limit, Part, Several
 
 __all__ = ["FORMATS", "GOALS", "LIMITS", "MEMORIES", "BuildOptions", "ExploreOptions",
            "Option", "Options", "ShapeOptions", "VerifyOptions", "WeightsOptions",
@@ -148,8 +148,9 @@ _SEED = Limit(0, 2**32 - 1)
 class BuildOptions(Options):
     """Options of ``gatefold build`` and :func:`gatefold.compile`."""
 
-    board: str | None = option(Choice(*BOARDS), None, "Size the core for this board and "
-                               "write its Vivado files. Without it: no Vivado files, at most 256 "
+    board: str | None = option(ChoiceOrFile(*BOARDS, suffix=".toml"), None, "Size the core for "
+                               "this board and write its Vivado files; docs/boards.md says how to "
+                               "describe one of your own. Without it: no Vivado files, at most 256 "
                                "multipliers, 128-bit streams, an assumed clock of 300 MHz")
     width: int | Literal["auto"] = option(
         Limit(4, 18, unit="bits", word="auto"), 16, "Bits of weights and activations, or the "

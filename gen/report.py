@@ -27,6 +27,7 @@ from gatefold.gen.network.graph import Layer, Network, Window
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan import Plan
+from gatefold.gen.plan.distance import rests_on
 from gatefold.gen.plan.resources import estimate
 
 __all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report"]
@@ -53,6 +54,13 @@ _MEANING = {
     "B": "the longest chain of dependent tails",
 }
 
+_STAGES = {
+    "reach": "levels of registers between operand memory and rows",
+    "gather": "levels of registers between rows and lanes",
+    "dies": "dies that share the rows",
+    "cross": "registers of a chunk from die to die",
+}
+
 
 def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz: float,
                 data: np.ndarray, calibration: np.ndarray | None, seed: int) -> dict:
@@ -71,15 +79,19 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
                    "contexts": config.contexts,
                    "bound": cycles.bound, "no_overlap": cycles.no_overlap,
                    "A": plan.bounds.work, "B": plan.bounds.chain, "meaning": _MEANING},
-        "clock_mhz": {"value": clock_mhz, "source": "assumed"},
+        "clock_mhz": {"value": clock_mhz, "source": "assumed",
+                      "rests_on": rests_on(config, board, clock_mhz)},
         "latency_us": cycles.latency / clock_mhz,
         "interval_us": cycles.interval / clock_mhz,
         "array": {"pe": config.pe, "simd": config.simd, "multipliers": multipliers,
-                  "pipeline": config.pipeline, "cascade": config.cascade, "dies": config.dies,
+                  "pipeline": config.pipeline, "cascade": config.cascade,
+                  "reach": config.reach, "gather": config.gather, "dies": config.dies,
+                  "cross": config.cross,
                   "stream_bits": config.beat * config.container,
                   "multiplications": plan.bounds.multiplications,
                   "utilisation": plan.bounds.multiplications / (multipliers * cycles.latency),
-                  "meaning": {"utilisation": "multiplications / (multipliers x latency)"}},
+                  "meaning": _STAGES | {
+                      "utilisation": "multiplications / (multipliers x latency)"}},
         "resources": estimate(plan.config).as_dict(),
         "board": None if board is None else {
             "name": board.name, "title": board.title, "part": board.part,

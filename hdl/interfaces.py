@@ -14,9 +14,13 @@ from amaranth.lib.wiring import In, Out, Signature
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout
 
-__all__ = ["arrivals", "beat_stream", "chunk_layout", "finished_rows", "input_write",
+__all__ = ["FINISH_LEAD", "arrivals", "beat_stream", "chunk_layout", "finished_rows", "input_write",
            "operand_read", "output_write", "region_controls", "region_load", "result_write",
            "routed_beat", "tile_issue", "trace", "weight_write"]
+
+
+#: Cycles by which the controls of finished rows come before the rows, for their way to all of them.
+FINISH_LEAD = 2
 
 
 def beat_stream(config: EngineConfig, *, first: bool = False) -> Signature:
@@ -73,14 +77,15 @@ def region_controls(config: EngineConfig) -> data.StructLayout:
 
 
 def finished_rows(config: EngineConfig) -> Signature:
-    """The accumulators of a die's rows; ``valid``: they are final, and ``finish`` says how the
-    lanes finish them."""
+    """The accumulators of a die's rows; ``valid``: they will be final :data:`FINISH_LEAD` cycles
+    later, and ``finish`` says how the lanes finish them."""
     return Signature({"valid": Out(1), "finish": Out(finish_layout(config)),
                       "acc": Out(signed(config.acc_width)).array(config.rows)})
 
 
 def routed_beat(config: EngineConfig) -> Signature:
-    """A beat for the lanes; ``z``: for each lane, the accumulators of the four rows of its slot."""
+    """A beat for the lanes; ``z``: for each lane, the accumulators of its element's rows, at most
+    four."""
     return Signature({"valid": Out(1), "beat": Out(beat_layout(config)),
                       "z": Out(signed(config.acc_width)).array(config.simd, 4)})
 

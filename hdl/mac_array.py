@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from gatefold.hdl.arith import delay
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.interfaces import (
+    FINISH_LEAD,
     chunk_layout,
     finished_rows,
     region_controls,
@@ -33,8 +34,9 @@ class MacArray(wiring.Component):
 
     Cycles are counted from the tile's issue. The operands come ``OperandMemory.latency`` later and
     are at the rows after :meth:`way_out`; :meth:`latency` is the cycle in which the accumulators
-    hold the tile's sums and ``rows.valid`` says that they are final. What is known at the issue
-    takes its way through the relays in cycles in which it would have to wait.
+    hold the tile's sums, and ``rows.valid`` says FINISH_LEAD cycles earlier that they will be
+    final. What is known at the issue takes its way through the relays in cycles in which it would
+    have to wait.
 
     Members
     -------
@@ -47,7 +49,7 @@ class MacArray(wiring.Component):
 
     def __init__(self, config: EngineConfig, images: dict | None = None, *, die: int = 0):
         self.config, self.images = config, images or {}
-        number = len(config.regions) // config.dies
+        number = len(config.die_regions)
         #: The regions of the die, by their numbers.
         self.regions = dict(list(enumerate(config.regions))[die * number:(die + 1) * number])
         super().__init__({
@@ -74,15 +76,15 @@ class MacArray(wiring.Component):
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        ready = self.latency(c)  # accumulators
+        known = self.latency(c) - FINISH_LEAD
         places = len(self.regions)
         tile = self.tile.word
-        valid = delay(m, "valid", self.tile.valid, ready, reset_less=False)
-        stop = delay(m, "stop", tile.stop, ready)
-        finish = delay(m, "finish", tile.finish.as_value(), ready)
+        valid = delay(m, "valid", self.tile.valid, known, reset_less=False)
+        stop = delay(m, "stop", tile.stop, known)
+        finish = delay(m, "finish", tile.finish.as_value(), known)
         m.d.comb += [
-            self.rows.valid.eq(valid[ready] & ((stop[ready] & Stop.FINISH) != 0)),
-            self.rows.finish.as_value().eq(finish[ready]),
+            self.rows.valid.eq(valid[known] & ((stop[known] & Stop.FINISH) != 0)),
+            self.rows.finish.as_value().eq(finish[known]),
         ]
 
         operands = fan_out(m, platform, "operands", self.operands, places, c.relays - 1)

@@ -126,7 +126,7 @@ class OperandMemory(wiring.Component):
         ]
 
         is_h = Signal(name=f"is_h{name}")
-        now, late = Signal(c.simd, name=f"now{name}"), Signal(c.simd, name=f"late{name}")
+        now, soon = Signal(c.simd, name=f"now{name}"), Signal(c.simd, name=f"soon{name}")
         from_h = Signal(c.simd, name=f"from_h{name}")
         comes_now = Signal(c.simd, name=f"comes_now{name}")
         comes_next = Signal(c.simd, name=f"comes_next{name}")
@@ -134,12 +134,12 @@ class OperandMemory(wiring.Component):
         m.d.comb += [
             is_h.eq(reads),
             now.eq(Mux(is_h & (address == chunk), lanes, 0)),
-            late.eq(Mux(is_h & (address == result.chunk), result.lanes, 0)),
+            soon.eq(Mux(is_h & (address == result.chunk), result.lanes, 0)),
         ]
         m.d.sync += [
-            from_h.eq(is_h.replicate(c.simd) & ~now & ~late),
-            comes_now.eq(now & ~late),
-            comes_next.eq(late),
+            from_h.eq(is_h.replicate(c.simd) & ~now & ~soon),
+            comes_now.eq(now & ~soon),
+            comes_next.eq(soon),
             written.eq(result.data.as_value()),
         ]
         held = self._those(from_h, h_read.data) | self._those(comes_now, written)

@@ -22,8 +22,8 @@ class Region(wiring.Component):
     """The rows ``config.regions[number]``.
 
     What all rows of the array read, each region takes into relays of its own, so that no register
-    drives more rows than these. Everything takes a cycle for it but the weight address of an engine
-    whose ``reach`` is 0: there is none to spare.
+    drives more rows than these. Everything takes a cycle for it but the weight address of blocks
+    where ``reach`` is 0: there is none to spare.
 
     Members
     -------
@@ -60,22 +60,21 @@ class Region(wiring.Component):
             m.d.comb += [bias.w_en.eq(load.bias), bias.w_addr.eq(load.addr),
                          bias.w_data.eq(load.bias_word)]
 
-        addresses = delay(m, "weight", weight, 1)
+        # A word comes beside the operands. It waits for them in the output register of its block;
+        # in front of LUTs its address waits, which has fewer bits.
+        in_luts = [c.weight_style(row) == "distributed" for row in self.rows]
+        late = relayed(m, platform, "late_weight", weight) if any(in_luts) else weight
         for n, row in enumerate(self.rows):
-            style = c.weight_style(row)
-            in_luts = style == "distributed"
             memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
-                                  style)
+                                  c.weight_style(row))
             m.submodules[f"weights_{row}"] = memory.placed(platform)
-            # The word comes beside the operands. It waits for them in the output register of its
-            # block; in front of LUTs its address waits, which has fewer bits.
-            word = delay(m, f"weight_word_{row}", memory.data, 0 if in_luts else 1)
+            word = delay(m, f"weight_word_{row}", memory.data, 0 if in_luts[n] else 1)[-1]
             mac = MacRow(c)
             m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)
             m.d.comb += [
-                memory.addr.eq(addresses[in_luts]),
+                memory.addr.eq(late if in_luts[n] else weight),
                 mac.operands.eq(operands),
-                mac.weights.as_value().eq(word[-1]),
+                mac.weights.as_value().eq(word),
                 mac.bias.eq(bias.data[n * c.acc_width:(n + 1) * c.acc_width].as_signed()),
                 mac.valid.eq(controls.valid),
                 mac.go_on.eq(controls.go_on),

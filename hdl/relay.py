@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 from amaranth.hdl import ClockSignal, Instance, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -18,6 +16,7 @@ RELAY_VERILOG = """\
 // merge the former, nor make shift registers of the latter. Vivado reads the attributes of the
 // module and of the register, Yosys that of the always block.
 /* verilator lint_off DECLFILENAME */
+/* verilator lint_off PROCASSINIT */
 (* keep_hierarchy = "yes" *)
 module gatefold_relay #(
     parameter WIDTH = 1
@@ -74,7 +73,7 @@ def relayed(m: Module, platform, name: str, value):
 def levels(places: int, cycles: int) -> list[int]:
     """The number of relays in each level of :func:`fan_out`. Each of them, and the source, drives
     about as many of the next level as any other, where the last level are the ``places``."""
-    branches = next(n for n in count(1) if n ** (cycles + 1) >= places)
+    branches = next(n for n in range(1, places + 1) if n ** (cycles + 1) >= places)
     return [-(-places // branches ** (cycles - level)) for level in range(cycles)]
 
 

@@ -46,7 +46,7 @@ def report(directory):
 def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
     wanted = ("network", "host", "state", "search", "found", "numbers", "error", "lost", "array",
-              "cycles", "clock", "resources")
+              "distance", "cycles", "clock", "resources")
     for name, value in rows(record):
         if name in wanted:
             yield f"{name:<12}{value}"
@@ -121,7 +121,9 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}"
                      f"{in_turn(cycles)}, bound {cycles['bound']}, without overlap "
                      f"{cycles['no_overlap']}")
-    yield "clock", (f"{clock['value']:g} MHz ({clock['source']}): latency "
+    yield "distance", (f"reach {array['reach']}, gather {array['gather']}, dies {array['dies']}, "
+                       f"cross {array['cross']}")
+    yield "clock", (f"{clock['value']:g} MHz ({clock['source']}; {clock['rests_on']}): latency "
                     f"{record['latency_us']:.2f} us")
     yield "resources", _resources(record["resources"])
     board = record["board"]

@@ -69,14 +69,16 @@ def _header(report: dict, title: str) -> Markup:
     where = f"{board['title']}, {board['part']}" if board else "no board chosen"
     facts = [
         _fact(f"{report['latency_us']:,.2f}", "\N{MICRO SIGN}s", "latency",
-              f"{cycles['latency']:,} cycles at {clock['value']:g} MHz",
+              f"{cycles['latency']:,} cycles at {clock['value']:g} MHz; {clock['rests_on']}",
               "simulated" if seen else "planned", clock["source"]),
         _fact(f"{1e6 / report['interval_us']:,.0f}", "/ s", "frames, back to back",
               f"one every {cycles['interval']:,} cycles{in_turn(cycles)}",
               "simulated" if steady else "planned", clock["source"]),
         _fact(f"{array['multipliers']:,}", "", "multipliers",
               f"{array['pe']} \N{MULTIPLICATION SIGN} {array['simd']}, "
-              f"{100 * array['utilisation']:.1f} % of them useful", "planned"),
+              f"{100 * array['utilisation']:.1f} % of them useful; registers for distance: reach "
+              f"{array['reach']}, gather {array['gather']}, dies {array['dies']}, cross "
+              f"{array['cross']}", "planned"),
         _fact(f"{error['rms']:.2g}" if relative is None else f"{100 * relative:.2g}",
               "" if relative is None else "%", "RMS error against float",
               "of the output" if relative is None else "of the output's range", "computed"),

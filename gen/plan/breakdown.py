@@ -18,7 +18,7 @@ from gatefold.gen.plan.lower import lower
 from gatefold.gen.plan.lowered import Lowered
 from gatefold.gen.plan.ops import Part
 from gatefold.gen.plan.output import output_places
-from gatefold.gen.plan.rows import Fold
+from gatefold.gen.plan.rows import list_routes
 from gatefold.gen.plan.tiling import StepTiles, Tiling
 from gatefold.gen.plan.work import Job, Operand, Work
 
@@ -65,8 +65,7 @@ class _Breakdown:
                            for op in self.ops)
         self.repeated = frozenset(n for n, op in enumerate(self.ops) if op.repeated)
         self.tiling = Tiling(lowered, self.folds, self.repeated)
-        self.routes, self.first_route = _routes(self.folds, lowered.pe // dies // 4,
-                                                lowered.simd)
+        self.routes, self.first_route = list_routes(self.folds, lowered.simd)
         self.aligns = self._find_aligns()
         self.cells: dict[int, int] = {}  # of each layer with states, the first of its words
         self.cell_depth = 0
@@ -142,19 +141,8 @@ class _Breakdown:
                 cell=0 if op.cells is None else self.cells[op.cells] + group.first,
                 fresh=begins and op.fresh, carried=begins and op.carried,
                 complete=group.complete or found.beats < group.beats,
-                route=self.first_route[group.rotation])
+                route=self.first_route[op.rows, group.rotation])
 
 
 def _align(part: Part, frac: int) -> int:
     return 0 if part.base is None else part.base - frac
-
-
-def _routes(folds: tuple[Fold, ...], slots: int, simd: int) -> tuple[tuple[int, ...],
-                                                                     dict[int, int]]:
-    """Routes, each the slot that lane 0 sees (may be negative), and of each rotation the first."""
-    routes: list[int] = []
-    first = {}
-    for rotation in sorted({group.rotation for f in folds for group in f.groups}):
-        first[rotation] = len(routes)
-        routes += [b * simd - rotation for b in range(-(-(rotation + slots) // simd))]
-    return tuple(routes), first

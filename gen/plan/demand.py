@@ -26,16 +26,14 @@ class Demand:
     """The size of a layer's work, for rough counts.
 
     rows: of its matrix. columns: those that meet the layer's input. own: those that meet its own
-    last result (none at step 0). steps: how often the matrix is applied. gates: four rows share a
-    slot; else each row is an element. windows: it is a convolution, whose steps may be computed
-    several at a time.
+    last result (none at step 0). steps: how often the matrix is applied. windows: it is a
+    convolution, whose steps may be computed several at a time.
     """
 
     rows: int
     columns: int
     own: int
     steps: int
-    gates: bool
     windows: bool
 
     def tiles(self, pe: int, simd: int) -> int:
@@ -51,10 +49,7 @@ class Demand:
 
     def groups(self, pe: int, simd: int) -> int:
         """Groups of rows that the array works on one after the other."""
-        if self.gates:
-            return ceil(self.rows / pe)
-        slots = ceil(ceil(self.rows / simd) / 4) * min(simd, self.rows)
-        return ceil(4 * slots / pe)
+        return ceil(self.rows / pe)
 
 
 def demands(network: QuantizedNetwork | Network) -> list[Demand]:
@@ -63,16 +58,16 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
     for n, layer in enumerate(network.layers):
         shapes = network.shapes_into(n)
         if isinstance(layer, QRecurrent | Recurrent):
-            gates = not isinstance(layer, QRnn | Rnn)
-            found.append(Demand((4 if gates else 1) * layer.units, layer.features, layer.units,
-                                shapes[0][0], gates, False))
+            gates = 1 if isinstance(layer, QRnn | Rnn) else 4
+            found.append(Demand(gates * layer.units, layer.features, layer.units, shapes[0][0],
+                                False))
         elif isinstance(layer, QDense | Dense):
             steps = layer.output_shape(*shapes)[:-1]
             columns = layer.features if layer.pattern is None else min(
                 layer.features, 2 * int(layer.pattern.sum(axis=1).max()))
-            found.append(Demand(layer.outputs, columns, 0, prod(steps), False,
+            found.append(Demand(layer.outputs, columns, 0, prod(steps),
                                 layer.window is not None))
-    return found or [Demand(4, 1, 0, 1, True, False)]
+    return found or [Demand(4, 1, 0, 1, False)]
 
 
 def must_multiply(qnet: QuantizedNetwork) -> int:

@@ -31,17 +31,17 @@ from gatefold.gen.plan.rows import Fold, fold
 __all__ = ["Columns", "columns", "spread"]
 
 
-def spread(size: int, rows: int, pe: int, simd: int, dies: int) -> Fold:
-    """``size`` elements of ``rows`` matrix rows each on ``pe`` rows, an equal number on each of
+def spread(size: int, per: int, pe: int, simd: int, dies: int) -> Fold:
+    """``size`` elements of ``per`` matrix rows each on ``pe`` rows, an equal number on each of
     ``dies``: the fold of the die that has most elements, with the rows of all dies side by side."""
     die, chunk = np.arange(dies), np.arange(-(-size // simd))
     counts = np.minimum(size - chunk * simd, simd)
-    first = fold(int(counts[::dies].sum()), rows, pe // dies, simd)
-    element, row = np.divmod(first.rows[:, None, :], rows)
+    first = fold(int(counts[::dies].sum()), per, pe // dies, simd)
+    element, row = np.divmod(first.rows[:, None, :], per)
     word = element // simd * dies
     alone = word == len(chunk) - 1
     element = np.where(alone, word, word + die[None, :, None]) * simd + element % simd
-    held = np.where((first.rows[:, None, :] >= 0) & (element < size), element * rows + row, -1)
+    held = np.where((first.rows[:, None, :] >= 0) & (element < size), element * per + row, -1)
     return replace(first, rows=held.reshape(len(first.groups), pe))
 
 

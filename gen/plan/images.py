@@ -47,8 +47,8 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
         op = work.ops[number]
         rows = work.folds[number].rows[group]
         bias = op.first_bias if first and op.first_bias is not None else op.bias
-        constants = np.array(op.kind.constants)[np.arange(config.pe) % 4]
-        biases[n] = np.where(rows >= 0, bias[rows // op.rows, rows % op.rows] + constants, 0)
+        words = bias + np.array(op.kind.constants)
+        biases[n] = np.where(rows >= 0, words[rows // op.rows, rows % op.rows], 0)
     images = {f"weights_{row:03d}": pack_words(weights[:, row], config.weight_width)
               for row in range(config.pe)}
     images |= {f"bias_{n:02d}": pack_words(biases[:, rows], config.acc_width)

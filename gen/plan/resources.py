@@ -158,7 +158,7 @@ def _relays(c: EngineConfig) -> int:
     """Registers on the ways from operand memory, sequencer and loader to the regions."""
     def tree(width: int, relays: int) -> int:
         """Of ``width`` bits with ``relays`` on the way to each region, on every die."""
-        places = len(c.regions) // c.dies
+        places = len(c.die_regions)
         return c.dies * width * (sum(levels(places, relays - 1)) + places) if relays else 0
 
     ff = (tree(c.simd * c.act_width, c.relays) + tree(region_controls(c).size, c.relays + 1)
@@ -226,15 +226,20 @@ def _sequencer(c: EngineConfig) -> Resources:
 
 
 def _router(c: EngineConfig) -> Resources:
-    """A multiplexer for each gate of each lane; lanes that see the same slots share one. Where a
-    group takes several beats, a copy of the rows waits for the later ones."""
-    seen = {tuple(route + lane for route in c.routes if 0 <= route + lane < c.slots)
-            for lane in range(c.simd)}
+    """For each lane a multiplexer for each row of an element, in each span; equal ones are shared.
+    Where a group takes several beats, a copy of the rows waits for the later ones."""
+    seen = {tuple(c.sources(lane, k).items())
+            for lane in range(c.simd) for k in range(4)} - {()}
     z = c.acc_width
-    copies = c.pe * z if c.max_beats > 1 else 0
-    return _part(25 + sum(4 * z * _mux(len(slots)) for slots in seen) + copies,
-                 finish_layout(c).size + beat_layout(c).size + 4 * z * sum(map(bool, seen))
-                 + copies)
+    copies = c.rows * z if c.max_beats > 1 else 0
+    relays = len(c.die_regions) + c.simd * len(c.spans) * bits_for(len(c.routes))
+    lut, ff = 25 + copies, finish_layout(c).size + beat_layout(c).size + relays + copies
+    for rows in seen:
+        held = [sum(row in span for _, row in rows) for span in c.spans]
+        parts = sum(map(bool, held))
+        lut += z * (sum(map(_mux, held)) + ceil((parts - 1) / 5))
+        ff += z * (1 + (c.gather > 0) * parts + (c.gather > 1) * ceil(parts / 4))
+    return _part(lut, ff)
 
 
 def _kinds(c: EngineConfig, wanted: type) -> list:
@@ -313,11 +318,10 @@ def _tables(c: EngineConfig) -> Resources:
 
 
 def _lanes(c: EngineConfig) -> Resources:
-    """The delays of a beat's controls; for Dense lanes the choice of a row of the four, and of a
-    result where there are other lanes too."""
-    dense = bool(_kinds(c, DenseKind))
-    lut = beat_layout(c).size + dense * c.simd * c.acc_width
-    if dense and c.has(LstmKind, GruKind, MergeKind):
+    """The delays of a beat's controls, and where there are Dense lanes and others, the choice of a
+    result."""
+    lut = beat_layout(c).size
+    if c.has(DenseKind) and c.has(LstmKind, GruKind, MergeKind):
         lut += 2 * c.simd * c.act_width
     return _part(lut, beat_layout(c).size)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import asdict, dataclass, replace
+from math import ceil, floor
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
-from gatefold.gen.plan.array import BLOCK_WORDS, Array
+from gatefold.gen.plan.array import BLOCK_WORDS, CROSS, Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import Demand, demands
+from gatefold.gen.plan.distance import ACCURACY, Site, Stages
 from gatefold.gen.plan.latency import latencies, lstm_tail
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
@@ -148,23 +149,32 @@ def place(config: EngineConfig, budget: Budget) -> EngineConfig | None:
 
 
 def fit(plan: Plan, budget: Budget) -> Plan | None:
-    """``plan`` with its weights placed for a device (:func:`place`), or None."""
+    """``plan`` with its weights placed for a device (:func:`place`), or None. Where it does not fit
+    for want of logic, it is planned again with cascades that may cost a cycle."""
     placed = place(plan.config, budget)
+    if placed is None and place(replace(plan.config, cascade=True), budget):
+        plan = make_plan(plan.qnet, replace(plan.array, cascade=True))
+        placed = place(plan.config, budget)
     return None if placed is None else replace(plan, config=placed)
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """An array that fits, and about how many cycles a frame takes on it."""
+    """An array that fits, about how many cycles a frame takes on it, and the shortest period in
+    nanoseconds that its wires allow with all levels that the hardware can have; it has too few
+    where the clock of the budget is ``too_fast``."""
 
     array: Array
     tiles: int
     cycles: float
+    shortest: float = 0.0
+    too_fast: bool = False
 
 
 def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | None:
-    """``array`` with the most weight words for convolutions with which it fits, or None; with
-    cascades that cost a cycle only where it does not fit without them."""
+    """``array`` with the most weight words for convolutions with which it fits and the levels of
+    registers that its wires need, or None; with cascades that cost a cycle only where it does not
+    fit without them."""
     asked = demands(qnet)
     windows = any(demand.windows for demand in asked)
     depth = BLOCK_WORDS + 1
@@ -178,55 +188,72 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
         depth = draft.weight_depth
         for cascade in (False, True):
-            draft = replace(draft, cascade=cascade)
-            if place(draft, budget) is not None:
-                cycles = _estimate(work.tiles, _waits(asked, latencies(draft).tail))
-                return _Draft(replace(attempt, cascade=cascade), work.tiles, cycles)
+            placed = place(replace(draft, cascade=cascade), budget)
+            if placed is not None:
+                levels, shortest, too_fast = _levels(placed, budget)
+                tail = latencies(replace(placed, **levels)).tail
+                return _Draft(replace(attempt, cascade=cascade, **levels), work.tiles,
+                              _estimate(work.tiles, _waits(asked, tail)), shortest, too_fast)
     return None
 
 
-def made_to_fit(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
-    """``array`` with the most weight words for blocks of convolutions with which it fits a device,
-    and with cascades that cost a cycle if it does not fit without them; as it is where neither
-    helps.
+def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float, bool]:
+    """The levels of registers of a core on the budget's board; the shortest period that levels
+    make possible, and whether the clock is faster."""
+    fixed = {"reach": budget.reach, "gather": budget.gather}
+    found, shortest, too_fast = {"dies": budget.dies,
+                                 "cross": CROSS if budget.dies > 1 else 0}, 0.0, False
+    if budget.board is not None:
+        site = Site.of(estimate(config), config.simd, budget.board, budget.dies)
+        stages = site.stages(budget.clock_mhz)
+        shortest, too_fast = site.shortest, stages is None
+        found |= asdict(stages or Stages())
+    return found | {name: levels for name, levels in fixed.items() if levels is not None}, \
+        shortest, too_fast
 
-    Raises :class:`UserError` as :func:`gatefold.gen.plan.make_plan`.
+
+def made_to_fit(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
+    """``array`` with what its size decides: the most weight words for blocks of convolutions with
+    which it fits a device, cascades that cost a cycle if it does not fit without them, and the
+    levels of registers that its wires need. As it is where it does not fit.
+
+    Raises :class:`UserError` where no levels keep the clock, and as
+    :func:`gatefold.gen.plan.make_plan`.
     """
     found = _draft(qnet, array, budget)
-    return found.array if found else array
+    if found is None:
+        return array
+    if found.too_fast:
+        raise _too_fast(found, budget)
+    return found.array
+
+
+def _too_fast(draft: _Draft, budget: Budget) -> UserError:
+    return UserError(
+        f"--clock {budget.clock_mhz:g} leaves the wires of {budget.name} too little time for an "
+        f"array of {draft.array.pe} x {draft.array.simd}, whatever registers it has: by the model "
+        f"of docs/boards.md ({ACCURACY}) take --clock {floor(1000 / draft.shortest)} or less")
 
 
 def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
                  pipeline: str = "full") -> Plan:
-    """The plan of the fastest array that fits the budget; of those within 3 % of it, the one that
-    is best when its logic is weighed.
+    """The plan of the fastest array that fits the budget, on as many of its dies as make it so; of
+    those within 3 % of it, the one that is best when its logic is weighed.
 
     Shapes are ranked by a quick count; the best that fit are planned in full. ``contexts`` and
     ``pipeline``, as of :class:`Array`.
-    Raises :class:`UserError` where nothing fits.
+    Raises :class:`UserError` where nothing fits, and where no levels of registers keep the clock.
     """
-    windows = any(demand.windows for demand in demands(qnet))
+    wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
+                   pipeline=pipeline)
     finalists: list[Plan] = []
-    multipliers = budget.multipliers
-    while multipliers >= 4 and not finalists:
-        tiles = 0
-        drafts = []
-        for pe, simd in candidates(qnet, multipliers):
-            if len(drafts) < (_FEW if windows else _DRAFTS) and might_fit(qnet, pe, simd, budget):
-                found = _draft(qnet, Array(pe=pe, simd=simd, stream_bits=budget.stream_bits,
-                                           contexts=contexts, pipeline=pipeline), budget)
-                drafts += [found] if found else []
-        for draft in sorted(drafts, key=lambda draft: draft.cycles):
-            if finalists:
-                best = min(plan.cycles.latency for plan in finalists)
-                if draft.tiles > _NEAR * best or tiles > _TILES:
-                    continue
-            plan = make_plan(qnet, draft.array)
-            tiles += plan.cycles.tiles
-            placed = fit(plan, budget)
-            if placed:
-                finalists.append(placed)
-        multipliers //= 2
+    fast: list[_Draft] = []
+    for share in budget.shares():
+        found, slow = _finalists(qnet, wanted, share)
+        finalists += found
+        fast += slow
+    if not finalists and fast:
+        raise _too_fast(min(fast, key=lambda draft: draft.cycles), budget)
     if not finalists:
         bits = sum(demand.rows * (demand.columns + demand.own)
                    for demand in demands(qnet)) * qnet.weight_width
@@ -240,6 +267,38 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
     return min((plan for plan in finalists if plan.cycles.latency <= near),
                key=lambda plan: (plan.config.loadable and not budget.loadable,
                                  _weighed(plan, budget.lut), plan.cycles.latency))
+
+
+def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget
+               ) -> tuple[list[Plan], list[_Draft]]:
+    """The plans of the best shapes that fit on all dies of the budget, as ``wanted`` otherwise; and
+    the drafts of those that would, at a slower clock."""
+    windows = any(demand.windows for demand in demands(qnet))
+    finalists: list[Plan] = []
+    slow: list[_Draft] = []
+    multipliers = budget.multipliers
+    while multipliers >= 4 * budget.dies and not finalists:
+        tiles = 0
+        drafts = []
+        for pe, simd in candidates(qnet, multipliers):
+            if pe % (4 * budget.dies):
+                continue
+            if len(drafts) < (_FEW if windows else _DRAFTS) and might_fit(qnet, pe, simd, budget):
+                found = _draft(qnet, replace(wanted, pe=pe, simd=simd), budget)
+                if found:
+                    (slow if found.too_fast else drafts).append(found)
+        for draft in sorted(drafts, key=lambda draft: draft.cycles):
+            if finalists:
+                best = min(plan.cycles.latency for plan in finalists)
+                if draft.tiles > _NEAR * best or tiles > _TILES:
+                    continue
+            plan = make_plan(qnet, draft.array)
+            tiles += plan.cycles.tiles
+            placed = fit(plan, budget)
+            if placed:
+                finalists.append(placed)
+        multipliers //= 2
+    return finalists, slow
 
 
 def _weighed(plan: Plan, lut: int) -> float:

@@ -99,7 +99,7 @@ class Work:
     kinds: tuple[Kind, ...]
     kind_of: tuple[int, ...]
     aligns: tuple[int, ...]
-    routes: tuple[int, ...]
+    routes: tuple[tuple[int, int], ...]
     make_jobs: Callable[[], tuple[Job, ...]]
     tiles: int
     weight_words: tuple[Word, ...]

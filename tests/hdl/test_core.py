@@ -10,6 +10,7 @@ from amaranth.hdl import ResetInserter, Signal
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.store.folder import core_json
+from gatefold.hdl import config as hdl_config
 from gatefold.hdl.core import Core, Top
 from gatefold.sim.amaranth_sim import simulate_plan
 from gatefold.sim.core_info import _parse
@@ -98,6 +99,22 @@ def test_several_sequences_in_a_frame(contexts, name, array):
     check(quantized(name), *array, contexts=contexts, scenarios=(full_rate, random_flow))
 
 
+# Elements of one, two and four rows in one core, layers narrower and wider than a chunk, groups
+# that begin at other lanes, several spans; levels of registers between rows and lanes: network,
+# array, gather, pipeline
+GATHERED = [("lstm, gru, rnn", (20, 3), 1, "full"), ("gru reset before", (12, 5), 2, "short"),
+            ("multiply", (20, 2), 2, "full"), ("states as inputs", (20, 7), 1, "short"),
+            ("stateful rnn", (24, 2), 2, "full"), ("global pool", (12, 2), 1, "full"),
+            ("dense only", (20, 3), 2, "short")]
+
+
+@pytest.mark.parametrize(("name", "array", "gather", "pipeline"), GATHERED, ids=str)
+def test_registers_between_rows_and_lanes(monkeypatch, name, array, gather, pipeline):
+    monkeypatch.setattr(hdl_config, "SPAN", 8)
+    check(quantized(name), *array, gather=gather, pipeline=pipeline,
+          scenarios=(full_rate, random_flow))
+
+
 def test_contexts_fill_each_others_tails():
     qnet = quantized("stack", (16, 16, 18))
     one, four = (make_plan(qnet, Array(pe=16, simd=4, contexts=n)).cycles.interval for n in (1, 4))
@@ -121,7 +138,7 @@ def test_networks_on_several_dies(name, array, dies, contexts):
 
 
 @pytest.mark.parametrize(("dies", "options"), [
-    (2, {"reach": 2}), (3, {"reach": 1, "pipeline": "short"}), (2, {"loadable": True})], ids=str)
+    (2, {"reach": 2, "gather": 1}), (3, {"reach": 1, "pipeline": "short"}), (2, {"loadable": True})], ids=str)
 def test_dies_with_other_options(dies, options):
     check(quantized("lstm-dense"), 12 * dies, 2, dies=dies, cross=2,
           scenarios=(full_rate, random_flow), **options)
@@ -163,8 +180,8 @@ def test_results_finer_than_the_accumulator(name):
 
 
 # the array, bits of the stream, pipeline, the intervals of a Dense layer 4 -> 3
-PAIRS = [((4, 4), 128, "full", (10, 3)), ((8, 8), 128, "full", (11, 2)),
-         ((4, 4), 64, "short", (8, 3)), ((4, 2), 32, "full", (8, 5)), ((4, 1), 128, "full", (6,))]
+PAIRS = [((4, 4), 128, "full", (10, 1)), ((8, 8), 128, "full", (11, 1)),
+         ((4, 4), 64, "short", (8, 1)), ((4, 2), 32, "full", (8, 3)), ((4, 1), 128, "full", (6,))]
 
 
 @pytest.mark.parametrize(("array", "stream_bits", "pipeline", "intervals"), PAIRS, ids=str)

@@ -93,7 +93,7 @@ class Case:
         for n, index in enumerate(kind):
             k = self.config.kinds[index]
             if edges:
-                for row in range(4):
+                for row in range(len(k.constants)):
                     shift, reach = self._edge(k, row)
                     at = int(self.rng.integers(-1, 2)) << max(0, reach + shift)
                     z[n, row] = np.clip(at + k.constants[row] + int(self.rng.choice(
@@ -284,7 +284,7 @@ def test_all_kinds_mixed_beat_by_beat(names, early, pipeline):
     for n in range(beats):
         to_out = int(rng.integers(2)) if not early or dense[kind[n]] else 0
         beat.append({
-            "kind": kind[n], "dense": int(dense[kind[n]]), "gate": int(rng.integers(4)),
+            "kind": kind[n],
             "lanes": int(rng.integers(1 << lanes)), "cell": n % WORDS,
             "fresh": int(n < WORDS or rng.random() < 1 / 8), "to_h": int(rng.integers(2)),
             "h": int(rng.integers(8)), "to_out": to_out, "out": int(rng.integers(4)),
@@ -316,8 +316,7 @@ def test_all_kinds_mixed_beat_by_beat(names, early, pipeline):
             assert (before["result.chunk"], at_out["output.chunk"], at_out["output.frame"]) == (
                 b["h"], b["out"], b["frame"])
         for lane in held:
-            want, state = models[lane].finish(k, z[lane][n], cell=b["cell"], fresh=b["fresh"],
-                                              gate=b["gate"])
+            want, state = models[lane].finish(k, z[lane][n], cell=b["cell"], fresh=b["fresh"])
             if not yields:
                 continue
             assert at_late[f"trace.h[{lane}]"] == at_late[f"result.data[{lane}]"] == want, (n, k)

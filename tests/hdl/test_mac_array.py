@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import delay
 from gatefold.hdl.config import PIPELINES
-from gatefold.hdl.interfaces import finished_rows
+from gatefold.hdl.interfaces import FINISH_LEAD, finished_rows
 from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
 from gatefold.hdl.mac_array import MacArray
 from gatefold.hdl.mac_row import MacRow, first_sums
@@ -143,10 +143,11 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
             park[tile["park"]] = acc
         if tile["stop"] & Stop.FINISH:
             want.append((times[n] + latency, tile["cell"], acc))
-    at = np.flatnonzero(seen["rows.valid"])
+    at = np.flatnonzero(seen["rows.valid"]) + FINISH_LEAD
     np.testing.assert_array_equal(at, [cycle for cycle, _, _ in want])
     offset = finish_layout(config)["cell"].offset
-    assert [int(word) >> offset & 3 for word in seen["finish"][at]] == [c for _, c, _ in want]
+    assert [int(word) >> offset & 3 for word in seen["finish"][at - FINISH_LEAD]] == [
+        cell for _, cell, _ in want]
     np.testing.assert_array_equal(np.stack([seen[row][at] for row in rows], axis=1),
                                   [acc for _, _, acc in want])
 
@@ -174,12 +175,12 @@ def test_words_from_luts_and_from_blocks_meet_the_same_operands(lut_rows):
     check(config, order, issue_times(np.random.default_rng(1), order, 0.2))
 
 
-# Rows of one region, of one and a quarter, of two and a quarter
+# Rows of one region, of one and a quarter, of two and a quarter; weights in blocks, LUTs and both
 @pytest.mark.parametrize("reach", range(4))
 @pytest.mark.parametrize("pe", [4, 20, 36])
-@pipelines
-def test_rows_in_regions_at_every_distance(pe, reach, pipeline):
-    config = engine(pe, 3, (0, 2), pipeline=pipeline, reach=reach)
+@rows
+def test_rows_in_regions_at_every_distance(pe, reach, row):
+    config = engine(pe, 3, (0, 2), reach=reach, weight_depth=80, lut_rows=pe // 2, **row)
     rng = np.random.default_rng(pe + reach)
     order = random_jobs(rng, config, 50)
     check(config, order, issue_times(rng, order, 0.2))

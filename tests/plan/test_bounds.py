@@ -88,6 +88,16 @@ def test_distances_of_a_short_pipeline(simd, array):
     assert (table.result, table.output) == (array + 7, array + 4)
 
 
+@pytest.mark.parametrize("gather", [1, 2])
+@pytest.mark.parametrize("name", ["lstm-dense", "gru", "flatten"])
+def test_registers_between_rows_and_lanes_lengthen_what_passes_them(name, gather):
+    near, far = (make_plan(quantized(name), Array(pe=4, simd=6, gather=levels)).latencies
+                 for levels in (0, gather))
+    assert (far.array, far.park, far.state) == (near.array, near.park, near.state)
+    assert (far.result, far.tail, far.output) == (
+        near.result + gather, near.tail + gather, near.output + gather)
+
+
 # network, tails in the longest chain before the last layer's output
 CHAINS = {
     "lstm-dense": 4,        # four steps, each waits for the h of the one before; then Dense

@@ -40,12 +40,13 @@ class LaneModel:
         self.c: dict[int, int] = {}
         self.s: dict[int, int] = {}
 
-    def finish(self, kind: Any, z, *, cell: int = 0, fresh: bool = False, gate: int = 0):
+    def finish(self, kind: Any, z, *, cell: int = 0, fresh: bool = False):
         """The element that a beat yields (None of a load), and the state beside it (or None).
 
-        ``z``: four accumulators with their rounding constants in; ``gate``: a Dense one's row.
+        ``z``: accumulators of four rows with their rounding constants in, of which the kind takes
+        the first.
         """
-        acc = [int(row) - constant for row, constant in zip(z, kind.constants, strict=True)]
+        acc = [int(row) - constant for row, constant in zip(z, kind.constants, strict=False)]
         one = 1 << self.t_bits
         if isinstance(kind, LoadKind):
             state = self.s if kind.gru else self.c
@@ -81,11 +82,11 @@ class LaneModel:
             return saturated(rounded(value, kind.shift), kind.h_width), None
         assert isinstance(kind, DenseKind)
         if kind.activation in ("linear", "relu"):
-            y = saturated(rounded(acc[gate], kind.shift), kind.h_width)
+            y = saturated(rounded(acc[0], kind.shift), kind.h_width)
             if kind.limit is not None:
                 y = max(-kind.limit, min(kind.limit, y))
             return max(0, y) if kind.activation == "relu" else y, None
-        y = self.squash(Squash(kind.shift), acc[gate])
+        y = self.squash(Squash(kind.shift), acc[0])
         y += one if kind.activation == "sigmoid" else 0
         return saturated(rounded(y, kind.out), kind.h_width), None
 

@@ -89,7 +89,7 @@ class TileMachine:
         levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
         self.sums = OPERANDS + c.reach + depth.multiply + levels // depth.levels + ACCUMULATE
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
-        self.written = self.sums + ROUTE + lanes
+        self.written = self.sums + ROUTE + c.gather + lanes
         self.fresh, self.frames = True, 0
         garbage = np.random.default_rng(0)
         self.h = garbage.integers(-8, 8, (c.dies, c.h_depth, c.simd))
@@ -166,20 +166,18 @@ class TileMachine:
 
     def _finish(self, tile: dict):
         c, kind = self.config, self.config.kinds[tile["kind"]]
-        dense = isinstance(kind, DenseKind)
-        slots, span = self.acc.reshape(c.dies, -1, 4), 4 if dense else 1
         beats = tile["beats"] + 1
         for beat in range(beats):
-            way = beat // span
-            slot = c.routes[tile["route"] + way] + np.arange(c.simd)
-            holds = (slot >= 0) & (slot < slots.shape[1])
+            per, first = c.routes[tile["route"] + beat]
+            slot = first + np.arange(c.simd)
+            holds = (slot >= 0) & (slot < self.acc.shape[1] // per)
             at = tile["out"] + beat
             assert not tile["to_out"] or at not in self.complete, f"output word {at} has left"
             for die in range(c.dies):
-                z = slots[die, slot[holds]]
+                z = self.acc[die, per * slot[holds, None] + np.arange(per)]
                 state = None
-                if dense:
-                    result = self._dense(kind, z[:, beat % 4])
+                if isinstance(kind, DenseKind):
+                    result = self._dense(kind, z[:, 0])
                 elif isinstance(kind, MergeKind):
                     result = self._merge(kind, z)
                 else:
@@ -194,7 +192,7 @@ class TileMachine:
                     self.out_known[die, at] |= holds
             if tile["to_h"]:
                 self.h_ready[tile["h"] + beat] = self.time + self.written + beat - LEAD
-            if tile["to_out"] and (tile["complete"] or way != (beats - 1) // span):
+            if tile["to_out"] and (tile["complete"] or beat < beats - 1):
                 self.complete.append(at)
 
     def _cell(self, tile: dict, kind: Any, z: np.ndarray, beat: int, die: int, holds: np.ndarray):
