@@ -138,7 +138,8 @@ def test_networks_on_several_dies(name, array, dies, contexts):
 
 
 @pytest.mark.parametrize(("dies", "options"), [
-    (2, {"reach": 2, "gather": 1}), (3, {"reach": 1, "pipeline": "short"}), (2, {"loadable": True})], ids=str)
+    (2, {"reach": 2, "gather": 1}), (3, {"reach": 1, "pipeline": "short"}),
+    (2, {"loadable": True})], ids=str)
 def test_dies_with_other_options(dies, options):
     check(quantized("lstm-dense"), 12 * dies, 2, dies=dies, cross=2,
           scenarios=(full_rate, random_flow), **options)
