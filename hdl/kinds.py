@@ -66,16 +66,16 @@ class LstmKind:
 
 @dataclass(frozen=True)
 class GruKind:
-    """Finish of a GRU layer: s = z s + (1 - z) n. Rows of a unit: r, z, a, m (`docs/numbers.md`).
-    Without reset_after, r and m are zero and ``candidate`` takes all of a.
+    """Finish of a GRU layer: s = z s + (1 - z) n. Rows of a unit: z, a, r, m (`docs/numbers.md`).
+    Without reset_after there are z and a alone, and ``candidate`` takes all of a.
 
-    ``gate``: r, z. ``m``: of row m to its ``cell_width`` bits. ``up_a``, ``up_m``: left shifts that
-    align a and r*m. ``candidate``: their sum to n. ``up_s``, ``up_n``: left shifts that align s and
-    n. ``state``: of the new state's sum to s. ``h``: s to h.
+    ``gate``: r, z. ``m``: of row m to its ``cell_width`` bits; None without reset_after. ``up_a``,
+    ``up_m``: left shifts that align a and r*m. ``candidate``: their sum to n. ``up_s``, ``up_n``:
+    left shifts that align s and n. ``state``: of the new state's sum to s. ``h``: s to h.
     """
 
     gate: Gate
-    m: int
+    m: int | None
     up_a: int
     up_m: int
     candidate: Squash
@@ -88,9 +88,9 @@ class GruKind:
 
     @property
     def constants(self) -> Constants:
-        """Rounding of r, z and m; the lane rounds a, with r*m."""
+        """Rounding of z, r and m; the lane rounds a, with r*m."""
         gate = half(self.gate.shift)
-        return gate, gate, 0, half(self.m)
+        return (gate, 0) if self.m is None else (gate, 0, gate, half(self.m))
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class MacArray(wiring.Component):
         load = self._load(m, platform) if c.loadable else []
         for n, (number, rows) in enumerate(self.regions.items()):
             region = Region(c, number, self.images)
-            m.submodules[f"region_{number:02d}"] = region
+            m.submodules[f"region_{n:02d}"] = region
             m.d.comb += [region.operands.eq(operands[n]), region.controls.eq(controls[n]),
                          region.weight.eq(weight[n])]
             m.d.comb += [self.rows.acc[row % c.rows].eq(acc)

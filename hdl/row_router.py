@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -169,5 +166,8 @@ class RowRouter(wiring.Component):
     def _register(self, m: Module, name: str, terms: list[Value]) -> Signal:
         """The OR of terms, a cycle later."""
         out = Signal(signed(self.config.acc_width), name=name, reset_less=True)
-        m.d.sync += out.eq(reduce(or_, terms))
+        total = terms[0]
+        for term in terms[1:]:
+            total = total | term
+        m.d.sync += out.eq(total)
         return out

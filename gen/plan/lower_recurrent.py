@@ -45,7 +45,7 @@ def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
 def gru(to: Lowered, n: int, layer: QGru, x: np.ndarray,
         h0: np.ndarray | None = None) -> np.ndarray:
     """A GRU: one op, or without reset_after two that take turns; behind one that loads an initial
-    state. Rows of a unit: r, z, a, m.
+    state. Rows of a unit: z, a, r, m, or in two ops r, then z and a.
 
     ``x``: addresses (steps, features); ``h0``: of an initial state that is an input.
     """
@@ -64,9 +64,9 @@ def _gru_step(to: Lowered, n: int, layer: QGru, x: np.ndarray,
               states: dict[str, Any]) -> None:
     """A GRU with reset_after: a step is one op."""
     (xr, xz, xn), (hr, hz, hn), (br, bz, bn) = _gru_rows(layer)
-    w_hh, bias = _rows(hr, hz, None, hn), _rows(br, bz, bn, layer.b_n)
+    w_hh, bias = _rows(hz, None, hr, hn), _rows(bz, bn, br, layer.b_n)
     to.add(n, gru_kind(layer, to.qnet.table),
-           (_from_input(layer, _rows(xr, xz, xn, None), x), _from_h(layer, w_hh, previous)),
+           (_from_input(layer, _rows(xz, xn, xr, None), x), _from_h(layer, w_hh, previous)),
            written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, _rounded_h0(layer)),
            **states)
 
@@ -88,10 +88,10 @@ def _gru_halves(to: Lowered, n: int, layer: QGru, x: np.ndarray,
            (_from_input(layer, _rows(xr), from_start(x)),
             _from_h(layer, w_hh, previous)),
            q, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), traced=None, **states)
-    w_hh, bias = _rows(None, hz, None, None), _rows(None, bz, bn, None)
+    w_hh, bias = _rows(hz, None), _rows(bz, bn)
     to.add(n, gru_kind(layer, to.qnet.table),
-           (_from_input(layer, _rows(None, xz, xn, None), x), _from_h(layer, w_hh, previous),
-            Part(matrix=_rows(None, None, hn, None), steps=from_start(q), base=_h_base(layer))),
+           (_from_input(layer, _rows(xz, xn), x), _from_h(layer, w_hh, previous),
+            Part(matrix=_rows(None, hn), steps=from_start(q), base=_h_base(layer))),
            written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), **states)
 
 

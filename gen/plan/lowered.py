@@ -55,9 +55,13 @@ class Lowered:
         return bool(readers) and all(isinstance(layer, QDense) and layer.window
                                      and layer.pattern is None for layer in readers)
 
+    def feeds(self, n: int) -> bool:
+        """Whether another layer reads what layer ``n`` makes; False of -1, no layer."""
+        return n >= 0 and bool(self._read_by[self.qnet.value(n)])
+
     def is_read(self, n: int) -> bool:
         """Whether another op reads what layer ``n`` makes."""
-        return self.keep or bool(self._read_by[self.qnet.value(n)])
+        return self.keep or self.feeds(n)
 
     def leaves(self, value: int) -> bool:
         """Whether a value, perhaps rearranged, is an output of the network."""

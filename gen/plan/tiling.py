@@ -14,6 +14,7 @@ import numpy as np
 from gatefold.gen.plan.dies import Columns, columns
 from gatefold.gen.plan.layout import NOWHERE, cut
 from gatefold.gen.plan.lowered import Lowered
+from gatefold.gen.plan.riders import Ride
 from gatefold.gen.plan.rows import Fold
 from gatefold.gen.plan.work import Word
 
@@ -71,8 +72,9 @@ class Tiling:
     numbered in this order.
     """
 
-    def __init__(self, lowered: Lowered, folds: Sequence[Fold], repeated: frozenset[int]):
-        self.ops, self.folds, self.repeated = lowered.ops, folds, repeated
+    def __init__(self, lowered: Lowered, folds: Sequence[Fold], repeated: frozenset[int],
+                 rides: dict[int, Ride]):
+        self.ops, self.folds, self.repeated, self.rides = lowered.ops, folds, repeated, rides
         self.simd, self.storage = lowered.simd, lowered.storage
         self.weight_words: list[Word] = []
         self.bias_words: dict[tuple[int, int, bool], int] = {}
@@ -97,9 +99,11 @@ class Tiling:
             alike.append((p, which))
         words = self.storage.words(op.sizes[step])
         begins = step == 0 and op.first_bias is not None
-        key = (n, words, begins, *alike)
+        rides = n in self.rides and step < self.rides[n].steps
+        key = (n, words, begins, rides, *alike)
         if key not in self._groups_of:
-            self._groups_of[key] = tuple(self._groups(n, words, begins, cuts))
+            groups = self._rider(n) if rides else self._groups(n, words, begins, cuts)
+            self._groups_of[key] = tuple(groups)
         return StepTiles(n, step, tuple(met), self._groups_of[key])
 
     def _cut(self, vector: np.ndarray) -> tuple[int, _Cut, int]:
@@ -134,11 +138,20 @@ class Tiling:
                 tiles += [StepTile(begin + tile.at, self._word(n, p, g, tile.lanes), tile.bank,
                                    tile.absolute) for tile in self._meets(n, p, g, found)]
                 begin += len(found.numbers)
-            if not tiles:  # nothing but a bias: it takes a tile, whose weights are zero
-                nothing = np.full((self.storage.dies, self.simd), NOWHERE)
-                tiles = [StepTile(-1, self._word(n, 0, g, nothing))]
+            if not tiles:  # nothing but a bias
+                tiles = [StepTile(-1, self._nothing(n, g))]
             bias = self.bias_words.setdefault((n, g, begins), len(self.bias_words))
             yield StepGroup(g, beats, tuple(tiles), bias)
+
+    def _rider(self, n: int) -> Iterator[StepGroup]:
+        """The one group of a step that rides: its sums are there, a tile finishes them. The tile
+        meets the first chunk, so that it waits for the step's vector."""
+        tile = StepTile(0, self._nothing(n, 0))
+        yield StepGroup(0, self.folds[n].groups[0].beats, (tile,), 0)
+
+    def _nothing(self, n: int, g: int) -> int:
+        """The word of a tile whose weights are zero."""
+        return self._word(n, 0, g, np.full((self.storage.dies, self.simd), NOWHERE))
 
     def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[Columns]:
         """The tiles in which any of a group's rows can be other than zero, those that need not wait

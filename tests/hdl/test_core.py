@@ -91,7 +91,8 @@ def test_networks_on_arrays_with_a_long_way_out(name, array, reach, options):
 # contexts, network, array: as many sequences in a frame, each with memories of its own
 CONTEXTS = [(2, "stack", (8, 3)), (3, "autoencoder", (16, 2)), (4, "every h", (24, 4)),
             (2, "dense per step", (4, 1)), (2, "gru reset before", (8, 2)),
-            (3, "states as inputs", (12, 2)), (2, "stateful gru", (8, 3))]
+            (3, "states as inputs", (12, 2)), (2, "stateful gru", (8, 3)),
+            (2, "heads", (16, 2))]
 
 
 @pytest.mark.parametrize(("contexts", "name", "array"), CONTEXTS, ids=str)

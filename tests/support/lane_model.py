@@ -66,9 +66,11 @@ class LaneModel:
         if isinstance(kind, ResetKind):
             return saturated(rounded(self.gate(kind.gate, acc[0]) * s, kind.q), kind.h_width), None
         if isinstance(kind, GruKind):
-            r, z_gate = (self.gate(kind.gate, acc[row]) for row in (0, 1))
-            m = saturated(rounded(acc[3], kind.m), kind.cell_width)
-            n = self.squash(kind.candidate, (acc[2] << kind.up_a) + ((r * m) << kind.up_m))
+            z_gate, total = self.gate(kind.gate, acc[0]), acc[1] << kind.up_a
+            if kind.m is not None:
+                m = saturated(rounded(acc[3], kind.m), kind.cell_width)
+                total += (self.gate(kind.gate, acc[2]) * m) << kind.up_m
+            n = self.squash(kind.candidate, total)
             s = saturated(rounded(
                 (n << (kind.up_n + self.t_bits + 1))
                 + z_gate * ((s << kind.up_s) - (n << kind.up_n)), kind.state), kind.cell_width)
@@ -177,7 +179,8 @@ class KindMaker:
         candidate, fn = self.squash(activation, common)
         d = max(fc, fn)
         return GruKind(
-            gate=self.gate(gate), m=self.acc_frac - fm, up_a=common - self.acc_frac,
+            gate=self.gate(gate), m=self.acc_frac - fm if reset_after else None,
+            up_a=common - self.acc_frac,
             up_m=common - (t + 1 + fm) if reset_after else 0, candidate=candidate, up_s=d - fc,
             up_n=d - fn, state=d + t + 1 - fc, h=fc - self.fh, cell_width=self.cell_width,
             h_width=self.h_width)

@@ -216,9 +216,10 @@ class TileMachine:
             return golden.saturate(golden.round_shift(r * old, kind.q), kind.h_width), old
         ready[word, holds] = written
         if isinstance(kind, GruKind):
-            r, update = self._gate(kind.gate, z[:, 0]), self._gate(kind.gate, z[:, 1])
-            m = _fit(z[:, 3], kind.m, kind.cell_width)
-            total = (z[:, 2] << kind.up_a) + ((r * m) << kind.up_m)
+            update, total = self._gate(kind.gate, z[:, 0]), z[:, 1] << kind.up_a
+            if kind.m is not None:
+                m = _fit(z[:, 3], kind.m, kind.cell_width)
+                total = total + ((self._gate(kind.gate, z[:, 2]) * m) << kind.up_m)
             n = self._squash(kind.candidate, total, rounds=True)
             s, n = old << kind.up_s, n << kind.up_n
             t = self.plan.qnet.table.out_frac
