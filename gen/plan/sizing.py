@@ -2,83 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.array import BLOCK_WORDS, Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import Demand, demands
-from gatefold.gen.plan.latency import latencies, lstm_tail
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
-from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
+from gatefold.gen.plan.plan import Plan, draft_plan, frame_cycles, make_plan
+from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.waves import AHEAD
+from gatefold.gen.plan.work import Work
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["candidates", "choose_array", "fit",
-           "lut_rows", "might_fit", "place", "quick_cycles", "rough_tiles",
+__all__ = ["Progress", "choose_array", "fit", "lut_rows", "might_fit", "place",
            "widths_might_fit", "with_blocks"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
-#: Among arrays whose latency is within 3 % of the best, logic counts too: all LUTs of the device
-#: weigh as much as 18 % of latency, so a core that is 1 % faster may take 5.5 % more of them.
-_NEAR = 1.03
-_PRICE = 0.18
-#: So many shapes, best first by a quick count, are drafted; the best of these are planned in full,
-#: until so many tiles have been scheduled.
-_DRAFTS = 250
-_FEW = 12  # where there are convolutions, which take longer
-_TILES = 40_000
 #: Weight words that blocks of convolutions may take, tried in turn.
 _BLOCK_WORDS = (BLOCK_WORDS, 1536, 1280, 1152, 1024, 960, 896, 832, 768, 704, 640, 512, 384, 256)
 _PROGRAM = 128  # instructions, where there is no program yet
-_SIMDS = (*range(1, 33), *range(34, 65, 2))
+
+#: Called with the number of arrays that were looked at, and of those there are.
+Progress = Callable[[int, int], None]
 
 
-def quick_cycles(network: QuantizedNetwork | Network, pe: int, simd: int) -> float:
-    """A rough cycle count, to rank shapes before planning them: the tiles to issue or the tails to
-    wait for, whichever is more, and a little of the other."""
-    return _quick_cycles(demands(network), pe, simd)
+@dataclass(frozen=True)
+class _Effort:
+    """What a search may do: ``work``, about in tiles that are scheduled and chunks that are laid
+    out; the best ``plans`` of the arrays are planned in full."""
+
+    work: int
+    plans: int
 
 
-def rough_tiles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
-    """About how many tiles a schedule for one sequence has."""
-    return sum(demand.tiles(pe, simd) for demand in demands(qnet))
+_THOROUGH, _QUICK = _Effort(1_200_000, 6), _Effort(100_000, 1)
+_EACH = 5_000  # the work of any array, however few tiles it takes
 
 
-def _quick_cycles(asked: list[Demand], pe: int, simd: int) -> float:
-    return _estimate(sum(demand.tiles(pe, simd) for demand in asked),
-                     _waits(asked, lstm_tail(simd)))
+@dataclass(frozen=True)
+class _Rule:
+    """What makes an array the best: of those that take at most ``near`` times the fewest cycles,
+    the one with the least latency x (1 + ``price`` x the share of the device's LUTs)."""
+
+    near: float
+    price: float
+
+    def weighed(self, cycles: int, lut: int, of: int) -> float:
+        """What is to be least; ``lut`` of the device's LUTs ``of``."""
+        return cycles * (1 + self.price * lut / of)
 
 
-def _waits(asked: list[Demand], tail: int) -> int:
-    return sum(tail * (demand.steps if demand.own else 1) for demand in asked)
-
-
-def _estimate(tiles: int, waits: int) -> float:
-    return max(tiles, waits) + 0.1 * min(tiles, waits)
-
-
-def candidates(network: QuantizedNetwork | Network, multipliers: int) -> list[tuple[int, int]]:
-    """Shapes (pe, simd) worth a draft, best first by a quick count: for each simd the tallest
-    array, and shorter ones that waste few rows."""
-    asked = demands(network)
-    rows = max(demand.rows * (min(32, demand.steps) if demand.windows else 1) for demand in asked)
-    shapes = set()
-    for simd in _SIMDS:
-        tallest = min(multipliers // simd // 4 * 4, ceil(rows / 4) * 4, 1024)
-        if tallest < 4:
-            continue
-        folds = ceil(rows / tallest)
-        for fold in range(folds, folds + 3):
-            shapes.add((min(tallest, ceil(rows / fold / 4) * 4), simd))
-        shapes.add((tallest, simd))
-    return sorted(shapes, key=lambda shape: (_quick_cycles(asked, *shape), shape[0] * shape[1]))
+#: By goal. Balanced: all LUTs of the device weigh as much as 18 % of latency, so a core that is 1 %
+#: faster may take 5.5 % more of them. Area: only they count.
+_RULES = {"latency": _Rule(1.0, 0.0), "balanced": _Rule(1.03, 0.18), "area": _Rule(1.25, 1e6)}
 
 
 def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget) -> bool:
@@ -155,17 +138,19 @@ def fit(plan: Plan, budget: Budget) -> Plan | None:
 
 @dataclass(frozen=True)
 class _Draft:
-    """An array that fits, and about how many cycles a frame takes on it."""
+    """An array that fits, about how many cycles a frame takes on it, by its schedule, and about how
+    many LUTs it takes."""
 
     array: Array
-    tiles: int
-    cycles: float
+    cycles: int
+    lut: int
 
 
-def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | None:
-    """``array`` with the most weight words for convolutions with which it fits, or None."""
-    asked = demands(qnet)
-    windows = any(demand.windows for demand in asked)
+def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget
+           ) -> tuple[Array, Work, EngineConfig] | None:
+    """``array`` with the most weight words for convolutions with which it fits, and what a plan
+    starts from; or None."""
+    windows = any(demand.windows for demand in demands(qnet))
     depth = BLOCK_WORDS + 1
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
         if words >= depth:
@@ -176,9 +161,9 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
         depth = draft.weight_depth
-        if place(draft, budget) is not None:
-            cycles = _estimate(work.tiles, _waits(asked, latencies(draft).tail))
-            return _Draft(attempt, work.tiles, cycles)
+        placed = place(draft, budget)
+        if placed is not None:
+            return attempt, work, placed
     return None
 
 
@@ -191,40 +176,24 @@ def with_blocks(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
     if not any(demand.windows for demand in demands(qnet)):
         return array
     found = _draft(qnet, array, budget)
-    return found.array if found else array
+    return found[0] if found else array
 
 
 def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
-                 pipeline: str = "full") -> Plan:
-    """The plan of the fastest array that fits the budget; of those within 3 % of it, the one that
-    is best when its logic is weighed.
+                 pipeline: str = "full", goal: str = "balanced", quick: bool = False,
+                 progress: Progress | None = None) -> Plan:
+    """The plan of the best array that fits the budget, by ``goal`` (of
+    :data:`~gatefold.gen.options.ARRAY_GOALS`).
 
-    Shapes are ranked by a quick count; the best that fit are planned in full. ``contexts`` and
-    ``pipeline``, as of :class:`Array`.
+    ``contexts`` and ``pipeline``, as of :class:`Array`. ``quick``: look at fewer arrays.
+    ``progress``: see :data:`Progress`.
     Raises :class:`UserError` where nothing fits.
     """
-    windows = any(demand.windows for demand in demands(qnet))
-    finalists: list[Plan] = []
-    multipliers = budget.multipliers
-    while multipliers >= 4 and not finalists:
-        tiles = 0
-        drafts = []
-        for pe, simd in candidates(qnet, multipliers):
-            if len(drafts) < (_FEW if windows else _DRAFTS) and might_fit(qnet, pe, simd, budget):
-                found = _draft(qnet, Array(pe=pe, simd=simd, stream_bits=budget.stream_bits,
-                                           contexts=contexts, pipeline=pipeline), budget)
-                drafts += [found] if found else []
-        for draft in sorted(drafts, key=lambda draft: draft.cycles):
-            if finalists:
-                best = min(plan.cycles.latency for plan in finalists)
-                if draft.tiles > _NEAR * best or tiles > _TILES:
-                    continue
-            plan = make_plan(qnet, draft.array)
-            tiles += plan.cycles.tiles
-            placed = fit(plan, budget)
-            if placed:
-                finalists.append(placed)
-        multipliers //= 2
+    wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
+                   pipeline=pipeline)
+    rule = _RULES[goal]
+    finalists = _finalists(qnet, wanted, budget, rule, _QUICK if quick else _THOROUGH,
+                           progress or (lambda _done, _total: None))
     if not finalists:
         bits = sum(demand.rows * (demand.columns + demand.own)
                    for demand in demands(qnet)) * qnet.weight_width
@@ -234,11 +203,55 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
             "LUTs: take fewer bits (--width) or a larger board"
             + ("" if budget.memory == "auto" else
                f", or more memories than --memory {budget.memory}"))
-    near = _NEAR * min(plan.cycles.latency for plan in finalists)
+    near = rule.near * min(plan.cycles.latency for plan in finalists)
     return min((plan for plan in finalists if plan.cycles.latency <= near),
                key=lambda plan: (plan.config.loadable and not budget.loadable,
-                                 _weighed(plan, budget.lut), plan.cycles.latency))
+                                 rule.weighed(plan.cycles.latency, estimate(plan.config).lut,
+                                              budget.lut),
+                                 plan.cycles.latency))
 
 
-def _weighed(plan: Plan, lut: int) -> float:
-    return plan.cycles.latency * (1 + _PRICE * estimate(plan.config).lut / lut)
+def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, rule: _Rule,
+               effort: _Effort, progress: Progress) -> list[Plan]:
+    """The plans of the best shapes that fit, as ``wanted`` otherwise.
+
+    Shapes are ranked by counts; those that fit are scheduled, until no other can be better or the
+    ``effort`` is spent; the best of these are planned in full.
+    """
+    ranking = Ranking(qnet, wanted.contexts)
+    multipliers, finalists = budget.multipliers, []
+    while multipliers >= 4 and not finalists:
+        arrays = [replace(wanted, pe=pe, simd=simd) for pe, simd in ranking.shapes(multipliers)
+                  if might_fit(qnet, pe, simd, budget)]
+        drafts = _drafts(qnet, arrays, budget, ranking, rule, effort, progress)
+        drafts.sort(key=lambda draft: rule.weighed(draft.cycles, draft.lut, budget.lut))
+        near = rule.near * min((draft.cycles for draft in drafts), default=0)
+        for draft in [draft for draft in drafts if draft.cycles <= near][:effort.plans]:
+            placed = fit(make_plan(qnet, draft.array), budget)
+            finalists += [placed] if placed else []
+        multipliers //= 2
+    return finalists
+
+
+def _drafts(qnet: QuantizedNetwork, arrays: list[Array], budget: Budget, ranking: Ranking,
+            rule: _Rule, effort: _Effort, progress: Progress) -> list[_Draft]:
+    """Those of ``arrays``, best first by counts, that fit, with their schedules' cycles."""
+    found: list[_Draft] = []
+    best, spent = inf, 0
+    for n, array in enumerate(arrays):
+        if ranking.bound(array.pe, array.simd) > rule.near * best:
+            continue
+        if found and spent >= effort.work:
+            break
+        if n:
+            progress(n, min(len(arrays), ceil(n * effort.work / max(1, spent))))
+        spent += _EACH
+        drafted = _draft(qnet, array, budget)
+        if drafted is None:
+            continue
+        array, work, draft = drafted
+        cycles = frame_cycles(work, draft)
+        spent += work.tiles + len(work.storage.chunks)
+        best = min(best, cycles)
+        found.append(_Draft(array, cycles, estimate(draft).lut))
+    return found
