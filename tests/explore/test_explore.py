@@ -52,6 +52,13 @@ def explored(net, tmp_path_factory):
 # ---- points ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("width", SMALL["widths"])
+def test_what_build_chooses_is_always_a_point(net, explored, width):
+    built = gf.compile(net, board="zcu104", width=width).plan
+    assert (built.config.pe, built.config.simd, built.cycles.latency) in [
+        (p.pe, p.simd, p.latency) for p in explored[0].points if p.width == width]
+
+
 def test_cores_that_fit_are_synthesised_if_asked(net, explored, monkeypatch, tmp_path):
     found = Resources(lut=111, ff=222, dsp=33, bram36=4.5, uram=0)
     monkeypatch.setattr("gatefold.gen.synth.measure", lambda plan: SimpleNamespace(total=found))
