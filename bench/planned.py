@@ -7,7 +7,7 @@ same number, once full_size.py has run that very core.
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import ceil
 
 from networks import ROOT, Workload, calibration
@@ -16,7 +16,7 @@ from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.gen.errors import UserError
 from gatefold.gen.flow import Core, compile
-from gatefold.gen.plan import Array, Budget, Plan, make_plan
+from gatefold.gen.plan import Budget, Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit
 from gatefold.gen.synth import measure
@@ -71,9 +71,8 @@ def _contexts(plan: Plan, board: Board) -> list[dict]:
             latest.config.pe * latest.config.simd * latest.cycles.interval)
         if busy > _BUSY:
             break
-        latest = make_plan(plan.qnet, Array(pe=plan.config.pe, simd=plan.config.simd,
-                                            stream_bits=board.stream_bits, contexts=number))
-        if fit(latest, Budget.of(board, loadable=plan.config.loadable)) is None:
+        latest = make_plan(plan.qnet, replace(plan.array, contexts=number))
+        if fit(latest, Budget.of(board, loadable=plan.config.loadable).on(plan.array.dies)) is None:
             break
         rows.append({"contexts": number, "latency": latest.cycles.latency,
                      "interval": latest.cycles.interval})

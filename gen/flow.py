@@ -11,7 +11,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,13 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, with_blocks
+from gatefold.gen.plan.sizing import fit, made_to_fit
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
+from gatefold.hdl.config import REGION
 
 __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
            "write_vectors"]
@@ -137,8 +139,12 @@ class Core:
         (folder / CORE).write_text(json.dumps(core_json(self.plan), indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:
+            config = self.plan.config
+            # A core without levels is small: the placer finds its place.
+            spread = ceil(config.pe / config.dies / REGION) if config.reach else 0
             write_vivado(folder / "vivado", board=self.board, top=TOP, verilog_files=verilog,
-                         memory_files=memories, clock_mhz=self.clock_mhz)
+                         memory_files=memories, clock_mhz=self.clock_mhz, dies=config.dies,
+                         regions=spread, region_rows=REGION)
         write_report(folder, self._report)
         write_page(folder, self._report, self.plan)
 
@@ -161,6 +167,10 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     options = BuildOptions.made(given)
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
+    clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
+    limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather)
+    if options.dies is not None:
+        limits = replace(limits.on(options.dies), fewest_dies=options.dies)
     if options.memory == "uram" and not limits.uram:
         raise UserError(f"--memory uram needs a board with UltraRAM, {limits.name} has none: name "
                         "one with --board")
@@ -183,6 +193,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         found = find_widths(network, options.max_error, progress=progress, **formats)
         weight_width, act_width = found.weight_width, found.act_width
         formats["overrides"] = found.overrides
+        formats["calibration"] = found.seen  # the samples that were held out choose no format
         data = found.data  # the report states the error on the data that the search kept it on
     else:
         weight_width = options.weight_width or options.width
@@ -196,7 +207,6 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     progress("planning")
     plan = _plan(qnet, limits, options, _counted(progress))
     progress("measuring the error against float")
-    clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
     if found:
@@ -223,22 +233,24 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
     if options.pe is None or options.simd is None:
         return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
                             goal=options.goal, quick=options.quick, progress=progress)
+    if options.pe % (4 * limits.fewest_dies):
+        raise UserError(f"--pe must be a multiple of {4 * limits.fewest_dies} on "
+                        f"{limits.fewest_dies} dies (four rows each), not {options.pe}")
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
-                  contexts=contexts, pipeline=pipeline, reach=options.reach or 0,
-                  gather=options.gather or 0, dies=options.dies or 1)
-    plan = make_plan(qnet, with_blocks(qnet, array, limits))
-    placed = fit(plan, limits)
-    if placed is None:
-        needs = estimate(plan.config)
-        where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
-        fitting = choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
-                               quick=True).array
-        raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "
-                        f"{needs.dsp} DSPs and {needs.bram36:g} block RAMs of {limits.name}'s "
-                        f"{limits.lut}, {limits.dsp} and {limits.bram36} and cannot be placed"
-                        f"{where}: the fastest of no more multipliers that fits is --pe "
-                        f"{fitting.pe} --simd {fitting.simd}")
-    return placed
+                  contexts=contexts, pipeline=pipeline)
+    plans = [(make_plan(qnet, made_to_fit(qnet, array, share)), share) for share in limits.shares()
+             if array.pe % (4 * share.dies) == 0]
+    fitting = [placed for plan, share in plans if (placed := fit(plan, share)) is not None]
+    if fitting:
+        return min(fitting, key=lambda plan: plan.cycles.latency)
+    needs = estimate(plans[0][0].config)
+    where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
+    best = choose_array(qnet, limits, contexts=contexts, pipeline=pipeline, quick=True).array
+    raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "
+                    f"{needs.dsp} DSPs and {needs.bram36:g} block RAMs of {limits.name}'s "
+                    f"{limits.lut}, {limits.dsp} and {limits.bram36:g} and cannot be placed"
+                    f"{where}: the fastest of no more multipliers that fits is --pe "
+                    f"{best.pe} --simd {best.simd}")
 
 
 def shape_network(*, seed: int = 0, board: str | None = None, **sizes: Any) -> Network:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gatefold.gen.errors import UserError, quoted
 
-__all__ = ["Choice", "Legal", "Limit", "Part", "Several"]
+__all__ = ["Choice", "ChoiceOrFile", "Legal", "Limit", "Part", "Several"]
 
 
 class Legal:
@@ -77,6 +77,19 @@ class Choice(Legal):
 
     def holds(self, value: Any) -> bool:
         return isinstance(value, str) and value in self.words
+
+
+class ChoiceOrFile(Choice):
+    """One of some words, or the path of a file with this suffix, which is read later."""
+
+    def __init__(self, *words: str, suffix: str):
+        super().__init__(*words)
+        self.suffix = suffix
+        self.text, self.metavar = f"{self.text} or a file like my{suffix}", "NAME|FILE"
+        self.help = self.text
+
+    def holds(self, value: Any) -> bool:
+        return super().holds(value) or (isinstance(value, str) and value.endswith(self.suffix))
 
 
 class Several(Legal):

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from gatefold.boards import BOARDS
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.legal import Choice, Legal, Limit, Part, Several
+from gatefold.gen.legal import Choice, ChoiceOrFile, Legal, Limit, Part, Several
 
 __all__ = ["ARRAY_GOALS", "FORMATS", "GOALS", "LIMITS", "MEMORIES", "BuildOptions",
            "ExploreOptions", "Option", "Options", "ShapeOptions", "VerifyOptions", "WeightsOptions",
@@ -155,8 +155,9 @@ _SEED = Limit(0, 2**32 - 1)
 class BuildOptions(Options):
     """Options of ``gatefold build`` and :func:`gatefold.compile`."""
 
-    board: str | None = option(Choice(*BOARDS), None, "Size the core for this board and "
-                               "write its Vivado files. Without it: no Vivado files, at most 256 "
+    board: str | None = option(ChoiceOrFile(*BOARDS, suffix=".toml"), None, "Size the core for "
+                               "this board and write its Vivado files; docs/boards.md says how to "
+                               "describe one of your own. Without it: no Vivado files, at most 256 "
                                "multipliers, 128-bit streams, an assumed clock of 300 MHz")
     width: int | Literal["auto"] = option(
         Limit(4, 18, unit="bits", word="auto"), 16, "Bits of weights and activations, or the "
@@ -167,7 +168,7 @@ class BuildOptions(Options):
     act_width: int | None = option(_BITS, None, "Bits of activations, instead of --width")
     cell_width: int = option(_BITS, 18, "Bits of the cell state")
     table_bits: int | None = option(_BITS, None, "Bits of the tanh table's results; if not given, "
-                                    "the width of activations decides")
+                                    "the width of activations and the timesteps decide")
     rule: str = option(_RULE, "max", "How formats of values are chosen from the values that "
                        "calibration saw")
     weight_rule: str = option(_RULE, "max", "How formats of weights are chosen; with another rule "

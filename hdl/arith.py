@@ -179,15 +179,17 @@ def tree(terms: int) -> list[list[int]]:
     return levels
 
 
-def tree_sum(m: Module, name: str, terms: list[Value], *, step: int = 1) -> list[Value]:
+def tree_sum(m: Module, name: str, terms: list[Value], *, leaves: list[int] | None = None,
+             step: int = 1) -> list[Value]:
     """Add signed terms by threes (:func:`tree`), and return the last one or two sums.
 
     A sum of three takes one carry chain and one LUT a bit (a LUT6 with both its outputs), as a sum
-    of two does. Every ``step``-th level ends in registers. A sum has as many bits as its number of
-    terms can need.
+    of two does. Every ``step``-th level ends in registers. Term n is a sum of ``leaves[n]`` values
+    (by default 1), and a sum has as many bits as its number of values can need.
     """
-    leaf = max(len(term) for term in terms)
-    leaves = [1] * len(terms)
+    leaves = leaves or [1] * len(terms)
+    leaf = max(len(term) - (values - 1).bit_length()
+               for term, values in zip(terms, leaves, strict=True))
     for level, sizes in enumerate(tree(len(terms)), 1):
         rest, counts, sums, added = iter(terms), iter(leaves), [], []
         for n, size in enumerate(sizes):

@@ -1,8 +1,9 @@
 """The parameters of the hardware: one frozen description that the plan writes and components read.
 
 The field's words: ``pe`` rows and ``simd`` columns of multipliers, one *tile* (pe x simd products)
-a cycle. Row 4 j + k of the array holds gate k (i, f, g, o) of slot j; there are ``pe // 4`` slots.
-Elements of one *chunk* (``simd`` of them) lie side by side in a memory word, one per *lane*.
+a cycle. An element takes R neighbouring rows, a *slot*: four for the gates of an LSTM's unit, one
+in a Dense layer. Elements of one *chunk* (``simd`` of them) lie side by side in a memory word, one
+per *lane*.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 
 from gatefold.hdl.kinds import Kind
 
-__all__ = ["PIPELINES", "REGION", "SHALLOW", "EngineConfig", "TableConfig", "bits_for"]
+__all__ = ["PIPELINES", "REGION", "SHALLOW", "SPAN", "EngineConfig", "TableConfig", "bits_for"]
 
 #: How deep the pipeline is: a register behind every step, or behind every second one.
 PIPELINES = ("full", "short")
 
 #: Rows of a region: as many as one register may drive.
 REGION = 16
+
+#: Rows of a span: what a lane gets from them is selected in one place.
+SPAN = 4 * REGION
 
 #: Memories of up to so many words go to LUTs: a LUT holds 64 bits of a read-only one.
 SHALLOW = 64
@@ -60,7 +64,9 @@ class EngineConfig:
     table: the tanh table's shape.
     aligns: distinct left shifts of a tile's sum; an instruction names one by index.
     kinds: finish kinds, one a layer that computes; an instruction names one by index.
-    routes: first slot seen by lane 0 for each way of bringing slots to lanes (may be negative).
+    routes: the ways from rows to lanes, each (rows R of an element, slot s that lane 0 sees, which
+        may be negative): row k of lane n's element is row R (s + n) + k; an instruction names one
+        by index.
     weight_depth, bias_depth, park_depth, h_depth, cell_depth: words of each memory.
     x_chunks, x_rows: chunks of one row of the input (a timestep) and rows of a frame.
     x_row: elements of an input row. out_rows, out_row: rows and elements a row of the output.
@@ -80,6 +86,8 @@ class EngineConfig:
     reach, gather: levels of registers that distance needs, from the memories of operands to the
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
+    cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
+        without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
 
     pe: int
@@ -91,7 +99,7 @@ class EngineConfig:
     table: TableConfig
     aligns: tuple[int, ...]
     kinds: tuple[Kind, ...]
-    routes: tuple[int, ...]
+    routes: tuple[tuple[int, int], ...]
     weight_depth: int
     bias_depth: int
     park_depth: int
@@ -122,6 +130,7 @@ class EngineConfig:
     gather: int = 0
     dies: int = 1
     cross: int = 0
+    cascade: bool = False
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -144,6 +153,25 @@ class EngineConfig:
         return "distributed" if in_luts else "block"
 
     @property
+    def regions(self) -> tuple[range, ...]:
+        """The rows of each region of the array."""
+        return tuple(range(first, min(first + REGION, self.pe))
+                     for first in range(0, self.pe, REGION))
+
+    @property
+    def spans(self) -> tuple[range, ...]:
+        """The rows of each span; without ``gather``, there is one."""
+        size = SPAN if self.gather else self.pe
+        return tuple(range(first, min(first + size, self.pe))
+                     for first in range(0, self.pe, size))
+
+    def sources(self, lane: int, k: int) -> dict[int, int]:
+        """The row of the array that is row ``k`` of a lane's element, by the routes that bring the
+        lane such a row."""
+        return {n: per * (slot + lane) + k for n, (per, slot) in enumerate(self.routes)
+                if k < per and 0 <= slot + lane < self.pe // per}
+
+    @property
     def pair(self) -> int:
         """Cycles of two steps that a short pipeline takes as one."""
         return 2 if self.pipeline == "full" else 1
@@ -154,9 +182,9 @@ class EngineConfig:
         return "sync" if self.pair == 2 else "comb"
 
     @property
-    def slots(self) -> int:
-        """Units whose four gates the array holds at once."""
-        return self.pe // 4
+    def relays(self) -> int:
+        """Registers of the operands on their way to the rows, that of the region included."""
+        return max(1, self.reach)
 
     @property
     def x_chunks(self) -> int:

@@ -35,7 +35,7 @@ class GruLane(StateLane):
 
     ::
 
-        0     z_r z_z z_a z_m       accumulators (rounding constants in the bias of r, z, m)
+        0     z_z z_a z_r z_m       accumulators (rounding constants in the bias of z, r, m)
         1     sign, |u| of r and z  shift, clamp; m: shift, saturate
         2     the old s is read
         3     t of r and z          table, or |u| itself; the factor of r: m, or s for q
@@ -58,7 +58,7 @@ class GruLane(StateLane):
     s and n lie in -1..1, C = 18 and T = 16. A DSP48E2 (27 x 18, signed) holds each where T <= 16,
     C <= 18 and D <= 27; a wider one takes two slices, and is slower.
 
-    Rows of a slot: r, z, a, m.
+    Rows of a unit: z, a, r, m; of a :class:`GruKind` without m, z and a; of the others, one.
     """
 
     SUM = "n + z * (s - n)"
@@ -87,8 +87,8 @@ class GruLane(StateLane):
 
         gates = {n: gate_squash(k.gate) for n, k in (gru | resets).items()}
         r, z = activate(m, c, self.images, {
-            "r": Argument(self.z[0], kind[0], gates),
-            "z": Argument(self.z[1], kind[0], {n: gates[n] for n in gru}),
+            "r": Argument(self._r(is_reset[0]), kind[0], gates),
+            "z": Argument(self.z[0], kind[0], {n: gates[n] for n in gru}),
         }).values()
 
         new = Signal(signed(c.cell_width), name="s_new", reset_less=True)
@@ -119,13 +119,20 @@ class GruLane(StateLane):
     def _of(self, kind: type) -> dict:
         return {n: k for n, k in self.kinds(self.config).items() if isinstance(k, kind)}
 
+    def _r(self, is_reset: Value) -> Value:
+        """Row r: the third of a unit's, or the only one. Without m, r counts for nothing."""
+        if all(k.m is None for k in self._of(GruKind).values()):
+            return self.z[0]
+        return Mux(is_reset, self.z[0], self.z[2]) if self._of(ResetKind) else self.z[2]
+
     def _m(self, m: Module, kind: Value) -> Value:
-        """Row m, shifted and saturated, in the cycle in which the state is read."""
+        """Row m, shifted and saturated, in the cycle in which the state is read; or 0."""
         c = self.config
         row = Signal(signed(c.cell_width), name="m", reset_less=True)
         m.d.sync += row.eq(by_parameter(
             m, "m_now", kind, {n: (k.m, k.cell_width) for n, k in self._of(GruKind).items()},
-            lambda way: saturate(floor_shift(self.z[3], way[0]), way[1]), signed(c.cell_width)))
+            lambda way: Const(0) if way[0] is None else saturate(
+                floor_shift(self.z[3], way[0]), way[1]), signed(c.cell_width)))
         return delay(m, "m_late", row, self.ends(c)["gates"] - 2)[-1]
 
     def _inner(self, m: Module, kind: list[Value], r: Activated, factor: Signal) -> Signal:
@@ -133,7 +140,7 @@ class GruLane(StateLane):
         c, gru, resets = self.config, self._of(GruKind), self._of(ResetKind)
         t_bits, width = c.table.out_frac, c.cell_width
         gates_at, inner_at, *_ = self.ends(c).values()
-        a = delay(m, "a", self.z[2], gates_at)[-1]
+        a = delay(m, "a", self.z[1], gates_at)[-1]
         ups = {n: k.up_m for n, k in gru.items()} | dict.fromkeys(resets, 0)
         starts = {n: (k.up_a, 0) for n, k in gru.items()} | {
             n: (None, half(k.q)) for n, k in resets.items()}

@@ -14,9 +14,13 @@ from amaranth.lib.wiring import In, Out, Signature
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout
 
-__all__ = ["arrivals", "beat_stream", "chunk_layout", "finished_rows", "input_write",
-           "operand_read", "output_write", "result_write", "routed_beat", "tile_issue", "trace",
-           "weight_write"]
+__all__ = ["FINISH_LEAD", "arrivals", "beat_stream", "chunk_layout", "finished_rows", "input_write",
+           "operand_read", "output_write", "region_controls", "region_load", "result_write",
+           "routed_beat", "tile_issue", "trace", "weight_write"]
+
+
+#: Cycles by which the controls of finished rows come before the rows, for their way to all of them.
+FINISH_LEAD = 2
 
 
 def beat_stream(config: EngineConfig, *, first: bool = False) -> Signature:
@@ -58,15 +62,28 @@ def tile_issue(config: EngineConfig) -> Signature:
     return Signature({"valid": Out(1), "word": Out(instruction_layout(config))})
 
 
+def region_controls(config: EngineConfig) -> data.StructLayout:
+    """What the rows of a region do, each field a cycle before :class:`~.mac_row.MacRow` takes it:
+    ``bias`` is the word that its ``bias`` comes from, a cycle later. Of no use without parked sums:
+    init_parked, init, parks, park."""
+    word = bits_for(config.park_depth)
+    return data.StructLayout({
+        "bias": bits_for(config.bias_depth), "valid": 1, "go_on": 1,
+        "align": bits_for(len(config.aligns)),
+        **({"init_parked": 1, "init": word, "parks": 1, "park": word}
+           if config.park_depth else {})})
+
+
 def finished_rows(config: EngineConfig) -> Signature:
-    """The accumulators of all rows; ``valid``: they are final, and ``finish`` says how the lanes
-    finish them."""
+    """The accumulators of all rows; ``valid``: they will be final :data:`FINISH_LEAD` cycles later,
+    and ``finish`` says how the lanes finish them."""
     return Signature({"valid": Out(1), "finish": Out(finish_layout(config)),
                       "acc": Out(signed(config.acc_width)).array(config.pe)})
 
 
 def routed_beat(config: EngineConfig) -> Signature:
-    """A beat for the lanes; ``z``: for each lane, the accumulators of the four rows of its slot."""
+    """A beat for the lanes; ``z``: for each lane, the accumulators of its element's rows, at most
+    four."""
     return Signature({"valid": Out(1), "beat": Out(beat_layout(config)),
                       "z": Out(signed(config.acc_width)).array(config.simd, 4)})
 
@@ -98,3 +115,11 @@ def weight_write(config: EngineConfig) -> Signature:
     return Signature({"rows": Out(config.pe), "bias": Out(1),
                       "addr": Out(bits_for(max(config.weight_depth, config.bias_depth))),
                       "word": Out(config.load_width)})
+
+
+def region_load(config: EngineConfig, rows: int) -> data.StructLayout:
+    """Write of the memories of a region of ``rows`` rows: ``rows`` and ``bias``, the enables of
+    theirs; ``addr``; ``word`` for the rows, ``bias_word`` for the bias memory."""
+    return data.StructLayout({
+        "rows": rows, "bias": 1, "addr": bits_for(max(config.weight_depth, config.bias_depth)),
+        "word": config.simd * config.weight_width, "bias_word": rows * config.acc_width})

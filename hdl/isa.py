@@ -41,7 +41,7 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
     kind: index into ``config.kinds``. route: of the first beat. beats: number of beats - 1.
     cell: cell-state chunk of the first beat. fresh: c counts as zero. to_h, h, h_step: write to the
     operand memory at chunk h (+ the loop offset that h_step names). to_out, out, out_step: the same
-    for the output memory. complete: the last beats complete their chunks, which may leave.
+    for the output memory. complete: the last beat completes its chunk, which may leave.
     frame: half of the output memory, filled in by the sequencer (0 in a program).
     cell_carried, of a stateful core: the state is the last frame's; it counts as zero in a frame
     that begins a new sequence.
@@ -67,14 +67,12 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
 def beat_layout(config: EngineConfig) -> data.StructLayout:
     """A beat, as the lanes read it.
 
-    kind: index into ``config.kinds``; dense: it is a Dense kind. gate: which of the four rows of a
-    slot a Dense result is in. lanes: which lanes hold a slot. cell, fresh, to_h, h, to_out, out,
-    frame: as in :func:`finish_layout`, for this beat. complete: the beat completes its chunk.
+    kind: index into ``config.kinds``. lanes: which lanes get an element. cell, fresh, to_h, h,
+    to_out, out, frame: as in :func:`finish_layout`, for this beat. complete: the beat completes its
+    chunk.
     """
     return data.StructLayout({
         "kind": bits_for(len(config.kinds)),
-        "dense": 1,
-        "gate": 2,
         "lanes": config.simd,
         "cell": bits_for(config.cell_depth),
         "fresh": 1,

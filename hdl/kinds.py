@@ -3,7 +3,8 @@
 The plan writes them and the lanes read them; an instruction names one by its index in
 :attr:`gatefold.hdl.config.EngineConfig.kinds`. Shifts go right, negative ones left. T is the number
 of bits of the tanh table's result t. The ``constants`` of a kind are the rounding constants that
-the bias of each row of a slot holds, so that the lane has only to shift.
+the bias of each row of an element holds, so that the lane has only to shift; there are as many as
+the element has rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from gatefold.hdl.arith import half
 __all__ = ["DenseKind", "EmitKind", "Gate", "GruKind", "Kind", "LoadKind", "LstmKind", "MergeKind",
            "ResetKind", "Squash"]
 
-Constants = tuple[int, int, int, int]
+Constants = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Squash:
 
 @dataclass(frozen=True)
 class LstmKind:
-    """Finish of an LSTM layer. Rows of a slot: i, f, g, o.
+    """Finish of an LSTM layer. Rows of a unit: i, f, g, o.
 
     ``gate``: i, f, o. ``candidate``: g. ``up_f``, ``up_g``: left shifts that align f*c and i*g.
     ``cell``: of their sum to c, T + 1 + ``up_f``. ``out``: c to tc. ``h``: of o * tc to h.
@@ -65,16 +66,16 @@ class LstmKind:
 
 @dataclass(frozen=True)
 class GruKind:
-    """Finish of a GRU layer: s = z s + (1 - z) n. Rows of a slot: r, z, a, m (`docs/numbers.md`).
-    Without reset_after, r and m are zero and ``candidate`` takes all of a.
+    """Finish of a GRU layer: s = z s + (1 - z) n. Rows of a unit: z, a, r, m (`docs/numbers.md`).
+    Without reset_after there are z and a alone, and ``candidate`` takes all of a.
 
-    ``gate``: r, z. ``m``: of row m to its ``cell_width`` bits. ``up_a``, ``up_m``: left shifts that
-    align a and r*m. ``candidate``: their sum to n. ``up_s``, ``up_n``: left shifts that align s and
-    n. ``state``: of the new state's sum to s. ``h``: s to h.
+    ``gate``: r, z. ``m``: of row m to its ``cell_width`` bits; None without reset_after. ``up_a``,
+    ``up_m``: left shifts that align a and r*m. ``candidate``: their sum to n. ``up_s``, ``up_n``:
+    left shifts that align s and n. ``state``: of the new state's sum to s. ``h``: s to h.
     """
 
     gate: Gate
-    m: int
+    m: int | None
     up_a: int
     up_m: int
     candidate: Squash
@@ -87,14 +88,14 @@ class GruKind:
 
     @property
     def constants(self) -> Constants:
-        """Rounding of r, z and m; the lane rounds a, with r*m."""
+        """Rounding of z, r and m; the lane rounds a, with r*m."""
         gate = half(self.gate.shift)
-        return gate, gate, 0, half(self.m)
+        return (gate, 0) if self.m is None else (gate, 0, gate, half(self.m))
 
 
 @dataclass(frozen=True)
 class ResetKind:
-    """First half of a GRU step without reset_after: q = r * s, of row r alone. s stays as it is.
+    """First half of a GRU step without reset_after: q = r * s, of the one row r. s stays as it is.
 
     ``gate``: r. ``q``: of r * s to ``h_width`` bits.
     """
@@ -106,12 +107,12 @@ class ResetKind:
     @property
     def constants(self) -> Constants:
         """Rounding of r."""
-        return half(self.gate.shift), 0, 0, 0
+        return (half(self.gate.shift),)
 
 
 @dataclass(frozen=True)
 class LoadKind:
-    """Row 0 becomes the state of a lane: c of an LSTM, or s of a GRU (``gru``). There is no result.
+    """A row becomes the state of a lane: c of an LSTM, or s of a GRU (``gru``). There is no result.
 
     ``shift``: to ``cell_width`` bits.
     """
@@ -123,7 +124,7 @@ class LoadKind:
     @property
     def constants(self) -> Constants:
         """Rounding of the state."""
-        return half(self.shift), 0, 0, 0
+        return (half(self.shift),)
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,14 @@ class EmitKind:
 
     @property
     def constants(self) -> Constants:
-        """None: the lane rounds."""
-        return 0, 0, 0, 0
+        """None: the lane rounds, and does not read its one row."""
+        return (0,)
 
 
 @dataclass(frozen=True)
 class MergeKind:
-    """The rows of a slot become one element: the maximum of all four (``function`` max), or the
-    product of rows 0 and 1 (mul).
+    """Several rows become one element: the maximum of four (``function`` max), or the product of
+    two (mul).
 
     ``shifts``: exact shifts of the two rows of a product to operands of ``act_width`` bits; (0, 0)
     for a maximum. ``shift``: of the maximum or the product to ``h_width`` bits.
@@ -156,7 +157,7 @@ class MergeKind:
     @property
     def constants(self) -> Constants:
         """Rounding of a maximum, in all its rows; the lane rounds a product."""
-        return (half(self.shift),) * 4 if self.function == "max" else (0, 0, 0, 0)
+        return (half(self.shift),) * 4 if self.function == "max" else (0, 0)
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,7 @@ class DenseKind:
     @property
     def constants(self) -> Constants:
         """Rounding of the first shift."""
-        return (half(self.shift),) * 4
+        return (half(self.shift),)
 
 
-#: All but a DenseKind make one element of the four rows of a slot.
 Kind = LstmKind | GruKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind

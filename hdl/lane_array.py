@@ -138,10 +138,7 @@ class LaneArray(wiring.Component):
         m.submodules[f"{name}_{n}"] = shared(f"gatefold_{name}_lane", lane, platform)
         m.d.comb += lane.kind.eq(beat.kind)
         if isinstance(lane, DenseLane):
-            with m.Switch(beat.gate):
-                for row in range(4):
-                    with m.Case(row):
-                        m.d.comb += lane.z.eq(z[row])
+            m.d.comb += lane.z.eq(z[0])
         else:
             m.d.comb += [port.eq(row) for port, row in zip(lane.z, z, strict=True)]
         if isinstance(lane, StateLane):

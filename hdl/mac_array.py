@@ -1,19 +1,26 @@
-"""The array: ``pe`` rows with their weight memories, and the controls beside the data."""
+"""The array: ``pe`` rows in regions, and the controls beside the data."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import delay
 from gatefold.hdl.config import EngineConfig
-from gatefold.hdl.interfaces import chunk_layout, finished_rows, tile_issue, weight_write
+from gatefold.hdl.interfaces import (
+    FINISH_LEAD,
+    chunk_layout,
+    finished_rows,
+    region_controls,
+    tile_issue,
+    weight_write,
+)
 from gatefold.hdl.isa import Start, Stop
 from gatefold.hdl.mac_row import MacRow
 from gatefold.hdl.operand_memory import OperandMemory
-from gatefold.hdl.target import Rom, shared
-from gatefold.hdl.weight_memory import WeightMemory
+from gatefold.hdl.region import Region
+from gatefold.hdl.relay import fan_out
 
 __all__ = ["MacArray"]
 
@@ -21,9 +28,15 @@ __all__ = ["MacArray"]
 class MacArray(wiring.Component):
     """Executes one tile a cycle and hands out finished rows.
 
-    Cycles are counted from the tile's issue. The operands come ``OperandMemory.latency`` later;
-    :attr:`latency` is the cycle in which the accumulators hold the tile's sums and ``rows.valid``
-    says that they are final.
+    ::
+
+        operands, weight address, controls -> relays: a tree -> a relay a region -> its rows
+
+    Cycles are counted from the tile's issue. The operands come ``OperandMemory.latency`` later and
+    are at the rows after :meth:`way_out`; :meth:`latency` is the cycle in which the accumulators
+    hold the tile's sums, and ``rows.valid`` says FINISH_LEAD cycles earlier that they will be
+    final. What is known at the issue takes its way through the relays in cycles in which it would
+    have to wait.
 
     Members
     -------
@@ -46,74 +59,84 @@ class MacArray(wiring.Component):
     park_distance = 3
 
     @staticmethod
-    def latency(config: EngineConfig) -> int:
+    def way_out(config: EngineConfig) -> int:
+        """Cycles from a tile's issue to its operands at the rows."""
+        return OperandMemory.latency(config) + config.relays
+
+    @classmethod
+    def latency(cls, config: EngineConfig) -> int:
         """Cycles from a tile's issue to its sums in the accumulators."""
-        return OperandMemory.latency + MacRow.latency(config) + 1
+        return cls.way_out(config) + MacRow.latency(config) + 1
 
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        ready = self.latency(c)  # accumulators
-        summed = ready - 1  # tree's sum
-
-        valid = delay(m, "valid", self.tile.valid, ready, reset_less=False)
+        known = self.latency(c) - FINISH_LEAD
+        places = len(c.regions)
         tile = self.tile.word
+        valid = delay(m, "valid", self.tile.valid, known, reset_less=False)
+        stop = delay(m, "stop", tile.stop, known)
+        finish = delay(m, "finish", tile.finish.as_value(), known)
+        m.d.comb += [
+            self.rows.valid.eq(valid[known] & ((stop[known] & Stop.FINISH) != 0)),
+            self.rows.finish.as_value().eq(finish[known]),
+        ]
+
+        operands = fan_out(m, platform, "operands", self.operands, places, c.relays - 1)
+        controls = fan_out(m, platform, "controls", self._controls(m, valid, stop), places,
+                           c.relays)
+        weight = fan_out(m, platform, "weight", tile.weight, places, c.reach - 1) if c.reach else (
+            [tile.weight] * places)
+        load = self._load(m, platform) if c.loadable else []
+        for n, rows in enumerate(c.regions):
+            region = Region(c, n, self.images)
+            m.submodules[f"region_{n:02d}"] = region
+            m.d.comb += [region.operands.eq(operands[n]), region.controls.eq(controls[n]),
+                         region.weight.eq(weight[n])]
+            m.d.comb += [self.rows.acc[row].eq(acc)
+                         for row, acc in zip(rows, region.acc, strict=True)]
+            if c.loadable:
+                m.d.comb += region.load.as_value().eq(load[n])
+        return m
+
+    def _controls(self, m: Module, valid: list, stop: list):
+        """What the rows do, each field early enough for its way through the relays: the tree's, and
+        the region's."""
+        c, tile = self.config, self.tile.word
+        early = c.relays + 1
+        ready = self.latency(c) - early  # for the accumulators
+        summed = ready - 1  # for the tree's sums
         align = delay(m, "align", tile.align, summed)
         start = delay(m, "start", tile.start, summed)
         init = delay(m, "init", tile.init, summed - 1)
-        stop = delay(m, "stop", tile.stop, ready)
-        park = delay(m, "park", tile.park, ready)
-        finish = delay(m, "finish", tile.finish.as_value(), ready)
-        go_on = Signal()
-        parks = Signal()
-        init_parked = Signal()
+        controls = Signal(region_controls(c))
         m.d.comb += [
-            init_parked.eq(start[summed - 1] == Start.PARKED),
-            go_on.eq(start[summed] == Start.GO_ON),
-            parks.eq(valid[ready] & ((stop[ready] & Stop.PARK) != 0)),
-            self.rows.valid.eq(valid[ready] & ((stop[ready] & Stop.FINISH) != 0)),
-            self.rows.finish.as_value().eq(finish[ready]),
+            controls.bias.eq(init[summed - 2]),  # with the parked sum, a cycle before the tree's
+            controls.valid.eq(valid[summed]),
+            controls.go_on.eq(start[summed] == Start.GO_ON),
+            controls.align.eq(align[summed]),
         ]
-
-        # The bias word arrives with the parked sum: one cycle before the tree's sum.
-        bias = self._memory("bias", c.pe * c.acc_width, c.bias_depth, "distributed")
-        m.submodules.bias = bias.placed(platform)
-        m.d.comb += bias.addr.eq(init[summed - 2])
-
-        for row in range(c.pe):
-            # Block RAM with its output register: the word is beside the operands.
-            memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
-                                  c.weight_style(row))
-            m.submodules[f"weights_{row}"] = memory.placed(platform)
-            word = Signal(c.simd * c.weight_width, name=f"weight_word_{row}", reset_less=True)
-            mac = MacRow(c)
-            m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)
-            m.d.sync += word.eq(memory.data)
+        if c.park_depth:
+            park = delay(m, "park", tile.park, ready)
             m.d.comb += [
-                memory.addr.eq(tile.weight),
-                mac.operands.eq(self.operands),
-                mac.weights.as_value().eq(word),
-                mac.bias.eq(bias.data[row * c.acc_width:(row + 1) * c.acc_width].as_signed()),
-                mac.init_parked.eq(init_parked),
-                mac.init.eq(init[summed - 1]),
-                mac.valid.eq(valid[summed]),
-                mac.go_on.eq(go_on),
-                mac.align.eq(align[summed]),
-                mac.parks.eq(parks),
-                mac.park.eq(park[ready]),
-                self.rows.acc[row].eq(mac.acc),
+                controls.init_parked.eq(start[summed - 1] == Start.PARKED),
+                controls.init.eq(init[summed - 1]),
+                controls.parks.eq(valid[ready] & ((stop[ready] & Stop.PARK) != 0)),
+                controls.park.eq(park[ready]),
             ]
-            if c.loadable:
-                m.d.comb += [memory.w_en.eq(self.load.rows[row]), memory.w_addr.eq(self.load.addr),
-                             memory.w_data.eq(self.load.word)]
-        if c.loadable:
-            m.d.comb += [bias.w_en.eq(self.load.bias), bias.w_addr.eq(self.load.addr),
-                         bias.w_data.eq(self.load.word)]
-        return m
+        return controls
 
-    def _memory(self, name: str, width: int, depth: int, style: str) -> Rom | WeightMemory:
-        """A memory of the array: written by the loader, or filled from a file."""
-        if self.config.loadable:
-            return WeightMemory(width=width, depth=depth, style=style)
-        return Rom(width=width, depth=depth, file=f"{name}.hex", init=self.images.get(name),
-                   in_luts=True if style == "distributed" and name != "bias" else None)
+    def _load(self, m: Module, platform) -> list[Value]:
+        """The write of the memories, for each region (:func:`~.interfaces.region_load`): what only
+        one of them takes has a chain of relays of its own."""
+        c, load, on_the_way = self.config, self.load, self.config.relays - 1
+        word = c.simd * c.weight_width
+        common = Cat(load.bias, load.addr, load.word[:word])
+        found = []
+        for n, (rows, shared) in enumerate(zip(c.regions, fan_out(
+                m, platform, "load", common, len(c.regions), on_the_way), strict=True)):
+            own = Cat(load.rows[rows.start:rows.stop],
+                      load.word[rows.start * c.acc_width:rows.stop * c.acc_width])
+            own, = fan_out(m, platform, f"load_{n:02d}", own, 1, on_the_way)
+            found.append(Cat(own[:len(rows)], shared, own[len(rows):]))
+        return found

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind, tree_levels, tree_sum
+from gatefold.hdl.arith import by_kind, delay, tree_levels, tree_sum
 from gatefold.hdl.config import EngineConfig, bits_for
 
-__all__ = ["MacRow"]
+__all__ = ["MacRow", "first_sums"]
+
+
+def first_sums(config: EngineConfig) -> list[int]:
+    """How many products each sum of the tree's first level adds: two, but three where the row would
+    otherwise take a cycle more, unless ``config.cascade``. One, where no level is needed."""
+    simd = config.simd
+    sums = -(-simd // 2)
+    if config.pair == 2 and not config.cascade:
+        levels = tree_levels(simd)
+        sums = min(sums, 2 * 3 ** (levels - 1)) if levels else simd
+    return [(simd + n) // sums for n in range(sums)]
 
 
 class MacRow(wiring.Component):
@@ -21,9 +32,16 @@ class MacRow(wiring.Component):
         operands, weights -> A/B reg -> M reg -> P reg -> tree (a register a level) -> acc
              0                 1          2        3         3 + levels = latency      + 1
 
-    The tree adds by threes, and stops at two terms: the accumulator's own addition takes them. A
-    short pipeline has no M register, and a register every second level, the accumulator's addition
-    counting as one more.
+    The tree adds by threes, and stops at two terms: the accumulator's own addition takes them. Its
+    first level adds by twos where it can (:func:`first_sums`), since two DSP slices in cascade add
+    their products without logic. The second slice waits for the first in a second A/B register::
+
+        operands, weights -> A/B reg ------------> M reg -> P reg
+                                                              |
+        operands, weights -> A/B reg -> A/B reg -> M reg ---- + -> P reg: a sum of two products
+
+    A short pipeline has no M register, and no register between the two slices. Its tree has a
+    register every second level, the accumulator's addition counting as one more.
 
     One tile a cycle. Cycles are counted from the operands. The controls come beside their data:
     ``init_parked`` and ``init`` one cycle before the tree's sums, ``valid``, ``go_on`` and
@@ -59,8 +77,10 @@ class MacRow(wiring.Component):
     @staticmethod
     def stages(config: EngineConfig) -> tuple[tuple[str, int], ...]:
         """The stages in their order, each with its number of cycles."""
-        levels = tree_levels(config.simd)
-        return ("multipliers", 1 + config.pair), ("adder tree", levels * config.pair // 2)
+        sums = first_sums(config)
+        levels = tree_levels(len(sums))
+        tree = levels + (len(sums) < config.simd) if config.pair == 2 else levels // 2
+        return ("multipliers", 1 + config.pair), ("adder tree", tree)
 
     @classmethod
     def latency(cls, config: EngineConfig) -> int:
@@ -71,19 +91,11 @@ class MacRow(wiring.Component):
         c = self.config
         m = Module()
 
-        # The registers of a DSP slice (A/B, M, P).
-        products = []
-        for k in range(c.simd):
-            a = Signal(signed(c.act_width), name=f"a_{k}", reset_less=True)
-            b = Signal(signed(c.weight_width), name=f"b_{k}", reset_less=True)
-            product = Signal(signed(c.act_width + c.weight_width), name=f"m_{k}", reset_less=True)
-            p = Signal.like(product, name=f"p_{k}")
-            m.d.sync += [a.eq(self.operands[k]), b.eq(self.weights[k])]
-            m.d[c.between] += product.eq(a * b)
-            m.d.sync += p.eq(product)
-            products.append(p)
-
-        sums = tree_sum(m, "sum", products, step=2 // c.pair)
+        columns = iter(range(c.simd))
+        groups = [[next(columns) for _ in range(size)] for size in first_sums(c)]
+        late = c.pair == 2 and len(groups) < c.simd
+        sums = tree_sum(m, "sum", [self._first_sum(m, group, late) for group in groups],
+                        leaves=[len(group) for group in groups], step=2 // c.pair)
 
         # The start value, fetched while the tree finishes.
         start = Signal(signed(c.acc_width), reset_less=True)
@@ -108,3 +120,28 @@ class MacRow(wiring.Component):
             m.d.sync += acc.eq(total)
         m.d.comb += self.acc.eq(acc)
         return m
+
+    def _first_sum(self, m: Module, columns: list[int], late: bool) -> Value:
+        """The products of one to three columns, added. ``late``: the row has sums of several
+        products, for which a single product waits."""
+        if len(columns) < 3:
+            # In a short pipeline the first of two slices has no P register.
+            others = [self._slice(m, k, p=self.config.between) for k in columns[:-1]]
+            return self._slice(m, columns[-1], *others, late=late)
+        first, second, third = (self._slice(m, k) for k in columns)
+        total = Signal(signed(len(first) + 2), name=f"sum_0_{columns[0]}", reset_less=True)
+        m.d.sync += total.eq(first + second + third)
+        return total
+
+    def _slice(self, m: Module, k: int, *others: Value, late: bool = False,
+               p: str = "sync") -> Signal:
+        """A DSP slice with its registers A/B (``late``: two of each), M and P: the product of
+        column ``k`` and the P of another slice, if there is one."""
+        c = self.config
+        a = delay(m, f"a_{k}", self.operands[k], 1 + late)[-1]
+        b = delay(m, f"b_{k}", self.weights[k], 1 + late)[-1]
+        product = Signal(signed(c.act_width + c.weight_width), name=f"m_{k}", reset_less=True)
+        total = Signal(signed(len(product) + len(others)), name=f"p_{k}", reset_less=True)
+        m.d[c.between] += product.eq(a * b)
+        m.d[p] += total.eq(sum(others, product))
+        return total

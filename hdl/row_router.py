@@ -1,19 +1,22 @@
-"""From finished rows to lanes: the array finishes up to ``pe // 4`` units at once, lanes take
-``simd`` a cycle, in chunks as the operand memory stores them."""
+"""From finished rows to lanes: the array finishes many elements at once, lanes take ``simd`` a
+cycle, in chunks as the operand memory stores them."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind, is_one_of
+from gatefold.hdl.arith import by_parameter, delay, is_one_of
 from gatefold.hdl.config import EngineConfig, bits_for
-from gatefold.hdl.interfaces import finished_rows, routed_beat
+from gatefold.hdl.interfaces import FINISH_LEAD, finished_rows, routed_beat
 from gatefold.hdl.isa import beat_layout, finish_layout
-from gatefold.hdl.kinds import DenseKind
+from gatefold.hdl.relay import fan_out, relayed
 
 __all__ = ["RowRouter"]
+
+#: Spans that the second level of registers joins in one place.
+_JOINED = 4
 
 
 def _choose(index: Value, choices: dict[int, Value]) -> Value:
@@ -25,127 +28,145 @@ def _choose(index: Value, choices: dict[int, Value]) -> Value:
             even = pairs.get(n >> 1)
             pairs[n >> 1] = choices[n] if even is None else Mux(index[bit], choices[n], even)
         choices = pairs
-    return choices.get(0, Const(0))
+    return choices[0]
 
 
 class RowRouter(wiring.Component):
-    """Brings the four rows of slot ``routes[route] + lane`` to each lane, one chunk a cycle.
+    """Brings the rows of an element to each lane, one chunk a cycle: on a route of R rows an
+    element that begins at slot s, rows R (s + n) to R (s + n) + R - 1 to lane n.
 
-    The accumulators go on to the next tile at once, so beats after the first read a copy. An LSTM
-    beat uses all four rows of a slot; a Dense layer has an output in each row and takes four beats
-    for the same slots (``gate`` 0..3). Results come :attr:`latency` cycle after the rows. The plan
-    leaves at least ``beats`` cycles between finishes.
+    ::
+
+        accumulators, or their copies -> selected in each span -> (joined by fours) -> z of a lane
+                     0                        gather 1, 2            gather 2         latency
+
+    The accumulators go on to the next tile at once, so beats after the first read a copy; each
+    takes the next route. Results come :meth:`latency` cycles after the rows. The plan leaves at
+    least ``beats`` cycles between finishes.
+
+    Without ``gather`` there is one span and no register but z. With it, a span gives zero where it
+    has no row for a lane, and an OR joins the spans. Beats are counted FINISH_LEAD cycles before
+    the rows are there: their controls end in a relay for each region (the first beat is there: copy
+    the rows) and for each lane in each span (the route).
 
     Members
     -------
-    rows: In, from the array. routed: Out, beats for the lanes.
+    rows: In, from the array. routed: Out, beats for the lanes; ``z[n][k]`` is row k of lane n's
+        element, and undefined for lanes that get none and for k >= R.
     """
-
-    latency = 1
 
     def __init__(self, config: EngineConfig):
         self.config = config
         super().__init__({"rows": In(finished_rows(config)), "routed": Out(routed_beat(config))})
 
-    def lanes_of(self, route: int) -> list[int]:
-        """Lanes that get a slot on this route."""
-        return [lane for lane in range(self.config.simd) if 0 <= route + lane < self.config.slots]
+    @staticmethod
+    def latency(config: EngineConfig) -> int:
+        """Cycles from the rows to the lanes."""
+        return 1 + config.gather
 
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        active = Signal()  # there is a beat in this cycle
+        active = Signal()  # there will be a beat
         finish = Signal(finish_layout(c))  # how the rows are finished, for this beat
-        dense = Signal()
-        gate = Signal(2)
-        m.d.comb += dense.eq(is_one_of(finish.kind, (
-            n for n, kind in enumerate(c.kinds) if isinstance(kind, DenseKind))))
-        beats_left = self._count_beats(m, active, finish, dense, gate)
-        last_route = self._last_route(m, beats_left, dense, gate)
+        last = Signal()  # the beat is the last of its rows
+        self._count_beats(m, active, finish, last)
+        self._controls(m, active, finish, last)
 
-        lanes = by_kind(m, "lanes", finish.route, {
-            n: Const(sum(1 << lane for lane in self.lanes_of(route)), c.simd)
-            for n, route in enumerate(c.routes)}, c.simd)
-        valid = Signal()
-        beat = Signal(beat_layout(c), reset_less=True)
-        m.d.sync += [
-            valid.eq(active),
-            beat.dense.eq(dense),
-            beat.gate.eq(gate),
-            beat.lanes.eq(lanes),
-            beat.complete.eq(~last_route | finish.complete),
-        ]
-        m.d.sync += [beat[name].eq(finish[name])
-                     for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame")]
-        m.d.comb += [self.routed.valid.eq(valid), self.routed.beat.eq(beat)]
-
-        rows = self._rows(m)
-        for lane in range(c.simd):
-            for k in range(4):
-                z = Signal(signed(c.acc_width), name=f"z_{lane}_{k}", reset_less=True)
-                m.d.sync += z.eq(_choose(finish.route, {
-                    n: rows[4 * (route + lane) + k] for n, route in enumerate(c.routes)
-                    if lane in self.lanes_of(route)}))
-                m.d.comb += self.routed.z[lane][k].eq(z)
+        rows = self._rows(m, platform)
+        spans = {lane: self._spans(lane) for lane in range(c.simd)}
+        places = [(n, lane) for lane, found in spans.items() for n in found]
+        routes = fan_out(m, platform, "route", finish.route, len(places), FINISH_LEAD - 1)
+        parts: dict[tuple[int, int], list[Value]] = {}  # of row k of a lane's element, by span
+        for (n, lane), route in zip(places, routes, strict=True):
+            held = spans[lane][n]
+            several = [k for k in held if sum(k in other for other in spans[lane].values()) > 1]
+            decoded = [is_one_of(route, held[k]) for k in several]
+            way = relayed(m, platform, f"way_{n}_{lane}", Cat(route, *decoded))
+            brings = {k: way[len(route) + at] for at, k in enumerate(several)}
+            for k, sources in held.items():
+                z = _choose(way[:len(route)], {at: rows[row] for at, row in sources.items()})
+                parts.setdefault((lane, k), []).append(Mux(brings[k], z, 0) if k in brings else z)
+        for (lane, k), terms in parts.items():
+            for level in range(c.gather):
+                joined = _JOINED if level else 1
+                terms = [self._register(m, f"part_{lane}_{k}_{level}_{n}", terms[n:n + joined])
+                         for n in range(0, len(terms), joined)]
+            m.d.comb += self.routed.z[lane][k].eq(self._register(m, f"z_{lane}_{k}", terms))
         return m
 
-    def _count_beats(self, m: Module, active: Signal, finish, dense: Signal,
-                     gate: Signal) -> Signal:
-        """Beat 0 comes straight from the array, the others from a copy that advances by a chunk a
-        beat. Returns the number of beats that are still to come."""
+    def _count_beats(self, m: Module, active: Signal, finish, last: Signal):
+        """Beat 0 comes straight from the array, the others from a copy; each goes to the next
+        chunk by the next route."""
         rows = self.rows
         held = Signal(finish_layout(self.config))
         left = Signal(bits_for(self.config.max_beats))
         busy = Signal()  # left is not zero
-        next_gate = Signal(2)
         m.d.comb += [
             finish.eq(Mux(rows.valid, rows.finish.as_value(), held.as_value())),
             active.eq(rows.valid | busy),
-            gate.eq(Mux(rows.valid, 0, next_gate)),
+            last.eq(Mux(rows.valid, rows.finish.beats == 0, left == 1)),
         ]
         with m.If(active):
             m.d.sync += [
                 left.eq(Mux(rows.valid, rows.finish.beats, left - 1)),
-                busy.eq(Mux(rows.valid, rows.finish.beats != 0, left != 1)),
-                next_gate.eq(gate + 1),
+                busy.eq(~last),
                 held.eq(finish),
-                held.h.eq(finish.h + 1),
-                held.out.eq(finish.out + 1),
-                held.cell.eq(finish.cell + 1),
+                *(held[name].eq(finish[name] + 1) for name in ("route", "h", "out", "cell")),
             ]
-            with m.If(~dense | (gate == 3)):
-                m.d.sync += held.route.eq(finish.route + 1)
-        return left
 
-    def _last_route(self, m: Module, beats_left: Signal, dense: Signal, gate: Signal) -> Signal:
-        """Whether the beat is on the last route of its rows: unless the plan says otherwise, it
-        leaves its chunk open. The routes of a Dense layer are counted: those that come after that
-        of the beat."""
-        rows = self.rows
-        width = max(1, len(beats_left) - 2)
-        routes = Signal(width)
-        routes_left = Signal(width)
-        last = Signal(name="last_route")
-        m.d.comb += routes.eq(rows.finish.beats >> 2)
-        with m.If(rows.valid):
-            m.d.sync += routes_left.eq(routes)
-            m.d.comb += last.eq(Mux(dense, routes == 0, rows.finish.beats == 0))
-        with m.Else():
-            with m.If(gate == 3):
-                m.d.sync += routes_left.eq(routes_left - 1)
-            m.d.comb += last.eq(Mux(dense, routes_left == 0, beats_left == 1))
-        return last
+    def _controls(self, m: Module, active: Signal, finish, last: Signal):
+        """The controls of a beat, which come to the lanes with its rows."""
+        c = self.config
+        taking = dict.fromkeys(range(len(c.routes)), 0)  # lanes that get an element: row 0 of it
+        for lane in range(c.simd):
+            for route in c.sources(lane, 0):
+                taking[route] |= 1 << lane
+        beat = Signal(beat_layout(c))
+        m.d.comb += [
+            beat.lanes.eq(by_parameter(m, "lanes", finish.route, taking,
+                                       lambda mask: Const(mask, c.simd), c.simd)),
+            beat.complete.eq(~last | finish.complete),
+            *(beat[name].eq(finish[name])
+              for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame"))]
+        wait = FINISH_LEAD + self.latency(c)
+        m.d.comb += [
+            self.routed.valid.eq(delay(m, "valid", active, wait, reset_less=False)[-1]),
+            self.routed.beat.as_value().eq(delay(m, "beat", beat.as_value(), wait)[-1])]
 
-    def _rows(self, m: Module) -> list[Value]:
+    def _rows(self, m: Module, platform) -> list[Value]:
         """The rows of the beat: from the array, and from the second beat on their copies."""
         c, rows = self.config, []
         if c.max_beats == 1:
             return list(self.rows.acc)
-        for n, acc in enumerate(self.rows.acc):
-            copy = Signal(signed(c.acc_width), name=f"copy_{n}", reset_less=True)
-            row = Signal(signed(c.acc_width), name=f"row_{n}")
-            with m.If(self.rows.valid):
-                m.d.sync += copy.eq(acc)
-            m.d.comb += row.eq(Mux(self.rows.valid, acc, copy))
-            rows.append(row)
+        firsts = fan_out(m, platform, "first", self.rows.valid, len(c.regions), FINISH_LEAD - 1)
+        for region, (held, first) in enumerate(zip(c.regions, firsts, strict=True)):
+            first = relayed(m, platform, f"first_{region}", first)
+            for n in held:
+                copy = Signal(signed(c.acc_width), name=f"copy_{n}", reset_less=True)
+                row = Signal(signed(c.acc_width), name=f"row_{n}")
+                m.d.comb += row.eq(Mux(first, self.rows.acc[n], copy))
+                m.d.sync += copy.eq(row)
+                rows.append(row)
         return rows
+
+    def _spans(self, lane: int) -> dict[int, dict[int, dict[int, int]]]:
+        """Of each span that holds rows of a lane's elements, by k, the row k of the element by the
+        routes that bring it."""
+        c = self.config
+        found: dict[int, dict[int, dict[int, int]]] = {}
+        for n, span in enumerate(c.spans):
+            for k in range(4):
+                sources = {route: row for route, row in c.sources(lane, k).items() if row in span}
+                if sources:
+                    found.setdefault(n, {})[k] = sources
+        return found
+
+    def _register(self, m: Module, name: str, terms: list[Value]) -> Signal:
+        """The OR of terms, a cycle later."""
+        out = Signal(signed(self.config.acc_width), name=name, reset_less=True)
+        total = terms[0]
+        for term in terms[1:]:
+            total = total | term
+        m.d.sync += out.eq(total)
+        return out

@@ -62,7 +62,8 @@ def test_a_network_made_in_python(tmp_path):
     ({"width": 3}, r"--width must be an integer in 4\.\.18"),
     ({"width": 16.0}, "--width must be an integer"),
     ({"width": True}, "--width must be an integer"),
-    ({"board": "arty"}, "--board must be one of zcu104, u280, not 'arty'"),
+    ({"board": "arty"}, "--board must be one of zcu104, zcu102, kv260, u280, u55c, u50 or "
+     "a file like my.toml, not 'arty'"),
     ({"pipeline": "deep"}, "--pipeline must be one of full, short, not 'deep'"),
     ({"pipeline": None}, "--pipeline must be one of full, short, not None"),
     ({"board": 104}, "--board must be one of"),
@@ -103,6 +104,23 @@ def test_a_folder_knows_its_pipeline(tmp_path, core):
     path.write_text(path.read_text().replace('"short"', '"deep"'))
     with pytest.raises(gf.UserError, match="the pipeline must be full or short"):
         load_plan(folder)
+
+
+@pytest.mark.skipif(simulators.missing("verilator") is not None, reason="verilator is missing")
+def test_cascades_that_cost_a_cycle_are_taken_where_logic_is_short(tmp_path, monkeypatch):
+    net = gf.load(MODEL)
+    usual = gf.compile(net, pe=16, simd=6, width=8)
+    luts = usual.report()["resources"]["lut"]
+    monkeypatch.setattr("gatefold.gen.plan.sizing._LUT_SHARE", (luts - 1) / 400_000)
+    core = gf.compile(net, pe=16, simd=6, width=8)
+    tails = [one.plan.latencies.tail for one in (usual, core)]
+    assert (usual.plan.config.cascade, core.plan.config.cascade) == (False, True)
+    assert core.report()["resources"]["lut"] < luts and tails[1] == tails[0] + 1
+    plan = load_plan(core.save(tmp_path / "core"))
+    assert plan.config == core.plan.config and plan.cycles == core.plan.cycles
+    seen = core.verify(sim="verilator", samples=3)
+    assert seen.latency == plan.cycles.latency
+    np.testing.assert_array_equal(core.run(core.data), usual.run(core.data))
 
 
 def test_every_public_name_is_there():

@@ -72,12 +72,27 @@ def test_the_numbers_are_the_integers(core, report):
 
 def test_times_follow_from_cycles(report):
     cycles, clock = report["cycles"], report["clock_mhz"]
-    assert clock == {"value": 250.0, "source": "assumed"}
+    assert clock == {"value": 250.0, "source": "assumed", "rests_on":
+                     "wires within budget by the model of docs/boards.md, +-30 %"}
     assert report["latency_us"] == cycles["latency"] / 250
     assert cycles["bound"] == max(cycles["A"], cycles["B"]) <= cycles["latency"]
     assert cycles["no_overlap"] == cycles["A"] + cycles["B"]
     assert report["array"]["multipliers"] == 16
     assert 0 < report["array"]["utilisation"] <= 1
+
+
+@pytest.mark.parametrize(("options", "stages", "rests_on"), [
+    ({}, (0, 0, 1, 0), "without a board there are no wires to count"),
+    ({"board": "zcu104", "pe": 256, "simd": 6}, (1, 1, 1, 0), "wires within budget by the model "),
+    ({"board": "zcu104", "pe": 256, "simd": 6, "reach": 0}, (0, 1, 1, 0), "wires beyond budget"),
+])
+def test_it_states_the_stages_and_what_the_clock_rests_on(options, stages, rests_on):
+    report = compile(network("lstm-dense"), **({"pe": 4, "simd": 2} | options)).report()
+    assert tuple(report["array"][name] for name in ("reach", "gather", "dies", "cross")) == stages
+    assert report["clock_mhz"]["rests_on"].startswith(rests_on)
+    printed = dict(rows(report))
+    assert printed["distance"] == "reach {}, gather {}, dies {}, cross {}".format(*stages)
+    assert printed["clock"].startswith(f"300 MHz (assumed; {rests_on}")
 
 
 def test_without_calibration_it_says_so(tmp_path):
@@ -91,7 +106,7 @@ def test_without_calibration_it_says_so(tmp_path):
 def test_it_is_printed(core):
     out = gatefold("report", core).stdout
     for text in ("324 parameters", "l0_lstm", "8 x 2 = 16 multipliers, full pipeline",
-                 "250 MHz (assumed)", "zcu104", "Q"):
+                 "250 MHz (assumed; wires within", "zcu104", "Q"):
         assert text.lower() in out.lower(), text
 
 

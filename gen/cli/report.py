@@ -12,8 +12,15 @@ __all__ = ["report", "summary"]
 
 @click.command()
 @click.argument("directory", metavar="DIR")
-def report(directory):
-    """Print the report of the core in DIR, and draw DIR/report.html again where it differs."""
+@click.option("--vivado", metavar="PATH", help="What Vivado wrote: a folder of reports, a bundle "
+              "of `make report-bundle`, or a single report. Without it: DIR/vivado/reports, if "
+              "there is one.")
+def report(directory, vivado):
+    """Print the report of the core in DIR, and draw DIR/report.html again where it differs.
+
+    Where Vivado has routed the core, its timing and resources replace what was assumed and
+    estimated, here and in the files.
+    """
     from pathlib import Path
 
     from rich.console import Console
@@ -21,14 +28,18 @@ def report(directory):
     from rich.table import Table
 
     from gatefold.gen.errors import UserError, quoted
+    from gatefold.gen.files.output import replace_files
     from gatefold.gen.html import refresh_page
-    from gatefold.gen.report import read_report
+    from gatefold.gen.report import read_report, routed, write_report
 
     record = read_report(Path(directory))
+    found = _results(Path(directory), record, vivado)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     try:
+        if found is not None:
+            record = routed(record, found)
         inside = _tensors(record["numbers"])
         for name, value in rows(record):
             table.add_row(name, escape(value))
@@ -40,13 +51,34 @@ def report(directory):
         console.print(*([inside, ""] if inside else []), table)
     click.echo(shown.get(), nl=False)
     with contextlib.suppress(OSError):  # the folder may be read-only
+        if found is not None:
+            with replace_files(Path(directory)) as staged:
+                write_report(staged, record)
         refresh_page(Path(directory), record)
+
+
+def _results(directory, record: dict, path: str | None):
+    """What Vivado found of this core at ``path``, or in its own folder; None without anything."""
+    from gatefold.boards.results import read_results
+    from gatefold.gen.errors import UserError, quoted
+    from gatefold.gen.store.export import TOP
+
+    board = record.get("board")
+    if path is None and not ((directory / "vivado/reports").is_dir() and board):
+        return None
+    if not board:
+        raise UserError("--vivado needs a core that was built with --board: this one has no part")
+    found = read_results(path or directory / "vivado/reports", part=str(board["part"]), top=TOP)
+    if found is None and path is not None:
+        raise UserError(f"{quoted(path)} holds no reports of Vivado: give the reports/ of a run, "
+                        "or report-bundle.tar.gz")
+    return found
 
 
 def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
     wanted = ("network", "host", "state", "search", "found", "numbers", "error", "lost", "array",
-              "cycles", "clock", "resources")
+              "distance", "cycles", "clock", "resources")
     for name, value in rows(record):
         if name in wanted:
             yield f"{name:<12}{value}"
@@ -121,7 +153,9 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}"
                      f"{in_turn(cycles)}, bound {cycles['bound']}, without overlap "
                      f"{cycles['no_overlap']}")
-    yield "clock", (f"{clock['value']:g} MHz ({clock['source']}): latency "
+    yield "distance", (f"reach {array['reach']}, gather {array['gather']}, dies {array['dies']}, "
+                       f"cross {array['cross']}")
+    yield "clock", (f"{clock['value']:g} MHz ({clock['source']}; {clock['rests_on']}): latency "
                     f"{record['latency_us']:.2f} us")
     yield "resources", _resources(record["resources"])
     board = record["board"]
@@ -161,11 +195,14 @@ def _search(numbers: dict) -> Iterator[tuple[str, str]]:
     search = numbers.get("search")
     if not search:
         return
-    checks = "" if not search["checks"] else f", {len(search['checks'])} checked on all samples"
+    held_out = search["held_out"]
+    beyond = f", {held_out['error']:.3%} on the {held_out['samples']} of them that were held out" \
+        if held_out["samples"] else ""
+    checks = f", {len(search['checks'])} checked" * bool(search["checks"])
     left = "" if search["complete"] else ", the most that were allowed"
     yield "search", (f"{len(search['attempts'])} attempts{left}, on {search['attempt_samples']} "
                      f"samples{checks}: an error of {search['error']:.3%} where "
-                     f"{search['max_error']:.3%} may be, on {search['samples']} samples")
+                     f"{search['max_error']:.3%} may be, on {search['samples']} samples{beyond}")
     yield "found", "; ".join([
         f"activations {search['activations']} bits, weights {search['weights']} bits",
         *(f"{name}: " + ", ".join(f"{key} {value}" for key, value in keys.items())

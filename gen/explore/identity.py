@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gatefold.boards import BOARDS
+from gatefold.boards import get as get_board
 from gatefold.gen.explore.point import Job
 from gatefold.gen.files.arrays import array_digest
 from gatefold.gen.network.graph import Network
@@ -22,7 +24,7 @@ __all__ = ["code_digest", "identity", "job_key"]
 _PARTS = ("hdl", "gen", "boards")
 _SHOWS = ("cli", "html")  # sub-packages of gen that change no point
 
-_OPTIONS = ("board", "seed", *FORMATS)
+_OPTIONS = ("board", "clock", "seed", *FORMATS)  # the clock decides the levels of registers
 #: How a message calls an entry of an identity that differs.
 NAMES = {"network": "the model", "calibration": "the calibration data",
          "code": "the version of Gatefold",
@@ -35,7 +37,7 @@ def code_digest() -> str:
     digest = hashlib.sha256()
     for part in _PARTS:
         root = Path(str(importlib.import_module(f"gatefold.{part}").__file__)).parent
-        for path in sorted(root.rglob("*.py")):
+        for path in sorted((*root.rglob("*.py"), *root.rglob("*.toml"))):
             name = path.relative_to(root)
             if name.parts[0] not in _SHOWS:
                 source = path.read_bytes()
@@ -48,7 +50,14 @@ def identity(network: Network, calibration: np.ndarray | None, settings: Explore
     # The weights and not the model file: some models keep their weights beside it.
     return {"network": input_hash(replace(network, source={})),
             "calibration": None if calibration is None else array_digest(calibration),
-            "code": code_digest(), **settings.named(_OPTIONS)}
+            "code": code_digest(), **settings.named(_OPTIONS), "board": _board(settings.board)}
+
+
+def _board(name: str | None) -> str | None:
+    """A board's name; of a file, which may change under its name, what it says."""
+    if name is None or name in BOARDS:
+        return name
+    return hashlib.sha256(repr(get_board(name)).encode()).hexdigest()
 
 
 def job_key(known: dict, job: Job) -> str:

@@ -12,7 +12,7 @@ from gatefold.gen.options import MEMORIES
 from gatefold.gen.plan import Array, Budget, Plan, make_plan
 from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, with_blocks
+from gatefold.gen.plan.sizing import fit, made_to_fit
 from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
@@ -116,7 +116,7 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     for memory in MEMORIES:
         budget = replace(limits, memory=memory)
         try:
-            blocked = with_blocks(qnet, array, budget)
+            blocked = made_to_fit(qnet, array, budget)
             if blocked not in plans:
                 plans[blocked] = make_plan(qnet, blocked)
         except UserError as error:

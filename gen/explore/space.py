@@ -40,7 +40,7 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, settings: Explo
         for _ in range(settings.sizes):
             ranked = [shape for shape in ranking.shapes(allowed)
                       if ranking.cycles(*shape) <= _TILES] if allowed >= 4 else []
-            hopeful = [shape for shape in ranked if might_fit(qnet, *shape, limits)]
+            hopeful = [shape for shape in ranked if might_fit(qnet, *shape, limits, ranking.asked)]
             by_rows = {pe: (pe, simd) for pe, simd in reversed(hopeful)}  # the best of these rows
             chosen = sorted(by_rows.values(), key=hopeful.index)[:settings.shapes]
             if ranked and ranked[0] not in chosen:

@@ -56,7 +56,7 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
     if settings.synth:
         need_yosys()
     target = None if settings.board is None else get_board(settings.board)
-    limits = Budget.of(target).within(settings.macs)
+    limits = Budget.of(target, clock_mhz=settings.clock).within(settings.macs)
     check_steps(network, max(settings.contexts))
     if settings.dask is not None:
         cluster.check_address(settings.dask)
@@ -81,7 +81,7 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
                   f"random inputs, seed {settings.seed}")
         result = Exploration(
             network=network, board=target, limits=limits, settings=settings,
-            clock_mhz=float(settings.clock or limits.clock_mhz),
+            clock_mhz=float(limits.clock_mhz),
             data=f"{len(data)} samples of {source}", calibration=calibration,
             points=tuple(sorted(found, key=_order)), errors=errors, refused=refused)
         if folder and journal:

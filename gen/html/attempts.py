@@ -21,10 +21,19 @@ def search_section(report: dict) -> Markup | None:
             f"{search['max_error']:.3%} of the outputs' range, first for all layers, then layer by "
             f"layer. It found {search['activations']} bits for activations and "
             f"{search['weights']} bits for weights{_also(search['overrides'])}, with an error of "
-            f"{search['error']:.3%} on all {plural(search['samples'], 'sample')}.{ended} ",
+            f"{search['error']:.3%} on all {plural(search['samples'], 'sample')}{_beyond(search)}."
+            f"{ended} ",
             badge("computed")),
         table(["attempt", "changes", "in limit", "activations", "weights", "samples", "error"],
               rows, words=3), long=True)
+
+
+def _beyond(search: dict) -> str:
+    held_out = search["held_out"]
+    if not held_out["samples"]:
+        return ""
+    return (f" and of {held_out['error']:.3%} on the {held_out['samples']:,} of them that chose "
+            "neither formats nor widths")
 
 
 def _rows(made: list[dict], samples: int, what: str = "") -> list[list[Child]]:

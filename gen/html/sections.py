@@ -185,11 +185,13 @@ def resources_section(report: dict) -> Markup:
     device = (board or {}).get("device")
     origin = tag("p", "Estimate: ", str(used["source"]).removeprefix("estimate: "), ". ",
                  badge("estimated"), class_="source")
+    if "estimated" in used:
+        origin = tag("p", f"{used['source']}. ", badge("routed"), class_="source")
     if not device:
         rows = [[key, f"{used[key]:,.10g}"] for key in ("lut", "ff", "dsp", "bram36", "uram")]
         return section("resources-section", "Resources", "The core takes these resources. With "
                         "--board the report compares them with those of the board.",
-                        table(["", "estimate"], rows), origin)
+                        table(["", "core"], rows), origin)
     return section(
         "resources-section", "Resources", "The core takes these shares of the "
         f"{board['part']}; interfaces and shell are not included.",

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.frames import input_names
 from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layers import Gru, Lstm
 from gatefold.gen.numbers.accumulator import accumulator_width, layer_bits
 from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.choose import Chooser, Mixed
@@ -34,6 +35,7 @@ __all__ = ["BIAS_LIMIT", "SATURATED", "WIDTHS", "quantize", "requantize_into",
 
 #: Entry of a calibration record: by layer and tensor how many weights saturate.
 SATURATED = "saturated_weights"
+_ENDLESS = 1 << 16  # steps
 BIAS_LIMIT = 8.0  #: Largest |bias| of a core whose weights come later (the gates saturate there).
 
 
@@ -73,7 +75,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
                         checked_headroom(headroom))
     if table and (table_bits or argument_bits):
         raise ValueError("quantize takes a table, or its bits, not both")
-    table = table or table_for(settings.widest("activations"), table_bits, argument_bits)
+    table = table or table_for(settings.widest("activations"), table_bits, argument_bits,
+                               _steps(network))
     settings = replace(settings, widths={**widths, "table": table.out_frac + 1})
     seen = None
     if any_weights:
@@ -155,6 +158,12 @@ def _result(network: Network, layer: int, value: int) -> tuple[str, str]:
     if layer < 0:
         return input_names(network)[value], "x"
     return network.names[layer], network.layers[layer].result
+
+
+def _steps(network: Network) -> int:
+    """The most steps that a gated state is kept; of a stateful layer there is no end to them."""
+    return max((_ENDLESS if layer.stateful else network.shapes[layer.inputs[0]][0]
+                for layer in network.layers if isinstance(layer, Lstm | Gru)), default=1)
 
 
 def _widths(inputs: tuple[QFormat, ...], layers: list[QLayer]) -> dict[str, int]:

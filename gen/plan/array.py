@@ -20,8 +20,8 @@ class Array:
     streams; ``contexts``, sequences that make a frame and share the array, which gives throughput
     for latency; ``pipeline``, "full", or "short" for slower clocks
     (:class:`~gatefold.hdl.config.EngineConfig`); ``block_words``, weight words that the blocks of
-    convolutions may take; ``reach``, ``gather``, ``dies``, ``cross``, what distance needs, as of
-    the engine.
+    convolutions may take; ``reach``, ``gather``, ``dies``, ``cross``, what distance needs, and
+    ``cascade``, what a shortage of logic needs, as of the engine.
     Raises :class:`UserError` for what no network can be planned on.
     """
 
@@ -35,6 +35,7 @@ class Array:
     gather: int = 0
     dies: int = 1
     cross: int = 0
+    cascade: bool = False
 
     def __post_init__(self):
         if self.pe < 4 or self.pe % 4:

@@ -17,8 +17,9 @@ from gatefold.gen.plan.lower import lower
 from gatefold.gen.plan.lowered import Lowered
 from gatefold.gen.plan.ops import Part
 from gatefold.gen.plan.output import output_places
-from gatefold.gen.plan.rows import Fold, fold
-from gatefold.gen.plan.tiling import StepTiles, Tiling
+from gatefold.gen.plan.riders import find_rides
+from gatefold.gen.plan.rows import fold, list_routes
+from gatefold.gen.plan.tiling import StepGroup, StepTiles, Tiling
 from gatefold.gen.plan.work import Job, Operand, Work
 
 __all__ = ["break_down"]
@@ -59,8 +60,12 @@ class _Breakdown:
         self.storage, self.ops = lowered.storage, tuple(lowered.ops)
         self.folds = tuple(fold(op.size, op.rows, lowered.pe, lowered.simd) for op in self.ops)
         self.repeated = frozenset(n for n, op in enumerate(self.ops) if op.repeated)
-        self.tiling = Tiling(lowered, self.folds, self.repeated)
-        self.routes, self.first_route = _routes(self.folds, lowered.pe // 4, lowered.simd)
+        read = frozenset(n for n, op in enumerate(self.ops) if lowered.feeds(op.layer))
+        self.rides = find_rides(self.ops, self.folds, read, self.repeated, lowered.simd)
+        self.folds = tuple(fold.moved(self.rides[n].row) if n in self.rides else fold
+                           for n, fold in enumerate(self.folds))
+        self.tiling = Tiling(lowered, self.folds, self.repeated, self.rides)
+        self.routes, self.first_route = list_routes(self.folds, lowered.simd)
         self.aligns = self._find_aligns()
         self.cells: dict[int, int] = {}  # of each layer with states, the first of its words
         self.cell_depth = 0
@@ -82,7 +87,8 @@ class _Breakdown:
             bias_words=tuple(self.tiling.bias_words), cell_depth=max(1, self.cell_depth),
             x_rows=self.lowered.x_rows, x_row=self.lowered.x_row, out_rows=self.out_rows,
             out_row=self.out_row, leaving=leaving,
-            in_order=len(leaving) == 1 and words_out == sorted(words_out), repeated=self.repeated)
+            in_order=len(leaving) == 1 and words_out == sorted(words_out), repeated=self.repeated,
+            rides=self.rides)
 
     def _find_aligns(self) -> tuple[int, ...]:
         """The shifts of products that any tile asks for."""
@@ -135,19 +141,16 @@ class _Breakdown:
                 cell=0 if op.cells is None else self.cells[op.cells] + group.first,
                 fresh=begins and op.fresh, carried=begins and op.carried,
                 complete=group.complete or found.beats < group.beats,
-                route=self.first_route[group.rotation])
+                route=self.first_route[op.rows, group.rotation],
+                after=self._after(n, step.step, found))
+
+    def _after(self, n: int, step: int, found: StepGroup) -> tuple[int, int, int] | None:
+        """The job from whose sums a group of an op starts at a step; None, from its bias."""
+        ride = self.rides.get(n)
+        if ride and step < ride.steps:
+            return ride.carrier, step + ride.ahead, ride.group
+        return (n, 0, found.number) if n in self.repeated and step else None
 
 
 def _align(part: Part, frac: int) -> int:
     return 0 if part.base is None else part.base - frac
-
-
-def _routes(folds: tuple[Fold, ...], slots: int, simd: int) -> tuple[tuple[int, ...],
-                                                                     dict[int, int]]:
-    """Routes, each the slot that lane 0 sees (may be negative), and of each rotation the first."""
-    routes: list[int] = []
-    first = {}
-    for rotation in sorted({group.rotation for f in folds for group in f.groups}):
-        first[rotation] = len(routes)
-        routes += [b * simd - rotation for b in range(-(-(rotation + slots) // simd))]
-    return tuple(routes), first

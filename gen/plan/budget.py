@@ -1,7 +1,8 @@
-"""What a device offers a core, and how the core may keep its weights there."""
+"""What a device offers a core, how the core may keep its weights there, and what clock it keeps."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gatefold.boards import Board
@@ -9,19 +10,24 @@ from gatefold.gen.errors import UserError
 
 __all__ = ["Budget"]
 
+#: Dies that the hardware can share a core among.
+DIES = 1
 
 @dataclass(frozen=True)
 class Budget:
-    """What a core may use.
+    """What a core may use: the device less the shell, of each die as much as of the poorest.
 
-    Attributes: ``name`` of the device, for messages; ``multipliers`` to ``clock_mhz``, as
-    :class:`~gatefold.boards.Board`; ``memory``, where the weights are stored, one of
-    :data:`~gatefold.gen.options.MEMORIES`; ``loadable``, whether they are streamed in at run time.
+    Attributes: ``name`` of the device, for messages; ``multipliers``; ``bram36``, ``dsp``, ``lut``
+    and ``uram``, on all ``dies``; ``stream_bits``; ``clock_mhz``, which the wires must keep;
+    ``memory``, where the weights are stored, one of :data:`~gatefold.gen.options.MEMORIES`;
+    ``loadable``, whether they are streamed in at run time; ``board``, the geometry, None where
+    wires are not known; ``fewest_dies`` that a core takes; ``reach``, ``gather``, levels of
+    registers that the user fixed.
     """
 
     name: str
     multipliers: int
-    bram36: int
+    bram36: float
     dsp: int
     lut: int
     uram: int
@@ -29,15 +35,48 @@ class Budget:
     clock_mhz: float
     memory: str = "auto"
     loadable: bool = False
+    board: Board | None = None
+    dies: int = 1
+    fewest_dies: int = 1
+    reach: int | None = None
+    gather: int | None = None
 
     @classmethod
-    def of(cls, board: Board | None, *, memory: str = "auto", loadable: bool = False) -> Budget:
-        """The board's; without one a generic device's: 256 multipliers, 128-bit streams."""
+    def of(cls, board: Board | None, *, memory: str = "auto", loadable: bool = False,
+           clock_mhz: float | None = None) -> Budget:
+        """As many of the board's dies as can share a core; without a board a generic device: 256
+        multipliers, 128-bit streams. The clock is the board's if not given."""
         if board is None:
-            return cls("a core without --board", 256, 1024, 1024, 400_000, 0, 128, 300.0, memory,
-                       loadable)
-        return cls(f"the {board.name}", board.max_multipliers, board.bram36, board.dsp, board.lut,
-                   board.uram, board.stream_bits, board.clock_mhz, memory, loadable)
+            return cls("a core without --board", 256, 1024, 1024, 400_000, 0, 128,
+                       clock_mhz or 300.0, memory, loadable)
+        whole = cls(f"the {board.name}", board.max_multipliers, board.bram36, board.dsp, board.lut,
+                    board.uram, board.stream_bits, clock_mhz or board.clock_mhz, memory, loadable,
+                    board)
+        return whole.on(min(DIES, len(board.dies)))
+
+    def on(self, dies: int) -> Budget:
+        """The same on so many of the board's dies, with a share of ``multipliers`` at most.
+
+        Raises :class:`UserError` where the board or the hardware has fewer.
+        """
+        most = min(DIES, len(self.board.dies)) if self.board else DIES
+        if dies > most:
+            raise UserError(f"--dies must be at most {most} for {self.name}, not {dies}: choose "
+                            "fewer, or leave it out to have the number chosen")
+        if self.board is None:
+            return replace(self, dies=dies)
+        first = self.board.window(dies)
+        free = [die.free for die in self.board.dies]
+        least = {name: dies * min(getattr(one, name) for one in free[first:first + dies])
+                 for name in ("bram36", "dsp", "lut", "uram")}
+        # Each die keeps its part of the DSP slices that the board sets aside for the lanes.
+        multipliers = (least["dsp"] * self.board.max_multipliers
+                       // sum(one.dsp for one in free))
+        return replace(self, dies=dies, multipliers=min(self.multipliers, multipliers), **least)
+
+    def shares(self) -> Iterator[Budget]:
+        """The budgets of each number of dies that a core may take."""
+        return (self.on(dies) for dies in range(self.fewest_dies, self.dies + 1))
 
     def within(self, multipliers: int | None, option: str = "--macs") -> Budget:
         """The same with ``multipliers``, which ``option`` asks for, or with all where it does not.

@@ -16,7 +16,6 @@ from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
 from gatefold.hdl.gearbox import GearboxModel, GearboxShape
 from gatefold.hdl.isa import Stop
-from gatefold.hdl.kinds import DenseKind
 
 __all__ = ["Timeline", "gearboxes", "input_arrivals", "replay"]
 
@@ -107,8 +106,9 @@ class _Replay:
             return
         self.issues[-1].append(cycle)
         if leaves:
-            self.finished.extend(cycle + self.output + beat + 1 for beat in range(tile["beats"] + 1)
-                                 if _completes(tile, beat, c))
+            # The last beat may leave its chunk open.
+            self.finished.extend(cycle + self.output + beat + 1
+                                 for beat in range(tile["beats"] + tile["complete"]))
         self.wait = tile["gap"]
         self.index += 1
         if tile["last"]:
@@ -151,12 +151,3 @@ def input_arrivals(config: EngineConfig) -> list[int]:
             arrivals.append(cycle + 1)
         cycle += 1
     return arrivals
-
-
-def _completes(tile: dict, beat: int, config: EngineConfig) -> bool:
-    """Whether the chunk of a beat is complete after it: only those of a tile's last route may not
-    be."""
-    if tile["complete"]:
-        return True
-    span = 4 if isinstance(config.kinds[tile["kind"]], DenseKind) else 1
-    return beat // span < tile["beats"] // span

@@ -29,9 +29,9 @@ class Demand:
     rows: of its matrix. pieces: the columns that meet the layer's input, by the vectors that the
     input is put together from, each of which begins with a chunk of its own. own: the columns that
     meet the layer's last result (none at step 0). steps: how often the matrix is applied; met: how
-    often to another input; recurs: how often to a last result. gates: four rows share a slot; else
-    each row is an element. windows: it is a convolution, whose steps may be computed several at a
-    time. sparse: the most columns of a row that are not zero by construction; 0, all.
+    often to another input; recurs: how often to a last result. windows: it is a convolution, whose
+    steps may be computed several at a time. sparse: the most columns of a row that are not zero by
+    construction; 0, all.
     """
 
     rows: int
@@ -40,7 +40,6 @@ class Demand:
     steps: int
     met: int
     recurs: int
-    gates: bool
     windows: bool
     sparse: int = 0
 
@@ -69,10 +68,7 @@ class Demand:
 
     def groups(self, pe: int, simd: int) -> int:
         """Groups of rows that the array works on one after the other."""
-        if self.gates:
-            return ceil(self.rows / pe)
-        slots = ceil(ceil(self.rows / simd) / 4) * min(simd, self.rows)
-        return ceil(4 * slots / pe)
+        return ceil(self.rows / pe)
 
 
 def demands(network: QuantizedNetwork | Network) -> list[Demand]:
@@ -83,20 +79,19 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
         shapes = network.shapes_into(n)
         read = vectors[layer.inputs[0]]
         if isinstance(layer, QRecurrent | Recurrent):
-            gates = not isinstance(layer, QRnn | Rnn)
+            gates = 1 if isinstance(layer, QRnn | Rnn) else 4
             steps, given = len(read), layer.stateful or len(layer.inputs) > 1
             same = not given and (read == read[:1]).all()
-            found.append(Demand((4 if gates else 1) * layer.units, _pieces(read[-1]), layer.units,
-                                steps, 1 if same else steps, steps if given else steps - 1, gates,
-                                False))
+            found.append(Demand(gates * layer.units, _pieces(read[-1]), layer.units, steps,
+                                1 if same else steps, steps if given else steps - 1, False))
         elif isinstance(layer, QDense | Dense):
             steps = prod(layer.output_shape(*shapes)[:-1])
             pieces = (layer.features,) if layer.window is not None else _pieces(
                 read.reshape(-1, layer.features)[-1])
             sparse = 0 if layer.pattern is None else int(layer.pattern.sum(axis=1).max())
-            found.append(Demand(layer.outputs, pieces, 0, steps, steps, 0, False,
+            found.append(Demand(layer.outputs, pieces, 0, steps, steps, 0,
                                 layer.window is not None and not sparse, sparse))
-    return found or [Demand(4, (1,), 0, 1, 1, 0, True, False)]
+    return found or [Demand(4, (1,), 0, 1, 1, 0, False)]
 
 
 def longest_chain(network: QuantizedNetwork | Network) -> int:

@@ -27,27 +27,35 @@ def pack_words(values: np.ndarray, width: int) -> list[int]:
 
 
 def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> dict[str, list[int]]:
-    """Weights (an image for each row), bias (with the kinds' rounding constants) and tables."""
+    """Weights (an image for each row), bias with the kinds' rounding constants (an image for each
+    region) and tables."""
     weights = np.zeros((len(work.weight_words), config.pe, config.simd), np.int64)
     alike: dict[tuple[int, int, int], list[int]] = {}  # words by op, part and group
     for n, word in enumerate(work.weight_words):
         alike.setdefault((word.op, word.part, word.group), []).append(n)
     for (op, part, group), numbers in alike.items():
-        rows, per = work.folds[op].rows[group], work.ops[op].rows
-        matrix = work.ops[op].parts[part].matrix[rows // per, rows % per]  # (pe, columns)
         lanes = np.stack([work.weight_words[n].lanes for n in numbers])
-        block = np.where(lanes >= 0, matrix[:, lanes], 0)  # (pe, words, simd)
-        weights[numbers] = np.where(rows[:, None, None] >= 0, block, 0).swapaxes(0, 1)
+        riders = [(n, 0, 0) for n, ride in work.rides.items()
+                  if (ride.carrier, ride.part, ride.group) == (op, part, group)]
+        for n, p, g in ((op, part, group), *riders):
+            rows, per = work.folds[n].rows[g], work.ops[n].rows
+            matrix = work.ops[n].parts[p].matrix[rows // per, rows % per]  # (pe, columns)
+            block = np.where(lanes >= 0, matrix[:, lanes], 0)  # (pe, words, simd)
+            weights[numbers] += np.where(rows[:, None, None] >= 0, block, 0).swapaxes(0, 1)
     biases = np.zeros((len(work.bias_words), config.pe), np.int64)
     for n, (number, group, first) in enumerate(work.bias_words):
-        op = work.ops[number]
-        rows = work.folds[number].rows[group]
-        bias = op.first_bias if first and op.first_bias is not None else op.bias
-        constants = np.array(op.kind.constants)[np.arange(config.pe) % 4]
-        biases[n] = np.where(rows >= 0, bias[rows // op.rows, rows % op.rows] + constants, 0)
+        riders = [(rider, 0) for rider, ride in work.rides.items()
+                  if (ride.carrier, ride.group) == (number, group)]
+        for other, g in ((number, group), *riders):
+            op = work.ops[other]
+            rows = work.folds[other].rows[g]
+            bias = op.first_bias if first and op.first_bias is not None else op.bias
+            words = bias + np.array(op.kind.constants)
+            biases[n] += np.where(rows >= 0, words[rows // op.rows, rows % op.rows], 0)
     images = {f"weights_{row:03d}": pack_words(weights[:, row], config.weight_width)
               for row in range(config.pe)}
-    images["bias"] = pack_words(biases, config.acc_width)
+    images |= {f"bias_{n:02d}": pack_words(biases[:, rows], config.acc_width)
+               for n, rows in enumerate(config.regions)}
     images["tanh_t0"] = [int(v) for v in qnet.table.t0]
     if qnet.table.n2:
         images["tanh_t1"] = [int(v) for v in qnet.table.t1]
@@ -72,23 +80,27 @@ def program_images(program: Program, config: EngineConfig) -> dict[str, list[int
 def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
     """The beats that fill a loadable core, in the order in which
     :class:`gatefold.hdl.weight_loader.WeightLoader` takes them: each row's words, then the bias
-    words."""
+    words, each of them for all rows."""
     beat = config.beat * config.container
     mask = (1 << beat) - 1
-    return [word >> at & mask for name, width in _number_widths(config).items()
-            for word in images[name] for at in range(0, width, beat)]
-
-
-def _number_widths(config: EngineConfig) -> dict[str, int]:
-    """The bits of a word of weights, of each row, and of a bias word."""
-    rows = {f"weights_{row:03d}": config.simd * config.weight_width for row in range(config.pe)}
-    return rows | {"bias": config.pe * config.acc_width}
+    words = [(config.simd * config.weight_width, word) for row in range(config.pe)
+             for word in images[f"weights_{row:03d}"]]
+    of_regions = zip(*(images[f"bias_{n:02d}"] for n in range(len(config.regions))), strict=True)
+    words += [(config.pe * config.acc_width, sum(
+        part << rows.start * config.acc_width
+        for rows, part in zip(config.regions, parts, strict=True))) for parts in of_regions]
+    return [word >> at & mask for width, word in words for at in range(0, width, beat)]
 
 
 def image_widths(config: EngineConfig) -> dict[str, int]:
     """The bits of a word of each image."""
-    load = {"load": config.beat * config.container}
-    widths = load if config.loadable else _number_widths(config)
+    if config.loadable:
+        widths = {"load": config.beat * config.container}
+    else:
+        widths = {f"weights_{row:03d}": config.simd * config.weight_width
+                  for row in range(config.pe)}
+        widths |= {f"bias_{n:02d}": len(rows) * config.acc_width
+                   for n, rows in enumerate(config.regions)}
     widths["tanh_t0"] = config.table.out_frac
     if config.table.n2:
         widths["tanh_t1"] = config.table.t1_width

@@ -43,7 +43,7 @@ def gru_kind(layer: QGru, table: Table) -> GruKind:
     common = max(layer.acc_frac, product) if layer.reset_after else layer.acc_frac
     fine = max(layer.c.frac, layer.n.frac)
     return GruKind(
-        gate=_gate(layer, table), m=layer.acc_frac - layer.m.frac if layer.reset_after else 0,
+        gate=_gate(layer, table), m=layer.acc_frac - layer.m.frac if layer.reset_after else None,
         up_a=common - layer.acc_frac, up_m=common - product if layer.reset_after else 0,
         candidate=_squash(common, layer.activation, layer.n, table),
         up_s=fine - layer.c.frac, up_n=fine - layer.n.frac, state=fine + t + 1 - layer.c.frac,

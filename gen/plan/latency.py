@@ -23,7 +23,7 @@ _LSTM = EngineConfig(
     table=TableConfig(frac=4, n0=4, n1=4, n2=0, out_frac=8, t1_width=1), aligns=(0,),
     kinds=(LstmKind(gate=Gate(0), candidate=Squash(0), up_f=0, up_g=0, cell=0, out=Squash(0), h=0,
                     cell_width=8, h_width=8),),
-    routes=(0,), weight_depth=1, bias_depth=1, park_depth=0, h_depth=1, cell_depth=1, x_row=1,
+    routes=((4, 0),), weight_depth=1, bias_depth=1, park_depth=0, h_depth=1, cell_depth=1, x_row=1,
     x_rows=1, out_row=1, out_rows=1, out_early=False, out_whole=False, beat=1, container=8,
     program_depth=1, segments=1, max_gap=0, max_beats=1, max_count=1, max_stride=0)
 
@@ -53,7 +53,7 @@ class Latencies:
 def latencies(config: EngineConfig) -> Latencies:
     """The distances of the engine that ``config`` describes."""
     array = MacArray.latency(config)
-    rows = array + RowRouter.latency
+    rows = array + RowRouter.latency(config)
     result = rows + late_latency(config)
     return Latencies(array=array, result=result, output=rows + early_latency(config),
                      tail=result - OperandMemory.lead, park=MacArray.park_distance,
@@ -72,9 +72,9 @@ def stages(config: EngineConfig) -> dict[str, int]:
     whole = latencies(config)
     slowest = max(lanes_of(config), key=lambda lane: lane.latency(config))
     return {
-        "broadcast": OperandMemory.latency - OperandMemory.lead,
+        "broadcast": MacArray.way_out(config) - OperandMemory.lead,
         **dict(MacRow.stages(config)),
-        "accumulator": whole.array - OperandMemory.latency - MacRow.latency(config),
-        "router": RowRouter.latency,
+        "accumulator": whole.array - MacArray.way_out(config) - MacRow.latency(config),
+        "router": RowRouter.latency(config),
         **{f"lane: {name}": cycles for name, cycles in slowest.stages(config)},
     }

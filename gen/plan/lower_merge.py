@@ -13,8 +13,8 @@ __all__ = ["max_pool", "multiply"]
 
 
 def max_pool(to: Lowered, n: int, layer: QMaxPool, x: np.ndarray) -> np.ndarray:
-    """Maxima of four taps, one a row of a slot; of more taps, maxima of these again, in a stage
-    more."""
+    """Maxima of four taps, each in a row of its own; of more taps, maxima of these again, in a
+    further stage."""
     features = x.shape[-1]
     taps = _present_taps(layer, x)
     shift, base = layer.x.frac - layer.y.frac, layer.x.frac
@@ -27,7 +27,7 @@ def max_pool(to: Lowered, n: int, layer: QMaxPool, x: np.ndarray) -> np.ndarray:
         kept = len(vectors) if to.is_read(n) or not last else 0
         written = to.storage.result(len(to.ops), len(vectors), features, layer.y.frac, kept)
         kind = MergeKind("max", (0, 0), shift, layer.y.width)
-        parts = (picking(features, 4, 4, vectors, base),)
+        parts = (picking(features, 4, vectors, base),)
         if last:
             to.add(n, kind, parts, written)
             return written.reshape(to.qnet.shapes[to.qnet.value(n)])
@@ -46,10 +46,10 @@ def _present_taps(layer: QMaxPool, x: np.ndarray) -> np.ndarray:
 
 
 def multiply(to: Lowered, n: int, layer: QMultiply, read: list[np.ndarray]) -> np.ndarray:
-    """The product of two values, one in each of two rows of a slot."""
+    """The product of two values, each in a row of its own."""
     features = read[0].shape[-1]
     vectors = np.concatenate([value.reshape(-1, features) for value in read], axis=1)
     written = to.result(n, len(vectors), features, layer.y.frac)
     kind = MergeKind("mul", (0, 0), layer.a.frac + layer.b.frac - layer.y.frac, layer.y.width)
-    to.add(n, kind, (picking(features, 4, 2, vectors),), written)
+    to.add(n, kind, (picking(features, 2, vectors),), written)
     return written.reshape(to.qnet.shapes[to.qnet.value(n)])

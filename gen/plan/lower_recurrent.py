@@ -45,7 +45,7 @@ def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
 def gru(to: Lowered, n: int, layer: QGru, x: np.ndarray,
         h0: np.ndarray | None = None) -> np.ndarray:
     """A GRU: one op, or without reset_after two that take turns; behind one that loads an initial
-    state. Rows of a unit: r, z, a, m.
+    state. Rows of a unit: z, a, r, m, or in two ops r, then z and a.
 
     ``x``: addresses (steps, features); ``h0``: of an initial state that is an input.
     """
@@ -64,9 +64,9 @@ def _gru_step(to: Lowered, n: int, layer: QGru, x: np.ndarray,
               states: dict[str, Any]) -> None:
     """A GRU with reset_after: a step is one op."""
     (xr, xz, xn), (hr, hz, hn), (br, bz, bn) = _gru_rows(layer)
-    w_hh, bias = _rows(hr, hz, None, hn), _rows(br, bz, bn, layer.b_n)
+    w_hh, bias = _rows(hz, None, hr, hn), _rows(bz, bn, br, layer.b_n)
     to.add(n, gru_kind(layer, to.qnet.table),
-           (_from_input(layer, _rows(xr, xz, xn, None), x), _from_h(layer, w_hh, previous)),
+           (_from_input(layer, _rows(xz, xn, xr, None), x), _from_h(layer, w_hh, previous)),
            written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, _rounded_h0(layer)),
            **states)
 
@@ -83,15 +83,15 @@ def _gru_halves(to: Lowered, n: int, layer: QGru, x: np.ndarray,
     def from_start(vectors: np.ndarray) -> tuple[np.ndarray | None, ...]:
         return tuple(vector if t >= begins else None for t, vector in enumerate(vectors))
 
-    w_hh, bias = _rows(hr, None, None, None), _rows(br, None, None, None)
+    w_hh, bias = _rows(hr), _rows(br)
     to.add(n, reset_kind(layer, to.qnet.table),
-           (_from_input(layer, _rows(xr, None, None, None), from_start(x)),
+           (_from_input(layer, _rows(xr), from_start(x)),
             _from_h(layer, w_hh, previous)),
            q, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), traced=None, **states)
-    w_hh, bias = _rows(None, hz, None, None), _rows(None, bz, bn, None)
+    w_hh, bias = _rows(hz, None), _rows(bz, bn)
     to.add(n, gru_kind(layer, to.qnet.table),
-           (_from_input(layer, _rows(None, xz, xn, None), x), _from_h(layer, w_hh, previous),
-            Part(matrix=_rows(None, None, hn, None), steps=from_start(q), base=_h_base(layer))),
+           (_from_input(layer, _rows(xz, xn), x), _from_h(layer, w_hh, previous),
+            Part(matrix=_rows(None, hn), steps=from_start(q), base=_h_base(layer))),
            written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), **states)
 
 
@@ -102,7 +102,7 @@ def _gru_rows(layer: QGru) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _rows(*gates: np.ndarray | None) -> np.ndarray:
-    """(units, 4, ...) from the rows (units, ...) of each gate; None is zeros."""
+    """(units, gates, ...) from the rows (units, ...) of each gate; None is zeros."""
     zero = np.zeros_like(next(rows for rows in gates if rows is not None))
     return np.stack([zero if rows is None else rows for rows in gates], axis=1)
 
@@ -180,15 +180,15 @@ def _states(to: Lowered, n: int, layer: QLstm | QGru, constant: np.ndarray | Non
 def _load(to: Lowered, n: int, layer: QLstm | QGru, constant: np.ndarray | None,
           given: np.ndarray | None) -> int:
     """An op that fills the states of layer ``n`` before its first step; its number."""
-    bias = np.zeros((layer.units, 4), np.int64)
+    bias = np.zeros((layer.units, 1), np.int64)
     if given is not None:
         shift = int(to.storage.chunks[given[0] // to.simd].frac) - layer.c.frac
-        part = picking(layer.units, 4, 1, given[None])
+        part = picking(layer.units, 1, given[None])
     else:
         assert constant is not None
         bias[:, 0], shift = constant, 0
         # A tile meets some operand; here its weights are zero.
-        part = Part(matrix=np.zeros((layer.units, 4, 1), np.int64),
+        part = Part(matrix=np.zeros((layer.units, 1, 1), np.int64),
                     steps=(to.values[0].ravel()[:1],), base=None)
     kind = LoadKind(isinstance(layer, QGru), shift, layer.c.width)
     op = to.add(n, kind, (part,), None, bias=bias, cells=n)
@@ -201,6 +201,6 @@ def cell_state(to: Lowered, n: int, layer: QCellState, h: np.ndarray) -> np.ndar
     source = layer.inputs[0] - len(to.qnet.input_shapes)
     last = h if h.ndim == 1 else h[-1]
     written = to.result(n, 1, layer.units, layer.y.frac)
-    part = Part(matrix=np.zeros((layer.units, 4, len(last)), np.int64), steps=(last,), base=None)
+    part = Part(matrix=np.zeros((layer.units, 1, len(last)), np.int64), steps=(last,), base=None)
     to.add(n, emit_kind(layer), (part,), written, cells=source, fresh=False)
     return written[0]

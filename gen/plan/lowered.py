@@ -55,9 +55,13 @@ class Lowered:
         return bool(readers) and all(isinstance(layer, QDense) and layer.window
                                      and layer.pattern is None for layer in readers)
 
+    def feeds(self, n: int) -> bool:
+        """Whether another layer reads what layer ``n`` makes; False of -1, no layer."""
+        return n >= 0 and bool(self._read_by[self.qnet.value(n)])
+
     def is_read(self, n: int) -> bool:
         """Whether another op reads what layer ``n`` makes."""
-        return self.keep or bool(self._read_by[self.qnet.value(n)])
+        return self.keep or self.feeds(n)
 
     def leaves(self, value: int) -> bool:
         """Whether a value, perhaps rearranged, is an output of the network."""
@@ -102,20 +106,20 @@ class Lowered:
         frame = self.frame().reshape(-1, row)
         self.stage += 1
         written = self.storage.result(len(self.ops), len(frame), row, 0, 0)
-        self.add(-1, DenseKind("linear", 0, 0, self.qnet.act_width), (picking(row, 1, 1, frame),),
+        self.add(-1, DenseKind("linear", 0, 0, self.qnet.act_width), (picking(row, 1, frame),),
                  written, traced=None)
         self._gathered = written
 
 
-def picking(size: int, rows: int, count: int, steps: np.ndarray, base: int | None = None) -> Part:
-    """A part whose rows pick elements: row k of an element, of the first ``count`` of its ``rows``,
-    picks that element of the k-th of the vectors that are joined in a step's vector.
+def picking(size: int, rows: int, steps: np.ndarray, base: int | None = None) -> Part:
+    """A part whose rows pick elements: row k of the ``rows`` of an element picks that element of
+    the k-th of the vectors that are joined in a step's vector.
 
-    ``steps``: addresses (steps, count * size).
+    ``steps``: addresses (steps, rows * size).
     """
-    matrix = np.zeros((size, rows, count * size), np.int64)
+    matrix = np.zeros((size, rows, rows * size), np.int64)
     element = np.arange(size)
-    for k in range(count):
+    for k in range(rows):
         matrix[element, k, k * size + element] = 1
     return Part(matrix=matrix, steps=tuple(steps), base=base, pattern=matrix != 0)
 

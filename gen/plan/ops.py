@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatefold.hdl.kinds import DenseKind, Kind
+from gatefold.hdl.kinds import Kind
 
 __all__ = ["Op", "Part"]
 
@@ -72,8 +72,8 @@ class Op:
 
     @property
     def rows(self) -> int:
-        """Matrix rows of an element: 4, which share a slot, or 1."""
-        return 1 if isinstance(self.kind, DenseKind) else 4
+        """Matrix rows of an element."""
+        return self.bias.shape[1]
 
     @property
     def repeated(self) -> bool:

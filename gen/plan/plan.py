@@ -172,6 +172,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         out_row=work.out_row, out_rows=work.out_rows,
         contexts=array.contexts, pipeline=array.pipeline,
         reach=array.reach, gather=array.gather, dies=array.dies, cross=array.cross,
+        cascade=array.cascade,
         out_early=all(isinstance(work.ops[n].kind, DenseKind) for n in work.leaving),
         out_whole=not work.in_order, stateful=any(op.carried for op in work.ops),
         beat=array.stream_bits // container, container=container,

@@ -16,6 +16,7 @@ from gatefold.gen.plan.memories import bram18s, ram_luts, rom, urams
 from gatefold.hdl.arith import tree
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.gearbox import GearboxShape
+from gatefold.hdl.interfaces import region_controls, region_load
 from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout, segment_layout
 from gatefold.hdl.kinds import (
     DenseKind,
@@ -26,6 +27,8 @@ from gatefold.hdl.kinds import (
     MergeKind,
     ResetKind,
 )
+from gatefold.hdl.mac_row import first_sums
+from gatefold.hdl.relay import levels
 from gatefold.hdl.target import SHALLOW
 
 __all__ = ["Resources", "components", "estimate", "total"]
@@ -66,10 +69,10 @@ def _mux(inputs: int) -> int:
 def components(config: EngineConfig) -> dict[str, Resources]:
     """What each component of an engine takes; a component that takes nothing is left out.
 
-    rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and the
-    registers of the weight words. weights, bias, program, tables: the memories. operands,
-    sequencer, router, reader, writer, loader: the components of these names. lstm_lanes, gru_lanes,
-    merge_lanes, dense_lanes: the lanes; lanes: what they share.
+    rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and relays.
+    weights, bias, program, tables: the memories. operands, sequencer, router, reader, writer,
+    loader: the components of these names. lstm_lanes, gru_lanes, merge_lanes, dense_lanes: the
+    lanes; lanes: what they share.
     """
     parts = {
         "rows": _rows(config),
@@ -104,10 +107,10 @@ def total(parts: Iterable[Resources]) -> Resources:
 
 
 def _rows(c: EngineConfig) -> Resources:
-    """DSP slices hold the multipliers and their registers; LUTs and flip-flops the trees and the
-    accumulators."""
+    """DSP slices hold the multipliers, their registers and the sums of two products; LUTs and
+    flip-flops the rest of the trees and the accumulators."""
     z = c.acc_width
-    tree_lut, tree_ff, left = _tree(c.simd, c.act_width + c.weight_width, 2 // c.pair)
+    tree_lut, tree_ff, left = _tree(c)
     # The terms that the tree leaves are aligned and added to the accumulator or the start value,
     # which is the bias or, where there is a parking memory, a parked sum.
     aligned = 1 if len(c.aligns) == 1 else 2 if left == 1 else 1.9 + 0.1 * len(c.aligns)
@@ -120,29 +123,46 @@ def _rows(c: EngineConfig) -> Resources:
     return _part(c.pe * lut, c.pe * (tree_ff + 2 * z), c.pe * c.simd * slices)
 
 
-def _tree(simd: int, product: int, step: int) -> tuple[float, int, int]:
-    """LUTs and registers of a row's adder tree (``hdl.arith.tree_sum``), and how many terms it
-    leaves for the accumulator. Every ``step`` levels there is a register.
+def _tree(c: EngineConfig) -> tuple[float, int, int]:
+    """LUTs and registers of a row's adder tree (:class:`~gatefold.hdl.mac_row.MacRow`), and how
+    many terms it leaves for the accumulator.
 
-    A sum of two terms takes a LUT a bit. Yosys needs nearly two for a sum of three; a tool that
-    uses both outputs of a LUT needs one.
+    A sum of two terms takes a LUT a bit, but none where it adds two products. Yosys needs nearly
+    two for a sum of three; a tool that uses both outputs of a LUT needs one.
     """
-    lut, ff, leaves = 0.0, 0, [1] * simd
-    for level, sizes in enumerate(tree(simd), 1):
+    product = c.act_width + c.weight_width
+    leaves = first_sums(c)
+    threes = leaves.count(3)
+    lut, ff = 1.9 * threes * (product + 2), threes * (product + 2)
+    for level, sizes in enumerate(tree(len(leaves)), 1):
         rest = iter(leaves)
         leaves = [sum(next(rest) for _ in range(size)) for size in sizes]
         for size, leaf in zip(sizes, leaves, strict=True):
             wide = product + (leaf - 1).bit_length()
             lut += wide * (1.9 if size == 3 else 1)
-            ff += wide * (level % step == 0)
+            ff += wide * (level * c.pair % 2 == 0)
     return lut, ff, len(leaves)
 
 
 def _array(c: EngineConfig) -> Resources:
-    """Controls are delayed in shift-register LUTs. A weight word has its register here if it comes
-    from LUTs, else in the memory block."""
-    in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
-    return _part(18 + finish_layout(c).size, 12 + in_luts * c.simd * c.weight_width)
+    """Controls are delayed in shift-register LUTs. Weights in LUTs add a register of their
+    address in each region; a block has the register of its word inside."""
+    in_luts = sum(any(c.weight_style(row) == "distributed" for row in rows) for rows in c.regions)
+    return _part(18 + finish_layout(c).size, 12 + in_luts * bits_for(c.weight_depth) + _relays(c))
+
+
+def _relays(c: EngineConfig) -> int:
+    """Registers on the ways from operand memory, sequencer and loader to the regions."""
+    def tree(width: int, relays: int) -> int:
+        """Of ``width`` bits with ``relays`` on the way to each region."""
+        places = len(c.regions)
+        return width * (sum(levels(places, relays - 1)) + places) if relays else 0
+
+    ff = (tree(c.simd * c.act_width, c.relays) + tree(region_controls(c).size, c.relays + 1)
+          + tree(bits_for(c.weight_depth), c.reach))
+    if c.loadable:
+        ff += tree(region_load(c, 0).size, c.relays) + c.pe * (1 + c.acc_width) * c.relays
+    return ff
 
 
 def _weights(c: EngineConfig) -> Resources:
@@ -158,12 +178,12 @@ def _weights(c: EngineConfig) -> Resources:
 
 
 def _bias(c: EngineConfig) -> Resources:
-    width = c.pe * c.acc_width
+    widths = [len(rows) * c.acc_width for rows in c.regions]
     if c.bias_depth > SHALLOW:
-        return _part(halves=bram18s(width, c.bias_depth))
+        return _part(halves=sum(bram18s(width, c.bias_depth) for width in widths))
     if c.loadable:
-        return _part(ram_luts(width, c.bias_depth), width)
-    return _part(*rom(width, c.bias_depth))
+        return _part(sum(ram_luts(width, c.bias_depth) for width in widths), sum(widths))
+    return total(_part(*rom(width, c.bias_depth)) for width in widths)
 
 
 def _program(c: EngineConfig) -> Resources:
@@ -179,10 +199,12 @@ def _program(c: EngineConfig) -> Resources:
 
 
 def _operands(c: EngineConfig) -> Resources:
-    """The input and the h memory and the broadcast register. The h memory is written lane by lane;
-    a multiplexer takes what is written past it. Of few words, its second port takes LUTs."""
+    """The input and the h memory. The h memory is written lane by lane; a multiplexer takes what is
+    written past it. Of few words, its second port takes LUTs."""
     chunk = c.simd * c.act_width
-    lut, ff, halves = 2.1 * chunk + 8, 2 * chunk + 3 * c.simd + bits_for(c.h_depth) + 1, 0
+    lut, ff, halves = 2.1 * chunk + 8, chunk + 5 * c.simd + bits_for(c.h_depth), 0
+    if c.reach:
+        ff += chunk + c.simd
     if c.h_depth <= 8:
         lut += 0.95 * chunk
     for lanes, width, depth in ((1, chunk, 2 << bits_for(c.x_depth)),
@@ -200,15 +222,20 @@ def _sequencer(c: EngineConfig) -> Resources:
 
 
 def _router(c: EngineConfig) -> Resources:
-    """A multiplexer for each gate of each lane; lanes that see the same slots share one. Where a
-    group takes several beats, a copy of the rows waits for the later ones."""
-    seen = {tuple(route + lane for route in c.routes if 0 <= route + lane < c.slots)
-            for lane in range(c.simd)}
+    """For each lane a multiplexer for each row of an element, in each span; equal ones are shared.
+    Where a group takes several beats, a copy of the rows waits for the later ones."""
+    seen = {tuple(c.sources(lane, k).items())
+            for lane in range(c.simd) for k in range(4)} - {()}
     z = c.acc_width
     copies = c.pe * z if c.max_beats > 1 else 0
-    return _part(25 + sum(4 * z * _mux(len(slots)) for slots in seen) + copies,
-                 finish_layout(c).size + beat_layout(c).size + 4 * z * sum(map(bool, seen))
-                 + copies)
+    relays = len(c.regions) + c.simd * len(c.spans) * bits_for(len(c.routes))
+    lut, ff = 25 + copies, finish_layout(c).size + beat_layout(c).size + relays + copies
+    for rows in seen:
+        held = [sum(row in span for _, row in rows) for span in c.spans]
+        parts = sum(map(bool, held))
+        lut += z * (sum(map(_mux, held)) + ceil((parts - 1) / 5))
+        ff += z * (1 + (c.gather > 0) * parts + (c.gather > 1) * ceil(parts / 4))
+    return _part(lut, ff)
 
 
 def _kinds(c: EngineConfig, wanted: type) -> list:
@@ -287,11 +314,10 @@ def _tables(c: EngineConfig) -> Resources:
 
 
 def _lanes(c: EngineConfig) -> Resources:
-    """The delays of a beat's controls; for Dense lanes the choice of a row of the four, and of a
-    result where there are other lanes too."""
-    dense = bool(_kinds(c, DenseKind))
-    lut = beat_layout(c).size + dense * c.simd * c.acc_width
-    if dense and c.has(LstmKind, GruKind, MergeKind):
+    """The delays of a beat's controls, and where there are Dense lanes and others, the choice of a
+    result."""
+    lut = beat_layout(c).size
+    if c.has(DenseKind) and c.has(LstmKind, GruKind, MergeKind):
         lut += 2 * c.simd * c.act_width
     return _part(lut, beat_layout(c).size)
 

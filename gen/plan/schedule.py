@@ -21,7 +21,8 @@ Several sequences (*contexts*) in one frame are more waves, which do not depend 
 fill each other's tails.
 
 An input that RepeatVector repeats is multiplied once: the sums of the first step are kept in the
-parking memory and every later step starts from them.
+parking memory and every later step starts from them. An op that rides on another
+(:mod:`gatefold.gen.plan.riders`) starts from sums that the other parks in the same way.
 
 What stalls may do. Times are planned with the input arriving at full rate, and each tile carries
 the ``gap`` to the next. The hardware never issues a tile earlier than its gap allows, so a late
@@ -97,7 +98,7 @@ class _Scheduler:
         self.tiles: list[_Issue] = []
         self.current: tuple[Wave, int] | None = None  # whose sums are in the accumulators
         self.finish_free = 0  # earliest cycle of another finish: lanes take a beat a cycle
-        self.waves = make_waves(work.jobs, work.repeated)
+        self.waves = make_waves(work.jobs)
         # Of (context, op), for ops whose states others read: the cycle from which they may.
         self.loaded: dict[tuple[int, int], float] = {}
         self.finished: dict[tuple[Key, int], int] = {}  # (wave, group): issue of its last tile
@@ -151,6 +152,8 @@ class _Scheduler:
             wave = self.waves[key]
             wave.urgency = self.latency.tail + max(
                 (self.waves[reader].urgency for reader in behind[key]), default=0)
+        for wave in self.waves.values():  # a rider goes before the wave that waits for its word
+            wave.urgency = max([wave.urgency, *(later.urgency + 1 for later in wave.blocks)])
 
     def run(self) -> list[Tile]:
         """Issue all tiles, then say how far apart they are."""
@@ -193,6 +196,8 @@ class _Scheduler:
                 following = self.waves.get((wave.context, wave.op, wave.step + AHEAD))
                 if following:
                     self._activate(following, now)
+                for later in wave.blocks:
+                    self._wake(later, now)
                 if self._in_order(wave):
                     self.leaving = wave.step + 1
                     self._wake(self.waves.get((wave.context, wave.op, self.leaving)), now)
@@ -253,8 +258,8 @@ class _Scheduler:
             self._park()
             if done:
                 start, init = Start.PARKED, wave.base + group
-            elif wave.kept is not None and wave.step > 0:
-                start, init = Start.PARKED, wave.kept + group
+            elif group in wave.starts:
+                start, init = Start.PARKED, wave.starts[group]
             else:
                 start, init = Start.BIAS, job.bias
         _, place = wave.arrived[group][done]
@@ -263,8 +268,8 @@ class _Scheduler:
         self.current = (wave, group)
         if done + 1 == len(job.operands):
             stop = Stop.FINISH
-            if wave.kept is not None and wave.step == 0:
-                stop, park = Stop.FINISH | Stop.PARK, wave.kept + group
+            if group in wave.keeps:
+                stop, park = Stop.FINISH | Stop.PARK, wave.keeps[group]
             self._finish(wave, group, now)
         self.tiles.append(_Issue(job, job.operands[place], start, stop, init, park, now))
 
@@ -297,8 +302,6 @@ class _Scheduler:
             for other in self.waves.values():
                 if other.context == wave.context and self.work.ops[other.op].after == wave.op:
                     self._wake(other, loaded)
-        if wave.kept is not None and wave.step == 0:
-            for key, other in self.waves.items():
-                if key[:2] == wave.key[:2] and other.step > 0:
-                    other.resume[group] = now + self.latency.park
-                    self._wake(other, now + self.latency.park)
+        for other, its in wave.followers[group]:
+            other.resume[its] = now + self.latency.park
+            self._wake(other, now + self.latency.park)

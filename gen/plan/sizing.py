@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from math import ceil, inf
+from dataclasses import asdict, dataclass, replace
+from math import ceil, floor, inf
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.array import BLOCK_WORDS, Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import Demand, demands
+from gatefold.gen.plan.distance import ACCURACY, Site, Stages
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, draft_plan, frame_cycles, make_plan
 from gatefold.gen.plan.ranking import Ranking
@@ -19,8 +20,8 @@ from gatefold.gen.plan.waves import AHEAD
 from gatefold.gen.plan.work import Work
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["Progress", "choose_array", "fit", "lut_rows", "might_fit", "place",
-           "widths_might_fit", "with_blocks"]
+__all__ = ["Progress", "choose_array", "fit", "lut_rows", "made_to_fit", "might_fit", "place",
+           "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
@@ -43,6 +44,7 @@ class _Effort:
 
 
 _THOROUGH, _QUICK = _Effort(1_200_000, 6), _Effort(100_000, 1)
+_UNSURE = 0.05  # part of a count by which riders may take fewer tiles
 _EACH = 5_000  # the work of any array, however few tiles it takes
 
 
@@ -64,9 +66,11 @@ class _Rule:
 _RULES = {"latency": _Rule(1.0, 0.0), "balanced": _Rule(1.03, 0.18), "area": _Rule(1.25, 1e6)}
 
 
-def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget) -> bool:
-    """A quick look at what cannot be avoided: multipliers, weights, tables."""
-    return widths_might_fit(demands(qnet), pe, simd, budget, weight_width=qnet.weight_width,
+def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget,
+              asked: list[Demand]) -> bool:
+    """A quick look at what cannot be avoided: multipliers, weights, tables. ``asked``: what the
+    layers ask."""
+    return widths_might_fit(asked, pe, simd, budget, weight_width=qnet.weight_width,
                             act_width=qnet.act_width, acc_width=qnet.acc_width, table=qnet.table)
 
 
@@ -131,13 +135,30 @@ def place(config: EngineConfig, budget: Budget) -> EngineConfig | None:
 
 
 def fit(plan: Plan, budget: Budget) -> Plan | None:
-    """``plan`` with its weights placed for a device (:func:`place`), or None."""
+    """``plan`` with its weights placed for a device (:func:`place`), or None. Where it does not fit
+    for want of logic, it is planned again with cascades that may cost a cycle."""
     placed = place(plan.config, budget)
+    if placed is None and place(replace(plan.config, cascade=True), budget):
+        plan = make_plan(plan.qnet, replace(plan.array, cascade=True))
+        placed = place(plan.config, budget)
     return None if placed is None else replace(plan, config=placed)
 
 
 @dataclass(frozen=True)
 class _Draft:
+    """An array that fits with what a plan starts from, and the shortest period in nanoseconds that
+    its wires allow with all levels that the hardware can have; it has too few where the clock of
+    the budget is ``too_fast``."""
+
+    array: Array
+    work: Work
+    config: EngineConfig
+    shortest: float
+    too_fast: bool
+
+
+@dataclass(frozen=True)
+class _Timed:
     """An array that fits, about how many cycles a frame takes on it, by its schedule, and about how
     many LUTs it takes."""
 
@@ -146,10 +167,10 @@ class _Draft:
     lut: int
 
 
-def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget
-           ) -> tuple[Array, Work, EngineConfig] | None:
-    """``array`` with the most weight words for convolutions with which it fits, and what a plan
-    starts from; or None."""
+def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | None:
+    """``array`` with the most weight words for convolutions with which it fits and the levels of
+    registers that its wires need, or None; with cascades that cost a cycle only where it does not
+    fit without them."""
     windows = any(demand.windows for demand in demands(qnet))
     depth = BLOCK_WORDS + 1
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
@@ -161,39 +182,75 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
         draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
         depth = draft.weight_depth
-        placed = place(draft, budget)
-        if placed is not None:
-            return attempt, work, placed
+        for cascade in (False, True):
+            placed = place(replace(draft, cascade=cascade), budget)
+            if placed is not None:
+                levels, shortest, too_fast = _levels(placed, budget)
+                return _Draft(replace(attempt, cascade=cascade, **levels), work,
+                              replace(placed, **levels), shortest, too_fast)
     return None
 
 
-def with_blocks(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
-    """``array`` with the most weight words for blocks of convolutions with which it fits a device;
-    as it is where it fits with none, or where there are no convolutions.
+def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float, bool]:
+    """The levels of registers of a core on the budget's board; the shortest period that levels
+    make possible, and whether the clock is faster."""
+    fixed = {"reach": budget.reach, "gather": budget.gather}
+    found, shortest, too_fast = {"dies": budget.dies, "cross": 0}, 0.0, False
+    if budget.board is not None:
+        site = Site.of(estimate(config), config.simd, budget.board, budget.dies)
+        stages = site.stages(budget.clock_mhz)
+        shortest, too_fast = site.shortest, stages is None
+        found |= asdict(stages or Stages())
+    return found | {name: levels for name, levels in fixed.items() if levels is not None}, \
+        shortest, too_fast
 
-    Raises :class:`UserError` as :func:`gatefold.gen.plan.make_plan`.
+
+def made_to_fit(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
+    """``array`` with what its size decides: the most weight words for blocks of convolutions with
+    which it fits a device, cascades that cost a cycle if it does not fit without them, and the
+    levels of registers that its wires need. As it is where it does not fit.
+
+    Raises :class:`UserError` where no levels keep the clock, and as
+    :func:`gatefold.gen.plan.make_plan`.
     """
-    if not any(demand.windows for demand in demands(qnet)):
-        return array
     found = _draft(qnet, array, budget)
-    return found[0] if found else array
+    if found is None:
+        return array
+    if found.too_fast:
+        raise _too_fast(found, budget)
+    return found.array
+
+
+def _too_fast(draft: _Draft, budget: Budget) -> UserError:
+    return UserError(
+        f"--clock {budget.clock_mhz:g} leaves the wires of {budget.name} too little time for an "
+        f"array of {draft.array.pe} x {draft.array.simd}, whatever registers it has: by the model "
+        f"of docs/boards.md ({ACCURACY}) take --clock {floor(1000 / draft.shortest)} or less")
 
 
 def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
                  pipeline: str = "full", goal: str = "balanced", quick: bool = False,
                  progress: Progress | None = None) -> Plan:
-    """The plan of the best array that fits the budget, by ``goal`` (of
-    :data:`~gatefold.gen.options.ARRAY_GOALS`).
+    """The plan of the best array that fits the budget, on as many of its dies as make it so, by
+    ``goal`` (of :data:`~gatefold.gen.options.ARRAY_GOALS`).
 
     ``contexts`` and ``pipeline``, as of :class:`Array`. ``quick``: look at fewer arrays.
     ``progress``: see :data:`Progress`.
-    Raises :class:`UserError` where nothing fits.
+    Raises :class:`UserError` where nothing fits, and where no levels of registers keep the clock.
     """
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
                    pipeline=pipeline)
-    rule = _RULES[goal]
-    finalists = _finalists(qnet, wanted, budget, rule, _QUICK if quick else _THOROUGH,
-                           progress or (lambda _done, _total: None))
+    rule, ranking = _RULES[goal], Ranking(qnet, contexts)
+    finalists: list[Plan] = []
+    slow: list[_Draft] = []
+    for share in budget.shares():
+        found, too_fast = _finalists(qnet, wanted, share, ranking, rule,
+                                     _QUICK if quick else _THOROUGH,
+                                     progress or (lambda _done, _total: None))
+        finalists += found
+        slow += too_fast
+    if not finalists and slow:
+        raise _too_fast(slow[0], budget)
     if not finalists:
         bits = sum(demand.rows * (demand.columns + demand.own)
                    for demand in demands(qnet)) * qnet.weight_width
@@ -211,47 +268,56 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
                                  plan.cycles.latency))
 
 
-def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, rule: _Rule,
-               effort: _Effort, progress: Progress) -> list[Plan]:
-    """The plans of the best shapes that fit, as ``wanted`` otherwise.
+def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: Ranking,
+               rule: _Rule, effort: _Effort, progress: Progress
+               ) -> tuple[list[Plan], list[_Draft]]:
+    """The plans of the best shapes that fit on all dies of the budget, as ``wanted`` otherwise; and
+    the best of the drafts that would, at a slower clock.
 
     Shapes are ranked by counts; those that fit are scheduled, until no other can be better or the
     ``effort`` is spent; the best of these are planned in full.
     """
-    ranking = Ranking(qnet, wanted.contexts)
-    multipliers, finalists = budget.multipliers, []
-    while multipliers >= 4 and not finalists:
+    multipliers = budget.multipliers
+    finalists: list[Plan] = []
+    slow: list[_Draft] = []
+    while multipliers >= 4 * budget.dies and not finalists:
         arrays = [replace(wanted, pe=pe, simd=simd) for pe, simd in ranking.shapes(multipliers)
-                  if might_fit(qnet, pe, simd, budget)]
-        drafts = _drafts(qnet, arrays, budget, ranking, rule, effort, progress)
-        drafts.sort(key=lambda draft: rule.weighed(draft.cycles, draft.lut, budget.lut))
-        near = rule.near * min((draft.cycles for draft in drafts), default=0)
-        for draft in [draft for draft in drafts if draft.cycles <= near][:effort.plans]:
-            placed = fit(make_plan(qnet, draft.array), budget)
+                  if pe % (4 * budget.dies) == 0
+                  and might_fit(qnet, pe, simd, budget, ranking.asked)]
+        timed, too_fast = _timed(qnet, arrays, budget, ranking, rule, effort, progress)
+        slow += too_fast
+        timed.sort(key=lambda one: rule.weighed(one.cycles, one.lut, budget.lut))
+        near = rule.near * min((one.cycles for one in timed), default=0)
+        for one in [one for one in timed if one.cycles <= near][:effort.plans]:
+            placed = fit(make_plan(qnet, one.array), budget)
             finalists += [placed] if placed else []
         multipliers //= 2
-    return finalists
+    return finalists, slow[:1]
 
 
-def _drafts(qnet: QuantizedNetwork, arrays: list[Array], budget: Budget, ranking: Ranking,
-            rule: _Rule, effort: _Effort, progress: Progress) -> list[_Draft]:
-    """Those of ``arrays``, best first by counts, that fit, with their schedules' cycles."""
-    found: list[_Draft] = []
+def _timed(qnet: QuantizedNetwork, arrays: list[Array], budget: Budget, ranking: Ranking,
+           rule: _Rule, effort: _Effort, progress: Progress) -> tuple[list[_Timed], list[_Draft]]:
+    """Those of ``arrays``, best first by counts, that fit, with their schedules' cycles; and the
+    first that does only at a slower clock."""
+    found: list[_Timed] = []
+    slow: list[_Draft] = []
     best, spent = inf, 0
     for n, array in enumerate(arrays):
-        if ranking.bound(array.pe, array.simd) > rule.near * best:
+        if ranking.bound(array.pe, array.simd) > (rule.near + _UNSURE) * best:
             continue
         if found and spent >= effort.work:
             break
         if n:
             progress(n, min(len(arrays), ceil(n * effort.work / max(1, spent))))
         spent += _EACH
-        drafted = _draft(qnet, array, budget)
-        if drafted is None:
+        draft = _draft(qnet, array, budget)
+        if draft is None:
             continue
-        array, work, draft = drafted
-        cycles = frame_cycles(work, draft)
-        spent += work.tiles + len(work.storage.chunks)
+        if draft.too_fast:
+            slow = slow or [draft]
+            continue
+        cycles = frame_cycles(draft.work, draft.config)
+        spent += draft.work.tiles + len(draft.work.storage.chunks)
         best = min(best, cycles)
-        found.append(_Draft(array, cycles, estimate(draft).lut))
-    return found
+        found.append(_Timed(draft.array, cycles, estimate(draft.config).lut))
+    return found, slow

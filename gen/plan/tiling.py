@@ -13,6 +13,7 @@ import numpy as np
 
 from gatefold.gen.plan.layout import NOWHERE, cut
 from gatefold.gen.plan.lowered import Lowered
+from gatefold.gen.plan.riders import Ride
 from gatefold.gen.plan.rows import Fold
 from gatefold.gen.plan.work import Word
 
@@ -61,8 +62,9 @@ class Tiling:
     numbered in this order.
     """
 
-    def __init__(self, lowered: Lowered, folds: Sequence[Fold], repeated: frozenset[int]):
-        self.ops, self.folds, self.repeated = lowered.ops, folds, repeated
+    def __init__(self, lowered: Lowered, folds: Sequence[Fold], repeated: frozenset[int],
+                 rides: dict[int, Ride]):
+        self.ops, self.folds, self.repeated, self.rides = lowered.ops, folds, repeated, rides
         self.simd, self.storage = lowered.simd, lowered.storage
         self.weight_words: list[Word] = []
         self.bias_words: dict[tuple[int, int, bool], int] = {}
@@ -86,9 +88,11 @@ class Tiling:
             alike.append((p, which))
         chunks = self.storage.words(op.sizes[step])
         begins = step == 0 and op.first_bias is not None
-        key = (n, chunks, begins, *alike)
+        rides = n in self.rides and step < self.rides[n].steps
+        key = (n, chunks, begins, rides, *alike)
         if key not in self._groups_of:
-            self._groups_of[key] = tuple(self._groups(n, chunks, begins, cuts))
+            groups = self._rider(n) if rides else self._groups(n, chunks, begins, cuts)
+            self._groups_of[key] = tuple(groups)
         return StepTiles(n, step, tuple(met), self._groups_of[key])
 
     def _cut(self, vector: np.ndarray) -> tuple[int, _Cut, int]:
@@ -116,11 +120,20 @@ class Tiling:
                 tiles += [(begin + at, self._word(n, p, g, found.lanes[at], found.keys[at]))
                           for at in self._meets(n, p, g, found)]
                 begin += len(found.lanes)
-            if not tiles:  # nothing but a bias: it takes a tile, whose weights are zero
-                nothing = np.full(self.simd, NOWHERE)
-                tiles = [(-1, self._word(n, 0, g, nothing, nothing.tobytes()))]
+            if not tiles:  # nothing but a bias
+                tiles = [(-1, self._nothing(n, g))]
             bias = self.bias_words.setdefault((n, g, begins), len(self.bias_words))
             yield StepGroup(g, beats, tuple(tiles), bias)
+
+    def _rider(self, n: int) -> Iterator[StepGroup]:
+        """The one group of a step that rides: its sums are there, a tile finishes them. The tile
+        meets the first chunk, so that it waits for the step's vector."""
+        yield StepGroup(0, self.folds[n].groups[0].beats, ((0, self._nothing(n, 0)),), 0)
+
+    def _nothing(self, n: int, g: int) -> int:
+        """The word of a tile whose weights are zero."""
+        nothing = np.full(self.simd, NOWHERE)
+        return self._word(n, 0, g, nothing, nothing.tobytes())
 
     def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[int]:
         """The chunks in which a group's rows can be other than zero."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from gatefold.gen.plan.layout import Chunk, Storage
 from gatefold.gen.plan.ops import Op
+from gatefold.gen.plan.riders import Ride
 from gatefold.gen.plan.rows import Fold
 from gatefold.hdl.kinds import Kind
 
@@ -40,6 +41,7 @@ class Job:
     complete: the chunks of its last beats are full then. route: the first that its beats take.
     h, out: address of the first chunk in the operand and in the output memory, or None.
     cell: word of the states; fresh: they count as zero; carried: they are the last frame's.
+    after: (op, step, group) of the job from whose sums it starts; None, from its bias.
     """
 
     op: int
@@ -57,6 +59,7 @@ class Job:
     route: int
     carried: bool = False
     context: int = 0
+    after: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Work:
     leaving: the ops whose results are the output; in_order: it is one op, whose chunks leave in
         the order of its steps.
     repeated: ops whose input is the same at every step: only the jobs of the first step meet it.
+    rides: of each op that rides on another, how.
     """
 
     storage: Storage
@@ -90,7 +94,7 @@ class Work:
     kinds: tuple[Kind, ...]
     kind_of: tuple[int, ...]
     aligns: tuple[int, ...]
-    routes: tuple[int, ...]
+    routes: tuple[tuple[int, int], ...]
     make_jobs: Callable[[], tuple[Job, ...]]
     tiles: int
     weight_words: tuple[Word, ...]
@@ -103,6 +107,7 @@ class Work:
     leaving: frozenset[int]
     in_order: bool
     repeated: frozenset[int]
+    rides: dict[int, Ride]
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:

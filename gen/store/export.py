@@ -11,6 +11,7 @@ from gatefold.gen.plan.images import image_widths
 from gatefold.gen.verilog.convert import comment, explanation, to_verilog
 from gatefold.gen.verilog.header import core_header
 from gatefold.hdl.core import Top
+from gatefold.hdl.relay import RELAY_VERILOG
 from gatefold.hdl.target import ROM_VERILOG, VerilogTarget
 from gatefold.hdl.weight_memory import RAM_VERILOG
 
@@ -45,12 +46,11 @@ def write_rtl(folder: Path, plan: Plan) -> list[str]:
         names.append(f"{name}.v")
         waiting |= {new: part for new, part in target.modules.items()
                     if f"{new}.v" not in names and new not in waiting}
-    (folder / "gatefold_rom.v").write_text(ROM_VERILOG)
-    names.append("gatefold_rom.v")
-    if plan.config.loadable:
-        (folder / "gatefold_ram.v").write_text(RAM_VERILOG)
-        names.append("gatefold_ram.v")
-    return names
+    by_hand = {"gatefold_relay.v": RELAY_VERILOG, "gatefold_rom.v": ROM_VERILOG,
+               **({"gatefold_ram.v": RAM_VERILOG} if plan.config.loadable else {})}
+    for name, text in by_hand.items():
+        (folder / name).write_text(text)
+    return names + list(by_hand)
 
 
 def write_weights(folder: Path, plan: Plan) -> list[str]:

@@ -41,13 +41,14 @@ _UNREAD = {"gatefold_lstm_lane": "gatefold_lstm_lane/o:c",
 
 #: LUTs of a cell; an inverter counts, although a later step may absorb it. F7/F8 multiplexers and
 #: carry chains are resources of their own.
-_LUTS = ({f"LUT{n}": 1 for n in range(1, 7)}
-         | {"INV": 1, "SRL16E": 1, "SRLC32E": 1, "RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2,
+_LOGIC = {f"LUT{n}": 1 for n in range(1, 7)} | {"INV": 1, "SRL16E": 1, "SRLC32E": 1}
+_LUTS = (_LOGIC
+         | {"RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2,
             "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8, "RAM128X1S": 2, "RAM256X1S": 4,
             "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM512X1S": 8,
             "RAM64X8SW": 8})
 _FFS = {f"FD{kind}{edge}": 1 for kind in ("RE", "SE", "CE", "PE") for edge in ("", "_1")}
-_SRLS = {"SRL16E", "SRLC32E"}
+_FABRIC = {*_LOGIC, *_FFS}
 _HALVES = {"RAMB36E2": 2, "RAMB18E2": 1, "RAMB36E1": 2, "RAMB18E1": 1}
 _DSPS = {"DSP48E2": 1, "DSP48E1": 1}
 _FREE = {"MUXF7", "MUXF8", "MUXF9", "CARRY4", "CARRY8", "URAM288", "VCC", "GND",
@@ -60,7 +61,7 @@ _OUTSIDE = ("gatefold_core_", "gatefold_rom", "gatefold_ram", "gatefold_uram")
 class Measured:
     """components: by name, as :func:`gatefold.gen.plan.resources.components` names them. core,
     many, packed: the netlists by module: of components that a core has once; of rows, lanes and
-    memories; of rows and lanes for xc7, of which only registers and DSP slices count."""
+    memories; of rows and lanes for xc7, of which logic and registers count."""
 
     components: dict[str, Resources]
     core: dict[str, dict]
@@ -81,7 +82,7 @@ class Measured:
                for pin, bits in cell["connections"].items() if pin in ("A", "B", "C", "D")
                for bit in bits}
         operand = {bit for name, net in row["netnames"].items()
-                   if re.fullmatch(r"[abmp]_\d+", name) for bit in net["bits"]}
+                   if re.fullmatch(r"[abmp]_\d+(_\d)?", name) for bit in net["bits"]}
         ffs = [cell["connections"]["Q"][0] for cell in row["cells"].values()
                if cell["type"] in _FFS]
         luts = [cell["connections"]["O"][0] for cell in row["cells"].values()
@@ -120,7 +121,8 @@ def modules(texts: dict[str, str]) -> tuple[str, ...]:
 
 def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
     """Synthesise a core in three runs: the components that it has once; rows, lanes and memories;
-    rows and lanes for another family, for which Yosys moves registers into DSP slices.
+    rows and lanes for another family, for which Yosys moves registers and additions into DSP
+    slices.
 
     Minutes for a core of a thousand multipliers; seconds where ``cache`` has its netlists. Raises
     :class:`UserError` where Yosys fails.
@@ -153,13 +155,13 @@ def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
     in_blocks = sum(c.weight_style(row) != "distributed" for row in range(c.pe))
     out["array"] += Resources(ff=-in_blocks * c.simd * c.weight_width)
     for name in shared:
-        # From xcup everything but registers. From xc7 the registers: those in a DSP slice are not
-        # counted there, and xcup makes shift registers (SRL, in LUTs) of some of them.
+        # From xc7 the logic and the registers, for there the DSP slices take theirs; from xcup the
+        # slices themselves and the memories.
         found, held = cells(many[name]), cells(packed[name])
         part = resources(Counter({cell: number for cell, number in found.items()
-                                  if cell not in _FFS and cell not in _SRLS})
+                                  if cell not in _FABRIC})
                          + Counter({cell: number for cell, number in held.items()
-                                    if cell in _FFS or cell in _SRLS}))
+                                    if cell in _FABRIC}))
         out[_LABELS[name]] = part * (c.pe if name == "gatefold_row" else c.simd)
     for label, (shape, number) in memories.items():
         name = label.split()[0]
@@ -188,14 +190,14 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
     word = c.simd * c.weight_width
     styles = Counter(c.weight_style(row) for row in range(c.pe))
     in_luts = "distributed" if c.loadable else "logic"
-    bias = rom(c.pe * c.acc_width, c.bias_depth)
-    if c.loadable and bias[3] == "logic":
-        bias = (*bias[:3], "distributed")
+    bias = "distributed" if c.loadable and c.bias_depth <= SHALLOW else None
     found = {f"weights {style}": ((word, c.weight_depth, 1,
                                    in_luts if style == "distributed" else style), number)
              for style, number in styles.items()}
+    for width, number in Counter(len(rows) * c.acc_width for rows in c.regions).items():
+        *_, style = rom(width, c.bias_depth)
+        found[f"bias {width}"] = (width, c.bias_depth, 1, bias or style), number
     found |= {
-        "bias": (bias, 1),
         "program p": (rom(instruction_layout(c).size, c.program_depth), 1),
         "program s": (rom(segment_layout(c).size, c.segments), 1),
     }

@@ -80,6 +80,7 @@ class Job:
             *(f"blackbox {module}" for module in self.black),
             f"hierarchy -top {self.top}",
             "proc",
+            "setattr -mod -unset keep_hierarchy A:keep_hierarchy",  # relays count where they are
             *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in self.kept),
             *(f"delete -port {port}" for port in self.unread),
             f"synth_xilinx -family {self.family} -flatten -noiopad -noclkbuf -top {self.top}",

@@ -191,7 +191,11 @@ BAD_OPTIONS = [
     ([MODEL, "--pipeline", "deep"], "--pipeline must be one of full, short, not 'deep'"),
     ([MODEL, "--clock", 0.5], "--clock must be a number in 1..1000 MHz, not 0.5"),
     ([MODEL, "--clock", "nan"], "1..1000"),
-    ([MODEL, "--board", "zcu999"], "--board must be one of zcu104, u280, not 'zcu999'"),
+    ([MODEL, "--board", "zcu999"], "--board must be one of zcu104, zcu102, kv260, u280, "
+     "u55c, u50 or a file like my.toml, not 'zcu999'"),
+    ([MODEL, "--board", "no.toml"], "the board file 'no.toml' cannot be read: No such file"),
+    ([MODEL, "--board", "zcu104", "--clock", 900], "take --clock"),
+    ([MODEL, "--board", "zcu104", "--dies", 2], "--dies must be at most 1 for the zcu104, not 2"),
     ([MODEL, "--seed", -1], "--seed must be"),
     ([MODEL, "--units", 4], "MODEL and --units contradict each other"),
     ([MODEL, "--dense", 4], "MODEL and --dense contradict each other"),

@@ -120,7 +120,7 @@ def test_a_terminal_sees_progress_and_the_time_left(tmp_path):
     (("-o", "out", "--sizes", "x"), "--sizes must be an integer in 1..12, not 'x'"),
     (("-o", "out", "--jobs", "0"), "--jobs must be an integer in 1..256, not 0"),
     (("-o", "out", "--max-error", "-1"), "--max-error must be a part of the outputs' range like"),
-    (("-o", "out", "--board", "basys"), "--board must be one of zcu104, u280"),
+    (("-o", "out", "--board", "basys"), "--board must be one of zcu104, zcu102"),
     (("-o", "out", "--macs", "4096"), "--macs must be at most 256 for a core without --board"),
     (("-o", "out", "--dask", "here"), "--dask must be a scheduler's address"),
     (("-o", "out", "--dask", "tcp://h:1", "--jobs", "2"), "--jobs and --dask contradict"),

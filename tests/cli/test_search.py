@@ -45,8 +45,9 @@ def test_the_attempts_and_their_result_are_printed(searched):
     core, out, _ = searched
     search = json.loads((core / "report.json").read_text())["numbers"]["search"]
     tried, found = re.search(r"^search +(.*)\n^found +(.*)$", out, re.MULTILINE).groups()
-    assert tried.startswith(f"{len(search['attempts'])} attempts, on 256 samples, ")
-    assert tried.endswith(f"an error of {search['error']:.3%} where 1.000% may be, on 300 samples")
+    assert tried.startswith(f"{len(search['attempts'])} attempts, on 225 samples, ")
+    assert tried.endswith(f"an error of {search['error']:.3%} where 1.000% may be, on 300 samples, "
+                          f"{search['held_out']['error']:.3%} on the 75 of them that were held out")
     assert found.startswith(f"activations {search['activations']} bits, weights ")
     for name, keys in search["overrides"].items():
         for key, value in keys.items():

@@ -90,7 +90,7 @@ def test_verifying_again_changes_only_the_report_and_is_repeatable(copy):
 @icarus
 def test_a_changed_weight_is_found_and_the_report_forgets(copy):
     assert gatefold("verify", copy, "--sim", "icarus", "--samples", 1).exit_code == 0
-    image = copy / "weights" / "bias.hex"
+    image = copy / "weights" / "bias_00.hex"
     words = image.read_text().splitlines()
     words[0] = f"{int(words[0], 16) ^ 1 << 30:0{len(words[0])}x}"
     image.write_text("\n".join(words) + "\n")
@@ -161,7 +161,8 @@ def test_a_wrong_input_is_refused(core, tmp_path):
 
 @pytest.mark.parametrize("name, message", [
     ("core.json", "holds no core.json"), ("report.json", "holds no report.json"),
-    ("integers.npz", "integers.npz"), ("rtl/gatefold.v", "rtl"), ("weights/bias.hex", "bias.hex")])
+    ("integers.npz", "integers.npz"), ("rtl/gatefold.v", "rtl"),
+    ("weights/bias_00.hex", "bias_00.hex")])
 def test_an_incomplete_folder_is_refused(copy, name, message):
     (copy / name).unlink()
     assert message in refused("verify", copy, "--samples", 1)

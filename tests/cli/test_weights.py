@@ -37,7 +37,7 @@ def test_a_core_without_a_model_takes_any_of_its_shape(core, tmp_path, model):
     after = contents(core)
     assert after.keys() == before.keys()
     changed = {name for name in after if after[name] != before[name]}
-    assert {"weights/weights_000.hex", "weights/bias.hex", *CHANGES[1:]} <= changed
+    assert {"weights/weights_000.hex", "weights/bias_00.hex", *CHANGES[1:]} <= changed
     assert all(name.startswith(CHANGES) for name in changed)
 
     assert gatefold("run", core, "--input", DATA, "-o", tmp_path / "y.npy").exit_code == 0

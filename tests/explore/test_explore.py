@@ -27,7 +27,7 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.options import ExploreOptions
 from gatefold.gen.plan import Array, Budget, make_plan
 from gatefold.gen.plan.resources import Resources
-from gatefold.gen.plan.sizing import with_blocks
+from gatefold.gen.plan.sizing import made_to_fit
 from tests.support.cli_harness import contents
 from tests.support.networks import Make, network, quantized
 from tests.support.places import ROOT
@@ -141,8 +141,8 @@ def test_weights_go_to_luts_where_block_ram_is_short():
 
 def test_weights_go_to_ultraram_where_luts_are_short_too():
     qnet, tall = quantized(((40, 64), ("L64",))), job(8, 16, 4)
-    _, mixed, _ = measure(qnet, tall, tiny(bram36=14))
-    short, placed = measure(qnet, tall, tiny(bram36=14, uram=16, lut=mixed.lut))
+    _, mixed, _ = measure(qnet, tall, tiny(bram36=24))
+    short, placed = measure(qnet, tall, tiny(bram36=24, uram=16, lut=mixed.lut))
     assert not short.fits and placed.fits and placed.placing == "auto"
     assert "uram" in placed.memory and 0 < placed.uram <= 16
 
@@ -194,10 +194,10 @@ def test_blocks_of_convolutions_shrink_to_fit(monkeypatch):
     depths = {words: make_plan(qnet, of).config.weight_depth for words, of in arrays.items()}
     assert depths[2048] > depths[96] > depths[64]
     for words, depth in depths.items():
-        assert with_blocks(qnet, array, tiny(lut=depth)) == arrays[words]
+        assert made_to_fit(qnet, array, tiny(lut=depth)) == arrays[words]
     # Where none fits, and where there are no convolutions: as it is.
-    assert with_blocks(qnet, array, tiny(lut=1)) == array
-    assert with_blocks(quantized("stack"), array, tiny(lut=1)) == array
+    assert made_to_fit(qnet, array, tiny(lut=1)) == array
+    assert made_to_fit(quantized("stack"), array, tiny(lut=1)) == array
 
 
 def test_several_inputs_and_state_are_explored(tmp_path):
@@ -427,6 +427,16 @@ def test_a_line_belongs_to_all_that_it_depends_on(net):
     keys |= {job_key(known, other) for other in (
         job(8, 4, 1), job(9, 4, 1), job(8, 8, 1), job(8, 4, 2), job(8, 4, 1, contexts=2))}
     assert len(keys) == len(NAMES) + 5
+
+
+def test_a_board_file_counts_by_what_it_says(net, tmp_path):
+    path = tmp_path / "my.toml"
+    text = (ROOT / "boards/zcu104.toml").read_text().replace('"zcu104"', '"mine"')
+    found = []
+    for data in (text, text, text.replace("300.0", "200.0")):
+        path.write_text(data)
+        found.append(identity(net, None, ExploreOptions(board=str(path)))["board"])
+    assert found[0] == found[1] != found[2]
 
 
 def test_two_at_a_time_are_refused(net, explored, tmp_path):

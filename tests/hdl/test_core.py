@@ -10,6 +10,7 @@ from amaranth.hdl import ResetInserter, Signal
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.store.folder import core_json
+from gatefold.hdl import config as hdl_config
 from gatefold.hdl.core import Core, Top
 from gatefold.sim.amaranth_sim import simulate_plan
 from gatefold.sim.core_info import _parse
@@ -32,10 +33,11 @@ def core_info(plan):
 
 
 def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3, contexts=1,
-          pipeline="full"):
-    """Play the scenarios and compare everything. An interval takes three samples at full rate."""
+          loadable=False, **array):
+    """Play the scenarios and compare everything. An interval takes three samples at full rate.
+    ``array``: further attributes of the :class:`Array`."""
     plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts,
-                                 pipeline=pipeline))
+                                 **array), loadable=loadable)
     info = core_info(plan)
     x = inputs(qnet, samples * contexts).reshape(samples, -1)
     expect = expectation(qnet, x, contexts)
@@ -66,15 +68,52 @@ def test_networks_with_a_short_pipeline(name, array):
     check(quantized(name), *array, scenarios=(full_rate, random_flow), pipeline="short")
 
 
+@pytest.mark.parametrize(("name", "array"), [
+    ("stack", (8, 2)), ("gru reset before", (16, 5)), ("flatten", (8, 6)), ("multiply", (8, 13)),
+    ("stateful gru", (16, 2))], ids=str)
+def test_networks_with_all_products_in_cascades(name, array):
+    check(quantized(name), *array, scenarios=(full_rate, random_flow), cascade=True)
+
+
+# network, array, levels of relays, other options: rows in one region and in several, also odd ones
+DISTANCES = [("stack", (36, 3), 1, {}), ("gru reset before", (20, 2), 2, {"pipeline": "short"}),
+             ("stateful lstm", (36, 2), 2, {}), ("flatten", (20, 3), 1, {"pipeline": "short"}),
+             ("stateful gru", (36, 2), 1, {"loadable": True}), ("multiply", (8, 3), 3, {}),
+             ("padded pool", (20, 1), 3, {"loadable": True, "contexts": 2}),
+             ("states handed over", (68, 4), 2, {})]
+
+
+@pytest.mark.parametrize(("name", "array", "reach", "options"), DISTANCES, ids=str)
+def test_networks_on_arrays_with_a_long_way_out(name, array, reach, options):
+    check(quantized(name), *array, scenarios=(full_rate, random_flow), reach=reach, **options)
+
+
 # contexts, network, array: as many sequences in a frame, each with memories of its own
 CONTEXTS = [(2, "stack", (8, 3)), (3, "autoencoder", (16, 2)), (4, "every h", (24, 4)),
             (2, "dense per step", (4, 1)), (2, "gru reset before", (8, 2)),
-            (3, "states as inputs", (12, 2)), (2, "stateful gru", (8, 3))]
+            (3, "states as inputs", (12, 2)), (2, "stateful gru", (8, 3)),
+            (2, "heads", (16, 2))]
 
 
 @pytest.mark.parametrize(("contexts", "name", "array"), CONTEXTS, ids=str)
 def test_several_sequences_in_a_frame(contexts, name, array):
     check(quantized(name), *array, contexts=contexts, scenarios=(full_rate, random_flow))
+
+
+# Elements of one, two and four rows in one core, layers narrower and wider than a chunk, groups
+# that begin at other lanes, several spans; levels of registers between rows and lanes: network,
+# array, gather, pipeline
+GATHERED = [("lstm, gru, rnn", (20, 3), 1, "full"), ("gru reset before", (12, 5), 2, "short"),
+            ("multiply", (20, 2), 2, "full"), ("states as inputs", (20, 7), 1, "short"),
+            ("stateful rnn", (24, 2), 2, "full"), ("global pool", (12, 2), 1, "full"),
+            ("dense only", (20, 3), 2, "short")]
+
+
+@pytest.mark.parametrize(("name", "array", "gather", "pipeline"), GATHERED, ids=str)
+def test_registers_between_rows_and_lanes(monkeypatch, name, array, gather, pipeline):
+    monkeypatch.setattr(hdl_config, "SPAN", 8)
+    check(quantized(name), *array, gather=gather, pipeline=pipeline,
+          scenarios=(full_rate, random_flow))
 
 
 def test_contexts_fill_each_others_tails():
@@ -119,15 +158,15 @@ def test_results_finer_than_the_accumulator(name):
 
 
 # the array, bits of the stream, pipeline, the intervals of a Dense layer 4 -> 3
-PAIRS = [((4, 4), 128, "full", (10, 3)), ((8, 8), 128, "full", (11, 2)),
-         ((4, 4), 64, "short", (8, 3)), ((4, 2), 32, "full", (8, 5)), ((4, 1), 128, "full", (6,))]
+PAIRS = [((4, 4), 128, "full", (10, 1)), ((8, 8), 128, "full", (11, 1)),
+         ((4, 4), 64, "short", (8, 1)), ((4, 2), 32, "full", (8, 3)), ((4, 1), 128, "full", (6,))]
 
 
 @pytest.mark.parametrize(("array", "stream_bits", "pipeline", "intervals"), PAIRS, ids=str)
 def test_short_frames_leave_in_pairs(array, stream_bits, pipeline, intervals):
     qnet = quantized(((4,), ("D3",)))
     plan = make_plan(qnet, Array(pe=array[0], simd=array[1], stream_bits=stream_bits,
-                                 pipeline=pipeline))
+                                 **array))
     assert plan.cycles.intervals == intervals
     assert plan.cycles.interval == -(-sum(intervals) // len(intervals))
     check(qnet, *array, stream_bits=stream_bits, scenarios=(full_rate, random_flow), samples=8,

@@ -4,15 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from gatefold.hdl.arith import delay
 from gatefold.hdl.config import PIPELINES
-from gatefold.hdl.interfaces import finished_rows
+from gatefold.hdl.interfaces import FINISH_LEAD, finished_rows
 from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
 from gatefold.hdl.mac_array import MacArray
-from gatefold.hdl.mac_row import MacRow
+from gatefold.hdl.mac_row import MacRow, first_sums
 from gatefold.hdl.operand_memory import OperandMemory
 from tests.support.hdl_harness import draw, record, small
 from tests.support.hdl_harness import pack as pack_word
@@ -23,12 +24,15 @@ PARK_DISTANCE = 3  # issues from a tile that parks to the first that starts from
 WEIGHT_WORDS, BIAS_WORDS, PARK_WORDS = 8, 4, 4
 
 pipelines = pytest.mark.parametrize("pipeline", PIPELINES)
+#: Rows of every depth: a full pipeline, the same with all products in cascades, a short one.
+ROWS = {"full": {}, "cascade": {"cascade": True}, "short": {"pipeline": "short"}}
+rows = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 
 
-def engine(pe, simd, aligns=(0,), width=8, pipeline="full"):
+def engine(pe, simd, aligns=(0,), width=8, **changes):
     return small(pe=pe, simd=simd, aligns=aligns, weight_width=width, act_width=width,
-                 container=32, acc_width=2 * width + 10 + max(aligns), weight_depth=WEIGHT_WORDS,
-                 bias_depth=BIAS_WORDS, park_depth=PARK_WORDS, pipeline=pipeline)
+                 container=32, acc_width=2 * width + 10 + max(aligns), bias_depth=BIAS_WORDS,
+                 park_depth=PARK_WORDS, **{"weight_depth": WEIGHT_WORDS, **changes})
 
 
 class Bench(wiring.Component):
@@ -47,13 +51,10 @@ class Bench(wiring.Component):
         m.submodules.array = self.array
         array: Any = self.array
         ports: Any = self
-        late = Signal.like(ports.operands.as_value())
-        later = Signal.like(late)
-        assert OperandMemory.latency == 2
-        m.d.sync += [late.eq(ports.operands.as_value()), later.eq(late)]
+        late = delay(m, "operands", ports.operands.as_value(), OperandMemory.latency(self.config))
         m.d.comb += [array.tile.valid.eq(ports.tile_valid),
                      array.tile.word.as_value().eq(ports.tile),
-                     array.operands.as_value().eq(later),
+                     array.operands.as_value().eq(late[-1]),
                      ports.finish.eq(array.rows.finish.as_value())]
         wiring.connect(m, array.rows, wiring.flipped(ports.rows))
         return m
@@ -118,7 +119,8 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
         operands = draw(rng, config.act_width, (len(order), config.simd))
     images = {f"weights_{row:03d}": [pack_word(weights[n, row], config.weight_width)
                                      for n in range(WEIGHT_WORDS)] for row in range(config.pe)}
-    images["bias"] = [pack_word(word, config.acc_width) for word in bias]
+    images |= {f"bias_{n:02d}": [pack_word(word[rows.start:rows.stop], config.acc_width)
+                                 for word in bias] for n, rows in enumerate(config.regions)}
 
     latency = MacArray.latency(config)
     length = times[-1] + latency + 1
@@ -141,10 +143,11 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
             park[tile["park"]] = acc
         if tile["stop"] & Stop.FINISH:
             want.append((times[n] + latency, tile["cell"], acc))
-    at = np.flatnonzero(seen["rows.valid"])
+    at = np.flatnonzero(seen["rows.valid"]) + FINISH_LEAD
     np.testing.assert_array_equal(at, [cycle for cycle, _, _ in want])
     offset = finish_layout(config)["cell"].offset
-    assert [int(word) >> offset & 3 for word in seen["finish"][at]] == [c for _, c, _ in want]
+    assert [int(word) >> offset & 3 for word in seen["finish"][at - FINISH_LEAD]] == [
+        cell for _, cell, _ in want]
     np.testing.assert_array_equal(np.stack([seen[row][at] for row in rows], axis=1),
                                   [acc for _, _, acc in want])
 
@@ -156,30 +159,48 @@ ARRAYS = [(4, 1, (0,), 150), (4, 3, (0,), 150), (8, 5, (0, 3), 120), (4, 16, (0,
 
 @pytest.mark.parametrize("bubbles", [0.0, 0.3], ids=["dense", "bubbles"])
 @pytest.mark.parametrize(("pe", "simd", "aligns", "tiles"), ARRAYS)
-@pipelines
-def test_random_tiles(pe, simd, aligns, tiles, bubbles, pipeline):
-    config = engine(pe, simd, aligns, pipeline=pipeline)
+@rows
+def test_random_tiles(pe, simd, aligns, tiles, bubbles, row):
+    config = engine(pe, simd, aligns, **row)
     rng = np.random.default_rng(pe * simd)
     order = random_jobs(rng, config, tiles)
     assert {tile["stop"] for tile in order} == {Stop.GO_ON, Stop.FINISH, *ENDS}
     check(config, order, issue_times(rng, order, bubbles))
 
 
+@pytest.mark.parametrize("lut_rows", [0, 2, 4])
+def test_words_from_luts_and_from_blocks_meet_the_same_operands(lut_rows):
+    config = engine(4, 3, weight_depth=80, lut_rows=lut_rows)
+    order = random_jobs(np.random.default_rng(0), config, 60)
+    check(config, order, issue_times(np.random.default_rng(1), order, 0.2))
+
+
+# Rows of one region, of one and a quarter, of two and a quarter; weights in blocks, LUTs and both
+@pytest.mark.parametrize("reach", range(4))
+@pytest.mark.parametrize("pe", [4, 20, 36])
+@rows
+def test_rows_in_regions_at_every_distance(pe, reach, row):
+    config = engine(pe, 3, (0, 2), reach=reach, weight_depth=80, lut_rows=pe // 2, **row)
+    rng = np.random.default_rng(pe + reach)
+    order = random_jobs(rng, config, 50)
+    check(config, order, issue_times(rng, order, 0.2))
+
+
 @pytest.mark.parametrize("width", [4, 18])
-@pipelines
-def test_widths(width, pipeline):
-    config = engine(4, 3, (0, 2), width, pipeline)
+@rows
+def test_widths(width, row):
+    config = engine(4, 3, (0, 2), width, **row)
     rng = np.random.default_rng(width)
     order = random_jobs(rng, config, 60)
     check(config, order, issue_times(rng, order, 0.2))
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-@pytest.mark.parametrize("simd", [1, 3, 5])
-@pipelines
-def test_extremes(simd, sign, pipeline):
+@pytest.mark.parametrize("simd", [1, 2, 3, 5, 13])
+@rows
+def test_extremes(simd, sign, row):
     # The largest sum there is, and the most negative: lowest weight times lowest or highest value.
-    config = engine(4, simd, (0, 3), pipeline=pipeline)
+    config = engine(4, simd, (0, 3), **row)
     order = [{"weight": 0, "align": 1, "start": Start.BIAS if n == 0 else Start.GO_ON, "init": 0,
               "stop": Stop.FINISH if n == 9 else Stop.GO_ON, "park": 0, "cell": 1}
              for n in range(10)]
@@ -200,36 +221,56 @@ def test_a_parked_sum_can_be_resumed_after(distance, pipeline):
 
 
 # simd, cycles from issue to the sums: operands 2, DSP 3, tree (by threes, down to two), accumulator
-# 1; of a short pipeline DSP 2, and half the tree
-LATENCIES = [(1, 6, 5), (2, 6, 5), (3, 7, 5), (6, 7, 5), (7, 8, 6), (8, 8, 6), (16, 8, 6),
-             (18, 8, 6), (19, 9, 6), (32, 9, 6), (54, 9, 6), (55, 10, 7), (64, 10, 7)]
+# 1; with all products in cascades DSP 3, their sum 1, the tree of these sums; of a short pipeline
+# DSP 2, and half the tree of these sums
+LATENCIES = [(1, 6, 6, 5), (2, 6, 7, 5), (3, 7, 7, 5), (4, 7, 7, 5), (5, 7, 8, 5), (6, 7, 8, 5),
+             (7, 8, 8, 5), (12, 8, 8, 5), (13, 8, 9, 6), (16, 8, 9, 6), (18, 8, 9, 6),
+             (19, 9, 9, 6), (32, 9, 9, 6), (36, 9, 9, 6), (37, 9, 10, 6), (54, 9, 10, 6),
+             (55, 10, 10, 6), (64, 10, 10, 6), (108, 10, 10, 6), (109, 10, 11, 7)]
 
 
-@pytest.mark.parametrize(("simd", "full", "short"), LATENCIES)
-def test_latency(simd, full, short):
-    for pipeline, cycles in zip(PIPELINES, (full, short), strict=True):
-        config = small(simd=simd, pipeline=pipeline)
-        assert MacArray.latency(config) == cycles == MacRow.latency(config) + 3
+@pytest.mark.parametrize(("simd", "full", "cascade", "short"), LATENCIES)
+def test_latency(simd, full, cascade, short):
+    for row, cycles in zip(ROWS.values(), (full, cascade, short), strict=True):
+        for reach in range(4):
+            config = small(simd=simd, reach=reach, **row)
+            assert MacArray.latency(config) == cycles + reach == MacRow.latency(config) + 3 + reach
 
 
 # ---- one row by itself ---------------------------------------------------------------------------
 
+# simd: products of each first sum; pairs are free where the sums of a level of threes are as many
+FIRST = {1: [1], 2: [1, 1], 3: [1, 2], 4: [2, 2], 5: [2, 3], 6: [3, 3], 7: [1, 2, 2, 2],
+         12: [2] * 6, 13: [2] * 5 + [3], 16: [2] * 2 + [3] * 4, 18: [3] * 6, 19: [1] + [2] * 9,
+         36: [2] * 18, 40: [2] * 14 + [3] * 4, 108: [2] * 54}
 
-@pipelines
-def test_a_row_without_park_memory_starts_from_its_bias(pipeline):
-    config = small(simd=2, park_depth=0, acc_width=20, pipeline=pipeline)
+
+@pytest.mark.parametrize("simd", FIRST)
+def test_pairs_are_taken_where_they_cost_no_cycle_or_where_all_are_asked_for(simd):
+    assert first_sums(small(simd=simd)) == FIRST[simd]
+    pairs = [1] * (simd % 2) + [2] * (simd // 2)
+    for row in (ROWS["cascade"], ROWS["short"]):
+        assert first_sums(small(simd=simd, **row)) == pairs
+
+
+@pytest.mark.parametrize("simd", range(1, 41))
+@rows
+def test_a_row_adds_its_products_to_the_bias_or_goes_on(simd, row):
+    config = small(simd=simd, park_depth=0, acc_width=20, **row)
     latency = MacRow.latency(config)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(simd)
     n = 50
-    x, w = draw(rng, 8, (n, 2)), draw(rng, 8, (n, 2))
-    bias, go_on = draw(rng, 15, n), rng.random(n) < 0.5
-    go_on[0] = False
+    x, w = draw(rng, 8, (n, simd)), draw(rng, 8, (n, simd))
+    x[:2], w[:2] = -128, [[-128], [127]]  # the largest sums there are
+    bias, go_on, valid = draw(rng, 15, n), rng.random(n) < 0.5, rng.random(n) < 0.8
+    go_on[0], valid[0] = False, True
     late = np.zeros(latency, int)
     seen = record(MacRow(config), {
         "operands": x, "weights": w, "bias": [*late[1:], *bias], "go_on": [*late, *go_on],
-        "valid": [*late, *np.ones(n, int)]}, ["acc"], cycles=n + latency + 1)["acc"]
+        "valid": [*late, *valid]}, ["acc"], cycles=n + latency + 1)["acc"]
     acc, want = 0, []
     for k in range(n):
-        acc = (acc if go_on[k] else bias[k]) + int(x[k] @ w[k])
+        if valid[k]:
+            acc = (acc if go_on[k] else bias[k]) + int(x[k] @ w[k])
         want.append((acc + (1 << 19)) % (1 << 20) - (1 << 19))
     np.testing.assert_array_equal(seen[latency + 1:], want)

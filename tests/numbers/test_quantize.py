@@ -651,3 +651,19 @@ def test_the_cell_state_of_a_model_is_its_own():
     q = quantize(net, calibration=X)
     assert parts(q)[1].c == parts(q)[0].c
     assert np.abs(golden.run(q, X) - forward(net, X)).max() < 1e-3
+
+
+@pytest.mark.parametrize("width", [6, 8, 12])
+def test_a_state_is_kept_over_a_thousand_steps(width):
+    """A latch: the first input sets c, a forget gate of 0.99955 keeps it."""
+    steps, forget = 1000, 7.7
+    latch = Lstm(
+        inputs=(0,), units=1, w_ih=np.array([[8.0], [0.0], [1.0], [0.0]]), w_hh=np.zeros((4, 1)),
+        b=np.array([-8.0, forget, 0.0, 8.0]), return_sequences=False)
+    made = Network(input_shapes=((steps, 1),), layers=(latch,), outputs=(1,))
+    x = np.zeros((1, steps, 1))
+    x[:, 0] = 1.75
+    exact = forward(made, x)
+    assert 0.4 < exact.item() < 0.6
+    found = golden.run(quantize(made, act_width=width, weight_width=width, calibration=x), x)
+    assert abs(found - exact).max() < 0.05 * exact.item() + 2.0 ** (1 - width)

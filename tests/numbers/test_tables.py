@@ -117,6 +117,15 @@ def test_results_of_a_table_are_as_wide_as_the_activations_by_default():
     assert table_for(8, argument_bits=14).out_frac == 8
 
 
+@pytest.mark.parametrize(("width", "steps", "bits"), [
+    (8, 1, 8), (8, 8, 8), (8, 9, 9), (8, 30, 10), (8, 50, 11), (8, 1000, 15), (8, 1 << 16, 16),
+    (4, 30, 6), (4, 400, 10), (12, 128, 16), (12, 4000, 16), (16, 4000, 16), (18, 4000, 18)])
+def test_results_of_a_table_have_more_bits_where_a_state_is_kept_for_many_steps(width, steps,
+                                                                                bits):
+    assert table_for(width, steps=steps).out_frac == bits
+    assert table_for(width, 7, steps=steps).out_frac == 7
+
+
 @pytest.mark.parametrize(("arguments", "text"), [
     ((8, 3, None), "the table bits must be 4..18, not 3: leave them out"),
     ((8, None, 7), "the argument bits must be 8..14, not 7"), ((8, True, None), "not True"),

@@ -1,10 +1,12 @@
 """The plan's distances and yardsticks against sums done by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import Array, make_plan
+from gatefold.gen.plan import Array, estimate, make_plan
 from gatefold.gen.plan.demand import must_multiply
 from gatefold.gen.plan.latency import lstm_tail
 from tests.support.networks import NETWORKS, quantized
@@ -60,8 +62,17 @@ def test_distances(simd, array):
     assert lstm_tail(simd) == lstm.tail
 
 
-# simd, cycles: operands 2, DSP 2, a register every second level, accumulator 1
-SHORT_ARRAY = [(1, 5), (2, 5), (6, 5), (7, 6), (16, 6)]
+@pytest.mark.parametrize(("simd", "more"), [(2, 1), (6, 1), (12, 0), (16, 1), (32, 0)])
+def test_cascades_of_all_products_cost_a_cycle_or_none(simd, more):
+    array = Array(pe=4, simd=simd)
+    plan, cascade = (make_plan(quantized("lstm-dense"), replace(array, cascade=given))
+                     for given in (False, True))
+    assert cascade.latencies.tail == plan.latencies.tail + more
+    assert estimate(cascade.config).lut < estimate(plan.config).lut or not more
+
+
+# simd, cycles: operands 2, DSP 2, a register every second level above the pairs, accumulator 1
+SHORT_ARRAY = [(1, 5), (2, 5), (6, 5), (12, 5), (16, 6)]
 
 
 @pytest.mark.parametrize(("simd", "array"), SHORT_ARRAY)
@@ -75,6 +86,16 @@ def test_distances_of_a_short_pipeline(simd, array):
         array, array + 7, array + 6, array + 2, 3, 4)
     assert (gru.result, gru.tail, gru.state) == (array + 9, array + 8, 8)
     assert (table.result, table.output) == (array + 7, array + 4)
+
+
+@pytest.mark.parametrize("gather", [1, 2])
+@pytest.mark.parametrize("name", ["lstm-dense", "gru", "flatten"])
+def test_registers_between_rows_and_lanes_lengthen_what_passes_them(name, gather):
+    near, far = (make_plan(quantized(name), Array(pe=4, simd=6, gather=levels)).latencies
+                 for levels in (0, gather))
+    assert (far.array, far.park, far.state) == (near.array, near.park, near.state)
+    assert (far.result, far.tail, far.output) == (
+        near.result + gather, near.tail + gather, near.output + gather)
 
 
 # network, tails in the longest chain before the last layer's output

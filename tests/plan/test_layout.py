@@ -10,7 +10,7 @@ from gatefold.gen.plan import Array, layout, make_plan
 from gatefold.gen.plan.images import image_widths, pack_words
 from gatefold.gen.plan.layout import NOWHERE, Storage, cut
 from gatefold.gen.plan.lower import lower
-from gatefold.gen.plan.rows import fold
+from gatefold.gen.plan.rows import fold, list_routes
 from tests.support.hdl_harness import pack
 from tests.support.networks import NETWORKS, quantized
 
@@ -18,46 +18,47 @@ SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 33]
 ARRAYS = [(4, 1), (4, 5), (8, 2), (8, 3), (12, 4), (20, 3), (32, 4), (16, 7), (64, 16)]
 
 
-@pytest.mark.parametrize("rows", [4, 1])
+@pytest.mark.parametrize("per", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", SIZES)
-def test_fold_places_every_row_once(rows, size):
+def test_a_fold_fills_group_after_group_with_the_rows_of_its_elements(per, size):
     for pe, simd in ARRAYS:
-        laid = fold(size, rows, pe, simd)
-        used = laid.rows[laid.rows >= 0]
-        assert sorted(used) == list(range(rows * size))
-        assert laid.rows.shape == (len(laid.groups), pe) and laid.chunks == -(-size // simd)
+        laid, slots = fold(size, per, pe, simd), pe // per
+        assert laid.rows.shape == (len(laid.groups), pe) == (-(-size // slots), pe)
+        slots = laid.rows[:, :slots * per].reshape(-1, per)
+        np.testing.assert_array_equal(slots[:size], np.arange(size * per).reshape(-1, per))
+        assert (slots[size:] == -1).all() and (laid.rows[:, pe // per * per:] == -1).all()
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_fold_puts_the_rows_of_an_element_into_a_slot(size):
-    for pe, simd in ARRAYS:
-        slots = fold(size, 4, pe, simd).rows.reshape(-1, 4)
-        for element, slot in enumerate(slots):
-            want = 4 * element + np.arange(4) if element < size else np.full(4, -1)
-            np.testing.assert_array_equal(slot, want)
-
-
-@pytest.mark.parametrize("per", [4, 1])
+@pytest.mark.parametrize("per", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_beats_of_a_fold_write_every_element_to_its_lane(per, size):
-    # Followed by hand from slots through rotation and beats to (chunk, lane).
+    # Followed by hand from routes and lanes to (chunk, lane).
     for pe, simd in ARRAYS:
-        laid, slots = fold(size, per, pe, simd), pe // 4
+        laid = fold(size, per, pe, simd)
+        routes, first = list_routes([fold(5, 4, pe, simd), laid], simd)
         where, complete = {}, []
-        for group, rows in zip(laid.groups, laid.rows.reshape(-1, slots, 4), strict=True):
-            span = 1 if per == 4 else 4
+        for group, rows in zip(laid.groups, laid.rows, strict=True):
             for beat in range(group.beats):
+                rows_of_element, slot = routes[first[per, group.rotation] + beat]
+                assert rows_of_element == per
                 for lane in range(simd):
-                    slot = beat // span * simd - group.rotation + lane
-                    if 0 <= slot < slots:
-                        row = rows[slot][0 if per == 4 else beat % 4]
+                    if 0 <= slot + lane < pe // per:
+                        row = rows[per * (slot + lane)]
                         if row >= 0:
                             assert row // per not in where
                             where[row // per] = (group.first + beat, lane)
-                if group.complete or beat // span != (group.beats - 1) // span:
-                    complete.append(group.first + beat)
+            written = range(group.first, group.first + group.beats)
+            complete += written if group.complete else written[:-1]
         assert where == {n: divmod(n, simd) for n in range(size)}
-        assert complete == list(range(laid.chunks))
+        assert complete == list(range(-(-size // simd)))
+
+
+def test_routes_are_those_that_beats_take():
+    # 5 units of four rows on 12 rows: slots 0..2 to lanes 0..2, slots 0 and 1 to lanes 1 and 2;
+    # 7 elements of one row: rows 0..2, 3..5, 6..8
+    folds = [fold(5, 4, 12, 3), fold(7, 1, 12, 3), fold(2, 1, 12, 3)]
+    assert list_routes(folds, 3) == (((1, 0), (1, 3), (1, 6), (4, 0)), {(1, 0): 0, (4, 0): 3})
+    assert list_routes([fold(5, 4, 8, 3)], 3)[0] == ((4, 0), (4, -1), (4, -2), (4, 1))
 
 
 # ---- memories ------------------------------------------------------------------------------------
@@ -175,5 +176,5 @@ def test_images_fit_their_memories(name):
         assert all(0 <= word < 1 << widths[image] for word in words), image
     depths = {image: len(words) for image, words in images.items()}
     assert {depths[f"weights_{row:03d}"] for row in range(c.pe)} == {c.weight_depth}
-    assert (depths["bias"], depths["program"], depths["segments"]) == (
+    assert (depths["bias_00"], depths["program"], depths["segments"]) == (
         c.bias_depth, c.program_depth, c.segments)

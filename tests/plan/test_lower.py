@@ -44,7 +44,7 @@ def test_shapes_of_an_op(name):
 
 
 def test_rows_pick_elements_of_vectors_side_by_side():
-    part = picking(3, 4, 2, np.arange(12).reshape(2, 6))
+    part = picking(3, 2, np.arange(12).reshape(2, 6))
     vector = np.array([10, 20, 30, 1, 2, 3])
-    assert (part.matrix @ vector).tolist() == [[10, 1, 0, 0], [20, 2, 0, 0], [30, 3, 0, 0]]
+    assert (part.matrix @ vector).tolist() == [[10, 1], [20, 2], [30, 3]]
     assert [step.tolist() for step in part.steps] == [[*range(6)], [*range(6, 12)]]

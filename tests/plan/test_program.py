@@ -22,11 +22,11 @@ ARRAYS = [((4, 1), (8, 8, 10)), ((8, 3), (16, 16, 18)), ((16, 2), (9, 7, 12)),
           ((12, 5), (4, 4, 4)), ((20, 4), (18, 18, 18)), ((64, 16), (16, 16, 18))]
 
 
-def check(qnet, pe, simd, *, frames=3, contexts=1, pipeline="full"):
+def check(qnet, pe, simd, *, frames=3, contexts=1, **array):
     """Frames back to back, as fast as the plan says and with stalls before every fourth tile or so.
-    Every third frame begins a new sequence; the others go on with the state of the one before."""
-    plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=288, contexts=contexts,
-                                 pipeline=pipeline))
+    Every third frame begins a new sequence; the others go on with the state of the one before.
+    ``array``: what else an :class:`Array` takes."""
+    plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=288, contexts=contexts, **array))
     x = inputs(qnet, frames * contexts).reshape(frames, -1)
     begins = np.arange(frames) % 3 == 0
     want, values = expectation(qnet, x, contexts)(range(frames), begins)
@@ -73,6 +73,12 @@ def test_every_network_on_every_array(name, array, widths):
 def test_every_network_with_a_short_pipeline(name, array, widths):
     check(quantized(name, widths), *array, frames=4 if network(name).stateful else 2,
           pipeline="short")
+
+
+@pytest.mark.parametrize("gather", [1, 2])
+@pytest.mark.parametrize("name", ["lstm, gru, rnn", "gru reset before", "stateful gru"])
+def test_registers_between_rows_and_lanes(name, gather):
+    check(quantized(name), 12, 5, gather=gather)
 
 
 # sequences in a frame; the array

@@ -6,13 +6,14 @@
 import importlib
 import json
 import sys
-from dataclasses import astuple
+from dataclasses import astuple, fields
 
 import pytest
 
 from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.resources import Resources, components, estimate
+from gatefold.hdl.config import EngineConfig
 from tests.support.networks import NETWORKS, quantized
 from tests.support.places import ROOT
 
@@ -37,7 +38,9 @@ def tool(name):
 compare = tool("compare")
 FOUND = json.loads((SYNTH / "measured.json").read_text())
 #: Whether the file describes engines as the code does today; one that does not proves nothing.
-TODAY = all("kind" in kind for entry in FOUND.values() for kind in entry["config"]["kinds"])
+TODAY = all({field.name for field in fields(EngineConfig)} == set(entry["config"])
+            and all(isinstance(route, list) for route in entry["config"]["routes"])
+            for entry in FOUND.values())
 today = pytest.mark.skipif(not TODAY, reason="tools/synth/measured.json is of an earlier engine: "
                            "run `make synth-check`")
 CASES = [pytest.param(entry, id=name) for name, entry in FOUND.items()]

@@ -34,13 +34,15 @@ CORES = {
     "stateful": ("stateful lstm", {}, ["l0_lstm", "l1_lstm", "l2_dense"]),
     "stateful gru, loadable": ("stateful gru", {"loadable": True},
                                ["l0_gru", "l1_gru", "l2_dense"]),
+    "a long way out, short pipeline": ("stack", {"pe": 36, "reach": 2, "pipeline": "short"},
+                                       ["l0_lstm", "l1_lstm", "l2_lstm"]),
     "stateful, contexts": ("stateful rnn", {"contexts": 2}, ["l0_rnn", "l1_lstm", "l2_dense"]),
 }
 
 
 def compiled(name):
     which, options, _ = CORES[name]
-    return gf.compile(network(which), pe=8, simd=3, width=8, cell_width=10, **options)
+    return gf.compile(network(which), width=8, cell_width=10, **{"pe": 8, "simd": 3} | options)
 
 
 @icarus
@@ -104,7 +106,7 @@ def test_the_amaranth_model_and_verilator_agree(name):
 def test_a_wrong_value_of_any_layer_is_reported(tmp_path, name, word, message):
     core, folder = compiled(name), tmp_path / "core"
     core.save(folder)
-    image = folder / "weights" / "bias.hex"
+    image = folder / "weights" / "bias_00.hex"
     words, width = image.read_text().split(), core.plan.config.acc_width
     damage = sum(1 << width * row + width - 2 for row in range(core.plan.config.pe))
     words[word] = f"{int(words[word], 16) ^ damage:0{len(words[word])}x}"

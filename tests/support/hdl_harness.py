@@ -22,7 +22,7 @@ DENSE_KIND = DenseKind("linear", 4, 0, 8)
 
 SMALL = EngineConfig(
     pe=8, simd=3, weight_width=8, act_width=8, cell_width=10, acc_width=28,
-    table=TableConfig(8, 11, 0, 0, 8, 1), aligns=(0,), kinds=(LSTM_KIND,), routes=(0,),
+    table=TableConfig(8, 11, 0, 0, 8, 1), aligns=(0,), kinds=(LSTM_KIND,), routes=((4, 0),),
     weight_depth=8, bias_depth=4, park_depth=0, h_depth=8, cell_depth=4, x_row=5, x_rows=3,
     out_row=4, out_rows=2, out_early=False, out_whole=False, beat=4, container=8, program_depth=8,
     segments=1, max_gap=0, max_beats=1, max_count=1, max_stride=0)

@@ -40,12 +40,13 @@ class LaneModel:
         self.c: dict[int, int] = {}
         self.s: dict[int, int] = {}
 
-    def finish(self, kind: Any, z, *, cell: int = 0, fresh: bool = False, gate: int = 0):
+    def finish(self, kind: Any, z, *, cell: int = 0, fresh: bool = False):
         """The element that a beat yields (None of a load), and the state beside it (or None).
 
-        ``z``: four accumulators with their rounding constants in; ``gate``: a Dense one's row.
+        ``z``: accumulators of four rows with their rounding constants in, of which the kind takes
+        the first.
         """
-        acc = [int(row) - constant for row, constant in zip(z, kind.constants, strict=True)]
+        acc = [int(row) - constant for row, constant in zip(z, kind.constants, strict=False)]
         one = 1 << self.t_bits
         if isinstance(kind, LoadKind):
             state = self.s if kind.gru else self.c
@@ -65,9 +66,11 @@ class LaneModel:
         if isinstance(kind, ResetKind):
             return saturated(rounded(self.gate(kind.gate, acc[0]) * s, kind.q), kind.h_width), None
         if isinstance(kind, GruKind):
-            r, z_gate = (self.gate(kind.gate, acc[row]) for row in (0, 1))
-            m = saturated(rounded(acc[3], kind.m), kind.cell_width)
-            n = self.squash(kind.candidate, (acc[2] << kind.up_a) + ((r * m) << kind.up_m))
+            z_gate, total = self.gate(kind.gate, acc[0]), acc[1] << kind.up_a
+            if kind.m is not None:
+                m = saturated(rounded(acc[3], kind.m), kind.cell_width)
+                total += (self.gate(kind.gate, acc[2]) * m) << kind.up_m
+            n = self.squash(kind.candidate, total)
             s = saturated(rounded(
                 (n << (kind.up_n + self.t_bits + 1))
                 + z_gate * ((s << kind.up_s) - (n << kind.up_n)), kind.state), kind.cell_width)
@@ -81,11 +84,11 @@ class LaneModel:
             return saturated(rounded(value, kind.shift), kind.h_width), None
         assert isinstance(kind, DenseKind)
         if kind.activation in ("linear", "relu"):
-            y = saturated(rounded(acc[gate], kind.shift), kind.h_width)
+            y = saturated(rounded(acc[0], kind.shift), kind.h_width)
             if kind.limit is not None:
                 y = max(-kind.limit, min(kind.limit, y))
             return max(0, y) if kind.activation == "relu" else y, None
-        y = self.squash(Squash(kind.shift), acc[gate])
+        y = self.squash(Squash(kind.shift), acc[0])
         y += one if kind.activation == "sigmoid" else 0
         return saturated(rounded(y, kind.out), kind.h_width), None
 
@@ -176,7 +179,8 @@ class KindMaker:
         candidate, fn = self.squash(activation, common)
         d = max(fc, fn)
         return GruKind(
-            gate=self.gate(gate), m=self.acc_frac - fm, up_a=common - self.acc_frac,
+            gate=self.gate(gate), m=self.acc_frac - fm if reset_after else None,
+            up_a=common - self.acc_frac,
             up_m=common - (t + 1 + fm) if reset_after else 0, candidate=candidate, up_s=d - fc,
             up_n=d - fn, state=d + t + 1 - fc, h=fc - self.fh, cell_width=self.cell_width,
             h_width=self.h_width)

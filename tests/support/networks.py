@@ -328,6 +328,12 @@ def _(m):
         m.rnn(2, 2, activation="hard_sigmoid", h0=np.array([2.5, 0.5]))))
 
 
+@_graph("heads")
+def _(m):
+    return Network((4, 3), (m.lstm(3, 5, True), m.dense(5, 1, inputs=(1,)),
+                            m.dense(5, 1, "tanh", inputs=(1,))), outputs=(2, 3))
+
+
 def network(which: str | Spec, *, gain: float = 1.0, seed: int = 0) -> Network:
     """The float network of a name or of its like; weights normal, scaled by ``gain``."""
     spec = NETWORKS[which] if isinstance(which, str) else which

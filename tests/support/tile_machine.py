@@ -78,13 +78,15 @@ class TileMachine:
         self.weights = np.array([[unpack(word, c.weight_width, c.simd)
                                   for word in images[f"weights_{row:03d}"]]
                                  for row in range(c.pe)]).transpose(1, 0, 2)
-        self.bias = np.array([unpack(word, c.acc_width, c.pe) for word in images["bias"]])
+        self.bias = np.concatenate([[unpack(word, c.acc_width, len(rows))
+                                     for word in images[f"bias_{n:02d}"]]
+                                    for n, rows in enumerate(c.regions)], axis=1)
         depth = DEPTHS[c.pipeline]
         self.state = {"lstm": depth.lstm_state, "gru": depth.gru_state}
         levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
-        self.sums = OPERANDS + depth.multiply + levels // depth.levels + ACCUMULATE
+        self.sums = OPERANDS + c.reach + depth.multiply + levels // depth.levels + ACCUMULATE
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
-        self.written = self.sums + ROUTE + lanes
+        self.written = self.sums + ROUTE + c.gather + lanes
         self.fresh, self.frames = True, 0
         garbage = np.random.default_rng(0)
         self.h = garbage.integers(-8, 8, (c.h_depth, c.simd))
@@ -158,17 +160,15 @@ class TileMachine:
 
     def _finish(self, tile: dict):
         c, kind = self.config, self.config.kinds[tile["kind"]]
-        dense = isinstance(kind, DenseKind)
-        slots, span = self.acc.reshape(-1, 4), 4 if dense else 1
         beats = tile["beats"] + 1
         for beat in range(beats):
-            way = beat // span
-            slot = c.routes[tile["route"] + way] + np.arange(c.simd)
-            holds = (slot >= 0) & (slot < c.slots)
-            z = slots[slot[holds]]
+            per, first = c.routes[tile["route"] + beat]
+            slot = first + np.arange(c.simd)
+            holds = (slot >= 0) & (slot < c.pe // per)
+            z = self.acc[per * slot[holds, None] + np.arange(per)]
             state = None
-            if dense:
-                result = self._dense(kind, z[:, beat % 4])
+            if isinstance(kind, DenseKind):
+                result = self._dense(kind, z[:, 0])
             elif isinstance(kind, MergeKind):
                 result = self._merge(kind, z)
             else:
@@ -184,7 +184,7 @@ class TileMachine:
                 assert at not in self.complete, f"output chunk {at} has left already"
                 self.out[at, holds] = result
                 self.out_known[at] |= holds
-                if tile["complete"] or way != (beats - 1) // span:
+                if tile["complete"] or beat < beats - 1:
                     self.complete.append(at)
 
     def _cell(self, tile: dict, kind: Any, z: np.ndarray, beat: int, holds: np.ndarray):
@@ -207,9 +207,10 @@ class TileMachine:
             return golden.saturate(golden.round_shift(r * old, kind.q), kind.h_width), old
         self.cell_ready[word, holds] = written
         if isinstance(kind, GruKind):
-            r, update = self._gate(kind.gate, z[:, 0]), self._gate(kind.gate, z[:, 1])
-            m = _fit(z[:, 3], kind.m, kind.cell_width)
-            total = (z[:, 2] << kind.up_a) + ((r * m) << kind.up_m)
+            update, total = self._gate(kind.gate, z[:, 0]), z[:, 1] << kind.up_a
+            if kind.m is not None:
+                m = _fit(z[:, 3], kind.m, kind.cell_width)
+                total = total + ((self._gate(kind.gate, z[:, 2]) * m) << kind.up_m)
             n = self._squash(kind.candidate, total, rounds=True)
             s, n = old << kind.up_s, n << kind.up_n
             t = self.plan.qnet.table.out_frac

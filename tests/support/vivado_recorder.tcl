@@ -9,13 +9,14 @@
 # The recorder also checks what Vivado would find out: input files exist, the top module is in a
 # source, the part exists, the macro for the weights names a folder. Constraints run after
 # elaboration, in an interpreter that has only the commands an XDC file may use (UG903).
-# Keys: wns, whs (slack returned, in ns; "none" for no path), where the defaults meet timing.
+# Keys: wns, whs (slack returned, in ns; "none" for no path), where the defaults meet timing;
+# version of Vivado; parts, which it has ("all" of them by default).
 # Exit code: the script's own, or 97 where the script was refused (the reason on standard error).
 # (A quarter of this file is the option tables, hence its length.)
 
 set script [lindex $argv 0]
 set log [open [lindex $argv 1] w]
-array set model {wns 0.125 whs 0.031}
+array set model {wns 0.125 whs 0.031 version 2023.1 parts all}
 array set model [lrange $argv 2 end]
 set argv {}
 set argc 0
@@ -28,8 +29,26 @@ set xdc_files {}
 set sources {}
 set ports {}
 set clocks {}
+set cells {}
+set pblocks {}
 
-set known_parts {xczu7ev-ffvc1156-2-e xcu280-fsvh2892-2L-e}
+# Parts, with the columns and rows of their clock regions and the number of their dies.
+set known_parts {xczu7ev-ffvc1156-2-e {4 6 1} xczu9eg-ffvb1156-2-e {4 7 1}
+    xck26-sfvc784-2LV-c {3 4 1} xcu280-fsvh2892-2L-e {8 12 3}
+    xcu55c-fsvh2892-2L-e {8 12 3} xcu50-fsvh2104-2L-e {8 8 2}}
+if {$model(parts) ne "all"} {
+    set known_parts [dict filter $known_parts key $model(parts)]
+}
+# Directives: UG901, UG904.
+set directives {
+    synth_design {default RuntimeOptimized AreaOptimized_high AlternateRoutability
+        PerformanceOptimized}
+    opt_design {Default Explore ExploreArea ExploreWithRemap RuntimeOptimized}
+    place_design {Default Explore ExtraNetDelay_high AltSpreadLogic_high SSI_SpreadLogic_high
+        SSI_SpreadSLLs SSI_BalanceSLLs SSI_BalanceSLRs SSI_HighUtilSLRs SSI_ExtraTimingOpt}
+    phys_opt_design {Default Explore AggressiveExplore AlternateReplication AggressiveFanoutOpt}
+    route_design {Default Explore AggressiveExplore NoTimingRelaxation MoreGlobalIterations}
+}
 
 # Option lists: "-name" is a flag, "-name=" takes a value. Common to all: -quiet, -verbose.
 set from_to {-from= -rise_from= -fall_from= -to= -rise_to= -fall_to= -through= -rise_through=
@@ -89,6 +108,24 @@ set commands [list \
         -ignore_cache -to_load=} 0 0} \
     report_power {tcl synthesised {} {-no_propagation -hier= -hierarchical_depth= -vid -advisory
         -file= -name= -format= -xpe= -l= -return_string -append -rpx=} 0 0} \
+    report_high_fanout_nets {tcl synthesised {} {-file= -format= -append -ascending -timing
+        -histogram -load_types -clock_regions -slr -max_nets= -fanout_greater_than= -fanout_lesser_than= -name=
+        -cells= -clocks= -return_string} 0 0} \
+    report_design_analysis {tcl synthesised {} {-file= -csv= -append -return_string -complexity
+        -cells= -bounding_boxes= -hierarchical_depth= -congestion -min_congestion_level= -timing
+        -setup -hold -show_all -full_logical_pin -routed_vs_estimated -logic_level_distribution
+        -logic_level_dist_paths= -min_level= -max_level= -return_timing_paths -of_timing_paths=
+        -max_paths= -extend -routes -end_point_clocks= -logic_levels= -qor_summary -json= -name=
+        -no_pr_attribute} 0 0} \
+    report_slr_crossing {tcl placed {} {-cells= -fanout_greater_than= -max_nets= -file= -append
+        -return_string} 0 0} \
+    get_parts {tcl start {} {-regexp -nocase -filter= -of_objects=} 0 1} \
+    get_cells {both synthesised {} {-hsc= -hierarchical -regexp -nocase -filter= -of_objects=
+        -match_style= -include_replicated_objects} 0 1} \
+    get_clock_regions {tcl synthesised {} {-regexp -nocase -filter= -of_objects=} 0 1} \
+    create_pblock {tcl synthesised {} {} 1 1} \
+    resize_pblock {tcl synthesised {} {-add= -remove= -from= -to= -replace -locs=} 1 1} \
+    add_cells_to_pblock {tcl synthesised {} {-top -add_primitives -clear_locs} 1 2} \
     get_timing_paths [list tcl synthesised {} [concat $from_to {-delay_type= -setup -hold
         -max_paths= -nworst= -unique_pins -slack_lesser_than= -slack_greater_than= -group=
         -no_report_unconstrained -user_ignored -routable_nets -sort_by= -filter= -regexp -nocase
@@ -160,6 +197,10 @@ proc call {command args} {
         refuse "$command: the design must be at step $needed, not $::step"
     }
     lassign [parse $command $args $options $fewest $most] given positional
+    if {[dict exists $given -directive]
+            && [option $given -directive] ni [dict get $::directives $command]} {
+        refuse "$command: no such directive: [option $given -directive]"
+    }
     foreach name {-file -csv -rpx} {
         if {[dict exists $given $name]} {
             produce $command [option $given $name]
@@ -211,9 +252,10 @@ proc slurp {path} {
 # What single commands do beyond being recorded.
 proc do_create_project {given positional} {
     set part [option $given -part]
-    if {$part ni $::known_parts} {
+    if {![dict exists $::known_parts $part]} {
         refuse "create_project: no such part: $part"
     }
+    lassign [dict get $::known_parts $part] ::columns ::rows ::slrs
     if {![dict exists $given -in_memory]} {
         refuse "create_project: a batch flow takes -in_memory"
     }
@@ -240,7 +282,7 @@ proc do_read_xdc {given positional} {
 }
 
 proc do_synth_design {given positional} {
-    if {[option $given -part] ni $::known_parts} {
+    if {![dict exists $::known_parts [option $given -part]]} {
         refuse "synth_design: no such part: [option $given -part]"
     }
     if {[option $given -mode default] ni {default out_of_context}} {
@@ -260,6 +302,7 @@ proc do_synth_design {given positional} {
     if {$body eq ""} {
         refuse "synth_design: no module $top in the files read"
     }
+    instantiate $top ""
     foreach {- direction name} [regexp -all -inline \
             {\y(input|output)\s+(?:wire\s+|reg\s+)?(?:\[[^\]]*\]\s*)?([A-Za-z_]\w*)} $body] {
         dict set ::ports $name [expr {$direction eq "input" ? "IN" : "OUT"}]
@@ -282,6 +325,22 @@ proc do_synth_design {given positional} {
         refuse "synth_design: the constraints create no clock"
     }
     return $top
+}
+
+# The cells of a module and of those below it: instances of modules in the files read.
+proc instantiate {module above} {
+    foreach file $::sources {
+        if {![regexp [format {\ymodule\s+%s\y(.*?)\yendmodule\y} $module] [slurp $file] -> body]} {
+            continue
+        }
+        foreach {- below name} [regexp -all -inline {(?n)^\s*([a-z]\w*)\s+([a-z]\w*)\s*\(} $body] {
+            if {$below ne "module"} {
+                lappend ::cells $above$name
+                instantiate $below $above$name/
+            }
+        }
+        return
+    }
 }
 
 proc run_xdc {path} {
@@ -339,6 +398,12 @@ proc do_get_timing_paths {given positional} {
 
 proc do_get_property {given positional} {
     lassign $positional name object
+    if {$name in {STARTPOINT_PIN ENDPOINT_PIN} && [string match path_* $object]} {
+        return {core/array/acc_reg[0]/C}
+    }
+    if {$name in {LOGIC_LEVELS DATAPATH_NET_DELAY} && [string match path_* $object]} {
+        return [expr {$name eq "LOGIC_LEVELS" ? 3 : 1.234}]
+    }
     if {$name eq "SLACK" && [regexp {^path_(wns|whs)$} $object -> kind]} {
         return $::model($kind)
     }
@@ -346,13 +411,64 @@ proc do_get_property {given positional} {
 }
 
 proc do_set_property {given positional} {
+    lassign $positional name value object
     if {[lindex $positional end] eq ""} {
         refuse "set_property: no object"
+    }
+    if {$name eq "USER_SLR_ASSIGNMENT"
+            && !([regexp {^SLR([0-9])$} $value -> slr] && $slr < $::slrs)} {
+        refuse "set_property: no such SLR: $value"
+    }
+    if {$name eq "IS_SOFT" && $object ni $::pblocks} {
+        refuse "set_property: no such pblock: $object"
     }
 }
 
 proc do_version {given positional} {
-    return 0000.0-recorder
+    return [expr {[dict exists $given -short] ? $::model(version)
+                  : "Vivado v$::model(version) (64-bit)\nSW Build 0 recorder"}]
+}
+
+proc do_get_parts {given positional} {
+    return [expr {[dict exists $::known_parts [lindex $positional 0]] ? $positional : {}}]
+}
+
+proc do_get_cells {given positional} {
+    if {![regexp {^NAME == ([a-z0-9_/]+)$} [option $given -filter] -> name]} {
+        refuse "get_cells: not NAME == a name: [option $given -filter]"
+    }
+    return [expr {$name in $::cells ? $name : {}}]
+}
+
+proc do_get_clock_regions {given positional} {
+    set found {}
+    for {set x 0} {$x < $::columns} {incr x} {
+        for {set y 0} {$y < $::rows} {incr y} {
+            lappend found X${x}Y$y
+        }
+    }
+    return $found
+}
+
+proc do_create_pblock {given positional} {
+    lappend ::pblocks [lindex $positional 0]
+    return [lindex $positional 0]
+}
+
+proc do_resize_pblock {given positional} {
+    if {[lindex $positional 0] ni $::pblocks} {
+        refuse "resize_pblock: no such pblock: $positional"
+    }
+    if {![regexp {^CLOCKREGION_X0Y(\d+):CLOCKREGION_X(\d+)Y(\d+)$} [option $given -add] \
+            -> low right high] || $right >= $::columns || $high >= $::rows || $low > $high} {
+        refuse "resize_pblock: no such clock regions: [option $given -add]"
+    }
+}
+
+proc do_add_cells_to_pblock {given positional} {
+    if {[lindex $positional 1] eq ""} {
+        refuse "add_cells_to_pblock: no cells"
+    }
 }
 
 # A -filter expression over NAME and DIRECTION, in Vivado's syntax: unquoted words, ==, !=, &&, ||.
@@ -413,6 +529,9 @@ proc exit {{code 0}} {
 }
 rename exec {}
 
+if {[package vcompare [regsub -all {[^0-9.]} $model(version) {}] 2025.2] < 0} {
+    set commands [dict remove $commands report_slr_crossing]
+}
 dict for {command -} $commands {
     interp alias {} $command {} call $command
 }

@@ -32,8 +32,8 @@ def config_of(entry: dict) -> EngineConfig:
     values = dict(entry["config"])
     values["table"] = TableConfig(**values["table"])
     values["kinds"] = tuple(_kind(dict(kind)) for kind in values["kinds"])
-    for name in ("aligns", "routes"):
-        values[name] = tuple(values[name])
+    values["aligns"] = tuple(values["aligns"])
+    values["routes"] = tuple(map(tuple, values["routes"]))
     return EngineConfig(**values)
 
 

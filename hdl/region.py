@@ -1,0 +1,97 @@
+"""A region of the array: neighbouring rows with their memories, and the registers that drive them.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gatefold.hdl.arith import delay
+from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.interfaces import chunk_layout, region_controls, region_load
+from gatefold.hdl.mac_row import MacRow
+from gatefold.hdl.relay import relayed
+from gatefold.hdl.target import Rom, shared
+from gatefold.hdl.weight_memory import WeightMemory
+
+__all__ = ["Region"]
+
+
+class Region(wiring.Component):
+    """The rows ``config.regions[number]``.
+
+    What all rows of the array read, each region takes into relays of its own, so that no register
+    drives more rows than these. Everything takes a cycle for it but the weight address of blocks
+    where ``reach`` is 0: there is none to spare.
+
+    Members
+    -------
+    operands: In, ``simd`` elements. controls: In, what the rows do with them.
+    weight: In, address in the weight memories, two cycles before the operands that its word meets.
+    load: In, of a loadable core, write of the memories.
+    acc: Out, the accumulators of the rows.
+    """
+
+    def __init__(self, config: EngineConfig, number: int, images: dict):
+        self.config, self.number, self.images = config, number, images
+        self.rows = config.regions[number]
+        super().__init__({
+            "operands": In(chunk_layout(config)),
+            "controls": In(region_controls(config)),
+            "weight": In(bits_for(config.weight_depth)),
+            "acc": Out(signed(config.acc_width)).array(len(self.rows)),
+            **({"load": In(region_load(config, len(self.rows)))} if config.loadable else {}),
+        })
+
+    def elaborate(self, platform):
+        c = self.config
+        m = Module()
+        operands = relayed(m, platform, "operands", self.operands)
+        controls = relayed(m, platform, "controls", self.controls)
+        weight = relayed(m, platform, "weight", self.weight) if c.reach else self.weight
+        load = relayed(m, platform, "load", self.load) if c.loadable else None
+
+        bias = self._memory(f"bias_{self.number:02d}", len(self.rows) * c.acc_width, c.bias_depth,
+                            "distributed")
+        m.submodules.bias = bias.placed(platform)
+        m.d.comb += bias.addr.eq(controls.bias)
+        if load is not None:
+            m.d.comb += [bias.w_en.eq(load.bias), bias.w_addr.eq(load.addr),
+                         bias.w_data.eq(load.bias_word)]
+
+        # A word comes beside the operands. It waits for them in the output register of its block;
+        # in front of LUTs its address waits, which has fewer bits.
+        in_luts = [c.weight_style(row) == "distributed" for row in self.rows]
+        late = relayed(m, platform, "late_weight", weight) if any(in_luts) else weight
+        for n, row in enumerate(self.rows):
+            memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
+                                  c.weight_style(row))
+            m.submodules[f"weights_{row}"] = memory.placed(platform)
+            word = delay(m, f"weight_word_{row}", memory.data, 0 if in_luts[n] else 1)[-1]
+            mac = MacRow(c)
+            m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)
+            m.d.comb += [
+                memory.addr.eq(late if in_luts[n] else weight),
+                mac.operands.eq(operands),
+                mac.weights.as_value().eq(word),
+                mac.bias.eq(bias.data[n * c.acc_width:(n + 1) * c.acc_width].as_signed()),
+                mac.valid.eq(controls.valid),
+                mac.go_on.eq(controls.go_on),
+                mac.align.eq(controls.align),
+                self.acc[n].eq(mac.acc),
+            ]
+            if c.park_depth:
+                m.d.comb += [mac.init_parked.eq(controls.init_parked), mac.init.eq(controls.init),
+                             mac.parks.eq(controls.parks), mac.park.eq(controls.park)]
+            if load is not None:
+                m.d.comb += [memory.w_en.eq(load.rows[n]), memory.w_addr.eq(load.addr),
+                             memory.w_data.eq(load.word)]
+        return m
+
+    def _memory(self, name: str, width: int, depth: int, style: str) -> Rom | WeightMemory:
+        """A memory of the region: written by the loader, or filled from a file."""
+        if self.config.loadable:
+            return WeightMemory(width=width, depth=depth, style=style)
+        return Rom(width=width, depth=depth, file=f"{name}.hex", init=self.images.get(name),
+                   in_luts=True if style == "distributed" and not name.startswith("bias") else None)
