@@ -102,13 +102,16 @@ def render(found: dict) -> str:
     for name, core in cores.items():
         lines += [f"**{name}**", "", *_row("component", "what", "ns", "tiles"),
                   *_row("---", "---", "---:", "---:")]
-        lines += [row for step in core.path for row in _row(
-            f"`{step.component}`", f"{step.kind} `{step.name.split('.')[-1]}`", f"{step.ns:.2f}",
-            step.tiles or "")]
+        shown = [step for step in core.path if step.ns >= _SHORT]
+        lines += [row for step in shown for row in _row(
+            f"`{step.component}`", f"{step.kind} `{step.name.removeprefix('core.')}`",
+            f"{step.ns:.2f}", step.tiles or "")]
         lines.append("")
     return "\n".join(lines)
 
 
+#: Steps of less, such as those of a carry chain, are not listed.
+_SHORT = 0.1  # ns
 _CELLS = ("LUT4", "FF", "block RAM", "multipliers")
 
 
