@@ -176,7 +176,8 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
         if words >= depth:
             continue  # the blocks took no more than that already
-        attempt = replace(array, block_words=words, dies=budget.dies)
+        attempt = replace(array, block_words=words, dies=budget.dies,
+                          cross=CROSS if budget.dies > 1 else 0)
         work, draft = draft_plan(qnet, attempt)
         # What the schedule will add, as far as can be told.
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
