@@ -11,7 +11,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.array import BLOCK_WORDS, CROSS, Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import Demand, demands
-from gatefold.gen.plan.distance import ACCURACY, Site, Stages
+from gatefold.gen.plan.distance import ACCURACY, Site
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, draft_plan, frame_cycles, make_plan
 from gatefold.gen.plan.ranking import Ranking
@@ -202,7 +202,7 @@ def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float
         site = Site.of(estimate(config), config.simd, budget.board, budget.dies)
         stages = site.stages(budget.clock_mhz)
         shortest, too_fast = site.shortest, stages is None
-        found |= asdict(stages or Stages())
+        found |= asdict(stages) if stages else {}
     return found | {name: levels for name, levels in fixed.items() if levels is not None}, \
         shortest, too_fast
 
