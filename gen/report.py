@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from gatefold.boards import Board
+from gatefold.boards.results import Results
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.arrays import array_digest
 from gatefold.gen.files.output import replace_files
@@ -30,7 +31,7 @@ from gatefold.gen.plan import Plan
 from gatefold.gen.plan.distance import rests_on
 from gatefold.gen.plan.resources import estimate
 
-__all__ = ["REPORT", "make_report", "read_report", "set_verified", "write_report"]
+__all__ = ["REPORT", "make_report", "read_report", "routed", "set_verified", "write_report"]
 
 REPORT = "report.json"
 
@@ -237,6 +238,35 @@ def read_report(directory: Path) -> dict:
     except (ValueError, KeyError, RecursionError) as error:
         raise UserError(f"{quoted(path)} is damaged ({quoted(error)}): build the folder again"
                         ) from None
+    return report
+
+
+def routed(report: dict, found: Results) -> dict:
+    """``report`` with what Vivado found instead of what was assumed and estimated.
+
+    Where timing is met, the clock is the one that was asked for; else the fastest that the routed
+    paths allow, which times follow.
+    """
+    source = f"Vivado {found.version}, routed"
+    report = report | {"vivado": asdict(found)}
+    if found.timed:
+        clock, cycles = report["clock_mhz"], report["cycles"]
+        assert found.period_ns is not None
+        asked = clock.get("asked", clock["value"])
+        if abs(1000 / asked - found.period_ns) > 0.0011:  # not the one that was built for
+            asked = 1000 / found.period_ns
+        late = found.wns_ns is not None and found.wns_ns < 0
+        mhz = found.fmax_mhz if late else asked
+        report["clock_mhz"] = {
+            "value": mhz, "source": source, "asked": asked,
+            "rests_on": f"timing {'' if found.met else 'NOT '}met at {asked:g} MHz: WNS "
+                        f"{found.wns_ns:.3f} ns, WHS {found.whs_ns:.3f} ns, Fmax "
+                        f"{found.fmax_mhz:.1f} MHz"}
+        report |= {"latency_us": cycles["latency"] / mhz, "interval_us": cycles["interval"] / mhz}
+    if found.used is not None:
+        before = report["resources"]
+        report["resources"] = dict(found.used) | {
+            "source": source, "estimated": before.get("estimated", before)}
     return report
 
 

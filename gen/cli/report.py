@@ -12,8 +12,15 @@ __all__ = ["report", "summary"]
 
 @click.command()
 @click.argument("directory", metavar="DIR")
-def report(directory):
-    """Print the report of the core in DIR, and draw DIR/report.html again where it differs."""
+@click.option("--vivado", metavar="PATH", help="What Vivado wrote: a folder of reports, a bundle "
+              "of `make report-bundle`, or a single report. Without it: DIR/vivado/reports, if "
+              "there is one.")
+def report(directory, vivado):
+    """Print the report of the core in DIR, and draw DIR/report.html again where it differs.
+
+    Where Vivado has routed the core, its timing and resources replace what was assumed and
+    estimated, here and in the files.
+    """
     from pathlib import Path
 
     from rich.console import Console
@@ -21,14 +28,18 @@ def report(directory):
     from rich.table import Table
 
     from gatefold.gen.errors import UserError, quoted
+    from gatefold.gen.files.output import replace_files
     from gatefold.gen.html import refresh_page
-    from gatefold.gen.report import read_report
+    from gatefold.gen.report import read_report, routed, write_report
 
     record = read_report(Path(directory))
+    found = _results(Path(directory), record, vivado)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     try:
+        if found is not None:
+            record = routed(record, found)
         inside = _tensors(record["numbers"])
         for name, value in rows(record):
             table.add_row(name, escape(value))
@@ -40,7 +51,28 @@ def report(directory):
         console.print(*([inside, ""] if inside else []), table)
     click.echo(shown.get(), nl=False)
     with contextlib.suppress(OSError):  # the folder may be read-only
+        if found is not None:
+            with replace_files(Path(directory)) as staged:
+                write_report(staged, record)
         refresh_page(Path(directory), record)
+
+
+def _results(directory, record: dict, path: str | None):
+    """What Vivado found of this core at ``path``, or in its own folder; None without anything."""
+    from gatefold.boards.results import read_results
+    from gatefold.gen.errors import UserError, quoted
+    from gatefold.gen.store.export import TOP
+
+    board = record.get("board")
+    if path is None and not ((directory / "vivado/reports").is_dir() and board):
+        return None
+    if not board:
+        raise UserError("--vivado needs a core that was built with --board: this one has no part")
+    found = read_results(path or directory / "vivado/reports", part=str(board["part"]), top=TOP)
+    if found is None and path is not None:
+        raise UserError(f"{quoted(path)} holds no reports of Vivado: give the reports/ of a run, "
+                        "or report-bundle.tar.gz")
+    return found
 
 
 def summary(record: dict) -> Iterator[str]:

@@ -66,14 +66,17 @@ def _header(report: dict, title: str) -> Markup:
     seen = report["verified"]
     steady = any(done["interval"] is not None for done in seen)
     relative = error["rms_relative"]
+    known = "routed" if "asked" in clock else clock["source"]
+    if known == "routed":
+        clock = clock | {"rests_on": f"{clock['source']}; {clock['rests_on']}"}
     where = f"{board['title']}, {board['part']}" if board else "no board chosen"
     facts = [
         _fact(f"{report['latency_us']:,.2f}", "\N{MICRO SIGN}s", "latency",
               f"{cycles['latency']:,} cycles at {clock['value']:g} MHz; {clock['rests_on']}",
-              "simulated" if seen else "planned", clock["source"]),
+              "simulated" if seen else "planned", known),
         _fact(f"{1e6 / report['interval_us']:,.0f}", "/ s", "frames, back to back",
               f"one every {cycles['interval']:,} cycles{in_turn(cycles)}",
-              "simulated" if steady else "planned", clock["source"]),
+              "simulated" if steady else "planned", known),
         _fact(f"{array['multipliers']:,}", "", "multipliers",
               f"{array['pe']} \N{MULTIPLICATION SIGN} {array['simd']}, "
               f"{100 * array['utilisation']:.1f} % of them useful; registers for distance: reach "
@@ -119,6 +122,7 @@ def _footer() -> Markup:
         ("computed", "computed by the golden model; every simulation must equal it, bit for bit"),
         ("estimated", "calculated with formulas; no vendor tool ran"),
         ("assumed", "set by the user or a default, not measured on a device"),
+        ("routed", "found by Vivado in the placed and routed core"),
         ("quoted", "taken from the documents that are named beside it"))
     return tag("footer", tag("h2", "What the marks mean"),
                tag("dl", [flat(tag("dt", badge(kind)), tag("dd", text))

@@ -191,8 +191,8 @@ class Dense(Windowed, Layer):
         return self.window.elements(shapes[0]) if self.window else 1
 
     def scaled(self, gain, offset):
-        if self.window and self.window.left + self.window.right:
-            return None  # padding is neither scaled nor offset
+        if self.window and self.window.left + self.window.right and np.any(offset):
+            return None  # padding is zero, with and without a gain, but takes no offset
         taps = self.window.size if self.window else 1
         return replace(self, w=self.w * np.tile(gain, taps),
                        b=self.b + self.w @ np.tile(offset, taps))

@@ -3,8 +3,8 @@
 Frontends make a layer for everything that a file calls one. Here activations and scales join the
 matrices beside them, and views that cancel out and layers that are not read are removed.
 
-The rules look through views. The origin of every element of a value is computed with the views' own
-:meth:`~.View.arrange` on element numbers, so the rules need not know the single views.
+The rules look through views. The origins of the elements of a value are computed with the views'
+own :meth:`~.View.arrange` on element numbers, so the rules need not know the single views.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _NOT_NEGATIVE = ("relu", "sigmoid", "hard_sigmoid")
 def simplify(network: Network) -> Network:
     """``network`` with fewer layers, the same function of floats.
 
-    - A Dense labelled ``activation`` or ``scale`` joins the linear Dense (a Conv1D, an Add, ...)
-      that makes its input, also through views; else a ``scale`` joins the Dense or recurrent layer
-      that reads it. The values in between must have no other reader.
+    - A Dense labelled ``activation`` or ``scale`` joins the linear Dense layers (Conv1D, Add, ...)
+      that make its input and that nothing else reads.
+    - Else a ``scale`` joins the Dense and recurrent layers that read it, if all of them can take
+      it: every column of a matrix must meet one gain and one offset at all steps.
     - A relu of a value that is never negative is removed; so are views that change nothing, alone
       or together (two reversals), and layers that are not read.
     - Equal Dense layers on all steps of one value become one layer on the value (an unrolled
@@ -59,7 +60,7 @@ class _Node:
     shape: Shape
     order: float = 0  # its place among the others
     readers: list[_Node] = field(default_factory=list)  # once for each time that it is read
-    origin: tuple[_Node, np.ndarray] | None = None  # of a view: see _origin
+    origin: _Origin | None = None  # of a view
     looked: tuple = ()  # what origin was computed from
 
     @property
@@ -71,6 +72,34 @@ class _Node:
     def dense(self) -> Dense | None:
         """The layer, where it is a Dense."""
         return self.layer if isinstance(self.layer, Dense) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Origin:
+    """The origins of the elements of a value.
+
+    Attributes: ``roots``, the values, none of them a view, that the elements come from;
+    ``numbers``, an array of the value's shape: of each element its number among the elements of all
+    roots, one root after the other; -1 for padding.
+    """
+
+    roots: tuple[_Node, ...]
+    numbers: np.ndarray
+
+    def places(self, root: _Node) -> tuple[np.ndarray, np.ndarray]:
+        """Which elements come from ``root`` (booleans of the value's shape), and the features of
+        ``root`` that these are, in the order of the elements."""
+        first = sum(_size(one) for one in self.roots[:self.roots.index(root)])
+        there = (self.numbers >= first) & (self.numbers < first + _size(root))
+        return there, (self.numbers[there] - first) % root.shape[-1]
+
+    def numbered(self, first: dict[_Node, int]) -> np.ndarray:
+        """``numbers``, if the elements of each root begin with the number ``first`` of the root."""
+        sizes = [_size(root) for root in self.roots]
+        ends = np.cumsum(sizes)
+        moved = np.array([first[root] for root in self.roots]) - (ends - sizes)
+        found = self.numbers + moved[np.searchsorted(ends, self.numbers, side="right")]
+        return np.where(self.numbers < 0, -1, found).astype(np.int32)
 
 
 class _Graph:
@@ -103,9 +132,19 @@ class _Graph:
             self._look()
         return changed
 
-    def alone(self, node: _Node) -> bool:
-        """Whether the node has one reader, which reads it once, and is no output."""
-        return len(node.readers) == 1 and node not in self.outputs
+    def behind(self, node: _Node) -> list[tuple[_Node, _Node]] | None:
+        """(value, reader) of all layers that read ``node`` or, through views, its elements; None if
+        these are in an output."""
+        found, values = [], [node]
+        for value in values:
+            if value in self.outputs:
+                return None
+            for reader in dict.fromkeys(value.readers):
+                if not reader.view:
+                    found.append((value, reader))
+                elif reader not in values:
+                    values.append(reader)
+        return found
 
     def _look(self) -> None:
         """Drop values without a reader; find every value's readers and its elements' origins."""
@@ -124,13 +163,12 @@ class _Graph:
             node.order = n
             for one in node.reads:
                 one.readers.append(node)
-            size = int(np.prod(node.shape))
-            if node.view and size <= min(budget, _MOST_ELEMENTS):
-                budget -= size
+            if node.view and _size(node) <= min(budget, _MOST_ELEMENTS):
+                budget -= _size(node)
                 looked = (node.layer, *node.reads, *(one.origin for one in node.reads))
                 if len(looked) != len(node.looked) or any(
                         a is not b for a, b in zip(looked, node.looked, strict=True)):
-                    node.looked, node.origin = looked, _origin(node)
+                    node.looked, node.origin = looked, _origin_of_view(node)
             else:
                 node.looked, node.origin = (), None
 
@@ -150,21 +188,31 @@ class _Graph:
                        tuple(number[node] for node in self.outputs), before.host)
 
 
-def _origin(node: _Node) -> tuple[_Node, np.ndarray] | None:
-    """The value, itself no view, that all elements of ``node`` come from, and their numbers in it,
-    an array of the shape of ``node`` with -1 for padding. None if there are several."""
-    roots, numbers = set(), []
-    for one in node.reads:
-        root, ids = one.origin or (one, None)
-        if ids is None:
-            if one.view or np.prod(one.shape) > _MOST_ELEMENTS:
-                return None
-            ids = np.arange(np.prod(one.shape), dtype=np.int32).reshape(one.shape)
-        roots.add(root)
-        numbers.append(ids[None])
-    if len(roots) != 1 or not node.view:
+def _size(node: _Node) -> int:
+    return int(np.prod(node.shape))
+
+
+def _origin(value: _Node) -> _Origin | None:
+    """The origins of a value's elements; None if there are too many elements."""
+    if value.view:
+        return value.origin
+    if _size(value) > _MOST_ELEMENTS:
         return None
-    return roots.pop(), node.view.arrange(*numbers, fill=-1)[0]
+    return _Origin((value,), np.arange(_size(value), dtype=np.int32).reshape(value.shape))
+
+
+def _origin_of_view(node: _Node) -> _Origin | None:
+    """The origins of the elements of a view, from those of what it reads."""
+    origins = [origin for origin in map(_origin, node.reads) if origin]
+    first, total = {}, 0
+    for root in (root for origin in origins for root in origin.roots):
+        if root not in first:
+            first[root] = total
+            total += _size(root)
+    if not node.view or len(origins) < len(node.reads) or total > _MOST_IN_ALL:
+        return None
+    numbers = node.view.arrange(*(origin.numbered(first)[None] for origin in origins), fill=-1)[0]
+    return _Origin(tuple(first), numbers)
 
 
 # ---- rules: each returns the node that takes a node's place (or itself, changed), or None
@@ -172,10 +220,10 @@ def _origin(node: _Node) -> tuple[_Node, np.ndarray] | None:
 
 def _same_elements(graph: _Graph, node: _Node) -> _Node | None:
     """A view that leaves all elements of a value in their places is replaced by that value."""
-    if node.origin is None:
+    if node.origin is None or len(node.origin.roots) != 1:
         return None
-    root, ids = node.origin
-    same = root.shape == node.shape and np.array_equal(ids.ravel(), np.arange(ids.size))
+    (root,), numbers = node.origin.roots, node.origin.numbers
+    same = root.shape == node.shape and np.array_equal(numbers.ravel(), np.arange(numbers.size))
     return root if same else None
 
 
@@ -199,55 +247,80 @@ def _dead_relu(graph: _Graph, node: _Node) -> _Node | None:
 
 
 def _join_before(graph: _Graph, node: _Node) -> _Node | None:
-    """A diagonal Dense joins the linear Dense that makes its input."""
+    """A diagonal Dense joins the linear Dense layers that make its input."""
     layer = node.dense
     if not (layer and layer.label in _DIAGONAL):
         return None
-    maker = node.reads[0]
-    while maker.view and len(maker.reads) == 1 and graph.alone(maker):
-        maker = maker.reads[0]
-    before = maker.dense
-    if not (before and before.activation == "linear" and graph.alone(maker)):
-        return None
     read = node.reads[0]
-    ids = _numbers(read, maker)
-    if ids is None or (ids < 0).any():
+    origin = _origin(read)
+    if origin is None or (origin.numbers < 0).any():
         return None
-    # Gain and offset of each feature of the maker must be the same wherever it goes.
-    features = ids % maker.shape[-1]
-    gain, offset = np.ones(maker.shape[-1]), np.zeros(maker.shape[-1])
-    for values, wanted in ((gain, layer.w.diagonal()), (offset, layer.b)):
-        wanted = np.broadcast_to(wanted, ids.shape)
-        values[features] = wanted
-        if (values[features] != wanted).any():
+    gains, offsets = (np.broadcast_to(values, read.shape) for values in (layer.w.diagonal(),
+                                                                         layer.b))
+    joined = []
+    for maker in origin.roots:
+        before = maker.dense
+        if not (before and before.activation == "linear"
+                and graph.behind(maker) == [(read, node)]):
             return None
-    maker.layer = replace(before, w=before.w * gain[:, None], b=before.b * gain + offset,
-                          activation=layer.activation)
+        # Gain and offset of each feature of the maker must be the same wherever it goes.
+        there, features = origin.places(maker)
+        gain = _of_each(features, gains[there], before.outputs, 1)
+        offset = _of_each(features, offsets[there], before.outputs, 0)
+        if gain is None or offset is None:
+            return None
+        joined.append(replace(before, w=before.w * gain[:, None], b=before.b * gain + offset,
+                              activation=layer.activation))
+    for maker, after in zip(origin.roots, joined, strict=True):
+        maker.layer = after
     return read
 
 
 def _join_after(graph: _Graph, node: _Node) -> _Node | None:
-    """A scale joins the Dense or recurrent layer that reads it."""
+    """A scale joins the Dense and recurrent layers that read it."""
     layer = node.dense
-    if not (layer and layer.label == "scale" and layer.activation == "linear"):
+    readers = graph.behind(node)
+    if not (layer and layer.label == "scale" and layer.activation == "linear" and readers):
         return None
-    last = node  # the value that the reader gets: the scale's, or a view of it
-    while graph.alone(last) and last.readers[0].view and len(last.readers[0].reads) == 1:
-        last = last.readers[0]
-    reader = last.readers[0] if graph.alone(last) else None
-    ids = _numbers(last, node)
-    if reader is None or reader.reads[0] is not last or ids is None or (ids < 0).any():
-        return None
-    features = (ids % node.shape[-1]).reshape(-1, last.shape[-1])
-    if (features != features[0]).any():
-        return None  # the reader's features are not the scale's at every step
-    gain, offset = (values[features[0]].astype(np.float64)
-                    for values in (layer.w.diagonal(), layer.b))
-    after = reader.layer and reader.layer.scaled(gain, offset)
-    if after is None:
-        return None
-    reader.layer = after
+    joined = []
+    for value, reader in readers:
+        if [n for n, one in enumerate(reader.reads) if one is value] != [0]:
+            return None  # as an initial state, or as both factors of a product
+        found = _columns(value, node, layer)
+        after = reader.layer.scaled(*found) if reader.layer and found else None
+        if after is None:
+            return None
+        joined.append((reader, after))
+    for reader, after in joined:
+        reader.layer = after
     return node.reads[0]
+
+
+def _columns(value: _Node, node: _Node, scale: Dense) -> tuple[np.ndarray, np.ndarray] | None:
+    """Gain and offset that ``scale``, the layer of ``node``, gives to each feature of ``value``, a
+    view of it and perhaps of other values; None if they differ from step to step."""
+    origin = _origin(value)
+    if origin is None:
+        return None
+    there, features = origin.places(node)
+    source = np.full(value.shape, -1)  # the feature of the scale; -1, it is another value's
+    source[there] = features
+    column = np.broadcast_to(np.arange(value.shape[-1]), value.shape)
+    padding = origin.numbers < 0
+    found = _of_each(column[~padding], source[~padding], value.shape[-1], -1)
+    if found is None:
+        return None
+    gain, offset = (np.where(found < 0, other, values[found].astype(np.float64))
+                    for values, other in ((scale.w.diagonal(), 1), (scale.b, 0)))
+    return None if offset[column[padding]].any() else (gain, offset)  # padding takes no offset
+
+
+def _of_each(which: np.ndarray, values: np.ndarray, count: int, other: int) -> np.ndarray | None:
+    """The one value (count,) of each number in ``which``, ``other`` of those that do not occur;
+    None if a number has several values."""
+    found = np.full(count, other, values.dtype)
+    found[which] = values
+    return found if (found[which] == values).all() else None
 
 
 def _roll(graph: _Graph, node: _Node) -> _Node | None:
@@ -282,12 +355,3 @@ def _equal(a: Dense, b: Dense | None) -> bool:
             and np.array_equal(a.w, b.w) and np.array_equal(a.b, b.b)
             and (a.pattern is b.pattern or (a.pattern is not None and b.pattern is not None
                                             and np.array_equal(a.pattern, b.pattern))))
-
-
-def _numbers(value: _Node, root: _Node) -> np.ndarray | None:
-    """Numbers of ``root``'s elements in ``value``, which is ``root`` or a view of it alone."""
-    if value is root:
-        return np.arange(np.prod(root.shape)).reshape(root.shape)
-    if value.origin is None or value.origin[0] is not root:
-        return None
-    return value.origin[1]

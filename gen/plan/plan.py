@@ -22,7 +22,8 @@ from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.kinds import AsideKind, DenseKind, LoadKind
 
-__all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "make_plan"]
+__all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "frame_cycles",
+           "make_plan"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
@@ -50,9 +51,9 @@ class Plan:
 
     Attributes: ``qnet``; ``array``, as given; ``config``, the engine; ``work``, ``tiles``,
     ``program``; ``latencies``; ``cycles``; ``timeline``, a single frame's; ``trace``, what each
-    beat of results that the lanes yield in a frame is, in order: (layer, first element in the
-    layer's value, flat, of all contexts one after the other; how many elements), layer -1 for what
-    golden does not compute.
+    beat of results that the lanes yield in a frame is, in order, of each die in turn: (layer, first
+    element in the layer's value, flat, of all contexts one after the other; how many elements),
+    layer -1 for what golden does not compute.
     """
 
     qnet: QuantizedNetwork
@@ -134,8 +135,18 @@ def draft_plan(qnet: QuantizedNetwork, array: Array) -> tuple[Work, EngineConfig
     return work, _config(qnet, work, array)
 
 
+def frame_cycles(work: Work, draft: EngineConfig) -> int:
+    """About the latency of a frame, from a schedule alone: ``work`` and ``draft`` are those of
+    :func:`draft_plan`."""
+    distance = latencies(draft)
+    tiles = schedule(work, distance, input_arrivals(draft))
+    last = max(tile.issue + tile.job.beats for tile in tiles
+               if tile.stop & Stop.FINISH and tile.job.out is not None)
+    return last + distance.output + (draft.out_beats if draft.out_whole else 1)
+
+
 def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
-    return break_down(qnet, array.pe, array.simd, array.block_words)
+    return break_down(qnet, array.pe, array.simd, array.block_words, array.dies)
 
 
 def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] | None = None,
@@ -178,19 +189,23 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
 def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     """What each beat of results is: see :class:`Plan`."""
     events = []
-    simd = work.storage.simd
+    simd, dies = work.storage.simd, work.storage.dies
     for tile in tiles:
         job = tile.job
         op = work.ops[job.op]
         if not tile.stop & Stop.FINISH or isinstance(op.kind, LoadKind | AsideKind):
             continue
         if op.traced is None:
-            events += [(-1, 0, 0)] * job.beats
+            events += [(-1, 0, 0)] * (job.beats * dies)
             continue
         elements = _elements(op)
-        for beat in range(job.beats):
-            here = op.traced[job.step, (job.first + beat) * simd:][:simd]
-            first, count = int(here[0]), int(np.count_nonzero(here >= 0))
+        for chunk in range(job.first * dies, (job.first + job.beats) * dies):
+            here = op.traced[job.step, chunk * simd:][:simd]
+            count = int(np.count_nonzero(here >= 0))
+            if not count:
+                events.append((-1, 0, 0))
+                continue
+            first = int(here[0])
             assert (here[:count] == first + np.arange(count)).all()
             events.append((op.layer, first + job.context * elements, count))
     return tuple(events)

@@ -8,7 +8,7 @@ neighbouring elements. So simd slots side by side go to simd lanes, in one beat.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,17 @@ class Fold:
     per: int
     groups: tuple[Group, ...]
     rows: np.ndarray
+
+    @property
+    def free(self) -> int:
+        """The first row of the array from which on the last group holds nothing."""
+        return int(np.flatnonzero(self.rows[-1] >= 0).max(initial=-1)) + 1
+
+    def moved(self, rows: int) -> Fold:
+        """The same, if it is one group of elements of one row, so many rows further down."""
+        (group,) = self.groups
+        return replace(self, groups=(replace(group, rotation=-rows),),
+                       rows=np.roll(self.rows, rows, axis=1))
 
 
 def fold(size: int, per: int, pe: int, simd: int) -> Fold:

@@ -24,7 +24,8 @@ What ops set aside for another (a and z of a GRU) stays in the lanes until that 
 finishes a step only when all of that is there, and only then may they finish the next.
 
 An input that RepeatVector repeats is multiplied once: the sums of the first step are kept in the
-parking memory and every later step starts from them.
+parking memory and every later step starts from them. An op that rides on another
+(:mod:`gatefold.gen.plan.riders`) starts from sums that the other parks in the same way.
 
 What stalls may do. Times are planned with the input arriving at full rate, and each tile carries
 the ``gap`` to the next. The hardware never issues a tile earlier than its gap allows, so a late
@@ -39,7 +40,8 @@ from __future__ import annotations
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 from math import inf
 
@@ -78,29 +80,50 @@ def schedule(work: Work, latency: Latencies, arrivals: Sequence[int]) -> list[Ti
     return _Scheduler(work, latency, arrivals).run()
 
 
+@dataclass(slots=True)
+class _Issue:
+    """A tile that is issued; whether it parks its sums is known when the next one is."""
+
+    job: Job
+    operand: Operand
+    start: Start
+    stop: Stop
+    init: int
+    park: int
+    issue: int
+
+
 class _Scheduler:
     """Runs the clock by the rules of the module's docstring."""
 
     def __init__(self, work: Work, latency: Latencies, arrivals: Sequence[int]):
         self.work, self.latency = work, latency
         self.leaving = 0  # the step of the leaving op that is to be finished next
-        self.tiles: list[Tile] = []
+        self.tiles: list[_Issue] = []
         self.current: tuple[Wave, int] | None = None  # whose sums are in the accumulators
         self.finish_free = 0  # earliest cycle of another finish: lanes take a beat a cycle
-        self.waves = make_waves(work.jobs, work.repeated)
+        self.waves = make_waves(work.jobs)
         # Of (context, op), for ops whose states others read: the cycle from which they may.
         self.loaded: dict[tuple[int, int], float] = {}
         self.finished: dict[tuple[Key, int], int] = {}  # (wave, group): issue of its last tile
-        # Of an op that sets something aside, the op that finishes with it.
-        self.user = {aside: n for n, op in enumerate(work.ops) for aside in op.asides}
         self._connect(arrivals)
+        self._order_asides()
         self._set_urgency()
+        # Waves by rank; of these, as heaps of numbers, the active ones that may have a tile to run
+        # and, behind the cycle when they may have one again, those that have none.
+        self.ranked = sorted(self.waves.values(), key=Wave.rank)
+        for number, wave in enumerate(self.ranked):
+            wave.number = number
+        self.ready: list[int] = []
+        self.asleep: list[tuple[int, int]] = []
 
     def _connect(self, arrivals: Sequence[int]):
-        """Give every wave the operands that are there from the start, and note which chunk (wave,
+        """Give every wave the operands that are there from the start, and note which word (wave,
         index) it waits for otherwise."""
-        self.readers: dict[tuple[Key, int], list[tuple[Wave, list, int]]] = defaultdict(list)
+        # Of each word (wave, index): who reads it, and how much later than its own die.
+        self.readers: dict[tuple[Key, int], list[tuple[Wave, list, int, int]]] = defaultdict(list)
         self.pieces: dict[tuple[Key, int], list[int]] = {}  # [groups yet to write it, ready]
+        dies = self.work.storage.dies
         for wave in self.waves.values():
             there: dict[int, tuple[list, list[tuple[int, int]]]] = {}
             for arrived, place, operand in wave.columns():
@@ -112,7 +135,8 @@ class _Scheduler:
                     ready.append((arrivals[0], place))
                 else:
                     op, step, index = chunk.origin
-                    self.readers[(wave.context, op, step), index].append((wave, arrived, place))
+                    self.readers[(wave.context, op, step), index // dies].append(
+                        (wave, arrived, place, self._way(operand)))
             for arrived, ready in there.values():
                 arrived += sorted(ready)
             for job in wave.jobs:
@@ -122,11 +146,27 @@ class _Scheduler:
             if after is not None:
                 self.loaded[wave.context, after] = inf
 
+    def _order_asides(self):
+        """Let what ops set aside be there before it is used, and be used before it is
+        overwritten."""
+        for (context, op, step), wave in self.waves.items():
+            for aside in self.work.ops[op].asides:
+                later = self.waves.get((context, aside, step + 1))
+                pairs = [(self.waves[context, aside, step], wave)] + [(wave, later)] * bool(later)
+                for first, then in pairs:
+                    first.blocks.append(then)
+                    for group in range(len(then.jobs)):
+                        then.before[group].append(first)
+
+    def _way(self, operand: Operand) -> int:
+        """Cycles that a chunk takes to the dies that meet it."""
+        return self.latency.cross if operand.travels else 0
+
     def _set_urgency(self):
         """Set the urgency of each wave: the longest chain of tails behind it, in cycles."""
         behind: dict[Key, set[Key]] = defaultdict(set)
         for (key, _), readers in self.readers.items():
-            behind[key] |= {wave.key for wave, _, _ in readers}
+            behind[key] |= {wave.key for wave, *_ in readers}
         for context, op, step in self.waves:
             after = self.work.ops[op].after
             if after is not None and step == 0:
@@ -134,45 +174,74 @@ class _Scheduler:
         for key in sorted(self.waves, key=lambda key: (*self.work.rank(*key[1:]), key[0]),
                           reverse=True):
             wave = self.waves[key]
-            if wave.op in self.user:  # as what it is for, with no tail between
-                wave.urgency = self.waves[wave.context, self.user[wave.op], wave.step].urgency
-                continue
             wave.urgency = self.latency.tail + max(
                 (self.waves[reader].urgency for reader in behind[key]), default=0)
+        for wave in self.waves.values():  # a wave goes before those that wait for its words
+            wave.urgency = max([wave.urgency, *(later.urgency + 1 for later in wave.blocks)])
 
     def run(self) -> list[Tile]:
         """Issue all tiles, then say how far apart they are."""
         self._issue_all()
         gaps = [after.issue - tile.issue - 1 for tile, after in pairwise(self.tiles)]
         gaps.append(max(0, self._next_frame() - self.tiles[-1].issue - 1))
-        return [replace(tile, gap=gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
+        return [Tile(tile.job, tile.operand, tile.start, tile.stop, tile.init, tile.park,
+                     tile.issue, gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
 
     def _issue_all(self):
+        """In each cycle the first of the ready waves that has a tile issues it. A wave that has
+        none sleeps until it may have one; what it waits for without knowing the cycle wakes it."""
         first: dict[tuple[int, int], int] = {}
         for context, op, step in self.waves:
             first[context, op] = min(step, first.get((context, op), step))
-        active = [wave for (context, op, step), wave in self.waves.items()
-                  if step < first[context, op] + AHEAD]
-        active.sort(key=Wave.rank)
-        now = 0
-        while active:
-            for wave in active:
-                group = wave.next_group(now, self._finish_from(wave),
-                                        wave.op in self.work.leaving)
-                if group is not None:
-                    break
-            else:
-                now = self._next_event(active, now)
+        for (context, op, step), wave in self.waves.items():
+            if step < first[context, op] + AHEAD:
+                self._activate(wave, 0)
+        left, now = len(self.waves), 0
+        while left:
+            while self.asleep and self.asleep[0][0] <= now:
+                self._rouse(heappop(self.asleep)[1])
+            if not self.ready:
+                now = self.asleep[0][0]
+                continue
+            wave = self.ranked[self.ready[0]]
+            group, wake = wave.next_group(now, self._finish_from(wave),
+                                          wave.op in self.work.leaving)
+            if group is None:
+                heappop(self.ready)
+                wave.ready = False
+                if wake < inf:
+                    self._wake(wave, int(wake))
                 continue
             self._issue(wave, group, now)
+            now += 1
             if not wave.open:
-                active.remove(wave)
-                if self._in_order(wave):
-                    self.leaving = wave.step + 1
+                heappop(self.ready)
+                left -= 1
                 following = self.waves.get((wave.context, wave.op, wave.step + AHEAD))
                 if following:
-                    insort(active, following, key=Wave.rank)
-            now += 1
+                    self._activate(following, now)
+                for later in wave.blocks:
+                    self._wake(later, now)
+                if self._in_order(wave):
+                    self.leaving = wave.step + 1
+                    self._wake(self.waves.get((wave.context, wave.op, self.leaving)), now)
+
+    def _activate(self, wave: Wave, cycle: int):
+        """Let a wave be among those in progress."""
+        wave.active = True
+        self._wake(wave, cycle)
+
+    def _wake(self, wave: Wave | None, cycle: int):
+        """Let an active wave be ready from ``cycle`` on."""
+        if wave and wave.active:
+            heappush(self.asleep, (cycle, wave.number))
+
+    def _rouse(self, number: int):
+        """Put a wave among the ready ones, if it is not there."""
+        wave = self.ranked[number]
+        if wave.open and not wave.ready:
+            wave.ready = True
+            heappush(self.ready, number)
 
     def _next_frame(self) -> int:
         """The earliest cycle for the next frame's first tile, which may finish: the lanes must be
@@ -182,7 +251,8 @@ class _Scheduler:
             job, operand = tile.job, tile.operand
             if operand.carried:
                 op, step, index = operand.chunk.origin
-                ready = self.pieces[(job.context, op, step), index][1]
+                ready = self.pieces[(job.context, op, step),
+                                    index // self.work.storage.dies][1] + self._way(operand)
                 start = max(start, ready - (tile.issue - first))
             if job.carried and tile.stop & Stop.FINISH:
                 steps = len(self.work.ops[job.op].sizes)
@@ -198,27 +268,10 @@ class _Scheduler:
         """The earliest cycle in which a group of this wave may be finished."""
         if self._in_order(wave) and wave.step != self.leaving:
             return inf
-        if not self._asides_permit(wave):
-            return inf
         after = self.work.ops[wave.op].after
         if after is not None:
             return max(self.finish_free, self.loaded[wave.context, after])
         return self.finish_free
-
-    def _asides_permit(self, wave: Wave) -> bool:
-        """Whether what the wave finishes with is set aside; and where it sets something aside,
-        whether what was there before has been used."""
-        if any(self.waves[wave.context, aside, wave.step].open
-               for aside in self.work.ops[wave.op].asides):
-            return False
-        used = self.waves.get((wave.context, self.user.get(wave.op, -1), wave.step - 1))
-        return used is None or not used.open
-
-    def _next_event(self, active: list[Wave], now: int) -> int:
-        """The next cycle in which anything can change."""
-        times = [time for wave in active if (time := wave.next_time()) is not None]
-        later = [time for time in (*times, self.finish_free, *self.loaded.values()) if time > now]
-        return int(min((time for time in later if time < inf), default=now + 1))
 
     def _issue(self, wave: Wave, group: int, now: int):
         """Issue the next tile of a group; sums of another job in the accumulators are parked."""
@@ -230,8 +283,8 @@ class _Scheduler:
             self._park()
             if done:
                 start, init = Start.PARKED, wave.base + group
-            elif wave.kept is not None and wave.step > 0:
-                start, init = Start.PARKED, wave.kept + group
+            elif group in wave.starts:
+                start, init = Start.PARKED, wave.starts[group]
             else:
                 start, init = Start.BIAS, job.bias
         _, place = wave.arrived[group][done]
@@ -240,20 +293,21 @@ class _Scheduler:
         self.current = (wave, group)
         if done + 1 == len(job.operands):
             stop = Stop.FINISH
-            if wave.kept is not None and wave.step == 0:
-                stop, park = Stop.FINISH | Stop.PARK, wave.kept + group
+            if group in wave.keeps:
+                stop, park = Stop.FINISH | Stop.PARK, wave.keeps[group]
             self._finish(wave, group, now)
-        self.tiles.append(Tile(job, job.operands[place], start, stop, init, park, now))
+        self.tiles.append(_Issue(job, job.operands[place], start, stop, init, park, now))
 
     def _park(self):
         """Let the last tile park its sums, if its job is not finished."""
         if self.current:
             wave, group = self.current
-            self.tiles[-1] = replace(self.tiles[-1], stop=Stop.PARK, park=wave.base + group)
-            wave.resume[group] = self.tiles[-1].issue + self.latency.park
+            tile = self.tiles[-1]
+            tile.stop, tile.park = Stop.PARK, wave.base + group
+            wave.resume[group] = tile.issue + self.latency.park
 
     def _finish(self, wave: Wave, group: int, now: int):
-        """A group is finished: the waves that wait for its chunks learn when they come."""
+        """A group is finished: the waves that wait for its words learn when they come."""
         job = wave.jobs[group]
         wave.open.remove(group)
         self.current = None
@@ -265,11 +319,14 @@ class _Scheduler:
             piece[0] -= 1
             piece[1] = max(piece[1], now + self.latency.tail + beat)
             if not piece[0]:
-                for _, arrived, place in self.readers[key]:
-                    arrived.append((piece[1], place))
+                for reader, arrived, place, way in self.readers[key]:
+                    insort(arrived, (piece[1] + way, place))
+                    self._wake(reader, piece[1] + way)
         if not wave.open and (wave.context, wave.op) in self.loaded:
-            self.loaded[wave.context, wave.op] = now + job.beats + self.latency.state
-        if wave.kept is not None and wave.step == 0:
-            for key, other in self.waves.items():
-                if key[:2] == wave.key[:2] and other.step > 0:
-                    other.resume[group] = now + self.latency.park
+            loaded = self.loaded[wave.context, wave.op] = now + job.beats + self.latency.state
+            for other in self.waves.values():
+                if other.context == wave.context and self.work.ops[other.op].after == wave.op:
+                    self._wake(other, loaded)
+        for other, its in wave.followers[group]:
+            other.resume[its] = now + self.latency.park
+            self._wake(other, now + self.latency.park)

@@ -19,27 +19,39 @@ AHEAD = 2
 class Wave:
     """An op at one step, in progress: how far each of its jobs (one a group) has come.
 
-    base: parking word of group 0, the others behind it. kept: the same for the sums of the input,
-    where later steps start from them.
+    base: parking word of group 0, the others behind it. starts: of each group the parking word of
+    the sums that it starts from; none, it starts from its bias. keeps: of each group the word that
+    it leaves its sums in for others when it is finished. followers: of each group, (wave, group) of
+    those. before: of each group, the waves that must be finished before it: they start from sums
+    that it would overwrite, or one uses what the other sets aside; blocks: the waves that have this
+    one in their ``before``.
     """
 
-    def __init__(self, jobs: list[Job], base: int, kept: int | None):
-        self.jobs, self.base, self.kept = jobs, base, kept
+    def __init__(self, jobs: list[Job], base: int):
+        self.jobs, self.base = jobs, base
+        self.starts: dict[int, int] = {}
+        self.keeps: dict[int, int] = {}
+        self.followers: dict[int, list[tuple[Wave, int]]] = defaultdict(list)
+        self.before: dict[int, list[Wave]] = defaultdict(list)
+        self.blocks: list[Wave] = []
         self.op, self.step, self.context = jobs[0].op, jobs[0].step, jobs[0].context
         # Of each group, (ready, operand's place) in order of arrival; groups that need the same
         # operands share a list. An operand that is not scheduled yet is not in it.
         lists: dict[tuple, list[tuple[int, int]]] = {}
         self.arrived = [lists.setdefault(
-            tuple((operand.chunk.origin, operand.carried) for operand in job.operands), [])
+            tuple((operand.chunk.origin, operand.carried, operand.travels)
+                  for operand in job.operands), [])
             for job in jobs]
         self.operands = {id(arrived): job.operands
                          for arrived, job in zip(self.arrived, jobs, strict=True)}
         self.taken = [0] * len(jobs)  # operands done, per group
         # The cycle from which each group may run on: what it starts from must be parked.
-        waits = kept is not None and self.step > 0
-        self.resume: list[float] = [inf if waits else 0] * len(jobs)
+        self.resume: list[float] = [inf if job.after else 0 for job in jobs]
         self.open = list(range(len(jobs)))  # groups not finished
         self.urgency = 0
+        # For the scheduler: the wave's place by rank, whether it is in progress, and whether it may
+        # have a tile to run.
+        self.number, self.active, self.ready = 0, False, False
 
     @property
     def key(self) -> Key:
@@ -56,29 +68,30 @@ class Wave:
             for place, operand in enumerate(self.operands[id(arrived)]):
                 yield arrived, place, operand
 
-    def next_group(self, now: int, finish_from: float, in_order: bool) -> int | None:
-        """The lowest group with a tile to run in cycle ``now``.
+    def next_group(self, now: int, finish_from: float, in_order: bool) -> tuple[int | None, float]:
+        """The lowest group with a tile to run in cycle ``now``; if there is none, None and the
+        earliest cycle in which there may be one, infinite where that is not known yet.
 
         No group may finish before cycle ``finish_from``; with ``in_order``, none before all lower
-        ones have.
+        ones have; and none before the sums that it would overwrite are used.
         """
+        wake = inf
         for group in self.open:
             done, arrived = self.taken[group], self.arrived[group]
-            if done < len(arrived) and arrived[done][0] <= now and self.resume[group] <= now:
-                last = done + 1 == len(self.jobs[group].operands)
-                if not last or (finish_from <= now and (not in_order or group == self.open[0])):
-                    return group
-        return None
+            if done >= len(arrived):
+                continue
+            there = max(arrived[done][0], self.resume[group])
+            if there <= now and done + 1 == len(self.jobs[group].operands):
+                waits = (in_order and group != self.open[0]) or any(
+                    wave.open for wave in self.before[group])
+                there = inf if waits else finish_from
+            if there <= now:
+                return group, now
+            wake = min(wake, there)
+        return None, wake
 
-    def next_time(self) -> float | None:
-        """The earliest cycle in which a group might run; None if all wait for what is not scheduled
-        yet."""
-        times = [max(self.arrived[g][self.taken[g]][0], self.resume[g])
-                 for g in self.open if self.taken[g] < len(self.arrived[g])]
-        return min(times, default=None)
 
-
-def make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[Key, Wave]:
+def make_waves(jobs: Sequence[Job]) -> dict[Key, Wave]:
     """Waves by (context, op, step), with their parking words.
 
     A word serves its group at every second step, so that a steady state repeats after two steps
@@ -91,14 +104,32 @@ def make_waves(jobs: Sequence[Job], repeated: frozenset[int]) -> dict[Key, Wave]
     for (context, op, _), group in grouped.items():
         groups[context, op] = max(groups[context, op], len(group))
     base: dict[tuple[int, int], int] = {}
-    kept: dict[tuple[int, int], int] = {}
     words = 0
     for key, count in groups.items():
         base[key] = words
         words += AHEAD * count
-        if key[1] in repeated:
-            kept[key] = words
-            words += count
-    return {key: Wave(group, base[key[:2]] + key[2] % AHEAD * groups[key[:2]],
-                       kept.get(key[:2]))
-            for key, group in grouped.items()}
+    waves = {key: Wave(group, base[key[:2]] + key[2] % AHEAD * groups[key[:2]])
+             for key, group in grouped.items()}
+    _hand_over(waves, words)
+    return waves
+
+
+def _hand_over(waves: dict[Key, Wave], words: int) -> None:
+    """Connect the waves whose jobs start from sums of others; these are parked from word ``words``
+    on. Sums of an op's own first step serve all its steps; those that riders start from are
+    overwritten two steps later."""
+    word: dict[tuple, int] = {}
+    for wave in waves.values():
+        for group, job in enumerate(wave.jobs):
+            if job.after is None:
+                continue
+            op, step, number = job.after
+            place = (wave.context, op, number, None if op == wave.op else step % AHEAD)
+            wave.starts[group] = word.setdefault(place, words + len(word))
+            source = waves[wave.context, op, step]
+            source.keeps[number] = wave.starts[group]
+            source.followers[number].append((wave, group))
+            later = waves.get((wave.context, op, step + AHEAD))
+            if later and op != wave.op:
+                later.before[number].append(wave)
+                wave.blocks.append(later)

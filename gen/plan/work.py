@@ -13,6 +13,7 @@ import numpy as np
 
 from gatefold.gen.plan.layout import Chunk, Storage
 from gatefold.gen.plan.ops import Op
+from gatefold.gen.plan.riders import Ride
 from gatefold.gen.plan.rows import Fold
 from gatefold.hdl.kinds import Kind
 
@@ -21,13 +22,22 @@ __all__ = ["Job", "Operand", "Word", "Work", "interleave"]
 
 @dataclass(frozen=True)
 class Operand:
-    """What one tile of a job meets: a chunk, the weight word for it, the shift of the products (an
-    index into ``aligns``). ``carried``: the chunk holds what the last frame left."""
+    """What one tile of a job meets: a chunk, or of a word that the dies share any of its chunks;
+    the weight word for it; the shift of the products (an index into ``aligns``). ``carried``: the
+    chunk holds what the last frame left. ``bank``, ``absolute``: which chunk of the word each die
+    meets (:mod:`gatefold.gen.plan.dies`)."""
 
     chunk: Chunk
     weight: int
     align: int
     carried: bool = False
+    bank: int = 0
+    absolute: bool = False
+
+    @property
+    def travels(self) -> bool:
+        """Whether any die meets a chunk that another die has made."""
+        return not self.chunk.from_x and (self.absolute or self.bank > 0)
 
 
 @dataclass(frozen=True)
@@ -36,10 +46,11 @@ class Job:
 
     op, step, group, context: which it is.
     operands: what its tiles meet. bias: its bias word.
-    first, beats: the first chunk of the step's result that it writes, and how many it writes.
-    complete: the chunks of its last beats are full then. route: the first that its beats take.
-    h, out: address of the first chunk in the operand and in the output memory, or None.
+    first, beats: the first word of the step's result that it writes, and how many it writes.
+    complete: the words of its last beats are full then. route: the first that its beats take.
+    h, out: address of the first word in the operand and in the output memory, or None.
     cell: word of the states; fresh: they count as zero; carried: they are the last frame's.
+    after: (op, step, group) of the job from whose sums it starts; None, from its bias.
     """
 
     op: int
@@ -57,12 +68,13 @@ class Job:
     route: int
     carried: bool = False
     context: int = 0
+    after: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Word:
-    """A weight word of the rows of a group: for each lane the column of a part of the op's matrix
-    whose weights it holds, or -1."""
+    """A weight word of the rows of a group: ``lanes`` (dies, simd), for each lane the column of a
+    part of the op's matrix whose weights the rows of a die hold, or -1."""
 
     op: int
     part: int
@@ -82,6 +94,7 @@ class Work:
     leaving: the ops whose results are the output; in_order: it is one op, whose chunks leave in
         the order of its steps.
     repeated: ops whose input is the same at every step: only the jobs of the first step meet it.
+    rides: of each op that rides on another, how.
     """
 
     storage: Storage
@@ -103,6 +116,7 @@ class Work:
     leaving: frozenset[int]
     in_order: bool
     repeated: frozenset[int]
+    rides: dict[int, Ride]
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:

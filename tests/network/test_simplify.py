@@ -119,9 +119,24 @@ def test_it_joins_the_dense_before(layers):
     (dense(activation="tanh"), relu()),
     (dense(), Pad(left=1, right=0), diagonal("activation", np.ones(4), activation="sigmoid")),
     (dense(), Flatten(), diagonal("scale", np.arange(20.))),  # not the same at every step
-    (dense(), Concat(axis=0, inputs=(1, 1)), relu()),
 ])
 def test_it_stays_where_it_can_not_join(layers):
+    check(Network(SEQUENCE, layers), [one.shown for one in layers])
+
+
+@pytest.mark.parametrize("alone", [relu(), scale(), diagonal("scale", np.tile([1., 2], 2))])
+def test_it_joins_all_the_dense_layers_before(alone):
+    halves = (dense(outputs=2, inputs=(0,)), replace(conv(left=1), inputs=(0,)),
+              Reverse(inputs=(1,)))
+    layers = (*halves, Slice(axis=1, start=1, stop=3, inputs=(2,)), Concat(axis=1, inputs=(3, 4)))
+    check(Network(SEQUENCE, (*layers, alone)), ["dense", "conv1d", "reverse", "slice", "concat"])
+    check(Network(SEQUENCE, (dense(), Concat(axis=0, inputs=(1, 1)), alone)), ["dense", "concat"])
+
+
+@pytest.mark.parametrize("other", [
+    lstm(units=2, inputs=(0,)), dense(outputs=2, activation="tanh", inputs=(0,))])
+def test_it_stays_where_one_maker_can_not_take_it(other):
+    layers = (dense(outputs=2, inputs=(0,)), other, Concat(axis=1, inputs=(1, 2)), relu())
     check(Network(SEQUENCE, layers), [one.shown for one in layers])
 
 
@@ -158,10 +173,15 @@ def test_a_relu_of_a_relu_vanishes():
     ((scale(3), Flatten(), dense(15)), ["flatten", "dense"]),
     ((lstm(), scale(), Slice(start=-1, drop=True), dense(4)), ["lstm", "slice", "dense"]),
     ((scale(3), scale(3, seed=2), relu(3), dense()), ["scale", "dense"]),
-    # Padding is zero behind a scale, not before it.
+    # Padding has no offset, but it does not mind a gain.
+    ((diagonal("scale", [2, 3, -4.]), conv(left=1)), ["conv1d"]),
+    ((diagonal("scale", [2, 3, -4.]), Pad(left=1, right=0), dense()), ["pad", "dense"]),
     ((scale(3), conv(left=1)), ["scale", "conv1d"]),
     ((scale(3), Pad(left=1, right=0), dense()), ["scale", "pad", "dense"]),
+    # No matrix takes it.
     ((scale(3), MaxPool(window=Window(2))), ["scale", "max_pool"]),
+    ((scale(3), Multiply(inputs=(1, 1))), ["scale", "multiply"]),
+    # A column of the matrix meets another feature of the scale at every step.
     ((lstm(units=3), Permute(axes=(1, 0)), scale(5), Permute(axes=(1, 0)), dense()),
      ["lstm", "permute", "scale", "permute", "dense"]),
 ])
@@ -169,9 +189,59 @@ def test_a_scale_joins_the_layer_after(layers, kinds):
     check(Network(SEQUENCE, layers), kinds)
 
 
+def bidirectional(value: int, features: int) -> tuple:
+    """The layers of a Bidirectional LSTM of 2 x 4 units that reads ``value``; they make the values
+    from ``value`` + 1 on, the last of which joins the two directions."""
+    return (lstm(features, inputs=(value,)), Reverse(inputs=(value,)),
+            lstm(features, inputs=(value + 2,)), Reverse(inputs=(value + 3,)),
+            Concat(axis=1, inputs=(value + 1, value + 4)))
+
+
+PAIR = ["lstm", "reverse", "lstm", "reverse", "concat"]
+
+
+def test_scales_between_bidirectional_layers_join_both_directions():
+    layers = (scale(3, inputs=(0,)), *bidirectional(1, 3), scale(8, inputs=(6,)),
+              *bidirectional(7, 8), scale(8, inputs=(12,)), dense(8))
+    check(Network(SEQUENCE, layers), [*PAIR, *PAIR, "dense"])
+
+
+def test_a_scale_joins_all_its_readers():
+    layers = (scale(3, inputs=(0,)), dense(inputs=(1,)), Reverse(inputs=(1,)), lstm(inputs=(3,)),
+              scale(3, seed=2, inputs=(1,)), gru(inputs=(5,)),
+              Slice(start=-1, drop=True, inputs=(1,)), dense(inputs=(7,)))
+    check(Network(SEQUENCE, layers, outputs=(2, 4, 6, 8)),
+          ["dense", "reverse", "lstm", "gru", "slice", "dense"])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_scale_of_some_columns_joins(axis):
+    """Joined to other features; joined in time, its columns would not be scaled at every step."""
+    layers = (scale(3, inputs=(0,)), Concat(axis=axis, inputs=(1, 0)), lstm(3 + 3 * axis))
+    check(Network(SEQUENCE, layers), ["scale", "concat", "lstm"][axis:])
+
+
+def test_scales_of_several_parts_join_one_reader():
+    layers = (scale(3, inputs=(0,)), scale(3, seed=2, inputs=(0,)), Reverse(inputs=(2,)),
+              Concat(axis=1, inputs=(1, 3, 1)), lstm(9))
+    check(Network(SEQUENCE, layers), ["reverse", "concat", "lstm"])
+
+
+@pytest.mark.parametrize("other", [
+    MaxPool(window=Window(2), inputs=(1,)), Multiply(inputs=(0, 1)),
+    Slice(start=-1, drop=True, inputs=(1,))])
+def test_a_scale_stays_where_one_reader_can_not_take_it(other):
+    """A reader without a matrix, or an output."""
+    layers = (scale(3, inputs=(0,)), dense(inputs=(1,)), other)
+    check(Network(SEQUENCE, layers, outputs=(2, 3)), ["scale", "dense", other.shown])
+
+
 def test_a_scale_of_an_initial_state_stays():
     network = Network((SEQUENCE, (2,)), (scale(2, inputs=(1,)), gru(inputs=(0, 2))))
     check(network, ["scale", "gru"])
+    both = (scale(2, inputs=(1,)), dense(2, 6, inputs=(2,)), Reshape(shape=(2, 3)),
+            gru(inputs=(4, 2)))
+    check(Network((SEQUENCE, (2,)), both), ["scale", "dense", "reshape", "gru"])
 
 
 # --- views, and layers that nothing reads

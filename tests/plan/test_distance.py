@@ -11,7 +11,7 @@ from gatefold.gen.network.initialise import initialise
 from gatefold.gen.plan import Array, Budget, distance
 from gatefold.gen.plan.distance import Site, Stages, route_ns
 from gatefold.gen.plan.resources import Resources
-from gatefold.gen.plan.sizing import choose_array, completed
+from gatefold.gen.plan.sizing import choose_array, made_to_fit
 from tests.support.networks import quantized
 
 #: An ideal route with the terms at its ends, computed from RapidWright's terms (docs/boards.md):
@@ -131,18 +131,19 @@ NET = "lstm-dense"
     (300, {"reach": 0, "gather": 2}, (0, 2))])
 def test_an_array_gets_the_levels_that_its_wires_need_or_the_user_fixed(clock, fixed, levels):
     budget = dataclasses.replace(Budget.of(get("zcu104"), clock_mhz=clock), **fixed)
-    array = completed(quantized(NET), Array(pe=256, simd=6), budget)
+    array = made_to_fit(quantized(NET), Array(pe=256, simd=6), budget)
     assert (array.reach, array.gather, array.dies, array.cross) == (*levels, 1, 0)
 
 
 def test_without_a_board_there_are_no_levels():
-    assert completed(quantized(NET), Array(pe=64, simd=4), Budget.of(None)) == Array(pe=64, simd=4)
+    array = Array(pe=64, simd=4)
+    assert made_to_fit(quantized(NET), array, Budget.of(None)) == array
 
 
 def test_the_chosen_array_has_the_levels_of_its_size():
     budget = Budget.of(get("zcu104"))
     plan = choose_array(quantized(NET), budget)
-    assert plan.array == completed(quantized(NET), plan.array, budget)
+    assert plan.array == made_to_fit(quantized(NET), plan.array, budget)
     assert (plan.config.reach, plan.config.gather) == (plan.array.reach, plan.array.gather)
 
 
@@ -159,6 +160,6 @@ def test_a_clock_that_no_registers_keep_names_the_highest_that_they_do():
 
 
 def test_a_short_pipeline_has_half_the_clock_and_so_fewer_registers():
-    short = completed(quantized(NET), Array(pe=256, simd=6, pipeline="short"),
+    short = made_to_fit(quantized(NET), Array(pe=256, simd=6, pipeline="short"),
                       Budget.of(get("zcu104"), clock_mhz=150))
     assert (short.reach, short.gather) == (0, 0)

@@ -340,6 +340,12 @@ def _(m):
     return Network((3, 3), (m.gru(3, 12, True, stateful=True), m.gru(12, 7, False, False)))
 
 
+@_graph("heads")
+def _(m):
+    return Network((4, 3), (m.lstm(3, 5, True), m.dense(5, 1, inputs=(1,)),
+                            m.dense(5, 1, "tanh", inputs=(1,))), outputs=(2, 3))
+
+
 def network(which: str | Spec, *, gain: float = 1.0, seed: int = 0) -> Network:
     """The float network of a name or of its like; weights normal, scaled by ``gain``."""
     spec = NETWORKS[which] if isinstance(which, str) else which

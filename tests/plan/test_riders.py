@@ -1,0 +1,98 @@
+"""Ops that ride on another: which do, the tiles that they save, golden's bits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gatefold.gen.network.graph import Dense, Network, Reverse
+from gatefold.gen.numbers.quantize import quantize
+from gatefold.gen.plan import Array, make_plan
+from gatefold.hdl.isa import Start, Stop
+from tests.plan.test_program import check
+from tests.support.networks import Make
+
+STEPS, FEATURES, UNITS = 6, 3, 5
+
+
+def network(*behind, gain: float = 1.0, outputs: tuple[int, ...] = ()) -> Network:
+    """An LSTM on a sequence, whose w_hh is scaled by ``gain``, and the layers ``behind`` it."""
+    make = Make(np.random.default_rng(0), gain=0.5)
+    lstm = make.lstm(FEATURES, UNITS, True, inputs=(0,))
+    layers = [layer(make) if callable(layer) else layer for layer in behind]
+    return Network((STEPS, FEATURES), (replace(lstm, w_hh=gain * lstm.w_hh), *layers),
+                   outputs=outputs)
+
+
+def head(outputs: int, activation: str = "linear", *, features: int = UNITS, reads: int = 1):
+    return lambda make: make.dense(features, outputs, activation, inputs=(reads,))
+
+
+def plan_of(net: Network, pe: int, simd: int, contexts: int = 1):
+    return make_plan(quantize(net, act_width=8, weight_width=8, cell_width=10),
+                     Array(pe=pe, simd=simd, contexts=contexts))
+
+
+#: network; array; for each rider its carrier, group and row, steps ahead and steps; tiles.
+#: 12 x 2: the LSTM has 2 groups, and meets 2 chunks of x and 3 of h.
+LSTM = STEPS * 2 * 2 + (STEPS - 1) * 2 * 3
+RIDES = {
+    "a Dense on every step": (network(head(1)), (12, 2), {1: (0, 1, 8, 1, 5)}, LSTM + 5 * 1 + 3),
+    "two on one step": (network(head(1), head(1, "tanh"), outputs=(2, 3)), (16, 2),
+                        {1: (0, 1, 4, 1, 5), 2: (0, 1, 5, 1, 5)}, LSTM + 2 * (5 * 1 + 3)),
+    "two heads of a vector": (
+        network(head(4, "relu"), head(2, features=4, reads=2), head(2, features=4, reads=2),
+                outputs=(3, 4)), (24, 2), {3: (2, 0, 2, 0, 6)},
+        STEPS * (2 + 3 + 2 + 1) + (STEPS - 1) * 3),
+}
+
+
+@pytest.mark.parametrize("contexts", [1, 3])
+@pytest.mark.parametrize("name", RIDES)
+def test_riders_fill_spare_rows(name, contexts):
+    net, (pe, simd), rides, tiles = RIDES[name]
+    plan = plan_of(net, pe, simd, contexts)
+    found = {n: (ride.carrier, ride.group, ride.row, ride.ahead, ride.steps)
+             for n, ride in plan.work.rides.items()}
+    assert found == rides
+    assert plan.cycles.tiles == contexts * tiles
+    check(plan.qnet, pe, simd, contexts=contexts)
+
+
+def test_a_rider_starts_from_the_sums_of_its_carrier():
+    plan = plan_of(network(head(1)), 12, 2)
+    parked = {}
+    for tile in plan.tiles:
+        if tile.job.op == 1 and tile.start == Start.PARKED and tile.job.after:
+            assert parked[tile.init] == tile.job.after
+            assert tile.stop == Stop.FINISH
+        if tile.stop == Stop.FINISH | Stop.PARK:
+            parked[tile.park] = tile.job.op, tile.job.step, tile.job.group
+    assert set(parked.values()) <= {(0, step, 1) for step in range(1, STEPS)}
+
+
+def stateful() -> Network:
+    """One step of an LSTM that keeps its state: its operand is the h of the last frame, in the word
+    of the h that the Dense layer reads."""
+    make = Make(np.random.default_rng(0), gain=0.5)
+    return Network((1, FEATURES), (make.lstm(FEATURES, UNITS, stateful=True), make.dense(UNITS, 1)))
+
+
+#: network; array
+STAY = {
+    "the state of the last frame": (stateful(), (24, 2)),
+    "no spare rows": (network(head(1)), (20, 2)),
+    "one chunk": (network(head(1)), (12, 5)),
+    "a layer reads it": (network(head(2, "relu"), head(1, features=2, reads=2)), (16, 2)),
+    "another order of the steps": (network(Reverse(inputs=(1,)), head(1, reads=2)), (12, 2)),
+    "other shifts": (network(head(1), gain=64), (12, 2)),  # w_hh has fewer fractional bits
+    "a sparse matrix": (network(Dense(w=np.eye(UNITS), b=np.zeros(UNITS), pattern=np.eye(UNITS) > 0,
+                                      label="activation", activation="relu", inputs=(1,))),
+                        (44, 2)),
+}
+
+
+@pytest.mark.parametrize("name", STAY)
+def test_others_have_tiles_of_their_own(name):
+    net, array = STAY[name]
+    assert plan_of(net, *array).work.rides == {}
