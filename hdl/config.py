@@ -3,7 +3,7 @@
 The field's words: ``pe`` rows and ``simd`` columns of multipliers, one *tile* (pe x simd products)
 a cycle. An element takes R neighbouring rows, a *slot*: four for the gates of an LSTM's unit, one
 in a Dense layer. Elements of one *chunk* (``simd`` of them) lie side by side in a memory word, one
-per *lane*.
+per *lane*. The dies of a device share the rows, and each has lanes of its own.
 """
 
 from __future__ import annotations
@@ -135,8 +135,9 @@ class EngineConfig:
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
             raise ValueError(f"pipeline must be {' or '.join(PIPELINES)}, not {self.pipeline!r}")
-        if self.pe < 4 or self.pe % 4:
-            raise ValueError(f"pe must be a multiple of 4 (gates i, f, g, o), not {self.pe!r}")
+        if self.dies < 1 or self.pe < 4 or self.pe % (4 * self.dies):
+            raise ValueError(f"pe must be a multiple of {4 * self.dies} (gates i, f, g, o on each "
+                             f"die), not {self.pe!r}")
         if self.simd < 1:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
         if self.uram_rows and not self.loadable:
@@ -146,30 +147,39 @@ class EngineConfig:
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
-        """Where a row's weights are: UltraRAM first, then LUTs, then block RAM."""
-        if row < self.uram_rows:
+        """Where a row's weights are: UltraRAM first, then LUTs, then block RAM, of every die alike.
+        Rows are numbered die by die."""
+        die, row = divmod(row, self.rows)
+        rank = row * self.dies + die
+        if rank < self.uram_rows:
             return "ultra"
-        in_luts = self.weight_depth <= SHALLOW or row < self.uram_rows + self.lut_rows
+        in_luts = self.weight_depth <= SHALLOW or rank < self.uram_rows + self.lut_rows
         return "distributed" if in_luts else "block"
 
     @property
     def regions(self) -> tuple[range, ...]:
-        """The rows of each region of the array."""
-        return tuple(range(first, min(first + REGION, self.pe))
-                     for first in range(0, self.pe, REGION))
+        """The rows of each region of the array, die by die."""
+        return tuple(range(first, min(first + REGION, die + self.rows))
+                     for die in range(0, self.pe, self.rows)
+                     for first in range(die, die + self.rows, REGION))
+
+    @property
+    def die_regions(self) -> tuple[range, ...]:
+        """The regions of a die, its rows counted from 0."""
+        return self.regions[:len(self.regions) // self.dies]
 
     @property
     def spans(self) -> tuple[range, ...]:
-        """The rows of each span; without ``gather``, there is one."""
-        size = SPAN if self.gather else self.pe
-        return tuple(range(first, min(first + size, self.pe))
-                     for first in range(0, self.pe, size))
+        """The rows of each span of a die; without ``gather``, there is one."""
+        size = SPAN if self.gather else self.rows
+        return tuple(range(first, min(first + size, self.rows))
+                     for first in range(0, self.rows, size))
 
     def sources(self, lane: int, k: int) -> dict[int, int]:
-        """The row of the array that is row ``k`` of a lane's element, by the routes that bring the
-        lane such a row."""
+        """The row of a die that is row ``k`` of a lane's element, by the routes that bring the lane
+        such a row."""
         return {n: per * (slot + lane) + k for n, (per, slot) in enumerate(self.routes)
-                if k < per and 0 <= slot + lane < self.pe // per}
+                if k < per and 0 <= slot + lane < self.rows // per}
 
     @property
     def pair(self) -> int:
@@ -180,6 +190,16 @@ class EngineConfig:
     def between(self) -> str:
         """The domain of the signals between the two steps: registers, or wires."""
         return "sync" if self.pair == 2 else "comb"
+
+    @property
+    def rows(self) -> int:
+        """Rows of a die."""
+        return self.pe // self.dies
+
+    @property
+    def crossing(self) -> int:
+        """Cycles from die to die."""
+        return self.cross if self.dies > 1 else 0
 
     @property
     def relays(self) -> int:
@@ -202,9 +222,14 @@ class EngineConfig:
         return self.x_chunks * self.x_rows
 
     @property
+    def out_words(self) -> int:
+        """Words of one output row: a chunk of each die."""
+        return -(-self.out_chunks // self.dies)
+
+    @property
     def out_depth(self) -> int:
-        """Chunks of an output frame."""
-        return self.out_chunks * self.out_rows
+        """Words of an output frame."""
+        return self.out_words * self.out_rows
 
     @property
     def x_beats(self) -> int:

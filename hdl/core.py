@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, In, Out
 
 from gatefold.hdl import interfaces
 from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.die import Die, crossed, way
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
-from gatefold.hdl.lane_array import LaneArray
-from gatefold.hdl.mac_array import MacArray
-from gatefold.hdl.operand_memory import OperandMemory
-from gatefold.hdl.row_router import RowRouter
 from gatefold.hdl.sequencer import Sequencer
 from gatefold.hdl.weight_loader import WeightLoader
 
@@ -31,6 +28,10 @@ class Core(wiring.Component):
                                   ^     ^           ^                        |            |
                                   |  Sequencer -----'                        |          beats
                                   '----------------------- h ----------------'
+
+    Where several dies share the array, each has all that is between the reader and the writer
+    (:class:`Die`), and obeys the one sequencer. What goes to them and what comes from them takes
+    the same number of cycles for each, and a finished chunk goes to every other die as well.
 
     Members
     -------
@@ -48,7 +49,7 @@ class Core(wiring.Component):
             "o": Out(beats),
             "frame_error": Out(1),
             **({"load": In(beats), "load_error": Out(1)} if config.loadable else {}),
-            "trace": Out(interfaces.trace(config)),
+            "trace": Out(interfaces.trace(config, config.dies)),
         })
 
     def elaborate(self, platform):
@@ -56,38 +57,56 @@ class Core(wiring.Component):
         m = Module()
         m.submodules.reader = reader = FrameReader(c)
         m.submodules.sequencer = sequencer = Sequencer(c, self.images)
-        m.submodules.operands = operands = OperandMemory(c)
-        m.submodules.array = array = MacArray(c, self.images)
-        m.submodules.router = router = RowRouter(c)
-        m.submodules.lanes = lanes = LaneArray(c, self.images)
         m.submodules.writer = writer = FrameWriter(c)
+        sources = {"write": reader.write, "read": sequencer.read, "tile": sequencer.tile}
+        closed: Value = Const(0, 1)
+        if c.loadable:
+            closed, sources["load"] = self._loader(m, reader)
+        dies = [Die(c, self.images, n) for n in range(c.dies)]
+        for die in dies:
+            die.place(m, platform, sources)
 
         wiring.connect(m, wiring.flipped(self.i), reader.beats)
-        wiring.connect(m, reader.write, operands.write)
         wiring.connect(m, reader.arrivals, sequencer.arrivals)
-        wiring.connect(m, sequencer.read, operands.read)
-        wiring.connect(m, sequencer.tile, array.tile)
-        m.d.comb += array.operands.eq(operands.chunk)
-        wiring.connect(m, array.rows, router.rows)
-        wiring.connect(m, router.routed, lanes.routed)
-        wiring.connect(m, lanes.result, operands.result)
-        wiring.connect(m, lanes.output, writer.write)
-        wiring.connect(m, lanes.trace, wiring.flipped(self.trace))
         wiring.connect(m, writer.beats, wiring.flipped(self.o))
-        m.d.comb += sequencer.left.eq(writer.left)
-
-        m.d.comb += reader.enable.eq(
-            sequencer.primed & ~self._loader(m, reader, array) if c.loadable else sequencer.primed)
+        m.d.comb += [sequencer.left.eq(writer.left),
+                     reader.enable.eq(sequencer.primed & ~closed)]
+        self._results(m, platform, dies)
+        self._outputs(m, platform, dies, writer)
+        traces = [die.lanes.trace for die in dies]
+        m.d.comb += [self.trace.valid.eq(traces[0].valid),
+                     self.trace.lanes.eq(Cat(trace.lanes for trace in traces))]
+        for name in ("h", "c"):
+            inside = [value for trace in traces for value in getattr(trace, name)]
+            m.d.comb += [out.eq(value) for out, value in zip(getattr(self.trace, name), inside,
+                                                             strict=True)]
         with m.If(reader.error):
             m.d.sync += self.frame_error.eq(1)
         return m
 
-    def _loader(self, m: Module, reader: FrameReader, array: MacArray) -> Signal:
+    def _results(self, m: Module, platform, dies: list[Die]) -> None:
+        """Finished chunks go to the die's own bank of h at once, and to those of the other dies."""
+        for n, die in enumerate(dies):
+            wiring.connect(m, die.lanes.result, die.operands.result)
+            for k in range(1, len(dies)):  # the chunks of the die behind it first
+                source = dies[(n + k) % len(dies)]
+                name = f"result_{source.number}_to_{n}"
+                crossed(m, platform, self.config, name, source.lanes.result,
+                        die.operands.others[k - 1])
+
+    def _outputs(self, m: Module, platform, dies: list[Die], writer: FrameWriter) -> None:
+        """Outputs go to the writer. All dies write the same words, so that the first says which."""
+        first, *others = (die.lanes.output for die in dies)
+        crossed(m, platform, self.config, "output_0", first, writer.write)
+        for n, output in enumerate(others):
+            m.d.comb += writer.others[n].as_value().eq(way(
+                m, platform, self.config, f"output_{n + 1}", output.data.as_value()))
+
+    def _loader(self, m: Module, reader: FrameReader):
         """Load weights from the stream while no frame is in progress; returns whether no frame may
-        begin."""
+        begin, and the write of the memories."""
         m.submodules.loader = loader = WeightLoader(self.config)
         wiring.connect(m, wiring.flipped(self.load), loader.beats)
-        wiring.connect(m, loader.write, array.load)
         # A frame is in progress from its first input beat to its last output beat.
         frames_under_way = Signal(max(4, bits_for(_frames_inside(self.config) + 1)))
         began = Signal()
@@ -103,7 +122,7 @@ class Core(wiring.Component):
         ]
         with m.If(loader.error):
             m.d.sync += self.load_error.eq(1)
-        return loader.closed
+        return loader.closed, loader.write
 
 
 def _frames_inside(config: EngineConfig) -> int:

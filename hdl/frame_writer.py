@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from gatefold.hdl.arith import by_kind
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.gearbox import Gearbox, GearboxShape, Position
-from gatefold.hdl.interfaces import beat_stream, output_write
+from gatefold.hdl.interfaces import beat_stream, chunk_layout, output_write
 
 __all__ = ["FrameWriter"]
 
@@ -21,16 +22,21 @@ class FrameWriter(wiring.Component):
     result of a frame before the last frame but one has left (:attr:`left`). Chunks leave as they
     are completed, in order; or, where they come in any order, when the whole frame is complete.
 
+    Where several dies share the array, they write side by side: a word of the memory is a chunk of
+    each die, and its chunks leave one by one, the first die's first.
+
     Members
     -------
-    write: In, write of the output memory.
+    write: In, write of the output memory. others: In, where there are several dies, the chunks that
+    the other dies write with it.
     beats: Out, stream of beats. left: Out, for a cycle: all chunks of a frame have left.
     """
 
     def __init__(self, config: EngineConfig):
         self.config = config
+        others = {"others": In(chunk_layout(config)).array(config.dies - 1)}
         super().__init__({"write": In(output_write(config)), "beats": Out(beat_stream(config)),
-                          "left": Out(1)})
+                          "left": Out(1), **(others if config.dies > 1 else {})})
 
     @staticmethod
     def gearbox(config: EngineConfig) -> GearboxShape:
@@ -42,33 +48,32 @@ class FrameWriter(wiring.Component):
         c = self.config
         m = Module()
         m.submodules.gearbox = box = Gearbox(self.gearbox(c))
-        bits = bits_for(c.out_depth)
-        m.submodules.memory = memory = Memory(shape=c.simd * c.act_width, depth=2 << bits, init=[])
-        write, read = memory.write_port(granularity=c.act_width), memory.read_port(domain="comb")
         half = Signal()  # of the memory, that leaves
-        waiting = Signal(range(2 * c.out_depth + 1))  # chunks that may leave
+        waiting = Signal(range(2 * c.out_depth + 1))  # words that may leave
         any_waits = Signal()  # a register of its own
-        takes = Signal()
-        chunk = Position.counted(m, "next_chunk", c.out_depth, takes)
+        gives = Signal()  # a chunk
+        takes = Signal()  # the last chunk of a word
+        word = Position.counted(m, "next_word", c.out_depth, takes)
+        bank, bank_last = self._bank(m, gives, takes)
+        written = [self.write.data, *self.others] if c.dies > 1 else [self.write.data]
+        chunks = {n: self._bank_memory(m, f"memory_{n}" if n else "memory", data,
+                                       Cat(word.word, half)) for n, data in enumerate(written)}
         m.d.comb += [
-            write.addr.eq(Cat(self.write.chunk, self.write.frame)),
-            write.data.eq(self.write.data.as_value()),
-            write.en.eq(self.write.lanes),
-            read.addr.eq(Cat(chunk.word, half)),
-            box.i.payload.eq(read.data),
+            box.i.payload.eq(by_kind(m, "chunk", bank, chunks, c.simd * c.act_width)),
             box.i.valid.eq(any_waits),
-            takes.eq(box.i.valid & box.i.ready),
-            self.left.eq(takes & chunk.last),
+            gives.eq(box.i.valid & box.i.ready),
+            takes.eq(gives & bank_last),
+            self.left.eq(takes & word.last),
         ]
         with m.If(self.left):
             m.d.sync += half.eq(~half)
 
-        comes, chunks = self.write.complete, 1
+        comes, words = self.write.complete, 1
         if c.out_whole:  # finished in any order: all at once
             finished = Position.counted(m, "finished", c.out_depth, self.write.complete)
-            comes, chunks = self.write.complete & finished.last, c.out_depth
+            comes, words = self.write.complete & finished.last, c.out_depth
         m.d.sync += [
-            waiting.eq(waiting + Mux(comes, Mux(takes, chunks - 1, chunks), Mux(takes, -1, 0))),
+            waiting.eq(waiting + Mux(comes, Mux(takes, words - 1, words), Mux(takes, -1, 0))),
             any_waits.eq(Mux(takes, waiting[1:].any(), any_waits) | comes),
         ]
 
@@ -82,3 +87,32 @@ class FrameWriter(wiring.Component):
             box.o.ready.eq(self.beats.ready),
         ]
         return m
+
+    def _bank(self, m: Module, gives: Signal, takes: Signal) -> tuple[Value, Value]:
+        """Which die's chunk of a word leaves, and whether it is the word's last: the last word of a
+        row may have fewer."""
+        c = self.config
+        if c.dies == 1:
+            return Const(0), Const(1, 1)
+        rest = c.out_chunks - (c.out_words - 1) * c.dies
+        bank = Signal(bits_for(c.dies))
+        in_row = Position.counted(m, "word_of_row", c.out_words, takes)
+        last = Signal(name="bank_last")
+        m.d.comb += last.eq(bank == Mux(in_row.last, rest - 1, c.dies - 1))
+        with m.If(gives):
+            m.d.sync += bank.eq(Mux(last, 0, bank + 1))
+        return bank, last
+
+    def _bank_memory(self, m: Module, name: str, data: Value, address: Value) -> Value:
+        """The memory of a die's chunks, two frames of them: what it holds at ``address``."""
+        c = self.config
+        m.submodules[name] = memory = Memory(shape=c.simd * c.act_width,
+                                             depth=2 << bits_for(c.out_depth), init=[])
+        write, read = memory.write_port(granularity=c.act_width), memory.read_port(domain="comb")
+        m.d.comb += [
+            write.addr.eq(Cat(self.write.chunk, self.write.frame)),
+            write.data.eq(data.as_value()),
+            write.en.eq(self.write.lanes),
+            read.addr.eq(address),
+        ]
+        return read.data

@@ -51,9 +51,11 @@ def arrivals(config: EngineConfig) -> Signature:
 
 def operand_read(config: EngineConfig) -> Signature:
     """Which chunk the weights meet: ``from_x``, of the input memory; ``frame``, its half there.
-    ``zero``, of a stateful core: the chunk counts as zero."""
+    ``bank``, ``absolute``, where there are several dies: as of an instruction. ``zero``, of a
+    stateful core: the chunk counts as zero."""
+    banks = {"bank": Out(bits_for(config.dies)), "absolute": Out(1)} if config.dies > 1 else {}
     return Signature({"from_x": Out(1), "frame": Out(1),
-                      "chunk": Out(bits_for(max(config.x_depth, config.h_depth))),
+                      "chunk": Out(bits_for(max(config.x_depth, config.h_depth))), **banks,
                       **({"zero": Out(1)} if config.stateful else {})})
 
 
@@ -75,10 +77,10 @@ def region_controls(config: EngineConfig) -> data.StructLayout:
 
 
 def finished_rows(config: EngineConfig) -> Signature:
-    """The accumulators of all rows; ``valid``: they will be final :data:`FINISH_LEAD` cycles later,
-    and ``finish`` says how the lanes finish them."""
+    """The accumulators of a die's rows; ``valid``: they will be final :data:`FINISH_LEAD` cycles
+    later, and ``finish`` says how the lanes finish them."""
     return Signature({"valid": Out(1), "finish": Out(finish_layout(config)),
-                      "acc": Out(signed(config.acc_width)).array(config.pe)})
+                      "acc": Out(signed(config.acc_width)).array(config.rows)})
 
 
 def routed_beat(config: EngineConfig) -> Signature:
@@ -101,17 +103,19 @@ def output_write(config: EngineConfig) -> Signature:
                       "complete": Out(1)})
 
 
-def trace(config: EngineConfig) -> Signature:
+def trace(config: EngineConfig, dies: int = 1) -> Signature:
     """For test benches: every element ``h`` of every kind, and beside it the new state ``c`` where
-    the kind has one; ``lanes``: which lanes hold one. A beat that loads a state has none."""
-    return Signature({"valid": Out(1), "lanes": Out(config.simd),
-                      "h": Out(signed(config.act_width)).array(config.simd),
-                      "c": Out(signed(config.cell_width)).array(config.simd)})
+    the kind has one; ``lanes``: which lanes hold one. A beat that loads a state has none. ``dies``:
+    so many dies' lanes, side by side."""
+    lanes = config.simd * dies
+    return Signature({"valid": Out(1), "lanes": Out(lanes),
+                      "h": Out(signed(config.act_width)).array(lanes),
+                      "c": Out(signed(config.cell_width)).array(lanes)})
 
 
 def weight_write(config: EngineConfig) -> Signature:
-    """Write of the weight memories: ``rows``, the enable of each row's; ``bias``, of the bias
-    memory; ``addr`` and ``word`` for all."""
+    """Write of the weight memories: ``rows``, the enable of each row's, of all dies; ``bias``, of
+    the bias memory; ``addr`` and ``word`` for all."""
     return Signature({"rows": Out(config.pe), "bias": Out(1),
                       "addr": Out(bits_for(max(config.weight_depth, config.bias_depth))),
                       "word": Out(config.load_width)})

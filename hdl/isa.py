@@ -90,7 +90,8 @@ def instruction_layout(config: EngineConfig) -> data.StructLayout:
 
     repeats: tiles - 1. start is that of the first, stop and gap those of the last. weight: word of
     the weight memory. from_x: the operand chunk comes from the input memory, not from the h memory.
-    operand: its chunk (+ the loop offset that operand_step names).
+    operand: its chunk (+ the loop offset that operand_step names). bank, absolute, where there are
+    several dies: of which bank of the h memory, from the die's own on or from the first die's on.
     align: index into ``config.aligns``. start, init, stop, park: see :class:`Start`, :class:`Stop`.
     finish: see :func:`finish_layout`. gap: cycles to wait after it. last: ends the frame (a program
     may hold several, one after the other).
@@ -103,6 +104,7 @@ def instruction_layout(config: EngineConfig) -> data.StructLayout:
         "from_x": 1,
         "operand": bits_for(max(config.x_depth, config.h_depth)),
         "operand_step": STEP_BITS,
+        **({"bank": bits_for(config.dies), "absolute": 1} if config.dies > 1 else {}),
         "align": bits_for(len(config.aligns)),
         "start": 2,
         "init": bits_for(max(config.bias_depth, config.park_depth)),

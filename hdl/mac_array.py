@@ -1,4 +1,4 @@
-"""The array: ``pe`` rows in regions, and the controls beside the data."""
+"""The array: the rows of a die in regions, and the controls beside the data."""
 
 from __future__ import annotations
 
@@ -43,10 +43,15 @@ class MacArray(wiring.Component):
     tile: In, a tile at its issue. operands: In, ``simd`` elements.
     rows: Out, the finished rows, and their finish.
     load: In, of a loadable core, write of the weight memories.
+
+    Parameters: ``die``, whose rows these are.
     """
 
-    def __init__(self, config: EngineConfig, images: dict | None = None):
+    def __init__(self, config: EngineConfig, images: dict | None = None, *, die: int = 0):
         self.config, self.images = config, images or {}
+        number = len(config.die_regions)
+        #: The regions of the die, by their numbers.
+        self.regions = dict(list(enumerate(config.regions))[die * number:(die + 1) * number])
         super().__init__({
             "tile": In(tile_issue(config)),
             "operands": In(chunk_layout(config)),
@@ -72,7 +77,7 @@ class MacArray(wiring.Component):
         c = self.config
         m = Module()
         known = self.latency(c) - FINISH_LEAD
-        places = len(c.regions)
+        places = len(self.regions)
         tile = self.tile.word
         valid = delay(m, "valid", self.tile.valid, known, reset_less=False)
         stop = delay(m, "stop", tile.stop, known)
@@ -88,12 +93,12 @@ class MacArray(wiring.Component):
         weight = fan_out(m, platform, "weight", tile.weight, places, c.reach - 1) if c.reach else (
             [tile.weight] * places)
         load = self._load(m, platform) if c.loadable else []
-        for n, rows in enumerate(c.regions):
-            region = Region(c, n, self.images)
+        for n, (number, rows) in enumerate(self.regions.items()):
+            region = Region(c, number, self.images)
             m.submodules[f"region_{n:02d}"] = region
             m.d.comb += [region.operands.eq(operands[n]), region.controls.eq(controls[n]),
                          region.weight.eq(weight[n])]
-            m.d.comb += [self.rows.acc[row].eq(acc)
+            m.d.comb += [self.rows.acc[row % c.rows].eq(acc)
                          for row, acc in zip(rows, region.acc, strict=True)]
             if c.loadable:
                 m.d.comb += region.load.as_value().eq(load[n])
@@ -133,8 +138,8 @@ class MacArray(wiring.Component):
         word = c.simd * c.weight_width
         common = Cat(load.bias, load.addr, load.word[:word])
         found = []
-        for n, (rows, shared) in enumerate(zip(c.regions, fan_out(
-                m, platform, "load", common, len(c.regions), on_the_way), strict=True)):
+        for n, (rows, shared) in enumerate(zip(self.regions.values(), fan_out(
+                m, platform, "load", common, len(self.regions), on_the_way), strict=True)):
             own = Cat(load.rows[rows.start:rows.stop],
                       load.word[rows.start * c.acc_width:rows.stop * c.acc_width])
             own, = fan_out(m, platform, f"load_{n:02d}", own, 1, on_the_way)

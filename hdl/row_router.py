@@ -1,5 +1,5 @@
-"""From finished rows to lanes: the array finishes many elements at once, lanes take ``simd`` a
-cycle, in chunks as the operand memory stores them."""
+"""From finished rows to lanes: the rows of a die finish many elements at once, its lanes take
+``simd`` a cycle, in chunks as the operand memory stores them."""
 
 from __future__ import annotations
 
@@ -139,8 +139,9 @@ class RowRouter(wiring.Component):
         c, rows = self.config, []
         if c.max_beats == 1:
             return list(self.rows.acc)
-        firsts = fan_out(m, platform, "first", self.rows.valid, len(c.regions), FINISH_LEAD - 1)
-        for region, (held, first) in enumerate(zip(c.regions, firsts, strict=True)):
+        firsts = fan_out(m, platform, "first", self.rows.valid, len(c.die_regions),
+                         FINISH_LEAD - 1)
+        for region, (held, first) in enumerate(zip(c.die_regions, firsts, strict=True)):
             first = relayed(m, platform, f"first_{region}", first)
             for n in held:
                 copy = Signal(signed(c.acc_width), name=f"copy_{n}", reset_less=True)

@@ -172,6 +172,8 @@ class Sequencer(wiring.Component):
             self.read.frame.eq(frame[0]),
             self.read.chunk.eq(tile.operand),
         ]
+        if c.dies > 1:
+            m.d.comb += [self.read.bank.eq(tile.bank), self.read.absolute.eq(tile.absolute)]
         if c.stateful:
             fresh = self.arrivals.fresh.bit_select(frame[0], 1)
             carried = tile.carried | tile.finish.cell_carried

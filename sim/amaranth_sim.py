@@ -37,7 +37,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
     load = plan.images()["load"] if plan.config.loadable else []
     patience = 4 * len(load) + _PATIENCE * (info.latency + info.interval + int(
         max(scenario.gaps.max(initial=0), scenario.stalls.max(initial=0)))) + 1000
-    states = [(core.trace.h[n], core.trace.c[n]) for n in range(plan.config.simd)]
+    states = list(zip(core.trace.h, core.trace.c, strict=True))
 
     async def source(ctx):
         for beat in scenario.beats(info, x):
@@ -97,7 +97,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                         seen.first_in.append(cycle)
                     inside = not ends
                 if traced:
-                    seen.results.append((which, values))
+                    seen.result(which, values)
                 if valid and ready:
                     seen.output(cycle, last, data, "")
                 quiet = 0 if came or (valid and ready) else quiet + 1

@@ -40,12 +40,12 @@ class CoreInfo:
 
     Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency``, ``interval``
     and ``intervals`` (in turn, of which ``interval`` is the mean), cycles; ``multipliers``, of the
-    array; ``lanes``, elements that a beat of results can carry;
+    array; ``dies`` that share it; ``lanes`` of a die, elements that its beat of results can carry;
     ``act_width`` and ``cell_width``, bits of a result and of a state; ``load_beats``, of the
     weights' stream, 0 without one; ``contexts``, sequences in a frame; ``stateful``, whether state
     goes on from frame to frame, and TUSER begins a sequence; ``layers``, traced; ``events``,
-    (layer, first, count) of each beat of results of a frame: its lanes l < count carry the elements
-    ``first + l`` of the layer's value; layer -1 is none of golden's.
+    (layer, first, count) of each beat of results of a frame, of each die in turn: its lanes
+    l < count carry the elements ``first + l`` of the layer's value; layer -1 is none of golden's.
     """
 
     stream: StreamFormat
@@ -63,6 +63,7 @@ class CoreInfo:
     stateful: bool
     layers: tuple[TraceLayer, ...]
     events: tuple[tuple[int, int, int], ...]
+    dies: int = 1
 
     @property
     def beats_in(self) -> int:
@@ -107,6 +108,7 @@ def _parse(data: dict) -> CoreInfo:
         intervals=_intervals(data["cycles"]),
         multipliers=_positive(data["array"]["pe"], LIMITS["macs"].hi) * _positive(
             data["array"]["simd"], LIMITS["simd"].hi),
+        dies=_positive(data["array"].get("dies", 1), LIMITS["dies"].hi),
         lanes=_positive(data["simd"], LIMITS["simd"].hi),
         act_width=_positive(data["act_width"]),
         cell_width=_positive(data["cell_width"]),

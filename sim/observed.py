@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gatefold.sim.core_info import CoreInfo
@@ -60,6 +62,14 @@ class Observed:
                 raise CheckFailed(f"{where}: {error}") from None
             self.last_out.append(cycle)
             self.words.clear()
+
+    def result(self, mask: int | None, values: Sequence[int | None]) -> None:
+        """The lanes of all dies give a beat each: the mask of those that hold an element, and of
+        each lane in turn a result and a state; None where bits are unknown."""
+        lanes = self.info.lanes
+        for first in range(0, self.info.dies * lanes, lanes):
+            of_die = None if mask is None else mask >> first & (1 << lanes) - 1
+            self.results.append((of_die, values[2 * first:2 * (first + lanes)]))
 
     def unstable(self, cycle: int, valid: str) -> None:
         """The core did not hold a beat that it offered until it was taken."""

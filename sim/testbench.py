@@ -91,7 +91,7 @@ def _source(name: str) -> str:
 def _verilog(name: str, info: CoreInfo) -> str:
     """A Verilog file of sim/bench for this core's widths and lanes."""
     lines = [f"$fwrite(trace_file, \" %0d %0d\", $signed(dut.core.trace__h__{lane}), "
-             f"$signed(dut.core.trace__c__{lane}));" for lane in range(info.lanes)]
+             f"$signed(dut.core.trace__c__{lane}));" for lane in range(info.dies * info.lanes)]
     values = {"beat_msb": str(info.stream.beat_bits - 1), "lanes": str(info.lanes),
               "noise_words": str(-(-info.stream.beat_bits // 32)),
               "lane_writes": "\n".join(" " * 12 + line for line in lines),

@@ -21,7 +21,6 @@ from gatefold.sim.results import CheckFailed, SimRun
 from gatefold.sim.scenario import DRAIN_CYCLES, Scenario
 from gatefold.sim.simulators import build, command
 from gatefold.sim.testbench import write_driver
-from gatefold.sim.trace import Beat
 
 __all__ = ["VerilogCore", "read_log"]
 
@@ -97,7 +96,8 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
     for line in text.splitlines():
         kind, *words = line.split()
         if kind == "state":
-            seen.results.append(_result_beat(*words))
+            mask, *values = words
+            seen.result(_number(mask, 16), [_number(value, 10) for value in values])
             continue
         cycle = int(words[0])
         if kind == "in":
@@ -115,12 +115,8 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
     raise CheckFailed(f"{scenario.name}: the simulation ends without a verdict, cycle {cycle}")
 
 
-def _result_beat(mask: str, *values: str) -> Beat:
-    """The words of a line "state MASK h0 c0 h1 c1 ..."; unknown bits make a word no number."""
-    return _number(mask, 16), [_number(value, 10) for value in values]
-
-
 def _number(word: str, base: int) -> int | None:
+    """A number; None of a word with unknown bits."""
     try:
         return int(word, base)
     except ValueError:

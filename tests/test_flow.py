@@ -88,7 +88,7 @@ def test_a_short_pipeline_takes_fewer_cycles_and_registers_for_half_the_clock(tm
     np.testing.assert_array_equal(short.run(short.data), full.run(short.data))
     shorter, usual = short.report(), full.report()
     assert (shorter["array"]["pipeline"], usual["array"]["pipeline"]) == ("short", "full")
-    assert shorter["clock_mhz"] == {"value": usual["clock_mhz"]["value"] / 2, "source": "assumed"}
+    assert shorter["clock_mhz"] == usual["clock_mhz"] | {"value": usual["clock_mhz"]["value"] / 2}
     assert shorter["cycles"]["latency"] < usual["cycles"]["latency"]
     assert shorter["resources"]["ff"] < usual["resources"]["ff"]
     given = gf.compile(core.network, board="zcu104", pipeline="short", clock=240, **SMALL)

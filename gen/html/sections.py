@@ -121,7 +121,10 @@ def step_section(plan: Plan | None) -> Markup | None:
     config, distance = plan.config, plan.latencies
     last_tile = plan.timeline.issues[0][-1]
     after = plan.timeline.last_out[0] - last_tile
-    way_out = {"array": distance.array, "router and lanes": distance.output - distance.array,
+    crossings = 2 * distance.cross
+    way_out = {"array": distance.array,
+               "router and lanes": distance.output - distance.array - crossings,
+               **({"die to die": crossings} if crossings else {}),
                "stream": after - distance.output}
     notes = dict(_STAGE_NOTES)
     full = config.pipeline == "full"
@@ -143,6 +146,7 @@ def step_section(plan: Plan | None) -> Markup | None:
         tag("h3", "The way out, from the last tile of a frame to its last output beat"),
         waterfall("way-out", "The way out", way_out, {
             "array": "operands to sums", "router and lanes": "sums to the output memory",
+            "die to die": "the tile to the dies, the output from them",
             "stream": "chunks to beats, up to the last one of the frame"}, scale,
             "then the last beat has left"))
 

@@ -7,11 +7,11 @@ In the order of the data: `sizing` chooses an array, by what layers ask (`demand
 contents of the memories. `latency`, `cycles` and `bounds` count cycles; `plan` holds all of it.
 """
 
-from gatefold.gen.plan.array import Array
+from gatefold.gen.plan.array import CROSS, Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.plan import Cycles, Plan, make_plan
 from gatefold.gen.plan.resources import Resources, estimate
 from gatefold.gen.plan.sizing import choose_array
 
-__all__ = ["Array", "Budget", "Cycles", "Plan", "Resources", "choose_array", "estimate",
+__all__ = ["CROSS", "Array", "Budget", "Cycles", "Plan", "Resources", "choose_array", "estimate",
            "make_plan"]

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from gatefold.gen.errors import UserError
 
-__all__ = ["BLOCK_WORDS", "Array"]
+__all__ = ["BLOCK_WORDS", "CROSS", "Array"]
 
 #: Weight words that the blocks of convolutions may take, if an array names no other number.
 BLOCK_WORDS = 2048
+
+#: Registers from die to die: one that sends, one that receives.
+CROSS = 2
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -38,8 +41,15 @@ class Array:
     cascade: bool = False
 
     def __post_init__(self):
-        if self.pe < 4 or self.pe % 4:
-            raise UserError(f"pe must be a multiple of 4 (one row a gate), not {self.pe}")
+        if self.dies < 1:
+            raise UserError(f"dies must be a positive number, not {self.dies}")
+        if self.pe < 4 or self.pe % (4 * self.dies):
+            on = "" if self.dies == 1 else f" on each of {self.dies} dies"
+            raise UserError(f"pe must be a multiple of {4 * self.dies} (one row a gate{on}), "
+                            f"not {self.pe}")
+        if self.dies > 1 and self.cross < CROSS:
+            raise UserError(f"cross must be at least {CROSS} registers from die to die (one that "
+                            f"sends, one that receives), not {self.cross}")
         if self.simd < 1:
             raise UserError(f"simd must be a positive number of columns, not {self.simd}")
         if self.contexts < 1:

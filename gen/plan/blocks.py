@@ -18,7 +18,7 @@ from math import gcd
 import numpy as np
 
 from gatefold.gen.network.layers import Window
-from gatefold.gen.plan.rows import fold
+from gatefold.gen.plan.dies import spread
 
 __all__ = ["Block", "blocks", "choose", "joint_taps"]
 
@@ -45,7 +45,7 @@ def joint_taps(window: Window, steps: int) -> np.ndarray:
 
 @lru_cache  # an array is drafted with many numbers of words
 def blocks(*, outputs: int, features: int, windows: int, window: Window, pe: int, simd: int,
-           packed: bool, pitch: int) -> tuple[Block, ...]:
+           packed: bool, pitch: int, dies: int = 1) -> tuple[Block, ...]:
     """The ways to compute the ``windows`` windows of a layer, fewest cycles first.
 
     ``packed``: the input's timesteps are stored without holes. ``pitch``: see :class:`Block`.
@@ -62,7 +62,7 @@ def blocks(*, outputs: int, features: int, windows: int, window: Window, pe: int
             words = -(-features // simd)
             first, end = np.arange(len(taps)) * words, np.arange(1, len(taps) + 1) * words
         tiles = 0
-        for rows in fold(steps * pitch, 1, pe, simd).rows:
+        for rows in spread(steps * pitch, 1, pe, simd, dies).rows:
             used = np.unique(rows[rows >= 0] // pitch)
             meets = np.isin(taps, (used[:, None] * window.stride + np.arange(window.size)
                                    * window.dilation).ravel())

@@ -12,13 +12,14 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan.dies import spread
 from gatefold.gen.plan.layout import Chunk
 from gatefold.gen.plan.lower import lower
 from gatefold.gen.plan.lowered import Lowered
 from gatefold.gen.plan.ops import Part
 from gatefold.gen.plan.output import output_places
 from gatefold.gen.plan.riders import find_rides
-from gatefold.gen.plan.rows import fold, list_routes
+from gatefold.gen.plan.rows import list_routes
 from gatefold.gen.plan.tiling import StepGroup, StepTiles, Tiling
 from gatefold.gen.plan.work import Job, Operand, Work
 
@@ -28,16 +29,18 @@ __all__ = ["break_down"]
 _GATHERED = 512
 
 
-def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int) -> Work:
-    """List the jobs of ``qnet`` on a pe x simd array, op by op, step by step, group by group.
+def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
+               dies: int = 1) -> Work:
+    """List the jobs of ``qnet`` on a pe x simd array of so many ``dies``, op by op, step by step,
+    group by group.
 
     ``block_words``: see :func:`gatefold.gen.plan.lower.lower`.
     Raises :class:`UserError` for an output that is nothing but padding.
     """
-    lowered = lower(qnet, pe, simd, block_words)
+    lowered = lower(qnet, pe, simd, block_words, dies=dies)
     places = output_places(lowered)
     if places is None:  # the output is not whole results: one more op puts it together
-        lowered = lower(qnet, pe, simd, block_words, keep=True)
+        lowered = lower(qnet, pe, simd, block_words, keep=True, dies=dies)
         frame = lowered.frame()
         if (frame < 0).all():
             raise UserError("the network's output is nothing but padding: there is nothing to "
@@ -58,10 +61,14 @@ class _Breakdown:
         self.lowered, self.places = lowered, places
         self.out_rows, self.out_row = out_rows, out_row
         self.storage, self.ops = lowered.storage, tuple(lowered.ops)
-        self.folds = tuple(fold(op.size, op.rows, lowered.pe, lowered.simd) for op in self.ops)
+        dies = self.storage.dies
+        self.folds = tuple(spread(op.size, op.rows, lowered.pe, lowered.simd, dies)
+                           for op in self.ops)
         self.repeated = frozenset(n for n, op in enumerate(self.ops) if op.repeated)
         read = frozenset(n for n, op in enumerate(self.ops) if lowered.feeds(op.layer))
-        self.rides = find_rides(self.ops, self.folds, read, self.repeated, lowered.simd)
+        # On several dies none rides: spare rows are at the end of each die's.
+        self.rides = {} if dies > 1 else find_rides(self.ops, self.folds, read, self.repeated,
+                                                    lowered.simd)
         self.folds = tuple(fold.moved(self.rides[n].row) if n in self.rides else fold
                            for n, fold in enumerate(self.folds))
         self.tiling = Tiling(lowered, self.folds, self.repeated, self.rides)
@@ -130,9 +137,10 @@ class _Breakdown:
         for found in step.groups:
             group = self.folds[n].groups[found.number]
             operands = []
-            for at, weight in found.tiles:
-                chunk, align, carried = met[at] if at >= 0 else anything
-                operands.append(Operand(chunk, weight, align, carried))
+            for tile in found.tiles:
+                chunk, align, carried = met[tile.at] if tile.at >= 0 else anything
+                operands.append(Operand(chunk, tile.weight, align, carried, tile.bank,
+                                        tile.absolute))
             yield Job(
                 op=n, step=step.step, group=found.number, operands=tuple(operands),
                 bias=found.bias, first=group.first, beats=found.beats,

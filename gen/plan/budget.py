@@ -10,8 +10,8 @@ from gatefold.gen.errors import UserError
 
 __all__ = ["Budget"]
 
-#: Dies that the hardware can share a core among.
-DIES = 1
+#: Dies that a core is spread over, at most.
+DIES = 4
 
 @dataclass(frozen=True)
 class Budget:

@@ -54,7 +54,9 @@ class _Replay:
         self.source, self.sink = map(GearboxModel, gearboxes(config))
         self.offered = self.chunks = 0  # input beats taken, input chunks written
         self.frame = self.index = self.wait = 0  # the next tile, and the gap before it
-        self.finished = deque()  # of output chunks on their way, the cycle when each is complete
+        # Of output words on their way: the cycle when each is complete, and its chunks.
+        self.finished: deque[tuple[int, int]] = deque()
+        self.out_depth = config.out_chunks * config.out_rows  # chunks of an output frame
         self.complete = 0  # output chunks that are complete
         self.waiting = self.left = 0  # of these, those that may leave now; those that have left
         self.beats_out = 0
@@ -77,14 +79,13 @@ class _Replay:
 
     def _complete(self, cycle: int):
         """Output chunks that are complete may leave; if they come in any order, a frame at once."""
-        depth = self.config.out_depth
-        while self.finished and self.finished[0] <= cycle:
-            self.finished.popleft()
-            self.complete += 1
+        while self.finished and self.finished[0][0] <= cycle:
+            chunks = self.finished.popleft()[1]
+            self.complete += chunks
             if not self.config.out_whole:
-                self.waiting += 1
-            elif self.complete % depth == 0:
-                self.waiting += depth
+                self.waiting += chunks
+            elif self.complete % self.out_depth == 0:
+                self.waiting += self.out_depth
 
     def _issue(self, cycle: int, chunks: int, left: int):
         """Issue a tile when its gap is over, its input there and a half of the output memory free.
@@ -101,13 +102,13 @@ class _Replay:
         # The frame's first beat says whether the state that the last frame left counts.
         carried = tile.get("carried") or tile.get("cell_carried")
         if ((tile["from_x"] and before + tile["operand"] >= chunks)
-                or (leaves and self.frame - left // c.out_depth >= 2)
+                or (leaves and self.frame - left // self.out_depth >= 2)
                 or (carried and chunks <= before)):
             return
         self.issues[-1].append(cycle)
         if leaves:
-            # The last beat may leave its chunk open.
-            self.finished.extend(cycle + self.output + beat + 1
+            # The last beat may leave its word open.
+            self.finished.extend((cycle + self.output + beat + 1, _chunks(tile["out"] + beat, c))
                                  for beat in range(tile["beats"] + tile["complete"]))
         self.wait = tile["gap"]
         self.index += 1
@@ -151,3 +152,8 @@ def input_arrivals(config: EngineConfig) -> list[int]:
             arrivals.append(cycle + 1)
         cycle += 1
     return arrivals
+
+
+def _chunks(word: int, config: EngineConfig) -> int:
+    """The chunks of a word of the output: one of each die, but fewer at the end of a row."""
+    return min(config.dies, config.out_chunks - word % config.out_words * config.dies)

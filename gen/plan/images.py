@@ -34,14 +34,17 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
     for n, word in enumerate(work.weight_words):
         alike.setdefault((word.op, word.part, word.group), []).append(n)
     for (op, part, group), numbers in alike.items():
-        lanes = np.stack([work.weight_words[n].lanes for n in numbers])
+        lanes = np.stack([work.weight_words[n].lanes for n in numbers])  # (words, dies, simd)
         riders = [(n, 0, 0) for n, ride in work.rides.items()
                   if (ride.carrier, ride.part, ride.group) == (op, part, group)]
         for n, p, g in ((op, part, group), *riders):
             rows, per = work.folds[n].rows[g], work.ops[n].rows
             matrix = work.ops[n].parts[p].matrix[rows // per, rows % per]  # (pe, columns)
-            block = np.where(lanes >= 0, matrix[:, lanes], 0)  # (pe, words, simd)
-            weights[numbers] += np.where(rows[:, None, None] >= 0, block, 0).swapaxes(0, 1)
+            for die in range(config.dies):
+                mine, there = slice(die * config.rows, (die + 1) * config.rows), lanes[:, die]
+                block = np.where(there >= 0, matrix[mine][:, there], 0)  # (rows, words, simd)
+                weights[numbers, mine] += np.where(rows[mine, None, None] >= 0, block, 0
+                                                   ).swapaxes(0, 1)
     biases = np.zeros((len(work.bias_words), config.pe), np.int64)
     for n, (number, group, first) in enumerate(work.bias_words):
         riders = [(rider, 0) for rider, ride in work.rides.items()

@@ -32,14 +32,17 @@ _LSTM = EngineConfig(
 class Latencies:
     """Fixed distances of an engine.
 
-    array: from the issue of a tile to its sums in the accumulators.
-    result: from the issue of a finishing tile to the write of its first beat into the h memory.
-    output: the same for the output memory.
+    array: from the issue of a tile to its sums in the accumulators, where the array is on one die
+        with the sequencer.
+    result: the same from a finishing tile to the write of its first beat into the h memory.
+    output: from the issue of a finishing tile to the write of its first beat into the output
+        memory.
     tail: from the issue of a finishing tile to the first issue that can use its first beat, which
         comes before the write, since a chunk may be addressed before its data is there.
     park: from the issue of a parking tile to the first issue that can start from the parked sums.
     state: from the issue of a finishing tile to the first issue of one that may finish from the
         states that it leaves.
+    cross: how much later than its own die the other dies can use a chunk.
     """
 
     array: int
@@ -48,6 +51,7 @@ class Latencies:
     tail: int
     park: int
     state: int
+    cross: int
 
 
 def latencies(config: EngineConfig) -> Latencies:
@@ -55,9 +59,12 @@ def latencies(config: EngineConfig) -> Latencies:
     array = MacArray.latency(config)
     rows = array + RowRouter.latency(config)
     result = rows + late_latency(config)
-    return Latencies(array=array, result=result, output=rows + early_latency(config),
+    # Tiles come to every die after as many cycles as a chunk takes, and outputs go back: both
+    # delay the output, and no tile is later than another.
+    return Latencies(array=array, result=result,
+                     output=rows + early_latency(config) + 2 * config.crossing,
                      tail=result - OperandMemory.lead, park=MacArray.park_distance,
-                     state=state_latency(config))
+                     state=state_latency(config), cross=config.crossing)
 
 
 def lstm_tail(simd: int) -> int:

@@ -61,7 +61,9 @@ class Chunk:
 
     from_x: it is a word of the input memory, else of the h memory. address: of that word; -1, none.
     frac: fractional bits of its elements. origin: (op, step, index) of what writes it; op -1 is
-    the input. A result's elements lie from lane 0 up, an input's where its word has them.
+    the input. bank: the die that makes it, in whose bank of every die's h memory it lies.
+    everywhere: every die makes it and has it in its own bank. A result's elements lie from lane 0
+    up, an input's where its word has them.
     """
 
     from_x: bool
@@ -69,28 +71,39 @@ class Chunk:
     count: int
     frac: int
     origin: tuple[int, int, int]
+    bank: int = 0
+    everywhere: bool = False
 
 
 @dataclass
 class Storage:
     """All chunks, by number, and the words of the h memory that they take.
 
+    Chunk n of a result is made by die n modulo ``dies`` and lies in that die's bank, behind the
+    n // dies chunks that this die made before it: so a word is ``dies`` chunks, one of each die.
+    Where only one chunk is left for the last word, all dies make it.
+
     swaps: (address, words) of results whose two words change places from frame to frame.
     """
 
     simd: int
+    dies: int = 1
     chunks: list[Chunk] = field(default_factory=list)
     h_depth: int = 0
     swaps: list[tuple[int, int]] = field(default_factory=list)
 
-    def words(self, elements: int) -> int:
+    def chunks_of(self, elements: int) -> int:
         """Chunks that so many elements take."""
         return -(-elements // self.simd)
+
+    def words(self, elements: int) -> int:
+        """Words that a result of so many elements takes: the most chunks of one die."""
+        return -(-self.chunks_of(elements) // self.dies)
 
     def input_rows(self, rows: int, row: int, fracs: np.ndarray) -> np.ndarray:
         """Addresses (rows, row) of an input frame stored row by row; ``fracs`` (rows, row), their
         fractional bits. A word whose elements have several formats is a chunk for each of them."""
-        words = self.words(row)
+        words = self.chunks_of(row)
         found = np.empty((rows, row), np.int64)
         for t in range(rows):
             for k in range(words):
@@ -106,13 +119,16 @@ class Storage:
         """Addresses (steps, size) of an op's results. The h memory has room for ``kept`` steps,
         which are written in turn; for none, if the results only leave."""
         base, words, first = self.h_depth, self.words(size), len(self.chunks)
+        chunks = self.chunks_of(size)
         self.h_depth += kept * words
         for t in range(steps):
-            for k in range(words):
-                address = base + t % kept * words + k if kept else -1
+            for k in range(chunks):
+                word, bank = divmod(k, self.dies)
+                address = base + t % kept * words + word if kept else -1
                 count = min(self.simd, size - k * self.simd)
-                self.chunks.append(Chunk(False, address, count, frac, (op, t, k)))
-        number = first + np.arange(steps)[:, None] * words + np.arange(size) // self.simd
+                alone = bank == 0 and k == chunks - 1
+                self.chunks.append(Chunk(False, address, count, frac, (op, t, k), bank, alone))
+        number = first + np.arange(steps)[:, None] * chunks + np.arange(size) // self.simd
         return number * self.simd + np.arange(size) % self.simd
 
     def swapped(self, address: int) -> int:

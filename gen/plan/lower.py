@@ -33,11 +33,12 @@ __all__ = ["lower"]
 
 
 def lower(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int = BLOCK_WORDS, *,
-          keep: bool = False) -> Lowered:
-    """The ops of ``qnet`` on a pe x simd array, its convolutions' blocks in at most
-    ``block_words`` weight words where that is possible. ``keep``: every result stays in the operand
-    memory, also one that no op reads, for :meth:`~gatefold.gen.plan.lowered.Lowered.gather`."""
-    to = Lowered(qnet, pe, simd, keep)
+          keep: bool = False, dies: int = 1) -> Lowered:
+    """The ops of ``qnet`` on a pe x simd array of so many ``dies``, its convolutions' blocks in at
+    most ``block_words`` weight words where that is possible. ``keep``: every result stays in the
+    operand memory, also one that no op reads, for
+    :meth:`~gatefold.gen.plan.lowered.Lowered.gather`."""
+    to = Lowered(qnet, pe, simd, keep, dies)
     blocks = choose_blocks(to, block_words)
     for n, layer in enumerate(qnet.layers):
         to.stage += 1

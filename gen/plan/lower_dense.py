@@ -42,10 +42,10 @@ def choose_blocks(to: Lowered, words: int) -> dict[int, Block]:
         shape = to.qnet.shapes[layer.inputs[0]]
         pitch = layer.outputs
         if not to.only_windows(value) and pitch > 1:
-            pitch = to.storage.words(pitch) * to.simd
+            pitch = to.storage.chunks_of(pitch) * to.simd
         ways[n] = blocks(outputs=layer.outputs, features=shape[-1], windows=layer.window.steps(
             shape[-2]), window=layer.window, pe=to.pe, simd=to.simd,
-            packed=to.only_windows(layer.inputs[0]), pitch=pitch)
+            packed=to.only_windows(layer.inputs[0]), pitch=pitch, dies=to.storage.dies)
     chosen = choose(list(ways.values()), words)
     return {n: block for n, block in zip(ways, chosen, strict=True) if block.steps > 1}
 

@@ -15,8 +15,8 @@ __all__ = ["Lowered", "picking"]
 
 
 class Lowered:
-    """The ops of a network on a pe x simd array; at first there are none, and the input alone has
-    a place.
+    """The ops of a network on a pe x simd array of so many dies; at first there are none, and the
+    input alone has a place.
 
     Attributes: ``ops``; ``storage``; ``values``, the addresses (:mod:`gatefold.gen.plan.layout`)
     of the elements of every value that there is; ``stage``, that of the next op; ``x_rows``,
@@ -24,9 +24,9 @@ class Lowered:
     operand memory, also one that no op reads.
     """
 
-    def __init__(self, qnet: QuantizedNetwork, pe: int, simd: int, keep: bool):
+    def __init__(self, qnet: QuantizedNetwork, pe: int, simd: int, keep: bool, dies: int = 1):
         self.qnet, self.pe, self.simd, self.keep = qnet, pe, simd, keep
-        self.storage = Storage(simd)
+        self.storage = Storage(simd, dies)
         self.ops: list[Op] = []
         self.stage = 0
         self._read_by = _readers(qnet)

@@ -26,10 +26,10 @@ def output_places(lowered: Lowered) -> tuple[dict[tuple[int, int], int], int, in
 
 def _places(lowered: Lowered, rows: np.ndarray, simd: int) -> dict[tuple[int, int], int] | None:
     """The same for a frame of these ``rows`` of addresses."""
-    words = -(-rows.shape[1] // simd)
+    chunks_of_row, dies = lowered.storage.chunks_of(rows.shape[1]), lowered.storage.dies
     found: dict[tuple[int, int], dict[int, int]] = {}
     for r, row in enumerate(rows):
-        for k in range(words):
+        for k in range(chunks_of_row):
             piece = row[k * simd:(k + 1) * simd]
             if piece[0] < 0 or piece[0] % simd or (np.diff(piece) != 1).any():
                 return None
@@ -37,12 +37,16 @@ def _places(lowered: Lowered, rows: np.ndarray, simd: int) -> dict[tuple[int, in
             op, step, index = chunk.origin
             if op < 0 or chunk.count != len(piece) or index in found.get((op, step), {}):
                 return None
-            found.setdefault((op, step), {})[index] = r * words + k
+            found.setdefault((op, step), {})[index] = r * chunks_of_row + k
     places = {}
     for (op, step), chunks in found.items():
-        size = lowered.storage.words(lowered.ops[op].size)
+        size = lowered.storage.chunks_of(lowered.ops[op].size)
         first = chunks.get(0)
         if first is None or chunks != {k: first + k for k in range(size)}:
             return None
-        places[op, step] = first
+        row, place = divmod(first, chunks_of_row)
+        inside = place + size <= chunks_of_row or chunks_of_row % dies == 0
+        if place % dies or not inside:  # the row's chunks are made by other dies
+            return None
+        places[op, step] = row * lowered.storage.words(rows.shape[1]) + place // dies
     return places

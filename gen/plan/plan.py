@@ -51,9 +51,9 @@ class Plan:
 
     Attributes: ``qnet``; ``array``, as given; ``config``, the engine; ``work``, ``tiles``,
     ``program``; ``latencies``; ``cycles``; ``timeline``, a single frame's; ``trace``, what each
-    beat of results that the lanes yield in a frame is, in order: (layer, first element in the
-    layer's value, flat, of all contexts one after the other; how many elements), layer -1 for what
-    golden does not compute.
+    beat of results that the lanes yield in a frame is, in order, of each die in turn: (layer, first
+    element in the layer's value, flat, of all contexts one after the other; how many elements),
+    layer -1 for what golden does not compute.
     """
 
     qnet: QuantizedNetwork
@@ -146,7 +146,7 @@ def frame_cycles(work: Work, draft: EngineConfig) -> int:
 
 
 def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
-    return break_down(qnet, array.pe, array.simd, array.block_words)
+    return break_down(qnet, array.pe, array.simd, array.block_words, array.dies)
 
 
 def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] | None = None,
@@ -189,19 +189,23 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
 def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     """What each beat of results is: see :class:`Plan`."""
     events = []
-    simd = work.storage.simd
+    simd, dies = work.storage.simd, work.storage.dies
     for tile in tiles:
         job = tile.job
         op = work.ops[job.op]
         if not tile.stop & Stop.FINISH or isinstance(op.kind, LoadKind):
             continue
         if op.traced is None:
-            events += [(-1, 0, 0)] * job.beats
+            events += [(-1, 0, 0)] * (job.beats * dies)
             continue
         elements = _elements(op)
-        for beat in range(job.beats):
-            here = op.traced[job.step, (job.first + beat) * simd:][:simd]
-            first, count = int(here[0]), int(np.count_nonzero(here >= 0))
+        for chunk in range(job.first * dies, (job.first + job.beats) * dies):
+            here = op.traced[job.step, chunk * simd:][:simd]
+            count = int(np.count_nonzero(here >= 0))
+            if not count:
+                events.append((-1, 0, 0))
+                continue
+            first = int(here[0])
             assert (here[:count] == first + np.arange(count)).all()
             events.append((op.layer, first + job.context * elements, count))
     return tuple(events)

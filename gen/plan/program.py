@@ -17,8 +17,9 @@ __all__ = ["Program", "Segment", "assemble", "unroll"]
 _STEPPED = (("operand", "operand_step"), ("h", "h_step"), ("out", "out_step"))
 #: A loop gets a segment if it saves more instructions than this.
 _WORTH = 4
-#: The most tiles of an instruction.
+#: The most tiles of an instruction, and the fields in which they are the same.
 _RUN = 256
+_OF_A_RUN = ("from_x", "align", "bank", "absolute", "carried")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
         "h": job.h or 0, "h_step": 0, "to_out": int(job.out is not None), "out": job.out or 0,
         "out_step": 0, "complete": int(job.complete), "frame": 0,
     }
+    if work.storage.dies > 1:
+        fields |= {"bank": tile.operand.bank, "absolute": int(tile.operand.absolute)}
     if stateful:
         fields["carried"] = int(tile.operand.carried)
         finish["cell_carried"] = int(job.carried)
@@ -95,8 +98,7 @@ def _follows(before: dict, fields: dict) -> bool:
             and run < _RUN
             and fields["weight"] == before["weight"] + run
             and fields["operand"] == before["operand"] + run
-            and all(fields[name] == before[name] for name in ("from_x", "align"))
-            and fields.get("carried", 0) == before.get("carried", 0))
+            and all(fields.get(name) == before.get(name) for name in _OF_A_RUN))
 
 
 def _swapped(fields: dict, work: Work) -> dict:

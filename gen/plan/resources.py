@@ -72,23 +72,25 @@ def components(config: EngineConfig) -> dict[str, Resources]:
     rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and relays.
     weights, bias, program, tables: the memories. operands, sequencer, router, reader, writer,
     loader: the components of these names. lstm_lanes, gru_lanes, merge_lanes, dense_lanes: the
-    lanes; lanes: what they share.
+    lanes; lanes: what they share. crossings: the registers from die to die.
     """
+    dies = config.dies
     parts = {
         "rows": _rows(config),
         "array": _array(config),
         "weights": _weights(config),
         "bias": _bias(config),
         "program": _program(config),
-        "operands": _operands(config),
+        "operands": _operands(config) * dies,
         "sequencer": _sequencer(config),
-        "router": _router(config),
-        "lstm_lanes": _lstm_lanes(config),
-        "gru_lanes": _gru_lanes(config),
-        "merge_lanes": _merge_lanes(config),
-        "dense_lanes": _dense_lanes(config),
-        "tables": _tables(config),
-        "lanes": _lanes(config),
+        "router": _router(config) * dies,
+        "lstm_lanes": _lstm_lanes(config) * dies,
+        "gru_lanes": _gru_lanes(config) * dies,
+        "merge_lanes": _merge_lanes(config) * dies,
+        "dense_lanes": _dense_lanes(config) * dies,
+        "tables": _tables(config) * dies,
+        "lanes": _lanes(config) * dies,
+        "crossings": _crossings(config),
         "reader": _reader(config),
         "writer": _writer(config),
         "loader": _loader(config),
@@ -148,15 +150,16 @@ def _array(c: EngineConfig) -> Resources:
     """Controls are delayed in shift-register LUTs. Weights in LUTs add a register of their
     address in each region; a block has the register of its word inside."""
     in_luts = sum(any(c.weight_style(row) == "distributed" for row in rows) for rows in c.regions)
-    return _part(18 + finish_layout(c).size, 12 + in_luts * bits_for(c.weight_depth) + _relays(c))
+    return _part(c.dies * (18 + finish_layout(c).size),
+                 12 * c.dies + in_luts * bits_for(c.weight_depth) + _relays(c))
 
 
 def _relays(c: EngineConfig) -> int:
     """Registers on the ways from operand memory, sequencer and loader to the regions."""
     def tree(width: int, relays: int) -> int:
-        """Of ``width`` bits with ``relays`` on the way to each region."""
-        places = len(c.regions)
-        return width * (sum(levels(places, relays - 1)) + places) if relays else 0
+        """Of ``width`` bits with ``relays`` on the way to each region, on every die."""
+        places = len(c.die_regions)
+        return c.dies * width * (sum(levels(places, relays - 1)) + places) if relays else 0
 
     ff = (tree(c.simd * c.act_width, c.relays) + tree(region_controls(c).size, c.relays + 1)
           + tree(bits_for(c.weight_depth), c.reach))
@@ -199,16 +202,17 @@ def _program(c: EngineConfig) -> Resources:
 
 
 def _operands(c: EngineConfig) -> Resources:
-    """The input and the h memory. The h memory is written lane by lane; a multiplexer takes what is
-    written past it. Of few words, its second port takes LUTs."""
-    chunk = c.simd * c.act_width
-    lut, ff, halves = 2.1 * chunk + 8, chunk + 5 * c.simd + bits_for(c.h_depth), 0
+    """The input and the h memory of a die, which has a bank for each die. A bank is written lane by
+    lane; a multiplexer takes what is written past it. Of few words, its second port takes LUTs."""
+    chunk, h = c.simd * c.act_width, (c.simd, c.act_width, max(2, c.h_depth))
+    lut, ff, halves = chunk, c.simd, 0
+    lut += c.dies * (1.1 * chunk + 8)
+    ff += c.dies * (chunk + 4 * c.simd + bits_for(c.h_depth))
     if c.reach:
-        ff += chunk + c.simd
+        ff += chunk + c.dies * c.simd
     if c.h_depth <= 8:
-        lut += 0.95 * chunk
-    for lanes, width, depth in ((1, chunk, 2 << bits_for(c.x_depth)),
-                                (c.simd, c.act_width, max(2, c.h_depth))):
+        lut += c.dies * 0.95 * chunk
+    for lanes, width, depth in ((1, chunk, 2 << bits_for(c.x_depth)), *[h] * c.dies):
         if depth <= 64 or width * depth <= 2048:
             lut, ff = lut + lanes * ram_luts(width, depth), ff + chunk
         else:
@@ -227,8 +231,8 @@ def _router(c: EngineConfig) -> Resources:
     seen = {tuple(c.sources(lane, k).items())
             for lane in range(c.simd) for k in range(4)} - {()}
     z = c.acc_width
-    copies = c.pe * z if c.max_beats > 1 else 0
-    relays = len(c.regions) + c.simd * len(c.spans) * bits_for(len(c.routes))
+    copies = c.rows * z if c.max_beats > 1 else 0
+    relays = len(c.die_regions) + c.simd * len(c.spans) * bits_for(len(c.routes))
     lut, ff = 25 + copies, finish_layout(c).size + beat_layout(c).size + relays + copies
     for rows in seen:
         held = [sum(row in span for _, row in rows) for span in c.spans]
@@ -360,9 +364,21 @@ def _reader(c: EngineConfig) -> Resources:
 
 def _writer(c: EngineConfig) -> Resources:
     box = _Gearbox.of(gearboxes(c)[1])
-    memory = c.simd * ram_luts(c.act_width, 2 << bits_for(c.out_depth))
+    memory = c.dies * c.simd * ram_luts(c.act_width, 2 << bits_for(c.out_depth))
+    memory += _mux(c.dies) * c.simd * c.act_width
     return _part(0.61 * box.held + 0.92 * box.two + 3 + memory,
                  box.held + 2 * bits_for(c.out_depth) + 8)
+
+
+def _crossings(c: EngineConfig) -> Resources:
+    """To each die an input chunk, its operand and the tile; from it a chunk to every other die, and
+    one to the writer."""
+    chunk = c.simd * c.act_width
+    there = chunk + 2 * bits_for(max(c.x_depth, c.h_depth)) + instruction_layout(c).size
+    if c.loadable:
+        there += c.pe + c.load_width
+    back = chunk + c.simd + bits_for(max(c.h_depth, c.out_depth))
+    return _part(ff=c.crossing * c.dies * (there + c.dies * back))
 
 
 def _loader(c: EngineConfig) -> Resources:

@@ -88,6 +88,7 @@ def _way(rider: Op, carrier: Op, repeated: bool) -> tuple[int, int] | None:
             steps = list(zip(mine.steps, part.steps[ahead:], strict=False))
             if (part.base == mine.base and part.pattern is None and steps
                     and not (repeated and 0 in (p, ahead)) and len(set(carrier.sizes)) == 1
+                    and (ahead or not part.carried)  # at step 0 it meets the last frame's h
                     and all(a is not None and b is not None and np.array_equal(a, b)
                             for a, b in steps)):
                 return p, ahead

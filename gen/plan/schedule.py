@@ -34,6 +34,7 @@ belongs to one group of every second step.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,10 +114,12 @@ class _Scheduler:
         self.asleep: list[tuple[int, int]] = []
 
     def _connect(self, arrivals: Sequence[int]):
-        """Give every wave the operands that are there from the start, and note which chunk (wave,
+        """Give every wave the operands that are there from the start, and note which word (wave,
         index) it waits for otherwise."""
-        self.readers: dict[tuple[Key, int], list[tuple[Wave, list, int]]] = defaultdict(list)
+        # Of each word (wave, index): who reads it, and how much later than its own die.
+        self.readers: dict[tuple[Key, int], list[tuple[Wave, list, int, int]]] = defaultdict(list)
         self.pieces: dict[tuple[Key, int], list[int]] = {}  # [groups yet to write it, ready]
+        dies = self.work.storage.dies
         for wave in self.waves.values():
             there: dict[int, tuple[list, list[tuple[int, int]]]] = {}
             for arrived, place, operand in wave.columns():
@@ -128,7 +131,8 @@ class _Scheduler:
                     ready.append((arrivals[0], place))
                 else:
                     op, step, index = chunk.origin
-                    self.readers[(wave.context, op, step), index].append((wave, arrived, place))
+                    self.readers[(wave.context, op, step), index // dies].append(
+                        (wave, arrived, place, self._way(operand)))
             for arrived, ready in there.values():
                 arrived += sorted(ready)
             for job in wave.jobs:
@@ -138,11 +142,15 @@ class _Scheduler:
             if after is not None:
                 self.loaded[wave.context, after] = inf
 
+    def _way(self, operand: Operand) -> int:
+        """Cycles that a chunk takes to the dies that meet it."""
+        return self.latency.cross if operand.travels else 0
+
     def _set_urgency(self):
         """Set the urgency of each wave: the longest chain of tails behind it, in cycles."""
         behind: dict[Key, set[Key]] = defaultdict(set)
         for (key, _), readers in self.readers.items():
-            behind[key] |= {wave.key for wave, _, _ in readers}
+            behind[key] |= {wave.key for wave, *_ in readers}
         for context, op, step in self.waves:
             after = self.work.ops[op].after
             if after is not None and step == 0:
@@ -227,7 +235,8 @@ class _Scheduler:
             job, operand = tile.job, tile.operand
             if operand.carried:
                 op, step, index = operand.chunk.origin
-                ready = self.pieces[(job.context, op, step), index][1]
+                ready = self.pieces[(job.context, op, step),
+                                    index // self.work.storage.dies][1] + self._way(operand)
                 start = max(start, ready - (tile.issue - first))
             if job.carried and tile.stop & Stop.FINISH:
                 steps = len(self.work.ops[job.op].sizes)
@@ -282,7 +291,7 @@ class _Scheduler:
             wave.resume[group] = tile.issue + self.latency.park
 
     def _finish(self, wave: Wave, group: int, now: int):
-        """A group is finished: the waves that wait for its chunks learn when they come."""
+        """A group is finished: the waves that wait for its words learn when they come."""
         job = wave.jobs[group]
         wave.open.remove(group)
         self.current = None
@@ -294,9 +303,9 @@ class _Scheduler:
             piece[0] -= 1
             piece[1] = max(piece[1], now + self.latency.tail + beat)
             if not piece[0]:
-                for reader, arrived, place in self.readers[key]:
-                    arrived.append((piece[1], place))
-                    self._wake(reader, piece[1])
+                for reader, arrived, place, way in self.readers[key]:
+                    insort(arrived, (piece[1] + way, place))
+                    self._wake(reader, piece[1] + way)
         if not wave.open and (wave.context, wave.op) in self.loaded:
             loaded = self.loaded[wave.context, wave.op] = now + job.beats + self.latency.state
             for other in self.waves.values():

@@ -8,7 +8,7 @@ from math import ceil, floor, inf
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
-from gatefold.gen.plan.array import BLOCK_WORDS, Array
+from gatefold.gen.plan.array import BLOCK_WORDS, CROSS, Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import Demand, demands
 from gatefold.gen.plan.distance import ACCURACY, Site, Stages
@@ -195,7 +195,8 @@ def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float
     """The levels of registers of a core on the budget's board; the shortest period that levels
     make possible, and whether the clock is faster."""
     fixed = {"reach": budget.reach, "gather": budget.gather}
-    found, shortest, too_fast = {"dies": budget.dies, "cross": 0}, 0.0, False
+    found, shortest, too_fast = {"dies": budget.dies,
+                                 "cross": CROSS if budget.dies > 1 else 0}, 0.0, False
     if budget.board is not None:
         site = Site.of(estimate(config), config.simd, budget.board, budget.dies)
         stages = site.stages(budget.clock_mhz)

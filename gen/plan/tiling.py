@@ -11,26 +11,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gatefold.gen.plan.dies import Columns, columns
 from gatefold.gen.plan.layout import NOWHERE, cut
 from gatefold.gen.plan.lowered import Lowered
 from gatefold.gen.plan.riders import Ride
 from gatefold.gen.plan.rows import Fold
 from gatefold.gen.plan.work import Word
 
-__all__ = ["StepGroup", "StepTiles", "Tiling"]
+__all__ = ["StepGroup", "StepTile", "StepTiles", "Tiling"]
+
+
+@dataclass(frozen=True)
+class StepTile:
+    """A tile of a group. at: which of the chunks that the step meets (-1 for any), or of a word of
+    such chunks any. weight: its weight word. bank, absolute: see :mod:`gatefold.gen.plan.dies`."""
+
+    at: int
+    weight: int
+    bank: int = 0
+    absolute: bool = False
 
 
 @dataclass(frozen=True)
 class StepGroup:
     """A group of rows at a step.
 
-    number: which of the op's groups. beats: chunks that it writes. tiles: of each, which of the
-    chunks that the step meets (-1 for any) and the weight word. bias: its bias word.
+    number: which of the op's groups. beats: words that it writes. tiles: its tiles. bias: its bias
+    word.
     """
 
     number: int
     beats: int
-    tiles: tuple[tuple[int, int], ...]
+    tiles: tuple[StepTile, ...]
     bias: int
 
 
@@ -47,12 +59,10 @@ class StepTiles:
 @dataclass(frozen=True)
 class _Cut:
     """A vector in chunks (:func:`~gatefold.gen.plan.layout.cut`), the first of which counts as
-    chunk 0: their ``numbers``; ``lanes`` (chunks, simd), what they hold; ``keys``, the lanes of
-    each as bytes."""
+    chunk 0: their ``numbers``; ``words``, the tiles of each word (:func:`~.dies.columns`)."""
 
     numbers: np.ndarray
-    lanes: np.ndarray
-    keys: tuple[bytes, ...]
+    words: list[tuple[list[Columns], list[Columns]]]
 
 
 class Tiling:
@@ -69,8 +79,9 @@ class Tiling:
         self.weight_words: list[Word] = []
         self.bias_words: dict[tuple[int, int, bool], int] = {}
         self._words: dict[tuple, int] = {}
-        self._used: dict[tuple[int, int, int], np.ndarray] = {}  # columns of (op, part, group)
-        self._cuts: dict[bytes, tuple[int, _Cut]] = {}
+        # Of (op, part, group), for each die the columns that its rows can use.
+        self._used: dict[tuple[int, int, int], np.ndarray] = {}
+        self._cuts: dict[tuple, tuple[int, _Cut]] = {}
         self._groups_of: dict[tuple, tuple[StepGroup, ...]] = {}
         self.steps = [self._step(n, step) for n, op in enumerate(self.ops)
                       for step in range(len(op.sizes))
@@ -86,12 +97,12 @@ class Tiling:
             met.append((p, found.numbers + first))
             cuts.append((p, found))
             alike.append((p, which))
-        chunks = self.storage.words(op.sizes[step])
+        words = self.storage.words(op.sizes[step])
         begins = step == 0 and op.first_bias is not None
         rides = n in self.rides and step < self.rides[n].steps
-        key = (n, chunks, begins, rides, *alike)
+        key = (n, words, begins, rides, *alike)
         if key not in self._groups_of:
-            groups = self._rider(n) if rides else self._groups(n, chunks, begins, cuts)
+            groups = self._rider(n) if rides else self._groups(n, words, begins, cuts)
             self._groups_of[key] = tuple(groups)
         return StepTiles(n, step, tuple(met), self._groups_of[key])
 
@@ -100,56 +111,74 @@ class Tiling:
         there = vector >= 0
         first = int(vector.min(where=there, initial=1 << 62)) // self.simd if there.any() else 0
         relative = np.where(there, vector - first * self.simd, NOWHERE)
-        key = relative.tobytes()
+        key: tuple = (relative.tobytes(),)
+        if self.storage.dies > 1:  # the words that its chunks lie in
+            origins = [self.storage.chunks[number].origin for number in
+                       dict.fromkeys((vector[there] // self.simd).tolist())]
+            begin = next((step for op, step, _ in origins if op >= 0), 0)
+            key += tuple((op, step - begin, index) if op >= 0 else (op,)
+                         for op, step, index in origins)
         if key not in self._cuts:
             numbers, lanes = cut(relative, self.simd)
-            self._cuts[key] = len(self._cuts), _Cut(
-                numbers, lanes, tuple(held.tobytes() for held in lanes))
+            self._cuts[key] = len(self._cuts), _Cut(numbers, columns(
+                [self.storage.chunks[first + number] for number in numbers.tolist()], lanes,
+                self.storage.dies))
         return *self._cuts[key], first
 
-    def _groups(self, n: int, chunks: int, begins: bool,
+    def _groups(self, n: int, words: int, begins: bool,
                 cuts: list[tuple[int, _Cut]]) -> Iterator[StepGroup]:
-        """The groups that write any of the ``chunks`` of a step's result."""
+        """The groups that write any of the ``words`` of a step's result."""
         for g, group in enumerate(self.folds[n].groups):
-            beats = min(group.beats, chunks - group.first)
+            beats = min(group.beats, words - group.first)
             if beats < 1:
                 continue
-            tiles: list[tuple[int, int]] = []
+            tiles: list[StepTile] = []
             begin = 0
             for p, found in cuts:
-                tiles += [(begin + at, self._word(n, p, g, found.lanes[at], found.keys[at]))
-                          for at in self._meets(n, p, g, found)]
-                begin += len(found.lanes)
+                tiles += [StepTile(begin + tile.at, self._word(n, p, g, tile.lanes), tile.bank,
+                                   tile.absolute) for tile in self._meets(n, p, g, found)]
+                begin += len(found.numbers)
             if not tiles:  # nothing but a bias
-                tiles = [(-1, self._nothing(n, g))]
+                tiles = [StepTile(-1, self._nothing(n, g))]
             bias = self.bias_words.setdefault((n, g, begins), len(self.bias_words))
             yield StepGroup(g, beats, tuple(tiles), bias)
 
     def _rider(self, n: int) -> Iterator[StepGroup]:
         """The one group of a step that rides: its sums are there, a tile finishes them. The tile
         meets the first chunk, so that it waits for the step's vector."""
-        yield StepGroup(0, self.folds[n].groups[0].beats, ((0, self._nothing(n, 0)),), 0)
+        tile = StepTile(0, self._nothing(n, 0))
+        yield StepGroup(0, self.folds[n].groups[0].beats, (tile,), 0)
 
     def _nothing(self, n: int, g: int) -> int:
         """The word of a tile whose weights are zero."""
-        nothing = np.full(self.simd, NOWHERE)
-        return self._word(n, 0, g, nothing, nothing.tobytes())
+        return self._word(n, 0, g, np.full((self.storage.dies, self.simd), NOWHERE))
 
-    def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[int]:
-        """The chunks in which a group's rows can be other than zero."""
-        part = self.ops[n].parts[p]
+    def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[Columns]:
+        """The tiles in which any of a group's rows can be other than zero, those that need not wait
+        for chunks of other dies first. Of each word the relative ones or the absolute ones,
+        whichever are fewer."""
+        tiles: list[Columns] = []
+        for ways in found.words:
+            relative, absolute = ([tile for tile in way if self._uses(n, p, g, tile.lanes)]
+                                  for way in ways)
+            tiles += absolute if ways[1] and len(absolute) < len(relative) else relative
+        return sorted(tiles, key=lambda tile: (tile.absolute, tile.bank))
+
+    def _uses(self, n: int, p: int, g: int, lanes: np.ndarray) -> bool:
+        """Whether a group's rows can be other than zero in these columns."""
+        part, dies = self.ops[n].parts[p], self.storage.dies
         if part.pattern is None:
-            return list(range(len(found.lanes)))
+            return bool((lanes >= 0).any())
         if (n, p, g) not in self._used:
             rows, per = self.folds[n].rows[g], self.ops[n].rows
-            rows = rows[rows >= 0]
-            columns = part.pattern[rows // per, rows % per].any(axis=0)
-            self._used[n, p, g] = np.append(columns, False)  # -1: where a lane holds nothing
-        return np.flatnonzero(self._used[n, p, g][found.lanes].any(axis=1)).tolist()
+            used = part.pattern[rows // per, rows % per] & (rows >= 0)[:, None]
+            used = used.reshape(dies, -1, used.shape[1]).any(axis=1)
+            self._used[n, p, g] = np.pad(used, ((0, 0), (0, 1)))  # -1: where a lane holds nothing
+        return bool(self._used[n, p, g][np.arange(dies)[:, None], lanes].any())
 
-    def _word(self, n: int, p: int, g: int, held: np.ndarray, lanes: bytes) -> int:
-        key = (n, p, g, lanes)
+    def _word(self, n: int, p: int, g: int, lanes: np.ndarray) -> int:
+        key = (n, p, g, lanes.tobytes())
         if key not in self._words:
             self._words[key] = len(self.weight_words)
-            self.weight_words.append(Word(n, p, g, held))
+            self.weight_words.append(Word(n, p, g, lanes))
         return self._words[key]

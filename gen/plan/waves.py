@@ -38,7 +38,8 @@ class Wave:
         # operands share a list. An operand that is not scheduled yet is not in it.
         lists: dict[tuple, list[tuple[int, int]]] = {}
         self.arrived = [lists.setdefault(
-            tuple((operand.chunk.origin, operand.carried) for operand in job.operands), [])
+            tuple((operand.chunk.origin, operand.carried, operand.travels)
+                  for operand in job.operands), [])
             for job in jobs]
         self.operands = {id(arrived): job.operands
                          for arrived, job in zip(self.arrived, jobs, strict=True)}

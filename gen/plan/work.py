@@ -22,13 +22,22 @@ __all__ = ["Job", "Operand", "Word", "Work", "interleave"]
 
 @dataclass(frozen=True)
 class Operand:
-    """What one tile of a job meets: a chunk, the weight word for it, the shift of the products (an
-    index into ``aligns``). ``carried``: the chunk holds what the last frame left."""
+    """What one tile of a job meets: a chunk, or of a word that the dies share any of its chunks;
+    the weight word for it; the shift of the products (an index into ``aligns``). ``carried``: the
+    chunk holds what the last frame left. ``bank``, ``absolute``: which chunk of the word each die
+    meets (:mod:`gatefold.gen.plan.dies`)."""
 
     chunk: Chunk
     weight: int
     align: int
     carried: bool = False
+    bank: int = 0
+    absolute: bool = False
+
+    @property
+    def travels(self) -> bool:
+        """Whether any die meets a chunk that another die has made."""
+        return not self.chunk.from_x and (self.absolute or self.bank > 0)
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,9 @@ class Job:
 
     op, step, group, context: which it is.
     operands: what its tiles meet. bias: its bias word.
-    first, beats: the first chunk of the step's result that it writes, and how many it writes.
-    complete: the chunks of its last beats are full then. route: the first that its beats take.
-    h, out: address of the first chunk in the operand and in the output memory, or None.
+    first, beats: the first word of the step's result that it writes, and how many it writes.
+    complete: the words of its last beats are full then. route: the first that its beats take.
+    h, out: address of the first word in the operand and in the output memory, or None.
     cell: word of the states; fresh: they count as zero; carried: they are the last frame's.
     after: (op, step, group) of the job from whose sums it starts; None, from its bias.
     """
@@ -64,8 +73,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Word:
-    """A weight word of the rows of a group: for each lane the column of a part of the op's matrix
-    whose weights it holds, or -1."""
+    """A weight word of the rows of a group: ``lanes`` (dies, simd), for each lane the column of a
+    part of the op's matrix whose weights the rows of a die hold, or -1."""
 
     op: int
     part: int

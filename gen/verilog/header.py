@@ -36,7 +36,8 @@ def _facts(plan: Plan) -> list[str]:
                else "memory images in ../weights, or in the folder `GATEFOLD_WEIGHTS")
     facts = {
         "Input": inputs, "Layers": layers, "Output": outputs,
-        "Array": [f"{c.pe} x {c.simd} = {c.pe * c.simd} multipliers, {c.pipeline} pipeline"],
+        "Array": [f"{c.pe} x {c.simd} = {c.pe * c.simd} multipliers, {c.pipeline} pipeline"
+                  + (f", on {c.dies} dies" if c.dies > 1 else "")],
         "Bits": [f"activations {c.act_width}, weights {c.weight_width}, cell state "
                  f"{c.cell_width}, accumulators {c.acc_width}"],
         "Stream": [f"{c.beat} elements a beat, each sign-extended to {c.container} bits, the first "

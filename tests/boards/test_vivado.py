@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+import gatefold as gf
 from gatefold.boards import BOARDS, get, write_vivado
 from gatefold.gen.errors import UserError
+from tests.support.networks import network
 from tests.support.places import ROOT
 
 RECORDER = ROOT / "tests/support/vivado_recorder.tcl"
@@ -262,6 +264,16 @@ def test_regions_are_placed_in_bands_of_their_die(tmp_path, board, dies, regions
         f"CLOCKREGION_X0Y{low}:CLOCKREGION_X{right}Y{high}" for _, low, high in bands]
     soft = [call for call in arguments(run, "set_property") if call[0] == "IS_SOFT"]
     assert [call[1] for call in soft] == ["TRUE"] * len(bands)
+
+
+@needs_tclsh
+def test_the_names_are_those_of_an_exported_core(tmp_path):
+    core = gf.compile(network("lstm-dense"), board="u280", pe=36, simd=2, reach=1)
+    core.save(tmp_path / "core")
+    run = execute(tmp_path / "core")
+    assert (run.code, run.err) == (0, "") and "no cell is called" not in run.out
+    assert [call[1] for call in arguments(run, "add_cells_to_pblock")] == [
+        f"core/array/region_{n:02d}" for n in range(3)]
 
 
 @needs_tclsh

@@ -122,6 +122,30 @@ def test_contexts_fill_each_others_tails():
     assert four < 2 * one
 
 
+# network; the array; its dies, the registers between them; contexts. Vectors that fill all dies'
+# words and ones that do not; more dies than chunks
+DIES = [("stack", (12, 2), (3, 3), 1), ("lstm-dense", (8, 3), (2, 2), 1),
+        ("bidirectional", (8, 3), (2, 3), 1), ("gru reset before", (12, 1), (3, 2), 1),
+        ("dense only", (24, 1), (3, 2), 1), ("conv, conv, lstm", (12, 2), (3, 2), 1),
+        ("padded pool", (8, 3), (2, 2), 1), ("stateful lstm", (16, 2), (2, 2), 1),
+        ("stateful gru", (12, 1), (3, 3), 2), ("every h", (12, 2), (3, 2), 3),
+        ("two outputs", (8, 2), (2, 2), 1), ("wide input", (16, 4), (2, 4), 1)]
+
+
+@pytest.mark.parametrize(("name", "array", "dies", "contexts"), DIES, ids=str)
+def test_networks_on_several_dies(name, array, dies, contexts):
+    check(quantized(name), *array, contexts=contexts, dies=dies[0], cross=dies[1],
+          scenarios=(full_rate, random_flow))
+
+
+@pytest.mark.parametrize(("dies", "options"), [
+    (2, {"reach": 2, "gather": 1}), (3, {"reach": 1, "pipeline": "short"}),
+    (2, {"loadable": True})], ids=str)
+def test_dies_with_other_options(dies, options):
+    check(quantized("lstm-dense"), 12 * dies, 2, dies=dies, cross=2,
+          scenarios=(full_rate, random_flow), **options)
+
+
 # activation, weight and cell bits; the array; bits of the stream
 WIDTHS = [((4, 4, 4), (4, 2), 8), ((4, 8, 18), (8, 1), 64), ((12, 10, 16), (8, 4), 48),
           ((16, 16, 18), (12, 2), 128), ((18, 18, 18), (4, 3), 32), ((18, 4, 5), (8, 2), 96)]

@@ -189,9 +189,9 @@ def test_reader_takes_nothing_before_it_is_enabled():
 
 
 def write_frames(config, frames, *, flow, parts):
-    """Play the lanes' part for ``frames`` (n, chunks, simd) and return the beats (data, last).
+    """Play the lanes' part for ``frames`` (n, words, dies, simd); the beats (data, last).
 
-    A chunk is written in ``parts`` writes, lane by lane, the last of which completes it. As the
+    A word is written in ``parts`` writes, lane by lane, the last of which completes it. As the
     sequencer promises, no frame starts before the last but one has left.
     """
     dut: Any = FrameWriter(config)
@@ -199,13 +199,14 @@ def write_frames(config, frames, *, flow, parts):
     rng = np.random.default_rng(len(frames))
     jobs = []
     for n, frame in enumerate(frames):
-        for chunk, elements in enumerate(frame):
+        for word, elements in enumerate(frame):
             owner = rng.integers(0, parts, config.simd)
             for part in range(parts):
                 mask = int((owner == part) @ (1 << np.arange(config.simd)))
-                noise = draw(rng, config.act_width, config.simd)
+                noise = draw(rng, config.act_width, elements.shape)
                 data = np.where(owner == part, elements, noise)
-                jobs.append((n, chunk, mask, data, part == parts - 1))
+                jobs.append((n, word, mask, data, part == parts - 1))
+    chunks = [dut.write.data, *(dut.others if config.dies > 1 else ())]
     beats, left_count = [], 0
 
     async def bench(ctx):
@@ -214,10 +215,11 @@ def write_frames(config, frames, *, flow, parts):
         for _ in range(LIMIT):
             writes = at < len(jobs) and jobs[at][0] - left_count < 2 and rng.random() < offers
             if writes:
-                n, chunk, mask, data, complete = jobs[at]
+                n, word, mask, data, complete = jobs[at]
                 ctx.set(dut.write.frame, n % 2)
-                ctx.set(dut.write.chunk, chunk)
-                ctx.set(dut.write.data, data.tolist())
+                ctx.set(dut.write.chunk, word)
+                for chunk, elements in zip(chunks, data, strict=True):
+                    ctx.set(chunk, elements.tolist())
                 ctx.set(dut.write.lanes, mask)
                 ctx.set(dut.write.complete, complete)
                 at += 1
@@ -251,15 +253,16 @@ WRITERS = [(4, 4, 2, 3, 8, 8), (1, 3, 2, 2, 16, 12), (8, 2, 5, 4, 8, 4), (2, 7, 
 
 @pytest.mark.parametrize("flow", FLOW)
 @pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("dies", [1, 2, 3])
 @pytest.mark.parametrize(("beat", "out_row", "out_rows", "simd", "container", "act_width"), WRITERS)
-def test_writer(beat, out_row, out_rows, simd, container, act_width, parts, flow):
+def test_writer(beat, out_row, out_rows, simd, container, act_width, dies, parts, flow):
     config = small(beat=beat, out_row=out_row, out_rows=out_rows, simd=simd, container=container,
-                   act_width=act_width)
+                   act_width=act_width, pe=4 * dies, dies=dies)
     rng = np.random.default_rng(0)
     elements = draw(rng, act_width, (5, out_rows, out_row))
-    chunks = draw(rng, act_width, (5, out_rows, config.out_chunks * simd))  # beyond the row: noise
-    chunks[:, :, :out_row] = elements
-    got = write_frames(config, chunks.reshape(5, -1, simd), flow=flow, parts=parts)
+    words = draw(rng, act_width, (5, out_rows, config.out_words * dies * simd))  # behind it: noise
+    words[:, :, :out_row] = elements
+    got = write_frames(config, words.reshape(5, -1, dies, simd), flow=flow, parts=parts)
     # TLAST on the last beat of each frame only; elements sign-extended; zeros behind the frame
     assert [last for _, last in got] == ([0] * (config.out_beats - 1) + [1]) * 5
     padded = np.zeros((5, config.out_beats * beat), np.int64)

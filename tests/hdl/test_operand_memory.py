@@ -67,6 +67,29 @@ def test_h_memory_is_written_lane_by_lane(run):
     np.testing.assert_array_equal(seen[run.latency:], want)
 
 
+# the die; bank, whether absolute: whose chunk it reads
+BANKS = [(0, 0, 0, 0), (0, 1, 0, 1), (0, 2, 0, 2), (1, 0, 0, 1), (1, 1, 0, 2), (1, 2, 0, 0),
+         (2, 1, 0, 0), (1, 0, 1, 0), (1, 2, 1, 2), (2, 1, 1, 1)]
+
+
+@pytest.mark.parametrize("late", range(1, 4))
+@pytest.mark.parametrize(("die", "bank", "absolute", "source"), BANKS)
+def test_each_die_has_a_bank_of_every_die(run, die, bank, absolute, source, late):
+    # All dies' chunks come at once, to one word; of each it can be read as early as of its own.
+    ports = {die: "result", (die + 1) % 3: "others[0]", (die + 2) % 3: "others[1]"}
+    writes = {f"{port}.lanes": [0, 7, 0] for port in ports.values()}
+    writes |= {f"{port}.chunk": [5] for port in ports.values()}
+    writes |= {f"{port}.data": np.array([[0] * 3, [0] * 3, [n + 1, -n, n]])
+               for n, port in ports.items()}
+    config = replace(run.config, pe=12, dies=3)
+    seen = record(OperandMemory(config, die=die), {
+        **writes, "read.chunk": [0] * late + [5], "read.bank": [bank],
+        "read.absolute": [absolute]}, [f"chunk[{n}]" for n in range(3)],
+        cycles=late + run.latency + 1)
+    got = np.stack(list(seen.values()), axis=1)[late + run.latency]
+    np.testing.assert_array_equal(got, [source + 1, -source, source])
+
+
 @pytest.mark.parametrize("late", range(4))
 def test_a_chunk_can_be_addressed_a_cycle_before_its_data_comes(run, late):
     seen = run({"result.lanes": [0, 0, 7, 0], "result.chunk": [5],

@@ -91,6 +91,18 @@ def test_several_sequences_in_a_frame(name, contexts, array):
     check(quantized(name), *array, contexts=contexts, frames=2)
 
 
+# dies, registers between them; the array
+DIES = [((2, 2), (8, 3)), ((3, 3), (12, 2)), ((3, 2), (24, 1))]
+
+
+@pytest.mark.parametrize("contexts", [1, 2])
+@pytest.mark.parametrize(("dies", "array"), DIES, ids=str)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_on_several_dies(name, dies, array, contexts):
+    check(quantized(name), *array, contexts=contexts, dies=dies[0], cross=dies[1],
+          frames=4 if network(name).stateful else 2)
+
+
 # units, features, timesteps, layers, dense, pe, simd
 LARGER = [(32, 4, 8, 1, 1, 32, 8), (24, 7, 6, 3, 5, 48, 8), (20, 40, 5, 2, 40, 16, 5),
           (9, 2, 20, 2, None, 12, 4), (64, 1, 3, 1, 3, 64, 16)]

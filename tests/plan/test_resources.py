@@ -3,9 +3,7 @@
 `make synth-check` writes that file; nothing is synthesised here.
 """
 
-import importlib
 import json
-import sys
 from dataclasses import astuple, fields
 
 import pytest
@@ -16,26 +14,12 @@ from gatefold.gen.plan.resources import Resources, components, estimate
 from gatefold.hdl.config import EngineConfig
 from tests.support.networks import NETWORKS, quantized
 from tests.support.places import ROOT
+from tests.support.tools import tool
 
 SYNTH = ROOT / "tools" / "synth"
 
 
-def tool(name):
-    """A module of tools/synth, which import one another by their names; other folders of scripts
-    may have modules of these names too."""
-    own = {path.stem for path in SYNTH.glob("*.py")}
-    others = {one: sys.modules.pop(one) for one in own & set(sys.modules)}
-    sys.path.insert(0, str(SYNTH))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(SYNTH))
-        for one in own & set(sys.modules):
-            del sys.modules[one]
-        sys.modules.update(others)
-
-
-compare = tool("compare")
+compare = tool("tools/synth", "compare")
 FOUND = json.loads((SYNTH / "measured.json").read_text())
 #: Whether the file describes engines as the code does today; one that does not proves nothing.
 TODAY = all({field.name for field in fields(EngineConfig)} == set(entry["config"])
@@ -109,8 +93,9 @@ def test_the_comparison_finds_no_failures():
 
 @today
 def test_the_page_is_made_from_the_figures():
-    page = (SYNTH.parents[1] / "docs" / "resources.md").read_text()
-    assert page == tool("page").render(FOUND), "run tools/synth/calibrate.py --page"
+    page, fanout = tool("tools/synth", "page"), json.loads(compare.FANOUT.read_text())
+    assert page.PAGE.read_text() == page.render(FOUND, fanout), (
+        "run tools/synth/calibrate.py --page")
 
 
 # ---- memories ----------------------------------------------------------------------------------

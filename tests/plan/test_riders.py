@@ -71,8 +71,16 @@ def test_a_rider_starts_from_the_sums_of_its_carrier():
     assert set(parked.values()) <= {(0, step, 1) for step in range(1, STEPS)}
 
 
+def stateful() -> Network:
+    """One step of an LSTM that keeps its state: its operand is the h of the last frame, in the word
+    of the h that the Dense layer reads."""
+    make = Make(np.random.default_rng(0), gain=0.5)
+    return Network((1, FEATURES), (make.lstm(FEATURES, UNITS, stateful=True), make.dense(UNITS, 1)))
+
+
 #: network; array
 STAY = {
+    "the state of the last frame": (stateful(), (24, 2)),
     "no spare rows": (network(head(1)), (20, 2)),
     "one chunk": (network(head(1)), (12, 5)),
     "a layer reads it": (network(head(2, "relu"), head(1, features=2, reads=2)), (16, 2)),

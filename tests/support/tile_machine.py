@@ -3,7 +3,8 @@
 It knows the instruction set (`hdl/isa.py`), the arithmetic of the golden model, and the depths of
 the pipeline, which are deliberately written down here a second time. It knows nothing of layers,
 jobs or schedules. Tiles take effect in program order, and a value that is read must have been
-written early enough; so the result is that of the hardware, whenever it stalls.
+written early enough; so the result is that of the hardware, whenever it stalls. Every array begins
+with an axis of dies, which do the same.
 """
 
 from dataclasses import dataclass
@@ -78,9 +79,11 @@ class TileMachine:
         self.weights = np.array([[unpack(word, c.weight_width, c.simd)
                                   for word in images[f"weights_{row:03d}"]]
                                  for row in range(c.pe)]).transpose(1, 0, 2)
+        self.weights = self.weights.reshape(-1, c.dies, c.pe // c.dies, c.simd)
         self.bias = np.concatenate([[unpack(word, c.acc_width, len(rows))
                                      for word in images[f"bias_{n:02d}"]]
                                     for n, rows in enumerate(c.regions)], axis=1)
+        self.bias = self.bias.reshape(-1, c.dies, c.pe // c.dies)
         depth = DEPTHS[c.pipeline]
         self.state = {"lstm": depth.lstm_state, "gru": depth.gru_state}
         levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
@@ -89,18 +92,19 @@ class TileMachine:
         self.written = self.sums + ROUTE + c.gather + lanes
         self.fresh, self.frames = True, 0
         garbage = np.random.default_rng(0)
-        self.h = garbage.integers(-8, 8, (c.h_depth, c.simd))
-        self.cells = {lane: garbage.integers(-8, 8, (c.cell_depth, c.simd))
+        self.h = garbage.integers(-8, 8, (c.dies, c.h_depth, c.simd))
+        self.cells = {lane: garbage.integers(-8, 8, (c.dies, c.cell_depth, c.simd))
                       for lane in ("lstm", "gru")}
         self.parked: dict[int, np.ndarray] = {}
         self.h_ready: dict[int, int] = {}
         self.park_ready: dict[int, int] = {}
-        self.cell_ready = np.zeros((c.cell_depth, c.simd), np.int64)
-        self.time, self.finish_free, self.acc = 0, 0, np.zeros(c.pe, np.int64)
+        self.cell_ready = np.zeros((c.dies, c.cell_depth, c.simd), np.int64)
+        self.time, self.finish_free = 0, 0
+        self.acc = np.zeros((c.dies, c.pe // c.dies), np.int64)
 
     def run(self, x, stall=lambda: 0, fresh: bool = True) -> tuple[np.ndarray, list]:
         """Run a frame ``x`` (elements,): the output's elements, and (lanes, state, result) of every
-        beat that has a result.
+        beat that has a result, on each die in turn.
 
         ``stall``: called before each tile, the cycles to delay it by. ``fresh``: the frame begins a
         new sequence.
@@ -113,8 +117,8 @@ class TileMachine:
         rows = np.zeros((c.x_rows, c.x_chunks * c.simd), np.int64)
         rows[:, :c.x_row] = x.reshape(c.x_rows, c.x_row)
         x = rows.reshape(-1, c.simd)
-        self.out = np.zeros((c.out_depth, c.simd), np.int64)
-        self.out_known = np.zeros((c.out_depth, c.simd), bool)
+        self.out = np.zeros((c.dies, c.out_depth, c.simd), np.int64)
+        self.out_known = np.zeros((c.dies, c.out_depth, c.simd), bool)
         self.complete: list[int] = []
         self.states: list = []
         for n, tile in enumerate(program):
@@ -123,21 +127,23 @@ class TileMachine:
             self.time += 1 + tile["gap"]
             assert tile["last"] == (n == len(program) - 1)
         complete = sorted(self.complete) if c.out_whole else self.complete
-        assert complete == list(range(c.out_depth)), "chunks leave in order, each once"
-        held = np.zeros((c.out_rows, c.out_chunks * c.simd), bool)
-        held[:, :c.out_row] = True
-        assert self.out_known[held.reshape(-1, c.simd)].all(), "an output was never written"
-        rows = self.out.reshape(c.out_rows, -1)[:, :c.out_row]
+        assert complete == list(range(c.out_depth)), "words leave in order, each once"
+        known, rows = (values.swapaxes(0, 1).reshape(c.out_rows, -1)[:, :c.out_row]
+                       for values in (self.out_known, self.out))
+        assert known.all(), "an output was never written"
         return rows.reshape(-1), self.states
 
     def _execute(self, n: int, tile: dict, x: np.ndarray):
         c, now = self.config, self.time
         if tile["from_x"]:
-            operand = x[tile["operand"]]
+            operand = np.tile(x[tile["operand"]], (c.dies, 1))
         else:
-            late = self.h_ready.get(tile["operand"], 0) - now
+            bank, die = tile.get("bank", 0), np.arange(c.dies)
+            read = die * 0 + bank if tile.get("absolute", 0) else (bank + die) % c.dies
+            way = c.cross if (read != die).any() else 0
+            late = self.h_ready.get(tile["operand"], -way) + way - now
             assert late <= 0, f"tile {n} reads h chunk {tile['operand']} {late} cycles early"
-            operand = self.h[tile["operand"]]
+            operand = self.h[read, tile["operand"]]
         if tile.get("carried", 0) and self.fresh:
             operand = np.zeros_like(operand)
         if tile["start"] == Start.BIAS:
@@ -146,8 +152,8 @@ class TileMachine:
             late = self.park_ready[tile["init"]] - now
             assert late <= 0, f"tile {n} starts from word {tile['init']} {late} cycles early"
             self.acc = self.parked[tile["init"]]
-        products = (self.weights[tile["weight"]] @ operand) << c.aligns[tile["align"]]
-        self.acc = self.acc + products
+        products = np.einsum("drs,ds->dr", self.weights[tile["weight"]], operand)
+        self.acc = self.acc + (products << c.aligns[tile["align"]])
         assert (np.abs(self.acc) < 1 << (c.acc_width - 1)).all(), f"tile {n} overflows"
         if tile["stop"] & Stop.PARK:
             self.parked[tile["park"]] = self.acc
@@ -164,48 +170,51 @@ class TileMachine:
         for beat in range(beats):
             per, first = c.routes[tile["route"] + beat]
             slot = first + np.arange(c.simd)
-            holds = (slot >= 0) & (slot < c.pe // per)
-            z = self.acc[per * slot[holds, None] + np.arange(per)]
-            state = None
-            if isinstance(kind, DenseKind):
-                result = self._dense(kind, z[:, 0])
-            elif isinstance(kind, MergeKind):
-                result = self._merge(kind, z)
-            else:
-                result, state = self._cell(tile, kind, z, beat, holds)
-            if result is None:
-                continue
-            self.states.append((np.flatnonzero(holds), state, result))
+            holds = (slot >= 0) & (slot < self.acc.shape[1] // per)
+            at = tile["out"] + beat
+            assert not tile["to_out"] or at not in self.complete, f"output word {at} has left"
+            for die in range(c.dies):
+                z = self.acc[die, per * slot[holds, None] + np.arange(per)]
+                state = None
+                if isinstance(kind, DenseKind):
+                    result = self._dense(kind, z[:, 0])
+                elif isinstance(kind, MergeKind):
+                    result = self._merge(kind, z)
+                else:
+                    result, state = self._cell(tile, kind, z, beat, die, holds)
+                if result is None:
+                    continue
+                self.states.append((np.flatnonzero(holds), state, result))
+                if tile["to_h"]:
+                    self.h[die, tile["h"] + beat, holds] = result
+                if tile["to_out"]:
+                    self.out[die, at, holds] = result
+                    self.out_known[die, at] |= holds
             if tile["to_h"]:
-                self.h[tile["h"] + beat, holds] = result
                 self.h_ready[tile["h"] + beat] = self.time + self.written + beat - LEAD
-            if tile["to_out"]:
-                at = tile["out"] + beat
-                assert at not in self.complete, f"output chunk {at} has left already"
-                self.out[at, holds] = result
-                self.out_known[at] |= holds
-                if tile["complete"] or beat < beats - 1:
-                    self.complete.append(at)
+            if tile["to_out"] and (tile["complete"] or beat < beats - 1):
+                self.complete.append(at)
 
-    def _cell(self, tile: dict, kind: Any, z: np.ndarray, beat: int, holds: np.ndarray):
+    def _cell(self, tile: dict, kind: Any, z: np.ndarray, beat: int, die: int, holds: np.ndarray):
         """Result (or None) and new state of a beat of a kind with states."""
         word, now = tile["cell"] + beat, self.time + beat
         lane = "gru" if is_gru(kind) else "lstm"
-        cells, written = self.cells[lane], now + self.state[lane]
+        cells, ready = self.cells[lane][die], self.cell_ready[die]
+        written = now + self.state[lane]
         fresh = tile["fresh"] or (tile.get("cell_carried", 0) and self.fresh)
         if isinstance(kind, LoadKind):
-            self.cell_ready[word, holds] = written
+            ready[word, holds] = written
             cells[word, holds] = _fit(z[:, 0], kind.shift, kind.cell_width)
             return None, None
         if not fresh:
-            assert (self.cell_ready[word, holds] <= now).all(), f"cell {word} is read too early"
+            assert (ready[word, holds] <= now).all(), f"cell {word} is read too early"
         old = np.zeros(len(z), np.int64) if fresh else cells[word, holds]
         if isinstance(kind, EmitKind):
             return golden.saturate(golden.round_shift(old, kind.shift), kind.h_width), old
         if isinstance(kind, ResetKind):
             r = self._gate(kind.gate, z[:, 0])
             return golden.saturate(golden.round_shift(r * old, kind.q), kind.h_width), old
-        self.cell_ready[word, holds] = written
+        ready[word, holds] = written
         if isinstance(kind, GruKind):
             update, total = self._gate(kind.gate, z[:, 0]), z[:, 1] << kind.up_a
             if kind.m is not None:

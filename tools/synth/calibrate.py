@@ -22,12 +22,10 @@ from pathlib import Path
 
 import page
 from cases import CASES
-from compare import MEASURED, config_as_dict, failures
+from compare import FANOUT, MEASURED, config_as_dict, failures
 from paths import deepest
 
 from gatefold.gen.synth import measure
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "resources.md"
 
 
 def synthesise(cache: Path) -> dict:
@@ -64,7 +62,7 @@ def main() -> int:
         found = synthesise(Path(tempfile.gettempdir()) / "gatefold-synth")
         MEASURED.write_text(json.dumps(found, indent=1) + "\n")
         found = json.loads(MEASURED.read_text())
-    PAGE.write_text(page.render(found))
+    page.PAGE.write_text(page.render(found, json.loads(FANOUT.read_text())))
     wrong = failures(found)
     print("\n".join(wrong) or "the formulas hold")
     return bool(wrong)

@@ -10,10 +10,11 @@ from gatefold.hdl import kinds as hdl_kinds
 from gatefold.hdl.config import EngineConfig, TableConfig
 from gatefold.hdl.kinds import Gate, Kind, Squash
 
-__all__ = ["KINDS", "LIMITS", "MAX_LEVELS", "MEASURED", "config_as_dict", "config_of", "errors",
-           "failures", "groups", "pairs", "per_component"]
+__all__ = ["FANOUT", "KINDS", "LIMITS", "MAX_LEVELS", "MEASURED", "config_as_dict", "config_of",
+           "errors", "failures", "groups", "pairs", "per_component"]
 
 MEASURED = Path(__file__).with_name("measured.json")
+FANOUT = Path(__file__).with_name("fanout.json")
 KINDS = tuple(field.name for field in fields(Resources))
 LIMITS = {"mean": 0.10, "worst": 0.25}
 

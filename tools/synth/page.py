@@ -15,19 +15,24 @@ from compare import (
     per_component,
 )
 
-__all__ = ["render"]
+from gatefold.hdl.config import REGION
+
+__all__ = ["PAGE", "render"]
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "resources.md"
 
 _NAMES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram36": "BRAM36", "uram": "URAM"}
 
 _HEAD = Path(__file__).with_name("method.md").read_text()
 
 
-def render(found: dict) -> str:
-    """The page, Markdown."""
+def render(found: dict, fanout: dict) -> str:
+    """The page, Markdown, from ``measured.json`` and ``fanout.json``."""
     return "\n".join([
         _HEAD.format(cases=len(found), **LIMITS), *_summary(found), "", *_totals(found), "",
         "The cores have seeded networks; widths are given as weight/activation/cell state.", "",
-        *_cores(found), "", *_parts(found), "", *_lanes(found), "", *_paths(found), ""])
+        *_cores(found), "", *_parts(found), "", *_lanes(found), "", *_paths(found), "",
+        *_fan_out(fanout), ""])
 
 
 def _table(head: list[str], rows: list[list], left: int = 1) -> list[str]:
@@ -127,3 +132,22 @@ def _paths(found: dict) -> list[str]:
         "bits. A ROM in LUTs counts as the levels to its output register. Paths from ports start "
         "at the port.", "",
         *_table(["ends in", "most", "LUT levels", "carry chains", "from", "to", "core"], rows, 2)]
+
+
+def _fan_out(fanout: dict) -> list[str]:
+    rows = [[name, " x ".join(map(str, core["array"])), " + ".join(map(str, core["stages"])),
+             core["dies"], len(core["offenders"]),
+             *(f"{pins:,} `{net}`" for pins, net in (core[place] for place in (
+                 "rows", "lanes", "others")))] for name, core in fanout.items()]
+    return [
+        "## What a net drives", "",
+        f"`make fanout` reads the nets of the benchmark's cores: the pins that each drives, and in "
+        f"which rows and lanes these are (gen/synth/fanout.py). A register may drive the rows of "
+        f"one region, {REGION} of them, and no decoded control may be broadcast to more. The lanes "
+        "of a core, or of each of its dies, count as one region: they take about as many LUTs "
+        "together as 16 rows with their weights (3,500 and 5,400 where simd is 6, 18,600 and "
+        "18,800 where it is 32). The pins are those before the mapping to LUTs. *Stages* are "
+        "`reach` and `gather`. The last columns name the net with the most pins of those that "
+        "reach rows, of those that reach lanes, and of all others.", "",
+        *_table(["core", "pe x simd", "stages", "dies", "nets that break the rule", "rows", "lanes",
+                 "others"], rows)]

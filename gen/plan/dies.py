@@ -1,0 +1,88 @@
+"""How the dies of an array share an op: which die makes which elements, and which chunk each reads.
+
+All dies obey the same instructions, so whatever one of them does in a cycle, the others do with
+other rows and other chunks. Die d makes the chunks d, d + dies, d + 2 dies ... of every result
+(:class:`~gatefold.gen.plan.layout.Storage`): each has whole chunks, and none has two more than
+another. A last chunk that is alone in its word is made by all dies, whose rows would have nothing
+to do: so it need not travel. In every die's h memory, bank s holds the chunks that die s has made.
+A tile names a word and a bank, in one of two ways:
+
+- *relative*: die d reads bank (bank + d) modulo dies. With bank 0 every die reads what it has made
+  itself, which it has before the others: so a vector that fills whole words is read in as many
+  tiles as it has chunks, and its first tiles need not wait for a chunk to travel.
+- *absolute*: all dies read the same bank. So a last word in which some banks are empty takes no
+  more tiles than it has chunks.
+
+What a die meets in a tile decides its weights alone, for every row has its own memory: the order of
+the columns may differ from die to die for nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gatefold.gen.plan.layout import Chunk
+from gatefold.gen.plan.rows import Fold, fold
+
+__all__ = ["Columns", "columns", "spread"]
+
+
+def spread(size: int, per: int, pe: int, simd: int, dies: int) -> Fold:
+    """``size`` elements of ``per`` matrix rows each on ``pe`` rows, an equal number on each of
+    ``dies``: the fold of the die that has most elements, with the rows of all dies side by side."""
+    die, chunk = np.arange(dies), np.arange(-(-size // simd))
+    counts = np.minimum(size - chunk * simd, simd)
+    first = fold(int(counts[::dies].sum()), per, pe // dies, simd)
+    element, row = np.divmod(first.rows[:, None, :], per)
+    word = element // simd * dies
+    alone = word == len(chunk) - 1
+    element = np.where(alone, word, word + die[None, :, None]) * simd + element % simd
+    held = np.where((first.rows[:, None, :] >= 0) & (element < size), element * per + row, -1)
+    return replace(first, rows=held.reshape(len(first.groups), pe))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the dies meet in one tile.
+
+    at: the place of a chunk of the word among those of the vector. bank, absolute: see the module.
+    lanes: (dies, simd), for each die and lane the column of the matrix, or -1.
+    """
+
+    at: int
+    bank: int
+    absolute: bool
+    lanes: np.ndarray
+
+
+def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple[list[Columns],
+                                                                                 list[Columns]]]:
+    """The tiles of each word of a vector that lies in these ``chunks``, as
+    :func:`~gatefold.gen.plan.layout.cut` gives them with their ``lanes``: relative ones, and
+    absolute ones, which do the same. Of a chunk that every die has there is one."""
+    words: dict[tuple, dict[int, int]] = defaultdict(dict)  # of each word, by bank its place
+    for at, chunk in enumerate(chunks):
+        op, step, index = chunk.origin
+        key = (op, step, index // dies if op >= 0 else index, chunk.frac)
+        again = 0
+        while chunk.bank in words[*key, again]:  # the vector holds an element twice
+            again += 1
+        words[*key, again][chunk.bank] = at
+    nothing = np.full(lanes.shape[1], -1)
+    found = []
+    for places in words.values():
+        any_at = next(iter(places.values()))
+        if chunks[any_at].from_x or chunks[any_at].everywhere:
+            found.append(([Columns(any_at, 0, False, np.tile(lanes[any_at], (dies, 1)))], []))
+            continue
+        relative = [Columns(any_at, bank, False, np.stack([
+            lanes[at] if (at := places.get((bank + die) % dies)) is not None else nothing
+            for die in range(dies)])) for bank in range(dies)]
+        absolute = [Columns(at, bank, True, np.tile(lanes[at], (dies, 1)))
+                    for bank, at in places.items()]
+        found.append((relative, absolute))
+    return found

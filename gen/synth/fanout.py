@@ -1,0 +1,225 @@
+"""What every net of a core drives, and where: a register near some rows must not drive others.
+
+A wire across the array is slow, and so is a register with thousands of loads. The check reads the
+core's netlist from Yosys (flattened, equal cells merged, not yet mapped to a family) and says for
+each net how many pins it drives, and in which rows and lanes these are. A row is its multipliers
+with its memory of weights, its weight word and its copy in the router. Logic is where its result is
+used; if that is in several regions, it is in none, and its own output is examined. Every register
+without a row or a lane, such as one of a tree of registers, is a place of its own.
+
+Where dies share the array, a register between two of them belongs to neither. What a die takes
+from another, or from the parts that a core has once, comes through as many registers as a crossing
+has, with no logic between.
+
+Pins are those of adders, multiplexers and registers: mapping makes LUTs of them, which may take a
+few pins into one. An enable or a select counts a pin for each bit that it acts on.
+
+Rows and lanes may stay modules of their own (``whole=False``), which are read once. That is quick
+for large cores, but cannot show whether registers of different rows are merged into one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatefold.gen.plan import Plan
+from gatefold.gen.store.export import TOP
+from gatefold.gen.synth.components import CACHE, modules, verilog
+from gatefold.gen.synth.netlist import RAM_STUBS, Job, netlists
+from gatefold.gen.synth.nets import Nets
+from gatefold.hdl.config import REGION
+
+__all__ = ["Net", "fan_out", "loads_of", "offenders"]
+
+#: Where a cell or a net is, by its hierarchical name: its row, its lane, its die.
+_ROW = re.compile(r"\.\\?(?:row|weights|weight_word|copy)_(\d+)\b")
+_LANE = re.compile(r"\.\\?(?:(?:lstm|gru|merge|dense)(?:_late|_state)?|(?:routed__)?z|result|state|"
+                   r"trace__h|trace__c)_+(\d+)(?!\d)")
+_DIE = re.compile(r"\.\\?(?:operands|array|router|lanes)_(\d+)\.")
+#: Parts that a core has once: they lie on no die's own ground, and their wires cross too.
+_ONCE = re.compile(r"\.\\?(?:reader|sequencer|writer|loader)\.")
+#: More rows, or lanes, than a die has.
+_MOST = 1 << 16
+
+
+@dataclass(frozen=True, order=True)
+class Net:
+    """A net of one or more bits; figures are those of its worst bit.
+
+    name: as people called it. driver: "register", "memory", "logic" or "port". pins: that it
+    drives. rows, regions, lanes: among which they are. stations: registers outside rows and lanes.
+    crosses: it leads to another die through too few registers.
+    """
+
+    name: str
+    driver: str
+    pins: int
+    rows: int
+    regions: int
+    lanes: int
+    stations: int
+    crosses: bool = False
+
+    def __str__(self) -> str:
+        across = ", on another die without registers between" if self.crosses else ""
+        return (f"{self.name} ({self.driver}) drives {self.pins:,} pins in {self.rows} rows of "
+                f"{self.regions} regions, {self.lanes} lanes and {self.stations} other registers"
+                + across)
+
+
+def fan_out(plan: Plan, *, whole: bool = True, cache: Path = CACHE) -> list[Net]:
+    """Every net of a core, those with the most regions and pins first. Raises :class:`UserError`
+    where Yosys fails."""
+    texts = verilog(plan)
+    shared = () if whole else modules(texts)
+    stubs = RAM_STUBS if plan.config.loadable else ""
+
+    def read(text: str, top: str, *black: str) -> dict:
+        return netlists(Job(text, top, family="", black=black), cache=cache)[top]
+
+    inside = {name: Nets(read(texts[f"{name}.v"], name)).pins_inside() for name in shared}
+    return loads_of(read("".join(texts.values()) + stubs, TOP, *shared), inside)
+
+
+def offenders(nets: Iterable[Net]) -> list[Net]:
+    """The nets that drive rows of more than one region (registers that lack copies, decoded
+    controls that are broadcast), or cross to another die without registers."""
+    return [net for net in nets if net.regions > 1 or net.crosses]
+
+
+def loads_of(netlist: dict, inside: Mapping[str, dict[str, list[int]]] | None = None,
+             crossing: int = 0) -> list[Net]:
+    """:func:`fan_out` of a netlist; ``inside``: of modules left out of it, the pins behind each bit
+    of their ports. ``crossing``: registers from die to die, 0 for one die."""
+    return _Loads(Nets(netlist, inside), crossing).nets()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Rows and lanes, as sets of bits."""
+
+    rows: int = 0
+    lanes: int = 0
+
+    def __or__(self, other: _Place) -> _Place:
+        return _Place(self.rows | other.rows, self.lanes | other.lanes)
+
+    @property
+    def regions(self) -> int:
+        """Regions that the rows lie in."""
+        rows, regions = self.rows, 0
+        while rows:
+            regions += bool(rows & ((1 << REGION) - 1))
+            rows >>= REGION
+        return regions
+
+
+_NOWHERE = _Place()
+
+
+class _Loads:
+    def __init__(self, graph: Nets, crossing: int):
+        self.graph, self.crossing = graph, crossing
+        self.places: dict[str, _Place] = {}
+        self.dies: dict[str, str | None] = {}
+
+    def nets(self) -> list[Net]:
+        graph, worst = self.graph, {}
+        for bit, loads in graph.loads.items():
+            place, stations = _NOWHERE, set()
+            for cell, _ in loads:
+                there = self.place(cell)
+                place |= there
+                if there == _NOWHERE and graph.is_register(cell):
+                    stations.add(cell)
+            net = Net(graph.name(bit), graph.kind(bit), sum(pins for _, pins in loads),
+                      place.rows.bit_count(), place.regions, place.lanes.bit_count(),
+                      len(stations), self.crosses(bit))
+            old = worst.get(net.name)
+            if old is None or (net.crosses, net.rows, net.pins) > (old.crosses, old.rows, old.pins):
+                worst[net.name] = net
+        return sorted(worst.values(), key=lambda net: (-net.regions, -net.pins, net.name))
+
+    def place(self, name: str) -> _Place:
+        """Where a cell is. The way to it is followed with a stack: logic may be deep."""
+        graph = self.graph
+        stack, begun = [name], set()
+        while stack:
+            top = stack[-1]
+            if top in self.places:
+                stack.pop()
+                continue
+            own = self.named(top)
+            if own != _NOWHERE or (graph.is_register(top) and not graph.is_memory(top)):
+                self.places[top] = own
+                continue
+            readers = {reader for bit in graph.outputs(top)
+                       for reader, _ in graph.loads.get(bit, ())}
+            missing = [reader for reader in readers if reader not in self.places]
+            if missing and top not in begun:
+                begun.add(top)
+                stack.extend(missing)
+                continue
+            used = _NOWHERE
+            for reader in readers:  # one that is missing leads back here, through a memory
+                used |= self.places.get(reader, _NOWHERE)
+            # A memory is as wide as what reads it; logic that several regions use is in none.
+            self.places[top] = used if graph.is_memory(top) or used.regions <= 1 else _NOWHERE
+        return self.places[name]
+
+    def named(self, name: str) -> _Place:
+        """Where a cell is by its name, or else by the names of the nets that it drives."""
+        for names in ([name], self.driven(name)):
+            rows = {_number(_ROW, each) for each in names} - {None}
+            lanes = {_number(_LANE, each) for each in names} - {None}
+            if len(rows) == 1:
+                return _Place(rows=1 << (rows.pop() or 0))
+            if len(lanes) == 1 and not rows:
+                return _Place(lanes=1 << (lanes.pop() or 0))
+        return _NOWHERE
+
+    def driven(self, name: str) -> list[str]:
+        """The names of the nets that a cell drives."""
+        graph = self.graph
+        return [each for bit in graph.outputs(name) for each in graph.names.get(bit, ())]
+
+    def crosses(self, bit: int) -> bool:
+        """Whether a bit comes from another place than its loads, through too few registers."""
+        if not self.crossing:
+            return False
+        there = {self.die(cell) for cell, _ in self.graph.loads[bit]} - {None}
+        start = bit
+        for _ in range(self.crossing):
+            cell = self.graph.driver.get(start)
+            before = self.graph.before(start)
+            if cell is None or self.die(cell) is not None or not isinstance(before, int):
+                return bool(there - {self.die(cell) if cell else "port"})
+            start = before
+        return False
+
+    def die(self, name: str) -> str | None:
+        """The die of a cell, or "once"; of registers between dies None."""
+        if name not in self.dies:
+            self.dies[name] = self.die_by_name(name)
+        return self.dies[name]
+
+    def die_by_name(self, name: str) -> str | None:
+        """The same. Yosys gives some cells names of its own: their nets tell."""
+        for names in ([name], self.driven(name)):
+            dies = {found[1] for each in names if (found := _DIE.search(f".{each}."))}
+            if len(dies) == 1:
+                return dies.pop()
+            if dies or any(_ONCE.search(f".{each}.") for each in names):
+                return "once"
+            if "$flatten" in name or not name.startswith("$"):
+                break  # its name says where it is: between the parts
+        return None if self.graph.is_register(name) else "once"
+
+
+def _number(pattern: re.Pattern, name: str) -> int | None:
+    """The row or lane that a name names, counted over all dies."""
+    found, die = pattern.search(f".{name}"), _DIE.search(f".{name}")
+    return int(found[1]) + _MOST * (int(die[1]) if die else 0) if found else None

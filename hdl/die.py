@@ -1,0 +1,71 @@
+"""What each die of a device has of its own, and the ways from die to die."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Value
+from amaranth.lib import wiring
+
+from gatefold.hdl.arith import delay
+from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.lane_array import LaneArray
+from gatefold.hdl.mac_array import MacArray
+from gatefold.hdl.operand_memory import OperandMemory
+from gatefold.hdl.relay import relayed
+from gatefold.hdl.row_router import RowRouter
+
+__all__ = ["Die", "crossed", "way"]
+
+#: Members that a reset must clear on their way: without them the others mean nothing.
+_CLEARED = ("valid", "complete")
+
+
+class Die:
+    """Operand memory, rows, router and lanes of a die, from a tile to its results.
+
+    Attributes: ``number``; ``operands``, ``lanes``, whose results and outputs the core takes.
+    """
+
+    def __init__(self, config: EngineConfig, images: dict | None, number: int):
+        self.config, self.number = config, number
+        self.operands = OperandMemory(config, die=number)
+        self.array = MacArray(config, images, die=number)
+        self.router = RowRouter(config)
+        self.lanes = LaneArray(config, images)
+
+    def place(self, m: Module, platform, sources: dict) -> None:
+        """Make it a part of ``m``; connected to its ``sources``, by the names of its inputs."""
+        die = f"_{self.number}" if self.config.dies > 1 else ""
+        for name in ("operands", "array", "router", "lanes"):
+            m.submodules[f"{name}{die}"] = getattr(self, name)
+        for name, source in sources.items():
+            target = self.operands if name in ("write", "read") else self.array
+            crossed(m, platform, self.config, f"{name}{die}", source, getattr(target, name))
+        m.d.comb += self.array.operands.eq(self.operands.chunk)
+        wiring.connect(m, self.array.rows, self.router.rows)
+        wiring.connect(m, self.router.routed, self.lanes.routed)
+
+
+def crossed(m: Module, platform, config: EngineConfig, name: str, source, target) -> None:
+    """Connect the members of ``source`` to those of ``target``, by way of a die's border."""
+    if config.dies == 1:
+        wiring.connect(m, source, target)
+        return
+    for path, _, value in source.signature.flatten(source):
+        member = "__".join(map(str, path))
+        there = target
+        for part in path:
+            there = getattr(there, part)
+        value, there = Value.cast(value), Value.cast(there)
+        if member in _CLEARED:
+            m.d.comb += there.eq(delay(m, f"{name}_{member}", value, config.crossing,
+                                       reset_less=False)[-1])
+        else:
+            m.d.comb += there.eq(way(m, platform, config, f"{name}_{member}", value))
+
+
+def way(m: Module, platform, config: EngineConfig, name: str, value: Value) -> Value:
+    """``value`` at the end of the registers between two dies: one that sends, one that receives,
+    others between."""
+    for n in range(config.crossing):
+        value = relayed(m, platform, f"{name}_{n}", value)
+    return value
