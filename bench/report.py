@@ -79,8 +79,9 @@ def _head(known: dict, names: list[str]) -> str:
     if ratios and gpus:
         text += (f"At an assumed clock of 300 MHz, the cores are {number(min(ratios))} to "
                  f"{number(max(ratios))} times as fast as the published 16-bit FPGA cores on the "
-                 f"same boards, and the faster of the two boards is {number(min(gpus))} to "
-                 f"{number(max(gpus))} times as fast as the fastest published GPU. ")
+                 f"same boards, {_differs(known, names)}. The faster of the two boards is "
+                 f"{number(min(gpus))} to {number(max(gpus))} times as fast as the fastest "
+                 "published GPU. ")
     measured = known["measured"].get("networks", {})
     cpus = [min(seen["median_us"] for seen in measured[name].values()) / _best(known, name)
             for name in names if name in measured]
@@ -89,6 +90,25 @@ def _head(known: dict, names: list[str]) -> str:
                  f"{number(min(cpus))} to {number(max(cpus))} times as long as the faster board. ")
     return text + ("Nothing ran on a board, and no vendor tool ran: the cycles were counted and "
                    "simulated, and the clock is an assumption. `make bench` writes this page.")
+
+
+def _differs(known: dict, names: list[str]) -> str:
+    """What else differs from the published FPGA cores: where weights are, and multipliers."""
+    theirs, ours, each = [], [], []
+    for board in _BOARDS:
+        slices = known["workloads"]["devices"][board]["dsp"]
+        for entry, shares in known["workloads"]["published_resources"].get(board, {}).items():
+            quoted = published(known["workloads"], board, entry)
+            if entry not in names or quoted is None:
+                continue
+            dsp = _row(known, entry, board)["estimated"]["dsp"]
+            theirs.append(shares[-1])
+            ours.append(100 * dsp / slices)
+            each.append(quoted * shares[-1] / (_us(known, entry, board) * ours[-1]))
+    return (f"which load their weights from DDR and use {number(min(theirs))} to "
+            f"{number(max(theirs))} % of the DSP slices, where ours keep them on chip and use "
+            f"{number(min(ours))} to {number(max(ours))} % (for each DSP slice, "
+            f"{number(min(each))} to {number(max(each))} times as fast)")
 
 
 def _marks() -> str:
@@ -420,8 +440,10 @@ def _shares(known: dict, names: list[str]) -> str:
                 lines.append(f"| {title} | Gatefold | " + " | ".join(ours) + " |")
             lines.append(f"| {title} | published | " + " | ".join(
                 mark(f"{value:.1f}", "q") for value in (lut, ff, bram, dsp)) + " |")
-    return ("## Resources, percent of the device\n\nGatefold's cores have the fastest arrays that "
-            "fit, and all weights on chip; the published cores keep their weights in DDR.\n\n"
+    return ("## Resources, percent of the device\n\nGatefold's cores have the arrays that "
+            "`gatefold build` chooses: the fastest that fit, or arrays at most 3 % slower that "
+            "take less logic (`--goal latency` takes the fastest). All their weights are on chip; "
+            "the published cores keep them in DDR.\n\n"
             "| | | LUT | flip-flops | BRAM | DSP |\n|---|---|---:|---:|---:|---:|\n"
             + "\n".join(lines))
 

@@ -60,18 +60,23 @@ def runtimes() -> Path:
     return python
 
 
-def plan_all(rows: list[Workload]) -> dict:
-    """Plans of all ``rows``, on their boards."""
-    found: dict = {}
+def plan_all(rows: list[Workload], folder: Path, order: list[str]) -> None:
+    """Plan ``rows`` on their boards; each goes into ``folder``/planned.json at once, in
+    ``order``."""
     for row in rows:
+        planned = {}
         for board in row.boards:
             started = time.monotonic()
-            found.setdefault(row.name, {})[board] = planned = plan_row(row, board)
-            print(f"  planned {row.name} on {board}: {planned['latency']} cycles "
+            planned[board] = plan_row(row, board)
+            print(f"  planned {row.name} on {board}: {planned[board]['latency']} cycles "
                   f"({time.monotonic() - started:.0f} s)", flush=True)
-    batches = [batch_rows(row) for row in rows if row.name == NETWORK]
-    return {"gatefold": version("gatefold"), "networks": found} | (
-        {"batches": batches[0]} if batches else {})
+        old = read(folder, "planned")
+        networks = old.get("networks", {}) | {row.name: planned}
+        new = {"gatefold": version("gatefold"),
+               "networks": {name: networks[name] for name in order if name in networks}}
+        if row.name == NETWORK:
+            new["batches"] = batch_rows(row)
+        write(folder, "planned", old | new)
 
 
 def measure_all(rows: list[Workload]) -> dict:
@@ -114,7 +119,7 @@ def render(folder: Path, out: Path) -> None:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", metavar="NETWORK", help="plan only these")
+    parser.add_argument("--only", nargs="+", metavar="NETWORK", help="plan and measure only these")
     parser.add_argument("--synth", nargs="+", default=[], metavar="NETWORK/BOARD")
     parser.add_argument("--render", action="store_true", help="plan and measure nothing")
     parser.add_argument("--no-measure", action="store_true", help="plan, but measure nothing")
@@ -129,15 +134,15 @@ def main() -> None:
     names = [row.name for row in rows]
     if options.only and not set(options.only) <= set(names):
         sys.exit(f"bench: --only must be of {', '.join(names)}, not {' '.join(options.only)}")
+    chosen = [row for row in rows if row.name in (options.only or names)]
     if not options.render and not options.no_plan:
-        new = plan_all([row for row in rows if row.name in (options.only or names)])
-        old = read(folder, "planned")
-        networks = old.get("networks", {}) | new["networks"]
-        write(folder, "planned", old | new
-              | {"networks": {name: networks[name] for name in names if name in networks}})
+        plan_all(chosen, folder, names)
     each(options.synth, rows, folder, "synthesised", synthesise)
     if not options.render and not options.no_measure:
-        write(folder, "measured", measure_all(rows))
+        old, new = read(folder, "measured"), measure_all(chosen)
+        networks = old.get("networks", {}) | new["networks"]
+        write(folder, "measured", new | {
+            "networks": {name: networks[name] for name in names if name in networks}})
     render(folder, options.output)
     print(f"bench: {options.output / 'bench.md'}")
 

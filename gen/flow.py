@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -204,7 +205,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     qnet = quantize(network, act_width=act_width, weight_width=weight_width,
                     any_weights=any_weights, **formats)
     progress("planning")
-    plan = _plan(qnet, limits, options)
+    plan = _plan(qnet, limits, options, _counted(progress))
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
@@ -214,11 +215,24 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                 seed=options.seed, _report=report)
 
 
-def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions) -> Plan:
+def _counted(say: Progress) -> Callable[[int, int], None]:
+    """What :func:`choose_array` calls: it says how many arrays are left and for about how long."""
+    started = time.monotonic()
+
+    def counted(done: int, total: int) -> None:
+        left = (time.monotonic() - started) * (total - done) / done
+        say(f"planning: {done} of about {total} arrays, {left:.0f} s left")
+
+    return counted
+
+
+def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
+          progress: Callable[[int, int], None]) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
     contexts, pipeline = options.contexts, options.pipeline
     if options.pe is None or options.simd is None:
-        return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline)
+        return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
+                            goal=options.goal, quick=options.quick, progress=progress)
     if options.pe % (4 * limits.fewest_dies):
         raise UserError(f"--pe must be a multiple of {4 * limits.fewest_dies} on "
                         f"{limits.fewest_dies} dies (four rows each), not {options.pe}")
@@ -231,7 +245,7 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions) -> Plan
         return min(fitting, key=lambda plan: plan.cycles.latency)
     needs = estimate(plans[0][0].config)
     where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
-    best = choose_array(qnet, limits, contexts=contexts, pipeline=pipeline).array
+    best = choose_array(qnet, limits, contexts=contexts, pipeline=pipeline, quick=True).array
     raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "
                     f"{needs.dsp} DSPs and {needs.bram36:g} block RAMs of {limits.name}'s "
                     f"{limits.lut}, {limits.dsp} and {limits.bram36:g} and cannot be placed"

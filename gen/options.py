@@ -16,8 +16,8 @@ from gatefold.boards import BOARDS
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.legal import Choice, ChoiceOrFile, Legal, Limit, Part, Several
 
-__all__ = ["FORMATS", "GOALS", "LIMITS", "MEMORIES", "BuildOptions", "ExploreOptions",
-           "Option", "Options", "ShapeOptions", "VerifyOptions", "WeightsOptions",
+__all__ = ["ARRAY_GOALS", "FORMATS", "GOALS", "LIMITS", "MEMORIES", "BuildOptions",
+           "ExploreOptions", "Option", "Options", "ShapeOptions", "VerifyOptions", "WeightsOptions",
            "checked", "takes"]
 
 
@@ -137,6 +137,13 @@ GOALS: dict[str, str] = {
     "energy-proxy": "the energy proxy of an inference",
 }
 
+#: What an array may be chosen by, and what each goal takes; the rules: gen/plan/sizing.py.
+ARRAY_GOALS: dict[str, str] = {
+    "balanced": "the least logic for its speed, of arrays at most 3 % slower than the fastest",
+    "latency": "the fastest, whatever logic it takes",
+    "area": "the least logic, of arrays at most 25 % slower than the fastest",
+}
+
 _FLAG = Legal("True or False")
 _BITS = Limit(4, 18, unit="bits")
 _RULE = Choice("max", "percentile", "mse")
@@ -173,6 +180,10 @@ class BuildOptions(Options):
                            "with larger sums")
     macs: int | None = option(Limit(4, 16384, unit="multipliers"), None,
                               "The most multipliers to use")
+    goal: str = option(Choice(*ARRAY_GOALS), "balanced", "Which array to choose: "
+                       + "; ".join(f"{goal}, {text}" for goal, text in ARRAY_GOALS.items()))
+    quick: bool = option(_FLAG, False, "Look at fewer arrays: seconds where the best takes up to a "
+                         "minute to find, for perhaps a few per cent of speed")
     pe: int | None = option(Limit(4, 4096, step=4, unit="rows"), None,
                             "Rows of multipliers, with --simd instead of --macs")
     simd: int | None = option(Limit(1, 256, unit="columns"), None,
@@ -203,6 +214,10 @@ class BuildOptions(Options):
         if self.macs is not None and (self.pe is not None or self.simd is not None):
             raise UserError("--macs and --pe/--simd contradict each other: give --macs to have the "
                             "array chosen, or --pe and --simd to choose it")
+        if self.pe is not None and (self.goal != "balanced" or self.quick):
+            chosen = "--quick" if self.quick else "--goal"
+            raise UserError(f"{chosen} and --pe/--simd contradict each other: with --pe and --simd "
+                            f"there is no array to choose, leave {chosen} out")
         if (self.pe is None) != (self.simd is None):
             given, other = ("--pe", "--simd") if self.simd is None else ("--simd", "--pe")
             raise UserError(f"{given} needs {other} too: give both, or --macs to have them chosen")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 
-from gatefold.gen.cli.shell import declared, description, timesteps
+from gatefold.gen.cli.shell import FAILED, FINE, declared, description, timesteps
 from gatefold.gen.errors import UserError
 from gatefold.gen.options import LIMITS, ExploreOptions
 
@@ -34,7 +34,9 @@ def explore(model, output, description, calibrate, timesteps, sized, **options):
     gatefold explore model.keras --board zcu104 -o space --goal area --max-latency 50
 
     DIR gets explore.md and explore.json, every core with latency, throughput, error, resources and
-    an energy proxy, and Pareto plots of latency against DSPs, block RAM and error.
+    an energy proxy, and Pareto plots of latency against DSPs, block RAM and error. The array that
+    `gatefold build` chooses is always among them. The exit code is 1 where no core keeps the
+    limits.
     """
     if output is None:
         raise UserError("-o DIR is missing: name the folder to make")
@@ -57,6 +59,7 @@ def explore(model, output, description, calibrate, timesteps, sized, **options):
     more = [*([] if description is None else ["--network", description]), *given.words]
     for line in _summary(found, model, more, calibrate, output):
         click.echo(line)
+    return FINE if found.best() else FAILED
 
 
 def _summary(found, model: str, more: list[str], calibrate: str | None,

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,8 +16,8 @@ import click
 from gatefold.gen.errors import NumbersWarning, UserError, quoted
 from gatefold.gen.options import Option, Options, ShapeOptions
 
-__all__ = ["Commands", "declared", "described_option", "description", "note", "sized",
-           "timesteps", "working"]
+__all__ = ["FAILED", "FINE", "Commands", "declared", "described_option", "description", "note",
+           "sized", "timesteps", "working"]
 
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -85,6 +86,7 @@ class Commands(click.Group):
 
     def _status(self, *args: Any, **extra: Any) -> int:
         try:
+            signal.signal(signal.SIGTERM, _interrupt)
             with _noted():
                 code = super().main(*args, standalone_mode=False, **extra)
             sys.stdout.flush()
@@ -116,6 +118,11 @@ class Commands(click.Group):
             return _failed("check failed", str(error), FAILED)
 
 
+def _interrupt(_number: int, _frame: Any) -> None:
+    """SIGTERM ends a command as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def _failed(kind: str, text: str, code: int) -> int:
     click.echo(f"gatefold: {kind}: {' '.join(text.split())}", err=True)
     return code
@@ -143,13 +150,31 @@ def note(text: str) -> None:
     click.echo(f"gatefold: {text}", err=True)
 
 
+#: Seconds between lines about progress where there is no terminal.
+_QUIET = 10
+
+
 @contextlib.contextmanager
 def working(stage: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error if that is a terminal; the block calls it with each stage."""
+    """A spinner on standard error, or a line there now and then if that is no terminal; the block
+    calls it with each stage."""
     if not sys.stderr.isatty():
-        yield lambda _stage: None
+        yield _lines()
         return
     from rich.console import Console
 
     with Console(stderr=True).status(stage) as status:
         yield status.update
+
+
+def _lines() -> Callable[[str], None]:
+    """Prints what it is called with, at most every :data:`_QUIET` seconds."""
+    last = time.monotonic()
+
+    def say(stage: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _QUIET:
+            last = time.monotonic()
+            note(stage)
+
+    return say

@@ -10,8 +10,9 @@ from gatefold.gen.flow import MAX_TILES
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import MEMORIES
 from gatefold.gen.plan import Array, Budget, Plan, make_plan
+from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit, rough_tiles
+from gatefold.gen.plan.sizing import fit, made_to_fit
 from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
@@ -105,7 +106,7 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     array = job.array
     place: dict[str, Any] = {"width": job.width, "pe": array.pe, "simd": array.simd,
                              "contexts": array.contexts}
-    tiles = array.contexts * rough_tiles(qnet, array.pe, array.simd)
+    tiles = Ranking(qnet, array.contexts).tiles(array.pe, array.simd)
     if tiles > MAX_TILES:
         return [Point(**place, memory="bram", fits=False,
                       reason=f"about {tiles} tiles are more than the longest schedule, "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.explore.point import Job
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import ExploreOptions
-from gatefold.gen.plan import Array, Budget
-from gatefold.gen.plan.sizing import candidates, might_fit, quick_cycles
+from gatefold.gen.plan import Array, Budget, choose_array
+from gatefold.gen.plan.array import BLOCK_WORDS
+from gatefold.gen.plan.ranking import Ranking
+from gatefold.gen.plan.sizing import might_fit
 
 __all__ = ["quick_tiles", "space"]
 
@@ -23,20 +27,22 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, settings: Explo
 
     Of the ``sizes`` of ``settings`` the first has all the multipliers of ``limits``, each other
     half of those that the fastest array of the size before uses. Each size gets the ``shapes`` that
-    a quick count finds fastest among those that a quick look does not rule out; and, where it would
-    be faster, the fastest that it does rule out, so that the table shows what the device lacks. A
-    small size is left out where its schedule would be very long. Every array is planned for each of
-    ``contexts``.
+    a quick count finds fastest among those that a quick look does not rule out, with different
+    numbers of rows; and, where it would be faster, the fastest that it does rule out, so that the
+    table shows what the device lacks. A small size is left out where its schedule would be very
+    long. Every array is planned for each of ``contexts``, and so is the one that ``gatefold build``
+    chooses.
     Raises :class:`UserError` where nothing is left.
     """
     jobs = set()
     for width, qnet in qnets.items():
-        allowed = limits.multipliers
+        ranking, allowed = Ranking(qnet), limits.multipliers
         for _ in range(settings.sizes):
-            ranked = [shape for shape in candidates(qnet, allowed)
-                      if quick_cycles(qnet, *shape) <= _TILES] if allowed >= 4 else []
-            hopeful = [shape for shape in ranked if might_fit(qnet, *shape, limits)]
-            chosen = hopeful[:settings.shapes]
+            ranked = [shape for shape in ranking.shapes(allowed)
+                      if ranking.cycles(*shape) <= _TILES] if allowed >= 4 else []
+            hopeful = [shape for shape in ranked if might_fit(qnet, *shape, limits, ranking.asked)]
+            by_rows = {pe: (pe, simd) for pe, simd in reversed(hopeful)}  # the best of these rows
+            chosen = sorted(by_rows.values(), key=hopeful.index)[:settings.shapes]
             if ranked and ranked[0] not in chosen:
                 chosen.append(ranked[0])
             jobs |= {Job(width, Array(pe=pe, simd=simd, stream_bits=limits.stream_bits,
@@ -44,14 +50,19 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, settings: Explo
                      for pe, simd in chosen for contexts in settings.contexts}
             # A small network leaves multipliers idle: half of what the fastest array uses.
             allowed = min([allowed, *(pe * simd for pe, simd in hopeful[:1])]) // 2
+        for contexts in settings.contexts:
+            with contextlib.suppress(UserError):  # none fits: the table says why
+                built = choose_array(qnet, limits, contexts=contexts).array
+                jobs.add(Job(width, replace(built, block_words=BLOCK_WORDS), settings.synth))
     if not jobs:
         raise UserError(f"no array of at most {limits.multipliers} multipliers computes a frame in "
                         f"{_TILES} cycles: allow more with --macs, or use fewer timesteps")
     return sorted(jobs, key=lambda job: (job.array.multipliers / job.array.contexts, job))
 
 
-def quick_tiles(qnets: Mapping[int, QuantizedNetwork], job: Job) -> float:
+def quick_tiles(rankings: Mapping[int, Ranking], job: Job) -> float:
     """How long a job takes, in about tiles: for the time left."""
     array = job.array
     synthesis = 40_000 + 400 * array.multipliers if job.synth else 0
-    return 3000 + synthesis + array.contexts * quick_cycles(qnets[job.width], array.pe, array.simd)
+    return 3000 + synthesis + array.contexts * rankings[job.width].cycles(array.pe,
+                                                                                 array.simd)

@@ -28,6 +28,7 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, ExploreOptions, takes
 from gatefold.gen.plan import Budget
+from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.synth import need_yosys
 
 __all__ = ["Progress", "explore"]
@@ -122,7 +123,8 @@ def _points(todo: Sequence[Job], qnets, limits: Budget, known: dict, journal: Jo
     done = {} if journal is None else {
         job: journal.known[key] for job, key in keys.items() if key in journal.known}
     rest = [job for job in todo if job not in done]
-    work, finished = sum(quick_tiles(qnets, job) for job in rest), 0.0
+    rankings = {width: Ranking(qnet) for width, qnet in qnets.items()}
+    work, finished = sum(quick_tiles(rankings, job) for job in rest), 0.0
     if progress:
         progress(0, work, len(done), len(todo))
     if rest:
@@ -131,7 +133,7 @@ def _points(todo: Sequence[Job], qnets, limits: Budget, known: dict, journal: Jo
                 done[job] = points
                 if journal:
                     journal.add(keys[job], points)
-                finished += quick_tiles(qnets, job)
+                finished += quick_tiles(rankings, job)
                 if progress:
                     progress(finished, work, len(done), len(todo))
     return [point for job in todo for point in done[job]]

@@ -36,6 +36,7 @@ def processes(jobs: Sequence[Job], qnets: Mapping[int, QuantizedNetwork], limits
     The processes are spawned, so a script must call this below ``if __name__ == "__main__":``.
     Raises :class:`UserError` where one of them dies.
     """
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(min(count, len(jobs)),
                                mp_context=multiprocessing.get_context("spawn"),
                                initializer=_start, initargs=(dict(qnets), limits))
@@ -46,6 +47,10 @@ def processes(jobs: Sequence[Job], qnets: Mapping[int, QuantizedNetwork], limits
     except BrokenProcessPool:
         raise UserError("a worker process died (killed, or out of memory): run the same again to "
                         "go on where this ended, perhaps with fewer --jobs") from None
+    except BaseException:  # an interrupt too: nobody waits for what the workers are doing
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -11,8 +11,8 @@ from gatefold.gen.flow import check_tiles
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.tables import table_for
 from gatefold.gen.plan import Budget
-from gatefold.gen.plan.demand import demands
-from gatefold.gen.plan.sizing import candidates, quick_cycles, widths_might_fit
+from gatefold.gen.plan.ranking import Ranking
+from gatefold.gen.plan.sizing import widths_might_fit
 
 __all__ = ["Estimate", "quick_estimate"]
 
@@ -51,14 +51,15 @@ def quick_estimate(network: Network, board: str | None) -> Estimate:
         budget.check_weights(network.parameters, _WIDTH)
     except UserError as error:
         return Estimate(board, False, str(error))
-    asked = demands(network)
+    ranking = Ranking(network)
+    asked = ranking.asked
     sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
     table, multipliers = table_for(_WIDTH), budget.multipliers
     while multipliers >= 4:
-        for pe, simd in candidates(network, multipliers):
+        for pe, simd in ranking.shapes(multipliers):
             if widths_might_fit(asked, pe, simd, budget, weight_width=_WIDTH, act_width=_WIDTH,
                                 acc_width=sums, table=table):
-                cycles = round(quick_cycles(network, pe, simd))
+                cycles = round(ranking.cycles(pe, simd))
                 return Estimate(board, True, "", pe, simd, cycles, budget.clock_mhz,
                                 round(cycles / budget.clock_mhz, 2))
         multipliers //= 2

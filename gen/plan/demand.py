@@ -8,7 +8,7 @@ from math import ceil, prod
 import numpy as np
 
 from gatefold.gen.network.graph import Dense, Network, Recurrent, Rnn
-from gatefold.gen.network.views import Permute, RepeatVector, Reshape
+from gatefold.gen.network.views import Permute, RepeatVector, Reshape, View
 from gatefold.gen.numbers.quantized import (
     QDense,
     QMultiply,
@@ -17,35 +17,54 @@ from gatefold.gen.numbers.quantized import (
     QuantizedNetwork,
     QView,
 )
+from gatefold.gen.plan.layout import NOWHERE
 
-__all__ = ["Demand", "demands", "must_multiply"]
+__all__ = ["Demand", "demands", "longest_chain", "must_multiply"]
 
 
 @dataclass(frozen=True)
 class Demand:
     """The size of a layer's work, for rough counts.
 
-    rows: of its matrix. columns: those that meet the layer's input. own: those that meet its own
-    last result (none at step 0). steps: how often the matrix is applied. windows: it is a
-    convolution, whose steps may be computed several at a time.
+    rows: of its matrix. pieces: the columns that meet the layer's input, by the vectors that the
+    input is put together from, each of which begins with a chunk of its own. own: the columns that
+    meet the layer's last result (none at step 0). steps: how often the matrix is applied; met: how
+    often to another input; recurs: how often to a last result. windows: it is a convolution, whose
+    steps may be computed several at a time. sparse: the most columns of a row that are not zero by
+    construction; 0, all.
     """
 
     rows: int
-    columns: int
+    pieces: tuple[int, ...]
     own: int
     steps: int
+    met: int
+    recurs: int
     windows: bool
+    sparse: int = 0
+
+    @property
+    def columns(self) -> int:
+        """Columns that meet the layer's input."""
+        return sum(self.pieces)
 
     def tiles(self, pe: int, simd: int) -> int:
         """About how many tiles it takes."""
         if self.windows:
             return ceil(1.1 * self.steps * self.rows * self.columns / (pe * simd))
-        return self.groups(pe, simd) * (self.steps * ceil(self.columns / simd)
-                                        + (self.steps - 1) * ceil(self.own / simd))
+        return (self.met * self._input_tiles(pe, simd)
+                + self.recurs * self.groups(pe, simd) * ceil(self.own / simd))
 
     def words(self, pe: int, simd: int) -> int:
         """About how many weight words it takes, at least."""
-        return self.groups(pe, simd) * (ceil(self.columns / simd) + ceil(self.own / simd))
+        return self._input_tiles(pe, simd) + self.groups(pe, simd) * ceil(self.own / simd)
+
+    def _input_tiles(self, pe: int, simd: int) -> int:
+        """Tiles of a step that meet the layer's input."""
+        groups = self.groups(pe, simd)
+        if self.sparse:  # each chunk of rows meets a chunk for each of these columns
+            return self.sparse * ceil(self.rows / simd) + groups - 1
+        return groups * sum(ceil(piece / simd) for piece in self.pieces)
 
     def groups(self, pe: int, simd: int) -> int:
         """Groups of rows that the array works on one after the other."""
@@ -55,19 +74,77 @@ class Demand:
 def demands(network: QuantizedNetwork | Network) -> list[Demand]:
     """What each layer with weights asks; the same of a float network as of its quantised form."""
     found = []
+    vectors = _vectors(network)
     for n, layer in enumerate(network.layers):
         shapes = network.shapes_into(n)
+        read = vectors[layer.inputs[0]]
         if isinstance(layer, QRecurrent | Recurrent):
             gates = 1 if isinstance(layer, QRnn | Rnn) else 4
-            found.append(Demand(gates * layer.units, layer.features, layer.units, shapes[0][0],
-                                False))
+            steps, given = len(read), layer.stateful or len(layer.inputs) > 1
+            same = not given and (read == read[:1]).all()
+            found.append(Demand(gates * layer.units, _pieces(read[-1]), layer.units, steps,
+                                1 if same else steps, steps if given else steps - 1, False))
         elif isinstance(layer, QDense | Dense):
-            steps = layer.output_shape(*shapes)[:-1]
-            columns = layer.features if layer.pattern is None else min(
-                layer.features, 2 * int(layer.pattern.sum(axis=1).max()))
-            found.append(Demand(layer.outputs, columns, 0, prod(steps),
-                                layer.window is not None))
-    return found or [Demand(4, 1, 0, 1, False)]
+            steps = prod(layer.output_shape(*shapes)[:-1])
+            pieces = (layer.features,) if layer.window is not None else _pieces(
+                read.reshape(-1, layer.features)[-1])
+            sparse = 0 if layer.pattern is None else int(layer.pattern.sum(axis=1).max())
+            found.append(Demand(layer.outputs, pieces, 0, steps, steps, 0,
+                                layer.window is not None and not sparse, sparse))
+    return found or [Demand(4, (1,), 0, 1, 1, 0, False)]
+
+
+def longest_chain(network: QuantizedNetwork | Network) -> int:
+    """The most results that follow one another, each of which waits for the one before it: a step
+    of a recurrent layer for its last step, a layer for the layers that it reads."""
+    vectors = _vectors(network)
+    there = np.zeros(1 + max(int(ids.max(initial=0)) for ids in vectors), np.int64)
+
+    def before(ids: np.ndarray) -> np.ndarray:
+        """Of vectors (..., elements), the links in front of each."""
+        return np.where(ids >= 0, there[ids], 0).max(axis=-1, initial=0)
+
+    for n, layer in enumerate(network.layers):
+        if isinstance(layer, QView | View):
+            continue
+        reads, made = [vectors[value] for value in layer.inputs], vectors[network.value(n)]
+        if isinstance(layer, QRecurrent | Recurrent):
+            each = 1 if getattr(layer, "reset_after", True) else 2
+            last = max((int(before(state)) for state in reads[1:]), default=0)
+            links = []
+            for begins in before(reads[0]).tolist():
+                last = max(last, begins) + each
+                links.append(last)
+            there[made[..., 0]] = links if layer.return_sequences else last
+        elif isinstance(layer, QDense | Dense):
+            met = layer.gather(reads[0], NOWHERE).reshape(*made.shape[:-1], layer.features)
+            there[made[..., 0]] = before(met) + 1
+        else:  # at least
+            there[made[..., 0]] = min(int(before(read).min()) for read in reads) + 1
+    return max(1, *(int(before(vectors[value]).max()) for value in network.outputs))
+
+
+def _vectors(network: QuantizedNetwork | Network) -> list[np.ndarray]:
+    """Of every value, an array of its shape: which vector, a row of a value that is stored, each
+    element belongs to."""
+    found: list[np.ndarray] = []
+    count = 0
+    for value, shape in enumerate(network.shapes):
+        layer = network.layers[value - len(network.input_shapes)] \
+            if value >= len(network.input_shapes) else None
+        if isinstance(layer, QView | View):
+            view = layer.view if isinstance(layer, QView) else layer
+            read = [found[one][None] for one in layer.inputs]
+            found.append(view.arrange(*read, fill=NOWHERE)[0])
+            continue
+        rows = np.arange(count, count + prod(shape[:-1]), dtype=np.int32)
+        count += len(rows)
+        found.append(np.broadcast_to(rows.reshape(*shape[:-1], 1), shape))
+    return found
+
+
+def _pieces(vector: np.ndarray) -> tuple[int, ...]:
+    return tuple(np.unique(vector[vector >= 0], return_counts=True)[1].tolist()) or (1,)
 
 
 def must_multiply(qnet: QuantizedNetwork) -> int:

@@ -22,7 +22,8 @@ from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.kinds import DenseKind, LoadKind
 
-__all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "make_plan"]
+__all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "frame_cycles",
+           "make_plan"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
@@ -132,6 +133,16 @@ def draft_plan(qnet: QuantizedNetwork, array: Array) -> tuple[Work, EngineConfig
     if array.contexts > 1:
         work = interleave(work, array.contexts, _config(qnet, work, array).x_depth)
     return work, _config(qnet, work, array)
+
+
+def frame_cycles(work: Work, draft: EngineConfig) -> int:
+    """About the latency of a frame, from a schedule alone: ``work`` and ``draft`` are those of
+    :func:`draft_plan`."""
+    distance = latencies(draft)
+    tiles = schedule(work, distance, input_arrivals(draft))
+    last = max(tile.issue + tile.job.beats for tile in tiles
+               if tile.stop & Stop.FINISH and tile.job.out is not None)
+    return last + distance.output + (draft.out_beats if draft.out_whole else 1)
 
 
 def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:

@@ -37,7 +37,8 @@ from __future__ import annotations
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 from math import inf
 
@@ -76,13 +77,26 @@ def schedule(work: Work, latency: Latencies, arrivals: Sequence[int]) -> list[Ti
     return _Scheduler(work, latency, arrivals).run()
 
 
+@dataclass(slots=True)
+class _Issue:
+    """A tile that is issued; whether it parks its sums is known when the next one is."""
+
+    job: Job
+    operand: Operand
+    start: Start
+    stop: Stop
+    init: int
+    park: int
+    issue: int
+
+
 class _Scheduler:
     """Runs the clock by the rules of the module's docstring."""
 
     def __init__(self, work: Work, latency: Latencies, arrivals: Sequence[int]):
         self.work, self.latency = work, latency
         self.leaving = 0  # the step of the leaving op that is to be finished next
-        self.tiles: list[Tile] = []
+        self.tiles: list[_Issue] = []
         self.current: tuple[Wave, int] | None = None  # whose sums are in the accumulators
         self.finish_free = 0  # earliest cycle of another finish: lanes take a beat a cycle
         self.waves = make_waves(work.jobs)
@@ -91,6 +105,13 @@ class _Scheduler:
         self.finished: dict[tuple[Key, int], int] = {}  # (wave, group): issue of its last tile
         self._connect(arrivals)
         self._set_urgency()
+        # Waves by rank; of these, as heaps of numbers, the active ones that may have a tile to run
+        # and, behind the cycle when they may have one again, those that have none.
+        self.ranked = sorted(self.waves.values(), key=Wave.rank)
+        for number, wave in enumerate(self.ranked):
+            wave.number = number
+        self.ready: list[int] = []
+        self.asleep: list[tuple[int, int]] = []
 
     def _connect(self, arrivals: Sequence[int]):
         """Give every wave the operands that are there from the start, and note which word (wave,
@@ -147,34 +168,64 @@ class _Scheduler:
         self._issue_all()
         gaps = [after.issue - tile.issue - 1 for tile, after in pairwise(self.tiles)]
         gaps.append(max(0, self._next_frame() - self.tiles[-1].issue - 1))
-        return [replace(tile, gap=gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
+        return [Tile(tile.job, tile.operand, tile.start, tile.stop, tile.init, tile.park,
+                     tile.issue, gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
 
     def _issue_all(self):
+        """In each cycle the first of the ready waves that has a tile issues it. A wave that has
+        none sleeps until it may have one; what it waits for without knowing the cycle wakes it."""
         first: dict[tuple[int, int], int] = {}
         for context, op, step in self.waves:
             first[context, op] = min(step, first.get((context, op), step))
-        active = [wave for (context, op, step), wave in self.waves.items()
-                  if step < first[context, op] + AHEAD]
-        active.sort(key=Wave.rank)
-        now = 0
-        while active:
-            for wave in active:
-                group = wave.next_group(now, self._finish_from(wave),
-                                        wave.op in self.work.leaving)
-                if group is not None:
-                    break
-            else:
-                now = self._next_event(active, now)
+        for (context, op, step), wave in self.waves.items():
+            if step < first[context, op] + AHEAD:
+                self._activate(wave, 0)
+        left, now = len(self.waves), 0
+        while left:
+            while self.asleep and self.asleep[0][0] <= now:
+                self._rouse(heappop(self.asleep)[1])
+            if not self.ready:
+                now = self.asleep[0][0]
+                continue
+            wave = self.ranked[self.ready[0]]
+            group, wake = wave.next_group(now, self._finish_from(wave),
+                                          wave.op in self.work.leaving)
+            if group is None:
+                heappop(self.ready)
+                wave.ready = False
+                if wake < inf:
+                    self._wake(wave, int(wake))
                 continue
             self._issue(wave, group, now)
+            now += 1
             if not wave.open:
-                active.remove(wave)
-                if self._in_order(wave):
-                    self.leaving = wave.step + 1
+                heappop(self.ready)
+                left -= 1
                 following = self.waves.get((wave.context, wave.op, wave.step + AHEAD))
                 if following:
-                    insort(active, following, key=Wave.rank)
-            now += 1
+                    self._activate(following, now)
+                for later in wave.blocks:
+                    self._wake(later, now)
+                if self._in_order(wave):
+                    self.leaving = wave.step + 1
+                    self._wake(self.waves.get((wave.context, wave.op, self.leaving)), now)
+
+    def _activate(self, wave: Wave, cycle: int):
+        """Let a wave be among those in progress."""
+        wave.active = True
+        self._wake(wave, cycle)
+
+    def _wake(self, wave: Wave | None, cycle: int):
+        """Let an active wave be ready from ``cycle`` on."""
+        if wave and wave.active:
+            heappush(self.asleep, (cycle, wave.number))
+
+    def _rouse(self, number: int):
+        """Put a wave among the ready ones, if it is not there."""
+        wave = self.ranked[number]
+        if wave.open and not wave.ready:
+            wave.ready = True
+            heappush(self.ready, number)
 
     def _next_frame(self) -> int:
         """The earliest cycle for the next frame's first tile, which may finish: the lanes must be
@@ -206,12 +257,6 @@ class _Scheduler:
             return max(self.finish_free, self.loaded[wave.context, after])
         return self.finish_free
 
-    def _next_event(self, active: list[Wave], now: int) -> int:
-        """The next cycle in which anything can change."""
-        times = [time for wave in active if (time := wave.next_time()) is not None]
-        later = [time for time in (*times, self.finish_free, *self.loaded.values()) if time > now]
-        return int(min((time for time in later if time < inf), default=now + 1))
-
     def _issue(self, wave: Wave, group: int, now: int):
         """Issue the next tile of a group; sums of another job in the accumulators are parked."""
         job = wave.jobs[group]
@@ -235,14 +280,15 @@ class _Scheduler:
             if group in wave.keeps:
                 stop, park = Stop.FINISH | Stop.PARK, wave.keeps[group]
             self._finish(wave, group, now)
-        self.tiles.append(Tile(job, job.operands[place], start, stop, init, park, now))
+        self.tiles.append(_Issue(job, job.operands[place], start, stop, init, park, now))
 
     def _park(self):
         """Let the last tile park its sums, if its job is not finished."""
         if self.current:
             wave, group = self.current
-            self.tiles[-1] = replace(self.tiles[-1], stop=Stop.PARK, park=wave.base + group)
-            wave.resume[group] = self.tiles[-1].issue + self.latency.park
+            tile = self.tiles[-1]
+            tile.stop, tile.park = Stop.PARK, wave.base + group
+            wave.resume[group] = tile.issue + self.latency.park
 
     def _finish(self, wave: Wave, group: int, now: int):
         """A group is finished: the waves that wait for its words learn when they come."""
@@ -257,9 +303,14 @@ class _Scheduler:
             piece[0] -= 1
             piece[1] = max(piece[1], now + self.latency.tail + beat)
             if not piece[0]:
-                for _, arrived, place, way in self.readers[key]:
+                for reader, arrived, place, way in self.readers[key]:
                     insort(arrived, (piece[1] + way, place))
+                    self._wake(reader, piece[1] + way)
         if not wave.open and (wave.context, wave.op) in self.loaded:
-            self.loaded[wave.context, wave.op] = now + job.beats + self.latency.state
+            loaded = self.loaded[wave.context, wave.op] = now + job.beats + self.latency.state
+            for other in self.waves.values():
+                if other.context == wave.context and self.work.ops[other.op].after == wave.op:
+                    self._wake(other, loaded)
         for other, its in wave.followers[group]:
             other.resume[its] = now + self.latency.park
+            self._wake(other, now + self.latency.park)

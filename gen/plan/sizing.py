@@ -2,89 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from math import ceil, floor
+from math import ceil, floor, inf
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.array import BLOCK_WORDS, CROSS, Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import Demand, demands
-from gatefold.gen.plan.distance import ACCURACY, Site, Stages
-from gatefold.gen.plan.latency import latencies, lstm_tail
+from gatefold.gen.plan.distance import ACCURACY, Site
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
-from gatefold.gen.plan.plan import Plan, draft_plan, make_plan
+from gatefold.gen.plan.plan import Plan, draft_plan, frame_cycles, make_plan
+from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.waves import AHEAD
+from gatefold.gen.plan.work import Work
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["candidates", "choose_array", "fit",
-           "lut_rows", "made_to_fit", "might_fit", "place", "quick_cycles", "rough_tiles",
+__all__ = ["Progress", "choose_array", "fit", "lut_rows", "made_to_fit", "might_fit", "place",
            "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
-#: Among arrays whose latency is within 3 % of the best, logic counts too: all LUTs of the device
-#: weigh as much as 18 % of latency, so a core that is 1 % faster may take 5.5 % more of them.
-_NEAR = 1.03
-_PRICE = 0.18
-#: So many shapes, best first by a quick count, are drafted; the best of these are planned in full,
-#: until so many tiles have been scheduled.
-_DRAFTS = 250
-_FEW = 12  # where there are convolutions, which take longer
-_TILES = 40_000
 #: Weight words that blocks of convolutions may take, tried in turn.
 _BLOCK_WORDS = (BLOCK_WORDS, 1536, 1280, 1152, 1024, 960, 896, 832, 768, 704, 640, 512, 384, 256)
 _PROGRAM = 128  # instructions, where there is no program yet
-_SIMDS = (*range(1, 33), *range(34, 65, 2))
+
+#: Called with the number of arrays that were looked at, and of those there are.
+Progress = Callable[[int, int], None]
 
 
-def quick_cycles(network: QuantizedNetwork | Network, pe: int, simd: int) -> float:
-    """A rough cycle count, to rank shapes before planning them: the tiles to issue or the tails to
-    wait for, whichever is more, and a little of the other."""
-    return _quick_cycles(demands(network), pe, simd)
+@dataclass(frozen=True)
+class _Effort:
+    """What a search may do: ``work``, about in tiles that are scheduled and chunks that are laid
+    out; the best ``plans`` of the arrays are planned in full."""
+
+    work: int
+    plans: int
 
 
-def rough_tiles(qnet: QuantizedNetwork, pe: int, simd: int) -> int:
-    """About how many tiles a schedule for one sequence has."""
-    return sum(demand.tiles(pe, simd) for demand in demands(qnet))
+_THOROUGH, _QUICK = _Effort(1_200_000, 6), _Effort(100_000, 1)
+_UNSURE = 0.05  # part of a count by which riders may take fewer tiles
+_EACH = 5_000  # the work of any array, however few tiles it takes
 
 
-def _quick_cycles(asked: list[Demand], pe: int, simd: int) -> float:
-    return _estimate(sum(demand.tiles(pe, simd) for demand in asked),
-                     _waits(asked, lstm_tail(simd)))
+@dataclass(frozen=True)
+class _Rule:
+    """What makes an array the best: of those that take at most ``near`` times the fewest cycles,
+    the one with the least latency x (1 + ``price`` x the share of the device's LUTs)."""
+
+    near: float
+    price: float
+
+    def weighed(self, cycles: int, lut: int, of: int) -> float:
+        """What is to be least; ``lut`` of the device's LUTs ``of``."""
+        return cycles * (1 + self.price * lut / of)
 
 
-def _waits(asked: list[Demand], tail: int) -> int:
-    return sum(tail * (demand.steps if demand.own else 1) for demand in asked)
+#: By goal. Balanced: all LUTs of the device weigh as much as 18 % of latency, so a core that is 1 %
+#: faster may take 5.5 % more of them. Area: only they count.
+_RULES = {"latency": _Rule(1.0, 0.0), "balanced": _Rule(1.03, 0.18), "area": _Rule(1.25, 1e6)}
 
 
-def _estimate(tiles: int, waits: int) -> float:
-    return max(tiles, waits) + 0.1 * min(tiles, waits)
-
-
-def candidates(network: QuantizedNetwork | Network, multipliers: int) -> list[tuple[int, int]]:
-    """Shapes (pe, simd) worth a draft, best first by a quick count: for each simd the tallest
-    array, and shorter ones that waste few rows."""
-    asked = demands(network)
-    rows = max(demand.rows * (min(32, demand.steps) if demand.windows else 1) for demand in asked)
-    shapes = set()
-    for simd in _SIMDS:
-        tallest = min(multipliers // simd // 4 * 4, ceil(rows / 4) * 4, 1024)
-        if tallest < 4:
-            continue
-        folds = ceil(rows / tallest)
-        for fold in range(folds, folds + 3):
-            shapes.add((min(tallest, ceil(rows / fold / 4) * 4), simd))
-        shapes.add((tallest, simd))
-    return sorted(shapes, key=lambda shape: (_quick_cycles(asked, *shape), shape[0] * shape[1]))
-
-
-def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget) -> bool:
-    """A quick look at what cannot be avoided: multipliers, weights, tables."""
-    return widths_might_fit(demands(qnet), pe, simd, budget, weight_width=qnet.weight_width,
+def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget,
+              asked: list[Demand]) -> bool:
+    """A quick look at what cannot be avoided: multipliers, weights, tables. ``asked``: what the
+    layers ask."""
+    return widths_might_fit(asked, pe, simd, budget, weight_width=qnet.weight_width,
                             act_width=qnet.act_width, acc_width=qnet.acc_width, table=qnet.table)
 
 
@@ -160,28 +146,38 @@ def fit(plan: Plan, budget: Budget) -> Plan | None:
 
 @dataclass(frozen=True)
 class _Draft:
-    """An array that fits, about how many cycles a frame takes on it, and the shortest period in
-    nanoseconds that its wires allow with all levels that the hardware can have; it has too few
-    where the clock of the budget is ``too_fast``."""
+    """An array that fits with what a plan starts from, and the shortest period in nanoseconds that
+    its wires allow with all levels that the hardware can have; it has too few where the clock of
+    the budget is ``too_fast``."""
 
     array: Array
-    tiles: int
-    cycles: float
-    shortest: float = 0.0
-    too_fast: bool = False
+    work: Work
+    config: EngineConfig
+    shortest: float
+    too_fast: bool
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """An array that fits, about how many cycles a frame takes on it, by its schedule, and about how
+    many LUTs it takes."""
+
+    array: Array
+    cycles: int
+    lut: int
 
 
 def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | None:
     """``array`` with the most weight words for convolutions with which it fits and the levels of
     registers that its wires need, or None; with cascades that cost a cycle only where it does not
     fit without them."""
-    asked = demands(qnet)
-    windows = any(demand.windows for demand in asked)
+    windows = any(demand.windows for demand in demands(qnet))
     depth = BLOCK_WORDS + 1
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
         if words >= depth:
             continue  # the blocks took no more than that already
-        attempt = replace(array, block_words=words)
+        attempt = replace(array, block_words=words, dies=budget.dies,
+                          cross=CROSS if budget.dies > 1 else 0)
         work, draft = draft_plan(qnet, attempt)
         # What the schedule will add, as far as can be told.
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
@@ -191,9 +187,8 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
             placed = place(replace(draft, cascade=cascade), budget)
             if placed is not None:
                 levels, shortest, too_fast = _levels(placed, budget)
-                tail = latencies(replace(placed, **levels)).tail
-                return _Draft(replace(attempt, cascade=cascade, **levels), work.tiles,
-                              _estimate(work.tiles, _waits(asked, tail)), shortest, too_fast)
+                return _Draft(replace(attempt, cascade=cascade, **levels), work,
+                              replace(placed, **levels), shortest, too_fast)
     return None
 
 
@@ -207,7 +202,7 @@ def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float
         site = Site.of(estimate(config), config.simd, budget.board, budget.dies)
         stages = site.stages(budget.clock_mhz)
         shortest, too_fast = site.shortest, stages is None
-        found |= asdict(stages or Stages())
+        found |= asdict(stages) if stages else {}
     return found | {name: levels for name, levels in fixed.items() if levels is not None}, \
         shortest, too_fast
 
@@ -236,24 +231,28 @@ def _too_fast(draft: _Draft, budget: Budget) -> UserError:
 
 
 def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
-                 pipeline: str = "full") -> Plan:
-    """The plan of the fastest array that fits the budget, on as many of its dies as make it so; of
-    those within 3 % of it, the one that is best when its logic is weighed.
+                 pipeline: str = "full", goal: str = "balanced", quick: bool = False,
+                 progress: Progress | None = None) -> Plan:
+    """The plan of the best array that fits the budget, on as many of its dies as make it so, by
+    ``goal`` (of :data:`~gatefold.gen.options.ARRAY_GOALS`).
 
-    Shapes are ranked by a quick count; the best that fit are planned in full. ``contexts`` and
-    ``pipeline``, as of :class:`Array`.
+    ``contexts`` and ``pipeline``, as of :class:`Array`. ``quick``: look at fewer arrays.
+    ``progress``: see :data:`Progress`.
     Raises :class:`UserError` where nothing fits, and where no levels of registers keep the clock.
     """
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
                    pipeline=pipeline)
+    rule, ranking = _RULES[goal], Ranking(qnet, contexts)
     finalists: list[Plan] = []
-    fast: list[_Draft] = []
+    slow: list[_Draft] = []
     for share in budget.shares():
-        found, slow = _finalists(qnet, wanted, share)
+        found, too_fast = _finalists(qnet, wanted, share, ranking, rule,
+                                     _QUICK if quick else _THOROUGH,
+                                     progress or (lambda _done, _total: None))
         finalists += found
-        fast += slow
-    if not finalists and fast:
-        raise _too_fast(min(fast, key=lambda draft: draft.cycles), budget)
+        slow += too_fast
+    if not finalists and slow:
+        raise _too_fast(slow[0], budget)
     if not finalists:
         bits = sum(demand.rows * (demand.columns + demand.own)
                    for demand in demands(qnet)) * qnet.weight_width
@@ -263,43 +262,64 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
             "LUTs: take fewer bits (--width) or a larger board"
             + ("" if budget.memory == "auto" else
                f", or more memories than --memory {budget.memory}"))
-    near = _NEAR * min(plan.cycles.latency for plan in finalists)
+    near = rule.near * min(plan.cycles.latency for plan in finalists)
     return min((plan for plan in finalists if plan.cycles.latency <= near),
                key=lambda plan: (plan.config.loadable and not budget.loadable,
-                                 _weighed(plan, budget.lut), plan.cycles.latency))
+                                 rule.weighed(plan.cycles.latency, estimate(plan.config).lut,
+                                              budget.lut),
+                                 plan.cycles.latency))
 
 
-def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget
+def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: Ranking,
+               rule: _Rule, effort: _Effort, progress: Progress
                ) -> tuple[list[Plan], list[_Draft]]:
     """The plans of the best shapes that fit on all dies of the budget, as ``wanted`` otherwise; and
-    the drafts of those that would, at a slower clock."""
-    windows = any(demand.windows for demand in demands(qnet))
+    the best of the drafts that would, at a slower clock.
+
+    Shapes are ranked by counts; those that fit are scheduled, until no other can be better or the
+    ``effort`` is spent; the best of these are planned in full.
+    """
+    multipliers = budget.multipliers
     finalists: list[Plan] = []
     slow: list[_Draft] = []
-    multipliers = budget.multipliers
     while multipliers >= 4 * budget.dies and not finalists:
-        tiles = 0
-        drafts = []
-        for pe, simd in candidates(qnet, multipliers):
-            if pe % (4 * budget.dies):
-                continue
-            if len(drafts) < (_FEW if windows else _DRAFTS) and might_fit(qnet, pe, simd, budget):
-                found = _draft(qnet, replace(wanted, pe=pe, simd=simd), budget)
-                if found:
-                    (slow if found.too_fast else drafts).append(found)
-        for draft in sorted(drafts, key=lambda draft: draft.cycles):
-            if finalists:
-                best = min(plan.cycles.latency for plan in finalists)
-                if draft.tiles > _NEAR * best or tiles > _TILES:
-                    continue
-            plan = make_plan(qnet, draft.array)
-            tiles += plan.cycles.tiles
-            placed = fit(plan, budget)
-            if placed:
-                finalists.append(placed)
+        arrays = [replace(wanted, pe=pe, simd=simd) for pe, simd in ranking.shapes(multipliers)
+                  if pe % (4 * budget.dies) == 0
+                  and might_fit(qnet, pe, simd, budget, ranking.asked)]
+        timed, too_fast = _timed(qnet, arrays, budget, ranking, rule, effort, progress)
+        slow += too_fast
+        timed.sort(key=lambda one: rule.weighed(one.cycles, one.lut, budget.lut))
+        near = rule.near * min((one.cycles for one in timed), default=0)
+        for one in [one for one in timed if one.cycles <= near][:effort.plans]:
+            placed = fit(make_plan(qnet, one.array), budget)
+            finalists += [placed] if placed else []
         multipliers //= 2
-    return finalists, slow
+    return finalists, slow[:1]
 
 
-def _weighed(plan: Plan, lut: int) -> float:
-    return plan.cycles.latency * (1 + _PRICE * estimate(plan.config).lut / lut)
+def _timed(qnet: QuantizedNetwork, arrays: list[Array], budget: Budget, ranking: Ranking,
+           rule: _Rule, effort: _Effort, progress: Progress) -> tuple[list[_Timed], list[_Draft]]:
+    """Those of ``arrays``, best first by counts, that fit, with their schedules' cycles; and the
+    first that does only at a slower clock."""
+    found: list[_Timed] = []
+    slow: list[_Draft] = []
+    best, spent = inf, 0
+    for n, array in enumerate(arrays):
+        if ranking.bound(array.pe, array.simd) > (rule.near + _UNSURE) * best:
+            continue
+        if found and spent >= effort.work:
+            break
+        if n:
+            progress(n, min(len(arrays), ceil(n * effort.work / max(1, spent))))
+        spent += _EACH
+        draft = _draft(qnet, array, budget)
+        if draft is None:
+            continue
+        if draft.too_fast:
+            slow = slow or [draft]
+            continue
+        cycles = frame_cycles(draft.work, draft.config)
+        spent += draft.work.tiles + len(draft.work.storage.chunks)
+        best = min(best, cycles)
+        found.append(_Timed(draft.array, cycles, estimate(draft.config).lut))
+    return found, slow

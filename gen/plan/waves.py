@@ -48,6 +48,9 @@ class Wave:
         self.resume: list[float] = [inf if job.after else 0 for job in jobs]
         self.open = list(range(len(jobs)))  # groups not finished
         self.urgency = 0
+        # For the scheduler: the wave's place by rank, whether it is in progress, and whether it may
+        # have a tile to run.
+        self.number, self.active, self.ready = 0, False, False
 
     @property
     def key(self) -> Key:
@@ -64,27 +67,27 @@ class Wave:
             for place, operand in enumerate(self.operands[id(arrived)]):
                 yield arrived, place, operand
 
-    def next_group(self, now: int, finish_from: float, in_order: bool) -> int | None:
-        """The lowest group with a tile to run in cycle ``now``.
+    def next_group(self, now: int, finish_from: float, in_order: bool) -> tuple[int | None, float]:
+        """The lowest group with a tile to run in cycle ``now``; if there is none, None and the
+        earliest cycle in which there may be one, infinite where that is not known yet.
 
         No group may finish before cycle ``finish_from``; with ``in_order``, none before all lower
         ones have; and none before the sums that it would overwrite are used.
         """
+        wake = inf
         for group in self.open:
             done, arrived = self.taken[group], self.arrived[group]
-            if done < len(arrived) and arrived[done][0] <= now and self.resume[group] <= now:
-                last = done + 1 == len(self.jobs[group].operands)
-                if not last or (finish_from <= now and (not in_order or group == self.open[0])
-                                and not any(wave.open for wave in self.before[group])):
-                    return group
-        return None
-
-    def next_time(self) -> float | None:
-        """The earliest cycle in which a group might run; None if all wait for what is not scheduled
-        yet."""
-        times = [max(self.arrived[g][self.taken[g]][0], self.resume[g])
-                 for g in self.open if self.taken[g] < len(self.arrived[g])]
-        return min(times, default=None)
+            if done >= len(arrived):
+                continue
+            there = max(arrived[done][0], self.resume[group])
+            if there <= now and done + 1 == len(self.jobs[group].operands):
+                waits = (in_order and group != self.open[0]) or any(
+                    wave.open for wave in self.before[group])
+                there = inf if waits else finish_from
+            if there <= now:
+                return group, now
+            wake = min(wake, there)
+        return None, wake
 
 
 def make_waves(jobs: Sequence[Job]) -> dict[Key, Wave]:

@@ -78,7 +78,7 @@ def test_python_finds_the_same(explored, tmp_path):
 def test_a_limit_that_no_core_keeps_is_reported(explored, tmp_path):
     folder = shutil.copytree(explored[1], tmp_path / "space")
     result = gatefold("explore", MODEL, "-o", folder, *QUICK, "--max-latency", "0.001")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert result.stdout.splitlines()[-1].startswith("no core fits within the limits: see why")
 
 

@@ -34,7 +34,7 @@ from tests.support.places import ROOT
 
 SMALL = {"board": "zcu104", "widths": (8, 16), "sizes": 2, "shapes": 2}
 FILES = ["explore.json", "explore.md", JOURNAL, "latency-bram.svg", "latency-dsp.svg",
-         "latency-error.svg"]
+         "latency-error.svg", "throughput-dsp.svg"]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,13 @@ def explored(net, tmp_path_factory):
 
 
 # ---- points ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", SMALL["widths"])
+def test_what_build_chooses_is_always_a_point(net, explored, width):
+    built = gf.compile(net, board="zcu104", width=width).plan
+    assert (built.config.pe, built.config.simd, built.cycles.latency) in [
+        (p.pe, p.simd, p.latency) for p in explored[0].points if p.width == width]
 
 
 def test_cores_that_fit_are_synthesised_if_asked(net, explored, monkeypatch, tmp_path):

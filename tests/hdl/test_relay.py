@@ -146,10 +146,11 @@ def test_no_register_drives_rows_of_two_regions(tmp_path, reach, loadable):
     assert {way: ways[way] for way in ("operands", "controls", "weight")} == {
         way: sum(levels(places, relays - 1)) + places if relays else 0
         for way, relays in zip(("operands", "controls", "weight"), WAYS[reach], strict=True)}
-    # Nothing enters a region but through its relays; without a reach the weight address does.
+    # Nothing enters a region but through its relays. (With a reach of 0, the address of weights in
+    # block RAM does; these are in LUTs.)
     entered = {kind(name) for bit, driver in drivers.items() for name in readers[bit]
                if region(name) not in ("", region(driver))}
-    assert entered == ({"relay"} if reach else {"relay", "rom"})
+    assert entered == {"relay"}
     # A relay drives the rows of its region, their memories and that of the biases, or relays.
     for bit, driver in drivers.items():
         if kind(driver) == "relay" and driver.startswith("core.array"):

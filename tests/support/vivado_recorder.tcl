@@ -30,6 +30,7 @@ set sources {}
 set ports {}
 set clocks {}
 set cells {}
+set instances {}
 set pblocks {}
 
 # Parts, with the columns and rows of their clock regions and the number of their dies.
@@ -294,14 +295,17 @@ proc do_synth_design {given positional} {
     set top [option $given -top]
     set body ""
     foreach file $::sources {
-        set pattern [format {\ymodule\s+%s\y(.*?)\yendmodule\y} $top]
-        if {[regexp $pattern [slurp $file] -> body]} {
+        set text [slurp $file]
+        if {[regexp -indices [format {(?n)^module\s+%s\y} $top] $text where]} {
+            set start [lindex $where 0]
+            set body [string range $text $start [string first endmodule $text $start]]
             break
         }
     }
     if {$body eq ""} {
         refuse "synth_design: no module $top in the files read"
     }
+    read_instances
     instantiate $top ""
     foreach {- direction name} [regexp -all -inline \
             {\y(input|output)\s+(?:wire\s+|reg\s+)?(?:\[[^\]]*\]\s*)?([A-Za-z_]\w*)} $body] {
@@ -327,19 +331,28 @@ proc do_synth_design {given positional} {
     return $top
 }
 
-# The cells of a module and of those below it: instances of modules in the files read.
-proc instantiate {module above} {
+# The cells of every module in the files read: lines "MODULE NAME (" inside it.
+proc read_instances {} {
+    set module ""
     foreach file $::sources {
-        if {![regexp [format {\ymodule\s+%s\y(.*?)\yendmodule\y} $module] [slurp $file] -> body]} {
-            continue
-        }
-        foreach {- below name} [regexp -all -inline {(?n)^\s*([a-z]\w*)\s+([a-z]\w*)\s*\(} $body] {
-            if {$below ne "module"} {
-                lappend ::cells $above$name
-                instantiate $below $above$name/
+        foreach line [split [slurp $file] \n] {
+            if {[regexp {^module\s+(\w+)} $line -> module]} {
+                dict set ::instances $module {}
+            } elseif {[regexp {^ +([a-z]\w*) ([a-z]\w*) \($} $line -> below name]} {
+                dict lappend ::instances $module $below $name
             }
         }
+    }
+}
+
+# The cells below a module, by their paths.
+proc instantiate {module above} {
+    if {![dict exists $::instances $module]} {
         return
+    }
+    foreach {below name} [dict get $::instances $module] {
+        lappend ::cells $above$name
+        instantiate $below $above$name/
     }
 }
 

@@ -1,0 +1,73 @@
+"""Which arrays are worth a plan, from counts alone: before there are ops, jobs or a schedule."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from gatefold.gen.network.graph import Network
+from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan.demand import demands, longest_chain
+from gatefold.gen.plan.latency import lstm_tail
+
+__all__ = ["Ranking"]
+
+#: The numbers of columns that are tried, and the most rows.
+_SIMDS = (*range(1, 65), *range(66, 129, 2))
+_ROWS = 1024
+#: Of the tiles and the tails the fewer cycles are hidden behind the others, but for this part.
+_SHOWS = 0.2
+
+
+class Ranking:
+    """Counts for a network on any array of ``pe`` rows and ``simd`` columns, for ``contexts``
+    sequences in a frame.
+
+    Attributes: ``asked``, the demand of each layer; ``chain``, the most tails that follow one
+    another.
+    """
+
+    def __init__(self, network: QuantizedNetwork | Network, contexts: int = 1):
+        self.asked, self.chain, self.contexts = demands(network), longest_chain(network), contexts
+
+    def tiles(self, pe: int, simd: int) -> int:
+        """About how many tiles a frame has."""
+        return self.contexts * sum(demand.tiles(pe, simd) for demand in self.asked)
+
+    def bound(self, pe: int, simd: int) -> int:
+        """About how many cycles a frame takes at least: one a tile, and those of the tails."""
+        return max(self.tiles(pe, simd), self.chain * lstm_tail(simd))
+
+    def cycles(self, pe: int, simd: int) -> float:
+        """About how many cycles a frame takes."""
+        tiles, waits = self.tiles(pe, simd), self.chain * lstm_tail(simd)
+        return max(tiles, waits) + _SHOWS * min(tiles, waits)
+
+    def shapes(self, multipliers: int) -> list[tuple[int, int]]:
+        """The shapes (pe, simd) of at most so many multipliers that are worth a look, the best
+        first.
+
+        For each ``simd`` the tallest array that has work for all its rows, and shorter ones, which
+        fit a layer in one to four groups of rows without a remainder.
+        """
+        rows = {ceil(demand.rows * (min(32, demand.steps) if demand.windows else 1) / 4) * 4
+                for demand in self.asked}
+        shapes = set()
+        for simd in _SIMDS:
+            tallest = min(multipliers // simd // 4 * 4, max(rows), _ROWS)
+            if tallest < 4:
+                continue
+            shapes.add((tallest, simd))
+            for layer in rows:
+                folds = ceil(layer / tallest)
+                shapes |= {(ceil(layer / fold / 4) * 4, simd) for fold in range(folds, folds + 4)}
+        ranked = sorted((shape for shape in shapes if shape[0] * shape[1] <= multipliers),
+                        key=lambda shape: (self.cycles(*shape), shape[0] * shape[1]))
+        # The same counts with more columns of as many rows, or the reverse, are no gain.
+        seen: set[tuple] = set()
+        found = []
+        for pe, simd in ranked:
+            counts = self.tiles(pe, simd), lstm_tail(simd)
+            if not seen & {("pe", pe, *counts), ("simd", simd, *counts)}:
+                found.append((pe, simd))
+            seen |= {("pe", pe, *counts), ("simd", simd, *counts)}
+        return found

@@ -1,0 +1,69 @@
+"""Counts before there is a plan, and the array that they lead to."""
+
+import pytest
+
+from gatefold.boards import get as get_board
+from gatefold.gen.plan import Array, Budget, choose_array, make_plan
+from gatefold.gen.plan.demand import longest_chain
+from gatefold.gen.plan.plan import draft_plan, frame_cycles
+from gatefold.gen.plan.ranking import Ranking
+from gatefold.gen.plan.resources import estimate
+from tests.support.networks import network, quantized
+
+ARRAYS = [(4, 1), (8, 3), (16, 4)]
+
+# network: results that follow one another
+CHAINS = {
+    "lstm-dense": 4 + 1, "last h": 4, "stack": 4 + 1 + 1, "dense only": 1 + 1, "repeat first": 3,
+    "autoencoder": (4 + 1) + (4 + 1 + 1), "bidirectional": 4 + 4 + 1,
+    "gru": 4 + 1, "gru reset before": 2 * 4 + 2 + 1, "multiply": 4 + 1 + 1,
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_longest_chain(name):
+    assert longest_chain(quantized(name)) == longest_chain(network(name)) == CHAINS[name]
+
+
+@pytest.mark.parametrize(("pe", "simd"), ARRAYS)
+@pytest.mark.parametrize("name", ["lstm-dense", "stack", "bidirectional", "gru", "rnn", "flatten",
+                                  "stateful lstm", "repeat first"])
+def test_tiles_are_counted_before_they_are_made(name, pe, simd):
+    qnet = quantized(name)
+    for contexts in (1, 3):
+        plan = make_plan(qnet, Array(pe=pe, simd=simd, contexts=contexts))
+        assert Ranking(qnet, contexts).tiles(pe, simd) == plan.cycles.tiles
+
+
+def test_riders_take_fewer_tiles_than_counted():
+    qnet = quantized("autoencoder")  # the Dense rides on the last LSTM
+    assert Ranking(qnet).tiles(8, 3) - make_plan(qnet, Array(pe=8, simd=3)).cycles.tiles == 3
+
+
+@pytest.mark.parametrize(("pe", "simd"), ARRAYS)
+@pytest.mark.parametrize("name", ["lstm-dense", "every h", "autoencoder", "bidirectional", "pools"])
+def test_a_schedule_alone_tells_the_latency(name, pe, simd):
+    qnet, array = quantized(name), Array(pe=pe, simd=simd)
+    assert abs(frame_cycles(*draft_plan(qnet, array)) - make_plan(qnet, array).cycles.latency) <= 3
+
+
+def test_goals():
+    qnet, budget = quantized(((30, 1), ("L48seq", "L48", "D1"))), Budget.of(get_board("zcu104"))
+    latency, balanced, area = (choose_array(qnet, budget, goal=goal)
+                               for goal in ("latency", "balanced", "area"))
+    assert latency.cycles.latency <= balanced.cycles.latency <= 1.03 * latency.cycles.latency
+    assert area.cycles.latency <= 1.25 * latency.cycles.latency
+    luts = [estimate(plan.config).lut for plan in (area, balanced, latency)]
+    assert luts == sorted(luts)
+
+
+def test_a_quick_search_looks_at_fewer_arrays():
+    qnet, budget = quantized(((30, 24), ("L48seq", "L48", "D1"))), Budget.of(None)
+    seen = {False: 0, True: 0}
+    plans = {}
+    for quick in seen:
+        def count(_done, _total, quick=quick):
+            seen[quick] += 1
+        plans[quick] = choose_array(qnet, budget, quick=quick, progress=count)
+    assert seen[True] <= seen[False]
+    assert plans[False].cycles.latency <= 1.03 * plans[True].cycles.latency
