@@ -31,7 +31,7 @@ class Demand:
     meet the layer's last result (none at step 0). steps: how often the matrix is applied; met: how
     often to another input; recurs: how often to a last result. windows: it is a convolution, whose
     steps may be computed several at a time. sparse: the most columns of a row that are not zero by
-    construction; 0, all.
+    construction; 0, all. dies: that share the array, and the elements.
     """
 
     rows: int
@@ -42,6 +42,15 @@ class Demand:
     recurs: int
     windows: bool
     sparse: int = 0
+    dies: int = 1
+
+    def height(self, simd: int) -> int:
+        """Rows, of all dies together, of an array that holds the whole matrix: every die as many as
+        the one with the most chunks needs."""
+        per = self.rows // self.own if self.own else 1  # rows of an element
+        elements = self.rows // per
+        chunks = ceil(ceil(elements / simd) / self.dies)  # of the die with the most
+        return self.dies * per * min(elements, chunks * simd)
 
     @property
     def columns(self) -> int:
@@ -68,7 +77,7 @@ class Demand:
 
     def groups(self, pe: int, simd: int) -> int:
         """Groups of rows that the array works on one after the other."""
-        return ceil(self.rows / pe)
+        return ceil(self.height(simd) / pe)
 
 
 def demands(network: QuantizedNetwork | Network) -> list[Demand]:

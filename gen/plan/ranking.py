@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 from gatefold.gen.network.graph import Network
@@ -19,15 +20,16 @@ _SHOWS = 0.2
 
 
 class Ranking:
-    """Counts for a network on any array of ``pe`` rows and ``simd`` columns, for ``contexts``
-    sequences in a frame.
+    """Counts for a network on any array of ``pe`` rows and ``simd`` columns on ``dies``, for
+    ``contexts`` sequences in a frame.
 
     Attributes: ``asked``, the demand of each layer; ``chain``, the most tails that follow one
     another.
     """
 
-    def __init__(self, network: QuantizedNetwork | Network, contexts: int = 1):
-        self.asked, self.chain, self.contexts = demands(network), longest_chain(network), contexts
+    def __init__(self, network: QuantizedNetwork | Network, contexts: int = 1, dies: int = 1):
+        self.asked = [replace(demand, dies=dies) for demand in demands(network)]
+        self.chain, self.contexts, self.dies = longest_chain(network), contexts, dies
 
     def tiles(self, pe: int, simd: int) -> int:
         """About how many tiles a frame has."""
@@ -49,17 +51,18 @@ class Ranking:
         For each ``simd`` the tallest array that has work for all its rows, and shorter ones, which
         fit a layer in one to four groups of rows without a remainder.
         """
-        rows = {ceil(demand.rows * (min(32, demand.steps) if demand.windows else 1) / 4) * 4
-                for demand in self.asked}
-        shapes = set()
+        shapes, step = set(), 4 * self.dies
         for simd in _SIMDS:
-            tallest = min(multipliers // simd // 4 * 4, max(rows), _ROWS)
-            if tallest < 4:
+            rows = {ceil(demand.height(simd) * (min(32, demand.steps) if demand.windows else 1)
+                         / step) * step for demand in self.asked}
+            tallest = min(multipliers // simd, max(rows), _ROWS) // step * step
+            if not tallest:
                 continue
             shapes.add((tallest, simd))
             for layer in rows:
                 folds = ceil(layer / tallest)
-                shapes |= {(ceil(layer / fold / 4) * 4, simd) for fold in range(folds, folds + 4)}
+                shapes |= {(ceil(layer / fold / step) * step, simd)
+                           for fold in range(folds, folds + 4)}
         ranked = sorted((shape for shape in shapes if shape[0] * shape[1] <= multipliers),
                         key=lambda shape: (self.cycles(*shape), shape[0] * shape[1]))
         # The same counts with more columns of as many rows, or the reverse, are no gain.

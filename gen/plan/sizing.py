@@ -242,12 +242,11 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
     """
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
                    pipeline=pipeline)
-    rule, ranking = _RULES[goal], Ranking(qnet, contexts)
+    rule = _RULES[goal]
     finalists: list[Plan] = []
     slow: list[_Draft] = []
     for share in budget.shares():
-        found, too_fast = _finalists(qnet, wanted, share, ranking, rule,
-                                     _QUICK if quick else _THOROUGH,
+        found, too_fast = _finalists(qnet, wanted, share, rule, _QUICK if quick else _THOROUGH,
                                      progress or (lambda _done, _total: None))
         finalists += found
         slow += too_fast
@@ -270,22 +269,20 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
                                  plan.cycles.latency))
 
 
-def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: Ranking,
-               rule: _Rule, effort: _Effort, progress: Progress
-               ) -> tuple[list[Plan], list[_Draft]]:
+def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, rule: _Rule,
+               effort: _Effort, progress: Progress) -> tuple[list[Plan], list[_Draft]]:
     """The plans of the best shapes that fit on all dies of the budget, as ``wanted`` otherwise; and
     the best of the drafts that would, at a slower clock.
 
     Shapes are ranked by counts; those that fit are scheduled, until no other can be better or the
     ``effort`` is spent; the best of these are planned in full.
     """
-    multipliers = budget.multipliers
+    multipliers, ranking = budget.multipliers, Ranking(qnet, wanted.contexts, budget.dies)
     finalists: list[Plan] = []
     slow: list[_Draft] = []
     while multipliers >= 4 * budget.dies and not finalists:
         arrays = [replace(wanted, pe=pe, simd=simd) for pe, simd in ranking.shapes(multipliers)
-                  if pe % (4 * budget.dies) == 0
-                  and might_fit(qnet, pe, simd, budget, ranking.asked)]
+                  if might_fit(qnet, pe, simd, budget, ranking.asked)]
         timed, too_fast = _timed(qnet, arrays, budget, ranking, rule, effort, progress)
         slow += too_fast
         timed.sort(key=lambda one: rule.weighed(one.cycles, one.lut, budget.lut))
