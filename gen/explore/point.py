@@ -106,7 +106,7 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     array, limits = job.array, limits.on(job.array.dies)
     place: dict[str, Any] = {"width": job.width, "pe": array.pe, "simd": array.simd,
                              "contexts": array.contexts}
-    tiles = Ranking(qnet, array.contexts, array.dies).tiles(array.pe, array.simd)
+    tiles = Ranking(qnet, array.contexts).on(array.dies).tiles(array.pe, array.simd)
     if tiles > MAX_TILES:
         return [Point(**place, memory="bram", fits=False,
                       reason=f"about {tiles} tiles are more than the longest schedule, "

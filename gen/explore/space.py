@@ -36,7 +36,7 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, settings: Explo
     """
     jobs = set()
     for width, qnet in qnets.items():
-        shares = [(share, Ranking(qnet, dies=share.dies)) for share in limits.shares()]
+        shares = [(share, Ranking(qnet).on(share.dies)) for share in limits.shares()]
         allowed = limits.multipliers
         for _ in range(settings.sizes):
             share, ranking = next((one for one in shares if allowed <= one[0].multipliers),

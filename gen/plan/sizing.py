@@ -242,11 +242,12 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
     """
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
                    pipeline=pipeline)
-    rule = _RULES[goal]
+    rule, ranking = _RULES[goal], Ranking(qnet, contexts)
     finalists: list[Plan] = []
     slow: list[_Draft] = []
     for share in budget.shares():
-        found, too_fast = _finalists(qnet, wanted, share, rule, _QUICK if quick else _THOROUGH,
+        found, too_fast = _finalists(qnet, wanted, share, ranking.on(share.dies), rule,
+                                     _QUICK if quick else _THOROUGH,
                                      progress or (lambda _done, _total: None))
         finalists += found
         slow += too_fast
@@ -269,15 +270,16 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
                                  plan.cycles.latency))
 
 
-def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, rule: _Rule,
-               effort: _Effort, progress: Progress) -> tuple[list[Plan], list[_Draft]]:
+def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: Ranking,
+               rule: _Rule, effort: _Effort, progress: Progress
+               ) -> tuple[list[Plan], list[_Draft]]:
     """The plans of the best shapes that fit on all dies of the budget, as ``wanted`` otherwise; and
     the best of the drafts that would, at a slower clock.
 
     Shapes are ranked by counts; those that fit are scheduled, until no other can be better or the
     ``effort`` is spent; the best of these are planned in full.
     """
-    multipliers, ranking = budget.multipliers, Ranking(qnet, wanted.contexts, budget.dies)
+    multipliers = budget.multipliers
     finalists: list[Plan] = []
     slow: list[_Draft] = []
     while multipliers >= 4 * budget.dies and not finalists:

@@ -40,13 +40,13 @@ def test_tiles_are_counted_before_they_are_made(name, pe, simd):
 def test_tiles_on_several_dies(name, pe, simd, dies):
     qnet = quantized(name)
     plan = make_plan(qnet, Array(pe=pe, simd=simd, dies=dies, cross=2))
-    assert Ranking(qnet, dies=dies).tiles(pe, simd) == plan.cycles.tiles
+    assert Ranking(qnet).on(dies).tiles(pe, simd) == plan.cycles.tiles
 
 
 def test_shapes_hold_whole_shares_of_each_die():
-    # 5 units of four rows in chunks of 2: two chunks, four units, on the die with the most
-    shapes = Ranking(quantized("lstm-dense"), dies=2).shapes(10_000)
-    assert (2 * 4 * 4, 2) in shapes and all(pe % 8 == 0 for pe, _ in shapes)
+    # 5 units of four rows in chunks of 2: 3 units are on the die with the most
+    shapes = Ranking(quantized("lstm-dense")).on(2).shapes(10_000)
+    assert (2 * 3 * 4, 2) in shapes and all(pe % 8 == 0 for pe, _ in shapes)
 
 
 def test_riders_take_fewer_tiles_than_counted():
