@@ -41,8 +41,11 @@ _LANE = re.compile(r"\.\\?(?:(?:lstm|gru|merge|dense)(?:_late|_state)?|(?:routed
 _DIE = re.compile(r"\.\\?(?:operands|array|router|lanes)_(\d+)\.")
 #: Parts that a core has once: they lie on no die's own ground, and their wires cross too.
 _ONCE = re.compile(r"\.\\?(?:reader|sequencer|writer|loader)\.")
+#: A register that is part of the core itself: one between the dies, by its cell or by its net.
+_BETWEEN = re.compile(r"(\$flatten\\)?core\.(\\?\w+\.)?\$procdff\$\d+|core\.\w+|"
+                      r"core\.(?!operands|array|router|lanes|reader|sequencer|writer|loader)\w+\..*")
 #: More rows, or lanes, than a die has.
-_MOST = 1 << 16
+_MOST = 1 << 12
 
 
 @dataclass(frozen=True, order=True)
@@ -81,7 +84,9 @@ def fan_out(plan: Plan, *, whole: bool = True, cache: Path = CACHE) -> list[Net]
         return netlists(Job(text, top, family="", black=black), cache=cache)[top]
 
     inside = {name: Nets(read(texts[f"{name}.v"], name)).pins_inside() for name in shared}
-    return loads_of(read("".join(texts.values()) + stubs, TOP, *shared), inside)
+    c = plan.config
+    return loads_of(read("".join(texts.values()) + stubs, TOP, *shared), inside, c.crossing,
+                    c.pe // c.dies)
 
 
 def offenders(nets: Iterable[Net]) -> list[Net]:
@@ -91,10 +96,10 @@ def offenders(nets: Iterable[Net]) -> list[Net]:
 
 
 def loads_of(netlist: dict, inside: Mapping[str, dict[str, list[int]]] | None = None,
-             crossing: int = 0) -> list[Net]:
+             crossing: int = 0, rows: int = _MOST) -> list[Net]:
     """:func:`fan_out` of a netlist; ``inside``: of modules left out of it, the pins behind each bit
-    of their ports. ``crossing``: registers from die to die, 0 for one die."""
-    return _Loads(Nets(netlist, inside), crossing).nets()
+    of their ports. ``crossing``: registers from die to die, 0 for one die; ``rows``: of a die."""
+    return _Loads(Nets(netlist, inside), crossing, rows).nets()
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,9 @@ class _Place:
         """Regions that the rows lie in."""
         rows, regions = self.rows, 0
         while rows:
-            regions += bool(rows & ((1 << REGION) - 1))
-            rows >>= REGION
+            first = (rows & -rows).bit_length() - 1
+            rows >>= first - first % REGION + REGION
+            regions += 1
         return regions
 
 
@@ -121,8 +127,8 @@ _NOWHERE = _Place()
 
 
 class _Loads:
-    def __init__(self, graph: Nets, crossing: int):
-        self.graph, self.crossing = graph, crossing
+    def __init__(self, graph: Nets, crossing: int, rows: int):
+        self.graph, self.crossing, self.rows = graph, crossing, rows
         self.places: dict[str, _Place] = {}
         self.dies: dict[str, str | None] = {}
 
@@ -173,8 +179,8 @@ class _Loads:
     def named(self, name: str) -> _Place:
         """Where a cell is by its name, or else by the names of the nets that it drives."""
         for names in ([name], self.driven(name)):
-            rows = {_number(_ROW, each) for each in names} - {None}
-            lanes = {_number(_LANE, each) for each in names} - {None}
+            rows = {_number(_ROW, each, self.rows) for each in names} - {None}
+            lanes = {_number(_LANE, each, _MOST) for each in names} - {None}
             if len(rows) == 1:
                 return _Place(rows=1 << (rows.pop() or 0))
             if len(lanes) == 1 and not rows:
@@ -196,7 +202,7 @@ class _Loads:
             cell = self.graph.driver.get(start)
             before = self.graph.before(start)
             if cell is None or self.die(cell) is not None or not isinstance(before, int):
-                return bool(there - {self.die(cell) if cell else "port"})
+                return bool(there - {self.die(cell) if cell else "once"})
             start = before
         return False
 
@@ -207,19 +213,31 @@ class _Loads:
         return self.dies[name]
 
     def die_by_name(self, name: str) -> str | None:
-        """The same. Yosys gives some cells names of its own: their nets tell."""
-        for names in ([name], self.driven(name)):
+        """The same. To cells that Yosys made it gave names that say nothing: their nets tell, those
+        that they drive or else those that they read."""
+        graph = self.graph
+        plain = graph.cells[name]["type"] in ("$dff", "$sdff")
+        own = [name] if not name.startswith("$auto") else []
+        for names in (own, self.driven(name), self.read(name)):
+            if plain and any(_BETWEEN.fullmatch(each) for each in names):
+                return None
             dies = {found[1] for each in names if (found := _DIE.search(f".{each}."))}
             if len(dies) == 1:
                 return dies.pop()
-            if dies or any(_ONCE.search(f".{each}.") for each in names):
+            if any(_ONCE.search(f".{each}.") for each in names) or len(dies) > 1:
                 return "once"
-            if "$flatten" in name or not name.startswith("$"):
-                break  # its name says where it is: between the parts
-        return None if self.graph.is_register(name) else "once"
+        return "once"
+
+    def read(self, name: str) -> list[str]:
+        """The names of the nets that a cell reads."""
+        cell = self.graph.cells[name]
+        return [each for pin, bits in cell["connections"].items()
+                if cell["port_directions"][pin] == "input"
+                for bit in bits for each in self.graph.names.get(bit, ())]
 
 
-def _number(pattern: re.Pattern, name: str) -> int | None:
-    """The row or lane that a name names, counted over all dies."""
+def _number(pattern: re.Pattern, name: str, each: int) -> int | None:
+    """The row or lane that a name names, of ``each`` die (some count them over all), made unique
+    over all dies."""
     found, die = pattern.search(f".{name}"), _DIE.search(f".{name}")
-    return int(found[1]) + _MOST * (int(die[1]) if die else 0) if found else None
+    return int(found[1]) % each + _MOST * (int(die[1]) if die else 0) if found else None
