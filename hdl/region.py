@@ -67,10 +67,10 @@ class Region(wiring.Component):
         for n, row in enumerate(self.rows):
             memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
                                   c.weight_style(row))
-            m.submodules[f"weights_{row}"] = memory.placed(platform)
-            word = delay(m, f"weight_word_{row}", memory.data, 0 if in_luts[n] else 1)[-1]
+            m.submodules[f"weights_{row % c.rows}"] = memory.placed(platform)
+            word = delay(m, f"weight_word_{row % c.rows}", memory.data, 0 if in_luts[n] else 1)[-1]
             mac = MacRow(c)
-            m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)
+            m.submodules[f"row_{row % c.rows}"] = shared("gatefold_row", mac, platform)
             m.d.comb += [
                 memory.addr.eq(late if in_luts[n] else weight),
                 mac.operands.eq(operands),
