@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.lib.memory import Memory
 
 from gatefold.hdl.activation import (
     Activated,
@@ -24,7 +25,7 @@ from gatefold.hdl.arith import (
     plus_minus,
     saturate,
 )
-from gatefold.hdl.kinds import GruKind, LoadKind, ResetKind
+from gatefold.hdl.kinds import AsideKind, GruKind, LoadKind, ResetKind
 from gatefold.hdl.lane import StateLane
 
 __all__ = ["GruLane"]
@@ -58,18 +59,21 @@ class GruLane(StateLane):
     s and n lie in -1..1, C = 18 and T = 16. A DSP48E2 (27 x 18, signed) holds each where T <= 16,
     C <= 18 and D <= 27; a wider one takes two slices, and is slower.
 
-    Rows of a unit: z, a, r, m; of a :class:`GruKind` without m, z and a; of the others, one.
+    Rows of a unit: z, a, r, m; of a :class:`GruKind` without m, z and a; of one with ``aside``, r
+    and m; of the others, one. An :class:`AsideKind` keeps a or z in a memory of the lane, written
+    in the cycle in which a :class:`GruKind` reads it: so order alone decides what it reads.
     """
 
     SUM = "n + z * (s - n)"
 
     @staticmethod
     def takes(kind):
-        return isinstance(kind, GruKind | ResetKind) or (isinstance(kind, LoadKind) and kind.gru)
+        return isinstance(kind, GruKind | AsideKind | ResetKind) or (
+            isinstance(kind, LoadKind) and kind.gru)
 
     @staticmethod
     def updates(kind):
-        return isinstance(kind, GruKind | LoadKind)
+        return isinstance(kind, GruKind | AsideKind | LoadKind)
 
     @staticmethod
     def stages(config):
@@ -85,10 +89,13 @@ class GruLane(StateLane):
         gru, resets = self._of(GruKind), self._of(ResetKind)
         is_reset = delay(m, "is_reset", is_one_of(self.kind, resets), end)
 
-        gates = {n: gate_squash(k.gate) for n, k in (gru | resets).items()}
+        kept = {n: k for n, k in self._of(AsideKind).items() if k.gate}
         r, z = activate(m, c, self.images, {
-            "r": Argument(self._r(is_reset[0]), kind[0], gates),
-            "z": Argument(self.z[0], kind[0], {n: gates[n] for n in gru}),
+            "r": Argument(self._r(m), kind[0],
+                          {n: gate_squash(k.gate) for n, k in (gru | resets).items()}),
+            "z": Argument(self.z[0], kind[0], {
+                n: gate_squash(k.gate) for n, k in (gru | kept).items()
+                if not getattr(k, "aside", False)}),
         }).values()
 
         new = Signal(signed(c.cell_width), name="s_new", reset_less=True)
@@ -119,20 +126,45 @@ class GruLane(StateLane):
     def _of(self, kind: type) -> dict:
         return {n: k for n, k in self.kinds(self.config).items() if isinstance(k, kind)}
 
-    def _r(self, is_reset: Value) -> Value:
-        """Row r: the third of a unit's, or the only one. Without m, r counts for nothing."""
-        if all(k.m is None for k in self._of(GruKind).values()):
-            return self.z[0]
-        return Mux(is_reset, self.z[0], self.z[2]) if self._of(ResetKind) else self.z[2]
+    def _r(self, m: Module) -> Value:
+        """Row r: the third of four, or the first. Without m, r counts for nothing."""
+        rows = {n: 2 if k.m is not None and not k.aside else 0
+                for n, k in self._of(GruKind).items()} | dict.fromkeys(self._of(ResetKind), 0)
+        return by_parameter(m, "row_r", self.kind, rows, lambda row: self.z[row],
+                            signed(self.config.acc_width))
+
+    def _set_aside(self, m: Module, kind: list[Value], at: int, value: Value, name: str,
+                   kept: dict[int, AsideKind]) -> Value:
+        """``value``, or in beats of a kind with ``aside`` what one of ``kept`` has set aside in the
+        same cycle ``at`` of an earlier beat."""
+        if not kept:
+            return value
+        m.submodules[f"aside_{name}"] = memory = Memory(
+            shape=value.shape(), depth=max(2, self.config.cell_depth), init=[])
+        read, write = memory.read_port(domain="comb"), memory.write_port()
+        address = delay(m, f"address_{name}", self.cell_addr, at)[-1]
+        m.d.comb += [
+            read.addr.eq(address), write.addr.eq(address), write.data.eq(value),
+            write.en.eq(delay(m, f"keeps_{name}", self.writes, at)[-1] & is_one_of(kind[at], kept)),
+        ]
+        users = [n for n, k in self._of(GruKind).items() if k.aside]
+        return Mux(is_one_of(kind[at], users), read.data, value)
+
+    def _a(self, m: Module, kept: dict[int, AsideKind]) -> Value:
+        """Row a: the second of a unit's, or the only one."""
+        rows = {n: 1 for n, k in self._of(GruKind).items() if not k.aside} | dict.fromkeys(kept, 0)
+        return by_parameter(m, "row_a", self.kind, rows, lambda row: self.z[row],
+                            signed(self.config.acc_width))
 
     def _m(self, m: Module, kind: Value) -> Value:
         """Row m, shifted and saturated, in the cycle in which the state is read; or 0."""
         c = self.config
         row = Signal(signed(c.cell_width), name="m", reset_less=True)
         m.d.sync += row.eq(by_parameter(
-            m, "m_now", kind, {n: (k.m, k.cell_width) for n, k in self._of(GruKind).items()},
-            lambda way: Const(0) if way[0] is None else saturate(
-                floor_shift(self.z[3], way[0]), way[1]), signed(c.cell_width)))
+            m, "m_now", kind, {n: (1 if k.aside else 3, k.m, k.cell_width)
+                               for n, k in self._of(GruKind).items()},
+            lambda way: Const(0) if way[1] is None else saturate(
+                floor_shift(self.z[way[0]], way[1]), way[2]), signed(c.cell_width)))
         return delay(m, "m_late", row, self.ends(c)["gates"] - 2)[-1]
 
     def _inner(self, m: Module, kind: list[Value], r: Activated, factor: Signal) -> Signal:
@@ -140,7 +172,9 @@ class GruLane(StateLane):
         c, gru, resets = self.config, self._of(GruKind), self._of(ResetKind)
         t_bits, width = c.table.out_frac, c.cell_width
         gates_at, inner_at, *_ = self.ends(c).values()
-        a = delay(m, "a", self.z[1], gates_at)[-1]
+        kept = {n: k for n, k in self._of(AsideKind).items() if not k.gate}
+        a = self._set_aside(m, kind, gates_at, delay(m, "a", self._a(m, kept), gates_at)[-1], "a",
+                            kept)
         ups = {n: k.up_m for n, k in gru.items()} | dict.fromkeys(resets, 0)
         starts = {n: (k.up_a, 0) for n, k in gru.items()} | {
             n: (None, half(k.q)) for n, k in resets.items()}
@@ -173,7 +207,9 @@ class GruLane(StateLane):
             rounded=False)})["n"]
         z_gate = Signal(t_bits + 1, reset_less=True)
         m.d.sync += z_gate.eq(plus_minus(Value.cast(1 << t_bits), z.t, z.negative))
-        z_late = delay(m, "z_late", z_gate, n_at - gates_at)[-1]
+        kept = {n: k for n, k in self._of(AsideKind).items() if k.gate}
+        z_late = self._set_aside(m, kind, n_at + 1,
+                                 delay(m, "z_late", z_gate, n_at - gates_at)[-1], "z", kept)
         s = delay(m, "s_old_late", old, n_at - gates_at)[-1]
 
         up_s, up_n = ({n: k.up_s for n, k in gru.items()}, {n: k.up_n for n, k in gru.items()})

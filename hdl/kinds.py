@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from gatefold.hdl.arith import half
 
-__all__ = ["DenseKind", "EmitKind", "Gate", "GruKind", "Kind", "LoadKind", "LstmKind", "MergeKind",
-           "ResetKind", "Squash"]
+__all__ = ["AsideKind", "DenseKind", "EmitKind", "Gate", "GruKind", "Kind", "LoadKind", "LstmKind",
+           "MergeKind", "ResetKind", "Squash"]
 
 Constants = tuple[int, ...]
 
@@ -67,7 +67,8 @@ class LstmKind:
 @dataclass(frozen=True)
 class GruKind:
     """Finish of a GRU layer: s = z s + (1 - z) n. Rows of a unit: z, a, r, m (`docs/numbers.md`).
-    Without reset_after there are z and a alone, and ``candidate`` takes all of a.
+    Without reset_after there are z and a alone, and ``candidate`` takes all of a. With ``aside``,
+    ops before have set z and a aside (:class:`AsideKind`), and the rows are r, m.
 
     ``gate``: r, z. ``m``: of row m to its ``cell_width`` bits; None without reset_after. ``up_a``,
     ``up_m``: left shifts that align a and r*m. ``candidate``: their sum to n. ``up_s``, ``up_n``:
@@ -85,12 +86,29 @@ class GruKind:
     h: int
     cell_width: int
     h_width: int
+    aside: bool = False
 
     @property
     def constants(self) -> Constants:
         """Rounding of z, r and m; the lane rounds a, with r*m."""
         gate = half(self.gate.shift)
-        return (gate, 0) if self.m is None else (gate, 0, gate, half(self.m))
+        if self.m is None:
+            return gate, 0
+        return (gate, half(self.m)) if self.aside else (gate, 0, gate, half(self.m))
+
+
+@dataclass(frozen=True)
+class AsideKind:
+    """A row of a GRU's unit stays in the lane for the op that finishes the step: the gate z, or
+    without ``gate`` the sum a as it is. There is no result.
+    """
+
+    gate: Gate | None
+
+    @property
+    def constants(self) -> Constants:
+        """Rounding of z."""
+        return (half(self.gate.shift) if self.gate else 0,)
 
 
 @dataclass(frozen=True)
@@ -181,4 +199,4 @@ class DenseKind:
         return (half(self.shift),)
 
 
-Kind = LstmKind | GruKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind
+Kind = LstmKind | GruKind | AsideKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind

@@ -8,9 +8,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.activation import activation_latency
-from gatefold.hdl.arith import by_parameter, delay, floor_shift, saturate
+from gatefold.hdl.arith import by_parameter, delay, floor_shift, is_one_of, saturate
 from gatefold.hdl.config import EngineConfig, bits_for
-from gatefold.hdl.kinds import Kind, LoadKind
+from gatefold.hdl.kinds import AsideKind, Kind, LoadKind
 
 __all__ = ["Lane", "StateLane"]
 
@@ -41,7 +41,7 @@ class Lane(wiring.Component):
 
     @staticmethod
     def updates(kind: Kind) -> bool:
-        """Whether such a kind writes this lane's state."""
+        """Whether such a kind writes a memory of this lane: its state, or what it sets aside."""
         return False
 
     @staticmethod
@@ -74,7 +74,8 @@ class StateLane(Lane):
     Members
     -------
     z: In, accumulators of the four rows.
-    writes: In, the unit in the lane gets a new state. cell_addr: In, its word of the memory.
+    writes: In, the unit in the lane gets a new state, or something of it is set aside.
+    cell_addr: In, its word of the memories.
     fresh: In, the old state counts as zero.
     c: Out, the new state, in the cycle of ``y``.
     """
@@ -119,7 +120,9 @@ class StateLane(Lane):
             read.addr.eq(addr[read_at]),
             write.addr.eq(addr[new_at]),
             write.data.eq(new),
-            write.en.eq(delay(m, "writes", self.writes, new_at)[-1]),
+            write.en.eq(delay(m, "writes", self.writes & ~is_one_of(self.kind, (
+                n for n, kind in self.kinds(c).items() if isinstance(kind, AsideKind))),
+                new_at)[-1]),
         ]
         fresh = delay(m, "fresh", self.fresh, read_at)[-1]
         return Mux(fresh, 0, read.data).as_signed()

@@ -12,7 +12,7 @@ from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
 from gatefold.hdl.interfaces import output_write, result_write, routed_beat, trace
 from gatefold.hdl.isa import beat_layout
-from gatefold.hdl.kinds import LoadKind
+from gatefold.hdl.kinds import AsideKind, LoadKind
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lstm_lane import LstmLane
 from gatefold.hdl.merge_lane import MergeLane
@@ -111,7 +111,7 @@ class LaneArray(wiring.Component):
         beats = delay(m, "beat", self.routed.beat.as_value(), late)
         at_late, at_early = data.View(layout, beats[late]), data.View(layout, beats[early])
         before_late = data.View(layout, beats[late - 1])
-        loads = [n for n, kind in enumerate(c.kinds) if isinstance(kind, LoadKind)]
+        silent = [n for n, kind in enumerate(c.kinds) if isinstance(kind, LoadKind | AsideKind)]
         m.d.comb += [
             self.result.lanes.eq(Mux(valid[late - 1] & before_late.to_h, before_late.lanes, 0)),
             self.result.chunk.eq(before_late.h),
@@ -119,12 +119,12 @@ class LaneArray(wiring.Component):
             self.output.chunk.eq(at_early.out),
             self.output.frame.eq(at_early.frame),
             self.output.complete.eq(valid[early] & at_early.to_out & at_early.complete),
-            self.trace.valid.eq(valid[late] & ~is_one_of(at_late.kind, loads)),
+            self.trace.valid.eq(valid[late] & ~is_one_of(at_late.kind, silent)),
             self.trace.lanes.eq(at_late.lanes),
         ]
 
     def _writes(self, m: Module, name: str) -> Value:
-        """Whether the beat writes the states of such lanes."""
+        """Whether the beat writes a memory of such lanes."""
         lane = _LANES[name]
         updating = [n for n, kind in lane.kinds(self.config).items() if lane.updates(kind)]
         writes = Signal(name=f"{name}_writes")

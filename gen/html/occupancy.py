@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from gatefold.gen.plan import Plan
 from gatefold.hdl.kinds import (
+    AsideKind,
     DenseKind,
     EmitKind,
     GruKind,
@@ -28,8 +29,9 @@ MAX_RUNS = 8000
 #: Most bins of a frame.
 MAX_BINS = 1600
 
-_OPS = {LstmKind: "cell", GruKind: "state", ResetKind: "reset", LoadKind: "initial state",
-        EmitKind: "cell state out", MergeKind: "merge", DenseKind: "sums"}
+_OPS = {LstmKind: "cell", GruKind: "state", AsideKind: "set aside", ResetKind: "reset",
+        LoadKind: "initial state", EmitKind: "cell state out", MergeKind: "merge",
+        DenseKind: "sums"}
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,16 @@ __all__ = ["Demand", "demands", "longest_chain", "must_multiply"]
 class Demand:
     """The size of a layer's work, for rough counts.
 
-    rows: of its matrix. pieces: the columns that meet the layer's input, by the vectors that the
-    input is put together from, each of which begins with a chunk of its own. own: the columns that
-    meet the layer's last result (none at step 0). steps: how often the matrix is applied; met: how
-    often to another input; recurs: how often to a last result. windows: it is a convolution, whose
-    steps may be computed several at a time. sparse: the most columns of a row that are not zero by
-    construction; 0, all.
+    size: elements of a result; per: matrix rows of an element. pieces: the columns that meet the
+    layer's input, by the vectors that the input is put together from, each of which begins with a
+    chunk of its own. own: the columns that meet the layer's last result (none at step 0). steps:
+    how often the matrix is applied; met: how often to another input; recurs: how often to a last
+    result. windows: it is a convolution, whose steps may be computed several at a time. sparse: the
+    most columns of a row that are not zero by construction; 0, all.
     """
 
-    rows: int
+    size: int
+    per: int
     pieces: tuple[int, ...]
     own: int
     steps: int
@@ -44,31 +45,46 @@ class Demand:
     sparse: int = 0
 
     @property
+    def rows(self) -> int:
+        """Rows of its matrix."""
+        return self.size * self.per
+
+    @property
     def columns(self) -> int:
         """Columns that meet the layer's input."""
         return sum(self.pieces)
 
-    def tiles(self, pe: int, simd: int) -> int:
+    def spread(self, simd: int, dies: int) -> int:
+        """Rows that it takes on several dies: each takes as many as the one with the most chunks
+        (:func:`gatefold.gen.plan.dies.spread`)."""
+        chunks = ceil(self.size / simd)
+        most = ceil(chunks / dies) * simd
+        if (chunks - 1) % dies == 0:  # the last chunk, perhaps not a full one
+            most -= chunks * simd - self.size
+        return most * self.per * dies
+
+    def tiles(self, pe: int, simd: int, dies: int = 1) -> int:
         """About how many tiles it takes."""
         if self.windows:
             return ceil(1.1 * self.steps * self.rows * self.columns / (pe * simd))
-        return (self.met * self._input_tiles(pe, simd)
-                + self.recurs * self.groups(pe, simd) * ceil(self.own / simd))
+        return (self.met * self._input_tiles(pe, simd, dies)
+                + self.recurs * self.groups(pe, simd, dies) * ceil(self.own / simd))
 
-    def words(self, pe: int, simd: int) -> int:
+    def words(self, pe: int, simd: int, dies: int = 1) -> int:
         """About how many weight words it takes, at least."""
-        return self._input_tiles(pe, simd) + self.groups(pe, simd) * ceil(self.own / simd)
+        return (self._input_tiles(pe, simd, dies)
+                + self.groups(pe, simd, dies) * ceil(self.own / simd))
 
-    def _input_tiles(self, pe: int, simd: int) -> int:
+    def _input_tiles(self, pe: int, simd: int, dies: int) -> int:
         """Tiles of a step that meet the layer's input."""
-        groups = self.groups(pe, simd)
+        groups = self.groups(pe, simd, dies)
         if self.sparse:  # each chunk of rows meets a chunk for each of these columns
             return self.sparse * ceil(self.rows / simd) + groups - 1
         return groups * sum(ceil(piece / simd) for piece in self.pieces)
 
-    def groups(self, pe: int, simd: int) -> int:
+    def groups(self, pe: int, simd: int, dies: int = 1) -> int:
         """Groups of rows that the array works on one after the other."""
-        return ceil(self.rows / pe)
+        return ceil(self.spread(simd, dies) / pe)
 
 
 def demands(network: QuantizedNetwork | Network) -> list[Demand]:
@@ -82,16 +98,16 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
             gates = 1 if isinstance(layer, QRnn | Rnn) else 4
             steps, given = len(read), layer.stateful or len(layer.inputs) > 1
             same = not given and (read == read[:1]).all()
-            found.append(Demand(gates * layer.units, _pieces(read[-1]), layer.units, steps,
+            found.append(Demand(layer.units, gates, _pieces(read[-1]), layer.units, steps,
                                 1 if same else steps, steps if given else steps - 1, False))
         elif isinstance(layer, QDense | Dense):
             steps = prod(layer.output_shape(*shapes)[:-1])
             pieces = (layer.features,) if layer.window is not None else _pieces(
                 read.reshape(-1, layer.features)[-1])
             sparse = 0 if layer.pattern is None else int(layer.pattern.sum(axis=1).max())
-            found.append(Demand(layer.outputs, pieces, 0, steps, steps, 0,
+            found.append(Demand(layer.outputs, 1, pieces, 0, steps, steps, 0,
                                 layer.window is not None and not sparse, sparse))
-    return found or [Demand(4, (1,), 0, 1, 1, 0, False)]
+    return found or [Demand(1, 4, (1,), 0, 1, 1, 0, False)]
 
 
 def longest_chain(network: QuantizedNetwork | Network) -> int:

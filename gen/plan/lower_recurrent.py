@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from gatefold.gen.numbers.quantized import QCellState, QGru, QLstm, QRecurrent, 
 from gatefold.gen.plan.kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
 from gatefold.gen.plan.lowered import Lowered, picking
 from gatefold.gen.plan.ops import Part
-from gatefold.hdl.kinds import LoadKind
+from gatefold.hdl.kinds import AsideKind, LoadKind
 
 __all__ = ["cell_state", "gru", "recurrent"]
 
@@ -44,18 +46,17 @@ def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
 
 def gru(to: Lowered, n: int, layer: QGru, x: np.ndarray,
         h0: np.ndarray | None = None) -> np.ndarray:
-    """A GRU: one op, or without reset_after two that take turns; behind one that loads an initial
-    state. Rows of a unit: z, a, r, m, or in two ops r, then z and a.
+    """A GRU: one op, or three where these take fewer tiles; without reset_after, two that take
+    turns. They are behind one that loads an initial state. Rows of a unit: z, a, r, m; in three ops
+    a, then z, then r and m; in two r, then z and a.
 
     ``x``: addresses (steps, features); ``h0``: of an initial state that is an input.
     """
     states = _states(to, n, layer, layer.h0, h0)
-    written = _history(to, n, layer, len(x), len(to.ops) + (not layer.reset_after))
-    previous = _previous(layer, written, h0)
-    if layer.reset_after:
-        _gru_step(to, n, layer, x, previous, written, states)
-    else:
-        _gru_halves(to, n, layer, x, previous, written, states)
+    lower, before = ((_gru_halves, 1) if not layer.reset_after
+                     else (_gru_asides, 2) if _in_three(to, layer, x) else (_gru_step, 0))
+    written = _history(to, n, layer, len(x), len(to.ops) + before)
+    lower(to, n, layer, x, _previous(layer, written, h0), written, states)
     return written if layer.return_sequences else written[-1]
 
 
@@ -69,6 +70,38 @@ def _gru_step(to: Lowered, n: int, layer: QGru, x: np.ndarray,
            (_from_input(layer, _rows(xz, xn, xr, None), x), _from_h(layer, w_hh, previous)),
            written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, _rounded_h0(layer)),
            **states)
+
+
+def _in_three(to: Lowered, layer: QGru, x: np.ndarray) -> bool:
+    """Whether a GRU with reset_after takes fewer tiles in three ops than in one, in which a has no
+    weights for h and m none for x. An input that repeats is met once in one op, and thus stays."""
+    if len(x) > 1 and (x == x[0]).all():
+        return False
+
+    def groups(rows: int) -> int:
+        return ceil(layer.units / (to.pe // rows))
+
+    of_x, of_h = to.storage.words(layer.features), to.storage.words(layer.units)
+    return (groups(1) * of_x + (groups(1) + groups(2)) * (of_x + of_h)
+            < groups(4) * (of_x + of_h))
+
+
+def _gru_asides(to: Lowered, n: int, layer: QGru, x: np.ndarray,
+                previous: tuple[np.ndarray | None, ...], written: np.ndarray,
+                states: dict[str, Any]) -> None:
+    """A GRU with reset_after in three ops: a and z are set aside, then come r and m."""
+    (xr, xz, xn), (hr, hz, hn), (br, bz, bn) = _gru_rows(layer)
+    h0, kind = _rounded_h0(layer), gru_kind(layer, to.qnet.table)
+    a = to.add(n, AsideKind(None), (_from_input(layer, _rows(xn), x),), None, bias=_rows(bn),
+               cells=n, fresh=False)
+    w_hh, bias = _rows(hz), _rows(bz)
+    z = to.add(n, AsideKind(kind.gate),
+               (_from_input(layer, _rows(xz), x), _from_h(layer, w_hh, previous)), None, bias=bias,
+               first_bias=_first_bias(layer, w_hh, bias, h0), cells=n, fresh=False)
+    w_hh, bias = _rows(hr, hn), _rows(br, layer.b_n)
+    to.add(n, replace(kind, aside=True),
+           (_from_input(layer, _rows(xr, None), x), _from_h(layer, w_hh, previous)), written,
+           bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), asides=(a, z), **states)
 
 
 def _gru_halves(to: Lowered, n: int, layer: QGru, x: np.ndarray,

@@ -1,8 +1,8 @@
 """What the array does: a matrix times a vector, step after step, and a finish.
 
 An *op* is what the engine sees of a layer. Most layers become one op. A GRU without reset_after
-becomes two that take turns, a large MaxPool one for each level of a tree; an initial state takes
-one more, in front.
+becomes two that take turns, and one with it three where these take fewer tiles; a large MaxPool
+becomes one for each level of a tree; an initial state takes one more, in front.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Op:
         same step, those of ops with a lower number.
     cells: the layer whose states it reads and writes, or None. fresh: at step 0 they count as zero.
         carried: at step 0 they are the last frame's. after: the op that loads them, or None.
+    asides: ops that set aside, at the same step, what this op finishes with.
     traced: for each result (steps, size) its index in the layer's value, flat, or -1; None, where
         golden has no such values.
     """
@@ -68,6 +69,7 @@ class Op:
     fresh: bool = True
     carried: bool = False
     after: int | None = None
+    asides: tuple[int, ...] = ()
     traced: np.ndarray | None = None
 
     @property

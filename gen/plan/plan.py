@@ -20,7 +20,7 @@ from gatefold.gen.plan.schedule import Tile, schedule
 from gatefold.gen.plan.work import Work, interleave
 from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
-from gatefold.hdl.kinds import DenseKind, LoadKind
+from gatefold.hdl.kinds import AsideKind, DenseKind, LoadKind
 
 __all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "frame_cycles",
            "make_plan"]
@@ -193,7 +193,7 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     for tile in tiles:
         job = tile.job
         op = work.ops[job.op]
-        if not tile.stop & Stop.FINISH or isinstance(op.kind, LoadKind):
+        if not tile.stop & Stop.FINISH or isinstance(op.kind, LoadKind | AsideKind):
             continue
         if op.traced is None:
             events += [(-1, 0, 0)] * (job.beats * dies)

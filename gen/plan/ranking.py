@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from math import ceil
+from collections.abc import Callable
+from copy import copy
+from math import ceil, floor
 
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantized import QuantizedNetwork
@@ -20,7 +22,7 @@ _SHOWS = 0.2
 
 class Ranking:
     """Counts for a network on any array of ``pe`` rows and ``simd`` columns, for ``contexts``
-    sequences in a frame.
+    sequences in a frame, on several ``dies``.
 
     Attributes: ``asked``, the demand of each layer; ``chain``, the most tails that follow one
     another.
@@ -28,10 +30,18 @@ class Ranking:
 
     def __init__(self, network: QuantizedNetwork | Network, contexts: int = 1):
         self.asked, self.chain, self.contexts = demands(network), longest_chain(network), contexts
+        self.dies = 1
+
+    def on(self, dies: int) -> Ranking:
+        """The same on so many dies."""
+        other = copy(self)
+        other.dies = dies
+        return other
 
     def tiles(self, pe: int, simd: int) -> int:
         """About how many tiles a frame has."""
-        return self.contexts * sum(demand.tiles(pe, simd) for demand in self.asked)
+        return self.contexts * sum(demand.tiles(pe, simd, self.dies)
+                                   for demand in self.asked)
 
     def bound(self, pe: int, simd: int) -> int:
         """About how many cycles a frame takes at least: one a tile, and those of the tails."""
@@ -49,17 +59,18 @@ class Ranking:
         For each ``simd`` the tallest array that has work for all its rows, and shorter ones, which
         fit a layer in one to four groups of rows without a remainder.
         """
-        rows = {ceil(demand.rows * (min(32, demand.steps) if demand.windows else 1) / 4) * 4
-                for demand in self.asked}
         shapes = set()
         for simd in _SIMDS:
-            tallest = min(multipliers // simd // 4 * 4, max(rows), _ROWS)
-            if tallest < 4:
+            rows = {demand.spread(simd, self.dies)
+                    * (min(32, demand.steps) if demand.windows else 1) for demand in self.asked}
+            tallest = min(self._whole(multipliers // simd, floor), self._whole(max(rows)),
+                          _ROWS * self.dies)
+            if not tallest:
                 continue
             shapes.add((tallest, simd))
             for layer in rows:
                 folds = ceil(layer / tallest)
-                shapes |= {(ceil(layer / fold / 4) * 4, simd) for fold in range(folds, folds + 4)}
+                shapes |= {(self._whole(layer / fold), simd) for fold in range(folds, folds + 4)}
         ranked = sorted((shape for shape in shapes if shape[0] * shape[1] <= multipliers),
                         key=lambda shape: (self.cycles(*shape), shape[0] * shape[1]))
         # The same counts with more columns of as many rows, or the reverse, are no gain.
@@ -71,3 +82,7 @@ class Ranking:
                 found.append((pe, simd))
             seen |= {("pe", pe, *counts), ("simd", simd, *counts)}
         return found
+
+    def _whole(self, rows: float, rounded: Callable[[float], int] = ceil) -> int:
+        """``rows`` in whole slots of four on every die."""
+        return rounded(rows / (4 * self.dies)) * 4 * self.dies

@@ -19,6 +19,7 @@ from gatefold.hdl.gearbox import GearboxShape
 from gatefold.hdl.interfaces import region_controls, region_load
 from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout, segment_layout
 from gatefold.hdl.kinds import (
+    AsideKind,
     DenseKind,
     EmitKind,
     GruKind,
@@ -271,6 +272,8 @@ def _gru_lanes(c: EngineConfig) -> Resources:
     lut = max(100, 20 * u + 10 * t + 11 * cell - 235)
     lut += 65 * (len(kinds) > 1) + 70 * c.has(ResetKind) + 110 * c.has(LoadKind)
     lut += 150 * _mixed(kinds) + ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
+    if c.has(AsideKind):
+        lut += ram_luts(c.acc_width, c.cell_depth) + ram_luts(t + 1, c.cell_depth)
     ff = 6 * u + 4 * t + 7.5 * cell - 25
     if c.pair == 1:  # row a waits two cycles, in registers, instead of three, in a LUT
         lut, ff = lut - c.acc_width, ff + 2 * c.acc_width - (t + cell) - 2

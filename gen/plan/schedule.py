@@ -20,6 +20,9 @@ cycle:
 Several sequences (*contexts*) in one frame are more waves, which do not depend on each other: they
 fill each other's tails.
 
+What ops set aside for another (a and z of a GRU) stays in the lanes until that has used it: it
+finishes a step only when all of that is there, and only then may they finish the next.
+
 An input that RepeatVector repeats is multiplied once: the sums of the first step are kept in the
 parking memory and every later step starts from them. An op that rides on another
 (:mod:`gatefold.gen.plan.riders`) starts from sums that the other parks in the same way.
@@ -104,6 +107,7 @@ class _Scheduler:
         self.loaded: dict[tuple[int, int], float] = {}
         self.finished: dict[tuple[Key, int], int] = {}  # (wave, group): issue of its last tile
         self._connect(arrivals)
+        self._order_asides()
         self._set_urgency()
         # Waves by rank; of these, as heaps of numbers, the active ones that may have a tile to run
         # and, behind the cycle when they may have one again, those that have none.
@@ -142,6 +146,18 @@ class _Scheduler:
             if after is not None:
                 self.loaded[wave.context, after] = inf
 
+    def _order_asides(self):
+        """Let what ops set aside be there before it is used, and be used before it is
+        overwritten."""
+        for (context, op, step), wave in self.waves.items():
+            for aside in self.work.ops[op].asides:
+                later = self.waves.get((context, aside, step + 1))
+                pairs = [(self.waves[context, aside, step], wave)] + [(wave, later)] * bool(later)
+                for first, then in pairs:
+                    first.blocks.append(then)
+                    for group in range(len(then.jobs)):
+                        then.before[group].append(first)
+
     def _way(self, operand: Operand) -> int:
         """Cycles that a chunk takes to the dies that meet it."""
         return self.latency.cross if operand.travels else 0
@@ -160,7 +176,7 @@ class _Scheduler:
             wave = self.waves[key]
             wave.urgency = self.latency.tail + max(
                 (self.waves[reader].urgency for reader in behind[key]), default=0)
-        for wave in self.waves.values():  # a rider goes before the wave that waits for its word
+        for wave in self.waves.values():  # a wave goes before those that wait for its words
             wave.urgency = max([wave.urgency, *(later.urgency + 1 for later in wave.blocks)])
 
     def run(self) -> list[Tile]:

@@ -246,7 +246,7 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
     finalists: list[Plan] = []
     slow: list[_Draft] = []
     for share in budget.shares():
-        found, too_fast = _finalists(qnet, wanted, share, ranking, rule,
+        found, too_fast = _finalists(qnet, wanted, share, ranking.on(share.dies), rule,
                                      _QUICK if quick else _THOROUGH,
                                      progress or (lambda _done, _total: None))
         finalists += found
@@ -284,8 +284,7 @@ def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: R
     slow: list[_Draft] = []
     while multipliers >= 4 * budget.dies and not finalists:
         arrays = [replace(wanted, pe=pe, simd=simd) for pe, simd in ranking.shapes(multipliers)
-                  if pe % (4 * budget.dies) == 0
-                  and might_fit(qnet, pe, simd, budget, ranking.asked)]
+                  if might_fit(qnet, pe, simd, budget, ranking.asked)]
         timed, too_fast = _timed(qnet, arrays, budget, ranking, rule, effort, progress)
         slow += too_fast
         timed.sort(key=lambda one: rule.weighed(one.cycles, one.lut, budget.lut))

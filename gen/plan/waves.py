@@ -22,8 +22,9 @@ class Wave:
     base: parking word of group 0, the others behind it. starts: of each group the parking word of
     the sums that it starts from; none, it starts from its bias. keeps: of each group the word that
     it leaves its sums in for others when it is finished. followers: of each group, (wave, group) of
-    those. before: of each group, the waves that must have started from the sums in that word first;
-    blocks: the waves that have this one in their ``before``.
+    those. before: of each group, the waves that must be finished before it: they start from sums
+    that it would overwrite, or one uses what the other sets aside; blocks: the waves that have this
+    one in their ``before``.
     """
 
     def __init__(self, jobs: list[Job], base: int):

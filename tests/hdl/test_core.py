@@ -106,7 +106,8 @@ def test_several_sequences_in_a_frame(contexts, name, array):
 GATHERED = [("lstm, gru, rnn", (20, 3), 1, "full"), ("gru reset before", (12, 5), 2, "short"),
             ("multiply", (20, 2), 2, "full"), ("states as inputs", (20, 7), 1, "short"),
             ("stateful rnn", (24, 2), 2, "full"), ("global pool", (12, 2), 1, "full"),
-            ("dense only", (20, 3), 2, "short")]
+            ("dense only", (20, 3), 2, "short"),
+            ("stateful gru of several groups", (8, 3), 1, "short")]
 
 
 @pytest.mark.parametrize(("name", "array", "gather", "pipeline"), GATHERED, ids=str)

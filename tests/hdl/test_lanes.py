@@ -9,7 +9,15 @@ import pytest
 from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
-from gatefold.hdl.kinds import DenseKind, GruKind, LoadKind, LstmKind, MergeKind, ResetKind
+from gatefold.hdl.kinds import (
+    AsideKind,
+    DenseKind,
+    GruKind,
+    LoadKind,
+    LstmKind,
+    MergeKind,
+    ResetKind,
+)
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lane_array import (
     LaneArray,
@@ -69,7 +77,10 @@ class Case:
         if name == "lstm":
             return make.lstm(gate, activation)
         if name == "gru":
-            return make.gru(gate, activation, "reset_before" not in options)
+            kind = make.gru(gate, activation, "reset_before" not in options)
+            return replace(kind, aside="aside" in options)
+        if name == "aside":
+            return make.aside(gate if "z" in options else "")
         if name == "reset":
             return make.reset(gate)
         if name == "load":
@@ -106,11 +117,15 @@ class Case:
             tanh = getattr(squash, "function", "linear" if getattr(squash, "direct", 0) else "tanh")
             return squash.shift, self.table.frac + 3 if tanh == "tanh" else self.widths.t
 
-        if isinstance(kind, GruKind) and row == 1:
-            shift, bits = of(kind.candidate)
-            return shift - kind.up_a, bits
-        if isinstance(kind, GruKind) and row == 3:
-            return kind.m, kind.cell_width - 1
+        if isinstance(kind, GruKind):
+            rows = ("r", "m") if kind.aside else ("z", "a", "r", "m")
+            if rows[row] == "a":
+                shift, bits = of(kind.candidate)
+                return shift - kind.up_a, bits
+            if rows[row] == "m":
+                return kind.m, kind.cell_width - 1
+        if isinstance(kind, AsideKind):
+            return of(kind.gate) if kind.gate else (0, self.widths.acc - 1)
         if isinstance(kind, LstmKind | GruKind | ResetKind):
             return of(kind.candidate if isinstance(kind, LstmKind) and row == 2 else kind.gate)
         if isinstance(kind, DenseKind) and kind.activation in ("sigmoid", "tanh"):
@@ -155,7 +170,10 @@ STATEFUL = {
     GruLane: [
         ("gru", "gru"), ("gru hard_sigmoid", "gru relu"), ("gru linear hard_sigmoid",),
         ("gru reset_before", "reset"), ("gru reset_before hard_sigmoid relu", "reset hard_sigmoid"),
-        ("gru", "reset", "load gru", "gru reset_before", "gru linear", "reset hard_sigmoid")],
+        ("gru", "reset", "load gru", "gru reset_before", "gru linear", "reset hard_sigmoid"),
+        ("aside a", "aside z", "gru aside"),
+        ("aside a", "gru", "aside z", "gru aside relu", "reset", "gru reset_before", "load gru",
+         "aside z hard_sigmoid", "gru aside hard_sigmoid")],
 }
 CASES = [(cls, names) for cls, cases in STATEFUL.items() for names in cases]
 CASES += [(MergeLane, names) for names in (
@@ -259,7 +277,7 @@ def test_stages_add_up_to_the_latency(names, pipeline):
 
 
 ALL = ("lstm", "gru", "gru reset_before", "reset", "load", "load gru", "emit", "max", "mul 1 2",
-       "linear", "tanh", "lstm relu hard_sigmoid", "relu")
+       "aside a", "aside z", "gru aside", "linear", "tanh", "lstm relu hard_sigmoid", "relu")
 MIXES = [(names, early) for names in (ALL, ("lstm", "linear"), ("linear", "sigmoid", "mul 0 0"))
          for early in (False, True)] + [(("gru", "max", "load gru"), False)]
 
@@ -301,7 +319,7 @@ def test_all_kinds_mixed_beat_by_beat(names, early, pipeline):
         at_out = {name: column[n + soon] for name, column in seen.items()}
         held = [lane for lane in range(lanes) if b["lanes"] >> lane & 1] if valid[n] else []
         k = config.kinds[kind[n]]
-        yields = valid[n] and not isinstance(k, LoadKind)
+        yields = valid[n] and not isinstance(k, LoadKind | AsideKind)
         assert at_late["trace.valid"] == yields
         assert before["result.lanes"] == (b["lanes"] if valid[n] and b["to_h"] else 0)
         assert at_out["output.lanes"] == (b["lanes"] if valid[n] and b["to_out"] else 0)

@@ -43,6 +43,24 @@ def test_shapes_of_an_op(name):
         assert op.traced is None or op.traced.shape == (steps, op.size)
 
 
+# pe, simd, the ops of a GRU of 12 units with 3 features: rows of an element
+#   8 x 3: one op has 6 groups x 5 chunks; three ops have 2 x 1, 2 x 5 and 3 x 5 tiles a step
+#   16 x 2: 3 x 8; 1 x 2, 1 x 8 and 2 x 8
+GRUS = [(8, 3, [1, 1, 2]), (16, 2, [4]), (48, 3, [4]), (4, 1, [1, 1, 2])]
+
+
+@pytest.mark.parametrize(("pe", "simd", "rows"), GRUS)
+def test_a_gru_takes_three_ops_where_these_have_fewer_tiles(pe, simd, rows):
+    qnet = quantized(((4, 3), ("G12",)))
+    ops = lower(qnet, pe, simd).ops
+    assert [op.rows for op in ops] == rows
+    assert [op.asides for op in ops] == [()] * (len(ops) - 1) + [(0, 1) if len(ops) == 3 else ()]
+
+
+def test_a_gru_whose_input_repeats_meets_it_once():
+    assert [op.rows for op in lower(quantized(((3,), ("R4", "G12"))), 8, 3).ops] == [4]
+
+
 def test_rows_pick_elements_of_vectors_side_by_side():
     part = picking(3, 2, np.arange(12).reshape(2, 6))
     vector = np.array([10, 20, 30, 1, 2, 3])

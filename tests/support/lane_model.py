@@ -12,6 +12,7 @@ from gatefold.gen.numbers.quantized import Table
 from gatefold.gen.numbers.tables import tanh_table
 from gatefold.hdl.config import TableConfig
 from gatefold.hdl.kinds import (
+    AsideKind,
     DenseKind,
     EmitKind,
     Gate,
@@ -39,6 +40,7 @@ class LaneModel:
         self.table, self.t_bits = table, table.out_frac
         self.c: dict[int, int] = {}
         self.s: dict[int, int] = {}
+        self.aside: dict[tuple[str, int], int] = {}
 
     def finish(self, kind: Any, z, *, cell: int = 0, fresh: bool = False):
         """The element that a beat yields (None of a load), and the state beside it (or None).
@@ -63,13 +65,22 @@ class LaneModel:
                           kind.cell_width)
             self.c[cell] = c
             return saturated(rounded(o * self.squash(kind.out, c), kind.h), kind.h_width), c
+        if isinstance(kind, AsideKind):
+            name, value = ("z", self.gate(kind.gate, acc[0])) if kind.gate else ("a", acc[0])
+            self.aside[name, cell] = value
+            return None, None
         if isinstance(kind, ResetKind):
             return saturated(rounded(self.gate(kind.gate, acc[0]) * s, kind.q), kind.h_width), None
         if isinstance(kind, GruKind):
-            z_gate, total = self.gate(kind.gate, acc[0]), acc[1] << kind.up_a
+            if kind.aside:
+                z_gate, a = (self.aside.get((name, cell), 0) for name in "za")
+            else:
+                z_gate, a = self.gate(kind.gate, acc[0]), acc[1]
+            total = a << kind.up_a
             if kind.m is not None:
-                m = saturated(rounded(acc[3], kind.m), kind.cell_width)
-                total += (self.gate(kind.gate, acc[2]) * m) << kind.up_m
+                *_, r, row_m = acc
+                m = saturated(rounded(row_m, kind.m), kind.cell_width)
+                total += (self.gate(kind.gate, r) * m) << kind.up_m
             n = self.squash(kind.candidate, total)
             s = saturated(rounded(
                 (n << (kind.up_n + self.t_bits + 1))
@@ -184,6 +195,9 @@ class KindMaker:
             up_m=common - (t + 1 + fm) if reset_after else 0, candidate=candidate, up_s=d - fc,
             up_n=d - fn, state=d + t + 1 - fc, h=fc - self.fh, cell_width=self.cell_width,
             h_width=self.h_width)
+
+    def aside(self, gate: str = "sigmoid") -> AsideKind:
+        return AsideKind(self.gate(gate) if gate else None)
 
     def reset(self, gate: str = "sigmoid") -> ResetKind:
         return ResetKind(self.gate(gate), self.t_bits + 1 + self.fc - self.fh, self.h_width)

@@ -328,6 +328,18 @@ def _(m):
         m.rnn(2, 2, activation="hard_sigmoid", h0=np.array([2.5, 0.5]))))
 
 
+@_graph("gru of several groups")
+def _(m):
+    return Network((3, 3), (m.gru(3, 12, True, h0=m.rng.uniform(-0.9, 0.9, 12)),
+                            m.gru(12, 7, True, recurrent_activation="hard_sigmoid"),
+                            m.dense(7, 2)))
+
+
+@_graph("stateful gru of several groups")
+def _(m):
+    return Network((3, 3), (m.gru(3, 12, True, stateful=True), m.gru(12, 7, False, False)))
+
+
 @_graph("heads")
 def _(m):
     return Network((4, 3), (m.lstm(3, 5, True), m.dense(5, 1, inputs=(1,)),

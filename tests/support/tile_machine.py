@@ -16,6 +16,7 @@ from gatefold.gen.plan import Plan
 from gatefold.gen.plan.program import unroll
 from gatefold.hdl.isa import Start, Stop
 from gatefold.hdl.kinds import (
+    AsideKind,
     DenseKind,
     EmitKind,
     Gate,
@@ -66,7 +67,8 @@ def lane_latency(kind: Any, config: Any) -> int:
 
 def is_gru(kind: Any) -> bool:
     """Whether the state of a kind is a GRU's."""
-    return isinstance(kind, GruKind | ResetKind) or (isinstance(kind, LoadKind) and kind.gru)
+    return isinstance(kind, GruKind | AsideKind | ResetKind) or (
+        isinstance(kind, LoadKind) and kind.gru)
 
 
 class TileMachine:
@@ -95,6 +97,8 @@ class TileMachine:
         self.h = garbage.integers(-8, 8, (c.dies, c.h_depth, c.simd))
         self.cells = {lane: garbage.integers(-8, 8, (c.dies, c.cell_depth, c.simd))
                       for lane in ("lstm", "gru")}
+        self.aside = {name: garbage.integers(-8, 8, (c.dies, c.cell_depth, c.simd))
+                      for name in "az"}
         self.parked: dict[int, np.ndarray] = {}
         self.h_ready: dict[int, int] = {}
         self.park_ready: dict[int, int] = {}
@@ -206,6 +210,10 @@ class TileMachine:
             ready[word, holds] = written
             cells[word, holds] = _fit(z[:, 0], kind.shift, kind.cell_width)
             return None, None
+        if isinstance(kind, AsideKind):
+            self.aside["z" if kind.gate else "a"][die, word, holds] = (
+                self._gate(kind.gate, z[:, 0]) if kind.gate else z[:, 0])
+            return None, None
         if not fresh:
             assert (ready[word, holds] <= now).all(), f"cell {word} is read too early"
         old = np.zeros(len(z), np.int64) if fresh else cells[word, holds]
@@ -216,10 +224,15 @@ class TileMachine:
             return golden.saturate(golden.round_shift(r * old, kind.q), kind.h_width), old
         ready[word, holds] = written
         if isinstance(kind, GruKind):
-            update, total = self._gate(kind.gate, z[:, 0]), z[:, 1] << kind.up_a
+            if kind.aside:
+                update, a = (self.aside[name][die, word, holds] for name in "za")
+                r, m = z.T
+            else:
+                update, a, r, m = self._gate(kind.gate, z[:, 0]), z[:, 1], z[:, -2], z[:, -1]
+            total = a << kind.up_a
             if kind.m is not None:
-                m = _fit(z[:, 3], kind.m, kind.cell_width)
-                total = total + ((self._gate(kind.gate, z[:, 2]) * m) << kind.up_m)
+                m = _fit(m, kind.m, kind.cell_width)
+                total = total + ((self._gate(kind.gate, r) * m) << kind.up_m)
             n = self._squash(kind.candidate, total, rounds=True)
             s, n = old << kind.up_s, n << kind.up_n
             t = self.plan.qnet.table.out_frac
