@@ -60,19 +60,21 @@ class Region(wiring.Component):
             m.d.comb += [bias.w_en.eq(load.bias), bias.w_addr.eq(load.addr),
                          bias.w_data.eq(load.bias_word)]
 
-        # A word comes beside the operands. It waits for them in the output register of its block;
-        # in front of LUTs its address waits, which has fewer bits.
-        in_luts = [c.weight_style(row) == "distributed" for row in self.rows]
-        late = relayed(m, platform, "late_weight", weight) if any(in_luts) else weight
         for n, row in enumerate(self.rows):
             memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
                                   c.weight_style(row))
-            m.submodules[f"weights_{row}"] = memory.placed(platform)
-            word = delay(m, f"weight_word_{row}", memory.data, 0 if in_luts[n] else 1)[-1]
+            m.submodules[f"weights_{row % c.rows}"] = memory.placed(platform)
+            # A word comes beside the operands. It waits for them in the output register of its
+            # block; in front of LUTs its address waits, which has fewer bits. It does so in each
+            # row, because it drives a LUT or more for every bit of the word.
+            in_luts = c.weight_style(row) == "distributed"
+            address = relayed(m, platform, f"late_weight_{row % c.rows}", weight) \
+                if in_luts else weight
+            word = delay(m, f"weight_word_{row % c.rows}", memory.data, 0 if in_luts else 1)[-1]
             mac = MacRow(c)
-            m.submodules[f"row_{row}"] = shared("gatefold_row", mac, platform)
+            m.submodules[f"row_{row % c.rows}"] = shared("gatefold_row", mac, platform)
             m.d.comb += [
-                memory.addr.eq(late if in_luts[n] else weight),
+                memory.addr.eq(address),
                 mac.operands.eq(operands),
                 mac.weights.as_value().eq(word),
                 mac.bias.eq(bias.data[n * c.acc_width:(n + 1) * c.acc_width].as_signed()),

@@ -34,16 +34,14 @@ from gatefold.hdl.config import REGION
 
 __all__ = ["Net", "fan_out", "loads_of", "offenders"]
 
-#: Where a cell or a net is, by its hierarchical name: its row, its lane, its die.
+#: Where a cell or a net is, by its hierarchical name: its row, its lane.
 _ROW = re.compile(r"\.\\?(?:row|weights|weight_word|copy)_(\d+)\b")
 _LANE = re.compile(r"\.\\?(?:(?:lstm|gru|merge|dense)(?:_late|_state)?|(?:routed__)?z|result|state|"
                    r"trace__h|trace__c)_+(\d+)(?!\d)")
-_DIE = re.compile(r"\.\\?(?:operands|array|router|lanes)_(\d+)\.")
-#: Parts that a core has once: they lie on no die's own ground, and their wires cross too.
-_ONCE = re.compile(r"\.\\?(?:reader|sequencer|writer|loader)\.")
-#: A register that is part of the core itself: one between the dies, by its cell or by its net.
-_BETWEEN = re.compile(r"(\$flatten\\)?core\.(\\?\w+\.)?\$procdff\$\d+|core\.\w+|"
-                      r"core\.(?!operands|array|router|lanes|reader|sequencer|writer|loader)\w+\..*")
+#: The part of the core in which a cell or a net is: one that each die has, with the die's number,
+#: or one that the core has once. Registers between dies are in none.
+_PART = re.compile(r"\bcore\.\\?(?:(?:operands|array|router|lanes)(?:_(\d+))?"
+                   r"|reader|sequencer|writer|loader)\.")
 #: More rows, or lanes, than a die has.
 _MOST = 1 << 12
 
@@ -213,19 +211,17 @@ class _Loads:
         return self.dies[name]
 
     def die_by_name(self, name: str) -> str | None:
-        """The same. To cells that Yosys made it gave names that say nothing: their nets tell, those
-        that they drive or else those that they read."""
-        graph = self.graph
-        plain = graph.cells[name]["type"] in ("$dff", "$sdff")
-        own = [name] if not name.startswith("$auto") else []
+        """The same. Where Yosys made a cell, its name says nothing: the nets tell that it drives,
+        or else those that it reads."""
+        plain = self.graph.cells[name]["type"] in ("$dff", "$sdff")
+        own = [] if name.startswith("$auto") else [name]
         for names in (own, self.driven(name), self.read(name)):
-            if plain and any(_BETWEEN.fullmatch(each) for each in names):
+            parts = [_PART.search(each) for each in names if "core." in each]
+            if plain and None in parts:
                 return None
-            dies = {found[1] for each in names if (found := _DIE.search(f".{each}."))}
-            if len(dies) == 1:
-                return dies.pop()
-            if any(_ONCE.search(f".{each}.") for each in names) or len(dies) > 1:
-                return "once"
+            dies = {part[1] or "once" for part in parts if part}
+            if dies:
+                return dies.pop() if len(dies) == 1 else "once"
         return "once"
 
     def read(self, name: str) -> list[str]:
@@ -239,5 +235,6 @@ class _Loads:
 def _number(pattern: re.Pattern, name: str, each: int) -> int | None:
     """The row or lane that a name names, of ``each`` die (some count them over all), made unique
     over all dies."""
-    found, die = pattern.search(f".{name}"), _DIE.search(f".{name}")
-    return int(found[1]) % each + _MOST * (int(die[1]) if die else 0) if found else None
+    found, part = pattern.search(f".{name}"), _PART.search(name)
+    die = int(part[1] or 0) if part else 0
+    return int(found[1]) % each + _MOST * die if found else None
