@@ -42,6 +42,10 @@ class _Effort:
     work: int
     plans: int
 
+    def part(self, number: int) -> _Effort:
+        """The effort for each of a ``number`` of searches."""
+        return _Effort(self.work // number, ceil(self.plans / number))
+
 
 _THOROUGH, _QUICK = _Effort(1_200_000, 6), _Effort(100_000, 1)
 _UNSURE = 0.05  # part of a count by which riders may take fewer tiles
@@ -245,10 +249,12 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
     rule, ranking = _RULES[goal], Ranking(qnet, contexts)
     finalists: list[Plan] = []
     slow: list[_Draft] = []
-    for share in budget.shares():
-        found, too_fast = _finalists(qnet, wanted, share, ranking.on(share.dies), rule,
-                                     _QUICK if quick else _THOROUGH,
-                                     progress or (lambda _done, _total: None))
+    shares = list(budget.shares())
+    effort = (_QUICK if quick else _THOROUGH).part(len(shares))
+    for share in shares:
+        fastest = min((plan.cycles.latency for plan in finalists), default=inf)
+        found, too_fast = _finalists(qnet, wanted, share, ranking.on(share.dies), rule, effort,
+                                     fastest, progress or (lambda _done, _total: None))
         finalists += found
         slow += too_fast
     if not finalists and slow:
@@ -271,10 +277,11 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
 
 
 def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: Ranking,
-               rule: _Rule, effort: _Effort, progress: Progress
+               rule: _Rule, effort: _Effort, fastest: float, progress: Progress
                ) -> tuple[list[Plan], list[_Draft]]:
     """The plans of the best shapes that fit on all dies of the budget, as ``wanted`` otherwise; and
-    the best of the drafts that would, at a slower clock.
+    the best of the drafts that would, at a slower clock. ``fastest``: cycles of the fastest plan on
+    other numbers of dies, infinite where there is none; slower shapes are not planned.
 
     Shapes are ranked by counts; those that fit are scheduled, until no other can be better or the
     ``effort`` is spent; the best of these are planned in full.
@@ -285,28 +292,29 @@ def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: R
     while multipliers >= 4 * budget.dies and not finalists:
         arrays = [replace(wanted, pe=pe, simd=simd) for pe, simd in ranking.shapes(multipliers)
                   if might_fit(qnet, pe, simd, budget, ranking.asked)]
-        timed, too_fast = _timed(qnet, arrays, budget, ranking, rule, effort, progress)
+        timed, too_fast = _timed(qnet, arrays, budget, ranking, rule, effort, fastest, progress)
         slow += too_fast
         timed.sort(key=lambda one: rule.weighed(one.cycles, one.lut, budget.lut))
-        near = rule.near * min((one.cycles for one in timed), default=0)
+        near = rule.near * min([fastest, *(one.cycles for one in timed)])
         for one in [one for one in timed if one.cycles <= near][:effort.plans]:
             placed = fit(make_plan(qnet, one.array), budget)
             finalists += [placed] if placed else []
-        multipliers //= 2
+        multipliers = multipliers // 2 if fastest == inf else 0
     return finalists, slow[:1]
 
 
 def _timed(qnet: QuantizedNetwork, arrays: list[Array], budget: Budget, ranking: Ranking,
-           rule: _Rule, effort: _Effort, progress: Progress) -> tuple[list[_Timed], list[_Draft]]:
+           rule: _Rule, effort: _Effort, fastest: float, progress: Progress
+           ) -> tuple[list[_Timed], list[_Draft]]:
     """Those of ``arrays``, best first by counts, that fit, with their schedules' cycles; and the
     first that does only at a slower clock."""
     found: list[_Timed] = []
     slow: list[_Draft] = []
-    best, spent = inf, 0
+    best, spent = fastest, 0
     for n, array in enumerate(arrays):
         if ranking.bound(array.pe, array.simd) > (rule.near + _UNSURE) * best:
             continue
-        if found and spent >= effort.work:
+        if best < inf and spent >= effort.work:
             break
         if n:
             progress(n, min(len(arrays), ceil(n * effort.work / max(1, spent))))
