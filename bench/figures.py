@@ -23,16 +23,17 @@ MARKS = {
 
 #: The project's aims: cycles from the first input beat to the last output beat.
 TARGETS = {
-    "zcu104": {"autoenc-1": 245, "autoenc-2": 290, "autoenc-3": 640, "autoenc-4": 1240,
-               "autoenc-5": 5500, "lstm-dense": 4300, "lstm-cell": 20300,
+    "zcu104": {"autoenc-1": 193, "autoenc-2": 233, "autoenc-3": 579, "autoenc-4": 1131,
+               "autoenc-5": 5130, "lstm-dense": 3991, "lstm-cell": 19_455,
                "forum-cnn-lstm": 31_000},
-    "u280": {"autoenc-1": 200, "autoenc-2": 215, "autoenc-3": 255, "autoenc-4": 350,
-             "autoenc-5": 3200, "lstm-dense": 1260, "lstm-cell": 4000, "forum-cnn-lstm": 12_000,
-             "stream-2x128": 120, "stream-3x256": 300, "stream-3x480": 800, "stream-6x320": 800},
+    **dict.fromkeys(("u280", "u55c"), {
+        "autoenc-1": 174, "autoenc-2": 188, "autoenc-3": 238, "autoenc-4": 327,
+        "autoenc-5": 3169, "lstm-dense": 1031, "lstm-cell": 4393, "forum-cnn-lstm": 12_000,
+        "stream-2x128": 100, "stream-3x256": 283, "stream-3x480": 816, "stream-6x320": 770}),
 }
 
 #: Titles of our boards.
-BOARD_TITLES = {"zcu104": "ZCU104", "u280": "U280"}
+BOARD_TITLES = {"zcu104": "ZCU104", "u280": "U280", "u55c": "U55C"}
 
 #: Titles of the devices in workloads.json, in the order of the table.
 DEVICES = {

@@ -40,8 +40,8 @@ class Workload:
 
     @property
     def boards(self) -> tuple[str, ...]:
-        """Boards that it is built for: the networks for streaming need the larger one."""
-        return ("u280",) if self.network.stateful else ("zcu104", "u280")
+        """Boards that it is built for: the networks for streaming need a large one."""
+        return ("u55c",) if self.network.stateful else ("zcu104", "u280", "u55c")
 
 
 def all_workloads() -> list[Workload]:

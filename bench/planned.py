@@ -49,6 +49,7 @@ def _describe(plan: Plan, board: Board, clock_mhz: float) -> dict:
     config, cycles = plan.config, plan.cycles
     return {
         "pe": config.pe, "simd": config.simd, "multipliers": config.pe * config.simd,
+        "reach": config.reach, "gather": config.gather, "dies": config.dies, "cross": config.cross,
         "latency": cycles.latency, "interval": cycles.interval, "bound": cycles.bound,
         "no_overlap": cycles.no_overlap, "A": plan.bounds.work, "B": plan.bounds.chain,
         "loadable": config.loadable,
@@ -83,4 +84,6 @@ def synthesise(workload: Workload, board_name: str) -> dict:
     """The resources of the core from open synthesis, component by component."""
     plan = core_of(workload, board_name).plan
     found = measure(plan, cache=ROOT / "build/synth").total
-    return {"pe": plan.config.pe, "simd": plan.config.simd} | asdict(found)
+    config = plan.config
+    return {"pe": config.pe, "simd": config.simd, "dies": config.dies, "reach": config.reach,
+            "gather": config.gather} | asdict(found)

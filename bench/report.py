@@ -21,7 +21,9 @@ __all__ = ["markdown"]
 
 _NONE = "–"
 _BOARDS = tuple(BOARD_TITLES)  #: of the networks of the main table
-_STREAMED_ON = "u280"
+_SHAPE = ("pe", "simd", "dies", "reach", "gather")  #: what tells two cores of a network apart
+_PUBLISHED = tuple(DEVICES["fpga"])  #: those for which others published figures, too
+_STREAMED_ON = "u55c"
 _RESOURCES = {"lut": "LUT", "ff": "flip-flops", "dsp": "DSP", "bram36": "BRAM36", "uram": "URAM"}
 
 
@@ -61,7 +63,7 @@ def markdown(known: dict, rows: list[Workload]) -> str:
     names = [row.name for row in there if not row.network.stateful]
     streams = [row for row in there if row.network.stateful]
     parts = [_head(known, names), "![Latency of one inference](bench.svg)", _marks(),
-             "## Every network on both boards, beside the published figures",
+             "## Every network on every board, beside the published figures",
              _main_table(known, names), _notes(known, names), _streaming(known, streams),
              _measured(known, [row.name for row in there]), _throughput(known, names), _gpu(known),
              _shares(known, names), _missing([row for row in rows if row not in there]), _again()]
@@ -70,7 +72,7 @@ def markdown(known: dict, rows: list[Workload]) -> str:
 
 def _head(known: dict, names: list[str]) -> str:
     ratios = [published(known["workloads"], board, name) / _us(known, name, board)
-              for board in _BOARDS for name in names
+              for board in _PUBLISHED for name in names
               if published(known["workloads"], board, name)]
     gpus = [min(figures) / _best(known, name) for name in names
             if (figures := _figures(known, name, "data-centre GPU", "embedded GPU"))]
@@ -79,7 +81,7 @@ def _head(known: dict, names: list[str]) -> str:
     if ratios and gpus:
         text += (f"At an assumed clock of 300 MHz, the cores are {number(min(ratios))} to "
                  f"{number(max(ratios))} times as fast as the published 16-bit FPGA cores on the "
-                 f"same boards, {_differs(known, names)}. The faster of the two boards is "
+                 f"same boards, {_differs(known, names)}. The faster of these two boards is "
                  f"{number(min(gpus))} to {number(max(gpus))} times as fast as the fastest "
                  "published GPU. ")
     measured = known["measured"].get("networks", {})
@@ -95,7 +97,7 @@ def _head(known: dict, names: list[str]) -> str:
 def _differs(known: dict, names: list[str]) -> str:
     """What else differs from the published FPGA cores: where weights are, and multipliers."""
     theirs, ours, each = [], [], []
-    for board in _BOARDS:
+    for board in _PUBLISHED:
         slices = known["workloads"]["devices"][board]["dsp"]
         for entry, shares in known["workloads"]["published_resources"].get(board, {}).items():
             quoted = published(known["workloads"], board, entry)
@@ -126,7 +128,7 @@ def _us(known: dict, name: str, board: str) -> float:
 
 
 def _best(known: dict, name: str) -> float:
-    return min(_us(known, name, board) for board in _BOARDS)
+    return min(_us(known, name, board) for board in _PUBLISHED)
 
 
 def _figures(known: dict, name: str, *groups: str) -> list[float]:
@@ -185,6 +187,8 @@ def _our_rows(table: _Table, known: dict, board: str) -> None:
         lambda row, name: f"{row['latency'] / row['no_overlap']:.2f}", "p"))
     table.row("multipliers", each(
         lambda row, name: f"{row['multipliers']:,} ({row['pe']} x {row['simd']})", "p"))
+    table.row("dies; registers for the wires: out, back, across", each(
+        lambda row, name: f"{row['dies']}; {row['reach']}, {row['gather']}, {row['cross']}", "p"))
     for field, title in _RESOURCES.items():
         table.row(title, lambda name, f=field: _resource(known, name, board, f))
 
@@ -194,7 +198,7 @@ def _resource(known: dict, name: str, board: str, field: str) -> str:
     text = mark(f"{row['estimated'][field]:,g}" if field == "bram36"
                 else f"{row['estimated'][field]:,}", "e")
     seen = known["synthesised"].get(key(name, board))
-    if seen and (seen["pe"], seen["simd"]) == (row["pe"], row["simd"]):
+    if seen and all(seen.get(field) == row[field] for field in _SHAPE):
         text += "<br>" + mark(f"{seen[field]:,g}" if field == "bram36" else f"{seen[field]:,}",
                               "y")
     return text
@@ -233,8 +237,8 @@ def _ratio(known: dict, name: str, board: str) -> str:
 def _notes(known: dict, names: list[str]) -> str:
     lines = [
         "- Latency is that of the core, from the first input beat that it accepts to its last "
-        "output beat, with weights on chip and streams of 128 bits (ZCU104) and 512 bits (U280). "
-        "It does not include transfers to and from a host.",
+        "output beat, with weights on chip and streams of 128 bits (ZCU104) and 512 bits (U280, "
+        "U55C). It does not include transfers to and from a host.",
         "- All quoted figures of this table are from Danopoulos et al., SAMOS 2022, except those "
         "of the Edge TPU, which its user posted in a forum. Their FPGA figures include loading the "
         "weights from DDR; GPU, CPU and Edge TPU figures are those of whole calls.",
@@ -428,7 +432,7 @@ def _gpu(known: dict) -> str:
 def _shares(known: dict, names: list[str]) -> str:
     workloads, lines = known["workloads"], []
     devices = workloads["devices"]
-    for board in _BOARDS:
+    for board in _PUBLISHED:
         shares = workloads["published_resources"].get(board, {})
         for entry, (lut, _lutram, ff, bram, dsp) in shares.items():
             title = f"{entry}, {BOARD_TITLES[board]}"
