@@ -103,10 +103,10 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     The ways are those of ``--memory``. If all weights in block RAM do not fit, that is a point too,
     with the reason.
     """
-    array = job.array
+    array, limits = job.array, limits.on(job.array.dies)
     place: dict[str, Any] = {"width": job.width, "pe": array.pe, "simd": array.simd,
                              "contexts": array.contexts}
-    tiles = Ranking(qnet, array.contexts).tiles(array.pe, array.simd)
+    tiles = Ranking(qnet, array.contexts).on(array.dies).tiles(array.pe, array.simd)
     if tiles > MAX_TILES:
         return [Point(**place, memory="bram", fits=False,
                       reason=f"about {tiles} tiles are more than the longest schedule, "

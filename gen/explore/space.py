@@ -10,7 +10,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.explore.point import Job
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import ExploreOptions
-from gatefold.gen.plan import Array, Budget, choose_array
+from gatefold.gen.plan import CROSS, Array, Budget, choose_array
 from gatefold.gen.plan.array import BLOCK_WORDS
 from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.sizing import might_fit
@@ -28,25 +28,29 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, settings: Explo
     Of the ``sizes`` of ``settings`` the first has all the multipliers of ``limits``, each other
     half of those that the fastest array of the size before uses. Each size gets the ``shapes`` that
     a quick count finds fastest among those that a quick look does not rule out, with different
-    numbers of rows; and, where it would be faster, the fastest that it does rule out, so that the
-    table shows what the device lacks. A small size is left out where its schedule would be very
-    long. Every array is planned for each of ``contexts``, and so is the one that ``gatefold build``
-    chooses.
+    numbers of rows, on as few dies as have so many multipliers; and, where it would be faster, the
+    fastest that it does rule out, so that the table shows what the device lacks. A small size is
+    left out where its schedule would be very long. Every array is planned for each of ``contexts``,
+    and so is the one that ``gatefold build`` chooses.
     Raises :class:`UserError` where nothing is left.
     """
     jobs = set()
     for width, qnet in qnets.items():
-        ranking, allowed = Ranking(qnet), limits.multipliers
+        shares = [(share, Ranking(qnet).on(share.dies)) for share in limits.shares()]
+        allowed = limits.multipliers
         for _ in range(settings.sizes):
+            share, ranking = next((one for one in shares if allowed <= one[0].multipliers),
+                                  shares[-1])
             ranked = [shape for shape in ranking.shapes(allowed)
                       if ranking.cycles(*shape) <= _TILES] if allowed >= 4 else []
-            hopeful = [shape for shape in ranked if might_fit(qnet, *shape, limits, ranking.asked)]
+            hopeful = [shape for shape in ranked if might_fit(qnet, *shape, share, ranking.asked)]
             by_rows = {pe: (pe, simd) for pe, simd in reversed(hopeful)}  # the best of these rows
             chosen = sorted(by_rows.values(), key=hopeful.index)[:settings.shapes]
             if ranked and ranked[0] not in chosen:
                 chosen.append(ranked[0])
             jobs |= {Job(width, Array(pe=pe, simd=simd, stream_bits=limits.stream_bits,
-                                      contexts=contexts), settings.synth)
+                                      contexts=contexts, dies=share.dies,
+                                      cross=CROSS if share.dies > 1 else 0), settings.synth)
                      for pe, simd in chosen for contexts in settings.contexts}
             # A small network leaves multipliers idle: half of what the fastest array uses.
             allowed = min([allowed, *(pe * simd for pe, simd in hopeful[:1])]) // 2

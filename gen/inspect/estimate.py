@@ -51,7 +51,7 @@ def quick_estimate(network: Network, board: str | None) -> Estimate:
         budget.check_weights(network.parameters, _WIDTH)
     except UserError as error:
         return Estimate(board, False, str(error))
-    ranking = Ranking(network)
+    ranking = Ranking(network).on(budget.dies)
     asked = ranking.asked
     sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
     table, multipliers = table_for(_WIDTH), budget.multipliers

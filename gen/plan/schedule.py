@@ -152,7 +152,9 @@ class _Scheduler:
         for (context, op, step), wave in self.waves.items():
             for aside in self.work.ops[op].asides:
                 later = self.waves.get((context, aside, step + 1))
-                pairs = [(self.waves[context, aside, step], wave)] + [(wave, later)] * bool(later)
+                pairs = [(self.waves[context, aside, step], wave)]
+                if later is not None:
+                    pairs.append((wave, later))
                 for first, then in pairs:
                     first.blocks.append(then)
                     for group in range(len(then.jobs)):

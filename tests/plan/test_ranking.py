@@ -35,6 +35,20 @@ def test_tiles_are_counted_before_they_are_made(name, pe, simd):
         assert Ranking(qnet, contexts).tiles(pe, simd) == plan.cycles.tiles
 
 
+@pytest.mark.parametrize(("pe", "simd", "dies"), [(16, 2, 2), (12, 1, 3), (24, 4, 2)])
+@pytest.mark.parametrize("name", ["lstm-dense", "stack", "gru", "rnn", "stateful lstm"])
+def test_tiles_on_several_dies(name, pe, simd, dies):
+    qnet = quantized(name)
+    plan = make_plan(qnet, Array(pe=pe, simd=simd, dies=dies, cross=2))
+    assert Ranking(qnet).on(dies).tiles(pe, simd) == plan.cycles.tiles
+
+
+def test_shapes_hold_whole_shares_of_each_die():
+    # 5 units of four rows in chunks of 2: 3 units are on the die with the most
+    shapes = Ranking(quantized("lstm-dense")).on(2).shapes(10_000)
+    assert (2 * 3 * 4, 2) in shapes and all(pe % 8 == 0 for pe, _ in shapes)
+
+
 def test_riders_take_fewer_tiles_than_counted():
     qnet = quantized("autoencoder")  # the Dense rides on the last LSTM
     assert Ranking(qnet).tiles(8, 3) - make_plan(qnet, Array(pe=8, simd=3)).cycles.tiles == 3
