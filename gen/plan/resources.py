@@ -148,8 +148,8 @@ def _tree(c: EngineConfig) -> tuple[float, int, int]:
 
 
 def _array(c: EngineConfig) -> Resources:
-    """Controls are delayed in shift-register LUTs. A row with weights in LUTs adds a register of
-    their address; a block has the register of its word inside."""
+    """Controls are delayed in shift-register LUTs. Weights in LUTs add a register of their
+    address in each row; a block has the register of its word inside."""
     in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
     return _part(c.dies * (18 + finish_layout(c).size),
                  12 * c.dies + in_luts * bits_for(c.weight_depth) + _relays(c))
