@@ -63,16 +63,16 @@ class Region(wiring.Component):
         for n, row in enumerate(self.rows):
             memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
                                   c.weight_style(row))
-            m.submodules[f"weights_{row % c.rows}"] = memory.placed(platform)
+            at = row % c.rows  # on its die
+            m.submodules[f"weights_{at}"] = memory.placed(platform)
             # A word comes beside the operands. It waits for them in the output register of its
             # block; in front of LUTs its address waits, which has fewer bits. It does so in each
             # row, because it drives a LUT or more for every bit of the word.
-            in_luts = c.weight_style(row) == "distributed"
-            address = relayed(m, platform, f"late_weight_{row % c.rows}", weight) \
-                if in_luts else weight
-            word = delay(m, f"weight_word_{row % c.rows}", memory.data, 0 if in_luts else 1)[-1]
+            late = c.weight_style(row) == "distributed"
+            address = relayed(m, platform, f"late_weight_{at}", weight) if late else weight
+            word = delay(m, f"weight_word_{at}", memory.data, 0 if late else 1)[-1]
             mac = MacRow(c)
-            m.submodules[f"row_{row % c.rows}"] = shared("gatefold_row", mac, platform)
+            m.submodules[f"row_{at}"] = shared("gatefold_row", mac, platform)
             m.d.comb += [
                 memory.addr.eq(address),
                 mac.operands.eq(operands),

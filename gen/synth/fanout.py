@@ -82,9 +82,8 @@ def fan_out(plan: Plan, *, whole: bool = True, cache: Path = CACHE) -> list[Net]
         return netlists(Job(text, top, family="", black=black), cache=cache)[top]
 
     inside = {name: Nets(read(texts[f"{name}.v"], name)).pins_inside() for name in shared}
-    c = plan.config
-    return loads_of(read("".join(texts.values()) + stubs, TOP, *shared), inside, c.crossing,
-                    c.pe // c.dies)
+    return loads_of(read("".join(texts.values()) + stubs, TOP, *shared), inside,
+                    plan.config.crossing)
 
 
 def offenders(nets: Iterable[Net]) -> list[Net]:
@@ -94,10 +93,10 @@ def offenders(nets: Iterable[Net]) -> list[Net]:
 
 
 def loads_of(netlist: dict, inside: Mapping[str, dict[str, list[int]]] | None = None,
-             crossing: int = 0, rows: int = _MOST) -> list[Net]:
+             crossing: int = 0) -> list[Net]:
     """:func:`fan_out` of a netlist; ``inside``: of modules left out of it, the pins behind each bit
-    of their ports. ``crossing``: registers from die to die, 0 for one die; ``rows``: of a die."""
-    return _Loads(Nets(netlist, inside), crossing, rows).nets()
+    of their ports. ``crossing``: registers from die to die, 0 for one die."""
+    return _Loads(Nets(netlist, inside), crossing).nets()
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,8 @@ _NOWHERE = _Place()
 
 
 class _Loads:
-    def __init__(self, graph: Nets, crossing: int, rows: int):
-        self.graph, self.crossing, self.rows = graph, crossing, rows
+    def __init__(self, graph: Nets, crossing: int):
+        self.graph, self.crossing = graph, crossing
         self.places: dict[str, _Place] = {}
         self.dies: dict[str, str | None] = {}
 
@@ -177,8 +176,8 @@ class _Loads:
     def named(self, name: str) -> _Place:
         """Where a cell is by its name, or else by the names of the nets that it drives."""
         for names in ([name], self.driven(name)):
-            rows = {_number(_ROW, each, self.rows) for each in names} - {None}
-            lanes = {_number(_LANE, each, _MOST) for each in names} - {None}
+            rows = {_number(_ROW, each) for each in names} - {None}
+            lanes = {_number(_LANE, each) for each in names} - {None}
             if len(rows) == 1:
                 return _Place(rows=1 << (rows.pop() or 0))
             if len(lanes) == 1 and not rows:
@@ -232,9 +231,8 @@ class _Loads:
                 for bit in bits for each in self.graph.names.get(bit, ())]
 
 
-def _number(pattern: re.Pattern, name: str, each: int) -> int | None:
-    """The row or lane that a name names, of ``each`` die (some count them over all), made unique
-    over all dies."""
+def _number(pattern: re.Pattern, name: str) -> int | None:
+    """The row or lane that a name names, numbered over all dies."""
     found, part = pattern.search(f".{name}"), _PART.search(name)
     die = int(part[1] or 0) if part else 0
-    return int(found[1]) % each + _MOST * die if found else None
+    return int(found[1]) + _MOST * die if found else None

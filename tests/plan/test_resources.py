@@ -98,6 +98,12 @@ def test_the_page_is_made_from_the_figures():
         "run tools/synth/calibrate.py --page")
 
 
+def test_the_section_on_nets_is_made_from_its_figures():
+    page = tool("tools/synth", "page")
+    assert page.PAGE.read_text().endswith(page.nets(json.loads(compare.FANOUT.read_text()))), (
+        "run tools/synth/fanout.py")
+
+
 # ---- memories ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("width", "depth", "halves"), [

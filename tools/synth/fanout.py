@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from compare import FANOUT, MEASURED
-from page import PAGE, render
+from compare import FANOUT
+from page import NETS, PAGE, nets
 
 from gatefold.gen.synth.fanout import Net, fan_out, offenders
 
@@ -24,16 +24,16 @@ __all__ = ["row"]
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 
 
-def row(nets: Iterable[Net]) -> dict:
+def row(found: Iterable[Net]) -> dict:
     """A core's figures: its offenders as text, and the nets with the most pins: of those that reach
     rows, of those that reach lanes, and of all others."""
-    nets = list(nets)
-    groups = {"rows": [net for net in nets if net.rows],
-              "lanes": [net for net in nets if net.lanes and not net.rows],
-              "others": [net for net in nets if not net.rows and not net.lanes]}
-    return {"nets": len(nets), "offenders": [str(net) for net in offenders(nets)]} | {
-        place: [net.pins, net.name] for place, found in groups.items()
-        for net in [max(found, key=lambda net: net.pins)]}
+    found = list(found)
+    groups = {"rows": [net for net in found if net.rows],
+              "lanes": [net for net in found if net.lanes and not net.rows],
+              "others": [net for net in found if not net.rows and not net.lanes]}
+    return {"nets": len(found), "offenders": [str(net) for net in offenders(found)]} | {
+        place: [net.pins, net.name] for place, group in groups.items()
+        for net in [max(group, key=lambda net: net.pins)]}
 
 
 def main() -> int:
@@ -56,7 +56,7 @@ def main() -> int:
             print("\n    ".join([f"{core}, {c.pe} x {c.simd}: {found[core]['nets']:,} nets",
                                  *found[core]["offenders"]]), flush=True)
             FANOUT.write_text(json.dumps(found, indent=1) + "\n")
-    PAGE.write_text(render(json.loads(MEASURED.read_text()), found))
+    PAGE.write_text(PAGE.read_text().partition(NETS)[0] + nets(found))
     return any(core["offenders"] for core in found.values())
 
 

@@ -17,9 +17,11 @@ from compare import (
 
 from gatefold.hdl.config import REGION
 
-__all__ = ["PAGE", "render"]
+__all__ = ["NETS", "PAGE", "nets", "render"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "resources.md"
+#: Where the section of fanout.py begins, the last of the page.
+NETS = "## What a net drives"
 
 _NAMES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram36": "BRAM36", "uram": "URAM"}
 
@@ -32,7 +34,7 @@ def render(found: dict, fanout: dict) -> str:
         _HEAD.format(cases=len(found), **LIMITS), *_summary(found), "", *_totals(found), "",
         "The cores have seeded networks; widths are given as weight/activation/cell state.", "",
         *_cores(found), "", *_parts(found), "", *_lanes(found), "", *_paths(found), "",
-        *_fan_out(fanout), ""])
+        nets(fanout)])
 
 
 def _table(head: list[str], rows: list[list], left: int = 1) -> list[str]:
@@ -134,13 +136,14 @@ def _paths(found: dict) -> list[str]:
         *_table(["ends in", "most", "LUT levels", "carry chains", "from", "to", "core"], rows, 2)]
 
 
-def _fan_out(fanout: dict) -> list[str]:
+def nets(fanout: dict) -> str:
+    """The page's last section, from ``fanout.json``."""
     rows = [[name, " x ".join(map(str, core["array"])), " + ".join(map(str, core["stages"])),
              core["dies"], len(core["offenders"]),
              *(f"{pins:,} `{net}`" for pins, net in (core[place] for place in (
                  "rows", "lanes", "others")))] for name, core in fanout.items()]
-    return [
-        "## What a net drives", "",
+    return "\n".join([
+        NETS, "",
         f"`make fanout` reads the nets of the benchmark's cores: the pins that each drives, and in "
         f"which rows and lanes these are (gen/synth/fanout.py). A register may drive the rows of "
         f"one region, {REGION} of them, and no decoded control may be broadcast to more. The lanes "
@@ -150,4 +153,4 @@ def _fan_out(fanout: dict) -> list[str]:
         "`reach` and `gather`. The last columns name the net with the most pins of those that "
         "reach rows, of those that reach lanes, and of all others.", "",
         *_table(["core", "pe x simd", "stages", "dies", "nets that break the rule", "rows", "lanes",
-                 "others"], rows)]
+                 "others"], rows), ""])
