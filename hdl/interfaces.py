@@ -60,8 +60,11 @@ def operand_read(config: EngineConfig) -> Signature:
 
 
 def tile_issue(config: EngineConfig) -> Signature:
-    """A tile at its issue."""
-    return Signature({"valid": Out(1), "word": Out(instruction_layout(config))})
+    """A tile at its issue. ``next_weight``, of an engine whose ``reach`` is 0: what ``weight`` of
+    the word will be in the next cycle, for the registers of the regions."""
+    return Signature({"valid": Out(1), "word": Out(instruction_layout(config)),
+                      **({} if config.reach else {"next_weight": Out(bits_for(
+                          config.weight_depth))})})
 
 
 def region_controls(config: EngineConfig) -> data.StructLayout:

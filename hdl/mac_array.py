@@ -90,8 +90,8 @@ class MacArray(wiring.Component):
         operands = fan_out(m, platform, "operands", self.operands, places, c.relays - 1)
         controls = fan_out(m, platform, "controls", self._controls(m, valid, stop), places,
                            c.relays)
-        weight = fan_out(m, platform, "weight", tile.weight, places, c.reach - 1) if c.reach else (
-            [tile.weight] * places)
+        weight = fan_out(m, platform, "weight", tile.weight if c.reach else self.tile.next_weight,
+                         places, c.relays - 1)
         load = self._load(m, platform) if c.loadable else []
         for n, (number, rows) in enumerate(self.regions.items()):
             region = Region(c, number, self.images)

@@ -22,13 +22,14 @@ class Region(wiring.Component):
     """The rows ``config.regions[number]``.
 
     What all rows of the array read, each region takes into relays of its own, so that no register
-    drives more rows than these. Everything takes a cycle for it but the weight address of blocks
-    where ``reach`` is 0: there is none to spare.
+    drives more rows than these. Everything takes a cycle for it. Where ``reach`` is 0 the weight
+    address has none to spare, and the relays are copies of the register that it would come from.
 
     Members
     -------
     operands: In, ``simd`` elements. controls: In, what the rows do with them.
-    weight: In, address in the weight memories, two cycles before the operands that its word meets.
+    weight: In, address in the weight memories, three cycles before the operands that its word
+        meets.
     load: In, of a loadable core, write of the memories.
     acc: Out, the accumulators of the rows.
     """
@@ -49,7 +50,7 @@ class Region(wiring.Component):
         m = Module()
         operands = relayed(m, platform, "operands", self.operands)
         controls = relayed(m, platform, "controls", self.controls)
-        weight = relayed(m, platform, "weight", self.weight) if c.reach else self.weight
+        weight = relayed(m, platform, "weight", self.weight)
         load = relayed(m, platform, "load", self.load) if c.loadable else None
 
         bias = self._memory(f"bias_{self.number:02d}", len(self.rows) * c.acc_width, c.bias_depth,

@@ -72,7 +72,10 @@ class Sequencer(wiring.Component):
         # The tile register: loop offsets are added to the addresses.
         word = data.View(instruction, program.data)
         step_of = Array([Const(0, address), *steps])
+        weight = Signal.like(tile.weight, name="next_weight")
+        m.d.comb += weight.eq(tile.weight)
         with m.If(advance & ~starting[0]):
+            m.d.comb += weight.eq(word.weight)
             m.d.sync += [
                 present.eq(fetched),
                 tile.eq(word),
@@ -91,13 +94,16 @@ class Sequencer(wiring.Component):
         with m.If(issues & run_ends):
             m.d.sync += frame.eq(frame + tile.last)
         with m.Elif(issues):  # the next of a run: the next chunk, onto the same sums
+            m.d.comb += weight.eq(tile.weight + 1)
             m.d.sync += [
                 tile.operand.eq(tile.operand + 1),
-                tile.weight.eq(tile.weight + 1),
                 tile.repeats.eq(tile.repeats - 1),
                 tile.start.eq(Start.GO_ON),
                 run_ends.eq(tile.repeats == 1),
             ]
+        m.d.sync += tile.weight.eq(weight)
+        if not c.reach:
+            m.d.comb += self.tile.next_weight.eq(weight)
         return m
 
     def _fetch(self, m: Module, program: Rom, segments: Rom, advance: Signal, starting: Signal,

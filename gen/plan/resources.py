@@ -163,7 +163,7 @@ def _relays(c: EngineConfig) -> int:
         return c.dies * width * (sum(levels(places, relays - 1)) + places) if relays else 0
 
     ff = (tree(c.simd * c.act_width, c.relays) + tree(region_controls(c).size, c.relays + 1)
-          + tree(bits_for(c.weight_depth), c.reach))
+          + tree(bits_for(c.weight_depth), c.relays))
     if c.loadable:
         ff += tree(region_load(c, 0).size, c.relays) + c.pe * (1 + c.acc_width) * c.relays
     return ff

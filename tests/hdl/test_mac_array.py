@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import delay
-from gatefold.hdl.config import PIPELINES
+from gatefold.hdl.config import PIPELINES, bits_for
 from gatefold.hdl.interfaces import FINISH_LEAD, finished_rows
 from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
 from gatefold.hdl.mac_array import MacArray
@@ -43,6 +43,7 @@ class Bench(wiring.Component):
         self.config = config
         super().__init__({
             "tile_valid": In(1), "tile": In(instruction_layout(config).size),
+            "next_weight": In(bits_for(config.weight_depth)),
             "operands": In(data.ArrayLayout(signed(config.act_width), config.simd)),
             "finish": Out(finish_layout(config).size), "rows": Out(finished_rows(config))})
 
@@ -56,6 +57,8 @@ class Bench(wiring.Component):
                      array.tile.word.as_value().eq(ports.tile),
                      array.operands.as_value().eq(late[-1]),
                      ports.finish.eq(array.rows.finish.as_value())]
+        if not self.config.reach:
+            m.d.comb += array.tile.next_weight.eq(ports.next_weight)
         wiring.connect(m, array.rows, wiring.flipped(ports.rows))
         return m
 
@@ -123,15 +126,19 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
                                  for word in bias] for n, rows in enumerate(config.regions)}
 
     latency = MacArray.latency(config)
+    times = [1 + time for time in times]  # the first weight address comes a cycle early
     length = times[-1] + latency + 1
     valid = np.zeros(length, int)
     words = [0] * length
     values = draw(rng, config.act_width, (length, config.simd))  # noise between tiles
     for n, at in enumerate(times):
         valid[at], words[at], values[at] = 1, packed(config, order[n]), operands[n]
+    weight = instruction_layout(config)["weight"]
+    following = [word >> weight.offset & (1 << weight.width) - 1 for word in (*words[1:], 0)]
     rows = [f"rows.acc[{row}]" for row in range(config.pe)]
     seen = record(Bench(config, images),
-                  {"tile_valid": valid, "tile": words, "operands": values},
+                  {"tile_valid": valid, "tile": words, "next_weight": following,
+                   "operands": values},
                   ["rows.valid", "finish", *rows])
 
     acc, park, want = np.zeros(config.pe, np.int64), {}, []

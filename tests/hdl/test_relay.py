@@ -110,7 +110,7 @@ def leaves(modules: dict, top: str) -> Counter:
 
 
 #: Levels of relays of an engine: on the way of operands, controls, weight addresses.
-WAYS = {0: (1, 2, 0), 1: (1, 2, 1), 2: (2, 3, 2)}
+WAYS = {0: (1, 2, 1), 1: (1, 2, 1), 2: (2, 3, 2)}
 
 
 @needs_yosys
@@ -146,8 +146,7 @@ def test_no_register_drives_rows_of_two_regions(tmp_path, reach, loadable):
     assert {way: ways[way] for way in ("operands", "controls", "weight")} == {
         way: sum(levels(places, relays - 1)) + places if relays else 0
         for way, relays in zip(("operands", "controls", "weight"), WAYS[reach], strict=True)}
-    # Nothing enters a region but through its relays. (With a reach of 0, the address of weights in
-    # block RAM does; these are in LUTs.)
+    # Nothing enters a region but through its relays.
     entered = {kind(name) for bit, driver in drivers.items() for name in readers[bit]
                if region(name) not in ("", region(driver))}
     assert entered == {"relay"}
