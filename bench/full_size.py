@@ -175,7 +175,8 @@ _NOTES = """\
 - Weights says where they are stored; "loaded" means through their stream, before the first frame.
 - Resources are estimated (gen/plan/resources.py). The seconds for planning, for Verilator's
   compilation and for the simulation come from a machine with other users.
-- Source is the commit that was run, with `+` if there were uncommitted files."""
+- Source is the commit that was run, with `+` if there were uncommitted files. A row describes the
+  core of that commit; the plans of today are in bench.md, which marks those that were simulated."""
 
 _HEAD = ("network", "board", "array", "latency", "target", "interval", "compared", "weights", "LUT",
          "FF", "DSP", "BRAM36", "URAM", "simulator", "plan, s", "compile, s", "simulate, s",

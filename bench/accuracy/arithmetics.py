@@ -27,12 +27,13 @@ from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.numbers.tables import TABLE_BITS
+from gatefold.gen.numbers.tables import TABLE_BITS, table_for
 from gatefold.sim.golden import run
 
 __all__ = ["MODEL", "ROWS", "Made", "Row", "Shipped", "formats", "one_format"]
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "mgab-autoencoder"
+_STEPS = 50  # of the autoencoder's LSTMs
 _CHUNK = 100  # windows at a time, for memory
 
 
@@ -175,8 +176,8 @@ def _cut(frac: int, what: str) -> Row:
 def _chosen(weights: int, acts: int, title: str = "", *, key: str = "",
             points: tuple[tuple[str, int], ...] = (), **settings) -> Row:
     settings = {"weight_width": weights, "act_width": acts} | settings
-    bits = f"w{weights} a{acts} c{settings.get('cell_width', 18)} T" \
-           f"{settings.get('table_bits', acts)}"
+    table = table_for(acts, settings.get("table_bits"), steps=_STEPS)
+    bits = f"w{weights} a{acts} c{settings.get('cell_width', 18)} T{table.out_frac}"
     return Row(key or f"w{weights} a{acts} {title}".strip(),
                title or f"weights {weights}, activations {acts}", "chosen", bits,
                _quantized(**settings), points)

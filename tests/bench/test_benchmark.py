@@ -79,7 +79,7 @@ def test_the_row_of_the_transfer_is_the_difference(page):
     _, rows = table(page, "Streaming")
     (left,) = [cells for what, *cells in rows if what == "V80 - Gatefold"]
     for name, cell in zip(STREAMS, left, strict=True):
-        row = planned[name]["u280"]
+        row = planned[name]["u55c"]
         us = WORKLOADS["streaming"]["networks"][name]["vollo_us"]["v80"] - (
             row["latency"] / row["clock_mhz"])
         assert cell.startswith(f"{us:.2f}&nbsp;<sup>q/")

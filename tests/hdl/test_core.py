@@ -191,7 +191,7 @@ PAIRS = [((4, 4), 128, "full", (10, 1)), ((8, 8), 128, "full", (11, 1)),
 def test_short_frames_leave_in_pairs(array, stream_bits, pipeline, intervals):
     qnet = quantized(((4,), ("D3",)))
     plan = make_plan(qnet, Array(pe=array[0], simd=array[1], stream_bits=stream_bits,
-                                 **array))
+                                 pipeline=pipeline))
     assert plan.cycles.intervals == intervals
     assert plan.cycles.interval == -(-sum(intervals) // len(intervals))
     check(qnet, *array, stream_bits=stream_bits, scenarios=(full_rate, random_flow), samples=8,

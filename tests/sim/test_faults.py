@@ -53,8 +53,9 @@ FAULTS = {
         "lstm", "gatefold", "core_writer_gearbox", r"gives = o__valid & o__ready",
         "gives = o__valid", "blocked", "blocked"),
     "lowest bit of a product is lost": (
-        "lstm", "gatefold_row", "row", r"\$signed\(a_0\) \* \$signed\(b_0\)",
-        "$signed(a_0) * $signed({b_0[9:1], 1'h0})", "full rate", "latency"),
+        "lstm", "gatefold_row", "row",
+        r"\$signed\((a_0\w*)\) \* \$signed\((b_0\w*)\)",
+        r"$signed(\1) * $signed({\2[9:1], 1'h0})", "full rate", "latency"),
     "lowest bit of an accumulator is lost": (
         "lstm", "gatefold_row", "row", r"acc__next = acc__t1\[(\d+):0\]",
         r"acc__next = {acc__t1[\1:1], 1'h0}", "full rate", None),

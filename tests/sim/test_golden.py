@@ -290,8 +290,9 @@ def test_state_goes_from_sample_to_sample(name):
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
 def test_samples_of_a_stateful_layer_are_one_long_sequence(kind):
     layer = getattr(Make(np.random.default_rng(2)), kind)(3, 4, True)
-    whole = quantize(Network((12, 3), (layer,)), act_width=10)
-    steps = quantize(Network((1, 3), (replace(layer, stateful=True),)), act_width=10)
+    whole = quantize(Network((12, 3), (layer,)), act_width=10, table_bits=12)
+    steps = quantize(Network((1, 3), (replace(layer, stateful=True),)), act_width=10,
+                     table_bits=12)
     # The same numbers, whatever the two were calibrated on.
     steps = replace(steps, input_formats=whole.input_formats, layers=tuple(
         replace(one, stateful=True, inputs=(0,)) for one in whole.layers))  # type: ignore
