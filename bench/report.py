@@ -79,9 +79,11 @@ def _head(known: dict, names: list[str]) -> str:
     text = ("# Benchmark\n\nThis page gives the latency of one inference at batch 1, from the "
             "first input beat to the last output beat, for the networks of bench/workloads.json. ")
     if ratios and gpus:
-        text += (f"At an assumed clock of 300 MHz, the cores are {number(min(ratios))} to "
-                 f"{number(max(ratios))} times as fast as the published 16-bit FPGA cores on the "
-                 f"same boards, {_differs(known, names)}. The faster of these two boards is "
+        text += ("At an assumed clock of 300 MHz, for which the plan places registers by the wire "
+                 "model of [boards.md](boards.md) (+-30 %; nothing was routed), the cores are "
+                 f"{number(min(ratios))} to {number(max(ratios))} times as fast as the published "
+                 f"16-bit FPGA cores on the same boards, {_differs(known, names)}. The faster of "
+                 "these two boards is "
                  f"{number(min(gpus))} to {number(max(gpus))} times as fast as the fastest "
                  "published GPU. ")
     measured = known["measured"].get("networks", {})
@@ -90,8 +92,9 @@ def _head(known: dict, names: list[str]) -> str:
     if cpus:
         text += (f"One thread of the CPU of this machine, with the faster of two runtimes, takes "
                  f"{number(min(cpus))} to {number(max(cpus))} times as long as the faster board. ")
-    return text + ("Nothing ran on a board, and no vendor tool ran: the cycles were counted and "
-                   "simulated, and the clock is an assumption. `make bench` writes this page.")
+    return text + ("Nothing ran on a board, and no vendor tool ran: the cycles were counted by the "
+                   "plan, and simulated where a mark says so; the clock is an assumption. `make "
+                   "bench` writes this page.")
 
 
 def _differs(known: dict, names: list[str]) -> str:
