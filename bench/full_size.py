@@ -168,10 +168,10 @@ _NOTES = """\
 - Latency is the number of cycles from the first input beat to the last output beat of a core that
   was idle before. Interval is the number between the last output beats of consecutive frames at
   full rate. Both were planned, and simulation found the same numbers. Target is the project's aim.
-- Compared is the number of integers: every output, and every value of every layer and step, in one
-  run at full rate and one with random gaps and stalls. There were {samples} different inputs. The
-  streaming networks had {streamed}, in sequences of one to four frames that keep the state, with a
-  reset among them.
+- Compared is the number of integers: every output, and every value of every layer and step, in the
+  five scenarios of `gatefold verify` ([streams.md](streams.md)). There were {samples} different
+  inputs. The streaming networks had {streamed}, in sequences of one to four frames that keep the
+  state, with a reset among them.
 - Weights says where they are stored; "loaded" means through their stream, before the first frame.
 - Resources are estimated (gen/plan/resources.py). The seconds for planning, for Verilator's
   compilation and for the simulation come from a machine with other users.
