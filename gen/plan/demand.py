@@ -70,10 +70,9 @@ class Demand:
         return (self.met * self._input_tiles(pe, simd, dies)
                 + self.recurs * self.groups(pe, simd, dies) * ceil(self.own / simd))
 
-    def words(self, pe: int, simd: int, dies: int = 1) -> int:
+    def words(self, pe: int, simd: int) -> int:
         """About how many weight words it takes, at least."""
-        return (self._input_tiles(pe, simd, dies)
-                + self.groups(pe, simd, dies) * ceil(self.own / simd))
+        return self._input_tiles(pe, simd, 1) + self.groups(pe, simd, 1) * ceil(self.own / simd)
 
     def _input_tiles(self, pe: int, simd: int, dies: int) -> int:
         """Tiles of a step that meet the layer's input."""
@@ -82,7 +81,7 @@ class Demand:
             return self.sparse * ceil(self.rows / simd) + groups - 1
         return groups * sum(ceil(piece / simd) for piece in self.pieces)
 
-    def groups(self, pe: int, simd: int, dies: int = 1) -> int:
+    def groups(self, pe: int, simd: int, dies: int) -> int:
         """Groups of rows that the array works on one after the other."""
         return ceil(self.spread(simd, dies) / pe)
 

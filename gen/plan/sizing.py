@@ -200,8 +200,7 @@ def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float
     """The levels of registers of a core on the budget's board; the shortest period that levels
     make possible, and whether the clock is faster."""
     fixed = {"reach": budget.reach, "gather": budget.gather}
-    found, shortest, too_fast = {"dies": budget.dies,
-                                 "cross": CROSS if budget.dies > 1 else 0}, 0.0, False
+    found, shortest, too_fast = {}, 0.0, False
     if budget.board is not None:
         site = Site.of(estimate(config), config.simd, budget.board, budget.dies)
         stages = site.stages(budget.clock_mhz)
