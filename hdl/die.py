@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 
-from gatefold.hdl.arith import delay
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.lane_array import LaneArray
 from gatefold.hdl.mac_array import MacArray
@@ -14,10 +13,6 @@ from gatefold.hdl.relay import relayed
 from gatefold.hdl.row_router import RowRouter
 
 __all__ = ["Die", "crossed", "way"]
-
-#: Members that a reset must clear on their way: without them the others mean nothing.
-_CLEARED = ("valid", "complete")
-
 
 class Die:
     """Operand memory, rows, router and lanes of a die, from a tile to its results.
@@ -55,12 +50,8 @@ def crossed(m: Module, platform, config: EngineConfig, name: str, source, target
         there = target
         for part in path:
             there = getattr(there, part)
-        value, there = Value.cast(value), Value.cast(there)
-        if member in _CLEARED:
-            m.d.comb += there.eq(delay(m, f"{name}_{member}", value, config.crossing,
-                                       reset_less=False)[-1])
-        else:
-            m.d.comb += there.eq(way(m, platform, config, f"{name}_{member}", value))
+        m.d.comb += Value.cast(there).eq(way(m, platform, config, f"{name}_{member}",
+                                             Value.cast(value)))
 
 
 def way(m: Module, platform, config: EngineConfig, name: str, value: Value) -> Value:

@@ -99,9 +99,9 @@ class RowRouter(wiring.Component):
         """Beat 0 comes straight from the array, the others from a copy; each goes to the next
         chunk by the next route."""
         rows = self.rows
-        held = Signal(finish_layout(self.config))
-        left = Signal(bits_for(self.config.max_beats))
-        busy = Signal()  # left is not zero
+        held = Signal(finish_layout(self.config), reset_less=True)
+        left = Signal(bits_for(self.config.max_beats), reset_less=True)
+        busy = Signal(reset_less=True)  # left is not zero
         m.d.comb += [
             finish.eq(Mux(rows.valid, rows.finish.as_value(), held.as_value())),
             active.eq(rows.valid | busy),
@@ -131,7 +131,7 @@ class RowRouter(wiring.Component):
               for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame"))]
         wait = FINISH_LEAD + self.latency(c)
         m.d.comb += [
-            self.routed.valid.eq(delay(m, "valid", active, wait, reset_less=False)[-1]),
+            self.routed.valid.eq(delay(m, "valid", active, wait)[-1]),
             self.routed.beat.as_value().eq(delay(m, "beat", beat.as_value(), wait)[-1])]
 
     def _rows(self, m: Module, platform) -> list[Value]:
