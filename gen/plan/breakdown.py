@@ -66,9 +66,7 @@ class _Breakdown:
                            for op in self.ops)
         self.repeated = frozenset(n for n, op in enumerate(self.ops) if op.repeated)
         read = frozenset(n for n, op in enumerate(self.ops) if lowered.feeds(op.layer))
-        # On several dies none rides: spare rows are at the end of each die's.
-        self.rides = {} if dies > 1 else find_rides(self.ops, self.folds, read, self.repeated,
-                                                    lowered.simd)
+        self.rides = find_rides(self.ops, self.folds, read, self.repeated, lowered.simd)
         self.folds = tuple(fold.moved(self.rides[n].row) if n in self.rides else fold
                            for n, fold in enumerate(self.folds))
         self.tiling = Tiling(lowered, self.folds, self.repeated, self.rides)
