@@ -7,83 +7,15 @@ undefined-behaviour sanitizers. The device (stand_in.c) gives its inputs back.
 import os
 import shutil
 import struct
-import subprocess
 import zlib
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gatefold.gen.host.driver_files import write_driver, write_load
-from gatefold.gen.host.identity import identity
-from gatefold.gen.plan import Array, make_plan
-from tests.support.networks import quantized
-from tests.support.places import ROOT
-
-HERE = ROOT / "tests" / "host"
-SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
+from gatefold.gen.host.driver_files import write_load
+from tests.support.driver_core import Core, raw_frames, run
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-
-
-class Core:
-    """A folder with a core's driver, built with the sanitizers, and the stand-in as its device."""
-
-    def __init__(self, folder: Path, name: str, *, host: tuple[str, ...] = (), **options):
-        qnet = replace(quantized(name), host=host)
-        contexts = options.pop("contexts", 1)
-        self.folder = folder
-        self.plan = make_plan(qnet, Array(pe=8, simd=2, stream_bits=32, contexts=contexts),
-                              **options)
-        self.about = identity(self.plan)
-        self.driver = folder / "driver"
-        nothing = np.zeros((1, 1))
-        write_driver(self.driver, self.plan, self.about, clock_mhz=100, version="1.2.3",
-                     samples=nothing, expected=nothing)
-        flags = " ".join(SANITIZERS)
-        run(["make", "-s", f"CFLAGS={flags}", f"LDFLAGS={flags}"], cwd=self.driver)
-        compile_c(self.driver, HERE / "stand_in.c", "-shared", "-fPIC", "-O1",
-                  "-o", "libgatefold_sim.so")
-        compile_c(self.driver, HERE / "script.c", *SANITIZERS, "libgatefold.a", "-ldl",
-                  "-o", "script")
-
-    @property
-    def qnet(self):
-        return self.plan.qnet
-
-    def play(self, *lines: str, fault: str = "") -> list[str]:
-        """What the program says to these calls; it must end without a sanitizer's complaint."""
-        lines = (f"open sim:{self.folder}", *lines, "close")
-        done = subprocess.run([self.driver / "script"], input="\n".join(lines) + "\n", text=True,
-                              capture_output=True, timeout=120, check=False,
-                              env={"GATEFOLD_FAULT": fault})
-        assert (done.returncode, done.stderr) == (0, "")
-        said = [line.strip() for line in done.stdout.splitlines()]
-        assert said[-1] == "GF_OK" and len(said) == len(lines)
-        return said[:-1]
-
-    def file(self, name: str, array: np.ndarray | None = None) -> Path:
-        path = self.folder / name
-        if array is not None:
-            path.write_bytes(array.tobytes())
-        return path
-
-    def echoed(self, x: np.ndarray) -> np.ndarray:
-        """The stand-in's output integers (frames, elements) of input integers."""
-        return x[:, np.arange(self.about["OUT_ELEMENTS"]) % self.about["IN_ELEMENTS"]]
-
-
-def run(command, **options) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False,
-                          **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def compile_c(driver: Path, *words) -> None:
-    run(["gcc", *WARNINGS, "-I.", *map(str, words)], cwd=driver)
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +27,6 @@ def plain(tmp_path_factory) -> Core:
 @pytest.fixture(scope="module")
 def stateful(tmp_path_factory) -> Core:
     return Core(tmp_path_factory.mktemp("stateful"), "stateful rnn", loadable=True)
-
-
-def raw_frames(core: Core, count: int, seed: int = 0) -> np.ndarray:
-    """Integers (frames, elements) in the core's containers."""
-    config = core.plan.config
-    lo, hi = (-(1 << config.act_width - 1), (1 << config.act_width - 1) - 1)
-    rng = np.random.default_rng(seed)
-    return rng.integers(lo, hi, (count, core.about["IN_ELEMENTS"]), endpoint=True).astype(
-        f"<i{config.container // 8}")
 
 
 # ---- calls that end well -----------------------------------------------------------------------
@@ -162,7 +85,7 @@ def test_a_batch_in_the_background(plain):
 
 
 def test_weights_then_frames(stateful):
-    write_load(stateful.folder, stateful.plan, hash_of(stateful))
+    write_load(stateful.folder, stateful.plan, stateful.hash)
     x = raw_frames(stateful, 3)
     frames = f"raw 3 1000 {stateful.file('x', x)} {stateful.file('y')}"
     said = stateful.play(frames, f"load {stateful.folder}/load.gfw", frames, "reset", "counters")
@@ -171,10 +94,6 @@ def test_weights_then_frames(stateful):
 
 
 # ---- calls that do not -------------------------------------------------------------------------
-
-
-def hash_of(core: Core) -> int:
-    return core.about["HASH_HI"] << 32 | core.about["HASH_LO"]
 
 
 #: (what goes wrong, the error of gf_open, a part of its message)
@@ -254,7 +173,7 @@ def test_a_batch_that_is_too_large(plain):
 
 def damaged_weights(core: Core) -> dict[str, tuple[bytes, str]]:
     """Files that are no weights of this core, each with a part of the message."""
-    write_load(core.folder, core.plan, hash_of(core))
+    write_load(core.folder, core.plan, core.hash)
     good = (core.folder / "load.gfw").read_bytes()
     flipped = bytearray(good)
     flipped[-1] ^= 1
@@ -266,7 +185,7 @@ def damaged_weights(core: Core) -> dict[str, tuple[bytes, str]]:
         "long": (good + b"\0", "shorter or longer than its header says"),
         "flipped": (bytes(flipped), "its checksum is wrong"),
         "another": (good[:8] + bytes(8) + good[16:], "the weights are those of build 0000"),
-        "another shape": (struct.pack("<8sQII", b"GFWEIGHT", hash_of(core), len(short),
+        "another shape": (struct.pack("<8sQII", b"GFWEIGHT", core.hash, len(short),
                                       zlib.crc32(short)) + short, "bytes of weights, the core"),
     }
 

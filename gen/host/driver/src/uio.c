@@ -20,10 +20,14 @@
 #define GF_ROOT "" /* before /sys and /dev; tests put a folder here */
 #endif
 
+#ifndef GF_SPINS
+/* Times that a descriptor's end is polled before the driver waits for the interrupt, which takes
+ * about 20 us. */
+#define GF_SPINS 400
+#endif
+
 enum {
     DEVICES = 64,  /* are looked at */
-    SPINS = 400,   /* times that a descriptor's end is polled before the driver waits for the
-                      interrupt, which takes about 20 us */
     PATH = 512,    /* bytes of a path */
     SLICE_MS = 100 /* of a wait: an interrupt that is lost costs no more */
 };
@@ -181,7 +185,7 @@ static int share(gf_device *device, size_t offset, size_t size)
 static int wait_uio(gf_device *device, uint64_t limit_us)
 {
     struct uio *uio = device->state;
-    if (uio->spun < SPINS) {
+    if (uio->spun < GF_SPINS) {
         uio->spun++;
         return GF_OK;
     }
