@@ -122,10 +122,10 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
                         ".safetensors and .npz files")
     if data.startswith(b"PK"):
         from gatefold.gen.frontends.keras import zip as keras_zip
-        return keras_zip.parse(data, name, sizes, every)
+        return keras_zip.parse(data, name, sizes, every, cut)
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
         from gatefold.gen.frontends.keras import file as keras_file
-        return keras_file.parse(data, name, sizes, every)
+        return keras_file.parse(data, name, sizes, every, cut)
     _refuse_others(data, name)
     from gatefold.gen.frontends.onnx import graph as onnx_graph
     network = onnx_graph.parse(data, name, siblings, sizes, every, cut)

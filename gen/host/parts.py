@@ -82,12 +82,17 @@ class Host:
         frames = as_frames(_Ports(ports), given, what)
         found = []
         for port, part in zip(ports, split(frames, _Ports(ports).input_shapes), strict=True):
-            if not port.dtype.startswith("float") and (part != np.floor(part)).any():
+            if (port.high or not port.dtype.startswith("float")) and (part != np.floor(part)).any():
                 raise UserError(f"{what}: input {quoted(port.name)} takes integers, not fractions")
             if port.high and (part.min() < -port.high or part.max() >= port.high):
                 raise UserError(f"{what}: input {quoted(port.name)} takes integers in 0.."
                                 f"{port.high - 1}, the rows of its table, not "
                                 f"{int(part.min())}..{int(part.max())}")
+            steps = part == port.mask if port.high else np.all(part == port.mask, axis=-1)
+            if port.mask is not None and steps.any():
+                raise UserError(f"{what}: {int(steps.sum())} timesteps hold the value "
+                                f"{port.mask:g}, which the model masks, and the core takes every "
+                                "timestep: give whole sequences, of as many steps as --timesteps")
             found.append(part.reshape(len(part), *port.dims).astype(port.dtype))
         return found
 
@@ -97,8 +102,8 @@ class Host:
         rng = np.random.default_rng(seed)
         most = max(4, _CALIBRATION_MACS // max(1, self.around.macs[0]))
         return [rng.standard_normal((min(samples, most), *port.dims)).astype(port.dtype)
-                if port.dtype.startswith("float") else
-                rng.integers(0, port.high or 2, (min(samples, most), *port.dims)).astype(port.dtype)
+                if port.dtype.startswith("float") and not port.high else
+                rng.integers(port.mask == 0, port.high or 2, (min(samples, most), *port.dims)).astype(port.dtype)
                 for port in self.around.inputs]
 
     def before(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, list[_Tensors]]:

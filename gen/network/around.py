@@ -16,7 +16,8 @@ class Port:
     """A tensor at an end of a part.
 
     Attributes: ``name``, in the file; ``dims``, with a batch of 1; ``batch``, its axis, None where
-    there is none; ``dtype``, NumPy's name; ``high``, of integers that index a table, its rows.
+    there is none; ``dtype``, NumPy's name; ``high``, of integers that index a table, its rows;
+    ``mask``, the value of all features of a timestep that the model's layers skip.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Port:
     batch: int | None = None
     dtype: str = "float32"
     high: int = 0
+    mask: float | None = None
 
     @property
     def shape(self) -> Shape:
