@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import declared, description, sized, working
+from gatefold.gen.cli.shell import declared, description, sized, states, working
 from gatefold.gen.errors import UserError
 from gatefold.gen.options import BuildOptions, ShapeOptions
 
@@ -24,7 +24,8 @@ __all__ = ["build"]
 @declared(BuildOptions)
 @declared(ShapeOptions)
 @sized
-def build(model, output, description, calibrate, formats, sized, **options):
+@states
+def build(model, output, description, calibrate, formats, sized, states, **options):
     """Build a core from MODEL (.keras, .h5, .onnx, .safetensors, .npz), or from its shape alone.
 
     \b
@@ -52,7 +53,7 @@ def build(model, output, description, calibrate, formats, sized, **options):
         if shape is None:
             given = Sizes.read(sizes["timesteps"], sized)
             network = load(model, network=description, timesteps=given.timesteps,
-                           sizes=given.named)
+                           sizes=given.named, states=states)
         else:
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
         data = None if calibrate is None else read_frames(network, calibrate,
