@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import cuts, declared, description, sized, working
+from gatefold.gen.cli.shell import cuts, declared, description, sized, states, working
 from gatefold.gen.errors import UserError
 from gatefold.gen.options import BuildOptions, ShapeOptions
 
@@ -25,7 +25,9 @@ __all__ = ["build"]
 @declared(ShapeOptions)
 @sized
 @cuts
-def build(model, output, description, calibrate, formats, sized, cut, first, last, **options):
+@states
+def build(model, output, description, calibrate, formats, sized, cut, first, last, states,
+          **options):
     """Build a core from MODEL (.keras, .h5, .onnx, .safetensors, .npz), or from its shape alone.
 
     \b
@@ -55,7 +57,7 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
         if shape is None:
             given = Sizes.read(sizes["timesteps"], sized)
             network = load(model, network=description, timesteps=given.timesteps,
-                           sizes=given.named, cut=Cut.read(cut, first, last))
+                           sizes=given.named, cut=Cut.read(cut, first, last), states=states)
         else:
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
         read = read_frames if network.around is None else (
