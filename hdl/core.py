@@ -131,7 +131,9 @@ class Core(wiring.Component):
         ends = Signal()
         m.d.comb += [
             ends.eq(self.o.valid & self.o.ready & self.o.payload.last),
-            loader.idle.eq((frames_under_way == 0) & ~began & ~reader.offered),
+            loader.idle.eq((frames_under_way == 0) & ~began & (~reader.offered | loader.holds)),
+            loader.begins.eq(reader.begins),
+            reader.holds.eq(loader.holds),
         ]
         m.d.sync += [
             began.eq(reader.begins),  # and is counted a cycle later

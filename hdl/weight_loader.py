@@ -17,16 +17,21 @@ class WeightLoader(wiring.Component):
 
     A word starts with a new beat, low bits first; TLAST comes with the last beat of all. The core
     takes no frames until a load has ended there, and no load while a frame is in progress
-    (:attr:`idle`). A reset leaves the weights as they are. A new load's first beat waits a cycle,
-    in which no frame begins (:attr:`closed`): so whether it is taken depends on registers alone.
-    Where TLAST is early or late there is an :attr:`error`, and after the next TLAST the load starts
-    again from the first row.
+    (:attr:`idle`). After a reset it is as before the first load. A new load's first beat waits a
+    cycle, in which no frame begins (:attr:`closed`): so whether it is taken depends on registers
+    alone. Where TLAST is early or late there is an :attr:`error`, and after the next TLAST the load
+    starts again from the first row.
+
+    Loads and frames take turns. A load that waits while frames are in progress keeps further ones
+    from beginning (:attr:`holds`), if one has begun since the last load.
 
     Members
     -------
-    beats: In, stream of beats. idle: In, no frame is in progress and none begins.
+    beats: In, stream of beats. idle: In, no frame is in progress and none begins. begins: In, a
+    frame begins.
     write: Out, write of the weight memories.
     closed: Out, no frame may begin: there are no weights, or they are about to be replaced.
+    holds: Out, no frame may begin, but one whose first beat was taken goes on: a load waits.
     error: Out, TLAST was early or late.
     """
 
@@ -35,8 +40,10 @@ class WeightLoader(wiring.Component):
         super().__init__({
             "beats": In(beat_stream(config)),
             "idle": In(1),
+            "begins": In(1),
             "write": Out(weight_write(config)),
             "closed": Out(1),
+            "holds": Out(1),
             "error": Out(1),
         })
 
@@ -49,10 +56,12 @@ class WeightLoader(wiring.Component):
         addr = Signal.like(write.addr, name="addr")
         row = Signal(c.pe + 1, init=1)  # one-hot; the last is the bias
         dropping = Signal()  # beats, until the next TLAST
-        loaded = Signal(reset_less=True)
+        loaded = Signal()
         will_be_loaded = Signal()
         claims = Signal()  # the next beat begins a load
-        closed = Signal(init=1, reset_less=True)
+        closed = Signal(init=1)
+        begun = Signal()  # a frame, since the last load
+        holds = Signal()
         word = Signal(c.load_width, reset_less=True)
 
         in_bias = row[c.pe]
@@ -62,6 +71,7 @@ class WeightLoader(wiring.Component):
         moves = Signal()
         m.d.comb += [
             self.closed.eq(closed),
+            self.holds.eq(holds),
             will_be_loaded.eq(loaded),
             claims.eq(self.beats.valid & self.idle & ~closed),
             self.beats.ready.eq(closed),
@@ -73,7 +83,12 @@ class WeightLoader(wiring.Component):
             write.word.eq(word),
         ]
 
-        m.d.sync += [loaded.eq(will_be_loaded), closed.eq(~will_be_loaded | claims)]
+        m.d.sync += [
+            loaded.eq(will_be_loaded),
+            closed.eq(~will_be_loaded | claims),
+            begun.eq(~closed & (begun | self.begins)),
+            holds.eq(~closed & begun & self.beats.valid),
+        ]
         writes = Signal()
         rows = Signal(c.pe + 1)  # a cycle later, beside the word
         m.d.sync += writes.eq(moves & ~dropping & word_ends)
