@@ -22,7 +22,7 @@ from gatefold.gen.numbers.tables import Table
 __all__ = ["ABSENT", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor", "alignment", "argument",
            "column_shifts", "hard_limit"]
 
-MOST_SCALE = 3  #: The largest scale of a row: a shift by 0 to 3 bits is one LUT a bit.
+MOST_SCALE = 3  #: The largest scale of a row: a shift by 0 to 3 bits takes a LUT for each bit.
 
 #: The fractional bits of an element that is padding: a zero, which every format has.
 ABSENT = -1000
