@@ -19,7 +19,9 @@ from gatefold.hdl.row_router import RowRouter
 from gatefold.hdl.sequencer import Sequencer
 from gatefold.hdl.weight_loader import WeightLoader
 
-__all__ = ["Core", "Port", "Top"]
+__all__ = ["TOP", "Core", "Port", "Top"]
+
+TOP = "gatefold"  #: the name of the module of :class:`Top`
 
 
 class Core(wiring.Component):
@@ -172,6 +174,7 @@ class Top(wiring.Component):
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config, self.images = config, images
+        self.key = config
         super().__init__({port.name: port.flow(port.width) for port in self.ports(config)})
 
     @staticmethod
