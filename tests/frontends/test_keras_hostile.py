@@ -21,8 +21,8 @@ from tests.frontends.test_keras import pack, unpack
 from tests.frontends.test_keras_options import archive
 from tests.support.damage import damaged, refused_or_loaded
 
-#: Every refusal takes less than 2 s on a quiet machine. The limit leaves room for a busy one and for
-#: the collector of a large test process: what has no bound takes minutes.
+#: A refusal takes less than 2 s on a quiet machine. The limit leaves room for a busy one, and for
+#: the garbage collector of a large test process: work without a bound takes minutes.
 SECONDS, BYTES = 8, 500 << 20
 
 
