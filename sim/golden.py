@@ -121,11 +121,11 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
     Parameters: ``x``, (samples, timesteps, features) integers in the format ``layer.x``;
     ``states``, the initial states that the network's inputs bring, each (samples, units);
     ``turns`` as :func:`_turns` gives them; ``trace`` receives, each (samples, timesteps, units),
-    ``h`` and, of an LSTM, ``u_i u_f u_g u_o`` (arguments), ``i f g o c``; of a GRU ``u_r u_z u_n
-    r z n c`` (the state s) and ``m`` or ``q``; of a SimpleRNN ``acc``; without
-    ``everything``, only ``h`` and ``c``. ``kept``, of a stateful layer: the states ``h`` and ``c``,
-    (sequences, units) each, with which the sequences begin, if there are any, and then those with
-    which they end.
+    ``h`` and, of an LSTM, ``acc_i acc_f acc_g acc_o`` (accumulators, by their rows' scales),
+    ``u_i u_f u_g u_o`` (arguments), ``i f g o c``; of a GRU ``acc_r acc_z acc_n u_r u_z u_n r z n
+    c`` (the state s) and ``acc_m m`` or ``q``; of a SimpleRNN ``acc``; without ``everything``, only
+    ``h`` and ``c``. ``kept``, of a stateful layer: the states ``h`` and ``c``, (sequences, units)
+    each, with which the sequences begin, if there are any, and then those with which they end.
     """
     samples, steps, _ = x.shape
     step = {QLstm: _lstm_step, QGru: _gru_step, QRnn: _rnn_step}[type(layer)]
@@ -188,8 +188,9 @@ def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix]
     acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
     u, gates = lstm_gates(layer, table, acc, clip)
     c, h = lstm_cell(layer, table, gates, state["c"], clip)
-    return dict(zip(("u_i", "u_f", "u_g", "u_o", "i", "f", "g", "o", "c", "h"),
-                    (*u, *gates, c, h), strict=True))
+    return dict(zip(("acc_i", "acc_f", "acc_g", "acc_o", "u_i", "u_f", "u_g", "u_o",
+                     "i", "f", "g", "o", "c", "h"),
+                    (*blocks(acc, 4), *u, *gates, c, h), strict=True))
 
 
 def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
@@ -198,19 +199,23 @@ def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
     scales = None if layer.scales is None else layer.scales[:2 * units]
     scales_n = None if layer.scales is None else layer.scales[2 * units:]
     recurrent = np.concatenate([w_hh[0](h), w_hh[1](h)], axis=1) << shift
-    acc = unscaled(part[:, :2 * units] + recurrent, scales)
-    (u_r, u_z), (r, z) = gru_gates(layer, table, acc, clip)
+    gates = unscaled(part[:, :2 * units] + recurrent, scales)
+    (u_r, u_z), (r, z) = gru_gates(layer, table, gates, clip)
     a = blocks(part, 3)[2]
+    sums = dict(zip(("acc_r", "acc_z"), blocks(gates, 2), strict=True))
     if layer.reset_after:
-        inner = unscaled(layer.b_n + (w_hh[2](h) << shift), scales_n)
-        middle, u_n, n = gru_cell(layer, table, r, unscaled(a, scales_n), inner, clip)
+        a, inner = (unscaled(total, scales_n)
+                    for total in (a, layer.b_n + (w_hh[2](h) << shift)))
+        middle, u_n, n = gru_cell(layer, table, r, a, inner, clip)
+        sums |= {"acc_n": a, "acc_m": inner}
     else:
         middle = gru_reset(layer, table, r, s, clip)
         acc = unscaled(a + (w_hh[2](middle) << layer.align_hh), scales_n)
         u_n, n = squashed(layer.activation, table, layer.n, acc, layer.acc_frac, clip,
                           "u" if flat(layer.activation) else "n")
+        sums["acc_n"] = acc
     s, h = gru_state(layer, table, z, n, s, clip)
-    return {"u_r": u_r, "u_z": u_z, "u_n": u_n, "r": r, "z": z, "n": n,
+    return {**sums, "u_r": u_r, "u_z": u_z, "u_n": u_n, "r": r, "z": z, "n": n,
             "m" if layer.reset_after else "q": middle, "c": s, "h": h}
 
 
