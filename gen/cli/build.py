@@ -46,6 +46,7 @@ def build(model, output, description, calibrate, formats, sized, states, **optio
         from gatefold.gen.flow import compile, shape_network
         from gatefold.gen.frontends import load
         from gatefold.gen.frontends.sizes import Sizes
+        from gatefold.gen.measure.runtime import note_runtime
         from gatefold.gen.network.frames import read_frames
         from gatefold.gen.numbers.overrides import read_overrides
 
@@ -58,6 +59,8 @@ def build(model, output, description, calibrate, formats, sized, states, **optio
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
         data = None if calibrate is None else read_frames(network, calibrate,
                                                           "the calibration data")
+        if model is not None:
+            note_runtime(network, model, data)
         overrides = None if formats is None else read_overrides(formats, network)
         core = compile(network, calibrate=data, overrides=overrides, any_weights=model is None,
                        progress=say, **options)
