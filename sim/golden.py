@@ -50,6 +50,7 @@ from gatefold.sim.scalars import (
     squashed,
     tanh,
     tanh_magnitude,
+    unscaled,
 )
 
 __all__ = ["dense", "golden", "lstm_cell", "recurrent", "round_shift", "run", "saturate", "sigmoid",
@@ -97,6 +98,7 @@ def dense(layer: QDense, table: Table, x: np.ndarray, trace: dict | None = None,
         acc = np.concatenate([
             layer.b + matrix(taps.reshape(*taps.shape[:-2], -1))
             for taps in _windows(layer.window, x.astype(matrix.w.dtype), 0)], axis=-2)
+    acc = unscaled(acc, layer.scales)
     y = finished(layer.activation, table, acc, layer.acc_frac, layer.y, clip)
     if trace is not None:
         trace |= {"acc": acc, "y": y}
@@ -183,7 +185,8 @@ def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
 
 def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
                state: dict, clip: Clip) -> dict[str, np.ndarray]:
-    u, gates = lstm_gates(layer, table, part + (w_hh[0](state["h"]) << shift), clip)
+    acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
+    u, gates = lstm_gates(layer, table, acc, clip)
     c, h = lstm_cell(layer, table, gates, state["c"], clip)
     return dict(zip(("u_i", "u_f", "u_g", "u_o", "i", "f", "g", "o", "c", "h"),
                     (*u, *gates, c, h), strict=True))
@@ -192,15 +195,18 @@ def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix]
 def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
               state: dict, clip: Clip) -> dict[str, np.ndarray]:
     h, s, units = state["h"], state["c"], layer.units
+    scales = None if layer.scales is None else layer.scales[:2 * units]
+    scales_n = None if layer.scales is None else layer.scales[2 * units:]
     recurrent = np.concatenate([w_hh[0](h), w_hh[1](h)], axis=1) << shift
-    (u_r, u_z), (r, z) = gru_gates(layer, table, part[:, :2 * units] + recurrent, clip)
+    acc = unscaled(part[:, :2 * units] + recurrent, scales)
+    (u_r, u_z), (r, z) = gru_gates(layer, table, acc, clip)
     a = blocks(part, 3)[2]
     if layer.reset_after:
-        inner = layer.b_n + (w_hh[2](h) << shift)
-        middle, u_n, n = gru_cell(layer, table, r, a, inner, clip)
+        inner = unscaled(layer.b_n + (w_hh[2](h) << shift), scales_n)
+        middle, u_n, n = gru_cell(layer, table, r, unscaled(a, scales_n), inner, clip)
     else:
         middle = gru_reset(layer, table, r, s, clip)
-        acc = a + (w_hh[2](middle) << layer.align_hh)
+        acc = unscaled(a + (w_hh[2](middle) << layer.align_hh), scales_n)
         u_n, n = squashed(layer.activation, table, layer.n, acc, layer.acc_frac, clip,
                           "u" if flat(layer.activation) else "n")
     s, h = gru_state(layer, table, z, n, s, clip)
@@ -210,7 +216,7 @@ def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
 
 def _rnn_step(layer: QRnn, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
               state: dict, clip: Clip) -> dict[str, np.ndarray]:
-    acc = part + (w_hh[0](state["h"]) << shift)
+    acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
     h = finished(layer.activation, table, acc, layer.acc_frac, layer.h, clip, "h")
     return {"acc": acc, "h": h}
 

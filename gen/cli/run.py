@@ -35,6 +35,8 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
         import numpy as np
 
         from gatefold.gen.check import load_folder
+        from gatefold.gen.cut.folder import load_host
+        from gatefold.gen.cut.parts import Host
         from gatefold.gen.errors import UserError, quoted
         from gatefold.gen.files.arrays import check_writable, write_arrays
         from gatefold.gen.files.names import CONTENTS, FLOATS
@@ -42,6 +44,7 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
         from gatefold.gen.measure.inference import saturated
         from gatefold.gen.measure.states import check_stateful, read_states, state_arrays
         from gatefold.gen.network.frames import read_frames
+        from gatefold.gen.network.graph import joined
         from gatefold.gen.store.network_io import load_network
         from gatefold.sim.core_info import load_core_info
 
@@ -61,7 +64,12 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
                             "own")
         qnet = load_folder(directory)
         floats = None if traced is None or raw else load_network(Path(directory) / FLOATS, qnet)
-        x = read_frames(qnet, source, "the raw input" if raw else "the input")
+        around = None if raw else load_host(Path(directory))
+        host, kept = None if around is None else Host(around), []
+        if host is None:
+            x = read_frames(qnet, source, "the raw input" if raw else "the input")
+        else:
+            x, kept = host.before(host.read(source))
         fresh = np.ones(len(x), bool) if each_anew else None
         contexts = load_core_info(Path(directory)).contexts if qnet.stateful else 1
         states = None
@@ -76,9 +84,13 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
             states = read_states(state_in, qnet, contexts)
         result = infer(qnet, x, raw=raw, trace=traced is not None, network=floats, fresh=fresh,
                        contexts=contexts, states=states)
-        several = target.suffix == ".npz" and len(result.outputs) > 1
-        write_arrays(target, {f"output{n}": y for n, y in enumerate(result.outputs)} if several
-                     else {"y": result.y})
+        outputs, y = result.outputs, result.y
+        if host is not None:
+            outputs = host.behind(result.outputs, kept)
+            y = joined(outputs)
+        several = target.suffix == ".npz" and len(outputs) > 1
+        write_arrays(target, {f"output{n}": y for n, y in enumerate(outputs)} if several
+                     else {"y": y})
         if traced is not None:
             write_arrays(traced, result.trace)
         if ends is not None and states is not None:
@@ -86,17 +98,17 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
     clamped = saturated(qnet, result)
     if clamped:
         note(clamped)
-    for line in _described(qnet, result, raw, each_anew, contexts):
+    for line in _described(qnet, outputs, raw, each_anew, contexts):
         click.echo(line)
 
 
-def _described(qnet, result, raw: bool, each_anew: bool, contexts: int):
+def _described(qnet, outputs, raw: bool, each_anew: bool, contexts: int):
     """The lines that say which outputs were written, and how the samples were run."""
     from gatefold.gen.measure.host import left_to_host
 
-    shapes = " and ".join(str(shape) for shape in qnet.output_shapes)
+    shapes = " and ".join(str(y.shape[1:]) for y in outputs)
     formats = " | ".join(", ".join(map(str, qnet.formats(value))) for value in qnet.outputs)
-    yield f"{len(result.y)} samples, outputs {shapes}, " + (f"integers {formats}" if raw
+    yield f"{len(outputs[0])} samples, outputs {shapes}, " + (f"integers {formats}" if raw
                                                             else "floats")
     left = left_to_host(qnet.host)
     if left:

@@ -280,7 +280,8 @@ def test_weights_are_refused(tmp_path, change, words):
 SEQUENCE = [TURN, lstm(outputs=("Y4",)), node("Squeeze", "Y4", "one", output="Y")]
 CONSTANTS = {
     **recurrent_weights(), "one": np.array([1]), "zero": np.array([0]), "two": np.array([2]),
-    "half": np.float32(0.5), "four": np.array([4]), "w": np.ones((7, 2), np.float32), "scale": np.array(2.0, np.float32),
+    "half": np.float32(0.5), "four": np.array([4]), "w": np.ones((7, 2), np.float32),
+    "scale": np.array(2.0, np.float32),
     "steps": np.arange(6, dtype=np.float32).reshape(6, 1, 1), "vector": np.ones(7, np.float32),
     "nan": np.full(7, np.nan, np.float32), "pick": np.array([3]), "none": np.zeros(7, np.float32),
     "yes": np.array(True),

@@ -17,6 +17,7 @@ import onnx
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Incomplete, every_refusal
+from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.elements.trace import (
     BatchAxisError,
     Net,
@@ -58,7 +59,7 @@ from gatefold.gen.network.graph import Network
 from gatefold.gen.network.simplify import simplify
 from gatefold.gen.network.states import PORTS
 
-__all__ = ["parse"]
+__all__ = ["batch_axes", "network_of", "parse"]
 
 FOLDED = _FOLDED | FOLDED_STEPS
 _MAX_NODES = 20_000
@@ -81,11 +82,11 @@ _REMEDIES = {
 
 
 def parse(data: bytes, name: str, external: ExternalReader | None = None,
-          sizes: Sizes = AS_DECLARED, every: bool = False) -> Network:
+          sizes: Sizes = AS_DECLARED, every: bool = False, cut: Cut | None = None) -> Network:
     """The network in the bytes of an ONNX file; ``name`` is the file's, for messages.
 
     ``external`` reads tensors' data from other files (location, offset, length); without it they
-    are refused. ``sizes``, of open dimensions of the inputs. Raises :class:`UserError`; with
+    are refused. ``sizes``, of open dimensions of the inputs; ``cut``, where the model is cut. Raises :class:`UserError`; with
     ``every``, :class:`Incomplete` for every refusal in what is an ONNX model.
     """
     try:
@@ -95,7 +96,11 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
             if len(set(names)) < len(names):
                 raise UserError("two initializers have one name: the file is damaged")
             constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
-            network = _build(model, constants, sizes, every)
+            if cut is None:
+                network = network_of(model, constants, sizes, every)
+            else:
+                from gatefold.gen.frontends.onnx.cut import cut_model
+                network = cut_model(model, constants, sizes, cut)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
@@ -108,8 +113,11 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
 Dims = tuple[Dim, ...]
 
 
-def _build(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all_: bool) -> Network:
-    """Try the possible batch axes, the likeliest first."""
+def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all_: bool) -> Network:
+    """The network of a graph: the possible batch axes are tried, the likeliest first.
+
+    Raises :class:`UserError`; with ``all_``, :class:`Incomplete` for every refusal.
+    """
     inputs = [value for value in model.graph.input if value.name not in constants]
     if not inputs:
         raise UserError("the model has no input (only constants): export a model with an input")
@@ -124,7 +132,7 @@ def _build(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all_: b
         raise UserError(refusals.found[0].text)
     every = list(declared.values())
     choices = (axes for axes in itertools.product(*(
-        _batch_axes(dims, sizes.timesteps is not None) for dims in every)) if _agree(every, axes))
+        batch_axes(dims, sizes.timesteps is not None) for dims in every)) if _agree(every, axes))
     problem = None
     for axes in itertools.islice(choices, _MAX_ATTEMPTS):
         batches = {n for dims, axis in zip(every, axes, strict=True)
@@ -203,7 +211,7 @@ def _wrong_types(inputs: Sequence[onnx.ValueInfoProto]) -> Refusals:
     return refusals
 
 
-def _batch_axes(dims: Dims, timesteps: bool) -> list[int | None]:
+def batch_axes(dims: Dims, timesteps: bool) -> list[int | None]:
     """The axes of an input that may be its batch, the likeliest first; None: it has none.
 
     ``timesteps``: the user gives their number, so that an open axis may be theirs.

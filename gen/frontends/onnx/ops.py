@@ -16,7 +16,7 @@ from gatefold.gen.frontends.elements.trace import MAX_TRACED
 from gatefold.gen.frontends.limits import check_elements
 from gatefold.gen.frontends.onnx.proto import Attributes, NodeError
 
-__all__ = ["ARITY", "FLOATS", "FOLDED", "MOVED", "MOVES", "SHAPES", "effort"]
+__all__ = ["ARITY", "FLOATS", "FOLDED", "MOVED", "MOVES", "SHAPES", "Arrays", "effort"]
 
 Arrays = list[np.ndarray | None]
 #: Most multiplications of one product of constants.
