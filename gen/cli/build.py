@@ -50,6 +50,7 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
         from gatefold.gen.frontends import load
         from gatefold.gen.frontends.cuts import Cut
         from gatefold.gen.frontends.sizes import Sizes
+        from gatefold.gen.measure.runtime import note_runtime
         from gatefold.gen.network.frames import read_frames
         from gatefold.gen.numbers.overrides import read_overrides
 
@@ -63,6 +64,8 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
         read = read_frames if network.around is None else (
             lambda _network, path, what: Host(network.around).read(path, what))
         data = None if calibrate is None else read(network, calibrate, "the calibration data")
+        if model is not None and network.around is None:
+            note_runtime(network, model, data)
         overrides = None if formats is None else read_overrides(formats, network)
         core = compile(network, calibrate=data, overrides=overrides, any_weights=model is None,
                        progress=say, **options)

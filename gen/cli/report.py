@@ -77,8 +77,8 @@ def _results(directory, record: dict, path: str | None):
 
 def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
-    wanted = ("network", "host", "state", "search", "found", "numbers", "error", "lost", "array",
-              "distance", "cycles", "clock", "resources")
+    wanted = ("network", "quantised", "host", "state", "search", "found", "numbers", "error",
+              "lost", "array", "distance", "cycles", "clock", "resources")
     for name, value in rows(record):
         if name in wanted:
             yield f"{name:<12}{value}"
@@ -182,6 +182,13 @@ def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
         yield "outputs", "one frame, one after the other"
         for n, (output, form) in enumerate(zip(outputs, numbers["outputs"], strict=True)):
             yield f"  output {n}", f"{_shape(output['shape'])}, {form}, of {output['value']}"
+    stored = network["source"].get("quantised")
+    if stored:
+        against = (f"{stored['runtime']} differs by {stored['rms']:.3g} (rms) and at most "
+                   f"{stored['max']:.3g} on {stored['samples']} samples" if "rms" in stored
+                   else f"its runtime is {stored.get('runtime', 'not compared')}")
+        yield "quantised", (f"the file holds {', '.join(stored['as'])}, read as the float network; "
+                            f"{against}")
     left = left_to_host([output["left_to_the_host"] for output in outputs])
     if left:
         yield "host", f"{left} left to it: the core gives what comes before, gatefold run all"

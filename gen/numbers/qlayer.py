@@ -17,10 +17,10 @@ import numpy as np
 
 from gatefold.gen.network.layer import Layer, Shape
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.tables import Table
+from gatefold.gen.numbers.tables import CURVE_TABLES, Table
 
-__all__ = ["ABSENT", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor", "alignment", "argument",
-           "column_shifts", "hard_limit"]
+__all__ = ["ABSENT", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor", "alignment",
+           "argument", "column_shifts", "hard_limit"]
 
 MOST_SCALE = 3  #: The largest scale of a row: a shift by 0 to 3 bits takes a LUT for each bit.
 
@@ -235,7 +235,9 @@ class QMatrix(QLayer):
         return {"z": Tensor("acc", self.acc_frac, None), **super().tensors(table)}
 
     def result_shifts(self, table):
-        tables = {"sigmoid": self.acc_frac + 1 - table.frac, "tanh": self.acc_frac - table.frac}
+        tables = {"sigmoid": self.acc_frac + 1 - table.frac, "tanh": self.acc_frac - table.frac,
+                  **{name: self.acc_frac + curve.divide - table.frac
+                     for name, curve in CURVE_TABLES.items()}}
         assert self.result
         return [tables.get(self.activation, self.acc_frac - self.result.frac)] * len(self.b)
 
