@@ -47,8 +47,7 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
         from gatefold.gen.frontends import load
         from gatefold.gen.frontends.cuts import Cut
         from gatefold.gen.frontends.sizes import Sizes
-        from gatefold.gen.host.parts import Host
-        from gatefold.gen.network.frames import read_frames
+        from gatefold.gen.host.parts import arrays_read
         from gatefold.gen.numbers.overrides import read_overrides
 
         check_target(output, keeps=(model, calibrate, description, formats))
@@ -58,9 +57,8 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
                            sizes=given.named, cut=Cut.read(cut, first, last))
         else:
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
-        read = read_frames if network.around is None else (
-            lambda _network, path, what: Host(network.around).read(path, what))
-        data = None if calibrate is None else read(network, calibrate, "the calibration data")
+        data = None if calibrate is None else arrays_read(network, calibrate,
+                                                          "the calibration data")
         overrides = None if formats is None else read_overrides(formats, network)
         core = compile(network, calibrate=data, overrides=overrides, any_weights=model is None,
                        progress=say, **options)

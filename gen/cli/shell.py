@@ -16,8 +16,8 @@ import click
 from gatefold.gen.errors import NumbersWarning, UserError, quoted
 from gatefold.gen.options import Option, Options, ShapeOptions
 
-__all__ = ["FAILED", "FINE", "Commands", "cuts", "declared", "described_option", "description", "note",
-           "sized", "timesteps", "working"]
+__all__ = ["FAILED", "FINE", "Commands", "cuts", "declared", "described_option", "description",
+           "note", "sized", "timesteps", "working"]
 
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 

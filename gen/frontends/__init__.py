@@ -101,7 +101,8 @@ def _load(path: str | os.PathLike, external_data: bool, description: str | os.Pa
         if every and isinstance(error, Incomplete | OpenError):
             raise
         text = str(error)
-        raise UserError(text if text.startswith(name) else f"{name}: {text}") from None
+        error.args = (text if text.startswith(name) else f"{name}: {text}",)
+        raise error from None
     around = loaded.source.pop("around", None)
     if around is not None:
         loaded = replace(loaded, around=around.without({

@@ -77,8 +77,9 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
     """The network in the bytes of an ONNX file; ``name`` is the file's, for messages.
 
     ``external`` reads tensors' data from other files (location, offset, length); without it they
-    are refused. ``sizes``, of open dimensions of the inputs; ``cut``, where the model is cut. Raises :class:`UserError`; with
-    ``every``, :class:`Incomplete` for every refusal in what is an ONNX model.
+    are refused. ``sizes``, of open dimensions of the inputs; ``cut``, where the model is cut.
+    Raises :class:`UserError`; with ``every``, :class:`Incomplete` for every refusal in what is an
+    ONNX model.
     """
     try:
         model = read_model(data, name)
