@@ -21,11 +21,11 @@ import numpy as np
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
+from gatefold.gen.cut.folder import save_host
+from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
-from gatefold.gen.host.folder import save_host
-from gatefold.gen.host.parts import Host, frames_given
 from gatefold.gen.html import write_page
 from gatefold.gen.measure.saturation import doubts
 from gatefold.gen.measure.search import find_widths

@@ -14,7 +14,7 @@ from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import Table, argument, hard_limit
 
 __all__ = ["Clip", "finished", "gated", "round_shift", "saturate", "saturated", "sigmoid",
-           "squashed", "tanh", "tanh_magnitude"]
+           "squashed", "tanh", "tanh_magnitude", "unscaled"]
 
 Clip = Callable[[str, np.ndarray, int], np.ndarray]
 
@@ -25,6 +25,11 @@ def round_shift(v, s: int) -> np.ndarray:
     if s > 0:
         return (v + (1 << (s - 1))) >> s
     return v << -s
+
+
+def unscaled(acc: np.ndarray, scales: np.ndarray | None) -> np.ndarray:
+    """Accumulators (..., rows), each rounded by the scale of its row: half up."""
+    return acc if scales is None else (acc + ((1 << scales) >> 1)) >> scales
 
 
 def saturate(v, bits: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import cuts, declared, description, sized, working
+from gatefold.gen.cli.shell import cuts, declared, description, sized, states, working
 from gatefold.gen.errors import UserError
 from gatefold.gen.options import BuildOptions, ShapeOptions
 
@@ -25,7 +25,9 @@ __all__ = ["build"]
 @declared(ShapeOptions)
 @sized
 @cuts
-def build(model, output, description, calibrate, formats, sized, cut, first, last, **options):
+@states
+def build(model, output, description, calibrate, formats, sized, cut, first, last, states,
+          **options):
     """Build a core from MODEL (.keras, .h5, .onnx, .safetensors, .npz), or from its shape alone.
 
     \b
@@ -42,19 +44,19 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
     BuildOptions(**options)  # what is illegal is refused before anything is read
 
     with working("reading") as say:
+        from gatefold.gen.cut.parts import arrays_read
         from gatefold.gen.files.output import check_target
         from gatefold.gen.flow import compile, shape_network
         from gatefold.gen.frontends import load
         from gatefold.gen.frontends.cuts import Cut
         from gatefold.gen.frontends.sizes import Sizes
-        from gatefold.gen.host.parts import arrays_read
         from gatefold.gen.numbers.overrides import read_overrides
 
         check_target(output, keeps=(model, calibrate, description, formats))
         if shape is None:
             given = Sizes.read(sizes["timesteps"], sized)
             network = load(model, network=description, timesteps=given.timesteps,
-                           sizes=given.named, cut=Cut.read(cut, first, last))
+                           sizes=given.named, cut=Cut.read(cut, first, last), states=states)
         else:
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
         data = None if calibrate is None else arrays_read(network, calibrate,

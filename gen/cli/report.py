@@ -187,7 +187,10 @@ def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
         yield "host", f"{left} left to it: the core gives what comes before, gatefold run all"
     keeping = [layer["name"] for layer in network["layers"] if layer["options"].get("stateful")]
     if keeping:
-        yield "state", f"kept from frame to frame by {', '.join(keeping)}"
+        ports = ", ".join(f"{pair['output']} to {pair['input']}"
+                          for pair in network["source"].get("states", ()))
+        yield "state", f"kept from frame to frame by {', '.join(keeping)}" + (
+            f", instead of the model's ports {ports}" if ports else "")
 
 
 def _search(numbers: dict) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from gatefold.gen.errors import NumbersWarning, UserError, quoted
 from gatefold.gen.options import Option, Options, ShapeOptions
 
 __all__ = ["FAILED", "FINE", "Commands", "cuts", "declared", "described_option", "description",
-           "note", "sized", "timesteps", "working"]
+           "note", "sized", "states", "timesteps", "working"]
 
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -69,6 +69,14 @@ def sized(command: Callable) -> Callable:
     """The option ``--set`` of a command that loads MODEL, as its argument ``sized``."""
     return click.option("--set", "sized", metavar="NAME=VALUE", multiple=True, help="Fix a "
                         "dimension that MODEL leaves open, by its name; may be repeated.")(command)
+
+
+def states(command: Callable) -> Callable:
+    """The option ``--state`` of a command that loads MODEL, as its argument ``states``."""
+    return click.option("--state", "states", metavar="OUT:IN,...", default="auto", help="Which "
+                        "outputs of MODEL its caller hands back as inputs: the core keeps these "
+                        "states itself. By default those that their use shows; none leaves all "
+                        "ports as they are.")(command)
 
 
 def described_option(options: type[Options], field: str, help: str) -> Callable:

@@ -27,8 +27,8 @@ def verify(directory, source, **options):
 
     with working("running the golden model") as say:
         from gatefold.gen.check import load_folder, verify_folder
-        from gatefold.gen.host.folder import load_host
-        from gatefold.gen.host.parts import frames_read
+        from gatefold.gen.cut.folder import load_host
+        from gatefold.gen.cut.parts import frames_read
 
         qnet = load_folder(directory)
         data = None if source is None else frames_read(

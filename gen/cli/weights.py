@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import declared, description, note, timesteps, working
+from gatefold.gen.cli.shell import declared, description, note, states, timesteps, working
 from gatefold.gen.options import WeightsOptions
 
 __all__ = ["weights"]
@@ -20,7 +20,8 @@ __all__ = ["weights"]
               "Without it: seeded random inputs.")
 @declared(WeightsOptions)
 @timesteps
-def weights(model, directory, description, source, timesteps, sized, **options):
+@states
+def weights(model, directory, description, source, timesteps, sized, states, **options):
     """Write MODEL's weights into the core in DIR without touching its Verilog.
 
     Replaces DIR/weights, integers.npz, floats.npz, the cocotb vectors and report.json together, or
@@ -39,7 +40,8 @@ def weights(model, directory, description, source, timesteps, sized, **options):
 
         load_folder(directory)
         given = Sizes.read(timesteps, sized)
-        network = load(model, network=description, timesteps=given.timesteps, sizes=given.named)
+        network = load(model, network=description, timesteps=given.timesteps, sizes=given.named,
+                       states=states)
         data = None if source is None else read_frames(network, source, "the calibration data")
         report = replace_weights(network, directory, data, **options)
     error = report["numbers"]["error"]

@@ -48,6 +48,7 @@ from gatefold.gen.frontends.described.weights_file import is_weights
 from gatefold.gen.frontends.limits import READ
 from gatefold.gen.frontends.sizes import AS_DECLARED, OpenError, Sizes
 from gatefold.gen.network.graph import Network
+from gatefold.gen.network.states import carry
 
 __all__ = ["examine", "load"]
 
@@ -59,7 +60,8 @@ EXTERNAL_DATA = True
 def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
          network: str | os.PathLike | None = None, timesteps: int | None = None,
          sizes: Mapping[str, int] | None = None,
-         cut: Cut | str | tuple[str | None, str | None] | None = None) -> Network:
+         cut: Cut | str | tuple[str | None, str | None] | None = None,
+         states: str | Mapping[str, str] = "auto") -> Network:
     """The float network in the model file at ``path``.
 
     ``external_data`` allows an ONNX file to keep its weights in a second file in the same folder,
@@ -68,7 +70,8 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
     ``timesteps`` fixes the time axis of an ONNX or Keras model that leaves it open, ``sizes`` open
     dimensions by name (:mod:`.sizes`). ``cut``: "auto", or the names of the first and the last
     layer of the core (None: the model's own end); the host computes the rest (``around`` of the
-    result).
+    result). ``states``: which outputs its caller hands back as inputs, so that the core keeps them
+    (:func:`~gatefold.gen.network.states.carry`).
 
     ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
     never its path: the same model gives the same report wherever it lies.
@@ -76,27 +79,28 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
     Raises :class:`UserError`, one line, for whatever is wrong with the file.
     """
     return _load(path, external_data, network, Sizes(timesteps, sizes or {}),
-                 Cut.given(cut), every=False)
+                 Cut.given(cut), states, every=False)
 
 
 def examine(path: str | os.PathLike, *, network: str | os.PathLike | None = None,
-            sizes: Sizes = AS_DECLARED, cut: Cut | None = None) -> Network:
+            sizes: Sizes = AS_DECLARED, cut: Cut | None = None,
+            states: str | Mapping[str, str] = "auto") -> Network:
     """As :func:`load`, but for every refusal at once.
 
     Raises :class:`~.builder.Incomplete` for a model that is refused, with all that is refused in
     it; :class:`~.sizes.OpenError` where an input has no fixed shape; another :class:`UserError`
     for a file that is no model, and for one of weights.
     """
-    return _load(path, EXTERNAL_DATA, network, sizes, cut, every=True)
+    return _load(path, EXTERNAL_DATA, network, sizes, cut, states, every=True)
 
 
 def _load(path: str | os.PathLike, external_data: bool, description: str | os.PathLike | None,
-          sizes: Sizes, cut: Cut | None, every: bool) -> Network:
+          sizes: Sizes, cut: Cut | None, states: str | Mapping[str, str], every: bool) -> Network:
     data = read_file(path)
     name = file_name(path)
     try:
-        loaded = _parse(data, name, Siblings(path) if external_data else None, description, sizes,
-                        cut, every)
+        loaded = carry(_parse(data, name, Siblings(path) if external_data else None, description,
+                              sizes, cut, every), states)
     except UserError as error:
         if every and isinstance(error, Incomplete | OpenError):
             raise
@@ -129,7 +133,11 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
         return keras_file.parse(data, name, sizes, every, cut)
     _refuse_others(data, name)
     from gatefold.gen.frontends.onnx import graph as onnx_graph
-    network = onnx_graph.parse(data, name, siblings, sizes, every, cut)
+    make = None
+    if cut is not None:
+        from gatefold.gen.frontends.onnx.cut import maker
+        make = maker(cut)
+    network = onnx_graph.parse(data, name, siblings, sizes, every, make)
     if siblings is not None and siblings.bytes:
         network.source.update(external_sha256=siblings.sha256.hexdigest(),
                               external_bytes=siblings.bytes)

@@ -122,8 +122,9 @@ class Writer:
         kind = onnx.TensorProto.FLOAT
         graph = helper.make_graph(
             self.nodes, "part",
-            *([helper.make_tensor_value_info(name, kind, shape) for name, shape in ends]
-              for ends in (inputs, outputs)), self.constants)
+            [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs],
+            [helper.make_tensor_value_info(name, kind, shape) for name, shape in outputs],
+            self.constants)
         return helper.make_model(graph, producer_name="gatefold", ir_version=8, opset_imports=[
             helper.make_opsetid("", _OPSET)]).SerializeToString()
 

@@ -1,4 +1,2 @@
-"""What the host computes of a model that was cut: before the core, and behind it.
-
-``parts`` runs both on a user's arrays; ``folder`` keeps them in an output folder.
-"""
+"""What a processor's programs need to know of a core with ``--host axi``: its register map as C
+header, SystemRDL, Python constants and documentation, and the values that identify a core."""

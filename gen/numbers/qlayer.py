@@ -19,8 +19,10 @@ from gatefold.gen.network.layer import Layer, Shape
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.tables import Table
 
-__all__ = ["ABSENT", "Columns", "QLayer", "QMatrix", "Tensor", "alignment", "argument",
+__all__ = ["ABSENT", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor", "alignment", "argument",
            "column_shifts", "hard_limit"]
+
+MOST_SCALE = 3  #: The largest scale of a row: a shift by 0 to 3 bits takes a LUT for each bit.
 
 #: The fractional bits of an element that is padding: a zero, which every format has.
 ABSENT = -1000
@@ -189,6 +191,11 @@ class QLayer:
         return []
 
     @property
+    def row_scales(self) -> np.ndarray:
+        """The scale of every row of the accumulator."""
+        return np.zeros(0, np.int64)
+
+    @property
     def columns(self) -> list[Columns]:
         """The weights of every row, and the extremes of their operands."""
         return []
@@ -211,6 +218,13 @@ class QMatrix(QLayer):
     x: QFormat
     x_align: np.ndarray
     activation: str
+    scales: np.ndarray | None
+
+    @property
+    def row_scales(self) -> np.ndarray:
+        """The scale of every row of the accumulator (:meth:`result_shifts` lists the rows): so
+        many fractional bits more than ``acc_frac`` its sum has. Zeros where the layer has none."""
+        return np.zeros(len(self.b), np.int64) if self.scales is None else self.scales
 
     @property
     def features(self) -> int:

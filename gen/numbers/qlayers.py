@@ -56,6 +56,7 @@ class QDense(Windowed, QMatrix):
     ``x_align`` as of :class:`QRecurrent`. ``activation`` of linear, relu, sigmoid, tanh, hard_tanh,
     hard_sigmoid: the last two are linear and relu (its scale and offset in w and b) within
     :func:`~.qlayer.hard_limit`. ``window`` and ``pattern`` as of :class:`~.layers.Dense`.
+    ``scales`` (outputs,) as of :class:`QRecurrent`.
     """
 
     w: np.ndarray
@@ -67,6 +68,7 @@ class QDense(Windowed, QMatrix):
     activation: str
     window: Window | None = None
     pattern: np.ndarray | None = None
+    scales: np.ndarray | None = None
 
     of = Dense
 
@@ -78,6 +80,7 @@ class QDense(Windowed, QMatrix):
         return (len(shapes) == 1 and self.w.ndim == 2 and self.w.shape[1] == taps * shapes[0][-1]
                 and self.b.shape == self.w.shape[:1] and len(self.b) > 0
                 and self.x_align.shape == self.w.shape[1:]
+                and (self.scales is None or self.scales.shape == self.b.shape)
                 and self.activation in ACTIVATIONS
                 and (self.pattern is None or (self.pattern.shape == self.w.shape
                                               and not self.w[~self.pattern].any())))

@@ -167,7 +167,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         aligns=work.aligns, kinds=work.kinds, routes=work.routes,
         weight_depth=len(work.weight_words), bias_depth=len(work.bias_words),
         park_depth=max(parked, default=0), h_depth=max(1, work.storage.h_depth),
-        cell_depth=work.cell_depth,
+        cell_depth=work.cell_depth, scale_depth=work.scale_depth,
         x_row=work.x_row, x_rows=work.x_rows,
         out_row=work.out_row, out_rows=work.out_rows,
         contexts=array.contexts, pipeline=array.pipeline,

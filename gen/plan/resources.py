@@ -71,7 +71,8 @@ def components(config: EngineConfig) -> dict[str, Resources]:
     """What each component of an engine takes; a component that takes nothing is left out.
 
     rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and relays.
-    weights, bias, program, tables: the memories. operands, sequencer, router, reader, writer,
+    weights, bias, program, tables: the memories. scales: the memories of row scales, and the
+    shifts. operands, sequencer, router, reader, writer,
     loader: the components of these names. lstm_lanes, gru_lanes, merge_lanes, dense_lanes: the
     lanes; lanes: what they share. crossings: the registers from die to die.
     """
@@ -85,6 +86,7 @@ def components(config: EngineConfig) -> dict[str, Resources]:
         "operands": _operands(config) * dies,
         "sequencer": _sequencer(config),
         "router": _router(config) * dies,
+        "scales": _scales(config) * dies,
         "lstm_lanes": _lstm_lanes(config) * dies,
         "gru_lanes": _gru_lanes(config) * dies,
         "merge_lanes": _merge_lanes(config) * dies,
@@ -243,6 +245,15 @@ def _router(c: EngineConfig) -> Resources:
     return _part(lut, ff)
 
 
+def _scales(c: EngineConfig) -> Resources:
+    """A multiplexer of four for each bit of a row of a lane."""
+    if not c.scale_depth:
+        return _part()
+    memory = ram_luts if c.loadable else lambda width, depth: rom(width, depth)[0]
+    return _part(c.simd * c.row_places * c.acc_width + memory(c.scale_width, c.scale_depth),
+                 c.scale_width)
+
+
 def _kinds(c: EngineConfig, wanted: type) -> list:
     return [kind for kind in c.kinds if isinstance(kind, wanted)]
 
@@ -387,5 +398,5 @@ def _crossings(c: EngineConfig) -> Resources:
 def _loader(c: EngineConfig) -> Resources:
     if not c.loadable:
         return _part()
-    address = bits_for(max(c.weight_depth, c.bias_depth))
+    address = bits_for(c.load_depth)
     return _part(2 * c.pe + 50, c.load_width + 2 * c.pe + 2 * address)

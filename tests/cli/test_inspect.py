@@ -283,7 +283,7 @@ def test_the_number_of_blockers_is_bounded(tmp_path):
                                 for one, two in zip(names, names[1:], strict=False)])
     start = time.process_time()
     found = gf.inspect(path)
-    assert len(found.blockers) <= refusals.MOST + 1 and time.process_time() - start < 10
+    assert len(found.blockers) <= refusals.MOST + 1 and time.process_time() - start < 20
 
 
 @pytest.mark.parametrize("fixture", ["torch_stack.script17.onnx", "keras_last.keras"])
@@ -321,4 +321,4 @@ def test_a_model_of_fifty_megabytes_takes_seconds(tmp_path):
     onnx.save(model, tmp_path / "m.onnx")
     start = time.process_time()
     assert gf.inspect(tmp_path / "m.onnx", board="u280").options == ("--timesteps", "32")
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 15

@@ -495,7 +495,8 @@ def test_modules_that_make_sense_for_one_sample_only(module):
 def test_states_as_inputs():
     """Several inputs; None says where the batch is in h_0 and c_0."""
     module = lively(Net(lambda m, x, h, c: m.lstm(x, (h, c)), lstm=lstm(num_layers=2)))
-    network = from_torch(module, [(STEPS, FEATURES), (2, None, UNITS), (2, None, UNITS)])
+    network = from_torch(module, [(STEPS, FEATURES), (2, None, UNITS), (2, None, UNITS)],
+                         states="none")
     x, given = samples((STEPS, FEATURES))
     h, states = samples((2, UNITS), 1)
     with torch.no_grad():
@@ -504,6 +505,30 @@ def test_states_as_inputs():
     y = np.concatenate([output.reshape(4, -1).numpy(),
                         *(s.movedim(1, 0).reshape(4, -1).numpy() for s in (h_n, c_n))], axis=1)
     np.testing.assert_allclose(forward(network, frame), y, atol=1e-5)
+
+
+@pytest.mark.parametrize("states", ["auto", {"output1": "h", "output2": "c"}])
+def test_states_that_the_caller_hands_back_stay_in_the_core(states):
+    class Streaming(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.fc = lstm(num_layers=2), FC
+
+        def forward(self, x, h, c):
+            output, (h, c) = self.lstm(x, (h, c))
+            return self.fc(output), h, c
+    module = lively(Streaming())
+    network = from_torch(module, [(STEPS, FEATURES), (2, None, UNITS), (2, None, UNITS)],
+                         states=states)
+    x, given = samples((STEPS, FEATURES))
+    h = c = torch.zeros(2, 1, UNITS)
+    y = []
+    with torch.no_grad():
+        for one in given:
+            output, h, c = module(one[None], h, c)
+            y.append(output[0].numpy())
+    assert network.input_shapes == ((STEPS, FEATURES),) and len(network.outputs) == 1
+    np.testing.assert_allclose(forward(network, x), np.stack(y), atol=1e-5)
 
 
 def test_softmax_is_left_to_the_host():

@@ -31,6 +31,7 @@ from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes
 from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.states import PORTS
 
 __all__ = ["read_model"]
 
@@ -84,10 +85,21 @@ def read_model(entry: dict, weights: Weights, keras: int, source: dict,
                               refusals=refusals, cut=cut)
             inputs = list(range(len(builder.input_shapes)))
             outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
-            return builder.network(source, outputs)
+            return builder.network(source | _ports(entry, keras), outputs)
     except RecursionError:
         raise UserError("the model's configuration is nested too deeply: this is no model"
                         ) from None
+
+
+def _ports(entry: dict, keras: int) -> dict:
+    """The entry of a network's source with the names of the inputs and outputs; empty of a
+    Sequential model, which has one of each."""
+    settings = Settings(entry, keras, any_type=True)
+    if settings.class_name == "Sequential":
+        return {}
+    return {PORTS: {"inputs": [ref.layer for ref in model_ends(settings, "input_layers")],
+                    "outputs": [ref.layer + (f"/{ref.tensor}" if ref.tensor else "")
+                                for ref in model_ends(settings, "output_layers")]}}
 
 
 def _settings(entry: object, keras: int, every: bool = False) -> Settings:

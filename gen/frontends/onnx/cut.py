@@ -32,7 +32,7 @@ from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network, Shape
 from gatefold.gen.network.summary import Row
 
-__all__ = ["cut_model"]
+__all__ = ["maker"]
 
 #: Rounds in which refused nodes leave the core.
 _MOST_ROUNDS = 24
@@ -44,7 +44,12 @@ _PASSES = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "
 _LOOPS = ("Loop", "Scan")
 
 
-def cut_model(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cut: Cut) -> Network:
+def maker(cut: Cut) -> whole.Maker:
+    """What makes the network of a model that is cut (:func:`~.graph.parse`)."""
+    return lambda model, constants, sizes, _every: _network(model, constants, sizes, cut)
+
+
+def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cut: Cut) -> Network:
     """The network of the model's core, with what is around it.
 
     Raises :class:`UserError` where the model has no recurrent layer, where something that hardware
@@ -287,7 +292,6 @@ class _Graph:
             tuple(map(self._port, core.gives)),
             self._rows(front), self._rows(back))
         network.source["around"] = around
-        network.source["ports"] = {"inputs": core.takes, "outputs": core.gives}
         return network
 
     def _port(self, name: str, shape: Shape | None = None) -> Port:

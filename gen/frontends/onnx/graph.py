@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Incomplete, every_refusal
-from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.elements.trace import (
     BatchAxisError,
     Net,
@@ -48,6 +48,7 @@ from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, shown_dims
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.simplify import simplify
+from gatefold.gen.network.states import PORTS
 
 __all__ = ["batch_axes", "network_of", "parse"]
 
@@ -72,14 +73,19 @@ _REMEDIES = {
 }
 
 
+#: From a model, its constants, the sizes of open dimensions, and whether every refusal is wanted.
+Maker = Callable[[Model, dict[str, np.ndarray], Sizes, bool], Network]
+
+
 def parse(data: bytes, name: str, external: ExternalReader | None = None,
-          sizes: Sizes = AS_DECLARED, every: bool = False, cut: Cut | None = None) -> Network:
+          sizes: Sizes = AS_DECLARED, every: bool = False,
+          make: Maker | None = None) -> Network:
     """The network in the bytes of an ONNX file; ``name`` is the file's, for messages.
 
     ``external`` reads tensors' data from other files (location, offset, length); without it they
-    are refused. ``sizes``, of open dimensions of the inputs; ``cut``, where the model is cut.
-    Raises :class:`UserError`; with ``every``, :class:`Incomplete` for every refusal in what is an
-    ONNX model.
+    are refused. ``sizes``, of open dimensions of the inputs; ``make``, what makes the network,
+    :func:`network_of` by default. Raises :class:`UserError`; with ``every``, :class:`Incomplete`
+    for every refusal in what is an ONNX model.
     """
     try:
         model = read_model(data, name)
@@ -88,11 +94,7 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
             if len(set(names)) < len(names):
                 raise UserError("two initializers have one name: the file is damaged")
             constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
-            if cut is None:
-                network = network_of(model, constants, sizes, every)
-            else:
-                from gatefold.gen.frontends.onnx.cut import cut_model
-                network = cut_model(model, constants, sizes, cut)
+            network = (make or network_of)(model, constants, sizes, every)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
@@ -110,6 +112,11 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
     inputs = [value for value in model.graph.input if value.name not in constants]
     if not inputs:
         raise UserError("the model has no input (only constants): export a model with an input")
+    numbers = _numbers(inputs, sizes)
+    constants = constants | numbers
+    inputs = [value for value in inputs if value.name not in numbers]
+    sizes = replace(sizes, named={name: size for name, size in sizes.named.items()
+                                  if name not in numbers})
     declared = sizes.substituted({value.name: _input_dims(value) for value in inputs})
     refusals = _wrong_types(inputs)
     if refusals.found and not all_:
@@ -138,10 +145,38 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
             continue
         sizes.check_timesteps([[n for k, n in enumerate(dims) if k != axis]
                                for dims, axis in zip(every, axes, strict=True)])
+        network.source[PORTS] = {
+            "inputs": [as_text(name) for name in declared],
+            "outputs": [as_text(value.name) for value in model.graph.output]}
         return network
     raise problem or UserError("the axes of its inputs, "
                                f"{' and '.join(map(shown_dims, every))}, contradict each other: "
                                "export it with a fixed shape")
+
+
+#: NumPy's types of inputs that are a single number.
+_NUMBERS: dict[int, type] = {onnx.TensorProto.INT64: np.int64, onnx.TensorProto.INT32: np.int32,
+            onnx.TensorProto.BOOL: np.bool_, onnx.TensorProto.FLOAT: np.float32}
+
+
+def _numbers(inputs: Sequence[onnx.ValueInfoProto], sizes: Sizes) -> dict[str, np.ndarray]:
+    """The inputs that are a single number, such as a sampling rate, as ``sizes`` fix them: so a
+    condition on them is constant.
+
+    Raises :class:`OpenError` for one that is not given.
+    """
+    found = {}
+    for value in inputs:
+        kind, dims = value.type.tensor_type.elem_type, dims_of(value)
+        if kind not in _NUMBERS or not (dims == () or (
+                dims == (1,) and kind != onnx.TensorProto.FLOAT)):
+            continue
+        if value.name not in sizes.named:
+            name = quoted(value.name)
+            raise OpenError(f"input {name} is a single number, which a core needs fixed: give it "
+                            f"with --set {name[1:-1]}=N (sizes={{{name}: N}} in Python)", False)
+        found[value.name] = np.full(dims, sizes.named[value.name], _NUMBERS[kind])
+    return found
 
 
 def _input_dims(value: onnx.ValueInfoProto) -> Dims:
