@@ -20,7 +20,7 @@ _DTYPES = ("float32", "float64", "int32", "int64", "bool")
 
 def save_host(folder: Path, around: Around) -> None:
     """Write before.onnx and behind.onnx, where there is such a part, and ports.json."""
-    (folder / HOST).mkdir()
+    (folder / HOST).mkdir(exist_ok=True)
     for name, part in (("before", around.before), ("behind", around.behind)):
         if part:
             (folder / HOST / f"{name}.onnx").write_bytes(part)

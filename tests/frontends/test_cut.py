@@ -11,9 +11,9 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
 import gatefold as gf
-from gatefold.gen.errors import UserError
 from gatefold.gen.cut.folder import load_host, save_host
 from gatefold.gen.cut.parts import Host
+from gatefold.gen.errors import UserError
 from gatefold.gen.measure.host import finish
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import split
