@@ -105,7 +105,8 @@ def _load(path: str | os.PathLike, external_data: bool, description: str | os.Pa
         if every and isinstance(error, Incomplete | OpenError):
             raise
         text = str(error)
-        raise UserError(text if text.startswith(name) else f"{name}: {text}") from None
+        error.args = (text if text.startswith(name) else f"{name}: {text}",)
+        raise error from None
     around = loaded.source.pop("around", None)
     if around is not None:
         loaded = replace(loaded, around=around.without({
@@ -132,7 +133,11 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
         return keras_file.parse(data, name, sizes, every, cut)
     _refuse_others(data, name)
     from gatefold.gen.frontends.onnx import graph as onnx_graph
-    network = onnx_graph.parse(data, name, siblings, sizes, every, cut)
+    make = None
+    if cut is not None:
+        from gatefold.gen.frontends.onnx.cut import maker
+        make = maker(cut)
+    network = onnx_graph.parse(data, name, siblings, sizes, every, make)
     if siblings is not None and siblings.bytes:
         network.source.update(external_sha256=siblings.sha256.hexdigest(),
                               external_bytes=siblings.bytes)
