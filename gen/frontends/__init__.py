@@ -28,6 +28,9 @@ are checked before anything is allocated. What is not supported is refused by na
                 (``symbol``). ``moves``: functions that move elements, run by torch on their
                 numbers; ``modules``, ``ops``, ``math``: layers and functions that compute.
                 ``layers``: torch's layers from named arrays, which ``described`` reads too
+``tflite``      ``flat``: the flatbuffer, checked, by its ``schema``. ``model``: tensors, constants
+                and operators. ``graph``: the walk over the graph; ``layers``: operators that are
+                layers, float and int8; ``moves``: operators that move elements
 ``described``   ``network``: weights in a file of arrays (``weights_file``), the network in a few
                 lines of text (``options``, ``layers``)
 ==============  ====================================================================================
@@ -38,6 +41,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Incomplete
@@ -56,21 +60,30 @@ EXTERNAL_DATA = True
 
 def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
          network: str | os.PathLike | None = None, timesteps: int | None = None,
-         sizes: Mapping[str, int] | None = None) -> Network:
+         sizes: Mapping[str, int] | None = None, keep_state: bool = False) -> Network:
     """The float network in the model file at ``path``.
 
     ``external_data`` allows an ONNX file to keep its weights in a second file in the same folder,
     as torch.onnx does by default. ``network`` is a file that describes the network of a
     ``.safetensors`` or ``.npz`` file, which holds weights alone (:mod:`.described`).
     ``timesteps`` fixes the time axis of an ONNX or Keras model that leaves it open, ``sizes`` open
-    dimensions by name (:mod:`.sizes`).
+    dimensions by name (:mod:`.sizes`). ``keep_state``: the LSTMs of a ``.tflite`` file, which does
+    not say it, go on in each frame with the state of the last one, as LiteRT's do until they are
+    reset.
 
     ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
     never its path: the same model gives the same report wherever it lies.
 
     Raises :class:`UserError`, one line, for whatever is wrong with the file.
     """
-    return _load(path, external_data, network, Sizes(timesteps, sizes or {}), every=False)
+    loaded = _load(path, external_data, network, Sizes(timesteps, sizes or {}), every=False)
+    if not keep_state:
+        return loaded
+    if loaded.source["format"] != "tflite":
+        raise UserError("--keep-state goes with .tflite files: other models say themselves whether "
+                        "they are stateful")
+    return replace(loaded, layers=tuple(
+        replace(layer, stateful=True) if layer.states else layer for layer in loaded.layers))
 
 
 def examine(path: str | os.PathLike, *, network: str | os.PathLike | None = None,
@@ -115,6 +128,9 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
         from gatefold.gen.frontends.keras import file as keras_file
         return keras_file.parse(data, name, sizes, every)
+    if data[4:8] == b"TFL3":
+        from gatefold.gen.frontends.tflite import graph as tflite_graph
+        return tflite_graph.parse(data, name, sizes, every)
     _refuse_others(data, name)
     from gatefold.gen.frontends.onnx import graph as onnx_graph
     network = onnx_graph.parse(data, name, siblings, sizes, every)
@@ -126,9 +142,6 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
 
 def _refuse_others(data: bytes, name: str) -> None:
     """Name the known formats that are neither a zip nor ONNX, and say what to do instead."""
-    if data[4:8] == b"TFL3":
-        raise UserError(f"{name} is a TensorFlow Lite file, which is not read yet: "
-                        "give the float model as .keras or .onnx")
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise UserError(f"{name} is a Python pickle: pickles are not read, they can run code; "
                         "PyTorch: export to ONNX with torch.onnx")
