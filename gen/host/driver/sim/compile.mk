@@ -5,7 +5,7 @@ include build/sim/Vgatefold_host_classes.mk
 NAMES := $(VM_CLASSES_FAST) $(VM_CLASSES_SLOW) $(VM_SUPPORT_FAST) $(VM_SUPPORT_SLOW) \
 	$(VM_GLOBAL_FAST) $(VM_GLOBAL_SLOW) gatefold_sim
 OBJECTS := $(sort $(NAMES:%=build/sim/%.o))
-FLAGS := -std=gnu++17 -fPIC -fno-gnu-unique $(SIM_CXXFLAGS) -DVL_USER_FATAL \
+FLAGS := -std=gnu++17 -fPIC -fno-gnu-unique $(SIM_CXXFLAGS) -DVL_USER_FATAL -DVL_USER_WARN \
 	-DVL_IGNORE_UNKNOWN_ARCH -Ibuild/sim -Ibuild/include -Ibuild/include/vltstd -Isim
 
 vpath %.cpp build/sim build/include sim
@@ -22,5 +22,5 @@ libgatefold_sim.so: $(OBJECTS) sim/exports.map
 		-o $@ $(OBJECTS)
 
 gatefold-simd: sim/simd.c libgatefold_sim.so
-	$(CC) -std=c11 -Wall -Wextra -Werror -O2 -Isim $< ./libgatefold_sim.so \
+	$(CC) -std=c11 -Wall -Wextra -Werror -O2 -Isim $< -L. -lgatefold_sim \
 		-Wl,-rpath,'$$ORIGIN' -o $@
