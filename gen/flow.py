@@ -26,6 +26,8 @@ from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
+from gatefold.gen.host.config import describe_host, host_config, host_refusals
+from gatefold.gen.host.driver_files import DRIVER, write_driver, write_load
 from gatefold.gen.html import write_page
 from gatefold.gen.measure.saturation import doubts
 from gatefold.gen.measure.search import find_widths
@@ -36,6 +38,7 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
+from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit, made_to_fit
 from gatefold.gen.report import make_report, write_report
@@ -44,6 +47,7 @@ from gatefold.gen.store.folder import core_json
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
 from gatefold.hdl.config import REGION
+from gatefold.hdl.host.config import PORTS, HostConfig
 
 __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
            "write_vectors"]
@@ -67,12 +71,14 @@ Progress = Callable[[str], None]
 class Core:
     """A planned core, made by :func:`compile`.
 
-    Attributes: ``network``, floats; ``plan``; ``board``, None for a generic core; ``clock_mhz``,
-    assumed; ``data``, the floats (samples, *input_shape) that the error is measured on; ``seed``.
+    Attributes: ``network``, floats; ``plan``; ``host``, registers and memory port, or None;
+    ``board``, None for a generic core; ``clock_mhz``, assumed; ``data``, the floats
+    (samples, *input_shape) that the error is measured on; ``seed``.
     """
 
     network: Network
     plan: Plan
+    host: HostConfig | None = None
     board: Board | None
     clock_mhz: float
     data: np.ndarray
@@ -142,14 +148,18 @@ class Core:
 
     def _write(self, folder: Path, progress: Progress) -> None:
         progress("writing Verilog")
-        verilog = write_rtl(folder / "rtl", self.plan)
+        verilog = write_rtl(folder / "rtl", self.plan, self.host)
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
         save_quantized(folder / INTEGERS, self.qnet)
         save_network(folder / FLOATS, self.network)
         if self.network.around is not None:
             save_host(folder, self.network.around)
-        (folder / CORE).write_text(json.dumps(core_json(self.plan), indent=1) + "\n")
+        core = core_json(self.plan)
+        if self.host is not None:
+            core["host"] = describe_host(self.host)
+            self._write_driver(folder, self.host)
+        (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:
             config = self.plan.config
@@ -160,6 +170,23 @@ class Core:
                          regions=spread, region_rows=REGION)
         write_report(folder, self._report)
         write_page(folder, self._report, self.plan)
+
+    def _write_driver(self, folder: Path, host: HostConfig) -> None:
+        """The driver with examples on the first samples, and what it loads."""
+        from gatefold.sim.expected import expectation
+
+        constants, contexts = host.constants, self.plan.config.contexts
+        data = whole_frames(self.data[:VECTORS], contexts)
+        frames = len(data) // contexts
+        begins = np.arange(frames) == 0 if self.qnet.stateful else np.ones(frames, bool)
+        y, _ = expectation(self.qnet, self.qnet.quantize(data), contexts)(range(frames), begins)
+        y = self.qnet.to_float(y.reshape(-1, *self.qnet.output_shape))
+        write_driver(folder / DRIVER, self.plan, constants, clock_mhz=self.clock_mhz,
+                     version=self._report["versions"]["gatefold"],
+                     samples=data.reshape(frames, -1), expected=y.reshape(frames, -1))
+        if self.plan.config.loadable:
+            write_load(folder / "weights", self.plan,
+                       constants["HASH_LO"] | constants["HASH_HI"] << 32)
 
 
 @takes(BuildOptions)
@@ -183,6 +210,11 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
     limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather)
+    port = int(options.port or limits.stream_bits)
+    if options.host is not None:
+        port = min(port, max(PORTS))
+        limits = limits.each_of(options.engines)
+    limits = replace(limits, stream_bits=port)
     if options.dies is not None:
         limits = replace(limits.on(options.dies), fewest_dies=options.dies)
     if options.memory == "uram" and not limits.uram:
@@ -226,6 +258,9 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if seen is not calibrate:
         qnet.calibration.update(source="seeded random inputs, after the host's part",
                                 seed=options.seed)
+    if options.io == "float32":  # a word of the port has as many elements as a beat of the stream
+        limits = replace(limits, stream_bits=port // 32 * container_bits(qnet.act_width))
+    host_refusals(qnet, options)
     progress("planning")
     plan = _plan(qnet, limits, options, _counted(progress))
     progress("measuring the error against float")
@@ -233,7 +268,11 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                          calibration=calibrate, seed=options.seed)
     if found:
         report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
-    return Core(network=network, plan=plan, board=target, clock_mhz=clock_mhz, data=data,
+    host = None if options.host is None else host_config(
+        plan, engines=options.engines, float32=options.io == "float32")
+    if host is not None:
+        report["host"] = describe_host(host)
+    return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
 
 

@@ -53,6 +53,7 @@ def write_driver(folder: Path, plan: Plan, core: Mapping[str, int], *, clock_mhz
     (folder / "src" / "gatefold_core.h").write_text(_formats_header(about))
     (folder / "sim" / "settings.h").write_text(_settings(plan, core, clock_mhz))
     (folder / "core.json").write_text(json.dumps(about, indent=1) + "\n")
+    (folder / "examples").mkdir(exist_ok=True)
     for name, array in (("samples", samples), ("expected", expected)):
         (folder / "examples" / f"{name}.f32").write_bytes(
             array[:_SAMPLES].astype("<f4").tobytes())
