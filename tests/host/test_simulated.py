@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gatefold.driver
+from gatefold.gen.measure.inference import run
 from gatefold.sim.golden import golden
 from tests.support.driver_core import SimulatedCore
 from tests.support.networks import inputs
@@ -121,3 +122,24 @@ def test_two_devices_of_one_core_are_independent(core):
             two.infer(floats)
         np.testing.assert_array_equal(one.infer(floats), expected)
         assert one.counters()["last_cycles"] > 4 * core.plan.cycles.interval
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("options", [
+    {"name": "lstm-dense", "stream_bits": 32, "float32": True},
+    {"name": "lstm-dense", "stream_bits": 512, "engines": 3},
+    {"name": "two outputs", "stream_bits": 128, "host": ("softmax", ""), "contexts": 2},
+    {"name": "two inputs", "stream_bits": 64, "float32": True, "engines": 2},
+], ids=str)
+def test_other_cores(tmp_path, options):
+    """Floats in and out, one frame and many, through ports of other widths."""
+    core = SimulatedCore(tmp_path, **options)
+    contexts = core.plan.config.contexts
+    for frames in (1, 32):
+        x = (inputs(core.qnet, frames * contexts, seed=3)
+             / 2.0 ** core.qnet.input_format.frac).astype(np.float32)
+        said = core.play(f"infer {frames} 1000 {core.file('x', x)} y")
+        assert said == ["GF_OK", "GF_OK"]
+        got = np.frombuffer((core.folder / "y").read_bytes(), "<f4")
+        expected = run(core.qnet, x, contexts=contexts).y.astype(np.float32)
+        np.testing.assert_array_max_ulp(got, expected.ravel(), 1 if core.qnet.host else 0)

@@ -58,7 +58,7 @@ class Core:
         complaint."""
         lines = ("open sim:.", *lines, "close")
         done = subprocess.run([self.driver / "script"], input="\n".join(lines) + "\n", text=True,
-                              capture_output=True, timeout=300, check=False, cwd=self.folder,
+                              capture_output=True, timeout=1200, check=False, cwd=self.folder,
                               env=environment)
         assert (done.returncode, done.stderr) == (0, "")
         said = [line.strip() for line in done.stdout.splitlines()]
@@ -98,7 +98,7 @@ class SimulatedCore(Core):
 
 def run(command, **options) -> str:
     """What a command prints; it must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False,
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False,
                           **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
