@@ -15,7 +15,7 @@ from tests.support.networks import quantized
 from tests.support.places import ROOT
 
 HERE = ROOT / "tests" / "host"
-SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZERS = ("-g", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 
 
