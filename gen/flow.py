@@ -135,7 +135,7 @@ class Core:
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
         save_quantized(folder / INTEGERS, self.qnet)
-        save_network(folder / FLOATS, self.network)
+        save_network(folder / FLOATS, self.network.in_floats)
         (folder / CORE).write_text(json.dumps(core_json(self.plan), indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:

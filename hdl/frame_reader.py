@@ -62,10 +62,15 @@ class FrameReader(wiring.Component):
         filling = Signal()  # up a frame that is too short
         dropping = Signal()  # the rest of one that is too long
         moves = Signal()
-        elements = [self.beats.payload.data[n * c.container:n * c.container + c.act_width]
+        elements = [self.beats.payload.data[n * c.container:n * c.container + c.element]
                     for n in range(c.beat)]
+        if c.x_zero or c.element < c.act_width:
+            elements = [(Mux(filling, 0, element).as_signed() - c.x_zero)[:c.act_width]
+                        for element in elements]
+        else:
+            elements = [Mux(filling, 0, element) for element in elements]
         m.d.comb += [
-            box.i.payload.eq(Mux(filling, 0, Cat(elements))),
+            box.i.payload.eq(Cat(elements)),
             box.i.valid.eq(~dropping & (filling | (self.beats.valid & self.enable))),
             self.beats.ready.eq(self.enable & (dropping | (~filling & box.i.ready))),
             moves.eq(box.i.valid & box.i.ready),

@@ -100,7 +100,7 @@ def _lstm(name: str, layer: Int8Lstm, centres: np.ndarray) -> QInt8Lstm:
         scales[f"shift_{tensor}"] = np.array([s for _, s in pairs], np.int64)
     hidden = np.float32(2.0**-15) / np.float32(layer.hidden.scale) * np.float32(2.0**-15)
     multiplier_h, shift_h = _multiplier(float(hidden))
-    clip = 32767 if layer.clip == 0 else int(min(layer.clip * 2.0**layer.cell, 32767))
+    clip = 32768 if layer.clip == 0 else int(min(layer.clip * 2.0**layer.cell, 32767))
     return QInt8Lstm(
         name=name, inputs=layer.inputs, units=layer.units, w_ih=layer.matrix_ih.w,
         w_hh=layer.matrix_hh.w,

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatefold.gen.numbers.int8_table import reciprocal_table
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan.kinds import cell_table
 from gatefold.gen.plan.program import Program
 from gatefold.gen.plan.work import Work
 from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA
 from gatefold.hdl.isa import instruction_layout, pack, segment_layout
+from gatefold.hdl.recip_table import BASE, LINE, REMAINDER
 
 __all__ = ["image_widths", "load_image", "number_images", "pack_words",
            "program_images"]
@@ -62,6 +66,28 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
     images["tanh_t0"] = [int(v) for v in qnet.table.t0]
     if qnet.table.n2:
         images["tanh_t1"] = [int(v) for v in qnet.table.t1]
+    return images | _int8_images(qnet, work, config)
+
+
+def _int8_images(qnet: QuantizedNetwork, work: Work,
+                 config: EngineConfig) -> dict[str, list[int]]:
+    """Of LiteRT's arithmetic: the scales of each lane's elements, and the tables of reciprocals."""
+    images: dict[str, list[int]] = {}
+    if config.scale_depth:
+        lanes = config.dies * config.simd
+        scales = np.zeros((config.scale_depth, lanes), np.int64)
+        for n, first in work.scales.items():
+            of_op = work.ops[n].scales
+            assert of_op is not None
+            filled = np.zeros(-(-len(of_op) // lanes) * lanes, np.int64)
+            filled[:len(of_op)] = of_op
+            scales[first:first + len(filled) // lanes] = filled.reshape(-1, lanes)
+        images |= {f"scales_{lane:03d}": scales[:, lane].tolist() for lane in range(lanes)}
+    tables = {"gates": reciprocal_table((12,)), "cell": cell_table(qnet)} if config.recips else {}
+    for name, table in tables.items():
+        lines = table.slope << BASE | table.base & (1 << BASE) - 1
+        images |= {f"recip_{name}_lines": lines.tolist(),
+                   f"recip_{name}_remainders": table.remainder.tolist()}
     return images
 
 
@@ -104,6 +130,11 @@ def image_widths(config: EngineConfig) -> dict[str, int]:
                   for row in range(config.pe)}
         widths |= {f"bias_{n:02d}": len(rows) * config.acc_width
                    for n, rows in enumerate(config.regions)}
+    if config.scale_depth:
+        widths |= {f"scales_{lane:03d}": MANTISSA + EXPONENT
+                   for lane in range(config.dies * config.simd)}
+    for name in ("gates", "cell") if config.recips else ():
+        widths |= {f"recip_{name}_lines": LINE, f"recip_{name}_remainders": REMAINDER}
     widths["tanh_t0"] = config.table.out_frac
     if config.table.n2:
         widths["tanh_t1"] = config.table.t1_width
