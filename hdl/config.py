@@ -77,7 +77,7 @@ class EngineConfig:
     beat: elements of a stream beat. container: bits an element takes there, of which it has
         ``element``. x_zero, out_zero: what is subtracted from an element that comes, and added to
         one that leaves.
-    scale_depth: words of the lanes' memory of scales; 0, there is none. recips: segments of
+    factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
         their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
         max_run is the most tiles of an instruction.
@@ -138,7 +138,7 @@ class EngineConfig:
     element: int = 0
     x_zero: int = 0
     out_zero: int = 0
-    scale_depth: int = 0
+    factor_depth: int = 0
     recips: int = 0
 
     def __post_init__(self):
@@ -219,8 +219,8 @@ class EngineConfig:
 
     @property
     def cell_words(self) -> int:
-        """Words that ``cell`` of an instruction can address: of the states, or of the scales."""
-        return max(self.cell_depth, self.scale_depth)
+        """Words that ``cell`` of an instruction can address: of the states, or of the factors."""
+        return max(self.cell_depth, self.factor_depth)
 
     @property
     def x_chunks(self) -> int:

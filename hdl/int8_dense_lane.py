@@ -22,7 +22,7 @@ class Int8DenseLane(Lane):
 
     ::
 
-        1     |z|; where it has more than 24 bits, rounded to them     beside: the scale's memory
+        1     |z|; where it has more than 24 bits, rounded to them     beside: the factors' memory
         2     |z| mantissa                                             multiplier
         3     the same
         4     shifted to 26 fractional bits and a sticky one
@@ -35,12 +35,12 @@ class Int8DenseLane(Lane):
 
     Members
     -------
-    z: In, accumulator. scale: In, a cycle later, its element's exponent and mantissa.
+    z: In, accumulator. factor: In, a cycle later, its element's exponent and mantissa.
     """
 
     @staticmethod
     def members(config):
-        return {"z": In(signed(config.acc_width)), "scale": In(MANTISSA + EXPONENT)}
+        return {"z": In(signed(config.acc_width)), "factor": In(MANTISSA + EXPONENT)}
 
     @staticmethod
     def takes(kind):
@@ -61,8 +61,8 @@ class Int8DenseLane(Lane):
         product = Signal(2 * MANTISSA, reset_less=True)
         down = Signal(EXPONENT + 1, reset_less=True)  # up and exponent leave at least 8
         m.d.sync += [
-            product.eq(magnitude * self.scale[:MANTISSA]),
-            exponent.eq(self.scale[MANTISSA:] - up),
+            product.eq(magnitude * self.factor[:MANTISSA]),
+            exponent.eq(self.factor[MANTISSA:] - up),
         ]
         product_late = delay(m, "product_late", product, 1)[-1]
         m.d.sync += down.eq(exponent)

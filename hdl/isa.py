@@ -39,7 +39,7 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
     """How finished rows become elements of an operand or an output.
 
     kind: index into ``config.kinds``. route: of the first beat. beats: number of beats - 1.
-    cell: cell-state chunk of the first beat, or the word of its scales. fresh: c counts as zero.
+    cell: cell-state chunk of the first beat, or the word of its factors. fresh: c counts as zero.
     to_h, h, h_step: write to the operand memory at chunk h (+ the loop offset that h_step names).
     to_out, out, out_step: the same for the output memory. complete: the last beat completes its
     chunk, which may leave.

@@ -215,7 +215,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Int8DenseKind:
-    """Finish of a CONV_2D or FULLY_CONNECTED: a row is an element, with a scale of its own from a
+    """Finish of a CONV_2D or FULLY_CONNECTED: a row is an element, with a factor of its own from a
     memory of the lane. The result lies in ``lo``..``hi``."""
 
     lo: int

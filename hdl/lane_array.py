@@ -56,7 +56,7 @@ class LaneArray(wiring.Component):
     memory after :func:`early_latency`: a final Dense layer does not wait for the pipeline of a
     recurrent one.
 
-    ``die``: its number. Where results have scales of their own, each lane has a memory of them.
+    ``die``: its number. Where results have factors of their own, each lane has a memory of them.
 
     Members
     -------
@@ -147,11 +147,11 @@ class LaneArray(wiring.Component):
         else:
             m.d.comb += [port.eq(row) for port, row in zip(lane.z, z, strict=True)]
         if isinstance(lane, Int8DenseLane):
-            file = f"scales_{self.die * self.config.simd + n:03d}"
-            scales = Rom(width=MANTISSA + EXPONENT, depth=self.config.scale_depth,
+            file = f"factors_{self.die * self.config.simd + n:03d}"
+            factors = Rom(width=MANTISSA + EXPONENT, depth=self.config.factor_depth,
                          file=f"{file}.hex", init=(self.images or {}).get(file))
-            m.submodules[f"scales_{n}"] = scales.placed(platform)
-            m.d.comb += [scales.addr.eq(beat.cell), lane.scale.eq(scales.data)]
+            m.submodules[f"factors_{n}"] = factors.placed(platform)
+            m.d.comb += [factors.addr.eq(beat.cell), lane.factor.eq(factors.data)]
         if isinstance(lane, StateLane):
             m.d.comb += [lane.writes.eq(writes & beat.lanes[n]), lane.cell_addr.eq(beat.cell),
                          lane.fresh.eq(beat.fresh)]

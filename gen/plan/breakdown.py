@@ -80,12 +80,12 @@ class _Breakdown:
             if op.cells is not None and op.cells not in self.cells:
                 self.cells[op.cells] = self.cell_depth
                 self.cell_depth += self.storage.words(op.size)
-        self.scales: dict[int, int] = {}  # of each op with scales, the first of its words
-        self.scale_depth = 0
+        self.factors: dict[int, int] = {}  # of each op with factors, the first of its words
+        self.factor_depth = 0
         for n, op in enumerate(self.ops):
-            if op.scales is not None:
-                self.scales[n] = self.scale_depth
-                self.scale_depth += self.storage.words(op.size)
+            if op.factors is not None:
+                self.factors[n] = self.factor_depth
+                self.factor_depth += self.storage.words(op.size)
 
     def work(self) -> Work:
         kinds = list(dict.fromkeys(op.kind for op in self.ops))
@@ -101,7 +101,7 @@ class _Breakdown:
             x_rows=self.lowered.x_rows, x_row=self.lowered.x_row, out_rows=self.out_rows,
             out_row=self.out_row, leaving=leaving,
             in_order=len(leaving) == 1 and words_out == sorted(words_out), repeated=self.repeated,
-            rides=self.rides, scales=self.scales, scale_depth=self.scale_depth)
+            rides=self.rides, factors=self.factors, factor_depth=self.factor_depth)
 
     def _find_aligns(self) -> tuple[int, ...]:
         """The shifts of products that any tile asks for."""
@@ -159,8 +159,8 @@ class _Breakdown:
                 after=self._after(n, step.step, found))
 
     def _cell(self, n: int, op: Op) -> int:
-        """The lanes' word of an op's first elements: of their states, or of their scales."""
-        return self.scales.get(n, 0) if op.cells is None else self.cells[op.cells]
+        """The lanes' word of an op's first elements: of their states, or of their factors."""
+        return self.factors.get(n, 0) if op.cells is None else self.cells[op.cells]
 
     def _after(self, n: int, step: int, found: StepGroup) -> tuple[int, int, int] | None:
         """The job from whose sums a group of an op starts at a step; None, from its bias."""

@@ -71,18 +71,18 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
 
 def _int8_images(qnet: QuantizedNetwork, work: Work,
                  config: EngineConfig) -> dict[str, list[int]]:
-    """Of LiteRT's arithmetic: the scales of each lane's elements, and the tables of reciprocals."""
+    """Of LiteRT's arithmetic: the factors of each lane's elements, and the tables of reciprocals."""
     images: dict[str, list[int]] = {}
-    if config.scale_depth:
+    if config.factor_depth:
         lanes = config.dies * config.simd
-        scales = np.zeros((config.scale_depth, lanes), np.int64)
-        for n, first in work.scales.items():
-            of_op = work.ops[n].scales
+        factors = np.zeros((config.factor_depth, lanes), np.int64)
+        for n, first in work.factors.items():
+            of_op = work.ops[n].factors
             assert of_op is not None
             filled = np.zeros(-(-len(of_op) // lanes) * lanes, np.int64)
             filled[:len(of_op)] = of_op
-            scales[first:first + len(filled) // lanes] = filled.reshape(-1, lanes)
-        images |= {f"scales_{lane:03d}": scales[:, lane].tolist() for lane in range(lanes)}
+            factors[first:first + len(filled) // lanes] = filled.reshape(-1, lanes)
+        images |= {f"factors_{lane:03d}": factors[:, lane].tolist() for lane in range(lanes)}
     tables = {"gates": reciprocal_table((12,)), "cell": cell_table(qnet)} if config.recips else {}
     for name, table in tables.items():
         lines = table.slope << BASE | table.base & (1 << BASE) - 1
@@ -130,8 +130,8 @@ def image_widths(config: EngineConfig) -> dict[str, int]:
                   for row in range(config.pe)}
         widths |= {f"bias_{n:02d}": len(rows) * config.acc_width
                    for n, rows in enumerate(config.regions)}
-    if config.scale_depth:
-        widths |= {f"scales_{lane:03d}": MANTISSA + EXPONENT
+    if config.factor_depth:
+        widths |= {f"factors_{lane:03d}": MANTISSA + EXPONENT
                    for lane in range(config.dies * config.simd)}
     for name in ("gates", "cell") if config.recips else ():
         widths |= {f"recip_{name}_lines": LINE, f"recip_{name}_remainders": REMAINDER}

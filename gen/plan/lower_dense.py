@@ -24,12 +24,12 @@ def dense(to: Lowered, n: int, layer: QDense, x: np.ndarray) -> np.ndarray:
     part = Part(matrix=layer.w[:, None, :], steps=tuple(vectors), base=_base(layer),
                 pattern=pattern)
     to.add(n, dense_kind(layer, to.qnet.table), (part,), written, bias=layer.b[:, None],
-           scales=_scales(layer))
+           factors=_factors(layer))
     return written.reshape(to.qnet.shapes[to.qnet.value(n)])
 
 
-def _scales(layer: QDense) -> np.ndarray | None:
-    """For each output its word of the lanes' scales, of a layer in int8."""
+def _factors(layer: QDense) -> np.ndarray | None:
+    """For each output its word of the lanes' factors, of a layer in int8."""
     if not isinstance(layer, QInt8Dense):
         return None
     return layer.exponent << MANTISSA | layer.multiplier
@@ -74,11 +74,11 @@ def blocked(to: Lowered, n: int, layer: QDense, x: np.ndarray, block: Block) -> 
     left = np.minimum(windows - np.arange(count) * block.steps, block.steps)
     sizes = np.tile((left - 1) * block.pitch + layer.outputs, len(sequences))
     part = Part(matrix=matrix, steps=tuple(vectors), base=_base(layer), pattern=pattern)
-    scales = _scales(layer)
-    if scales is not None:
-        scales = np.tile(np.pad(scales, (0, block.pitch - layer.outputs)), block.steps)
+    factors = _factors(layer)
+    if factors is not None:
+        factors = np.tile(np.pad(factors, (0, block.pitch - layer.outputs)), block.steps)
     to.add(n, dense_kind(layer, to.qnet.table), (part,), written, sizes=tuple(sizes.tolist()),
-           bias=bias, traced=traced, scales=scales)
+           bias=bias, traced=traced, factors=factors)
     value = np.empty(int(traced.max()) + 1, np.int64)
     value[traced[traced >= 0]] = written[traced >= 0]
     return value.reshape(to.qnet.shapes[to.qnet.value(n)])

@@ -179,7 +179,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         out_early=all(isinstance(work.ops[n].kind, DenseKind) for n in work.leaving),
         out_whole=not work.in_order, stateful=any(op.carried for op in work.ops),
         beat=array.stream_bits // container, container=container, element=element,
-        x_zero=x_zero, out_zero=out_zero, scale_depth=work.scale_depth,
+        x_zero=x_zero, out_zero=out_zero, factor_depth=work.factor_depth,
         recips=recip_segments(qnet),
         program_depth=len(program.instructions) if program else 1,
         segments=len(program.segments) if program else 1,

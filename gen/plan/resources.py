@@ -323,10 +323,10 @@ def _int8_lstm_lanes(c: EngineConfig) -> Resources:
 
 def _int8_dense_lanes(c: EngineConfig) -> Resources:
     """A product of 25 x 24 bits, two slices; shifter and rounding. Not fitted yet."""
-    if not c.scale_depth:
+    if not c.factor_depth:
         return _part()
-    lut, ff = rom(MANTISSA + EXPONENT, c.scale_depth) if c.scale_depth <= SHALLOW else (0, 0)
-    halves = 0 if c.scale_depth <= SHALLOW else bram18s(MANTISSA + EXPONENT, c.scale_depth)
+    lut, ff = rom(MANTISSA + EXPONENT, c.factor_depth) if c.factor_depth <= SHALLOW else (0, 0)
+    halves = 0 if c.factor_depth <= SHALLOW else bram18s(MANTISSA + EXPONENT, c.factor_depth)
     return _part(c.simd * (450 + lut), c.simd * (260 + ff), 2 * c.simd, c.simd * halves)
 
 

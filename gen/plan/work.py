@@ -95,8 +95,8 @@ class Work:
         the order of its steps.
     repeated: ops whose input is the same at every step: only the jobs of the first step meet it.
     rides: of each op that rides on another, how.
-    scales: of each op whose results have scales of their own, the first word of them in the lanes;
-    scale_depth: words of scales.
+    factors: of each op whose results have factors of their own, the first word of them in the
+    lanes; factor_depth: words of factors.
     """
 
     storage: Storage
@@ -119,8 +119,8 @@ class Work:
     in_order: bool
     repeated: frozenset[int]
     rides: dict[int, Ride]
-    scales: dict[int, int]
-    scale_depth: int
+    factors: dict[int, int]
+    factor_depth: int
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
@@ -161,5 +161,5 @@ def _interleaved(work: Work, contexts: int, x_depth: int) -> tuple[Job, ...]:
                 operands=tuple(moved(operand, context) for operand in job.operands),
                 h=None if job.h is None else job.h + context * h_depth,
                 out=None if job.out is None else job.out + context * out_depth,
-                cell=job.cell + (0 if job.op in work.scales else context * cell_depth))
+                cell=job.cell + (0 if job.op in work.factors else context * cell_depth))
         for context in range(contexts) for job in work.jobs)
