@@ -108,25 +108,33 @@ def output_write(config: EngineConfig) -> Signature:
 
 def trace(config: EngineConfig, dies: int = 1) -> Signature:
     """For test benches: every element ``h`` of every kind, and beside it the new state ``c`` where
-    the kind has one; ``lanes``: which lanes hold one. A beat that loads a state has none. ``dies``:
-    so many dies' lanes, side by side."""
+    the kind has one; ``lanes``: which lanes hold one. A beat that loads a state has none. Some
+    cycles earlier, with ``summed``, ``sums``: the accumulators of the rows of each lane's
+    element, at most four. ``dies``: so many dies' lanes, side by side."""
     lanes = config.simd * dies
-    return Signature({"valid": Out(1), "lanes": Out(lanes),
+    return Signature({"valid": Out(1), "lanes": Out(lanes), "summed": Out(1),
+                      "sums": Out(signed(config.acc_width)).array(lanes, 4),
                       "h": Out(signed(config.act_width)).array(lanes),
                       "c": Out(signed(config.cell_width)).array(lanes)})
 
 
 def weight_write(config: EngineConfig) -> Signature:
     """Write of the weight memories: ``rows``, the enable of each row's, of all dies; ``bias``, of
-    the bias memory; ``addr`` and ``word`` for all."""
+    the bias memory; ``scales``, of the row scales'; ``addr`` and ``word`` for all."""
     return Signature({"rows": Out(config.pe), "bias": Out(1),
-                      "addr": Out(bits_for(max(config.weight_depth, config.bias_depth))),
-                      "word": Out(config.load_width)})
+                      **({"scales": Out(1)} if config.scale_depth else {}),
+                      "addr": Out(bits_for(config.load_depth)), "word": Out(config.load_width)})
+
+
+def scale_write(config: EngineConfig) -> Signature:
+    """Write of a die's memory of row scales."""
+    return Signature({"en": Out(1), "addr": Out(config.scale_address),
+                      "word": Out(config.scale_width)})
 
 
 def region_load(config: EngineConfig, rows: int) -> data.StructLayout:
     """Write of the memories of a region of ``rows`` rows: ``rows`` and ``bias``, the enables of
     theirs; ``addr``; ``word`` for the rows, ``bias_word`` for the bias memory."""
     return data.StructLayout({
-        "rows": rows, "bias": 1, "addr": bits_for(max(config.weight_depth, config.bias_depth)),
+        "rows": rows, "bias": 1, "addr": bits_for(config.load_depth),
         "word": config.simd * config.weight_width, "bias_word": rows * config.acc_width})

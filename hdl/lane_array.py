@@ -62,7 +62,7 @@ class LaneArray(wiring.Component):
     -------
     routed: In, a beat from the router.
     result: Out, write of the operand memory. output: Out, write of the output memory.
-    trace: Out, for test benches, after :func:`late_latency`.
+    trace: Out, for test benches, after :func:`late_latency`; its sums at once.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None, die: int = 0):
@@ -112,7 +112,7 @@ class LaneArray(wiring.Component):
         """The controls of the results and their destinations, delayed with them."""
         c, layout = self.config, beat_layout(self.config)
         late, early = late_latency(c), early_latency(c)
-        valid = delay(m, "valid", self.routed.valid, late, reset_less=False)
+        valid = delay(m, "valid", self.routed.valid, late)
         beats = delay(m, "beat", self.routed.beat.as_value(), late)
         at_late, at_early = data.View(layout, beats[late]), data.View(layout, beats[early])
         before_late = data.View(layout, beats[late - 1])
@@ -126,6 +126,9 @@ class LaneArray(wiring.Component):
             self.output.complete.eq(valid[early] & at_early.to_out & at_early.complete),
             self.trace.valid.eq(valid[late] & ~is_one_of(at_late.kind, silent)),
             self.trace.lanes.eq(at_late.lanes),
+            self.trace.summed.eq(self.routed.valid & ~is_one_of(self.routed.beat.kind, silent)),
+            *(self.trace.sums[n][k].eq(self.routed.z[n][k]) for n in range(c.simd)
+              for k in range(4)),
         ]
 
     def _writes(self, m: Module, name: str) -> Value:

@@ -51,6 +51,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                 ctx.set(reset, 1)
                 await ctx.tick().repeat(RESET_CYCLES)
                 ctx.set(reset, 0)
+                await send(ctx, load)
             ctx.set(core.i.valid, 1)
             offer(ctx, beat.data, beat.last, beat.user)
             await ctx.tick().until(core.i.ready)
@@ -79,11 +80,14 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
     async def monitor(ctx):
         sampled = [reset, core.i.valid & core.i.ready, core.i.payload.last, core.o.valid,
                    core.o.ready, core.o.payload.data, core.o.payload.last, core.frame_error,
-                   core.load_error if load else Const(0), core.trace.valid, core.trace.lanes]
+                   core.load_error if load else Const(0), core.trace.valid, core.trace.lanes,
+                   core.trace.summed]
         trace = [Value.cast(signal) for pair in states for signal in pair]
+        sums = [Value.cast(row) for rows in core.trace.sums for row in rows
+                ] if scenario.sums else []
         resetting, inside, held, cycle, quiet = 0, False, None, 0, 0
         async for _, _, rst, came, ends, valid, ready, data, last, error, bad_load, traced, which, \
-                *values in ctx.tick().sample(*sampled, *trace):
+                summed, *values in ctx.tick().sample(*sampled, *trace, *sums):
             if rst and not resetting:
                 seen.reset(bool(error), bool(bad_load), flow.load_wrong)
                 flow.sent, flow.load_wrong, inside = 0, False, False
@@ -97,7 +101,9 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                         seen.first_in.append(cycle)
                     inside = not ends
                 if traced:
-                    seen.result(which, values)
+                    seen.result(which, values[:len(trace)])
+                if summed and sums:
+                    seen.sums(values[len(trace):])
                 if valid and ready:
                     seen.output(cycle, last, data, "")
                 quiet = 0 if came or (valid and ready) else quiet + 1
@@ -115,12 +121,15 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
         wrong = [load[:len(load) // 2 + 1], [*load, 0]] if scenario.loads else []
         flow.load_wrong = bool(wrong)
         for words in (*wrong, load):
-            for n, word in enumerate(words):
-                ctx.set(core.load.valid, 1)
-                ctx.set(core.load.payload.data, word)
-                ctx.set(core.load.payload.last, n == len(words) - 1)
-                await ctx.tick().until(core.load.ready)
-        ctx.set(core.load.valid, 0)
+            await send(ctx, words)
+
+    async def send(ctx, words):
+        for n, word in enumerate(words):
+            ctx.set(core.load.valid, 1)
+            ctx.set(core.load.payload.data, word)
+            ctx.set(core.load.payload.last, n == len(words) - 1)
+            await ctx.tick().until(core.load.ready)
+            ctx.set(core.load.valid, 0)
 
     simulator = Simulator(ResetInserter(reset)(core))
     simulator.add_clock(1e-6)

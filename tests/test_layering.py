@@ -12,7 +12,8 @@ PARTS = ("hdl", "gen", "sim", "boards")
 
 #: From the bottom up: a room imports itself and rooms before it, never one after it.
 ROOMS = ("hdl", "gen.errors", "boards", "gen.legal", "gen.options", "gen.files", "gen.network",
-         "gen.frontends", "gen.numbers", "gen.plan", "gen.verilog", "gen.store", "sim",
+         "gen.frontends", "gen.cut", "gen.numbers", "gen.plan", "gen.verilog", "gen.store",
+         "gen.host", "sim",
          "gen.measure", "gen.html", "gen.synth", "gen.report", "gen.check", "gen.flow",
          "gen.weights", "gen.explore", "gen.inspect", "gen.cli")
 

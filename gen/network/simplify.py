@@ -9,6 +9,7 @@ own :meth:`~.View.arrange` on element numbers, so the rules need not know the si
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -189,7 +190,7 @@ class _Graph:
 
 
 def _size(node: _Node) -> int:
-    return int(np.prod(node.shape))
+    return math.prod(node.shape)
 
 
 def _origin(value: _Node) -> _Origin | None:

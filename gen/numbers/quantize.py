@@ -47,7 +47,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
              cell_width: int = 18, table_bits: int | None = None,
              argument_bits: int | None = None, calibration=None, samples: int = 64, seed: int = 0,
              rule: str = "max", weight_rule: str = "max", percentile: float = 99.9,
-             overrides: dict | None = None, headroom: int = 0, any_weights: bool = False,
+             overrides: dict | None = None, headroom: int = 0, row_scales: bool = False,
+             any_weights: bool = False,
              table: Table | None = None) -> QuantizedNetwork:
     """Choose formats per tensor and round the weights.
 
@@ -75,7 +76,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     sections = check_overrides(overrides or {}, network)
     elsewhere = any("percentile" in section.values() for section in sections.values())
     settings = Settings(widths, *rules(rule, weight_rule, percentile, elsewhere), sections,
-                        checked_headroom(headroom))
+                        checked_headroom(headroom), row_scales)
     if table and (table_bits or argument_bits):
         raise ValueError("quantize takes a table, or its bits, not both")
     table = table or table_for(settings.widest("activations"), table_bits, argument_bits,
@@ -240,7 +241,7 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
     for layer, old in zip(network.layers, qnet.layers, strict=True):
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
-                   or field.name in ("x_align", "h_in", "c_in")}
+                   or field.name in ("x_align", "h_in", "c_in", "scales")}
         counts: dict[str, int] | None = {} if saturate else None
         layers.append(in_integers(old.name, layer, numbers, counts))
         if counts:

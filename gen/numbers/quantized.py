@@ -21,7 +21,7 @@ from gatefold.gen.numbers.qint8 import QInt8Dense, QInt8Lstm
 from gatefold.gen.numbers.qlayer import ABSENT, QLayer, alignment, argument, hard_limit
 from gatefold.gen.numbers.qlayers import QCellState, QDense, QMaxPool, QMultiply, QView
 from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRecurrent, QRnn
-from gatefold.gen.numbers.tables import Table
+from gatefold.gen.numbers.tables import CURVE_TABLES, Table, curve_table
 
 __all__ = ["ABSENT", "QLAYERS", "QCellState", "QDense", "QGru", "QInt8Dense", "QInt8Lstm", "QLayer",
            "QLstm", "QMaxPool", "QMultiply", "QRecurrent", "QRnn", "QView", "QuantizedNetwork",
@@ -64,6 +64,12 @@ class QuantizedNetwork(Graph):
     def computing(self) -> dict[int, QLayer]:
         """The layers that are no views, by their place in the network."""
         return {n: layer for n, layer in enumerate(self.layers) if layer.computes}
+
+    @property
+    def curves(self) -> dict[str, Table]:
+        """The tables of the activations of Dense layers that have one of their own."""
+        found = {getattr(layer, "activation", "") for layer in self.layers} & set(CURVE_TABLES)
+        return {name: curve_table(name, self.table) for name in sorted(found)}
 
     @property
     def fracs(self) -> tuple[np.ndarray, ...]:
