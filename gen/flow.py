@@ -37,7 +37,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit
+from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
@@ -233,6 +233,11 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                          calibration=calibrate, seed=options.seed)
     if found:
         report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
+    if options.deadline is not None:
+        report["deadline"] = {
+            "us": options.deadline, "margin_us": options.deadline - report["latency_us"],
+            "meaning": "from the first input beat to the last output beat; the transfer to and "
+                       "from a host is not in it"}
     return Core(network=network, plan=plan, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
 
@@ -252,6 +257,8 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
           progress: Callable[[int, int], None]) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
     contexts, pipeline = options.contexts, options.pipeline
+    if options.deadline is not None:
+        return meet_deadline(qnet, limits, options.deadline, contexts=contexts, pipeline=pipeline)
     if options.pe is None or options.simd is None:
         return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
                             goal=options.goal, quick=options.quick, progress=progress)

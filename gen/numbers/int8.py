@@ -59,6 +59,9 @@ def from_int8(network: Network) -> QuantizedNetwork:
     if any(len(end) > 1 for end in ends):
         raise UserError("an output joins values of several zero points: convert the model with "
                         "one layer behind them")
+    if len({one.zero for one in inputs}) > 1 or len({end[0] for end in ends}) > 1:
+        raise UserError("all inputs must have one zero point, and all outputs: split the model, or "
+                        "convert it with one of each")
     qnet = QuantizedNetwork(
         input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
         act_width=CENTRED.width, weight_width=WEIGHTS.width, cell_width=16,
