@@ -27,11 +27,12 @@ from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
 from gatefold.gen.html import write_page
-from gatefold.gen.measure.saturation import doubts
+from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
+from gatefold.gen.network.logits import with_logits
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
@@ -179,6 +180,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     bad data, and for networks that do not fit.
     """
     options = BuildOptions.made(given)
+    if options.logits:
+        network = with_logits(network)
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
@@ -231,6 +234,9 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
+    hidden = below_step(report["numbers"]["error"])
+    if hidden:
+        warnings.warn(hidden, NumbersWarning, stacklevel=2)
     if found:
         report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
     return Core(network=network, plan=plan, board=target, clock_mhz=clock_mhz, data=data,

@@ -15,6 +15,7 @@ from gatefold.gen.flow import sample_floats, write_vectors
 from gatefold.gen.html import write_page
 from gatefold.gen.network.around import Around
 from gatefold.gen.network.graph import Network
+from gatefold.gen.network.logits import with_logits
 from gatefold.gen.numbers.quantize import SATURATED, requantize_into, saturated_weights
 from gatefold.gen.report import (
     describe_network,
@@ -44,6 +45,8 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     """
     path, old = Path(directory), load_folder(directory)
     report = read_report(path)
+    if "sigmoid" in old.host:
+        network = with_logits(network)
     qnet = requantize_into(network, old, saturate=saturate)
     plan = load_plan(path).retrained(qnet)
     _check_cut(network.around, load_host(path))

@@ -109,7 +109,7 @@ def _tensors(numbers: dict):
 def rows(record: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
     from gatefold.gen.html.words import in_turn, is_chain
-    from gatefold.gen.measure.saturation import in_words
+    from gatefold.gen.measure.saturation import below_step, in_words
 
     network, numbers = record["network"], record["numbers"]
     yield "network", (f"{_shapes(network['input_shapes'])} to "
@@ -141,6 +141,8 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     yield "error", (f"against float: max {error['max_abs']:.3g}, rms {error['rms']:.3g}"
                     + ("" if relative is None else f" ({100 * relative:.3g} % of the range)")
                     + f", on {error['data']}")
+    if below_step(error):
+        yield "small", below_step(error)
     clamped = [f"{name}.{tensor} {counted['count']} of {counted['total']}"
                for name, tensors in numbers["saturations"].items()
                for tensor, counted in tensors.items() if counted["count"]]
