@@ -19,6 +19,8 @@ from gatefold.gen.numbers.quantized import (
     QCellState,
     QDense,
     QGru,
+    QInt8Dense,
+    QInt8Lstm,
     QLayer,
     QLstm,
     QMaxPool,
@@ -40,6 +42,7 @@ from gatefold.sim.cells import (
     lstm_cell,
     lstm_gates,
 )
+from gatefold.sim.int8 import finished_int8, gate_sums, lstm_cell_int8
 from gatefold.sim.scalars import (
     Clip,
     finished,
@@ -98,8 +101,11 @@ def dense(layer: QDense, table: Table, x: np.ndarray, trace: dict | None = None,
         acc = np.concatenate([
             layer.b + matrix(taps.reshape(*taps.shape[:-2], -1))
             for taps in _windows(layer.window, x.astype(matrix.w.dtype), 0)], axis=-2)
-    acc = unscaled(acc, layer.scales)
-    y = finished(layer.activation, table, acc, layer.acc_frac, layer.y, clip)
+    if isinstance(layer, QInt8Dense):
+        y = finished_int8(layer, acc)
+    else:
+        acc = unscaled(acc, layer.scales)
+        y = finished(layer.activation, table, acc, layer.acc_frac, layer.y, clip)
     if trace is not None:
         trace |= {"acc": acc, "y": y}
     return y
@@ -128,7 +134,8 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
     each, with which the sequences begin, if there are any, and then those with which they end.
     """
     samples, steps, _ = x.shape
-    step = {QLstm: _lstm_step, QGru: _gru_step, QRnn: _rnn_step}[type(layer)]
+    step = {QLstm: _lstm_step, QGru: _gru_step, QRnn: _rnn_step,
+            QInt8Lstm: _int8_step}[type(layer)]
     w_ih = _Matrix(layer.w_ih, _largest(x))
     operands = max(-layer.h.lo, -layer.h_in.lo if layer.h_in else 0)
     w_hh = [_Matrix(block, operands) for block in np.split(layer.w_hh, _GROUPS[type(layer)])]
@@ -159,7 +166,7 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
 
 
 #: Row blocks of w_hh that a layer multiplies one by one: a GRU's n may meet another vector.
-_GROUPS = {QLstm: 1, QGru: 3, QRnn: 1}
+_GROUPS = {QLstm: 1, QGru: 3, QRnn: 1, QInt8Lstm: 1}
 
 
 def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
@@ -171,6 +178,8 @@ def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
 
     if isinstance(layer, QRnn):
         return {"h": states[0][rows] if states else given(layer.h0)}
+    if isinstance(layer, QInt8Lstm):
+        return {"h": given(None), "c": given(None)}
     assert isinstance(layer, (QLstm, QGru))
     if states:
         form = layer.c_in if isinstance(layer, QLstm) else layer.h_in
@@ -226,6 +235,11 @@ def _rnn_step(layer: QRnn, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
     return {"acc": acc, "h": h}
 
 
+def _int8_step(layer: QInt8Lstm, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
+               state: dict, clip: Clip) -> dict[str, np.ndarray]:
+    return lstm_cell_int8(layer, gate_sums(layer, part, w_hh[0](state["h"])), state["c"], clip)
+
+
 def _windows(window: Window, x: np.ndarray, fill: int) -> Iterator[np.ndarray]:
     """``window.arrange(x, fill)`` in parts along its windows, of some millions of elements each."""
     pad = [(0, 0)] * (x.ndim - 2) + [(window.left, window.right), (0, 0)]
@@ -262,7 +276,9 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     which they end.
     Raises :class:`UserError` for a wrong shape, type or range.
     """
+    zeros, outside = qnet.zeros
     values = split(_checked(qnet, x_int), qnet.input_shapes)
+    values = [x - zero for x, zero in zip(values, zeros, strict=True)] if zeros else values
     fracs = qnet.fracs
     begins = _begins(len(values[0]), fresh)
     cells: dict[int, np.ndarray] = {}  # final c of each LSTM, by its value
@@ -294,7 +310,8 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
             counts[layer.name] = clip.counts
     if trace is not None:
         trace["saturations"] = counts
-    return joined([values[value] for value in qnet.outputs])
+    return joined([values[value] + zero for value, zero in
+                   zip(qnet.outputs, outside or (0,) * len(qnet.outputs), strict=True)])
 
 
 def _operands(layer: QLayer) -> tuple:

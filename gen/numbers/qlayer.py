@@ -58,11 +58,12 @@ def argument(activation: str, table: Table, result: QFormat) -> QFormat:
 @dataclass(frozen=True)
 class Tensor:
     """A tensor of golden's trace: ``name`` there, ``frac`` fractional bits, ``form`` for reports
-    (None: as wide as the accumulator)."""
+    (None: as wide as the accumulator); ``scale``, the value of one without fractional bits."""
 
     name: str
     frac: int
     form: QFormat | None
+    scale: float = 1.0
 
     @classmethod
     def of(cls, name: str, form: QFormat) -> Tensor:
@@ -71,7 +72,7 @@ class Tensor:
 
     def to_float(self, integers: np.ndarray) -> np.ndarray:
         """Values of integers."""
-        return integers * 2.0**-self.frac
+        return integers * (self.scale * 2.0**-self.frac)
 
 
 @dataclass(frozen=True)

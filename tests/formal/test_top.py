@@ -1,7 +1,7 @@
 """The streams of a whole core keep the rules of AXI4-Stream, with any program and any weights.
 
-The rules are those that ZipCPU checks at a stream: TVALID falls and the payload changes only after a
-transfer or in a reset, TVALID is low after a reset, and no TREADY or TVALID waits for the other
+The rules are those that ZipCPU checks at a stream: TVALID falls and the payload changes only after
+a transfer or in a reset, TVALID is low after a reset, and no TREADY or TVALID waits for the other
 through logic.
 """
 
