@@ -26,6 +26,7 @@ from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
+from gatefold.gen.files.sealed import sealed
 from gatefold.gen.html import write_page
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
@@ -159,8 +160,9 @@ class Core:
             write_vivado(folder / "vivado", board=self.board, top=TOP, verilog_files=verilog,
                          memory_files=memories, clock_mhz=self.clock_mhz, dies=config.dies,
                          regions=spread, region_rows=REGION)
-        write_report(folder, self._report)
-        write_page(folder, self._report, self.plan)
+        report = self._report | {"files": sealed(folder)}
+        write_report(folder, report)
+        write_page(folder, report, self.plan)
 
 
 @takes(BuildOptions)

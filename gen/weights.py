@@ -11,6 +11,7 @@ from gatefold.gen.cut.parts import frames_given
 from gatefold.gen.errors import UserError
 from gatefold.gen.files.names import FLOATS, INTEGERS
 from gatefold.gen.files.output import replace_files
+from gatefold.gen.files.sealed import sealed
 from gatefold.gen.flow import sample_floats, write_vectors
 from gatefold.gen.html import write_page
 from gatefold.gen.network.around import Around
@@ -68,6 +69,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
             save_host(staged, network.around)
         _check_names(staged / "weights", path / "weights")
         write_vectors(staged, path, qnet, floats)
+        report["files"] = report.get("files", {}) | sealed(staged)
         write_report(staged, report)
         write_page(staged, report, plan)
     return report

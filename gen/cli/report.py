@@ -29,10 +29,12 @@ def report(directory, vivado):
 
     from gatefold.gen.errors import UserError, quoted
     from gatefold.gen.files.output import replace_files
+    from gatefold.gen.files.sealed import check_sealed
     from gatefold.gen.html import refresh_page
     from gatefold.gen.report import read_report, routed, write_report
 
     record = read_report(Path(directory))
+    check_sealed(Path(directory), record)
     found = _results(Path(directory), record, vivado)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True, style="bold")
