@@ -15,12 +15,14 @@ __all__ = ["report", "summary"]
 @click.option("--vivado", metavar="PATH", help="What Vivado wrote: a folder of reports, a bundle "
               "of `make report-bundle`, or a single report. Without it: DIR/vivado/reports, if "
               "there is one.")
-def report(directory, vivado):
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of text.")
+def report(directory, vivado, as_json):
     """Print the report of the core in DIR, and draw DIR/report.html again where it differs.
 
     Where Vivado has routed the core, its timing and resources replace what was assumed and
     estimated, here and in the files.
     """
+    import json
     from pathlib import Path
 
     from rich.console import Console
@@ -48,6 +50,9 @@ def report(directory, vivado):
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"the report in {quoted(directory)} is damaged ({quoted(error)}): build "
                         "the folder again") from None
+    if as_json:
+        click.echo(json.dumps(record, indent=1))
+        return
     console = Console()
     with console.capture() as shown:  # Rich handles a closed pipe in a way of its own
         console.print(*([inside, ""] if inside else []), table)

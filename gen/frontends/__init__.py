@@ -83,8 +83,8 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
     which does not say it, go on in each frame with the state of the last one, as LiteRT's do until
     they are reset.
 
-    ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
-    never its path: the same model gives the same report wherever it lies.
+    ``source`` of the result holds ``format``, ``exporter``, ``name``, ``sha256`` and ``bytes`` of
+    the file, never its path: the same model gives the same report wherever it lies.
 
     Raises :class:`UserError`, one line, for whatever is wrong with the file.
     """
@@ -128,7 +128,7 @@ def _load(path: str | os.PathLike, external_data: bool, description: str | os.Pa
     if around is not None:
         loaded = replace(loaded, around=around.without({
             name for pair in loaded.source.get("states", ()) for name in pair.values()}))
-    loaded.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    loaded.source.update(name=name[1:-1], sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     return loaded
 
 
