@@ -51,7 +51,7 @@ from dataclasses import replace
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.container import SAFETENSORS, Siblings, file_name, read_file
-from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.cuts import Cut, with_around
 from gatefold.gen.frontends.described.weights_file import is_weights
 from gatefold.gen.frontends.limits import READ
 from gatefold.gen.frontends.sizes import AS_DECLARED, OpenError, Sizes
@@ -124,10 +124,7 @@ def _load(path: str | os.PathLike, external_data: bool, description: str | os.Pa
         text = str(error)
         error.args = (text if text.startswith(name) else f"{name}: {text}",)
         raise error from None
-    around = loaded.source.pop("around", None)
-    if around is not None:
-        loaded = replace(loaded, around=around.without({
-            name for pair in loaded.source.get("states", ()) for name in pair.values()}))
+    loaded = with_around(loaded)
     loaded.source.update(name=name[1:-1], sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     return loaded
 
