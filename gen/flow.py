@@ -27,6 +27,7 @@ from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import ANY_BOARD, CONTENTS, CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
+from gatefold.gen.files.sealed import sealed
 from gatefold.gen.host.config import describe_host, host_config, host_refusals
 from gatefold.gen.host.cycles import HostCycles
 from gatefold.gen.host.driver_files import (
@@ -39,11 +40,12 @@ from gatefold.gen.host.driver_files import (
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
-from gatefold.gen.measure.saturation import doubts
+from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
+from gatefold.gen.network.logits import with_logits
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
@@ -178,8 +180,9 @@ class Core:
             write_vivado(folder / "vivado", board=self.board, top=TOP, verilog_files=verilog,
                          memory_files=memories, clock_mhz=self.clock_mhz, dies=config.dies,
                          regions=spread, region_rows=REGION)
-        write_report(folder, self._report)
-        write_page(folder, self._report, self.plan)
+        report = self._report | {"files": sealed(folder)}
+        write_report(folder, report)
+        write_page(folder, report, self.plan)
 
     def _write_host(self, folder: Path, host: HostConfig, verilog: list[str],
                     memories: list[str]) -> None:
@@ -216,6 +219,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     bad data, and for networks that do not fit.
     """
     options = BuildOptions.made(given)
+    if options.logits:
+        network = with_logits(network)
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
@@ -276,6 +281,9 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
+    hidden = below_step(report["numbers"]["error"])
+    if hidden:
+        warnings.warn(hidden, NumbersWarning, stacklevel=2)
     if found:
         report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
     host = None if options.host is None else host_config(

@@ -180,6 +180,8 @@ class BuildOptions(Options):
                            "with larger sums")
     macs: int | None = option(Limit(4, 16384, unit="multipliers"), None,
                               "The most multipliers to use")
+    logits: bool = option(_FLAG, False, "Leave a final sigmoid to the host, so that probabilities "
+                          "below one step of the output keep their digits")
     goal: str = option(Choice(*ARRAY_GOALS), "balanced", "Which array to choose: "
                        + "; ".join(f"{goal}, {text}" for goal, text in ARRAY_GOALS.items()))
     deadline: float | None = option(Duration(), None, "Choose the smallest array that takes no "
