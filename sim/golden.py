@@ -208,7 +208,7 @@ def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
         middle = gru_reset(layer, table, r, s, clip)
         acc = unscaled(a + (w_hh[2](middle) << layer.align_hh), scales_n)
         u_n, n = squashed(layer.activation, table, layer.n, acc, layer.acc_frac, clip,
-                          "u" if flat(layer.activation) else "n")
+                          "u" if flat(layer.activation) else "n", layer.candidate_limit(table))
     s, h = gru_state(layer, table, z, n, s, clip)
     return {"u_r": u_r, "u_z": u_z, "u_n": u_n, "r": r, "z": z, "n": n,
             "m" if layer.reset_after else "q": middle, "c": s, "h": h}
