@@ -106,8 +106,8 @@ def _rounded(number: int, shift: int) -> int:
 
 def _magnitude(m: Module, name: str, argument: Argument, squashes: dict[int, Squash],
                bits: int) -> Signal:
-    """min(|round(value, shift)|, largest), registered; for relu, 0 of a negative value. A squash may
-    have a smaller limit.
+    """min(|round(value, shift)|, largest), registered; for relu, 0 of a negative value. A squash
+    may have a smaller limit.
 
     A negative value is inverted, and a carry adds the 1 that its negation is more. Where the value
     is still to be rounded, |floor((v + half) / 2^s)| = floor((~v + half) / 2^s) of a negative v:

@@ -1,4 +1,4 @@
-"""The scales of rows: every sum of an element is rounded by as many bits as its row's scale says."""
+"""The scales of rows: every sum of an element loses as many bits as its row's scale says."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _results(directory, record: dict, path: str | None):
 
 def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
-    wanted = ("network", "quantised", "host", "state", "search", "found", "numbers", "error",
+    wanted = ("network", "quantised", "cut", "host", "state", "search", "found", "numbers", "error",
               "lost", "array", "distance", "cycles", "clock", "resources")
     for name, value in rows(record):
         if name in wanted:
@@ -120,6 +120,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
         reads = "" if chain else f", of {' and '.join(layer['inputs'])}"
         origin = f", called {ascii(layer['origin'])} in the model" if layer["origin"] else ""
         yield f"  {layer['name']}", f"{_layer(layer)}{reads}{origin}"
+    yield from _cut(network.get("cut"))
     yield from _ports(network, numbers)
     yield "input hash", f"sha256 {record['input_hash']}"
 
@@ -167,6 +168,18 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     if not record["verified"]:
         yield "verified", "not yet: gatefold verify DIR"
     yield "versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+
+
+def _cut(cut: dict | None) -> Iterator[tuple[str, str]]:
+    """What the host computes of a model that was cut."""
+    from gatefold.gen.html.words import cut_in_words
+
+    if cut is not None:
+        yield "cut", cut_in_words(cut)
+        for ends in ("inputs", "outputs"):
+            for one in cut[ends]:
+                yield (f"  {ends[:-1]}",
+                       f"{ascii(one['name'])}, {_shape(one['shape'])}, {one['type']}")
 
 
 def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:

@@ -20,8 +20,8 @@ from gatefold.gen.network.recurrent import CLIP_BITS
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.tables import CURVE_TABLES, Table
 
-__all__ = ["ABSENT", "MOST_CLIP", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor", "alignment",
-           "argument", "column_shifts", "hard_limit", "limit_of"]
+__all__ = ["ABSENT", "MOST_CLIP", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor",
+           "alignment", "argument", "column_shifts", "hard_limit", "limit_of"]
 
 MOST_CLIP = 1 << 24  #: The largest ``clip`` of a layer, 256: beyond the range of every table.
 
@@ -70,11 +70,12 @@ def argument(activation: str, table: Table, result: QFormat) -> QFormat:
 @dataclass(frozen=True)
 class Tensor:
     """A tensor of golden's trace: ``name`` there, ``frac`` fractional bits, ``form`` for reports
-    (None: as wide as the accumulator)."""
+    (None: as wide as the accumulator); ``scale``, the value of one without fractional bits."""
 
     name: str
     frac: int
     form: QFormat | None
+    scale: float = 1.0
 
     @classmethod
     def of(cls, name: str, form: QFormat) -> Tensor:
@@ -83,7 +84,7 @@ class Tensor:
 
     def to_float(self, integers: np.ndarray) -> np.ndarray:
         """Values of integers."""
-        return integers * 2.0**-self.frac
+        return integers * (self.scale * 2.0**-self.frac)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,4 @@
-"""Layers without states, in integers, and a table of all layers. ``docs/numbers.md`` defines what
-they compute.
-"""
+"""Layers without states, in integers. ``docs/numbers.md`` defines what they compute."""
 
 from __future__ import annotations
 
@@ -20,9 +18,8 @@ from gatefold.gen.numbers.qlayer import (
     QMatrix,
     alignment,
 )
-from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRnn
 
-__all__ = ["QLAYERS", "QCellState", "QDense", "QMaxPool", "QMultiply", "QView"]
+__all__ = ["QCellState", "QDense", "QMaxPool", "QMultiply", "QView"]
 
 _TAPS = 1 << 24  # most taps of all windows of a pool together
 
@@ -175,7 +172,3 @@ class QCellState(QLayer):
     def fits(self, *shapes):
         return len(shapes) == 1
 
-
-#: The layers in integers, by the kind of their float layer (``view``: all views).
-QLAYERS: dict[str, type[QLayer]] = {layer.of.kind: layer for layer in (
-    QLstm, QGru, QRnn, QDense, QMaxPool, QMultiply, QCellState, QView)}

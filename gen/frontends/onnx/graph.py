@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,6 @@ import onnx
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Incomplete, every_refusal
-from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.elements.trace import (
     BatchAxisError,
     Net,
@@ -81,13 +80,19 @@ _REMEDIES = {
 }
 
 
+#: From a model, its constants, the sizes of open dimensions, and whether every refusal is wanted.
+Maker = Callable[[Model, dict[str, np.ndarray], Sizes, bool], Network]
+
+
 def parse(data: bytes, name: str, external: ExternalReader | None = None,
-          sizes: Sizes = AS_DECLARED, every: bool = False, cut: Cut | None = None) -> Network:
+          sizes: Sizes = AS_DECLARED, every: bool = False,
+          make: Maker | None = None) -> Network:
     """The network in the bytes of an ONNX file; ``name`` is the file's, for messages.
 
     ``external`` reads tensors' data from other files (location, offset, length); without it they
-    are refused. ``sizes``, of open dimensions of the inputs; ``cut``, where the model is cut. Raises :class:`UserError`; with
-    ``every``, :class:`Incomplete` for every refusal in what is an ONNX model.
+    are refused. ``sizes``, of open dimensions of the inputs; ``make``, what makes the network,
+    :func:`network_of` by default. Raises :class:`UserError`; with ``every``, :class:`Incomplete`
+    for every refusal in what is an ONNX model.
     """
     try:
         model = read_model(data, name)
@@ -96,11 +101,7 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
             if len(set(names)) < len(names):
                 raise UserError("two initializers have one name: the file is damaged")
             constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
-            if cut is None:
-                network = network_of(model, constants, sizes, every)
-            else:
-                from gatefold.gen.frontends.onnx.cut import cut_model
-                network = cut_model(model, constants, sizes, cut)
+            network = (make or network_of)(model, constants, sizes, every)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)

@@ -154,7 +154,7 @@ def _clip(site: Site, cell: _Cell) -> int:
     if given is None:
         return 0
     if cell.kind == "rnn" or not isinstance(given, float) or not 0 < given <= 256:
-        raise NodeError(f"clip must be left out of an RNN, and of others above 0 and up to 256, not "
+        raise NodeError("clip must be left out of an RNN, and of others above 0 and up to 256, not "
                         f"{quoted(given)[1:-1]}: export without it")
     return max(1, math.floor(given * 2.0**CLIP_BITS + 0.5))
 
