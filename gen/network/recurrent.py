@@ -23,7 +23,7 @@ from gatefold.gen.network.layer import (
 
 __all__ = ["CLIP_BITS", "Gru", "Lstm", "Recurrent", "Rnn"]
 
-#: Fractional bits of a layer's ``clip``.
+#: Fractional bits of a layer's ``z_clip``.
 CLIP_BITS = 16
 
 
@@ -152,14 +152,14 @@ class Lstm(Recurrent):
     (Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000.)
 
     Attributes beside :class:`Recurrent`'s: ``activation`` of :data:`CELL_ACTIVATIONS`,
-    ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``; ``clip``, to how
-    many times 2**-:data:`CLIP_BITS` every |z| is limited, 0 for no limit.
+    ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``; ``z_clip``, to
+    how many times 2**-:data:`CLIP_BITS` every |z| is limited, 0 for no limit.
     """
 
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
     c0: np.ndarray | None = None
-    clip: int = 0
+    z_clip: int = 0
 
     kind = "lstm"
     title = "LSTM"
@@ -172,7 +172,7 @@ class Lstm(Recurrent):
 
     def step(self, z_x, h, *more):
         gate, act = FUNCTIONS[self.recurrent_activation], FUNCTIONS[self.activation]
-        z = np.split(_limited(z_x + h @ self.w_hh.T.astype(h.dtype), self.clip), 4, axis=1)
+        z = np.split(_limited(z_x + h @ self.w_hh.T.astype(h.dtype), self.z_clip), 4, axis=1)
         i, f, g, o = gate(z[0]), gate(z[1]), act(z[2]), gate(z[3])
         c = f * more[0] + i * g
         return dict(zip(("z_i", "z_f", "z_g", "z_o"), z, strict=True)) | {
@@ -188,14 +188,14 @@ class Gru(Recurrent):
     not ``reset_after``  n = act(w_ih x_t + b + w_hh (r h))           (Keras 2's default, ONNX')
     with the rows of n in each matrix. ``b`` holds what r and z add, and of n's two biases the one
     outside the product with r; ``b_n`` (U,) is the one inside, zero without ``reset_after``.
-    ``clip`` as of :class:`Lstm`: of what gate and act are applied to.
+    ``z_clip`` as of :class:`Lstm`: of what gate and act are applied to.
     """
 
     reset_after: bool
     b_n: np.ndarray | None = None
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
-    clip: int = 0
+    z_clip: int = 0
 
     kind = "gru"
     title = "GRU"
@@ -216,7 +216,7 @@ class Gru(Recurrent):
     def step(self, z_x, h, *more):
         gate, act = FUNCTIONS[self.recurrent_activation], FUNCTIONS[self.activation]
         u, w_hh = self.units, self.w_hh.astype(h.dtype)
-        z_rz = _limited(z_x[:, :2 * u] + h @ w_hh[:2 * u].T, self.clip)
+        z_rz = _limited(z_x[:, :2 * u] + h @ w_hh[:2 * u].T, self.z_clip)
         r, z = gate(z_rz[:, :u]), gate(z_rz[:, u:])
         inside = {"z_r": z_rz[:, :u], "z_z": z_rz[:, u:], "r": r, "z": z}
         if self.reset_after:
@@ -225,7 +225,7 @@ class Gru(Recurrent):
         else:
             inside["q"] = r * h
             z_n = z_x[:, 2 * u:] + inside["q"] @ w_hh[2 * u:].T
-        z_n = _limited(z_n, self.clip)
+        z_n = _limited(z_n, self.z_clip)
         n = act(z_n)
         return inside | {"z_n": z_n, "n": n, "h": z * h + (1 - z) * n}
 

@@ -23,7 +23,7 @@ from gatefold.gen.numbers.tables import CURVE_TABLES, Table
 __all__ = ["ABSENT", "MOST_CLIP", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor",
            "alignment", "argument", "column_shifts", "hard_limit", "limit_of"]
 
-MOST_CLIP = 1 << 24  #: The largest ``clip`` of a layer, 256: beyond the range of every table.
+MOST_CLIP = 1 << 24  #: The largest ``z_clip`` of a layer, 256: beyond the range of every table.
 
 MOST_SCALE = 3  #: The largest scale of a row: a shift by 0 to 3 bits takes a LUT for each bit.
 
@@ -52,7 +52,7 @@ def hard_limit(activation: str, result: QFormat) -> int | None:
 
 
 def limit_of(clip: int, frac: int) -> int | None:
-    """The integer with ``frac`` fractional bits to which ``clip`` of a recurrent layer limits an
+    """The integer with ``frac`` fractional bits to which ``z_clip`` of a recurrent layer limits an
     argument, rounded half up; None without a clip."""
     shift = CLIP_BITS - frac
     if not clip:

@@ -127,12 +127,12 @@ class QRnn(QRecurrent):
 class _QGated(QRecurrent):
     """The common part of QLstm and QGru: ``c``, the format of the second state; ``activation`` of
     tanh, relu, linear, hard_tanh (linear with T fractional bits), ``recurrent_activation`` of
-    sigmoid, hard_sigmoid; ``clip`` as of :class:`~.recurrent.Lstm`."""
+    sigmoid, hard_sigmoid; ``z_clip`` as of :class:`~.recurrent.Lstm`."""
 
     c: QFormat
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
-    clip: int = 0
+    z_clip: int = 0
 
     cells = ("c",)
     gate_names: ClassVar[str] = ""  #: a letter for each gate
@@ -140,7 +140,7 @@ class _QGated(QRecurrent):
 
     def fits(self, *shapes):
         return (super().fits(*shapes) and self.recurrent_activation in GATE_ACTIVATIONS
-                and 0 <= self.clip <= MOST_CLIP)
+                and 0 <= self.z_clip <= MOST_CLIP)
 
     def tensors(self, table):
         t, result = table.out_frac, getattr(self, self.candidate)
@@ -157,12 +157,12 @@ class _QGated(QRecurrent):
     def gate_limit(self, table: Table) -> int | None:
         """The largest magnitude of a gate's argument, which is z/2; None, no limit."""
         hard = self.recurrent_activation == "hard_sigmoid"
-        return limit_of(self.clip, (table.out_frac if hard else table.frac) - 1)
+        return limit_of(self.z_clip, (table.out_frac if hard else table.frac) - 1)
 
     def candidate_limit(self, table: Table) -> int | None:
         """The same of the candidate's argument."""
         result = getattr(self, self.candidate)
-        return limit_of(self.clip, argument(self.activation, table, result).frac)
+        return limit_of(self.z_clip, argument(self.activation, table, result).frac)
 
     def _gate_shift(self, table: Table) -> int:
         """The right shift of a gate's row: its activation takes z/2."""

@@ -221,10 +221,10 @@ class Naive:
         acc = [int(b) + p + q for b, p, q in zip(layer.b, ih, hh, strict=True)]
         new_h, new_c = [], []
         for n in range(u):
-            i, f, o = (gate(kind, self.table, acc[n + k * u], layer.acc_frac, layer.clip)
+            i, f, o = (gate(kind, self.table, acc[n + k * u], layer.acc_frac, layer.z_clip)
                        for k in (0, 1, 3))
             g = activation(layer.activation, self.table, acc[n + 2 * u], layer.acc_frac,
-                           layer.g.frac, layer.clip)
+                           layer.g.frac, layer.z_clip)
             m = max(t + 1 + layer.c.frac, t + 1 + layer.g.frac)
             total = (f * c[n] * 2 ** (m - t - 1 - layer.c.frac)
                      + i * g * 2 ** (m - t - 1 - layer.g.frac))
@@ -236,7 +236,7 @@ class Naive:
     def gru(self, layer, ih, hh, s):
         u, t, kind = layer.units, self.t, layer.recurrent_activation
         r, z = ([gate(kind, self.table, int(layer.b[n]) + ih[n] + hh[n], layer.acc_frac,
-                      layer.clip) for n in range(k * u, k * u + u)] for k in (0, 1))
+                      layer.z_clip) for n in range(k * u, k * u + u)] for k in (0, 1))
         a = [int(layer.b[n]) + ih[n] for n in range(2 * u, 3 * u)]
         if layer.reset_after:
             m = [sat(rnd(int(layer.b_n[n]) + hh[2 * u + n], layer.acc_frac - layer.m.frac),
@@ -251,7 +251,7 @@ class Naive:
             total = [a[n] + dot(layer.w_hh[2 * u + n], q) * 2**layer.align_hh for n in range(u)]
         new_s = []
         for n in range(u):
-            v = activation(layer.activation, self.table, total[n], k, layer.n.frac, layer.clip)
+            v = activation(layer.activation, self.table, total[n], k, layer.n.frac, layer.z_clip)
             d = max(layer.c.frac, layer.n.frac)
             up_s, up_n = s[n] * 2 ** (d - layer.c.frac), v * 2 ** (d - layer.n.frac)
             new_s.append(sat(rnd(up_n * 2 ** (t + 1) + z[n] * (up_s - up_n),

@@ -358,9 +358,9 @@ def _(m):
 def _(m):
     one = 1 << CLIP_BITS
     return Network((4, 3), (
-        m.lstm(3, 3, True, clip=one), m.gru(3, 3, True, clip=one // 2 + 12345),
-        m.gru(3, 3, True, False, activation="relu", clip=2 * one),
-        m.lstm(3, 2, activation="linear", recurrent_activation="hard_sigmoid", clip=one)))
+        m.lstm(3, 3, True, z_clip=one), m.gru(3, 3, True, z_clip=one // 2 + 12345),
+        m.gru(3, 3, True, False, activation="relu", z_clip=2 * one),
+        m.lstm(3, 2, activation="linear", recurrent_activation="hard_sigmoid", z_clip=one)))
 
 
 def network(which: str | Spec, *, gain: float = 1.0, seed: int = 0) -> Network:

@@ -128,7 +128,7 @@ def _read(site: Site, cell: _Cell) -> list[Value]:
         if clip:
             if "hard_sigmoid" in (fields.get("recurrent_activation"), fields["activation"]):
                 raise NodeError("clip is built for sigmoid, tanh and relu alone: export without it")
-            fields["clip"] = clip
+            fields["z_clip"] = clip
         x = trace.read(ids[:, ::-1] if backward else ids, site.origin)
         value = getattr(site.builder, cell.kind)(x, *given, **fields)
         if site.uses(0):
