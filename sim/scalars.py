@@ -11,8 +11,13 @@ from collections.abc import Callable
 import numpy as np
 
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import Table, argument, hard_limit
-from gatefold.gen.numbers.tables import CURVE_TABLES, curve_table
+from gatefold.gen.numbers.quantized import (
+    CURVE_TABLES,
+    Table,
+    argument,
+    curve_table,
+    hard_limit,
+)
 
 __all__ = ["Clip", "curved", "finished", "gated", "round_shift", "saturate", "saturated", "sigmoid",
            "squashed", "tanh", "tanh_magnitude", "unscaled"]
