@@ -2,7 +2,8 @@
 # Both set up what they need in .venv and change nothing else on the machine, except that, as root,
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench accuracy full-size test lint long mutate soak parsers synth-check fanout route clean
+.PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak parsers \
+    synth-check fanout route clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -49,6 +50,9 @@ soak: setup ## play 10 million frames (hours; goes on where it stopped), or NETW
 
 parsers: setup ## mutate model files by the hundred and load them (a minute)
 	@$(BIN)/python tools/verification/parsers.py
+
+formal: setup ## prove the properties of the components, and refute planted mistakes (3 minutes)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m 'formal or not formal' tests/formal
 
 synth-check: setup ## compare the resource formulas with Yosys on 26 cores (minutes)
 	$(BIN)/python tools/synth/calibrate.py

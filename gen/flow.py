@@ -21,14 +21,16 @@ import numpy as np
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
+from gatefold.gen.cut.folder import save_host
+from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
 from gatefold.gen.html import write_page
 from gatefold.gen.measure.saturation import doubts
 from gatefold.gen.measure.search import find_widths
-from gatefold.gen.network.frames import as_frames, some_samples, whole_frames
-from gatefold.gen.network.graph import Network
+from gatefold.gen.network.frames import some_samples, whole_frames
+from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
@@ -55,6 +57,7 @@ MAX_STEPS = 20_000
 #: The clock that is assumed, a part of the board's, by the depth of the pipeline: a short one has
 #: about twice the logic between two registers.
 CLOCKS = {"full": 1.0, "short": 0.5}
+_RANDOM = 64  # random inputs of a model that was cut, to choose formats from
 _ERROR_MACS = 300_000_000  # multiplications that measuring the error may take
 
 Progress = Callable[[str], None]
@@ -88,8 +91,9 @@ class Core:
     def run(self, x, *, raw: bool = False, fresh=None) -> np.ndarray:
         """Run the golden model on floats, as :func:`~gatefold.gen.network.frames.as_frames` takes
         them: (samples, *output_shape) floats, after the softmax that a core may leave to its host.
+        Of a model that was cut, ``x`` are the model's own inputs and the result its own outputs.
 
-        ``raw``: take and give the core's integers, without that softmax. ``fresh``, booleans
+        ``raw``: take and give the core's integers, without what the host does. ``fresh``, booleans
         (samples,): before which samples a stateful core forgets its state; without it before the
         first of each of its ``contexts``, and sample k goes on where sample k - contexts ended.
         Warns (:class:`NumbersWarning`) once about the tensors that saturated.
@@ -97,11 +101,16 @@ class Core:
         """
         from gatefold.gen.measure.inference import run, saturated
 
+        around = None if raw else self.network.around
+        host = None if around is None else Host(around)
+        kept = []
+        if host is not None:
+            x, kept = host.before(host.inputs(x))
         result = run(self.qnet, x, raw=raw, fresh=fresh, contexts=self.plan.config.contexts)
         clamped = saturated(self.qnet, result)
         if clamped:
             warnings.warn(clamped, NumbersWarning, stacklevel=2)
-        return result.y
+        return result.y if host is None else joined(host.behind(result.outputs, kept))
 
     def save(self, out: str | os.PathLike, *, progress: Progress = lambda _stage: None) -> Path:
         """Write everything to the folder ``out``, all or nothing; its absolute path.
@@ -127,6 +136,8 @@ class Core:
             folder = Path(place) / "core"
             folder.mkdir()
             self._write(folder, lambda _stage: None)
+            if x is not None:
+                x = frames_given(self.qnet, self.network.around, x, "the input")
             return check_core(folder, self.qnet, x, sim=sim, samples=samples, seed=seed)
 
     def _write(self, folder: Path, progress: Progress) -> None:
@@ -136,6 +147,8 @@ class Core:
         memories = write_weights(folder / "weights", self.plan)
         save_quantized(folder / INTEGERS, self.qnet)
         save_network(folder / FLOATS, self.network)
+        if self.network.around is not None:
+            save_host(folder, self.network.around)
         (folder / CORE).write_text(json.dumps(core_json(self.plan), indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:
@@ -155,7 +168,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
             **given: Any) -> Core:
     """Quantise and plan a core for ``network``.
 
-    Parameters: ``calibrate``, representative inputs, floats (samples, *input_shape) or one sample;
+    Parameters: ``calibrate``, representative inputs, floats (samples, *input_shape) or one sample,
+    of a model that was cut the model's own;
     ``overrides``, widths and formats of single layers
     (:func:`~gatefold.gen.numbers.overrides.read_overrides`); ``any_weights``, a core whose weights
     come later; ``progress``, called with the name of each stage; and the options below.
@@ -182,11 +196,16 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     limits = limits.within(options.macs)
     check_tiles(network, limits.multipliers, options.contexts)
     if calibrate is not None:
-        calibrate = as_frames(network, calibrate, "the calibration data")
+        calibrate = frames_given(network, network.around, calibrate, "the calibration data")
         for doubt in doubts(calibrate):
             warnings.warn(doubt, NumbersWarning, stacklevel=2)
+    seen = calibrate
+    if seen is None and network.around is not None and network.around.before:
+        progress("running the host's part on random inputs")
+        host = Host(network.around, runtime=False)
+        seen = host.before(host.random(_RANDOM, options.seed))[0]
     formats = options.named(FORMATS) | {
-        "overrides": overrides, "calibration": calibrate, "seed": options.seed}
+        "overrides": overrides, "calibration": seen, "seed": options.seed}
     found = None
     if options.width == "auto":
         assert options.max_error is not None
@@ -198,12 +217,15 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     else:
         weight_width = options.weight_width or options.width
         act_width = options.act_width or options.width
-        data = sample_floats(network, calibrate, options.seed)
+        data = sample_floats(network, seen, options.seed)
     limits.check_weights(network.parameters, weight_width)
 
     progress("quantising")
     qnet = quantize(network, act_width=act_width, weight_width=weight_width,
                     any_weights=any_weights, **formats)
+    if seen is not calibrate:
+        qnet.calibration.update(source="seeded random inputs, after the host's part",
+                                seed=options.seed)
     progress("planning")
     plan = _plan(qnet, limits, options, _counted(progress))
     progress("measuring the error against float")

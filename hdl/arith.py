@@ -153,11 +153,12 @@ def half_by_kind(m: Module, name: str, kind: Value, shifts: dict[int, int]) -> S
     return by_parameter(m, name, kind, shifts, half, max(1, widest))
 
 
-def delay(m: Module, name: str, value: Value, cycles: int, *, reset_less: bool = True):
-    """``value`` and its delays: entry n of the list is n cycles late, entry 0 ``value`` itself."""
+def delay(m: Module, name: str, value: Value, cycles: int):
+    """``value`` and its delays: entry n of the list is n cycles late, entry 0 ``value`` itself. No
+    reset clears them."""
     line = [value]
     for n in range(1, cycles + 1):
-        stage = Signal(value.shape(), name=f"{name}_{n}", reset_less=reset_less)
+        stage = Signal(value.shape(), name=f"{name}_{n}", reset_less=True)
         m.d.sync += stage.eq(line[-1])
         line.append(stage)
     return line

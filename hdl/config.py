@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatefold.hdl.kinds import Kind
+from gatefold.hdl.kinds import DenseKind, Kind
 
-__all__ = ["PIPELINES", "REGION", "SHALLOW", "SPAN", "EngineConfig", "TableConfig", "bits_for"]
+__all__ = ["PIPELINES", "REGION", "SCALE_BITS", "SHALLOW", "SPAN", "EngineConfig", "TableConfig",
+           "bits_for"]
 
 #: How deep the pipeline is: a register behind every step, or behind every second one.
 PIPELINES = ("full", "short")
@@ -22,6 +23,9 @@ REGION = 16
 
 #: Rows of a span: what a lane gets from them is selected in one place.
 SPAN = 4 * REGION
+
+#: Bits of a row's scale.
+SCALE_BITS = 2
 
 #: Memories of up to so many words go to LUTs: a LUT holds 64 bits of a read-only one.
 SHALLOW = 64
@@ -34,7 +38,8 @@ def bits_for(count: int) -> int:
 
 @dataclass(frozen=True)
 class TableConfig:
-    """Shape of the tanh table (see :class:`~.quantized.Table` for how it is read).
+    """Shape of the tanh table, and of those of curves (see :class:`~.quantized.Table` for how it is
+    read).
 
     The argument is Q4.frac: ``width`` bits; its magnitude splits into n0, n1, n2 bits; results have
     ``out_frac`` bits; entries of t1 have ``t1_width`` bits.
@@ -81,11 +86,13 @@ class EngineConfig:
     loadable: weights and bias are written at run time, through a stream of their own.
     contexts: sequences in a frame.
     uram_rows: rows whose weights are in UltraRAM, which implies loadable.
+    scale_depth: words of the memory of row scales; 0, no row has a scale.
     pipeline: one of :data:`PIPELINES`. Of ``short``, fewer registers for slower clocks: steps that
         make a pair take one cycle instead of two (:attr:`pair`, :attr:`between`).
     reach, gather: levels of registers that distance needs, from the memories of operands to the
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
+    curve: the shape of the tables of curves, where there are any.
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
@@ -125,12 +132,14 @@ class EngineConfig:
     uram_rows: int = 0
     contexts: int = 1
     stateful: bool = False
+    scale_depth: int = 0
     pipeline: str = "full"
     reach: int = 0
     gather: int = 0
     dies: int = 1
     cross: int = 0
     cascade: bool = False
+    curve: TableConfig | None = None
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -247,6 +256,26 @@ class EngineConfig:
         return -(-self.simd * self.weight_width // (self.beat * self.container))
 
     @property
+    def row_places(self) -> int:
+        """The most rows that an element of any kind has."""
+        return max(per for per, _ in self.routes)
+
+    @property
+    def scale_address(self) -> int:
+        """Bits of the address of a word of row scales."""
+        return bits_for(self.scale_depth)
+
+    @property
+    def scale_width(self) -> int:
+        """Bits of such a word, on each die."""
+        return self.simd * self.row_places * SCALE_BITS
+
+    @property
+    def scale_beats(self) -> int:
+        """Beats of a word of row scales of all dies in the stream of a loadable core."""
+        return -(-self.dies * self.scale_width // (self.beat * self.container))
+
+    @property
     def bias_beats(self) -> int:
         """Beats of a bias word there."""
         return -(-self.pe * self.acc_width // (self.beat * self.container))
@@ -254,14 +283,31 @@ class EngineConfig:
     @property
     def load_width(self) -> int:
         """Bits of the widest word there, in whole beats."""
-        return max(self.row_beats, self.bias_beats) * self.beat * self.container
+        beats = max(self.row_beats, self.bias_beats, self.scale_beats if self.scale_depth else 0)
+        return beats * self.beat * self.container
 
     @property
     def load_beats(self) -> int:
         """Beats of a whole load; 0 for a core whose weights are in its Verilog."""
         if not self.loadable:
             return 0
-        return self.pe * self.weight_depth * self.row_beats + self.bias_depth * self.bias_beats
+        return (self.pe * self.weight_depth * self.row_beats + self.bias_depth * self.bias_beats
+                + self.scale_depth * self.scale_beats)
+
+    @property
+    def load_depth(self) -> int:
+        """Words of the deepest memory that the stream fills."""
+        return max(self.weight_depth, self.bias_depth, self.scale_depth)
+
+    def table_of(self, function: str) -> TableConfig:
+        """The shape of a function's table."""
+        return self.curve if self.curve and function != "tanh" else self.table
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """The activations of Dense kinds that have a table of their own."""
+        return tuple(sorted({kind.activation for kind in self.kinds
+                             if isinstance(kind, DenseKind) and kind.sign}))
 
     def has(self, *kinds: type) -> bool:
         """Whether any finish kind is of these classes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, In, Out
 
@@ -13,10 +13,15 @@ from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.die import Die, crossed, way
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
+from gatefold.hdl.lane_array import early_latency, late_latency
+from gatefold.hdl.mac_array import MacArray
+from gatefold.hdl.row_router import RowRouter
 from gatefold.hdl.sequencer import Sequencer
 from gatefold.hdl.weight_loader import WeightLoader
 
-__all__ = ["Core", "Port", "Top"]
+__all__ = ["TOP", "Core", "Port", "Top"]
+
+TOP = "gatefold"  #: the name of the module of :class:`Top`
 
 
 class Core(wiring.Component):
@@ -32,6 +37,10 @@ class Core(wiring.Component):
     Where several dies share the array, each has all that is between the reader and the writer
     (:class:`Die`), and obeys the one sequencer. What goes to them and what comes from them takes
     the same number of cycles for each, and a finished chunk goes to every other die as well.
+
+    A reset reaches the sequencer, the reader, the writer and the loader. The dies have none: the
+    sequencer issues nothing until all that they did has come to its end (:meth:`drain`), and until
+    then the writer takes nothing.
 
     Members
     -------
@@ -52,12 +61,23 @@ class Core(wiring.Component):
             "trace": Out(interfaces.trace(config, config.dies)),
         })
 
+    @staticmethod
+    def drain(config: EngineConfig) -> int:
+        """Cycles after which nothing is left of what the dies did before a reset, and at power-up
+        nothing of what their registers began with: from the issue of a tile to the last beat of
+        its results, in the writer or on another die. The router counts as many beats as its
+        counter can hold."""
+        c = config
+        return (MacArray.latency(c) + RowRouter.latency(c) + max(early_latency(c), late_latency(c))
+                + 2 * c.crossing + (1 << bits_for(c.max_beats)))
+
     def elaborate(self, platform):
         c = self.config
         m = Module()
         m.submodules.reader = reader = FrameReader(c)
-        m.submodules.sequencer = sequencer = Sequencer(c, self.images)
-        m.submodules.writer = writer = FrameWriter(c)
+        m.submodules.sequencer = sequencer = Sequencer(c, self.images, drain=self.drain(c))
+        writer = FrameWriter(c)
+        m.submodules.writer = ResetInserter(~sequencer.primed)(writer)
         sources = {"write": reader.write, "read": sequencer.read, "tile": sequencer.tile}
         closed: Value = Const(0, 1)
         if c.loadable:
@@ -74,7 +94,8 @@ class Core(wiring.Component):
         self._results(m, platform, dies)
         self._outputs(m, platform, dies, writer)
         traces = [die.lanes.trace for die in dies]
-        m.d.comb += [self.trace.valid.eq(traces[0].valid), self.trace.summed.eq(traces[0].summed),
+        m.d.comb += [self.trace.valid.eq(traces[0].valid & sequencer.primed),
+                     self.trace.summed.eq(traces[0].summed & sequencer.primed),
                      self.trace.lanes.eq(Cat(trace.lanes for trace in traces))]
         for n, trace in enumerate(traces):
             for lane in range(c.simd):
@@ -115,7 +136,9 @@ class Core(wiring.Component):
         ends = Signal()
         m.d.comb += [
             ends.eq(self.o.valid & self.o.ready & self.o.payload.last),
-            loader.idle.eq((frames_under_way == 0) & ~began & ~reader.offered),
+            loader.idle.eq((frames_under_way == 0) & ~began & (~reader.offered | loader.holds)),
+            loader.begins.eq(reader.begins),
+            reader.holds.eq(loader.holds),
         ]
         m.d.sync += [
             began.eq(reader.begins),  # and is counted a cycle later
@@ -154,6 +177,7 @@ class Top(wiring.Component):
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config, self.images = config, images
+        self.key = config
         super().__init__({port.name: port.flow(port.width) for port in self.ports(config)})
 
     @staticmethod

@@ -5,22 +5,18 @@ from __future__ import annotations
 from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 
-from gatefold.hdl.arith import delay
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.lane_array import LaneArray
 from gatefold.hdl.mac_array import MacArray
 from gatefold.hdl.operand_memory import OperandMemory
 from gatefold.hdl.relay import relayed
 from gatefold.hdl.row_router import RowRouter
+from gatefold.hdl.row_scales import RowScales
 
 __all__ = ["Die", "crossed", "way"]
 
-#: Members that a reset must clear on their way: without them the others mean nothing.
-_CLEARED = ("valid", "complete")
-
-
 class Die:
-    """Operand memory, rows, router and lanes of a die, from a tile to its results.
+    """Operand memory, rows, router, row scales and lanes of a die, from a tile to its results.
 
     Attributes: ``number``; ``operands``, ``lanes``, whose results and outputs the core takes.
     """
@@ -30,6 +26,7 @@ class Die:
         self.operands = OperandMemory(config, die=number)
         self.array = MacArray(config, images, die=number)
         self.router = RowRouter(config)
+        self.scales = RowScales(config, images, number) if config.scale_depth else None
         self.lanes = LaneArray(config, images)
 
     def place(self, m: Module, platform, sources: dict) -> None:
@@ -42,7 +39,18 @@ class Die:
             crossed(m, platform, self.config, f"{name}{die}", source, getattr(target, name))
         m.d.comb += self.array.operands.eq(self.operands.chunk)
         wiring.connect(m, self.array.rows, self.router.rows)
-        wiring.connect(m, self.router.routed, self.lanes.routed)
+        if self.scales is None:
+            wiring.connect(m, self.router.routed, self.lanes.routed)
+            return
+        m.submodules[f"scales{die}"] = self.scales
+        wiring.connect(m, self.router.routed, self.scales.rows)
+        wiring.connect(m, self.scales.scaled, self.lanes.routed)
+        m.d.comb += self.scales.address.eq(self.router.scale)
+        if self.config.loadable:
+            load, width = self.array.load, self.config.scale_width
+            m.d.comb += [
+                self.scales.write.en.eq(load.scales), self.scales.write.addr.eq(load.addr),
+                self.scales.write.word.eq(load.word.word_select(self.number, width))]
 
 
 def crossed(m: Module, platform, config: EngineConfig, name: str, source, target) -> None:
@@ -55,12 +63,8 @@ def crossed(m: Module, platform, config: EngineConfig, name: str, source, target
         there = target
         for part in path:
             there = getattr(there, part)
-        value, there = Value.cast(value), Value.cast(there)
-        if member in _CLEARED:
-            m.d.comb += there.eq(delay(m, f"{name}_{member}", value, config.crossing,
-                                       reset_less=False)[-1])
-        else:
-            m.d.comb += there.eq(way(m, platform, config, f"{name}_{member}", value))
+        m.d.comb += Value.cast(there).eq(way(m, platform, config, f"{name}_{member}",
+                                             Value.cast(value)))
 
 
 def way(m: Module, platform, config: EngineConfig, name: str, value: Value) -> Value:

@@ -27,6 +27,7 @@ class FrameReader(wiring.Component):
     Members
     -------
     beats: In, stream of beats, of a stateful core with ``first``. enable: In, beats are accepted.
+    holds: In, of a loadable core, but not a frame's first beat.
     write: Out, write of the input memory. arrivals: Out, the contents of the memory.
     offered, begins: Out, a frame's first beat is offered, is accepted.
     error: Out, TLAST was early or late.
@@ -37,6 +38,7 @@ class FrameReader(wiring.Component):
         super().__init__({
             "beats": In(beat_stream(config, first=config.stateful)),
             "enable": In(1),
+            **({"holds": In(1)} if config.loadable else {}),
             "write": Out(input_write(config)),
             "arrivals": Out(arrivals(config)),
             "offered": Out(1),
@@ -61,13 +63,14 @@ class FrameReader(wiring.Component):
         first = Signal(init=1)
         filling = Signal()  # up a frame that is too short
         dropping = Signal()  # the rest of one that is too long
+        enable = self.enable & ~(self.holds & first & ~dropping) if c.loadable else self.enable
         moves = Signal()
         elements = [self.beats.payload.data[n * c.container:n * c.container + c.act_width]
                     for n in range(c.beat)]
         m.d.comb += [
             box.i.payload.eq(Mux(filling, 0, Cat(elements))),
-            box.i.valid.eq(~dropping & (filling | (self.beats.valid & self.enable))),
-            self.beats.ready.eq(self.enable & (dropping | (~filling & box.i.ready))),
+            box.i.valid.eq(~dropping & (filling | (self.beats.valid & enable))),
+            self.beats.ready.eq(enable & (dropping | (~filling & box.i.ready))),
             moves.eq(box.i.valid & box.i.ready),
             self.offered.eq(self.beats.valid & first & ~dropping),
             self.begins.eq(moves & first),
@@ -79,7 +82,7 @@ class FrameReader(wiring.Component):
             with m.Elif(self.beats.payload.last != at_end):
                 m.d.comb += self.error.eq(1)
                 m.d.sync += [filling.eq(~at_end), dropping.eq(at_end)]
-        with m.If(dropping & self.beats.valid & self.enable):
+        with m.If(dropping & self.beats.valid & enable):
             m.d.sync += dropping.eq(~self.beats.payload.last)
 
         # Chunks into the memory's two halves.

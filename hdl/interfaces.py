@@ -120,15 +120,21 @@ def trace(config: EngineConfig, dies: int = 1) -> Signature:
 
 def weight_write(config: EngineConfig) -> Signature:
     """Write of the weight memories: ``rows``, the enable of each row's, of all dies; ``bias``, of
-    the bias memory; ``addr`` and ``word`` for all."""
+    the bias memory; ``scales``, of the row scales'; ``addr`` and ``word`` for all."""
     return Signature({"rows": Out(config.pe), "bias": Out(1),
-                      "addr": Out(bits_for(max(config.weight_depth, config.bias_depth))),
-                      "word": Out(config.load_width)})
+                      **({"scales": Out(1)} if config.scale_depth else {}),
+                      "addr": Out(bits_for(config.load_depth)), "word": Out(config.load_width)})
+
+
+def scale_write(config: EngineConfig) -> Signature:
+    """Write of a die's memory of row scales."""
+    return Signature({"en": Out(1), "addr": Out(config.scale_address),
+                      "word": Out(config.scale_width)})
 
 
 def region_load(config: EngineConfig, rows: int) -> data.StructLayout:
     """Write of the memories of a region of ``rows`` rows: ``rows`` and ``bias``, the enables of
     theirs; ``addr``; ``word`` for the rows, ``bias_word`` for the bias memory."""
     return data.StructLayout({
-        "rows": rows, "bias": 1, "addr": bits_for(max(config.weight_depth, config.bias_depth)),
+        "rows": rows, "bias": 1, "addr": bits_for(config.load_depth),
         "word": config.simd * config.weight_width, "bias_word": rows * config.acc_width})

@@ -43,6 +43,7 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
     operand memory at chunk h (+ the loop offset that h_step names). to_out, out, out_step: the same
     for the output memory. complete: the last beat completes its chunk, which may leave.
     frame: half of the output memory, filled in by the sequencer (0 in a program).
+    scale, of a core with row scales: the word of the first beat's.
     cell_carried, of a stateful core: the state is the last frame's; it counts as zero in a frame
     that begins a new sequence.
     """
@@ -60,6 +61,7 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
         "out_step": STEP_BITS,
         "complete": 1,
         "frame": 1,
+        **({"scale": config.scale_address} if config.scale_depth else {}),
         **({"cell_carried": 1} if config.stateful else {}),
     })
 

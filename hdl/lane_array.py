@@ -107,7 +107,7 @@ class LaneArray(wiring.Component):
         """The controls of the results and their destinations, delayed with them."""
         c, layout = self.config, beat_layout(self.config)
         late, early = late_latency(c), early_latency(c)
-        valid = delay(m, "valid", self.routed.valid, late, reset_less=False)
+        valid = delay(m, "valid", self.routed.valid, late)
         beats = delay(m, "beat", self.routed.beat.as_value(), late)
         at_late, at_early = data.View(layout, beats[late]), data.View(layout, beats[early])
         before_late = data.View(layout, beats[late - 1])

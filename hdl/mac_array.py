@@ -79,7 +79,7 @@ class MacArray(wiring.Component):
         known = self.latency(c) - FINISH_LEAD
         places = len(self.regions)
         tile = self.tile.word
-        valid = delay(m, "valid", self.tile.valid, known, reset_less=False)
+        valid = delay(m, "valid", self.tile.valid, known)
         stop = delay(m, "stop", tile.stop, known)
         finish = delay(m, "finish", tile.finish.as_value(), known)
         m.d.comb += [

@@ -115,8 +115,8 @@ class OperandMemory(wiring.Component):
         address = self.read.chunk[:h_bits]
         m.submodules[f"h_memory{name}"] = h = Memory(shape=width, depth=max(2, c.h_depth), init=[])
         h_write, h_read = h.write_port(granularity=c.act_width), h.read_port(domain="sync")
-        lanes = Signal(c.simd, name=f"written_lanes{name}")
-        chunk = Signal(h_bits, name=f"written_chunk{name}")
+        lanes = Signal(c.simd, name=f"written_lanes{name}", reset_less=True)
+        chunk = Signal(h_bits, name=f"written_chunk{name}", reset_less=True)
         m.d.sync += [lanes.eq(result.lanes), chunk.eq(result.chunk)]
         m.d.comb += [
             h_write.addr.eq(chunk),
@@ -127,9 +127,9 @@ class OperandMemory(wiring.Component):
 
         is_h = Signal(name=f"is_h{name}")
         now, soon = Signal(c.simd, name=f"now{name}"), Signal(c.simd, name=f"soon{name}")
-        from_h = Signal(c.simd, name=f"from_h{name}")
-        comes_now = Signal(c.simd, name=f"comes_now{name}")
-        comes_next = Signal(c.simd, name=f"comes_next{name}")
+        from_h = Signal(c.simd, name=f"from_h{name}", reset_less=True)
+        comes_now = Signal(c.simd, name=f"comes_now{name}", reset_less=True)
+        comes_next = Signal(c.simd, name=f"comes_next{name}", reset_less=True)
         written = Signal(width, name=f"written{name}", reset_less=True)
         m.d.comb += [
             is_h.eq(reads),

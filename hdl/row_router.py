@@ -52,12 +52,15 @@ class RowRouter(wiring.Component):
     Members
     -------
     rows: In, from the array. routed: Out, beats for the lanes; ``z[n][k]`` is row k of lane n's
-        element, and undefined for lanes that get none and for k >= R.
+        element, and undefined for lanes that get none and for k >= R. scale: Out, of a core with
+        row scales, the word of those of the next cycle's beat.
     """
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        super().__init__({"rows": In(finished_rows(config)), "routed": Out(routed_beat(config))})
+        super().__init__({
+            "rows": In(finished_rows(config)), "routed": Out(routed_beat(config)),
+            **({"scale": Out(config.scale_address)} if config.scale_depth else {})})
 
     @staticmethod
     def latency(config: EngineConfig) -> int:
@@ -99,9 +102,9 @@ class RowRouter(wiring.Component):
         """Beat 0 comes straight from the array, the others from a copy; each goes to the next
         chunk by the next route."""
         rows = self.rows
-        held = Signal(finish_layout(self.config))
-        left = Signal(bits_for(self.config.max_beats))
-        busy = Signal()  # left is not zero
+        held = Signal(finish_layout(self.config), reset_less=True)
+        left = Signal(bits_for(self.config.max_beats), reset_less=True)
+        busy = Signal(reset_less=True)  # left is not zero
         m.d.comb += [
             finish.eq(Mux(rows.valid, rows.finish.as_value(), held.as_value())),
             active.eq(rows.valid | busy),
@@ -112,7 +115,8 @@ class RowRouter(wiring.Component):
                 left.eq(Mux(rows.valid, rows.finish.beats, left - 1)),
                 busy.eq(~last),
                 held.eq(finish),
-                *(held[name].eq(finish[name] + 1) for name in ("route", "h", "out", "cell")),
+                *(held[name].eq(finish[name] + 1) for name, _ in finish.shape()
+                  if name in ("route", "h", "out", "cell", "scale")),
             ]
 
     def _controls(self, m: Module, active: Signal, finish, last: Signal):
@@ -131,8 +135,10 @@ class RowRouter(wiring.Component):
               for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame"))]
         wait = FINISH_LEAD + self.latency(c)
         m.d.comb += [
-            self.routed.valid.eq(delay(m, "valid", active, wait, reset_less=False)[-1]),
+            self.routed.valid.eq(delay(m, "valid", active, wait)[-1]),
             self.routed.beat.as_value().eq(delay(m, "beat", beat.as_value(), wait)[-1])]
+        if c.scale_depth:
+            m.d.comb += self.scale.eq(delay(m, "scale", finish.scale, wait - 1)[-1])
 
     def _rows(self, m: Module, platform) -> list[Value]:
         """The rows of the beat: from the array, and from the second beat on their copies."""

@@ -35,12 +35,14 @@ class Sequencer(wiring.Component):
     tile: Out, the tile issued, its addresses final. Where a finished state of a stateful core
     counts as zero, ``fresh`` is set in its ``finish``.
     read: Out, the tile's operand.
-    primed: Out, the first tile is in the tile register, a few cycles after reset. No input is taken
+    primed: Out, the first tile is in the tile register, some cycles after reset. No input is taken
     before, so that the latency never includes them.
+
+    Parameters: ``drain``, cycles after reset before the first instruction is read.
     """
 
-    def __init__(self, config: EngineConfig, images: dict | None = None):
-        self.config, self.images = config, images or {}
+    def __init__(self, config: EngineConfig, images: dict | None = None, *, drain: int = 0):
+        self.config, self.images, self.drain = config, images or {}, drain
         super().__init__({
             "arrivals": In(arrivals(config)),
             "left": In(1),
@@ -124,19 +126,23 @@ class Sequencer(wiring.Component):
         at_end = Signal()
         leaves = Signal()
         next_counter = Signal.like(counter)
+        left = Signal(range(self.drain + 1), init=self.drain)  # cycles of the drain
+        draining = Signal(init=self.drain > 0)
         m.d.comb += [
             at_end.eq(counter == segment.end),
             leaves.eq(at_end & (iteration == segment.count)),
             next_counter.eq(Mux(leaves & (next_segment == 0), 0, counter + 1)),
             segments.addr.eq(next_segment),
-            segments.en.eq(starting[1] | (~starting[0] & advance & leaves)),
+            segments.en.eq((starting[1] & ~draining) | (~starting[0] & advance & leaves)),
             program.addr.eq(counter),
             program.en.eq(advance),
         ]
         with m.If(segments.en):
             m.d.sync += next_segment.eq(Mux(next_segment == c.segments - 1, 0, next_segment + 1))
         fetched = Signal()
-        with m.If(starting[0]):
+        with m.If(draining):
+            m.d.sync += [left.eq(left - 1), draining.eq(left != 0)]
+        with m.Elif(starting[0]):
             m.d.sync += starting.eq(starting >> 1)
         with m.Elif(advance):
             m.d.sync += [fetched.eq(1), counter.eq(next_counter)]

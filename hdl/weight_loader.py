@@ -13,20 +13,26 @@ __all__ = ["WeightLoader"]
 
 
 class WeightLoader(wiring.Component):
-    """Beats to words: every row's weight words in turn, row 0 first, then the bias words.
+    """Beats to words: every row's weight words in turn, row 0 first, then the bias words, and of a
+    core with row scales the words of those.
 
     A word starts with a new beat, low bits first; TLAST comes with the last beat of all. The core
     takes no frames until a load has ended there, and no load while a frame is in progress
-    (:attr:`idle`). A reset leaves the weights as they are. A new load's first beat waits a cycle,
-    in which no frame begins (:attr:`closed`): so whether it is taken depends on registers alone.
-    Where TLAST is early or late there is an :attr:`error`, and after the next TLAST the load starts
-    again from the first row.
+    (:attr:`idle`). After a reset it is as before the first load. A new load's first beat waits a
+    cycle, in which no frame begins (:attr:`closed`): so whether it is taken depends on registers
+    alone. Where TLAST is early or late there is an :attr:`error`, and after the next TLAST the load
+    starts again from the first row.
+
+    Loads and frames take turns. A load that waits while frames are in progress keeps further ones
+    from beginning (:attr:`holds`), if one has begun since the last load.
 
     Members
     -------
-    beats: In, stream of beats. idle: In, no frame is in progress and none begins.
+    beats: In, stream of beats. idle: In, no frame is in progress and none begins. begins: In, a
+    frame begins.
     write: Out, write of the weight memories.
     closed: Out, no frame may begin: there are no weights, or they are about to be replaced.
+    holds: Out, no frame may begin, but one whose first beat was taken goes on: a load waits.
     error: Out, TLAST was early or late.
     """
 
@@ -35,8 +41,10 @@ class WeightLoader(wiring.Component):
         super().__init__({
             "beats": In(beat_stream(config)),
             "idle": In(1),
+            "begins": In(1),
             "write": Out(weight_write(config)),
             "closed": Out(1),
+            "holds": Out(1),
             "error": Out(1),
         })
 
@@ -45,40 +53,55 @@ class WeightLoader(wiring.Component):
         m = Module()
         beat = c.beat * c.container
         write = self.write
-        piece = Signal(bits_for(max(c.row_beats, c.bias_beats)))  # beat of a word
+        others = [(c.bias_beats, c.bias_depth, write.bias)]  # memories behind the rows'
+        if c.scale_depth:
+            others.append((c.scale_beats, c.scale_depth, write.scales))
+        piece = Signal(bits_for(c.load_width // beat))  # beat of a word
         addr = Signal.like(write.addr, name="addr")
-        row = Signal(c.pe + 1, init=1)  # one-hot; the last is the bias
+        row = Signal(c.pe + len(others), init=1)  # one-hot; behind the rows the other memories
         dropping = Signal()  # beats, until the next TLAST
-        loaded = Signal(reset_less=True)
+        loaded = Signal()
         will_be_loaded = Signal()
         claims = Signal()  # the next beat begins a load
-        closed = Signal(init=1, reset_less=True)
+        closed = Signal(init=1)
+        begun = Signal()  # a frame, since the last load
+        holds = Signal()
         word = Signal(c.load_width, reset_less=True)
 
-        in_bias = row[c.pe]
+        last_piece, last_addr = Signal.like(piece), Signal.like(addr)
+        m.d.comb += [last_piece.eq(c.row_beats - 1), last_addr.eq(c.weight_depth - 1)]
+        for n, (beats, depth, _) in enumerate(others):
+            with m.If(row[c.pe + n]):
+                m.d.comb += [last_piece.eq(beats - 1), last_addr.eq(depth - 1)]
         word_ends = Signal()
         memory_ends = Signal()
         load_ends = Signal()
         moves = Signal()
         m.d.comb += [
             self.closed.eq(closed),
+            self.holds.eq(holds),
             will_be_loaded.eq(loaded),
             claims.eq(self.beats.valid & self.idle & ~closed),
             self.beats.ready.eq(closed),
             moves.eq(self.beats.valid & self.beats.ready),
-            word_ends.eq(piece == Mux(in_bias, c.bias_beats - 1, c.row_beats - 1)),
-            memory_ends.eq(
-                word_ends & (addr == Mux(in_bias, c.bias_depth - 1, c.weight_depth - 1))),
-            load_ends.eq(memory_ends & in_bias),
+            word_ends.eq(piece == last_piece),
+            memory_ends.eq(word_ends & (addr == last_addr)),
+            load_ends.eq(memory_ends & row[-1]),
             write.word.eq(word),
         ]
 
-        m.d.sync += [loaded.eq(will_be_loaded), closed.eq(~will_be_loaded | claims)]
+        m.d.sync += [
+            loaded.eq(will_be_loaded),
+            closed.eq(~will_be_loaded | claims),
+            begun.eq(~closed & (begun | self.begins)),
+            holds.eq(~closed & begun & self.beats.valid),
+        ]
         writes = Signal()
-        rows = Signal(c.pe + 1)  # a cycle later, beside the word
+        rows = Signal.like(row, name="rows", init=0)  # a cycle later, beside the word
         m.d.sync += writes.eq(moves & ~dropping & word_ends)
         m.d.comb += [write.rows.eq(Mux(writes, rows[: c.pe], 0)),
-                     write.bias.eq(writes & rows[c.pe])]
+                     *(enable.eq(writes & rows[c.pe + n])
+                       for n, (_, _, enable) in enumerate(others))]
         with m.If(moves):
             m.d.comb += will_be_loaded.eq(0)
             m.d.sync += [rows.eq(row), write.addr.eq(addr)]

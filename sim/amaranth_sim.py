@@ -51,6 +51,7 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                 ctx.set(reset, 1)
                 await ctx.tick().repeat(RESET_CYCLES)
                 ctx.set(reset, 0)
+                await send(ctx, load)
             ctx.set(core.i.valid, 1)
             offer(ctx, beat.data, beat.last, beat.user)
             await ctx.tick().until(core.i.ready)
@@ -120,12 +121,15 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
         wrong = [load[:len(load) // 2 + 1], [*load, 0]] if scenario.loads else []
         flow.load_wrong = bool(wrong)
         for words in (*wrong, load):
-            for n, word in enumerate(words):
-                ctx.set(core.load.valid, 1)
-                ctx.set(core.load.payload.data, word)
-                ctx.set(core.load.payload.last, n == len(words) - 1)
-                await ctx.tick().until(core.load.ready)
-        ctx.set(core.load.valid, 0)
+            await send(ctx, words)
+
+    async def send(ctx, words):
+        for n, word in enumerate(words):
+            ctx.set(core.load.valid, 1)
+            ctx.set(core.load.payload.data, word)
+            ctx.set(core.load.payload.last, n == len(words) - 1)
+            await ctx.tick().until(core.load.ready)
+            ctx.set(core.load.valid, 0)
 
     simulator = Simulator(ResetInserter(reset)(core))
     simulator.add_clock(1e-6)

@@ -30,10 +30,10 @@ _USER_PORT = """
 
 _LOAD_FEEDER = """\
     // The core's weights are loaded: ../weights/load.hex goes in after the first reset. Until then
-    // the core takes no frames. With +loads (or wrong_loads = 1 before that), wrong weights with an
-    // early TLAST come first, then a late TLAST, then the weights; and while frames are under way
-    // wrong weights with an early TLAST again, and the weights. A load that a reset interrupts
-    // begins again. load_wrong is what load_error must be.
+    // the core takes no frames; after every other reset they go in again. With +loads (or
+    // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a late
+    // TLAST, then the weights; and while frames are under way wrong weights with an early TLAST
+    // again, and the weights. load_wrong is what load_error must be.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
@@ -64,7 +64,7 @@ _LOAD_FEEDER = """\
         if (rst) begin
             load_at <= 0;
             load_wrong <= 0;
-            if (!wrong_loads && load < RIGHT) load <= RIGHT;
+            load <= load == DONE ? RIGHT_AGAIN : load >= RIGHT || !wrong_loads ? RIGHT : load;
         end else if (load_valid && load_ready) begin
             load_at <= load_last ? 0 : load_at + 1;
             if (load_last) load <= load + 1;

@@ -12,7 +12,8 @@ PARTS = ("hdl", "gen", "sim", "boards")
 
 #: From the bottom up: a room imports itself and rooms before it, never one after it.
 ROOMS = ("hdl", "gen.errors", "boards", "gen.legal", "gen.options", "gen.files", "gen.network",
-         "gen.frontends", "gen.numbers", "gen.plan", "gen.verilog", "gen.store", "sim",
+         "gen.frontends", "gen.cut", "gen.numbers", "gen.plan", "gen.verilog", "gen.store",
+         "gen.host", "sim",
          "gen.measure", "gen.html", "gen.synth", "gen.report", "gen.check", "gen.flow",
          "gen.weights", "gen.explore", "gen.inspect", "gen.cli")
 
@@ -105,11 +106,12 @@ def test_hdl_needs_amaranth_and_no_float(path):
 
 
 #: The modules of golden, and all that they may import.
-GOLDEN = ("golden", "cells", "scalars")
-KNOWN = {"__future__", "collections.abc", "dataclasses", "numpy", "gatefold.gen.errors",
+GOLDEN = ("golden", "cells", "int8", "scalars")
+KNOWN = {"__future__", "collections.abc", "dataclasses", "functools", "numpy",
+         "gatefold.gen.errors",
          "gatefold.gen.network.graph", "gatefold.gen.network.layers",
          "gatefold.gen.numbers.qformat", "gatefold.gen.numbers.quantized",
-         "gatefold.sim.cells", "gatefold.sim.scalars"}
+         "gatefold.sim.cells", "gatefold.sim.int8", "gatefold.sim.scalars"}
 
 
 @pytest.mark.parametrize("part", GOLDEN)

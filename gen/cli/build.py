@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import declared, description, sized, working
+from gatefold.gen.cli.shell import cuts, declared, description, sized, states, working
 from gatefold.gen.errors import UserError
 from gatefold.gen.options import BuildOptions, ShapeOptions
 
@@ -24,7 +24,10 @@ __all__ = ["build"]
 @declared(BuildOptions)
 @declared(ShapeOptions)
 @sized
-def build(model, output, description, calibrate, formats, sized, **options):
+@cuts
+@states
+def build(model, output, description, calibrate, formats, sized, cut, first, last, states,
+          **options):
     """Build a core from MODEL (.keras, .h5, .onnx, .safetensors, .npz), or from its shape alone.
 
     \b
@@ -35,28 +38,32 @@ def build(model, output, description, calibrate, formats, sized, **options):
     into the core later, without touching its Verilog.
     """
     sizes = {one.field: options.pop(one.field) for one in ShapeOptions.declared()}
-    shape = _shape(model, calibrate, description, sizes, sized)
+    shape = _shape(model, calibrate, description, sizes, sized, cut or first or last)
     if output is None:
         raise UserError("-o DIR is missing: name the folder to make")
     BuildOptions(**options)  # what is illegal is refused before anything is read
 
     with working("reading") as say:
+        from gatefold.gen.cut.parts import arrays_read
         from gatefold.gen.files.output import check_target
         from gatefold.gen.flow import compile, shape_network
         from gatefold.gen.frontends import load
+        from gatefold.gen.frontends.cuts import Cut
         from gatefold.gen.frontends.sizes import Sizes
-        from gatefold.gen.network.frames import read_frames
+        from gatefold.gen.measure.runtime import note_runtime
         from gatefold.gen.numbers.overrides import read_overrides
 
         check_target(output, keeps=(model, calibrate, description, formats))
         if shape is None:
             given = Sizes.read(sizes["timesteps"], sized)
             network = load(model, network=description, timesteps=given.timesteps,
-                           sizes=given.named)
+                           sizes=given.named, cut=Cut.read(cut, first, last), states=states)
         else:
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
-        data = None if calibrate is None else read_frames(network, calibrate,
+        data = None if calibrate is None else arrays_read(network, calibrate,
                                                           "the calibration data")
+        if model is not None and network.around is None:
+            note_runtime(network, model, data)
         overrides = None if formats is None else read_overrides(formats, network)
         core = compile(network, calibrate=data, overrides=overrides, any_weights=model is None,
                        progress=say, **options)
@@ -68,7 +75,7 @@ def build(model, output, description, calibrate, formats, sized, **options):
         click.echo(line)
 
 
-def _shape(model, calibrate, description, sizes: dict, sized: tuple) -> ShapeOptions | None:
+def _shape(model, calibrate, description, sizes: dict, sized: tuple, cut) -> ShapeOptions | None:
     """The shape to build, None for a model's; :class:`UserError` where the two contradict."""
     given = [name for name, value in sizes.items() if value is not None and name != "timesteps"]
     if model is not None:
@@ -81,6 +88,8 @@ def _shape(model, calibrate, description, sizes: dict, sized: tuple) -> ShapeOpt
         raise UserError("--network describes the weights in MODEL: name their file too")
     if sized:
         raise UserError("--set fixes an open dimension of MODEL: name its file too")
+    if cut:
+        raise UserError("--cut, --from and --to are for a MODEL: name its file too")
     if calibrate is not None:
         raise UserError("--calibrate and --units contradict each other: a core whose weights come "
                         "later has formats for any, leave --calibrate out")

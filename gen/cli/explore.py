@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 
-from gatefold.gen.cli.shell import FAILED, FINE, declared, description, timesteps
+from gatefold.gen.cli.shell import FAILED, FINE, declared, description, states, timesteps
 from gatefold.gen.errors import UserError
 from gatefold.gen.options import LIMITS, ExploreOptions
 
@@ -26,7 +26,8 @@ __all__ = ["explore"]
               "the error is measured on them.")
 @declared(ExploreOptions)
 @timesteps
-def explore(model, output, description, calibrate, timesteps, sized, **options):
+@states
+def explore(model, output, description, calibrate, timesteps, sized, states, **options):
     """Plan many cores for MODEL and show what each takes and gives.
 
     \b
@@ -52,11 +53,13 @@ def explore(model, output, description, calibrate, timesteps, sized, **options):
 
     check_folder(output)
     given = Sizes.read(timesteps, sized)
-    network = load(model, network=description, timesteps=given.timesteps, sizes=given.named)
+    network = load(model, network=description, timesteps=given.timesteps, sizes=given.named,
+                   states=states)
     data = None if calibrate is None else read_frames(network, calibrate, "the calibration data")
     with _progress() as progress:
         found = sweep(network, out=output, calibrate=data, progress=progress, **options)
-    more = [*([] if description is None else ["--network", description]), *given.words]
+    more = [*([] if description is None else ["--network", description]), *given.words,
+            *([] if states == "auto" else ["--state", states])]
     for line in _summary(found, model, more, calibrate, output):
         click.echo(line)
     return FINE if found.best() else FAILED

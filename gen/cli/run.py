@@ -21,10 +21,13 @@ __all__ = ["run"]
               "softmax that the core leaves to its host is then not computed.")
 @click.option("--each-anew", is_flag=True, help="Begin each sample anew in a core that keeps its "
               "state; without it samples follow one another, as one sequence or one a context.")
+@click.option("--state-in", metavar="S.npz", help="Go on with the states that --state-out of an "
+              "earlier run wrote, instead of with zeros.")
+@click.option("--state-out", metavar="S.npz", help="Keep the states with which the run ends.")
 @click.option("--trace", metavar="T.npz", help="Keep every tensor of every layer and step, before "
               "and after its activation: arrays LAYER.TENSOR.fixed and, unless --raw, "
               "LAYER.TENSOR.float of the network that the core was made from.")
-def run(directory, source, output, raw, each_anew, trace):
+def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
     """Run the golden model of the core in DIR: what the hardware computes, bit for bit."""
     with working("running the golden model"):
         from pathlib import Path
@@ -32,52 +35,80 @@ def run(directory, source, output, raw, each_anew, trace):
         import numpy as np
 
         from gatefold.gen.check import load_folder
+        from gatefold.gen.cut.folder import load_host
+        from gatefold.gen.cut.parts import Host
         from gatefold.gen.errors import UserError, quoted
         from gatefold.gen.files.arrays import check_writable, write_arrays
         from gatefold.gen.files.names import CONTENTS, FLOATS
         from gatefold.gen.measure.inference import run as infer
         from gatefold.gen.measure.inference import saturated
+        from gatefold.gen.measure.states import check_stateful, read_states, state_arrays
         from gatefold.gen.network.frames import read_frames
+        from gatefold.gen.network.graph import joined
         from gatefold.gen.store.network_io import load_network
         from gatefold.sim.core_info import load_core_info
 
         target = check_writable(output, (".npy", ".npz"), "-o")
         traced = None if trace is None else check_writable(trace, (".npz",), "--trace")
-        for what, path in (("-o", target), ("--trace", traced)):
+        ends = None if state_out is None else check_writable(state_out, (".npz",), "--state-out")
+        for what, path in (("-o", target), ("--trace", traced), ("--state-out", ends)):
             if path is not None and path.resolve() == Path(source).resolve():
                 raise UserError(f"{what} would replace the input: give another file")
             if path is not None and path.name in CONTENTS and (
                     path.resolve().parent == Path(directory).resolve()):
                 raise UserError(f"{what} would replace a file of the core, {quoted(path.name)}: "
                                 "give another")
-        if traced is not None and traced.resolve() == target.resolve():
-            raise UserError("-o and --trace are the same file: give each its own")
+        written = [path.resolve() for path in (target, traced, ends) if path is not None]
+        if len(set(written)) < len(written):
+            raise UserError("-o, --trace and --state-out must be different files: give each its "
+                            "own")
         qnet = load_folder(directory)
         floats = None if traced is None or raw else load_network(Path(directory) / FLOATS, qnet)
-        x = read_frames(qnet, source, "the raw input" if raw else "the input")
+        around = None if raw else load_host(Path(directory))
+        host, kept = None if around is None else Host(around), []
+        if host is None:
+            x = read_frames(qnet, source, "the raw input" if raw else "the input")
+        else:
+            x, kept = host.before(host.read(source))
         fresh = np.ones(len(x), bool) if each_anew else None
         contexts = load_core_info(Path(directory)).contexts if qnet.stateful else 1
+        states = None
+        for option, path in (("--state-in", state_in), ("--state-out", state_out)):
+            if path is not None:
+                check_stateful(qnet, option)
+                states = {}
+        if states is not None and each_anew:
+            raise UserError("--each-anew and --state-in or --state-out contradict each other: with "
+                            "it no sample goes on where another ended")
+        if state_in is not None:
+            states = read_states(state_in, qnet, contexts)
         result = infer(qnet, x, raw=raw, trace=traced is not None, network=floats, fresh=fresh,
-                       contexts=contexts)
-        several = target.suffix == ".npz" and len(result.outputs) > 1
-        write_arrays(target, {f"output{n}": y for n, y in enumerate(result.outputs)} if several
-                     else {"y": result.y})
+                       contexts=contexts, states=states)
+        outputs, y = result.outputs, result.y
+        if host is not None:
+            outputs = host.behind(result.outputs, kept)
+            y = joined(outputs)
+        several = target.suffix == ".npz" and len(outputs) > 1
+        write_arrays(target, {f"output{n}": y for n, y in enumerate(outputs)} if several
+                     else {"y": y})
         if traced is not None:
             write_arrays(traced, result.trace)
+        if ends is not None and states is not None:
+            write_arrays(ends, state_arrays(states))
     clamped = saturated(qnet, result)
     if clamped:
         note(clamped)
-    for line in _described(qnet, result, raw, each_anew, contexts):
+    for line in _described(qnet, outputs, raw, each_anew, contexts):
         click.echo(line)
 
 
-def _described(qnet, result, raw: bool, each_anew: bool, contexts: int):
+def _described(qnet, outputs, raw: bool, each_anew: bool, contexts: int):
     """The lines that say which outputs were written, and how the samples were run."""
     from gatefold.gen.measure.host import left_to_host
 
-    shapes = " and ".join(str(shape) for shape in qnet.output_shapes)
+    shapes = " and ".join(str(y.shape[1:]) for y in outputs)
     formats = " | ".join(", ".join(map(str, qnet.formats(value))) for value in qnet.outputs)
-    yield f"{len(result.y)} samples, outputs {shapes}, " + (f"integers {formats}" if raw
+    yield f"{len(outputs[0])} samples, outputs {shapes}, " + (f"integers {formats}" if raw
                                                             else "floats")
     left = left_to_host(qnet.host)
     if left:

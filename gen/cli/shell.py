@@ -16,8 +16,8 @@ import click
 from gatefold.gen.errors import NumbersWarning, UserError, quoted
 from gatefold.gen.options import Option, Options, ShapeOptions
 
-__all__ = ["FAILED", "FINE", "Commands", "declared", "described_option", "description", "note",
-           "sized", "timesteps", "working"]
+__all__ = ["FAILED", "FINE", "Commands", "cuts", "declared", "described_option", "description",
+           "note", "sized", "states", "timesteps", "working"]
 
 FINE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -54,10 +54,29 @@ def description(command: Callable) -> Callable:
                         "network.")(command)
 
 
+def cuts(command: Callable) -> Callable:
+    """The options of a command that loads MODEL and may cut it: ``cut``, ``first`` and ``last``."""
+    command = click.option("--to", "last", metavar="NAME", help="Cut MODEL behind this layer or "
+                           "node: the host computes what comes after.")(command)
+    command = click.option("--from", "first", metavar="NAME", help="Cut MODEL before this layer or "
+                           "node: the host computes what comes before.")(command)
+    return click.option("--cut", metavar="auto", help="Make the core of the part of MODEL with the "
+                        "recurrent layers; the host computes what lies before and behind it and "
+                        "cannot be done in hardware (DIR/host, `gatefold run`).")(command)
+
+
 def sized(command: Callable) -> Callable:
     """The option ``--set`` of a command that loads MODEL, as its argument ``sized``."""
     return click.option("--set", "sized", metavar="NAME=VALUE", multiple=True, help="Fix a "
                         "dimension that MODEL leaves open, by its name; may be repeated.")(command)
+
+
+def states(command: Callable) -> Callable:
+    """The option ``--state`` of a command that loads MODEL, as its argument ``states``."""
+    return click.option("--state", "states", metavar="OUT:IN,...", default="auto", help="Which "
+                        "outputs of MODEL its caller hands back as inputs: the core keeps these "
+                        "states itself. By default those that their use shows; none leaves all "
+                        "ports as they are.")(command)
 
 
 def described_option(options: type[Options], field: str, help: str) -> Callable:

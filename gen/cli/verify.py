@@ -23,15 +23,17 @@ def verify(directory, source, **options):
     lengths and resets, and with inputs on which values saturate; a core that keeps its state begins
     anew at random frames. report.json then says what was verified.
     """
-    with working("running the golden model") as say:
-        from gatefold.gen.check import load_folder, verify_folder
-        from gatefold.gen.network.frames import read_frames
-
-        qnet = load_folder(directory)
-        data = None if source is None else read_frames(qnet, source)
-        result = verify_folder(directory, data, progress=say, **options)
     from pathlib import Path
 
+    with working("running the golden model") as say:
+        from gatefold.gen.check import load_folder, verify_folder
+        from gatefold.gen.cut.folder import load_host
+        from gatefold.gen.cut.parts import frames_read
+
+        qnet = load_folder(directory)
+        data = None if source is None else frames_read(
+            qnet, load_host(Path(directory)), source, "the input")
+        result = verify_folder(directory, data, progress=say, **options)
     from gatefold.gen.html.words import in_turn
     from gatefold.gen.report import read_report
 

@@ -28,6 +28,9 @@ are checked before anything is allocated. What is not supported is refused by na
                 (``symbol``). ``moves``: functions that move elements, run by torch on their
                 numbers; ``modules``, ``ops``, ``math``: layers and functions that compute.
                 ``layers``: torch's layers from named arrays, which ``described`` reads too
+``tflite``      ``flat``: the flatbuffer, checked, by its ``schema``. ``model``: tensors, constants
+                and operators. ``graph``: the walk over the graph; ``layers``: operators that are
+                layers, float and int8; ``moves``: operators that move elements
 ``described``   ``network``: weights in a file of arrays (``weights_file``), the network in a few
                 lines of text (``options``, ``layers``)
 ==============  ====================================================================================
@@ -38,14 +41,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.container import Siblings, file_name, read_file
+from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.described.weights_file import is_weights
 from gatefold.gen.frontends.limits import READ
 from gatefold.gen.frontends.sizes import AS_DECLARED, OpenError, Sizes
 from gatefold.gen.network.graph import Network
+from gatefold.gen.network.states import carry
 
 __all__ = ["examine", "load"]
 
@@ -56,52 +62,74 @@ EXTERNAL_DATA = True
 
 def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
          network: str | os.PathLike | None = None, timesteps: int | None = None,
-         sizes: Mapping[str, int] | None = None) -> Network:
+         sizes: Mapping[str, int] | None = None,
+         cut: Cut | str | tuple[str | None, str | None] | None = None,
+         states: str | Mapping[str, str] = "auto", keep_state: bool = False) -> Network:
     """The float network in the model file at ``path``.
 
     ``external_data`` allows an ONNX file to keep its weights in a second file in the same folder,
     as torch.onnx does by default. ``network`` is a file that describes the network of a
     ``.safetensors`` or ``.npz`` file, which holds weights alone (:mod:`.described`).
     ``timesteps`` fixes the time axis of an ONNX or Keras model that leaves it open, ``sizes`` open
-    dimensions by name (:mod:`.sizes`).
+    dimensions by name (:mod:`.sizes`). ``cut``: "auto", or the names of the first and the last
+    layer of the core (None: the model's own end); the host computes the rest (``around`` of the
+    result). ``states``: which outputs its caller hands back as inputs, so that the core keeps them
+    (:func:`~gatefold.gen.network.states.carry`). ``keep_state``: the LSTMs of a ``.tflite`` file,
+    which does not say it, go on in each frame with the state of the last one, as LiteRT's do until
+    they are reset.
 
     ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
     never its path: the same model gives the same report wherever it lies.
 
     Raises :class:`UserError`, one line, for whatever is wrong with the file.
     """
-    return _load(path, external_data, network, Sizes(timesteps, sizes or {}), every=False)
+    loaded = _load(path, external_data, network, Sizes(timesteps, sizes or {}), Cut.given(cut),
+                   states, every=False)
+    if not keep_state:
+        return loaded
+    if loaded.source["format"] != "tflite":
+        raise UserError("--keep-state goes with .tflite files: other models say themselves whether "
+                        "they are stateful")
+    return replace(loaded, layers=tuple(
+        replace(layer, stateful=True) if layer.states else layer for layer in loaded.layers))
 
 
 def examine(path: str | os.PathLike, *, network: str | os.PathLike | None = None,
-            sizes: Sizes = AS_DECLARED) -> Network:
+            sizes: Sizes = AS_DECLARED, cut: Cut | None = None,
+            states: str | Mapping[str, str] = "auto") -> Network:
     """As :func:`load`, but for every refusal at once.
 
     Raises :class:`~.builder.Incomplete` for a model that is refused, with all that is refused in
     it; :class:`~.sizes.OpenError` where an input has no fixed shape; another :class:`UserError`
     for a file that is no model, and for one of weights.
     """
-    return _load(path, EXTERNAL_DATA, network, sizes, every=True)
+    return _load(path, EXTERNAL_DATA, network, sizes, cut, states, every=True)
 
 
 def _load(path: str | os.PathLike, external_data: bool, description: str | os.PathLike | None,
-          sizes: Sizes, every: bool) -> Network:
+          sizes: Sizes, cut: Cut | None, states: str | Mapping[str, str], every: bool) -> Network:
     data = read_file(path)
     name = file_name(path)
     try:
-        loaded = _parse(data, name, Siblings(path) if external_data else None, description, sizes,
-                        every)
+        loaded = carry(_parse(data, name, Siblings(path) if external_data else None, description,
+                              sizes, cut, every), states)
     except UserError as error:
         if every and isinstance(error, Incomplete | OpenError):
             raise
         text = str(error)
-        raise UserError(text if text.startswith(name) else f"{name}: {text}") from None
+        error.args = (text if text.startswith(name) else f"{name}: {text}",)
+        raise error from None
+    around = loaded.source.pop("around", None)
+    if around is not None:
+        loaded = replace(loaded, around=around.without({
+            name for pair in loaded.source.get("states", ()) for name in pair.values()}))
     loaded.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     return loaded
 
 
 def _parse(data: bytes, name: str, siblings: Siblings | None,
-           description: str | os.PathLike | None, sizes: Sizes, every: bool) -> Network:
+           description: str | os.PathLike | None, sizes: Sizes,
+           cut: Cut | None, every: bool) -> Network:
     if is_weights(data, name):
         sizes.refuse(f"{name} holds weights, and their description states the shape of the input")
         from gatefold.gen.frontends.described import network as described
@@ -111,13 +139,23 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
                         ".safetensors and .npz files")
     if data.startswith(b"PK"):
         from gatefold.gen.frontends.keras import zip as keras_zip
-        return keras_zip.parse(data, name, sizes, every)
+        return keras_zip.parse(data, name, sizes, every, cut)
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
         from gatefold.gen.frontends.keras import file as keras_file
-        return keras_file.parse(data, name, sizes, every)
+        return keras_file.parse(data, name, sizes, every, cut)
+    if data[4:8] == b"TFL3":
+        from gatefold.gen.frontends.tflite import graph as tflite_graph
+        if cut is not None:
+            raise UserError(f"{name} is a .tflite file, which is not cut: give it without --cut, "
+                            "--from and --to, or the model as .keras or .onnx")
+        return tflite_graph.parse(data, name, sizes, every)
     _refuse_others(data, name)
     from gatefold.gen.frontends.onnx import graph as onnx_graph
-    network = onnx_graph.parse(data, name, siblings, sizes, every)
+    make = None
+    if cut is not None:
+        from gatefold.gen.frontends.onnx.cut import maker
+        make = maker(cut)
+    network = onnx_graph.parse(data, name, siblings, sizes, every, make)
     if siblings is not None and siblings.bytes:
         network.source.update(external_sha256=siblings.sha256.hexdigest(),
                               external_bytes=siblings.bytes)
@@ -126,9 +164,6 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
 
 def _refuse_others(data: bytes, name: str) -> None:
     """Name the known formats that are neither a zip nor ONNX, and say what to do instead."""
-    if data[4:8] == b"TFL3":
-        raise UserError(f"{name} is a TensorFlow Lite file, which is not read yet: "
-                        "give the float model as .keras or .onnx")
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise UserError(f"{name} is a Python pickle: pickles are not read, they can run code; "
                         "PyTorch: export to ONNX with torch.onnx")

@@ -15,11 +15,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.hosting import HostLayer, cut_network
 from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import OpenError, SizesError
 from gatefold.gen.network.graph import (
-    ACTIVATIONS,
     CellState,
     Concat,
     Dense,
@@ -41,6 +42,7 @@ from gatefold.gen.network.graph import (
     Window,
     scaled_for_hard_sigmoid,
 )
+from gatefold.gen.network.layer import DENSE_ACTIVATIONS
 from gatefold.gen.network.simplify import simplify
 
 __all__ = ["MAX_PATTERN", "Builder", "Incomplete", "every_refusal"]
@@ -53,16 +55,17 @@ class Builder:
     """Collects layers. Value 0 .. inputs - 1 are the network's inputs.
 
     Parameters: ``shapes``, of the network's inputs; ``refusals``, where a frontend records what
-    it refuses, None where it stops at the first refusal.
+    it refuses, None where it stops at the first refusal; ``cut``, of a model that is cut, so that
+    it may hold layers of the host.
     Raises :class:`UserError` wherever a layer contradicts its inputs' shapes or the limits.
     """
 
-    def __init__(self, *shapes: Shape, refusals: Refusals | None = None):
+    def __init__(self, *shapes: Shape, refusals: Refusals | None = None, cut: Cut | None = None):
         for shape in shapes:
             names = ("axis 0", "axis 1", "timesteps", "features")[-len(shape):]
             for what, n in zip(names, shape, strict=False):
                 check_dim("network input", what, n)
-        self.refusals = refusals
+        self.refusals, self.cut = refusals, cut
         self.input_shapes = tuple(tuple(shape) for shape in shapes)
         self.shapes: list[Shape] = list(self.input_shapes)
         self.layers: list[Layer] = []
@@ -172,9 +175,9 @@ class Builder:
 
         ``alpha`` and ``beta`` are a hard sigmoid's: clip(alpha x + beta, 0, 1).
         """
-        if kind not in ACTIVATIONS:
+        if kind not in DENSE_ACTIVATIONS:
             raise UserError(f"layer {quoted(origin)}: activation must be one of "
-                            f"{', '.join(ACTIVATIONS)}, not {quoted(kind)}")
+                            f"{', '.join(DENSE_ACTIVATIONS)}, not {quoted(kind)}")
         if kind == "linear":
             return x
         gain, offset = np.ones(self.shapes[x][-1]), np.zeros(self.shapes[x][-1])
@@ -233,7 +236,12 @@ class Builder:
         return self.add_values((a, b), gains, origin=origin)
 
     def softmax(self, x: int) -> int:
-        """A softmax over the last axis, which the host computes: only for an output."""
+        """A softmax over the last axis, which the host computes: only for an output, unless the
+        model is cut."""
+        if self.cut is not None:
+            return self.add(HostLayer(inputs=(x,), shape=self.shapes[x], label="softmax",
+                                      write=lambda writer, names: writer.node(
+                                          "Softmax", *names, axis=-1)))
         # It gets a value of its own, since the softmax's input may be an output as well.
         marked = self.view(x, Reshape, shape=self.shapes[x])
         self._host[marked] = "softmax"
@@ -272,6 +280,9 @@ class Builder:
             self.refusals.add(origin, "softmax", problem)
         if self.refusals is not None and self.refusals.found:
             raise Incomplete(self.refusals, self)
+        if self.cut is not None:
+            return simplify(cut_network(self.input_shapes, self.layers, self.shapes, outputs,
+                                        source, self.cut))
         return simplify(Network(self.input_shapes, tuple(self.layers), source, outputs,
                                 tuple(self._host.get(value, "") for value in outputs)))
 

@@ -49,7 +49,8 @@ def saturated(qnet: QuantizedNetwork, result: Inference) -> str:
 
 
 def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
-        network: Network | None = None, fresh=None, contexts: int = 1) -> Inference:
+        network: Network | None = None, fresh=None, contexts: int = 1,
+        states: dict[str, dict[str, np.ndarray]] | None = None) -> Inference:
     """Golden on ``x``: samples or one sample without the axis; of a network with several inputs
     also an array for each (:func:`~gatefold.gen.network.frames.as_frames`).
 
@@ -60,7 +61,8 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
     it holds there, ``layer.tensor.float``. ``fresh``: booleans (samples,), samples with which a
     network that keeps state begins anew; without it the first alone. ``contexts``, of a network
     that keeps state: sequences in a frame of the core, so sample k goes on where sample
-    k - contexts ended.
+    k - contexts ended. ``states``, as of :func:`~gatefold.sim.golden.golden`, of ``contexts``
+    sequences: where they begin, and then where they end.
     Raises :class:`UserError` for another shape or type, NaN, and raw integers out of range.
     """
     x = as_frames(qnet, x, "the raw input" if raw else "the input")
@@ -72,7 +74,8 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
         # One sequence after the other, then back into the order of the samples.
         order = np.argsort(np.arange(len(x)) % contexts, kind="stable")
         anew = (begins | (np.arange(len(x)) < contexts))[order]
-        found = run(qnet, x[order], raw=raw, trace=trace, network=network, fresh=anew)
+        found = run(qnet, x[order], raw=raw, trace=trace, network=network, fresh=anew,
+                    states=states)
         back = np.argsort(order)
         return Inference(found.y[back], [part[back] for part in found.outputs],
                          {name: array[back] for name, array in found.trace.items()},
@@ -89,7 +92,8 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
         record: dict | None = {} if trace else None
         counts: dict = {}
         outputs.append(golden(qnet, integers[start:start + chunk], trace=record,
-                              fresh=begins[start:start + chunk], saturations=counts))
+                              fresh=begins[start:start + chunk], saturations=counts,
+                              states=states))
         add_counts(saturations, counts)
         if record:
             parts.append(fixed_trace(qnet, record, raw=raw))

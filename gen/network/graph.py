@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.network.around import Around
+from gatefold.gen.network.int8 import Affine
 from gatefold.gen.network.layers import (
     ACTIVATIONS,
     CELL_ACTIVATIONS,
@@ -133,7 +135,9 @@ class Network(Graph):
     more axes in front; a single shape may be given as such; ``layers``, each after the layers that
     it reads (``inputs`` = () is the value before); ``outputs``, numbers of values, by default the
     last; ``source``, its origin for the report (format, exporter, sha256); ``host``, for each
-    output the function that is left to the host (of :data:`HOST`).
+    output the function that is left to the host (of :data:`HOST`); ``around``, of a model that was
+    cut: what the host computes before and behind this network; ``affine``, of a network in int8 the
+    numbers of its inputs and those of its outputs.
     Raises :class:`UserError` if the layers' shapes contradict each other.
     """
 
@@ -142,6 +146,8 @@ class Network(Graph):
     source: dict = field(default_factory=dict)
     outputs: tuple[int, ...] = ()
     host: tuple[str, ...] = ()
+    around: Around | None = None
+    affine: tuple[tuple[Affine, ...], tuple[Affine, ...]] | None = None
 
     def __post_init__(self):
         shapes = self.input_shapes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from gatefold.gen.numbers.qlayer import MOST_SCALE, QMatrix
 from gatefold.gen.numbers.quantized import QLayer, QuantizedNetwork, Table
 
 __all__ = ["accumulator_bits", "accumulator_bounds", "accumulator_width", "layer_bits"]
@@ -16,19 +19,29 @@ def accumulator_bounds(layer: QLayer, table: Table, *, any_weights: bool = False
 
     high = max(b, 0) + half + sum of max(w lo, w hi) << align, and low likewise with min, where lo
     and hi are the extremes of the operand's format, shifted as far as any operand of that column
-    is, and half is the rounding constant of the row.
-    With ``any_weights`` each w takes the extremes of its format and |b| is ``bias_limit`` at most.
+    is, and half is the rounding constant of the row: that of its result, and that of its scale.
+    With ``any_weights`` each w takes the extremes of its format, each scale is the largest and |b|
+    is ``bias_limit`` at most.
     """
-    shifts, bias = layer.result_shifts(table), layer.row_biases
+    shifts, bias, scales = layer.result_shifts(table), layer.row_biases, layer.row_scales
+    if any_weights:
+        scaled = isinstance(layer, QMatrix) and layer.scales is not None
+        scales = np.full_like(scales, MOST_SCALE if scaled else 0)
     limit = int(bias_limit * 2.0**layer.acc_frac) if any_weights else 0
-    high = [(limit if any_weights else max(b, 0)) + (1 << (s - 1) if s > 0 else 0)
-            for b, s in zip(bias, shifts, strict=True)]
-    low = [-limit if any_weights else min(b, 0) for b in bias]
+    high = [(limit << e if any_weights else max(b, 0)) + (_half(s) << e) + _half(e)
+            for b, s, e in zip(bias, shifts, scales.tolist(), strict=True)]
+    low = [-(limit << e) if any_weights else min(b, 0)
+           for b, e in zip(bias, scales.tolist(), strict=True)]
     for columns in layer.columns:
         for least, most in columns.extremes(any_weights):
             low = [total + term for total, term in zip(low, least, strict=True)]
             high = [total + term for total, term in zip(high, most, strict=True)]
     return low, high
+
+
+def _half(shift: int) -> int:
+    """The constant that rounding by ``shift`` bits adds."""
+    return 1 << (shift - 1) if shift > 0 else 0
 
 
 def accumulator_bits(bounds: Bounds) -> list[int]:
@@ -54,6 +67,6 @@ def accumulator_width(qnet: QuantizedNetwork, **limits) -> int:
     for layer in qnet.layers:
         width = max(width, layer_bits(layer, qnet.table, **limits))
         for form, to, up in layer.passed(fracs):
-            half = 1 << (form.frac - to - 1) if form.frac > to else 0
-            width = max(width, *accumulator_bits(([form.lo << up], [(form.hi << up) + half])))
+            width = max(width, *accumulator_bits(
+                ([form.lo << up], [(form.hi << up) + _half(form.frac - to)])))
     return width

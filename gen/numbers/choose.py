@@ -11,6 +11,7 @@ import numpy as np
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.frames import input_names
 from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layer import CURVES
 from gatefold.gen.network.layers import (
     CellState,
     Dense,
@@ -24,7 +25,7 @@ from gatefold.gen.network.layers import (
 )
 from gatefold.gen.network.views import View
 from gatefold.gen.numbers.calibrate import Calibration
-from gatefold.gen.numbers.formats import Seen, peak_of
+from gatefold.gen.numbers.formats import Seen, by_row, least_error, peak_of
 from gatefold.gen.numbers.integers import scaled_weights
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.qlayer import ABSENT, argument
@@ -36,7 +37,7 @@ __all__ = ["Chooser", "Mixed"]
 
 _GUARD = 8  # bits of a product kept below the LSB of the result: finer weights change nothing
 _HEADROOM = 2.0  # states: what calibration saw may not be the worst
-_BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh")  # within -1..1
+_BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", *CURVES)  # within -1..1
 #: Integer bits, sign included, of a core whose weights come later.
 _ANY = {"x": 4, "h": 4, "y": 4, "c": 6, "m": 6, "w": 3, "w_ih": 3, "w_hh": 3, "g": 4, "n": 4,
         "tc": 6}
@@ -143,15 +144,15 @@ class Chooser:
         value = layer.inputs[0]
         x = self._finest(value)
         y = self._state_out(name, layer.activation, None, tensor="y", clamps=True)
-        form = self._weights(name, "w", scaled_weights(layer, layer.w), x,
-                             self._result_frac(layer.activation, y), layer.pattern)
+        (form,), scales = self._weights(name, layer, [("w", x)],
+                                        self._result_frac(layer.activation, y))
         # Windows of formats are large, and mostly of one format.
         fracs = self.fracs[value]
         if len(np.unique(fracs)) > 1:
             fracs = layer.gather(fracs[None], ABSENT)[0]
         else:
             fracs = np.full(layer.features, x.frac)
-        return {"x": x, "x_align": _columns(x, fracs), "w_format": form,
+        return {"x": x, "x_align": _columns(x, fracs), "w_format": form, "scales": scales,
                 "y": _finished(layer.activation, y, form.frac + x.frac)}
 
     def _max_pool(self, name: str, layer: MaxPool) -> dict:
@@ -237,36 +238,51 @@ class Chooser:
         """What all recurrent layers have: x, x_align, h, h_in, both weights'; and ``acc_frac``."""
         value = layer.inputs[0]
         x, h_in = self._finest(value), self._initial(name, layer, 1)
-        w_ih = self._weights(name, "w_ih", scaled_weights(layer, layer.w_ih), x, result_frac)
-        w_hh = self._weights(name, "w_hh", scaled_weights(layer, layer.w_hh), h, result_frac)
+        (w_ih, w_hh), scales = self._weights(name, layer, [("w_ih", x), ("w_hh", h)], result_frac)
         h_frac = max(h.frac, h_in.frac) if h_in else h.frac
         return {"x": x, "x_align": _columns(x, self.fracs[value]), "h": h,
-                "h_in": h_in, "w_ih_format": w_ih, "w_hh_format": w_hh,
+                "h_in": h_in, "w_ih_format": w_ih, "w_hh_format": w_hh, "scales": scales,
                 "acc_frac": max(w_ih.frac + x.frac, w_hh.frac + h_frac)}
 
-    def _weights(self, name: str, tensor: str, w: np.ndarray, x: QFormat, result_frac: int,
-                 pattern: np.ndarray | None = None) -> QFormat:
+    def _weights(self, name: str, layer: Dense | Recurrent, met: list[tuple[str, QFormat]],
+                 result_frac: int) -> tuple[list[QFormat], np.ndarray | None]:
+        """Formats of a layer's matrices, and the scales of their rows or None. ``met``: each
+        matrix and the format of its operand."""
+        pattern = getattr(layer, "pattern", None)
+        matrices = [scaled_weights(layer, getattr(layer, tensor)) for tensor, _ in met]
+        tried = [self._candidates(name, tensor, w, x.width - 1 + result_frac + _GUARD - x.frac,
+                                  pattern is not None)
+                 for w, (tensor, x) in zip(matrices, met, strict=True)]
+        if not self.settings.row_scales or pattern is not None:
+            return [least_error(w, forms) for w, forms in
+                    zip(matrices, tried, strict=True)], None
+        if self.seen is None:
+            return [forms[0] for forms in tried], np.zeros(len(matrices[0]), np.int64)
+        return by_row(matrices, tried, [self.settings.rule_of(name, tensor).looks
+                                        for tensor, _ in met])
+
+    def _candidates(self, name: str, tensor: str, w: np.ndarray, finest: int,
+                    patterned: bool) -> list[QFormat]:
+        """The formats that a matrix may have by its settings and its rule."""
         given = self.settings.of(name, tensor)
         if isinstance(given, QFormat):
-            return given
+            return [given]
         if self.seen is None:
-            return QFormat(given, given - _ANY[tensor])
-        if pattern is not None:
-            exact = _exact(w, given)
-            if exact is not None:
-                return exact
+            return [QFormat(given, given - _ANY[tensor])]
+        exact = _exact(w, given) if patterned else None
+        if exact is not None:
+            return [exact]
         if not peak_of(w):
-            form = QFormat.covering(given, 0.0)
-        else:
-            form = self.settings.rule_of(name, tensor).choose(given, Seen.of(w, most=w.size))
-        return _at_most(form, x.width - 1 + result_frac + _GUARD - x.frac)
+            return [_at_most(QFormat.covering(given, 0.0), finest)]
+        forms = self.settings.rule_of(name, tensor).candidates(given, Seen.of(w, most=w.size))
+        return list(dict.fromkeys(_at_most(form, finest) for form in forms))
 
     def _gate_frac(self, gate: str, candidate: int) -> int:
         """Fractional bits that the finest of a step's arguments has."""
         return max(self.table.frac if gate == "sigmoid" else self.table.out_frac, candidate)
 
     def _result_frac(self, activation: str, y: QFormat) -> int:
-        return self.table.frac if activation in ("sigmoid", "tanh") else y.frac
+        return self.table.frac if activation in ("sigmoid", "tanh", *CURVES) else y.frac
 
     # ---- operands ----------------------------------------------------------------------------
 

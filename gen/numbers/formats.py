@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.qlayer import MOST_SCALE
 
-__all__ = ["RULES", "Rule", "Seen", "as_rule", "peak_of", "rules"]
+__all__ = ["RULES", "Rule", "Seen", "as_rule", "by_row", "least_error", "peak_of", "rules"]
 
 #: Names of the rules.
 RULES = ("max", "percentile", "mse")
@@ -62,18 +64,23 @@ class Rule:
         """The format of ``width`` bits. The rule ``max`` leaves room for ``headroom`` times the
         peak, but not beyond ``most``, the largest value that is possible. Zeros alone give the
         format of the unit interval."""
+        return least_error(seen.values, self.candidates(width, seen, headroom=headroom,
+                                                        most=most))
+
+    def candidates(self, width: int, seen: Seen, *, headroom: float = 1.0,
+                   most: float = math.inf) -> list[QFormat]:
+        """The formats of which :meth:`choose` takes the one with the least error."""
         if not seen.peak:
-            return QFormat.covering(width, 0.0)
+            return [QFormat.covering(width, 0.0)]
         if self.looks and not seen.values.size:
             raise ValueError(f"Rule {self.name} needs values, not only a peak")
         if self.name == "percentile":
             peak = float(np.percentile(np.abs(seen.values), self.percent))
-            return QFormat.covering(width, max(peak, _TINY))
+            return [QFormat.covering(width, max(peak, _TINY))]
         if self.name == "mse":
             coarsest = QFormat.covering(width, max(seen.peak, _TINY)).frac
-            tried = [QFormat(width, coarsest + n) for n in range(_STEPS)]
-            return min(tried, key=lambda form: _squared_error(form, seen.values))
-        return QFormat.covering(width, max(min(headroom * seen.peak, most), _TINY))
+            return [QFormat(width, coarsest + n) for n in range(_STEPS)]
+        return [QFormat.covering(width, max(min(headroom * seen.peak, most), _TINY))]
 
 
 def as_rule(name: object, percent: object = 99.9) -> Rule:
@@ -104,8 +111,45 @@ def rules(rule: object, weight_rule: object, percent: object,
     return both
 
 
-def _squared_error(form: QFormat, values: np.ndarray) -> float:
-    return float(np.mean((form.to_float(form.quantize(values)) - values) ** 2))
+def least_error(values: np.ndarray, forms: list[QFormat]) -> QFormat:
+    """That of ``forms`` with the least mean squared error on ``values``: the first of equals."""
+    if len(forms) == 1:
+        return forms[0]
+    return min(forms, key=lambda form: float(np.mean(_squared_errors(form, values))))
+
+
+def by_row(matrices: list[np.ndarray], forms: list[list[QFormat]],
+           clips: list[bool]) -> tuple[list[QFormat], np.ndarray]:
+    """Formats of ``matrices``, each (rows, columns), one of its ``forms`` for each, and scales
+    (rows,) of 0..:data:`~.qlayer.MOST_SCALE` that they share: those with the least squared error.
+
+    A row with scale e has e fractional bits more than the format. Of equal errors the one with the
+    least scale is taken. ``clips``, of each matrix: whether a scale may make weights saturate.
+    """
+    rows = len(matrices[0])
+    best: tuple[float, list[QFormat], np.ndarray] = (math.inf, [], np.zeros(rows, np.int64))
+    known: list[dict[int, np.ndarray]] = []  # of each matrix the error of every row, by its bits
+    for w, tried, clip in zip(matrices, forms, clips, strict=True):
+        fracs = {form.frac + e for form in tried for e in range(MOST_SCALE + 1)}
+        errors = {frac: _squared_errors(QFormat(tried[0].width, frac), w).sum(axis=1)
+                  for frac in sorted(fracs)}
+        if not clip:
+            peaks = np.abs(w).max(axis=1, initial=0.0)
+            for frac in fracs - {tried[0].frac}:
+                form = QFormat(tried[0].width, frac)
+                errors[frac][np.floor(peaks * 2.0**frac + 0.5) > form.hi] = np.inf
+        known.append(errors)
+    for chosen in product(*forms):
+        errors = np.stack([sum(of[form.frac + e] for of, form in zip(known, chosen, strict=True))
+                           for e in range(MOST_SCALE + 1)])
+        total = float(errors.min(axis=0).sum())
+        if total < best[0]:
+            best = total, list(chosen), errors.argmin(axis=0)
+    return best[1], best[2]
+
+
+def _squared_errors(form: QFormat, values: np.ndarray) -> np.ndarray:
+    return (form.to_float(form.quantize(values)) - values) ** 2
 
 
 def peak_of(values) -> float:

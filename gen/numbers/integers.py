@@ -10,8 +10,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.network.layers import Layer
 from gatefold.gen.numbers.formats import peak_of
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayers import QLAYERS, QView
-from gatefold.gen.numbers.quantized import QLayer
+from gatefold.gen.numbers.quantized import QLAYERS, QLayer, QView
 
 __all__ = ["INT64", "in_integers", "scaled_weights", "too_far_apart"]
 
@@ -28,6 +27,7 @@ def in_integers(name: str, layer: Layer, numbers: dict,
     """``layer`` in integers; ``numbers`` gives its formats (and ``x_align``) by field.
 
     A field of the result is one of ``numbers``, an array in its format, or the float layer's field.
+    The weights and biases of a row with a scale (``scales``) have as many fractional bits more.
     ``counts`` receives by tensor how many weights saturate; without it none may.
     Raises :class:`UserError` if one does, and for a bias that is too large.
     """
@@ -37,7 +37,7 @@ def in_integers(name: str, layer: Layer, numbers: dict,
     cls = QLAYERS.get(layer.kind, QView)
     for tensor in layer.weights:
         values[tensor] = _weights(name, tensor, scaled_weights(layer, getattr(layer, tensor)),
-                                  numbers[f"{tensor}_format"], counts)
+                                  numbers[f"{tensor}_format"], counts, numbers["scales"])
     for tensor, form in cls.constants.items():
         constant = getattr(layer, tensor)
         values[tensor] = None if constant is None else _weights(name, tensor, constant,
@@ -46,7 +46,14 @@ def in_integers(name: str, layer: Layer, numbers: dict,
                if field.name not in values}
     new = cls(**values)
     return replace(new, **{bias: _bias(name, _scaled_bias(layer, getattr(layer, bias)),
-                                       new.acc_frac) for bias in layer.biases})
+                                       new.acc_frac + _bias_scales(new, bias))
+                           for bias in layer.biases})
+
+
+def _bias_scales(layer: QLayer, bias: str) -> np.ndarray:
+    """The scales of the rows of a bias: ``b`` belongs to the first rows, ``b_n`` to the last."""
+    rows = len(getattr(layer, bias))
+    return layer.row_scales[:rows] if bias == "b" else layer.row_scales[-rows:]
 
 
 def _scaled_bias(layer: Layer, b: np.ndarray) -> np.ndarray:
@@ -54,8 +61,11 @@ def _scaled_bias(layer: Layer, b: np.ndarray) -> np.ndarray:
 
 
 def _weights(name: str, tensor: str, values: np.ndarray, form: QFormat,
-             counts: dict[str, int] | None) -> np.ndarray:
-    scaled = np.floor(values.astype(np.float64) * 2.0**form.frac + 0.5)
+             counts: dict[str, int] | None, scales: np.ndarray | None = None) -> np.ndarray:
+    values = values.astype(np.float64)
+    if scales is not None:
+        values = values * 2.0**scales[:, None]
+    scaled = np.floor(values * 2.0**form.frac + 0.5)
     beyond = int(np.count_nonzero((scaled < form.lo) | (scaled > form.hi)))
     if tensor in ("h0", "c0"):  # 1.0 in the unit interval is its largest number, as of a tanh
         beyond = int(np.count_nonzero((scaled < form.lo) | (scaled > form.hi + 1)))
@@ -69,7 +79,7 @@ def _weights(name: str, tensor: str, values: np.ndarray, form: QFormat,
     return _frozen(form.quantize(values))
 
 
-def _bias(name: str, values: np.ndarray, acc_frac: int) -> np.ndarray:
+def _bias(name: str, values: np.ndarray, acc_frac: np.ndarray) -> np.ndarray:
     scaled = np.floor(values.astype(np.float64) * 2.0**acc_frac + 0.5)
     if peak_of(scaled) >= 2.0**INT64:
         raise UserError(too_far_apart(name, f"bias ({peak_of(values):.4g}) and weights are "))

@@ -23,7 +23,9 @@ class QRecurrent(QMatrix):
     b has ``acc_frac`` fractional bits. ``x``, ``w_ih_format``, ``w_hh_format`` and ``h`` are the
     formats of the input, the weights and the output. ``x_align`` (F,): the largest left shift that
     brings an element of each column to x. ``h0``: constant initial h in format h, or None.
-    ``h_in``: the format of an initial h that comes as an input after x, or None.
+    ``h_in``: the format of an initial h that comes as an input after x, or None. ``scales`` (gates
+    U,): so many fractional bits more the weights of each row have than the matrices' formats, and
+    its bias more than ``acc_frac``; None, a layer without row scales.
     """
 
     units: int
@@ -39,6 +41,7 @@ class QRecurrent(QMatrix):
     stateful: bool = False
     h0: np.ndarray | None = None
     h_in: QFormat | None = None
+    scales: np.ndarray | None = None
 
     of: ClassVar[type[Recurrent]] = Recurrent
     constants = {"h0": "h"}
@@ -56,6 +59,7 @@ class QRecurrent(QMatrix):
         return (u >= 1 and len(x) == 2 and self.w_ih.shape == (rows, x[1])
                 and self.w_hh.shape == (rows, u) and self.b.shape == (rows,)
                 and self.x_align.shape == (x[1],)
+                and (self.scales is None or self.scales.shape == (rows,))
                 and len(states) in (0, len(self.of.states)) and all(s == (u,) for s in states)
                 and all(one == bool(states) for one in brought)
                 and all(v is None or v.shape == (u,) for v in constants)
@@ -215,6 +219,11 @@ class QGru(_QGated):
     @property
     def row_biases(self):
         return super().row_biases if self.reset_after else self.b.tolist()
+
+    @property
+    def row_scales(self):
+        scales = super().row_scales  # m's rows have those of n's
+        return np.append(scales, scales[2 * self.units:]) if self.reset_after else scales
 
     def result_shifts(self, table):
         u = self.units

@@ -17,6 +17,7 @@ from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.choose import Chooser, Mixed
 from gatefold.gen.numbers.describe import difference
 from gatefold.gen.numbers.formats import peak_of, rules
+from gatefold.gen.numbers.int8 import from_int8
 from gatefold.gen.numbers.integers import INT64, in_integers, too_far_apart
 from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.qformat import QFormat
@@ -46,7 +47,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
              cell_width: int = 18, table_bits: int | None = None,
              argument_bits: int | None = None, calibration=None, samples: int = 64, seed: int = 0,
              rule: str = "max", weight_rule: str = "max", percentile: float = 99.9,
-             overrides: dict | None = None, headroom: int = 0, any_weights: bool = False,
+             overrides: dict | None = None, headroom: int = 0, row_scales: bool = False,
+             any_weights: bool = False,
              table: Table | None = None) -> QuantizedNetwork:
     """Choose formats per tensor and round the weights.
 
@@ -66,13 +68,15 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     Raises :class:`UserError` for illegal widths and headroom, bad calibration data, and numbers so
     far apart that 62-bit sums cannot hold them.
     """
+    if network.affine is not None:
+        return from_int8(network)
     widths = {"activations": checked_width("act", act_width, 16),
               "weights": checked_width("weight", weight_width, 16),
               "cell": checked_width("cell", cell_width, 18)}
     sections = check_overrides(overrides or {}, network)
     elsewhere = any("percentile" in section.values() for section in sections.values())
     settings = Settings(widths, *rules(rule, weight_rule, percentile, elsewhere), sections,
-                        checked_headroom(headroom))
+                        checked_headroom(headroom), row_scales)
     if table and (table_bits or argument_bits):
         raise ValueError("quantize takes a table, or its bits, not both")
     table = table or table_for(settings.widest("activations"), table_bits, argument_bits,
@@ -237,7 +241,7 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
     for layer, old in zip(network.layers, qnet.layers, strict=True):
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
-                   or field.name in ("x_align", "h_in", "c_in")}
+                   or field.name in ("x_align", "h_in", "c_in", "scales")}
         counts: dict[str, int] | None = {} if saturate else None
         layers.append(in_integers(old.name, layer, numbers, counts))
         if counts:

@@ -36,7 +36,7 @@ class Settings:
     ``weight_rule`` for weights; ``sections``, the settings of single layers by the layer's name (or
     an input's, or :data:`DEFAULT`): by group or tensor a width (int) or a :class:`QFormat`, and
     ``rule``, ``weight_rule`` and ``percentile``; ``headroom``, integer bits that are reserved in
-    formats of results and states.
+    formats of results and states; ``row_scales``, whether rows of matrices have scales.
     """
 
     widths: Mapping[str, int]
@@ -44,6 +44,7 @@ class Settings:
     weight_rule: Rule = field(default_factory=Rule)
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     headroom: int = 0
+    row_scales: bool = False
 
     def of(self, section: str, tensor: str) -> int | QFormat:
         """The setting of a tensor: its width in bits, or its format."""

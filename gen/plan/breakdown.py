@@ -66,14 +66,15 @@ class _Breakdown:
                            for op in self.ops)
         self.repeated = frozenset(n for n, op in enumerate(self.ops) if op.repeated)
         read = frozenset(n for n, op in enumerate(self.ops) if lowered.feeds(op.layer))
-        # On several dies none rides: spare rows are at the end of each die's.
-        self.rides = {} if dies > 1 else find_rides(self.ops, self.folds, read, self.repeated,
-                                                    lowered.simd)
+        self.rides = find_rides(self.ops, self.folds, read, self.repeated, lowered.simd)
         self.folds = tuple(fold.moved(self.rides[n].row) if n in self.rides else fold
                            for n, fold in enumerate(self.folds))
         self.tiling = Tiling(lowered, self.folds, self.repeated, self.rides)
         self.routes, self.first_route = list_routes(self.folds, lowered.simd)
         self.aligns = self._find_aligns()
+        scaled = any(op.scales is not None for op in self.ops)
+        words = np.cumsum([0] + [self.storage.words(op.size) * scaled for op in self.ops])
+        self.scales: list[int] = words.tolist()  # of each op the first word of its row scales
         self.cells: dict[int, int] = {}  # of each layer with states, the first of its words
         self.cell_depth = 0
         for op in self.ops:
@@ -92,6 +93,7 @@ class _Breakdown:
             tiles=sum(len(group.tiles) for step in self.tiling.steps for group in step.groups),
             weight_words=tuple(self.tiling.weight_words),
             bias_words=tuple(self.tiling.bias_words), cell_depth=max(1, self.cell_depth),
+            scale_depth=self.scales[-1],
             x_rows=self.lowered.x_rows, x_row=self.lowered.x_row, out_rows=self.out_rows,
             out_row=self.out_row, leaving=leaving,
             in_order=len(leaving) == 1 and words_out == sorted(words_out), repeated=self.repeated,
@@ -146,6 +148,7 @@ class _Breakdown:
                 bias=found.bias, first=group.first, beats=found.beats,
                 h=None if h is None else h + group.first,
                 out=None if out is None else out + group.first,
+                scale=self.scales[n] + group.first if self.scales[-1] else 0,
                 cell=0 if op.cells is None else self.cells[op.cells] + group.first,
                 fresh=begins and op.fresh, carried=begins and op.carried,
                 complete=group.complete or found.beats < group.beats,

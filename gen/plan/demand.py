@@ -31,7 +31,9 @@ class Demand:
     chunk of its own. own: the columns that meet the layer's last result (none at step 0). steps:
     how often the matrix is applied; met: how often to another input; recurs: how often to a last
     result. windows: it is a convolution, whose steps may be computed several at a time. sparse: the
-    most columns of a row that are not zero by construction; 0, all.
+    most columns of a row that are not zero by construction; 0, all. carrier: the place, among the
+    demands, of a recurrent layer on each of whose results it rides if there are rows to spare
+    (:mod:`gatefold.gen.plan.riders`); -1, none.
     """
 
     size: int
@@ -43,6 +45,7 @@ class Demand:
     recurs: int
     windows: bool
     sparse: int = 0
+    carrier: int = -1
 
     @property
     def rows(self) -> int:
@@ -88,8 +91,10 @@ class Demand:
 
 def demands(network: QuantizedNetwork | Network) -> list[Demand]:
     """What each layer with weights asks; the same of a float network as of its quantised form."""
-    found = []
+    found: list[Demand] = []
     vectors = _vectors(network)
+    carriers: dict[bytes, int] = {}  # recurrent layers by the vectors of their results
+    read_again = {value for layer in network.layers for value in layer.inputs}
     for n, layer in enumerate(network.layers):
         shapes = network.shapes_into(n)
         read = vectors[layer.inputs[0]]
@@ -97,6 +102,7 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
             gates = 1 if isinstance(layer, QRnn | Rnn) else 4
             steps, given = len(read), layer.stateful or len(layer.inputs) > 1
             same = not given and (read == read[:1]).all()
+            carriers[vectors[network.value(n)].tobytes()] = len(found)
             found.append(Demand(layer.units, gates, _pieces(read[-1]), layer.units, steps,
                                 1 if same else steps, steps if given else steps - 1, False))
         elif isinstance(layer, QDense | Dense):
@@ -104,8 +110,10 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
             pieces = (layer.features,) if layer.window is not None else _pieces(
                 read.reshape(-1, layer.features)[-1])
             sparse = 0 if layer.pattern is None else int(layer.pattern.sum(axis=1).max())
+            rides = network.value(n) not in read_again and layer.window is None and not sparse
             found.append(Demand(layer.outputs, 1, pieces, 0, steps, steps, 0,
-                                layer.window is not None and not sparse, sparse))
+                                layer.window is not None and not sparse, sparse,
+                                carriers.get(read.tobytes(), -1) if rides else -1))
     return found or [Demand(1, 4, (1,), 0, 1, 1, 0, False)]
 
 

@@ -42,7 +42,7 @@ def spread(size: int, per: int, pe: int, simd: int, dies: int) -> Fold:
     alone = word == len(chunk) - 1
     element = np.where(alone, word, word + die[None, :, None]) * simd + element % simd
     held = np.where((first.rows[:, None, :] >= 0) & (element < size), element * per + row, -1)
-    return replace(first, rows=held.reshape(len(first.groups), pe))
+    return replace(first, rows=held.reshape(len(first.groups), pe), dies=dies)
 
 
 @dataclass(frozen=True)

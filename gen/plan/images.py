@@ -11,7 +11,7 @@ import numpy as np
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan.program import Program
 from gatefold.gen.plan.work import Work
-from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.config import SCALE_BITS, EngineConfig
 from gatefold.hdl.isa import instruction_layout, pack, segment_layout
 
 __all__ = ["image_widths", "load_image", "number_images", "pack_words",
@@ -28,7 +28,7 @@ def pack_words(values: np.ndarray, width: int) -> list[int]:
 
 def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> dict[str, list[int]]:
     """Weights (an image for each row), bias with the kinds' rounding constants (an image for each
-    region) and tables."""
+    region), row scales (an image for each die) and tables."""
     weights = np.zeros((len(work.weight_words), config.pe, config.simd), np.int64)
     alike: dict[tuple[int, int, int], list[int]] = {}  # words by op, part and group
     for n, word in enumerate(work.weight_words):
@@ -52,17 +52,40 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
         for other, g in ((number, group), *riders):
             op = work.ops[other]
             rows = work.folds[other].rows[g]
-            bias = op.first_bias if first and op.first_bias is not None else op.bias
-            words = bias + np.array(op.kind.constants)
+            words = op.first_bias if first and op.first_bias is not None else op.bias
+            constants = np.array(op.kind.constants)
+            if op.scales is not None:  # what rounds by the scale, then what rounds the result
+                constants = (constants << op.scales) + ((1 << op.scales) >> 1)
+            words = words + constants
             biases[n] += np.where(rows >= 0, words[rows // op.rows, rows % op.rows], 0)
     images = {f"weights_{row:03d}": pack_words(weights[:, row], config.weight_width)
               for row in range(config.pe)}
     images |= {f"bias_{n:02d}": pack_words(biases[:, rows], config.acc_width)
                for n, rows in enumerate(config.regions)}
-    images["tanh_t0"] = [int(v) for v in qnet.table.t0]
-    if qnet.table.n2:
-        images["tanh_t1"] = [int(v) for v in qnet.table.t1]
+    images |= {f"scales_{die}": words for die, words in enumerate(_scale_words(work, config))}
+    for name, table in {"tanh": qnet.table, **qnet.curves}.items():
+        images[f"{name}_t0"] = [int(v) for v in table.t0]
+        if table.n2:
+            images[f"{name}_t1"] = [int(v) for v in table.t1]
     return images
+
+
+def _scale_words(work: Work, config: EngineConfig) -> list[list[int]]:
+    """The words of row scales of each die, op by op: of the chunks that it makes. A last chunk that
+    is alone in its word is made by every die."""
+    if not config.scale_depth:
+        return []
+    dies, simd = config.dies, config.simd
+    found: list[np.ndarray] = []
+    for op in work.ops:
+        words = work.storage.words(op.size)
+        chunks = np.zeros((words * dies, simd, config.row_places), np.int64)
+        if op.scales is not None:
+            chunks.reshape(-1, config.row_places)[:op.size, :op.rows] = op.scales
+            if work.storage.chunks_of(op.size) % dies == 1:
+                chunks[-dies:] = chunks[-dies]
+        found.append(chunks.reshape(words, dies, -1))
+    return [pack_words(words, SCALE_BITS) for words in np.concatenate(found).swapaxes(0, 1)]
 
 
 def program_images(program: Program, config: EngineConfig) -> dict[str, list[int]]:
@@ -83,7 +106,7 @@ def program_images(program: Program, config: EngineConfig) -> dict[str, list[int
 def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
     """The beats that fill a loadable core, in the order in which
     :class:`gatefold.hdl.weight_loader.WeightLoader` takes them: each row's words, then the bias
-    words, each of them for all rows."""
+    words, each of them for all rows, then those of row scales, each for all dies."""
     beat = config.beat * config.container
     mask = (1 << beat) - 1
     words = [(config.simd * config.weight_width, word) for row in range(config.pe)
@@ -92,6 +115,11 @@ def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
     words += [(config.pe * config.acc_width, sum(
         part << rows.start * config.acc_width
         for rows, part in zip(config.regions, parts, strict=True))) for parts in of_regions]
+    if config.scale_depth:
+        width = config.scale_width
+        of_dies = zip(*(images[f"scales_{die}"] for die in range(config.dies)), strict=True)
+        words += [(config.dies * width, sum(part << die * width for die, part in enumerate(parts)))
+                  for parts in of_dies]
     return [word >> at & mask for width, word in words for at in range(0, width, beat)]
 
 
@@ -104,9 +132,13 @@ def image_widths(config: EngineConfig) -> dict[str, int]:
                   for row in range(config.pe)}
         widths |= {f"bias_{n:02d}": len(rows) * config.acc_width
                    for n, rows in enumerate(config.regions)}
-    widths["tanh_t0"] = config.table.out_frac
-    if config.table.n2:
-        widths["tanh_t1"] = config.table.t1_width
+        if config.scale_depth:
+            widths |= {f"scales_{die}": config.scale_width for die in range(config.dies)}
+    for name in ("tanh", *config.curves):
+        table = config.table_of(name)
+        widths[f"{name}_t0"] = table.out_frac
+        if table.n2:
+            widths[f"{name}_t1"] = table.t1_width
     widths["program"] = instruction_layout(config).size
     widths["segments"] = segment_layout(config).size
     return widths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table, hard_limit
+from gatefold.gen.numbers.tables import CURVE_TABLES
 from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
@@ -71,6 +72,10 @@ def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
     t, y = table.out_frac, layer.result
     assert y
     function = _ARITHMETIC.get(layer.activation, layer.activation)
+    if function in CURVE_TABLES:
+        curve = CURVE_TABLES[function]
+        return DenseKind(function, layer.acc_frac + curve.divide - table.frac, t - y.frac, y.width,
+                         sign=curve.sign, base=curve.base_in(t))
     shift, out = {
         "linear": (layer.acc_frac - y.frac, 0), "relu": (layer.acc_frac - y.frac, 0),
         "sigmoid": (layer.acc_frac + 1 - table.frac, t + 1 - y.frac),

@@ -22,7 +22,8 @@ def dense(to: Lowered, n: int, layer: QDense, x: np.ndarray) -> np.ndarray:
     written = to.result(n, len(vectors), layer.outputs, layer.y.frac)
     part = Part(matrix=layer.w[:, None, :], steps=tuple(vectors), base=_base(layer),
                 pattern=pattern)
-    to.add(n, dense_kind(layer, to.qnet.table), (part,), written, bias=layer.b[:, None])
+    to.add(n, dense_kind(layer, to.qnet.table), (part,), written, bias=layer.b[:, None],
+           scales=None if layer.scales is None else layer.scales[:, None])
     return written.reshape(to.qnet.shapes[to.qnet.value(n)])
 
 
@@ -58,7 +59,7 @@ def blocked(to: Lowered, n: int, layer: QDense, x: np.ndarray, block: Block) -> 
     sequences = x.reshape(-1, timesteps, features)
     windows = window.steps(timesteps)
     count = -(-windows // block.steps)
-    matrix, pattern, bias = _block_matrix(layer, window, features, block)
+    matrix, pattern = _block_matrix(layer, window, features, block)
     vectors = _block_vectors(sequences, window, block, count)
     traced = _block_values(layer.outputs, windows, block, len(sequences))
     written = to.result(n, len(vectors), block.steps * block.pitch, layer.y.frac)
@@ -66,15 +67,16 @@ def blocked(to: Lowered, n: int, layer: QDense, x: np.ndarray, block: Block) -> 
     sizes = np.tile((left - 1) * block.pitch + layer.outputs, len(sequences))
     part = Part(matrix=matrix, steps=tuple(vectors), base=_base(layer), pattern=pattern)
     to.add(n, dense_kind(layer, to.qnet.table), (part,), written, sizes=tuple(sizes.tolist()),
-           bias=bias, traced=traced)
+           bias=_block_rows(layer.b, block), traced=traced,
+           scales=None if layer.scales is None else _block_rows(layer.scales, block))
     value = np.empty(int(traced.max()) + 1, np.int64)
     value[traced[traced >= 0]] = written[traced >= 0]
     return value.reshape(to.qnet.shapes[to.qnet.value(n)])
 
 
 def _block_matrix(layer: QDense, window: Window, features: int,
-                  block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Matrix and pattern (size, 1, taps * features) and bias (size, 1) of a block."""
+                  block: Block) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and pattern (size, 1, taps * features) of a block."""
     taps = joint_taps(window, block.steps)
     matrix = np.zeros((block.steps, block.pitch, len(taps), features), np.int64)
     pattern = np.zeros(matrix.shape, bool)
@@ -83,10 +85,15 @@ def _block_matrix(layer: QDense, window: Window, features: int,
         at = np.searchsorted(taps, j * window.stride + np.arange(window.size) * window.dilation)
         matrix[j, :layer.outputs, at] = w.transpose(1, 0, 2)
         pattern[j, :layer.outputs, at] = True
-    bias = np.zeros((block.steps, block.pitch), np.int64)
-    bias[:, :layer.outputs] = layer.b
     size = block.steps * block.pitch
-    return matrix.reshape(size, 1, -1), pattern.reshape(size, 1, -1), bias.reshape(size, 1)
+    return matrix.reshape(size, 1, -1), pattern.reshape(size, 1, -1)
+
+
+def _block_rows(values: np.ndarray, block: Block) -> np.ndarray:
+    """A value for each output (outputs,) as one for each row of a block, (size, 1)."""
+    rows = np.zeros((block.steps, block.pitch), np.int64)
+    rows[:, :len(values)] = values
+    return rows.reshape(-1, 1)
 
 
 def _block_vectors(sequences: np.ndarray, window: Window, block: Block,

@@ -40,7 +40,8 @@ def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
     w_hh, bias = by_unit(layer.w_hh), by_unit(layer.b)
     to.add(n, kind, (_from_input(layer, by_unit(layer.w_ih), x),
                      _from_h(layer, w_hh, _previous(layer, written, h0))),
-           written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, layer.h0), **more)
+           written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, layer.h0),
+           scales=None if layer.scales is None else by_unit(layer.scales), **more)
     return written if layer.return_sequences else written[-1]
 
 
@@ -69,7 +70,7 @@ def _gru_step(to: Lowered, n: int, layer: QGru, x: np.ndarray,
     to.add(n, gru_kind(layer, to.qnet.table),
            (_from_input(layer, _rows(xz, xn, xr, None), x), _from_h(layer, w_hh, previous)),
            written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, _rounded_h0(layer)),
-           **states)
+           scales=_scales(layer, 1, 2, 0, 2), **states)
 
 
 def _in_three(to: Lowered, layer: QGru, x: np.ndarray) -> bool:
@@ -93,15 +94,17 @@ def _gru_asides(to: Lowered, n: int, layer: QGru, x: np.ndarray,
     (xr, xz, xn), (hr, hz, hn), (br, bz, bn) = _gru_rows(layer)
     h0, kind = _rounded_h0(layer), gru_kind(layer, to.qnet.table)
     a = to.add(n, AsideKind(None), (_from_input(layer, _rows(xn), x),), None, bias=_rows(bn),
-               cells=n, fresh=False)
+               scales=_scales(layer, 2), cells=n, fresh=False)
     w_hh, bias = _rows(hz), _rows(bz)
     z = to.add(n, AsideKind(kind.gate),
                (_from_input(layer, _rows(xz), x), _from_h(layer, w_hh, previous)), None, bias=bias,
-               first_bias=_first_bias(layer, w_hh, bias, h0), cells=n, fresh=False)
+               first_bias=_first_bias(layer, w_hh, bias, h0), scales=_scales(layer, 1), cells=n,
+               fresh=False)
     w_hh, bias = _rows(hr, hn), _rows(br, layer.b_n)
     to.add(n, replace(kind, aside=True),
            (_from_input(layer, _rows(xr, None), x), _from_h(layer, w_hh, previous)), written,
-           bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), asides=(a, z), **states)
+           bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0),
+           scales=_scales(layer, 0, 2), asides=(a, z), **states)
 
 
 def _gru_halves(to: Lowered, n: int, layer: QGru, x: np.ndarray,
@@ -120,12 +123,14 @@ def _gru_halves(to: Lowered, n: int, layer: QGru, x: np.ndarray,
     to.add(n, reset_kind(layer, to.qnet.table),
            (_from_input(layer, _rows(xr), from_start(x)),
             _from_h(layer, w_hh, previous)),
-           q, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), traced=None, **states)
+           q, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0),
+           scales=_scales(layer, 0), traced=None, **states)
     w_hh, bias = _rows(hz, None), _rows(bz, bn)
     to.add(n, gru_kind(layer, to.qnet.table),
            (_from_input(layer, _rows(xz, xn), x), _from_h(layer, w_hh, previous),
             Part(matrix=_rows(None, hn), steps=from_start(q), base=_h_base(layer))),
-           written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0), **states)
+           written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0),
+           scales=_scales(layer, 1, 2), **states)
 
 
 def _gru_rows(layer: QGru) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -138,6 +143,13 @@ def _rows(*gates: np.ndarray | None) -> np.ndarray:
     """(units, gates, ...) from the rows (units, ...) of each gate; None is zeros."""
     zero = np.zeros_like(next(rows for rows in gates if rows is not None))
     return np.stack([zero if rows is None else rows for rows in gates], axis=1)
+
+
+def _scales(layer: QGru, *gates: int) -> np.ndarray | None:
+    """The scales (units, rows) of the rows of a unit, each of the gate r, z, n (0, 1, 2)."""
+    if layer.scales is None:
+        return None
+    return layer.scales.reshape(3, layer.units)[list(gates)].T
 
 
 def _rounded_h0(layer: QGru) -> np.ndarray | None:

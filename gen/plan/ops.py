@@ -46,6 +46,7 @@ class Op:
     size: elements of a step's result. sizes: how many of them each step makes, from the first on.
     parts: its columns and the vectors that meet them, the layer's input first.
     bias, first_bias: (size, rows of an element); the latter for step 0, where that differs.
+    scales: of the same shape, each row's scale (:mod:`gatefold.gen.numbers`); None, zeros.
     written: addresses (steps, size) of its results; None, it has none (it loads states).
     stage: an op reads results of lower stages; of its own stage, those of earlier steps and, of the
         same step, those of ops with a lower number.
@@ -63,6 +64,7 @@ class Op:
     parts: tuple[Part, ...]
     bias: np.ndarray
     first_bias: np.ndarray | None = None
+    scales: np.ndarray | None = None
     written: np.ndarray | None
     stage: int
     cells: int | None = None

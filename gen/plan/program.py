@@ -61,6 +61,8 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
         "h": job.h or 0, "h_step": 0, "to_out": int(job.out is not None), "out": job.out or 0,
         "out_step": 0, "complete": int(job.complete), "frame": 0,
     }
+    if work.scale_depth:
+        finish["scale"] = job.scale
     if work.storage.dies > 1:
         fields |= {"bank": tile.operand.bank, "absolute": int(tile.operand.absolute)}
     if stateful:

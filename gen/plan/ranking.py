@@ -8,7 +8,7 @@ from math import ceil, floor
 
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.plan.demand import demands, longest_chain
+from gatefold.gen.plan.demand import Demand, demands, longest_chain
 from gatefold.gen.plan.latency import lstm_tail
 
 __all__ = ["Ranking"]
@@ -40,8 +40,18 @@ class Ranking:
 
     def tiles(self, pe: int, simd: int) -> int:
         """About how many tiles a frame has."""
-        return self.contexts * sum(demand.tiles(pe, simd, self.dies)
-                                   for demand in self.asked)
+        return self.contexts * sum(self._tiles(demand, pe, simd) for demand in self.asked)
+
+    def _tiles(self, demand: Demand, pe: int, simd: int) -> int:
+        """Of one layer. A step that rides takes one tile; its last has none to ride on."""
+        whole = demand.tiles(pe, simd, self.dies)
+        if demand.carrier < 0 or demand.columns <= simd:
+            return whole
+        carrier = self.asked[demand.carrier]
+        spare = carrier.groups(pe, simd, self.dies) * pe - carrier.spread(simd, self.dies)
+        if demand.spread(simd, self.dies) > spare:
+            return whole
+        return demand.steps - 1 + whole // demand.steps
 
     def bound(self, pe: int, simd: int) -> int:
         """About how many cycles a frame takes at least: one a tile, and those of the tails."""
@@ -63,6 +73,9 @@ class Ranking:
         for simd in _SIMDS:
             rows = {demand.spread(simd, self.dies)
                     * (min(32, demand.steps) if demand.windows else 1) for demand in self.asked}
+            rows |= {demand.spread(simd, self.dies) + rider.spread(simd, self.dies)
+                     for rider in self.asked if rider.carrier >= 0
+                     for demand in (self.asked[rider.carrier],)}
             tallest = min(self._whole(multipliers // simd, floor), self._whole(max(rows)),
                           _ROWS * self.dies)
             if not tallest:

@@ -14,7 +14,7 @@ from operator import add
 from gatefold.gen.plan.cycles import gearboxes
 from gatefold.gen.plan.memories import bram18s, ram_luts, rom, urams
 from gatefold.hdl.arith import tree
-from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.gearbox import GearboxShape
 from gatefold.hdl.interfaces import region_controls, region_load
 from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout, segment_layout
@@ -71,7 +71,8 @@ def components(config: EngineConfig) -> dict[str, Resources]:
     """What each component of an engine takes; a component that takes nothing is left out.
 
     rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and relays.
-    weights, bias, program, tables: the memories. operands, sequencer, router, reader, writer,
+    weights, bias, program, tables: the memories. scales: the memories of row scales, and the
+    shifts. operands, sequencer, router, reader, writer,
     loader: the components of these names. lstm_lanes, gru_lanes, merge_lanes, dense_lanes: the
     lanes; lanes: what they share. crossings: the registers from die to die.
     """
@@ -85,6 +86,7 @@ def components(config: EngineConfig) -> dict[str, Resources]:
         "operands": _operands(config) * dies,
         "sequencer": _sequencer(config),
         "router": _router(config) * dies,
+        "scales": _scales(config) * dies,
         "lstm_lanes": _lstm_lanes(config) * dies,
         "gru_lanes": _gru_lanes(config) * dies,
         "merge_lanes": _merge_lanes(config) * dies,
@@ -243,6 +245,15 @@ def _router(c: EngineConfig) -> Resources:
     return _part(lut, ff)
 
 
+def _scales(c: EngineConfig) -> Resources:
+    """A multiplexer of four for each bit of a row of a lane."""
+    if not c.scale_depth:
+        return _part()
+    memory = ram_luts if c.loadable else lambda width, depth: rom(width, depth)[0]
+    return _part(c.simd * c.row_places * c.acc_width + memory(c.scale_width, c.scale_depth),
+                 c.scale_width)
+
+
 def _kinds(c: EngineConfig, wanted: type) -> list:
     return [kind for kind in c.kinds if isinstance(kind, wanted)]
 
@@ -297,7 +308,7 @@ def _dense_lanes(c: EngineConfig) -> Resources:
     if not kinds:
         return _part()
     a, t, u = c.act_width, c.table.out_frac, c.table.width
-    tables = any(kind.activation in ("sigmoid", "tanh") for kind in kinds)
+    tables = any(kind.tabled for kind in kinds)
     plain = any(kind.activation in ("linear", "relu") for kind in kinds)
     return _part(c.simd * (plain * 1.3 * a + tables * (3.5 * u + 3 * t)),
                  c.simd * (a + tables * (u + t) + tables * plain * 2 * a))
@@ -306,10 +317,13 @@ def _dense_lanes(c: EngineConfig) -> Resources:
 def _tables(c: EngineConfig) -> Resources:
     """The tables of the lanes; a memory serves two look-ups. An LSTM lane looks up its rows, then
     c; a GRU lane r and z, then the candidate; a Dense lane its activation."""
-    table = c.table
-    halves = bram18s(table.out_frac, 1 << (table.n0 + table.n1))
-    if table.n2:
-        halves += bram18s(table.t1_width, 1 << (table.n0 + table.n2 - 1))
+    def memories_of(table: TableConfig) -> int:
+        """Half block RAMs of one table."""
+        found = bram18s(table.out_frac, 1 << (table.n0 + table.n1))
+        if table.n2:
+            found += bram18s(table.t1_width, 1 << (table.n0 + table.n2 - 1))
+        return found
+
     lstm, gru = _kinds(c, LstmKind), _kinds(c, GruKind)
     gates = any(not kind.gate.direct for kind in lstm)
     rows = 3 * gates + any(kind.candidate.function == "tanh" for kind in lstm)
@@ -317,7 +331,9 @@ def _tables(c: EngineConfig) -> Resources:
     memories += any(not kind.gate.direct for kind in gru)
     memories += any(kind.candidate.function == "tanh" for kind in gru)
     memories += any(kind.activation in ("sigmoid", "tanh") for kind in _kinds(c, DenseKind))
-    return _part(halves=halves * c.simd * memories)
+    halves = memories * memories_of(c.table)
+    halves += len(c.curves) * memories_of(c.table_of(c.curves[0])) if c.curves else 0
+    return _part(halves=halves * c.simd)
 
 
 def _lanes(c: EngineConfig) -> Resources:
@@ -387,5 +403,5 @@ def _crossings(c: EngineConfig) -> Resources:
 def _loader(c: EngineConfig) -> Resources:
     if not c.loadable:
         return _part()
-    address = bits_for(max(c.weight_depth, c.bias_depth))
+    address = bits_for(c.load_depth)
     return _part(2 * c.pe + 50, c.load_width + 2 * c.pe + 2 * address)

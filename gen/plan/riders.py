@@ -2,7 +2,7 @@
 
 A Dense layer on every step of a recurrent layer meets h_t, and so does the recurrent layer itself,
 at step t + 1. Two heads of a network meet the same vector. Where the last group of one op, the
-*carrier*, leaves rows of the array empty, the rows of the other, the *rider*, fill them: they meet
+*carrier*, leaves rows of every die empty, the rows of the other, the *rider*, fill them: they meet
 the chunks in the carrier's tiles. The carrier's job then parks its sums as well, and the rider's
 starts from them: it takes one tile, whose weights are zero, to finish with a kind, a route and an
 address of its own. The last step of a Dense layer on a recurrent one has no later step to ride on,
@@ -31,7 +31,7 @@ class Ride:
     """How an op rides.
 
     carrier, part: the op that carries it, and the part of that op whose vectors are the rider's.
-    group: of the carrier's rows. row: the row of the array that is the rider's first. ahead: step t
+    group: of the carrier's rows. row: the row of each die that is the rider's first. ahead: step t
     of the rider rides on step t + ahead of the carrier. steps: how many of its steps, from the
     first on, ride.
     """
@@ -52,7 +52,7 @@ def find_rides(ops: Sequence[Op], folds: Sequence[Fold], read: frozenset[int],
     read. Which ops ride depends on shapes and formats alone, so it is the same with other weights.
     """
     found: dict[int, Ride] = {}
-    free = [fold.free for fold in folds]  # of each op's last group, the first row that is free
+    free = [fold.free for fold in folds]  # of each op's last group, a die's first row that is free
     for n, op in enumerate(ops):
         if n in read or n in repeated or not _may_ride(op, folds[n], simd):
             continue
@@ -61,7 +61,7 @@ def find_rides(ops: Sequence[Op], folds: Sequence[Fold], read: frozenset[int],
             if carrier == n or way is None:
                 continue
             part, ahead = way
-            rows = folds[n].rows.shape[1]
+            rows = folds[n].of_die.shape[2]
             if (ahead or carrier < n) and free[carrier] + folds[n].free <= rows:
                 found[n] = Ride(carrier, part, len(folds[carrier].groups) - 1, free[carrier],
                                 ahead, min(len(op.sizes), len(other.sizes) - ahead))

@@ -35,23 +35,32 @@ class Fold:
     """The rows of an op on the array.
 
     Attributes: ``per``, the rows R of an element; ``groups``; ``rows``, (groups, pe), what each row
-    of the array holds: element * R + row, or -1 for nothing.
+    of the array holds: element * R + row, or -1 for nothing; ``dies``, which have an equal number
+    of these rows each.
     """
 
     per: int
     groups: tuple[Group, ...]
     rows: np.ndarray
+    dies: int = 1
+
+    @property
+    def of_die(self) -> np.ndarray:
+        """``rows`` as (groups, dies, rows of a die)."""
+        return self.rows.reshape(len(self.groups), self.dies, -1)
 
     @property
     def free(self) -> int:
-        """The first row of the array from which on the last group holds nothing."""
-        return int(np.flatnonzero(self.rows[-1] >= 0).max(initial=-1)) + 1
+        """The first row of a die from which on the last group holds nothing, on any die."""
+        held = (self.of_die[-1] >= 0).any(axis=0)
+        return int(np.flatnonzero(held).max(initial=-1)) + 1
 
     def moved(self, rows: int) -> Fold:
-        """The same, if it is one group of elements of one row, so many rows further down."""
+        """The same, if it is one group of elements of one row, so many rows further down on each
+        die."""
         (group,) = self.groups
         return replace(self, groups=(replace(group, rotation=-rows),),
-                       rows=np.roll(self.rows, rows, axis=1))
+                       rows=np.roll(self.of_die, rows, axis=2).reshape(self.rows.shape))
 
 
 def fold(size: int, per: int, pe: int, simd: int) -> Fold:

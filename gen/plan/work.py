@@ -49,6 +49,7 @@ class Job:
     first, beats: the first word of the step's result that it writes, and how many it writes.
     complete: the words of its last beats are full then. route: the first that its beats take.
     h, out: address of the first word in the operand and in the output memory, or None.
+    scale: word of the row scales.
     cell: word of the states; fresh: they count as zero; carried: they are the last frame's.
     after: (op, step, group) of the job from whose sums it starts; None, from its bias.
     """
@@ -62,6 +63,7 @@ class Job:
     beats: int
     h: int | None
     out: int | None
+    scale: int
     cell: int
     fresh: bool
     complete: bool
@@ -89,7 +91,8 @@ class Work:
     ops: in the order of their numbers; folds: the rows of each on the array.
     kinds, aligns, routes: what the engine must be able to do; kind_of: the kind of each op.
     make_jobs: makes ``jobs``; tiles: how many all of them have.
-    weight_words; bias_words: (op, group, whether for step 0 alone); cell_depth: words of states.
+    weight_words; bias_words: (op, group, whether for step 0 alone); cell_depth: words of states;
+        scale_depth: of row scales, 0 where no op has any.
     x_rows, x_row, out_rows, out_row: rows of the input and output frames, elements of a row.
     leaving: the ops whose results are the output; in_order: it is one op, whose chunks leave in
         the order of its steps.
@@ -109,6 +112,7 @@ class Work:
     weight_words: tuple[Word, ...]
     bias_words: tuple[tuple[int, int, bool], ...]
     cell_depth: int
+    scale_depth: int
     x_rows: int
     x_row: int
     out_rows: int

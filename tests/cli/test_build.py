@@ -355,11 +355,11 @@ def test_help_and_version_are_quick_and_import_nothing_heavy():
             "print([m for m in ('numpy', 'amaranth', 'rich', 'h5py', 'onnx') if m in sys.modules])")
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
     best = float("inf")
-    for _ in range(3):
+    for _ in range(5):
         started = time.perf_counter()
         assert program("--version").stdout == f"gatefold {__version__}\n"
         best = min(best, time.perf_counter() - started)
-    assert best < 1.0  # 0.15 s on a quiet machine
+    assert best < 3.0  # 0.15 s on a quiet machine
 
 
 @pytest.mark.parametrize("args, code", [

@@ -243,8 +243,8 @@ def test_outputs_replace_neither_the_core_nor_the_input_nor_each_other(core, tmp
             ("-o would replace a file of the core, 'integers.npz'", "-o", core / "integers.npz"),
             ("--trace would replace a file of the core", "-o", tmp_path / "y.npy", "--trace",
              core / "floats.npz"),
-            ("-o and --trace are the same file", "-o", tmp_path / "y.npz", "--trace",
-             tmp_path / "y.npz")):
+            ("-o, --trace and --state-out must be different files", "-o", tmp_path / "y.npz",
+             "--trace", tmp_path / "y.npz")):
         assert message in refused("run", core, "--input", x, *words)
     assert contents(core) == before and not (tmp_path / "y.npz").exists()
 
@@ -286,3 +286,49 @@ def test_damaged_numbers_are_refused(core, tmp_path, monkeypatch, name, more):
     assert f"'{name}': build the core first" in refused("run", copy, "--input", DATA, "-o", "y.npy",
                                                         *more)
     assert [p.name for p in tmp_path.iterdir()] == ["copy"]
+
+
+@pytest.fixture(scope="module")
+def streaming(tmp_path_factory):
+    """Stateful cores: of one sequence, and of two in turn."""
+    folder = tmp_path_factory.mktemp("streaming")
+    for name, contexts in (("lstm", 1), ("lstm", 2), ("gru", 1), ("rnn", 1)):
+        compile(network(f"stateful {name}"), pe=8, simd=2, contexts=contexts).save(
+            folder / f"{name}{contexts}")
+    return folder
+
+
+@pytest.mark.parametrize("which", ["lstm1", "lstm2", "gru1", "rnn1"])
+def test_a_run_ends_and_goes_on(streaming, tmp_path, which):
+    core = streaming / which
+    shape = load_quantized(core / "integers.npz").input_shape
+    x = np.random.default_rng(0).normal(size=(8, *shape))
+    _, whole = run(core, tmp_path, x)
+    states = tmp_path / "s.npz"
+    _, first = run(core, tmp_path, x[:4], "--state-out", states)
+    _, second = run(core, tmp_path, x[4:], "--state-in", states)
+    np.testing.assert_array_equal(np.concatenate([first, second]), whole)
+    assert np.load(states).files and not np.array_equal(run(core, tmp_path, x[4:])[1], second)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda arrays: {}, "must hold the arrays"),
+    (lambda arrays: {name: array[:, :1] for name, array in arrays.items()}, "of the shape"),
+    (lambda arrays: {name: array * 0.5 for name, array in arrays.items()}, "must be integers"),
+    (lambda arrays: {name: array + (1 << 30) for name, array in arrays.items()}, "must lie in"),
+])
+def test_states_of_another_core_are_refused(streaming, tmp_path, change, words):
+    core = streaming / "lstm1"
+    x = np.zeros((1, *load_quantized(core / "integers.npz").input_shape))
+    run(core, tmp_path, x, "--state-out", tmp_path / "s.npz")
+    np.savez(tmp_path / "s.npz", **(change(dict(np.load(tmp_path / "s.npz"))) or {"a": x}))
+    assert words in refused("run", core, "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npy",
+                            "--state-in", tmp_path / "s.npz")
+
+
+def test_a_core_without_states_takes_none(core, tmp_path):
+    np.save(tmp_path / "x.npy", FLOATS["x"])
+    for option in ("--state-in", "--state-out"):
+        assert f"{option}: the core keeps no state" in refused(
+            "run", core, "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npy",
+            option, tmp_path / "s.npz")

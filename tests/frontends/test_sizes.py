@@ -82,6 +82,38 @@ def test_a_state_as_input_keeps_its_units(tmp_path):
     assert loaded(state, tmp_path, timesteps=9).input_shapes == ((9, 3), (7,), (7,))
 
 
+def rated(given: str = "rate") -> onnx.ModelProto:
+    """A model that takes a sampling rate as a number, and has a branch for each."""
+    def branch(name, nodes):
+        return onnx.helper.make_graph(nodes, name, [], [
+            onnx.helper.make_tensor_value_info(f"{name}_y", onnx.TensorProto.FLOAT, None)])
+    slow = branch("slow", [node("Slice", "x", "one", "two", "one", "two", output="slow_y")])
+    fast = branch("fast", [node("Identity", "x", output="fast_y")])
+    nodes = [node("Equal", given, "sixteen", output="is"),
+             node("If", "is", output="chosen", then_branch=fast, else_branch=slow),
+             node("ReduceMean", "chosen", output="mean", axes=[1], keepdims=0),
+             node("Gemm", "mean", "w")]
+    model = graph(nodes, shape=("b", 6, 3), constants=CONSTANTS | {
+        "sixteen": np.array(16000), "w": np.ones((3, 2), np.float32)})
+    model.graph.input.append(onnx.helper.make_tensor_value_info("rate", onnx.TensorProto.INT64, []))
+    return model
+
+
+def test_a_number_as_input_is_fixed_and_its_branch_taken(tmp_path):
+    fast, slow = (loaded(rated(), tmp_path, sizes={"rate": rate}) for rate in (16000, 8000))
+    x = np.random.default_rng(0).normal(size=(2, 6, 3))
+    wanted = np.repeat(x.mean(axis=1).sum(axis=1, keepdims=True), 2, axis=1)
+    assert fast.input_shapes == slow.input_shapes == ((6, 3),)
+    np.testing.assert_allclose(forward(fast, x), wanted)
+    np.testing.assert_allclose(forward(slow, x), np.repeat(
+        x[:, 1:2].mean(axis=1).sum(axis=1, keepdims=True), 2, axis=1))
+
+
+def test_a_number_as_input_must_be_given(tmp_path):
+    assert ("input 'rate' is a single number, which a core needs fixed: give it with --set rate=N "
+            "(sizes={'rate': N} in Python)") in refusal(rated(), tmp_path)
+
+
 @pytest.mark.parametrize(("shape", "options", "words"), [
     (("b", "t", 3), {}, "timesteps is not fixed (shape (b, t, 3)): give it with --timesteps T"),
     (("b", "t", 3), {"sizes": {"u": 9}}, "'u' is no open dimension of the model: its open "

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 
 from gatefold.gen.plan import Array, make_plan
 from gatefold.hdl.core import Core
@@ -63,8 +64,8 @@ def test_ultraram_implies_loading():
         replace(config, uram_rows=1)
 
 
-def play(plan, script):
-    """Run ``script(ctx, core, send, frame)`` on a loadable core."""
+def play(plan, script, reset=None):
+    """Run ``script(ctx, core, send, frame)`` on a loadable core; ``reset`` resets it."""
     core = Core(plan.config, plan.images())
     info = core_info(plan)
 
@@ -94,7 +95,7 @@ def play(plan, script):
     async def bench(ctx):
         await script(ctx, core, send, frame)
 
-    run = simulator(core)
+    run = simulator(core if reset is None else ResetInserter(reset)(core))
     run.add_testbench(bench)
     run.run()
 
@@ -159,6 +160,53 @@ def test_no_load_begins_while_a_frame_is_under_way():
         assert ctx.get(core.load.ready)
 
     play(plan, script)
+
+
+def test_loads_and_frames_take_turns_where_both_are_always_on_offer():
+    plan = loadable("lstm-dense", 8, 2, 32, 3, 0)
+    words, x = plan.images()["load"], inputs(plan.qnet, 1)
+    beats = core_info(plan).stream.pack(x.reshape(1, -1))[0]
+    turns = []  # "load" or "frame", as each has gone in
+
+    async def script(ctx, core, send, frame):
+        ctx.set(core.o.ready, 1)
+        streams = ((core.i, beats, "frame"), (core.load, words, "load"))
+        moved = {"frame": 0, "load": 0}
+        while len(turns) < 12:
+            for port, sent, name in streams:
+                ctx.set(port.valid, 1)
+                ctx.set(port.payload.data, sent[moved[name]])
+                ctx.set(port.payload.last, moved[name] == len(sent) - 1)
+            _, _, *ready = await ctx.tick().sample(core.i.ready, core.load.ready)
+            for taken, (_, sent, name) in zip(ready, streams, strict=True):
+                moved[name] += taken
+                if moved[name] == len(sent):
+                    turns.append(name)
+                    moved[name] = 0
+
+    play(plan, script)
+    assert turns == ["load", "frame"] * 6
+
+
+def test_after_a_reset_the_core_waits_for_its_weights():
+    plan = loadable("lstm-dense", 8, 2, 32, 3, 0)
+    words, x = plan.images()["load"], inputs(plan.qnet, 1)
+
+    async def script(ctx, core, send, frame):
+        for _ in range(2):
+            await send(ctx, words, len(words) - 1)
+            np.testing.assert_array_equal(await frame(ctx, x[0]),
+                                          golden(plan.qnet, x).reshape(-1))
+            ctx.set(core.i.valid, 1)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+            await ctx.tick().repeat(20)
+            assert not ctx.get(core.i.ready) and ctx.get(core.load.ready)
+            ctx.set(core.i.valid, 0)
+
+    reset = Signal()
+    play(plan, script, reset)
 
 
 @pytest.mark.parametrize("lead", range(-4, 5))

@@ -38,7 +38,7 @@ def test_there_are_fixtures_of_every_exporter():
 @pytest.mark.parametrize("model", MODELS)
 def test_forward_agrees_with_the_framework(model):
     x, y = vectors(model)
-    network = load(FIXTURES / model)
+    network = load(FIXTURES / model, states="none")
     assert network.input_shape == x.shape[1:]
     np.testing.assert_allclose(forward(network, x), y, atol=1e-5, rtol=0)
     np.testing.assert_allclose(forward(network, x, dtype=np.float32), y, atol=1e-5, rtol=0)

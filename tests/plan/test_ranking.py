@@ -49,9 +49,12 @@ def test_shapes_hold_whole_shares_of_each_die():
     assert (2 * 3 * 4, 2) in shapes and all(pe % 8 == 0 for pe, _ in shapes)
 
 
-def test_riders_take_fewer_tiles_than_counted():
-    qnet = quantized("autoencoder")  # the Dense rides on the last LSTM
-    assert Ranking(qnet).tiles(8, 3) - make_plan(qnet, Array(pe=8, simd=3)).cycles.tiles == 3
+@pytest.mark.parametrize(("pe", "simd"), [(8, 3), (16, 3), (20, 2), (40, 4)])
+@pytest.mark.parametrize("dies", [1, 2])
+def test_tiles_of_riders(pe, simd, dies):
+    qnet = quantized("autoencoder")  # the Dense rides on the last LSTM, where there are rows for it
+    plan = make_plan(qnet, Array(pe=pe * dies, simd=simd, dies=dies, cross=2 * (dies > 1)))
+    assert Ranking(qnet).on(dies).tiles(pe * dies, simd) == plan.cycles.tiles
 
 
 @pytest.mark.parametrize(("pe", "simd"), ARRAYS)

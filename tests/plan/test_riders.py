@@ -28,9 +28,9 @@ def head(outputs: int, activation: str = "linear", *, features: int = UNITS, rea
     return lambda make: make.dense(features, outputs, activation, inputs=(reads,))
 
 
-def plan_of(net: Network, pe: int, simd: int, contexts: int = 1):
+def plan_of(net: Network, pe: int, simd: int, contexts: int = 1, **array):
     return make_plan(quantize(net, act_width=8, weight_width=8, cell_width=10),
-                     Array(pe=pe, simd=simd, contexts=contexts))
+                     Array(pe=pe, simd=simd, contexts=contexts, **array))
 
 
 #: network; array; for each rider its carrier, group and row, steps ahead and steps; tiles.
@@ -57,6 +57,16 @@ def test_riders_fill_spare_rows(name, contexts):
     assert found == rides
     assert plan.cycles.tiles == contexts * tiles
     check(plan.qnet, pe, simd, contexts=contexts)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_riders_fill_spare_rows_of_each_die(outputs):
+    # Of the LSTM's 3 chunks each die makes one and the last, which is short: 3 units, 12 rows.
+    dies = {"dies": 2, "cross": 2}
+    plan = plan_of(network(head(outputs)), 32, 2, **dies)
+    (ride,) = plan.work.rides.values()
+    assert ride.row == 12
+    check(plan.qnet, 32, 2, **dies)
 
 
 def test_a_rider_starts_from_the_sums_of_its_carrier():

@@ -50,11 +50,11 @@ def recurrent_weights(gates: int = 4, units: int = 7, features: int = 3,
         ("B", (directions, 2 * gates * units)))}
 
 
-def loaded(model: onnx.ModelProto, folder: Path) -> Network:
-    """The network in the file that holds ``model``."""
+def loaded(model: onnx.ModelProto, folder: Path, states: str = "none", **options) -> Network:
+    """The network in the file that holds ``model``, with the inputs and outputs of the graph."""
     path = folder / "m.onnx"
     path.write_bytes(model.SerializeToString())
-    return load(path)
+    return load(path, states=states, **options)
 
 
 def refusal(model: onnx.ModelProto | bytes, folder: Path, **options) -> str:

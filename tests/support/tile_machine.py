@@ -86,6 +86,10 @@ class TileMachine:
                                      for word in images[f"bias_{n:02d}"]]
                                     for n, rows in enumerate(c.regions)], axis=1)
         self.bias = self.bias.reshape(-1, c.dies, c.pe // c.dies)
+        places = max(per for per, _ in c.routes)
+        self.scales = [np.array([unpack(word, 2, c.simd * places) % 4
+                                 for word in images[f"scales_{die}"]]).reshape(-1, c.simd, places)
+                       for die in range(c.dies)] if c.scale_depth else None
         depth = DEPTHS[c.pipeline]
         self.state = {"lstm": depth.lstm_state, "gru": depth.gru_state}
         levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
@@ -179,6 +183,8 @@ class TileMachine:
             assert not tile["to_out"] or at not in self.complete, f"output word {at} has left"
             for die in range(c.dies):
                 z = self.acc[die, per * slot[holds, None] + np.arange(per)]
+                if self.scales:
+                    z = z >> self.scales[die][tile["scale"] + beat][holds, :per]
                 state = None
                 if isinstance(kind, DenseKind):
                     result = self._dense(kind, z[:, 0])

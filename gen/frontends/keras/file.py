@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.keras.h5 import File
 from gatefold.gen.frontends.keras.model import read_model
 from gatefold.gen.frontends.keras.weights import Named, NamedWeights
@@ -22,10 +23,10 @@ _WEIGHTS = "model_weights"
 
 
 def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED,
-          every: bool = False) -> Network:
+          every: bool = False, cut: Cut | None = None) -> Network:
     """The network in the bytes of an ``.h5`` file; ``name`` is the file's, for messages.
 
-    ``sizes``, of open dimensions of its inputs; ``every``, as of :func:`read_model`.
+    ``sizes``, of open dimensions of its inputs; ``every`` and ``cut``, as of :func:`read_model`.
     """
     file = File(data, name, "HDF5 file")
     config = file.text("model_config")
@@ -37,4 +38,4 @@ def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED,
                for parts in file.names(_WEIGHTS)]
     source = {"format": "keras-h5", "exporter": f"keras {quoted(version, 24)[1:-1]}"}
     return read_model(parsed_json(config, f"{name}: its model_config"), NamedWeights(weights),
-                      major(version), source, sizes, every)
+                      major(version), source, sizes, every, cut)

@@ -18,6 +18,7 @@ from gatefold.gen.frontends.keras.weights import Named, NamedWeights
 from gatefold.gen.frontends.keras.zip import major, parsed_json
 from gatefold.gen.frontends.sizes import Sizes
 from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.states import carry
 
 __all__ = ["from_keras"]
 
@@ -25,10 +26,11 @@ _KERAS = ("keras", "tf_keras")
 
 
 def from_keras(model, *, timesteps: int | None = None,
-               sizes: Mapping[str, int] | None = None) -> Network:
+               sizes: Mapping[str, int] | None = None,
+               states: str | Mapping[str, str] = "auto") -> Network:
     """The float network of ``model``, a ``keras.Sequential`` or functional ``keras.Model`` of
-    Keras 3 or tf_keras. ``timesteps`` and ``sizes`` fix open dimensions of its inputs, as in
-    :func:`gatefold.load`.
+    Keras 3 or tf_keras. ``timesteps`` and ``sizes`` fix open dimensions of its inputs, and
+    ``states`` names states that come as inputs and go as outputs, as in :func:`gatefold.load`.
 
     Only ``model.to_json()`` (the layers' ``get_config``) and the weights' values are used; the
     model is not called. ``source`` of the result holds ``format`` and ``exporter``.
@@ -50,9 +52,9 @@ def from_keras(model, *, timesteps: int | None = None,
     config = parsed_json(text, "the model's configuration")
     weights = [_named(layer, variable) for layer, variable in variables]
     version = _version(type(model))
-    return read_model(config, NamedWeights(weights), major(version), {
-        "format": "keras-live", "exporter": f"keras {quoted(version, 24)[1:-1]}"},
-        Sizes(timesteps, sizes or {}))
+    source = {"format": "keras-live", "exporter": f"keras {quoted(version, 24)[1:-1]}"}
+    return carry(read_model(config, NamedWeights(weights), major(version), source,
+                            Sizes(timesteps, sizes or {})), states)
 
 
 def _check_own(layer) -> None:

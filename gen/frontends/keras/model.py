@@ -7,12 +7,14 @@ class has no reader is refused by name; nothing from the file is executed or loo
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Builder, every_refusal
-from gatefold.gen.frontends.keras import basic, conv, ops, rnn
+from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.keras import basic, conv, host, ops, rnn
 from gatefold.gen.frontends.keras.arguments import (
     MAX_LAYERS,
     Reference,
@@ -29,6 +31,7 @@ from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes
 from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.states import PORTS
 
 __all__ = ["read_model"]
 
@@ -52,7 +55,6 @@ _REFUSED = {
     "Attention": "attention multiplies data by data: train a network without it",
     "AdditiveAttention": "attention multiplies data by data: train a network without it",
     "Normalization": "use Rescaling with its scale and offset, or BatchNormalization",
-    "LeakyReLU": "train with ReLU", "PReLU": "train with ReLU", "ELU": "train with ReLU",
     "ConvLSTM1D": "only Conv1D and LSTM of their own are built",
     "Conv2D": "only one axis is time: use Conv1D",
     "InputLayer": "an input cannot be inside another layer: make it an input of the model",
@@ -60,14 +62,17 @@ _REFUSED = {
 
 
 def read_model(entry: dict, weights: Weights, keras: int, source: dict,
-               sizes: Sizes = AS_DECLARED, every: bool = False) -> Network:
+               sizes: Sizes = AS_DECLARED, every: bool = False,
+               cut: Cut | None = None) -> Network:
     """The network of a whole model.
 
     ``entry``, its configuration (``class_name``, ``config``); ``keras``, the major version that
     wrote it, 0 if unknown; ``source`` becomes the network's; ``sizes``, of open dimensions of the
-    inputs. Raises :class:`UserError`; with ``every``, :class:`Incomplete` for every refusal.
+    inputs; ``cut``, where the model is cut. Raises :class:`UserError`; with ``every`` or ``cut``,
+    :class:`Incomplete` for every refusal.
     """
     try:
+        every = every or cut is not None
         settings = Settings(entry, keras, any_type=every)
         refusals = Refusals() if every else None
         with every_refusal(refusals):
@@ -76,13 +81,24 @@ def read_model(entry: dict, weights: Weights, keras: int, source: dict,
                                 "Functional, not a class of its own: wrap it in keras.Sequential, "
                                 "or build it with keras.Model(inputs, outputs)")
             builder = Builder(*_input_shapes(_inputs(entry, keras, 0, every), sizes),
-                              refusals=refusals)
+                              refusals=refusals, cut=cut)
             inputs = list(range(len(builder.input_shapes)))
             outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
-            return builder.network(source, outputs)
+            return builder.network(source | _ports(entry, keras), outputs)
     except RecursionError:
         raise UserError("the model's configuration is nested too deeply: this is no model"
                         ) from None
+
+
+def _ports(entry: dict, keras: int) -> dict:
+    """The entry of a network's source with the names of the inputs and outputs; empty of a
+    Sequential model, which has one of each."""
+    settings = Settings(entry, keras, any_type=True)
+    if settings.class_name == "Sequential":
+        return {}
+    return {PORTS: {"inputs": [ref.layer for ref in model_ends(settings, "input_layers")],
+                    "outputs": [ref.layer + (f"/{ref.tensor}" if ref.tensor else "")
+                                for ref in model_ends(settings, "output_layers")]}}
 
 
 def _settings(entry: object, keras: int, every: bool = False) -> Settings:
@@ -141,6 +157,13 @@ def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: li
     try:
         return _read(builder, entry, weights, keras, args, lead, depth)
     except UserError as error:
+        if builder.cut is not None and settings.class_name in host.READERS and not settings.custom:
+            with contextlib.suppress(UserError):
+                hosted = _settings(entry, keras, True)
+                made = host.READERS[settings.class_name](Call(builder, hosted, weights, args, lead))
+                hosted.drop("batch_input_shape", "input_shape")
+                hosted.done()
+                return [made]
         refusals.add(settings.origin, settings.class_name, error)
         return stand_in(builder, settings, values, lead)
 
@@ -378,7 +401,7 @@ def _check_inputs(builder: Builder, layers: list[Settings], values: list[int], l
     if len(values) != len(layers):
         raise UserError(f"{layers[0].where}: {len(values)} values reach it")
     for settings, value in zip(layers, values, strict=True):
-        problem = settings.type_problem or _unsupported(settings)
+        problem = (settings.type_problem if builder.cut is None else "") or _unsupported(settings)
         if builder.refusals is not None and problem:
             builder.refusals.add(settings.origin, settings.class_name, problem)
         if value == UNKNOWN:

@@ -9,6 +9,7 @@ import json
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.container import GIVE, Archive
+from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.keras.h5 import MAX_TEXT, File
 from gatefold.gen.frontends.keras.model import read_model
 from gatefold.gen.frontends.keras.weights import PlacedWeights
@@ -19,10 +20,10 @@ __all__ = ["major", "parse", "parsed_json"]
 
 
 def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED,
-          every: bool = False) -> Network:
+          every: bool = False, cut: Cut | None = None) -> Network:
     """The network in the bytes of a ``.keras`` file; ``name`` is the file's, for messages.
 
-    ``sizes``, of open dimensions of its inputs; ``every``, as of :func:`read_model`.
+    ``sizes``, of open dimensions of its inputs; ``every`` and ``cut``, as of :func:`read_model`.
     """
     archive = Archive(data, name)
     _refuse_other_zips(archive, name)
@@ -33,7 +34,7 @@ def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED,
     weights = archive.read("model.weights.h5", max(16 << 20, 8 * len(data)))
     file = File(weights, name, "model.weights.h5")
     return read_model(config, PlacedWeights(file), major(version), {
-        "format": "keras", "exporter": f"keras {quoted(version, 24)[1:-1]}"}, sizes, every)
+        "format": "keras", "exporter": f"keras {quoted(version, 24)[1:-1]}"}, sizes, every, cut)
 
 
 def major(version: str) -> int:

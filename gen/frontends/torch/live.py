@@ -13,9 +13,10 @@ The module is the caller's object, in the caller's process; no file is read here
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,18 +25,23 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.elements.trace import BatchAxisError, Trace
 from gatefold.gen.frontends.torch.symbol import SAMPLES, Symbol
 from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.states import PORTS, carry
 
 __all__ = ["from_torch"]
 
 
 def from_torch(module: Any, input_shape: Sequence, *,
-               outputs: int | Sequence[int] | None = None) -> Network:
+               outputs: int | Sequence[int] | None = None,
+               states: str | Mapping[str, str] = "auto") -> Network:
     """The network of a ``torch.nn.Module`` at inference.
 
     Parameters: ``input_shape``, the shape of what ``forward`` takes without the batch:
     (timesteps, features), also where layers have ``batch_first=False``, or (channels, timesteps)
     where a Conv1d comes first; a list of shapes for several arguments. ``outputs``: of the tensors
     that ``forward`` returns, in order and counted through tuples, those to keep; by default all.
+    ``states``: which of these (``output0``, ``output1``, ...) the caller hands back as arguments,
+    by the arguments' names, so that the core keeps them (``auto``: all that are so by their use;
+    ``none``; or a mapping, {"output1": "h_0"}).
 
     The batch is looked for where the layers take it: in the first dimension of the arguments, else
     in the second, else nowhere (a module for one sample). ``None`` in a shape says where it is:
@@ -54,6 +60,12 @@ def from_torch(module: Any, input_shape: Sequence, *,
                         "the module it was made from, or export that to ONNX")
     shapes = _shapes(input_shape)
     _warn_of_training(module)
+    return carry(_with_batch(module, shapes, outputs), states)
+
+
+def _with_batch(module: Any, shapes: list[tuple[int | None, ...]],
+                outputs: int | Sequence[int] | None) -> Network:
+    """The network, the batch where it is found."""
     try:
         return _read(module, shapes, 0, outputs)
     except BatchAxisError as error:
@@ -113,7 +125,12 @@ def _read(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
             raise UserError(f"output {n} of forward() is {quoted(type(returned[n]).__name__)}, not "
                             "computed from its input: choose others with outputs=")
         values.append(trace.output(returned[n].ids, as_it_is=True))
-    return trace.builder.network({"format": "torch", "exporter": f"torch {version}"}, values)
+    given = [*inspect.signature(module.forward).parameters][:len(shapes)]
+    if len(given) < len(shapes):  # forward(self, *args)
+        given = [f"input{n}" for n in range(len(shapes))]
+    return trace.builder.network(
+        {"format": "torch", "exporter": f"torch {version}",
+         PORTS: {"inputs": given, "outputs": [f"output{n}" for n in wanted]}}, values)
 
 
 def _flat(returned: Any) -> list:

@@ -1,0 +1,145 @@
+"""Where a model is cut: the core is a part of it, and the host computes the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gatefold.gen.errors import UserError, quoted
+
+__all__ = ["Cut", "CutError", "Steps"]
+
+
+class CutError(UserError):
+    """The model cannot be cut so."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """``first`` and ``last``: names of the first and the last node or layer of the core (``--from``
+    and ``--to``), None for the model's own end; without both, the frontend finds the cut."""
+
+    first: str | None = None
+    last: str | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether the user names an end."""
+        return self.first is not None or self.last is not None
+
+    @classmethod
+    def given(cls, cut: Cut | str | tuple[str | None, str | None] | None) -> Cut | None:
+        """The cut of a caller in Python; raises :class:`UserError` for another value."""
+        if isinstance(cut, Cut):
+            return cut
+        if cut is None or isinstance(cut, str):
+            return cls.read(cut, None, None)
+        if not (isinstance(cut, tuple | list) and len(cut) == 2 and any(cut)
+                and all(name is None or isinstance(name, str) for name in cut)):
+            raise UserError("cut must be 'auto', or the names of the first and the last layer of "
+                            f"the core, not {quoted(cut)}")
+        return cls(*cut)
+
+    @classmethod
+    def read(cls, cut: str | None, first: str | None, last: str | None) -> Cut | None:
+        """The cut of a command line, None where the model is taken whole.
+
+        Raises :class:`UserError` for another word than ``auto``, and for it beside names.
+        """
+        if cut not in (None, "auto", "none"):
+            raise UserError(f"--cut must be auto or none, not {quoted(cut)}: name the ends of the "
+                            "core with --from and --to")
+        if first is None and last is None:
+            return cls() if cut == "auto" else None
+        if cut is not None:
+            raise UserError(f"--cut {cut} and {'--to' if first is None else '--from'} contradict "
+                            "each other: the names say where to cut, leave --cut out")
+        return cls(first, last)
+
+    @property
+    def words(self) -> list[str]:
+        """The options of the command line that make it."""
+        if not self.named:
+            return ["--cut", "auto"]
+        return [word for option, name in (("--from", self.first), ("--to", self.last))
+                if name is not None for word in (option, name)]
+
+
+class Steps:
+    """The steps of a model (nodes or layers), and what depends on what.
+
+    Parameters: ``names``, of each in the file (several may share one); ``needs``, of each the
+    numbers of the steps whose results it reads; ``recurrent``, numbers of the recurrent ones.
+    Raises :class:`CutError` where there is none.
+    """
+
+    def __init__(self, names: Sequence[str], needs: Sequence[Sequence[int]],
+                 recurrent: Iterable[int]):
+        self.names, self.needs, self.recurrent = list(names), needs, set(recurrent)
+        if not self.recurrent:
+            raise CutError("--cut: the model has no recurrent layer, and a core is cut around "
+                           "those: leave --cut out")
+        self.users: list[list[int]] = [[] for _ in names]
+        for n, needed in enumerate(needs):
+            for one in needed:
+                self.users[one].append(n)
+        self.ahead, self.after = self.before(self.recurrent), self.behind(self.recurrent)
+
+    def before(self, steps: Iterable[int]) -> set[int]:
+        """These steps and all that they depend on."""
+        return _reached(steps, self.needs)
+
+    def behind(self, steps: Iterable[int]) -> set[int]:
+        """These steps and all that depends on them."""
+        return _reached(steps, self.users)
+
+    def named(self, cut: Cut) -> set[int]:
+        """The steps of the core between the two that ``cut`` names."""
+        core = set(range(len(self.names)))
+        for option, name, reached in (("--from", cut.first, self.behind),
+                                      ("--to", cut.last, self.before)):
+            if name is None:
+                continue
+            found = [n for n, one in enumerate(self.names) if one == name]
+            if not found:
+                shown = list(dict.fromkeys(filter(None, self.names)))
+                raise CutError(f"{option}: there is no layer or node {quoted(name)}: there are "
+                               + ", ".join(quoted(one)[1:-1] for one in shown[:30])
+                               + (", ..." if len(shown) > 30 else ""))
+            core &= reached(found)
+        if not core:
+            raise CutError(f"--from {quoted(cut.first)} and --to {quoted(cut.last)} cross, since "
+                           "the second does not depend on the first: exchange them")
+        outside = sorted(self.recurrent - core)
+        if outside:
+            raise CutError(f"--from and --to leave the recurrent layer "
+                           f"{quoted(self.names[outside[0]])} to the host: cut around all of them "
+                           f"({', '.join(quoted(self.names[n])[1:-1] for n in self.recurrent)})")
+        return core
+
+    def leave(self, steps: set[int], why: str = "") -> tuple[set[int], set[int]]:
+        """What goes to the host before and behind the core with these ``steps``.
+
+        Raises :class:`CutError` for one between two recurrent layers; ``why`` begins the message.
+        """
+        between = (steps & self.ahead & self.after) - self.recurrent
+        if between:
+            n = min(between)
+            first = max(self.before([n]) & self.recurrent)
+            last = min(self.behind([n]) & self.recurrent)
+            raise CutError(f"{why or quoted(self.names[n])}; it lies between the recurrent layers "
+                           f"{quoted(self.names[first])} and {quoted(self.names[last])}, so no cut "
+                           "helps: split the model there and build a core of each part")
+        front = self.before(steps & self.ahead - self.recurrent)
+        return front, self.behind(steps - self.ahead)
+
+
+def _reached(steps: Iterable[int], edges: Sequence[Sequence[int]]) -> set[int]:
+    found: set[int] = set()
+    left = list(steps)
+    while left:
+        n = left.pop()
+        if n not in found:
+            found.add(n)
+            left += edges[n]
+    return found

@@ -1,0 +1,240 @@
+"""Layers that only a host computes, and networks of layers cut around their recurrent part.
+
+For models that are no ONNX files: the reader of a format adds a :class:`HostLayer` where hardware
+has no layer, :func:`cut_network` makes the core's network of the rest, and what lies before and
+behind it is written as ONNX graphs of one sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.cuts import Cut, CutError, Steps
+from gatefold.gen.frontends.refusals import StandIn
+from gatefold.gen.network.around import Around, Port
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layer import Layer, Shape
+from gatefold.gen.network.layers import Dense, MaxPool, Multiply
+from gatefold.gen.network.recurrent import Recurrent
+from gatefold.gen.network.summary import rows
+from gatefold.gen.network.views import View
+
+__all__ = ["HostLayer", "Writer", "cut_network"]
+
+_OPSET = 17
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostLayer(StandIn):
+    """A layer of the host.
+
+    Attributes: ``write``, a function of a :class:`Writer` and the names of the tensors that it
+    reads (1, *shape), which writes its nodes and gives the name of its result; ``count``, of its
+    trained values; ``products``, its multiplications; ``high``, the rows of the table that its
+    input indexes; ``mask``, the value of the steps that the layer would have skipped.
+    """
+
+    write: Callable[[Writer, Sequence[str]], str]
+    count: int = 0
+    products: int = 0
+    high: int = 0
+    mask: float | None = None
+
+    kind = "host"
+
+    @property
+    def parameters(self) -> int:
+        return self.count
+
+    def macs(self, *shapes: Shape) -> int:
+        return self.products
+
+
+class Writer:
+    """Writes an ONNX graph node by node."""
+
+    def __init__(self):
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def node(self, kind: str, *inputs: str | np.ndarray | np.generic, **attributes: Any) -> str:
+        """A node with one output, whose name it gives; arrays among its inputs are constants."""
+        names = [one if isinstance(one, str) else self._constant(np.array(one)) for one in inputs]
+        output = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, names, [output], output, **attributes))
+        return output
+
+    def _constant(self, array: np.ndarray) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def shaped(self, tensor: str, *shape: int) -> str:
+        """A Reshape."""
+        return self.node("Reshape", tensor, np.array(shape, np.int64))
+
+    def layer(self, layer: Layer, names: Sequence[str], shapes: Sequence[Shape]) -> str:
+        """The nodes of a layer that reads ``names`` of these ``shapes``, without the batch."""
+        if isinstance(layer, HostLayer):
+            return layer.write(self, names)
+        if isinstance(layer, View):
+            return self._moved(layer.arrange, names, shapes)
+        if isinstance(layer, Multiply):
+            return self.node("Mul", *names)
+        if isinstance(layer, MaxPool):
+            taps = self._moved(lambda x: layer.window.arrange(x, -1), names, shapes, -np.inf)
+            return self.node("ReduceMax", taps, axes=[-2], keepdims=0)
+        if isinstance(layer, Dense):
+            x = names[0] if layer.window is None else self._moved(
+                lambda x: layer.gather(x, -1), names, shapes)
+            y = self.node("Add", self.node("MatMul", x, layer.w.T), layer.b)
+            activation = _FUNCTIONS.get(layer.activation)
+            if activation is not None:
+                return activation(self, y)
+        raise CutError(f"{layer.where} would have to move to the host, which computes no such "
+                       "layer: cut elsewhere with --from and --to")
+
+    def _moved(self, arrange: Callable[..., np.ndarray], names: Sequence[str],
+               shapes: Sequence[Shape], fill: float = 0) -> str:
+        """Elements of tensors in the order of ``arrange``, which takes arrays (1, *shape); where
+        it gives a number below 0 is ``fill``."""
+        ids, flat, end = [], [], 0
+        for name, shape in zip(names, shapes, strict=True):
+            size = int(np.prod(shape))
+            ids.append(np.arange(end, end + size).reshape(1, *shape))
+            flat.append(self.shaped(name, size))
+            end += size
+        found = arrange(*ids) if fill else np.asarray(_filled(arrange, ids))
+        flat.append(self._constant(np.array([fill], np.float32)))
+        return self.node("Gather", self.node("Concat", *flat, axis=0),
+                         np.where(found < 0, end, found).astype(np.int64), axis=0)
+
+    def model(self, inputs: Sequence[tuple[str, Shape]],
+              outputs: Sequence[tuple[str, Shape]]) -> bytes:
+        """The graph as the bytes of a model; its ends by name and shape are floats."""
+        kind = onnx.TensorProto.FLOAT
+        graph = helper.make_graph(
+            self.nodes, "part",
+            [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs],
+            [helper.make_tensor_value_info(name, kind, shape) for name, shape in outputs],
+            self.constants)
+        return helper.make_model(graph, producer_name="gatefold", ir_version=8, opset_imports=[
+            helper.make_opsetid("", _OPSET)]).SerializeToString()
+
+
+def _filled(arrange: Callable[..., np.ndarray], ids: list[np.ndarray]) -> np.ndarray:
+    """``arrange`` of numbers from 1 on, so that new elements, which are 0, become -1."""
+    return arrange(*(one + 1 for one in ids)) - 1
+
+
+_FUNCTIONS: dict[str, Callable[[Writer, str], str]] = {
+    "linear": lambda writer, y: y,
+    "relu": lambda writer, y: writer.node("Relu", y),
+    "sigmoid": lambda writer, y: writer.node("Sigmoid", y),
+    "tanh": lambda writer, y: writer.node("Tanh", y),
+    "hard_sigmoid": lambda writer, y: writer.node("HardSigmoid", y, alpha=0.25, beta=0.5),
+    "hard_tanh": lambda writer, y: writer.node("Clip", y, np.float32(-1), np.float32(1)),
+}
+
+
+# ---- the cut ------------------------------------------------------------------------------------
+
+
+def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequence[Shape],
+                outputs: Sequence[int], source: dict, cut: Cut) -> Network:
+    """The network of the core of a model of ``layers``, with what is around it as
+    ``source["around"]``.
+
+    Parameters: ``inputs``, shapes of the model's inputs; ``shapes``, of all values; ``outputs``,
+    numbers of values.
+    Raises :class:`CutError` where no part of it is a core.
+    """
+    count = len(inputs)
+    needs = [[value - count for value in layer.inputs if value >= count] for layer in layers]
+    used = _used(needs, [value - count for value in outputs])
+    steps = Steps([layer.origin for layer in layers], needs,
+                  [n for n, layer in enumerate(layers) if isinstance(layer, Recurrent)
+                   and n in used])
+    host = {n for n, layer in enumerate(layers) if isinstance(layer, StandIn) and n in used}
+    if cut.named:
+        core = steps.named(cut) & used
+        wrong = sorted(host & core)
+        if wrong:
+            raise CutError(f"--from and --to leave the layer {quoted_name(layers[wrong[0]])} in "
+                           "the core, which hardware cannot do: cut elsewhere")
+    else:
+        front, back = steps.leave(host)
+        core = used - front - back
+    behind = used - core - steps.before(core)
+    before = used - core - behind
+    made = {n + count for n in core}
+    into = list(dict.fromkeys(value for n in sorted(core) for value in layers[n].inputs
+                              if value not in made))
+    wanted = {value for n in used - core for value in layers[n].inputs} | set(outputs)
+    out_of = [*dict.fromkeys(value for value in outputs if value in made)]
+    out_of += [value for value in sorted(made) if value in wanted and value not in out_of]
+    number = {value: n for n, value in enumerate([*into, *sorted(made)])}
+    network = Network(tuple(shapes[value] for value in into), tuple(
+        replace(layers[n], inputs=tuple(number[value] for value in layers[n].inputs))
+        for n in sorted(core)), source, tuple(number[value] for value in out_of))
+    names = {value: f"input{value}" if value < count else f"v{value}"
+             for value in range(len(shapes))}
+
+    def port(value: int) -> Port:
+        readers = [layers[n] for n in used if value in layers[n].inputs]
+        hosted = [one for one in readers if isinstance(one, HostLayer) and value < count]
+        return Port(names[value], (1, *shapes[value]), 0,
+                    high=min((one.high for one in hosted if one.high), default=0),
+                    mask=next((one.mask for one in hosted if one.mask is not None), None))
+
+    def part(of: set[int], gives: Sequence[int]) -> bytes:
+        if not of:
+            return b""
+        writer, tensors = Writer(), dict(names)
+        for n in sorted(of):
+            made = writer.layer(layers[n], [tensors[value] for value in layers[n].inputs],
+                                [shapes[value] for value in layers[n].inputs])
+            tensors[n + count] = made
+        for value in gives:  # tensors have the names of the values that others read
+            writer.nodes.append(helper.make_node("Identity", [tensors[value]], [names[value]]))
+        takes = dict.fromkeys(value for n in sorted(of) for value in layers[n].inputs
+                              if value - count not in of)
+        return writer.model(*([(names[value], (1, *shapes[value])) for value in ends]
+                              for ends in (takes, gives)))
+
+    needed = {value for n in behind for value in layers[n].inputs} | set(into) | set(outputs)
+    table = rows(layers, shapes)
+    hosted = [tuple(replace(table[n], name="", hardware=False) for n in sorted(of))
+              for of in (before, behind)]
+    network.source["around"] = Around(
+        part(before, [n + count for n in sorted(before) if n + count in needed]),
+        part(behind, list(dict.fromkeys(value for value in outputs if value - count in behind))),
+        tuple(map(port, range(count))), tuple(map(port, outputs)), tuple(map(port, into)),
+        tuple(map(port, out_of)), *hosted)
+    return network
+
+
+def quoted_name(layer: Layer) -> str:
+    """The layer's name in a message."""
+    return ascii(layer.origin)[:60]
+
+
+def _used(needs: Sequence[Sequence[int]], last: Sequence[int]) -> set[int]:
+    """The layers that the outputs depend on."""
+    found: set[int] = set()
+    left = [n for n in last if n >= 0]
+    while left:
+        n = left.pop()
+        if n not in found:
+            found.add(n)
+            left += needs[n]
+    if not found:
+        raise UserError("the model's outputs depend on no layer: save the model again")
+    return found

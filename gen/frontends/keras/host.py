@@ -1,0 +1,250 @@
+"""Keras layers that only a host computes, as ONNX nodes: where a model is cut around its core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.hosting import HostLayer, Writer
+from gatefold.gen.frontends.keras.call import Call
+from gatefold.gen.frontends.keras.settings import Settings, shown
+from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.network.graph import Shape
+
+__all__ = ["READERS"]
+
+
+def _layer(call: Call, shape: Shape, write: Callable[[Writer, str], str], **more) -> int:
+    """A layer of one input; ``shape``, of its result without the axes that are a batch to it."""
+    lead = call.builder.shapes[call.x][:call.lead]
+    return call.builder.add(HostLayer(
+        inputs=(call.x,), origin=call.origin, label=call.settings.class_name, shape=(*lead, *shape),
+        write=lambda writer, names: write(writer, names[0]), **more))
+
+
+def _embedding(call: Call) -> int:
+    settings = call.settings
+    rows, units = settings.dim("input_dim"), settings.dim("output_dim")
+    masked = settings.flag("mask_zero", False)
+    settings.only("lora_rank", None, "merge the weights of LoRA")
+    settings.drop("input_length", "embeddings_initializer", "embeddings_regularizer",
+                  "embeddings_constraint", "sparse", "quantization_config")
+    check_elements(call.where, (rows, units))
+    (table,) = call.weights.arrays(call.where, {"embeddings": (rows, units)})
+    return _layer(call, (*call.shape, units), lambda writer, x: writer.node(
+        "Gather", table.astype(np.float32), writer.node("Cast", x, to=7), axis=0),
+        count=table.size, high=rows, mask=0.0 if masked else None)
+
+
+def _masking(call: Call) -> int:
+    value = call.settings.number("mask_value", 0.0)
+    if call.x >= len(call.builder.input_shapes):
+        raise call.refuse("it must read the model's input itself, since the core takes every "
+                          "timestep: cut sequences on the host")
+    return _layer(call, call.shape, lambda writer, x: writer.node("Identity", x), mask=value)
+
+
+def _normalised(writer: Writer, x: str, axes: list[int], epsilon: float) -> str:
+    mean = writer.node("ReduceMean", x, axes=axes)
+    apart = writer.node("Sub", x, mean)
+    variance = writer.node("ReduceMean", writer.node("Mul", apart, apart), axes=axes)
+    return writer.node("Div", apart, writer.node(
+        "Sqrt", writer.node("Add", variance, np.float32(epsilon))))
+
+
+def _layer_norm(call: Call) -> int:
+    settings, features = call.settings, call.shape[-1]
+    call.last_axis("axis")
+    epsilon = settings.number("epsilon", 1e-3)
+    settings.only("rms_scaling", False, "use a plain LayerNormalization")
+    used = {"gamma": settings.flag("scale", True), "beta": settings.flag("center", True)}
+    names = [name for name in used if used[name]]
+    held = dict(zip(names, call.weights.arrays(
+        call.where, {name: (features,) for name in names}), strict=True))
+
+    def write(writer: Writer, x: str) -> str:
+        y = _normalised(writer, x, [-1], epsilon)
+        if "gamma" in held:
+            y = writer.node("Mul", y, held["gamma"].astype(np.float32))
+        return writer.node("Add", y, held["beta"].astype(np.float32)) if "beta" in held else y
+    return _layer(call, call.shape, write, count=sum(one.size for one in held.values()))
+
+
+def _unit_norm(call: Call) -> int:
+    call.last_axis("axis")
+    return _layer(call, call.shape, lambda writer, x: writer.node(
+        "LpNormalization", x, axis=-1, p=2))
+
+
+def _normalization(call: Call) -> int:
+    settings, features = call.settings, call.shape[-1]
+    call.last_axis("axis")
+    settings.only("invert", False, "use Rescaling")
+    given = [settings.take("mean"), settings.take("variance")]
+    if None in given:
+        held = call.weights.arrays(call.where, {"mean": (features,), "variance": (features,)})
+    else:
+        try:
+            held = [np.broadcast_to(np.asarray(one, np.float32).reshape(-1), (features,))
+                    for one in given]
+        except (TypeError, ValueError):
+            raise call.refuse("mean and variance must be numbers, one a feature") from None
+    mean, deviation = held[0], np.maximum(np.sqrt(held[1]), 1e-7)
+    return _layer(call, call.shape, lambda writer, x: writer.node(
+        "Div", writer.node("Sub", x, mean.astype(np.float32)), deviation.astype(np.float32)))
+
+
+def _elementwise(kind: str, **attributes: tuple[str, float]) -> Callable[[Call], int]:
+    """A function of every element; ``attributes``: the ONNX attribute's key in Keras and default.
+    """
+    def read(call: Call) -> int:
+        values = {name: call.settings.number(key, default)
+                  for name, (key, default) in attributes.items()}
+        return _layer(call, call.shape, lambda writer, x: writer.node(kind, x, **values))
+    return read
+
+
+def _leaky(call: Call) -> int:
+    settings = call.settings
+    old = settings.number("alpha", 0.3)
+    slope = settings.number("negative_slope", old)
+    return _layer(call, call.shape, lambda writer, x: writer.node("LeakyRelu", x, alpha=slope))
+
+
+def _softmax(call: Call) -> int:
+    call.last_axis("axis")
+    return _layer(call, call.shape, lambda writer, x: writer.node("Softmax", x, axis=-1))
+
+
+#: ONNX operators of activations that hardware does not compute, by their names in Keras.
+_ACTIVATIONS = {"softmax": ("Softmax", {"axis": -1}), "elu": ("Elu", {}), "selu": ("Selu", {}),
+                "softplus": ("Softplus", {}), "softsign": ("Softsign", {}), "exponential":
+                ("Exp", {}), "log_softmax": ("LogSoftmax", {"axis": -1}),
+                "leaky_relu": ("LeakyRelu", {"alpha": 0.2}), "mish": ("Mish", {})}
+
+
+def _function(call: Call) -> Callable[[Writer, str], str]:
+    """The function of the setting ``activation``."""
+    value = call.settings.take("activation", "linear")
+    if value in ("swish", "silu"):
+        return lambda writer, x: writer.node("Mul", x, writer.node("Sigmoid", x))
+    if value in ("relu6",):
+        return lambda writer, x: writer.node("Clip", x, np.float32(0), np.float32(6))
+    if value in ("relu", "sigmoid", "tanh"):
+        return lambda writer, x: writer.node(str(value).capitalize(), x)
+    if value in ("linear", None):
+        return lambda writer, x: x
+    if not isinstance(value, str) or value not in _ACTIVATIONS:
+        raise call.refuse(f"the activation {shown(value)} is computed neither in hardware nor on "
+                          "the host")
+    kind, attributes = _ACTIVATIONS[value]
+    return lambda writer, x: writer.node(kind, x, **attributes)
+
+
+def _activation(call: Call) -> int:
+    function = _function(call)
+    return _layer(call, call.shape, function)
+
+
+def _dense(call: Call) -> int:
+    settings = call.settings
+    units, features = settings.dim("units"), call.shape[-1]
+    function = _function(call)
+    bias = settings.flag("use_bias", True)
+    settings.only("lora_rank", None, "merge the weights of LoRA")
+    settings.drop("quantization_config")
+    w, b = call.arrays({"kernel": (features, units)}, bias, units)
+    shape = (*call.shape[:-1], units)
+    return _layer(call, shape, lambda writer, x: function(writer, writer.node(
+        "Add", writer.node("MatMul", x, w.astype(np.float32)), b.astype(np.float32))),
+        count=w.size + b.size * bias, products=int(np.prod(call.shape)) * units)
+
+
+# ---- images: (height, width, channels)
+
+
+def _two(settings: Settings, key: str, default: int | None) -> list[int]:
+    """Two positive integers, or none where that is the default and the value."""
+    value = settings.take(key, default)
+    if value is None and default is None:
+        return []
+    value = [value, value] if type(value) is int else value
+    if not isinstance(value, list) or len(value) != 2 or not all(
+            type(n) is int and 1 <= n <= 1 << 12 for n in value):
+        raise UserError(f"{settings.where}: {key} must be two positive integers, not "
+                        f"{shown(value)}")
+    return value
+
+
+def _image(call: Call) -> tuple[int, int, int]:
+    call.settings.only("data_format", "channels_last", "put the channels last")
+    if len(call.shape) != 3:
+        raise call.refuse(f"it takes (height, width, channels), but its input has the shape "
+                          f"{call.shape}")
+    return call.shape  # type: ignore[return-value]
+
+
+def _images(call: Call, shape: Shape, write: Callable[[Writer, str], str], **more) -> int:
+    """A layer whose ``write`` takes (batch, channels, height, width); ``shape``, of its result with
+    the channels last, as the layer has them."""
+    lead, before = call.builder.shapes[call.x][:call.lead], call.shape
+    if min(shape) < 1:
+        raise call.refuse(f"its window does not fit an input of the shape {before}")
+
+    def written(writer: Writer, x: str) -> str:
+        if lead:
+            x = writer.shaped(x, -1, *before)
+        y = write(writer, writer.node("Transpose", x, perm=[0, 3, 1, 2]))
+        y = writer.node("Transpose", y, perm=[0, 2, 3, 1])
+        return writer.shaped(y, 1, *lead, *shape) if lead else y
+    return _layer(call, shape, written, **more)
+
+
+def _steps(sizes: Sequence[int], taps: Sequence[int], strides: Sequence[int],
+           dilations: Sequence[int], same: bool) -> list[int]:
+    return [-(-size // stride) if same else (size - (tap - 1) * dilation - 1) // stride + 1
+            for size, tap, stride, dilation in zip(sizes, taps, strides, dilations, strict=True)]
+
+
+def _conv2d(call: Call) -> int:
+    settings, (height, width, channels) = call.settings, _image(call)
+    filters, taps = settings.dim("filters"), _two(settings, "kernel_size", 0)
+    strides, dilations = (_two(settings, key, 1) for key in ("strides", "dilation_rate"))
+    same = settings.one_of("padding", "valid", ("valid", "same"), "pad before it") == "same"
+    groups, bias = settings.dim("groups", 1), settings.flag("use_bias", True)
+    function = _function(call)
+    if channels % groups:
+        raise call.refuse(f"groups must divide the {channels} channels, not {groups}")
+    check_elements(call.where, (*taps, channels // groups, filters))
+    w, b = call.arrays({"kernel": (*taps, channels // groups, filters)}, bias, filters)
+    steps = _steps((height, width), taps, strides, dilations, same)
+    return _images(call, (*steps, filters), lambda writer, x: function(writer, writer.node(
+        "Conv", x, w.transpose(3, 2, 0, 1).astype(np.float32), b.astype(np.float32),
+        strides=strides, dilations=dilations, group=groups,
+        auto_pad="SAME_UPPER" if same else "VALID")),
+        count=w.size + b.size * bias, products=int(np.prod(steps)) * w.size)
+
+
+def _pool2d(kind: str) -> Callable[[Call], int]:
+    def read(call: Call) -> int:
+        settings, (height, width, channels) = call.settings, _image(call)
+        taps = _two(settings, "pool_size", 2)
+        strides = _two(settings, "strides", None) or taps
+        same = settings.one_of("padding", "valid", ("valid", "same"), "pad before it") == "same"
+        steps = _steps((height, width), taps, strides, (1, 1), same)
+        return _images(call, (*steps, channels), lambda writer, x: writer.node(
+            kind, x, kernel_shape=taps, strides=strides,
+            auto_pad="SAME_UPPER" if same else "VALID"))
+    return read
+
+
+#: The reader of each class, which returns the call's value.
+READERS: dict[str, Callable[[Call], int]] = {
+    "Embedding": _embedding, "Masking": _masking, "LayerNormalization": _layer_norm,
+    "UnitNormalization": _unit_norm, "Normalization": _normalization, "Softmax": _softmax,
+    "LeakyReLU": _leaky, "ELU": _elementwise("Elu", alpha=("alpha", 1.0)),
+    "Activation": _activation, "Dense": _dense, "Conv2D": _conv2d,
+    "MaxPooling2D": _pool2d("MaxPool"), "AveragePooling2D": _pool2d("AveragePool"),
+}

@@ -1,0 +1,334 @@
+"""An ONNX model, cut: the part with the recurrent layers becomes a network, the host does the rest.
+
+The graph is run once in NumPy (:mod:`.evaluate`), so that the shapes of its tensors are known. The
+core is what hardware can do around the recurrent layers: every node that the reader of graphs
+refuses moves to the host, with all that comes before it, or all that comes behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.builder import Incomplete
+from gatefold.gen.frontends.cuts import Cut, CutError, Steps
+from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.frontends.onnx import graph as whole
+from gatefold.gen.frontends.onnx.evaluate import RECURRENT, Flat, Step, flat_of
+from gatefold.gen.frontends.onnx.proto import (
+    Model,
+    as_text,
+    dims_of,
+    names_read,
+    read_tensor,
+)
+from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, SizesError
+from gatefold.gen.network.around import Around, Port
+from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.summary import Row
+
+__all__ = ["maker"]
+
+#: Rounds in which refused nodes leave the core.
+_MOST_ROUNDS = 24
+_TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
+          onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
+          onnx.TensorProto.BOOL: "bool"}
+#: Operators through which an index goes on its way to a table.
+_PASSES = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "Flatten", "Slice")
+_LOOPS = ("Loop", "Scan")
+
+
+def maker(cut: Cut) -> whole.Maker:
+    """What makes the network of a model that is cut (:func:`~.graph.parse`)."""
+    return lambda model, constants, sizes, _every: _network(model, constants, sizes, cut)
+
+
+def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cut: Cut) -> Network:
+    """The network of the model's core, with what is around it.
+
+    Raises :class:`UserError` where the model has no recurrent layer, where something that hardware
+    cannot do lies between two of them, and for names in ``cut`` that there are not.
+    """
+    ports, flat = _flat(model, constants, sizes)
+    found = _Graph(flat)
+    if not cut.named:
+        return found.with_host(found.automatic(), ports)
+    names = {as_text(name): step.origin for step in found.steps for name in step.node.output}
+    ends = [name if name in found.order.names else names.get(name or "", name)
+            for name in (cut.first, cut.last)]
+    found.core = found.order.named(Cut(*ends))
+    return found.with_host(found.network(), ports)
+
+
+# ---- the model's own inputs ---------------------------------------------------------------------
+
+
+def _flat(model: Model, constants: Mapping[str, np.ndarray],
+          sizes: Sizes) -> tuple[list[Port], Flat]:
+    """The inputs, and the graph on seeded samples of them, with the likeliest batch axes that it
+    runs with."""
+    given = [value for value in model.graph.input if value.name not in constants]
+    fixed, named = {}, dict(sizes.named)
+    declared: dict[str, tuple[Dim, ...]] = {}
+    types = {}
+    for value in given:
+        name, dims = as_text(value.name), dims_of(value)
+        types[name] = _TYPES.get(value.type.tensor_type.elem_type, "")
+        if not types[name] or dims is None or len(dims) > 5:
+            raise UserError(f"input {quoted(name)} must be a tensor of floats, integers or "
+                            "booleans with at most 5 axes: export the model again")
+        if not dims or (dims == (1,) and name in named):
+            if name not in named:
+                raise OpenError(f"input {quoted(name)} is a single number, which must be fixed: "
+                                f"give it with --set {quoted(name)[1:-1]}=N (sizes={{{quoted(name)}"
+                                ": N} in Python)", False, name,
+                                _compared(model.graph, constants, value.name))
+            fixed[name] = np.full((1,) * len(dims), named.pop(name), types[name])
+        else:
+            declared[name] = dims
+    if not declared:
+        raise UserError("the model has no input (only constants): export a model with an input")
+    left = Sizes(sizes.timesteps, named)
+    every = left.substituted(declared)
+    problem: UserError | None = None
+    for choice in range(3):
+        try:
+            ports = [_port(name, dims, types[name], left, choice) for name, dims in every.items()]
+            flat = flat_of(model.graph, model.opset, constants,
+                           {port.name: _sample(port) for port in ports}, fixed)
+        except SizesError:
+            raise
+        except UserError as error:
+            problem = problem or error
+            continue
+        left.check_timesteps([[n for k, n in enumerate(dims) if k != port.batch]
+                              for dims, port in zip(every.values(), ports, strict=True)])
+        return [_with_rows(flat, port) for port in ports], flat
+    assert problem is not None
+    raise problem
+
+
+def _compared(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray],
+              name: str) -> list[int]:
+    """The constants that the graph compares an input with, the largest first."""
+    held = dict(constants)
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
+            held[node.output[0]] = read_tensor(node.attribute[0].t)
+    found = {int(held[other].reshape(-1)[0]) for node in graph.node if node.op_type == "Equal"
+             and name in node.input for other in node.input
+             if other in held and held[other].size == 1}
+    return sorted((n for n in found if n > 0), reverse=True)
+
+
+def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, choice: int) -> Port:
+    axes = whole.batch_axes(dims, sizes.timesteps is not None)
+    axis = axes[min(choice, len(axes) - 1)]
+    if not any(isinstance(n, str) for n in dims) and (axis is None or dims[axis] != 1):
+        axis = next((k for k in (0, 1) if k < len(dims) - 1 and dims[k] == 1), None)
+    shape = sizes.fixed(f"input {quoted(name)}", dims, axis)
+    for n in (n for n in shape if isinstance(n, int)):
+        check_dim(f"input {quoted(name)}", "an axis", n)
+    return Port(name, tuple(1 if k == axis else int(n) for k, n in enumerate(shape)), axis, dtype)
+
+
+def _sample(port: Port) -> np.ndarray:
+    if port.dtype.startswith("float"):
+        return np.random.default_rng(0).standard_normal(port.dims).astype(port.dtype)
+    return np.zeros(port.dims, port.dtype)
+
+
+def _with_rows(flat: Flat, port: Port) -> Port:
+    """The port with the rows of the table that its integers index."""
+    if port.dtype not in ("int32", "int64"):
+        return port
+    names, rows = {port.name}, []
+    for step in flat.steps:
+        read = list(step.node.input)
+        if step.kind == "Gather" and len(read) > 1 and read[1] in names:
+            table = flat.constants.get(read[0])
+            axis = next((a.i for a in step.node.attribute if a.name == "axis"), 0)
+            if table is not None and table.ndim > axis >= -table.ndim:
+                rows.append(table.shape[axis])
+        elif step.kind in _PASSES and read and read[0] in names:
+            names.add(step.node.output[0])
+    return Port(port.name, port.dims, port.batch, port.dtype, min(rows, default=0))
+
+
+# ---- the cut ------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Part:
+    """Steps by number, and the tensors that they take from elsewhere and give to it."""
+
+    steps: list[int]
+    takes: list[str]
+    gives: list[str]
+
+
+class _Graph:
+    """The steps of a flat graph, of which some become the core."""
+
+    def __init__(self, flat: Flat):
+        self.flat, self.steps = flat, _with_names(flat.steps)
+        self.maker = {name: n for n, step in enumerate(self.steps) for name in step.node.output}
+        self.reads = [[name for name in names_read(step.node) if name in flat.values]
+                      for step in self.steps]
+        recurrent = [n for n, step in enumerate(self.steps)
+                     if step.kind in RECURRENT or "LSTM" in step.kind]
+        self.order = Steps(
+            [step.origin for step in self.steps],
+            [[self.maker[name] for name in names if name in self.maker] for names in self.reads],
+            recurrent or [n for n, step in enumerate(self.steps) if step.kind in _LOOPS])
+        self.core: set[int] = set()
+
+    def automatic(self) -> Network:
+        """The network of all that hardware can do around the recurrent layers."""
+        order, host = self.order, set[int]()
+        names = {step.origin: n for n, step in enumerate(self.steps)}
+        for _ in range(_MOST_ROUNDS):
+            self.core = set(range(len(self.steps))) - host
+            refused, texts = self.integers(), {}
+            if not refused:
+                try:
+                    return self.network()
+                except Incomplete as error:
+                    texts = {names[one.origin]: one.text for one in error.refusals.found
+                             if one.origin in names}
+                    refused = set(texts)
+                    if not refused or refused & order.recurrent:
+                        raise
+            front, back = order.leave(refused, next(
+                (texts[n] for n in sorted(texts) if n in order.ahead & order.after), ""))
+            host |= front | back
+        raise CutError("no cut was found: name the ends of the core with --from and --to")
+
+    def integers(self) -> set[int]:
+        """Steps of the core that read numbers from outside that are no floats."""
+        return {n for name in self.part(self.core).takes
+                for value in [self.flat.values[name]]
+                if value is not None and value.dtype.kind != "f"
+                for n in self.core if name in self.reads[n]}
+
+    def part(self, steps: set[int]) -> _Part:
+        """The steps as a part of the graph; it gives what others read, and the graph's outputs."""
+        made = {name for n in steps for name in self.steps[n].node.output if name}
+        outside = {name for n in range(len(self.steps)) if n not in steps
+                   for name in self.reads[n]} | set(self.flat.outputs)
+        takes = dict.fromkeys(name for n in sorted(steps) for name in self.reads[n]
+                              if name not in made)
+        order = {name: k for k, name in enumerate(self.flat.inputs)}
+        return _Part(sorted(steps), sorted(takes, key=lambda name: order.get(name, -1)),
+                     [name for n in sorted(steps) for name in self.steps[n].node.output
+                      if name in made & outside])
+
+    # ---- parts as models -----------------------------------------------------------------------
+
+    def network(self) -> Network:
+        """The network of the core; :class:`Incomplete` with every refusal in it."""
+        part = self.part(self.core)
+        self.ordered(part)
+        for name in part.takes:
+            if self.flat.values[name] is None:
+                maker = self.steps[self.maker[name]]
+                raise CutError(f"the shape of what comes out of node {quoted(maker.origin)} "
+                               f"({quoted(maker.kind)}) is not known: export the model with the "
+                               "shapes of its tensors (onnx.shape_inference.infer_shapes), or cut "
+                               "behind it (--from)")
+        model = self.model(part)
+        network = whole.network_of(Model(model.graph, self.flat.opset, ""), {
+            t.name: numpy_helper.to_array(t) for t in model.graph.initializer}, AS_DECLARED, True)
+        self.found = part
+        return network
+
+    def ordered(self, part: _Part) -> None:
+        """Outputs of the graph first, in their order."""
+        order = {name: n for n, name in enumerate(self.flat.outputs)}
+        part.gives.sort(key=lambda name: order.get(name, len(order)))
+
+    def model(self, part: _Part) -> onnx.ModelProto:
+        """A part as a model of one sample."""
+        steps = [self.steps[n] for n in part.steps]
+        read = dict.fromkeys(name for step in steps for name in names_read(step.node))
+        graph = helper.make_graph(
+            [step.node for step in steps], "part",
+            [self._info(name) for name in part.takes], [self._info(name) for name in part.gives],
+            [numpy_helper.from_array(np.array(self.flat.constants[name]), name)
+             for name in read if name in self.flat.constants])
+        return helper.make_model(graph, producer_name="gatefold", opset_imports=[
+            helper.make_opsetid("", self.flat.opset),
+            *(helper.make_opsetid(domain, 1)
+              for domain in sorted({step.node.domain for step in steps} - {"", "ai.onnx"}))],
+            ir_version=8)
+
+    def _info(self, name: str) -> onnx.ValueInfoProto:
+        value = self.flat.values[name]
+        kind = onnx.TensorProto.FLOAT if value is None else (
+            helper.np_dtype_to_tensor_dtype(value.dtype))
+        return helper.make_tensor_value_info(name, kind, None if value is None else value.shape)
+
+    def with_host(self, network: Network, inputs: list[Port]) -> Network:
+        """``network`` with what the host computes, as ``source["around"]``."""
+        core = self.found
+        back = set(range(len(self.steps))) - self.core - self.order.before(self.core)
+        front = set(range(len(self.steps))) - self.core - back
+        behind = self.part(back)
+        behind.gives = [name for name in self.flat.outputs if self.maker.get(name) in back]
+        before = self.part(front)
+        needed = {*core.takes, *behind.takes, *self.flat.outputs}
+        before.gives = [name for name in before.gives if name in needed]
+        around = Around(
+            self.model(before).SerializeToString() if front else b"",
+            self.model(behind).SerializeToString() if back else b"",
+            tuple(inputs), tuple(map(self._port, self.flat.outputs)),
+            tuple(map(self._port, core.takes, network.input_shapes)),
+            tuple(map(self._port, core.gives)),
+            self._rows(front), self._rows(back))
+        network.source["around"] = around
+        return network
+
+    def _port(self, name: str, shape: Shape | None = None) -> Port:
+        """A tensor as a port; ``shape``, that of a sample where it is known."""
+        value = self.flat.values[name]
+        if value is None:
+            return Port(name, ())
+        dims = value.shape
+        axes = [axis for axis in range(len(dims)) if dims[axis] == 1 and len(dims) > 1
+                and shape in (None, dims[:axis] + dims[axis + 1:])]
+        batch = axes[0] if axes and (shape is not None or axes[0] == 0) else None
+        return Port(name, dims, batch, str(value.dtype))
+
+    def _rows(self, steps: set[int]) -> tuple[Row, ...]:
+        rows = []
+        for n in sorted(steps):
+            step = self.steps[n]
+            made = self.flat.values.get(step.node.output[0])
+            weights = [self.flat.constants[name] for name in step.node.input
+                       if name in self.flat.constants]
+            rows.append(Row("", step.kind, step.origin, (), None if made is None else made.shape,
+                            sum(w.size for w in weights if w.dtype.kind == "f" and w.size > 1),
+                            step.macs, False))
+        return tuple(rows)
+
+
+def _with_names(steps: Sequence[Step]) -> list[Step]:
+    """The steps, each with a name of its own, in the node too."""
+    seen: set[str] = set()
+    named = []
+    for step in steps:
+        node = onnx.NodeProto()
+        node.CopyFrom(step.node)
+        origin = step.origin
+        if not origin or origin in seen:
+            origin = as_text(next(filter(None, node.output), "")) or f"node {len(named)}"
+        seen.add(origin)
+        node.name = origin
+        named.append(Step(node, origin, step.macs))
+    return named

@@ -1,0 +1,191 @@
+"""An ONNX graph, run once in NumPy on a sample: what remains of it, and the value of every tensor.
+
+A cut needs the shapes of tensors within the graph, and a host the values. What does not depend on
+the inputs' values becomes a constant, and an If with a constant condition becomes the branch that
+it takes; so shapes that the graph computes, and choices that it makes by them, are gone afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.onnx.compute import COMPUTE, multiplications
+from gatefold.gen.frontends.onnx.ops import SHAPES
+from gatefold.gen.frontends.onnx.proto import (
+    Attributes,
+    NodeError,
+    as_text,
+    names_read,
+    nodes_needed,
+    read_tensor,
+)
+
+__all__ = ["RECURRENT", "Flat", "Step", "evaluate", "flat_of"]
+
+#: Operators with a state: their values are not computed here, only the shapes of their results.
+RECURRENT = ("LSTM", "GRU", "RNN")
+#: Elements that one run may produce in all, and the multiplications that it may take.
+_MAX_WORK, _MAX_MACS = 1 << 27, 1 << 33
+_MAX_NODES = 20_000
+#: What NumPy raises for inputs that contradict a node.
+_WRONG = (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, AttributeError,
+          KeyError, FloatingPointError)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node whose results depend on the inputs: the ``node``, its name in the file, and its
+    multiplications for the sample."""
+
+    node: onnx.NodeProto
+    origin: str
+    macs: int = 0
+
+    @property
+    def kind(self) -> str:
+        """The operator."""
+        return as_text(self.node.op_type)
+
+
+@dataclass
+class Flat:
+    """A graph without branches and without what is constant.
+
+    Attributes: the names of ``inputs``, ``outputs``; ``steps`` in order; ``constants`` by name;
+    ``values``, of every other tensor: an array (batch 1 and the sample that was given), or None
+    where an operator is not known here.
+    """
+
+    opset: int
+    inputs: list[str]
+    outputs: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    values: dict[str, np.ndarray | None] = field(default_factory=dict)
+    work: int = 0
+    macs: int = 0
+
+
+def flat_of(graph: onnx.GraphProto, opset: int, constants: Mapping[str, np.ndarray],
+            inputs: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray]) -> Flat:
+    """The graph on the sample ``inputs``; ``fixed`` are inputs that count as constants.
+
+    Raises :class:`UserError` for a graph that is damaged or takes too much.
+    """
+    flat = Flat(opset, list(inputs), constants={**constants, **fixed}, values=dict(inputs))
+    with np.errstate(all="ignore"):
+        _run(flat, graph, 0)
+    for value in graph.output:
+        if value.name not in flat.values:
+            raise UserError(f"output {quoted(value.name)} does not depend on the inputs, or is not "
+                            "defined: export the model again")
+    flat.outputs = [value.name for value in graph.output]
+    return flat
+
+
+def _run(flat: Flat, graph: onnx.GraphProto, depth: int) -> None:
+    if len(graph.node) > _MAX_NODES or depth > 16:
+        raise UserError(f"the graph may have at most {_MAX_NODES} nodes and 16 levels of branches")
+    for node in nodes_needed(graph):
+        origin = as_text(node.name or (node.output[0] if node.output else ""))
+        try:
+            _node(flat, node, origin, depth)
+        except (UserError, MemoryError, *_WRONG) as error:
+            text = (str(error) if isinstance(error, UserError) else
+                    f"its inputs contradict it ({quoted(error)}): export the model again")
+            if text.startswith("ONNX node"):
+                raise
+            raise UserError(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): {text}"
+                            ) from None
+
+
+def _node(flat: Flat, node: onnx.NodeProto, origin: str, depth: int) -> None:
+    missing = [name for name in names_read(node)[:len(node.input)]
+               if name not in flat.values and name not in flat.constants]
+    if missing:
+        raise NodeError(f"the tensor {quoted(missing[0])} is not defined before it is used: the "
+                        "file is damaged")
+    condition = flat.constants.get(node.input[0]) if node.op_type == "If" and node.input else None
+    if condition is not None:
+        _branch(flat, node, condition, depth)
+        return
+    live = any(name in flat.values for name in names_read(node))
+    shape_only = node.op_type in SHAPES and node.domain == ""
+    inputs = [None if not name else flat.constants.get(name) if name in flat.constants
+              else flat.values[name] for name in node.input]
+    known = all(value is not None or not name
+                for name, value in zip(node.input, inputs, strict=True))
+    results: Sequence[np.ndarray | None] = [None] * len(node.output)
+    if known and node.domain in ("", "ai.onnx"):
+        if node.op_type in COMPUTE:
+            results = evaluate(node, inputs, flat.opset)
+        elif node.op_type in RECURRENT:
+            results = _states(node, inputs)
+    macs = multiplications(node.op_type, inputs, results[0] if len(results) else None)
+    flat.work += sum(value.size for value in results if value is not None)
+    flat.macs += macs
+    if flat.work > _MAX_WORK or flat.macs > _MAX_MACS:
+        raise NodeError("what comes before it computes too much for a sample: cut behind it "
+                        "(--from)")
+    constant = results[0] is not None and (not live or shape_only) if len(results) else False
+    if not constant:
+        flat.steps.append(Step(node, origin, macs))
+    for name, value in zip(node.output, results, strict=False):
+        if not name:
+            continue
+        if name in flat.values or name in flat.constants:
+            raise NodeError(f"the tensor {quoted(name)} is defined twice: the file is damaged")
+        if constant and value is not None:
+            flat.constants[name] = value
+        else:
+            flat.values[name] = value
+
+
+def evaluate(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None],
+             opset: int) -> list[np.ndarray]:
+    """The results of one node of :data:`COMPUTE`; raises :class:`UserError`, or what NumPy does."""
+    attributes = Attributes(node)
+    if node.op_type == "Split":
+        attributes.default("num_outputs", len(node.output))
+    found = COMPUTE[node.op_type](attributes, list(inputs), opset)
+    attributes.done()
+    results = [np.asarray(one) for one in (found if isinstance(found, list) else [found])]
+    if len(node.output) > len(results):
+        raise NodeError(f"it has {len(node.output)} outputs instead of {len(results)}: the file is "
+                        "damaged")
+    return results
+
+
+def _states(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
+    """Zeros of the shapes of a recurrent operator's results."""
+    x, r = inputs[0], inputs[2] if len(inputs) > 2 else None
+    if x is None or r is None or x.ndim != 3 or r.ndim != 3:
+        raise NodeError("its input must be (timesteps, batch, features)")
+    steps, batch, directions, units = *x.shape[:2], len(r), r.shape[2]
+    state = np.zeros((directions, batch, units), np.float32)
+    return [np.zeros((steps, directions, batch, units), np.float32), state, state][
+        :max(1, len(node.output))]
+
+
+def _branch(flat: Flat, node: onnx.NodeProto, condition: np.ndarray, depth: int) -> None:
+    """The branch of an If that its condition takes, in the place of the node."""
+    graphs = {as_text(one.name): one.g for one in node.attribute}
+    graph = graphs.get("then_branch" if bool(condition.reshape(-1)[0]) else "else_branch")
+    if graph is None or len(graph.output) < len(node.output):
+        raise NodeError("a branch is missing: export the model again")
+    for tensor in graph.initializer:
+        flat.constants[tensor.name] = read_tensor(tensor)
+    _run(flat, graph, depth + 1)
+    for name, inner in zip(node.output, graph.output, strict=False):
+        if inner.name in flat.constants:
+            flat.constants[name] = flat.constants[inner.name]
+        elif name and name != inner.name:
+            same = helper.make_node("Identity", [inner.name], [name])
+            flat.steps.append(Step(same, as_text(inner.name)))
+            flat.values[name] = flat.values[inner.name]

@@ -1,0 +1,159 @@
+"""``DIR/driver``: the C library of one core, its simulated device, and what Python needs to know.
+
+The sources (``driver/``, package data) are the same for every core. Generated are the register
+map with the core's constants, its number formats, and the settings of the simulated device.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import zlib
+from collections.abc import Mapping
+from itertools import groupby
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+import gatefold
+from gatefold.gen.host.header import c_header
+from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan import Plan
+from gatefold.hdl.host.registers import MAP
+
+__all__ = ["DRIVER", "LOAD", "write_driver", "write_load"]
+
+DRIVER = "driver"  #: the folder's name in that of the core
+LOAD = "load.gfw"  #: in weights/ of a loadable core: what gf_load_weights() takes
+
+_SOURCES = Path(__file__).parent / "driver"
+_PYTHON = Path(gatefold.__file__).parent / "driver.py"  # needs NumPy alone: it goes to the board
+_MEMORY = 64 << 20  # bytes of the simulated memory at least
+_SAMPLES = 16  # of the example
+
+
+def write_driver(folder: Path, plan: Plan, core: Mapping[str, int], *, clock_mhz: float,
+                 version: str, samples: np.ndarray, expected: np.ndarray) -> None:
+    """Write the driver of ``plan``'s core to ``folder``.
+
+    Parameters: ``core``, the values of its constant registers
+    (:func:`~gatefold.gen.host.identity.identity`); ``clock_mhz``, of the simulated device;
+    ``version``, of the package; ``samples`` and ``expected``, floats (frames, elements), inputs and
+    golden's outputs for the examples.
+    """
+    shutil.copytree(_SOURCES, folder)
+    shutil.copyfile(_PYTHON, folder / "gatefold_driver.py")
+    for name in ("CMakeLists.txt", "gatefold.pc.in"):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text.replace("@VERSION@", version))
+    (folder / "gatefold_regs.h").write_text(c_header(MAP, core))
+    about = _about(plan, core)
+    (folder / "src" / "gatefold_core.h").write_text(_formats_header(about))
+    (folder / "sim" / "settings.h").write_text(_settings(plan, core, clock_mhz))
+    (folder / "core.json").write_text(json.dumps(about, indent=1) + "\n")
+    for name, array in (("samples", samples), ("expected", expected)):
+        (folder / "examples" / f"{name}.f32").write_bytes(
+            array[:_SAMPLES].astype("<f4").tobytes())
+
+
+def write_load(folder: Path, plan: Plan, built: int) -> None:
+    """Write :data:`LOAD` to ``folder``: magic, the build hash ``built``, length, CRC-32, image."""
+    width = plan.config.beat * plan.config.container // 8
+    image = b"".join(word.to_bytes(width, "little") for word in plan.images()["load"])
+    head = struct.pack("<8sQII", b"GFWEIGHT", built, len(image), zlib.crc32(image))
+    (folder / LOAD).write_bytes(head + image)
+
+
+def _about(plan: Plan, core: Mapping[str, int]) -> dict:
+    """What a driver needs to know of a core, for both languages."""
+    qnet, contexts = plan.qnet, plan.config.contexts
+    return {
+        "registers": {register.name: register.address for register in MAP.registers},
+        "fields": {f"{register.name}.{field.name}": field.mask
+                   for register in MAP.registers for field in register.fields},
+        "windows": {window.name: window.address for window in MAP.windows},
+        "map_bytes": 1 << MAP.address_bits,
+        "core": dict(core),
+        "input_shape": list(qnet.input_shape), "output_shape": list(qnet.output_shape),
+        "inputs": _runs(np.concatenate([np.full(prod(shape), form.frac) for shape, form in
+                                        zip(qnet.input_shapes, qnet.input_formats, strict=True)]),
+                        np.concatenate([np.full(prod(shape), form.width) for shape, form in
+                                        zip(qnet.input_shapes, qnet.input_formats, strict=True)]),
+                        contexts),
+        "outputs": _runs(qnet.output_fracs, np.full(qnet.output_fracs.size, qnet.act_width),
+                         contexts),
+        "softmax": _softmaxes(qnet, contexts),
+    }
+
+
+def _runs(fracs: np.ndarray, widths: np.ndarray, contexts: int) -> list[list[int]]:
+    """[count, fraction bits, width] of neighbouring elements of a frame that are alike."""
+    pairs = list(zip(fracs.tolist(), widths.tolist(), strict=True)) * contexts
+    return [[len(list(run)), *pair] for pair, run in groupby(pairs)]
+
+
+def _softmaxes(qnet: QuantizedNetwork, contexts: int) -> list[list[int]]:
+    """[first element, count, classes] of each part of an output frame that a softmax follows."""
+    sizes = [prod(shape) for shape in qnet.output_shapes]
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    return [[context * sum(sizes) + start, size, shape[-1]] for context in range(contexts)
+            for start, size, shape, function in zip(starts, sizes, qnet.output_shapes,
+                                                    qnet.host or ("",) * len(sizes), strict=True)
+            if function == "softmax"]
+
+
+def _formats_header(about: dict) -> str:
+    """``gatefold_core.h``: the formats of a frame's elements."""
+    def rows(name: str) -> str:
+        return "\n".join("    {" + ", ".join(map(str, row)) + "}," for row in about[name])
+
+    return f"""\
+/* Generated by Gatefold: the number formats of one core. */
+#ifndef GATEFOLD_CORE_H
+#define GATEFOLD_CORE_H
+
+#include <stddef.h>
+
+/* Neighbouring elements of a frame: how many, their fraction bits, their width. */
+struct gf_format {{
+    size_t count;
+    int frac;
+    unsigned width;
+}};
+
+/* A part of an output frame that a softmax follows, each over `classes` elements; the last entry
+ * has no elements. */
+struct gf_softmax {{
+    size_t first, count, classes;
+}};
+
+static const struct gf_format gf_inputs[] = {{
+{rows("inputs")}
+}};
+static const struct gf_format gf_outputs[] = {{
+{rows("outputs")}
+}};
+static const struct gf_softmax gf_softmaxes[] = {{
+{rows("softmax") or "    /* none */"}
+    {{0, 0, 0}},
+}};
+
+#endif
+"""
+
+
+def _settings(plan: Plan, core: Mapping[str, int], clock_mhz: float) -> str:
+    """``settings.h`` of the simulated device. After QUIET cycles without a transfer nothing will
+    happen any more: it is several times what a frame takes."""
+    cycles = plan.cycles
+    quiet = 4 * (cycles.latency + cycles.interval) + 2 * plan.config.load_beats + 10_000
+    memory = max(_MEMORY, 4 * core["LOAD_BYTES"], 256 * (core["IN_BYTES"] + core["OUT_BYTES"]))
+    port = (core["CAPS"] & MAP["CAPS"].field("PORT_BYTES").mask) >> MAP["CAPS"].field(
+        "PORT_BYTES").low
+    values = {"GF_SIM_HZ": f"UINT64_C({round(clock_mhz * 1e6)})", "GF_SIM_PORT_BYTES": port,
+              "GF_SIM_MEMORY": f"UINT64_C({-(-memory // 4096) * 4096})",
+              "GF_SIM_QUIET": f"UINT64_C({quiet})"}
+    lines = [f"#define {name} {value}" for name, value in values.items()]
+    return "\n".join(["/* Generated by Gatefold: the simulated device of one core. */", *lines, ""])

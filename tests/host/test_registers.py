@@ -1,0 +1,129 @@
+"""The register map: what follows from it is the same everywhere, and PeakRDL agrees."""
+
+import re
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import pytest
+from peakrdl_cheader.exporter import CHeaderExporter
+from peakrdl_ipxact import IPXACTExporter, Standard
+from systemrdl import RDLCompiler
+
+from gatefold.gen.host.header import c_header, constants, python_constants
+from gatefold.gen.host.identity import identity
+from gatefold.gen.host.page import registers_page
+from gatefold.gen.host.rdl import system_rdl
+from gatefold.gen.plan import Array, make_plan
+from gatefold.hdl.host.registers import MAP, Field, Register, RegisterMap
+from tests.support.networks import quantized
+from tests.support.places import ROOT
+
+IPXACT = {"x": "http://www.accellera.org/XMLSchema/IPXACT/1685-2014"}
+
+
+@pytest.fixture(scope="module")
+def core():
+    return identity(make_plan(quantized("stack"), Array(pe=8, simd=3, stream_bits=64)))
+
+
+@pytest.fixture(scope="module")
+def compiled(core, tmp_path_factory):
+    """The .rdl file as PeakRDL sees it."""
+    path = tmp_path_factory.mktemp("rdl") / "gatefold.rdl"
+    path.write_text(system_rdl(MAP, core))
+    compiler = RDLCompiler()
+    compiler.compile_file(str(path))
+    return compiler.elaborate()
+
+
+def test_addresses_of_ap_ctrl():
+    assert [(register.name, register.address) for register in MAP.registers[:4]] == [
+        ("CTRL", 0x0), ("GIE", 0x4), ("IER", 0x8), ("ISR", 0xC)]
+    assert {field.name: field.low for field in MAP["CTRL"].fields} == {
+        "AP_START": 0, "AP_DONE": 1, "AP_IDLE": 2, "AP_READY": 3, "AP_CONTINUE": 4}
+
+
+def test_the_page_is_that_of_the_map():
+    assert (ROOT / "docs/registers.md").read_text() == registers_page(MAP), (
+        "run .venv/bin/python -c 'from gatefold.gen.host.page import *; "
+        "from gatefold.hdl.host.registers import MAP; "
+        "print(registers_page(MAP), end=\"\")' > docs/registers.md")
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
+def test_our_c_header_is_that_of_peakrdl(compiled, core, tmp_path):
+    CHeaderExporter().export(compiled, str(tmp_path / "peakrdl.h"))
+    (tmp_path / "gatefold_regs.h").write_text(c_header(MAP, core))
+    checks = []
+    for register in MAP.registers:
+        checks.append(f"offsetof(gatefold_t, {register.name}) == GF_{register.name}")
+        for field in register.fields:
+            theirs = f"GATEFOLD__{register.name}__{field.name}"
+            if field.width < 32:
+                checks += [f"{theirs}_bm == GF_{register.name}_{field.name}",
+                           f"{theirs}_bp == GF_{register.name}_{field.name}_SHIFT"]
+            if field.access == "constant":
+                checks.append(f"{theirs}_reset == (GF_CORE_{register.name} & {theirs}_bm) "
+                              f">> {theirs}_bp")
+    checks += [f"offsetof(gatefold_t, {window.name}) == GF_{window.name}" for window in MAP.windows]
+    program = ["#include <stddef.h>", '#include "peakrdl.h"', '#include "gatefold_regs.h"',
+               *(f'_Static_assert({check}, "{check}");' for check in checks)]
+    (tmp_path / "check.c").write_text("\n".join([*program, ""]))
+    done = subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-fsyntax-only", "check.c"],
+                          cwd=tmp_path, text=True, capture_output=True)
+    assert not done.returncode, done.stderr
+
+
+def test_ip_xact_of_peakrdl_has_our_registers(compiled, tmp_path):
+    IPXACTExporter(standard=Standard.IEEE_1685_2014).export(compiled, str(tmp_path / "ip.xml"))
+    tree = ElementTree.parse(tmp_path / "ip.xml")
+    number = {"'h": 16, "0x": 16}
+
+    def value(node, name):
+        text = node.findtext(f"x:{name}", namespaces=IPXACT)
+        return int(text[2:], number[text[:2]]) if text[:2] in number else int(text)
+
+    theirs = [(register.findtext("x:name", namespaces=IPXACT), value(register, "addressOffset"),
+               [(field.findtext("x:name", namespaces=IPXACT), value(field, "bitOffset"),
+                 value(field, "bitWidth")) for field in register.findall("x:field", IPXACT)])
+              for register in tree.iterfind(".//x:register", IPXACT)]
+    assert theirs == [(register.name, register.address, [(field.name, field.low, field.width)
+                                                         for field in register.fields])
+                      for register in MAP.registers]
+
+
+def test_python_has_the_constants_of_c(core):
+    names: dict[str, int] = {}
+    exec(python_constants(MAP, core), names)
+    defined = dict(re.findall(r"^#define (GF_\w+) (\w+)u$", c_header(MAP, core), re.MULTILINE))
+    assert {name: int(number, 0) for name, number in defined.items()} == {
+        name: value for name, value in names.items() if name.startswith("GF_")}
+    assert set(defined) == {name for name, _, _ in constants(MAP, core)}
+
+
+@pytest.mark.parametrize(("registers", "message"), [
+    ([(0, 0, 8), (0, 4, 1)], "overlaps another"),
+    ([(4, 0, 1), (0, 0, 1)], "overlaps what is before it"),
+    ([(16, 0, 1)], "beyond 4 address bits"),
+    ([(2, 0, 1)], "multiple of 4"),
+    ([(0, 30, 3)], "bits 0 to 31")])
+def test_a_wrong_map_is_refused(registers, message):
+    # Each (address, lowest bit, bits) is a field; neighbours at one address are of one register.
+    with pytest.raises(ValueError, match=message):
+        addresses = dict.fromkeys(address for address, _, _ in registers)
+        RegisterMap(tuple(Register(f"R{address}", address, "", tuple(
+            Field(name=f"F{low}", low=low, width=width, text="")
+            for there, low, width in registers if there == address))
+            for address in addresses), (), address_bits=4)
+
+
+def test_the_build_hash_names_the_hardware_not_the_weights():
+    plan = make_plan(quantized("stack"), Array(pe=8, simd=3))
+    other = make_plan(quantized("stack"), Array(pe=8, simd=2))
+    loaded = make_plan(quantized("stack"), Array(pe=8, simd=3), loadable=True)
+    assert identity(plan) == identity(plan)
+    hashes = {tuple(core[name] for name in ("HASH_LO", "HASH_HI")) for core in (
+        identity(plan), identity(other), identity(loaded), identity(plan, engines=2),
+        identity(plan, float32=True))}
+    assert len(hashes) == 5
