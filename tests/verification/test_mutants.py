@@ -1,4 +1,4 @@
-"""tools/verification: the choice of mutants, a netlist that holds some, and proofs of equivalence."""
+"""tools/verification: the choice of mutants, a netlist that holds them, proofs of equivalence."""
 
 import pytest
 

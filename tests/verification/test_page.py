@@ -1,4 +1,4 @@
-"""docs/verification.md is what its figures say; a failing case is shrunk to one that still fails."""
+"""docs/verification.md is what its figures say; a failing case is shrunk while it still fails."""
 
 import json
 from dataclasses import replace

@@ -30,6 +30,7 @@ READ = f"""\
 read_verilog -sv -defer -DGATEFOLD_WEIGHTS="weights" rtl/*.v
 hierarchy -top {TOP}
 proc
+setattr -set keep 1 gatefold_core/w:trace__*
 opt_clean
 rename -enumerate -pattern register_% t:$dff
 write_rtlil plain.il

@@ -2,9 +2,9 @@
 
 Each mutant changes one bit of one cell's port. It is killed where any scenario of ``verify`` fails
 on it. A survivor is proved equivalent where SAT shows that no register's next state and no output
-of its module depends on it (``prove.py``), or has a line in survivors.tsv that says why it
-cannot matter. Any other survivor makes the command fail, and so does a line whose mutant is now
-killed or proved: the file can only shrink.
+of its module depends on it (``prove.py``), or has a line in survivors.tsv that says why it cannot
+matter, or that this is *open*. Any other survivor makes the command fail, and so does a line whose
+mutant is now killed or proved: the file can only shrink.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def reason(core: str, mutant: Mutant) -> tuple[str, str, str] | None:
 
 
 def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list[Mutant], set]:
-    """Play ``count`` mutants of a core: figures, survivors without a reason, and lines used."""
+    """Play ``count`` mutants of a core: figures, survivors without a line, and lines used."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
         root = Path(temporary)
@@ -95,6 +95,7 @@ def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list[Muta
         proved = equivalent(alive, work)
     lines = {mutant: reason(name, mutant) for mutant in alive if mutant not in proved}
     unknown = [mutant for mutant, line in lines.items() if line is None]
+    explained = sum(line is not None and line[2] != "open" for line in lines.values())
     kinds: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for mutant, killer in zip(chosen, killers, strict=True):
         kinds[mutant.kind][0] += 1
@@ -103,7 +104,8 @@ def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list[Muta
     return {
         "mutants": len(chosen), "of": len(every), "seed": seed,
         "killed": dict(Counter(killer for killer in killers if killer)),
-        "proved": len(proved), "explained": len(lines) - len(unknown), "open": len(unknown),
+        "proved": len(proved), "explained": explained,
+        "open": len(lines) - explained,
         "modules": dict(sorted(kinds.items())), "seconds": round(time.monotonic() - started),
     }, unknown, {line for line in lines.values() if line}
 

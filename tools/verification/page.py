@@ -26,9 +26,11 @@ def render(figures: dict) -> str:
     parts += ["## Survivors that are explained", "", *_survivors(), ""]
     if figures.get("soak"):
         total = sum(one["frames"] for one in figures["soak"].values())
+        rates = {name: one["frames"] / max(1, one["seconds"])
+                 for name, one in figures["soak"].items()}
         parts += ["## Soak", "", f"`make soak`: {total:,} frames compared, none differs.", "",
                   "| core | frames | frames a second, comparison included |", "|---|---|---|",
-                  *(f"| {name} | {one['frames']:,} | {one['frames'] / max(1, one['seconds']):,.0f} |"
+                  *(f"| {name} | {one['frames']:,} | {rates[name]:,.0f} |"
                     for name, one in sorted(figures["soak"].items())), ""]
     if figures.get("random networks"):
         parts += ["## Random networks", "",
