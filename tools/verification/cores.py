@@ -29,12 +29,12 @@ class Core:
     ``gatefold.compile``."""
 
     network: Any
-    options: dict = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path):
         """Write its output folder; the quantised network."""
-        made = gf.compile(network(self.network),
-                          **{"pe": 8, "simd": 3, "width": 10, "cell_width": 12} | self.options)
+        options: dict[str, Any] = {"pe": 8, "simd": 3, "width": 10, "cell_width": 12}
+        made = gf.compile(network(self.network), **options | self.options)
         made.save(folder)
         return made.qnet
 

@@ -75,11 +75,13 @@ def list_mutants(core: Path, work: Path) -> list[Mutant]:
           work)
     sources = {path.name: path.read_text().splitlines() for path in (work / "rtl").glob("*.v")}
     instances = _instances(json.loads((work / "plain.json").read_text())["modules"])
-    found, times = [], defaultdict(int)
+    found: list[Mutant] = []
+    times: dict[tuple[str, str], int] = defaultdict(int)
     for line in (work / "list.txt").read_text().splitlines():
         if _FIXED.search(line):
             continue
-        options = dict(re.findall(r"-(mode|module|port|portbit|ctrlbit) (\S+)", line))
+        options: dict[str, str] = dict(
+            re.findall(r"-(mode|module|port|portbit|ctrlbit) (\S+)", line))
         module = options["module"]
         what = f"{options['port']}[{options['portbit']}] {options['mode']}"
         if "ctrlbit" in options:

@@ -43,10 +43,10 @@ def play(folder: Path, core: Path, qnet, count: int, jobs: int) -> list[str | No
     plays = scenarios(info, len(x) - EXTREMES, EXTREMES, "verilator", 1)
     answers: dict = {}
 
-    def expected(frames, begins, *present):
-        key = (tuple(frames), begins.tobytes(), *(given.tobytes() for given in present))
+    def expected(frames, begins, present=None):
+        key = (tuple(frames), begins.tobytes(), None if present is None else present.tobytes())
         if key not in answers:
-            answers[key] = expect(frames, begins, *present)
+            answers[key] = expect(frames, begins, present)
         return answers[key]
 
     with VerilogCore(folder, info, "verilator") as built:
@@ -66,13 +66,13 @@ def play(folder: Path, core: Path, qnet, count: int, jobs: int) -> list[str | No
 
 
 @cache
-def reasons() -> list[tuple[str, str, str]]:
+def reasons() -> list[tuple[str, ...]]:
     """The lines of survivors.tsv: core, mutant (both may have wildcards), reason."""
     lines = SURVIVORS.read_text().splitlines() if SURVIVORS.exists() else []
     return [tuple(line.split("\t")) for line in lines if line and not line.startswith("#")]
 
 
-def reason(core: str, mutant: Mutant) -> tuple[str, str, str] | None:
+def reason(core: str, mutant: Mutant) -> tuple[str, ...] | None:
     """The line that says why a survivor cannot matter."""
     literal = mutant.key.replace("[", "(").replace("]", ")")  # fnmatch gives brackets a meaning
     return next((line for line in reasons() if fnmatchcase(core, line[0])
