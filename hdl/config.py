@@ -91,6 +91,8 @@ class EngineConfig:
     reach, gather: levels of registers that distance needs, from the memories of operands to the
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
+    protect: the core watches itself (:mod:`gatefold.hdl.guard`); patience: cycles that its watchdog
+        waits.
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
@@ -137,6 +139,8 @@ class EngineConfig:
     dies: int = 1
     cross: int = 0
     cascade: bool = False
+    protect: bool = False
+    patience: int = 0
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:

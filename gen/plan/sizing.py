@@ -234,17 +234,17 @@ def _too_fast(draft: _Draft, budget: Budget) -> UserError:
 
 
 def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
-                 pipeline: str = "full", goal: str = "balanced", quick: bool = False,
-                 progress: Progress | None = None) -> Plan:
+                 pipeline: str = "full", protect: bool = False, goal: str = "balanced",
+                 quick: bool = False, progress: Progress | None = None) -> Plan:
     """The plan of the best array that fits the budget, on as many of its dies as make it so, by
     ``goal`` (of :data:`~gatefold.gen.options.ARRAY_GOALS`).
 
-    ``contexts`` and ``pipeline``, as of :class:`Array`. ``quick``: look at fewer arrays.
-    ``progress``: see :data:`Progress`.
+    ``contexts``, ``pipeline`` and ``protect``, as of :class:`Array`. ``quick``: look at fewer
+    arrays. ``progress``: see :data:`Progress`.
     Raises :class:`UserError` where nothing fits, and where no levels of registers keep the clock.
     """
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
-                   pipeline=pipeline)
+                   pipeline=pipeline, protect=protect)
     rule, ranking = _RULES[goal], Ranking(qnet, contexts)
     finalists: list[Plan] = []
     slow: list[_Draft] = []
