@@ -316,17 +316,17 @@ def _counted(say: Progress) -> Callable[[int, int], None]:
 def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
           progress: Callable[[int, int], None]) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    contexts, pipeline = options.contexts, options.pipeline
+    made = options.named(("contexts", "pipeline", "protect"))
     if options.deadline is not None:
-        return meet_deadline(qnet, limits, options.deadline, contexts=contexts, pipeline=pipeline)
+        return meet_deadline(qnet, limits, options.deadline, **made)
     if options.pe is None or options.simd is None:
-        return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
-                            goal=options.goal, quick=options.quick, progress=progress)
+        return choose_array(qnet, limits, **made, goal=options.goal, quick=options.quick,
+                            progress=progress)
     if options.pe % (4 * limits.fewest_dies):
         raise UserError(f"--pe must be a multiple of {4 * limits.fewest_dies} on "
                         f"{limits.fewest_dies} dies (four rows each), not {options.pe}")
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
-                  contexts=contexts, pipeline=pipeline)
+                  **made)
     plans = [(make_plan(qnet, made_to_fit(qnet, array, share)), share) for share in limits.shares()
              if array.pe % (4 * share.dies) == 0]
     fitting = [placed for plan, share in plans if (placed := fit(plan, share)) is not None]
@@ -334,7 +334,7 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
         return min(fitting, key=lambda plan: plan.cycles.latency)
     needs = estimate(plans[0][0].config)
     where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
-    best = choose_array(qnet, limits, contexts=contexts, pipeline=pipeline, quick=True).array
+    best = choose_array(qnet, limits, **made, quick=True).array
     raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "
                     f"{needs.dsp} DSPs and {needs.bram36:g} block RAMs of {limits.name}'s "
                     f"{limits.lut}, {limits.dsp} and {limits.bram36:g} and cannot be placed"

@@ -97,6 +97,8 @@ class EngineConfig:
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
     curve: the shape of the tables of curves, where there are any.
+    protect: the core watches itself (:mod:`gatefold.hdl.guard`); patience: cycles that its watchdog
+        waits.
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
@@ -149,6 +151,8 @@ class EngineConfig:
     factor_depth: int = 0
     recips: int = 0
     curve: TableConfig | None = None
+    protect: bool = False
+    patience: int = 0
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
