@@ -21,13 +21,22 @@ import numpy as np
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
+from gatefold.boards.zynqmp import write_zynqmp
 from gatefold.gen.cut.folder import save_host
 from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
-from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
+from gatefold.gen.files.names import ANY_BOARD, CONTENTS, CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
 from gatefold.gen.host.config import describe_host, host_config, host_refusals
-from gatefold.gen.host.driver_files import DRIVER, write_driver, write_load
+from gatefold.gen.host.cycles import HostCycles
+from gatefold.gen.host.driver_files import (
+    DRIVER,
+    EXAMPLES,
+    write_driver,
+    write_examples,
+    write_load,
+)
+from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
 from gatefold.gen.measure.saturation import doubts
@@ -51,7 +60,7 @@ from gatefold.hdl.config import REGION
 from gatefold.hdl.host.config import PORTS, HostConfig
 
 __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
-           "write_vectors"]
+           "write_example_data", "write_vectors"]
 
 VECTORS = 3  #: samples in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
@@ -159,7 +168,7 @@ class Core:
         core = core_json(self.plan)
         if self.host is not None:
             core["host"] = describe_host(self.plan, self.host)
-            self._write_driver(folder, self.host)
+            self._write_host(folder, self.host, verilog, memories)
         (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:
@@ -172,22 +181,22 @@ class Core:
         write_report(folder, self._report)
         write_page(folder, self._report, self.plan)
 
-    def _write_driver(self, folder: Path, host: HostConfig) -> None:
-        """The driver with examples on the first samples, and what it loads."""
-        from gatefold.sim.expected import expectation
-
-        constants, contexts = host.constants, self.plan.config.contexts
-        data = whole_frames(self.data[:VECTORS], contexts)
-        frames = len(data) // contexts
-        begins = np.arange(frames) == 0 if self.qnet.stateful else np.ones(frames, bool)
-        y, _ = expectation(self.qnet, self.qnet.quantize(data), contexts)(range(frames), begins)
-        y = self.qnet.to_float(y.reshape(-1, *self.qnet.output_shape))
-        write_driver(folder / DRIVER, self.plan, constants, clock_mhz=self.clock_mhz,
-                     version=self._report["versions"]["gatefold"],
-                     samples=data.reshape(frames, -1), expected=y.reshape(frames, -1))
+    def _write_host(self, folder: Path, host: HostConfig, verilog: list[str],
+                    memories: list[str]) -> None:
+        """The driver, what it loads, its examples, and the package for the board."""
+        built = host.constants["HASH_LO"] | host.constants["HASH_HI"] << 32
+        version = self._report["versions"]["gatefold"]
+        write_driver(folder / DRIVER, self.plan, host.constants, clock_mhz=self.clock_mhz,
+                     version=version)
+        write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
         if self.plan.config.loadable:
-            write_load(folder / "weights", self.plan,
-                       constants["HASH_LO"] | constants["HASH_HI"] << 32)
+            write_load(folder / "weights", self.plan, built)
+        if self.board is not None and self.board.host is not None:
+            name = self.board.name if self.board.name in CONTENTS else ANY_BOARD
+            write_zynqmp(folder / name, board=self.board, verilog_files=verilog,
+                         memory_files=memories, clock_mhz=self.clock_mhz, port_bits=host.width,
+                         load_bytes=host.constants["LOAD_BYTES"], build_hash=built,
+                         version=version)
 
 
 @takes(BuildOptions)
@@ -273,7 +282,9 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         plan, engines=options.engines, float32=options.io == "float32")
     if host is not None:
         engine = estimate(plan.config)
-        report["host"] = describe_host(plan, host) | {"engine": engine.as_dict()}
+        report["host"] = describe_host(plan, host) | {
+            "engine": engine.as_dict(),
+            "latency": latency_budget(HostCycles(plan, host), clock_mhz)}
         report["resources"] = (engine * host.engines + around(host)).as_dict()
     return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
@@ -355,6 +366,15 @@ def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
                         extreme_inputs(qnet, info, EXTREMES, 1)])
     write_cocotb_bench(folder / "cocotb", info, x.reshape(len(x) // info.contexts, -1),
                        expectation(qnet, x, info.contexts))
+
+
+def write_example_data(folder: Path, qnet: QuantizedNetwork, contexts: int,
+                       data: np.ndarray) -> None:
+    """Write samples for the examples of the driver of the core in ``folder``."""
+    from gatefold.gen.measure.inference import run
+
+    samples = whole_frames(data[:VECTORS].astype(np.float32), contexts)
+    write_examples(folder / EXAMPLES, samples, run(qnet, samples, contexts=contexts).y)
 
 
 def check_steps(network: Network, contexts: int) -> None:
