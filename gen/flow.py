@@ -37,6 +37,7 @@ from gatefold.gen.host.driver_files import (
     write_load,
 )
 from gatefold.gen.host.latency import latency_budget
+from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
 from gatefold.gen.measure.saturation import doubts
 from gatefold.gen.measure.search import find_widths
@@ -166,7 +167,7 @@ class Core:
             save_host(folder, self.network.around)
         core = core_json(self.plan)
         if self.host is not None:
-            core["host"] = describe_host(self.host)
+            core["host"] = describe_host(self.plan, self.host)
             self._write_host(folder, self.host, verilog, memories)
         (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
@@ -280,8 +281,10 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     host = None if options.host is None else host_config(
         plan, engines=options.engines, float32=options.io == "float32")
     if host is not None:
-        report["host"] = describe_host(host) | {
-            "latency": latency_budget(HostCycles(plan, host), clock_mhz)}
+        engine = estimate(plan.config)
+        budget = latency_budget(HostCycles(plan, host), clock_mhz)
+        report["host"] = describe_host(plan, host) | {"engine": engine.as_dict(), "latency": budget}
+        report["resources"] = (engine * host.engines + around(host)).as_dict()
     return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
 
