@@ -158,6 +158,9 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
                        f"cross {array['cross']}")
     yield "clock", (f"{clock['value']:g} MHz ({clock['source']}; {clock['rests_on']}): latency "
                     f"{record['latency_us']:.2f} us")
+    for path, terms in record.get("host", {}).get("latency", {}).items():
+        yield "latency", f"{path}, {sum(term['us'] for term in terms):.2f} us: " + " + ".join(
+            f"{term['what']} {term['us']:.2f} ({term['known']})" for term in terms)
     yield "resources", _resources(record["resources"])
     board = record["board"]
     yield "board", "none" if board is None else f"{board['title']}, {board['part']}"
