@@ -27,6 +27,7 @@ from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import ANY_BOARD, CONTENTS, CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
+from gatefold.gen.files.sealed import sealed
 from gatefold.gen.host.config import describe_host, host_config, host_refusals
 from gatefold.gen.host.cycles import HostCycles
 from gatefold.gen.host.driver_files import (
@@ -39,18 +40,19 @@ from gatefold.gen.host.driver_files import (
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
-from gatefold.gen.measure.saturation import doubts
+from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
+from gatefold.gen.network.logits import with_logits
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit
+from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
@@ -162,7 +164,7 @@ class Core:
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
         save_quantized(folder / INTEGERS, self.qnet)
-        save_network(folder / FLOATS, self.network)
+        save_network(folder / FLOATS, self.network.in_floats)
         if self.network.around is not None:
             save_host(folder, self.network.around)
         core = core_json(self.plan)
@@ -178,8 +180,9 @@ class Core:
             write_vivado(folder / "vivado", board=self.board, top=TOP, verilog_files=verilog,
                          memory_files=memories, clock_mhz=self.clock_mhz, dies=config.dies,
                          regions=spread, region_rows=REGION)
-        write_report(folder, self._report)
-        write_page(folder, self._report, self.plan)
+        report = self._report | {"files": sealed(folder)}
+        write_report(folder, report)
+        write_page(folder, report, self.plan)
 
     def _write_host(self, folder: Path, host: HostConfig, verilog: list[str],
                     memories: list[str]) -> None:
@@ -216,6 +219,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     bad data, and for networks that do not fit.
     """
     options = BuildOptions.made(given)
+    if options.logits:
+        network = with_logits(network)
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
@@ -276,6 +281,9 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
+    hidden = below_step(report["numbers"]["error"])
+    if hidden:
+        warnings.warn(hidden, NumbersWarning, stacklevel=2)
     if found:
         report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
     host = None if options.host is None else host_config(
@@ -285,6 +293,11 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         budget = latency_budget(HostCycles(plan, host), clock_mhz)
         report["host"] = describe_host(plan, host) | {"engine": engine.as_dict(), "latency": budget}
         report["resources"] = (engine * host.engines + around(host)).as_dict()
+    if options.deadline is not None:
+        report["deadline"] = {
+            "us": options.deadline, "margin_us": options.deadline - report["latency_us"],
+            "meaning": "from the first input beat to the last output beat; the transfer to and "
+                       "from a host is not in it"}
     return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
 
@@ -304,6 +317,8 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
           progress: Callable[[int, int], None]) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
     contexts, pipeline = options.contexts, options.pipeline
+    if options.deadline is not None:
+        return meet_deadline(qnet, limits, options.deadline, contexts=contexts, pipeline=pipeline)
     if options.pe is None or options.simd is None:
         return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
                             goal=options.goal, quick=options.quick, progress=progress)
