@@ -52,7 +52,7 @@ __all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "GATE_ACTIVATIONS", "CellState", "
            "View", "Window", "joined", "scaled_for_hard_sigmoid", "split"]
 
 #: Functions that a core may leave to its host: it gives the numbers before them.
-HOST = ("", "softmax")
+HOST = ("", "softmax", "sigmoid")
 
 
 class Graph:
