@@ -242,6 +242,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         limits = limits.within(options.pe * options.simd, "--pe x --simd")
     limits = limits.within(options.macs)
     check_tiles(network, limits.multipliers, options.contexts)
+    if network.affine is not None:
+        _check_int8(options, overrides)
     if calibrate is not None:
         calibrate = frames_given(network, network.around, calibrate, "the calibration data")
         for doubt in doubts(calibrate):
@@ -300,6 +302,19 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                        "from a host is not in it"}
     return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
+
+
+def _check_int8(options: BuildOptions, overrides: dict | None) -> None:
+    """Refuse what would change the numbers of a full-integer file, or does not know them."""
+    chosen = [one.name for one in BuildOptions.declared()
+              if one.field in (*FORMATS, "width", "max_error", "weight_width", "act_width")
+              and getattr(options, one.field) != one.default] + ["--formats"] * bool(overrides)
+    if chosen:
+        raise UserError(f"{chosen[0]} does not go with a full-integer .tflite, whose numbers are "
+                        "in the file: leave it out, or give the float model")
+    if options.host is not None:
+        raise UserError("--host does not know the scales of a full-integer .tflite yet: leave it "
+                        "out, and use the core's streams, which carry bytes")
 
 
 def _counted(say: Progress) -> Callable[[int, int], None]:

@@ -80,8 +80,8 @@ class EngineConfig:
         finished: with several contexts or outputs.
     stateful: some layer continues from the state that the last frame left.
     beat: elements of a stream beat. container: bits an element takes there, of which it has
-        ``element``. x_zero, out_zero: what is subtracted from an element that comes, and added to
-        one that leaves.
+        ``element``; 0, as many as ``act_width``. x_zero, out_zero: what is subtracted from an
+        element that comes, and added to one that leaves.
     factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
         their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
@@ -164,10 +164,8 @@ class EngineConfig:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
         if self.uram_rows and not self.loadable:
             raise ValueError("uram_rows needs loadable: UltraRAM cannot be initialised")
-        if not self.element:
-            object.__setattr__(self, "element", self.act_width)
-        if self.container < self.element:
-            raise ValueError(f"container must hold element ({self.element}) bits, "
+        if self.container < self.element_width:
+            raise ValueError(f"container must hold element_width ({self.element_width}) bits, "
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
@@ -229,6 +227,11 @@ class EngineConfig:
     def relays(self) -> int:
         """Registers of the operands on their way to the rows, that of the region included."""
         return max(1, self.reach)
+
+    @property
+    def element_width(self) -> int:
+        """Bits of an element in a stream."""
+        return self.element or self.act_width
 
     @property
     def cell_words(self) -> int:
