@@ -21,12 +21,24 @@ import numpy as np
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
+from gatefold.boards.zynqmp import write_zynqmp
 from gatefold.gen.cut.folder import save_host
 from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
-from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
+from gatefold.gen.files.names import ANY_BOARD, CONTENTS, CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
 from gatefold.gen.files.sealed import sealed
+from gatefold.gen.host.config import describe_host, host_config, host_refusals
+from gatefold.gen.host.cycles import HostCycles
+from gatefold.gen.host.driver_files import (
+    DRIVER,
+    EXAMPLES,
+    write_driver,
+    write_examples,
+    write_load,
+)
+from gatefold.gen.host.latency import latency_budget
+from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
@@ -38,6 +50,7 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
+from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit, made_to_fit
 from gatefold.gen.report import make_report, write_report
@@ -46,9 +59,10 @@ from gatefold.gen.store.folder import core_json
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
 from gatefold.hdl.config import REGION
+from gatefold.hdl.host.config import PORTS, HostConfig
 
 __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
-           "write_vectors"]
+           "write_example_data", "write_vectors"]
 
 VECTORS = 3  #: samples in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
@@ -69,12 +83,14 @@ Progress = Callable[[str], None]
 class Core:
     """A planned core, made by :func:`compile`.
 
-    Attributes: ``network``, floats; ``plan``; ``board``, None for a generic core; ``clock_mhz``,
-    assumed; ``data``, the floats (samples, *input_shape) that the error is measured on; ``seed``.
+    Attributes: ``network``, floats; ``plan``; ``host``, registers and memory port, or None;
+    ``board``, None for a generic core; ``clock_mhz``, assumed; ``data``, the floats
+    (samples, *input_shape) that the error is measured on; ``seed``.
     """
 
     network: Network
     plan: Plan
+    host: HostConfig | None = None
     board: Board | None
     clock_mhz: float
     data: np.ndarray
@@ -144,14 +160,18 @@ class Core:
 
     def _write(self, folder: Path, progress: Progress) -> None:
         progress("writing Verilog")
-        verilog = write_rtl(folder / "rtl", self.plan)
+        verilog = write_rtl(folder / "rtl", self.plan, self.host)
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
         save_quantized(folder / INTEGERS, self.qnet)
         save_network(folder / FLOATS, self.network)
         if self.network.around is not None:
             save_host(folder, self.network.around)
-        (folder / CORE).write_text(json.dumps(core_json(self.plan), indent=1) + "\n")
+        core = core_json(self.plan)
+        if self.host is not None:
+            core["host"] = describe_host(self.plan, self.host)
+            self._write_host(folder, self.host, verilog, memories)
+        (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:
             config = self.plan.config
@@ -163,6 +183,23 @@ class Core:
         report = self._report | {"files": sealed(folder)}
         write_report(folder, report)
         write_page(folder, report, self.plan)
+
+    def _write_host(self, folder: Path, host: HostConfig, verilog: list[str],
+                    memories: list[str]) -> None:
+        """The driver, what it loads, its examples, and the package for the board."""
+        built = host.constants["HASH_LO"] | host.constants["HASH_HI"] << 32
+        version = self._report["versions"]["gatefold"]
+        write_driver(folder / DRIVER, self.plan, host.constants, clock_mhz=self.clock_mhz,
+                     version=version)
+        write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
+        if self.plan.config.loadable:
+            write_load(folder / "weights", self.plan, built)
+        if self.board is not None and self.board.host is not None:
+            name = self.board.name if self.board.name in CONTENTS else ANY_BOARD
+            write_zynqmp(folder / name, board=self.board, verilog_files=verilog,
+                         memory_files=memories, clock_mhz=self.clock_mhz, port_bits=host.width,
+                         load_bytes=host.constants["LOAD_BYTES"], build_hash=built,
+                         version=version)
 
 
 @takes(BuildOptions)
@@ -188,6 +225,11 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
     limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather)
+    port = int(options.port or limits.stream_bits)
+    if options.host is not None:
+        port = min(port, max(PORTS))
+        limits = limits.each_of(options.engines)
+    limits = replace(limits, stream_bits=port)
     if options.dies is not None:
         limits = replace(limits.on(options.dies), fewest_dies=options.dies)
     if options.memory == "uram" and not limits.uram:
@@ -231,6 +273,9 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if seen is not calibrate:
         qnet.calibration.update(source="seeded random inputs, after the host's part",
                                 seed=options.seed)
+    if options.io == "float32":  # a word of the port has as many elements as a beat of the stream
+        limits = replace(limits, stream_bits=port // 32 * container_bits(qnet.act_width))
+    host_refusals(qnet, options)
     progress("planning")
     plan = _plan(qnet, limits, options, _counted(progress))
     progress("measuring the error against float")
@@ -241,7 +286,14 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         warnings.warn(hidden, NumbersWarning, stacklevel=2)
     if found:
         report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
-    return Core(network=network, plan=plan, board=target, clock_mhz=clock_mhz, data=data,
+    host = None if options.host is None else host_config(
+        plan, engines=options.engines, float32=options.io == "float32")
+    if host is not None:
+        engine = estimate(plan.config)
+        budget = latency_budget(HostCycles(plan, host), clock_mhz)
+        report["host"] = describe_host(plan, host) | {"engine": engine.as_dict(), "latency": budget}
+        report["resources"] = (engine * host.engines + around(host)).as_dict()
+    return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
 
 
@@ -321,6 +373,15 @@ def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
                         extreme_inputs(qnet, info, EXTREMES, 1)])
     write_cocotb_bench(folder / "cocotb", info, x.reshape(len(x) // info.contexts, -1),
                        expectation(qnet, x, info.contexts))
+
+
+def write_example_data(folder: Path, qnet: QuantizedNetwork, contexts: int,
+                       data: np.ndarray) -> None:
+    """Write samples for the examples of the driver of the core in ``folder``."""
+    from gatefold.gen.measure.inference import run
+
+    samples = whole_frames(data[:VECTORS].astype(np.float32), contexts)
+    write_examples(folder / EXAMPLES, samples, run(qnet, samples, contexts=contexts).y)
 
 
 def check_steps(network: Network, contexts: int) -> None:

@@ -207,6 +207,14 @@ class BuildOptions(Options):
                                 "the lanes")
     dies: int | None = option(Limit(1, 4, unit="dies"), None, "Dies that share the array; if not "
                               "given, as many of the board's as make the fastest core")
+    host: str | None = option(Choice("axi"), None, "Also write the core with registers (AXI4-Lite) "
+                              "and a memory port (AXI4) around it, for programs: docs/host.md")
+    io: str = option(Choice("fixed", "float32"), "fixed", "With --host: what elements in memory "
+                     "are, integers in containers, or float32, which the hardware converts")
+    engines: int = option(Limit(1, 16), 1, "With --host: copies of the core that take the frames "
+                          "of a batch in turn")
+    port: str | None = option(Choice("32", "64", "128", "256", "512"), None, "Bits of the streams, "
+                              "and of the memory port; if not given, the board's, or 128")
     clock: float | None = option(Limit(1, 1000, step=0, unit="MHz"), None, "The clock to assume "
                                  "and to constrain; if not given, the board's, or half of it for "
                                  "a short pipeline")
@@ -223,6 +231,9 @@ class BuildOptions(Options):
         if (self.pe is None) != (self.simd is None):
             given, other = ("--pe", "--simd") if self.simd is None else ("--simd", "--pe")
             raise UserError(f"{given} needs {other} too: give both, or --macs to have them chosen")
+        if self.host is None and (self.io != "fixed" or self.engines > 1):
+            given = "--io" if self.io != "fixed" else "--engines"
+            raise UserError(f"{given} needs --host axi: bare streams carry one core's integers")
         if self.width != "auto" and self.max_error is not None:
             raise UserError("--max-error needs --width auto, which searches the widths by it")
         if self.width == "auto" and self.max_error is None:

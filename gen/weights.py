@@ -12,7 +12,8 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.files.names import FLOATS, INTEGERS
 from gatefold.gen.files.output import replace_files
 from gatefold.gen.files.sealed import sealed
-from gatefold.gen.flow import sample_floats, write_vectors
+from gatefold.gen.flow import sample_floats, write_example_data, write_vectors
+from gatefold.gen.host.driver_files import DRIVER, build_hash, write_load
 from gatefold.gen.html import write_page
 from gatefold.gen.network.around import Around
 from gatefold.gen.network.graph import Network
@@ -69,6 +70,10 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
             save_host(staged, network.around)
         _check_names(staged / "weights", path / "weights")
         write_vectors(staged, path, qnet, floats)
+        if (path / DRIVER).is_dir():
+            write_example_data(staged, qnet, plan.config.contexts, floats)
+            if plan.config.loadable:
+                write_load(staged / "weights", plan, build_hash(path / DRIVER))
         report["files"] = report.get("files", {}) | sealed(staged)
         write_report(staged, report)
         write_page(staged, report, plan)

@@ -211,7 +211,7 @@ def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
     gates = unscaled(part[:, :2 * units] + recurrent, scales)
     (u_r, u_z), (r, z) = gru_gates(layer, table, gates, clip)
     a = blocks(part, 3)[2]
-    sums = dict(zip(("acc_r", "acc_z"), blocks(gates, 2), strict=True))
+    sums: dict[str, np.ndarray] = dict(zip(("acc_r", "acc_z"), blocks(gates, 2), strict=True))
     if layer.reset_after:
         a, inner = (unscaled(total, scales_n)
                     for total in (a, layer.b_n + (w_hh[2](h) << shift)))

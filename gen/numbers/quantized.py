@@ -91,13 +91,14 @@ class QuantizedNetwork(Graph):
         return self.input_formats[0]
 
     def quantize(self, x: np.ndarray) -> np.ndarray:
-        """Integers of float samples (samples, *input_shape), each input in its own format."""
+        """Integers of float samples (samples, *input_shape), each input in its own format. NaN
+        becomes 0."""
         if self.affine:
             return joined([form.quantize(part) for form, part in
                            zip(self.affine[0], split(x, self.input_shapes), strict=True)])
         steps, lows, highs = self._scales()
         scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * steps + 0.5)
-        clipped = np.clip(scaled, lows, highs).astype(np.int64)
+        clipped = np.clip(np.where(np.isnan(scaled), 0, scaled), lows, highs).astype(np.int64)
         return clipped.reshape(x.shape)
 
     def saturating(self, x: np.ndarray) -> int:
