@@ -52,7 +52,7 @@ from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, t
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit
+from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
@@ -164,7 +164,7 @@ class Core:
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
         save_quantized(folder / INTEGERS, self.qnet)
-        save_network(folder / FLOATS, self.network)
+        save_network(folder / FLOATS, self.network.in_floats)
         if self.network.around is not None:
             save_host(folder, self.network.around)
         core = core_json(self.plan)
@@ -293,6 +293,11 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         budget = latency_budget(HostCycles(plan, host), clock_mhz)
         report["host"] = describe_host(plan, host) | {"engine": engine.as_dict(), "latency": budget}
         report["resources"] = (engine * host.engines + around(host)).as_dict()
+    if options.deadline is not None:
+        report["deadline"] = {
+            "us": options.deadline, "margin_us": options.deadline - report["latency_us"],
+            "meaning": "from the first input beat to the last output beat; the transfer to and "
+                       "from a host is not in it"}
     return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
 
@@ -312,6 +317,8 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
           progress: Callable[[int, int], None]) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
     contexts, pipeline = options.contexts, options.pipeline
+    if options.deadline is not None:
+        return meet_deadline(qnet, limits, options.deadline, contexts=contexts, pipeline=pipeline)
     if options.pe is None or options.simd is None:
         return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
                             goal=options.goal, quick=options.quick, progress=progress)

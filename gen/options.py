@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from gatefold.boards import BOARDS
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.legal import Choice, ChoiceOrFile, Legal, Limit, Part, Several
+from gatefold.gen.legal import Choice, ChoiceOrFile, Duration, Legal, Limit, Part, Several
 
 __all__ = ["ARRAY_GOALS", "FORMATS", "GOALS", "LIMITS", "MEMORIES", "BuildOptions",
            "ExploreOptions", "Option", "Options", "ShapeOptions", "VerifyOptions", "WeightsOptions",
@@ -184,6 +184,9 @@ class BuildOptions(Options):
                           "below one step of the output keep their digits")
     goal: str = option(Choice(*ARRAY_GOALS), "balanced", "Which array to choose: "
                        + "; ".join(f"{goal}, {text}" for goal, text in ARRAY_GOALS.items()))
+    deadline: float | None = option(Duration(), None, "Choose the smallest array that takes no "
+                                    "longer from the first input beat to the last output beat; "
+                                    "the transfer to and from a host is not in it")
     quick: bool = option(_FLAG, False, "Look at fewer arrays: seconds where the best takes up to a "
                          "minute to find, for perhaps a few per cent of speed")
     pe: int | None = option(Limit(4, 4096, step=4, unit="rows"), None,
@@ -228,6 +231,10 @@ class BuildOptions(Options):
             chosen = "--quick" if self.quick else "--goal"
             raise UserError(f"{chosen} and --pe/--simd contradict each other: with --pe and --simd "
                             f"there is no array to choose, leave {chosen} out")
+        if self.deadline is not None and (self.pe is not None or self.goal != "balanced"):
+            other = "--goal" if self.pe is None else "--pe/--simd"
+            raise UserError(f"--deadline and {other} contradict each other: with a deadline the "
+                            f"smallest array that meets it is chosen, leave {other} out")
         if (self.pe is None) != (self.simd is None):
             given, other = ("--pe", "--simd") if self.simd is None else ("--simd", "--pe")
             raise UserError(f"{given} needs {other} too: give both, or --macs to have them chosen")

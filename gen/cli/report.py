@@ -85,7 +85,7 @@ def _results(directory, record: dict, path: str | None):
 def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
     wanted = ("network", "quantised", "cut", "host", "state", "search", "found", "numbers", "error",
-              "lost", "array", "distance", "cycles", "clock", "resources")
+              "lost", "array", "distance", "cycles", "clock", "deadline", "resources")
     for name, value in rows(record):
         if name in wanted:
             yield f"{name:<12}{value}"
@@ -167,6 +167,10 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
                        f"cross {array['cross']}")
     yield "clock", (f"{clock['value']:g} MHz ({clock['source']}; {clock['rests_on']}): latency "
                     f"{record['latency_us']:.2f} us")
+    if "deadline" in record:
+        asked = record["deadline"]
+        yield "deadline", (f"{asked['us']:g} us, met with a margin of {asked['margin_us']:.4g} us, "
+                           f"{asked['meaning']}")
     yield "resources", _resources(record["resources"])
     board = record["board"]
     yield "board", "none" if board is None else f"{board['title']}, {board['part']}"
