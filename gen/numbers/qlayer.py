@@ -19,10 +19,11 @@ from gatefold.gen.network.layer import Layer, Shape
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.tables import Table
 
-__all__ = ["ABSENT", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor", "alignment", "argument",
-           "column_shifts", "hard_limit"]
+__all__ = ["ABSENT", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor", "alignment",
+           "argument", "column_shifts", "hard_limit"]
 
-MOST_SCALE = 3  #: The largest scale of a row: a shift by 0 to 3 bits takes a LUT for each bit.
+#: The largest scale of a row: two bits of a shift by 0 or 1 share a LUT.
+MOST_SCALE = 1
 
 #: The fractional bits of an element that is padding: a zero, which every format has.
 ABSENT = -1000
