@@ -2,7 +2,7 @@
 # Both set up what they need in .venv and change nothing else on the machine, except that, as root,
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench accuracy full-size test lint long synth-check fanout route clean
+.PHONY: help setup demo bench accuracy full-size test lint long formal synth-check fanout route clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -37,6 +37,9 @@ lint: setup ## run ruff and pyright
 
 long: setup ## run the checks that take longer
 	$(BIN)/python -m pytest -q -n $(JOBS) -m long
+
+formal: setup ## prove the properties of the components, and refute planted mistakes (3 minutes)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m 'formal or not formal' tests/formal
 
 synth-check: setup ## compare the resource formulas with Yosys on 26 cores (minutes)
 	$(BIN)/python tools/synth/calibrate.py

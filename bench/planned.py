@@ -7,18 +7,15 @@ same number, once full_size.py has run that very core.
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from math import ceil
 
 from networks import ROOT, Workload, calibration
 
-from gatefold.boards import Board
-from gatefold.boards import get as get_board
 from gatefold.gen.errors import UserError
 from gatefold.gen.flow import Core, compile
-from gatefold.gen.plan import Budget, Plan, make_plan
+from gatefold.gen.plan import Plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit
 from gatefold.gen.synth import measure
 
 __all__ = ["core_of", "plan_row", "synthesise"]
@@ -27,25 +24,25 @@ __all__ = ["core_of", "plan_row", "synthesise"]
 _BUSY = 0.9
 
 
-def core_of(workload: Workload, board: str) -> Core:
+def core_of(workload: Workload, board: str, contexts: int = 1) -> Core:
     """The core of a row of the benchmark. A core that keeps its state loads its weights once, after
     power-up, into UltraRAM."""
     streamed = workload.network.stateful
     return compile(workload.network, board=board, calibrate=calibration(workload.name),
-                   loadable=streamed, memory="uram" if streamed else "auto")
+                   loadable=streamed, memory="uram" if streamed else "auto", contexts=contexts)
 
 
 def plan_row(workload: Workload, board_name: str) -> dict:
     """The plan for a network on a board, ready for JSON."""
-    board = get_board(board_name)
     try:
         core = core_of(workload, board_name)
     except UserError as error:
         sys.exit(f"bench: {workload.name} on {board_name}: {error}")
-    return _describe(core.plan, board, core.clock_mhz)
+    return _describe(core.plan, core.clock_mhz) | {
+        "contexts": _contexts(workload, board_name, core.plan)}
 
 
-def _describe(plan: Plan, board: Board, clock_mhz: float) -> dict:
+def _describe(plan: Plan, clock_mhz: float) -> dict:
     config, cycles = plan.config, plan.cycles
     return {
         "pe": config.pe, "simd": config.simd, "multipliers": config.pe * config.simd,
@@ -59,24 +56,24 @@ def _describe(plan: Plan, board: Board, clock_mhz: float) -> dict:
                  + ceil(config.out_row * config.out_rows / config.beat),
         "multiplications": plan.bounds.multiplications, "clock_mhz": clock_mhz,
         "estimated": asdict(estimate(config)),
-        "contexts": _contexts(plan, board),
     }
 
 
-def _contexts(plan: Plan, board: Board) -> list[dict]:
-    """The same array with more and more sequences in a frame, until it is busy or full."""
-    rows = []
-    latest = plan
+def _contexts(workload: Workload, board: str, one: Plan) -> list[dict]:
+    """More and more sequences in a frame, each number on the array that is chosen for it, until
+    that is busy. ``one``: the plan of a single sequence."""
+    rows: list[dict] = []
+    latest = one
     for number in (2, 4, 8):
-        busy = latest.bounds.multiplications / (
-            latest.config.pe * latest.config.simd * latest.cycles.interval)
-        if busy > _BUSY:
+        if (latest.bounds.multiplications
+                > _BUSY * latest.array.multipliers * latest.cycles.interval):
             break
-        latest = make_plan(plan.qnet, replace(plan.array, contexts=number))
-        if fit(latest, Budget.of(board, loadable=plan.config.loadable).on(plan.array.dies)) is None:
+        try:
+            latest = core_of(workload, board, contexts=number).plan
+        except UserError:  # it does not fit
             break
-        rows.append({"contexts": number, "latency": latest.cycles.latency,
-                     "interval": latest.cycles.interval})
+        rows.append({"contexts": number, "pe": latest.config.pe, "simd": latest.config.simd,
+                     "latency": latest.cycles.latency, "interval": latest.cycles.interval})
     return rows
 
 

@@ -375,14 +375,15 @@ def _throughput(known: dict, names: list[str]) -> str:
                     return ""
                 this = row["contexts"][i]
                 each_one = this["interval"] / this["contexts"]
-                return mark(f"{number(each_one / row['clock_mhz'])}, "
-                            f"{_busy(row, each_one):.0%}", "p")
+                busy = _busy(row | {"multipliers": this["pe"] * this["simd"]}, each_one)
+                return mark(f"{number(each_one / row['clock_mhz'])}, {busy:.0%} "
+                            f"({this['pe']} x {this['simd']})", "p")
             table.row(f"{2 << n} contexts: µs per inference, busy", several)
     return ("## Throughput\n\nOne core computes one frame after another: the table gives the "
             "interval between frames at full rate, on the arrays above. At batch 1 the tails of "
             "the recurrence stay visible. Several sequences that share a frame (contexts) hide "
-            "them, but the frame has a longer latency. 2, 4 and 8 contexts are tried, until 90 % "
-            "of the multipliers are busy.\n\n"
+            "them, but the frame has a longer latency. 2, 4 and 8 contexts are tried, each on the "
+            "array that is chosen for it, until 90 % of the multipliers are busy.\n\n"
             + "\n".join(table.lines) + "\n\n" + _batches(known))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 
-__all__ = ["FAMILIES", "NAME", "Board", "Columns", "Counts", "Die", "Grid"]
+__all__ = ["FAMILIES", "NAME", "Board", "Columns", "Counts", "Die", "Grid", "Host"]
 
 #: Device families whose memories and DSP slices the planner knows, by what their parts begin with.
 FAMILIES = {"zynq-ultrascale+": ("xczu", "xck2"), "kintex-ultrascale+": ("xcku",),
@@ -17,6 +17,8 @@ _PART = re.compile(r"xc[a-z0-9]{2,12}-[a-z0-9]{6,12}-[123][A-Z]{0,2}-[a-z]")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 #: A title reaches a Tcl comment: nothing in it may end or continue the line.
 _TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,()+/-]{0,79}")
+_BOARD_PART = re.compile(r"[a-z0-9.]{1,32}:[a-z0-9_]{1,32}:part[0-9]:[0-9]\.[0-9]")
+_MACHINE = re.compile(r"[a-z][a-z0-9-]{0,47}")
 _VIVADO = re.compile(r"20[0-9]{2}\.[0-9]")
 _MOST = 10_000_000  # of any resource
 
@@ -106,6 +108,35 @@ class Die(Counts):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Host:
+    """How a core with registers sits beside a Zynq UltraScale+ processing system.
+
+    Attributes: ``board_part``, of the vendor's board files; ``machine``, of Yocto;
+    ``control_base``, byte address of the registers; ``interrupt``, number of the shared peripheral
+    interrupt that pl_ps_irq0[0] is; ``port_bits``, of the widest port to memory.
+    Raises :class:`ValueError` where one cannot be true.
+    """
+
+    board_part: str
+    machine: str
+    control_base: int
+    interrupt: int
+    port_bits: int = 128
+
+    def __post_init__(self):
+        _check_text("board_part", self.board_part, _BOARD_PART, "be like "
+                    "xilinx.com:zcu104:part0:1.1")
+        _check_text("machine", self.machine, _MACHINE, "be a machine's name in Yocto")
+        _check_count("control_base", self.control_base, 0xA000_0000, 0xAFFF_0000)
+        if self.control_base % 0x1_0000:
+            raise ValueError(f"control_base must be a multiple of 64 KiB, not "
+                             f"{self.control_base:#x}")
+        _check_count("interrupt", self.interrupt, 89, 96)
+        if self.port_bits not in (32, 64, 128):
+            raise ValueError(f"port_bits must be 32, 64 or 128, not {self.port_bits!a}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Board(Counts):
     """A board, the resources of its whole device, and its dies.
 
@@ -115,7 +146,8 @@ class Board(Counts):
     ports; ``clock_mhz``, the default clock; ``max_multipliers``, the largest array the planner may
     choose, which leaves DSP slices for the elementwise lanes; ``delay_scale``, how much slower
     wires are than those of a part at 0.85 V; ``vivado_last``, the last Vivado that has the part,
-    None for today's; ``source``, the documents that the numbers come from.
+    None for today's; ``host``, the processing system, where the board has one that packages are
+    written for; ``source``, the documents that the numbers come from.
     Raises :class:`ValueError` where a number cannot be true.
     """
 
@@ -130,6 +162,7 @@ class Board(Counts):
     clock_mhz: float = 300.0
     delay_scale: float = 1.0
     vivado_last: str | None = None
+    host: Host | None = None
     source: tuple[str, ...]
 
     def __post_init__(self):

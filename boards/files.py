@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from gatefold.boards.board import Board, Columns, Counts, Die, Grid
+from gatefold.boards.board import Board, Columns, Counts, Die, Grid, Host
 from gatefold.gen.errors import UserError, quoted
 
 __all__ = ["read_board"]
@@ -54,6 +54,8 @@ def _board(entries: dict[str, Any]) -> Board:
     entries = {"device": None} | entries
     device = _table(entries.pop("device"), "[device]", _keys(Counts) | {"lutram_lut": True})
     source = entries.get("source", ())
+    if "host" in entries:
+        entries["host"] = Host(**_table(entries["host"], "[host]", _keys(Host)))
     entries["source"] = tuple(source) if isinstance(source, list) else ()
     own = {name: needed for name, needed in _keys(Board).items()
            if name not in device and name != "dies"}

@@ -21,17 +21,16 @@ from string import Template
 from gatefold.boards.board import NAME, Board
 from gatefold.gen.errors import UserError
 
-__all__ = ["write_vivado"]
+__all__ = ["At", "generated", "listed", "write_vivado"]
 
 
-
-class _At(Template):
+class At(Template):
     """A template with ``@`` as its mark, since ``$`` is Tcl's own."""
 
     delimiter = "@"
 
 
-_TCL = _At(r"""# Out-of-context synthesis, placement and routing of @top.
+_TCL = At(r"""# Out-of-context synthesis, placement and routing of @top.
 # @title, @part
 # Run with: make synth   (or: vivado -mode batch -source synth.tcl, from any directory)
 # Exit code: 0 timing met; 1 timing not met, or an error of Vivado's.
@@ -173,7 +172,7 @@ if {!$met} {
 exit 0
 """)
 
-_VERSION = _At(r"""
+_VERSION = At(r"""
 # A later Vivado does not know the part. It must be said before anything is read.
 regexp {^[0-9]+\.[0-9]+} [version -short] vivado
 if {[package vcompare $vivado @last] > 0} {
@@ -189,7 +188,7 @@ if {[llength [info commands report_slr_crossing]] > 0} {
 }
 """
 
-_FLOORPLAN = _At(r"""# Where the parts of @top lie: @where
+_FLOORPLAN = At(r"""# Where the parts of @top lie: @where
 # "make synth FLOORPLAN=0" leaves all of it to the placer.
 if {[info exists ::env(GATEFOLD_FLOORPLAN)] && $::env(GATEFOLD_FLOORPLAN) eq "0"} {
     puts "gatefold: floorplan: left out"
@@ -215,7 +214,7 @@ proc on_slr {slr name} {
 }
 """
 
-_BANDS = _At(r"""
+_BANDS = At(r"""
 # A region is @region rows that one register drives. Regions follow each other from the bottom of a
 # die to its top, each in a band of rows of clock regions; bands overlap by a row on either side.
 set width 0
@@ -240,7 +239,7 @@ foreach {name bottom top} {
 }
 """)
 
-_XDC = _At("""\
+_XDC = At("""\
 # Clock of @top: @mhz MHz. The period is rounded down to a picosecond, never up.
 create_clock -name @clock -period @period [get_ports @clock]
 
@@ -312,13 +311,13 @@ def write_vivado(directory: str | Path, *, board: Board, top: str,
     if not (isinstance(mhz, (int, float)) and 1 <= mhz <= 1000):
         raise UserError(f"clock must be from 1 to 1000 MHz, not {mhz!a}: "
                         f"the default of the {board.name} is {board.clock_mhz:g}")
-    verilog = _listed(verilog_files, "rtl", ".v")
+    verilog = listed(verilog_files, "rtl", ".v")
     if not verilog:
         raise ValueError("verilog_files must name at least one file")
-    memories = _listed(memory_files, "weights", ".hex")
+    memories = listed(memory_files, "weights", ".hex")
     picoseconds = int(1_000_000 / mhz)
     values = {
-        "top": _generated(top, "top"), "clock": _generated(clock_port, "clock_port"),
+        "top": generated(top, "top"), "clock": generated(clock_port, "clock_port"),
         "part": board.part, "title": board.title, "mhz": f"{mhz:g}",
         "period": f"{picoseconds / 1000:.3f}", "budget": f"{picoseconds // 3 / 1000:.3f}",
         "verilog": "\n".join(f"    {name}" for name in verilog),
@@ -368,14 +367,14 @@ def _floorplan(board: Board, top: str, dies: int, regions: int, region_rows: int
         bands=_BANDS.substitute(region=region_rows, rows="\n".join(bands)) if bands else "")
 
 
-def _generated(name: str, what: str) -> str:
+def generated(name: str, what: str) -> str:
     """``name``, checked to be a generated one."""
     if not NAME.fullmatch(name):
         raise ValueError(f"{what} must be a generated name ({NAME.pattern}), not {name!a}")
     return name
 
 
-def _listed(files: Iterable[str | PurePath], folder: str, suffix: str) -> list[str]:
+def listed(files: Iterable[str | PurePath], folder: str, suffix: str) -> list[str]:
     """Paths of ``files`` as seen from ``vivado/``, each name checked."""
     paths = []
     for file in files:
@@ -383,7 +382,7 @@ def _listed(files: Iterable[str | PurePath], folder: str, suffix: str) -> list[s
         if str(path.parent) not in (".", folder) or path.suffix != suffix:
             raise ValueError(f"a file of {folder}/ must be called NAME{suffix} or "
                              f"{folder}/NAME{suffix}, not {str(file)!a}")
-        paths.append(f"../{folder}/{_generated(path.stem, 'file name')}{suffix}")
+        paths.append(f"../{folder}/{generated(path.stem, 'file name')}{suffix}")
     if len(set(paths)) != len(paths):
         raise ValueError(f"a file of {folder}/ must be named only once: {', '.join(paths)}")
     return paths

@@ -18,12 +18,12 @@ from gatefold.gen.options import checked
 from gatefold.gen.report import read_report, set_verified
 from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.sim.core_info import CoreInfo, load_core_info
-from gatefold.sim.expected import expectation
+from gatefold.sim.expected import Expect, expectation
 from gatefold.sim.golden import golden
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.verify import SIMULATORS, VerifyResult, verify
 
-__all__ = ["check_core", "extreme_inputs", "load_folder", "verify_folder"]
+__all__ = ["EXTREMES", "check_core", "extreme_inputs", "load_folder", "stimuli", "verify_folder"]
 
 #: By default 64 samples, fewer (but at least so many) where a sample takes more of the simulator:
 #: cycles times multipliers that all of them may take.
@@ -31,7 +31,7 @@ _LEAST_SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
 _MOST_SAMPLES = 64
 _WORK = {"verilator": 50_000_000, "icarus": 40_000, "amaranth": 40_000}
 
-_EXTREMES = 6  # frames of the scenario "extreme"
+EXTREMES = 6  #: frames of the scenario "extreme"
 _CANDIDATES = 32  # from which their samples are chosen, at most,
 _SEARCH = 200_000_000  # and multiplications that golden may take for all of them
 
@@ -84,6 +84,17 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
         raise UserError(f"--sim must be one of {', '.join(SIMULATORS)}, not {quoted(sim)}")
     checked("seed", seed)
     info = load_core_info(folder)
+    frames, expect = stimuli(info, qnet, x, folder=folder, sim=sim, samples=samples, seed=seed)
+    return verify(folder, x=frames, extremes=EXTREMES, expect=expect, sim=sim, seed=seed,
+                  progress=progress)
+
+
+def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,
+            sim: str = "verilator", samples: int | None = None, seed: int = 1
+            ) -> tuple[np.ndarray, Expect]:
+    """The frames that :func:`check_core` plays, integers (frames, n_in), the last EXTREMES of them
+    for the scenario *extreme*; and what golden says of them. Parameters as of :func:`check_core`.
+    """
     fit = info.contexts * _WORK[sim] // (info.interval * info.multipliers)
     count = (min(_MOST_SAMPLES, max(_LEAST_SAMPLES[sim], fit)) if samples is None
              else checked("samples", samples))
@@ -97,10 +108,9 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
                         f"{quoted(min(strange))}): build the folder again")
     contexts = info.contexts
     integers = np.concatenate([whole_frames(integers, contexts),
-                               extreme_inputs(qnet, info, _EXTREMES, seed)])
-    return verify(folder, x=integers.reshape(len(integers) // contexts, -1), extremes=_EXTREMES,
-                  expect=expectation(qnet, integers, contexts), sim=sim, seed=seed,
-                  progress=progress)
+                               extreme_inputs(qnet, info, EXTREMES, seed)])
+    return (integers.reshape(len(integers) // contexts, -1),
+            expectation(qnet, integers, contexts))
 
 
 def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray:

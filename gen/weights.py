@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 from gatefold.gen.check import load_folder
+from gatefold.gen.cut.folder import load_host, save_host
+from gatefold.gen.cut.parts import frames_given
 from gatefold.gen.errors import UserError
 from gatefold.gen.files.names import FLOATS, INTEGERS
 from gatefold.gen.files.output import replace_files
 from gatefold.gen.flow import sample_floats, write_vectors
 from gatefold.gen.html import write_page
-from gatefold.gen.network.frames import as_frames
+from gatefold.gen.network.around import Around
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantize import SATURATED, requantize_into, saturated_weights
 from gatefold.gen.report import (
@@ -44,7 +46,8 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     report = read_report(path)
     qnet = requantize_into(network, old, saturate=saturate)
     plan = load_plan(path).retrained(qnet)
-    given = None if data is None else as_frames(network, data, "the input")
+    _check_cut(network.around, load_host(path))
+    given = None if data is None else frames_given(network, network.around, data, "the input")
     floats = sample_floats(network, given, seed)
     numbers = describe_numbers(network, qnet, floats, given, seed)
     if given is not None:
@@ -58,11 +61,28 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
         write_weights(staged / "weights", plan)
         save_quantized(staged / INTEGERS, qnet)
         save_network(staged / FLOATS, network)
+        if network.around is not None:
+            save_host(staged, network.around)
         _check_names(staged / "weights", path / "weights")
         write_vectors(staged, path, qnet, floats)
         write_report(staged, report)
         write_page(staged, report, plan)
     return report
+
+
+def _check_cut(new: Around | None, old: Around | None) -> None:
+    """The host must do the same parts of the model as in the core's folder."""
+    if (new is None) != (old is None):
+        raise UserError("the core is part of a model that was cut: cut this one as well, with the "
+                        "options of the build (--cut auto)" if new is None else
+                        "the core is a whole model, not part of one: leave the options of the cut "
+                        "out")
+    if new is not None and old is not None:
+        for what in ("inputs", "outputs", "into", "out_of"):
+            shapes = [[port.dims for port in getattr(one, what)] for one in (new, old)]
+            if shapes[0] != shapes[1]:
+                raise UserError(f"the model is cut elsewhere than the core's: {shapes[0]} is not "
+                                f"{shapes[1]} ({what}): cut it as in the build")
 
 
 def _check_names(new: Path, old: Path) -> None:

@@ -58,31 +58,40 @@ def activate(m: Module, config: EngineConfig, images: dict | None,
              arguments: dict[str, Argument]) -> dict[str, Activated]:
     """Sign and t of each argument, :func:`activation_latency` later; two share a table.
 
-    Cycle 1: sign; the shifted magnitude, clamped. Then the tanh table; a direct argument is delayed
-    instead.
+    Cycle 1: sign; the shifted magnitude, clamped. Then the table, of tanh or a curve; a direct
+    argument is delayed instead.
     """
     latency = activation_latency(config)
-    free_ports: list[TablePort] = []
+    free_ports: dict[str, list[TablePort]] = {}
     activated = {}
     for name, argument in arguments.items():
         negative = delay(m, f"negative_{name}", argument.value[-1], latency)[-1]
-        tanh = {n: s for n, s in argument.squashes.items() if s.function == "tanh"}
-        direct = {n: s for n, s in argument.squashes.items() if n not in tanh}
+        functions = sorted({s.function for s in argument.squashes.values() if not s.direct},
+                           key=lambda function: (function != "tanh", function))
         t = None
-        if tanh:
-            if not free_ports:
-                m.submodules[f"table_{name}"] = table = TanhTable(config, images)
-                free_ports += [table.a, table.b]
-            port = free_ports.pop(0)
+        for function in functions:
+            mine = {n: s for n, s in argument.squashes.items() if s.function == function}
+            if not free_ports.get(function):
+                label = f"table_{name}" if function == "tanh" else f"{function}_{name}"
+                m.submodules[label] = table = TanhTable(config, images, function)
+                free_ports[function] = [table.a, table.b]
+            port = free_ports[function].pop(0)
+            label = f"u_{name}" if function == "tanh" else f"u_{function}_{name}"
             m.d.comb += port.magnitude.eq(
-                _magnitude(m, f"u_{name}", argument, tanh, config.table.frac + 3))
-            t = port.t
+                _magnitude(m, label, argument, mine, config.table.frac + 3))
+            if t is None:
+                t = port.t
+                continue
+            by_own = delay(m, f"by_{function}_{name}", is_one_of(argument.kind, mine), latency)[-1]
+            t = Mux(by_own, port.t, t)
+        direct = {n: s for n, s in argument.squashes.items() if s.direct}
         if direct:
             value = delay(m, f"direct_{name}_late",
                           _magnitude(m, f"direct_{name}", argument, direct, config.table.out_frac),
                           TanhTable.latency(config))[-1]
             if t is not None:
-                by_table = delay(m, f"by_table_{name}", is_one_of(argument.kind, tanh),
+                tabled = [n for n, s in argument.squashes.items() if not s.direct]
+                by_table = delay(m, f"by_table_{name}", is_one_of(argument.kind, tabled),
                                  latency)[-1]
                 value = Mux(by_table, t, value)
             t = value

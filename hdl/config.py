@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatefold.hdl.kinds import Kind
+from gatefold.hdl.kinds import DenseKind, Kind
 
 __all__ = ["PIPELINES", "REGION", "SCALE_BITS", "SHALLOW", "SPAN", "EngineConfig", "TableConfig",
            "bits_for"]
@@ -38,7 +38,8 @@ def bits_for(count: int) -> int:
 
 @dataclass(frozen=True)
 class TableConfig:
-    """Shape of the tanh table (see :class:`~.quantized.Table` for how it is read).
+    """Shape of the tanh table, and of those of curves (see :class:`~.quantized.Table` for how it is
+    read).
 
     The argument is Q4.frac: ``width`` bits; its magnitude splits into n0, n1, n2 bits; results have
     ``out_frac`` bits; entries of t1 have ``t1_width`` bits.
@@ -92,6 +93,7 @@ class EngineConfig:
     reach, gather: levels of registers that distance needs, from the memories of operands to the
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
+    curve: the shape of the tables of curves, where there are any.
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
@@ -139,6 +141,7 @@ class EngineConfig:
     dies: int = 1
     cross: int = 0
     cascade: bool = False
+    curve: TableConfig | None = None
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -302,6 +305,16 @@ class EngineConfig:
     def load_depth(self) -> int:
         """Words of the deepest memory that the stream fills."""
         return max(self.weight_depth, self.bias_depth, self.scale_depth)
+
+    def table_of(self, function: str) -> TableConfig:
+        """The shape of a function's table."""
+        return self.curve if self.curve and function != "tanh" else self.table
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """The activations of Dense kinds that have a table of their own."""
+        return tuple(sorted({kind.activation for kind in self.kinds
+                             if isinstance(kind, DenseKind) and kind.sign}))
 
     def has(self, *kinds: type) -> bool:
         """Whether any finish kind is of these classes."""

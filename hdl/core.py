@@ -19,7 +19,9 @@ from gatefold.hdl.row_router import RowRouter
 from gatefold.hdl.sequencer import Sequencer
 from gatefold.hdl.weight_loader import WeightLoader
 
-__all__ = ["Core", "Port", "Top"]
+__all__ = ["TOP", "Core", "Port", "Top"]
+
+TOP = "gatefold"  #: the name of the module of :class:`Top`
 
 
 class Core(wiring.Component):
@@ -93,11 +95,14 @@ class Core(wiring.Component):
         self._outputs(m, platform, dies, writer)
         traces = [die.lanes.trace for die in dies]
         m.d.comb += [self.trace.valid.eq(traces[0].valid & sequencer.primed),
+                     self.trace.summed.eq(traces[0].summed & sequencer.primed),
                      self.trace.lanes.eq(Cat(trace.lanes for trace in traces))]
-        for name in ("h", "c"):
-            inside = [value for trace in traces for value in getattr(trace, name)]
-            m.d.comb += [out.eq(value) for out, value in zip(getattr(self.trace, name), inside,
-                                                             strict=True)]
+        for n, trace in enumerate(traces):
+            for lane in range(c.simd):
+                at = n * c.simd + lane
+                m.d.comb += [
+                    self.trace.h[at].eq(trace.h[lane]), self.trace.c[at].eq(trace.c[lane]),
+                    *(self.trace.sums[at][k].eq(trace.sums[lane][k]) for k in range(4))]
         with m.If(reader.error):
             m.d.sync += self.frame_error.eq(1)
         return m
@@ -172,6 +177,7 @@ class Top(wiring.Component):
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config, self.images = config, images
+        self.key = config
         super().__init__({port.name: port.flow(port.width) for port in self.ports(config)})
 
     @staticmethod

@@ -6,7 +6,16 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In
 
 from gatefold.hdl.activation import Argument, activate, activation_latency
-from gatefold.hdl.arith import by_parameter, delay, floor_shift, half, plus_minus, saturate, within
+from gatefold.hdl.arith import (
+    by_parameter,
+    delay,
+    floor_shift,
+    half,
+    is_one_of,
+    plus_minus,
+    saturate,
+    within,
+)
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.kinds import DenseKind, Squash
 from gatefold.hdl.lane import Lane
@@ -16,15 +25,15 @@ __all__ = ["DenseLane"]
 
 def _table_kinds(config: EngineConfig) -> dict[int, DenseKind]:
     return {n: kind for n, kind in enumerate(config.kinds)
-            if isinstance(kind, DenseKind) and kind.activation in ("sigmoid", "tanh")}
+            if isinstance(kind, DenseKind) and kind.tabled}
 
 
 class DenseLane(Lane):
     """y = activation(z); bit-exact with :mod:`gatefold.sim.golden`.
 
-    linear, relu, in one cycle: shift, saturate or clamp. sigmoid, tanh, in four: sign and
-    magnitude, the table's memory, its sum, y of 2^T +- t or of +- t; a short pipeline takes the
-    table as one. Where a network has both, all take as many. II = 1.
+    linear, relu, in one cycle: shift, saturate or clamp. sigmoid, tanh and curves, in four: sign
+    and magnitude, the table's memory, its sum, y of a base +- t (2^T of a sigmoid, 0 of tanh); a
+    short pipeline takes the table as one. Where a network has both, all take as many. II = 1.
 
     Members
     -------
@@ -74,12 +83,21 @@ class DenseLane(Lane):
             results |= dict.fromkeys(plain, None)
 
         z = activate(m, c, self.images, {"z": Argument(
-            self.z, kind[0], {n: Squash(k.shift) for n, k in tabled.items()})})["z"]
-        bases = {n: half(k.out) + ((1 << c.table.out_frac) if k.activation == "sigmoid" else 0)
+            self.z, kind[0], {n: Squash(k.shift, k.activation if k.sign else "tanh")
+                              for n, k in tabled.items()})})["z"]
+        bases = {n: half(k.out) + ((1 << c.table.out_frac) if k.activation == "sigmoid" else k.base)
                  for n, k in tabled.items()}
         base = by_parameter(m, "base", kind[end - 1], bases, lambda value: value,
                             max(1, *(value.bit_length() for value in bases.values())))
-        total = plus_minus(base, z.t, z.negative)
+        t, negative = z.t, z.negative
+        for sign in ("even", "left"):
+            these = [n for n, k in tabled.items() if k.sign == sign]
+            if these:
+                here = is_one_of(kind[end - 1], these)
+                if sign == "left":
+                    t = Mux(here & ~z.negative, 0, t)
+                negative = negative | here
+        total = plus_minus(base, t, negative)
         results |= {n: (k.out, k.h_width) for n, k in tabled.items()}
         y = Signal(signed(a), reset_less=True)
         m.d.sync += y.eq(by_parameter(

@@ -113,10 +113,12 @@ def output_write(config: EngineConfig) -> Signature:
 
 def trace(config: EngineConfig, dies: int = 1) -> Signature:
     """For test benches: every element ``h`` of every kind, and beside it the new state ``c`` where
-    the kind has one; ``lanes``: which lanes hold one. A beat that loads a state has none. ``dies``:
-    so many dies' lanes, side by side."""
+    the kind has one; ``lanes``: which lanes hold one. A beat that loads a state has none. Some
+    cycles earlier, with ``summed``, ``sums``: the accumulators of the rows of each lane's
+    element, at most four. ``dies``: so many dies' lanes, side by side."""
     lanes = config.simd * dies
-    return Signature({"valid": Out(1), "lanes": Out(lanes),
+    return Signature({"valid": Out(1), "lanes": Out(lanes), "summed": Out(1),
+                      "sums": Out(signed(config.acc_width)).array(lanes, 4),
                       "h": Out(signed(config.result_width)).array(lanes),
                       "c": Out(signed(config.cell_width)).array(lanes)})
 

@@ -31,11 +31,16 @@ class Gate:
 
 @dataclass(frozen=True)
 class Squash:
-    """How a sum or a state becomes a sign and t of T bits. ``function``: tanh by the table, or
-    linear or relu, which are direct. ``shift``: to u, or to T + 1 bits."""
+    """How a sum or a state becomes a sign and t of T bits. ``function``: tanh by the table, a curve
+    by its own, or linear or relu, which are direct. ``shift``: to u, or to T + 1 bits."""
 
     shift: int
     function: str = "tanh"
+
+    @property
+    def direct(self) -> bool:
+        """Whether there is no table."""
+        return self.function in ("linear", "relu")
 
 
 @dataclass(frozen=True)
@@ -183,8 +188,10 @@ class DenseKind:
     """Finish of a Dense layer or of a SimpleRNN: a row is an element.
 
     ``activation``: linear or relu, with ``shift`` of the accumulator to y; sigmoid or tanh, with
-    ``shift`` to the table's argument, and ``out`` of 2^T +- t or of +-t to y. ``h_width``: bits of
-    y. ``limit``: a linear or relu y is clamped to -limit..limit, a power of two or 0.
+    ``shift`` to the table's argument, and ``out`` of 2^T +- t or of +-t to y; another function,
+    with a table of its name and ``out`` of ``base`` +- t: ``sign`` odd, + t of a positive argument
+    and - t of a negative one; even, - t of both; left, - t of a negative one alone. ``h_width``:
+    bits of y. ``limit``: a linear or relu y is clamped to -limit..limit, a power of two or 0.
     """
 
     activation: str
@@ -192,6 +199,13 @@ class DenseKind:
     out: int
     h_width: int
     limit: int | None = None
+    sign: str = ""
+    base: int = 0
+
+    @property
+    def tabled(self) -> bool:
+        """Whether a table gives its activation."""
+        return bool(self.sign) or self.activation in ("sigmoid", "tanh")
 
     @property
     def constants(self) -> Constants:

@@ -57,7 +57,7 @@ class LaneArray(wiring.Component):
     -------
     routed: In, a beat from the router.
     result: Out, write of the operand memory. output: Out, write of the output memory.
-    trace: Out, for test benches, after :func:`late_latency`.
+    trace: Out, for test benches, after :func:`late_latency`; its sums at once.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
@@ -121,6 +121,9 @@ class LaneArray(wiring.Component):
             self.output.complete.eq(valid[early] & at_early.to_out & at_early.complete),
             self.trace.valid.eq(valid[late] & ~is_one_of(at_late.kind, silent)),
             self.trace.lanes.eq(at_late.lanes),
+            self.trace.summed.eq(self.routed.valid & ~is_one_of(self.routed.beat.kind, silent)),
+            *(self.trace.sums[n][k].eq(self.routed.z[n][k]) for n in range(c.simd)
+              for k in range(4)),
         ]
 
     def _writes(self, m: Module, name: str) -> Value:

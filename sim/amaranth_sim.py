@@ -80,11 +80,14 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
     async def monitor(ctx):
         sampled = [reset, core.i.valid & core.i.ready, core.i.payload.last, core.o.valid,
                    core.o.ready, core.o.payload.data, core.o.payload.last, core.frame_error,
-                   core.load_error if load else Const(0), core.trace.valid, core.trace.lanes]
+                   core.load_error if load else Const(0), core.trace.valid, core.trace.lanes,
+                   core.trace.summed]
         trace = [Value.cast(signal) for pair in states for signal in pair]
+        sums = [Value.cast(row) for rows in core.trace.sums for row in rows
+                ] if scenario.sums else []
         resetting, inside, held, cycle, quiet = 0, False, None, 0, 0
         async for _, _, rst, came, ends, valid, ready, data, last, error, bad_load, traced, which, \
-                *values in ctx.tick().sample(*sampled, *trace):
+                summed, *values in ctx.tick().sample(*sampled, *trace, *sums):
             if rst and not resetting:
                 seen.reset(bool(error), bool(bad_load), flow.load_wrong)
                 flow.sent, flow.load_wrong, inside = 0, False, False
@@ -98,7 +101,9 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                         seen.first_in.append(cycle)
                     inside = not ends
                 if traced:
-                    seen.result(which, values)
+                    seen.result(which, values[:len(trace)])
+                if summed and sums:
+                    seen.sums(values[len(trace):])
                 if valid and ready:
                     seen.output(cycle, last, data, "")
                 quiet = 0 if came or (valid and ready) else quiet + 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gatefold.gen.errors import UserError, quoted
@@ -21,12 +22,15 @@ _WEIGHT_FILE = re.compile(r'(?:\.\w+\(|`GATEFOLD_WEIGHTS\s*,)\s*"/?([^"/]+\.hex)
 @dataclass(frozen=True)
 class TraceLayer:
     """A layer whose values are traced: ``name``; ``units`` x ``steps`` of each of the ``states``,
-    golden's names of its result and, where it has one, of the state behind it."""
+    golden's names of its result and, where it has one, of the state behind it; ``sums``, golden's
+    names of what the rows of an element sum up, in the order of the rows, each with the constant
+    that the row adds."""
 
     name: str
     units: int
     steps: int
     states: tuple[str, ...]
+    sums: Mapping[str, int] = field(default_factory=dict)
 
     def place(self, element: int) -> str:
         """An element of the layer's value in a message."""
@@ -41,7 +45,8 @@ class CoreInfo:
     Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency``, ``interval``
     and ``intervals`` (in turn, of which ``interval`` is the mean), cycles; ``multipliers``, of the
     array; ``dies`` that share it; ``lanes`` of a die, elements that its beat of results can carry;
-    ``act_width`` and ``cell_width``, bits of a result and of a state; ``load_beats``, of the
+    ``act_width``, ``cell_width`` and ``acc_width``, bits of a result, a state and an accumulator
+    (0: the accumulators are not traced); ``load_beats``, of the
     weights' stream, 0 without one; ``contexts``, sequences in a frame; ``stateful``, whether state
     goes on from frame to frame, and TUSER begins a sequence; ``layers``, traced; ``events``,
     (layer, first, count) of each beat of results of a frame, of each die in turn: its lanes
@@ -64,6 +69,7 @@ class CoreInfo:
     layers: tuple[TraceLayer, ...]
     events: tuple[tuple[int, int, int], ...]
     dies: int = 1
+    acc_width: int = 0
 
     @property
     def beats_in(self) -> int:
@@ -112,11 +118,13 @@ def _parse(data: dict) -> CoreInfo:
         lanes=_positive(data["simd"], LIMITS["simd"].hi),
         act_width=_positive(data["act_width"]),
         cell_width=_positive(data["cell_width"]),
+        acc_width=_positive(data["acc_width"]) if data.get("acc_width") else 0,
         load_beats=_positive(data["load_beats"]) if data.get("load_beats") else 0,
         contexts=_positive(data.get("contexts", 1), LIMITS["contexts"].hi),
         stateful=_flag(data["stateful"]),
         layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
-                                _positive(layer["steps"]), _states(layer["states"]))
+                                _positive(layer["steps"]), _states(layer["states"]),
+                                _sums(layer.get("sums", {})))
                      for layer in data["trace"]["layers"]),
         events=tuple((int(layer), int(first), int(count))
                      for layer, first, count in data["trace"]["events"]))
@@ -157,6 +165,12 @@ def _states(names) -> tuple[str, ...]:
     if tuple(names) not in (("h", "c"), ("h",), ("y",)):
         raise ValueError(f"{names!r} where the states of a layer belong")
     return tuple(names)
+
+
+def _sums(constants) -> dict[str, int]:
+    if not isinstance(constants, dict) or len(constants) > 4:
+        raise ValueError(f"{quoted(constants)[1:-1]} where the sums of a layer belong")
+    return {name: int(constant) for name, constant in constants.items()}
 
 
 def _check_files(directory: Path) -> None:

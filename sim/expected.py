@@ -30,7 +30,8 @@ class Expect(Protocol):
         ...
 
 
-_STATES = ("h", "c", "y")  #: golden's names of the values that a core traces
+#: Golden's names of the values that a core traces.
+_STATES = ("h", "c", "y", "acc", *(f"acc_{row}" for row in "ifgorznm"))
 
 
 def expectation(qnet: QuantizedNetwork, x: np.ndarray, contexts: int = 1) -> Expect:

@@ -19,6 +19,8 @@ from gatefold.gen.numbers.quantized import (
     QCellState,
     QDense,
     QGru,
+    QInt8Dense,
+    QInt8Lstm,
     QLayer,
     QLstm,
     QMaxPool,
@@ -40,6 +42,7 @@ from gatefold.sim.cells import (
     lstm_cell,
     lstm_gates,
 )
+from gatefold.sim.int8 import finished_int8, gate_sums, lstm_cell_int8
 from gatefold.sim.scalars import (
     Clip,
     finished,
@@ -98,8 +101,11 @@ def dense(layer: QDense, table: Table, x: np.ndarray, trace: dict | None = None,
         acc = np.concatenate([
             layer.b + matrix(taps.reshape(*taps.shape[:-2], -1))
             for taps in _windows(layer.window, x.astype(matrix.w.dtype), 0)], axis=-2)
-    acc = unscaled(acc, layer.scales)
-    y = finished(layer.activation, table, acc, layer.acc_frac, layer.y, clip)
+    if isinstance(layer, QInt8Dense):
+        y = finished_int8(layer, acc)
+    else:
+        acc = unscaled(acc, layer.scales)
+        y = finished(layer.activation, table, acc, layer.acc_frac, layer.y, clip)
     if trace is not None:
         trace |= {"acc": acc, "y": y}
     return y
@@ -121,14 +127,15 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
     Parameters: ``x``, (samples, timesteps, features) integers in the format ``layer.x``;
     ``states``, the initial states that the network's inputs bring, each (samples, units);
     ``turns`` as :func:`_turns` gives them; ``trace`` receives, each (samples, timesteps, units),
-    ``h`` and, of an LSTM, ``u_i u_f u_g u_o`` (arguments), ``i f g o c``; of a GRU ``u_r u_z u_n
-    r z n c`` (the state s) and ``m`` or ``q``; of a SimpleRNN ``acc``; without
-    ``everything``, only ``h`` and ``c``. ``kept``, of a stateful layer: the states ``h`` and ``c``,
-    (sequences, units) each, with which the sequences begin, if there are any, and then those with
-    which they end.
+    ``h`` and, of an LSTM, ``acc_i acc_f acc_g acc_o`` (accumulators, by their rows' scales),
+    ``u_i u_f u_g u_o`` (arguments), ``i f g o c``; of a GRU ``acc_r acc_z acc_n u_r u_z u_n r z n
+    c`` (the state s) and ``acc_m m`` or ``q``; of a SimpleRNN ``acc``; without ``everything``, only
+    ``h`` and ``c``. ``kept``, of a stateful layer: the states ``h`` and ``c``, (sequences, units)
+    each, with which the sequences begin, if there are any, and then those with which they end.
     """
     samples, steps, _ = x.shape
-    step = {QLstm: _lstm_step, QGru: _gru_step, QRnn: _rnn_step}[type(layer)]
+    step = {QLstm: _lstm_step, QGru: _gru_step, QRnn: _rnn_step,
+            QInt8Lstm: _int8_step}[type(layer)]
     w_ih = _Matrix(layer.w_ih, _largest(x))
     operands = max(-layer.h.lo, -layer.h_in.lo if layer.h_in else 0)
     w_hh = [_Matrix(block, operands) for block in np.split(layer.w_hh, _GROUPS[type(layer)])]
@@ -159,7 +166,7 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
 
 
 #: Row blocks of w_hh that a layer multiplies one by one: a GRU's n may meet another vector.
-_GROUPS = {QLstm: 1, QGru: 3, QRnn: 1}
+_GROUPS = {QLstm: 1, QGru: 3, QRnn: 1, QInt8Lstm: 1}
 
 
 def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
@@ -171,6 +178,8 @@ def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
 
     if isinstance(layer, QRnn):
         return {"h": states[0][rows] if states else given(layer.h0)}
+    if isinstance(layer, QInt8Lstm):
+        return {"h": given(None), "c": given(None)}
     assert isinstance(layer, (QLstm, QGru))
     if states:
         form = layer.c_in if isinstance(layer, QLstm) else layer.h_in
@@ -188,8 +197,9 @@ def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix]
     acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
     u, gates = lstm_gates(layer, table, acc, clip)
     c, h = lstm_cell(layer, table, gates, state["c"], clip)
-    return dict(zip(("u_i", "u_f", "u_g", "u_o", "i", "f", "g", "o", "c", "h"),
-                    (*u, *gates, c, h), strict=True))
+    return dict(zip(("acc_i", "acc_f", "acc_g", "acc_o", "u_i", "u_f", "u_g", "u_o",
+                     "i", "f", "g", "o", "c", "h"),
+                    (*blocks(acc, 4), *u, *gates, c, h), strict=True))
 
 
 def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
@@ -198,19 +208,23 @@ def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
     scales = None if layer.scales is None else layer.scales[:2 * units]
     scales_n = None if layer.scales is None else layer.scales[2 * units:]
     recurrent = np.concatenate([w_hh[0](h), w_hh[1](h)], axis=1) << shift
-    acc = unscaled(part[:, :2 * units] + recurrent, scales)
-    (u_r, u_z), (r, z) = gru_gates(layer, table, acc, clip)
+    gates = unscaled(part[:, :2 * units] + recurrent, scales)
+    (u_r, u_z), (r, z) = gru_gates(layer, table, gates, clip)
     a = blocks(part, 3)[2]
+    sums = dict(zip(("acc_r", "acc_z"), blocks(gates, 2), strict=True))
     if layer.reset_after:
-        inner = unscaled(layer.b_n + (w_hh[2](h) << shift), scales_n)
-        middle, u_n, n = gru_cell(layer, table, r, unscaled(a, scales_n), inner, clip)
+        a, inner = (unscaled(total, scales_n)
+                    for total in (a, layer.b_n + (w_hh[2](h) << shift)))
+        middle, u_n, n = gru_cell(layer, table, r, a, inner, clip)
+        sums |= {"acc_n": a, "acc_m": inner}
     else:
         middle = gru_reset(layer, table, r, s, clip)
         acc = unscaled(a + (w_hh[2](middle) << layer.align_hh), scales_n)
         u_n, n = squashed(layer.activation, table, layer.n, acc, layer.acc_frac, clip,
                           "u" if flat(layer.activation) else "n")
+        sums["acc_n"] = acc
     s, h = gru_state(layer, table, z, n, s, clip)
-    return {"u_r": u_r, "u_z": u_z, "u_n": u_n, "r": r, "z": z, "n": n,
+    return {**sums, "u_r": u_r, "u_z": u_z, "u_n": u_n, "r": r, "z": z, "n": n,
             "m" if layer.reset_after else "q": middle, "c": s, "h": h}
 
 
@@ -219,6 +233,11 @@ def _rnn_step(layer: QRnn, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
     acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
     h = finished(layer.activation, table, acc, layer.acc_frac, layer.h, clip, "h")
     return {"acc": acc, "h": h}
+
+
+def _int8_step(layer: QInt8Lstm, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
+               state: dict, clip: Clip) -> dict[str, np.ndarray]:
+    return lstm_cell_int8(layer, gate_sums(layer, part, w_hh[0](state["h"])), state["c"], clip)
 
 
 def _windows(window: Window, x: np.ndarray, fill: int) -> Iterator[np.ndarray]:
@@ -257,7 +276,9 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     which they end.
     Raises :class:`UserError` for a wrong shape, type or range.
     """
+    zeros, outside = qnet.zeros
     values = split(_checked(qnet, x_int), qnet.input_shapes)
+    values = [x - zero for x, zero in zip(values, zeros, strict=True)] if zeros else values
     fracs = qnet.fracs
     begins = _begins(len(values[0]), fresh)
     cells: dict[int, np.ndarray] = {}  # final c of each LSTM, by its value
@@ -289,7 +310,8 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
             counts[layer.name] = clip.counts
     if trace is not None:
         trace["saturations"] = counts
-    return joined([values[value] for value in qnet.outputs])
+    return joined([values[value] + zero for value, zero in
+                   zip(qnet.outputs, outside or (0,) * len(qnet.outputs), strict=True)])
 
 
 def _operands(layer: QLayer) -> tuple:

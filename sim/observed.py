@@ -39,6 +39,7 @@ class Observed:
         self.last_out: list[int] = []  #: cycles in which its frames had come out
         self.outputs: list[np.ndarray] = []
         self.results: list[Beat] = []
+        self._sums: list[Sequence[int | None]] = []  # of results to come
         self.words: list[int] = []  #: beats of the output frame under way
 
     @property
@@ -66,10 +67,21 @@ class Observed:
     def result(self, mask: int | None, values: Sequence[int | None]) -> None:
         """The lanes of all dies give a beat each: the mask of those that hold an element, and of
         each lane in turn a result and a state; None where bits are unknown."""
-        lanes = self.info.lanes
+        lanes, sums = self.info.lanes, ()
+        if self.scenario.sums:
+            if not self._sums:
+                raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: a result came of "
+                                  "no sums")
+            sums = self._sums.pop(0)
         for first in range(0, self.info.dies * lanes, lanes):
             of_die = None if mask is None else mask >> first & (1 << lanes) - 1
-            self.results.append((of_die, values[2 * first:2 * (first + lanes)]))
+            self.results.append(Beat(of_die, values[2 * first:2 * (first + lanes)],
+                                     sums[4 * first:4 * (first + lanes)]))
+
+    def sums(self, values: Sequence[int | None]) -> None:
+        """The accumulators of the rows that the lanes take, four of each lane of all dies; their
+        results follow."""
+        self._sums.append(values)
 
     def unstable(self, cycle: int, valid: str) -> None:
         """The core did not hold a beat that it offered until it was taken."""

@@ -12,8 +12,9 @@ import numpy as np
 
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import Table, argument, hard_limit
+from gatefold.gen.numbers.tables import CURVE_TABLES, curve_table
 
-__all__ = ["Clip", "finished", "gated", "round_shift", "saturate", "saturated", "sigmoid",
+__all__ = ["Clip", "curved", "finished", "gated", "round_shift", "saturate", "saturated", "sigmoid",
            "squashed", "tanh", "tanh_magnitude", "unscaled"]
 
 Clip = Callable[[str, np.ndarray, int], np.ndarray]
@@ -108,13 +109,30 @@ def gated(activation: str, table: Table, acc: np.ndarray, frac: int,
     return u, (1 << table.out_frac) + t
 
 
+def curved(activation: str, table: Table, acc: np.ndarray, frac: int,
+           clip: Clip = saturated) -> np.ndarray:
+    """An activation with a table of its own, of accumulators with ``frac`` fractional bits:
+    ``out_frac`` fractional bits. ``table`` is the core's tanh table, whose shape it has."""
+    curve, own = CURVE_TABLES[activation], curve_table(activation, table)
+    u = clip("u", round_shift(acc, frac + curve.divide - table.frac), table.width)
+    t = tanh_magnitude(own, np.minimum(np.abs(u), (1 << (table.frac + 3)) - 1))
+    if curve.sign == "odd":
+        t = np.where(u < 0, t, -t)
+    elif curve.sign == "left":
+        t = np.where(u < 0, t, 0)
+    return curve.base_in(table.out_frac) - t
+
+
 def finished(activation: str, table: Table, acc: np.ndarray, frac: int, y: QFormat,
              clip: Clip = saturated, tensor: str = "y") -> np.ndarray:
     """A Dense result of accumulators with ``frac`` fractional bits, in the format ``y``.
 
-    ``activation`` of linear, relu, sigmoid, tanh, hard_tanh, hard_sigmoid.
+    ``activation`` of linear, relu, sigmoid, tanh, hard_tanh, hard_sigmoid, or one with a table of
+    its own.
     """
-    if activation == "sigmoid":
+    if activation in CURVE_TABLES:
+        acc, frac = curved(activation, table, acc, frac, clip), table.out_frac
+    elif activation == "sigmoid":
         acc, frac = gated("sigmoid", table, acc, frac, clip)[1], table.out_frac + 1
     elif activation == "tanh":
         acc, frac = squashed("tanh", table, y, acc, frac, clip)[1], table.out_frac

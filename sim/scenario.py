@@ -57,7 +57,8 @@ class Scenario:
     beat; ``stalls`` (frames, output beats), cycles without TREADY after the beat before;
     ``garbage``, the seed of what lies in the bits of beats that carry no element, None: sign bits
     and zeros; ``loads``, the weights of a loadable core are loaded wrongly twice before they are
-    loaded, and are loaded again while frames are under way.
+    loaded, and are loaded again while frames are under way; ``sums``, the accumulators of finished
+    rows are compared too.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Scenario:
     stalls: np.ndarray
     garbage: int | None = None
     loads: bool = False
+    sums: bool = False
 
     @property
     def timed(self) -> bool:
@@ -139,7 +141,7 @@ def full_rate(info: CoreInfo, samples: int, *, alone: bool = True, seed: int = 1
     frames = (*((0,) if alone else ()), *(n % samples for n in range(max(samples, least))))
     isolated = np.zeros(len(frames), bool)
     isolated[:2 if alone else 1] = True
-    return _scenario(info, "full rate", frames, isolated=isolated,
+    return _scenario(info, "full rate", frames, isolated=isolated, sums=info.acc_width > 0,
                      fresh=_sequences(info, len(frames), np.random.default_rng(seed)))
 
 

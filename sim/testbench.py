@@ -30,10 +30,10 @@ _USER_PORT = """
 
 _LOAD_FEEDER = """\
     // The core's weights are loaded: ../weights/load.hex goes in after the first reset. Until then
-    // the core takes no frames, and after every other reset they go in again. With +loads (or
-    // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a late TLAST,
-    // then the weights; and while frames are under way wrong weights with an early TLAST again, and
-    // the weights. load_wrong is what load_error must be.
+    // the core takes no frames; after every other reset they go in again. With +loads (or
+    // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a late
+    // TLAST, then the weights; and while frames are under way wrong weights with an early TLAST
+    // again, and the weights. load_wrong is what load_error must be.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
@@ -79,6 +79,14 @@ _NO_LOAD = """\
 
 """
 
+_SUM_WRITES = """\
+        if (sums_traced && dut.core.trace__summed && !rst) begin
+            $fwrite(trace_file, "sums");
+@{writes}
+            $fwrite(trace_file, "\\n");
+        end
+"""
+
 _LENGTHS = 8  # of frames that are too short or right, at most
 
 _BENCH = ("Makefile", "run.py", "test_gatefold.py", "verilator.vlt")
@@ -95,6 +103,7 @@ def _verilog(name: str, info: CoreInfo) -> str:
     values = {"beat_msb": str(info.stream.beat_bits - 1), "lanes": str(info.lanes),
               "noise_words": str(-(-info.stream.beat_bits // 32)),
               "lane_writes": "\n".join(" " * 12 + line for line in lines),
+              "sum_writes": _sum_writes(info),
               "user_port": _USER_PORT if info.stateful else "",
               "reset_cycles": str(RESET_CYCLES), "after_cycles": str(AFTER_CYCLES)}
     loads = {"load_ports": _LOAD_PORTS if info.load_beats else "",
@@ -104,6 +113,15 @@ def _verilog(name: str, info: CoreInfo) -> str:
     for key, value in (loads | values).items():
         text = text.replace("@{" + key + "}", value)
     return text
+
+
+def _sum_writes(info: CoreInfo) -> str:
+    """What tb.v writes of the accumulators; nothing, where the core does not show them."""
+    if not info.acc_width:
+        return ""
+    return _SUM_WRITES.replace("@{writes}", "\n".join(
+        f'            $fwrite(trace_file, " %0d", $signed(dut.core.trace__sums__{lane}__{row}));'
+        for lane in range(info.dies * info.lanes) for row in range(4)))
 
 
 def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:

@@ -8,6 +8,7 @@ elements of which layer it carries.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +17,16 @@ from gatefold.sim.results import CheckFailed, Trace
 
 __all__ = ["Beat", "layer_values"]
 
-#: (mask, [result and state of lane 0, of lane 1, ...]); None where bits are unknown.
-Beat = tuple[int | None, Sequence[int | None]]
+
+class Beat(NamedTuple):
+    """What the lanes gave; None where bits are unknown. ``mask``: the lanes that hold an element;
+    ``held``: result and state of lane 0, of lane 1, ...; ``sums``: of each lane the accumulators of
+    four rows, empty where they are not traced."""
+
+    mask: int | None
+    held: Sequence[int | None]
+    sums: Sequence[int | None] = ()
+
 
 
 def layer_values(beats: Sequence[Beat], info: CoreInfo, frames: int, scenario: str) -> Trace:
@@ -29,10 +38,12 @@ def layer_values(beats: Sequence[Beat], info: CoreInfo, frames: int, scenario: s
     if len(beats) != frames * len(info.events):
         raise CheckFailed(f"{scenario}: the lanes gave {len(beats)} beats of results in {frames} "
                           f"frames, not {len(info.events)} a frame")
+    summed = bool(beats) and bool(beats[0].sums)
     values = [{state: np.zeros((frames, layer.steps * layer.units), np.int64)
-               for state in layer.states} for layer in info.layers]
+               for state in (*layer.states, *(layer.sums if summed else ()))}
+              for layer in info.layers]
     times = [np.zeros((frames, layer.steps * layer.units), np.int64) for layer in info.layers]
-    for number, (mask, held) in enumerate(beats):
+    for number, (mask, held, sums) in enumerate(beats):
         frame, event = divmod(number, len(info.events))
         at, first, count = info.events[event]
         if at < 0 or not count:
@@ -45,7 +56,9 @@ def layer_values(beats: Sequence[Beat], info: CoreInfo, frames: int, scenario: s
             if not mask >> lane & 1:
                 continue
             times[at][frame, first + lane] += 1
-            for state, value in zip(layer.states, held[2 * lane:2 * lane + 2], strict=False):
+            found = [*zip(layer.states, held[2 * lane:2 * lane + 2], strict=False),
+                     *zip(layer.sums, sums[4 * lane:4 * lane + 4], strict=False)]
+            for state, value in found:
                 if value is None:
                     raise CheckFailed(f"{scenario}: frame {frame}, {layer.place(first + lane)}: "
                                       f"{state} has unknown bits")

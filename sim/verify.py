@@ -24,7 +24,7 @@ from gatefold.sim.scenario import Scenario, blocked, extreme, full_rate, hostile
 from gatefold.sim.simulators import VERILOG_SIMULATORS
 from gatefold.sim.verilog_run import VerilogCore
 
-__all__ = ["SIMULATORS", "CheckFailed", "VerifyResult", "check_run", "verify"]
+__all__ = ["SIMULATORS", "CheckFailed", "VerifyResult", "check_run", "scenarios", "verify"]
 
 SIMULATORS = (*VERILOG_SIMULATORS, "amaranth")
 
@@ -98,7 +98,7 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
             tell(f"{sim} compiles the core")
             simulate = stack.enter_context(
                 VerilogCore(directory, info, sim, timeout=timeout)).simulate
-        for scenario in _scenarios(info, len(x) - extremes, extremes, sim, seed):
+        for scenario in scenarios(info, len(x) - extremes, extremes, sim, seed):
             tell(f"{sim} simulates {len(scenario.frames)} frames, {scenario.name}")
             run = simulate(x, scenario)
             check_run(run, info, scenario, expect)
@@ -147,12 +147,14 @@ def check_run(run: SimRun, info: CoreInfo, scenario: Scenario, expect: Expect) -
 
 
 def _check_values(run: SimRun, info: CoreInfo, scenario: Scenario, want: Trace) -> None:
-    """The first difference in the order of frames, layers, steps and units; a state before the
-    result that is made of it."""
+    """The first difference in the order of frames, layers, steps and units; what a
+    result is made of, sums and state, before it."""
     first: tuple | None = None
     for order, layer in enumerate(info.layers):
-        for before, state in enumerate(reversed(layer.states)):
+        sums = [name for name in layer.sums if name in run.trace[layer.name]]
+        for before, state in enumerate([*sums, *reversed(layer.states)]):
             actual, expected = run.trace[layer.name][state], want[layer.name][state][run.played]
+            expected = expected + layer.sums.get(state, 0)
             at = first_mismatch(actual, expected)
             if at:
                 frame, step, unit = at
@@ -192,8 +194,9 @@ def _interval(run: SimRun, info: CoreInfo, scenario: Scenario) -> int:
     return -(-sum(whole) // len(whole))
 
 
-def _scenarios(info: CoreInfo, samples: int, extremes: int, sim: str,
-               seed: int) -> list[Scenario]:
+def scenarios(info: CoreInfo, samples: int, extremes: int, sim: str,
+              seed: int) -> list[Scenario]:
+    """What :func:`verify` plays; parameters as there, ``samples`` without the ``extremes``."""
     flows = [full_rate(info, samples, seed=seed), random_flow(info, samples, seed=seed)]
     others = [blocked(info, samples, seed=seed), hostile(info, samples, seed=seed)]
     if extremes:

@@ -62,8 +62,9 @@ class VerilogCore:
                  where: TracebackType | None) -> None:
         self._temporary.cleanup()
 
-    def simulate(self, x: np.ndarray, scenario: Scenario) -> SimRun:
-        """Play integer inputs ``x`` (samples, n_in) in the order and at the pace of ``scenario``.
+    def simulate(self, x: np.ndarray, scenario: Scenario, *plusargs: str) -> SimRun:
+        """Play integer inputs ``x`` (samples, n_in) in the order and at the pace of ``scenario``;
+        ``plusargs`` go to the simulator.
 
         Raises :class:`CheckFailed` where the core hangs, a frame has the wrong number of beats, a
         beat is not held until it is taken, or an output or a traced state is unknown (X).
@@ -81,9 +82,9 @@ class VerilogCore:
         quiet = (4 * (self.info.latency + self.info.interval) + longest + 1000
                  + 4 * self.info.load_beats)
         label = f"{self.simulator} simulates {len(scenario.frames)} frames, {scenario.name}"
-        loads = ["+loads"] if scenario.loads else []
+        asked = [f"+{name}" for name in ("loads", "sums") if getattr(scenario, name)]
         command([*self._command, "+trace=trace.txt", f"+quiet={quiet}",
-                 f"+cycles={quiet * (len(scenario.frames) + 1)}", *loads],
+                 f"+cycles={quiet * (len(scenario.frames) + 1)}", *asked, *plusargs],
                 cwd=folder, timeout=self.timeout, label=label)
         log = (folder / "trace.txt").read_text()
         shutil.rmtree(folder)
@@ -98,6 +99,9 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
         if kind == "state":
             mask, *values = words
             seen.result(_number(mask, 16), [_number(value, 10) for value in values])
+            continue
+        if kind == "sums":
+            seen.sums([_number(value, 10) for value in words])
             continue
         cycle = int(words[0])
         if kind == "in":

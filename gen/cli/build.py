@@ -44,13 +44,13 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
     BuildOptions(**options)  # what is illegal is refused before anything is read
 
     with working("reading") as say:
-        from gatefold.gen.cut.parts import Host
+        from gatefold.gen.cut.parts import arrays_read
         from gatefold.gen.files.output import check_target
         from gatefold.gen.flow import compile, shape_network
         from gatefold.gen.frontends import load
         from gatefold.gen.frontends.cuts import Cut
         from gatefold.gen.frontends.sizes import Sizes
-        from gatefold.gen.network.frames import read_frames
+        from gatefold.gen.measure.runtime import note_runtime
         from gatefold.gen.numbers.overrides import read_overrides
 
         check_target(output, keeps=(model, calibrate, description, formats))
@@ -60,9 +60,10 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
                            sizes=given.named, cut=Cut.read(cut, first, last), states=states)
         else:
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
-        read = read_frames if network.around is None else (
-            lambda _network, path, what: Host(network.around).read(path, what))
-        data = None if calibrate is None else read(network, calibrate, "the calibration data")
+        data = None if calibrate is None else arrays_read(network, calibrate,
+                                                          "the calibration data")
+        if model is not None and network.around is None:
+            note_runtime(network, model, data)
         overrides = None if formats is None else read_overrides(formats, network)
         core = compile(network, calibrate=data, overrides=overrides, any_weights=model is None,
                        progress=say, **options)

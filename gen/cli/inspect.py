@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import described_option, description, timesteps, working
+from gatefold.gen.cli.shell import cuts, described_option, description, timesteps, working
 from gatefold.gen.options import BuildOptions
 
 __all__ = ["inspect"]
@@ -15,8 +15,9 @@ __all__ = ["inspect"]
 @description
 @described_option(BuildOptions, "board", "The board of the estimate; without it a generic device.")
 @timesteps
+@cuts
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def inspect(model, description, board, timesteps, sized, as_json):
+def inspect(model, description, board, timesteps, sized, cut, first, last, as_json):
     """Show the layers of MODEL and everything that keeps it from being built.
 
     \b
@@ -24,20 +25,22 @@ def inspect(model, description, board, timesteps, sized, as_json):
     gatefold inspect model.onnx --json
 
     All blockers are listed, the options that would let the model in, and, as an estimate, whether
-    the core fits the board and about how fast it would be. The exit code is 0 also for a model with
+    the core fits the board and about how fast it would be. Where a cut lets the model in (--cut
+    auto), the table says which layers the host computes. The exit code is 0 also for a model with
     blockers, and 2 for a file that is no model. In the JSON, "options" are the words to hand to
     `gatefold build`: empty where none is needed, null where none help.
     """
     with working("reading"):
         import json
 
+        from gatefold.gen.frontends.cuts import Cut
         from gatefold.gen.frontends.sizes import Sizes
         from gatefold.gen.inspect import inspect as look
         from gatefold.gen.inspect.words import lines
 
         given = Sizes.read(timesteps, sized)
         found = look(model, board=board, network=description, timesteps=given.timesteps,
-                     sizes=given.named)
+                     sizes=given.named, cut=Cut.read(cut, first, last))
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=1))
         return

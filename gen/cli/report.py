@@ -77,8 +77,8 @@ def _results(directory, record: dict, path: str | None):
 
 def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
-    wanted = ("network", "host", "state", "search", "found", "numbers", "error", "lost", "array",
-              "distance", "cycles", "clock", "resources")
+    wanted = ("network", "quantised", "cut", "host", "state", "search", "found", "numbers", "error",
+              "lost", "array", "distance", "cycles", "clock", "resources")
     for name, value in rows(record):
         if name in wanted:
             yield f"{name:<12}{value}"
@@ -120,6 +120,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
         reads = "" if chain else f", of {' and '.join(layer['inputs'])}"
         origin = f", called {ascii(layer['origin'])} in the model" if layer["origin"] else ""
         yield f"  {layer['name']}", f"{_layer(layer)}{reads}{origin}"
+    yield from _cut(network.get("cut"))
     yield from _ports(network, numbers)
     yield "input hash", f"sha256 {record['input_hash']}"
 
@@ -169,6 +170,18 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())
 
 
+def _cut(cut: dict | None) -> Iterator[tuple[str, str]]:
+    """What the host computes of a model that was cut."""
+    from gatefold.gen.html.words import cut_in_words
+
+    if cut is not None:
+        yield "cut", cut_in_words(cut)
+        for ends in ("inputs", "outputs"):
+            for one in cut[ends]:
+                yield (f"  {ends[:-1]}",
+                       f"{ascii(one['name'])}, {_shape(one['shape'])}, {one['type']}")
+
+
 def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
     """Several inputs and outputs, what is left to the host, and which layers keep their state."""
     from gatefold.gen.measure.host import left_to_host
@@ -182,6 +195,13 @@ def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
         yield "outputs", "one frame, one after the other"
         for n, (output, form) in enumerate(zip(outputs, numbers["outputs"], strict=True)):
             yield f"  output {n}", f"{_shape(output['shape'])}, {form}, of {output['value']}"
+    stored = network["source"].get("quantised")
+    if stored:
+        against = (f"{stored['runtime']} differs by {stored['rms']:.3g} (rms) and at most "
+                   f"{stored['max']:.3g} on {stored['samples']} samples" if "rms" in stored
+                   else f"its runtime is {stored.get('runtime', 'not compared')}")
+        yield "quantised", (f"the file holds {', '.join(stored['as'])}, read as the float network; "
+                            f"{against}")
     left = left_to_host([output["left_to_the_host"] for output in outputs])
     if left:
         yield "host", f"{left} left to it: the core gives what comes before, gatefold run all"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatefold.gen.cli.shell import declared, description, note, states, timesteps, working
+from gatefold.gen.cli.shell import cuts, declared, description, note, states, timesteps, working
 from gatefold.gen.options import WeightsOptions
 
 __all__ = ["weights"]
@@ -21,7 +21,9 @@ __all__ = ["weights"]
 @declared(WeightsOptions)
 @timesteps
 @states
-def weights(model, directory, description, source, timesteps, sized, states, **options):
+@cuts
+def weights(model, directory, description, source, timesteps, sized, states, cut, first, last,
+            **options):
     """Write MODEL's weights into the core in DIR without touching its Verilog.
 
     Replaces DIR/weights, integers.npz, floats.npz, the cocotb vectors and report.json together, or
@@ -31,18 +33,19 @@ def weights(model, directory, description, source, timesteps, sized, states, **o
     """
     with working("quantising"):
         from gatefold.gen.check import load_folder
+        from gatefold.gen.cut.parts import arrays_read
         from gatefold.gen.frontends import load
+        from gatefold.gen.frontends.cuts import Cut
         from gatefold.gen.frontends.sizes import Sizes
         from gatefold.gen.measure.saturation import in_words
-        from gatefold.gen.network.frames import read_frames
         from gatefold.gen.numbers.quantize import SATURATED
         from gatefold.gen.weights import replace_weights
 
         load_folder(directory)
         given = Sizes.read(timesteps, sized)
         network = load(model, network=description, timesteps=given.timesteps, sizes=given.named,
-                       states=states)
-        data = None if source is None else read_frames(network, source, "the calibration data")
+                       states=states, cut=Cut.read(cut, first, last))
+        data = None if source is None else arrays_read(network, source, "the calibration data")
         report = replace_weights(network, directory, data, **options)
     error = report["numbers"]["error"]
     click.echo(f"{report['network']['parameters']} weights written; error against float: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.names import HOST
@@ -19,7 +20,7 @@ _DTYPES = ("float32", "float64", "int32", "int64", "bool")
 
 def save_host(folder: Path, around: Around) -> None:
     """Write before.onnx and behind.onnx, where there is such a part, and ports.json."""
-    (folder / HOST).mkdir()
+    (folder / HOST).mkdir(exist_ok=True)
     for name, part in (("before", around.before), ("behind", around.behind)):
         if part:
             (folder / HOST / f"{name}.onnx").write_bytes(part)
@@ -35,17 +36,18 @@ def load_host(directory: Path) -> Around | None:
         return None
     try:
         ports = json.loads((folder / "ports.json").read_text())
-        found = {name: tuple(_port(one) for one in ports[name]) for name in _PORTS}
+        inputs, outputs, into, out_of = (tuple(_port(one) for one in ports[name])
+                                         for name in _PORTS)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{quoted(folder, limit=300)} is damaged ({quoted(error)}): build the "
                         "folder again") from None
     before, behind = (read_file(path) if path.exists() else b""
                       for path in (folder / "before.onnx", folder / "behind.onnx"))
-    return Around(before, behind, **found)
+    return Around(before, behind, inputs, outputs, into, out_of)
 
 
-def _port(stored: dict) -> Port:
-    port = Port(**(stored | {"dims": tuple(stored["dims"])}))
+def _port(stored: dict[str, Any]) -> Port:
+    port = Port(**{**stored, "dims": tuple(stored["dims"])})
     if port.dtype not in _DTYPES or not all(
             type(n) is int and 0 < n <= 1 << 26 for n in port.dims):
         raise ValueError("a port's shape")

@@ -18,9 +18,9 @@ from gatefold.gen.frontends.onnx.evaluate import evaluate
 from gatefold.gen.frontends.onnx.proto import names_read, read_tensor
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.frames import as_frames, read_frames
-from gatefold.gen.network.graph import Graph, joined, split
+from gatefold.gen.network.graph import Graph, Network, joined, split
 
-__all__ = ["Host", "frames_given", "frames_read"]
+__all__ = ["Host", "arrays_read", "frames_given", "frames_read"]
 
 _Tensors = dict[str, np.ndarray]
 #: Multiplications of the host that random calibration inputs may take.
@@ -43,6 +43,14 @@ def frames_read(graph: Graph, around: Around | None, path: str | os.PathLike,
         return read_frames(graph, path, what)
     host = Host(around)
     return host.before(host.read(path, what))[0]
+
+
+def arrays_read(network: Network, path: str | os.PathLike, what: str):
+    """The arrays in a file, as :func:`frames_given` takes them: frames of the core, or the inputs
+    of a model that was cut."""
+    if network.around is None:
+        return read_frames(network, path, what)
+    return Host(network.around).read(path, what)
 
 
 class _Ports(Graph):
@@ -100,11 +108,15 @@ class Host:
         """Seeded inputs: standard normal floats, and integers anywhere in the table that they
         index."""
         rng = np.random.default_rng(seed)
-        most = max(4, _CALIBRATION_MACS // max(1, self.around.macs[0]))
-        return [rng.standard_normal((min(samples, most), *port.dims)).astype(port.dtype)
-                if port.dtype.startswith("float") and not port.high else
-                rng.integers(port.mask == 0, port.high or 2, (min(samples, most), *port.dims)).astype(port.dtype)
-                for port in self.around.inputs]
+        count = min(samples, max(4, _CALIBRATION_MACS // max(1, self.around.macs[0])))
+        found = []
+        for port in self.around.inputs:
+            shape = (count, *port.dims)
+            whole = port.high or not port.dtype.startswith("float")
+            drawn = (rng.integers(int(port.mask == 0), port.high or 2, shape) if whole else
+                     rng.standard_normal(shape))
+            found.append(drawn.astype(port.dtype))
+        return found
 
     def before(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, list[_Tensors]]:
         """The core's inputs (samples, *its shape) as floats, and for each sample the tensors that
@@ -186,8 +198,9 @@ def _in_runtime(part: bytes, unknown: Sequence[str]) -> Callable[[_Tensors], _Te
 
     def run(tensors: _Tensors) -> _Tensors:
         try:
-            return dict(zip(outputs, session.run(outputs, {name: tensors[name] for name in inputs}),
-                            strict=True))
+            given = {name: tensors[name] for name in inputs}
+            return {name: np.asarray(value) for name, value in
+                    zip(outputs, session.run(outputs, given), strict=True)}
         except Exception as error:
             raise UserError(f"ONNX Runtime cannot run the host's part of this model "
                             f"({quoted(error)})") from None

@@ -7,5 +7,5 @@ INTEGERS = "integers.npz"  #: the quantised network
 FLOATS = "floats.npz"  #: the float network that it was made from
 HOST = "host"  #: the folder of what the host computes of a model that was cut
 #: Everything that a build leaves in its folder.
-CONTENTS = frozenset({CORE, INTEGERS, FLOATS, HOST, "rtl", "weights", "cocotb", "vivado", "report.json",
-                      "report.html"})
+CONTENTS = frozenset({CORE, INTEGERS, FLOATS, HOST, "rtl", "weights", "cocotb", "vivado",
+                      "report.json", "report.html"})

@@ -28,6 +28,9 @@ are checked before anything is allocated. What is not supported is refused by na
                 (``symbol``). ``moves``: functions that move elements, run by torch on their
                 numbers; ``modules``, ``ops``, ``math``: layers and functions that compute.
                 ``layers``: torch's layers from named arrays, which ``described`` reads too
+``tflite``      ``flat``: the flatbuffer, checked, by its ``schema``. ``model``: tensors, constants
+                and operators. ``graph``: the walk over the graph; ``layers``: operators that are
+                layers, float and int8; ``moves``: operators that move elements
 ``described``   ``network``: weights in a file of arrays (``weights_file``), the network in a few
                 lines of text (``options``, ``layers``)
 ==============  ====================================================================================
@@ -61,7 +64,7 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
          network: str | os.PathLike | None = None, timesteps: int | None = None,
          sizes: Mapping[str, int] | None = None,
          cut: Cut | str | tuple[str | None, str | None] | None = None,
-         states: str | Mapping[str, str] = "auto") -> Network:
+         states: str | Mapping[str, str] = "auto", keep_state: bool = False) -> Network:
     """The float network in the model file at ``path``.
 
     ``external_data`` allows an ONNX file to keep its weights in a second file in the same folder,
@@ -71,15 +74,24 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
     dimensions by name (:mod:`.sizes`). ``cut``: "auto", or the names of the first and the last
     layer of the core (None: the model's own end); the host computes the rest (``around`` of the
     result). ``states``: which outputs its caller hands back as inputs, so that the core keeps them
-    (:func:`~gatefold.gen.network.states.carry`).
+    (:func:`~gatefold.gen.network.states.carry`). ``keep_state``: the LSTMs of a ``.tflite`` file,
+    which does not say it, go on in each frame with the state of the last one, as LiteRT's do until
+    they are reset.
 
     ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
     never its path: the same model gives the same report wherever it lies.
 
     Raises :class:`UserError`, one line, for whatever is wrong with the file.
     """
-    return _load(path, external_data, network, Sizes(timesteps, sizes or {}),
-                 Cut.given(cut), states, every=False)
+    loaded = _load(path, external_data, network, Sizes(timesteps, sizes or {}), Cut.given(cut),
+                   states, every=False)
+    if not keep_state:
+        return loaded
+    if loaded.source["format"] != "tflite":
+        raise UserError("--keep-state goes with .tflite files: other models say themselves whether "
+                        "they are stateful")
+    return replace(loaded, layers=tuple(
+        replace(layer, stateful=True) if layer.states else layer for layer in loaded.layers))
 
 
 def examine(path: str | os.PathLike, *, network: str | os.PathLike | None = None,
@@ -105,7 +117,8 @@ def _load(path: str | os.PathLike, external_data: bool, description: str | os.Pa
         if every and isinstance(error, Incomplete | OpenError):
             raise
         text = str(error)
-        raise UserError(text if text.startswith(name) else f"{name}: {text}") from None
+        error.args = (text if text.startswith(name) else f"{name}: {text}",)
+        raise error from None
     around = loaded.source.pop("around", None)
     if around is not None:
         loaded = replace(loaded, around=around.without({
@@ -130,9 +143,19 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
         from gatefold.gen.frontends.keras import file as keras_file
         return keras_file.parse(data, name, sizes, every, cut)
+    if data[4:8] == b"TFL3":
+        from gatefold.gen.frontends.tflite import graph as tflite_graph
+        if cut is not None:
+            raise UserError(f"{name} is a .tflite file, which is not cut: give it without --cut, "
+                            "--from and --to, or the model as .keras or .onnx")
+        return tflite_graph.parse(data, name, sizes, every)
     _refuse_others(data, name)
     from gatefold.gen.frontends.onnx import graph as onnx_graph
-    network = onnx_graph.parse(data, name, siblings, sizes, every, cut)
+    make = None
+    if cut is not None:
+        from gatefold.gen.frontends.onnx.cut import maker
+        make = maker(cut)
+    network = onnx_graph.parse(data, name, siblings, sizes, every, make)
     if siblings is not None and siblings.bytes:
         network.source.update(external_sha256=siblings.sha256.hexdigest(),
                               external_bytes=siblings.bytes)
@@ -141,9 +164,6 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
 
 def _refuse_others(data: bytes, name: str) -> None:
     """Name the known formats that are neither a zip nor ONNX, and say what to do instead."""
-    if data[4:8] == b"TFL3":
-        raise UserError(f"{name} is a TensorFlow Lite file, which is not read yet: "
-                        "give the float model as .keras or .onnx")
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise UserError(f"{name} is a Python pickle: pickles are not read, they can run code; "
                         "PyTorch: export to ONNX with torch.onnx")

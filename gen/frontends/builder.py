@@ -21,7 +21,6 @@ from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import OpenError, SizesError
 from gatefold.gen.network.graph import (
-    ACTIVATIONS,
     CellState,
     Concat,
     Dense,
@@ -43,6 +42,7 @@ from gatefold.gen.network.graph import (
     Window,
     scaled_for_hard_sigmoid,
 )
+from gatefold.gen.network.layer import DENSE_ACTIVATIONS
 from gatefold.gen.network.simplify import simplify
 
 __all__ = ["MAX_PATTERN", "Builder", "Incomplete", "every_refusal"]
@@ -175,9 +175,9 @@ class Builder:
 
         ``alpha`` and ``beta`` are a hard sigmoid's: clip(alpha x + beta, 0, 1).
         """
-        if kind not in ACTIVATIONS:
+        if kind not in DENSE_ACTIVATIONS:
             raise UserError(f"layer {quoted(origin)}: activation must be one of "
-                            f"{', '.join(ACTIVATIONS)}, not {quoted(kind)}")
+                            f"{', '.join(DENSE_ACTIVATIONS)}, not {quoted(kind)}")
         if kind == "linear":
             return x
         gain, offset = np.ones(self.shapes[x][-1]), np.zeros(self.shapes[x][-1])

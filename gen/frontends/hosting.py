@@ -64,17 +64,16 @@ class Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def node(self, kind: str, *inputs: str | np.ndarray, **attributes: Any) -> str:
+    def node(self, kind: str, *inputs: str | np.ndarray | np.generic, **attributes: Any) -> str:
         """A node with one output, whose name it gives; arrays among its inputs are constants."""
-        names = [one if isinstance(one, str) else self._constant(one) for one in inputs]
+        names = [one if isinstance(one, str) else self._constant(np.array(one)) for one in inputs]
         output = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, names, [output], output, **attributes))
         return output
 
     def _constant(self, array: np.ndarray) -> str:
         name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array)
-                                                      if array.ndim else array, name))
+        self.constants.append(numpy_helper.from_array(array, name))
         return name
 
     def shaped(self, tensor: str, *shape: int) -> str:
@@ -117,13 +116,15 @@ class Writer:
         return self.node("Gather", self.node("Concat", *flat, axis=0),
                          np.where(found < 0, end, found).astype(np.int64), axis=0)
 
-    def model(self, inputs: Sequence[tuple[str, Shape]], outputs: Sequence[str]) -> bytes:
-        """The graph as the bytes of a model; of ``inputs`` the names and shapes, all floats."""
+    def model(self, inputs: Sequence[tuple[str, Shape]],
+              outputs: Sequence[tuple[str, Shape]]) -> bytes:
+        """The graph as the bytes of a model; its ends by name and shape are floats."""
         kind = onnx.TensorProto.FLOAT
         graph = helper.make_graph(
             self.nodes, "part",
             [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs],
-            [helper.make_tensor_value_info(name, kind, None) for name in outputs], self.constants)
+            [helper.make_tensor_value_info(name, kind, shape) for name, shape in outputs],
+            self.constants)
         return helper.make_model(graph, producer_name="gatefold", ir_version=8, opset_imports=[
             helper.make_opsetid("", _OPSET)]).SerializeToString()
 
@@ -143,7 +144,7 @@ _FUNCTIONS: dict[str, Callable[[Writer, str], str]] = {
 }
 
 
-# ---- the cut ---------------------------------------------------------------------------------------
+# ---- the cut ------------------------------------------------------------------------------------
 
 
 def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequence[Shape],
@@ -205,8 +206,8 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
             writer.nodes.append(helper.make_node("Identity", [tensors[value]], [names[value]]))
         takes = dict.fromkeys(value for n in sorted(of) for value in layers[n].inputs
                               if value - count not in of)
-        return writer.model([(names[value], (1, *shapes[value])) for value in takes],
-                            [names[value] for value in gives])
+        return writer.model(*([(names[value], (1, *shapes[value])) for value in ends]
+                              for ends in (takes, gives)))
 
     needed = {value for n in behind for value in layers[n].inputs} | set(into) | set(outputs)
     table = rows(layers, shapes)

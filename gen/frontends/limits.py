@@ -14,7 +14,8 @@ from gatefold.gen.errors import UserError
 __all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "READ", "check_dim", "check_elements"]
 
 #: The formats that are read, for messages about other files.
-READ = "Gatefold reads Keras .keras and .h5, ONNX .onnx, and weights as .safetensors and .npz"
+READ = ("Gatefold reads Keras .keras and .h5, ONNX .onnx, TensorFlow Lite .tflite, and weights as "
+        ".safetensors and .npz")
 
 #: Largest model file, and largest total of a zip's members, in bytes.
 FILE_BYTES = 512 << 20

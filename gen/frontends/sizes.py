@@ -20,14 +20,15 @@ Dim = int | str
 
 
 class OpenError(UserError):
-    """A dimension that must be fixed is open.
+    """A dimension that must be fixed is open, or an input that is a single number.
 
-    ``timesteps``: whether it is the timesteps, which ``--timesteps`` fixes.
+    ``timesteps``: whether it is the timesteps, which ``--timesteps`` fixes; else ``name``, by which
+    ``--set`` fixes it, and the ``values`` that the model compares it with.
     """
 
-    def __init__(self, text: str, timesteps: bool):
+    def __init__(self, text: str, timesteps: bool, name: str = "", values: Sequence[int] = ()):
         super().__init__(text)
-        self.timesteps = timesteps
+        self.timesteps, self.name, self.values = timesteps, name, tuple(values)
 
 
 class SizesError(UserError):

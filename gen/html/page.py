@@ -9,6 +9,7 @@ from importlib.resources import files
 from gatefold.gen.html.attempts import search_section
 from gatefold.gen.html.markup import Markup, badge, flat, plural, tag
 from gatefold.gen.html.sections import (
+    cut_section,
     cycles_section,
     inside_section,
     network_section,
@@ -45,7 +46,7 @@ def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
         tag("meta", name="generator", content=stamp),
         tag("title", f"{title} on {board['name'] if board else 'an FPGA'}: Gatefold report"),
         tag("style", style))
-    sections = [verified_section(report), network_section(report, colours),
+    sections = [verified_section(report), cut_section(report), network_section(report, colours),
                 schedule_section(report, plan, colours),
                 step_section(plan), cycles_section(report), resources_section(report),
                 numbers_section(report), search_section(report), inside_section(report),

@@ -20,11 +20,11 @@ from gatefold.gen.html.numbers import error_chart
 from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy, occupancy, op_name
 from gatefold.gen.html.tensors import entering, rows_of, scales, tensor_drawing, tensor_legend
 from gatefold.gen.html.timeline import timeline
-from gatefold.gen.html.words import in_turn, layer_title
+from gatefold.gen.html.words import cut_in_words, in_turn, layer_title
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.latency import stages
 
-__all__ = ["cycles_section", "inside_section", "network_section", "numbers_section",
+__all__ = ["cut_section", "cycles_section", "inside_section", "network_section", "numbers_section",
            "origin_section", "resources_section", "schedule_section", "step_section",
            "verified_section"]
 
@@ -69,6 +69,29 @@ def network_section(report: dict, colours: dict[str, int]) -> Markup:
         "once, and a state of zero not at all.",
         network_drawing(network, colours), layer_table(network, colours),
         long=True)
+
+
+def cut_section(report: dict) -> Markup | None:
+    """What the host computes of a model that was cut; None of a model that is the core."""
+    cut = report["network"].get("cut")
+    if cut is None:
+        return None
+    rows: list[list[Child]] = []
+    for where, place in (("before", "host, before the core"), ("behind", "host, behind the core")):
+        rows += [[place, layer["kind"], quoted(layer["origin"], 60)[1:-1],
+                  "" if layer["shape"] is None else str(tuple(layer["shape"])),
+                  "" if layer["parameters"] is None else f"{layer['parameters']:,}",
+                  "" if layer["macs"] is None else f"{layer['macs']:,}"] for layer in cut[where]]
+        if where == "before":
+            rows.append(["core", "the network below", "", "",
+                         f"{report['network']['parameters']:,}",
+                         f"{report['network']['macs']:,}"])
+    words = cut_in_words(cut)
+    return section("cut", "Core and host", words[0].upper() + words[1:] + ". gatefold run and "
+                   "core.run take the model's own inputs and give its own outputs; DIR/host holds "
+                   "the host's parts as ONNX models.",
+                   table(["where", "layer", "in the file", "shape", "parameters",
+                          "multiplications"], rows, words=3), long=True)
 
 
 def schedule_section(report: dict, plan: Plan | None, colours: dict[str, int]) -> Markup:

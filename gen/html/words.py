@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-__all__ = ["in_turn", "is_chain", "layer_note", "layer_title", "net_title"]
+__all__ = ["cut_in_words", "in_turn", "is_chain", "layer_note", "layer_title", "net_title"]
 
 #: Kinds whose title is not their own name in capitals; _SIZES: the size in some titles.
 _TITLES = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN", "conv1d": "Conv1D",
@@ -20,6 +20,22 @@ _WORDS = {"size": "{} taps", "left": "padding {} before", "right": "padding {} a
 _YES = {"stateful": "keeps its state", "drop": "the axis dropped"}
 _NO = {"return_sequences": "the last step", "reset_after": "reset before the product"}
 _FEW = 6  # layers that a title names one by one
+
+
+def cut_in_words(cut: dict) -> str:
+    """Which layers of a model the host computes, and the shares of the multiplications."""
+    parts = []
+    for where in ("before", "behind"):
+        layers = cut[where]
+        if layers:
+            names = dict.fromkeys(ascii(layer["origin"] or layer["kind"])
+                                  for layer in (layers[0], layers[-1]))
+            parts.append(f"{len(layers)} layer{'s' * (len(layers) > 1)} {where} it "
+                         f"({' to '.join(names)}, {cut['share'][where]:.1%} of the "
+                         "multiplications)")
+    host = " and ".join(parts)
+    return (f"the core does {cut['share']['core']:.1%} of the model's multiplications; the host "
+            f"computes {host or 'nothing'}")
 
 
 def layer_title(layer: dict) -> str:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from gatefold.boards import BOARDS
 from gatefold.boards import get as get_board
-from gatefold.gen.frontends import examine
+from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Builder, Incomplete
+from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
 from gatefold.gen.frontends.sizes import OpenError, Sizes
 from gatefold.gen.inspect.estimate import Estimate, quick_estimate
+from gatefold.gen.inspect.proposal import TIMESTEPS, cut_proposed
 from gatefold.gen.network.graph import Network, Shape
 from gatefold.gen.network.summary import Row, rows
 
 __all__ = ["Inspection", "Part", "inspect"]
 
-#: Timesteps to go on with where a model leaves their number open.
-ANY_TIMESTEPS = 32
 #: Kinds of refusals that are none of a layer.
 _NO_LAYERS = ("input", "InputLayer", "softmax", "model")
 
@@ -29,7 +29,7 @@ _NO_LAYERS = ("input", "InputLayer", "softmax", "model")
 class Part:
     """Layers that follow one another, all of which hardware can do (``hardware``) or none: the
     names of the first and the last in the file, their parameters and multiplications (None where
-    they are not known)."""
+    one is not known)."""
 
     hardware: bool
     first: str
@@ -67,8 +67,7 @@ class Inspection:
             some = list(group)
             found.append(Part(
                 hardware, some[0].origin, some[-1].origin, len(some),
-                sum(row.parameters or 0 for row in some) if hardware else None,
-                sum(row.multiplications or 0 for row in some) if hardware else None))
+                _sum(row.parameters for row in some), _sum(row.multiplications for row in some)))
         return found
 
     def as_dict(self) -> dict:
@@ -84,33 +83,60 @@ class Inspection:
             "estimate": None if self.estimate is None else asdict(self.estimate)}
 
 
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    known = list(numbers)
+    return None if None in known else sum(number or 0 for number in known)
+
+
 def inspect(path: str | os.PathLike, *, board: str | None = None,
             network: str | os.PathLike | None = None, timesteps: int | None = None,
-            sizes: Mapping[str, int] | None = None) -> Inspection:
+            sizes: Mapping[str, int] | None = None,
+            cut: Cut | str | tuple[str | None, str | None] | None = None) -> Inspection:
     """What is in the model file at ``path``, and what keeps it from being built.
 
-    Parameters: ``board``, for the estimate; the others as of :func:`gatefold.load`.
+    Parameters: ``board``, for the estimate; ``cut``, to inspect the model as it is cut; without it
+    a cut is proposed where nothing else lets the model in; the others as of :func:`gatefold.load`.
     Raises :class:`UserError` for a file that is no model, for a board that there is not, and for
     sizes that contradict the model.
     """
     if board is not None:
         get_board(board)
     given, blockers = Sizes(timesteps, sizes or {}), []
+    wanted = Cut.given(cut)
+    if wanted is not None:
+        found = load(path, network=network, timesteps=timesteps, sizes=sizes, cut=wanted)
+        return _read(found, [], (*_described(network), *given.words, *wanted.words), board)
     try:
         try:
             found = examine(path, network=network, sizes=given)
         except OpenError as error:
             blockers.append(Refusal("", "input", str(error)))
             if not error.timesteps:
-                return _refused(None, blockers, Refusals())
-            given = replace(given, timesteps=ANY_TIMESTEPS)
+                raise
+            given = replace(given, timesteps=TIMESTEPS[0])
             found = examine(path, network=network, sizes=given)
+        return _read(found, blockers, (*_described(network), *given.words), board)
     except OpenError as error:
-        return _refused(None, [*blockers, Refusal("", "input", str(error))], Refusals())
+        one = Refusal("", "input", str(error))
+        refused = _refused(None, list(dict.fromkeys([*blockers, one])), Refusals())
     except Incomplete as error:
-        return _refused(error.builder, blockers, error.refusals)
-    described = [] if network is None else ["--network", os.fspath(network)]
-    return _read(found, blockers, (*described, *given.words), board)
+        refused = _refused(error.builder, blockers, error.refusals)
+    return refused if network is not None else _cut(
+        path, Sizes(timesteps, sizes or {}), refused, board)
+
+
+def _described(network: str | os.PathLike | None) -> list[str]:
+    return [] if network is None else ["--network", os.fspath(network)]
+
+
+def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
+         board: str | None) -> Inspection:
+    """What is found of a model that is let in when it is cut, else ``refused``."""
+    found, sizes, why = cut_proposed(path, sizes, Cut())
+    if found is not None:
+        return _read(found, list(refused.blockers), (*sizes.words, *Cut().words), board)
+    between = [Refusal("", "cut", why)] if why and "--cut" not in why else []
+    return replace(refused, blockers=(*refused.blockers, *between))
 
 
 def _refused(builder: Builder | None, open_: list[Refusal], refusals: Refusals) -> Inspection:
@@ -146,5 +172,11 @@ def _read(network: Network, blockers: list[Refusal], options: tuple[str, ...],
         larger = [name for name in BOARDS
                   if board is None and quick_estimate(network, name).fits]
         letting_in = (*options, "--board", larger[0]) if larger else None
-    return Inspection(network.source, network.input_shapes, network.output_shapes,
-                      tuple(network.rows()), tuple(blockers), (), letting_in, estimate)
+    layers, inputs, outputs = tuple(network.rows()), network.input_shapes, network.output_shapes
+    around = network.around
+    if around is not None:
+        layers = (*around.rows_before, *layers, *around.rows_behind)
+        inputs, outputs = (tuple(port.shape for port in ports)
+                           for ports in (around.inputs, around.outputs))
+    return Inspection(network.source, inputs, outputs, layers, tuple(blockers), (), letting_in,
+                      estimate)

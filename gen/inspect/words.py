@@ -19,8 +19,10 @@ def lines(found: Inspection, model: str) -> Iterator[str]:
         outputs = f" -> {_shapes(found.outputs)}" if found.outputs else ""
         yield f"inputs {_shapes(found.inputs)}{outputs}, without the batch"
     if found.layers:
-        yield from table(found.layers)
+        yield from table(found.layers, " (host)" if found.options is not None else " (refused)")
     yield ""
+    if found.options is not None and any(not row.hardware for row in found.layers):
+        yield from _shares(found)
     if found.blockers:
         yield f"{counted(len(found.blockers), 'blocker')}:"
         yield from (f"  {one.text}" for one in found.blockers)
@@ -40,6 +42,17 @@ def lines(found: Inspection, model: str) -> Iterator[str]:
             yield "  (any number of timesteps: with this one it was inspected)"
     if found.estimate is not None and found.estimate.fits:
         yield _estimated(found.estimate)
+
+
+def _shares(found: Inspection) -> Iterator[str]:
+    """Who computes how much of a model that is cut."""
+    total = sum(row.multiplications or 0 for row in found.layers) or 1
+    for part in found.parts:
+        ends = quoted(part.first, 40) + ("" if part.layers == 1 else f" to {quoted(part.last, 40)}")
+        share = "" if part.multiplications is None else (
+            f", {part.multiplications / total:.1%} of the multiplications")
+        yield (f"{'core' if part.hardware else 'host'}: {counted(part.layers, 'layer')}, {ends}"
+               + share)
 
 
 def _estimated(one: Estimate) -> str:

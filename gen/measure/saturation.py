@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from gatefold.gen.network.frames import input_names
+from gatefold.gen.network.layer import CURVES
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 
 __all__ = ["clamped_inputs", "doubts", "lost", "in_words"]
 
-_BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh")
+_BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", *CURVES)
 _FEW, _ROWS = 8, 64  # samples, and rows (steps) of all of them, below which data are a handful
 _NAMED = 6  # tensors that a message names
 

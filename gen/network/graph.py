@@ -15,6 +15,7 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.around import Around
+from gatefold.gen.network.int8 import Affine
 from gatefold.gen.network.layers import (
     ACTIVATIONS,
     CELL_ACTIVATIONS,
@@ -146,7 +147,8 @@ class Network(Graph):
     it reads (``inputs`` = () is the value before); ``outputs``, numbers of values, by default the
     last; ``source``, its origin for the report (format, exporter, sha256); ``host``, for each
     output the function that is left to the host (of :data:`HOST`); ``around``, of a model that was
-    cut: what the host computes before and behind this network.
+    cut: what the host computes before and behind this network; ``affine``, of a network in int8 the
+    numbers of its inputs and those of its outputs.
     Raises :class:`UserError` if the layers' shapes contradict each other.
     """
 
@@ -156,6 +158,7 @@ class Network(Graph):
     outputs: tuple[int, ...] = ()
     host: tuple[str, ...] = ()
     around: Around | None = None
+    affine: tuple[tuple[Affine, ...], tuple[Affine, ...]] | None = None
 
     def __post_init__(self):
         shapes = self.input_shapes

@@ -7,6 +7,7 @@ The same layer in integers: :mod:`gatefold.gen.numbers.qlayer`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,8 +16,8 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 
-__all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "FUNCTIONS", "GATE_ACTIVATIONS", "Layer", "Shape",
-           "checked", "one_of"]
+__all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "CURVES", "DENSE_ACTIVATIONS", "FUNCTIONS",
+           "GATE_ACTIVATIONS", "Layer", "Shape", "checked", "one_of"]
 
 Shape = tuple[int, ...]
 
@@ -28,9 +29,20 @@ FUNCTIONS = {
     "tanh": np.tanh,
     "hard_sigmoid": lambda z: np.clip(z / 4 + 0.5, 0, 1),
     "hard_tanh": lambda z: np.clip(z, -1, 1),
+    "erf": lambda z: np.vectorize(math.erf, otypes=[np.asarray(z).dtype])(z),
+    "expm1": lambda z: np.expm1(np.minimum(z, 0)),
+    "log1pexp": lambda z: np.log1p(np.exp(-np.abs(z))),
+    "softsign": lambda z: np.clip(z, -8, 8) / (1 + np.minimum(np.abs(z), 8)),
+    "softsign_tail": lambda z: np.sign(z) * np.maximum(np.abs(z) / (1 + np.abs(z)) - 8 / 9, 0),
 }
-#: Activations of Dense and Rnn layers.
-ACTIVATIONS = tuple(FUNCTIONS)
+#: Activations of Dense layers alone, each with a table of its own: the error function,
+#: exp(min(z, 0)) - 1, log(1 + exp(-|z|)), and z / (1 + |z|) for |z| up to 8 and what is missing
+#: beyond. Others are made of them.
+CURVES = ("erf", "expm1", "log1pexp", "softsign", "softsign_tail")
+#: Activations of Dense and Rnn layers ...
+ACTIVATIONS = tuple(name for name in FUNCTIONS if name not in CURVES)
+#: ... and those of Dense layers.
+DENSE_ACTIVATIONS = (*ACTIVATIONS, *CURVES)
 #: Activations of the gates of Lstm and Gru.
 GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
 #: Activations of the candidate (and, in an LSTM, of the cell state on its way to h).

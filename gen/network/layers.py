@@ -21,6 +21,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.network.layer import (
     ACTIVATIONS,
     CELL_ACTIVATIONS,
+    DENSE_ACTIVATIONS,
     FUNCTIONS,
     GATE_ACTIVATIONS,
     Layer,
@@ -114,7 +115,8 @@ class Dense(Windowed, Layer):
     With a ``window``, x is a window of a sequence, all its features in the order of its taps: a
     Conv1D.
 
-    Attributes: ``w`` (outputs, features), ``b`` (outputs,), ``activation`` of :data:`ACTIVATIONS`;
+    Attributes: ``w`` (outputs, features), ``b`` (outputs,), ``activation`` of
+    :data:`~.layer.DENSE_ACTIVATIONS`;
     ``pattern``, None or booleans (outputs, features): where a training can make w other than zero
     (the identity of an Add, the diagonal of a scale), so that hardware may skip the rest.
     """
@@ -133,7 +135,7 @@ class Dense(Windowed, Layer):
         shape = np.shape(self.w) if np.ndim(self.w) == 2 else (-1, -1)
         object.__setattr__(self, "w", checked(self.where, "w", self.w, shape))
         object.__setattr__(self, "b", checked(self.where, "b", self.b, shape[:1]))
-        one_of(self.where, "activation", self.activation, ACTIVATIONS)
+        one_of(self.where, "activation", self.activation, DENSE_ACTIVATIONS)
         if self.pattern is not None:
             pattern = np.array(self.pattern, dtype=bool)
             if pattern.shape != shape or np.any(self.w[~pattern]):

@@ -71,8 +71,8 @@ class _Node:
 
     @property
     def dense(self) -> Dense | None:
-        """The layer, where it is a Dense."""
-        return self.layer if isinstance(self.layer, Dense) else None
+        """The layer, where it is a Dense of floats: what rounds to int8 is joined with nothing."""
+        return self.layer if type(self.layer) is Dense else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +186,7 @@ class _Graph:
         layers = tuple(replace(node.layer, inputs=tuple(number[one] for one in node.reads))
                        for node in self.nodes if node.layer is not None)
         return Network(before.input_shapes, layers, before.source,
-                       tuple(number[node] for node in self.outputs), before.host)
+                       tuple(number[node] for node in self.outputs), before.host, before.affine)
 
 
 def _size(node: _Node) -> int:

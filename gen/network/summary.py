@@ -38,10 +38,11 @@ def rows(layers: Sequence[Layer], shapes: Sequence[Shape]) -> list[Row]:
     return found
 
 
-def table(of: Sequence[Row]) -> list[str]:
-    """The lines of a table of layers, with their sums at the end."""
+def table(of: Sequence[Row], mark: str = " (refused)") -> list[str]:
+    """The lines of a table of layers, with their sums at the end; ``mark`` follows the kind of
+    those that hardware cannot do."""
     lines = [("layer", "in the file", "shape", "parameters", "multiplications")]
-    lines += [(row.name or quoted(row.kind, 30)[1:-1] + ("" if row.hardware else " (refused)"),
+    lines += [(row.name or quoted(row.kind, 30)[1:-1] + ("" if row.hardware else mark),
                quoted(row.origin, 40)[1:-1], "?" if row.shape is None else str(row.shape),
                _number(row.parameters), _number(row.multiplications)) for row in of]
     lines.append(("all", "", "", _sum([row.parameters for row in of]),

@@ -11,6 +11,7 @@ import numpy as np
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.frames import input_names
 from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layer import CURVES
 from gatefold.gen.network.layers import (
     CellState,
     Dense,
@@ -37,7 +38,7 @@ __all__ = ["Chooser", "Mixed"]
 _GUARD = 8  # bits of a product kept below the LSB of the result: finer weights change nothing
 _BITS_ABOVE = 18  # integer bits that a grid of weights may leave unused
 _HEADROOM = 2.0  # states: what calibration saw may not be the worst
-_BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh")  # within -1..1
+_BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", *CURVES)  # within -1..1
 #: Integer bits, sign included, of a core whose weights come later.
 _ANY = {"x": 4, "h": 4, "y": 4, "c": 6, "m": 6, "w": 3, "w_ih": 3, "w_hh": 3, "g": 4, "n": 4,
         "tc": 6}
@@ -285,7 +286,7 @@ class Chooser:
         return max(self.table.frac if gate == "sigmoid" else self.table.out_frac, candidate)
 
     def _result_frac(self, activation: str, y: QFormat) -> int:
-        return self.table.frac if activation in ("sigmoid", "tanh") else y.frac
+        return self.table.frac if activation in ("sigmoid", "tanh", *CURVES) else y.frac
 
     # ---- operands ----------------------------------------------------------------------------
 

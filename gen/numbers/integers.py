@@ -10,8 +10,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.network.layers import Layer
 from gatefold.gen.numbers.formats import peak_of
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayers import QLAYERS, QView
-from gatefold.gen.numbers.quantized import QLayer
+from gatefold.gen.numbers.quantized import QLAYERS, QLayer, QView
 
 __all__ = ["INT64", "in_integers", "scaled_weights", "too_far_apart"]
 

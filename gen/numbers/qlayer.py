@@ -17,7 +17,7 @@ import numpy as np
 
 from gatefold.gen.network.layer import Layer, Shape
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.tables import Table
+from gatefold.gen.numbers.tables import CURVE_TABLES, Table
 
 __all__ = ["ABSENT", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor", "alignment",
            "argument", "column_shifts", "hard_limit"]
@@ -59,11 +59,12 @@ def argument(activation: str, table: Table, result: QFormat) -> QFormat:
 @dataclass(frozen=True)
 class Tensor:
     """A tensor of golden's trace: ``name`` there, ``frac`` fractional bits, ``form`` for reports
-    (None: as wide as the accumulator)."""
+    (None: as wide as the accumulator); ``scale``, the value of one without fractional bits."""
 
     name: str
     frac: int
     form: QFormat | None
+    scale: float = 1.0
 
     @classmethod
     def of(cls, name: str, form: QFormat) -> Tensor:
@@ -72,7 +73,7 @@ class Tensor:
 
     def to_float(self, integers: np.ndarray) -> np.ndarray:
         """Values of integers."""
-        return integers * 2.0**-self.frac
+        return integers * (self.scale * 2.0**-self.frac)
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,9 @@ class QMatrix(QLayer):
         return {"z": Tensor("acc", self.acc_frac, None), **super().tensors(table)}
 
     def result_shifts(self, table):
-        tables = {"sigmoid": self.acc_frac + 1 - table.frac, "tanh": self.acc_frac - table.frac}
+        tables = {"sigmoid": self.acc_frac + 1 - table.frac, "tanh": self.acc_frac - table.frac,
+                  **{name: self.acc_frac + curve.divide - table.frac
+                     for name, curve in CURVE_TABLES.items()}}
         assert self.result
         return [tables.get(self.activation, self.acc_frac - self.result.frac)] * len(self.b)
 

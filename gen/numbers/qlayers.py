@@ -1,6 +1,4 @@
-"""Layers without states, in integers, and a table of all layers. ``docs/numbers.md`` defines what
-they compute.
-"""
+"""Layers without states, in integers. ``docs/numbers.md`` defines what they compute."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from gatefold.gen.network.layer import ACTIVATIONS
+from gatefold.gen.network.layer import DENSE_ACTIVATIONS
 from gatefold.gen.network.layers import CellState, Dense, MaxPool, Multiply, Window, Windowed
 from gatefold.gen.network.views import View
 from gatefold.gen.numbers.qformat import QFormat
@@ -20,9 +18,8 @@ from gatefold.gen.numbers.qlayer import (
     QMatrix,
     alignment,
 )
-from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRnn
 
-__all__ = ["QLAYERS", "QCellState", "QDense", "QMaxPool", "QMultiply", "QView"]
+__all__ = ["QCellState", "QDense", "QMaxPool", "QMultiply", "QView"]
 
 _TAPS = 1 << 24  # most taps of all windows of a pool together
 
@@ -53,10 +50,10 @@ class QView(QLayer):
 class QDense(Windowed, QMatrix):
     """Dense in integers: w (outputs, features), b (outputs,) with ``acc_frac`` fractional bits.
 
-    ``x_align`` as of :class:`QRecurrent`. ``activation`` of linear, relu, sigmoid, tanh, hard_tanh,
-    hard_sigmoid: the last two are linear and relu (its scale and offset in w and b) within
-    :func:`~.qlayer.hard_limit`. ``window`` and ``pattern`` as of :class:`~.layers.Dense`.
-    ``scales`` (outputs,) as of :class:`QRecurrent`.
+    ``x_align`` as of :class:`QRecurrent`. ``activation`` of
+    :data:`~.layer.DENSE_ACTIVATIONS`: hard_tanh and hard_sigmoid are linear and relu (its scale and
+    offset in w and b) within :func:`~.qlayer.hard_limit`. ``window`` and ``pattern`` as of
+    :class:`~.layers.Dense`. ``scales`` (outputs,) as of :class:`QRecurrent`.
     """
 
     w: np.ndarray
@@ -81,7 +78,7 @@ class QDense(Windowed, QMatrix):
                 and self.b.shape == self.w.shape[:1] and len(self.b) > 0
                 and self.x_align.shape == self.w.shape[1:]
                 and (self.scales is None or self.scales.shape == self.b.shape)
-                and self.activation in ACTIVATIONS
+                and self.activation in DENSE_ACTIVATIONS
                 and (self.pattern is None or (self.pattern.shape == self.w.shape
                                               and not self.w[~self.pattern].any())))
 
@@ -175,7 +172,3 @@ class QCellState(QLayer):
     def fits(self, *shapes):
         return len(shapes) == 1
 
-
-#: The layers in integers, by the kind of their float layer (``view``: all views).
-QLAYERS: dict[str, type[QLayer]] = {layer.of.kind: layer for layer in (
-    QLstm, QGru, QRnn, QDense, QMaxPool, QMultiply, QCellState, QView)}

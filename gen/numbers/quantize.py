@@ -18,6 +18,7 @@ from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.choose import Chooser, Mixed
 from gatefold.gen.numbers.describe import difference
 from gatefold.gen.numbers.formats import by_row, peak_of, rules
+from gatefold.gen.numbers.int8 import from_int8
 from gatefold.gen.numbers.integers import INT64, in_integers, scaled_weights, too_far_apart
 from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.qformat import QFormat
@@ -71,6 +72,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     Raises :class:`UserError` for illegal widths and headroom, bad calibration data, and numbers so
     far apart that 62-bit sums cannot hold them.
     """
+    if network.affine is not None:
+        return from_int8(network)
     widths = {"activations": checked_width("act", act_width, 16),
               "weights": checked_width("weight", weight_width, 16),
               "cell": checked_width("cell", cell_width, 18)}

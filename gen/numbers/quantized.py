@@ -14,16 +14,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gatefold.gen.network.graph import Graph
+from gatefold.gen.network.graph import Graph, joined, split
+from gatefold.gen.network.int8 import Affine
 from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.qint8 import QInt8Dense, QInt8Lstm
 from gatefold.gen.numbers.qlayer import ABSENT, QLayer, alignment, argument, hard_limit
 from gatefold.gen.numbers.qlayers import QCellState, QDense, QMaxPool, QMultiply, QView
 from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRecurrent, QRnn
-from gatefold.gen.numbers.tables import Table
+from gatefold.gen.numbers.tables import CURVE_TABLES, Table, curve_table
 
-__all__ = ["ABSENT", "QCellState", "QDense", "QGru", "QLayer", "QLstm", "QMaxPool", "QMultiply",
-           "QRecurrent", "QRnn", "QView", "QuantizedNetwork", "Table", "alignment", "argument",
-           "hard_limit"]
+__all__ = ["ABSENT", "QLAYERS", "QCellState", "QDense", "QGru", "QInt8Dense", "QInt8Lstm", "QLayer",
+           "QLstm", "QMaxPool", "QMultiply", "QRecurrent", "QRnn", "QView", "QuantizedNetwork",
+           "Table", "alignment", "argument", "hard_limit"]
+
+#: The layers in integers, by the kind of their float layer (``view``: all views).
+QLAYERS: dict[str, type[QLayer]] = {layer.of.kind: layer for layer in (
+    QLstm, QGru, QRnn, QDense, QMaxPool, QMultiply, QCellState, QInt8Dense, QInt8Lstm, QView)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,9 @@ class QuantizedNetwork(Graph):
     ``act_width``, ``weight_width`` and ``cell_width``, bits of the widest format of each kind;
     ``table``; ``acc_width``, bits that hold every partial sum of every row in any order; ``host``,
     for each output the function that is left to the host; ``calibration``, for the report, the
-    origin of the formats (source, samples, peaks).
+    origin of the formats (source, samples, peaks). Of a network in int8, whose layers compute with
+    integers less a zero point: ``affine``, the numbers of its inputs and of its outputs; ``zeros``,
+    what the core subtracts from each input's integers and adds to each output's.
     """
 
     input_shapes: tuple[tuple[int, ...], ...]
@@ -49,11 +57,19 @@ class QuantizedNetwork(Graph):
     acc_width: int
     host: tuple[str, ...] = ()
     calibration: dict = field(default_factory=dict)
+    affine: tuple[tuple[Affine, ...], tuple[Affine, ...]] | None = None
+    zeros: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
     @property
     def computing(self) -> dict[int, QLayer]:
         """The layers that are no views, by their place in the network."""
         return {n: layer for n, layer in enumerate(self.layers) if layer.computes}
+
+    @property
+    def curves(self) -> dict[str, Table]:
+        """The tables of the activations of Dense layers that have one of their own."""
+        found = {getattr(layer, "activation", "") for layer in self.layers} & set(CURVE_TABLES)
+        return {name: curve_table(name, self.table) for name in sorted(found)}
 
     @property
     def fracs(self) -> tuple[np.ndarray, ...]:
@@ -86,6 +102,9 @@ class QuantizedNetwork(Graph):
 
     def quantize(self, x: np.ndarray) -> np.ndarray:
         """Integers of float samples (samples, *input_shape), each input in its own format."""
+        if self.affine:
+            return joined([form.quantize(part) for form, part in
+                           zip(self.affine[0], split(x, self.input_shapes), strict=True)])
         steps, lows, highs = self._scales()
         scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * steps + 0.5)
         clipped = np.clip(scaled, lows, highs).astype(np.int64)
@@ -104,6 +123,9 @@ class QuantizedNetwork(Graph):
 
     def to_float(self, y: np.ndarray) -> np.ndarray:
         """Floats of output integers (samples, *output_shape)."""
+        if self.affine:
+            return joined([form.to_float(part) for form, part in
+                           zip(self.affine[1], split(y, self.output_shapes), strict=True)])
         return y / 2.0 ** self.output_fracs.reshape(self.output_shape)
 
     @property

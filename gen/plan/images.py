@@ -63,9 +63,10 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
     images |= {f"bias_{n:02d}": pack_words(biases[:, rows], config.acc_width)
                for n, rows in enumerate(config.regions)}
     images |= {f"scales_{die}": words for die, words in enumerate(_scale_words(work, config))}
-    images["tanh_t0"] = [int(v) for v in qnet.table.t0]
-    if qnet.table.n2:
-        images["tanh_t1"] = [int(v) for v in qnet.table.t1]
+    for name, table in {"tanh": qnet.table, **qnet.curves}.items():
+        images[f"{name}_t0"] = [int(v) for v in table.t0]
+        if table.n2:
+            images[f"{name}_t1"] = [int(v) for v in table.t1]
     return images
 
 
@@ -133,9 +134,11 @@ def image_widths(config: EngineConfig) -> dict[str, int]:
                    for n, rows in enumerate(config.regions)}
         if config.scale_depth:
             widths |= {f"scales_{die}": config.scale_width for die in range(config.dies)}
-    widths["tanh_t0"] = config.table.out_frac
-    if config.table.n2:
-        widths["tanh_t1"] = config.table.t1_width
+    for name in ("tanh", *config.curves):
+        table = config.table_of(name)
+        widths[f"{name}_t0"] = table.out_frac
+        if table.n2:
+            widths[f"{name}_t1"] = table.t1_width
     widths["program"] = instruction_layout(config).size
     widths["segments"] = segment_layout(config).size
     return widths

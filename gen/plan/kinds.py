@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table, hard_limit
-from gatefold.hdl.kinds import DenseKind, EmitKind, Gate, GruKind, LstmKind, ResetKind, Squash
+from gatefold.gen.numbers.tables import CURVE_TABLES
+from gatefold.hdl.kinds import (
+    DenseKind,
+    EmitKind,
+    Gate,
+    GruKind,
+    Kind,
+    LstmKind,
+    ResetKind,
+    Squash,
+)
 
-__all__ = ["dense_kind", "emit_kind", "gru_kind", "lstm_kind", "reset_kind"]
+__all__ = ["dense_kind", "emit_kind", "gru_kind", "lstm_kind", "reset_kind", "row_sums"]
 
 
 #: Activations that are computed as another; where they saturate makes the difference.
@@ -62,6 +72,10 @@ def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
     t, y = table.out_frac, layer.result
     assert y
     function = _ARITHMETIC.get(layer.activation, layer.activation)
+    if function in CURVE_TABLES:
+        curve = CURVE_TABLES[function]
+        return DenseKind(function, layer.acc_frac + curve.divide - table.frac, t - y.frac, y.width,
+                         sign=curve.sign, base=curve.base_in(t))
     shift, out = {
         "linear": (layer.acc_frac - y.frac, 0), "relu": (layer.acc_frac - y.frac, 0),
         "sigmoid": (layer.acc_frac + 1 - table.frac, t + 1 - y.frac),
@@ -73,3 +87,17 @@ def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
 def emit_kind(layer: QCellState) -> EmitKind:
     """The finish that puts out an LSTM's c."""
     return EmitKind(layer.c.frac - layer.y.frac, layer.y.width)
+
+
+def row_sums(kind: Kind) -> dict[str, int]:
+    """What the rows of an element sum up, in their order: golden's name of each sum, and the
+    rounding constant that the row's bias adds to it. Empty where golden records no such sums."""
+    names: tuple[str, ...] = ()
+    if isinstance(kind, LstmKind):
+        names = "acc_i", "acc_f", "acc_g", "acc_o"
+    elif isinstance(kind, GruKind):
+        names = ("acc_z", "acc_n") if kind.m is None else (
+            ("acc_r", "acc_m") if kind.aside else ("acc_z", "acc_n", "acc_r", "acc_m"))
+    elif isinstance(kind, DenseKind):
+        names = "acc",
+    return dict(zip(names, kind.constants, strict=True)) if names else {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import (
     QCellState,
     QDense,
@@ -38,6 +39,9 @@ def lower(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int = BLOCK_W
     most ``block_words`` weight words where that is possible. ``keep``: every result stays in the
     operand memory, also one that no op reads, for
     :meth:`~gatefold.gen.plan.lowered.Lowered.gather`."""
+    if qnet.affine is not None:
+        raise UserError("no core is made of a full-integer .tflite yet: the Python API runs it "
+                        "(gatefold.sim.golden), and float .tflite files are built")
     to = Lowered(qnet, pe, simd, keep, dies)
     blocks = choose_blocks(to, block_words)
     for n, layer in enumerate(qnet.layers):

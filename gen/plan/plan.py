@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.array import Array
 from gatefold.gen.plan.bounds import Bounds, bounds
 from gatefold.gen.plan.breakdown import break_down
@@ -156,14 +156,13 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
     if array.stream_bits % container or array.stream_bits < container:
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
                         f"not {array.stream_bits}")
-    table = qnet.table
     strides = [s for seg in program.segments for s in seg.strides] if program else [0]
     parked = [tile.park + 1 for tile in tiles or () if tile.stop & Stop.PARK]
     return EngineConfig(
         pe=array.pe, simd=array.simd, weight_width=qnet.weight_width, act_width=qnet.act_width,
         cell_width=qnet.cell_width, acc_width=qnet.acc_width,
-        table=TableConfig(table.frac, table.n0, table.n1, table.n2, table.out_frac,
-                          bits_for(int(max(table.t1, default=0)) + 1)),
+        table=_table_config(qnet.table),
+        curve=_table_config(*qnet.curves.values()) if qnet.curves else None,
         aligns=work.aligns, kinds=work.kinds, routes=work.routes,
         weight_depth=len(work.weight_words), bias_depth=len(work.bias_words),
         park_depth=max(parked, default=0), h_depth=max(1, work.storage.h_depth),
@@ -184,6 +183,14 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         max_stride=max(strides, default=0),
         max_run=max((fields["repeats"] + 1 for fields in program.instructions), default=1)
         if program else 1)
+
+
+def _table_config(*tables: Table) -> TableConfig:
+    """The shape of tables that differ in nothing but their contents."""
+    widest = max(int(max(table.t1, default=0)) for table in tables)
+    first = tables[0]
+    return TableConfig(first.frac, first.n0, first.n1, first.n2, first.out_frac,
+                       bits_for(widest + 1))
 
 
 def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:

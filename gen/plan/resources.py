@@ -14,7 +14,7 @@ from operator import add
 from gatefold.gen.plan.cycles import gearboxes
 from gatefold.gen.plan.memories import bram18s, ram_luts, rom, urams
 from gatefold.hdl.arith import tree
-from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.gearbox import GearboxShape
 from gatefold.hdl.interfaces import region_controls, region_load
 from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout, segment_layout
@@ -308,7 +308,7 @@ def _dense_lanes(c: EngineConfig) -> Resources:
     if not kinds:
         return _part()
     a, t, u = c.result_width, c.table.out_frac, c.table.width
-    tables = any(kind.activation in ("sigmoid", "tanh") for kind in kinds)
+    tables = any(kind.tabled for kind in kinds)
     plain = any(kind.activation in ("linear", "relu") for kind in kinds)
     return _part(c.simd * (plain * 1.3 * a + tables * (3.5 * u + 3 * t)),
                  c.simd * (a + tables * (u + t) + tables * plain * 2 * a))
@@ -317,10 +317,13 @@ def _dense_lanes(c: EngineConfig) -> Resources:
 def _tables(c: EngineConfig) -> Resources:
     """The tables of the lanes; a memory serves two look-ups. An LSTM lane looks up its rows, then
     c; a GRU lane r and z, then the candidate; a Dense lane its activation."""
-    table = c.table
-    halves = bram18s(table.out_frac, 1 << (table.n0 + table.n1))
-    if table.n2:
-        halves += bram18s(table.t1_width, 1 << (table.n0 + table.n2 - 1))
+    def memories_of(table: TableConfig) -> int:
+        """Half block RAMs of one table."""
+        found = bram18s(table.out_frac, 1 << (table.n0 + table.n1))
+        if table.n2:
+            found += bram18s(table.t1_width, 1 << (table.n0 + table.n2 - 1))
+        return found
+
     lstm, gru = _kinds(c, LstmKind), _kinds(c, GruKind)
     gates = any(not kind.gate.direct for kind in lstm)
     rows = 3 * gates + any(kind.candidate.function == "tanh" for kind in lstm)
@@ -328,7 +331,9 @@ def _tables(c: EngineConfig) -> Resources:
     memories += any(not kind.gate.direct for kind in gru)
     memories += any(kind.candidate.function == "tanh" for kind in gru)
     memories += any(kind.activation in ("sigmoid", "tanh") for kind in _kinds(c, DenseKind))
-    return _part(halves=halves * c.simd * memories)
+    halves = memories * memories_of(c.table)
+    halves += len(c.curves) * memories_of(c.table_of(c.curves[0])) if c.curves else 0
+    return _part(halves=halves * c.simd)
 
 
 def _lanes(c: EngineConfig) -> Resources:

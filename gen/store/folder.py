@@ -12,6 +12,7 @@ from gatefold.gen.files.names import CORE, INTEGERS
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import checked
 from gatefold.gen.plan import Array, Plan, make_plan
+from gatefold.gen.plan.kinds import row_sums
 from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.hdl.config import PIPELINES
 
@@ -26,6 +27,7 @@ def core_json(plan: Plan) -> dict:
     qnet, config = plan.qnet, plan.config
     traced = sorted({layer for layer, _, _ in plan.trace if layer >= 0})
     place = {layer: n for n, layer in enumerate(traced)} | {-1: -1}
+    sums = {op.layer: row_sums(op.kind) for op in plan.work.ops if op.traced is not None}
     return {
         "top": "gatefold",
         "array": {"pe": config.pe, "simd": config.simd, "lut_rows": config.lut_rows,
@@ -50,11 +52,13 @@ def core_json(plan: Plan) -> dict:
         "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval,
                    "intervals": list(plan.cycles.intervals)},
         "simd": config.simd, "act_width": config.act_width, "cell_width": config.cell_width,
+        "acc_width": config.acc_width,
         "tlast_checks": True,
         # Each beat of results: [layer of this list or -1, first element, elements].
         "trace": {
             "layers": [{"name": qnet.layers[n].name, "steps": config.contexts * _value(qnet, n)[0],
-                        "units": _value(qnet, n)[1], "states": list(qnet.layers[n].traced)}
+                        "units": _value(qnet, n)[1], "states": list(qnet.layers[n].traced),
+                        "sums": sums[n]}
                        for n in traced],
             "events": [[place[layer], first, count] for layer, first, count in plan.trace],
         },

@@ -36,6 +36,8 @@ def check(qnet: QuantizedNetwork) -> None:
     for form in qnet.input_formats:
         _format(form, qnet.act_width, "input_formats")
     _graph(qnet)
+    expect(qnet.affine is None or [len(side) for side in qnet.affine]
+           == [len(qnet.input_shapes), len(qnet.outputs)], "affine")
     fracs = qnet.fracs
     for n, layer in qnet.computing.items():
         _layer(qnet, layer, qnet.value(n), fracs)

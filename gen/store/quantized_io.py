@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
+from gatefold.gen.network.int8 import Affine
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayers import QLAYERS
-from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
+from gatefold.gen.numbers.quantized import QLAYERS, QuantizedNetwork, Table
 from gatefold.gen.store.quantized_check import check
 from gatefold.gen.store.stored import (
     Stored,
@@ -34,7 +36,9 @@ def save_quantized(path: str | Path, qnet: QuantizedNetwork) -> None:
             "table": pack(qnet.table, "table", arrays),
             "input_shapes": qnet.input_shapes, "outputs": qnet.outputs, "host": qnet.host,
             "input_formats": [[form.width, form.frac] for form in qnet.input_formats],
-            "calibration": qnet.calibration, **{name: getattr(qnet, name) for name in _WIDTHS}}
+            "calibration": qnet.calibration, "zeros": qnet.zeros,
+            "affine": [[[one.scale, one.zero] for one in side] for side in qnet.affine or ()],
+            **{name: getattr(qnet, name) for name in _WIDTHS}}
     write_stored(path, head, arrays)
 
 
@@ -60,4 +64,19 @@ def _read(stored: Stored) -> QuantizedNetwork:
         input_formats=tuple(QFormat(*integers(form)) for form in entries(head["input_formats"])),
         table=stored.unpack(Table, head["table"], "table"),
         host=tuple(map(str, entries(head["host"]))), calibration=head["calibration"],
-        **{name: integer(head[name]) for name in _WIDTHS})
+        **_borders(head), **{name: integer(head[name]) for name in _WIDTHS})
+
+
+def _borders(head: Any) -> dict[str, Any]:
+    """Of a network in int8 the numbers of its inputs and outputs, and the zero points."""
+    zeros = tuple(integers(side) for side in entries(head["zeros"]))
+    affine = tuple(tuple(_affine(one) for one in entries(side)) for side in entries(head["affine"]))
+    expect([len(side) for side in zeros] == ([len(side) for side in affine] or [0, 0]), "zeros")
+    expect(all(-128 <= zero <= 127 for side in zeros for zero in side), "zeros")
+    return {"zeros": zeros, "affine": affine or None}
+
+
+def _affine(value: object) -> Affine:
+    scale, zero = entries(value)
+    expect(type(scale) is float and 0 < scale < math.inf, "a scale")
+    return Affine(scale, integer(zero))

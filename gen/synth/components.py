@@ -207,13 +207,18 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
         "program s": (rom(segment_layout(c).size, c.segments), 1),
     }
     table = c.table
-    dense = any(isinstance(kind, DenseKind) and kind.activation in ("sigmoid", "tanh")
-                for kind in c.kinds)
+    dense = any(isinstance(kind, DenseKind) and kind.activation in (
+        "sigmoid", "tanh") for kind in c.kinds)
     # Two look-ups a memory: three pairs of an LSTM's five, two of a GRU's three.
     number = c.dies * c.simd * (3 * c.has(LstmKind) + 2 * c.has(GruKind, ResetKind) + dense)
     found["tables 0"] = (rom(table.out_frac, 1 << (table.n0 + table.n1), 2), number)
     if table.n2:
         found["tables 1"] = (rom(table.t1_width, 1 << (table.n0 + table.n2 - 1), 2), number)
+    if c.curve:
+        number, table = c.dies * c.simd * len(c.curves), c.curve
+        found["curves 0"] = (rom(table.out_frac, 1 << (table.n0 + table.n1), 2), number)
+        if table.n2:
+            found["curves 1"] = (rom(table.t1_width, 1 << (table.n0 + table.n2 - 1), 2), number)
     return {label: value for label, value in found.items() if value[1]}
 
 

@@ -37,7 +37,7 @@ __all__ = ["Net", "fan_out", "loads_of", "offenders"]
 #: Where a cell or a net is, by its hierarchical name: its row, its lane.
 _ROW = re.compile(r"\.\\?(?:row|weights|weight_word|copy)_(\d+)\b")
 _LANE = re.compile(r"\.\\?(?:(?:lstm|gru|merge|dense)(?:_late|_state)?|(?:routed__)?z|result|state|"
-                   r"trace__h|trace__c)_+(\d+)(?!\d)")
+                   r"trace__(?:h|c|sums))_+(\d+)(?!\d)")
 #: The part of the core in which a cell or a net is: one that each die has, with the die's number,
 #: or one that the core has once. Registers between dies are in none.
 _PART = re.compile(r"\bcore\.\\?(?:(?:operands|array|router|lanes)(?:_(\d+))?"

@@ -39,6 +39,8 @@ def to_verilog(component: wiring.Component, name: str, target: VerilogTarget) ->
             strip_internal_attrs=True)
     text = re.sub(r"\A/\*.*?\*/\n+", "", text)  # the banner names the build of Yosys
     text = _MODULE.sub(_name_reads, _START.sub("at_start", text))
+    # SystemVerilog gives a declared value before any block runs, so that none would see a change.
+    text = text.replace("  reg at_start = 0;", "  reg at_start;\n  initial at_start = 0;")
     explained = {path.replace(".", "_"): part for path, part in components.items()}
     return re.sub(r"^module (\w+)", lambda found: "\n".join(
         [*comment(explanation(explained[found[1]])), found[0]]), text, flags=re.MULTILINE)

@@ -212,8 +212,8 @@ MAP = RegisterMap((
     _word("WEIGHTS_CRC", 0x6C, "CRC-32 (of zlib) of the image.", "rw"),
 
     Register("STATE_RESET", 0x80, "The state of a stateful core.", (
-        Field(name="RESET", access="pulse", text="Write 1: the next descriptor's first frame "
-              "begins a new sequence. Reads 1 until that descriptor has been taken."),)),
+        Field(name="RESET", access="pulse", reset=1, text="Write 1: the next descriptor's first "
+              "frame begins a new sequence. Reads 1 until that descriptor has been taken."),)),
     Register("STATUS", 0x84, "What the core does.", _bits(
         "ro", ("BUSY", "A descriptor is waiting or under way."),
         ("LOADED", "The core has its weights. Always 1 without LOADABLE."))),

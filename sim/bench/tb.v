@@ -9,6 +9,9 @@
 //     unstable CYCLE TVALID             a beat that was offered fell or changed before it was taken
 //     state MASK h0 c0 h1 c1 ...        the lanes in MASK (hexadecimal) hold new results h and, of a
 //                                       layer that has one, their states c (decimal)
+//     sums r0 r1 r2 r3 ...              with +sums: the accumulators of four rows for each lane, of
+//                                       which one element may need fewer, some cycles before the
+//                                       state line of their element
 //
 // What a state line is about: the n-th of a frame is the n-th entry of trace.events in ../core.json,
 // [layer, first, count]: lane l < count holds element first + l of the values that this layer makes
@@ -99,7 +102,12 @@ module tb (
     reg [8*256-1:0] trace_name;
     integer         trace_file = 0;
 
-    initial if ($value$plusargs("trace=%s", trace_name)) trace_file = $fopen(trace_name, "w");
+    reg             sums_traced = 0;
+
+    initial begin
+        if ($value$plusargs("trace=%s", trace_name)) trace_file = $fopen(trace_name, "w");
+        if ($test$plusargs("sums")) sums_traced = 1;
+    end
 
     always @(posedge clk) if (trace_file != 0) begin
         if (in_beat && !in_frame) $fwrite(trace_file, "in %0d\n", cycle);
@@ -110,6 +118,6 @@ module tb (
 @{lane_writes}
             $fwrite(trace_file, "\n");
         end
-    end
+@{sum_writes}    end
 
 endmodule

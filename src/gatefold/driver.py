@@ -33,6 +33,7 @@ __all__ = ["Device", "DeviceError", "Transport", "open"]
 _OPEN_S = 2.0
 _LOAD_S = 10.0
 _PAGE = 4096  # the output frames begin at one
+_MOST_FRAMES = 0xFFFFFF  # of a descriptor
 _SPINS = 20  # times that a descriptor's end is polled before the driver waits for the interrupt
 _SIM_VERSION = 1
 
@@ -131,6 +132,8 @@ class Device:
         self._to, self._about = transport, core
         self._core = core["core"]
         self.contexts = self._core["CONTEXTS"]  #: sequences in a frame
+        self.input_shape = tuple(core["input_shape"])  #: of a sample
+        self.output_shape = tuple(core["output_shape"])
         self._float32 = bool(self._core["CAPS"] & self._mask("CAPS.FLOAT32"))
         container = self._core["FORMAT"] & self._mask("FORMAT.CONTAINER")
         self._container = np.dtype("<f4" if self._float32 else f"<i{container // 8}")
@@ -139,7 +142,7 @@ class Device:
         memory = transport.memory
         each = self._core["IN_BYTES"] + self._core["OUT_BYTES"]
         #: frames that one descriptor can have
-        self.max_frames = (memory.size - _PAGE) // each
+        self.max_frames = min((memory.size - _PAGE) // each, _MOST_FRAMES)
         if self.max_frames < 1:
             raise DeviceError("GF_ENOMEM", f"the DMA buffer has {memory.size} bytes, a frame takes "
                               f"{each} and a page: make it larger")
@@ -166,13 +169,13 @@ class Device:
         if np.isnan(x).any():
             raise DeviceError("GF_EINVAL", "the input holds NaN: give numbers")
         raw = self._raw(self._quantized(frames), timeout)
-        return self._floats(raw).reshape(len(x), *self._about["output_shape"])
+        return self._floats(raw).reshape(len(x), *self.output_shape)
 
     def infer_raw(self, x, timeout: float = 10.0) -> np.ndarray:
         """The same with the core's own integers (float32 with ``--io float32``)."""
         x = np.asarray(x)
         raw = self._raw(self._integers(x), timeout)
-        return raw.reshape(len(x), *self._about["output_shape"])
+        return raw.reshape(len(x), *self.output_shape)
 
     def submit(self, x) -> None:
         """Begin a batch of raw frames, at most :attr:`max_frames`; :meth:`wait` gives the result.
@@ -184,7 +187,7 @@ class Device:
             raise DeviceError("GF_ENOMEM", f"{len(frames)} frames are too many for one batch: the "
                               f"DMA buffer holds {self.max_frames}")
         self._start(frames)
-        self._shape = (len(x), *self._about["output_shape"])
+        self._shape = (len(x), *self.output_shape)
 
     def wait(self, timeout: float = 10.0) -> np.ndarray:
         """The raw results of :meth:`submit`; after GF_ETIMEOUT the batch is still under way."""
@@ -235,13 +238,13 @@ class Device:
 
     def _frames(self, x: np.ndarray) -> np.ndarray:
         """(frames, elements) of (samples, *input_shape)."""
-        shape = tuple(self._about["input_shape"])
+        shape = self.input_shape
         if x.shape[1:] != shape or not len(x):
             raise DeviceError("GF_EINVAL", f"the input must have the shape (samples, "
                               f"{', '.join(map(str, shape))}), not {x.shape}")
         if len(x) % self.contexts:
-            raise DeviceError("GF_EINVAL", f"a frame holds {self.contexts} samples: give a multiple "
-                              f"of that, not {len(x)}")
+            raise DeviceError("GF_EINVAL", f"a frame holds {self.contexts} samples: give a "
+                              f"multiple of that, not {len(x)}")
         return x.reshape(len(x) // self.contexts, -1)
 
     def _integers(self, x: np.ndarray) -> np.ndarray:
@@ -314,7 +317,8 @@ class Device:
                               ) from None
         head, image = data[:24], data[24:]
         if len(head) < 24 or head[:8] != b"GFWEIGHT":
-            raise DeviceError("GF_EWEIGHTS", "this is no file of weights: give DIR/weights/load.gfw")
+            raise DeviceError("GF_EWEIGHTS", "this is no file of weights: give "
+                              "DIR/weights/load.gfw")
         low, high, size, crc = struct.unpack("<8x4I", head)
         if (low, high) != (self._core["HASH_LO"], self._core["HASH_HI"]):
             raise DeviceError("GF_EWEIGHTS", "the weights are those of build "
@@ -461,9 +465,9 @@ class _Sim:
 
     def _answer(self, offset: int, response: int) -> None:
         if response:
-            raise DeviceError("GF_ETIMEOUT" if response < 0 else "GF_EBUS", "the access to register "
-                              f"{offset:#05x} got " + ("no answer" if response < 0 else
-                                                       f"the error response {response}"))
+            code, got = (("GF_ETIMEOUT", "no answer") if response < 0 else
+                         ("GF_EBUS", f"the error response {response}"))
+            raise DeviceError(code, f"the access to register {offset:#05x} got {got}")
 
     def wait(self, seconds: float) -> None:
         self._call("run", self._device, max(1, int(
@@ -486,8 +490,8 @@ class _Uio:
         self._file: int | None = None
         number = next(self._named(top, name), None)
         if number is None:
-            raise DeviceError("GF_EOPEN", f"no UIO device is called {name[:40]!a}: is the bitstream "
-                              "loaded, and generic-uio in the device tree?")
+            raise DeviceError("GF_EOPEN", f"no UIO device is called {name[:40]!a}: is the "
+                              "bitstream loaded, and generic-uio in the device tree?")
         buffer = top / "sys/class/u-dma-buf" / f"{name}-buffer"
         try:
             self.address = int((buffer / "phys_addr").read_text(), 0)

@@ -164,18 +164,18 @@ def test_every_blocker_of_an_onnx_model_is_found(tmp_path):
         node("Gather", "table", "x", output="e", name="embedding"),
         node("Transpose", "e", output="xt", perm=[1, 0, 2]), clipped,
         node("Squeeze", "Y", "one", output="s"),
-        node("LeakyRelu", "s", output="l", name="leaky"),
+        node("ThresholdedRelu", "s", output="l", name="leaky"),
         node("MatMul", "l", "D", output="d", name="head"),
         node("Einsum", "d", output="q", equation="abc->acb", name="turn"),
         node("Relu", "q", output="y", name="last")], ("batch", "seq"), integer=True)
     found = gf.inspect(path)
     assert blockers(found) == [("", "input"), ("x", "input"), ("embedding", "Gather"),
-                               ("lstm", "LSTM"), ("leaky", "LeakyRelu"), ("turn", "Einsum")]
+                               ("lstm", "LSTM"), ("leaky", "ThresholdedRelu"), ("turn", "Einsum")]
     assert "an embedding: the core takes numbers, not tokens" in found.blockers[2].text
     assert found.options is None and found.estimate is None and found.not_examined == ("last",)
     assert [(row.kind, row.shape, row.hardware) for row in found.layers] == [
-        ("Gather", (32, 3), False), ("LSTM", (32, 1, 7), False), ("LeakyRelu", (32, 7), False),
-        ("dense", (32, 2), True), ("Einsum", None, False)]
+        ("Gather", (32, 3), False), ("LSTM", (32, 1, 7), False),
+        ("ThresholdedRelu", (32, 7), False), ("dense", (32, 2), True), ("Einsum", None, False)]
     assert [(part.hardware, part.first, part.last) for part in found.parts] == [
         (False, "embedding", "leaky"), (True, "head", "head"), (False, "turn", "turn")]
     result = gatefold("inspect", path)

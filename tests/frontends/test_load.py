@@ -64,7 +64,7 @@ def encrypted() -> bytes:
 @pytest.mark.parametrize(("data", "words"), [
     (b"", "is empty: give a .keras, .h5, .onnx, .safetensors or .npz file"),
     (b"\x89HDF\r\n\x1a\n" + bytes(100), "its HDF5 file is damaged"),
-    (b"\x1c\0\0\0TFL3" + bytes(100), "is a TensorFlow Lite file, which is not read yet"),
+    (b"\x1c\0\0\0TFL3" + bytes(100), "the file is damaged, convert the model again"),
     (pickle.dumps({"a": 1}), "is a Python pickle: pickles are not read"),
     (zipped(archive__data_dot_pkl=b"x", archive__version=b"3"),
      "PyTorch pickles are not read; export to ONNX with torch.onnx"),

@@ -306,6 +306,18 @@ FORWARDS = {
     "causal": Net(lambda m, x: m.conv(F.pad(x.transpose(1, 2), (2, 0))).transpose(1, 2),
                   conv=nn.Conv1d(3, 2, 3)),
     "dropout": Net(lambda m, x: F.dropout(m.fc(x), 0.5, m.training), fc=nn.Linear(3, 2)),
+    "groups": Net(lambda m, x: m.conv(x.transpose(1, 2)).transpose(1, 2),
+                  conv=nn.Conv1d(3, 6, 3, groups=3)),
+    **{f"{kind} behind a layer": nn.Sequential(nn.Linear(3, 4), module) for kind, module in {
+        "LeakyReLU": nn.LeakyReLU(0.2), "PReLU": nn.PReLU(), "ELU": nn.ELU(0.7), "SELU": nn.SELU(),
+        "CELU": nn.CELU(1.3), "SiLU": nn.SiLU(), "Hardswish": nn.Hardswish(), "GELU": nn.GELU(),
+        "GELU by tanh": nn.GELU(approximate="tanh"), "Mish": nn.Mish(), "ReLU6": nn.ReLU6(),
+        "Softplus": nn.Softplus(2.0), "LogSigmoid": nn.LogSigmoid(), "Softsign": nn.Softsign(),
+    }.items()},
+    "a slope each channel": Net(lambda m, x: m.act(x.transpose(1, 2)).transpose(1, 2),
+                                act=nn.PReLU(3)),
+    "clamp from below": Net(lambda m, x: m.fc(x).clamp(min=-0.3), fc=nn.Linear(3, 2)),
+    "clamp from above": Net(lambda m, x: m.fc(x).clamp(max=0.4), fc=nn.Linear(3, 2)),
     "clamp": Net(lambda m, x: torch.clamp(m.fc(x), -1, 1), fc=nn.Linear(3, 2)),
     "narrow": Net(lambda m, x: m.fc(x.narrow(1, 2, 3)), fc=nn.Linear(3, 2)),
     "len": Net(lambda m, x: m.fc(x).view(len(x), -1), fc=nn.Linear(3, 2)),
@@ -577,7 +589,6 @@ def test_nothing_of_torch_is_changed():
 
 REFUSED = {
     "proj_size": (nn.LSTM(3, 5, proj_size=2), "LSTM 'LSTM': proj_size must be 0, not 2"),
-    "groups": (nn.Sequential(nn.Conv1d(6, 6, 3, groups=2)), "Conv1d '0': groups must be 1, not 2"),
     "padding_mode": (nn.Conv1d(6, 2, 3, padding_mode="circular"), "only zeros are padded"),
     "channels": (nn.Conv1d(3, 2, 3), r"takes \(batch, 3 channels, timesteps\), but its input is "
                                      r"\(batch, 6, 3\): x.permute"),
@@ -593,7 +604,7 @@ REFUSED = {
                        "nothing may be computed from it"),
     "softmax over time": (nn.Softmax(1), "softmax must be over the last dimension"),
     "log_softmax": (nn.LogSoftmax(-1), "is not built: take what comes before it"),
-    "layer": (nn.Sequential(nn.GELU()), "GELU '0': is not built: train with ReLU"),
+    "layer": (nn.Sequential(nn.LayerNorm(3)), "LayerNorm '0': is not built: it divides by"),
     "layer norm": (nn.LayerNorm(3), "BatchNorm1d is constant"),
     "cell": (nn.LSTMCell(3, 2), "nn.LSTM, nn.GRU or nn.RNN over the whole sequence"),
     "unknown layer": (nn.Sequential(nn.Bilinear(3, 3, 3)),

@@ -307,7 +307,8 @@ def test_all_kinds_mixed_beat_by_beat(names, early, pipeline):
     inputs |= {f"routed.z[{lane}][{row}]": z[lane][:, row]
                for lane in range(lanes) for row in range(4)}
     watch = ["result.lanes", "result.chunk", "output.lanes", "output.chunk", "output.frame",
-             "output.complete", "trace.valid", "trace.lanes"]
+             "output.complete", "trace.valid", "trace.lanes", "trace.summed"]
+    watch += [f"trace.sums[{lane}][{row}]" for lane in range(lanes) for row in range(4)]
     watch += [f"{port}[{lane}]" for port in ("result.data", "output.data", "trace.h", "trace.c")
               for lane in range(lanes)]
     seen = record(LaneArray(config, case.images), inputs, watch, cycles=beats + late)
@@ -320,7 +321,9 @@ def test_all_kinds_mixed_beat_by_beat(names, early, pipeline):
         held = [lane for lane in range(lanes) if b["lanes"] >> lane & 1] if valid[n] else []
         k = config.kinds[kind[n]]
         yields = valid[n] and not isinstance(k, LoadKind | AsideKind)
-        assert at_late["trace.valid"] == yields
+        assert at_late["trace.valid"] == seen["trace.summed"][n] == yields
+        for lane in range(lanes):
+            assert [seen[f"trace.sums[{lane}][{row}]"][n] for row in range(4)] == [*z[lane][n]]
         assert before["result.lanes"] == (b["lanes"] if valid[n] and b["to_h"] else 0)
         assert at_out["output.lanes"] == (b["lanes"] if valid[n] and b["to_out"] else 0)
         assert at_out["output.complete"] == (valid[n] and b["to_out"] and b["complete"])

@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.network.layer import FUNCTIONS
 from gatefold.gen.numbers.tables import (
     ARGUMENT_BITS,
+    CURVE_TABLES,
     TABLE_BITS,
+    curve_table,
     default_table,
     table_for,
     tanh_table,
 )
 from gatefold.sim import golden
+from gatefold.sim.scalars import curved
 
 # act_width, frac, (n0, n1, n2), largest |t - tanh| over every m: measured, with 1 % slack
 MEASURED = [
@@ -133,3 +137,26 @@ def test_results_of_a_table_have_more_bits_where_a_state_is_kept_for_many_steps(
 def test_other_tables_are_refused(arguments, text):
     with pytest.raises(UserError, match=text):
         table_for(*arguments)
+
+
+@pytest.mark.parametrize(("activation", "error"), [
+    ("erf", 2.6e-5), ("expm1", 1.2e-4), ("log1pexp", 3.0e-5), ("softsign", 5.8e-5),
+    ("softsign_tail", 2.3e-5)])
+def test_a_curve_is_within_its_bound_for_every_argument(activation, error):
+    """From the integer argument on, every one; beyond the table's end it stays as it is there."""
+    table = default_table(16)
+    curve = CURVE_TABLES[activation]
+    u = np.arange(-(1 << table.width - 1), 1 << table.width - 1)
+    wanted = FUNCTIONS[activation](u * 2.0 ** (curve.divide - table.frac))
+    found = curved(activation, table, u, table.frac - curve.divide) * 2.0**-table.out_frac
+    assert np.abs(found[1:] - wanted[1:]).max() <= error + 2.0**-table.out_frac
+    assert found[u == 0] == pytest.approx(wanted[u == 0], abs=2.0**-table.out_frac)
+
+
+@pytest.mark.parametrize("activation", CURVE_TABLES)
+@pytest.mark.parametrize("act_width", [4, 8, 10, 12, 14, 18])
+def test_curves_have_tables_of_every_width(activation, act_width):
+    like = default_table(act_width)
+    table = curve_table(activation, like)
+    assert (table.frac, table.out_frac) == (like.frac, like.out_frac)
+    assert table.error <= max(1.3e-4, 1.05 * 2.0**-like.out_frac)

@@ -135,6 +135,13 @@ def test_without_a_fault_both_cores_pass(cores, core):
 
 
 @icarus
+def test_a_lost_bit_of_an_accumulator_is_found_in_the_accumulator(cores, tmp_path):
+    folder, qnet = planted(cores, "lowest bit of an accumulator is lost", tmp_path / "core")
+    with pytest.raises(CheckFailed, match="^full rate: .*: expected acc_[ifgo] = "):
+        check_core(folder, qnet, sim="icarus", samples=3)
+
+
+@icarus
 @pytest.mark.parametrize("fault", FAULTS)
 def test_verify_finds(cores, fault, tmp_path):
     folder, qnet = planted(cores, fault, tmp_path / "core")

@@ -74,6 +74,7 @@ def test_lstm_step_by_hand():
     assert h[0, :2, 0].tolist() == [30, 41]
     inside = {name: values[0, :2, 0].tolist() for name, values in trace["l0_lstm"].items()}
     assert inside == {
+        "acc_i": [0, 0], "acc_f": [0, 0], "acc_g": [8 << 14, 8 << 14], "acc_o": [0, 0],
         "u_i": [0, 0], "u_f": [0, 0], "u_g": [2047, 2047], "u_o": [0, 0], "i": [256, 256],
         "f": [256, 256], "g": [255, 255], "o": [256, 256], "c": [64, 96], "h": [30, 41]}
     counts = trace["saturations"]["l0_lstm"]
@@ -106,7 +107,8 @@ def test_gru_steps_by_hand_with_reset_after():
                       trace=trace)
     assert h[0, :2, 0].tolist() == [30, 45]
     inside = {name: values[0, :2, 0].tolist() for name, values in trace["l0_gru"].items()}
-    assert inside == {"u_r": [0, 0], "u_z": [0, 0], "u_n": [127, 127], "r": [256, 256],
+    assert inside == {"acc_r": [0, 0], "acc_z": [0, 0], "acc_n": [0, 0], "acc_m": [1 << 14] * 2,
+                      "u_r": [0, 0], "u_z": [0, 0], "u_n": [127, 127], "r": [256, 256],
                       "z": [256, 256], "n": [118, 118], "m": [127, 127], "c": [30, 45],
                       "h": [30, 45]}
     assert trace["saturations"]["l0_gru"]["m"] == {"count": 3, "total": 3}
@@ -121,6 +123,7 @@ def test_gru_steps_by_hand_with_reset_before():
                       np.zeros((1, 3, 1), np.int64), trace=trace)
     assert h[0, :2, 0].tolist() == [30, 50]
     assert trace["l0_gru"]["q"][0, :2, 0].tolist() == [0, 15]
+    assert trace["l0_gru"]["acc_n"][0, :2, 0].tolist() == [8192, 10097]
     assert trace["l0_gru"]["u_n"][0, :2, 0].tolist() == [128, 158]
 
 
@@ -249,8 +252,9 @@ def test_saturated_values_are_counted():
 
 #: Tensors of a trace, by the layer's kind.
 TRACED = {
-    "lstm": {"u_i", "u_f", "u_g", "u_o", "i", "f", "g", "o", "c", "h"},
-    "gru": {"u_r", "u_z", "u_n", "r", "z", "n", "c", "h", "m"},
+    "lstm": {"acc_i", "acc_f", "acc_g", "acc_o", "u_i", "u_f", "u_g", "u_o", "i", "f", "g", "o",
+             "c", "h"},
+    "gru": {"acc_r", "acc_z", "acc_n", "acc_m", "u_r", "u_z", "u_n", "r", "z", "n", "c", "h", "m"},
     "rnn": {"acc", "h"}, "dense": {"acc", "y"}, "max_pool": {"y"},
     "average_pool": {"acc", "y"}, "multiply": {"y"}, "cell_state": {"y"},
 }

@@ -1,13 +1,14 @@
 """Beats of results as values of layers: the elements in each lane, and errors in the beats."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gatefold.sim.core_info import _parse
 from gatefold.sim.results import CheckFailed
-from gatefold.sim.trace import layer_values
+from gatefold.sim.trace import Beat, layer_values
 
 CORE = {
     "array": {"pe": 4, "simd": 3}, "simd": 3, "act_width": 16, "cell_width": 18, "stateful": False,
@@ -51,7 +52,7 @@ BEATS = {
 
 
 def seen(beats):
-    return [(mask, list(values)) for mask, *values in beats]
+    return [Beat(mask, list(values)) for mask, *values in beats]
 
 
 @pytest.mark.parametrize("layers, events, beats, values", BEATS.values(), ids=BEATS)
@@ -89,3 +90,13 @@ AMISS = {
 def test_wrong_beats_are_reported(events, beats, message):
     with pytest.raises(CheckFailed, match=message):
         layer_values(seen(beats), core(LSTM, events), 1, "alone")
+
+
+def test_the_sums_of_an_element_s_rows_carry_golden_s_names():
+    info = core([("l0_lstm", 1, 2, ["h", "c"])], [[0, 0, 2]])
+    names = {"acc_i": 8, "acc_f": 8, "acc_g": 4, "acc_o": 8}
+    info = replace(info, layers=(replace(info.layers[0], sums=names),))
+    beat = Beat(3, [1, 10, 2, 20, 0, 0], [1, 2, 3, 4, 5, 6, 7, 8, None, None, None, None])
+    found = layer_values([beat], info, 1, "alone")["l0_lstm"]
+    assert {name: found[name][0, 0].tolist() for name in names} == {
+        "acc_i": [1, 5], "acc_f": [2, 6], "acc_g": [3, 7], "acc_o": [4, 8]}

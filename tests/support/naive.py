@@ -4,10 +4,12 @@ Slow, sample by sample, element by element, and written from the page alone; onl
 move elements and compute nothing, are the product's own.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
+from gatefold.gen.network.layer import CURVES
 from gatefold.gen.numbers.quantized import (
     ABSENT,
     QCellState,
@@ -20,6 +22,7 @@ from gatefold.gen.numbers.quantized import (
     QuantizedNetwork,
     QView,
 )
+from gatefold.gen.numbers.tables import curve_table
 
 
 def rnd(v, s):
@@ -62,7 +65,24 @@ def gate(kind, table, acc, frac):
     return 2**table.out_frac + activation(inner, table, acc, frac + 1, f)
 
 
+def curve(kind, table, acc, frac):
+    """base +- t of an activation with a table of its own."""
+    divided, sign, base = {"erf": (0, "odd", 0), "softsign": (0, "odd", 0),
+                           "softsign_tail": (4, "odd", 0), "expm1": (1, "left", 0),
+                           "log1pexp": (1, "even", math.log(2))}[kind]
+    u = sat(rnd(acc, frac + divided - table.frac), table.frac + 4)
+    t = t_of(curve_table(kind, table), min(abs(u), 2 ** (table.frac + 3) - 1))
+    base = math.floor(base * 2**table.out_frac + 0.5)
+    if sign == "even":
+        return base - t
+    if sign == "left":
+        return base - t if u < 0 else base
+    return base + t if u >= 0 else base - t
+
+
 def finish(kind, table, acc, frac, y):
+    if kind in CURVES:
+        return sat(rnd(curve(kind, table, acc, frac), table.out_frac - y.frac), y.width)
     if kind == "sigmoid":
         return sat(rnd(gate("sigmoid", table, acc, frac), table.out_frac + 1 - y.frac), y.width)
     if kind == "tanh":

@@ -346,6 +346,13 @@ def _(m):
                             m.dense(5, 1, "tanh", inputs=(1,))), outputs=(2, 3))
 
 
+@_graph("curves")
+def _(m):
+    return Network((3, 4), (
+        m.dense(4, 3, "expm1"), m.dense(3, 4, "erf"), m.dense(4, 3, "log1pexp"), m.lstm(3, 3),
+        m.dense(3, 2, "softsign"), m.dense(2, 2, "softsign_tail"), m.dense(2, 2, "sigmoid")))
+
+
 def network(which: str | Spec, *, gain: float = 1.0, seed: int = 0) -> Network:
     """The float network of a name or of its like; weights normal, scaled by ``gain``."""
     spec = NETWORKS[which] if isinstance(which, str) else which

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.elements.trace import Net, Trace
 from gatefold.gen.network.layers import Shape, Window
 
-__all__ = ["activated", "added", "each", "matrix", "multiplied", "reduced", "scaled", "softmax"]
+__all__ = ["Elements", "activated", "added", "each", "matrix", "multiplied", "reduced", "scaled",
+           "softmax"]
 
 
 def matrix(trace: Trace, ids: np.ndarray, layer: Callable[[int], int],
@@ -147,3 +149,27 @@ def softmax(trace: Trace, ids: np.ndarray, axis: int, origin: str = "") -> np.nd
     whole, back = trace.split(np.moveaxis(ids, axis, -1), 1)
     new = trace.softmax(trace.natural(whole), origin).reshape(whole.shape)
     return np.moveaxis(back(new), -1, axis)
+
+
+@dataclass(frozen=True)
+class Elements:
+    """The algebra of :mod:`~gatefold.gen.frontends.curves` on element numbers."""
+
+    trace: Trace
+    origin: str = ""
+
+    def scaled(self, x: np.ndarray, gain, offset) -> np.ndarray:
+        """See :func:`scaled`."""
+        return scaled(self.trace, x, gain, offset, self.origin)
+
+    def activated(self, x: np.ndarray, kind: str) -> np.ndarray:
+        """See :func:`activated`."""
+        return activated(self.trace, x, kind, self.origin)
+
+    def added(self, xs: Sequence[np.ndarray], gains: Sequence[float]) -> np.ndarray:
+        """See :func:`added`."""
+        return added(self.trace, [Net(x) for x in xs], gains, self.origin)
+
+    def multiplied(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """See :func:`multiplied`."""
+        return multiplied(self.trace, Net(a), Net(b), self.origin)

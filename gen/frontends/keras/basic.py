@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.curves import Values, composed
 from gatefold.gen.frontends.keras.call import Call
 from gatefold.gen.frontends.keras.settings import Activation, shown
 from gatefold.gen.frontends.limits import check_dim, check_elements
@@ -14,8 +15,14 @@ from gatefold.gen.network.graph import ACTIVATIONS, Concat, Pad, Permute, Slice,
 
 __all__ = ["OUTPUT", "READERS", "activated", "add", "factors", "multiply", "subtract"]
 
+#: Keras' names of activations that are put together of others, and what they are here.
+_COMPOSED: dict[str, tuple[str, dict]] = {
+    "leaky_relu": ("leaky_relu", {"alpha": 0.2}), "swish": ("silu", {}),
+    "hard_swish": ("hard_silu", {}),
+    **{name: (name, {}) for name in ("relu6", "elu", "selu", "celu", "silu", "hard_silu", "gelu",
+                                     "softplus", "softsign", "mish", "log_sigmoid")}}
 #: Activations of layers other than recurrent ones; a softmax only of the model's outputs.
-OUTPUT = (*ACTIVATIONS, "softmax")
+OUTPUT = (*ACTIVATIONS, *_COMPOSED, "softmax")
 
 
 # ---- on each step alone --------------------------------------------------------------------------
@@ -37,6 +44,9 @@ def activated(call: Call, x: int, activation: Activation) -> int:
     """A value after an activation, or marked for the host's softmax over its last axis."""
     if activation.name == "softmax":
         return call.builder.softmax(x)
+    if activation.name in _COMPOSED:
+        kind, options = _COMPOSED[activation.name]
+        return composed(Values(call.builder, call.origin), x, kind, **options)
     return call.builder.activation(x, activation.name, alpha=activation.alpha, origin=call.origin)
 
 
@@ -45,12 +55,47 @@ def _activation(call: Call) -> int:
 
 
 def _relu(call: Call) -> int:
-    for key, legal in (("max_value", None), ("negative_slope", 0.0), ("threshold", 0.0)):
-        value = call.settings.take(key, legal)
-        if value != legal or isinstance(value, bool):
-            raise call.refuse(f"{key} must be {legal}, not {shown(value)}: only the plain ReLU is "
-                              f"built; activations are {', '.join(ACTIVATIONS)}")
-    return activated(call, call.x, Activation("relu"))
+    """x from ``threshold`` to ``max_value``, negative_slope (x - threshold) below."""
+    settings, of = call.settings, Values(call.builder, call.origin)
+    slope, threshold = (settings.number(key, 0.0) for key in ("negative_slope", "threshold"))
+    most = settings.take("max_value")
+    if threshold or (most is not None and (slope or isinstance(most, bool)
+                                           or not isinstance(most, int | float) or most <= 0)):
+        raise call.refuse(f"threshold must be 0, and max_value a positive number without a "
+                          f"negative_slope, not {threshold:g} and {shown(most)}: compute it with "
+                          "the layers that are built")
+    if most is not None:
+        return composed(of, call.x, "clip", low=0.0, high=float(most))
+    return composed(of, call.x, "leaky_relu", alpha=slope) if slope else composed(
+        of, call.x, "relu")
+
+
+def _leaky_relu(call: Call) -> int:
+    settings = call.settings
+    slope = settings.number("negative_slope", settings.number("alpha", 0.3))
+    return composed(Values(call.builder, call.origin), call.x, "leaky_relu", alpha=slope)
+
+
+def _prelu(call: Call) -> int:
+    """A slope each feature; over other axes Keras must share it."""
+    shared = call.settings.take("shared_axes")
+    axes = shared if isinstance(shared, list) else [] if shared is None else [shared]
+    rank = len(call.shape)
+    if not all(type(axis) is int and 1 <= axis <= rank for axis in axes):
+        raise call.refuse(f"shared_axes must be among 1..{rank}, not {shown(shared)}")
+    shape = tuple(1 if axis in axes else n for axis, n in enumerate(call.shape, 1))
+    check_elements(call.where, shape)
+    slope, = call.weights.arrays(call.where, {"alpha": shape})
+    rows = np.asarray(slope, np.float64).reshape(-1, shape[-1])
+    if (rows != rows[0]).any():
+        raise call.refuse("its slope differs between the timesteps: share it with "
+                          f"shared_axes={[*range(1, rank)]}")
+    return composed(Values(call.builder, call.origin), call.x, "leaky_relu", alpha=rows[0])
+
+
+def _elu(call: Call) -> int:
+    alpha = call.settings.number("alpha", 1.0)
+    return composed(Values(call.builder, call.origin), call.x, "elu", alpha=alpha)
 
 
 def _softmax(call: Call) -> int:
@@ -238,6 +283,7 @@ def _input(call: Call) -> int:
 #: The reader of each class, which returns the call's value or values.
 READERS = {
     "Dense": _dense, "Activation": _activation, "ReLU": _relu, "Softmax": _softmax,
+    "LeakyReLU": _leaky_relu, "PReLU": _prelu, "ELU": _elu,
     "BatchNormalization": _batch_norm, "Rescaling": _rescaling,
     **dict.fromkeys(("Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout",
                      "AlphaDropout", "ActivityRegularization", "Identity"), _identity),

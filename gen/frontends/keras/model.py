@@ -55,7 +55,6 @@ _REFUSED = {
     "Attention": "attention multiplies data by data: train a network without it",
     "AdditiveAttention": "attention multiplies data by data: train a network without it",
     "Normalization": "use Rescaling with its scale and offset, or BatchNormalization",
-    "LeakyReLU": "train with ReLU", "PReLU": "train with ReLU", "ELU": "train with ReLU",
     "ConvLSTM1D": "only Conv1D and LSTM of their own are built",
     "Conv2D": "only one axis is time: use Conv1D",
     "InputLayer": "an input cannot be inside another layer: make it an input of the model",

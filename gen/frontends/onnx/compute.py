@@ -159,6 +159,8 @@ def _pads(attributes: Attributes, sizes: Sequence[int], taps: Sequence[int],
           strides: Sequence[int], dilations: Sequence[int], ceil: bool) -> list[tuple[int, int]]:
     """How much to pad each axis."""
     kind, n = str(attributes.take("auto_pad", "NOTSET")), len(sizes)
+    if min((*taps, *strides, *dilations)) < 1:
+        raise NodeError("its kernel, strides or dilations are no sizes: export the model again")
     given = attributes.ints("pads") or (0,) * 2 * n
     found = []
     for axis, (size, tap, stride, dilation) in enumerate(zip(sizes, taps, strides, dilations,
@@ -179,8 +181,8 @@ def _windows(x: np.ndarray, taps: Sequence[int], pads: Sequence[tuple[int, int]]
              strides: Sequence[int], dilations: Sequence[int], fill: float) -> np.ndarray:
     """The windows (batch, channels, *steps, *taps) of ``x`` (batch, channels, *sizes)."""
     n = len(taps)
-    if min((*taps, *strides, *dilations)) < 1 or min(min(pad) for pad in pads) < 0:
-        raise NodeError("its kernel, strides, dilations or pads are no sizes: export it again")
+    if min(min(pad) for pad in pads) < 0:
+        raise NodeError("it pads with a negative number of steps: export the model again")
     check_elements("its padded input", [*x.shape[:2], *(
         size + left + right for size, (left, right) in zip(x.shape[2:], pads, strict=True))],
         MAX_TRACED)

@@ -25,17 +25,18 @@ from gatefold.gen.frontends.onnx.proto import (
     as_text,
     dims_of,
     names_read,
+    read_tensor,
 )
 from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, SizesError
 from gatefold.gen.network.around import Around, Port
-from gatefold.gen.network.graph import Network
+from gatefold.gen.network.graph import Network, Shape
 from gatefold.gen.network.summary import Row
 
-__all__ = ["cut_model"]
+__all__ = ["maker"]
 
 #: Rounds in which refused nodes leave the core.
 _MOST_ROUNDS = 24
-_TYPES = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
+_TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
           onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
           onnx.TensorProto.BOOL: "bool"}
 #: Operators through which an index goes on its way to a table.
@@ -43,7 +44,12 @@ _PASSES = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "
 _LOOPS = ("Loop", "Scan")
 
 
-def cut_model(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cut: Cut) -> Network:
+def maker(cut: Cut) -> whole.Maker:
+    """What makes the network of a model that is cut (:func:`~.graph.parse`)."""
+    return lambda model, constants, sizes, _every: _network(model, constants, sizes, cut)
+
+
+def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cut: Cut) -> Network:
     """The network of the model's core, with what is around it.
 
     Raises :class:`UserError` where the model has no recurrent layer, where something that hardware
@@ -53,11 +59,14 @@ def cut_model(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, c
     found = _Graph(flat)
     if not cut.named:
         return found.with_host(found.automatic(), ports)
-    found.core = found.order.named(cut)
+    names = {as_text(name): step.origin for step in found.steps for name in step.node.output}
+    ends = [name if name in found.order.names else names.get(name or "", name)
+            for name in (cut.first, cut.last)]
+    found.core = found.order.named(Cut(*ends))
     return found.with_host(found.network(), ports)
 
 
-# ---- the model's own inputs ------------------------------------------------------------------------
+# ---- the model's own inputs ---------------------------------------------------------------------
 
 
 def _flat(model: Model, constants: Mapping[str, np.ndarray],
@@ -66,7 +75,7 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
     runs with."""
     given = [value for value in model.graph.input if value.name not in constants]
     fixed, named = {}, dict(sizes.named)
-    declared: dict[str, Sequence[Dim]] = {}
+    declared: dict[str, tuple[Dim, ...]] = {}
     types = {}
     for value in given:
         name, dims = as_text(value.name), dims_of(value)
@@ -78,8 +87,9 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
             if name not in named:
                 raise OpenError(f"input {quoted(name)} is a single number, which must be fixed: "
                                 f"give it with --set {quoted(name)[1:-1]}=N (sizes={{{quoted(name)}"
-                                ": N} in Python)", False)
-            fixed[name] = np.full(dims, named.pop(name), types[name])
+                                ": N} in Python)", False, name,
+                                _compared(model.graph, constants, value.name))
+            fixed[name] = np.full((1,) * len(dims), named.pop(name), types[name])
         else:
             declared[name] = dims
     if not declared:
@@ -104,7 +114,20 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
     raise problem
 
 
-def _port(name: str, dims: Sequence[Dim], dtype: str, sizes: Sizes, choice: int) -> Port:
+def _compared(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray],
+              name: str) -> list[int]:
+    """The constants that the graph compares an input with, the largest first."""
+    held = dict(constants)
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
+            held[node.output[0]] = read_tensor(node.attribute[0].t)
+    found = {int(held[other].reshape(-1)[0]) for node in graph.node if node.op_type == "Equal"
+             and name in node.input for other in node.input
+             if other in held and held[other].size == 1}
+    return sorted((n for n in found if n > 0), reverse=True)
+
+
+def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, choice: int) -> Port:
     axes = whole.batch_axes(dims, sizes.timesteps is not None)
     axis = axes[min(choice, len(axes) - 1)]
     if not any(isinstance(n, str) for n in dims) and (axis is None or dims[axis] != 1):
@@ -138,7 +161,7 @@ def _with_rows(flat: Flat, port: Port) -> Port:
     return Port(port.name, port.dims, port.batch, port.dtype, min(rows, default=0))
 
 
-# ---- the cut ---------------------------------------------------------------------------------------
+# ---- the cut ------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -206,7 +229,7 @@ class _Graph:
                      [name for n in sorted(steps) for name in self.steps[n].node.output
                       if name in made & outside])
 
-    # ---- parts as models ------------------------------------------------------------------------
+    # ---- parts as models -----------------------------------------------------------------------
 
     def network(self) -> Network:
         """The network of the core; :class:`Incomplete` with every refusal in it."""
@@ -219,7 +242,7 @@ class _Graph:
                                f"({quoted(maker.kind)}) is not known: export the model with the "
                                "shapes of its tensors (onnx.shape_inference.infer_shapes), or cut "
                                "behind it (--from)")
-        model = self.model(part, shapes=True)
+        model = self.model(part)
         network = whole.network_of(Model(model.graph, self.flat.opset, ""), {
             t.name: numpy_helper.to_array(t) for t in model.graph.initializer}, AS_DECLARED, True)
         self.found = part
@@ -230,14 +253,13 @@ class _Graph:
         order = {name: n for n, name in enumerate(self.flat.outputs)}
         part.gives.sort(key=lambda name: order.get(name, len(order)))
 
-    def model(self, part: _Part, *, shapes: bool = False) -> onnx.ModelProto:
-        """A part as a model; ``shapes``: with those of its inputs."""
+    def model(self, part: _Part) -> onnx.ModelProto:
+        """A part as a model of one sample."""
         steps = [self.steps[n] for n in part.steps]
         read = dict.fromkeys(name for step in steps for name in names_read(step.node))
         graph = helper.make_graph(
             [step.node for step in steps], "part",
-            [self._info(name, True) for name in part.takes],
-            [self._info(name, shapes) for name in part.gives],
+            [self._info(name) for name in part.takes], [self._info(name) for name in part.gives],
             [numpy_helper.from_array(np.array(self.flat.constants[name]), name)
              for name in read if name in self.flat.constants])
         return helper.make_model(graph, producer_name="gatefold", opset_imports=[
@@ -246,12 +268,11 @@ class _Graph:
               for domain in sorted({step.node.domain for step in steps} - {"", "ai.onnx"}))],
             ir_version=8)
 
-    def _info(self, name: str, shape: bool) -> onnx.ValueInfoProto:
+    def _info(self, name: str) -> onnx.ValueInfoProto:
         value = self.flat.values[name]
         kind = onnx.TensorProto.FLOAT if value is None else (
             helper.np_dtype_to_tensor_dtype(value.dtype))
-        return helper.make_tensor_value_info(
-            name, kind, value.shape if shape and value is not None else None)
+        return helper.make_tensor_value_info(name, kind, None if value is None else value.shape)
 
     def with_host(self, network: Network, inputs: list[Port]) -> Network:
         """``network`` with what the host computes, as ``source["around"]``."""
@@ -267,18 +288,22 @@ class _Graph:
             self.model(before).SerializeToString() if front else b"",
             self.model(behind).SerializeToString() if back else b"",
             tuple(inputs), tuple(map(self._port, self.flat.outputs)),
-            tuple(map(self._port, core.takes)), tuple(map(self._port, core.gives)),
+            tuple(map(self._port, core.takes, network.input_shapes)),
+            tuple(map(self._port, core.gives)),
             self._rows(front), self._rows(back))
         network.source["around"] = around
-        network.source["ports"] = {"inputs": core.takes, "outputs": core.gives}
         return network
 
-    def _port(self, name: str) -> Port:
+    def _port(self, name: str, shape: Shape | None = None) -> Port:
+        """A tensor as a port; ``shape``, that of a sample where it is known."""
         value = self.flat.values[name]
         if value is None:
             return Port(name, ())
-        return Port(name, value.shape, 0 if value.ndim > 1 and len(value) == 1 else None,
-                    str(value.dtype))
+        dims = value.shape
+        axes = [axis for axis in range(len(dims)) if dims[axis] == 1 and len(dims) > 1
+                and shape in (None, dims[:axis] + dims[axis + 1:])]
+        batch = axes[0] if axes and (shape is not None or axes[0] == 0) else None
+        return Port(name, dims, batch, str(value.dtype))
 
     def _rows(self, steps: set[int]) -> tuple[Row, ...]:
         rows = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,6 @@ import onnx
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Incomplete, every_refusal
-from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.elements.trace import (
     BatchAxisError,
     Net,
@@ -28,7 +27,8 @@ from gatefold.gen.frontends.elements.trace import (
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx.layers import LAYERS
 from gatefold.gen.frontends.onnx.loop import loop
-from gatefold.gen.frontends.onnx.ops import ARITY, FOLDED, MOVED, MOVES, SHAPES, effort
+from gatefold.gen.frontends.onnx.ops import ARITY, FLOATS, MOVED, MOVES, SHAPES, effort
+from gatefold.gen.frontends.onnx.ops import FOLDED as _FOLDED
 from gatefold.gen.frontends.onnx.proto import (
     Attributes,
     ExternalReader,
@@ -41,7 +41,14 @@ from gatefold.gen.frontends.onnx.proto import (
     read_model,
     read_tensor,
 )
-from gatefold.gen.frontends.onnx.site import Refused, Site, Value
+from gatefold.gen.frontends.onnx.quantised import (
+    FOLDED_STEPS,
+    MICROSOFT,
+    QUANTISED,
+    plain,
+    stored_as,
+)
+from gatefold.gen.frontends.onnx.site import Refused, Site, Steps, Value
 from gatefold.gen.frontends.onnx.stand_ins import stand_ins
 from gatefold.gen.frontends.onnx.steps import only_steps_read
 from gatefold.gen.frontends.onnx.unrolled import rolled
@@ -53,6 +60,7 @@ from gatefold.gen.network.states import PORTS
 
 __all__ = ["batch_axes", "network_of", "parse"]
 
+FOLDED = _FOLDED | FOLDED_STEPS
 _MAX_NODES = 20_000
 #: Elements that one trial run may produce in all: far above any graph of a network that fits.
 _MAX_WORK = 1 << 26
@@ -64,9 +72,7 @@ _SUPPORTED = (f"{', '.join(name for name in LAYERS if name != 'LogSoftmax')} (we
 #: What to do instead about operators that exporters are known to write for supported networks.
 _REMEDIES = {
     "Scan": "; export a recurrent layer as one operator, with nn.LSTM or keras.layers.LSTM",
-    **dict.fromkeys(("Pow", "Sqrt", "Log", "Exp"), "; normalise data before the network"),
-    **dict.fromkeys(("LeakyRelu", "Elu", "Selu", "Gelu", "Softplus", "Softsign", "PRelu"),
-                    "; train with relu, sigmoid, tanh, hard_sigmoid or hard_tanh"),
+    **dict.fromkeys(("Sqrt", "Log", "Exp"), "; normalise data before the network"),
     "ReduceSum": "; use the mean, the next layer's weights take the factor",
     **dict.fromkeys(("ArgMax", "ArgMin", "TopK"), "; end the model before it, the host can do it"),
     **dict.fromkeys(("ReduceMin", "Min"), "; take the maximum of the negatives"),
@@ -74,13 +80,19 @@ _REMEDIES = {
 }
 
 
+#: From a model, its constants, the sizes of open dimensions, and whether every refusal is wanted.
+Maker = Callable[[Model, dict[str, np.ndarray], Sizes, bool], Network]
+
+
 def parse(data: bytes, name: str, external: ExternalReader | None = None,
-          sizes: Sizes = AS_DECLARED, every: bool = False, cut: Cut | None = None) -> Network:
+          sizes: Sizes = AS_DECLARED, every: bool = False,
+          make: Maker | None = None) -> Network:
     """The network in the bytes of an ONNX file; ``name`` is the file's, for messages.
 
     ``external`` reads tensors' data from other files (location, offset, length); without it they
-    are refused. ``sizes``, of open dimensions of the inputs; ``cut``, where the model is cut. Raises :class:`UserError`; with
-    ``every``, :class:`Incomplete` for every refusal in what is an ONNX model.
+    are refused. ``sizes``, of open dimensions of the inputs; ``make``, what makes the network,
+    :func:`network_of` by default. Raises :class:`UserError`; with ``every``, :class:`Incomplete`
+    for every refusal in what is an ONNX model.
     """
     try:
         model = read_model(data, name)
@@ -89,14 +101,13 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
             if len(set(names)) < len(names):
                 raise UserError("two initializers have one name: the file is damaged")
             constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
-            if cut is None:
-                network = network_of(model, constants, sizes, every)
-            else:
-                from gatefold.gen.frontends.onnx.cut import cut_model
-                network = cut_model(model, constants, sizes, cut)
+            network = (make or network_of)(model, constants, sizes, every)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
+    stored = stored_as(model.graph)
+    if stored:
+        network.source["quantised"] = {"as": stored}
     return network
 
 
@@ -167,14 +178,14 @@ def _numbers(inputs: Sequence[onnx.ValueInfoProto], sizes: Sizes) -> dict[str, n
     found = {}
     for value in inputs:
         kind, dims = value.type.tensor_type.elem_type, dims_of(value)
-        if kind not in _NUMBERS or not (dims == () or (
+        if kind not in _NUMBERS or dims is None or not (dims == () or (
                 dims == (1,) and kind != onnx.TensorProto.FLOAT)):
             continue
         if value.name not in sizes.named:
             name = quoted(value.name)
             raise OpenError(f"input {name} is a single number, which a core needs fixed: give it "
                             f"with --set {name[1:-1]}=N (sizes={{{name}: N}} in Python)", False)
-        found[value.name] = np.full(dims, sizes.named[value.name], _NUMBERS[kind])
+        found[value.name] = np.full((1,) * len(dims), sizes.named[value.name], _NUMBERS[kind])
     return found
 
 
@@ -187,12 +198,15 @@ def _input_dims(value: onnx.ValueInfoProto) -> Dims:
     return dims
 
 
+#: Types of inputs that are quantised numbers: the core takes these integers as they are.
+_QUANTISED = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+
+
 def _wrong_types(inputs: Sequence[onnx.ValueInfoProto]) -> Refusals:
     """What is wrong with the types of the inputs."""
     refusals = Refusals()
     for value in inputs:
-        if value.type.tensor_type.elem_type not in (onnx.TensorProto.FLOAT,
-                                                    onnx.TensorProto.DOUBLE):
+        if value.type.tensor_type.elem_type not in (*FLOATS, *_QUANTISED):
             refusals.add(as_text(value.name), "input", f"input {quoted(value.name)} must be "
                          "float32: export the float32 model")
     return refusals
@@ -300,7 +314,7 @@ class _Run:
                     "depend on the input, or it comes from a Loop or a TensorArray that is not "
                     "one of Keras' recurrent layers: save a Keras model as .keras instead")
             try:
-                found.append(self.trace.output(result.ids))
+                found.append(self.trace.output(plain(self.trace, result, name).ids))
             except TraceError as error:
                 raise type(error)(f"output {quoted(name)}: {error}") from None
             except UserError as error:
@@ -366,11 +380,15 @@ class _Run:
     def node(self, node: onnx.NodeProto, origin: str, values: ChainMap,
              used: tuple[bool, ...]) -> None:
         """Run one node and keep its outputs."""
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx") and not (
+                node.domain == "com.microsoft" and node.op_type in MICROSOFT):
             raise NodeError(f"operators of the domain {quoted(node.domain)} are not supported: "
                             f"supported are {_SUPPORTED}")
         attributes = Attributes(node)
         inputs = [self.lookup(values, name) if name else None for name in node.input]
+        if node.op_type not in QUANTISED and node.op_type not in MOVES and node.op_type != "Cast":
+            inputs = [plain(self.trace, value, origin) if isinstance(value, Net) else value
+                      for value in inputs]
         if node.op_type == "If":
             results = self.branch(attributes, inputs, values)
         elif node.op_type == "Loop":
@@ -409,18 +427,34 @@ class _Run:
             what = " on a tensor of the network" if kind in FOLDED else ""
             raise NodeError(f"this operator is not supported{what}: supported are {_SUPPORTED}"
                             + _REMEDIES.get(kind, ""))
+        steps = None
         if live:
-            arrays = self.moved(kind, inputs)
+            steps, inputs = self.one_scale(kind, inputs, origin)
+            arrays = self.moved(kind, inputs, steps.zero if steps else 0)
         else:
             self.work += effort(kind, arrays)
         if kind == "Split":
             attributes.default("num_outputs", len(node.output))
         found = (MOVES.get(kind) or FOLDED[kind])(attributes, arrays, self.model.opset)
         results = found if isinstance(found, list) else [found]
-        return [Net(array) if live else np.asarray(array) for array in results]
+        return [replace(steps, ids=array) if steps else Net(array) if live else np.asarray(array)
+                for array in results]
 
-    def moved(self, kind: str, inputs: list) -> list[np.ndarray | None]:
-        """The inputs of an operator that moves elements, as numbers; constants must be zero."""
+    def one_scale(self, kind: str, inputs: list, origin: str) -> tuple[Steps | None, list]:
+        """The scale that all quantised inputs have, and the inputs; where they have several,
+        none, and the integers."""
+        found = [value for value in inputs if isinstance(value, Net)]
+        first = found[0]
+        padded = kind == "Pad" and isinstance(first, Steps) and first.zero  # by integers of 0
+        if not padded and isinstance(first, Steps) and all(
+                isinstance(one, Steps) and (one.scale, one.zero) == (first.scale, first.zero)
+                for one in found):
+            return first, inputs
+        return None, [plain(self.trace, value, origin) if isinstance(value, Net) else value
+                      for value in inputs]
+
+    def moved(self, kind: str, inputs: list, zero: float = 0) -> list[np.ndarray | None]:
+        """The inputs of an operator that moves elements, as numbers; constants must be ``zero``."""
         moved = MOVED.get(kind, lambda count: range(1))(len(inputs))
         if kind == "Gather" and isinstance(inputs[0], np.ndarray):
             raise NodeError("it looks vectors up in a table, as an embedding: the core takes "
@@ -431,7 +465,7 @@ class _Run:
         arrays: list[np.ndarray | None] = []
         for index, value in enumerate(inputs):
             if index in moved and isinstance(value, np.ndarray):
-                if value.any():
+                if (value != zero).any():
                     raise NodeError("it mixes the network's values with constants other than zero: "
                                     "add constants by a bias, or on the host")
                 value = Net(self.trace.zeros(value.shape))

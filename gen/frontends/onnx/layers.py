@@ -6,8 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import onnx
 
+from gatefold.gen.frontends.curves import composed
 from gatefold.gen.frontends.elements.compute import (
+    Elements,
     activated,
     added,
     matrix,
@@ -17,9 +20,11 @@ from gatefold.gen.frontends.elements.compute import (
     softmax,
 )
 from gatefold.gen.frontends.elements.trace import Net
+from gatefold.gen.frontends.onnx.ops import FLOATS
 from gatefold.gen.frontends.onnx.proto import NodeError
+from gatefold.gen.frontends.onnx.quantised import QUANTISED
 from gatefold.gen.frontends.onnx.recurrent import RECURRENT
-from gatefold.gen.frontends.onnx.site import Refused, Site, Value
+from gatefold.gen.frontends.onnx.site import Refused, Site, Steps, Value
 from gatefold.gen.frontends.onnx.windows import WINDOWS
 
 __all__ = ["LAYERS"]
@@ -172,27 +177,56 @@ def _hard_sigmoid(site: Site) -> list[Value]:
     return [Net(_activated(site, site.net(0), "hard_sigmoid", **slope))]
 
 
+def _composed(kind: str, **defaults: float) -> Callable:
+    """An activation of :mod:`~gatefold.gen.frontends.curves`; ``defaults``, of its attributes."""
+    def read(site: Site) -> list[Value]:
+        options = {name: float(site.attributes.take(name, default))
+                   for name, default in defaults.items()}
+        return [Net(composed(Elements(site.trace, site.origin), site.net(0), kind, **options))]
+    return read
+
+
+def _prelu(site: Site) -> list[Value]:
+    slope, ids = site.constant(1, "the slope"), site.net(0)
+    return [Net(composed(Elements(site.trace, site.origin), ids, "leaky_relu", alpha=slope))]
+
+
+def _swish(site: Site) -> list[Value]:
+    beta = float(site.attributes.take("alpha", 1.0))
+    return [Net(composed(Elements(site.trace, site.origin), site.net(0), "silu", beta=beta))]
+
+
+def _gelu(site: Site) -> list[Value]:
+    approximate = str(site.attributes.take("approximate", "none"))
+    return [Net(composed(Elements(site.trace, site.origin), site.net(0), "gelu",
+                         approximate=approximate))]
+
+
 def _clip(site: Site) -> list[Value]:
-    """Between two finite bounds a hard tanh, scaled; from zero up a relu."""
-    low, high = (site.attributes.take(name) for name in ("min", "max"))
     bounds = []
-    for index, given, missing in ((1, low, -math.inf), (2, high, math.inf)):
+    for index, name, missing in ((1, "min", -math.inf), (2, "max", math.inf)):
+        given = site.attributes.take(name)
         if site.input(index) is not None:
-            given = float(site.constant(index, "the bound").reshape(()))
+            given = site.constant(index, "the bound").reshape(())
         given = missing if given is None else float(given)
         bounds.append(missing if abs(given) > 3e38 else given)
     low, high = bounds
-    if (low, high) == (0.0, math.inf):
-        return [Net(_activated(site, site.net(0), "relu"))]
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise NodeError("its bounds must be two numbers, the lower first, or 0 and none, not "
-                        f"{low:g} and {high:g}: use relu, or a clip between two numbers")
-    middle, half = (low + high) / 2, (high - low) / 2
-    ids = site.net(0)
-    if (middle, half) != (0.0, 1.0):
-        ids = _scaled(site, ids, 1 / half, -middle / half)
-    ids = _activated(site, ids, "hard_tanh")
-    return [Net(_scaled(site, ids, half, middle) if (middle, half) != (0.0, 1.0) else ids)]
+    return [Net(composed(Elements(site.trace, site.origin), site.net(0), "clip", low=low,
+                         high=high))]
+
+
+def _power(site: Site) -> list[Value]:
+    """x to the power of 1, 2 or 3."""
+    exponent = site.input(1)
+    if not isinstance(exponent, np.ndarray) or exponent.size != 1 or (
+            exponent.reshape(()) not in (1, 2, 3)):
+        raise NodeError("its exponent must be the constant 1, 2 or 3: normalise data before the "
+                        "network")
+    one = Net(site.net(0))
+    found: Net = one
+    for _ in range(int(exponent.reshape(())) - 1):
+        found = Net(multiplied(site.trace, found, one, site.origin))
+    return [found]
 
 
 def _softmax(site: Site) -> list[Value]:
@@ -219,11 +253,13 @@ def _refused(why: str) -> Callable:
 
 
 def _cast(site: Site) -> list[Value]:
-    if site.attributes.int("to", 0) not in (1, 11):
-        raise NodeError("the network's values may be cast to float32 or float64 only: export the "
-                        "float32 model")
+    kind, value = site.attributes.int("to", 0), site.input(0)
+    if kind not in FLOATS and not (isinstance(value, Steps) and kind == onnx.TensorProto.INT32):
+        raise NodeError("the network's values may be cast to floats of 16, 32 or 64 bits only: "
+                        "export the float32 model")
     site.attributes.only("saturate", 1, "it has a meaning for 8-bit floats only")
-    return [Net(site.net(0))]
+    assert isinstance(value, Net)
+    return [value]
 
 
 def _dropout(site: Site) -> list[Value]:
@@ -238,7 +274,7 @@ def _dropout(site: Site) -> list[Value]:
 #: Operators with a reader of their own when an input comes from the network, and how many inputs
 #: that reader looks at.
 LAYERS = {
-    **RECURRENT, **WINDOWS,
+    **RECURRENT, **WINDOWS, **QUANTISED,
     "MatMul": (_matmul, 2), "Gemm": (_gemm, 3), "BatchNormalization": (_normalised, 5),
     "Add": (lambda site: _sum(site, _operands(site), [1.0, 1.0]), 2),
     "Sub": (lambda site: _sum(site, _operands(site), [1.0, -1.0]), 2),
@@ -247,6 +283,14 @@ LAYERS = {
     **{name: (lambda site, name=name: _of_all(site, name), 64) for name in ("Sum", "Mean", "Max")},
     "Relu": (_activation("relu"), 1), "Sigmoid": (_activation("sigmoid"), 1),
     "Tanh": (_activation("tanh"), 1), "HardSigmoid": (_hard_sigmoid, 1), "Clip": (_clip, 3),
+    "LeakyRelu": (_composed("leaky_relu", alpha=0.01), 1), "PRelu": (_prelu, 2),
+    "Elu": (_composed("elu", alpha=1.0), 1), "Celu": (_composed("celu", alpha=1.0), 1),
+    "Selu": (_composed("selu", alpha=1.67326319217681884765625,
+                       gamma=1.05070102214813232421875), 1),
+    "Softplus": (_composed("softplus"), 1), "Softsign": (_composed("softsign"), 1),
+    "Mish": (_composed("mish"), 1), "Gelu": (_gelu, 1), "HardSwish": (_composed("hard_silu"), 1),
+    "Swish": (_swish, 1), "Erf": (_activation("erf"), 1), "Abs": (_composed("abs"), 1),
+    "Pow": (_power, 2),
     "Softmax": (_softmax, 1),
     "LogSoftmax": (_refused("a LogSoftmax is not built: end the model before it, or with Softmax, "
                             "which is left to the host"), 1),

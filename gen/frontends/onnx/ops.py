@@ -16,7 +16,7 @@ from gatefold.gen.frontends.elements.trace import MAX_TRACED
 from gatefold.gen.frontends.limits import check_elements
 from gatefold.gen.frontends.onnx.proto import Attributes, NodeError
 
-__all__ = ["ARITY", "FOLDED", "MOVED", "MOVES", "SHAPES", "Arrays", "effort"]
+__all__ = ["ARITY", "FLOATS", "FOLDED", "MOVED", "MOVES", "SHAPES", "Arrays", "effort"]
 
 Arrays = list[np.ndarray | None]
 #: Most multiplications of one product of constants.
@@ -213,16 +213,17 @@ def _constant_of_shape(attributes: Attributes, inputs: Arrays, opset: int):
     return np.broadcast_to(np.reshape(value, ()), _bounded(_integers(_need(inputs, 0))))
 
 
-#: By TensorProto.DataType.
-_CASTS = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 11: np.float64}
+#: By TensorProto.DataType; 16-bit floats are read as float32.
+FLOATS = {1: np.float32, 10: np.float32, 11: np.float64, 16: np.float32}
+_CASTS = FLOATS | {2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64, 9: np.bool_}
 
 
 def _cast(attributes: Attributes, inputs: Arrays, opset: int):
     to = attributes.int("to", 1)
     attributes.only("saturate", 1, "it has a meaning for 8-bit floats only")
     if to not in _CASTS:
-        raise NodeError("it must cast to float32, float64, int32, int64 or bool: export the model "
-                        "in float32")
+        raise NodeError("it must cast to floats of 16, 32 or 64 bits, int8, uint8, int32, int64 or "
+                        "bool: export the model in float32")
     return _need(inputs, 0).astype(_CASTS[to])
 
 
@@ -318,6 +319,7 @@ ARITY = {
                                      "Gemm"}, 2),
     **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Gather", "Expand", "Tile", "Split",
                      "ReverseSequence"), 2),
+    "DequantizeLinear": 3, "QuantizeLinear": 3,
     "Constant": 0, "Clip": 3, "Gemm": 3, "Range": 3, "Where": 3, "Pad": 4, "Slice": 5,
     "Shape": 1, "Size": 1,
 }

@@ -6,6 +6,7 @@ unless the caller passes a reader for it; model-local functions and sparse tenso
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ _TYPES: dict[int, tuple[np.dtype, str]] = {
     _T.FLOAT: (np.dtype("<f4"), "float_data"), _T.INT64: (np.dtype("<i8"), "int64_data"),
     _T.DOUBLE: (np.dtype("<f8"), "double_data"),  # in shape arithmetic; weights must be float32
     _T.INT32: (np.dtype("<i4"), "int32_data"), _T.BOOL: (np.dtype("?"), "int32_data"),
+    _T.INT8: (np.dtype("i1"), "int32_data"), _T.UINT8: (np.dtype("u1"), "int32_data"),
+    # 16-bit floats as their bits: read as float32.
+    _T.FLOAT16: (np.dtype("<u2"), "int32_data"), _T.BFLOAT16: (np.dtype("<u2"), "int32_data"),
 }
 #: Oldest operator set: before it, several operators that are read meant something else.
 _OLDEST = 9
@@ -80,8 +84,8 @@ def read_tensor(tensor: onnx.TensorProto, external: ExternalReader | None = None
     if tensor.data_type not in _TYPES:
         kind = next((k for k, v in _T.DataType.items() if v == tensor.data_type), "unknown")
         raise NodeError(f"{where} has the type {kind}, but only "
-                        "float32, float64, int32, int64 and bool are read: export the float32 "
-                        "model")
+                        "floats of 16, 32 and 64 bits, int8, uint8, int32, int64 and bool are "
+                        "read: export the float32 model")
     if tensor.HasField("segment"):
         raise NodeError(f"{where} is stored in segments, which are not read: export it again")
     dtype, field = _TYPES[tensor.data_type]
@@ -99,6 +103,10 @@ def read_tensor(tensor: onnx.TensorProto, external: ExternalReader | None = None
         if len(values) != count:
             raise NodeError(f"{where} declares the shape {quoted(shape)[1:-1]} but holds "
                             f"{len(values)} values: the file is damaged")
+    if tensor.data_type == _T.FLOAT16:
+        values = values.view("<f2").astype(np.float32)
+    elif tensor.data_type == _T.BFLOAT16:
+        values = (values.astype(np.uint32) << 16).view(np.float32)
     return values.reshape(shape)
 
 
@@ -203,7 +211,8 @@ def dims_of(value: onnx.ValueInfoProto) -> tuple[Dim, ...] | None:
 
 
 def nodes_needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes that the outputs depend on, in the file's order."""
+    """The nodes that the outputs depend on, in the file's order, but each behind those whose
+    results it reads: some tools append nodes at the end."""
     producers: dict[str, int] = {}
     for index, node in enumerate(graph.node):
         for name in filter(None, node.output):
@@ -215,7 +224,24 @@ def nodes_needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
         if index is not None and index not in wanted:
             wanted.add(index)
             left += names_read(graph.node[index])
-    return [node for index, node in enumerate(graph.node) if index in wanted]
+    before = {index: {producers[name] for name in names_read(graph.node[index])
+                      if name in producers} for index in wanted}
+    ready = sorted(index for index in wanted if not before[index])
+    behind: dict[int, list[int]] = {}
+    for index, sources in before.items():
+        for source in sources:
+            behind.setdefault(source, []).append(index)
+    order: list[int] = []
+    while ready:
+        index = heapq.heappop(ready)
+        order.append(index)
+        for reader in behind.get(index, ()):
+            before[reader].discard(index)
+            if not before[reader]:
+                heapq.heappush(ready, reader)
+    if len(order) < len(wanted):
+        raise UserError("its nodes depend on each other in a circle: the file is damaged")
+    return [graph.node[index] for index in order]
 
 
 def names_read(node: onnx.NodeProto) -> list[str]:

@@ -9,7 +9,16 @@ import numpy as np
 from gatefold.gen.frontends.elements.trace import Net, Trace
 from gatefold.gen.frontends.onnx.proto import Attributes, NodeError
 
-__all__ = ["Refused", "Site", "Value"]
+__all__ = ["Refused", "Site", "Steps", "Value"]
+
+
+@dataclass(frozen=True)
+class Steps(Net):
+    """A quantised tensor of the network: ``ids`` name its real numbers x, and its integers are
+    x / ``scale`` + ``zero``."""
+
+    scale: float
+    zero: float
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from gatefold.gen.frontends.onnx.proto import NodeError
 from gatefold.gen.frontends.onnx.site import Site, Value
 from gatefold.gen.network.layers import Window
 
-__all__ = ["WINDOWS"]
+__all__ = ["WINDOWS", "convolved"]
 
 
 def _window(site: Site, spatial: tuple[int, ...],
@@ -75,8 +75,7 @@ def _back(new: np.ndarray, count: int, axis: int) -> Net:
     return Net(new.swapaxes(1, 2).reshape(len(new), new.shape[2], *spatial))
 
 
-def _spatial(site: Site) -> tuple[np.ndarray, tuple[int, ...]]:
-    ids = site.net(0)
+def _spatial(ids: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     if ids.ndim < 3:
         raise NodeError(f"its input must be (batch, channels, timesteps), not {ids.shape}: export "
                         "the model with a batch")
@@ -84,26 +83,30 @@ def _spatial(site: Site) -> tuple[np.ndarray, tuple[int, ...]]:
 
 
 def _conv(site: Site) -> list[Value]:
-    ids, spatial = _spatial(site)
-    w = site.constant(1, "W")
+    b = None if site.input(2) is None else site.constant(2, "B")
+    return [convolved(site, site.net(0), site.constant(1, "W"), b)]
+
+
+def convolved(site: Site, ids: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> Net:
+    """The convolution of ``ids`` (batch, channels, *spatial) with ``w`` (outputs, channels of a
+    group, *kernel) and ``b`` (outputs,); its attributes are those of the node."""
+    ids, spatial = _spatial(ids)
     groups = site.attributes.int("group", 1)
-    if groups != 1:
-        raise NodeError(f"group must be 1, not {groups}: grouped and depthwise convolutions are "
-                        "not built, use ordinary ones")
     kernel = site.attributes.ints("kernel_shape") or w.shape[2:]
-    if w.ndim != ids.ndim or w.shape[1] != ids.shape[1] or kernel != w.shape[2:]:
-        raise NodeError(f"W of the shape {w.shape} and kernel_shape {kernel} do not fit an input "
-                        f"of {ids.shape[1]} channels: export the model again")
-    b = np.zeros(len(w)) if site.input(2) is None else site.constant(2, "B")
+    if groups < 1 or w.ndim != ids.ndim or w.shape[1] * groups != ids.shape[1] or (
+            len(w) % groups or kernel != w.shape[2:]):
+        raise NodeError(f"W of the shape {w.shape}, kernel_shape {kernel} and group {groups} do "
+                        f"not fit an input of {ids.shape[1]} channels: export the model again")
+    b = np.zeros(len(w)) if b is None else b
     window, axis, _ = _window(site, spatial, kernel)
     x = site.trace.read(_steps_last(site, ids, axis), site.origin)
     taps = w.reshape(*w.shape[:2], -1).swapaxes(1, 2)  # (outputs, taps, channels)
-    value = site.builder.conv1d(x, w=taps, b=b, window=window, origin=site.origin)
-    return [_back(site.trace.layer(value), len(spatial), axis)]
+    value = site.builder.conv1d(x, w=taps, b=b, window=window, groups=groups, origin=site.origin)
+    return _back(site.trace.layer(value), len(spatial), axis)
 
 
 def _pool(site: Site, average: bool) -> list[Value]:
-    ids, spatial = _spatial(site)
+    ids, spatial = _spatial(site.net(0))
     kernel = site.attributes.ints("kernel_shape")
     if kernel is None:
         raise NodeError("kernel_shape is missing: export the model again")
@@ -125,7 +128,7 @@ def _pool(site: Site, average: bool) -> list[Value]:
 
 
 def _global(site: Site, average: bool) -> list[Value]:
-    ids, spatial = _spatial(site)
+    ids, spatial = _spatial(site.net(0))
     return [Net(reduced(site.trace, ids, tuple(range(2, ids.ndim)), average, site.origin))]
 
 

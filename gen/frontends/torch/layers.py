@@ -140,14 +140,14 @@ def linear(builder: Builder, x: int, outputs: int, parameters: Parameters, *, bi
 
 
 def conv1d(builder: Builder, x: int, outputs: int, window: Window, parameters: Parameters, *,
-           bias: bool, origin: str = "") -> int:
-    """nn.Conv1d, groups 1, on (timesteps, features)."""
-    features = builder.shapes[x][-1]
+           bias: bool, groups: int = 1, origin: str = "") -> int:
+    """nn.Conv1d on (timesteps, features)."""
+    features = builder.shapes[x][-1] // groups
     check_elements(f"conv1d layer {origin!a}", (outputs, features, window.size))
     w = parameters("weight", (outputs, features, window.size))
     b = parameters("bias", (outputs,)) if bias else np.zeros(outputs, np.float32)
     return builder.conv1d(x, w=np.asarray(w).transpose(0, 2, 1), b=b, window=window,
-                          origin=origin)
+                          groups=groups, origin=origin)
 
 
 def normalised(parameters: Parameters, features: int, *, eps: float,

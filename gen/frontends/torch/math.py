@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.curves import composed
 from gatefold.gen.frontends.elements import compute
 from gatefold.gen.frontends.elements.trace import BatchAxisError
 from gatefold.gen.frontends.torch import layers
-from gatefold.gen.frontends.torch.ops import OPERATIONS, constant, op
+from gatefold.gen.frontends.torch.ops import constant, op
 from gatefold.gen.frontends.torch.symbol import Symbol
 
 __all__ = ["sequence_last"]
@@ -116,18 +117,99 @@ def _hardtanh(input: Symbol, min_val=-1.0, max_val=1.0, inplace=False):
     return _clip(input, min_val, max_val)
 
 
-@op("relu6")
+def _composed(x: Symbol, kind: str, **options) -> Symbol:
+    """An activation of :mod:`~gatefold.gen.frontends.curves`."""
+    return x.made(composed(compute.Elements(x.trace), x.ids, kind, **options))
+
+
+@op("relu6", "relu6_")
 def _relu6(input: Symbol, inplace=False):
-    return _clip(input, 0.0, 6.0)
+    return _composed(input, "relu6")
 
 
-@op("clamp", "clip")
+@op("clamp", "clip", "clamp_", "clip_")
 def _clamp(input: Symbol, min=None, max=None):
-    if min == 0 and max is None:
-        return OPERATIONS["relu"](input)
-    if not isinstance(min, int | float) or not isinstance(max, int | float):
-        raise UserError("clamp needs two numbers, or min=0 alone")
-    return _clip(input, min, max)
+    bounds = [missing if bound is None else constant(bound)
+              for bound, missing in ((min, -math.inf), (max, math.inf))]
+    if any(bound is None or np.ndim(bound) for bound in bounds):
+        raise UserError("clamp needs constant numbers as bounds")
+    low, high = (float(bound) for bound in bounds if bound is not None)
+    return _composed(input, "clip", low=low, high=high)
+
+
+@op("leaky_relu", "leaky_relu_")
+def _leaky_relu(input: Symbol, negative_slope=0.01, inplace=False):
+    return _composed(input, "leaky_relu", alpha=float(negative_slope))
+
+
+@op("prelu")
+def _prelu(input: Symbol, weight):
+    slope = constant(weight)
+    if slope is None:
+        raise UserError("its slope must be constant")
+    if slope.size > 1:  # one a channel, the second dimension
+        slope = slope.reshape(-1, *(1,) * (input.ids.ndim - 2))
+    return _composed(input, "leaky_relu", alpha=slope if slope.size > 1 else float(slope.max()))
+
+
+@op("elu", "elu_")
+def _elu(input: Symbol, alpha=1.0, inplace=False):
+    return _composed(input, "elu", alpha=float(alpha))
+
+
+@op("selu", "selu_")
+def _selu(input: Symbol, inplace=False):
+    return _composed(input, "selu")
+
+
+@op("celu", "celu_")
+def _celu(input: Symbol, alpha=1.0, inplace=False):
+    return _composed(input, "celu", alpha=float(alpha))
+
+
+@op("silu", "silu_")
+def _silu(input: Symbol, inplace=False):
+    return _composed(input, "silu")
+
+
+@op("hardswish", "hardswish_")
+def _hardswish(input: Symbol, inplace=False):
+    return _composed(input, "hard_silu")
+
+
+@op("gelu")
+def _gelu(input: Symbol, approximate="none"):
+    return _composed(input, "gelu", approximate=approximate)
+
+
+@op("mish", "mish_")
+def _mish(input: Symbol, inplace=False):
+    return _composed(input, "mish")
+
+
+@op("softplus")
+def _softplus(input: Symbol, beta=1, threshold=20):
+    return _composed(input, "softplus", beta=float(beta))
+
+
+@op("logsigmoid", "log_sigmoid")
+def _log_sigmoid(input: Symbol):
+    return _composed(input, "log_sigmoid")
+
+
+@op("softsign")
+def _softsign(input: Symbol):
+    return _composed(input, "softsign")
+
+
+@op("erf")
+def _erf(input: Symbol):
+    return _composed(input, "erf")
+
+
+@op("abs", "abs_", "absolute")
+def _abs(input: Symbol):
+    return _composed(input, "abs")
 
 
 @op("softmax")

@@ -183,7 +183,6 @@ def _linear(leaf: Leaf, input: Symbol):
 
 def _conv1d(leaf: Leaf, input: Symbol):
     module = leaf.module
-    leaf.only("groups", 1, "only full convolutions are built")
     leaf.only("padding_mode", "zeros", "only zeros are padded")
 
     def layer(builder, value: int) -> int:
@@ -196,7 +195,7 @@ def _conv1d(leaf: Leaf, input: Symbol):
             stride=leaf.one("stride"), dilation=leaf.one("dilation"),
             padding=padding if isinstance(padding, str) else leaf.one("padding"))
         return conv1d(builder, value, module.out_channels, window, leaf.array,
-                      bias=module.bias is not None, origin=leaf.origin)
+                      bias=module.bias is not None, groups=module.groups, origin=leaf.origin)
 
     return sequence_last(input, layer, leaf.origin)
 
@@ -226,12 +225,13 @@ def _refused(remedy: str) -> Callable:
 
 
 _SEQUENCE = "nn.LSTM, nn.GRU or nn.RNN over the whole sequence computes the same"
-_CURVE = "train with ReLU, Sigmoid, Tanh, Hardsigmoid or Hardtanh"
 
 #: Layers that only call functions of torch, which are read: their own forward() runs.
 FUNCTIONAL = (
     "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d", "AdaptiveMaxPool1d", "Flatten", "Unflatten",
     "ReLU", "Sigmoid", "Tanh", "Hardsigmoid", "Hardtanh", "ReLU6", "Softmax", "Identity",
+    "LeakyReLU", "PReLU", "ELU", "SELU", "CELU", "SiLU", "Hardswish", "GELU", "Mish", "Softplus",
+    "LogSigmoid", "Softsign",
     "ZeroPad1d", "ConstantPad1d", "ReflectionPad1d", "ReplicationPad1d", "CircularPad1d")
 
 #: Readers by class name of torch.nn; None for layers that only call functions.
@@ -246,7 +246,5 @@ MODULES: dict[str, Callable | None] = {
     "Embedding": _refused("look the vectors up on the host, and give the layers behind it"),
     "MultiheadAttention": _refused("attention has no place in this hardware"),
     "LayerNorm": _refused("it divides by a computed value; BatchNorm1d is constant at inference"),
-    **dict.fromkeys(("GELU", "SiLU", "ELU", "LeakyReLU", "PReLU", "Softplus", "Mish", "Hardswish",
-                     "Softsign", "LogSigmoid"), _refused(_CURVE)),
 }
 

@@ -21,7 +21,7 @@ cat >build/sim/config.vlt <<'VLT'
 `verilator_config
 no_inline -module "gatefold_row"
 VLT
-"$VERILATOR" --cc --no-timing -Wno-fatal -Wno-lint -Wno-style -O3 --x-assign fast \
+"$VERILATOR" --cc --no-timing -Wno-fatal -Wno-lint -Wno-style -Wno-SYMRSVDWORD -O3 --x-assign fast \
     --x-initial fast --top-module gatefold_host --prefix Vgatefold_host --Mdir build/sim \
     '+define+GATEFOLD_WEIGHTS="gatefold-weights"' build/sim/config.vlt ../rtl/*.v
 include=${VERILATOR_ROOT:-$("$VERILATOR" --getenv VERILATOR_ROOT)}/include

@@ -240,7 +240,8 @@ uint8_t *gf_sim_memory(gf_sim_device *device, uint64_t *address, size_t *size) {
 
 void gf_sim_run(gf_sim_device *device, uint64_t cycles) {
     const uint64_t end = device->cycles + cycles;
-    while (device->cycles < end && !device->top->interrupt) {
+    // Verilator's name for a port whose own is a word of C++.
+    while (device->cycles < end && !device->top->__SYM__interrupt) {
         if (device->quiet > GF_SIM_QUIET) {  // nothing will happen any more: time only passes
             device->cycles = end;
             return;

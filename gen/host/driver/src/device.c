@@ -10,6 +10,7 @@
 enum {
     OPEN_MS = 2000,
     CLOSE_MS = 1000,
+    MOST = 0xFFFFFF, /* frames of a descriptor */
     PAGE = 4096 /* the output frames begin at one */
 };
 
@@ -101,8 +102,8 @@ static int divide(gf_device *device)
     if (!device->most)
         return gf_fail(device, GF_ENOMEM, "the DMA buffer has %zu bytes, a frame takes %zu and a "
                        "page: make it larger", device->size, each);
-    if (device->most > UINT32_MAX)
-        device->most = UINT32_MAX;
+    if (device->most > MOST)
+        device->most = MOST;
     device->out = (device->most * GF_CORE_IN_BYTES + PAGE - 1) / PAGE * PAGE;
     device->values = malloc(GF_CORE_OUT_ELEMENTS * sizeof *device->values);
     return device->values ? GF_OK : gf_fail(device, GF_ENOMEM, "no memory for a frame");

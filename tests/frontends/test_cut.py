@@ -1,0 +1,216 @@
+"""Models cut around their recurrent layers: core and host together give what the model gives."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+from onnx.reference import ReferenceEvaluator
+
+import gatefold as gf
+from gatefold.gen.cut.folder import load_host, save_host
+from gatefold.gen.cut.parts import Host
+from gatefold.gen.errors import UserError
+from gatefold.gen.measure.host import finish
+from gatefold.gen.network.forward import forward
+from gatefold.gen.network.graph import split
+from tests.support.damage import damaged
+from tests.support.onnx_graphs import graph, node, recurrent_weights
+
+RNG = np.random.default_rng(14)
+
+
+def floats(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+CONSTANTS = recurrent_weights() | {
+    "zero": np.array([0]), "one": np.array([1]), "last": np.array(5), "table": floats(50, 3),
+    "D": floats(7, 2), "gain": np.ones(7, np.float32), "offset": floats(7), "K": floats(3, 1, 3, 1),
+    "to": np.array([1, 6, 3]), "two": np.float32([2]), "W2": floats(1, 28, 7),
+    "sixteen": np.array(16), "W3": floats(1, 28, 2)}
+TURN = node("Transpose", "e", output="xt", name="turn", perm=[1, 0, 2])
+LSTM = node("LSTM", "xt", "W", "R", "B", output=["Y", "h"], hidden_size=7, name="lstm")
+HEAD = [node("Squeeze", "h", "zero", output="s", name="squeeze"),
+        node("MatMul", "s", "D", output="y", name="head")]
+EMBEDDING = node("Gather", "table", "x", output="e", name="embedding")
+SQUARE = node("Pow", "x", "two", output="e", name="square")
+NORM = [node("Squeeze", "h", "zero", output="s", name="squeeze"),
+        node("LayerNormalization", "s", "gain", "offset", output="n", name="norm"),
+        node("MatMul", "n", "D", output="d", name="head"),
+        node("LogSoftmax", "d", output="y", name="scores")]
+IMAGE = [node("Conv", "x", "K", output="c", name="conv", pads=[1, 0, 1, 0]),
+         node("Softplus", "c", output="r", name="soft"),
+         node("ReduceMax", "r", output="m", name="pool", axes=[3], keepdims=0),
+         node("Transpose", "m", output="e", name="channels", perm=[0, 2, 1])]
+
+
+def onnx_file(folder, nodes, shape=("batch", 6, 3), integers=False, outputs=("y",), **more):
+    model = graph(nodes, shape=shape, constants=CONSTANTS, outputs=outputs, **more)
+    if integers:
+        model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    path = folder / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def whole(network, x):
+    """The model's own outputs, the core computed in floats."""
+    host = Host(network.around)
+    frames, kept = host.before(host.inputs(x))
+    made = finish(split(forward(network, frames), network.output_shapes), network.host)
+    return host.behind(made, kept)
+
+
+#: Name: nodes, shape of the input, whether it holds integers, what the host computes before and
+#: behind the core.
+CASES = {
+    "an embedding in front": ([EMBEDDING, TURN, LSTM, *HEAD], ("b", 6), True, ["embedding"], []),
+    "normalised behind": ([EMBEDDING, TURN, LSTM, *NORM], ("b", 6), True, ["embedding"],
+                          ["norm", "head", "scores"]),
+    "an image in front": ([*IMAGE, TURN, LSTM, *HEAD], ("b", 1, 6, 4), False,
+                          ["conv", "soft"], []),
+    "past the core": ([SQUARE, TURN, LSTM, node("Squeeze", "h", "zero", output="s"),
+                       node("ReduceMean", "e", output="m", name="mean", axes=[1], keepdims=0),
+                       node("Concat", "s", "m", output="j", axis=1),
+                       node("Softsign", "j", output="y", name="soft")],
+                      ("b", 6, 3), False, ["square"], ["soft"]),
+    "nothing": ([node("Identity", "x", output="e"), TURN, LSTM, *HEAD], ("b", 6, 3), False, [], []),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_core_and_host_together_are_the_model(tmp_path, case):
+    nodes, shape, integers, before, behind = CASES[case]
+    path = onnx_file(tmp_path, nodes, shape, integers)
+    network = gf.load(path, cut="auto")
+    x = RNG.integers(0, 50, (4, *shape[1:])) if integers else floats(4, *shape[1:])
+    wanted = ReferenceEvaluator(onnx.load(path)).run(None, {"x": x})[0]
+    (found,) = whole(network, x)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert [row.origin for row in network.around.rows_before] == before
+    assert [row.origin for row in network.around.rows_behind if row.origin in behind] == behind
+    assert [layer.kind for layer in network.layers].count("lstm") == 1
+
+
+def test_the_parts_are_onnx_models_of_one_sample(tmp_path):
+    network = gf.load(onnx_file(tmp_path, [EMBEDDING, TURN, LSTM, *NORM], ("b", 6), True),
+                      cut="auto")
+    for part in (network.around.before, network.around.behind):
+        onnx.checker.check_model(onnx.load_model_from_string(part))
+    x = np.array([[3, 1, 4, 1, 5, 9]])
+    made = ReferenceEvaluator(onnx.load_model_from_string(network.around.before)).run(
+        None, {"x": x})[0]
+    np.testing.assert_array_equal(made, CONSTANTS["table"][x])
+    save_host(tmp_path, network.around)
+    loaded = load_host(tmp_path)
+    assert loaded is not None and loaded.before == network.around.before
+    assert loaded.inputs == network.around.inputs and loaded.out_of == network.around.out_of
+
+
+@pytest.mark.parametrize(("first", "last", "before", "behind"), [
+    ("turn", None, ["square"], []), (None, "squeeze", [], ["head"]),
+    ("lstm", "lstm", ["square", "turn"], ["squeeze", "head"]), ("xt", "h", ["square"],
+                                                                ["squeeze", "head"])])
+def test_a_cut_by_names(tmp_path, first, last, before, behind):
+    path = onnx_file(tmp_path, [node("Add", "x", "x", output="e", name="square"), TURN, LSTM,
+                                *HEAD])
+    network = gf.load(path, cut=(first, last))
+    x = floats(3, 6, 3)
+    wanted = ReferenceEvaluator(onnx.load(path)).run(None, {"x": x})[0]
+    np.testing.assert_allclose(whole(network, x)[0], wanted, rtol=1e-4, atol=1e-5)
+    around = network.around
+    if first == "xt":  # the name of a tensor is that of its node
+        before = ["square"]
+    assert [row.origin for row in around.rows_before] == before
+    assert [row.origin for row in around.rows_behind] == behind
+
+
+SECOND = [node("Transpose", "Y", output="a", perm=[2, 0, 1, 3]),
+          node("Reshape", "a", "flat", output="f"), node("Softsign", "f", output="g", name="soft"),
+          node("Transpose", "g", output="gt", perm=[1, 0, 2]),
+          node("LSTM", "gt", "W2", "R", "B", output=["", "h2"], hidden_size=7, name="second"),
+          node("Squeeze", "h2", "zero", output="y")]
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"cut": "middle"}, "--cut must be auto or none, not 'middle'"),
+    ({"cut": ("nowhere", None)}, "--from: there is no layer or node 'nowhere': there are square"),
+    ({"cut": (None, "nowhere")}, "--to: there is no layer or node 'nowhere'"),
+    ({"cut": ("head", "square")}, "cross, since the second does not depend on the first"),
+    ({"cut": ("head", None)}, "leave the recurrent layer 'lstm' to the host"),
+    ({"cut": "auto", "timesteps": 9}, "but the file fixes the shape of its input"),
+    ({"cut": "auto", "sizes": {"q": 2}}, "'q' is no open dimension"),
+    ({"cut": ("", "")}, "cut must be 'auto', or the names")])
+def test_a_cut_that_is_none_is_refused(tmp_path, options, words):
+    path = onnx_file(tmp_path, [SQUARE, TURN, LSTM, *HEAD])
+    with pytest.raises(UserError) as caught:
+        gf.load(path, **options)
+    assert words in str(caught.value)
+
+
+def test_what_lies_between_recurrent_layers_names_both(tmp_path):
+    nodes = [node("Identity", "x", output="e"), TURN, LSTM, *SECOND]
+    model = graph(nodes, shape=("b", 6, 3), constants=CONSTANTS | {"flat": np.array([-1, 6, 7])})
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UserError) as caught:
+        gf.load(path, cut="auto")
+    assert "between the recurrent layers 'lstm' and 'second'" in str(caught.value)
+    found = gf.inspect(path)
+    assert found.options is None and [one.kind for one in found.blockers] == ["Softsign", "cut"]
+
+
+def test_a_model_without_recurrent_layers_is_not_cut(tmp_path):
+    path = onnx_file(tmp_path, [node("Softsign", "x")])
+    with pytest.raises(UserError, match="the model has no recurrent layer"):
+        gf.load(path, cut="auto")
+
+
+def test_a_single_number_is_fixed_and_its_branch_taken(tmp_path):
+    def branch(kind, name):
+        return onnx.helper.make_graph([node(kind, "x", output=name, name=name)], name, [], [
+            onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, None)])
+    nodes = [node("Equal", "rate", "sixteen", output="is"),
+             onnx.helper.make_node("If", ["is"], ["e"], name="choice",
+                                   then_branch=branch("Softsign", "fast"),
+                                   else_branch=branch("Exp", "slow")), TURN, LSTM, *HEAD]
+    path = onnx_file(tmp_path, nodes, inputs={"rate": []})
+    model = onnx.load(path)
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="--set rate=N"):
+        gf.load(path, cut="auto")
+    x = floats(2, 6, 3)
+    for rate, kind in ((16, "Softsign"), (8, "Exp")):
+        network = gf.load(path, cut="auto", sizes={"rate": rate})
+        assert network.around.rows_before[0].kind == kind
+        wanted = ReferenceEvaluator(model).run(None, {"x": x, "rate": np.array(rate)})[0]
+        np.testing.assert_allclose(whole(network, x)[0], wanted, rtol=1e-4, atol=1e-5)
+    assert gf.inspect(path).options == ("--set", "rate=16", "--cut", "auto")
+
+
+def test_inputs_outside_a_table_are_refused(tmp_path):
+    network = gf.load(onnx_file(tmp_path, [EMBEDDING, TURN, LSTM, *HEAD], ("b", 6), True),
+                      cut="auto")
+    for x, words in ((np.full((1, 6), 50), "takes integers in 0..49"),
+                     (np.full((1, 6), 0.5), "takes integers, not fractions"),
+                     (np.zeros((1, 5)), "must have the shape (samples, 6)")):
+        with pytest.raises(UserError) as caught:
+            Host(network.around).inputs(x)
+        assert words in str(caught.value)
+
+
+def test_damaged_models_are_cut_or_refused(tmp_path):
+    path = onnx_file(tmp_path, [EMBEDDING, TURN, LSTM, *NORM], ("b", 6), True)
+    for broken in damaged(path.read_bytes(), 150, bytes_each=3):
+        path.write_bytes(broken)
+        try:
+            network = gf.load(path, cut="auto")
+            whole(network, np.ones((1, 6)))
+            json.dumps(gf.inspect(path).as_dict())
+        except UserError as error:
+            assert str(error).isprintable()

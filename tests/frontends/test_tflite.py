@@ -1,0 +1,193 @@
+"""TensorFlow Lite files: what is read, what is refused, and damaged ones."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends import examine, load
+from gatefold.gen.frontends.builder import Incomplete
+from gatefold.gen.frontends.tflite.flat import read_model
+from gatefold.gen.network.forward import forward
+from gatefold.gen.network.int8 import Affine
+from tests.support.tflite_files import FLOAT, patched, path, places, vectors
+
+
+def layers(name: str) -> str:
+    return " ".join(layer.shown for layer in load(path(name)).layers)
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("dense", "dense dense flatten dense"),
+    ("stacked", "lstm lstm dense"),
+    ("autoencoder", "lstm lstm repeat_vector lstm lstm dense"),
+    ("forum", "conv1d conv1d conv1d lstm dense dense dense"),
+    ("padded", "conv1d conv1d lstm dense"),
+    ("both_ways", "reverse lstm lstm reverse concat lstm dense"),
+    ("sequence", "lstm dense"),
+])
+def test_operators_become_layers(name, expected):
+    assert sorted(layers(name).split()) == sorted(expected.split())
+
+
+@pytest.mark.parametrize("name", FLOAT)
+def test_a_float_file_computes_what_litert_computes(name):
+    network, given = load(path(name)), vectors(name)
+    assert network.affine is None
+    np.testing.assert_allclose(forward(network, given["x"]), given["y"], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["dense", "stacked", "forum", "padded"])  # others saturate
+def test_a_full_integer_file_keeps_its_numbers(name):
+    network, given = load(path(name)), vectors(name)
+    (x,), (y,) = network.affine
+    floats = forward(network, x.to_float(given["x"]))
+    # Not exact: LiteRT rounds after every layer.
+    steps = np.abs(floats - y.to_float(given["y"])) / y.scale
+    assert np.median(steps) < 6, np.median(steps)
+
+
+def test_quantising_is_that_of_litert():
+    form = Affine(0.5, -3)
+    np.testing.assert_array_equal(form.quantize([0.0, 0.24, 0.25, -0.25, 0.75, 1e9, -1e9]),
+                                  [-3, -3, -2, -4, -1, 127, -128])
+    np.testing.assert_array_equal(form.to_float([-3, -1]), [0, 1])
+
+
+# ---- what is refused ---------------------------------------------------------------------------
+
+STACKED = path("stacked").read_bytes()
+#: Where the options of its first LSTM are.
+LSTM = {name: places(STACKED)[f"Lstm.{name}"][0] for name in ("activation", "cell_clip")}
+
+
+def operand(data: bytes, n: int) -> int:
+    """The place in the file of the type of operator n's first operand."""
+    graph = read_model(data)["graphs"][0]
+    with_type = [k for k, one in enumerate(graph["tensors"]) if one["type"]]
+    return places(data)["Tensor.type"][with_type.index(graph["operators"][n]["inputs"][0])]
+
+
+def code(number: int) -> bytes:
+    """The stacked network, its LSTM another operator."""
+    n = [one["builtin"] for one in read_model(STACKED)["codes"]].index(44)
+    data = patched(STACKED, places(STACKED)["OperatorCode.builtin"][n], "i", number)
+    return patched(data, places(STACKED)["OperatorCode.old"][n], "b", min(number, 127))
+
+
+def scale(value: float) -> bytes:
+    """The stacked network with another scale of its input."""
+    at = places(STACKED)["Quantization.scale"][0]
+    return patched(STACKED, at + int.from_bytes(STACKED[at:at + 4], "little") + 4, "f", value)
+
+
+def zero(value: int) -> bytes:
+    at = places(STACKED)["Quantization.zero"][0]
+    return patched(STACKED, at + int.from_bytes(STACKED[at:at + 4], "little") + 4, "q", value)
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    (code(119), "operator 0 (WHILE.*the LSTM was not fused.*tf_keras (Keras 2)"),
+    (code(88), "operator 0 (UNPACK.*tf_keras"),
+    (code(25), "operator 0 (SOFTMAX.*compute it on the host"),
+    (code(41), "operator 0 (SUB.*supported are FULLY_CONNECTED, CONV_2D, UNIDIRECTIONAL"),
+    (code(32), "operator 0 (CUSTOM.*tf_keras"),
+    (patched(STACKED, operand(STACKED, 0), "b", 7), "is int16"),
+    (patched(STACKED, operand(STACKED, 1), "b", 7), "int16 activations (16x8)"),
+    (patched(STACKED, operand(STACKED, 0), "b", 3), "is uint8: it must be float32 or int8"),
+    (patched(STACKED, LSTM["activation"], "b", 1), "activation must be 4, not 1"),
+    (patched(STACKED, LSTM["cell_clip"], "f", float("nan")), "cell_clip is nan"),
+    (scale(0.0), "scales that are not positive"),
+    (scale(float("inf")), "scales that are not positive"),
+    (zero(128), "zero point 128"),
+    (zero(1 << 40), "zero points beyond 8 bits"),
+    (patched(STACKED, places(STACKED)["Model.version"][0], "I", 4), "version 4"),
+])
+def test_what_is_not_supported_is_refused(tmp_path, data, words):
+    file = tmp_path / "m.tflite"
+    file.write_bytes(data)
+    with pytest.raises(UserError, match="m.tflite.*" + words.replace("(", r"\(").replace(
+            ")", r"\)")) as refused:
+        load(file)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_hybrid_model_is_refused_with_the_remedy(tmp_path):
+    file = tmp_path / "m.tflite"
+    data = STACKED
+    for n in range(3):
+        data = patched(data, operand(STACKED, n), "b", 0)
+    file.write_bytes(data)
+    with pytest.raises(UserError, match="hybrid, float32 activations and int8 weights: convert"):
+        load(file)
+
+
+def test_inspect_names_every_operator(tmp_path):
+    file = tmp_path / "m.tflite"
+    file.write_bytes(code(119))
+    with pytest.raises(Incomplete) as refused:
+        examine(file)
+    assert [one.kind for one in refused.value.refusals.found] == ["WHILE", "WHILE"]
+
+
+# ---- damaged files -----------------------------------------------------------------------------
+
+
+def survives(data: bytes, tmp_path) -> bool:
+    """Whether a file is read; it may be refused, in one line and soon."""
+    file = tmp_path / "m.tflite"
+    file.write_bytes(data)
+    started = time.process_time()
+    try:
+        load(file)
+        return True
+    except UserError as error:
+        assert "\n" not in str(error)
+        return False
+    finally:
+        assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("name", ["sequence", "float_padded"])
+def test_a_file_that_is_cut_off_anywhere_is_refused(name):
+    data = path(name).read_bytes()
+    for size in [*range(8, len(data) - 100, 13), *range(len(data) - 100, len(data))]:
+        with pytest.raises(UserError):
+            read_model(data[:size])
+
+
+def test_flipped_bits_never_end_in_a_traceback(tmp_path):
+    rng = np.random.default_rng(0)
+    data = path("sequence").read_bytes()
+    for _ in range(150):
+        damaged = bytearray(data)
+        for at in rng.integers(8, len(data), 3):
+            damaged[at] ^= 1 << rng.integers(8)
+        survives(bytes(damaged), tmp_path)
+
+
+@pytest.mark.parametrize("field", ["Model.graphs", "Model.buffers", "SubGraph.tensors",
+                                   "SubGraph.operators", "Tensor.shape", "Buffer.data"])
+@pytest.mark.parametrize("count", [1 << 31, (1 << 32) - 1, 5000])
+def test_a_vector_that_declares_more_than_the_file_holds(field, count, tmp_path):
+    at = places(STACKED)[field][0]
+    vector = at + int.from_bytes(STACKED[at:at + 4], "little")
+    assert not survives(patched(STACKED, vector, "I", count), tmp_path)
+
+
+@pytest.mark.parametrize("field", ["Model.graphs", "SubGraph.tensors", "Tensor.quantization",
+                                   "Operator.inputs", "Buffer.data"])
+@pytest.mark.parametrize("offset", [0, 1, 0x7FFFFFFF, 0xFFFFFFFC])
+def test_an_offset_that_leads_nowhere_or_backwards(field, offset, tmp_path):
+    data = patched(STACKED, places(STACKED)[field][0], "I", offset)
+    assert not survives(data, tmp_path)
+
+
+def test_vectors_that_overlap():
+    at = places(STACKED)["Tensor.shape"][0]
+    vector = at + int.from_bytes(STACKED[at:at + 4], "little")
+    with pytest.raises(UserError, match="tables or vectors overlap at byte"):
+        read_model(patched(STACKED, vector, "I", 8))
