@@ -237,11 +237,12 @@ def _defaults(known: dict) -> list[str]:
     found, tried = known["elsewhere"], list(next(iter(known["elsewhere"]["lstm-dense"].values())))
     lines = [[f"{name}, {bits} bits", *(f"{errors[title]:.3%}" for title in tried)]
              for name, by_bits in found.items() for bits, errors in by_bits.items()]
-    return ["## Should the defaults change?", _filled("""
-The defaults remain `weight_rule="max"` and a table as wide as the activations, since settings that
-help one network at 8 bits need not help another. The table shows output errors (RMS over range) of
-the two trained models. If a core has clipped weights, it also needs `gatefold weights --saturate`
-for the next training. At 6 bits `weight_rule="mse"` is the better choice for both models."""),
+    return ["## No rule is the best of all", _filled("""
+Settings that help one network need not help another. The table shows output errors (RMS over range)
+of the two trained models, where `quantize` has the rule max unless the column says otherwise. So
+`gatefold build` measures: below 12 bits it quantises by each rule, without and with row scales, and
+takes the least error ([formats.md](formats.md#rules)). A core with clipped weights also needs
+`gatefold weights --saturate` for the next training."""),
             _columns(["", *tried], lines)]
 
 
