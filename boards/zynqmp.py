@@ -45,7 +45,7 @@ def write_zynqmp(directory: Path, *, board: Board, verilog_files: Iterable[str |
     memories = listed(memory_files, "weights", ".hex")
     buffer = max(BUFFER_BYTES, -(-2 * load_bytes // _PAGE) * _PAGE)
     values = {
-        "board": generated(board.name, "board"), "title": board.title, "part": board.part,
+        "board": generated(directory.name, "directory"), "title": board.title, "part": board.part,
         "board_part": host.board_part, "machine": host.machine,
         "mhz": f"{clock_mhz:g}", "port_bits": min(port_bits, host.port_bits),
         "control_base": f"{host.control_base:#010x}", "control_hex": f"{host.control_base:x}",

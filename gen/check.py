@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import numpy as np
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.arrays import array_digest
 from gatefold.gen.files.names import CORE, INTEGERS
+from gatefold.gen.files.sealed import check_sealed
+from gatefold.gen.host.memory import frames_in_memory
 from gatefold.gen.network.frames import as_frames, input_names, whole_frames
 from gatefold.gen.network.graph import joined
 from gatefold.gen.numbers.quantized import QuantizedNetwork
@@ -20,6 +24,7 @@ from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.sim.core_info import CoreInfo, load_core_info
 from gatefold.sim.expected import Expect, expectation
 from gatefold.sim.golden import golden
+from gatefold.sim.host_run import HostInfo, check_host
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.verify import SIMULATORS, VerifyResult, verify
 
@@ -29,6 +34,8 @@ __all__ = ["EXTREMES", "check_core", "extreme_inputs", "load_folder", "stimuli",
 #: cycles times multipliers that all of them may take.
 _LEAST_SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
 _MOST_SAMPLES = 64
+#: Multiplications a frame up to which Icarus runs descriptors, too.
+_MOST_INTERPRETED = 100_000
 _WORK = {"verilator": 50_000_000, "icarus": 40_000, "amaranth": 40_000}
 
 EXTREMES = 6  #: frames of the scenario "extreme"
@@ -58,7 +65,7 @@ def verify_folder(directory: str | os.PathLike, x=None, *, sim: str = "verilator
     Raises :class:`UserError`, and :class:`CheckFailed` at the first difference.
     """
     path, qnet = Path(directory), load_folder(directory)
-    read_report(path)  # a damaged one is refused before the work, not after
+    check_sealed(path, read_report(path))  # damage is refused before the work, not after
     try:
         result = check_core(path, qnet, x, sim=sim, samples=samples, seed=seed,
                             progress=progress)
@@ -85,8 +92,46 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
     checked("seed", seed)
     info = load_core_info(folder)
     frames, expect = stimuli(info, qnet, x, folder=folder, sim=sim, samples=samples, seed=seed)
-    return verify(folder, x=frames, extremes=EXTREMES, expect=expect, sim=sim, seed=seed,
-                  progress=progress)
+    result = verify(folder, x=frames, extremes=EXTREMES, expect=expect, sim=sim, seed=seed,
+                    progress=progress)
+    host = json.loads((folder / CORE).read_text()).get("host")
+    if host is None or sim == "amaranth" or (
+            sim == "icarus" and info.interval * info.multipliers > _MOST_INTERPRETED):
+        return result
+    if progress is not None:
+        progress(f"{sim} runs descriptors")
+    played = check_registers(folder, qnet, info, host, frames, expect, sim)
+    return replace(result, scenarios=result.scenarios | {"registers and memory": played})
+
+
+def check_registers(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: dict,
+                    frames: np.ndarray, expect: Expect, sim: str) -> int:
+    """Run descriptors on the core with registers, ``host`` in core.json; the number of frames.
+
+    Raises :class:`CheckFailed` where a result, or the cycles where memory answers at once, differ.
+    """
+    order = [n % len(frames) for n in range(host["cycles"]["batch_frames"])]
+    begins = np.arange(len(order)) == 0 if info.stateful else np.ones(len(order), bool)
+    fracs_in = np.concatenate([np.full(int(np.prod(shape)), form.frac) for shape, form in zip(
+        qnet.input_shapes, qnet.input_formats, strict=True)])
+    given, wanted = (
+        frames_in_memory(values, np.tile(fracs, info.contexts), io=host["io"],
+                         container=info.stream.container_bits, size=host[size])
+        for values, fracs, size in (
+            (frames[order], fracs_in, "in_bytes"),
+            (expect(order, begins)[0], qnet.output_fracs, "out_bytes")))
+    image = b""
+    if info.load_beats:
+        words = (folder / "weights" / "load.hex").read_text().split()
+        image = b"".join(int(word, 16).to_bytes(info.stream.beat_bits // 8, "little")
+                         for word in words)
+    cycles = host["cycles"]
+    about = HostInfo(port_bits=host["port_bits"], in_bytes=host["in_bytes"],
+                     out_bytes=host["out_bytes"], window=host["window"], load=image,
+                     warm=info.latency + 200, frame=cycles["frame"],
+                     window_frame=cycles["window"], batch=cycles["batch"],
+                     exact=cycles["keeps_up"])
+    return check_host(folder, about, given, wanted, sim)
 
 
 def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,

@@ -21,32 +21,56 @@ import numpy as np
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
+from gatefold.boards.zynqmp import write_zynqmp
 from gatefold.gen.cut.folder import save_host
 from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
-from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
+from gatefold.gen.files.names import ANY_BOARD, CONTENTS, CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
+from gatefold.gen.files.sealed import sealed
+from gatefold.gen.host.config import describe_host, host_config, host_refusals
+from gatefold.gen.host.cycles import HostCycles
+from gatefold.gen.host.driver_files import (
+    DRIVER,
+    EXAMPLES,
+    write_driver,
+    write_examples,
+    write_load,
+)
+from gatefold.gen.host.latency import latency_budget
+from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
+<<<<<<< HEAD
 from gatefold.gen.measure.rules import AUTO, fixed_rules, output_bits, quantize_measured
 from gatefold.gen.measure.saturation import doubts
+=======
+from gatefold.gen.measure.saturation import below_step, doubts
+>>>>>>> main
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
+<<<<<<< HEAD
+=======
+from gatefold.gen.network.logits import with_logits
+from gatefold.gen.numbers.quantize import quantize
+>>>>>>> main
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
+from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit
+from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
 from gatefold.hdl.config import REGION
+from gatefold.hdl.host.config import PORTS, HostConfig
 
 __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
-           "write_vectors"]
+           "write_example_data", "write_vectors"]
 
 VECTORS = 3  #: samples in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
@@ -67,12 +91,14 @@ Progress = Callable[[str], None]
 class Core:
     """A planned core, made by :func:`compile`.
 
-    Attributes: ``network``, floats; ``plan``; ``board``, None for a generic core; ``clock_mhz``,
-    assumed; ``data``, the floats (samples, *input_shape) that the error is measured on; ``seed``.
+    Attributes: ``network``, floats; ``plan``; ``host``, registers and memory port, or None;
+    ``board``, None for a generic core; ``clock_mhz``, assumed; ``data``, the floats
+    (samples, *input_shape) that the error is measured on; ``seed``.
     """
 
     network: Network
     plan: Plan
+    host: HostConfig | None = None
     board: Board | None
     clock_mhz: float
     data: np.ndarray
@@ -142,14 +168,18 @@ class Core:
 
     def _write(self, folder: Path, progress: Progress) -> None:
         progress("writing Verilog")
-        verilog = write_rtl(folder / "rtl", self.plan)
+        verilog = write_rtl(folder / "rtl", self.plan, self.host)
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
         save_quantized(folder / INTEGERS, self.qnet)
-        save_network(folder / FLOATS, self.network)
+        save_network(folder / FLOATS, self.network.in_floats)
         if self.network.around is not None:
             save_host(folder, self.network.around)
-        (folder / CORE).write_text(json.dumps(core_json(self.plan), indent=1) + "\n")
+        core = core_json(self.plan)
+        if self.host is not None:
+            core["host"] = describe_host(self.plan, self.host)
+            self._write_host(folder, self.host, verilog, memories)
+        (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:
             config = self.plan.config
@@ -158,8 +188,26 @@ class Core:
             write_vivado(folder / "vivado", board=self.board, top=TOP, verilog_files=verilog,
                          memory_files=memories, clock_mhz=self.clock_mhz, dies=config.dies,
                          regions=spread, region_rows=REGION)
-        write_report(folder, self._report)
-        write_page(folder, self._report, self.plan)
+        report = self._report | {"files": sealed(folder)}
+        write_report(folder, report)
+        write_page(folder, report, self.plan)
+
+    def _write_host(self, folder: Path, host: HostConfig, verilog: list[str],
+                    memories: list[str]) -> None:
+        """The driver, what it loads, its examples, and the package for the board."""
+        built = host.constants["HASH_LO"] | host.constants["HASH_HI"] << 32
+        version = self._report["versions"]["gatefold"]
+        write_driver(folder / DRIVER, self.plan, host.constants, clock_mhz=self.clock_mhz,
+                     version=version)
+        write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
+        if self.plan.config.loadable:
+            write_load(folder / "weights", self.plan, built)
+        if self.board is not None and self.board.host is not None:
+            name = self.board.name if self.board.name in CONTENTS else ANY_BOARD
+            write_zynqmp(folder / name, board=self.board, verilog_files=verilog,
+                         memory_files=memories, clock_mhz=self.clock_mhz, port_bits=host.width,
+                         load_bytes=host.constants["LOAD_BYTES"], build_hash=built,
+                         version=version)
 
 
 @takes(BuildOptions)
@@ -179,10 +227,17 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     bad data, and for networks that do not fit.
     """
     options = BuildOptions.made(given)
+    if options.logits:
+        network = with_logits(network)
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
     limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather)
+    port = int(options.port or limits.stream_bits)
+    if options.host is not None:
+        port = min(port, max(PORTS))
+        limits = limits.each_of(options.engines)
+    limits = replace(limits, stream_bits=port)
     if options.dies is not None:
         limits = replace(limits.on(options.dies), fewest_dies=options.dies)
     if options.memory == "uram" and not limits.uram:
@@ -231,14 +286,32 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if seen is not calibrate:
         qnet.calibration.update(source="seeded random inputs, after the host's part",
                                 seed=options.seed)
+    if options.io == "float32":  # a word of the port has as many elements as a beat of the stream
+        limits = replace(limits, stream_bits=port // 32 * container_bits(qnet.act_width))
+    host_refusals(qnet, options)
     progress("planning")
     plan = _plan(qnet, limits, options, _counted(progress))
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
+    hidden = below_step(report["numbers"]["error"])
+    if hidden:
+        warnings.warn(hidden, NumbersWarning, stacklevel=2)
     if found:
         report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
-    return Core(network=network, plan=plan, board=target, clock_mhz=clock_mhz, data=data,
+    host = None if options.host is None else host_config(
+        plan, engines=options.engines, float32=options.io == "float32")
+    if host is not None:
+        engine = estimate(plan.config)
+        budget = latency_budget(HostCycles(plan, host), clock_mhz)
+        report["host"] = describe_host(plan, host) | {"engine": engine.as_dict(), "latency": budget}
+        report["resources"] = (engine * host.engines + around(host)).as_dict()
+    if options.deadline is not None:
+        report["deadline"] = {
+            "us": options.deadline, "margin_us": options.deadline - report["latency_us"],
+            "meaning": "from the first input beat to the last output beat; the transfer to and "
+                       "from a host is not in it"}
+    return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
 
 
@@ -257,6 +330,8 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
           progress: Callable[[int, int], None]) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
     contexts, pipeline = options.contexts, options.pipeline
+    if options.deadline is not None:
+        return meet_deadline(qnet, limits, options.deadline, contexts=contexts, pipeline=pipeline)
     if options.pe is None or options.simd is None:
         return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
                             goal=options.goal, quick=options.quick, progress=progress)
@@ -318,6 +393,15 @@ def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
                         extreme_inputs(qnet, info, EXTREMES, 1)])
     write_cocotb_bench(folder / "cocotb", info, x.reshape(len(x) // info.contexts, -1),
                        expectation(qnet, x, info.contexts))
+
+
+def write_example_data(folder: Path, qnet: QuantizedNetwork, contexts: int,
+                       data: np.ndarray) -> None:
+    """Write samples for the examples of the driver of the core in ``folder``."""
+    from gatefold.gen.measure.inference import run
+
+    samples = whole_frames(data[:VECTORS].astype(np.float32), contexts)
+    write_examples(folder / EXAMPLES, samples, run(qnet, samples, contexts=contexts).y)
 
 
 def check_steps(network: Network, contexts: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from gatefold.boards import BOARDS
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.legal import Choice, ChoiceOrFile, Legal, Limit, Part, Several
+from gatefold.gen.legal import Choice, ChoiceOrFile, Duration, Legal, Limit, Part, Several
 
 __all__ = ["ARRAY_GOALS", "FORMATS", "GOALS", "LIMITS", "MEMORIES", "BuildOptions",
            "ExploreOptions", "Option", "Options", "ShapeOptions", "VerifyOptions", "WeightsOptions",
@@ -185,8 +185,13 @@ class BuildOptions(Options):
                            "with larger sums")
     macs: int | None = option(Limit(4, 16384, unit="multipliers"), None,
                               "The most multipliers to use")
+    logits: bool = option(_FLAG, False, "Leave a final sigmoid to the host, so that probabilities "
+                          "below one step of the output keep their digits")
     goal: str = option(Choice(*ARRAY_GOALS), "balanced", "Which array to choose: "
                        + "; ".join(f"{goal}, {text}" for goal, text in ARRAY_GOALS.items()))
+    deadline: float | None = option(Duration(), None, "Choose the smallest array that takes no "
+                                    "longer from the first input beat to the last output beat; "
+                                    "the transfer to and from a host is not in it")
     quick: bool = option(_FLAG, False, "Look at fewer arrays: seconds where the best takes up to a "
                          "minute to find, for perhaps a few per cent of speed")
     pe: int | None = option(Limit(4, 4096, step=4, unit="rows"), None,
@@ -210,6 +215,14 @@ class BuildOptions(Options):
                                 "the lanes")
     dies: int | None = option(Limit(1, 4, unit="dies"), None, "Dies that share the array; if not "
                               "given, as many of the board's as make the fastest core")
+    host: str | None = option(Choice("axi"), None, "Also write the core with registers (AXI4-Lite) "
+                              "and a memory port (AXI4) around it, for programs: docs/host.md")
+    io: str = option(Choice("fixed", "float32"), "fixed", "With --host: what elements in memory "
+                     "are, integers in containers, or float32, which the hardware converts")
+    engines: int = option(Limit(1, 16), 1, "With --host: copies of the core that take the frames "
+                          "of a batch in turn")
+    port: str | None = option(Choice("32", "64", "128", "256", "512"), None, "Bits of the streams, "
+                              "and of the memory port; if not given, the board's, or 128")
     clock: float | None = option(Limit(1, 1000, step=0, unit="MHz"), None, "The clock to assume "
                                  "and to constrain; if not given, the board's, or half of it for "
                                  "a short pipeline")
@@ -223,9 +236,16 @@ class BuildOptions(Options):
             chosen = "--quick" if self.quick else "--goal"
             raise UserError(f"{chosen} and --pe/--simd contradict each other: with --pe and --simd "
                             f"there is no array to choose, leave {chosen} out")
+        if self.deadline is not None and (self.pe is not None or self.goal != "balanced"):
+            other = "--goal" if self.pe is None else "--pe/--simd"
+            raise UserError(f"--deadline and {other} contradict each other: with a deadline the "
+                            f"smallest array that meets it is chosen, leave {other} out")
         if (self.pe is None) != (self.simd is None):
             given, other = ("--pe", "--simd") if self.simd is None else ("--simd", "--pe")
             raise UserError(f"{given} needs {other} too: give both, or --macs to have them chosen")
+        if self.host is None and (self.io != "fixed" or self.engines > 1):
+            given = "--io" if self.io != "fixed" else "--engines"
+            raise UserError(f"{given} needs --host axi: bare streams carry one core's integers")
         if self.width != "auto" and self.max_error is not None:
             raise UserError("--max-error needs --width auto, which searches the widths by it")
         if self.width == "auto" and self.max_error is None:

@@ -80,7 +80,11 @@ class EngineConfig:
     out_whole: chunks of an output frame are finished in any order, so they leave when all are
         finished: with several contexts or outputs.
     stateful: some layer continues from the state that the last frame left.
-    beat: elements of a stream beat. container: bits an element takes there.
+    beat: elements of a stream beat. container: bits an element takes there, of which it has
+        ``element``. x_zero, out_zero: what is subtracted from an element that comes, and added to
+        one that leaves.
+    factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
+        their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
         max_run is the most tiles of an instruction.
     lut_rows: rows whose weights are in LUTs although they are not shallow.
@@ -141,6 +145,11 @@ class EngineConfig:
     dies: int = 1
     cross: int = 0
     cascade: bool = False
+    element: int = 0
+    x_zero: int = 0
+    out_zero: int = 0
+    factor_depth: int = 0
+    recips: int = 0
     curve: TableConfig | None = None
 
     def __post_init__(self):
@@ -153,8 +162,15 @@ class EngineConfig:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
         if self.uram_rows and not self.loadable:
             raise ValueError("uram_rows needs loadable: UltraRAM cannot be initialised")
+<<<<<<< HEAD
         if self.container < self.result_width:
             raise ValueError(f"container must hold {self.result_width} bits of an element, "
+=======
+        if not self.element:
+            object.__setattr__(self, "element", self.act_width)
+        if self.container < self.element:
+            raise ValueError(f"container must hold element ({self.element}) bits, "
+>>>>>>> main
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
@@ -221,6 +237,11 @@ class EngineConfig:
     def relays(self) -> int:
         """Registers of the operands on their way to the rows, that of the region included."""
         return max(1, self.reach)
+
+    @property
+    def cell_words(self) -> int:
+        """Words that ``cell`` of an instruction can address: of the states, or of the factors."""
+        return max(self.cell_depth, self.factor_depth)
 
     @property
     def x_chunks(self) -> int:

@@ -27,7 +27,7 @@ class Die:
         self.array = MacArray(config, images, die=number)
         self.router = RowRouter(config)
         self.scales = RowScales(config, images, number) if config.scale_depth else None
-        self.lanes = LaneArray(config, images)
+        self.lanes = LaneArray(config, images, die=number)
 
     def place(self, m: Module, platform, sources: dict) -> None:
         """Make it a part of ``m``; connected to its ``sources``, by the names of its inputs."""

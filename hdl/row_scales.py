@@ -49,7 +49,8 @@ class RowScales(wiring.Component):
             for k in range(c.row_places):
                 z = self.rows.z[lane][k]
                 shifts = Array(floor_shift(z, e) for e in range(1 << SCALE_BITS))
-                m.d.comb += self.scaled.z[lane][k].eq(shifts[word[lane][k]])
+                scale = word.as_value().word_select(lane * c.row_places + k, SCALE_BITS)
+                m.d.comb += self.scaled.z[lane][k].eq(shifts[scale])
         return m
 
     def _word(self, m: Module, platform) -> data.View:

@@ -87,3 +87,15 @@ def test_errors_are_written_as_parts_or_percent(text, value):
 def test_other_errors_are_refused(text):
     with pytest.raises(UserError, match="--max-error must be a part of the outputs' range like 1%"):
         MAX_ERROR.parse(text)
+
+
+@pytest.mark.parametrize(("given", "message"), [
+    ({"io": "float32"}, "--io needs --host axi"),
+    ({"engines": 2}, "--engines needs --host axi"),
+    ({"host": "pcie"}, "--host must be one of axi"),
+    ({"host": "axi", "port": "48"}, "--port must be one of 32, 64, 128, 256, 512"),
+    ({"host": "axi", "engines": 17}, "--engines must be an integer in 1..16"),
+    ({"host": "axi", "io": "float16"}, "--io must be one of fixed, float32")])
+def test_options_of_a_core_with_registers(given, message):
+    with pytest.raises(UserError, match=message):
+        BuildOptions(**given)

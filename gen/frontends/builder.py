@@ -16,7 +16,7 @@ import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.cuts import Cut
-from gatefold.gen.frontends.hosting import HostLayer, cut_network
+from gatefold.gen.frontends.hosting import HostLayer, cut_network, refuse_between
 from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import OpenError, SizesError
@@ -279,6 +279,8 @@ class Builder:
                 raise problem
             self.refusals.add(origin, "softmax", problem)
         if self.refusals is not None and self.refusals.found:
+            if self.cut is not None:
+                refuse_between(self.input_shapes, self.layers, self.refusals)
             raise Incomplete(self.refusals, self)
         if self.cut is not None:
             return simplify(cut_network(self.input_shapes, self.layers, self.shapes, outputs,

@@ -23,25 +23,25 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan import Plan
 from gatefold.hdl.host.registers import MAP
 
-__all__ = ["DRIVER", "LOAD", "write_driver", "write_load"]
+__all__ = ["DRIVER", "EXAMPLES", "LOAD", "build_hash", "write_driver", "write_examples",
+           "write_load"]
 
 DRIVER = "driver"  #: the folder's name in that of the core
+EXAMPLES = f"{DRIVER}/examples"
 LOAD = "load.gfw"  #: in weights/ of a loadable core: what gf_load_weights() takes
 
 _SOURCES = Path(__file__).parent / "driver"
 _PYTHON = Path(gatefold.__file__).parent / "driver.py"  # needs NumPy alone: it goes to the board
 _MEMORY = 64 << 20  # bytes of the simulated memory at least
-_SAMPLES = 16  # of the example
 
 
 def write_driver(folder: Path, plan: Plan, core: Mapping[str, int], *, clock_mhz: float,
-                 version: str, samples: np.ndarray, expected: np.ndarray) -> None:
+                 version: str) -> None:
     """Write the driver of ``plan``'s core to ``folder``.
 
     Parameters: ``core``, the values of its constant registers
     (:func:`~gatefold.gen.host.identity.identity`); ``clock_mhz``, of the simulated device;
-    ``version``, of the package; ``samples`` and ``expected``, floats (frames, elements), inputs and
-    golden's outputs for the examples.
+    ``version``, of the package.
     """
     shutil.copytree(_SOURCES, folder)
     shutil.copyfile(_PYTHON, folder / "gatefold_driver.py")
@@ -53,9 +53,19 @@ def write_driver(folder: Path, plan: Plan, core: Mapping[str, int], *, clock_mhz
     (folder / "src" / "gatefold_core.h").write_text(_formats_header(about))
     (folder / "sim" / "settings.h").write_text(_settings(plan, core, clock_mhz))
     (folder / "core.json").write_text(json.dumps(about, indent=1) + "\n")
+
+
+def write_examples(folder: Path, samples: np.ndarray, expected: np.ndarray) -> None:
+    """Write floats for the examples: inputs, and what golden makes of them."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, array in (("samples", samples), ("expected", expected)):
-        (folder / "examples" / f"{name}.f32").write_bytes(
-            array[:_SAMPLES].astype("<f4").tobytes())
+        (folder / f"{name}.f32").write_bytes(array.astype("<f4").tobytes())
+
+
+def build_hash(folder: Path) -> int:
+    """The build hash of the driver in ``folder``."""
+    core = json.loads((folder / "core.json").read_text())["core"]
+    return core["HASH_HI"] << 32 | core["HASH_LO"]
 
 
 def write_load(folder: Path, plan: Plan, built: int) -> None:

@@ -185,8 +185,8 @@ class _Graph:
         number = {node: n for n, node in enumerate(self.nodes)}
         layers = tuple(replace(node.layer, inputs=tuple(number[one] for one in node.reads))
                        for node in self.nodes if node.layer is not None)
-        return Network(before.input_shapes, layers, before.source,
-                       tuple(number[node] for node in self.outputs), before.host, before.affine)
+        return replace(before, layers=layers,
+                       outputs=tuple(number[node] for node in self.outputs))
 
 
 def _size(node: _Node) -> int:

@@ -23,9 +23,9 @@ from gatefold.gen.numbers.qlayers import QCellState, QDense, QMaxPool, QMultiply
 from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRecurrent, QRnn
 from gatefold.gen.numbers.tables import CURVE_TABLES, Table, curve_table
 
-__all__ = ["ABSENT", "QLAYERS", "QCellState", "QDense", "QGru", "QInt8Dense", "QInt8Lstm", "QLayer",
-           "QLstm", "QMaxPool", "QMultiply", "QRecurrent", "QRnn", "QView", "QuantizedNetwork",
-           "Table", "alignment", "argument", "hard_limit"]
+__all__ = ["ABSENT", "CURVE_TABLES", "QLAYERS", "QCellState", "QDense", "QGru", "QInt8Dense",
+           "QInt8Lstm", "QLayer", "QLstm", "QMaxPool", "QMultiply", "QRecurrent", "QRnn", "QView",
+           "QuantizedNetwork", "Table", "alignment", "argument", "curve_table", "hard_limit"]
 
 #: The layers in integers, by the kind of their float layer (``view``: all views).
 QLAYERS: dict[str, type[QLayer]] = {layer.of.kind: layer for layer in (
@@ -101,13 +101,14 @@ class QuantizedNetwork(Graph):
         return self.input_formats[0]
 
     def quantize(self, x: np.ndarray) -> np.ndarray:
-        """Integers of float samples (samples, *input_shape), each input in its own format."""
+        """Integers of float samples (samples, *input_shape), each input in its own format. NaN
+        becomes 0."""
         if self.affine:
             return joined([form.quantize(part) for form, part in
                            zip(self.affine[0], split(x, self.input_shapes), strict=True)])
         steps, lows, highs = self._scales()
         scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * steps + 0.5)
-        clipped = np.clip(scaled, lows, highs).astype(np.int64)
+        clipped = np.clip(np.where(np.isnan(scaled), 0, scaled), lows, highs).astype(np.int64)
         return clipped.reshape(x.shape)
 
     def saturating(self, x: np.ndarray) -> int:

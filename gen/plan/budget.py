@@ -22,7 +22,8 @@ class Budget:
     ``memory``, where the weights are stored, one of :data:`~gatefold.gen.options.MEMORIES`;
     ``loadable``, whether they are streamed in at run time; ``board``, the geometry, None where
     wires are not known; ``fewest_dies`` that a core takes; ``reach``, ``gather``, levels of
-    registers that the user fixed.
+    registers that the user fixed; ``engines``, equal cores on the device, each of which may use
+    this much.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Budget:
     fewest_dies: int = 1
     reach: int | None = None
     gather: int | None = None
+    engines: int = 1
 
     @classmethod
     def of(cls, board: Board | None, *, memory: str = "auto", loadable: bool = False,
@@ -68,7 +70,7 @@ class Budget:
         first = self.board.window(dies)
         free = [die.free for die in self.board.dies]
         least = {name: dies * min(getattr(one, name) for one in free[first:first + dies])
-                 for name in ("bram36", "dsp", "lut", "uram")}
+                 // self.engines for name in ("bram36", "dsp", "lut", "uram")}
         # Each die keeps its part of the DSP slices that the board sets aside for the lanes.
         multipliers = (least["dsp"] * self.board.max_multipliers
                        // sum(one.dsp for one in free))
@@ -96,6 +98,12 @@ class Budget:
             raise UserError(f"{number} weights of at least {width} bits do not fit into the "
                             f"{bits // width} that {self.name} holds on chip: use a smaller "
                             f"network or width{self.or_larger}")
+
+    def each_of(self, engines: int) -> Budget:
+        """What each of several equal cores may use."""
+        part = {name: getattr(self, name) // engines
+                for name in ("multipliers", "bram36", "dsp", "lut", "uram")}
+        return replace(self, engines=engines, **part)
 
     @property
     def or_larger(self) -> str:

@@ -38,7 +38,7 @@ def core_json(plan: Plan) -> dict:
         "contexts": config.contexts,
         "stateful": config.stateful,
         "load_beats": config.load_beats,
-        "stream": {"element_bits": config.act_width, "container_bits": config.container,
+        "stream": {"element_bits": config.element, "container_bits": config.container,
                    "beat_bits": config.beat * config.container},
         "input": {"elements": config.x_row * config.x_rows, "beats": config.x_beats,
                   "shape": list(qnet.input_shape), "parts": [

@@ -64,7 +64,11 @@ def _read(stored: Stored) -> QuantizedNetwork:
         input_formats=tuple(QFormat(*integers(form)) for form in entries(head["input_formats"])),
         table=stored.unpack(Table, head["table"], "table"),
         host=tuple(map(str, entries(head["host"]))), calibration=head["calibration"],
-        **_borders(head), **{name: integer(head[name]) for name in _WIDTHS})
+        **_borders(head), **_widths(head))
+
+
+def _widths(head: Any) -> dict[str, Any]:
+    return {name: integer(head[name]) for name in _WIDTHS}
 
 
 def _borders(head: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Engines(wiring.Component):
         cores = []
         for n in range(self.config.engines):
             core = Top(self.config.engine, self.images)
-            m.submodules[f"engine_{n}"] = shared(TOP, core, platform)
+            m.submodules[f"engine_{n}"] = shared(TOP, core, platform, reset=True)
             cores.append(core)
         m.d.comb += self.frame_error.eq(Cat(core.frame_error for core in cores).any())
         self._feed(m, cores)

@@ -113,7 +113,7 @@ class Shell(wiring.Component):
             m.d.comb += jobs.loaded.eq(1)
             return Const(1, 1)
         m.submodules.loader = loader = Loader(self.config)
-        loaded = Signal(reset_less=True)  # as the core's own weights, which a reset leaves
+        loaded = Signal()
         m.d.comb += [
             loader.start.eq(jobs.read_starts & jobs.reading.weights),
             loader.crc.eq(jobs.reading.crc), loader.i.payload.eq(reader.o.payload),

@@ -42,9 +42,9 @@ _FAULTS = (
     ("HASH", "GF_EHASH", "the core refused the frames: it has another build hash"),
     ("NOT_LOADED", "GF_EUNLOADED", "the core has no weights: call load_weights() first"),
     ("LENGTH", "GF_EWEIGHTS", "the core refused the weights: their length is wrong"),
-    ("CHECKSUM", "GF_EWEIGHTS", "the weights did not arrive intact, and the core has none now"),
     ("READ", "GF_EBUS", "a read of the core's master got an error response"),
     ("WRITE", "GF_EBUS", "a write of the core's master got an error response"),
+    ("CHECKSUM", "GF_EWEIGHTS", "the weights did not arrive intact, and the core has none now"),
 )
 
 
@@ -162,11 +162,12 @@ class Device:
 
         Of a core with several contexts, the samples of a frame are those of its contexts in turn,
         and their number is a multiple of the contexts. ``timeout`` in seconds, of a simulated
-        device in its own time. Raises :class:`DeviceError`, also for NaN.
+        device in its own time. Raises :class:`DeviceError`, also for NaN, which a core of floats
+        takes as 0 (docs/numbers.md).
         """
         x = np.asarray(x)
         frames = self._frames(x)
-        if np.isnan(x).any():
+        if not self._float32 and np.isnan(x).any():
             raise DeviceError("GF_EINVAL", "the input holds NaN: give numbers")
         raw = self._raw(self._quantized(frames), timeout)
         return self._floats(raw).reshape(len(x), *self.output_shape)

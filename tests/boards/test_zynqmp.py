@@ -9,10 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from amaranth.lib.wiring import In
 
 from gatefold.boards import get
 from gatefold.boards.zynqmp import VIVADO, YOCTO, write_zynqmp
+from gatefold.gen.host.config import host_config
+from gatefold.gen.plan import Array, make_plan
 from gatefold.hdl.host.registers import MAP
+from gatefold.hdl.host.top import HostTop
+from tests.support.networks import quantized
 from tests.support.places import ROOT
 
 RECORDER = ROOT / "tests/support/vivado_design_recorder.tcl"
@@ -22,17 +27,16 @@ needs_tclsh = pytest.mark.skipif(shutil.which("tclsh") is None, reason="tclsh is
 needs_dtc = pytest.mark.skipif(shutil.which("dtc") is None, reason="dtc is not installed: apt-get "
                                "install device-tree-compiler")
 
-LITE = [*(f"a{way}{name}" for way in "wr" for name in ("addr", "prot", "valid", "ready")),
-        *(f"w{name}" for name in ("data", "strb", "valid", "ready")),
-        *(f"b{name}" for name in ("resp", "valid", "ready")),
-        *(f"r{name}" for name in ("data", "resp", "valid", "ready"))]
-FULL = [*LITE, *(f"a{way}{name}" for way in "wr" for name in ("len", "size", "burst")),
-        "wlast", "rlast"]
+def stub() -> str:
+    """A module with the ports of a core with registers."""
+    plan = make_plan(quantized("lstm-dense"), Array(pe=8, simd=2, stream_bits=128))
+    ports = [f"  {'input' if port.flow is In else 'output'} [{port.width - 1}:0] {port.name}"
+             for port in HostTop.ports(host_config(plan))]
+    return "\n".join(["module gatefold_host(", ",\n".join(["  input clk", "  input rst", *ports]),
+                      ");", "endmodule", ""])
 
-STUB = "\n".join(["module gatefold_host(", ",\n".join([
-    "  input clk", "  input rst", "  output interrupt",
-    *(f"  inout s_axi_control_{name}" for name in LITE),
-    *(f"  inout m_axi_gmem_{name}" for name in FULL)]), ");", "endmodule", ""])
+
+STUB = stub()
 
 
 def generate(folder: Path, **changes) -> Path:

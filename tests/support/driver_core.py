@@ -1,45 +1,49 @@
-"""A core's driver, built with sanitizers, and a device that is a C program."""
+"""A core's driver, built with sanitizers, before a device that is a C program or simulated."""
 
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from gatefold.gen.host.driver_files import write_driver
-from gatefold.gen.host.identity import identity
+from gatefold.gen.host.config import host_config
+from gatefold.gen.host.driver_files import write_driver, write_load
 from gatefold.gen.plan import Array, make_plan
+from gatefold.gen.store.export import write_rtl, write_weights
 from tests.support.networks import quantized
 from tests.support.places import ROOT
 
 HERE = ROOT / "tests" / "host"
-SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZERS = ("-g", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 
 
 class Core:
-    """A folder with a core's driver, built with the sanitizers, and the stand-in as its device.
-    ``built=False``: the device alone."""
+    """A folder with a core's driver, and the stand-in (stand_in.c) as its device.
 
-    def __init__(self, folder: Path, name: str, *, host: tuple[str, ...] = (), **options):
-        qnet = replace(quantized(name), host=host)
-        contexts, built = options.pop("contexts", 1), options.pop("built", True)
-        self.folder = folder
-        self.plan = make_plan(qnet, Array(pe=8, simd=2, stream_bits=32, contexts=contexts),
-                              **options)
-        self.about = identity(self.plan)
-        self.driver = folder / "driver"
-        nothing = np.zeros((1, 1))
-        write_driver(self.driver, self.plan, self.about, clock_mhz=100, version="1.2.3",
-                     samples=nothing, expected=nothing)
+    ``built``: the driver too, with the sanitizers, and the program script.c that calls it.
+    """
+
+    def __init__(self, folder: Path, name: str, *, host: tuple[str, ...] = (), built: bool = True,
+                 pe: int = 8, simd: int = 2, stream_bits: int = 32, contexts: int = 1,
+                 loadable: bool = False, engines: int = 1, float32: bool = False):
+        self.folder, self.driver = folder, folder / "driver"
+        array = Array(pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts)
+        self.plan = make_plan(replace(quantized(name), host=host), array, loadable=loadable)
+        self.host = host_config(self.plan, engines=engines, float32=float32)
+        self.about = dict(self.host.constants)
+        write_driver(self.driver, self.plan, self.about, clock_mhz=100, version="1.2.3")
+        self.make_device()
+        if built:
+            flags = " ".join(SANITIZERS)
+            run(["make", "-s", "-j2", f"CFLAGS={flags}", f"LDFLAGS={flags}"], cwd=self.driver)
+            compile_c(self.driver, HERE / "script.c", *SANITIZERS, "libgatefold.a", "-ldl",
+                      "-o", "script")
+
+    def make_device(self) -> None:
         compile_c(self.driver, HERE / "stand_in.c", "-shared", "-fPIC", "-O1",
                   "-o", "libgatefold_sim.so")
-        if not built:
-            return
-        flags = " ".join(SANITIZERS)
-        run(["make", "-s", "-j2", f"CFLAGS={flags}", f"LDFLAGS={flags}"], cwd=self.driver)
-        compile_c(self.driver, HERE / "script.c", *SANITIZERS, "libgatefold.a", "-ldl",
-                  "-o", "script")
 
     @property
     def qnet(self):
@@ -49,31 +53,52 @@ class Core:
     def hash(self) -> int:
         return self.about["HASH_HI"] << 32 | self.about["HASH_LO"]
 
-    def play(self, *lines: str, fault: str = "") -> list[str]:
-        """What the program says to these calls; it must end without a sanitizer's complaint."""
-        lines = (f"open sim:{self.folder}", *lines, "close")
+    def play(self, *lines: str, **environment: str) -> list[str]:
+        """What the program says to these calls, in the folder; it must end without a sanitizer's
+        complaint."""
+        lines = ("open sim:.", *lines, "close")
         done = subprocess.run([self.driver / "script"], input="\n".join(lines) + "\n", text=True,
-                              capture_output=True, timeout=120, check=False,
-                              env={"GATEFOLD_FAULT": fault})
+                              capture_output=True, timeout=1200, check=False, cwd=self.folder,
+                              env=environment)
         assert (done.returncode, done.stderr) == (0, "")
         said = [line.strip() for line in done.stdout.splitlines()]
         assert said[-1] == "GF_OK" and len(said) == len(lines)
         return said[:-1]
 
-    def file(self, name: str, array: np.ndarray | None = None) -> Path:
-        path = self.folder / name
-        if array is not None:
-            path.write_bytes(array.tobytes())
-        return path
+    def file(self, name: str, data: np.ndarray | bytes) -> str:
+        """A file of the folder; its name."""
+        (self.folder / name).write_bytes(data if isinstance(data, bytes) else data.tobytes())
+        return name
+
+    def raw(self, name: str, frames: int) -> np.ndarray:
+        """What a file holds: integers of the core (frames, elements)."""
+        data = np.frombuffer((self.folder / name).read_bytes(), self.container)
+        return data.reshape(frames, -1)
+
+    @property
+    def container(self) -> np.dtype:
+        """Of an element in memory."""
+        return np.dtype("<f4" if self.host.float32 else f"<i{self.host.container // 8}")
 
     def echoed(self, x: np.ndarray) -> np.ndarray:
         """The stand-in's output integers (frames, elements) of input integers."""
         return x[:, np.arange(self.about["OUT_ELEMENTS"]) % self.about["IN_ELEMENTS"]]
 
 
+class SimulatedCore(Core):
+    """The same with the exported Verilog as the device, as ``make sim`` compiles it."""
+
+    def make_device(self) -> None:
+        write_rtl(self.folder / "rtl", self.plan, self.host)
+        write_weights(self.folder / "weights", self.plan)
+        if self.plan.config.loadable:
+            write_load(self.folder / "weights", self.plan, self.hash)
+        run(["make", "-s", "sim", f"PYTHON={sys.executable}", "SIM_CXXFLAGS=-O0"], cwd=self.driver)
+
+
 def run(command, **options) -> str:
     """What a command prints; it must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False,
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False,
                           **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -85,8 +110,6 @@ def compile_c(driver: Path, *words) -> None:
 
 def raw_frames(core: Core, count: int, seed: int = 0) -> np.ndarray:
     """Integers (frames, elements) in the core's containers."""
-    config = core.plan.config
-    lo, hi = (-(1 << config.act_width - 1), (1 << config.act_width - 1) - 1)
-    rng = np.random.default_rng(seed)
-    return rng.integers(lo, hi, (count, core.about["IN_ELEMENTS"]), endpoint=True).astype(
-        f"<i{config.container // 8}")
+    most = 1 << core.plan.config.act_width - 1
+    return np.random.default_rng(seed).integers(
+        -most, most, (count, core.about["IN_ELEMENTS"])).astype(core.container)

@@ -334,6 +334,8 @@ async def a_reset_in_the_middle_of_anything(dut):
         await bench.submit(len(samples))
         await ClockCycles(dut.clk, cycles)
         await bench.reset()
+        if WEIGHTS:
+            await bench.load()
         await bench.run(samples, outputs)  # the first frame after a reset begins a sequence
         assert await bench.errors() == 0
 

@@ -34,7 +34,7 @@ def give_initial_values(folder: Path, value: Callable[[int], str]) -> int:
         text, words = _MEMORY.subn(lambda m: f"{m[1]}{word(int(m[2]))};", text)
         text = text.replace("held = {WIDTH{1'b0}}", f"held = {{WIDTH{{{value(1)}}}}}")
         # An event at the start, for the combinational blocks of which no input changes by then.
-        text = re.sub(r"\breg at_start = 0;", "reg at_start; initial #1 at_start = 0;", text)
+        text = re.sub(r"\binitial at_start = 0;", "initial #1 at_start = 0;", text)
         path.write_text(text)
         count += registers + words
     return count

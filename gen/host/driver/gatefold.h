@@ -47,7 +47,7 @@ int gf_open(gf_device **out, const char *where);
 /* Compute `frames` frames of floats. `in` holds gf_input_elements() floats a frame, `out` receives
  * gf_output_elements(). The numbers are those of `gatefold run`: inputs are rounded half up and
  * saturated, outputs are scaled, and followed by the softmax that the core leaves to its host.
- * NaN is refused (GF_EINVAL), except by cores built with --io float32 (docs/numbers.md).
+ * NaN is refused (GF_EINVAL); a core built with --io float32 takes it as 0 (docs/numbers.md).
  * Batches of any size are legal; larger ones than gf_max_frames() go in several parts, and the
  * timeout holds for each call, not for each part. On an error `out` is not valid. */
 int gf_infer(gf_device *device, const float *in, float *out, size_t frames, unsigned timeout_ms);

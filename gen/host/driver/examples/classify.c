@@ -5,7 +5,7 @@
  *
  * The class of a frame is the largest of its outputs; of one output, whether it is above 1/2; of as
  * many outputs as inputs (an autoencoder), how far they are apart. EXPECTED holds what golden
- * computed. */
+ * computed. A loadable core without weights gets those of its folder. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,6 +26,16 @@ static float *read_floats(const char *path, size_t *count)
     }
     (void)fclose(file);
     return values;
+}
+
+static int infer(gf_device *device, const float *in, float *out, size_t frames)
+{
+    int error = gf_infer(device, in, out, frames, 60000);
+    if (error == GF_EUNLOADED)
+        error = gf_load_weights(device, "../../weights/load.gfw");
+    else
+        return error;
+    return error ? error : gf_infer(device, in, out, frames, 60000);
 }
 
 static void tell(size_t frame, const float *in, size_t ins, const float *out, size_t outs)
@@ -65,7 +75,7 @@ int main(int count, char **words)
     int error = 1;
     if (!in || !out || !frames)
         (void)fprintf(stderr, "%s holds no frame of %zu floats\n", samples, ins);
-    else if (gf_infer(device, in, out, frames, 60000))
+    else if (infer(device, in, out, frames))
         (void)fprintf(stderr, "%s\n", gf_message(device));
     else
         error = 0;

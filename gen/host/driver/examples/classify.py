@@ -22,7 +22,13 @@ def main() -> int:
         path = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE / "samples.f32"
         x = np.load(path) if path.suffix == ".npy" else np.fromfile(path, "<f4")
         x = x.reshape(-1, *device.input_shape)
-        y = device.infer(x, timeout=60)
+        try:
+            y = device.infer(x, timeout=60)
+        except gatefold.driver.DeviceError as error:
+            if error.code != "GF_EUNLOADED":
+                raise
+            device.load_weights(HERE.parent.parent / "weights" / "load.gfw")
+            y = device.infer(x, timeout=60)
     for n, (one, out) in enumerate(zip(x, y.reshape(len(y), -1), strict=True)):
         if out.size == one.size:
             print(f"sample {n}: mean square error {np.mean((out - one.ravel()) ** 2):.6g}")

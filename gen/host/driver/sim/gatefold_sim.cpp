@@ -3,8 +3,8 @@
 // The memory answers reads in order, each GATEFOLD_SIM_LATENCY cycles after its address (30 if not
 // set), a word a cycle. Environment variables provoke what a board may do:
 //   GATEFOLD_SIM_STALL=P       P per cent of the cycles, seeded, in which no channel moves
-//   GATEFOLD_SIM_FAULT=read    reads get an error response, after the first 4; write: writes do
-//   GATEFOLD_SIM_FAULT=dead    the memory answers nothing
+//   GATEFOLD_SIM_FAULT=read    reads get an error response;  write: writes do;
+//                      dead    nothing is answered
 #include "gatefold_sim.h"
 
 #include <cstdarg>
@@ -59,9 +59,12 @@ extern "C" FILE *__wrap_fopen(const char *path, const char *mode) {
     return __real_fopen((folder_of_images + "/weights/" + (path + sizeof kMark - 1)).c_str(), mode);
 }
 
-// A memory image that is missing must not end the user's program.
-void vl_fatal(const char *, int, const char *, const char *message) {
-    throw std::runtime_error(message);
+// A memory image that is missing must neither end the user's program nor go unnoticed.
+void vl_fatal(const char *file, int, const char *, const char *message) {
+    throw std::runtime_error(std::string(file) + ": " + message);
+}
+void vl_warn(const char *file, int line, const char *hierarchy, const char *message) {
+    vl_fatal(file, line, hierarchy, message);
 }
 
 struct gf_sim_device {
@@ -76,7 +79,6 @@ struct gf_sim_device {
         const char *text = std::getenv("GATEFOLD_SIM_FAULT");
         return std::string(text ? text : "");
     }();
-    unsigned bursts = 0;
 
     bool stalled() {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
@@ -102,7 +104,7 @@ struct gf_sim_device {
             const Burst &burst = reads.front();
             static const uint8_t nothing[GF_SIM_PORT_BYTES] = {};
             const uint8_t *word = at(burst.address);
-            const bool wrong = fault == "read" && bursts > 4;
+            const bool wrong = fault == "read";
             put(t.m_axi_gmem_rdata, word && !wrong ? word : nothing, GF_SIM_PORT_BYTES);
             t.m_axi_gmem_rresp = wrong ? kErrorResponse : word ? 0 : kDecodeError;
             t.m_axi_gmem_rlast = burst.left == 1;
@@ -135,7 +137,7 @@ struct gf_sim_device {
         t.eval();
         cycles++;
         quiet = ar || aw || w || r || b ? 0 : quiet + 1;
-        if (ar) reads.push_back(read), bursts++;
+        if (ar) reads.push_back(read);
         if (aw) writes.push_back(write);
         if (w) store(data, strobes);
         if (r) {

@@ -9,6 +9,9 @@
 #include "gatefold.h"
 #include "gatefold_regs.h"
 
+/* Programs see what gatefold.h declares, and nothing of what follows. */
+#pragma GCC visibility push(hidden)
+
 /* A way to reach a device. Functions that return int return GF_OK, or an error with a message. */
 struct gf_backend {
     const char *scheme; /* what stands before the colon of gf_open() */
@@ -64,5 +67,7 @@ int gf_fail(gf_device *device, int code, const char *format, ...)
  * GF_CORE_OUT_BYTES bytes. */
 int gf_pack(gf_device *device, const float *in, uint8_t *frames, size_t count);
 void gf_unpack(gf_device *device, const uint8_t *frames, float *out, size_t count);
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,8 +8,8 @@ enum {
     DENSE_IN = GF_CORE_IN_ELEMENTS * CONTAINER, /* bytes of a frame without what pads it */
     DENSE_OUT = GF_CORE_OUT_ELEMENTS * CONTAINER,
     /* Up to so many bytes of a frame, in and out, go through the window: each word is a register
-     * access, but the core fetches nothing from memory. */
-    SMALL = 256,
+     * access, but the core fetches nothing from memory (docs/latency.md). */
+    SMALL = 32,
     WINDOW = (GF_CORE_CAPS & GF_CAPS_WINDOW) && GF_CORE_IN_BYTES + GF_CORE_OUT_BYTES <= SMALL
 };
 

@@ -1,0 +1,204 @@
+// Plays descriptors on gatefold_host, with a memory: the bench of `gatefold verify` for a core with
+// registers.
+//
+// script.hex: one word a line, OP (8 bits) ADDRESS (16 bits) VALUE (32 bits).
+//     OP 0: the end. 1: write VALUE to the register. 2: read it, "read VALUE" goes to log.txt.
+//     3: wait until AP_DONE is 1, and write AP_CONTINUE. 4: wait VALUE cycles.
+//     5: from now on memory pauses in VALUE of 256 cycles, each channel for itself; 0: it answers
+//     at once.
+// memory.hex: the words of memory from address 0 on; result.hex: what they are at the end.
+// "wrong ..." in log.txt: the core broke a rule of AXI. "hang": +cycles=N was not enough.
+`timescale 1ns / 1ps
+
+`ifdef VERILATOR
+module drive (input wire clk);  // main.cpp makes the clock
+`else
+module drive;
+    reg clk = 0;
+    always #5 clk = !clk;
+`endif
+
+    localparam integer WIDTH = @{width}, BYTES = WIDTH / 8, SHIFT = $clog2(BYTES);
+    localparam integer DEPTH = @{depth}, STEPS = @{steps}, QUEUE = 16;
+    localparam integer END = 0, WRITE = 1, READ = 2, DONE = 3, WAIT = 4, PAUSES = 5;
+
+    reg [WIDTH-1:0] memory [0:DEPTH-1];
+    reg [55:0] script [0:STEPS-1];
+    integer log, limit, cycle = 0;
+    reg rst = 1;
+
+    initial begin
+        $readmemh("memory.hex", memory);
+        $readmemh("script.hex", script);
+        log = $fopen("log.txt", "w");
+        if (!$value$plusargs("cycles=%d", limit)) limit = 10000000;
+    end
+
+    // ---- the program ------------------------------------------------------------------------------
+    integer step = 0, waits = 0;
+    reg awvalid = 0, wvalid = 0, arvalid = 0, busy = 0;
+    reg [13:0] address = 0;
+    reg [31:0] value = 0;
+    reg [7:0] rate = 0;
+    wire awready, wready, bvalid, arready, rvalid;
+    wire [31:0] rdata;
+    wire [7:0] op = script[step][55:48];
+    wire interrupt;
+
+    always @(posedge clk) begin
+        cycle <= cycle + 1;
+        rst <= cycle < 4;
+        if (cycle == limit) begin
+            $fwrite(log, "hang at step %0d\n", step);
+            finish;
+        end
+        if (awvalid && awready) awvalid <= 0;
+        if (wvalid && wready) wvalid <= 0;
+        if (arvalid && arready) arvalid <= 0;
+        if (!rst && !busy) begin
+            address <= op == DONE ? 14'h0 : script[step][45:32];
+            value <= script[step][31:0];
+            waits <= 0;
+            busy <= op != END && op != PAUSES;
+            if (op == END) finish;
+            if (op == WRITE) begin
+                awvalid <= 1;
+                wvalid <= 1;
+            end
+            if (op == READ || op == DONE) arvalid <= 1;
+            if (op == PAUSES) begin
+                rate <= script[step][7:0];
+                step <= step + 1;
+            end
+        end
+        if (busy) begin
+            if (op == WAIT) begin
+                waits <= waits + 1;
+                if (waits == value) begin
+                    busy <= 0;
+                    step <= step + 1;
+                end
+            end
+            if (bvalid) begin
+                busy <= 0;
+                step <= step + 1;
+            end
+            if (rvalid && op == READ) begin
+                $fwrite(log, "read %0d\n", rdata);
+                busy <= 0;
+                step <= step + 1;
+            end
+            if (rvalid && op == DONE) begin
+                if (rdata[1]) begin
+                    value <= 32'h10;
+                    awvalid <= 1;
+                    wvalid <= 1;
+                end else arvalid <= 1;
+            end
+        end
+    end
+
+    task finish;
+        begin
+            $writememh("result.hex", memory);
+            $fclose(log);
+            $finish;
+        end
+    endtask
+
+    // ---- the memory -------------------------------------------------------------------------------
+    reg [31:0] noise = 32'h2545f491;
+    reg [4:0] pause = 0;  // ar, r, aw, w, b
+    wire m_arvalid, m_rready, m_awvalid, m_wvalid, m_wlast, m_bready;
+    wire [63:0] m_araddr, m_awaddr;
+    wire [7:0] m_arlen, m_awlen;
+    wire [WIDTH-1:0] m_wdata;
+    wire [BYTES-1:0] m_wstrb;
+    reg [63:0] reads [0:QUEUE-1], writes [0:QUEUE-1];
+    reg [7:0] lengths [0:QUEUE-1];
+    reg [3:0] read_head = 0, read_tail = 0, write_head = 0, write_tail = 0;
+    reg [4:0] reads_held = 0, writes_held = 0;
+    reg [7:0] read_at = 0, write_at = 0;
+    integer answers = 0, n;
+
+    wire m_arready = reads_held < QUEUE && !pause[0];
+    wire m_rvalid = reads_held != 0 && !pause[1];
+    wire m_rlast = read_at == lengths[read_head];
+    wire m_awready = writes_held < QUEUE && !pause[2];
+    wire comes = m_awvalid && m_awready;
+    wire m_wready = (writes_held != 0 || comes) && !pause[3];
+    wire m_bvalid = answers != 0 && !pause[4];
+    wire asks = m_arvalid && m_arready;
+    wire gives = m_rvalid && m_rready;
+    wire takes = m_wvalid && m_wready;
+    wire [63:0] read_word = (reads[read_head] >> SHIFT) + {56'b0, read_at};
+    wire [63:0] write_word = ((writes_held != 0 ? writes[write_head] : m_awaddr) >> SHIFT)
+                             + {56'b0, write_at};
+
+    always @(posedge clk) begin
+        noise <= {noise[30:0], noise[31] ^ noise[21] ^ noise[1] ^ noise[0]};
+        pause[0] <= noise[7:0] < rate;
+        if (!m_rvalid || m_rready) pause[1] <= noise[12:5] < rate;
+        pause[2] <= noise[17:10] < rate;
+        pause[3] <= noise[23:16] < rate;
+        if (!m_bvalid || m_bready) pause[4] <= noise[30:23] < rate;
+        if (asks) begin
+            reads[read_tail] <= m_araddr;
+            lengths[read_tail] <= m_arlen;
+            read_tail <= read_tail + 1;
+            check(m_araddr, m_arlen);
+        end
+        if (comes) begin
+            writes[write_tail] <= m_awaddr;
+            write_tail <= write_tail + 1;
+            check(m_awaddr, m_awlen);
+        end
+        if (gives) begin
+            read_at <= m_rlast ? 0 : read_at + 1;
+            if (m_rlast) read_head <= read_head + 1;
+        end
+        if (takes) begin
+            write_at <= m_wlast ? 0 : write_at + 1;
+            if (m_wlast) write_head <= write_head + 1;
+            for (n = 0; n < BYTES; n = n + 1)
+                if (m_wstrb[n] && write_word < DEPTH)
+                    memory[write_word][8 * n +: 8] <= m_wdata[8 * n +: 8];
+        end
+        reads_held <= reads_held + {4'b0, asks} - {4'b0, gives && m_rlast};
+        writes_held <= writes_held + {4'b0, comes} - {4'b0, takes && m_wlast};
+        answers <= answers + (takes && m_wlast ? 1 : 0) - (m_bvalid && m_bready ? 1 : 0);
+    end
+
+    task check(input [63:0] first, input [7:0] len);
+        begin
+            if (first[11:0] + ({56'b0, len} + 1) * BYTES > 4096)
+                $fwrite(log, "wrong: a burst at %h crosses 4 KiB\n", first);
+            if ((first >> SHIFT) + {56'b0, len} >= DEPTH)
+                $fwrite(log, "wrong: a burst at %h lies beyond all that is in use\n", first);
+        end
+    endtask
+
+    gatefold_host dut (
+        .clk(clk), .rst(rst), .interrupt(interrupt),
+        .s_axi_control_awaddr(address), .s_axi_control_awvalid(awvalid),
+        .s_axi_control_awready(awready), .s_axi_control_wdata(value), .s_axi_control_wstrb(4'hf),
+        .s_axi_control_wvalid(wvalid), .s_axi_control_wready(wready), .s_axi_control_bresp(),
+        .s_axi_control_bvalid(bvalid), .s_axi_control_bready(1'b1),
+        .s_axi_control_araddr(address), .s_axi_control_arvalid(arvalid),
+        .s_axi_control_arready(arready), .s_axi_control_rdata(rdata), .s_axi_control_rresp(),
+        .s_axi_control_rvalid(rvalid), .s_axi_control_rready(1'b1),
+        .m_axi_gmem_awid(), .m_axi_gmem_awaddr(m_awaddr), .m_axi_gmem_awlen(m_awlen),
+        .m_axi_gmem_awsize(), .m_axi_gmem_awburst(), .m_axi_gmem_awcache(), .m_axi_gmem_awprot(),
+        .m_axi_gmem_awvalid(m_awvalid), .m_axi_gmem_awready(m_awready),
+        .m_axi_gmem_wdata(m_wdata), .m_axi_gmem_wstrb(m_wstrb), .m_axi_gmem_wlast(m_wlast),
+        .m_axi_gmem_wvalid(m_wvalid), .m_axi_gmem_wready(m_wready),
+        .m_axi_gmem_bid(1'b0), .m_axi_gmem_bresp(2'b0), .m_axi_gmem_bvalid(m_bvalid),
+        .m_axi_gmem_bready(m_bready),
+        .m_axi_gmem_arid(), .m_axi_gmem_araddr(m_araddr), .m_axi_gmem_arlen(m_arlen),
+        .m_axi_gmem_arsize(), .m_axi_gmem_arburst(), .m_axi_gmem_arcache(), .m_axi_gmem_arprot(),
+        .m_axi_gmem_arvalid(m_arvalid), .m_axi_gmem_arready(m_arready),
+        .m_axi_gmem_rid(1'b0), .m_axi_gmem_rdata(memory[read_word]), .m_axi_gmem_rresp(2'b0),
+        .m_axi_gmem_rlast(m_rlast), .m_axi_gmem_rvalid(m_rvalid), .m_axi_gmem_rready(m_rready)
+    );
+
+endmodule

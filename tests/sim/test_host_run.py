@@ -1,0 +1,55 @@
+"""`gatefold verify` runs descriptors on a core with registers, and finds what is wrong there."""
+
+import json
+import re
+
+import pytest
+
+import gatefold as gf
+from gatefold.gen.check import check_core
+from gatefold.sim import simulators
+from gatefold.sim.results import CheckFailed
+from tests.support.networks import network
+
+pytestmark = pytest.mark.skipif(simulators.missing("icarus") is not None,
+                                reason="Icarus is not installed")
+
+
+@pytest.fixture(scope="module")
+def core():
+    return gf.compile(network("dense only"), width=8, pe=8, simd=3, host="axi", io="float32",
+                      port="64", loadable=True)
+
+
+def check(core, folder):
+    return check_core(folder, core.qnet, sim="icarus", samples=1)
+
+
+def test_descriptors_give_golden_s_results_in_planned_cycles(core, tmp_path):
+    core.save(tmp_path / "core")
+    assert check(core, tmp_path / "core").scenarios["registers and memory"] == 18
+
+
+def wrong_bit(folder):
+    path = folder / "rtl" / "gatefold_host.v"
+    text, count = re.subn(r"(assign m_axi_gmem_wdata = )([^;]+);", r"\1(\2) ^ 1;",
+                          path.read_text())
+    assert count == 1
+    path.write_text(text)
+
+
+def wrong_cycles(folder):
+    path = folder / "core.json"
+    core = json.loads(path.read_text())
+    core["host"]["cycles"]["frame"] -= 1
+    path.write_text(json.dumps(core))
+
+
+@pytest.mark.parametrize(("plant", "message"), [
+    (wrong_bit, "descriptor 0, frame 0, byte 0: expected"),
+    (wrong_cycles, "expected .* cycles for one frame, got")])
+def test_a_fault_around_the_core_is_found(core, tmp_path, plant, message):
+    core.save(tmp_path / "core")
+    plant(tmp_path / "core")
+    with pytest.raises(CheckFailed, match=f"registers and memory: {message}"):
+        check(core, tmp_path / "core")
