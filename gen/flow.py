@@ -40,21 +40,13 @@ from gatefold.gen.host.driver_files import (
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
-<<<<<<< HEAD
 from gatefold.gen.measure.rules import AUTO, fixed_rules, output_bits, quantize_measured
-from gatefold.gen.measure.saturation import doubts
-=======
 from gatefold.gen.measure.saturation import below_step, doubts
->>>>>>> main
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
-<<<<<<< HEAD
-=======
 from gatefold.gen.network.logits import with_logits
-from gatefold.gen.numbers.quantize import quantize
->>>>>>> main
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan

@@ -162,15 +162,10 @@ class EngineConfig:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
         if self.uram_rows and not self.loadable:
             raise ValueError("uram_rows needs loadable: UltraRAM cannot be initialised")
-<<<<<<< HEAD
-        if self.container < self.result_width:
-            raise ValueError(f"container must hold {self.result_width} bits of an element, "
-=======
         if not self.element:
             object.__setattr__(self, "element", self.act_width)
-        if self.container < self.element:
-            raise ValueError(f"container must hold element ({self.element}) bits, "
->>>>>>> main
+        if self.container < self.out_element:
+            raise ValueError(f"container must hold {self.out_element} bits of an element, "
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
@@ -212,6 +207,11 @@ class EngineConfig:
     def result_width(self) -> int:
         """Bits of the widest result."""
         return max(self.act_width, self.out_width)
+
+    @property
+    def out_element(self) -> int:
+        """Bits of an element of the output stream."""
+        return self.element if self.element < self.act_width else self.result_width
 
     @property
     def pair(self) -> int:

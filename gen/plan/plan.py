@@ -154,13 +154,9 @@ def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
 def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] | None = None,
             program: Program | None = None) -> EngineConfig:
     """The engine for a network; without a schedule, enough of it to know its latencies."""
-<<<<<<< HEAD
-    container = container_bits(qnet.out_width)
-=======
     element = max(form.width for form in qnet.input_formats) if qnet.affine else qnet.act_width
-    container = container_bits(element)
+    container = container_bits(element if qnet.affine else qnet.out_width)
     x_zero, out_zero = (side[0] if side else 0 for side in qnet.zeros)
->>>>>>> main
     if array.stream_bits % container or array.stream_bits < container:
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
                         f"not {array.stream_bits}")

@@ -242,14 +242,9 @@ class Naive:
 
     def gru(self, layer, ih, hh, s):
         u, t, kind = layer.units, self.t, layer.recurrent_activation
-<<<<<<< HEAD
         e = scales(layer)
-        r, z = ([gate(kind, self.table, rnd(int(layer.b[n]) + ih[n] + hh[n], e[n]), layer.acc_frac)
-                 for n in range(k * u, k * u + u)] for k in (0, 1))
-=======
-        r, z = ([gate(kind, self.table, int(layer.b[n]) + ih[n] + hh[n], layer.acc_frac,
+        r, z = ([gate(kind, self.table, rnd(int(layer.b[n]) + ih[n] + hh[n], e[n]), layer.acc_frac,
                       layer.z_clip) for n in range(k * u, k * u + u)] for k in (0, 1))
->>>>>>> main
         a = [int(layer.b[n]) + ih[n] for n in range(2 * u, 3 * u)]
         e = e[2 * u:]
         if layer.reset_after:
