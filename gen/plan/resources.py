@@ -326,7 +326,7 @@ def _dense_lanes(c: EngineConfig) -> Resources:
     kinds = _kinds(c, DenseKind)
     if not kinds:
         return _part()
-    a, t, u = c.act_width, c.table.out_frac, c.table.width
+    a, t, u = c.result_width, c.table.out_frac, c.table.width
     tables = any(kind.tabled for kind in kinds)
     plain = any(kind.activation in ("linear", "relu") for kind in kinds)
     return _part(c.simd * (plain * 1.3 * a + tables * (3.5 * u + 3 * t)),
@@ -423,8 +423,8 @@ def _reader(c: EngineConfig) -> Resources:
 
 def _writer(c: EngineConfig) -> Resources:
     box = _Gearbox.of(gearboxes(c)[1])
-    memory = c.dies * c.simd * ram_luts(c.act_width, 2 << bits_for(c.out_depth))
-    memory += _mux(c.dies) * c.simd * c.act_width
+    memory = c.dies * c.simd * ram_luts(c.result_width, 2 << bits_for(c.out_depth))
+    memory += _mux(c.dies) * c.simd * c.result_width
     return _part(0.61 * box.held + 0.92 * box.two + 3 + memory,
                  box.held + 2 * bits_for(c.out_depth) + 8)
 
