@@ -56,7 +56,7 @@ miter -equiv -flatten sane mutated miter
 opt -full miter
 sat -prove trigger 0 miter
 """
-SECONDS = 60  #: for all questions of a module
+SECONDS = 600  #: for all questions of a module: seconds of an idle machine, and some for a busy one
 _ANSWER = re.compile(r"proof finished.*?: (SUCCESS|FAIL)!")
 
 
