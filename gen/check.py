@@ -13,6 +13,7 @@ import numpy as np
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.arrays import array_digest
 from gatefold.gen.files.names import CORE, INTEGERS
+from gatefold.gen.files.sealed import check_sealed
 from gatefold.gen.host.memory import frames_in_memory
 from gatefold.gen.network.frames import as_frames, input_names, whole_frames
 from gatefold.gen.network.graph import joined
@@ -64,7 +65,7 @@ def verify_folder(directory: str | os.PathLike, x=None, *, sim: str = "verilator
     Raises :class:`UserError`, and :class:`CheckFailed` at the first difference.
     """
     path, qnet = Path(directory), load_folder(directory)
-    read_report(path)  # a damaged one is refused before the work, not after
+    check_sealed(path, read_report(path))  # damage is refused before the work, not after
     try:
         result = check_core(path, qnet, x, sim=sim, samples=samples, seed=seed,
                             progress=progress)

@@ -27,6 +27,7 @@ from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import ANY_BOARD, CONTENTS, CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
+from gatefold.gen.files.sealed import sealed
 from gatefold.gen.host.config import describe_host, host_config, host_refusals
 from gatefold.gen.host.cycles import HostCycles
 from gatefold.gen.host.driver_files import (
@@ -39,18 +40,19 @@ from gatefold.gen.host.driver_files import (
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
-from gatefold.gen.measure.saturation import doubts
+from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
+from gatefold.gen.network.logits import with_logits
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit
+from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
@@ -162,7 +164,7 @@ class Core:
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
         save_quantized(folder / INTEGERS, self.qnet)
-        save_network(folder / FLOATS, self.network)
+        save_network(folder / FLOATS, self.network.in_floats)
         if self.network.around is not None:
             save_host(folder, self.network.around)
         core = core_json(self.plan)
@@ -178,8 +180,9 @@ class Core:
             write_vivado(folder / "vivado", board=self.board, top=TOP, verilog_files=verilog,
                          memory_files=memories, clock_mhz=self.clock_mhz, dies=config.dies,
                          regions=spread, region_rows=REGION)
-        write_report(folder, self._report)
-        write_page(folder, self._report, self.plan)
+        report = self._report | {"files": sealed(folder)}
+        write_report(folder, report)
+        write_page(folder, report, self.plan)
 
     def _write_host(self, folder: Path, host: HostConfig, verilog: list[str],
                     memories: list[str]) -> None:
@@ -216,6 +219,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     bad data, and for networks that do not fit.
     """
     options = BuildOptions.made(given)
+    if options.logits:
+        network = with_logits(network)
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
@@ -237,6 +242,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         limits = limits.within(options.pe * options.simd, "--pe x --simd")
     limits = limits.within(options.macs)
     check_tiles(network, limits.multipliers, options.contexts)
+    if network.affine is not None:
+        _check_int8(options, overrides)
     if calibrate is not None:
         calibrate = frames_given(network, network.around, calibrate, "the calibration data")
         for doubt in doubts(calibrate):
@@ -276,6 +283,9 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
+    hidden = below_step(report["numbers"]["error"])
+    if hidden:
+        warnings.warn(hidden, NumbersWarning, stacklevel=2)
     if found:
         report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
     host = None if options.host is None else host_config(
@@ -285,8 +295,26 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         budget = latency_budget(HostCycles(plan, host), clock_mhz)
         report["host"] = describe_host(plan, host) | {"engine": engine.as_dict(), "latency": budget}
         report["resources"] = (engine * host.engines + around(host)).as_dict()
+    if options.deadline is not None:
+        report["deadline"] = {
+            "us": options.deadline, "margin_us": options.deadline - report["latency_us"],
+            "meaning": "from the first input beat to the last output beat; the transfer to and "
+                       "from a host is not in it"}
     return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
+
+
+def _check_int8(options: BuildOptions, overrides: dict | None) -> None:
+    """Refuse what would change the numbers of a full-integer file, or does not know them."""
+    chosen = [one.name for one in BuildOptions.declared()
+              if one.field in (*FORMATS, "width", "max_error", "weight_width", "act_width")
+              and getattr(options, one.field) != one.default] + ["--formats"] * bool(overrides)
+    if chosen:
+        raise UserError(f"{chosen[0]} does not go with a full-integer .tflite, whose numbers are "
+                        "in the file: leave it out, or give the float model")
+    if options.host is not None:
+        raise UserError("--host does not know the scales of a full-integer .tflite yet: leave it "
+                        "out, and use the core's streams, which carry bytes")
 
 
 def _counted(say: Progress) -> Callable[[int, int], None]:
@@ -303,15 +331,17 @@ def _counted(say: Progress) -> Callable[[int, int], None]:
 def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
           progress: Callable[[int, int], None]) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    contexts, pipeline = options.contexts, options.pipeline
+    made = options.named(("contexts", "pipeline", "protect"))
+    if options.deadline is not None:
+        return meet_deadline(qnet, limits, options.deadline, **made)
     if options.pe is None or options.simd is None:
-        return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
-                            goal=options.goal, quick=options.quick, progress=progress)
+        return choose_array(qnet, limits, **made, goal=options.goal, quick=options.quick,
+                            progress=progress)
     if options.pe % (4 * limits.fewest_dies):
         raise UserError(f"--pe must be a multiple of {4 * limits.fewest_dies} on "
                         f"{limits.fewest_dies} dies (four rows each), not {options.pe}")
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
-                  contexts=contexts, pipeline=pipeline)
+                  **made)
     plans = [(make_plan(qnet, made_to_fit(qnet, array, share)), share) for share in limits.shares()
              if array.pe % (4 * share.dies) == 0]
     fitting = [placed for plan, share in plans if (placed := fit(plan, share)) is not None]
@@ -319,7 +349,7 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
         return min(fitting, key=lambda plan: plan.cycles.latency)
     needs = estimate(plans[0][0].config)
     where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
-    best = choose_array(qnet, limits, contexts=contexts, pipeline=pipeline, quick=True).array
+    best = choose_array(qnet, limits, **made, quick=True).array
     raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "
                     f"{needs.dsp} DSPs and {needs.bram36:g} block RAMs of {limits.name}'s "
                     f"{limits.lut}, {limits.dsp} and {limits.bram36:g} and cannot be placed"

@@ -8,7 +8,7 @@ from typing import Any
 
 from gatefold.gen.errors import UserError, quoted
 
-__all__ = ["Choice", "ChoiceOrFile", "Legal", "Limit", "Part", "Several"]
+__all__ = ["Choice", "ChoiceOrFile", "Duration", "Legal", "Limit", "Part", "Several"]
 
 
 class Legal:
@@ -66,6 +66,26 @@ class Limit(Legal):
         return (isinstance(value, int if self.step else (int, float))
                 and not isinstance(value, bool) and self.lo <= value <= self.hi
                 and not (self.step and value % self.step))
+
+
+class Duration(Legal):
+    """A time with its unit, ``10ms`` or ``500us``; from Python also a number of microseconds."""
+
+    def __init__(self):
+        super().__init__("a time above 0 like 10ms or 500us", "TIME", "like 10ms or 500us")
+
+    def read(self, text: str) -> float:
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)", text.strip())
+        if not found:
+            raise ValueError(text)
+        return float(found[1]) * {"us": 1.0, "ms": 1e3, "s": 1e6}[found[2]]
+
+    def written(self, value: Any) -> str:
+        return "None" if value is None else f"{value:g}us"
+
+    def holds(self, value: Any) -> bool:
+        return (isinstance(value, int | float) and not isinstance(value, bool)
+                and 0 < value <= 1e9)
 
 
 class Choice(Legal):

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from gatefold.boards import BOARDS
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.legal import Choice, ChoiceOrFile, Legal, Limit, Part, Several
+from gatefold.gen.legal import Choice, ChoiceOrFile, Duration, Legal, Limit, Part, Several
 
 __all__ = ["ARRAY_GOALS", "FORMATS", "GOALS", "LIMITS", "MEMORIES", "BuildOptions",
            "ExploreOptions", "Option", "Options", "ShapeOptions", "VerifyOptions", "WeightsOptions",
@@ -180,8 +180,13 @@ class BuildOptions(Options):
                            "with larger sums")
     macs: int | None = option(Limit(4, 16384, unit="multipliers"), None,
                               "The most multipliers to use")
+    logits: bool = option(_FLAG, False, "Leave a final sigmoid to the host, so that probabilities "
+                          "below one step of the output keep their digits")
     goal: str = option(Choice(*ARRAY_GOALS), "balanced", "Which array to choose: "
                        + "; ".join(f"{goal}, {text}" for goal, text in ARRAY_GOALS.items()))
+    deadline: float | None = option(Duration(), None, "Choose the smallest array that takes no "
+                                    "longer from the first input beat to the last output beat; "
+                                    "the transfer to and from a host is not in it")
     quick: bool = option(_FLAG, False, "Look at fewer arrays: seconds where the best takes up to a "
                          "minute to find, for perhaps a few per cent of speed")
     pe: int | None = option(Limit(4, 4096, step=4, unit="rows"), None,
@@ -198,6 +203,9 @@ class BuildOptions(Options):
                            "throughput, but more latency")
     pipeline: str = option(Choice("full", "short"), "full", "Registers behind every step, or "
                            "behind every second one: fewer cycles, for a slower clock")
+    protect: bool = option(_FLAG, False, "Have the core watch itself: parity on the memories of "
+                           "program and weights, copies of its control registers, and a watchdog "
+                           "that resets a core which stands still; a port says what was found")
     reach: int | None = option(Limit(0, 4, unit="levels"), None, "Levels of registers between the "
                                "operand memory and the rows; if not given, as many as the board's "
                                "wires need at this clock")
@@ -226,6 +234,10 @@ class BuildOptions(Options):
             chosen = "--quick" if self.quick else "--goal"
             raise UserError(f"{chosen} and --pe/--simd contradict each other: with --pe and --simd "
                             f"there is no array to choose, leave {chosen} out")
+        if self.deadline is not None and (self.pe is not None or self.goal != "balanced"):
+            other = "--goal" if self.pe is None else "--pe/--simd"
+            raise UserError(f"--deadline and {other} contradict each other: with a deadline the "
+                            f"smallest array that meets it is chosen, leave {other} out")
         if (self.pe is None) != (self.simd is None):
             given, other = ("--pe", "--simd") if self.simd is None else ("--simd", "--pe")
             raise UserError(f"{given} needs {other} too: give both, or --macs to have them chosen")

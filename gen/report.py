@@ -88,6 +88,7 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
         "interval_us": cycles.interval / clock_mhz,
         "array": {"pe": config.pe, "simd": config.simd, "multipliers": multipliers,
                   "pipeline": config.pipeline, "cascade": config.cascade,
+                  "protect": config.protect,
                   "reach": config.reach, "gather": config.gather, "dies": config.dies,
                   "cross": config.cross,
                   "stream_bits": config.beat * config.container,
@@ -186,6 +187,9 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
                    "cell": qnet.cell_width, "accumulator": qnet.acc_width},
         "inputs": [str(form) for form in qnet.input_formats],
         "outputs": [", ".join(map(str, qnet.formats(value))) for value in qnet.outputs],
+        "affine": None if qnet.affine is None else {
+            name: [{"scale": one.scale, "zero_point": one.zero} for one in side]
+            for name, side in zip(("inputs", "outputs"), qnet.affine, strict=True)},
         "layers": formats,
         "table": {"function": "tanh, sigmoid from it", "argument": str(qnet.table.format),
                   "entries": qnet.table.t0.size + qnet.table.t1.size,

@@ -11,11 +11,13 @@ from gatefold.gen.cut.parts import frames_given
 from gatefold.gen.errors import UserError
 from gatefold.gen.files.names import FLOATS, INTEGERS
 from gatefold.gen.files.output import replace_files
+from gatefold.gen.files.sealed import sealed
 from gatefold.gen.flow import sample_floats, write_example_data, write_vectors
 from gatefold.gen.host.driver_files import DRIVER, build_hash, write_load
 from gatefold.gen.html import write_page
 from gatefold.gen.network.around import Around
 from gatefold.gen.network.graph import Network
+from gatefold.gen.network.logits import with_logits
 from gatefold.gen.numbers.quantize import SATURATED, requantize_into, saturated_weights
 from gatefold.gen.report import (
     describe_network,
@@ -45,6 +47,8 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     """
     path, old = Path(directory), load_folder(directory)
     report = read_report(path)
+    if "sigmoid" in old.host:
+        network = with_logits(network)
     qnet = requantize_into(network, old, saturate=saturate)
     plan = load_plan(path).retrained(qnet)
     _check_cut(network.around, load_host(path))
@@ -70,6 +74,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
             write_example_data(staged, qnet, plan.config.contexts, floats)
             if plan.config.loadable:
                 write_load(staged / "weights", plan, build_hash(path / DRIVER))
+        report["files"] = report.get("files", {}) | sealed(staged)
         write_report(staged, report)
         write_page(staged, report, plan)
     return report

@@ -79,7 +79,11 @@ class EngineConfig:
     out_whole: chunks of an output frame are finished in any order, so they leave when all are
         finished: with several contexts or outputs.
     stateful: some layer continues from the state that the last frame left.
-    beat: elements of a stream beat. container: bits an element takes there.
+    beat: elements of a stream beat. container: bits an element takes there, of which it has
+        ``element``; 0, as many as ``act_width``. x_zero, out_zero: what is subtracted from an
+        element that comes, and added to one that leaves.
+    factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
+        their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
         max_run is the most tiles of an instruction.
     lut_rows: rows whose weights are in LUTs although they are not shallow.
@@ -93,6 +97,8 @@ class EngineConfig:
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
     curve: the shape of the tables of curves, where there are any.
+    protect: the core watches itself (:mod:`gatefold.hdl.guard`); patience: cycles that its watchdog
+        waits.
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
@@ -139,7 +145,14 @@ class EngineConfig:
     dies: int = 1
     cross: int = 0
     cascade: bool = False
+    element: int = 0
+    x_zero: int = 0
+    out_zero: int = 0
+    factor_depth: int = 0
+    recips: int = 0
     curve: TableConfig | None = None
+    protect: bool = False
+    patience: int = 0
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -151,8 +164,8 @@ class EngineConfig:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
         if self.uram_rows and not self.loadable:
             raise ValueError("uram_rows needs loadable: UltraRAM cannot be initialised")
-        if self.container < self.act_width:
-            raise ValueError(f"container must hold act_width ({self.act_width}) bits, "
+        if self.container < self.element_width:
+            raise ValueError(f"container must hold element_width ({self.element_width}) bits, "
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
@@ -214,6 +227,16 @@ class EngineConfig:
     def relays(self) -> int:
         """Registers of the operands on their way to the rows, that of the region included."""
         return max(1, self.reach)
+
+    @property
+    def element_width(self) -> int:
+        """Bits of an element in a stream."""
+        return self.element or self.act_width
+
+    @property
+    def cell_words(self) -> int:
+        """Words that ``cell`` of an instruction can address: of the states, or of the factors."""
+        return max(self.cell_depth, self.factor_depth)
 
     @property
     def x_chunks(self) -> int:

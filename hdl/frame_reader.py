@@ -65,10 +65,15 @@ class FrameReader(wiring.Component):
         dropping = Signal()  # the rest of one that is too long
         enable = self.enable & ~(self.holds & first & ~dropping) if c.loadable else self.enable
         moves = Signal()
-        elements = [self.beats.payload.data[n * c.container:n * c.container + c.act_width]
+        elements = [self.beats.payload.data[n * c.container:n * c.container + c.element_width]
                     for n in range(c.beat)]
+        if c.x_zero or c.element_width < c.act_width:
+            elements = [(Mux(filling, 0, element).as_signed() - c.x_zero)[:c.act_width]
+                        for element in elements]
+        else:
+            elements = [Mux(filling, 0, element) for element in elements]
         m.d.comb += [
-            box.i.payload.eq(Mux(filling, 0, Cat(elements))),
+            box.i.payload.eq(Cat(elements)),
             box.i.valid.eq(~dropping & (filling | (self.beats.valid & enable))),
             self.beats.ready.eq(enable & (dropping | (~filling & box.i.ready))),
             moves.eq(box.i.valid & box.i.ready),

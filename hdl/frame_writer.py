@@ -79,10 +79,15 @@ class FrameWriter(wiring.Component):
 
         # Elements sign-extended to their containers; TLAST.
         words = [box.o.payload[n * c.act_width:(n + 1) * c.act_width] for n in range(c.beat)]
+        if c.out_zero or c.element_width < c.act_width:
+            # Zeros behind the last element stay zeros.
+            rest = c.out_row * c.out_rows % c.beat or c.beat
+            words = [Mux(box.o_last & (n >= rest), 0, (word + c.out_zero)[:c.element_width])
+                     for n, word in enumerate(words)]
         m.d.comb += [
             self.beats.payload.last.eq(box.o_last),  # a row of beats is a frame
             self.beats.payload.data.eq(Cat(
-                Cat(word, word[-1].replicate(c.container - c.act_width)) for word in words)),
+                Cat(word, word[-1].replicate(c.container - c.element_width)) for word in words)),
             self.beats.valid.eq(box.o.valid),
             box.o.ready.eq(self.beats.ready),
         ]

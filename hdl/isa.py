@@ -39,9 +39,10 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
     """How finished rows become elements of an operand or an output.
 
     kind: index into ``config.kinds``. route: of the first beat. beats: number of beats - 1.
-    cell: cell-state chunk of the first beat. fresh: c counts as zero. to_h, h, h_step: write to the
-    operand memory at chunk h (+ the loop offset that h_step names). to_out, out, out_step: the same
-    for the output memory. complete: the last beat completes its chunk, which may leave.
+    cell: cell-state chunk of the first beat, or the word of its factors. fresh: c counts as zero.
+    to_h, h, h_step: write to the operand memory at chunk h (+ the loop offset that h_step names).
+    to_out, out, out_step: the same for the output memory. complete: the last beat completes its
+    chunk, which may leave.
     frame: half of the output memory, filled in by the sequencer (0 in a program).
     scale, of a core with row scales: the word of the first beat's.
     cell_carried, of a stateful core: the state is the last frame's; it counts as zero in a frame
@@ -51,7 +52,7 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
         "kind": bits_for(len(config.kinds)),
         "route": bits_for(len(config.routes)),
         "beats": bits_for(config.max_beats),
-        "cell": bits_for(config.cell_depth),
+        "cell": bits_for(config.cell_words),
         "fresh": 1,
         "to_h": 1,
         "h": bits_for(config.h_depth),
@@ -76,7 +77,7 @@ def beat_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({
         "kind": bits_for(len(config.kinds)),
         "lanes": config.simd,
-        "cell": bits_for(config.cell_depth),
+        "cell": bits_for(config.cell_words),
         "fresh": 1,
         "to_h": 1,
         "h": bits_for(config.h_depth),

@@ -10,11 +10,13 @@ the element has rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gatefold.hdl.arith import half
 
-__all__ = ["AsideKind", "DenseKind", "EmitKind", "Gate", "GruKind", "Kind", "LoadKind", "LstmKind",
-           "MergeKind", "ResetKind", "Squash"]
+__all__ = ["SILENT", "AsideKind", "DenseKind", "EmitKind", "Gate", "GruKind", "Int8DenseKind",
+           "Int8GatesKind", "Int8LstmKind", "Kind", "LoadKind", "LstmKind", "MergeKind",
+           "ResetKind", "Scale", "Squash"]
 
 Constants = tuple[int, ...]
 
@@ -23,19 +25,22 @@ Constants = tuple[int, ...]
 class Gate:
     """How an accumulator becomes a gate, 2^T +- t: sigmoid by the table, (1 + tanh(z/2)) / 2, or
     hard sigmoid, which is ``direct``. ``shift``: of the accumulator to the table's argument u, or
-    to the T + 1 bits of a direct gate."""
+    to the T + 1 bits of a direct gate. ``limit``: the largest |u|; None, no limit."""
 
     shift: int
     direct: bool = False
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
 class Squash:
     """How a sum or a state becomes a sign and t of T bits. ``function``: tanh by the table, a curve
-    by its own, or linear or relu, which are direct. ``shift``: to u, or to T + 1 bits."""
+    by its own, or linear or relu, which are direct. ``shift``: to u, or to T + 1 bits; ``limit``:
+    the largest |u|; None, no limit."""
 
     shift: int
     function: str = "tanh"
+    limit: int | None = None
 
     @property
     def direct(self) -> bool:
@@ -213,4 +218,65 @@ class DenseKind:
         return (half(self.shift),)
 
 
-Kind = LstmKind | GruKind | AsideKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind
+# ---- LiteRT's int8 arithmetic (`docs/numbers.md`): the lanes round, no kind has constants --------
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A factor of multiplier * 2**(shift - 31): the product is rounded to 31 bits less, then, where
+    ``shift`` is negative, shifted and rounded again, halves away from zero."""
+
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True)
+class Int8DenseKind:
+    """Finish of a CONV_2D or FULLY_CONNECTED: a row is an element, with a factor of its own from a
+    memory of the lane. The result lies in ``lo``..``hi``."""
+
+    lo: int
+    hi: int
+
+    constants: ClassVar[Constants] = (0,)
+
+
+@dataclass(frozen=True)
+class Int8GatesKind:
+    """The sums of x of an LSTM's unit, rows i, f, g, o, scaled to 16 bits, stay in the lane for the
+    op that finishes the step. There is no result."""
+
+    scales: tuple[Scale, Scale, Scale, Scale]
+
+    constants: ClassVar[Constants] = (0,) * 4
+
+
+@dataclass(frozen=True)
+class Int8LstmKind:
+    """Finish of an LSTM's step, of the sums of h, rows i, f, g, o.
+
+    ``scales``: of the rows to 16 bits. ``frac``: fractional bits of c. ``clip``: its largest
+    magnitude. ``first``, ``up``: where in the lane's table tanh(c) is (entry ``first`` + (|c| <<
+    ``up``), at most ``last`` behind the first); ``first`` None: the input gate takes its place.
+    ``h``: of o * tanh(c) to h, to which ``offset`` is added; it lies in ``lo``..``hi``.
+    """
+
+    scales: tuple[Scale, Scale, Scale, Scale]
+    frac: int
+    clip: int
+    first: int | None
+    up: int
+    last: int
+    h: Scale
+    offset: int
+    lo: int
+    hi: int
+
+    constants: ClassVar[Constants] = (0,) * 4
+
+
+Kind = (LstmKind | GruKind | AsideKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind
+        | Int8DenseKind | Int8GatesKind | Int8LstmKind)
+
+#: Kinds that have no result, but leave something in the lanes.
+SILENT = LoadKind | AsideKind | Int8GatesKind

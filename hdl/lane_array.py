@@ -10,18 +10,21 @@ from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
+from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA, Int8DenseLane
+from gatefold.hdl.int8_lstm_lane import Int8LstmLane
 from gatefold.hdl.interfaces import output_write, result_write, routed_beat, trace
 from gatefold.hdl.isa import beat_layout
-from gatefold.hdl.kinds import AsideKind, LoadKind
+from gatefold.hdl.kinds import SILENT
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lstm_lane import LstmLane
 from gatefold.hdl.merge_lane import MergeLane
-from gatefold.hdl.target import shared
+from gatefold.hdl.target import Rom, shared
 
 __all__ = ["LaneArray", "early_latency", "lanes_of", "late_latency", "state_latency"]
 
 #: Every type of lane, by the name of its instances; its module in Verilog is gatefold_NAME_lane.
-_LANES = {"lstm": LstmLane, "gru": GruLane, "merge": MergeLane, "dense": DenseLane}
+_LANES = {"lstm": LstmLane, "gru": GruLane, "merge": MergeLane, "dense": DenseLane,
+          "int8_lstm": Int8LstmLane, "int8_dense": Int8DenseLane}
 
 
 def lanes_of(config: EngineConfig) -> tuple[type[Lane], ...]:
@@ -53,6 +56,8 @@ class LaneArray(wiring.Component):
     memory after :func:`early_latency`: a final Dense layer does not wait for the pipeline of a
     recurrent one.
 
+    ``die``: its number. Where results have factors of their own, each lane has a memory of them.
+
     Members
     -------
     routed: In, a beat from the router.
@@ -60,8 +65,8 @@ class LaneArray(wiring.Component):
     trace: Out, for test benches, after :func:`late_latency`; its sums at once.
     """
 
-    def __init__(self, config: EngineConfig, images: dict | None = None):
-        self.config, self.images = config, images
+    def __init__(self, config: EngineConfig, images: dict | None = None, die: int = 0):
+        self.config, self.images, self.die = config, images, die
         super().__init__({
             "routed": In(routed_beat(config)),
             "result": Out(result_write(config)),
@@ -111,7 +116,7 @@ class LaneArray(wiring.Component):
         beats = delay(m, "beat", self.routed.beat.as_value(), late)
         at_late, at_early = data.View(layout, beats[late]), data.View(layout, beats[early])
         before_late = data.View(layout, beats[late - 1])
-        silent = [n for n, kind in enumerate(c.kinds) if isinstance(kind, LoadKind | AsideKind)]
+        silent = [n for n, kind in enumerate(c.kinds) if isinstance(kind, SILENT)]
         m.d.comb += [
             self.result.lanes.eq(Mux(valid[late - 1] & before_late.to_h, before_late.lanes, 0)),
             self.result.chunk.eq(before_late.h),
@@ -140,10 +145,16 @@ class LaneArray(wiring.Component):
         lane = _LANES[name](self.config, self.images)
         m.submodules[f"{name}_{n}"] = shared(f"gatefold_{name}_lane", lane, platform)
         m.d.comb += lane.kind.eq(beat.kind)
-        if isinstance(lane, DenseLane):
+        if isinstance(lane, DenseLane | Int8DenseLane):
             m.d.comb += lane.z.eq(z[0])
         else:
             m.d.comb += [port.eq(row) for port, row in zip(lane.z, z, strict=True)]
+        if isinstance(lane, Int8DenseLane):
+            file = f"factors_{self.die * self.config.simd + n:03d}"
+            factors = Rom(width=MANTISSA + EXPONENT, depth=self.config.factor_depth,
+                         file=f"{file}.hex", init=(self.images or {}).get(file))
+            m.submodules[f"factors_{n}"] = factors.placed(platform)
+            m.d.comb += [factors.addr.eq(beat.cell), lane.factor.eq(factors.data)]
         if isinstance(lane, StateLane):
             m.d.comb += [lane.writes.eq(writes & beat.lanes[n]), lane.cell_addr.eq(beat.cell),
                          lane.fresh.eq(beat.fresh)]

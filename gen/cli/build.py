@@ -26,9 +26,11 @@ __all__ = ["build"]
 @sized
 @cuts
 @states
+@click.option("--keep-state", is_flag=True, help="The LSTMs of a .tflite go on in each frame with "
+              "the state of the last one, as LiteRT's do until they are reset.")
 def build(model, output, description, calibrate, formats, sized, cut, first, last, states,
-          **options):
-    """Build a core from MODEL (.keras, .h5, .onnx, .safetensors, .npz), or from its shape alone.
+          keep_state, **options):
+    """Build a core from MODEL (.keras, .h5, .onnx, .tflite, .safetensors, .npz), or its shape.
 
     \b
     gatefold build model.keras -o core --board zcu104 --calibrate x.npz
@@ -57,13 +59,14 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
         if shape is None:
             given = Sizes.read(sizes["timesteps"], sized)
             network = load(model, network=description, timesteps=given.timesteps,
-                           sizes=given.named, cut=Cut.read(cut, first, last), states=states)
+                           sizes=given.named, cut=Cut.read(cut, first, last), states=states,
+                           keep_state=keep_state)
         else:
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
         data = None if calibrate is None else arrays_read(network, calibrate,
                                                           "the calibration data")
         if model is not None and network.around is None:
-            note_runtime(network, model, data)
+            note_runtime(network, model, None if isinstance(data, list) else data)
         overrides = None if formats is None else read_overrides(formats, network)
         core = compile(network, calibrate=data, overrides=overrides, any_weights=model is None,
                        progress=say, **options)

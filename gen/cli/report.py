@@ -15,12 +15,14 @@ __all__ = ["report", "summary"]
 @click.option("--vivado", metavar="PATH", help="What Vivado wrote: a folder of reports, a bundle "
               "of `make report-bundle`, or a single report. Without it: DIR/vivado/reports, if "
               "there is one.")
-def report(directory, vivado):
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of text.")
+def report(directory, vivado, as_json):
     """Print the report of the core in DIR, and draw DIR/report.html again where it differs.
 
     Where Vivado has routed the core, its timing and resources replace what was assumed and
     estimated, here and in the files.
     """
+    import json
     from pathlib import Path
 
     from rich.console import Console
@@ -29,10 +31,12 @@ def report(directory, vivado):
 
     from gatefold.gen.errors import UserError, quoted
     from gatefold.gen.files.output import replace_files
+    from gatefold.gen.files.sealed import check_sealed
     from gatefold.gen.html import refresh_page
     from gatefold.gen.report import read_report, routed, write_report
 
     record = read_report(Path(directory))
+    check_sealed(Path(directory), record)
     found = _results(Path(directory), record, vivado)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True, style="bold")
@@ -46,6 +50,9 @@ def report(directory, vivado):
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"the report in {quoted(directory)} is damaged ({quoted(error)}): build "
                         "the folder again") from None
+    if as_json:
+        click.echo(json.dumps(record, indent=1))
+        return
     console = Console()
     with console.capture() as shown:  # Rich handles a closed pipe in a way of its own
         console.print(*([inside, ""] if inside else []), table)
@@ -78,7 +85,7 @@ def _results(directory, record: dict, path: str | None):
 def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
     wanted = ("network", "quantised", "cut", "host", "state", "search", "found", "numbers", "error",
-              "lost", "array", "distance", "cycles", "clock", "resources")
+              "lost", "array", "distance", "cycles", "clock", "deadline", "resources")
     for name, value in rows(record):
         if name in wanted:
             yield f"{name:<12}{value}"
@@ -109,7 +116,7 @@ def _tensors(numbers: dict):
 def rows(record: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
     from gatefold.gen.html.words import in_turn, is_chain
-    from gatefold.gen.measure.saturation import in_words
+    from gatefold.gen.measure.saturation import below_step, in_words
 
     network, numbers = record["network"], record["numbers"]
     yield "network", (f"{_shapes(network['input_shapes'])} to "
@@ -141,6 +148,8 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     yield "error", (f"against float: max {error['max_abs']:.3g}, rms {error['rms']:.3g}"
                     + ("" if relative is None else f" ({100 * relative:.3g} % of the range)")
                     + f", on {error['data']}")
+    if below_step(error):
+        yield "small", below_step(error)
     clamped = [f"{name}.{tensor} {counted['count']} of {counted['total']}"
                for name, tensors in numbers["saturations"].items()
                for tensor, counted in tensors.items() if counted["count"]]
@@ -158,6 +167,13 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
                        f"cross {array['cross']}")
     yield "clock", (f"{clock['value']:g} MHz ({clock['source']}; {clock['rests_on']}): latency "
                     f"{record['latency_us']:.2f} us")
+    for path, terms in record.get("host", {}).get("latency", {}).items():
+        yield "latency", f"{path}, {sum(term['us'] for term in terms):.2f} us: " + " + ".join(
+            f"{term['what']} {term['us']:.2f} ({term['known']})" for term in terms)
+    if "deadline" in record:
+        asked = record["deadline"]
+        yield "deadline", (f"{asked['us']:g} us, met with a margin of {asked['margin_us']:.4g} us, "
+                           f"{asked['meaning']}")
     yield "resources", _resources(record["resources"])
     board = record["board"]
     yield "board", "none" if board is None else f"{board['title']}, {board['part']}"

@@ -40,11 +40,13 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
         from gatefold.gen.errors import UserError, quoted
         from gatefold.gen.files.arrays import check_writable, write_arrays
         from gatefold.gen.files.names import CONTENTS, FLOATS
+        from gatefold.gen.files.sealed import check_sealed
         from gatefold.gen.measure.inference import run as infer
         from gatefold.gen.measure.inference import saturated
         from gatefold.gen.measure.states import check_stateful, read_states, state_arrays
         from gatefold.gen.network.frames import read_frames
         from gatefold.gen.network.graph import joined
+        from gatefold.gen.report import REPORT, read_report
         from gatefold.gen.store.network_io import load_network
         from gatefold.sim.core_info import load_core_info
 
@@ -63,6 +65,8 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
             raise UserError("-o, --trace and --state-out must be different files: give each its "
                             "own")
         qnet = load_folder(directory)
+        if (Path(directory) / REPORT).exists():
+            check_sealed(Path(directory), read_report(Path(directory)))
         floats = None if traced is None or raw else load_network(Path(directory) / FLOATS, qnet)
         around = None if raw else load_host(Path(directory))
         host, kept = None if around is None else Host(around), []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -91,6 +93,29 @@ def timesteps(command: Callable) -> Callable:
                             "leaves open.")(sized(command))
 
 
+@dataclass
+class _Mode:
+    """How much a command says: ``verbose``, every stage; ``quiet``, results and errors alone;
+    ``json``, errors as JSON."""
+
+    verbose: bool = False
+    quiet: bool = False
+    json: bool = False
+
+    def options(self) -> list[click.Parameter]:
+        """The options of every command that set it."""
+        def flag(names: list[str], field: str, text: str) -> click.Option:
+            def taken(_context: click.Context, _option: click.Parameter, value: bool) -> None:
+                setattr(self, field, value)
+            return click.Option(names, is_flag=True, expose_value=False, callback=taken, help=text)
+        return [flag(["-v", "--verbose"], "verbose", "Print every stage, with the time."),
+                flag(["-q", "--quiet"], "quiet", "Print results and errors alone."),
+                flag(["--json"], "json", "Print an error as JSON.")]
+
+
+_MODE = _Mode()
+
+
 class Commands(click.Group):
     """A group whose ``main`` turns what commands raise into one line and an exit code.
 
@@ -98,12 +123,21 @@ class Commands(click.Group):
     traceback is a bug in Gatefold.
     """
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, with the options that all have."""
+        own = {word for param in cmd.params for word in param.opts}
+        cmd.params += [one for one in _MODE.options() if not own & set(one.opts)]
+        super().add_command(cmd, name)
+
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)
         sys.exit(self._status(*args, **extra))
 
     def _status(self, *args: Any, **extra: Any) -> int:
+        words = args[0] if args else extra.get("args") or sys.argv[1:]
+        _MODE.verbose = _MODE.quiet = False
+        _MODE.json = "--json" in words  # known before the options are read, which may fail
         try:
             signal.signal(signal.SIGTERM, _interrupt)
             with _noted():
@@ -120,6 +154,7 @@ class Commands(click.Group):
             hint = f": see `{where.command_path} --help`" if where else ""
             return _failed("error", error.format_message().rstrip(".") + hint, WRONG)
         except (click.Abort, KeyboardInterrupt):
+            warnings.simplefilter("ignore")  # Amaranth warns of components that were left behind
             return _failed("error", "interrupted", INTERRUPTED)
         except BrokenPipeError:
             # The reader of our output has gone: the interpreter must not flush it again at exit.
@@ -143,7 +178,10 @@ def _interrupt(_number: int, _frame: Any) -> None:
 
 
 def _failed(kind: str, text: str, code: int) -> int:
-    click.echo(f"gatefold: {kind}: {' '.join(text.split())}", err=True)
+    line = " ".join(text.split())
+    if _MODE.json:
+        line = json.dumps({"error": line, "kind": kind, "exit_code": code})
+    click.echo(line if _MODE.json else f"gatefold: {kind}: {line}", err=True)
     return code
 
 
@@ -166,7 +204,8 @@ def _noted() -> Iterator[None]:
 
 def note(text: str) -> None:
     """Print a remark, which is no result, to standard error."""
-    click.echo(f"gatefold: {text}", err=True)
+    if not _MODE.quiet:
+        click.echo(f"gatefold: {text}", err=True)
 
 
 #: Seconds between lines about progress where there is no terminal.
@@ -177,7 +216,7 @@ _QUIET = 10
 def working(stage: str) -> Iterator[Callable[[str], None]]:
     """A spinner on standard error, or a line there now and then if that is no terminal; the block
     calls it with each stage."""
-    if not sys.stderr.isatty():
+    if _MODE.verbose or _MODE.quiet or not sys.stderr.isatty():
         yield _lines()
         return
     from rich.console import Console
@@ -187,13 +226,16 @@ def working(stage: str) -> Iterator[Callable[[str], None]]:
 
 
 def _lines() -> Callable[[str], None]:
-    """Prints what it is called with, at most every :data:`_QUIET` seconds."""
-    last = time.monotonic()
+    """Prints what it is called with, at most every :data:`_QUIET` seconds unless all is wanted."""
+    started = last = time.monotonic()
 
     def say(stage: str) -> None:
         nonlocal last
-        if time.monotonic() - last >= _QUIET:
-            last = time.monotonic()
+        now = time.monotonic()
+        if _MODE.verbose:
+            click.echo(f"gatefold: {now - started:6.1f} s  {stage}", err=True)
+        elif now - last >= _QUIET:
+            last = now
             note(stage)
 
     return say

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from gatefold.gen.explore.goals import area
 from gatefold.gen.explore.plots import PLOTS, write_plots
 from gatefold.gen.explore.point import ENERGY, Point
 from gatefold.gen.files.arrays import array_digest
+from gatefold.gen.html.markup import Child, table, tag
+from gatefold.gen.html.page import page_style
 from gatefold.gen.options import GOALS
 from gatefold.gen.report import describe_network, input_hash
 
-__all__ = ["JSON", "TABLE", "as_json", "as_markdown", "write_pages"]
+__all__ = ["JSON", "PAGE", "TABLE", "as_html", "as_json", "as_markdown", "write_pages"]
 
-JSON, TABLE = "explore.json", "explore.md"
+JSON, TABLE, PAGE = "explore.json", "explore.md", "explore.html"
 
 #: Placeholders for the user's files: the pages contain no paths.
 _MODEL, _DATA, _OUT = "MODEL", "X.npz", "core"
@@ -35,6 +38,7 @@ def write_pages(folder: Path, found: Exploration) -> None:
     text = json.dumps(as_json(found), indent=1, ensure_ascii=True, allow_nan=False)
     (folder / JSON).write_text(text + "\n", encoding="ascii", newline="\n")
     (folder / TABLE).write_text(as_markdown(found), encoding="ascii", newline="\n")
+    (folder / PAGE).write_text(as_html(as_markdown(found)), encoding="utf-8", newline="\n")
     write_plots(folder, found)
 
 
@@ -111,6 +115,34 @@ def as_markdown(found: Exploration) -> str:
         lines += ["", f"{width} bits are not possible: {reason}"]
     lines += ["", f"Energy proxy: {ENERGY}."]
     return "\n".join(lines) + "\n"
+
+
+def as_html(markdown: str) -> str:
+    """The same table as a page: what :func:`as_markdown` writes, and no other Markdown."""
+    parts: list[Child] = []
+    rows: list[list[Child]] = []
+    for line in [*markdown.splitlines(), ""]:
+        if line.startswith("|"):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if set(line) > set("|-"):
+                rows.append([tag("code", cell.strip("`")) if cell.startswith("`") else cell
+                             for cell in cells])
+            continue
+        if rows:
+            parts.append(table([str(head) for head in rows[0]], rows[1:], words=1))
+            rows = []
+        image = re.fullmatch(r"!\[(.*)\]\((.*)\)", line)
+        if image:
+            parts.append(tag("img", src=image[2], alt=image[1]))
+        elif line.startswith("#"):
+            parts.append(tag("h1" if line.startswith("# ") else "h2", line.lstrip("# ")))
+        elif line:
+            parts.append(tag("p", line))
+    head = tag("head", tag("meta", charset="utf-8"),
+               tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+               tag("title", f"{markdown.splitlines()[0].lstrip('# ')}: Gatefold"),
+               tag("style", page_style()))
+    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', tag('main', *parts)), lang='en')}\n"
 
 
 def _memory(point: Point) -> str:

@@ -73,6 +73,14 @@ def _existing(path: Path) -> Path:
     return next(parent for parent in path.parents if os.path.lexists(parent))
 
 
+def _beside(target: Path, folder: Path) -> Path:
+    """A new temporary folder in ``folder``, from which ``target`` is written."""
+    try:
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+    except OSError as error:  # which names a folder that the user never heard of
+        raise OSError(error.errno, error.strerror, str(target)) from None
+
+
 @contextlib.contextmanager
 def new_folder(target: str | os.PathLike) -> Iterator[Path]:
     """A temporary folder that becomes ``target`` when the block ends well, and vanishes otherwise.
@@ -80,7 +88,7 @@ def new_folder(target: str | os.PathLike) -> Iterator[Path]:
     Raises :class:`UserError` as :func:`check_target` does, before and after the block.
     """
     path = check_target(target)
-    work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_existing(path)))
+    work = _beside(path, _existing(path))
     try:
         fresh, old = work / "new", work / "old"
         fresh.mkdir()  # with the user's umask, unlike mkdtemp's folder
@@ -95,6 +103,10 @@ def new_folder(target: str | os.PathLike) -> Iterator[Path]:
             if old.exists():
                 old.rename(path)
             raise
+    except OSError as error:
+        name = os.fspath(error.filename or "")
+        raise OSError(error.errno, error.strerror or str(error), str(path)
+                      if name.startswith(str(work)) else name or None) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -106,7 +118,7 @@ def replace_files(folder: Path) -> Iterator[Path]:
     The block fills it; nothing of ``folder`` changes while it does. If it raises, or a file can not
     be moved into place, ``folder`` is as before.
     """
-    work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+    work = _beside(folder, folder)
     try:
         staged, old = work / "new", work / "old"
         staged.mkdir()
@@ -133,7 +145,7 @@ def replace_files(folder: Path) -> Iterator[Path]:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write one file beside ``path`` and rename it into place."""
-    work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
+    work = _beside(path, path.parent)
     try:
         (work / "new").write_bytes(data)
         (work / "new").replace(path)

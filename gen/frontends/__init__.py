@@ -10,18 +10,25 @@ are checked before anything is allocated. What is not supported is refused by na
 ``limits``      what a file may declare
 ``sizes``       open dimensions of a model's inputs, and the sizes that the user gives for them
 ``refusals``    all that is refused in a model, not only the first (:func:`examine`)
+``cuts``        where a model is cut, and what depends on what in it; ``hosting``: layers of the
+                host, and networks of layers cut around their recurrent part
 ``keras``       ``zip``: the .keras format; ``file``: .h5; ``live``: models in memory. ``model``:
                 the graph of layers, models within models. ``basic``, ``conv``, ``rnn``, ``ops``:
                 readers of layers, which use ``call``, ``arguments`` and ``settings`` (where every
-                key of a configuration is honoured or refused). ``h5``: HDF5 within limits;
+                key of a configuration is honoured or refused). ``host``: layers that only a host
+                computes. ``h5``: HDF5 within limits;
                 ``weights``: where in it a layer's weights are
 ``elements``    for ``onnx`` and ``torch``: ``trace``: where every element of a tensor comes from.
                 ``views``: any arrangement of elements as views. ``compute``: layers applied to
                 arrangements
+``curves``      activations that are put together of others
 ``onnx``        ``graph``: the walk over the graph. ``proto``: the protobuf, checked. ``layers``,
-                ``recurrent``, ``windows``: operators that are layers, which use ``site``. ``ops``:
+                ``recurrent``, ``windows``, ``quantised``: operators that are layers, which use
+                ``site``. ``ops``:
                 operators that move elements or compute shapes. ``loop``: a Loop that is a recurrent
                 layer, by the ``formulas`` of its step, which are those of one of the ``cells``.
+                ``cut``: a part of the graph as the core, on what is left of it when it was run
+                once (``evaluate``, by the operators of ``compute``).
                 ``unrolled``: a SimpleRNN written out step by step; ``steps``: removes timesteps
                 that nothing reads
 ``torch``       ``live``: a module in memory, whose ``forward`` runs (``tracer``) on symbols
@@ -45,8 +52,8 @@ from dataclasses import replace
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Incomplete
-from gatefold.gen.frontends.container import Siblings, file_name, read_file
-from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.container import SAFETENSORS, Siblings, file_name, read_file
+from gatefold.gen.frontends.cuts import Cut, with_around
 from gatefold.gen.frontends.described.weights_file import is_weights
 from gatefold.gen.frontends.limits import READ
 from gatefold.gen.frontends.sizes import AS_DECLARED, OpenError, Sizes
@@ -78,8 +85,8 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
     which does not say it, go on in each frame with the state of the last one, as LiteRT's do until
     they are reset.
 
-    ``source`` of the result holds ``format``, ``exporter``, ``sha256`` and ``bytes`` of the file,
-    never its path: the same model gives the same report wherever it lies.
+    ``source`` of the result holds ``format``, ``exporter``, ``name``, ``sha256`` and ``bytes`` of
+    the file, never its path: the same model gives the same report wherever it lies.
 
     Raises :class:`UserError`, one line, for whatever is wrong with the file.
     """
@@ -119,11 +126,8 @@ def _load(path: str | os.PathLike, external_data: bool, description: str | os.Pa
         text = str(error)
         error.args = (text if text.startswith(name) else f"{name}: {text}",)
         raise error from None
-    around = loaded.source.pop("around", None)
-    if around is not None:
-        loaded = replace(loaded, around=around.without({
-            name for pair in loaded.source.get("states", ()) for name in pair.values()}))
-    loaded.source.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    loaded = with_around(loaded)
+    loaded.source.update(name=name[1:-1], sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     return loaded
 
 
@@ -162,10 +166,17 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
     return network
 
 
+#: What a checkpoint of torch.save before its zips begins with, behind the pickle's version.
+_TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+
+
 def _refuse_others(data: bytes, name: str) -> None:
     """Name the known formats that are neither a zip nor ONNX, and say what to do instead."""
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        raise UserError(f"{name} is a Python pickle: pickles are not read, they can run code; "
-                        "PyTorch: export to ONNX with torch.onnx")
+        torch = data[2:15] == _TORCH_MAGIC
+        raise UserError(f"{name} is a {'PyTorch' if torch else 'Python'} pickle: pickles are not "
+                        "read, they can run code; "
+                        + (SAFETENSORS if torch else "save its arrays with numpy.savez, and "
+                           "describe their network in a few lines (--network net.toml)"))
     if data.startswith(b"\x93NUMPY"):
         raise UserError(f"{name} is a NumPy array, not a model: {READ}")

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.cuts import Cut
-from gatefold.gen.frontends.hosting import HostLayer, cut_network
+from gatefold.gen.frontends.cuts import Cut, CutError
+from gatefold.gen.frontends.hosting import HostLayer, cut_network, refuse_between
 from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import OpenError, SizesError
@@ -279,6 +279,8 @@ class Builder:
                 raise problem
             self.refusals.add(origin, "softmax", problem)
         if self.refusals is not None and self.refusals.found:
+            if self.cut is not None:
+                refuse_between(self.input_shapes, self.layers, self.refusals)
             raise Incomplete(self.refusals, self)
         if self.cut is not None:
             return simplify(cut_network(self.input_shapes, self.layers, self.shapes, outputs,
@@ -329,11 +331,11 @@ def every_refusal(refusals: Refusals | None) -> Iterator[None]:
     """Where every refusal is wanted, what refuses the model as a whole is recorded beside the
     ``refusals`` so far, in an :class:`Incomplete`.
 
-    Errors about sizes stay what they are: with other ones the model can be read.
+    Errors about sizes and cuts stay what they are: with other ones the model can be read.
     """
     try:
         yield
-    except (Incomplete, OpenError, SizesError):
+    except (Incomplete, OpenError, SizesError, CutError):
         raise
     except UserError as error:
         if refusals is None:

@@ -12,12 +12,16 @@ import zlib
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import FILE_BYTES
 
-__all__ = ["GIVE", "Archive", "Siblings", "file_name", "read_file"]
+__all__ = ["GIVE", "SAFETENSORS", "Archive", "Siblings", "file_name", "read_file"]
 
 #: A .keras file stores its members plain, and even deflated weights shrink only a little: more than
 #: this ratio is an attack, or text that no model holds.
 _MAX_RATIO = 200
 
+#: What to do with a checkpoint of PyTorch.
+SAFETENSORS = ("in your own Python, where you trust the file: from safetensors.torch import "
+               "save_file; save_file(torch.load(FILE, weights_only=True), 'm.safetensors'), and "
+               "describe the network (--network net.toml), or export to ONNX with torch.onnx")
 #: What to do with a file that is no model.
 GIVE = "give a .keras, .h5, .onnx, .safetensors or .npz file"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.network.graph import Network
 
-__all__ = ["Cut", "CutError", "Steps"]
+__all__ = ["Cut", "CutError", "Steps", "with_around"]
 
 
 class CutError(UserError):
@@ -63,6 +64,16 @@ class Cut:
             return ["--cut", "auto"]
         return [word for option, name in (("--from", self.first), ("--to", self.last))
                 if name is not None for word in (option, name)]
+
+
+def with_around(network: Network) -> Network:
+    """``network`` with what is around it, which the reader of a model that is cut leaves in
+    ``source["around"]``; ports of states that the core keeps are gone."""
+    around = network.source.pop("around", None)
+    if around is None:
+        return network
+    return replace(network, around=around.without({
+        name for pair in network.source.get("states", ()) for name in pair.values()}))
 
 
 class Steps:

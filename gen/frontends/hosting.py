@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.cuts import Cut, CutError, Steps
-from gatefold.gen.frontends.refusals import StandIn
+from gatefold.gen.frontends.refusals import Refusals, StandIn
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.layer import Layer, Shape
@@ -26,7 +26,7 @@ from gatefold.gen.network.recurrent import Recurrent
 from gatefold.gen.network.summary import rows
 from gatefold.gen.network.views import View
 
-__all__ = ["HostLayer", "Writer", "cut_network"]
+__all__ = ["HostLayer", "Writer", "cut_network", "refuse_between"]
 
 _OPSET = 17
 
@@ -219,6 +219,21 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
         tuple(map(port, range(count))), tuple(map(port, outputs)), tuple(map(port, into)),
         tuple(map(port, out_of)), *hosted)
     return network
+
+
+def refuse_between(inputs: Sequence[Shape], layers: Sequence[Layer], refusals: Refusals) -> None:
+    """Raise :class:`CutError` where a layer that neither hardware nor host computes lies between
+    two recurrent ones."""
+    refused = {one.origin: one.text for one in refusals.found}
+    wrong = {n for n, layer in enumerate(layers) if isinstance(layer, StandIn)
+             and not isinstance(layer, HostLayer) and layer.origin in refused}
+    recurrent = [n for n, layer in enumerate(layers) if isinstance(layer, Recurrent)]
+    if wrong and recurrent:
+        steps = Steps([layer.origin for layer in layers],
+                      [[value - len(inputs) for value in layer.inputs if value >= len(inputs)]
+                       for layer in layers], recurrent)
+        between = sorted(wrong & steps.ahead & steps.after)
+        steps.leave(wrong, refused[layers[between[0]].origin] if between else "")
 
 
 def quoted_name(layer: Layer) -> str:

@@ -12,6 +12,9 @@ from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
     GruKind,
+    Int8DenseKind,
+    Int8GatesKind,
+    Int8LstmKind,
     LoadKind,
     LstmKind,
     MergeKind,
@@ -31,7 +34,8 @@ MAX_BINS = 1600
 
 _OPS = {LstmKind: "cell", GruKind: "state", AsideKind: "set aside", ResetKind: "reset",
         LoadKind: "initial state", EmitKind: "cell state out", MergeKind: "merge",
-        DenseKind: "sums"}
+        DenseKind: "sums", Int8DenseKind: "sums", Int8GatesKind: "set aside",
+        Int8LstmKind: "cell"}
 
 
 @dataclass(frozen=True)

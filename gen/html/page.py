@@ -23,7 +23,7 @@ from gatefold.gen.html.sections import (
 from gatefold.gen.html.words import in_turn, net_title
 from gatefold.gen.plan import Plan
 
-__all__ = ["render"]
+__all__ = ["page_style", "render"]
 
 
 def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
@@ -31,12 +31,13 @@ def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
 
     ``stamp``: put into the head. Nothing in the result depends on the time or the place.
     """
-    script, style = _own("page.js"), _own("page.css")
+    script, style = _own("page.js"), page_style()
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
               "base-uri 'none'; form-action 'none'")
     colours = {name: place for place, name in enumerate(report["numbers"]["layers"])}
-    title = net_title(report["network"], set(colours))
+    layers = net_title(report["network"], set(colours))
+    title = str(report["network"]["source"].get("name") or layers)
     board = report["board"]
     head = tag(
         "head", tag("meta", charset="utf-8"),
@@ -51,9 +52,14 @@ def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
                 step_section(plan), cycles_section(report), resources_section(report),
                 numbers_section(report), search_section(report), inside_section(report),
                 origin_section(report)]
-    body = tag("body", tag("main", _header(report, title), *sections, _footer()),
+    body = tag("body", tag("main", _header(report, title, layers), *sections, _footer()),
                tag("script", script))
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def page_style() -> Markup:
+    """The style of Gatefold's pages."""
+    return _own("page.css")
 
 
 def _own(name: str) -> Markup:
@@ -61,7 +67,7 @@ def _own(name: str) -> Markup:
     return Markup((files("gatefold.gen.html") / name).read_text(encoding="ascii"))
 
 
-def _header(report: dict, title: str) -> Markup:
+def _header(report: dict, title: str, layers: str) -> Markup:
     cycles, clock, array = report["cycles"], report["clock_mhz"], report["array"]
     error, board = report["numbers"]["error"], report["board"]
     seen = report["verified"]
@@ -71,6 +77,7 @@ def _header(report: dict, title: str) -> Markup:
     if known == "routed":
         clock = clock | {"rests_on": f"{clock['source']}; {clock['rests_on']}"}
     where = f"{board['title']}, {board['part']}" if board else "no board chosen"
+    where = where if title == layers else f"{layers}; {where}"
     facts = [
         _fact(f"{report['latency_us']:,.2f}", "\N{MICRO SIGN}s", "latency",
               f"{cycles['latency']:,} cycles at {clock['value']:g} MHz; {clock['rests_on']}",

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from gatefold.boards import BOARDS
 from gatefold.boards import get as get_board
+from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Builder, Incomplete
 from gatefold.gen.frontends.cuts import Cut
@@ -134,7 +135,17 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
     """What is found of a model that is let in when it is cut, else ``refused``."""
     found, sizes, why = cut_proposed(path, sizes, Cut())
     if found is not None:
-        return _read(found, list(refused.blockers), (*sizes.words, *Cut().words), board)
+        open_ = [one for one in refused.blockers if one.kind == "input"]
+        blockers = list(refused.blockers)
+        if sizes.timesteps not in (None, TIMESTEPS[0]):  # others may fit the model's windows
+            try:
+                whole = examine(path, sizes=sizes)
+                return _read(whole, open_, tuple(sizes.words), board)
+            except Incomplete as error:
+                blockers = list(dict.fromkeys([*open_, *error.refusals.found]))
+            except UserError:
+                pass  # a number that the reader of the whole does not take: those of before
+        return _read(found, blockers, (*sizes.words, *Cut().words), board)
     between = [Refusal("", "cut", why)] if why and "--cut" not in why else []
     return replace(refused, blockers=(*refused.blockers, *between))
 

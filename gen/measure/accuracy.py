@@ -21,7 +21,10 @@ def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
     ``max_abs`` and ``rms`` of output minus float output; ``range``, maximum minus minimum of the
     float outputs; ``max_relative`` and ``rms_relative``, the errors over that range (None where it
     is 0); ``outputs``, the same per output feature; ``values``, the same per output of the network;
-    ``layers``, the same of the result (``h`` or ``y``) of each layer; ``saturations``, per layer
+    ``layers``, the same of the result (``h`` or ``y``) of each layer; ``below_step``, of each
+    output of the network that holds probabilities how many are smaller than one step of its
+    format, but not zero;
+    ``saturations``, per layer
     name and tensor ``{"count", "total"}``, the input under ``"input"`` (``input0``, ...), weights
     where any do.
     Raises :class:`UserError` for inputs of a wrong shape, and for NaN.
@@ -35,6 +38,8 @@ def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
         total[name] = {tensor: {"count": count, "total": int(getattr(layer, tensor).size)}
                        for tensor, count in tensors.items()}
     whole, layers = Moments(), {}
+    small, strange = [0 for _ in shapes], [False for _ in shapes]
+    steps = [np.ldexp(1.0, -qnet.fracs[value].max()) for value in qnet.outputs]
     values = [Moments() for _ in shapes]
     features = [[Moments() for _ in range(shape[-1])] for shape in shapes]
     for part in both(network, qnet, x):
@@ -42,6 +47,8 @@ def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
         for n, (fixed, floats) in enumerate(zip(split(part.y_fixed, shapes),
                                                 split(part.y_float, shapes), strict=True)):
             values[n].add(fixed, floats)
+            small[n] += int(np.count_nonzero((floats > 0) & (floats < steps[n])))
+            strange[n] |= bool(((floats < 0) | (floats > 1)).any())
             for k, moments in enumerate(features[n]):
                 moments.add(fixed[..., k], floats[..., k])
         for (layer, tensor), floats in part.floats.items():
@@ -52,6 +59,10 @@ def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
             "outputs": [moments.as_dict() for known in features for moments in known],
             "values": [moments.as_dict() for moments in values],
             "layers": {name: moments.as_dict() for name, moments in layers.items()},
+            "below_step": [
+                {"count": 0 if beyond else count, "total": len(x) * int(np.prod(shape)),
+                 "step": float(step)}
+                for count, beyond, shape, step in zip(small, strange, shapes, steps, strict=True)],
             "saturations": total}
 
 

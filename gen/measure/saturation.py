@@ -12,10 +12,11 @@ from gatefold.gen.network.frames import input_names
 from gatefold.gen.network.layer import CURVES
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 
-__all__ = ["clamped_inputs", "doubts", "lost", "in_words"]
+__all__ = ["below_step", "clamped_inputs", "doubts", "lost", "in_words"]
 
 _BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", *CURVES)
 _FEW, _ROWS = 8, 64  # samples, and rows (steps) of all of them, below which data are a handful
+_SMALL = 0.05  # part of the outputs that may be smaller than a step
 _NAMED = 6  # tensors that a message names
 
 
@@ -57,6 +58,20 @@ def in_words(losses: list[dict]) -> str:
              f"{one['format']}" for one in order[:_NAMED]]
     more = len(order) - len(words)
     return ", ".join(words + ([f"and {more} tensors more"] if more else []))
+
+
+def below_step(error: dict) -> str:
+    """What the report of an ``error`` says about outputs too small for their format; empty where
+    these are few."""
+    small = [(n, one) for n, one in enumerate(error.get("below_step", []))
+             if one["count"] > _SMALL * one["total"]]
+    if not small:
+        return ""
+    n, one = small[0]
+    which = "outputs" if len(error["below_step"]) == 1 else f"values of output {n}"
+    return (f"{one['count']} of {one['total']} {which} are smaller than one step "
+            f"({one['step']:.2g}) and lose their digits: leave a final sigmoid to the host with "
+            "--logits, or take a larger --act-width")
 
 
 def doubts(x: np.ndarray) -> list[str]:

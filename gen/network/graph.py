@@ -15,7 +15,7 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.around import Around
-from gatefold.gen.network.int8 import Affine
+from gatefold.gen.network.int8 import Affine, in_floats
 from gatefold.gen.network.layers import (
     ACTIVATIONS,
     CELL_ACTIVATIONS,
@@ -52,7 +52,7 @@ __all__ = ["ACTIVATIONS", "CELL_ACTIVATIONS", "GATE_ACTIVATIONS", "CellState", "
            "View", "Window", "joined", "scaled_for_hard_sigmoid", "split"]
 
 #: Functions that a core may leave to its host: it gives the numbers before them.
-HOST = ("", "softmax")
+HOST = ("", "softmax", "sigmoid")
 
 
 class Graph:
@@ -193,6 +193,11 @@ class Network(Graph):
     def macs(self) -> int:
         """Multiplications of one inference, none skipped."""
         return sum(layer.macs(*self.shapes_into(n)) for n, layer in enumerate(self.layers))
+
+    @property
+    def in_floats(self) -> Network:
+        """The network without the integers of a full-integer file."""
+        return replace(self, layers=tuple(map(in_floats, self.layers)), affine=None)
 
     def __repr__(self) -> str:
         """The network in one line."""

@@ -7,14 +7,14 @@ of :mod:`~.network.layers`, with the values that their integers mean; `docs/numb
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from gatefold.gen.network.layers import Dense
+from gatefold.gen.network.layers import Dense, Layer
 from gatefold.gen.network.recurrent import Lstm
 
-__all__ = ["Affine", "Int8Dense", "Int8Lstm", "Int8Matrix"]
+__all__ = ["Affine", "Int8Dense", "Int8Lstm", "Int8Matrix", "in_floats"]
 
 
 @dataclass(frozen=True)
@@ -104,3 +104,12 @@ class Int8Lstm(Lstm):
     def shown(self):
         return self.label or "lstm"
 
+
+
+def in_floats(layer: Layer) -> Layer:
+    """A layer in int8 as one of floats, without its integers; other layers as they are. A result is
+    not clipped then, but for a relu's."""
+    if not isinstance(layer, Int8Dense | Int8Lstm):
+        return layer
+    cls = Dense if isinstance(layer, Int8Dense) else Lstm
+    return cls(**{field.name: getattr(layer, field.name) for field in fields(cls)})

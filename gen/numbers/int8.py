@@ -59,6 +59,9 @@ def from_int8(network: Network) -> QuantizedNetwork:
     if any(len(end) > 1 for end in ends):
         raise UserError("an output joins values of several zero points: convert the model with "
                         "one layer behind them")
+    if len({one.zero for one in inputs}) > 1 or len({end[0] for end in ends}) > 1:
+        raise UserError("all inputs must have one zero point, and all outputs: split the model, or "
+                        "convert it with one of each")
     qnet = QuantizedNetwork(
         input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
         act_width=CENTRED.width, weight_width=WEIGHTS.width, cell_width=16,
@@ -100,7 +103,7 @@ def _lstm(name: str, layer: Int8Lstm, centres: np.ndarray) -> QInt8Lstm:
         scales[f"shift_{tensor}"] = np.array([s for _, s in pairs], np.int64)
     hidden = np.float32(2.0**-15) / np.float32(layer.hidden.scale) * np.float32(2.0**-15)
     multiplier_h, shift_h = _multiplier(float(hidden))
-    clip = 32767 if layer.clip == 0 else int(min(layer.clip * 2.0**layer.cell, 32767))
+    clip = 32768 if layer.clip == 0 else int(min(layer.clip * 2.0**layer.cell, 32767))
     return QInt8Lstm(
         name=name, inputs=layer.inputs, units=layer.units, w_ih=layer.matrix_ih.w,
         w_hh=layer.matrix_hh.w,

@@ -23,9 +23,9 @@ from gatefold.gen.numbers.qlayers import QCellState, QDense, QMaxPool, QMultiply
 from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRecurrent, QRnn
 from gatefold.gen.numbers.tables import CURVE_TABLES, Table, curve_table
 
-__all__ = ["ABSENT", "QLAYERS", "QCellState", "QDense", "QGru", "QInt8Dense", "QInt8Lstm", "QLayer",
-           "QLstm", "QMaxPool", "QMultiply", "QRecurrent", "QRnn", "QView", "QuantizedNetwork",
-           "Table", "alignment", "argument", "hard_limit"]
+__all__ = ["ABSENT", "CURVE_TABLES", "QLAYERS", "QCellState", "QDense", "QGru", "QInt8Dense",
+           "QInt8Lstm", "QLayer", "QLstm", "QMaxPool", "QMultiply", "QRecurrent", "QRnn", "QView",
+           "QuantizedNetwork", "Table", "alignment", "argument", "curve_table", "hard_limit"]
 
 #: The layers in integers, by the kind of their float layer (``view``: all views).
 QLAYERS: dict[str, type[QLayer]] = {layer.of.kind: layer for layer in (

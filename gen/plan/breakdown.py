@@ -16,7 +16,7 @@ from gatefold.gen.plan.dies import spread
 from gatefold.gen.plan.layout import Chunk
 from gatefold.gen.plan.lower import lower
 from gatefold.gen.plan.lowered import Lowered
-from gatefold.gen.plan.ops import Part
+from gatefold.gen.plan.ops import Op, Part
 from gatefold.gen.plan.output import output_places
 from gatefold.gen.plan.riders import find_rides
 from gatefold.gen.plan.rows import list_routes
@@ -81,6 +81,12 @@ class _Breakdown:
             if op.cells is not None and op.cells not in self.cells:
                 self.cells[op.cells] = self.cell_depth
                 self.cell_depth += self.storage.words(op.size)
+        self.factors: dict[int, int] = {}  # of each op with factors, the first of its words
+        self.factor_depth = 0
+        for n, op in enumerate(self.ops):
+            if op.factors is not None:
+                self.factors[n] = self.factor_depth
+                self.factor_depth += self.storage.words(op.size)
 
     def work(self) -> Work:
         kinds = list(dict.fromkeys(op.kind for op in self.ops))
@@ -97,7 +103,7 @@ class _Breakdown:
             x_rows=self.lowered.x_rows, x_row=self.lowered.x_row, out_rows=self.out_rows,
             out_row=self.out_row, leaving=leaving,
             in_order=len(leaving) == 1 and words_out == sorted(words_out), repeated=self.repeated,
-            rides=self.rides)
+            rides=self.rides, factors=self.factors, factor_depth=self.factor_depth)
 
     def _find_aligns(self) -> tuple[int, ...]:
         """The shifts of products that any tile asks for."""
@@ -149,11 +155,15 @@ class _Breakdown:
                 h=None if h is None else h + group.first,
                 out=None if out is None else out + group.first,
                 scale=self.scales[n] + group.first if self.scales[-1] else 0,
-                cell=0 if op.cells is None else self.cells[op.cells] + group.first,
+                cell=self._cell(n, op) + group.first,
                 fresh=begins and op.fresh, carried=begins and op.carried,
                 complete=group.complete or found.beats < group.beats,
                 route=self.first_route[op.rows, group.rotation],
                 after=self._after(n, step.step, found))
+
+    def _cell(self, n: int, op: Op) -> int:
+        """The lanes' word of an op's first elements: of their states, or of their factors."""
+        return self.factors.get(n, 0) if op.cells is None else self.cells[op.cells]
 
     def _after(self, n: int, step: int, found: StepGroup) -> tuple[int, int, int] | None:
         """The job from whose sums a group of an op starts at a step; None, from its bias."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatefold.gen.numbers.int8_table import reciprocal_table
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan.kinds import cell_table
 from gatefold.gen.plan.program import Program
 from gatefold.gen.plan.work import Work
 from gatefold.hdl.config import SCALE_BITS, EngineConfig
+from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA
 from gatefold.hdl.isa import instruction_layout, pack, segment_layout
+from gatefold.hdl.recip_table import BASE, LINE, REMAINDER
 
 __all__ = ["image_widths", "load_image", "number_images", "pack_words",
-           "program_images"]
+           "program_images", "with_parity"]
 
 
 def pack_words(values: np.ndarray, width: int) -> list[int]:
@@ -67,6 +71,31 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
         images[f"{name}_t0"] = [int(v) for v in table.t0]
         if table.n2:
             images[f"{name}_t1"] = [int(v) for v in table.t1]
+    return images | _int8_images(qnet, work, config)
+
+
+def _int8_images(qnet: QuantizedNetwork, work: Work,
+                 config: EngineConfig) -> dict[str, list[int]]:
+    """Of LiteRT's arithmetic: factors of each lane's elements, and tables. A last chunk that is
+    alone in its word is made by every die."""
+    images: dict[str, list[int]] = {}
+    if config.factor_depth:
+        lanes = config.dies * config.simd
+        factors = np.zeros((config.factor_depth, lanes), np.int64)
+        for n, first in work.factors.items():
+            of_op = work.ops[n].factors
+            assert of_op is not None
+            filled = np.zeros(-(-len(of_op) // lanes) * lanes, np.int64)
+            filled[:len(of_op)] = of_op
+            if work.storage.chunks_of(len(of_op)) % config.dies == 1:
+                filled[-lanes:] = np.tile(filled[-lanes:][:config.simd], config.dies)
+            factors[first:first + len(filled) // lanes] = filled.reshape(-1, lanes)
+        images |= {f"factors_{lane:03d}": factors[:, lane].tolist() for lane in range(lanes)}
+    tables = {"gates": reciprocal_table((12,)), "cell": cell_table(qnet)} if config.recips else {}
+    for name, table in tables.items():
+        lines = table.slope << BASE | table.base & (1 << BASE) - 1
+        images |= {f"recip_{name}_lines": lines.tolist(),
+                   f"recip_{name}_remainders": table.remainder.tolist()}
     return images
 
 
@@ -123,6 +152,18 @@ def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
     return [word >> at & mask for width, word in words for at in range(0, width, beat)]
 
 
+#: Images whose words have a bit of parity in a core that watches itself.
+_CHECKED = ("weights_", "bias_", "program", "segments")
+
+
+def with_parity(images: dict[str, list[int]], config: EngineConfig) -> dict[str, list[int]]:
+    """The images of a core that watches itself: the highest bit of a checked word makes the number
+    of its ones even."""
+    widths = image_widths(config)
+    return {name: [word | word.bit_count() % 2 << widths[name] - 1 for word in words]
+            if name.startswith(_CHECKED) else words for name, words in images.items()}
+
+
 def image_widths(config: EngineConfig) -> dict[str, int]:
     """The bits of a word of each image."""
     if config.loadable:
@@ -134,6 +175,11 @@ def image_widths(config: EngineConfig) -> dict[str, int]:
                    for n, rows in enumerate(config.regions)}
         if config.scale_depth:
             widths |= {f"scales_{die}": config.scale_width for die in range(config.dies)}
+    if config.factor_depth:
+        widths |= {f"factors_{lane:03d}": MANTISSA + EXPONENT
+                   for lane in range(config.dies * config.simd)}
+    for name in ("gates", "cell") if config.recips else ():
+        widths |= {f"recip_{name}_lines": LINE, f"recip_{name}_remainders": REMAINDER}
     for name in ("tanh", *config.curves):
         table = config.table_of(name)
         widths[f"{name}_t0"] = table.out_frac
@@ -141,4 +187,6 @@ def image_widths(config: EngineConfig) -> dict[str, int]:
             widths[f"{name}_t1"] = table.t1_width
     widths["program"] = instruction_layout(config).size
     widths["segments"] = segment_layout(config).size
+    if config.protect:
+        widths |= {name: width + 1 for name, width in widths.items() if name.startswith(_CHECKED)}
     return widths

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from gatefold.gen.numbers.int8_table import ReciprocalTable, reciprocal_table
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import QCellState, QDense, QGru, QLstm, QRnn, Table, hard_limit
+from gatefold.gen.numbers.quantized import (
+    QCellState,
+    QDense,
+    QGru,
+    QInt8Dense,
+    QInt8Lstm,
+    QLstm,
+    QRnn,
+    QuantizedNetwork,
+    Table,
+    hard_limit,
+)
 from gatefold.gen.numbers.tables import CURVE_TABLES
 from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
     Gate,
     GruKind,
+    Int8DenseKind,
+    Int8GatesKind,
+    Int8LstmKind,
     Kind,
     LstmKind,
     ResetKind,
+    Scale,
     Squash,
 )
 
-__all__ = ["dense_kind", "emit_kind", "gru_kind", "lstm_kind", "reset_kind", "row_sums"]
+__all__ = ["cell_table", "dense_kind", "emit_kind", "gru_kind", "int8_gates_kind",
+           "int8_lstm_kind", "lstm_kind", "recip_segments", "reset_kind",
+           "row_sums"]
 
 
 #: Activations that are computed as another; where they saturate makes the difference.
@@ -25,12 +45,14 @@ _ARITHMETIC = {"hard_tanh": "linear", "hard_sigmoid": "relu"}
 
 def _gate(layer: QLstm | QGru, table: Table) -> Gate:
     direct = layer.recurrent_activation == "hard_sigmoid"
-    return Gate(layer.acc_frac + 1 - (table.out_frac if direct else table.frac), direct)
+    return Gate(layer.acc_frac + 1 - (table.out_frac if direct else table.frac), direct,
+                layer.gate_limit(table))
 
 
-def _squash(frac: int, activation: str, result: QFormat, table: Table) -> Squash:
+def _squash(frac: int, activation: str, result: QFormat, table: Table,
+            limit: int | None = None) -> Squash:
     return Squash(frac - (table.frac if activation == "tanh" else result.frac),
-                  _ARITHMETIC.get(activation, activation))
+                  _ARITHMETIC.get(activation, activation), limit)
 
 
 def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
@@ -39,7 +61,8 @@ def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
     common = max(product_f, product_g)
     return LstmKind(
         gate=_gate(layer, table),
-        candidate=_squash(layer.acc_frac, layer.activation, layer.g, table),
+        candidate=_squash(layer.acc_frac, layer.activation, layer.g, table,
+                          layer.candidate_limit(table)),
         up_f=common - product_f, up_g=common - product_g, cell=common - layer.c.frac,
         out=_squash(layer.c.frac, layer.activation, layer.tc, table),
         h=table.out_frac + 1 + layer.tc.frac - layer.h.frac,
@@ -55,7 +78,7 @@ def gru_kind(layer: QGru, table: Table) -> GruKind:
     return GruKind(
         gate=_gate(layer, table), m=layer.acc_frac - layer.m.frac if layer.reset_after else None,
         up_a=common - layer.acc_frac, up_m=common - product if layer.reset_after else 0,
-        candidate=_squash(common, layer.activation, layer.n, table),
+        candidate=_squash(common, layer.activation, layer.n, table, layer.candidate_limit(table)),
         up_s=fine - layer.c.frac, up_n=fine - layer.n.frac, state=fine + t + 1 - layer.c.frac,
         h=layer.c.frac - layer.h.frac, cell_width=layer.c.width, h_width=layer.h.width)
 
@@ -67,8 +90,10 @@ def reset_kind(layer: QGru, table: Table) -> ResetKind:
                      q=table.out_frac + 1 + layer.c.frac - layer.h.frac, h_width=layer.h.width)
 
 
-def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind:
+def dense_kind(layer: QDense | QRnn, table: Table) -> DenseKind | Int8DenseKind:
     """The finish of a Dense layer or a SimpleRNN."""
+    if isinstance(layer, QInt8Dense):
+        return Int8DenseKind(layer.lo, layer.hi)
     t, y = table.out_frac, layer.result
     assert y
     function = _ARITHMETIC.get(layer.activation, layer.activation)
@@ -101,3 +126,45 @@ def row_sums(kind: Kind) -> dict[str, int]:
     elif isinstance(kind, DenseKind):
         names = "acc",
     return dict(zip(names, kind.constants, strict=True)) if names else {}
+
+
+# ---- LiteRT's int8 arithmetic ------------------------------------------------------------------
+
+def _scales(multipliers: np.ndarray, shifts: np.ndarray) -> tuple[Scale, Scale, Scale, Scale]:
+    i, f, g, o = (Scale(m, s) for m, s in zip(multipliers.tolist(), shifts.tolist(), strict=True))
+    return i, f, g, o
+
+
+def int8_gates_kind(layer: QInt8Lstm) -> Int8GatesKind:
+    """The finish of an LSTM's sums of x."""
+    return Int8GatesKind(_scales(layer.multiplier_ih, layer.shift_ih))
+
+
+def int8_lstm_kind(layer: QInt8Lstm, qnet: QuantizedNetwork) -> Int8LstmKind:
+    """The finish of an LSTM's step."""
+    table = cell_table(qnet)
+    first = table.first.get(_fine(layer))
+    after = [*table.first.values(), len(table.remainder)]
+    last = 0 if first is None else after[after.index(first) + 1] - first - 1
+    return Int8LstmKind(
+        scales=_scales(layer.multiplier_hh, layer.shift_hh), frac=layer.c.frac, clip=layer.clip,
+        first=first, up=max(0, 13 - layer.c.frac), last=last,
+        h=Scale(layer.multiplier_h, layer.shift_h), offset=layer.offset, lo=layer.lo, hi=layer.hi)
+
+
+def _fine(layer: QInt8Lstm) -> int:
+    """Fractional bits of the argument of which tanh(c) is R: 2 c."""
+    return max(12, layer.c.frac - 1)
+
+
+def cell_table(qnet: QuantizedNetwork) -> ReciprocalTable:
+    """The table of reciprocals that tanh(c) is looked up in; that of the gates is its simplest."""
+    fracs = {_fine(layer) for layer in qnet.layers if isinstance(layer, QInt8Lstm)}
+    return reciprocal_table(tuple(sorted(fracs & {12, 13, 14})) or (12,))
+
+
+def recip_segments(qnet: QuantizedNetwork) -> int:
+    """Segments of that table; 0 of a network without such cells."""
+    if not any(isinstance(layer, QInt8Lstm) for layer in qnet.layers):
+        return 0
+    return len(cell_table(qnet).base)

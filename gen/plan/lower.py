@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import (
     QCellState,
     QDense,
     QGru,
+    QInt8Lstm,
     QLayer,
     QLstm,
     QMaxPool,
@@ -27,7 +27,7 @@ from gatefold.gen.plan.blocks import Block
 from gatefold.gen.plan.layout import NOWHERE
 from gatefold.gen.plan.lower_dense import blocked, choose_blocks, dense
 from gatefold.gen.plan.lower_merge import max_pool, multiply
-from gatefold.gen.plan.lower_recurrent import cell_state, gru, recurrent
+from gatefold.gen.plan.lower_recurrent import cell_state, gru, int8_lstm, recurrent
 from gatefold.gen.plan.lowered import Lowered
 
 __all__ = ["lower"]
@@ -39,9 +39,6 @@ def lower(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int = BLOCK_W
     most ``block_words`` weight words where that is possible. ``keep``: every result stays in the
     operand memory, also one that no op reads, for
     :meth:`~gatefold.gen.plan.lowered.Lowered.gather`."""
-    if qnet.affine is not None:
-        raise UserError("no core is made of a full-integer .tflite yet: the Python API runs it "
-                        "(gatefold.sim.golden), and float .tflite files are built")
     to = Lowered(qnet, pe, simd, keep, dies)
     blocks = choose_blocks(to, block_words)
     for n, layer in enumerate(qnet.layers):
@@ -55,6 +52,8 @@ def _lower(to: Lowered, n: int, layer: QLayer, block: Block | None) -> np.ndarra
     read = [to.values[value] for value in layer.inputs]
     if isinstance(layer, QView):
         return layer.view.arrange(*(value[None] for value in read), fill=NOWHERE)[0]
+    if isinstance(layer, QInt8Lstm):
+        return int8_lstm(to, n, layer, read[0])
     if isinstance(layer, QRnn | QLstm):
         return recurrent(to, n, layer, *read)
     if isinstance(layer, QGru):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from gatefold.gen.network.layers import Window
-from gatefold.gen.numbers.quantized import QDense
+from gatefold.gen.numbers.quantized import QDense, QInt8Dense
 from gatefold.gen.plan.blocks import Block, blocks, choose, joint_taps
 from gatefold.gen.plan.kinds import dense_kind
 from gatefold.gen.plan.layout import NOWHERE
 from gatefold.gen.plan.lowered import Lowered
 from gatefold.gen.plan.ops import Part
+from gatefold.hdl.int8_dense_lane import MANTISSA
 
 __all__ = ["blocked", "choose_blocks", "dense"]
 
@@ -23,8 +24,16 @@ def dense(to: Lowered, n: int, layer: QDense, x: np.ndarray) -> np.ndarray:
     part = Part(matrix=layer.w[:, None, :], steps=tuple(vectors), base=_base(layer),
                 pattern=pattern)
     to.add(n, dense_kind(layer, to.qnet.table), (part,), written, bias=layer.b[:, None],
-           scales=None if layer.scales is None else layer.scales[:, None])
+           scales=None if layer.scales is None else layer.scales[:, None],
+           factors=_factors(layer))
     return written.reshape(to.qnet.shapes[to.qnet.value(n)])
+
+
+def _factors(layer: QDense) -> np.ndarray | None:
+    """For each output its word of the lanes' factors, of a layer in int8."""
+    if not isinstance(layer, QInt8Dense):
+        return None
+    return layer.exponent << MANTISSA | layer.multiplier
 
 
 def _base(layer: QDense) -> int:
@@ -66,9 +75,13 @@ def blocked(to: Lowered, n: int, layer: QDense, x: np.ndarray, block: Block) -> 
     left = np.minimum(windows - np.arange(count) * block.steps, block.steps)
     sizes = np.tile((left - 1) * block.pitch + layer.outputs, len(sequences))
     part = Part(matrix=matrix, steps=tuple(vectors), base=_base(layer), pattern=pattern)
+    factors = _factors(layer)
+    if factors is not None:
+        factors = np.tile(np.pad(factors, (0, block.pitch - layer.outputs)), block.steps)
     to.add(n, dense_kind(layer, to.qnet.table), (part,), written, sizes=tuple(sizes.tolist()),
            bias=_block_rows(layer.b, block), traced=traced,
-           scales=None if layer.scales is None else _block_rows(layer.scales, block))
+           scales=None if layer.scales is None else _block_rows(layer.scales, block),
+           factors=factors)
     value = np.empty(int(traced.max()) + 1, np.int64)
     value[traced[traced >= 0]] = written[traced >= 0]
     return value.reshape(to.qnet.shapes[to.qnet.value(n)])

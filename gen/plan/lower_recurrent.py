@@ -8,13 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from gatefold.gen.numbers.quantized import QCellState, QGru, QLstm, QRecurrent, QRnn
-from gatefold.gen.plan.kinds import dense_kind, emit_kind, gru_kind, lstm_kind, reset_kind
+from gatefold.gen.numbers.quantized import (
+    QCellState,
+    QGru,
+    QInt8Lstm,
+    QLstm,
+    QRecurrent,
+    QRnn,
+)
+from gatefold.gen.plan.kinds import (
+    dense_kind,
+    emit_kind,
+    gru_kind,
+    int8_gates_kind,
+    int8_lstm_kind,
+    lstm_kind,
+    reset_kind,
+)
 from gatefold.gen.plan.lowered import Lowered, picking
 from gatefold.gen.plan.ops import Part
 from gatefold.hdl.kinds import AsideKind, LoadKind
 
-__all__ = ["cell_state", "gru", "recurrent"]
+__all__ = ["cell_state", "gru", "int8_lstm", "recurrent"]
 
 
 def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
@@ -42,6 +57,24 @@ def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
                      _from_h(layer, w_hh, _previous(layer, written, h0))),
            written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, layer.h0),
            scales=None if layer.scales is None else by_unit(layer.scales), **more)
+    return written if layer.return_sequences else written[-1]
+
+
+def int8_lstm(to: Lowered, n: int, layer: QInt8Lstm, x: np.ndarray) -> np.ndarray:
+    """An LSTM of LiteRT, which rounds the sums of x and those of h apart: two ops. The first sets
+    the arguments of the gates aside, as far as x makes them, and the second finishes the step."""
+    def by_unit(rows: np.ndarray) -> np.ndarray:
+        return rows.reshape(4, layer.units, *rows.shape[1:]).swapaxes(0, 1)
+
+    gates = to.add(n, int8_gates_kind(layer), (_from_input(layer, by_unit(layer.w_ih), x),), None,
+                   bias=by_unit(layer.b), cells=n, fresh=False)
+    written = _history(to, n, layer, len(x), len(to.ops))
+    previous = _previous(layer, written, None)
+    parts = [_from_h(layer, by_unit(layer.w_hh), previous)]
+    if previous[0] is None:  # a tile must finish the first step
+        parts.append(_nothing(to, (layer.units, 4), len(x)))
+    to.add(n, int8_lstm_kind(layer, to.qnet), tuple(parts), written,
+           asides=(gates,), cells=n, carried=layer.stateful, fresh=not layer.stateful)
     return written if layer.return_sequences else written[-1]
 
 
@@ -232,13 +265,18 @@ def _load(to: Lowered, n: int, layer: QLstm | QGru, constant: np.ndarray | None,
     else:
         assert constant is not None
         bias[:, 0], shift = constant, 0
-        # A tile meets some operand; here its weights are zero.
-        part = Part(matrix=np.zeros((layer.units, 1, 1), np.int64),
-                    steps=(to.values[0].ravel()[:1],), base=None)
+        part = _nothing(to, (layer.units, 1), 1)
     kind = LoadKind(isinstance(layer, QGru), shift, layer.c.width)
     op = to.add(n, kind, (part,), None, bias=bias, cells=n)
     to.stage += 1
     return op
+
+
+def _nothing(to: Lowered, rows: tuple[int, int], steps: int) -> Part:
+    """A part for the first of so many ``steps`` that has no other: a tile meets some operand, with
+    weights of zero."""
+    return Part(matrix=np.zeros((*rows, 1), np.int64), base=None,
+                steps=(to.values[0].ravel()[:1], *(None,) * (steps - 1)))
 
 
 def cell_state(to: Lowered, n: int, layer: QCellState, h: np.ndarray) -> np.ndarray:

@@ -53,6 +53,7 @@ class Op:
     cells: the layer whose states it reads and writes, or None. fresh: at step 0 they count as zero.
         carried: at step 0 they are the last frame's. after: the op that loads them, or None.
     asides: ops that set aside, at the same step, what this op finishes with.
+    factors: for each element of a result (size,) its word of the lanes' factors, or None.
     traced: for each result (steps, size) its index in the layer's value, flat, or -1; None, where
         golden has no such values.
     """
@@ -72,6 +73,7 @@ class Op:
     carried: bool = False
     after: int | None = None
     asides: tuple[int, ...] = ()
+    factors: np.ndarray | None = None
     traced: np.ndarray | None = None
 
     @property

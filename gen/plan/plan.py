@@ -12,7 +12,8 @@ from gatefold.gen.plan.array import Array
 from gatefold.gen.plan.bounds import Bounds, bounds
 from gatefold.gen.plan.breakdown import break_down
 from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
-from gatefold.gen.plan.images import load_image, number_images, program_images
+from gatefold.gen.plan.images import load_image, number_images, program_images, with_parity
+from gatefold.gen.plan.kinds import recip_segments
 from gatefold.gen.plan.latency import Latencies, latencies
 from gatefold.gen.plan.ops import Op
 from gatefold.gen.plan.program import Program, assemble, unroll
@@ -20,13 +21,17 @@ from gatefold.gen.plan.schedule import Tile, schedule
 from gatefold.gen.plan.work import Work, interleave
 from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
-from gatefold.hdl.kinds import AsideKind, DenseKind, LoadKind
+from gatefold.hdl.kinds import SILENT, DenseKind
 
 __all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "frame_cycles",
            "make_plan"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
+
+#: What a watchdog waits for without a beat that moves: so many frames, and so many cycles more for
+#: the start after a reset.
+_PATIENCE, _START = 4, 256
 
 
 @dataclass(frozen=True)
@@ -74,9 +79,11 @@ class Plan:
         numbers = number_images(self.qnet, self.work, self.config)
         if self.config.loadable:
             beats = load_image(numbers, self.config)
-            numbers = {name: words for name, words in numbers.items() if name.startswith("tanh")}
+            numbers = {name: words for name, words in numbers.items()
+                       if not name.startswith(("weights_", "bias_", "scales_"))}
             numbers["load"] = beats
-        return numbers | program_images(self.program, self.config)
+        images = numbers | program_images(self.program, self.config)
+        return with_parity(images, self.config) if self.config.protect else images
 
     def retrained(self, qnet: QuantizedNetwork) -> Plan:
         """The same plan for ``qnet``, the same network with other numbers in the same formats."""
@@ -113,6 +120,8 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
         latency=alone.last_out[0] - alone.first_in[0],
         interval=-(-sum(intervals) // len(intervals)), intervals=intervals,
         tiles=len(tiles), bound=limits.bound, no_overlap=limits.no_overlap)
+    if config.protect:
+        config = replace(config, patience=_START + _PATIENCE * (cycles.latency + cycles.interval))
     return Plan(qnet, array, config, work, tuple(tiles), program, distance, cycles, limits, alone,
                 _trace(tiles, work))
 
@@ -152,7 +161,9 @@ def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
 def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] | None = None,
             program: Program | None = None) -> EngineConfig:
     """The engine for a network; without a schedule, enough of it to know its latencies."""
-    container = container_bits(qnet.act_width)
+    element = max(form.width for form in qnet.input_formats) if qnet.affine else qnet.act_width
+    container = container_bits(element)
+    x_zero, out_zero = (side[0] if side else 0 for side in qnet.zeros)
     if array.stream_bits % container or array.stream_bits < container:
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
                         f"not {array.stream_bits}")
@@ -171,10 +182,12 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         out_row=work.out_row, out_rows=work.out_rows,
         contexts=array.contexts, pipeline=array.pipeline,
         reach=array.reach, gather=array.gather, dies=array.dies, cross=array.cross,
-        cascade=array.cascade,
+        cascade=array.cascade, protect=array.protect,
         out_early=all(isinstance(work.ops[n].kind, DenseKind) for n in work.leaving),
         out_whole=not work.in_order, stateful=any(op.carried for op in work.ops),
-        beat=array.stream_bits // container, container=container,
+        beat=array.stream_bits // container, container=container, element=element,
+        x_zero=x_zero, out_zero=out_zero, factor_depth=work.factor_depth,
+        recips=recip_segments(qnet),
         program_depth=len(program.instructions) if program else 1,
         segments=len(program.segments) if program else 1,
         max_gap=max((tile.gap for tile in tiles or ()), default=0),
@@ -200,7 +213,7 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     for tile in tiles:
         job = tile.job
         op = work.ops[job.op]
-        if not tile.stop & Stop.FINISH or isinstance(op.kind, LoadKind | AsideKind):
+        if not tile.stop & Stop.FINISH or isinstance(op.kind, SILENT):
             continue
         if op.traced is None:
             events += [(-1, 0, 0)] * (job.beats * dies)

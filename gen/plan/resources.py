@@ -16,6 +16,7 @@ from gatefold.gen.plan.memories import bram18s, ram_luts, rom, urams
 from gatefold.hdl.arith import tree
 from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.gearbox import GearboxShape
+from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA
 from gatefold.hdl.interfaces import region_controls, region_load
 from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout, segment_layout
 from gatefold.hdl.kinds import (
@@ -23,12 +24,14 @@ from gatefold.hdl.kinds import (
     DenseKind,
     EmitKind,
     GruKind,
+    Int8LstmKind,
     LoadKind,
     LstmKind,
     MergeKind,
     ResetKind,
 )
 from gatefold.hdl.mac_row import first_sums
+from gatefold.hdl.recip_table import GATES, LINE, REMAINDER, SEGMENT
 from gatefold.hdl.relay import levels
 from gatefold.hdl.target import SHALLOW
 
@@ -72,9 +75,10 @@ def components(config: EngineConfig) -> dict[str, Resources]:
 
     rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and relays.
     weights, bias, program, tables: the memories. scales: the memories of row scales, and the
-    shifts. operands, sequencer, router, reader, writer,
-    loader: the components of these names. lstm_lanes, gru_lanes, merge_lanes, dense_lanes: the
-    lanes; lanes: what they share. crossings: the registers from die to die.
+    shifts. operands, sequencer, router, reader, writer, loader: the components of these names.
+    lstm_lanes, gru_lanes, merge_lanes, dense_lanes, int8_lstm_lanes, int8_dense_lanes: the lanes,
+    those in int8 with their tables; lanes: what they share. crossings: the registers from die to
+    die. guards: parity, copies and watchdog of a core that watches itself.
     """
     dies = config.dies
     parts = {
@@ -91,12 +95,15 @@ def components(config: EngineConfig) -> dict[str, Resources]:
         "gru_lanes": _gru_lanes(config) * dies,
         "merge_lanes": _merge_lanes(config) * dies,
         "dense_lanes": _dense_lanes(config) * dies,
+        "int8_lstm_lanes": _int8_lstm_lanes(config) * dies,
+        "int8_dense_lanes": _int8_dense_lanes(config) * dies,
         "tables": _tables(config) * dies,
         "lanes": _lanes(config) * dies,
         "crossings": _crossings(config),
         "reader": _reader(config),
         "writer": _writer(config),
         "loader": _loader(config),
+        "guards": _guards(config),
     }
     return {name: part for name, part in parts.items() if any(astuple(part))}
 
@@ -172,7 +179,7 @@ def _relays(c: EngineConfig) -> int:
 
 
 def _weights(c: EngineConfig) -> Resources:
-    word, depth = c.simd * c.weight_width, c.weight_depth
+    word, depth = c.simd * c.weight_width + c.protect, c.weight_depth
     in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
     in_blocks = c.pe - in_luts - c.uram_rows
     if c.loadable:
@@ -226,6 +233,18 @@ def _operands(c: EngineConfig) -> Resources:
 def _sequencer(c: EngineConfig) -> Resources:
     word = instruction_layout(c).size
     return _part(2.2 * word - 22, 2 * word - 6)
+
+
+def _guards(c: EngineConfig) -> Resources:
+    """A tree of LUTs for the parity of each word, and a flag; a copy of each control register, and
+    its comparison, three bits a LUT; counters."""
+    if not c.protect:
+        return _part()
+    checked = [c.simd * c.weight_width] * c.pe + [len(rows) * c.acc_width for rows in c.regions]
+    checked += [instruction_layout(c).size, segment_layout(c).size]
+    copies = _sequencer(c).ff + 80 + c.loadable * (2 * c.pe + 40)
+    return _part(sum(ceil(bits / 5) for bits in checked) + copies / 3 + 50,
+                 len(checked) + copies + 2 * bits_for(c.patience + 1) + 30)
 
 
 def _router(c: EngineConfig) -> Resources:
@@ -312,6 +331,27 @@ def _dense_lanes(c: EngineConfig) -> Resources:
     plain = any(kind.activation in ("linear", "relu") for kind in kinds)
     return _part(c.simd * (plain * 1.3 * a + tables * (3.5 * u + 3 * t)),
                  c.simd * (a + tables * (u + t) + tables * plain * 2 * a))
+
+
+def _int8_lstm_lanes(c: EngineConfig) -> Resources:
+    """Products: four sums of ``acc_width`` bits and o * tanh(c) of 32 with 31 bits, each of two by
+    two slices; three of 17 x 16 bits; a line of each table. Not fitted yet."""
+    if not c.has(Int8LstmKind):
+        return _part()
+    wide = 2 * ceil(c.acc_width / 26) * 4 + 4
+    tables = sum(bram18s(REMAINDER, segments * SEGMENT) + bram18s(LINE, segments)
+                 for segments in (GATES, GATES, c.recips))
+    lut = 1400 + 16 * c.acc_width + ram_luts(16, c.cell_depth) + ram_luts(64, c.cell_depth)
+    return _part(c.simd * lut, c.simd * 1500, c.simd * (wide + 3 + 5), c.simd * tables)
+
+
+def _int8_dense_lanes(c: EngineConfig) -> Resources:
+    """A product of 25 x 24 bits, two slices; shifter and rounding. Not fitted yet."""
+    if not c.factor_depth:
+        return _part()
+    lut, ff = rom(MANTISSA + EXPONENT, c.factor_depth) if c.factor_depth <= SHALLOW else (0, 0)
+    halves = 0 if c.factor_depth <= SHALLOW else bram18s(MANTISSA + EXPONENT, c.factor_depth)
+    return _part(c.simd * (450 + lut), c.simd * (260 + ff), 2 * c.simd, c.simd * halves)
 
 
 def _tables(c: EngineConfig) -> Resources:

@@ -20,8 +20,8 @@ from gatefold.gen.plan.waves import AHEAD
 from gatefold.gen.plan.work import Work
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["Progress", "choose_array", "fit", "lut_rows", "made_to_fit", "might_fit", "place",
-           "widths_might_fit"]
+__all__ = ["Progress", "choose_array", "fit", "lut_rows", "made_to_fit", "meet_deadline",
+           "might_fit", "place", "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
@@ -234,17 +234,17 @@ def _too_fast(draft: _Draft, budget: Budget) -> UserError:
 
 
 def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
-                 pipeline: str = "full", goal: str = "balanced", quick: bool = False,
-                 progress: Progress | None = None) -> Plan:
+                 pipeline: str = "full", protect: bool = False, goal: str = "balanced",
+                 quick: bool = False, progress: Progress | None = None) -> Plan:
     """The plan of the best array that fits the budget, on as many of its dies as make it so, by
     ``goal`` (of :data:`~gatefold.gen.options.ARRAY_GOALS`).
 
-    ``contexts`` and ``pipeline``, as of :class:`Array`. ``quick``: look at fewer arrays.
-    ``progress``: see :data:`Progress`.
+    ``contexts``, ``pipeline`` and ``protect``, as of :class:`Array`. ``quick``: look at fewer
+    arrays. ``progress``: see :data:`Progress`.
     Raises :class:`UserError` where nothing fits, and where no levels of registers keep the clock.
     """
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
-                   pipeline=pipeline)
+                   pipeline=pipeline, protect=protect)
     rule, ranking = _RULES[goal], Ranking(qnet, contexts)
     finalists: list[Plan] = []
     slow: list[_Draft] = []
@@ -273,6 +273,50 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
                                  rule.weighed(plan.cycles.latency, estimate(plan.config).lut,
                                               budget.lut),
                                  plan.cycles.latency))
+
+
+#: How much larger than the largest array that is too slow the array for a deadline may be.
+_CLOSE = 1.08
+
+
+def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *,
+                  contexts: int = 1, pipeline: str = "full", protect: bool = False) -> Plan:
+    """The plan of the smallest array, by multipliers, whose latency at the budget's clock is at
+    most so long; within 8 %, since latency does not fall steadily with size.
+
+    Raises :class:`UserError` where the fastest array that fits takes longer, and as
+    :func:`choose_array`.
+    """
+    def planned(multipliers: int) -> Plan:
+        return choose_array(qnet, replace(budget, multipliers=multipliers), contexts=contexts,
+                            pipeline=pipeline, protect=protect, goal="latency", quick=True)
+
+    limit = microseconds * budget.clock_mhz
+    ranking = Ranking(qnet, contexts)
+    least = 4 * budget.fewest_dies
+    # An array that keeps all its multipliers busy would meet it with so many.
+    too_few = max(least - 1, int(ranking.contexts * sum(
+        one.steps * one.rows * (one.columns + one.own) for one in ranking.asked) / limit / 2))
+    multipliers = min(budget.multipliers, max(least, 2 * too_few))
+    found = planned(multipliers)
+    while found.cycles.latency > limit:
+        if multipliers == budget.multipliers:
+            best = found.cycles.latency / budget.clock_mhz
+            raise UserError(
+                f"--deadline {microseconds:g}us cannot be met: the fastest core of {budget.name} "
+                f"takes {best:.4g} us, {found.cycles.latency} cycles at {budget.clock_mhz:g} MHz"
+                f": allow that{budget.or_larger}, or take a smaller network")
+        too_few, multipliers = multipliers, min(budget.multipliers, 2 * multipliers)
+        found = planned(multipliers)
+    few = found.config.pe * found.config.simd
+    while few > max(too_few + 3, _CLOSE * too_few):
+        between = max(least, int((few * max(1, too_few)) ** 0.5))
+        smaller = planned(between)
+        if smaller.cycles.latency > limit:
+            too_few = between
+        else:
+            found, few = smaller, min(between, smaller.config.pe * smaller.config.simd)
+    return found
 
 
 def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: Ranking,

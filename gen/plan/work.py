@@ -98,6 +98,8 @@ class Work:
         the order of its steps.
     repeated: ops whose input is the same at every step: only the jobs of the first step meet it.
     rides: of each op that rides on another, how.
+    factors: of each op whose results have factors of their own, the first word of them in the
+    lanes; factor_depth: words of factors.
     """
 
     storage: Storage
@@ -121,6 +123,8 @@ class Work:
     in_order: bool
     repeated: frozenset[int]
     rides: dict[int, Ride]
+    factors: dict[int, int]
+    factor_depth: int
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
@@ -161,5 +165,5 @@ def _interleaved(work: Work, contexts: int, x_depth: int) -> tuple[Job, ...]:
                 operands=tuple(moved(operand, context) for operand in job.operands),
                 h=None if job.h is None else job.h + context * h_depth,
                 out=None if job.out is None else job.out + context * out_depth,
-                cell=job.cell + context * cell_depth)
+                cell=job.cell + (0 if job.op in work.factors else context * cell_depth))
         for context in range(contexts) for job in work.jobs)

@@ -428,3 +428,29 @@ def test_timesteps_that_contradict_the_file_or_miss_it_are_refused(tmp_path):
     assert "--timesteps is 9, but the file fixes the shape of its input to (6, 3)" in text
     text = refused("build", "--units", 4, "--features", 2, "--timesteps", 3, "--set", "t=3", *core)
     assert "--set fixes an open dimension of MODEL: name its file too" in text
+
+
+def test_quiet_and_verbose_and_errors_as_json(tmp_path):
+    quiet = gatefold("build", MODEL, "-o", tmp_path / "a", "--pe", 4, "--simd", 4, "-q")
+    assert quiet.exit_code == 0 and quiet.stderr == ""
+    loud = gatefold("build", MODEL, "-o", tmp_path / "b", "--pe", 4, "--simd", 4, "--verbose")
+    assert [line.split(" s  ")[1] for line in loud.stderr.splitlines()] == [
+        "quantising", "planning", "measuring the error against float", "writing Verilog",
+        "writing weights and test benches"]
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    told = gatefold("build", MODEL, "--pe", 3, "--json")
+    assert json.loads(told.stderr) == {"error": told.stderr and json.loads(told.stderr)["error"],
+                                       "kind": "error", "exit_code": 2}
+    assert "--pe must be" in json.loads(told.stderr)["error"]
+    report = json.loads(gatefold("report", tmp_path / "a", "--json").stdout)
+    assert report == json.loads((tmp_path / "a" / "report.json").read_text())
+    assert report["files"].keys() >= {"core.json", "integers.npz", "rtl/gatefold.v"}
+
+
+def test_a_changed_file_is_refused(tmp_path):
+    folder = built(tmp_path / "core", MODEL, "--pe", 4, "--simd", 4)
+    (folder / "rtl" / "gatefold.v").write_text("// mine")
+    np.save(tmp_path / "x.npy", np.zeros((1, 6, 3)))
+    for words in (("run", folder, "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npy"),
+                  ("report", folder), ("verify", folder)):
+        assert "gatefold.v' is damaged or changed" in refused(*words)

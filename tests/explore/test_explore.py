@@ -33,8 +33,8 @@ from tests.support.networks import Make, network, quantized
 from tests.support.places import ROOT
 
 SMALL = {"board": "zcu104", "widths": (8, 16), "sizes": 2, "shapes": 2}
-FILES = ["explore.json", "explore.md", JOURNAL, "latency-bram.svg", "latency-dsp.svg",
-         "latency-error.svg", "throughput-dsp.svg"]
+FILES = ["explore.html", "explore.json", "explore.md", JOURNAL, "latency-bram.svg",
+         "latency-dsp.svg", "latency-error.svg", "throughput-dsp.svg"]
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def encrypted() -> bytes:
     (b"\x1c\0\0\0TFL3" + bytes(100), "the file is damaged, convert the model again"),
     (pickle.dumps({"a": 1}), "is a Python pickle: pickles are not read"),
     (zipped(archive__data_dot_pkl=b"x", archive__version=b"3"),
-     "PyTorch pickles are not read; export to ONNX with torch.onnx"),
+     "save_file(torch.load(FILE, weights_only=True), 'm.safetensors')"),
     (zipped(x_dot_npy=b"\x93NUMPY"), "is a NumPy archive, not a model"),
     (b"\x93NUMPY\x01\0", "is a NumPy array, not a model"),
     (struct.pack("<Q", 20) + b'{"w": {"dtype": "F"}}' + bytes(30), "is a safetensors file"),

@@ -47,22 +47,31 @@ def t_of(table, m):
     return t
 
 
-def activation(kind, table, acc, frac, f_result):
+def limited(u, clip, frac):
+    """u with ``frac`` fractional bits, its magnitude at most that of a clip."""
+    if not clip:
+        return u
+    most = rnd(clip, 16 - frac)
+    return max(-most, min(most, u))
+
+
+def activation(kind, table, acc, frac, f_result, clip=0, halved=0):
     """Sign times t."""
     if kind == "tanh":
-        u = sat(rnd(acc, frac - table.frac), table.frac + 4)
+        u = limited(sat(rnd(acc, frac - table.frac), table.frac + 4), clip, table.frac - halved)
         t = t_of(table, min(abs(u), 2 ** (table.frac + 3) - 1))
         return t if u >= 0 else -t
-    v = sat(rnd(acc, frac - f_result), table.out_frac + 1)
+    v = limited(sat(rnd(acc, frac - f_result), table.out_frac + 1), clip, f_result - halved)
     t = min(abs(v), 2**table.out_frac - 1)
     if kind == "relu" and v < 0:
         t = 0
     return t if v >= 0 else -t
 
 
-def gate(kind, table, acc, frac):
+def gate(kind, table, acc, frac, clip=0):
+    """Of half the sum: the same integer has one fractional bit less as the sum."""
     inner, f = ("tanh", 0) if kind == "sigmoid" else ("linear", table.out_frac)
-    return 2**table.out_frac + activation(inner, table, acc, frac + 1, f)
+    return 2**table.out_frac + activation(inner, table, acc, frac + 1, f, clip, 1)
 
 
 def curve(kind, table, acc, frac):
@@ -212,9 +221,10 @@ class Naive:
         acc = [int(b) + p + q for b, p, q in zip(layer.b, ih, hh, strict=True)]
         new_h, new_c = [], []
         for n in range(u):
-            i, f, o = (gate(kind, self.table, acc[n + k * u], layer.acc_frac) for k in (0, 1, 3))
+            i, f, o = (gate(kind, self.table, acc[n + k * u], layer.acc_frac, layer.z_clip)
+                       for k in (0, 1, 3))
             g = activation(layer.activation, self.table, acc[n + 2 * u], layer.acc_frac,
-                           layer.g.frac)
+                           layer.g.frac, layer.z_clip)
             m = max(t + 1 + layer.c.frac, t + 1 + layer.g.frac)
             total = (f * c[n] * 2 ** (m - t - 1 - layer.c.frac)
                      + i * g * 2 ** (m - t - 1 - layer.g.frac))
@@ -225,8 +235,8 @@ class Naive:
 
     def gru(self, layer, ih, hh, s):
         u, t, kind = layer.units, self.t, layer.recurrent_activation
-        r, z = ([gate(kind, self.table, int(layer.b[n]) + ih[n] + hh[n], layer.acc_frac)
-                 for n in range(k * u, k * u + u)] for k in (0, 1))
+        r, z = ([gate(kind, self.table, int(layer.b[n]) + ih[n] + hh[n], layer.acc_frac,
+                      layer.z_clip) for n in range(k * u, k * u + u)] for k in (0, 1))
         a = [int(layer.b[n]) + ih[n] for n in range(2 * u, 3 * u)]
         if layer.reset_after:
             m = [sat(rnd(int(layer.b_n[n]) + hh[2 * u + n], layer.acc_frac - layer.m.frac),
@@ -241,7 +251,7 @@ class Naive:
             total = [a[n] + dot(layer.w_hh[2 * u + n], q) * 2**layer.align_hh for n in range(u)]
         new_s = []
         for n in range(u):
-            v = activation(layer.activation, self.table, total[n], k, layer.n.frac)
+            v = activation(layer.activation, self.table, total[n], k, layer.n.frac, layer.z_clip)
             d = max(layer.c.frac, layer.n.frac)
             up_s, up_n = s[n] * 2 ** (d - layer.c.frac), v * 2 ** (d - layer.n.frac)
             new_s.append(sat(rnd(up_n * 2 ** (t + 1) + z[n] * (up_s - up_n),

@@ -13,6 +13,7 @@ from types import FunctionType
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.cuts import Cut, with_around
 from gatefold.gen.frontends.keras.model import read_model
 from gatefold.gen.frontends.keras.weights import Named, NamedWeights
 from gatefold.gen.frontends.keras.zip import major, parsed_json
@@ -27,10 +28,12 @@ _KERAS = ("keras", "tf_keras")
 
 def from_keras(model, *, timesteps: int | None = None,
                sizes: Mapping[str, int] | None = None,
-               states: str | Mapping[str, str] = "auto") -> Network:
+               states: str | Mapping[str, str] = "auto",
+               cut: Cut | str | tuple[str | None, str | None] | None = None) -> Network:
     """The float network of ``model``, a ``keras.Sequential`` or functional ``keras.Model`` of
     Keras 3 or tf_keras. ``timesteps`` and ``sizes`` fix open dimensions of its inputs, and
-    ``states`` names states that come as inputs and go as outputs, as in :func:`gatefold.load`.
+    ``states`` names states that come as inputs and go as outputs, and ``cut`` says where the model
+    is cut, as in :func:`gatefold.load`.
 
     Only ``model.to_json()`` (the layers' ``get_config``) and the weights' values are used; the
     model is not called. ``source`` of the result holds ``format`` and ``exporter``.
@@ -53,8 +56,9 @@ def from_keras(model, *, timesteps: int | None = None,
     weights = [_named(layer, variable) for layer, variable in variables]
     version = _version(type(model))
     source = {"format": "keras-live", "exporter": f"keras {quoted(version, 24)[1:-1]}"}
-    return carry(read_model(config, NamedWeights(weights), major(version), source,
-                            Sizes(timesteps, sizes or {})), states)
+    return with_around(carry(read_model(
+        config, NamedWeights(weights), major(version), source, Sizes(timesteps, sizes or {}),
+        cut=Cut.given(cut)), states))
 
 
 def _check_own(layer) -> None:
@@ -95,8 +99,8 @@ def _named(layer: str, variable) -> Named:
             raise UserError(f"{where}: weights {quoted(name)} must have the shape {shape}, not "
                             f"{tuple(variable.shape)}")
         value = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
-        if value.dtype != np.float32:
-            raise UserError(f"{where}: weights must be float32, not {quoted(value.dtype)}: build "
+        if value.dtype.kind != "f" and value.dtype.name != "bfloat16":
+            raise UserError(f"{where}: weights must be floats, not {quoted(value.dtype)}: build "
                             "the model in float32")
-        return value
+        return value.astype(np.float32)
     return Named((*layer.split("/"), *name.split("/")), read)

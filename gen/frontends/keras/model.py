@@ -8,6 +8,7 @@ class has no reader is refused by name; nothing from the file is executed or loo
 from __future__ import annotations
 
 import contextlib
+import difflib
 import re
 from collections import Counter
 
@@ -123,8 +124,12 @@ def _unsupported(settings: Settings) -> str:
             return (f"layer {quoted(settings.origin)} of the class {name} is not "
                     f"supported: {_REFUSED[name]}")
         legal = ops.READERS if operator else (*_READERS, "TimeDistributed", *_MODELS[:2])
+        near = difflib.get_close_matches(name, legal, 3, 0.5)
+        remedy = (f"near it are {', '.join(near)}" if near else
+                  "export the model to ONNX and build that with --cut auto, so that the host "
+                  "computes what lies before or behind the recurrent layers")
         return (f"layer {quoted(settings.origin)} of the {kind}class {quoted(name)} is not "
-                f"supported: build the network of these: {', '.join(legal)}")
+                f"supported: {remedy} (docs/layers.md lists all)")
     return ""
 
 

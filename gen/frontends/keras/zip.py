@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.container import GIVE, Archive
+from gatefold.gen.frontends.container import GIVE, SAFETENSORS, Archive
 from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.keras.h5 import MAX_TEXT, File
 from gatefold.gen.frontends.keras.model import read_model
@@ -45,8 +45,7 @@ def major(version: str) -> int:
 def _refuse_other_zips(archive: Archive, name: str) -> None:
     names = archive.names
     if any(member.rsplit("/", 1)[-1] == "data.pkl" for member in names):
-        raise UserError(f"{name} is a PyTorch pickle: PyTorch pickles are not read; export to ONNX "
-                        "with torch.onnx")
+        raise UserError(f"{name} is a PyTorch pickle: PyTorch pickles are not read; {SAFETENSORS}")
     if "config.json" not in names:
         what = "a NumPy archive" if names and all(n.endswith(".npy") for n in names) else (
             "a zip without config.json")

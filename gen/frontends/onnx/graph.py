@@ -66,9 +66,9 @@ _MAX_NODES = 20_000
 _MAX_WORK = 1 << 26
 #: Most choices of batch axes that are tried where the file does not say.
 _MAX_ATTEMPTS = 12
-_SUPPORTED = (f"{', '.join(name for name in LAYERS if name != 'LogSoftmax')} (weights and biases "
-              f"constant), the Loop of a Keras RNN, and operators that only move values: "
-              f"{', '.join(MOVES)}")
+#: What lets in most nodes that hardware does not do.
+_HOST = ("; before or behind the recurrent layers the host can compute it: build with --cut auto "
+         "(cut=\"auto\" in Python)")
 #: What to do instead about operators that exporters are known to write for supported networks.
 _REMEDIES = {
     "Scan": "; export a recurrent layer as one operator, with nn.LSTM or keras.layers.LSTM",
@@ -383,7 +383,7 @@ class _Run:
         if node.domain not in ("", "ai.onnx") and not (
                 node.domain == "com.microsoft" and node.op_type in MICROSOFT):
             raise NodeError(f"operators of the domain {quoted(node.domain)} are not supported: "
-                            f"supported are {_SUPPORTED}")
+                            f"docs/layers.md lists those that are{_HOST}")
         attributes = Attributes(node)
         inputs = [self.lookup(values, name) if name else None for name in node.input]
         if node.op_type not in QUANTISED and node.op_type not in MOVES and node.op_type != "Cast":
@@ -425,8 +425,8 @@ class _Run:
             return [SHAPES[kind](attributes, arrays, self.model.opset)]
         if kind not in MOVES and (live or kind not in FOLDED):
             what = " on a tensor of the network" if kind in FOLDED else ""
-            raise NodeError(f"this operator is not supported{what}: supported are {_SUPPORTED}"
-                            + _REMEDIES.get(kind, ""))
+            raise NodeError(f"this operator is not built in hardware{what}"
+                            + _REMEDIES.get(kind, "") + _HOST)
         steps = None
         if live:
             steps, inputs = self.one_scale(kind, inputs, origin)

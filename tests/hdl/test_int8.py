@@ -1,0 +1,77 @@
+"""Cores of full-integer .tflite files: every output, every value and every cycle, in Amaranth's
+simulator and in Verilator."""
+
+import numpy as np
+import pytest
+
+from gatefold.gen.flow import compile
+from gatefold.gen.frontends import load
+from gatefold.gen.numbers.int8_table import reciprocal_table
+from gatefold.gen.numbers.quantize import quantize
+from gatefold.gen.plan import Array, make_plan
+from gatefold.sim.amaranth_sim import simulate_plan
+from gatefold.sim.expected import expectation
+from gatefold.sim.int8 import sigmoid16, tanh16
+from gatefold.sim.scenario import full_rate, random_flow
+from gatefold.sim.verify import check_run
+from tests.hdl.test_core import core_info
+from tests.support.tflite_files import INT8, path, vectors
+
+
+def check(name, pe, simd, *, samples=3, keep_state=False, scenario=full_rate, **array):
+    """A core on LiteRT's fixture: an array, a flow of frames, latency and all values exact."""
+    qnet = quantize(load(path(name), keep_state=keep_state))
+    plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=32, **array))
+    info = core_info(plan)
+    contexts = array.get("contexts", 1)
+    given = vectors(name)["x"].astype(np.int64)
+    x = given[np.linspace(0, len(given) - 1, samples * contexts).astype(int)]
+    flow = scenario(info, samples)
+    check_run(simulate_plan(plan, info, x.reshape(samples, -1), flow), info, flow,
+              expectation(qnet, x, contexts))
+
+
+@pytest.mark.parametrize(("name", "pe", "simd", "more"), [
+    ("dense", 8, 3, {"scenario": random_flow}),
+    ("sequence", 4, 1, {"keep_state": True}),
+])
+def test_a_core_gives_the_bytes_of_litert(name, pe, simd, more):
+    check(name, pe, simd, **more)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "pe", "simd", "more"), [
+    ("stacked", 16, 4, {}), ("stacked", 16, 4, {"pipeline": "short"}), ("autoencoder", 24, 5, {}),
+    ("padded", 12, 4, {"reach": 1}), ("both_ways", 16, 6, {"gather": 1}), ("clipped", 40, 2, {}),
+    ("saturating", 32, 4, {"scenario": random_flow}), ("sequence", 8, 1, {"dies": 2, "cross": 2}),
+    ("stacked", 16, 3, {"keep_state": True}),
+    ("sequence", 4, 2, {"contexts": 2, "scenario": random_flow})])
+def test_more_cores_give_the_bytes_of_litert(name, pe, simd, more):
+    check(name, pe, simd, **more)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", INT8)
+def test_verilog_gives_the_bytes_of_litert(name):
+    core = compile(load(path(name)), quick=True)
+    given = vectors(name)
+    np.testing.assert_array_equal(core.run(given["x"].astype(np.int64), raw=True), given["y"])
+    core.verify(samples=8)
+
+
+@pytest.mark.parametrize("fracs", [(12,), (12, 13, 14)])
+def test_one_table_gives_sigmoid_and_tanh_of_every_argument(fracs):
+    table = reciprocal_table(fracs)
+    entries, p = table.entries(), np.arange(-32768, 32768)
+    last = {12: 74 * 512 - 1, 13: 32767, 14: 32767}
+
+    def signed(magnitude, negative, other):
+        return np.where(negative, other, magnitude)
+
+    gate = np.minimum(2 * entries[np.minimum(np.abs(p), last[12])] + 16384, 32767)
+    np.testing.assert_array_equal(signed(gate, p < 0, 32767 - gate), sigmoid16(p))
+    for frac in range(11, max(fracs) + 2):
+        fine = max(12, frac - 1)
+        entry = table.first[fine] + np.minimum(np.abs(p) << max(0, 13 - frac), last[fine])
+        tanh = np.minimum(4 * entries[entry], 32767)
+        np.testing.assert_array_equal(signed(tanh, p < 0, -tanh), tanh16(p, 15 - frac))
