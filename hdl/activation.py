@@ -46,7 +46,7 @@ class Activated:
 
 def gate_squash(gate: Gate) -> Squash:
     """The activation that gives a gate's t."""
-    return Squash(gate.shift, "linear" if gate.direct else "tanh")
+    return Squash(gate.shift, "linear" if gate.direct else "tanh", gate.limit)
 
 
 def activation_latency(config: EngineConfig) -> int:
@@ -106,7 +106,8 @@ def _rounded(number: int, shift: int) -> int:
 
 def _magnitude(m: Module, name: str, argument: Argument, squashes: dict[int, Squash],
                bits: int) -> Signal:
-    """min(|round(value, shift)|, largest), registered; for relu, 0 of a negative value.
+    """min(|round(value, shift)|, largest), registered; for relu, 0 of a negative value. A squash
+    may have a smaller limit.
 
     A negative value is inverted, and a carry adds the 1 that its negation is more. Where the value
     is still to be rounded, |floor((v + half) / 2^s)| = floor((~v + half) / 2^s) of a negative v:
@@ -143,6 +144,12 @@ def _magnitude(m: Module, name: str, argument: Argument, squashes: dict[int, Squ
                 m, name, kind, value, {n: (widths[n], shift) for n, shift in shifts.items()},
                 clamped, lambda limit, way: min(abs(_rounded(limit, way[1])), (1 << bits) - 1),
                 bits)
+    if any(squash.limit is not None for squash in squashes.values()):
+        largest = (1 << bits) - 1
+        limits = {n: largest if squash.limit is None else min(squash.limit, largest)
+                  for n, squash in squashes.items()}
+        limit = by_parameter(m, f"{name}_limit", kind, limits, lambda value: value, bits)
+        clamped = Mux(clamped > limit, limit, clamped)
     relu = [n for n, squash in squashes.items() if squash.function == "relu"]
     if relu:
         always = len(relu) == len(squashes)

@@ -25,7 +25,7 @@ REGION = 16
 SPAN = 4 * REGION
 
 #: Bits of a row's scale.
-SCALE_BITS = 2
+SCALE_BITS = 1
 
 #: Memories of up to so many words go to LUTs: a LUT holds 64 bits of a read-only one.
 SHALLOW = 64
@@ -65,7 +65,8 @@ class EngineConfig:
     Parameters
     ----------
     pe, simd: rows (a multiple of 4) and columns of multipliers.
-    weight_width, act_width, cell_width, acc_width: bits.
+    weight_width, act_width, cell_width, acc_width: bits. out_width: those of an output, where they
+        are more than act_width.
     table: the tanh table's shape.
     aligns: distinct left shifts of a tile's sum; an instruction names one by index.
     kinds: finish kinds, one a layer that computes; an instruction names one by index.
@@ -97,6 +98,8 @@ class EngineConfig:
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
     curve: the shape of the tables of curves, where there are any.
+    protect: the core watches itself (:mod:`gatefold.hdl.guard`); patience: cycles that its watchdog
+        waits.
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
@@ -136,6 +139,7 @@ class EngineConfig:
     uram_rows: int = 0
     contexts: int = 1
     stateful: bool = False
+    out_width: int = 0
     scale_depth: int = 0
     pipeline: str = "full"
     reach: int = 0
@@ -149,6 +153,8 @@ class EngineConfig:
     factor_depth: int = 0
     recips: int = 0
     curve: TableConfig | None = None
+    protect: bool = False
+    patience: int = 0
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -160,8 +166,8 @@ class EngineConfig:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
         if self.uram_rows and not self.loadable:
             raise ValueError("uram_rows needs loadable: UltraRAM cannot be initialised")
-        if self.container < self.element_width:
-            raise ValueError(f"container must hold element_width ({self.element_width}) bits, "
+        if self.container < self.out_element:
+            raise ValueError(f"container must hold {self.out_element} bits of an element, "
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
@@ -198,6 +204,17 @@ class EngineConfig:
         such a row."""
         return {n: per * (slot + lane) + k for n, (per, slot) in enumerate(self.routes)
                 if k < per and 0 <= slot + lane < self.rows // per}
+
+    @property
+    def result_width(self) -> int:
+        """Bits of the widest result."""
+        return max(self.act_width, self.out_width)
+
+    @property
+    def out_element(self) -> int:
+        """Bits of an element of the output stream."""
+        narrow = self.element_width < self.act_width
+        return self.element_width if narrow else self.result_width
 
     @property
     def pair(self) -> int:

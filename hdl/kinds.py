@@ -24,19 +24,22 @@ Constants = tuple[int, ...]
 class Gate:
     """How an accumulator becomes a gate, 2^T +- t: sigmoid by the table, (1 + tanh(z/2)) / 2, or
     hard sigmoid, which is ``direct``. ``shift``: of the accumulator to the table's argument u, or
-    to the T + 1 bits of a direct gate."""
+    to the T + 1 bits of a direct gate. ``limit``: the largest |u|; None, no limit."""
 
     shift: int
     direct: bool = False
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
 class Squash:
     """How a sum or a state becomes a sign and t of T bits. ``function``: tanh by the table, a curve
-    by its own, or linear or relu, which are direct. ``shift``: to u, or to T + 1 bits."""
+    by its own, or linear or relu, which are direct. ``shift``: to u, or to T + 1 bits; ``limit``:
+    the largest |u|; None, no limit."""
 
     shift: int
     function: str = "tanh"
+    limit: int | None = None
 
     @property
     def direct(self) -> bool:

@@ -31,9 +31,11 @@ def lstm_gates(layer: QLstm, table: Table, acc: np.ndarray,
     for n, block in enumerate(blocks(acc, 4)):
         if n == 2:
             u, v = squashed(layer.activation, table, layer.g, block, layer.acc_frac, clip,
-                            "u" if flat(layer.activation) else "g")
+                            "u" if flat(layer.activation) else "g",
+                            layer.candidate_limit(table))
         else:
-            u, v = gated(layer.recurrent_activation, table, block, layer.acc_frac, clip)
+            u, v = gated(layer.recurrent_activation, table, block, layer.acc_frac, clip,
+                         layer.gate_limit(table))
         arguments.append(u)
         values.append(v)
     return arguments, values
@@ -56,7 +58,8 @@ def lstm_cell(layer: QLstm, table: Table, gates, c: np.ndarray,
 def gru_gates(layer: QGru, table: Table, acc: np.ndarray,
               clip: Clip = saturated) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Arguments u and values of r, z of accumulators (..., 2 units)."""
-    pairs = [gated(layer.recurrent_activation, table, block, layer.acc_frac, clip)
+    pairs = [gated(layer.recurrent_activation, table, block, layer.acc_frac, clip,
+                   layer.gate_limit(table))
              for block in blocks(acc, 2)]
     return [u for u, _ in pairs], [v for _, v in pairs]
 
@@ -88,5 +91,5 @@ def gru_cell(layer: QGru, table: Table, r: np.ndarray, a: np.ndarray, inner: np.
     frac = max(layer.acc_frac, product)
     total = (a << (frac - layer.acc_frac)) + ((r * m) << (frac - product))
     u, n = squashed(layer.activation, table, layer.n, total, frac, clip,
-                    "u" if flat(layer.activation) else "n")
+                    "u" if flat(layer.activation) else "n", layer.candidate_limit(table))
     return m, u, n

@@ -211,7 +211,8 @@ def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
     gates = unscaled(part[:, :2 * units] + recurrent, scales)
     (u_r, u_z), (r, z) = gru_gates(layer, table, gates, clip)
     a = blocks(part, 3)[2]
-    sums: dict[str, np.ndarray] = dict(zip(("acc_r", "acc_z"), blocks(gates, 2), strict=True))
+    sums: dict[str, np.ndarray] = {}
+    sums["acc_r"], sums["acc_z"] = blocks(gates, 2)
     if layer.reset_after:
         a, inner = (unscaled(total, scales_n)
                     for total in (a, layer.b_n + (w_hh[2](h) << shift)))
@@ -221,7 +222,7 @@ def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], 
         middle = gru_reset(layer, table, r, s, clip)
         acc = unscaled(a + (w_hh[2](middle) << layer.align_hh), scales_n)
         u_n, n = squashed(layer.activation, table, layer.n, acc, layer.acc_frac, clip,
-                          "u" if flat(layer.activation) else "n")
+                          "u" if flat(layer.activation) else "n", layer.candidate_limit(table))
         sums["acc_n"] = acc
     s, h = gru_state(layer, table, z, n, s, clip)
     return {**sums, "u_r": u_r, "u_z": u_z, "u_n": u_n, "r": r, "z": z, "n": n,

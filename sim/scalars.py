@@ -11,8 +11,13 @@ from collections.abc import Callable
 import numpy as np
 
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.quantized import Table, argument, hard_limit
-from gatefold.gen.numbers.tables import CURVE_TABLES, curve_table
+from gatefold.gen.numbers.quantized import (
+    CURVE_TABLES,
+    Table,
+    argument,
+    curve_table,
+    hard_limit,
+)
 
 __all__ = ["Clip", "curved", "finished", "gated", "round_shift", "saturate", "saturated", "sigmoid",
            "squashed", "tanh", "tanh_magnitude", "unscaled"]
@@ -82,8 +87,10 @@ def _direct(table: Table, v: np.ndarray, relu: bool = False) -> np.ndarray:
 
 
 def squashed(activation: str, table: Table, result: QFormat, v: np.ndarray, frac: int,
-             clip: Clip = saturated, tensor: str = "u") -> tuple[np.ndarray, np.ndarray]:
+             clip: Clip = saturated, tensor: str = "u",
+             limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Argument u and activation of ``v`` (``frac`` fractional bits): a candidate's, a cell state's.
+    ``limit``: the largest magnitude of u.
 
     ``activation`` of tanh, relu, linear, hard_tanh; the value has ``result.frac`` fractional bits.
     """
@@ -94,17 +101,22 @@ def squashed(activation: str, table: Table, result: QFormat, v: np.ndarray, frac
         u = saturate(u, form.width)
     else:
         u = clip(tensor, u, form.width)
+    u = _limited(u, limit)
     return u, tanh(table, u) if activation == "tanh" else _direct(table, u, activation == "relu")
 
 
+def _limited(u: np.ndarray, limit: int | None) -> np.ndarray:
+    return u if limit is None else np.clip(u, -limit, limit)
+
+
 def gated(activation: str, table: Table, acc: np.ndarray, frac: int,
-          clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray]:
+          clip: Clip = saturated, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Argument u (half of z) and gate, 0..2**(T+1), of accumulators with ``frac`` fractional bits.
 
     ``activation`` of sigmoid, hard_sigmoid; the gate has T + 1 fractional bits.
     """
     form = table.format if activation == "sigmoid" else QFormat(table.out_frac + 1, table.out_frac)
-    u = clip("u", round_shift(acc, frac + 1 - form.frac), form.width)
+    u = _limited(clip("u", round_shift(acc, frac + 1 - form.frac), form.width), limit)
     t = tanh(table, u) if activation == "sigmoid" else _direct(table, u)
     return u, (1 << table.out_frac) + t
 

@@ -21,8 +21,10 @@ are checked before anything is allocated. What is not supported is refused by na
 ``elements``    for ``onnx`` and ``torch``: ``trace``: where every element of a tensor comes from.
                 ``views``: any arrangement of elements as views. ``compute``: layers applied to
                 arrangements
+``curves``      activations that are put together of others
 ``onnx``        ``graph``: the walk over the graph. ``proto``: the protobuf, checked. ``layers``,
-                ``recurrent``, ``windows``: operators that are layers, which use ``site``. ``ops``:
+                ``recurrent``, ``windows``, ``quantised``: operators that are layers, which use
+                ``site``. ``ops``:
                 operators that move elements or compute shapes. ``loop``: a Loop that is a recurrent
                 layer, by the ``formulas`` of its step, which are those of one of the ``cells``.
                 ``cut``: a part of the graph as the core, on what is left of it when it was run

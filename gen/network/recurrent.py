@@ -21,7 +21,10 @@ from gatefold.gen.network.layer import (
     one_of,
 )
 
-__all__ = ["Gru", "Lstm", "Recurrent", "Rnn"]
+__all__ = ["CLIP_BITS", "Gru", "Lstm", "Recurrent", "Rnn"]
+
+#: Fractional bits of a layer's ``z_clip``.
+CLIP_BITS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,10 @@ class Recurrent(Layer):
         return replace(self, w_ih=self.w_ih * gain, b=self.b + self.w_ih @ offset)
 
 
+def _limited(z: np.ndarray, clip: int) -> np.ndarray:
+    return np.clip(z, -clip * 2.0**-CLIP_BITS, clip * 2.0**-CLIP_BITS) if clip else z
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lstm(Recurrent):
     """LSTM layer.
@@ -145,12 +152,14 @@ class Lstm(Recurrent):
     (Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000.)
 
     Attributes beside :class:`Recurrent`'s: ``activation`` of :data:`CELL_ACTIVATIONS`,
-    ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``.
+    ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``; ``z_clip``, to
+    how many times 2**-:data:`CLIP_BITS` every |z| is limited, 0 for no limit.
     """
 
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
     c0: np.ndarray | None = None
+    z_clip: int = 0
 
     kind = "lstm"
     title = "LSTM"
@@ -163,7 +172,7 @@ class Lstm(Recurrent):
 
     def step(self, z_x, h, *more):
         gate, act = FUNCTIONS[self.recurrent_activation], FUNCTIONS[self.activation]
-        z = np.split(z_x + h @ self.w_hh.T.astype(h.dtype), 4, axis=1)
+        z = np.split(_limited(z_x + h @ self.w_hh.T.astype(h.dtype), self.z_clip), 4, axis=1)
         i, f, g, o = gate(z[0]), gate(z[1]), act(z[2]), gate(z[3])
         c = f * more[0] + i * g
         return dict(zip(("z_i", "z_f", "z_g", "z_o"), z, strict=True)) | {
@@ -179,12 +188,14 @@ class Gru(Recurrent):
     not ``reset_after``  n = act(w_ih x_t + b + w_hh (r h))           (Keras 2's default, ONNX')
     with the rows of n in each matrix. ``b`` holds what r and z add, and of n's two biases the one
     outside the product with r; ``b_n`` (U,) is the one inside, zero without ``reset_after``.
+    ``z_clip`` as of :class:`Lstm`: of what gate and act are applied to.
     """
 
     reset_after: bool
     b_n: np.ndarray | None = None
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
+    z_clip: int = 0
 
     kind = "gru"
     title = "GRU"
@@ -205,7 +216,7 @@ class Gru(Recurrent):
     def step(self, z_x, h, *more):
         gate, act = FUNCTIONS[self.recurrent_activation], FUNCTIONS[self.activation]
         u, w_hh = self.units, self.w_hh.astype(h.dtype)
-        z_rz = z_x[:, :2 * u] + h @ w_hh[:2 * u].T
+        z_rz = _limited(z_x[:, :2 * u] + h @ w_hh[:2 * u].T, self.z_clip)
         r, z = gate(z_rz[:, :u]), gate(z_rz[:, u:])
         inside = {"z_r": z_rz[:, :u], "z_z": z_rz[:, u:], "r": r, "z": z}
         if self.reset_after:
@@ -214,6 +225,7 @@ class Gru(Recurrent):
         else:
             inside["q"] = r * h
             z_n = z_x[:, 2 * u:] + inside["q"] @ w_hh[2 * u:].T
+        z_n = _limited(z_n, self.z_clip)
         n = act(z_n)
         return inside | {"z_n": z_n, "n": n, "h": z * h + (1 - z) * n}
 

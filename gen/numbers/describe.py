@@ -22,6 +22,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "return_sequences": lambda every: "every h" if every else "the last h",
     "activation": str,
     "recurrent_activation": str,
+    "z_clip": lambda clip: f"clip of {clip * 2.0**-16:g}" if clip else "",
     "reset_after": lambda after: "reset after" if after else "reset before",
     "stateful": lambda stateful: "stateful" if stateful else "",
     "window": lambda window: _fields(window) if window else "",

@@ -16,13 +16,17 @@ from typing import ClassVar
 import numpy as np
 
 from gatefold.gen.network.layer import Layer, Shape
+from gatefold.gen.network.recurrent import CLIP_BITS
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.tables import CURVE_TABLES, Table
 
-__all__ = ["ABSENT", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor", "alignment",
-           "argument", "column_shifts", "hard_limit"]
+__all__ = ["ABSENT", "MOST_CLIP", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor",
+           "alignment", "argument", "column_shifts", "hard_limit", "limit_of"]
 
-MOST_SCALE = 3  #: The largest scale of a row: a shift by 0 to 3 bits takes a LUT for each bit.
+MOST_CLIP = 1 << 24  #: The largest ``z_clip`` of a layer, 256: beyond the range of every table.
+
+#: The largest scale of a row: two bits of a shift by 0 or 1 share a LUT.
+MOST_SCALE = 1
 
 #: The fractional bits of an element that is padding: a zero, which every format has.
 ABSENT = -1000
@@ -46,6 +50,15 @@ def hard_limit(activation: str, result: QFormat) -> int | None:
     if not activation.startswith("hard_") or result.frac >= result.width - 1:
         return None
     return 1 << result.frac if result.frac >= 0 else 0
+
+
+def limit_of(clip: int, frac: int) -> int | None:
+    """The integer with ``frac`` fractional bits to which ``z_clip`` of a recurrent layer limits an
+    argument, rounded half up; None without a clip."""
+    shift = CLIP_BITS - frac
+    if not clip:
+        return None
+    return (clip + (1 << shift - 1)) >> shift if shift > 0 else clip << -shift
 
 
 def argument(activation: str, table: Table, result: QFormat) -> QFormat:

@@ -10,7 +10,14 @@ import numpy as np
 from gatefold.gen.network.layer import GATE_ACTIVATIONS
 from gatefold.gen.network.recurrent import Gru, Lstm, Recurrent, Rnn
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayer import Columns, QMatrix, Tensor, argument
+from gatefold.gen.numbers.qlayer import (
+    MOST_CLIP,
+    Columns,
+    QMatrix,
+    Tensor,
+    argument,
+    limit_of,
+)
 from gatefold.gen.numbers.tables import Table
 
 __all__ = ["QGru", "QLstm", "QRecurrent", "QRnn"]
@@ -120,18 +127,20 @@ class QRnn(QRecurrent):
 class _QGated(QRecurrent):
     """The common part of QLstm and QGru: ``c``, the format of the second state; ``activation`` of
     tanh, relu, linear, hard_tanh (linear with T fractional bits), ``recurrent_activation`` of
-    sigmoid, hard_sigmoid."""
+    sigmoid, hard_sigmoid; ``z_clip`` as of :class:`~.recurrent.Lstm`."""
 
     c: QFormat
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
+    z_clip: int = 0
 
     cells = ("c",)
     gate_names: ClassVar[str] = ""  #: a letter for each gate
     candidate: ClassVar[str] = ""  #: name of the candidate and of the field with its format
 
     def fits(self, *shapes):
-        return super().fits(*shapes) and self.recurrent_activation in GATE_ACTIVATIONS
+        return (super().fits(*shapes) and self.recurrent_activation in GATE_ACTIVATIONS
+                and 0 <= self.z_clip <= MOST_CLIP)
 
     def tensors(self, table):
         t, result = table.out_frac, getattr(self, self.candidate)
@@ -144,6 +153,16 @@ class _QGated(QRecurrent):
                                                  argument(self.activation, table, result))
         return found | {self.candidate: Tensor.of(self.candidate, result),
                         "c": Tensor.of("c", self.c), "h": Tensor.of("h", self.h)}
+
+    def gate_limit(self, table: Table) -> int | None:
+        """The largest magnitude of a gate's argument, which is z/2; None, no limit."""
+        hard = self.recurrent_activation == "hard_sigmoid"
+        return limit_of(self.z_clip, (table.out_frac if hard else table.frac) - 1)
+
+    def candidate_limit(self, table: Table) -> int | None:
+        """The same of the candidate's argument."""
+        result = getattr(self, self.candidate)
+        return limit_of(self.z_clip, argument(self.activation, table, result).frac)
 
     def _gate_shift(self, table: Table) -> int:
         """The right shift of a gate's row: its activation takes z/2."""

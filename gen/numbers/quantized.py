@@ -23,9 +23,9 @@ from gatefold.gen.numbers.qlayers import QCellState, QDense, QMaxPool, QMultiply
 from gatefold.gen.numbers.qrecurrent import QGru, QLstm, QRecurrent, QRnn
 from gatefold.gen.numbers.tables import CURVE_TABLES, Table, curve_table
 
-__all__ = ["ABSENT", "QLAYERS", "QCellState", "QDense", "QGru", "QInt8Dense", "QInt8Lstm", "QLayer",
-           "QLstm", "QMaxPool", "QMultiply", "QRecurrent", "QRnn", "QView", "QuantizedNetwork",
-           "Table", "alignment", "argument", "hard_limit"]
+__all__ = ["ABSENT", "CURVE_TABLES", "QLAYERS", "QCellState", "QDense", "QGru", "QInt8Dense",
+           "QInt8Lstm", "QLayer", "QLstm", "QMaxPool", "QMultiply", "QRecurrent", "QRnn", "QView",
+           "QuantizedNetwork", "Table", "alignment", "argument", "curve_table", "hard_limit"]
 
 #: The layers in integers, by the kind of their float layer (``view``: all views).
 QLAYERS: dict[str, type[QLayer]] = {layer.of.kind: layer for layer in (
@@ -81,9 +81,19 @@ class QuantizedNetwork(Graph):
         return tuple(found)
 
     def formats(self, value: int) -> tuple[QFormat, ...]:
-        """The different formats of a value's elements, of the activations' width."""
+        """The different formats of a value's elements, of the width of outputs where no layer
+        reads it, else of activations."""
+        width = self.act_width if self.readers[value] else self.out_width
         fracs = sorted(set(self.fracs[value].ravel().tolist()))
-        return tuple(QFormat(self.act_width, frac) for frac in fracs)
+        return tuple(QFormat(width, frac) for frac in fracs)
+
+    @property
+    def out_width(self) -> int:
+        """Bits of the widest result that is an output: that of a last layer may be wider than
+        activations."""
+        widths = [layer.result.width for n, layer in self.computing.items()
+                  if layer.result and not self.readers[self.value(n)]]
+        return max([self.act_width, *widths])
 
     @property
     def input_format(self) -> QFormat:

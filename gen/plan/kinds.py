@@ -45,12 +45,14 @@ _ARITHMETIC = {"hard_tanh": "linear", "hard_sigmoid": "relu"}
 
 def _gate(layer: QLstm | QGru, table: Table) -> Gate:
     direct = layer.recurrent_activation == "hard_sigmoid"
-    return Gate(layer.acc_frac + 1 - (table.out_frac if direct else table.frac), direct)
+    return Gate(layer.acc_frac + 1 - (table.out_frac if direct else table.frac), direct,
+                layer.gate_limit(table))
 
 
-def _squash(frac: int, activation: str, result: QFormat, table: Table) -> Squash:
+def _squash(frac: int, activation: str, result: QFormat, table: Table,
+            limit: int | None = None) -> Squash:
     return Squash(frac - (table.frac if activation == "tanh" else result.frac),
-                  _ARITHMETIC.get(activation, activation))
+                  _ARITHMETIC.get(activation, activation), limit)
 
 
 def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
@@ -59,7 +61,8 @@ def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
     common = max(product_f, product_g)
     return LstmKind(
         gate=_gate(layer, table),
-        candidate=_squash(layer.acc_frac, layer.activation, layer.g, table),
+        candidate=_squash(layer.acc_frac, layer.activation, layer.g, table,
+                          layer.candidate_limit(table)),
         up_f=common - product_f, up_g=common - product_g, cell=common - layer.c.frac,
         out=_squash(layer.c.frac, layer.activation, layer.tc, table),
         h=table.out_frac + 1 + layer.tc.frac - layer.h.frac,
@@ -75,7 +78,7 @@ def gru_kind(layer: QGru, table: Table) -> GruKind:
     return GruKind(
         gate=_gate(layer, table), m=layer.acc_frac - layer.m.frac if layer.reset_after else None,
         up_a=common - layer.acc_frac, up_m=common - product if layer.reset_after else 0,
-        candidate=_squash(common, layer.activation, layer.n, table),
+        candidate=_squash(common, layer.activation, layer.n, table, layer.candidate_limit(table)),
         up_s=fine - layer.c.frac, up_n=fine - layer.n.frac, state=fine + t + 1 - layer.c.frac,
         h=layer.c.frac - layer.h.frac, cell_width=layer.c.width, h_width=layer.h.width)
 

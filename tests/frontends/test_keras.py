@@ -94,6 +94,25 @@ def test_kernels_are_transposed_and_gates_kept():
     assert lstm.w_ih.shape == (28, 3)
 
 
+@pytest.mark.parametrize("kind", ["<f2", "<f8"])
+def test_weights_of_other_precisions(tmp_path, kind):
+    config, weights = unpack("keras_last.keras")
+    arrays = {}
+    with h5py.File(io.BytesIO(weights)) as file:
+        file.visititems(lambda name, one: arrays.update({name: one[()]})
+                        if isinstance(one, h5py.Dataset) else None)
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array.astype(kind))
+    for entry in config["config"]["layers"]:
+        entry["config"]["dtype"] = {"class_name": "DTypePolicy", "config": {"name": "float16"}}
+    path = pack(tmp_path / "m.keras", config, buffer.getvalue())
+    found, same = load(path).layers[0], load(FIXTURES / "keras_last.keras").layers[0]
+    assert isinstance(found, Lstm) and isinstance(same, Lstm)
+    np.testing.assert_array_equal(found.w_ih, same.w_ih.astype(kind).astype(np.float32))
+
+
 def test_source_describes_the_file_but_not_its_place():
     source = load(FIXTURES / "keras_last.keras").source
     assert source["format"] == "keras" and source["exporter"].startswith("keras 3.")
@@ -149,9 +168,9 @@ def test_masks_of_nothing_are_no_masks(tmp_path):
     ("LSTM", {"units": 10**30}, "units must be an integer in 1..65536"),
     ("LSTM", {"units": "7"}, "units must be an integer in 1..65536"),
     ("LSTM", {"units": 7.0}, "units must be an integer in 1..65536"),
-    ("LSTM", {"dtype": "float16"}, "dtype must be float32, not 'float16'"),
-    ("LSTM", {"dtype": {"class_name": "DTypePolicy", "config": {"name": "mixed_bfloat16"}}},
-     "dtype must be float32, not 'mixed_bfloat16'"),
+    ("LSTM", {"dtype": "float8"}, "dtype must be a float of 16, 32 or 64 bits, not 'float8'"),
+    ("LSTM", {"dtype": {"class_name": "DTypePolicy", "config": {"name": "int8"}}},
+     "dtype must be a float of 16, 32 or 64 bits, not 'int8'"),
     ("LSTM", {"peephole": True}, "the setting 'peephole' \\(True\\) is not known"),
     ("Dense", {"activation": "exponential"}, "Dense layer 'dense.*': activation must be linear or "
      "relu or sigmoid or tanh or hard_sigmoid or hard_tanh or .*, not 'exponential'"),
@@ -173,7 +192,7 @@ def test_masks_of_nothing_are_no_masks(tmp_path):
     ("InputLayer", {"batch_shape": "x"}, r"must be \(timesteps, features\)"),
     ("InputLayer", {"sparse": True}, "sparse must be False"),
     ("InputLayer", {"ragged": True}, "ragged must be False"),
-    ("InputLayer", {"dtype": "int32"}, "dtype must be float32, not 'int32'"),
+    ("InputLayer", {"dtype": "int32"}, "dtype must be a float of 16, 32 or 64 bits, not 'int32'"),
 ])
 def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
     config, weights = unpack("keras_last.keras")
@@ -470,8 +489,8 @@ def replaced(file, **options):
     (lambda f: replaced(f, shape=(3, 28), dtype="f4"), "is not stored plainly"),
     (lambda f: replaced(f, shape=(1 << 40, 1 << 20), dtype="f4", chunks=(1, 1)),
      "must have the shape"),
-    (lambda f: replaced(f, data=np.zeros((3, 28), "f8")), "weights must be float32 of this"),
-    (lambda f: replaced(f, data=np.zeros((3, 28), "S4")), "weights must be float32"),
+    (lambda f: replaced(f, data=np.zeros((3, 28), ">f4")), "in this machine's byte order"),
+    (lambda f: replaced(f, data=np.zeros((3, 28), "S4")), "weights must be floats of 16, 32"),
     (lambda f: replaced(f, data=np.full((3, 28), np.nan, "f4")), "w_ih holds NaN or infinite"),
     (lambda f: replaced(f, data=np.full((3, 28), np.inf, "f4")), "w_ih holds NaN or infinite"),
 ])

@@ -116,6 +116,33 @@ def test_defaults_given_explicitly(tmp_path, attributes):
     assert kinds(loaded(graph(nodes, constants=recurrent_weights()), tmp_path)) == ["lstm/last"]
 
 
+def stepped(weights, x, clip, coupled):
+    """Y of an LSTM whose sums are clipped, and whose f is 1 - i (as ONNX Runtime computes it)."""
+    w, r, b = weights["W"][0], weights["R"][0], weights["B"][0]
+    h = c = np.zeros((len(x), 7))
+    found = []
+    for x_t in x.swapaxes(0, 1):
+        z = np.clip(x_t @ w.T + h @ r.T + b[:28] + b[28:], -clip, clip)
+        i, o, f, g = np.split(z, 4, axis=1)
+        i, o, f = (1 / (1 + np.exp(-gate)) for gate in (i, o, f))
+        c = (1 - i if coupled else f) * c + i * np.tanh(g)
+        h = o * np.tanh(c)
+        found.append(h)
+    return np.stack(found, axis=1)
+
+
+@pytest.mark.parametrize(("clip", "coupled"), [(0.75, 0), (np.inf, 1), (1.5, 1)])
+def test_clipped_and_coupled_gates(tmp_path, clip, coupled):
+    weights = recurrent_weights()
+    more = {} if np.isinf(clip) else {"clip": clip}
+    nodes = [TURN, node("LSTM", "xt", "W", "R", "B", output="y4", input_forget=coupled, **more),
+             node("Squeeze", "y4", "one", output="y3"),
+             node("Transpose", "y3", perm=[1, 0, 2])]
+    network = loaded(graph(nodes, constants={**weights, "one": np.array([1])}), tmp_path)
+    x = np.random.default_rng(0).normal(size=(3, 6, 3))
+    np.testing.assert_allclose(forward(network, x), stepped(weights, x, clip, coupled), atol=1e-6)
+
+
 @pytest.mark.parametrize("inputs", [["lengths"], ["", "zero", "zero"], ["", "", "", "none"]])
 def test_inputs_that_change_nothing_given_explicitly(tmp_path, inputs):
     weights = {**recurrent_weights(), "zero": np.zeros((1, 1, 7), np.float32),
@@ -228,8 +255,9 @@ def test_a_constant_condition_takes_its_branch(tmp_path):
 @pytest.mark.parametrize(("attributes", "inputs", "words"), [
     ({"direction": "sideways"}, [], "direction must be forward, reverse or bidirectional, not"),
     ({"direction": "bidirectional"}, [], "contradict each other"),
-    ({"clip": 3.0}, [], "clip must be left out, not 3.0"),
-    ({"input_forget": 1}, [], "input_forget must be 0, not 1"),
+    ({"clip": -3.0}, [], "and of others above 0 and up to 256, not -3.0"),
+    ({"clip": 3.0, "activations": ["HardSigmoid", "Tanh", "Tanh"]}, [],
+     "clip is built for sigmoid, tanh and relu alone"),
     ({"activations": ["Sigmoid", "Relu", "Tanh"]}, [], "must be the same function, not relu and"),
     ({"activations": ["Affine", "Tanh", "Tanh"]}, [], "of Sigmoid, HardSigmoid in place 1"),
     ({"activations": ["Sigmoid", "Elu", "Elu"]}, [], "of Tanh, Relu in place 2, not Sigmoid, Elu"),

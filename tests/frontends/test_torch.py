@@ -269,6 +269,13 @@ FORWARDS = {
     "autoencoder, repeat_interleave": Net(
         lambda m, x: m.decoder(m.lstm(x)[1][0][0][:, None].repeat_interleave(STEPS, 1))[0],
         lstm=lstm(), decoder=DECODER),
+    "projected": Net(lambda m, x: m.lstm(x)[0], lstm=lstm(proj_size=2, num_layers=2)),
+    "projected, both ways, last": Net(lambda m, x: torch.cat([*m.lstm(x)[1][0]], dim=-1),
+                                      lstm=lstm(proj_size=2, bidirectional=True)),
+    "projected, c": Net(lambda m, x: m.lstm(x)[1][1][0], lstm=lstm(proj_size=2)),
+    "projected, states passed on": Net(
+        lambda m, x: m.again(x, m.lstm(x)[1])[0], lstm=lstm(proj_size=2),
+        again=lstm(proj_size=2)),
     "states passed on": Net(seq2seq, lstm=lstm(), decoder=DECODER, fc=FC),
     "rows": Net(rows, lstm=lstm(), fc=FC),
     "channels": Net(channels, conv=nn.Conv1d(3, 3, 3), lstm=lstm(), fc=FC),
@@ -588,7 +595,6 @@ def test_nothing_of_torch_is_changed():
 # --- refusals, by name and with the remedy
 
 REFUSED = {
-    "proj_size": (nn.LSTM(3, 5, proj_size=2), "LSTM 'LSTM': proj_size must be 0, not 2"),
     "padding_mode": (nn.Conv1d(6, 2, 3, padding_mode="circular"), "only zeros are padded"),
     "channels": (nn.Conv1d(3, 2, 3), r"takes \(batch, 3 channels, timesteps\), but its input is "
                                      r"\(batch, 6, 3\): x.permute"),

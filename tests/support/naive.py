@@ -47,22 +47,31 @@ def t_of(table, m):
     return t
 
 
-def activation(kind, table, acc, frac, f_result):
+def limited(u, clip, frac):
+    """u with ``frac`` fractional bits, its magnitude at most that of a clip."""
+    if not clip:
+        return u
+    most = rnd(clip, 16 - frac)
+    return max(-most, min(most, u))
+
+
+def activation(kind, table, acc, frac, f_result, clip=0, halved=0):
     """Sign times t."""
     if kind == "tanh":
-        u = sat(rnd(acc, frac - table.frac), table.frac + 4)
+        u = limited(sat(rnd(acc, frac - table.frac), table.frac + 4), clip, table.frac - halved)
         t = t_of(table, min(abs(u), 2 ** (table.frac + 3) - 1))
         return t if u >= 0 else -t
-    v = sat(rnd(acc, frac - f_result), table.out_frac + 1)
+    v = limited(sat(rnd(acc, frac - f_result), table.out_frac + 1), clip, f_result - halved)
     t = min(abs(v), 2**table.out_frac - 1)
     if kind == "relu" and v < 0:
         t = 0
     return t if v >= 0 else -t
 
 
-def gate(kind, table, acc, frac):
+def gate(kind, table, acc, frac, clip=0):
+    """Of half the sum: the same integer has one fractional bit less as the sum."""
     inner, f = ("tanh", 0) if kind == "sigmoid" else ("linear", table.out_frac)
-    return 2**table.out_frac + activation(inner, table, acc, frac + 1, f)
+    return 2**table.out_frac + activation(inner, table, acc, frac + 1, f, clip, 1)
 
 
 def curve(kind, table, acc, frac):
@@ -93,6 +102,10 @@ def finish(kind, table, acc, frac, y):
         most = 2**y.frac if y.frac >= 0 else 0
         v = max(-most, min(most, v))
     return max(0, v) if kind in ("relu", "hard_sigmoid") else v
+
+
+def scales(layer):
+    return [0] * len(layer.b) if layer.scales is None else layer.scales.tolist()
 
 
 def dot(row, x):
@@ -169,8 +182,9 @@ class Naive:
             first += window.stride
 
     def dense(self, layer, x):
-        return [finish(layer.activation, self.table, int(b) + dot(row, x), layer.acc_frac, layer.y)
-                for row, b in zip(layer.w, layer.b, strict=True)]
+        return [finish(layer.activation, self.table, rnd(int(b) + dot(row, x), e), layer.acc_frac,
+                       layer.y)
+                for row, b, e in zip(layer.w, layer.b, scales(layer), strict=True)]
 
     def recurrent(self, layer, x, initial, value):
         u, zero = layer.units, [0] * layer.units
@@ -199,8 +213,9 @@ class Naive:
             elif gru:
                 h, c = self.gru(layer, ih, hh, c)
             else:
-                h = [finish(layer.activation, self.table, int(b) + p + q, layer.acc_frac, layer.h)
-                     for b, p, q in zip(layer.b, ih, hh, strict=True)]
+                h = [finish(layer.activation, self.table, rnd(int(b) + p + q, e), layer.acc_frac,
+                            layer.h)
+                     for b, p, q, e in zip(layer.b, ih, hh, scales(layer), strict=True)]
             every.append(h)
         assert len(h) == u
         self.left[value] = h, c
@@ -209,12 +224,14 @@ class Naive:
 
     def lstm(self, layer, ih, hh, c):
         u, t, kind = layer.units, self.t, layer.recurrent_activation
-        acc = [int(b) + p + q for b, p, q in zip(layer.b, ih, hh, strict=True)]
+        acc = [rnd(int(b) + p + q, e)
+               for b, p, q, e in zip(layer.b, ih, hh, scales(layer), strict=True)]
         new_h, new_c = [], []
         for n in range(u):
-            i, f, o = (gate(kind, self.table, acc[n + k * u], layer.acc_frac) for k in (0, 1, 3))
+            i, f, o = (gate(kind, self.table, acc[n + k * u], layer.acc_frac, layer.z_clip)
+                       for k in (0, 1, 3))
             g = activation(layer.activation, self.table, acc[n + 2 * u], layer.acc_frac,
-                           layer.g.frac)
+                           layer.g.frac, layer.z_clip)
             m = max(t + 1 + layer.c.frac, t + 1 + layer.g.frac)
             total = (f * c[n] * 2 ** (m - t - 1 - layer.c.frac)
                      + i * g * 2 ** (m - t - 1 - layer.g.frac))
@@ -225,12 +242,15 @@ class Naive:
 
     def gru(self, layer, ih, hh, s):
         u, t, kind = layer.units, self.t, layer.recurrent_activation
-        r, z = ([gate(kind, self.table, int(layer.b[n]) + ih[n] + hh[n], layer.acc_frac)
-                 for n in range(k * u, k * u + u)] for k in (0, 1))
+        e = scales(layer)
+        r, z = ([gate(kind, self.table, rnd(int(layer.b[n]) + ih[n] + hh[n], e[n]), layer.acc_frac,
+                      layer.z_clip) for n in range(k * u, k * u + u)] for k in (0, 1))
         a = [int(layer.b[n]) + ih[n] for n in range(2 * u, 3 * u)]
+        e = e[2 * u:]
         if layer.reset_after:
-            m = [sat(rnd(int(layer.b_n[n]) + hh[2 * u + n], layer.acc_frac - layer.m.frac),
-                     layer.m.width) for n in range(u)]
+            a = [rnd(v, by) for v, by in zip(a, e, strict=True)]
+            m = [sat(rnd(rnd(int(layer.b_n[n]) + hh[2 * u + n], e[n]),
+                         layer.acc_frac - layer.m.frac), layer.m.width) for n in range(u)]
             k = max(layer.acc_frac, t + 1 + layer.m.frac)
             total = [a[n] * 2 ** (k - layer.acc_frac)
                      + r[n] * m[n] * 2 ** (k - t - 1 - layer.m.frac) for n in range(u)]
@@ -238,10 +258,11 @@ class Naive:
             q = [sat(rnd(r[n] * s[n], t + 1 + layer.c.frac - layer.h.frac), layer.h.width)
                  for n in range(u)]
             k = layer.acc_frac
-            total = [a[n] + dot(layer.w_hh[2 * u + n], q) * 2**layer.align_hh for n in range(u)]
+            total = [rnd(a[n] + dot(layer.w_hh[2 * u + n], q) * 2**layer.align_hh, e[n])
+                     for n in range(u)]
         new_s = []
         for n in range(u):
-            v = activation(layer.activation, self.table, total[n], k, layer.n.frac)
+            v = activation(layer.activation, self.table, total[n], k, layer.n.frac, layer.z_clip)
             d = max(layer.c.frac, layer.n.frac)
             up_s, up_n = s[n] * 2 ** (d - layer.c.frac), v * 2 ** (d - layer.n.frac)
             new_s.append(sat(rnd(up_n * 2 ** (t + 1) + z[n] * (up_s - up_n),

@@ -23,6 +23,7 @@ from gatefold.gen.network.graph import (
     Slice,
     Window,
 )
+from gatefold.gen.network.recurrent import CLIP_BITS
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 
@@ -351,6 +352,15 @@ def _(m):
     return Network((3, 4), (
         m.dense(4, 3, "expm1"), m.dense(3, 4, "erf"), m.dense(4, 3, "log1pexp"), m.lstm(3, 3),
         m.dense(3, 2, "softsign"), m.dense(2, 2, "softsign_tail"), m.dense(2, 2, "sigmoid")))
+
+
+@_graph("clipped")
+def _(m):
+    one = 1 << CLIP_BITS
+    return Network((4, 3), (
+        m.lstm(3, 3, True, z_clip=one), m.gru(3, 3, True, z_clip=one // 2 + 12345),
+        m.gru(3, 3, True, False, activation="relu", z_clip=2 * one),
+        m.lstm(3, 2, activation="linear", recurrent_activation="hard_sigmoid", z_clip=one)))
 
 
 def network(which: str | Spec, *, gain: float = 1.0, seed: int = 0) -> Network:

@@ -27,8 +27,12 @@ MAX_TEXT = 8 << 20
 #: Most groups within groups, members of all groups, messages of one object.
 _MAX_DEPTH, _MAX_MEMBERS, _MAX_MESSAGES = 16, 1 << 14, 1 << 12
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-#: The datatype message of a little-endian IEEE float32 behind its first byte (class and version).
-_FLOAT32 = bytes.fromhex("201f00 04000000 0000 2000 17 08 00 17 7f000000")
+#: Little-endian IEEE floats by their datatype messages behind the first byte (class and version).
+_FLOATS = {bytes.fromhex(message): np.dtype(kind) for message, kind in (
+    ("200f00 02000000 0000 1000 0a 05 00 0a 0f000000", "<f2"),
+    ("201f00 04000000 0000 2000 17 08 00 17 7f000000", "<f4"),
+    ("203f00 08000000 0000 4000 34 0b 00 34 ff030000", "<f8"))}
+_TYPE_BYTES = 19  #: of such a message
 # Types of messages.
 _SPACE, _TYPE, _LINK_INFO, _LINK, _EXTERNAL, _LAYOUT, _FILTERS, _ATTRIBUTE, _MORE, _TABLE = (
     1, 3, 2, 6, 7, 8, 11, 12, 16, 17)
@@ -237,24 +241,25 @@ class File:
                 held.setdefault(kind, at)
         if _SPACE not in held or _TYPE not in held or _LAYOUT not in held:
             raise UserError(f"{where}: {what} is no array: save the model again")
-        if self._number(held[_TYPE], 1) & 15 != 1 or (
-                self._bytes(held[_TYPE] + 1, len(_FLOAT32)) != _FLOAT32):
-            raise UserError(f"{where}: {what}: weights must be float32 of this machine's byte "
-                            "order: train or save the model in float32")
+        dtype = _FLOATS.get(self._bytes(held[_TYPE] + 1, _TYPE_BYTES))
+        if self._number(held[_TYPE], 1) & 15 != 1 or dtype is None:
+            raise UserError(f"{where}: {what}: weights must be floats of 16, 32 or 64 bits in this "
+                            "machine's byte order: train or save the model in float32")
         found = self._shape(held[_SPACE])
         if found != shape:
             raise UserError(f"{where}: {what} must have the shape "
                             f"{shape}, not {found}: the weights contradict the layer's "
                             "description")
-        size = 4 * check_elements(where, found)
+        size = dtype.itemsize * check_elements(where, found)
         layout = held[_LAYOUT]
         plain = self._bytes(layout, 2) == b"\x03\x01" and not {_EXTERNAL, _FILTERS} & set(held)
         if not plain or self._number(layout + 10, 8) != size or (
                 self._number(layout + 2, 8) + size > len(self._data)):
             raise UserError(f"{where}: {what} is not stored plainly "
                             "(compressed, elsewhere, or missing): save the model again with Keras")
-        return np.frombuffer(self._data, "<f4", size // 4,
-                             self._number(layout + 2, 8)).reshape(shape)
+        held_there = np.frombuffer(self._data, dtype, size // dtype.itemsize,
+                                   self._number(layout + 2, 8)).reshape(shape)
+        return held_there.astype(np.float32, copy=False)
 
     def _shape(self, at: int) -> tuple[int, ...]:
         version, rank = self._number(at, 1), self._number(at + 1, 1)

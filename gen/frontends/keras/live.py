@@ -99,8 +99,8 @@ def _named(layer: str, variable) -> Named:
             raise UserError(f"{where}: weights {quoted(name)} must have the shape {shape}, not "
                             f"{tuple(variable.shape)}")
         value = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
-        if value.dtype != np.float32:
-            raise UserError(f"{where}: weights must be float32, not {quoted(value.dtype)}: build "
+        if value.dtype.kind != "f" and value.dtype.name != "bfloat16":
+            raise UserError(f"{where}: weights must be floats, not {quoted(value.dtype)}: build "
                             "the model in float32")
-        return value
+        return value.astype(np.float32)
     return Named((*layer.split("/"), *name.split("/")), read)

@@ -33,6 +33,10 @@ class Activation(NamedTuple):
     alpha: float = 0.25
 
 
+#: Types, and policies of mixed ones, in which a layer may compute: it is read as its float32 form.
+_DTYPES = ("float32", "float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16")
+
+
 class Settings:
     """A layer's ``config``: its reader must take every key, or :meth:`done` refuses it.
 
@@ -67,10 +71,11 @@ class Settings:
             inner = value.get("config")
             plain = value.get("class_name") in ("DTypePolicy", "Policy") and isinstance(inner, dict)
             value = inner.get("name") if plain and isinstance(inner, dict) else value
-        if value not in (None, "float32"):
+        if value is not None and value not in _DTYPES:
             remedy = ("give numbers as floats" if str(value).startswith(("int", "uint", "bool"))
                       else "save a float32 copy of the model")
-            return f"{self.where}: dtype must be float32, not {quoted(value)}: {remedy}"
+            return (f"{self.where}: dtype must be a float of 16, 32 or 64 bits, not "
+                    f"{quoted(value)}: {remedy}")
         return ""
 
     def take(self, key: str, default: object = None):

@@ -128,7 +128,7 @@ def _dequantize(site: Site) -> list[Value]:
 
 
 def _dynamic(site: Site) -> list[Value]:
-    return [Steps(site.net(0), 1.0, 0.0), np.float32(1).reshape(()), np.zeros((), np.uint8)]
+    return [Steps(site.net(0), 1.0, 0.0), np.array(1, np.float32), np.array(0, np.uint8)]
 
 
 # ---- matrices of integers
@@ -139,7 +139,7 @@ def _integers(site: Site, index: int, zero_at: int, axis: int) -> np.ndarray:
     q, zero = _constant(site, index, f"input {index} (the weights)"), site.input(zero_at)
     if isinstance(zero, Net):
         raise NodeError("a zero point must be constant: export the model again")
-    return _real(q, np.float64(1).reshape(()), zero, axis)
+    return _real(q, np.array(1.0), zero, axis)
 
 
 def _times(site: Site, ids: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
@@ -318,7 +318,8 @@ FOLDED_STEPS = {"DequantizeLinear": _dequantized, "QuantizeLinear": _quantized}
 def stored_as(graph: onnx.GraphProto) -> list[str]:
     """What of a graph, branches included, is quantised or of half precision: operators and types
     of tensors, in words."""
-    names = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
+    names: dict[int, str] = {onnx.TensorProto.FLOAT16: "float16",
+                             onnx.TensorProto.BFLOAT16: "bfloat16"}
     found = {names[tensor.data_type] for tensor in graph.initializer if tensor.data_type in names}
     for node in graph.node:
         if node.op_type in QUANTISED:

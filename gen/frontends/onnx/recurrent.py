@@ -7,14 +7,17 @@ layer that runs forwards, between two reversals if it is the backward one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from gatefold.gen.errors import quoted
 from gatefold.gen.frontends.elements.trace import Net, Trace
 from gatefold.gen.frontends.onnx.proto import NodeError
 from gatefold.gen.frontends.onnx.site import Site, Value
 from gatefold.gen.network.layers import scaled_for_hard_sigmoid
+from gatefold.gen.network.recurrent import CLIP_BITS
 
 __all__ = ["RECURRENT", "settle_states"]
 
@@ -94,9 +97,8 @@ def _read(site: Site, cell: _Cell) -> list[Value]:
         raise NodeError("direction must be forward, reverse or bidirectional, not "
                         f"{ascii(direction)[:30]}")
     directions = 2 if direction == "bidirectional" else 1
-    attributes.only("clip", None, "the cell has no clipping, train and export without it")
-    if cell.kind == "lstm":
-        attributes.only("input_forget", 0, "coupled gates are not built")
+    clip = _clip(site, cell)
+    coupled = cell.kind == "lstm" and bool(attributes.int("input_forget", 0))
     layout = attributes.int("layout", 0)
     if layout not in (0, 1):
         raise NodeError(f"layout must be 0 or 1, not {layout}")
@@ -121,6 +123,12 @@ def _read(site: Site, cell: _Cell) -> list[Value]:
         fields = {"origin": site.origin, "return_sequences": site.uses(0), **weights[n]}
         given = settle_states(trace, [state[n] for state in states], fields, site.origin)
         _activate(cell, activations[n], fields)
+        if coupled:
+            _couple(fields)
+        if clip:
+            if "hard_sigmoid" in (fields.get("recurrent_activation"), fields["activation"]):
+                raise NodeError("clip is built for sigmoid, tanh and relu alone: export without it")
+            fields["z_clip"] = clip
         x = trace.read(ids[:, ::-1] if backward else ids, site.origin)
         value = getattr(site.builder, cell.kind)(x, *given, **fields)
         if site.uses(0):
@@ -138,6 +146,26 @@ def _read(site: Site, cell: _Cell) -> list[Value]:
     y_axes, h_axes = ((0, 2, 1, 3), (0, 1, 2)) if layout else ((2, 1, 0, 3), (1, 0, 2))
     return [outputs(ys, y_axes), outputs(hs, h_axes),
             *([outputs(cs, h_axes)] if cell.kind == "lstm" else [])]
+
+
+def _clip(site: Site, cell: _Cell) -> int:
+    """The bound of what the activations are applied to, as a layer has it."""
+    given = site.attributes.take("clip")
+    if given is None:
+        return 0
+    if cell.kind == "rnn" or not isinstance(given, float) or not 0 < given <= 256:
+        raise NodeError("clip must be left out of an RNN, and of others above 0 and up to 256, not "
+                        f"{quoted(given)[1:-1]}: export without it")
+    return max(1, math.floor(given * 2.0**CLIP_BITS + 0.5))
+
+
+def _couple(fields: dict) -> None:
+    """f = 1 - i: a gate of the negated sum is one minus the gate."""
+    units = fields["w_hh"].shape[1]
+    for name in ("w_ih", "w_hh", "b"):
+        rows = np.array(fields[name])
+        rows[units:2 * units] = -rows[:units]
+        fields[name] = rows
 
 
 def _neutral(site: Site, steps: int) -> None:

@@ -30,7 +30,8 @@ _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentOptions:
-    """Options of nn.LSTM, nn.GRU and nn.RNN under torch's names; ``kind``: lstm, gru or rnn."""
+    """Options of nn.LSTM, nn.GRU and nn.RNN under torch's names; ``kind``: lstm, gru or rnn.
+    ``proj_size``, of an LSTM: h has so many elements, 0 for ``hidden_size``."""
 
     kind: str
     hidden_size: int
@@ -38,6 +39,12 @@ class RecurrentOptions:
     bidirectional: bool = False
     bias: bool = True
     nonlinearity: str = "tanh"
+    proj_size: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """Elements of h."""
+        return self.proj_size or self.hidden_size
 
     @property
     def directions(self) -> int:
@@ -48,6 +55,7 @@ class RecurrentOptions:
     def names(self) -> list[str]:
         """Every array that torch keeps for such a layer."""
         what = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * self.bias
+        what += ["weight_hr"] * (self.proj_size > 0)
         return [f"{name}_l{layer}{end}" for layer in range(self.num_layers)
                 for end in ("", "_reverse")[:self.directions] for name in what]
 
@@ -64,7 +72,8 @@ class Recurrence:
     def __init__(self, builder: Builder, x: int, options: RecurrentOptions, parameters: Parameters,
                  *, origin: str = "", starts: Sequence[Start] = ()):
         self._builder, self._options, self._origin = builder, options, origin
-        self._ends: list[int] = []  # every step of each layer and direction, as it ran
+        self._ends: list[int] = []  # every h of each layer and direction, as it ran,
+        self._cells: list[int] = []  # and the values of the layers with their c
         where = f"{options.kind} layer {origin!a}"
         check_dim(where, "hidden_size", options.hidden_size)
         check_dim(where, "num_layers", options.num_layers)
@@ -88,16 +97,20 @@ class Recurrence:
             name = f"{name}_l{layer}{'_reverse' if reverse else ''}"
             return np.asarray(parameters(name, shape), np.float32)
 
-        w_ih, w_hh = array("weight_ih", rows, features), array("weight_hh", rows, units)
-        b_ih = b_hh = np.zeros(rows, np.float32)
-        if options.bias:
-            b_ih, b_hh = array("bias_ih", rows), array("bias_hh", rows)
+        w_ih, w_hh = array("weight_ih", rows, features), array("weight_hh", rows, options.outputs)
         values = [state for state in start if isinstance(state, int)]
         constants = [state for state in start if not isinstance(state, int)]
-        fields = dict(zip(("h0", "c0"), constants, strict=False))
         if values and constants:
             raise UserError(f"{options.kind} layer {self._origin!a}: h_0 and c_0 must both be "
                             "constants, or both be computed")
+        w_hr = None
+        if options.proj_size:
+            w_hr = array("weight_hr", options.proj_size, units)
+            w_hh, values, constants = self._unprojected(w_hr, w_hh, values, constants)
+        b_ih = b_hh = np.zeros(rows, np.float32)
+        if options.bias:
+            b_ih, b_hh = array("bias_ih", rows), array("bias_hh", rows)
+        fields = dict(zip(("h0", "c0"), constants, strict=False))
         fields |= {"w_ih": w_ih, "w_hh": w_hh, "origin": self._origin, "return_sequences": True}
         if options.kind == "gru":
             inside = 2 * units  # one of n's two biases is inside the product with r
@@ -106,7 +119,28 @@ class Recurrence:
         if options.kind == "rnn":
             return builder.rnn(x, *values, **fields, b=b_ih + b_hh,
                                activation=options.nonlinearity)
-        return builder.lstm(x, *values, **fields, b=b_ih + b_hh)
+        lstm = builder.lstm(x, *values, **fields, b=b_ih + b_hh)
+        self._cells.append(lstm)
+        if w_hr is None:
+            return lstm
+        return builder.dense(lstm, w=w_hr, b=np.zeros(len(w_hr), np.float32), origin=self._origin)
+
+    def _unprojected(self, w_hr: np.ndarray, w_hh: np.ndarray, values: list[int],
+                     constants: list[np.ndarray]) -> tuple:
+        """w_hh, values and constants of the LSTM without the projection h = w_hr m: it multiplies
+        its own m by w_hh w_hr, and begins with the least m that w_hr makes the initial h of."""
+        w_hr = w_hr.astype(np.float64)
+        if values or constants:
+            if np.linalg.matrix_rank(w_hr) < len(w_hr):
+                raise UserError(f"lstm layer {self._origin!a}: its projection has no full rank, so "
+                                "an initial h cannot be traced back: leave the initial state out")
+            back = np.linalg.pinv(w_hr)
+            if values:
+                values = [self._builder.dense(values[0], w=back, b=np.zeros(len(back)),
+                                              origin=self._origin), *values[1:]]
+            else:
+                constants = [back @ constants[0], *constants[1:]]
+        return w_hh.astype(np.float64) @ w_hr, values, constants
 
     def _joined(self) -> int:
         """Every h of the last layer so far, its directions side by side in the order of time."""
@@ -117,16 +151,16 @@ class Recurrence:
         return self._builder.view((forward, backward), Concat, axis=1, origin=self._origin)
 
     def sequence(self) -> int:
-        """torch's ``output``: (timesteps, directions * hidden_size)."""
+        """torch's ``output``: (timesteps, directions * the elements of h)."""
         return self._joined()
 
     def hidden(self) -> list[int]:
-        """The rows of torch's h_n, (hidden_size,) each: the last h of each layer and direction."""
+        """The rows of torch's h_n: the last h of each layer and direction."""
         return [self._builder.last_step(end, origin=self._origin) for end in self._ends]
 
     def cell(self) -> list[int]:
         """The rows of torch's c_n, of an LSTM."""
-        return [self._builder.cell_state(end, origin=self._origin) for end in self._ends]
+        return [self._builder.cell_state(end, origin=self._origin) for end in self._cells]
 
 
 def linear(builder: Builder, x: int, outputs: int, parameters: Parameters, *, bias: bool,

@@ -104,9 +104,8 @@ def _recurrent(leaf: Leaf, input: Symbol, hx: Any = None):
         kind=leaf.kind.lower(),
         hidden_size=module.hidden_size, num_layers=module.num_layers,
         bidirectional=module.bidirectional, bias=module.bias,
-        nonlinearity=getattr(module, "nonlinearity", "tanh"))
-    if getattr(module, "proj_size", 0):
-        raise leaf.refuse(f"proj_size must be 0, not {module.proj_size}: put a Linear behind it")
+        nonlinearity=getattr(module, "nonlinearity", "tanh"),
+        proj_size=getattr(module, "proj_size", 0))
     if input.ids.ndim not in (2, 3):
         raise leaf.refuse(f"takes a tensor of 2 or 3 dimensions, not {input.shown}")
     batched = input.ids.ndim == 3
@@ -142,9 +141,10 @@ def _starts(leaf: Leaf, options: RecurrentOptions, hx: Any, rank: int) -> list[S
     if len(states) != (2 if options.kind == "lstm" else 1):
         raise leaf.refuse("the initial state of an LSTM is (h_0, c_0)")
     starts = []
+    sizes = (options.outputs, options.hidden_size)
     for n in range(count):
-        starts.append(tuple(_start(leaf, state, n, (count, options.hidden_size), rank)
-                            for state in states))
+        starts.append(tuple(_start(leaf, state, n, (count, size), rank)
+                            for state, size in zip(states, sizes, strict=False)))
         if all(isinstance(start, np.ndarray) and not start.any() for start in starts[-1]):
             starts[-1] = ()
     return starts
