@@ -40,13 +40,13 @@ from gatefold.gen.host.driver_files import (
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
+from gatefold.gen.measure.rules import AUTO, fixed_rules, output_bits, quantize_measured
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.network.logits import with_logits
-from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
@@ -242,6 +242,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         limits = limits.within(options.pe * options.simd, "--pe x --simd")
     limits = limits.within(options.macs)
     check_tiles(network, limits.multipliers, options.contexts)
+    if network.affine is not None:
+        _check_int8(options, overrides)
     if calibrate is not None:
         calibrate = frames_given(network, network.around, calibrate, "the calibration data")
         for doubt in doubts(calibrate):
@@ -256,6 +258,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     found = None
     if options.width == "auto":
         assert options.max_error is not None
+        formats |= fixed_rules(options.rule, options.weight_rule)
         found = find_widths(network, options.max_error, progress=progress, **formats)
         weight_width, act_width = found.weight_width, found.act_width
         formats["overrides"] = found.overrides
@@ -268,8 +271,12 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     limits.check_weights(network.parameters, weight_width)
 
     progress("quantising")
-    qnet = quantize(network, act_width=act_width, weight_width=weight_width,
-                    any_weights=any_weights, **formats)
+    if options.weight_rule == AUTO and (options.loadable or options.headroom):
+        formats["weight_rule"] = "max"  # other weights will come, which no rule has looked at
+    if options.output_width is None:
+        formats["output_width"] = output_bits(network, act_width, limits.stream_bits)
+    qnet = quantize_measured(network, act_width=act_width, weight_width=weight_width,
+                             any_weights=any_weights, **formats)
     if seen is not calibrate:
         qnet.calibration.update(source="seeded random inputs, after the host's part",
                                 seed=options.seed)
@@ -302,6 +309,19 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                 seed=options.seed, _report=report)
 
 
+def _check_int8(options: BuildOptions, overrides: dict | None) -> None:
+    """Refuse what would change the numbers of a full-integer file, or does not know them."""
+    chosen = [one.name for one in BuildOptions.declared()
+              if one.field in (*FORMATS, "width", "max_error", "weight_width", "act_width")
+              and getattr(options, one.field) != one.default] + ["--formats"] * bool(overrides)
+    if chosen:
+        raise UserError(f"{chosen[0]} does not go with a full-integer .tflite, whose numbers are "
+                        "in the file: leave it out, or give the float model")
+    if options.host is not None:
+        raise UserError("--host does not know the scales of a full-integer .tflite yet: leave it "
+                        "out, and use the core's streams, which carry bytes")
+
+
 def _counted(say: Progress) -> Callable[[int, int], None]:
     """What :func:`choose_array` calls: it says how many arrays are left and for about how long."""
     started = time.monotonic()
@@ -316,17 +336,17 @@ def _counted(say: Progress) -> Callable[[int, int], None]:
 def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
           progress: Callable[[int, int], None]) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    contexts, pipeline = options.contexts, options.pipeline
+    made = options.named(("contexts", "pipeline", "protect"))
     if options.deadline is not None:
-        return meet_deadline(qnet, limits, options.deadline, contexts=contexts, pipeline=pipeline)
+        return meet_deadline(qnet, limits, options.deadline, **made)
     if options.pe is None or options.simd is None:
-        return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
-                            goal=options.goal, quick=options.quick, progress=progress)
+        return choose_array(qnet, limits, **made, goal=options.goal, quick=options.quick,
+                            progress=progress)
     if options.pe % (4 * limits.fewest_dies):
         raise UserError(f"--pe must be a multiple of {4 * limits.fewest_dies} on "
                         f"{limits.fewest_dies} dies (four rows each), not {options.pe}")
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
-                  contexts=contexts, pipeline=pipeline)
+                  **made)
     plans = [(make_plan(qnet, made_to_fit(qnet, array, share)), share) for share in limits.shares()
              if array.pe % (4 * share.dies) == 0]
     fitting = [placed for plan, share in plans if (placed := fit(plan, share)) is not None]
@@ -334,7 +354,7 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
         return min(fitting, key=lambda plan: plan.cycles.latency)
     needs = estimate(plans[0][0].config)
     where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
-    best = choose_array(qnet, limits, contexts=contexts, pipeline=pipeline, quick=True).array
+    best = choose_array(qnet, limits, **made, quick=True).array
     raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "
                     f"{needs.dsp} DSPs and {needs.bram36:g} block RAMs of {limits.name}'s "
                     f"{limits.lut}, {limits.dsp} and {limits.bram36:g} and cannot be placed"

@@ -123,7 +123,8 @@ def takes(options: type[Options]) -> Callable[[_Function], _Function]:
 # ---- the commands ------------------------------------------------------------------------------
 
 #: The options of both building and exploring that say how formats are chosen, whatever the widths.
-FORMATS = ("cell_width", "table_bits", "rule", "weight_rule", "percentile", "headroom")
+FORMATS = ("cell_width", "table_bits", "output_width", "rule", "weight_rule", "percentile",
+           "headroom")
 
 #: Where the user may have the weights stored.
 MEMORIES = ("auto", "bram", "lut", "uram")
@@ -146,7 +147,7 @@ ARRAY_GOALS: dict[str, str] = {
 
 _FLAG = Legal("True or False")
 _BITS = Limit(4, 18, unit="bits")
-_RULE = Choice("max", "percentile", "mse")
+_RULE = Choice("auto", "max", "percentile", "mse")
 _CONTEXTS = Limit(1, 64, unit="sequences a frame")
 _SEED = Limit(0, 2**32 - 1)
 
@@ -169,9 +170,13 @@ class BuildOptions(Options):
     cell_width: int = option(_BITS, 18, "Bits of the cell state")
     table_bits: int | None = option(_BITS, None, "Bits of the tanh table's results; if not given, "
                                     "the width of activations and the timesteps decide")
-    rule: str = option(_RULE, "max", "How formats of values are chosen from the values that "
-                       "calibration saw")
-    weight_rule: str = option(_RULE, "max", "How formats of weights are chosen; with another rule "
+    output_width: int | None = option(_BITS, None, "Bits of the result of a last Dense layer, at "
+                                      "least those of activations; if not given, 16, or fewer "
+                                      "where its stream would slow a wide input down")
+    rule: str = option(_RULE, "auto", "How formats of values are chosen from the values that "
+                       "calibration saw; auto is max from 12 bits on, else what has the least "
+                       "error")
+    weight_rule: str = option(_RULE, "auto", "How formats of weights are chosen; with another rule "
                               "than max, single weights may saturate")
     percentile: float = option(Limit(50, 100, step=0, unit="per cent"), 99.9,
                                "Values that a format must hold by the rule percentile")
@@ -203,6 +208,9 @@ class BuildOptions(Options):
                            "throughput, but more latency")
     pipeline: str = option(Choice("full", "short"), "full", "Registers behind every step, or "
                            "behind every second one: fewer cycles, for a slower clock")
+    protect: bool = option(_FLAG, False, "Have the core watch itself: parity on the memories of "
+                           "program and weights, copies of its control registers, and a watchdog "
+                           "that resets a core which stands still; a port says what was found")
     reach: int | None = option(Limit(0, 4, unit="levels"), None, "Levels of registers between the "
                                "operand memory and the rows; if not given, as many as the board's "
                                "wires need at this clock")
@@ -264,6 +272,7 @@ class ExploreOptions(Options):
                                      "throughput")
     cell_width: int = same("cell_width")
     table_bits: int | None = same("table_bits")
+    output_width: int | None = same("output_width")
     rule: str = same("rule")
     weight_rule: str = same("weight_rule")
     percentile: float = same("percentile")

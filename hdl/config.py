@@ -25,7 +25,7 @@ REGION = 16
 SPAN = 4 * REGION
 
 #: Bits of a row's scale.
-SCALE_BITS = 2
+SCALE_BITS = 1
 
 #: Memories of up to so many words go to LUTs: a LUT holds 64 bits of a read-only one.
 SHALLOW = 64
@@ -65,7 +65,8 @@ class EngineConfig:
     Parameters
     ----------
     pe, simd: rows (a multiple of 4) and columns of multipliers.
-    weight_width, act_width, cell_width, acc_width: bits.
+    weight_width, act_width, cell_width, acc_width: bits. out_width: those of an output, where they
+        are more than act_width.
     table: the tanh table's shape.
     aligns: distinct left shifts of a tile's sum; an instruction names one by index.
     kinds: finish kinds, one a layer that computes; an instruction names one by index.
@@ -80,8 +81,8 @@ class EngineConfig:
         finished: with several contexts or outputs.
     stateful: some layer continues from the state that the last frame left.
     beat: elements of a stream beat. container: bits an element takes there, of which it has
-        ``element``. x_zero, out_zero: what is subtracted from an element that comes, and added to
-        one that leaves.
+        ``element``; 0, as many as ``act_width``. x_zero, out_zero: what is subtracted from an
+        element that comes, and added to one that leaves.
     factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
         their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
@@ -97,6 +98,8 @@ class EngineConfig:
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
     curve: the shape of the tables of curves, where there are any.
+    protect: the core watches itself (:mod:`gatefold.hdl.guard`); patience: cycles that its watchdog
+        waits.
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
@@ -136,6 +139,7 @@ class EngineConfig:
     uram_rows: int = 0
     contexts: int = 1
     stateful: bool = False
+    out_width: int = 0
     scale_depth: int = 0
     pipeline: str = "full"
     reach: int = 0
@@ -149,6 +153,8 @@ class EngineConfig:
     factor_depth: int = 0
     recips: int = 0
     curve: TableConfig | None = None
+    protect: bool = False
+    patience: int = 0
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -160,10 +166,8 @@ class EngineConfig:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
         if self.uram_rows and not self.loadable:
             raise ValueError("uram_rows needs loadable: UltraRAM cannot be initialised")
-        if not self.element:
-            object.__setattr__(self, "element", self.act_width)
-        if self.container < self.element:
-            raise ValueError(f"container must hold element ({self.element}) bits, "
+        if self.container < self.out_element:
+            raise ValueError(f"container must hold {self.out_element} bits of an element, "
                              f"not {self.container!r}")
 
     def weight_style(self, row: int) -> str:
@@ -202,6 +206,17 @@ class EngineConfig:
                 if k < per and 0 <= slot + lane < self.rows // per}
 
     @property
+    def result_width(self) -> int:
+        """Bits of the widest result."""
+        return max(self.act_width, self.out_width)
+
+    @property
+    def out_element(self) -> int:
+        """Bits of an element of the output stream."""
+        narrow = self.element_width < self.act_width
+        return self.element_width if narrow else self.result_width
+
+    @property
     def pair(self) -> int:
         """Cycles of two steps that a short pipeline takes as one."""
         return 2 if self.pipeline == "full" else 1
@@ -225,6 +240,11 @@ class EngineConfig:
     def relays(self) -> int:
         """Registers of the operands on their way to the rows, that of the region included."""
         return max(1, self.reach)
+
+    @property
+    def element_width(self) -> int:
+        """Bits of an element in a stream."""
+        return self.element or self.act_width
 
     @property
     def cell_words(self) -> int:

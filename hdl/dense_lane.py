@@ -55,7 +55,7 @@ class DenseLane(Lane):
 
     def elaborate(self, platform):
         c = self.config
-        a = c.act_width
+        a = c.result_width
         m = Module()
         tabled = _table_kinds(c)
         plain = {n: kind for n, kind in self.kinds(c).items() if n not in tabled}

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from gatefold.hdl.arith import by_kind
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.gearbox import Gearbox, GearboxShape, Position
-from gatefold.hdl.interfaces import beat_stream, chunk_layout, output_write
+from gatefold.hdl.interfaces import beat_stream, output_layout, output_write
 
 __all__ = ["FrameWriter"]
 
@@ -34,14 +34,14 @@ class FrameWriter(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        others = {"others": In(chunk_layout(config)).array(config.dies - 1)}
+        others = {"others": In(output_layout(config)).array(config.dies - 1)}
         super().__init__({"write": In(output_write(config)), "beats": Out(beat_stream(config)),
                           "left": Out(1), **(others if config.dies > 1 else {})})
 
     @staticmethod
     def gearbox(config: EngineConfig) -> GearboxShape:
         """Chunks of one output row each to beats, packed over the whole frame."""
-        return GearboxShape(width=config.act_width, size_in=config.simd, row_in=config.out_row,
+        return GearboxShape(width=config.result_width, size_in=config.simd, row_in=config.out_row,
                             size_out=config.beat, row_out=config.out_row * config.out_rows)
 
     def elaborate(self, platform):
@@ -59,7 +59,7 @@ class FrameWriter(wiring.Component):
         chunks = {n: self._bank_memory(m, f"memory_{n}" if n else "memory", data,
                                        Cat(word.word, half)) for n, data in enumerate(written)}
         m.d.comb += [
-            box.i.payload.eq(by_kind(m, "chunk", bank, chunks, c.simd * c.act_width)),
+            box.i.payload.eq(by_kind(m, "chunk", bank, chunks, c.simd * c.result_width)),
             box.i.valid.eq(any_waits),
             gives.eq(box.i.valid & box.i.ready),
             takes.eq(gives & bank_last),
@@ -78,16 +78,16 @@ class FrameWriter(wiring.Component):
         ]
 
         # Elements sign-extended to their containers; TLAST.
-        words = [box.o.payload[n * c.act_width:(n + 1) * c.act_width] for n in range(c.beat)]
-        if c.out_zero or c.element < c.act_width:
+        words = [box.o.payload[n * c.result_width:(n + 1) * c.result_width] for n in range(c.beat)]
+        if c.out_zero or c.out_element < c.result_width:
             # Zeros behind the last element stay zeros.
             rest = c.out_row * c.out_rows % c.beat or c.beat
-            words = [Mux(box.o_last & (n >= rest), 0, (word + c.out_zero)[:c.element])
+            words = [Mux(box.o_last & (n >= rest), 0, (word + c.out_zero)[:c.out_element])
                      for n, word in enumerate(words)]
         m.d.comb += [
             self.beats.payload.last.eq(box.o_last),  # a row of beats is a frame
             self.beats.payload.data.eq(Cat(
-                Cat(word, word[-1].replicate(c.container - c.element)) for word in words)),
+                Cat(word, word[-1].replicate(c.container - c.out_element)) for word in words)),
             self.beats.valid.eq(box.o.valid),
             box.o.ready.eq(self.beats.ready),
         ]
@@ -111,9 +111,9 @@ class FrameWriter(wiring.Component):
     def _bank_memory(self, m: Module, name: str, data: Value, address: Value) -> Value:
         """The memory of a die's chunks, two frames of them: what it holds at ``address``."""
         c = self.config
-        m.submodules[name] = memory = Memory(shape=c.simd * c.act_width,
+        m.submodules[name] = memory = Memory(shape=c.simd * c.result_width,
                                              depth=2 << bits_for(c.out_depth), init=[])
-        write, read = memory.write_port(granularity=c.act_width), memory.read_port(domain="comb")
+        write, read = memory.write_port(granularity=c.result_width), memory.read_port(domain="comb")
         m.d.comb += [
             write.addr.eq(Cat(self.write.chunk, self.write.frame)),
             write.data.eq(data.as_value()),

@@ -35,6 +35,11 @@ def chunk_layout(config: EngineConfig) -> data.ArrayLayout:
     return data.ArrayLayout(signed(config.act_width), config.simd)
 
 
+def output_layout(config: EngineConfig) -> data.ArrayLayout:
+    """The same of an output, whose elements may be wider."""
+    return data.ArrayLayout(signed(config.result_width), config.simd)
+
+
 def input_write(config: EngineConfig) -> Signature:
     """Write of an input chunk: which half of the memory (``frame``), which chunk."""
     return Signature({"en": Out(1), "frame": Out(1), "chunk": Out(bits_for(config.x_depth)),
@@ -102,7 +107,7 @@ def result_write(config: EngineConfig) -> Signature:
 def output_write(config: EngineConfig) -> Signature:
     """Write of the output memory; ``complete``: the chunk is complete with it."""
     return Signature({"lanes": Out(config.simd), "frame": Out(1),
-                      "chunk": Out(bits_for(config.out_depth)), "data": Out(chunk_layout(config)),
+                      "chunk": Out(bits_for(config.out_depth)), "data": Out(output_layout(config)),
                       "complete": Out(1)})
 
 
@@ -114,7 +119,7 @@ def trace(config: EngineConfig, dies: int = 1) -> Signature:
     lanes = config.simd * dies
     return Signature({"valid": Out(1), "lanes": Out(lanes), "summed": Out(1),
                       "sums": Out(signed(config.acc_width)).array(lanes, 4),
-                      "h": Out(signed(config.act_width)).array(lanes),
+                      "h": Out(signed(config.result_width)).array(lanes),
                       "c": Out(signed(config.cell_width)).array(lanes)})
 
 

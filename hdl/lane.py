@@ -20,14 +20,15 @@ class Lane(wiring.Component):
 
     Members
     -------
-    kind: In, index into ``config.kinds``. y: Out, ``act_width`` bits in cycle :meth:`latency`.
+    kind: In, index into ``config.kinds``. y: Out, ``result_width`` bits in cycle
+    :meth:`latency`; all but a Dense lane use ``act_width`` of them.
     """
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config = self.key = config
         self.images = images
         super().__init__({"kind": In(bits_for(len(config.kinds))),
-                          "y": Out(signed(config.act_width)), **self.members(config)})
+                          "y": Out(signed(config.result_width)), **self.members(config)})
 
     @staticmethod
     def members(config: EngineConfig) -> dict:

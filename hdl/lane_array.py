@@ -97,7 +97,7 @@ class LaneArray(wiring.Component):
                     states[place] = delay(m, f"{name}_state_{n}", lane.c, wait)[-1]
                 if isinstance(lane, DenseLane):
                     dense = lane.y
-            result = by_kind(m, f"result_{n}", late_type, results, signed(c.act_width))
+            result = by_kind(m, f"result_{n}", late_type, results, signed(c.result_width))
             m.d.comb += [
                 self.result.data[n].eq(result),
                 self.output.data[n].eq(dense if c.out_early else result),

@@ -1,4 +1,4 @@
-"""The scales of rows: every sum of an element loses as many bits as its row's scale says."""
+"""The scales of rows: a sum loses as many of its lowest bits as the scale of its row says."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["RowScales"]
 
 
 class RowScales(wiring.Component):
-    """z >> e for every row of a beat's elements, e of 0 to 3 from a small memory; golden's
+    """z >> e for every row of a beat's elements, e of 0 or 1 from a small memory; golden's
     ``unscaled`` (the rounding constants are in the bias).
 
     A word of the memory holds the scales of the rows of a die's lanes, row 0 of lane 0 lowest. It
-    is read in the cycle before the beat, so that the shift, one multiplexer of four for each bit,
-    is all that comes between the rows and the lanes: latency 0.
+    is read in the cycle before the beat, so that the shift, one multiplexer for each bit, is all
+    that comes between the rows and the lanes: latency 0.
 
     Parameters: ``die``, whose rows these are.
 

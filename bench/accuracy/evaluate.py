@@ -1,4 +1,5 @@
-"""`make accuracy`: how well the shipped autoencoder finds anomalies, arithmetic by arithmetic.
+"""`make accuracy`: how well the shipped autoencoder finds anomalies, arithmetic by arithmetic, and
+how both tasks do by the defaults against their targets.
 
     python bench/accuracy/evaluate.py                   all rows; measured.json, docs/accuracy.*
     python bench/accuracy/evaluate.py --windows 200     a quick look: printed, nothing written
@@ -28,6 +29,7 @@ from accuracy_page import figures, markdown, table_row
 from arithmetics import ROWS, Row, Shipped, formats
 from defaults import elsewhere
 from detection import QUANTILE, HeldOut, evaluate
+from targets import measure_targets, target_line
 
 from gatefold.gen.measure.inside import inside
 
@@ -113,6 +115,10 @@ def main() -> None:
                 print(table_row(row, found), flush=True)
                 if args.windows is None:
                     store(known)
+        if not args.only:
+            known["targets"] = measure_targets(shipped, data)
+            for key, found in known["targets"].items():
+                print(target_line(key, found), flush=True)
     if args.windows is not None:
         return
     if not args.render:

@@ -21,10 +21,10 @@ from gatefold.gen.explore.space import quick_tiles, space
 from gatefold.gen.files.output import replace_files
 from gatefold.gen.flow import check_steps, sample_floats
 from gatefold.gen.measure.accuracy import error_report
+from gatefold.gen.measure.rules import fixed_rules, output_bits, quantize_measured
 from gatefold.gen.network.frames import as_frames
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.formats import rules
-from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, ExploreOptions, takes
 from gatefold.gen.plan import Budget
@@ -52,7 +52,7 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
     result.
     """
     settings = ExploreOptions.made(options)
-    rules(settings.rule, settings.weight_rule, settings.percentile)
+    rules(**fixed_rules(settings.rule, settings.weight_rule), percent=settings.percentile)
     if settings.synth:
         need_yosys()
     target = None if settings.board is None else get_board(settings.board)
@@ -68,7 +68,7 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(open_journal(
             folder, known, fresh=settings.fresh)) if folder else None
-        qnets, refused = _quantised(network, calibration, settings)
+        qnets, refused = _quantised(network, calibration, settings, limits)
         todo = space(qnets, limits, settings)
         data = sample_floats(network, calibration, settings.seed)
         errors = {width: _error(network, qnet, data) for width, qnet in qnets.items()}
@@ -95,15 +95,18 @@ def _order(point: Point):
     return not point.fits, not point.planned, point.latency, point.dsp, point.lut, point.place
 
 
-def _quantised(network: Network, calibration, settings: ExploreOptions
+def _quantised(network: Network, calibration, settings: ExploreOptions, limits: Budget
                ) -> tuple[dict[int, QuantizedNetwork], dict[int, str]]:
     """The networks by width, and why other widths fail; :class:`UserError` where all do."""
     qnets, refused = {}, {}
     for width in settings.widths:
         try:
-            qnets[width] = quantize(network, act_width=width, weight_width=width,
-                                    calibration=calibration, seed=settings.seed,
-                                    **settings.named(FORMATS))
+            formats = settings.named(FORMATS)
+            if settings.output_width is None:
+                formats["output_width"] = output_bits(network, width, limits.stream_bits)
+            qnets[width] = quantize_measured(network, act_width=width, weight_width=width,
+                                             calibration=calibration, seed=settings.seed,
+                                             **formats)
         except UserError as error:
             refused[width] = str(error)
     if not qnets:

@@ -92,7 +92,7 @@ def _about(plan: Plan, core: Mapping[str, int]) -> dict:
                         np.concatenate([np.full(prod(shape), form.width) for shape, form in
                                         zip(qnet.input_shapes, qnet.input_formats, strict=True)]),
                         contexts),
-        "outputs": _runs(qnet.output_fracs, np.full(qnet.output_fracs.size, qnet.act_width),
+        "outputs": _runs(qnet.output_fracs, np.full(qnet.output_fracs.size, qnet.out_width),
                          contexts),
         "softmax": _softmaxes(qnet, contexts),
     }

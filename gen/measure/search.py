@@ -176,7 +176,7 @@ def _parts(network: Network, samples: int) -> list[slice]:
     return [slice(start, start + chunk) for start in range(0, samples, chunk)]
 
 
-def _floats(network: Network, x: np.ndarray) -> np.ndarray:
+def outputs_of(network: Network, x: np.ndarray) -> np.ndarray:
     """The float network's outputs."""
     return np.concatenate([forward(network, x[part]) for part in _parts(network, len(x))])
 
@@ -230,8 +230,8 @@ class _Trial:
         held_out = _hold_out(network, len(data))
         seen = calibrate(network, data[~held_out], look=looks)
         x = some_samples(network, data[~held_out], _MACS, least=16, most=256)
-        return cls(network, max_error, seen, data, held_out, x, _floats(network, x), most, progress,
-                   options, fixed, max_error)
+        return cls(network, max_error, seen, data, held_out, x, outputs_of(network, x), most,
+                   progress, options, fixed, max_error)
 
     def may(self, act: int, weight: int, overrides: dict | None = None) -> bool:
         """Whether another attempt is allowed, or this one was made before."""
@@ -282,7 +282,7 @@ class _Trial:
     @cached_property
     def wanted(self) -> np.ndarray:
         """The float network's outputs on all the data."""
-        return _floats(self.network, self.data)
+        return outputs_of(self.network, self.data)
 
     def _quantized(self, act: int, weight: int, overrides: dict | None) -> QuantizedNetwork:
         return quantize(self.network, act_width=act, weight_width=weight, calibration=self.seen,

@@ -102,6 +102,17 @@ class Graph:
         return frame_shape(self.output_shapes)
 
     @property
+    def readers(self) -> list[set[int]]:
+        """Of every value the numbers of the computing layers that read it, also through views."""
+        found: list[set[int]] = [set() for _ in range(self.value(len(self.layers)))]
+        for n in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[n]
+            behind = {n} if layer.computes else found[self.value(n)]
+            for value in layer.inputs:
+                found[value] |= behind
+        return found
+
+    @property
     def stateful(self) -> bool:
         """Whether any layer keeps its state between frames."""
         return any(getattr(layer, "stateful", False) for layer in self.layers)

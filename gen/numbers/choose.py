@@ -28,7 +28,7 @@ from gatefold.gen.numbers.calibrate import Calibration
 from gatefold.gen.numbers.formats import Seen, by_row, least_error, peak_of
 from gatefold.gen.numbers.integers import scaled_weights
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayer import ABSENT, argument
+from gatefold.gen.numbers.qlayer import ABSENT, MOST_SCALE, argument
 from gatefold.gen.numbers.qlayer import column_shifts as _columns
 from gatefold.gen.numbers.quantized import Table
 from gatefold.gen.numbers.settings import Settings
@@ -36,6 +36,7 @@ from gatefold.gen.numbers.settings import Settings
 __all__ = ["Chooser", "Mixed"]
 
 _GUARD = 8  # bits of a product kept below the LSB of the result: finer weights change nothing
+_BITS_ABOVE = 18  # integer bits that a grid of weights may leave unused
 _HEADROOM = 2.0  # states: what calibration saw may not be the worst
 _BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", *CURVES)  # within -1..1
 #: Integer bits, sign included, of a core whose weights come later.
@@ -250,30 +251,33 @@ class Chooser:
         matrix and the format of its operand."""
         pattern = getattr(layer, "pattern", None)
         matrices = [scaled_weights(layer, getattr(layer, tensor)) for tensor, _ in met]
+        scaled = self.settings.row_scales and pattern is None
         tried = [self._candidates(name, tensor, w, x.width - 1 + result_frac + _GUARD - x.frac,
-                                  pattern is not None)
+                                  MOST_SCALE if scaled else 0)
                  for w, (tensor, x) in zip(matrices, met, strict=True)]
-        if not self.settings.row_scales or pattern is not None:
+        if not scaled:
             return [least_error(w, forms) for w, forms in
                     zip(matrices, tried, strict=True)], None
         if self.seen is None:
             return [forms[0] for forms in tried], np.zeros(len(matrices[0]), np.int64)
-        return by_row(matrices, tried, [self.settings.rule_of(name, tensor).looks
-                                        for tensor, _ in met])
+        forms, scales = by_row(matrices, tried, [self.settings.rule_of(name, tensor).looks
+                                                 for tensor, _ in met])
+        return forms, scales if scales.any() else None
 
     def _candidates(self, name: str, tensor: str, w: np.ndarray, finest: int,
-                    patterned: bool) -> list[QFormat]:
-        """The formats that a matrix may have by its settings and its rule."""
+                    most: int) -> list[QFormat]:
+        """The formats that a matrix may have by its settings and its rule: where formats hold its
+        weights as they are, these alone. ``most``: the largest scale of its rows."""
         given = self.settings.of(name, tensor)
         if isinstance(given, QFormat):
             return [given]
         if self.seen is None:
             return [QFormat(given, given - _ANY[tensor])]
-        exact = _exact(w, given) if patterned else None
-        if exact is not None:
-            return [exact]
         if not peak_of(w):
             return [_at_most(QFormat.covering(given, 0.0), finest)]
+        exact = _exact(w, given, most)
+        if exact:
+            return exact
         forms = self.settings.rule_of(name, tensor).candidates(given, Seen.of(w, most=w.size))
         return list(dict.fromkeys(_at_most(form, finest) for form in forms))
 
@@ -348,13 +352,17 @@ def _or_zero(constant: np.ndarray | None) -> np.ndarray:
     return np.zeros(1) if constant is None else constant
 
 
-def _exact(w: np.ndarray, width: int) -> QFormat | None:
-    """The format with the fewest fractional bits in which no weight is rounded, if there is one."""
-    values = w[w != 0].astype(np.float64)
-    for frac in range(width + 30):
-        scaled = values * 2.0**frac
-        if (scaled == np.floor(scaled)).all():
-            form = QFormat(width, frac)
-            return form if scaled.max(initial=0) <= form.hi and scaled.min(initial=0) >= form.lo \
-                else None
-    return None
+def _exact(w: np.ndarray, width: int, most: int) -> list[QFormat]:
+    """The formats in which no weight of (rows, columns) is rounded, where each row may have a scale
+    of 0..``most``; those with the fewest fractional bits first."""
+    values, found = w.astype(np.float64), []
+    least = QFormat.covering(width, peak_of(w)).frac - _BITS_ABOVE
+    for frac in range(least, least + _BITS_ABOVE + 1):
+        fits = np.zeros(len(values), bool)
+        for scale in range(most + 1):
+            scaled = values * 2.0**(frac + scale)
+            fits |= ((scaled == np.floor(scaled)) & (np.abs(scaled + 0.5) < 2**(width - 1))
+                     ).all(axis=1)
+        if fits.all():
+            found.append(QFormat(width, frac))
+    return found

@@ -134,10 +134,9 @@ def by_row(matrices: list[np.ndarray], forms: list[list[QFormat]],
         errors = {frac: _squared_errors(QFormat(tried[0].width, frac), w).sum(axis=1)
                   for frac in sorted(fracs)}
         if not clip:
-            peaks = np.abs(w).max(axis=1, initial=0.0)
             for frac in fracs - {tried[0].frac}:
-                form = QFormat(tried[0].width, frac)
-                errors[frac][np.floor(peaks * 2.0**frac + 0.5) > form.hi] = np.inf
+                form, scaled = QFormat(tried[0].width, frac), np.floor(w * 2.0**frac + 0.5)
+                errors[frac][((scaled < form.lo) | (scaled > form.hi)).any(axis=1)] = np.inf
         known.append(errors)
     for chosen in product(*forms):
         errors = np.stack([sum(of[form.frac + e] for of, form in zip(known, chosen, strict=True))

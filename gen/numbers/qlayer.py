@@ -25,7 +25,8 @@ __all__ = ["ABSENT", "MOST_CLIP", "MOST_SCALE", "Columns", "QLayer", "QMatrix", 
 
 MOST_CLIP = 1 << 24  #: The largest ``z_clip`` of a layer, 256: beyond the range of every table.
 
-MOST_SCALE = 3  #: The largest scale of a row: a shift by 0 to 3 bits takes a LUT for each bit.
+#: The largest scale of a row: two bits of a shift by 0 or 1 share a LUT.
+MOST_SCALE = 1
 
 #: The fractional bits of an element that is padding: a zero, which every format has.
 ABSENT = -1000

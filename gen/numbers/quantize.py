@@ -11,14 +11,15 @@ from dataclasses import fields, replace
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.frames import input_names
 from gatefold.gen.network.graph import Network
-from gatefold.gen.network.layers import Gru, Lstm
+from gatefold.gen.network.layers import Dense, Gru, Lstm
+from gatefold.gen.network.views import Flatten, Reshape
 from gatefold.gen.numbers.accumulator import accumulator_width, layer_bits
 from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.choose import Chooser, Mixed
 from gatefold.gen.numbers.describe import difference
-from gatefold.gen.numbers.formats import peak_of, rules
+from gatefold.gen.numbers.formats import by_row, peak_of, rules
 from gatefold.gen.numbers.int8 import from_int8
-from gatefold.gen.numbers.integers import INT64, in_integers, too_far_apart
+from gatefold.gen.numbers.integers import INT64, in_integers, scaled_weights, too_far_apart
 from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantized import QLayer, QuantizedNetwork, Table
@@ -31,7 +32,7 @@ from gatefold.gen.numbers.settings import (
 )
 from gatefold.gen.numbers.tables import table_for
 
-__all__ = ["BIAS_LIMIT", "SATURATED", "WIDTHS", "quantize", "requantize_into",
+__all__ = ["BIAS_LIMIT", "SATURATED", "WIDTHS", "last_dense", "quantize", "requantize_into",
            "saturated_weights"]
 
 #: Entry of a calibration record: by layer and tensor how many weights saturate.
@@ -48,6 +49,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
              argument_bits: int | None = None, calibration=None, samples: int = 64, seed: int = 0,
              rule: str = "max", weight_rule: str = "max", percentile: float = 99.9,
              overrides: dict | None = None, headroom: int = 0, row_scales: bool = False,
+             output_width: int | None = None,
              any_weights: bool = False,
              table: Table | None = None) -> QuantizedNetwork:
     """Choose formats per tensor and round the weights.
@@ -62,6 +64,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     what differs in single layers, as :func:`~.overrides.read_overrides` reads it
     from a file. ``headroom``, integer bits (0..8) that are reserved in results, states and
     accumulators, for weights that come later.
+    ``row_scales``: rows of matrices have scales. ``output_width``: bits of the result of a last
+    Dense layer (:func:`last_dense`), at least those of activations; without it as many as these.
     ``any_weights``: fixed formats and accumulators for a core whose weights are replaced later
     (weights Q3, input and dense outputs Q4, cell state Q6, |bias| up to :data:`BIAS_LIMIT`); takes
     no calibration and no headroom.
@@ -82,6 +86,11 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     table = table or table_for(settings.widest("activations"), table_bits, argument_bits,
                                _steps(network))
     settings = replace(settings, widths={**widths, "table": table.out_frac + 1})
+    last = last_dense(network)
+    if output_width is not None and last and not {"y", "activations"} & settings.sections.get(
+            last, {}).keys():
+        bits = checked_width("output", output_width, 16)
+        settings = settings.fixed(last, "y", max(bits, widths["activations"]))
     seen = None
     if any_weights:
         if settings.looks or settings.rule_of(DEFAULT, "w").looks:
@@ -114,8 +123,9 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         record = seen.record | {"rule": rule, "weight_rule": weight_rule}
         record |= {"percentile": percentile} if "percentile" in (rule, weight_rule) else {}
         record |= {"headroom": headroom} if headroom else {}
+        record |= {"row_scales": True} if row_scales else {}
         record |= {SATURATED: beyond} if beyond else {}
-    used = _widths(inputs, layers)
+    used = _widths(network, inputs, layers)
     qnet = QuantizedNetwork(
         input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
         act_width=used["act"], weight_width=used["weight"] or weight_width,
@@ -170,11 +180,29 @@ def _steps(network: Network) -> int:
                 for layer in network.layers if isinstance(layer, Lstm | Gru)), default=1)
 
 
-def _widths(inputs: tuple[QFormat, ...], layers: list[QLayer]) -> dict[str, int]:
-    """The widest format of each kind; 0 where there is none."""
+def last_dense(network: Network) -> str | None:
+    """The name of the Dense layer whose result, perhaps reshaped, is the network's only output, and
+    that no layer reads: its result may have a width of its own. None where there is none."""
+    value = network.outputs[0]
+    while len(network.outputs) == 1 and value >= len(network.input_shapes):
+        n = value - len(network.input_shapes)
+        layer = network.layers[n]
+        if isinstance(layer, Dense):
+            return None if network.readers[value] else network.names[n]
+        if not isinstance(layer, Flatten | Reshape):
+            break
+        value = layer.inputs[0]
+    return None
+
+
+def _widths(network: Network, inputs: tuple[QFormat, ...],
+            layers: list[QLayer]) -> dict[str, int]:
+    """The widest format of each kind; 0 where there is none. Operands alone make activations wide:
+    the result of :func:`last_dense` is none."""
     found = {"act": [form.width for form in inputs], "weight": [0], "cell": [0]}
+    last = last_dense(network)
     for layer in layers:
-        found["act"] += [layer.result.width] if layer.result else []
+        found["act"] += [layer.result.width] if layer.result and layer.name != last else []
         found["weight"] += [form.width for form in layer.weights.values()]
         found["cell"] += [getattr(layer, cell).width for cell in layer.cells]
     return {kind: max(widths) for kind, widths in found.items()}
@@ -229,6 +257,9 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
     Raises :class:`UserError` where the shapes differ, weights saturate unasked or a row could
     overflow the accumulator; the remedy is always to rebuild the core with that model.
     """
+    if network.affine is not None or qnet.affine is not None:
+        raise UserError("the weights of a full-integer network come with scales, which are in the "
+                        "core: rebuild the core with this model")
     if network.input_shapes != qnet.input_shapes:
         raise UserError(f"the model's input {network.input_shape} differs from the core's "
                         f"{qnet.input_shape}: rebuild the core with this model")
@@ -242,6 +273,10 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
                    or field.name in ("x_align", "h_in", "c_in", "scales")}
+        if numbers.get("scales") is not None:
+            matrices = [scaled_weights(layer, getattr(layer, name)) for name in old.weights]
+            numbers["scales"] = by_row(matrices, [[form] for form in old.weights.values()],
+                                       [saturate] * len(matrices))[1]
         counts: dict[str, int] | None = {} if saturate else None
         layers.append(in_integers(old.name, layer, numbers, counts))
         if counts:

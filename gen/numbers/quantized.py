@@ -81,9 +81,19 @@ class QuantizedNetwork(Graph):
         return tuple(found)
 
     def formats(self, value: int) -> tuple[QFormat, ...]:
-        """The different formats of a value's elements, of the activations' width."""
+        """The different formats of a value's elements, of the width of outputs where no layer
+        reads it, else of activations."""
+        width = self.act_width if self.readers[value] else self.out_width
         fracs = sorted(set(self.fracs[value].ravel().tolist()))
-        return tuple(QFormat(self.act_width, frac) for frac in fracs)
+        return tuple(QFormat(width, frac) for frac in fracs)
+
+    @property
+    def out_width(self) -> int:
+        """Bits of the widest result that is an output: that of a last layer may be wider than
+        activations."""
+        widths = [layer.result.width for n, layer in self.computing.items()
+                  if layer.result and not self.readers[self.value(n)]]
+        return max([self.act_width, *widths])
 
     @property
     def input_format(self) -> QFormat:

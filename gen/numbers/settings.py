@@ -82,8 +82,8 @@ class Settings:
         """Whether any rule needs the values of activations, not only their peaks."""
         return any(self.rule_of(section, "y").looks for section in (DEFAULT, *self.sections))
 
-    def fixed(self, section: str, tensor: str, form: QFormat) -> Settings:
-        """These settings with this format for one tensor."""
+    def fixed(self, section: str, tensor: str, form: QFormat | int) -> Settings:
+        """These settings with this format, or width, for one tensor."""
         entries = {**self.sections.get(section, {}), tensor: form}
         return replace(self, sections={**self.sections, section: entries})
 

@@ -40,6 +40,10 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
     lowered = lower(qnet, pe, simd, block_words, dies=dies)
     places = output_places(lowered)
     if places is None:  # the output is not whole results: one more op puts it together
+        if qnet.out_width > qnet.act_width:
+            raise UserError(f"this output is put together by the array, which takes "
+                            f"{qnet.act_width} bits, not {qnet.out_width}: give --output-width "
+                            f"{qnet.act_width}")
         lowered = lower(qnet, pe, simd, block_words, keep=True, dies=dies)
         frame = lowered.frame()
         if (frame < 0).all():

@@ -29,7 +29,7 @@ class Lowered:
         self.storage = Storage(simd, dies)
         self.ops: list[Op] = []
         self.stage = 0
-        self._read_by = _readers(qnet)
+        self._read_by = qnet.readers
         self._gathered: np.ndarray | None = None
         self._place_inputs()
 
@@ -122,15 +122,3 @@ def picking(size: int, rows: int, steps: np.ndarray, base: int | None = None) ->
     for k in range(rows):
         matrix[element, k, k * size + element] = 1
     return Part(matrix=matrix, steps=tuple(steps), base=base, pattern=matrix != 0)
-
-
-def _readers(qnet: QuantizedNetwork) -> dict[int, set[int]]:
-    """Of every value the computing layers that read it, also through views."""
-    count = len(qnet.input_shapes) + len(qnet.layers)
-    found: dict[int, set[int]] = {value: set() for value in range(count)}
-    for n in range(len(qnet.layers) - 1, -1, -1):
-        layer = qnet.layers[n]
-        behind = found[qnet.value(n)] if isinstance(layer, QView) else {n}
-        for value in layer.inputs:
-            found[value] |= behind
-    return found

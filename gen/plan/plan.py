@@ -12,7 +12,7 @@ from gatefold.gen.plan.array import Array
 from gatefold.gen.plan.bounds import Bounds, bounds
 from gatefold.gen.plan.breakdown import break_down
 from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
-from gatefold.gen.plan.images import load_image, number_images, program_images
+from gatefold.gen.plan.images import load_image, number_images, program_images, with_parity
 from gatefold.gen.plan.kinds import recip_segments
 from gatefold.gen.plan.latency import Latencies, latencies
 from gatefold.gen.plan.ops import Op
@@ -28,6 +28,10 @@ __all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "frame_cycles",
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
+
+#: What a watchdog waits for without a beat that moves: so many frames, and so many cycles more for
+#: the start after a reset.
+_PATIENCE, _START = 4, 256
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ class Plan:
             numbers = {name: words for name, words in numbers.items()
                        if not name.startswith(("weights_", "bias_", "scales_"))}
             numbers["load"] = beats
-        return numbers | program_images(self.program, self.config)
+        images = numbers | program_images(self.program, self.config)
+        return with_parity(images, self.config) if self.config.protect else images
 
     def retrained(self, qnet: QuantizedNetwork) -> Plan:
         """The same plan for ``qnet``, the same network with other numbers in the same formats."""
@@ -87,9 +92,9 @@ class Plan:
         return replace(self, qnet=qnet, work=replace(self.work, ops=ops))
 
 
-def container_bits(act_width: int) -> int:
-    """Bits that an element takes in a stream: 8, 16 or 32."""
-    return next(bits for bits in (8, 16, 32) if bits >= act_width)
+def container_bits(width: int) -> int:
+    """Bits that an element of ``width`` bits takes in a stream: 8, 16 or 32."""
+    return next(bits for bits in (8, 16, 32) if bits >= width)
 
 
 def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_rows: int = 0,
@@ -115,6 +120,8 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
         latency=alone.last_out[0] - alone.first_in[0],
         interval=-(-sum(intervals) // len(intervals)), intervals=intervals,
         tiles=len(tiles), bound=limits.bound, no_overlap=limits.no_overlap)
+    if config.protect:
+        config = replace(config, patience=_START + _PATIENCE * (cycles.latency + cycles.interval))
     return Plan(qnet, array, config, work, tuple(tiles), program, distance, cycles, limits, alone,
                 _trace(tiles, work))
 
@@ -155,7 +162,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
             program: Program | None = None) -> EngineConfig:
     """The engine for a network; without a schedule, enough of it to know its latencies."""
     element = max(form.width for form in qnet.input_formats) if qnet.affine else qnet.act_width
-    container = container_bits(element)
+    container = container_bits(element if qnet.affine else qnet.out_width)
     x_zero, out_zero = (side[0] if side else 0 for side in qnet.zeros)
     if array.stream_bits % container or array.stream_bits < container:
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
@@ -170,12 +177,12 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         aligns=work.aligns, kinds=work.kinds, routes=work.routes,
         weight_depth=len(work.weight_words), bias_depth=len(work.bias_words),
         park_depth=max(parked, default=0), h_depth=max(1, work.storage.h_depth),
-        cell_depth=work.cell_depth, scale_depth=work.scale_depth,
+        cell_depth=work.cell_depth, scale_depth=work.scale_depth, out_width=qnet.out_width,
         x_row=work.x_row, x_rows=work.x_rows,
         out_row=work.out_row, out_rows=work.out_rows,
         contexts=array.contexts, pipeline=array.pipeline,
         reach=array.reach, gather=array.gather, dies=array.dies, cross=array.cross,
-        cascade=array.cascade,
+        cascade=array.cascade, protect=array.protect,
         out_early=all(isinstance(work.ops[n].kind, DenseKind) for n in work.leaving),
         out_whole=not work.in_order, stateful=any(op.carried for op in work.ops),
         beat=array.stream_bits // container, container=container, element=element,

@@ -10,10 +10,11 @@ import math
 import numpy as np
 
 from gatefold.gen.network.graph import HOST
-from gatefold.gen.network.layers import Window
+from gatefold.gen.network.layers import Dense, Window
 from gatefold.gen.numbers.accumulator import accumulator_width, layer_bits
 from gatefold.gen.numbers.integers import INT64
 from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.qlayer import MOST_SCALE
 from gatefold.gen.numbers.quantized import ABSENT, QLayer, QuantizedNetwork, Table
 from gatefold.gen.numbers.settings import WIDTHS
 from gatefold.gen.store.stored import expect
@@ -38,8 +39,8 @@ def check(qnet: QuantizedNetwork) -> None:
     expect(qnet.affine is None or [len(side) for side in qnet.affine]
            == [len(qnet.input_shapes), len(qnet.outputs)], "affine")
     fracs = qnet.fracs
-    for layer in qnet.computing.values():
-        _layer(qnet, layer, fracs)
+    for n, layer in qnet.computing.items():
+        _layer(qnet, layer, qnet.value(n), fracs)
     expect(accumulator_width(qnet) <= qnet.acc_width, "acc_width")
 
 
@@ -112,8 +113,10 @@ def _same_cell(layer, lstm) -> bool:
     return "c" in lstm.of.states and lstm.units == layer.units and lstm.c == layer.c
 
 
-def _layer(qnet: QuantizedNetwork, layer: QLayer, fracs: tuple[np.ndarray, ...]) -> None:
-    """Check that formats are those of the operands, integers fit them, and sums fit int64."""
+def _layer(qnet: QuantizedNetwork, layer: QLayer, value: int,
+           fracs: tuple[np.ndarray, ...]) -> None:
+    """Check that the formats of the layer that makes ``value`` are those of its operands, that its
+    integers fit them, and that its sums fit int64."""
     name, act = layer.name, qnet.act_width
     into = [fracs[value] for value in layer.inputs]
     window: Window | None = getattr(layer, "window", None)
@@ -125,7 +128,10 @@ def _layer(qnet: QuantizedNetwork, layer: QLayer, fracs: tuple[np.ndarray, ...])
     if window and len(np.unique(into[0])) > 1:
         expect(window.elements(into[0].shape) <= _ELEMENTS, name)
     expect(layer.aligned(into), name)
-    _format(layer.result, act, name)
+    last = layer.result is not None and layer.of is Dense and not qnet.readers[value]
+    _format(layer.result, WIDTHS[-1] if last else act, name)
+    expect(layer.row_scales.min(initial=0) >= 0
+           and layer.row_scales.max(initial=0) <= MOST_SCALE, name)
     for tensor, form in layer.weights.items():
         _format(form, qnet.weight_width, name)
         _within(getattr(layer, tensor), form, name)

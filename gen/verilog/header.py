@@ -39,7 +39,8 @@ def _facts(plan: Plan) -> list[str]:
         "Array": [f"{c.pe} x {c.simd} = {c.pe * c.simd} multipliers, {c.pipeline} pipeline"
                   + (f", on {c.dies} dies" if c.dies > 1 else "")],
         "Bits": [f"activations {c.act_width}, weights {c.weight_width}, cell state "
-                 f"{c.cell_width}, accumulators {c.acc_width}"],
+                 f"{c.cell_width}, accumulators {c.acc_width}"
+                 + (f", outputs {c.out_width}" if c.out_width > c.act_width else "")],
         "Stream": [f"{c.beat} elements a beat, each sign-extended to {c.container} bits, the first "
                    "lowest;", f"beats of {frame}: {c.x_beats} in, {c.out_beats} out"],
         "Latency": [f"{plan.cycles.latency} cycles, first input beat to last output beat"],

@@ -139,7 +139,7 @@ class Shell(wiring.Component):
         if c.float32:
             m.submodules.to_float = to_float = FixedToFloat(
                 lanes=c.engine.beat, formats=c.out_fracs, container=c.engine.container,
-                width=c.engine.act_width)
+                width=c.engine.result_width)
             m.d.comb += [to_float.i.valid.eq(beats.valid), beats.ready.eq(to_float.i.ready),
                          to_float.i.payload.data.eq(beats.payload.data),
                          to_float.i.payload.last.eq(beats.payload.last)]

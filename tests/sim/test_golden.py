@@ -178,6 +178,7 @@ OPTIONS = {
     "a small table": dict(table_bits=6, argument_bits=8),
     "a fine table": dict(table_bits=16, argument_bits=14),
     "for any weights": dict(any_weights=True),
+    "row scales": dict(row_scales=True, output_width=12),
     "narrow results": dict(overrides={"default": {"activations": 6}, "input": {"x": 8}}),
 }
 

@@ -104,6 +104,10 @@ def finish(kind, table, acc, frac, y):
     return max(0, v) if kind in ("relu", "hard_sigmoid") else v
 
 
+def scales(layer):
+    return [0] * len(layer.b) if layer.scales is None else layer.scales.tolist()
+
+
 def dot(row, x):
     return sum(int(w) * v for w, v in zip(row, x, strict=True))
 
@@ -178,8 +182,9 @@ class Naive:
             first += window.stride
 
     def dense(self, layer, x):
-        return [finish(layer.activation, self.table, int(b) + dot(row, x), layer.acc_frac, layer.y)
-                for row, b in zip(layer.w, layer.b, strict=True)]
+        return [finish(layer.activation, self.table, rnd(int(b) + dot(row, x), e), layer.acc_frac,
+                       layer.y)
+                for row, b, e in zip(layer.w, layer.b, scales(layer), strict=True)]
 
     def recurrent(self, layer, x, initial, value):
         u, zero = layer.units, [0] * layer.units
@@ -208,8 +213,9 @@ class Naive:
             elif gru:
                 h, c = self.gru(layer, ih, hh, c)
             else:
-                h = [finish(layer.activation, self.table, int(b) + p + q, layer.acc_frac, layer.h)
-                     for b, p, q in zip(layer.b, ih, hh, strict=True)]
+                h = [finish(layer.activation, self.table, rnd(int(b) + p + q, e), layer.acc_frac,
+                            layer.h)
+                     for b, p, q, e in zip(layer.b, ih, hh, scales(layer), strict=True)]
             every.append(h)
         assert len(h) == u
         self.left[value] = h, c
@@ -218,7 +224,8 @@ class Naive:
 
     def lstm(self, layer, ih, hh, c):
         u, t, kind = layer.units, self.t, layer.recurrent_activation
-        acc = [int(b) + p + q for b, p, q in zip(layer.b, ih, hh, strict=True)]
+        acc = [rnd(int(b) + p + q, e)
+               for b, p, q, e in zip(layer.b, ih, hh, scales(layer), strict=True)]
         new_h, new_c = [], []
         for n in range(u):
             i, f, o = (gate(kind, self.table, acc[n + k * u], layer.acc_frac, layer.z_clip)
@@ -235,12 +242,15 @@ class Naive:
 
     def gru(self, layer, ih, hh, s):
         u, t, kind = layer.units, self.t, layer.recurrent_activation
-        r, z = ([gate(kind, self.table, int(layer.b[n]) + ih[n] + hh[n], layer.acc_frac,
+        e = scales(layer)
+        r, z = ([gate(kind, self.table, rnd(int(layer.b[n]) + ih[n] + hh[n], e[n]), layer.acc_frac,
                       layer.z_clip) for n in range(k * u, k * u + u)] for k in (0, 1))
         a = [int(layer.b[n]) + ih[n] for n in range(2 * u, 3 * u)]
+        e = e[2 * u:]
         if layer.reset_after:
-            m = [sat(rnd(int(layer.b_n[n]) + hh[2 * u + n], layer.acc_frac - layer.m.frac),
-                     layer.m.width) for n in range(u)]
+            a = [rnd(v, by) for v, by in zip(a, e, strict=True)]
+            m = [sat(rnd(rnd(int(layer.b_n[n]) + hh[2 * u + n], e[n]),
+                         layer.acc_frac - layer.m.frac), layer.m.width) for n in range(u)]
             k = max(layer.acc_frac, t + 1 + layer.m.frac)
             total = [a[n] * 2 ** (k - layer.acc_frac)
                      + r[n] * m[n] * 2 ** (k - t - 1 - layer.m.frac) for n in range(u)]
@@ -248,7 +258,8 @@ class Naive:
             q = [sat(rnd(r[n] * s[n], t + 1 + layer.c.frac - layer.h.frac), layer.h.width)
                  for n in range(u)]
             k = layer.acc_frac
-            total = [a[n] + dot(layer.w_hh[2 * u + n], q) * 2**layer.align_hh for n in range(u)]
+            total = [rnd(a[n] + dot(layer.w_hh[2 * u + n], q) * 2**layer.align_hh, e[n])
+                     for n in range(u)]
         new_s = []
         for n in range(u):
             v = activation(layer.activation, self.table, total[n], k, layer.n.frac, layer.z_clip)

@@ -1,0 +1,226 @@
+# pyright: reportMissingImports=false
+"""Train a network again in the core's own formats: for 4 to 6 bits, minutes on a CPU.
+
+    python -m venv .venv-train; .venv-train/bin/pip install . -r bench/accuracy/requirements.txt
+    .venv-train/bin/python bench/accuracy/retrain.py --bits 4     both tasks of `make accuracy`
+
+:class:`FakeQuantised` computes what golden computes, in torch's floats: operands, weights, states
+and results are rounded to the formats that :func:`gatefold.quantize` chose, and gradients pass
+through a rounding as if it were not there. Afterwards the weights are put on the formats' grid and
+written as .safetensors. `gatefold build` finds that every weight lies on a grid of so many bits,
+and takes that grid, whatever the rule: so the core's weights are the trained ones, to the bit.
+
+It knows LSTM (tanh, sigmoid), Dense without an activation, and layers that only move values. For
+another network, call :func:`retrain` with your own batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import forecast
+import mgab
+import numpy as np
+import torch
+from arithmetics import MODEL, Shipped
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from gatefold.gen.frontends import load
+from gatefold.gen.measure.rules import quantize_measured
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.layers import Dense, Lstm
+from gatefold.gen.network.views import RepeatVector, Slice
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantized import QuantizedNetwork
+
+__all__ = ["RETRAINED", "FakeQuantised", "retrain"]
+
+#: By task and bits, the files of retrained weights.
+RETRAINED = Path(__file__).with_name("retrained")
+
+Batches = Callable[[int], tuple[np.ndarray, np.ndarray]]
+
+
+class _Round(torch.autograd.Function):
+    """Half up, with the gradient of the identity."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return torch.floor(x + 0.5)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def _to(x: torch.Tensor, form: QFormat, scales: torch.Tensor | None = None) -> torch.Tensor:
+    """x in a format, whose rows may have ``scales``: rounded half up, then saturated."""
+    step = 2.0**-form.frac if scales is None else (2.0 ** -(form.frac + scales))[:, None]
+    return torch.clamp(_Round.apply(x / step), form.lo, form.hi) * step
+
+
+class FakeQuantised(torch.nn.Module):
+    """``network`` in torch, with the formats of ``qnet``; its parameters are float weights."""
+
+    def __init__(self, network: Network, qnet: QuantizedNetwork):
+        super().__init__()
+        self.network, self.qnet = network, qnet
+        self.gate = QFormat(qnet.table.out_frac + 2, qnet.table.out_frac + 1)
+        self.weights = torch.nn.ParameterDict({
+            f"{n} {tensor}": torch.nn.Parameter(torch.tensor(
+                np.asarray(getattr(layer, tensor)), dtype=torch.float32))
+            for n, layer in enumerate(network.layers) for tensor in (*layer.weights,
+                                                                     *layer.biases)})
+
+    def _matrix(self, n: int, tensor: str) -> torch.Tensor:
+        layer = self.qnet.layers[n]
+        scales = getattr(layer, "scales", None)
+        return _to(self.weights[f"{n} {tensor}"], getattr(layer, f"{tensor}_format"),
+                   None if scales is None else torch.tensor(scales, dtype=torch.float32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Outputs of samples (samples, *input_shape), before the last rounding."""
+        values = [_to(x, self.qnet.input_format)]
+        for n, layer in enumerate(self.network.layers):
+            read = values[layer.inputs[0]]
+            if isinstance(layer, Lstm):
+                values.append(self._lstm(n, layer, read))
+            elif isinstance(layer, Dense):
+                values.append(read @ self._matrix(n, "w").T + self.weights[f"{n} b"])
+            elif isinstance(layer, RepeatVector):
+                values.append(read[:, None].expand(-1, layer.timesteps, -1))
+            elif isinstance(layer, Slice):
+                values.append(read[:, -1])  # the last step of an LSTM
+            else:
+                raise SystemExit(f"this recipe knows no {type(layer).__name__}: add it here")
+        return values[-1]
+
+    def _lstm(self, n: int, layer: Lstm, x: torch.Tensor) -> torch.Tensor:
+        form = self.qnet.layers[n]
+        w_hh, gate = self._matrix(n, "w_hh").T, self.gate
+        z_x = x @ self._matrix(n, "w_ih").T + self.weights[f"{n} b"]
+        h = c = torch.zeros(len(x), layer.units)
+        found = []
+        for t in range(x.shape[1]):
+            i, f, g, o = (z_x[:, t] + h @ w_hh).chunk(4, dim=1)
+            i, f, o = (_to(torch.sigmoid(one), gate) for one in (i, f, o))
+            c = _to(f * c + i * _to(torch.tanh(g), form.g), form.c)
+            h = _to(o * _to(torch.tanh(c), form.tc), form.h)
+            found.append(h)
+        return torch.stack(found, dim=1) if layer.return_sequences else h
+
+    def trained(self) -> Network:
+        """The network with the weights as they are now, on the grid of their formats."""
+        with torch.no_grad():
+            return replace(self.network, layers=tuple(replace(layer, **{
+                tensor: (self._matrix(n, tensor) if tensor in layer.weights
+                         else self.weights[f"{n} {tensor}"]).numpy()
+                for tensor in (*layer.weights, *layer.biases)})
+                for n, layer in enumerate(self.network.layers)))
+
+
+def retrain(network: Network, qnet: QuantizedNetwork, batches: Batches, *, steps: int = 400,
+            rate: float = 2e-3) -> Network:
+    """``network`` after so many steps of Adam on the mean squared error, in the formats of
+    ``qnet``; ``batches(step)`` gives inputs and targets, float32."""
+    model = FakeQuantised(network, qnet)
+    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    total, begun = 0.0, time.monotonic()
+    for step in range(1, steps + 1):
+        x, y = map(torch.from_numpy, batches(step))
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        total += loss.item()
+        if step % 50 == 0:
+            print(f"step {step}: MSE {total / 50:.2e}, {time.monotonic() - begun:.0f} s",
+                  flush=True)
+            total = 0.0
+    return model.trained()
+
+
+# ---- the two tasks -----------------------------------------------------------------------------
+
+
+def _forecasts(seed: int = 0) -> Batches:
+    x, y = forecast.windows("train")
+    rng = np.random.default_rng(seed)
+
+    def batch(_step: int):
+        picked = rng.integers(0, len(x), 128)
+        return x[picked], y[picked]
+    return batch
+
+
+def _anomalies(seed: int = 0) -> Batches:
+    """As models/mgab-autoencoder/train.py makes them."""
+    rng = np.random.default_rng(seed)
+    values = mgab.noisy(mgab.mackey_glass(50_000), np.random.default_rng(18))
+    values = (values - values.mean()) / values.std()
+
+    def batch(_step: int):
+        starts = rng.integers(0, len(values) - 50, 64)
+        y = values[starts[:, None] + np.arange(50)][..., None].astype(np.float32)
+        return y + rng.normal(0, 0.03, y.shape).astype(np.float32), y
+    return batch
+
+
+def _state_dict(network: Network, names: dict[int, str]) -> dict[str, torch.Tensor]:
+    """The weights by torch's names; ``names`` of the modules by the layers' numbers."""
+    found = {}
+    for n, name in names.items():
+        layer = network.layers[n]
+        if isinstance(layer, Lstm):
+            arrays = {"weight_ih_l0": layer.w_ih, "weight_hh_l0": layer.w_hh,
+                      "bias_ih_l0": layer.b, "bias_hh_l0": np.zeros_like(layer.b)}
+        else:
+            assert isinstance(layer, Dense)
+            arrays = {"weight": layer.w, "bias": layer.b}
+        found |= {f"{name}.{key}": torch.tensor(array, dtype=torch.float32)
+                  for key, array in arrays.items()}
+    return found
+
+
+def main() -> None:
+    """Retrain for both tasks, or one."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--bits", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--task", choices=("forecast", "anomalies"))
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    tasks = {"forecast": (forecast.WEIGHTS, forecast.windows("calibration", 15)[0], _forecasts,
+                          {"Lstm": "lstm", "Dense": "output"}),
+             "anomalies": (MODEL / "mgab-autoencoder.safetensors", Shipped().samples, _anomalies,
+                           {"Lstm": "encoder", "Lstm 2": "decoder", "Dense": "output"})}
+    for task, (file, samples, batches, modules) in tasks.items():
+        if args.task not in (None, task):
+            continue
+        network = load(file)
+        qnet = quantize_measured(network, calibration=samples, act_width=args.bits,
+                                 weight_width=args.bits, output_width=16)
+        found = retrain(network, qnet, batches(), steps=args.steps, rate=args.rate)
+        computing = [n for n, layer in enumerate(network.layers) if layer.computes]
+        names = dict(zip(computing, modules.values(), strict=True))
+        RETRAINED.mkdir(exist_ok=True)
+        with safe_open(file, "numpy") as stored:
+            about = stored.metadata()
+        save_file(_state_dict(found, names), RETRAINED / f"{task}-{args.bits}.safetensors", about)
+
+
+if __name__ == "__main__":
+    main()
