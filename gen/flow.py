@@ -242,6 +242,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         limits = limits.within(options.pe * options.simd, "--pe x --simd")
     limits = limits.within(options.macs)
     check_tiles(network, limits.multipliers, options.contexts)
+    if network.affine is not None:
+        _check_int8(options, overrides)
     if calibrate is not None:
         calibrate = frames_given(network, network.around, calibrate, "the calibration data")
         for doubt in doubts(calibrate):
@@ -307,6 +309,19 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                 seed=options.seed, _report=report)
 
 
+def _check_int8(options: BuildOptions, overrides: dict | None) -> None:
+    """Refuse what would change the numbers of a full-integer file, or does not know them."""
+    chosen = [one.name for one in BuildOptions.declared()
+              if one.field in (*FORMATS, "width", "max_error", "weight_width", "act_width")
+              and getattr(options, one.field) != one.default] + ["--formats"] * bool(overrides)
+    if chosen:
+        raise UserError(f"{chosen[0]} does not go with a full-integer .tflite, whose numbers are "
+                        "in the file: leave it out, or give the float model")
+    if options.host is not None:
+        raise UserError("--host does not know the scales of a full-integer .tflite yet: leave it "
+                        "out, and use the core's streams, which carry bytes")
+
+
 def _counted(say: Progress) -> Callable[[int, int], None]:
     """What :func:`choose_array` calls: it says how many arrays are left and for about how long."""
     started = time.monotonic()
@@ -321,17 +336,17 @@ def _counted(say: Progress) -> Callable[[int, int], None]:
 def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
           progress: Callable[[int, int], None]) -> Plan:
     """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
-    contexts, pipeline = options.contexts, options.pipeline
+    made = options.named(("contexts", "pipeline", "protect"))
     if options.deadline is not None:
-        return meet_deadline(qnet, limits, options.deadline, contexts=contexts, pipeline=pipeline)
+        return meet_deadline(qnet, limits, options.deadline, **made)
     if options.pe is None or options.simd is None:
-        return choose_array(qnet, limits, contexts=contexts, pipeline=pipeline,
-                            goal=options.goal, quick=options.quick, progress=progress)
+        return choose_array(qnet, limits, **made, goal=options.goal, quick=options.quick,
+                            progress=progress)
     if options.pe % (4 * limits.fewest_dies):
         raise UserError(f"--pe must be a multiple of {4 * limits.fewest_dies} on "
                         f"{limits.fewest_dies} dies (four rows each), not {options.pe}")
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
-                  contexts=contexts, pipeline=pipeline)
+                  **made)
     plans = [(make_plan(qnet, made_to_fit(qnet, array, share)), share) for share in limits.shares()
              if array.pe % (4 * share.dies) == 0]
     fitting = [placed for plan, share in plans if (placed := fit(plan, share)) is not None]
@@ -339,7 +354,7 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
         return min(fitting, key=lambda plan: plan.cycles.latency)
     needs = estimate(plans[0][0].config)
     where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
-    best = choose_array(qnet, limits, contexts=contexts, pipeline=pipeline, quick=True).array
+    best = choose_array(qnet, limits, **made, quick=True).array
     raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "
                     f"{needs.dsp} DSPs and {needs.bram36:g} block RAMs of {limits.name}'s "
                     f"{limits.lut}, {limits.dsp} and {limits.bram36:g} and cannot be placed"

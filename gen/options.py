@@ -208,6 +208,9 @@ class BuildOptions(Options):
                            "throughput, but more latency")
     pipeline: str = option(Choice("full", "short"), "full", "Registers behind every step, or "
                            "behind every second one: fewer cycles, for a slower clock")
+    protect: bool = option(_FLAG, False, "Have the core watch itself: parity on the memories of "
+                           "program and weights, copies of its control registers, and a watchdog "
+                           "that resets a core which stands still; a port says what was found")
     reach: int | None = option(Limit(0, 4, unit="levels"), None, "Levels of registers between the "
                                "operand memory and the rows; if not given, as many as the board's "
                                "wires need at this clock")

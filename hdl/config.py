@@ -81,8 +81,8 @@ class EngineConfig:
         finished: with several contexts or outputs.
     stateful: some layer continues from the state that the last frame left.
     beat: elements of a stream beat. container: bits an element takes there, of which it has
-        ``element``. x_zero, out_zero: what is subtracted from an element that comes, and added to
-        one that leaves.
+        ``element``; 0, as many as ``act_width``. x_zero, out_zero: what is subtracted from an
+        element that comes, and added to one that leaves.
     factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
         their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
@@ -98,6 +98,8 @@ class EngineConfig:
         rows and from the rows to the lanes.
     dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
     curve: the shape of the tables of curves, where there are any.
+    protect: the core watches itself (:mod:`gatefold.hdl.guard`); patience: cycles that its watchdog
+        waits.
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     """
@@ -151,6 +153,8 @@ class EngineConfig:
     factor_depth: int = 0
     recips: int = 0
     curve: TableConfig | None = None
+    protect: bool = False
+    patience: int = 0
 
     def __post_init__(self):
         if self.pipeline not in PIPELINES:
@@ -162,8 +166,6 @@ class EngineConfig:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
         if self.uram_rows and not self.loadable:
             raise ValueError("uram_rows needs loadable: UltraRAM cannot be initialised")
-        if not self.element:
-            object.__setattr__(self, "element", self.act_width)
         if self.container < self.out_element:
             raise ValueError(f"container must hold {self.out_element} bits of an element, "
                              f"not {self.container!r}")
@@ -211,7 +213,8 @@ class EngineConfig:
     @property
     def out_element(self) -> int:
         """Bits of an element of the output stream."""
-        return self.element if self.element < self.act_width else self.result_width
+        narrow = self.element_width < self.act_width
+        return self.element_width if narrow else self.result_width
 
     @property
     def pair(self) -> int:
@@ -237,6 +240,11 @@ class EngineConfig:
     def relays(self) -> int:
         """Registers of the operands on their way to the rows, that of the region included."""
         return max(1, self.reach)
+
+    @property
+    def element_width(self) -> int:
+        """Bits of an element in a stream."""
+        return self.element or self.act_width
 
     @property
     def cell_words(self) -> int:

@@ -13,6 +13,7 @@ from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.die import Die, crossed, way
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
+from gatefold.hdl.guard import FAULTS, Watchdog, with_copies
 from gatefold.hdl.lane_array import early_latency, late_latency
 from gatefold.hdl.mac_array import MacArray
 from gatefold.hdl.row_router import RowRouter
@@ -40,13 +41,15 @@ class Core(wiring.Component):
 
     A reset reaches the sequencer, the reader, the writer and the loader. The dies have none: the
     sequencer issues nothing until all that they did has come to its end (:meth:`drain`), and until
-    then the writer takes nothing.
+    then the writer takes nothing and the routers count no beats.
 
     Members
     -------
     i, o: streams of beats; of a stateful core's input also ``first``.
     frame_error: Out, TLAST was early or late on some frame since reset.
     load, load_error: the weights' stream of a loadable core, and whether its TLAST was wrong.
+    faults: Out, of a core that watches itself: program, state and weights, for a cycle each, as of
+    :data:`~.guard.FAULTS`.
     trace: Out, every element and state, for test benches.
     """
 
@@ -58,6 +61,7 @@ class Core(wiring.Component):
             "o": Out(beats),
             "frame_error": Out(1),
             **({"load": In(beats), "load_error": Out(1)} if config.loadable else {}),
+            **({"faults": Out(3)} if config.protect else {}),
             "trace": Out(interfaces.trace(config, config.dies)),
         })
 
@@ -74,17 +78,25 @@ class Core(wiring.Component):
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        m.submodules.reader = reader = FrameReader(c)
-        m.submodules.sequencer = sequencer = Sequencer(c, self.images, drain=self.drain(c))
-        writer = FrameWriter(c)
-        m.submodules.writer = ResetInserter(~sequencer.primed)(writer)
+        reader, writer = FrameReader(c), FrameWriter(c)
+        sequencer = Sequencer(c, self.images, drain=self.drain(c))
+        loader = WeightLoader(c) if c.loadable else None
+        parts = {"reader": reader, "sequencer": sequencer, "writer": writer,
+                 **({} if loader is None else {"loader": loader})}
         sources = {"write": reader.write, "read": sequencer.read, "tile": sequencer.tile}
         closed: Value = Const(0, 1)
-        if c.loadable:
-            closed, sources["load"] = self._loader(m, reader)
+        if loader is not None:
+            closed, sources["load"] = self._load(m, loader, reader)
+        differ: list[Value] = []
+        for name, part in parts.items():
+            if c.protect:
+                part, differs = with_copies(part, platform)
+                differ.append(differs)
+            m.submodules[name] = (ResetInserter(~sequencer.primed)(part) if name == "writer"
+                                  else part)
         dies = [Die(c, self.images, n) for n in range(c.dies)]
         for die in dies:
-            die.place(m, platform, sources)
+            die.place(m, platform, sources, sequencer.primed)
 
         wiring.connect(m, wiring.flipped(self.i), reader.beats)
         wiring.connect(m, reader.arrivals, sequencer.arrivals)
@@ -103,6 +115,10 @@ class Core(wiring.Component):
                 m.d.comb += [
                     self.trace.h[at].eq(trace.h[lane]), self.trace.c[at].eq(trace.c[lane]),
                     *(self.trace.sums[at][k].eq(trace.sums[lane][k]) for k in range(4))]
+        if c.protect:
+            weights = Cat(way(m, platform, c, f"fault_{die.number}", die.array.fault)
+                          for die in dies).any()
+            m.d.sync += self.faults.eq(Cat(sequencer.fault, Cat(differ).any(), weights))
         with m.If(reader.error):
             m.d.sync += self.frame_error.eq(1)
         return m
@@ -125,10 +141,9 @@ class Core(wiring.Component):
             m.d.comb += writer.others[n].as_value().eq(way(
                 m, platform, self.config, f"output_{n + 1}", output.data.as_value()))
 
-    def _loader(self, m: Module, reader: FrameReader):
+    def _load(self, m: Module, loader: WeightLoader, reader: FrameReader):
         """Load weights from the stream while no frame is in progress; returns whether no frame may
         begin, and the write of the memories."""
-        m.submodules.loader = loader = WeightLoader(self.config)
         wiring.connect(m, wiring.flipped(self.load), loader.beats)
         # A frame is in progress from its first input beat to its last output beat.
         frames_under_way = Signal(max(4, bits_for(_frames_inside(self.config) + 1)))
@@ -195,22 +210,39 @@ class Top(wiring.Component):
         if config.loadable:
             ports.append(Port("load_error", Out, 1,
                               "s_load_tlast was early or late on some load since reset"))
+        if config.protect:
+            ports.append(Port("fault", Out, len(FAULTS), "since reset: " + "; ".join(
+                f"bit {n}, {meaning}" for n, meaning in enumerate(FAULTS.values()))))
         return ports
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.core = core = Core(self.config, self.images)
+        core = Core(self.config, self.images)
+        m.submodules.core = self._watched(m, core) if self.config.protect else core
         inside = _members("s_axis", core.i) | _members("m_axis", core.o) | {
             "frame_error": core.frame_error}
         if self.config.stateful:
             inside["s_axis_tuser"] = core.i.payload.first
         if self.config.loadable:
             inside |= _members("s_load", core.load) | {"load_error": core.load_error}
-        for name, member in self.signature.members.items():
+        for name, there in inside.items():
             outside = getattr(self, name)
-            m.d.comb += (inside[name].eq(outside) if member.flow is In
-                         else outside.eq(inside[name]))
+            m.d.comb += (there.eq(outside) if self.signature.members[name].flow is In
+                         else outside.eq(there))
         return m
+
+    def _watched(self, m: Module, core: Core):
+        """The core under a watchdog, and what was found since reset in the port ``fault``."""
+        c = self.config
+        m.submodules.watchdog = dog = Watchdog(patience=c.patience, most=_frames_inside(c))
+        m.d.comb += [
+            dog.came.eq(core.i.valid & core.i.ready), dog.came_last.eq(core.i.payload.last),
+            dog.ends.eq(core.o.valid & core.o.ready), dog.ends_last.eq(core.o.payload.last),
+            dog.offered.eq(core.i.valid), dog.blocked.eq(core.o.valid & ~core.o.ready),
+            dog.closed.eq(core.load.ready if c.loadable else 0),
+        ]
+        m.d.sync += self.fault.eq(self.fault | Cat(core.faults, dog.expires))
+        return ResetInserter(dog.expires)(core)
 
 
 def _axi_stream(name: str, flow: Flow, config: EngineConfig, what: str) -> list[Port]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Module, ResetInserter, Value
 from amaranth.lib import wiring
 
 from gatefold.hdl.config import EngineConfig
@@ -29,11 +29,14 @@ class Die:
         self.scales = RowScales(config, images, number) if config.scale_depth else None
         self.lanes = LaneArray(config, images, die=number)
 
-    def place(self, m: Module, platform, sources: dict) -> None:
+    def place(self, m: Module, platform, sources: dict, primed: Value) -> None:
         """Make it a part of ``m``; connected to its ``sources``, by the names of its inputs."""
         die = f"_{self.number}" if self.config.dies > 1 else ""
-        for name in ("operands", "array", "router", "lanes"):
+        for name in ("operands", "array", "lanes"):
             m.submodules[f"{name}{die}"] = getattr(self, name)
+        # It counts beats: what its counter began with at power-up would not leave by itself.
+        begins = way(m, platform, self.config, f"primed{die}", primed)
+        m.submodules[f"router{die}"] = ResetInserter(~begins)(self.router)
         for name, source in sources.items():
             target = self.operands if name in ("write", "read") else self.array
             crossed(m, platform, self.config, f"{name}{die}", source, getattr(target, name))

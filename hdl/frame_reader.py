@@ -65,9 +65,9 @@ class FrameReader(wiring.Component):
         dropping = Signal()  # the rest of one that is too long
         enable = self.enable & ~(self.holds & first & ~dropping) if c.loadable else self.enable
         moves = Signal()
-        elements = [self.beats.payload.data[n * c.container:n * c.container + c.element]
+        elements = [self.beats.payload.data[n * c.container:n * c.container + c.element_width]
                     for n in range(c.beat)]
-        if c.x_zero or c.element < c.act_width:
+        if c.x_zero or c.element_width < c.act_width:
             elements = [(Mux(filling, 0, element).as_signed() - c.x_zero)[:c.act_width]
                         for element in elements]
         else:

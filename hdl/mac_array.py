@@ -43,6 +43,7 @@ class MacArray(wiring.Component):
     tile: In, a tile at its issue. operands: In, ``simd`` elements.
     rows: Out, the finished rows, and their finish.
     load: In, of a loadable core, write of the weight memories.
+    fault: Out, of a core that watches itself: as of any region.
 
     Parameters: ``die``, whose rows these are.
     """
@@ -57,6 +58,7 @@ class MacArray(wiring.Component):
             "operands": In(chunk_layout(config)),
             "rows": Out(finished_rows(config)),
             **({"load": In(weight_write(config))} if config.loadable else {}),
+            **({"fault": Out(1)} if config.protect else {}),
         })
 
     #: Cycles from the issue of a tile that parks its sums to the first tile that may start from
@@ -93,6 +95,7 @@ class MacArray(wiring.Component):
         weight = fan_out(m, platform, "weight", tile.weight if c.reach else self.tile.next_weight,
                          places, c.relays - 1)
         load = self._load(m, platform) if c.loadable else []
+        faults = []
         for n, (number, rows) in enumerate(self.regions.items()):
             region = Region(c, number, self.images)
             m.submodules[f"region_{n:02d}"] = region
@@ -102,6 +105,10 @@ class MacArray(wiring.Component):
                          for row, acc in zip(rows, region.acc, strict=True)]
             if c.loadable:
                 m.d.comb += region.load.as_value().eq(load[n])
+            if c.protect:
+                faults.append(region.fault)
+        if c.protect:
+            m.d.sync += self.fault.eq(Cat(faults).any())
         return m
 
     def _controls(self, m: Module, valid: list, stop: list):

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Cat, Module, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import delay
 from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.guard import with_parity
 from gatefold.hdl.interfaces import chunk_layout, region_controls, region_load
 from gatefold.hdl.mac_row import MacRow
 from gatefold.hdl.relay import relayed
@@ -32,6 +33,8 @@ class Region(wiring.Component):
         meets.
     load: In, of a loadable core, write of the memories.
     acc: Out, the accumulators of the rows.
+    fault: Out, of a core that watches itself: a word of weights or biases that was used has the
+        wrong parity.
     """
 
     def __init__(self, config: EngineConfig, number: int, images: dict):
@@ -43,6 +46,7 @@ class Region(wiring.Component):
             "weight": In(bits_for(config.weight_depth)),
             "acc": Out(signed(config.acc_width)).array(len(self.rows)),
             **({"load": In(region_load(config, len(self.rows)))} if config.loadable else {}),
+            **({"fault": Out(1)} if config.protect else {}),
         })
 
     def elaborate(self, platform):
@@ -59,8 +63,9 @@ class Region(wiring.Component):
         m.d.comb += bias.addr.eq(controls.bias)
         if load is not None:
             m.d.comb += [bias.w_en.eq(load.bias), bias.w_addr.eq(load.addr),
-                         bias.w_data.eq(load.bias_word)]
+                         bias.w_data.eq(self._stored(load.bias_word))]
 
+        wrong = []  # weight words, a cycle behind
         for n, row in enumerate(self.rows):
             memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
                                   c.weight_style(row))
@@ -77,7 +82,7 @@ class Region(wiring.Component):
             m.d.comb += [
                 memory.addr.eq(address),
                 mac.operands.eq(operands),
-                mac.weights.as_value().eq(word),
+                mac.weights.as_value().eq(word[:c.simd * c.weight_width]),
                 mac.bias.eq(bias.data[n * c.acc_width:(n + 1) * c.acc_width].as_signed()),
                 mac.valid.eq(controls.valid),
                 mac.go_on.eq(controls.go_on),
@@ -89,11 +94,27 @@ class Region(wiring.Component):
                              mac.parks.eq(controls.parks), mac.park.eq(controls.park)]
             if load is not None:
                 m.d.comb += [memory.w_en.eq(load.rows[n]), memory.w_addr.eq(load.addr),
-                             memory.w_data.eq(load.word)]
+                             memory.w_data.eq(self._stored(load.word))]
+            if c.protect:
+                wrong += delay(m, f"wrong_{at}", word.xor(), 1)[1:]
+        if c.protect:
+            # Weights are used where the sums that they were multiplied for are accumulated, a bias
+            # where a sum starts from it.
+            late = delay(m, "wrong", Cat(wrong).any(), MacRow.latency(c) - 1)[-1]
+            from_bias = ~controls.go_on
+            if c.park_depth:
+                from_bias &= ~delay(m, "from_parked", controls.init_parked, 1)[-1]
+            wrong_bias = delay(m, "wrong_bias", bias.data.xor(), 1)[-1]
+            m.d.sync += self.fault.eq(controls.valid & (late | (from_bias & wrong_bias)))
         return m
+
+    def _stored(self, word: Value) -> Value:
+        """A loaded word as its memory holds it."""
+        return with_parity(word) if self.config.protect else word
 
     def _memory(self, name: str, width: int, depth: int, style: str) -> Rom | WeightMemory:
         """A memory of the region: written by the loader, or filled from a file."""
+        width += self.config.protect
         if self.config.loadable:
             return WeightMemory(width=width, depth=depth, style=style)
         return Rom(width=width, depth=depth, file=f"{name}.hex", init=self.images.get(name),

@@ -103,8 +103,8 @@ class RowRouter(wiring.Component):
         chunk by the next route."""
         rows = self.rows
         held = Signal(finish_layout(self.config), reset_less=True)
-        left = Signal(bits_for(self.config.max_beats), reset_less=True)
-        busy = Signal(reset_less=True)  # left is not zero
+        left = Signal(bits_for(self.config.max_beats))
+        busy = Signal()  # left is not zero
         m.d.comb += [
             finish.eq(Mux(rows.valid, rows.finish.as_value(), held.as_value())),
             active.eq(rows.valid | busy),

@@ -37,6 +37,7 @@ class Sequencer(wiring.Component):
     read: Out, the tile's operand.
     primed: Out, the first tile is in the tile register, some cycles after reset. No input is taken
     before, so that the latency never includes them.
+    fault: Out, of a core that watches itself: a word of the program has the wrong parity.
 
     Parameters: ``drain``, cycles after reset before the first instruction is read.
     """
@@ -49,15 +50,16 @@ class Sequencer(wiring.Component):
             "tile": Out(tile_issue(config)),
             "read": Out(operand_read(config)),
             "primed": Out(1),
+            **({"fault": Out(1)} if config.protect else {}),
         })
 
     def elaborate(self, platform):
         c = self.config
         m = Module()
         instruction, segment = instruction_layout(c), segment_layout(c)
-        program = Rom(width=instruction.size, depth=c.program_depth, file="program.hex",
+        program = Rom(width=instruction.size + c.protect, depth=c.program_depth, file="program.hex",
                       init=self.images.get("program"))
-        segments = Rom(width=segment.size, depth=c.segments, file="segments.hex",
+        segments = Rom(width=segment.size + c.protect, depth=c.segments, file="segments.hex",
                        init=self.images.get("segments"))
         m.submodules.program_memory = program.placed(platform)
         m.submodules.segment_memory = segments.placed(platform)
@@ -72,7 +74,7 @@ class Sequencer(wiring.Component):
         fetched = self._fetch(m, program, segments, advance, starting, steps)
 
         # The tile register: loop offsets are added to the addresses.
-        word = data.View(instruction, program.data)
+        word = data.View(instruction, program.data[:instruction.size])
         step_of = Array([Const(0, address), *steps])
         weight = Signal.like(tile.weight, name="next_weight")
         m.d.comb += weight.eq(tile.weight)
@@ -120,7 +122,8 @@ class Sequencer(wiring.Component):
         counter = Signal(range(max(2, c.program_depth)))
         segment_start = Signal.like(counter)
         next_segment = Signal(range(max(2, c.segments)))
-        segment = data.View(segment_layout(c), segments.data)
+        layout = segment_layout(c)
+        segment = data.View(layout, segments.data[:layout.size])
         iteration = Signal(segment.shape()["count"].shape)
         offsets = [Signal.like(step, name=f"offset_{n}") for n, step in enumerate(steps, 1)]
         at_end = Signal()
@@ -154,6 +157,9 @@ class Sequencer(wiring.Component):
                 m.d.sync += [counter.eq(segment_start), iteration.eq(iteration + 1)]
                 m.d.sync += [offset.eq(offset + segment[f"step_{n}"])
                              for n, offset in enumerate(offsets, 1)]
+        if c.protect:  # of words that were read
+            m.d.sync += self.fault.eq((fetched & program.data.xor())
+                                      | (~starting[1] & segments.data.xor()))
         return fetched
 
     def _issue(self, m: Module, tile, present: Signal, run_ends: Signal, frame: Signal) -> Signal:

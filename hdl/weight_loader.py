@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -68,11 +68,11 @@ class WeightLoader(wiring.Component):
         holds = Signal()
         word = Signal(c.load_width, reset_less=True)
 
-        last_piece, last_addr = Signal.like(piece), Signal.like(addr)
-        m.d.comb += [last_piece.eq(c.row_beats - 1), last_addr.eq(c.weight_depth - 1)]
+        last_piece: Value = Const(c.row_beats - 1)
+        last_addr: Value = Const(c.weight_depth - 1)
         for n, (beats, depth, _) in enumerate(others):
-            with m.If(row[c.pe + n]):
-                m.d.comb += [last_piece.eq(beats - 1), last_addr.eq(depth - 1)]
+            last_piece = Mux(row[c.pe + n], beats - 1, last_piece)
+            last_addr = Mux(row[c.pe + n], depth - 1, last_addr)
         word_ends = Signal()
         memory_ends = Signal()
         load_ends = Signal()

@@ -66,7 +66,7 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
         data = None if calibrate is None else arrays_read(network, calibrate,
                                                           "the calibration data")
         if model is not None and network.around is None:
-            note_runtime(network, model, data)
+            note_runtime(network, model, None if isinstance(data, list) else data)
         overrides = None if formats is None else read_overrides(formats, network)
         core = compile(network, calibrate=data, overrides=overrides, any_weights=model is None,
                        progress=say, **options)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.cuts import Cut, CutError
 from gatefold.gen.frontends.hosting import HostLayer, cut_network, refuse_between
 from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.frontends.refusals import Refusals
@@ -331,11 +331,11 @@ def every_refusal(refusals: Refusals | None) -> Iterator[None]:
     """Where every refusal is wanted, what refuses the model as a whole is recorded beside the
     ``refusals`` so far, in an :class:`Incomplete`.
 
-    Errors about sizes stay what they are: with other ones the model can be read.
+    Errors about sizes and cuts stay what they are: with other ones the model can be read.
     """
     try:
         yield
-    except (Incomplete, OpenError, SizesError):
+    except (Incomplete, OpenError, SizesError, CutError):
         raise
     except UserError as error:
         if refusals is None:

@@ -257,6 +257,9 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
     Raises :class:`UserError` where the shapes differ, weights saturate unasked or a row could
     overflow the accumulator; the remedy is always to rebuild the core with that model.
     """
+    if network.affine is not None or qnet.affine is not None:
+        raise UserError("the weights of a full-integer network come with scales, which are in the "
+                        "core: rebuild the core with this model")
     if network.input_shapes != qnet.input_shapes:
         raise UserError(f"the model's input {network.input_shape} differs from the core's "
                         f"{qnet.input_shape}: rebuild the core with this model")

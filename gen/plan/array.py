@@ -24,7 +24,7 @@ class Array:
     for latency; ``pipeline``, "full", or "short" for slower clocks
     (:class:`~gatefold.hdl.config.EngineConfig`); ``block_words``, weight words that the blocks of
     convolutions may take; ``reach``, ``gather``, ``dies``, ``cross``, what distance needs, and
-    ``cascade``, what a shortage of logic needs, as of the engine.
+    ``cascade``, what a shortage of logic needs, and ``protect``, as of the engine.
     Raises :class:`UserError` for what no network can be planned on.
     """
 
@@ -39,6 +39,7 @@ class Array:
     dies: int = 1
     cross: int = 0
     cascade: bool = False
+    protect: bool = False
 
     def __post_init__(self):
         if self.dies < 1:

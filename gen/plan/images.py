@@ -19,7 +19,7 @@ from gatefold.hdl.isa import instruction_layout, pack, segment_layout
 from gatefold.hdl.recip_table import BASE, LINE, REMAINDER
 
 __all__ = ["image_widths", "load_image", "number_images", "pack_words",
-           "program_images"]
+           "program_images", "with_parity"]
 
 
 def pack_words(values: np.ndarray, width: int) -> list[int]:
@@ -152,6 +152,18 @@ def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
     return [word >> at & mask for width, word in words for at in range(0, width, beat)]
 
 
+#: Images whose words have a bit of parity in a core that watches itself.
+_CHECKED = ("weights_", "bias_", "program", "segments")
+
+
+def with_parity(images: dict[str, list[int]], config: EngineConfig) -> dict[str, list[int]]:
+    """The images of a core that watches itself: the highest bit of a checked word makes the number
+    of its ones even."""
+    widths = image_widths(config)
+    return {name: [word | word.bit_count() % 2 << widths[name] - 1 for word in words]
+            if name.startswith(_CHECKED) else words for name, words in images.items()}
+
+
 def image_widths(config: EngineConfig) -> dict[str, int]:
     """The bits of a word of each image."""
     if config.loadable:
@@ -175,4 +187,6 @@ def image_widths(config: EngineConfig) -> dict[str, int]:
             widths[f"{name}_t1"] = table.t1_width
     widths["program"] = instruction_layout(config).size
     widths["segments"] = segment_layout(config).size
+    if config.protect:
+        widths |= {name: width + 1 for name, width in widths.items() if name.startswith(_CHECKED)}
     return widths

@@ -12,7 +12,7 @@ from gatefold.gen.plan.array import Array
 from gatefold.gen.plan.bounds import Bounds, bounds
 from gatefold.gen.plan.breakdown import break_down
 from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
-from gatefold.gen.plan.images import load_image, number_images, program_images
+from gatefold.gen.plan.images import load_image, number_images, program_images, with_parity
 from gatefold.gen.plan.kinds import recip_segments
 from gatefold.gen.plan.latency import Latencies, latencies
 from gatefold.gen.plan.ops import Op
@@ -28,6 +28,10 @@ __all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "frame_cycles",
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
+
+#: What a watchdog waits for without a beat that moves: so many frames, and so many cycles more for
+#: the start after a reset.
+_PATIENCE, _START = 4, 256
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ class Plan:
             numbers = {name: words for name, words in numbers.items()
                        if not name.startswith(("weights_", "bias_", "scales_"))}
             numbers["load"] = beats
-        return numbers | program_images(self.program, self.config)
+        images = numbers | program_images(self.program, self.config)
+        return with_parity(images, self.config) if self.config.protect else images
 
     def retrained(self, qnet: QuantizedNetwork) -> Plan:
         """The same plan for ``qnet``, the same network with other numbers in the same formats."""
@@ -115,6 +120,8 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
         latency=alone.last_out[0] - alone.first_in[0],
         interval=-(-sum(intervals) // len(intervals)), intervals=intervals,
         tiles=len(tiles), bound=limits.bound, no_overlap=limits.no_overlap)
+    if config.protect:
+        config = replace(config, patience=_START + _PATIENCE * (cycles.latency + cycles.interval))
     return Plan(qnet, array, config, work, tuple(tiles), program, distance, cycles, limits, alone,
                 _trace(tiles, work))
 
@@ -175,7 +182,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         out_row=work.out_row, out_rows=work.out_rows,
         contexts=array.contexts, pipeline=array.pipeline,
         reach=array.reach, gather=array.gather, dies=array.dies, cross=array.cross,
-        cascade=array.cascade,
+        cascade=array.cascade, protect=array.protect,
         out_early=all(isinstance(work.ops[n].kind, DenseKind) for n in work.leaving),
         out_whole=not work.in_order, stateful=any(op.carried for op in work.ops),
         beat=array.stream_bits // container, container=container, element=element,

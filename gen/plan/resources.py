@@ -78,7 +78,7 @@ def components(config: EngineConfig) -> dict[str, Resources]:
     shifts. operands, sequencer, router, reader, writer, loader: the components of these names.
     lstm_lanes, gru_lanes, merge_lanes, dense_lanes, int8_lstm_lanes, int8_dense_lanes: the lanes,
     those in int8 with their tables; lanes: what they share. crossings: the registers from die to
-    die.
+    die. guards: parity, copies and watchdog of a core that watches itself.
     """
     dies = config.dies
     parts = {
@@ -103,6 +103,7 @@ def components(config: EngineConfig) -> dict[str, Resources]:
         "reader": _reader(config),
         "writer": _writer(config),
         "loader": _loader(config),
+        "guards": _guards(config),
     }
     return {name: part for name, part in parts.items() if any(astuple(part))}
 
@@ -178,7 +179,7 @@ def _relays(c: EngineConfig) -> int:
 
 
 def _weights(c: EngineConfig) -> Resources:
-    word, depth = c.simd * c.weight_width, c.weight_depth
+    word, depth = c.simd * c.weight_width + c.protect, c.weight_depth
     in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
     in_blocks = c.pe - in_luts - c.uram_rows
     if c.loadable:
@@ -232,6 +233,18 @@ def _operands(c: EngineConfig) -> Resources:
 def _sequencer(c: EngineConfig) -> Resources:
     word = instruction_layout(c).size
     return _part(2.2 * word - 22, 2 * word - 6)
+
+
+def _guards(c: EngineConfig) -> Resources:
+    """A tree of LUTs for the parity of each word, and a flag; a copy of each control register, and
+    its comparison, three bits a LUT; counters."""
+    if not c.protect:
+        return _part()
+    checked = [c.simd * c.weight_width] * c.pe + [len(rows) * c.acc_width for rows in c.regions]
+    checked += [instruction_layout(c).size, segment_layout(c).size]
+    copies = _sequencer(c).ff + 80 + c.loadable * (2 * c.pe + 40)
+    return _part(sum(ceil(bits / 5) for bits in checked) + copies / 3 + 50,
+                 len(checked) + copies + 2 * bits_for(c.patience + 1) + 30)
 
 
 def _router(c: EngineConfig) -> Resources:

@@ -234,17 +234,17 @@ def _too_fast(draft: _Draft, budget: Budget) -> UserError:
 
 
 def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
-                 pipeline: str = "full", goal: str = "balanced", quick: bool = False,
-                 progress: Progress | None = None) -> Plan:
+                 pipeline: str = "full", protect: bool = False, goal: str = "balanced",
+                 quick: bool = False, progress: Progress | None = None) -> Plan:
     """The plan of the best array that fits the budget, on as many of its dies as make it so, by
     ``goal`` (of :data:`~gatefold.gen.options.ARRAY_GOALS`).
 
-    ``contexts`` and ``pipeline``, as of :class:`Array`. ``quick``: look at fewer arrays.
-    ``progress``: see :data:`Progress`.
+    ``contexts``, ``pipeline`` and ``protect``, as of :class:`Array`. ``quick``: look at fewer
+    arrays. ``progress``: see :data:`Progress`.
     Raises :class:`UserError` where nothing fits, and where no levels of registers keep the clock.
     """
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
-                   pipeline=pipeline)
+                   pipeline=pipeline, protect=protect)
     rule, ranking = _RULES[goal], Ranking(qnet, contexts)
     finalists: list[Plan] = []
     slow: list[_Draft] = []
@@ -280,7 +280,7 @@ _CLOSE = 1.08
 
 
 def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *,
-                  contexts: int = 1, pipeline: str = "full") -> Plan:
+                  contexts: int = 1, pipeline: str = "full", protect: bool = False) -> Plan:
     """The plan of the smallest array, by multipliers, whose latency at the budget's clock is at
     most so long; within 8 %, since latency does not fall steadily with size.
 
@@ -289,7 +289,7 @@ def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *
     """
     def planned(multipliers: int) -> Plan:
         return choose_array(qnet, replace(budget, multipliers=multipliers), contexts=contexts,
-                            pipeline=pipeline, goal="latency", quick=True)
+                            pipeline=pipeline, protect=protect, goal="latency", quick=True)
 
     limit = microseconds * budget.clock_mhz
     ranking = Ranking(qnet, contexts)

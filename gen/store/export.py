@@ -48,7 +48,7 @@ def write_rtl(folder: Path, plan: Plan, host: HostConfig | None = None) -> list[
         about = core_header(plan) if name == TOP else explanation(component).split("\n\n")[0]
         head = [*comment(f"{name}: {about}"), "//", _GENERATED, _LINT, ""]
         (folder / f"{name}.v").write_text(
-            "\n".join([*head, to_verilog(component, name, target)]))
+            "\n".join([*head, to_verilog(component, name, target, reset=name in (TOP, HOST_TOP))]))
         names.append(f"{name}.v")
         waiting |= {new: part for new, part in target.modules.items()
                     if f"{new}.v" not in names and new not in waiting}

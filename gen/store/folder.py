@@ -34,11 +34,12 @@ def core_json(plan: Plan) -> dict:
                   "uram_rows": config.uram_rows, "loadable": config.loadable,
                   "pipeline": config.pipeline, "block_words": plan.array.block_words,
                   "reach": config.reach, "gather": config.gather, "dies": config.dies,
-                  "cross": config.cross, "cascade": config.cascade},
+                  "cross": config.cross, "cascade": config.cascade,
+                  "protect": config.protect},
         "contexts": config.contexts,
         "stateful": config.stateful,
         "load_beats": config.load_beats,
-        "stream": {"element_bits": config.element, "container_bits": config.container,
+        "stream": {"element_bits": config.element_width, "container_bits": config.container,
                    "beat_bits": config.beat * config.container},
         "input": {"elements": config.x_row * config.x_rows, "beats": config.x_beats,
                   "shape": list(qnet.input_shape), "parts": [
@@ -82,7 +83,7 @@ def load_plan(directory: Path) -> Plan:
         for name in ("pe", "simd", "contexts"):
             checked(name, stated[name])
         for name, most in (("lut_rows", stated["pe"]), ("uram_rows", stated["pe"]), ("loadable", 1),
-                           ("cascade", 1),
+                           ("cascade", 1), ("protect", 1),
                            ("block_words", _MOST_WORDS), ("stream_bits", _MOST_WORDS),
                            ("reach", _MOST_LEVELS), ("gather", _MOST_LEVELS),
                            ("dies", _MOST_LEVELS), ("cross", _MOST_LEVELS)):

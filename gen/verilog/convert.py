@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from amaranth.back import rtlil
 from amaranth.back.verilog import _convert_rtlil_text
-from amaranth.hdl import Fragment, Value
+from amaranth.hdl import ClockDomain, Fragment, Value
 from amaranth.lib import wiring
 
 from gatefold.gen.verilog.net_names import rename
@@ -25,15 +25,18 @@ _MODULE = re.compile(r"^module .*?^endmodule", re.DOTALL | re.MULTILINE)
 _READ = re.compile(r"^  assign (\w+) = (_\d+_);$", re.MULTILINE)
 
 
-def to_verilog(component: wiring.Component, name: str, target: VerilogTarget) -> str:
+def to_verilog(component: wiring.Component, name: str, target: VerilogTarget, *,
+               reset: bool = True) -> str:
     """The modules of ``component``, the first of which is called ``name``, each below its
-    docstring."""
+    docstring. Without ``reset`` they have a clock alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         fragment = Fragment.get(component, target)
         components = dict(_components(fragment, name))
-        text, _ = rtlil.convert_fragment(fragment, _ports(component), name, emit_src=False)
+        text, _ = rtlil.convert_fragment(
+            fragment, _ports(component), name, emit_src=False,
+            missing_domain=lambda domain: ClockDomain(domain, reset_less=not reset))
         text = _convert_rtlil_text(
             rename(text, {path: list(_ports(part)) for path, part in components.items()}),
             strip_internal_attrs=True)

@@ -187,12 +187,13 @@ def test_every_blocker_of_an_onnx_model_is_found(tmp_path):
 def test_every_blocker_of_a_keras_model_is_found(tmp_path):
     def edit(layers):
         layers[0]["config"].update(name="x", batch_shape=[None, None], dtype="int64")
-        layers[-1]["config"]["activation"] = "gelu"
+        layers[-1]["config"]["activation"] = "exponential"
         layers.insert(1, entry("Embedding", "words", input_dim=50, output_dim=5))
         layers.insert(3, entry("LayerNormalization", "norm", axis=-1))
     found = gf.inspect(keras_file(tmp_path, edit))
     assert blockers(found) == [("", "input"), ("x", "InputLayer"), ("words", "Embedding"),
-                               ("norm", "LayerNormalization"), ("dense_2", "Dense")]
+                               ("norm", "LayerNormalization"), ("dense_2", "Dense"), ("", "cut")]
+    assert "between the recurrent layers" in found.blockers[-1].text
     assert [(row.origin, row.shape) for row in found.layers if not row.hardware] == [
         ("words", (32, 5)), ("norm", (32, 13)), ("dense_2", (1,))]
     assert [row.parameters for row in found.layers if row.kind == "lstm"] == [988, 588]
@@ -210,15 +211,15 @@ def test_what_is_behind_a_result_of_unknown_shape_is_not_examined(tmp_path):
 def test_a_softmax_within_is_a_blocker_and_the_rest_is_examined(tmp_path):
     def edit(layers):
         layers[-2]["config"]["activation"] = "softmax"
-        layers[-1]["config"]["activation"] = "gelu"
+        layers[-1]["config"]["activation"] = "exponential"
     found = gf.inspect(keras_file(tmp_path, edit))
     assert blockers(found) == [("dense_2", "Dense"), ("dense_2", "softmax")]
 
 
 def test_the_first_refusal_is_the_one_of_load(tmp_path):
     def edit(layers):
-        layers[1]["config"]["activation"] = "gelu"
-        layers[-1]["config"]["activation"] = "gelu"
+        layers[1]["config"]["activation"] = "exponential"
+        layers[-1]["config"]["activation"] = "exponential"
     path = keras_file(tmp_path, edit)
     with pytest.raises(UserError) as caught:
         gf.load(path)

@@ -66,6 +66,7 @@ class WriterClaims(Elaboratable):
         chunk, of_half, lane = AnyConst(range(depth)), AnyConst(1), AnyConst(range(c.simd))
         of_bank = AnyConst(range(max(2, c.dies)))
         assume(m, (chunk < depth) & (of_bank < c.dies) & (lane < c.simd))
+        assume(m, (of_bank < rest) | ((chunk + 1) % c.out_words != 0))
         data = Signal(c.act_width, name="ghost_data")
         sources = [write.data, *(writer.others if c.dies > 1 else ())]
         for n, source in enumerate(sources):
@@ -107,6 +108,7 @@ class WriterClaims(Elaboratable):
         position(m, "words", depth, sent, find, "next_word")
         if c.out_whole:
             position(m, "finished", depth, done, find, "finished")
+        claim(m, "a word that is being sent", (bank == 0) | (waiting != 0))
         claim(m, "banks", bank <= Mux(row_ends, rest - 1, c.dies - 1))
         if c.dies > 1:
             claim(m, "bank", find("bank") == bank)
@@ -131,7 +133,7 @@ def writer(beat, out_row, out_rows, simd, **more):
 
 
 PLAIN, WHOLE = writer(4, 4, 2, 3), writer(4, 4, 2, 3, out_whole=True)
-DIES = writer(4, 7, 2, 2, pe=12, dies=3)
+DIES = writer(4, 9, 2, 2, pe=12, dies=3)
 
 
 @pytest.mark.parametrize("config", [

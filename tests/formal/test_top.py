@@ -1,12 +1,12 @@
 """The streams of a whole core keep the rules of AXI4-Stream, with any program and any weights.
 
-The rules are those that ZipCPU checks at a stream: TVALID falls and the payload changes only after
-a transfer or in a reset, TVALID is low after a reset, and no TREADY or TVALID waits for the other
+The rules are those that ZipCPU checks: TVALID falls and the payload changes only after a
+transfer or in a reset, TVALID is low after a reset, and no TREADY or TVALID waits for the other
 through logic.
 """
 
 import pytest
-from amaranth.hdl import Elaboratable, Module, Signal
+from amaranth.hdl import Cat, Elaboratable, Module, Signal
 
 from gatefold.hdl.core import Top
 from tests.formal.test_gearbox import counter, gearbox_claims
@@ -46,8 +46,13 @@ class StreamClaims(Elaboratable):
         claim(m, "TLAST ends a frame", top.m_axis_tlast == (beat == c.out_beats - 1))
 
         box = find.part("core.writer.gearbox")
-        *_, word = gearbox_claims(m, box.shape, box, find, "core.writer.gearbox.")
+        fill, word_in, word = gearbox_claims(m, box.shape, box, find, "core.writer.gearbox.")
         claim(m, "beats", word == beat)
+        # The writer is empty until the core is ready, which it stays.
+        ready = find("core.sequencer.present")
+        claim(m, "ready", ~ready | find("core.sequencer.fetched"))
+        claim(m, "empty before", ready | Cat(
+            value == 0 for value in (find("core.writer.any_waits"), fill, word_in, word)).all())
         return m
 
 

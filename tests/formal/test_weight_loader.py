@@ -117,8 +117,8 @@ MISTAKES = {
                                  "writes.eq(moves & word_ends)"),
     "words are written whole and in order": ("addr.eq(Mux(memory_ends, 0, addr + 1))",
                                              "addr.eq(addr + 1)"),
-    "beats are taken while it is closed": ("closed = Signal(init=1)",
-                                           "closed = Signal(init=1, reset_less=True)"),
+    "beats are taken while it is closed": ("self.beats.ready.eq(closed)",
+                                           "self.beats.ready.eq(closed | self.idle)"),
 }
 
 

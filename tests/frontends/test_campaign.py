@@ -65,7 +65,7 @@ def read(path: Path):
         network = load(path, **more)
     except UserError as error:
         network = None
-        assert str(error).isprintable() and len(str(error)) < 700
+        assert str(error).isprintable() and len(str(error)) < 1500  # some list what is supported
     assert time.process_time() - start < SECONDS
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most) * 1024 < MEMORY
     assert sorted(os.listdir(path.parent)) == before
@@ -128,7 +128,12 @@ def agrees(path: Path, data: bytes, network) -> bool:
             given, = (value for value in model.graph.input if value.name not in known)
             dims = [dim.dim_value for dim in given.type.tensor_type.shape.dim]
             shaped = x.reshape([size or 1 for size in dims])
-            want = ReferenceEvaluator(model).run(None, {given.name: shaped})
+            reference = ReferenceEvaluator(model)
+            want = reference.run(None, {given.name: shaped})
+            if not dims[0]:  # any number of samples, each by itself
+                both = reference.run(None, {given.name: np.concatenate([shaped, shaped])})
+                if not all(np.allclose(two[:1], one) for one, two in zip(want, both, strict=True)):
+                    return False
     except Exception:  # the reference raises whatever its operators do
         return False
     got, made = forward(network, x), np.concatenate([np.ravel(y) for y in want])

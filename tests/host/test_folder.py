@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gatefold as gf
+from gatefold.gen.cli.report import rows
 from gatefold.gen.weights import replace_weights
 from tests.support.networks import network
 
@@ -47,6 +48,8 @@ def test_the_report_has_a_latency_budget(folder):
         assert terms[0]["what"] == "core" and "constant" in terms[0]["known"]
         assert terms[0]["us"] == pytest.approx(report["cycles"]["latency"] / 300, abs=1e-3)
         assert not any("constant" in term["known"] for term in terms[1:])
+    told = [text for name, text in rows(report) if name == "latency"]
+    assert [text.split(" us: core ")[0].rsplit(", ", 1)[0] for text in told] == list(paths)
 
 
 def test_other_weights_renew_what_depends_on_them(folder, tmp_path):

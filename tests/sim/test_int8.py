@@ -11,6 +11,7 @@ from gatefold.gen.frontends import load
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.sim.golden import golden
 from gatefold.sim.int8 import multiplied, scaled, sigmoid16, tanh16
+from tests.support.places import ROOT
 from tests.support.tflite_files import INT8, path, vectors
 
 PAIRS = np.arange(-32768, 32768)
@@ -21,6 +22,14 @@ def test_golden_gives_the_bytes_of_litert(name):
     given = vectors(name)
     x, y = given["x"].astype(np.int64), given["y"]
     np.testing.assert_array_equal(golden(quantize(load(path(name))), x), y)
+
+
+def test_the_forum_s_network_gives_the_bytes_of_litert():
+    folder = ROOT / "models/forum-cnn-lstm"
+    with np.load(folder / "vectors.npz") as given:
+        x, y = given["x"][:4].astype(np.int64), given["y"][:4]
+    qnet = quantize(load(folder / "forum-cnn-lstm.tflite"))
+    np.testing.assert_array_equal(golden(qnet, x), y)
 
 
 @pytest.mark.parametrize("name", INT8)

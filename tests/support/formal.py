@@ -117,7 +117,8 @@ class inside:
 
     def part(self, path: str) -> Any:
         """The component at a path."""
-        return self._at(path.split(".")).origins[0]
+        return next(origin for origin in self._at(path.split(".")).origins
+                    if isinstance(origin, wiring.Component))
 
     def word(self, path: str, address) -> Signal:
         """The word that the memory at a path holds at ``address``."""

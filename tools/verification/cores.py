@@ -1,0 +1,56 @@
+"""The cores whose Verilog is mutated and soaked: small ones of every kind."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from figures import ROOT
+
+import gatefold as gf
+
+sys.path.insert(0, str(ROOT))  # the networks of the tests
+
+from tests.support.networks import network
+
+__all__ = ["CORES", "OF_CI", "Core"]
+
+#: Inputs whose first steps are zeros: on others the cell state grows beyond its format.
+LATE = np.zeros((64, 4, 3))
+LATE[:, -1] = np.random.default_rng(1).uniform(-1, 1, (64, 3))
+
+
+@dataclass(frozen=True)
+class Core:
+    """``network``: a name or description of tests/support/networks.py; ``options`` of
+    ``gatefold.compile``."""
+
+    network: Any
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: Path):
+        """Write its output folder; the quantised network."""
+        options: dict[str, Any] = {"pe": 8, "simd": 3, "width": 10, "cell_width": 12}
+        made = gf.compile(network(self.network), **options | self.options)
+        made.save(folder)
+        return made.qnet
+
+
+CORES = {
+    "lstm": Core(((4, 3), ("L3", "D2")), {"calibrate": LATE}),
+    "loadable": Core("stateful lstm", {"loadable": True}),
+    "gru": Core("gru"),
+    "gru reset before": Core("gru reset before"),
+    "rnn": Core("rnn"),
+    "convolution": Core("conv, conv, lstm"),
+    "merge": Core("multiply"),
+    "stateful": Core("stateful gru"),
+    "contexts": Core("lstm-dense", {"contexts": 2}),
+    "short pipeline": Core("stack", {"pipeline": "short", "pe": 36, "reach": 2}),
+    "hard": Core("joined hard"),
+    "one dense": Core(((4,), ("D3",))),
+}
+OF_CI = ("lstm", "loadable")

@@ -1,0 +1,79 @@
+"""docs/verification.md, of figures.json: every command of this folder writes it again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+__all__ = ["PAGE", "render", "write"]
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "verification.md"
+HEAD = Path(__file__).with_name("head.md")
+SURVIVORS = Path(__file__).with_name("survivors.tsv")
+
+
+def write(figures: dict) -> None:
+    """Write the page."""
+    PAGE.write_text(render(figures))
+
+
+def render(figures: dict) -> str:
+    """The text of the page."""
+    parts = [HEAD.read_text()]
+    for section, title in (("mutants", "## Mutants in CI"), ("many mutants", "## More mutants")):
+        if figures.get(section):
+            parts += [title, "", *_mutants(figures[section]), ""]
+    parts += ["## Survivors that are explained", "", *_survivors(), ""]
+    if figures.get("soak"):
+        total = sum(one["frames"] for one in figures["soak"].values())
+        rates = {name: one["frames"] / max(1, one["seconds"])
+                 for name, one in figures["soak"].items()}
+        parts += ["## Soak", "", f"`make soak`: {total:,} frames compared, none differs.", "",
+                  "| core | frames | frames a second, comparison included |", "|---|---|---|",
+                  *(f"| {name} | {one['frames']:,} | {rates[name]:,.0f} |"
+                    for name, one in sorted(figures["soak"].items())), ""]
+    if figures.get("random networks"):
+        parts += ["## Random networks", "",
+                  "Networks, arrays, widths and options from a seed, each verified in Icarus.", "",
+                  "| seeds | networks | that fail |", "|---|---|---|",
+                  *(f"| {seeds.removeprefix('seeds ')} | {one['networks']} | {one['failures']} |"
+                    for seeds, one in sorted(figures["random networks"].items())), ""]
+    if figures.get("parsers"):
+        total = sum((Counter(one) for one in figures["parsers"].values()), Counter())
+        parts += ["## Parsers", "",
+                  f"{total.total()} mutated files: {total['refused']} refused in one line, "
+                  f"{total['compared']} read and equal to an independent reader's result, "
+                  f"{total['not compared']} read where that reader refuses them or the file "
+                  "contradicts itself. None took 2 s or 500 MB, and none touched a file.", "",
+                  "| file | refused | compared | not compared |", "|---|---|---|---|",
+                  *(f"| {name} | {one.get('refused', 0)} | {one.get('compared', 0)} | "
+                    f"{one.get('not compared', 0)} |"
+                    for name, one in sorted(figures["parsers"].items())), ""]
+    return "\n".join(parts)
+
+
+def _mutants(cores: dict) -> list[str]:
+    lines = ["| core | mutants | killed | proved equivalent | explained | open |",
+             "|---|---|---|---|---|---|"]
+    modules: dict[str, list[int]] = {}
+    killers: Counter = Counter()
+    for name, one in sorted(cores.items()):
+        killed = sum(one["killed"].values())
+        killers += Counter(one["killed"])
+        lines.append(f"| {name} | {one['mutants']} | {killed} | {one['proved']} | "
+                     f"{one['explained']} | {one['open']} |")
+        for module, counts in one["modules"].items():
+            modules[module] = [a + b for a, b in zip(modules.get(module, [0, 0, 0]), counts,
+                                                     strict=True)]
+    found = ", ".join(f"{name} {count}" for name, count in killers.most_common())
+    lines += ["", f"The first scenario that fails: {found}.", "",
+              "| module | mutants | killed | proved equivalent | others |", "|---|---|---|---|---|"]
+    return lines + [f"| `{module}` | {count} | {killed} | {proved} | {count - killed - proved} |"
+                    for module, (count, killed, proved) in sorted(modules.items())]
+
+
+def _survivors() -> list[str]:
+    lines = SURVIVORS.read_text().splitlines() if SURVIVORS.exists() else []
+    known = Counter(line.split("\t")[2] for line in lines if line and not line.startswith("#"))
+    return ["| lines of survivors.tsv | why the mutants cannot matter |", "|---|---|",
+            *(f"| {count} | {reason} |" for reason, count in known.most_common())]

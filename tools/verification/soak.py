@@ -1,0 +1,182 @@
+"""Frames by the million and networks by the hundred: `make soak`.
+
+The small cores of ``cores.py`` are built once, and play slices of frames in Verilator: full rate,
+random gaps and stalls, blocked outputs, wrong lengths with resets, values at the ends of their
+formats; each slice with inputs and flows of its own seed. What a core has played is kept in
+figures.json, so that the command goes on where it stopped.
+
+``--networks N`` takes N random networks, arrays, widths and options instead, each verified in
+Icarus. One that fails is shrunk: parts are taken away as long as it still fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from cores import CORES, network
+from figures import FIGURES, record
+
+import gatefold as gf
+from gatefold.gen.check import EXTREMES, check_core, extreme_inputs, seeded_inputs
+from gatefold.gen.errors import UserError
+from gatefold.sim.core_info import load_core_info
+from gatefold.sim.expected import expectation
+from gatefold.sim.results import CheckFailed
+from gatefold.sim.verify import check_run, scenarios
+from gatefold.sim.verilog_run import VerilogCore
+
+SLICE = 500  #: samples of a slice
+
+
+def soak(name: str, frames: int, seed: int) -> Iterator[tuple[int, float]]:
+    """Play ``frames`` frames on a core, slice by slice: how many so far, and in what time.
+
+    Raises :class:`CheckFailed` at the first difference, with the seed of its slice.
+    """
+    with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
+        folder = Path(temporary) / "core"
+        qnet = CORES[name].save(folder)
+        info = load_core_info(folder)
+        started, played = time.monotonic(), 0
+        with VerilogCore(folder, info, "verilator") as core:
+            while played < frames:
+                x = np.concatenate([seeded_inputs(qnet, SLICE * info.contexts, seed),
+                                    extreme_inputs(qnet, info, EXTREMES, seed)])
+                expect = expectation(qnet, x, info.contexts)
+                x = x.reshape(len(x) // info.contexts, -1)
+                try:
+                    for scenario in scenarios(info, SLICE, EXTREMES, "verilator", seed):
+                        run = core.simulate(x, scenario)
+                        check_run(run, info, scenario, expect)
+                        played += len(run.played)
+                except CheckFailed as failed:
+                    raise CheckFailed(f"{name}, seed {seed}: {failed}") from None
+                seed += 1
+                yield played, time.monotonic() - started
+
+
+@dataclass(frozen=True)
+class Case:
+    """A random network and core: input shape, layers (tests/support/networks.py), options."""
+
+    shape: tuple[int, ...]
+    layers: tuple[str, ...]
+    options: dict = field(default_factory=dict)
+    seed: int = 0
+
+    def failure(self) -> str | None:
+        """What verify finds; None where nothing, and where the core is refused."""
+        with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
+            try:
+                core = gf.compile(network((self.shape, self.layers), seed=self.seed),
+                                  **self.options)
+                core.save(Path(temporary) / "core")
+                check_core(Path(temporary) / "core", core.qnet, sim="icarus", seed=1 + self.seed)
+            except UserError:
+                return None
+            except Exception as error:  # whatever is wrong is a finding
+                return f"{type(error).__name__}: {error}"
+        return None
+
+    def smaller(self) -> Iterator[Case]:
+        """The same with something taken away."""
+        for n in range(len(self.layers)):
+            if len(self.layers) > 1:
+                yield replace(self, layers=self.layers[:n] + self.layers[n + 1:])
+        for n, size in enumerate(self.shape):
+            if size > 1:
+                yield replace(self, shape=(*self.shape[:n], size // 2, *self.shape[n + 1:]))
+        for n, layer in enumerate(self.layers):
+            digits = "".join(filter(str.isdigit, layer))
+            if digits and int(digits) > 1:
+                less = layer.replace(digits, str(int(digits) // 2))
+                yield replace(self, layers=(*self.layers[:n], less, *self.layers[n + 1:]))
+        for name in self.options.keys() - {"pe", "simd"}:
+            yield replace(self, options={key: value for key, value in self.options.items()
+                                         if key != name})
+
+
+def random_case(seed: int) -> Case:
+    """One to four layers, on an array and with options that suit a small core."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    for _ in range(rng.integers(0, 3)):
+        layers.append(f"{'LGBS'[rng.integers(4)]}{rng.integers(1, 9)}seq")
+    if rng.random() < 0.7:
+        layers.append(f"{'LGBS'[rng.integers(4)]}{rng.integers(1, 9)}")
+    activations = ("", "relu", "tanh", "sigmoid", "hard_tanh", "hard_sigmoid")
+    if rng.random() < 0.7 or not layers:
+        layers.append(f"D{rng.integers(1, 7)}{activations[rng.integers(len(activations))]}")
+    options = {
+        "pe": 4 * int(rng.integers(1, 9)), "simd": int(rng.integers(1, 9)),
+        "act_width": int(rng.integers(5, 17)), "weight_width": int(rng.integers(4, 17)),
+        "cell_width": int(rng.integers(8, 19)), "pipeline": ("full", "short")[rng.integers(2)],
+        "loadable": bool(rng.random() < 0.25), "contexts": int(rng.choice([1, 1, 1, 2, 3])),
+        "reach": int(rng.choice([0, 0, 1, 2])), "gather": int(rng.choice([0, 0, 1, 2])),
+        "dies": int(rng.choice([1, 1, 1, 2]))}
+    return Case((int(rng.integers(1, 6)), int(rng.integers(1, 9))), tuple(layers), options, seed)
+
+
+def shrunk(case: Case) -> Case:
+    """The smallest case that still fails, as far as taking away finds it."""
+    while True:
+        found = next((one for one in case.smaller() if one.failure()), None)
+        if found is None:
+            return case
+        case = found
+
+
+def networks(count: int, first: int) -> int:
+    """Verify ``count`` random networks; the exit code."""
+    started, failures = time.monotonic(), 0
+    for seed in range(first, first + count):
+        case = random_case(seed)
+        found = case.failure()
+        if found:
+            failures += 1
+            least = shrunk(case)
+            print(f"seed {seed} fails: {found.splitlines()[0]}\n  the smallest that fails: {least}"
+                  f"\n  {(least.failure() or '').splitlines()[0]}", flush=True)
+    print(f"{count} networks, {failures} fail ({time.monotonic() - started:.0f} s)")
+    record("random networks", {f"seeds {first} to {first + count - 1}": {
+        "networks": count, "failures": failures}})
+    return int(failures > 0)
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--frames", type=int, default=10_000_000, help="of all cores together")
+    parser.add_argument("--networks", type=int, help="random networks, instead of frames")
+    parser.add_argument("--seed", type=int, default=0, help="of the first random network")
+    parser.add_argument("cores", nargs="*", help=f"of {', '.join(CORES)}; default: all")
+    options = parser.parse_args()
+    if options.networks:
+        return networks(options.networks, options.seed)
+    for name in options.cores or CORES:
+        figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+        before = figures.get("soak", {}).get(name, {"frames": 0, "seconds": 0})
+        share = options.frames // len(options.cores or CORES) - before["frames"]
+        saved = 0.0
+        for played, seconds in soak(name, share, before["frames"]) if share > 0 else ():
+            if seconds - saved > 60 or played >= share:
+                saved = seconds
+                record("soak", {name: {"frames": before["frames"] + played,
+                                       "seconds": before["seconds"] + round(seconds)}})
+        print(f"{name}: done", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except CheckFailed as failed:
+        sys.exit(f"FAILED: {failed}")
