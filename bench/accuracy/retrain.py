@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -104,7 +105,7 @@ class FakeQuantised(torch.nn.Module):
         return values[-1]
 
     def _lstm(self, n: int, layer: Lstm, x: torch.Tensor) -> torch.Tensor:
-        form = self.qnet.layers[n]
+        form: Any = self.qnet.layers[n]
         w_hh, gate = self._matrix(n, "w_hh").T, self.gate
         z_x = x @ self._matrix(n, "w_ih").T + self.weights[f"{n} b"]
         h = c = torch.zeros(len(x), layer.units)

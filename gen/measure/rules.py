@@ -58,9 +58,9 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
     x = some_samples(network, data, _MACS, least=4, most=_MOST)
     floats = outputs_of(network, x)
     best, least = None, float("inf")
-    tried = product(*(_RULES if one == AUTO else (one,) for one in (rule, weight_rule)))
-    for rules, row_scales in product(tried, (False, True)):
-        qnet = made(seen, rules, row_scales)
+    of_values, of_weights = (_RULES if one == AUTO else (one,) for one in (rule, weight_rule))
+    for one, other, row_scales in product(of_values, of_weights, (False, True)):
+        qnet = made(seen, (one, other), row_scales)
         error = error_of(network, qnet, x, floats)
         if best is None or error < _BETTER * least:
             best, least = qnet, error

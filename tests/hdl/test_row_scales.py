@@ -1,5 +1,7 @@
 """Rows with scales, and last results of more bits: whole cores against golden, to the cycle."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from gatefold.sim.scenario import full_rate, random_flow
 from tests.hdl.test_core import check
 from tests.support.networks import network
 
-NARROW = {"act_width": 6, "weight_width": 5, "cell_width": 10}
+NARROW: dict[str, Any] = {"act_width": 6, "weight_width": 5, "cell_width": 10}
 
 # network, array, other options of the core: one row an element and four, riders, groups that begin
 # in the middle of a chunk, a GRU in one op and in two, several dies

@@ -14,6 +14,10 @@ from gatefold.gen.numbers.quantize import quantize
 from tests.support.networks import network
 
 
+def rows_of(layer):
+    return layer.row_scales[:len(layer.b)]
+
+
 def data(of: Network, count: int = 16) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(count, *of.input_shape))
 
@@ -33,7 +37,7 @@ def test_from_12_bits_on_the_rule_is_max_without_row_scales():
     of = network("lstm-dense")
     qnet = quantize_measured(of, calibration=data(of), act_width=12, weight_width=12)
     assert (qnet.calibration["rule"], qnet.calibration["weight_rule"]) == ("max", "max")
-    assert all(layer.scales is None for layer in qnet.layers)
+    assert all(not layer.row_scales.any() for layer in qnet.layers)
 
 
 # rows of two matrices, their formats, the scales: a row takes a bit more where both matrices allow
@@ -52,14 +56,14 @@ def test_weights_on_a_grid_keep_it_exactly_whatever_the_rule(row_scales):
     of = network("lstm-dense", gain=0.3)
     trained = quantize(of, weight_width=4, row_scales=row_scales, weight_rule="mse")
     layers = tuple(replace(layer, **{
-        tensor: getattr(q, tensor) * 2.0 ** -(form.frac + q.row_scales[:len(q.b), None])
+        tensor: getattr(q, tensor) * 2.0 ** -(form.frac + rows_of(q)[:, None])
         for tensor, form in q.weights.items()})
         for layer, q in zip(of.layers, trained.layers, strict=True))
     on_grid = replace(of, layers=layers)
     again = quantize(on_grid, weight_width=4, row_scales=row_scales)
     for layer, q in zip(on_grid.layers, again.layers, strict=True):
         for tensor, form in q.weights.items():
-            steps = 2.0 ** -(form.frac + q.row_scales[:len(q.b), None])
+            steps = 2.0 ** -(form.frac + rows_of(q)[:, None])
             np.testing.assert_array_equal(getattr(q, tensor) * steps, getattr(layer, tensor))
 
 
@@ -72,7 +76,7 @@ OUTPUTS = [(8, 3, 64, 16), (16, 3, 64, 16), (18, 3, 64, 18), (8, 100, 64, 8), (6
 def test_outputs_have_16_bits_unless_a_wide_input_would_wait_for_them(act, features, stream, bits):
     lstm = Lstm(units=2, w_ih=np.zeros((8, features)), w_hh=np.zeros((8, 2)), b=np.zeros(8),
                 return_sequences=False)
-    of = Network((4, features), (lstm, Dense(w=np.zeros((1, 2)), b=np.zeros(1))))
+    of = Network(((4, features),), (lstm, Dense(w=np.zeros((1, 2)), b=np.zeros(1))))
     assert output_bits(of, act, stream) == bits
 
 
