@@ -43,7 +43,7 @@ class _Copied(StatementTransformer):
     def __init__(self, copies: dict[int, Signal]):
         self.to_copies = _ToCopies(copies)
 
-    def on_Assign(self, stmt):
+    def on_Assign(self, stmt):  # pyright: ignore[reportIncompatibleMethodOverride]
         if not any(id(signal) in self.to_copies.copies for signal in stmt._lhs_signals()):
             return []
         return Assign(self.to_copies.on_value(stmt.lhs), stmt.rhs)

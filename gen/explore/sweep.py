@@ -52,7 +52,8 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
     result.
     """
     settings = ExploreOptions.made(options)
-    rules(**fixed_rules(settings.rule, settings.weight_rule), percent=settings.percentile)
+    fixed = fixed_rules(settings.rule, settings.weight_rule)
+    rules(fixed["rule"], fixed["weight_rule"], settings.percentile)
     if settings.synth:
         need_yosys()
     target = None if settings.board is None else get_board(settings.board)
