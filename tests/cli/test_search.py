@@ -110,7 +110,8 @@ def test_numbers_are_as_the_options_set_them(tmp_path):
     result = gatefold("build", MODEL, "-o", tmp_path / "core", "--calibrate", DATA, *ARRAY,
                       "--act-width", 12, "--weight-width", 10, "--cell-width", 14,
                       "--table-bits", 11, "--output-width", 13, "--rule", "mse",
-                      "--weight-rule", "percentile", "--percentile", 99, "--formats", tmp_path / "formats.toml")
+                      "--weight-rule", "percentile", "--percentile", 99,
+                      "--formats", tmp_path / "formats.toml")
     assert result.exit_code == 0, result.stderr
     qnet = load_quantized(tmp_path / "core" / "integers.npz")
     lstm, dense = qnet.layers
