@@ -10,7 +10,6 @@ the element has rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from gatefold.hdl.arith import half
 
@@ -238,7 +237,10 @@ class Int8DenseKind:
     lo: int
     hi: int
 
-    constants: ClassVar[Constants] = (0,)
+    @property
+    def constants(self) -> Constants:
+        """None: the lane rounds."""
+        return (0,)
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,10 @@ class Int8GatesKind:
 
     scales: tuple[Scale, Scale, Scale, Scale]
 
-    constants: ClassVar[Constants] = (0,) * 4
+    @property
+    def constants(self) -> Constants:
+        """None: the lane rounds."""
+        return (0,) * 4
 
 
 @dataclass(frozen=True)
@@ -272,7 +277,10 @@ class Int8LstmKind:
     lo: int
     hi: int
 
-    constants: ClassVar[Constants] = (0,) * 4
+    @property
+    def constants(self) -> Constants:
+        """None: the lane rounds."""
+        return (0,) * 4
 
 
 Kind = (LstmKind | GruKind | AsideKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind

@@ -129,7 +129,7 @@ class Sequencer(wiring.Component):
         at_end = Signal()
         leaves = Signal()
         next_counter = Signal.like(counter)
-        left = Signal(range(self.drain + 1), init=self.drain)  # cycles of the drain
+        drains = Signal(range(self.drain + 1), init=self.drain)  # cycles of the drain
         draining = Signal(init=self.drain > 0)
         m.d.comb += [
             at_end.eq(counter == segment.end),
@@ -144,7 +144,7 @@ class Sequencer(wiring.Component):
             m.d.sync += next_segment.eq(Mux(next_segment == c.segments - 1, 0, next_segment + 1))
         fetched = Signal()
         with m.If(draining):
-            m.d.sync += [left.eq(left - 1), draining.eq(left != 0)]
+            m.d.sync += [drains.eq(drains - 1), draining.eq(drains != 0)]
         with m.Elif(starting[0]):
             m.d.sync += starting.eq(starting >> 1)
         with m.Elif(advance):

@@ -146,7 +146,7 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
             except UserError:
                 pass  # a number that the reader of the whole does not take: those of before
         return _read(found, blockers, (*sizes.words, *Cut().words), board)
-    between = [Refusal("", "cut", why)] if why and "--cut" not in why else []
+    between = [Refusal("", "cut", why)] if "between the recurrent" in why else []
     return replace(refused, blockers=(*refused.blockers, *between))
 
 

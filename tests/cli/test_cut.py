@@ -12,6 +12,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import gatefold as gf
+from gatefold.gen.check import load_folder
 from gatefold.gen.cut import parts
 from tests.cli.test_inspect import entry, keras_file
 from tests.frontends.test_cut import CASES, RNG, onnx_file
@@ -64,9 +65,14 @@ def test_report_and_page_show_the_cut(tokens):
 
 
 def test_verify_takes_the_models_own_inputs(tokens, tmp_path):
-    np.save(tmp_path / "x.npy", RNG.integers(0, 50, (3, 6)))
-    result = gatefold("verify", tokens[1], "--input", tmp_path / "x.npy", "--sim", "amaranth")
-    assert result.exit_code == 0, result.output
+    around = gf.load(tokens[0], cut="auto").around
+    x = RNG.integers(0, 50, (3, 6))
+    np.save(tmp_path / "x.npy", x)
+    frames = parts.frames_read(load_folder(tokens[1]), around, tmp_path / "x.npy", "the input")
+    assert frames.shape == (3, 6, 3)  # the vectors of its tokens
+    np.save(tmp_path / "x.npy", x[:, :5])
+    line = refused("verify", tokens[1], "--input", tmp_path / "x.npy")
+    assert "must have the shape (samples, 6) or (6,), not (3, 5)" in line
 
 
 def test_formats_come_from_the_table_of_the_embedding(tokens):

@@ -133,6 +133,7 @@ def writer(beat, out_row, out_rows, simd, **more):
 
 
 PLAIN, WHOLE = writer(4, 4, 2, 3), writer(4, 4, 2, 3, out_whole=True)
+SHORT = writer(4, 3, 2, 3)  # two words a frame
 DIES = writer(4, 9, 2, 2, pe=12, dies=3)
 
 
@@ -153,7 +154,7 @@ MISTAKES = {
         "Mux(takes, waiting[1:].any(), any_waits) | comes",
         "Mux(takes, waiting.any(), any_waits) | comes", PLAIN),
     "what was not sent is not overwritten": (
-        "self.left.eq(takes & word.last)", "self.left.eq(takes)", PLAIN),
+        "self.left.eq(takes & word.last)", "self.left.eq(takes & word.next_last)", SHORT),
     "chunks are sent as they were written": (
         "write.en.eq(self.write.lanes)", "write.en.eq(self.write.lanes.any().replicate(c.simd))",
         PLAIN),

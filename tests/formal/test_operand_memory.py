@@ -74,8 +74,10 @@ class MemoryClaims(Elaboratable):
             find.word("h_memory", chunk).word_select(lane, c.act_width) == held))
         claim(m, "words of x", ~written | (
             find.word("x_memory", at_x).word_select(lane, c.act_width) == stored))
-        claim(m, "announced", find("written_lanes").bit_select(lane, 1)
-              & (find("written_chunk") == chunk) == comes)
+        # In the cycle after a reset, what was announced before it is still written.
+        claim(m, "announced", ~later(m, Const(1), "settled") | (
+            (find("written_lanes").bit_select(lane, 1) & (find("written_chunk") == chunk))
+            == comes))
         return m
 
 

@@ -7,6 +7,7 @@ cycle, and the outputs compared with golden. Icarus plays them one after the oth
 import re
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,8 +135,9 @@ class Campaign:
         x = rng.integers(lo, hi + 1, (FRAMES, info.n_in))
         y, _ = expectation(qnet, x.reshape(FRAMES, *qnet.input_shape))(
             range(FRAMES), np.arange(FRAMES) == 0 if info.stateful else np.ones(FRAMES, bool))
+        whole = replace(info.stream, element_bits=info.stream.container_bits)  # results are wider
         for name, values in (("in", x), ("out", y.reshape(FRAMES, -1))):
-            beats = info.stream.pack(values)
+            beats = whole.pack(values)
             digits = info.stream.beat_bits // 4
             text = "".join(f"{word:0{digits}x}\n" for frame in beats for word in frame)
             (self.run_folder / f"{name}.hex").write_text(text)

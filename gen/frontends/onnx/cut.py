@@ -200,8 +200,8 @@ class _Graph:
                 try:
                     return self.network()
                 except Incomplete as error:
-                    texts = {names[one.origin]: one.text for one in error.refusals.found
-                             if one.origin in names}
+                    texts = {names[one.origin]: one.text.replace(whole.HOST, "")
+                             for one in error.refusals.found if one.origin in names}
                     refused = set(texts)
                     if not refused or refused & order.recurrent:
                         raise

@@ -58,7 +58,7 @@ from gatefold.gen.network.graph import Network
 from gatefold.gen.network.simplify import simplify
 from gatefold.gen.network.states import PORTS
 
-__all__ = ["batch_axes", "network_of", "parse"]
+__all__ = ["HOST", "batch_axes", "network_of", "parse"]
 
 FOLDED = _FOLDED | FOLDED_STEPS
 _MAX_NODES = 20_000
@@ -67,7 +67,7 @@ _MAX_WORK = 1 << 26
 #: Most choices of batch axes that are tried where the file does not say.
 _MAX_ATTEMPTS = 12
 #: What lets in most nodes that hardware does not do.
-_HOST = ("; before or behind the recurrent layers the host can compute it: build with --cut auto "
+HOST = ("; before or behind the recurrent layers the host can compute it: build with --cut auto "
          "(cut=\"auto\" in Python)")
 #: What to do instead about operators that exporters are known to write for supported networks.
 _REMEDIES = {
@@ -383,7 +383,7 @@ class _Run:
         if node.domain not in ("", "ai.onnx") and not (
                 node.domain == "com.microsoft" and node.op_type in MICROSOFT):
             raise NodeError(f"operators of the domain {quoted(node.domain)} are not supported: "
-                            f"docs/layers.md lists those that are{_HOST}")
+                            f"docs/layers.md lists those that are{HOST}")
         attributes = Attributes(node)
         inputs = [self.lookup(values, name) if name else None for name in node.input]
         if node.op_type not in QUANTISED and node.op_type not in MOVES and node.op_type != "Cast":
@@ -426,7 +426,7 @@ class _Run:
         if kind not in MOVES and (live or kind not in FOLDED):
             what = " on a tensor of the network" if kind in FOLDED else ""
             raise NodeError(f"this operator is not built in hardware{what}"
-                            + _REMEDIES.get(kind, "") + _HOST)
+                            + _REMEDIES.get(kind, "") + HOST)
         steps = None
         if live:
             steps, inputs = self.one_scale(kind, inputs, origin)

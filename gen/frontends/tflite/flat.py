@@ -9,6 +9,7 @@ that the file does not hold.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -87,8 +88,9 @@ class _Reader:
     def table(self, name: str, at: int) -> dict:
         """The table at ``at``."""
         places = self.places(at)
-        found = {field: self.field(f"{name}.{field}", of, places.get(slot))
-                 for field, (slot, of) in SCHEMA[name].items()}
+        found: dict[str, Any] = {
+            field: self.field(f"{name}.{field}", of, places.get(slot))
+            for field, (slot, of) in SCHEMA[name].items()}
         if name == "Operator":
             options = OPTIONS.get(found["options_type"])
             place = places.get(_UNION_SLOT)
@@ -112,10 +114,10 @@ class _Reader:
     def field(self, name: str, of: Type, at: int | None):
         """A field at ``at``, or its default."""
         if isinstance(of, list):
-            of, at = of[0], None if at is None else self.forward(at)
             if at is None:
                 return []
-            return self.tables(of, at) if of in SCHEMA else self.numbers(of, at)
+            inner, place = str(of[0]), self.forward(at)
+            return self.tables(inner, place) if inner in SCHEMA else self.numbers(inner, place)
         if at is None:
             return DEFAULTS.get(name, 0 if isinstance(of, str) and of not in SCHEMA else
                                 "" if of is str else None)

@@ -1,0 +1,1 @@
+../../src/gatefold/driver.py
