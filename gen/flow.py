@@ -273,7 +273,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     progress("quantising")
     if options.weight_rule == AUTO and (options.loadable or options.headroom):
         formats["weight_rule"] = "max"  # other weights will come, which no rule has looked at
-    if options.output_width is None:
+    if options.output_width is None and found is None:  # a search measured what it found
         formats["output_width"] = output_bits(network, act_width, limits.stream_bits)
     qnet = quantize_measured(network, act_width=act_width, weight_width=weight_width,
                              any_weights=any_weights, **formats)

@@ -14,7 +14,7 @@ import numpy as np
 from gatefold.gen.measure.search import error_of, outputs_of
 from gatefold.gen.network.frames import some_samples
 from gatefold.gen.network.graph import Network
-from gatefold.gen.numbers.calibrate import calibrate
+from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.quantize import last_dense, quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 
@@ -38,16 +38,18 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
     """:func:`~.quantize.quantize` with the rules and row scales that have the least error.
 
     Parameters: ``calibration``, floats (samples, *input_shape) to calibrate and to measure with,
-    or None for seeded ones; ``rule`` and ``weight_rule`` may be :data:`AUTO`; the others as of
-    :func:`~.quantize.quantize`. Where neither weights nor activations have fewer than
-    :data:`NARROW` bits, :data:`AUTO` is ``max``, and no row has a scale.
+    None for seeded ones, or what :func:`~.calibrate.calibrate` made, which leaves nothing to
+    measure with: then :data:`AUTO` is ``max``; ``rule`` and ``weight_rule`` may be :data:`AUTO`;
+    the others as of :func:`~.quantize.quantize`. Where neither weights nor activations have fewer
+    than :data:`NARROW` bits, :data:`AUTO` is ``max``, and no row has a scale.
     """
     def made(seen, rules: tuple[str, str], row_scales: bool) -> QuantizedNetwork:
         return quantize(network, act_width=act_width, weight_width=weight_width,
                         rule=rules[0], weight_rule=rules[1], row_scales=row_scales,
                         calibration=seen, seed=seed, any_weights=any_weights, **options)
 
-    if any_weights or min(act_width, weight_width) >= NARROW:
+    wide = min(act_width, weight_width) >= NARROW
+    if wide or any_weights or isinstance(calibration, Calibration):
         fixed = fixed_rules(rule, weight_rule)
         return made(calibration, (fixed["rule"], fixed["weight_rule"]),
                     any_weights and weight_width < NARROW)

@@ -109,13 +109,14 @@ def test_numbers_are_as_the_options_set_them(tmp_path):
     (tmp_path / "formats.toml").write_text('[l0_lstm]\nweights = 6\nh = "Q1.9"\n')
     result = gatefold("build", MODEL, "-o", tmp_path / "core", "--calibrate", DATA, *ARRAY,
                       "--act-width", 12, "--weight-width", 10, "--cell-width", 14,
-                      "--table-bits", 11, "--rule", "mse", "--weight-rule", "percentile",
-                      "--percentile", 99, "--formats", tmp_path / "formats.toml")
+                      "--table-bits", 11, "--output-width", 13, "--rule", "mse",
+                      "--weight-rule", "percentile", "--percentile", 99,
+                      "--formats", tmp_path / "formats.toml")
     assert result.exit_code == 0, result.stderr
     qnet = load_quantized(tmp_path / "core" / "integers.npz")
     lstm, dense = qnet.layers
     assert [str(lstm.h), lstm.w_ih_format.width, lstm.c.width, dense.w_format.width, dense.y.width,
-            qnet.table.out_frac] == ["Q1.9", 6, 14, 10, 12, 11]
+            qnet.table.out_frac] == ["Q1.9", 6, 14, 10, 13, 11]
     used = json.loads((tmp_path / "core" / "report.json").read_text())["numbers"]["calibration"]
     assert (used["rule"], used["weight_rule"], used["percentile"]) == ("mse", "percentile", 99)
     assert load(MODEL).names == (lstm.name, dense.name)
