@@ -1,0 +1,29 @@
+"""Which cases the default run plays: of large matrices of cases every n-th, and `make long` all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+#: Files whose tests simulate or plan a core in every case: of each test's cases, one of so many.
+SAMPLED = {
+    "hdl/test_core.py": 3, "hdl/test_lanes.py": 3, "hdl/test_mac_array.py": 2,
+    "hdl/test_frames.py": 2, "plan/test_program.py": 3, "sim/test_cores.py": 2,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases that the default run leaves out as long."""
+    seen: Counter[str] = Counter()
+    here = Path(__file__).parent
+    for item in items:
+        every = SAMPLED.get(item.path.relative_to(here).as_posix(), 1)
+        if not hasattr(item, "callspec"):
+            continue
+        test = f"{item.path}::{getattr(item, 'originalname', item.name)}"
+        if seen[test] % every:
+            item.add_marker(pytest.mark.long)
+        seen[test] += 1
