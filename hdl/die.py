@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, ResetInserter, Value
+from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 
 from gatefold.hdl.config import EngineConfig
@@ -32,11 +32,9 @@ class Die:
     def place(self, m: Module, platform, sources: dict, primed: Value) -> None:
         """Make it a part of ``m``; connected to its ``sources``, by the names of its inputs."""
         die = f"_{self.number}" if self.config.dies > 1 else ""
-        for name in ("operands", "array", "lanes"):
+        for name in ("operands", "array", "router", "lanes"):
             m.submodules[f"{name}{die}"] = getattr(self, name)
-        # It counts beats: what its counter began with at power-up would not leave by itself.
-        begins = way(m, platform, self.config, f"primed{die}", primed)
-        m.submodules[f"router{die}"] = ResetInserter(~begins)(self.router)
+        m.d.comb += self.router.primed.eq(way(m, platform, self.config, f"primed{die}", primed))
         for name, source in sources.items():
             target = self.operands if name in ("write", "read") else self.array
             crossed(m, platform, self.config, f"{name}{die}", source, getattr(target, name))

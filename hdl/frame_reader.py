@@ -67,13 +67,12 @@ class FrameReader(wiring.Component):
         moves = Signal()
         elements = [self.beats.payload.data[n * c.container:n * c.container + c.element_width]
                     for n in range(c.beat)]
+        taken = Mux(filling, 0, Cat(elements))
         if c.x_zero or c.element_width < c.act_width:
-            elements = [(Mux(filling, 0, element).as_signed() - c.x_zero)[:c.act_width]
-                        for element in elements]
-        else:
-            elements = [Mux(filling, 0, element) for element in elements]
+            taken = Cat((taken.word_select(n, c.element_width).as_signed() - c.x_zero)[:c.act_width]
+                        for n in range(c.beat))
         m.d.comb += [
-            box.i.payload.eq(Cat(elements)),
+            box.i.payload.eq(taken),
             box.i.valid.eq(~dropping & (filling | (self.beats.valid & enable))),
             self.beats.ready.eq(enable & (dropping | (~filling & box.i.ready))),
             moves.eq(box.i.valid & box.i.ready),

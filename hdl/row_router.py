@@ -51,15 +51,18 @@ class RowRouter(wiring.Component):
 
     Members
     -------
-    rows: In, from the array. routed: Out, beats for the lanes; ``z[n][k]`` is row k of lane n's
-        element, and undefined for lanes that get none and for k >= R. scale: Out, of a core with
-        row scales, the word of those of the next cycle's beat.
+    rows: In, from the array. primed: In, the core has begun; until then the count of beats is kept
+        at zero, for it would not leave what it began with by itself. routed: Out, beats for the
+        lanes; ``z[n][k]`` is row k of lane n's element, and undefined for lanes that get none and
+        for k >= R. scale: Out, of a core with row scales, the word of those of the next cycle's
+        beat.
     """
 
     def __init__(self, config: EngineConfig):
         self.config = config
         super().__init__({
-            "rows": In(finished_rows(config)), "routed": Out(routed_beat(config)),
+            "rows": In(finished_rows(config)), "primed": In(1, init=1),
+            "routed": Out(routed_beat(config)),
             **({"scale": Out(config.scale_address)} if config.scale_depth else {})})
 
     @staticmethod
@@ -103,14 +106,16 @@ class RowRouter(wiring.Component):
         chunk by the next route."""
         rows = self.rows
         held = Signal(finish_layout(self.config), reset_less=True)
-        left = Signal(bits_for(self.config.max_beats))
-        busy = Signal()  # left is not zero
+        left = Signal(bits_for(self.config.max_beats), reset_less=True)
+        busy = Signal(reset_less=True)  # left is not zero
         m.d.comb += [
             finish.eq(Mux(rows.valid, rows.finish.as_value(), held.as_value())),
             active.eq(rows.valid | busy),
             last.eq(Mux(rows.valid, rows.finish.beats == 0, left == 1)),
         ]
-        with m.If(active):
+        with m.If(~self.primed):
+            m.d.sync += [left.eq(0), busy.eq(0)]
+        with m.Elif(active):
             m.d.sync += [
                 left.eq(Mux(rows.valid, rows.finish.beats, left - 1)),
                 busy.eq(~last),

@@ -10,6 +10,7 @@ from gatefold.gen.cli import main
 from gatefold.gen.errors import UserError
 from gatefold.gen.flow import CLOCKS
 from gatefold.gen.legal import Limit
+from gatefold.gen.measure.rules import AUTO
 from gatefold.gen.network.initialise import LIMITS as SIZES
 from gatefold.gen.numbers.formats import RULES
 from gatefold.gen.numbers.quantize import WIDTHS
@@ -67,7 +68,8 @@ def test_the_limits_are_those_of_the_parts():
     assert (LIMITS["width"].lo, LIMITS["width"].hi) == (WIDTHS[0], WIDTHS[-1])
     for name, most in SIZES.items():
         assert (LIMITS[name].lo, LIMITS[name].hi) == (1, most), name
-    for of, name, words in ((BuildOptions, "rule", RULES), (BuildOptions, "pipeline", PIPELINES),
+    for of, name, words in ((BuildOptions, "rule", (*RULES, AUTO)),
+                            (BuildOptions, "pipeline", PIPELINES),
                             (BuildOptions, "pipeline", CLOCKS), (BuildOptions, "board", BOARDS),
                             (VerifyOptions, "sim", SIMULATORS)):
         assert set(option(of, name).legal.words) == set(words), name

@@ -253,7 +253,7 @@ class Chooser:
         matrices = [scaled_weights(layer, getattr(layer, tensor)) for tensor, _ in met]
         scaled = self.settings.row_scales and pattern is None
         tried = [self._candidates(name, tensor, w, x.width - 1 + result_frac + _GUARD - x.frac,
-                                  MOST_SCALE if scaled else 0)
+                                  MOST_SCALE if scaled else 0, pattern is not None)
                  for w, (tensor, x) in zip(matrices, met, strict=True)]
         if not scaled:
             return [least_error(w, forms) for w, forms in
@@ -264,10 +264,11 @@ class Chooser:
                                                  for tensor, _ in met])
         return forms, scales if scales.any() else None
 
-    def _candidates(self, name: str, tensor: str, w: np.ndarray, finest: int,
-                    most: int) -> list[QFormat]:
-        """The formats that a matrix may have by its settings and its rule: where formats hold its
-        weights as they are, these alone. ``most``: the largest scale of its rows."""
+    def _candidates(self, name: str, tensor: str, w: np.ndarray, finest: int, most: int,
+                    simple: bool) -> list[QFormat]:
+        """The formats that a matrix may have by its settings and its rule. Where formats hold its
+        weights as they are, these alone: those of its rule, if they do. ``most``: the largest scale
+        of its rows. ``simple``: the weights are those of a sum or an average, ones at best."""
         given = self.settings.of(name, tensor)
         if isinstance(given, QFormat):
             return [given]
@@ -275,11 +276,12 @@ class Chooser:
             return [QFormat(given, given - _ANY[tensor])]
         if not peak_of(w):
             return [_at_most(QFormat.covering(given, 0.0), finest)]
+        rule = self.settings.rule_of(name, tensor)
+        forms = list(dict.fromkeys(_at_most(form, finest) for form in rule.candidates(
+            given, Seen.of(w, most=w.size))))
         exact = _exact(w, given, most)
-        if exact:
-            return exact
-        forms = self.settings.rule_of(name, tensor).candidates(given, Seen.of(w, most=w.size))
-        return list(dict.fromkeys(_at_most(form, finest) for form in forms))
+        held = [] if simple else [form for form in forms if form in exact]
+        return held or exact or forms
 
     def _gate_frac(self, gate: str, candidate: int) -> int:
         """Fractional bits that the finest of a step's arguments has."""

@@ -159,15 +159,18 @@ class _Breakdown:
                 h=None if h is None else h + group.first,
                 out=None if out is None else out + group.first,
                 scale=self.scales[n] + group.first if self.scales[-1] else 0,
-                cell=self._cell(n, op) + group.first,
+                cell=self._cell(n, op, group.first),
                 fresh=begins and op.fresh, carried=begins and op.carried,
                 complete=group.complete or found.beats < group.beats,
                 route=self.first_route[op.rows, group.rotation],
                 after=self._after(n, step.step, found))
 
-    def _cell(self, n: int, op: Op) -> int:
-        """The lanes' word of an op's first elements: of their states, or of their factors."""
-        return self.factors.get(n, 0) if op.cells is None else self.cells[op.cells]
+    def _cell(self, n: int, op: Op, word: int) -> int:
+        """The lanes' word for a word of an op's result: of its states, or of its factors; 0 where
+        it has neither."""
+        if op.cells is not None:
+            return self.cells[op.cells] + word
+        return self.factors[n] + word if n in self.factors else 0
 
     def _after(self, n: int, step: int, found: StepGroup) -> tuple[int, int, int] | None:
         """The job from whose sums a group of an op starts at a step; None, from its bias."""

@@ -1,6 +1,7 @@
 """`gatefold run`: golden on a user's arrays, and the arrays that it refuses."""
 
 import io
+import re
 import shutil
 import warnings
 import zipfile
@@ -281,10 +282,10 @@ def test_damaged_numbers_are_refused(core, tmp_path, monkeypatch, name, more):
     monkeypatch.chdir(tmp_path)
     for data in (b"", b"PK", (core / name).read_bytes()[:-40]):
         (copy / name).write_bytes(data)
-        assert f"'{name}'" in refused("run", copy, "--input", DATA, "-o", "y.npy", *more)
+        assert f"{name}'" in refused("run", copy, "--input", DATA, "-o", "y.npy", *more)
     (copy / name).unlink()
-    assert f"'{name}': build the core first" in refused("run", copy, "--input", DATA, "-o", "y.npy",
-                                                        *more)
+    assert re.search(f"{name}'.*: build the", refused("run", copy, "--input", DATA, "-o", "y.npy",
+                                                      *more))
     assert [p.name for p in tmp_path.iterdir()] == ["copy"]
 
 

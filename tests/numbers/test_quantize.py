@@ -383,7 +383,7 @@ def test_single_layers_may_differ():
     assert (lstm.c.width, gru_.c.width, gru_.m) == (16, 12, QFormat(12, 9))
     assert (rnn.w_ih_format.width, dense.w_format.width) == (6, 6)
     # The widest of each kind, which the hardware is made for.
-    assert (q.act_width, q.weight_width, q.cell_width) == (16, 9, 16)
+    assert (q.act_width, q.out_width, q.weight_width, q.cell_width) == (10, 16, 9, 16)
     assert q.table.out_frac == 16
     x = inputs(q, 4)
     assert np.abs(golden.golden(q, x)).max() > 0

@@ -31,7 +31,8 @@ def config_as_dict(config: EngineConfig) -> dict:
 def config_of(entry: dict) -> EngineConfig:
     """The configuration that a core was synthesised with."""
     values = dict(entry["config"])
-    values["table"] = TableConfig(**values["table"])
+    for name in ("table", "curve"):
+        values[name] = values[name] and TableConfig(**values[name])
     values["kinds"] = tuple(_kind(dict(kind)) for kind in values["kinds"])
     values["aligns"] = tuple(values["aligns"])
     values["routes"] = tuple(map(tuple, values["routes"]))
