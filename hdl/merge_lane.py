@@ -73,11 +73,12 @@ class MergeLane(Lane):
             value = largest if function == "max" else product + half(shift)
             return saturate(floor_shift(value, shift), width)
 
-        y = Signal(signed(a), reset_less=True)
-        m.d.sync += y.eq(by_parameter(
+        # A name of its own: y, the port, may be wider.
+        element = Signal(signed(a), reset_less=True)
+        m.d.sync += element.eq(by_parameter(
             m, "y_now", kind[end - 1],
             {n: (k.function, k.shift, k.h_width) for n, k in kinds.items()}, result, signed(a)))
-        m.d.comb += self.y.eq(y)
+        m.d.comb += self.y.eq(element)
         return m
 
     def _larger(self, m: Module, domain: str, name: str, one, other) -> Signal:

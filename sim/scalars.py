@@ -95,13 +95,12 @@ def squashed(activation: str, table: Table, result: QFormat, v: np.ndarray, frac
     ``activation`` of tanh, relu, linear, hard_tanh; the value has ``result.frac`` fractional bits.
     """
     form = argument(activation, table, result)
-    u = round_shift(v, frac - form.frac)
+    u = _limited(round_shift(v, frac - form.frac), limit)
     if activation == "relu":
         clip(tensor, np.maximum(u, 0), form.width)  # counts; negative values do not saturate
         u = saturate(u, form.width)
     else:
         u = clip(tensor, u, form.width)
-    u = _limited(u, limit)
     return u, tanh(table, u) if activation == "tanh" else _direct(table, u, activation == "relu")
 
 
@@ -116,7 +115,7 @@ def gated(activation: str, table: Table, acc: np.ndarray, frac: int,
     ``activation`` of sigmoid, hard_sigmoid; the gate has T + 1 fractional bits.
     """
     form = table.format if activation == "sigmoid" else QFormat(table.out_frac + 1, table.out_frac)
-    u = _limited(clip("u", round_shift(acc, frac + 1 - form.frac), form.width), limit)
+    u = clip("u", _limited(round_shift(acc, frac + 1 - form.frac), limit), form.width)
     t = tanh(table, u) if activation == "sigmoid" else _direct(table, u)
     return u, (1 << table.out_frac) + t
 

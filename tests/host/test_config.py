@@ -10,7 +10,8 @@ from tests.support.networks import network
 
 
 def compiled(name, **options):
-    return gf.compile(network(name), width=8, cell_width=10, pe=8, simd=3, host="axi", **options)
+    return gf.compile(network(name), width=8, output_width=8, cell_width=10, pe=8, simd=3,
+                      host="axi", **options)
 
 
 @pytest.mark.parametrize(("options", "port_bits", "beat_bits"), [

@@ -80,8 +80,12 @@ def test_every_value_equals_golden_in_icarus(tmp_path, name):
     assert result.interval == core.plan.cycles.interval
     frames, rest = divmod(result.outputs, info.n_out)  # resets take some of those that are played
     assert 0 < frames < sum(result.scenarios.values()) and not rest
-    assert result.states == frames * sum(
-        layer.steps * layer.units * len(layer.states) for layer in info.layers)
+
+    def values(layer, names):
+        return layer.steps * layer.units * len(names)
+
+    assert result.states == frames * sum(values(layer, layer.states) for layer in info.layers) + (
+        result.scenarios["full rate"] * sum(values(layer, layer.sums) for layer in info.layers))
 
 
 @pytest.mark.parametrize("name", ["several outputs", "stateful"])
@@ -99,10 +103,10 @@ def test_the_amaranth_model_and_verilator_agree(name):
 # core, word of its biases that is damaged, words of the message
 @icarus
 @pytest.mark.parametrize("name, word, message", [
-    ("global pool", 0, r"sample 0, layer l0_conv1d, step \d, unit \d: expected y = "),
-    ("global pool", -1, r"sample 0, layer l3_dense, step 0, unit 0: expected y = "),
-    ("gru", 0, r"sample 0, layer l0_gru, step 0, unit \d: expected c = "),
-    ("stateful", 0, r"frame 0, sample 0, layer l0_lstm, step 0, unit \d: expected [ch] = ")])
+    ("global pool", 0, r"sample 0, layer l0_conv1d, step \d, unit \d: expected acc = "),
+    ("global pool", -1, r"sample 0, layer l3_dense, step 0, unit 0: expected acc = "),
+    ("gru", 0, r"sample 0, layer l0_gru, step 0, unit \d: expected acc_[rznm] = "),
+    ("stateful", 0, r"frame 0, sample 0, layer l0_lstm, step 0, unit \d: expected acc_[ifgo] = ")])
 def test_a_wrong_value_of_any_layer_is_reported(tmp_path, name, word, message):
     core, folder = compiled(name), tmp_path / "core"
     core.save(folder)
