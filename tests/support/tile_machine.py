@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gatefold.gen.numbers.tables import curve_table
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.program import unroll
 from gatefold.hdl.isa import Start, Stop
@@ -27,6 +28,7 @@ from gatefold.hdl.kinds import (
     Squash,
 )
 from gatefold.sim import golden
+from gatefold.sim.scalars import tanh_magnitude
 from tests.support.hdl_harness import unpack
 
 
@@ -57,8 +59,7 @@ def lane_latency(kind: Any, config: Any) -> int:
     """Cycles of the lane that finishes a kind."""
     depth = DEPTHS[config.pipeline]
     if isinstance(kind, DenseKind):
-        tables = any(isinstance(k, DenseKind) and k.activation in ("sigmoid", "tanh")
-                     for k in config.kinds)
+        tables = any(isinstance(k, DenseKind) and k.tabled for k in config.kinds)
         return depth.table if tables else 1
     if isinstance(kind, MergeKind):
         return depth.merge
@@ -257,16 +258,17 @@ class TileMachine:
     def _gate(self, gate: Gate, z: np.ndarray) -> np.ndarray:
         table = self.plan.qnet.table
         if gate.direct:
-            return (1 << table.out_frac) + _direct(z, gate.shift, table.out_frac)
-        return golden.sigmoid(table, _fit(z, gate.shift, table.width))
+            return (1 << table.out_frac) + _within(
+                _direct(z, gate.shift, table.out_frac), gate.limit)
+        return golden.sigmoid(table, _within(_fit(z, gate.shift, table.width), gate.limit))
 
     def _squash(self, squash: Squash, z: np.ndarray, rounds: bool = False) -> np.ndarray:
         table = self.plan.qnet.table
         if rounds and squash.shift > 0:
             z = z + (1 << squash.shift - 1)
         if squash.function == "tanh":
-            return golden.tanh(table, _fit(z, squash.shift, table.width))
-        value = _direct(z, squash.shift, table.out_frac)
+            return golden.tanh(table, _within(_fit(z, squash.shift, table.width), squash.limit))
+        value = _within(_direct(z, squash.shift, table.out_frac), squash.limit)
         return np.maximum(value, 0) if squash.function == "relu" else value
 
     def _merge(self, kind: MergeKind, z: np.ndarray) -> np.ndarray:
@@ -281,14 +283,25 @@ class TileMachine:
             u = _fit(z, kind.shift, table.width)
             value = (golden.sigmoid if kind.activation == "sigmoid" else golden.tanh)(table, u)
             return golden.saturate(golden.round_shift(value, kind.out), kind.h_width)
-        y = _fit(z, kind.shift, kind.h_width)
-        y = y if kind.limit is None else np.clip(y, -kind.limit, kind.limit)
+        if kind.sign:
+            u = _fit(z, kind.shift, table.width)
+            t = tanh_magnitude(curve_table(kind.activation, table),
+                               np.minimum(abs(u), (1 << table.frac + 3) - 1))
+            part = {"odd": np.where(u < 0, -t, t), "even": -t, "left": np.where(u < 0, -t, 0)}
+            return golden.saturate(golden.round_shift(kind.base + part[kind.sign], kind.out),
+                                   kind.h_width)
+        y = _within(_fit(z, kind.shift, kind.h_width), kind.limit)
         return np.maximum(y, 0) if kind.activation == "relu" else y
 
 
 def _fit(z: np.ndarray, shift: int, width: int) -> np.ndarray:
     """Shifted right without rounding (z has the rounding constant in it), saturated."""
     return golden.saturate(z >> shift if shift >= 0 else z << -shift, width)
+
+
+def _within(u: np.ndarray, limit: int | None) -> np.ndarray:
+    """Limited in magnitude."""
+    return u if limit is None else np.clip(u, -limit, limit)
 
 
 def _direct(z: np.ndarray, shift: int, bits: int) -> np.ndarray:
