@@ -25,13 +25,13 @@ def latency_budget(cycles: HostCycles, clock_mhz: float) -> dict[str, list[dict]
     """By path: terms with ``what``, ``us``, and ``known``, how it is known. One frame."""
     core, sizes = cycles.plan.cycles.latency, cycles.host.constants
     words = (sizes["IN_BYTES"] + sizes["OUT_BYTES"]) // _WORD
-    at_core = _term("core", core / clock_mhz, "simulated: the constant")
-    memory = _term("memory", 2 * MEMORY_CYCLES / clock_mhz, f"simulated: a read and a write, each "
+    at_core = _term("core", core / clock_mhz, "planned: the constant")
+    memory = _term("memory", 2 * MEMORY_CYCLES / clock_mhz, f"planned: a read and a write, each "
                    f"answered after {MEMORY_CYCLES} cycles")
 
     def around(total: int) -> dict:
         return _term("registers and master", (total - core) / clock_mhz,
-                     "simulated: memory answers at once")
+                     "planned: memory answers at once")
 
     def accesses(count: int) -> dict:
         return _term("register accesses", count * _ACCESS_NS / 1000,
