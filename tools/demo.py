@@ -104,7 +104,7 @@ def summary(report: dict, y: np.ndarray, test) -> str:
         (f"error (NRMSE) on {len(y)} windows, float32 and {width} bits",
          f"{nrmse(test['y_float'], test['y']):.5f} and {nrmse(y, test['y']):.5f}",
          "measured, golden model"),
-        *((f"Verilog = golden: every h, c, y in {len(done['scenarios'])} scenarios",
+        *((f"Verilog = golden: every h, c, y and accumulator in {len(done['scenarios'])} scenarios",
            f"{done['outputs'] + done['states']:,} integers equal",
            f"simulated, {done['simulator'].capitalize()}") for done in report["verified"]),
         (f"latency at {clock['value']:g} MHz",
