@@ -359,6 +359,9 @@ def _exact(w: np.ndarray, width: int, most: int) -> list[QFormat]:
     of 0..``most``; those with the fewest fractional bits first."""
     values, found = w.astype(np.float64), []
     least = QFormat.covering(width, peak_of(w)).frac - _BITS_ABOVE
+    finest = values * 2.0**(least + _BITS_ABOVE + most)
+    if (finest != np.floor(finest)).any():  # then no coarser format holds them
+        return found
     for frac in range(least, least + _BITS_ABOVE + 1):
         fits = np.zeros(len(values), bool)
         for scale in range(most + 1):
