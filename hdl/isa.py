@@ -40,9 +40,9 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
 
     kind: index into ``config.kinds``. route: of the first beat. beats: number of beats - 1.
     cell: cell-state chunk of the first beat, or the word of its factors. fresh: c counts as zero.
-    to_h, h, h_step: write to the operand memory at chunk h (+ the loop offset that h_step names).
-    to_out, out, out_step: the same for the output memory. complete: the last beat completes its
-    chunk, which may leave.
+    to_h, h, h_step: write to the operand memory from beat h on (+ the loop offset that h_step
+    names); a chunk is ``config.parts`` beats. to_out, out, out_step: the same for the output
+    memory. complete: the last beat completes its chunk, which may leave.
     frame: half of the output memory, filled in by the sequencer (0 in a program).
     scale, of a core with row scales: the word of the first beat's.
     cell_carried, of a stateful core: the state is the last frame's; it counts as zero in a frame
@@ -55,10 +55,10 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
         "cell": bits_for(config.cell_words),
         "fresh": 1,
         "to_h": 1,
-        "h": bits_for(config.h_depth),
+        "h": bits_for(config.h_depth * config.parts),
         "h_step": STEP_BITS,
         "to_out": 1,
-        "out": bits_for(config.out_depth),
+        "out": bits_for(config.out_depth * config.parts),
         "out_step": STEP_BITS,
         "complete": 1,
         "frame": 1,
@@ -76,13 +76,13 @@ def beat_layout(config: EngineConfig) -> data.StructLayout:
     """
     return data.StructLayout({
         "kind": bits_for(len(config.kinds)),
-        "lanes": config.simd,
+        "lanes": config.lanes,
         "cell": bits_for(config.cell_words),
         "fresh": 1,
         "to_h": 1,
-        "h": bits_for(config.h_depth),
+        "h": bits_for(config.h_depth * config.parts),
         "to_out": 1,
-        "out": bits_for(config.out_depth),
+        "out": bits_for(config.out_depth * config.parts),
         "complete": 1,
         "frame": 1,
     })
