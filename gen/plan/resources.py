@@ -205,7 +205,7 @@ def _program(c: EngineConfig) -> Resources:
                          (segment_layout(c).size, c.segments)):
         if depth > SHALLOW:
             halves += bram18s(width, depth)
-        elif depth > 1:
+        else:
             luts, ffs = rom(width, depth)
             lut, ff = lut + luts, ff + ffs
     return _part(lut, ff, halves=halves)
