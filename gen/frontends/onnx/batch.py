@@ -58,7 +58,7 @@ class Watch:
             return
         if not live or node.op_type == "Slice":
             return  # a constant is compared where it is used
-        for place, name in enumerate(names_read(node)):
+        for place, name in enumerate(node.input):  # the nodes of a Loop's body run on their own
             if not (node.op_type in _SHAPED and place == 1) and self._differs(name):
                 raise self._error(node, origin)
 
@@ -76,7 +76,7 @@ class Watch:
             self.sized |= {name: value for name, value in zip(node.output, results, strict=False)
                            if isinstance(value, np.ndarray)}
             return
-        if node.op_type == "If" or not all(isinstance(one, np.ndarray) for one in results):
+        if node.op_type in ("If", "Loop") or not all(isinstance(one, np.ndarray) for one in results):
             return
         shapes = tuple(value.shape for value in results)
         self.shapes[node.output[0]] = shapes
