@@ -76,7 +76,8 @@ class Watch:
             self.sized |= {name: value for name, value in zip(node.output, results, strict=False)
                            if isinstance(value, np.ndarray)}
             return
-        if node.op_type in ("If", "Loop") or not all(isinstance(one, np.ndarray) for one in results):
+        known = all(isinstance(one, np.ndarray) for one in results)
+        if node.op_type in ("If", "Loop") or not known:
             return
         shapes = tuple(value.shape for value in results)
         self.shapes[node.output[0]] = shapes
