@@ -423,21 +423,22 @@ def _reader(c: EngineConfig) -> Resources:
 
 def _writer(c: EngineConfig) -> Resources:
     box = _Gearbox.of(gearboxes(c)[1])
-    memory = c.dies * c.simd * ram_luts(c.result_width, 2 << bits_for(c.out_depth))
-    memory += _mux(c.dies) * c.simd * c.result_width
+    memory = c.out_banks * c.simd * ram_luts(c.result_width, 2 << bits_for(c.out_depth))
+    memory += _mux(c.out_banks) * c.simd * c.result_width
     return _part(0.61 * box.held + 0.92 * box.two + 3 + memory,
                  box.held + 2 * bits_for(c.out_depth) + 8)
 
 
 def _crossings(c: EngineConfig) -> Resources:
-    """To each die an input chunk, its operand and the tile; from it a chunk to every other die, and
-    one to the writer."""
+    """To each die an input chunk, its operand and the tile; from it a chunk to every other die,
+    over as many borders as there are, and one to the writer."""
     chunk = c.simd * c.act_width
     there = chunk + 2 * bits_for(max(c.x_depth, c.h_depth)) + instruction_layout(c).size
     if c.loadable:
         there += c.pe + c.load_width
-    back = chunk + c.simd + bits_for(max(c.h_depth, c.out_depth))
-    return _part(ff=c.crossing * c.dies * (there + c.dies * back))
+    result = chunk + c.simd + bits_for(max(c.h_depth, c.out_depth))
+    return _part(ff=c.dies * c.way_there * there + c.dies * (c.dies - 1) * c.cross * result
+                 + c.out_banks * c.way_back * result)
 
 
 def _loader(c: EngineConfig) -> Resources:
