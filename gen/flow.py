@@ -21,22 +21,16 @@ import numpy as np
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
-from gatefold.boards.zynqmp import write_zynqmp
 from gatefold.gen.cut.folder import save_host
 from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
-from gatefold.gen.files.names import ANY_BOARD, CONTENTS, CORE, FLOATS, INTEGERS
+from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
 from gatefold.gen.files.sealed import sealed
 from gatefold.gen.host.config import describe_host, host_config, host_refusals
 from gatefold.gen.host.cycles import HostCycles
-from gatefold.gen.host.driver_files import (
-    DRIVER,
-    EXAMPLES,
-    write_driver,
-    write_examples,
-    write_load,
-)
+from gatefold.gen.host.driver_files import EXAMPLES, write_examples
+from gatefold.gen.host.folder import write_host
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
@@ -171,7 +165,10 @@ class Core:
         core = core_json(self.plan)
         if self.host is not None:
             core["host"] = describe_host(self.plan, self.host)
-            self._write_host(folder, self.host, verilog, memories)
+            write_host(folder, self.plan, self.host, board=self.board, clock_mhz=self.clock_mhz,
+                       version=self._report["versions"]["gatefold"], verilog=verilog,
+                       memories=memories)
+            write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
         (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:
@@ -184,23 +181,6 @@ class Core:
         report = self._report | {"files": sealed(folder)}
         write_report(folder, report)
         write_page(folder, report, self.plan)
-
-    def _write_host(self, folder: Path, host: HostConfig, verilog: list[str],
-                    memories: list[str]) -> None:
-        """The driver, what it loads, its examples, and the package for the board."""
-        built = host.constants["HASH_LO"] | host.constants["HASH_HI"] << 32
-        version = self._report["versions"]["gatefold"]
-        write_driver(folder / DRIVER, self.plan, host.constants, clock_mhz=self.clock_mhz,
-                     version=version)
-        write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
-        if self.plan.config.loadable:
-            write_load(folder / "weights", self.plan, built)
-        if self.board is not None and self.board.host is not None:
-            name = self.board.name if self.board.name in CONTENTS else ANY_BOARD
-            write_zynqmp(folder / name, board=self.board, verilog_files=verilog,
-                         memory_files=memories, clock_mhz=self.clock_mhz, port_bits=host.width,
-                         load_bytes=host.constants["LOAD_BYTES"], build_hash=built,
-                         version=version)
 
 
 @takes(BuildOptions)
@@ -321,9 +301,6 @@ def _check_int8(options: BuildOptions, overrides: dict | None) -> None:
     if chosen:
         raise UserError(f"{chosen[0]} does not go with a full-integer .tflite, whose numbers are "
                         "in the file: leave it out, or give the float model")
-    if options.host is not None:
-        raise UserError("--host does not know the scales of a full-integer .tflite yet: leave it "
-                        "out, and use the core's streams, which carry bytes")
 
 
 def _counted(say: Progress) -> Callable[[int, int], None]:

@@ -91,7 +91,7 @@ class EngineConfig:
     factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
         their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
-        max_run is the most tiles of an instruction.
+        max_run is the most tiles of an instruction. offsets: loop offsets that the program has.
     lut_rows: rows whose weights are in LUTs although they are not shallow.
     loadable: weights and bias are written at run time, through a stream of their own.
     contexts: sequences in a frame.
@@ -143,6 +143,7 @@ class EngineConfig:
     max_count: int
     max_stride: int
     max_run: int = 1
+    offsets: int = 0
     lut_rows: int = 0
     loadable: bool = False
     uram_rows: int = 0

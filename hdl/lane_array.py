@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of
+from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of, later
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
 from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA, Int8DenseLane
 from gatefold.hdl.int8_lstm_lane import Int8LstmLane
 from gatefold.hdl.interfaces import output_write, result_write, routed_beat, trace
-from gatefold.hdl.isa import beat_layout
 from gatefold.hdl.kinds import SILENT
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lstm_lane import LstmLane
@@ -112,25 +111,26 @@ class LaneArray(wiring.Component):
 
     def _controls(self, m: Module) -> None:
         """The controls of the results and their destinations, delayed with them."""
-        c, layout = self.config, beat_layout(self.config)
+        c, valid, beat = self.config, self.routed.valid, self.routed.beat
         late, early = late_latency(c), early_latency(c)
-        valid = delay(m, "valid", self.routed.valid, late)
-        beats = delay(m, "beat", self.routed.beat.as_value(), late)
-        at_late, at_early = data.View(layout, beats[late]), data.View(layout, beats[early])
-        before_late = data.View(layout, beats[late - 1])
         silent = [n for n, kind in enumerate(c.kinds) if isinstance(kind, SILENT)]
+        told = valid & ~is_one_of(beat.kind, silent)
+        lanes = delay(m, "lanes", beat.lanes, max(late, early))
+        to_h = later(m, "to_h", valid & beat.to_h, late - 1)
+        to_out = later(m, "to_out", valid & beat.to_out, early)
+        h, out = later(m, "h", beat.h, late - 1), later(m, "out", beat.out, early)
+        part_bits = (c.parts - 1).bit_length()
         m.d.comb += [
-            self.result.lanes.eq(self._written(before_late.lanes, before_late.h,
-                                               valid[late - 1] & before_late.to_h)),
-            self.result.chunk.eq(before_late.h >> (c.parts - 1).bit_length()),
-            self.output.lanes.eq(self._written(at_early.lanes, at_early.out,
-                                               valid[early] & at_early.to_out)),
-            self.output.chunk.eq(at_early.out >> (c.parts - 1).bit_length()),
-            self.output.frame.eq(at_early.frame),
-            self.output.complete.eq(valid[early] & at_early.to_out & at_early.complete),
-            self.trace.valid.eq(valid[late] & ~is_one_of(at_late.kind, silent)),
-            self.trace.lanes.eq(at_late.lanes),
-            self.trace.summed.eq(self.routed.valid & ~is_one_of(self.routed.beat.kind, silent)),
+            self.result.lanes.eq(self._written(lanes[late - 1], h, to_h)),
+            self.result.chunk.eq(h >> part_bits),
+            self.output.lanes.eq(self._written(lanes[early], out, to_out)),
+            self.output.chunk.eq(out >> part_bits),
+            self.output.frame.eq(later(m, "frame", beat.frame, early)),
+            self.output.complete.eq(later(m, "complete", valid & beat.to_out & beat.complete,
+                                          early)),
+            self.trace.valid.eq(later(m, "told", told, late)),
+            self.trace.lanes.eq(lanes[late]),
+            self.trace.summed.eq(told),
             *(self.trace.sums[n][k].eq(self.routed.z[n][k]) for n in range(c.lanes)
               for k in range(4)),
         ]

@@ -28,6 +28,7 @@ from gatefold.hdl.kinds import (
     LoadKind,
     LstmKind,
     MergeKind,
+    PeepholeKind,
     ResetKind,
 )
 from gatefold.hdl.mac_row import first_sums
@@ -205,7 +206,7 @@ def _program(c: EngineConfig) -> Resources:
                          (segment_layout(c).size, c.segments)):
         if depth > SHALLOW:
             halves += bram18s(width, depth)
-        elif depth > 1:
+        else:
             luts, ffs = rom(width, depth)
             lut, ff = lut + luts, ff + ffs
     return _part(lut, ff, halves=halves)
@@ -287,6 +288,10 @@ def _lstm_lanes(c: EngineConfig) -> Resources:
     lut += 63 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
     lut += ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
     wide = 2 * (t > 17 or cell > 18)  # products of two slices
+    if c.has(PeepholeKind):
+        total = max(c.acc_width, c.weight_width + cell) + 2
+        lut += 5 * total + ram_luts(3 * c.weight_width, max(2, c.cell_depth)) + u
+        wide += 3
     ff = 9.5 * u + 5.4 * t + 3.2 * cell - 8
     if c.pair == 1:
         ff -= 1.5 * (t + cell) - 2
