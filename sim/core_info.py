@@ -48,7 +48,8 @@ class CoreInfo:
     ``act_width``, ``cell_width`` and ``acc_width``, bits of a result, a state and an accumulator
     (0: the accumulators are not traced); ``load_beats``, of the
     weights' stream, 0 without one; ``contexts``, sequences in a frame; ``stateful``, whether state
-    goes on from frame to frame, and TUSER begins a sequence; ``layers``, traced; ``events``,
+    goes on from frame to frame, and TUSER begins a sequence; ``protect``, whether the core has a
+    port ``fault``; ``layers``, traced; ``events``,
     (layer, first, count) of each beat of results of a frame, of each die in turn: its lanes
     l < count carry the elements ``first + l`` of the layer's value; layer -1 is none of golden's.
     """
@@ -68,6 +69,7 @@ class CoreInfo:
     stateful: bool
     layers: tuple[TraceLayer, ...]
     events: tuple[tuple[int, int, int], ...]
+    protect: bool = False
     dies: int = 1
     acc_width: int = 0
 
@@ -122,6 +124,7 @@ def _parse(data: dict) -> CoreInfo:
         load_beats=_positive(data["load_beats"]) if data.get("load_beats") else 0,
         contexts=_positive(data.get("contexts", 1), LIMITS["contexts"].hi),
         stateful=_flag(data["stateful"]),
+        protect=_flag(data["array"].get("protect", False)),
         layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
                                 _positive(layer["steps"]), _states(layer["states"]),
                                 _sums(layer.get("sums", {})))
