@@ -78,8 +78,8 @@ def components(config: EngineConfig) -> dict[str, Resources]:
     weights, bias, program, tables: the memories. scales: the memories of row scales, and the
     shifts. operands, sequencer, router, reader, writer, loader: the components of these names.
     lstm_lanes, gru_lanes, merge_lanes, dense_lanes, int8_lstm_lanes, int8_dense_lanes: the lanes,
-    those in int8 with their tables; lanes: what they share. crossings: the registers from die to
-    die. guards: parity, copies and watchdog of a core that watches itself.
+    those in int8 with their tables; lanes: what they share, and the registers from die to die.
+    guards: parity, copies and watchdog of a core that watches itself.
     """
     dies = config.dies
     parts = {
@@ -99,8 +99,7 @@ def components(config: EngineConfig) -> dict[str, Resources]:
         "int8_lstm_lanes": _int8_lstm_lanes(config) * dies,
         "int8_dense_lanes": _int8_dense_lanes(config) * dies,
         "tables": _tables(config) * dies,
-        "lanes": _lanes(config) * dies,
-        "crossings": _crossings(config),
+        "lanes": _lanes(config) * dies + _crossings(config),
         "reader": _reader(config),
         "writer": _writer(config),
         "loader": _loader(config),
