@@ -329,7 +329,7 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
     fitting = [placed for plan, share in plans if (placed := fit(plan, share)) is not None]
     if fitting:
         return min(fitting, key=lambda plan: plan.cycles.latency)
-    needs = estimate(plans[0][0].config)
+    needs = estimate(plans[-1][0].config)
     where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
     best = choose_array(qnet, limits, **made, quick=True).array
     raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gatefold.hdl.dies import to_farthest
 from gatefold.hdl.kinds import DenseKind, Kind
 
 __all__ = ["PIPELINES", "REGION", "SCALE_BITS", "SHALLOW", "SPAN", "EngineConfig", "TableConfig",
@@ -86,7 +87,7 @@ class EngineConfig:
     factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
         their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
-        max_run is the most tiles of an instruction.
+        max_run is the most tiles of an instruction. offsets: loop offsets that the program has.
     lut_rows: rows whose weights are in LUTs although they are not shallow.
     loadable: weights and bias are written at run time, through a stream of their own.
     contexts: sequences in a frame.
@@ -96,7 +97,8 @@ class EngineConfig:
         make a pair take one cycle instead of two (:attr:`pair`, :attr:`between`).
     reach, gather: levels of registers that distance needs, from the memories of operands to the
         rows and from the rows to the lanes.
-    dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
+    dies, cross: dies that share the rows (:mod:`gatefold.hdl.dies`), and registers of a chunk on
+        its way over the border of two neighbours.
     curve: the shape of the tables of curves, where there are any.
     protect: the core watches itself (:mod:`gatefold.hdl.guard`); patience: cycles that its watchdog
         waits.
@@ -134,6 +136,7 @@ class EngineConfig:
     max_count: int
     max_stride: int
     max_run: int = 1
+    offsets: int = 0
     lut_rows: int = 0
     loadable: bool = False
     uram_rows: int = 0
@@ -232,9 +235,15 @@ class EngineConfig:
         return self.pe // self.dies
 
     @property
-    def crossing(self) -> int:
-        """Cycles from die to die."""
-        return self.cross if self.dies > 1 else 0
+    def way_there(self) -> int:
+        """Cycles from the hub to every die: as many for the near ones, for all do the same."""
+        return self.cross * to_farthest(self.dies)
+
+    @property
+    def way_back(self) -> int:
+        """Cycles of an output from the dies to the hub: none where each row of the output is a
+        chunk, which all dies make."""
+        return self.way_there if self.out_banks > 1 else 0
 
     @property
     def relays(self) -> int:
@@ -270,6 +279,11 @@ class EngineConfig:
     def out_words(self) -> int:
         """Words of one output row: a chunk of each die."""
         return -(-self.out_chunks // self.dies)
+
+    @property
+    def out_banks(self) -> int:
+        """Dies whose chunks the output takes: the first alone where a row of it is a chunk."""
+        return min(self.dies, self.out_chunks)
 
     @property
     def out_depth(self) -> int:

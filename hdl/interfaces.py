@@ -12,7 +12,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
 from gatefold.hdl.config import EngineConfig, bits_for
-from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout
+from gatefold.hdl.isa import beat_layout, finish_layout, tile_layout
 
 __all__ = ["FINISH_LEAD", "arrivals", "beat_stream", "chunk_layout", "finished_rows", "input_write",
            "operand_read", "output_write", "region_controls", "region_load", "result_write",
@@ -67,7 +67,7 @@ def operand_read(config: EngineConfig) -> Signature:
 def tile_issue(config: EngineConfig) -> Signature:
     """A tile at its issue. ``next_weight``, of an engine whose ``reach`` is 0: what ``weight`` of
     the word will be in the next cycle, for the registers of the regions."""
-    return Signature({"valid": Out(1), "word": Out(instruction_layout(config)),
+    return Signature({"valid": Out(1), "word": Out(tile_layout(config)),
                       **({} if config.reach else {"next_weight": Out(bits_for(
                           config.weight_depth))})})
 

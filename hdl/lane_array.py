@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of
+from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of, later
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
 from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA, Int8DenseLane
 from gatefold.hdl.int8_lstm_lane import Int8LstmLane
 from gatefold.hdl.interfaces import output_write, result_write, routed_beat, trace
-from gatefold.hdl.isa import beat_layout
 from gatefold.hdl.kinds import SILENT
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lstm_lane import LstmLane
@@ -110,23 +109,24 @@ class LaneArray(wiring.Component):
 
     def _controls(self, m: Module) -> None:
         """The controls of the results and their destinations, delayed with them."""
-        c, layout = self.config, beat_layout(self.config)
+        c, valid, beat = self.config, self.routed.valid, self.routed.beat
         late, early = late_latency(c), early_latency(c)
-        valid = delay(m, "valid", self.routed.valid, late)
-        beats = delay(m, "beat", self.routed.beat.as_value(), late)
-        at_late, at_early = data.View(layout, beats[late]), data.View(layout, beats[early])
-        before_late = data.View(layout, beats[late - 1])
         silent = [n for n, kind in enumerate(c.kinds) if isinstance(kind, SILENT)]
+        told = valid & ~is_one_of(beat.kind, silent)
+        lanes = delay(m, "lanes", beat.lanes, max(late, early))
+        to_h = later(m, "to_h", valid & beat.to_h, late - 1)
+        to_out = later(m, "to_out", valid & beat.to_out, early)
         m.d.comb += [
-            self.result.lanes.eq(Mux(valid[late - 1] & before_late.to_h, before_late.lanes, 0)),
-            self.result.chunk.eq(before_late.h),
-            self.output.lanes.eq(Mux(valid[early] & at_early.to_out, at_early.lanes, 0)),
-            self.output.chunk.eq(at_early.out),
-            self.output.frame.eq(at_early.frame),
-            self.output.complete.eq(valid[early] & at_early.to_out & at_early.complete),
-            self.trace.valid.eq(valid[late] & ~is_one_of(at_late.kind, silent)),
-            self.trace.lanes.eq(at_late.lanes),
-            self.trace.summed.eq(self.routed.valid & ~is_one_of(self.routed.beat.kind, silent)),
+            self.result.lanes.eq(Mux(to_h, lanes[late - 1], 0)),
+            self.result.chunk.eq(later(m, "h", beat.h, late - 1)),
+            self.output.lanes.eq(Mux(to_out, lanes[early], 0)),
+            self.output.chunk.eq(later(m, "out", beat.out, early)),
+            self.output.frame.eq(later(m, "frame", beat.frame, early)),
+            self.output.complete.eq(later(m, "complete", valid & beat.to_out & beat.complete,
+                                          early)),
+            self.trace.valid.eq(later(m, "told", told, late)),
+            self.trace.lanes.eq(lanes[late]),
+            self.trace.summed.eq(told),
             *(self.trace.sums[n][k].eq(self.routed.z[n][k]) for n in range(c.simd)
               for k in range(4)),
         ]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import by_parameter, delay, is_one_of
@@ -74,7 +74,7 @@ class RowRouter(wiring.Component):
         c = self.config
         m = Module()
         active = Signal()  # there will be a beat
-        finish = Signal(finish_layout(c))  # how the rows are finished, for this beat
+        finish = Signal(_of_a_beat(c))  # how the rows are finished, for this beat
         last = Signal()  # the beat is the last of its rows
         self._count_beats(m, active, finish, last)
         self._controls(m, active, finish, last)
@@ -105,13 +105,18 @@ class RowRouter(wiring.Component):
         """Beat 0 comes straight from the array, the others from a copy; each goes to the next
         chunk by the next route."""
         rows = self.rows
-        held = Signal(finish_layout(self.config), reset_less=True)
+        new = {name: rows.finish[name] for name, _ in finish.shape()}
+        if self.config.max_beats == 1:
+            m.d.comb += [active.eq(rows.valid), last.eq(1),
+                         *(finish[name].eq(value) for name, value in new.items())]
+            return
+        held = Signal.like(finish, name="held", reset_less=True)
         left = Signal(bits_for(self.config.max_beats), reset_less=True)
         busy = Signal(reset_less=True)  # left is not zero
         m.d.comb += [
-            finish.eq(Mux(rows.valid, rows.finish.as_value(), held.as_value())),
             active.eq(rows.valid | busy),
             last.eq(Mux(rows.valid, rows.finish.beats == 0, left == 1)),
+            *(finish[name].eq(Mux(rows.valid, value, held[name])) for name, value in new.items()),
         ]
         with m.If(~self.primed):
             m.d.sync += [left.eq(0), busy.eq(0)]
@@ -120,7 +125,7 @@ class RowRouter(wiring.Component):
                 left.eq(Mux(rows.valid, rows.finish.beats, left - 1)),
                 busy.eq(~last),
                 held.eq(finish),
-                *(held[name].eq(finish[name] + 1) for name, _ in finish.shape()
+                *(held[name].eq(finish[name] + 1) for name in new
                   if name in ("route", "h", "out", "cell", "scale")),
             ]
 
@@ -182,3 +187,9 @@ class RowRouter(wiring.Component):
             total = total | term
         m.d.sync += out.eq(total)
         return out
+
+
+def _of_a_beat(config: EngineConfig) -> data.StructLayout:
+    """What every beat of finished rows needs to know: all but their number."""
+    return data.StructLayout({
+        name: field.shape for name, field in finish_layout(config) if name != "beats"})

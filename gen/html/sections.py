@@ -144,7 +144,7 @@ def step_section(plan: Plan | None) -> Markup | None:
     config, distance = plan.config, plan.latencies
     last_tile = plan.timeline.issues[0][-1]
     after = plan.timeline.last_out[0] - last_tile
-    crossings = 2 * distance.cross
+    crossings = config.way_there + config.way_back
     way_out = {"array": distance.array,
                "router and lanes": distance.output - distance.array - crossings,
                **({"die to die": crossings} if crossings else {}),

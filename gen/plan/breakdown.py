@@ -152,7 +152,7 @@ class _Breakdown:
             for tile in found.tiles:
                 chunk, align, carried = met[tile.at] if tile.at >= 0 else anything
                 operands.append(Operand(chunk, tile.weight, align, carried, tile.bank,
-                                        tile.absolute))
+                                        tile.absolute, tile.away))
             yield Job(
                 op=n, step=step.step, group=found.number, operands=tuple(operands),
                 bias=found.bias, first=group.first, beats=found.beats,

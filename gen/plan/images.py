@@ -123,11 +123,10 @@ def program_images(program: Program, config: EngineConfig) -> dict[str, list[int
     finish = [name for name, _ in layout["finish"].shape]
     words = []
     for fields in program.instructions:
-        fields = dict(fields)
-        fields["finish"] = {name: fields.pop(name) for name in finish}
-        words.append(pack(layout, fields))
+        own = {name: fields[name] for name, _ in layout if name != "finish"}
+        words.append(pack(layout, own | {"finish": {name: fields[name] for name in finish}}))
     table = [pack(segment, {"end": s.end, "count": s.repeats - 1,
-                            **{f"step_{n}": stride for n, stride in enumerate(s.strides, 1)}})
+                            **{f"step_{n}": stride for n, stride in enumerate(s.strides[:config.offsets], 1)}})
              for s in program.segments]
     return {"program": words, "segments": table}
 

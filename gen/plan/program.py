@@ -59,7 +59,7 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
         "kind": work.kind_of[job.op], "route": job.route, "beats": job.beats - 1,
         "cell": job.cell, "fresh": int(job.fresh), "to_h": int(job.h is not None),
         "h": job.h or 0, "h_step": 0, "to_out": int(job.out is not None), "out": job.out or 0,
-        "out_step": 0, "complete": int(job.complete), "frame": 0,
+        "out_step": 0, "complete": int(job.complete),
     }
     if work.scale_depth:
         finish["scale"] = job.scale
@@ -222,7 +222,7 @@ def unroll(program: Program) -> list[dict]:
 
 #: Fields that belong to the last tile of a run alone.
 _LAST = ("stop", "park", "gap", "last", "kind", "route", "beats", "cell", "fresh", "to_h", "h",
-         "h_step", "to_out", "out", "out_step", "complete", "frame", "cell_carried")
+         "h_step", "to_out", "out", "out_step", "complete", "cell_carried")
 
 
 def _tiles(fields: dict) -> list[dict]:

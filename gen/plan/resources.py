@@ -28,6 +28,7 @@ from gatefold.hdl.kinds import (
     LoadKind,
     LstmKind,
     MergeKind,
+    PeepholeKind,
     ResetKind,
 )
 from gatefold.hdl.mac_row import first_sums
@@ -205,7 +206,7 @@ def _program(c: EngineConfig) -> Resources:
                          (segment_layout(c).size, c.segments)):
         if depth > SHALLOW:
             halves += bram18s(width, depth)
-        elif depth > 1:
+        else:
             luts, ffs = rom(width, depth)
             lut, ff = lut + luts, ff + ffs
     return _part(lut, ff, halves=halves)
@@ -287,6 +288,10 @@ def _lstm_lanes(c: EngineConfig) -> Resources:
     lut += 63 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
     lut += ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
     wide = 2 * (t > 17 or cell > 18)  # products of two slices
+    if c.has(PeepholeKind):
+        total = max(c.acc_width, c.weight_width + cell) + 2
+        lut += 5 * total + ram_luts(3 * c.weight_width, max(2, c.cell_depth)) + u
+        wide += 3
     ff = 9.5 * u + 5.4 * t + 3.2 * cell - 8
     if c.pair == 1:
         ff -= 1.5 * (t + cell) - 2
@@ -423,21 +428,22 @@ def _reader(c: EngineConfig) -> Resources:
 
 def _writer(c: EngineConfig) -> Resources:
     box = _Gearbox.of(gearboxes(c)[1])
-    memory = c.dies * c.simd * ram_luts(c.result_width, 2 << bits_for(c.out_depth))
-    memory += _mux(c.dies) * c.simd * c.result_width
+    memory = c.out_banks * c.simd * ram_luts(c.result_width, 2 << bits_for(c.out_depth))
+    memory += _mux(c.out_banks) * c.simd * c.result_width
     return _part(0.61 * box.held + 0.92 * box.two + 3 + memory,
                  box.held + 2 * bits_for(c.out_depth) + 8)
 
 
 def _crossings(c: EngineConfig) -> Resources:
-    """To each die an input chunk, its operand and the tile; from it a chunk to every other die, and
-    one to the writer."""
+    """To each die an input chunk, its operand and the tile; from it a chunk to every other die,
+    over as many borders as there are, and one to the writer."""
     chunk = c.simd * c.act_width
     there = chunk + 2 * bits_for(max(c.x_depth, c.h_depth)) + instruction_layout(c).size
     if c.loadable:
         there += c.pe + c.load_width
-    back = chunk + c.simd + bits_for(max(c.h_depth, c.out_depth))
-    return _part(ff=c.crossing * c.dies * (there + c.dies * back))
+    result = chunk + c.simd + bits_for(max(c.h_depth, c.out_depth))
+    return _part(ff=c.dies * c.way_there * there + c.dies * (c.dies - 1) * c.cross * result
+                 + c.out_banks * c.way_back * result)
 
 
 def _loader(c: EngineConfig) -> Resources:

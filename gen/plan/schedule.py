@@ -162,7 +162,7 @@ class _Scheduler:
 
     def _way(self, operand: Operand) -> int:
         """Cycles that a chunk takes to the dies that meet it."""
-        return self.latency.cross if operand.travels else 0
+        return self.latency.cross * operand.away
 
     def _set_urgency(self):
         """Set the urgency of each wave: the longest chain of tails behind it, in cycles."""

@@ -180,8 +180,7 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
         if words >= depth:
             continue  # the blocks took no more than that already
-        attempt = replace(array, block_words=words, dies=budget.dies,
-                          cross=CROSS if budget.dies > 1 else 0)
+        attempt = _spread(replace(array, block_words=words), budget)
         work, draft = draft_plan(qnet, attempt)
         # What the schedule will add, as far as can be told.
         parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
@@ -194,6 +193,11 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
                 return _Draft(replace(attempt, cascade=cascade, **levels), work,
                               replace(placed, **levels), shortest, too_fast)
     return None
+
+
+def _spread(array: Array, budget: Budget) -> Array:
+    """``array`` on all dies of the budget."""
+    return replace(array, dies=budget.dies, cross=CROSS if budget.dies > 1 else 0)
 
 
 def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float, bool]:
@@ -213,14 +217,16 @@ def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float
 def made_to_fit(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
     """``array`` with what its size decides: the most weight words for blocks of convolutions with
     which it fits a device, cascades that cost a cycle if it does not fit without them, and the
-    levels of registers that its wires need. As it is where it does not fit.
+    levels of registers that its wires need, on all dies of the budget. Where it seems not to fit,
+    with the levels alone: the plan will tell.
 
     Raises :class:`UserError` where no levels keep the clock, and as
     :func:`gatefold.gen.plan.make_plan`.
     """
     found = _draft(qnet, array, budget)
     if found is None:
-        return array
+        spread = _spread(array, budget)
+        return replace(spread, **_levels(draft_plan(qnet, spread)[1], budget)[0])
     if found.too_fast:
         raise _too_fast(found, budget)
     return found.array

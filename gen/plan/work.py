@@ -25,7 +25,7 @@ class Operand:
     """What one tile of a job meets: a chunk, or of a word that the dies share any of its chunks;
     the weight word for it; the shift of the products (an index into ``aligns``). ``carried``: the
     chunk holds what the last frame left. ``bank``, ``absolute``: which chunk of the word each die
-    meets (:mod:`gatefold.gen.plan.dies`)."""
+    meets (:mod:`gatefold.gen.plan.dies`); ``away``: the most borders of dies that it passes."""
 
     chunk: Chunk
     weight: int
@@ -33,11 +33,7 @@ class Operand:
     carried: bool = False
     bank: int = 0
     absolute: bool = False
-
-    @property
-    def travels(self) -> bool:
-        """Whether any die meets a chunk that another die has made."""
-        return not self.chunk.from_x and (self.absolute or self.bank > 0)
+    away: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from gatefold.hdl.arith import delay
 from gatefold.hdl.config import PIPELINES, bits_for
 from gatefold.hdl.interfaces import FINISH_LEAD, finished_rows
-from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
+from gatefold.hdl.isa import Start, Stop, finish_layout, pack, tile_layout
 from gatefold.hdl.mac_array import MacArray
 from gatefold.hdl.mac_row import MacRow, first_sums
 from gatefold.hdl.operand_memory import OperandMemory
@@ -42,7 +42,7 @@ class Bench(wiring.Component):
         self.array = MacArray(config, images)
         self.config = config
         super().__init__({
-            "tile_valid": In(1), "tile": In(instruction_layout(config).size),
+            "tile_valid": In(1), "tile": In(tile_layout(config).size),
             "next_weight": In(bits_for(config.weight_depth)),
             "operands": In(data.ArrayLayout(signed(config.act_width), config.simd)),
             "finish": Out(finish_layout(config).size), "rows": Out(finished_rows(config))})
@@ -90,9 +90,9 @@ def random_jobs(rng, config, tiles):
 
 
 def packed(config, tile):
-    fields = {name: 0 for name, _ in instruction_layout(config)} | tile
+    fields = {name: 0 for name, _ in tile_layout(config)} | tile
     finish = {name: 0 for name, _ in finish_layout(config)} | {"cell": fields.pop("cell")}
-    return pack(instruction_layout(config), fields | {"finish": finish})
+    return pack(tile_layout(config), fields | {"finish": finish})
 
 
 def issue_times(rng, order, bubbles):
@@ -133,7 +133,7 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
     values = draw(rng, config.act_width, (length, config.simd))  # noise between tiles
     for n, at in enumerate(times):
         valid[at], words[at], values[at] = 1, packed(config, order[n]), operands[n]
-    weight = instruction_layout(config)["weight"]
+    weight = tile_layout(config)["weight"]
     following = [word >> weight.offset & (1 << weight.width) - 1 for word in (*words[1:], 0)]
     rows = [f"rows.acc[{row}]" for row in range(config.pe)]
     seen = record(Bench(config, images),
