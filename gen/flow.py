@@ -41,6 +41,7 @@ from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.network.logits import with_logits
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
@@ -218,12 +219,15 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if options.width == "auto" and any_weights:
         raise UserError("--width auto needs MODEL: the error of weights that come later is not "
                         "known")
+    if network.affine is not None:
+        _check_int8(options, overrides)
+        # Every board has DSP slices in which two products of int8 fit; elsewhere who knows.
+        if target is not None and quantize(network).packs:
+            limits = limits.packed()
     if options.pe and options.simd:
         limits = limits.within(options.pe * options.simd, "--pe x --simd")
     limits = limits.within(options.macs)
     check_tiles(network, limits.multipliers, options.contexts)
-    if network.affine is not None:
-        _check_int8(options, overrides)
     if calibrate is not None:
         calibrate = frames_given(network, network.around, calibrate, "the calibration data")
         for doubt in doubts(calibrate):
@@ -323,7 +327,7 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
         raise UserError(f"--pe must be a multiple of {4 * limits.fewest_dies} on "
                         f"{limits.fewest_dies} dies (four rows each), not {options.pe}")
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
-                  **made)
+                  packed=limits.packs, **made)
     plans = [(make_plan(qnet, made_to_fit(qnet, array, share)), share) for share in limits.shares()
              if array.pe % (4 * share.dies) == 0]
     fitting = [placed for plan, share in plans if (placed := fit(plan, share)) is not None]
