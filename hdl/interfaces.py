@@ -95,11 +95,12 @@ def routed_beat(config: EngineConfig) -> Signature:
     """A beat for the lanes; ``z``: for each lane, the accumulators of its element's rows, at most
     four."""
     return Signature({"valid": Out(1), "beat": Out(beat_layout(config)),
-                      "z": Out(signed(config.acc_width)).array(config.simd, 4)})
+                      "z": Out(signed(config.acc_width)).array(config.lanes, 4)})
 
 
 def result_write(config: EngineConfig) -> Signature:
-    """Write of the h memory: ``data`` comes a cycle after ``lanes`` and ``chunk``."""
+    """Write of the h memory: ``data`` comes a cycle after ``lanes``, the elements of the chunk that
+    are written, and ``chunk``."""
     return Signature({"lanes": Out(config.simd), "chunk": Out(bits_for(config.h_depth)),
                       "data": Out(chunk_layout(config))})
 
@@ -116,7 +117,7 @@ def trace(config: EngineConfig, dies: int = 1) -> Signature:
     the kind has one; ``lanes``: which lanes hold one. A beat that loads a state has none. Some
     cycles earlier, with ``summed``, ``sums``: the accumulators of the rows of each lane's
     element, at most four. ``dies``: so many dies' lanes, side by side."""
-    lanes = config.simd * dies
+    lanes = config.lanes * dies
     return Signature({"valid": Out(1), "lanes": Out(lanes), "summed": Out(1),
                       "sums": Out(signed(config.acc_width)).array(lanes, 4),
                       "h": Out(signed(config.result_width)).array(lanes),

@@ -39,8 +39,9 @@ def finish_layout(config: EngineConfig) -> data.StructLayout:
 
     kind: index into ``config.kinds``. route: of the first beat. beats: number of beats - 1.
     cell: cell-state chunk of the first beat, or the word of its factors. fresh: c counts as zero.
-    to_h, h: write to the operand memory at chunk h. to_out, out: the same for the output memory.
-    complete: the last beat completes its chunk, which may leave.
+    to_h, h: write to the operand memory from beat h on; a chunk is ``config.parts`` beats. to_out,
+    out: the same for the output memory. complete: the last beat completes its chunk, which may
+    leave.
     scale, of a core with row scales: the word of the first beat's.
     frame: half of the output memory.
     """
@@ -56,9 +57,9 @@ def _finish(config: EngineConfig) -> dict:
         "cell": bits_for(config.cell_words),
         "fresh": 1,
         "to_h": 1,
-        "h": bits_for(config.h_depth),
+        "h": bits_for(config.h_depth * config.parts),
         "to_out": 1,
-        "out": bits_for(config.out_depth),
+        "out": bits_for(config.out_depth * config.parts),
         "complete": 1,
         **({"scale": config.scale_address} if config.scale_depth else {}),
     }
@@ -73,13 +74,13 @@ def beat_layout(config: EngineConfig) -> data.StructLayout:
     """
     return data.StructLayout({
         "kind": bits_for(len(config.kinds)),
-        "lanes": config.simd,
+        "lanes": config.lanes,
         "cell": bits_for(config.cell_words),
         "fresh": 1,
         "to_h": 1,
-        "h": bits_for(config.h_depth),
+        "h": bits_for(config.h_depth * config.parts),
         "to_out": 1,
-        "out": bits_for(config.out_depth),
+        "out": bits_for(config.out_depth * config.parts),
         "complete": 1,
         "frame": 1,
     })

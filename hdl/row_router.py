@@ -1,5 +1,5 @@
 """From finished rows to lanes: the rows of a die finish many elements at once, its lanes take
-``simd`` a cycle, in chunks as the operand memory stores them."""
+a beat of elements a cycle, in chunks as the operand memory stores them or in parts of chunks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _choose(index: Value, choices: dict[int, Value]) -> Value:
 
 
 class RowRouter(wiring.Component):
-    """Brings the rows of an element to each lane, one chunk a cycle: on a route of R rows an
+    """Brings the rows of an element to each lane, one beat a cycle: on a route of R rows an
     element that begins at slot s, rows R (s + n) to R (s + n) + R - 1 to lane n.
 
     ::
@@ -80,7 +80,7 @@ class RowRouter(wiring.Component):
         self._controls(m, active, finish, last)
 
         rows = self._rows(m, platform)
-        spans = {lane: self._spans(lane) for lane in range(c.simd)}
+        spans = {lane: self._spans(lane) for lane in range(c.lanes)}
         places = [(n, lane) for lane, found in spans.items() for n in found]
         routes = fan_out(m, platform, "route", finish.route, len(places), FINISH_LEAD - 1)
         parts: dict[tuple[int, int], list[Value]] = {}  # of row k of a lane's element, by span
@@ -133,14 +133,15 @@ class RowRouter(wiring.Component):
         """The controls of a beat, which come to the lanes with its rows."""
         c = self.config
         taking = dict.fromkeys(range(len(c.routes)), 0)  # lanes that get an element: row 0 of it
-        for lane in range(c.simd):
+        for lane in range(c.lanes):
             for route in c.sources(lane, 0):
                 taking[route] |= 1 << lane
         beat = Signal(beat_layout(c))
         m.d.comb += [
             beat.lanes.eq(by_parameter(m, "lanes", finish.route, taking,
-                                       lambda mask: Const(mask, c.simd), c.simd)),
-            beat.complete.eq(~last | finish.complete),
+                                       lambda mask: Const(mask, c.lanes), c.lanes)),
+            beat.complete.eq(Mux(last, finish.complete,
+                                 finish.out[:bits_for(c.parts)].all() if c.parts > 1 else 1)),
             *(beat[name].eq(finish[name])
               for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame"))]
         wait = FINISH_LEAD + self.latency(c)

@@ -106,9 +106,11 @@ def _follows(before: dict, fields: dict) -> bool:
 def _swapped(fields: dict, work: Work) -> dict:
     """The instruction of every second frame that corresponds to one of the first frame."""
     fields = dict(fields)
-    for name, there in (("operand", not fields["from_x"]), ("h", fields["to_h"])):
+    for name, parts, there in (("operand", 1, not fields["from_x"]),
+                               ("h", work.parts, fields["to_h"])):
         if there:
-            fields[name] = work.storage.swapped(fields[name])
+            word, part = divmod(fields[name], parts)
+            fields[name] = parts * work.storage.swapped(word) + part
     return fields
 
 
