@@ -112,8 +112,8 @@ class Core(wiring.Component):
                      self.trace.summed.eq(traces[0].summed & sequencer.primed),
                      self.trace.lanes.eq(Cat(trace.lanes for trace in traces))]
         for n, trace in enumerate(traces):
-            for lane in range(c.simd):
-                at = n * c.simd + lane
+            for lane in range(c.lanes):
+                at = n * c.lanes + lane
                 m.d.comb += [
                     self.trace.h[at].eq(trace.h[lane]), self.trace.c[at].eq(trace.c[lane]),
                     *(self.trace.sums[at][k].eq(trace.sums[lane][k]) for k in range(4))]

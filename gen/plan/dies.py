@@ -36,12 +36,13 @@ from gatefold.hdl.dies import borders, sources
 __all__ = ["Columns", "columns", "spread"]
 
 
-def spread(size: int, per: int, pe: int, simd: int, dies: int) -> Fold:
+def spread(size: int, per: int, pe: int, simd: int, dies: int, parts: int = 1) -> Fold:
     """``size`` elements of ``per`` matrix rows each on ``pe`` rows, an equal number on each of
-    ``dies``: the fold of the die that has most elements, with the rows of all dies side by side."""
+    ``dies``, a chunk in ``parts`` beats: the fold of the die that has most elements, with the rows
+    of all dies side by side."""
     die, chunk = np.arange(dies), np.arange(-(-size // simd))
     counts = np.minimum(size - chunk * simd, simd)
-    first = fold(int(counts[::dies].sum()), per, pe // dies, simd)
+    first = fold(int(counts[::dies].sum()), per, pe // dies, simd, parts)
     element, row = np.divmod(first.rows[:, None, :], per)
     word = element // simd * dies
     alone = word == len(chunk) - 1

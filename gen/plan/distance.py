@@ -81,12 +81,12 @@ class Site:
     scale: float = 1.0
 
     @classmethod
-    def of(cls, needs: Resources, simd: int, board: Board, dies: int) -> Site:
-        """The site of a core of ``simd`` columns that takes ``needs`` on all its dies."""
+    def of(cls, needs: Resources, columns: float, board: Board, dies: int) -> Site:
+        """The site of a core that takes ``needs`` on all its dies, of so many DSP slices a row."""
         die = board.dies[board.window(dies)]
         share = max(getattr(needs, name) / dies / (getattr(die, name) * fill)
                     for name, fill in _FILL.items() if getattr(die, name))
-        region = REGION * simd / (die.dsp * _FILL["dsp"])
+        region = REGION * columns / (die.dsp * _FILL["dsp"])
         return cls(die, dies, min(1.0, share), min(1.0, share, region), board.delay_scale)
 
     @property
@@ -168,7 +168,7 @@ def rests_on(config: EngineConfig, board: Board | None, clock_mhz: float) -> str
     """What a clock that nobody has routed rests on, for reports."""
     if board is None:
         return "without a board there are no wires to count"
-    site = Site.of(estimate(config), config.simd, board, config.dies)
+    site = Site.of(estimate(config), config.slices / config.pe, board, config.dies)
     within = site.period(Stages(config.reach, config.gather)) <= 1000 / clock_mhz
     return (f"wires {'within' if within else 'beyond'} budget by the model of docs/boards.md, "
             f"{ACCURACY}")

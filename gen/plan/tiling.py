@@ -75,9 +75,9 @@ class Tiling:
     """
 
     def __init__(self, lowered: Lowered, folds: Sequence[Fold], repeated: frozenset[int],
-                 rides: dict[int, Ride]):
+                 rides: dict[int, Ride], parts: int):
         self.ops, self.folds, self.repeated, self.rides = lowered.ops, folds, repeated, rides
-        self.simd, self.storage = lowered.simd, lowered.storage
+        self.simd, self.storage, self.parts = lowered.simd, lowered.storage, parts
         self.weight_words: list[Word] = []
         self.bias_words: dict[tuple[int, int, bool], int] = {}
         self._words: dict[tuple, int] = {}
@@ -129,9 +129,9 @@ class Tiling:
 
     def _groups(self, n: int, words: int, begins: bool,
                 cuts: list[tuple[int, _Cut]]) -> Iterator[StepGroup]:
-        """The groups that write any of the ``words`` of a step's result."""
+        """The groups that write any of the ``words`` of a step's result, ``parts`` beats each."""
         for g, group in enumerate(self.folds[n].groups):
-            beats = min(group.beats, words - group.first)
+            beats = min(group.beats, self.parts * words - group.first)
             if beats < 1:
                 continue
             tiles: list[StepTile] = []

@@ -118,6 +118,17 @@ def test_registers_between_rows_and_lanes(monkeypatch, name, array, gather, pipe
           scenarios=(full_rate, random_flow))
 
 
+# network, array, beats of a chunk, other options: units and outputs of one beat, of several and of
+# no whole number; states, factors, several dies
+PARTS = [("lstm-dense", (24, 4), 2, {"dies": 2, "cross": 2}), ("padded pool", (16, 8), 4, {}),
+         ("stateful gru", (16, 4), 2, {"gather": 1})]
+
+
+@pytest.mark.parametrize(("name", "array", "parts", "options"), PARTS, ids=str)
+def test_fewer_lanes_than_columns(name, array, parts, options):
+    check(quantized(name), *array, parts=parts, scenarios=(full_rate, random_flow), **options)
+
+
 def test_contexts_fill_each_others_tails():
     qnet = quantized("stack", (16, 16, 18))
     one, four = (make_plan(qnet, Array(pe=16, simd=4, contexts=n)).cycles.interval for n in (1, 4))
