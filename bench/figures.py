@@ -48,6 +48,7 @@ DEVICES = {
 EDGE_TPU = (
     ("mean", "{} mean"), ("fastest", "min"), ("slowest", "max"),
     ("without the LSTM, mean", "without the LSTM, mean"),
+    ("on a desktop", "on a desktop"),
 )
 _TPU, _ON_TPU = "coral edge tpu, embedded", "forum-cnn-lstm"
 
