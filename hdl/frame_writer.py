@@ -34,9 +34,9 @@ class FrameWriter(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        others = {"others": In(output_layout(config)).array(config.dies - 1)}
+        others = {"others": In(output_layout(config)).array(config.out_banks - 1)}
         super().__init__({"write": In(output_write(config)), "beats": Out(beat_stream(config)),
-                          "left": Out(1), **(others if config.dies > 1 else {})})
+                          "left": Out(1), **(others if config.out_banks > 1 else {})})
 
     @staticmethod
     def gearbox(config: EngineConfig) -> GearboxShape:
@@ -55,7 +55,7 @@ class FrameWriter(wiring.Component):
         takes = Signal()  # the last chunk of a word
         word = Position.counted(m, "next_word", c.out_depth, takes)
         bank, bank_last = self._bank(m, gives, takes)
-        written = [self.write.data, *self.others] if c.dies > 1 else [self.write.data]
+        written = [self.write.data, *self.others] if c.out_banks > 1 else [self.write.data]
         chunks = {n: self._bank_memory(m, f"memory_{n}" if n else "memory", data,
                                        Cat(word.word, half)) for n, data in enumerate(written)}
         m.d.comb += [
@@ -97,13 +97,13 @@ class FrameWriter(wiring.Component):
         """Which die's chunk of a word leaves, and whether it is the word's last: the last word of a
         row may have fewer."""
         c = self.config
-        if c.dies == 1:
+        if c.out_banks == 1:
             return Const(0), Const(1, 1)
         rest = c.out_chunks - (c.out_words - 1) * c.dies
-        bank = Signal(bits_for(c.dies))
+        bank = Signal(bits_for(c.out_banks))
         in_row = Position.counted(m, "word_of_row", c.out_words, takes)
         last = Signal(name="bank_last")
-        m.d.comb += last.eq(bank == Mux(in_row.last, rest - 1, c.dies - 1))
+        m.d.comb += last.eq(bank == Mux(in_row.last, rest - 1, c.out_banks - 1))
         with m.If(gives):
             m.d.sync += bank.eq(Mux(last, 0, bank + 1))
         return bank, last

@@ -107,9 +107,11 @@ class _Replay:
             return
         self.issues[-1].append(cycle)
         if leaves:
-            # The last beat may leave its word open.
-            self.finished.extend((cycle + self.output + beat + 1, _chunks(tile["out"] + beat, c))
-                                 for beat in range(tile["beats"] + tile["complete"]))
+            # The last beat may leave its word open; the others complete theirs with its last part.
+            for beat in range(tile["beats"] + 1):
+                word, part = divmod(tile["out"] + beat, c.parts)
+                if tile["complete"] if beat == tile["beats"] else part == c.parts - 1:
+                    self.finished.append((cycle + self.output + beat + 1, _chunks(word, c)))
         self.wait = tile["gap"]
         self.index += 1
         if tile["last"]:
