@@ -1,5 +1,5 @@
-"""Time the forum's network in full integer beside the float runtimes, and ask Vela for its estimate.
-Runs in .venv-bench.
+"""Time the forum's network in full integer beside the float runtimes, and ask Vela for its
+estimate. Runs in .venv-bench.
 
     python bench/int8.py FOLDER OUT.json [VELA]
 

@@ -65,8 +65,9 @@ def markdown(known: dict, rows: list[Workload]) -> str:
     parts = [_head(known, names), "![Latency of one inference](bench.svg)", _marks(),
              "## Every network on every board, beside the published figures",
              _main_table(known, names), _notes(known, names), _streaming(known, streams),
-             _measured(known, [row.name for row in there]), _int8(known), _throughput(known, names), _gpu(known),
-             _shares(known, names), _missing([row for row in rows if row not in there]), _again()]
+             _measured(known, [row.name for row in there]), _int8(known),
+             _throughput(known, names), _gpu(known), _shares(known, names),
+             _missing([row for row in rows if row not in there]), _again()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -358,7 +359,7 @@ def _measured(known: dict, names: list[str]) -> str:
 
 def _int8(known: dict) -> str:
     """The forum's network: what its user measured, what this machine takes, what Vela estimates."""
-    found = known["int8"]
+    found = known.get("int8")
     if not found:
         return ""
     name, machine, vela = "forum-cnn-lstm", found["machine"], found["vela"]
@@ -367,17 +368,19 @@ def _int8(known: dict) -> str:
     rows += [(runtime, mark(number(seen["median_us"] / 1000), "m"),
               f"min {number(seen['min_us'] / 1000)}, {seen['calls']:,} calls")
              for runtime, seen in found["runtimes"].items()]
-    rows += [(f"{title}, Vela's estimate", mark(number(seen["ms"]), "e"),
+    rows += [(f"{title}, Vela's estimate", mark(number(seen["ms"]), "v"),
               f"{seen['mhz']:,.0f} MHz, {seen['system']}, {seen['memory']}")
              for title, seen in vela["estimates"].items()]
     for core, boards in known["planned"]["networks"].items():
         if core.startswith(name):
-            rows += [(f"Gatefold, {core}, {BOARD_TITLES[board]}",
-                      mark(number(_us(known, core, board) / 1000), latency_mark(known, core, board)),
+            bits = "" if "int8" in core else ", 16 bits"
+            rows += [(f"Gatefold, {core}{bits}, {BOARD_TITLES[board]}",
+                      mark(number(_us(known, core, board) / 1000),
+                           latency_mark(known, core, board)),
                       f"{row['latency']:,} cycles") for board, row in boards.items()]
-    return ("## The forum's network in full integer\n\nIts user quotes the Edge TPU in the embedded "
-            f"system, the same without the LSTM, and on a desktop. ONNX Runtime and LiteRT were "
-            f"measured here in one run, as above ({machine['cpu']}; the load average was "
+    return ("## The forum's network in full integer\n\nIts user quotes the Edge TPU in the "
+            "embedded system, the same without the LSTM, and on a desktop. ONNX Runtime and LiteRT "
+            f"were measured in one run, with one thread ({machine['cpu']}; the load average was "
             f"{machine['load_before']} before and {machine['load_after']} after it); before it was "
             "timed, LiteRT gave the stored bytes of the shipped .tflite. Vela, Arm's compiler for "
             f"Ethos-U ({vela['version']}), compiled the same file; its figures are its estimate, "
