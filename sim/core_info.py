@@ -119,7 +119,8 @@ def _parse(data: dict) -> CoreInfo:
             data["array"]["simd"], LIMITS["simd"].hi),
         dies=_positive(data["array"].get("dies", 1), LIMITS["dies"].hi),
         lanes=_positive(data.get("lanes", data["simd"]), LIMITS["simd"].hi),
-        chunk=_positive(data["simd"], LIMITS["simd"].hi),
+        chunk=_positive(data["simd"], LIMITS["simd"].hi) * _positive(
+            data["array"].get("dies", 1), LIMITS["dies"].hi),
         act_width=_positive(data["act_width"]),
         cell_width=_positive(data["cell_width"]),
         acc_width=_positive(data["acc_width"]) if data.get("acc_width") else 0,

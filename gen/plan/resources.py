@@ -428,7 +428,6 @@ def _reader(c: EngineConfig) -> Resources:
 def _writer(c: EngineConfig) -> Resources:
     box = _Gearbox.of(gearboxes(c)[1])
     memory = c.out_banks * c.simd * ram_luts(c.result_width, 2 << bits_for(c.out_depth))
-    memory += _mux(c.out_banks) * c.simd * c.result_width
     return _part(0.61 * box.held + 0.92 * box.two + 3 + memory,
                  box.held + 2 * bits_for(c.out_depth) + 8)
 
