@@ -97,6 +97,16 @@ class Core:
         """The quantised network."""
         return self.plan.qnet
 
+    @property
+    def input_quantization(self) -> list[tuple[float, int]]:
+        """Scale and zero point of each input's bytes, of a full-integer .tflite; else empty."""
+        return [(one.scale, one.zero) for one in self.qnet.affine[0]] if self.qnet.affine else []
+
+    @property
+    def output_quantization(self) -> list[tuple[float, int]]:
+        """As :attr:`input_quantization`, of the outputs."""
+        return [(one.scale, one.zero) for one in self.qnet.affine[1]] if self.qnet.affine else []
+
     def report(self) -> dict:
         """What report.json will hold: a copy."""
         return json.loads(json.dumps(self._report))

@@ -122,6 +122,9 @@ class QuantizedNetwork(Graph):
 
     def saturating(self, x: np.ndarray) -> int:
         """Number of values in float samples that lie outside their input's format."""
+        if self.affine:
+            return sum(int(np.count_nonzero(form.beyond(part))) for form, part in
+                       zip(self.affine[0], split(x, self.input_shapes), strict=True))
         steps, lows, highs = self._scales()
         scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * steps + 0.5)
         return int(np.count_nonzero((scaled < lows) | (scaled > highs)))
@@ -137,6 +140,15 @@ class QuantizedNetwork(Graph):
             return joined([form.to_float(part) for form, part in
                            zip(self.affine[1], split(y, self.output_shapes), strict=True)])
         return y / 2.0 ** self.output_fracs.reshape(self.output_shape)
+
+    @property
+    def ends(self) -> tuple[list[str], list[str]]:
+        """The numbers of each input and of each output, in words: formats, or scale and zero point.
+        """
+        if self.affine:
+            return [str(one) for one in self.affine[0]], [str(one) for one in self.affine[1]]
+        return ([str(form) for form in self.input_formats],
+                [" or ".join(map(str, self.formats(value))) for value in self.outputs])
 
     @property
     def output_fracs(self) -> np.ndarray:
