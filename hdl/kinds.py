@@ -53,7 +53,8 @@ class LstmKind:
 
     ``gate``: i, f, o. ``candidate``: g. ``up_f``, ``up_g``: left shifts that align f*c and i*g.
     ``cell``: of their sum to c, T + 1 + ``up_f``. ``out``: c to tc. ``h``: of o * tc to h.
-    ``cell_width``, ``h_width``: bits to which c and h saturate.
+    ``cell_width``, ``h_width``: bits to which c and h saturate. ``carries``: what the rounding of
+    the unit's last h left is added to o * tc.
     """
 
     gate: Gate
@@ -65,6 +66,7 @@ class LstmKind:
     h: int
     cell_width: int
     h_width: int
+    carries: bool = False
 
     @property
     def constants(self) -> Constants:

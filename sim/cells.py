@@ -41,9 +41,10 @@ def lstm_gates(layer: QLstm, table: Table, acc: np.ndarray,
     return arguments, values
 
 
-def lstm_cell(layer: QLstm, table: Table, gates, c: np.ndarray,
-              clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray]:
-    """(c, h) of the gates' values i, f, g, o and the previous c."""
+def lstm_cell(layer: QLstm, table: Table, gates, c: np.ndarray, rest: np.ndarray | int = 0,
+              clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(c, h, rest) of the gates' values i, f, g, o, the previous c and what the rounding of the
+    previous h left, or 0."""
     i, f, g, o = gates
     one = table.out_frac + 1
     fc_frac, ig_frac = one + layer.c.frac, one + layer.g.frac
@@ -52,7 +53,10 @@ def lstm_cell(layer: QLstm, table: Table, gates, c: np.ndarray,
     c = clip("c", round_shift(total, frac - layer.c.frac), layer.c.width)
     quiet = saturated if flat(layer.activation) else clip  # not worth a count
     tc = squashed(layer.activation, table, layer.tc, c, layer.c.frac, quiet, "tc")[1]
-    return c, clip("h", round_shift(o * tc, one + layer.tc.frac - layer.h.frac), layer.h.width)
+    shift = layer.h_shift(table)
+    exact = o * tc + rest
+    h = round_shift(exact, shift)
+    return c, clip("h", h, layer.h.width), exact - (h << shift) if shift > 0 else np.zeros_like(h)
 
 
 def gru_gates(layer: QGru, table: Table, acc: np.ndarray,

@@ -154,11 +154,14 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
             shift = layer.acc_frac - layer.w_hh_format.frac - layer.h_in.frac \
                 if given and layer.h_in else layer.align_hh
             found = step(layer, table, part[:, t % block], w_hh, shift, state, clip)
+            rest = found.pop("rest", None)
             state = {name: found[name] for name in ("h", "c") if name in found}
             for name in found if everything else state:
                 if name not in trace:
                     trace[name] = np.empty((samples, steps, layer.units), np.int64)
                 trace[name][rows, t] = found[name]
+            if rest is not None and t + 1 < getattr(layer, "carries", 0):
+                state["rest"] = rest
         if sequences is not None:
             for name, values in state.items():
                 kept.setdefault(name, np.empty((len(rows), layer.units), np.int64))
@@ -196,10 +199,11 @@ def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix]
                state: dict, clip: Clip) -> dict[str, np.ndarray]:
     acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
     u, gates = lstm_gates(layer, table, acc, clip)
-    c, h = lstm_cell(layer, table, gates, state["c"], clip)
+    c, h, rest = lstm_cell(layer, table, gates, state["c"], state.get("rest", 0),
+                           clip)
     return dict(zip(("acc_i", "acc_f", "acc_g", "acc_o", "u_i", "u_f", "u_g", "u_o",
-                     "i", "f", "g", "o", "c", "h"),
-                    (*blocks(acc, 4), *u, *gates, c, h), strict=True))
+                     "i", "f", "g", "o", "c", "h", "rest"),
+                    (*blocks(acc, 4), *u, *gates, c, h, rest), strict=True))
 
 
 def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,

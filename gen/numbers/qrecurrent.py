@@ -176,11 +176,13 @@ class QLstm(_QGated):
 
     ``c``, format of the cell state; ``g`` and ``tc``, of the activated candidate and cell state
     (T + 1 bits). ``c0``, constant initial c in format c; ``c_in``, the format of an initial c that
-    comes as an input.
+    comes as an input. ``carries``: in the steps before this one, h takes over the remainder that
+    the rounding of the step before left; 0, in none.
     """
 
     g: QFormat
     tc: QFormat
+    carries: int = 0
     c0: np.ndarray | None = None
     c_in: QFormat | None = None
 
@@ -189,6 +191,14 @@ class QLstm(_QGated):
     operands = {1: "h_in", 2: "c_in"}
     activated = ("g", "tc")
     gate_names, candidate = "ifo", "g"
+
+    def fits(self, *shapes):
+        return super().fits(*shapes) and 0 <= self.carries <= shapes[0][0] and not (
+            self.stateful and self.carries)
+
+    def h_shift(self, table: Table) -> int:
+        """The right shift that rounds o * tc to h."""
+        return table.out_frac + 1 + self.tc.frac - self.h.frac
 
     def result_shifts(self, table):
         gate, u = self._gate_shift(table), self.units

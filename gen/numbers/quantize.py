@@ -52,7 +52,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
              argument_bits: int | None = None, calibration=None, samples: int = 64, seed: int = 0,
              rule: str = "max", weight_rule: str = "max", percentile: float = 99.9,
              overrides: dict | None = None, headroom: int = 0, row_scales: bool = False,
-             moments: Moments | None = None,
+             carry: str = "none", input_carries: bool = False, moments: Moments | None = None,
              output_width: int | None = None,
              any_weights: bool = False,
              table: Table | None = None) -> QuantizedNetwork:
@@ -68,9 +68,11 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     what differs in single layers, as :func:`~.overrides.read_overrides` reads it
     from a file. ``headroom``, integer bits (0..8) that are reserved in results, states and
     accumulators, for weights that come later.
-    ``row_scales``: rows of matrices have scales. ``moments``, of operands: weights are rounded as
-    :func:`~.fit.fitted` does. ``output_width``: bits of the result of a last
-    Dense layer (:func:`last_dense`), at least those of activations; without it as many as these.
+    ``row_scales``: rows of matrices have scales. ``carry``, of :data:`~.settings.CARRIES`: the
+    LSTMs whose h takes over the remainder of its last rounding. ``input_carries``: the conversion
+    of an input from floats does so too. ``moments``, of operands: weights are rounded as
+    :func:`~.fit.fitted` does. ``output_width``: bits of the result of a last Dense layer
+    (:func:`last_dense`), at least those of activations; without it as many as these.
     ``any_weights``: fixed formats and accumulators for a core whose weights are replaced later
     (weights Q3, input and dense outputs Q4, cell state Q6, |bias| up to :data:`BIAS_LIMIT`); takes
     no calibration and no headroom.
@@ -85,7 +87,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     sections = check_overrides(overrides or {}, network)
     elsewhere = any("percentile" in section.values() for section in sections.values())
     settings = Settings(widths, *rules(rule, weight_rule, percentile, elsewhere), sections,
-                        checked_headroom(headroom), row_scales)
+                        checked_headroom(headroom), row_scales, carry)
     if table and (table_bits or argument_bits):
         raise ValueError("quantize takes a table, or its bits, not both")
     table = table or table_for(settings.widest("activations"), table_bits, argument_bits,
@@ -131,6 +133,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         record |= {"percentile": percentile} if "percentile" in (rule, weight_rule) else {}
         record |= {"headroom": headroom} if headroom else {}
         record |= {"row_scales": True} if row_scales else {}
+        record |= {"carry": carry} if carry != "none" else {}
+        record |= {"input_carries": True} if input_carries else {}
         record |= {FITTED: True} if moments else {}
         record |= {SATURATED: beyond} if beyond else {}
     used = _widths(network, inputs, layers)
@@ -138,7 +142,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
         act_width=used["act"], weight_width=used["weight"] or weight_width,
         cell_width=used["cell"] or cell_width, input_formats=inputs, table=table, acc_width=2,
-        host=network.host, calibration=record)
+        host=network.host, calibration=record, input_carries=input_carries)
     return replace(qnet, acc_width=_accumulator(qnet, any_weights, headroom))
 
 
@@ -288,7 +292,7 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
     for layer, old in zip(network.layers, qnet.layers, strict=True):
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
-                   or field.name in ("x_align", "h_in", "c_in", "scales")}
+                   or field.name in ("x_align", "h_in", "c_in", "scales", "carries")}
         if numbers.get("scales") is not None:
             matrices = [scaled_weights(layer, getattr(layer, name)) for name in old.weights]
             numbers["scales"] = by_row(matrices, [[form] for form in old.weights.values()],

@@ -40,6 +40,7 @@ class LaneModel:
         self.table, self.t_bits = table, table.out_frac
         self.c: dict[int, int] = {}
         self.s: dict[int, int] = {}
+        self.rest: dict[int, int] = {}  # by cell, what the rounding of h left, modulo its step
         self.aside: dict[tuple[str, int], int] = {}
 
     def finish(self, kind: Any, z, *, cell: int = 0, fresh: bool = False):
@@ -53,6 +54,7 @@ class LaneModel:
         if isinstance(kind, LoadKind):
             state = self.s if kind.gru else self.c
             state[cell] = saturated(rounded(acc[0], kind.shift), kind.cell_width)
+            self.rest[cell] = 0
             return None, state[cell]
         c = 0 if fresh else self.c.get(cell, 0)
         s = 0 if fresh else self.s.get(cell, 0)
@@ -64,7 +66,11 @@ class LaneModel:
             c = saturated(rounded(((f * c) << kind.up_f) + ((i * g) << kind.up_g), kind.cell),
                           kind.cell_width)
             self.c[cell] = c
-            return saturated(rounded(o * self.squash(kind.out, c), kind.h), kind.h_width), c
+            half, bits = 1 << kind.h >> 1, (1 << kind.h) - 1
+            rest = self.rest.get(cell, 0) if kind.carries and not fresh else 0
+            exact = o * self.squash(kind.out, c) + (rest & bits ^ half)
+            self.rest[cell] = exact & bits ^ half
+            return saturated(exact >> kind.h, kind.h_width), c
         if isinstance(kind, AsideKind):
             name, value = ("z", self.gate(kind.gate, acc[0])) if kind.gate else ("a", acc[0])
             self.aside[name, cell] = value
