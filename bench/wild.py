@@ -37,7 +37,8 @@ TARGET = 1.3
 @dataclass(frozen=True)
 class Row:
     """A network on a board. ``plan``: of the array that is chosen, with the registers that
-    distance needs; ``bare``: of the same array without them. ``bound``: that of wild.json."""
+    distance needs; ``bare``: of the same array without them, on one die. ``bound``: that of
+    wild.json."""
 
     name: str
     board: str
@@ -103,7 +104,7 @@ def row(name: str, board: str, **options) -> Row:
     """Plan ``name`` for ``board``; ``options``, as of :func:`gatefold.gen.flow.compile`."""
     network = build(name)
     plan = compile(network, board=board, **options).plan
-    bare = make_plan(plan.qnet, replace(plan.array, reach=0, gather=0))
+    bare = make_plan(plan.qnet, replace(plan.array, reach=0, gather=0, dies=1, cross=0))
     return Row(name, board, network, plan, bare, WILD[name]["boards"][board]["bound"])
 
 

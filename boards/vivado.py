@@ -20,6 +20,8 @@ from string import Template
 
 from gatefold.boards.board import NAME, Board
 from gatefold.gen.errors import UserError
+from gatefold.hdl.dies import HUB
+from gatefold.hdl.dies import place as stacked
 
 __all__ = ["At", "generated", "listed", "write_vivado"]
 
@@ -343,19 +345,18 @@ def write_vivado(directory: str | Path, *, board: Board, top: str,
 
 def _floorplan(board: Board, top: str, dies: int, regions: int, region_rows: int) -> str:
     """The script that assigns parts of the core to dies, and regions to rows of clock regions."""
-    first = board.window(dies)
-    place, bands = [], []
+    first, place, bands = board.window(dies), [], []
+    slr = [first + stacked(die, dies) for die in range(dies)]
     if len(board.dies) > 1 and dies == 1:
         place = [f"on_slr {first} core"]
     elif dies > 1:
-        # What all dies share lies on the one in the middle.
-        middle = first + dies // 2
-        place = [f"on_slr {middle} core/{part}" for part in ("reader", "sequencer", "writer")]
-        place += [f"on_slr {first + die} core/{part}_{die}" for die in range(dies)
+        # What all dies share lies on the hub.
+        place = [f"on_slr {slr[HUB]} core/{part}" for part in ("reader", "sequencer", "writer")]
+        place += [f"on_slr {slr[die]} core/{part}_{die}" for die in range(dies)
                   for part in ("operands", "array", "router", "lanes")]
     for die in range(dies):
-        bottom = sum(one.clock_regions.rows for one in board.dies[:first + die])
-        rows = board.dies[first + die].clock_regions.rows
+        bottom = sum(one.clock_regions.rows for one in board.dies[:slr[die]])
+        rows = board.dies[slr[die]].clock_regions.rows
         for region in range(regions):
             low, high = region * rows // regions, ((region + 1) * rows - 1) // regions
             bands.append(f"    core/array{f'_{die}' if dies > 1 else ''}/region_{region:02d} "

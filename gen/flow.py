@@ -21,22 +21,16 @@ import numpy as np
 from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
-from gatefold.boards.zynqmp import write_zynqmp
 from gatefold.gen.cut.folder import save_host
 from gatefold.gen.cut.parts import Host, frames_given
 from gatefold.gen.errors import NumbersWarning, UserError
-from gatefold.gen.files.names import ANY_BOARD, CONTENTS, CORE, FLOATS, INTEGERS
+from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
 from gatefold.gen.files.sealed import sealed
 from gatefold.gen.host.config import describe_host, host_config, host_refusals
 from gatefold.gen.host.cycles import HostCycles
-from gatefold.gen.host.driver_files import (
-    DRIVER,
-    EXAMPLES,
-    write_driver,
-    write_examples,
-    write_load,
-)
+from gatefold.gen.host.driver_files import EXAMPLES, write_examples
+from gatefold.gen.host.folder import write_host
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
@@ -47,6 +41,7 @@ from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.network.logits import with_logits
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
@@ -170,7 +165,10 @@ class Core:
         core = core_json(self.plan)
         if self.host is not None:
             core["host"] = describe_host(self.plan, self.host)
-            self._write_host(folder, self.host, verilog, memories)
+            write_host(folder, self.plan, self.host, board=self.board, clock_mhz=self.clock_mhz,
+                       version=self._report["versions"]["gatefold"], verilog=verilog,
+                       memories=memories)
+            write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
         (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
         if self.board is not None:
@@ -183,23 +181,6 @@ class Core:
         report = self._report | {"files": sealed(folder)}
         write_report(folder, report)
         write_page(folder, report, self.plan)
-
-    def _write_host(self, folder: Path, host: HostConfig, verilog: list[str],
-                    memories: list[str]) -> None:
-        """The driver, what it loads, its examples, and the package for the board."""
-        built = host.constants["HASH_LO"] | host.constants["HASH_HI"] << 32
-        version = self._report["versions"]["gatefold"]
-        write_driver(folder / DRIVER, self.plan, host.constants, clock_mhz=self.clock_mhz,
-                     version=version)
-        write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
-        if self.plan.config.loadable:
-            write_load(folder / "weights", self.plan, built)
-        if self.board is not None and self.board.host is not None:
-            name = self.board.name if self.board.name in CONTENTS else ANY_BOARD
-            write_zynqmp(folder / name, board=self.board, verilog_files=verilog,
-                         memory_files=memories, clock_mhz=self.clock_mhz, port_bits=host.width,
-                         load_bytes=host.constants["LOAD_BYTES"], build_hash=built,
-                         version=version)
 
 
 @takes(BuildOptions)
@@ -238,12 +219,15 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if options.width == "auto" and any_weights:
         raise UserError("--width auto needs MODEL: the error of weights that come later is not "
                         "known")
+    if network.affine is not None:
+        _check_int8(options, overrides)
+        # Every board has DSP slices in which two products of int8 fit; elsewhere who knows.
+        if target is not None and quantize(network).packs:
+            limits = limits.packed()
     if options.pe and options.simd:
         limits = limits.within(options.pe * options.simd, "--pe x --simd")
     limits = limits.within(options.macs)
     check_tiles(network, limits.multipliers, options.contexts)
-    if network.affine is not None:
-        _check_int8(options, overrides)
     if calibrate is not None:
         calibrate = frames_given(network, network.around, calibrate, "the calibration data")
         for doubt in doubts(calibrate):
@@ -318,9 +302,6 @@ def _check_int8(options: BuildOptions, overrides: dict | None) -> None:
     if chosen:
         raise UserError(f"{chosen[0]} does not go with a full-integer .tflite, whose numbers are "
                         "in the file: leave it out, or give the float model")
-    if options.host is not None:
-        raise UserError("--host does not know the scales of a full-integer .tflite yet: leave it "
-                        "out, and use the core's streams, which carry bytes")
 
 
 def _counted(say: Progress) -> Callable[[int, int], None]:
@@ -347,13 +328,13 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
         raise UserError(f"--pe must be a multiple of {4 * limits.fewest_dies} on "
                         f"{limits.fewest_dies} dies (four rows each), not {options.pe}")
     array = Array(pe=options.pe, simd=options.simd, stream_bits=limits.stream_bits,
-                  **made)
+                  packed=limits.packs, **made)
     plans = [(make_plan(qnet, made_to_fit(qnet, array, share)), share) for share in limits.shares()
              if array.pe % (4 * share.dies) == 0]
     fitting = [placed for plan, share in plans if (placed := fit(plan, share)) is not None]
     if fitting:
         return min(fitting, key=lambda plan: plan.cycles.latency)
-    needs = estimate(plans[0][0].config)
+    needs = estimate(plans[-1][0].config)
     where = "" if limits.memory == "auto" else f" with --memory {limits.memory}"
     best = choose_array(qnet, limits, **made, quick=True).array
     raise UserError(f"an array of {array.pe} x {array.simd} takes about {needs.lut} LUTs, "

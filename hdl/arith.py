@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 __all__ = ["as_signed", "by_kind", "by_parameter", "clamp", "delay", "floor_shift", "floored",
-           "half", "half_by_kind", "inverted", "is_one_of", "of_saturated", "plus_minus",
+           "half", "half_by_kind", "inverted", "is_one_of", "later", "of_saturated", "plus_minus",
            "saturate", "tree", "tree_levels", "tree_sum", "within"]
 
 
@@ -162,6 +162,11 @@ def delay(m: Module, name: str, value: Value, cycles: int):
         m.d.sync += stage.eq(line[-1])
         line.append(stage)
     return line
+
+
+def later(m: Module, name: str, value: Value, cycles: int) -> Value:
+    """``value``, ``cycles`` cycles later. No reset clears what is under way."""
+    return delay(m, name, value, cycles)[cycles]
 
 
 def tree_levels(terms: int) -> int:

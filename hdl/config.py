@@ -2,18 +2,20 @@
 
 The field's words: ``pe`` rows and ``simd`` columns of multipliers, one *tile* (pe x simd products)
 a cycle. An element takes R neighbouring rows, a *slot*: four for the gates of an LSTM's unit, one
-in a Dense layer. Elements of one *chunk* (``simd`` of them) lie side by side in a memory word, one
-per *lane*. The dies of a device share the rows, and each has lanes of its own.
+in a Dense layer. Elements of one *chunk* (``simd`` of them) lie side by side in a memory word; a
+*beat* of results has one per *lane*, a chunk or a part of it. The dies of a device share the rows,
+and each has lanes of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gatefold.hdl.dies import to_farthest
 from gatefold.hdl.kinds import DenseKind, Kind
 
-__all__ = ["PIPELINES", "REGION", "SCALE_BITS", "SHALLOW", "SPAN", "EngineConfig", "TableConfig",
-           "bits_for"]
+__all__ = ["PIPELINES", "REGION", "SCALE_BITS", "SHALLOW", "SLICE", "SPAN", "EngineConfig",
+           "TableConfig", "bits_for"]
 
 #: How deep the pipeline is: a register behind every step, or behind every second one.
 PIPELINES = ("full", "short")
@@ -23,6 +25,9 @@ REGION = 16
 
 #: Rows of a span: what a lane gets from them is selected in one place.
 SPAN = 4 * REGION
+
+#: Bits of the wider operand of a DSP slice, of all that hold two products in one.
+SLICE = 25
 
 #: Bits of a row's scale.
 SCALE_BITS = 1
@@ -86,7 +91,7 @@ class EngineConfig:
     factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
         their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
-        max_run is the most tiles of an instruction.
+        max_run is the most tiles of an instruction. offsets: loop offsets that the program has.
     lut_rows: rows whose weights are in LUTs although they are not shallow.
     loadable: weights and bias are written at run time, through a stream of their own.
     contexts: sequences in a frame.
@@ -96,12 +101,16 @@ class EngineConfig:
         make a pair take one cycle instead of two (:attr:`pair`, :attr:`between`).
     reach, gather: levels of registers that distance needs, from the memories of operands to the
         rows and from the rows to the lanes.
-    dies, cross: dies that share the rows, and registers of a chunk on its way from one to another.
+    dies, cross: dies that share the rows (:mod:`gatefold.hdl.dies`), and registers of a chunk on
+        its way over the border of two neighbours.
     curve: the shape of the tables of curves, where there are any.
     protect: the core watches itself (:mod:`gatefold.hdl.guard`); patience: cycles that its watchdog
         waits.
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
+    parts: beats of a chunk of results, a power of two: a die has ``simd // parts`` lanes.
+    packed: pairs of rows share their DSP slices (:class:`~gatefold.hdl.mac_pair.MacPair`). Neither
+        an operand nor a weight is the lowest integer of its width then.
     """
 
     pe: int
@@ -134,6 +143,7 @@ class EngineConfig:
     max_count: int
     max_stride: int
     max_run: int = 1
+    offsets: int = 0
     lut_rows: int = 0
     loadable: bool = False
     uram_rows: int = 0
@@ -147,6 +157,8 @@ class EngineConfig:
     dies: int = 1
     cross: int = 0
     cascade: bool = False
+    packed: bool = False
+    parts: int = 1
     element: int = 0
     x_zero: int = 0
     out_zero: int = 0
@@ -164,8 +176,14 @@ class EngineConfig:
                              f"die), not {self.pe!r}")
         if self.simd < 1:
             raise ValueError(f"simd must be at least 1, not {self.simd!r}")
+        if self.parts < 1 or self.parts & (self.parts - 1) or self.simd % self.parts:
+            raise ValueError(f"parts must be a power of two that divides simd ({self.simd}), not "
+                             f"{self.parts!r}")
         if self.uram_rows and not self.loadable:
             raise ValueError("uram_rows needs loadable: UltraRAM cannot be initialised")
+        if self.packed and self.act_width + 2 * self.weight_width > SLICE:
+            raise ValueError(f"packed needs act_width + 2 x weight_width of at most {SLICE} bits, "
+                             f"not {self.act_width} + 2 x {self.weight_width}")
         if self.container < self.out_element:
             raise ValueError(f"container must hold {self.out_element} bits of an element, "
                              f"not {self.container!r}")
@@ -179,6 +197,16 @@ class EngineConfig:
             return "ultra"
         in_luts = self.weight_depth <= SHALLOW or rank < self.uram_rows + self.lut_rows
         return "distributed" if in_luts else "block"
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of a die."""
+        return self.simd // self.parts
+
+    @property
+    def slices(self) -> int:
+        """Products of the array that take a multiplier of their own."""
+        return self.pe * self.simd // (1 + self.packed)
 
     @property
     def regions(self) -> tuple[range, ...]:
@@ -232,9 +260,15 @@ class EngineConfig:
         return self.pe // self.dies
 
     @property
-    def crossing(self) -> int:
-        """Cycles from die to die."""
-        return self.cross if self.dies > 1 else 0
+    def way_there(self) -> int:
+        """Cycles from the hub to every die: as many for the near ones, for all do the same."""
+        return self.cross * to_farthest(self.dies)
+
+    @property
+    def way_back(self) -> int:
+        """Cycles of an output from the dies to the hub: none where each row of the output is a
+        chunk, which all dies make."""
+        return self.way_there if self.out_banks > 1 else 0
 
     @property
     def relays(self) -> int:
@@ -272,6 +306,11 @@ class EngineConfig:
         return -(-self.out_chunks // self.dies)
 
     @property
+    def out_banks(self) -> int:
+        """Dies whose chunks the output takes: the first alone where a row of it is a chunk."""
+        return min(self.dies, self.out_chunks)
+
+    @property
     def out_depth(self) -> int:
         """Words of an output frame."""
         return self.out_words * self.out_rows
@@ -304,7 +343,7 @@ class EngineConfig:
     @property
     def scale_width(self) -> int:
         """Bits of such a word, on each die."""
-        return self.simd * self.row_places * SCALE_BITS
+        return self.lanes * self.row_places * SCALE_BITS
 
     @property
     def scale_beats(self) -> int:

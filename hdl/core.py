@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Flow, In, Out
 from gatefold.hdl import interfaces
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.die import Die, crossed, way
+from gatefold.hdl.dies import borders, sources
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
 from gatefold.hdl.guard import FAULTS, Watchdog, with_copies
@@ -36,8 +37,9 @@ class Core(wiring.Component):
                                   '----------------------- h ----------------'
 
     Where several dies share the array, each has all that is between the reader and the writer
-    (:class:`Die`), and obeys the one sequencer. What goes to them and what comes from them takes
-    the same number of cycles for each, and a finished chunk goes to every other die as well.
+    (:class:`Die`), and obeys the one sequencer, which is on die 0. What goes to them and what comes
+    from them takes the same number of cycles for each, and a finished chunk goes to every other die
+    as well, from neighbour to neighbour.
 
     A reset reaches the sequencer, the reader, the writer and the loader. The dies have none: the
     sequencer issues nothing until all that they did has come to its end (:meth:`drain`), and until
@@ -73,7 +75,7 @@ class Core(wiring.Component):
         counter can hold."""
         c = config
         return (MacArray.latency(c) + RowRouter.latency(c) + max(early_latency(c), late_latency(c))
-                + 2 * c.crossing + (1 << bits_for(c.max_beats)))
+                + 2 * c.way_there + (1 << bits_for(c.max_beats)))
 
     def elaborate(self, platform):
         c = self.config
@@ -83,10 +85,10 @@ class Core(wiring.Component):
         loader = WeightLoader(c) if c.loadable else None
         parts = {"reader": reader, "sequencer": sequencer, "writer": writer,
                  **({} if loader is None else {"loader": loader})}
-        sources = {"write": reader.write, "read": sequencer.read, "tile": sequencer.tile}
+        inputs = {"write": reader.write, "read": sequencer.read, "tile": sequencer.tile}
         closed: Value = Const(0, 1)
         if loader is not None:
-            closed, sources["load"] = self._load(m, loader, reader)
+            closed, inputs["load"] = self._load(m, loader, reader)
         differ: list[Value] = []
         for name, part in parts.items():
             if c.protect:
@@ -96,7 +98,7 @@ class Core(wiring.Component):
                                   else part)
         dies = [Die(c, self.images, n) for n in range(c.dies)]
         for die in dies:
-            die.place(m, platform, sources, sequencer.primed)
+            die.place(m, platform, inputs, sequencer.primed)
 
         wiring.connect(m, wiring.flipped(self.i), reader.beats)
         wiring.connect(m, reader.arrivals, sequencer.arrivals)
@@ -110,13 +112,13 @@ class Core(wiring.Component):
                      self.trace.summed.eq(traces[0].summed & sequencer.primed),
                      self.trace.lanes.eq(Cat(trace.lanes for trace in traces))]
         for n, trace in enumerate(traces):
-            for lane in range(c.simd):
-                at = n * c.simd + lane
+            for lane in range(c.lanes):
+                at = n * c.lanes + lane
                 m.d.comb += [
                     self.trace.h[at].eq(trace.h[lane]), self.trace.c[at].eq(trace.c[lane]),
                     *(self.trace.sums[at][k].eq(trace.sums[lane][k]) for k in range(4))]
         if c.protect:
-            weights = Cat(way(m, platform, c, f"fault_{die.number}", die.array.fault)
+            weights = Cat(way(m, platform, c.way_there, f"fault_{die.number}", die.array.fault)
                           for die in dies).any()
             m.d.sync += self.faults.eq(Cat(sequencer.fault, Cat(differ).any(), weights))
         with m.If(reader.error):
@@ -124,22 +126,25 @@ class Core(wiring.Component):
         return m
 
     def _results(self, m: Module, platform, dies: list[Die]) -> None:
-        """Finished chunks go to the die's own bank of h at once, and to those of the other dies."""
+        """Finished chunks go to the die's own bank of h at once, and to those of the other dies,
+        over one border after the other."""
+        count = len(dies)
         for n, die in enumerate(dies):
             wiring.connect(m, die.lanes.result, die.operands.result)
-            for k in range(1, len(dies)):  # the chunks of the die behind it first
-                source = dies[(n + k) % len(dies)]
-                name = f"result_{source.number}_to_{n}"
-                crossed(m, platform, self.config, name, source.lanes.result,
-                        die.operands.others[k - 1])
+            there = {n: die.lanes.result}
+            for to in sources(n, count)[1:]:
+                before = next(other for other in there if borders(other, to, count) == 1)
+                there[to] = dies[to].operands.others[sources(to, count).index(n) - 1]
+                crossed(m, platform, self.config.cross, f"result_{n}_to_{to}", there[before],
+                        there[to])
 
     def _outputs(self, m: Module, platform, dies: list[Die], writer: FrameWriter) -> None:
         """Outputs go to the writer. All dies write the same words, so that the first says which."""
-        first, *others = (die.lanes.output for die in dies)
-        crossed(m, platform, self.config, "output_0", first, writer.write)
-        for n, output in enumerate(others):
-            m.d.comb += writer.others[n].as_value().eq(way(
-                m, platform, self.config, f"output_{n + 1}", output.data.as_value()))
+        registers = self.config.way_back
+        crossed(m, platform, registers, "output_0", dies[0].lanes.output, writer.write)
+        for n in range(1, self.config.out_banks):
+            m.d.comb += writer.others[n - 1].as_value().eq(way(
+                m, platform, registers, f"output_{n}", dies[n].lanes.output.data.as_value()))
 
     def _load(self, m: Module, loader: WeightLoader, reader: FrameReader):
         """Load weights from the stream while no frame is in progress; returns whether no frame may

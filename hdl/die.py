@@ -34,10 +34,12 @@ class Die:
         die = f"_{self.number}" if self.config.dies > 1 else ""
         for name in ("operands", "array", "router", "lanes"):
             m.submodules[f"{name}{die}"] = getattr(self, name)
-        m.d.comb += self.router.primed.eq(way(m, platform, self.config, f"primed{die}", primed))
+        m.d.comb += self.router.primed.eq(way(
+            m, platform, self.config.way_there, f"primed{die}", primed))
         for name, source in sources.items():
             target = self.operands if name in ("write", "read") else self.array
-            crossed(m, platform, self.config, f"{name}{die}", source, getattr(target, name))
+            crossed(m, platform, self.config.way_there, f"{name}{die}", source,
+                    getattr(target, name))
         m.d.comb += self.array.operands.eq(self.operands.chunk)
         wiring.connect(m, self.array.rows, self.router.rows)
         if self.scales is None:
@@ -54,23 +56,20 @@ class Die:
                 self.scales.write.word.eq(load.word.word_select(self.number, width))]
 
 
-def crossed(m: Module, platform, config: EngineConfig, name: str, source, target) -> None:
-    """Connect the members of ``source`` to those of ``target``, by way of a die's border."""
-    if config.dies == 1:
-        wiring.connect(m, source, target)
-        return
+def crossed(m: Module, platform, registers: int, name: str, source, target) -> None:
+    """Connect the members of ``source`` to those of ``target``, by way of the borders of dies."""
     for path, _, value in source.signature.flatten(source):
         member = "__".join(map(str, path))
         there = target
         for part in path:
             there = getattr(there, part)
-        m.d.comb += Value.cast(there).eq(way(m, platform, config, f"{name}_{member}",
+        m.d.comb += Value.cast(there).eq(way(m, platform, registers, f"{name}_{member}",
                                              Value.cast(value)))
 
 
-def way(m: Module, platform, config: EngineConfig, name: str, value: Value) -> Value:
-    """``value`` at the end of the registers between two dies: one that sends, one that receives,
-    others between."""
-    for n in range(config.crossing):
+def way(m: Module, platform, registers: int, name: str, value: Value) -> Value:
+    """``value`` at the end of the registers between two dies: at each border one that sends and one
+    that receives, and others between."""
+    for n in range(registers):
         value = relayed(m, platform, f"{name}_{n}", value)
     return value

@@ -53,8 +53,12 @@ class GearboxShape:
 
     @property
     def capacity(self) -> int:
-        """Elements that it holds: enough to accept and deliver a word in every cycle."""
-        return self.size_out + 2 * self.size_in - 1
+        """Elements that it holds: enough to accept and deliver a word in every cycle. A word comes
+        while there are few others: no more than one that leaves in the same cycle and the start of
+        the next; or, where words that come are larger than those that leave, one that leaves after
+        it, whole though the last word of a row brings little."""
+        short = max(0, self.size_out - self.rest_in)
+        return self.size_in + self.size_out + min(self.size_in, self.size_out + short) - 1
 
     @property
     def unit(self) -> int:

@@ -12,7 +12,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
 from gatefold.hdl.config import EngineConfig, bits_for
-from gatefold.hdl.isa import beat_layout, finish_layout, instruction_layout
+from gatefold.hdl.isa import beat_layout, finish_layout, tile_layout
 
 __all__ = ["FINISH_LEAD", "arrivals", "beat_stream", "chunk_layout", "finished_rows", "input_write",
            "operand_read", "output_write", "region_controls", "region_load", "result_write",
@@ -67,7 +67,7 @@ def operand_read(config: EngineConfig) -> Signature:
 def tile_issue(config: EngineConfig) -> Signature:
     """A tile at its issue. ``next_weight``, of an engine whose ``reach`` is 0: what ``weight`` of
     the word will be in the next cycle, for the registers of the regions."""
-    return Signature({"valid": Out(1), "word": Out(instruction_layout(config)),
+    return Signature({"valid": Out(1), "word": Out(tile_layout(config)),
                       **({} if config.reach else {"next_weight": Out(bits_for(
                           config.weight_depth))})})
 
@@ -95,11 +95,12 @@ def routed_beat(config: EngineConfig) -> Signature:
     """A beat for the lanes; ``z``: for each lane, the accumulators of its element's rows, at most
     four."""
     return Signature({"valid": Out(1), "beat": Out(beat_layout(config)),
-                      "z": Out(signed(config.acc_width)).array(config.simd, 4)})
+                      "z": Out(signed(config.acc_width)).array(config.lanes, 4)})
 
 
 def result_write(config: EngineConfig) -> Signature:
-    """Write of the h memory: ``data`` comes a cycle after ``lanes`` and ``chunk``."""
+    """Write of the h memory: ``data`` comes a cycle after ``lanes``, the elements of the chunk that
+    are written, and ``chunk``."""
     return Signature({"lanes": Out(config.simd), "chunk": Out(bits_for(config.h_depth)),
                       "data": Out(chunk_layout(config))})
 
@@ -116,7 +117,7 @@ def trace(config: EngineConfig, dies: int = 1) -> Signature:
     the kind has one; ``lanes``: which lanes hold one. A beat that loads a state has none. Some
     cycles earlier, with ``summed``, ``sums``: the accumulators of the rows of each lane's
     element, at most four. ``dies``: so many dies' lanes, side by side."""
-    lanes = config.simd * dies
+    lanes = config.lanes * dies
     return Signature({"valid": Out(1), "lanes": Out(lanes), "summed": Out(1),
                       "sums": Out(signed(config.acc_width)).array(lanes, 4),
                       "h": Out(signed(config.result_width)).array(lanes),

@@ -13,10 +13,9 @@ from amaranth.lib import data
 from gatefold.hdl.config import EngineConfig, bits_for
 
 __all__ = ["STEPS", "Start", "Stop", "beat_layout", "finish_layout", "instruction_layout", "pack",
-           "segment_layout"]
+           "segment_layout", "tile_layout"]
 
-STEPS = 3  #: Loop offsets.
-STEP_BITS = 2  #: Bits that name one of them, or none.
+STEPS = 3  #: Loop offsets that a program has at most.
 
 
 class Start(IntEnum):
@@ -36,35 +35,34 @@ class Stop(IntFlag):
 
 
 def finish_layout(config: EngineConfig) -> data.StructLayout:
-    """How finished rows become elements of an operand or an output.
+    """How finished rows become elements of an operand or an output, as the array passes it on.
 
     kind: index into ``config.kinds``. route: of the first beat. beats: number of beats - 1.
     cell: cell-state chunk of the first beat, or the word of its factors. fresh: c counts as zero.
-    to_h, h, h_step: write to the operand memory at chunk h (+ the loop offset that h_step names).
-    to_out, out, out_step: the same for the output memory. complete: the last beat completes its
-    chunk, which may leave.
-    frame: half of the output memory, filled in by the sequencer (0 in a program).
+    to_h, h: write to the operand memory from beat h on; a chunk is ``config.parts`` beats. to_out,
+    out: the same for the output memory. complete: the last beat completes its chunk, which may
+    leave.
     scale, of a core with row scales: the word of the first beat's.
-    cell_carried, of a stateful core: the state is the last frame's; it counts as zero in a frame
-    that begins a new sequence.
+    frame: half of the output memory.
     """
-    return data.StructLayout({
+    return data.StructLayout({**_finish(config), "frame": 1})
+
+
+def _finish(config: EngineConfig) -> dict:
+    """The fields of :func:`finish_layout` that an instruction has."""
+    return {
         "kind": bits_for(len(config.kinds)),
         "route": bits_for(len(config.routes)),
         "beats": bits_for(config.max_beats),
         "cell": bits_for(config.cell_words),
         "fresh": 1,
         "to_h": 1,
-        "h": bits_for(config.h_depth),
-        "h_step": STEP_BITS,
+        "h": bits_for(config.h_depth * config.parts),
         "to_out": 1,
-        "out": bits_for(config.out_depth),
-        "out_step": STEP_BITS,
+        "out": bits_for(config.out_depth * config.parts),
         "complete": 1,
-        "frame": 1,
         **({"scale": config.scale_address} if config.scale_depth else {}),
-        **({"cell_carried": 1} if config.stateful else {}),
-    })
+    }
 
 
 def beat_layout(config: EngineConfig) -> data.StructLayout:
@@ -76,44 +74,63 @@ def beat_layout(config: EngineConfig) -> data.StructLayout:
     """
     return data.StructLayout({
         "kind": bits_for(len(config.kinds)),
-        "lanes": config.simd,
+        "lanes": config.lanes,
         "cell": bits_for(config.cell_words),
         "fresh": 1,
         "to_h": 1,
-        "h": bits_for(config.h_depth),
+        "h": bits_for(config.h_depth * config.parts),
         "to_out": 1,
-        "out": bits_for(config.out_depth),
+        "out": bits_for(config.out_depth * config.parts),
         "complete": 1,
         "frame": 1,
     })
 
 
-def instruction_layout(config: EngineConfig) -> data.StructLayout:
-    """A run of tiles, or one: each takes the next weight word and the next chunk.
+def tile_layout(config: EngineConfig) -> data.StructLayout:
+    """A tile as it is issued to the array: the fields of its instruction that the array reads."""
+    return data.StructLayout({**_sums(config), "finish": finish_layout(config)})
 
-    repeats: tiles - 1. start is that of the first, stop and gap those of the last. weight: word of
-    the weight memory. from_x: the operand chunk comes from the input memory, not from the h memory.
-    operand: its chunk (+ the loop offset that operand_step names). bank, absolute, where there are
-    several dies: of which bank of the h memory, from the die's own on or from the first die's on.
-    align: index into ``config.aligns``. start, init, stop, park: see :class:`Start`, :class:`Stop`.
-    finish: see :func:`finish_layout`. gap: cycles to wait after it. last: ends the frame (a program
-    may hold several, one after the other).
-    carried, of a stateful core: the operand is the last frame's state; it counts as zero in a frame
-    that begins a new sequence.
-    """
-    return data.StructLayout({
-        "repeats": bits_for(config.max_run),
+
+def _sums(config: EngineConfig) -> dict:
+    """The fields of an instruction that say what the rows do."""
+    return {
         "weight": bits_for(config.weight_depth),
-        "from_x": 1,
-        "operand": bits_for(max(config.x_depth, config.h_depth)),
-        "operand_step": STEP_BITS,
-        **({"bank": bits_for(config.dies), "absolute": 1} if config.dies > 1 else {}),
         "align": bits_for(len(config.aligns)),
         "start": 2,
         "init": bits_for(max(config.bias_depth, config.park_depth)),
         "stop": 2,
         "park": bits_for(config.park_depth),
-        "finish": finish_layout(config),
+    }
+
+
+def instruction_layout(config: EngineConfig, *, steps: bool = True) -> data.StructLayout:
+    """A run of tiles, or one: each takes the next weight word and the next chunk.
+
+    repeats: tiles - 1. start is that of the first, stop and gap those of the last. weight: word of
+    the weight memory. from_x: the operand chunk comes from the input memory, not from the h memory.
+    operand: its chunk. bank, absolute, where there are
+    several dies: of which bank of the h memory, from the die's own on or from the first die's on.
+    align: index into ``config.aligns``. start, init, stop, park: see :class:`Start`, :class:`Stop`.
+    finish: see :func:`finish_layout`. gap: cycles to wait after it. last: ends the frame (a program
+    may hold several, one after the other).
+    carried, of a stateful core: the operand is the last frame's state; it counts as zero in a frame
+    that begins a new sequence; cell_carried, in ``finish``: so does the state.
+    With ``steps``, as in the program: operand_step, h_step, out_step, each the loop offset that is
+    added to operand, h or out, or 0 for none.
+    """
+    def step(name: str) -> dict:
+        return {f"{name}_step": bits_for(config.offsets + 1)} if steps and config.offsets else {}
+
+    return data.StructLayout({
+        "repeats": bits_for(config.max_run),
+        "from_x": 1,
+        "operand": bits_for(max(config.x_depth, config.h_depth)),
+        **step("operand"),
+        **({"bank": bits_for(config.dies), "absolute": 1} if config.dies > 1 else {}),
+        **_sums(config),
+        "finish": data.StructLayout({
+            **_finish(config), **step("h"), **step("out"),
+            **({"cell_carried": 1} if config.stateful else {})}),
         "gap": bits_for(config.max_gap + 1),
         "last": 1,
         **({"carried": 1} if config.stateful else {}),
@@ -123,15 +140,14 @@ def instruction_layout(config: EngineConfig) -> data.StructLayout:
 def segment_layout(config: EngineConfig) -> data.StructLayout:
     """A stretch of the program that runs ``count + 1`` times; segments follow one another.
 
-    end: address of its last instruction. step_1, step_2, step_3: increments per iteration of the
-    three loop offsets, which start at zero. A step field of an instruction names the offset that is
-    added to its address, or 0 for none.
+    end: address of its last instruction. step_1, step_2 ...: increments per iteration of the loop
+    offsets, which start at zero.
     """
     stride = bits_for(config.max_stride + 1)
     return data.StructLayout({
         "end": bits_for(config.program_depth),
         "count": bits_for(config.max_count),
-        **{f"step_{n}": stride for n in range(1, STEPS + 1)},
+        **{f"step_{n}": stride for n in range(1, config.offsets + 1)},
     })
 
 

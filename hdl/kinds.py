@@ -15,7 +15,7 @@ from gatefold.hdl.arith import half
 
 __all__ = ["SILENT", "AsideKind", "DenseKind", "EmitKind", "Gate", "GruKind", "Int8DenseKind",
            "Int8GatesKind", "Int8LstmKind", "Kind", "LoadKind", "LstmKind", "MergeKind",
-           "ResetKind", "Scale", "Squash"]
+           "PeepholeKind", "ResetKind", "Scale", "Squash"]
 
 Constants = tuple[int, ...]
 
@@ -53,8 +53,9 @@ class LstmKind:
 
     ``gate``: i, f, o. ``candidate``: g. ``up_f``, ``up_g``: left shifts that align f*c and i*g.
     ``cell``: of their sum to c, T + 1 + ``up_f``. ``out``: c to tc. ``h``: of o * tc to h.
-    ``cell_width``, ``h_width``: bits to which c and h saturate. ``carries``: what the rounding of
-    the unit's last h left is added to o * tc.
+    ``cell_width``, ``h_width``: bits to which c and h saturate. ``peepholes``: left shifts that
+    align a sum and the product of a peephole, whose sum ``gate`` is applied to; None, there are no
+    peepholes. ``carries``: what the rounding of the unit's last h left is added to o * tc.
     """
 
     gate: Gate
@@ -66,12 +67,13 @@ class LstmKind:
     h: int
     cell_width: int
     h_width: int
+    peepholes: tuple[int, int] | None = None
     carries: bool = False
 
     @property
     def constants(self) -> Constants:
-        """Rounding of the gates."""
-        gate = half(self.gate.shift)
+        """Rounding of the gates; with peepholes the lane rounds i, f and o."""
+        gate = 0 if self.peepholes else half(self.gate.shift)
         return gate, gate, half(self.candidate.shift), gate
 
 
@@ -154,6 +156,17 @@ class LoadKind:
     def constants(self) -> Constants:
         """Rounding of the state."""
         return (half(self.shift),)
+
+
+@dataclass(frozen=True)
+class PeepholeKind:
+    """The rows of a unit, i, f, g, o, are the weights of its peepholes, of which g has none. They
+    stay in the lane. There is no result."""
+
+    @property
+    def constants(self) -> Constants:
+        """None."""
+        return (0,) * 4
 
 
 @dataclass(frozen=True)
@@ -285,8 +298,8 @@ class Int8LstmKind:
         return (0,) * 4
 
 
-Kind = (LstmKind | GruKind | AsideKind | ResetKind | LoadKind | EmitKind | MergeKind | DenseKind
-        | Int8DenseKind | Int8GatesKind | Int8LstmKind)
+Kind = (LstmKind | GruKind | AsideKind | ResetKind | LoadKind | PeepholeKind | EmitKind
+        | MergeKind | DenseKind | Int8DenseKind | Int8GatesKind | Int8LstmKind)
 
 #: Kinds that have no result, but leave something in the lanes.
-SILENT = LoadKind | AsideKind | Int8GatesKind
+SILENT = LoadKind | PeepholeKind | AsideKind | Int8GatesKind

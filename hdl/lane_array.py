@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of
+from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of, later
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
 from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA, Int8DenseLane
 from gatefold.hdl.int8_lstm_lane import Int8LstmLane
 from gatefold.hdl.interfaces import output_write, result_write, routed_beat, trace
-from gatefold.hdl.isa import beat_layout
 from gatefold.hdl.kinds import SILENT
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lstm_lane import LstmLane
@@ -50,7 +49,10 @@ def state_latency(config: EngineConfig) -> int:
 
 
 class LaneArray(wiring.Component):
-    """``simd`` lanes of each type; the results of a beat leave together.
+    """The lanes, so many of each type; the results of a beat leave together.
+
+    A beat is a chunk of results, or one of the ``parts`` of it: the lowest bits of its addresses
+    say which.
 
     Results for the operand memory leave after :func:`late_latency` cycles, results for the output
     memory after :func:`early_latency`: a final Dense layer does not wait for the pipeline of a
@@ -86,7 +88,7 @@ class LaneArray(wiring.Component):
                                  lambda place: place, bits_for(len(names)))
         late_type = delay(m, "lane_type", lane_type, late_latency(c))[-1]
         writes = {name: self._writes(m, name) for name in names}
-        for n in range(c.simd):
+        for n in range(c.lanes):
             results, states = {}, {}
             dense = None
             for place, name in enumerate(names):
@@ -98,11 +100,10 @@ class LaneArray(wiring.Component):
                 if isinstance(lane, DenseLane):
                     dense = lane.y
             result = by_kind(m, f"result_{n}", late_type, results, signed(c.result_width))
-            m.d.comb += [
-                self.result.data[n].eq(result),
-                self.output.data[n].eq(dense if c.out_early else result),
-                self.trace.h[n].eq(result),
-            ]
+            for at in range(n, c.simd, c.lanes):
+                m.d.comb += [self.result.data[at].eq(result),
+                             self.output.data[at].eq(dense if c.out_early else result)]
+            m.d.comb += self.trace.h[n].eq(result)
             if states:
                 m.d.comb += self.trace.c[n].eq(
                     by_kind(m, f"state_{n}", late_type, states, signed(c.cell_width)))
@@ -110,26 +111,36 @@ class LaneArray(wiring.Component):
 
     def _controls(self, m: Module) -> None:
         """The controls of the results and their destinations, delayed with them."""
-        c, layout = self.config, beat_layout(self.config)
+        c, valid, beat = self.config, self.routed.valid, self.routed.beat
         late, early = late_latency(c), early_latency(c)
-        valid = delay(m, "valid", self.routed.valid, late)
-        beats = delay(m, "beat", self.routed.beat.as_value(), late)
-        at_late, at_early = data.View(layout, beats[late]), data.View(layout, beats[early])
-        before_late = data.View(layout, beats[late - 1])
         silent = [n for n, kind in enumerate(c.kinds) if isinstance(kind, SILENT)]
+        told = valid & ~is_one_of(beat.kind, silent)
+        lanes = delay(m, "lanes", beat.lanes, max(late, early))
+        to_h = later(m, "to_h", valid & beat.to_h, late - 1)
+        to_out = later(m, "to_out", valid & beat.to_out, early)
+        h, out = later(m, "h", beat.h, late - 1), later(m, "out", beat.out, early)
+        part_bits = (c.parts - 1).bit_length()
         m.d.comb += [
-            self.result.lanes.eq(Mux(valid[late - 1] & before_late.to_h, before_late.lanes, 0)),
-            self.result.chunk.eq(before_late.h),
-            self.output.lanes.eq(Mux(valid[early] & at_early.to_out, at_early.lanes, 0)),
-            self.output.chunk.eq(at_early.out),
-            self.output.frame.eq(at_early.frame),
-            self.output.complete.eq(valid[early] & at_early.to_out & at_early.complete),
-            self.trace.valid.eq(valid[late] & ~is_one_of(at_late.kind, silent)),
-            self.trace.lanes.eq(at_late.lanes),
-            self.trace.summed.eq(self.routed.valid & ~is_one_of(self.routed.beat.kind, silent)),
-            *(self.trace.sums[n][k].eq(self.routed.z[n][k]) for n in range(c.simd)
+            self.result.lanes.eq(self._written(lanes[late - 1], h, to_h)),
+            self.result.chunk.eq(h >> part_bits),
+            self.output.lanes.eq(self._written(lanes[early], out, to_out)),
+            self.output.chunk.eq(out >> part_bits),
+            self.output.frame.eq(later(m, "frame", beat.frame, early)),
+            self.output.complete.eq(later(m, "complete", valid & beat.to_out & beat.complete,
+                                          early)),
+            self.trace.valid.eq(later(m, "told", told, late)),
+            self.trace.lanes.eq(lanes[late]),
+            self.trace.summed.eq(told),
+            *(self.trace.sums[n][k].eq(self.routed.z[n][k]) for n in range(c.lanes)
               for k in range(4)),
         ]
+
+    def _written(self, lanes: Value, address: Value, writes: Value) -> Value:
+        """The elements of a chunk that a beat with these ``lanes`` and this address writes."""
+        parts = self.config.parts
+        part = address[:(parts - 1).bit_length()]
+        return Cat(Mux(writes & (part == n) if parts > 1 else writes, lanes, 0)
+                   for n in range(parts))
 
     def _writes(self, m: Module, name: str) -> Value:
         """Whether the beat writes a memory of such lanes."""
@@ -150,7 +161,7 @@ class LaneArray(wiring.Component):
         else:
             m.d.comb += [port.eq(row) for port, row in zip(lane.z, z, strict=True)]
         if isinstance(lane, Int8DenseLane):
-            file = f"factors_{self.die * self.config.simd + n:03d}"
+            file = f"factors_{self.die * self.config.lanes + n:03d}"
             factors = Rom(width=MANTISSA + EXPONENT, depth=self.config.factor_depth,
                          file=f"{file}.hex", init=(self.images or {}).get(file))
             m.submodules[f"factors_{n}"] = factors.placed(platform)

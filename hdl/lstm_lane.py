@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.memory import Memory
 
 from gatefold.hdl.activation import (
@@ -25,7 +25,7 @@ from gatefold.hdl.arith import (
     saturate,
 )
 from gatefold.hdl.config import EngineConfig
-from gatefold.hdl.kinds import EmitKind, LoadKind, LstmKind
+from gatefold.hdl.kinds import EmitKind, LoadKind, LstmKind, PeepholeKind
 from gatefold.hdl.lane import StateLane
 
 __all__ = ["LstmLane"]
@@ -63,6 +63,20 @@ class LstmLane(StateLane):
     holds each where T <= 17 and C <= 18; a wider one takes two slices, and is slower.
 
     Rows of a slot: i, f, g, o.
+
+    With peepholes in any kind, the sums of i and f meet p times the old c before cycle 1, and that
+    of o meets p times the new c. A product and its sum take two cycles (short: one)::
+
+        1     the old c and the weights are read
+        3     z_i + p c, z_f + p c      with the rounding constants
+        10    c                         the cycles 1 to 7 above
+        12    z_o + p c
+        15    t of o                    table; t of c, there in cycle 12, waits
+        16    o                         2^T +- t
+        18    h                         short: in cycle 11
+
+    The weights stand in a memory of the lane, which a :class:`PeepholeKind` fills from the rows of
+    a unit, in the cycle in which they are read: so order alone decides what is read.
     """
 
     SUM = "f*c + i*g"
@@ -77,35 +91,46 @@ class LstmLane(StateLane):
 
     @staticmethod
     def takes(kind):
-        return isinstance(kind, LstmKind | EmitKind) or (isinstance(kind, LoadKind)
-                                                         and not kind.gru)
+        return isinstance(kind, LstmKind | PeepholeKind | EmitKind) or (
+            isinstance(kind, LoadKind) and not kind.gru)
 
     @staticmethod
     def updates(kind):
-        return isinstance(kind, LstmKind | LoadKind)
+        return isinstance(kind, LstmKind | PeepholeKind | LoadKind)
 
     @staticmethod
     def stages(config):
         activation, pair = activation_latency(config), config.pair
-        return (("gates", activation), (LstmLane.SUM, 2 * pair - 1), ("tanh c", activation),
-                ("o * tanh c", pair))
+        gates = ("gates", activation), (LstmLane.SUM, 2 * pair - 1)
+        if not config.has(PeepholeKind):
+            return (*gates, ("tanh c", activation), ("o * tanh c", pair))
+        return (("old c", 1), ("peepholes", pair), *gates, ("c", 1), ("peephole of o", pair),
+                ("gate o", activation + 1), ("o * tanh c", pair))
+
+    @classmethod
+    def read(cls, config):
+        return 0 if config.has(PeepholeKind) else super().read(config)
 
     def elaborate(self, platform):
         c = self.config
-        gates_at, sum_at, _, end = self.ends(c).values()
+        gates_at, sum_at, end = self.ends(c)["gates"], self.ends(c)[self.SUM], self.latency(c)
         m = Module()
         kind = delay(m, "kind", self.kind, end)
         lstm = self._lstm()
 
-        gates = {n: gate_squash(k.gate) for n, k in lstm.items()}
-        candidates = {n: k.candidate for n, k in lstm.items()}
-        i, f, g, o = activate(m, c, self.images, {
-            name: Argument(z, kind[0], candidates if name == "g" else gates)
-            for name, z in zip("ifgo", self.z, strict=True)}).values()
-
         new = Signal(signed(c.cell_width), name="c_new", reset_less=True)
         old = Signal(signed(c.cell_width), name="c_old", reset_less=True)
         m.d.sync += old.eq(self.state(m, new))
+        gates = {n: gate_squash(k.gate) for n, k in lstm.items()}
+        candidates = {n: k.candidate for n, k in lstm.items()}
+        sums = dict(zip("ifgo", ((z, 0) for z in self.z), strict=True))
+        if c.has(PeepholeKind):
+            sums = self._peepholes(m, kind, old, new)
+            old = delay(m, "c_old_later", old, gates_at - self.read(c) - 1)[-1]
+        i, f, g, o = activate(m, c, self.images, {
+            name: Argument(z, kind[at], candidates if name == "g" else gates)
+            for name, (z, at) in sums.items()}).values()
+
         total = self._sum(m, kind, i, f, g, old)
         self.put(m, new, kind[sum_at], total,
                  {n: (k.cell, k.cell_width) for n, k in lstm.items()})
@@ -113,6 +138,53 @@ class LstmLane(StateLane):
         self._show(m, kind[gates_at], old, h)
         m.d.comb += self.c.eq(delay(m, "c_late", new, end - self.written(c))[-1])
         return m
+
+    def _peepholes(self, m: Module, kind: list[Value], old: Signal,
+                   new: Signal) -> dict[str, tuple[Value, int]]:
+        """The sums of i, f, g and o, and the cycle in which each is a register: p c is added to
+        that of i and f with the ``old`` c, to that of o with the ``new`` one."""
+        c, ends = self.config, self.ends(self.config)
+        width = c.weight_width
+        m.submodules.peepholes = memory = Memory(shape=3 * width, depth=max(2, c.cell_depth),
+                                                 init=[])
+        read, write = memory.read_port(domain="comb"), memory.write_port()
+        m.d.comb += [
+            read.addr.eq(self.cell_addr), write.addr.eq(self.cell_addr),
+            write.data.eq(Cat(self.z[row][:width] for row in (0, 1, 3))),
+            write.en.eq(self.writes & is_one_of(self.kind, (
+                n for n, k in self.kinds(c).items() if isinstance(k, PeepholeKind)))),
+        ]
+        sums = {"g": (delay(m, "z_g", self.z[2], ends["peepholes"])[-1], ends["peepholes"])}
+        for place, (name, row, state, at) in enumerate((
+                ("i", 0, old, ends["old c"]), ("f", 1, old, ends["old c"]), ("o", 3, new,
+                                                                            ends["c"]))):
+            weight = Signal(signed(width), name=f"p_{name}", reset_less=True)
+            m.d.sync += weight.eq(read.data.word_select(place, width).as_signed())
+            weight = delay(m, f"p_{name}_later", weight, at - 1)[-1]
+            sums[name] = self._plus(m, name, kind, at, self.z[row], weight, state), at + c.pair
+        return {name: sums[name] for name in "ifgo"}
+
+    def _plus(self, m: Module, name: str, kind: list[Value], at: int, z: Value, weight: Value,
+              state: Signal) -> Signal:
+        """z + p c of a gate, with its rounding constant; ``weight`` and ``state`` are registers in
+        cycle ``at``."""
+        c, lstm = self.config, self._lstm()
+        product = Signal(signed(c.weight_width + c.cell_width), name=f"product_p{name}",
+                         reset_less=True)
+        m.d[c.between] += product.eq(weight * state)
+        late, before = delay(m, f"z_{name}", z, at + c.pair - 1)[-1], kind[at + c.pair - 1]
+        ways = {n: (k.peepholes, k.gate.shift) for n, k in lstm.items()}
+        widest = 1 + max(max(len(late) + way[0], len(product) + way[1])
+                         for way, _ in ways.values() if way)
+
+        def summed(way: tuple[tuple[int, int] | None, int]) -> Value:
+            ups, shift = way
+            return late if ups is None else (late << ups[0]) + (product << ups[1]) + half(shift)
+
+        total = Signal(signed(widest + 1), name=f"with_peephole_{name}", reset_less=True)
+        m.d.sync += total.eq(by_parameter(m, f"total_{name}", before, ways, summed,
+                                          signed(widest + 1)))
+        return total
 
     def _lstm(self) -> dict[int, LstmKind]:
         return {n: k for n, k in self.kinds(self.config).items() if isinstance(k, LstmKind)}
@@ -181,12 +253,15 @@ class LstmLane(StateLane):
 
     def _keep(self, m: Module, kind: list[Value], rests: Memory, rounded: Signal) -> None:
         """Write what the rounding left; a state that is loaded leaves nothing."""
+        written = self._lstm().keys() | {n for n, k in self.kinds(self.config).items()
+                                         if isinstance(k, LoadKind)}
         end, write, bits = self.latency(self.config), rests.write_port(), rests.shape
         left = by_parameter(m, "left", kind[end], {n: k.h for n, k in self._lstm().items()},
                             lambda h: Value.cast(rounded[:max(0, h)]) ^ half(h), bits)
         m.d.comb += [
             write.addr.eq(delay(m, "rest_write", self.cell_addr, end)[-1]),
-            write.en.eq(delay(m, "rest_writes", self.writes, end)[-1]),
+            write.en.eq(delay(m, "rest_writes", self.writes & is_one_of(self.kind, written),
+                              end)[-1]),
             write.data.eq(Mux(is_one_of(kind[end], self._lstm()), left, 0)),
         ]
 
@@ -196,20 +271,26 @@ class LstmLane(StateLane):
         the product, then its sign and its rounding."""
         c, lstm = self.config, self._lstm()
         t_bits = c.table.out_frac
-        gates_at, sum_at, tanh_at, end = self.ends(c).values()
+        ends = self.ends(c)
+        sum_at, end = ends[self.SUM], self.latency(c)
+        factors_at = end - c.pair
         exact = floored(m, "exact", kind[sum_at], total, {n: k.cell for n, k in lstm.items()})
         tc = activate(m, c, self.images, {"c": Argument(
             exact, kind[sum_at], {n: k.out for n, k in lstm.items()}, rounded=False,
             widths={n: k.cell_width for n, k in lstm.items()})})["c"]
         o_gate = Signal(t_bits + 1, reset_less=True)
         m.d.sync += o_gate.eq(plus_minus(Value.cast(1 << t_bits), o.t, o.negative))
-        o_late = delay(m, "o_late", o_gate, tanh_at - gates_at - 1)[-1]
+        o_late = delay(m, "o_late", o_gate,
+                       factors_at - ends.get("gate o", ends["gates"] + 1))[-1]
+        waits = factors_at - sum_at - activation_latency(c)
+        tc_t, tc_negative = (delay(m, name, value, waits)[-1] for name, value in (
+            ("tc_later", tc.t), ("tc_negative_later", tc.negative)))
 
         product_h = Signal(2 * t_bits + 1, reset_less=True)
         rounded = Signal(signed(2 * t_bits + 3), reset_less=True)
-        negative_c = delay(m, "negative_c_later", tc.negative, c.pair - 1)[-1]
+        negative_c = delay(m, "negative_c_later", tc_negative, c.pair - 1)[-1]
         constant = self._constant(m, kind, rests)
-        m.d[c.between] += product_h.eq(o_late * tc.t)
+        m.d[c.between] += product_h.eq(o_late * tc_t)
         m.d.sync += rounded.eq(plus_minus(constant, product_h, negative_c))
         if rests is not None:
             self._keep(m, kind, rests, rounded)

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import delay
+from gatefold.hdl.arith import later
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.interfaces import (
     FINISH_LEAD,
@@ -81,16 +81,18 @@ class MacArray(wiring.Component):
         known = self.latency(c) - FINISH_LEAD
         places = len(self.regions)
         tile = self.tile.word
-        valid = delay(m, "valid", self.tile.valid, known)
-        stop = delay(m, "stop", tile.stop, known)
-        finish = delay(m, "finish", tile.finish.as_value(), known)
+        # Out of registers: whether a tile is issued is known late in its cycle.
+        valid, start, stop = (later(m, name, value, 1) for name, value in (
+            ("issued", self.tile.valid), ("start", tile.start), ("stop", tile.stop)))
+        finishes = valid & ((stop & Stop.FINISH) != 0)
+        parks = valid & ((stop & Stop.PARK) != 0)
         m.d.comb += [
-            self.rows.valid.eq(valid[known] & ((stop[known] & Stop.FINISH) != 0)),
-            self.rows.finish.as_value().eq(finish[known]),
+            self.rows.valid.eq(later(m, "finishes", finishes, known - 1)),
+            self.rows.finish.as_value().eq(later(m, "finish", tile.finish.as_value(), known)),
         ]
 
         operands = fan_out(m, platform, "operands", self.operands, places, c.relays - 1)
-        controls = fan_out(m, platform, "controls", self._controls(m, valid, stop), places,
+        controls = fan_out(m, platform, "controls", self._controls(m, valid, start, parks), places,
                            c.relays)
         weight = fan_out(m, platform, "weight", tile.weight if c.reach else self.tile.next_weight,
                          places, c.relays - 1)
@@ -111,30 +113,27 @@ class MacArray(wiring.Component):
             m.d.sync += self.fault.eq(Cat(faults).any())
         return m
 
-    def _controls(self, m: Module, valid: list, stop: list):
+    def _controls(self, m: Module, valid: Value, start: Value, parks: Value):
         """What the rows do, each field early enough for its way through the relays: the tree's, and
-        the region's."""
+        the region's. ``valid``, ``start``, ``parks``: of the tile issued in the cycle before."""
         c, tile = self.config, self.tile.word
         early = c.relays + 1
         ready = self.latency(c) - early  # for the accumulators
         summed = ready - 1  # for the tree's sums
-        align = delay(m, "align", tile.align, summed)
-        start = delay(m, "start", tile.start, summed)
-        init = delay(m, "init", tile.init, summed - 1)
         controls = Signal(region_controls(c))
         m.d.comb += [
-            controls.bias.eq(init[summed - 2]),  # with the parked sum, a cycle before the tree's
-            controls.valid.eq(valid[summed]),
-            controls.go_on.eq(start[summed] == Start.GO_ON),
-            controls.align.eq(align[summed]),
+            # with the parked sum, a cycle before the tree's
+            controls.bias.eq(later(m, "bias", tile.init, summed - 2)),
+            controls.valid.eq(later(m, "valid", valid, summed - 1)),
+            controls.go_on.eq(later(m, "go_on", start == Start.GO_ON, summed - 1)),
+            controls.align.eq(later(m, "align", tile.align, summed)),
         ]
         if c.park_depth:
-            park = delay(m, "park", tile.park, ready)
             m.d.comb += [
-                controls.init_parked.eq(start[summed - 1] == Start.PARKED),
-                controls.init.eq(init[summed - 1]),
-                controls.parks.eq(valid[ready] & ((stop[ready] & Stop.PARK) != 0)),
-                controls.park.eq(park[ready]),
+                controls.init_parked.eq(later(m, "parked", start == Start.PARKED, summed - 2)),
+                controls.init.eq(later(m, "init", tile.init, summed - 1)),
+                controls.parks.eq(later(m, "parks", parks, ready - 1)),
+                controls.park.eq(later(m, "park", tile.park, ready)),
             ]
         return controls
 

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import delay
 from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.dies import sources
 from gatefold.hdl.interfaces import chunk_layout, input_write, operand_read, result_write
 from gatefold.hdl.relay import relayed
 
@@ -27,8 +28,8 @@ class OperandMemory(wiring.Component):
     here it comes out of one of its own. An input chunk can be read the cycle after its write.
 
     Where several dies share an array, each has such a memory, with a bank for the chunks of each
-    die. An instruction names a bank of those from the die's own on (die d reads bank + d, modulo
-    ``dies``), or from the first die's on.
+    die. An instruction names a bank in the order of :func:`gatefold.hdl.dies.sources`, the die's
+    own first; or the same for all dies.
 
     Parameters: ``die``, the number of the die.
 
@@ -36,8 +37,8 @@ class OperandMemory(wiring.Component):
     -------
     read: In, which chunk. chunk: Out, the chunk, ``latency`` cycles later, not yet in a register.
     write: In, write of an input chunk. result: In, write of the h memory, lane by lane; where there
-    are several dies, of the die's own bank. others: In, of the banks of the other dies, the next
-    die's first.
+    are several dies, of the die's own bank. others: In, of the banks of the other dies, in that
+    order.
     """
 
     lead = 1  #: Cycles from the first address that finds a chunk of h to its data.
@@ -94,14 +95,14 @@ class OperandMemory(wiring.Component):
         return elements & Cat(lane.replicate(self.config.act_width) for lane in lanes)
 
     def _bank(self) -> Value:
-        """The bank that is read, counted from the die's own on."""
+        """The bank that is read, the die's own counted as 0."""
         dies, read = self.config.dies, self.read
         if dies == 1:
             return Const(0)
-        from_first = Const(0, len(read.bank))
-        for bank in range(dies):
-            from_first = Mux(read.bank == bank, (bank - self.die) % dies, from_first)
-        return Mux(read.absolute, from_first, read.bank)
+        own_first = Const(0, len(read.bank))
+        for rank, bank in enumerate(sources(self.die, dies)):
+            own_first = Mux(read.bank == bank, rank, own_first)
+        return Mux(read.absolute, own_first, read.bank)
 
     def _h_memory(self, m: Module, result, name: str, reads: Value) -> tuple[Value, Value]:
         """The memory of the chunks of a die: the elements that it has, and those that come past it:

@@ -11,6 +11,7 @@ from gatefold.hdl.arith import delay
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.guard import with_parity
 from gatefold.hdl.interfaces import chunk_layout, region_controls, region_load
+from gatefold.hdl.mac_pair import MacPair
 from gatefold.hdl.mac_row import MacRow
 from gatefold.hdl.relay import relayed
 from gatefold.hdl.target import Rom, shared
@@ -66,6 +67,7 @@ class Region(wiring.Component):
                          bias.w_data.eq(self._stored(load.bias_word))]
 
         wrong = []  # weight words, a cycle behind
+        words = []
         for n, row in enumerate(self.rows):
             memory = self._memory(f"weights_{row:03d}", c.simd * c.weight_width, c.weight_depth,
                                   c.weight_style(row))
@@ -77,26 +79,16 @@ class Region(wiring.Component):
             late = c.weight_style(row) == "distributed"
             address = relayed(m, platform, f"late_weight_{at}", weight) if late else weight
             word = delay(m, f"weight_word_{at}", memory.data, 0 if late else 1)[-1]
-            mac = MacRow(c)
-            m.submodules[f"row_{at}"] = shared("gatefold_row", mac, platform)
-            m.d.comb += [
-                memory.addr.eq(address),
-                mac.operands.eq(operands),
-                mac.weights.as_value().eq(word[:c.simd * c.weight_width]),
-                mac.bias.eq(bias.data[n * c.acc_width:(n + 1) * c.acc_width].as_signed()),
-                mac.valid.eq(controls.valid),
-                mac.go_on.eq(controls.go_on),
-                mac.align.eq(controls.align),
-                self.acc[n].eq(mac.acc),
-            ]
-            if c.park_depth:
-                m.d.comb += [mac.init_parked.eq(controls.init_parked), mac.init.eq(controls.init),
-                             mac.parks.eq(controls.parks), mac.park.eq(controls.park)]
+            words.append(word[:c.simd * c.weight_width])
+            m.d.comb += memory.addr.eq(address)
             if load is not None:
                 m.d.comb += [memory.w_en.eq(load.rows[n]), memory.w_addr.eq(load.addr),
                              memory.w_data.eq(self._stored(load.word))]
             if c.protect:
                 wrong += delay(m, f"wrong_{at}", word.xor(), 1)[1:]
+        row = MacPair if c.packed else MacRow
+        for n in range(0, len(self.rows), row.rows):
+            self._place(m, platform, row(c), n, words, operands, controls, bias.data)
         if c.protect:
             # Weights are used where the sums that they were multiplied for are accumulated, a bias
             # where a sum starts from it.
@@ -107,6 +99,27 @@ class Region(wiring.Component):
             wrong_bias = delay(m, "wrong_bias", bias.data.xor(), 1)[-1]
             m.d.sync += self.fault.eq(controls.valid & (late | (from_bias & wrong_bias)))
         return m
+
+    def _place(self, m: Module, platform, mac: MacRow, first: int, words: list[Value], operands,
+               controls, bias: Value):
+        """Connect the row or the rows of ``mac``, the region's from ``first`` on."""
+        c = self.config
+        m.submodules[f"row_{self.rows[first] % c.rows}"] = shared(mac.module, mac, platform)
+        for n, (weights, start, acc) in enumerate(mac.ends, first):
+            m.d.comb += [
+                weights.as_value().eq(words[n]),
+                start.eq(bias[n * c.acc_width:(n + 1) * c.acc_width].as_signed()),
+                self.acc[n].eq(acc),
+            ]
+        m.d.comb += [
+            mac.operands.eq(operands),
+            mac.valid.eq(controls.valid),
+            mac.go_on.eq(controls.go_on),
+            mac.align.eq(controls.align),
+        ]
+        if c.park_depth:
+            m.d.comb += [mac.init_parked.eq(controls.init_parked), mac.init.eq(controls.init),
+                         mac.parks.eq(controls.parks), mac.park.eq(controls.park)]
 
     def _stored(self, word: Value) -> Value:
         """A loaded word as its memory holds it."""

@@ -1,10 +1,10 @@
 """From finished rows to lanes: the rows of a die finish many elements at once, its lanes take
-``simd`` a cycle, in chunks as the operand memory stores them."""
+a beat of elements a cycle, in chunks as the operand memory stores them or in parts of chunks."""
 
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.arith import by_parameter, delay, is_one_of
@@ -32,7 +32,7 @@ def _choose(index: Value, choices: dict[int, Value]) -> Value:
 
 
 class RowRouter(wiring.Component):
-    """Brings the rows of an element to each lane, one chunk a cycle: on a route of R rows an
+    """Brings the rows of an element to each lane, one beat a cycle: on a route of R rows an
     element that begins at slot s, rows R (s + n) to R (s + n) + R - 1 to lane n.
 
     ::
@@ -74,13 +74,13 @@ class RowRouter(wiring.Component):
         c = self.config
         m = Module()
         active = Signal()  # there will be a beat
-        finish = Signal(finish_layout(c))  # how the rows are finished, for this beat
+        finish = Signal(_of_a_beat(c))  # how the rows are finished, for this beat
         last = Signal()  # the beat is the last of its rows
         self._count_beats(m, active, finish, last)
         self._controls(m, active, finish, last)
 
         rows = self._rows(m, platform)
-        spans = {lane: self._spans(lane) for lane in range(c.simd)}
+        spans = {lane: self._spans(lane) for lane in range(c.lanes)}
         places = [(n, lane) for lane, found in spans.items() for n in found]
         routes = fan_out(m, platform, "route", finish.route, len(places), FINISH_LEAD - 1)
         parts: dict[tuple[int, int], list[Value]] = {}  # of row k of a lane's element, by span
@@ -105,13 +105,18 @@ class RowRouter(wiring.Component):
         """Beat 0 comes straight from the array, the others from a copy; each goes to the next
         chunk by the next route."""
         rows = self.rows
-        held = Signal(finish_layout(self.config), reset_less=True)
+        new = {name: rows.finish[name] for name, _ in finish.shape()}
+        if self.config.max_beats == 1:
+            m.d.comb += [active.eq(rows.valid), last.eq(1),
+                         *(finish[name].eq(value) for name, value in new.items())]
+            return
+        held = Signal.like(finish, name="held", reset_less=True)
         left = Signal(bits_for(self.config.max_beats), reset_less=True)
         busy = Signal(reset_less=True)  # left is not zero
         m.d.comb += [
-            finish.eq(Mux(rows.valid, rows.finish.as_value(), held.as_value())),
             active.eq(rows.valid | busy),
             last.eq(Mux(rows.valid, rows.finish.beats == 0, left == 1)),
+            *(finish[name].eq(Mux(rows.valid, value, held[name])) for name, value in new.items()),
         ]
         with m.If(~self.primed):
             m.d.sync += [left.eq(0), busy.eq(0)]
@@ -120,7 +125,7 @@ class RowRouter(wiring.Component):
                 left.eq(Mux(rows.valid, rows.finish.beats, left - 1)),
                 busy.eq(~last),
                 held.eq(finish),
-                *(held[name].eq(finish[name] + 1) for name, _ in finish.shape()
+                *(held[name].eq(finish[name] + 1) for name in new
                   if name in ("route", "h", "out", "cell", "scale")),
             ]
 
@@ -128,14 +133,15 @@ class RowRouter(wiring.Component):
         """The controls of a beat, which come to the lanes with its rows."""
         c = self.config
         taking = dict.fromkeys(range(len(c.routes)), 0)  # lanes that get an element: row 0 of it
-        for lane in range(c.simd):
+        for lane in range(c.lanes):
             for route in c.sources(lane, 0):
                 taking[route] |= 1 << lane
         beat = Signal(beat_layout(c))
         m.d.comb += [
             beat.lanes.eq(by_parameter(m, "lanes", finish.route, taking,
-                                       lambda mask: Const(mask, c.simd), c.simd)),
-            beat.complete.eq(~last | finish.complete),
+                                       lambda mask: Const(mask, c.lanes), c.lanes)),
+            beat.complete.eq(Mux(last, finish.complete,
+                                 finish.out[:bits_for(c.parts)].all() if c.parts > 1 else 1)),
             *(beat[name].eq(finish[name])
               for name in ("kind", "cell", "fresh", "to_h", "h", "to_out", "out", "frame"))]
         wait = FINISH_LEAD + self.latency(c)
@@ -182,3 +188,9 @@ class RowRouter(wiring.Component):
             total = total | term
         m.d.sync += out.eq(total)
         return out
+
+
+def _of_a_beat(config: EngineConfig) -> data.StructLayout:
+    """What every beat of finished rows needs to know: all but their number."""
+    return data.StructLayout({
+        name: field.shape for name, field in finish_layout(config) if name != "beats"})

@@ -45,7 +45,7 @@ class RowScales(wiring.Component):
         word = self._word(m, platform)
         m.d.comb += [self.scaled.valid.eq(self.rows.valid),
                      self.scaled.beat.as_value().eq(self.rows.beat.as_value())]
-        for lane in range(c.simd):
+        for lane in range(c.lanes):
             for k in range(c.row_places):
                 z = self.rows.z[lane][k]
                 shifts = Array(floor_shift(z, e) for e in range(1 << SCALE_BITS))
@@ -54,7 +54,7 @@ class RowScales(wiring.Component):
         return m
 
     def _word(self, m: Module, platform) -> data.View:
-        """The scales of the beat, (simd, rows of an element)."""
+        """The scales of the beat, (lanes, rows of an element)."""
         c = self.config
         if c.loadable:
             memory = WeightMemory(width=c.scale_width, depth=c.scale_depth, style="distributed")
@@ -66,5 +66,5 @@ class RowScales(wiring.Component):
                          init=self.images.get(name), in_luts=True)
         m.submodules.memory = memory.placed(platform)
         m.d.comb += memory.addr.eq(self.address)
-        layout = data.ArrayLayout(data.ArrayLayout(SCALE_BITS, c.row_places), c.simd)
+        layout = data.ArrayLayout(data.ArrayLayout(SCALE_BITS, c.row_places), c.lanes)
         return data.View(layout, memory.data)

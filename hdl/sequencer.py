@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.interfaces import arrivals, operand_read, tile_issue
-from gatefold.hdl.isa import STEPS, Start, Stop, instruction_layout, segment_layout
+from gatefold.hdl.isa import Start, Stop, instruction_layout, segment_layout
 from gatefold.hdl.target import Rom
 
 __all__ = ["Sequencer"]
@@ -64,28 +64,33 @@ class Sequencer(wiring.Component):
         m.submodules.program_memory = program.placed(platform)
         m.submodules.segment_memory = segments.placed(platform)
 
-        tile = Signal(instruction)
+        tile = Signal(instruction_layout(c, steps=False))
         present = Signal()  # the tile register holds a tile
         run_ends = Signal()  # its tile is the last of its instruction
         advance = Signal()  # all stages before the issue move on
         starting = Signal(2, init=3)  # two cycles fill the memories' outputs
         address = max(len(tile.operand), len(tile.finish.h), len(tile.finish.out))
-        steps = [Signal(address, name=f"step_{n}") for n in range(1, STEPS + 1)]
+        steps = [Signal(address, name=f"step_{n}") for n in range(1, c.offsets + 1)]
         fetched = self._fetch(m, program, segments, advance, starting, steps)
 
         # The tile register: loop offsets are added to the addresses.
         word = data.View(instruction, program.data[:instruction.size])
         step_of = Array([Const(0, address), *steps])
+
+        def moved(place, name: str) -> Value:
+            """An address with its loop offset."""
+            return place[name] + step_of[place[f"{name}_step"]] if steps else place[name]
+
         weight = Signal.like(tile.weight, name="next_weight")
         m.d.comb += weight.eq(tile.weight)
         with m.If(advance & ~starting[0]):
             m.d.comb += weight.eq(word.weight)
             m.d.sync += [
                 present.eq(fetched),
-                tile.eq(word),
-                tile.operand.eq(word.operand + step_of[word.operand_step]),
-                tile.finish.h.eq(word.finish.h + step_of[word.finish.h_step]),
-                tile.finish.out.eq(word.finish.out + step_of[word.finish.out_step]),
+                *_same_fields(tile, word),
+                tile.operand.eq(moved(word, "operand")),
+                tile.finish.h.eq(moved(word.finish, "h")),
+                tile.finish.out.eq(moved(word.finish, "out")),
                 run_ends.eq(word.repeats == 0),
             ]
 
@@ -183,7 +188,7 @@ class Sequencer(wiring.Component):
             frame_ends.eq(issues & tile.last & run_ends),
             self.arrivals.done.eq(frame_ends),
             self.tile.valid.eq(issues),
-            self.tile.word.eq(tile),
+            *_same_fields(self.tile.word, tile),
             self.tile.word.stop.eq(Mux(run_ends, tile.stop, Stop.GO_ON)),
             finish.frame.eq(frame[0]),
             self.read.from_x.eq(tile.from_x),
@@ -207,3 +212,12 @@ class Sequencer(wiring.Component):
         with m.Elif(in_gap):
             m.d.sync += [gap.eq(gap - 1), in_gap.eq(gap != 1)]
         return issues
+
+
+def _same_fields(target, source) -> list:
+    """Assignments to the fields of ``target`` from those of ``source`` with the same names."""
+    layouts = target.shape(), source.shape()
+    names = [name for name, _ in layouts[0] if name in dict(layouts[1])]
+    return [assignment for name in names for assignment in (
+        _same_fields(target[name], source[name]) if name == "finish"
+        else [target[name].eq(source[name])])]

@@ -9,7 +9,7 @@ Amaranth's simulator, which knows no instances, both are plain Amaranth.
 
 from __future__ import annotations
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, unsigned
+from amaranth.hdl import ClockSignal, Instance, Module, ResetInserter, ResetSignal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -99,20 +99,22 @@ class VerilogTarget:
         self.modules: dict[str, wiring.Component] = {}
 
 
-def shared(name: str, component: wiring.Component, platform, *, reset: bool = False):
+def shared(name: str, component: wiring.Component, platform, *, reset: Value | None = None):
     """``component`` itself, or under a :class:`VerilogTarget` an instance of module ``name``.
 
-    Either way the caller wires ``component``'s members. It has a clock, and a reset where ``reset``
-    says so. All components given under one name must be equal in every parameter: their ``key``
-    says so.
+    Either way the caller wires ``component``'s members. It has a clock, and where ``reset`` is
+    given also a reset: that of the domain, or ``reset``. All components given under one name must
+    be equal in every parameter: their ``key`` says so.
     """
     if not isinstance(platform, VerilogTarget):
-        return component
+        return component if reset is None else ResetInserter(reset)(component)
     first = platform.modules.setdefault(name, component)
     if first.key != component.key:
         raise ValueError(f"shared module {name} must have one set of parameters, "
                          f"not {first.key!r} and {component.key!r}")
-    ports = {"i_clk": ClockSignal(), **({"i_rst": ResetSignal()} if reset else {})}
+    ports: dict[str, Value] = {"i_clk": ClockSignal()}
+    if reset is not None:
+        ports["i_rst"] = ResetSignal() | reset
     for path, member, value in component.signature.flatten(component):
         ports[f"{'i' if member.flow is In else 'o'}_{'__'.join(map(str, path))}"] = value
     component._MustUse__used = True  # elaborated once, for all its instances

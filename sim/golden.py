@@ -40,7 +40,7 @@ from gatefold.sim.cells import (
     gru_reset,
     gru_state,
     lstm_cell,
-    lstm_gates,
+    lstm_step,
 )
 from gatefold.sim.int8 import finished_int8, gate_sums, lstm_cell_int8
 from gatefold.sim.scalars import (
@@ -198,12 +198,7 @@ def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
 def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
                state: dict, clip: Clip) -> dict[str, np.ndarray]:
     acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
-    u, gates = lstm_gates(layer, table, acc, clip)
-    c, h, rest = lstm_cell(layer, table, gates, state["c"], state.get("rest", 0),
-                           clip)
-    return dict(zip(("acc_i", "acc_f", "acc_g", "acc_o", "u_i", "u_f", "u_g", "u_o",
-                     "i", "f", "g", "o", "c", "h", "rest"),
-                    (*blocks(acc, 4), *u, *gates, c, h, rest), strict=True))
+    return lstm_step(layer, table, acc, state["c"], state.get("rest", 0), clip)
 
 
 def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,

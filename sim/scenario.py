@@ -171,7 +171,7 @@ def blocked(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     twelve times, and then everything comes out."""
     # What fits into the core: two frames in the output memory, the elements in the writer's
     # gearbox, a frame under way and those in the input memory.
-    held = 6 + (info.stream.per_beat + info.lanes) // info.n_out
+    held = 6 + (info.stream.per_beat + info.chunk) // info.n_out
     count = held + -(-2 * _BLOCKS // info.beats_out)
     stalls = np.zeros(count * info.beats_out, int)
     stalls[:2 * _BLOCKS:2] = 2 * info.interval + 64  # what two beats let in is computed

@@ -31,6 +31,7 @@ _LOG_LINES = 30  # of a failed command, shown in the message
 _VERILATOR_CONFIG = """\
 `verilator_config
 no_inline -module "gatefold_row"
+no_inline -module "gatefold_pair"
 """
 
 # Replaces the tools of the machine on which the wheel was built, which verilated.mk names.

@@ -169,7 +169,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
                     f"{record['latency_us']:.2f} us")
     for path, terms in record.get("host", {}).get("latency", {}).items():
         yield "latency", f"{path}, {sum(term['us'] for term in terms):.2f} us: " + " + ".join(
-            f"{term['what']} {term['us']:.2f} ({term['known']})" for term in terms)
+            f"{term['what']} {term['us']:.2f} ({term['label']}: {term['known']})" for term in terms)
     if "deadline" in record:
         asked = record["deadline"]
         yield "deadline", (f"{asked['us']:g} us, met with a margin of {asked['margin_us']:.4g} us, "

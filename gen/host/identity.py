@@ -20,8 +20,8 @@ def identity(plan: Plan, *, engines: int = 1, float32: bool = False) -> dict[str
     container = 32 if float32 else config.container
     port_bytes = config.beat * container // 8
     in_bytes, out_bytes = config.x_beats * port_bytes, config.out_beats * port_bytes
-    fracs_in = {form.frac for form in qnet.input_formats}
-    fracs_out = {int(frac) for value in qnet.outputs for frac in qnet.fracs[value].ravel()}
+    fracs_in = set() if qnet.affine else {form.frac for form in qnet.input_formats}
+    fracs_out = set() if qnet.affine else set(qnet.output_fracs.tolist())
     window = MAP.window("WINDOW_IN").size
     values = {
         "MAGIC": MAP["MAGIC"].fields[0].reset, "VERSION": MAP["VERSION"].fields[0].reset,

@@ -18,6 +18,7 @@ from gatefold.hdl.kinds import (
     LoadKind,
     LstmKind,
     MergeKind,
+    PeepholeKind,
     ResetKind,
 )
 
@@ -33,8 +34,8 @@ MAX_RUNS = 8000
 MAX_BINS = 1600
 
 _OPS = {LstmKind: "cell", GruKind: "state", AsideKind: "set aside", ResetKind: "reset",
-        LoadKind: "initial state", EmitKind: "cell state out", MergeKind: "merge",
-        DenseKind: "sums", Int8DenseKind: "sums", Int8GatesKind: "set aside",
+        LoadKind: "initial state", PeepholeKind: "peepholes", EmitKind: "cell state out",
+        MergeKind: "merge", DenseKind: "sums", Int8DenseKind: "sums", Int8GatesKind: "set aside",
         Int8LstmKind: "cell"}
 
 

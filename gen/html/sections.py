@@ -24,9 +24,9 @@ from gatefold.gen.html.words import cut_in_words, in_turn, layer_title
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.latency import stages
 
-__all__ = ["cut_section", "cycles_section", "inside_section", "network_section", "numbers_section",
-           "origin_section", "resources_section", "schedule_section", "step_section",
-           "verified_section"]
+__all__ = ["cut_section", "cycles_section", "host_section", "inside_section", "network_section",
+           "numbers_section", "origin_section", "resources_section", "schedule_section",
+           "step_section", "verified_section"]
 
 _STAGE_NOTES = {
     "broadcast": "the chunk to every row",
@@ -144,7 +144,7 @@ def step_section(plan: Plan | None) -> Markup | None:
     config, distance = plan.config, plan.latencies
     last_tile = plan.timeline.issues[0][-1]
     after = plan.timeline.last_out[0] - last_tile
-    crossings = 2 * distance.cross
+    crossings = config.way_there + config.way_back
     way_out = {"array": distance.array,
                "router and lanes": distance.output - distance.array - crossings,
                **({"die to die": crossings} if crossings else {}),
@@ -204,6 +204,28 @@ def cycles_section(report: dict) -> Markup:
             badge("planned")),
         yardsticks(cycles, latency),
         table(["", "formula", "", "cycles", "latency / it"], rows, words=3))
+
+
+def host_section(report: dict) -> Markup | None:
+    """From a program's call to its answer; None of a core without registers."""
+    host = report.get("host")
+    if host is None:
+        return None
+    rows: list[list[Child]] = []
+    for path, terms in host["latency"].items():
+        rows += [[path if n == 0 else "", term["what"], badge(term["label"]), term["known"],
+                  f"{term['us']:,.2f}"] for n, term in enumerate(terms)]
+        rows.append(["", tag("strong", "sum"), "", "",
+                     tag("strong", f"{sum(term['us'] for term in terms):,.2f}")])
+    cycles = host["cycles"]
+    return section(
+        "host", "From a call to its answer", flat(
+            "The core has registers and a memory port of "
+            f"{host['port_bits']} bits, and {plural(host['engines'], 'engine')}. These are the "
+            "terms of one frame, by the way on which it comes to the core. Only the core's own is "
+            f"constant; none was measured on a board. A batch of {cycles['batch_frames']} frames "
+            f"takes {cycles['batch']:,} cycles where memory answers at once."),
+        table(["path", "term", "", "how it is known", "\N{MICRO SIGN}s"], rows, words=4))
 
 
 def resources_section(report: dict) -> Markup:

@@ -112,9 +112,10 @@ def inspect(path: str | os.PathLike, *, board: str | None = None,
             found = examine(path, network=network, sizes=given)
         except OpenError as error:
             blockers.append(Refusal("", "input", str(error)))
-            if not error.timesteps:
+            if not error.timesteps and not error.values:
                 raise
-            given = replace(given, timesteps=TIMESTEPS[0])
+            given = (replace(given, timesteps=TIMESTEPS[0]) if error.timesteps else
+                     replace(given, named={**given.named, error.name: error.values[0]}))
             found = examine(path, network=network, sizes=given)
         return _read(found, blockers, (*_described(network), *given.words), board)
     except OpenError as error:

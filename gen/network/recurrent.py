@@ -149,34 +149,54 @@ class Lstm(Recurrent):
     """LSTM layer.
 
     z = w_ih x_t + w_hh h_(t-1) + b; i, f, o = gate(z); g = act(z); c = f c + i g; h = o act(c).
-    (Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000.)
+    (Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000.) With peepholes, the
+    z of i and f have p c_(t-1) more, and that of o has p c_t (Gers and Schmidhuber 2000).
 
     Attributes beside :class:`Recurrent`'s: ``activation`` of :data:`CELL_ACTIVATIONS`,
     ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``; ``z_clip``, to
-    how many times 2**-:data:`CLIP_BITS` every |z| is limited, 0 for no limit.
+    how many times 2**-:data:`CLIP_BITS` every |z| is limited, 0 for no limit; ``w_p`` (3 U,), the
+    weights of the peepholes in blocks i, f, o, or None.
     """
 
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
     c0: np.ndarray | None = None
     z_clip: int = 0
+    w_p: np.ndarray | None = None
 
     kind = "lstm"
     title = "LSTM"
     gates = 4
     states = ("h", "c")
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.w_p is not None:
+            self._set("w_p", self.w_p, (3 * self.units,))
+
     @property
     def tensors(self):
-        return (*super().tensors, "c")
+        return (*super().tensors, *(() if self.w_p is None else ("w_p",)), "c")
 
     def step(self, z_x, h, *more):
         gate, act = FUNCTIONS[self.recurrent_activation], FUNCTIONS[self.activation]
-        z = np.split(_limited(z_x + h @ self.w_hh.T.astype(h.dtype), self.z_clip), 4, axis=1)
-        i, f, g, o = gate(z[0]), gate(z[1]), act(z[2]), gate(z[3])
+        z = np.split(z_x + h @ self.w_hh.T.astype(h.dtype), 4, axis=1)
+        p = (0, 0, 0) if self.w_p is None else np.split(self.w_p.astype(h.dtype), 3)
+        z[:3] = (_limited(one, self.z_clip) for one in (
+            z[0] + p[0] * more[0], z[1] + p[1] * more[0], z[2]))
+        i, f, g = gate(z[0]), gate(z[1]), act(z[2])
         c = f * more[0] + i * g
+        z[3] = _limited(z[3] + p[2] * c, self.z_clip)
+        o = gate(z[3])
         return dict(zip(("z_i", "z_f", "z_g", "z_o"), z, strict=True)) | {
             "i": i, "f": f, "g": g, "o": o, "c": c, "h": o * act(c)}
+
+    @property
+    def parameters(self):
+        return super().parameters + (0 if self.w_p is None else self.w_p.size)
+
+    def macs(self, *shapes):
+        return super().macs(*shapes) + shapes[0][0] * (0 if self.w_p is None else self.w_p.size)
 
 
 @dataclass(frozen=True, kw_only=True)

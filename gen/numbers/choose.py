@@ -40,8 +40,8 @@ _BITS_ABOVE = 18  # integer bits that a grid of weights may leave unused
 _HEADROOM = 2.0  # states: what calibration saw may not be the worst
 _BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", *CURVES)  # within -1..1
 #: Integer bits, sign included, of a core whose weights come later.
-_ANY = {"x": 4, "h": 4, "y": 4, "c": 6, "m": 6, "w": 3, "w_ih": 3, "w_hh": 3, "g": 4, "n": 4,
-        "tc": 6}
+_ANY = {"x": 4, "h": 4, "y": 4, "c": 6, "m": 6, "w": 3, "w_ih": 3, "w_hh": 3, "w_p": 3, "g": 4,
+        "n": 4, "tc": 6}
 
 
 class Mixed(Exception):
@@ -112,7 +112,13 @@ class Chooser:
             layer.recurrent_activation, argument(layer.activation, self.table, g).frac))
         g = self._candidate(name, "g", layer.activation, finest=numbers.pop("acc_frac"))
         rounds = one + tc.frac > h.frac and not layer.stateful
-        return numbers | {"c": c, "g": g, "tc": tc, "c_in": c_in,
+        w_p = None
+        if layer.w_p is not None:
+            argued = self._gate_frac(layer.recurrent_activation, 0)
+            weights = layer.w_p[None]
+            w_p = least_error(weights, self._candidates(
+                name, "w_p", weights, c.width - 1 + argued + _GUARD - c.frac, 0, False))
+        return numbers | {"c": c, "g": g, "tc": tc, "c_in": c_in, "w_p_format": w_p,
                           "carries": self._carrying_steps(layer) if rounds else 0}
 
     def _gru(self, name: str, layer: Gru) -> dict:

@@ -128,7 +128,7 @@ class QLayer:
 
     of: ClassVar[type[Layer]] = Layer  #: the class of the float layer
     computes = True  #: False of a view
-    #: Constant initial states, and the fields with their formats.
+    #: Constant initial states and other vectors, and the fields with their formats.
     constants: ClassVar[Mapping[str, str]] = {}
     #: Inputs whose elements all have one format, by their place, and the fields with these formats.
     operands: ClassVar[Mapping[int, str]] = {}

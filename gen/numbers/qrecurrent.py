@@ -60,7 +60,7 @@ class QRecurrent(QMatrix):
     def fits(self, *shapes):
         x, *states = shapes
         u, rows = self.units, self.of.gates * self.units
-        constants = [getattr(self, constant) for constant in self.constants]
+        constants = [getattr(self, f"{state}0", None) for state in self.of.states]
         given = [value is not None for value in constants]
         brought = [getattr(self, field) is not None for field in self.operands.values()]
         return (u >= 1 and len(x) == 2 and self.w_ih.shape == (rows, x[1])
@@ -154,6 +154,11 @@ class _QGated(QRecurrent):
         return found | {self.candidate: Tensor.of(self.candidate, result),
                         "c": Tensor.of("c", self.c), "h": Tensor.of("h", self.h)}
 
+    @property
+    def gate_frac(self) -> int:
+        """Fractional bits of what the gates' activation is applied to."""
+        return self.acc_frac
+
     def gate_limit(self, table: Table) -> int | None:
         """The largest magnitude of a gate's argument, which is z/2; None, no limit."""
         hard = self.recurrent_activation == "hard_sigmoid"
@@ -167,7 +172,7 @@ class _QGated(QRecurrent):
     def _gate_shift(self, table: Table) -> int:
         """The right shift of a gate's row: its activation takes z/2."""
         hard = self.recurrent_activation == "hard_sigmoid"
-        return self.acc_frac + 1 - (table.out_frac if hard else table.frac)
+        return self.gate_frac + 1 - (table.out_frac if hard else table.frac)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +181,9 @@ class QLstm(_QGated):
 
     ``c``, format of the cell state; ``g`` and ``tc``, of the activated candidate and cell state
     (T + 1 bits). ``c0``, constant initial c in format c; ``c_in``, the format of an initial c that
-    comes as an input. ``carries``: in the steps before this one, h takes over the remainder that
-    the rounding of the step before left; 0, in none.
+    comes as an input. ``w_p`` (3 U,) and ``w_p_format``: weights of peepholes, or None.
+    ``carries``: in the steps before this one, h takes over the remainder that the rounding of the
+    step before left; 0, in none.
     """
 
     g: QFormat
@@ -185,32 +191,58 @@ class QLstm(_QGated):
     carries: int = 0
     c0: np.ndarray | None = None
     c_in: QFormat | None = None
+    w_p: np.ndarray | None = None
+    w_p_format: QFormat | None = None
 
     of = Lstm
-    constants = {"h0": "h", "c0": "c"}
+    constants = {"h0": "h", "c0": "c", "w_p": "w_p_format"}
     operands = {1: "h_in", 2: "c_in"}
     activated = ("g", "tc")
     gate_names, candidate = "ifo", "g"
 
     def fits(self, *shapes):
-        return super().fits(*shapes) and 0 <= self.carries <= shapes[0][0] and not (
-            self.stateful and self.carries)
+        return super().fits(*shapes) and (self.w_p is None) == (self.w_p_format is None) and (
+            self.w_p is None or self.w_p.shape == (3 * self.units,)) and (
+            0 <= self.carries <= shapes[0][0] and not (self.stateful and self.carries))
 
     def h_shift(self, table: Table) -> int:
         """The right shift that rounds o * tc to h."""
         return table.out_frac + 1 + self.tc.frac - self.h.frac
 
+    @property
+    def weights(self):
+        return super().weights | ({"w_p": self.w_p_format} if self.w_p_format else {})
+
+    @property
+    def gate_frac(self):
+        if self.w_p_format is None:
+            return self.acc_frac
+        return max(self.acc_frac, self.w_p_format.frac + self.c.frac)
+
+    @property
+    def peephole_ups(self) -> tuple[int, int]:
+        """Left shifts that align an accumulator, and the product of a peephole, with each other."""
+        assert self.w_p_format
+        return (self.gate_frac - self.acc_frac,
+                self.gate_frac - self.w_p_format.frac - self.c.frac)
+
     def result_shifts(self, table):
-        gate, u = self._gate_shift(table), self.units
+        # With peepholes a gate is rounded behind their products.
+        gate, u = self._gate_shift(table) if self.w_p is None else 0, self.units
         candidate = self.acc_frac - argument(self.activation, table, self.g).frac
         return [gate] * 2 * u + [candidate] * u + [gate] * u
 
     def passed(self, fracs):
-        return [(self.c_in, self.c.frac, 0)] if self.c_in else []
+        found = [(self.c_in, self.c.frac, 0)] if self.c_in else []
+        return found + ([(self.w_p_format, self.w_p_format.frac, 0)] if self.w_p_format else [])
 
     def widest(self, table, acc_bits):
         gate, apart = table.out_frac + 2, self.g.frac - self.c.frac
-        return max(super().widest(table, acc_bits),
+        total = acc_bits
+        if self.w_p_format:
+            up_z, up_p = self.peephole_ups
+            total = max(acc_bits + up_z, self.w_p_format.width + self.c.width + up_p) + 2
+        return max(super().widest(table, acc_bits), total + max(0, -self._gate_shift(table)),
                    gate + self.c.width + max(0, apart) + 1,
                    gate + self.g.width + max(0, -apart) + 1,
                    self.c.width + max(0, argument(self.activation, table, self.tc).frac

@@ -292,10 +292,11 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
     for layer, old in zip(network.layers, qnet.layers, strict=True):
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
-                   or field.name in ("x_align", "h_in", "c_in", "scales", "carries")}
+                   or field.name in ("x_align", "h_in", "c_in", "w_p_format", "scales",
+                                     "carries")}
         if numbers.get("scales") is not None:
-            matrices = [scaled_weights(layer, getattr(layer, name)) for name in old.weights]
-            numbers["scales"] = by_row(matrices, [[form] for form in old.weights.values()],
+            matrices = [scaled_weights(layer, getattr(layer, name)) for name in layer.weights]
+            numbers["scales"] = by_row(matrices, [[old.weights[name]] for name in layer.weights],
                                        [saturate] * len(matrices))[1]
         counts: dict[str, int] | None = {} if saturate else None
         layers.append(in_integers(old.name, layer, numbers, counts))

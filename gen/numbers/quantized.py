@@ -87,6 +87,15 @@ class QuantizedNetwork(Graph):
         return {n: layer for n, layer in enumerate(self.layers) if layer.computes}
 
     @property
+    def packs(self) -> bool:
+        """Whether two of its products fit a DSP slice (:class:`~gatefold.hdl.mac_pair.MacPair`): it
+        is in int8, whose operands are centred, and no weight is -128, as LiteRT's quantisation
+        demands. Other files exist."""
+        matrices = (getattr(layer, name, None) for layer in self.computing.values()
+                    for name in ("w", "w_ih", "w_hh"))
+        return self.affine is not None and all(w.min() > -128 for w in matrices if w is not None)
+
+    @property
     def curves(self) -> dict[str, Table]:
         """The tables of the activations of Dense layers that have one of their own."""
         found = {getattr(layer, "activation", "") for layer in self.layers} & set(CURVE_TABLES)

@@ -24,7 +24,8 @@ class Array:
     for latency; ``pipeline``, "full", or "short" for slower clocks
     (:class:`~gatefold.hdl.config.EngineConfig`); ``block_words``, weight words that the blocks of
     convolutions may take; ``reach``, ``gather``, ``dies``, ``cross``, what distance needs, and
-    ``cascade``, what a shortage of logic needs, and ``protect``, as of the engine.
+    ``cascade``, what a shortage of logic needs, ``protect``, ``packed``, two products of int8 in a
+    DSP slice, and ``parts``, beats of a chunk of results, as of the engine.
     Raises :class:`UserError` for what no network can be planned on.
     """
 
@@ -40,6 +41,8 @@ class Array:
     cross: int = 0
     cascade: bool = False
     protect: bool = False
+    packed: bool = False
+    parts: int = 1
 
     def __post_init__(self):
         if self.dies < 1:
@@ -53,6 +56,9 @@ class Array:
                             f"sends, one that receives), not {self.cross}")
         if self.simd < 1:
             raise UserError(f"simd must be a positive number of columns, not {self.simd}")
+        if self.parts < 1 or self.parts & (self.parts - 1) or self.simd % self.parts:
+            raise UserError(f"parts must be a power of two that divides simd ({self.simd}), not "
+                            f"{self.parts}")
         if self.contexts < 1:
             raise UserError(f"contexts must be a positive number of sequences, not {self.contexts}")
 

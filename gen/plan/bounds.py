@@ -46,22 +46,22 @@ def chain(work: Work, distance: Latencies) -> int:
     there. The last link is the way to the output memory instead of a tail.
     """
     # All keys are (op, step).
-    # The steps whose results it reads, and whether they come from another die.
-    met: dict[tuple[int, int], set[tuple[tuple[int, int], bool]]] = {}
+    # The steps whose results it reads, and the borders of dies that they pass.
+    met: dict[tuple[int, int], set[tuple[tuple[int, int], int]]] = {}
     leaves: set[tuple[int, int]] = set()  # those whose results are output
     for job in work.jobs:
         if job.context:
             continue
         key = (job.op, job.step)
         read = met.setdefault(key, set())
-        read |= {(operand.chunk.origin[:2], operand.travels) for operand in job.operands
+        read |= {(operand.chunk.origin[:2], operand.away) for operand in job.operands
                  if not operand.chunk.from_x and not operand.carried}
         if job.out is not None:
             leaves.add(key)
     there: dict[tuple[int, int], int] = {}  # the cycle from which its result can be read
     longest = 0
     for key in sorted(met, key=lambda key: work.rank(*key)):
-        begins = max((there[source] + travels * distance.cross for source, travels in met[key]),
+        begins = max((there[source] + away * distance.cross for source, away in met[key]),
                      default=0)
         there[key] = begins + distance.tail
         longest = max(longest, begins + (distance.output + 1 if key in leaves else 0))

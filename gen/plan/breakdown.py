@@ -30,9 +30,9 @@ _GATHERED = 512
 
 
 def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
-               dies: int = 1) -> Work:
+               dies: int = 1, parts: int = 1) -> Work:
     """List the jobs of ``qnet`` on a pe x simd array of so many ``dies``, op by op, step by step,
-    group by group.
+    group by group. ``parts``: beats of a chunk of results.
 
     ``block_words``: see :func:`gatefold.gen.plan.lower.lower`.
     Raises :class:`UserError` for an output that is nothing but padding.
@@ -53,44 +53,48 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
         lowered.gather(max(n for n in range(1, min(elements, _GATHERED) + 1) if elements % n == 0))
         places = output_places(lowered)
         assert places is not None
-    return _Breakdown(lowered, *places).work()
+    return _Breakdown(lowered, parts, *places).work()
 
 
 class _Breakdown:
     """The work of lowered ops. ``places``, ``out_rows``, ``out_row``: see
     :func:`~gatefold.gen.plan.output.output_places`."""
 
-    def __init__(self, lowered: Lowered, places: dict[tuple[int, int], int], out_rows: int,
-                 out_row: int):
-        self.lowered, self.places = lowered, places
+    def __init__(self, lowered: Lowered, parts: int, places: dict[tuple[int, int], int],
+                 out_rows: int, out_row: int):
+        self.lowered, self.parts, self.places = lowered, parts, places
         self.out_rows, self.out_row = out_rows, out_row
         self.storage, self.ops = lowered.storage, tuple(lowered.ops)
         dies = self.storage.dies
-        self.folds = tuple(spread(op.size, op.rows, lowered.pe, lowered.simd, dies)
+        self.folds = tuple(spread(op.size, op.rows, lowered.pe, lowered.simd, dies, parts)
                            for op in self.ops)
         self.repeated = frozenset(n for n, op in enumerate(self.ops) if op.repeated)
         read = frozenset(n for n, op in enumerate(self.ops) if lowered.feeds(op.layer))
         self.rides = find_rides(self.ops, self.folds, read, self.repeated, lowered.simd)
         self.folds = tuple(fold.moved(self.rides[n].row) if n in self.rides else fold
                            for n, fold in enumerate(self.folds))
-        self.tiling = Tiling(lowered, self.folds, self.repeated, self.rides)
-        self.routes, self.first_route = list_routes(self.folds, lowered.simd)
+        self.tiling = Tiling(lowered, self.folds, self.repeated, self.rides, parts)
+        self.routes, self.first_route = list_routes(self.folds, lowered.simd // parts)
         self.aligns = self._find_aligns()
         scaled = any(op.scales is not None for op in self.ops)
-        words = np.cumsum([0] + [self.storage.words(op.size) * scaled for op in self.ops])
+        words = np.cumsum([0] + [self._beats(op) * scaled for op in self.ops])
         self.scales: list[int] = words.tolist()  # of each op the first word of its row scales
         self.cells: dict[int, int] = {}  # of each layer with states, the first of its words
         self.cell_depth = 0
         for op in self.ops:
             if op.cells is not None and op.cells not in self.cells:
                 self.cells[op.cells] = self.cell_depth
-                self.cell_depth += self.storage.words(op.size)
+                self.cell_depth += self._beats(op)
         self.factors: dict[int, int] = {}  # of each op with factors, the first of its words
         self.factor_depth = 0
         for n, op in enumerate(self.ops):
             if op.factors is not None:
                 self.factors[n] = self.factor_depth
-                self.factor_depth += self.storage.words(op.size)
+                self.factor_depth += self._beats(op)
+
+    def _beats(self, op: Op) -> int:
+        """Beats of an op's whole result: so many words each lane has for it."""
+        return self.parts * self.storage.words(op.size)
 
     def work(self) -> Work:
         finishes = [[op.finish(step) for step in range(len(op.sizes))] for op in self.ops]
@@ -98,9 +102,9 @@ class _Breakdown:
         leaving = frozenset(op for op, _ in self.places)
         words_out = [word for _, word in sorted(self.places.items())]
         return Work(
-            storage=self.storage, ops=self.ops, folds=self.folds, kinds=tuple(kinds),
+            storage=self.storage, parts=self.parts, ops=self.ops, folds=self.folds,
+            kinds=tuple(kinds), aligns=self.aligns,
             kind_of=tuple(tuple(map(kinds.index, steps)) for steps in finishes),
-            aligns=self.aligns,
             routes=self.routes, make_jobs=self.jobs,
             tiles=sum(len(group.tiles) for step in self.tiling.steps for group in step.groups),
             weight_words=tuple(self.tiling.weight_words),
@@ -154,12 +158,12 @@ class _Breakdown:
             for tile in found.tiles:
                 chunk, align, carried = met[tile.at] if tile.at >= 0 else anything
                 operands.append(Operand(chunk, tile.weight, align, carried, tile.bank,
-                                        tile.absolute))
+                                        tile.absolute, tile.away))
             yield Job(
                 op=n, step=step.step, group=found.number, operands=tuple(operands),
                 bias=found.bias, first=group.first, beats=found.beats,
-                h=None if h is None else h + group.first,
-                out=None if out is None else out + group.first,
+                h=None if h is None else self.parts * h + group.first,
+                out=None if out is None else self.parts * out + group.first,
                 scale=self.scales[n] + group.first if self.scales[-1] else 0,
                 cell=self._cell(n, op, group.first),
                 fresh=begins and op.fresh, carried=begins and op.carried,

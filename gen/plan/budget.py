@@ -18,7 +18,8 @@ class Budget:
     """What a core may use: the device less the shell, of each die as much as of the poorest.
 
     Attributes: ``name`` of the device, for messages; ``multipliers``; ``bram36``, ``dsp``, ``lut``
-    and ``uram``, on all ``dies``; ``stream_bits``; ``clock_mhz``, which the wires must keep;
+    and ``uram``, on all ``dies``; ``packs``, whether each of the array's DSP slices holds two
+    products; ``stream_bits``; ``clock_mhz``, which the wires must keep;
     ``memory``, where the weights are stored, one of :data:`~gatefold.gen.options.MEMORIES`;
     ``loadable``, whether they are streamed in at run time; ``board``, the geometry, None where
     wires are not known; ``fewest_dies`` that a core takes; ``reach``, ``gather``, levels of
@@ -42,6 +43,7 @@ class Budget:
     reach: int | None = None
     gather: int | None = None
     engines: int = 1
+    packs: bool = False
 
     @classmethod
     def of(cls, board: Board | None, *, memory: str = "auto", loadable: bool = False,
@@ -55,6 +57,10 @@ class Budget:
                     board.uram, board.stream_bits, clock_mhz or board.clock_mhz, memory, loadable,
                     board)
         return whole.on(min(DIES, len(board.dies)))
+
+    def packed(self) -> Budget:
+        """The same for a network two of whose products fit a DSP slice."""
+        return replace(self, packs=True, multipliers=2 * self.multipliers)
 
     def on(self, dies: int) -> Budget:
         """The same on so many of the board's dies, with a share of ``multipliers`` at most.
@@ -73,7 +79,7 @@ class Budget:
                  // self.engines for name in ("bram36", "dsp", "lut", "uram")}
         # Each die keeps its part of the DSP slices that the board sets aside for the lanes.
         multipliers = (least["dsp"] * self.board.max_multipliers
-                       // sum(one.dsp for one in free))
+                       // sum(one.dsp for one in free)) * (1 + self.packs)
         return replace(self, dies=dies, multipliers=min(self.multipliers, multipliers), **least)
 
     def shares(self) -> Iterator[Budget]:

@@ -7,11 +7,15 @@ another. A last chunk that is alone in its word is made by all dies, whose rows 
 to do: so it need not travel. In every die's h memory, bank s holds the chunks that die s has made.
 A tile names a word and a bank, in one of two ways:
 
-- *relative*: die d reads bank (bank + d) modulo dies. With bank 0 every die reads what it has made
-  itself, which it has before the others: so a vector that fills whole words is read in as many
-  tiles as it has chunks, and its first tiles need not wait for a chunk to travel.
+- *relative*: each die counts the banks in the order in which their chunks come to it
+  (:func:`gatefold.hdl.dies.sources`). With bank 0 every die reads what it has made itself, which it
+  has before the others, then what its neighbour has made: so a vector that fills whole words is
+  read in as many tiles as it has chunks, and its first tiles need not wait for a chunk to travel.
 - *absolute*: all dies read the same bank. So a last word in which some banks are empty takes no
   more tiles than it has chunks.
+
+A tile waits for the chunk that comes from farthest away (:meth:`Columns.away`), of those that meet
+a weight: a die that makes no element of a small result waits for nothing.
 
 What a die meets in a tile decides its weights alone, for every row has its own memory: the order of
 the columns may differ from die to die for nothing.
@@ -27,16 +31,18 @@ import numpy as np
 
 from gatefold.gen.plan.layout import Chunk
 from gatefold.gen.plan.rows import Fold, fold
+from gatefold.hdl.dies import borders, sources
 
 __all__ = ["Columns", "columns", "spread"]
 
 
-def spread(size: int, per: int, pe: int, simd: int, dies: int) -> Fold:
+def spread(size: int, per: int, pe: int, simd: int, dies: int, parts: int = 1) -> Fold:
     """``size`` elements of ``per`` matrix rows each on ``pe`` rows, an equal number on each of
-    ``dies``: the fold of the die that has most elements, with the rows of all dies side by side."""
+    ``dies``, a chunk in ``parts`` beats: the fold of the die that has most elements, with the rows
+    of all dies side by side."""
     die, chunk = np.arange(dies), np.arange(-(-size // simd))
     counts = np.minimum(size - chunk * simd, simd)
-    first = fold(int(counts[::dies].sum()), per, pe // dies, simd)
+    first = fold(int(counts[::dies].sum()), per, pe // dies, simd, parts)
     element, row = np.divmod(first.rows[:, None, :], per)
     word = element // simd * dies
     alone = word == len(chunk) - 1
@@ -57,6 +63,12 @@ class Columns:
     bank: int
     absolute: bool
     lanes: np.ndarray
+
+    def away(self, meets: np.ndarray) -> int:
+        """The most borders of dies that a chunk passes to one of the dies that meet it: (dies,)."""
+        dies = len(self.lanes)
+        return max(borders(die, self.bank if self.absolute else sources(die, dies)[self.bank], dies)
+                   for die in np.flatnonzero(meets))
 
 
 def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple[list[Columns],
@@ -80,7 +92,7 @@ def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple
             found.append(([Columns(any_at, 0, False, np.tile(lanes[any_at], (dies, 1)))], []))
             continue
         relative = [Columns(any_at, bank, False, np.stack([
-            lanes[at] if (at := places.get((bank + die) % dies)) is not None else nothing
+            lanes[at] if (at := places.get(sources(die, dies)[bank])) is not None else nothing
             for die in range(dies)])) for bank in range(dies)]
         absolute = [Columns(at, bank, True, np.tile(lanes[at], (dies, 1)))
                     for bank, at in places.items()]

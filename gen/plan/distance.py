@@ -7,7 +7,7 @@ the die around it. A register reaches another in time where
 
 The period less the terms that are always there is the *reach budget*. A wire that is longer than
 the budget is cut by registers: ``reach`` levels on the way out from the hub to the rows, ``gather``
-levels on the way back from the rows to the lanes, and ``cross`` registers from die to die.
+levels on the way back from the rows to the lanes, and ``cross`` registers over a border of dies.
 
 The model is right to about +-30 %. It places registers; it is no timing analysis, and no figure of
 it is a frequency that a core reaches.
@@ -81,12 +81,12 @@ class Site:
     scale: float = 1.0
 
     @classmethod
-    def of(cls, needs: Resources, simd: int, board: Board, dies: int) -> Site:
-        """The site of a core of ``simd`` columns that takes ``needs`` on all its dies."""
+    def of(cls, needs: Resources, columns: float, board: Board, dies: int) -> Site:
+        """The site of a core that takes ``needs`` on all its dies, of so many DSP slices a row."""
         die = board.dies[board.window(dies)]
         share = max(getattr(needs, name) / dies / (getattr(die, name) * fill)
                     for name, fill in _FILL.items() if getattr(die, name))
-        region = REGION * simd / (die.dsp * _FILL["dsp"])
+        region = REGION * columns / (die.dsp * _FILL["dsp"])
         return cls(die, dies, min(1.0, share), min(1.0, share, region), board.delay_scale)
 
     @property
@@ -146,14 +146,14 @@ class Site:
         return next((levels for levels in range(most) if delay(levels) <= usable), most)
 
     def _cross(self, usable: float) -> int:
-        """Registers of a chunk from the hub of one die to that of another, as far as they may be
-        apart: two at each crossing [L], and those that cut the wires between."""
+        """Registers of a chunk over each border of dies on its way from hub to hub: two at the
+        border itself [L], and those that cut the wires on either side, from the hub and to it, or
+        through a whole die to the next border."""
         if self.dies == 1:
             return 0
-        ends, between = route_ns(self.die, 0, 0.5), route_ns(self.die, 0, 1)
         reach = (usable - _ALWAYS + _PIN - _FLOP_PIN) / self.scale / _DETOUR
-        wires = [ends, *[between] * (self.dies - 2), ends]
-        return 2 * (self.dies - 1) + sum(ceil(wire / reach) - 1 for wire in wires)
+        end, through = (ceil(route_ns(self.die, 0, height) / reach) - 1 for height in (0.5, 1))
+        return 2 + max(2 * end, through if self.dies > 2 else 0)
 
 
 def route_ns(die: Die, width: float, height: float) -> float:
@@ -168,7 +168,7 @@ def rests_on(config: EngineConfig, board: Board | None, clock_mhz: float) -> str
     """What a clock that nobody has routed rests on, for reports."""
     if board is None:
         return "without a board there are no wires to count"
-    site = Site.of(estimate(config), config.simd, board, config.dies)
+    site = Site.of(estimate(config), config.slices / config.pe, board, config.dies)
     within = site.period(Stages(config.reach, config.gather)) <= 1000 / clock_mhz
     return (f"wires {'within' if within else 'beyond'} budget by the model of docs/boards.md, "
             f"{ACCURACY}")

@@ -16,6 +16,7 @@ from gatefold.gen.plan.work import Work
 from gatefold.hdl.config import SCALE_BITS, EngineConfig
 from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA
 from gatefold.hdl.isa import instruction_layout, pack, segment_layout
+from gatefold.hdl.mac_pair import borrowed
 from gatefold.hdl.recip_table import BASE, LINE, REMAINDER
 
 __all__ = ["image_widths", "load_image", "number_images", "pack_words",
@@ -62,6 +63,8 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
                 constants = (constants << op.scales) + ((1 << op.scales) >> 1)
             words = words + constants
             biases[n] += np.where(rows >= 0, words[rows // op.rows, rows % op.rows], 0)
+    if config.packed:
+        weights[:, 1::2] = borrowed(weights[:, ::2], weights[:, 1::2])
     images = {f"weights_{row:03d}": pack_words(weights[:, row], config.weight_width)
               for row in range(config.pe)}
     images |= {f"bias_{n:02d}": pack_words(biases[:, rows], config.acc_width)
@@ -76,20 +79,16 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
 
 def _int8_images(qnet: QuantizedNetwork, work: Work,
                  config: EngineConfig) -> dict[str, list[int]]:
-    """Of LiteRT's arithmetic: factors of each lane's elements, and tables. A last chunk that is
-    alone in its word is made by every die."""
+    """Of LiteRT's arithmetic: factors of each lane's elements, and tables."""
     images: dict[str, list[int]] = {}
     if config.factor_depth:
-        lanes = config.dies * config.simd
+        lanes = config.dies * config.lanes
         factors = np.zeros((config.factor_depth, lanes), np.int64)
         for n, first in work.factors.items():
             of_op = work.ops[n].factors
             assert of_op is not None
-            filled = np.zeros(-(-len(of_op) // lanes) * lanes, np.int64)
-            filled[:len(of_op)] = of_op
-            if work.storage.chunks_of(len(of_op)) % config.dies == 1:
-                filled[-lanes:] = np.tile(filled[-lanes:][:config.simd], config.dies)
-            factors[first:first + len(filled) // lanes] = filled.reshape(-1, lanes)
+            filled = _by_beats(of_op, work, config)
+            factors[first:first + len(filled)] = filled.reshape(-1, lanes)
         images |= {f"factors_{lane:03d}": factors[:, lane].tolist() for lane in range(lanes)}
     tables = {"gates": reciprocal_table((12,)), "cell": cell_table(qnet)} if config.recips else {}
     for name, table in tables.items():
@@ -100,21 +99,29 @@ def _int8_images(qnet: QuantizedNetwork, work: Work,
 
 
 def _scale_words(work: Work, config: EngineConfig) -> list[list[int]]:
-    """The words of row scales of each die, op by op: of the chunks that it makes. A last chunk that
-    is alone in its word is made by every die."""
+    """The words of row scales of each die, op by op."""
     if not config.scale_depth:
         return []
-    dies, simd = config.dies, config.simd
     found: list[np.ndarray] = []
     for op in work.ops:
-        words = work.storage.words(op.size)
-        chunks = np.zeros((words * dies, simd, config.row_places), np.int64)
+        scales = np.zeros((op.size, config.row_places), np.int64)
         if op.scales is not None:
-            chunks.reshape(-1, config.row_places)[:op.size, :op.rows] = op.scales
-            if work.storage.chunks_of(op.size) % dies == 1:
-                chunks[-dies:] = chunks[-dies]
-        found.append(chunks.reshape(words, dies, -1))
+            scales[:, :op.rows] = op.scales
+        found.append(_by_beats(scales, work, config))
     return [pack_words(words, SCALE_BITS) for words in np.concatenate(found).swapaxes(0, 1)]
+
+
+def _by_beats(values: np.ndarray, work: Work, config: EngineConfig) -> np.ndarray:
+    """What belongs to the elements of a result (elements, ...), as (beats, dies, values of a die's
+    lanes): of the chunks that each die makes. A last chunk that is alone in its word is made by
+    every die."""
+    size, dies, parts = len(values), config.dies, config.parts
+    words = work.storage.words(size)
+    chunks = np.zeros((words * dies, config.simd, *values.shape[1:]), np.int64)
+    chunks.reshape(-1, *values.shape[1:])[:size] = values
+    if work.storage.chunks_of(size) % dies == 1:
+        chunks[-dies:] = chunks[-dies]
+    return chunks.reshape(words, dies, parts, -1).swapaxes(1, 2).reshape(words * parts, dies, -1)
 
 
 def program_images(program: Program, config: EngineConfig) -> dict[str, list[int]]:
@@ -123,11 +130,11 @@ def program_images(program: Program, config: EngineConfig) -> dict[str, list[int
     finish = [name for name, _ in layout["finish"].shape]
     words = []
     for fields in program.instructions:
-        fields = dict(fields)
-        fields["finish"] = {name: fields.pop(name) for name in finish}
-        words.append(pack(layout, fields))
+        own = {name: fields[name] for name, _ in layout if name != "finish"}
+        words.append(pack(layout, own | {"finish": {name: fields[name] for name in finish}}))
     table = [pack(segment, {"end": s.end, "count": s.repeats - 1,
-                            **{f"step_{n}": stride for n, stride in enumerate(s.strides, 1)}})
+                            **{f"step_{n}": stride for n, stride in enumerate(
+                                s.strides[:config.offsets], 1)}})
              for s in program.segments]
     return {"program": words, "segments": table}
 
@@ -177,7 +184,7 @@ def image_widths(config: EngineConfig) -> dict[str, int]:
             widths |= {f"scales_{die}": config.scale_width for die in range(config.dies)}
     if config.factor_depth:
         widths |= {f"factors_{lane:03d}": MANTISSA + EXPONENT
-                   for lane in range(config.dies * config.simd)}
+                   for lane in range(config.dies * config.lanes)}
     for name in ("gates", "cell") if config.recips else ():
         widths |= {f"recip_{name}_lines": LINE, f"recip_{name}_remainders": REMAINDER}
     for name in ("tanh", *config.curves):

@@ -45,7 +45,7 @@ _ARITHMETIC = {"hard_tanh": "linear", "hard_sigmoid": "relu"}
 
 def _gate(layer: QLstm | QGru, table: Table) -> Gate:
     direct = layer.recurrent_activation == "hard_sigmoid"
-    return Gate(layer.acc_frac + 1 - (table.out_frac if direct else table.frac), direct,
+    return Gate(layer.gate_frac + 1 - (table.out_frac if direct else table.frac), direct,
                 layer.gate_limit(table))
 
 
@@ -66,7 +66,8 @@ def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
         up_f=common - product_f, up_g=common - product_g, cell=common - layer.c.frac,
         out=_squash(layer.c.frac, layer.activation, layer.tc, table),
         h=layer.h_shift(table), cell_width=layer.c.width, h_width=layer.h.width,
-        carries=layer.carries > 0 and layer.h_shift(table) > 0)
+        carries=layer.carries > 0 and layer.h_shift(table) > 0,
+        peepholes=None if layer.w_p is None else layer.peephole_ups)
 
 
 def gru_kind(layer: QGru, table: Table) -> GruKind:

@@ -42,7 +42,7 @@ class Latencies:
     park: from the issue of a parking tile to the first issue that can start from the parked sums.
     state: from the issue of a finishing tile to the first issue of one that may finish from the
         states that it leaves.
-    cross: how much later than its own die the other dies can use a chunk.
+    cross: how much later a chunk can be used at each border of dies that it passes.
     """
 
     array: int
@@ -59,12 +59,12 @@ def latencies(config: EngineConfig) -> Latencies:
     array = MacArray.latency(config)
     rows = array + RowRouter.latency(config)
     result = rows + late_latency(config)
-    # Tiles come to every die after as many cycles as a chunk takes, and outputs go back: both
+    # Tiles come to every die after as many cycles as to the farthest, and outputs go back: both
     # delay the output, and no tile is later than another.
     return Latencies(array=array, result=result,
-                     output=rows + early_latency(config) + 2 * config.crossing,
+                     output=rows + early_latency(config) + config.way_there + config.way_back,
                      tail=result - OperandMemory.lead, park=MacArray.park_distance,
-                     state=state_latency(config), cross=config.crossing)
+                     state=state_latency(config), cross=config.cross)
 
 
 def lstm_tail(simd: int) -> int:

@@ -27,7 +27,7 @@ from gatefold.gen.plan.kinds import (
 )
 from gatefold.gen.plan.lowered import Lowered, picking
 from gatefold.gen.plan.ops import Part
-from gatefold.hdl.kinds import AsideKind, LoadKind
+from gatefold.hdl.kinds import AsideKind, LoadKind, PeepholeKind
 
 __all__ = ["cell_state", "gru", "int8_lstm", "recurrent"]
 
@@ -47,7 +47,7 @@ def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
     more: dict[str, Any] = {}
     if isinstance(layer, QLstm):
         kind = lstm_kind(layer, to.qnet.table)
-        more = _states(to, n, layer, layer.c0, c0)
+        more = _states(to, n, layer, layer.c0, c0, _peepholes(to, n, layer))
         if kind.carries and layer.carries < len(x):
             more["later"] = layer.carries, replace(kind, carries=False)
     else:
@@ -244,21 +244,32 @@ def _first_bias(layer: QRecurrent, w_hh: np.ndarray, bias: np.ndarray,
 
 
 def _states(to: Lowered, n: int, layer: QLstm | QGru, constant: np.ndarray | None,
-            given: np.ndarray | None) -> dict[str, Any]:
+            given: np.ndarray | None, after: int | None = None) -> dict[str, Any]:
     """What an op says of the states of layer ``n``; an initial state is loaded by an op before.
 
     ``constant``: the initial state (units,), integers. ``given``: its addresses, where it is an
-    input.
+    input. ``after``: an op that must be done before that.
     """
-    after = None
-    if given is not None or constant is not None:
-        after = _load(to, n, layer, constant, given)
+    loads = given is not None or constant is not None
+    if loads:
+        after = _load(to, n, layer, constant, given, after)
     return {"cells": n, "carried": layer.stateful, "after": after,
-            "fresh": not layer.stateful and after is None}
+            "fresh": not layer.stateful and not loads}
+
+
+def _peepholes(to: Lowered, n: int, layer: QLstm) -> int | None:
+    """An op that brings the weights of the peepholes into the lanes, as biases; its number."""
+    if layer.w_p is None:
+        return None
+    i, f, o = layer.w_p.reshape(3, layer.units)
+    op = to.add(n, PeepholeKind(), (_nothing(to, (layer.units, 4), 1),), None,
+                bias=_rows(i, f, None, o), cells=n, fresh=False)
+    to.stage += 1
+    return op
 
 
 def _load(to: Lowered, n: int, layer: QLstm | QGru, constant: np.ndarray | None,
-          given: np.ndarray | None) -> int:
+          given: np.ndarray | None, after: int | None) -> int:
     """An op that fills the states of layer ``n`` before its first step; its number."""
     bias = np.zeros((layer.units, 1), np.int64)
     if given is not None:
@@ -269,7 +280,7 @@ def _load(to: Lowered, n: int, layer: QLstm | QGru, constant: np.ndarray | None,
         bias[:, 0], shift = constant, 0
         part = _nothing(to, (layer.units, 1), 1)
     kind = LoadKind(isinstance(layer, QGru), shift, layer.c.width)
-    op = to.add(n, kind, (part,), None, bias=bias, cells=n)
+    op = to.add(n, kind, (part,), None, bias=bias, cells=n, after=after)
     to.stage += 1
     return op
 

@@ -34,7 +34,10 @@ def ram_luts(width: int, depth: int) -> int:
 
 def rom(width: int, depth: int) -> tuple[int, int]:
     """LUTs and registers of a ROM in logic that holds random bits: a column is what one bit of the
-    word takes over all addresses, few words allow few different columns, and equal ones share."""
+    word takes over all addresses, few words allow few different columns, and equal ones share. A
+    single word is a constant."""
+    if depth == 1:
+        return 0, 0
     columns = 1 << depth if depth < 16 else 1 << 16
     different = columns * (1 - exp(-width / columns))
     plain = 2 * ((depth - 1).bit_length() + 1)  # columns that equal an address bit or a constant

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -155,7 +156,10 @@ def frame_cycles(work: Work, draft: EngineConfig) -> int:
 
 
 def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
-    return break_down(qnet, array.pe, array.simd, array.block_words, array.dies)
+    if array.packed and not qnet.packs:
+        raise UserError("packed needs a network in int8 whose weights are -127..127, so that a DSP "
+                        "slice holds two products: leave it out")
+    return break_down(qnet, array.pe, array.simd, array.block_words, array.dies, array.parts)
 
 
 def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] | None = None,
@@ -182,7 +186,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         out_row=work.out_row, out_rows=work.out_rows,
         contexts=array.contexts, pipeline=array.pipeline,
         reach=array.reach, gather=array.gather, dies=array.dies, cross=array.cross,
-        cascade=array.cascade, protect=array.protect,
+        cascade=array.cascade, protect=array.protect, packed=array.packed, parts=array.parts,
         out_early=all(isinstance(work.ops[n].kind, DenseKind) for n in work.leaving),
         out_whole=not work.in_order, stateful=any(op.carried for op in work.ops),
         beat=array.stream_bits // container, container=container, element=element,
@@ -194,6 +198,8 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         max_beats=max(group.beats for f in work.folds for group in f.groups),
         max_count=max((seg.repeats for seg in program.segments), default=1) if program else 1,
         max_stride=max(strides, default=0),
+        offsets=max((sum(stride > 0 for stride in seg.strides) for seg in program.segments),
+                    default=0) if program else 0,
         max_run=max((fields["repeats"] + 1 for fields in program.instructions), default=1)
         if program else 1)
 
@@ -209,7 +215,7 @@ def _table_config(*tables: Table) -> TableConfig:
 def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     """What each beat of results is: see :class:`Plan`."""
     events = []
-    simd, dies = work.storage.simd, work.storage.dies
+    lanes, dies, parts = work.storage.simd // work.parts, work.storage.dies, work.parts
     for tile in tiles:
         job = tile.job
         op = work.ops[job.op]
@@ -219,8 +225,10 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
             events += [(-1, 0, 0)] * (job.beats * dies)
             continue
         elements = _elements(op)
-        for chunk in range(job.first * dies, (job.first + job.beats) * dies):
-            here = op.traced[job.step, chunk * simd:][:simd]
+        for beat, die in product(range(job.first, job.first + job.beats), range(dies)):
+            word, part = divmod(beat, parts)
+            at = ((word * dies + die) * parts + part) * lanes
+            here = op.traced[job.step, at:][:lanes]
             count = int(np.count_nonzero(here >= 0))
             if not count:
                 events.append((-1, 0, 0))

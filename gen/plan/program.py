@@ -59,7 +59,7 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
         "kind": work.kind_of[job.op][job.step], "route": job.route, "beats": job.beats - 1,
         "cell": job.cell, "fresh": int(job.fresh), "to_h": int(job.h is not None),
         "h": job.h or 0, "h_step": 0, "to_out": int(job.out is not None), "out": job.out or 0,
-        "out_step": 0, "complete": int(job.complete), "frame": 0,
+        "out_step": 0, "complete": int(job.complete),
     }
     if work.scale_depth:
         finish["scale"] = job.scale
@@ -106,9 +106,11 @@ def _follows(before: dict, fields: dict) -> bool:
 def _swapped(fields: dict, work: Work) -> dict:
     """The instruction of every second frame that corresponds to one of the first frame."""
     fields = dict(fields)
-    for name, there in (("operand", not fields["from_x"]), ("h", fields["to_h"])):
+    for name, parts, there in (("operand", 1, not fields["from_x"]),
+                               ("h", work.parts, fields["to_h"])):
         if there:
-            fields[name] = work.storage.swapped(fields[name])
+            word, part = divmod(fields[name], parts)
+            fields[name] = parts * work.storage.swapped(word) + part
     return fields
 
 
@@ -222,7 +224,7 @@ def unroll(program: Program) -> list[dict]:
 
 #: Fields that belong to the last tile of a run alone.
 _LAST = ("stop", "park", "gap", "last", "kind", "route", "beats", "cell", "fresh", "to_h", "h",
-         "h_step", "to_out", "out", "out_step", "complete", "frame", "cell_carried")
+         "h_step", "to_out", "out", "out_step", "complete", "cell_carried")
 
 
 def _tiles(fields: dict) -> list[dict]:

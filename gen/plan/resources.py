@@ -28,6 +28,7 @@ from gatefold.hdl.kinds import (
     LoadKind,
     LstmKind,
     MergeKind,
+    PeepholeKind,
     ResetKind,
 )
 from gatefold.hdl.mac_row import first_sums
@@ -77,8 +78,8 @@ def components(config: EngineConfig) -> dict[str, Resources]:
     weights, bias, program, tables: the memories. scales: the memories of row scales, and the
     shifts. operands, sequencer, router, reader, writer, loader: the components of these names.
     lstm_lanes, gru_lanes, merge_lanes, dense_lanes, int8_lstm_lanes, int8_dense_lanes: the lanes,
-    those in int8 with their tables; lanes: what they share. crossings: the registers from die to
-    die. guards: parity, copies and watchdog of a core that watches itself.
+    those in int8 with their tables; lanes: what they share, and the registers from die to die.
+    guards: parity, copies and watchdog of a core that watches itself.
     """
     dies = config.dies
     parts = {
@@ -98,8 +99,7 @@ def components(config: EngineConfig) -> dict[str, Resources]:
         "int8_lstm_lanes": _int8_lstm_lanes(config) * dies,
         "int8_dense_lanes": _int8_dense_lanes(config) * dies,
         "tables": _tables(config) * dies,
-        "lanes": _lanes(config) * dies,
-        "crossings": _crossings(config),
+        "lanes": _lanes(config) * dies + _crossings(config),
         "reader": _reader(config),
         "writer": _writer(config),
         "loader": _loader(config),
@@ -130,9 +130,9 @@ def _rows(c: EngineConfig) -> Resources:
     if c.park_depth:
         lut += z + ram_luts(z, c.park_depth)
     # A product of more than 27 x 18 bits takes two slices.
-    slices = 1 if min(c.act_width, c.weight_width) <= 18 and max(
+    each = 1 if min(c.act_width, c.weight_width) <= 18 and max(
         c.act_width, c.weight_width) <= 27 else 2
-    return _part(c.pe * lut, c.pe * (tree_ff + 2 * z), c.pe * c.simd * slices)
+    return _part(c.pe * lut, c.pe * (tree_ff + 2 * z), c.slices * each)
 
 
 def _tree(c: EngineConfig) -> tuple[float, int, int]:
@@ -142,7 +142,7 @@ def _tree(c: EngineConfig) -> tuple[float, int, int]:
     A sum of two terms takes a LUT a bit, but none where it adds two products. Yosys needs nearly
     two for a sum of three; a tool that uses both outputs of a LUT needs one.
     """
-    product = c.act_width + c.weight_width
+    product = c.act_width + c.weight_width - c.packed  # packed, neither is the lowest integer
     leaves = first_sums(c)
     threes = leaves.count(3)
     lut, ff = 1.9 * threes * (product + 2), threes * (product + 2)
@@ -205,7 +205,7 @@ def _program(c: EngineConfig) -> Resources:
                          (segment_layout(c).size, c.segments)):
         if depth > SHALLOW:
             halves += bram18s(width, depth)
-        elif depth > 1:
+        else:
             luts, ffs = rom(width, depth)
             lut, ff = lut + luts, ff + ffs
     return _part(lut, ff, halves=halves)
@@ -251,10 +251,10 @@ def _router(c: EngineConfig) -> Resources:
     """For each lane a multiplexer for each row of an element, in each span; equal ones are shared.
     Where a group takes several beats, a copy of the rows waits for the later ones."""
     seen = {tuple(c.sources(lane, k).items())
-            for lane in range(c.simd) for k in range(4)} - {()}
+            for lane in range(c.lanes) for k in range(4)} - {()}
     z = c.acc_width
     copies = c.rows * z if c.max_beats > 1 else 0
-    relays = len(c.die_regions) + c.simd * len(c.spans) * bits_for(len(c.routes))
+    relays = len(c.die_regions) + c.lanes * len(c.spans) * bits_for(len(c.routes))
     lut, ff = 25 + copies, finish_layout(c).size + beat_layout(c).size + relays + copies
     for rows in seen:
         held = [sum(row in span for _, row in rows) for span in c.spans]
@@ -269,7 +269,7 @@ def _scales(c: EngineConfig) -> Resources:
     if not c.scale_depth:
         return _part()
     memory = ram_luts if c.loadable else lambda width, depth: rom(width, depth)[0]
-    return _part(c.simd * c.row_places * c.acc_width + memory(c.scale_width, c.scale_depth),
+    return _part(c.lanes * c.row_places * c.acc_width + memory(c.scale_width, c.scale_depth),
                  c.scale_width)
 
 
@@ -289,10 +289,14 @@ def _lstm_lanes(c: EngineConfig) -> Resources:
     rest = max((kind.h for kind in kinds if kind.carries), default=0)
     lut += (ram_luts(rest, max(2, c.cell_depth)) + rest) if rest else 0
     wide = 2 * (t > 17 or cell > 18)  # products of two slices
+    if c.has(PeepholeKind):
+        total = max(c.acc_width, c.weight_width + cell) + 2
+        lut += 5 * total + ram_luts(3 * c.weight_width, max(2, c.cell_depth)) + u
+        wide += 3
     ff = 9.5 * u + 5.4 * t + 3.2 * cell - 8 + rest
     if c.pair == 1:
         ff -= 1.5 * (t + cell) - 2
-    return _part(c.simd * lut, c.simd * ff, (3 + wide) * c.simd)
+    return _part(c.lanes * lut, c.lanes * ff, (3 + wide) * c.lanes)
 
 
 def _gru_lanes(c: EngineConfig) -> Resources:
@@ -309,7 +313,7 @@ def _gru_lanes(c: EngineConfig) -> Resources:
     ff = 6 * u + 4 * t + 7.5 * cell - 25
     if c.pair == 1:  # row a waits two cycles, in registers, instead of three, in a LUT
         lut, ff = lut - c.acc_width, ff + 2 * c.acc_width - (t + cell) - 2
-    return _part(c.simd * lut, c.simd * ff, (2 + (t > 16 or cell > 18)) * c.simd)
+    return _part(c.lanes * lut, c.lanes * ff, (2 + (t > 16 or cell > 18)) * c.lanes)
 
 
 def _mixed(kinds: list[LstmKind] | list[GruKind]) -> bool:
@@ -320,8 +324,8 @@ def _mixed(kinds: list[LstmKind] | list[GruKind]) -> bool:
 def _merge_lanes(c: EngineConfig) -> Resources:
     functions = {kind.function for kind in _kinds(c, MergeKind)}
     largest, product = "max" in functions, "mul" in functions
-    return _part(c.simd * (largest * (5.2 * c.acc_width + 10) + product * c.act_width),
-                 c.simd * (largest * 3 * c.acc_width + product * c.act_width), c.simd * product)
+    return _part(c.lanes * (largest * (5.2 * c.acc_width + 10) + product * c.act_width),
+                 c.lanes * (largest * 3 * c.acc_width + product * c.act_width), c.lanes * product)
 
 
 def _dense_lanes(c: EngineConfig) -> Resources:
@@ -331,8 +335,8 @@ def _dense_lanes(c: EngineConfig) -> Resources:
     a, t, u = c.result_width, c.table.out_frac, c.table.width
     tables = any(kind.tabled for kind in kinds)
     plain = any(kind.activation in ("linear", "relu") for kind in kinds)
-    return _part(c.simd * (plain * 1.3 * a + tables * (3.5 * u + 3 * t)),
-                 c.simd * (a + tables * (u + t) + tables * plain * 2 * a))
+    return _part(c.lanes * (plain * 1.3 * a + tables * (3.5 * u + 3 * t)),
+                 c.lanes * (a + tables * (u + t) + tables * plain * 2 * a))
 
 
 def _int8_lstm_lanes(c: EngineConfig) -> Resources:
@@ -344,7 +348,7 @@ def _int8_lstm_lanes(c: EngineConfig) -> Resources:
     tables = sum(bram18s(REMAINDER, segments * SEGMENT) + bram18s(LINE, segments)
                  for segments in (GATES, GATES, c.recips))
     lut = 1400 + 16 * c.acc_width + ram_luts(16, c.cell_depth) + ram_luts(64, c.cell_depth)
-    return _part(c.simd * lut, c.simd * 1500, c.simd * (wide + 3 + 5), c.simd * tables)
+    return _part(c.lanes * lut, c.lanes * 1500, c.lanes * (wide + 3 + 5), c.lanes * tables)
 
 
 def _int8_dense_lanes(c: EngineConfig) -> Resources:
@@ -353,7 +357,7 @@ def _int8_dense_lanes(c: EngineConfig) -> Resources:
         return _part()
     lut, ff = rom(MANTISSA + EXPONENT, c.factor_depth) if c.factor_depth <= SHALLOW else (0, 0)
     halves = 0 if c.factor_depth <= SHALLOW else bram18s(MANTISSA + EXPONENT, c.factor_depth)
-    return _part(c.simd * (450 + lut), c.simd * (260 + ff), 2 * c.simd, c.simd * halves)
+    return _part(c.lanes * (450 + lut), c.lanes * (260 + ff), 2 * c.lanes, c.lanes * halves)
 
 
 def _tables(c: EngineConfig) -> Resources:
@@ -375,7 +379,7 @@ def _tables(c: EngineConfig) -> Resources:
     memories += any(kind.activation in ("sigmoid", "tanh") for kind in _kinds(c, DenseKind))
     halves = memories * memories_of(c.table)
     halves += len(c.curves) * memories_of(c.table_of(c.curves[0])) if c.curves else 0
-    return _part(halves=halves * c.simd)
+    return _part(halves=halves * c.lanes)
 
 
 def _lanes(c: EngineConfig) -> Resources:
@@ -383,7 +387,7 @@ def _lanes(c: EngineConfig) -> Resources:
     result."""
     lut = beat_layout(c).size
     if c.has(DenseKind) and c.has(LstmKind, GruKind, MergeKind):
-        lut += 2 * c.simd * c.act_width
+        lut += 2 * c.lanes * c.act_width
     return _part(lut, beat_layout(c).size)
 
 
@@ -425,21 +429,21 @@ def _reader(c: EngineConfig) -> Resources:
 
 def _writer(c: EngineConfig) -> Resources:
     box = _Gearbox.of(gearboxes(c)[1])
-    memory = c.dies * c.simd * ram_luts(c.result_width, 2 << bits_for(c.out_depth))
-    memory += _mux(c.dies) * c.simd * c.result_width
+    memory = c.out_banks * c.simd * ram_luts(c.result_width, 2 << bits_for(c.out_depth))
     return _part(0.61 * box.held + 0.92 * box.two + 3 + memory,
                  box.held + 2 * bits_for(c.out_depth) + 8)
 
 
 def _crossings(c: EngineConfig) -> Resources:
-    """To each die an input chunk, its operand and the tile; from it a chunk to every other die, and
-    one to the writer."""
+    """To each die an input chunk, its operand and the tile; from it a chunk to every other die,
+    over as many borders as there are, and one to the writer."""
     chunk = c.simd * c.act_width
     there = chunk + 2 * bits_for(max(c.x_depth, c.h_depth)) + instruction_layout(c).size
     if c.loadable:
         there += c.pe + c.load_width
-    back = chunk + c.simd + bits_for(max(c.h_depth, c.out_depth))
-    return _part(ff=c.crossing * c.dies * (there + c.dies * back))
+    result = chunk + c.simd + bits_for(max(c.h_depth, c.out_depth))
+    return _part(ff=c.dies * c.way_there * there + c.dies * (c.dies - 1) * c.cross * result
+                 + c.out_banks * c.way_back * result)
 
 
 def _loader(c: EngineConfig) -> Resources:

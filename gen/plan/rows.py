@@ -2,7 +2,8 @@
 
 An element has R rows: four gates of a unit, or the one row of an element of a Dense layer. Row
 R s + k of the array holds row k of slot s, and a group fills the ``pe // R`` slots with as many
-neighbouring elements. So simd slots side by side go to simd lanes, in one beat.
+neighbouring elements. So slots side by side go to the lanes beside one another, in one beat; a
+chunk of results takes one beat, or ``parts`` of them where a die has fewer lanes than columns.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ __all__ = ["Fold", "Group", "fold", "list_routes"]
 class Group:
     """Rows that the array works on together.
 
-    rotation: the lane of the group's first slot. first: the chunk of the result (and of the states)
-    that its first beat writes. beats: how many chunks it writes. complete: whether its last chunk
-    is complete then; if not, the next group goes on with it.
+    rotation: the lane of the group's first slot. first: the number of its first beat among those of
+    the result (and of the states). beats: how many it takes. complete: whether the chunk of its
+    last beat is complete then; if not, the next group goes on with it.
     """
 
     rotation: int
@@ -63,15 +64,15 @@ class Fold:
                        rows=np.roll(self.of_die, rows, axis=2).reshape(self.rows.shape))
 
 
-def fold(size: int, per: int, pe: int, simd: int) -> Fold:
-    """Fold ``size`` elements of ``per`` matrix rows each onto an array of ``pe`` rows and ``simd``
-    lanes."""
-    slots = pe // per
+def fold(size: int, per: int, pe: int, simd: int, parts: int = 1) -> Fold:
+    """Fold ``size`` elements of ``per`` matrix rows each onto an array of ``pe`` rows, whose chunks
+    of ``simd`` results take ``parts`` beats."""
+    slots, lanes = pe // per, simd // parts
     groups = []
     for first in range(0, size, slots):
         end = min(first + slots, size)
-        groups.append(Group(rotation=first % simd, first=first // simd,
-                            beats=(end - 1) // simd + 1 - first // simd,
+        groups.append(Group(rotation=first % lanes, first=first // lanes,
+                            beats=(end - 1) // lanes + 1 - first // lanes,
                             complete=end == size or end % simd == 0))
     rows = np.full((len(groups), pe), -1)
     held = np.arange(len(groups) * slots * per).reshape(len(groups), -1)
@@ -79,10 +80,11 @@ def fold(size: int, per: int, pe: int, simd: int) -> Fold:
     return Fold(per, tuple(groups), rows)
 
 
-def list_routes(folds: Sequence[Fold], simd: int) -> tuple[tuple[tuple[int, int], ...],
-                                                           dict[tuple[int, int], int]]:
-    """The routes that groups take, each (R, the slot that lane 0 sees, which may be negative), and
-    of each (R, rotation) the index of the first; the beats of a group take one after the other."""
+def list_routes(folds: Sequence[Fold], lanes: int) -> tuple[tuple[tuple[int, int], ...],
+                                                            dict[tuple[int, int], int]]:
+    """The routes that groups take to so many ``lanes``, each (R, the slot that lane 0 sees, which
+    may be negative), and of each (R, rotation) the index of the first; the beats of a group take
+    one after the other."""
     beats: dict[tuple[int, int], int] = {}
     for found in folds:
         for group in found.groups:
@@ -92,5 +94,5 @@ def list_routes(folds: Sequence[Fold], simd: int) -> tuple[tuple[tuple[int, int]
     first = {}
     for (per, rotation), count in sorted(beats.items()):
         first[per, rotation] = len(routes)
-        routes += [(per, beat * simd - rotation) for beat in range(count)]
+        routes += [(per, beat * lanes - rotation) for beat in range(count)]
     return tuple(routes), first

@@ -141,7 +141,8 @@ class _Scheduler:
                 arrived += sorted(ready)
             for job in wave.jobs:
                 for beat in range(job.beats):
-                    self.pieces.setdefault((wave.key, job.first + beat), [0, 0])[0] += 1
+                    word = (job.first + beat) // self.work.parts
+                    self.pieces.setdefault((wave.key, word), [0, 0])[0] += 1
             after = self.work.ops[wave.op].after
             if after is not None:
                 self.loaded[wave.context, after] = inf
@@ -162,7 +163,7 @@ class _Scheduler:
 
     def _way(self, operand: Operand) -> int:
         """Cycles that a chunk takes to the dies that meet it."""
-        return self.latency.cross if operand.travels else 0
+        return self.latency.cross * operand.away
 
     def _set_urgency(self):
         """Set the urgency of each wave: the longest chain of tails behind it, in cycles."""
@@ -316,7 +317,7 @@ class _Scheduler:
         self.finish_free = now + job.beats
         self.finished[wave.key, group] = now
         for beat in range(job.beats):
-            key = (wave.key, job.first + beat)
+            key = (wave.key, (job.first + beat) // self.work.parts)
             piece = self.pieces[key]
             piece[0] -= 1
             piece[1] = max(piece[1], now + self.latency.tail + beat)

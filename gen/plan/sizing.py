@@ -28,6 +28,8 @@ _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
 #: Weight words that blocks of convolutions may take, tried in turn.
 _BLOCK_WORDS = (BLOCK_WORDS, 1536, 1280, 1152, 1024, 960, 896, 832, 768, 704, 640, 512, 384, 256)
+#: Beats that a chunk of results may take on a core in int8, whose lanes are large.
+_PARTS = (1, 2, 4, 8)
 _PROGRAM = 128  # instructions, where there is no program yet
 
 #: Called with the number of arrays that were looked at, and of those there are.
@@ -92,7 +94,7 @@ def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *,
     else:
         in_blocks = min(pe, int((budget.bram36 - tables) // (bram18s(word, depth) / 2))
                         + budget.uram // urams(word, depth))
-    return (pe * simd <= budget.dsp and tables <= budget.bram36
+    return (pe * simd <= budget.dsp * (1 + budget.packs) and tables <= budget.bram36
             and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
 
 
@@ -172,28 +174,47 @@ class _Timed:
 
 
 def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | None:
-    """``array`` with the most weight words for convolutions with which it fits and the levels of
-    registers that its wires need, or None; with cascades that cost a cycle only where it does not
-    fit without them."""
+    """``array`` with the most weight words for convolutions with which it fits, the most lanes, and
+    the levels of registers that its wires need, or None; with cascades that cost a cycle only where
+    it does not fit without them.
+
+    Fixed point keeps a lane a column: its lanes are small, and fewer would lengthen its tails.
+    """
     windows = any(demand.windows for demand in demands(qnet))
+    *more, most = (parts for parts in (_PARTS if qnet.affine else (array.parts,))
+                   if array.simd % parts == 0)
     depth = BLOCK_WORDS + 1
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
         if words >= depth:
             continue  # the blocks took no more than that already
-        attempt = replace(array, block_words=words, dies=budget.dies,
-                          cross=CROSS if budget.dies > 1 else 0)
-        work, draft = draft_plan(qnet, attempt)
-        # What the schedule will add, as far as can be told.
-        parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
-        draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
-        depth = draft.weight_depth
-        for cascade in (False, True):
-            placed = place(replace(draft, cascade=cascade), budget)
-            if placed is not None:
-                levels, shortest, too_fast = _levels(placed, budget)
-                return _Draft(replace(attempt, cascade=cascade, **levels), work,
-                              replace(placed, **levels), shortest, too_fast)
+        wanted = replace(array, block_words=words)
+        fewest, depth = _fitting(qnet, replace(wanted, parts=most), budget)
+        if fewest is not None:
+            found = (_fitting(qnet, replace(wanted, parts=parts), budget)[0] for parts in more)
+            return next(filter(None, found), fewest)
     return None
+
+
+def _fitting(qnet: QuantizedNetwork, array: Array, budget: Budget) -> tuple[_Draft | None, int]:
+    """``array`` as of :func:`_draft`, with its words and its lanes as they are; and the weight
+    words that it takes."""
+    array = _spread(array, budget)
+    work, draft = draft_plan(qnet, array)
+    # What the schedule will add, as far as can be told.
+    parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
+    draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
+    for cascade in (False, True):
+        placed = place(replace(draft, cascade=cascade), budget)
+        if placed is not None:
+            levels, shortest, too_fast = _levels(placed, budget)
+            return _Draft(replace(array, cascade=cascade, **levels), work,
+                          replace(placed, **levels), shortest, too_fast), draft.weight_depth
+    return None, draft.weight_depth
+
+
+def _spread(array: Array, budget: Budget) -> Array:
+    """``array`` on all dies of the budget."""
+    return replace(array, dies=budget.dies, cross=CROSS if budget.dies > 1 else 0)
 
 
 def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float, bool]:
@@ -202,7 +223,8 @@ def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float
     fixed = {"reach": budget.reach, "gather": budget.gather}
     found, shortest, too_fast = {}, 0.0, False
     if budget.board is not None:
-        site = Site.of(estimate(config), config.simd, budget.board, budget.dies)
+        site = Site.of(estimate(config), config.slices / config.pe, budget.board,
+                       budget.dies)
         stages = site.stages(budget.clock_mhz)
         shortest, too_fast = site.shortest, stages is None
         found |= asdict(stages) if stages else {}
@@ -213,14 +235,16 @@ def _levels(config: EngineConfig, budget: Budget) -> tuple[dict[str, int], float
 def made_to_fit(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
     """``array`` with what its size decides: the most weight words for blocks of convolutions with
     which it fits a device, cascades that cost a cycle if it does not fit without them, and the
-    levels of registers that its wires need. As it is where it does not fit.
+    levels of registers that its wires need, on all dies of the budget. Where it seems not to fit,
+    with the levels alone: the plan will tell.
 
     Raises :class:`UserError` where no levels keep the clock, and as
     :func:`gatefold.gen.plan.make_plan`.
     """
     found = _draft(qnet, array, budget)
     if found is None:
-        return array
+        spread = _spread(array, budget)
+        return replace(spread, **_levels(draft_plan(qnet, spread)[1], budget)[0])
     if found.too_fast:
         raise _too_fast(found, budget)
     return found.array
@@ -244,7 +268,7 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
     Raises :class:`UserError` where nothing fits, and where no levels of registers keep the clock.
     """
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
-                   pipeline=pipeline, protect=protect)
+                   pipeline=pipeline, protect=protect, packed=budget.packs)
     rule, ranking = _RULES[goal], Ranking(qnet, contexts)
     finalists: list[Plan] = []
     slow: list[_Draft] = []

@@ -24,12 +24,14 @@ __all__ = ["StepGroup", "StepTile", "StepTiles", "Tiling"]
 @dataclass(frozen=True)
 class StepTile:
     """A tile of a group. at: which of the chunks that the step meets (-1 for any), or of a word of
-    such chunks any. weight: its weight word. bank, absolute: see :mod:`gatefold.gen.plan.dies`."""
+    such chunks any. weight: its weight word. bank, absolute, away: see
+    :mod:`gatefold.gen.plan.dies`."""
 
     at: int
     weight: int
     bank: int = 0
     absolute: bool = False
+    away: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ class Tiling:
     """
 
     def __init__(self, lowered: Lowered, folds: Sequence[Fold], repeated: frozenset[int],
-                 rides: dict[int, Ride]):
+                 rides: dict[int, Ride], parts: int):
         self.ops, self.folds, self.repeated, self.rides = lowered.ops, folds, repeated, rides
-        self.simd, self.storage = lowered.simd, lowered.storage
+        self.simd, self.storage, self.parts = lowered.simd, lowered.storage, parts
         self.weight_words: list[Word] = []
         self.bias_words: dict[tuple[int, int, bool], int] = {}
         self._words: dict[tuple, int] = {}
@@ -127,16 +129,17 @@ class Tiling:
 
     def _groups(self, n: int, words: int, begins: bool,
                 cuts: list[tuple[int, _Cut]]) -> Iterator[StepGroup]:
-        """The groups that write any of the ``words`` of a step's result."""
+        """The groups that write any of the ``words`` of a step's result, ``parts`` beats each."""
         for g, group in enumerate(self.folds[n].groups):
-            beats = min(group.beats, words - group.first)
+            beats = min(group.beats, self.parts * words - group.first)
             if beats < 1:
                 continue
             tiles: list[StepTile] = []
             begin = 0
             for p, found in cuts:
                 tiles += [StepTile(begin + tile.at, self._word(n, p, g, tile.lanes), tile.bank,
-                                   tile.absolute) for tile in self._meets(n, p, g, found)]
+                                   tile.absolute, away)
+                          for tile, away in self._meets(n, p, g, found)]
                 begin += len(found.numbers)
             if not tiles:  # nothing but a bias
                 tiles = [StepTile(-1, self._nothing(n, g))]
@@ -153,28 +156,30 @@ class Tiling:
         """The word of a tile whose weights are zero."""
         return self._word(n, 0, g, np.full((self.storage.dies, self.simd), NOWHERE))
 
-    def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[Columns]:
-        """The tiles in which any of a group's rows can be other than zero, those that need not wait
-        for chunks of other dies first. Of each word the relative ones or the absolute ones,
-        whichever are fewer."""
-        tiles: list[Columns] = []
+    def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[tuple[Columns, int]]:
+        """The tiles in which any of a group's rows can be other than zero, and how far away the
+        chunks are that they meet, the nearest first. Of each word the relative ones or the absolute
+        ones, whichever are fewer."""
+        tiles: list[tuple[Columns, int]] = []
         for ways in found.words:
-            relative, absolute = ([tile for tile in way if self._uses(n, p, g, tile.lanes)]
-                                  for way in ways)
+            relative, absolute = (
+                [(tile, tile.away(meets)) for tile in way
+                 if (meets := self._uses(n, p, g, tile.lanes)).any()] for way in ways)
             tiles += absolute if ways[1] and len(absolute) < len(relative) else relative
-        return sorted(tiles, key=lambda tile: (tile.absolute, tile.bank))
+        return sorted(tiles, key=lambda tile: (tile[1], tile[0].absolute, tile[0].bank))
 
-    def _uses(self, n: int, p: int, g: int, lanes: np.ndarray) -> bool:
-        """Whether a group's rows can be other than zero in these columns."""
+    def _uses(self, n: int, p: int, g: int, lanes: np.ndarray) -> np.ndarray:
+        """Of each die, whether its rows of a group can be other than zero in these columns."""
         part, dies = self.ops[n].parts[p], self.storage.dies
-        if part.pattern is None:
-            return bool((lanes >= 0).any())
         if (n, p, g) not in self._used:
             rows, per = self.folds[n].rows[g], self.ops[n].rows
-            used = part.pattern[rows // per, rows % per] & (rows >= 0)[:, None]
-            used = used.reshape(dies, -1, used.shape[1]).any(axis=1)
-            self._used[n, p, g] = np.pad(used, ((0, 0), (0, 1)))  # -1: where a lane holds nothing
-        return bool(self._used[n, p, g][np.arange(dies)[:, None], lanes].any())
+            used = (rows >= 0)[:, None]
+            if part.pattern is not None:
+                used = used & part.pattern[rows // per, rows % per]
+            self._used[n, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
+        used = self._used[n, p, g]
+        column = lanes if part.pattern is not None else np.zeros_like(lanes)
+        return (used[np.arange(dies)[:, None], column] & (lanes >= 0)).any(axis=1)
 
     def _word(self, n: int, p: int, g: int, lanes: np.ndarray) -> int:
         key = (n, p, g, lanes.tobytes())

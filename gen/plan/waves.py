@@ -39,7 +39,7 @@ class Wave:
         # operands share a list. An operand that is not scheduled yet is not in it.
         lists: dict[tuple, list[tuple[int, int]]] = {}
         self.arrived = [lists.setdefault(
-            tuple((operand.chunk.origin, operand.carried, operand.travels)
+            tuple((operand.chunk.origin, operand.carried, operand.away)
                   for operand in job.operands), [])
             for job in jobs]
         self.operands = {id(arrived): job.operands

@@ -25,7 +25,7 @@ class Operand:
     """What one tile of a job meets: a chunk, or of a word that the dies share any of its chunks;
     the weight word for it; the shift of the products (an index into ``aligns``). ``carried``: the
     chunk holds what the last frame left. ``bank``, ``absolute``: which chunk of the word each die
-    meets (:mod:`gatefold.gen.plan.dies`)."""
+    meets (:mod:`gatefold.gen.plan.dies`); ``away``: the most borders of dies that it passes."""
 
     chunk: Chunk
     weight: int
@@ -33,11 +33,7 @@ class Operand:
     carried: bool = False
     bank: int = 0
     absolute: bool = False
-
-    @property
-    def travels(self) -> bool:
-        """Whether any die meets a chunk that another die has made."""
-        return not self.chunk.from_x and (self.absolute or self.bank > 0)
+    away: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,10 +42,10 @@ class Job:
 
     op, step, group, context: which it is.
     operands: what its tiles meet. bias: its bias word.
-    first, beats: the first word of the step's result that it writes, and how many it writes.
-    complete: the words of its last beats are full then. route: the first that its beats take.
-    h, out: address of the first word in the operand and in the output memory, or None.
-    scale: word of the row scales.
+    first, beats: the first beat of the step's result that it makes, and how many.
+    complete: the chunks of its last beats are full then. route: the first that its beats take.
+    h, out: address of the first beat in the operand and in the output memory, or None: ``parts``
+    times that of a word, and the part of the word. scale: word of the row scales.
     cell: word of the states; fresh: they count as zero; carried: they are the last frame's.
     after: (op, step, group) of the job from whose sums it starts; None, from its bias.
     """
@@ -88,6 +84,7 @@ class Word:
 class Work:
     """All jobs of a frame and the memories they refer to.
 
+    parts: beats of a chunk of results.
     ops: in the order of their numbers; folds: the rows of each on the array.
     kinds, aligns, routes: what the engine must be able to do; kind_of: by op and step, the kind.
     make_jobs: makes ``jobs``; tiles: how many all of them have.
@@ -103,6 +100,7 @@ class Work:
     """
 
     storage: Storage
+    parts: int
     ops: tuple[Op, ...]
     folds: tuple[Fold, ...]
     kinds: tuple[Kind, ...]
@@ -152,7 +150,7 @@ def interleave(work: Work, contexts: int, x_depth: int) -> Work:
 
 
 def _interleaved(work: Work, contexts: int, x_depth: int) -> tuple[Job, ...]:
-    out_depth = work.out_rows * work.storage.words(work.out_row)
+    out_beats = work.parts * work.out_rows * work.storage.words(work.out_row)
     h_depth, cell_depth = work.storage.h_depth, work.cell_depth
 
     def moved(operand: Operand, context: int) -> Operand:
@@ -163,7 +161,7 @@ def _interleaved(work: Work, contexts: int, x_depth: int) -> tuple[Job, ...]:
     return tuple(
         replace(job, context=context,
                 operands=tuple(moved(operand, context) for operand in job.operands),
-                h=None if job.h is None else job.h + context * h_depth,
-                out=None if job.out is None else job.out + context * out_depth,
+                h=None if job.h is None else job.h + context * work.parts * h_depth,
+                out=None if job.out is None else job.out + context * out_beats,
                 cell=job.cell + (0 if job.op in work.factors else context * cell_depth))
         for context in range(contexts) for job in work.jobs)

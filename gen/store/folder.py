@@ -35,7 +35,8 @@ def core_json(plan: Plan) -> dict:
                   "pipeline": config.pipeline, "block_words": plan.array.block_words,
                   "reach": config.reach, "gather": config.gather, "dies": config.dies,
                   "cross": config.cross, "cascade": config.cascade,
-                  "protect": config.protect},
+                  "protect": config.protect, "packed": config.packed,
+                  "parts": config.parts},
         "contexts": config.contexts,
         "stateful": config.stateful,
         "load_beats": config.load_beats,
@@ -52,8 +53,8 @@ def core_json(plan: Plan) -> dict:
                        for shape, value in zip(qnet.output_shapes, qnet.outputs, strict=True)]},
         "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval,
                    "intervals": list(plan.cycles.intervals)},
-        "simd": config.simd, "act_width": config.act_width, "cell_width": config.cell_width,
-        "acc_width": config.acc_width,
+        "simd": config.simd, "lanes": config.lanes, "act_width": config.act_width,
+        "cell_width": config.cell_width, "acc_width": config.acc_width,
         "tlast_checks": True,
         # Each beat of results: [layer of this list or -1, first element, elements].
         "trace": {
@@ -83,7 +84,7 @@ def load_plan(directory: Path) -> Plan:
         for name in ("pe", "simd", "contexts"):
             checked(name, stated[name])
         for name, most in (("lut_rows", stated["pe"]), ("uram_rows", stated["pe"]), ("loadable", 1),
-                           ("cascade", 1), ("protect", 1),
+                           ("cascade", 1), ("protect", 1), ("packed", 1), ("parts", _MOST_WORDS),
                            ("block_words", _MOST_WORDS), ("stream_bits", _MOST_WORDS),
                            ("reach", _MOST_LEVELS), ("gather", _MOST_LEVELS),
                            ("dies", _MOST_LEVELS), ("cross", _MOST_LEVELS)):

@@ -30,10 +30,12 @@ from gatefold.hdl.weight_memory import RAM_VERILOG
 __all__ = ["PARTS", "SHARED", "Measured", "measure"]
 
 _LANES = ("gatefold_lstm_lane", "gatefold_gru_lane", "gatefold_merge_lane", "gatefold_dense_lane")
-SHARED = ("gatefold_row", *_LANES)
+_ROWS = ("gatefold_row", "gatefold_pair")
+SHARED = (*_ROWS, *_LANES)
 PARTS = ("array", "operands", "sequencer", "router", "reader", "writer")
 _OF_A_DIE = ("array", "operands", "router")
-_LABELS = {"gatefold_row": "rows"} | {lane: f"{lane.removeprefix('gatefold_')}s" for lane in _LANES}
+_LABELS = dict.fromkeys(_ROWS, "rows") | {
+    lane: f"{lane.removeprefix('gatefold_')}s" for lane in _LANES}
 #: Where netlists are kept, by the hash of their input.
 CACHE = Path(tempfile.gettempdir()) / f"gatefold-synth-{os.getuid()}"
 #: Outputs of lanes that only test benches read.
@@ -78,7 +80,7 @@ class Measured:
     def lane_fabric(self) -> dict[str, int]:
         """LUTs and flip-flops in fabric that feed the DSP slices of a row, and multiplier registers
         (a, b, m, p) outside the slices. All 0 where each multiplier is a slice and nothing else."""
-        row = self.packed["gatefold_row"]
+        row = next(self.packed[name] for name in _ROWS if name in self.packed)
         fed = {bit for cell in row["cells"].values() if cell["type"] in _DSPS
                for pin, bits in cell["connections"].items() if pin in ("A", "B", "C", "D")
                for bit in bits}
@@ -167,7 +169,8 @@ def measure(plan: Plan, *, cache: Path = CACHE) -> Measured:
                                   if cell not in _FABRIC})
                          + Counter({cell: number for cell, number in held.items()
                                     if cell in _FABRIC}))
-        out[_LABELS[name]] = part * (c.pe if name == "gatefold_row" else c.simd * c.dies)
+        number = c.pe // (1 + c.packed) if name in _ROWS else c.lanes * c.dies
+        out[_LABELS[name]] = part * number
     for label, (shape, number) in memories.items():
         name = label.split()[0]
         part = _scaled(resources(cells(many[names[shape]])), shape) * number
@@ -210,12 +213,12 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
     dense = any(isinstance(kind, DenseKind) and kind.activation in (
         "sigmoid", "tanh") for kind in c.kinds)
     # Two look-ups a memory: three pairs of an LSTM's five, two of a GRU's three.
-    number = c.dies * c.simd * (3 * c.has(LstmKind) + 2 * c.has(GruKind, ResetKind) + dense)
+    number = c.dies * c.lanes * (3 * c.has(LstmKind) + 2 * c.has(GruKind, ResetKind) + dense)
     found["tables 0"] = (rom(table.out_frac, 1 << (table.n0 + table.n1), 2), number)
     if table.n2:
         found["tables 1"] = (rom(table.t1_width, 1 << (table.n0 + table.n2 - 1), 2), number)
     if c.curve:
-        number, table = c.dies * c.simd * len(c.curves), c.curve
+        number, table = c.dies * c.lanes * len(c.curves), c.curve
         found["curves 0"] = (rom(table.out_frac, 1 << (table.n0 + table.n1), 2), number)
         if table.n2:
             found["curves 1"] = (rom(table.t1_width, 1 << (table.n0 + table.n2 - 1), 2), number)

@@ -31,6 +31,7 @@ from gatefold.gen.synth.components import CACHE, modules, verilog
 from gatefold.gen.synth.netlist import RAM_STUBS, Job, netlists
 from gatefold.gen.synth.nets import Nets
 from gatefold.hdl.config import REGION
+from gatefold.hdl.dies import HUB, borders
 
 __all__ = ["Net", "fan_out", "loads_of", "offenders"]
 
@@ -83,7 +84,7 @@ def fan_out(plan: Plan, *, whole: bool = True, cache: Path = CACHE) -> list[Net]
 
     inside = {name: Nets(read(texts[f"{name}.v"], name)).pins_inside() for name in shared}
     return loads_of(read("".join(texts.values()) + stubs, TOP, *shared), inside,
-                    plan.config.crossing)
+                    plan.config.dies, plan.config.cross)
 
 
 def offenders(nets: Iterable[Net]) -> list[Net]:
@@ -93,10 +94,10 @@ def offenders(nets: Iterable[Net]) -> list[Net]:
 
 
 def loads_of(netlist: dict, inside: Mapping[str, dict[str, list[int]]] | None = None,
-             crossing: int = 0) -> list[Net]:
+             dies: int = 1, cross: int = 0) -> list[Net]:
     """:func:`fan_out` of a netlist; ``inside``: of modules left out of it, the pins behind each bit
-    of their ports. ``crossing``: registers from die to die, 0 for one die."""
-    return _Loads(Nets(netlist, inside), crossing).nets()
+    of their ports. ``dies``, ``cross``: as of the engine."""
+    return _Loads(Nets(netlist, inside), dies, cross).nets()
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,10 @@ _NOWHERE = _Place()
 
 
 class _Loads:
-    def __init__(self, graph: Nets, crossing: int):
-        self.graph, self.crossing = graph, crossing
+    def __init__(self, graph: Nets, dies: int, cross: int):
+        self.graph, self.count, self.cross = graph, dies, cross
         self.places: dict[str, _Place] = {}
-        self.dies: dict[str, str | None] = {}
+        self.dies: dict[str, int | None] = {}
 
     def nets(self) -> list[Net]:
         graph, worst = self.graph, {}
@@ -190,26 +191,29 @@ class _Loads:
         return [each for bit in graph.outputs(name) for each in graph.names.get(bit, ())]
 
     def crosses(self, bit: int) -> bool:
-        """Whether a bit comes from another place than its loads, through too few registers."""
-        if not self.crossing:
+        """Whether a bit comes from another die than its loads, through too few registers."""
+        if self.count == 1:
             return False
-        there = {self.die(cell) for cell, _ in self.graph.loads[bit]} - {None}
-        start = bit
-        for _ in range(self.crossing):
+        there = {die for cell, _ in self.graph.loads[bit] if (die := self.die(cell)) is not None}
+        start, registers = bit, 0
+        while True:
             cell = self.graph.driver.get(start)
+            came = HUB if cell is None else self.die(cell)
             before = self.graph.before(start)
-            if cell is None or self.die(cell) is not None or not isinstance(before, int):
-                return bool(there - {self.die(cell) if cell else "once"})
-            start = before
-        return False
+            if came is None and isinstance(before, int):
+                start, registers = before, registers + 1
+                continue
+            if came is None:  # logic between dies
+                return bool(there)
+            return any(registers < self.cross * borders(came, die, self.count) for die in there)
 
-    def die(self, name: str) -> str | None:
-        """The die of a cell, or "once"; of registers between dies None."""
+    def die(self, name: str) -> int | None:
+        """The die of a cell, the hub's of what there is once; of registers between dies None."""
         if name not in self.dies:
             self.dies[name] = self.die_by_name(name)
         return self.dies[name]
 
-    def die_by_name(self, name: str) -> str | None:
+    def die_by_name(self, name: str) -> int | None:
         """The same. Where Yosys made a cell, its name says nothing: the nets tell that it drives,
         or else those that it reads."""
         plain = self.graph.cells[name]["type"] in ("$dff", "$sdff")
@@ -218,10 +222,10 @@ class _Loads:
             parts = [_PART.search(each) for each in names if "core." in each]
             if plain and None in parts:
                 return None
-            dies = {part[1] or "once" for part in parts if part}
+            dies = {int(part[1] or HUB) for part in parts if part}
             if dies:
-                return dies.pop() if len(dies) == 1 else "once"
-        return "once"
+                return dies.pop() if len(dies) == 1 else HUB
+        return HUB
 
     def read(self, name: str) -> list[str]:
         """The names of the nets that a cell reads."""

@@ -49,7 +49,10 @@ class AxiLite(wiring.Component):
         layout = registers_layout(registers)
         super().__init__({
             "bus": In(axi_lite(registers.address_bits)),
-            "written": Out(layout), "seen": In(layout),
+            "written": Out(layout, init={
+                register.name: {field.name: field.reset for field in register.fields
+                                if field.access == "rw"} for register in registers.registers}),
+            "seen": In(layout),
             "write_address": Out(registers.address_bits), "write": Out(4), "data": Out(32),
             "read_address": Out(registers.address_bits), "read_data": In(32)})
 

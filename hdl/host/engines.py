@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,7 +22,8 @@ class Engines(wiring.Component):
 
     Members
     -------
-    i, o, load: streams as of :class:`~gatefold.hdl.core.Core`. frame_error: Out, of any of them.
+    i, o, load: streams as of :class:`~gatefold.hdl.core.Core`. restart: In, for a cycle, a reset.
+    wrong: Out, since reset, a frame of a wrong length or a fault of a core that watches itself.
     """
 
     def __init__(self, config: HostConfig, images: dict | None = None):
@@ -30,16 +31,19 @@ class Engines(wiring.Component):
         c = config.engine
         super().__init__({
             "i": In(beat_stream(c, first=c.stateful)), "o": Out(beat_stream(c)),
-            **({"load": In(beat_stream(c))} if c.loadable else {}), "frame_error": Out(1)})
+            **({"load": In(beat_stream(c))} if c.loadable else {}), "restart": In(1),
+            "wrong": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
         cores = []
         for n in range(self.config.engines):
             core = Top(self.config.engine, self.images)
-            m.submodules[f"engine_{n}"] = shared(TOP, core, platform, reset=True)
+            m.submodules[f"engine_{n}"] = shared(TOP, core, platform, reset=self.restart)
             cores.append(core)
-        m.d.comb += self.frame_error.eq(Cat(core.frame_error for core in cores).any())
+        m.d.comb += self.wrong.eq(Cat(
+            Cat(core.frame_error, core.fault if self.config.engine.protect else Const(0, 0))
+            for core in cores).any())
         self._feed(m, cores)
         self._collect(m, cores)
         if self.config.engine.loadable:
@@ -72,6 +76,8 @@ class Engines(wiring.Component):
         turn = Signal(self.config.engines, init=1, name=name)
         with m.If(stream.valid & stream.ready & stream.payload.last):
             m.d.sync += turn.eq(turn.rotate_left(1))
+        with m.If(self.restart):
+            m.d.sync += turn.eq(1)
         return turn
 
     def _load(self, m: Module, cores: list[Top]) -> None:

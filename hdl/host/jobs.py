@@ -11,7 +11,7 @@ from gatefold.hdl.host.axi_lite import registers_layout
 from gatefold.hdl.host.config import FRAME_BITS, HostConfig
 from gatefold.hdl.host.registers import MAP
 
-__all__ = ["Jobs", "descriptor"]
+__all__ = ["Jobs", "descriptor", "error_bits"]
 
 _ERRORS = [field.name for field in MAP["ERROR"].fields]
 
@@ -37,6 +37,9 @@ class Jobs(wiring.Component):
     input, and in the third from about then on until all its output is in memory. So the next one is
     read while the results of the last are written, and they end in order.
 
+    All descriptors can be given up: those under way lose their frames and their completion word,
+    and the one that waits is refused; all end as others do, with the cause.
+
     Members
     -------
     written: In, seen: Out, the registers (:class:`.axi_lite.AxiLite`); it leaves to others what is
@@ -47,6 +50,7 @@ class Jobs(wiring.Component):
     read_error, checksum_error, write_error: In, pulses.
     word_starts: Out, for a cycle: the completion word ``word`` is to be written to
     ``writing.done_addr``; ``write_idle`` says when it has been.
+    give_up: In, for a cycle, the causes for which all descriptors are given up, bits of ERROR.
     busy: Out, some descriptor is in some stage. ends: Out, for a cycle, a descriptor has ended.
     """
 
@@ -59,13 +63,15 @@ class Jobs(wiring.Component):
             "reading": Out(descriptor()), "read_starts": Out(1), "read_idle": In(1),
             "writing": Out(descriptor()), "write_starts": Out(1), "write_idle": In(1),
             "word_starts": Out(1), "word": Out(32),
-            "read_error": In(1), "checksum_error": In(1), "write_error": In(1)})
+            "read_error": In(1), "checksum_error": In(1), "write_error": In(1),
+            "give_up": In(len(_ERRORS))})
 
     def elaborate(self, platform):
         m = Module()
         now = Signal(32)
         m.d.sync += now.eq(now + 1)
         written = self.written
+        gives_up = self.give_up.any()
 
         # A descriptor waits.
         waits = Signal()
@@ -78,7 +84,10 @@ class Jobs(wiring.Component):
             m.d.sync += [waits.eq(1), checked.eq(0), begun.eq(now)]
         with m.Else():
             m.d.sync += checked.eq(waits)
-        refusals, taken = self._checked(m)
+        given_up = Signal(len(_ERRORS))  # why the one that waits is
+        with m.If(gives_up & (waits | starts)):
+            m.d.sync += given_up.eq(self.give_up)
+        refusals, taken = self._checked(m, given_up)
 
         # It is read.
         in_reading, passed_on = Signal(), Signal()  # passed on: to the third stage too
@@ -87,7 +96,7 @@ class Jobs(wiring.Component):
         read_ends = Signal()
         settled = Signal()  # the reader and all behind it have seen their start
         m.d.comb += [
-            takes.eq(waits & checked & ~in_reading),
+            takes.eq(waits & checked & ~in_reading & ~gives_up),
             self.read_starts.eq(in_reading & ~settled),
             read_ends.eq(in_reading & settled & passed_on & self.read_idle),
             self.reset_waits.eq(begins_anew),
@@ -95,7 +104,7 @@ class Jobs(wiring.Component):
         m.d.sync += settled.eq(in_reading & ~read_ends)
         with m.If(takes):
             m.d.sync += [
-                waits.eq(0), checked.eq(0), in_reading.eq(1), passed_on.eq(0),
+                waits.eq(0), checked.eq(0), given_up.eq(0), in_reading.eq(1), passed_on.eq(0),
                 self.reading.eq(taken), self.reading.begun.eq(begun),
                 self.reading.first.eq(taken.first | begins_anew)]
             with m.If(taken.frames != 0):
@@ -103,7 +112,8 @@ class Jobs(wiring.Component):
         with m.If(read_ends):
             m.d.sync += in_reading.eq(0)
         late = Signal(len(_ERRORS))
-        m.d.comb += late.eq(_error(READ=self.read_error, CHECKSUM=self.checksum_error))
+        m.d.comb += late.eq(self.give_up | error_bits(
+            READ=self.read_error, CHECKSUM=self.checksum_error))
         with m.If(in_reading):
             m.d.sync += self.reading.error.eq(self.reading.error | late)
 
@@ -133,8 +143,11 @@ class Jobs(wiring.Component):
             m.d.sync += [in_writing.eq(0), self.last_cycles.eq(now - self.writing.begun)]
         with m.If(in_writing):
             m.d.sync += self.writing.error.eq(
-                self.writing.error | _error(WRITE=self.write_error)
+                self.writing.error | error_bits(WRITE=self.write_error) | self.give_up
                 | Mux(in_reading & passed_on, late, 0))
+        with m.If(gives_up):
+            for job in (self.reading, self.writing):
+                m.d.sync += [job.frames.eq(0), job.weights.eq(0), job.done_word.eq(0)]
 
         # The end, and what registers show.
         with m.If(self.ends):
@@ -146,12 +159,12 @@ class Jobs(wiring.Component):
         m.d.comb += [
             self.start.eq(waits), self.ready.eq(takes),
             self.busy.eq(waits | in_reading | in_writing),
-            self.errors.eq(late | _error(WRITE=self.write_error, TWO_STARTS=two_starts)
+            self.errors.eq(late | error_bits(WRITE=self.write_error, TWO_STARTS=two_starts)
                            | Mux(takes, refusals, 0)),
         ]
         return m
 
-    def _checked(self, m: Module):
+    def _checked(self, m: Module, given_up: Value):
         """The reasons to refuse what is in the registers, and the descriptor without them."""
         c, w = self.config, self.written
         low = c.word_bytes.bit_length() - 1
@@ -160,7 +173,7 @@ class Jobs(wiring.Component):
         frames = w.FRAMES.VALUE
         in_memory = ~flags.WINDOW | flags.WEIGHTS
         wrong_word = flags.DONE_WORD & w.DONE_ADDR_LO.VALUE[:2].any()
-        known = _error(
+        known = error_bits(
             FRAMES=~flags.WEIGHTS & ((frames == 0) | frames[FRAME_BITS:].any()
                                      | (flags.WINDOW & (frames != 1))),
             ALIGNMENT=(in_memory & w.IN_ADDR_LO.VALUE[:low].any()) | wrong_word
@@ -172,7 +185,8 @@ class Jobs(wiring.Component):
         before = Signal(len(_ERRORS))
         m.d.sync += before.eq(known)
         refusals = Signal(len(_ERRORS))
-        m.d.comb += refusals.eq(before | _error(NOT_LOADED=~self.loaded & ~flags.WEIGHTS))
+        m.d.comb += refusals.eq(before | given_up
+                                | error_bits(NOT_LOADED=~self.loaded & ~flags.WEIGHTS))
         refused = refusals.any()
         taken = Signal(descriptor())
         m.d.comb += [
@@ -189,6 +203,6 @@ class Jobs(wiring.Component):
         return refusals, taken
 
 
-def _error(**causes: Value) -> Value:
-    """Bits of ERROR."""
+def error_bits(**causes: Value) -> Value:
+    """The register ERROR with these causes."""
     return Cat(causes.get(name, Const(0, 1)) for name in _ERRORS)

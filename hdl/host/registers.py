@@ -164,7 +164,7 @@ MAP = RegisterMap((
 
     _word("MAGIC", 0x10, "The letters GATE, G in the low byte.", "constant", 0x45544147),
     _word("VERSION", 0x14, "Of this map: major version in bits 31 to 16, minor in 15 to 0.",
-          "constant", 0x0001_0000),
+          "constant", 0x0001_0001),
     *_pair("HASH", 0x18, "The build hash: hardware, program and number formats, not weights.",
            "constant"),
     Register("CAPS", 0x20, "What this core is.", (
@@ -188,7 +188,8 @@ MAP = RegisterMap((
         Field(name="WIDTH", low=8, width=8, access="constant", text="Bits of it that count; of "
               "float32, bits of the integer that it becomes."),
         Field(name="IN_FRAC", low=16, width=8, access="constant", text="Fraction bits of an input, "
-              "signed; 0x80 where they differ from element to element: see core.json."),
+              "signed; 0x80 where they differ from element to element, and where elements have a "
+              "scale: see core.json."),
         Field(name="OUT_FRAC", low=24, width=8, access="constant", text="The same of an output."))),
     _word("CONTEXTS", 0x38, "Sequences in a frame, one after the other.", "constant"),
     _word("LOAD_BYTES", 0x3C, "Bytes of the weights' image, 0 without LOADABLE.", "constant"),
@@ -233,14 +234,25 @@ MAP = RegisterMap((
                   "refused, and the weights are as before."),
                  ("CHECKSUM", "The image had another CRC than WEIGHTS_CRC, or could not be read: "
                   "the core has no weights now."),
-                 ("INTERNAL", "The core has seen a frame or a load of a wrong length. This "
-                  "never happens unless the hardware fails."))),
+                 ("INTERNAL", "The core has seen a frame or a load of a wrong length, or, built "
+                  "with --protect, a fault of its own. This never happens unless the hardware "
+                  "fails."),
+                 ("NO_ANSWER", "Memory has not answered for WATCHDOG cycles: all descriptors were "
+                  "given up."),
+                 ("ABORTED", "ABORT was written: all descriptors were given up."))),
     _word("COMPLETED", 0x8C, "Descriptors that have ended since reset."),
     *_pair("FRAMES_DONE", 0x90, "Frames written since reset."),
     *_pair("CYCLES", 0x98, "Cycles since reset in which the core was BUSY."),
     *_pair("STALLS", 0xA0, "Those of them in which the core waited for memory: for a word of input "
            "that was not there, or to be rid of a word of output."),
     _word("LAST_CYCLES", 0xA8, "Cycles of the last descriptor, from the start to the end."),
+    _word("WATCHDOG", 0xAC, "Cycles for which an answer of memory may be outstanding while nothing "
+          "moves at the memory port; then all descriptors are given up. 0: for ever.", "rw",
+          0x0001_0000),
+    Register("ABORT", 0xB0, "Giving up.", (
+        Field(name="ABORT", access="pulse", text="Write 1: give up all descriptors that are "
+              "waiting or under way. Reads 1 while memory owes answers to accesses that were given "
+              "up."),)),
 ), (
     Window("WINDOW_IN", 0x1000, 0x1000, "wo", "The input frame, as it would be in memory."),
     Window("WINDOW_OUT", 0x2000, 0x1000, "ro", "The output frame."),

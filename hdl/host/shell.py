@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,10 +12,11 @@ from gatefold.hdl.host.config import FRAME_BITS, HostConfig
 from gatefold.hdl.host.engines import Engines
 from gatefold.hdl.host.feeder import Feeder
 from gatefold.hdl.host.floats import FixedToFloat, FloatToFixed
-from gatefold.hdl.host.jobs import Jobs
+from gatefold.hdl.host.jobs import Jobs, error_bits
 from gatefold.hdl.host.loader import Loader
 from gatefold.hdl.host.reader import Reader
 from gatefold.hdl.host.registers import MAP
+from gatefold.hdl.host.watchdog import Watchdog
 from gatefold.hdl.host.window import Windows
 from gatefold.hdl.host.writer import Writer
 
@@ -33,6 +34,10 @@ class Shell(wiring.Component):
         gmem -> Reader --------------'--> Loader --------- load ------^                      |
         gmem <- Writer <- Windows <------------------------ results -------------------------'
 
+    Where memory does not answer (:class:`Watchdog`), where a program asks for it, and where a core
+    is wrong, all descriptors are given up: everything between the reader and the writer is reset,
+    the cores included, and reader and writer keep to AXI.
+
     Members
     -------
     control: In, AXI4-Lite. gmem: Out, AXI4. interrupt: Out.
@@ -49,9 +54,11 @@ class Shell(wiring.Component):
         m.submodules.registers = registers = AxiLite(MAP, c.constants)
         m.submodules.jobs = jobs = Jobs(c)
         m.submodules.engines = engines = Engines(c, self.images)
+        gives_up = Signal()
+        m.d.comb += [gives_up.eq(jobs.give_up.any()), engines.restart.eq(gives_up)]
         windows = Windows(c) if c.window else None
         if windows is not None:
-            m.submodules.windows = windows
+            m.submodules.windows = ResetInserter(gives_up)(windows)
             m.d.comb += [
                 windows.write_address.eq(registers.write_address),
                 windows.write.eq(registers.write), windows.data.eq(registers.data),
@@ -59,32 +66,34 @@ class Shell(wiring.Component):
                 registers.read_data.eq(windows.read_data)]
         wiring.connect(m, wiring.flipped(self.control), registers.bus)
         m.d.comb += jobs.written.eq(registers.written)
-        starved = self._feed(m, jobs, engines, windows)
-        blocked, frame_left = self._collect(m, jobs, engines, windows)
-        self._show(m, registers, jobs, engines, starved | blocked, frame_left)
+        reader, starved = self._feed(m, jobs, engines, windows, gives_up)
+        writer, blocked, frame_left = self._collect(m, jobs, engines, windows, gives_up)
+        self._watch(m, registers, jobs, engines, reader, writer)
+        self._show(m, registers, jobs, starved | blocked, frame_left)
         return m
 
-    def _feed(self, m: Module, jobs: Jobs, engines: Engines, windows: Windows | None):
-        """From memory or a window to the engines; whether they wait for a word."""
+    def _feed(self, m: Module, jobs: Jobs, engines: Engines, windows: Windows | None, gives_up):
+        """From memory or a window to the engines; the reader, and whether they wait for a word."""
         c = self.config
         m.submodules.reader = reader = Reader(width=c.width)
-        m.submodules.feeder = feeder = Feeder(c)
+        feeder = Feeder(c)
+        m.submodules.feeder = ResetInserter(gives_up)(feeder)
         wiring.connect(m, reader.ar, wiring.flipped(self.gmem.ar))
         wiring.connect(m, wiring.flipped(self.gmem.r), reader.r)
         job = jobs.reading
         reads = Signal()  # a cycle after the start, when the number of words is there
         m.d.sync += [
-            reads.eq(jobs.read_starts),
+            reads.eq(jobs.read_starts & ~gives_up),
             reader.words.eq(Mux(job.weights, c.load_words,
                                 Mux(job.window, 0, job.frames * c.engine.x_beats)))]
         m.d.comb += [
-            reader.start.eq(reads), reader.addr.eq(job.in_addr),
+            reader.start.eq(reads), reader.addr.eq(job.in_addr), reader.give_up.eq(gives_up),
             feeder.start.eq(jobs.read_starts), feeder.frames.eq(job.frames),
             feeder.first.eq(job.first), feeder.sequence.eq(job.sequence),
             feeder.i.payload.eq(reader.o.payload.data),
             jobs.read_error.eq(reader.o.valid & reader.o.ready & reader.o.payload.error),
         ]
-        loader_idle = self._load(m, jobs, engines, reader)
+        loader_idle = self._load(m, jobs, engines, reader, gives_up)
         m.d.comb += jobs.read_idle.eq(~reads & reader.idle & feeder.idle & loader_idle)
         with m.If(~job.weights):
             m.d.comb += [feeder.i.valid.eq(reader.o.valid), reader.o.ready.eq(feeder.i.ready)]
@@ -96,8 +105,9 @@ class Shell(wiring.Component):
                              windows.o.ready.eq(feeder.i.ready)]
         beats = feeder.o
         if c.float32:
-            m.submodules.to_fixed = to_fixed = FloatToFixed(
+            to_fixed = FloatToFixed(
                 lanes=c.engine.beat, formats=c.in_formats, container=c.engine.container)
+            m.submodules.to_fixed = ResetInserter(gives_up)(to_fixed)
             wiring.connect(m, beats, to_fixed.i)
             beats = to_fixed.o
         m.d.comb += [engines.i.valid.eq(beats.valid), beats.ready.eq(engines.i.ready),
@@ -105,14 +115,15 @@ class Shell(wiring.Component):
                      engines.i.payload.last.eq(beats.payload.last)]
         if c.engine.stateful:
             m.d.comb += engines.i.payload.first.eq(beats.payload.first)
-        return engines.i.ready & ~engines.i.valid & ~feeder.idle
+        return reader, engines.i.ready & ~engines.i.valid & ~feeder.idle
 
-    def _load(self, m: Module, jobs: Jobs, engines: Engines, reader: Reader):
+    def _load(self, m: Module, jobs: Jobs, engines: Engines, reader: Reader, gives_up):
         """Weights from memory to the engines; whether none are under way."""
         if not self.config.engine.loadable:
             m.d.comb += jobs.loaded.eq(1)
             return Const(1, 1)
-        m.submodules.loader = loader = Loader(self.config)
+        loader = Loader(self.config)
+        m.submodules.loader = ResetInserter(gives_up)(loader)
         loaded = Signal()
         m.d.comb += [
             loader.start.eq(jobs.read_starts & jobs.reading.weights),
@@ -123,13 +134,13 @@ class Shell(wiring.Component):
         ]
         with m.If(jobs.reading.weights):
             m.d.comb += [loader.i.valid.eq(reader.o.valid), reader.o.ready.eq(loader.i.ready)]
-        with m.If(loader.start | loader.good):
-            m.d.sync += loaded.eq(loader.good)
+        with m.If(loader.start | loader.good | gives_up):
+            m.d.sync += loaded.eq(loader.good & ~gives_up)
         return loader.idle
 
-    def _collect(self, m: Module, jobs: Jobs, engines: Engines, windows: Windows | None):
-        """From the engines to memory or a window, and the completion word; whether a beat waits,
-        and whether a frame has left."""
+    def _collect(self, m: Module, jobs: Jobs, engines: Engines, windows: Windows | None, gives_up):
+        """From the engines to memory or a window, and the completion word; the writer, whether a
+        beat waits, and whether a frame has left."""
         c = self.config
         m.submodules.writer = writer = Writer(width=c.width)
         wiring.connect(m, writer.aw, wiring.flipped(self.gmem.aw))
@@ -137,9 +148,10 @@ class Shell(wiring.Component):
         wiring.connect(m, wiring.flipped(self.gmem.b), writer.b)
         beats = engines.o
         if c.float32:
-            m.submodules.to_float = to_float = FixedToFloat(
+            to_float = FixedToFloat(
                 lanes=c.engine.beat, formats=c.out_fracs, container=c.engine.container,
                 width=c.engine.result_width)
+            m.submodules.to_float = ResetInserter(gives_up)(to_float)
             m.d.comb += [to_float.i.valid.eq(beats.valid), beats.ready.eq(to_float.i.ready),
                          to_float.i.payload.data.eq(beats.payload.data),
                          to_float.i.payload.last.eq(beats.payload.last)]
@@ -163,9 +175,12 @@ class Shell(wiring.Component):
             m.d.sync += left.eq(job.frames)
         with m.Elif(moves & beats.payload.last):
             m.d.sync += left.eq(left - 1)
+        with m.If(gives_up):
+            m.d.sync += [left.eq(0), writes.eq(0), word_waits.eq(0)]
         open_ = left != 0
         m.d.comb += [
             writer.start.eq(writes), jobs.write_error.eq(writer.error),
+            writer.give_up.eq(gives_up),
             jobs.write_idle.eq(~writes & writer.idle & ~word_waits & ~open_),
             moves.eq(beats.valid & beats.ready),
             sink.payload.data.eq(beats.payload.data),
@@ -181,15 +196,30 @@ class Shell(wiring.Component):
             m.d.comb += [sink.valid.eq(1), sink.payload.strb.eq(
                 enables[lane] if c.word_bytes > 4 else 0xF),
                 sink.payload.data.eq(jobs.word.replicate(c.width // 32))]
-        return beats.valid & ~beats.ready, moves & beats.payload.last
+        return writer, beats.valid & ~beats.ready, moves & beats.payload.last
 
-    def _show(self, m: Module, registers: AxiLite, jobs: Jobs, engines: Engines, stall,
-              frame_left) -> None:
+    def _watch(self, m: Module, registers: AxiLite, jobs: Jobs, engines: Engines, reader: Reader,
+               writer: Writer) -> None:
+        """When everything is given up."""
+        m.submodules.watchdog = watchdog = Watchdog()
+        was_wrong = Signal()
+        m.d.sync += [
+            was_wrong.eq(engines.wrong),
+            jobs.give_up.eq(error_bits(
+                INTERNAL=engines.wrong & ~was_wrong, NO_ANSWER=watchdog.expires,
+                ABORTED=registers.written.ABORT.ABORT & jobs.busy)),
+        ]
+        channels = (getattr(self.gmem, name) for name in ("ar", "r", "aw", "w", "b"))
+        m.d.comb += [
+            watchdog.patience.eq(registers.written.WATCHDOG.VALUE),
+            watchdog.owes.eq((reader.owes | writer.owes) & jobs.busy),
+            watchdog.moves.eq(Cat(channel.valid & channel.ready for channel in channels).any()),
+            registers.seen.ABORT.ABORT.eq(reader.drains | writer.drains),
+        ]
+
+    def _show(self, m: Module, registers: AxiLite, jobs: Jobs, stall, frame_left) -> None:
         """What the registers read as, and the interrupt."""
         seen, written = registers.seen, registers.written
-        was_wrong = Signal()
-        m.d.sync += was_wrong.eq(engines.frame_error)
-        internal = Cat(Const(0, len(jobs.errors) - 1), engines.frame_error & ~was_wrong)
         counters = {"FRAMES_DONE": (64, frame_left), "CYCLES": (64, jobs.busy),
                     "STALLS": (64, jobs.busy & stall), "COMPLETED": (32, jobs.ends)}
         for name, (bits, counts) in counters.items():
@@ -207,7 +237,7 @@ class Shell(wiring.Component):
             seen.ISR.READY.eq(jobs.ready & written.IER.READY),
             seen.STATE_RESET.RESET.eq(jobs.reset_waits),
             seen.STATUS.BUSY.eq(jobs.busy), seen.STATUS.LOADED.eq(jobs.loaded),
-            seen.ERROR.eq(jobs.errors | internal),
+            seen.ERROR.eq(jobs.errors),
             seen.LAST_CYCLES.VALUE.eq(jobs.last_cycles),
         ]
         m.d.sync += self.interrupt.eq(written.GIE.ENABLE & written.ISR.as_value().any())

@@ -8,8 +8,9 @@
         y = device.infer(x)                           # (samples, *input_shape) floats
 
 This is the protocol of the C driver (``DIR/driver``) with the same errors, and needs NumPy alone:
-``DIR/driver/gatefold_driver.py`` is a copy for a board without Gatefold. Nothing has to be compiled
-for ``uio:``; for ``sim:`` run ``make -C DIR/driver sim`` once.
+``DIR/driver/gatefold_driver.py`` is a copy for a board without Gatefold, and therefore this module
+is one file. Nothing has to be compiled for ``uio:``; for ``sim:`` run ``make -C DIR/driver sim``
+once.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = ["Device", "DeviceError", "Transport", "open"]
 
 _OPEN_S = 2.0
 _LOAD_S = 10.0
+_CLOSE_S, _ABORT_S = 0.9, 0.1
 _PAGE = 4096  # the output frames begin at one
 _MOST_FRAMES = 0xFFFFFF  # of a descriptor
 _SPINS = 20  # times that a descriptor's end is polled before the driver waits for the interrupt
@@ -40,6 +42,8 @@ _SIM_VERSION = 1
 #: What each bit of ERROR means, the most telling first: (field, code, message).
 _FAULTS = (
     ("HASH", "GF_EHASH", "the core refused the frames: it has another build hash"),
+    ("NO_ANSWER", "GF_ETIMEOUT", "memory did not answer, and the core gave up"),
+    ("ABORTED", "GF_EFAULT", "the core was told to give up: does another program use it?"),
     ("NOT_LOADED", "GF_EUNLOADED", "the core has no weights: call load_weights() first"),
     ("LENGTH", "GF_EWEIGHTS", "the core refused the weights: their length is wrong"),
     ("READ", "GF_EBUS", "a read of the core's master got an error response"),
@@ -137,7 +141,8 @@ class Device:
         self._float32 = bool(self._core["CAPS"] & self._mask("CAPS.FLOAT32"))
         container = self._core["FORMAT"] & self._mask("FORMAT.CONTAINER")
         self._container = np.dtype("<f4" if self._float32 else f"<i{container // 8}")
-        self._fresh, self._under_way, self._shape = True, 0, (0,)
+        self._fresh, self._under_way = True, 0
+        self._awaited: tuple[int, ...] | None = None  # shape of the results that wait() gives
         self._identify()
         memory = transport.memory
         each = self._core["IN_BYTES"] + self._core["OUT_BYTES"]
@@ -188,13 +193,14 @@ class Device:
             raise DeviceError("GF_ENOMEM", f"{len(frames)} frames are too many for one batch: the "
                               f"DMA buffer holds {self.max_frames}")
         self._start(frames)
-        self._shape = (len(x), *self.output_shape)
+        self._awaited = len(x), *self.output_shape
 
     def wait(self, timeout: float = 10.0) -> np.ndarray:
         """The raw results of :meth:`submit`; after GF_ETIMEOUT the batch is still under way."""
-        if not self._under_way:
+        shape = self._awaited
+        if shape is None:
             raise DeviceError("GF_EINVAL", "no batch is under way: call submit() first")
-        return self._finish(self._to.now() + timeout).reshape(self._shape)
+        return self._finish(self._to.now() + timeout).reshape(shape)
 
     def load_weights(self, path: str | os.PathLike) -> None:
         """Load ``DIR/weights/load.gfw`` into a loadable core."""
@@ -208,8 +214,8 @@ class Device:
         self._set("WEIGHTS_CRC", crc)
         self._set("FLAGS", self._mask("FLAGS.WEIGHTS") | self._mask("FLAGS.CHECK_HASH"))
         self._go(1)
+        self._fresh = True  # state that other weights left means nothing
         self._end(self._to.now() + _LOAD_S)
-        self._fresh = True
 
     def reset_state(self) -> None:
         """Begin a new sequence with the next frame of a stateful core."""
@@ -226,12 +232,13 @@ class Device:
         return found | {"last_cycles": self._get("LAST_CYCLES")}
 
     def close(self) -> None:
-        """Let go of the device, after what is under way."""
+        """Let go of the device, after what is under way, or else the core gives that up."""
         try:
             if self._under_way:
-                self._end(self._to.now() + 1.0)
+                self._end(self._to.now() + _CLOSE_S)
         except DeviceError:
-            pass
+            if self._under_way:
+                self._abort()
         finally:
             self._to.close()
 
@@ -264,7 +271,12 @@ class Device:
     def _quantized(self, frames: np.ndarray) -> np.ndarray:
         if self._float32:
             return frames
-        counts, fracs, widths = np.array(self._about["inputs"]).T
+        counts, fracs, widths, scales, zeros = np.array(self._about["inputs"]).T
+        counts = counts.astype(int)
+        if scales.any():  # of a .tflite: to nearest, halves away from zero, in float32
+            scaled = frames.astype(np.float32) / np.repeat(scales, counts).astype(np.float32)
+            rounded = np.trunc(scaled.astype(np.float64) + np.copysign(0.5, scaled))
+            return np.clip(rounded + np.repeat(zeros, counts), -128, 127)
         highest = np.repeat(2.0 ** (widths - 1) - 1, counts)
         with np.errstate(over="ignore"):
             scaled = np.floor(frames.astype(np.float64) * np.repeat(2.0 ** fracs, counts) + 0.5)
@@ -273,8 +285,10 @@ class Device:
     def _floats(self, raw: np.ndarray) -> np.ndarray:
         values = raw.astype(np.float64)
         if not self._float32:
-            counts, fracs, _ = np.array(self._about["outputs"]).T
-            values /= np.repeat(2.0 ** fracs, counts)
+            counts, fracs, _, scales, zeros = np.array(self._about["outputs"]).T
+            steps = np.where(scales > 0, scales, 2.0 ** -fracs)
+            counts = counts.astype(int)
+            values = (values - np.repeat(zeros, counts)) * np.repeat(steps, counts)
         for first, count, classes in self._about["softmax"]:
             part = values[:, first:first + count].reshape(len(values), -1, classes)
             powers = np.exp(part - part.max(axis=-1, keepdims=True))
@@ -395,24 +409,41 @@ class Device:
                                   f"{control:#04x}): {self._under_way} frames are still under way")
             self._to.wait(left)
         self._under_way = 0
+        self._awaited = None
         found = self._get("ERROR")
         self._set("ERROR", found)
         self._set("ISR", self._get("ISR"))
         self._set("CTRL", self._mask("CTRL.AP_CONTINUE"))
+        if found:
+            self._fresh = True  # results are missing in the sequence
         for field, code, message in _FAULTS:
             if found & self._mask(f"ERROR.{field}"):
-                raise DeviceError(code, f"{message} (ERROR {found:#05x})")
+                raise DeviceError(code, f"{message} (ERROR {found:#06x})")
         if found:
-            raise DeviceError("GF_EFAULT", f"the core reported an error (ERROR {found:#05x})")
+            raise DeviceError("GF_EFAULT", f"the core reported an error (ERROR {found:#06x})")
+
+    def _abort(self) -> None:
+        """Have the core give up what is under way; wait for its last access to memory."""
+        deadline = self._to.now() + _ABORT_S
+        try:
+            self._set("ABORT", 1)
+            while self._get("ABORT") and self._to.now() < deadline:
+                pass
+        except DeviceError:
+            pass
 
     def _be_free(self) -> None:
         if not self._under_way:
             return
+        if self._awaited is not None:
+            raise DeviceError("GF_EBUSY", f"a batch of {self._under_way} frames is under way: call "
+                              "wait() first")
         try:
             self._end(self._to.now())
         except DeviceError as error:
             if error.code == "GF_ETIMEOUT":
                 raise DeviceError("GF_EBUSY", f"{self._under_way} frames are under way") from None
+        self._fresh = True  # results are missing in the sequence
 
 
 class _Sim:

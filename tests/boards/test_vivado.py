@@ -228,8 +228,9 @@ def test_a_vivado_without_the_part_is_told_so(tmp_path):
     ("u280", 1, {"core": "SLR1"}),
     ("u55c", 1, {"core": "SLR2"}),
     ("u55c", 2, {**{f"core/{part}_{die}": f"SLR{1 + die}" for part in PARTS for die in (0, 1)},
-                 **{f"core/{part}": "SLR2" for part in ("reader", "sequencer", "writer")}}),
-    ("u280", 3, {**{f"core/{part}_{die}": f"SLR{die}" for part in PARTS for die in (0, 1, 2)},
+                 **{f"core/{part}": "SLR1" for part in ("reader", "sequencer", "writer")}}),
+    ("u280", 3, {**{f"core/{part}_{die}": f"SLR{slr}" for part in PARTS
+                    for die, slr in enumerate((1, 0, 2))},
                  **{f"core/{part}": "SLR1" for part in ("reader", "sequencer", "writer")}}),
 ])
 def test_parts_are_assigned_to_dies(tmp_path, board, dies, slrs):
@@ -250,7 +251,7 @@ def test_parts_are_assigned_to_dies(tmp_path, board, dies, slrs):
                       ("array/region_02", 3, 5)]),
     ("zcu104", 1, 6, [(f"array/region_{n:02d}", max(0, n - 1), min(5, n + 1)) for n in range(6)]),
     ("u280", 1, 2, [("array/region_00", 4, 6), ("array/region_01", 5, 7)]),
-    ("u280", 3, 1, [("array_0/region_00", 0, 3), ("array_1/region_00", 4, 7),
+    ("u280", 3, 1, [("array_0/region_00", 4, 7), ("array_1/region_00", 0, 3),
                     ("array_2/region_00", 8, 11)]),
 ])
 def test_regions_are_placed_in_bands_of_their_die(tmp_path, board, dies, regions, bands):

@@ -25,7 +25,8 @@ class SequencerClaims(Elaboratable):
         dut = self.source.Sequencer(c)
         free(m, dut)
         find = inside(m, "sequencer", dut)
-        tile, word, arrivals = dut.tile, dut.tile.word, dut.arrivals
+        tile, arrivals = dut.tile, dut.arrivals
+        word = data.View(instruction_layout(c, steps=False), find("tile"))  # the tile that waits
         issues, ends = tile.valid, word.repeats == 0  # the last tile of its instruction
 
         # The neighbours' part: at most two frames are there, and as many left as were begun.
@@ -58,7 +59,7 @@ class SequencerClaims(Elaboratable):
             m.d.sync += cycles.eq(cycles + 1)
         claim(m, "a tile is always there", dut.primed == (cycles == 4))
         claim(m, "a frame is done with its last tile", arrivals.done == done)
-        claim(m, "halves", (dut.read.frame == frame[0]) & (word.finish.frame == frame[0]))
+        claim(m, "halves", (dut.read.frame == frame[0]) & (tile.word.finish.frame == frame[0]))
         claim(m, "operand", (dut.read.from_x == word.from_x) & (dut.read.chunk == word.operand))
 
         # The interpreter: what is fetched next, and behind it what is read and what is issued.
@@ -93,14 +94,13 @@ class SequencerClaims(Elaboratable):
         with m.If(issues):
             m.d.sync += turn.eq(Mux(ends, 0, turn + 1))
         claim(m, "the tiles of the program in order", ~dut.primed | self._is(
-            m, word, instruction, at, turn, ends))
+            m, word, tile.word, instruction, at, turn, ends))
 
         # What the registers hold.
         claim(m, "frames", (find("frame") == frame) & (find("full") == out) & (out <= 2))
         claim(m, "gap", (find("gap") == gap) & (find("in_gap") == (gap != 0)))
-        tile_register = data.View(instruction_layout(c), find("tile"))
         claim(m, "run", ~dut.primed | (find("run_ends") == ends) & (turn <= instruction.repeats)
-              & (tile_register.stop == instruction.stop))
+              & (word.stop == instruction.stop))
         starting = Mux(cycles == 0, 3, Mux(cycles == 1, 1, 0))
         claim(m, "start", (find("starting") == starting) & (find("fetched") == (cycles >= 3))
               & (cycles <= 4))
@@ -120,18 +120,19 @@ class SequencerClaims(Elaboratable):
         claim(m, "places", (fetch["segment"] < c.segments) & (dut.primed | (turn == 0)))
         return m
 
-    def _is(self, m, word, instruction, at, turn, ends):
-        """``word`` is tile ``turn`` of an instruction, with the loop offsets added."""
+    def _is(self, m, word, issued, instruction, at, turn, ends):
+        """``word`` is tile ``turn`` of an instruction, with the loop offsets added, and is what is
+        ``issued``."""
         offsets = Array([Const(0, 1), *(at[f"offset_{n}"] for n in range(1, 4))])
-        same = [word.weight == (instruction.weight + turn)[:len(word.weight)],
+        same = [issued.weight == (instruction.weight + turn)[:len(word.weight)],
                 word.operand == (instruction.operand + offsets[instruction.operand_step]
                                  + turn)[:len(word.operand)],
-                word.start == Mux(turn == 0, instruction.start, Start.GO_ON),
-                word.stop == Mux(ends, instruction.stop, Stop.GO_ON),
+                issued.start == Mux(turn == 0, instruction.start, Start.GO_ON),
+                issued.stop == Mux(ends, instruction.stop, Stop.GO_ON),
                 word.repeats == instruction.repeats - turn]
-        same += [word[name] == instruction[name] for name in (
-            "from_x", "align", "init", "park", "gap", "last")]
-        finish, given = word.finish, instruction.finish
+        same += [word[name] == instruction[name] for name in ("from_x", "gap", "last")]
+        same += [issued[name] == instruction[name] for name in ("align", "init", "park")]
+        finish, given = issued.finish, instruction.finish
         same += [finish[name] == (given[name] + offsets[given[f"{name}_step"]])[:len(finish[name])]
                  for name in ("h", "out")]
         same += [finish[name] == given[name] for name in (
@@ -141,7 +142,8 @@ class SequencerClaims(Elaboratable):
 
 def engine(**more):
     return small(x_row=3, x_rows=3, h_depth=4, out_row=3, out_rows=2, program_depth=4, segments=2,
-                 max_gap=3, max_run=3, max_count=3, max_stride=2, weight_depth=4, **more)
+                 max_gap=3, max_run=3, max_count=3, max_stride=2, offsets=3, weight_depth=4,
+                 **more)
 
 
 PLAIN, STATEFUL = engine(), engine(stateful=True)

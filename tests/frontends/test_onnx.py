@@ -117,25 +117,35 @@ def test_defaults_given_explicitly(tmp_path, attributes):
 
 
 def stepped(weights, x, clip, coupled):
-    """Y of an LSTM whose sums are clipped, and whose f is 1 - i (as ONNX Runtime computes it)."""
+    """Y of an LSTM whose sums are clipped, whose f is 1 - i, and that may have peepholes (as ONNX
+    Runtime computes it)."""
     w, r, b = weights["W"][0], weights["R"][0], weights["B"][0]
+    p_i, p_o, p_f = np.split(weights.get("P", np.zeros((1, 21)))[0], 3)
     h = c = np.zeros((len(x), 7))
     found = []
+
+    def gate(z):
+        return 1 / (1 + np.exp(-np.clip(z, -clip, clip)))
+
     for x_t in x.swapaxes(0, 1):
-        z = np.clip(x_t @ w.T + h @ r.T + b[:28] + b[28:], -clip, clip)
-        i, o, f, g = np.split(z, 4, axis=1)
-        i, o, f = (1 / (1 + np.exp(-gate)) for gate in (i, o, f))
-        c = (1 - i if coupled else f) * c + i * np.tanh(g)
-        h = o * np.tanh(c)
+        i, o, f, g = np.split(x_t @ w.T + h @ r.T + b[:28] + b[28:], 4, axis=1)
+        i, f = gate(i + p_i * c), gate(f + p_f * c)
+        c = (1 - i if coupled else f) * c + i * np.tanh(np.clip(g, -clip, clip))
+        h = gate(o + p_o * c) * np.tanh(c)
         found.append(h)
     return np.stack(found, axis=1)
 
 
-@pytest.mark.parametrize(("clip", "coupled"), [(0.75, 0), (np.inf, 1), (1.5, 1)])
-def test_clipped_and_coupled_gates(tmp_path, clip, coupled):
+@pytest.mark.parametrize("peepholes", [False, True])
+@pytest.mark.parametrize(("clip", "coupled"), [(0.75, 0), (np.inf, 0), (np.inf, 1), (1.5, 1)])
+def test_clipped_coupled_and_peeping_gates(tmp_path, clip, coupled, peepholes):
     weights = recurrent_weights()
     more = {} if np.isinf(clip) else {"clip": clip}
-    nodes = [TURN, node("LSTM", "xt", "W", "R", "B", output="y4", input_forget=coupled, **more),
+    inputs = ["xt", "W", "R", "B"]
+    if peepholes:
+        weights["P"] = np.random.default_rng(1).normal(size=(1, 21)).astype(np.float32)
+        inputs += ["", "", "", "P"]
+    nodes = [TURN, node("LSTM", *inputs, output="y4", input_forget=coupled, **more),
              node("Squeeze", "y4", "one", output="y3"),
              node("Transpose", "y3", perm=[1, 0, 2])]
     network = loaded(graph(nodes, constants={**weights, "one": np.array([1])}), tmp_path)
@@ -273,7 +283,8 @@ def test_a_constant_condition_takes_its_branch(tmp_path):
     ({}, ["", "rows"], "initial_h must be the same for every sample: give it as an input"),
     ({}, ["", "", "eight"], "initial_c has the shape (1, 1, 8), which contradicts the 7 units"),
     ({}, ["", "xt"], "initial_h has the shape (6, 2, 3), which contradicts the 7 units"),
-    ({}, ["", "", "", "peephole"], "P (peephole weights) is given"),
+    ({}, ["", "", "", "peephole"], "P has the shape (1, 20), which contradicts the 7 units"),
+    ({}, ["", "", "", "xt"], "P (the weights of the peepholes) must be constant"),
     ({}, ["", "", "", "", "zero"], "has 9 inputs, but at most 8 are read"),
     ({}, ["", "nothing"], "the tensor 'nothing' is not defined before it is used"),
 ])
@@ -282,7 +293,7 @@ def test_an_lstm_is_refused(tmp_path, attributes, inputs, words):
                  "rows": np.arange(14, dtype=np.float32).reshape(1, 2, 7),
                  "zero": np.zeros((1, 1, 7), np.float32),
                  "eight": np.zeros((1, 1, 8), np.float32),
-                 "peephole": np.ones((1, 21), np.float32)}
+                 "peephole": np.ones((1, 20), np.float32)}
     nodes = [TURN, lstm(*inputs, outputs=("", "y"), **attributes)]
     text = refusal(graph(nodes, constants=constants), tmp_path)
     assert words in text and "ONNX node 'cell' ('LSTM')" in text

@@ -457,6 +457,7 @@ MOVES = {
 def test_moves_in_any_order(seed, monkeypatch):
     """Seeded programs of moves; torch itself computes the expected result of each."""
     monkeypatch.setattr(live, "SAMPLES", MANY)
+    monkeypatch.setattr(live, "OTHER_SAMPLES", MANY)  # run() looks for the axis of MANY
 
     def run(_, x):
         r = np.random.default_rng(seed)
@@ -616,7 +617,7 @@ REFUSED = {
     "unknown layer": (nn.Sequential(nn.Bilinear(3, 3, 3)),
                       "Bilinear '0': is not built; the layers of torch.nn that are: LSTM, GRU"),
     "a tuple": (nn.Sequential(lstm(), nn.Linear(5, 2)), "gets a tuple, not one tensor"),
-    "function": (Net(lambda m, x: torch.erf(x)), r"forward\(\) uses erf, which is not built"),
+    "function": (Net(lambda m, x: torch.cos(x)), r"forward\(\) uses cos, which is not built"),
     "method": (Net(lambda m, x: x.cumsum(1)), r"forward\(\) uses cumsum, which is not built"),
     "argument": (Net(lambda m, x: x.relu(1, 2)), r"calls relu in a way that is not read"),
     "attention": (Net(lambda m, x: x @ x.transpose(1, 2)), "a product of two computed tensors"),
@@ -709,3 +710,25 @@ def test_refused_arguments(module, shape, options, words):
 def test_refused_scripts():
     with pytest.raises(UserError, match="not what torch.jit made of it"):
         from_torch(torch.jit.trace(nn.Linear(3, 2), torch.zeros(1, 3)), (3,))
+
+
+# --- the size of the batch as a number
+
+@pytest.mark.parametrize("run", [
+    lambda self, x: self.lstm(x * x.shape[0])[0],
+    lambda self, x: self.lstm(x)[0] / len(x),
+    lambda self, x: self.lstm(x)[0][:, x.size(0)],
+    lambda self, x: self.lstm(x)[0][:, :x.shape[0]],
+    lambda self, x: self.lstm(x)[0] if x.shape[0] < 3 else self.lstm(x * 2)[0]])
+def test_a_forward_that_computes_with_the_batch_is_refused(run):
+    module = lively(Net(run, lstm=nn.LSTM(FEATURES, UNITS, batch_first=True)))
+    with pytest.raises(UserError, match="depends on the size of the batch"):
+        from_torch(module, (STEPS, FEATURES))
+
+
+@pytest.mark.parametrize("run", [
+    lambda self, x: self.lstm(x, (torch.zeros(1, x.shape[0], UNITS),) * 2)[0],
+    lambda self, x: self.lstm(x)[0].reshape(len(x), -1),
+    lambda self, x: self.lstm(x / x.shape[2])[0]])
+def test_a_forward_may_use_the_batch_for_shapes(run):
+    same(Net(run, lstm=nn.LSTM(FEATURES, UNITS, batch_first=True)))

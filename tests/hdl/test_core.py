@@ -59,7 +59,7 @@ def test_networks(name, array, scenarios):
 
 
 SHORT = ["stack", "gru reset before", "flatten", "multiply", "padded pool", "states handed over",
-         "stateful gru"]
+         "stateful gru", "peepholes"]
 
 
 @pytest.mark.parametrize(("name", "array"), [
@@ -80,7 +80,8 @@ DISTANCES = [("stack", (36, 3), 1, {}), ("gru reset before", (20, 2), 2, {"pipel
              ("stateful lstm", (36, 2), 2, {}), ("flatten", (20, 3), 1, {"pipeline": "short"}),
              ("stateful gru", (36, 2), 1, {"loadable": True}), ("multiply", (8, 3), 3, {}),
              ("padded pool", (20, 1), 3, {"loadable": True, "contexts": 2}),
-             ("states handed over", (68, 4), 2, {})]
+             ("states handed over", (68, 4), 2, {}),
+             ("stateful peepholes", (36, 3), 1, {"loadable": True})]
 
 
 @pytest.mark.parametrize(("name", "array", "reach", "options"), DISTANCES, ids=str)
@@ -92,7 +93,7 @@ def test_networks_on_arrays_with_a_long_way_out(name, array, reach, options):
 CONTEXTS = [(2, "stack", (8, 3)), (3, "autoencoder", (16, 2)), (4, "every h", (24, 4)),
             (2, "dense per step", (4, 1)), (2, "gru reset before", (8, 2)),
             (3, "states as inputs", (12, 2)), (2, "stateful gru", (8, 3)),
-            (2, "heads", (16, 2))]
+            (2, "heads", (16, 2)), (2, "peepholes", (8, 3))]
 
 
 @pytest.mark.parametrize(("contexts", "name", "array"), CONTEXTS, ids=str)
@@ -117,6 +118,17 @@ def test_registers_between_rows_and_lanes(monkeypatch, name, array, gather, pipe
           scenarios=(full_rate, random_flow))
 
 
+# network, array, beats of a chunk, other options: units and outputs of one beat, of several and of
+# no whole number; states, factors, several dies
+PARTS = [("lstm-dense", (24, 4), 2, {"dies": 2, "cross": 2}), ("padded pool", (16, 8), 4, {}),
+         ("stateful gru", (16, 4), 2, {"gather": 1})]
+
+
+@pytest.mark.parametrize(("name", "array", "parts", "options"), PARTS, ids=str)
+def test_fewer_lanes_than_columns(name, array, parts, options):
+    check(quantized(name), *array, parts=parts, scenarios=(full_rate, random_flow), **options)
+
+
 def test_contexts_fill_each_others_tails():
     qnet = quantized("stack", (16, 16, 18))
     one, four = (make_plan(qnet, Array(pe=16, simd=4, contexts=n)).cycles.interval for n in (1, 4))
@@ -131,6 +143,7 @@ DIES = [("stack", (12, 2), (3, 3), 1), ("lstm-dense", (8, 3), (2, 2), 1),
         ("padded pool", (8, 3), (2, 2), 1), ("stateful lstm", (16, 2), (2, 2), 1),
         ("stateful gru", (12, 1), (3, 3), 2), ("every h", (12, 2), (3, 2), 3),
         ("two outputs", (8, 2), (2, 2), 1), ("wide input", (16, 4), (2, 4), 1),
+        ("peepholes", (12, 2), (3, 2), 1),
         ("autoencoder", (16, 3), (2, 2), 1)]  # its last layer rides on the one before
 
 

@@ -206,7 +206,7 @@ def write_frames(config, frames, *, flow, parts):
                 noise = draw(rng, config.act_width, elements.shape)
                 data = np.where(owner == part, elements, noise)
                 jobs.append((n, word, mask, data, part == parts - 1))
-    chunks = [dut.write.data, *(dut.others if config.dies > 1 else ())]
+    chunks = [dut.write.data, *(dut.others if config.out_banks > 1 else ())]
     beats, left_count = [], 0
 
     async def bench(ctx):
@@ -218,8 +218,8 @@ def write_frames(config, frames, *, flow, parts):
                 n, word, mask, data, complete = jobs[at]
                 ctx.set(dut.write.frame, n % 2)
                 ctx.set(dut.write.chunk, word)
-                for chunk, elements in zip(chunks, data, strict=True):
-                    ctx.set(chunk, elements.tolist())
+                for bank, chunk in enumerate(chunks):
+                    ctx.set(chunk, data[bank].tolist())
                 ctx.set(dut.write.lanes, mask)
                 ctx.set(dut.write.complete, complete)
                 at += 1

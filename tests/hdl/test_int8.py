@@ -33,7 +33,8 @@ def check(name, pe, simd, *, samples=3, keep_state=False, scenario=full_rate, **
 
 @pytest.mark.parametrize(("name", "pe", "simd", "more"), [
     ("dense", 8, 3, {"scenario": random_flow}),
-    ("sequence", 4, 1, {"keep_state": True}),
+    ("sequence", 4, 1, {"keep_state": True}), ("dense", 8, 3, {"packed": True}),
+    ("dense", 8, 4, {"packed": True, "parts": 2, "scenario": random_flow}),
 ])
 def test_a_core_gives_the_bytes_of_litert(name, pe, simd, more):
     check(name, pe, simd, **more)
@@ -44,7 +45,9 @@ def test_a_core_gives_the_bytes_of_litert(name, pe, simd, more):
     ("stacked", 16, 4, {}), ("stacked", 16, 4, {"pipeline": "short"}), ("autoencoder", 24, 5, {}),
     ("padded", 12, 4, {"reach": 1}), ("both_ways", 16, 6, {"gather": 1}), ("clipped", 40, 2, {}),
     ("saturating", 32, 4, {"scenario": random_flow}), ("sequence", 8, 1, {"dies": 2, "cross": 2}),
-    ("stacked", 16, 3, {"keep_state": True}),
+    ("stacked", 16, 3, {"keep_state": True}), ("stacked", 24, 5, {"packed": True}),
+    ("autoencoder", 16, 4, {"packed": True, "pipeline": "short"}),
+    ("stacked", 16, 8, {"packed": True, "parts": 4}),
     ("sequence", 4, 2, {"contexts": 2, "scenario": random_flow})])
 def test_more_cores_give_the_bytes_of_litert(name, pe, simd, more):
     check(name, pe, simd, **more)

@@ -16,6 +16,7 @@ from gatefold.hdl.kinds import (
     LoadKind,
     LstmKind,
     MergeKind,
+    PeepholeKind,
     ResetKind,
 )
 from gatefold.hdl.lane import Lane, StateLane
@@ -75,7 +76,10 @@ class Case:
         gate = "hard_sigmoid" if "hard_sigmoid" in options else "sigmoid"
         activation = next((o for o in options if o in ("relu", "linear")), "tanh")
         if name == "lstm":
-            return replace(make.lstm(gate, activation), carries="carries" in options)
+            return replace(make.lstm(gate, activation, "peepholes" in options),
+                           carries="carries" in options)
+        if name == "peepholes":
+            return PeepholeKind()
         if name == "gru":
             kind = make.gru(gate, activation, "reset_before" not in options)
             return replace(kind, aside="aside" in options)
@@ -109,6 +113,8 @@ class Case:
             if isinstance(k, MergeKind) and k.function == "mul":
                 for row, shift in enumerate(k.shifts):
                     z[n, row] = draw(self.rng, self.widths.act, 1)[0] << shift
+            if isinstance(k, PeepholeKind):
+                z[n] = draw(self.rng, self.config.weight_width, 4)
         return z
 
     def _edge(self, kind: Any, row: int) -> tuple[int, int]:
@@ -126,6 +132,10 @@ class Case:
                 return kind.m, kind.cell_width - 1
         if isinstance(kind, AsideKind):
             return of(kind.gate) if kind.gate else (0, self.widths.acc - 1)
+        if isinstance(kind, PeepholeKind):
+            return 0, 1
+        if isinstance(kind, LstmKind) and kind.peepholes and row != 2:
+            return kind.gate.shift - kind.peepholes[0], of(kind.gate)[1]
         if isinstance(kind, LstmKind | GruKind | ResetKind):
             return of(kind.candidate if isinstance(kind, LstmKind) and row == 2 else kind.gate)
         if isinstance(kind, DenseKind) and kind.activation in ("sigmoid", "tanh"):
@@ -167,7 +177,9 @@ STATEFUL = {
         ("lstm", "lstm"), ("lstm relu", "lstm"), ("lstm linear hard_sigmoid",),
         ("lstm hard_sigmoid", "lstm linear", "lstm relu hard_sigmoid", "lstm"),
         ("lstm", "load", "emit", "lstm", "emit", "load"), ("lstm carries",),
-        ("lstm carries", "load", "lstm", "emit", "lstm carries relu")],
+        ("lstm carries", "load", "lstm", "emit", "lstm carries relu"),
+        ("peepholes", "lstm peepholes"), ("lstm peepholes hard_sigmoid relu", "peepholes"),
+        ("peepholes", "lstm peepholes", "lstm relu", "load", "emit", "lstm peepholes carries")],
     GruLane: [
         ("gru", "gru"), ("gru hard_sigmoid", "gru relu"), ("gru linear hard_sigmoid",),
         ("gru reset_before", "reset"), ("gru reset_before hard_sigmoid relu", "reset hard_sigmoid"),
@@ -246,6 +258,7 @@ LATENCIES = [
     (("lstm",), [LstmLane], False, (11, 11, 6), (6, 6, 4)),
     (("lstm", "linear"), [LstmLane, DenseLane], True, (11, 1, 6), (6, 1, 4)),
     (("lstm", "linear", "tanh"), [LstmLane, DenseLane], True, (11, 4, 6), (6, 3, 4)),
+    (("lstm peepholes", "peepholes", "lstm"), [LstmLane], False, (18, 18, 11), (11, 11, 7)),
     (("gru",), [GruLane], False, (12, 12, 11), (8, 8, 8)),
     (("gru reset_before", "reset", "load gru"), [GruLane], False, (12, 12, 11), (8, 8, 8)),
     (("gru", "lstm", "emit", "load", "relu"), [LstmLane, GruLane, DenseLane], True,

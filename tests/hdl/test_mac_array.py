@@ -11,8 +11,9 @@ from amaranth.lib.wiring import In, Out
 from gatefold.hdl.arith import delay
 from gatefold.hdl.config import PIPELINES, bits_for
 from gatefold.hdl.interfaces import FINISH_LEAD, finished_rows
-from gatefold.hdl.isa import Start, Stop, finish_layout, instruction_layout, pack
+from gatefold.hdl.isa import Start, Stop, finish_layout, pack, tile_layout
 from gatefold.hdl.mac_array import MacArray
+from gatefold.hdl.mac_pair import MacPair, borrowed
 from gatefold.hdl.mac_row import MacRow, first_sums
 from gatefold.hdl.operand_memory import OperandMemory
 from tests.support.hdl_harness import draw, record, small
@@ -42,7 +43,7 @@ class Bench(wiring.Component):
         self.array = MacArray(config, images)
         self.config = config
         super().__init__({
-            "tile_valid": In(1), "tile": In(instruction_layout(config).size),
+            "tile_valid": In(1), "tile": In(tile_layout(config).size),
             "next_weight": In(bits_for(config.weight_depth)),
             "operands": In(data.ArrayLayout(signed(config.act_width), config.simd)),
             "finish": Out(finish_layout(config).size), "rows": Out(finished_rows(config))})
@@ -90,9 +91,9 @@ def random_jobs(rng, config, tiles):
 
 
 def packed(config, tile):
-    fields = {name: 0 for name, _ in instruction_layout(config)} | tile
+    fields = {name: 0 for name, _ in tile_layout(config)} | tile
     finish = {name: 0 for name, _ in finish_layout(config)} | {"cell": fields.pop("cell")}
-    return pack(instruction_layout(config), fields | {"finish": finish})
+    return pack(tile_layout(config), fields | {"finish": finish})
 
 
 def issue_times(rng, order, bubbles):
@@ -110,17 +111,25 @@ def issue_times(rng, order, bubbles):
     return times
 
 
+def drawn(rng, config, width, shape):
+    """Signed integers; where rows share slices, the lowest does not occur."""
+    return np.maximum(draw(rng, width, shape), config.packed - (1 << width - 1))
+
+
 def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
     """Run the tiles and compare each finish: cycle, instruction and every row's sum."""
     rng = np.random.default_rng(seed)
     shape = (WEIGHT_WORDS, config.pe, config.simd)
     if weights is None:
-        weights = draw(rng, config.weight_width, shape)
+        weights = drawn(rng, config, config.weight_width, shape)
     if bias is None:
         bias = draw(rng, config.acc_width - 4, (BIAS_WORDS, config.pe))
     if operands is None:
-        operands = draw(rng, config.act_width, (len(order), config.simd))
-    images = {f"weights_{row:03d}": [pack_word(weights[n, row], config.weight_width)
+        operands = drawn(rng, config, config.act_width, (len(order), config.simd))
+    stored = weights.copy()
+    if config.packed:
+        stored[:, 1::2] = borrowed(weights[:, ::2], weights[:, 1::2])
+    images = {f"weights_{row:03d}": [pack_word(stored[n, row], config.weight_width)
                                      for n in range(WEIGHT_WORDS)] for row in range(config.pe)}
     images |= {f"bias_{n:02d}": [pack_word(word[rows.start:rows.stop], config.acc_width)
                                  for word in bias] for n, rows in enumerate(config.regions)}
@@ -130,10 +139,10 @@ def check(config, order, times, seed=0, weights=None, bias=None, operands=None):
     length = times[-1] + latency + 1
     valid = np.zeros(length, int)
     words = [0] * length
-    values = draw(rng, config.act_width, (length, config.simd))  # noise between tiles
+    values = drawn(rng, config, config.act_width, (length, config.simd))  # noise between tiles
     for n, at in enumerate(times):
         valid[at], words[at], values[at] = 1, packed(config, order[n]), operands[n]
-    weight = instruction_layout(config)["weight"]
+    weight = tile_layout(config)["weight"]
     following = [word >> weight.offset & (1 << weight.width) - 1 for word in (*words[1:], 0)]
     rows = [f"rows.acc[{row}]" for row in range(config.pe)]
     seen = record(Bench(config, images),
@@ -281,3 +290,47 @@ def test_a_row_adds_its_products_to_the_bias_or_goes_on(simd, row):
             acc = (acc if go_on[k] else bias[k]) + int(x[k] @ w[k])
         want.append((acc + (1 << 19)) % (1 << 20) - (1 << 19))
     np.testing.assert_array_equal(seen[latency + 1:], want)
+
+
+# ---- two rows in the same slices -----------------------------------------------------------------
+
+
+# pe, simd, aligns, changes: one region, one and a quarter; every size of a first sum
+PAIRS = [(4, 1, (0,), {}), (8, 5, (0, 3), {"cascade": True}), (4, 7, (0,), {"pipeline": "short"}),
+         (20, 3, (0, 2), {"reach": 1, "weight_depth": 80, "lut_rows": 7})]
+
+
+@pytest.mark.parametrize(("pe", "simd", "aligns", "changes"), PAIRS)
+def test_pairs_of_rows_run_tiles(pe, simd, aligns, changes):
+    config = engine(pe, simd, aligns, packed=True, **changes)
+    rng = np.random.default_rng(pe * simd)
+    order = random_jobs(rng, config, 40)
+    check(config, order, issue_times(rng, order, 0.2))
+
+
+@pytest.mark.parametrize(("simd", "pipeline"), [(1, "full"), (2, "short"), (3, "full"),
+                                                (4, "full")])
+def test_a_pair_keeps_every_product_apart(simd, pipeline):
+    """Two products of 9 x 8 bits in a slice, extremes and zeros of every sign beside one another;
+    the latency is that of a row."""
+    config = small(simd=simd, packed=True, act_width=9, container=16,
+                   pipeline=pipeline, acc_width=24)
+    rng = np.random.default_rng(simd)
+    x = rng.choice([-255, -1, 0, 1, 255], (200, simd))
+    w = rng.choice([-127, -1, 0, 1, 127], (2, 200, simd))
+    bias = rng.integers(-1000, 1000, (2, 200))
+    wait = [0] * MacPair.latency(config)
+    seen = record(MacPair(config), {
+        "operands": x, "weights[0]": w[0], "weights[1]": borrowed(*w),
+        "bias[0]": [*wait[1:], *bias[0]], "bias[1]": [*wait[1:], *bias[1]],
+        "valid": [*wait, *[1] * 200]}, ["acc[0]", "acc[1]"], cycles=200 + len(wait) + 1)
+    assert len(wait) == MacRow.latency(config)
+    for n in range(2):
+        np.testing.assert_array_equal(seen[f"acc[{n}]"][len(wait) + 1:],
+                                      bias[n] + (x * w[n]).sum(axis=1))
+
+
+def test_a_pair_needs_operands_that_fit_a_slice():
+    with pytest.raises(ValueError, match=r"packed needs act_width \+ 2 x weight_width of at most "
+                                         r"25 bits, not 8 \+ 2 x 9"):
+        small(packed=True, weight_width=9)

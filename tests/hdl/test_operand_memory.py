@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gatefold.hdl.dies import sources
 from gatefold.hdl.operand_memory import OperandMemory
 from tests.support.hdl_harness import draw, record, small
 
@@ -68,7 +69,7 @@ def test_h_memory_is_written_lane_by_lane(run):
 
 
 # the die; bank, whether absolute: whose chunk it reads
-BANKS = [(0, 0, 0, 0), (0, 1, 0, 1), (0, 2, 0, 2), (1, 0, 0, 1), (1, 1, 0, 2), (1, 2, 0, 0),
+BANKS = [(0, 0, 0, 0), (0, 1, 0, 1), (0, 2, 0, 2), (1, 0, 0, 1), (1, 1, 0, 0), (1, 2, 0, 2),
          (2, 1, 0, 0), (1, 0, 1, 0), (1, 2, 1, 2), (2, 1, 1, 1)]
 
 
@@ -76,7 +77,7 @@ BANKS = [(0, 0, 0, 0), (0, 1, 0, 1), (0, 2, 0, 2), (1, 0, 0, 1), (1, 1, 0, 2), (
 @pytest.mark.parametrize(("die", "bank", "absolute", "source"), BANKS)
 def test_each_die_has_a_bank_of_every_die(run, die, bank, absolute, source, late):
     # All dies' chunks come at once, to one word; of each it can be read as early as of its own.
-    ports = {die: "result", (die + 1) % 3: "others[0]", (die + 2) % 3: "others[1]"}
+    ports = dict(zip(sources(die, 3), ("result", "others[0]", "others[1]"), strict=True))
     writes = {f"{port}.lanes": [0, 7, 0] for port in ports.values()}
     writes |= {f"{port}.chunk": [5] for port in ports.values()}
     writes |= {f"{port}.data": np.array([[0] * 3, [0] * 3, [n + 1, -n, n]])

@@ -53,8 +53,7 @@ def random_events(rng, config, first, count):
             "cell": int(rng.integers(16)), "fresh": int(rng.integers(2)),
             "to_h": int(rng.integers(2)), "h": int(rng.integers(4)),
             "to_out": int(rng.integers(2)), "out": int(rng.integers(4)),
-            "complete": int(rng.integers(2)), "frame": int(rng.integers(2)), "h_step": 0,
-            "out_step": 0}))
+            "complete": int(rng.integers(2)), "frame": int(rng.integers(2))}))
         now += beats + (int(rng.integers(1, 6)) if rng.random() < 0.4 else 0)
     return events
 

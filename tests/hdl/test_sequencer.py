@@ -7,7 +7,7 @@ import pytest
 
 from gatefold.gen.plan.images import program_images
 from gatefold.gen.plan.program import Program, Segment, unroll
-from gatefold.hdl.isa import STEPS, Start, Stop, finish_layout, instruction_layout
+from gatefold.hdl.isa import STEPS, Start, Stop, finish_layout, tile_layout
 from gatefold.hdl.sequencer import Sequencer
 from tests.support.hdl_harness import FLOW, simulator, small
 
@@ -39,7 +39,7 @@ def random_program(rng, shape, max_gap=5):
                 "gap": int(rng.integers(max_gap + 1)) if rng.random() < 0.4 else 0, "last": 0,
                 "kind": 0, "route": 0, "beats": 0, "cell": int(rng.integers(4)),
                 "fresh": int(rng.integers(2)), "to_h": int(rng.integers(2)),
-                "to_out": int(rng.integers(2)), "complete": int(rng.integers(2)), "frame": 0})
+                "to_out": int(rng.integers(2)), "complete": int(rng.integers(2))})
         segments.append(Segment(first, len(instructions) - 1, repeats, strides))
     instructions[-1] |= {"last": 1, "from_x": 1, "operand": CHUNKS - 1, "repeats": 0}
     return Program(tuple(instructions), tuple(segments))
@@ -52,7 +52,8 @@ def engine(program):
         max_gap=max(i["gap"] for i in program.instructions),
         max_run=1 + max(i["repeats"] for i in program.instructions),
         max_count=max(s.repeats for s in program.segments),
-        max_stride=max(stride for s in program.segments for stride in s.strides))
+        max_stride=max(stride for s in program.segments for stride in s.strides),
+        offsets=STEPS if any(s.repeats > 1 for s in program.segments) else 0)
 
 
 def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
@@ -64,10 +65,11 @@ def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
     config = engine(program)
     dut: Any = Sequencer(config, program_images(program, config))
     rng = np.random.default_rng(seed)
-    names = [name for name, _ in instruction_layout(config) if name != "finish"]
+    names = [name for name, _ in tile_layout(config) if name != "finish"]
     finish = [name for name, _ in finish_layout(config)]
     signals = [dut.tile.word[name] for name in names] + [
-        dut.tile.word.finish[name] for name in finish]
+        dut.tile.word.finish[name] for name in finish] + [dut.read.from_x, dut.read.chunk]
+    want = unroll(program)
     issued = []
 
     async def bench(ctx):
@@ -79,7 +81,7 @@ def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
             ctx.set(dut.left, leaves)
             _, _, valid, half, ends, primed, *values = await ctx.tick().sample(
                 dut.tile.valid, dut.read.frame, dut.arrivals.done, dut.primed, *signals)
-            tile = dict(zip(names + finish, values, strict=True))
+            tile = dict(zip([*names, *finish, "from_x", "operand"], values, strict=True))
             if valid:
                 assert primed and half == tile["frame"] == done % 2
                 if tile["from_x"]:
@@ -87,7 +89,7 @@ def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
                 if tile["stop"] & Stop.FINISH and tile["to_out"]:
                     assert done - left < 2, "both halves of the output are full"
                 issued.append((cycle, tile))
-            assert ends == (valid and tile["last"])
+            assert ends == (valid and want[(len(issued) - 1) % len(want)]["last"])
             left += leaves
             done += ends
             if chunks < CHUNKS * (done + 2) and rng.random() < fill:
@@ -107,14 +109,16 @@ def same_tiles(issued, program, frames):
     of a tile before the last of its run, only the fields that have a meaning. Returns the cycles
     that each tile waited beyond the gap before it."""
     want = unroll(program) * frames
+    left = [tiles for s in program.segments for _ in range(s.repeats)  # of the run, after a tile
+            for i in program.instructions[s.start:s.end + 1]
+            for tiles in range(i["repeats"], -1, -1)]
     assert len(issued) == len(want)
     for n, ((_, tile), instruction) in enumerate(zip(issued, want, strict=True)):
-        names = set(instruction) - {"frame", "init" if tile["start"] == Start.GO_ON else ""}
-        if tile["repeats"]:
-            names &= {"stop", "weight", "from_x", "operand", "align", "start", "carried"}
-        for name in names - {"repeats"}:
-            if not name.endswith("_step"):
-                assert tile[name] == instruction[name], (n, name)
+        names = set(tile) - {"frame", "init" if tile["start"] == Start.GO_ON else ""}
+        if left[n % len(left)]:
+            names &= {"stop", "weight", "from_x", "operand", "align", "start"}
+        for name in names:
+            assert tile[name] == instruction[name], (n, name)
     waits = [after - before - 1 - tile["gap"] for (before, _), (after, _), tile in zip(
         issued, issued[1:], want, strict=False)]
     assert min(waits) >= 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gatefold.gen.plan.images import program_images
-from gatefold.gen.plan.program import Program, Segment
+from gatefold.gen.plan.program import Program, Segment, unroll
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.sequencer import Sequencer
@@ -118,11 +118,11 @@ def test_the_last_frames_state_counts_as_zero_in_a_new_sequence(seed, flow):
     dut: Any = Sequencer(config, program_images(program, config))
     fill, _ = FLOW[flow]
     frames, kinds = 8, set()
+    want = unroll(program)
     begins = rng.integers(0, 2, frames + 2)
 
     async def bench(ctx):
-        chunks = done = 0
-        left = 0
+        chunks = done = left = issued = 0
         for _ in range(6000):
             ctx.set(dut.arrivals.frames, chunks // CHUNKS % 4)
             ctx.set(dut.arrivals.chunks, chunks % CHUNKS)
@@ -135,17 +135,18 @@ def test_the_last_frames_state_counts_as_zero_in_a_new_sequence(seed, flow):
             leaves = left < done
             ctx.set(dut.left, leaves)
             tile = dut.tile.word
-            _, _, valid, ends, zero, fresh, carried, cell, own = await ctx.tick().sample(
-                dut.tile.valid, dut.arrivals.done, dut.read.zero, tile.finish.fresh, tile.carried,
-                tile.finish.cell_carried, tile.weight)
+            _, _, valid, ends, zero, fresh = await ctx.tick().sample(
+                dut.tile.valid, dut.arrivals.done, dut.read.zero, tile.finish.fresh)
             if valid:
+                fields, new = want[issued % len(want)], bool(begins[done])
+                carried, cell = fields["carried"], fields["cell_carried"]
                 if carried or cell:
                     assert done < there, "whether the frame begins a sequence is not known yet"
-                fresh = bool(begins[done])
-                assert zero == (carried and fresh)
-                if cell and fresh:
-                    assert fresh
-                kinds.add((bool(carried), bool(cell), fresh))
+                assert zero == (carried and new)
+                if fields["stop"] & Stop.FINISH:
+                    assert fresh == (fields["fresh"] or (cell and new))
+                kinds.add((bool(carried), bool(cell), new))
+                issued += 1
             left += leaves
             done += ends
             if chunks < CHUNKS * (done + 2) and rng.random() < fill:

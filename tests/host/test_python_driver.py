@@ -1,6 +1,8 @@
 """gatefold.driver against the same stand-ins as the C driver, and the C driver's UIO backend."""
 
+import os
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -48,7 +50,7 @@ def test_raw_and_background(plain):
     with gatefold.driver.open(f"sim:{plain.folder}") as device:
         np.testing.assert_array_equal(device.infer_raw(x), y)
         device.submit(x)
-        with pytest.raises(DeviceError, match="GF_EBUSY: 3 frames are under way"):
+        with pytest.raises(DeviceError, match="GF_EBUSY: a batch of 3 frames is under way"):
             device.infer_raw(x)
         np.testing.assert_array_equal(device.wait(), y)
         assert device.counters()["frames"] == 6
@@ -114,17 +116,56 @@ def test_python_through_uio(plain, tmp_path, monkeypatch):
             np.testing.assert_array_equal(device.infer(x), expected(plain, x).astype(np.float32))
 
 
+def uio_program(core: Core, root, *options: str) -> str:
+    """script.c with the driver, for devices under ``root``."""
+    compile_c(core.driver, HERE / "script.c", *sorted(core.driver.glob("src/*.c")), "-Isrc",
+              f'-DGF_ROOT="{root}"', *options, *SANITIZERS, "-o", "uio_script")
+    return str(core.driver / "uio_script")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_python_waits_for_the_interrupt_of_uio(plain, tmp_path, monkeypatch, lost):
+    """One interrupt for each batch; where they are lost, the driver looks every 0.1 s."""
+    monkeypatch.setattr(gatefold.driver, "_SPINS", 0)
+    x = np.random.default_rng(1).normal(size=(4, *plain.qnet.input_shape)).astype(np.float32)
+    with UioStandIn(tmp_path, "gatefold0", plain.about, plain.plan.config.container,
+                    interrupts=True, lost=lost) as device:
+        transport = gatefold.driver._Uio("gatefold0", 1 << 14, root=str(tmp_path))
+        irq = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        irq.connect(str(tmp_path / "dev/uio3.irq"))
+        assert transport._file is not None
+        os.dup2(irq.fileno(), transport._file)  # the mapping stays
+        with gatefold.driver.Device(transport, gatefold.driver._read_core(plain.driver)) as core:
+            for _ in range(3):
+                np.testing.assert_array_equal(core.infer(x), expected(plain, x).astype(np.float32))
+        irq.close()
+        assert 1 <= device.enabled <= 8
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_c_waits_for_the_interrupt_of_uio(plain, tmp_path, lost):
+    program = uio_program(plain, tmp_path, "-DGF_SPINS=1", "-Wl,--wrap=mmap",
+                          str(HERE / "fake_uio.c"), "-D_GNU_SOURCE")
+    plain.file("x", raw_frames(plain, 3))
+    lines = ["open uio:gatefold0", *["raw 3 5000 x y"] * 3, "close"]
+    with UioStandIn(tmp_path, "gatefold0", plain.about, plain.plan.config.container,
+                    interrupts=True, lost=lost) as device:
+        said = run([program], input="\n".join(lines) + "\n", cwd=plain.folder)
+        assert said.split() == ["GF_OK"] * 5
+        assert 1 <= device.enabled <= 8
+    np.testing.assert_array_equal(plain.raw("y", 3), plain.echoed(plain.raw("x", 3)))
+
+
 def test_c_through_uio(plain, tmp_path):
     root = tmp_path / "root"
-    compile_c(plain.driver, HERE / "script.c", *sorted(plain.driver.glob("src/*.c")), "-Isrc",
-              f'-DGF_ROOT="{root}"', "-DGF_SPINS=1000000000", *SANITIZERS, "-o", "uio_script")
+    program = uio_program(plain, root, "-DGF_SPINS=1000000000")
     lines = ["open uio:gatefold0"]
     for frames in (1, 3):  # one small frame goes through the window
         plain.file(f"x{frames}", raw_frames(plain, frames))
         lines.append(f"raw {frames} 5000 x{frames} y{frames}")
     lines += ["close", "open uio:another"]
     with UioStandIn(root, "gatefold0", plain.about, plain.plan.config.container):
-        said = run([plain.driver / "uio_script"], input="\n".join(lines) + "\n", cwd=plain.folder)
+        said = run([program], input="\n".join(lines) + "\n", cwd=plain.folder)
     assert [line.split(":")[0] for line in said.splitlines()] == ["GF_OK"] * 4 + [
         "GF_EOPEN"]
     for frames in (1, 3):

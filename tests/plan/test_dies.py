@@ -10,6 +10,7 @@ from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.plan.dies import columns, spread
 from gatefold.gen.plan.layout import Storage, cut
 from gatefold.gen.plan.rows import fold
+from gatefold.hdl.dies import borders, place, sources, to_farthest
 
 SIZES = [1, 2, 3, 7, 12, 13, 24, 60]
 
@@ -70,15 +71,33 @@ def test_an_input_chunk_is_there_on_every_die():
 
 
 @pytest.mark.parametrize("cross", [2, 3, 4])
-def test_only_the_chunks_that_travel_come_later(cross):
-    # One step waits for the last one: a tail, and the way from the other die; outputs wait for
-    # the way of the tiles and back.
-    qnet = quantize(initialise(units=8, features=1, timesteps=9, layers=1, dense=None))
-    one, far = (make_plan(qnet, Array(pe=64, simd=4, dies=2, cross=n)) for n in (2, cross))
+@pytest.mark.parametrize(("dies", "units", "borders"), [
+    (2, 8, 1),  # a chunk on each die: the other's passes a border
+    (3, 12, 2),  # that of the die at the other end passes two
+    (3, 8, 1),  # the hub's and a neighbour's; the third die makes none and reads none
+    (3, 4, 0),  # one chunk, which all dies make
+])
+def test_only_the_chunks_that_travel_come_later(cross, dies, units, borders):
+    # One step waits for the last one: a tail, and the way from the farthest die. Outputs wait for
+    # the way of the tiles, and of those that all dies make none waits for the way back.
+    qnet = quantize(initialise(units=units, features=1, timesteps=9, layers=1, dense=None))
+    one, far = (make_plan(qnet, Array(pe=32 * dies, simd=4, dies=dies, cross=n))
+                for n in (2, cross))
+    ways = 2 if units > 4 else 1
     assert far.latencies.tail == one.latencies.tail
-    assert far.latencies.output == one.latencies.output + 2 * (cross - 2)
-    assert far.cycles.latency == one.cycles.latency + (8 + 2) * (cross - 2)
-    assert far.bounds.chain == one.bounds.chain + (8 + 2) * (cross - 2)
+    assert far.latencies.output == one.latencies.output + ways * (cross - 2)
+    assert far.cycles.latency == one.cycles.latency + (8 * borders + ways) * (cross - 2)
+    assert far.bounds.chain == one.bounds.chain + (8 * borders + ways) * (cross - 2)
+
+
+def test_the_hub_is_in_the_middle_and_neighbours_come_first():
+    assert [place(die, 3) for die in range(3)] == [1, 0, 2]
+    assert [to_farthest(dies) for dies in (1, 2, 3, 4)] == [0, 1, 1, 2]
+    for dies in range(1, 5):
+        assert sorted(place(die, dies) for die in range(dies)) == list(range(dies))
+        for die in range(dies):
+            ways = [borders(die, other, dies) for other in sources(die, dies)]
+            assert ways[0] == 0 and ways == sorted(ways)
 
 
 @pytest.mark.parametrize(("array", "message"), [

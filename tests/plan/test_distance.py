@@ -8,10 +8,10 @@ import gatefold as gf
 from gatefold.boards import get
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.initialise import initialise
-from gatefold.gen.plan import Array, Budget, distance
+from gatefold.gen.plan import Array, Budget, distance, make_plan
 from gatefold.gen.plan.distance import Site, Stages, route_ns
 from gatefold.gen.plan.resources import Resources
-from gatefold.gen.plan.sizing import choose_array, made_to_fit
+from gatefold.gen.plan.sizing import choose_array, fit, made_to_fit
 from tests.support.networks import quantized
 
 #: An ideal route with the terms at its ends, computed from RapidWright's terms (docs/boards.md):
@@ -59,7 +59,7 @@ def test_stages(board, dsp, simd, clock, stages):
 
 @pytest.mark.parametrize(("dies", "clock", "cross"), [
     (1, 300, 0), (2, 300, 2),  # a register on either side of the crossing
-    (3, 300, 4), (3, 400, 5),  # at 400 MHz one more on the way through the die between
+    (3, 300, 2), (3, 400, 3),  # at 400 MHz one more on the way through the die between
 ])
 def test_registers_of_a_crossing(dies, clock, cross):
     assert site("u280", 2700, 32, dies).stages(clock).cross == cross
@@ -138,6 +138,13 @@ def test_an_array_gets_the_levels_that_its_wires_need_or_the_user_fixed(clock, f
 def test_without_a_board_there_are_no_levels():
     array = Array(pe=64, simd=4)
     assert made_to_fit(quantized(NET), array, Budget.of(None)) == array
+
+
+def test_an_array_that_does_not_fit_three_dies_is_not_planned_on_one():
+    share = dataclasses.replace(Budget.of(get("u280")), lut=1)
+    array = made_to_fit(quantized(NET), Array(pe=96, simd=40), share)
+    assert (array.dies, array.cross) == (3, 2)
+    assert fit(make_plan(quantized(NET), array), share) is None
 
 
 def test_the_chosen_array_has_the_levels_of_its_size():

@@ -32,24 +32,27 @@ def test_a_fold_fills_group_after_group_with_the_rows_of_its_elements(per, size)
 @pytest.mark.parametrize("per", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_beats_of_a_fold_write_every_element_to_its_lane(per, size):
-    # Followed by hand from routes and lanes to (chunk, lane).
-    for pe, simd in ARRAYS:
-        laid = fold(size, per, pe, simd)
-        routes, first = list_routes([fold(5, 4, pe, simd), laid], simd)
+    # Followed by hand from routes and lanes to (beat, lane); a chunk is `parts` beats.
+    for pe, simd, parts in [*((*array, 1) for array in ARRAYS), (8, 2, 2), (12, 4, 2), (32, 4, 4),
+                            (64, 16, 4)]:
+        lanes = simd // parts
+        laid = fold(size, per, pe, simd, parts)
+        routes, first = list_routes([fold(5, 4, pe, simd, parts), laid], lanes)
         where, complete = {}, []
         for group, rows in zip(laid.groups, laid.rows, strict=True):
             for beat in range(group.beats):
                 rows_of_element, slot = routes[first[per, group.rotation] + beat]
                 assert rows_of_element == per
-                for lane in range(simd):
+                for lane in range(lanes):
                     if 0 <= slot + lane < pe // per:
                         row = rows[per * (slot + lane)]
                         if row >= 0:
                             assert row // per not in where
                             where[row // per] = (group.first + beat, lane)
-            written = range(group.first, group.first + group.beats)
-            complete += written if group.complete else written[:-1]
-        assert where == {n: divmod(n, simd) for n in range(size)}
+            *inner, last = range(group.first, group.first + group.beats)
+            complete += [beat // parts for beat in inner if beat % parts == parts - 1]
+            complete += [last // parts] * group.complete
+        assert where == {n: divmod(n, lanes) for n in range(size)}
         assert complete == list(range(-(-size // simd)))
 
 

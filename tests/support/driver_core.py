@@ -9,6 +9,7 @@ import numpy as np
 
 from gatefold.gen.host.config import host_config
 from gatefold.gen.host.driver_files import write_driver, write_load
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.store.export import write_rtl, write_weights
 from tests.support.networks import quantized
@@ -25,12 +26,16 @@ class Core:
     ``built``: the driver too, with the sanitizers, and the program script.c that calls it.
     """
 
-    def __init__(self, folder: Path, name: str, *, host: tuple[str, ...] = (), built: bool = True,
-                 pe: int = 8, simd: int = 2, stream_bits: int = 32, contexts: int = 1,
-                 loadable: bool = False, engines: int = 1, float32: bool = False):
+    def __init__(self, folder: Path, name: str | QuantizedNetwork, *, host: tuple[str, ...] = (),
+                 built: bool = True, widths: tuple[int, int, int] = (8, 8, 10), pe: int = 8,
+                 simd: int = 2, stream_bits: int = 32, contexts: int = 1, loadable: bool = False,
+                 engines: int = 1, float32: bool = False):
         self.folder, self.driver = folder, folder / "driver"
+        qnet = quantized(name, widths) if isinstance(name, str) else name
+        if host:
+            qnet = replace(qnet, host=host)
         array = Array(pe=pe, simd=simd, stream_bits=stream_bits, contexts=contexts)
-        self.plan = make_plan(replace(quantized(name), host=host), array, loadable=loadable)
+        self.plan = make_plan(qnet, array, loadable=loadable)
         self.host = host_config(self.plan, engines=engines, float32=float32)
         self.about = dict(self.host.constants)
         write_driver(self.driver, self.plan, self.about, clock_mhz=100, version="1.2.3")

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge, Timer, with_timeout
+from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge, Timer, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
 
 DATA = json.loads(Path(os.environ["GATEFOLD_HOST"]).read_text())
@@ -65,8 +65,9 @@ class Bench:
                               target=self.memory)
         write, read = self.slave.write_if, self.slave.read_if
         lite_write, lite_read = self.control.write_if, self.control.read_if
-        for channel in (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel,
-                        read.r_channel, lite_write.aw_channel, lite_write.w_channel,
+        self.channels = {"ar": read.ar_channel, "r": read.r_channel, "aw": write.aw_channel,
+                         "w": write.w_channel, "b": write.b_channel}
+        for channel in (*self.channels.values(), lite_write.aw_channel, lite_write.w_channel,
                         lite_write.b_channel, lite_read.ar_channel, lite_read.r_channel):
             if pauses:
                 channel.set_pause_generator(random.random() < pauses for _ in itertools.count())
@@ -79,6 +80,26 @@ class Bench:
         if WEIGHTS and load:
             await self.load()
             assert await self.errors() == 0
+
+    def answer(self, yes, *channels):
+        """Whether memory answers from now on; without channels all of it."""
+        for name in channels or self.channels:
+            self.channels[name].pause = not yes
+
+    async def watch_offers(self):
+        """What the master offers stays as it is until memory takes it."""
+        offers = [[getattr(self.dut, f"m_axi_gmem_{channel}{name}") for name in names]
+                  for channel, names in (("ar", ("ready", "valid", "addr", "len")),
+                                         ("aw", ("ready", "valid", "addr", "len")),
+                                         ("w", ("ready", "valid", "data", "strb", "last")))]
+        waiting = [None] * len(offers)
+        while True:
+            await ReadOnly()
+            for n, (ready, valid, *payload) in enumerate(offers):
+                now = [int(valid.value), *(int(one.value) for one in payload if valid.value)]
+                assert waiting[n] in (None, now), f"{valid._name} did not stay"
+                waiting[n] = now if valid.value and not ready.value else None
+            await RisingEdge(self.dut.clk)
 
     async def reset(self):
         self.dut.rst.value = 1
@@ -338,6 +359,63 @@ async def a_reset_in_the_middle_of_anything(dut):
             await bench.load()
         await bench.run(samples, outputs)  # the first frame after a reset begins a sequence
         assert await bench.errors() == 0
+
+
+@cocotb.test()
+@cocotb.parametrize((("cycles", "channels"), [(0, ()), (60, ()), (45, ("r",)), (0, ("aw",))]))
+async def a_memory_that_stops_answering(dut, cycles, channels):
+    bench = Bench(dut)
+    await bench.start()
+    watch = cocotb.start_soon(bench.watch_offers())
+    await bench.write(R.GF_WATCHDOG, 200)
+    samples, outputs = batch(len(INPUTS))
+    bench.put(samples)
+    await bench.submit(len(samples), flags=R.GF_FLAGS_DONE_WORD)
+    await ClockCycles(dut.clk, cycles)
+    bench.answer(False, *channels)
+    await bench.wait()  # the descriptor ends all the same
+    if not await bench.errors():
+        assert cycles  # memory had answered everything by then
+        bench.expect(outputs)
+        await bench.submit(len(samples))
+        await bench.wait()
+        await bench.errors()
+    await bench.submit(len(samples))  # and so does the next one: refused without weights, else
+    await bench.wait()
+    assert await bench.errors() == (R.GF_ERROR_NOT_LOADED if WEIGHTS else R.GF_ERROR_NO_ANSWER)
+    bench.answer(True)
+    if WEIGHTS:
+        await bench.load()
+    await bench.run(samples, outputs)  # it begins a sequence
+    assert await bench.errors() == 0 and await bench.read(R.GF_ABORT) == 0
+    watch.cancel()
+
+
+@cocotb.test()
+@cocotb.parametrize(cycles=[0, 2, 60])
+async def an_abort_ends_all_descriptors(dut, cycles):
+    bench = Bench(dut, 0.2)
+    await bench.start()
+    watch = cocotb.start_soon(bench.watch_offers())
+    samples, outputs = batch(len(INPUTS))
+    bench.put(samples)
+    started = 0
+    for n in range(3):  # until one waits
+        if await bench.read(R.GF_CTRL) & R.GF_CTRL_AP_READY:
+            await bench.submit(len(samples), at_out=OUT + n * 0x4000)
+            started += 1
+    await ClockCycles(dut.clk, cycles)
+    await bench.write(R.GF_ABORT, R.GF_ABORT_ABORT)
+    for _ in range(started):
+        await bench.wait()
+    assert await bench.errors() & ~R.GF_ERROR_NOT_LOADED == R.GF_ERROR_ABORTED
+    assert await bench.read(R.GF_COMPLETED) == started + bool(WEIGHTS)
+    if WEIGHTS:
+        assert not await bench.read(R.GF_STATUS) & R.GF_STATUS_LOADED
+        await bench.load()
+    await bench.run(samples, outputs)
+    assert await bench.errors() == 0
+    watch.cancel()
 
 
 @cocotb.test()

@@ -16,7 +16,8 @@ class HostSim:
 
     The memory takes an address in every cycle, gives a word of a burst in every cycle from the next
     one on, and answers a write in the cycle after its last word. ``spoil``, of a read burst (number
-    of the burst, words): what (data, resp, last) come of it.
+    of the burst, words): what (data, resp, last) come of it. ``stopped``: channels of the memory
+    at which nothing moves. What the master offers must stay until memory takes it.
     """
 
     def __init__(self, host, images=None, *, spoil=None):
@@ -24,6 +25,7 @@ class HostSim:
         self.size = host.word_bytes
         self.memory: dict[int, int] = {}  # words by number
         self.spoil = spoil or (lambda number, words: words)
+        self.stopped: set[str] = set()
 
     def put(self, address: int, content: bytes) -> None:
         for n in range(0, len(content), self.size):
@@ -59,9 +61,16 @@ class HostSim:
 
     async def descriptor(self, ctx, **registers: int) -> int:
         """Run one; its cycles."""
+        await self.start(ctx, **registers)
+        return await self.end(ctx)
+
+    async def start(self, ctx, **registers: int) -> None:
         for name, value in registers.items():
             await self.write(ctx, REG[f"GF_{name}"], value)
         await self.write(ctx, REG["GF_CTRL"], 1 | REG["GF_CTRL_AP_CONTINUE"])
+
+    async def end(self, ctx) -> int:
+        """Wait for it; its cycles."""
         for _ in range(LIMIT):
             if await self.read(ctx, REG["GF_CTRL"]) & REG["GF_CTRL_AP_DONE"]:
                 return await self.read(ctx, REG["GF_LAST_CYCLES"])
@@ -69,10 +78,10 @@ class HostSim:
 
     async def _reads(self, ctx):
         port, words, number = self.dut.gmem, deque(), 0
-        ctx.set(port.ar.ready, 1)
         while True:
+            ctx.set(port.ar.ready, "ar" not in self.stopped)
             _, _, asked, burst, taken = await ctx.tick().sample(
-                port.ar.valid, port.ar.payload, port.r.valid & port.r.ready)
+                port.ar.valid & port.ar.ready, port.ar.payload, port.r.valid & port.r.ready)
             if taken:
                 words.popleft()
             if asked:
@@ -82,19 +91,21 @@ class HostSim:
                     (self.memory.get(first + n, 0), 0, n == burst.len)
                     for n in range(burst.len + 1)]))
                 number += 1
-            ctx.set(port.r.valid, bool(words))
+            ctx.set(port.r.valid, bool(words) and "r" not in self.stopped)
             if words:
                 data, resp, last = words[0]
                 ctx.set(port.r.payload, {"data": data, "resp": resp, "last": last})
 
     async def _writes(self, ctx):
-        port, bursts, at = self.dut.gmem, deque(), 0
-        ctx.set(port.aw.ready, 1)
-        ctx.set(port.w.ready, 1)
+        port, bursts, at, owed = self.dut.gmem, deque(), 0, 0
         while True:
-            _, _, asked, burst, comes, data, strb, last = await ctx.tick().sample(
-                port.aw.valid, port.aw.payload, port.w.valid, port.w.payload.data,
-                port.w.payload.strb, port.w.payload.last)
+            ctx.set(port.aw.ready, "aw" not in self.stopped)
+            ctx.set(port.w.ready, "w" not in self.stopped
+                    and (bool(bursts) or "aw" not in self.stopped))
+            _, _, asked, burst, comes, data, strb, last, answered = await ctx.tick().sample(
+                port.aw.valid & port.aw.ready, port.aw.payload, port.w.valid & port.w.ready,
+                port.w.payload.data, port.w.payload.strb, port.w.payload.last,
+                port.b.valid & port.b.ready)
             if asked:
                 bursts.append(burst.addr // self.size)
             if comes:
@@ -104,7 +115,22 @@ class HostSim:
                 at = 0 if last else at + 1
                 if last:
                     bursts.popleft()
-            ctx.set(port.b.valid, bool(comes and last))
+            owed += bool(comes and last) - answered
+            ctx.set(port.b.valid, owed > 0 and "b" not in self.stopped)
+
+    async def _offers(self, ctx):
+        """What the master offers stays."""
+        port, before = self.dut.gmem, {}
+        while True:
+            seen = await ctx.tick().sample(*(
+                signal for name in ("ar", "aw", "w") for channel in [getattr(port, name)]
+                for signal in (channel.valid, channel.ready, channel.payload)))
+            for n, name in enumerate(("ar", "aw", "w")):
+                valid, ready, payload = seen[2 + 3 * n:5 + 3 * n]
+                assert name not in before or (valid and payload == before[name]), name
+                before.pop(name, None)
+                if valid and not ready:
+                    before[name] = payload
 
     def run(self, script) -> None:
         """``await script(ctx)`` to its end."""
@@ -112,4 +138,5 @@ class HostSim:
         sim.add_testbench(script)
         sim.add_testbench(self._reads, background=True)
         sim.add_testbench(self._writes, background=True)
+        sim.add_testbench(self._offers, background=True)
         sim.run()

@@ -4,6 +4,7 @@ Everything is an integer without width. The model has no stages: a beat yields a
 a state.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from gatefold.hdl.kinds import (
     LoadKind,
     LstmKind,
     MergeKind,
+    PeepholeKind,
     ResetKind,
     Squash,
 )
@@ -42,6 +44,7 @@ class LaneModel:
         self.s: dict[int, int] = {}
         self.rest: dict[int, int] = {}  # by cell, what the rounding of h left, modulo its step
         self.aside: dict[tuple[str, int], int] = {}
+        self.peepholes: dict[int, tuple[int, int, int]] = {}
 
     def finish(self, kind: Any, z, *, cell: int = 0, fresh: bool = False):
         """The element that a beat yields (None of a load), and the state beside it (or None).
@@ -60,12 +63,24 @@ class LaneModel:
         s = 0 if fresh else self.s.get(cell, 0)
         if isinstance(kind, EmitKind):
             return saturated(rounded(c, kind.shift), kind.h_width), None
+        if isinstance(kind, PeepholeKind):
+            self.peepholes[cell] = acc[0], acc[1], acc[3]
+            return None, None
         if isinstance(kind, LstmKind):
-            i, f, o = (self.gate(kind.gate, acc[row]) for row in (0, 1, 3))
+            weights = self.peepholes.get(cell, (0, 0, 0))
+
+            def met(z: int, weight: int, c: int) -> int:
+                if kind.peepholes is None:
+                    return z
+                up_z, up_p = kind.peepholes
+                return (z << up_z) + ((weight * c) << up_p)
+
+            i, f = (self.gate(kind.gate, met(acc[row], weights[row], c)) for row in (0, 1))
             g = self.squash(kind.candidate, acc[2])
             c = saturated(rounded(((f * c) << kind.up_f) + ((i * g) << kind.up_g), kind.cell),
                           kind.cell_width)
             self.c[cell] = c
+            o = self.gate(kind.gate, met(acc[3], weights[2], c))
             half, bits = 1 << kind.h >> 1, (1 << kind.h) - 1
             rest = self.rest.get(cell, 0) if kind.carries and not fresh else 0
             exact = o * self.squash(kind.out, c) + (rest & bits ^ half)
@@ -178,15 +193,22 @@ class KindMaker:
         fv = self.t_bits - int(self.rng.integers(4))
         return Squash(frac - fv, function), fv
 
-    def lstm(self, gate: str = "sigmoid", activation: str = "tanh") -> LstmKind:
+    def lstm(self, gate: str = "sigmoid", activation: str = "tanh",
+             peepholes: bool = False) -> LstmKind:
         t, fc = self.t_bits, self.fc
         candidate, fg = self.squash(activation, self.acc_frac)
         out, ftc = self.squash(activation, fc)
         common = max(t + 1 + fc, t + 1 + fg)
+        ups, gate_kind = None, self.gate(gate)
+        if peepholes:
+            product = fc + int(self.rng.integers(1, 16))
+            fine = max(self.acc_frac, product)
+            ups = fine - self.acc_frac, fine - product
+            gate_kind = replace(gate_kind, shift=gate_kind.shift + ups[0])
         return LstmKind(
-            gate=self.gate(gate), candidate=candidate, up_f=common - (t + 1 + fc),
+            gate=gate_kind, candidate=candidate, up_f=common - (t + 1 + fc),
             up_g=common - (t + 1 + fg), cell=common - fc, out=out, h=t + 1 + ftc - self.fh,
-            cell_width=self.cell_width, h_width=self.h_width)
+            cell_width=self.cell_width, h_width=self.h_width, peepholes=ups)
 
     def gru(self, gate: str = "sigmoid", activation: str = "tanh",
             reset_after: bool = True) -> GruKind:

@@ -230,14 +230,23 @@ class Naive:
                for b, p, q, e in zip(layer.b, ih, hh, scales(layer), strict=True)]
         new_h, new_c, new_rests = [], [], []
         for n in range(u):
-            i, f, o = (gate(kind, self.table, acc[n + k * u], layer.acc_frac, layer.z_clip)
-                       for k in (0, 1, 3))
+            def gated(z, peephole, c, n=n):
+                frac = layer.acc_frac
+                if layer.w_p is not None:  # aligned with the finer of the two
+                    weight, fine = int(layer.w_p[peephole * u + n]), layer.w_p_format.frac
+                    product = fine + layer.c.frac
+                    frac = max(layer.acc_frac, product)
+                    z = z * 2 ** (frac - layer.acc_frac) + weight * c * 2 ** (frac - product)
+                return gate(kind, self.table, z, frac, layer.z_clip)
+
+            i, f = (gated(acc[n + k * u], k, c[n]) for k in (0, 1))
             g = activation(layer.activation, self.table, acc[n + 2 * u], layer.acc_frac,
                            layer.g.frac, layer.z_clip)
             m = max(t + 1 + layer.c.frac, t + 1 + layer.g.frac)
             total = (f * c[n] * 2 ** (m - t - 1 - layer.c.frac)
                      + i * g * 2 ** (m - t - 1 - layer.g.frac))
             new_c.append(sat(rnd(total, m - layer.c.frac), layer.c.width))
+            o = gated(acc[n + 3 * u], 2, new_c[-1])
             tc = activation(layer.activation, self.table, new_c[-1], layer.c.frac, layer.tc.frac)
             s = t + 1 + layer.tc.frac - layer.h.frac
             v = o * tc + rests[n]

@@ -329,6 +329,22 @@ def _(m):
         m.rnn(2, 2, activation="hard_sigmoid", h0=np.array([2.5, 0.5]))))
 
 
+@_graph("peepholes")
+def _(m):
+    return Network((4, 3), (
+        m.lstm(3, 5, True, w_p=m.normal(15)), m.lstm(5, 3, True),
+        m.lstm(3, 4, h0=m.rng.uniform(-0.9, 0.9, 4), c0=m.rng.normal(size=4), w_p=m.normal(12)),
+        m.dense(4, 2)))
+
+
+@_graph("stateful peepholes")
+def _(m):
+    return Network((1, 3), (
+        m.lstm(3, 6, stateful=True, w_p=m.normal(18), recurrent_activation="hard_sigmoid",
+               z_clip=3 << CLIP_BITS - 1), CellState(units=6), m.dense(6, 2, inputs=(1,))),
+        outputs=(2, 3))
+
+
 @_graph("gru of several groups")
 def _(m):
     return Network((3, 3), (m.gru(3, 12, True, h0=m.rng.uniform(-0.9, 0.9, 12)),

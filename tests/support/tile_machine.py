@@ -15,6 +15,7 @@ import numpy as np
 from gatefold.gen.numbers.tables import curve_table
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.program import unroll
+from gatefold.hdl.dies import borders, sources
 from gatefold.hdl.isa import Start, Stop
 from gatefold.hdl.kinds import (
     AsideKind,
@@ -148,8 +149,11 @@ class TileMachine:
             operand = np.tile(x[tile["operand"]], (c.dies, 1))
         else:
             bank, die = tile.get("bank", 0), np.arange(c.dies)
-            read = die * 0 + bank if tile.get("absolute", 0) else (bank + die) % c.dies
-            way = c.cross if (read != die).any() else 0
+            near = np.array([sources(n, c.dies) for n in range(c.dies)])
+            read = die * 0 + bank if tile.get("absolute", 0) else near[:, bank]
+            meets = self.weights[tile["weight"]].any(axis=(1, 2))  # the others wait for nothing
+            way = c.cross * max((borders(to, int(read[to]), c.dies)
+                                 for to in np.flatnonzero(meets).tolist()), default=0)
             late = self.h_ready.get(tile["operand"], -way) + way - now
             assert late <= 0, f"tile {n} reads h chunk {tile['operand']} {late} cycles early"
             operand = self.h[read, tile["operand"]]

@@ -103,14 +103,15 @@ def test_pins_inside_a_module_that_stays_one():
 
 
 def crossing(registers: int, *, logic: bool = False) -> list:
-    """Offenders between die 0 and a row of die 1, with two registers to a crossing."""
+    """Offenders between die 0 and a row of die 1, with two registers to a border."""
     way = {f"core.way_{n}": register(2 + n, 3 + n) for n in range(registers)}
     last = 2 + registers
     if logic:
         way["core.inverter"] = cell("$not", {"A": [last]}, {"Y": [50]})
         last = 50
     cells = {"core.lanes_0.h": register("0", 2), **way, "core.array_1.row_0.a": register(last, 99)}
-    return [net.name for net in offenders(loads_of(netlist(cells, {"end": [last]}), crossing=2))]
+    return [net.name for net in offenders(loads_of(netlist(cells, {"end": [last]}),
+                                                   dies=2, cross=2))]
 
 
 @pytest.mark.parametrize(("registers", "logic", "found"), [
@@ -135,6 +136,6 @@ def test_the_registers_of_a_core_drive_one_region_each(network, pe, simd, option
 
 
 def test_the_dies_of_a_core_are_reached_through_registers(tmp_path):
-    array = Array(pe=64, simd=2, reach=1, gather=1, dies=2, cross=2)
+    array = Array(pe=96, simd=2, reach=1, gather=1, dies=3, cross=2)
     found = offenders(fan_out(make_plan(quantized("lstm-dense"), array), cache=tmp_path))
     assert found == []

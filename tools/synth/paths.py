@@ -13,7 +13,7 @@ from gatefold.gen.synth.components import SHARED
 __all__ = ["deepest"]
 
 #: The file of a module in hdl/.
-_PART = {"gatefold_row": "mac_row", "gatefold_lstm_lane": "lstm_lane",
+_PART = {"gatefold_row": "mac_row", "gatefold_pair": "mac_row", "gatefold_lstm_lane": "lstm_lane",
          "gatefold_gru_lane": "gru_lane", "gatefold_merge_lane": "merge_lane",
          "gatefold_dense_lane": "dense_lane", "array": "mac_array", "operands": "operand_memory",
          "sequencer": "sequencer", "router": "row_router", "lanes": "lane_array",

@@ -90,6 +90,7 @@ class Trace:
                  refusals: Refusals | None = None):
         self.builder = Builder(*shapes, refusals=refusals)
         self.batch, self._trusted = batch, trusted
+        self.shape_read = False  #: whether the model's code has read the shape of a tensor
         self._arranger = Arranger(self.builder)
         self._stages: list[Stage] = []
         # Of each stage: value, first number, size. The first is no stage: every number below 1 is

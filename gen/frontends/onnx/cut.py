@@ -19,6 +19,7 @@ from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.cuts import Cut, CutError, Steps
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
+from gatefold.gen.frontends.onnx.batch import BatchSizeError, Watch, reads_sizes
 from gatefold.gen.frontends.onnx.evaluate import RECURRENT, Flat, Step, flat_of
 from gatefold.gen.frontends.onnx.proto import (
     Model,
@@ -100,9 +101,8 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
     for choice in range(3):
         try:
             ports = [_port(name, dims, types[name], left, choice) for name, dims in every.items()]
-            flat = flat_of(model.graph, model.opset, constants,
-                           {port.name: _sample(port) for port in ports}, fixed)
-        except SizesError:
+            flat = _run(model, constants, every, ports, fixed)
+        except (SizesError, BatchSizeError):
             raise
         except UserError as error:
             problem = problem or error
@@ -112,6 +112,27 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
         return [_with_rows(flat, port) for port in ports], flat
     assert problem is not None
     raise problem
+
+
+def _run(model: Model, constants: Mapping[str, np.ndarray],
+         declared: Mapping[str, tuple[Dim, ...]], ports: Sequence[Port],
+         fixed: Mapping[str, np.ndarray]) -> Flat:
+    """The graph on one sample. One that reads sizes, of an open batch, runs on two as well."""
+    samples = {port.name: _sample(port) for port in ports}
+    open_ = [(port, name) for port in ports if port.batch is not None
+             for name in [declared[port.name][port.batch]] if isinstance(name, str)]
+    watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
+    flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
+    if watch is not None:
+        twice = {port.name: np.repeat(samples[port.name], 2, port.batch) for port, _ in open_}
+        try:
+            flat_of(model.graph, model.opset, constants, samples | twice, fixed,
+                    Watch(2, watch.name, watch))
+        except BatchSizeError:
+            raise
+        except UserError:
+            pass  # it goes with one sample alone
+    return flat
 
 
 def _compared(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray],

@@ -15,6 +15,7 @@ import onnx
 from onnx import helper
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.onnx.batch import Watch
 from gatefold.gen.frontends.onnx.compute import COMPUTE, multiplications
 from gatefold.gen.frontends.onnx.ops import SHAPES
 from gatefold.gen.frontends.onnx.proto import (
@@ -25,6 +26,7 @@ from gatefold.gen.frontends.onnx.proto import (
     nodes_needed,
     read_tensor,
 )
+from gatefold.gen.frontends.sizes import OpenError
 
 __all__ = ["RECURRENT", "Flat", "Step", "evaluate", "flat_of"]
 
@@ -58,8 +60,8 @@ class Flat:
     """A graph without branches and without what is constant.
 
     Attributes: the names of ``inputs``, ``outputs``; ``steps`` in order; ``constants`` by name;
-    ``values``, of every other tensor: an array (batch 1 and the sample that was given), or None
-    where an operator is not known here.
+    ``values``, of every other tensor: an array (the sample that was given), or None where an
+    operator is not known here; ``watch``, of the sizes that the graph reads, if these matter.
     """
 
     opset: int
@@ -70,15 +72,19 @@ class Flat:
     values: dict[str, np.ndarray | None] = field(default_factory=dict)
     work: int = 0
     macs: int = 0
+    watch: Watch | None = None
 
 
 def flat_of(graph: onnx.GraphProto, opset: int, constants: Mapping[str, np.ndarray],
-            inputs: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray]) -> Flat:
+            inputs: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray],
+            watch: Watch | None = None) -> Flat:
     """The graph on the sample ``inputs``; ``fixed`` are inputs that count as constants.
 
-    Raises :class:`UserError` for a graph that is damaged or takes too much.
+    Raises :class:`UserError` for a graph that is damaged or takes too much, and what ``watch``
+    finds.
     """
-    flat = Flat(opset, list(inputs), constants={**constants, **fixed}, values=dict(inputs))
+    flat = Flat(opset, list(inputs), constants={**constants, **fixed}, values=dict(inputs),
+                watch=watch)
     with np.errstate(all="ignore"):
         _run(flat, graph, 0)
     for value in graph.output:
@@ -96,6 +102,8 @@ def _run(flat: Flat, graph: onnx.GraphProto, depth: int) -> None:
         origin = as_text(node.name or (node.output[0] if node.output else ""))
         try:
             _node(flat, node, origin, depth)
+        except OpenError:
+            raise
         except (UserError, MemoryError, *_WRONG) as error:
             text = (str(error) if isinstance(error, UserError) else
                     f"its inputs contradict it ({quoted(error)}): export the model again")
@@ -111,11 +119,13 @@ def _node(flat: Flat, node: onnx.NodeProto, origin: str, depth: int) -> None:
     if missing:
         raise NodeError(f"the tensor {quoted(missing[0])} is not defined before it is used: the "
                         "file is damaged")
+    live = any(name in flat.values for name in names_read(node))
+    if flat.watch:
+        flat.watch.enter(node, origin, live)
     condition = flat.constants.get(node.input[0]) if node.op_type == "If" and node.input else None
     if condition is not None:
         _branch(flat, node, condition, depth)
         return
-    live = any(name in flat.values for name in names_read(node))
     shape_only = node.op_type in SHAPES and node.domain == ""
     inputs = [None if not name else flat.constants.get(name) if name in flat.constants
               else flat.values[name] for name in node.input]
@@ -133,6 +143,8 @@ def _node(flat: Flat, node: onnx.NodeProto, origin: str, depth: int) -> None:
     if flat.work > _MAX_WORK or flat.macs > _MAX_MACS:
         raise NodeError("what comes before it computes too much for a sample: cut behind it "
                         "(--from)")
+    if flat.watch:
+        flat.watch.leave(node, origin, inputs, list(results), live)
     constant = results[0] is not None and (not live or shape_only) if len(results) else False
     if not constant:
         flat.steps.append(Step(node, origin, macs))
@@ -185,6 +197,8 @@ def _branch(flat: Flat, node: onnx.NodeProto, condition: np.ndarray, depth: int)
     for name, inner in zip(node.output, graph.output, strict=False):
         if inner.name in flat.constants:
             flat.constants[name] = flat.constants[inner.name]
+            if flat.watch:
+                flat.watch.sized[name] = flat.constants[name]
         elif name and name != inner.name:
             same = helper.make_node("Identity", [inner.name], [name])
             flat.steps.append(Step(same, as_text(inner.name)))

@@ -25,6 +25,7 @@ from gatefold.gen.frontends.elements.trace import (
     TraceError,
 )
 from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.frontends.onnx.batch import Watch, reads_sizes
 from gatefold.gen.frontends.onnx.layers import LAYERS
 from gatefold.gen.frontends.onnx.loop import loop
 from gatefold.gen.frontends.onnx.ops import ARITY, FLOATS, MOVED, MOVES, SHAPES, effort
@@ -247,7 +248,8 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, D
 
     A symbolic batch is tried as 2, which differs from every axis of one element, and then as 1:
     some exporters write the batch of their example into the graph. ``refusals``, those so far
-    if all are wanted: the attempt with the fewest counts.
+    if all are wanted: the attempt with the fewest counts. A graph that reads sizes is run with 1
+    before, to compare (:mod:`.batch`).
     """
     samples, shapes = [], []
     for (name, dims), axis in zip(inputs.items(), axes, strict=True):
@@ -261,20 +263,29 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, D
         samples.append(sample or (1,))
     if all(axis is None for axis in axes):
         fixed = 1
-    problem = None
+
+    def run(batch: int, refusals: Refusals | None, watch: Watch | None) -> Network:
+        trace = Trace(batch, samples, refusals=refusals)  # type: ignore[arg-type]
+        values: dict[str, Value] = {}
+        for name, shape, axis, stage in zip(inputs, shapes, axes, trace.inputs, strict=True):
+            ids = trace.whole(stage).reshape(batch, *(n for k, n in enumerate(shape)
+                                                      if k != axis))
+            values[name] = Net(ids[0] if axis is None else np.moveaxis(ids, 0, axis))
+        outputs = _Run(model, trace, constants, watch).outputs(values)
+        network = simplify(rolled(trace.builder.network({}, outputs)))
+        return simplify(only_steps_read(network))
+
+    problem = alone = None
+    if not fixed and reads_sizes(model.graph):
+        alone = Watch(1, next(str(dims[axis]) for dims, axis in
+                              zip(inputs.values(), axes, strict=True) if axis is not None))
+        with contextlib.suppress(UserError):
+            run(1, Refusals(), alone)
     for batch in (fixed,) if fixed else (2, 1):
         try:
-            trace = Trace(batch, samples,  # type: ignore[arg-type]
-                          refusals=refusals and Refusals([*refusals.found]))
-            values: dict[str, Value] = {}
-            for name, shape, axis, stage in zip(inputs, shapes, axes, trace.inputs, strict=True):
-                ids = trace.whole(stage).reshape(batch, *(n for k, n in enumerate(shape)
-                                                          if k != axis))
-                values[name] = Net(ids[0] if axis is None else np.moveaxis(ids, 0, axis))
-            outputs = _Run(model, trace, constants).outputs(values)
-            network = simplify(rolled(trace.builder.network({}, outputs)))
-            return simplify(only_steps_read(network))
-        except (BatchAxisError, TooLargeError):
+            return run(batch, refusals and Refusals([*refusals.found]),
+                       alone and Watch(batch, alone.name, alone))
+        except (BatchAxisError, OpenError, TooLargeError):
             raise
         except Incomplete as error:
             if not isinstance(problem, Incomplete) or (
@@ -286,15 +297,23 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, D
     raise problem
 
 
+def _arrays(values: Sequence[Value | None]) -> list[np.ndarray | None]:
+    """The numbers of elements, or the constants, of values."""
+    return [value.ids if isinstance(value, Net) else value if isinstance(value, np.ndarray) else
+            None for value in values]
+
+
 class _BehindError(NodeError):
     """What is read was not made, since it is behind a node that was refused."""
 
 
 class _Run:
-    """One execution of the graph on the element numbers of ``trace``."""
+    """One execution of the graph on the element numbers of ``trace``; ``watch``, of the sizes that
+    it reads, if these matter."""
 
-    def __init__(self, model: Model, trace: Trace, constants: dict[str, np.ndarray]):
-        self.model, self.trace, self.constants = model, trace, constants
+    def __init__(self, model: Model, trace: Trace, constants: dict[str, np.ndarray],
+                 watch: Watch | None = None):
+        self.model, self.trace, self.constants, self.watch = model, trace, constants, watch
         self.work = 0
 
     def outputs(self, inputs: dict[str, Value]) -> list[int]:
@@ -333,6 +352,8 @@ class _Run:
             used = tuple(name in last_use or name in results for name in node.output)
             try:
                 self.node(node, origin, values, used)
+            except OpenError:
+                raise
             except (UserError, ValueError, IndexError, TypeError, OverflowError,
                     ZeroDivisionError, MemoryError, AttributeError) as error:
                 kind = type(error) if isinstance(error, TraceError) else UserError
@@ -386,6 +407,9 @@ class _Run:
                             f"docs/layers.md lists those that are{HOST}")
         attributes = Attributes(node)
         inputs = [self.lookup(values, name) if name else None for name in node.input]
+        given, live = inputs, any(isinstance(value, Net) for value in inputs)
+        if self.watch:
+            self.watch.enter(node, origin, live)
         if node.op_type not in QUANTISED and node.op_type not in MOVES and node.op_type != "Cast":
             inputs = [plain(self.trace, value, origin) if isinstance(value, Net) else value
                       for value in inputs]
@@ -396,6 +420,9 @@ class _Run:
         else:
             results = self.compute(node, attributes, inputs, origin, used)
         attributes.done()
+        if self.watch:
+            self.watch.leave(node, origin, _arrays(given), _arrays(results),
+                             live or any(isinstance(value, Net) for value in results))
         if len(node.output) > len(results):
             raise NodeError(f"it has {len(node.output)} outputs instead of {len(results)}: the "
                             "file is damaged")
@@ -420,7 +447,7 @@ class _Run:
         if kind in LAYERS and (live or kind not in FOLDED):
             return LAYERS[kind][0](Site(self.trace, attributes, inputs, origin, self.model.opset,
                                         used))
-        arrays = [value.ids if isinstance(value, Net) else value for value in inputs]
+        arrays = _arrays(inputs)
         if kind in SHAPES:
             return [SHAPES[kind](attributes, arrays, self.model.opset)]
         if kind not in MOVES and (live or kind not in FOLDED):

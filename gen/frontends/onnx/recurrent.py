@@ -112,8 +112,9 @@ def _read(site: Site, cell: _Cell) -> list[Value]:
     if features != weights[0]["w_ih"].shape[1]:
         raise NodeError(f"W takes {weights[0]['w_ih'].shape[1]} features, but the input has "
                         f"{features}: the file's weights contradict its graph")
-    _neutral(site, steps)
+    _same_lengths(site, steps)
     units = weights[0]["w_hh"].shape[1]
+    peepholes = _peepholes(site, cell, directions, units)
     states = [_states(site, index, what, directions, units, layout)
               for index, what in ((5, "initial_h"), (6, "initial_c"))[:2 if cell.inputs > 6 else 1]]
 
@@ -121,6 +122,8 @@ def _read(site: Site, cell: _Cell) -> list[Value]:
     for n in range(directions):
         backward = direction == "reverse" or n == 1
         fields = {"origin": site.origin, "return_sequences": site.uses(0), **weights[n]}
+        if peepholes is not None:
+            fields["w_p"] = peepholes[n]
         given = settle_states(trace, [state[n] for state in states], fields, site.origin)
         _activate(cell, activations[n], fields)
         if coupled:
@@ -162,21 +165,33 @@ def _clip(site: Site, cell: _Cell) -> int:
 def _couple(fields: dict) -> None:
     """f = 1 - i: a gate of the negated sum is one minus the gate."""
     units = fields["w_hh"].shape[1]
-    for name in ("w_ih", "w_hh", "b"):
+    for name in {"w_ih", "w_hh", "b", "w_p"} & fields.keys():
         rows = np.array(fields[name])
         rows[units:2 * units] = -rows[:units]
         fields[name] = rows
 
 
-def _neutral(site: Site, steps: int) -> None:
-    """Refuse lengths and peepholes, unless they change nothing."""
+def _same_lengths(site: Site, steps: int) -> None:
+    """Refuse lengths, unless they change nothing."""
     lengths = site.input(4)
     if lengths is not None and (isinstance(lengths, Net) or (lengths != steps).any()):
         raise NodeError("sequence_lens is given, but every sequence must have the same length: "
                         "export without packed or masked sequences")
-    peepholes = site.input(7)
-    if peepholes is not None and (isinstance(peepholes, Net) or peepholes.any()):
-        raise NodeError("P (peephole weights) is given: peepholes are not built")
+
+
+def _peepholes(site: Site, cell: _Cell, directions: int, units: int) -> np.ndarray | None:
+    """The weights of the peepholes (directions, 3 units), in blocks i, f, o; None of a layer that
+    has none."""
+    if cell.kind != "lstm" or site.input(7) is None:
+        return None
+    weights = site.constant(7, "P (the weights of the peepholes)")
+    if weights.shape != (directions, 3 * units):
+        raise NodeError(f"P has the shape {weights.shape}, which contradicts the {units} units: "
+                        "export the model again")
+    if not weights.any():
+        return None
+    ours = weights.reshape(directions, 3, units)[:, [0, 2, 1]]  # ONNX: i, o, f
+    return ours.reshape(directions, -1).astype(np.float64)
 
 
 def _weights(site: Site, cell: _Cell, directions: int) -> list[dict]:
@@ -231,6 +246,8 @@ def _activate(cell: _Cell, functions: list[_Activation], fields: dict) -> None:
         fields["w_ih"][rows], fields["b"][rows] = scaled_for_hard_sigmoid(
             fields["w_ih"][rows], fields["b"][rows], first.alpha, first.beta)
         fields["w_hh"][rows] *= 4 * first.alpha
+        if "w_p" in fields:
+            fields["w_p"] = 4 * first.alpha * fields["w_p"]
 
 
 def _states(site: Site, index: int, what: str, directions: int, units: int,

@@ -141,8 +141,8 @@ def _check_bias(node: Node, b: np.ndarray, rows: int) -> None:
 # ---- LSTM --------------------------------------------------------------------------------------
 
 #: Inputs of the operator: weights of the gates i, f, g, o, their biases, and states.
-_W, _R, _B, _H, _C = range(1, 5), range(5, 9), range(12, 16), 18, 19
-_ABSENT = {"peephole weights": (9, 10, 11), "a projection": (16, 17),
+_W, _R, _P, _B, _H, _C = range(1, 5), range(5, 9), range(9, 12), range(12, 16), 18, 19
+_ABSENT = {"a projection": (16, 17),
            "layer normalisation": (20, 21, 22, 23)}
 
 
@@ -165,6 +165,12 @@ def _lstm(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
     value = trace.read(x, node.name)
     fields: dict[str, Any] = {"inputs": (value,), "origin": node.name, "units": units,
                               "return_sequences": True}
+    peepholes = [n for n in _P if node.input(n) >= 0]
+    if peepholes and (is_int8 or len(peepholes) < 3):
+        raise UserError("it has peephole weights, which are supported in float32 alone, and of all "
+                        "three gates: convert the model without them, or in float32")
+    if peepholes:
+        fields["w_p"] = np.concatenate([node.constant(n).ravel() for n in peepholes])
     if is_int8:
         return trace.layer(trace.builder.add(_int8_lstm(node, w_ih, w_hh, b, fields)))
     if node.option("cell_clip") not in (0.0, _CONVERTERS_CLIP):

@@ -17,13 +17,15 @@ import inspect
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.elements.trace import BatchAxisError, Trace
-from gatefold.gen.frontends.torch.symbol import SAMPLES, Symbol
+from gatefold.gen.frontends.torch.symbol import OTHER_SAMPLES, SAMPLES, Symbol
 from gatefold.gen.network.graph import Network, Shape
 from gatefold.gen.network.states import PORTS, carry
 
@@ -100,11 +102,39 @@ def _warn_of_training(module: Any) -> None:
 
 def _read(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
           outputs: int | Sequence[int] | None) -> Network:
+    """The network with ``batch`` as the dimension of the batch, the same for any size of it."""
+    network, trace = _run(module, shapes, batch, outputs, SAMPLES)
+    if trace.shape_read and trace.batch > 1:
+        try:
+            other = _run(module, shapes, batch, outputs, OTHER_SAMPLES)[0].layers
+        except UserError:
+            other = ()
+        for one, another in zip_longest(network.layers, other):
+            if not _equal(one, another):
+                raise UserError(f"what {(one or another).where} computes depends on the size of "
+                                "the batch, since forward() computes with x.shape or x.size(): use "
+                                "the size of the batch for shapes alone")
+    return network
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two layers, or fields of layers, hold the same."""
+    if is_dataclass(one):
+        return type(one) is type(other) and all(
+            _equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return np.array_equal(one, other)
+
+
+def _run(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
+         outputs: int | Sequence[int] | None, samples: int) -> tuple[Network, Trace]:
+    """The network that forward() gives for so many ``samples``, and the trace."""
     from gatefold.gen.frontends.torch.tracer import run, version
 
     plain: list[Shape] = [tuple(n for n in shape if n is not None) for shape in shapes]
     named = any(None in shape for shape in shapes)
-    trace = Trace(1 if batch is None and not named else SAMPLES, plain, trusted=True)
+    trace = Trace(1 if batch is None and not named else samples, plain, trusted=True)
     symbols = []
     for shape, stage in zip(shapes, trace.inputs, strict=True):
         ids = trace.whole(stage)
@@ -130,7 +160,7 @@ def _read(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
         given = [f"input{n}" for n in range(len(shapes))]
     return trace.builder.network(
         {"format": "torch", "exporter": f"torch {version}",
-         PORTS: {"inputs": given, "outputs": [f"output{n}" for n in wanted]}}, values)
+         PORTS: {"inputs": given, "outputs": [f"output{n}" for n in wanted]}}, values), trace
 
 
 def _flat(returned: Any) -> list:

@@ -13,10 +13,11 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.elements.trace import Net, Trace
 from gatefold.gen.network.graph import Shape
 
-__all__ = ["SAMPLES", "Symbol"]
+__all__ = ["OTHER_SAMPLES", "SAMPLES", "Symbol"]
 
-#: Samples of a batch while forward() runs: which element is whose is known, so two are enough.
-SAMPLES = 2
+#: Samples of a batch while forward() runs: which element is whose is known, so two are enough. A
+#: forward() that reads shapes runs again with others, since it might compute with the batch.
+SAMPLES, OTHER_SAMPLES = 2, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,12 @@ class Symbol(Net):
 
     @property
     def shape(self) -> Shape:
-        """The shape that torch would give, with a batch of :data:`SAMPLES`."""
+        """The shape that torch would give, with the batch of the trace."""
+        return self.ids.shape
+
+    def read_shape(self) -> Shape:
+        """The shape, for forward(): what it does with it may depend on the batch."""
+        self.trace.shape_read = True
         return self.ids.shape
 
     @property

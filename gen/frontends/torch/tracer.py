@@ -55,7 +55,7 @@ class _Proxy(fx.Proxy):
         super().__init__(None, tracer)  # pyright: ignore[reportArgumentType]
         self.symbol = symbol
 
-    shape = property(lambda self: torch.Size(self.symbol.shape))
+    shape = property(lambda self: torch.Size(self.symbol.read_shape()))
     ndim = property(lambda self: self.symbol.ids.ndim)
     device = property(lambda self: self.tracer.device)
     dtype = property(lambda self: torch.get_default_dtype())
@@ -65,7 +65,7 @@ class _Proxy(fx.Proxy):
     is_cuda = requires_grad = False
 
     def __len__(self):
-        return self.symbol.shape[0]
+        return self.symbol.read_shape()[0]
 
     def __iter__(self):
         return (self[n] for n in range(len(self)))
@@ -107,6 +107,8 @@ class _Tracer(fx.Tracer):
         name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
         if name in _CONSTANTS:
             return _CONSTANTS[name](*args)
+        if name in _SIZES:
+            args[0].symbol.read_shape()
         if name in MOVES:  # a tensor that is only moved is checked when it is used
             return self._wrapped(moved(name, target, *_unwrapped((args, kwargs), False)))
         given = _unwrapped(args)
@@ -158,6 +160,8 @@ def _new_zeros(_: _Proxy, *size) -> torch.Tensor:
     return torch.zeros(*size)
 
 
+#: Functions whose result is a size.
+_SIZES = ("size", "numel", "nelement")
 #: Functions whose result is a constant, whatever the values.
 _CONSTANTS: dict[str, Callable] = {"zeros_like": _zeros, "new_zeros": _new_zeros}
 

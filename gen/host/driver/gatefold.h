@@ -27,7 +27,7 @@ enum gf_error {
     GF_EOPEN = -2,        /* there is no such device, or it cannot be opened */
     GF_EDEVICE = -3,      /* the device is no Gatefold core, or has another version of the map */
     GF_EHASH = -4,        /* the device holds another core than this library was generated for */
-    GF_ETIMEOUT = -5,     /* the device did not answer in time */
+    GF_ETIMEOUT = -5,     /* the device, or its memory, did not answer in time */
     GF_EBUSY = -6,        /* earlier frames are still under way */
     GF_EBUS = -7,         /* a memory or register access ended with an error response */
     GF_EFAULT = -8,       /* the core reported a fault; results of this call are not valid */
@@ -49,11 +49,14 @@ int gf_open(gf_device **out, const char *where);
  * saturated, outputs are scaled, and followed by the softmax that the core leaves to its host.
  * NaN is refused (GF_EINVAL); a core built with --io float32 takes it as 0 (docs/numbers.md).
  * Batches of any size are legal; larger ones than gf_max_frames() go in several parts, and the
- * timeout holds for each call, not for each part. On an error `out` is not valid. */
+ * timeout holds for each call, not for each part. On an error `out` is not valid, and a stateful core
+ * begins a new sequence. After GF_ETIMEOUT calls answer GF_EBUSY until the frames have ended. */
 int gf_infer(gf_device *device, const float *in, float *out, size_t frames, unsigned timeout_ms);
 
 /* The same with the core's own numbers: frames without gaps between them, each of
- * gf_input_bytes() and gf_output_bytes(), elements in little-endian containers. */
+ * gf_input_bytes() and gf_output_bytes(), elements in little-endian containers. In the device's memory
+ * frames begin at whole words of the memory port; the driver moves them there and back, and neither
+ * `in` nor `out` needs any alignment. */
 int gf_infer_raw(gf_device *device, const void *in, void *out, size_t frames, unsigned timeout_ms);
 
 /* Begin a batch of at most gf_max_frames() frames without waiting for it. `in` is copied before the

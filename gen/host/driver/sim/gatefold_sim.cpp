@@ -4,7 +4,8 @@
 // set), a word a cycle. Environment variables provoke what a board may do:
 //   GATEFOLD_SIM_STALL=P       P per cent of the cycles, seeded, in which no channel moves
 //   GATEFOLD_SIM_FAULT=read    reads get an error response;  write: writes do;
-//                      dead    nothing is answered
+//                      dead    nothing moves at the memory
+//   GATEFOLD_SIM_FAULT_CYCLES=FROM-TO   the cycles, counted from the reset, in which that is so
 #include "gatefold_sim.h"
 
 #include <cstdarg>
@@ -31,9 +32,13 @@ constexpr int kErrorResponse = 2, kDecodeError = 3;
 
 thread_local std::string folder_of_images;
 
-uint64_t setting(const char *name, uint64_t otherwise) {
+std::string setting(const char *name) {
     const char *text = std::getenv(name);
-    return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
+    return text ? text : "";
+}
+uint64_t setting(const char *name, uint64_t otherwise) {
+    const std::string text = setting(name);
+    return text.empty() ? otherwise : std::strtoull(text.c_str(), nullptr, 10);
 }
 
 struct Burst {
@@ -75,10 +80,17 @@ struct gf_sim_device {
     uint64_t cycles = 0, quiet = 0, random = 1;
     const uint64_t latency = setting("GATEFOLD_SIM_LATENCY", 30);
     const uint64_t stall = setting("GATEFOLD_SIM_STALL", 0);
-    const std::string fault = [] {
-        const char *text = std::getenv("GATEFOLD_SIM_FAULT");
-        return std::string(text ? text : "");
-    }();
+    const std::string fault_set = setting("GATEFOLD_SIM_FAULT");
+    std::string fault;  // what is wrong now
+    uint64_t fault_from = 0, fault_to = UINT64_MAX;
+
+    gf_sim_device() {
+        const std::string range = setting("GATEFOLD_SIM_FAULT_CYCLES");
+        if (const size_t dash = range.find('-'); dash != std::string::npos) {
+            fault_from = std::strtoull(range.c_str(), nullptr, 10);
+            fault_to = std::strtoull(range.c_str() + dash + 1, nullptr, 10);
+        }
+    }
 
     bool stalled() {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
@@ -95,11 +107,12 @@ struct gf_sim_device {
     // What the memory offers in the next cycle.
     void offer() {
         Vgatefold_host &t = *top;
+        fault = cycles >= fault_from && cycles < fault_to ? fault_set : "";
         const bool dead = fault == "dead", still = stall && stalled();
         t.m_axi_gmem_arready = !dead && !still;
         t.m_axi_gmem_awready = !dead && !still;
         t.m_axi_gmem_wready = !dead && !writes.empty() && !(stall && stalled());
-        if (!t.m_axi_gmem_rvalid && !reads.empty() && reads.front().due <= cycles
+        if (!dead && !t.m_axi_gmem_rvalid && !reads.empty() && reads.front().due <= cycles
             && !(stall && stalled())) {
             const Burst &burst = reads.front();
             static const uint8_t nothing[GF_SIM_PORT_BYTES] = {};
@@ -110,7 +123,7 @@ struct gf_sim_device {
             t.m_axi_gmem_rlast = burst.left == 1;
             t.m_axi_gmem_rvalid = 1;
         }
-        if (!t.m_axi_gmem_bvalid && !responses.empty() && responses.front().due <= cycles) {
+        if (!dead && !t.m_axi_gmem_bvalid && !responses.empty() && responses.front().due <= cycles) {
             const uint8_t *word = at(responses.front().address);
             t.m_axi_gmem_bresp = fault == "write" ? kErrorResponse : word ? 0 : kDecodeError;
             t.m_axi_gmem_bvalid = 1;
@@ -244,7 +257,8 @@ void gf_sim_run(gf_sim_device *device, uint64_t cycles) {
     const uint64_t end = device->cycles + cycles;
     // Verilator's name for a port whose own is a word of C++.
     while (device->cycles < end && !device->top->__SYM__interrupt) {
-        if (device->quiet > GF_SIM_QUIET) {  // nothing will happen any more: time only passes
+        const bool heals = !device->fault.empty() && device->fault_to != UINT64_MAX;
+        if (!heals && device->quiet > GF_SIM_QUIET + device->latency) {  // nothing will happen any more: time only passes
             device->cycles = end;
             return;
         }

@@ -9,7 +9,8 @@
 
 enum {
     OPEN_MS = 2000,
-    CLOSE_MS = 1000,
+    CLOSE_MS = 900, /* for what is under way to end, */
+    ABORT_MS = 100, /* and then to be given up */
     MOST = 0xFFFFFF, /* frames of a descriptor */
     PAGE = 4096 /* the output frames begin at one */
 };
@@ -167,6 +168,8 @@ void gf_close(gf_device *device)
         return;
     if (device->frames) /* the core must not write to memory that is somebody else's by then */
         (void)gf_finish(device, gf_deadline(device, CLOSE_MS));
+    if (device->frames)
+        (void)gf_abort(device, gf_deadline(device, ABORT_MS));
     release(device);
 }
 

@@ -51,6 +51,8 @@ struct gf_device {
 /* A descriptor from start to end (run.c). `flags` are those of GF_FLAGS. */
 int gf_start(gf_device *device, uint32_t frames, uint32_t flags);
 int gf_finish(gf_device *device, uint64_t deadline);
+/* Have the core give up what is under way; wait for the last access of its master to memory. */
+int gf_abort(gf_device *device, uint64_t deadline);
 /* GF_OK where nothing is under way; what a call gave up on has ended by then, or GF_EBUSY. */
 int gf_be_free(gf_device *device);
 /* Have the core raise its interrupt at the end of each descriptor from now on. */

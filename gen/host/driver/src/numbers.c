@@ -48,6 +48,18 @@ static int64_t quantize(double value, double scale, unsigned width)
     const int64_t below = (int64_t)scaled; /* towards zero */
     return below - ((double)below > scaled);
 }
+
+/* An integer of a .tflite file, -128 to 127: to nearest, halves away from zero, in float. */
+static int64_t quantize_affine(float value, float scale, int zero)
+{
+    const float scaled = value / scale;
+    const double rounded = (double)scaled + (scaled < 0 ? -0.5 : 0.5);
+    if (rounded >= 128.0 - zero)
+        return 127;
+    if (rounded <= -129.0 - zero)
+        return -128;
+    return (int64_t)rounded + zero;
+}
 #endif
 
 int gf_pack(gf_device *device, const float *in, uint8_t *frames, size_t count)
@@ -66,7 +78,9 @@ int gf_pack(gf_device *device, const float *in, uint8_t *frames, size_t count)
                 if (*in != *in)
                     return gf_fail(device, GF_EINVAL, "element %zu of input frame %zu is NaN: give "
                                    "numbers", element, frame);
-                put(&at, quantize(*in, scale, gf_inputs[n].width));
+                put(&at, gf_inputs[n].scale > 0
+                             ? quantize_affine(*in, gf_inputs[n].scale, gf_inputs[n].zero)
+                             : quantize(*in, scale, gf_inputs[n].width));
             }
         }
     }
@@ -107,9 +121,10 @@ static void softmax(double *values, size_t count, size_t classes)
 static void scaled(const uint8_t *frame, double *values)
 {
     for (size_t n = 0; n < sizeof gf_outputs / sizeof *gf_outputs; n++) {
-        const double scale = power_of_two(-gf_outputs[n].frac);
+        const double scale = gf_outputs[n].scale > 0 ? (double)gf_outputs[n].scale
+                                                     : power_of_two(-gf_outputs[n].frac);
         for (size_t k = 0; k < gf_outputs[n].count; k++)
-            *values++ = (double)get(&frame) * scale;
+            *values++ = ((double)get(&frame) - gf_outputs[n].zero) * scale;
     }
 }
 #endif

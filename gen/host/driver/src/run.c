@@ -8,6 +8,8 @@ static const struct {
     const char *text;
 } faults[] = {
     {GF_ERROR_HASH, GF_EHASH, "the core refused the frames: it has another build hash"},
+    {GF_ERROR_NO_ANSWER, GF_ETIMEOUT, "memory did not answer, and the core gave up"},
+    {GF_ERROR_ABORTED, GF_EFAULT, "the core was told to give up: does another program use it?"},
     {GF_ERROR_NOT_LOADED, GF_EUNLOADED, "the core has no weights: call gf_load_weights() first"},
     {GF_ERROR_LENGTH, GF_EWEIGHTS, "the core refused the weights: their length is wrong"},
     {GF_ERROR_READ, GF_EBUS, "a read of the core's master got an error response"},
@@ -17,7 +19,7 @@ static const struct {
     {GF_ERROR_FRAMES, GF_EFAULT, "the core refused the number of frames"},
     {GF_ERROR_ALIGNMENT, GF_EFAULT, "the core refused an address: it is not aligned"},
     {GF_ERROR_NO_WINDOW, GF_EFAULT, "the core has no window"},
-    {GF_ERROR_INTERNAL, GF_EFAULT, "the core saw a frame of a wrong length: its hardware failed"},
+    {GF_ERROR_INTERNAL, GF_EFAULT, "the core found a fault in itself: its hardware failed"},
 };
 
 int gf_set(gf_device *device, uint32_t offset, uint32_t value)
@@ -64,7 +66,7 @@ int gf_start(gf_device *device, uint32_t frames, uint32_t flags)
     if (!error) {
         device->frames = frames;
         device->window = flags & GF_FLAGS_WINDOW;
-        device->fresh = false;
+        device->fresh = flags & GF_FLAGS_WEIGHTS; /* state that other weights left means nothing */
     }
     return error;
 }
@@ -81,8 +83,8 @@ static int take_faults(gf_device *device)
         return error;
     for (size_t n = 0; n < sizeof faults / sizeof *faults; n++)
         if (found & faults[n].bit)
-            return gf_fail(device, faults[n].code, "%s (ERROR 0x%03x)", faults[n].text, found);
-    return gf_fail(device, GF_EFAULT, "the core reported an unknown error (ERROR 0x%03x)", found);
+            return gf_fail(device, faults[n].code, "%s (ERROR 0x%04x)", faults[n].text, found);
+    return gf_fail(device, GF_EFAULT, "the core reported an unknown error (ERROR 0x%04x)", found);
 }
 
 /* Acknowledge the end of a descriptor, so that the next one may end. */
@@ -114,8 +116,19 @@ int gf_finish(gf_device *device, uint64_t deadline)
     }
     device->frames = 0;
     const int fault = take_faults(device);
+    if (fault)
+        device->fresh = true; /* results are missing in the sequence */
     const int error = acknowledge(device);
     return fault ? fault : error;
+}
+
+int gf_abort(gf_device *device, uint64_t deadline)
+{
+    uint32_t owed = 1;
+    int error = gf_set(device, GF_ABORT, GF_ABORT_ABORT);
+    while (!error && owed && device->backend->now(device) < deadline)
+        error = gf_get(device, GF_ABORT, &owed);
+    return error;
 }
 
 int gf_be_free(gf_device *device)
@@ -129,5 +142,6 @@ int gf_be_free(gf_device *device)
     if (error == GF_ETIMEOUT)
         return gf_fail(device, GF_EBUSY, "%zu frames of a call that timed out are still under way",
                        device->frames);
-    return device->frames ? error : GF_OK; /* faults of those frames are of no interest */
+    device->fresh = true; /* their results are missing in the sequence */
+    return device->frames ? error : GF_OK; /* and their faults are of no interest */
 }

@@ -80,7 +80,5 @@ int gf_load_weights(gf_device *device, const char *path)
         error = gf_start(device, 1, GF_FLAGS_WEIGHTS);
     if (!error)
         error = gf_finish(device, gf_deadline(device, LOAD_MS));
-    if (!error)
-        device->fresh = true; /* state that other weights left means nothing */
     return error;
 }

@@ -1,0 +1,98 @@
+"""The size of an open batch in an ONNX graph: for shapes it is right, as a number it is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from gatefold.gen.frontends import load
+from gatefold.gen.inspect import inspect
+from tests.support.onnx_graphs import graph, loaded, node, recurrent_weights, refusal
+
+CONSTANTS = recurrent_weights() | {
+    "0": np.array(0), "1": np.array(1), "[0]": np.array([0]), "[1]": np.array([1]),
+    "[2]": np.array([2]), "[7]": np.array([7]), "[6,3]": np.array([6, 3]),
+    "[1,2]": np.array([1, 2]), "zeros": np.zeros((1, 6, 3), np.float32)}
+#: "b": the size of the batch; "[b]": the same as a vector.
+SIZE = [node("Shape", "x", output="shape"), node("Gather", "shape", "0", output="b", name="size"),
+        node("Unsqueeze", "b", "[0]", output="[b]"), node("Cast", "b", output="b.", to=1)]
+TURN = node("Transpose", "e", output="xt", perm=[1, 0, 2])
+LSTM = node("LSTM", "xt", "W", "R", "B", output=["Y", "h"], hidden_size=7)
+END = node("Squeeze", "h", "[0]")
+SAME = node("Identity", "x", output="e")
+STATES = [node("Concat", "[1]", "[b]", "[7]", output="hs", axis=0),
+          node("ConstantOfShape", "hs", output="h0"), SAME, TURN,
+          node("LSTM", "xt", "W", "R", "B", "", "h0", "h0", output=["Y", "h"], hidden_size=7)]
+
+
+def after(*nodes):
+    """Nodes that make ``e`` of ``x``, before an LSTM."""
+    return [*SIZE, *nodes, TURN, LSTM, END]
+
+
+def branches(**kinds):
+    """An If on whether the batch is one, of branches that hold one node each."""
+    graphs = {name: onnx.helper.make_graph([one], name, [], [onnx.helper.make_tensor_value_info(
+        one.output[0], onnx.TensorProto.FLOAT, None)]) for name, one in kinds.items()}
+    return [node("Equal", "b", "1", output="one"), node("If", "one", output="e", **graphs)]
+
+
+@pytest.mark.parametrize("nodes", [
+    [*SIZE, *STATES, END],
+    after(node("Concat", "[b]", "[6,3]", output="to", axis=0), node("Reshape", "x", "to",
+                                                                    output="e")),
+    after(node("Slice", "x", "[0]", "[b]", "[0]", output="e")),
+    after(node("Concat", "[b]", "[6,3]", output="to", axis=0),
+          node("Expand", "zeros", "to", output="z"), node("Add", "x", "z", output="e")),
+    after(*branches(then_branch=node("Identity", "x", output="t"),
+                    else_branch=node("Reshape", "x", "shape", output="f"))),
+], ids=["states", "Reshape", "Slice of all", "Expand", "If"])
+@pytest.mark.parametrize("cut", [None, "auto"])
+def test_the_size_of_the_batch_may_decide_shapes(tmp_path, nodes, cut):
+    network = loaded(graph(nodes, constants=CONSTANTS), tmp_path, cut=cut)
+    assert network.input_shapes == ((6, 3),) and network.output_shape == (7,)
+
+
+#: Name of the node that is refused, and the nodes.
+NUMBERS = {
+    "index": ("pick", after(node("Gather", "x", "b", output="g", axis=1, name="pick"),
+                            node("Unsqueeze", "g", "[1]", output="e"))),
+    "last index": ("pick", after(node("Slice", "x", "[0]", "[2]", "[1]", output="two"),
+                                 node("Gather", "two", "b", output="g", axis=1, name="pick"),
+                                 node("Unsqueeze", "g", "[1]", output="e"))),
+    "factor": ("times", after(node("Mul", "x", "b.", output="e", name="times"))),
+    "behind the LSTM": ("times", [*SIZE, SAME, TURN, LSTM, node("Squeeze", "h", "[0]", output="s"),
+                                  node("Div", "s", "b.", name="times")]),
+    "Range": ("plus", after(node("Range", "0", "b", "1", output="r"),
+                            node("Cast", "r", output="r.", to=1),
+                            node("Unsqueeze", "r.", "[1,2]", output="rows"),
+                            node("Add", "x", "rows", output="e", name="plus"))),
+    "Slice": ("some", after(node("Slice", "x", "[0]", "[b]", "[1]", output="e", name="some"))),
+    "Tile": ("again", after(node("Concat", "[1]", "[b]", "[1]", output="n", axis=0),
+                            node("Tile", "x", "n", output="e", name="again"))),
+    "Where": ("either", after(node("Equal", "b", "1", output="one"),
+                              node("Where", "one", "x", "zeros", output="e", name="either"))),
+    "If": ("the If", after(*branches(then_branch=node("Identity", "x", output="t"),
+                                     else_branch=node("Relu", "x", output="f")))),
+    "on the host": ("times", after(node("Mul", "x", "b.", output="m", name="times"),
+                                   node("Sin", "m", output="e"))),
+}
+
+
+@pytest.mark.parametrize("cut", [None, "auto"])
+@pytest.mark.parametrize("case", NUMBERS)
+def test_the_size_of_the_batch_must_not_decide_values(tmp_path, case, cut):
+    name, nodes = NUMBERS[case]
+    text = refusal(graph(nodes, constants=CONSTANTS, shape=("N", 6, 3)), tmp_path, cut=cut)
+    assert f"ONNX node {name!r} " in text and "depends on the size of the batch (N)" in text
+    assert "fix it with --set N=1" in text
+
+
+def test_inspect_proposes_to_fix_the_batch(tmp_path):
+    model = graph(NUMBERS["factor"][1], constants=CONSTANTS, shape=("N", 6, 3))
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    found = inspect(path)
+    assert found.options == ("--set", "N=1") and "size of the batch" in found.blockers[0].text
+    assert load(path, sizes={"N": 1}).input_shape == (6, 3)
