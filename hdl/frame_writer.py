@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.gearbox import Gearbox, GearboxShape, Position
 from gatefold.hdl.interfaces import beat_stream, output_layout, output_write
@@ -23,7 +22,7 @@ class FrameWriter(wiring.Component):
     are completed, in order; or, where they come in any order, when the whole frame is complete.
 
     Where several dies share the array, they write side by side: a word of the memory is a chunk of
-    each die, and its chunks leave one by one, the first die's first.
+    each die, the first die's first, and leaves as a whole.
 
     Members
     -------
@@ -40,9 +39,10 @@ class FrameWriter(wiring.Component):
 
     @staticmethod
     def gearbox(config: EngineConfig) -> GearboxShape:
-        """Chunks of one output row each to beats, packed over the whole frame."""
-        return GearboxShape(width=config.result_width, size_in=config.simd, row_in=config.out_row,
-                            size_out=config.beat, row_out=config.out_row * config.out_rows)
+        """Words of one output row each to beats, packed over the whole frame."""
+        return GearboxShape(width=config.result_width, size_in=config.simd * config.out_banks,
+                            row_in=config.out_row, size_out=config.beat,
+                            row_out=config.out_row * config.out_rows)
 
     def elaborate(self, platform):
         c = self.config
@@ -51,18 +51,15 @@ class FrameWriter(wiring.Component):
         half = Signal()  # of the memory, that leaves
         waiting = Signal(range(2 * c.out_depth + 1))  # words that may leave
         any_waits = Signal()  # a register of its own
-        gives = Signal()  # a chunk
-        takes = Signal()  # the last chunk of a word
+        takes = Signal()  # a word
         word = Position.counted(m, "next_word", c.out_depth, takes)
-        bank, bank_last = self._bank(m, gives, takes)
         written = [self.write.data, *self.others] if c.out_banks > 1 else [self.write.data]
-        chunks = {n: self._bank_memory(m, f"memory_{n}" if n else "memory", data,
-                                       Cat(word.word, half)) for n, data in enumerate(written)}
         m.d.comb += [
-            box.i.payload.eq(by_kind(m, "chunk", bank, chunks, c.simd * c.result_width)),
+            box.i.payload.eq(Cat(
+                self._bank_memory(m, f"memory_{n}" if n else "memory", data, Cat(word.word, half))
+                for n, data in enumerate(written))),
             box.i.valid.eq(any_waits),
-            gives.eq(box.i.valid & box.i.ready),
-            takes.eq(gives & bank_last),
+            takes.eq(box.i.valid & box.i.ready),
             self.left.eq(takes & word.last),
         ]
         with m.If(self.left):
@@ -92,21 +89,6 @@ class FrameWriter(wiring.Component):
             box.o.ready.eq(self.beats.ready),
         ]
         return m
-
-    def _bank(self, m: Module, gives: Signal, takes: Signal) -> tuple[Value, Value]:
-        """Which die's chunk of a word leaves, and whether it is the word's last: the last word of a
-        row may have fewer."""
-        c = self.config
-        if c.out_banks == 1:
-            return Const(0), Const(1, 1)
-        rest = c.out_chunks - (c.out_words - 1) * c.dies
-        bank = Signal(bits_for(c.out_banks))
-        in_row = Position.counted(m, "word_of_row", c.out_words, takes)
-        last = Signal(name="bank_last")
-        m.d.comb += last.eq(bank == Mux(in_row.last, rest - 1, c.out_banks - 1))
-        with m.If(gives):
-            m.d.sync += bank.eq(Mux(last, 0, bank + 1))
-        return bank, last
 
     def _bank_memory(self, m: Module, name: str, data: Value, address: Value) -> Value:
         """The memory of a die's chunks, two frames of them: what it holds at ``address``."""

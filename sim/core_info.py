@@ -49,7 +49,7 @@ class CoreInfo:
     (0: the accumulators are not traced); ``chunk``, elements that go to the output stream at once;
     ``load_beats``, of the weights' stream, 0 without one; ``contexts``, sequences in a frame;
     ``stateful``, whether state goes on from frame to frame, and TUSER begins a sequence;
-    ``layers``, traced; ``events``,
+    ``protect``, whether the core has a port ``fault``; ``layers``, traced; ``events``,
     (layer, first, count) of each beat of results of a frame, of each die in turn: its lanes
     l < count carry the elements ``first + l`` of the layer's value; layer -1 is none of golden's.
     """
@@ -69,6 +69,7 @@ class CoreInfo:
     stateful: bool
     layers: tuple[TraceLayer, ...]
     events: tuple[tuple[int, int, int], ...]
+    protect: bool = False
     dies: int = 1
     acc_width: int = 0
     chunk: int = 1
@@ -118,13 +119,15 @@ def _parse(data: dict) -> CoreInfo:
             data["array"]["simd"], LIMITS["simd"].hi),
         dies=_positive(data["array"].get("dies", 1), LIMITS["dies"].hi),
         lanes=_positive(data.get("lanes", data["simd"]), LIMITS["simd"].hi),
-        chunk=_positive(data["simd"], LIMITS["simd"].hi),
+        chunk=_positive(data["simd"], LIMITS["simd"].hi) * _positive(
+            data["array"].get("dies", 1), LIMITS["dies"].hi),
         act_width=_positive(data["act_width"]),
         cell_width=_positive(data["cell_width"]),
         acc_width=_positive(data["acc_width"]) if data.get("acc_width") else 0,
         load_beats=_positive(data["load_beats"]) if data.get("load_beats") else 0,
         contexts=_positive(data.get("contexts", 1), LIMITS["contexts"].hi),
         stateful=_flag(data["stateful"]),
+        protect=_flag(data["array"].get("protect", False)),
         layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
                                 _positive(layer["steps"]), _states(layer["states"]),
                                 _sums(layer.get("sums", {})))

@@ -89,6 +89,11 @@ class Observed:
         raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}, output beat "
                           f"{len(self.words)}: {moved} before the beat is taken, cycle {cycle}")
 
+    def fault(self, cycle: int, bits: str) -> None:
+        """A core that watches itself has found something."""
+        raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: the core reports a fault "
+                          f"where there is none, bits {bits}, cycle {cycle}")
+
     def hang(self, cycle: int) -> None:
         """Nothing moves any more."""
         raise CheckFailed(

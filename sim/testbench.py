@@ -13,6 +13,7 @@ import numpy as np
 
 from gatefold.sim.core_info import CoreInfo
 from gatefold.sim.expected import Expect
+from gatefold.sim.results import Trace
 from gatefold.sim.scenario import AFTER_CYCLES, RESET_CYCLES
 from gatefold.sim.vectors import write_vectors
 
@@ -27,6 +28,9 @@ _LOAD_PORTS = """
 
 _USER_PORT = """
         .s_axis_tuser(s_axis_tvalid ? s_axis_tuser : noise[9]),"""
+
+_FAULT_PORT = """
+        .fault(fault),"""
 
 _LOAD_FEEDER = """\
     // The core's weights are loaded: ../weights/load.hex goes in after the first reset. Until then
@@ -79,8 +83,17 @@ _NO_LOAD = """\
 
 """
 
+_SUM_WIRES = """\
+    wire summed = dut.core.trace__summed && !rst;  // accumulators are shown:
+    // four rows for each lane, lane 0 in the low bits
+    wire [@{msb}:0] sums = {@{sums}};
+    wire told = dut.core.trace__valid && !rst;  // some cycles later: their results are shown,
+    wire [@{lanes_msb}:0] lanes = dut.core.trace__lanes;  // of these lanes
+
+"""
+
 _SUM_WRITES = """\
-        if (sums_traced && dut.core.trace__summed && !rst) begin
+        if (sums_traced && summed) begin
             $fwrite(trace_file, "sums");
 @{writes}
             $fwrite(trace_file, "\\n");
@@ -88,6 +101,7 @@ _SUM_WRITES = """\
 """
 
 _LENGTHS = 8  # of frames that are too short or right, at most
+_SUMS = 20_000  # accumulators of a frame, at most
 
 _BENCH = ("Makefile", "run.py", "test_gatefold.py", "verilator.vlt")
 
@@ -103,9 +117,11 @@ def _verilog(name: str, info: CoreInfo) -> str:
     values = {"beat_msb": str(info.stream.beat_bits - 1), "lanes": str(info.lanes),
               "noise_words": str(-(-info.stream.beat_bits // 32)),
               "lane_writes": "\n".join(" " * 12 + line for line in lines),
-              "sum_writes": _sum_writes(info),
+              "sum_wires": _sum_wires(info), "sum_writes": _sum_writes(info),
               "user_port": _USER_PORT if info.stateful else "",
               "reset_cycles": str(RESET_CYCLES), "after_cycles": str(AFTER_CYCLES)}
+    values |= {"fault_port": _FAULT_PORT if info.protect else "",
+               "no_fault": "" if info.protect else " = 0"}
     loads = {"load_ports": _LOAD_PORTS if info.load_beats else "",
              "load_feeder": _LOAD_FEEDER if info.load_beats else _NO_LOAD,
              "load_beats": str(info.load_beats)}
@@ -115,13 +131,29 @@ def _verilog(name: str, info: CoreInfo) -> str:
     return text
 
 
+def _sum_names(info: CoreInfo) -> list[str]:
+    """The signals of the accumulators, four of each lane."""
+    return [f"dut.core.trace__sums__{lane}__{row}" for lane in range(info.dies * info.lanes)
+            for row in range(4)]
+
+
+def _sum_wires(info: CoreInfo) -> str:
+    """The accumulators as signals of tb.v; nothing, where the core does not show them."""
+    if not info.acc_width:
+        return ""
+    names = _sum_names(info)
+    lines = ",\n        ".join(", ".join(names[at:at + 4][::-1])
+                               for at in reversed(range(0, len(names), 4)))
+    return _SUM_WIRES.replace("@{msb}", str(len(names) * info.acc_width - 1)).replace(
+        "@{lanes_msb}", str(len(names) // 4 - 1)).replace("@{sums}", lines)
+
+
 def _sum_writes(info: CoreInfo) -> str:
     """What tb.v writes of the accumulators; nothing, where the core does not show them."""
     if not info.acc_width:
         return ""
     return _SUM_WRITES.replace("@{writes}", "\n".join(
-        f'            $fwrite(trace_file, " %0d", $signed(dut.core.trace__sums__{lane}__{row}));'
-        for lane in range(info.dies * info.lanes) for row in range(4)))
+        f'            $fwrite(trace_file, " %0d", $signed({name}));' for name in _sum_names(info)))
 
 
 def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:
@@ -136,12 +168,26 @@ def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:
         (folder / name).write_text(_source(name))
     (folder / "tb.v").write_text(_verilog("tb.v", info))
     fresh = np.arange(len(x)) == 0 if info.stateful else np.ones(len(x), bool)
-    y, _ = expect(range(len(x)), fresh)
+    y, trace = expect(range(len(x)), fresh)
     lengths = np.unique(np.linspace(1, info.beats_in, _LENGTHS, dtype=int))
     cut, _ = expect([len(x) - 1] * len(lengths), np.ones(len(lengths), bool),
                     np.minimum(lengths * info.stream.per_beat, info.n_in))
     write_vectors(folder / "vectors.json", x, y, fresh,
-                  dict(zip(lengths.tolist(), cut, strict=True)))
+                  dict(zip(lengths.tolist(), cut, strict=True)), _sums(info, trace))
+
+
+def _sums(info: CoreInfo, trace: Trace) -> list[list[int]]:
+    """The accumulators of the first frame: of each event (``trace.events`` in core.json) the rows
+    of lane 0, of lane 1, ...; of the first events alone where a frame has many."""
+    found: list[list[int]] = []
+    for at, first, count in info.events if info.acc_width else ():
+        layer = info.layers[at]
+        rows = [trace[layer.name][name][0].reshape(-1)[first:first + count] + constant
+                for name, constant in layer.sums.items()] if at >= 0 else []
+        found.append(np.stack(rows, axis=1).reshape(-1).tolist() if rows else [])
+        if sum(map(len, found)) > _SUMS:
+            break
+    return found
 
 
 def write_driver(folder: Path, info: CoreInfo) -> None:

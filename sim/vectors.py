@@ -85,16 +85,18 @@ class StreamFormat:
         return np.frombuffer(data[:used], f"<i{self.container_bits // 8}").astype(np.int64)
 
 
-def write_vectors(path: Path, x, y, fresh, cut: dict) -> None:
+def write_vectors(path: Path, x, y, fresh, cut: dict, sums: list[list[int]]) -> None:
     """Write integer inputs x (frames, elements) and their expected outputs y as JSON, a frame
     a line; ``fresh`` (frames,), whether a frame begins a sequence or continues that of the
-    frame before it; and ``cut``, by a number of beats, the expected outputs of a last frame that
-    has only so many."""
+    frame before it; ``cut``, by a number of beats, the expected outputs of a last frame that
+    has only so many; and ``sums``, by event, the accumulators of the first frame."""
     def rows(array):
-        return ",\n  ".join(json.dumps(row) for row in np.asarray(array).tolist())
+        return ",\n  ".join(json.dumps(row) for row in array)
 
+    x, y = np.asarray(x).tolist(), np.asarray(y).tolist()
     flags = json.dumps(np.asarray(fresh).astype(int).tolist())
     lines = ",\n  ".join(f'"{beats}": {json.dumps(np.asarray(values).tolist())}'
                          for beats, values in cut.items())
     path.write_text(f'{{"input": [\n  {rows(x)}\n],\n"output": [\n  {rows(y)}\n],\n'
-                    f'"fresh": {flags},\n"cut": {{\n  {lines}\n}}}}\n')
+                    f'"fresh": {flags},\n"cut": {{\n  {lines}\n}},\n'
+                    f'"sums": [\n  {rows(sums)}\n]}}\n')

@@ -116,6 +116,7 @@ def _tensors(numbers: dict):
 def rows(record: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
     from gatefold.gen.html.words import in_turn, is_chain
+    from gatefold.gen.measure.resolvers import in_words as agreement_in_words
     from gatefold.gen.measure.saturation import below_step, in_words
 
     network, numbers = record["network"], record["numbers"]
@@ -150,6 +151,9 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
                     + f", on {error['data']}")
     if below_step(error):
         yield "small", below_step(error)
+    if numbers.get("resolvers"):
+        yield "LiteRT", ("every byte of AUTO, its default resolver; "
+                         f"{agreement_in_words(numbers['resolvers'])}")
     clamped = [f"{name}.{tensor} {counted['count']} of {counted['total']}"
                for name, tensors in numbers["saturations"].items()
                for tensor, counted in tensors.items() if counted["count"]]
@@ -172,7 +176,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
                     f"{record['latency_us']:.2f} us")
     for path, terms in record.get("host", {}).get("latency", {}).items():
         yield "latency", f"{path}, {sum(term['us'] for term in terms):.2f} us: " + " + ".join(
-            f"{term['what']} {term['us']:.2f} ({term['known']})" for term in terms)
+            f"{term['what']} {term['us']:.2f} ({term['label']}: {term['known']})" for term in terms)
     if "deadline" in record:
         asked = record["deadline"]
         yield "deadline", (f"{asked['us']:g} us, met with a margin of {asked['margin_us']:.4g} us, "
@@ -210,6 +214,11 @@ def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
         yield "inputs", "one frame, one after the other"
         for n, (shape, form) in enumerate(zip(inputs, numbers["inputs"], strict=True)):
             yield f"  input {n}", f"{_shape(shape)}, {form}"
+    for end in ("input", "output"):
+        bytes_ = (numbers.get("affine") or {}).get(f"{end}s", [])
+        if bytes_:
+            yield f"{end} bytes", "; ".join(f"scale {one['scale']:.9g}, zero point "
+                                            f"{one['zero_point']}" for one in bytes_)
     if len(outputs) > 1:
         yield "outputs", "one frame, one after the other"
         for n, (output, form) in enumerate(zip(outputs, numbers["outputs"], strict=True)):

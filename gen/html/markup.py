@@ -103,8 +103,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Child]], words: int = 1)
 
 
 def badge(kind: str) -> Markup:
-    """How a figure is known: simulated, planned, computed, estimated, assumed, routed,
-    quoted."""
+    """How a figure is known: simulated, planned, computed, estimated, counted, assumed,
+    routed, quoted."""
     return tag("span", kind, class_=f"badge {kind}")
 
 

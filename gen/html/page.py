@@ -11,6 +11,7 @@ from gatefold.gen.html.markup import Markup, badge, flat, plural, tag
 from gatefold.gen.html.sections import (
     cut_section,
     cycles_section,
+    host_section,
     inside_section,
     network_section,
     numbers_section,
@@ -49,7 +50,8 @@ def render(report: dict, plan: Plan | None, stamp: str = "") -> str:
         tag("style", style))
     sections = [verified_section(report), cut_section(report), network_section(report, colours),
                 schedule_section(report, plan, colours),
-                step_section(plan), cycles_section(report), resources_section(report),
+                step_section(plan), cycles_section(report), host_section(report),
+                resources_section(report),
                 numbers_section(report), search_section(report), inside_section(report),
                 origin_section(report)]
     body = tag("body", tag("main", _header(report, title, layers), *sections, _footer()),
@@ -130,6 +132,7 @@ def _footer() -> Markup:
         ("planned", "counted by the plan's model of time; every simulation must match it"),
         ("computed", "computed by the golden model; every simulation must equal it, bit for bit"),
         ("estimated", "calculated with formulas; no vendor tool ran"),
+        ("counted", "counted in the driver's code; the time of each is assumed"),
         ("assumed", "set by the user or a default, not measured on a device"),
         ("routed", "found by Vivado in the placed and routed core"),
         ("quoted", "taken from the documents that are named beside it"))

@@ -24,9 +24,9 @@ from gatefold.gen.html.words import cut_in_words, in_turn, layer_title
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.latency import stages
 
-__all__ = ["cut_section", "cycles_section", "inside_section", "network_section", "numbers_section",
-           "origin_section", "resources_section", "schedule_section", "step_section",
-           "verified_section"]
+__all__ = ["cut_section", "cycles_section", "host_section", "inside_section", "network_section",
+           "numbers_section", "origin_section", "resources_section", "schedule_section",
+           "step_section", "verified_section"]
 
 _STAGE_NOTES = {
     "broadcast": "the chunk to every row",
@@ -206,6 +206,28 @@ def cycles_section(report: dict) -> Markup:
         table(["", "formula", "", "cycles", "latency / it"], rows, words=3))
 
 
+def host_section(report: dict) -> Markup | None:
+    """From a program's call to its answer; None of a core without registers."""
+    host = report.get("host")
+    if host is None:
+        return None
+    rows: list[list[Child]] = []
+    for path, terms in host["latency"].items():
+        rows += [[path if n == 0 else "", term["what"], badge(term["label"]), term["known"],
+                  f"{term['us']:,.2f}"] for n, term in enumerate(terms)]
+        rows.append(["", tag("strong", "sum"), "", "",
+                     tag("strong", f"{sum(term['us'] for term in terms):,.2f}")])
+    cycles = host["cycles"]
+    return section(
+        "host", "From a call to its answer", flat(
+            "The core has registers and a memory port of "
+            f"{host['port_bits']} bits, and {plural(host['engines'], 'engine')}. These are the "
+            "terms of one frame, by the way on which it comes to the core. Only the core's own is "
+            f"constant; none was measured on a board. A batch of {cycles['batch_frames']} frames "
+            f"takes {cycles['batch']:,} cycles where memory answers at once."),
+        table(["path", "term", "", "how it is known", "\N{MICRO SIGN}s"], rows, words=4))
+
+
 def resources_section(report: dict) -> Markup:
     """The resources of core and device, and the sources of both figures."""
     used, board = report["resources"], report["board"]
@@ -250,11 +272,31 @@ def numbers_section(report: dict) -> Markup:
             f"cannot overflow. Rounding: {numbers['rounding']}. Formats: "
             f"{_chosen(numbers['calibration'])}. {plural(clipped, 'value')} saturated while the "
             "error was measured. ", badge("computed")),
+        _bytes(numbers),
         tag("h3", "Error against float, per output"),
         tag("p", f"On {error['data']}", " before the functions left to the host" if host else "",
             f". {table_['function']}: {table_['entries']:,} entries, at most "
             f"{table_['error_bound']:.3g} off.", class_="source"),
         error_chart(numbers, outputs), table(["", "value", "of the range"], rows))
+
+
+def _bytes(numbers: dict) -> Markup | None:
+    """The scales of a core in int8, and how far LiteRT's resolvers agree with it."""
+    if not numbers.get("affine"):
+        return None
+    ends = [[f"{side[:-1]} {n}", f"{one['scale']:.9g}", one["zero_point"]]
+            for side in ("inputs", "outputs") for n, one in enumerate(numbers["affine"][side])]
+    same = [["AUTO, the default", "100.0 %", 0]] + [
+        [resolver, f"{100 * one['equal']:.1f} %", one["largest"]]
+        for resolver, one in numbers["resolvers"].items()]
+    return flat(
+        tag("h3", "Bytes"), table(["", "scale", "zero point"], ends),
+        tag("h3", "Bytes that LiteRT's resolvers give alike"),
+        tag("p", "The core computes the bytes of LiteRT's default resolver. The others round the "
+            "sums of matrices otherwise; their bytes were computed for this report, on the first "
+            f"{plural(numbers['inside_samples'], 'sample')} of the data of the error.",
+            class_="source"),
+        table(["resolver", "equal bytes", "largest difference"], same))
 
 
 def inside_section(report: dict) -> Markup:

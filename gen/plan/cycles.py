@@ -54,10 +54,8 @@ class _Replay:
         self.source, self.sink = map(GearboxModel, gearboxes(config))
         self.offered = self.chunks = 0  # input beats taken, input chunks written
         self.frame = self.index = self.wait = 0  # the next tile, and the gap before it
-        # Of output words on their way: the cycle when each is complete, and its chunks.
-        self.finished: deque[tuple[int, int]] = deque()
-        self.out_depth = config.out_chunks * config.out_rows  # chunks of an output frame
-        self.complete = 0  # output chunks that are complete
+        self.finished: deque[int] = deque()  # of output words on their way: when each is complete
+        self.complete = 0  # output words that are complete
         self.waiting = self.left = 0  # of these, those that may leave now; those that have left
         self.beats_out = 0
         self.issues: list[list[int]] = [[]]
@@ -78,19 +76,20 @@ class _Replay:
                         tuple(self.last_out))
 
     def _complete(self, cycle: int):
-        """Output chunks that are complete may leave; if they come in any order, a frame at once."""
-        while self.finished and self.finished[0][0] <= cycle:
-            chunks = self.finished.popleft()[1]
-            self.complete += chunks
+        """Output words that are complete may leave; if they come in any order, a frame at once."""
+        depth = self.config.out_depth
+        while self.finished and self.finished[0] <= cycle:
+            self.finished.popleft()
+            self.complete += 1
             if not self.config.out_whole:
-                self.waiting += chunks
-            elif self.complete % self.out_depth == 0:
-                self.waiting += self.out_depth
+                self.waiting += 1
+            elif self.complete % depth == 0:
+                self.waiting += depth
 
     def _issue(self, cycle: int, chunks: int, left: int):
         """Issue a tile when its gap is over, its input there and a half of the output memory free.
 
-        ``chunks`` of the input are written, ``left`` of the output have left.
+        ``chunks`` of the input are written, ``left`` words of the output have left.
         """
         c = self.config
         if self.frame == self.frames or self.wait:
@@ -102,16 +101,16 @@ class _Replay:
         # The frame's first beat says whether the state that the last frame left counts.
         carried = tile.get("carried") or tile.get("cell_carried")
         if ((tile["from_x"] and before + tile["operand"] >= chunks)
-                or (leaves and self.frame - left // self.out_depth >= 2)
+                or (leaves and self.frame - left // c.out_depth >= 2)
                 or (carried and chunks <= before)):
             return
         self.issues[-1].append(cycle)
         if leaves:
             # The last beat may leave its word open; the others complete theirs with its last part.
             for beat in range(tile["beats"] + 1):
-                word, part = divmod(tile["out"] + beat, c.parts)
-                if tile["complete"] if beat == tile["beats"] else part == c.parts - 1:
-                    self.finished.append((cycle + self.output + beat + 1, _chunks(word, c)))
+                whole = (tile["out"] + beat) % c.parts == c.parts - 1
+                if tile["complete"] if beat == tile["beats"] else whole:
+                    self.finished.append(cycle + self.output + beat + 1)
         self.wait = tile["gap"]
         self.index += 1
         if tile["last"]:
@@ -128,7 +127,7 @@ class _Replay:
         self.chunks += gave
 
     def _give(self, cycle: int, some: bool):
-        """Output: a chunk into the gearbox, a beat out of it."""
+        """Output: a word into the gearbox, a beat out of it."""
         took, gave = self.sink.step(some, True)
         self.waiting -= took
         self.left += took
@@ -154,8 +153,3 @@ def input_arrivals(config: EngineConfig) -> list[int]:
             arrivals.append(cycle + 1)
         cycle += 1
     return arrivals
-
-
-def _chunks(word: int, config: EngineConfig) -> int:
-    """The chunks of a word of the output: one of each die, but fewer at the end of a row."""
-    return min(config.dies, config.out_chunks - word % config.out_words * config.dies)

@@ -133,7 +133,8 @@ def program_images(program: Program, config: EngineConfig) -> dict[str, list[int
         own = {name: fields[name] for name, _ in layout if name != "finish"}
         words.append(pack(layout, own | {"finish": {name: fields[name] for name in finish}}))
     table = [pack(segment, {"end": s.end, "count": s.repeats - 1,
-                            **{f"step_{n}": stride for n, stride in enumerate(s.strides[:config.offsets], 1)}})
+                            **{f"step_{n}": stride for n, stride in enumerate(
+                                s.strides[:config.offsets], 1)}})
              for s in program.segments]
     return {"program": words, "segments": table}
 

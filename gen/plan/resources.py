@@ -78,8 +78,8 @@ def components(config: EngineConfig) -> dict[str, Resources]:
     weights, bias, program, tables: the memories. scales: the memories of row scales, and the
     shifts. operands, sequencer, router, reader, writer, loader: the components of these names.
     lstm_lanes, gru_lanes, merge_lanes, dense_lanes, int8_lstm_lanes, int8_dense_lanes: the lanes,
-    those in int8 with their tables; lanes: what they share. crossings: the registers from die to
-    die. guards: parity, copies and watchdog of a core that watches itself.
+    those in int8 with their tables; lanes: what they share, and the registers from die to die.
+    guards: parity, copies and watchdog of a core that watches itself.
     """
     dies = config.dies
     parts = {
@@ -99,8 +99,7 @@ def components(config: EngineConfig) -> dict[str, Resources]:
         "int8_lstm_lanes": _int8_lstm_lanes(config) * dies,
         "int8_dense_lanes": _int8_dense_lanes(config) * dies,
         "tables": _tables(config) * dies,
-        "lanes": _lanes(config) * dies,
-        "crossings": _crossings(config),
+        "lanes": _lanes(config) * dies + _crossings(config),
         "reader": _reader(config),
         "writer": _writer(config),
         "loader": _loader(config),
@@ -287,12 +286,14 @@ def _lstm_lanes(c: EngineConfig) -> Resources:
     lut = max(100, 18.7 * u + 18.6 * t + 7 * cell - 268)
     lut += 63 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
     lut += ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
+    rest = max((kind.h for kind in kinds if kind.carries), default=0)
+    lut += (ram_luts(rest, max(2, c.cell_depth)) + rest) if rest else 0
     wide = 2 * (t > 17 or cell > 18)  # products of two slices
     if c.has(PeepholeKind):
         total = max(c.acc_width, c.weight_width + cell) + 2
         lut += 5 * total + ram_luts(3 * c.weight_width, max(2, c.cell_depth)) + u
         wide += 3
-    ff = 9.5 * u + 5.4 * t + 3.2 * cell - 8
+    ff = 9.5 * u + 5.4 * t + 3.2 * cell - 8 + rest
     if c.pair == 1:
         ff -= 1.5 * (t + cell) - 2
     return _part(c.lanes * lut, c.lanes * ff, (3 + wide) * c.lanes)
@@ -429,7 +430,6 @@ def _reader(c: EngineConfig) -> Resources:
 def _writer(c: EngineConfig) -> Resources:
     box = _Gearbox.of(gearboxes(c)[1])
     memory = c.out_banks * c.simd * ram_luts(c.result_width, 2 << bits_for(c.out_depth))
-    memory += _mux(c.out_banks) * c.simd * c.result_width
     return _part(0.61 * box.held + 0.92 * box.two + 3 + memory,
                  box.held + 2 * bits_for(c.out_depth) + 8)
 

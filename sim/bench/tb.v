@@ -7,6 +7,7 @@
 //     in CYCLE                          the first beat of a frame was taken
 //     out CYCLE TLAST DATA              a beat was given (DATA in hexadecimal)
 //     unstable CYCLE TVALID             a beat that was offered fell or changed before it was taken
+//     fault CYCLE BITS                  the port `fault` of a core with --protect is not zero
 //     state MASK h0 c0 h1 c1 ...        the lanes in MASK (hexadecimal) hold new results h and, of a
 //                                       layer that has one, their states c (decimal)
 //     sums r0 r1 r2 r3 ...              with +sums: the accumulators of four rows for each lane, of
@@ -50,11 +51,12 @@ module tb (
         .m_axis_tdata(m_axis_tdata),
         .m_axis_tvalid(m_axis_tvalid),
         .m_axis_tready(m_axis_tready),
-        .m_axis_tlast(m_axis_tlast),@{load_ports}
+        .m_axis_tlast(m_axis_tlast),@{load_ports}@{fault_port}
         .frame_error(frame_error)
     );
 
-    wire in_beat  = s_axis_tvalid && s_axis_tready && !rst;
+    wire [3:0] fault@{no_fault};  // what a core that watches itself has found: nothing is wrong here
+@{sum_wires}    wire in_beat  = s_axis_tvalid && s_axis_tready && !rst;
     wire out_beat = m_axis_tvalid && m_axis_tready && !rst;
 
     reg [31:0] cycle = 0;           // free-running, never reset
@@ -99,6 +101,9 @@ module tb (
         if (changes) unstable <= 1;
     end
 
+    reg                     faulted = 0;  // since the start
+    always @(posedge clk) if (!rst && fault !== 0) faulted <= 1;
+
     reg [8*256-1:0] trace_name;
     integer         trace_file = 0;
 
@@ -112,6 +117,7 @@ module tb (
     always @(posedge clk) if (trace_file != 0) begin
         if (in_beat && !in_frame) $fwrite(trace_file, "in %0d\n", cycle);
         if (changes) $fwrite(trace_file, "unstable %0d %b\n", cycle, m_axis_tvalid);
+        if (!rst && fault !== 0 && !faulted) $fwrite(trace_file, "fault %0d %b\n", cycle, fault);
         if (out_beat) $fwrite(trace_file, "out %0d %b %h\n", cycle, m_axis_tlast, m_axis_tdata);
         if (dut.core.trace__valid && !rst) begin
             $fwrite(trace_file, "state %h", dut.core.trace__lanes);

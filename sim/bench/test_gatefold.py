@@ -1,5 +1,5 @@
 """cocotb bench of a Gatefold core: exact outputs, exact cycles, any flow, reset, wrong TLAST,
-blocked output, frames of any length, wrong loads.
+blocked output, frames of any length, wrong loads, and the accumulators of a frame.
 
 vectors.json holds input frames and the outputs that the golden model expects, as integers;
 ../core.json holds the core's shapes and cycle counts. Both streams are AXI4-Stream. A frame is all
@@ -9,7 +9,9 @@ A stateful core goes on with the state that the frame before left, unless TUSER 
 first beat, or there was no frame since reset. "fresh" in vectors.json is that TUSER: a frame with 0
 expects the frame before it in the list to have been the last. The frames of other cores are all 1.
 "cut" holds, by a number of beats, the outputs expected of a last frame that has only so many and
-that begins a sequence: the core takes zeros for the others.
+that begins a sequence: the core takes zeros for the others. The last frames are chosen for what
+saturates on them. "sums" holds, by event of "trace" in core.json, the accumulators of the first
+frame.
 
 Run it with `make` (see Makefile). It needs cocotb and cocotbext-axi, not Gatefold.
 """
@@ -23,7 +25,7 @@ from pathlib import Path
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 HERE = Path(__file__).resolve().parent
@@ -135,11 +137,23 @@ class Bench:
                 f"sample {sample}: expected {[hex(beat) for beat in EXPECTED[sample]]}, "
                 f"got {[hex(beat) for beat in got]}")
 
+    async def results(self, count):
+        """The next results: accumulators of all lanes, and the lanes that hold an element."""
+        sums, lanes = [], []
+        while len(lanes) < count:
+            await FallingEdge(self.dut.clk)
+            if self.dut.summed.value == 1:
+                sums.append(self.dut.sums.value)
+            if self.dut.told.value == 1:
+                lanes.append(int(self.dut.lanes.value))
+        return list(zip(sums, lanes, strict=False))
+
     async def finish(self):
         """Nothing more comes out."""
         await ClockCycles(self.dut.clk, INTERVAL + 64)
         assert self.sink.empty() and self.sink.idle(), "more came out than went in"
         assert self.dut.unstable.value == 0, "a beat fell or changed before it was taken"
+        assert self.dut.faulted.value == 0, "the core reports a fault where there is none"
 
     async def no_error(self):
         await RisingEdge(self.dut.clk)
@@ -159,6 +173,34 @@ async def latency(dut):
         await ClockCycles(dut.clk, 32)
         cycles = dut.last_out_cycle.value.to_unsigned() - dut.first_in_cycle.value.to_unsigned()
         assert cycles == LATENCY, f"latency: expected {LATENCY} cycles, got {cycles}"
+    await bench.no_error()
+
+
+@cocotb.test(skip=not VECTORS["sums"])
+async def accumulators(dut):
+    """What the rows of every finished element of the first frame sum up."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.send(0, fresh=1)
+    dies, width = CORE["array"].get("dies", 1), CORE["acc_width"]
+    shown = await with_timeout(bench.results(len(VECTORS["sums"]) // dies), PATIENCE * CLOCK_NS,
+                               "ns")
+    for event, ((layer, first, count), sums) in enumerate(
+            zip(CORE["trace"]["events"], VECTORS["sums"], strict=False)):
+        if not sums or event // dies == len(shown):
+            continue
+        given, lanes = shown[event // dies]
+        rows = len(sums) // count
+        for n, want in enumerate(sums):
+            lane, row = divmod(n, rows)
+            place = event % dies * CORE["simd"] + lane
+            if lanes >> place & 1:
+                at = width * (4 * place + row)
+                got = given[at + width - 1:at].to_signed()
+                assert got == want, (
+                    f"event {event}, {CORE['trace']['layers'][layer]['name']}, element "
+                    f"{first + lane}, row {row}: expected an accumulator of {want}, got {got}")
+    await bench.receive_expected(0)
     await bench.no_error()
 
 

@@ -1,9 +1,11 @@
 """The ZCU104 package: Tcl against a recorder, device trees through dtc, recipes through oelint."""
 
+import importlib.util
 import json
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -222,7 +224,7 @@ def test_the_buffer_holds_the_weights(tmp_path):
 def test_dtschema_accepts_the_nodes(tmp_path):
     """All but the properties of generic-uio and u-dma-buf, which have no schema."""
     if shutil.which("dt-validate", path=f"{ROOT}/.venv/bin") is None:
-        pytest.skip("dtschema is not installed: pip install dtschema")
+        pytest.skip("dtschema is not installed: make host-check")
     (tmp_path / "static.dts").write_text(
         BASE + (generate(tmp_path) / "linux/gatefold.dtsi").read_text())
     subprocess.run(["dtc", "-O", "dtb", "-o", "static.dtb", "static.dts"], cwd=tmp_path, check=True,
@@ -256,6 +258,44 @@ def test_recipes(tmp_path):
                            *(f"--suppress={rule}" for rule in NOT_FOR_US), *recipes],
                           text=True, capture_output=True, timeout=120, check=False)
     assert ":error:" not in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def installed(module: str) -> None:
+    """Skip where a tool of `make host-check` is missing."""
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed: make host-check")
+
+
+def test_bitbake_parses_the_layer(tmp_path):
+    installed("bb")
+    package = generate(tmp_path)
+    (tmp_path / "stubs").mkdir()
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests/support/bitbake.py", package / "meta-gatefold",
+         tmp_path / "stubs"], text=True, capture_output=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    recipes = json.loads(done.stdout)
+    sources = {name: recipe["SRC_URI"].split() for name, recipe in recipes.items()}
+    assert sources["gatefold"] == ["file://driver"]
+    assert sources["gatefold-firmware"] == [
+        "file://gatefold.bit", "file://gatefold.dtbo", "file://shell.json"]
+    assert sources["linux-xlnx"] == ["file://theirs.cfg", "file://gatefold.cfg"]
+    assert sources["u-dma-buf"][0].startswith("git://github.com/ikwzm/udmabuf.git;")
+    assert recipes["gatefold"]["RDEPENDS:gatefold"] == "u-dma-buf"
+    searched = {Path(name).resolve() for recipe in recipes.values()
+                for name in recipe["FILESEXTRAPATHS"].split(":") if name}
+    layer = package / "meta-gatefold"
+    assert searched == {tmp_path, package / "output", package / "linux",
+                        layer / "recipes-kernel/linux/files"}
+
+
+def test_kas_knows_what_its_file_says(tmp_path):
+    for module in ("kas", "jsonschema", "yaml"):
+        installed(module)
+    check = ("import sys, jsonschema, yaml, kas.configschema as schema; "
+             "jsonschema.validate(yaml.safe_load(open(sys.argv[1])), schema.CONFIGSCHEMA)")
+    subprocess.run([sys.executable, "-c", check, generate(tmp_path) / "meta-gatefold/kas.yml"],
+                   check=True, timeout=120)
 
 
 def test_files_that_programs_read(tmp_path):

@@ -110,7 +110,8 @@ def same_tiles(issued, program, frames):
     that each tile waited beyond the gap before it."""
     want = unroll(program) * frames
     left = [tiles for s in program.segments for _ in range(s.repeats)  # of the run, after a tile
-            for i in program.instructions[s.start:s.end + 1] for tiles in range(i["repeats"], -1, -1)]
+            for i in program.instructions[s.start:s.end + 1]
+            for tiles in range(i["repeats"], -1, -1)]
     assert len(issued) == len(want)
     for n, ((_, tile), instruction) in enumerate(zip(issued, want, strict=True)):
         names = set(tile) - {"frame", "init" if tile["start"] == Start.GO_ON else ""}

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from gatefold.gen.plan.images import program_images
-from gatefold.gen.plan.program import unroll
-from gatefold.gen.plan.program import Program, Segment
+from gatefold.gen.plan.program import Program, Segment, unroll
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.sequencer import Sequencer

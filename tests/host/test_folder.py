@@ -46,8 +46,14 @@ def test_the_report_has_a_latency_budget(folder):
     assert set(paths) == {"register window", "descriptor, polled", "descriptor, interrupt"}
     for terms in paths.values():
         assert terms[0]["what"] == "core" and "constant" in terms[0]["known"]
+        assert {term["label"] for term in terms} <= {"planned", "counted", "quoted"}
         assert terms[0]["us"] == pytest.approx(report["cycles"]["latency"] / 300, abs=1e-3)
         assert not any("constant" in term["known"] for term in terms[1:])
+    page = (folder / "report.html").read_text()
+    for path, terms in paths.items():
+        assert all(f">{text}<" in page for text in (
+            path, f"{sum(term['us'] for term in terms):.2f}", *(term["what"] for term in terms),
+            *(term["known"] for term in terms)))
     told = [text for name, text in rows(report) if name == "latency"]
     assert [text.split(" us: core ")[0].rsplit(", ", 1)[0] for text in told] == list(paths)
 

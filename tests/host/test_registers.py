@@ -15,7 +15,9 @@ from gatefold.gen.host.identity import identity
 from gatefold.gen.host.page import registers_page
 from gatefold.gen.host.rdl import system_rdl
 from gatefold.gen.plan import Array, make_plan
+from gatefold.hdl.host.axi_lite import AxiLite
 from gatefold.hdl.host.registers import MAP, Field, Register, RegisterMap
+from tests.support.hdl_harness import simulator
 from tests.support.networks import quantized
 from tests.support.places import ROOT
 
@@ -100,6 +102,51 @@ def test_python_has_the_constants_of_c(core):
     assert {name: int(number, 0) for name, number in defined.items()} == {
         name: value for name, value in names.items() if name.startswith("GF_")}
     assert set(defined) == {name for name, _, _ in constants(MAP, core)}
+
+
+def test_a_register_that_is_added_to_the_map_is_everywhere(tmp_path):
+    """In hardware, in both languages, for PeakRDL and on the page: nothing else has to change."""
+    added = Register("SCRATCH", 0xC0, "Of no use.", (
+        Field(name="LOW", width=12, access="rw", reset=0x5A5, text="Kept."),
+        Field(name="SEEN", low=16, width=4, text="Told.")))
+    grown = RegisterMap((*MAP.registers, added), MAP.windows, MAP.address_bits)
+    python: dict[str, int] = {}
+    exec(python_constants(grown), python)
+    assert (python["GF_SCRATCH"], python["GF_SCRATCH_SEEN"]) == (0xC0, 0xF0000)
+    assert "#define GF_SCRATCH_LOW 0x00000fffu" in c_header(grown)
+    assert "| 0xc0 | SCRATCH | 11:0 | LOW | rw | 0x5a5 | Kept. |" in registers_page(grown)
+    (tmp_path / "grown.rdl").write_text(system_rdl(grown))
+    compiler = RDLCompiler()
+    compiler.compile_file(str(tmp_path / "grown.rdl"))
+    theirs = compiler.elaborate().find_by_path("gatefold.SCRATCH")
+    assert theirs is not None and theirs.absolute_address == 0xC0
+
+    dut = AxiLite(grown, {register.name: 0 for register in grown.constants})
+    read = []
+
+    async def bench(ctx):
+        ctx.set(dut.seen.SCRATCH.SEEN, 9)
+        for value in (None, 0xFFFF_F123):
+            if value is not None:
+                ctx.set(dut.bus.aw.payload, 0xC0)
+                ctx.set(dut.bus.w.payload, {"data": value, "strb": 15})
+                ctx.set(dut.bus.aw.valid, 1)
+                ctx.set(dut.bus.w.valid, 1)
+                await ctx.tick().until(dut.bus.w.ready)
+                ctx.set(dut.bus.aw.valid, 0)
+                ctx.set(dut.bus.w.valid, 0)
+                await ctx.tick()
+            ctx.set(dut.bus.ar.payload, 0xC0)
+            ctx.set(dut.bus.ar.valid, 1)
+            await ctx.tick().until(dut.bus.ar.ready)
+            ctx.set(dut.bus.ar.valid, 0)
+            ctx.set(dut.bus.r.ready, 1)
+            read.extend(await ctx.tick().sample(dut.bus.r.payload.data).until(dut.bus.r.valid))
+
+    sim = simulator(dut)
+    sim.add_testbench(bench)
+    sim.run()
+    assert read == [0x9_05A5, 0x9_0123]
 
 
 @pytest.mark.parametrize(("registers", "message"), [

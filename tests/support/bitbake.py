@@ -10,7 +10,7 @@ import sys
 import types
 from pathlib import Path
 
-for server in ("hashserv", "prserv"):
+for server in ("hashserv", "hashserv.client", "prserv"):
     sys.modules.setdefault(server, types.ModuleType(server))
 
 import bb  # type: ignore[import-not-found]  # noqa: E402
@@ -30,6 +30,7 @@ def parse(layer: Path, stubs: Path) -> dict[str, dict[str, str]]:
     config = bb.data.init()
     config.setVar("BBPATH", str(stubs))
     config.setVar("TOPDIR", str(stubs))
+    config.setVar("THISDIR", "${@os.path.dirname(d.getVar('FILE'))}")  # as in bitbake.conf
     bb.parse.init_parser(config)
     config.setVar("LAYERDIR", str(layer))
     config = bb.parse.handle(str(layer / "conf/layer.conf"), config, True)
@@ -45,7 +46,7 @@ def parse(layer: Path, stubs: Path) -> dict[str, dict[str, str]]:
             data.setVar(variable, str(value))
         (data,) = bb.parse.handle(str(recipe), data).values()
         found[name] = {variable: data.getVar(variable) or "" for variable in
-                       ("SRC_URI", "FILESEXTRAPATHS", "RDEPENDS:" + name)}
+                       ("SRC_URI", "FILESEXTRAPATHS", f"RDEPENDS:{name}")}
     return found
 
 

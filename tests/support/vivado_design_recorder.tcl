@@ -35,37 +35,7 @@ set catalog [dict create \
         interconnect_aresetn O}} \
     gatefold_host {{s_axi_control I m_axi_gmem O} {clk I rst I interrupt O}}]
 
-proc refuse {message} {
-    puts stderr "vivado recorder: $message"
-    flush $::log
-    ::real_exit 97
-}
-
-proc json {text} {
-    return "\"[string map [list \\ \\\\ \" \\\" \n \\n \t \\t] $text]\""
-}
-
-# Options of a call and its positional words; "-name=" takes a value.
-proc parse {command words options} {
-    set given {}
-    set positional {}
-    for {set n 0} {$n < [llength $words]} {incr n} {
-        set word [lindex $words $n]
-        if {![regexp {^-[a-z_]} $word]} {
-            lappend positional $word
-        } elseif {$word in $options} {
-            dict set given $word 1
-        } elseif {"$word=" in $options} {
-            if {[incr n] >= [llength $words]} {
-                refuse "$command: option $word needs a value"
-            }
-            dict set given $word [lindex $words $n]
-        } else {
-            refuse "$command: unknown option $word"
-        }
-    }
-    return [list $given $positional]
-}
+source [file join [file dirname [info script]] vivado_words.tcl]
 
 proc define {command options body} {
     set ::commands($command) $options
@@ -101,8 +71,8 @@ define get_board_parts {-quiet} {
                   ? $positional : {}}]
 }
 define create_project {-force -part=} {
-    if {[dict get $given -part] ni $::known_parts} {
-        refuse "create_project: no such part: [dict get $given -part]"
+    if {[option $given -part] ni $::known_parts} {
+        refuse "create_project: no such part: [option $given -part]"
     }
     set ::project [lindex $positional 0]
     file mkdir [lindex $positional 1]
@@ -154,7 +124,7 @@ proc kind {object} {
 
 define set_property {-dict=} {
     if {[dict exists $given -dict]} {
-        set pairs [dict get $given -dict]
+        set pairs [option $given -dict]
         set object [lindex $positional 0]
     } else {
         set pairs [lrange $positional 0 1]
@@ -195,7 +165,7 @@ set needed {
 define ipx::package_project {-root_dir= -vendor= -library= -taxonomy= -name= -version=
         -set_current=} {
     foreach name $::sources {
-        if {![string match [dict get $given -root_dir]/* $name]} {
+        if {![string match [option $given -root_dir]/* $name]} {
             refuse "ipx::package_project: $name is outside the IP: a copy would miss it"
         }
     }
@@ -232,7 +202,7 @@ define ipx::associate_bus_interfaces {-busif= -clock= -reset=} {
         }
     }
     if {[dict exists $given -busif]} {
-        lappend ::clocked [dict get $given -busif]
+        lappend ::clocked [option $given -busif]
     }
 }
 define ipx::infer_bus_interface {} {lappend ::bus [lindex $positional 0]}
@@ -267,10 +237,10 @@ define ipx::save_core {} {
 
 define create_bd_design {} {}
 define create_bd_cell {-type= -vlnv=} {
-    lassign [split [dict get $given -vlnv] :] vendor library name version
+    lassign [split [option $given -vlnv] :] vendor library name version
     if {![dict exists $::catalog $name] || ($name eq "gatefold_host"
-            ? [dict get $given -vlnv] ne "gatefold:core:gatefold_host:1.0" : $vendor ne "xilinx.com")} {
-        refuse "create_bd_cell: no such IP: [dict get $given -vlnv]"
+            ? [option $given -vlnv] ne "gatefold:core:gatefold_host:1.0" : $vendor ne "xilinx.com")} {
+        refuse "create_bd_cell: no such IP: [option $given -vlnv]"
     }
     dict set ::cells [lindex $positional 0] $name
     return [lindex $positional 0]
@@ -311,10 +281,10 @@ define get_bd_addr_segs {} {
     return [one $positional get_bd_addr_segs {gatefold/s_axi_control/reg0 ps/SAXIGP2/HP0_DDR_LOW}]
 }
 define assign_bd_address {-target_address_space= -offset= -range= -force} {
-    if {![string is integer -strict [dict get $given -offset]]} {
-        refuse "assign_bd_address: no offset: [dict get $given -offset]"
+    if {![string is integer -strict [option $given -offset]]} {
+        refuse "assign_bd_address: no offset: [option $given -offset]"
     }
-    dict set ::mapped [dict get $given -target_address_space] [lindex $positional 0]
+    dict set ::mapped [option $given -target_address_space] [lindex $positional 0]
 }
 define validate_bd_design {} {
     dict for {cell name} $::cells {
@@ -360,7 +330,7 @@ define wait_on_runs {} {
 }
 define open_run {} {}
 define write_hw_platform {-fixed -include_bit -force -file=} {
-    close [::real_open [dict get $given -file] w]
+    close [::real_open [option $given -file] w]
 }
 define report_timing_summary {-file=} {}
 define report_utilization {-file=} {}

@@ -145,50 +145,12 @@ set commands [list \
         [concat {-setup -hold -rise -fall -reset_path} $from_to] 0 0] \
 ]
 
-proc refuse {message} {
-    puts stderr "vivado recorder: $message"
-    flush $::log
-    ::real_exit 97
-}
-
-proc json {text} {
-    return "\"[string map [list \\ \\\\ \" \\\" \n \\n \t \\t] $text]\""
-}
+source [file join [file dirname [info script]] vivado_words.tcl]
 
 proc record {command words} {
     set quoted [lmap word $words {json $word}]
     puts $::log "{\"command\": [json $command], \"context\": [json $::context],\
         \"args\": \[[join $quoted ", "]\]}"
-}
-
-# Check one call against the table; returns {options as a dict of lists, positional arguments}.
-proc parse {command words options fewest most} {
-    lappend options -quiet -verbose
-    set given {}
-    set positional {}
-    for {set n 0} {$n < [llength $words]} {incr n} {
-        set word [lindex $words $n]
-        if {![regexp {^-[a-z_]} $word]} {
-            lappend positional $word
-        } elseif {$word in $options} {
-            dict lappend given $word 1
-        } elseif {"$word=" in $options} {
-            if {[incr n] >= [llength $words]} {
-                refuse "$command: option $word needs a value"
-            }
-            dict lappend given $word [lindex $words $n]
-        } else {
-            refuse "$command: unknown option $word"
-        }
-    }
-    if {[llength $positional] < $fewest || [llength $positional] > $most} {
-        refuse "$command: takes $fewest to $most arguments, not [llength $positional]: $positional"
-    }
-    return [list $given $positional]
-}
-
-proc option {given name {otherwise ""}} {
-    return [expr {[dict exists $given $name] ? [lindex [dict get $given $name] end] : $otherwise}]
 }
 
 proc call {command args} {
@@ -197,7 +159,11 @@ proc call {command args} {
     if {[lsearch $::steps $::step] < [lsearch $::steps $needed]} {
         refuse "$command: the design must be at step $needed, not $::step"
     }
-    lassign [parse $command $args $options $fewest $most] given positional
+    lassign [parse $command $args [list -quiet -verbose {*}$options]] given positional
+    set count [llength $positional]
+    if {$count < $fewest || $count > $most} {
+        refuse "$command: takes $fewest to $most arguments, not $count: $positional"
+    }
     if {[dict exists $given -directive]
             && [option $given -directive] ni [dict get $::directives $command]} {
         refuse "$command: no such directive: [option $given -directive]"

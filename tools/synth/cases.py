@@ -10,7 +10,7 @@ import numpy as np
 from gatefold.gen.network.graph import Dense, Gru, Layer, Lstm, MaxPool, Network, Window
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import Array, Plan, make_plan
+from gatefold.gen.plan import CROSS, Array, Plan, make_plan
 
 __all__ = ["CASES", "Case"]
 
@@ -46,7 +46,8 @@ class _Layers:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A seeded network (``dense`` 0: none), its widths in bits, an array and a stream.
+    """A seeded network (``dense`` 0: none), its widths in bits, an array with the registers that
+    distance needs, and a stream.
 
     ``layers`` are LSTMs of ``units``; or ``other`` makes the layers, which ``title`` names.
 
@@ -70,6 +71,9 @@ class Case:
     lut_rows: int = 0
     uram_rows: int = 0
     loadable: bool = False
+    reach: int = 0
+    gather: int = 0
+    dies: int = 1
     held_out: bool = False
 
     def plan(self) -> Plan:
@@ -82,16 +86,21 @@ class Case:
                                  dense=self.dense or None)
         qnet = quantize(network, act_width=self.act, weight_width=self.weight,
                         cell_width=self.cell)
-        return make_plan(qnet, Array(pe=self.pe, simd=self.simd, stream_bits=self.stream),
-                         lut_rows=self.lut_rows, uram_rows=self.uram_rows, loadable=self.loadable)
+        array = Array(pe=self.pe, simd=self.simd, stream_bits=self.stream, reach=self.reach,
+                      gather=self.gather, dies=self.dies, cross=CROSS if self.dies > 1 else 0)
+        return make_plan(qnet, array, lut_rows=self.lut_rows, uram_rows=self.uram_rows,
+                         loadable=self.loadable)
 
     @property
     def sizes(self) -> str:
         """Its network and widths, for a table."""
         dense = f", Dense({self.dense})" if self.dense else ""
         layers = self.title or f"{self.layers} x LSTM({self.units})"
+        levels = f"; reach {self.reach}, gather {self.gather}" if self.reach or self.gather else ""
+        dies = f"; {self.dies} dies" if self.dies > 1 else ""
         return (f"{layers} on {self.timesteps} x {self.features}{dense}; "
-                f"{self.weight}/{self.act}/{self.cell} bits; {self.stream} bit streams")
+                f"{self.weight}/{self.act}/{self.cell} bits; {self.stream} bit streams"
+                f"{levels}{dies}")
 
 
 CASES = (
@@ -141,7 +150,10 @@ CASES = (
          act=16, weight=12, held_out=True),
     Case(name="new-large", units=64, features=32, timesteps=4, pe=128, simd=8, dense=10,
          held_out=True),
-    Case(name="new-1536", units=64, features=32, timesteps=3, pe=256, simd=6, held_out=True),
+    Case(name="new-1536", units=64, features=32, timesteps=3, pe=256, simd=6, reach=1, gather=1,
+         held_out=True),
+    Case(name="new-dies", units=40, features=12, timesteps=3, pe=96, simd=4, dense=9, reach=2,
+         gather=1, dies=3, held_out=True),
     Case(name="new-4224", units=96, features=48, timesteps=3, pe=384, simd=11, act=8, weight=8,
          cell=16, stream=512, held_out=True),
     Case(name="new-gru", features=12, timesteps=6, pe=40, simd=10, act=8, weight=8, cell=16,
