@@ -51,9 +51,9 @@ def test_a_full_integer_file_keeps_its_numbers(name):
 
 
 def test_quantising_is_that_of_litert():
-    form = Affine(0.5, -3)
-    np.testing.assert_array_equal(form.quantize([0.0, 0.24, 0.25, -0.25, 0.75, 1e9, -1e9]),
-                                  [-3, -3, -2, -4, -1, 127, -128])
+    form, given = Affine(0.5, -3), [0.0, 0.24, 0.25, -0.25, 0.75, 1e9, -1e9, np.nan]
+    np.testing.assert_array_equal(form.quantize(given), [-3, -3, -3, -3, -1, 127, -128, -3])
+    np.testing.assert_array_equal(form.beyond(given), [False] * 5 + [True] * 2 + [False])
     np.testing.assert_array_equal(form.to_float([-3, -1]), [0, 1])
 
 
