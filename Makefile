@@ -2,7 +2,7 @@
 # Both set up what they need in .venv and change nothing else on the machine, except that, as root,
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak parsers \
+.PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak flips parsers \
     synth-check fanout route wild litert host-check clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
@@ -50,6 +50,9 @@ mutate: setup ## does verify find 800 mutants of two cores? (2 minutes)
 
 soak: setup ## play 10 million frames (hours; goes on where it stopped), or NETWORKS=200 random networks
 	@$(BIN)/python tools/verification/soak.py $(if $(NETWORKS),--networks $(NETWORKS),--frames $(FRAMES))
+
+flips: setup ## flip 12,000 bits of registers and memories, with and without --protect (15 minutes)
+	@$(BIN)/python tools/verification/flips.py
 
 parsers: setup ## mutate model files by the hundred and load them (a minute)
 	@$(BIN)/python tools/verification/parsers.py

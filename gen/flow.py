@@ -270,7 +270,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if options.output_width is None and found is None:  # a search measured what it found
         formats["output_width"] = output_bits(network, act_width, limits.stream_bits)
     qnet = quantize_measured(network, act_width=act_width, weight_width=weight_width,
-                             any_weights=any_weights, **formats)
+                             any_weights=any_weights, carry_inputs=options.host is None,
+                             **formats)
     if seen is not calibrate:
         qnet.calibration.update(source="seeded random inputs, after the host's part",
                                 seed=options.seed)

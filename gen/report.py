@@ -89,7 +89,7 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
         "interval_us": cycles.interval / clock_mhz,
         "array": {"pe": config.pe, "simd": config.simd, "multipliers": multipliers,
                   "pipeline": config.pipeline, "cascade": config.cascade,
-                  "packed": config.packed, "protect": config.protect,
+                  "packed": config.packed, "lanes": config.lanes, "protect": config.protect,
                   "reach": config.reach, "gather": config.gather, "dies": config.dies,
                   "cross": config.cross,
                   "stream_bits": config.beat * config.container,

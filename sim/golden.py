@@ -155,11 +155,14 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
             shift = layer.acc_frac - layer.w_hh_format.frac - layer.h_in.frac \
                 if given and layer.h_in else layer.align_hh
             found = step(layer, table, part[:, t % block], w_hh, shift, state, clip)
+            rest = found.pop("rest", None)
             state = {name: found[name] for name in ("h", "c") if name in found}
             for name in found if everything else state:
                 if name not in trace:
                     trace[name] = np.empty((samples, steps, layer.units), np.int64)
                 trace[name][rows, t] = found[name]
+            if rest is not None and t + 1 < getattr(layer, "carries", 0):
+                state["rest"] = rest
         if sequences is not None:
             for name, values in state.items():
                 kept.setdefault(name, np.empty((len(rows), layer.units), np.int64))
@@ -196,7 +199,7 @@ def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
 def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
                state: dict, clip: Clip) -> dict[str, np.ndarray]:
     acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
-    return lstm_step(layer, table, acc, state["c"], clip)
+    return lstm_step(layer, table, acc, state["c"], state.get("rest", 0), clip)
 
 
 def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,

@@ -162,8 +162,11 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
         yield "lost", f"by saturation: {in_words(numbers['lost'])}"
 
     array, cycles, clock = record["array"], record["cycles"], record["clock_mhz"]
-    yield "array", (f"{array['pe']} x {array['simd']} = {array['multipliers']} multipliers, "
-                    f"{array['pipeline']} pipeline, {100 * array['utilisation']:.1f} % in use")
+    packed = ", two in a DSP slice" if array["packed"] else ""
+    lanes = f", {array['lanes']} lanes" if array["lanes"] < array["simd"] else ""
+    yield "array", (f"{array['pe']} x {array['simd']} = {array['multipliers']} multipliers{packed}"
+                    f"{lanes}, {array['pipeline']} pipeline, "
+                    f"{100 * array['utilisation']:.1f} % in use")
     yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}"
                      f"{in_turn(cycles)}, bound {cycles['bound']}, without overlap "
                      f"{cycles['no_overlap']}")

@@ -36,7 +36,9 @@ def _facts(plan: Plan) -> list[str]:
                else "memory images in ../weights, or in the folder `GATEFOLD_WEIGHTS")
     facts = {
         "Input": inputs, "Layers": layers, "Output": outputs,
-        "Array": [f"{c.pe} x {c.simd} = {c.pe * c.simd} multipliers, {c.pipeline} pipeline"
+        "Array": [f"{c.pe} x {c.simd} = {c.pe * c.simd} multipliers"
+                  + (", two in a DSP slice" if c.packed else "")
+                  + (f", {c.lanes} lanes" if c.parts > 1 else "") + f", {c.pipeline} pipeline"
                   + (f", on {c.dies} dies" if c.dies > 1 else "")],
         "Bits": [f"activations {c.act_width}, weights {c.weight_width}, cell state "
                  f"{c.cell_width}, accumulators {c.acc_width}"

@@ -34,10 +34,13 @@ class Fifo(wiring.Component):
         m = Module()
         m.submodules.memory = memory = Memory(shape=self.shape, depth=self.depth, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        comes, leaves = Signal(), Signal()
+        comes = Signal()
+        leaves = Signal()
         level = Signal(range(self.depth + 1))
-        empty, full = Signal(init=1), Signal()
-        head, tail = Signal(range(self.depth)), Signal(range(self.depth))
+        empty = Signal(init=1)
+        full = Signal()
+        head = Signal(range(self.depth))
+        tail = Signal(range(self.depth))
         m.d.comb += [
             self.i.ready.eq(~full), self.o.valid.eq(~empty),
             comes.eq(self.i.valid & ~full), leaves.eq(self.o.ready & ~empty),

@@ -58,7 +58,8 @@ class Reader(wiring.Component):
         # Ask.
         reserved = Signal(range(room + 1))  # words asked for that have not left
         fits = Signal()
-        asks, leaves = Signal(), Signal()
+        asks = Signal()
+        leaves = Signal()
         offered = Signal()  # a burst that was given up, and memory has not taken
         abandoned = Signal(burst())
         m.d.comb += [
@@ -84,7 +85,8 @@ class Reader(wiring.Component):
         # Take: as many words of a burst as were asked for.
         place = Signal(8)  # in the burst
         at_end = Signal()
-        filling, dropping = Signal(), Signal()
+        filling = Signal()
+        dropping = Signal()
         comes = Signal()
         m.d.comb += [
             at_end.eq(place == lengths.o.payload),

@@ -57,7 +57,9 @@ class Writer(wiring.Component):
         left = Signal(range(BURST + 1))  # words of the burst under way
         unanswered = Signal(WORDS)
         count = Signal.like(left)
-        comes, begins, moves = Signal(), Signal(), Signal()
+        comes = Signal()
+        begins = Signal()
+        moves = Signal()
         m.d.comb += [
             words.i.payload.eq(self.i.payload), words.i.valid.eq(self.i.valid & ~self.drains),
             self.i.ready.eq(words.i.ready & ~self.drains),

@@ -275,7 +275,8 @@ class Device:
         counts = counts.astype(int)
         if scales.any():  # of a .tflite, as LiteRT's QUANTIZE: in float32, halves to even
             reciprocals = np.float32(1) / np.repeat(scales, counts).astype(np.float32)
-            rounded = np.rint(frames.astype(np.float32) * reciprocals).astype(np.float64)
+            with np.errstate(over="ignore"):
+                rounded = np.rint(frames.astype(np.float32) * reciprocals).astype(np.float64)
             return np.clip(rounded + np.repeat(zeros, counts), -128, 127)
         highest = np.repeat(2.0 ** (widths - 1) - 1, counts)
         with np.errstate(over="ignore"):

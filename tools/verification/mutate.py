@@ -1,10 +1,14 @@
 """Does `gatefold verify` find what is wrong? Mutants of cores, played as it plays: `make mutate`.
 
 Each mutant changes one bit of one cell's port. It is killed where any scenario of ``verify`` fails
-on it. A survivor is proved equivalent where SAT shows that no register's next state and no output
-of its module depends on it (``prove.py``), or has a line in survivors.tsv that says why it cannot
-matter, or that this is *open*. For the cores and the choice of CI any other survivor makes the
-command fail, and so does a line whose mutant is now killed or proved: the file can only shrink.
+on it. Every survivor has a line in survivors.tsv: it is *proved* equivalent, because SAT shows that
+no register's next state and no output of its module depends on it (``prove.py``), or the line says
+why it cannot matter, or that this is *open*. For the cores and the choice of CI any other survivor
+makes the command fail, and so does a line that does not hold any more: the file can only shrink.
+CI plays a sample of them, and proves nothing (tests/verification/test_mutate.py).
+
+Where the hardware has changed, ``--refresh`` writes the lines of the cores anew: those of mutants
+that are gone go, and new survivors are *proved* or *open*.
 """
 
 from __future__ import annotations
@@ -31,6 +35,9 @@ from gatefold.sim.verify import check_run, scenarios
 from gatefold.sim.verilog_run import VerilogCore
 
 SURVIVORS = Path(__file__).with_name("survivors.tsv")
+COUNT = 400  #: mutants of a core of CI
+PROVED = "proved"  #: a reason: that SAT shows it
+OPEN = "open"  #: a reason: that nobody has explained it
 
 
 def play(folder: Path, core: Path, qnet, count: int, jobs: int) -> list[str | None]:
@@ -79,8 +86,23 @@ def reason(core: str, mutant: Mutant) -> tuple[str, ...] | None:
                  and fnmatchcase(literal, line[1].replace("[", "(").replace("]", ")"))), None)
 
 
-def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list[Mutant], set]:
-    """Play ``count`` mutants of a core: figures, survivors without a line, and lines used."""
+def sample_alive(name: str, count: int, jobs: int) -> list[Mutant]:
+    """The survivors without a line among ``count`` of the mutants that CI plays of a core."""
+    with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
+        root = Path(temporary)
+        core, work, folder = root / "core", root / "work", root / "mutants"
+        work.mkdir()
+        qnet = CORES[name].save(core)
+        chosen = choose(choose(list_mutants(core, work), COUNT), count, seed=2)
+        write_mutants(chosen, core, work, folder)
+        killers = play(folder, core, qnet, len(chosen), jobs)
+    return [mutant for mutant, killer in zip(chosen, killers, strict=True)
+            if killer is None and reason(name, mutant) is None]
+
+
+def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list, list]:
+    """Play ``count`` mutants of a core: figures, (mutant, whether it is proved) of the survivors
+    without a line that holds, and the lines that hold."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
         root = Path(temporary)
@@ -93,9 +115,10 @@ def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list[Muta
         killers = play(folder, core, qnet, len(chosen), jobs)
         alive = [mutant for mutant, killer in zip(chosen, killers, strict=True) if killer is None]
         proved = equivalent(alive, work)
-    lines = {mutant: reason(name, mutant) for mutant in alive if mutant not in proved}
-    unknown = [mutant for mutant, line in lines.items() if line is None]
-    explained = sum(line is not None and line[2] != "open" for line in lines.values())
+    lines = {mutant: reason(name, mutant) for mutant in alive}
+    hold = {mutant: line for mutant, line in lines.items()
+            if line and (line[2] == PROVED) == (mutant in proved)}
+    explained = sum(line[2] not in (PROVED, OPEN) for line in hold.values())
     kinds: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for mutant, killer in zip(chosen, killers, strict=True):
         kinds[mutant.kind][0] += 1
@@ -105,9 +128,18 @@ def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list[Muta
         "mutants": len(chosen), "of": len(every), "seed": seed,
         "killed": dict(Counter(killer for killer in killers if killer)),
         "proved": len(proved), "explained": explained,
-        "open": len(lines) - explained,
+        "open": len(alive) - len(proved) - explained,
         "modules": dict(sorted(kinds.items())), "seconds": round(time.monotonic() - started),
-    }, unknown, {line for line in lines.values() if line}
+    }, [(mutant, mutant in proved) for mutant in alive if mutant not in hold], [*hold.values()]
+
+
+def refresh(name: str, lines: list[tuple[str, ...]]) -> None:
+    """Write ``lines`` in place of those of a core."""
+    text = SURVIVORS.read_text().splitlines()
+    head = [line for line in text if line.startswith("#")]
+    kept = [line for line in text if line and line.split("\t")[0] not in (name, *head)]
+    new = sorted("\t".join(line) for line in set(lines))
+    SURVIVORS.write_text("\n".join([*head, *sorted([*kept, *new])]) + "\n")
 
 
 def main() -> int:
@@ -120,9 +152,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the choice; 1 is what CI plays")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--record", action="store_true", help="write docs/verification.md")
+    parser.add_argument("--refresh", action="store_true", help="write the lines of survivors.tsv")
     options = parser.parse_args()
     names = options.cores or (list(CORES) if options.all else OF_CI)
-    count = options.count or (1000 if options.all else 400)
+    count = options.count or (1000 if options.all else COUNT)
     failed = False
     for name in names:
         found, unknown, used = mutate(name, count, options.seed, options.jobs)
@@ -130,15 +163,18 @@ def main() -> int:
         print(f"{name}: {found['mutants']} mutants: {killed} killed, {found['proved']} proved "
               f"equivalent, {found['explained']} explained, {found['open']} open "
               f"({found['seconds']} s)", flush=True)
-        for mutant in unknown:
-            print(f"{name}\t{mutant.key}\t")
-        whole = (count, options.seed) == (400, 1) and name in OF_CI
+        new = [(name, mutant.key, PROVED if proved else OPEN) for mutant, proved in unknown]
+        for line in new:
+            print(*line, sep="\t")
+        whole = (count, options.seed) == (COUNT, 1) and name in OF_CI
         stale = [line for line in reasons() if line[0] == name and line not in used]
         for line in stale if whole else ():
             print(f"survivors.tsv: no mutant of {name} needs the line {line[1]!r}: remove it")
-        failed |= whole and bool(unknown or stale)
+        if options.refresh and whole:
+            refresh(name, [*used, *new])
+        failed |= whole and bool(new or stale) and not options.refresh
         if options.record:
-            record("mutants" if count == 400 else "many mutants", {name: found})
+            record("mutants" if count == COUNT else "many mutants", {name: found})
     return int(failed)
 
 

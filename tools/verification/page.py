@@ -9,6 +9,8 @@ __all__ = ["PAGE", "render", "write"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "verification.md"
 HEAD = Path(__file__).with_name("head.md")
+#: What becomes of a flip.
+VERDICTS = ("masked", "wrong", "detected", "hang", "lost")
 SURVIVORS = Path(__file__).with_name("survivors.tsv")
 
 
@@ -38,6 +40,17 @@ def render(figures: dict) -> str:
                   "| seeds | networks | that fail |", "|---|---|---|",
                   *(f"| {seeds.removeprefix('seeds ')} | {one['networks']} | {one['failures']} |"
                     for seeds, one in sorted(figures["random networks"].items())), ""]
+    if figures.get("flips"):
+        parts += ["## Bit flips", "",
+                  "`make flips`: single flips of any register (without the watchdog's own) and of "
+                  "the memories of program, weights and biases, in a random cycle of five frames. "
+                  "*Hang*: nothing moves any more, and no watchdog ends it. *Lost*: the core does "
+                  "not work again, after a reset or after its watchdog's.", "",
+                  f"| core | flips of | {' | '.join(VERDICTS)} |", "|---|---|" + "---|" * 5,
+                  *(f"| {name} | {kind} | "
+                    + " | ".join(str(found.get(verdict, 0)) for verdict in VERDICTS) + " |"
+                    for name, kinds in sorted(figures["flips"].items())
+                    for kind, found in kinds.items()), ""]
     if figures.get("parsers"):
         total = sum((Counter(one) for one in figures["parsers"].values()), Counter())
         parts += ["## Parsers", "",
