@@ -30,10 +30,10 @@ def test_operands_are_centred_and_have_nine_bits():
 
 
 @pytest.mark.parametrize("given", [
-    {"width": 8}, {"act_width": 12}, {"table_bits": 12}, {"rule": "mse"}, {"host": "axi"},
-    {"overrides": {"l0_lstm": {}}}], ids=str)
+    {"width": 8}, {"act_width": 12}, {"table_bits": 12}, {"rule": "mse"},
+    {"host": "axi", "io": "float32"}, {"overrides": {"l0_lstm": {}}}], ids=str)
 def test_what_would_change_a_file_s_numbers_is_refused(given):
-    with pytest.raises(UserError, match="full-integer .tflite"):
+    with pytest.raises(UserError, match="full-integer .tflite|a .tflite network of integers"):
         compile(load(path("sequence")), **given)
 
 
