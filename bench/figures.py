@@ -15,8 +15,9 @@ MARKS = {
     "p": "planned: counted by the plan; simulations confirm such counts to the cycle, but this "
          "very core was not simulated for the benchmark",
     "e": "estimated: by the formulas of gen/plan/resources.py; no vendor tool ran",
+    "v": "estimated by Vela, Arm's compiler for Ethos-U; nothing ran on that accelerator",
     "y": "synthesised: by Yosys (synth_xilinx), component by component; not placed, not routed",
-    "m": "measured: on the machine named below, in the same run as all figures with this mark",
+    "m": "measured: on the machine that is named with it, all figures of a table in one run",
     "q": "quoted: from the literature (bench/workloads.json), not checked here",
     "t": "target: the project's aim, for batch 1 and 16 bits",
 }
@@ -25,7 +26,7 @@ MARKS = {
 TARGETS = {
     "zcu104": {"autoenc-1": 193, "autoenc-2": 233, "autoenc-3": 579, "autoenc-4": 1131,
                "autoenc-5": 5130, "lstm-dense": 3991, "lstm-cell": 19_455,
-               "forum-cnn-lstm": 31_000},
+               "forum-cnn-lstm": 31_000, "forum-cnn-lstm, int8": 16_000},
     **dict.fromkeys(("u280", "u55c"), {
         "autoenc-1": 174, "autoenc-2": 188, "autoenc-3": 238, "autoenc-4": 327,
         "autoenc-5": 3169, "lstm-dense": 1031, "lstm-cell": 4393, "forum-cnn-lstm": 12_000,
@@ -48,6 +49,7 @@ DEVICES = {
 EDGE_TPU = (
     ("mean", "{} mean"), ("fastest", "min"), ("slowest", "max"),
     ("without the LSTM, mean", "without the LSTM, mean"),
+    ("on a desktop", "on a desktop"),
 )
 _TPU, _ON_TPU = "coral edge tpu, embedded", "forum-cnn-lstm"
 

@@ -8,9 +8,10 @@
 Each core is made as a user makes it: quantised, planned and written to a folder. Its Verilog is
 then compared with the golden model: every output, every value of every layer and step, and latency
 and interval to the cycle. The networks for streaming keep their state between frames, and their
-weights are loaded at run time, into UltraRAM if they fit no other memory. After each core the
-results go to bench/simulated.json, so a run that was stopped continues with the next core. A core
-whose plan has changed since is run again.
+weights are loaded at run time, into UltraRAM if they fit no other memory. The forum's network in
+full integer gets the inputs that are shipped with it, for which golden must give LiteRT's bytes.
+After each core the results go to bench/simulated.json, so a run that was stopped continues with the
+next core. A core whose plan has changed since is run again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from figures import BOARD_TITLES, TARGETS, is_simulated, key
-from networks import ROOT, Workload, all_workloads
+from networks import ROOT, Workload, all_workloads, int8_workload, vectors
 from planned import core_of
 
 from gatefold.gen.check import seeded_inputs
@@ -106,7 +107,12 @@ def _verify(core: Core, samples: int, stages: _Stages) -> VerifyResult:
                               f"{core.plan.config.simd} multipliers, "
                               f"{core.plan.cycles.latency:,} cycles planned")
         folder = core.save(Path(place) / "core")
-        x = seeded_inputs(core.qnet, samples, _SEED)
+        if core.qnet.affine is None:
+            x = seeded_inputs(core.qnet, samples, _SEED)
+        else:
+            x, y = vectors(samples)
+            if not np.array_equal(core.run(x, raw=True), y):
+                raise CheckFailed("golden does not give LiteRT's bytes")
         return verify(
             folder, x=np.reshape(x, (samples, -1)), expect=expectation(core.qnet, x), seed=_SEED,
             timeout=_TIMEOUT, progress=lambda message: stages.begin(
@@ -170,8 +176,9 @@ _NOTES = """\
   full rate. Both were planned, and simulation found the same numbers. Target is the project's aim.
 - Compared is the number of integers: every output, and every value of every layer and step, in the
   five scenarios of `gatefold verify` ([streams.md](streams.md)). There were {samples} different
-  inputs. The streaming networks had {streamed}, in sequences of one to four frames that keep the
-  state, with a reset among them.
+  inputs; for the network in int8 those that are shipped with it, whose outputs are LiteRT's bytes.
+  The streaming networks had {streamed}, in sequences of one to four frames that keep the state,
+  with a reset among them.
 - Weights says where they are stored; "loaded" means through their stream, before the first frame.
 - Resources are estimated (gen/plan/resources.py). The seconds for planning, for Verilator's
   compilation and for the simulation come from a machine with other users.
@@ -219,7 +226,7 @@ def _weights(row: dict) -> str:
 def main() -> None:
     """Entry point; exit code 1 where any core failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    rows = all_workloads()
+    rows = [*all_workloads(), int8_workload()]
     names = [row.name for row in rows]
     parser.add_argument("--only", nargs="+", metavar="NETWORK", choices=names, default=names,
                         help="these networks: " + ", ".join(names))

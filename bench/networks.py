@@ -17,13 +17,15 @@ import numpy as np
 from gatefold.gen.frontends import load
 from gatefold.gen.network.graph import Dense, Layer, Lstm, Network, RepeatVector, Window
 
-__all__ = ["CALIBRATION", "ROOT", "WORKLOADS", "Workload", "all_workloads", "calibration"]
+__all__ = ["CALIBRATION", "ROOT", "WORKLOADS", "Workload", "all_workloads", "calibration",
+           "int8_workload", "vectors"]
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKLOADS: dict = json.loads((ROOT / "bench/workloads.json").read_text())
 
 #: Trained models by workload, and data to choose their formats from.
 TRAINED = {"lstm-dense": "models/lstm-dense/lstm-dense.keras"}
+_INT8 = "models/forum-cnn-lstm"
 CALIBRATION = {"lstm-dense": "models/lstm-dense/calibration.npz"}
 
 
@@ -41,6 +43,8 @@ class Workload:
     @property
     def boards(self) -> tuple[str, ...]:
         """Boards that it is built for: the networks for streaming need a large one."""
+        if self.network.affine is not None:
+            return ("zcu104",)
         return ("u55c",) if self.network.stateful else ("zcu104", "u280", "u55c")
 
 
@@ -52,6 +56,19 @@ def all_workloads() -> list[Workload]:
     return rows + [
         Workload(name, tuple(described["layers"]), _streaming(described["layers"]))
         for name, described in WORKLOADS["streaming"]["networks"].items()]
+
+
+def int8_workload() -> Workload:
+    """The forum's network in full integer, as LiteRT's converter made it."""
+    layers = WORKLOADS["networks"]["forum-cnn-lstm"]["layers"]
+    return Workload("forum-cnn-lstm, int8", tuple(layers),
+                    load(ROOT / _INT8 / "forum-cnn-lstm.tflite"))
+
+
+def vectors(samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs (samples, 800, 2) of that network, and what LiteRT answered (samples, 104): bytes."""
+    with np.load(ROOT / _INT8 / "vectors.npz") as data:
+        return data["x"][:samples].astype(np.int64), data["y"][:samples].astype(np.int64)
 
 
 def calibration(name: str) -> np.ndarray | None:

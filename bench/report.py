@@ -65,8 +65,9 @@ def markdown(known: dict, rows: list[Workload]) -> str:
     parts = [_head(known, names), "![Latency of one inference](bench.svg)", _marks(),
              "## Every network on every board, beside the published figures",
              _main_table(known, names), _notes(known, names), _streaming(known, streams),
-             _measured(known, [row.name for row in there]), _throughput(known, names), _gpu(known),
-             _shares(known, names), _missing([row for row in rows if row not in there]), _again()]
+             _measured(known, [row.name for row in there]), _int8(known),
+             _throughput(known, names), _gpu(known), _shares(known, names),
+             _missing([row for row in rows if row not in there]), _again()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -353,7 +354,39 @@ def _measured(known: dict, names: list[str]) -> str:
                     f" | {seen['calls']:,} | {seen['difference']:.0e} |")
     return text + "\n".join(lines) + (
         "\n\nLiteRT ran float32 .tflite files that bench/tflite.py writes with the operators of a "
-        "Keras conversion. LiteRT with int8 was not measured, because quantising needs TensorFlow.")
+        "Keras conversion. The next table has a full-integer one.")
+
+
+def _int8(known: dict) -> str:
+    """The forum's network: what its user measured, what this machine takes, what Vela estimates."""
+    found = known.get("int8")
+    if not found:
+        return ""
+    name, machine, vela = "forum-cnn-lstm", found["machine"], found["vela"]
+    rows = [(f"Edge TPU, {title}", mark(number(edge_tpu(known["workloads"], name, entry) / 1000),
+                                        "q"), "") for title, entry in EDGE_TPU]
+    rows += [(runtime, mark(number(seen["median_us"] / 1000), "m"),
+              f"min {number(seen['min_us'] / 1000)}, {seen['calls']:,} calls")
+             for runtime, seen in found["runtimes"].items()]
+    rows += [(f"{title}, Vela's estimate", mark(number(seen["ms"]), "v"),
+              f"{seen['mhz']:,.0f} MHz, {seen['system']}, {seen['memory']}")
+             for title, seen in vela["estimates"].items()]
+    for core, boards in known["planned"]["networks"].items():
+        if core.startswith(name):
+            bits = "" if "int8" in core else ", 16 bits"
+            rows += [(f"Gatefold, {core}{bits}, {BOARD_TITLES[board]}",
+                      mark(number(_us(known, core, board) / 1000),
+                           latency_mark(known, core, board)),
+                      f"{row['latency']:,} cycles") for board, row in boards.items()]
+    return ("## The forum's network in full integer\n\nIts user quotes the Edge TPU in the "
+            "embedded system, the same without the LSTM, and on a desktop. ONNX Runtime and LiteRT "
+            f"were measured in one run, with one thread ({machine['cpu']}; the load average was "
+            f"{machine['load_before']} before and {machine['load_after']} after it); before it was "
+            "timed, LiteRT gave the stored bytes of the shipped .tflite. Vela, Arm's compiler for "
+            f"Ethos-U ({vela['version']}), compiled the same file; its figures are its estimate, "
+            "for its default system, of an accelerator that was not run.\n\n"
+            "| | ms | |\n|---|---:|---|\n"
+            + "\n".join(f"| {' | '.join(row)} |" for row in rows))
 
 
 def _throughput(known: dict, names: list[str]) -> str:

@@ -30,8 +30,9 @@ from report import markdown
 
 BENCH = ROOT / "bench"
 VENV = ROOT / ".venv-bench"
+INT8 = "forum-cnn-lstm"  #: the network that bench/int8.py measures
 _MODELS = ROOT / "build/bench"
-_RESULTS = ("planned", "measured", "simulated", "synthesised", "gpu")
+_RESULTS = ("planned", "measured", "simulated", "synthesised", "gpu", "int8")
 
 
 def read(folder: Path, name: str) -> dict:
@@ -90,6 +91,15 @@ def measure_all(rows: list[Workload]) -> dict:
     return json.loads(result.read_text())
 
 
+def measure_int8(row: Workload, folder: Path) -> None:
+    """Times of the network of ``row`` in full integer, into ``folder``/int8.json."""
+    python = runtimes()
+    with tempfile.TemporaryDirectory() as place:
+        write_models(row.name, row.network, Path(place))
+        subprocess.run([python, BENCH / "int8.py", place, folder / "int8.json",
+                        python.parent / "vela"], check=True)
+
+
 def each(cores: list[str], rows: list[Workload], folder: Path, file: str, work) -> None:
     """``work`` on every network/board named, results kept in ``folder``/``file``.json at once."""
     by_name = {row.name: row for row in rows}
@@ -143,6 +153,9 @@ def main() -> None:
         networks = old.get("networks", {}) | new["networks"]
         write(folder, "measured", new | {
             "networks": {name: networks[name] for name in names if name in networks}})
+        for row in chosen:
+            if row.name == INT8:
+                measure_int8(row, folder)
     render(folder, options.output)
     print(f"bench: {options.output / 'bench.md'}")
 

@@ -97,6 +97,16 @@ class Core:
         """The quantised network."""
         return self.plan.qnet
 
+    @property
+    def input_quantization(self) -> list[tuple[float, int]]:
+        """Scale and zero point of each input's bytes, of a full-integer .tflite; else empty."""
+        return [(one.scale, one.zero) for one in self.qnet.affine[0]] if self.qnet.affine else []
+
+    @property
+    def output_quantization(self) -> list[tuple[float, int]]:
+        """As :attr:`input_quantization`, of the outputs."""
+        return [(one.scale, one.zero) for one in self.qnet.affine[1]] if self.qnet.affine else []
+
     def report(self) -> dict:
         """What report.json will hold: a copy."""
         return json.loads(json.dumps(self._report))
@@ -260,7 +270,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if options.output_width is None and found is None:  # a search measured what it found
         formats["output_width"] = output_bits(network, act_width, limits.stream_bits)
     qnet = quantize_measured(network, act_width=act_width, weight_width=weight_width,
-                             any_weights=any_weights, **formats)
+                             any_weights=any_weights, carry_inputs=options.host is None,
+                             **formats)
     if seen is not calibrate:
         qnet.calibration.update(source="seeded random inputs, after the host's part",
                                 seed=options.seed)

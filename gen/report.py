@@ -22,6 +22,7 @@ from gatefold.gen.files.output import replace_files
 from gatefold.gen.html import plan_of, write_page
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.measure.inside import inside
+from gatefold.gen.measure.resolvers import agreement
 from gatefold.gen.measure.saturation import doubts, lost
 from gatefold.gen.network.around import Around
 from gatefold.gen.network.frames import some_samples
@@ -88,7 +89,7 @@ def make_report(network: Network, plan: Plan, *, board: Board | None, clock_mhz:
         "interval_us": cycles.interval / clock_mhz,
         "array": {"pe": config.pe, "simd": config.simd, "multipliers": multipliers,
                   "pipeline": config.pipeline, "cascade": config.cascade,
-                  "packed": config.packed, "protect": config.protect,
+                  "packed": config.packed, "lanes": config.lanes, "protect": config.protect,
                   "reach": config.reach, "gather": config.gather, "dies": config.dies,
                   "cross": config.cross,
                   "stream_bits": config.beat * config.container,
@@ -190,6 +191,7 @@ def describe_numbers(network: Network, qnet: QuantizedNetwork, data: np.ndarray,
         "affine": None if qnet.affine is None else {
             name: [{"scale": one.scale, "zero_point": one.zero} for one in side]
             for name, side in zip(("inputs", "outputs"), qnet.affine, strict=True)},
+        "resolvers": None if qnet.affine is None else agreement(network, qnet, within),
         "layers": formats,
         "table": {"function": "tanh, sigmoid from it", "argument": str(qnet.table.format),
                   "entries": qnet.table.t0.size + qnet.table.t1.size,

@@ -18,7 +18,13 @@ from gatefold.gen.html import write_page
 from gatefold.gen.network.around import Around
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.logits import with_logits
-from gatefold.gen.numbers.quantize import SATURATED, requantize_into, saturated_weights
+from gatefold.gen.numbers.fit import moments_of
+from gatefold.gen.numbers.quantize import (
+    FITTED,
+    SATURATED,
+    requantize_into,
+    saturated_weights,
+)
 from gatefold.gen.report import (
     describe_network,
     describe_numbers,
@@ -49,10 +55,12 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     report = read_report(path)
     if "sigmoid" in old.host:
         network = with_logits(network)
-    qnet = requantize_into(network, old, saturate=saturate)
+    given = None if data is None else frames_given(network, network.around, data, "the input")
+    moments = None if given is None or not old.calibration.get(FITTED) else moments_of(
+        network, given)
+    qnet = requantize_into(network, old, saturate=saturate, moments=moments)
     plan = load_plan(path).retrained(qnet)
     _check_cut(network.around, load_host(path))
-    given = None if data is None else frames_given(network, network.around, data, "the input")
     floats = sample_floats(network, given, seed)
     numbers = describe_numbers(network, qnet, floats, given, seed)
     if given is not None:

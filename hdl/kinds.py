@@ -55,7 +55,7 @@ class LstmKind:
     ``cell``: of their sum to c, T + 1 + ``up_f``. ``out``: c to tc. ``h``: of o * tc to h.
     ``cell_width``, ``h_width``: bits to which c and h saturate. ``peepholes``: left shifts that
     align a sum and the product of a peephole, whose sum ``gate`` is applied to; None, there are no
-    peepholes.
+    peepholes. ``carries``: what the rounding of the unit's last h left is added to o * tc.
     """
 
     gate: Gate
@@ -68,6 +68,7 @@ class LstmKind:
     cell_width: int
     h_width: int
     peepholes: tuple[int, int] | None = None
+    carries: bool = False
 
     @property
     def constants(self) -> Constants:

@@ -56,6 +56,9 @@ class LstmLane(StateLane):
     One unit a cycle (II = 1). A :class:`LoadKind` takes its c from z_i instead. An
     :class:`EmitKind` shows the old c, rounded, instead of h.
 
+    Where a kind carries, the low bits that the rounding of h leaves are kept, for each unit, and
+    stand at its next step where the rounding constant stands otherwise.
+
     Products: T x T, (T + 1) x C and (T + 2) x (T + 1) bits, of which a DSP48E2 (27 x 18, signed)
     holds each where T <= 17 and C <= 18; a wider one takes two slices, and is slower.
 
@@ -131,7 +134,7 @@ class LstmLane(StateLane):
         total = self._sum(m, kind, i, f, g, old)
         self.put(m, new, kind[sum_at], total,
                  {n: (k.cell, k.cell_width) for n, k in lstm.items()})
-        h = self._h(m, kind, total, o)
+        h = self._h(m, kind, total, o, self._rest(m))
         self._show(m, kind[gates_at], old, h)
         m.d.comb += self.c.eq(delay(m, "c_late", new, end - self.written(c))[-1])
         return m
@@ -226,7 +229,44 @@ class LstmLane(StateLane):
         m.d[c.between] += total.eq(plus_minus(fc_up, ig_up, negative_g))
         return total
 
-    def _h(self, m: Module, kind: list[Value], total: Signal, o: Activated) -> Value:
+    def _rest(self, m: Module) -> Memory | None:
+        """The remainders of the units' last h, less half a step; None where no kind carries."""
+        bits = max((k.h for k in self._lstm().values() if k.carries), default=0)
+        if not bits:
+            return None
+        m.submodules.rests = rests = Memory(shape=bits, depth=max(2, self.config.cell_depth),
+                                            init=[])
+        return rests
+
+    def _constant(self, m: Module, kind: list[Value], rests: Memory | None) -> Value:
+        """What is added to o * activation(c) before its bits below h fall away."""
+        lstm, end = self._lstm(), self.latency(self.config)
+        if rests is None:
+            return half_by_kind(m, "half_h", kind[end - 1], {n: k.h for n, k in lstm.items()})
+        read, old = rests.read_port(domain="comb"), Signal(rests.shape, reset_less=True)
+        m.d.comb += read.addr.eq(delay(m, "rest_read", self.cell_addr, end - 2)[-1])
+        m.d.sync += old.eq(Mux(delay(m, "rest_fresh", self.fresh, end - 2)[-1], 0, read.data))
+        widest = max([half(k.h).bit_length() for k in lstm.values()] + [len(old)])
+        return by_parameter(
+            m, "constant_h", kind[end - 1], {n: (k.h, k.carries) for n, k in lstm.items()},
+            lambda way: Value.cast(old[:way[0]]) ^ half(way[0]) if way[1] else half(way[0]), widest)
+
+    def _keep(self, m: Module, kind: list[Value], rests: Memory, rounded: Signal) -> None:
+        """Write what the rounding left; a state that is loaded leaves nothing."""
+        written = self._lstm().keys() | {n for n, k in self.kinds(self.config).items()
+                                         if isinstance(k, LoadKind)}
+        end, write, bits = self.latency(self.config), rests.write_port(), rests.shape
+        left = by_parameter(m, "left", kind[end], {n: k.h for n, k in self._lstm().items()},
+                            lambda h: Value.cast(rounded[:max(0, h)]) ^ half(h), bits)
+        m.d.comb += [
+            write.addr.eq(delay(m, "rest_write", self.cell_addr, end)[-1]),
+            write.en.eq(delay(m, "rest_writes", self.writes & is_one_of(self.kind, written),
+                              end)[-1]),
+            write.data.eq(Mux(is_one_of(kind[end], self._lstm()), left, 0)),
+        ]
+
+    def _h(self, m: Module, kind: list[Value], total: Signal, o: Activated,
+           rests: Memory | None) -> Value:
         """o activation(c): sign and t from the sum that gives c, while the output gate is delayed;
         the product, then its sign and its rounding."""
         c, lstm = self.config, self._lstm()
@@ -249,9 +289,11 @@ class LstmLane(StateLane):
         product_h = Signal(2 * t_bits + 1, reset_less=True)
         rounded = Signal(signed(2 * t_bits + 3), reset_less=True)
         negative_c = delay(m, "negative_c_later", tc_negative, c.pair - 1)[-1]
-        constant = half_by_kind(m, "half_h", kind[end - 1], {n: k.h for n, k in lstm.items()})
+        constant = self._constant(m, kind, rests)
         m.d[c.between] += product_h.eq(o_late * tc_t)
         m.d.sync += rounded.eq(plus_minus(constant, product_h, negative_c))
+        if rests is not None:
+            self._keep(m, kind, rests, rounded)
         return by_parameter(m, "h", kind[end], {n: (k.h, k.h_width) for n, k in lstm.items()},
                             lambda way: saturate(floor_shift(rounded, way[0]), way[1]),
                             signed(c.act_width))

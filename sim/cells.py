@@ -25,8 +25,9 @@ def blocks(acc: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def lstm_step(layer: QLstm, table: Table, acc: np.ndarray, c: np.ndarray,
-              clip: Clip = saturated) -> dict[str, np.ndarray]:
-    """All tensors of a step, of accumulators (..., 4 units) and the previous c."""
+              rest: np.ndarray | int = 0, clip: Clip = saturated) -> dict[str, np.ndarray]:
+    """All tensors of a step, of accumulators (..., 4 units), the previous c and the ``rest`` that
+    the rounding of the previous h left, or 0; with the new rest."""
     found = {}
     sums = dict(zip("ifgo", blocks(acc, 4), strict=True))
     for name, z in sums.items():
@@ -40,7 +41,7 @@ def lstm_step(layer: QLstm, table: Table, acc: np.ndarray, c: np.ndarray,
             z = _with_peephole(layer, z, "ifo".index(name), found.get("c", c))
             found[f"u_{name}"], found[name] = gated(layer.recurrent_activation, table, z,
                                                     layer.gate_frac, clip, layer.gate_limit(table))
-    found["h"] = lstm_result(layer, table, found["o"], found["c"], clip)
+    found["h"], found["rest"] = lstm_result(layer, table, found["o"], found["c"], rest, clip)
     return {f"acc_{name}": z for name, z in sums.items()} | found
 
 
@@ -55,10 +56,10 @@ def _with_peephole(layer: QLstm, z: np.ndarray, gate: int, c: np.ndarray) -> np.
 
 def lstm_cell(layer: QLstm, table: Table, gates, c: np.ndarray,
               clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray]:
-    """(c, h) of the gates' values i, f, g, o and the previous c."""
-    *others, o = gates
-    c = lstm_state(layer, table, *others, c, clip)
-    return c, lstm_result(layer, table, o, c, clip)
+    """(c, h) of the gates' values i, f, g, o and the previous c, without a remainder."""
+    i, f, g, o = gates
+    c = lstm_state(layer, table, i, f, g, c, clip)
+    return c, lstm_result(layer, table, o, c, clip=clip)[0]
 
 
 def lstm_state(layer: QLstm, table: Table, i: np.ndarray, f: np.ndarray, g: np.ndarray,
@@ -72,12 +73,15 @@ def lstm_state(layer: QLstm, table: Table, i: np.ndarray, f: np.ndarray, g: np.n
 
 
 def lstm_result(layer: QLstm, table: Table, o: np.ndarray, c: np.ndarray,
-                clip: Clip = saturated) -> np.ndarray:
-    """h of the gate o and the new c."""
+                rest: np.ndarray | int = 0,
+                clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray]:
+    """(h, rest) of the gate o, the new c and the rest of the previous h."""
     quiet = saturated if flat(layer.activation) else clip  # not worth a count
     tc = squashed(layer.activation, table, layer.tc, c, layer.c.frac, quiet, "tc")[1]
-    shift = table.out_frac + 1 + layer.tc.frac - layer.h.frac
-    return clip("h", round_shift(o * tc, shift), layer.h.width)
+    shift = layer.h_shift(table)
+    exact = o * tc + rest
+    h = round_shift(exact, shift)
+    return clip("h", h, layer.h.width), exact - (h << shift) if shift > 0 else np.zeros_like(h)
 
 
 def gru_gates(layer: QGru, table: Table, acc: np.ndarray,

@@ -42,7 +42,7 @@ from gatefold.sim.cells import (
     lstm_cell,
     lstm_step,
 )
-from gatefold.sim.int8 import finished_int8, gate_sums, lstm_cell_int8
+from gatefold.sim.int8 import Finish, finished_int8, gate_sums, lstm_cell_int8
 from gatefold.sim.scalars import (
     Clip,
     finished,
@@ -89,10 +89,11 @@ def _largest(x: np.ndarray) -> int:
 
 
 def dense(layer: QDense, table: Table, x: np.ndarray, trace: dict | None = None,
-          clip: Clip = saturated) -> np.ndarray:
+          clip: Clip = saturated, finish: Finish = finished_int8) -> np.ndarray:
     """Dense on the last axis of ``x``, (samples, ..., features) integers in the format ``layer.x``.
 
-    ``trace`` receives ``acc`` (the accumulators) and ``y``.
+    ``trace`` receives ``acc`` (the accumulators) and ``y``. ``finish`` makes the result of an int8
+    layer of its sums.
     """
     matrix = _Matrix(layer.w, _largest(x))
     if layer.window is None:
@@ -102,7 +103,7 @@ def dense(layer: QDense, table: Table, x: np.ndarray, trace: dict | None = None,
             layer.b + matrix(taps.reshape(*taps.shape[:-2], -1))
             for taps in _windows(layer.window, x.astype(matrix.w.dtype), 0)], axis=-2)
     if isinstance(layer, QInt8Dense):
-        y = finished_int8(layer, acc)
+        y = finish(layer, acc)
     else:
         acc = unscaled(acc, layer.scales)
         y = finished(layer.activation, table, acc, layer.acc_frac, layer.y, clip)
@@ -154,11 +155,14 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
             shift = layer.acc_frac - layer.w_hh_format.frac - layer.h_in.frac \
                 if given and layer.h_in else layer.align_hh
             found = step(layer, table, part[:, t % block], w_hh, shift, state, clip)
+            rest = found.pop("rest", None)
             state = {name: found[name] for name in ("h", "c") if name in found}
             for name in found if everything else state:
                 if name not in trace:
                     trace[name] = np.empty((samples, steps, layer.units), np.int64)
                 trace[name][rows, t] = found[name]
+            if rest is not None and t + 1 < getattr(layer, "carries", 0):
+                state["rest"] = rest
         if sequences is not None:
             for name, values in state.items():
                 kept.setdefault(name, np.empty((len(rows), layer.units), np.int64))
@@ -195,7 +199,7 @@ def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
 def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
                state: dict, clip: Clip) -> dict[str, np.ndarray]:
     acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
-    return lstm_step(layer, table, acc, state["c"], clip)
+    return lstm_step(layer, table, acc, state["c"], state.get("rest", 0), clip)
 
 
 def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
@@ -256,7 +260,8 @@ def _windows(window: Window, x: np.ndarray, fill: int) -> Iterator[np.ndarray]:
 def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=None,
            instead: Mapping[int, np.ndarray] | None = None,
            saturations: dict | None = None,
-           states: dict[str, dict[str, np.ndarray]] | None = None) -> np.ndarray:
+           states: dict[str, dict[str, np.ndarray]] | None = None,
+           finish: Finish = finished_int8) -> np.ndarray:
     """The network's output integers for input integers, (samples, *output_shape).
 
     Parameters: ``x_int``, (samples, *input_shape) integers within the inputs' formats; ``trace``, a
@@ -270,7 +275,7 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     ``instead``, integers that layers read instead of the computed ones, by value: so the errors of
     a single layer can be measured; ``states``, by the names of stateful layers what
     :func:`recurrent` keeps: if empty, sequences begin with zeros, and it receives the states with
-    which they end.
+    which they end; ``finish``, of int8 matrices, where another of LiteRT's resolvers is asked for.
     Raises :class:`UserError` for a wrong shape, type or range.
     """
     zeros, outside = qnet.zeros
@@ -298,7 +303,7 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
         if states is not None and getattr(layer, "stateful", False):
             kept = states.setdefault(layer.name, {})
         values.append(_apply(layer, qnet.table, read, begins, record, clip, trace is not None,
-                             kept))
+                             kept, finish))
         if isinstance(layer, QLstm):
             cells[qnet.value(n)] = record["c"][:, -1]
         if trace is not None:
@@ -323,13 +328,14 @@ def _up(x: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
 
 def _apply(layer: QLayer, table: Table, read: list[np.ndarray], begins: np.ndarray, record: dict,
-           clip: Clip, everything: bool, kept: dict[str, np.ndarray] | None) -> np.ndarray:
+           clip: Clip, everything: bool, kept: dict[str, np.ndarray] | None,
+           finish: Finish) -> np.ndarray:
     if isinstance(layer, QRecurrent):
         turns = _turns(begins, layer.stateful)
         recurrent(layer, table, read[0], read[1:], turns, record, clip, everything, kept)
         return record["h"] if layer.return_sequences else record["h"][:, -1]
     if isinstance(layer, QDense):
-        return dense(layer, table, read[0], record, clip)
+        return dense(layer, table, read[0], record, clip, finish)
     if isinstance(layer, QMaxPool):
         record["y"] = max_pool(layer, read[0], clip)
     elif isinstance(layer, QMultiply):

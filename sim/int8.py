@@ -7,14 +7,19 @@ kernels for matrices, the reference kernel for the LSTM.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gatefold.gen.numbers.int8_table import HALF, half_away, inverse
 from gatefold.gen.numbers.quantized import QInt8Dense, QInt8Lstm
 from gatefold.sim.scalars import Clip, saturate, saturated
 
-__all__ = ["finished_int8", "gate_sums", "lstm_cell_int8", "multiplied", "scaled",
+__all__ = ["Finish", "finished_int8", "gate_sums", "lstm_cell_int8", "multiplied", "scaled",
            "sigmoid16", "tanh16"]
+
+#: Makes a matrix's results (..., outputs) of its sums.
+Finish = Callable[[QInt8Dense, np.ndarray], np.ndarray]
 
 _POWERS = 1 << np.arange(62)
 

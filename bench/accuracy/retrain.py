@@ -5,10 +5,12 @@
     .venv-train/bin/python bench/accuracy/retrain.py --bits 4     both tasks of `make accuracy`
 
 :class:`FakeQuantised` computes what golden computes, in torch's floats: operands, weights, states
-and results are rounded to the formats that :func:`gatefold.quantize` chose, and gradients pass
-through a rounding as if it were not there. Afterwards the weights are put on the formats' grid and
-written as .safetensors. `gatefold build` finds that every weight lies on a grid of so many bits,
-and takes that grid, whatever the rule: so the core's weights are the trained ones, to the bit.
+and results are rounded to the formats that :func:`gatefold.quantize` chose, with the remainders
+that inputs and h carry, and gradients pass through a rounding as if it were not there. The network
+learns from the targets of its task, and from what it computed itself in floats. Afterwards the
+weights are put on the formats' grid and written as .safetensors. `gatefold build` finds that every
+weight lies on a grid of so many bits, and takes that grid, whatever the rule: so the core's weights
+are the trained ones, to the bit.
 
 It knows LSTM (tanh, sigmoid), Dense without an activation, and layers that only move values. For
 another network, call :func:`retrain` with your own batches.
@@ -36,6 +38,7 @@ from safetensors.torch import save_file
 
 from gatefold.gen.frontends import load
 from gatefold.gen.measure.rules import quantize_measured
+from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.layers import Dense, Lstm
 from gatefold.gen.network.views import RepeatVector, Slice
@@ -68,8 +71,17 @@ def _to(x: torch.Tensor, form: QFormat, scales: torch.Tensor | None = None) -> t
     return torch.clamp(_Round.apply(x / step), form.lo, form.hi) * step
 
 
+def _floats(layer: Any, tensor: str) -> np.ndarray:
+    """The values of a quantised layer's weights or bias."""
+    integers, scales = getattr(layer, tensor), layer.row_scales
+    if tensor in layer.weights:
+        return integers * 2.0**-(layer.weights[tensor].frac + scales)[:, None]
+    return integers * 2.0**-(layer.acc_frac + scales)
+
+
 class FakeQuantised(torch.nn.Module):
-    """``network`` in torch, with the formats of ``qnet``; its parameters are float weights."""
+    """``network`` in torch, with the formats of ``qnet``; its parameters are float weights, at
+    first those of ``qnet``."""
 
     def __init__(self, network: Network, qnet: QuantizedNetwork):
         super().__init__()
@@ -77,7 +89,7 @@ class FakeQuantised(torch.nn.Module):
         self.gate = QFormat(qnet.table.out_frac + 2, qnet.table.out_frac + 1)
         self.weights = torch.nn.ParameterDict({
             f"{n} {tensor}": torch.nn.Parameter(torch.tensor(
-                np.asarray(getattr(layer, tensor)), dtype=torch.float32))
+                _floats(qnet.layers[n], tensor), dtype=torch.float32))
             for n, layer in enumerate(network.layers) for tensor in (*layer.weights,
                                                                      *layer.biases)})
 
@@ -89,7 +101,8 @@ class FakeQuantised(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs of samples (samples, *input_shape), before the last rounding."""
-        values = [_to(x, self.qnet.input_format)]
+        values = [torch.tensor(self.qnet.quantize(x.numpy()) * self.qnet.input_format.step,
+                               dtype=torch.float32)]
         for n, layer in enumerate(self.network.layers):
             read = values[layer.inputs[0]]
             if isinstance(layer, Lstm):
@@ -108,13 +121,15 @@ class FakeQuantised(torch.nn.Module):
         form: Any = self.qnet.layers[n]
         w_hh, gate = self._matrix(n, "w_hh").T, self.gate
         z_x = x @ self._matrix(n, "w_ih").T + self.weights[f"{n} b"]
-        h = c = torch.zeros(len(x), layer.units)
+        h = c = rest = torch.zeros(len(x), layer.units)
         found = []
         for t in range(x.shape[1]):
             i, f, g, o = (z_x[:, t] + h @ w_hh).chunk(4, dim=1)
             i, f, o = (_to(torch.sigmoid(one), gate) for one in (i, f, o))
             c = _to(f * c + i * _to(torch.tanh(g), form.g), form.c)
-            h = _to(o * _to(torch.tanh(c), form.tc), form.h)
+            exact = o * _to(torch.tanh(c), form.tc) + (rest if t < form.carries else 0.0)
+            h = _to(exact, form.h)
+            rest = (exact - torch.floor(exact / form.h.step + 0.5) * form.h.step).detach()
             found.append(h)
         return torch.stack(found, dim=1) if layer.return_sequences else h
 
@@ -130,23 +145,27 @@ class FakeQuantised(torch.nn.Module):
 
 def retrain(network: Network, qnet: QuantizedNetwork, batches: Batches, *, steps: int = 400,
             rate: float = 2e-3) -> Network:
-    """``network`` after so many steps of Adam on the mean squared error, in the formats of
-    ``qnet``; ``batches(step)`` gives inputs and targets, float32."""
+    """``network`` after so many steps of Adam, in the formats of ``qnet``; ``batches(step)`` gives
+    inputs and targets, float32. The loss is the mean squared error, half of it from the targets and
+    half from what ``network`` computes in floats."""
     model = FakeQuantised(network, qnet)
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     total, begun = 0.0, time.monotonic()
     for step in range(1, steps + 1):
         x, y = map(torch.from_numpy, batches(step))
-        loss = torch.nn.functional.mse_loss(model(x), y)
+        taught = torch.from_numpy(forward(network, x.numpy(), dtype=np.float32))
+        found = model(x)
+        loss = (torch.nn.functional.mse_loss(found, y)
+                + torch.nn.functional.mse_loss(found, taught)) / 2
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
         total += loss.item()
-        if step % 50 == 0:
-            print(f"step {step}: MSE {total / 50:.2e}, {time.monotonic() - begun:.0f} s",
+        if step % 25 == 0:
+            print(f"step {step}: MSE {total / 25:.2e}, {time.monotonic() - begun:.0f} s",
                   flush=True)
             total = 0.0
     return model.trained()

@@ -116,6 +116,7 @@ def _tensors(numbers: dict):
 def rows(record: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
     from gatefold.gen.html.words import in_turn, is_chain
+    from gatefold.gen.measure.resolvers import in_words as agreement_in_words
     from gatefold.gen.measure.saturation import below_step, in_words
 
     network, numbers = record["network"], record["numbers"]
@@ -150,6 +151,9 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
                     + f", on {error['data']}")
     if below_step(error):
         yield "small", below_step(error)
+    if numbers.get("resolvers"):
+        yield "LiteRT", ("every byte of AUTO, its default resolver; "
+                         f"{agreement_in_words(numbers['resolvers'])}")
     clamped = [f"{name}.{tensor} {counted['count']} of {counted['total']}"
                for name, tensors in numbers["saturations"].items()
                for tensor, counted in tensors.items() if counted["count"]]
@@ -158,8 +162,11 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
         yield "lost", f"by saturation: {in_words(numbers['lost'])}"
 
     array, cycles, clock = record["array"], record["cycles"], record["clock_mhz"]
-    yield "array", (f"{array['pe']} x {array['simd']} = {array['multipliers']} multipliers, "
-                    f"{array['pipeline']} pipeline, {100 * array['utilisation']:.1f} % in use")
+    packed = ", two in a DSP slice" if array["packed"] else ""
+    lanes = f", {array['lanes']} lanes" if array["lanes"] < array["simd"] else ""
+    yield "array", (f"{array['pe']} x {array['simd']} = {array['multipliers']} multipliers{packed}"
+                    f"{lanes}, {array['pipeline']} pipeline, "
+                    f"{100 * array['utilisation']:.1f} % in use")
     yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}"
                      f"{in_turn(cycles)}, bound {cycles['bound']}, without overlap "
                      f"{cycles['no_overlap']}")
@@ -207,6 +214,11 @@ def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
         yield "inputs", "one frame, one after the other"
         for n, (shape, form) in enumerate(zip(inputs, numbers["inputs"], strict=True)):
             yield f"  input {n}", f"{_shape(shape)}, {form}"
+    for end in ("input", "output"):
+        bytes_ = (numbers.get("affine") or {}).get(f"{end}s", [])
+        if bytes_:
+            yield f"{end} bytes", "; ".join(f"scale {one['scale']:.9g}, zero point "
+                                            f"{one['zero_point']}" for one in bytes_)
     if len(outputs) > 1:
         yield "outputs", "one frame, one after the other"
         for n, (output, form) in enumerate(zip(outputs, numbers["outputs"], strict=True)):

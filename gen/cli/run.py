@@ -111,7 +111,7 @@ def _described(qnet, outputs, raw: bool, each_anew: bool, contexts: int):
     from gatefold.gen.measure.host import left_to_host
 
     shapes = " and ".join(str(y.shape[1:]) for y in outputs)
-    formats = " | ".join(", ".join(map(str, qnet.formats(value))) for value in qnet.outputs)
+    formats = " | ".join(qnet.ends[1])
     yield f"{len(outputs[0])} samples, outputs {shapes}, " + (f"integers {formats}" if raw
                                                             else "floats")
     left = left_to_host(qnet.host)

@@ -89,6 +89,7 @@ def _header(report: dict, title: str, layers: str) -> Markup:
               "simulated" if steady else "planned", known),
         _fact(f"{array['multipliers']:,}", "", "multipliers",
               f"{array['pe']} \N{MULTIPLICATION SIGN} {array['simd']}, "
+              f"{'two in a DSP slice, ' if array['packed'] else ''}{array['lanes']} lanes, "
               f"{100 * array['utilisation']:.1f} % of them useful; registers for distance: reach "
               f"{array['reach']}, gather {array['gather']}, dies {array['dies']}, cross "
               f"{array['cross']}", "planned"),

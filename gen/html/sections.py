@@ -272,11 +272,31 @@ def numbers_section(report: dict) -> Markup:
             f"cannot overflow. Rounding: {numbers['rounding']}. Formats: "
             f"{_chosen(numbers['calibration'])}. {plural(clipped, 'value')} saturated while the "
             "error was measured. ", badge("computed")),
+        _bytes(numbers),
         tag("h3", "Error against float, per output"),
         tag("p", f"On {error['data']}", " before the functions left to the host" if host else "",
             f". {table_['function']}: {table_['entries']:,} entries, at most "
             f"{table_['error_bound']:.3g} off.", class_="source"),
         error_chart(numbers, outputs), table(["", "value", "of the range"], rows))
+
+
+def _bytes(numbers: dict) -> Markup | None:
+    """The scales of a core in int8, and how far LiteRT's resolvers agree with it."""
+    if not numbers.get("affine"):
+        return None
+    ends = [[f"{side[:-1]} {n}", f"{one['scale']:.9g}", one["zero_point"]]
+            for side in ("inputs", "outputs") for n, one in enumerate(numbers["affine"][side])]
+    same = [["AUTO, the default", "100.0 %", 0]] + [
+        [resolver, f"{100 * one['equal']:.1f} %", one["largest"]]
+        for resolver, one in numbers["resolvers"].items()]
+    return flat(
+        tag("h3", "Bytes"), table(["", "scale", "zero point"], ends),
+        tag("h3", "Bytes that LiteRT's resolvers give alike"),
+        tag("p", "The core computes the bytes of LiteRT's default resolver. The others round the "
+            "sums of matrices otherwise; their bytes were computed for this report, on the first "
+            f"{plural(numbers['inside_samples'], 'sample')} of the data of the error.",
+            class_="source"),
+        table(["resolver", "equal bytes", "largest difference"], same))
 
 
 def inside_section(report: dict) -> Markup:

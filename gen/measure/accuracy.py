@@ -68,7 +68,11 @@ def error_report(network: Network, qnet: QuantizedNetwork, x) -> dict:
 
 def _clamped_inputs(qnet: QuantizedNetwork, x: np.ndarray):
     """Of each input its name, how many of its values saturate, and how many it has."""
-    for name, part, form in zip(input_names(qnet), split(x, qnet.input_shapes), qnet.input_formats,
-                                strict=True):
+    parts = split(x, qnet.input_shapes)
+    if qnet.affine:
+        for name, part, numbers in zip(input_names(qnet), parts, qnet.affine[0], strict=True):
+            yield name, int(np.count_nonzero(numbers.beyond(part))), part.size
+        return
+    for name, part, form in zip(input_names(qnet), parts, qnet.input_formats, strict=True):
         scaled = np.floor(part * 2.0**form.frac + 0.5)
         yield name, int(np.count_nonzero((scaled < form.lo) | (scaled > form.hi))), part.size

@@ -40,7 +40,7 @@ def saturated(qnet: QuantizedNetwork, result: Inference) -> str:
     """What was clamped in a run, in one line; empty where nothing was."""
     parts = []
     if result.clipped:
-        formats = ", ".join(map(str, qnet.input_formats))
+        formats = ", ".join(map(str, qnet.ends[0]))
         parts.append(f"{result.clipped} of {result.inputs} input values lie outside {formats} and "
                      "were clamped")
     if result.lost:

@@ -2,21 +2,27 @@
 
 With few bits no rule is the best of all networks: ``max`` spends a bit on one large weight, ``mse``
 may clip what matters, and scales of rows gain nothing where all rows are alike. So the data decide.
+Weights are rounded together (:mod:`~gatefold.gen.numbers.fit`) where there are data to learn from:
+one half of the samples gives the moments, and the other measures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from gatefold.gen.measure.search import error_of, outputs_of
-from gatefold.gen.network.frames import some_samples
+from gatefold.gen.network.frames import input_names, some_samples
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.calibrate import Calibration, calibrate
+from gatefold.gen.numbers.fit import Moments, moments_of
 from gatefold.gen.numbers.quantize import last_dense, quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.numbers.settings import CARRIES, DEFAULT
 
 __all__ = ["AUTO", "NARROW", "fixed_rules", "output_bits", "quantize_measured"]
 
@@ -25,49 +31,93 @@ AUTO = "auto"  #: The rule that means: the one with the least error.
 #: models lose less than a thousandth of their range by any.
 NARROW = 12
 _RULES = ("max", "mse")
-_BETTER = 0.95  # of the error, or the simpler way is kept
+_BETTER = 0.95  # of the error, or the way that costs less is kept
 _MOST = 64  # samples of an attempt, and the
 _MACS = 400_000_000  # multiplications that it may take
+_LEARNT = 4_000_000_000  # those of the samples that moments come from, in floats
 _OUTPUT = 16  # bits of a last result, where they cost nothing
 _BEATS = 16  # of a step's input: fewer cycles than any step of a recurrent layer takes
 
 
 def quantize_measured(network: Network, *, calibration, act_width: int, weight_width: int,
                       rule: str = AUTO, weight_rule: str = AUTO, any_weights: bool = False,
-                      seed: int = 0, **options: Any) -> QuantizedNetwork:
-    """:func:`~.quantize.quantize` with the rules and row scales that have the least error.
+                      carry_inputs: bool = True, seed: int = 0,
+                      **options: Any) -> QuantizedNetwork:
+    """:func:`~.quantize.quantize` with the rules, row scales, rounding of weights and remainders
+    of h that have the least error.
 
-    Parameters: ``calibration``, floats (samples, *input_shape) to calibrate and to measure with,
-    None for seeded ones, or what :func:`~.calibrate.calibrate` made, which leaves nothing to
-    measure with: then :data:`AUTO` is ``max``; ``rule`` and ``weight_rule`` may be :data:`AUTO`;
-    the others as of :func:`~.quantize.quantize`. Where neither weights nor activations have fewer
-    than :data:`NARROW` bits, :data:`AUTO` is ``max``, and no row has a scale.
+    Parameters: ``calibration``, floats (samples, *input_shape) to calibrate and to measure with
+    (weights are rounded together where there are at least two), None for seeded ones, or what
+    :func:`~.calibrate.calibrate` made, which leaves nothing to measure with: then :data:`AUTO` is
+    ``max``; ``rule`` and ``weight_rule`` may be :data:`AUTO`; ``carry_inputs``, whether
+    the remainders of inputs may be carried, which the host has to do; the others as of
+    :func:`~.quantize.quantize`. Where neither weights nor activations have fewer than
+    :data:`NARROW` bits, :data:`AUTO` is ``max``, no row has a scale, and each weight is rounded by
+    itself.
     """
-    def made(seen, rules: tuple[str, str], row_scales: bool) -> QuantizedNetwork:
+    moments: Moments | None = None
+
+    def made(seen, one: str, other: str, row_scales: bool, fits: bool = False,
+             inputs: bool = False, carry: str = "none") -> QuantizedNetwork:
         return quantize(network, act_width=act_width, weight_width=weight_width,
-                        rule=rules[0], weight_rule=rules[1], row_scales=row_scales,
-                        calibration=seen, seed=seed, any_weights=any_weights, **options)
+                        rule=one, weight_rule=other, row_scales=row_scales,
+                        moments=moments if fits else None,
+                        carry=carry, input_carries=inputs, calibration=seen, seed=seed,
+                        any_weights=any_weights, **options)
 
     wide = min(act_width, weight_width) >= NARROW
     if wide or any_weights or isinstance(calibration, Calibration):
         fixed = fixed_rules(rule, weight_rule)
-        return made(calibration, (fixed["rule"], fixed["weight_rule"]),
+        return made(calibration, fixed["rule"], fixed["weight_rule"],
                     any_weights and weight_width < NARROW)
     seen = calibrate(network, calibration, seed=seed, look=True)
+    if rule == AUTO:
+        options["overrides"] = _whole_inputs(network, options.get("overrides") or {})
     data = calibration
     if data is None:
         data = np.random.default_rng(seed).standard_normal((_MOST, *network.input_shape))
+    elif len(data) > 1:
+        learnt, data = _halves(network, data)
+        moments = moments_of(network, some_samples(network, learnt, _LEARNT, least=4,
+                                                   most=len(learnt)))
     x = some_samples(network, data, _MACS, least=4, most=_MOST)
     floats = outputs_of(network, x)
-    best, least = None, float("inf")
     of_values, of_weights = (_RULES if one == AUTO else (one,) for one in (rule, weight_rule))
-    for one, other, row_scales in product(of_values, of_weights, (False, True)):
-        qnet = made(seen, (one, other), row_scales)
-        error = error_of(network, qnet, x, floats)
-        if best is None or error < _BETTER * least:
-            best, least = qnet, error
-    assert best
-    return best
+
+    @cache
+    def error(*choice) -> float:
+        return error_of(network, made(seen, *choice), x, floats)
+
+    def least(choices: Iterable[tuple]) -> tuple:
+        return min(choices, key=lambda choice: error(*choice))
+
+    def unless(simple: tuple, other: tuple) -> tuple:
+        return other if error(*other) < _BETTER * error(*simple) else simple
+
+    fits = moments is not None
+    best = unless(*(least(product(of_values, of_weights, (row_scales,), (fits,)))
+                    for row_scales in (False, True)))
+    best = least([best, (*best[:3], False)])
+    best = unless((*best, False), (*best, True)) if carry_inputs else (*best, False)
+    none, last, every = ((*best, carry) for carry in CARRIES)
+    # What remainders leave of the error changes from step to step: a little more of it is no harm.
+    best = every if error(*every) * _BETTER <= error(*none) else unless(none, last)
+    return made(seen, *least((*rules, *best[2:]) for rules in product(of_values, of_weights)))
+
+
+def _whole_inputs(network: Network, overrides: dict) -> dict:
+    """``overrides`` with the rule max for inputs, unless they name another one: what lies beyond an
+    input's format is lost, and in an anomaly more does than calibration saw."""
+    if "rule" in overrides.get(DEFAULT, {}):
+        return overrides
+    return overrides | {name: {"rule": "max"} | overrides.get(name, {})
+                        for name in input_names(network)}
+
+
+def _halves(network: Network, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Half of the samples to learn from, and the other half: every second one, or the later ones if
+    the network keeps state."""
+    return (x[len(x) // 2:], x[:len(x) // 2]) if network.stateful else (x[1::2], x[::2])
 
 
 def fixed_rules(rule: str, weight_rule: str) -> dict[str, str]:

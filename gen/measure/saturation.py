@@ -30,7 +30,7 @@ def lost(qnet: QuantizedNetwork, saturations: dict) -> list[dict]:
     """The values that saturated and should not have, of golden's ``saturations`` by layer (or
     input) and tensor: ``{"layer", "tensor", "format", "count", "total"}``, ready for JSON."""
     found = []
-    for name, form in zip(input_names(qnet), qnet.input_formats, strict=True):
+    for name, form in zip(input_names(qnet), qnet.ends[0], strict=True):
         found += _lost(name, "x", form, saturations)
     for layer in qnet.computing.values():
         bounded = getattr(layer, "activation", "") in _BOUNDED

@@ -9,6 +9,7 @@ identifier, a path or a script token.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Graph:
     layers: tuple[Any, ...]
     outputs: tuple[int, ...]
 
-    @property
+    @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Shape of every value: the inputs, then the values of the layers."""
         shapes = list(self.input_shapes)

@@ -25,16 +25,30 @@ class Affine:
     scale: float
     zero: int
 
+    def __str__(self) -> str:
+        return f"int8, scale {self.scale:.9g}, zero point {self.zero}"
+
+    def _rounded(self, values) -> np.ndarray:
+        with np.errstate(over="ignore"):  # an infinity is clamped as well
+            scaled = np.asarray(values, np.float32) * (np.float32(1) / np.float32(self.scale))
+        return np.rint(scaled).astype(np.float64) + self.zero
+
     def quantize(self, values) -> np.ndarray:
-        """Integers of floats, as LiteRT's QUANTIZE rounds and clamps them: to nearest, halves
-        away from zero, in float32."""
-        scaled = np.asarray(values, np.float32) / np.float32(self.scale)
-        rounded = np.trunc(scaled.astype(np.float64) + np.copysign(0.5, scaled)) + self.zero
-        return np.clip(rounded, -128, 127).astype(np.int64)
+        """Integers of floats, as LiteRT's QUANTIZE (in XNNPACK) makes them: in float32, times the
+        reciprocal of the scale, to nearest with halves to even, clamped. NaN becomes the zero
+        point."""
+        rounded = self._rounded(values)
+        return np.clip(np.where(np.isnan(rounded), self.zero, rounded), -128, 127).astype(np.int64)
+
+    def beyond(self, values) -> np.ndarray:
+        """Which floats :meth:`quantize` clamps."""
+        rounded = self._rounded(values)
+        return (rounded < -128) | (rounded > 127)
 
     def to_float(self, integers) -> np.ndarray:
-        """The values of integers, float64."""
-        return (np.asarray(integers, np.float64) - self.zero) * self.scale
+        """The values of integers, those that LiteRT's DEQUANTIZE gives in float32, as float64."""
+        centred = (np.asarray(integers) - self.zero).astype(np.float32)
+        return (centred * np.float32(self.scale)).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)

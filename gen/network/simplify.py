@@ -118,18 +118,26 @@ class _Graph:
 
     def apply(self, rule) -> bool:
         """Try ``rule`` on every node: it changes layers and returns the node for its place."""
-        changed = False
+        changed = aside = False
         for node in list(self.nodes):
             if node.layer is None or not (node.readers or node in self.outputs):
                 continue
             instead = rule(self, node)
             if instead is None:
                 continue
+            changed = True
             if instead is not node:
                 for reader in node.readers:
                     reader.reads = [instead if one is node else one for one in reader.reads]
                 self.outputs = [instead if one is node else one for one in self.outputs]
-            changed = True
+            if node.reads == [instead] and not any(one.view for one in (node, *node.readers)):
+                # No view sees the change, so all that `_look` would find is this.
+                others = [one for one in instead.readers if one is not node]
+                instead.readers = sorted(others + node.readers, key=lambda one: one.order)
+                node.readers, aside = [], True
+            else:
+                self._look()
+        if aside:
             self._look()
         return changed
 

@@ -111,13 +111,15 @@ class Chooser:
         numbers = self._matrices(name, layer, h, self._gate_frac(
             layer.recurrent_activation, argument(layer.activation, self.table, g).frac))
         g = self._candidate(name, "g", layer.activation, finest=numbers.pop("acc_frac"))
+        rounds = one + tc.frac > h.frac and not layer.stateful
         w_p = None
         if layer.w_p is not None:
             argued = self._gate_frac(layer.recurrent_activation, 0)
             weights = layer.w_p[None]
             w_p = least_error(weights, self._candidates(
                 name, "w_p", weights, c.width - 1 + argued + _GUARD - c.frac, 0, False))
-        return numbers | {"c": c, "g": g, "tc": tc, "c_in": c_in, "w_p_format": w_p}
+        return numbers | {"c": c, "g": g, "tc": tc, "c_in": c_in, "w_p_format": w_p,
+                          "carries": self._carrying_steps(layer) if rounds else 0}
 
     def _gru(self, name: str, layer: Gru) -> dict:
         bounded, width = layer.activation in _BOUNDED, self._width(name, "c")
@@ -257,7 +259,7 @@ class Chooser:
         matrix and the format of its operand."""
         pattern = getattr(layer, "pattern", None)
         matrices = [scaled_weights(layer, getattr(layer, tensor)) for tensor, _ in met]
-        scaled = self.settings.row_scales and pattern is None
+        scaled = self.settings.scales_of(name) and pattern is None
         tried = [self._candidates(name, tensor, w, x.width - 1 + result_frac + _GUARD - x.frac,
                                   MOST_SCALE if scaled else 0, pattern is not None)
                  for w, (tensor, x) in zip(matrices, met, strict=True)]
@@ -295,6 +297,27 @@ class Chooser:
 
     def _result_frac(self, activation: str, y: QFormat) -> int:
         return self.table.frac if activation in ("sigmoid", "tanh", *CURVES) else y.frac
+
+    def _carrying_steps(self, layer: Lstm) -> int:
+        """The steps before which h of the next layer takes over remainders. These make h right on
+        average over the steps, so where the last h alone leaves the layer, that one has none."""
+        if self.settings.carry == "none":
+            return 0
+        every = self.settings.carry == "every"
+        value, steps = len(self.fracs), self.shapes[layer.inputs[0]][0]
+        last = steps - 1
+        if not layer.return_sequences:
+            return last
+        shape = (1, *self.shapes[value])
+        step_of = np.broadcast_to(np.arange(steps)[:, None], shape)
+        for reader in self.network.layers:
+            if value not in reader.inputs or reader.reads_cell:
+                continue
+            read = [step_of if one == value else np.full((1, *self.shapes[one]), last)
+                    for one in reader.inputs]
+            if not isinstance(reader, View) or (reader.arrange(*read, fill=last) != last).any():
+                return steps * every
+        return steps * every if value in self.network.outputs else last
 
     # ---- operands ----------------------------------------------------------------------------
 

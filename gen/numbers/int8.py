@@ -23,8 +23,9 @@ from gatefold.gen.numbers.qint8 import CENTRED, WEIGHTS, QInt8Dense, QInt8Lstm
 from gatefold.gen.numbers.quantized import QLayer, QuantizedNetwork, QView
 from gatefold.gen.numbers.tables import default_table
 
-__all__ = ["from_int8"]
+__all__ = ["from_int8", "int8_multiplier"]
 
+_WINDOWS = 1 << 24  #: most elements of all windows of a layer that reads with another zero point
 _INT32 = 32  #: bits of LiteRT's sums
 
 
@@ -83,10 +84,16 @@ def _dense(name: str, layer: Int8Dense, centres: np.ndarray) -> QInt8Dense:
     # float32 throughout, as LiteRT's default kernels (XNNPACK) compute the scale.
     scale = layer.matrix.scale * np.float32(layer.x.scale) / np.float32(layer.y.scale)
     mantissa, exponent = np.frexp(scale)
-    offsets = layer.gather((centres - layer.x.zero)[None], 0).reshape(-1, layer.features)
-    w = layer.matrix.w
+    w, b = layer.matrix.w, layer.bias
+    if (centres != layer.x.zero).any():
+        windows = math.prod(layer.output_shape(centres.shape)[:-1])
+        if windows * layer.features > _WINDOWS:
+            raise UserError(f"{name}: it reads values with another zero point than they have, in "
+                            f"more than {_WINDOWS} places: convert the model again")
+        offsets = layer.gather((centres - layer.x.zero)[None], 0).reshape(-1, layer.features)
+        b = b + w @ _constant(name, offsets)
     return QInt8Dense(
-        name=name, inputs=layer.inputs, w=w, b=layer.bias + w @ _constant(name, offsets),
+        name=name, inputs=layer.inputs, w=w, b=b,
         x=CENTRED, x_align=np.zeros(layer.features, np.int64), w_format=WEIGHTS, y=CENTRED,
         activation=layer.activation, window=layer.window, pattern=layer.pattern,
         multiplier=(mantissa * (1 << 24)).astype(np.int64), exponent=24 - exponent.astype(np.int64),
@@ -98,11 +105,11 @@ def _lstm(name: str, layer: Int8Lstm, centres: np.ndarray) -> QInt8Lstm:
     for tensor, matrix, operand in (("ih", layer.matrix_ih, layer.x),
                                     ("hh", layer.matrix_hh, layer.state)):
         gates = matrix.scale[::layer.units] * np.float32(operand.scale) / np.float32(2.0**-12)
-        pairs = [_multiplier(float(one)) for one in gates]
+        pairs = [int8_multiplier(float(one)) for one in gates]
         scales[f"multiplier_{tensor}"] = np.array([m for m, _ in pairs], np.int64)
         scales[f"shift_{tensor}"] = np.array([s for _, s in pairs], np.int64)
     hidden = np.float32(2.0**-15) / np.float32(layer.hidden.scale) * np.float32(2.0**-15)
-    multiplier_h, shift_h = _multiplier(float(hidden))
+    multiplier_h, shift_h = int8_multiplier(float(hidden))
     clip = 32768 if layer.clip == 0 else int(min(layer.clip * 2.0**layer.cell, 32767))
     return QInt8Lstm(
         name=name, inputs=layer.inputs, units=layer.units, w_ih=layer.matrix_ih.w,
@@ -124,7 +131,7 @@ def _constant(name: str, offsets: np.ndarray) -> np.ndarray:
     return offsets[0]
 
 
-def _multiplier(scale: float) -> tuple[int, int]:
+def int8_multiplier(scale: float) -> tuple[int, int]:
     """LiteRT's QuantizeMultiplier: scale = m * 2**(s - 31) with m of 31 bits."""
     mantissa, shift = math.frexp(scale)
     m = math.floor(mantissa * 2.0**31 + 0.5)

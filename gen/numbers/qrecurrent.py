@@ -182,10 +182,13 @@ class QLstm(_QGated):
     ``c``, format of the cell state; ``g`` and ``tc``, of the activated candidate and cell state
     (T + 1 bits). ``c0``, constant initial c in format c; ``c_in``, the format of an initial c that
     comes as an input. ``w_p`` (3 U,) and ``w_p_format``: weights of peepholes, or None.
+    ``carries``: in the steps before this one, h takes over the remainder that the rounding of the
+    step before left; 0, in none.
     """
 
     g: QFormat
     tc: QFormat
+    carries: int = 0
     c0: np.ndarray | None = None
     c_in: QFormat | None = None
     w_p: np.ndarray | None = None
@@ -199,7 +202,12 @@ class QLstm(_QGated):
 
     def fits(self, *shapes):
         return super().fits(*shapes) and (self.w_p is None) == (self.w_p_format is None) and (
-            self.w_p is None or self.w_p.shape == (3 * self.units,))
+            self.w_p is None or self.w_p.shape == (3 * self.units,)) and (
+            0 <= self.carries <= shapes[0][0] and not (self.stateful and self.carries))
+
+    def h_shift(self, table: Table) -> int:
+        """The right shift that rounds o * tc to h."""
+        return table.out_frac + 1 + self.tc.frac - self.h.frac
 
     @property
     def weights(self):

@@ -17,6 +17,7 @@ from gatefold.gen.numbers.accumulator import accumulator_width, layer_bits
 from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.choose import Chooser, Mixed
 from gatefold.gen.numbers.describe import difference
+from gatefold.gen.numbers.fit import Moments, fitted
 from gatefold.gen.numbers.formats import by_row, peak_of, rules
 from gatefold.gen.numbers.int8 import from_int8
 from gatefold.gen.numbers.integers import INT64, in_integers, scaled_weights, too_far_apart
@@ -32,11 +33,13 @@ from gatefold.gen.numbers.settings import (
 )
 from gatefold.gen.numbers.tables import table_for
 
-__all__ = ["BIAS_LIMIT", "SATURATED", "WIDTHS", "last_dense", "quantize", "requantize_into",
-           "saturated_weights"]
+__all__ = ["BIAS_LIMIT", "FITTED", "SATURATED", "WIDTHS", "last_dense", "quantize",
+           "requantize_into", "saturated_weights"]
 
 #: Entry of a calibration record: by layer and tensor how many weights saturate.
 SATURATED = "saturated_weights"
+#: Entry of a calibration record: weights were rounded as :func:`~.fit.fitted` does.
+FITTED = "fitted"
 _ENDLESS = 1 << 16  # steps
 BIAS_LIMIT = 8.0  #: Largest |bias| of a core whose weights come later (the gates saturate there).
 
@@ -49,6 +52,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
              argument_bits: int | None = None, calibration=None, samples: int = 64, seed: int = 0,
              rule: str = "max", weight_rule: str = "max", percentile: float = 99.9,
              overrides: dict | None = None, headroom: int = 0, row_scales: bool = False,
+             carry: str = "none", input_carries: bool = False, moments: Moments | None = None,
              output_width: int | None = None,
              any_weights: bool = False,
              table: Table | None = None) -> QuantizedNetwork:
@@ -64,8 +68,11 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     what differs in single layers, as :func:`~.overrides.read_overrides` reads it
     from a file. ``headroom``, integer bits (0..8) that are reserved in results, states and
     accumulators, for weights that come later.
-    ``row_scales``: rows of matrices have scales. ``output_width``: bits of the result of a last
-    Dense layer (:func:`last_dense`), at least those of activations; without it as many as these.
+    ``row_scales``: rows of matrices have scales. ``carry``, of :data:`~.settings.CARRIES`: the
+    LSTMs whose h takes over the remainder of its last rounding. ``input_carries``: the conversion
+    of an input from floats does so too. ``moments``, of operands: weights are rounded as
+    :func:`~.fit.fitted` does. ``output_width``: bits of the result of a last Dense layer
+    (:func:`last_dense`), at least those of activations; without it as many as these.
     ``any_weights``: fixed formats and accumulators for a core whose weights are replaced later
     (weights Q3, input and dense outputs Q4, cell state Q6, |bias| up to :data:`BIAS_LIMIT`); takes
     no calibration and no headroom.
@@ -80,7 +87,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     sections = check_overrides(overrides or {}, network)
     elsewhere = any("percentile" in section.values() for section in sections.values())
     settings = Settings(widths, *rules(rule, weight_rule, percentile, elsewhere), sections,
-                        checked_headroom(headroom), row_scales)
+                        checked_headroom(headroom), row_scales, carry)
     if table and (table_bits or argument_bits):
         raise ValueError("quantize takes a table, or its bits, not both")
     table = table or table_for(settings.widest("activations"), table_bits, argument_bits,
@@ -116,6 +123,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         layers.append(in_integers(name, layer, chosen, counts))
         if counts:
             beyond[name] = counts
+    if moments:
+        layers = _fitted(network, numbers, moments)
     if seen is None:
         record: dict = {"source": "none: formats for any weights", "samples": 0, "peaks": {},
                         "bias_limit": BIAS_LIMIT}
@@ -124,14 +133,24 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         record |= {"percentile": percentile} if "percentile" in (rule, weight_rule) else {}
         record |= {"headroom": headroom} if headroom else {}
         record |= {"row_scales": True} if row_scales else {}
+        record |= {"carry": carry} if carry != "none" else {}
+        record |= {"input_carries": True} if input_carries else {}
+        record |= {FITTED: True} if moments else {}
         record |= {SATURATED: beyond} if beyond else {}
     used = _widths(network, inputs, layers)
     qnet = QuantizedNetwork(
         input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
         act_width=used["act"], weight_width=used["weight"] or weight_width,
         cell_width=used["cell"] or cell_width, input_formats=inputs, table=table, acc_width=2,
-        host=network.host, calibration=record)
+        host=network.host, calibration=record, input_carries=input_carries)
     return replace(qnet, acc_width=_accumulator(qnet, any_weights, headroom))
+
+
+def _fitted(network: Network, numbers: list[dict], moments: Moments) -> list[QLayer]:
+    """The layers with weights that are rounded together; none saturates any more."""
+    network = fitted(network, numbers, moments)
+    return [in_integers(name, layer, chosen) for name, layer, chosen
+            in zip(network.names, network.layers, numbers, strict=True)]
 
 
 def _choose(network: Network, settings: Settings, table: Table, seen: Calibration | None
@@ -250,10 +269,11 @@ def saturated_weights(qnet: QuantizedNetwork) -> dict:
 
 
 def requantize_into(network: Network, qnet: QuantizedNetwork, *,
-                    saturate: bool = False) -> QuantizedNetwork:
+                    saturate: bool = False, moments: Moments | None = None) -> QuantizedNetwork:
     """``network``'s weights in the formats of ``qnet``: other weights for the same core.
 
-    ``saturate``: weights beyond their format take its nearest value, and are counted.
+    ``saturate``: weights beyond their format take its nearest value, and are counted. ``moments``
+    as of :func:`quantize`.
     Raises :class:`UserError` where the shapes differ, weights saturate unasked or a row could
     overflow the accumulator; the remedy is always to rebuild the core with that model.
     """
@@ -268,19 +288,23 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
         raise UserError(f"{differs}: rebuild the core with this model")
     if network.outputs != qnet.outputs or network.host != qnet.host:
         raise UserError("the model's outputs are not the core's: rebuild the core with this model")
-    layers, beyond = [], {}
+    layers, chosen, beyond = [], [], {}
     for layer, old in zip(network.layers, qnet.layers, strict=True):
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
-                   or field.name in ("x_align", "h_in", "c_in", "w_p_format", "scales")}
+                   or field.name in ("x_align", "h_in", "c_in", "w_p_format", "scales",
+                                     "carries")}
         if numbers.get("scales") is not None:
             matrices = [scaled_weights(layer, getattr(layer, name)) for name in layer.weights]
             numbers["scales"] = by_row(matrices, [[old.weights[name]] for name in layer.weights],
                                        [saturate] * len(matrices))[1]
         counts: dict[str, int] | None = {} if saturate else None
         layers.append(in_integers(old.name, layer, numbers, counts))
+        chosen.append(numbers)
         if counts:
             beyond[old.name] = counts
+    if moments:
+        layers = _fitted(network, chosen, moments)
     record = {name: value for name, value in qnet.calibration.items() if name != SATURATED}
     record |= {SATURATED: beyond} if beyond else {}
     again = replace(qnet, layers=tuple(layers), calibration=record)

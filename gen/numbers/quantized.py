@@ -32,6 +32,24 @@ QLAYERS: dict[str, type[QLayer]] = {layer.of.kind: layer for layer in (
     QLstm, QGru, QRnn, QDense, QMaxPool, QMultiply, QCellState, QInt8Dense, QInt8Lstm, QView)}
 
 
+#: Fractional bits beyond an input's that take part where its remainders are carried.
+INPUT_CARRY = 8
+
+
+def _carried(x: np.ndarray, form: QFormat) -> np.ndarray:
+    """An input (samples, timesteps, ...) with INPUT_CARRY bits more, rounded to ``form``: what the
+    rounding of an element leaves is added to the same element of the next timestep. A vector
+    (samples, elements) has no timesteps."""
+    half, rest = 1 << INPUT_CARRY - 1, np.zeros_like(x[:, 0])
+    steps = []
+    for step in range(x.shape[1]):
+        exact = x[:, step] + (rest if x.ndim > 2 else 0)
+        units = (exact + half) >> INPUT_CARRY
+        rest = exact - (units << INPUT_CARRY)
+        steps.append(np.clip(units, form.lo, form.hi))
+    return np.stack(steps, axis=1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuantizedNetwork(Graph):
     """A whole network in integers.
@@ -40,10 +58,12 @@ class QuantizedNetwork(Graph):
     :class:`~gatefold.gen.network.graph.Network`; ``input_formats``, one for each input;
     ``act_width``, ``weight_width`` and ``cell_width``, bits of the widest format of each kind;
     ``table``; ``acc_width``, bits that hold every partial sum of every row in any order; ``host``,
-    for each output the function that is left to the host; ``calibration``, for the report, the
-    origin of the formats (source, samples, peaks). Of a network in int8, whose layers compute with
-    integers less a zero point: ``affine``, the numbers of its inputs and of its outputs; ``zeros``,
-    what the core subtracts from each input's integers and adds to each output's.
+    for each output the function that is left to the host; ``input_carries``, whether the conversion
+    of floats to an input's integers carries the remainder of a timestep to the next;
+    ``calibration``, for the report, the origin of the formats (source, samples, peaks). Of a
+    network in int8, whose layers compute with integers less a zero point: ``affine``, the numbers
+    of its inputs and of its outputs; ``zeros``, what the core subtracts from each input's integers
+    and adds to each output's.
     """
 
     input_shapes: tuple[tuple[int, ...], ...]
@@ -56,6 +76,7 @@ class QuantizedNetwork(Graph):
     table: Table
     acc_width: int
     host: tuple[str, ...] = ()
+    input_carries: bool = False
     calibration: dict = field(default_factory=dict)
     affine: tuple[tuple[Affine, ...], tuple[Affine, ...]] | None = None
     zeros: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
@@ -116,12 +137,20 @@ class QuantizedNetwork(Graph):
             return joined([form.quantize(part) for form, part in
                            zip(self.affine[0], split(x, self.input_shapes), strict=True)])
         steps, lows, highs = self._scales()
-        scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * steps + 0.5)
-        clipped = np.clip(np.where(np.isnan(scaled), 0, scaled), lows, highs).astype(np.int64)
-        return clipped.reshape(x.shape)
+        finer = 2**INPUT_CARRY if self.input_carries else 1
+        scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * (steps * finer) + 0.5)
+        clipped = np.clip(np.where(np.isnan(scaled), 0, scaled), lows * finer,
+                          highs * finer + finer - 1).astype(np.int64).reshape(x.shape)
+        if not self.input_carries:
+            return clipped
+        return joined([_carried(part, form) for part, form in
+                       zip(split(clipped, self.input_shapes), self.input_formats, strict=True)])
 
     def saturating(self, x: np.ndarray) -> int:
         """Number of values in float samples that lie outside their input's format."""
+        if self.affine:
+            return sum(int(np.count_nonzero(form.beyond(part))) for form, part in
+                       zip(self.affine[0], split(x, self.input_shapes), strict=True))
         steps, lows, highs = self._scales()
         scaled = np.floor(np.asarray(x, np.float64).reshape(len(x), -1) * steps + 0.5)
         return int(np.count_nonzero((scaled < lows) | (scaled > highs)))
@@ -137,6 +166,15 @@ class QuantizedNetwork(Graph):
             return joined([form.to_float(part) for form, part in
                            zip(self.affine[1], split(y, self.output_shapes), strict=True)])
         return y / 2.0 ** self.output_fracs.reshape(self.output_shape)
+
+    @property
+    def ends(self) -> tuple[list[str], list[str]]:
+        """The numbers of each input and of each output, in words: formats, or scale and zero point.
+        """
+        if self.affine:
+            return [str(one) for one in self.affine[0]], [str(one) for one in self.affine[1]]
+        return ([str(form) for form in self.input_formats],
+                [" or ".join(map(str, self.formats(value))) for value in self.outputs])
 
     @property
     def output_fracs(self) -> np.ndarray:

@@ -9,11 +9,13 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.numbers.formats import Rule, as_rule
 from gatefold.gen.numbers.qformat import QFormat
 
-__all__ = ["DEFAULT", "HEADROOM", "TENSORS", "WIDTHS", "Settings", "checked_headroom",
+__all__ = ["CARRIES", "DEFAULT", "HEADROOM", "TENSORS", "WIDTHS", "Settings", "checked_headroom",
            "checked_width", "group_of"]
 
 WIDTHS = range(4, 19)  #: Legal widths of activations, weights and cell state, in bits.
 HEADROOM = range(9)  #: Legal numbers of reserved integer bits.
+#: LSTMs that carry remainders: none, those of which the last h alone is read, or every one.
+CARRIES = ("none", "last", "every")
 DEFAULT = "default"  #: The section whose entries hold for every layer.
 
 _GROUPS = {"x": "activations", "h": "activations", "y": "activations", "c": "cell", "m": "cell",
@@ -35,8 +37,9 @@ class Settings:
     Attributes: ``widths``, bits by group (:func:`group_of`); ``rule`` for values and
     ``weight_rule`` for weights; ``sections``, the settings of single layers by the layer's name (or
     an input's, or :data:`DEFAULT`): by group or tensor a width (int) or a :class:`QFormat`, and
-    ``rule``, ``weight_rule`` and ``percentile``; ``headroom``, integer bits that are reserved in
-    formats of results and states; ``row_scales``, whether rows of matrices have scales.
+    ``rule``, ``weight_rule``, ``percentile`` and ``row_scales``; ``headroom``, integer bits that are reserved in
+    formats of results and states; ``row_scales``, whether rows of matrices have scales; ``carry``,
+    of :data:`CARRIES`: the LSTMs whose h takes over the remainder of its last rounding.
     """
 
     widths: Mapping[str, int]
@@ -45,6 +48,7 @@ class Settings:
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     headroom: int = 0
     row_scales: bool = False
+    carry: str = "none"
 
     def of(self, section: str, tensor: str) -> int | QFormat:
         """The setting of a tensor: its width in bits, or its format."""
@@ -66,6 +70,13 @@ class Settings:
         for entries in (self.sections.get(DEFAULT, {}), self.sections.get(section, {})):
             name, percent = entries.get(key, name), entries.get("percentile", percent)
         return as_rule(name, percent)
+
+    def scales_of(self, section: str) -> bool:
+        """Whether the rows of a layer's matrices have scales."""
+        for entries in (self.sections.get(section, {}), self.sections.get(DEFAULT, {})):
+            if "row_scales" in entries:
+                return bool(entries["row_scales"])
+        return self.row_scales
 
     def widest(self, group: str) -> int:
         """Bits of the widest setting of a group's tensors."""

@@ -97,13 +97,14 @@ class _Breakdown:
         return self.parts * self.storage.words(op.size)
 
     def work(self) -> Work:
-        kinds = list(dict.fromkeys(op.kind for op in self.ops))
+        finishes = [[op.finish(step) for step in range(len(op.sizes))] for op in self.ops]
+        kinds = list(dict.fromkeys(kind for steps in finishes for kind in steps))
         leaving = frozenset(op for op, _ in self.places)
         words_out = [word for _, word in sorted(self.places.items())]
         return Work(
             storage=self.storage, parts=self.parts, ops=self.ops, folds=self.folds,
-            kinds=tuple(kinds),
-            kind_of=tuple(kinds.index(op.kind) for op in self.ops), aligns=self.aligns,
+            kinds=tuple(kinds), aligns=self.aligns,
+            kind_of=tuple(tuple(map(kinds.index, steps)) for steps in finishes),
             routes=self.routes, make_jobs=self.jobs,
             tiles=sum(len(group.tiles) for step in self.tiling.steps for group in step.groups),
             weight_words=tuple(self.tiling.weight_words),

@@ -65,8 +65,8 @@ def lstm_kind(layer: QLstm, table: Table) -> LstmKind:
                           layer.candidate_limit(table)),
         up_f=common - product_f, up_g=common - product_g, cell=common - layer.c.frac,
         out=_squash(layer.c.frac, layer.activation, layer.tc, table),
-        h=table.out_frac + 1 + layer.tc.frac - layer.h.frac,
-        cell_width=layer.c.width, h_width=layer.h.width,
+        h=layer.h_shift(table), cell_width=layer.c.width, h_width=layer.h.width,
+        carries=layer.carries > 0 and layer.h_shift(table) > 0,
         peepholes=None if layer.w_p is None else layer.peephole_ups)
 
 

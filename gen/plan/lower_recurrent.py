@@ -48,6 +48,8 @@ def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
     if isinstance(layer, QLstm):
         kind = lstm_kind(layer, to.qnet.table)
         more = _states(to, n, layer, layer.c0, c0, _peepholes(to, n, layer))
+        if kind.carries and layer.carries < len(x):
+            more["later"] = layer.carries, replace(kind, carries=False)
     else:
         kind = dense_kind(layer, to.qnet.table)
         more = {"carried": layer.stateful, "fresh": not layer.stateful}

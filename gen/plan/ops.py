@@ -42,7 +42,7 @@ class Op:
     """A matrix, its operands and its finish.
 
     layer: its number in the quantised network; -1, none (the op puts the output together).
-    kind: its finish.
+    kind: its finish. later: None, or a step, from which on it has another one, and that one.
     size: elements of a step's result. sizes: how many of them each step makes, from the first on.
     parts: its columns and the vectors that meet them, the layer's input first.
     bias, first_bias: (size, rows of an element); the latter for step 0, where that differs.
@@ -60,6 +60,7 @@ class Op:
 
     layer: int
     kind: Kind
+    later: tuple[int, Kind] | None = None
     size: int
     sizes: tuple[int, ...]
     parts: tuple[Part, ...]
@@ -80,6 +81,10 @@ class Op:
     def rows(self) -> int:
         """Matrix rows of an element."""
         return self.bias.shape[1]
+
+    def finish(self, step: int) -> Kind:
+        """Its finish at a step."""
+        return self.later[1] if self.later and step >= self.later[0] else self.kind
 
     @property
     def repeated(self) -> bool:

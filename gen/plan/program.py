@@ -56,7 +56,7 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
         "gap": tile.gap, "last": int(last),
     }
     finish = {
-        "kind": work.kind_of[job.op], "route": job.route, "beats": job.beats - 1,
+        "kind": work.kind_of[job.op][job.step], "route": job.route, "beats": job.beats - 1,
         "cell": job.cell, "fresh": int(job.fresh), "to_h": int(job.h is not None),
         "h": job.h or 0, "h_step": 0, "to_out": int(job.out is not None), "out": job.out or 0,
         "out_step": 0, "complete": int(job.complete),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from copy import copy
 from math import ceil, floor
@@ -24,12 +25,13 @@ class Ranking:
     """Counts for a network on any array of ``pe`` rows and ``simd`` columns, for ``contexts``
     sequences in a frame, on several ``dies``.
 
-    Attributes: ``asked``, the demand of each layer; ``chain``, the most tails that follow one
-    another.
+    Attributes: ``asked``, the demand of each layer; ``alike``, how many layers have each demand;
+    ``chain``, the most tails that follow one another.
     """
 
     def __init__(self, network: QuantizedNetwork | Network, contexts: int = 1):
         self.asked, self.chain, self.contexts = demands(network), longest_chain(network), contexts
+        self.alike = Counter(self.asked)  # layers that ask the same are counted once
         self.dies = 1
 
     def on(self, dies: int) -> Ranking:
@@ -40,7 +42,8 @@ class Ranking:
 
     def tiles(self, pe: int, simd: int) -> int:
         """About how many tiles a frame has."""
-        return self.contexts * sum(self._tiles(demand, pe, simd) for demand in self.asked)
+        return self.contexts * sum(count * self._tiles(demand, pe, simd)
+                                   for demand, count in self.alike.items())
 
     def _tiles(self, demand: Demand, pe: int, simd: int) -> int:
         """Of one layer. A step that rides takes one tile; its last has none to ride on."""
@@ -72,9 +75,9 @@ class Ranking:
         shapes = set()
         for simd in _SIMDS:
             rows = {demand.spread(simd, self.dies)
-                    * (min(32, demand.steps) if demand.windows else 1) for demand in self.asked}
+                    * (min(32, demand.steps) if demand.windows else 1) for demand in self.alike}
             rows |= {demand.spread(simd, self.dies) + rider.spread(simd, self.dies)
-                     for rider in self.asked if rider.carrier >= 0
+                     for rider in self.alike if rider.carrier >= 0
                      for demand in (self.asked[rider.carrier],)}
             tallest = min(self._whole(multipliers // simd, floor), self._whole(max(rows)),
                           _ROWS * self.dies)

@@ -286,12 +286,14 @@ def _lstm_lanes(c: EngineConfig) -> Resources:
     lut = max(100, 18.7 * u + 18.6 * t + 7 * cell - 268)
     lut += 63 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
     lut += ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
+    rest = max((kind.h for kind in kinds if kind.carries), default=0)
+    lut += (ram_luts(rest, max(2, c.cell_depth)) + rest) if rest else 0
     wide = 2 * (t > 17 or cell > 18)  # products of two slices
     if c.has(PeepholeKind):
         total = max(c.acc_width, c.weight_width + cell) + 2
         lut += 5 * total + ram_luts(3 * c.weight_width, max(2, c.cell_depth)) + u
         wide += 3
-    ff = 9.5 * u + 5.4 * t + 3.2 * cell - 8
+    ff = 9.5 * u + 5.4 * t + 3.2 * cell - 8 + rest
     if c.pair == 1:
         ff -= 1.5 * (t + cell) - 2
     return _part(c.lanes * lut, c.lanes * ff, (3 + wide) * c.lanes)

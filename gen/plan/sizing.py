@@ -183,6 +183,9 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
     windows = any(demand.windows for demand in demands(qnet))
     *more, most = (parts for parts in (_PARTS if qnet.affine else (array.parts,))
                    if array.simd % parts == 0)
+    if windows and _fitting(qnet, replace(array, block_words=_BLOCK_WORDS[-1], parts=most),
+                            budget)[0] is None:
+        return None  # nothing that takes more does
     depth = BLOCK_WORDS + 1
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
         if words >= depth:

@@ -86,7 +86,7 @@ class Work:
 
     parts: beats of a chunk of results.
     ops: in the order of their numbers; folds: the rows of each on the array.
-    kinds, aligns, routes: what the engine must be able to do; kind_of: the kind of each op.
+    kinds, aligns, routes: what the engine must be able to do; kind_of: by op and step, the kind.
     make_jobs: makes ``jobs``; tiles: how many all of them have.
     weight_words; bias_words: (op, group, whether for step 0 alone); cell_depth: words of states;
         scale_depth: of row scales, 0 where no op has any.
@@ -104,7 +104,7 @@ class Work:
     ops: tuple[Op, ...]
     folds: tuple[Fold, ...]
     kinds: tuple[Kind, ...]
-    kind_of: tuple[int, ...]
+    kind_of: tuple[tuple[int, ...], ...]
     aligns: tuple[int, ...]
     routes: tuple[tuple[int, int], ...]
     make_jobs: Callable[[], tuple[Job, ...]]

@@ -45,12 +45,15 @@ def core_json(plan: Plan) -> dict:
         "input": {"elements": config.x_row * config.x_rows, "beats": config.x_beats,
                   "shape": list(qnet.input_shape), "parts": [
                       {"shape": list(shape), "frac": form.frac, "width": form.width}
-                      for shape, form in zip(qnet.input_shapes, qnet.input_formats, strict=True)]},
+                      | _scale(qnet, 0, n)
+                      for n, (shape, form) in enumerate(zip(
+                          qnet.input_shapes, qnet.input_formats, strict=True))]},
         "output": {"elements": config.out_row * config.out_rows, "beats": config.out_beats,
                    "shape": list(qnet.output_shape), "parts": [
                        {"shape": list(shape), "frac": sorted(set(qnet.fracs[value].ravel()
-                                                                 .tolist()))}
-                       for shape, value in zip(qnet.output_shapes, qnet.outputs, strict=True)]},
+                                                                 .tolist()))} | _scale(qnet, 1, n)
+                       for n, (shape, value) in enumerate(zip(
+                           qnet.output_shapes, qnet.outputs, strict=True))]},
         "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval,
                    "intervals": list(plan.cycles.intervals)},
         "simd": config.simd, "lanes": config.lanes, "act_width": config.act_width,
@@ -65,6 +68,13 @@ def core_json(plan: Plan) -> dict:
             "events": [[place[layer], first, count] for layer, first, count in plan.trace],
         },
     }
+
+
+def _scale(qnet: QuantizedNetwork, end: int, n: int) -> dict:
+    """Scale and zero point of input (``end`` 0) or output n, of a network in int8."""
+    if not qnet.affine:
+        return {}
+    return {"scale": qnet.affine[end][n].scale, "zero_point": qnet.affine[end][n].zero}
 
 
 def _value(qnet: QuantizedNetwork, n: int) -> tuple[int, int]:

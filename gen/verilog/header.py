@@ -24,10 +24,10 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def _facts(plan: Plan) -> list[str]:
     c, q = plan.config, plan.qnet
-    inputs = [f"{_shape(shape)} in {form}" for shape, form in
-              zip(q.input_shapes, q.input_formats, strict=True)]
-    outputs = [f"{_shape(shape)} in {' or '.join(map(str, q.formats(value)))}"
-               for shape, value in zip(q.output_shapes, q.outputs, strict=True)]
+    inputs, outputs = ([f"{_shape(shape)} in {form}" for shape, form in zip(shapes, forms,
+                                                                           strict=True)]
+                       for shapes, forms in zip((q.input_shapes, q.output_shapes), q.ends,
+                                                strict=True))
     width = max(len(layer.name) for layer in q.layers)
     layers = [f"{layer.name:<{width}}  " + " and ".join(map(_shape, q.shapes_into(n)))
               + f" -> {_shape(q.shapes[q.value(n)])}" for n, layer in enumerate(q.layers)]
@@ -36,7 +36,9 @@ def _facts(plan: Plan) -> list[str]:
                else "memory images in ../weights, or in the folder `GATEFOLD_WEIGHTS")
     facts = {
         "Input": inputs, "Layers": layers, "Output": outputs,
-        "Array": [f"{c.pe} x {c.simd} = {c.pe * c.simd} multipliers, {c.pipeline} pipeline"
+        "Array": [f"{c.pe} x {c.simd} = {c.pe * c.simd} multipliers"
+                  + (", two in a DSP slice" if c.packed else "")
+                  + (f", {c.lanes} lanes" if c.parts > 1 else "") + f", {c.pipeline} pipeline"
                   + (f", on {c.dies} dies" if c.dies > 1 else "")],
         "Bits": [f"activations {c.act_width}, weights {c.weight_width}, cell state "
                  f"{c.cell_width}, accumulators {c.acc_width}"

@@ -4,8 +4,11 @@
     .venv-train/bin/python train.py
 
 Three Conv1D, LSTM 16 and three Dense layers on 800 samples of two channels, 104 classes: which of
-13 frequencies the first channel has, and by which of 8 phases the second lags behind. Writes
-forum-cnn-lstm.tflite, vectors.npz (``x`` bytes, ``y`` LiteRT's bytes, ``label``) and training.json.
+13 frequencies the first channel has, and by which of 8 phases the second lags behind. The
+convolutions are designed, as filters of a receiver are: a bank tuned to the frequencies and to
+differences of phase, and two that average and mix what its relu rectifies. The LSTM and the Dense
+layers are trained on what comes out of them. Writes forum-cnn-lstm.tflite, vectors.npz (``x``
+bytes, ``y`` LiteRT's bytes, ``label``) and training.json.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -24,8 +27,16 @@ from ai_edge_litert.interpreter import Interpreter
 
 HERE = Path(__file__).parent
 STEPS, FREQUENCIES, PHASES = 800, 13, 8
-SEED, TRAINED, EPOCHS, BATCH, STORED = 7, 3328, 6, 64, 64
+SEED, TRAINED, BATCH, STORED = 7, 4096, 128, 64
+FILTERS, TAPS = 32, (512, 128, 64)
+#: Epochs on segments of this many steps, which are cheap, and then on whole sequences.
+SEGMENT, SHORT, WHOLE = 24, 45, 5
 L = keras.layers
+
+
+def _cycles(frequency):
+    """Periods in a signal of frequency 0..12; a signal differs by half a period at most."""
+    return 8 + 4 * frequency
 
 
 def signals(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -33,19 +44,61 @@ def signals(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     label = rng.integers(FREQUENCIES * PHASES, size=count)
     frequency, phase = np.divmod(label, PHASES)
     t = np.arange(STEPS) / STEPS
-    cycles = 8 + 4 * frequency[:, None] + rng.uniform(-0.5, 0.5, (count, 1))
+    cycles = _cycles(frequency[:, None]) + rng.uniform(-0.5, 0.5, (count, 1))
     angle = 2 * np.pi * (cycles * t + rng.uniform(0, 1, (count, 1)))
     lag = 2 * np.pi * phase[:, None] / PHASES
     x = np.stack([np.sin(angle), np.sin(angle - lag)], axis=2)
     return (x + 0.2 * rng.standard_normal(x.shape)).astype(np.float32), label
 
 
-def network() -> keras.Model:
+def network(rng: np.random.Generator) -> keras.Model:
     """The forum's network; its last layer gives logits."""
-    return keras.Sequential([
-        L.Input((STEPS, 2)), L.Conv1D(32, 512, activation="relu"),
-        L.Conv1D(32, 128, activation="relu"), L.Conv1D(32, 64, activation="relu"), L.LSTM(16),
-        L.Dense(128, "relu"), L.Dense(128, "relu"), L.Dense(FREQUENCIES * PHASES)])
+    convs = [L.Conv1D(FILTERS, taps, activation="relu") for taps in TAPS]
+    model = keras.Sequential([L.Input((STEPS, 2)), *convs, L.LSTM(16), L.Dense(128, "relu"),
+                              L.Dense(128, "relu"), L.Dense(FREQUENCIES * PHASES)])
+    for conv, w in zip(convs, (_bank(), _average(TAPS[1], 3, rng), _average(TAPS[2], 1, rng)),
+                       strict=True):
+        conv.set_weights([w.astype(np.float32), np.zeros(FILTERS, np.float32)])
+    return model
+
+
+def _bank() -> np.ndarray:
+    """Filters (taps, channels, filters): two for each frequency, which add the channels as they are
+    and with the second shifted by 90 degrees, and six for a shift of 180 degrees, which serve two
+    or three neighbouring frequencies each."""
+    t = np.arange(TAPS[0]) - (TAPS[0] - 1) / 2
+    window = np.hanning(TAPS[0] + 2)[1:-1, None] / 128
+
+    def tuned(frequency: int, quarters: int) -> np.ndarray:
+        angle = 2 * np.pi * _cycles(frequency) * t / STEPS
+        return window * np.stack([np.cos(angle), np.cos(angle - np.pi / 2 * quarters)], axis=1)
+
+    each = [tuned(n, quarters) for n in range(FREQUENCIES) for quarters in (0, 1)]
+    groups = np.array_split(np.arange(FREQUENCIES), FILTERS - len(each))
+    return np.stack(each + [sum(tuned(int(n), 2) for n in group) for group in groups], axis=2)
+
+
+def _average(taps: int, gain: float, rng: np.random.Generator) -> np.ndarray:
+    """Each channel averaged over ``taps`` steps, and a random mixture of all."""
+    window = np.hanning(taps + 2)[1:-1]
+    mixture = 0.015 * rng.standard_normal((taps, FILTERS, FILTERS))
+    return (gain * window / window.sum())[:, None, None] * np.eye(FILTERS) + mixture
+
+
+def train(model: keras.Model, x: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> None:
+    """Train what follows the convolutions."""
+    front = keras.Sequential([L.Input((STEPS, 2)), *model.layers[:3]])
+    head = keras.Sequential([L.Input((None, FILTERS)), *model.layers[3:]])
+    seen = np.concatenate([front.predict(part, verbose=0) for part in np.split(x, 16)])
+    rate = keras.optimizers.schedules.CosineDecay(4e-3, (SHORT + WHOLE) * TRAINED // BATCH)
+    head.compile(keras.optimizers.Adam(rate, clipnorm=1.0),
+                 keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+    for epoch in range(SHORT + WHOLE):
+        length = SEGMENT if epoch < SHORT else seen.shape[1]
+        start = rng.integers(seen.shape[1] - length + 1)
+        part = seen[:, start:start + length]
+        noise = 0.01 * rng.standard_normal(part.shape).astype(np.float32)
+        head.fit(part + noise, label, batch_size=BATCH, verbose=2)
 
 
 def convert(model: keras.Model, data: np.ndarray) -> bytes:
@@ -64,10 +117,8 @@ def main() -> None:
     rng = np.random.default_rng(SEED)
     keras.utils.set_random_seed(SEED)
     x, label = signals(TRAINED, rng)
-    model = network()
-    model.compile(keras.optimizers.Adam(1e-3),
-                  keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
-    model.fit(x, label, batch_size=BATCH, epochs=EPOCHS, verbose=2)
+    model = network(rng)
+    train(model, x, label, rng)
     held, truth = signals(512, rng)
     floats = model.predict(held, verbose=0)
     data = convert(model, x[:100])
@@ -89,7 +140,7 @@ def main() -> None:
     accuracy = {"float": float((floats.argmax(1) == truth).mean()),
                 "int8": float((y.argmax(1) == truth).mean())}
     (HERE / "training.json").write_text(json.dumps({
-        "seed": SEED, "samples": TRAINED, "epochs": EPOCHS, "held_out": len(held),
+        "seed": SEED, "samples": TRAINED, "epochs": SHORT + WHOLE, "held_out": len(held),
         "accuracy": accuracy, "tensorflow": tf.__version__}, indent=1) + "\n")
     print(accuracy, len(data))
 

@@ -273,9 +273,10 @@ class Device:
             return frames
         counts, fracs, widths, scales, zeros = np.array(self._about["inputs"]).T
         counts = counts.astype(int)
-        if scales.any():  # of a .tflite: to nearest, halves away from zero, in float32
-            scaled = frames.astype(np.float32) / np.repeat(scales, counts).astype(np.float32)
-            rounded = np.trunc(scaled.astype(np.float64) + np.copysign(0.5, scaled))
+        if scales.any():  # of a .tflite, as LiteRT's QUANTIZE: in float32, halves to even
+            reciprocals = np.float32(1) / np.repeat(scales, counts).astype(np.float32)
+            with np.errstate(over="ignore"):
+                rounded = np.rint(frames.astype(np.float32) * reciprocals).astype(np.float64)
             return np.clip(rounded + np.repeat(zeros, counts), -128, 127)
         highest = np.repeat(2.0 ** (widths - 1) - 1, counts)
         with np.errstate(over="ignore"):

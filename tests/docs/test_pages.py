@@ -11,9 +11,13 @@ import pytest
 
 import gatefold as gf
 from gatefold.gen.cli import main
+from gatefold.gen.host.config import host_config
+from gatefold.gen.host.cycles import HostCycles
+from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.plan.latency import latencies
 from gatefold.hdl.config import PIPELINES
 from tests.support.places import ROOT
+from tests.support.tools import tool
 
 PAGES = [path for pattern in ("*.md", "docs/**/*.md", "models/**/*.md")
          for path in sorted(ROOT.glob(pattern))]
@@ -34,6 +38,15 @@ def load_demo():
 @pytest.fixture(scope="module")
 def demo():
     return load_demo()
+
+
+@pytest.fixture(scope="module")
+def shipped(demo):
+    """The shipped model on the ZCU104, calibrated."""
+    folder = ROOT / demo.MODEL
+    with np.load(folder / "calibration.npz") as calibration:
+        return gf.compile(gf.load(folder / "lstm-dense.keras"), board="zcu104",
+                          calibrate=calibration["x"])
 
 
 # ---- links, paths, commands --------------------------------------------------------------------
@@ -98,14 +111,19 @@ def test_the_tail_in_the_architecture_is_the_plans():
         assert list(map(int, listed)) == [distance.tail, distance.array, distance.output]
 
 
-def test_the_readme_shows_what_the_demo_prints(demo):
+def test_the_latency_budget_is_that_of_the_shipped_model(shipped):
+    cycles = HostCycles(shipped.plan, host_config(shipped.plan))
+    table = "\n".join(tool("tools/host", "latency").table(
+        latency_budget(cycles, shipped.clock_mhz)))
+    page = read("docs/latency.md")
+    assert table in page, table
+    assert f"{cycles.frames(32):,} cycles (planned" in page
+
+
+def test_the_readme_shows_what_the_demo_prints(demo, shipped):
     """Everything but the simulation, which ``make demo`` does."""
-    folder = ROOT / demo.MODEL
-    with np.load(folder / "calibration.npz") as calibration:
-        core = gf.compile(gf.load(folder / "lstm-dense.keras"), board="zcu104",
-                          calibrate=calibration["x"])
-    with np.load(folder / "test.npz") as test:
-        found = core.report(), core.run(test["x"]), dict(test)
+    with np.load(ROOT / demo.MODEL / "test.npz") as test:
+        found = shipped.report(), shipped.run(test["x"]), dict(test)
     shown = [line for line in demo.in_readme(read("README.md")).splitlines()
              if "Verilog = golden" not in line]
     assert shown == demo.summary(*found).splitlines(), "run tools/demo.py --readme"

@@ -76,7 +76,8 @@ class Case:
         gate = "hard_sigmoid" if "hard_sigmoid" in options else "sigmoid"
         activation = next((o for o in options if o in ("relu", "linear")), "tanh")
         if name == "lstm":
-            return make.lstm(gate, activation, "peepholes" in options)
+            return replace(make.lstm(gate, activation, "peepholes" in options),
+                           carries="carries" in options)
         if name == "peepholes":
             return PeepholeKind()
         if name == "gru":
@@ -175,9 +176,10 @@ STATEFUL = {
     LstmLane: [
         ("lstm", "lstm"), ("lstm relu", "lstm"), ("lstm linear hard_sigmoid",),
         ("lstm hard_sigmoid", "lstm linear", "lstm relu hard_sigmoid", "lstm"),
-        ("lstm", "load", "emit", "lstm", "emit", "load"),
+        ("lstm", "load", "emit", "lstm", "emit", "load"), ("lstm carries",),
+        ("lstm carries", "load", "lstm", "emit", "lstm carries relu"),
         ("peepholes", "lstm peepholes"), ("lstm peepholes hard_sigmoid relu", "peepholes"),
-        ("peepholes", "lstm peepholes", "lstm relu", "load", "emit", "lstm peepholes")],
+        ("peepholes", "lstm peepholes", "lstm relu", "load", "emit", "lstm peepholes carries")],
     GruLane: [
         ("gru", "gru"), ("gru hard_sigmoid", "gru relu"), ("gru linear hard_sigmoid",),
         ("gru reset_before", "reset"), ("gru reset_before hard_sigmoid relu", "reset hard_sigmoid"),
@@ -208,7 +210,8 @@ def test_lane(cls, names, widths, edges, pipeline):
     check_lane(cls, case, kind, case.accumulators(kind, edges), fresh=fresh)
 
 
-@pytest.mark.parametrize(("cls", "name"), [(LstmLane, "lstm"), (GruLane, "gru")])
+@pytest.mark.parametrize(("cls", "name"), [(LstmLane, "lstm"), (LstmLane, "lstm carries"),
+                                           (GruLane, "gru")])
 @pipelines
 def test_a_lane_keeps_a_state_that_it_does_not_write(cls, name, pipeline):
     case = Case(WIDTHS[2], (name,), pipeline=pipeline)
@@ -217,8 +220,8 @@ def test_a_lane_keeps_a_state_that_it_does_not_write(cls, name, pipeline):
 
 
 @pytest.mark.parametrize(("cls", "name", "pipeline", "distance"), [
-    (LstmLane, "lstm", "full", 6), (GruLane, "gru", "full", 11),
-    (LstmLane, "lstm", "short", 4), (GruLane, "gru", "short", 8)])
+    (LstmLane, "lstm carries", "full", 6), (GruLane, "gru", "full", 11),
+    (LstmLane, "lstm carries", "short", 4), (GruLane, "gru", "short", 8)])
 def test_a_state_can_be_read_so_many_cycles_after_it_was_asked_to_be_written(cls, name, pipeline,
                                                                              distance):
     case = Case(WIDTHS[2], (name,), pipeline=pipeline)

@@ -13,8 +13,12 @@ import zlib
 import numpy as np
 import pytest
 
+import gatefold.driver
+from gatefold.gen.frontends import load
 from gatefold.gen.host.driver_files import write_load
+from gatefold.gen.numbers.quantize import quantize
 from tests.support.driver_core import Core, raw_frames, run
+from tests.support.tflite_files import path
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
@@ -61,6 +65,28 @@ def test_floats_are_those_of_golden(plain, frames):
     np.testing.assert_array_max_ulp(y, expected.reshape(y.shape).astype(np.float32), 1)
     plainly = np.prod(qnet.output_shapes[0])  # without the softmax: to the bit
     np.testing.assert_array_equal(y[:, :plainly], expected.reshape(y.shape)[:, :plainly])
+
+
+def test_floats_of_a_tflite_of_integers(tmp_path):
+    """Scales and zero points as LiteRT has them: ties away from zero, both ends, infinities; in C
+    and in Python."""
+    qnet = quantize(load(path("dense")))
+    core = Core(tmp_path, qnet)
+    assert qnet.affine is not None
+    (form,), (result,) = qnet.affine
+    steps = np.arange(-300, 301, 0.5)
+    size = int(np.prod(qnet.input_shape))
+    x = np.resize(steps * form.scale, (60, size)).astype(np.float32)
+    x[0, :3] = np.inf, -np.inf, 3e38
+    (_, said) = core.play(f"infer {len(x)} 1000 {core.file('x', x)} y")
+    assert said == "GF_OK"
+    with np.errstate(over="ignore"):
+        want = result.to_float(core.echoed(form.quantize(x))).astype(np.float32)
+    got = np.frombuffer((core.folder / "y").read_bytes(), "<f4").reshape(want.shape)
+    np.testing.assert_array_equal(got, want)
+    with gatefold.driver.open(f"sim:{tmp_path}") as device:
+        np.testing.assert_array_equal(
+            device.infer(x.reshape(-1, *qnet.input_shape)).reshape(want.shape), want)
 
 
 def test_sizes(plain):

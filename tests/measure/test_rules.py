@@ -27,7 +27,7 @@ def test_what_is_measured_is_no_worse_than_the_rule_max(bits):
     of = network("lstm-dense", gain=0.4)
     x = data(of)
     floats = outputs_of(of, x)
-    errors = [error_of(of, qnet, x, floats) for qnet in (
+    errors = [error_of(of, qnet, x[::2], floats[::2]) for qnet in (
         quantize_measured(of, calibration=x, act_width=bits, weight_width=bits),
         quantize(of, calibration=x, act_width=bits, weight_width=bits))]
     assert errors[0] <= errors[1]
@@ -65,6 +65,22 @@ def test_weights_on_a_grid_keep_it_exactly_whatever_the_rule(row_scales):
         for tensor, form in q.weights.items():
             steps = 2.0 ** -(form.frac + rows_of(q)[:, None])
             np.testing.assert_array_equal(getattr(q, tensor) * steps, getattr(layer, tensor))
+
+
+# whether rows have scales: of all layers, by the sections; of the LSTM and the Dense layer
+SECTIONS = [(False, {"l0_lstm": {"row_scales": True}}, [True, False]),
+            (False, {"default": {"row_scales": True}}, [True, True]),
+            (True, {"default": {"row_scales": True}, "l0_lstm": {"row_scales": False}},
+             [False, True])]
+
+
+@pytest.mark.parametrize(("every", "sections", "scaled"), SECTIONS, ids=str)
+def test_a_section_says_whether_the_rows_of_a_layer_have_scales(every, sections, scaled):
+    of = network("lstm-dense", gain=0.3)
+    w = np.array([[0.9] * 5, [0.2] * 5])
+    of = replace(of, layers=(of.layers[0], replace(of.layers[1], w=w)))
+    q = quantize(of, weight_width=4, row_scales=every, overrides=sections)
+    assert [bool(layer.row_scales.any()) for layer in q.layers] == scaled
 
 
 # activations, features, stream bits, bits of the output

@@ -170,7 +170,7 @@ def test_unrolled_program_is_the_list_of_tiles(name):
         if plan.qnet.stateful:
             want["carried"] = tile.operand.carried
         if tile.stop & Stop.FINISH:
-            want |= {"kind": plan.work.kind_of[job.op], "route": job.route,
+            want |= {"kind": plan.work.kind_of[job.op][job.step], "route": job.route,
                      "beats": job.beats - 1, "fresh": job.fresh, "cell": job.cell,
                      "to_h": job.h is not None, "h": 0 if job.h is None else place(job.h),
                      "to_out": job.out is not None,

@@ -179,6 +179,7 @@ OPTIONS = {
     "a fine table": dict(table_bits=16, argument_bits=14),
     "for any weights": dict(any_weights=True),
     "row scales": dict(row_scales=True, output_width=12),
+    "remainders": dict(carry="every"),
     "narrow results": dict(overrides={"default": {"activations": 6}, "input": {"x": 8}}),
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from gatefold.gen.frontends import load
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.sim.golden import golden
+from gatefold.sim.golden import golden, run
 from gatefold.sim.int8 import multiplied, scaled, sigmoid16, tanh16
 from tests.support.places import ROOT
 from tests.support.tflite_files import INT8, path, vectors
@@ -24,12 +24,18 @@ def test_golden_gives_the_bytes_of_litert(name):
     np.testing.assert_array_equal(golden(quantize(load(path(name))), x), y)
 
 
+def test_floats_pass_quantize_and_dequantize_as_in_litert():
+    given = vectors("borders")
+    np.testing.assert_array_equal(run(quantize(load(path("borders"))), given["x"]), given["y"])
+
+
 def test_the_forum_s_network_gives_the_bytes_of_litert():
     folder = ROOT / "models/forum-cnn-lstm"
     with np.load(folder / "vectors.npz") as given:
-        x, y = given["x"][:4].astype(np.int64), given["y"][:4]
+        x, y, label = given["x"][:8].astype(np.int64), given["y"][:8], given["label"][:8]
     qnet = quantize(load(folder / "forum-cnn-lstm.tflite"))
     np.testing.assert_array_equal(golden(qnet, x), y)
+    np.testing.assert_array_equal(y.argmax(axis=1), label)
 
 
 @pytest.mark.parametrize("name", INT8)

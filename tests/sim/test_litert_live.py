@@ -13,9 +13,11 @@ import pytest
 
 from gatefold.gen.frontends import load
 from gatefold.gen.frontends.tflite.model import Model
+from gatefold.gen.measure.resolvers import finish_of
 from gatefold.gen.network.int8 import Int8Dense
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.sim.golden import golden
+from gatefold.sim.golden import golden, run
+from tests.support.places import ROOT
 from tests.support.tflite_files import INT8, path, vectors
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
@@ -29,9 +31,10 @@ def test_this_is_the_version_whose_arithmetic_is_defined():
 class LiteRt:
     """A model in LiteRT, with the tensors of its layers by their names in the file."""
 
-    def __init__(self, data: bytes, every: bool):
-        self.run = interpreter.Interpreter(model_content=data,
-                                           experimental_preserve_all_tensors=every)
+    def __init__(self, data: bytes, every: bool, resolver: str = "AUTO"):
+        self.run = interpreter.Interpreter(
+            model_content=data, experimental_preserve_all_tensors=every,
+            experimental_op_resolver_type=interpreter.OpResolverType[resolver])
         self.run.allocate_tensors()
         self.into, self.out = (details[0]["index"] for details in (
             self.run.get_input_details(), self.run.get_output_details()))
@@ -92,12 +95,34 @@ def test_every_activation_and_state_is_that_of_litert(name):
 
 
 def test_quantising_and_scaling_are_litert_s_own():
-    network = load(path("stacked"))
-    (x,), _ = network.affine
-    values = np.linspace(-4, 4, 4001, dtype=np.float32)
-    expected = np.clip(np.round(values / np.float32(x.scale)) + x.zero, -128, 127)
-    ties = np.abs(values / np.float32(x.scale) % 1 - 0.5) < 1e-6  # NumPy rounds halves to even
-    np.testing.assert_array_equal(x.quantize(values)[~ties], expected[~ties])
+    network, litert = load(path("borders")), LiteRt(path("borders").read_bytes(), every=True)
+    (form,), _ = network.affine
+    nodes = Model(path("borders").read_bytes()).nodes
+    inside = next(node.output for node in nodes if node.operator == "QUANTIZE")
+    rng = np.random.default_rng(7)
+    for n in range(200):
+        steps = rng.uniform(-140, 140, network.input_shape)
+        x = (np.float32(form.scale) * (np.rint(steps) + 0.5 if n % 2 else steps)).astype(np.float32)
+        y = litert(x, reset=True)
+        np.testing.assert_array_equal(form.quantize(x), litert.tensor(inside)[0])
+        np.testing.assert_array_equal(run(quantize(network), x[None])[0], y)
+
+
+FORUM = ROOT / "models/forum-cnn-lstm"
+
+
+@pytest.mark.parametrize(("resolver", "name"), [
+    ("BUILTIN_REF", "BUILTIN_REF, LiteRT 2.3"),
+    ("BUILTIN_WITHOUT_DEFAULT_DELEGATES", "BUILTIN_WITHOUT_DEFAULT_DELEGATES")])
+def test_other_resolvers_of_litert_are_known(resolver, name):
+    network, data = load(FORUM / "forum-cnn-lstm.tflite"), FORUM / "forum-cnn-lstm.tflite"
+    litert = LiteRt(data.read_bytes(), every=False, resolver=resolver)
+    with np.load(FORUM / "vectors.npz") as given:
+        x = given["x"][:4]
+    qnet = quantize(network)
+    expected = np.array([litert(one, reset=True) for one in x])
+    found = golden(qnet, x.astype(np.int64), finish=finish_of(name, network, qnet))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", INT8)

@@ -46,7 +46,7 @@ def parse(layer: Path, stubs: Path) -> dict[str, dict[str, str]]:
             data.setVar(variable, str(value))
         (data,) = bb.parse.handle(str(recipe), data).values()
         found[name] = {variable: data.getVar(variable) or "" for variable in
-                       ("SRC_URI", "FILESEXTRAPATHS", "RDEPENDS:" + name)}
+                       ("SRC_URI", "FILESEXTRAPATHS", f"RDEPENDS:{name}")}
     return found
 
 

@@ -3,7 +3,8 @@
 tests/hdl/host/test_host.py builds the core and runs it. $GATEFOLD_HOST names a JSON file with
 ``regs`` (constants by name, as programs have them), ``inputs`` and ``outputs`` (bytes of a frame in
 memory, hexadecimal, one sequence in a stateful core), ``fresh`` (outputs of the same inputs where
-each begins a sequence), and ``weights``, the image, or "".
+each begins a sequence), ``weights``, the image, or "", and ``protect``, whether the engines watch
+themselves.
 """
 
 import itertools
@@ -389,6 +390,21 @@ async def a_memory_that_stops_answering(dut, cycles, channels):
     await bench.run(samples, outputs)  # it begins a sequence
     assert await bench.errors() == 0 and await bench.read(R.GF_ABORT) == 0
     watch.cancel()
+
+
+@cocotb.test(skip=not DATA["protect"])
+async def a_core_that_finds_a_fault_ends_its_descriptor(dut):
+    bench = Bench(dut)
+    await bench.start()
+    samples, outputs = batch(14)
+    bench.put(samples)
+    await bench.submit(len(samples))
+    await ClockCycles(dut.clk, 20)
+    dut.shell.engines.engine_1.fault.value = 2
+    await bench.wait()
+    assert await bench.errors() == R.GF_ERROR_INTERNAL
+    await bench.run(samples, outputs)
+    assert await bench.errors() == 0
 
 
 @cocotb.test()

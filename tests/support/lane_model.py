@@ -42,6 +42,7 @@ class LaneModel:
         self.table, self.t_bits = table, table.out_frac
         self.c: dict[int, int] = {}
         self.s: dict[int, int] = {}
+        self.rest: dict[int, int] = {}  # by cell, what the rounding of h left, modulo its step
         self.aside: dict[tuple[str, int], int] = {}
         self.peepholes: dict[int, tuple[int, int, int]] = {}
 
@@ -56,6 +57,7 @@ class LaneModel:
         if isinstance(kind, LoadKind):
             state = self.s if kind.gru else self.c
             state[cell] = saturated(rounded(acc[0], kind.shift), kind.cell_width)
+            self.rest[cell] = 0
             return None, state[cell]
         c = 0 if fresh else self.c.get(cell, 0)
         s = 0 if fresh else self.s.get(cell, 0)
@@ -79,7 +81,11 @@ class LaneModel:
                           kind.cell_width)
             self.c[cell] = c
             o = self.gate(kind.gate, met(acc[3], weights[2], c))
-            return saturated(rounded(o * self.squash(kind.out, c), kind.h), kind.h_width), c
+            half, bits = 1 << kind.h >> 1, (1 << kind.h) - 1
+            rest = self.rest.get(cell, 0) if kind.carries and not fresh else 0
+            exact = o * self.squash(kind.out, c) + (rest & bits ^ half)
+            self.rest[cell] = exact & bits ^ half
+            return saturated(exact >> kind.h, kind.h_width), c
         if isinstance(kind, AsideKind):
             name, value = ("z", self.gate(kind.gate, acc[0])) if kind.gate else ("a", acc[0])
             self.aside[name, cell] = value

@@ -203,13 +203,15 @@ class Naive:
                 c = [sat(rnd(v, form.frac - layer.c.frac), layer.c.width) for v in initial[-1]]
         if layer.stateful:
             h, c = self.left.get(value, (h, c))
-        every = []
+        every, rests = [], [0] * u
         for t, step in enumerate(x.tolist()):
             up = first_up if t == 0 else layer.align_hh
             ih = [dot(row, step) * 2**layer.align_ih for row in layer.w_ih]
             hh = [dot(row, h) * 2**up for row in layer.w_hh]
             if isinstance(layer, QLstm):
-                h, c = self.lstm(layer, ih, hh, c)
+                if not 0 < t < layer.carries:
+                    rests = [0] * u
+                h, c, rests = self.lstm(layer, ih, hh, c, rests)
             elif gru:
                 h, c = self.gru(layer, ih, hh, c)
             else:
@@ -222,11 +224,11 @@ class Naive:
         self.cells[value] = c
         return every
 
-    def lstm(self, layer, ih, hh, c):
+    def lstm(self, layer, ih, hh, c, rests):
         u, t, kind = layer.units, self.t, layer.recurrent_activation
         acc = [rnd(int(b) + p + q, e)
                for b, p, q, e in zip(layer.b, ih, hh, scales(layer), strict=True)]
-        new_h, new_c = [], []
+        new_h, new_c, new_rests = [], [], []
         for n in range(u):
             def gated(z, peephole, c, n=n):
                 frac = layer.acc_frac
@@ -246,8 +248,11 @@ class Naive:
             new_c.append(sat(rnd(total, m - layer.c.frac), layer.c.width))
             o = gated(acc[n + 3 * u], 2, new_c[-1])
             tc = activation(layer.activation, self.table, new_c[-1], layer.c.frac, layer.tc.frac)
-            new_h.append(sat(rnd(o * tc, t + 1 + layer.tc.frac - layer.h.frac), layer.h.width))
-        return new_h, new_c
+            s = t + 1 + layer.tc.frac - layer.h.frac
+            v = o * tc + rests[n]
+            new_h.append(sat(rnd(v, s), layer.h.width))
+            new_rests.append(v - rnd(v, s) * 2**max(s, 0))
+        return new_h, new_c, new_rests
 
     def gru(self, layer, ih, hh, s):
         u, t, kind = layer.units, self.t, layer.recurrent_activation

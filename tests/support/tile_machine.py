@@ -25,6 +25,7 @@ from gatefold.hdl.kinds import (
     GruKind,
     LoadKind,
     MergeKind,
+    PeepholeKind,
     ResetKind,
     Squash,
 )
@@ -37,7 +38,8 @@ from tests.support.hdl_harness import unpack
 class Depth:
     """Cycles of a pipeline. multiply: of the multipliers. lstm, gru, merge, table: of the lanes.
     lstm_state, gru_state: from a beat that writes a state to the first that may read it.
-    ``levels``: levels of the adder tree for each register."""
+    ``levels``: levels of the adder tree for each register. peepholes: how much more an LSTM's
+    lane and its state take with peepholes."""
 
     multiply: int
     levels: int
@@ -47,9 +49,11 @@ class Depth:
     table: int
     lstm_state: int
     gru_state: int
+    peepholes: tuple[int, int]
 
 
-DEPTHS = {"full": Depth(3, 1, 11, 12, 3, 4, 6, 11), "short": Depth(2, 2, 6, 8, 2, 3, 4, 8)}
+DEPTHS = {"full": Depth(3, 1, 11, 12, 3, 4, 6, 11, (7, 5)),
+          "short": Depth(2, 2, 6, 8, 2, 3, 4, 8, (5, 3))}
 # Cycles of either pipeline
 OPERANDS, ACCUMULATE, ROUTE = 2, 1, 1
 PARK = 3  # from a tile that parks its sums to the first that may start from them
@@ -64,7 +68,9 @@ def lane_latency(kind: Any, config: Any) -> int:
         return depth.table if tables else 1
     if isinstance(kind, MergeKind):
         return depth.merge
-    return depth.gru if is_gru(kind) else depth.lstm
+    if is_gru(kind):
+        return depth.gru
+    return depth.lstm + depth.peepholes[0] * config.has(PeepholeKind)
 
 
 def is_gru(kind: Any) -> bool:
@@ -93,7 +99,8 @@ class TileMachine:
                                  for word in images[f"scales_{die}"]]).reshape(-1, c.simd, places)
                        for die in range(c.dies)] if c.scale_depth else None
         depth = DEPTHS[c.pipeline]
-        self.state = {"lstm": depth.lstm_state, "gru": depth.gru_state}
+        self.state = {"lstm": depth.lstm_state + depth.peepholes[1] * c.has(PeepholeKind),
+                      "gru": depth.gru_state}
         levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
         self.sums = OPERANDS + c.reach + depth.multiply + levels // depth.levels + ACCUMULATE
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
@@ -104,7 +111,7 @@ class TileMachine:
         self.cells = {lane: garbage.integers(-8, 8, (c.dies, c.cell_depth, c.simd))
                       for lane in ("lstm", "gru")}
         self.aside = {name: garbage.integers(-8, 8, (c.dies, c.cell_depth, c.simd))
-                      for name in "az"}
+                      for name in "azifo"}  # i, f, o: the weights of peepholes
         self.parked: dict[int, np.ndarray] = {}
         self.h_ready: dict[int, int] = {}
         self.park_ready: dict[int, int] = {}
@@ -225,6 +232,10 @@ class TileMachine:
             self.aside["z" if kind.gate else "a"][die, word, holds] = (
                 self._gate(kind.gate, z[:, 0]) if kind.gate else z[:, 0])
             return None, None
+        if isinstance(kind, PeepholeKind):
+            for name, row in zip("ifo", (0, 1, 3), strict=True):
+                self.aside[name][die, word, holds] = z[:, row]
+            return None, None
         if not fresh:
             assert (ready[word, holds] <= now).all(), f"cell {word} is read too early"
         old = np.zeros(len(z), np.int64) if fresh else cells[word, holds]
@@ -251,12 +262,20 @@ class TileMachine:
                 (n << t + 1) + update * (s - n), kind.state), kind.cell_width)
             cells[word, holds] = new
             return golden.saturate(golden.round_shift(new, kind.h), kind.h_width), new
-        i, f, o = (self._gate(kind.gate, z[:, gate]) for gate in (0, 1, 3))
+        def gated(row: int, name: str, c: np.ndarray) -> np.ndarray:
+            total = z[:, row]
+            if kind.peepholes:
+                up_z, up_p = kind.peepholes
+                total = (total << up_z) + ((self.aside[name][die, word, holds] * c) << up_p)
+                total = total + (1 << kind.gate.shift >> 1 if kind.gate.shift > 0 else 0)
+            return self._gate(kind.gate, total)
+
+        i, f = gated(0, "i", old), gated(1, "f", old)
         g = self._squash(kind.candidate, z[:, 2])
         new = golden.saturate(golden.round_shift(
             ((f * old) << kind.up_f) + ((i * g) << kind.up_g), kind.cell), kind.cell_width)
         cells[word, holds] = new
-        tc = self._squash(kind.out, new, rounds=True)
+        o, tc = gated(3, "o", new), self._squash(kind.out, new, rounds=True)
         return golden.saturate(golden.round_shift(o * tc, kind.h), kind.h_width), new
 
     def _gate(self, gate: Gate, z: np.ndarray) -> np.ndarray:

@@ -2,12 +2,14 @@
 
     .venv/bin/python tools/host/latency.py core
 
-Prints cycles of the core with its registers and its master (simulated, by memory latency), register
-accesses and time of the driver (counted and measured on this machine, before a device that has
-always finished), and its instructions on aarch64, where a cross compiler and qemu are there.
-docs/latency.md holds the results for the shipped model.
+Prints the budget of the core's report as a table; cycles of the core with its registers and its
+master (simulated, by memory latency); register accesses and time of the driver (counted and
+measured on this machine, before a device that has always finished), and its instructions on
+aarch64, where a cross compiler and qemu are there. docs/latency.md holds the results; a test
+compares its table with the shipped model's.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -26,6 +28,22 @@ OWN = ("device", "infer", "numbers", "run", "weights")  # the driver without its
 def run(*words) -> str:
     return subprocess.run([str(word) for word in words], check=True, capture_output=True,
                           text=True).stdout
+
+
+def table(paths: dict[str, list[dict]]) -> list[str]:
+    """The terms of :func:`gatefold.gen.host.latency.latency_budget`, a row each."""
+    longest = max(paths.values(), key=len)
+    lines = [f"| term | {' | '.join(paths)} | how it is known |",
+             f"|---|{'---:|' * len(paths)}---|"]
+    for what in (term["what"] for term in longest):
+        mine = [next((term for term in terms if term["what"] == what), None)
+                for terms in paths.values()]
+        known = dict.fromkeys(term["known"] for term in mine if term)
+        label = next(term["label"] for term in mine if term)
+        cells = " | ".join(f"{term['us']:.2f}" if term else "" for term in mine)
+        lines.append(f"| {what} | {cells} | {label}: {' / '.join(known)} |")
+    sums = " | ".join(f"**{sum(term['us'] for term in terms):.1f}**" for terms in paths.values())
+    return [*lines, f"| **sum** | {sums} | |"]
 
 
 def simulated(folder: Path, latency: int) -> dict[int, int]:
@@ -60,6 +78,8 @@ def instructions(program: Path, place: Path) -> int:
 
 def main() -> None:
     folder = Path(sys.argv[1])
+    report = json.loads((folder / "report.json").read_text())
+    print("\n".join(table(report["host"]["latency"])))
     for latency in (0, 30, 100):
         print(f"memory after {latency} cycles: {simulated(folder, latency)} cycles by frames")
     with tempfile.TemporaryDirectory() as name:

@@ -93,6 +93,12 @@ def _parts(found: dict) -> list[str]:
     return head + _table(["component, estimated / synthesised", *_NAMES.values()], rows)
 
 
+_PAIRS = """\
+Two rows of a core in int8 share their slices (hdl/mac_pair.py): n columns of both rows take n \
+slices, DSP48E2 for xcup and DSP48E1 for xc7, and no LUT and no flip-flop feeds them \
+(tests/synth/test_packed.py)."""
+
+
 def _lanes(found: dict) -> list[str]:
     rows = {}
     for entry in found.values():
@@ -106,7 +112,7 @@ def _lanes(found: dict) -> list[str]:
             "is 1, the name of the P register is lost). In addition, a check ensures that every "
             "row has exactly the flip-flops of its adder tree, start value and accumulator, which "
             "leaves none for a multiplier. The rest of a row is its adder tree, accumulator, start "
-            "value and parked sums.", "",
+            "value and parked sums.", "", _PAIRS, "",
             *_table(["simd", "DSP slices", "LUTs of the multipliers", "flip-flops of the "
                      "multipliers"], [rows[simd] for simd in sorted(rows)], left=0)]
 

@@ -20,19 +20,22 @@ from tests.support.places import ROOT
 
 SAMPLES = 4
 
-#: network, stream bits of the core, options of the plan, and of the hardware around it
+#: network, options of the array, of the plan, and of the hardware around it
 CASES = {
-    "stateful, 32 bits": ("stateful rnn", 32, {}, {}),
-    "two engines, float32, loadable": ("dense only", 32, {"loadable": True},
+    "stateful, 32 bits": ("stateful rnn", {"stream_bits": 32}, {}, {}),
+    "two engines, float32, loadable": ("dense only", {"stream_bits": 32}, {"loadable": True},
                                        {"engines": 2, "float32": True}),
 }
 LONG = {
-    "64 bits": ("stack", 64, {}, {}),
-    "32 bits, stateful": ("stateful gru", 32, {}, {}),
-    "512 bits, loadable": ("lstm-dense", 512, {"loadable": True, "uram_rows": 3}, {}),
-    "three engines": ("dense only", 64, {}, {"engines": 3}),
-    "float32, loadable, outputs of several formats": ("bidirectional last", 32, {"loadable": True},
-                                                      {"float32": True}),
+    "64 bits": ("stack", {"stream_bits": 64}, {}, {}),
+    "32 bits, stateful": ("stateful gru", {"stream_bits": 32}, {}, {}),
+    "512 bits, loadable": ("lstm-dense", {"stream_bits": 512}, {"loadable": True, "uram_rows": 3},
+                           {}),
+    "three engines": ("dense only", {"stream_bits": 64}, {}, {"engines": 3}),
+    "two engines that watch themselves": ("dense only", {"stream_bits": 32, "protect": True}, {},
+                                          {"engines": 2}),
+    "float32, loadable, outputs of several formats": (
+        "bidirectional last", {"stream_bits": 32}, {"loadable": True}, {"float32": True}),
 }
 
 RUN = """
@@ -60,9 +63,9 @@ def frames(values, container, bytes_a_frame):
 
 def built(folder, case):
     """The Verilog of a case, its weights, and the data of the bench."""
-    name, stream_bits, options, around = (CASES | LONG)[case]
+    name, array, options, around = (CASES | LONG)[case]
     qnet = quantized(name)
-    plan = make_plan(qnet, Array(pe=8, simd=3, stream_bits=stream_bits), **options)
+    plan = make_plan(qnet, Array(pe=8, simd=3, **array), **options)
     host = host_config(plan, **around)
     write_rtl(folder / "rtl", plan, host)
     write_weights(folder / "weights", plan)
@@ -72,7 +75,7 @@ def built(folder, case):
     beat = plan.config.beat * plan.config.container // 8
     image = b"".join(word.to_bytes(beat, "little") for word in plan.images().get("load", []))
     data = {"regs": regs, "inputs": frames(seen, host.container, regs["GF_CORE_IN_BYTES"]),
-            "weights": image.hex()}
+            "weights": image.hex(), "protect": plan.config.protect}
     for key, fresh in (("outputs", None), ("fresh", np.ones(SAMPLES, bool))):
         y = golden(qnet, x, fresh=fresh)
         data[key] = frames(np.float32(qnet.to_float(y)) if host.float32 else y, host.container,

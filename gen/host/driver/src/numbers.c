@@ -49,16 +49,19 @@ static int64_t quantize(double value, double scale, unsigned width)
     return below - ((double)below > scaled);
 }
 
-/* An integer of a .tflite file, -128 to 127: to nearest, halves away from zero, in float. */
+/* An integer of a .tflite file, -128 to 127, as LiteRT's QUANTIZE gives it: in float, times the
+ * reciprocal of the scale, to nearest with halves to even. */
 static int64_t quantize_affine(float value, float scale, int zero)
 {
-    const float scaled = value / scale;
-    const double rounded = (double)scaled + (scaled < 0 ? -0.5 : 0.5);
-    if (rounded >= 128.0 - zero)
+    const float scaled = value * (1.0f / scale);
+    if (scaled >= (float)(127 - zero))
         return 127;
-    if (rounded <= -129.0 - zero)
+    if (scaled <= (float)(-128 - zero))
         return -128;
-    return (int64_t)rounded + zero;
+    const int64_t cut = (int64_t)scaled; /* towards zero */
+    const int64_t below = cut - ((float)cut > scaled);
+    const float rest = scaled - (float)below;
+    return below + (rest > 0.5f || (rest == 0.5f && below % 2 != 0)) + zero;
 }
 #endif
 
