@@ -4,7 +4,7 @@ what is written holds what it offers, loses nothing and never stands still."""
 from typing import Any
 
 import pytest
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Elaboratable, Module, Mux, Signal
 
 from gatefold.hdl.host import axi_lite, bursts, writer
 from gatefold.hdl.host.axi import BURST
