@@ -121,7 +121,7 @@ def test_registers_between_rows_and_lanes(monkeypatch, name, array, gather, pipe
 # network, array, beats of a chunk, other options: units and outputs of one beat, of several and of
 # no whole number; states, factors, several dies
 PARTS = [("lstm-dense", (24, 4), 2, {"dies": 2, "cross": 2}), ("padded pool", (16, 8), 4, {}),
-         ("stateful gru", (16, 4), 2, {"gather": 1})]
+         ("stateful gru", (16, 4), 2, {"gather": 1}), ("peepholes", (16, 4), 2, {})]
 
 
 @pytest.mark.parametrize(("name", "array", "parts", "options"), PARTS, ids=str)
