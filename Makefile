@@ -45,7 +45,7 @@ long: setup ## run the checks that take longer
 	$(BIN)/python -m pytest -q -n $(JOBS) -m long
 	$(BIN)/python tools/verification/mutate.py --all --jobs $(JOBS) --record
 
-mutate: setup ## does verify find 800 mutants of two cores? (2 minutes)
+mutate: setup ## does verify find 800 mutants of two cores? (5 minutes)
 	@$(BIN)/python tools/verification/mutate.py --jobs $(JOBS) --record
 
 soak: setup ## play 10 million frames (hours; goes on where it stopped), or NETWORKS=200 random networks

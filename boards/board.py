@@ -143,11 +143,12 @@ class Board(Counts):
     Attributes: ``name``, as in ``--board``; ``title``, for people; ``part``, the vendor's part;
     ``family``, one of :data:`FAMILIES`; the resources; ``lutram_lut``, the LUTs that may hold
     memory (64 bits each); ``dies``, from SLR0 up; ``stream_bits``, data width of the AXI4-Stream
-    ports; ``clock_mhz``, the default clock; ``max_multipliers``, the largest array the planner may
-    choose, which leaves DSP slices for the elementwise lanes; ``delay_scale``, how much slower
-    wires are than those of a part at 0.85 V; ``vivado_last``, the last Vivado that has the part,
-    None for today's; ``host``, the processing system, where the board has one that packages are
-    written for; ``source``, the documents that the numbers come from.
+    ports; ``clock_mhz``, the default clock; ``max_multipliers``, DSP slices of the largest array
+    that the planner may choose, one for each product (in int8 for two), which leaves others for the
+    lanes; ``delay_scale``, how much slower wires are than those of a part at 0.85 V;
+    ``vivado_last``, the last Vivado that has the part, None for today's; ``host``, the processing
+    system, where the board has one that packages are written for; ``source``, the documents that
+    the numbers come from.
     Raises :class:`ValueError` where a number cannot be true.
     """
 

@@ -57,8 +57,8 @@ def _with_peephole(layer: QLstm, z: np.ndarray, gate: int, c: np.ndarray) -> np.
 def lstm_cell(layer: QLstm, table: Table, gates, c: np.ndarray,
               clip: Clip = saturated) -> tuple[np.ndarray, np.ndarray]:
     """(c, h) of the gates' values i, f, g, o and the previous c, without a remainder."""
-    *others, o = gates
-    c = lstm_state(layer, table, *others, c, clip)
+    i, f, g, o = gates
+    c = lstm_state(layer, table, i, f, g, c, clip)
     return c, lstm_result(layer, table, o, c, clip=clip)[0]
 
 

@@ -57,17 +57,24 @@ def _targets(known: dict) -> list[str]:
         unit, digits = (" points", 2) if key.startswith("anomalies") else ("", 4)
         figure = found["figure"]
         scales = {None: "", True: ", row scales", False: ""}[found.get("row_scales")]
-        rules = f"{found['rule']}, weights {found['weight_rule']}{scales}" if "rule" in found \
-            else "–"
+        more = (", fitted" * found.get("fitted", False), scales,
+                ", x carries" * found.get("input_carries", False),
+                {"none": "", "last": ", last h carries", "every": ", h carries"}[
+                    found.get("carry", "none")])
+        rules = f"{found['rule']}, weights {found['weight_rule']}{''.join(more)}" \
+            if "rule" in found else "–"
         lines.append([key, rules, "–" if figure is None else f"{figure:.{digits}f}{unit}",
                       f"{found['most']:g}{unit}"])
     return ["## Two tasks by the defaults", _filled(
         """Here `gatefold build --width BITS` decides everything: the rules with the least error on
-        the calibration data, row scales where they help, and 16 bits for the result of the last
-        layer. *Anomalies* is the task above: the loss of accuracy. *Forecast* is an LSTM of 24
-        units that predicts a Mackey-Glass series 12 time units ahead
-        ([forecast.py](../bench/accuracy/forecast.py)): the NRMSE, 0.0126 in float. *Retrained*
-        weights come from the recipe [retrain.py](../bench/accuracy/retrain.py)."""),
+        the calibration data, row scales where they help, weights that are fitted to the calibration
+        data, inputs (x) and h of LSTMs that carry the remainders of their rounding
+        ([decision 031](decisions/031-few-bits.md)), and 16 bits for the result of the last layer.
+        The tables further below have none of these: they show formats alone. *Anomalies* is the
+        task above: the loss of accuracy. *Forecast* is an LSTM of 24 units that predicts a
+        Mackey-Glass series 12 time units ahead ([forecast.py](../bench/accuracy/forecast.py)): the
+        NRMSE, 0.0126 in float. *Retrained* weights come from the recipe
+        [retrain.py](../bench/accuracy/retrain.py)."""),
         _columns(["task", "rules that were chosen", "measured", "wanted at most"], lines, 2)]
 
 

@@ -71,8 +71,17 @@ def _to(x: torch.Tensor, form: QFormat, scales: torch.Tensor | None = None) -> t
     return torch.clamp(_Round.apply(x / step), form.lo, form.hi) * step
 
 
+def _floats(layer: Any, tensor: str) -> np.ndarray:
+    """The values of a quantised layer's weights or bias."""
+    integers, scales = getattr(layer, tensor), layer.row_scales
+    if tensor in layer.weights:
+        return integers * 2.0**-(layer.weights[tensor].frac + scales)[:, None]
+    return integers * 2.0**-(layer.acc_frac + scales)
+
+
 class FakeQuantised(torch.nn.Module):
-    """``network`` in torch, with the formats of ``qnet``; its parameters are float weights."""
+    """``network`` in torch, with the formats of ``qnet``; its parameters are float weights, at
+    first those of ``qnet``."""
 
     def __init__(self, network: Network, qnet: QuantizedNetwork):
         super().__init__()
@@ -80,7 +89,7 @@ class FakeQuantised(torch.nn.Module):
         self.gate = QFormat(qnet.table.out_frac + 2, qnet.table.out_frac + 1)
         self.weights = torch.nn.ParameterDict({
             f"{n} {tensor}": torch.nn.Parameter(torch.tensor(
-                np.asarray(getattr(layer, tensor)), dtype=torch.float32))
+                _floats(qnet.layers[n], tensor), dtype=torch.float32))
             for n, layer in enumerate(network.layers) for tensor in (*layer.weights,
                                                                      *layer.biases)})
 
@@ -155,8 +164,8 @@ def retrain(network: Network, qnet: QuantizedNetwork, batches: Batches, *, steps
         optimiser.step()
         schedule.step()
         total += loss.item()
-        if step % 50 == 0:
-            print(f"step {step}: MSE {total / 50:.2e}, {time.monotonic() - begun:.0f} s",
+        if step % 25 == 0:
+            print(f"step {step}: MSE {total / 25:.2e}, {time.monotonic() - begun:.0f} s",
                   flush=True)
             total = 0.0
     return model.trained()

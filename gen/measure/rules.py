@@ -9,6 +9,7 @@ one half of the samples gives the moments, and the other measures.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -30,7 +31,7 @@ AUTO = "auto"  #: The rule that means: the one with the least error.
 #: models lose less than a thousandth of their range by any.
 NARROW = 12
 _RULES = ("max", "mse")
-_BETTER = 0.95  # of the error, or the simpler way is kept
+_BETTER = 0.95  # of the error, or the way that costs less is kept
 _MOST = 64  # samples of an attempt, and the
 _MACS = 400_000_000  # multiplications that it may take
 _LEARNT = 4_000_000_000  # those of the samples that moments come from, in floats
@@ -54,10 +55,13 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
     :data:`NARROW` bits, :data:`AUTO` is ``max``, no row has a scale, and each weight is rounded by
     itself.
     """
-    def made(seen, one: str, other: str, row_scales: bool, moments: Moments | None = None,
+    moments: Moments | None = None
+
+    def made(seen, one: str, other: str, row_scales: bool, fits: bool = False,
              inputs: bool = False, carry: str = "none") -> QuantizedNetwork:
         return quantize(network, act_width=act_width, weight_width=weight_width,
-                        rule=one, weight_rule=other, row_scales=row_scales, moments=moments,
+                        rule=one, weight_rule=other, row_scales=row_scales,
+                        moments=moments if fits else None,
                         carry=carry, input_carries=inputs, calibration=seen, seed=seed,
                         any_weights=any_weights, **options)
 
@@ -69,7 +73,7 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
     seen = calibrate(network, calibration, seed=seed, look=True)
     if rule == AUTO:
         options["overrides"] = _whole_inputs(network, options.get("overrides") or {})
-    data, moments = calibration, None
+    data = calibration
     if data is None:
         data = np.random.default_rng(seed).standard_normal((_MOST, *network.input_shape))
     elif len(data) > 1:
@@ -80,26 +84,25 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
     floats = outputs_of(network, x)
     of_values, of_weights = (_RULES if one == AUTO else (one,) for one in (rule, weight_rule))
 
+    @cache
     def error(*choice) -> float:
         return error_of(network, made(seen, *choice), x, floats)
 
-    def better(of: Iterable[tuple]) -> tuple:
-        """The choice with the least error, an earlier one unless a later one is clearly better."""
-        best, *others = of
-        least = error(*best)
-        for other in others:
-            if (found := error(*other)) < _BETTER * least:
-                best, least = other, found
-        return best
+    def least(choices: Iterable[tuple]) -> tuple:
+        return min(choices, key=lambda choice: error(*choice))
 
-    best = better(product(of_values, of_weights, (False, True), (moments,)))
-    if moments:
-        best = better([best, (*best[:3], None)])
-    best = better((*best, carries) for carries in ((False, True) if carry_inputs else (False,)))
+    def unless(simple: tuple, other: tuple) -> tuple:
+        return other if error(*other) < _BETTER * error(*simple) else simple
+
+    fits = moments is not None
+    best = unless(*(least(product(of_values, of_weights, (row_scales,), (fits,)))
+                    for row_scales in (False, True)))
+    best = least([best, (*best[:3], False)])
+    best = unless((*best, False), (*best, True)) if carry_inputs else (*best, False)
     none, last, every = ((*best, carry) for carry in CARRIES)
-    if error(*every) * _BETTER <= error(*none):  # what is left changes from step to step
-        return made(seen, *every)
-    return made(seen, *better([none, last]))
+    # What remainders leave of the error changes from step to step: a little more of it is no harm.
+    best = every if error(*every) * _BETTER <= error(*none) else unless(none, last)
+    return made(seen, *least((*rules, *best[2:]) for rules in product(of_values, of_weights)))
 
 
 def _whole_inputs(network: Network, overrides: dict) -> dict:

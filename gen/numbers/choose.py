@@ -259,7 +259,7 @@ class Chooser:
         matrix and the format of its operand."""
         pattern = getattr(layer, "pattern", None)
         matrices = [scaled_weights(layer, getattr(layer, tensor)) for tensor, _ in met]
-        scaled = self.settings.row_scales and pattern is None
+        scaled = self.settings.scales_of(name) and pattern is None
         tried = [self._candidates(name, tensor, w, x.width - 1 + result_frac + _GUARD - x.frac,
                                   MOST_SCALE if scaled else 0, pattern is not None)
                  for w, (tensor, x) in zip(matrices, met, strict=True)]

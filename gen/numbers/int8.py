@@ -25,6 +25,7 @@ from gatefold.gen.numbers.tables import default_table
 
 __all__ = ["from_int8", "int8_multiplier"]
 
+_WINDOWS = 1 << 24  #: most elements of all windows of a layer that reads with another zero point
 _INT32 = 32  #: bits of LiteRT's sums
 
 
@@ -83,10 +84,16 @@ def _dense(name: str, layer: Int8Dense, centres: np.ndarray) -> QInt8Dense:
     # float32 throughout, as LiteRT's default kernels (XNNPACK) compute the scale.
     scale = layer.matrix.scale * np.float32(layer.x.scale) / np.float32(layer.y.scale)
     mantissa, exponent = np.frexp(scale)
-    offsets = layer.gather((centres - layer.x.zero)[None], 0).reshape(-1, layer.features)
-    w = layer.matrix.w
+    w, b = layer.matrix.w, layer.bias
+    if (centres != layer.x.zero).any():
+        windows = math.prod(layer.output_shape(centres.shape)[:-1])
+        if windows * layer.features > _WINDOWS:
+            raise UserError(f"{name}: it reads values with another zero point than they have, in "
+                            f"more than {_WINDOWS} places: convert the model again")
+        offsets = layer.gather((centres - layer.x.zero)[None], 0).reshape(-1, layer.features)
+        b = b + w @ _constant(name, offsets)
     return QInt8Dense(
-        name=name, inputs=layer.inputs, w=w, b=layer.bias + w @ _constant(name, offsets),
+        name=name, inputs=layer.inputs, w=w, b=b,
         x=CENTRED, x_align=np.zeros(layer.features, np.int64), w_format=WEIGHTS, y=CENTRED,
         activation=layer.activation, window=layer.window, pattern=layer.pattern,
         multiplier=(mantissa * (1 << 24)).astype(np.int64), exponent=24 - exponent.astype(np.int64),

@@ -42,7 +42,7 @@ __all__ = ["check_overrides", "read_overrides"]
 
 _BYTES = 1 << 20  # of a file
 _FORMAT = re.compile(r"Q(-?\d{1,3})\.(-?\d{1,3})")
-_CHOICES = ("rule", "weight_rule", "percentile")
+_CHOICES = ("rule", "weight_rule", "percentile", "row_scales")
 _GROUPS = ("weights", "activations", "cell")
 
 Overrides = dict[str, dict[str, object]]
@@ -112,6 +112,10 @@ def _keys(layer: Layer) -> tuple[str, ...]:
 
 
 def _value(where: str, key: str, value: object) -> object:
+    if key == "row_scales":
+        if not isinstance(value, bool):
+            raise UserError(f"{where} must be true or false, not {quoted(value)}")
+        return value
     if key in _CHOICES:
         try:
             as_rule(*(("max", value) if key == "percentile" else (value,)))  # type: ignore

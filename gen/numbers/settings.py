@@ -37,9 +37,10 @@ class Settings:
     Attributes: ``widths``, bits by group (:func:`group_of`); ``rule`` for values and
     ``weight_rule`` for weights; ``sections``, the settings of single layers by the layer's name (or
     an input's, or :data:`DEFAULT`): by group or tensor a width (int) or a :class:`QFormat`, and
-    ``rule``, ``weight_rule`` and ``percentile``; ``headroom``, integer bits that are reserved in
-    formats of results and states; ``row_scales``, whether rows of matrices have scales; ``carry``,
-    of :data:`CARRIES`: the LSTMs whose h takes over the remainder of its last rounding.
+    ``rule``, ``weight_rule``, ``percentile`` and ``row_scales``; ``headroom``, integer bits that
+    are reserved in formats of results and states; ``row_scales``, whether rows of matrices have
+    scales; ``carry``, of :data:`CARRIES`: the LSTMs whose h takes over the remainder of its last
+    rounding.
     """
 
     widths: Mapping[str, int]
@@ -70,6 +71,13 @@ class Settings:
         for entries in (self.sections.get(DEFAULT, {}), self.sections.get(section, {})):
             name, percent = entries.get(key, name), entries.get("percentile", percent)
         return as_rule(name, percent)
+
+    def scales_of(self, section: str) -> bool:
+        """Whether the rows of a layer's matrices have scales."""
+        for entries in (self.sections.get(section, {}), self.sections.get(DEFAULT, {})):
+            if "row_scales" in entries:
+                return bool(entries["row_scales"])
+        return self.row_scales
 
     def widest(self, group: str) -> int:
         """Bits of the widest setting of a group's tensors."""

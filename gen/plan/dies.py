@@ -68,7 +68,7 @@ class Columns:
         """The most borders of dies that a chunk passes to one of the dies that meet it: (dies,)."""
         dies = len(self.lanes)
         return max(borders(die, self.bank if self.absolute else sources(die, dies)[self.bank], dies)
-                   for die in np.flatnonzero(meets))
+                   for die in np.flatnonzero(meets).tolist())
 
 
 def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple[list[Columns],

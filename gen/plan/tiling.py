@@ -179,7 +179,7 @@ class Tiling:
             self._used[n, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
         used = self._used[n, p, g]
         column = lanes if part.pattern is not None else np.zeros_like(lanes)
-        return (used[np.arange(dies)[:, None], column] & (lanes >= 0)).any(axis=1)
+        return np.any(used[np.arange(dies)[:, None], column] & (lanes >= 0), axis=1)
 
     def _word(self, n: int, p: int, g: int, lanes: np.ndarray) -> int:
         key = (n, p, g, lanes.tobytes())

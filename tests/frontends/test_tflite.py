@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.tflite.flat import read_model
+from gatefold.gen.frontends.tflite.model import Model
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.int8 import Affine
+from gatefold.gen.numbers.quantize import quantize
 from tests.support.tflite_files import FLOAT, patched, path, places, vectors
 
 
@@ -184,6 +188,65 @@ def test_a_vector_that_declares_more_than_the_file_holds(field, count, tmp_path)
 def test_an_offset_that_leads_nowhere_or_backwards(field, offset, tmp_path):
     data = patched(STACKED, places(STACKED)[field][0], "I", offset)
     assert not survives(data, tmp_path)
+
+
+AUTOENCODER = path("autoencoder").read_bytes()
+
+
+def numbers_of(data: bytes, tensor: int) -> int:
+    """Where the contents of a constant begin in the file."""
+    number = read_model(data)["graphs"][0]["tensors"][tensor]["buffer"]
+    with_data = [n for n, one in enumerate(read_model(data)["buffers"]) if len(one["data"])]
+    at = places(data)["Buffer.data"][with_data.index(number)]
+    return at + int.from_bytes(data[at:at + 4], "little") + 4
+
+
+def repeated(times: int) -> bytes:
+    """The autoencoder, whose TILE repeats the code so many times."""
+    nodes = Model(AUTOENCODER).nodes
+    (tile,) = [node for node in nodes if node.operator == "TILE"]
+    return patched(AUTOENCODER, numbers_of(AUTOENCODER, tile.inputs[1]) + 4, "i", times)
+
+
+def longer(steps: int) -> bytes:
+    """The stacked network with another number of timesteps at its input."""
+    first = Model(STACKED).inputs[0]
+    at = places(STACKED)["Tensor.shape"][first]
+    vector = at + int.from_bytes(STACKED[at:at + 4], "little")
+    return patched(STACKED, vector + 8, "i", steps)
+
+
+@pytest.mark.parametrize("data", [repeated(60_000_000), repeated(2**31 - 1), longer(2**31 - 1),
+                                  longer(65_535), longer(0), longer(-1)])
+def test_what_would_take_gigabytes_is_refused_before_it_is_allocated(data, tmp_path):
+    tracemalloc.start()
+    try:
+        assert not survives(data, tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("field", "code", "value", "words"), [
+    ("Quantization.scale", "f", float("nan"), "scales that are not positive"),
+    ("Quantization.scale", "f", -1.0, "scales that are not positive"),
+    ("Quantization.zero", "q", -129, "zero points beyond 8 bits")])
+def test_quantisation_parameters_of_every_tensor_that_is_read(field, code, value, words, tmp_path):
+    used = 0
+    for at in places(STACKED)[field]:
+        data = patched(STACKED, at + int.from_bytes(STACKED[at:at + 4], "little") + 4, code, value)
+        try:
+            quantize(load_bytes(data, tmp_path))
+        except UserError as error:
+            used += 1
+            assert re.search(words, str(error)) and "\n" not in str(error)
+    assert used > 15  # biases state scales too, which nobody reads
+
+
+def load_bytes(data: bytes, tmp_path):
+    file = tmp_path / "m.tflite"
+    file.write_bytes(data)
+    return load(file)
 
 
 def test_vectors_that_overlap():

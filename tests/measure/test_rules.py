@@ -67,6 +67,22 @@ def test_weights_on_a_grid_keep_it_exactly_whatever_the_rule(row_scales):
             np.testing.assert_array_equal(getattr(q, tensor) * steps, getattr(layer, tensor))
 
 
+# whether rows have scales: of all layers, by the sections; of the LSTM and the Dense layer
+SECTIONS = [(False, {"l0_lstm": {"row_scales": True}}, [True, False]),
+            (False, {"default": {"row_scales": True}}, [True, True]),
+            (True, {"default": {"row_scales": True}, "l0_lstm": {"row_scales": False}},
+             [False, True])]
+
+
+@pytest.mark.parametrize(("every", "sections", "scaled"), SECTIONS, ids=str)
+def test_a_section_says_whether_the_rows_of_a_layer_have_scales(every, sections, scaled):
+    of = network("lstm-dense", gain=0.3)
+    w = np.array([[0.9] * 5, [0.2] * 5])
+    of = replace(of, layers=(of.layers[0], replace(of.layers[1], w=w)))
+    q = quantize(of, weight_width=4, row_scales=every, overrides=sections)
+    assert [bool(layer.row_scales.any()) for layer in q.layers] == scaled
+
+
 # activations, features, stream bits, bits of the output
 OUTPUTS = [(8, 3, 64, 16), (16, 3, 64, 16), (18, 3, 64, 18), (8, 100, 64, 8), (6, 100, 64, 8),
            (10, 100, 64, 16)]

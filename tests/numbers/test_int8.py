@@ -1,4 +1,7 @@
-"""Full-integer networks as quantised networks: stored and read again, and what they refuse."""
+"""Full-integer networks as quantised networks: stored and read again, what they state of their
+numbers, and what they refuse."""
+
+import json
 
 import numpy as np
 import pytest
@@ -6,9 +9,11 @@ import pytest
 from gatefold.gen.errors import UserError
 from gatefold.gen.flow import compile
 from gatefold.gen.frontends import load
+from gatefold.gen.measure.resolvers import RESOLVERS
 from gatefold.gen.numbers.quantize import quantize, requantize_into
 from gatefold.gen.store.quantized_io import load_quantized, save_quantized
 from gatefold.sim.golden import golden
+from tests.support.cli_harness import gatefold
 from tests.support.tflite_files import path, vectors
 
 
@@ -18,6 +23,38 @@ def test_a_stored_network_gives_the_same_bytes(tmp_path):
     again = load_quantized(tmp_path / "n")
     np.testing.assert_array_equal(golden(again, given["x"].astype(np.int64)), given["y"])
     assert again.affine == load(path("both_ways")).affine
+
+
+def test_scale_and_zero_point_are_stated_wherever_a_user_looks(tmp_path):
+    network, given = load(path("borders")), vectors("borders")
+    core = compile(network, pe=16, simd=4)
+    (x,), (y,) = network.affine
+    assert core.input_quantization == [(x.scale, x.zero)]
+    assert core.output_quantization == [(y.scale, y.zero)]
+    numbers, folder = core.report()["numbers"], core.save(tmp_path / "core")
+    stated = json.loads((folder / "core.json").read_text())
+    printed = gatefold("report", folder).stdout
+    page, verilog = ((folder / name).read_text() for name in ("report.html", "rtl/gatefold.v"))
+    for end, one in (("input", x), ("output", y)):
+        assert numbers["affine"][f"{end}s"] == [{"scale": one.scale, "zero_point": one.zero}]
+        (part,) = stated[end]["parts"]
+        assert (part["scale"], part["zero_point"]) == (one.scale, one.zero)
+        assert f"scale {one.scale:.9g}, zero point {one.zero}" in " ".join(printed.split())
+        assert f"in int8, scale {one.scale:.9g}, zero point {one.zero}" in verilog
+        assert f"{one.scale:.9g}" in page
+    assert list(numbers["resolvers"]) == list(RESOLVERS)
+    assert "BUILTIN_REF, LiteRT 2.3" in page and "BUILTIN_REF" in printed
+    # Floats and bytes are those of the file's QUANTIZE and DEQUANTIZE.
+    bytes_in = x.quantize(given["x"])
+    for name, array in (("floats", given["x"]), ("bytes", bytes_in)):
+        np.save(tmp_path / f"{name}.npy", array)
+    for name, more in (("floats", []), ("bytes", ["--raw"])):
+        done = gatefold("run", folder, "--input", tmp_path / f"{name}.npy", *more,
+                        "-o", tmp_path / f"{name}_out.npy")
+        assert done.exit_code == 0
+        assert (f"int8, scale {y.scale:.9g}" in done.stdout) == bool(more)
+    np.testing.assert_array_equal(np.load(tmp_path / "floats_out.npy"), given["y"])
+    np.testing.assert_array_equal(y.to_float(np.load(tmp_path / "bytes_out.npy")), given["y"])
 
 
 def test_operands_are_centred_and_have_nine_bits():
@@ -30,10 +67,10 @@ def test_operands_are_centred_and_have_nine_bits():
 
 
 @pytest.mark.parametrize("given", [
-    {"width": 8}, {"act_width": 12}, {"table_bits": 12}, {"rule": "mse"}, {"host": "axi"},
-    {"overrides": {"l0_lstm": {}}}], ids=str)
+    {"width": 8}, {"act_width": 12}, {"table_bits": 12}, {"rule": "mse"},
+    {"host": "axi", "io": "float32"}, {"overrides": {"l0_lstm": {}}}], ids=str)
 def test_what_would_change_a_file_s_numbers_is_refused(given):
-    with pytest.raises(UserError, match="full-integer .tflite"):
+    with pytest.raises(UserError, match="full-integer .tflite|a .tflite network of integers"):
         compile(load(path("sequence")), **given)
 
 

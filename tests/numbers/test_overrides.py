@@ -84,6 +84,7 @@ WRONG = [
     ("[l0_lstm]\nweights = \"8\"", r"must be bits \(4..18\) or a format like \"Q1.11\", not '8'"),
     ("[l0_lstm]\nweights = \"Q9999.1\"", "must be bits"),
     ("[l0_lstm]\nweights = \"Q1.40\"", "Q1.40 has 41 bits, 4..18 are possible"),
+    ("[l0_lstm]\nrow_scales = 1", "row_scales must be true or false, not '1'"),
     ("[l0_lstm]\nrule = \"best\"", "rule: the rule for formats must be one of max, percentile"),
     ("[l0_lstm]\npercentile = 3", "percentile: the percentile must be in 50..100, not '3'"),
     ("[l0_lstm]\npercentile = nan", "percentile: the percentile must be in 50..100"),

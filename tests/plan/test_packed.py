@@ -10,6 +10,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.flow import compile
 from gatefold.gen.frontends import load
 from gatefold.gen.numbers.quantize import quantize
+from gatefold.gen.numbers.quantized import QDense
 from gatefold.gen.plan import Array, Budget, choose_array, make_plan
 from gatefold.gen.plan.resources import components
 from gatefold.gen.plan.sizing import fit, made_to_fit
@@ -38,6 +39,7 @@ def test_the_upper_row_of_a_pair_holds_what_the_lower_one_borrows():
 
 def with_the_lowest_weight():
     layer = QNET.layers[-1]
+    assert isinstance(layer, QDense)
     w = layer.w.copy()
     w[0, 0] = -128
     return replace(QNET, layers=(*QNET.layers[:-1], replace(layer, w=w)))

@@ -17,6 +17,7 @@ import gatefold as gf
 from gatefold.gen.check import check_core
 from gatefold.sim import simulators
 from gatefold.sim.results import CheckFailed
+from tests.support import tflite_files
 from tests.support.networks import network
 
 NO_ICARUS = simulators.missing("icarus")
@@ -54,7 +55,7 @@ FAULTS = {
     "lowest bit of a product is lost": (
         "lstm", "gatefold_row", "row",
         r"\$signed\((a_0\w*)\) \* \$signed\((b_0\w*)\)",
-        r"$signed(\1) * $signed({\2[9:1], 1'h0})", "full rate", "latency"),
+        r"$signed(\1) * $signed(\2) / 2 * 2", "full rate", "latency"),
     "lowest bit of an accumulator is lost": (
         "lstm", "gatefold_row", "row", r"acc__next = acc__t1\[(\d+):0\]",
         r"acc__next = {acc__t1[\1:1], 1'h0}", "full rate", "accumulators"),
@@ -81,8 +82,9 @@ FAULTS = {
         r"half__next = 1'h0;\s+end\s+if \(rst\) begin\s+half__next = 1'h0;",
         "half__next = half === 1'h1;", "hostile", "reset_in_a_frame"),
     "upper bits of the stream are read": (
-        "lstm", "gatefold", "core_reader", r"beats__payload\[9:0\]",
-        "beats__payload[9:0] ^ {10{beats__payload[10] ^ beats__payload[9]}}", "hostile", "hostile"),
+        "lstm", "gatefold", "core_reader", r"beats__payload\[(\d+):0\]",
+        r"beats__payload[\1:0] ^ {\1{beats__payload[\1 + 1] ^ beats__payload[\1]}}",
+        "hostile", "hostile"),
     "a load begins while frames are under way": (
         "loadable", "gatefold", "core", r"loader__idle__t2 = ! frames_under_way",
         "loader__idle__t2 = 1'h1", "hostile", "loads"),
@@ -95,6 +97,24 @@ FAULTS = {
     "state is kept through a reset": (
         "loadable", "gatefold", "core_reader", r"after_reset__next = 1'h1",
         "after_reset__next = after_reset", "hostile", "reset_in_a_frame"),
+}
+
+
+#: The faults that every core can have,
+EVERYWHERE = [
+    "output is never blocked", "gearbox takes chunks when it is full",
+    "input memory takes frames when it is full", "output memory is always written",
+    "beats leave without TREADY", "lowest bit of a product is lost",
+    "lowest bit of an accumulator is lost", "short frames are not filled up",
+    "short frames are filled up with the next one", "the rest of long frames is not dropped",
+    "frame_error is never set", "a reset leaves the half of the output memory",
+    "upper bits of the stream are read"]
+#: and cores of other kinds: network or model file, options.
+OTHERS = {
+    "gru": ("gru", {}), "bidirectional": ("bidirectional", {}), "conv": ("conv, conv, lstm", {}),
+    "contexts": ("lstm-dense", {"contexts": 2}), "protect": ("lstm-dense", {"protect": True}),
+    "axi": ("dense only", {"host": "axi", "port": "64"}), "dies": ("stack", {"dies": 2}),
+    "int8": ("dense", {}),
 }
 
 
@@ -111,15 +131,15 @@ def cores(tmp_path_factory):
     return made
 
 
-def planted(cores, fault, folder):
-    """A copy of the core with the fault in it, and its network."""
-    core, file, module, text, replacement, *_ = FAULTS[fault]
-    whole, qnet = cores[core]
+def planted(cores, fault, folder, core=None):
+    """A copy of the fault's core, or of ``core``, with the fault in it, and its network."""
+    own, file, module, text, replacement, *_ = FAULTS[fault]
+    whole, qnet = cores[core or own]
     shutil.copytree(whole, folder)
     path = folder / "rtl" / f"{file}.v"
     before, start, rest = path.read_text().partition(f"module gatefold_{module}(")
     body, end, after = rest.partition("endmodule")
-    body, found = re.subn(text, replacement, body)
+    body, found = re.subn(text, replacement, body, count=bool(core))
     assert found == 1, f"{found} places for {fault!r}"
     path.write_text(before + start + body + end + after)
     return folder, qnet
@@ -153,6 +173,29 @@ def test_verify_finds_in_verilator(cores, tmp_path):
     folder, qnet = planted(cores, "output is never blocked", tmp_path / "core")
     with pytest.raises(CheckFailed, match="^blocked: "):
         check_core(folder, qnet, sim="verilator", samples=3)
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def other(request, tmp_path_factory):
+    """The name of a core of OTHERS, its folder and its quantised network."""
+    model, options = OTHERS[request.param]
+    if request.param == "int8":
+        core = gf.compile(gf.load(tflite_files.path(model)), pe=8, simd=3)
+    else:
+        core = gf.compile(network(model), pe=8, simd=3, width=10, cell_width=12, **options)
+    folder = tmp_path_factory.mktemp(request.param) / "core"
+    core.save(folder)
+    return request.param, folder, core.qnet
+
+
+@icarus
+@pytest.mark.long
+@pytest.mark.parametrize("fault", EVERYWHERE)
+def test_verify_finds_in_other_cores(other, fault, tmp_path):
+    name, *core = other
+    folder, qnet = planted({name: core}, fault, tmp_path / "core", name)
+    with pytest.raises(CheckFailed):
+        check_core(folder, qnet, sim="icarus", samples=3)
 
 
 @icarus

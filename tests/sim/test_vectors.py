@@ -67,7 +67,7 @@ def test_damaged_frames_are_refused(beats, message):
 
 def test_vectors_are_plain_json(tmp_path):
     write_vectors(tmp_path / "vectors.json", np.array([[1, -2], [3, 4]]), np.array([[5], [-6]]),
-                  np.array([True, False]), {1: np.array([-6])})
+                  np.array([True, False]), {1: np.array([-6])}, [[7, -8]])
     assert json.loads((tmp_path / "vectors.json").read_text()) == {
         "input": [[1, -2], [3, 4]], "output": [[5], [-6]], "fresh": [1, 0],
-        "cut": {"1": [-6]}}
+        "cut": {"1": [-6]}, "sums": [[7, -8]]}

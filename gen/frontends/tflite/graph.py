@@ -27,7 +27,8 @@ _FUSED = ("the LSTM was not fused when the model was converted: convert it with 
 _REMEDIES = {"WHILE": _FUSED, "UNPACK": _FUSED, "IF": _FUSED,
              "LSTM": _FUSED, "BIDIRECTIONAL_SEQUENCE_LSTM": _FUSED,
              "SOFTMAX": "leave it out of the model, and compute it on the host"}
-_FLEX = "FlexTensor"
+#: Most elements of all values together: their numbers take eight bytes each.
+_MOST_MOVED = 1 << 24
 
 
 def parse(data: bytes, name: str, sizes: Sizes, every: bool) -> Network:
@@ -44,7 +45,7 @@ def parse(data: bytes, name: str, sizes: Sizes, every: bool) -> Network:
     trace = Trace(1, [_sample(model, index) for index in model.inputs])
     values = {index: Net(trace.whole(stage))
               for index, stage in zip(model.inputs, trace.inputs, strict=True)}
-    affine = []
+    affine, moved = [], 0
     for index in model.inputs:
         affine.append(model.affine(index) if model.type_of(index) == "int8" else None)
     for node in model.nodes:
@@ -56,6 +57,10 @@ def parse(data: bytes, name: str, sizes: Sizes, every: bool) -> Network:
             raise UserError(f"{node.where}: its inputs contradict it ({quoted(error)}): convert "
                             "the model again") from None
         values[node.output] = results
+        moved += results.ids.size
+        if moved > _MOST_MOVED:
+            raise UserError(f"its operators give more than {_MOST_MOVED} elements together: no "
+                            "network of that size can be built")
         if node.operator == "QUANTIZE":
             affine[model.inputs.index(node.inputs[0])] = model.affine(node.output)
     outputs = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.elements.trace import MAX_TRACED
 from gatefold.gen.frontends.limits import check_elements
 from gatefold.gen.frontends.tflite.model import Node
 
@@ -40,7 +41,7 @@ def _tile(node: Node, x: np.ndarray) -> np.ndarray:
     times = node.constant(1).ravel().tolist()
     if len(times) != x.ndim or min(times, default=1) < 1:
         raise UserError("its multiples contradict its input: convert the model again")
-    check_elements("its output", [n * k for n, k in zip(x.shape, times, strict=True)])
+    check_elements("its output", [n * k for n, k in zip(x.shape, times, strict=True)], MAX_TRACED)
     return np.tile(x, times)
 
 
@@ -50,6 +51,7 @@ def _reverse(node: Node, x: np.ndarray) -> np.ndarray:
 
 def _concatenation(node: Node, *parts: np.ndarray) -> np.ndarray:
     node.refuse_options(activation=0)
+    check_elements("its output", [sum(part.size for part in parts)], MAX_TRACED)
     return np.concatenate(parts, node.option("axis"))
 
 
