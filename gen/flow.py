@@ -22,7 +22,7 @@ from gatefold.boards import Board
 from gatefold.boards import get as get_board
 from gatefold.boards.vivado import write_vivado
 from gatefold.gen.cut.folder import save_host
-from gatefold.gen.cut.parts import Host, frames_given
+from gatefold.gen.cut.parts import Host, frames_given, random_frames
 from gatefold.gen.errors import NumbersWarning, UserError
 from gatefold.gen.files.names import CORE, FLOATS, INTEGERS
 from gatefold.gen.files.output import check_target, new_folder
@@ -68,7 +68,6 @@ MAX_STEPS = 20_000
 #: The clock that is assumed, a part of the board's, by the depth of the pipeline: a short one has
 #: about twice the logic between two registers.
 CLOCKS = {"full": 1.0, "short": 0.5}
-_RANDOM = 64  # random inputs of a model that was cut, to choose formats from
 _ERROR_MACS = 300_000_000  # multiplications that measuring the error may take
 
 Progress = Callable[[str], None]
@@ -245,8 +244,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     seen = calibrate
     if seen is None and network.around is not None and network.around.before:
         progress("running the host's part on random inputs")
-        host = Host(network.around, runtime=False)
-        seen = host.before(host.random(_RANDOM, options.seed))[0]
+        seen = random_frames(network.around, options.seed)
     formats = options.named(FORMATS) | {
         "overrides": overrides, "calibration": seen, "seed": options.seed}
     found = None

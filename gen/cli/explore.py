@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 
-from gatefold.gen.cli.shell import FAILED, FINE, declared, description, states, timesteps
+from gatefold.gen.cli.shell import FAILED, FINE, cuts, declared, description, states, timesteps
 from gatefold.gen.errors import UserError
 from gatefold.gen.options import LIMITS, ExploreOptions
 
@@ -27,7 +27,9 @@ __all__ = ["explore"]
 @declared(ExploreOptions)
 @timesteps
 @states
-def explore(model, output, description, calibrate, timesteps, sized, states, **options):
+@cuts
+def explore(model, output, description, calibrate, timesteps, sized, states, cut, first, last,
+            **options):
     """Plan many cores for MODEL and show what each takes and gives.
 
     \b
@@ -45,21 +47,23 @@ def explore(model, output, description, calibrate, timesteps, sized, states, **o
         options["jobs"] = min(os.cpu_count() or 1, LIMITS["jobs"].hi)
     ExploreOptions(**options)  # what is illegal is refused before anything is read
 
+    from gatefold.gen.cut.parts import arrays_read
     from gatefold.gen.explore import explore as sweep
     from gatefold.gen.explore.journal import check_folder
     from gatefold.gen.frontends import load
+    from gatefold.gen.frontends.cuts import Cut
     from gatefold.gen.frontends.sizes import Sizes
-    from gatefold.gen.network.frames import read_frames
 
     check_folder(output)
-    given = Sizes.read(timesteps, sized)
+    given, parts = Sizes.read(timesteps, sized), Cut.read(cut, first, last)
     network = load(model, network=description, timesteps=given.timesteps, sizes=given.named,
-                   states=states)
-    data = None if calibrate is None else read_frames(network, calibrate, "the calibration data")
+                   cut=parts, states=states)
+    data = None if calibrate is None else arrays_read(network, calibrate, "the calibration data")
     with _progress() as progress:
         found = sweep(network, out=output, calibrate=data, progress=progress, **options)
     more = [*([] if description is None else ["--network", description]), *given.words,
-            *([] if states == "auto" else ["--state", states])]
+            *([] if states == "auto" else ["--state", states]),
+            *([] if parts is None else parts.words)]
     for line in _summary(found, model, more, calibrate, output):
         click.echo(line)
     return FINE if found.best() else FAILED

@@ -20,9 +20,10 @@ from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.frames import as_frames, read_frames
 from gatefold.gen.network.graph import Graph, Network, joined, split
 
-__all__ = ["Host", "arrays_read", "frames_given", "frames_read"]
+__all__ = ["Host", "arrays_read", "frames_given", "frames_read", "random_frames"]
 
 _Tensors = dict[str, np.ndarray]
+_RANDOM = 64  # random inputs of a model that was cut, to choose formats from
 #: Multiplications of the host that random calibration inputs may take.
 _CALIBRATION_MACS = 1 << 32
 
@@ -43,6 +44,13 @@ def frames_read(graph: Graph, around: Around | None, path: str | os.PathLike,
         return read_frames(graph, path, what)
     host = Host(around)
     return host.before(host.read(path, what))[0]
+
+
+def random_frames(around: Around, seed: int) -> np.ndarray:
+    """Frames of the core that the host's part makes of seeded random inputs, to choose formats
+    from."""
+    host = Host(around, runtime=False)
+    return host.before(host.random(_RANDOM, seed))[0]
 
 
 def arrays_read(network: Network, path: str | os.PathLike, what: str):

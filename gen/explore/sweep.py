@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatefold.boards import get as get_board
+from gatefold.gen.cut.parts import frames_given, random_frames
 from gatefold.gen.errors import UserError
 from gatefold.gen.explore import cluster, workers
 from gatefold.gen.explore.exploration import Exploration
@@ -22,7 +23,6 @@ from gatefold.gen.files.output import replace_files
 from gatefold.gen.flow import check_steps, sample_floats
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.measure.rules import fixed_rules, output_bits, quantize_measured
-from gatefold.gen.network.frames import as_frames
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.formats import rules
 from gatefold.gen.numbers.quantized import QuantizedNetwork
@@ -62,8 +62,10 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
     if settings.dask is not None:
         cluster.check_address(settings.dask)
     folder = None if out is None else check_folder(out)
-    calibration = None if calibrate is None else as_frames(network, calibrate,
-                                                           "the calibration data")
+    calibration = None if calibrate is None else frames_given(
+        network, network.around, calibrate, "the calibration data")
+    if calibration is None and network.around is not None and network.around.before:
+        calibration = random_frames(network.around, settings.seed)
     known = identity(network, calibration, settings)
 
     with contextlib.ExitStack() as stack:
@@ -78,12 +80,13 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
             raise UserError("--max-error needs outputs that differ, but the network's is constant "
                             "on the data: leave it out, or give other data with --calibrate")
         found = _points(todo, qnets, limits, known, journal, settings, progress)
-        source = ("the calibration data" if calibration is not None else
+        source = ("the calibration data" if calibrate is not None else
                   f"random inputs, seed {settings.seed}")
         result = Exploration(
             network=network, board=target, limits=limits, settings=settings,
             clock_mhz=float(limits.clock_mhz),
-            data=f"{len(data)} samples of {source}", calibration=calibration,
+            data=f"{len(data)} samples of {source}",
+            calibration=None if calibrate is None else calibration,
             points=tuple(sorted(found, key=_order)), errors=errors, refused=refused)
         if folder and journal:
             with replace_files(folder) as staged:

@@ -13,6 +13,7 @@ import pytest
 import gatefold as gf
 from gatefold.gen.cli.explore import explore as command
 from gatefold.gen.explore import GOALS
+from tests.frontends.test_cut import CASES, onnx_file
 from tests.support.cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
 
 QUICK = ("--board", "zcu104", "--calibrate", DATA, "--widths", "8,16", "--sizes", 2, "--shapes", 2,
@@ -150,3 +151,20 @@ def test_an_exploration_is_not_overwritten(explored):
     before = contents(explored[1])
     assert "not made by gatefold" in refused("build", MODEL, "-o", explored[1])
     assert contents(explored[1]) == before
+
+
+def test_a_model_that_is_cut_is_explored(tmp_path):
+    nodes, shape, integers, _, _ = CASES["normalised behind"]
+    model = onnx_file(tmp_path, nodes, shape, integers)
+    result = gatefold("explore", model, "--cut", "auto", "-o", tmp_path / "space", "--board",
+                      "zcu104", "--widths", 16, "--sizes", 1, "--shapes", 1, "--jobs", 1)
+    assert result.exit_code == 0, result.stderr
+    words = shlex.split(result.stdout.splitlines()[-1])
+    assert words[:2] == ["gatefold", "build"] and words[-2:] == ["--cut", "auto"]
+    words[words.index("core")] = tmp_path / "core"
+    assert gatefold(*words[1:]).exit_code == 0
+    space = json.loads((tmp_path / "space" / "explore.json").read_text())
+    report = json.loads((tmp_path / "core" / "report.json").read_text())
+    point = space["points"][space["best"]["latency"]["point"]]
+    assert report["cycles"]["latency"] == point["latency"]
+    assert 100 * report["numbers"]["error"]["rms_relative"] == point["error"]
