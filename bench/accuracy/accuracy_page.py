@@ -70,10 +70,11 @@ def _targets(known: dict) -> list[str]:
         the calibration data, row scales where they help, weights that are fitted to the calibration
         data, inputs (x) and h of LSTMs that carry the remainders of their rounding
         ([decision 031](decisions/031-few-bits.md)), and 16 bits for the result of the last layer.
-        The tables further below have none of these: they show formats alone. *Anomalies* is the task above: the loss of accuracy. *Forecast* is an LSTM of 24
-        units that predicts a Mackey-Glass series 12 time units ahead
-        ([forecast.py](../bench/accuracy/forecast.py)): the NRMSE, 0.0126 in float. *Retrained*
-        weights come from the recipe [retrain.py](../bench/accuracy/retrain.py)."""),
+        The tables further below have none of these: they show formats alone. *Anomalies* is the
+        task above: the loss of accuracy. *Forecast* is an LSTM of 24 units that predicts a
+        Mackey-Glass series 12 time units ahead ([forecast.py](../bench/accuracy/forecast.py)): the
+        NRMSE, 0.0126 in float. *Retrained* weights come from the recipe
+        [retrain.py](../bench/accuracy/retrain.py)."""),
         _columns(["task", "rules that were chosen", "measured", "wanted at most"], lines, 2)]
 
 

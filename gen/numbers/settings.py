@@ -37,9 +37,10 @@ class Settings:
     Attributes: ``widths``, bits by group (:func:`group_of`); ``rule`` for values and
     ``weight_rule`` for weights; ``sections``, the settings of single layers by the layer's name (or
     an input's, or :data:`DEFAULT`): by group or tensor a width (int) or a :class:`QFormat`, and
-    ``rule``, ``weight_rule``, ``percentile`` and ``row_scales``; ``headroom``, integer bits that are reserved in
-    formats of results and states; ``row_scales``, whether rows of matrices have scales; ``carry``,
-    of :data:`CARRIES`: the LSTMs whose h takes over the remainder of its last rounding.
+    ``rule``, ``weight_rule``, ``percentile`` and ``row_scales``; ``headroom``, integer bits that
+    are reserved in formats of results and states; ``row_scales``, whether rows of matrices have
+    scales; ``carry``, of :data:`CARRIES`: the LSTMs whose h takes over the remainder of its last
+    rounding.
     """
 
     widths: Mapping[str, int]

@@ -87,7 +87,8 @@ class Shell(wiring.Component):
             reader.words.eq(Mux(job.weights, c.load_words,
                                 Mux(job.window, 0, job.frames * c.engine.x_beats)))]
         m.d.comb += [
-            reader.start.eq(reads), reader.addr.eq(job.in_addr), reader.give_up.eq(gives_up),
+            reader.start.eq(reads & ~gives_up), reader.give_up.eq(gives_up),
+            reader.addr.eq(job.in_addr),
             feeder.start.eq(jobs.read_starts), feeder.frames.eq(job.frames),
             feeder.first.eq(job.first), feeder.sequence.eq(job.sequence),
             feeder.i.payload.eq(reader.o.payload.data),
@@ -179,7 +180,7 @@ class Shell(wiring.Component):
             m.d.sync += [left.eq(0), writes.eq(0), word_waits.eq(0)]
         open_ = left != 0
         m.d.comb += [
-            writer.start.eq(writes), jobs.write_error.eq(writer.error),
+            writer.start.eq(writes & ~gives_up), jobs.write_error.eq(writer.error),
             writer.give_up.eq(gives_up),
             jobs.write_idle.eq(~writes & writer.idle & ~word_waits & ~open_),
             moves.eq(beats.valid & beats.ready),
