@@ -55,7 +55,7 @@ FAULTS = {
     "lowest bit of a product is lost": (
         "lstm", "gatefold_row", "row",
         r"\$signed\((a_0\w*)\) \* \$signed\((b_0\w*)\)",
-        r"$signed(\1) * $signed(\2) / 2 * 2", "full rate", "latency"),
+        r"$signed(\1) * $signed({\2[9:1], 1'h0})", "full rate", "latency"),
     "lowest bit of an accumulator is lost": (
         "lstm", "gatefold_row", "row", r"acc__next = acc__t1\[(\d+):0\]",
         r"acc__next = {acc__t1[\1:1], 1'h0}", "full rate", "accumulators"),
