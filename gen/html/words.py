@@ -15,10 +15,10 @@ _SIZES = {"lstm": "units", "gru": "units", "rnn": "units", "dense": "outputs",
 _SHOWN = ("units", "outputs", "features", "timesteps", "shape", "activation")
 #: Values that need no mention.
 _USUAL = {"recurrent_activation": "sigmoid", "stride": 1, "dilation": 1, "left": 0, "right": 0,
-          "z_clip": 0}
+          "z_clip": 0, "c_clip": 0}
 _WORDS = {"size": "{} taps", "left": "padding {} before", "right": "padding {} after",
           "recurrent_activation": "gates {}", "h0": "{} h0", "c0": "{} c0",
-          "z_clip": "sums clipped at {} / 65536"}
+          "z_clip": "sums clipped at {} / 65536", "c_clip": "c clipped at {:g}"}
 _YES = {"stateful": "keeps its state", "drop": "the axis dropped"}
 _NO = {"return_sequences": "the last step", "reset_after": "reset before the product"}
 _FEW = 6  # layers that a title names one by one

@@ -155,7 +155,9 @@ class Lstm(Recurrent):
     Attributes beside :class:`Recurrent`'s: ``activation`` of :data:`CELL_ACTIVATIONS`,
     ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``; ``z_clip``, to
     how many times 2**-:data:`CLIP_BITS` every |z| is limited, 0 for no limit; ``w_p`` (3 U,), the
-    weights of the peepholes in blocks i, f, o, or None.
+    weights of the peepholes in blocks i, f, o, or None; ``c_clip``, to which every |c| is limited, 0
+    for no limit: cores have none, so a network whose c reaches it is refused when formats are
+    chosen.
     """
 
     activation: str = "tanh"
@@ -163,6 +165,7 @@ class Lstm(Recurrent):
     c0: np.ndarray | None = None
     z_clip: int = 0
     w_p: np.ndarray | None = None
+    c_clip: float = 0.0
 
     kind = "lstm"
     title = "LSTM"
@@ -186,6 +189,8 @@ class Lstm(Recurrent):
             z[0] + p[0] * more[0], z[1] + p[1] * more[0], z[2]))
         i, f, g = gate(z[0]), gate(z[1]), act(z[2])
         c = f * more[0] + i * g
+        if self.c_clip:
+            c = np.clip(c, -self.c_clip, self.c_clip)
         z[3] = _limited(z[3] + p[2] * c, self.z_clip)
         o = gate(z[3])
         return dict(zip(("z_i", "z_f", "z_g", "z_o"), z, strict=True)) | {

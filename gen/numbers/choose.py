@@ -104,9 +104,14 @@ class Chooser:
         # |c| grows by less than 1 a step where |g| < 1.
         most = start + steps if bounded and not layer.stateful else np.inf
         g = self._candidate(name, "g", layer.activation)
-        c = self._pick(name, "c", self._of(name, "c"), headroom=_HEADROOM, most=most, covers=start,
+        seen = self._of(name, "c")
+        if seen is not None and layer.c_clip and seen.peak >= layer.c_clip:
+            raise UserError(f"{name}: its cell state reaches the {layer.c_clip:g} to which the file "
+                            "clips it, on the calibration data, and only full-integer cores clip "
+                            "cell states: convert the model as full integer")
+        c = self._pick(name, "c", seen, headroom=_HEADROOM, most=most, covers=start,
                        finest=min(self._width(name, "c") - 1, one + g.frac))
-        tc = self._candidate(name, "tc", layer.activation, self._of(name, "c"), finest=c.frac)
+        tc = self._candidate(name, "tc", layer.activation, seen, finest=c.frac)
         h = self._state_out(name, layer.activation, layer.h0, finest=one + tc.frac)
         numbers = self._matrices(name, layer, h, self._gate_frac(
             layer.recurrent_activation, argument(layer.activation, self.table, g).frac))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,19 @@ def test_a_float_file_computes_what_litert_computes(name):
     network, given = load(path(name)), vectors(name)
     assert network.affine is None
     np.testing.assert_allclose(forward(network, given["x"]), given["y"], rtol=0, atol=2e-6)
+
+
+def test_a_cell_state_that_reaches_the_clip_of_a_float_file_is_refused():
+    network, x = load(path("float_padded")), vectors("float_padded")["x"]
+    (lstm,) = (layer for layer in network.layers if layer.kind == "lstm")
+    assert lstm.c_clip == 10
+    quantize(network, calibration=x)
+    layers = tuple(replace(layer, c_clip=0.01) if layer is lstm else layer
+                   for layer in network.layers)
+    clipped = replace(network, layers=layers)
+    assert np.abs(forward(clipped, x) - forward(network, x)).max() > 1e-3
+    with pytest.raises(UserError, match=r"lstm: its cell state reaches the 0\.01 to which the file"):
+        quantize(clipped, calibration=x)
 
 
 @pytest.mark.parametrize("name", ["dense", "stacked", "forum", "padded"])  # others saturate

@@ -22,8 +22,6 @@ __all__ = ["LAYERS"]
 #: LiteRT leaves a CONV_2D or FULLY_CONNECTED to other kernels where the scale of its sums, in units
 #: of the result's, lies outside: those round otherwise.
 _SCALES = (2.0**-32, 256.0)
-#: The clip that the converter gives to every LSTM; the layer in Keras has none.
-_CONVERTERS_CLIP = 10.0
 
 
 def _is_int8(node: Node) -> bool:
@@ -173,10 +171,15 @@ def _lstm(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
         fields["w_p"] = np.concatenate([node.constant(n).ravel() for n in peepholes])
     if is_int8:
         return trace.layer(trace.builder.add(_int8_lstm(node, w_ih, w_hh, b, fields)))
-    if node.option("cell_clip") not in (0.0, _CONVERTERS_CLIP):
-        raise UserError(f"its cell_clip is {node.option('cell_clip')}: 0 and the converter's "
-                        f"{_CONVERTERS_CLIP} are supported")
-    return trace.layer(trace.builder.add(Lstm(w_ih=w_ih, w_hh=w_hh, b=b, **fields)))
+    return trace.layer(trace.builder.add(Lstm(w_ih=w_ih, w_hh=w_hh, b=b, c_clip=_cell_clip(node),
+                                              **fields)))
+
+
+def _cell_clip(node: Node) -> float:
+    clip = float(node.option("cell_clip"))
+    if not (np.isfinite(clip) and clip >= 0):
+        raise UserError(f"its cell_clip is {clip}, it must be 0 or more: convert the model again")
+    return clip
 
 
 def _check_states(node: Node) -> None:
@@ -207,16 +210,13 @@ def _int8_lstm(node: Node, w_ih: np.ndarray, w_hh: np.ndarray, b: np.ndarray,
     if cell != int(cell) or not 11 <= cell <= 24 or zeros[0]:
         raise UserError(f"its cell state has the scale {float(scales[0]):.6g}, it must be a power "
                         "of two, 2**-11 to 2**-24: calibrate the model again")
-    clip = float(node.option("cell_clip"))
-    if not (np.isfinite(clip) and clip >= 0):
-        raise UserError(f"its cell_clip is {clip}, it must be 0 or more: convert the model again")
     x = model.affine(node.input(0))
     each = matrices[0].scale.astype(np.float64) * x.scale
     return Int8Lstm(
         w_ih=matrices[0].to_float(), w_hh=matrices[1].to_float(), b=b * each,
         matrix_ih=matrices[0], matrix_hh=matrices[1], bias=b.astype(np.int64), x=x,
         state=model.affine(node.input(_H)), hidden=model.affine(node.intermediates[4]),
-        cell=int(cell), clip=clip, **fields)
+        cell=int(cell), clip=_cell_clip(node), **fields)
 
 
 #: By operator a function of the trial run, the node and the numbers of its operand's elements.
