@@ -61,10 +61,10 @@ FAULTS = {
         r"acc__next = {acc__t1[\1:1], 1'h0}", "full rate", "accumulators"),
     "cell state wraps": (
         "lstm", "gatefold_lstm_lane", "lstm_lane", r"new_now = new_now__t1 \?",
-        "new_now = 1'h1 ?", "full rate", "latency"),
+        "new_now = 1'h1 ?", "extreme", "latency"),
     "cell state wraps on its way to tanh": (
         "lstm", "gatefold_lstm_lane", "lstm_lane", r"u_c__next = u_c_saturates \?",
-        "u_c__next = 1'h0 ?", "full rate", "latency"),
+        "u_c__next = 1'h0 ?", "extreme", "latency"),
     "short frames are not filled up": (
         "lstm", "gatefold", "core_reader", r"filling__next = filling__t3", "filling__next = 1'h0",
         "hostile", "hostile"),
