@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatefold.gen.plan import Plan
+from gatefold.gen.plan.cycles import input_taking
 from gatefold.hdl.host.axi import BURST
 from gatefold.hdl.host.config import HostConfig
 from gatefold.hdl.host.floats import FixedToFloat, FloatToFixed
@@ -33,16 +34,21 @@ class HostCycles:
     def keeps_up(self) -> bool:
         """Whether the port carries the words of all engines faster than they compute, and results
         come no faster than they are written."""
-        config, most = self.plan.config, self.host.engines * max(self.plan.config.x_beats,
-                                                                  self.plan.config.out_beats)
+        config = self.plan.config
+        most = self.host.engines * max(self.taking, config.out_beats)
         return most <= self.plan.cycles.interval and (
             config.out_beats + BURST <= self.plan.cycles.interval)
+
+    @property
+    def taking(self) -> int:
+        """Cycles in which an engine that stands still takes the beats of a frame."""
+        return input_taking(self.plan.config)
 
     @property
     def interval(self) -> float:
         """Cycles a frame in a long batch: of the engines, or of the port."""
         config = self.plan.config
-        return max(self.plan.cycles.interval / self.host.engines, config.x_beats, config.out_beats)
+        return max(self.plan.cycles.interval / self.host.engines, self.taking, config.out_beats)
 
     def frames(self, count: int, *, words_before: int = 0) -> int:
         """Cycles of ``count`` frames, from the start to AP_DONE, with nothing under way before.
@@ -60,12 +66,12 @@ class HostCycles:
     def bound(self, count: int) -> float:
         """Cycles that ``count`` frames take at most where the port is slower than the engines."""
         return self.frames(1) + 2 * BURST + (count - 1) * (
-            self.interval + self.plan.config.x_beats + self.plan.config.out_beats)
+            self.interval + self.taking + self.plan.config.out_beats)
 
     def _inside(self, count: int) -> int:
         """From the first beat to the last: frames go to the engines in turn."""
         cycles, turns = self.plan.cycles, (count - 1) // self.host.engines
         converters = FloatToFixed.latency + FixedToFloat.latency if self.host.float32 else 0
-        waits = (count - 1) % self.host.engines * self.plan.config.x_beats
+        waits = (count - 1) % self.host.engines * self.taking
         return converters + waits + cycles.latency + sum(
             cycles.intervals[turn % len(cycles.intervals)] for turn in range(turns))

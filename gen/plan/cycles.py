@@ -17,7 +17,7 @@ from gatefold.hdl.frame_writer import FrameWriter
 from gatefold.hdl.gearbox import GearboxModel, GearboxShape
 from gatefold.hdl.isa import Stop
 
-__all__ = ["Timeline", "gearboxes", "input_arrivals", "replay"]
+__all__ = ["Timeline", "gearboxes", "input_arrivals", "input_taking", "replay"]
 
 
 @dataclass(frozen=True)
@@ -153,3 +153,14 @@ def input_arrivals(config: EngineConfig) -> list[int]:
             arrivals.append(cycle + 1)
         cycle += 1
     return arrivals
+
+
+def input_taking(config: EngineConfig) -> int:
+    """The cycles in which a core that stands still takes the beats of a frame: more than it has
+    beats where these are larger than chunks."""
+    source = GearboxModel(gearboxes(config)[0])
+    taken = cycles = 0
+    while taken < config.x_beats:
+        taken += source.step(True, True)[0]
+        cycles += 1
+    return cycles
