@@ -155,8 +155,8 @@ class Lstm(Recurrent):
     Attributes beside :class:`Recurrent`'s: ``activation`` of :data:`CELL_ACTIVATIONS`,
     ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``; ``z_clip``, to
     how many times 2**-:data:`CLIP_BITS` every |z| is limited, 0 for no limit; ``w_p`` (3 U,), the
-    weights of the peepholes in blocks i, f, o, or None; ``c_clip``, to which every |c| is limited, 0
-    for no limit: cores have none, so a network whose c reaches it is refused when formats are
+    weights of the peepholes in blocks i, f, o, or None; ``c_clip``, to which every |c| is limited,
+    0 for no limit: cores have none, so a network whose c reaches it is refused when formats are
     chosen.
     """
 

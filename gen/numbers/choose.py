@@ -106,8 +106,8 @@ class Chooser:
         g = self._candidate(name, "g", layer.activation)
         seen = self._of(name, "c")
         if seen is not None and layer.c_clip and seen.peak >= layer.c_clip:
-            raise UserError(f"{name}: its cell state reaches the {layer.c_clip:g} to which the file "
-                            "clips it, on the calibration data, and only full-integer cores clip "
+            raise UserError(f"{name}: its cell state reaches {layer.c_clip:g} on the calibration "
+                            "data, to which the file clips it, and only full-integer cores clip "
                             "cell states: convert the model as full integer")
         c = self._pick(name, "c", seen, headroom=_HEADROOM, most=most, covers=start,
                        finest=min(self._width(name, "c") - 1, one + g.frac))

@@ -54,7 +54,7 @@ def test_a_cell_state_that_reaches_the_clip_of_a_float_file_is_refused():
                    for layer in network.layers)
     clipped = replace(network, layers=layers)
     assert np.abs(forward(clipped, x) - forward(network, x)).max() > 1e-3
-    with pytest.raises(UserError, match=r"lstm: its cell state reaches the 0\.01 to which the file"):
+    with pytest.raises(UserError, match=r"lstm: its cell state reaches 0\.01 on the "):
         quantize(clipped, calibration=x)
 
 
