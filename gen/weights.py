@@ -67,7 +67,8 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
         numbers["error"]["data"] = f"{len(floats)} samples of the given data"
     formats = report.get("numbers", {}).get("calibration", {})  # older than the weights
     numbers["calibration"] = {name: value for name, value in formats.items()
-                              if name != SATURATED} | saturated_weights(qnet)
+                              if name not in (SATURATED, *([] if moments else [FITTED]))
+                              } | saturated_weights(qnet)
     report |= {"network": describe_network(network), "numbers": numbers, "verified": [],
                "input_hash": input_hash(network)}
     with replace_files(path) as staged:

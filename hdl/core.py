@@ -75,7 +75,7 @@ class Core(wiring.Component):
         counter can hold."""
         c = config
         return (MacArray.latency(c) + RowRouter.latency(c) + max(early_latency(c), late_latency(c))
-                + 2 * c.way_there + (1 << bits_for(c.max_beats)))
+                + c.way_there + c.cross * (c.dies - 1) + (1 << bits_for(c.max_beats)))
 
     def elaborate(self, platform):
         c = self.config

@@ -142,7 +142,8 @@ def _exceeds(count: Value, n: int) -> Value:
 class Gearbox(wiring.Component):
     """The same elements in the same order in other words.
 
-    Full rate on the slower side; a word can leave the cycle after its last element came
+    Full rate on the slower side (but for a cycle or two where both sides have about as many words a
+    row); a word can leave the cycle after its last element came
     (:attr:`latency`). Empty elements are zeros on the way out and ignored on the way in.
 
     Members

@@ -287,7 +287,8 @@ class LstmLane(StateLane):
             ("tc_later", tc.t), ("tc_negative_later", tc.negative)))
 
         product_h = Signal(2 * t_bits + 1, reset_less=True)
-        rounded = Signal(signed(2 * t_bits + 3), reset_less=True)
+        widest = max(2 * t_bits + 1, *(k.h for k in lstm.values()))  # of product and constant
+        rounded = Signal(signed(widest + 2), reset_less=True)
         negative_c = delay(m, "negative_c_later", tc_negative, c.pair - 1)[-1]
         constant = self._constant(m, kind, rests)
         m.d[c.between] += product_h.eq(o_late * tc_t)

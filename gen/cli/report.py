@@ -143,7 +143,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     if numbers.get("inside_samples"):
         yield "tensors", f"above, on {numbers['inside_samples']} samples of the data of the error"
     yield "calibration", "; ".join([f"{calibration['source']}, {calibration['samples']} samples",
-                                    *calibration.get("doubts", [])])
+                                    *_ways(calibration), *calibration.get("doubts", [])])
     error = numbers["error"]
     relative = error["rms_relative"]
     yield "error", (f"against float: max {error['max_abs']:.3g}, rms {error['rms']:.3g}"
@@ -267,6 +267,18 @@ def _layer(layer: dict) -> str:
            f"{_shape(layer['output_shape'])}"
     note = layer_note(layer)
     return f"{text}, {note}" if note else text
+
+
+def _ways(calibration: dict) -> Iterator[str]:
+    """How values and weights were rounded."""
+    if "rule" in calibration:
+        yield f"values by {calibration['rule']}, weights by {calibration['weight_rule']}"
+    for key, words in (("row_scales", "row scales"), ("fitted", "fitted weights"),
+                       ("input_carries", "inputs carry remainders (input_carries)")):
+        if calibration.get(key):
+            yield words
+    if calibration.get("carry", "none") != "none":
+        yield f"remainders of h: {calibration['carry']}"
 
 
 def _formats(what: str, forms: list[str]) -> str:

@@ -45,6 +45,10 @@ def _hash(plan: Plan, values: dict[str, int]) -> int:
     """64 bits that name the hardware, its program and its formats, whatever the weights."""
     formats = [[form.frac for form in plan.qnet.input_formats],
                *(plan.qnet.fracs[value].tolist() for value in plan.qnet.outputs)]
+    if any(plan.qnet.host):
+        formats.append(list(plan.qnet.host))
+    if plan.qnet.affine:
+        formats.append([[one.scale, one.zero] for side in plan.qnet.affine for one in side])
     about = [repr(plan.config), values, formats, program_images(plan.program, plan.config)]
     text = json.dumps(about, sort_keys=True).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")

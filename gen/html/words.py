@@ -18,7 +18,8 @@ _USUAL = {"recurrent_activation": "sigmoid", "stride": 1, "dilation": 1, "left":
           "z_clip": 0, "c_clip": 0}
 _WORDS = {"size": "{} taps", "left": "padding {} before", "right": "padding {} after",
           "recurrent_activation": "gates {}", "h0": "{} h0", "c0": "{} c0",
-          "z_clip": "sums clipped at {} / 65536", "c_clip": "c clipped at {:g}"}
+          "z_clip": "sums clipped at {} / 65536", "c_clip": "c clipped at {:g}",
+          "w_p": "peepholes"}
 _YES = {"stateful": "keeps its state", "drop": "the axis dropped"}
 _NO = {"return_sequences": "the last step", "reset_after": "reset before the product"}
 _FEW = 6  # layers that a title names one by one

@@ -20,6 +20,7 @@ from gatefold.gen.network.frames import input_names, some_samples
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.fit import Moments, moments_of
+from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.quantize import last_dense, quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.numbers.settings import CARRIES, DEFAULT
@@ -71,8 +72,10 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
         return made(calibration, fixed["rule"], fixed["weight_rule"],
                     any_weights and weight_width < NARROW)
     seen = calibrate(network, calibration, seed=seed, look=True)
+    options["overrides"] = check_overrides(options.get("overrides") or {}, network)
+    made(seen, *fixed_rules(rule, weight_rule).values(), False)  # refuses what no format holds
     if rule == AUTO:
-        options["overrides"] = _whole_inputs(network, options.get("overrides") or {})
+        options["overrides"] = _whole_inputs(network, options["overrides"])
     data = calibration
     if data is None:
         data = np.random.default_rng(seed).standard_normal((_MOST, *network.input_shape))

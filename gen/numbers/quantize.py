@@ -118,13 +118,12 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         seen = calibrate(network, calibration, samples, seed, look=settings.looks)
     inputs, numbers = _choose(network, settings, table, seen)
     layers, beyond = [], {}
-    for name, layer, chosen in zip(network.names, network.layers, numbers, strict=True):
+    rounded = fitted(network, numbers, moments) if moments else network
+    for name, layer, chosen in zip(network.names, rounded.layers, numbers, strict=True):
         counts: dict[str, int] | None = None if seen is None else {}
         layers.append(in_integers(name, layer, chosen, counts))
         if counts:
             beyond[name] = counts
-    if moments:
-        layers = _fitted(network, numbers, moments)
     if seen is None:
         record: dict = {"source": "none: formats for any weights", "samples": 0, "peaks": {},
                         "bias_limit": BIAS_LIMIT}
@@ -144,13 +143,6 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         cell_width=used["cell"] or cell_width, input_formats=inputs, table=table, acc_width=2,
         host=network.host, calibration=record, input_carries=input_carries)
     return replace(qnet, acc_width=_accumulator(qnet, any_weights, headroom))
-
-
-def _fitted(network: Network, numbers: list[dict], moments: Moments) -> list[QLayer]:
-    """The layers with weights that are rounded together; none saturates any more."""
-    network = fitted(network, numbers, moments)
-    return [in_integers(name, layer, chosen) for name, layer, chosen
-            in zip(network.names, network.layers, numbers, strict=True)]
 
 
 def _choose(network: Network, settings: Settings, table: Table, seen: Calibration | None
@@ -304,7 +296,13 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
         if counts:
             beyond[old.name] = counts
     if moments:
-        layers = _fitted(network, chosen, moments)
+        layers, beyond = [], {}
+        for layer, old, numbers in zip(fitted(network, chosen, moments).layers, qnet.layers,
+                                       chosen, strict=True):
+            counts = {} if saturate else None
+            layers.append(in_integers(old.name, layer, numbers, counts))
+            if counts:
+                beyond[old.name] = counts
     record = {name: value for name, value in qnet.calibration.items() if name != SATURATED}
     record |= {SATURATED: beyond} if beyond else {}
     again = replace(qnet, layers=tuple(layers), calibration=record)

@@ -169,13 +169,17 @@ class Tiling:
         return sorted(tiles, key=lambda tile: (tile[1], tile[0].absolute, tile[0].bank))
 
     def _uses(self, n: int, p: int, g: int, lanes: np.ndarray) -> np.ndarray:
-        """Of each die, whether its rows of a group can be other than zero in these columns."""
+        """Of each die, whether its rows of a group, those of riders too, can be other than zero in
+        these columns."""
         part, dies = self.ops[n].parts[p], self.storage.dies
         if (n, p, g) not in self._used:
             rows, per = self.folds[n].rows[g], self.ops[n].rows
             used = (rows >= 0)[:, None]
             if part.pattern is not None:
                 used = used & part.pattern[rows // per, rows % per]
+            for rider, ride in self.rides.items():
+                if (ride.carrier, ride.part, ride.group) == (n, p, g):
+                    used = used | (self.folds[rider].rows[0] >= 0)[:, None]
             self._used[n, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
         used = self._used[n, p, g]
         column = lanes if part.pattern is not None else np.zeros_like(lanes)

@@ -47,7 +47,8 @@ def core_json(plan: Plan) -> dict:
                       {"shape": list(shape), "frac": form.frac, "width": form.width}
                       | _scale(qnet, 0, n)
                       for n, (shape, form) in enumerate(zip(
-                          qnet.input_shapes, qnet.input_formats, strict=True))]},
+                          qnet.input_shapes, qnet.input_formats, strict=True))]}
+                 | ({"carries": True} if qnet.input_carries else {}),
         "output": {"elements": config.out_row * config.out_rows, "beats": config.out_beats,
                    "shape": list(qnet.output_shape), "parts": [
                        {"shape": list(shape), "frac": sorted(set(qnet.fracs[value].ravel()

@@ -234,9 +234,8 @@ MAP = RegisterMap((
                   "refused, and the weights are as before."),
                  ("CHECKSUM", "The image had another CRC than WEIGHTS_CRC, or could not be read: "
                   "the core has no weights now."),
-                 ("INTERNAL", "The core has seen a frame or a load of a wrong length, or, built "
-                  "with --protect, a fault of its own. This never happens unless the hardware "
-                  "fails."),
+                 ("INTERNAL", "The core has seen a frame of a wrong length, or, built with "
+                  "--protect, a fault of its own. This never happens unless the hardware fails."),
                  ("NO_ANSWER", "Memory has not answered for WATCHDOG cycles: all descriptors were "
                   "given up."),
                  ("ABORTED", "ABORT was written: all descriptors were given up."))),

@@ -25,7 +25,8 @@ class Watchdog(wiring.Component):
         m = Module()
         left = Signal(32)
         counts = Signal()
-        m.d.comb += [counts.eq(self.owes & ~self.moves & (left != 0)),
+        m.d.comb += [counts.eq(self.owes & ~self.moves & (left != 0)
+                               & (self.patience != 0)),
                      self.expires.eq(counts & (left == 1))]
         m.d.sync += left.eq(Mux(counts & ~self.expires, left - 1, self.patience))
         return m

@@ -47,7 +47,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext
 # Frames that fit into the core while its output is blocked: in its memories, and in the gearbox
 # that makes beats of elements.
 HELD = 6 + (CORE["stream"]["beat_bits"] // CORE["stream"]["container_bits"]
-            + CORE["simd"]) // CORE["output"]["elements"]
+            + CORE["simd"] * CORE["array"].get("dies", 1)) // CORE["output"]["elements"]
 BLOCKS = 12  # times that the output is blocked
 
 # How the streams flow: the share of cycles in which the source pauses, and in which the sink does.
@@ -193,7 +193,7 @@ async def accumulators(dut):
         rows = len(sums) // count
         for n, want in enumerate(sums):
             lane, row = divmod(n, rows)
-            place = event % dies * CORE["simd"] + lane
+            place = event % dies * CORE["lanes"] + lane
             if lanes >> place & 1:
                 at = width * (4 * place + row)
                 got = given[at + width - 1:at].to_signed()

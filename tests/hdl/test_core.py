@@ -144,7 +144,8 @@ DIES = [("stack", (12, 2), (3, 3), 1), ("lstm-dense", (8, 3), (2, 2), 1),
         ("stateful gru", (12, 1), (3, 3), 2), ("every h", (12, 2), (3, 2), 3),
         ("two outputs", (8, 2), (2, 2), 1), ("wide input", (16, 4), (2, 4), 1),
         ("peepholes", (12, 2), (3, 2), 1),
-        ("autoencoder", (16, 3), (2, 2), 1)]  # its last layer rides on the one before
+        ("autoencoder", (16, 3), (2, 2), 1),  # its last layer rides on the one before
+        (((3, 2), ("L4seq", "D5")), (36, 2), (3, 2), 1)]  # and has rows on a die of its own
 
 
 @pytest.mark.parametrize(("name", "array", "dies", "contexts"), DIES, ids=str)

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -10,16 +11,19 @@ from peakrdl_cheader.exporter import CHeaderExporter
 from peakrdl_ipxact import IPXACTExporter, Standard
 from systemrdl import RDLCompiler
 
+from gatefold.gen.frontends import load
 from gatefold.gen.host.header import c_header, constants, python_constants
 from gatefold.gen.host.identity import identity
 from gatefold.gen.host.page import registers_page
 from gatefold.gen.host.rdl import system_rdl
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from gatefold.hdl.host.axi_lite import AxiLite
 from gatefold.hdl.host.registers import MAP, Field, Register, RegisterMap
 from tests.support.hdl_harness import simulator
 from tests.support.networks import quantized
 from tests.support.places import ROOT
+from tests.support.tflite_files import path
 
 IPXACT = {"x": "http://www.accellera.org/XMLSchema/IPXACT/1685-2014"}
 
@@ -174,3 +178,12 @@ def test_the_build_hash_names_the_hardware_not_the_weights():
         identity(plan), identity(other), identity(loaded), identity(plan, engines=2),
         identity(plan, float32=True))}
     assert len(hashes) == 5
+
+
+def test_the_build_hash_names_what_the_driver_converts_with():
+    qnet = quantize(load(path("dense")))
+    (x,), outputs = qnet.affine
+    finer = replace(qnet, affine=((replace(x, scale=x.scale / 3),), outputs))
+    softmax = replace(qnet, host=("softmax",) * len(qnet.host))
+    hashes = {str(identity(make_plan(one, Array(pe=8, simd=3)))) for one in (qnet, finer, softmax)}
+    assert len(hashes) == 3

@@ -103,6 +103,19 @@ def test_every_network_on_several_dies(name, dies, array, contexts):
           frames=4 if network(name).stateful else 2)
 
 
+# a recurrent layer and a Dense layer that rides on it, on a die where that has no rows; the array
+# of three dies, registers between them
+RIDERS = [(("L4seq", "D5"), (36, 2), 2), (("G2seq", "D13"), (48, 1), 3),
+          (("L9seq", "D3"), (36, 2), 4)]
+
+
+@pytest.mark.parametrize(("layers", "array", "cross"), RIDERS, ids=str)
+def test_riders_meet_what_they_read_on_every_die(layers, array, cross):
+    qnet = quantized(((3, 2), layers))
+    assert make_plan(qnet, Array(pe=array[0], simd=array[1], dies=3, cross=cross)).work.rides
+    check(qnet, *array, dies=3, cross=cross, frames=2)
+
+
 # units, features, timesteps, layers, dense, pe, simd
 LARGER = [(32, 4, 8, 1, 1, 32, 8), (24, 7, 6, 3, 5, 48, 8), (20, 40, 5, 2, 40, 16, 5),
           (9, 2, 20, 2, None, 12, 4), (64, 1, 3, 1, 3, 64, 16)]
