@@ -66,14 +66,13 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
                         carry=carry, input_carries=inputs, calibration=seen, seed=seed,
                         any_weights=any_weights, **options)
 
-    wide = min(act_width, weight_width) >= NARROW
+    wide, fixed = min(act_width, weight_width) >= NARROW, fixed_rules(rule, weight_rule)
     if wide or any_weights or isinstance(calibration, Calibration):
-        fixed = fixed_rules(rule, weight_rule)
         return made(calibration, fixed["rule"], fixed["weight_rule"],
                     any_weights and weight_width < NARROW)
     seen = calibrate(network, calibration, seed=seed, look=True)
     options["overrides"] = check_overrides(options.get("overrides") or {}, network)
-    made(seen, *fixed_rules(rule, weight_rule).values(), False)  # refuses what no format holds
+    made(seen, fixed["rule"], fixed["weight_rule"], False)  # refuses what no format holds
     if rule == AUTO:
         options["overrides"] = _whole_inputs(network, options["overrides"])
     data = calibration
