@@ -280,7 +280,7 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
         raise UserError(f"{differs}: rebuild the core with this model")
     if network.outputs != qnet.outputs or network.host != qnet.host:
         raise UserError("the model's outputs are not the core's: rebuild the core with this model")
-    layers, chosen, beyond = [], [], {}
+    chosen = []
     for layer, old in zip(network.layers, qnet.layers, strict=True):
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
@@ -290,19 +290,21 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
             matrices = [scaled_weights(layer, getattr(layer, name)) for name in layer.weights]
             numbers["scales"] = by_row(matrices, [[old.weights[name]] for name in layer.weights],
                                        [saturate] * len(matrices))[1]
-        counts: dict[str, int] | None = {} if saturate else None
-        layers.append(in_integers(old.name, layer, numbers, counts))
         chosen.append(numbers)
-        if counts:
-            beyond[old.name] = counts
-    if moments:
+
+    def rounded(source: Network) -> tuple[list[QLayer], dict]:
+        """The layers with the weights of ``source``, and of each how many saturate."""
         layers, beyond = [], {}
-        for layer, old, numbers in zip(fitted(network, chosen, moments).layers, qnet.layers,
-                                       chosen, strict=True):
-            counts = {} if saturate else None
+        for layer, old, numbers in zip(source.layers, qnet.layers, chosen, strict=True):
+            counts: dict[str, int] | None = {} if saturate else None
             layers.append(in_integers(old.name, layer, numbers, counts))
             if counts:
                 beyond[old.name] = counts
+        return layers, beyond
+
+    layers, beyond = rounded(network)  # refuses weights that no format of the core holds
+    if moments:
+        layers, beyond = rounded(fitted(network, chosen, moments))
     record = {name: value for name, value in qnet.calibration.items() if name != SATURATED}
     record |= {SATURATED: beyond} if beyond else {}
     again = replace(qnet, layers=tuple(layers), calibration=record)
