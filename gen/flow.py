@@ -34,7 +34,13 @@ from gatefold.gen.host.folder import write_host
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
-from gatefold.gen.measure.rules import AUTO, fixed_rules, output_bits, quantize_measured
+from gatefold.gen.measure.rules import (
+    AUTO,
+    PLACES,
+    fixed_rules,
+    output_bits,
+    quantize_measured,
+)
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
@@ -45,7 +51,6 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
-from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
 from gatefold.gen.report import make_report, write_report
@@ -267,17 +272,27 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         formats["weight_rule"] = "max"  # other weights will come, which no rule has looked at
     if options.output_width is None and found is None:  # a search measured what it found
         formats["output_width"] = output_bits(network, act_width, limits.stream_bits)
-    qnet = quantize_measured(network, act_width=act_width, weight_width=weight_width,
-                             any_weights=any_weights, carry_inputs=options.host is None,
-                             **formats)
-    if seen is not calibrate:
-        qnet.calibration.update(source="seeded random inputs, after the host's part",
-                                seed=options.seed)
+
+    def quantised(places: int) -> QuantizedNetwork:
+        made = quantize_measured(network, act_width=act_width, weight_width=weight_width,
+                                 any_weights=any_weights, carry_inputs=options.host is None,
+                                 places=places, **formats)
+        if seen is not calibrate:
+            made.calibration.update(source="seeded random inputs, after the host's part",
+                                    seed=options.seed)
+        return made
+
+    places = options.simd or PLACES
+    qnet = quantised(places)
     if options.io == "float32":  # a word of the port has as many elements as a beat of the stream
-        limits = replace(limits, stream_bits=port // 32 * container_bits(qnet.act_width))
+        limits = replace(limits, stream_bits=port // 32 * qnet.container)
     host_refusals(qnet, options)
     progress("planning")
     plan = _plan(qnet, limits, options, _counted(progress))
+    while plan.config.x_chunks > -(-plan.config.x_row // plan.config.simd):
+        places = min(places - 1, plan.config.simd)  # of the array that was taken
+        progress(f"quantising for chunks of {places} elements")
+        plan = _plan(quantised(places), limits, options, _counted(progress))
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
