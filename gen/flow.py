@@ -47,7 +47,7 @@ from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, t
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
+from gatefold.gen.plan.sizing import MAX_TILES, fit, made_to_fit, meet_deadline
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
@@ -61,8 +61,6 @@ __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "sh
 
 VECTORS = 3  #: samples in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
-#: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
-MAX_TILES = 1_000_000
 #: Steps of recurrent layers in a frame.
 MAX_STEPS = 20_000
 #: The clock that is assumed, a part of the board's, by the depth of the pipeline: a short one has
@@ -214,7 +212,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
-    limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather)
+    limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather,
+                     lanes=options.lanes)
     port = int(options.port or limits.stream_bits)
     if options.host is not None:
         port = min(port, max(PORTS))
