@@ -21,13 +21,14 @@ from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
 from gatefold.gen.frontends.onnx.batch import BatchSizeError, Watch, reads_sizes
 from gatefold.gen.frontends.onnx.evaluate import Flat, Step, flat_of, is_recurrent
+from gatefold.gen.frontends.onnx.ops import MOVES
 from gatefold.gen.frontends.onnx.proto import (
     Model,
     as_text,
     dims_of,
     names_read,
 )
-from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, SizesError
+from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes, SizesError
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network, Shape
 from gatefold.gen.network.summary import Row
@@ -205,6 +206,11 @@ class _Graph:
                 host = host.union(*order.leave(wrong))
                 self.core -= host
             try:
+                network = self.network()
+                lead = self.leading() if host & order.ahead else set()
+                if not lead:
+                    return network
+                self.core -= lead
                 return self.network()
             except Incomplete as error:
                 texts = {names[one.origin]: one.text.replace(whole.HOST, "")
@@ -217,6 +223,21 @@ class _Graph:
             host = host.union(*order.leave(refused, next(
                 (texts[n] for n in sorted(texts) if n in order.ahead & order.after), "")))
         raise CutError("no cut was found: name the ends of the core with --from and --to")
+
+    def leading(self) -> set[int]:
+        """Steps with which the core begins and that have no weights, up to the last that does more
+        than move elements: a host that computes what comes before computes these as well, and
+        often they make many elements few."""
+        found: set[int] = set()
+        for n in sorted(self.core & self.order.ahead - self.order.recurrent):
+            step = self.steps[n]
+            made = [self.flat.values[name] for name in step.node.output if name]
+            if not step.macs and all(value is not None and value.dtype.kind == "f" and value.ndim
+                                     for value in made) and (
+                                         set(self.order.needs[n]) & self.core <= found):
+                found.add(n)
+        computes = [n for n in found if self.steps[n].kind not in MOVES]
+        return found & self.order.before(computes)
 
     def no_floats(self) -> set[int]:
         """Steps of the core that read integers, or a single number, from outside, or give such.

@@ -54,6 +54,7 @@ from gatefold.gen.frontends.onnx.site import Refused, Site, Steps, Value
 from gatefold.gen.frontends.onnx.stand_ins import declared, stand_ins
 from gatefold.gen.frontends.onnx.steps import only_steps_read
 from gatefold.gen.frontends.onnx.unrolled import rolled
+from gatefold.gen.frontends.onnx.written_out import gathered
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, shown_dims
 from gatefold.gen.network.graph import Network
@@ -103,6 +104,7 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
             if len(set(names)) < len(names):
                 raise UserError("two initializers have one name: the file is damaged")
             constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
+            constants |= gathered(model.graph, model.opset, constants)
             network = (make or network_of)(model, constants, sizes, every)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
@@ -166,6 +168,8 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
                                "export it with a fixed shape")
 
 
+#: Names of inputs that are a sampling rate.
+_RATES = ("sr", "rate", "sample_rate", "sampling_rate")
 #: Operators that give a single number as it is.
 _AS_GIVEN = ("Cast", "Gather", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 #: NumPy's types of inputs that are a single number.
@@ -191,6 +195,8 @@ def open_number(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray],
         elif node.op_type == "Equal" and not same.isdisjoint(node.input):
             found |= {int(held[one].reshape(-1)[0]) for one in node.input
                       if one in held and held[one].size == 1}
+    if not found and as_text(name).lower() in _RATES:
+        found = {16000}
     shown = quoted(name)
     return OpenError(f"input {shown} is a single number, which a core needs fixed: give it with "
                      f"--set {shown[1:-1]}=N (sizes={{{shown}: N}} in Python)", False,
