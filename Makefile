@@ -3,7 +3,7 @@
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak flips parsers \
-    synth-check fanout route wild litert host-check clean
+    synth-check fanout route wild litert host-check docs clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -80,6 +80,10 @@ wild: setup ## build three models that packages on PyPI ship, and compare with t
 litert: setup ## compare the golden model with LiteRT itself, which this installs (a minute)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "ai-edge-litert==2.3.0"
 	$(BIN)/python -m pytest -q tests/sim/test_litert_live.py
+
+docs: setup ## build the documentation site in build/site and run its tutorials (minutes; see CONTRIBUTING.md)
+	@$(BIN)/python tools/site/make.py
+	$(BIN)/python -m pytest -q -rs tests/docs/test_site.py
 
 clean: ## remove build results, but not .venv
 	rm -rf build out
