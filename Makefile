@@ -3,7 +3,7 @@
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak flips parsers \
-    synth-check fanout route wild litert litert-fuzz host-check clean
+    synth-check fanout route wild litert litert-fuzz host-check docs clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -91,6 +91,10 @@ litert-fuzz: setup ## compare 70 random full-integer models, 28 of them as cores
 	@$(TENSORFLOW)/bin/python tools/litert/models.py build/litert --count 56
 	@$(TENSORFLOW)/bin/python tools/litert/models.py build/litert --first 56 --count 14 --large
 	@$(BIN)/python tools/litert/fuzz.py build/litert --cores 28
+
+docs: setup ## build the documentation site in build/site and run its tutorials (minutes; see CONTRIBUTING.md)
+	@$(BIN)/python tools/site/make.py
+	$(BIN)/python -m pytest -q -rs tests/docs/test_site.py
 
 clean: ## remove build results, but not .venv
 	rm -rf build out
