@@ -218,7 +218,7 @@ class Network(Graph):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Generated layer names: ``l0_lstm``, ``l1_dense``, ..."""
+        """The generated names of the layers, ``l0_lstm``, ``l1_dense``, ..."""
         return tuple(f"l{n}_{layer.shown}" for n, layer in enumerate(self.layers))
 
     @property

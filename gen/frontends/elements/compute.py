@@ -53,6 +53,8 @@ def scaled(trace: Trace, ids: np.ndarray, gain, offset, origin: str = "") -> np.
     if not all(np.isfinite(factor).all() for factor in factors):
         raise UserError("its constant holds NaN or infinite weights: train or export it again")
     ids = np.broadcast_to(ids, _common(trace, ids, *factors))
+    if (factors[0] == 1).all() and not factors[1].any():
+        return ids
     stage, order = trace.settled(ids, origin)
     places = order - stage.base
     spread = []
