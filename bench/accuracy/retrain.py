@@ -3,11 +3,13 @@
 
     python -m venv .venv-train; .venv-train/bin/pip install . -r bench/accuracy/requirements.txt
     .venv-train/bin/python bench/accuracy/retrain.py --bits 4     both tasks of `make accuracy`
+    .venv-train/bin/python bench/accuracy/retrain.py --bits 4 --task anomalies --again --seed 1 \
+        --steps 300 --rate 1e-3                                   once more, from these weights
 
 :class:`FakeQuantised` computes what golden computes, in torch's floats: operands, weights, states
-and results are rounded to the formats that :func:`gatefold.quantize` chose, with the remainders
-that inputs and h carry, and gradients pass through a rounding as if it were not there. The network
-learns from the targets of its task, and from what it computed itself in floats. Afterwards the
+and results are rounded to the formats that :func:`gatefold.quantize` chose, inputs are split, and
+inputs and h carry remainders. Gradients pass a rounding as if it were not there. The network learns
+from the targets of its task, and from what it computed itself in floats. Afterwards the
 weights are put on the formats' grid and written as .safetensors. `gatefold build` finds that every
 weight lies on a grid of so many bits, and takes that grid, whatever the rule: so the core's weights
 are the trained ones, to the bit.
@@ -45,6 +47,7 @@ from gatefold.gen.network.layers import Dense, Lstm
 from gatefold.gen.network.views import RepeatVector, Slice
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.qlayer import parted
+from gatefold.gen.numbers.quantize import requantize_into
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.sim.golden import saturate
 
@@ -59,24 +62,27 @@ Batch = tuple[np.ndarray, np.ndarray]
 Batches = Callable[[int], Batch]
 
 
-class _Round(torch.autograd.Function):
-    """Half up, with the gradient of the identity."""
+class _Nearest(torch.autograd.Function):
+    """The nearest multiple of a step, half up, from ``lo`` to ``hi`` steps; in this range, with the
+    gradient of the identity."""
 
     @staticmethod
-    def forward(ctx, x):
-        return torch.floor(x + 0.5)
+    def forward(ctx, x, step, lo, hi):
+        units = torch.floor(x / step + 0.5)
+        found = torch.clamp(units, lo, hi)
+        ctx.save_for_backward(found == units)
+        return found * step
 
     @staticmethod
     def backward(ctx, gradient):
-        return gradient
+        return gradient * ctx.saved_tensors[0], None, None, None
 
 
 def _to(x: torch.Tensor, form: QFormat, step: torch.Tensor | float | None = None,
         parts: int = 1) -> torch.Tensor:
     """x in a format, or in multiples of another ``step`` (of each row), rounded half up, then
     saturated where each of its ``parts`` is."""
-    step = form.step if step is None else step
-    return torch.clamp(_Round.apply(x / step), form.lo * parts, form.hi * parts) * step
+    return _Nearest.apply(x, form.step if step is None else step, form.lo * parts, form.hi * parts)
 
 
 def _parted(whole: torch.Tensor, step: torch.Tensor, parts: int) -> torch.Tensor:
@@ -169,10 +175,11 @@ class FakeQuantised(torch.nn.Module):
 
 def retrain(network: Network, qnet: QuantizedNetwork, batches: Batches, held_out: Batch, *,
             steps: int = 400, rate: float = 2e-3) -> Network:
-    """``network`` after so many steps of Adam, in the formats of ``qnet``; ``batches(step)`` gives
-    inputs and targets, float32. The loss is the mean squared error, half of it from the targets and
-    half from what ``network`` computes in floats. Every 25 steps it is taken on ``held_out`` too,
-    inputs and targets that no step learns from, and the weights with the least are the result."""
+    """``network`` after so many steps of Adam, in the formats of ``qnet``, whose weights are the
+    first; ``batches(step)`` gives inputs and targets, float32. The loss is the mean squared error,
+    half of it from the targets and half from what ``network`` computes in floats. Every 25 steps it
+    is taken on ``held_out`` too, inputs and targets that no step learns from, and the weights with
+    the least are the result."""
     model = FakeQuantised(network, qnet)
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -256,6 +263,8 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=4)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0, help="of the batches")
+    parser.add_argument("--again", action="store_true", help="go on from the weights of last time")
     parser.add_argument("--task", choices=("forecast", "anomalies"))
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -270,13 +279,16 @@ def main() -> None:
         network = load(file)
         qnet = quantize_measured(network, calibration=samples, act_width=args.bits,
                                  weight_width=args.bits, output_width=16)
-        found = retrain(network, qnet, *batches(), steps=args.steps, rate=args.rate)
+        place = RETRAINED / f"{task}-{args.bits}.safetensors"
+        if args.again:
+            qnet = requantize_into(load(place), qnet, saturate=True)
+        found = retrain(network, qnet, *batches(args.seed), steps=args.steps, rate=args.rate)
         computing = [n for n, layer in enumerate(network.layers) if layer.computes]
         names = dict(zip(computing, modules.values(), strict=True))
         RETRAINED.mkdir(exist_ok=True)
         with safe_open(file, "numpy") as stored:
             about = stored.metadata()
-        save_file(_state_dict(found, names), RETRAINED / f"{task}-{args.bits}.safetensors", about)
+        save_file(_state_dict(found, names), place, about)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,9 @@ FEW_BITS = Path(__file__).with_name("few_bits.json")
 _BITS = (6, 4)
 _ARRAY = Array(pe=64, simd=16)
 #: By name, options of the quantiser.
-_WAYS = {"none": {}, "row scales": {"row_scales": True}, "remainders": {"carry": "every"},
-         "split input": {"split": 4},
-         "all": {"row_scales": True, "carry": "every", "split": 4}}
+_WAYS = {"none": {}, "all": {"row_scales": True, "carry": "every", "split": 4},
+         "row scales": {"row_scales": True}, "remainders": {"carry": "every"},
+         "split input": {"split": 4}}
 
 
 def _network() -> Network:
@@ -40,7 +40,7 @@ def _network() -> Network:
         return Lstm(units=units, w_ih=rng.normal(0, 0.2, (4 * units, features)),
                     w_hh=rng.normal(0, 0.2, (4 * units, units)), b=rng.normal(0, 0.2, 4 * units),
                     return_sequences=steps)
-    return Network((10, 1), (lstm(1, 64, False), RepeatVector(10), lstm(64, 64, True),
+    return Network((10, 1), (lstm(1, 64, False), RepeatVector(timesteps=10), lstm(64, 64, True),
                              Dense(w=rng.normal(0, 0.2, (1, 64)), b=np.zeros(1))))
 
 
