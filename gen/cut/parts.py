@@ -151,8 +151,12 @@ class Host:
                 for port, one in zip(self.around.out_of, outputs, strict=True)}
             tensors |= self._behind(tensors)
             found.append([tensors[port.name].reshape(port.shape) if port.dims
-                          else tensors[port.name][0] for port in self.around.outputs])
+                          else _without_batch(tensors[port.name]) for port in self.around.outputs])
         return [np.stack(one) for one in zip(*found, strict=True)]
+
+
+def _without_batch(value: np.ndarray) -> np.ndarray:
+    return value[0] if value.ndim else value
 
 
 def _one_by_one(port: Port, given):
