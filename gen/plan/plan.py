@@ -162,7 +162,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
     element = max(form.width for form in qnet.input_formats) if qnet.affine or qnet.split > 1 \
         else qnet.act_width
     container = qnet.container
-    x_zero, out_zero = (side[0] if side else 0 for side in qnet.zeros)
+    x_zero, out_zero = next(iter(qnet.zeros[0]), 0), int(qnet.output_zeros[0])
     if array.stream_bits % container or array.stream_bits < container:
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
                         f"not {array.stream_bits}")
