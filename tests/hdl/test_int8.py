@@ -33,7 +33,8 @@ def check(name, pe, simd, *, samples=3, keep_state=False, scenario=full_rate, **
 
 @pytest.mark.parametrize(("name", "pe", "simd", "more"), [
     ("dense", 8, 3, {"scenario": random_flow}),
-    ("sequence", 4, 1, {"keep_state": True}), ("dense", 8, 3, {"packed": True}),
+    ("sequence", 4, 1, {"keep_state": True}), ("wrapping", 12, 3, {}),
+    ("dense", 8, 3, {"packed": True}),
     ("dense", 8, 4, {"packed": True, "parts": 2, "scenario": random_flow}),
 ])
 def test_a_core_gives_the_bytes_of_litert(name, pe, simd, more):
@@ -73,7 +74,7 @@ def test_one_table_gives_sigmoid_and_tanh_of_every_argument(fracs):
 
     gate = np.minimum(2 * entries[np.minimum(np.abs(p), last[12])] + 16384, 32767)
     np.testing.assert_array_equal(signed(gate, p < 0, 32767 - gate), sigmoid16(p))
-    for frac in range(11, max(fracs) + 2):
+    for frac in range(9, max(fracs) + 2):
         fine = max(12, frac - 1)
         entry = table.first[fine] + np.minimum(np.abs(p) << max(0, 13 - frac), last[fine])
         tanh = np.minimum(4 * entries[entry], 32767)
