@@ -19,7 +19,7 @@ from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.cuts import Cut, CutError, Steps
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
-from gatefold.gen.frontends.onnx.batch import BatchSizeError, Watch, reads_sizes
+from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
 from gatefold.gen.frontends.onnx.evaluate import Flat, Step, flat_of, is_recurrent
 from gatefold.gen.frontends.onnx.ops import MOVES
 from gatefold.gen.frontends.onnx.proto import (
@@ -121,21 +121,23 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
 def _run(model: Model, constants: Mapping[str, np.ndarray],
          declared: Mapping[str, tuple[Dim, ...]], ports: Sequence[Port],
          fixed: Mapping[str, np.ndarray]) -> Flat:
-    """The graph on one sample. One that reads sizes, of an open batch, runs on two as well."""
+    """The graph on one sample. One that reads sizes, of an open batch, runs on others as well."""
     samples = {port.name: _sample(port) for port in ports}
     open_ = [(port, name) for port in ports if port.batch is not None
              for name in [declared[port.name][port.batch]] if isinstance(name, str)]
     watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
     flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
     if watch is not None:
-        twice = {port.name: np.repeat(samples[port.name], 2, port.batch) for port, _ in open_}
-        try:
-            flat_of(model.graph, model.opset, constants, samples | twice, fixed,
-                    Watch(2, watch.name, watch))
-        except BatchSizeError:
-            raise
-        except UserError:
-            pass  # it goes with one sample alone
+        for count in (2, LARGE):
+            more = {port.name: np.repeat(samples[port.name], count, port.batch)
+                    for port, _ in open_}
+            try:
+                flat_of(model.graph, model.opset, constants, samples | more, fixed,
+                        Watch(count, watch.name, watch))
+            except BatchSizeError:
+                raise
+            except UserError:
+                break  # it goes with one sample alone, or takes too much with more
     return flat
 
 
