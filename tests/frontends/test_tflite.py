@@ -75,6 +75,24 @@ def test_quantising_is_that_of_litert():
     np.testing.assert_array_equal(form.to_float([-3, -1]), [0, 1])
 
 
+def test_a_masked_begin_of_an_axis_that_is_dropped_is_its_first_step(tmp_path):
+    """As LiteRT reads it; the converter sets no such mask."""
+    data, file = path("padded").read_bytes(), tmp_path / "m.tflite"
+    at = places(data)["StridedSlice.begin"][0]
+    assert data[at] == 0b101
+    file.write_bytes(patched(data, at, "b", 0b111))
+    network, x = load(file), vectors("padded")["x"][:2]
+    trace: dict = {}
+    forward(load(path("padded")), x, trace=trace)
+    (h,) = (tensors["h"] for name, tensors in trace.items() if "lstm" in name)
+    again: dict = {}
+    forward(network, x, trace=again)
+    dense = network.layers[-1]
+    (name, y), = ((name, tensors["y"]) for name, tensors in again.items() if name.endswith("dense"))
+    np.testing.assert_allclose(y.reshape(2, -1), np.clip(h[:, 0] @ dense.w.T + dense.b,
+                                                         *dense.y.to_float([dense.lo, dense.hi])))
+
+
 # ---- what is refused ---------------------------------------------------------------------------
 
 STACKED = path("stacked").read_bytes()
