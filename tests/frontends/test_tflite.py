@@ -14,6 +14,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.tflite.flat import read_model
+from gatefold.gen.frontends.tflite.layers import _limits
 from gatefold.gen.frontends.tflite.model import Model
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.int8 import Affine
@@ -91,6 +92,13 @@ def test_a_masked_begin_of_an_axis_that_is_dropped_is_its_first_step(tmp_path):
     (name, y), = ((name, tensors["y"]) for name, tensors in again.items() if name.endswith("dense"))
     np.testing.assert_allclose(y.reshape(2, -1), np.clip(h[:, 0] @ dense.w.T + dense.b,
                                                          *dense.y.to_float([dense.lo, dense.hi])))
+
+
+@pytest.mark.parametrize(("zero", "most"), [(0, 64), (3, 66), (-127, -64), (100, 127)])
+def test_six_is_rounded_with_its_zero_point(zero, most):
+    """6 / scale is 63.5: LiteRT 2.3.0 answered with these."""
+    scale = float(np.float32(12) / np.float32(127))
+    assert _limits("RELU6", Affine(scale, zero)) == (zero, most)
 
 
 # ---- what is refused ---------------------------------------------------------------------------
