@@ -52,7 +52,7 @@ def in_runtime(package: str, version: str, member: str, samples: int = 8,
         pairs = {pair["input"]: pair["output"] for pair in network.source.get("states", ())}
         own = [one for one in session.get_inputs() if one.shape and one.name not in pairs]
         ports = network.around.inputs if network.around else [
-            Port(one.name, (1, *shape)) for one, shape in
+            Port(one.name, (1, *shape), 0) for one, shape in
             zip(own, network.input_shapes, strict=True)]
         drawn = [RNG.integers(0, port.high, (samples, *port.dims)) if port.high else
                  RNG.standard_normal((samples, *port.dims)) for port in ports]
