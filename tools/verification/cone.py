@@ -81,6 +81,12 @@ class Cone:
         """Register n."""
         return self.sane[self.gates.first_register + n]
 
+    def state(self, model: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Registers and inputs of the core in a model, bool."""
+        first = self.gates.first_register
+        return (values(model, self.sane[first:self.gates.first_and]),
+                values(model, self.sane[1:first]))
+
     def solver(self) -> Solver:
         """A solver that has all clauses."""
         return Solver(SOLVER, bootstrap_with=self.clauses)
@@ -91,7 +97,10 @@ class Cone:
         solver.add_clause([-some, *literals])
         if not solver.solve(assumptions=[some]):
             return None
-        return np.array([0, *(solver.get_model() or [])]) > 0
+        found = np.zeros(self.last + 1, bool)
+        model = np.array([0, *(solver.get_model() or [])])
+        found[:len(model)] = model > 0
+        return found
 
 
 def values(model: np.ndarray, literals: list[int]) -> np.ndarray:

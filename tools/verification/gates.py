@@ -206,15 +206,19 @@ void simulate(int cycles, word first_seed, int n_in, int n_reg, int n_and, int n
 
 #: From a state, with any inputs: what registers hold in 64 machines after each of some cycles.
 WALK = r"""
-void walk(int cycles, word first_seed, int n_in, int n_reg, int n_and, const int32_t *left,
-          const int32_t *right, const int32_t *next, const int32_t *any, word *value,
-          word *state, const int32_t *watched, int n_watched, word *trace)
+void walk(int cycles, word first_seed, int paired, int n_in, int n_reg, int n_and,
+          const int32_t *left, const int32_t *right, const int32_t *next, const int32_t *any,
+          word *value, word *state, const int32_t *watched, int n_watched, word *trace)
 {
     seed = first_seed * 2654435761u + 88172645463325252ull;
     for (int t = 0; t < cycles; t++) {
         for (int r = 0; r < n_reg; r++) value[1 + n_in + r] = state[r];
-        for (int i = 0; i < n_in; i++) if (any[i]) value[1 + i] = draw() ^ draw() << 32;
-        for (int i = 0; i < n_in; i++) if (any[i] == 2) value[1 + i] &= draw() & draw() & draw();
+        for (int i = 0; i < n_in; i++) {
+            if (t && any[i]) value[1 + i] = draw() ^ draw() << 32;
+            if (t && any[i] == 2) value[1 + i] &= draw() & draw() & draw();
+        }
+        for (int i = 0; i < n_in; i++)   /* the upper machines get what the lower ones get */
+            if (any[i] && paired) value[1 + i] = (value[1 + i] & 0xffffffffu) * 0x100000001ull;
         word *v = value + 1 + n_in + n_reg;
         for (int i = 0; i < n_and; i++) v[i] = AT(left[i]) & AT(right[i]);
         for (int r = 0; r < n_reg; r++) state[r] = AT(next[r]);
@@ -294,18 +298,29 @@ def simulate(gates: Gates, watched: np.ndarray, machines: list[int], beats: dict
     return Seen(np.asarray(watched), bits.astype(bool), shown[:len(machines)], differs, cubes)
 
 
-def walk(gates: Gates, watched: np.ndarray, state: np.ndarray, cycles: int, seed: int,
-         work: Path) -> np.ndarray:
-    """What the registers ``watched`` hold in ``cycles`` cycles of 64 machines that begin with the
-    ``state`` (registers,) bool and get any inputs: (cycles, watched) uint64, a bit a machine."""
+def walk(gates: Gates, watched: np.ndarray, state: np.ndarray, inputs: np.ndarray, cycles: int,
+         seed: int, work: Path, machine: int = 0, mutated: np.ndarray | None = None) -> np.ndarray:
+    """What the registers ``watched`` hold after each of ``cycles`` cycles in 64 machines that begin
+    with the ``state`` (registers,) bool and get ``inputs`` (inputs,) bool, and then any others:
+    (cycles, watched) uint64, a bit a machine. Where
+    ``mutated`` is given, the upper 32 are the mutant ``machine``, begin with that state, and get
+    the same inputs as the lower 32."""
+    upper = np.uint64(0xFFFFFFFF << 32)
     any_input = np.array([0 if name in ("mutant", UNDRIVEN[0]) else 2 if name == "rst" else 1
                           for name, _ in gates.inputs], np.int32)
     value = np.zeros(gates.first_and + len(gates.left), np.uint64)
+    value[1:1 + len(inputs)] = np.where(inputs, ~np.uint64(0), np.uint64(0))
     held = np.where(state, ~np.uint64(0), np.uint64(0))
+    if mutated is not None:
+        held = (held & ~upper) | np.where(mutated, upper, np.uint64(0))
+        for n, (name, bit) in enumerate(gates.inputs, 1):
+            if name == "mutant" and machine >> bit & 1:
+                value[n] = upper
     places = np.ascontiguousarray(watched, np.int32)
     trace = np.zeros((cycles, len(places)), np.uint64)
     _library(work).walk(
-        cycles, ctypes.c_uint64(seed), len(gates.inputs), len(gates.registers), len(gates.left),
+        cycles, ctypes.c_uint64(seed), int(mutated is not None), len(gates.inputs),
+        len(gates.registers), len(gates.left),
         *map(_at, (gates.left, gates.right, gates.next, any_input, value, held, places)),
         len(places), _at(trace))
     return trace

@@ -11,10 +11,10 @@ from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
-from cone import Cone, chosen, values
+from cone import Cone, chosen
 from gates import Gates, Seen, walk
 
-__all__ = ["Clause", "control", "invariants"]
+__all__ = ["Clause", "Table", "control", "invariants"]
 
 Clause = tuple[int, ...]  #: literals: places in ``Seen.watched`` from 1 on, negative where inverted
 
@@ -105,31 +105,32 @@ def reduced(clauses: Iterable[Clause]) -> list[Clause]:
     return list(dict.fromkeys(kept))
 
 
+class Table:
+    """Clauses, tried on many states at once."""
+
+    def __init__(self, clauses: list[Clause]):
+        longest = max(map(len, clauses), default=1)
+        padded = np.array([[*clause, *[clause[0]] * (longest - len(clause))]
+                           for clause in clauses], np.int64).reshape(-1, longest)
+        self.places = abs(padded) - 1
+        self.inverted = np.where(padded > 0, np.uint64(0), ~np.uint64(0))
+
+    def drop(self, alive: np.ndarray, rows: np.ndarray) -> None:
+        """Take those out of ``alive`` that do not hold in all ``rows`` (rows, watched) uint64."""
+        for row in rows:
+            left = np.flatnonzero(alive)
+            holds = row[self.places[left, 0]] ^ self.inverted[left, 0]
+            for k in range(1, self.places.shape[1]):
+                holds |= row[self.places[left, k]] ^ self.inverted[left, k]
+            alive[left[holds != ~np.uint64(0)]] = False
+
+
 def invariants(gates: Gates, seen: Seen, work: Path, say=lambda text: None) -> list[Clause]:
     """The candidates that are inductive together; literals as in :func:`candidates`."""
     clauses = reduced(candidates(gates, seen))
     say(f"{len(clauses)} candidates over {len(seen.watched)} registers")
     watched = seen.watched.tolist()
-    longest = max(map(len, clauses), default=1)
-    table = np.zeros((len(clauses), longest), np.int64)  # places, 0-based; padded with the first
-    signs = np.zeros((len(clauses), longest), bool)
-    for n, clause in enumerate(clauses):
-        padded = [*clause, *[clause[0]] * (longest - len(clause))]
-        table[n] = [abs(lit) - 1 for lit in padded]
-        signs[n] = [lit > 0 for lit in padded]
-    alive = np.ones(len(clauses), bool)
-
-    inverted = np.where(signs, np.uint64(0), ~np.uint64(0))
-
-    def drop(rows: np.ndarray) -> None:
-        """The clauses that do not hold in all rows, (rows, watched) uint64."""
-        for row in rows:
-            left = np.flatnonzero(alive)
-            holds = row[table[left, 0]] ^ inverted[left, 0]
-            for k in range(1, longest):
-                holds |= row[table[left, k]] ^ inverted[left, k]
-            alive[left[holds != ~np.uint64(0)]] = False
-
+    table, alive = Table(clauses), np.ones(len(clauses), bool)
     rounds = seed = 0
     while True:
         rounds += 1
@@ -152,11 +153,8 @@ def invariants(gates: Gates, seen: Seen, work: Path, say=lambda text: None) -> l
             model = cone.model(solver, broken.values())
             if model is None:
                 break
-            reached = values(model, after)
-            state = values(model, [cone.register(n) for n in range(len(gates.registers))])
-            drop(np.where(reached, ~np.uint64(0), np.uint64(0))[None])
             seed += 1
-            drop(walk(gates, seen.watched, state, 40, seed, work))
+            table.drop(alive, walk(gates, seen.watched, *cone.state(model), 40, seed, work))
             models += 1
             for n in [n for n in broken if not alive[n]]:
                 del broken[n]

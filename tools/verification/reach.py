@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 from cone import Cone, chosen, values
-from gates import Gates, read_gates, simulate
-from invariants import Clause, control, invariants
+from gates import Gates, read_gates, simulate, walk
+from invariants import Clause, Table, control, invariants
 from mutants import Mutant
 from pysat.solvers import Solver
 
@@ -30,8 +30,9 @@ from gatefold.sim.core_info import CoreInfo
 __all__ = ["equivalent"]
 
 WEAK = ("m_axis_tdata", "m_axis_tlast")  #: outputs that mean something while m_axis_tvalid is high
+UPPER = np.uint64(0xFFFFFFFF << 32)  #: the machines of a walk that are mutants
 MOST_REGISTERS = 200  #: that may differ, before a proof is given up;
-MOST_MODELS = 300  #: and steps that break what was assumed
+MOST_MODELS = 60  #: and steps that break what was assumed
 
 
 def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000
@@ -56,7 +57,7 @@ def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 
             if cycle >= 0:
                 name, bit = gates.outputs[output]
                 shown[mutant] = f"{name}[{bit}] in cycle {cycle}"
-            elif Proof(base, machines[lane], seen.cubes_of(lane)).holds():
+            elif Proof(base, machines[lane], seen.cubes_of(lane), work).holds():
                 proved.add(mutant)
     return proved, shown
 
@@ -70,7 +71,7 @@ class Base(Cone):
         self.facts, self.next = facts, gates.next[watched].tolist()
         self.now = [self.register(register) for register in watched.tolist()]
         self.after = [self.literal(int(gates.next[register])) for register in watched.tolist()]
-        self.watched = watched.tolist()
+        self.watched, self.table = watched.tolist(), Table(facts)
         self.clauses += [chosen(self.now, fact) for fact in facts]
         self.users: list[list[int]] = [[] for _ in self.sane]  # ANDs that read a variable
         for v, (a, b) in enumerate(zip(self.lefts, self.rights, strict=True), gates.first_and):
@@ -148,9 +149,9 @@ class Proof:
     may be 0 in the core while it does. ``facts``: the invariants that the mutant has too.
     """
 
-    def __init__(self, base: Base, machine: int, cubes: dict[int, np.ndarray]):
-        self.base, self.machine, self.cubes = base, machine, cubes
-        self.facts = {*range(len(base.facts))}
+    def __init__(self, base: Base, machine: int, cubes: dict[int, np.ndarray], work: Path):
+        self.base, self.machine, self.cubes, self.work = base, machine, cubes, work
+        self.facts = np.ones(len(base.facts), bool)
         self.models = 0
 
     def holds(self) -> bool:
@@ -171,9 +172,10 @@ class Proof:
                              for k in np.flatnonzero(cube[0] != cube[1]).tolist()]
         held = [pair.mutant(2 * (gates.first_register + register)) for register in base.watched]
         then = [pair.mutant(lit) for lit in base.next]
-        pair.clauses += [chosen(held, base.facts[n]) for n in self.facts]
+        pair.clauses += [chosen(held, base.facts[n])
+                         for n in np.flatnonzero(self.facts).tolist()]
         lost: dict[int, int] = {}  # invariants of which the mutant may leave the core alone
-        for n in self.facts:
+        for n in np.flatnonzero(self.facts).tolist():
             if any(then[abs(lit) - 1] != base.after[abs(lit) - 1] for lit in base.facts[n]):
                 lost[n] = out = pair.new()
                 pair.clauses += [[-out, -lit] for lit in chosen(then, base.facts[n])]
@@ -191,7 +193,7 @@ class Proof:
         after, new = self.base.after, {}
         differences = {register: d for register, lit in enumerate(pair.gates.next.tolist())
                        if (d := pair.difference(lit)) != -1}
-        count = len(self.facts)
+        count = self.facts.sum()
 
         def breaking(register: int, cube: np.ndarray | None) -> int | None:
             """That a register differs outside its cube, None: at all."""
@@ -207,23 +209,40 @@ class Proof:
 
         breaks = {register: out for register in differences
                   if (out := breaking(register, self.cubes.get(register))) is not None}
-        while (breaks or lost) and self.models < MOST_MODELS:
+        while (breaks or lost) and self.models < MOST_MODELS and len(new) <= MOST_REGISTERS:
             model = pair.model(solver, [*breaks.values(), *lost.values()])
             if model is None:
                 break
             self.models += 1
-            for fact in [n for n, out in lost.items() if model[out]]:
-                del lost[fact]
-                self.facts.remove(fact)
-            reached = values(model, after)
-            here = np.stack([reached, ~reached])
-            for register in list(breaks):
-                d = differences[register]
-                if model[abs(d)] == (d > 0):
-                    cube = here | new.get(register, self.cubes.get(register, here))
+            for register, cube in self._walk(pair, model).items():
+                before = new.get(register, self.cubes.get(register))
+                cube = cube if before is None else cube | before
+                if before is None or (cube != before).any():
                     new[register] = cube
-                    del breaks[register]
-                    if (out := breaking(register, cube)) is not None:
+                    breaks.pop(register, None)
+                    if register in differences and (out := breaking(register, cube)) is not None:
                         breaks[register] = out
+            lost = {n: out for n, out in lost.items() if self.facts[n]}
         self.cubes |= new
-        return bool(new) or len(self.facts) < count
+        return bool(new) or self.facts.sum() < count
+
+    def _walk(self, pair: Pair, model: np.ndarray) -> dict[int, np.ndarray]:
+        """The registers that differ after the model's step, and in any steps that follow it, each
+        with its cube; takes the invariants back that the mutant breaks."""
+        gates, base = self.base.gates, self.base
+        mutated = values(model, [pair.mutant(2 * v) for v in range(
+            gates.first_register, gates.first_and)])
+        rows = walk(gates, np.arange(len(mutated)), *pair.state(model), 16, self.models, self.work,
+                    self.machine, mutated)
+        base.table.drop(self.facts, rows[:, base.watched] >> np.uint64(32)
+                        | rows[:, base.watched] & UPPER)
+        found: dict[int, np.ndarray] = {}
+        for row in rows:
+            differ = (row >> np.uint64(32) ^ row) & ~UPPER
+            registers = np.flatnonzero(differ)
+            here = row[base.watched] & ~UPPER
+            cubes = np.stack([differ[registers, None] & here != 0,
+                              differ[registers, None] & ~here != 0], axis=1)
+            for register, cube in zip(registers.tolist(), cubes, strict=True):
+                found[register] = found[register] | cube if register in found else cube
+        return found
