@@ -3,7 +3,8 @@
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak flips parsers \
-    synth-check fanout route wild litert litert-fuzz host-check docs dist clean
+    synth-check fanout route wild litert litert-fuzz host-check docs gallery \
+    screenshot dist clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -98,6 +99,13 @@ litert-fuzz: setup ## compare 70 random full-integer models, 28 of them as cores
 docs: setup ## build the documentation site in build/site and run its tutorials (minutes; see CONTRIBUTING.md)
 	@$(BIN)/python tools/site/make.py
 	$(BIN)/python -m pytest -q -rs tests/docs/test_site.py
+
+gallery: setup ## make the report pages of the benchmark's networks and of three real models (10 minutes)
+	@$(BIN)/python tools/site/gallery.py
+
+screenshot: setup ## take the picture of a report page that the README shows, in Chromium
+	@$(BIN)/python tools/site/gallery.py $(or $(PAGE),lstm-dense)
+	@$(BIN)/python tools/site/gallery.py --screenshot
 
 dist: setup ## build wheel and sdist in dist/ and check them with twine, which this installs (a minute)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check $(DIST)

@@ -40,6 +40,7 @@ autodoc_member_order = "bysource"
 html_theme = "furo"
 html_title = f"Gatefold {release}"
 html_static_path = ["site.css"]
+html_extra_path = [str(ROOT / "build/extra")] if (ROOT / "build/extra").is_dir() else []
 html_css_files = ["site.css"]
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1f5c99", "color-brand-content": "#1f5c99"},

@@ -56,6 +56,13 @@ def test_links_are_checked(tmp_path, link, broken):
         [f"one.html: {link}"] if broken else [])
 
 
+def test_the_gallery_shows_the_benchmark_and_three_real_models():
+    workloads = json.loads((ROOT / "bench/workloads.json").read_text())
+    names = [name for name, _ in tool("tools/site", "gallery").pages()]
+    assert names == [*workloads["networks"], *workloads["streaming"]["networks"],
+                     "silero-vad 5.1.2", "g2p-en 2.1.0", "ecg-quality 0.2.0"]
+
+
 def measured(page: str, width: int, tmp_path) -> list[int]:
     """(width of the frame, width of the page) of a page of the site."""
     path, probe = SITE / page, tmp_path / "probe.html"

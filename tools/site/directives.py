@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import inspect
 import re
+from html import escape
 from importlib import import_module
+from pathlib import Path
+from urllib.parse import quote
 
 from amaranth.hdl import Shape
 from amaranth.hdl._ir import Fragment
@@ -23,6 +26,8 @@ from gatefold.hdl.host.top import HostTop
 
 __all__ = ["setup"]
 
+#: What `make gallery` makes: the folder that the site takes along.
+GALLERY = Path(__file__).resolve().parents[2] / "build/extra"
 #: Pages that list others, which Markdown elsewhere shows as a folder: what they list.
 FOLDERS = {
     "docs/decisions/README": ["[0-9]*"],
@@ -142,6 +147,21 @@ class Help(Directive):
         return [nodes.literal_block(text=command.get_help(context), language="none")]
 
 
+class Gallery(Directive):
+    """Links to the report pages that `make gallery` made; the site takes them along."""
+
+    has_content = False
+
+    def run(self):
+        pages = sorted(path.stem for path in (GALLERY / "gallery").glob("*.html"))
+        text = "\n".join(f'<li><a href="../gallery/{quote(name)}.html">{escape(name)}</a></li>'
+                         for name in pages)
+        if not pages:
+            return [nodes.paragraph(text="This site was built without them: run `make gallery` "
+                                         "(minutes), then `make docs` again.")]
+        return [nodes.raw("", f"<ul>{text}</ul>", format="html")]
+
+
 def _listed(_app, name: str, source: list[str]) -> None:
     """Append to a folder's page what is in the folder."""
     if name in FOLDERS:
@@ -214,6 +234,7 @@ def setup(app):
     _EXAMPLE = _example()
     app.add_directive("components", Components)
     app.add_directive("command-help", Help)
+    app.add_directive("gallery", Gallery)
     app.connect("source-read", _listed)
     app.connect("missing-reference", _missing)
     app.connect("autodoc-process-docstring", _as_rest, priority=100)
