@@ -230,7 +230,8 @@ class BuildOptions(Options):
     engines: int = option(Limit(1, 16), 1, "With --host: copies of the core that take the frames "
                           "of a batch in turn")
     port: str | None = option(Choice("32", "64", "128", "256", "512"), None, "Bits of the streams, "
-                              "and of the memory port; if not given, the board's, or 128")
+                              "and of the memory port; if not given, the board's, or 128, and "
+                              "without --host more where a frame would wait for its input")
     clock: float | None = option(Limit(1, 1000, step=0, unit="MHz"), None, "The clock to assume "
                                  "and to constrain; if not given, the board's, or half of it for "
                                  "a short pipeline")

@@ -281,6 +281,8 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     zeros = qnet.zeros[0]
     values = split(_checked(qnet, x_int), qnet.input_shapes)
     values = [x - zero for x, zero in zip(values, zeros, strict=True)] if zeros else values
+    if qnet.split > 1:
+        values = [_split(values[0], qnet.split, qnet.read_formats[0].width)]
     fracs = qnet.fracs
     begins = _begins(len(values[0]), fresh)
     cells: dict[int, np.ndarray] = {}  # final c of each LSTM, by its value
@@ -314,6 +316,12 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
         trace["saturations"] = counts
     y = joined([values[value] for value in qnet.outputs])
     return y + qnet.output_zeros.reshape(y.shape[1:])
+
+
+def _split(x: np.ndarray, parts: int, width: int) -> np.ndarray:
+    """The operands of each element, side by side: they differ by one at most, and add up to it."""
+    operands = (x[..., None] + np.arange(parts)) >> parts.bit_length() - 1
+    return saturate(operands, width).reshape(*x.shape[:-1], -1)
 
 
 def _operands(layer: QLayer) -> tuple:

@@ -20,8 +20,8 @@ class Lowered:
 
     Attributes: ``ops``; ``storage``; ``values``, the addresses (:mod:`gatefold.gen.plan.layout`)
     of the elements of every value that there is; ``stage``, that of the next op; ``x_rows``,
-    ``x_row``: rows of the input frame and elements of a row. ``keep``: every result stays in the
-    operand memory, also one that no op reads.
+    ``x_row``: rows of the input frame and elements of a row, as they come. ``keep``: every result
+    stays in the operand memory, also one that no op reads.
     """
 
     def __init__(self, qnet: QuantizedNetwork, pe: int, simd: int, keep: bool, dies: int = 1):
@@ -35,13 +35,13 @@ class Lowered:
 
     def _place_inputs(self):
         """Rows of the frame are timesteps; where only convolutions read it, it is one row."""
-        shapes = self.qnet.input_shapes
+        shapes = self.qnet.read_shapes
         sizes = [int(np.prod(shape)) for shape in shapes]
         row = shapes[0][-1]
         windowed = all(self.only_windows(value) for value in range(len(shapes)))
         if windowed or any(shape[-1] != row for shape in shapes):
             row = sum(sizes)
-        self.x_row, self.x_rows = row, sum(sizes) // row
+        self.x_row, self.x_rows = row // self.qnet.split, sum(sizes) // row
         fracs = np.concatenate([self.qnet.fracs[n].ravel() for n in range(len(shapes))])
         frame = self.storage.input_rows(self.x_rows, row, fracs.reshape(self.x_rows, row)).ravel()
         parts = np.split(frame, np.cumsum(sizes)[:-1])

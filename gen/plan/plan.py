@@ -24,8 +24,7 @@ from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.kinds import SILENT, DenseKind
 
-__all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "frame_cycles",
-           "make_plan"]
+__all__ = ["Cycles", "Plan", "draft_plan", "frame_cycles", "make_plan"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
@@ -93,11 +92,6 @@ class Plan:
         return replace(self, qnet=qnet, work=replace(self.work, ops=ops))
 
 
-def container_bits(width: int) -> int:
-    """Bits that an element of ``width`` bits takes in a stream: 8, 16 or 32."""
-    return next(bits for bits in (8, 16, 32) if bits >= width)
-
-
 def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_rows: int = 0,
               loadable: bool = False) -> Plan:
     """Plan a core on ``array``, the weights of ``lut_rows`` rows in LUTs and of ``uram_rows`` in
@@ -150,8 +144,8 @@ def frame_cycles(work: Work, draft: EngineConfig) -> int:
     :func:`draft_plan`."""
     distance = latencies(draft)
     tiles = schedule(work, distance, input_arrivals(draft))
-    last = max(tile.issue + tile.job.beats for tile in tiles
-               if tile.stop & Stop.FINISH and tile.job.out is not None)
+    last = max(tile.issue + tile.finishes.beats for tile in tiles
+               if tile.finishes is not None and tile.finishes.out is not None)
     return last + distance.output + (draft.out_beats if draft.out_whole else 1)
 
 
@@ -165,8 +159,9 @@ def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
 def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] | None = None,
             program: Program | None = None) -> EngineConfig:
     """The engine for a network; without a schedule, enough of it to know its latencies."""
-    element = max(form.width for form in qnet.input_formats) if qnet.affine else qnet.act_width
-    container = container_bits(element if qnet.affine else qnet.out_width)
+    element = max(form.width for form in qnet.input_formats) if qnet.affine or qnet.split > 1 \
+        else qnet.act_width
+    container = qnet.container
     x_zero, out_zero = next(iter(qnet.zeros[0]), 0), int(qnet.output_zeros[0])
     if array.stream_bits % container or array.stream_bits < container:
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
@@ -182,11 +177,12 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         weight_depth=len(work.weight_words), bias_depth=len(work.bias_words),
         park_depth=max(parked, default=0), h_depth=max(1, work.storage.h_depth),
         cell_depth=work.cell_depth, scale_depth=work.scale_depth, out_width=qnet.out_width,
-        x_row=work.x_row, x_rows=work.x_rows,
+        x_row=work.x_row, x_rows=work.x_rows, x_split=qnet.split,
         out_row=work.out_row, out_rows=work.out_rows,
         contexts=array.contexts, pipeline=array.pipeline,
         reach=array.reach, gather=array.gather, dies=array.dies, cross=array.cross,
         cascade=array.cascade, protect=array.protect, packed=array.packed, parts=array.parts,
+        again=bool(work.rides),
         out_early=all(isinstance(work.ops[n].kind, DenseKind) for n in work.leaving),
         out_whole=not work.in_order, stateful=any(op.carried for op in work.ops),
         beat=array.stream_bits // container, container=container, element=element,
@@ -217,9 +213,8 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     events = []
     lanes, dies, parts = work.storage.simd // work.parts, work.storage.dies, work.parts
     for tile in tiles:
-        job = tile.job
-        op = work.ops[job.op]
-        if not tile.stop & Stop.FINISH or isinstance(op.kind, SILENT):
+        job = tile.finishes
+        if job is None or isinstance((op := work.ops[job.op]).kind, SILENT):
             continue
         if op.traced is None:
             events += [(-1, 0, 0)] * (job.beats * dies)

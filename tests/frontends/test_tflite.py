@@ -101,6 +101,45 @@ def test_six_is_rounded_with_its_zero_point(zero, most):
     assert _limits("RELU6", Affine(scale, zero)) == (zero, most)
 
 
+def given_inputs(name: str, **inputs: int) -> bytes:
+    """A file, inputs of whose first LSTM (``at16=5``) are those of another number."""
+    data = path(name).read_bytes()
+    operators = read_model(data)["graphs"][0]["operators"]
+    builtins = [one["builtin"] for one in read_model(data)["codes"]]
+    n = next(n for n, one in enumerate(operators) if builtins[one["code"]] == 44)
+    at = places(data)["Operator.inputs"][n]
+    at += int.from_bytes(data[at:at + 4], "little") + 4
+    for key, other in inputs.items():
+        data = patched(data, at + 4 * int(key[2:]), "i", operators[n]["inputs"][other])
+    return data
+
+
+def test_a_projection_is_part_of_the_recurrent_weights(tmp_path):
+    """It has the weights of the input gate here."""
+    (tmp_path / "m.tflite").write_bytes(given_inputs("float_padded", at16=5))
+    plain, x, trace = load(path("float_padded")), vectors("float_padded")["x"], {}
+    forward(plain, x, trace=trace)
+    lstm, head = plain.layers[2:4]
+    h, c = np.zeros((2, len(x), lstm.units))
+    for x_t in trace["l1_conv1d"]["y"].swapaxes(0, 1):
+        z = x_t @ lstm.w_ih.T + h @ lstm.w_hh.T + lstm.b
+        i, f, g, o = np.split(z, 4, axis=1)
+        c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        h = np.tanh(c) / (1 + np.exp(-o)) @ lstm.w_hh[:lstm.units].T
+    np.testing.assert_allclose(forward(load(tmp_path / "m.tflite"), x), h @ head.w.T + head.b,
+                               rtol=1e-5, atol=1e-6)
+
+
+def test_peepholes_are_read_in_floats_and_refused_in_int8(tmp_path):
+    """They have the weights of biases here."""
+    (tmp_path / "m.tflite").write_bytes(given_inputs("float_padded", at9=12, at10=13, at11=15))
+    lstm = load(tmp_path / "m.tflite").layers[2]
+    np.testing.assert_array_equal(lstm.w_p, np.delete(lstm.b.reshape(4, -1), 2, 0).reshape(-1))
+    (tmp_path / "q.tflite").write_bytes(given_inputs("stacked", at9=12, at10=13, at11=15))
+    with pytest.raises(UserError, match="it has peephole weights, which are supported in float32"):
+        load(tmp_path / "q.tflite")
+
+
 # ---- what is refused ---------------------------------------------------------------------------
 
 STACKED = path("stacked").read_bytes()
