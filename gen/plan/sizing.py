@@ -288,17 +288,9 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
     """
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, contexts=contexts,
                    pipeline=pipeline, protect=protect, packed=budget.packs)
-    rule, ranking = _RULES[goal], Ranking(qnet, contexts)
-    finalists: list[Plan] = []
-    slow: list[_Draft] = []
-    shares = list(budget.shares())
-    effort = (_QUICK if quick else _THOROUGH).part(len(shares))
-    for share in shares:
-        fastest = min((plan.cycles.latency for plan in finalists), default=inf)
-        found, too_fast = _finalists(qnet, wanted, share, ranking.on(share.dies), rule, effort,
-                                     fastest, progress or (lambda _done, _total: None))
-        finalists += found
-        slow += too_fast
+    rule = _RULES[goal]
+    finalists, slow = _searched(qnet, wanted, budget, rule, _QUICK if quick else _THOROUGH, inf,
+                                progress or (lambda _done, _total: None))
     if not finalists and slow:
         raise _too_fast(slow[0], budget)
     if not finalists:
@@ -310,6 +302,11 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
             "LUTs: take fewer bits (--width) or a larger board"
             + ("" if budget.memory == "auto" else
                f", or more memories than --memory {budget.memory}"))
+    return _best(finalists, budget, rule)
+
+
+def _best(finalists: list[Plan], budget: Budget, rule: _Rule) -> Plan:
+    """The plan that is the best by ``rule``."""
     near = rule.near * min(plan.cycles.latency for plan in finalists)
     return min((plan for plan in finalists if plan.cycles.latency <= near),
                key=lambda plan: (plan.config.loadable and not budget.loadable,
@@ -333,19 +330,25 @@ def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *
     Raises :class:`UserError` where the fastest array that fits takes longer, and as
     :func:`choose_array`.
     """
-    def planned(multipliers: int) -> Plan:
-        return choose_array(qnet, replace(budget, multipliers=multipliers), contexts=contexts,
-                            pipeline=pipeline, protect=protect, goal="latency", quick=True)
+    made = {"contexts": contexts, "pipeline": pipeline, "protect": protect}
+    wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, packed=budget.packs, **made)
+    limit, rule = min(microseconds * budget.clock_mhz, MAX_TILES), _RULES["latency"]
 
-    limit = min(microseconds * budget.clock_mhz, MAX_TILES)
+    def planned(multipliers: int) -> Plan | None:
+        """The fastest of no more multipliers, None where it is too slow."""
+        finalists, _ = _searched(qnet, wanted, replace(budget, multipliers=multipliers), rule,
+                                 _QUICK, limit, lambda _done, _total: None)
+        found = _best(finalists, budget, rule) if finalists else None
+        return found if found and found.cycles.latency <= limit else None
+
     too_few, multipliers = _about(Ranking(qnet, contexts), budget, limit)
     found, step = planned(multipliers), _CLOSE
-    while found.cycles.latency > limit:
+    while found is None:
         if multipliers == budget.multipliers:
-            best = found.cycles.latency / budget.clock_mhz
+            best = choose_array(qnet, budget, goal="latency", quick=True, **made).cycles.latency
             raise UserError(
                 f"--deadline {microseconds:g}us cannot be met: the fastest core of {budget.name} "
-                f"takes {best:.4g} us, {found.cycles.latency} cycles at {budget.clock_mhz:g} MHz"
+                f"takes {best / budget.clock_mhz:.4g} us, {best} cycles at {budget.clock_mhz:g} MHz"
                 f": allow that{budget.or_larger}, or take a smaller network")
         too_few, multipliers = multipliers, min(budget.multipliers, ceil(step * multipliers))
         found, step = planned(multipliers), step**2
@@ -353,7 +356,7 @@ def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *
     while few > max(too_few + 3, _CLOSE * too_few):
         between = max(4 * budget.fewest_dies, int((few * max(1, too_few)) ** 0.5))
         smaller = planned(between)
-        if smaller.cycles.latency > limit:
+        if smaller is None:
             too_few = between
         else:
             found, few = smaller, min(between, smaller.config.pe * smaller.config.simd)
@@ -374,12 +377,28 @@ def _about(ranking: Ranking, budget: Budget, limit: float) -> tuple[int, int]:
     return few, enough
 
 
+def _searched(qnet: QuantizedNetwork, wanted: Array, budget: Budget, rule: _Rule, effort: _Effort,
+              most: float, progress: Progress) -> tuple[list[Plan], list[_Draft]]:
+    """What :func:`_finalists` finds on each number of dies that a core may take."""
+    finalists: list[Plan] = []
+    slow: list[_Draft] = []
+    shares, ranking = list(budget.shares()), Ranking(qnet, wanted.contexts)
+    for share in shares:
+        fastest = min((plan.cycles.latency for plan in finalists), default=inf)
+        found, too_fast = _finalists(qnet, wanted, share, ranking.on(share.dies), rule,
+                                     effort.part(len(shares)), fastest, most, progress)
+        finalists += found
+        slow += too_fast
+    return finalists, slow
+
+
 def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: Ranking,
-               rule: _Rule, effort: _Effort, fastest: float, progress: Progress
+               rule: _Rule, effort: _Effort, fastest: float, most: float, progress: Progress
                ) -> tuple[list[Plan], list[_Draft]]:
     """The plans of the best shapes that fit on all dies of the budget, as ``wanted`` otherwise; and
     the best of the drafts that would, at a slower clock. ``fastest``: cycles of the fastest plan on
-    other numbers of dies, infinite where there is none; slower shapes are not planned.
+    other numbers of dies, infinite where there is none; slower shapes are not planned. ``most``:
+    shapes that surely take more cycles are not looked at.
 
     Shapes are ranked by counts; those that fit are scheduled, until no other can be better or the
     ``effort`` is spent; the best of these are planned in full.
@@ -390,29 +409,30 @@ def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: R
     while multipliers >= 4 * budget.dies and not finalists:
         arrays = [replace(wanted, pe=pe, simd=simd) for pe, simd in ranking.shapes(multipliers)
                   if might_fit(qnet, pe, simd, budget, ranking.asked)]
-        timed, too_fast = _timed(qnet, arrays, budget, ranking, rule, effort, fastest, progress)
+        timed, too_fast = _timed(qnet, arrays, budget, ranking, rule, effort, fastest, most,
+                                 progress)
         slow += too_fast
         timed.sort(key=lambda one: rule.weighed(one.cycles, one.lut, budget.lut))
         near = rule.near * min([fastest, *(one.cycles for one in timed)])
         for one in [one for one in timed if one.cycles <= near][:effort.plans]:
             placed = fit(make_plan(qnet, one.array), budget)
             finalists += [placed] if placed else []
-        multipliers = multipliers // 2 if fastest == inf else 0
+        multipliers = multipliers // 2 if fastest == most == inf else 0
     return finalists, slow[:1]
 
 
 def _timed(qnet: QuantizedNetwork, arrays: list[Array], budget: Budget, ranking: Ranking,
-           rule: _Rule, effort: _Effort, fastest: float, progress: Progress
+           rule: _Rule, effort: _Effort, fastest: float, most: float, progress: Progress
            ) -> tuple[list[_Timed], list[_Draft]]:
-    """Those of ``arrays``, best first by counts, that fit, with their schedules' cycles; and the
-    first that does only at a slower clock."""
+    """Those of ``arrays``, best first by counts, that fit, with their schedules' cycles, unless
+    they have more tiles than ``most``; and the first that fits only at a slower clock."""
     found: list[_Timed] = []
     slow: list[_Draft] = []
     best, spent = fastest, 0
     for n, array in enumerate(arrays):
-        if ranking.bound(array.pe, array.simd) > (rule.near + _UNSURE) * best:
+        if ranking.bound(array.pe, array.simd) > min((rule.near + _UNSURE) * best, _SURE * most):
             continue
-        if best < inf and spent >= effort.work:
+        if min(best, most) < inf and spent >= effort.work:
             break
         if n:
             progress(n, min(len(arrays), ceil(n * effort.work / max(1, spent))))
@@ -423,8 +443,11 @@ def _timed(qnet: QuantizedNetwork, arrays: list[Array], budget: Budget, ranking:
         if draft.too_fast:
             slow = slow or [draft]
             continue
+        spent += len(draft.work.storage.chunks)
+        if draft.work.tiles > most:
+            continue
         cycles = frame_cycles(draft.work, draft.config)
-        spent += draft.work.tiles + len(draft.work.storage.chunks)
+        spent += draft.work.tiles
         best = min(best, cycles)
         found.append(_Timed(draft.array, cycles, estimate(draft.config).lut))
     return found, slow

@@ -40,13 +40,13 @@ def test_a_deadline_that_nothing_meets_is_refused_with_the_best_figure():
 
 def test_counts_tell_where_to_begin(monkeypatch):
     """A schedule of many tiles takes a minute: an array near the smallest is planned first."""
-    sizes, choose = [], sizing.choose_array
+    sizes, searched = [], sizing._searched
 
-    def counted(qnet, budget, **options):
+    def counted(qnet, wanted, budget, *more):
         sizes.append(budget.multipliers)
-        return choose(qnet, budget, **options)
+        return searched(qnet, wanted, budget, *more)
 
-    monkeypatch.setattr(sizing, "choose_array", counted)
+    monkeypatch.setattr(sizing, "_searched", counted)
     found = multipliers(meet_deadline(QNET, BUDGET, 1.2))
     assert len(sizes) <= 4 and found <= 1.5 * sizes[0], (sizes, found)
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from gatefold.gen.frontends import load
 from gatefold.gen.network.graph import Dense, Gru, Layer, Lstm, MaxPool, Network, Window
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import CROSS, Array, Plan, make_plan
 
 __all__ = ["CASES", "Case"]
+
+#: Full-integer files.
+TFLITE = Path(__file__).resolve().parents[2] / "tests/fixtures/tflite"
 
 
 class _Layers:
@@ -49,7 +54,8 @@ class Case:
     """A seeded network (``dense`` 0: none), its widths in bits, an array with the registers that
     distance needs, and a stream.
 
-    ``layers`` are LSTMs of ``units``; or ``other`` makes the layers, which ``title`` names.
+    ``layers`` are LSTMs of ``units``; or ``other`` makes the layers, or they are those of a
+    full-integer ``file`` among the fixtures; then ``title`` names them.
 
     ``held_out``: the formulas were not fitted to it; it shows their error on other cores.
     """
@@ -61,6 +67,7 @@ class Case:
     layers: int = 1
     dense: int = 0
     other: Callable[[_Layers], tuple[Layer, ...]] | None = None
+    file: str = ""
     title: str = ""
     pe: int
     simd: int
@@ -74,11 +81,15 @@ class Case:
     reach: int = 0
     gather: int = 0
     dies: int = 1
+    packed: bool = False
+    parts: int = 1
     held_out: bool = False
 
     def plan(self) -> Plan:
         """The plan of its core."""
-        if self.other:
+        if self.file:
+            network = load(TFLITE / self.file)
+        elif self.other:
             network = Network(((self.timesteps, self.features),), self.other(_Layers()))
         else:
             network = initialise(units=self.units, features=self.features,
@@ -87,7 +98,8 @@ class Case:
         qnet = quantize(network, act_width=self.act, weight_width=self.weight,
                         cell_width=self.cell)
         array = Array(pe=self.pe, simd=self.simd, stream_bits=self.stream, reach=self.reach,
-                      gather=self.gather, dies=self.dies, cross=CROSS if self.dies > 1 else 0)
+                      gather=self.gather, dies=self.dies, cross=CROSS if self.dies > 1 else 0,
+                      packed=self.packed, parts=self.parts)
         return make_plan(qnet, array, lut_rows=self.lut_rows, uram_rows=self.uram_rows,
                          loadable=self.loadable)
 
@@ -95,12 +107,13 @@ class Case:
     def sizes(self) -> str:
         """Its network and widths, for a table."""
         dense = f", Dense({self.dense})" if self.dense else ""
+        widths = "int8" if self.file else f"{self.weight}/{self.act}/{self.cell} bits"
+        slices = f"; two products a slice, {self.parts} beats a chunk" if self.packed else ""
         layers = self.title or f"{self.layers} x LSTM({self.units})"
         levels = f"; reach {self.reach}, gather {self.gather}" if self.reach or self.gather else ""
         dies = f"; {self.dies} dies" if self.dies > 1 else ""
         return (f"{layers} on {self.timesteps} x {self.features}{dense}; "
-                f"{self.weight}/{self.act}/{self.cell} bits; {self.stream} bit streams"
-                f"{levels}{dies}")
+                f"{widths}; {self.stream} bit streams{levels}{dies}{slices}")
 
 
 CASES = (
@@ -140,6 +153,10 @@ CASES = (
          title="stateful LSTM(20), LSTM(20), Dense(4)",
          other=lambda of: (of.lstm(10, 20, steps=True, stateful=True),
                            of.lstm(20, 20, stateful=True), of.dense(20, 4))),
+    Case(name="int8", features=5, timesteps=12, pe=8, simd=3, stream=32,
+         title="LSTM(17), LSTM(9), Dense(3)", file="stacked.tflite"),
+    Case(name="packed", features=2, timesteps=90, pe=32, simd=4, packed=True, parts=2,
+         title="3 Conv1D, LSTM(6), Dense(16), Dense(16), Dense(13)", file="forum.tflite"),
     Case(name="new-100", units=100, features=17, timesteps=3, pe=40, simd=3, dense=6,
          held_out=True),
     Case(name="new-stack", units=20, features=6, timesteps=5, layers=3, dense=3, pe=20, simd=12,
@@ -156,6 +173,9 @@ CASES = (
          gather=1, dies=3, held_out=True),
     Case(name="new-4224", units=96, features=48, timesteps=3, pe=384, simd=11, act=8, weight=8,
          cell=16, stream=512, held_out=True),
+    Case(name="new-int8", features=6, timesteps=5, pe=24, simd=2, packed=True, held_out=True,
+         title="encoder and decoder: LSTM(11), LSTM(5), LSTM(5), LSTM(11), Dense(6)",
+         file="autoencoder.tflite"),
     Case(name="new-gru", features=12, timesteps=6, pe=40, simd=10, act=8, weight=8, cell=16,
          title="LSTM(20), GRU(16), Dense(5) relu", held_out=True,
          other=lambda of: (of.lstm(12, 20, steps=True), of.gru(20, 16), of.dense(16, 5, "relu"))),

@@ -8,7 +8,7 @@ from pathlib import Path
 from gatefold.gen.plan.resources import Resources, components, total
 from gatefold.hdl import kinds as hdl_kinds
 from gatefold.hdl.config import EngineConfig, TableConfig
-from gatefold.hdl.kinds import Gate, Kind, Squash
+from gatefold.hdl.kinds import Gate, Kind, Scale, Squash
 
 __all__ = ["FANOUT", "KINDS", "LIMITS", "MAX_LEVELS", "MEASURED", "config_as_dict", "config_of",
            "errors", "failures", "groups", "pairs", "per_component"]
@@ -43,10 +43,16 @@ def _kind(values: dict) -> Kind:
     kind = getattr(hdl_kinds, values.pop("kind"))
     for name, value in values.items():
         if isinstance(value, dict):
-            values[name] = (Squash if "function" in value else Gate)(**value)
+            values[name] = _part(value)
         elif isinstance(value, list):
-            values[name] = tuple(value)
+            values[name] = tuple(_part(one) if isinstance(one, dict) else one for one in value)
     return kind(**values)
+
+
+def _part(value: dict) -> Squash | Gate | Scale:
+    """A part of a kind, which its fields tell."""
+    kind = Squash if "function" in value else Scale if "multiplier" in value else Gate
+    return kind(**value)
 
 
 def pairs(entry: dict) -> dict[str, tuple[Resources, Resources]]:
