@@ -137,7 +137,7 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
     if is_weights(data, name):
         sizes.refuse(f"{name} holds weights, and their description states the shape of the input")
         from gatefold.gen.frontends.described import network as described
-        return described.parse(data, name, description)
+        return described.parse(data, name, description, cut)
     if description is not None:
         raise UserError(f"{name} holds its network itself: a description (--network) goes with "
                         ".safetensors and .npz files")

@@ -13,6 +13,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Builder, Incomplete
 from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.host_layers import HostOnlyError
 from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
 from gatefold.gen.frontends.sizes import LIKELY, OpenError, Sizes
 from gatefold.gen.inspect.estimate import Estimate, quick_estimate
@@ -123,6 +124,10 @@ def inspect(path: str | os.PathLike, *, board: str | None = None,
         refused = _refused(None, list(dict.fromkeys([*blockers, one])), Refusals())
     except Incomplete as error:
         refused = _refused(error.builder, blockers, error.refusals)
+    except HostOnlyError as error:
+        found = load(path, network=network, cut="auto")
+        return _read(found, [Refusal("", "model", str(error))],
+                     (*_described(network), *Cut().words), board)
     return refused if network is not None else _cut(
         path, Sizes(timesteps, sizes or {}), refused, board)
 

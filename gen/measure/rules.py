@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gatefold.gen.measure.cells import with_cells
 from gatefold.gen.measure.search import error_of, outputs_of
 from gatefold.gen.network.frames import input_names, some_samples
 from gatefold.gen.network.graph import Network
@@ -72,8 +73,16 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
 
     wide, fixed = min(act_width, weight_width) >= NARROW, fixed_rules(rule, weight_rule)
     if wide or any_weights or isinstance(calibration, Calibration):
-        return made(calibration, fixed["rule"], fixed["weight_rule"],
+        qnet = made(calibration, fixed["rule"], fixed["weight_rule"],
                     any_weights and weight_width < NARROW)
+        if rule != AUTO or any_weights or options.get("headroom") or isinstance(
+                calibration, Calibration):
+            return qnet
+        overrides = check_overrides(options.pop("overrides", None) or {}, network)
+        return with_cells(network, qnet, calibration, overrides, seed, lambda others: quantize(
+            network, act_width=act_width, weight_width=weight_width, rule=fixed["rule"],
+            weight_rule=fixed["weight_rule"], calibration=calibration, seed=seed,
+            overrides=others, **options))
     seen = calibrate(network, calibration, seed=seed, look=True)
     options["overrides"] = check_overrides(options.get("overrides") or {}, network)
     made(seen, fixed["rule"], fixed["weight_rule"], False)  # refuses what no format holds

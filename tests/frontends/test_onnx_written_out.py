@@ -19,8 +19,9 @@ CONSTANTS = {
     "W": W, "R": R, "Wt": W.T, "Rt": R.T, "WR": np.concatenate([W, R], 1).T,
     "b": RNG.standard_normal(4 * UNITS).astype(np.float32),
     "b2": RNG.standard_normal(4 * UNITS).astype(np.float32),
-    "zero": np.zeros((2, UNITS), np.float32), "quarter": np.array([UNITS] * 4), "one": np.array([1]),
-    **{f"at{n}": np.array([n * UNITS]) for n in range(5)}, **{f"t{n}": np.array(n) for n in range(3)}}
+    "zero": np.zeros((2, UNITS), np.float32), "quarter": np.array([UNITS] * 4),
+    "one": np.array([1]), **{f"at{n}": np.array([n * UNITS]) for n in range(5)},
+    **{f"t{n}": np.array(n) for n in range(3)}}
 
 
 def gemms(x, h, to):

@@ -147,7 +147,11 @@ def reduced(trace: Trace, ids: np.ndarray, axes: tuple[int, ...], average: bool,
 
 
 def softmax(trace: Trace, ids: np.ndarray, axis: int, origin: str = "") -> np.ndarray:
-    """A softmax over one axis, which the host computes: only for an output of the network."""
+    """A softmax over one axis, which the host computes: only for an output of the network, or where
+    the model is cut."""
+    if trace.builder.cut is not None:
+        moved = matrix(trace, np.moveaxis(ids, axis, -1), trace.builder.softmax, origin)
+        return np.moveaxis(moved, -1, axis)
     whole, back = trace.split(np.moveaxis(ids, axis, -1), 1)
     new = trace.softmax(trace.natural(whole), origin).reshape(whole.shape)
     return np.moveaxis(back(new), -1, axis)

@@ -19,7 +19,7 @@ from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.cuts import Cut, CutError, Steps
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
-from gatefold.gen.frontends.onnx.batch import BatchSizeError, Watch, reads_sizes
+from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
 from gatefold.gen.frontends.onnx.evaluate import Flat, Step, flat_of, is_recurrent
 from gatefold.gen.frontends.onnx.ops import MOVES
 from gatefold.gen.frontends.onnx.proto import (
@@ -30,7 +30,8 @@ from gatefold.gen.frontends.onnx.proto import (
 )
 from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes, SizesError
 from gatefold.gen.network.around import Around, Port
-from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.graph import Network, Shape, joined
+from gatefold.gen.network.rounding import rounding_error
 from gatefold.gen.network.summary import Row
 
 __all__ = ["maker"]
@@ -40,6 +41,9 @@ _MOST_ROUNDS = 24
 _TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
           onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
           onnx.TensorProto.BOOL: "bool"}
+#: The relative error of the recurrent layers' results for which layers with weights stay in the
+#: core ahead of them; behind, that of the model's result is about three times as large.
+_COST = 2e-3
 #: Operators through which an index goes on its way to a table.
 _PASSES = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "Flatten", "Slice")
 _LOOPS = ("Loop", "Scan")
@@ -117,21 +121,23 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
 def _run(model: Model, constants: Mapping[str, np.ndarray],
          declared: Mapping[str, tuple[Dim, ...]], ports: Sequence[Port],
          fixed: Mapping[str, np.ndarray]) -> Flat:
-    """The graph on one sample. One that reads sizes, of an open batch, runs on two as well."""
+    """The graph on one sample. One that reads sizes, of an open batch, runs on others as well."""
     samples = {port.name: _sample(port) for port in ports}
     open_ = [(port, name) for port in ports if port.batch is not None
              for name in [declared[port.name][port.batch]] if isinstance(name, str)]
     watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
     flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
     if watch is not None:
-        twice = {port.name: np.repeat(samples[port.name], 2, port.batch) for port, _ in open_}
-        try:
-            flat_of(model.graph, model.opset, constants, samples | twice, fixed,
-                    Watch(2, watch.name, watch))
-        except BatchSizeError:
-            raise
-        except UserError:
-            pass  # it goes with one sample alone
+        for count in (2, LARGE):
+            more = {port.name: np.repeat(samples[port.name], count, port.batch)
+                    for port, _ in open_}
+            try:
+                flat_of(model.graph, model.opset, constants, samples | more, fixed,
+                        Watch(count, watch.name, watch))
+            except BatchSizeError:
+                raise
+            except UserError:
+                break  # it goes with one sample alone, or takes too much with more
     return flat
 
 
@@ -207,7 +213,7 @@ class _Graph:
                 self.core -= host
             try:
                 network = self.network()
-                lead = self.leading() if host & order.ahead else set()
+                lead = self.leading(network) if host & order.ahead else set()
                 if not lead:
                     return network
                 self.core -= lead
@@ -224,11 +230,18 @@ class _Graph:
                 (texts[n] for n in sorted(texts) if n in order.ahead & order.after), "")))
         raise CutError("no cut was found: name the ends of the core with --from and --to")
 
-    def leading(self) -> set[int]:
-        """Steps with which the core begins and that have no weights, up to the last that does more
-        than move elements: a host that computes what comes before computes these as well, and
-        often they make many elements few."""
+    def leading(self, network: Network) -> set[int]:
+        """Steps with which the core begins, and that a host which computes what comes before
+        computes as well, up to the last that does more than move elements.
+
+        Those without weights: often they make many elements few. And all, where 16 bits ahead of
+        the recurrent layers would cost these more than :data:`_COST`.
+        """
         found: set[int] = set()
+        ahead = self.core & self.order.ahead - self.order.recurrent
+        if any(self.steps[n].macs for n in ahead) and self.error(network) > _COST:
+            computes = [n for n in ahead if self.steps[n].kind not in MOVES]
+            return ahead & self.order.before(computes)
         for n in sorted(self.core & self.order.ahead - self.order.recurrent):
             step = self.steps[n]
             made = [self.flat.values[name] for name in step.node.output if name]
@@ -238,6 +251,13 @@ class _Graph:
                 found.add(n)
         computes = [n for n in found if self.steps[n].kind not in MOVES]
         return found & self.order.before(computes)
+
+    def error(self, network: Network) -> float:
+        """The error of 16 bits on the sample of the flat graph."""
+        sample = [self.flat.values[name] for name in self.found.takes]
+        parts = [np.reshape(one, (1, *shape)) for one, shape in
+                 zip(sample, network.input_shapes, strict=True) if one is not None]
+        return rounding_error(network, joined(parts))
 
     def no_floats(self) -> set[int]:
         """Steps of the core that read integers, or a single number, from outside, or give such.

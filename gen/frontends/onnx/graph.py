@@ -26,7 +26,7 @@ from gatefold.gen.frontends.elements.trace import (
     TraceError,
 )
 from gatefold.gen.frontends.limits import check_dim
-from gatefold.gen.frontends.onnx.batch import Watch, reads_sizes
+from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
 from gatefold.gen.frontends.onnx.layers import LAYERS
 from gatefold.gen.frontends.onnx.loop import loop
 from gatefold.gen.frontends.onnx.ops import ARITY, FLOATS, MOVED, MOVES, SHAPES, effort
@@ -314,6 +314,12 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, D
                               zip(inputs.values(), axes, strict=True) if axis is not None))
         with contextlib.suppress(UserError):
             run(1, Refusals(), alone)
+        try:
+            run(LARGE, Refusals(), Watch(LARGE, alone.name, alone))
+        except BatchSizeError:
+            raise
+        except UserError:
+            pass  # the sizes that follow say what is wrong
     for batch in (fixed,) if fixed else (2, 1):
         try:
             return run(batch, refusals and Refusals([*refusals.found]),
