@@ -34,13 +34,7 @@ from gatefold.gen.host.folder import write_host
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
-from gatefold.gen.measure.rules import (
-    AUTO,
-    PLACES,
-    fixed_rules,
-    output_bits,
-    quantize_measured,
-)
+from gatefold.gen.measure.rules import AUTO, fixed_rules, output_bits, quantize_measured
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
@@ -291,17 +285,19 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                                     seed=options.seed)
         return made
 
-    places = options.simd or PLACES
-    qnet = quantised(places)
+    qnet = quantised(options.simd or 1)
     if options.io == "float32":  # a word of the port has as many elements as a beat of the stream
         limits = replace(limits, stream_bits=port // 32 * qnet.container)
     host_refusals(qnet, options)
     progress("planning")
     plan, widths = _plan(qnet, limits, options, _counted(progress))
-    while plan.config.x_chunks > -(-plan.config.x_row // plan.config.simd):
-        places = min(places - 1, plan.config.simd)  # of the array that was taken
-        progress(f"quantising for chunks of {places} elements")
-        plan, widths = _plan(quantised(places), limits, options, _counted(progress))
+    if options.simd is None and network.meet_input is not None:
+        # Operands of a split input fill what the chunks of the chosen array leave empty.
+        c = plan.config
+        split = quantised(c.simd)
+        if split.split > 1:
+            plan = make_plan(split, plan.array, lut_rows=c.lut_rows, uram_rows=c.uram_rows,
+                             loadable=c.loadable)
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)

@@ -60,7 +60,8 @@ def keeps_weights(network: Network, qnet: QuantizedNetwork) -> bool:
         scales = getattr(new, "scales", None)
         for n, (tensor, form) in enumerate(new.weights.items()):
             integers = getattr(new, tensor)
-            whole = integers.reshape(len(integers), -1, 1 if n else new.split).sum(axis=2)
+            parts = 1 if n else getattr(new, "split", 1)
+            whole = integers.reshape(len(integers), -1, parts).sum(axis=2)
             steps = 2.0**-(form.frac + (np.zeros(len(whole)) if scales is None else scales))
             if not np.array_equal(whole * steps[:, None],
                                   scaled_weights(layer, getattr(layer, tensor))):

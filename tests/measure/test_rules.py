@@ -70,7 +70,7 @@ def test_weights_on_a_grid_keep_it_exactly_whatever_the_rule(row_scales):
 
 
 def test_the_lowest_integer_lies_on_the_grid():
-    of = Network((2,), (Dense(w=np.array([[-0.5, 0.4375]]), b=np.zeros(1)),))
+    of = Network(((2,),), (Dense(w=np.array([[-0.5, 0.4375]]), b=np.zeros(1)),))
     assert keeps_weights(of, quantize(of, weight_width=4))
 
 
@@ -79,7 +79,7 @@ def test_weights_that_were_trained_in_split_formats_keep_the_split(row_scales):
     of = network("dense per step", gain=0.3)
     x = data(of)
     options: dict[str, Any] = {"act_width": 4, "weight_width": 4, "calibration": x}
-    (q,) = quantize(of, split=4, row_scales=row_scales, **options).layers
+    q: Any = quantize(of, split=4, row_scales=row_scales, **options).layers[0]
     whole = q.w.reshape(len(q.w), -1, 4).sum(axis=2)
     on_grid = replace(of, layers=(replace(of.layers[0], w=whole * 2.0 ** -(
         q.w_format.frac + rows_of(q)[:, None])),))

@@ -40,7 +40,7 @@ def _network() -> Network:
         return Lstm(units=units, w_ih=rng.normal(0, 0.2, (4 * units, features)),
                     w_hh=rng.normal(0, 0.2, (4 * units, units)), b=rng.normal(0, 0.2, 4 * units),
                     return_sequences=steps)
-    return Network((10, 1), (lstm(1, 64, False), RepeatVector(timesteps=10), lstm(64, 64, True),
+    return Network(((10, 1),), (lstm(1, 64, False), RepeatVector(timesteps=10), lstm(64, 64, True),
                              Dense(w=rng.normal(0, 0.2, (1, 64)), b=np.zeros(1))))
 
 
