@@ -41,6 +41,8 @@ _MOST_ROUNDS = 24
 _TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
           onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
           onnx.TensorProto.BOOL: "bool"}
+#: Elements that a sample takes up to which a graph is run with a large batch too.
+_CHEAP = 1 << 21
 #: The relative error of the recurrent layers' results for which layers with weights stay in the
 #: core ahead of them; behind, that of the model's result is about three times as large.
 _COST = 2e-3
@@ -128,7 +130,7 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
     watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
     flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
     if watch is not None:
-        for count in (2, LARGE):
+        for count in (2, LARGE) if flat.work < _CHEAP else (2,):
             more = {port.name: np.repeat(samples[port.name], count, port.batch)
                     for port, _ in open_}
             try:
