@@ -73,7 +73,7 @@ CASES = {
     "normalised behind": ([EMBEDDING, TURN, LSTM, *NORM], ("b", 6), True, ["embedding"],
                           ["norm", "head", "scores"]),
     "an image in front": ([*IMAGE, TURN, LSTM, *HEAD], ("b", 1, 6, 4), False,
-                          ["conv", "soft", "pool"], []),
+                          ["conv", "soft", "pool", "channels"], []),
     "past the core": ([SQUARE, TURN, LSTM, node("Squeeze", "h", "zero", output="s"),
                        node("ReduceMean", "e", output="m", name="mean", axes=[1], keepdims=0),
                        node("Concat", "s", "m", output="j", axis=1),
@@ -211,7 +211,7 @@ def test_the_host_computes_integers_as_onnx_does(tmp_path):
     path = onnx_file(tmp_path, [*QUANTISED, TURN, LSTM, *HEAD], ("b", 1, 6, 4))
     network, x = gf.load(path, cut="auto"), floats(4, 1, 6, 4)
     assert [row.kind for row in network.around.rows_before] == [
-        "DynamicQuantizeLinear", "ConvInteger", "Cast", "Mul", "ReduceMax"]
+        "DynamicQuantizeLinear", "ConvInteger", "Cast", "Mul", "ReduceMax", "Transpose"]
     evaluator = ReferenceEvaluator(onnx.load(path))
     for one, found in zip(x, whole(network, x)[0], strict=True):  # a scale of each
         np.testing.assert_allclose(found[None], evaluator.run(None, {"x": one[None]})[0],

@@ -234,7 +234,7 @@ class _Graph:
 
     def leading(self, network: Network) -> set[int]:
         """Steps with which the core begins, and that a host which computes what comes before
-        computes as well, up to the last that does more than move elements.
+        computes as well, up to the last that does more than give a tensor another shape.
 
         Those without weights: often they make many elements few. And all, where 16 bits ahead of
         the recurrent layers would cost these more than :data:`_COST`.
@@ -242,8 +242,7 @@ class _Graph:
         found: set[int] = set()
         ahead = self.core & self.order.ahead - self.order.recurrent
         if any(self.steps[n].macs for n in ahead) and self.error(network) > _COST:
-            computes = [n for n in ahead if self.steps[n].kind not in MOVES]
-            return ahead & self.order.before(computes)
+            return ahead & self.order.before(filter(self.changes, ahead))
         for n in sorted(self.core & self.order.ahead - self.order.recurrent):
             step = self.steps[n]
             made = [self.flat.values[name] for name in step.node.output if name]
@@ -251,8 +250,16 @@ class _Graph:
                                      for value in made) and (
                                          set(self.order.needs[n]) & self.core <= found):
                 found.add(n)
-        computes = [n for n in found if self.steps[n].kind not in MOVES]
-        return found & self.order.before(computes)
+        return found & self.order.before(filter(self.changes, found))
+
+    def changes(self, n: int) -> bool:
+        """Whether a step gives other elements than it reads, or the same in another order: the core
+        takes its input as it comes, and another order costs cycles."""
+        step = self.steps[n]
+        read, made = (None if name is None else self.flat.values.get(name) for name in (
+            next(iter(self.reads[n]), None), step.node.output[0]))
+        return step.kind not in MOVES or read is None or made is None or not np.array_equal(
+            read.reshape(-1), made.reshape(-1))
 
     def error(self, network: Network) -> float:
         """The error of 16 bits on the sample of the flat graph."""
