@@ -3,7 +3,7 @@
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak flips parsers \
-    synth-check fanout route wild litert litert-fuzz host-check docs clean
+    synth-check fanout route wild litert litert-fuzz host-check docs dist clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -18,6 +18,9 @@ TENSORFLOW := build/tensorflow
 
 # Only `make host-check` needs them.
 HOST_CHECK := bitbake-setup==2.19.0 kas==5.5 dtschema==2026.9
+
+# Only `make dist` needs them.
+DIST := build==1.6.1 twine==7.0.0
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1	/p' Makefile
@@ -95,6 +98,12 @@ litert-fuzz: setup ## compare 70 random full-integer models, 28 of them as cores
 docs: setup ## build the documentation site in build/site and run its tutorials (minutes; see CONTRIBUTING.md)
 	@$(BIN)/python tools/site/make.py
 	$(BIN)/python -m pytest -q -rs tests/docs/test_site.py
+
+dist: setup ## build wheel and sdist in dist/ and check them with twine, which this installs (a minute)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(DIST)
+	rm -rf dist
+	$(BIN)/python -m build -q --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
 
 clean: ## remove build results, but not .venv
 	rm -rf build out

@@ -57,9 +57,11 @@ from gatefold.gen.plan.stream import with_streams
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
+from gatefold.gen.store.fusesoc import write_fusesoc
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
 from gatefold.hdl.config import REGION
+from gatefold.hdl.core import Core as Hardware
 from gatefold.hdl.host.config import PORTS, HostConfig
 
 __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
@@ -138,6 +140,11 @@ class Core:
             warnings.warn(clamped, NumbersWarning, stacklevel=2)
         return result.y if host is None else joined(host.behind(result.outputs, kept))
 
+    def component(self) -> Hardware:
+        """The core as an Amaranth component, for a design of your own: streams of beats ``i`` and
+        ``o`` (:class:`~gatefold.hdl.core.Core`), with the weights in its memories."""
+        return Hardware(self.plan.config, self.plan.images())
+
     def save(self, out: str | os.PathLike, *, progress: Progress = lambda _stage: None) -> Path:
         """Write everything to the folder ``out``, all or nothing; its absolute path.
 
@@ -168,6 +175,7 @@ class Core:
 
     def _write(self, folder: Path, progress: Progress) -> None:
         progress("writing Verilog")
+        version = self._report["versions"]["gatefold"]
         verilog = write_rtl(folder / "rtl", self.plan, self.host)
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
@@ -179,11 +187,12 @@ class Core:
         if self.host is not None:
             core["host"] = describe_host(self.plan, self.host)
             write_host(folder, self.plan, self.host, board=self.board, clock_mhz=self.clock_mhz,
-                       version=self._report["versions"]["gatefold"], verilog=verilog,
-                       memories=memories)
+                       version=version, verilog=verilog, memories=memories)
             write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
         (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
+        write_fusesoc(folder, top=Path(verilog[0]).stem, verilog=verilog, memories=memories,
+                      version=version)
         if self.board is not None:
             config = self.plan.config
             # A core without levels is small: the placer finds its place.

@@ -110,6 +110,7 @@ class EngineConfig:
     cascade: a row adds all its products in pairs, in the DSP slices, though that may cost a cycle;
         without it only as many as cost none (:func:`~gatefold.hdl.mac_row.first_sums`).
     parts: beats of a chunk of results, a power of two: a die has ``simd // parts`` lanes.
+    again: rows that were finished may be finished once more, with other fields.
     packed: pairs of rows share their DSP slices (:class:`~gatefold.hdl.mac_pair.MacPair`). Neither
         an operand nor a weight is the lowest integer of its width then.
     """
@@ -159,6 +160,7 @@ class EngineConfig:
     cross: int = 0
     cascade: bool = False
     packed: bool = False
+    again: bool = False
     parts: int = 1
     element: int = 0
     x_split: int = 1
@@ -246,6 +248,11 @@ class EngineConfig:
         """Bits of an element of the output stream."""
         narrow = self.element_width < self.act_width
         return self.element_width if narrow else self.result_width
+
+    @property
+    def copies(self) -> bool:
+        """Whether the router keeps finished rows, for their later beats or another finish."""
+        return self.max_beats > 1 or self.again
 
     @property
     def pair(self) -> int:

@@ -37,6 +37,9 @@ class Stop(IntFlag):
 def finish_layout(config: EngineConfig) -> data.StructLayout:
     """How finished rows become elements of an operand or an output, as the array passes it on.
 
+    again, where ``config.again``: not these rows are finished, but once more those of the last
+    finish, which the router has kept; the tile's own sums go on.
+
     kind: index into ``config.kinds``. route: of the first beat. beats: number of beats - 1.
     cell: cell-state chunk of the first beat, or the word of its factors. fresh: c counts as zero.
     to_h, h: write to the operand memory from beat h on; a chunk is ``config.parts`` beats. to_out,
@@ -62,6 +65,7 @@ def _finish(config: EngineConfig) -> dict:
         "out": bits_for(config.out_depth * config.parts),
         "complete": 1,
         **({"scale": config.scale_address} if config.scale_depth else {}),
+        **({"again": 1} if config.again else {}),
     }
 
 

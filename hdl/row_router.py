@@ -41,7 +41,8 @@ class RowRouter(wiring.Component):
                      0                        gather 1, 2            gather 2         latency
 
     The accumulators go on to the next tile at once, so beats after the first read a copy; each
-    takes the next route. Results come :meth:`latency` cycles after the rows. The plan leaves at
+    takes the next route. A finish that comes ``again`` reads the copy from its first beat on.
+    Results come :meth:`latency` cycles after the rows. The plan leaves at
     least ``beats`` cycles between finishes.
 
     Without ``gather`` there is one span and no register but z. With it, a span gives zero where it
@@ -152,12 +153,13 @@ class RowRouter(wiring.Component):
             m.d.comb += self.scale.eq(delay(m, "scale", finish.scale, wait - 1)[-1])
 
     def _rows(self, m: Module, platform) -> list[Value]:
-        """The rows of the beat: from the array, and from the second beat on their copies."""
+        """The rows of the beat: from the array, and from the second beat on, or if they come again,
+        their copies."""
         c, rows = self.config, []
-        if c.max_beats == 1:
+        if not c.copies:
             return list(self.rows.acc)
-        firsts = fan_out(m, platform, "first", self.rows.valid, len(c.die_regions),
-                         FINISH_LEAD - 1)
+        new = self.rows.valid & ~self.rows.finish.again if c.again else self.rows.valid
+        firsts = fan_out(m, platform, "first", new, len(c.die_regions), FINISH_LEAD - 1)
         for region, (held, first) in enumerate(zip(c.die_regions, firsts, strict=True)):
             first = relayed(m, platform, f"first_{region}", first)
             for n in held:

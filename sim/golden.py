@@ -278,7 +278,7 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     which they end; ``finish``, of int8 matrices, where another of LiteRT's resolvers is asked for.
     Raises :class:`UserError` for a wrong shape, type or range.
     """
-    zeros, outside = qnet.zeros
+    zeros = qnet.zeros[0]
     values = split(_checked(qnet, x_int), qnet.input_shapes)
     values = [x - zero for x, zero in zip(values, zeros, strict=True)] if zeros else values
     if qnet.split > 1:
@@ -314,8 +314,8 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
             counts[layer.name] = clip.counts
     if trace is not None:
         trace["saturations"] = counts
-    return joined([values[value] + zero for value, zero in
-                   zip(qnet.outputs, outside or (0,) * len(qnet.outputs), strict=True)])
+    y = joined([values[value] for value in qnet.outputs])
+    return y + qnet.output_zeros.reshape(y.shape[1:])
 
 
 def _split(x: np.ndarray, parts: int, width: int) -> np.ndarray:

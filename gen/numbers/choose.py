@@ -33,7 +33,7 @@ from gatefold.gen.numbers.qlayer import column_shifts as _columns
 from gatefold.gen.numbers.quantized import Table
 from gatefold.gen.numbers.settings import Settings
 
-__all__ = ["Chooser", "Mixed"]
+__all__ = ["Chooser", "Mixed", "check_clip"]
 
 _GUARD = 8  # bits of a product kept below the LSB of the result: finer weights change nothing
 _BITS_ABOVE = 18  # integer bits that a grid of weights may leave unused
@@ -107,10 +107,8 @@ class Chooser:
         most = start + steps if bounded and not layer.stateful else np.inf
         g = self._candidate(name, "g", layer.activation)
         seen = self._of(name, "c")
-        if seen is not None and layer.c_clip and seen.peak >= layer.c_clip:
-            raise UserError(f"{name}: its cell state reaches {layer.c_clip:g} on the calibration "
-                            "data, to which the file clips it, and only full-integer cores clip "
-                            "cell states: convert the model as full integer")
+        if seen is not None:
+            check_clip(name, layer, seen.peak)
         c = self._pick(name, "c", seen, headroom=_HEADROOM, most=most, covers=start,
                        finest=min(self._width(name, "c") - 1, one + g.frac))
         tc = self._candidate(name, "tc", layer.activation, seen, finest=c.frac)
@@ -369,6 +367,14 @@ class Chooser:
     def _width(self, name: str, tensor: str) -> int:
         given = self.settings.of(name, tensor)
         return given.width if isinstance(given, QFormat) else given
+
+
+def check_clip(name: str, layer: Lstm, peak: float) -> None:
+    """Raise :class:`UserError` where |c|, which reaches ``peak`` on some data, meets a clip."""
+    if layer.c_clip and peak >= layer.c_clip:
+        raise UserError(f"{name}: its cell state reaches {layer.c_clip:g} on the calibration data, "
+                        "to which the file clips it, and only full-integer cores clip cell states: "
+                        "convert the model as full integer")
 
 
 def _at_most(form: QFormat, frac: float) -> QFormat:

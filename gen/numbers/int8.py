@@ -56,20 +56,15 @@ def from_int8(network: Network) -> QuantizedNetwork:
             centres.append(np.full(shape, layer.state.zero))
         else:
             raise UserError(f"{name}: a full-integer network has int8 layers only")
-    ends = [np.unique(centres[value]).tolist() for value in network.outputs]
-    if any(len(end) > 1 for end in ends):
-        raise UserError("an output joins values of several zero points: convert the model with "
-                        "one layer behind them")
-    if len({end[0] for end in ends}) > 1:
-        raise UserError("all outputs must have one zero point: split the model, or convert it with "
-                        "one output")
+    ends = [centres[value].ravel() for value in network.outputs]
     qnet = QuantizedNetwork(
         input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
         act_width=CENTRED.width, weight_width=WEIGHTS.width, cell_width=16,
         input_formats=(WEIGHTS,) * len(inputs), table=default_table(CENTRED.width), acc_width=2,
         host=network.host, calibration={"source": "the file's", "samples": 0, "peaks": {}},
         affine=(inputs, outputs),
-        zeros=((inputs[0].zero,) * len(inputs), tuple(end[0] for end in ends)))
+        zeros=((inputs[0].zero,) * len(inputs), tuple(
+            tuple((end if (end != end[0]).any() else end[:1]).tolist()) for end in ends)))
     for layer in layers:
         bits = layer_bits(layer, qnet.table)
         if bits > _INT32:

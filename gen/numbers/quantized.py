@@ -64,8 +64,8 @@ class QuantizedNetwork(Graph):
     that they become;
     ``calibration``, for the report, the origin of the formats (source, samples, peaks). Of a
     network in int8, whose layers compute with integers less a zero point: ``affine``, the numbers
-    of its inputs and of its outputs; ``zeros``, what the core subtracts from each input's integers
-    and adds to each output's.
+    of its inputs and of its outputs; ``zeros``, what the core subtracts from each input's integers,
+    and what it adds to each output's: a number, or one for each element.
     """
 
     input_shapes: tuple[tuple[int, ...], ...]
@@ -81,7 +81,7 @@ class QuantizedNetwork(Graph):
     input_carries: bool = False
     calibration: dict = field(default_factory=dict)
     affine: tuple[tuple[Affine, ...], tuple[Affine, ...]] | None = None
-    zeros: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    zeros: tuple[tuple[int, ...], tuple[tuple[int, ...], ...]] = ((), ())
 
     @property
     def split(self) -> int:
@@ -200,6 +200,14 @@ class QuantizedNetwork(Graph):
             return [str(one) for one in self.affine[0]], [str(one) for one in self.affine[1]]
         return ([str(form) for form in self.input_formats],
                 [" or ".join(map(str, self.formats(value))) for value in self.outputs])
+
+    @property
+    def output_zeros(self) -> np.ndarray:
+        """What is added to each output element, (elements,)."""
+        sizes = [int(np.prod(shape)) for shape in self.output_shapes]
+        outside = self.zeros[1] or ((0,),) * len(sizes)
+        return np.concatenate([np.broadcast_to(zeros, size)
+                               for zeros, size in zip(outside, sizes, strict=True)])
 
     @property
     def output_fracs(self) -> np.ndarray:

@@ -20,7 +20,7 @@ from gatefold.gen.plan.ops import Op, Part
 from gatefold.gen.plan.output import output_places
 from gatefold.gen.plan.riders import find_rides
 from gatefold.gen.plan.rows import list_routes
-from gatefold.gen.plan.tiling import StepGroup, StepTiles, Tiling
+from gatefold.gen.plan.tiling import StepTiles, Tiling
 from gatefold.gen.plan.work import Job, Operand, Work
 
 __all__ = ["break_down"]
@@ -39,7 +39,8 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
     """
     lowered = lower(qnet, pe, simd, block_words, dies=dies)
     places = output_places(lowered)
-    if places is None:  # the output is not whole results: one more op puts it together
+    added = qnet.output_zeros - qnet.output_zeros[0]  # the writer adds the first to all
+    if places is None or added.any():  # the output is not whole results: an op puts it together
         if qnet.out_width > qnet.act_width:
             raise UserError(f"this output is put together by the array, which takes "
                             f"{qnet.act_width} bits, not {qnet.out_width}: give --output-width "
@@ -49,11 +50,23 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
         if (frame < 0).all():
             raise UserError("the network's output is nothing but padding: there is nothing to "
                             "build")
-        elements = len(frame)
-        lowered.gather(max(n for n in range(1, min(elements, _GATHERED) + 1) if elements % n == 0))
+        lowered.gather(_row(added))
         places = output_places(lowered)
         assert places is not None
     return _Breakdown(lowered, parts, *places).work()
+
+
+def _row(added: np.ndarray) -> int:
+    """The elements of a row of the output frame that an op puts together, adding the same numbers
+    to each row: ``added``, (elements,)."""
+    elements = len(added)
+    rows = [n for n in range(1, min(elements, _GATHERED) + 1)
+            if elements % n == 0 and (added.reshape(-1, n) == added[:n]).all()]
+    if not rows:
+        raise UserError(f"the outputs have several zero points and {elements} elements, of which "
+                        f"at most {_GATHERED} are put together at once: give the model outputs of "
+                        "one zero point, a layer behind them for example")
+    return max(rows)
 
 
 class _Breakdown:
@@ -70,7 +83,7 @@ class _Breakdown:
                            for op in self.ops)
         self.repeated = frozenset(n for n, op in enumerate(self.ops) if op.repeated)
         read = frozenset(n for n, op in enumerate(self.ops) if lowered.feeds(op.layer))
-        self.rides = find_rides(self.ops, self.folds, read, self.repeated, lowered.simd)
+        self.rides = find_rides(self.ops, self.folds, read, self.repeated)
         self.folds = tuple(fold.moved(self.rides[n].row) if n in self.rides else fold
                            for n, fold in enumerate(self.folds))
         self.tiling = Tiling(lowered, self.folds, self.repeated, self.rides, parts)
@@ -169,7 +182,8 @@ class _Breakdown:
                 fresh=begins and op.fresh, carried=begins and op.carried,
                 complete=group.complete or found.beats < group.beats,
                 route=self.first_route[op.rows, group.rotation],
-                after=self._after(n, step.step, found))
+                after=(n, 0, found.number) if n in self.repeated and step.step else None,
+                rides=self._rides(n, step.step))
 
     def _cell(self, n: int, op: Op, word: int) -> int:
         """The lanes' word for a word of an op's result: of its states, or of its factors; 0 where
@@ -178,12 +192,12 @@ class _Breakdown:
             return self.cells[op.cells] + word
         return self.factors[n] + word if n in self.factors else 0
 
-    def _after(self, n: int, step: int, found: StepGroup) -> tuple[int, int, int] | None:
-        """The job from whose sums a group of an op starts at a step; None, from its bias."""
+    def _rides(self, n: int, step: int) -> tuple[int, int, int] | None:
+        """The job on which an op rides at a step, or None."""
         ride = self.rides.get(n)
         if ride and step < ride.steps:
             return ride.carrier, step + ride.ahead, ride.group
-        return (n, 0, found.number) if n in self.repeated and step else None
+        return None
 
 
 def _align(part: Part, frac: int) -> int:

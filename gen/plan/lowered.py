@@ -102,12 +102,14 @@ class Lowered:
         return np.concatenate([self.values[value].ravel() for value in self.qnet.outputs])
 
     def gather(self, row: int) -> None:
-        """One more op, which puts the output frame together in rows of ``row`` elements."""
+        """One more op, which puts the output frame together in rows of ``row`` elements, and adds
+        what an element's zero point is beyond the first element's."""
         frame = self.frame().reshape(-1, row)
         self.stage += 1
         written = self.storage.result(len(self.ops), len(frame), row, 0, 0)
+        zeros = self.qnet.output_zeros[:row, None]
         self.add(-1, DenseKind("linear", 0, 0, self.qnet.act_width), (picking(row, 1, frame),),
-                 written, traced=None)
+                 written, bias=zeros - zeros[0], traced=None)
         self._gathered = written
 
 

@@ -144,8 +144,8 @@ def frame_cycles(work: Work, draft: EngineConfig) -> int:
     :func:`draft_plan`."""
     distance = latencies(draft)
     tiles = schedule(work, distance, input_arrivals(draft))
-    last = max(tile.issue + tile.job.beats for tile in tiles
-               if tile.stop & Stop.FINISH and tile.job.out is not None)
+    last = max(tile.issue + tile.finishes.beats for tile in tiles
+               if tile.finishes is not None and tile.finishes.out is not None)
     return last + distance.output + (draft.out_beats if draft.out_whole else 1)
 
 
@@ -162,7 +162,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
     element = max(form.width for form in qnet.input_formats) if qnet.affine or qnet.split > 1 \
         else qnet.act_width
     container = qnet.container
-    x_zero, out_zero = (side[0] if side else 0 for side in qnet.zeros)
+    x_zero, out_zero = next(iter(qnet.zeros[0]), 0), int(qnet.output_zeros[0])
     if array.stream_bits % container or array.stream_bits < container:
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
                         f"not {array.stream_bits}")
@@ -182,6 +182,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         contexts=array.contexts, pipeline=array.pipeline,
         reach=array.reach, gather=array.gather, dies=array.dies, cross=array.cross,
         cascade=array.cascade, protect=array.protect, packed=array.packed, parts=array.parts,
+        again=bool(work.rides),
         out_early=all(isinstance(work.ops[n].kind, DenseKind) for n in work.leaving),
         out_whole=not work.in_order, stateful=any(op.carried for op in work.ops),
         beat=array.stream_bits // container, container=container, element=element,
@@ -212,9 +213,8 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     events = []
     lanes, dies, parts = work.storage.simd // work.parts, work.storage.dies, work.parts
     for tile in tiles:
-        job = tile.job
-        op = work.ops[job.op]
-        if not tile.stop & Stop.FINISH or isinstance(op.kind, SILENT):
+        job = tile.finishes
+        if job is None or isinstance((op := work.ops[job.op]).kind, SILENT):
             continue
         if op.traced is None:
             events += [(-1, 0, 0)] * (job.beats * dies)

@@ -46,8 +46,7 @@ class Program:
 
 
 def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
-    job, chunk = tile.job, tile.operand.chunk
-    finishes = bool(tile.stop & Stop.FINISH)
+    job, chunk = tile.finishes or tile.job, tile.operand.chunk
     fields = {
         "repeats": 0, "weight": tile.operand.weight, "from_x": int(chunk.from_x),
         "operand": chunk.address,
@@ -63,12 +62,14 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
     }
     if work.scale_depth:
         finish["scale"] = job.scale
+    if work.rides:
+        finish["again"] = int(job is not tile.job or not job.operands)
     if work.storage.dies > 1:
         fields |= {"bank": tile.operand.bank, "absolute": int(tile.operand.absolute)}
     if stateful:
         fields["carried"] = int(tile.operand.carried)
         finish["cell_carried"] = int(job.carried)
-    return fields | (finish if finishes else dict.fromkeys(finish, 0))
+    return fields | (finish if tile.finishes else dict.fromkeys(finish, 0))
 
 
 def assemble(tiles: Sequence[Tile], work: Work) -> Program:
@@ -88,8 +89,8 @@ def assemble(tiles: Sequence[Tile], work: Work) -> Program:
                                    for name in ("weight", "operand", "start", "init")}
                 fields["repeats"] = before["repeats"] + 1
             flat.append(fields)
-            if tile.stop & Stop.FINISH and tile.job.group == 0:
-                marks.setdefault(tile.job.op, []).append(len(flat) - 1)
+            if tile.finishes and tile.finishes.group == 0:
+                marks.setdefault(tile.finishes.op, []).append(len(flat) - 1)
     return _roll(flat, _periods(marks))
 
 
@@ -224,7 +225,7 @@ def unroll(program: Program) -> list[dict]:
 
 #: Fields that belong to the last tile of a run alone.
 _LAST = ("stop", "park", "gap", "last", "kind", "route", "beats", "cell", "fresh", "to_h", "h",
-         "h_step", "to_out", "out", "out_step", "complete", "cell_carried")
+         "h_step", "to_out", "out", "out_step", "complete", "cell_carried", "again")
 
 
 def _tiles(fields: dict) -> list[dict]:

@@ -46,15 +46,15 @@ class Ranking:
                                    for demand, count in self.alike.items())
 
     def _tiles(self, demand: Demand, pe: int, simd: int) -> int:
-        """Of one layer. A step that rides takes one tile; its last has none to ride on."""
+        """Of one layer. A step that rides takes none; its last has none to ride on."""
         whole = demand.tiles(pe, simd, self.dies)
-        if demand.carrier < 0 or demand.columns <= simd:
+        if demand.carrier < 0:
             return whole
         carrier = self.asked[demand.carrier]
         spare = carrier.groups(pe, simd, self.dies) * pe - carrier.spread(simd, self.dies)
         if demand.spread(simd, self.dies) > spare:
             return whole
-        return demand.steps - 1 + whole // demand.steps
+        return whole // demand.steps
 
     def bound(self, pe: int, simd: int) -> int:
         """About how many cycles a frame takes at least: one a tile, and those of the tails."""

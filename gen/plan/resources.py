@@ -249,11 +249,11 @@ def _guards(c: EngineConfig) -> Resources:
 
 def _router(c: EngineConfig) -> Resources:
     """For each lane a multiplexer for each row of an element, in each span; equal ones are shared.
-    Where a group takes several beats, a copy of the rows waits for the later ones."""
+    Where a group takes several beats or is finished again, a copy of the rows waits for that."""
     seen = {tuple(c.sources(lane, k).items())
             for lane in range(c.lanes) for k in range(4)} - {()}
     z = c.acc_width
-    copies = c.rows * z if c.max_beats > 1 else 0
+    copies = c.rows * z if c.copies else 0
     relays = len(c.die_regions) + c.lanes * len(c.spans) * bits_for(len(c.routes))
     lut, ff = 25 + copies, finish_layout(c).size + beat_layout(c).size + relays + copies
     for rows in seen:

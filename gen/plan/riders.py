@@ -3,10 +3,10 @@
 A Dense layer on every step of a recurrent layer meets h_t, and so does the recurrent layer itself,
 at step t + 1. Two heads of a network meet the same vector. Where the last group of one op, the
 *carrier*, leaves rows of every die empty, the rows of the other, the *rider*, fill them: they meet
-the chunks in the carrier's tiles. The carrier's job then parks its sums as well, and the rider's
-starts from them: it takes one tile, whose weights are zero, to finish with a kind, a route and an
-address of its own. The last step of a Dense layer on a recurrent one has no later step to ride on,
-so it takes tiles of its own.
+the chunks in the carrier's tiles. The router keeps all rows when the carrier's job is finished, so
+those of the rider go to the lanes a little later, with a kind, a route and an address of their own,
+beside a tile that finishes nothing itself. The last step of a Dense layer on a recurrent one has no
+later step to ride on, so it takes tiles of its own.
 
 A step that rides is finished later than it could be, so only ops ride whose results no other layer
 reads.
@@ -45,7 +45,7 @@ class Ride:
 
 
 def find_rides(ops: Sequence[Op], folds: Sequence[Fold], read: frozenset[int],
-               repeated: frozenset[int], simd: int) -> dict[int, Ride]:
+               repeated: frozenset[int]) -> dict[int, Ride]:
     """The ride of each op that rides, by its number.
 
     ``folds``: the rows of the ops as if none rode. ``read``: the ops of layers that other layers
@@ -54,7 +54,7 @@ def find_rides(ops: Sequence[Op], folds: Sequence[Fold], read: frozenset[int],
     found: dict[int, Ride] = {}
     free = [fold.free for fold in folds]  # of each op's last group, a die's first row that is free
     for n, op in enumerate(ops):
-        if n in read or n in repeated or not _may_ride(op, folds[n], simd):
+        if n in read or n in repeated or not _may_ride(op, folds[n]):
             continue
         for carrier, other in enumerate(ops):
             way = None if carrier in found else _way(op, other, carrier in repeated)
@@ -70,13 +70,12 @@ def find_rides(ops: Sequence[Op], folds: Sequence[Fold], read: frozenset[int],
     return found
 
 
-def _may_ride(op: Op, fold: Fold, simd: int) -> bool:
-    """Whether an op could ride if there were a carrier, and would save tiles by it."""
+def _may_ride(op: Op, fold: Fold) -> bool:
+    """Whether an op could ride if there were a carrier."""
     if not isinstance(op.kind, DenseKind) or len(op.parts) != 1:
         return False
     (part,) = op.parts
-    return (len(fold.groups) == 1 and part.pattern is None and len(set(op.sizes)) == 1
-            and part.matrix.shape[-1] > simd)
+    return len(fold.groups) == 1 and part.pattern is None and len(set(op.sizes)) == 1
 
 
 def _way(rider: Op, carrier: Op, repeated: bool) -> tuple[int, int] | None:

@@ -24,8 +24,12 @@ What ops set aside for another (a and z of a GRU) stays in the lanes until that 
 finishes a step only when all of that is there, and only then may they finish the next.
 
 An input that RepeatVector repeats is multiplied once: the sums of the first step are kept in the
-parking memory and every later step starts from them. An op that rides on another
-(:mod:`gatefold.gen.plan.riders`) starts from sums that the other parks in the same way.
+parking memory and every later step starts from them.
+
+An op that rides on another (:mod:`gatefold.gen.plan.riders`) has no tiles. When its carrier is
+finished, its rows wait in the router, and a later tile that finishes nothing sends them to the
+lanes. Nothing else may be finished before. Where only tiles that finish could run, one is added
+that does nothing else.
 
 What stalls may do. Times are planned with the input arriving at full rate, and each tile carries
 the ``gap`` to the next. The hardware never issues a tile earlier than its gap allows, so a late
@@ -38,7 +42,7 @@ belongs to one group of every second step.
 from __future__ import annotations
 
 from bisect import insort
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -46,6 +50,7 @@ from itertools import pairwise
 from math import inf
 
 from gatefold.gen.plan.latency import Latencies
+from gatefold.gen.plan.layout import Chunk
 from gatefold.gen.plan.waves import AHEAD, Key, Wave, make_waves
 from gatefold.gen.plan.work import Job, Operand, Work
 from gatefold.hdl.isa import Start, Stop
@@ -58,8 +63,9 @@ class Tile:
     """One tile of a job.
 
     start, stop: see :mod:`gatefold.hdl.isa`. init: the word of the bias or parking memory that it
-    starts from. park: the word that its sums are parked in. issue: its planned cycle. gap: idle
-    cycles before the next tile.
+    starts from. park: the word that its sums are parked in. issue: its planned cycle. finishes: the
+    job that goes to the lanes with it, its own or one that rode; None, none does. gap: idle cycles
+    before the next tile.
     """
 
     job: Job
@@ -69,6 +75,7 @@ class Tile:
     init: int
     park: int
     issue: int
+    finishes: Job | None
     gap: int = 0
 
 
@@ -91,6 +98,11 @@ class _Issue:
     init: int
     park: int
     issue: int
+    finishes: Job | None = None
+
+
+#: What a tile meets that only sends out the rows of a rider: anything.
+_ANYTHING = Operand(Chunk(False, 0, 0, 0, (-1, 0, 0)), 0, 0)
 
 
 class _Scheduler:
@@ -102,7 +114,9 @@ class _Scheduler:
         self.tiles: list[_Issue] = []
         self.current: tuple[Wave, int] | None = None  # whose sums are in the accumulators
         self.finish_free = 0  # earliest cycle of another finish: lanes take a beat a cycle
+        self.waiting: deque[Wave] = deque()  # riders whose rows are in the router
         self.waves = make_waves(work.jobs)
+        self.left = len(self.waves)  # those that are not finished
         # Of (context, op), for ops whose states others read: the cycle from which they may.
         self.loaded: dict[tuple[int, int], float] = {}
         self.finished: dict[tuple[Key, int], int] = {}  # (wave, group): issue of its last tile
@@ -188,7 +202,8 @@ class _Scheduler:
         gaps = [after.issue - tile.issue - 1 for tile, after in pairwise(self.tiles)]
         gaps.append(max(0, self._next_frame() - self.tiles[-1].issue - 1))
         return [Tile(tile.job, tile.operand, tile.start, tile.stop, tile.init, tile.park,
-                     tile.issue, gap) for tile, gap in zip(self.tiles, gaps, strict=True)]
+                     tile.issue, tile.finishes, gap)
+                for tile, gap in zip(self.tiles, gaps, strict=True)]
 
     def _issue_all(self):
         """In each cycle the first of the ready waves that has a tile issues it. A wave that has
@@ -199,15 +214,20 @@ class _Scheduler:
         for (context, op, step), wave in self.waves.items():
             if step < first[context, op] + AHEAD:
                 self._activate(wave, 0)
-        left, now = len(self.waves), 0
-        while left:
+        now = 0
+        while self.left:
             while self.asleep and self.asleep[0][0] <= now:
                 self._rouse(heappop(self.asleep)[1])
             if not self.ready:
-                now = self.asleep[0][0]
+                if self.waiting and self.finish_free <= now:
+                    self._issue_for_rider(now)
+                    now += 1
+                    continue
+                now = min([self.finish_free] * bool(self.waiting)
+                          + [cycle for cycle, _ in self.asleep[:1]])
                 continue
             wave = self.ranked[self.ready[0]]
-            group, wake = wave.next_group(now, self._finish_from(wave),
+            group, wake = wave.next_group(now, self._finish_from(wave, now),
                                           wave.op in self.work.leaving)
             if group is None:
                 heappop(self.ready)
@@ -219,19 +239,22 @@ class _Scheduler:
             now += 1
             if not wave.open:
                 heappop(self.ready)
-                left -= 1
-                following = self.waves.get((wave.context, wave.op, wave.step + AHEAD))
-                if following:
-                    self._activate(following, now)
-                for later in wave.blocks:
-                    self._wake(later, now)
-                if self._in_order(wave):
-                    self.leaving = wave.step + 1
-                    self._wake(self.waves.get((wave.context, wave.op, self.leaving)), now)
+
+    def _close(self, wave: Wave, now: int):
+        """A wave is finished: others may begin, in cycle ``now``."""
+        self.left -= 1
+        following = self.waves.get((wave.context, wave.op, wave.step + AHEAD))
+        if following:
+            self._activate(following, now)
+        for later in wave.blocks:
+            self._wake(later, now)
+        if self._in_order(wave):
+            self.leaving = wave.step + 1
+            self._wake(self.waves.get((wave.context, wave.op, self.leaving)), now)
 
     def _activate(self, wave: Wave, cycle: int):
-        """Let a wave be among those in progress."""
-        wave.active = True
+        """Let a wave be among those in progress. One that rides waits for its carrier alone."""
+        wave.active = not wave.rides
         self._wake(wave, cycle)
 
     def _wake(self, wave: Wave | None, cycle: int):
@@ -257,7 +280,7 @@ class _Scheduler:
                 ready = self.pieces[(job.context, op, step),
                                     index // self.work.storage.dies][1] + self._way(operand)
                 start = max(start, ready - (tile.issue - first))
-            if job.carried and tile.stop & Stop.FINISH:
+            if job.carried and tile.finishes is job:
                 steps = len(self.work.ops[job.op].sizes)
                 written = self.finished[(job.context, job.op, steps - 1), job.group]
                 start = max(start, written + self.latency.state - (tile.issue - first))
@@ -267,10 +290,14 @@ class _Scheduler:
         """Whether the results of a wave leave the core as they are finished."""
         return self.work.in_order and wave.op in self.work.leaving
 
-    def _finish_from(self, wave: Wave) -> float:
-        """The earliest cycle in which a group of this wave may be finished."""
+    def _finish_from(self, wave: Wave, now: int) -> float:
+        """The earliest cycle in which a group of this wave may be finished, as far as is known in
+        cycle ``now``."""
         if self._in_order(wave) and wave.step != self.leaving:
             return inf
+        if self.waiting or any(self._in_order(rider) and rider.step != self.leaving
+                               for riders in wave.riders.values() for rider in riders):
+            return max(self.finish_free, now + 1)
         after = self.work.ops[wave.op].after
         if after is not None:
             return max(self.finish_free, self.loaded[wave.context, after])
@@ -292,28 +319,49 @@ class _Scheduler:
                 start, init = Start.BIAS, job.bias
         _, place = wave.arrived[group][done]
         wave.taken[group] = done + 1
-        stop, park = Stop.GO_ON, 0
-        self.current = (wave, group)
-        if done + 1 == len(job.operands):
-            stop = Stop.FINISH
-            if group in wave.keeps:
-                stop, park = Stop.FINISH | Stop.PARK, wave.keeps[group]
-            self._finish(wave, group, now)
-        self.tiles.append(_Issue(job, job.operands[place], start, stop, init, park, now))
+        tile = _Issue(job, job.operands[place], start, Stop.GO_ON, init, 0, now)
+        self.tiles.append(tile)
+        if done + 1 < len(job.operands):
+            self.current = (wave, group)
+            self._send_rider(now)
+            return
+        self.current = None
+        if group in wave.keeps:
+            tile.stop, tile.park = Stop.PARK, wave.keeps[group]
+        self._finish(wave, group, now)
+        self.waiting += wave.riders[group]
+
+    def _issue_for_rider(self, now: int):
+        """Issue a tile that does nothing but send out the rows of the next rider."""
+        self._park()
+        self.current = None
+        job = self.waiting[0].jobs[0]
+        self.tiles.append(_Issue(job, _ANYTHING, Start.BIAS, Stop.GO_ON, 0, 0, now))
+        self._send_rider(now)
+
+    def _send_rider(self, now: int):
+        """Let the last tile, which finishes nothing, send out a rider's rows, if some wait and the
+        lanes are free."""
+        if self.waiting and self.finish_free <= now:
+            self._finish(self.waiting.popleft(), 0, now)
 
     def _park(self):
         """Let the last tile park its sums, if its job is not finished."""
         if self.current:
             wave, group = self.current
             tile = self.tiles[-1]
-            tile.stop, tile.park = Stop.PARK, wave.base + group
+            tile.stop |= Stop.PARK
+            tile.park = wave.base + group
             wave.resume[group] = tile.issue + self.latency.park
 
     def _finish(self, wave: Wave, group: int, now: int):
-        """A group is finished: the waves that wait for its words learn when they come."""
+        """A group is finished with the last tile: the waves that wait for its words learn when they
+        come."""
         job = wave.jobs[group]
+        tile = self.tiles[-1]
+        tile.stop |= Stop.FINISH
+        tile.finishes = job
         wave.open.remove(group)
-        self.current = None
         self.finish_free = now + job.beats
         self.finished[wave.key, group] = now
         for beat in range(job.beats):
@@ -333,3 +381,5 @@ class _Scheduler:
         for other, its in wave.followers[group]:
             other.resume[its] = now + self.latency.park
             self._wake(other, now + self.latency.park)
+        if not wave.open:
+            self._close(wave, now + 1)

@@ -38,8 +38,8 @@ class StepTile:
 class StepGroup:
     """A group of rows at a step.
 
-    number: which of the op's groups. beats: words that it writes. tiles: its tiles. bias: its bias
-    word.
+    number: which of the op's groups. beats: words that it writes. tiles: its tiles, none where it
+    rides. bias: its bias word.
     """
 
     number: int
@@ -104,8 +104,8 @@ class Tiling:
         rides = n in self.rides and step < self.rides[n].steps
         key = (n, words, begins, rides, *alike)
         if key not in self._groups_of:
-            groups = self._rider(n) if rides else self._groups(n, words, begins, cuts)
-            self._groups_of[key] = tuple(groups)
+            self._groups_of[key] = (StepGroup(0, self.folds[n].groups[0].beats, (), 0),) \
+                if rides else tuple(self._groups(n, words, begins, cuts))
         return StepTiles(n, step, tuple(met), self._groups_of[key])
 
     def _cut(self, vector: np.ndarray) -> tuple[int, _Cut, int]:
@@ -142,19 +142,10 @@ class Tiling:
                           for tile, away in self._meets(n, p, g, found)]
                 begin += len(found.numbers)
             if not tiles:  # nothing but a bias
-                tiles = [StepTile(-1, self._nothing(n, g))]
+                nothing = np.full((self.storage.dies, self.simd), NOWHERE)
+                tiles = [StepTile(-1, self._word(n, 0, g, nothing))]
             bias = self.bias_words.setdefault((n, g, begins), len(self.bias_words))
             yield StepGroup(g, beats, tuple(tiles), bias)
-
-    def _rider(self, n: int) -> Iterator[StepGroup]:
-        """The one group of a step that rides: its sums are there, a tile finishes them. The tile
-        meets the first chunk, so that it waits for the step's vector."""
-        tile = StepTile(0, self._nothing(n, 0))
-        yield StepGroup(0, self.folds[n].groups[0].beats, (tile,), 0)
-
-    def _nothing(self, n: int, g: int) -> int:
-        """The word of a tile whose weights are zero."""
-        return self._word(n, 0, g, np.full((self.storage.dies, self.simd), NOWHERE))
 
     def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[tuple[Columns, int]]:
         """The tiles in which any of a group's rows can be other than zero, and how far away the

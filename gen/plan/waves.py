@@ -22,9 +22,9 @@ class Wave:
     base: parking word of group 0, the others behind it. starts: of each group the parking word of
     the sums that it starts from; none, it starts from its bias. keeps: of each group the word that
     it leaves its sums in for others when it is finished. followers: of each group, (wave, group) of
-    those. before: of each group, the waves that must be finished before it: they start from sums
-    that it would overwrite, or one uses what the other sets aside; blocks: the waves that have this
-    one in their ``before``.
+    those. riders: of each group, the waves that ride on it. rides: it is such a wave, and has one
+    job. before: of each group, the waves that must be finished before it: one uses what the other
+    sets aside; blocks: the waves that have this one in their ``before``.
     """
 
     def __init__(self, jobs: list[Job], base: int):
@@ -32,6 +32,8 @@ class Wave:
         self.starts: dict[int, int] = {}
         self.keeps: dict[int, int] = {}
         self.followers: dict[int, list[tuple[Wave, int]]] = defaultdict(list)
+        self.riders: dict[int, list[Wave]] = defaultdict(list)
+        self.rides = jobs[0].rides is not None
         self.before: dict[int, list[Wave]] = defaultdict(list)
         self.blocks: list[Wave] = []
         self.op, self.step, self.context = jobs[0].op, jobs[0].step, jobs[0].context
@@ -115,21 +117,18 @@ def make_waves(jobs: Sequence[Job]) -> dict[Key, Wave]:
 
 
 def _hand_over(waves: dict[Key, Wave], words: int) -> None:
-    """Connect the waves whose jobs start from sums of others; these are parked from word ``words``
-    on. Sums of an op's own first step serve all its steps; those that riders start from are
-    overwritten two steps later."""
+    """Connect the waves whose jobs start from sums of the op's first step, which are parked from
+    word ``words`` on, and those that ride on others."""
     word: dict[tuple, int] = {}
     for wave in waves.values():
         for group, job in enumerate(wave.jobs):
+            if job.rides is not None:
+                op, step, number = job.rides
+                waves[wave.context, op, step].riders[number].append(wave)
             if job.after is None:
                 continue
             op, step, number = job.after
-            place = (wave.context, op, number, None if op == wave.op else step % AHEAD)
-            wave.starts[group] = word.setdefault(place, words + len(word))
+            wave.starts[group] = word.setdefault((wave.context, op, number), words + len(word))
             source = waves[wave.context, op, step]
             source.keeps[number] = wave.starts[group]
             source.followers[number].append((wave, group))
-            later = waves.get((wave.context, op, step + AHEAD))
-            if later and op != wave.op:
-                later.before[number].append(wave)
-                wave.blocks.append(later)

@@ -48,6 +48,8 @@ class Job:
     times that of a word, and the part of the word. scale: word of the row scales.
     cell: word of the states; fresh: they count as zero; carried: they are the last frame's.
     after: (op, step, group) of the job from whose sums it starts; None, from its bias.
+    rides: the same of the job in whose tiles its sums are made, so that it has none of its own;
+        None, it has.
     """
 
     op: int
@@ -67,6 +69,7 @@ class Job:
     carried: bool = False
     context: int = 0
     after: tuple[int, int, int] | None = None
+    rides: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)

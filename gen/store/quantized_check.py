@@ -42,6 +42,8 @@ def check(qnet: QuantizedNetwork) -> None:
                for n, layer in enumerate(qnet.layers)), "split")
     expect(qnet.affine is None or [len(side) for side in qnet.affine]
            == [len(qnet.input_shapes), len(qnet.outputs)], "affine")
+    expect(all(len(one) in (1, math.prod(shape)) for one, shape in
+               zip(qnet.zeros[1], qnet.output_shapes, strict=False)), "zeros")
     fracs = qnet.fracs
     for n, layer in qnet.computing.items():
         _layer(qnet, layer, qnet.value(n), fracs)

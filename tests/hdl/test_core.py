@@ -101,6 +101,17 @@ def test_several_sequences_in_a_frame(contexts, name, array):
     check(quantized(name), *array, contexts=contexts, scenarios=(full_rate, random_flow))
 
 
+# Dense layers that ride on an LSTM: layers, array, other options
+RIDERS = [(("L5seq", "D1"), (12, 2), {}), (("L5seq", "D3"), (24, 2), {"contexts": 3, "reach": 1}),
+          (("L4seq", "D5"), (36, 2), {"dies": 3, "cross": 2, "gather": 1}),
+          (("L3seq", "D2"), (16, 3), {"contexts": 2, "loadable": True})]
+
+
+@pytest.mark.parametrize(("layers", "array", "options"), RIDERS, ids=str)
+def test_riders(layers, array, options):
+    check(quantized(((3, 2), layers)), *array, scenarios=(full_rate, random_flow), **options)
+
+
 # Elements of one, two and four rows in one core, layers narrower and wider than a chunk, groups
 # that begin at other lanes, several spans; levels of registers between rows and lanes: network,
 # array, gather, pipeline

@@ -34,11 +34,11 @@ def routes_for(pe, simd, pers):
     return tuple(routes), first
 
 
-def engine(pe, simd, pers, gather=0):
+def engine(pe, simd, pers, gather=0, again=False):
     routes, first = routes_for(pe, simd, pers)
     config = small(pe=pe, simd=simd, kinds=(LSTM_KIND, DENSE_KIND), routes=routes, h_depth=64,
                    cell_depth=64, out_row=3 * simd, out_rows=20, max_beats=len(routes),
-                   acc_width=16, gather=gather)
+                   acc_width=16, gather=gather, again=again)
     return config, first
 
 
@@ -53,7 +53,8 @@ def random_events(rng, config, first, count):
             "cell": int(rng.integers(16)), "fresh": int(rng.integers(2)),
             "to_h": int(rng.integers(2)), "h": int(rng.integers(4)),
             "to_out": int(rng.integers(2)), "out": int(rng.integers(4)),
-            "complete": int(rng.integers(2)), "frame": int(rng.integers(2))}))
+            "complete": int(rng.integers(2)), "frame": int(rng.integers(2)),
+            **({"again": int(bool(events) and rng.integers(2))} if config.again else {})}))
         now += beats + (int(rng.integers(1, 6)) if rng.random() < 0.4 else 0)
     return events
 
@@ -94,8 +95,15 @@ def test_registers_between_rows_and_lanes(monkeypatch, pe, simd, span, gather):
     check(pe, simd, (1, 3, 4), gather)
 
 
-def check(pe, simd, pers, gather):
-    config, first = engine(pe, simd, pers, gather)
+@pytest.mark.parametrize("gather", [0, 2])
+@pytest.mark.parametrize(("pe", "simd", "pers"), [(12, 5, (1, 4)), (8, 3, (1,)), (8, 8, (1,))],
+                         ids=str)
+def test_the_rows_of_the_last_finish_may_come_again(pe, simd, pers, gather):
+    check(pe, simd, pers, gather, again=True)
+
+
+def check(pe, simd, pers, gather, again=False):
+    config, first = engine(pe, simd, pers, gather, again)
     latency = RowRouter.latency(config)
     rng = np.random.default_rng(pe * 10 + simd)
     events = random_events(rng, config, first, 40)
@@ -114,15 +122,16 @@ def check(pe, simd, pers, gather):
                   cycles=length + FINISH_LEAD + latency)
     z = np.stack([seen[name] for name in lanes], axis=1).reshape(-1, simd, 4)
 
-    beat_cycles = []
+    beat_cycles, summed = [], 0  # the finish whose rows the router has
     for at, event in events:
+        summed = summed if event.get("again") else at
         for n, (fields, holds, rows) in enumerate(expected_beats(event, config)):
             cycle = at + FINISH_LEAD + n + latency
             beat_cycles.append(cycle)
             assert {name: seen[f"routed.beat.{name}"][cycle] for name in fields} == fields, (at, n)
             # of the cycle of the finish, in every beat
             np.testing.assert_array_equal(z[cycle][holds, :rows.shape[1]],
-                                          acc[at + FINISH_LEAD][rows])
+                                          acc[summed + FINISH_LEAD][rows])
     np.testing.assert_array_equal(np.flatnonzero(seen["routed.valid"]), beat_cycles)
 
 

@@ -173,7 +173,7 @@ def test_unrolled_program_is_the_list_of_tiles(name):
     assert flat == unroll(plan.program) and len(plan.tiles) == plan.cycles.tiles
     assert len(flat) == frames * len(plan.tiles)
     for n, (tile, instruction) in enumerate(zip(plan.tiles * frames, flat, strict=True)):
-        job, chunk = tile.job, tile.operand.chunk
+        job, chunk = tile.finishes, tile.operand.chunk
         place = storage.swapped if n >= len(plan.tiles) else int
         want = {"weight": tile.operand.weight, "from_x": chunk.from_x,
                 "operand": chunk.address if chunk.from_x else place(chunk.address),
@@ -182,7 +182,8 @@ def test_unrolled_program_is_the_list_of_tiles(name):
                 "last": tile is plan.tiles[-1], "repeats": 0}
         if plan.qnet.stateful:
             want["carried"] = tile.operand.carried
-        if tile.stop & Stop.FINISH:
+        assert bool(tile.stop & Stop.FINISH) == (job is not None)
+        if job is not None:
             want |= {"kind": plan.work.kind_of[job.op][job.step], "route": job.route,
                      "beats": job.beats - 1, "fresh": job.fresh, "cell": job.cell,
                      "to_h": job.h is not None, "h": 0 if job.h is None else place(job.h),

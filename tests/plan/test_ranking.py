@@ -32,7 +32,7 @@ def test_tiles_are_counted_before_they_are_made(name, pe, simd):
     qnet = quantized(name)
     for contexts in (1, 3):
         plan = make_plan(qnet, Array(pe=pe, simd=simd, contexts=contexts))
-        assert Ranking(qnet, contexts).tiles(pe, simd) == plan.cycles.tiles
+        assert Ranking(qnet, contexts).tiles(pe, simd) == plan.work.tiles
 
 
 @pytest.mark.parametrize(("pe", "simd", "dies"), [(16, 2, 2), (12, 1, 3), (24, 4, 2)])
@@ -40,7 +40,7 @@ def test_tiles_are_counted_before_they_are_made(name, pe, simd):
 def test_tiles_on_several_dies(name, pe, simd, dies):
     qnet = quantized(name)
     plan = make_plan(qnet, Array(pe=pe, simd=simd, dies=dies, cross=2))
-    assert Ranking(qnet).on(dies).tiles(pe, simd) == plan.cycles.tiles
+    assert Ranking(qnet).on(dies).tiles(pe, simd) == plan.work.tiles
 
 
 def test_shapes_hold_whole_shares_of_each_die():
@@ -54,7 +54,7 @@ def test_shapes_hold_whole_shares_of_each_die():
 def test_tiles_of_riders(pe, simd, dies):
     qnet = quantized("autoencoder")  # the Dense rides on the last LSTM, where there are rows for it
     plan = make_plan(qnet, Array(pe=pe * dies, simd=simd, dies=dies, cross=2 * (dies > 1)))
-    assert Ranking(qnet).on(dies).tiles(pe * dies, simd) == plan.cycles.tiles
+    assert Ranking(qnet).on(dies).tiles(pe * dies, simd) == plan.work.tiles
 
 
 @pytest.mark.parametrize(("pe", "simd"), ARRAYS)

@@ -8,7 +8,6 @@ import pytest
 from gatefold.gen.network.graph import Dense, Network, Reverse
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
-from gatefold.hdl.isa import Start, Stop
 from tests.plan.test_program import check
 from tests.support.networks import Make
 
@@ -33,17 +32,19 @@ def plan_of(net: Network, pe: int, simd: int, contexts: int = 1, **array):
                      Array(pe=pe, simd=simd, contexts=contexts, **array))
 
 
-#: network; array; for each rider its carrier, group and row, steps ahead and steps; tiles.
+#: network; array; for each rider its carrier, group and row, steps ahead and steps; tiles that
+#: multiply.
 #: 12 x 2: the LSTM has 2 groups, and meets 2 chunks of x and 3 of h.
 LSTM = STEPS * 2 * 2 + (STEPS - 1) * 2 * 3
 RIDES = {
-    "a Dense on every step": (network(head(1)), (12, 2), {1: (0, 1, 8, 1, 5)}, LSTM + 5 * 1 + 3),
+    "a Dense on every step": (network(head(1)), (12, 2), {1: (0, 1, 8, 1, 5)}, LSTM + 3),
+    "one chunk": (network(head(1)), (24, 5), {1: (0, 0, 20, 1, 5)}, STEPS + STEPS - 1 + 1),
     "two on one step": (network(head(1), head(1, "tanh"), outputs=(2, 3)), (16, 2),
-                        {1: (0, 1, 4, 1, 5), 2: (0, 1, 5, 1, 5)}, LSTM + 2 * (5 * 1 + 3)),
+                        {1: (0, 1, 4, 1, 5), 2: (0, 1, 5, 1, 5)}, LSTM + 2 * 3),
     "two heads of a vector": (
         network(head(4, "relu"), head(2, features=4, reads=2), head(2, features=4, reads=2),
                 outputs=(3, 4)), (24, 2), {3: (2, 0, 2, 0, 6)},
-        STEPS * (2 + 3 + 2 + 1) + (STEPS - 1) * 3),
+        STEPS * (2 + 3 + 2) + (STEPS - 1) * 3),
 }
 
 
@@ -55,7 +56,7 @@ def test_riders_fill_spare_rows(name, contexts):
     found = {n: (ride.carrier, ride.group, ride.row, ride.ahead, ride.steps)
              for n, ride in plan.work.rides.items()}
     assert found == rides
-    assert plan.cycles.tiles == contexts * tiles
+    assert sum(bool(tile.job.operands) for tile in plan.tiles) == contexts * tiles
     check(plan.qnet, pe, simd, contexts=contexts)
 
 
@@ -69,16 +70,22 @@ def test_riders_fill_spare_rows_of_each_die(outputs):
     check(plan.qnet, 32, 2, **dies)
 
 
-def test_a_rider_starts_from_the_sums_of_its_carrier():
-    plan = plan_of(network(head(1)), 12, 2)
-    parked = {}
-    for tile in plan.tiles:
-        if tile.job.op == 1 and tile.start == Start.PARKED and tile.job.after:
-            assert parked[tile.init] == tile.job.after
-            assert tile.stop == Stop.FINISH
-        if tile.stop == Stop.FINISH | Stop.PARK:
-            parked[tile.park] = tile.job.op, tile.job.step, tile.job.group
-    assert set(parked.values()) <= {(0, step, 1) for step in range(1, STEPS)}
+def test_the_rows_of_riders_are_sent_while_the_router_has_them():
+    net, array, *_ = RIDES["two on one step"]
+    plan = plan_of(net, *array)
+    order = [tile for tile in plan.tiles if tile.finishes]
+    for n, tile in enumerate(order):
+        if tile.finishes.rides:
+            carrier = next(before.finishes for before in reversed(order[:n])
+                           if not before.finishes.rides)
+            assert (carrier.op, carrier.step, carrier.group) == tile.finishes.rides
+            assert tile.issue - order[n - 1].issue >= order[n - 1].finishes.beats
+
+
+def test_where_there_is_other_work_riders_take_no_tile():
+    # 24 x 1: a step has 1 group, 3 chunks of x and 5 of h, and 5 beats.
+    plan = plan_of(network(head(1)), 24, 1, contexts=8)
+    assert plan.cycles.tiles == 8 * (STEPS * 3 + (STEPS - 1) * 5 + 5)
 
 
 def stateful() -> Network:
@@ -92,7 +99,6 @@ def stateful() -> Network:
 STAY = {
     "the state of the last frame": (stateful(), (24, 2)),
     "no spare rows": (network(head(1)), (20, 2)),
-    "one chunk": (network(head(1)), (12, 5)),
     "a layer reads it": (network(head(2, "relu"), head(1, features=2, reads=2)), (16, 2)),
     "another order of the steps": (network(Reverse(inputs=(1,)), head(1, reads=2)), (12, 2)),
     "other shifts": (network(head(1), gain=64), (12, 2)),  # w_hh has fewer fractional bits

@@ -117,7 +117,7 @@ class TileMachine:
         self.park_ready: dict[int, int] = {}
         self.cell_ready = np.zeros((c.dies, c.cell_depth, c.simd), np.int64)
         self.time, self.finish_free = 0, 0
-        self.acc = np.zeros((c.dies, c.pe // c.dies), np.int64)
+        self.acc = self.kept = np.zeros((c.dies, c.pe // c.dies), np.int64)
 
     def run(self, x, stall=lambda: 0, fresh: bool = True) -> tuple[np.ndarray, list]:
         """Run a frame ``x`` (elements,): the output's elements, and (lanes, state, result) of every
@@ -182,6 +182,8 @@ class TileMachine:
             late = self.finish_free - now
             assert late <= 0, f"tile {n} finishes {late} cycles before the lanes are free"
             self.finish_free = now + tile["beats"] + 1
+            if not tile.get("again", 0):
+                self.kept = self.acc
             self._finish(tile)
 
     def _finish(self, tile: dict):
@@ -190,11 +192,11 @@ class TileMachine:
         for beat in range(beats):
             per, first = c.routes[tile["route"] + beat]
             slot = first + np.arange(c.simd)
-            holds = (slot >= 0) & (slot < self.acc.shape[1] // per)
+            holds = (slot >= 0) & (slot < self.kept.shape[1] // per)
             at = tile["out"] + beat
             assert not tile["to_out"] or at not in self.complete, f"output word {at} has left"
             for die in range(c.dies):
-                z = self.acc[die, per * slot[holds, None] + np.arange(per)]
+                z = self.kept[die, per * slot[holds, None] + np.arange(per)]
                 if self.scales:
                     z = z >> self.scales[die][tile["scale"] + beat][holds, :per]
                 state = None

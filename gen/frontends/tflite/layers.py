@@ -117,7 +117,7 @@ def _limits(activation: str, y: Affine) -> tuple[int, int]:
     """The least and the largest result behind a fused function."""
     if activation == "NONE":
         return -128, 127
-    most = np.rint(np.float32(6) / np.float32(y.scale)) + y.zero
+    most = np.rint(np.float32(6) / np.float32(y.scale) + np.float32(y.zero))  # as XNNPACK rounds
     return max(-128, y.zero), 127 if activation == "RELU" else min(127, int(most))
 
 
