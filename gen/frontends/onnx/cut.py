@@ -250,7 +250,15 @@ class _Graph:
                                      for value in made) and (
                                          set(self.order.needs[n]) & self.core <= found):
                 found.add(n)
-        return found & self.order.before(filter(self.changes, found))
+        turned = found & self.order.before(filter(self.changes, found))
+        if self.taken(turned) <= 2 * self.taken(set()):
+            return turned  # turned, not repeated
+        return found & self.order.before(n for n in found if self.steps[n].kind not in MOVES)
+
+    def taken(self, without: set[int]) -> int:
+        """The elements that the core takes if it has not these steps."""
+        return sum(value.size for name in self.part(self.core - without).takes
+                   for value in [self.flat.values[name]] if value is not None)
 
     def changes(self, n: int) -> bool:
         """Whether a step gives other elements than it reads, or the same in another order: the core
