@@ -250,10 +250,12 @@ class _Graph:
                                      for value in made) and (
                                          set(self.order.needs[n]) & self.core <= found):
                 found.add(n)
-        turned = found & self.order.before(filter(self.changes, found))
+        kept = {name for n in self.core - found for name in self.reads[n]}
+        changed = {n for n in found if self.changes(n) and kept.isdisjoint(self.reads[n])}
+        turned = found & self.order.before(changed)
         if self.taken(turned) <= 2 * self.taken(set()):
             return turned  # turned, not repeated
-        return found & self.order.before(n for n in found if self.steps[n].kind not in MOVES)
+        return found & self.order.before(n for n in changed if self.steps[n].kind not in MOVES)
 
     def taken(self, without: set[int]) -> int:
         """The elements that the core takes if it has not these steps."""
