@@ -69,8 +69,9 @@ def in_runtime(package: str, version: str, member: str, samples: int = 8,
             made = dict(zip([one.name for one in session.get_outputs()],
                             session.run(None, given | fixed | states), strict=True))
             states = {name: made[output] for name, output in pairs.items()}
-            wanted.append(np.concatenate([np.asarray(value).reshape(-1) for name, value in made.items()
-                                          if name not in pairs.values()]))
+            wanted.append(np.concatenate([
+                np.asarray(value).reshape(-1) for name, value in made.items()
+                if name not in pairs.values()]))
         x = [part.reshape(samples, *port.shape) for part, port in zip(drawn, ports, strict=True)]
         return path, options, x[0] if len(x) == 1 else x, np.stack(wanted)
     return case
