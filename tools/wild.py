@@ -13,6 +13,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,10 +39,10 @@ def fetched(package: str, version: str, member: str) -> Path:
 
 
 def in_runtime(package: str, version: str, member: str, samples: int = 8,
-               **options) -> Callable[[], tuple]:
+               **options: Any) -> Callable[[], tuple]:
     """An ONNX file on seeded inputs against ONNX Runtime: tokens from its tables, else normal
     numbers. Samples follow one another: a state that goes in and out is handed on."""
-    def case() -> tuple[Path, dict, np.ndarray, np.ndarray]:
+    def case() -> tuple:
         import onnxruntime
 
         onnxruntime.set_default_logger_severity(3)
@@ -68,8 +69,9 @@ def in_runtime(package: str, version: str, member: str, samples: int = 8,
             made = dict(zip([one.name for one in session.get_outputs()],
                             session.run(None, given | fixed | states), strict=True))
             states = {name: made[output] for name, output in pairs.items()}
-            wanted.append(np.concatenate([value.reshape(-1) for name, value in made.items()
-                                          if name not in pairs.values()]))
+            wanted.append(np.concatenate([
+                np.asarray(value).reshape(-1) for name, value in made.items()
+                if name not in pairs.values()]))
         x = [part.reshape(samples, *port.shape) for part, port in zip(drawn, ports, strict=True)]
         return path, options, x[0] if len(x) == 1 else x, np.stack(wanted)
     return case

@@ -172,6 +172,8 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
     else:
         front, back = steps.leave(host)
         core = used - front - back
+        if front:
+            core -= _turns(core, steps, layers, shapes)
     behind = used - core - steps.before(core)
     before = used - core - behind
     made = {n + count for n in core}
@@ -219,6 +221,27 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
         tuple(map(port, range(count))), tuple(map(port, outputs)), tuple(map(port, into)),
         tuple(map(port, out_of)), *hosted)
     return network
+
+
+def _turns(core: set[int], steps: Steps, layers: Sequence[Layer],
+           shapes: Sequence[Shape]) -> set[int]:
+    """Views with which the core begins, up to the last that gives another order: a host that
+    computes what comes before turns axes too, since the core takes its input as it comes. What the
+    core reads as it is too (one direction of two) is not turned: it would come twice."""
+    found, turns = set[int](), set[int]()
+    ahead = core & steps.ahead
+    for n in sorted(ahead):
+        layer = layers[n]
+        if isinstance(layer, View) and layer.growth == 1 and len(layer.inputs) == 1 and (
+                set(steps.needs[n]) & ahead <= found):
+            found.add(n)
+            shape = shapes[layer.inputs[0]]
+            ids = np.arange(int(np.prod(shape))).reshape(1, *shape)
+            if not np.array_equal(layer.arrange(ids).reshape(-1), ids.reshape(-1)):
+                turns.add(n)
+    once = {n for n in turns if not any(layers[n].inputs[0] in layers[m].inputs
+                                        for m in core - found)}
+    return found & steps.before(once)
 
 
 def refuse_between(inputs: Sequence[Shape], layers: Sequence[Layer], refusals: Refusals) -> None:

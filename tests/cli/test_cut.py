@@ -108,6 +108,16 @@ def test_a_keras_model_is_cut(tmp_path):
     assert core.run(RNG.standard_normal((3, 30))).shape == (3, 1)
 
 
+def test_a_host_ahead_turns_the_axes(tmp_path):
+    def edit(layers):
+        layers[0]["config"].update(name="x", batch_shape=[None, 5, 6])
+        layers[1:1] = [entry("UnitNormalization", "unit", axis=-1),
+                       entry("Permute", "turn", dims=[2, 1])]
+    network = gf.load(keras_file(tmp_path, edit), cut="auto")
+    assert [row.kind for row in network.around.rows_before] == ["UnitNormalization", "permute"]
+    assert network.input_shape == (6, 5) and network.layers[0].computes
+
+
 # --- bad input
 
 

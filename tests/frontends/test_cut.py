@@ -73,7 +73,7 @@ CASES = {
     "normalised behind": ([EMBEDDING, TURN, LSTM, *NORM], ("b", 6), True, ["embedding"],
                           ["norm", "head", "scores"]),
     "an image in front": ([*IMAGE, TURN, LSTM, *HEAD], ("b", 1, 6, 4), False,
-                          ["conv", "soft", "pool"], []),
+                          ["conv", "soft", "pool", "channels"], []),
     "past the core": ([SQUARE, TURN, LSTM, node("Squeeze", "h", "zero", output="s"),
                        node("ReduceMean", "e", output="m", name="mean", axes=[1], keepdims=0),
                        node("Concat", "s", "m", output="j", axis=1),
@@ -211,7 +211,7 @@ def test_the_host_computes_integers_as_onnx_does(tmp_path):
     path = onnx_file(tmp_path, [*QUANTISED, TURN, LSTM, *HEAD], ("b", 1, 6, 4))
     network, x = gf.load(path, cut="auto"), floats(4, 1, 6, 4)
     assert [row.kind for row in network.around.rows_before] == [
-        "DynamicQuantizeLinear", "ConvInteger", "Cast", "Mul", "ReduceMax"]
+        "DynamicQuantizeLinear", "ConvInteger", "Cast", "Mul", "ReduceMax", "Transpose"]
     evaluator = ReferenceEvaluator(onnx.load(path))
     for one, found in zip(x, whole(network, x)[0], strict=True):  # a scale of each
         np.testing.assert_allclose(found[None], evaluator.run(None, {"x": one[None]})[0],
@@ -231,6 +231,24 @@ def test_layers_ahead_whose_rounding_costs_much_go_to_the_host(tmp_path, gain, b
     path.write_bytes(model.SerializeToString())
     network = gf.load(path, cut="auto")
     assert [row.origin for row in network.around.rows_before] == before
+
+
+def test_what_the_core_reads_as_it_is_is_not_turned_as_well(tmp_path):
+    """The second direction of two, its steps reversed before it."""
+    nodes = [EMBEDDING, TURN, LSTM, node("Slice", "xt", "minus", "least", "zero", "minus",
+                                         output="back", name="back"),
+             node("LSTM", "back", "W", "R", "B", output=["Y2", "h2"], hidden_size=7),
+             node("Concat", "h", "h2", output="hh", axis=2),
+             node("Squeeze", "hh", "zero", output="y")]
+    model = graph(nodes, shape=("b", 6), constants=CONSTANTS | {
+        "minus": np.array([-1]), "least": np.array([-99])})
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    network, x = gf.load(path, cut="auto"), RNG.integers(0, 50, (2, 6))
+    assert network.input_shapes == ((6, 3),)
+    np.testing.assert_allclose(whole(network, x)[0], ReferenceEvaluator(model).run(
+        None, {"x": x})[0], rtol=1e-4, atol=1e-5)
 
 
 def test_inputs_may_keep_the_batch_of_one(tmp_path):

@@ -101,6 +101,11 @@ class Trace:
         self._layers = self._weights = self._looked_up = 0
         self.inputs = [self.stage(value) for value in range(len(shapes))]
 
+    @property
+    def elements(self) -> int:
+        """How many elements have numbers."""
+        return self._end
+
     # ---- values and their numbers ---------------------------------------------------------------
 
     def stage(self, value: int, of: Stage | None = None) -> Stage:

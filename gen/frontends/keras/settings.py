@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import check_dim
@@ -48,15 +48,16 @@ class Settings:
     """
 
     def __init__(self, entry: object, keras: int, any_type: bool = False):
-        config = entry.get("config") if isinstance(entry, dict) else None
-        if isinstance(config, list) and entry.get("class_name") == "Sequential":  # Keras 2.1
+        plain = entry if isinstance(entry, dict) else {}
+        config = plain.get("config")
+        if isinstance(config, list) and plain.get("class_name") == "Sequential":  # Keras 2.1
             config = {"layers": config}
         if not isinstance(entry, dict) or not isinstance(config, dict):
             raise UserError("the model's configuration describes a layer that has no "
                             "configuration: save the model again with Keras 3")
         self.keras = keras
         self.class_name = str(entry.get("class_name"))
-        self._left = dict(config)
+        self._left: dict[str, Any] = dict(config)
         self.origin = str(self._left.pop("name", self.class_name))
         self.where = f"{quoted(self.class_name)[1:-1]} layer {quoted(self.origin)}"
         registered = entry.get("registered_name")

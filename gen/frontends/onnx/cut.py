@@ -41,6 +41,8 @@ _MOST_ROUNDS = 24
 _TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
           onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
           onnx.TensorProto.BOOL: "bool"}
+#: Elements that a sample takes up to which a graph is run with a large batch too.
+_CHEAP = 1 << 21
 #: The relative error of the recurrent layers' results for which layers with weights stay in the
 #: core ahead of them; behind, that of the model's result is about three times as large.
 _COST = 2e-3
@@ -128,7 +130,7 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
     watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
     flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
     if watch is not None:
-        for count in (2, LARGE):
+        for count in (2, LARGE) if flat.work < _CHEAP else (2,):
             more = {port.name: np.repeat(samples[port.name], count, port.batch)
                     for port, _ in open_}
             try:
@@ -232,7 +234,7 @@ class _Graph:
 
     def leading(self, network: Network) -> set[int]:
         """Steps with which the core begins, and that a host which computes what comes before
-        computes as well, up to the last that does more than move elements.
+        computes as well, up to the last that does more than give a tensor another shape.
 
         Those without weights: often they make many elements few. And all, where 16 bits ahead of
         the recurrent layers would cost these more than :data:`_COST`.
@@ -240,8 +242,7 @@ class _Graph:
         found: set[int] = set()
         ahead = self.core & self.order.ahead - self.order.recurrent
         if any(self.steps[n].macs for n in ahead) and self.error(network) > _COST:
-            computes = [n for n in ahead if self.steps[n].kind not in MOVES]
-            return ahead & self.order.before(computes)
+            return ahead & self.order.before(filter(self.changes, ahead))
         for n in sorted(self.core & self.order.ahead - self.order.recurrent):
             step = self.steps[n]
             made = [self.flat.values[name] for name in step.node.output if name]
@@ -249,8 +250,26 @@ class _Graph:
                                      for value in made) and (
                                          set(self.order.needs[n]) & self.core <= found):
                 found.add(n)
-        computes = [n for n in found if self.steps[n].kind not in MOVES]
-        return found & self.order.before(computes)
+        kept = {name for n in self.core - found for name in self.reads[n]}
+        changed = {n for n in found if self.changes(n) and kept.isdisjoint(self.reads[n])}
+        turned = found & self.order.before(changed)
+        if self.taken(turned) <= 2 * self.taken(set()):
+            return turned  # turned, not repeated
+        return found & self.order.before(n for n in changed if self.steps[n].kind not in MOVES)
+
+    def taken(self, without: set[int]) -> int:
+        """The elements that the core takes if it has not these steps."""
+        return sum(value.size for name in self.part(self.core - without).takes
+                   for value in [self.flat.values[name]] if value is not None)
+
+    def changes(self, n: int) -> bool:
+        """Whether a step gives other elements than it reads, or the same in another order: the core
+        takes its input as it comes, and another order costs cycles."""
+        step = self.steps[n]
+        read, made = (None if name is None else self.flat.values.get(name) for name in (
+            next(iter(self.reads[n]), None), step.node.output[0]))
+        return step.kind not in MOVES or read is None or made is None or not np.array_equal(
+            read.reshape(-1), made.reshape(-1))
 
     def error(self, network: Network) -> float:
         """The error of 16 bits on the sample of the flat graph."""

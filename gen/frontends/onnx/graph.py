@@ -67,6 +67,8 @@ FOLDED = _FOLDED | FOLDED_STEPS
 _MAX_NODES = 20_000
 #: Elements that one trial run may produce in all: far above any graph of a network that fits.
 _MAX_WORK = 1 << 26
+#: Elements of one sample's tensors up to which a graph is run with a large batch too.
+_CHEAP = 1 << 18
 #: Most choices of batch axes that are tried where the file does not say.
 _MAX_ATTEMPTS = 12
 #: What lets in most nodes that hardware does not do.
@@ -297,6 +299,8 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, D
     if all(axis is None for axis in axes):
         fixed = 1
 
+    made: list[int] = []
+
     def run(batch: int, refusals: Refusals | None, watch: Watch | None) -> Network:
         trace = Trace(batch, samples, refusals=refusals)  # type: ignore[arg-type]
         values: dict[str, Value] = {}
@@ -305,6 +309,7 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, D
                                                       if k != axis))
             values[name] = Net(ids[0] if axis is None else np.moveaxis(ids, 0, axis))
         outputs = _Run(model, trace, constants, watch).outputs(values)
+        made.append(trace.elements)
         network = simplify(rolled(trace.builder.network({}, outputs)))
         return simplify(only_steps_read(network))
 
@@ -314,12 +319,13 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, D
                               zip(inputs.values(), axes, strict=True) if axis is not None))
         with contextlib.suppress(UserError):
             run(1, Refusals(), alone)
-        try:
-            run(LARGE, Refusals(), Watch(LARGE, alone.name, alone))
-        except BatchSizeError:
-            raise
-        except UserError:
-            pass  # the sizes that follow say what is wrong
+        if made and made[-1] < _CHEAP:
+            try:
+                run(LARGE, Refusals(), Watch(LARGE, alone.name, alone))
+            except BatchSizeError:
+                raise
+            except UserError:
+                pass  # the sizes that follow say what is wrong
     for batch in (fixed,) if fixed else (2, 1):
         try:
             return run(batch, refusals and Refusals([*refusals.found]),

@@ -74,7 +74,7 @@ def _dequantize(attributes: Attributes, inputs: Arrays, opset: int):
 def _dynamic(attributes: Attributes, inputs: Arrays, opset: int):
     x = _needed(inputs, 0).astype(np.float32)
     least, most = min(x.min(), np.float32(0)), max(x.max(), np.float32(0))
-    scale = np.float32((most - least) / 255) or np.float32(1)
+    scale = np.array((most - least) / 255 or 1, np.float32)
     zero = np.clip(np.rint(-least / scale), 0, 255).astype(np.uint8)
     return [_rounded(x, scale, zero), scale, zero]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -209,22 +210,22 @@ class _Graph:
         if kind == "Split":
             return self.split(node, attributes, name, depth)
         if kind == "Slice":
-            starts, ends, axes, steps = (int(self.constants[one].reshape(-1)[0])
-                                         for one in (read[1:] + [""] * 4)[:4] if one) if len(
-                                             read) > 4 else (*self._ends(node, read), 1)
+            start, end, axis, step = self.bounds(node, attributes)
             made = self.rows(read[0], depth + 1)
-            if axes not in (1, -1) or steps != 1:
+            if axis not in (1, -1) or step != 1:
                 raise ValueError("no rows")
-            return made.take(*slice(starts, ends).indices(len(made.b))[:2])
+            return made.take(*slice(start, end).indices(len(made.b))[:2])
         raise ValueError("no sum")
 
-    def _ends(self, node: onnx.NodeProto, read: Sequence[str]) -> tuple[int, int, int]:
-        if len(read) > 3:
-            starts, ends, axes = (self.constants[one].reshape(-1) for one in read[1:4])
-            return int(starts[0]), int(ends[0]), int(axes[0])
-        attributes = Attributes(node)
-        starts, ends, axes = (attributes.ints(one) or () for one in ("starts", "ends", "axes"))
-        return starts[0], ends[0], axes[0]
+    def bounds(self, node: onnx.NodeProto, attributes: Attributes) -> tuple[int, ...]:
+        """Start, end, axis and step of a Slice along one axis."""
+        given = [self.constants[name].reshape(-1).tolist() if name else []
+                 for name in node.input[1:]]
+        given = given or [[*(attributes.ints(name) or ())] for name in ("starts", "ends", "axes")]
+        starts, ends, axes, steps = given + [[]] * (4 - len(given))
+        if len(starts) != 1 or len(ends) != 1:
+            raise ValueError("several axes")
+        return starts[0], ends[0], axes[0] if axes else 0, steps[0] if steps else 1
 
     def split(self, node: onnx.NodeProto, attributes: Attributes, name: str, depth: int) -> _Rows:
         """One of the parts of a Split along the rows."""
@@ -304,7 +305,7 @@ class _Graph:
         self.graph.node.extend([*kept, *made])
 
     def node(self, made: list[onnx.NodeProto], kind: str, read: Sequence[str], output: str,
-             **attributes: object) -> None:
+             **attributes: Any) -> None:
         """Append a node, which has the name of its result."""
         made.append(helper.make_node(kind, read, [output], output, **attributes))
 

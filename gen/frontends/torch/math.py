@@ -235,8 +235,8 @@ def _layer_norm(input: Symbol, normalized_shape, weight=None, bias=None, eps=1e-
     if shape != input.shape[-1:]:
         raise UserError(f"layer_norm must be over the last dimension, {input.shape[-1:]}, not "
                         f"{shape}")
-    held = [np.ones(shape) if weight is None else constant(weight),
-            np.zeros(shape) if bias is None else constant(bias)]
+    gain, offset = constant(weight), constant(bias)
+    held = [np.ones(shape) if gain is None else gain, np.zeros(shape) if offset is None else offset]
     return input.made(compute.matrix(input.trace, input.ids, lambda value: layer_norm(
         input.trace.builder, value, eps, held)))
 
