@@ -34,7 +34,13 @@ from gatefold.gen.host.folder import write_host
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
-from gatefold.gen.measure.rules import AUTO, fixed_rules, output_bits, quantize_measured
+from gatefold.gen.measure.rules import (
+    AUTO,
+    PLACES,
+    fixed_rules,
+    output_bits,
+    quantize_measured,
+)
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
@@ -45,16 +51,17 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
-from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
+from gatefold.gen.plan.sizing import MAX_TILES, fit, made_to_fit, meet_deadline
 from gatefold.gen.plan.stream import with_streams
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
+from gatefold.gen.store.fusesoc import write_fusesoc
 from gatefold.gen.store.network_io import save_network
 from gatefold.gen.store.quantized_io import save_quantized
 from gatefold.hdl.config import REGION
+from gatefold.hdl.core import Core as Hardware
 from gatefold.hdl.host.config import PORTS, HostConfig
 
 __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
@@ -62,8 +69,6 @@ __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "sh
 
 VECTORS = 3  #: samples in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
-#: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
-MAX_TILES = 1_000_000
 #: Steps of recurrent layers in a frame.
 MAX_STEPS = 20_000
 #: The clock that is assumed, a part of the board's, by the depth of the pipeline: a short one has
@@ -135,6 +140,11 @@ class Core:
             warnings.warn(clamped, NumbersWarning, stacklevel=2)
         return result.y if host is None else joined(host.behind(result.outputs, kept))
 
+    def component(self) -> Hardware:
+        """The core as an Amaranth component, for a design of your own: streams of beats ``i`` and
+        ``o`` (:class:`~gatefold.hdl.core.Core`), with the weights in its memories."""
+        return Hardware(self.plan.config, self.plan.images())
+
     def save(self, out: str | os.PathLike, *, progress: Progress = lambda _stage: None) -> Path:
         """Write everything to the folder ``out``, all or nothing; its absolute path.
 
@@ -165,6 +175,7 @@ class Core:
 
     def _write(self, folder: Path, progress: Progress) -> None:
         progress("writing Verilog")
+        version = self._report["versions"]["gatefold"]
         verilog = write_rtl(folder / "rtl", self.plan, self.host)
         progress("writing weights and test benches")
         memories = write_weights(folder / "weights", self.plan)
@@ -176,11 +187,12 @@ class Core:
         if self.host is not None:
             core["host"] = describe_host(self.plan, self.host)
             write_host(folder, self.plan, self.host, board=self.board, clock_mhz=self.clock_mhz,
-                       version=self._report["versions"]["gatefold"], verilog=verilog,
-                       memories=memories)
+                       version=version, verilog=verilog, memories=memories)
             write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
         (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
         write_vectors(folder, folder, self.qnet, self.data)
+        write_fusesoc(folder, top=Path(verilog[0]).stem, verilog=verilog, memories=memories,
+                      version=version)
         if self.board is not None:
             config = self.plan.config
             # A core without levels is small: the placer finds its place.
@@ -215,7 +227,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
-    limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather)
+    limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather,
+                     lanes=options.lanes)
     port = int(options.port or limits.stream_bits)
     if options.host is not None:
         port = min(port, max(PORTS))
@@ -268,17 +281,27 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         formats["weight_rule"] = "max"  # other weights will come, which no rule has looked at
     if options.output_width is None and found is None:  # a search measured what it found
         formats["output_width"] = output_bits(network, act_width, limits.stream_bits)
-    qnet = quantize_measured(network, act_width=act_width, weight_width=weight_width,
-                             any_weights=any_weights, carry_inputs=options.host is None,
-                             **formats)
-    if seen is not calibrate:
-        qnet.calibration.update(source="seeded random inputs, after the host's part",
-                                seed=options.seed)
+
+    def quantised(places: int) -> QuantizedNetwork:
+        made = quantize_measured(network, act_width=act_width, weight_width=weight_width,
+                                 any_weights=any_weights, carry_inputs=options.host is None,
+                                 places=places, **formats)
+        if seen is not calibrate:
+            made.calibration.update(source="seeded random inputs, after the host's part",
+                                    seed=options.seed)
+        return made
+
+    places = options.simd or PLACES
+    qnet = quantised(places)
     if options.io == "float32":  # a word of the port has as many elements as a beat of the stream
-        limits = replace(limits, stream_bits=port // 32 * container_bits(qnet.act_width))
+        limits = replace(limits, stream_bits=port // 32 * qnet.container)
     host_refusals(qnet, options)
     progress("planning")
     plan, widths = _plan(qnet, limits, options, _counted(progress))
+    while plan.config.x_chunks > -(-plan.config.x_row // plan.config.simd):
+        places = min(places - 1, plan.config.simd)  # of the array that was taken
+        progress(f"quantising for chunks of {places} elements")
+        plan, widths = _plan(quantised(places), limits, options, _counted(progress))
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from gatefold import __version__
+from gatefold.gen.cli.boards import boards
 from gatefold.gen.cli.build import build
 from gatefold.gen.cli.explore import explore
 from gatefold.gen.cli.inspect import inspect
@@ -30,5 +31,5 @@ def main():
     """
 
 
-for _command in (inspect, build, run, verify, weights, report, explore):
+for _command in (inspect, boards, build, run, verify, weights, report, explore):
     main.add_command(_command)

@@ -279,6 +279,8 @@ def _ways(calibration: dict) -> Iterator[str]:
                        ("input_carries", "inputs carry remainders (input_carries)")):
         if calibration.get(key):
             yield words
+    if "split" in calibration:
+        yield f"inputs as {calibration['split']} operands an element"
     if calibration.get("carry", "none") != "none":
         yield f"remainders of h: {calibration['carry']}"
 

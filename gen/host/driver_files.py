@@ -19,6 +19,8 @@ import numpy as np
 
 import gatefold
 from gatefold.gen.host.header import c_header
+from gatefold.gen.host.ipxact import ip_xact
+from gatefold.gen.host.rdl import system_rdl
 from gatefold.gen.numbers.qint8 import WEIGHTS
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan import Plan
@@ -50,6 +52,8 @@ def write_driver(folder: Path, plan: Plan, core: Mapping[str, int], *, clock_mhz
         text = (folder / name).read_text()
         (folder / name).write_text(text.replace("@VERSION@", version))
     (folder / "gatefold_regs.h").write_text(c_header(MAP, core))
+    (folder / "gatefold.rdl").write_text(system_rdl(MAP, core))
+    (folder / "gatefold.xml").write_text(ip_xact(MAP, core, version))
     about = _about(plan, core)
     (folder / "src" / "gatefold_core.h").write_text(_formats_header(about))
     (folder / "sim" / "settings.h").write_text(_settings(plan, core, clock_mhz))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 __all__ = ["CheckFailed", "Core", "Exploration", "Network", "NumbersWarning", "UserError",
            "compile", "explore", "from_keras", "from_torch", "initialise", "inspect", "load"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from gatefold.gen.errors import NumbersWarning, UserError

@@ -31,8 +31,8 @@ def core(tmp_path_factory):
 
 def test_the_folder_holds_what_the_contract_names(core):
     assert sorted(p.name for p in core.iterdir()) == [
-        "cocotb", "core.json", "floats.npz", "integers.npz", "report.html", "report.json", "rtl",
-        "vivado", "weights"]
+        "cocotb", "core.json", "floats.npz", "gatefold.core", "integers.npz", "report.html",
+        "report.json", "rtl", "vivado", "weights"]
     assert {p.name for p in (core / "vivado").iterdir()} == {
         "synth.tcl", "clock.xdc", "floorplan.tcl", "Makefile"}
     assert {"Makefile", "tb.v", "test_gatefold.py", "vectors.json"} <= {

@@ -31,7 +31,8 @@ CONSTANTS = recurrent_weights() | {
     "zero": np.array([0]), "one": np.array([1]), "last": np.array(5), "table": floats(50, 3),
     "D": floats(7, 2), "gain": np.ones(7, np.float32), "offset": floats(7), "K": floats(3, 1, 3, 1),
     "to": np.array([1, 6, 3]), "W2": floats(1, 28, 7),
-    "sixteen": np.array(16), "W3": floats(1, 28, 2)}
+    "K8": RNG.integers(-128, 128, (3, 1, 3, 1)).astype(np.int8), "sixteen": np.array(16),
+    "W3": floats(1, 28, 2)}
 TURN = node("Transpose", "e", output="xt", name="turn", perm=[1, 0, 2])
 LSTM = node("LSTM", "xt", "W", "R", "B", output=["Y", "h"], hidden_size=7, name="lstm")
 HEAD = [node("Squeeze", "h", "zero", output="s", name="squeeze"),
@@ -72,7 +73,7 @@ CASES = {
     "normalised behind": ([EMBEDDING, TURN, LSTM, *NORM], ("b", 6), True, ["embedding"],
                           ["norm", "head", "scores"]),
     "an image in front": ([*IMAGE, TURN, LSTM, *HEAD], ("b", 1, 6, 4), False,
-                          ["conv", "soft"], []),
+                          ["conv", "soft", "pool"], []),
     "past the core": ([SQUARE, TURN, LSTM, node("Squeeze", "h", "zero", output="s"),
                        node("ReduceMean", "e", output="m", name="mean", axes=[1], keepdims=0),
                        node("Concat", "s", "m", output="j", axis=1),
@@ -191,6 +192,54 @@ def test_a_single_number_is_fixed_and_its_branch_taken(tmp_path):
         wanted = ReferenceEvaluator(model).run(None, {"x": x, "rate": np.array(rate)})[0]
         np.testing.assert_allclose(whole(network, x)[0], wanted, rtol=1e-4, atol=1e-5)
     assert gf.inspect(path).options == ("--set", "rate=16", "--cut", "auto")
+
+
+def test_a_single_number_that_decides_nothing_need_not_be_given(tmp_path):
+    path = onnx_file(tmp_path, [SQUARE, TURN, LSTM, *HEAD], inputs={"rate": []})
+    assert gf.inspect(path).options == ("--cut", "auto")
+    assert [port.name for port in gf.load(path, cut="auto").around.inputs] == ["x"]
+
+
+QUANTISED = [node("DynamicQuantizeLinear", "x", output=["q", "xs", "z"], name="measure"),
+             node("ConvInteger", "q", "K8", "z", output="c", name="conv", pads=[1, 0, 1, 0]),
+             node("Cast", "c", output="c.", to=1, name="cast"),
+             node("Mul", "c.", "xs", output="r", name="scale"), *IMAGE[2:]]
+
+
+def test_the_host_computes_integers_as_onnx_does(tmp_path):
+    """An image whose convolution a quantiser made; the scale of its input is measured."""
+    path = onnx_file(tmp_path, [*QUANTISED, TURN, LSTM, *HEAD], ("b", 1, 6, 4))
+    network, x = gf.load(path, cut="auto"), floats(4, 1, 6, 4)
+    assert [row.kind for row in network.around.rows_before] == [
+        "DynamicQuantizeLinear", "ConvInteger", "Cast", "Mul", "ReduceMax"]
+    evaluator = ReferenceEvaluator(onnx.load(path))
+    for one, found in zip(x, whole(network, x)[0], strict=True):  # a scale of each
+        np.testing.assert_allclose(found[None], evaluator.run(None, {"x": one[None]})[0],
+                                   rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("gain, before", [(1, ["square"]), (3e4, ["square", "large", "small"])])
+def test_layers_ahead_whose_rounding_costs_much_go_to_the_host(tmp_path, gain, before):
+    """A product of large numbers whose differences count."""
+    spread = np.array([[gain, 1, 0], [gain, 2, 1], [gain, 0, 1]], np.float32)
+    nodes = [SQUARE, node("MatMul", "e", "V", output="a", name="large"),
+             node("MatMul", "a", "U", output="d", name="small"),
+             node("Transpose", "d", output="xt", name="turn", perm=[1, 0, 2]), LSTM, *HEAD]
+    model = graph(nodes, shape=("b", 6, 3), constants=CONSTANTS | {
+        "V": spread, "U": np.linalg.inv(spread).astype(np.float32)})
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    network = gf.load(path, cut="auto")
+    assert [row.origin for row in network.around.rows_before] == before
+
+
+def test_inputs_may_keep_the_batch_of_one(tmp_path):
+    network = gf.load(onnx_file(tmp_path, [EMBEDDING, TURN, LSTM, *HEAD], ("b", 6), True),
+                      cut="auto")
+    host, x = Host(network.around), RNG.integers(0, 50, (4, 6))
+    np.testing.assert_array_equal(host.inputs(x[:, np.newaxis])[0], host.inputs(x)[0])
+    with pytest.raises(UserError, match="holds 'rate' beside the inputs of this core"):
+        host.inputs({"x": x, "rate": np.array(16000)})
 
 
 def test_inputs_outside_a_table_are_refused(tmp_path):

@@ -201,6 +201,17 @@ def test_a_setting_is_refused_by_name(tmp_path, class_name, change, words):
     assert re.search(words, text), text
 
 
+def test_the_layers_of_a_sequential_model_may_be_a_bare_list(tmp_path):
+    """As Keras before 2.2 writes them."""
+    config, weights = unpack("keras_last.keras")
+    whole = load(pack(tmp_path / "whole.keras", config, weights))
+    config["config"] = config["config"]["layers"]
+    bare = load(pack(tmp_path / "bare.keras", config, weights))
+    x = np.random.default_rng(0).standard_normal((2, *whole.input_shape))
+    np.testing.assert_array_equal(forward(bare, x), forward(whole, x))
+
+
+
 @pytest.mark.parametrize(("entry", "words"), [
     ({"class_name": "Masking"}, "the class Masking is not supported: the core takes every"),
     ({"class_name": "Embedding"}, "Embedding is not supported: the core takes numbers, not tokens"),

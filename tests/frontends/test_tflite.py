@@ -14,6 +14,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.tflite.flat import read_model
+from gatefold.gen.frontends.tflite.layers import _limits
 from gatefold.gen.frontends.tflite.model import Model
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.int8 import Affine
@@ -73,6 +74,70 @@ def test_quantising_is_that_of_litert():
     np.testing.assert_array_equal(form.quantize(given), [-3, -3, -3, -3, -1, 127, -128, -3])
     np.testing.assert_array_equal(form.beyond(given), [False] * 5 + [True] * 2 + [False])
     np.testing.assert_array_equal(form.to_float([-3, -1]), [0, 1])
+
+
+def test_a_masked_begin_of_an_axis_that_is_dropped_is_its_first_step(tmp_path):
+    """As LiteRT reads it; the converter sets no such mask."""
+    data, file = path("padded").read_bytes(), tmp_path / "m.tflite"
+    at = places(data)["StridedSlice.begin"][0]
+    assert data[at] == 0b101
+    file.write_bytes(patched(data, at, "b", 0b111))
+    network, x = load(file), vectors("padded")["x"][:2]
+    trace: dict = {}
+    forward(load(path("padded")), x, trace=trace)
+    (h,) = (tensors["h"] for name, tensors in trace.items() if "lstm" in name)
+    again: dict = {}
+    forward(network, x, trace=again)
+    dense = network.layers[-1]
+    (name, y), = ((name, tensors["y"]) for name, tensors in again.items() if name.endswith("dense"))
+    np.testing.assert_allclose(y.reshape(2, -1), np.clip(h[:, 0] @ dense.w.T + dense.b,
+                                                         *dense.y.to_float([dense.lo, dense.hi])))
+
+
+@pytest.mark.parametrize(("zero", "most"), [(0, 64), (3, 66), (-127, -64), (100, 127)])
+def test_six_is_rounded_with_its_zero_point(zero, most):
+    """6 / scale is 63.5: LiteRT 2.3.0 answered with these."""
+    scale = float(np.float32(12) / np.float32(127))
+    assert _limits("RELU6", Affine(scale, zero)) == (zero, most)
+
+
+def given_inputs(name: str, **inputs: int) -> bytes:
+    """A file, inputs of whose first LSTM (``at16=5``) are those of another number."""
+    data = path(name).read_bytes()
+    operators = read_model(data)["graphs"][0]["operators"]
+    builtins = [one["builtin"] for one in read_model(data)["codes"]]
+    n = next(n for n, one in enumerate(operators) if builtins[one["code"]] == 44)
+    at = places(data)["Operator.inputs"][n]
+    at += int.from_bytes(data[at:at + 4], "little") + 4
+    for key, other in inputs.items():
+        data = patched(data, at + 4 * int(key[2:]), "i", operators[n]["inputs"][other])
+    return data
+
+
+def test_a_projection_is_part_of_the_recurrent_weights(tmp_path):
+    """It has the weights of the input gate here."""
+    (tmp_path / "m.tflite").write_bytes(given_inputs("float_padded", at16=5))
+    plain, x, trace = load(path("float_padded")), vectors("float_padded")["x"], {}
+    forward(plain, x, trace=trace)
+    lstm, head = plain.layers[2:4]
+    h, c = np.zeros((2, len(x), lstm.units))
+    for x_t in trace["l1_conv1d"]["y"].swapaxes(0, 1):
+        z = x_t @ lstm.w_ih.T + h @ lstm.w_hh.T + lstm.b
+        i, f, g, o = np.split(z, 4, axis=1)
+        c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        h = np.tanh(c) / (1 + np.exp(-o)) @ lstm.w_hh[:lstm.units].T
+    np.testing.assert_allclose(forward(load(tmp_path / "m.tflite"), x), h @ head.w.T + head.b,
+                               rtol=1e-5, atol=1e-6)
+
+
+def test_peepholes_are_read_in_floats_and_refused_in_int8(tmp_path):
+    """They have the weights of biases here."""
+    (tmp_path / "m.tflite").write_bytes(given_inputs("float_padded", at9=12, at10=13, at11=15))
+    lstm = load(tmp_path / "m.tflite").layers[2]
+    np.testing.assert_array_equal(lstm.w_p, np.delete(lstm.b.reshape(4, -1), 2, 0).reshape(-1))
+    (tmp_path / "q.tflite").write_bytes(given_inputs("stacked", at9=12, at10=13, at11=15))
+    with pytest.raises(UserError, match="it has peephole weights, which are supported in float32"):
+        load(tmp_path / "q.tflite")
 
 
 # ---- what is refused ---------------------------------------------------------------------------

@@ -8,12 +8,14 @@ from xml.etree import ElementTree
 
 import pytest
 from peakrdl_cheader.exporter import CHeaderExporter
-from peakrdl_ipxact import IPXACTExporter, Standard
+from peakrdl_ipxact import IPXACTExporter, IPXACTImporter, Standard
 from systemrdl import RDLCompiler
+from systemrdl.node import RegNode
 
 from gatefold.gen.frontends import load
 from gatefold.gen.host.header import c_header, constants, python_constants
 from gatefold.gen.host.identity import identity
+from gatefold.gen.host.ipxact import ip_xact
 from gatefold.gen.host.page import registers_page
 from gatefold.gen.host.rdl import system_rdl
 from gatefold.gen.numbers.quantize import quantize
@@ -81,22 +83,42 @@ def test_our_c_header_is_that_of_peakrdl(compiled, core, tmp_path):
     assert not done.returncode, done.stderr
 
 
-def test_ip_xact_of_peakrdl_has_our_registers(compiled, tmp_path):
-    IPXACTExporter(standard=Standard.IEEE_1685_2014).export(compiled, str(tmp_path / "ip.xml"))
-    tree = ElementTree.parse(tmp_path / "ip.xml")
-    number = {"'h": 16, "0x": 16}
-
+def registers_in(path) -> list:
+    """(name, address, fields) of every register of an IP-XACT file."""
     def value(node, name):
-        text = node.findtext(f"x:{name}", namespaces=IPXACT)
-        return int(text[2:], number[text[:2]]) if text[:2] in number else int(text)
+        text = node.findtext(f"x:{name}", "0", IPXACT)
+        return int(text[2:], 16) if text[:2] in ("'h", "0x") else int(text)
 
-    theirs = [(register.findtext("x:name", namespaces=IPXACT), value(register, "addressOffset"),
-               [(field.findtext("x:name", namespaces=IPXACT), value(field, "bitOffset"),
-                 value(field, "bitWidth")) for field in register.findall("x:field", IPXACT)])
-              for register in tree.iterfind(".//x:register", IPXACT)]
-    assert theirs == [(register.name, register.address, [(field.name, field.low, field.width)
-                                                         for field in register.fields])
-                      for register in MAP.registers]
+    def fields(register):
+        return [(field.findtext("x:name", "", IPXACT), value(field, "bitOffset"),
+                 value(field, "bitWidth"), value(field, "resets/x:reset/x:value"),
+                 field.findtext("x:access", "", IPXACT),
+                 field.findtext("x:modifiedWriteValue", "", IPXACT))
+                for field in register.findall("x:field", IPXACT)]
+
+    return [(register.findtext("x:name", "", IPXACT), value(register, "addressOffset"),
+             fields(register)) for register in ElementTree.parse(path).iterfind(
+                 ".//x:register", IPXACT)]
+
+
+def test_our_ip_xact_is_that_of_peakrdl(compiled, core, tmp_path):
+    IPXACTExporter(standard=Standard.IEEE_1685_2014).export(compiled, str(tmp_path / "theirs.xml"))
+    (tmp_path / "ours.xml").write_text(ip_xact(MAP, core, "1.0"))
+    assert registers_in(tmp_path / "ours.xml") == registers_in(tmp_path / "theirs.xml")
+    windows = [tuple(block.findtext(f"x:{name}", "", IPXACT) for name in ("name", "baseAddress"))
+               for block in ElementTree.parse(tmp_path / "ours.xml").iterfind(
+                   ".//x:addressBlock[x:usage='memory']", IPXACT)]
+    assert windows == [(window.name, f"'h{window.address:x}") for window in MAP.windows]
+
+
+def test_peakrdl_reads_our_ip_xact(core, tmp_path):
+    (tmp_path / "ours.xml").write_text(ip_xact(MAP, core, "1.0"))
+    compiler = RDLCompiler()
+    IPXACTImporter(compiler).import_file(str(tmp_path / "ours.xml"))
+    read = compiler.elaborate(compiler.root.comp_defs and next(iter(compiler.root.comp_defs)))
+    found = {node.inst_name: node.absolute_address for node in read.descendants()
+             if isinstance(node, RegNode)}
+    assert found == {register.name: register.address for register in MAP.registers}
 
 
 def test_python_has_the_constants_of_c(core):

@@ -36,6 +36,7 @@ CORES = {
                                ["l0_gru", "l1_gru", "l2_dense"]),
     "a long way out, short pipeline": ("stack", {"pe": 36, "reach": 2, "pipeline": "short"},
                                        ["l0_lstm", "l1_lstm", "l2_lstm"]),
+    "peepholes": ("stateful peepholes", {}, ["l0_lstm", "l1_cell_state", "l2_dense"]),
     "stateful, contexts": ("stateful rnn", {"contexts": 2}, ["l0_rnn", "l1_lstm", "l2_dense"]),
 }
 
@@ -88,7 +89,7 @@ def test_every_value_equals_golden_in_icarus(tmp_path, name):
         result.scenarios["full rate"] * sum(values(layer, layer.sums) for layer in info.layers))
 
 
-@pytest.mark.parametrize("name", ["several outputs", "stateful"])
+@pytest.mark.parametrize("name", ["several outputs", "stateful", "peepholes"])
 def test_the_amaranth_model_and_verilator_agree(name):
     reason = simulators.missing("verilator")
     if reason:

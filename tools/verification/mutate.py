@@ -2,8 +2,9 @@
 
 Each mutant changes one bit of one cell's port. It is killed where any scenario of ``verify`` fails
 on it. Every survivor has a line in survivors.tsv: it is *proved* equivalent, because SAT shows that
-no register's next state and no output of its module depends on it (``prove.py``), or the line says
-why it cannot matter, or that this is *open*. For the cores and the choice of CI any other survivor
+no register's next state and no output of its module depends on it (``prove.py``), or induction that
+no output of the core does in any state that is reached (``reach.py``); or the line says why it
+cannot matter, or that this is *open*. For the cores and the choice of CI any other survivor
 makes the command fail, and so does a line that does not hold any more: the file can only shrink.
 CI plays 200 mutants of one core and counts the survivors (tests/verification/test_mutate.py).
 
@@ -27,6 +28,7 @@ from cores import CORES, OF_CI
 from figures import record
 from mutants import Mutant, choose, list_mutants, write_mutants
 from prove import equivalent
+from reach import equivalent as equivalent_where_reached
 
 from gatefold.gen.check import EXTREMES, stimuli
 from gatefold.sim.core_info import load_core_info
@@ -36,7 +38,7 @@ from gatefold.sim.verilog_run import VerilogCore
 
 SURVIVORS = Path(__file__).with_name("survivors.tsv")
 COUNT = 400  #: mutants of a core of CI
-PROVED = "proved"  #: a reason: that SAT shows it
+PROVED = "proved"  #: a reason: SAT or induction shows it
 OPEN = "open"  #: a reason: that nobody has explained it
 
 
@@ -114,6 +116,11 @@ def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list, lis
         killers = play(folder, core, qnet, len(chosen), jobs)
         alive = [mutant for mutant, killer in zip(chosen, killers, strict=True) if killer is None]
         proved = equivalent(alive, work)
+        reached, shown = equivalent_where_reached(
+            [mutant for mutant in alive if mutant not in proved], load_core_info(core), work)
+        proved |= reached
+    for mutant, output in shown.items():
+        print(f"{name}: random traffic shows {mutant.key}: {output}", flush=True)
     lines = {mutant: reason(name, mutant) for mutant in alive}
     hold = {mutant: line for mutant, line in lines.items()
             if line and (line[2] == PROVED) == (mutant in proved)}

@@ -117,7 +117,7 @@ def _limits(activation: str, y: Affine) -> tuple[int, int]:
     """The least and the largest result behind a fused function."""
     if activation == "NONE":
         return -128, 127
-    most = np.rint(np.float32(6) / np.float32(y.scale)) + y.zero
+    most = np.rint(np.float32(6) / np.float32(y.scale) + np.float32(y.zero))  # as XNNPACK rounds
     return max(-128, y.zero), 127 if activation == "RELU" else min(127, int(most))
 
 
@@ -140,8 +140,8 @@ def _check_bias(node: Node, b: np.ndarray, rows: int) -> None:
 
 #: Inputs of the operator: weights of the gates i, f, g, o, their biases, and states.
 _W, _R, _P, _B, _H, _C = range(1, 5), range(5, 9), range(9, 12), range(12, 16), 18, 19
-_ABSENT = {"a projection": (16, 17),
-           "layer normalisation": (20, 21, 22, 23)}
+_PROJECTION = 16
+_ABSENT = {"a bias of its projection": (17,), "layer normalisation": (20, 21, 22, 23)}
 
 
 def _lstm(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
@@ -157,6 +157,17 @@ def _lstm(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
     is_int8 = _is_int8(node)
     w_ih, w_hh, b = (np.concatenate([node.constant(n) for n in part]) for part in (_W, _R, _B))
     units = len(b) // 4
+    w_hr = None
+    if node.input(_PROJECTION) >= 0:
+        w_hr = node.constant(_PROJECTION)
+        if is_int8:
+            raise UserError("it has a projection, which is supported in float32 alone: convert the "
+                            "model without it, or in float32")
+        if w_hr.shape != (w_hh.shape[1], units):
+            raise UserError(f"its projection has the shape {w_hr.shape} instead of "
+                            f"{(w_hh.shape[1], units)}: convert the model again")
+        # h = w_hr m, so the layer recurs on its own m.
+        w_hh = w_hh.astype(np.float64) @ w_hr
     if x.ndim != 3 or w_ih.shape != (4 * units, x.shape[2]) or w_hh.shape != (4 * units, units):
         raise UserError(f"its weights have the shapes {w_ih.shape} and {w_hh.shape}, its operand "
                         f"{x.shape}: convert the model again")
@@ -171,8 +182,9 @@ def _lstm(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
         fields["w_p"] = np.concatenate([node.constant(n).ravel() for n in peepholes])
     if is_int8:
         return trace.layer(trace.builder.add(_int8_lstm(node, w_ih, w_hh, b, fields)))
-    return trace.layer(trace.builder.add(Lstm(w_ih=w_ih, w_hh=w_hh, b=b, c_clip=_cell_clip(node),
-                                              **fields)))
+    made = trace.builder.add(Lstm(w_ih=w_ih, w_hh=w_hh, b=b, c_clip=_cell_clip(node), **fields))
+    return trace.layer(made if w_hr is None else trace.builder.dense(
+        made, w=w_hr, b=np.zeros(len(w_hr)), origin=node.name))
 
 
 def _cell_clip(node: Node) -> float:
@@ -207,9 +219,9 @@ def _int8_lstm(node: Node, w_ih: np.ndarray, w_hh: np.ndarray, b: np.ndarray,
         for w, part in ((w_ih, _W), (w_hh, _R))]
     scales, zeros = model.scales(node.input(_C))
     cell = -np.log2(float(scales[0]))
-    if cell != int(cell) or not 11 <= cell <= 24 or zeros[0]:
+    if cell != int(cell) or not 9 <= cell <= 24 or zeros[0]:
         raise UserError(f"its cell state has the scale {float(scales[0]):.6g}, it must be a power "
-                        "of two, 2**-11 to 2**-24: calibrate the model again")
+                        "of two, 2**-9 to 2**-24: calibrate the model again")
     x = model.affine(node.input(0))
     each = matrices[0].scale.astype(np.float64) * x.scale
     return Int8Lstm(

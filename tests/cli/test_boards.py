@@ -1,0 +1,53 @@
+"""gatefold boards: sizes against boards, a shape or a model on each board, and the chooser page."""
+
+import json
+
+import pytest
+
+from gatefold.boards import BOARDS
+from gatefold.gen.inspect.boards import SIZES, of_sizes, sizes_table
+from gatefold.gen.inspect.estimate import quick_estimate
+from gatefold.gen.network.initialise import initialise
+from tests.support.cli_harness import FIXTURES, gatefold
+from tests.support.places import ROOT
+
+
+@pytest.fixture(scope="module")
+def sizes():
+    return of_sizes()
+
+
+def test_the_chooser_page_has_the_table(sizes):
+    table = "\n".join(sizes_table(sizes))
+    assert table in (ROOT / "docs/chooser.md").read_text(), table
+
+
+def test_larger_networks_take_longer_until_they_fit_no_more(sizes):
+    for name in BOARDS:
+        times = [sizes[units][name].us for units in SIZES]
+        fitting = [one for one in times if one is not None]
+        assert fitting == sorted(fitting) and times == fitting + [None] * (
+            len(times) - len(fitting))
+
+
+def test_a_shape_on_every_board():
+    result = gatefold("boards", "--units", 20, "--features", 3, "--timesteps", 5, "--json")
+    network = initialise(units=20, features=3, timesteps=5)
+    assert json.loads(result.stdout) == {
+        name: vars(quick_estimate(network, name)) for name in BOARDS}
+
+
+def test_a_model_in_words():
+    result = gatefold("boards", FIXTURES / "keras_last.keras")
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(BOARDS)
+    assert all("us, " in line and "multipliers" in line for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ((FIXTURES / "keras_last.keras", "--units", 4), "give MODEL or the sizes of a network"),
+    (("--units", 4), "needs --features and --timesteps too"),
+])
+def test_refusals(arguments, message):
+    result = gatefold("boards", *arguments)
+    assert result.exit_code == 2 and message in result.stderr

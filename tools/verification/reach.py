@@ -1,0 +1,248 @@
+"""Whether mutants are equivalent in every state that the core can reach: by induction.
+
+Two copies of the core, one of them mutated, run side by side on the same inputs. The claim is a set
+of facts that hold in every cycle, and under which no output differs while it means something:
+
+- the invariants of the core (``invariants.py``), and those of them that the mutant has too;
+- a set of registers which may differ between the copies, each only while certain control bits have
+  certain values; all others are equal.
+
+The second begins with what a simulation of both shows. Whatever one step from a state that
+satisfies all facts breaks is taken back, until nothing more is found, and the mutant is equivalent,
+or until an output differs, and nothing is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heappop, heappush
+from pathlib import Path
+
+import numpy as np
+from cone import Cone, chosen, values
+from gates import Gates, read_gates, simulate, walk
+from invariants import Clause, Table, control, invariants
+from mutants import Mutant
+from pysat.solvers import Solver
+
+from gatefold.sim.core_info import CoreInfo
+
+__all__ = ["equivalent"]
+
+WEAK = ("m_axis_tdata", "m_axis_tlast")  #: outputs that mean something while m_axis_tvalid is high
+UPPER = np.uint64(0xFFFFFFFF << 32)  #: the machines of a walk that are mutants
+MOST_REGISTERS = 200  #: that may differ, before a proof is given up;
+MOST_MODELS = 60  #: and steps that break what was assumed
+
+
+def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000
+               ) -> tuple[set[Mutant], dict[Mutant, str]]:
+    """Those that are equivalent in every state that the core reaches; and those which random
+    traffic shows not to be: the output that differs, and when. ``work``: the folder of their list;
+    ``cycles`` of the simulation."""
+    if not mutants:
+        return set(), {}
+    gates = read_gates(mutants, work)
+    beats = {"s_axis": info.beats_in} | ({"s_load": info.load_beats} if info.load_beats else {})
+    watched, base = control(gates), None
+    proved, shown = set(), {}
+    for first in range(0, len(mutants), 63):
+        some = mutants[first:first + 63]
+        machines = [0, *range(first + 1, first + 1 + len(some))]
+        seen = simulate(gates, watched, machines, beats, cycles, 1, work)
+        if base is None:
+            base = Base(gates, watched, invariants(gates, seen, work))
+        for lane, mutant in enumerate(some, 1):
+            cycle, output = divmod(int(seen.shown[lane]), 1024)
+            if cycle >= 0:
+                name, bit = gates.outputs[output]
+                shown[mutant] = f"{name}[{bit}] in cycle {cycle}"
+            elif Proof(base, machines[lane], seen.cubes_of(lane), work).holds():
+                proved.add(mutant)
+    return proved, shown
+
+
+class Base(Cone):
+    """The core and its invariants, for the pairs with its mutants. ``now``, ``after``: literals of
+    the control registers in this cycle and in the next."""
+
+    def __init__(self, gates: Gates, watched: np.ndarray, facts: list[Clause]):
+        super().__init__(gates)
+        self.facts, self.next = facts, gates.next[watched].tolist()
+        self.now = [self.register(register) for register in watched.tolist()]
+        self.after = [self.literal(int(gates.next[register])) for register in watched.tolist()]
+        self.watched, self.table = watched.tolist(), Table(facts)
+        self.clauses += [chosen(self.now, fact) for fact in facts]
+        self.users: list[list[int]] = [[] for _ in self.sane]  # ANDs that read a variable
+        for v, (a, b) in enumerate(zip(self.lefts, self.rights, strict=True), gates.first_and):
+            self.users[a >> 1].append(v)
+            self.users[b >> 1].append(v)
+
+
+class Pair(Cone):
+    """The core and a mutant of it, of which the registers in ``differing`` may differ."""
+
+    def __init__(self, base: Base, machine: int, differing: Iterable[int]):
+        gates = self.gates = base.gates
+        self.clauses, self.known, self.sane = [*base.clauses], base.known.copy(), [*base.sane]
+        self.last, self.lefts, self.rights = base.last, base.lefts, base.rights
+        self.mutated: dict[int, int] = {}  # literals of variables that may differ
+        self.differs: dict[int, int] = {}  # and whether they do
+        for n, (name, bit) in enumerate(gates.inputs, 1):
+            if name == "mutant" and machine >> bit & 1:
+                self.mutated[n] = self.differs[n] = 1
+        for register in differing:
+            v = gates.first_register + register
+            self.differs[v], self.mutated[v] = self.new(), self.new()
+            self._exclusive(v)
+        queue = sorted(u for v in self.differs for u in base.users[v])  # a sorted list is a heap
+        done = 0
+        while queue:
+            v = heappop(queue)
+            if v == done:
+                continue
+            done = v
+            if self._gate(v):
+                for user in base.users[v]:
+                    heappush(queue, user)
+
+    def _exclusive(self, v: int) -> None:
+        d, s, m = self.differs[v], self.sane[v], self.mutated[v]
+        self.clauses += [[-d, s, m], [-d, -s, -m], [d, s, -m], [d, -s, m]]
+
+    def mutant(self, lit: int) -> int:
+        """The value of a literal of the graph in the mutant."""
+        v = lit >> 1
+        value = self.mutated.get(v)
+        if value is None:
+            self.ask([v])
+            value = self.sane[v]
+        return -value if lit & 1 else value
+
+    def _gate(self, v: int) -> bool:
+        """The mutant's value of an AND; whether it may differ."""
+        a, b = (literals[v - self.gates.first_and] for literals in (self.lefts, self.rights))
+        self.ask([v])
+        value, sane = self.both(self.mutant(a), self.mutant(b)), self.sane[v]
+        if value == sane:
+            return False
+        self.mutated[v] = value
+        if value == -sane:
+            self.differs[v] = 1
+            return True
+        self.differs[v] = self.new()
+        self._exclusive(v)
+        # Where no input differs nothing does: a solver does not see this by itself in multipliers.
+        self.clauses.append([self.differs.get(a >> 1, -1), self.differs.get(b >> 1, -1),
+                             -self.differs[v]])
+        return True
+
+    def difference(self, lit: int) -> int:
+        """Whether a literal of the graph differs."""
+        return self.differs.get(lit >> 1, -1)
+
+
+class Proof:
+    """That a mutant is equivalent: what is assumed, weakened until it is inductive.
+
+    ``cubes``: of each register that may differ, (2, watched): whether control registers may be 1,
+    may be 0 in the core while it does. ``facts``: the invariants that the mutant has too.
+    """
+
+    def __init__(self, base: Base, machine: int, cubes: dict[int, np.ndarray], work: Path):
+        self.base, self.machine, self.cubes, self.work = base, machine, cubes, work
+        self.facts = np.ones(len(base.facts), bool)
+        self.models = 0
+
+    def holds(self) -> bool:
+        """Whether it is; not, too, where that takes long to find out."""
+        while len(self.cubes) <= MOST_REGISTERS and self.models < MOST_MODELS:
+            pair = Pair(self.base, self.machine, self.cubes)
+            verdict = self._round(pair)
+            if verdict is not None:
+                return verdict
+        return False
+
+    def _round(self, pair: Pair) -> bool | None:
+        """One step from all states that are assumed; None where that was weakened."""
+        gates, base = pair.gates, self.base
+        for register, cube in self.cubes.items():
+            d = pair.difference(2 * (gates.first_register + register))
+            pair.clauses += [[-d, base.now[k] if cube[0, k] else -base.now[k]]
+                             for k in np.flatnonzero(cube[0] != cube[1]).tolist()]
+        held = [pair.mutant(2 * (gates.first_register + register)) for register in base.watched]
+        then = [pair.mutant(lit) for lit in base.next]
+        pair.clauses += [chosen(held, base.facts[n])
+                         for n in np.flatnonzero(self.facts).tolist()]
+        lost: dict[int, int] = {}  # invariants of which the mutant may leave the core alone
+        for n in np.flatnonzero(self.facts).tolist():
+            if any(then[abs(lit) - 1] != base.after[abs(lit) - 1] for lit in base.facts[n]):
+                lost[n] = out = pair.new()
+                pair.clauses += [[-out, -lit] for lit in chosen(then, base.facts[n])]
+        valid = pair.literal(int(gates.out[gates.port("m_axis_tvalid", outputs=True)[0]]))
+        wrong = [pair.both(pair.difference(int(lit)), valid) if name in WEAK
+                 else pair.difference(int(lit))
+                 for lit, (name, _) in zip(gates.out, gates.outputs, strict=True)]
+        with pair.solver() as solver:
+            if pair.model(solver, wrong) is not None:
+                return False
+            return None if self._weaken(pair, solver, lost) else True
+
+    def _weaken(self, pair: Pair, solver: Solver, lost: dict[int, int]) -> bool:
+        """Give up what a step breaks; whether there was any."""
+        after, new = self.base.after, {}
+        differences = {register: d for register, lit in enumerate(pair.gates.next.tolist())
+                       if (d := pair.difference(lit)) != -1}
+        count = self.facts.sum()
+
+        def breaking(register: int, cube: np.ndarray | None) -> int | None:
+            """That a register differs outside its cube, None: at all."""
+            if cube is None:
+                return differences[register]
+            kept = np.flatnonzero(cube[0] != cube[1]).tolist()
+            if not kept:
+                return None
+            out = pair.new()
+            solver.add_clause([-out, differences[register]])
+            solver.add_clause([-out, *(-after[k] if cube[0, k] else after[k] for k in kept)])
+            return out
+
+        breaks = {register: out for register in differences
+                  if (out := breaking(register, self.cubes.get(register))) is not None}
+        while (breaks or lost) and self.models < MOST_MODELS and len(new) <= MOST_REGISTERS:
+            model = pair.model(solver, [*breaks.values(), *lost.values()])
+            if model is None:
+                break
+            self.models += 1
+            for register, cube in self._walk(pair, model).items():
+                before = new.get(register, self.cubes.get(register))
+                cube = cube if before is None else cube | before
+                if before is None or (cube != before).any():
+                    new[register] = cube
+                    breaks.pop(register, None)
+                    if register in differences and (out := breaking(register, cube)) is not None:
+                        breaks[register] = out
+            lost = {n: out for n, out in lost.items() if self.facts[n]}
+        self.cubes |= new
+        return bool(new) or self.facts.sum() < count
+
+    def _walk(self, pair: Pair, model: np.ndarray) -> dict[int, np.ndarray]:
+        """The registers that differ after the model's step, and in any steps that follow it, each
+        with its cube; takes the invariants back that the mutant breaks."""
+        gates, base = self.base.gates, self.base
+        mutated = values(model, [pair.mutant(2 * v) for v in range(
+            gates.first_register, gates.first_and)])
+        rows = walk(gates, np.arange(len(mutated)), *pair.state(model), 16, self.models, self.work,
+                    self.machine, mutated)
+        base.table.drop(self.facts, rows[:, base.watched] >> np.uint64(32)
+                        | rows[:, base.watched] & UPPER)
+        found: dict[int, np.ndarray] = {}
+        for row in rows:
+            differ = (row >> np.uint64(32) ^ row) & ~UPPER
+            registers = np.flatnonzero(differ)
+            here = row[base.watched] & ~UPPER
+            cubes = np.stack([differ[registers, None] & here != 0,
+                              differ[registers, None] & ~here != 0], axis=1)
+            for register, cube in zip(registers.tolist(), cubes, strict=True):
+                found[register] = found[register] | cube if register in found else cube
+        return found
