@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.memory import Memory
 
 from gatefold.hdl.activation import (
@@ -59,9 +59,9 @@ class GruLane(StateLane):
     s and n lie in -1..1, C = 18 and T = 16. A DSP48E2 (27 x 18, signed) holds each where T <= 16,
     C <= 18 and D <= 27; a wider one takes two slices, and is slower.
 
-    Rows of a unit: z, a, r, m; of a :class:`GruKind` without m, z and a; of one with ``aside``, r
-    and m; of the others, one. An :class:`AsideKind` keeps a or z in a memory of the lane, written
-    in the cycle in which a :class:`GruKind` reads it: so order alone decides what it reads.
+    Rows of a unit: z, a, r, m; of a :class:`GruKind` without m, z and a; of one with ``aside``, m;
+    of the others, one. An :class:`AsideKind` keeps a, z or r in a memory of the lane, written in
+    the cycle in which a :class:`GruKind` reads it: so order alone decides what it reads.
     """
 
     SUM = "n + z * (s - n)"
@@ -89,14 +89,15 @@ class GruLane(StateLane):
         gru, resets = self._of(GruKind), self._of(ResetKind)
         is_reset = delay(m, "is_reset", is_one_of(self.kind, resets), end)
 
-        kept = {n: k for n, k in self._of(AsideKind).items() if k.gate}
+        own = {n: k for n, k in gru.items() if not k.aside}
         r, z = activate(m, c, self.images, {
-            "r": Argument(self._r(m), kind[0],
-                          {n: gate_squash(k.gate) for n, k in (gru | resets).items()}),
+            "r": Argument(self._r(m), kind[0], {
+                n: gate_squash(k.gate) for n, k in (own | resets | self._kept("r")).items()}),
             "z": Argument(self.z[0], kind[0], {
-                n: gate_squash(k.gate) for n, k in (gru | kept).items()
-                if not getattr(k, "aside", False)}),
+                n: gate_squash(k.gate) for n, k in (own | self._kept("z")).items()}),
         }).values()
+        r_bits = self._set_aside(m, kind, gates_at, Cat(r.t, r.negative), "r")
+        r = Activated(r_bits[:-1], r_bits[-1])
 
         new = Signal(signed(c.cell_width), name="s_new", reset_less=True)
         old = Signal(signed(c.cell_width), name="s_old", reset_less=True)
@@ -128,15 +129,20 @@ class GruLane(StateLane):
 
     def _r(self, m: Module) -> Value:
         """Row r: the third of four, or the first. Without m, r counts for nothing."""
-        rows = {n: 2 if k.m is not None and not k.aside else 0
-                for n, k in self._of(GruKind).items()} | dict.fromkeys(self._of(ResetKind), 0)
+        rows = {n: 2 if k.m is not None else 0
+                for n, k in self._of(GruKind).items() if not k.aside} | dict.fromkeys(
+                    self._of(ResetKind) | self._kept("r"), 0)
         return by_parameter(m, "row_r", self.kind, rows, lambda row: self.z[row],
                             signed(self.config.acc_width))
 
-    def _set_aside(self, m: Module, kind: list[Value], at: int, value: Value, name: str,
-                   kept: dict[int, AsideKind]) -> Value:
-        """``value``, or in beats of a kind with ``aside`` what one of ``kept`` has set aside in the
-        same cycle ``at`` of an earlier beat."""
+    def _kept(self, row: str) -> dict:
+        """The kinds that set this row aside."""
+        return {n: k for n, k in self._of(AsideKind).items() if k.row == row}
+
+    def _set_aside(self, m: Module, kind: list[Value], at: int, value: Value, name: str) -> Value:
+        """``value`` of the row ``name``, or in beats of a kind with ``aside`` what has been set
+        aside in the same cycle ``at`` of an earlier beat."""
+        kept = self._kept(name)
         if not kept:
             return value
         m.submodules[f"aside_{name}"] = memory = Memory(
@@ -150,9 +156,10 @@ class GruLane(StateLane):
         users = [n for n, k in self._of(GruKind).items() if k.aside]
         return Mux(is_one_of(kind[at], users), read.data, value)
 
-    def _a(self, m: Module, kept: dict[int, AsideKind]) -> Value:
+    def _a(self, m: Module) -> Value:
         """Row a: the second of a unit's, or the only one."""
-        rows = {n: 1 for n, k in self._of(GruKind).items() if not k.aside} | dict.fromkeys(kept, 0)
+        rows = {n: 1 for n, k in self._of(GruKind).items() if not k.aside} | dict.fromkeys(
+            self._kept("a"), 0)
         return by_parameter(m, "row_a", self.kind, rows, lambda row: self.z[row],
                             signed(self.config.acc_width))
 
@@ -161,7 +168,7 @@ class GruLane(StateLane):
         c = self.config
         row = Signal(signed(c.cell_width), name="m", reset_less=True)
         m.d.sync += row.eq(by_parameter(
-            m, "m_now", kind, {n: (1 if k.aside else 3, k.m, k.cell_width)
+            m, "m_now", kind, {n: (0 if k.aside else 3, k.m, k.cell_width)
                                for n, k in self._of(GruKind).items()},
             lambda way: Const(0) if way[1] is None else saturate(
                 floor_shift(self.z[way[0]], way[1]), way[2]), signed(c.cell_width)))
@@ -172,9 +179,7 @@ class GruLane(StateLane):
         c, gru, resets = self.config, self._of(GruKind), self._of(ResetKind)
         t_bits, width = c.table.out_frac, c.cell_width
         gates_at, inner_at, *_ = self.ends(c).values()
-        kept = {n: k for n, k in self._of(AsideKind).items() if not k.gate}
-        a = self._set_aside(m, kind, gates_at, delay(m, "a", self._a(m, kept), gates_at)[-1], "a",
-                            kept)
+        a = self._set_aside(m, kind, gates_at, delay(m, "a", self._a(m), gates_at)[-1], "a")
         ups = {n: k.up_m for n, k in gru.items()} | dict.fromkeys(resets, 0)
         starts = {n: (k.up_a, 0) for n, k in gru.items()} | {
             n: (None, half(k.q)) for n, k in resets.items()}
@@ -207,9 +212,8 @@ class GruLane(StateLane):
             rounded=False)})["n"]
         z_gate = Signal(t_bits + 1, reset_less=True)
         m.d.sync += z_gate.eq(plus_minus(Value.cast(1 << t_bits), z.t, z.negative))
-        kept = {n: k for n, k in self._of(AsideKind).items() if k.gate}
         z_late = self._set_aside(m, kind, n_at + 1,
-                                 delay(m, "z_late", z_gate, n_at - gates_at)[-1], "z", kept)
+                                 delay(m, "z_late", z_gate, n_at - gates_at)[-1], "z")
         s = delay(m, "s_old_late", old, n_at - gates_at)[-1]
 
         up_s, up_n = ({n: k.up_s for n, k in gru.items()}, {n: k.up_n for n, k in gru.items()})

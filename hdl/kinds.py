@@ -81,7 +81,7 @@ class LstmKind:
 class GruKind:
     """Finish of a GRU layer: s = z s + (1 - z) n. Rows of a unit: z, a, r, m (`docs/numbers.md`).
     Without reset_after there are z and a alone, and ``candidate`` takes all of a. With ``aside``,
-    ops before have set z and a aside (:class:`AsideKind`), and the rows are r, m.
+    ops before have set z, a and r aside (:class:`AsideKind`), and m is the only row.
 
     ``gate``: r, z. ``m``: of row m to its ``cell_width`` bits; None without reset_after. ``up_a``,
     ``up_m``: left shifts that align a and r*m. ``candidate``: their sum to n. ``up_s``, ``up_n``:
@@ -107,20 +107,26 @@ class GruKind:
         gate = half(self.gate.shift)
         if self.m is None:
             return gate, 0
-        return (gate, half(self.m)) if self.aside else (gate, 0, gate, half(self.m))
+        return (half(self.m),) if self.aside else (gate, 0, gate, half(self.m))
 
 
 @dataclass(frozen=True)
 class AsideKind:
-    """A row of a GRU's unit stays in the lane for the op that finishes the step: the gate z, or
-    without ``gate`` the sum a as it is. There is no result.
+    """A row of a GRU's unit stays in the lane for the op that finishes the step: the gate z, or r
+    if it ``resets``, or without ``gate`` the sum a as it is. There is no result.
     """
 
     gate: Gate | None
+    resets: bool = False
+
+    @property
+    def row(self) -> str:
+        """Which row it is."""
+        return "a" if self.gate is None else "r" if self.resets else "z"
 
     @property
     def constants(self) -> Constants:
-        """Rounding of z."""
+        """Rounding of a gate."""
         return (half(self.gate.shift) if self.gate else 0,)
 
 

@@ -48,6 +48,8 @@ def chain(work: Work, distance: Latencies) -> int:
     # All keys are (op, step).
     # The steps whose results it reads, and the borders of dies that they pass.
     met: dict[tuple[int, int], set[tuple[tuple[int, int], int]]] = {}
+    # What is finished before it without a tail between: what is set aside for it, its carrier.
+    behind: dict[tuple[int, int], set[tuple[int, int]]] = {}
     leaves: set[tuple[int, int]] = set()  # those whose results are output
     for job in work.jobs:
         if job.context:
@@ -56,13 +58,18 @@ def chain(work: Work, distance: Latencies) -> int:
         read = met.setdefault(key, set())
         read |= {(operand.chunk.origin[:2], operand.away) for operand in job.operands
                  if not operand.chunk.from_x and not operand.carried}
+        behind[key] = {(aside, job.step) for aside in work.ops[job.op].asides}
+        if job.rides is not None:
+            behind[key].add(job.rides[:2])
         if job.out is not None:
             leaves.add(key)
+    begun: dict[tuple[int, int], int] = {}  # the first cycle in which it can be finished
     there: dict[tuple[int, int], int] = {}  # the cycle from which its result can be read
     longest = 0
     for key in sorted(met, key=lambda key: work.rank(*key)):
-        begins = max((there[source] + away * distance.cross for source, away in met[key]),
-                     default=0)
+        begins = begun[key] = max(
+            [there[source] + away * distance.cross for source, away in met[key]]
+            + [begun[other] for other in behind[key]], default=0)
         there[key] = begins + distance.tail
         longest = max(longest, begins + (distance.output + 1 if key in leaves else 0))
     return longest

@@ -123,7 +123,7 @@ def row_sums(kind: Kind) -> dict[str, int]:
         names = "acc_i", "acc_f", "acc_g", "acc_o"
     elif isinstance(kind, GruKind):
         names = ("acc_z", "acc_n") if kind.m is None else (
-            ("acc_r", "acc_m") if kind.aside else ("acc_z", "acc_n", "acc_r", "acc_m"))
+            ("acc_m",) if kind.aside else ("acc_z", "acc_n", "acc_r", "acc_m"))
     elif isinstance(kind, DenseKind):
         names = "acc",
     return dict(zip(names, kind.constants, strict=True)) if names else {}

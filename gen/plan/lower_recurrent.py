@@ -82,15 +82,15 @@ def int8_lstm(to: Lowered, n: int, layer: QInt8Lstm, x: np.ndarray) -> np.ndarra
 
 def gru(to: Lowered, n: int, layer: QGru, x: np.ndarray,
         h0: np.ndarray | None = None) -> np.ndarray:
-    """A GRU: one op, or three where these take fewer tiles; without reset_after, two that take
-    turns. They are behind one that loads an initial state. Rows of a unit: z, a, r, m; in three ops
-    a, then z, then r and m; in two r, then z and a.
+    """A GRU: one op, or four where these take fewer tiles; without reset_after, two that take
+    turns. They are behind one that loads an initial state. Rows of a unit: z, a, r, m; in four ops
+    a, z, r, m; in two r, then z and a.
 
     ``x``: addresses (steps, features); ``h0``: of an initial state that is an input.
     """
     states = _states(to, n, layer, layer.h0, h0)
     lower, before = ((_gru_halves, 1) if not layer.reset_after
-                     else (_gru_asides, 2) if _in_three(to, layer, x) else (_gru_step, 0))
+                     else (_gru_asides, 3) if _in_four(to, layer, x) else (_gru_step, 0))
     written = _history(to, n, layer, len(x), len(to.ops) + before)
     lower(to, n, layer, x, _previous(layer, written, h0), written, states)
     return written if layer.return_sequences else written[-1]
@@ -108,38 +108,43 @@ def _gru_step(to: Lowered, n: int, layer: QGru, x: np.ndarray,
            scales=_scales(layer, 1, 2, 0, 2), **states)
 
 
-def _in_three(to: Lowered, layer: QGru, x: np.ndarray) -> bool:
-    """Whether a GRU with reset_after takes fewer tiles in three ops than in one, in which a has no
-    weights for h and m none for x. An input that repeats is met once in one op, and thus stays."""
+def _in_four(to: Lowered, layer: QGru, x: np.ndarray) -> bool:
+    """Whether a GRU with reset_after takes fewer tiles in four ops than in one, in which a has no
+    weights for h and m none for x: each chunk meets three of four rows. An input that repeats is
+    met once in one op, and thus stays."""
     if len(x) > 1 and (x == x[0]).all():
         return False
 
     def groups(rows: int) -> int:
         return ceil(layer.units / (to.pe // rows))
 
-    of_x, of_h = to.storage.words(layer.features), to.storage.words(layer.units)
-    return (groups(1) * of_x + (groups(1) + groups(2)) * (of_x + of_h)
-            < groups(4) * (of_x + of_h))
+    return 3 * groups(1) < groups(4)
 
 
 def _gru_asides(to: Lowered, n: int, layer: QGru, x: np.ndarray,
                 previous: tuple[np.ndarray | None, ...], written: np.ndarray,
                 states: dict[str, Any]) -> None:
-    """A GRU with reset_after in three ops: a and z are set aside, then come r and m."""
+    """A GRU with reset_after in four ops: a, z and r are set aside, then comes m."""
     (xr, xz, xn), (hr, hz, hn), (br, bz, bn) = _gru_rows(layer)
     h0, kind = _rounded_h0(layer), gru_kind(layer, to.qnet.table)
     a = to.add(n, AsideKind(None), (_from_input(layer, _rows(xn), x),), None, bias=_rows(bn),
                scales=_scales(layer, 2), cells=n, fresh=False)
-    w_hh, bias = _rows(hz), _rows(bz)
-    z = to.add(n, AsideKind(kind.gate),
-               (_from_input(layer, _rows(xz), x), _from_h(layer, w_hh, previous)), None, bias=bias,
-               first_bias=_first_bias(layer, w_hh, bias, h0), scales=_scales(layer, 1), cells=n,
-               fresh=False)
-    w_hh, bias = _rows(hr, hn), _rows(br, layer.b_n)
-    to.add(n, replace(kind, aside=True),
-           (_from_input(layer, _rows(xr, None), x), _from_h(layer, w_hh, previous)), written,
-           bias=bias, first_bias=_first_bias(layer, w_hh, bias, h0),
-           scales=_scales(layer, 0, 2), asides=(a, z), **states)
+
+    def gate(w_ih: np.ndarray, w_hh: np.ndarray, b: np.ndarray, row: int) -> int:
+        w_hh, b = _rows(w_hh), _rows(b)
+        return to.add(n, AsideKind(kind.gate, resets=row == 0),
+                      (_from_input(layer, _rows(w_ih), x), _from_h(layer, w_hh, previous)), None,
+                      bias=b, first_bias=_first_bias(layer, w_hh, b, h0),
+                      scales=_scales(layer, row), cells=n, fresh=False)
+
+    z, r = gate(xz, hz, bz, 1), gate(xr, hr, br, 0)
+    w_hh, bias = _rows(hn), _rows(layer.b_n)
+    parts = [_from_h(layer, w_hh, previous)]
+    if previous[0] is None:  # a tile must finish the first step
+        parts.append(_nothing(to, (layer.units, 1), len(x)))
+    to.add(n, replace(kind, aside=True), tuple(parts), written, bias=bias,
+           first_bias=_first_bias(layer, w_hh, bias, h0), scales=_scales(layer, 2),
+           asides=(a, z, r), **states)
 
 
 def _gru_halves(to: Lowered, n: int, layer: QGru, x: np.ndarray,

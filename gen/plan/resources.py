@@ -309,7 +309,7 @@ def _gru_lanes(c: EngineConfig) -> Resources:
     lut += 65 * (len(kinds) > 1) + 70 * c.has(ResetKind) + 110 * c.has(LoadKind)
     lut += 150 * _mixed(kinds) + ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
     if c.has(AsideKind):
-        lut += ram_luts(c.acc_width, c.cell_depth) + ram_luts(t + 1, c.cell_depth)
+        lut += ram_luts(c.acc_width, c.cell_depth) + 2 * ram_luts(t + 1, c.cell_depth)
     ff = 6 * u + 4 * t + 7.5 * cell - 25
     if c.pair == 1:  # row a waits two cycles, in registers, instead of three, in a LUT
         lut, ff = lut - c.acc_width, ff + 2 * c.acc_width - (t + cell) - 2

@@ -20,7 +20,7 @@ cycle:
 Several sequences (*contexts*) in one frame are more waves, which do not depend on each other: they
 fill each other's tails.
 
-What ops set aside for another (a and z of a GRU) stays in the lanes until that has used it: it
+What ops set aside for another (a, z and r of a GRU) stays in the lanes until that has used it: it
 finishes a step only when all of that is there, and only then may they finish the next.
 
 An input that RepeatVector repeats is multiplied once: the sums of the first step are kept in the
@@ -295,7 +295,7 @@ class _Scheduler:
         cycle ``now``."""
         if self._in_order(wave) and wave.step != self.leaving:
             return inf
-        if self.waiting or any(self._in_order(rider) and rider.step != self.leaving
+        if self.waiting or any(self._in_order(rider) and rider.step > self.leaving
                                for riders in wave.riders.values() for rider in riders):
             return max(self.finish_free, now + 1)
         after = self.work.ops[wave.op].after

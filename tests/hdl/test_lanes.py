@@ -84,7 +84,7 @@ class Case:
             kind = make.gru(gate, activation, "reset_before" not in options)
             return replace(kind, aside="aside" in options)
         if name == "aside":
-            return make.aside(gate if "z" in options else "")
+            return make.aside("" if "a" in options else gate, "r" in options)
         if name == "reset":
             return make.reset(gate)
         if name == "load":
@@ -124,7 +124,7 @@ class Case:
             return squash.shift, self.table.frac + 3 if tanh == "tanh" else self.widths.t
 
         if isinstance(kind, GruKind):
-            rows = ("r", "m") if kind.aside else ("z", "a", "r", "m")
+            rows = ("m",) if kind.aside else ("z", "a", "r", "m")
             if rows[row] == "a":
                 shift, bits = of(kind.candidate)
                 return shift - kind.up_a, bits
@@ -184,9 +184,9 @@ STATEFUL = {
         ("gru", "gru"), ("gru hard_sigmoid", "gru relu"), ("gru linear hard_sigmoid",),
         ("gru reset_before", "reset"), ("gru reset_before hard_sigmoid relu", "reset hard_sigmoid"),
         ("gru", "reset", "load gru", "gru reset_before", "gru linear", "reset hard_sigmoid"),
-        ("aside a", "aside z", "gru aside"),
-        ("aside a", "gru", "aside z", "gru aside relu", "reset", "gru reset_before", "load gru",
-         "aside z hard_sigmoid", "gru aside hard_sigmoid")],
+        ("aside a", "aside z", "aside r", "gru aside"),
+        ("aside a", "gru", "aside z", "aside r", "gru aside relu", "reset", "gru reset_before",
+         "load gru", "aside z hard_sigmoid", "aside r hard_sigmoid", "gru aside hard_sigmoid")],
 }
 CASES = [(cls, names) for cls, cases in STATEFUL.items() for names in cases]
 CASES += [(MergeLane, names) for names in (
@@ -292,7 +292,8 @@ def test_stages_add_up_to_the_latency(names, pipeline):
 
 
 ALL = ("lstm", "gru", "gru reset_before", "reset", "load", "load gru", "emit", "max", "mul 1 2",
-       "aside a", "aside z", "gru aside", "linear", "tanh", "lstm relu hard_sigmoid", "relu")
+       "aside a", "aside z", "aside r", "gru aside", "linear", "tanh", "lstm relu hard_sigmoid",
+       "relu")
 MIXES = [(names, early) for names in (ALL, ("lstm", "linear"), ("linear", "sigmoid", "mul 0 0"))
          for early in (False, True)] + [(("gru", "max", "load gru"), False)]
 

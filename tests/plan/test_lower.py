@@ -44,17 +44,17 @@ def test_shapes_of_an_op(name):
 
 
 # pe, simd, the ops of a GRU of 12 units with 3 features: rows of an element
-#   8 x 3: one op has 6 groups x 5 chunks; three ops have 2 x 1, 2 x 5 and 3 x 5 tiles a step
-#   16 x 2: 3 x 8; 1 x 2, 1 x 8 and 2 x 8
-GRUS = [(8, 3, [1, 1, 2]), (16, 2, [4]), (48, 3, [4]), (4, 1, [1, 1, 2])]
+#   8 x 3: one op has 6 groups, and each of four has 2, which meet 3/4 of the chunks
+#   12 x 3: 4 groups; 1
+GRUS = [(8, 3, [4]), (12, 3, [1, 1, 1, 1]), (16, 2, [4]), (48, 3, [4]), (4, 1, [1, 1, 1, 1])]
 
 
 @pytest.mark.parametrize(("pe", "simd", "rows"), GRUS)
-def test_a_gru_takes_three_ops_where_these_have_fewer_tiles(pe, simd, rows):
+def test_a_gru_takes_four_ops_where_these_have_fewer_tiles(pe, simd, rows):
     qnet = quantized(((4, 3), ("G12",)))
     ops = lower(qnet, pe, simd).ops
     assert [op.rows for op in ops] == rows
-    assert [op.asides for op in ops] == [()] * (len(ops) - 1) + [(0, 1) if len(ops) == 3 else ()]
+    assert [op.asides for op in ops] == [()] * (len(ops) - 1) + [(0, 1, 2) if len(ops) == 4 else ()]
 
 
 def test_a_gru_whose_input_repeats_meets_it_once():

@@ -87,21 +87,22 @@ class LaneModel:
             self.rest[cell] = exact & bits ^ half
             return saturated(exact >> kind.h, kind.h_width), c
         if isinstance(kind, AsideKind):
-            name, value = ("z", self.gate(kind.gate, acc[0])) if kind.gate else ("a", acc[0])
-            self.aside[name, cell] = value
+            self.aside[kind.row, cell] = self.gate(kind.gate, acc[0]) if kind.gate else acc[0]
             return None, None
         if isinstance(kind, ResetKind):
             return saturated(rounded(self.gate(kind.gate, acc[0]) * s, kind.q), kind.h_width), None
         if isinstance(kind, GruKind):
             if kind.aside:
-                z_gate, a = (self.aside.get((name, cell), 0) for name in "za")
+                # Before anything is set aside, the lane's memories hold zeros: t = 0 of r.
+                z_gate, a, r = (self.aside.get((name, cell), nothing)
+                                for name, nothing in (("z", 0), ("a", 0), ("r", one)))
             else:
-                z_gate, a = self.gate(kind.gate, acc[0]), acc[1]
+                z_gate, r = (self.gate(kind.gate, acc[row]) for row in (0, -2))
+                a = acc[1]
             total = a << kind.up_a
             if kind.m is not None:
-                *_, r, row_m = acc
-                m = saturated(rounded(row_m, kind.m), kind.cell_width)
-                total += (self.gate(kind.gate, r) * m) << kind.up_m
+                m = saturated(rounded(acc[-1], kind.m), kind.cell_width)
+                total += (r * m) << kind.up_m
             n = self.squash(kind.candidate, total)
             s = saturated(rounded(
                 (n << (kind.up_n + self.t_bits + 1))
@@ -224,8 +225,8 @@ class KindMaker:
             up_n=d - fn, state=d + t + 1 - fc, h=fc - self.fh, cell_width=self.cell_width,
             h_width=self.h_width)
 
-    def aside(self, gate: str = "sigmoid") -> AsideKind:
-        return AsideKind(self.gate(gate) if gate else None)
+    def aside(self, gate: str = "sigmoid", resets: bool = False) -> AsideKind:
+        return AsideKind(self.gate(gate) if gate else None, resets)
 
     def reset(self, gate: str = "sigmoid") -> ResetKind:
         return ResetKind(self.gate(gate), self.t_bits + 1 + self.fc - self.fh, self.h_width)

@@ -111,7 +111,7 @@ class TileMachine:
         self.cells = {lane: garbage.integers(-8, 8, (c.dies, c.cell_depth, c.simd))
                       for lane in ("lstm", "gru")}
         self.aside = {name: garbage.integers(-8, 8, (c.dies, c.cell_depth, c.simd))
-                      for name in "azifo"}  # i, f, o: the weights of peepholes
+                      for name in "azrifo"}  # i, f, o: the weights of peepholes
         self.parked: dict[int, np.ndarray] = {}
         self.h_ready: dict[int, int] = {}
         self.park_ready: dict[int, int] = {}
@@ -231,7 +231,7 @@ class TileMachine:
             cells[word, holds] = _fit(z[:, 0], kind.shift, kind.cell_width)
             return None, None
         if isinstance(kind, AsideKind):
-            self.aside["z" if kind.gate else "a"][die, word, holds] = (
+            self.aside[kind.row][die, word, holds] = (
                 self._gate(kind.gate, z[:, 0]) if kind.gate else z[:, 0])
             return None, None
         if isinstance(kind, PeepholeKind):
@@ -249,14 +249,14 @@ class TileMachine:
         ready[word, holds] = written
         if isinstance(kind, GruKind):
             if kind.aside:
-                update, a = (self.aside[name][die, word, holds] for name in "za")
-                r, m = z.T
+                update, a, r = (self.aside[name][die, word, holds] for name in "zar")
             else:
-                update, a, r, m = self._gate(kind.gate, z[:, 0]), z[:, 1], z[:, -2], z[:, -1]
+                update, r = (self._gate(kind.gate, z[:, row]) for row in (0, -2))
+                a = z[:, 1]
             total = a << kind.up_a
             if kind.m is not None:
-                m = _fit(m, kind.m, kind.cell_width)
-                total = total + ((self._gate(kind.gate, r) * m) << kind.up_m)
+                m = _fit(z[:, -1], kind.m, kind.cell_width)
+                total = total + ((r * m) << kind.up_m)
             n = self._squash(kind.candidate, total, rounds=True)
             s, n = old << kind.up_s, n << kind.up_n
             t = self.plan.qnet.table.out_frac
