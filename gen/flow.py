@@ -34,7 +34,13 @@ from gatefold.gen.host.folder import write_host
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
-from gatefold.gen.measure.rules import AUTO, fixed_rules, output_bits, quantize_measured
+from gatefold.gen.measure.rules import (
+    AUTO,
+    PLACES,
+    fixed_rules,
+    output_bits,
+    quantize_measured,
+)
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import some_samples, whole_frames
@@ -45,9 +51,9 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
-from gatefold.gen.plan.plan import container_bits
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
+from gatefold.gen.plan.sizing import MAX_TILES, fit, made_to_fit, meet_deadline
+from gatefold.gen.plan.stream import with_streams
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
 from gatefold.gen.store.folder import core_json
@@ -61,8 +67,6 @@ __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "sh
 
 VECTORS = 3  #: samples in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
-#: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
-MAX_TILES = 1_000_000
 #: Steps of recurrent layers in a frame.
 MAX_STEPS = 20_000
 #: The clock that is assumed, a part of the board's, by the depth of the pipeline: a short one has
@@ -214,7 +218,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
-    limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather)
+    limits = replace(limits, clock_mhz=clock_mhz, reach=options.reach, gather=options.gather,
+                     lanes=options.lanes)
     port = int(options.port or limits.stream_bits)
     if options.host is not None:
         port = min(port, max(PORTS))
@@ -267,20 +272,31 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         formats["weight_rule"] = "max"  # other weights will come, which no rule has looked at
     if options.output_width is None and found is None:  # a search measured what it found
         formats["output_width"] = output_bits(network, act_width, limits.stream_bits)
-    qnet = quantize_measured(network, act_width=act_width, weight_width=weight_width,
-                             any_weights=any_weights, carry_inputs=options.host is None,
-                             **formats)
-    if seen is not calibrate:
-        qnet.calibration.update(source="seeded random inputs, after the host's part",
-                                seed=options.seed)
+
+    def quantised(places: int) -> QuantizedNetwork:
+        made = quantize_measured(network, act_width=act_width, weight_width=weight_width,
+                                 any_weights=any_weights, carry_inputs=options.host is None,
+                                 places=places, **formats)
+        if seen is not calibrate:
+            made.calibration.update(source="seeded random inputs, after the host's part",
+                                    seed=options.seed)
+        return made
+
+    places = options.simd or PLACES
+    qnet = quantised(places)
     if options.io == "float32":  # a word of the port has as many elements as a beat of the stream
-        limits = replace(limits, stream_bits=port // 32 * container_bits(qnet.act_width))
+        limits = replace(limits, stream_bits=port // 32 * qnet.container)
     host_refusals(qnet, options)
     progress("planning")
-    plan = _plan(qnet, limits, options, _counted(progress))
+    plan, widths = _plan(qnet, limits, options, _counted(progress))
+    while plan.config.x_chunks > -(-plan.config.x_row // plan.config.simd):
+        places = min(places - 1, plan.config.simd)  # of the array that was taken
+        progress(f"quantising for chunks of {places} elements")
+        plan, widths = _plan(quantised(places), limits, options, _counted(progress))
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
+    report["stream"] = _describe_stream(plan, widths, options)
     hidden = below_step(report["numbers"]["error"])
     if hidden:
         warnings.warn(hidden, NumbersWarning, stacklevel=2)
@@ -324,8 +340,52 @@ def _counted(say: Progress) -> Callable[[int, int], None]:
 
 
 def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
-          progress: Callable[[int, int], None]) -> Plan:
-    """The plan of the chosen array, or of the best; :class:`UserError` where it does not fit."""
+          progress: Callable[[int, int], None]) -> tuple[Plan, dict[int, int]]:
+    """The plan of the chosen array, or of the best, and the latencies with all widths of streams
+    that were planned (:mod:`gatefold.gen.plan.stream`); :class:`UserError` where it does not fit.
+    """
+    def planned(bits: int) -> Plan:
+        return _with_streams(qnet, replace(limits, stream_bits=bits), options, progress)
+
+    own = limits.stream_bits
+    if options.port is not None or options.host is not None:
+        plan = planned(own)
+        return plan, {own: plan.cycles.latency}
+    if options.deadline is None:
+        return with_streams(planned, own)
+    try:
+        plan = planned(own)
+    except UserError:  # perhaps it is the streams that are too slow
+        fastest, widths = with_streams(
+            lambda bits: choose_array(
+                qnet, replace(limits, stream_bits=bits), goal="latency", quick=True,
+                **options.named(("contexts", "pipeline", "protect"))), own)
+        if fastest.array.stream_bits == own:
+            raise
+        return planned(fastest.array.stream_bits), widths
+    return plan, {own: plan.cycles.latency}
+
+
+def _describe_stream(plan: Plan, widths: dict[int, int], options: BuildOptions) -> dict:
+    """The width of the streams, and why they have it, for the report."""
+    bits = plan.array.stream_bits
+    own = next(iter(widths))
+    where = "a core has without --board" if options.board is None else "the board's ports have"
+    if options.host is not None:
+        reason = "a beat for each word of the memory port"
+    elif options.port is not None:
+        reason = "as --port says"
+    elif bits == own:
+        reason = f"what {where}"
+    else:
+        reason = (f"with {own} bits, which {where}, a frame would wait for its input and take "
+                  f"{widths[own]} cycles")
+    return {"bits": bits, "reason": reason, "latency_of": {str(n): widths[n] for n in widths}}
+
+
+def _with_streams(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
+                  progress: Callable[[int, int], None]) -> Plan:
+    """The same with streams as wide as ``limits`` says, which are not chosen."""
     made = options.named(("contexts", "pipeline", "protect"))
     if options.deadline is not None:
         return meet_deadline(qnet, limits, options.deadline, **made)

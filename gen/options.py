@@ -218,6 +218,9 @@ class BuildOptions(Options):
                                "wires need at this clock")
     gather: int | None = option(Limit(0, 2, unit="levels"), None, "The same between the rows and "
                                 "the lanes")
+    lanes: int | None = option(Limit(1, 256, unit="lanes"), None, "Most lanes, which finish the "
+                               "results, on each die: for devices with few multipliers. If not "
+                               "given, one for each column, in int8 as many as there is room for")
     dies: int | None = option(Limit(1, 4, unit="dies"), None, "Dies that share the array; if not "
                               "given, as many of the board's as make the fastest core")
     host: str | None = option(Choice("axi"), None, "Also write the core with registers (AXI4-Lite) "
@@ -227,7 +230,8 @@ class BuildOptions(Options):
     engines: int = option(Limit(1, 16), 1, "With --host: copies of the core that take the frames "
                           "of a batch in turn")
     port: str | None = option(Choice("32", "64", "128", "256", "512"), None, "Bits of the streams, "
-                              "and of the memory port; if not given, the board's, or 128")
+                              "and of the memory port; if not given, the board's, or 128, and "
+                              "without --host more where a frame would wait for its input")
     clock: float | None = option(Limit(1, 1000, step=0, unit="MHz"), None, "The clock to assume "
                                  "and to constrain; if not given, the board's, or half of it for "
                                  "a short pipeline")

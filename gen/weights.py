@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
 from gatefold.gen.check import load_folder
 from gatefold.gen.cut.folder import load_host, save_host
 from gatefold.gen.cut.parts import frames_given
@@ -16,8 +18,11 @@ from gatefold.gen.flow import sample_floats, write_example_data, write_vectors
 from gatefold.gen.host.driver_files import DRIVER, build_hash, write_load
 from gatefold.gen.html import write_page
 from gatefold.gen.network.around import Around
+from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.logits import with_logits
+from gatefold.gen.network.recurrent import Lstm
+from gatefold.gen.numbers.choose import check_clip
 from gatefold.gen.numbers.fit import moments_of
 from gatefold.gen.numbers.quantize import (
     FITTED,
@@ -62,6 +67,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     plan = load_plan(path).retrained(qnet)
     _check_cut(network.around, load_host(path))
     floats = sample_floats(network, given, seed)
+    _check_clips(network, floats)
     numbers = describe_numbers(network, qnet, floats, given, seed)
     if given is not None:
         numbers["error"]["data"] = f"{len(floats)} samples of the given data"
@@ -87,6 +93,16 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
         write_report(staged, report)
         write_page(staged, report, plan)
     return report
+
+
+def _check_clips(network: Network, x: np.ndarray) -> None:
+    """Raise :class:`UserError` where the file's clip of a cell state takes effect on ``x``."""
+    if any(isinstance(layer, Lstm) and layer.c_clip for layer in network.layers):
+        trace: dict = {}
+        forward(network, x, trace=trace)
+        for name, layer in zip(network.names, network.layers, strict=True):
+            if isinstance(layer, Lstm):
+                check_clip(name, layer, float(np.abs(trace[name]["c"]).max()))
 
 
 def _check_cut(new: Around | None, old: Around | None) -> None:

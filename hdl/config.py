@@ -80,14 +80,15 @@ class EngineConfig:
         by index.
     weight_depth, bias_depth, park_depth, h_depth, cell_depth: words of each memory.
     x_chunks, x_rows: chunks of one row of the input (a timestep) and rows of a frame.
-    x_row: elements of an input row. out_rows, out_row: rows and elements a row of the output.
+    x_row: elements of an input row. x_split: operands that the reader makes of each, a power of
+        two. out_rows, out_row: rows and elements a row of the output.
     out_early: every output is a Dense layer's, whose results leave by the short path.
     out_whole: chunks of an output frame are finished in any order, so they leave when all are
         finished: with several contexts or outputs.
     stateful: some layer continues from the state that the last frame left.
     beat: elements of a stream beat. container: bits an element takes there, of which it has
-        ``element``; 0, as many as ``act_width``. x_zero, out_zero: what is subtracted from an
-        element that comes, and added to one that leaves.
+        ``element``; 0, as many as its operands make (``act_width``, without a split). x_zero,
+        out_zero: what is subtracted from an element that comes, and added to one that leaves.
     factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
         their table of tanh(c); 0, there is none.
     program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
@@ -160,6 +161,7 @@ class EngineConfig:
     packed: bool = False
     parts: int = 1
     element: int = 0
+    x_split: int = 1
     x_zero: int = 0
     out_zero: int = 0
     factor_depth: int = 0
@@ -184,9 +186,10 @@ class EngineConfig:
         if self.packed and self.act_width + 2 * self.weight_width > SLICE:
             raise ValueError(f"packed needs act_width + 2 x weight_width of at most {SLICE} bits, "
                              f"not {self.act_width} + 2 x {self.weight_width}")
-        if self.container < self.out_element:
-            raise ValueError(f"container must hold {self.out_element} bits of an element, "
-                             f"not {self.container!r}")
+        most = max(self.element_width, self.out_element)
+        if self.container < most:
+            raise ValueError(f"container must hold {most} bits of an element, not "
+                             f"{self.container!r}")
 
     def weight_style(self, row: int) -> str:
         """Where a row's weights are: UltraRAM first, then LUTs, then block RAM, of every die alike.
@@ -278,7 +281,7 @@ class EngineConfig:
     @property
     def element_width(self) -> int:
         """Bits of an element in a stream."""
-        return self.element or self.act_width
+        return self.element or self.act_width + self.x_split.bit_length() - 1
 
     @property
     def cell_words(self) -> int:
@@ -288,7 +291,7 @@ class EngineConfig:
     @property
     def x_chunks(self) -> int:
         """Chunks of one input row."""
-        return -(-self.x_row // self.simd)
+        return -(-self.x_row * self.x_split // self.simd)
 
     @property
     def out_chunks(self) -> int:

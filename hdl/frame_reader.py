@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gatefold.hdl.arith import floor_shift, saturate
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.gearbox import Gearbox, GearboxShape, Position
 from gatefold.hdl.interfaces import arrivals, beat_stream, input_write
@@ -23,6 +24,9 @@ class FrameReader(wiring.Component):
     A stateful core's frames either go on with the sequence of the frame before or begin a new one:
     ``first`` says which, with a frame's first beat. The first frame after a reset always begins a
     new one.
+
+    Where the input is split, each element becomes ``x_split`` neighbouring operands, whose sum it
+    is (docs/numbers.md).
 
     Members
     -------
@@ -48,10 +52,11 @@ class FrameReader(wiring.Component):
 
     @staticmethod
     def gearbox(config: EngineConfig) -> GearboxShape:
-        """Beats, packed over the whole frame, to chunks of one input row each."""
-        return GearboxShape(width=config.act_width, size_in=config.beat,
-                            row_in=config.x_row * config.x_rows,
-                            size_out=config.simd, row_out=config.x_row)
+        """Beats, packed over the whole frame, to chunks of one input row each. Elements that are
+        split are so before."""
+        row = config.x_row * config.x_split
+        return GearboxShape(width=config.act_width, size_in=config.beat * config.x_split,
+                            row_in=row * config.x_rows, size_out=config.simd, row_out=row)
 
     def elaborate(self, platform):
         c = self.config
@@ -68,7 +73,10 @@ class FrameReader(wiring.Component):
         elements = [self.beats.payload.data[n * c.container:n * c.container + c.element_width]
                     for n in range(c.beat)]
         taken = Mux(filling, 0, Cat(elements))
-        if c.x_zero or c.element_width < c.act_width:
+        if c.x_split > 1:
+            taken = Cat(Cat(self._operands(taken.word_select(n, c.element_width).as_signed()))
+                        for n in range(c.beat))
+        elif c.x_zero or c.element_width < c.act_width:
             taken = Cat((taken.word_select(n, c.element_width).as_signed() - c.x_zero)[:c.act_width]
                         for n in range(c.beat))
         m.d.comb += [
@@ -109,6 +117,13 @@ class FrameReader(wiring.Component):
         if c.stateful:
             self._keep_first(m, self.begins, write.en & (held.chunks == 0))
         return m
+
+    def _operands(self, element: Value) -> list[Value]:
+        """The operands whose sum is the element: ``sat(floor((x + j) / x_split))``."""
+        c = self.config
+        bits = c.x_split.bit_length() - 1
+        return [saturate(floor_shift(element + j, bits), c.act_width)[:c.act_width]
+                for j in range(c.x_split)]
 
     def _keep_first(self, m: Module, comes: Value, leaves: Value):
         """Which frames begin a new sequence: a queue beside the gearbox, in which a frame waits

@@ -82,10 +82,10 @@ class Int8LstmLane(StateLane):
         products = [Signal(signed(32), name=name, reset_less=True) for name in ("fc", "ig")]
         m.d.sync += [products[0].eq(f * old), products[1].eq(i * g)]
         fc, ig = (delay(m, f"{one.name}_late", one, 1)[-1] for one in products)
-        total = Signal(signed(20), reset_less=True)
+        total = Signal(signed(18), reset_less=True)
         m.d.sync += total.eq(_half_away(fc, 15) + by_parameter(
             m, "ig_now", kind[at[self.SUM] - 1], {n: 30 - k.frac for n, k in lstm.items()},
-            lambda shift: _half_away(ig, shift), signed(20)))
+            lambda shift: _half_away(ig, shift)[:16].as_signed(), signed(16)))
         m.d.sync += new.eq(by_parameter(
             m, "c_now", kind[at[self.SUM]], {n: k.clip for n, k in lstm.items()},
             lambda clip: _clamped(saturate(total, 16), -clip, clip), signed(16)))
@@ -111,10 +111,14 @@ class Int8LstmLane(StateLane):
         multiplier = by_parameter(m, f"{name}_multiplier", kind[start],
                                   {n: s.multiplier for n, s in scales.items()},
                                   lambda one: Const(one, unsigned(31)), 31)
-        product = Signal(signed(len(value) + 31), name=f"{name}_product", reset_less=True)
-        m.d.sync += product.eq(value * multiplier)
-        late = delay(m, f"{name}_product_late", product, 1)[-1]
         lefts = {n: max(0, s.shift) for n, s in scales.items()}
+        # What a shift to the left would move out of 32 bits is lost.
+        kept = by_parameter(m, f"{name}_kept", kind[start],
+                            {n: min(len(value), 32 - left) for n, left in lefts.items()},
+                            lambda bits: value[:bits].as_signed(), signed(len(value)))
+        product = Signal(signed(len(value) + 31), name=f"{name}_product", reset_less=True)
+        m.d.sync += product.eq(kept * multiplier)
+        late = delay(m, f"{name}_product_late", product, 1)[-1]
         high = Signal(signed(len(value) + 1 + max(lefts.values())), name=f"{name}_high",
                       reset_less=True)
         m.d.sync += high.eq(by_parameter(

@@ -278,9 +278,11 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     which they end; ``finish``, of int8 matrices, where another of LiteRT's resolvers is asked for.
     Raises :class:`UserError` for a wrong shape, type or range.
     """
-    zeros, outside = qnet.zeros
+    zeros = qnet.zeros[0]
     values = split(_checked(qnet, x_int), qnet.input_shapes)
     values = [x - zero for x, zero in zip(values, zeros, strict=True)] if zeros else values
+    if qnet.split > 1:
+        values = [_split(values[0], qnet.split, qnet.read_formats[0].width)]
     fracs = qnet.fracs
     begins = _begins(len(values[0]), fresh)
     cells: dict[int, np.ndarray] = {}  # final c of each LSTM, by its value
@@ -312,8 +314,14 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
             counts[layer.name] = clip.counts
     if trace is not None:
         trace["saturations"] = counts
-    return joined([values[value] + zero for value, zero in
-                   zip(qnet.outputs, outside or (0,) * len(qnet.outputs), strict=True)])
+    y = joined([values[value] for value in qnet.outputs])
+    return y + qnet.output_zeros.reshape(y.shape[1:])
+
+
+def _split(x: np.ndarray, parts: int, width: int) -> np.ndarray:
+    """The operands of each element, side by side: they differ by one at most, and add up to it."""
+    operands = (x[..., None] + np.arange(parts)) >> parts.bit_length() - 1
+    return saturate(operands, width).reshape(*x.shape[:-1], -1)
 
 
 def _operands(layer: QLayer) -> tuple:

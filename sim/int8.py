@@ -56,8 +56,10 @@ def finished_int8(layer: QInt8Dense, acc: np.ndarray) -> np.ndarray:
 
 
 def multiplied(x, multiplier: int, shift: int) -> np.ndarray:
-    """x * multiplier * 2**(shift - 31), as LiteRT's MultiplyByQuantizedMultiplier rounds it."""
-    high = ((np.asarray(x, np.int64) << max(shift, 0)) * multiplier + (1 << 30)) >> 31
+    """x * multiplier * 2**(shift - 31), as LiteRT's MultiplyByQuantizedMultiplier rounds it: what a
+    shift to the left moves out of 32 bits is lost."""
+    left = (np.asarray(x, np.int64) << max(shift, 0)).astype(np.int32).astype(np.int64)
+    high = (left * multiplier + (1 << 30)) >> 31
     return half_away(high, max(-shift, 0))
 
 
@@ -96,7 +98,9 @@ def lstm_cell_int8(layer: QInt8Lstm, sums: list[np.ndarray], c: np.ndarray,
                    clip: Clip = saturated) -> dict[str, np.ndarray]:
     """Gates, c and h of the gates' arguments and of the old c."""
     i, f, g, o = (tanh16(p, 3) if n == 2 else sigmoid16(p) for n, p in enumerate(sums))
-    c = clip("c", half_away(f * c, 15) + half_away(i * g, 30 - layer.c.frac), 16)
+    # LiteRT keeps the lower 16 bits of i g, which has more where c is below 1.
+    ig = half_away(i * g, 30 - layer.c.frac).astype(np.int16)
+    c = clip("c", half_away(f * c, 15) + ig, 16)
     c = np.clip(c, -layer.clip, layer.clip)
     # LiteRT has no tanh of a c below 1: what is in its buffer then is the input gate.
     tc = tanh16(c, 15 - layer.c.frac) if layer.c.frac <= 15 else i

@@ -36,7 +36,7 @@ def report(core):
 
 def test_it_has_the_fields_of_the_contract(report):
     assert report.keys() == {
-        "network", "numbers", "cycles", "clock_mhz", "latency_us", "interval_us", "array",
+        "network", "numbers", "cycles", "clock_mhz", "latency_us", "interval_us", "array", "stream",
         "resources", "board", "verified", "versions", "input_hash", "files"}
     assert {"layers", "parameters", "macs", "source"} <= report["network"].keys()
     assert {"widths", "layers", "table", "calibration", "error", "saturations"} \

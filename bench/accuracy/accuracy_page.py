@@ -3,7 +3,9 @@ figure."""
 
 from __future__ import annotations
 
+import json
 import textwrap
+from pathlib import Path
 
 from arithmetics import ROWS, Row
 
@@ -12,6 +14,7 @@ __all__ = ["QUOTED", "figures", "markdown", "table_row"]
 #: Danopoulos et al., SAMOS 2022, section 5.1: accuracy by fractional bits of a 16-bit format.
 QUOTED = {8: 0.9517, 6: 0.9419, 4: 0.8641}
 _BY_KEY = {row.key: row for row in ROWS}
+_FEW_BITS = Path(__file__).resolve().parents[2] / "tools/synth/few_bits.json"
 _BASE, _PLAIN, _WELL = "float32", "w8 a8 8 bits, the defaults", "w8 a8"
 _HEAD = ("| arithmetic | bits | accuracy | of float's | AUC | found | false alarms | RMSE |\n"
          "|---|---|---:|---:|---:|---:|---:|---:|")
@@ -58,6 +61,7 @@ def _targets(known: dict) -> list[str]:
         figure = found["figure"]
         scales = {None: "", True: ", row scales", False: ""}[found.get("row_scales")]
         more = (", fitted" * found.get("fitted", False), scales,
+                f", x split in {found['split']}" if found.get("split", 1) > 1 else "",
                 ", x carries" * found.get("input_carries", False),
                 {"none": "", "last": ", last h carries", "every": ", h carries"}[
                     found.get("carry", "none")])
@@ -68,14 +72,30 @@ def _targets(known: dict) -> list[str]:
     return ["## Two tasks by the defaults", _filled(
         """Here `gatefold build --width BITS` decides everything: the rules with the least error on
         the calibration data, row scales where they help, weights that are fitted to the calibration
-        data, inputs (x) and h of LSTMs that carry the remainders of their rounding
-        ([decision 031](decisions/031-few-bits.md)), and 16 bits for the result of the last layer.
-        The tables further below have none of these: they show formats alone. *Anomalies* is the
-        task above: the loss of accuracy. *Forecast* is an LSTM of 24 units that predicts a
-        Mackey-Glass series 12 time units ahead ([forecast.py](../bench/accuracy/forecast.py)): the
-        NRMSE, 0.0126 in float. *Retrained* weights come from the recipe
-        [retrain.py](../bench/accuracy/retrain.py)."""),
-        _columns(["task", "rules that were chosen", "measured", "wanted at most"], lines, 2)]
+        data, inputs (x) that are split in several operands, inputs and h of LSTMs that carry the
+        remainders of their rounding ([decision 031](decisions/031-few-bits.md)), and 16 bits for
+        the result of the last layer. The tables further below have none of these: they show formats
+        alone. *Anomalies* is the task above: the loss of accuracy. *Forecast* is an LSTM of 24
+        units that predicts a Mackey-Glass series 12 time units ahead
+        ([forecast.py](../bench/accuracy/forecast.py)): the NRMSE, 0.0126 in float. *Retrained*
+        weights come from the recipe [retrain.py](../bench/accuracy/retrain.py)."""),
+        _columns(["task", "rules that were chosen", "measured", "wanted at most"], lines, 2),
+        *_cost()]
+
+
+def _cost() -> list[str]:
+    """What these take in hardware, as tools/synth/few_bits.py measured it."""
+    lines = []
+    for bits, ways in json.loads(_FEW_BITS.read_text()).items():
+        least = ways["none"]
+        lines += [[f"{bits} bits, {way}", f"{found['lut']:,}",
+                   f"{found['lut'] / least['lut'] - 1:+.1%}", f"{found['ff']:,}", str(found["dsp"]),
+                   str(found["latency"])] for way, found in ways.items()]
+    return [_filled("""
+**What they cost.** Yosys (`synth_xilinx`) counts these LUTs of a small autoencoder (two LSTMs of 64
+units, 10 steps) on 64 rows and 16 columns; *cycles* are those of a frame. Fitted weights cost
+nothing. [few_bits.py](../tools/synth/few_bits.py) repeats it."""),
+            _columns(["core", "LUT", "more", "FF", "DSP", "cycles"], lines)]
 
 
 def _filled(text: str) -> str:
@@ -132,8 +152,10 @@ the loss is {_lost(known, _PLAIN)} ({_accuracy(known, _PLAIN)}); with formats th
 carefully it is {_lost(known, _WELL)} ({_accuracy(known, _WELL)}, AUC
 {known['rows'][_WELL]['auc']:.4f}). The wide cell state makes this possible, and it needs no wider
 multiplier. If the cell state had 8 bits too, the accuracy would be
-{_accuracy(known, 'w8 a8 cell state of 8 bits')}. With 6 bits the loss is {_lost(known, 'w6 a6')},
-with 4 bits {_lost(known, 'w4 a4')}.""")])
+{_accuracy(known, 'w8 a8 cell state of 8 bits')}. With 6 bits, formats alone lose
+{_lost(known, 'w6 a6')} and 4 bits {_lost(known, 'w4 a4')}; with all that `gatefold build` does
+below 12 bits, 6 bits lose {known['targets']['anomalies, 6 bits']['figure']:.2f} points and 4 bits
+{known['targets']['anomalies, 4 bits']['figure']:.2f} points.""")])
 
 
 def _paper(known: dict) -> list[str]:
@@ -246,10 +268,11 @@ def _defaults(known: dict) -> list[str]:
              for name, by_bits in found.items() for bits, errors in by_bits.items()]
     return ["## No rule is the best of all", _filled("""
 Settings that help one network need not help another. The table shows output errors (RMS over range)
-of the two trained models, where `quantize` has the rule max unless the column says otherwise. So
-`gatefold build` measures: below 12 bits it quantises by each rule, without and with row scales, and
-takes the least error ([formats.md](formats.md#rules)). A core with clipped weights also needs
-`gatefold weights --saturate` for the next training."""),
+of the two trained models, where `quantize` has the rule max unless the column says otherwise, and
+each weight is rounded by itself. So `gatefold build` measures: below 12 bits it quantises by each
+rule, without and with row scales, fitted or not, and takes the least error
+([formats.md](formats.md#rules)). `gatefold weights` fits the weights of the next training too,
+where those of the core were fitted; where a rule clipped weights, it needs `--saturate`."""),
             _columns(["", *tried], lines)]
 
 

@@ -3,11 +3,13 @@
 
     python -m venv .venv-train; .venv-train/bin/pip install . -r bench/accuracy/requirements.txt
     .venv-train/bin/python bench/accuracy/retrain.py --bits 4     both tasks of `make accuracy`
+    .venv-train/bin/python bench/accuracy/retrain.py --bits 4 --task anomalies --again --seed 1 \
+        --steps 300 --rate 1e-3                                   once more, from these weights
 
 :class:`FakeQuantised` computes what golden computes, in torch's floats: operands, weights, states
-and results are rounded to the formats that :func:`gatefold.quantize` chose, with the remainders
-that inputs and h carry, and gradients pass through a rounding as if it were not there. The network
-learns from the targets of its task, and from what it computed itself in floats. Afterwards the
+and results are rounded to the formats that :func:`gatefold.quantize` chose, inputs are split, and
+inputs and h carry remainders. Gradients pass a rounding as if it were not there. The network learns
+from the targets of its task, and from what it computed itself in floats. Afterwards the
 weights are put on the formats' grid and written as .safetensors. `gatefold build` finds that every
 weight lies on a grid of so many bits, and takes that grid, whatever the rule: so the core's weights
 are the trained ones, to the bit.
@@ -19,6 +21,7 @@ another network, call :func:`retrain` with your own batches.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 from collections.abc import Callable
@@ -43,38 +46,59 @@ from gatefold.gen.network.graph import Network
 from gatefold.gen.network.layers import Dense, Lstm
 from gatefold.gen.network.views import RepeatVector, Slice
 from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.qlayer import parted
+from gatefold.gen.numbers.quantize import requantize_into
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.sim.golden import saturate
 
 __all__ = ["RETRAINED", "FakeQuantised", "retrain"]
 
 #: By task and bits, the files of retrained weights.
 RETRAINED = Path(__file__).with_name("retrained")
 
-Batches = Callable[[int], tuple[np.ndarray, np.ndarray]]
+_LOOK = 25  # steps between two looks at the data that is held out
+_HELD_OUT = 0.2  # of the training data, its end
+Batch = tuple[np.ndarray, np.ndarray]
+Batches = Callable[[int], Batch]
 
 
-class _Round(torch.autograd.Function):
-    """Half up, with the gradient of the identity."""
+class _Nearest(torch.autograd.Function):
+    """The nearest multiple of a step, half up, from ``lo`` to ``hi`` steps; in this range, with the
+    gradient of the identity."""
 
     @staticmethod
-    def forward(ctx, x):
-        return torch.floor(x + 0.5)
+    def forward(ctx, x, step, lo, hi):
+        units = torch.floor(x / step + 0.5)
+        found = torch.clamp(units, lo, hi)
+        ctx.save_for_backward(found == units)
+        return found * step
 
     @staticmethod
     def backward(ctx, gradient):
-        return gradient
+        return gradient * ctx.saved_tensors[0], None, None, None
 
 
-def _to(x: torch.Tensor, form: QFormat, scales: torch.Tensor | None = None) -> torch.Tensor:
-    """x in a format, whose rows may have ``scales``: rounded half up, then saturated."""
-    step = 2.0**-form.frac if scales is None else (2.0 ** -(form.frac + scales))[:, None]
-    return torch.clamp(_Round.apply(x / step), form.lo, form.hi) * step
+def _to(x: torch.Tensor, form: QFormat, step: torch.Tensor | float | None = None,
+        parts: int = 1) -> torch.Tensor:
+    """x in a format, or in multiples of another ``step`` (of each row), rounded half up, then
+    saturated where each of its ``parts`` is."""
+    return _Nearest.apply(x, form.step if step is None else step, form.lo * parts, form.hi * parts)
+
+
+def _parted(whole: torch.Tensor, step: torch.Tensor, parts: int) -> torch.Tensor:
+    """Multiples of ``step`` as their parts, with the gradient of a fraction."""
+    exact = torch.from_numpy(parted((whole / step).detach().numpy().astype(np.int64), parts,
+                                    mirrored=True)) * step.repeat_interleave(parts, dim=1)
+    shares = (whole / parts).repeat_interleave(parts, dim=1)
+    return shares + (exact.to(whole.dtype) - shares).detach()
 
 
 def _floats(layer: Any, tensor: str) -> np.ndarray:
-    """The values of a quantised layer's weights or bias."""
+    """The values of a quantised layer's weights or bias; parts of one weight are added."""
     integers, scales = getattr(layer, tensor), layer.row_scales
     if tensor in layer.weights:
+        parts = layer.split if tensor == layer.of.weights[0] else 1
+        integers = integers.reshape(len(integers), -1, parts).sum(axis=2)
         return integers * 2.0**-(layer.weights[tensor].frac + scales)[:, None]
     return integers * 2.0**-(layer.acc_frac + scales)
 
@@ -93,16 +117,22 @@ class FakeQuantised(torch.nn.Module):
             for n, layer in enumerate(network.layers) for tensor in (*layer.weights,
                                                                      *layer.biases)})
 
-    def _matrix(self, n: int, tensor: str) -> torch.Tensor:
+    def _matrix(self, n: int, tensor: str, whole: bool = False) -> torch.Tensor:
+        """Weights on the grid of their format, in parts where the layer's x is, or ``whole``."""
         layer = self.qnet.layers[n]
-        scales = getattr(layer, "scales", None)
-        return _to(self.weights[f"{n} {tensor}"], getattr(layer, f"{tensor}_format"),
-                   None if scales is None else torch.tensor(scales, dtype=torch.float32))
+        form = layer.weights[tensor]
+        parts = layer.split if tensor == layer.of.weights[0] else 1
+        step = torch.tensor(2.0**-(form.frac + layer.row_scales), dtype=torch.float32)[:, None]
+        weights = self.weights[f"{n} {tensor}"]
+        rounded = _to(weights, form, step, parts)
+        return rounded if whole or parts == 1 else _parted(
+            rounded, step.expand(weights.shape), parts)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs of samples (samples, *input_shape), before the last rounding."""
-        values = [torch.tensor(self.qnet.quantize(x.numpy()) * self.qnet.input_format.step,
-                               dtype=torch.float32)]
+        form = self.qnet.read_formats[0]
+        operands = saturate(parted(self.qnet.quantize(x.numpy()), self.qnet.split), form.width)
+        values = [torch.tensor(operands * form.step, dtype=torch.float32)]
         for n, layer in enumerate(self.network.layers):
             read = values[layer.inputs[0]]
             if isinstance(layer, Lstm):
@@ -137,64 +167,78 @@ class FakeQuantised(torch.nn.Module):
         """The network with the weights as they are now, on the grid of their formats."""
         with torch.no_grad():
             return replace(self.network, layers=tuple(replace(layer, **{
-                tensor: (self._matrix(n, tensor) if tensor in layer.weights
+                tensor: (self._matrix(n, tensor, True) if tensor in layer.weights
                          else self.weights[f"{n} {tensor}"]).numpy()
                 for tensor in (*layer.weights, *layer.biases)})
                 for n, layer in enumerate(self.network.layers)))
 
 
-def retrain(network: Network, qnet: QuantizedNetwork, batches: Batches, *, steps: int = 400,
-            rate: float = 2e-3) -> Network:
-    """``network`` after so many steps of Adam, in the formats of ``qnet``; ``batches(step)`` gives
-    inputs and targets, float32. The loss is the mean squared error, half of it from the targets and
-    half from what ``network`` computes in floats."""
+def retrain(network: Network, qnet: QuantizedNetwork, batches: Batches, held_out: Batch, *,
+            steps: int = 400, rate: float = 2e-3) -> Network:
+    """``network`` after so many steps of Adam, in the formats of ``qnet``, whose weights are the
+    first; ``batches(step)`` gives inputs and targets, float32. The loss is the mean squared error,
+    half of it from the targets and half from what ``network`` computes in floats. Every 25 steps it
+    is taken on ``held_out`` too, inputs and targets that no step learns from, and the weights with
+    the least are the result."""
     model = FakeQuantised(network, qnet)
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    total, begun = 0.0, time.monotonic()
-    for step in range(1, steps + 1):
-        x, y = map(torch.from_numpy, batches(step))
-        taught = torch.from_numpy(forward(network, x.numpy(), dtype=np.float32))
+    begun, best, least = time.monotonic(), network, math.inf
+
+    def loss_on(batch: Batch) -> torch.Tensor:
+        x, y = map(torch.from_numpy, batch)
+        taught = torch.from_numpy(forward(network, batch[0], dtype=np.float32))
         found = model(x)
-        loss = (torch.nn.functional.mse_loss(found, y)
+        return (torch.nn.functional.mse_loss(found, y)
                 + torch.nn.functional.mse_loss(found, taught)) / 2
+
+    for step in range(1, steps + 1):
+        loss = loss_on(batches(step))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        total += loss.item()
-        if step % 25 == 0:
-            print(f"step {step}: MSE {total / 25:.2e}, {time.monotonic() - begun:.0f} s",
-                  flush=True)
-            total = 0.0
-    return model.trained()
+        if step % _LOOK == 0:
+            with torch.no_grad():
+                error = loss_on(held_out).item()
+            print(f"step {step}: MSE {error:.2e} on data held out, "
+                  f"{time.monotonic() - begun:.0f} s", flush=True)
+            if error < least:
+                best, least = model.trained(), error
+    return best
 
 
 # ---- the two tasks -----------------------------------------------------------------------------
 
 
-def _forecasts(seed: int = 0) -> Batches:
+def _forecasts(seed: int = 0) -> tuple[Batches, Batch]:
     x, y = forecast.windows("train")
     rng = np.random.default_rng(seed)
+    known = int(len(x) * (1 - _HELD_OUT))
 
     def batch(_step: int):
-        picked = rng.integers(0, len(x), 128)
+        picked = rng.integers(0, known, 128)
         return x[picked], y[picked]
-    return batch
+    return batch, (x[known::10], y[known::10])
 
 
-def _anomalies(seed: int = 0) -> Batches:
+def _anomalies(seed: int = 0) -> tuple[Batches, Batch]:
     """As models/mgab-autoencoder/train.py makes them."""
     rng = np.random.default_rng(seed)
     values = mgab.noisy(mgab.mackey_glass(50_000), np.random.default_rng(18))
     values = (values - values.mean()) / values.std()
 
+    known = int(len(values) * (1 - _HELD_OUT))
+
+    def windows(starts: np.ndarray) -> np.ndarray:
+        return values[starts[:, None] + np.arange(50)][..., None].astype(np.float32)
+
     def batch(_step: int):
-        starts = rng.integers(0, len(values) - 50, 64)
-        y = values[starts[:, None] + np.arange(50)][..., None].astype(np.float32)
+        y = windows(rng.integers(0, known - 50, 64))
         return y + rng.normal(0, 0.03, y.shape).astype(np.float32), y
-    return batch
+    held_out = windows(np.arange(known, len(values) - 50, 50))
+    return batch, (held_out, held_out)
 
 
 def _state_dict(network: Network, names: dict[int, str]) -> dict[str, torch.Tensor]:
@@ -219,6 +263,8 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=4)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0, help="of the batches")
+    parser.add_argument("--again", action="store_true", help="go on from the weights of last time")
     parser.add_argument("--task", choices=("forecast", "anomalies"))
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -233,13 +279,16 @@ def main() -> None:
         network = load(file)
         qnet = quantize_measured(network, calibration=samples, act_width=args.bits,
                                  weight_width=args.bits, output_width=16)
-        found = retrain(network, qnet, batches(), steps=args.steps, rate=args.rate)
+        place = RETRAINED / f"{task}-{args.bits}.safetensors"
+        if args.again:
+            qnet = requantize_into(load(place), qnet, saturate=True)
+        found = retrain(network, qnet, *batches(args.seed), steps=args.steps, rate=args.rate)
         computing = [n for n, layer in enumerate(network.layers) if layer.computes]
         names = dict(zip(computing, modules.values(), strict=True))
         RETRAINED.mkdir(exist_ok=True)
         with safe_open(file, "numpy") as stored:
             about = stored.metadata()
-        save_file(_state_dict(found, names), RETRAINED / f"{task}-{args.bits}.safetensors", about)
+        save_file(_state_dict(found, names), place, about)
 
 
 if __name__ == "__main__":

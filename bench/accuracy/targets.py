@@ -78,4 +78,4 @@ def _measure(target: Target, shipped: Shipped, data: HeldOut) -> dict:
     return {"figure": round(figure, 4), "most": target.most, "rule": about["rule"],
             "weight_rule": about["weight_rule"], "row_scales": about.get("row_scales", False),
             "fitted": about.get("fitted", False), "carry": about.get("carry", "none"),
-            "input_carries": about.get("input_carries", False)}
+            "input_carries": about.get("input_carries", False), "split": qnet.split}

@@ -172,6 +172,8 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
                      f"{cycles['no_overlap']}")
     yield "distance", (f"reach {array['reach']}, gather {array['gather']}, dies {array['dies']}, "
                        f"cross {array['cross']}")
+    stream = record["stream"]
+    yield "streams", f"{stream['bits']} bits, {stream['reason']}"
     yield "clock", (f"{clock['value']:g} MHz ({clock['source']}; {clock['rests_on']}): latency "
                     f"{record['latency_us']:.2f} us")
     for path, terms in record.get("host", {}).get("latency", {}).items():
@@ -277,6 +279,8 @@ def _ways(calibration: dict) -> Iterator[str]:
                        ("input_carries", "inputs carry remainders (input_carries)")):
         if calibration.get(key):
             yield words
+    if "split" in calibration:
+        yield f"inputs as {calibration['split']} operands an element"
     if calibration.get("carry", "none") != "none":
         yield f"remainders of h: {calibration['carry']}"
 

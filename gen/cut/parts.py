@@ -95,6 +95,10 @@ class Host:
             given = [given[port.name] for port in ports]
         if isinstance(given, Mapping | list | tuple) and len(ports) == len(given) == 1:
             given = next(iter(given.values() if isinstance(given, Mapping) else given))
+        if len(ports) == 1:
+            given = _one_by_one(ports[0], given)
+        elif isinstance(given, list | tuple) and len(given) == len(ports):
+            given = [_one_by_one(port, one) for port, one in zip(ports, given, strict=True)]
         frames = as_frames(_Ports(ports), given, what)
         found = []
         for port, part in zip(ports, split(frames, _Ports(ports).input_shapes), strict=True):
@@ -147,8 +151,19 @@ class Host:
                 for port, one in zip(self.around.out_of, outputs, strict=True)}
             tensors |= self._behind(tensors)
             found.append([tensors[port.name].reshape(port.shape) if port.dims
-                          else tensors[port.name][0] for port in self.around.outputs])
+                          else _without_batch(tensors[port.name]) for port in self.around.outputs])
         return [np.stack(one) for one in zip(*found, strict=True)]
+
+
+def _without_batch(value: np.ndarray) -> np.ndarray:
+    return value[0] if value.ndim else value
+
+
+def _one_by_one(port: Port, given):
+    """Samples in which the model's own batch axis, of one, was kept, without it."""
+    if np.ndim(given) == len(port.dims) + 1 and np.shape(given)[1:] == port.dims:
+        return np.reshape(given, (len(given), *port.shape))
+    return given
 
 
 def _runner(part: bytes, runtime: bool) -> Callable[[_Tensors], _Tensors]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from gatefold.gen.errors import UserError
@@ -13,6 +14,7 @@ from gatefold.gen.plan import Array, Budget, Plan, make_plan
 from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import fit, made_to_fit
+from gatefold.gen.plan.stream import with_streams
 from gatefold.hdl.config import EngineConfig
 
 __all__ = ["ENERGY", "Job", "Point", "energy_proxy", "measure"]
@@ -43,13 +45,14 @@ class Point:
     """A core that could be built, or the reason why not. Its numbers are integers and halves, so
     every machine finds the same.
 
-    Attributes: ``width`` of weights and activations; ``pe``, ``simd``; ``contexts``, sequences in
-    a frame; ``memory`` of the weights, ``bram``, ``uram``, ``lut`` or several of them joined by
-    ``+``, ``placing``, how they were placed (``--memory``), and ``lut_rows`` and ``uram_rows``, the
-    rows whose weights are in LUTs and UltraRAM (which is loaded at run time); ``fits``, or the
-    ``reason`` why not; cycles as :class:`~gatefold.gen.plan.Cycles`, and ``multiplications`` that
-    must be done, of a frame; estimated resources; ``energy`` of a sequence, see :data:`ENERGY`;
-    ``synthesised``, the same resources as Yosys finds them, where it was asked.
+    Attributes: ``width`` of weights and activations; ``pe``, ``simd``; ``contexts``, sequences in a
+    frame; ``stream_bits``; ``memory`` of the weights, ``bram``, ``uram``, ``lut`` or several of
+    them joined by ``+``, ``placing``, how they were placed (``--memory``), and ``lut_rows`` and
+    ``uram_rows``, the rows whose weights are in LUTs and UltraRAM (which is loaded at run time);
+    ``fits``, or the ``reason`` why not; cycles as :class:`~gatefold.gen.plan.Cycles`, and
+    ``multiplications`` that must be done, of a frame; estimated resources; ``energy`` of a
+    sequence, see :data:`ENERGY`; ``synthesised``, the same resources as Yosys finds them, where it
+    was asked.
     A point that was not planned has 0 cycles and resources.
     """
 
@@ -63,6 +66,7 @@ class Point:
     placing: str = "auto"
     lut_rows: int = 0
     uram_rows: int = 0
+    stream_bits: int = 128
     latency: int = 0
     interval: int = 0
     tiles: int = 0
@@ -111,23 +115,28 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
         return [Point(**place, memory="bram", fits=False,
                       reason=f"about {tiles} tiles are more than the longest schedule, "
                              f"{MAX_TILES}")]
-    plans: dict[Array, Plan] = {}  # they differ in the words that blocks of convolutions may take
+    # They differ in the words that blocks of convolutions may take, and in the streams.
+    planned = cache(partial(make_plan, qnet))
+
+    def with_bits(bits: int) -> Plan:
+        return planned(made_to_fit(qnet, replace(array, stream_bits=bits), budget))
+
+    first: Plan | None = None
     found: dict[tuple[int, int], Point] = {}
     for memory in MEMORIES:
         budget = replace(limits, memory=memory)
         try:
-            blocked = made_to_fit(qnet, array, budget)
-            if blocked not in plans:
-                plans[blocked] = make_plan(qnet, blocked)
+            plan, _ = with_streams(with_bits, array.stream_bits)
         except UserError as error:
             return [Point(**place, memory="bram", fits=False, reason=str(error))]
-        placed = fit(plans[blocked], budget)
+        first = first or plan
+        placed = fit(plan, budget)
         if placed:
             where = placed.config.lut_rows, placed.config.uram_rows
             if where not in found:
                 found[where] = _point(place, placed, limits, placing=memory, synth=job.synth)
     if (0, 0) not in found:
-        first = next(iter(plans.values()))
+        assert first is not None
         found = {(0, 0): _point(place, first, limits, placing=None)} | found
     return list(found.values())
 
@@ -158,7 +167,7 @@ def _point(place: dict, plan: Plan, limits: Budget, *, placing: str | None,
         synthesised = asdict(synthesise(plan).total)
     return Point(
         **place, memory=_memory(config), placing=placing or "bram", fits=placing is not None,
-        lut_rows=config.lut_rows, uram_rows=config.uram_rows,
+        lut_rows=config.lut_rows, uram_rows=config.uram_rows, stream_bits=plan.array.stream_bits,
         reason=None if placing else _lack(needs, limits),
         latency=cycles.latency, interval=cycles.interval, tiles=cycles.tiles, bound=cycles.bound,
         no_overlap=cycles.no_overlap, multiplications=plan.bounds.multiplications,

@@ -14,6 +14,7 @@ from gatefold.gen.plan import CROSS, Array, Budget, choose_array
 from gatefold.gen.plan.array import BLOCK_WORDS
 from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.sizing import might_fit
+from gatefold.gen.plan.stream import with_streams
 
 __all__ = ["quick_tiles", "space"]
 
@@ -56,12 +57,20 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, settings: Explo
             allowed = min([allowed, *(pe * simd for pe, simd in hopeful[:1])]) // 2
         for contexts in settings.contexts:
             with contextlib.suppress(UserError):  # none fits: the table says why
-                built = choose_array(qnet, limits, contexts=contexts).array
-                jobs.add(Job(width, replace(built, block_words=BLOCK_WORDS), settings.synth))
+                # A job chooses its streams itself, by the same rule.
+                jobs.add(Job(width, replace(_built(qnet, limits, contexts),
+                                            block_words=BLOCK_WORDS,
+                                            stream_bits=limits.stream_bits), settings.synth))
     if not jobs:
         raise UserError(f"no array of at most {limits.multipliers} multipliers computes a frame in "
                         f"{_TILES} cycles: allow more with --macs, or use fewer timesteps")
     return sorted(jobs, key=lambda job: (job.array.multipliers / job.array.contexts, job))
+
+
+def _built(qnet: QuantizedNetwork, limits: Budget, contexts: int) -> Array:
+    """The array that ``gatefold build`` chooses."""
+    return with_streams(lambda bits: choose_array(qnet, replace(limits, stream_bits=bits),
+                                                  contexts=contexts), limits.stream_bits)[0].array
 
 
 def quick_tiles(rankings: Mapping[int, Ranking], job: Job) -> float:

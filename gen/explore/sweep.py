@@ -110,6 +110,7 @@ def _quantised(network: Network, calibration, settings: ExploreOptions, limits: 
                 formats["output_width"] = output_bits(network, width, limits.stream_bits)
             qnets[width] = quantize_measured(network, act_width=width, weight_width=width,
                                              calibration=calibration, seed=settings.seed,
+                                             places=1,  # arrays come later, of any size
                                              **formats)
         except UserError as error:
             refused[width] = str(error)

@@ -137,7 +137,7 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
     if is_weights(data, name):
         sizes.refuse(f"{name} holds weights, and their description states the shape of the input")
         from gatefold.gen.frontends.described import network as described
-        return described.parse(data, name, description)
+        return described.parse(data, name, description, cut)
     if description is not None:
         raise UserError(f"{name} holds its network itself: a description (--network) goes with "
                         ".safetensors and .npz files")
@@ -173,7 +173,7 @@ _TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
 def _refuse_others(data: bytes, name: str) -> None:
     """Name the known formats that are neither a zip nor ONNX, and say what to do instead."""
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        torch = data[2:15] == _TORCH_MAGIC
+        torch = data[2:].startswith(_TORCH_MAGIC)
         raise UserError(f"{name} is a {'PyTorch' if torch else 'Python'} pickle: pickles are not "
                         "read, they can run code; "
                         + (SAFETENSORS if torch else "save its arrays with numpy.savez, and "

@@ -8,13 +8,15 @@ timesteps, which a core needs fixed. An open dimension has a name: the one in th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import MAX_DIM, check_dim
 
-__all__ = ["AS_DECLARED", "Dim", "OpenError", "Sizes", "SizesError", "shown_dims"]
+__all__ = ["AS_DECLARED", "LIKELY", "Dim", "OpenError", "Sizes", "SizesError", "shown_dims"]
 
+#: Numbers of timesteps, or of audio samples, to try where a model leaves an axis open.
+LIKELY = (32, 64, 128, 256, 512, 576, 1024, 1536, 4096, 16000)
 #: A fixed size, or the name of an open dimension.
 Dim = int | str
 
@@ -23,7 +25,7 @@ class OpenError(UserError):
     """A dimension that must be fixed is open, or an input that is a single number.
 
     ``timesteps``: whether it is the timesteps, which ``--timesteps`` fixes; else ``name``, by which
-    ``--set`` fixes it, and the ``values`` that the model compares it with.
+    ``--set`` fixes it; ``values`` that it may have, the likeliest first.
     """
 
     def __init__(self, text: str, timesteps: bool, name: str = "", values: Sequence[int] = ()):
@@ -70,6 +72,15 @@ class Sizes:
     def given(self) -> bool:
         """Whether there is any."""
         return self.timesteps is not None or bool(self.named)
+
+    def guessed(self, error: OpenError) -> Sizes | None:
+        """These and the likeliest value of what is open; None where none is known."""
+        if not error.values or error.name in self.named or (
+                error.timesteps and self.timesteps is not None):
+            return None
+        if error.timesteps:
+            return replace(self, timesteps=error.values[0])
+        return replace(self, named={**self.named, error.name: error.values[0]})
 
     @property
     def words(self) -> list[str]:
@@ -126,7 +137,8 @@ class Sizes:
                                   * (not steps or unsure)])
             raise OpenError(f"{where}: {what} is not fixed (shape {shown_dims(dims)}): give it "
                             f"with {remedy}, or save the model with a fixed shape; only the batch "
-                            "may be open", steps)
+                            "may be open", steps, str(dims[axis]),
+                            () if last and not steps else LIKELY)
         return tuple(found)
 
     def check_timesteps(self, inputs: Sequence[Sequence[Dim]]) -> None:

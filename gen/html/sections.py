@@ -176,7 +176,7 @@ def step_section(plan: Plan | None) -> Markup | None:
 
 def cycles_section(report: dict) -> Markup:
     """The latency against bound and no_overlap, with their formulas."""
-    cycles, array = report["cycles"], report["array"]
+    cycles, array, stream = report["cycles"], report["array"], report["stream"]
     latency = cycles["latency"]
     rows = [
         ["A", f"\N{LEFT CEILING}{array['multiplications']:,} / {array['multipliers']:,}"
@@ -200,7 +200,8 @@ def cycles_section(report: dict) -> Markup:
             f"The latency of {latency:,} cycles is {latency / cycles['bound']:.2f} "
             "\N{MULTIPLICATION SIGN} the bound, which no schedule on this array can beat. The "
             "yardsticks A and B do not depend on the schedule, and do not include the beats of "
-            "input and output; the latency does. ",
+            f"input and output; the latency does. The streams have {stream['bits']} bits: "
+            f"{stream['reason']}. ",
             badge("planned")),
         yardsticks(cycles, latency),
         table(["", "formula", "", "cycles", "latency / it"], rows, words=3))

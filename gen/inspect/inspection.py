@@ -13,10 +13,11 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Builder, Incomplete
 from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.host_layers import HostOnlyError
 from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
-from gatefold.gen.frontends.sizes import OpenError, Sizes
+from gatefold.gen.frontends.sizes import LIKELY, OpenError, Sizes
 from gatefold.gen.inspect.estimate import Estimate, quick_estimate
-from gatefold.gen.inspect.proposal import TIMESTEPS, cut_proposed
+from gatefold.gen.inspect.proposal import cut_proposed
 from gatefold.gen.network.graph import Network, Shape
 from gatefold.gen.network.summary import Row, rows
 
@@ -108,21 +109,25 @@ def inspect(path: str | os.PathLike, *, board: str | None = None,
         found = load(path, network=network, timesteps=timesteps, sizes=sizes, cut=wanted)
         return _read(found, [], (*_described(network), *given.words, *wanted.words), board)
     try:
-        try:
-            found = examine(path, network=network, sizes=given)
-        except OpenError as error:
-            blockers.append(Refusal("", "input", str(error)))
-            if not error.timesteps and not error.values:
-                raise
-            given = (replace(given, timesteps=TIMESTEPS[0]) if error.timesteps else
-                     replace(given, named={**given.named, error.name: error.values[0]}))
-            found = examine(path, network=network, sizes=given)
-        return _read(found, blockers, (*_described(network), *given.words), board)
+        while True:
+            try:
+                found = examine(path, network=network, sizes=given)
+                return _read(found, blockers, (*_described(network), *given.words), board)
+            except OpenError as error:
+                guessed = given.guessed(error)
+                if guessed is None:
+                    raise
+                blockers.append(Refusal("", "input", str(error)))
+                given = guessed
     except OpenError as error:
         one = Refusal("", "input", str(error))
         refused = _refused(None, list(dict.fromkeys([*blockers, one])), Refusals())
     except Incomplete as error:
         refused = _refused(error.builder, blockers, error.refusals)
+    except HostOnlyError as error:
+        found = load(path, network=network, cut="auto")
+        return _read(found, [Refusal("", "model", str(error))],
+                     (*_described(network), *Cut().words), board)
     return refused if network is not None else _cut(
         path, Sizes(timesteps, sizes or {}), refused, board)
 
@@ -138,7 +143,7 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
     if found is not None:
         open_ = [one for one in refused.blockers if one.kind == "input"]
         blockers = list(refused.blockers)
-        if sizes.timesteps not in (None, TIMESTEPS[0]):  # others may fit the model's windows
+        if sizes.timesteps not in (None, LIKELY[0]):  # others may fit the model's windows
             try:
                 whole = examine(path, sizes=sizes)
                 return _read(whole, open_, tuple(sizes.words), board)
@@ -147,8 +152,9 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
             except UserError:
                 pass  # a number that the reader of the whole does not take: those of before
         return _read(found, blockers, (*sizes.words, *Cut().words), board)
-    between = [Refusal("", "cut", why)] if "between the recurrent" in why else []
-    return replace(refused, blockers=(*refused.blockers, *between))
+    more = (why.refusals.found if isinstance(why, Incomplete) else
+            [] if why is None else [Refusal("", "cut", str(why))])
+    return replace(refused, blockers=tuple(dict.fromkeys([*refused.blockers, *more])))
 
 
 def _refused(builder: Builder | None, open_: list[Refusal], refusals: Refusals) -> Inspection:

@@ -9,39 +9,33 @@ from dataclasses import replace
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import load
 from gatefold.gen.frontends.cuts import Cut, CutError
-from gatefold.gen.frontends.sizes import OpenError, Sizes
+from gatefold.gen.frontends.sizes import LIKELY, OpenError, Sizes
 from gatefold.gen.network.graph import Network
 
-__all__ = ["TIMESTEPS", "cut_proposed"]
+__all__ = ["cut_proposed"]
 
-#: Numbers of timesteps, or of audio samples, to try where a model leaves them open.
-TIMESTEPS = (32, 64, 128, 256, 512, 576, 1024, 1536, 4096, 16000)
 _ATTEMPTS = 16
 
 
 def cut_proposed(path: str | os.PathLike, sizes: Sizes,
-                 cut: Cut) -> tuple[Network | None, Sizes, str]:
-    """The network of the model at ``path`` when it is cut, the sizes that this takes, and, where
-    there is no network because of what lies between its recurrent layers, why.
+                 cut: Cut) -> tuple[Network | None, Sizes, UserError | None]:
+    """The network of the model at ``path`` when it is cut, the sizes that this takes, and why there
+    is none.
 
     ``sizes``, those that are given already.
     """
-    left: Sequence[int] = TIMESTEPS
+    left: Sequence[int] = LIKELY
     for _ in range(_ATTEMPTS):
         try:
-            return load(path, timesteps=sizes.timesteps, sizes=sizes.named, cut=cut), sizes, ""
+            return load(path, timesteps=sizes.timesteps, sizes=sizes.named, cut=cut), sizes, None
         except OpenError as error:
-            if error.timesteps:
-                sizes = replace(sizes, timesteps=left[0])
-            elif error.values:
-                sizes = replace(sizes, named={**sizes.named, error.name: error.values[0]})
-            else:
-                return None, sizes, ""
-        except CutError as error:
-            return None, sizes, str(error)
-        except UserError:
-            if sizes.timesteps not in left[:1] or len(left) < 2:
-                return None, sizes, ""
+            guessed = sizes.guessed(error)
+            if guessed is None:
+                return None, sizes, None
+            sizes = guessed
+        except UserError as error:
+            if isinstance(error, CutError) or sizes.timesteps not in left[:1] or len(left) < 2:
+                return None, sizes, error
             left = left[1:]
             sizes = replace(sizes, timesteps=left[0])
-    return None, sizes, ""
+    return None, sizes, None

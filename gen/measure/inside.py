@@ -16,10 +16,10 @@ import numpy as np
 
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.frames import as_frames
-from gatefold.gen.network.graph import Network, split
+from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.calibrate import at_a_time
 from gatefold.gen.numbers.qlayer import Tensor
-from gatefold.gen.numbers.quantized import ABSENT, QuantizedNetwork
+from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.sim.golden import golden
 
 __all__ = ["Moments", "both", "fixed_trace", "inside", "tensors"]
@@ -86,40 +86,22 @@ def both(network: Network, qnet: QuantizedNetwork, x: np.ndarray, *,
         single: dict | None = None
         if alone:
             single = {}
-            golden(qnet, integers, trace=single, instead=_rounded(network, qnet, part, floats))
+            golden(qnet, integers, trace=single, instead=_rounded(qnet, floats))
             single = fixed_trace(qnet, single)
         yield Both(float_trace(network, qnet, floats), fixed_trace(qnet, trace), y_float, y_fixed,
                    saturations, single)
 
 
-def _rounded(network: Network, qnet: QuantizedNetwork, x: np.ndarray,
-             trace: dict) -> dict[int, np.ndarray]:
-    """The float pass's values, rounded to the formats of the quantised network."""
-    values = split(x, network.input_shapes)
-    for name, layer in zip(network.names, network.layers, strict=True):
-        if layer.computes:
-            value = trace[name][layer.result]
-            values.append(value if getattr(layer, "return_sequences", True) else value[:, -1])
-        else:
-            values.append(layer.compute([values[value] for value in layer.inputs], {}))
-    widths = _widths(qnet)
-    return {n: _quantize(value, fracs, width) for n, (value, fracs, width)
-            in enumerate(zip(values, qnet.fracs, widths, strict=True))}
-
-
-def _widths(qnet: QuantizedNetwork) -> list[int]:
-    """Bits of the widest element of each value."""
-    widths = [form.width for form in qnet.input_formats]
-    for layer in qnet.layers:
-        widths.append(layer.result.width if layer.result
-                      else max(widths[value] for value in layer.inputs))
-    return widths
-
-
-def _quantize(value: np.ndarray, fracs: np.ndarray, width: int) -> np.ndarray:
-    steps = np.where(fracs == ABSENT, 1.0, 2.0 ** np.where(fracs == ABSENT, 0, fracs))
-    half = 2.0 ** (width - 1)
-    return np.clip(np.floor(value * steps + 0.5), -half, half - 1).astype(np.int64)
+def _rounded(qnet: QuantizedNetwork, trace: dict) -> dict[int, np.ndarray]:
+    """The float pass's results of the layers that compute, rounded to the formats of the quantised
+    network."""
+    found = {}
+    for n, layer in qnet.computing.items():
+        assert layer.result
+        value = trace[layer.name][layer.of.result]
+        value = value if getattr(layer, "return_sequences", True) else value[:, -1]
+        found[qnet.value(n)] = layer.result.quantize(value)
+    return found
 
 
 class Moments:

@@ -15,22 +15,27 @@ from typing import Any
 
 import numpy as np
 
+from gatefold.gen.measure.cells import with_cells
 from gatefold.gen.measure.search import error_of, outputs_of
 from gatefold.gen.network.frames import input_names, some_samples
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.calibrate import Calibration, calibrate
 from gatefold.gen.numbers.fit import Moments, moments_of
+from gatefold.gen.numbers.integers import keeps_weights
 from gatefold.gen.numbers.overrides import check_overrides
+from gatefold.gen.numbers.qformat import QFormat, container_bits
+from gatefold.gen.numbers.qlayer import SPLITS
 from gatefold.gen.numbers.quantize import last_dense, quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.numbers.settings import CARRIES, DEFAULT
 
-__all__ = ["AUTO", "NARROW", "fixed_rules", "output_bits", "quantize_measured"]
+__all__ = ["AUTO", "NARROW", "PLACES", "fixed_rules", "output_bits", "quantize_measured"]
 
 AUTO = "auto"  #: The rule that means: the one with the least error.
 #: Bits of weights and activations from which on all rules are equally good: with 12 the two trained
 #: models lose less than a thousandth of their range by any.
 NARROW = 12
+PLACES = 16  #: Elements of a chunk, where the array is not known.
 _RULES = ("max", "mse")
 _BETTER = 0.95  # of the error, or the way that costs less is kept
 _MOST = 64  # samples of an attempt, and the
@@ -42,34 +47,42 @@ _BEATS = 16  # of a step's input: fewer cycles than any step of a recurrent laye
 
 def quantize_measured(network: Network, *, calibration, act_width: int, weight_width: int,
                       rule: str = AUTO, weight_rule: str = AUTO, any_weights: bool = False,
-                      carry_inputs: bool = True, seed: int = 0,
+                      carry_inputs: bool = True, places: int = PLACES, seed: int = 0,
                       **options: Any) -> QuantizedNetwork:
-    """:func:`~.quantize.quantize` with the rules, row scales, rounding of weights and remainders
-    of h that have the least error.
+    """:func:`~.quantize.quantize` with the rules, row scales, rounding of weights, operands of an
+    input's element and remainders that have the least error.
 
     Parameters: ``calibration``, floats (samples, *input_shape) to calibrate and to measure with
     (weights are rounded together where there are at least two), None for seeded ones, or what
     :func:`~.calibrate.calibrate` made, which leaves nothing to measure with: then :data:`AUTO` is
     ``max``; ``rule`` and ``weight_rule`` may be :data:`AUTO`; ``carry_inputs``, whether
-    the remainders of inputs may be carried, which the host has to do; the others as of
-    :func:`~.quantize.quantize`. Where neither weights nor activations have fewer than
-    :data:`NARROW` bits, :data:`AUTO` is ``max``, no row has a scale, and each weight is rounded by
-    itself.
+    the remainders of inputs may be carried, which the host has to do; ``places``, elements of a
+    chunk, which a split input may fill; the others as of :func:`~.quantize.quantize`. Where neither
+    weights nor activations have fewer than :data:`NARROW` bits, :data:`AUTO` is ``max``, no row has
+    a scale, no input is split, and each weight is rounded by itself.
     """
     moments: Moments | None = None
 
-    def made(seen, one: str, other: str, row_scales: bool, fits: bool = False,
+    def made(seen, one: str, other: str, row_scales: bool, fits: bool = False, parts: int = 1,
              inputs: bool = False, carry: str = "none") -> QuantizedNetwork:
         return quantize(network, act_width=act_width, weight_width=weight_width,
                         rule=one, weight_rule=other, row_scales=row_scales,
-                        moments=moments if fits else None,
+                        moments=moments if fits else None, split=parts,
                         carry=carry, input_carries=inputs, calibration=seen, seed=seed,
                         any_weights=any_weights, **options)
 
     wide, fixed = min(act_width, weight_width) >= NARROW, fixed_rules(rule, weight_rule)
     if wide or any_weights or isinstance(calibration, Calibration):
-        return made(calibration, fixed["rule"], fixed["weight_rule"],
+        qnet = made(calibration, fixed["rule"], fixed["weight_rule"],
                     any_weights and weight_width < NARROW)
+        if rule != AUTO or any_weights or options.get("headroom") or isinstance(
+                calibration, Calibration):
+            return qnet
+        overrides = check_overrides(options.pop("overrides", None) or {}, network)
+        return with_cells(network, qnet, calibration, overrides, seed, lambda others: quantize(
+            network, act_width=act_width, weight_width=weight_width, rule=fixed["rule"],
+            weight_rule=fixed["weight_rule"], calibration=calibration, seed=seed,
+            overrides=others, **options))
     seen = calibrate(network, calibration, seed=seed, look=True)
     options["overrides"] = check_overrides(options.get("overrides") or {}, network)
     made(seen, fixed["rule"], fixed["weight_rule"], False)  # refuses what no format holds
@@ -97,14 +110,39 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
         return other if error(*other) < _BETTER * error(*simple) else simple
 
     fits = moments is not None
-    best = unless(*(least(product(of_values, of_weights, (row_scales,), (fits,)))
-                    for row_scales in (False, True)))
-    best = least([best, (*best[:3], False)])
+    splits = [1, *_splits(network, act_width, places, options)]
+
+    def keeps(row_scales: bool, parts: int) -> bool:
+        return keeps_weights(network, made(seen, of_values[0], of_weights[0], row_scales, False,
+                                           parts))
+
+    if keeps(True, splits[-1]):  # trained on a grid: the first that keeps it
+        row_scales, parts = next(grid for grid in product((False, True), splits)
+                                 if keeps(*grid))
+        best = least(product(of_values, of_weights, (row_scales,), (False,), (parts,)))
+    else:
+        best = unless(*(least(product(of_values, of_weights, (row_scales,), (fits,)))
+                        for row_scales in (False, True)))
+        best = least([best, (*best[:3], False)])
+        best = unless((*best, 1), least((*best, parts) for parts in splits))
     best = unless((*best, False), (*best, True)) if carry_inputs else (*best, False)
     none, last, every = ((*best, carry) for carry in CARRIES)
     # What remainders leave of the error changes from step to step: a little more of it is no harm.
     best = every if error(*every) * _BETTER <= error(*none) else unless(none, last)
     return made(seen, *least((*rules, *best[2:]) for rules in product(of_values, of_weights)))
+
+
+def _splits(network: Network, act_width: int, places: int, options: dict) -> list[int]:
+    """The numbers of operands that an element of the input may become, so that a vector of it takes
+    no more chunks of ``places`` elements, and an element no more bits of a stream."""
+    if network.meet_input is None or any(isinstance(one, QFormat) for section in
+                                      options["overrides"].values() for one in section.values()):
+        return []
+    features = network.input_shape[-1]
+    container = container_bits(max(act_width, options.get("output_width") or 0))
+    return [parts for parts in SPLITS[1:]
+            if -(-features * parts // places) == -(-features // places)
+            and act_width + parts.bit_length() - 1 <= container]
 
 
 def _whole_inputs(network: Network, overrides: dict) -> dict:
@@ -134,7 +172,7 @@ def output_bits(network: Network, act_width: int, stream_bits: int) -> int | Non
     there is no such layer."""
     if last_dense(network) is None:
         return None
-    container = next(bits for bits in (8, 16, 32) if bits >= act_width)
+    container = container_bits(act_width)
     features = max(shape[-1] for shape in network.input_shapes)
     free = features * _OUTPUT <= _BEATS * stream_bits
     return max(act_width, _OUTPUT if free else min(_OUTPUT, container))

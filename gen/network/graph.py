@@ -70,10 +70,15 @@ class Graph:
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Shape of every value: the inputs, then the values of the layers."""
-        shapes = list(self.input_shapes)
+        shapes = list(self.read_shapes)
         for layer in self.layers:
             shapes.append(layer.output_shape(*(shapes[value] for value in layer.inputs)))
         return tuple(shapes)
+
+    @property
+    def read_shapes(self) -> tuple[Shape, ...]:
+        """Shapes of the inputs as the layers read them."""
+        return self.input_shapes
 
     def value(self, layer: int) -> int:
         """Number of the value that layer ``layer`` makes."""
@@ -112,6 +117,26 @@ class Graph:
             for value in layer.inputs:
                 found[value] |= behind
         return found
+
+    @property
+    def meet_input(self) -> set[int] | None:
+        """The numbers of the layers that multiply the only input by a matrix, whole vectors of it,
+        perhaps in reverse order; None if anything else reads it, or if there are several inputs.
+        """
+        whole, found = {0}, set()
+        for n, layer in enumerate(self.layers):
+            if whole.isdisjoint(layer.inputs):
+                continue
+            if isinstance(getattr(layer, "view", layer), Reverse):
+                whole.add(self.value(n))
+                continue
+            vectors = (issubclass(getattr(layer, "of", type(layer)), Dense | Recurrent)
+                       and getattr(layer, "window", None) is None
+                       and getattr(layer, "pattern", None) is None)
+            if not vectors or not whole.isdisjoint(layer.inputs[1:]):
+                return None
+            found.add(n)
+        return found if len(self.input_shapes) == 1 and whole.isdisjoint(self.outputs) else None
 
     @property
     def stateful(self) -> bool:
@@ -193,7 +218,7 @@ class Network(Graph):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Generated layer names: ``l0_lstm``, ``l1_dense``, ..."""
+        """The generated names of the layers, ``l0_lstm``, ``l1_dense``, ..."""
         return tuple(f"l{n}_{layer.shown}" for n, layer in enumerate(self.layers))
 
     @property

@@ -33,7 +33,7 @@ from gatefold.gen.numbers.qlayer import column_shifts as _columns
 from gatefold.gen.numbers.quantized import Table
 from gatefold.gen.numbers.settings import Settings
 
-__all__ = ["Chooser", "Mixed"]
+__all__ = ["Chooser", "Mixed", "check_clip"]
 
 _GUARD = 8  # bits of a product kept below the LSB of the result: finer weights change nothing
 _BITS_ABOVE = 18  # integer bits that a grid of weights may leave unused
@@ -53,7 +53,8 @@ class Mixed(Exception):
 
 
 class Chooser:
-    """Formats of a network's tensors, layer by layer.
+    """Formats of a network's tensors, layer by layer. ``split``: the operands that each element of
+    the input becomes; the formats of the input and of the weights that it meets are those of one.
 
     Attributes, one entry a value so far: ``fracs``, fractional bits of its elements (arrays of its
     shape); ``widths``, bits of the widest; ``sources``, the inputs and layers (as values) that make
@@ -61,8 +62,9 @@ class Chooser:
     """
 
     def __init__(self, network: Network, settings: Settings, table: Table,
-                 seen: Calibration | None):
+                 seen: Calibration | None, split: int = 1):
         self.network, self.settings, self.table, self.seen = network, settings, table, seen
+        self.split = split
         self.shapes = network.shapes
         self.fracs: list[np.ndarray] = []
         self.widths: list[int] = []
@@ -105,10 +107,8 @@ class Chooser:
         most = start + steps if bounded and not layer.stateful else np.inf
         g = self._candidate(name, "g", layer.activation)
         seen = self._of(name, "c")
-        if seen is not None and layer.c_clip and seen.peak >= layer.c_clip:
-            raise UserError(f"{name}: its cell state reaches {layer.c_clip:g} on the calibration "
-                            "data, to which the file clips it, and only full-integer cores clip "
-                            "cell states: convert the model as full integer")
+        if seen is not None:
+            check_clip(name, layer, seen.peak)
         c = self._pick(name, "c", seen, headroom=_HEADROOM, most=most, covers=start,
                        finest=min(self._width(name, "c") - 1, one + g.frac))
         tc = self._candidate(name, "tc", layer.activation, seen, finest=c.frac)
@@ -166,7 +166,9 @@ class Chooser:
             fracs = layer.gather(fracs[None], ABSENT)[0]
         else:
             fracs = np.full(layer.features, x.frac)
-        return {"x": x, "x_align": _columns(x, fracs), "w_format": form, "scales": scales,
+        split = self._split(layer)
+        return {"x": x, "x_align": _columns(x, np.repeat(fracs, split, axis=-1)), "split": split,
+                "w_format": form, "scales": scales,
                 "y": _finished(layer.activation, y, form.frac + x.frac)}
 
     def _max_pool(self, name: str, layer: MaxPool) -> dict:
@@ -254,37 +256,44 @@ class Chooser:
         x, h_in = self._finest(value), self._initial(name, layer, 1)
         (w_ih, w_hh), scales = self._weights(name, layer, [("w_ih", x), ("w_hh", h)], result_frac)
         h_frac = max(h.frac, h_in.frac) if h_in else h.frac
-        return {"x": x, "x_align": _columns(x, self.fracs[value]), "h": h,
-                "h_in": h_in, "w_ih_format": w_ih, "w_hh_format": w_hh, "scales": scales,
-                "acc_frac": max(w_ih.frac + x.frac, w_hh.frac + h_frac)}
+        split = self._split(layer)
+        return {"x": x, "x_align": _columns(x, np.repeat(self.fracs[value], split, axis=-1)),
+                "split": split, "h": h, "h_in": h_in, "w_ih_format": w_ih, "w_hh_format": w_hh,
+                "scales": scales, "acc_frac": max(w_ih.frac + x.frac, w_hh.frac + h_frac)}
 
     def _weights(self, name: str, layer: Dense | Recurrent, met: list[tuple[str, QFormat]],
                  result_frac: int) -> tuple[list[QFormat], np.ndarray | None]:
         """Formats of a layer's matrices, and the scales of their rows or None. ``met``: each
         matrix and the format of its operand."""
         pattern = getattr(layer, "pattern", None)
+        bits = [self._split(layer).bit_length() - 1, 0]  # that the parts of a weight have less
         matrices = [scaled_weights(layer, getattr(layer, tensor)) for tensor, _ in met]
         scaled = self.settings.scales_of(name) and pattern is None
         tried = [self._candidates(name, tensor, w, x.width - 1 + result_frac + _GUARD - x.frac,
-                                  MOST_SCALE if scaled else 0, pattern is not None)
-                 for w, (tensor, x) in zip(matrices, met, strict=True)]
+                                  MOST_SCALE if scaled else 0, pattern is not None, more)
+                 for w, (tensor, x), more in zip(matrices, met, bits, strict=False)]
+        scales: np.ndarray | None = None
         if not scaled:
-            return [least_error(w, forms) for w, forms in
-                    zip(matrices, tried, strict=True)], None
-        if self.seen is None:
+            forms = [least_error(w, forms) for w, forms in zip(matrices, tried, strict=True)]
+        elif self.seen is None:
             return [forms[0] for forms in tried], np.zeros(len(matrices[0]), np.int64)
-        forms, scales = by_row(matrices, tried, [self.settings.rule_of(name, tensor).looks
-                                                 for tensor, _ in met])
-        return forms, scales if scales.any() else None
+        else:
+            forms, scales = by_row(matrices, tried, [self.settings.rule_of(name, tensor).looks
+                                                     for tensor, _ in met])
+            scales = scales if scales.any() else None
+        return [QFormat(form.width - more, form.frac)
+                for form, more in zip(forms, bits, strict=False)], scales
 
     def _candidates(self, name: str, tensor: str, w: np.ndarray, finest: int, most: int,
-                    simple: bool) -> list[QFormat]:
+                    simple: bool, more: int = 0) -> list[QFormat]:
         """The formats that a matrix may have by its settings and its rule. Where formats hold its
         weights as they are, these alone: those of its rule, if they do. ``most``: the largest scale
-        of its rows. ``simple``: the weights are those of a sum or an average, ones at best."""
+        of its rows. ``simple``: the weights are those of a sum or an average, ones at best.
+        ``more``: bits beyond its width."""
         given = self.settings.of(name, tensor)
         if isinstance(given, QFormat):
-            return [given]
+            return [QFormat(given.width + more, given.frac)]
+        given += more
         if self.seen is None:
             return [QFormat(given, given - _ANY[tensor])]
         if not peak_of(w):
@@ -299,6 +308,10 @@ class Chooser:
     def _gate_frac(self, gate: str, candidate: int) -> int:
         """Fractional bits that the finest of a step's arguments has."""
         return max(self.table.frac if gate == "sigmoid" else self.table.out_frac, candidate)
+
+    def _split(self, layer: Layer) -> int:
+        """The columns of an element of the layer's x: those of the network's input are split."""
+        return self.split if self.sources[layer.inputs[0]] == {0} else 1
 
     def _result_frac(self, activation: str, y: QFormat) -> int:
         return self.table.frac if activation in ("sigmoid", "tanh", *CURVES) else y.frac
@@ -356,6 +369,14 @@ class Chooser:
         return given.width if isinstance(given, QFormat) else given
 
 
+def check_clip(name: str, layer: Lstm, peak: float) -> None:
+    """Raise :class:`UserError` where |c|, which reaches ``peak`` on some data, meets a clip."""
+    if layer.c_clip and peak >= layer.c_clip:
+        raise UserError(f"{name}: its cell state reaches {layer.c_clip:g} on the calibration data, "
+                        "to which the file clips it, and only full-integer cores clip cell states: "
+                        "convert the model as full integer")
+
+
 def _at_most(form: QFormat, frac: float) -> QFormat:
     """``form`` with at most so many fractional bits."""
     return form if form.frac <= frac else QFormat(form.width, int(frac))
@@ -392,7 +413,8 @@ def _exact(w: np.ndarray, width: int, most: int) -> list[QFormat]:
     """The formats in which no weight of (rows, columns) is rounded, where each row may have a scale
     of 0..``most``; those with the fewest fractional bits first."""
     values, found = w.astype(np.float64), []
-    least = QFormat.covering(width, peak_of(w)).frac - _BITS_ABOVE
+    # Of the finest format, the peak may be the lowest integer, which has no opposite.
+    least = QFormat.covering(width, peak_of(w)).frac + 1 - _BITS_ABOVE
     finest = values * 2.0**(least + _BITS_ABOVE + most)
     if (finest != np.floor(finest)).any():  # then no coarser format holds them
         return found

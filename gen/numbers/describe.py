@@ -40,7 +40,7 @@ def describe(layer: Layer | QLayer) -> str:
         text = _fields(getattr(layer, "view", layer))
     else:
         cls: Any = getattr(layer, "of", type(layer))  # the float layer's
-        parts = {name: words(getattr(layer, name)) for name, words in _WORDS.items()
+        parts = {name: words(_value(layer, name)) for name, words in _WORDS.items()
                  if hasattr(layer, name)}
         shown = ", ".join(text for name, text in parts.items()  # an activation, if not the usual
                           if text and text != getattr(cls, name, None))
@@ -63,6 +63,12 @@ def difference(layers: Sequence[Layer], core: Sequence[QLayer]) -> str | None:
             return (f"layer {n}: the model's reads the values {layer.inputs}, the core's "
                     f"{old.inputs}")
     return None
+
+
+def _value(layer: Any, name: str) -> Any:
+    """A field; the features of a quantised layer are those of the model, split or not."""
+    value = getattr(layer, name)
+    return value // getattr(layer, "split", 1) if name == "features" else value
 
 
 def _fields(instance: Any) -> str:

@@ -140,19 +140,21 @@ def _fitted(layer: Layer, chosen: dict, moments: list[np.ndarray], samples: int)
                                     for name in (*layer.weights, *layer.biases)} if moments else {}
     for one, moment in zip(_sums(layer), moments, strict=False):
         scales = chosen["scales"]
-        steps, halves, noise = [], [], []
+        steps, lows, highs, noise = [], [], [], []
         for tensor, meets in zip(one.tensors, one.meets, strict=True):
             form: QFormat = chosen[f"{tensor}_format"]
             rows, columns = found[tensor][one.rows].shape
             finer = np.zeros(rows) if scales is None else scales[one.rows]
             steps.append(np.repeat(2.0**-(form.frac + finer)[:, None], columns, axis=1))
-            halves += [-form.lo] * columns
-            noise += [chosen["x" if meets == "x" else "h"].step**2 / 12] * columns
+            parts = chosen["split"] if meets == "x" else 1
+            lows += [form.lo * parts] * columns
+            highs += [form.hi * parts] * columns
+            noise += [(chosen["x" if meets == "x" else "h"].step / parts)**2 / 12] * columns
         exact = np.concatenate([scaled_weights(layer, found[tensor][one.rows])
                                 for tensor in one.tensors], axis=1)
         diagonal = np.append(noise + moment.diagonal()[:-1] / samples, 0.0)
         w, bias = _rounded(exact, moment + np.diag(diagonal), np.concatenate(steps, axis=1),
-                           np.array(halves))
+                           np.array(lows), np.array(highs))
         times = 4.0 if layer.last_activation == "hard_sigmoid" else 1.0  # see scaled_weights
         found[one.bias][one.biases] += bias * times
         for tensor in one.tensors:
@@ -161,10 +163,10 @@ def _fitted(layer: Layer, chosen: dict, moments: list[np.ndarray], samples: int)
     return replace(layer, **found) if found else layer
 
 
-def _rounded(w: np.ndarray, moment: np.ndarray, steps: np.ndarray, halves: np.ndarray
-             ) -> tuple[np.ndarray, np.ndarray]:
-    """``w`` (rows, columns) on its grid of multiples of ``steps`` (rows, columns), from ``-halves``
-    to ``halves - 1`` (columns,) of them, and what to add to the bias (rows,).
+def _rounded(w: np.ndarray, moment: np.ndarray, steps: np.ndarray, lows: np.ndarray,
+             highs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``w`` (rows, columns) on its grid of multiples of ``steps`` (rows, columns), from ``lows``
+    to ``highs`` (columns,) of them, and what to add to the bias (rows,).
 
     The columns with the largest operands go first. The rows of ``onto``, the upper Cholesky factor
     of the inverse of ``moment``, say how much of a column's error each later column takes over.
@@ -173,13 +175,14 @@ def _rounded(w: np.ndarray, moment: np.ndarray, steps: np.ndarray, halves: np.nd
     order = np.append(np.argsort(-moment.diagonal()[:-1], kind="stable"), columns)
     onto = np.linalg.cholesky(np.linalg.inv(moment[np.ix_(order, order)])).T
     left = np.append(w, np.zeros((len(w), 1)), axis=1)[:, order]
-    steps, halves, found = steps[:, order[:-1]], halves[order[:-1]], np.empty_like(w)
+    steps, found = steps[:, order[:-1]], np.empty_like(w)
+    lows, highs = lows[order[:-1]], highs[order[:-1]]
     for start in range(0, columns, _BLOCK):
         end = min(start + _BLOCK, columns)
         errors = np.empty((len(w), end - start))
         for n in range(start, end):
             units = np.floor(left[:, n] / steps[:, n] + 0.5)
-            found[:, order[n]] = np.clip(units, -halves[n], halves[n] - 1) * steps[:, n]
+            found[:, order[n]] = np.clip(units, lows[n], highs[n]) * steps[:, n]
             error = errors[:, n - start] = (left[:, n] - found[:, order[n]]) / onto[n, n]
             left[:, n + 1:end] -= error[:, None] * onto[n, n + 1:end]
         left[:, end:] -= errors @ onto[start:end, end:]

@@ -37,9 +37,9 @@ def from_int8(network: Network) -> QuantizedNetwork:
     """
     assert network.affine is not None
     inputs, outputs = network.affine
-    # What has been subtracted from each element of each value.
-    centres = [np.full(shape, one.zero) for shape, one in
-               zip(network.input_shapes, inputs, strict=True)]
+    # What has been subtracted from each element of each value. The core subtracts one number from
+    # all that it reads.
+    centres = [np.full(shape, inputs[0].zero) for shape in network.input_shapes]
     layers: list[QLayer] = []
     for name, layer, shape in zip(network.names, network.layers,
                                   network.shapes[len(centres):], strict=True):
@@ -56,27 +56,20 @@ def from_int8(network: Network) -> QuantizedNetwork:
             centres.append(np.full(shape, layer.state.zero))
         else:
             raise UserError(f"{name}: a full-integer network has int8 layers only")
-    ends = [np.unique(centres[value]).tolist() for value in network.outputs]
-    if any(len(end) > 1 for end in ends):
-        raise UserError("an output joins values of several zero points: convert the model with "
-                        "one layer behind them")
-    if len({one.zero for one in inputs}) > 1 or len({end[0] for end in ends}) > 1:
-        raise UserError("all inputs must have one zero point, and all outputs: split the model, or "
-                        "convert it with one of each")
+    ends = [centres[value].ravel() for value in network.outputs]
     qnet = QuantizedNetwork(
         input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
         act_width=CENTRED.width, weight_width=WEIGHTS.width, cell_width=16,
         input_formats=(WEIGHTS,) * len(inputs), table=default_table(CENTRED.width), acc_width=2,
         host=network.host, calibration={"source": "the file's", "samples": 0, "peaks": {}},
         affine=(inputs, outputs),
-        zeros=(tuple(one.zero for one in inputs), tuple(end[0] for end in ends)))
+        zeros=((inputs[0].zero,) * len(inputs), tuple(
+            tuple((end if (end != end[0]).any() else end[:1]).tolist()) for end in ends)))
     for layer in layers:
         bits = layer_bits(layer, qnet.table)
-        left = max([0, *(int(s.max()) for s in (layer.shift_ih, layer.shift_hh))]) if isinstance(
-            layer, QInt8Lstm) else 0
-        if bits + left > _INT32:
-            raise UserError(f"{layer.name}: its sums need {bits + left} bits, LiteRT's have "
-                            f"{_INT32}: use fewer inputs, or calibrate the model again")
+        if bits > _INT32:
+            raise UserError(f"{layer.name}: its sums need {bits} bits, LiteRT's have {_INT32}: use "
+                            "fewer inputs, or calibrate the model again")
     return replace(qnet, acc_width=accumulator_width(qnet))
 
 
@@ -110,7 +103,8 @@ def _lstm(name: str, layer: Int8Lstm, centres: np.ndarray) -> QInt8Lstm:
         scales[f"shift_{tensor}"] = np.array([s for _, s in pairs], np.int64)
     hidden = np.float32(2.0**-15) / np.float32(layer.hidden.scale) * np.float32(2.0**-15)
     multiplier_h, shift_h = int8_multiplier(float(hidden))
-    clip = 32768 if layer.clip == 0 else int(min(layer.clip * 2.0**layer.cell, 32767))
+    # A clip of less than one unit of c is none, as that of 0 is.
+    clip = int(min(layer.clip * 2.0**layer.cell, 32767)) or 32768
     return QInt8Lstm(
         name=name, inputs=layer.inputs, units=layer.units, w_ih=layer.matrix_ih.w,
         w_hh=layer.matrix_hh.w,

@@ -50,6 +50,8 @@ def inverse(bits: int) -> np.ndarray:
     e = np.minimum(28918 + _product(28918, x + half_away(cubic, 1)), 32767)
     for k, factor in zip(range(-2, bits), _EXP, strict=False):
         e = np.where((inside - a) >> (15 - bits + k) & 1, _product(e, factor), e)
+    if bits > 5:  # the factors end at exp(-16)
+        e = np.where(a < -(1 << 20 - bits), 0, e)
     h = (e + 32768) >> 1
     y = 23130 + _product(h, -15420)
     for _ in range(3):

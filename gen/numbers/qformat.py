@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["QFormat"]
+__all__ = ["QFormat", "container_bits"]
 
 
 @dataclass(frozen=True)
@@ -67,3 +67,8 @@ class QFormat:
     def to_float(self, integers) -> np.ndarray:
         """The values of integers, float64."""
         return np.asarray(integers, dtype=np.float64) * self.step
+
+
+def container_bits(width: int) -> int:
+    """Bits that an element of ``width`` bits takes in a stream: 8, 16 or 32."""
+    return next(bits for bits in (8, 16, 32) if bits >= width)

@@ -90,9 +90,9 @@ class QInt8Lstm(QRecurrent):
         return (super().fits(*shapes) and len(shapes) == 1 and self.h0 is None
                 and all(one.shape == (4,) for one in (*multipliers, *shifts))
                 and all(0 <= one < 1 << 31 for m in multipliers for one in m.tolist())
-                and all(-31 <= one <= 15 for s in shifts for one in s.tolist())
-                and 0 <= self.multiplier_h < 1 << 31 and -31 <= self.shift_h <= 15
-                and 11 <= self.c.frac <= 24 and 0 <= self.clip <= 32768
+                and all(-31 <= one <= 30 for s in shifts for one in s.tolist())
+                and 0 <= self.multiplier_h < 1 << 31 and -31 <= self.shift_h <= 30
+                and 9 <= self.c.frac <= 24 and 0 <= self.clip <= 32768
                 and -255 <= self.offset <= 255 and -255 <= self.lo <= self.hi <= 255)
 
     def tensors(self, table):

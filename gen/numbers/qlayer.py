@@ -20,13 +20,16 @@ from gatefold.gen.network.recurrent import CLIP_BITS
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.tables import CURVE_TABLES, Table
 
-__all__ = ["ABSENT", "MOST_CLIP", "MOST_SCALE", "Columns", "QLayer", "QMatrix", "Tensor",
-           "alignment", "argument", "column_shifts", "hard_limit", "limit_of"]
+__all__ = ["ABSENT", "MOST_CLIP", "MOST_SCALE", "SPLITS", "Columns", "QLayer", "QMatrix", "Tensor",
+           "alignment", "argument", "column_shifts", "hard_limit", "limit_of", "parted"]
 
 MOST_CLIP = 1 << 24  #: The largest ``z_clip`` of a layer, 256: beyond the range of every table.
 
 #: The largest scale of a row: two bits of a shift by 0 or 1 share a LUT.
 MOST_SCALE = 1
+
+#: Operands that an element of a network's input may become.
+SPLITS = (1, 2, 4, 8, 16)
 
 #: The fractional bits of an element that is padding: a zero, which every format has.
 ABSENT = -1000
@@ -35,6 +38,15 @@ ABSENT = -1000
 def alignment(x: QFormat, fracs: np.ndarray) -> np.ndarray:
     """Left shifts that bring elements with ``fracs`` fractional bits to the format x."""
     return np.where(fracs == ABSENT, 0, x.frac - fracs)
+
+
+def parted(whole: np.ndarray, parts: int, *, mirrored: bool = False) -> np.ndarray:
+    """Integers (..., elements) as ``parts`` integers each, (..., elements * parts), whose sum they
+    are: floor((v + j) / parts) for j = 0 .. parts - 1; ``mirrored``: for j with its bits in
+    reverse order, so that the parts of an operand and those of a weight are not alike."""
+    bits = parts.bit_length() - 1
+    order = [int(f"{j:0{bits}b}"[::-1], 2) if mirrored and bits else j for j in range(parts)]
+    return ((whole[..., None] + np.array(order)) >> bits).reshape(*whole.shape[:-1], -1)
 
 
 def column_shifts(x: QFormat, fracs: np.ndarray) -> np.ndarray:
@@ -233,6 +245,7 @@ class QMatrix(QLayer):
     x_align: np.ndarray
     activation: str
     scales: np.ndarray | None
+    split: int
 
     @property
     def row_scales(self) -> np.ndarray:

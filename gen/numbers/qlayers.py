@@ -53,7 +53,7 @@ class QDense(Windowed, QMatrix):
     ``x_align`` as of :class:`QRecurrent`. ``activation`` of
     :data:`~.layer.DENSE_ACTIVATIONS`: hard_tanh and hard_sigmoid are linear and relu (its scale and
     offset in w and b) within :func:`~.qlayer.hard_limit`. ``window`` and ``pattern`` as of
-    :class:`~.layers.Dense`. ``scales`` (outputs,) as of :class:`QRecurrent`.
+    :class:`~.layers.Dense`. ``scales`` (outputs,) and ``split`` as of :class:`QRecurrent`.
     """
 
     w: np.ndarray
@@ -66,6 +66,7 @@ class QDense(Windowed, QMatrix):
     window: Window | None = None
     pattern: np.ndarray | None = None
     scales: np.ndarray | None = None
+    split: int = 1
 
     of = Dense
 

@@ -32,7 +32,8 @@ class QRecurrent(QMatrix):
     brings an element of each column to x. ``h0``: constant initial h in format h, or None.
     ``h_in``: the format of an initial h that comes as an input after x, or None. ``scales`` (gates
     U,): so many fractional bits more the weights of each row have than the matrices' formats, and
-    its bias more than ``acc_frac``; None, a layer without row scales.
+    its bias more than ``acc_frac``; None, a layer without row scales. ``split``: the columns of
+    w_ih that each element of the network's input has; F counts all of them.
     """
 
     units: int
@@ -49,6 +50,7 @@ class QRecurrent(QMatrix):
     h0: np.ndarray | None = None
     h_in: QFormat | None = None
     scales: np.ndarray | None = None
+    split: int = 1
 
     of: ClassVar[type[Recurrent]] = Recurrent
     constants = {"h0": "h"}

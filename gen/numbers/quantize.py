@@ -23,6 +23,7 @@ from gatefold.gen.numbers.int8 import from_int8
 from gatefold.gen.numbers.integers import INT64, in_integers, scaled_weights, too_far_apart
 from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.qlayer import SPLITS
 from gatefold.gen.numbers.quantized import QLayer, QuantizedNetwork, Table
 from gatefold.gen.numbers.settings import (
     DEFAULT,
@@ -52,7 +53,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
              argument_bits: int | None = None, calibration=None, samples: int = 64, seed: int = 0,
              rule: str = "max", weight_rule: str = "max", percentile: float = 99.9,
              overrides: dict | None = None, headroom: int = 0, row_scales: bool = False,
-             carry: str = "none", input_carries: bool = False, moments: Moments | None = None,
+             carry: str = "none", input_carries: bool = False, split: int = 1,
+             moments: Moments | None = None,
              output_width: int | None = None,
              any_weights: bool = False,
              table: Table | None = None) -> QuantizedNetwork:
@@ -70,9 +72,11 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     accumulators, for weights that come later.
     ``row_scales``: rows of matrices have scales. ``carry``, of :data:`~.settings.CARRIES`: the
     LSTMs whose h takes over the remainder of its last rounding. ``input_carries``: the conversion
-    of an input from floats does so too. ``moments``, of operands: weights are rounded as
-    :func:`~.fit.fitted` does. ``output_width``: bits of the result of a last Dense layer
-    (:func:`last_dense`), at least those of activations; without it as many as these.
+    of an input from floats does so too. ``split``, of :data:`~.qlayer.SPLITS`: the operands that
+    each element of the input becomes, where matrices alone meet it (``network.meet_input``).
+    ``moments``, of operands: weights are rounded as :func:`~.fit.fitted` does. ``output_width``:
+    bits of the result of a last Dense layer (:func:`last_dense`), at least those of activations;
+    without it as many as these.
     ``any_weights``: fixed formats and accumulators for a core whose weights are replaced later
     (weights Q3, input and dense outputs Q4, cell state Q6, |bias| up to :data:`BIAS_LIMIT`); takes
     no calibration and no headroom.
@@ -90,6 +94,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
                         checked_headroom(headroom), row_scales, carry)
     if table and (table_bits or argument_bits):
         raise ValueError("quantize takes a table, or its bits, not both")
+    if split not in SPLITS or (split > 1 and network.meet_input is None):
+        raise ValueError(f"quantize cannot split the input of this network in {split!r}")
     table = table or table_for(settings.widest("activations"), table_bits, argument_bits,
                                _steps(network))
     settings = replace(settings, widths={**widths, "table": table.out_frac + 1})
@@ -116,7 +122,7 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
             raise ValueError("quantize: this rule needs a calibration that looked at values")
     else:
         seen = calibrate(network, calibration, samples, seed, look=settings.looks)
-    inputs, numbers = _choose(network, settings, table, seen)
+    inputs, numbers = _choose(network, settings, table, seen, split)
     layers, beyond = [], {}
     rounded = fitted(network, numbers, moments) if moments else network
     for name, layer, chosen in zip(network.names, rounded.layers, numbers, strict=True):
@@ -134,9 +140,12 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
         record |= {"row_scales": True} if row_scales else {}
         record |= {"carry": carry} if carry != "none" else {}
         record |= {"input_carries": True} if input_carries else {}
+        record |= {"split": split} if split > 1 else {}
         record |= {FITTED: True} if moments else {}
         record |= {SATURATED: beyond} if beyond else {}
     used = _widths(network, inputs, layers)
+    more = split.bit_length() - 1
+    inputs = tuple(QFormat(form.width + more, form.frac + more) for form in inputs)
     qnet = QuantizedNetwork(
         input_shapes=network.input_shapes, layers=tuple(layers), outputs=network.outputs,
         act_width=used["act"], weight_width=used["weight"] or weight_width,
@@ -145,8 +154,8 @@ def quantize(network: Network, *, act_width: int = 16, weight_width: int = 16,
     return replace(qnet, acc_width=_accumulator(qnet, any_weights, headroom))
 
 
-def _choose(network: Network, settings: Settings, table: Table, seen: Calibration | None
-            ) -> tuple[tuple[QFormat, ...], list[dict]]:
+def _choose(network: Network, settings: Settings, table: Table, seen: Calibration | None,
+            split: int) -> tuple[tuple[QFormat, ...], list[dict]]:
     """Formats of the inputs and the numbers of every layer.
 
     Where an operand must have one format but is put together from values of several, these are
@@ -155,7 +164,7 @@ def _choose(network: Network, settings: Settings, table: Table, seen: Calibratio
     names = network.names
     first = len(network.input_shapes)
     for _ in range(2 * len(names) + 2):
-        chooser = Chooser(network, settings, table, seen)
+        chooser = Chooser(network, settings, table, seen, split)
         try:
             inputs = chooser.inputs()
             return inputs, [chooser.layer(n, name, layer) for n, (name, layer)
@@ -285,10 +294,13 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
                    or field.name in ("x_align", "h_in", "c_in", "w_p_format", "scales",
-                                     "carries")}
+                                     "carries", "split")}
         if numbers.get("scales") is not None:
+            bits = numbers["split"].bit_length() - 1
             matrices = [scaled_weights(layer, getattr(layer, name)) for name in layer.weights]
-            numbers["scales"] = by_row(matrices, [[old.weights[name]] for name in layer.weights],
+            forms = [QFormat(form.width + (bits if n == 0 else 0), form.frac)
+                     for n, form in enumerate(old.weights.values())]
+            numbers["scales"] = by_row(matrices, [[form] for form in forms],
                                        [saturate] * len(matrices))[1]
         chosen.append(numbers)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from gatefold.gen.network.graph import Graph, joined, split
 from gatefold.gen.network.int8 import Affine
-from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.qformat import QFormat, container_bits
 from gatefold.gen.numbers.qint8 import QInt8Dense, QInt8Lstm
 from gatefold.gen.numbers.qlayer import ABSENT, QLayer, alignment, argument, hard_limit
 from gatefold.gen.numbers.qlayers import QCellState, QDense, QMaxPool, QMultiply, QView
@@ -59,11 +59,13 @@ class QuantizedNetwork(Graph):
     ``act_width``, ``weight_width`` and ``cell_width``, bits of the widest format of each kind;
     ``table``; ``acc_width``, bits that hold every partial sum of every row in any order; ``host``,
     for each output the function that is left to the host; ``input_carries``, whether the conversion
-    of floats to an input's integers carries the remainder of a timestep to the next;
+    of floats to an input's integers carries the remainder of a timestep to the next. Where the
+    input is split (:attr:`split`), ``input_formats`` is that of its elements, not of the operands
+    that they become;
     ``calibration``, for the report, the origin of the formats (source, samples, peaks). Of a
     network in int8, whose layers compute with integers less a zero point: ``affine``, the numbers
-    of its inputs and of its outputs; ``zeros``, what the core subtracts from each input's integers
-    and adds to each output's.
+    of its inputs and of its outputs; ``zeros``, what the core subtracts from each input's integers,
+    and what it adds to each output's: a number, or one for each element.
     """
 
     input_shapes: tuple[tuple[int, ...], ...]
@@ -79,7 +81,24 @@ class QuantizedNetwork(Graph):
     input_carries: bool = False
     calibration: dict = field(default_factory=dict)
     affine: tuple[tuple[Affine, ...], tuple[Affine, ...]] | None = None
-    zeros: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    zeros: tuple[tuple[int, ...], tuple[tuple[int, ...], ...]] = ((), ())
+
+    @property
+    def split(self) -> int:
+        """The operands that each element of the (only) input becomes, a power of two: their sum is
+        the element, and they have as many bits less."""
+        return max(getattr(layer, "split", 1) for layer in self.layers)
+
+    @property
+    def read_shapes(self):
+        """Shapes of the inputs as the layers read them: ``split`` operands an element."""
+        return tuple((*shape[:-1], shape[-1] * self.split) for shape in self.input_shapes)
+
+    @property
+    def read_formats(self) -> tuple[QFormat, ...]:
+        """Formats of the inputs as the layers read them."""
+        bits = self.split.bit_length() - 1
+        return tuple(QFormat(form.width - bits, form.frac - bits) for form in self.input_formats)
 
     @property
     def computing(self) -> dict[int, QLayer]:
@@ -105,7 +124,7 @@ class QuantizedNetwork(Graph):
     def fracs(self) -> tuple[np.ndarray, ...]:
         """Fractional bits of every element of every value, each of the value's shape."""
         found = [np.full(shape, form.frac)
-                 for shape, form in zip(self.input_shapes, self.input_formats, strict=True)]
+                 for shape, form in zip(self.read_shapes, self.read_formats, strict=True)]
         for layer, shape in zip(self.layers, self.shapes[len(found):], strict=True):
             found.append(layer.fracs(shape, *(found[value] for value in layer.inputs)))
         return tuple(found)
@@ -124,6 +143,12 @@ class QuantizedNetwork(Graph):
         widths = [layer.result.width for n, layer in self.computing.items()
                   if layer.result and not self.readers[self.value(n)]]
         return max([self.act_width, *widths])
+
+    @property
+    def container(self) -> int:
+        """Bits that an element takes in a stream, of the inputs and of the outputs."""
+        widest = max(form.width for form in self.input_formats)
+        return container_bits(widest if self.affine else max(widest, self.out_width))
 
     @property
     def input_format(self) -> QFormat:
@@ -175,6 +200,14 @@ class QuantizedNetwork(Graph):
             return [str(one) for one in self.affine[0]], [str(one) for one in self.affine[1]]
         return ([str(form) for form in self.input_formats],
                 [" or ".join(map(str, self.formats(value))) for value in self.outputs])
+
+    @property
+    def output_zeros(self) -> np.ndarray:
+        """What is added to each output element, (elements,)."""
+        sizes = [int(np.prod(shape)) for shape in self.output_shapes]
+        outside = self.zeros[1] or ((0,),) * len(sizes)
+        return np.concatenate([np.broadcast_to(zeros, size)
+                               for zeros, size in zip(outside, sizes, strict=True)])
 
     @property
     def output_fracs(self) -> np.ndarray:

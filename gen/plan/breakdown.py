@@ -39,7 +39,8 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
     """
     lowered = lower(qnet, pe, simd, block_words, dies=dies)
     places = output_places(lowered)
-    if places is None:  # the output is not whole results: one more op puts it together
+    added = qnet.output_zeros - qnet.output_zeros[0]  # the writer adds the first to all
+    if places is None or added.any():  # the output is not whole results: an op puts it together
         if qnet.out_width > qnet.act_width:
             raise UserError(f"this output is put together by the array, which takes "
                             f"{qnet.act_width} bits, not {qnet.out_width}: give --output-width "
@@ -49,11 +50,23 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
         if (frame < 0).all():
             raise UserError("the network's output is nothing but padding: there is nothing to "
                             "build")
-        elements = len(frame)
-        lowered.gather(max(n for n in range(1, min(elements, _GATHERED) + 1) if elements % n == 0))
+        lowered.gather(_row(added))
         places = output_places(lowered)
         assert places is not None
     return _Breakdown(lowered, parts, *places).work()
+
+
+def _row(added: np.ndarray) -> int:
+    """The elements of a row of the output frame that an op puts together, adding the same numbers
+    to each row: ``added``, (elements,)."""
+    elements = len(added)
+    rows = [n for n in range(1, min(elements, _GATHERED) + 1)
+            if elements % n == 0 and (added.reshape(-1, n) == added[:n]).all()]
+    if not rows:
+        raise UserError(f"the outputs have several zero points and {elements} elements, of which "
+                        f"at most {_GATHERED} are put together at once: give the model outputs of "
+                        "one zero point, a layer behind them for example")
+    return max(rows)
 
 
 class _Breakdown:

@@ -23,8 +23,8 @@ class Budget:
     ``memory``, where the weights are stored, one of :data:`~gatefold.gen.options.MEMORIES`;
     ``loadable``, whether they are streamed in at run time; ``board``, the geometry, None where
     wires are not known; ``fewest_dies`` that a core takes; ``reach``, ``gather``, levels of
-    registers that the user fixed; ``engines``, equal cores on the device, each of which may use
-    this much.
+    registers that the user fixed; ``lanes``, the most of each die, None for no limit; ``engines``,
+    equal cores on the device, each of which may use this much.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Budget:
     fewest_dies: int = 1
     reach: int | None = None
     gather: int | None = None
+    lanes: int | None = None
     engines: int = 1
     packs: bool = False
 

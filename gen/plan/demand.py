@@ -174,8 +174,8 @@ def must_multiply(qnet: QuantizedNetwork) -> int:
     """Multiplications of one inference that no schedule can leave out.
 
     Not counted are products with a one or a zero that only the kind of a layer brings about (sums,
-    pools, padding), R.h at a zero start, and the input part of a repeated vector after its first
-    step.
+    pools, padding), R.h at a zero start, the input part of a repeated vector after its first step,
+    and of the operands that an element is split into all but one.
     """
     total = 0
     alike = [_steps(shape) == 1 for shape in qnet.input_shapes]  # every step has the same vector
@@ -190,12 +190,12 @@ def must_multiply(qnet: QuantizedNetwork) -> int:
         if isinstance(layer, QRecurrent):
             given = layer.stateful or len(layer.inputs) > 1
             steps = shapes[0][0]
-            total += (1 if same else steps) * layer.w_ih.size
+            total += (1 if same else steps) * layer.w_ih.size // layer.split
             total += (steps if given else steps - 1) * layer.w_hh.size
         elif isinstance(layer, QDense) and layer.pattern is None:
             there = layer.gather(np.ones(shapes[0], np.int8)).reshape(-1, layer.features)
             met = there[:1] if same and layer.window is None else there
-            total += int(np.count_nonzero(met)) * layer.outputs
+            total += int(np.count_nonzero(met)) // layer.split * layer.outputs
         elif isinstance(layer, QMultiply):
             total += int(np.prod(shapes[0]))
     return total

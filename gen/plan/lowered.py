@@ -20,8 +20,8 @@ class Lowered:
 
     Attributes: ``ops``; ``storage``; ``values``, the addresses (:mod:`gatefold.gen.plan.layout`)
     of the elements of every value that there is; ``stage``, that of the next op; ``x_rows``,
-    ``x_row``: rows of the input frame and elements of a row. ``keep``: every result stays in the
-    operand memory, also one that no op reads.
+    ``x_row``: rows of the input frame and elements of a row, as they come. ``keep``: every result
+    stays in the operand memory, also one that no op reads.
     """
 
     def __init__(self, qnet: QuantizedNetwork, pe: int, simd: int, keep: bool, dies: int = 1):
@@ -35,13 +35,13 @@ class Lowered:
 
     def _place_inputs(self):
         """Rows of the frame are timesteps; where only convolutions read it, it is one row."""
-        shapes = self.qnet.input_shapes
+        shapes = self.qnet.read_shapes
         sizes = [int(np.prod(shape)) for shape in shapes]
         row = shapes[0][-1]
         windowed = all(self.only_windows(value) for value in range(len(shapes)))
         if windowed or any(shape[-1] != row for shape in shapes):
             row = sum(sizes)
-        self.x_row, self.x_rows = row, sum(sizes) // row
+        self.x_row, self.x_rows = row // self.qnet.split, sum(sizes) // row
         fracs = np.concatenate([self.qnet.fracs[n].ravel() for n in range(len(shapes))])
         frame = self.storage.input_rows(self.x_rows, row, fracs.reshape(self.x_rows, row)).ravel()
         parts = np.split(frame, np.cumsum(sizes)[:-1])
@@ -102,12 +102,14 @@ class Lowered:
         return np.concatenate([self.values[value].ravel() for value in self.qnet.outputs])
 
     def gather(self, row: int) -> None:
-        """One more op, which puts the output frame together in rows of ``row`` elements."""
+        """One more op, which puts the output frame together in rows of ``row`` elements, and adds
+        what an element's zero point is beyond the first element's."""
         frame = self.frame().reshape(-1, row)
         self.stage += 1
         written = self.storage.result(len(self.ops), len(frame), row, 0, 0)
+        zeros = self.qnet.output_zeros[:row, None]
         self.add(-1, DenseKind("linear", 0, 0, self.qnet.act_width), (picking(row, 1, frame),),
-                 written, traced=None)
+                 written, bias=zeros - zeros[0], traced=None)
         self._gathered = written
 
 

@@ -24,8 +24,7 @@ from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.kinds import SILENT, DenseKind
 
-__all__ = ["Cycles", "Plan", "container_bits", "draft_plan", "frame_cycles",
-           "make_plan"]
+__all__ = ["Cycles", "Plan", "draft_plan", "frame_cycles", "make_plan"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
@@ -91,11 +90,6 @@ class Plan:
         ops = _broken_down(qnet, self.array).ops
         assert [op.kind for op in ops] == [op.kind for op in self.work.ops]
         return replace(self, qnet=qnet, work=replace(self.work, ops=ops))
-
-
-def container_bits(width: int) -> int:
-    """Bits that an element of ``width`` bits takes in a stream: 8, 16 or 32."""
-    return next(bits for bits in (8, 16, 32) if bits >= width)
 
 
 def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_rows: int = 0,
@@ -165,9 +159,10 @@ def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
 def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] | None = None,
             program: Program | None = None) -> EngineConfig:
     """The engine for a network; without a schedule, enough of it to know its latencies."""
-    element = max(form.width for form in qnet.input_formats) if qnet.affine else qnet.act_width
-    container = container_bits(element if qnet.affine else qnet.out_width)
-    x_zero, out_zero = (side[0] if side else 0 for side in qnet.zeros)
+    element = max(form.width for form in qnet.input_formats) if qnet.affine or qnet.split > 1 \
+        else qnet.act_width
+    container = qnet.container
+    x_zero, out_zero = next(iter(qnet.zeros[0]), 0), int(qnet.output_zeros[0])
     if array.stream_bits % container or array.stream_bits < container:
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
                         f"not {array.stream_bits}")
@@ -182,7 +177,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] 
         weight_depth=len(work.weight_words), bias_depth=len(work.bias_words),
         park_depth=max(parked, default=0), h_depth=max(1, work.storage.h_depth),
         cell_depth=work.cell_depth, scale_depth=work.scale_depth, out_width=qnet.out_width,
-        x_row=work.x_row, x_rows=work.x_rows,
+        x_row=work.x_row, x_rows=work.x_rows, x_split=qnet.split,
         out_row=work.out_row, out_rows=work.out_rows,
         contexts=array.contexts, pipeline=array.pipeline,
         reach=array.reach, gather=array.gather, dies=array.dies, cross=array.cross,

@@ -423,7 +423,9 @@ class _Gearbox:
 
 def _reader(c: EngineConfig) -> Resources:
     box = _Gearbox.of(gearboxes(c)[0])
-    return _part(0.275 * box.held + 0.6 * box.shifted + 1.04 * box.moving + 0.71 * box.two + 65,
+    split = c.beat * (c.x_split - 1) * c.element_width  # adders
+    return _part(0.275 * box.held + 0.6 * box.shifted + 1.04 * box.moving + 0.71 * box.two + 65
+                 + split,
                  box.held + 2 * bits_for(c.x_depth) + 16)
 
 

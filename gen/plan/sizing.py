@@ -20,17 +20,20 @@ from gatefold.gen.plan.waves import AHEAD
 from gatefold.gen.plan.work import Work
 from gatefold.hdl.config import SHALLOW, EngineConfig
 
-__all__ = ["Progress", "choose_array", "fit", "lut_rows", "made_to_fit", "meet_deadline",
-           "might_fit", "place", "widths_might_fit"]
+__all__ = ["MAX_TILES", "Progress", "choose_array", "fit", "lut_rows", "made_to_fit",
+           "meet_deadline", "might_fit", "place", "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
 _BLOCK_SHARE = 0.95
 #: Weight words that blocks of convolutions may take, tried in turn.
 _BLOCK_WORDS = (BLOCK_WORDS, 1536, 1280, 1152, 1024, 960, 896, 832, 768, 704, 640, 512, 384, 256)
-#: Beats that a chunk of results may take on a core in int8, whose lanes are large.
+#: Beats that a chunk of results may take.
 _PARTS = (1, 2, 4, 8)
 _PROGRAM = 128  # instructions, where there is no program yet
+
+#: Tiles of a frame that a plan is made for: a schedule is computed tile by tile.
+MAX_TILES = 1_000_000
 
 #: Called with the number of arrays that were looked at, and of those there are.
 Progress = Callable[[int, int], None]
@@ -178,11 +181,14 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
     the levels of registers that its wires need, or None; with cascades that cost a cycle only where
     it does not fit without them.
 
-    Fixed point keeps a lane a column: its lanes are small, and fewer would lengthen its tails.
+    Fixed point keeps a lane a column, if there is no limit: its lanes are small, and fewer would
+    lengthen its tails.
     """
     windows = any(demand.windows for demand in demands(qnet))
-    *more, most = (parts for parts in (_PARTS if qnet.affine else (array.parts,))
-                   if array.simd % parts == 0)
+    legal = _parts(array.simd, budget)
+    if not legal:
+        return None
+    *more, most = legal if qnet.affine else legal[:1]
     if windows and _fitting(qnet, replace(array, block_words=_BLOCK_WORDS[-1], parts=most),
                             budget)[0] is None:
         return None  # nothing that takes more does
@@ -196,6 +202,12 @@ def _draft(qnet: QuantizedNetwork, array: Array, budget: Budget) -> _Draft | Non
             found = (_fitting(qnet, replace(wanted, parts=parts), budget)[0] for parts in more)
             return next(filter(None, found), fewest)
     return None
+
+
+def _parts(simd: int, budget: Budget) -> list[int]:
+    """Beats that a chunk of so many results may take, with no more lanes than the user allows."""
+    return [parts for parts in _PARTS
+            if simd % parts == 0 and (budget.lanes is None or simd <= budget.lanes * parts)]
 
 
 def _fitting(qnet: QuantizedNetwork, array: Array, budget: Budget) -> tuple[_Draft | None, int]:
@@ -244,6 +256,10 @@ def made_to_fit(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
     Raises :class:`UserError` where no levels keep the clock, and as
     :func:`gatefold.gen.plan.make_plan`.
     """
+    if not _parts(array.simd, budget):
+        raise UserError(f"--lanes {budget.lanes} does not go with {array.simd} columns (--simd), "
+                        f"of which a lane takes 1, 2, 4 or 8: take --lanes {array.simd} or other "
+                        "columns")
     found = _draft(qnet, array, budget)
     if found is None:
         spread = _spread(array, budget)
@@ -304,12 +320,15 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
 
 #: How much larger than the largest array that is too slow the array for a deadline may be.
 _CLOSE = 1.08
+#: An array is too slow where its cycles by counts alone are so many times those of the deadline.
+_SURE = 1.1
 
 
 def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *,
                   contexts: int = 1, pipeline: str = "full", protect: bool = False) -> Plan:
     """The plan of the smallest array, by multipliers, whose latency at the budget's clock is at
-    most so long; within 8 %, since latency does not fall steadily with size.
+    most so long; within 8 %, since latency does not fall steadily with size. No array that takes
+    more than :data:`MAX_TILES` cycles is looked at.
 
     Raises :class:`UserError` where the fastest array that fits takes longer, and as
     :func:`choose_array`.
@@ -318,14 +337,9 @@ def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *
         return choose_array(qnet, replace(budget, multipliers=multipliers), contexts=contexts,
                             pipeline=pipeline, protect=protect, goal="latency", quick=True)
 
-    limit = microseconds * budget.clock_mhz
-    ranking = Ranking(qnet, contexts)
-    least = 4 * budget.fewest_dies
-    # An array that keeps all its multipliers busy would meet it with so many.
-    too_few = max(least - 1, int(ranking.contexts * sum(
-        one.steps * one.rows * (one.columns + one.own) for one in ranking.asked) / limit / 2))
-    multipliers = min(budget.multipliers, max(least, 2 * too_few))
-    found = planned(multipliers)
+    limit = min(microseconds * budget.clock_mhz, MAX_TILES)
+    too_few, multipliers = _about(Ranking(qnet, contexts), budget, limit)
+    found, step = planned(multipliers), _CLOSE
     while found.cycles.latency > limit:
         if multipliers == budget.multipliers:
             best = found.cycles.latency / budget.clock_mhz
@@ -333,17 +347,31 @@ def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *
                 f"--deadline {microseconds:g}us cannot be met: the fastest core of {budget.name} "
                 f"takes {best:.4g} us, {found.cycles.latency} cycles at {budget.clock_mhz:g} MHz"
                 f": allow that{budget.or_larger}, or take a smaller network")
-        too_few, multipliers = multipliers, min(budget.multipliers, 2 * multipliers)
-        found = planned(multipliers)
+        too_few, multipliers = multipliers, min(budget.multipliers, ceil(step * multipliers))
+        found, step = planned(multipliers), step**2
     few = found.config.pe * found.config.simd
     while few > max(too_few + 3, _CLOSE * too_few):
-        between = max(least, int((few * max(1, too_few)) ** 0.5))
+        between = max(4 * budget.fewest_dies, int((few * max(1, too_few)) ** 0.5))
         smaller = planned(between)
         if smaller.cycles.latency > limit:
             too_few = between
         else:
             found, few = smaller, min(between, smaller.config.pe * smaller.config.simd)
     return found
+
+
+def _about(ranking: Ranking, budget: Budget, limit: float) -> tuple[int, int]:
+    """A number of multipliers whose frame takes more cycles than the limit, and about the smallest
+    whose frame does not, by counts alone: a schedule of many tiles takes a minute."""
+    few, enough = 4 * budget.fewest_dies - 1, budget.multipliers
+    while enough > few + 1:
+        between = (few + enough) // 2
+        bounds = [ranking.bound(*shape) for shape in ranking.shapes(between)]
+        if min(bounds, default=inf) <= _SURE * limit:
+            enough = between
+        else:
+            few = between
+    return few, enough
 
 
 def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: Ranking,

@@ -14,7 +14,7 @@ from gatefold.gen.network.layers import Dense, Window
 from gatefold.gen.numbers.accumulator import accumulator_width, layer_bits
 from gatefold.gen.numbers.integers import INT64
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayer import MOST_SCALE
+from gatefold.gen.numbers.qlayer import MOST_SCALE, SPLITS
 from gatefold.gen.numbers.quantized import ABSENT, QLayer, QuantizedNetwork, Table
 from gatefold.gen.numbers.settings import WIDTHS
 from gatefold.gen.store.stored import expect
@@ -33,11 +33,17 @@ def check(qnet: QuantizedNetwork) -> None:
     expect(2 <= qnet.acc_width <= INT64, "acc_width")
     _table(qnet.table)
     expect(1 <= len(qnet.input_shapes) == len(qnet.input_formats) <= _LAYERS, "inputs")
-    for form in qnet.input_formats:
+    expect(qnet.split in SPLITS, "split")
+    for form in qnet.read_formats:
         _format(form, qnet.act_width, "input_formats")
     _graph(qnet)
+    meet = qnet.meet_input or set()
+    expect(all(getattr(layer, "split", 1) == (qnet.split if n in meet else 1)
+               for n, layer in enumerate(qnet.layers)), "split")
     expect(qnet.affine is None or [len(side) for side in qnet.affine]
            == [len(qnet.input_shapes), len(qnet.outputs)], "affine")
+    expect(all(len(one) in (1, math.prod(shape)) for one, shape in
+               zip(qnet.zeros[1], qnet.output_shapes, strict=False)), "zeros")
     fracs = qnet.fracs
     for n, layer in qnet.computing.items():
         _layer(qnet, layer, qnet.value(n), fracs)
@@ -64,7 +70,7 @@ def _graph(qnet: QuantizedNetwork) -> None:
     expect(1 <= len(qnet.layers) <= _LAYERS and qnet.computing, "layers")
     shapes: list[tuple[int, ...]] = []
     total = 0
-    for shape in qnet.input_shapes:
+    for shape in qnet.read_shapes:
         expect(1 <= len(shape) <= 4 and min(shape) >= 1, "input_shapes")
         shapes.append(shape)
         total += _size(shape)

@@ -75,10 +75,11 @@ def _widths(head: Any) -> dict[str, Any]:
 
 def _borders(head: Any) -> dict[str, Any]:
     """Of a network in int8 the numbers of its inputs and outputs, and the zero points."""
-    zeros = tuple(integers(side) for side in entries(head["zeros"]))
+    inside, outside = entries(head["zeros"])
+    zeros = integers(inside), tuple(integers(one) for one in entries(outside))
     affine = tuple(tuple(_affine(one) for one in entries(side)) for side in entries(head["affine"]))
     expect([len(side) for side in zeros] == ([len(side) for side in affine] or [0, 0]), "zeros")
-    expect(all(-128 <= zero <= 127 for side in zeros for zero in side), "zeros")
+    expect(all(-128 <= zero <= 127 for side in (zeros[0], *zeros[1]) for zero in side), "zeros")
     return {"zeros": zeros, "affine": affine or None}
 
 

@@ -11,6 +11,7 @@ from gatefold.gen.frontends import load
 from gatefold.gen.network.forward import forward
 from gatefold.sim import simulators
 from tests.support.cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
+from tests.support.tflite_files import patched, path, places
 
 SAME_SHAPE = FIXTURES / "tf_keras_last.keras"  # LSTM 7 on (6, 3), Dense 2: other weights
 CHANGES = ("weights/", "cocotb/vectors.json", "integers.npz", "floats.npz", "report.json",
@@ -141,3 +142,15 @@ def test_weights_beyond_the_formats_are_refused_or_saturate_as_asked(tmp_path):
     numbers = json.loads((core / "report.json").read_text())["numbers"]
     assert numbers["calibration"]["saturated_weights"]["l0_lstm"]
     assert any("w_hh" in tensors for tensors in numbers["saturations"].values())
+
+
+def test_a_cell_state_that_reaches_the_clip_of_a_float_file_is_refused(tmp_path):
+    data = path("float_padded").read_bytes()
+    (tmp_path / "m.tflite").write_bytes(data)
+    (tmp_path / "clipped.tflite").write_bytes(
+        patched(data, places(data)["Lstm.cell_clip"][0], "f", 0.01))
+    core = built(tmp_path / "core", tmp_path / "m.tflite", "--pe", 8, "--simd", 2)
+    assert gatefold("weights", tmp_path / "m.tflite", core).exit_code == 0
+    before = contents(core)
+    assert "its cell state reaches 0.01" in refused("weights", tmp_path / "clipped.tflite", core)
+    assert contents(core) == before

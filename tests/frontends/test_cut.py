@@ -72,7 +72,7 @@ CASES = {
     "normalised behind": ([EMBEDDING, TURN, LSTM, *NORM], ("b", 6), True, ["embedding"],
                           ["norm", "head", "scores"]),
     "an image in front": ([*IMAGE, TURN, LSTM, *HEAD], ("b", 1, 6, 4), False,
-                          ["conv", "soft"], []),
+                          ["conv", "soft", "pool"], []),
     "past the core": ([SQUARE, TURN, LSTM, node("Squeeze", "h", "zero", output="s"),
                        node("ReduceMean", "e", output="m", name="mean", axes=[1], keepdims=0),
                        node("Concat", "s", "m", output="j", axis=1),

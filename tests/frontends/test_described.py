@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gatefold.gen.cut.parts import Host
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import load
+from gatefold.gen.inspect import inspect
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Gru, Lstm
 from tests.support.cli_harness import gatefold, refused
@@ -407,6 +409,50 @@ def test_memory_stays_small(tmp_path, data):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 << 20
+
+
+# --- what the host computes
+
+TOKENS = """
+input.shape = [6]
+[[layer]]
+kind = "embedding"
+weights = "words"
+rows = 9
+outputs = 3
+[[layer]]
+kind = "layernorm"
+weights = "norm"
+[[layer]]
+kind = "gru"
+weights = "gru"
+units = 4
+output = "last"
+[[layer]]
+kind = "log_softmax"
+"""
+
+
+def test_the_host_computes_what_lies_around_the_recurrent_layers(tmp_path):
+    random = np.random.default_rng(4)
+    held = {name: random.standard_normal(shape).astype(np.float32) for name, shape in {
+        "words__weight": (9, 3), "norm__weight": (3,), "norm__bias": (3,),
+        "gru__weight_ih_l0": (12, 3), "gru__weight_hh_l0": (12, 4), "gru__bias_ih_l0": (12,),
+        "gru__bias_hh_l0": (12,)}.items()}
+    path, described = given(tmp_path, zipped(**held), TOKENS)
+    assert "embedding is computed by the host" in refusal(path, described)
+    found = inspect(path, network=described)
+    assert found.options == ("--network", str(described), "--cut", "auto")
+    network = load(path, network=described, cut="auto")
+    tokens, (w, gain, offset) = random.integers(0, 9, (5, 6)), list(held.values())[:3]
+    host = Host(network.around)
+    frames, kept = host.before(host.inputs(tokens))
+    x = w[tokens] - w[tokens].mean(-1, keepdims=True)
+    x = x / np.sqrt((x ** 2).mean(-1, keepdims=True) + 1e-5) * gain + offset
+    np.testing.assert_allclose(frames, x, rtol=1e-4, atol=1e-6)
+    h = forward(network, frames)
+    (made,) = host.behind([h], kept)
+    np.testing.assert_allclose(made, h - np.log(np.exp(h).sum(-1, keepdims=True)), rtol=1e-5)
 
 
 # --- the command line

@@ -11,7 +11,8 @@ from gatefold.gen.inspect import inspect
 from tests.support.onnx_graphs import graph, loaded, node, recurrent_weights, refusal
 
 CONSTANTS = recurrent_weights() | {
-    "0": np.array(0), "1": np.array(1), "[0]": np.array([0]), "[1]": np.array([1]),
+    "0": np.array(0), "1": np.array(1), "4": np.array(4), "[0]": np.array([0]),
+    "[1]": np.array([1]),
     "[2]": np.array([2]), "[7]": np.array([7]), "[6,3]": np.array([6, 3]),
     "[1,2]": np.array([1, 2]), "zeros": np.zeros((1, 6, 3), np.float32)}
 #: "b": the size of the batch; "[b]": the same as a vector.
@@ -61,6 +62,13 @@ NUMBERS = {
     "last index": ("pick", after(node("Slice", "x", "[0]", "[2]", "[1]", output="two"),
                                  node("Gather", "two", "b", output="g", axis=1, name="pick"),
                                  node("Unsqueeze", "g", "[1]", output="e"))),
+    "a condition on many": ("choose", after(
+        node("Greater", "b", "4", output="many"),
+        node("If", "many", output="e", name="choose", **{
+            name: onnx.helper.make_graph([node(kind, "x", output=f"{name}/e")], name, [], [
+                onnx.helper.make_tensor_value_info(
+                    f"{name}/e", onnx.TensorProto.FLOAT, None)])
+            for name, kind in (("then_branch", "Relu"), ("else_branch", "Identity"))}))),
     "factor": ("times", after(node("Mul", "x", "b.", output="e", name="times"))),
     "behind the LSTM": ("times", [*SIZE, SAME, TURN, LSTM, node("Squeeze", "h", "[0]", output="s"),
                                   node("Div", "s", "b.", name="times")]),

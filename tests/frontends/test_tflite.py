@@ -14,6 +14,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.tflite.flat import read_model
+from gatefold.gen.frontends.tflite.layers import _limits
 from gatefold.gen.frontends.tflite.model import Model
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.int8 import Affine
@@ -73,6 +74,31 @@ def test_quantising_is_that_of_litert():
     np.testing.assert_array_equal(form.quantize(given), [-3, -3, -3, -3, -1, 127, -128, -3])
     np.testing.assert_array_equal(form.beyond(given), [False] * 5 + [True] * 2 + [False])
     np.testing.assert_array_equal(form.to_float([-3, -1]), [0, 1])
+
+
+def test_a_masked_begin_of_an_axis_that_is_dropped_is_its_first_step(tmp_path):
+    """As LiteRT reads it; the converter sets no such mask."""
+    data, file = path("padded").read_bytes(), tmp_path / "m.tflite"
+    at = places(data)["StridedSlice.begin"][0]
+    assert data[at] == 0b101
+    file.write_bytes(patched(data, at, "b", 0b111))
+    network, x = load(file), vectors("padded")["x"][:2]
+    trace: dict = {}
+    forward(load(path("padded")), x, trace=trace)
+    (h,) = (tensors["h"] for name, tensors in trace.items() if "lstm" in name)
+    again: dict = {}
+    forward(network, x, trace=again)
+    dense = network.layers[-1]
+    (name, y), = ((name, tensors["y"]) for name, tensors in again.items() if name.endswith("dense"))
+    np.testing.assert_allclose(y.reshape(2, -1), np.clip(h[:, 0] @ dense.w.T + dense.b,
+                                                         *dense.y.to_float([dense.lo, dense.hi])))
+
+
+@pytest.mark.parametrize(("zero", "most"), [(0, 64), (3, 66), (-127, -64), (100, 127)])
+def test_six_is_rounded_with_its_zero_point(zero, most):
+    """6 / scale is 63.5: LiteRT 2.3.0 answered with these."""
+    scale = float(np.float32(12) / np.float32(127))
+    assert _limits("RELU6", Affine(scale, zero)) == (zero, most)
 
 
 # ---- what is refused ---------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gatefold.gen.cut.parts import Host
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.torch import live
 from gatefold.gen.frontends.torch.live import from_torch
 from gatefold.gen.network.forward import forward
-from gatefold.gen.network.graph import Dense, Gru, Lstm
+from gatefold.gen.network.graph import Dense, Gru, Lstm, split
 
 torch = pytest.importorskip("torch")
 nn, F = torch.nn, torch.nn.functional
@@ -610,9 +611,10 @@ REFUSED = {
     "softmax inside": (nn.Sequential(nn.Softmax(-1), nn.Linear(3, 2)),
                        "nothing may be computed from it"),
     "softmax over time": (nn.Softmax(1), "softmax must be over the last dimension"),
-    "log_softmax": (nn.LogSoftmax(-1), "is not built: take what comes before it"),
-    "layer": (nn.Sequential(nn.LayerNorm(3)), "LayerNorm '0': is not built: it divides by"),
-    "layer norm": (nn.LayerNorm(3), "BatchNorm1d is constant"),
+    "log_softmax": (nn.LogSoftmax(-1), "is computed by the host, not in hardware: cut the model"),
+    "layer": (nn.Sequential(nn.LSTMCell(3, 2)), "LSTMCell '0': is not built: nn.LSTM, nn.GRU"),
+    "layer norm": (nn.LayerNorm(3), "layer_norm: layernorm is computed by the host"),
+    "embedding": (nn.Embedding(3, 2), "embedding is computed by the host"),
     "cell": (nn.LSTMCell(3, 2), "nn.LSTM, nn.GRU or nn.RNN over the whole sequence"),
     "unknown layer": (nn.Sequential(nn.Bilinear(3, 3, 3)),
                       "Bilinear '0': is not built; the layers of torch.nn that are: LSTM, GRU"),
@@ -732,3 +734,21 @@ def test_a_forward_that_computes_with_the_batch_is_refused(run):
     lambda self, x: self.lstm(x / x.shape[2])[0]])
 def test_a_forward_may_use_the_batch_for_shapes(run):
     same(Net(run, lstm=nn.LSTM(FEATURES, UNITS, batch_first=True)))
+
+
+@pytest.mark.parametrize("cut", ["auto", ("lstm", "lstm")])
+def test_the_host_computes_what_lies_around_the_recurrent_layers(cut):
+    """Tokens, an embedding and a normalisation in front, another and a softmax behind."""
+    def run(self, x):
+        y = self.lstm(self.first(self.words(x)))[0][:, -1]
+        return F.log_softmax(self.head(torch.relu(self.then(y))), -1)
+    module = lively(Net(run, words=nn.Embedding(9, 4), first=nn.LayerNorm(4), head=nn.Linear(5, 3),
+                        lstm=nn.LSTM(4, 5, batch_first=True), then=nn.LayerNorm(5)))
+    tokens = np.random.default_rng(2).integers(0, 9, (3, STEPS))
+    network = from_torch(module, (STEPS,), cut=cut)
+    assert "lstm" in [layer.kind for layer in network.layers]
+    host = Host(network.around)
+    frames, kept = host.before(host.inputs(tokens))
+    (made,) = host.behind(split(forward(network, frames), network.output_shapes), kept)
+    with torch.no_grad():
+        np.testing.assert_allclose(made, module(torch.from_numpy(tokens)), rtol=1e-4, atol=1e-5)

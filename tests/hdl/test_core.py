@@ -180,7 +180,7 @@ def test_tables_with_bits_of_their_own(name, act, bits):
                    table=table_of(bits)), 8, 2)
 
 
-@pytest.mark.parametrize("stream_bits", [8, 24, 64, 256])
+@pytest.mark.parametrize("stream_bits", [8, 24, 64, 256, 512])
 def test_stream_widths(stream_bits):
     check(quantized("every h"), 8, 3, stream_bits=stream_bits, scenarios=(full_rate, random_flow))
 

@@ -1,12 +1,15 @@
 """FrameReader and FrameWriter: whole frames also where TLAST is wrong, two at most, none lost."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from gatefold.gen.numbers.qlayer import parted
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
+from gatefold.sim.scalars import saturate
 from tests.support.hdl_harness import FLOW, draw, pack, simulator, small, unpack
 
 LIMIT = 5000  # cycles
@@ -102,15 +105,18 @@ def good_beats(config, frame):
 
 
 @pytest.mark.parametrize("flow", FLOW)
-@pytest.mark.parametrize("sizes", READERS, ids=str)
-def test_reader_clean_frames(sizes, flow):
-    config = reader(*sizes)
+@pytest.mark.parametrize(("sizes", "split"), [*((sizes, 1) for sizes in READERS),
+                                              (READERS[1], 4), (READERS[2], 16)], ids=str)
+def test_reader_clean_frames(sizes, split, flow):
+    config = replace(reader(*sizes), x_split=split)
     rng = np.random.default_rng(0)
-    frames = draw(rng, config.act_width, (6, config.x_row * config.x_rows))
+    frames = draw(rng, config.element_width, (6, config.x_row * config.x_rows))
     beats = [beat for frame in frames for beat in good_beats(config, frame)]
     writes, errors, _ = read_frames(config, beats, flow=flow, stop=6)
-    np.testing.assert_array_equal(frames_written(config, writes),
-                                  [chunks_of(config, frame) for frame in frames])
+    wide = replace(config, x_row=config.x_row * split, x_split=1)
+    np.testing.assert_array_equal(
+        frames_written(config, writes),
+        [chunks_of(wide, saturate(parted(frame, split), config.act_width)) for frame in frames])
     assert errors == 0
 
 

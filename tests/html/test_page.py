@@ -445,10 +445,11 @@ document.title = JSON.stringify([seen, document.getElementById("readout").textCo
 """
 
 
-def browse(path, profile) -> SimpleNamespace:
+def browse(path, profile, query="") -> SimpleNamespace:
     """The page's DOM after its scripts ran, and the messages on its console."""
     result = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", path.as_uri()],
+        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom",
+         path.as_uri() + query],
         capture_output=True, text=True, timeout=120, check=True)
     console = [line for line in result.stderr.splitlines() if "CONSOLE" in line]
     return SimpleNamespace(dom=result.stdout, console=console)

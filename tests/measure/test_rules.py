@@ -1,6 +1,7 @@
 """The measured choice of rules, scales of rows, grids of trained weights, and widths of outputs."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from gatefold.gen.measure.rules import output_bits, quantize_measured
 from gatefold.gen.measure.search import error_of, outputs_of
 from gatefold.gen.network.graph import Dense, Lstm, Network
 from gatefold.gen.numbers.formats import by_row
+from gatefold.gen.numbers.integers import keeps_weights
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantize import quantize
 from tests.support.networks import network
@@ -65,6 +67,25 @@ def test_weights_on_a_grid_keep_it_exactly_whatever_the_rule(row_scales):
         for tensor, form in q.weights.items():
             steps = 2.0 ** -(form.frac + rows_of(q)[:, None])
             np.testing.assert_array_equal(getattr(q, tensor) * steps, getattr(layer, tensor))
+
+
+def test_the_lowest_integer_lies_on_the_grid():
+    of = Network((2,), (Dense(w=np.array([[-0.5, 0.4375]]), b=np.zeros(1)),))
+    assert keeps_weights(of, quantize(of, weight_width=4))
+
+
+@pytest.mark.parametrize("row_scales", [False, True])
+def test_weights_that_were_trained_in_split_formats_keep_the_split(row_scales):
+    of = network("dense per step", gain=0.3)
+    x = data(of)
+    options: dict[str, Any] = {"act_width": 4, "weight_width": 4, "calibration": x}
+    (q,) = quantize(of, split=4, row_scales=row_scales, **options).layers
+    whole = q.w.reshape(len(q.w), -1, 4).sum(axis=2)
+    on_grid = replace(of, layers=(replace(of.layers[0], w=whole * 2.0 ** -(
+        q.w_format.frac + rows_of(q)[:, None])),))
+    again = quantize_measured(on_grid, **options)
+    assert again.split == 4 and keeps_weights(on_grid, again)
+    assert not keeps_weights(on_grid, quantize(on_grid, **options))
 
 
 # whether rows have scales: of all layers, by the sections; of the LSTM and the Dense layer

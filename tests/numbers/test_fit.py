@@ -76,7 +76,8 @@ def test_every_weight_lies_on_the_grid_of_its_row(activation, row_scales):
     q = quantized(network, weight_width=4, weight_rule="mse", row_scales=row_scales,
                  moments=moments_of(network, inputs(8)))
     numbers = [{**{f"{tensor}_format": form for tensor, form in layer.weights.items()},
-                "scales": layer.scales, "x": layer.x, "h": getattr(layer, "h", None)}
+                "scales": layer.scales, "x": layer.x, "h": getattr(layer, "h", None),
+                "split": layer.split}
                for layer in q.layers]
     again = fitted(network, numbers, moments_of(network, inputs(8)))
     for layer, ints in zip(again.layers, q.layers, strict=True):

@@ -2,6 +2,7 @@
 numbers, and what they refuse."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.flow import compile
 from gatefold.gen.frontends import load
 from gatefold.gen.measure.resolvers import RESOLVERS
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.int8 import Affine, Int8Dense
 from gatefold.gen.numbers.quantize import quantize, requantize_into
 from gatefold.gen.store.quantized_io import load_quantized, save_quantized
 from gatefold.sim.golden import golden
@@ -78,3 +81,27 @@ def test_other_weights_need_another_core():
     network = load(path("sequence"))
     with pytest.raises(UserError, match="rebuild the core with this model"):
         requantize_into(network, quantize(network))
+
+
+def test_inputs_may_have_several_zero_points():
+    network = load(path("dense"))
+    first, ((x,), _) = network.layers[0], network.affine
+    assert isinstance(first, Int8Dense)
+    forms = x, replace(x, zero=x.zero - 9)
+
+    def of(*inputs: Affine):
+        """The first layer on each of some inputs, whose numbers are these."""
+        count = len(inputs)
+        return quantize(Network(
+            network.input_shapes * count, outputs=tuple(range(count, 2 * count)),
+            layers=tuple(replace(first, inputs=(n,), x=one) for n, one in enumerate(inputs)),
+            affine=(inputs, (first.y,) * count)))
+
+    given = vectors("dense")["x"].astype(np.int64)[:8].reshape(8, -1)
+    both = of(*forms)
+    assert both.zeros[0] == (x.zero, x.zero)
+    shape = network.input_shapes[0]
+    np.testing.assert_array_equal(
+        golden(both, np.concatenate([given, given[::-1]], axis=1)),
+        np.concatenate([golden(of(form), one.reshape(8, *shape)).reshape(8, -1)
+                        for form, one in zip(forms, (given, given[::-1]), strict=True)], axis=1))

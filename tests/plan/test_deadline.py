@@ -1,10 +1,12 @@
 """--deadline: the smallest array that is fast enough."""
 
+from dataclasses import replace
+
 import pytest
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.plan import Budget
-from gatefold.gen.plan.sizing import meet_deadline
+from gatefold.gen.plan import Array, Budget, sizing
+from gatefold.gen.plan.sizing import made_to_fit, meet_deadline
 from tests.support.networks import quantized
 
 BUDGET = Budget.of(None)
@@ -34,3 +36,28 @@ def test_a_deadline_that_nothing_meets_is_refused_with_the_best_figure():
     with pytest.raises(UserError, match="--deadline 0.1us cannot be met: the fastest core .* "
                                         "takes [0-9.]+ us, [0-9]+ cycles at 300 MHz"):
         meet_deadline(QNET, BUDGET, 0.1)
+
+
+def test_counts_tell_where_to_begin(monkeypatch):
+    """A schedule of many tiles takes a minute: an array near the smallest is planned first."""
+    sizes, choose = [], sizing.choose_array
+
+    def counted(qnet, budget, **options):
+        sizes.append(budget.multipliers)
+        return choose(qnet, budget, **options)
+
+    monkeypatch.setattr(sizing, "choose_array", counted)
+    found = multipliers(meet_deadline(QNET, BUDGET, 1.2))
+    assert len(sizes) <= 4 and found <= 1.5 * sizes[0], (sizes, found)
+
+
+@pytest.mark.parametrize(("name", "simd", "lanes", "parts"), [
+    ("stack", 8, 2, 4), ("stack", 4, 3, 2), ("stack", 4, 4, 1)])
+def test_lanes_are_no_more_than_the_user_allows(name, simd, lanes, parts):
+    array = Array(pe=8, simd=simd, stream_bits=32)
+    assert made_to_fit(quantized(name), array, replace(BUDGET, lanes=lanes)).parts == parts
+
+
+def test_lanes_that_do_not_go_with_the_columns_are_refused():
+    with pytest.raises(UserError, match="--lanes 2 does not go with 5 columns"):
+        made_to_fit(QNET, Array(pe=8, simd=5, stream_bits=32), replace(BUDGET, lanes=2))

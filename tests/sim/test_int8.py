@@ -91,6 +91,12 @@ def test_multiplying_rounds_twice(shift):
         assert int(multiplied(x, m, shift)) == expected
 
 
+def test_a_shift_to_the_left_keeps_32_bits():
+    m = 1 << 30  # 1/2
+    assert multiplied([1 << 20, 1 << 21, 3 << 20, -(1 << 21) - 1], m, 10).tolist() == [
+        1 << 29, -(1 << 30), -(1 << 29), (1 << 30) - 512]
+
+
 def test_sigmoid_is_near_the_function_and_symmetric():
     found = sigmoid16(PAIRS)
     np.testing.assert_allclose(found / 2**15, 1 / (1 + np.exp(-PAIRS / 2**12)), rtol=0, atol=2e-4)
@@ -100,7 +106,7 @@ def test_sigmoid_is_near_the_function_and_symmetric():
     assert int((np.diff(found) < 0).sum()) == 976
 
 
-@pytest.mark.parametrize("bits", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [0, 1, 2, 3, 4, 5, 6])
 def test_tanh_is_near_the_function_and_odd(bits):
     found = tanh16(PAIRS, bits)
     np.testing.assert_allclose(found / 2**15, np.tanh(PAIRS / 2 ** (15 - bits)), rtol=0,

@@ -24,6 +24,7 @@ from gatefold.gen.frontends.described.options import (
     text,
 )
 from gatefold.gen.frontends.described.weights_file import WeightsFile
+from gatefold.gen.frontends.host_layers import embedding, layer_norm, log_softmax
 from gatefold.gen.frontends.torch.layers import (
     Parameters,
     Recurrence,
@@ -170,6 +171,21 @@ def _softmax(chain: Chain, _: Options) -> int:
     return chain.builder.softmax(chain.value)
 
 
+def _log_softmax(chain: Chain, _: Options) -> int:
+    return log_softmax(chain.builder, chain.value)
+
+
+def _embedding(chain: Chain, options: Options) -> int:
+    table = chain.parameters(options)("weight", (options["rows"], options["outputs"]))
+    return embedding(chain.builder, chain.value, table, origin=options["weights"])
+
+
+def _layer_norm(chain: Chain, options: Options) -> int:
+    array, shape = chain.parameters(options), chain.shape[-1:]
+    held = [array(name, shape) for name in ("weight", "bias")] if options["affine"] else []
+    return layer_norm(chain.builder, chain.value, options["eps"], held, origin=options["weights"])
+
+
 _FUNCTIONS = ("relu", "sigmoid", "tanh", "hardsigmoid", "hardtanh")
 _WEIGHTS = {"weights": text('the prefix of its arrays in the weights file ("" for none)')}
 _STACK = {**_WEIGHTS, "units": count(), "num_layers": count(1), "bidirectional": flag(False),
@@ -194,5 +210,7 @@ KINDS: dict[str, tuple[dict[str, Option], Callable[[Chain, Options], int]]] = {
     "last_step": ({}, _last_step),
     "repeat": ({"timesteps": count()}, _repeat),
     "flatten": ({"order": choice("timesteps_first", "channels_first", default="")}, _flatten),
-    "softmax": ({}, _softmax),
+    "softmax": ({}, _softmax), "log_softmax": ({}, _log_softmax),
+    "embedding": ({**_WEIGHTS, "rows": count(), "outputs": count()}, _embedding),
+    "layernorm": ({**_WEIGHTS, "eps": number(1e-5), "affine": flag(True)}, _layer_norm),
 }

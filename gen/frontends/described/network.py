@@ -34,6 +34,7 @@ import tomllib
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Builder
 from gatefold.gen.frontends.container import file_name, read_file
+from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.described.layers import KINDS, Chain
 from gatefold.gen.frontends.described.options import INPUT, Options, choice, top
 from gatefold.gen.frontends.described.weights_file import WeightsFile, read_weights
@@ -47,11 +48,13 @@ ENTRY = "gatefold"
 MAX_TEXT, MAX_LINE = 64 << 10, 1000
 
 
-def parse(data: bytes, name: str, description: str | os.PathLike | None = None) -> Network:
+def parse(data: bytes, name: str, description: str | os.PathLike | None = None,
+          cut: Cut | None = None) -> Network:
     """The network of a weights file's bytes and of the ``description`` file beside it.
 
     Parameters: ``name``, the weights file's, for messages; ``description``, a path, or None for the
-    one in the file's metadata. Raises :class:`UserError` if either is wrong.
+    one in the file's metadata; ``cut``, where the model is cut. Raises :class:`UserError` if either
+    is wrong.
     """
     weights = read_weights(data, name)
     if description is not None:
@@ -63,7 +66,7 @@ def parse(data: bytes, name: str, description: str | os.PathLike | None = None) 
         raise UserError(f"{name} is a {what}, not a model: it holds weights without their network; "
                         "describe that in a few lines and give them with --network net.toml "
                         "(network= in Python), or export the model to ONNX")
-    network = _network(_read(where, text), where, weights)
+    network = _network(_read(where, text), where, weights, cut)
     network.source["network_sha256"] = hashlib.sha256(text).hexdigest()
     return network
 
@@ -83,10 +86,10 @@ def _read(where: str, text: bytes) -> dict:
     return value
 
 
-def _network(description: dict, where: str, weights: WeightsFile) -> Network:
+def _network(description: dict, where: str, weights: WeightsFile, cut: Cut | None) -> Network:
     whole = Options(where, description, top())
     shape = Options(f"{where}: input", whole["input"], INPUT)["shape"]
-    chain = Chain(Builder(tuple(shape)), weights)
+    chain = Chain(Builder(tuple(shape), cut=cut), weights)
     for n, entry in enumerate(whole["layer"]):
         layer, rest = f"{where}: layer {n + 1}", dict(entry)
         named = {"kind": rest.pop("kind")} if "kind" in rest else {}

@@ -53,6 +53,8 @@ def scaled(trace: Trace, ids: np.ndarray, gain, offset, origin: str = "") -> np.
     if not all(np.isfinite(factor).all() for factor in factors):
         raise UserError("its constant holds NaN or infinite weights: train or export it again")
     ids = np.broadcast_to(ids, _common(trace, ids, *factors))
+    if (factors[0] == 1).all() and not factors[1].any():
+        return ids
     stage, order = trace.settled(ids, origin)
     places = order - stage.base
     spread = []
@@ -145,7 +147,11 @@ def reduced(trace: Trace, ids: np.ndarray, axes: tuple[int, ...], average: bool,
 
 
 def softmax(trace: Trace, ids: np.ndarray, axis: int, origin: str = "") -> np.ndarray:
-    """A softmax over one axis, which the host computes: only for an output of the network."""
+    """A softmax over one axis, which the host computes: only for an output of the network, or where
+    the model is cut."""
+    if trace.builder.cut is not None:
+        moved = matrix(trace, np.moveaxis(ids, axis, -1), trace.builder.softmax, origin)
+        return np.moveaxis(moved, -1, axis)
     whole, back = trace.split(np.moveaxis(ids, axis, -1), 1)
     new = trace.softmax(trace.natural(whole), origin).reshape(whole.shape)
     return np.moveaxis(back(new), -1, axis)

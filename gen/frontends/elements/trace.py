@@ -22,6 +22,7 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Builder
+from gatefold.gen.frontends.cuts import Cut
 from gatefold.gen.frontends.elements.views import ZERO, Arranger
 from gatefold.gen.frontends.limits import check_elements
 from gatefold.gen.frontends.refusals import Refusals
@@ -83,12 +84,12 @@ class Trace:
 
     Parameters: ``batch``, samples in the trial run; ``shapes``, of one sample of each input;
     ``trusted``, no limits on time and size: for modules in memory, never for a file.
-    ``refusals``, those of the builder.
+    ``refusals`` and ``cut``, those of the builder.
     """
 
     def __init__(self, batch: int, shapes: Sequence[Shape], *, trusted: bool = False,
-                 refusals: Refusals | None = None):
-        self.builder = Builder(*shapes, refusals=refusals)
+                 refusals: Refusals | None = None, cut: Cut | None = None):
+        self.builder = Builder(*shapes, refusals=refusals, cut=cut)
         self.batch, self._trusted = batch, trusted
         self.shape_read = False  #: whether the model's code has read the shape of a tensor
         self._arranger = Arranger(self.builder)

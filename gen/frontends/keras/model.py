@@ -374,6 +374,7 @@ def _inputs(entry: object, keras: int, depth: int, every: bool
     """What declares each input of a model, and its dimensions without the batch."""
     settings = _settings(entry, keras, every)
     assert isinstance(entry, dict)
+    built = settings.take("build_input_shape")
     layers = _layers(settings, depth)
     if settings.class_name != "Sequential":
         by_name = {str(one.get("name")): one for one in layers if isinstance(one, dict)}
@@ -385,7 +386,6 @@ def _inputs(entry: object, keras: int, depth: int, every: bool
     first = _settings(layers[0], keras, every)
     if first.class_name in _MODELS:
         return _inputs(layers[0], keras, depth + 1, every)
-    built = entry["config"].get("build_input_shape")
     if built is None and isinstance(entry.get("build_config"), dict):
         built = entry["build_config"].get("input_shape")
     return [_declared(first, built)]

@@ -48,12 +48,15 @@ class Settings:
     """
 
     def __init__(self, entry: object, keras: int, any_type: bool = False):
-        if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+        config = entry.get("config") if isinstance(entry, dict) else None
+        if isinstance(config, list) and entry.get("class_name") == "Sequential":  # Keras 2.1
+            config = {"layers": config}
+        if not isinstance(entry, dict) or not isinstance(config, dict):
             raise UserError("the model's configuration describes a layer that has no "
                             "configuration: save the model again with Keras 3")
         self.keras = keras
         self.class_name = str(entry.get("class_name"))
-        self._left = dict(entry["config"])
+        self._left = dict(config)
         self.origin = str(self._left.pop("name", self.class_name))
         self.where = f"{quoted(self.class_name)[1:-1]} layer {quoted(self.origin)}"
         registered = entry.get("registered_name")

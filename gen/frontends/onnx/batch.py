@@ -2,7 +2,7 @@
 
 A core takes one sample at a time, so a graph must give every sample the same result whatever the
 size of the batch is. A graph that reads sizes (Shape, Size) may take that of the batch for more
-than the shapes of tensors: as an index, a factor, a condition. Such a graph is run with two
+than the shapes of tensors: as an index, a factor, a condition. Such a graph is run with several
 batches, and what every node reads of constants that came from shapes is compared.
 """
 
@@ -16,7 +16,10 @@ from gatefold.gen.frontends.onnx.ops import SHAPES
 from gatefold.gen.frontends.onnx.proto import as_text, names_read
 from gatefold.gen.frontends.sizes import OpenError
 
-__all__ = ["BatchSizeError", "Watch", "reads_sizes"]
+__all__ = ["LARGE", "BatchSizeError", "Watch", "reads_sizes"]
+
+#: A batch beyond the two that are compared first: a condition may hold from some size on.
+LARGE = 7
 
 #: Operators whose second input is a shape: it decides no value.
 _SHAPED = ("Reshape", "Expand", "Tile")

@@ -14,6 +14,7 @@ import numpy as np
 
 from gatefold.gen.frontends.elements.trace import MAX_TRACED
 from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.frontends.onnx.integers import integer_operators
 from gatefold.gen.frontends.onnx.ops import FOLDED, MOVES, SHAPES, Arrays
 from gatefold.gen.frontends.onnx.proto import Attributes, NodeError
 
@@ -279,16 +280,17 @@ COMPUTE: dict[str, Callable] = {
     "ArgMax": _arg(np.argmax), "ArgMin": _arg(np.argmin), "CumSum": _cumsum,
     "Conv": _conv, "MaxPool": _pool(np.max, -np.inf), "AveragePool": _pool(np.nanmean, np.nan),
     "GlobalAveragePool": _over_all(np.mean), "GlobalMaxPool": _over_all(np.max),
+    **integer_operators(_matmul, _conv),
 }
 
 
 def multiplications(kind: str, inputs: Arrays, result: np.ndarray | None) -> int:
-    """Those of a Conv, a MatMul or a Gemm with these inputs; of others 0."""
+    """Those of a convolution or a product of matrices with these inputs; of others 0."""
     if result is None or len(inputs) < 2 or inputs[1] is None:
         return 0
     w = inputs[1]
-    if kind == "Conv":
+    if kind in ("Conv", "ConvInteger"):
         return result.size * math.prod(w.shape[1:])
-    if kind in ("MatMul", "Gemm") and inputs[0] is not None:
+    if kind in ("MatMul", "Gemm", "MatMulInteger") and inputs[0] is not None:
         return result.size * inputs[0].shape[-1]
     return 0

@@ -19,18 +19,19 @@ from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.cuts import Cut, CutError, Steps
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
-from gatefold.gen.frontends.onnx.batch import BatchSizeError, Watch, reads_sizes
-from gatefold.gen.frontends.onnx.evaluate import RECURRENT, Flat, Step, flat_of
+from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
+from gatefold.gen.frontends.onnx.evaluate import Flat, Step, flat_of, is_recurrent
+from gatefold.gen.frontends.onnx.ops import MOVES
 from gatefold.gen.frontends.onnx.proto import (
     Model,
     as_text,
     dims_of,
     names_read,
-    read_tensor,
 )
-from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, SizesError
+from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes, SizesError
 from gatefold.gen.network.around import Around, Port
-from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.graph import Network, Shape, joined
+from gatefold.gen.network.rounding import rounding_error
 from gatefold.gen.network.summary import Row
 
 __all__ = ["maker"]
@@ -40,6 +41,9 @@ _MOST_ROUNDS = 24
 _TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
           onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
           onnx.TensorProto.BOOL: "bool"}
+#: The relative error of the recurrent layers' results for which layers with weights stay in the
+#: core ahead of them; behind, that of the model's result is about three times as large.
+_COST = 2e-3
 #: Operators through which an index goes on its way to a table.
 _PASSES = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "Flatten", "Slice")
 _LOOPS = ("Loop", "Scan")
@@ -76,6 +80,7 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
     runs with."""
     given = [value for value in model.graph.input if value.name not in constants]
     fixed, named = {}, dict(sizes.named)
+    read = whole.names_in(model.graph)
     declared: dict[str, tuple[Dim, ...]] = {}
     types = {}
     for value in given:
@@ -85,11 +90,10 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
             raise UserError(f"input {quoted(name)} must be a tensor of floats, integers or "
                             "booleans with at most 5 axes: export the model again")
         if not dims or (dims == (1,) and name in named):
+            if value.name not in read:  # any number does
+                named.setdefault(name, 1)
             if name not in named:
-                raise OpenError(f"input {quoted(name)} is a single number, which must be fixed: "
-                                f"give it with --set {quoted(name)[1:-1]}=N (sizes={{{quoted(name)}"
-                                ": N} in Python)", False, name,
-                                _compared(model.graph, constants, value.name))
+                raise whole.open_number(model.graph, constants, value.name)
             fixed[name] = np.full((1,) * len(dims), named.pop(name), types[name])
         else:
             declared[name] = dims
@@ -117,35 +121,24 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
 def _run(model: Model, constants: Mapping[str, np.ndarray],
          declared: Mapping[str, tuple[Dim, ...]], ports: Sequence[Port],
          fixed: Mapping[str, np.ndarray]) -> Flat:
-    """The graph on one sample. One that reads sizes, of an open batch, runs on two as well."""
+    """The graph on one sample. One that reads sizes, of an open batch, runs on others as well."""
     samples = {port.name: _sample(port) for port in ports}
     open_ = [(port, name) for port in ports if port.batch is not None
              for name in [declared[port.name][port.batch]] if isinstance(name, str)]
     watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
     flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
     if watch is not None:
-        twice = {port.name: np.repeat(samples[port.name], 2, port.batch) for port, _ in open_}
-        try:
-            flat_of(model.graph, model.opset, constants, samples | twice, fixed,
-                    Watch(2, watch.name, watch))
-        except BatchSizeError:
-            raise
-        except UserError:
-            pass  # it goes with one sample alone
+        for count in (2, LARGE):
+            more = {port.name: np.repeat(samples[port.name], count, port.batch)
+                    for port, _ in open_}
+            try:
+                flat_of(model.graph, model.opset, constants, samples | more, fixed,
+                        Watch(count, watch.name, watch))
+            except BatchSizeError:
+                raise
+            except UserError:
+                break  # it goes with one sample alone, or takes too much with more
     return flat
-
-
-def _compared(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray],
-              name: str) -> list[int]:
-    """The constants that the graph compares an input with, the largest first."""
-    held = dict(constants)
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
-            held[node.output[0]] = read_tensor(node.attribute[0].t)
-    found = {int(held[other].reshape(-1)[0]) for node in graph.node if node.op_type == "Equal"
-             and name in node.input for other in node.input
-             if other in held and held[other].size == 1}
-    return sorted((n for n in found if n > 0), reverse=True)
 
 
 def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, choice: int) -> Port:
@@ -202,8 +195,7 @@ class _Graph:
         self.maker = {name: n for n, step in enumerate(self.steps) for name in step.node.output}
         self.reads = [[name for name in names_read(step.node) if name in flat.values]
                       for step in self.steps]
-        recurrent = [n for n, step in enumerate(self.steps)
-                     if step.kind in RECURRENT or "LSTM" in step.kind]
+        recurrent = [n for n, step in enumerate(self.steps) if is_recurrent(step.node)]
         self.order = Steps(
             [step.origin for step in self.steps],
             [[self.maker[name] for name in names if name in self.maker] for names in self.reads],
@@ -216,27 +208,74 @@ class _Graph:
         names = {step.origin: n for n, step in enumerate(self.steps)}
         for _ in range(_MOST_ROUNDS):
             self.core = set(range(len(self.steps))) - host
-            refused, texts = self.integers(), {}
-            if not refused:
-                try:
-                    return self.network()
-                except Incomplete as error:
-                    texts = {names[one.origin]: one.text.replace(whole.HOST, "")
-                             for one in error.refusals.found if one.origin in names}
-                    refused = set(texts)
-                    if not refused or refused & order.recurrent:
-                        raise
-            front, back = order.leave(refused, next(
-                (texts[n] for n in sorted(texts) if n in order.ahead & order.after), ""))
-            host |= front | back
+            while wrong := self.no_floats():
+                host = host.union(*order.leave(wrong))
+                self.core -= host
+            try:
+                network = self.network()
+                lead = self.leading(network) if host & order.ahead else set()
+                if not lead:
+                    return network
+                self.core -= lead
+                return self.network()
+            except Incomplete as error:
+                texts = {names[one.origin]: one.text.replace(whole.HOST, "")
+                         for one in error.refusals.found if one.origin in names}
+                refused = set(texts)
+                if not refused or refused & order.recurrent:
+                    raise
+                # What lies behind is judged when what it reads is no stand-in any more.
+                refused = refused & order.ahead or refused
+            host = host.union(*order.leave(refused, next(
+                (texts[n] for n in sorted(texts) if n in order.ahead & order.after), "")))
         raise CutError("no cut was found: name the ends of the core with --from and --to")
 
-    def integers(self) -> set[int]:
-        """Steps of the core that read numbers from outside that are no floats."""
-        return {n for name in self.part(self.core).takes
-                for value in [self.flat.values[name]]
-                if value is not None and value.dtype.kind != "f"
-                for n in self.core if name in self.reads[n]}
+    def leading(self, network: Network) -> set[int]:
+        """Steps with which the core begins, and that a host which computes what comes before
+        computes as well, up to the last that does more than move elements.
+
+        Those without weights: often they make many elements few. And all, where 16 bits ahead of
+        the recurrent layers would cost these more than :data:`_COST`.
+        """
+        found: set[int] = set()
+        ahead = self.core & self.order.ahead - self.order.recurrent
+        if any(self.steps[n].macs for n in ahead) and self.error(network) > _COST:
+            computes = [n for n in ahead if self.steps[n].kind not in MOVES]
+            return ahead & self.order.before(computes)
+        for n in sorted(self.core & self.order.ahead - self.order.recurrent):
+            step = self.steps[n]
+            made = [self.flat.values[name] for name in step.node.output if name]
+            if not step.macs and all(value is not None and value.dtype.kind == "f" and value.ndim
+                                     for value in made) and (
+                                         set(self.order.needs[n]) & self.core <= found):
+                found.add(n)
+        computes = [n for n in found if self.steps[n].kind not in MOVES]
+        return found & self.order.before(computes)
+
+    def error(self, network: Network) -> float:
+        """The error of 16 bits on the sample of the flat graph."""
+        sample = [self.flat.values[name] for name in self.found.takes]
+        parts = [np.reshape(one, (1, *shape)) for one, shape in
+                 zip(sample, network.input_shapes, strict=True) if one is not None]
+        return rounding_error(network, joined(parts))
+
+    def no_floats(self) -> set[int]:
+        """Steps of the core that read integers, or a single number, from outside, or give such.
+
+        Raises :class:`CutError` for a recurrent one.
+        """
+        part = self.part(self.core)
+        wrong = {name for name in (*part.takes, *part.gives)
+                 for value in [self.flat.values[name]]
+                 if value is not None and (value.dtype.kind != "f" or not value.ndim)}
+        found = {n: name for n in self.core
+                 for name in (*self.reads[n], *self.steps[n].node.output) if name in wrong}
+        for n in found.keys() & self.order.recurrent:
+            step = self.steps[n]
+            raise CutError(f"node {quoted(step.origin)} ({quoted(step.kind)}) reads "
+                           f"{quoted(found[n])}, which holds no floats, perhaps a mask of the "
+                           "timesteps: a core takes every one, export the model without masks")
+        return set(found)
 
     def part(self, steps: set[int]) -> _Part:
         """The steps as a part of the graph; it gives what others read, and the graph's outputs."""
@@ -282,7 +321,9 @@ class _Graph:
             [step.node for step in steps], "part",
             [self._info(name) for name in part.takes], [self._info(name) for name in part.gives],
             [numpy_helper.from_array(np.array(self.flat.constants[name]), name)
-             for name in read if name in self.flat.constants])
+             for name in read if name in self.flat.constants],
+            value_info=[self._info(name) for step in steps for name in step.node.output
+                        if self.flat.values.get(name) is not None])
         return helper.make_model(graph, producer_name="gatefold", opset_imports=[
             helper.make_opsetid("", self.flat.opset),
             *(helper.make_opsetid(domain, 1)

@@ -28,16 +28,19 @@ from gatefold.gen.frontends.onnx.proto import (
 )
 from gatefold.gen.frontends.sizes import OpenError
 
-__all__ = ["RECURRENT", "Flat", "Step", "evaluate", "flat_of"]
+__all__ = ["Flat", "Step", "evaluate", "flat_of", "is_recurrent"]
 
-#: Operators with a state: their values are not computed here, only the shapes of their results.
-RECURRENT = ("LSTM", "GRU", "RNN")
 #: Elements that one run may produce in all, and the multiplications that it may take.
 _MAX_WORK, _MAX_MACS = 1 << 27, 1 << 33
 _MAX_NODES = 20_000
 #: What NumPy raises for inputs that contradict a node.
 _WRONG = (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, AttributeError,
           KeyError, FloatingPointError)
+
+
+def is_recurrent(node: onnx.NodeProto) -> bool:
+    """Whether the operator has a state: its values are not computed here, only their shapes."""
+    return node.op_type in ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM")
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,8 @@ def _run(flat: Flat, graph: onnx.GraphProto, depth: int) -> None:
 
 
 def _node(flat: Flat, node: onnx.NodeProto, origin: str, depth: int) -> None:
-    missing = [name for name in names_read(node)[:len(node.input)]
-               if name not in flat.values and name not in flat.constants]
+    missing = [name for name in node.input
+               if name and name not in flat.values and name not in flat.constants]
     if missing:
         raise NodeError(f"the tensor {quoted(missing[0])} is not defined before it is used: the "
                         "file is damaged")
@@ -132,11 +135,10 @@ def _node(flat: Flat, node: onnx.NodeProto, origin: str, depth: int) -> None:
     known = all(value is not None or not name
                 for name, value in zip(node.input, inputs, strict=True))
     results: Sequence[np.ndarray | None] = [None] * len(node.output)
-    if known and node.domain in ("", "ai.onnx"):
-        if node.op_type in COMPUTE:
-            results = evaluate(node, inputs, flat.opset)
-        elif node.op_type in RECURRENT:
-            results = _states(node, inputs)
+    if known and is_recurrent(node):
+        results = _states(node, inputs)
+    elif known and node.op_type in COMPUTE and node.domain in ("", "ai.onnx"):
+        results = evaluate(node, inputs, flat.opset)
     macs = multiplications(node.op_type, inputs, results[0] if len(results) else None)
     flat.work += sum(value.size for value in results if value is not None)
     flat.macs += macs
@@ -179,7 +181,8 @@ def _states(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> list[n
     x, r = inputs[0], inputs[2] if len(inputs) > 2 else None
     if x is None or r is None or x.ndim != 3 or r.ndim != 3:
         raise NodeError("its input must be (timesteps, batch, features)")
-    steps, batch, directions, units = *x.shape[:2], len(r), r.shape[2]
+    steps, batch, directions = *x.shape[:2], len(r)
+    units = min(r.shape[1:])  # DynamicQuantizeLSTM has the rows of the gates last
     state = np.zeros((directions, batch, units), np.float32)
     return [np.zeros((steps, directions, batch, units), np.float32), state, state][
         :max(1, len(node.output))]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections import ChainMap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +26,7 @@ from gatefold.gen.frontends.elements.trace import (
     TraceError,
 )
 from gatefold.gen.frontends.limits import check_dim
-from gatefold.gen.frontends.onnx.batch import Watch, reads_sizes
+from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
 from gatefold.gen.frontends.onnx.layers import LAYERS
 from gatefold.gen.frontends.onnx.loop import loop
 from gatefold.gen.frontends.onnx.ops import ARITY, FLOATS, MOVED, MOVES, SHAPES, effort
@@ -50,16 +51,17 @@ from gatefold.gen.frontends.onnx.quantised import (
     stored_as,
 )
 from gatefold.gen.frontends.onnx.site import Refused, Site, Steps, Value
-from gatefold.gen.frontends.onnx.stand_ins import stand_ins
+from gatefold.gen.frontends.onnx.stand_ins import declared, stand_ins
 from gatefold.gen.frontends.onnx.steps import only_steps_read
 from gatefold.gen.frontends.onnx.unrolled import rolled
+from gatefold.gen.frontends.onnx.written_out import gathered
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, shown_dims
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.simplify import simplify
 from gatefold.gen.network.states import PORTS
 
-__all__ = ["HOST", "batch_axes", "network_of", "parse"]
+__all__ = ["HOST", "batch_axes", "names_in", "network_of", "open_number", "parse"]
 
 FOLDED = _FOLDED | FOLDED_STEPS
 _MAX_NODES = 20_000
@@ -102,6 +104,7 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
             if len(set(names)) < len(names):
                 raise UserError("two initializers have one name: the file is damaged")
             constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
+            constants |= gathered(model.graph, model.opset, constants)
             network = (make or network_of)(model, constants, sizes, every)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
@@ -123,7 +126,7 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
     inputs = [value for value in model.graph.input if value.name not in constants]
     if not inputs:
         raise UserError("the model has no input (only constants): export a model with an input")
-    numbers = _numbers(inputs, sizes)
+    numbers = _numbers(model.graph, constants, inputs, sizes)
     constants = constants | numbers
     inputs = [value for value in inputs if value.name not in numbers]
     sizes = replace(sizes, named={name: size for name, size in sizes.named.items()
@@ -165,28 +168,58 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
                                "export it with a fixed shape")
 
 
+#: Names of inputs that are a sampling rate.
+_RATES = ("sr", "rate", "sample_rate", "sampling_rate")
+#: Operators that give a single number as it is.
+_AS_GIVEN = ("Cast", "Gather", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 #: NumPy's types of inputs that are a single number.
 _NUMBERS: dict[int, type] = {onnx.TensorProto.INT64: np.int64, onnx.TensorProto.INT32: np.int32,
             onnx.TensorProto.BOOL: np.bool_, onnx.TensorProto.FLOAT: np.float32}
 
 
-def _numbers(inputs: Sequence[onnx.ValueInfoProto], sizes: Sizes) -> dict[str, np.ndarray]:
+def names_in(graph: onnx.GraphProto) -> set[str]:
+    """The tensors that the graph's results depend on."""
+    return {name for node in nodes_needed(graph) for name in names_read(node)}
+
+
+def open_number(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray],
+                name: str) -> OpenError:
+    """That the input is a single number and not given; ``values`` are the constants that the graph
+    compares it with, the largest first."""
+    held, same, found = dict(constants), {name}, set[int]()
+    for node in nodes_needed(graph):
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
+            held[node.output[0]] = read_tensor(node.attribute[0].t)
+        elif node.op_type in _AS_GIVEN and node.input and node.input[0] in same:
+            same.add(node.output[0])
+        elif node.op_type == "Equal" and not same.isdisjoint(node.input):
+            found |= {int(held[one].reshape(-1)[0]) for one in node.input
+                      if one in held and held[one].size == 1}
+    if not found and as_text(name).lower() in _RATES:
+        found = {16000}
+    shown = quoted(name)
+    return OpenError(f"input {shown} is a single number, which a core needs fixed: give it with "
+                     f"--set {shown[1:-1]}=N (sizes={{{shown}: N}} in Python)", False,
+                     as_text(name), sorted((n for n in found if n > 0), reverse=True))
+
+
+def _numbers(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray],
+             inputs: Sequence[onnx.ValueInfoProto], sizes: Sizes) -> dict[str, np.ndarray]:
     """The inputs that are a single number, such as a sampling rate, as ``sizes`` fix them: so a
-    condition on them is constant.
+    condition on them is constant. One that nothing reads may be any.
 
     Raises :class:`OpenError` for one that is not given.
     """
-    found = {}
+    found, read = {}, names_in(graph)
     for value in inputs:
         kind, dims = value.type.tensor_type.elem_type, dims_of(value)
         if kind not in _NUMBERS or dims is None or not (dims == () or (
                 dims == (1,) and kind != onnx.TensorProto.FLOAT)):
             continue
-        if value.name not in sizes.named:
-            name = quoted(value.name)
-            raise OpenError(f"input {name} is a single number, which a core needs fixed: give it "
-                            f"with --set {name[1:-1]}=N (sizes={{{name}: N}} in Python)", False)
-        found[value.name] = np.full((1,) * len(dims), sizes.named[value.name], _NUMBERS[kind])
+        if value.name not in sizes.named and value.name in read:
+            raise open_number(graph, constants, value.name)
+        found[value.name] = np.full((1,) * len(dims), sizes.named.get(value.name, 1),
+                                    _NUMBERS[kind])
     return found
 
 
@@ -281,6 +314,12 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, D
                               zip(inputs.values(), axes, strict=True) if axis is not None))
         with contextlib.suppress(UserError):
             run(1, Refusals(), alone)
+        try:
+            run(LARGE, Refusals(), Watch(LARGE, alone.name, alone))
+        except BatchSizeError:
+            raise
+        except UserError:
+            pass  # the sizes that follow say what is wrong
     for batch in (fixed,) if fixed else (2, 1):
         try:
             return run(batch, refusals and Refusals([*refusals.found]),
@@ -307,6 +346,15 @@ class _BehindError(NodeError):
     """What is read was not made, since it is behind a node that was refused."""
 
 
+def _fixed_dims(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """What the file says of the shape of a tensor, where it says all."""
+    dims = dims_of(value)
+    if dims is None:
+        return None
+    sizes = tuple(n for n in dims if isinstance(n, int))
+    return sizes if len(sizes) == len(dims) and math.prod(sizes) <= _MAX_WORK else None
+
+
 class _Run:
     """One execution of the graph on the element numbers of ``trace``; ``watch``, of the sizes that
     it reads, if these matter."""
@@ -315,6 +363,8 @@ class _Run:
                  watch: Watch | None = None):
         self.model, self.trace, self.constants, self.watch = model, trace, constants, watch
         self.work = 0
+        self.dims = {value.name: dims for value in model.graph.value_info
+                     for dims in [_fixed_dims(value)] if dims is not None}
 
     def outputs(self, inputs: dict[str, Value]) -> list[int]:
         """The values that are the graph's outputs."""
@@ -393,6 +443,9 @@ class _Run:
             inputs = [values.get(name) if name else None for name in node.input]
             with contextlib.suppress(UserError, ValueError, IndexError, TypeError):
                 made = stand_ins(self.trace, node.op_type, inputs, origin)
+            dims = [self.dims.get(name) for name in node.output]
+            if not made and self.trace.batch == 1 and None not in dims:
+                made = [declared(self.trace, shape, origin) for shape in dims if shape is not None]
         unknown = Refused(f"it is behind the node {quoted(origin)}", behind=True)
         for n, name in enumerate(node.output):
             if name:

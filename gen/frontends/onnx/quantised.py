@@ -18,6 +18,7 @@ import onnx
 
 from gatefold.gen.frontends.elements.compute import activated, added, matrix, multiplied, scaled
 from gatefold.gen.frontends.elements.trace import Net
+from gatefold.gen.frontends.onnx.integers import along
 from gatefold.gen.frontends.onnx.proto import NodeError
 from gatefold.gen.frontends.onnx.recurrent import RECURRENT
 from gatefold.gen.frontends.onnx.site import Site, Steps, Value
@@ -65,29 +66,13 @@ def _constant(site: Site, index: int, what: str) -> np.ndarray:
     return value
 
 
-def _along(factor: np.ndarray, shape: tuple[int, ...], axis: int, block: int) -> np.ndarray:
-    """A scale or zero point so that it broadcasts with a tensor of ``shape``."""
-    if factor.size == 1:
-        return factor.reshape(())
-    if not -len(shape) <= axis < len(shape):
-        raise NodeError(f"axis {axis} does not fit a tensor of {len(shape)} axes")
-    axis %= len(shape)
-    if block:
-        factor = np.repeat(factor, block, axis)
-        return np.take(factor, np.arange(shape[axis]), axis)
-    if factor.shape != (shape[axis],):
-        raise NodeError(f"a scale or zero point of the shape {factor.shape} does not fit axis "
-                        f"{axis} of {shape}: the file is damaged")
-    return factor.reshape(-1, *(1,) * (len(shape) - axis - 1))
-
-
 def _real(q: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, axis: int = 1,
           block: int = 0) -> np.ndarray:
     """The real numbers of integers."""
     numbers = q.astype(np.float64)
     if zero is not None:
-        numbers = numbers - _along(zero, q.shape, axis, block)
-    return (numbers * _along(scale, q.shape, axis, block)).astype(np.float32)
+        numbers = numbers - along(zero, q.shape, axis, block)
+    return (numbers * along(scale, q.shape, axis, block)).astype(np.float32)
 
 
 def _same(site: Site, value: Net | np.ndarray | None, scale: float, zero: float) -> np.ndarray:
@@ -307,7 +292,7 @@ def _quantized(attributes, inputs: Sequence[np.ndarray | None], opset: int) -> n
     if zero.dtype.kind not in "iu":
         raise NodeError("only integers are quantised to: export the float32 model")
     limits = np.iinfo(zero.dtype)
-    q = np.rint(x / _along(scale, x.shape, axis, block)) + _along(zero, x.shape, axis, block)
+    q = np.rint(x / along(scale, x.shape, axis, block)) + along(zero, x.shape, axis, block)
     return np.clip(q, limits.min, limits.max).astype(zero.dtype)
 
 

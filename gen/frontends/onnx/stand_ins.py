@@ -11,7 +11,7 @@ from gatefold.gen.frontends.elements.trace import Net, Trace
 from gatefold.gen.frontends.onnx.site import Value
 from gatefold.gen.frontends.refusals import StandIn
 
-__all__ = ["stand_ins"]
+__all__ = ["declared", "stand_ins"]
 
 #: Operators that are refused, always or with some inputs, and whose result has the shape of their
 #: first input from the network.
@@ -48,6 +48,11 @@ def stand_ins(trace: Trace, kind: str, inputs: Sequence[object], origin: str) ->
     if kind in ("LSTM", "GRU", "RNN") and isinstance(inputs[0], Net):
         return _recurrent(trace, inputs[0].ids, inputs[2], origin)
     return []
+
+
+def declared(trace: Trace, dims: Sequence[int], origin: str) -> Net:
+    """A tensor of these dimensions, of a graph of one sample."""
+    return Net(_new(trace, tuple(dims), origin).reshape(dims))
 
 
 def _like(trace: Trace, ids: np.ndarray, more: tuple[int, ...], origin: str) -> Net:

@@ -117,7 +117,7 @@ def _limits(activation: str, y: Affine) -> tuple[int, int]:
     """The least and the largest result behind a fused function."""
     if activation == "NONE":
         return -128, 127
-    most = np.rint(np.float32(6) / np.float32(y.scale)) + y.zero
+    most = np.rint(np.float32(6) / np.float32(y.scale) + np.float32(y.zero))  # as XNNPACK rounds
     return max(-128, y.zero), 127 if activation == "RELU" else min(127, int(most))
 
 
@@ -207,9 +207,9 @@ def _int8_lstm(node: Node, w_ih: np.ndarray, w_hh: np.ndarray, b: np.ndarray,
         for w, part in ((w_ih, _W), (w_hh, _R))]
     scales, zeros = model.scales(node.input(_C))
     cell = -np.log2(float(scales[0]))
-    if cell != int(cell) or not 11 <= cell <= 24 or zeros[0]:
+    if cell != int(cell) or not 9 <= cell <= 24 or zeros[0]:
         raise UserError(f"its cell state has the scale {float(scales[0]):.6g}, it must be a power "
-                        "of two, 2**-11 to 2**-24: calibrate the model again")
+                        "of two, 2**-9 to 2**-24: calibrate the model again")
     x = model.affine(node.input(0))
     each = matrices[0].scale.astype(np.float64) * x.scale
     return Int8Lstm(

@@ -30,7 +30,7 @@ def _strided_slice(node: Node, x: np.ndarray) -> np.ndarray:
             return bool(node.option(mask) >> axis & 1)
 
         if masked("shrink"):
-            index.append(begin)
+            index.append(begin if not masked("begin") else 0 if stride > 0 else -1)
             continue
         index.append(slice(None if masked("begin") else begin, None if masked("end") else end,
                            stride))

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.cuts import Cut, with_around
 from gatefold.gen.frontends.elements.trace import BatchAxisError, Trace
 from gatefold.gen.frontends.torch.symbol import OTHER_SAMPLES, SAMPLES, Symbol
 from gatefold.gen.network.graph import Network, Shape
@@ -34,7 +35,8 @@ __all__ = ["from_torch"]
 
 def from_torch(module: Any, input_shape: Sequence, *,
                outputs: int | Sequence[int] | None = None,
-               states: str | Mapping[str, str] = "auto") -> Network:
+               states: str | Mapping[str, str] = "auto",
+               cut: Cut | str | tuple[str | None, str | None] | None = None) -> Network:
     """The network of a ``torch.nn.Module`` at inference.
 
     Parameters: ``input_shape``, the shape of what ``forward`` takes without the batch:
@@ -43,7 +45,9 @@ def from_torch(module: Any, input_shape: Sequence, *,
     that ``forward`` returns, in order and counted through tuples, those to keep; by default all.
     ``states``: which of these (``output0``, ``output1``, ...) the caller hands back as arguments,
     by the arguments' names, so that the core keeps them (``auto``: all that are so by their use;
-    ``none``; or a mapping, {"output1": "h_0"}).
+    ``none``; or a mapping, {"output1": "h_0"}). ``cut``: "auto", or the names of the first and the
+    last layer of the core: the host computes what lies before and behind it, such as an Embedding,
+    as with :func:`gatefold.load`.
 
     The batch is looked for where the layers take it: in the first dimension of the arguments, else
     in the second, else nowhere (a module for one sample). ``None`` in a shape says where it is:
@@ -62,18 +66,18 @@ def from_torch(module: Any, input_shape: Sequence, *,
                         "the module it was made from, or export that to ONNX")
     shapes = _shapes(input_shape)
     _warn_of_training(module)
-    return carry(_with_batch(module, shapes, outputs), states)
+    return with_around(carry(_with_batch(module, shapes, outputs, Cut.given(cut)), states))
 
 
 def _with_batch(module: Any, shapes: list[tuple[int | None, ...]],
-                outputs: int | Sequence[int] | None) -> Network:
+                outputs: int | Sequence[int] | None, cut: Cut | None) -> Network:
     """The network, the batch where it is found."""
     try:
-        return _read(module, shapes, 0, outputs)
+        return _read(module, shapes, 0, outputs, cut)
     except BatchAxisError as error:
         for batch in (1, None):
             with contextlib.suppress(UserError):
-                return _read(module, shapes, batch, outputs)
+                return _read(module, shapes, batch, outputs, cut)
         raise UserError(str(error)) from None
 
 
@@ -101,19 +105,20 @@ def _warn_of_training(module: Any) -> None:
 
 
 def _read(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
-          outputs: int | Sequence[int] | None) -> Network:
+          outputs: int | Sequence[int] | None, cut: Cut | None) -> Network:
     """The network with ``batch`` as the dimension of the batch, the same for any size of it."""
-    network, trace = _run(module, shapes, batch, outputs, SAMPLES)
+    network, trace = _run(module, shapes, batch, outputs, SAMPLES, cut)
     if trace.shape_read and trace.batch > 1:
-        try:
-            other = _run(module, shapes, batch, outputs, OTHER_SAMPLES)[0].layers
-        except UserError:
-            other = ()
-        for one, another in zip_longest(network.layers, other):
-            if not _equal(one, another):
-                raise UserError(f"what {(one or another).where} computes depends on the size of "
-                                "the batch, since forward() computes with x.shape or x.size(): use "
-                                "the size of the batch for shapes alone")
+        for samples in OTHER_SAMPLES:  # a condition may hold from some size on
+            try:
+                other = _run(module, shapes, batch, outputs, samples, cut)[0].layers
+            except UserError:
+                other = ()
+            for one, another in zip_longest(network.layers, other):
+                if not _equal(one, another):
+                    raise UserError(f"what {(one or another).where} computes depends on the size "
+                                    "of the batch, since forward() computes with x.shape or "
+                                    "x.size(): use the size of the batch for shapes alone")
     return network
 
 
@@ -128,13 +133,14 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _run(module: Any, shapes: list[tuple[int | None, ...]], batch: int | None,
-         outputs: int | Sequence[int] | None, samples: int) -> tuple[Network, Trace]:
+         outputs: int | Sequence[int] | None, samples: int,
+         cut: Cut | None) -> tuple[Network, Trace]:
     """The network that forward() gives for so many ``samples``, and the trace."""
     from gatefold.gen.frontends.torch.tracer import run, version
 
     plain: list[Shape] = [tuple(n for n in shape if n is not None) for shape in shapes]
     named = any(None in shape for shape in shapes)
-    trace = Trace(1 if batch is None and not named else samples, plain, trusted=True)
+    trace = Trace(1 if batch is None and not named else samples, plain, trusted=True, cut=cut)
     symbols = []
     for shape, stage in zip(shapes, trace.inputs, strict=True):
         ids = trace.whole(stage)

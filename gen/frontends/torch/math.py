@@ -12,6 +12,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.curves import composed
 from gatefold.gen.frontends.elements import compute
 from gatefold.gen.frontends.elements.trace import BatchAxisError
+from gatefold.gen.frontends.host_layers import embedding, layer_norm, log_softmax
 from gatefold.gen.frontends.torch import layers
 from gatefold.gen.frontends.torch.ops import constant, op
 from gatefold.gen.frontends.torch.symbol import Symbol
@@ -222,8 +223,34 @@ def _softmax(input: Symbol, dim=None, _stacklevel=3, dtype=None):
 
 @op("log_softmax")
 def _log_softmax(input: Symbol, dim=None, _stacklevel=3, dtype=None):
-    raise UserError("log_softmax is not built: return what comes before it, the largest is the "
-                    "same; or use softmax, which is left to the host")
+    if dim is None or input.dim(dim) != input.ids.ndim - 1:
+        raise UserError(f"log_softmax must be over the last dimension (dim=-1), not dim={dim}")
+    return input.made(compute.matrix(input.trace, input.ids, lambda value: log_softmax(
+        input.trace.builder, value)))
+
+
+@op("layer_norm")
+def _layer_norm(input: Symbol, normalized_shape, weight=None, bias=None, eps=1e-5):
+    shape = tuple(normalized_shape)
+    if shape != input.shape[-1:]:
+        raise UserError(f"layer_norm must be over the last dimension, {input.shape[-1:]}, not "
+                        f"{shape}")
+    held = [np.ones(shape) if weight is None else constant(weight),
+            np.zeros(shape) if bias is None else constant(bias)]
+    return input.made(compute.matrix(input.trace, input.ids, lambda value: layer_norm(
+        input.trace.builder, value, eps, held)))
+
+
+@op("embedding")
+def _embedding(input: Symbol, weight, padding_idx=None, max_norm=None, norm_type=2.0,
+               scale_grad_by_freq=False, sparse=False):
+    table = constant(weight)
+    if max_norm is not None or table is None or table.ndim != 2:
+        raise UserError("an embedding must have a constant table (rows, features), and no max_norm")
+    whole, back = input.trace.split(input.ids, 0)
+    value = embedding(input.trace.builder, input.trace.read(whole, ""), table)
+    made = input.trace.layer(value)
+    return input.made(back(made.reshape(*whole.shape, table.shape[1])))
 
 
 # ---- over timesteps ------------------------------------------------------------------------------

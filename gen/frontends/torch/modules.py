@@ -231,7 +231,7 @@ FUNCTIONAL = (
     "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d", "AdaptiveMaxPool1d", "Flatten", "Unflatten",
     "ReLU", "Sigmoid", "Tanh", "Hardsigmoid", "Hardtanh", "ReLU6", "Softmax", "Identity",
     "LeakyReLU", "PReLU", "ELU", "SELU", "CELU", "SiLU", "Hardswish", "GELU", "Mish", "Softplus",
-    "LogSigmoid", "Softsign",
+    "LogSigmoid", "Softsign", "Embedding", "LayerNorm", "LogSoftmax",
     "ZeroPad1d", "ConstantPad1d", "ReflectionPad1d", "ReplicationPad1d", "CircularPad1d")
 
 #: Readers by class name of torch.nn; None for layers that only call functions.
@@ -240,11 +240,7 @@ MODULES: dict[str, Callable | None] = {
     "Linear": _linear, "Conv1d": _conv1d, "BatchNorm1d": _batch_norm,
     "Dropout": _same, "Dropout1d": _same, "AlphaDropout": _same, "FeatureAlphaDropout": _same,
     **dict.fromkeys(FUNCTIONAL),
-    "LogSoftmax": _refused("take what comes before it, the largest is the same; or Softmax, which "
-                           "is left to the host"),
     "LSTMCell": _refused(_SEQUENCE), "GRUCell": _refused(_SEQUENCE), "RNNCell": _refused(_SEQUENCE),
-    "Embedding": _refused("look the vectors up on the host, and give the layers behind it"),
     "MultiheadAttention": _refused("attention has no place in this hardware"),
-    "LayerNorm": _refused("it divides by a computed value; BatchNorm1d is constant at inference"),
 }
 

@@ -17,7 +17,7 @@ __all__ = ["OTHER_SAMPLES", "SAMPLES", "Symbol"]
 
 #: Samples of a batch while forward() runs: which element is whose is known, so two are enough. A
 #: forward() that reads shapes runs again with others, since it might compute with the batch.
-SAMPLES, OTHER_SAMPLES = 2, 3
+SAMPLES, OTHER_SAMPLES = 2, (3, 7)
 
 
 @dataclass(frozen=True, eq=False)

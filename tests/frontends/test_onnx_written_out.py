@@ -1,0 +1,114 @@
+"""LSTM cells written out as operators: one LSTM again, to the number, or whatever they compute."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from gatefold.gen.errors import UserError
+from gatefold.gen.network.forward import forward
+from tests.support.onnx_graphs import graph, kinds, loaded, node
+
+RNG = np.random.default_rng(5)
+UNITS, FEATURES = 4, 3
+W, R = (RNG.standard_normal((4 * UNITS, n)).astype(np.float32) for n in (FEATURES, UNITS))
+CONSTANTS = {
+    "W": W, "R": R, "Wt": W.T, "Rt": R.T, "WR": np.concatenate([W, R], 1).T,
+    "b": RNG.standard_normal(4 * UNITS).astype(np.float32),
+    "b2": RNG.standard_normal(4 * UNITS).astype(np.float32),
+    "zero": np.zeros((2, UNITS), np.float32), "quarter": np.array([UNITS] * 4),
+    "one": np.array([1]), **{f"at{n}": np.array([n * UNITS]) for n in range(5)},
+    **{f"t{n}": np.array(n) for n in range(3)}}
+
+
+def gemms(x, h, to):
+    return [node("Gemm", x, "W", "b", output=f"{to}x", transB=1),
+            node("Gemm", h, "R", "b2", output=f"{to}h", transB=1),
+            node("Add", f"{to}h", f"{to}x", output=to)]
+
+
+def matmuls(x, h, to):
+    return [node("MatMul", x, "Wt", output=f"{to}x"), node("MatMul", h, "Rt", output=f"{to}h"),
+            node("Add", f"{to}x", f"{to}h", output=f"{to}s"), node("Add", "b", f"{to}s", output=to)]
+
+
+def joined(x, h, to):
+    return [node("Concat", x, h, output=f"{to}j", axis=1),
+            node("Gemm", f"{to}j", "WR", "b", output=to)]
+
+
+def split(z):
+    return [node("Split", z, "quarter", output=[f"{z}{gate}" for gate in "ifgo"], axis=1)]
+
+
+def slices(z):
+    return [node("Slice", z, f"at{n}", f"at{n + 1}", "one", output=f"{z}{gate}")
+            for n, gate in enumerate("ifgo")]
+
+
+def cell(x, h, c, k, sums, parts):
+    """The nodes of a step, which makes ``h{k}`` and ``c{k}``."""
+    z = f"z{k}"
+    return [*sums(x, h, z), *parts(z),
+            *(node("Sigmoid", f"{z}{gate}", output=f"{gate}{k}", name=f"{gate}{k}")
+              for gate in "ifo"),
+            node("Tanh", f"{z}g", output=f"g{k}", name=f"g{k}"),
+            node("Mul", f"f{k}", c, output=f"k{k}", name=f"k{k}"),
+            node("Mul", f"i{k}", f"g{k}", output=f"n{k}", name=f"n{k}"),
+            node("Add", f"k{k}", f"n{k}", output=f"c{k}", name=f"c{k}"),
+            node("Tanh", f"c{k}", output=f"t{k}h", name=f"t{k}h"),
+            node("Mul", f"o{k}", f"t{k}h", output=f"h{k}", name=f"h{k}")]
+
+
+def steps(sums, parts, order=(0, 1, 2)):
+    """Three steps from zeros, whose last h is the result."""
+    nodes, h, c = [], "zero", "zero"
+    for k in order:
+        nodes += [node("Gather", "x", f"t{k}", output=f"x{k}", axis=1),
+                  *cell(f"x{k}", h, c, k, sums, parts)]
+        h, c = f"h{k}", f"c{k}"
+    return [*nodes, node("Identity", h, output="y")]
+
+
+def of(nodes):
+    return graph(nodes, shape=(2, 3, FEATURES), constants=CONSTANTS)
+
+
+def wanted(model, **given):
+    return ReferenceEvaluator(model).run(None, given)
+
+
+@pytest.mark.parametrize("sums, parts, order", [
+    (gemms, split, (0, 1, 2)), (matmuls, slices, (0, 1, 2)), (joined, split, (0, 1, 2)),
+    (gemms, slices, (2, 1, 0))], ids=["Gemm", "MatMul", "joined", "backwards"])
+def test_steps_that_follow_one_another_are_one_layer(tmp_path, sums, parts, order):
+    model = of(steps(sums, parts, order))
+    network = loaded(model, tmp_path)
+    assert [kind for kind in kinds(network) if kind != "reverse"] == ["lstm/last"]
+    x = RNG.standard_normal((2, 3, FEATURES)).astype(np.float32)
+    np.testing.assert_allclose(forward(network, x), wanted(model, x=x)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_whose_state_goes_in_and_out_is_a_layer_with_a_state(tmp_path):
+    model = graph([*cell("x", "h", "c", 0, gemms, split), node("Identity", "h0", output="y")],
+                  shape=("batch", FEATURES), inputs={"h": ("batch", UNITS), "c": ("batch", UNITS)},
+                  outputs=("y", "h0", "c0"), constants=CONSTANTS)
+    network = loaded(model, tmp_path, states="auto")
+    assert [layer.stateful for layer in network.layers if layer.kind == "lstm"] == [True]
+    assert len(network.input_shapes) == len(network.output_shapes) == 1
+
+
+def test_near_misses_are_never_taken_for_a_cell(tmp_path):
+    others = {"Sigmoid": "Tanh", "Tanh": "Sigmoid", "Mul": "Add", "Add": "Mul"}
+    names = [f"{one}1" for one in "ifogknch"] + ["t1h"]
+    x = RNG.standard_normal((2, 3, FEATURES)).astype(np.float32)
+    for name in names:
+        model = of(steps(gemms, split))
+        changed = next(one for one in model.graph.node if one.name == name)
+        changed.op_type = others[changed.op_type]
+        with contextlib.suppress(UserError):
+            np.testing.assert_allclose(forward(loaded(model, tmp_path), x), wanted(model, x=x)[0],
+                                       rtol=1e-5, atol=1e-6, err_msg=name)
