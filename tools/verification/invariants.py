@@ -30,7 +30,7 @@ def control(gates: Gates) -> np.ndarray:
         flags = reached.tolist()
         for n, (a, b) in enumerate(pairs, first):
             flags[n] = flags[a] or flags[b]
-        found = np.array(flags)
+        found = np.array(flags, bool)
         found[registers] |= found[gates.next >> 1]
         if (found == reached).all():
             return np.flatnonzero(~found[registers])
@@ -49,7 +49,7 @@ def candidates(gates: Gates, seen: Seen) -> Iterator[Clause]:
     """Clauses that hold in all of a trace: literals are places in ``seen.watched`` from 1 on,
     negative where inverted."""
     trace = seen.trace
-    ones, zeros = trace.any(0), (~trace).any(0)
+    ones, zeros = np.array(trace.any(0)), np.array((~trace).any(0))
     for n in np.flatnonzero(~ones | ~zeros).tolist():
         yield ((n + 1) if ones[n] else -(n + 1),)
     columns: dict[bytes, int] = {}
