@@ -32,7 +32,7 @@ setup: ## make the virtual environment .venv with the gatefold command in it
 demo: setup ## build the shipped model for the ZCU104, run it, verify it, print the table (1 to 2 minutes)
 	@$(BIN)/python tools/demo.py
 
-bench: setup ## compare every network on both boards with published figures and this CPU (5 minutes)
+bench: setup ## compare every network on both boards with published figures and this CPU (15 minutes)
 	@$(BIN)/python bench/run.py
 
 full-size: setup ## verify every network at its full size in Verilator (hours; goes on where it stopped)
@@ -52,7 +52,7 @@ long: setup ## run the checks that take longer
 	$(BIN)/python -m pytest -q -n $(JOBS) -m long
 	$(BIN)/python tools/verification/mutate.py --all --jobs $(JOBS) --record
 
-mutate: setup ## does verify find 800 mutants of two cores? (5 minutes)
+mutate: setup ## does verify find 800 mutants of two cores? (15 minutes)
 	@$(BIN)/python tools/verification/mutate.py --jobs $(JOBS) --record
 
 soak: setup ## play 10 million frames (hours; goes on where it stopped), or NETWORKS=200 random networks

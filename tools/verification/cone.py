@@ -105,5 +105,5 @@ class Cone:
 
 def values(model: np.ndarray, literals: list[int]) -> np.ndarray:
     """What literals are in a model."""
-    places = np.array(literals)
+    places = np.array(literals, np.int64)
     return model[abs(places)] == (places > 0)

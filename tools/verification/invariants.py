@@ -14,7 +14,7 @@ import numpy as np
 from cone import Cone, chosen
 from gates import Gates, Seen, walk
 
-__all__ = ["Clause", "Table", "control", "invariants"]
+__all__ = ["Clause", "Table", "control", "invariants", "small_registers"]
 
 Clause = tuple[int, ...]  #: literals: places in ``Seen.watched`` from 1 on, negative where inverted
 
@@ -30,7 +30,7 @@ def control(gates: Gates) -> np.ndarray:
         flags = reached.tolist()
         for n, (a, b) in enumerate(pairs, first):
             flags[n] = flags[a] or flags[b]
-        found = np.array(flags)
+        found = np.array(flags, bool)
         found[registers] |= found[gates.next >> 1]
         if (found == reached).all():
             return np.flatnonzero(~found[registers])
@@ -49,7 +49,7 @@ def candidates(gates: Gates, seen: Seen) -> Iterator[Clause]:
     """Clauses that hold in all of a trace: literals are places in ``seen.watched`` from 1 on,
     negative where inverted."""
     trace = seen.trace
-    ones, zeros = trace.any(0), (~trace).any(0)
+    ones, zeros = np.array(trace.any(0)), np.array((~trace).any(0))
     for n in np.flatnonzero(~ones | ~zeros).tolist():
         yield ((n + 1) if ones[n] else -(n + 1),)
     columns: dict[bytes, int] = {}
@@ -81,25 +81,28 @@ def candidates(gates: Gates, seen: Seen) -> Iterator[Clause]:
     groups = [[n for n in group if n in place] for group in small_registers(
         gates, seen.watched, 7)]
     groups = [group for group in groups if len(group) > 1]
-    for group in groups:
-        values = np.unique(trace[:, group], axis=0)
-        have = {tuple(row) for row in values.astype(int).tolist()}
-        if 1 << len(group) <= 4 * len(trace):
-            for value in product((0, 1), repeat=len(group)):
-                if value not in have:
-                    yield tuple((n + 1) * (-1 if bit else 1)
-                                for n, bit in zip(group, value, strict=True))
+    module = {tuple(group): gates.registers[seen.watched[group[0]]][0].rpartition(".")[0]
+              for group in groups}
+    pairs = [a + b for a, b in combinations(groups, 2)
+             if module[tuple(a)] == module[tuple(b)] and len(a + b) <= 9]
+    for group in groups + pairs:
+        have = {tuple(row) for row in np.unique(trace[:, group], axis=0).astype(int).tolist()}
+        for value in product((0, 1), repeat=len(group)):
+            if value not in have:
+                yield tuple((n + 1) * (-1 if bit else 1)
+                            for n, bit in zip(group, value, strict=True))
 
 
 def reduced(clauses: Iterable[Clause]) -> list[Clause]:
-    """Without clauses that a clause of one or two literals implies."""
+    """Without clauses that a shorter one of at most four literals implies."""
     kept: list[Clause] = []
     short: set[Clause] = set()
     for clause in clauses:
         ordered = tuple(sorted(clause))
-        if len(ordered) > 2 and any(pair in short for pair in combinations(ordered, 2)):
+        if any(part in short for size in range(1, min(len(ordered), 5))
+               for part in combinations(ordered, size)):
             continue
-        if len(ordered) <= 2:
+        if len(ordered) <= 4:
             short.add(ordered)
         kept.append(ordered)
     return list(dict.fromkeys(kept))

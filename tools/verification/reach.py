@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from cone import Cone, chosen, values
 from gates import Gates, read_gates, simulate, walk
-from invariants import Clause, Table, control, invariants
+from invariants import Clause, Table, control, invariants, small_registers
 from mutants import Mutant
 from pysat.solvers import Solver
 
@@ -73,6 +73,9 @@ class Base(Cone):
         self.after = [self.literal(int(gates.next[register])) for register in watched.tolist()]
         self.watched, self.table = watched.tolist(), Table(facts)
         self.clauses += [chosen(self.now, fact) for fact in facts]
+        #: Small control registers: their module, and places of their bits.
+        self.groups = [(gates.registers[self.watched[group[0]]][0].rpartition(".")[0], group)
+                       for group in small_registers(gates, watched, 5) if len(group) > 1]
         self.users: list[list[int]] = [[] for _ in self.sane]  # ANDs that read a variable
         for v, (a, b) in enumerate(zip(self.lefts, self.rights, strict=True), gates.first_and):
             self.users[a >> 1].append(v)
@@ -152,7 +155,17 @@ class Proof:
     def __init__(self, base: Base, machine: int, cubes: dict[int, np.ndarray], work: Path):
         self.base, self.machine, self.cubes, self.work = base, machine, cubes, work
         self.facts = np.ones(len(base.facts), bool)
+        self.values: dict[int, dict[int, np.ndarray]] = {}
         self.models = 0
+
+    def _allowed(self, register: int) -> dict[int, np.ndarray]:
+        """Of each small control register of a register's module, which values it may have while
+        the register differs: (values,) bool."""
+        if register not in self.values:
+            part = self.base.gates.registers[register][0].rpartition(".")[0]
+            self.values[register] = {n: np.zeros(1 << len(group), bool) for n, (inside, group)
+                                     in enumerate(self.base.groups) if inside == part}
+        return self.values[register]
 
     def holds(self) -> bool:
         """Whether it is; not, too, where that takes long to find out."""
@@ -170,6 +183,9 @@ class Proof:
             d = pair.difference(2 * (gates.first_register + register))
             pair.clauses += [[-d, base.now[k] if cube[0, k] else -base.now[k]]
                              for k in np.flatnonzero(cube[0] != cube[1]).tolist()]
+            for n, allowed in self._allowed(register).items():
+                pair.clauses += [[-d, *self._other(base.now, n, value)]
+                                 for value in np.flatnonzero(~allowed).tolist()]
         held = [pair.mutant(2 * (gates.first_register + register)) for register in base.watched]
         then = [pair.mutant(lit) for lit in base.next]
         pair.clauses += [chosen(held, base.facts[n])
@@ -200,11 +216,17 @@ class Proof:
             if cube is None:
                 return differences[register]
             kept = np.flatnonzero(cube[0] != cube[1]).tolist()
-            if not kept:
+            ends = [-after[k] if cube[0, k] else after[k] for k in kept]
+            for n, allowed in self._allowed(register).items():
+                if not allowed.all():
+                    ends.append(pair.new())
+                    for value in np.flatnonzero(allowed).tolist():
+                        solver.add_clause([-ends[-1], *self._other(after, n, value)])
+            if not ends:
                 return None
             out = pair.new()
             solver.add_clause([-out, differences[register]])
-            solver.add_clause([-out, *(-after[k] if cube[0, k] else after[k] for k in kept)])
+            solver.add_clause([-out, *ends])
             return out
 
         breaks = {register: out for register in differences
@@ -214,10 +236,11 @@ class Proof:
             if model is None:
                 break
             self.models += 1
-            for register, cube in self._walk(pair, model).items():
+            found, wider = self._walk(pair, model)
+            for register, cube in found.items():
                 before = new.get(register, self.cubes.get(register))
                 cube = cube if before is None else cube | before
-                if before is None or (cube != before).any():
+                if before is None or register in wider or (cube != before).any():
                     new[register] = cube
                     breaks.pop(register, None)
                     if register in differences and (out := breaking(register, cube)) is not None:
@@ -226,9 +249,15 @@ class Proof:
         self.cubes |= new
         return bool(new) or self.facts.sum() < count
 
-    def _walk(self, pair: Pair, model: np.ndarray) -> dict[int, np.ndarray]:
+    def _other(self, bits: list[int], group: int, value: int) -> list[int]:
+        """That the group has another value, as literals of a clause."""
+        return [-bits[k] if value >> n & 1 else bits[k]
+                for n, k in enumerate(self.base.groups[group][1])]
+
+    def _walk(self, pair: Pair, model: np.ndarray) -> tuple[dict[int, np.ndarray], set[int]]:
         """The registers that differ after the model's step, and in any steps that follow it, each
-        with its cube; takes the invariants back that the mutant breaks."""
+        with its cube, and those that get more values; takes the invariants back that the mutant
+        breaks."""
         gates, base = self.base.gates, self.base
         mutated = values(model, [pair.mutant(2 * v) for v in range(
             gates.first_register, gates.first_and)])
@@ -237,6 +266,8 @@ class Proof:
         base.table.drop(self.facts, rows[:, base.watched] >> np.uint64(32)
                         | rows[:, base.watched] & UPPER)
         found: dict[int, np.ndarray] = {}
+        wider: set[int] = set()
+        lanes = np.arange(32, dtype=np.uint64)
         for row in rows:
             differ = (row >> np.uint64(32) ^ row) & ~UPPER
             registers = np.flatnonzero(differ)
@@ -245,4 +276,11 @@ class Proof:
                               differ[registers, None] & ~here != 0], axis=1)
             for register, cube in zip(registers.tolist(), cubes, strict=True):
                 found[register] = found[register] | cube if register in found else cube
-        return found
+                some = (differ[register] >> lanes & np.uint64(1)).astype(bool)
+                for n, allowed in self._allowed(register).items():
+                    bits = here[self.base.groups[n][1]][:, None] >> lanes[some] & np.uint64(1)
+                    numbers = (bits << np.arange(len(bits), dtype=np.uint64)[:, None]).sum(0)
+                    if not allowed[numbers].all():
+                        allowed[numbers] = True
+                        wider.add(register)
+        return found, wider

@@ -121,7 +121,9 @@ def random_case(seed: int) -> Case:
         "cell_width": int(rng.integers(8, 19)), "pipeline": ("full", "short")[rng.integers(2)],
         "loadable": bool(rng.random() < 0.25), "contexts": int(rng.choice([1, 1, 1, 2, 3])),
         "reach": int(rng.choice([0, 0, 1, 2])), "gather": int(rng.choice([0, 0, 1, 2])),
-        "dies": int(rng.choice([1, 1, 1, 2]))}
+        "dies": int(rng.choice([1, 1, 1, 2])), "protect": bool(rng.random() < 0.2),
+        "rule": ("auto", "max", "percentile")[rng.integers(3)],
+        "host": "axi" if rng.random() < 0.15 else None}
     return Case((int(rng.integers(1, 6)), int(rng.integers(1, 9))), tuple(layers), options, seed)
 
 
