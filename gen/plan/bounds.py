@@ -55,7 +55,7 @@ def chain(work: Work, distance: Latencies) -> int:
         key = (job.op, job.step)
         read = met.setdefault(key, set())
         read |= {(operand.chunk.origin[:2], operand.away) for operand in job.operands
-                 if not operand.chunk.from_x and not operand.carried}
+                 if not operand.chunk.from_x and not operand.chunk.age}
         if job.out is not None:
             leaves.add(key)
     there: dict[tuple[int, int], int] = {}  # the cycle from which its result can be read
