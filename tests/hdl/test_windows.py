@@ -7,9 +7,8 @@ from tests.hdl.test_core import check
 from tests.support.windows import windowed
 
 # network, hop, array, samples, flow, other options: chunks that frames fill and that they do not;
-# several rings; columns that leave; gaps, stalls and a reset; bytes
-CORES = [("columns", 3, (8, 3), 4, random_flow, {}), ("branches", 4, (12, 4), 5, full_rate, {}),
-         ("int8", 6, (8, 3), 5, full_rate, {"packed": True})]
+# several rings; columns that leave; gaps, stalls and a reset
+CORES = [("columns", 3, (8, 3), 4, random_flow, {}), ("branches", 4, (12, 4), 5, full_rate, {})]
 
 
 @pytest.mark.parametrize(("name", "hop", "array", "samples", "flow", "options"), CORES, ids=str)
@@ -19,7 +18,8 @@ def test_cores_of_windows_that_overlap(name, hop, array, samples, flow, options)
 
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "hop", "array", "samples", "options"), [
-    ("stack", 1, (12, 4), 14, {}), ("pooled", 4, (8, 3), 7, {}), ("gated", 3, (8, 2), 5, {}),
+    ("int8", 6, (8, 3), 5, {"packed": True}), ("stack", 1, (12, 4), 14, {}),
+    ("pooled", 4, (8, 3), 7, {}), ("gated", 3, (8, 2), 5, {}),
     ("stack", 2, (16, 2), 7, {"dies": 2, "cross": 2}),
     ("stack", 3, (8, 3), 6, {"contexts": 2}), ("pooled", 2, (16, 4), 13, {"reach": 1, "gather": 1}),
     ("branches", 2, (16, 4), 8, {"parts": 2}), ("gated", 1, (8, 3), 12, {"pipeline": "short"}),
