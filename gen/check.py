@@ -15,8 +15,9 @@ from gatefold.gen.files.arrays import array_digest
 from gatefold.gen.files.names import CORE, INTEGERS
 from gatefold.gen.files.sealed import check_sealed
 from gatefold.gen.host.memory import frames_in_memory
-from gatefold.gen.network.frames import as_frames, input_names, whole_frames
+from gatefold.gen.network.frames import as_frames, as_recordings, input_names, whole_frames
 from gatefold.gen.network.graph import joined
+from gatefold.gen.network.overlap import frames_of
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import checked
 from gatefold.gen.report import read_report, set_verified
@@ -73,7 +74,7 @@ def verify_folder(directory: str | os.PathLike, x=None, *, sim: str = "verilator
         set_verified(path, sim, None)
         raise
     source = f"seeded random inputs, seed {seed}" if x is None else (
-        f"given inputs, sha256 {array_digest(as_frames(qnet, x))}")
+        f"given inputs, sha256 {array_digest(_given(qnet, x))}")
     set_verified(path, sim, result.as_dict() | {"input": source})
     return result
 
@@ -83,7 +84,8 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
                progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``folder`` on ``x`` and compare it with golden.
 
-    Parameters: ``x``, floats of any form that :func:`~.frames.as_frames` takes; by default
+    Parameters: ``x``, floats of any form that :func:`~.frames.as_frames` takes, or of a core whose
+    windows overlap :func:`~.frames.as_recordings`, which are played as one; by default
     :func:`seeded_inputs`; ``samples``, their number (of ``x``, the first ones); ``seed`` of the
     inputs, and of the gaps and stalls; ``progress``, called with the name of each stage.
     """
@@ -141,12 +143,13 @@ def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,
     for the scenario *extreme*; and what golden says of them. Parameters as of :func:`check_core`.
     """
     fit = info.contexts * _WORK[sim] // (info.interval * info.multipliers)
-    count = (min(_MOST_SAMPLES, max(_LEAST_SAMPLES[sim], fit)) if samples is None
+    least = _LEAST_SAMPLES[sim] + qnet.spans - 1  # with whole windows
+    count = (max(least, min(_MOST_SAMPLES, fit)) if samples is None
              else checked("samples", samples))
     if x is None:
         integers = seeded_inputs(qnet, count, seed)
     else:
-        integers = qnet.quantize(as_frames(qnet, x)[:count])
+        integers = qnet.quantize(_given(qnet, x)[:count])
     strange = {layer.name for layer in info.layers} - {layer.name for layer in qnet.layers}
     if strange:
         raise UserError(f"{quoted(folder / CORE, limit=300)} is damaged (no layer is called "
@@ -156,6 +159,12 @@ def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,
                                extreme_inputs(qnet, info, EXTREMES, seed)])
     return (integers.reshape(len(integers) // contexts, -1),
             expectation(qnet, integers, contexts))
+
+
+def _given(qnet: QuantizedNetwork, x) -> np.ndarray:
+    """A user's inputs as frames."""
+    recordings = as_recordings(qnet, x)
+    return as_frames(qnet, x) if recordings is None else frames_of(qnet, recordings)[0]
 
 
 def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray:

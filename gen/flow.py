@@ -37,10 +37,12 @@ from gatefold.gen.html import write_page
 from gatefold.gen.measure.rules import AUTO, fixed_rules, output_bits, quantize_measured
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
-from gatefold.gen.network.frames import some_samples, whole_frames
+from gatefold.gen.network.frames import as_recordings, some_samples, whole_frames
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.network.logits import with_logits
+from gatefold.gen.network.overlap import overlapping
+from gatefold.gen.numbers.overlap import overlapping_integers
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
@@ -61,7 +63,7 @@ from gatefold.hdl.host.config import PORTS, HostConfig
 __all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
            "write_example_data", "write_vectors"]
 
-VECTORS = 3  #: samples in the cocotb bench,
+VECTORS = 3  #: samples with whole windows in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
 #: Steps of recurrent layers in a frame.
 MAX_STEPS = 20_000
@@ -112,7 +114,8 @@ class Core:
 
     def run(self, x, *, raw: bool = False, fresh=None) -> np.ndarray:
         """Run the golden model on floats, as :func:`~gatefold.gen.network.frames.as_frames` takes
-        them: (samples, *output_shape) floats, after the softmax that a core may leave to its host.
+        them (or, of windows that overlap, :func:`~gatefold.gen.network.frames.as_recordings`):
+        (samples, *output_shape) floats, after the softmax that a core may leave to its host.
         Of a model that was cut, ``x`` are the model's own inputs and the result its own outputs.
 
         ``raw``: take and give the core's integers, without what the host does. ``fresh``, booleans
@@ -163,7 +166,7 @@ class Core:
             folder = Path(place) / "core"
             folder.mkdir()
             self._write(folder, lambda _stage: None)
-            if x is not None:
+            if x is not None and as_recordings(self.qnet, x) is None:
                 x = frames_given(self.qnet, self.network.around, x, "the input")
             return check_core(folder, self.qnet, x, sim=sim, samples=samples, seed=seed)
 
@@ -218,6 +221,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     options = BuildOptions.made(given)
     if options.logits:
         network = with_logits(network)
+    frames = None if options.hop is None else overlapping(network, options.hop)
     target = None if options.board is None else get_board(options.board)
     limits = Budget.of(target, memory=options.memory, loadable=options.loadable)
     clock_mhz = float(options.clock or limits.clock_mhz * CLOCKS[options.pipeline])
@@ -278,30 +282,38 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
 
     def quantised(places: int) -> QuantizedNetwork:
         made = quantize_measured(network, act_width=act_width, weight_width=weight_width,
-                                 any_weights=any_weights, carry_inputs=options.host is None,
-                                 places=places, **formats)
+                                 any_weights=any_weights, places=places,
+                                 carry_inputs=options.host is None and frames is None,
+                                 **formats)
         if seen is not calibrate:
             made.calibration.update(source="seeded random inputs, after the host's part",
                                     seed=options.seed)
         return made
 
-    qnet = quantised(options.simd or 1)
+    # An input that is copied to a ring is not split.
+    qnet = whole = quantised((options.simd or 1) if frames is None else 1)
+    if frames is not None:
+        qnet = overlapping_integers(whole, network, frames.input_shape[0])
     if options.io == "float32":  # a word of the port has as many elements as a beat of the stream
         limits = replace(limits, stream_bits=port // 32 * qnet.container)
     host_refusals(qnet, options)
     progress("planning")
     plan, widths = _plan(qnet, limits, options, _counted(progress))
-    if options.simd is None and network.meet_input is not None:
+    if options.simd is None and frames is None and network.meet_input is not None:
         # Operands of a split input fill what the chunks of the chosen array leave empty.
         c = plan.config
         split = quantised(c.simd)
         if split.split > 1:
             plan = make_plan(split, plan.array, lut_rows=c.lut_rows, uram_rows=c.uram_rows,
                              loadable=c.loadable)
+    if frames is not None:
+        network, data = frames, _newest(frames, data)
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
     report["stream"] = _describe_stream(plan, widths, options)
+    if frames is not None:
+        report["windows"] = _saved(plan, whole)
     hidden = below_step(report["numbers"]["error"])
     if hidden:
         warnings.warn(hidden, NumbersWarning, stacklevel=2)
@@ -321,6 +333,33 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                        "from a host is not in it"}
     return Core(network=network, plan=plan, host=host, board=target, clock_mhz=clock_mhz, data=data,
                 seed=options.seed, _report=report)
+
+
+def _newest(network: Network, windows: np.ndarray) -> np.ndarray:
+    """Whole windows as frames of one recording, as many as are measured quickly, and a few more
+    than a window spans."""
+    hop, features = network.input_shape
+    samples = windows.reshape(-1, features)
+    least = network.spans + VECTORS
+    samples = np.resize(samples, (max(least, len(samples) // hop) * hop, features))
+    return some_samples(network, samples.reshape(-1, hop, features), _ERROR_MACS, least=least,
+                        most=256)
+
+
+def _saved(plan: Plan, whole: QuantizedNetwork) -> dict:
+    """What a core whose windows overlap saves beside one that computes each anew, on the same
+    array."""
+    anew = make_plan(whole, plan.array)
+    hop, _ = plan.qnet.input_shape
+    return {"window": plan.qnet.window, "hop": hop, "frames": plan.qnet.spans,
+            "multiplications": plan.bounds.multiplications, "latency": plan.cycles.latency,
+            "interval": plan.cycles.interval,
+            "whole": {"multiplications": anew.bounds.multiplications,
+                      "latency": anew.cycles.latency, "interval": anew.cycles.interval},
+            "meaning": {
+                "frames": "from the first frame of a recording to the first answer that is that of "
+                          "a whole window: answers before it are of windows that begin with zeros",
+                "whole": "a core that computes each window whole, on the same array"}}
 
 
 def _check_int8(options: BuildOptions, overrides: dict | None) -> None:
@@ -451,7 +490,8 @@ def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
     from gatefold.sim.testbench import write_cocotb_bench
 
     info = load_core_info(core)
-    x = np.concatenate([whole_frames(qnet.quantize(data[:VECTORS]), info.contexts),
+    count = qnet.spans - 1 + VECTORS
+    x = np.concatenate([whole_frames(qnet.quantize(data[:count]), info.contexts),
                         extreme_inputs(qnet, info, EXTREMES, 1)])
     write_cocotb_bench(folder / "cocotb", info, x.reshape(len(x) // info.contexts, -1),
                        expectation(qnet, x, info.contexts))

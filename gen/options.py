@@ -206,8 +206,10 @@ class BuildOptions(Options):
                          "memory. UltraRAM is filled at run time")
     contexts: int = option(_CONTEXTS, 1, "Sequences in a frame, computed side by side: more "
                            "throughput, but more latency")
-    hop: int | None = option(Limit(1, 4096, unit="samples"), None, "Samples between windows that "
-                             "overlap. Not built yet, and refused: each window is computed whole")
+    hop: int | None = option(Limit(1, 4096, unit="samples"), None, "A frame brings so many new "
+                             "samples of a window that overlaps with the one before; the columns "
+                             "of leading convolutions that both have are computed once: "
+                             "docs/windows.md")
     pipeline: str = option(Choice("full", "short"), "full", "Registers behind every step, or "
                            "behind every second one: fewer cycles, for a slower clock")
     protect: bool = option(_FLAG, False, "Have the core watch itself: parity on the memories of "
@@ -238,9 +240,6 @@ class BuildOptions(Options):
     seed: int = option(_SEED, 0, "Seed of random weights and inputs")
 
     def agree(self) -> None:
-        if self.hop is not None:
-            raise UserError("--hop is not built yet (docs/decisions/023-litert.md says why, and "
-                            "what it would save): leave it out, each window is computed whole")
         if self.macs is not None and (self.pe is not None or self.simd is not None):
             raise UserError("--macs and --pe/--simd contradict each other: give --macs to have the "
                             "array chosen, or --pe and --simd to choose it")

@@ -58,6 +58,9 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
     """
     path, old = Path(directory), load_folder(directory)
     report = read_report(path)
+    if old.window:
+        raise UserError("the core's windows overlap (--hop), so its layers are not the model's: "
+                        f"build it again with --hop {old.input_shape[0]}")
     if "sigmoid" in old.host:
         network = with_logits(network)
     given = None if data is None else frames_given(network, network.around, data, "the input")

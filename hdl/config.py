@@ -85,7 +85,8 @@ class EngineConfig:
     out_early: every output is a Dense layer's, whose results leave by the short path.
     out_whole: chunks of an output frame are finished in any order, so they leave when all are
         finished: with several contexts or outputs.
-    stateful: some layer continues from the state that the last frame left.
+    stateful: some layer continues from the state that the last frame left. oldest: it may also read
+        results of frames before that, at most so many frames ago.
     beat: elements of a stream beat. container: bits an element takes there, of which it has
         ``element``; 0, as many as its operands make (``act_width``, without a split). x_zero,
         out_zero: what is subtracted from an element that comes, and added to one that leaves.
@@ -151,6 +152,7 @@ class EngineConfig:
     uram_rows: int = 0
     contexts: int = 1
     stateful: bool = False
+    oldest: int = 1
     out_width: int = 0
     scale_depth: int = 0
     pipeline: str = "full"

@@ -117,8 +117,9 @@ def instruction_layout(config: EngineConfig, *, steps: bool = True) -> data.Stru
     align: index into ``config.aligns``. start, init, stop, park: see :class:`Start`, :class:`Stop`.
     finish: see :func:`finish_layout`. gap: cycles to wait after it. last: ends the frame (a program
     may hold several, one after the other).
-    carried, of a stateful core: the operand is the last frame's state; it counts as zero in a frame
-    that begins a new sequence; cell_carried, in ``finish``: so does the state.
+    age, of a stateful core: the operand was written so many frames ago; it counts as zero where the
+    sequence is younger. cell_carried, in ``finish``: the state is the last frame's, and so does
+    it.
     With ``steps``, as in the program: operand_step, h_step, out_step, each the loop offset that is
     added to operand, h or out, or 0 for none.
     """
@@ -137,7 +138,7 @@ def instruction_layout(config: EngineConfig, *, steps: bool = True) -> data.Stru
             **({"cell_carried": 1} if config.stateful else {})}),
         "gap": bits_for(config.max_gap + 1),
         "last": 1,
-        **({"carried": 1} if config.stateful else {}),
+        **({"age": bits_for(config.oldest + 1)} if config.stateful else {}),
     })
 
 

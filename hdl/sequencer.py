@@ -21,7 +21,7 @@ class Sequencer(wiring.Component):
     output) a free half of the output memory. The plan guarantees every other distance between
     tiles, and a wait only makes these longer.
 
-    A tile of a stateful core that meets the last frame's state also waits for the first chunk of
+    A tile of a stateful core that meets what earlier frames left also waits for the first chunk of
     its own frame: only then is it known whether that frame begins a new sequence.
 
     ::
@@ -199,11 +199,11 @@ class Sequencer(wiring.Component):
             m.d.comb += [self.read.bank.eq(tile.bank), self.read.absolute.eq(tile.absolute)]
         if c.stateful:
             fresh = self.arrivals.fresh.bit_select(frame[0], 1)
-            carried = tile.carried | tile.finish.cell_carried
+            carried = tile.age.any() | tile.finish.cell_carried
             m.d.comb += [
                 state_settled.eq(~carried | (self.arrivals.frames != frame)
                                  | (self.arrivals.chunks != 0)),
-                self.read.zero.eq(tile.carried & fresh),
+                self.read.zero.eq(tile.age > self._age(m, fresh, frame_ends)),
                 finish.fresh.eq(tile.finish.fresh | (tile.finish.cell_carried & fresh)),
             ]
         m.d.sync += full.eq(full + frame_ends - self.left)
@@ -212,6 +212,19 @@ class Sequencer(wiring.Component):
         with m.Elif(in_gap):
             m.d.sync += [gap.eq(gap - 1), in_gap.eq(gap != 1)]
         return issues
+
+
+    def _age(self, m: Module, fresh: Value, frame_ends: Value) -> Value:
+        """How many frames of its sequence are before the one in progress: all, or enough for the
+        oldest operand."""
+        oldest = self.config.oldest
+        if oldest == 1:
+            return ~fresh
+        before = Signal(range(oldest + 1), name="frames_before")
+        age = Mux(fresh, 0, before)
+        with m.If(frame_ends):
+            m.d.sync += before.eq(Mux(age == oldest, oldest, age + 1))
+        return age
 
 
 def _same_fields(target, source) -> list:

@@ -48,7 +48,8 @@ class CoreInfo:
     ``act_width``, ``cell_width`` and ``acc_width``, bits of a result, a state and an accumulator
     (0: the accumulators are not traced); ``chunk``, elements that go to the output stream at once;
     ``load_beats``, of the weights' stream, 0 without one; ``contexts``, sequences in a frame;
-    ``stateful``, whether state goes on from frame to frame, and TUSER begins a sequence;
+    ``stateful``, whether state goes on from frame to frame, and TUSER begins a sequence; ``spans``,
+    frames of a sequence up to the first with a whole window;
     ``protect``, whether the core has a port ``fault``; ``layers``, traced; ``events``,
     (layer, first, count) of each beat of results of a frame, of each die in turn: its lanes
     l < count carry the elements ``first + l`` of the layer's value; layer -1 is none of golden's.
@@ -73,6 +74,7 @@ class CoreInfo:
     dies: int = 1
     acc_width: int = 0
     chunk: int = 1
+    spans: int = 1
 
     @property
     def beats_in(self) -> int:
@@ -127,6 +129,7 @@ def _parse(data: dict) -> CoreInfo:
         load_beats=_positive(data["load_beats"]) if data.get("load_beats") else 0,
         contexts=_positive(data.get("contexts", 1), LIMITS["contexts"].hi),
         stateful=_flag(data["stateful"]),
+        spans=_positive(data["window"]["frames"]) if "window" in data else 1,
         protect=_flag(data["array"].get("protect", False)),
         layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
                                 _positive(layer["steps"]), _states(layer["states"]),

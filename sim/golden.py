@@ -274,8 +274,9 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     with which a new sequence begins in stateful layers; the first sample always begins one;
     ``instead``, integers that layers read instead of the computed ones, by value: so the errors of
     a single layer can be measured; ``states``, by the names of stateful layers what
-    :func:`recurrent` keeps: if empty, sequences begin with zeros, and it receives the states with
-    which they end; ``finish``, of int8 matrices, where another of LiteRT's resolvers is asked for.
+    :func:`recurrent` and :func:`_history` keep: if empty, sequences begin with zeros, and it
+    receives the states with which they end; ``finish``, of int8 matrices, where another of
+    LiteRT's resolvers is asked for.
     Raises :class:`UserError` for a wrong shape, type or range.
     """
     zeros = qnet.zeros[0]
@@ -291,8 +292,12 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
     for n, layer in enumerate(qnet.layers):
         given = instead or {}
         read = [given.get(value, values[value]) for value in layer.inputs]
+        kept = None
+        if states is not None and getattr(layer, "stateful", False):
+            kept = states.setdefault(layer.name, {})
         if isinstance(layer, QView):
-            values.append(layer.view.arrange(*read))
+            values.append(_history(layer, read[0], begins, kept) if layer.stateful
+                          else layer.view.arrange(*read))
             continue
         shifts = [alignment(form, fracs[value]) for form, value in
                   zip(_operands(layer), layer.inputs, strict=False)]
@@ -301,9 +306,6 @@ def golden(qnet: QuantizedNetwork, x_int, *, trace: dict | None = None, fresh=No
         record: dict[str, np.ndarray] = {}
         if isinstance(layer, QCellState):
             read = [cells[layer.inputs[0]]]
-        kept = None
-        if states is not None and getattr(layer, "stateful", False):
-            kept = states.setdefault(layer.name, {})
         values.append(_apply(layer, qnet.table, read, begins, record, clip, trace is not None,
                              kept, finish))
         if isinstance(layer, QLstm):
@@ -365,6 +367,18 @@ def _begins(samples: int, fresh) -> np.ndarray:
                          f"{flags.shape}")
     flags[0] = True
     return np.append(np.flatnonzero(flags), samples)
+
+
+def _history(layer: QView, x: np.ndarray, begins: np.ndarray,
+             kept: dict[str, np.ndarray] | None) -> np.ndarray:
+    """Of each sample of ``x`` (samples, rows, features) the history in its sequence. ``kept``, as
+    of :func:`recurrent`: ``rows`` (sequences, rows, features), the rows of earlier frames."""
+    before = kept.get("rows") if kept else None
+    found = [layer.slide(x[first:end], None if before is None else before[n])
+             for n, (first, end) in enumerate(zip(begins[:-1], begins[1:], strict=True))]
+    if kept is not None:
+        kept["rows"] = np.stack([rows for _, rows in found])
+    return np.concatenate([histories for histories, _ in found])
 
 
 def _turns(begins: np.ndarray, stateful: bool) -> list[tuple[np.ndarray, np.ndarray | None]]:

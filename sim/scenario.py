@@ -229,11 +229,13 @@ def _waits(rng: np.random.Generator, frames: int, beats: int, longest: int) -> n
 
 
 def _sequences(info: CoreInfo, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """TUSER of frames: sequences of 3 frames, then of 1 to 4. The very first frame begins one
-    whatever its TUSER says: it says nothing of the kind."""
+    """TUSER of frames: a sequence of 3 frames, then of 1 to 4. Where windows overlap, the first is
+    longer by the frames that a window spans, and about half of the others are. The very first frame
+    begins one whatever its TUSER says: it says nothing of the kind."""
     fresh = np.zeros(frames, bool)
-    at = 3
+    more = info.spans - 1
+    at = 3 + more
     while info.stateful and at < frames:
         fresh[at] = True
-        at += int(rng.integers(1, 5))
+        at += int(rng.integers(1, 5)) + (more and more * int(rng.integers(0, 2)))
     return fresh

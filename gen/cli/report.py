@@ -85,7 +85,7 @@ def _results(directory, record: dict, path: str | None):
 def summary(record: dict) -> Iterator[str]:
     """The few lines that a build prints."""
     wanted = ("network", "quantised", "cut", "host", "state", "search", "found", "numbers", "error",
-              "lost", "array", "distance", "cycles", "clock", "deadline", "resources")
+              "lost", "array", "distance", "cycles", "windows", "clock", "deadline", "resources")
     for name, value in rows(record):
         if name in wanted:
             yield f"{name:<12}{value}"
@@ -115,7 +115,7 @@ def _tensors(numbers: dict):
 
 def rows(record: dict) -> Iterator[tuple[str, str]]:
     """The report as (name, text), a line of the table each."""
-    from gatefold.gen.html.words import in_turn, is_chain
+    from gatefold.gen.html.words import in_turn, is_chain, windows_in_words
     from gatefold.gen.measure.resolvers import in_words as agreement_in_words
     from gatefold.gen.measure.saturation import below_step, in_words
 
@@ -170,6 +170,8 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     yield "cycles", (f"latency {cycles['latency']}, interval {cycles['interval']}"
                      f"{in_turn(cycles)}, bound {cycles['bound']}, without overlap "
                      f"{cycles['no_overlap']}")
+    if "windows" in record:
+        yield "windows", windows_in_words(record["windows"])
     yield "distance", (f"reach {array['reach']}, gather {array['gather']}, dies {array['dies']}, "
                        f"cross {array['cross']}")
     stream = record["stream"]

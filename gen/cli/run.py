@@ -13,7 +13,8 @@ __all__ = ["run"]
 @click.argument("directory", metavar="DIR")
 @click.option("--input", "source", metavar="X.npy", required=True, help="Floats "
               "(samples, timesteps, features) or (timesteps, features), .npy or .npz; of a core "
-              "with several inputs an .npz with an array for each, in order.")
+              "with several inputs an .npz with an array for each, in order; of a core that was "
+              "built with --hop also recordings of any length.")
 @click.option("-o", "--output", metavar="Y.npy", required=True, help="Where the outputs go, always "
               "with the axis of samples first. An .npz holds y, or for several outputs output0, "
               "output1, ...; an .npy holds several as the core sends them, one after the other.")
@@ -44,7 +45,7 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
         from gatefold.gen.measure.inference import run as infer
         from gatefold.gen.measure.inference import saturated
         from gatefold.gen.measure.states import check_stateful, read_states, state_arrays
-        from gatefold.gen.network.frames import read_frames
+        from gatefold.gen.network.frames import as_recordings, read_frames
         from gatefold.gen.network.graph import joined
         from gatefold.gen.report import REPORT, read_report
         from gatefold.gen.store.network_io import load_network
@@ -74,6 +75,7 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
             x = read_frames(qnet, source, "the raw input" if raw else "the input")
         else:
             x, kept = host.before(host.read(source))
+        recorded = as_recordings(qnet, x) is not None
         fresh = np.ones(len(x), bool) if each_anew else None
         contexts = load_core_info(Path(directory)).contexts if qnet.stateful else 1
         states = None
@@ -102,12 +104,13 @@ def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
     clamped = saturated(qnet, result)
     if clamped:
         note(clamped)
-    for line in _described(qnet, outputs, raw, each_anew, contexts):
+    for line in _described(qnet, outputs, raw, each_anew, contexts, recorded):
         click.echo(line)
 
 
-def _described(qnet, outputs, raw: bool, each_anew: bool, contexts: int):
-    """The lines that say which outputs were written, and how the samples were run."""
+def _described(qnet, outputs, raw: bool, each_anew: bool, contexts: int, recorded: bool):
+    """The lines that say which outputs were written, and how the samples were run: ``recorded``,
+    as recordings in which windows overlap."""
     from gatefold.gen.measure.host import left_to_host
 
     shapes = " and ".join(str(y.shape[1:]) for y in outputs)
@@ -118,7 +121,10 @@ def _described(qnet, outputs, raw: bool, each_anew: bool, contexts: int):
     if left:
         yield (f"{left} left to the host: not in these integers" if raw else
                f"{left} done, which the core leaves to its host")
-    if qnet.stateful:
+    if recorded:
+        yield (f"windows of {qnet.window} samples, one every {qnet.input_shape[0]}: each recording "
+               "begins anew, and gives those that lie wholly in it")
+    elif qnet.stateful:
         sequences = ("samples follow one another, as one sequence" if contexts == 1 else
                      f"samples are {contexts} sequences in turn, as in the core's frames")
         yield "each sample begins anew" if each_anew else (

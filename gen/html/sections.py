@@ -100,7 +100,8 @@ def schedule_section(report: dict, plan: Plan | None, colours: dict[str, int]) -
         return section("schedule", "The schedule", "Left out: this version of Gatefold plans "
                        "another schedule than the one with which this core was built.")
     what = occupancy(plan)
-    names = {layer: "output put together" if layer == GATHERED else plan.qnet.layers[layer].name
+    copied = "input copied" if plan.qnet.window else "output put together"
+    names = {layer: copied if layer == GATHERED else plan.qnet.layers[layer].name
              for layer in what.layers}
     exact = "Each mark is a run of tiles; steps alternate in tint." if what.runs else (
         f"Each mark covers {what.bin_size} cycles; its height is the share of them in which "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-__all__ = ["cut_in_words", "in_turn", "is_chain", "layer_note", "layer_title", "net_title"]
+__all__ = ["cut_in_words", "in_turn", "is_chain", "layer_note", "layer_title", "net_title",
+           "windows_in_words"]
 
 #: Kinds whose title is not their own name in capitals; _SIZES: the size in some titles.
 _TITLES = {"lstm": "LSTM", "gru": "GRU", "rnn": "SimpleRNN", "conv1d": "Conv1D",
@@ -103,3 +104,14 @@ def net_title(network: dict, computing: set[str]) -> str:
         return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     between = " \N{RIGHTWARDS ARROW} " if is_chain(network) else ", "
     return between.join(layer_title(layer) for layer in layers)
+
+
+def windows_in_words(windows: dict) -> str:
+    """What a core saves whose windows overlap."""
+    whole = windows["whole"]
+    share = windows["multiplications"] / whole["multiplications"]
+    return (f"a frame brings {windows['hop']} of a window's {windows['window']} samples: "
+            f"{windows['multiplications']:,} of {whole['multiplications']:,} multiplications "
+            f"({share:.0%}), interval {windows['interval']:,} instead of {whole['interval']:,} "
+            f"cycles on the same array; the first whole window ends with frame "
+            f"{windows['frames']} of a recording")

@@ -11,8 +11,9 @@ from gatefold.gen.measure.host import finish
 from gatefold.gen.measure.inside import add_counts, fixed_trace, float_trace
 from gatefold.gen.measure.saturation import in_words, lost
 from gatefold.gen.network.forward import forward
-from gatefold.gen.network.frames import as_frames
+from gatefold.gen.network.frames import as_frames, as_recordings
 from gatefold.gen.network.graph import Network, joined, split
+from gatefold.gen.network.overlap import frames_of
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.sim.golden import golden
 
@@ -52,7 +53,9 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
         network: Network | None = None, fresh=None, contexts: int = 1,
         states: dict[str, dict[str, np.ndarray]] | None = None) -> Inference:
     """Golden on ``x``: samples or one sample without the axis; of a network with several inputs
-    also an array for each (:func:`~gatefold.gen.network.frames.as_frames`).
+    also an array for each (:func:`~gatefold.gen.network.frames.as_frames`). Of a network of windows
+    that overlap, also recordings (:func:`~gatefold.gen.network.frames.as_recordings`); a result is
+    then that of a whole window, in their order.
 
     ``raw``: integers of the input formats in, integers out, as the core gives them; otherwise
     floats, quantised, scaled, and finished as the host has to (a softmax, :mod:`.host`).
@@ -65,7 +68,11 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
     sequences: where they begin, and then where they end.
     Raises :class:`UserError` for another shape or type, NaN, and raw integers out of range.
     """
-    x = as_frames(qnet, x, "the raw input" if raw else "the input")
+    what = "the raw input" if raw else "the input"
+    recordings = as_recordings(qnet, x, what)
+    if recordings is not None:
+        return _recorded(qnet, recordings, raw, trace, network, fresh, states)
+    x = as_frames(qnet, x, what)
     if raw and x.dtype.kind not in "iu":
         raise UserError(f"the raw input must hold integers, not {x.dtype}: leave --raw out to give "
                         "floats")
@@ -109,6 +116,20 @@ def run(qnet: QuantizedNetwork, x, *, raw: bool = False, trace: bool = False,
         if key in floats:
             arrays[".".join((*key, "float"))] = floats[key]
     return Inference(y, outputs, arrays, clipped, x.size, lost(qnet, saturations))
+
+
+def _recorded(qnet: QuantizedNetwork, recordings: np.ndarray, raw: bool, trace: bool,
+              network: Network | None, fresh, states) -> Inference:
+    """:func:`run` on recordings (recordings, samples, features): the answers of all their whole
+    windows, of one recording after the other."""
+    if fresh is not None or states is not None:
+        raise UserError("each recording begins anew, without states: give frames "
+                        f"(frames, {str(qnet.input_shape)[1:-1]}) to go on with an earlier one")
+    frames, begins, whole = frames_of(qnet, recordings)
+    found = run(qnet, frames, raw=raw, trace=trace, network=network, fresh=begins)
+    return Inference(found.y[whole], [part[whole] for part in found.outputs],
+                     {name: array[whole] for name, array in found.trace.items()},
+                     found.clipped, found.inputs, found.lost)
 
 
 def _begins(x: np.ndarray, fresh) -> np.ndarray:

@@ -11,7 +11,8 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.arrays import read_arrays
 from gatefold.gen.network.graph import Graph, Network, joined
 
-__all__ = ["as_frames", "as_samples", "input_names", "read_frames", "some_samples", "whole_frames"]
+__all__ = ["as_frames", "as_recordings", "as_samples", "input_names", "read_frames",
+           "some_samples", "whole_frames"]
 
 
 def input_names(network) -> list[str]:
@@ -47,13 +48,29 @@ def as_frames(graph: Graph, given, what: str = "the input") -> np.ndarray:
     return joined(arrays)
 
 
+def as_recordings(graph: Graph, given, what: str = "the input") -> np.ndarray | None:
+    """A user's array as recordings (recordings, samples, features) of at least a window each, or
+    one without the axis, for a network of windows that overlap; None where it is no such thing."""
+    if not graph.window or isinstance(given, Mapping | Sequence):
+        return None
+    array = np.asarray(given)
+    features = graph.input_shape[-1]
+    if array.ndim not in (2, 3) or array.shape[-1] != features or array.shape[-2] < graph.window:
+        return None
+    as_samples(array, array.shape[-2:], what)
+    return array.reshape(-1, *array.shape[-2:])
+
+
 def read_frames(graph: Graph, path: str | os.PathLike, what: str = "the input") -> np.ndarray:
     """:func:`as_frames` of a file: an ``.npy``, or an ``.npz`` with an array for each input, in
-    order; one array alone (or, of a network with one input, the one named ``x``) is samples."""
+    order; one array alone (or, of a network with one input, the one named ``x``) is samples, or, of
+    a network of windows that overlap, recordings (:func:`as_recordings`)."""
     arrays = read_arrays(path, what)
     what = f"{what} {quoted(os.path.basename(os.fspath(path)))}"
     if len(arrays) == 1 or len(graph.input_shapes) == 1:
-        return as_frames(graph, arrays.get("x", next(iter(arrays.values()))), what)
+        given = arrays.get("x", next(iter(arrays.values())))
+        recordings = as_recordings(graph, given, what)
+        return as_frames(graph, given, what) if recordings is None else recordings
     return as_frames(graph, arrays, what)
 
 

@@ -59,13 +59,14 @@ HOST = ("", "softmax", "sigmoid")
 class Graph:
     """The wiring that a float network and its quantised form share.
 
-    A class that inherits this has ``input_shapes``, ``layers`` (each with ``inputs``) and
-    ``outputs``.
+    A class that inherits this has ``input_shapes``, ``layers`` (each with ``inputs``),
+    ``outputs`` and ``window``.
     """
 
     input_shapes: tuple[Shape, ...]
     layers: tuple[Any, ...]
     outputs: tuple[int, ...]
+    window: int
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
@@ -117,6 +118,11 @@ class Graph:
             for value in layer.inputs:
                 found[value] |= behind
         return found
+
+    @property
+    def spans(self) -> int:
+        """Frames from the first of a recording to the first whose window is whole."""
+        return -(-self.window // self.input_shapes[0][0]) if self.window else 1
 
     @property
     def meet_input(self) -> set[int] | None:
@@ -174,7 +180,8 @@ class Network(Graph):
     last; ``source``, its origin for the report (format, exporter, sha256); ``host``, for each
     output the function that is left to the host (of :data:`HOST`); ``around``, of a model that was
     cut: what the host computes before and behind this network; ``affine``, of a network in int8 the
-    numbers of its inputs and those of its outputs.
+    numbers of its inputs and those of its outputs; ``window``, of a network whose frames are the
+    new samples of windows that overlap (:mod:`~.overlap`), the samples of a window, else 0.
     Raises :class:`UserError` if the layers' shapes contradict each other.
     """
 
@@ -185,6 +192,7 @@ class Network(Graph):
     host: tuple[str, ...] = ()
     around: Around | None = None
     affine: tuple[tuple[Affine, ...], tuple[Affine, ...]] | None = None
+    window: int = 0
 
     def __post_init__(self):
         shapes = self.input_shapes

@@ -14,8 +14,8 @@ import numpy as np
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.layer import Layer, Shape
 
-__all__ = ["VIEWS", "Concat", "Flatten", "Pad", "Permute", "RepeatVector", "Reshape", "Reverse",
-           "Slice", "View"]
+__all__ = ["VIEWS", "Concat", "Flatten", "History", "Pad", "Permute", "RepeatVector", "Reshape",
+           "Reverse", "Slice", "View"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class View(Layer):
     kind = "view"
     computes = False
     keeps_sign = True
+    stateful = False  #: whether its value holds elements of earlier frames
 
     @property
     def tensors(self):
@@ -198,6 +199,58 @@ class Pad(View):
                       constant_values=fill)
 
 
+@dataclass(frozen=True, kw_only=True)
+class History(View):
+    """The newest ``timesteps`` rows of a recording that comes in frames of some rows each, but for
+    the ``behind`` newest rows of all. In front of the recording there are zeros."""
+
+    timesteps: int
+    behind: int = 0
+    kind = "history"
+    stateful = True
+
+    @property
+    def growth(self):
+        return self.timesteps
+
+    @property
+    def reach(self) -> int:
+        """The oldest row that it holds, counted back from the end of the recording."""
+        return self.timesteps + self.behind
+
+    def kept(self, rows: int) -> int:
+        """How many rows of earlier frames, of ``rows`` rows each, it must know."""
+        return max(0, self.reach - rows)
+
+    def check(self, *shapes):
+        (x,) = shapes
+        if len(x) != 2 or self.timesteps < 1 or self.behind < 0:
+            raise UserError(f"{self.where} takes rows of features and holds a positive number of "
+                            f"them, not {x} and {self.timesteps} in front of {self.behind}")
+
+    def arrange(self, *values, fill=0):
+        """The history of a recording all of whose frames are alike."""
+        (x,) = values
+        return x[:, (np.arange(self.timesteps) - self.reach) % x.shape[1]]
+
+    def slide(self, frames: np.ndarray, before: np.ndarray | None = None
+              ) -> tuple[np.ndarray, np.ndarray]:
+        """The history after each of the frames (frames, rows, features) of a recording,
+        (frames, timesteps, features), and the rows (:meth:`kept`, features) that the frames behind
+        them need. ``before``: these rows of the frames in front; None, the recording begins."""
+        count, rows, features = frames.shape
+        kept = self.kept(rows)
+        if before is None:
+            before = np.zeros((kept, features), frames.dtype)
+        recording = np.concatenate([before, frames.reshape(-1, features)])
+        first = kept + rows - self.reach + np.arange(count) * rows
+        return (recording[first[:, None] + np.arange(self.timesteps)],
+                recording[len(recording) - kept:])
+
+    def compute(self, values, inside):
+        return self.slide(values[0])[0]
+
+
 #: The views, by their kind.
 VIEWS: dict[str, type[View]] = {view.kind: view for view in (
-    Concat, Flatten, Pad, Permute, RepeatVector, Reshape, Reverse, Slice)}
+    Concat, Flatten, History, Pad, Permute, RepeatVector, Reshape, Reverse, Slice)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatefold.gen.network.layer import DENSE_ACTIVATIONS
 from gatefold.gen.network.layers import CellState, Dense, MaxPool, Multiply, Window, Windowed
-from gatefold.gen.network.views import View
+from gatefold.gen.network.views import History, View
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.qlayer import (
     ABSENT,
@@ -35,6 +35,17 @@ class QView(QLayer):
 
     def output_shape(self, *shapes):
         return self.view.output_shape(*shapes)
+
+    @property
+    def stateful(self) -> bool:
+        """Whether its value holds elements of earlier frames."""
+        return self.view.stateful
+
+    def slide(self, frames: np.ndarray, before: np.ndarray | None
+              ) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`~gatefold.gen.network.views.History.slide`, of a view that is stateful."""
+        assert isinstance(self.view, History)
+        return self.view.slide(frames, before)
 
     def fits(self, *shapes):
         return self.view.growth >= 1  # output_shape checks the rest

@@ -65,7 +65,8 @@ class QuantizedNetwork(Graph):
     ``calibration``, for the report, the origin of the formats (source, samples, peaks). Of a
     network in int8, whose layers compute with integers less a zero point: ``affine``, the numbers
     of its inputs and of its outputs; ``zeros``, what the core subtracts from each input's integers,
-    and what it adds to each output's: a number, or one for each element.
+    and what it adds to each output's: a number, or one for each element. ``window``: as of a
+    :class:`~gatefold.gen.network.graph.Network`.
     """
 
     input_shapes: tuple[tuple[int, ...], ...]
@@ -82,6 +83,7 @@ class QuantizedNetwork(Graph):
     calibration: dict = field(default_factory=dict)
     affine: tuple[tuple[Affine, ...], tuple[Affine, ...]] | None = None
     zeros: tuple[tuple[int, ...], tuple[tuple[int, ...], ...]] = ((), ())
+    window: int = 0
 
     @property
     def split(self) -> int:

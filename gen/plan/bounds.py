@@ -57,7 +57,7 @@ def chain(work: Work, distance: Latencies) -> int:
         key = (job.op, job.step)
         read = met.setdefault(key, set())
         read |= {(operand.chunk.origin[:2], operand.away) for operand in job.operands
-                 if not operand.chunk.from_x and not operand.carried}
+                 if not operand.chunk.from_x and not operand.chunk.age}
         behind[key] = {(aside, job.step) for aside in work.ops[job.op].asides}
         if job.rides is not None:
             behind[key].add(job.rides[:2])

@@ -143,8 +143,8 @@ class _Breakdown:
         """All the jobs, by op, step and group."""
         return tuple(job for step in self.tiling.steps for job in self._jobs(step))
 
-    def _operands(self, step: StepTiles) -> list[tuple[Chunk, int, bool]]:
-        """(chunk, align, carried) of everything that a step meets."""
+    def _operands(self, step: StepTiles) -> list[tuple[Chunk, int]]:
+        """(chunk, align) of everything that a step meets."""
         found, op = [], self.ops[step.op]
         for p, numbers in step.met:
             part = op.parts[p]
@@ -152,13 +152,13 @@ class _Breakdown:
             for number in numbers.tolist():
                 chunk = self.storage.chunks[number]
                 found.append((self.storage.before(chunk) if carried else chunk,
-                              self.aligns.index(_align(part, chunk.frac)), carried))
+                              self.aligns.index(_align(part, chunk.frac))))
         return found
 
     def _jobs(self, step: StepTiles) -> Iterator[Job]:
         n, op = step.op, self.ops[step.op]
         met = self._operands(step)
-        anything = met[0][0] if met else self.storage.chunks[0], 0, False
+        anything = met[0][0] if met else self.storage.chunks[0], 0
         begins = step.step == 0 and op.cells is not None
         out = self.places.get((n, step.step))
         h = None
@@ -169,9 +169,9 @@ class _Breakdown:
             group = self.folds[n].groups[found.number]
             operands = []
             for tile in found.tiles:
-                chunk, align, carried = met[tile.at] if tile.at >= 0 else anything
-                operands.append(Operand(chunk, tile.weight, align, carried, tile.bank,
-                                        tile.absolute, tile.away))
+                chunk, align = met[tile.at] if tile.at >= 0 else anything
+                operands.append(Operand(chunk, tile.weight, align, tile.bank, tile.absolute,
+                                        tile.away))
             yield Job(
                 op=n, step=step.step, group=found.number, operands=tuple(operands),
                 bias=found.bias, first=group.first, beats=found.beats,

@@ -99,7 +99,7 @@ class _Replay:
         before = self.frame * c.x_depth  # input chunks of earlier frames
         leaves = tile["stop"] & Stop.FINISH and tile["to_out"]
         # The frame's first beat says whether the state that the last frame left counts.
-        carried = tile.get("carried") or tile.get("cell_carried")
+        carried = tile.get("age") or tile.get("cell_carried")
         if ((tile["from_x"] and before + tile["operand"] >= chunks)
                 or (leaves and self.frame - left // c.out_depth >= 2)
                 or (carried and chunks <= before)):

@@ -8,7 +8,7 @@ from math import ceil, prod
 import numpy as np
 
 from gatefold.gen.network.graph import Dense, Network, Recurrent, Rnn
-from gatefold.gen.network.views import Permute, RepeatVector, Reshape, View
+from gatefold.gen.network.views import History, Permute, RepeatVector, Reshape, View
 from gatefold.gen.numbers.quantized import (
     QDense,
     QMultiply,
@@ -184,7 +184,8 @@ def must_multiply(qnet: QuantizedNetwork) -> int:
         same = alike[layer.inputs[0]]
         if isinstance(layer, QView):
             repeats = isinstance(layer.view, RepeatVector)
-            alike.append(repeats or (same and not isinstance(layer.view, Reshape | Permute)))
+            alike.append(repeats or (same and not isinstance(
+                layer.view, History | Reshape | Permute)))
             continue
         alike.append(False)
         if isinstance(layer, QRecurrent):

@@ -47,10 +47,11 @@ array([[ 4,  5,  6],
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import lcm
 
 import numpy as np
 
-__all__ = ["NOWHERE", "Chunk", "Storage", "cut"]
+__all__ = ["NOWHERE", "Chunk", "Ring", "Storage", "cut"]
 
 NOWHERE = -1  #: Address of an element that is always zero.
 
@@ -61,9 +62,10 @@ class Chunk:
 
     from_x: it is a word of the input memory, else of the h memory. address: of that word; -1, none.
     frac: fractional bits of its elements. origin: (op, step, index) of what writes it; op -1 is
-    the input. bank: the die that makes it, in whose bank of every die's h memory it lies.
-    everywhere: every die makes it and has it in its own bank. A result's elements lie from lane 0
-    up, an input's where its word has them.
+    the input. age: how many frames ago it was written; steps of earlier frames are negative. bank:
+    the die that makes it, in whose bank of every die's h memory it lies. everywhere: every die
+    makes it and has it in its own bank. A result's elements lie from lane 0 up, an input's where
+    its word has them.
     """
 
     from_x: bool
@@ -73,6 +75,24 @@ class Chunk:
     origin: tuple[int, int, int]
     bank: int = 0
     everywhere: bool = False
+    age: int = 0
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Words of the h memory that an op writes in turn, frame after frame: ``places`` of ``words``
+    words each, from ``base`` on. Of the frame in progress and of each of the others that are still
+    there, ``chunks`` are listed, the oldest frame's first; none, where nothing but step 0 reads
+    them."""
+
+    base: int
+    words: int
+    places: int
+    chunks: int = 0
+
+    def moved(self, address: int, frames: int) -> int:
+        """What lies at ``address`` in one frame, so many frames later."""
+        return self.base + (address - self.base + frames * self.words) % (self.words * self.places)
 
 
 @dataclass
@@ -83,14 +103,14 @@ class Storage:
     n // dies chunks that this die made before it: so a word is ``dies`` chunks, one of each die.
     Where only one chunk is left for the last word, all dies make it.
 
-    swaps: (address, words) of results whose two words change places from frame to frame.
+    rings: of results that move from frame to frame.
     """
 
     simd: int
     dies: int = 1
     chunks: list[Chunk] = field(default_factory=list)
     h_depth: int = 0
-    swaps: list[tuple[int, int]] = field(default_factory=list)
+    rings: list[Ring] = field(default_factory=list)
 
     def chunks_of(self, elements: int) -> int:
         """Chunks that so many elements take."""
@@ -115,32 +135,62 @@ class Storage:
                     self.chunks.append(Chunk(True, t * words + k, len(held), frac, (-1, t, k)))
         return found
 
-    def result(self, op: int, steps: int, size: int, frac: int, kept: int) -> np.ndarray:
+    def result(self, op: int, steps: int, size: int, frac: int, kept: int,
+               places: int = 1) -> np.ndarray:
         """Addresses (steps, size) of an op's results. The h memory has room for ``kept`` steps,
-        which are written in turn; for none, if the results only leave."""
-        base, words, first = self.h_depth, self.words(size), len(self.chunks)
+        which are written in turn; for none, if the results only leave. It has such room in so many
+        ``places``, one for each of the last frames (:meth:`aged`)."""
+        base, words = self.h_depth, self.words(size)
         chunks = self.chunks_of(size)
-        self.h_depth += kept * words
-        for t in range(steps):
-            for k in range(chunks):
-                word, bank = divmod(k, self.dies)
-                address = base + t % kept * words + word if kept else -1
-                count = min(self.simd, size - k * self.simd)
-                alone = bank == 0 and k == chunks - 1
-                self.chunks.append(Chunk(False, address, count, frac, (op, t, k), bank, alone))
+        self.h_depth += places * kept * words
+        ring = Ring(base, kept * words, places, steps * chunks)
+        if places > 1:
+            self.rings.append(ring)
+        for age in range(places - 1, -1, -1):
+            for t in range(steps):
+                for k in range(chunks):
+                    word, bank = divmod(k, self.dies)
+                    address = ring.moved(base + t % kept * words + word, -age) if kept else -1
+                    count = min(self.simd, size - k * self.simd)
+                    alone = bank == 0 and k == chunks - 1
+                    self.chunks.append(Chunk(False, address, count, frac,
+                                             (op, t - age * steps, k), bank, alone, age))
+        first = len(self.chunks) - steps * chunks
         number = first + np.arange(steps)[:, None] * chunks + np.arange(size) // self.simd
         return number * self.simd + np.arange(size) % self.simd
 
-    def swapped(self, address: int) -> int:
-        """Where the word of the h memory at ``address`` lies in every second frame."""
-        for base, words in self.swaps:
-            if base <= address < base + 2 * words:
-                return base + (address - base + words) % (2 * words)
+    def aged(self, addresses: np.ndarray, frames: int) -> np.ndarray:
+        """The addresses of the elements that the result of an op in a ring had so many ``frames``
+        ago."""
+        word = self.chunks[int(addresses.flat[0]) // self.simd].address
+        chunks = next(ring.chunks for ring in self.rings if self._holds(ring, word))
+        return addresses - frames * chunks * self.simd
+
+    def moved(self, address: int, frames: int) -> int:
+        """Where that which lies at ``address`` of the h memory in one frame lies so many frames
+        later."""
+        for ring in self.rings:
+            if self._holds(ring, address):
+                return ring.moved(address, frames)
         return address
+
+    @staticmethod
+    def _holds(ring: Ring, address: int) -> bool:
+        return ring.base <= address < ring.base + ring.places * ring.words
 
     def before(self, chunk: Chunk) -> Chunk:
         """The same chunk of the frame before."""
-        return replace(chunk, address=self.swapped(chunk.address))
+        return replace(chunk, address=self.moved(chunk.address, -1), age=1)
+
+    @property
+    def phases(self) -> int:
+        """After how many frames all results lie where they did."""
+        return lcm(*(ring.places for ring in self.rings))
+
+    @property
+    def oldest(self) -> int:
+        """The most frames ago that anything in it was written."""
+        return max((ring.places - 1 for ring in self.rings), default=1)
 
 
 def cut(addresses: np.ndarray, simd: int) -> tuple[np.ndarray, np.ndarray]:

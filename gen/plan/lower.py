@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gatefold.gen.network.views import History
 from gatefold.gen.numbers.quantized import (
     QCellState,
     QDense,
@@ -26,6 +27,7 @@ from gatefold.gen.plan.array import BLOCK_WORDS
 from gatefold.gen.plan.blocks import Block
 from gatefold.gen.plan.layout import NOWHERE
 from gatefold.gen.plan.lower_dense import blocked, choose_blocks, dense
+from gatefold.gen.plan.lower_history import history
 from gatefold.gen.plan.lower_merge import max_pool, multiply
 from gatefold.gen.plan.lower_recurrent import cell_state, gru, int8_lstm, recurrent
 from gatefold.gen.plan.lowered import Lowered
@@ -50,6 +52,8 @@ def lower(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int = BLOCK_W
 def _lower(to: Lowered, n: int, layer: QLayer, block: Block | None) -> np.ndarray:
     """The addresses of the value of layer ``n``, whose ops are appended."""
     read = [to.values[value] for value in layer.inputs]
+    if isinstance(layer, QView) and isinstance(layer.view, History):
+        return history(to, layer.inputs[0], layer.view)
     if isinstance(layer, QView):
         return layer.view.arrange(*(value[None] for value in read), fill=NOWHERE)[0]
     if isinstance(layer, QInt8Lstm):

@@ -44,6 +44,7 @@ def choose_blocks(to: Lowered, words: int) -> dict[int, Block]:
     """How many windows of each convolution to compute together, where more than one; the blocks
     take at most so many weight ``words`` where that is possible."""
     ways: dict[int, tuple[Block, ...]] = {}
+    even: dict[int, tuple[Block, ...]] = {}  # those that leave no holes between frames in a ring
     for n, layer in enumerate(to.qnet.layers):
         value = to.qnet.value(n)
         if (not isinstance(layer, QDense) or layer.window is None
@@ -53,10 +54,16 @@ def choose_blocks(to: Lowered, words: int) -> dict[int, Block]:
         pitch = layer.outputs
         if not to.only_windows(value) and pitch > 1:
             pitch = to.storage.chunks_of(pitch) * to.simd
-        ways[n] = blocks(outputs=layer.outputs, features=shape[-1], windows=layer.window.steps(
-            shape[-2]), window=layer.window, pe=to.pe, simd=to.simd,
-            packed=to.only_windows(layer.inputs[0]), pitch=pitch, dies=to.storage.dies)
-    chosen = choose(list(ways.values()), words)
+        windows = layer.window.steps(shape[-2])
+        ways[n] = blocks(outputs=layer.outputs, features=shape[-1], windows=windows,
+                         window=layer.window, pe=to.pe, simd=to.simd,
+                         packed=to.only_windows(to.made(layer.inputs[0])), pitch=pitch,
+                         dies=to.storage.dies)
+        even[n] = tuple(block for block in ways[n]
+                        if value not in to.places or windows % block.steps == 0)
+    chosen = choose(list(even.values()), words)
+    if sum(block.words for block in chosen) > words:
+        chosen = choose(list(ways.values()), words)
     return {n: block for n, block in zip(ways, chosen, strict=True) if block.steps > 1}
 
 

@@ -24,8 +24,9 @@ def max_pool(to: Lowered, n: int, layer: QMaxPool, x: np.ndarray) -> np.ndarray:
         index = np.minimum(np.arange(4 * quads), count - 1)  # the last tap fills up
         vectors = taps[:, index].reshape(len(taps) * quads, 4 * features)
         last = quads == 1
-        kept = len(vectors) if to.is_read(n) or not last else 0
-        written = to.storage.result(len(to.ops), len(vectors), features, layer.y.frac, kept)
+        written = (to.result(n, len(vectors), features, layer.y.frac) if last else
+                   to.storage.result(len(to.ops), len(vectors), features, layer.y.frac,
+                                     len(vectors)))
         kind = MergeKind("max", (0, 0), shift, layer.y.width)
         parts = (picking(features, 4, vectors, base),)
         if last:

@@ -25,6 +25,7 @@ from gatefold.gen.plan.kinds import (
     lstm_kind,
     reset_kind,
 )
+from gatefold.gen.plan.layout import Ring
 from gatefold.gen.plan.lowered import Lowered, picking
 from gatefold.gen.plan.ops import Part
 from gatefold.hdl.kinds import AsideKind, LoadKind, PeepholeKind
@@ -229,7 +230,7 @@ def _history(to: Lowered, n: int, layer: QRecurrent, steps: int, op: int) -> np.
     written = to.storage.result(op, steps, layer.units, layer.h.frac, kept)
     if layer.stateful and (steps - 1) % kept == 0:
         # Step 0 would overwrite what it reads: the two words change places every frame.
-        to.storage.swaps.append((before, to.storage.words(layer.units)))
+        to.storage.rings.append(Ring(before, to.storage.words(layer.units), 2))
     return written
 
 

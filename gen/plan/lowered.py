@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gatefold.gen.network.views import History
 from gatefold.gen.numbers.quantized import QDense, QuantizedNetwork, QView
 from gatefold.gen.plan.layout import Storage
 from gatefold.gen.plan.ops import Op, Part
@@ -14,14 +15,20 @@ from gatefold.hdl.kinds import DenseKind, Kind
 __all__ = ["Lowered", "picking"]
 
 
+#: How many times larger than necessary the room for a history may be.
+_WASTE = 1.5
+
+
 class Lowered:
     """The ops of a network on a pe x simd array of so many dies; at first there are none, and the
     input alone has a place.
 
     Attributes: ``ops``; ``storage``; ``values``, the addresses (:mod:`gatefold.gen.plan.layout`)
     of the elements of every value that there is; ``stage``, that of the next op; ``x_rows``,
-    ``x_row``: rows of the input frame and elements of a row, as they come. ``keep``: every result
-    stays in the operand memory, also one that no op reads.
+    ``x_row``: rows of the input frame and elements of a row, as they come; ``places``, of each
+    value whose history is read, how many frames of it there is room for; ``copies``, the addresses
+    of inputs that an op has copied. ``keep``: every result stays in the operand memory, also one
+    that no op reads.
     """
 
     def __init__(self, qnet: QuantizedNetwork, pe: int, simd: int, keep: bool, dies: int = 1):
@@ -31,6 +38,8 @@ class Lowered:
         self.stage = 0
         self._read_by = qnet.readers
         self._gathered: np.ndarray | None = None
+        self.places = _places(qnet)
+        self.copies: dict[int, np.ndarray] = {}
         self._place_inputs()
 
     def _place_inputs(self):
@@ -55,6 +64,14 @@ class Lowered:
         return bool(readers) and all(isinstance(layer, QDense) and layer.window
                                      and layer.pattern is None for layer in readers)
 
+    def made(self, value: int) -> int:
+        """The value itself, or of a history the value whose history it is."""
+        layer = self.qnet.layers[value - len(self.qnet.input_shapes)] \
+            if value >= len(self.qnet.input_shapes) else None
+        if isinstance(layer, QView) and isinstance(layer.view, History):
+            return layer.inputs[0]
+        return value
+
     def feeds(self, n: int) -> bool:
         """Whether another layer reads what layer ``n`` makes; False of -1, no layer."""
         return n >= 0 and bool(self._read_by[self.qnet.value(n)])
@@ -74,8 +91,9 @@ class Lowered:
 
     def result(self, n: int, steps: int, size: int, frac: int) -> np.ndarray:
         """Addresses (steps, size) for the results of the next op, the last of layer ``n``."""
-        kept = steps if self.is_read(n) else 0
-        return self.storage.result(len(self.ops), steps, size, frac, kept)
+        places = self.places.get(self.qnet.value(n), 0)
+        kept = steps if places or self.is_read(n) else 0
+        return self.storage.result(len(self.ops), steps, size, frac, kept, max(1, places))
 
     def add(self, layer: int, kind: Kind, parts: tuple[Part, ...], written: np.ndarray | None,
             **more: Any) -> int:
@@ -111,6 +129,31 @@ class Lowered:
         self.add(-1, DenseKind("linear", 0, 0, self.qnet.act_width), (picking(row, 1, frame),),
                  written, bias=zeros - zeros[0], traced=None)
         self._gathered = written
+
+
+def _places(qnet: QuantizedNetwork) -> dict[int, int]:
+    """Of each value whose history is read, how many frames of it there is room for.
+
+    The program repeats after as many frames as all of them take to come back to their first place:
+    so all numbers divide one, the smallest for which none has to be more than half too large.
+    """
+    least: dict[int, int] = {}
+    for layer in qnet.layers:
+        if isinstance(layer, QView) and isinstance(layer.view, History):
+            (value,) = layer.inputs
+            rows, _ = qnet.shapes[value]
+            least[value] = max(least.get(value, 1), -(-layer.view.reach // rows))
+
+    def dividing(period: int) -> dict[int, int]:
+        return {value: min(n for n in range(count, period + 1) if period % n == 0)
+                for value, count in least.items()}
+
+    def waste(places: dict[int, int]) -> float:
+        return max((places[value] / count for value, count in least.items()), default=1)
+
+    most = max(least.values(), default=1)
+    ways = [dividing(period) for period in range(most, 2 * most + 1)]
+    return next((places for places in ways if waste(places) <= _WASTE), min(ways, key=waste))
 
 
 def picking(size: int, rows: int, steps: np.ndarray, base: int | None = None) -> Part:

@@ -41,7 +41,8 @@ class Part:
 class Op:
     """A matrix, its operands and its finish.
 
-    layer: its number in the quantised network; -1, none (the op puts the output together).
+    layer: its number in the quantised network; -1, none (the op copies the
+        input, or puts the output together).
     kind: its finish. later: None, or a step, from which on it has another one, and that one.
     size: elements of a step's result. sizes: how many of them each step makes, from the first on.
     parts: its columns and the vectors that meet them, the layer's input first.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,9 +18,11 @@ __all__ = ["Program", "Segment", "assemble", "unroll"]
 _STEPPED = (("operand", "operand_step"), ("h", "h_step"), ("out", "out_step"))
 #: A loop gets a segment if it saves more instructions than this.
 _WORTH = 4
+#: So many frames are searched for loops as one; of more, each alone: the time grows as the square.
+_TOGETHER = 2
 #: The most tiles of an instruction, and the fields in which they are the same.
 _RUN = 256
-_OF_A_RUN = ("from_x", "align", "bank", "absolute", "carried")
+_OF_A_RUN = ("from_x", "align", "bank", "absolute", "age")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Program:
-    """The program of one frame, or of two.
+    """The program of one frame, or of as many as results take to lie where they did.
 
     instructions: dicts of the fields of :func:`gatefold.hdl.isa.instruction_layout`, with the
     fields of ``finish`` beside the others. segments: those that the instructions make up.
@@ -45,7 +48,7 @@ class Program:
     segments: tuple[Segment, ...]
 
 
-def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
+def _instruction(tile: Tile, work: Work, last: bool) -> dict:
     job, chunk = tile.finishes or tile.job, tile.operand.chunk
     fields = {
         "repeats": 0, "weight": tile.operand.weight, "from_x": int(chunk.from_x),
@@ -66,23 +69,23 @@ def _instruction(tile: Tile, work: Work, last: bool, stateful: bool) -> dict:
         finish["again"] = int(job is not tile.job or not job.operands)
     if work.storage.dies > 1:
         fields |= {"bank": tile.operand.bank, "absolute": int(tile.operand.absolute)}
-    if stateful:
-        fields["carried"] = int(tile.operand.carried)
+    if work.stateful:
+        fields["age"] = chunk.age
         finish["cell_carried"] = int(job.carried)
     return fields | (finish if tile.finishes else dict.fromkeys(finish, 0))
 
 
 def assemble(tiles: Sequence[Tile], work: Work) -> Program:
-    """The program of a frame's tiles, with runs, and with loops where tiles repeat; of two frames
-    where results change places from one to the next."""
-    stateful = any(op.carried for op in work.ops)
-    single = [_instruction(tile, work, n == len(tiles) - 1, stateful)
-              for n, tile in enumerate(tiles)]
-    frames = [single, [_swapped(fields, work) for fields in single]]
+    """The program of a frame's tiles, with runs, and with loops where tiles repeat; where results
+    move from frame to frame, of as many frames as they take to come back to their place."""
+    single = [_instruction(tile, work, n == len(tiles) - 1) for n, tile in enumerate(tiles)]
     flat: list[dict] = []
     marks: dict[int, list[int]] = {}  # of each op, the instructions that finish its first group
-    for frame in frames[:2 if work.storage.swaps else 1]:
-        for tile, fields in zip(tiles, frame, strict=True):
+    frames = []  # of each the first instruction
+    for frame in range(work.storage.phases):
+        frames.append(len(flat))
+        for tile, first in zip(tiles, single, strict=True):
+            fields = _moved(first, work, frame) if frame else first
             if flat and _follows(flat[-1], fields):
                 before = flat.pop()
                 fields = fields | {name: before[name]
@@ -91,7 +94,7 @@ def assemble(tiles: Sequence[Tile], work: Work) -> Program:
             flat.append(fields)
             if tile.finishes and tile.finishes.group == 0:
                 marks.setdefault(tile.finishes.op, []).append(len(flat) - 1)
-    return _roll(flat, _periods(marks))
+    return _roll(flat, _periods(marks), frames if len(frames) > _TOGETHER else frames[:1])
 
 
 def _follows(before: dict, fields: dict) -> bool:
@@ -104,14 +107,14 @@ def _follows(before: dict, fields: dict) -> bool:
             and all(fields.get(name) == before.get(name) for name in _OF_A_RUN))
 
 
-def _swapped(fields: dict, work: Work) -> dict:
-    """The instruction of every second frame that corresponds to one of the first frame."""
+def _moved(fields: dict, work: Work, frames: int) -> dict:
+    """The instruction that corresponds to one of the first frame, so many frames later."""
     fields = dict(fields)
     for name, parts, there in (("operand", 1, not fields["from_x"]),
                                ("h", work.parts, fields["to_h"])):
         if there:
             word, part = divmod(fields[name], parts)
-            fields[name] = parts * work.storage.swapped(word) + part
+            fields[name] = parts * work.storage.moved(word, frames) + part
     return fields
 
 
@@ -123,8 +126,9 @@ def _periods(marks: dict[int, list[int]]) -> list[int]:
     return sorted(periods)
 
 
-def _roll(flat: list[dict], periods: list[int]) -> Program:
-    """A flat program with its loops rolled."""
+def _roll(flat: list[dict], periods: list[int], begins: list[int]) -> Program:
+    """A flat program with its loops rolled, none of which runs over an instruction of ``begins``.
+    """
     stepped = np.array([[i[name] for name, _ in _STEPPED] for i in flat], dtype=np.int64)
     instructions: list[dict] = []
     segments: list[Segment] = []
@@ -147,7 +151,7 @@ def _roll(flat: list[dict], periods: list[int]) -> Program:
                                 tuple(strides) + (0,) * (STEPS - len(strides))))
 
     position = 0
-    for begin, length, repeats in _loops(flat, stepped, periods):
+    for begin, length, repeats in _loops(flat, stepped, periods, begins):
         emit(position, begin - position, 1)
         emit(begin, length, repeats)
         position = begin + length * repeats
@@ -155,15 +159,15 @@ def _roll(flat: list[dict], periods: list[int]) -> Program:
     return Program(tuple(instructions), tuple(segments))
 
 
-def _loops(flat: list[dict], stepped: np.ndarray,
-           periods: list[int]) -> list[tuple[int, int, int]]:
+def _loops(flat: list[dict], stepped: np.ndarray, periods: list[int],
+           begins: list[int]) -> list[tuple[int, int, int]]:
     """The loops (begin, length, repeats) of a flat program: the one that saves most, then the same
     on either side of it. ``stepped``: (instructions, stepped fields)."""
     fixed = [name for name in flat[0] if name not in dict(_STEPPED)]
     keys: dict[tuple, int] = {}
     same = np.array([keys.setdefault(tuple(i[name] for name in fixed), len(keys)) for i in flat])
     loops: list[tuple[int, int, int]] = []
-    stretches = [(0, len(flat))]
+    stretches = list(pairwise([*begins, len(flat)]))
     while stretches:
         begin, end = stretches.pop()
         saved, at, length, repeats = max(

@@ -145,7 +145,7 @@ class _Scheduler:
                 ready = there.setdefault(id(arrived), (arrived, []))[1]
                 if chunk.from_x:
                     ready.append((arrivals[chunk.address], place))
-                elif operand.carried:  # the frame's first beat says whether it counts as zero
+                elif chunk.age:  # the frame's first beat says whether it counts as zero
                     ready.append((arrivals[0], place))
                 else:
                     op, step, index = chunk.origin
@@ -275,8 +275,9 @@ class _Scheduler:
         start, first = self.finish_free, self.tiles[0].issue
         for tile in self.tiles:
             job, operand = tile.job, tile.operand
-            if operand.carried:
+            if operand.chunk.age == 1:
                 op, step, index = operand.chunk.origin
+                step %= len(self.work.ops[op].sizes)
                 ready = self.pieces[(job.context, op, step),
                                     index // self.work.storage.dies][1] + self._way(operand)
                 start = max(start, ready - (tile.issue - first))

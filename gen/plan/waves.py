@@ -41,7 +41,7 @@ class Wave:
         # operands share a list. An operand that is not scheduled yet is not in it.
         lists: dict[tuple, list[tuple[int, int]]] = {}
         self.arrived = [lists.setdefault(
-            tuple((operand.chunk.origin, operand.carried, operand.away)
+            tuple((operand.chunk.origin, operand.chunk.age, operand.away)
                   for operand in job.operands), [])
             for job in jobs]
         self.operands = {id(arrived): job.operands

@@ -23,14 +23,13 @@ __all__ = ["Job", "Operand", "Word", "Work", "interleave"]
 @dataclass(frozen=True)
 class Operand:
     """What one tile of a job meets: a chunk, or of a word that the dies share any of its chunks;
-    the weight word for it; the shift of the products (an index into ``aligns``). ``carried``: the
-    chunk holds what the last frame left. ``bank``, ``absolute``: which chunk of the word each die
-    meets (:mod:`gatefold.gen.plan.dies`); ``away``: the most borders of dies that it passes."""
+    the weight word for it; the shift of the products (an index into ``aligns``). ``bank``,
+    ``absolute``: which chunk of the word each die meets (:mod:`gatefold.gen.plan.dies`); ``away``:
+    the most borders of dies that it passes."""
 
     chunk: Chunk
     weight: int
     align: int
-    carried: bool = False
     bank: int = 0
     absolute: bool = False
     away: int = 0
@@ -132,6 +131,12 @@ class Work:
         """The jobs, by context, op, step and group."""
         return self.make_jobs()
 
+    @property
+    def stateful(self) -> bool:
+        """Whether a frame reads what earlier frames left."""
+        return any(op.carried for op in self.ops) or any(
+            chunk.age for chunk in self.storage.chunks)
+
     def rank(self, op: int, step: int) -> tuple[int, int, int]:
         """An order in which every job comes after those it depends on."""
         return self.ops[op].stage, step, op
@@ -143,9 +148,9 @@ def interleave(work: Work, contexts: int, x_depth: int) -> Work:
     ``x_depth``: input chunks of one sequence. Sequences follow one another in input and output.
     """
     h_depth = work.storage.h_depth
-    storage = replace(work.storage, h_depth=contexts * h_depth, swaps=[
-        (context * h_depth + address, words)
-        for context in range(contexts) for address, words in work.storage.swaps])
+    storage = replace(work.storage, h_depth=contexts * h_depth, rings=[
+        replace(ring, base=context * h_depth + ring.base)
+        for context in range(contexts) for ring in work.storage.rings])
     return replace(work, make_jobs=partial(_interleaved, work, contexts, x_depth),
                    tiles=contexts * work.tiles, cell_depth=contexts * work.cell_depth,
                    storage=storage, out_rows=contexts * work.out_rows,

@@ -39,6 +39,8 @@ def core_json(plan: Plan) -> dict:
                   "parts": config.parts},
         "contexts": config.contexts,
         "stateful": config.stateful,
+        **({"window": {"samples": qnet.window, "hop": qnet.input_shape[0], "frames": qnet.spans}}
+           if qnet.window else {}),
         "load_beats": config.load_beats,
         "stream": {"element_bits": config.element_width, "container_bits": config.container,
                    "beat_bits": config.beat * config.container},

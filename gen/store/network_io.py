@@ -47,7 +47,8 @@ def load_network(path: str | Path, qnet: QuantizedNetwork) -> Network:
         # Checked first, since a Network computes its shapes: only those of the core are checked.
         differs = difference(layers, qnet.layers)
         expect(differs is None, str(differs))
-        network = Network(qnet.input_shapes, layers, outputs=qnet.outputs, host=qnet.host)
+        network = Network(qnet.input_shapes, layers, outputs=qnet.outputs, host=qnet.host,
+                          window=qnet.window)
         expect(network.names == tuple(name for name, _ in named)
                == tuple(layer.name for layer in qnet.layers), "a layer's name")
         return network

@@ -37,7 +37,7 @@ def save_quantized(path: str | Path, qnet: QuantizedNetwork) -> None:
             "input_shapes": qnet.input_shapes, "outputs": qnet.outputs, "host": qnet.host,
             "input_formats": [[form.width, form.frac] for form in qnet.input_formats],
             "calibration": qnet.calibration, "zeros": qnet.zeros,
-            "input_carries": qnet.input_carries,
+            "input_carries": qnet.input_carries, "window": qnet.window,
             "affine": [[[one.scale, one.zero] for one in side] for side in qnet.affine or ()],
             **{name: getattr(qnet, name) for name in _WIDTHS}}
     write_stored(path, head, arrays)
@@ -65,7 +65,7 @@ def _read(stored: Stored) -> QuantizedNetwork:
         input_formats=tuple(QFormat(*integers(form)) for form in entries(head["input_formats"])),
         table=stored.unpack(Table, head["table"], "table"),
         host=tuple(map(str, entries(head["host"]))), calibration=head["calibration"],
-        input_carries=head["input_carries"] is True,
+        input_carries=head["input_carries"] is True, window=integer(head.get("window", 0)),
         **_borders(head), **_widths(head))
 
 

@@ -198,7 +198,7 @@ BAD_OPTIONS = [
     ([MODEL, "--board", "zcu104", "--clock", 900], "take --clock"),
     ([MODEL, "--board", "zcu104", "--dies", 2], "--dies must be at most 1 for the zcu104, not 2"),
     ([MODEL, "--seed", -1], "--seed must be"),
-    ([MODEL, "--hop", 16], "--hop is not built yet (docs/decisions/023-litert.md says why"),
+    ([MODEL, "--hop", 16], "--hop has nothing to reuse: l0_lstm depends on where its"),
     ([MODEL, "--units", 4], "MODEL and --units contradict each other"),
     ([MODEL, "--dense", 4], "MODEL and --dense contradict each other"),
     ([], "give MODEL, or --units"),

@@ -45,7 +45,7 @@ class SequencerClaims(Elaboratable):
         room = ~yields | (out < 2)
         settled: Any = Const(1)
         if c.stateful:
-            carried = word.carried | word.finish.cell_carried
+            carried = word.age.any() | word.finish.cell_carried
             settled = ~carried | (here != 0) | (arrivals.chunks != 0)
         gap = Signal(range(c.max_gap + 1), name="ghost_gap")
         m.d.sync += gap.eq(Mux(issues & ends, word.gap, Mux(gap == 0, 0, gap - 1)))

@@ -105,21 +105,23 @@ def test_the_reader_flags_the_frames_that_begin_a_sequence(sizes, flow):
 
 
 @pytest.mark.parametrize("flow", FLOW)
-@pytest.mark.parametrize("seed", range(3))
-def test_the_last_frames_state_counts_as_zero_in_a_new_sequence(seed, flow):
+@pytest.mark.parametrize(("seed", "oldest"), [(0, 1), (1, 1), (2, 1), (3, 3), (4, 5)])
+def test_what_earlier_sequences_left_counts_as_zero(seed, oldest, flow):
     rng = np.random.default_rng(seed)
     program = random_program(rng, [(6, 1), (3, 3), (2, 1)])
     for fields in program.instructions:
-        carried = int(rng.random() < 0.4) and not fields["from_x"]
+        carried = rng.random() < 0.4 and not fields["from_x"]
         finishes = fields["stop"] & Stop.FINISH
-        fields |= {"carried": int(carried),
+        fields |= {"age": int(carried and rng.integers(1, oldest + 1)),
                    "cell_carried": int(finishes and rng.integers(2))}
-    config = replace(engine(program), stateful=True)
+    config = replace(engine(program), stateful=True, oldest=oldest)
     dut: Any = Sequencer(config, program_images(program, config))
     fill, _ = FLOW[flow]
     frames, kinds = 8, set()
     want = unroll(program)
-    begins = rng.integers(0, 2, frames + 2)
+    begins = rng.integers(0, 2, frames + 2) if oldest == 1 else np.arange(frames + 2) % 5 == 0
+    begins[0] = 1
+    before = [n - np.flatnonzero(begins[:n + 1])[-1] for n in range(len(begins))]
 
     async def bench(ctx):
         chunks = done = left = issued = 0
@@ -139,13 +141,13 @@ def test_the_last_frames_state_counts_as_zero_in_a_new_sequence(seed, flow):
                 dut.tile.valid, dut.arrivals.done, dut.read.zero, tile.finish.fresh)
             if valid:
                 fields, new = want[issued % len(want)], bool(begins[done])
-                carried, cell = fields["carried"], fields["cell_carried"]
-                if carried or cell:
+                age, cell = fields["age"], fields["cell_carried"]
+                if age or cell:
                     assert done < there, "whether the frame begins a sequence is not known yet"
-                assert zero == (carried and new)
+                assert zero == (age > before[done])
                 if fields["stop"] & Stop.FINISH:
                     assert fresh == (fields["fresh"] or (cell and new))
-                kinds.add((bool(carried), bool(cell), new))
+                kinds.add((bool(age), bool(cell), new))
                 issued += 1
             left += leaves
             done += ends
@@ -165,7 +167,7 @@ def test_fresh_is_the_programs_or_that_of_a_new_sequence():
     rng = np.random.default_rng(0)
     program = random_program(rng, [(8, 1)], max_gap=0)
     for n, fields in enumerate(program.instructions):
-        fields |= {"carried": 0, "stop": int(Stop.FINISH), "fresh": n % 2,
+        fields |= {"age": 0, "stop": int(Stop.FINISH), "fresh": n % 2,
                    "cell_carried": n // 2 % 2, "from_x": 1, "operand": CHUNKS - 1, "to_out": 0,
                    "repeats": 0}
     config = replace(engine(program), stateful=True)

@@ -8,7 +8,7 @@ import pytest
 from gatefold.gen.numbers.quantized import QView
 from gatefold.gen.plan import Array, layout, make_plan
 from gatefold.gen.plan.images import image_widths, pack_words
-from gatefold.gen.plan.layout import NOWHERE, Storage, cut
+from gatefold.gen.plan.layout import NOWHERE, Ring, Storage, cut
 from gatefold.gen.plan.lower import lower
 from gatefold.gen.plan.rows import fold, list_routes
 from tests.support.hdl_harness import pack
@@ -138,9 +138,9 @@ def test_a_word_of_several_formats_is_a_chunk_for_each():
 
 
 def test_words_of_a_state_change_places():
-    storage = Storage(2, swaps=[(4, 3)])
-    assert [storage.swapped(n) for n in range(3, 11)] == [3, 7, 8, 9, 4, 5, 6, 10]
-    assert all(storage.swapped(storage.swapped(n)) == n for n in range(12))
+    storage = Storage(2, rings=[Ring(4, 3, 2)])
+    assert [storage.moved(n, 1) for n in range(3, 11)] == [3, 7, 8, 9, 4, 5, 6, 10]
+    assert all(storage.moved(storage.moved(n, 1), 1) == n for n in range(12))
 
 
 def test_the_worked_example_of_addresses():

@@ -1,6 +1,7 @@
 """Plans executed: programs and memory images give golden's bits and keep every distance."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,13 +23,13 @@ ARRAYS = [((4, 1), (8, 8, 10)), ((8, 3), (16, 16, 18)), ((16, 2), (9, 7, 12)),
           ((12, 5), (4, 4, 4)), ((20, 4), (18, 18, 18)), ((64, 16), (16, 16, 18))]
 
 
-def check(qnet, pe, simd, *, frames=3, contexts=1, **array):
+def check(qnet, pe, simd, *, frames=3, contexts=1, anew=3, **array):
     """Frames back to back, as fast as the plan says and with stalls before every fourth tile or so.
-    Every third frame begins a new sequence; the others go on with the state of the one before.
-    ``array``: what else an :class:`Array` takes."""
+    Every third frame, or every one of another number (``anew``), begins a new sequence; the others
+    go on with the state of the one before. ``array``: what else an :class:`Array` takes."""
     plan = make_plan(qnet, Array(pe=pe, simd=simd, stream_bits=288, contexts=contexts, **array))
     x = inputs(qnet, frames * contexts).reshape(frames, -1)
-    begins = np.arange(frames) % 3 == 0
+    begins = np.arange(frames) % anew == 0
     want, values = expectation(qnet, x, contexts)(range(frames), begins)
     rng = np.random.default_rng(pe * simd)
     for stall in (lambda: 0, lambda: int(rng.integers(0, 40)) if rng.random() < 0.25 else 0):
@@ -169,19 +170,19 @@ def test_unrolled_program_is_the_list_of_tiles(name):
     plan = make_plan(quantized(name), Array(pe=8, simd=3))
     flat, storage = unroll(assemble(plan.tiles, plan.work)), plan.work.storage
     # Where results change places from frame to frame, there are two frames in it.
-    frames = 2 if storage.swaps else 1
+    frames = 2 if storage.rings else 1
     assert flat == unroll(plan.program) and len(plan.tiles) == plan.cycles.tiles
     assert len(flat) == frames * len(plan.tiles)
     for n, (tile, instruction) in enumerate(zip(plan.tiles * frames, flat, strict=True)):
         job, chunk = tile.finishes, tile.operand.chunk
-        place = storage.swapped if n >= len(plan.tiles) else int
+        place = partial(storage.moved, frames=n // len(plan.tiles))
         want = {"weight": tile.operand.weight, "from_x": chunk.from_x,
                 "operand": chunk.address if chunk.from_x else place(chunk.address),
                 "align": tile.operand.align, "start": tile.start, "init": tile.init,
                 "stop": tile.stop, "park": tile.park, "gap": tile.gap,
                 "last": tile is plan.tiles[-1], "repeats": 0}
         if plan.qnet.stateful:
-            want["carried"] = tile.operand.carried
+            want["age"] = chunk.age
         assert bool(tile.stop & Stop.FINISH) == (job is not None)
         if job is not None:
             want |= {"kind": plan.work.kind_of[job.op][job.step], "route": job.route,

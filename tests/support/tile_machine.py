@@ -106,6 +106,7 @@ class TileMachine:
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
         self.written = self.sums + ROUTE + c.gather + lanes
         self.fresh, self.frames = True, 0
+        self.before = 0  # frames of the sequence before the one that runs
         garbage = np.random.default_rng(0)
         self.h = garbage.integers(-8, 8, (c.dies, c.h_depth, c.simd))
         self.cells = {lane: garbage.integers(-8, 8, (c.dies, c.cell_depth, c.simd))
@@ -128,6 +129,7 @@ class TileMachine:
         """
         c = self.config
         self.fresh = fresh
+        self.before = 0 if fresh else self.before + 1
         frames = len(self.plan.tiles)
         program = self.program[self.frames * frames % len(self.program):][:frames]
         self.frames += 1
@@ -164,7 +166,7 @@ class TileMachine:
             late = self.h_ready.get(tile["operand"], -way) + way - now
             assert late <= 0, f"tile {n} reads h chunk {tile['operand']} {late} cycles early"
             operand = self.h[read, tile["operand"]]
-        if tile.get("carried", 0) and self.fresh:
+        if tile.get("age", 0) > self.before:
             operand = np.zeros_like(operand)
         if tile["start"] == Start.BIAS:
             self.acc = self.bias[tile["init"]]

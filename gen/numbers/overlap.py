@@ -1,0 +1,25 @@
+"""The integers of windows that overlap: those of whole windows, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gatefold.gen.network.graph import Network
+from gatefold.gen.network.overlap import overlapping, wired
+from gatefold.gen.numbers.quantized import QuantizedNetwork, QView
+
+__all__ = ["overlapping_integers"]
+
+
+def overlapping_integers(qnet: QuantizedNetwork, network: Network, hop: int) -> QuantizedNetwork:
+    """What :func:`~gatefold.gen.network.overlap.overlapping` makes of ``network``, of its integers
+    ``qnet``: every layer has the numbers that it has there. Raises :class:`UserError` as that."""
+    assert not qnet.input_carries, "each window would begin with other remainders"
+    frames = overlapping(network, hop)
+    layers, outputs = wired(network, hop)
+    made = tuple(
+        replace(qnet.layers[layer.n], name=name, inputs=layer.inputs) if layer.view is None else
+        QView(name=name, inputs=layer.inputs, view=layer.view)
+        for name, layer in zip(frames.names, layers, strict=True))
+    return replace(qnet, input_shapes=frames.input_shapes, layers=made, outputs=outputs,
+                   window=frames.window)
