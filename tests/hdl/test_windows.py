@@ -11,7 +11,8 @@ from tests.support.windows import windowed
 CORES = [("columns", 3, (8, 3), 4, random_flow, {}), ("branches", 4, (12, 4), 5, full_rate, {})]
 
 
-@pytest.mark.parametrize(("name", "hop", "array", "samples", "flow", "options"), CORES, ids=str)
+@pytest.mark.parametrize(("name", "hop", "array", "samples", "flow", "options"), CORES,
+                         ids=[case[0] for case in CORES])
 def test_cores_of_windows_that_overlap(name, hop, array, samples, flow, options):
     check(windowed(name, hop)[1], *array, samples=samples, scenarios=(flow,), **options)
 
