@@ -253,7 +253,10 @@ class _Graph:
         kept = {name for n in self.core - found for name in self.reads[n]}
         changed = {n for n in found if self.changes(n) and kept.isdisjoint(self.reads[n])}
         turned = found & self.order.before(changed)
-        if self.taken(turned) <= 2 * self.taken(set()):
+        made = {name for n in turned for name in self.steps[n].node.output}
+        features_first = any(self.steps[n].kind == "Conv" and not made.isdisjoint(self.reads[n])
+                             for n in self.core - turned)  # which the core would turn back
+        if not features_first and self.taken(turned) <= 2 * self.taken(set()):
             return turned  # turned, not repeated
         return found & self.order.before(n for n in changed if self.steps[n].kind not in MOVES)
 
