@@ -458,7 +458,7 @@ MOVES = {
 def test_moves_in_any_order(seed, monkeypatch):
     """Seeded programs of moves; torch itself computes the expected result of each."""
     monkeypatch.setattr(live, "SAMPLES", MANY)
-    monkeypatch.setattr(live, "OTHER_SAMPLES", MANY)  # run() looks for the axis of MANY
+    monkeypatch.setattr(live, "OTHER_SAMPLES", (MANY,))  # run() looks for the axis of MANY
 
     def run(_, x):
         r = np.random.default_rng(seed)
