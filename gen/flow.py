@@ -34,7 +34,13 @@ from gatefold.gen.host.folder import write_host
 from gatefold.gen.host.latency import latency_budget
 from gatefold.gen.host.resources import around
 from gatefold.gen.html import write_page
-from gatefold.gen.measure.rules import AUTO, fixed_rules, output_bits, quantize_measured
+from gatefold.gen.measure.rules import (
+    AUTO,
+    NARROW,
+    fixed_rules,
+    output_bits,
+    quantize_measured,
+)
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.frames import as_recordings, some_samples, whole_frames
@@ -299,13 +305,9 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     host_refusals(qnet, options)
     progress("planning")
     plan, widths = _plan(qnet, limits, options, _counted(progress))
-    if options.simd is None and frames is None and network.meet_input is not None:
-        # Operands of a split input fill what the chunks of the chosen array leave empty.
-        c = plan.config
-        split = quantised(c.simd)
-        if split.split > 1:
-            plan = make_plan(split, plan.array, lut_rows=c.lut_rows, uram_rows=c.uram_rows,
-                             loadable=c.loadable)
+    if (options.simd is None and frames is None and network.meet_input is not None
+            and min(act_width, weight_width) < NARROW):
+        plan = _with_split(plan, quantised(plan.config.simd), limits)
     if frames is not None:
         network, data = frames, _newest(frames, data)
     progress("measuring the error against float")
@@ -408,6 +410,17 @@ def _plan(qnet: QuantizedNetwork, limits: Budget, options: BuildOptions,
             raise
         return planned(fastest.array.stream_bits), widths
     return plan, {own: plan.cycles.latency}
+
+
+def _with_split(plan: Plan, qnet: QuantizedNetwork, limits: Budget) -> Plan:
+    """``plan`` with the operands of a split input in what the chunks of its array leave empty, if
+    it has such in ``qnet`` and still fits."""
+    if qnet.split == 1:
+        return plan
+    share = limits.on(plan.config.dies)
+    split = fit(make_plan(qnet, plan.array, loadable=plan.config.loadable), share)
+    fits = split is not None and split.cycles.latency <= plan.cycles.latency
+    return split if split is not None and fits else plan
 
 
 def _describe_stream(plan: Plan, widths: dict[int, int], options: BuildOptions) -> dict:

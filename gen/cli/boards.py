@@ -32,6 +32,8 @@ def boards(model, description, sized, as_json, **shape):
     if model is not None and set(given) - {"timesteps"}:
         raise UserError("give MODEL or the sizes of a network, not both: --timesteps alone goes "
                         "with MODEL")
+    if model is None and (description or sized):
+        raise UserError("--network and --set go with MODEL: give the file")
     if model is None and given:
         ShapeOptions(**shape)  # what is illegal is refused before anything is drawn
     with working("estimating"):

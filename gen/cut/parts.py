@@ -168,7 +168,11 @@ def _without_batch(value: np.ndarray) -> np.ndarray:
 
 def _one_by_one(port: Port, given):
     """Samples in which the model's own batch axis, of one, was kept, without it."""
-    if np.ndim(given) == len(port.dims) + 1 and np.shape(given)[1:] == port.dims:
+    try:
+        shape = np.shape(given)
+    except ValueError:  # rows of different lengths, which are refused where all inputs are
+        return given
+    if len(shape) == len(port.dims) + 1 and shape[1:] == port.dims:
         return np.reshape(given, (len(given), *port.shape))
     return given
 

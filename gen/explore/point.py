@@ -119,7 +119,10 @@ def measure(qnet: QuantizedNetwork, job: Job, limits: Budget) -> list[Point]:
     planned = cache(partial(make_plan, qnet))
 
     def with_bits(bits: int) -> Plan:
-        return planned(made_to_fit(qnet, replace(array, stream_bits=bits), budget))
+        plan = planned(made_to_fit(qnet, replace(array, stream_bits=bits), budget))
+        if bits != array.stream_bits and fit(plan, budget) is None:
+            raise UserError(f"it does not fit beside streams of {bits} bits")
+        return plan
 
     first: Plan | None = None
     found: dict[tuple[int, int], Point] = {}

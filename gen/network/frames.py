@@ -97,7 +97,7 @@ def as_samples(array, input_shape: tuple[int, ...],
     ``what`` names the array in messages.
     Raises :class:`UserError` for another type or shape, no sample, NaN or infinities.
     """
-    array = np.asarray(array)
+    array = _array(array, what)
     shape = tuple(input_shape)
     one = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
     many = "(samples, " + ", ".join(map(str, shape)) + ")"
@@ -118,8 +118,16 @@ def as_samples(array, input_shape: tuple[int, ...],
     return array
 
 
+def _array(given, what: str) -> np.ndarray:
+    try:
+        return np.asarray(given)
+    except ValueError:
+        raise UserError(f"{what} must be one array, but its rows have different lengths: pad or "
+                        "cut them") from None
+
+
 def _samples(array, shape: tuple[int, ...], what: str) -> np.ndarray:
     """``array`` in its own type; raises where :func:`as_samples` does."""
-    array = np.asarray(array)
+    array = _array(array, what)
     as_samples(array, shape, what)
     return array[None] if array.shape == tuple(shape) else array

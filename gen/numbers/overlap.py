@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.overlap import overlapping, wired
+from gatefold.gen.numbers.quantize import SATURATED
 from gatefold.gen.numbers.quantized import QuantizedNetwork, QView
 
 __all__ = ["overlapping_integers"]
@@ -21,5 +22,10 @@ def overlapping_integers(qnet: QuantizedNetwork, network: Network, hop: int) -> 
         replace(qnet.layers[layer.n], name=name, inputs=layer.inputs) if layer.view is None else
         QView(name=name, inputs=layer.inputs, view=layer.view)
         for name, layer in zip(frames.names, layers, strict=True))
+    names = {qnet.layers[layer.n].name: name
+             for name, layer in zip(frames.names, layers, strict=True) if layer.view is None}
     return replace(qnet, input_shapes=frames.input_shapes, layers=made, outputs=outputs,
-                   window=frames.window)
+                   window=frames.window, calibration={
+                       key: {names.get(one, one): value for one, value in record.items()}
+                       if key in ("peaks", SATURATED) else record
+                       for key, record in qnet.calibration.items()})

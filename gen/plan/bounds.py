@@ -66,7 +66,15 @@ def chain(work: Work, distance: Latencies) -> int:
     begun: dict[tuple[int, int], int] = {}  # the first cycle in which it can be finished
     there: dict[tuple[int, int], int] = {}  # the cycle from which its result can be read
     longest = 0
-    for key in sorted(met, key=lambda key: work.rank(*key)):
+    left = sorted(met, key=lambda key: work.rank(*key), reverse=True)
+    while left:
+        key = left[-1]
+        before = [other for other in ({source for source, _ in met[key]} | behind[key])
+                  if other not in begun]
+        if before and key not in begun:  # a rider, whose carrier comes behind it in rank
+            left += before
+            continue
+        left.pop()
         begins = begun[key] = max(
             [there[source] + away * distance.cross for source, away in met[key]]
             + [begun[other] for other in behind[key]], default=0)

@@ -54,7 +54,8 @@ def find_rides(ops: Sequence[Op], folds: Sequence[Fold], read: frozenset[int],
     found: dict[int, Ride] = {}
     free = [fold.free for fold in folds]  # of each op's last group, a die's first row that is free
     for n, op in enumerate(ops):
-        if n in read or n in repeated or not _may_ride(op, folds[n]):
+        carries = any(ride.carrier == n for ride in found.values())
+        if carries or n in read or n in repeated or not _may_ride(op, folds[n]):
             continue
         for carrier, other in enumerate(ops):
             way = None if carrier in found else _way(op, other, carrier in repeated)

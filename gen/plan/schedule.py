@@ -47,7 +47,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import pairwise
-from math import inf
+from math import ceil, inf
 
 from gatefold.gen.plan.latency import Latencies
 from gatefold.gen.plan.layout import Chunk
@@ -275,12 +275,14 @@ class _Scheduler:
         start, first = self.finish_free, self.tiles[0].issue
         for tile in self.tiles:
             job, operand = tile.job, tile.operand
-            if operand.chunk.age == 1:
+            age = operand.chunk.age
+            if age:
                 op, step, index = operand.chunk.origin
                 step %= len(self.work.ops[op].sizes)
                 ready = self.pieces[(job.context, op, step),
                                     index // self.work.storage.dies][1] + self._way(operand)
-                start = max(start, ready - (tile.issue - first))
+                # So many intervals later the tile is issued.
+                start = max(start, first + ceil((ready - tile.issue) / age))
             if job.carried and tile.finishes is job:
                 steps = len(self.work.ops[job.op].sizes)
                 written = self.finished[(job.context, job.op, steps - 1), job.group]

@@ -88,7 +88,8 @@ def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *,
     """The same from the widths alone, where there is no quantised network yet."""
     depth = sum(demand.words(pe, simd) for demand in asked)
     word = simd * weight_width
-    tables = simd * 3 * (bram18s(table.out_frac, len(table.t0))
+    lanes = simd if budget.lanes is None else simd // max(_parts(simd, budget), default=1)
+    tables = lanes * 3 * (bram18s(table.out_frac, len(table.t0))
                          + (bram18s(8, len(table.t1)) if table.n2 else 0)) / 2
     adders = pe * (simd * (weight_width + act_width) + acc_width)
     luts_left = budget.lut * _LUT_SHARE - adders

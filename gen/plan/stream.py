@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gatefold.gen.errors import UserError
 from gatefold.gen.plan.plan import Plan
 
 __all__ = ["with_streams"]
@@ -27,7 +28,8 @@ _NEAR = 0.05
 def with_streams(planned: Callable[[int], Plan], own: int) -> tuple[Plan, dict[int, int]]:
     """The plan with the narrowest streams that a frame does not wait for, and the latencies of all
     widths that were planned. ``planned``: makes a plan with streams of so many bits; ``own``: bits
-    of the board's ports.
+    of the board's ports. Raises what ``planned`` raises for these; widths for which it raises
+    :class:`UserError` are not taken.
     """
     plan = planned(own)
     latency = plan.cycles.latency
@@ -38,13 +40,16 @@ def with_streams(planned: Callable[[int], Plan], own: int) -> tuple[Plan, dict[i
     beats = plan.config.x_beats + plan.config.out_beats
     if not wider or beats * (1 - own / wider[-1]) < worth:
         return plan, cycles
-    widest = planned(wider[-1])
-    fastest = cycles[wider[-1]] = widest.cycles.latency
-    if latency - fastest < worth:
+    try:
+        widest = planned(wider[-1])
+        fastest = cycles[wider[-1]] = widest.cycles.latency
+        if latency - fastest < worth:
+            return plan, cycles
+        for bits in wider[:-1]:
+            narrower = planned(bits)
+            cycles[bits] = narrower.cycles.latency
+            if cycles[bits] <= (1 + _NEAR) * fastest:
+                return narrower, cycles
+    except UserError:  # the array does not fit beside wider streams
         return plan, cycles
-    for bits in wider[:-1]:
-        narrower = planned(bits)
-        cycles[bits] = narrower.cycles.latency
-        if cycles[bits] <= (1 + _NEAR) * fastest:
-            return narrower, cycles
     return widest, cycles

@@ -112,3 +112,31 @@ def test_near_misses_are_never_taken_for_a_cell(tmp_path):
         with contextlib.suppress(UserError):
             np.testing.assert_allclose(forward(loaded(model, tmp_path), x), wanted(model, x=x)[0],
                                        rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def feeding_back(k, h):
+    """x of a step: the network's own last result."""
+    return node("Gather", "x", "t0", output="x0", axis=1) if k == 0 else \
+        node("MatMul", h, "back", output=f"x{k}")
+
+
+def behind_h(x, h, to):
+    return [node("Concat", h, x, output=f"{to}j", axis=1),
+            node("Gemm", f"{to}j", "RW", "b", output=to)]
+
+
+@pytest.mark.parametrize("sums, fed", [(gemms, True), (behind_h, False)],
+                         ids=["a decoder that reads its own results", "h joined before x"])
+def test_what_is_no_layer_stays_operators(tmp_path, sums, fed):
+    """One layer would need every x before it begins, and its widths must be known."""
+    nodes, h, c = [], "zero", "zero"
+    for k in range(3):
+        x_k = feeding_back(k, h) if fed else node("Gather", "x", f"t{k}", output=f"x{k}", axis=1)
+        nodes += [x_k, *cell(f"x{k}", h, c, k, sums, split)]
+        h, c = f"h{k}", f"c{k}"
+    model = graph([*nodes, node("Identity", h, output="y")], shape=(2, 3, FEATURES), constants={
+        **CONSTANTS, "RW": np.concatenate([R, W], 1).T,
+        "back": RNG.standard_normal((UNITS, FEATURES)).astype(np.float32)})
+    x = RNG.standard_normal((2, 3, FEATURES)).astype(np.float32)
+    np.testing.assert_allclose(forward(loaded(model, tmp_path), x), wanted(model, x=x)[0],
+                               rtol=1e-5, atol=1e-6)

@@ -8,7 +8,8 @@ from tests.support.windows import windowed
 
 # network, hop, array, samples, flow, other options: chunks that frames fill and that they do not;
 # several rings; columns that leave; gaps, stalls and a reset
-CORES = [("columns", 3, (8, 3), 4, random_flow, {}), ("branches", 4, (12, 4), 5, full_rate, {})]
+CORES = [("columns", 3, (8, 3), 4, random_flow, {}), ("branches", 4, (12, 4), 5, full_rate, {}),
+         ("short", 3, (16, 4), 8, full_rate, {"stream_bits": 128, "gather": 2})]
 
 
 @pytest.mark.parametrize(("name", "hop", "array", "samples", "flow", "options"), CORES,

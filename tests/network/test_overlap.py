@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Network, Slice, Window
 from gatefold.gen.network.overlap import frames_of, overlapping, windows_of
 from gatefold.gen.network.views import History, View
+from gatefold.gen.numbers.overlap import overlapping_integers
+from gatefold.gen.numbers.quantize import SATURATED, quantize
 from gatefold.sim.golden import golden
 from tests.support.networks import Make, inputs
 from tests.support.windows import NETWORKS, windowed
@@ -132,3 +135,14 @@ def test_what_cannot_be_is_refused_in_one_line(make, hop, message):
     with pytest.raises(UserError, match=re.escape(message)) as refusal:
         overlapping(network, hop)
     assert "\n" not in str(refusal.value)
+
+
+def test_what_saturates_is_counted_for_the_layer_that_it_is_of():
+    """Layers of frames have other numbers, and so other names, than those of windows."""
+    network = NETWORKS["stack"](Make(np.random.default_rng(1)))
+    qnet = quantize(network, act_width=8, weight_width=4, cell_width=10, weight_rule="mse")
+    assert qnet.calibration[SATURATED] == {"l1_conv1d": {"w": 2}, "l2_lstm": {"w_hh": 2}}
+    counted = error_report(overlapping(network, 2), overlapping_integers(qnet, network, 2),
+                           np.zeros((8, 2, 2)))["saturations"]
+    assert counted["l3_conv1d"]["w"]["count"] == counted["l5_lstm"]["w_hh"]["count"] == 2
+    assert "w" not in counted["l1_conv1d"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gatefold.gen.network.graph import Dense, Network, Reverse
+from gatefold.gen.network.graph import Dense, Network, Reverse, Slice
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from tests.plan.test_program import check
@@ -112,3 +112,16 @@ STAY = {
 def test_others_have_tiles_of_their_own(name):
     net, array = STAY[name]
     assert plan_of(net, *array).work.rides == {}
+
+
+def test_a_carrier_does_not_ride():
+    """The first two heads read the same steps, the third all but the first: it would carry one, and
+    ride on the other."""
+    make = Make(np.random.default_rng(1))
+    net = Network((4, 3), (
+        Slice(start=0, stop=3, inputs=(0,)), Slice(start=1, stop=4, inputs=(0,)),
+        make.dense(3, 12, inputs=(1,)), make.dense(3, 8, inputs=(2,)),
+        make.dense(3, 4, inputs=(1,))), outputs=(3, 4, 5))
+    rides = plan_of(net, 16, 4).work.rides
+    assert rides and not {ride.carrier for ride in rides.values()} & set(rides)
+    check(plan_of(net, 16, 4).qnet, 16, 4)

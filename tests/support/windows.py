@@ -47,6 +47,12 @@ def _columns(m: Make) -> Network:
     return Network((8, 2), (m.conv(2, 3, Window(3), "relu"), m.conv(3, 2, Window(2), "tanh")))
 
 
+def _short(m: Make) -> Network:
+    """A frame is shorter than a tail, and its newest columns are not read."""
+    return Network((7, 2), (m.conv(2, 1, Window(1)), Slice(start=0, stop=1), Flatten(),
+                            m.dense(1, 2)))
+
+
 def _int8(_m: Make) -> Network:
     """A file of LiteRT's numbers, without its padding."""
     network = load(path("padded"))
@@ -56,7 +62,7 @@ def _int8(_m: Make) -> Network:
 
 
 NETWORKS = {"stack": _stack, "pooled": _pooled, "branches": _branches, "gated": _gated,
-            "columns": _columns, "int8": _int8}
+            "columns": _columns, "short": _short, "int8": _int8}
 
 
 def windowed(name: str, hop: int, widths: tuple[int, int, int] = (8, 8, 10)

@@ -101,13 +101,16 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
     """
     try:
         model = read_model(data, name)
-        with every_refusal(Refusals() if every else None):
-            names = [t.name for t in model.graph.initializer]
-            if len(set(names)) < len(names):
-                raise UserError("two initializers have one name: the file is damaged")
-            constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
-            constants |= gathered(model.graph, model.opset, constants)
-            network = (make or network_of)(model, constants, sizes, every)
+        names = [t.name for t in model.graph.initializer]
+        if len(set(names)) < len(names):
+            raise UserError("two initializers have one name: the file is damaged")
+        constants = {t.name: read_tensor(t, external) for t in model.graph.initializer}
+
+        def made(model: Model, constants: dict[str, np.ndarray]) -> Network:
+            with every_refusal(Refusals() if every else None):
+                return (make or network_of)(model, constants, sizes, every)
+
+        network = _gathered(model, constants, made)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
@@ -115,6 +118,25 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
     if stored:
         network.source["quantised"] = {"as": stored}
     return network
+
+
+def _gathered(model: Model, constants: dict[str, np.ndarray],
+              make: Callable[[Model, dict[str, np.ndarray]], Network]) -> Network:
+    """The network of a graph whose written-out cells became LSTM operators, or of the graph as it
+    is if such a network is refused: cells may feed each other, and need not be on vectors."""
+    whole = onnx.GraphProto()
+    whole.CopyFrom(model.graph)
+    made = gathered(model.graph, model.opset, constants)
+    if model.graph == whole:
+        return make(model, constants)
+    try:
+        return make(model, constants | made)
+    except UserError as error:
+        model.graph.CopyFrom(whole)
+        try:
+            return make(model, constants)
+        except UserError:
+            raise error from None
 
 
 Dims = tuple[Dim, ...]
