@@ -20,6 +20,7 @@ from pathlib import Path
 
 from routed import Routed, Step, routed
 
+from gatefold.gen.frontends import load
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, Plan, make_plan
@@ -41,33 +42,43 @@ hierarchy -top {TOP}
 setattr -mod -set keep_hierarchy 1 gatefold_row
 synth_ecp5 -top {TOP} -noiopad -json core.json
 """
-ROUTE = ("--85k", "--package", "CABGA756", "--speed", "8", "--out-of-context", "--freq", "100",
+ROUTE = ("--85k", "--package", "CABGA756", "--speed", "8", "--out-of-context",
          "--seed", "1", "--timing-allow-fail", "--router", "router2")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A seeded LSTM and a Dense of one output on 8 steps of 4 features, and its array."""
+    """A core: an array of ``pe`` x ``simd``, and a seeded LSTM of ``units`` and a Dense of one
+    output on 8 steps of 4 features, or the network of a ``file`` in models/. ``parts``: beats of a
+    chunk; ``aim``: the clock in MHz that nextpnr aims at."""
 
-    units: int
     pe: int
     simd: int
-    reach: int
+    units: int = 0
+    file: str = ""
+    reach: int = 0
+    parts: int = 1
+    aim: int = 100
 
     @property
     def name(self) -> str:
         """Its array, for tables."""
-        return f"{self.pe} x {self.simd}, {self.units} units, reach {self.reach}"
+        what = Path(self.file).name if self.file else f"{self.units} units, reach {self.reach}"
+        return f"{self.pe} x {self.simd}, {what}"
 
     def plan(self) -> Plan:
         """The plan of its core."""
-        network = initialise(units=self.units, features=4, timesteps=8, layers=1, dense=1)
-        qnet = quantize(network, act_width=16, weight_width=16, cell_width=18)
+        if self.file:
+            qnet = quantize(load(ROOT / "models" / self.file))
+        else:
+            network = initialise(units=self.units, features=4, timesteps=8, layers=1, dense=1)
+            qnet = quantize(network, act_width=16, weight_width=16, cell_width=18)
         return make_plan(qnet, Array(pe=self.pe, simd=self.simd, reach=self.reach,
-                                     stream_bits=32))
+                                     parts=self.parts, stream_bits=32))
 
 
-CASES = (Case(units=8, pe=16, simd=2, reach=1), Case(units=16, pe=16, simd=4, reach=1))
+CASES = (Case(units=8, pe=16, simd=2, reach=1), Case(units=16, pe=16, simd=4, reach=1),
+         Case(file="forum-cnn-lstm/forum-cnn-lstm.tflite", pe=16, simd=4, parts=4, aim=65))
 
 
 def route(case: Case, folder: Path) -> Routed:
@@ -77,7 +88,8 @@ def route(case: Case, folder: Path) -> Routed:
     write_weights(folder / "weights", plan)
     (folder / "run.ys").write_text(SYNTHESIS)
     _call(folder, str(YOSYS), "-q", "-l", "yosys.log", "run.ys")
-    _call(folder, str(NEXTPNR), *ROUTE, "--json", "core.json", "--report", "report.json")
+    _call(folder, str(NEXTPNR), *ROUTE, "--freq", str(case.aim), "--json", "core.json",
+          "--report", "report.json")
     return routed(json.loads((folder / "report.json").read_text()))
 
 
@@ -104,10 +116,18 @@ def render(found: dict) -> str:
                   *_row("---", "---", "---:", "---:")]
         shown = [step for step in core.path if step.ns >= _SHORT]
         lines += [row for step in shown for row in _row(
-            f"`{step.component}`", f"{step.kind} `{step.name.removeprefix('core.')}`",
+            f"`{step.component}`", f"{step.kind} `{_cut(step.name.removeprefix('core.'))}`",
             f"{step.ns:.2f}", step.tiles or "")]
         lines.append("")
     return "\n".join(lines)
+
+
+#: Yosys names a cell by the way to it, which may be hundreds of characters long.
+_LONGEST = 100
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST - 3]}..."
 
 
 #: Steps of less, such as those of a carry chain, are not listed.
