@@ -127,7 +127,8 @@ def test_rows_of_two_dies_lie_in_two_regions():
 
 
 @pytest.mark.parametrize(("network", "pe", "simd", "options"), [
-    ("lstm-dense", 48, 2, {}), ("gru", 64, 3, {"loadable": True})])
+    ("lstm-dense", 48, 2, {}),
+    pytest.param("gru", 64, 3, {"loadable": True}, marks=pytest.mark.long)])
 def test_the_registers_of_a_core_drive_one_region_each(network, pe, simd, options, tmp_path):
     array = Array(pe=pe, simd=simd, reach=1, gather=1)
     nets = fan_out(make_plan(quantized(network), array, **options), cache=tmp_path)
