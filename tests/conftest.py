@@ -9,9 +9,9 @@ import pytest
 
 #: Files whose tests simulate or plan a core in every case: of each test's cases, one of so many.
 SAMPLED = {
-    "hdl/test_core.py": 4, "hdl/test_lanes.py": 3, "hdl/test_mac_array.py": 2,
+    "hdl/test_core.py": 5, "hdl/test_lanes.py": 4, "hdl/test_mac_array.py": 3,
     "hdl/test_frames.py": 2, "hdl/test_int8.py": 2, "hdl/test_remainders.py": 2,
-    "hdl/test_row_scales.py": 2, "hdl/test_split.py": 2, "plan/test_program.py": 3,
+    "hdl/test_row_scales.py": 2, "hdl/test_split.py": 2, "plan/test_program.py": 4,
     "sim/test_cores.py": 3,
 }
 
