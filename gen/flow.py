@@ -419,8 +419,7 @@ def _with_split(plan: Plan, qnet: QuantizedNetwork, limits: Budget) -> Plan:
         return plan
     share = limits.on(plan.config.dies)
     split = fit(make_plan(qnet, plan.array, loadable=plan.config.loadable), share)
-    fits = split is not None and split.cycles.latency <= plan.cycles.latency
-    return split if split is not None and fits else plan
+    return plan if split is None or split.cycles.latency > plan.cycles.latency else split
 
 
 def _describe_stream(plan: Plan, widths: dict[int, int], options: BuildOptions) -> dict:

@@ -124,15 +124,16 @@ def _gathered(model: Model, constants: dict[str, np.ndarray],
               make: Callable[[Model, dict[str, np.ndarray]], Network]) -> Network:
     """The network of a graph whose written-out cells became LSTM operators, or of the graph as it
     is if such a network is refused: cells may feed each other, and need not be on vectors."""
-    whole = onnx.GraphProto()
-    whole.CopyFrom(model.graph)
+    stored = len(model.graph.initializer)
+    nodes = onnx.GraphProto(node=model.graph.node).node  # a copy, without the weights
     made = gathered(model.graph, model.opset, constants)
-    if model.graph == whole:
+    if model.graph.node == nodes:
         return make(model, constants)
     try:
         return make(model, constants | made)
     except UserError as error:
-        model.graph.CopyFrom(whole)
+        del model.graph.node[:], model.graph.initializer[stored:]
+        model.graph.node.extend(nodes)
         try:
             return make(model, constants)
         except UserError:
