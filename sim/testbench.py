@@ -48,13 +48,15 @@ _LOAD_FEEDER = """\
     // the core takes no frames; after every other reset they go in again. With +loads (or
     // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a late
     // TLAST, then the weights; and while frames are under way wrong weights with an early TLAST
-    // again, and the weights. load_wrong is what load_error must be.
+    // again, and the weights. load_wrong is what load_error must be. With +weights=FILE the weights
+    // are those in FILE.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
     localparam integer LOAD_BEATS = @{load_beats};
     localparam integer EARLY = 0, LATE = 1, RIGHT = 2, EARLY_AGAIN = 3, RIGHT_AGAIN = 4, DONE = 5;
     reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS];
+    reg [8*256-1:0] load_name;
     reg     wrong_loads = 0;
     integer load = EARLY;  // which load goes in
     integer load_at = 0;
@@ -70,7 +72,10 @@ _LOAD_FEEDER = """\
 
     initial begin
         load_image[LOAD_BEATS] = 0;
-        $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
+        if ($value$plusargs("weights=%s", load_name))
+            $readmemh(load_name, load_image, 0, LOAD_BEATS - 1);
+        else
+            $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
         if ($test$plusargs("loads")) wrong_loads = 1;
     end
 
