@@ -103,8 +103,7 @@ docs: setup ## build the documentation site in build/site and run its tutorials 
 gallery: setup ## make the report pages of the benchmark's networks and of three real models (10 minutes)
 	@$(BIN)/python tools/site/gallery.py
 
-screenshot: setup ## take the picture of a report page that the README shows, in Chromium
-	@$(BIN)/python tools/site/gallery.py $(or $(PAGE),lstm-dense)
+screenshot: demo ## take the picture of the demo's report that the README shows, in Chromium
 	@$(BIN)/python tools/site/gallery.py --screenshot
 
 dist: setup ## build wheel and sdist in dist/ and check them with twine, which this installs (a minute)

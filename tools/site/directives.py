@@ -163,7 +163,10 @@ class Gallery(Directive):
 
 
 def _listed(_app, name: str, source: list[str]) -> None:
-    """Append to a folder's page what is in the folder."""
+    """Append to a folder's page what is in the folder, and to a tutorial itself as a notebook."""
+    folder, _, page = name.rpartition("/")
+    if folder == "docs/tutorials" and page != "index":
+        source[0] += f"\n\nThis page as a notebook: {{nb-download}}`{page}.ipynb`\n"
     if name in FOLDERS:
         source[0] += "\n".join(["\n\n```{toctree}", ":hidden:", ":glob:", "", *FOLDERS[name],
                                 "```\n"])
