@@ -65,7 +65,7 @@ class _Rule:
     near: float
     price: float
 
-    def weighed(self, cycles: int, lut: int, of: int) -> float:
+    def weighed(self, cycles: float, lut: int, of: int) -> float:
         """What is to be least; ``lut`` of the device's LUTs ``of``."""
         return cycles * (1 + self.price * lut / of)
 
