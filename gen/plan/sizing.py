@@ -401,8 +401,9 @@ def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: R
     other numbers of dies, infinite where there is none; slower shapes are not planned. ``most``:
     shapes that surely take more cycles are not looked at.
 
-    Shapes are ranked by counts; those that fit are scheduled, until no other can be better or the
-    ``effort`` is spent; the best of these are planned in full.
+    Shapes are ranked by counts; those that fit are scheduled (but for one whose tiles alone are
+    more than the ``effort``), until no other can be better or the effort is spent; the best of
+    these are planned in full.
     """
     multipliers = budget.multipliers
     finalists: list[Plan] = []
@@ -447,7 +448,10 @@ def _timed(qnet: QuantizedNetwork, arrays: list[Array], budget: Budget, ranking:
         spent += len(draft.work.storage.chunks)
         if draft.work.tiles > most:
             continue
-        cycles = frame_cycles(draft.work, draft.config)
+        if draft.work.tiles > effort.work:  # its schedule is made once, in its plan
+            cycles = ranking.bound(draft.array.pe, draft.array.simd)
+        else:
+            cycles = frame_cycles(draft.work, draft.config)
         spent += draft.work.tiles
         best = min(best, cycles)
         found.append(_Timed(draft.array, cycles, estimate(draft.config).lut))
