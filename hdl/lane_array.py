@@ -6,13 +6,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of, later
+from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of, later, unscaled
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
 from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA, Int8DenseLane
 from gatefold.hdl.int8_lstm_lane import Int8LstmLane
-from gatefold.hdl.interfaces import output_write, result_write, routed_beat, trace
+from gatefold.hdl.interfaces import output_write, result_write, routed_beat, scale_layout, trace
 from gatefold.hdl.kinds import SILENT
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lstm_lane import LstmLane
@@ -64,6 +64,7 @@ class LaneArray(wiring.Component):
     -------
     routed: In, a beat from the router.
     result: Out, write of the operand memory. output: Out, write of the output memory.
+    scales: In, of a core with row scales, those of the beat.
     trace: Out, for test benches, after :func:`late_latency`; its sums at once.
     """
 
@@ -74,6 +75,7 @@ class LaneArray(wiring.Component):
             "result": Out(result_write(config)),
             "output": Out(output_write(config)),
             "trace": Out(trace(config)),
+            **({"scales": In(scale_layout(config))} if config.scale_depth else {}),
         })
 
     def elaborate(self, platform):
@@ -131,8 +133,9 @@ class LaneArray(wiring.Component):
             self.trace.valid.eq(later(m, "told", told, late)),
             self.trace.lanes.eq(lanes[late]),
             self.trace.summed.eq(told),
-            *(self.trace.sums[n][k].eq(self.routed.z[n][k]) for n in range(c.lanes)
-              for k in range(4)),
+            *(self.trace.sums[n][k].eq(
+                unscaled(z, self.scales[n][k]) if c.scale_depth and k < c.row_places else z)
+              for n in range(c.lanes) for k, z in enumerate(self.routed.z[n])),
         ]
 
     def _written(self, lanes: Value, address: Value, writes: Value) -> Value:
@@ -156,6 +159,8 @@ class LaneArray(wiring.Component):
         lane = LANES[name](self.config, self.images)
         m.submodules[f"{name}_{n}"] = shared(f"gatefold_{name}_lane", lane, platform)
         m.d.comb += lane.kind.eq(beat.kind)
+        if lane.scaled and self.config.scale_depth:
+            m.d.comb += lane.scales.eq(self.scales[n])
         if isinstance(lane, DenseLane | Int8DenseLane):
             m.d.comb += lane.z.eq(z[0])
         else:

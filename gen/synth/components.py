@@ -205,6 +205,9 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
     found = {f"weights {style}": ((word, c.weight_depth, 1,
                                    in_luts if style == "distributed" else style), number)
              for style, number in styles.items()}
+    if c.scale_depth:
+        shape = c.scale_width, c.scale_depth, 1, in_luts
+        found["scales"] = shape, c.dies
     for width, number in Counter(len(rows) * c.acc_width for rows in c.regions).items():
         *_, style = rom(width, c.bias_depth)
         found[f"bias {width}"] = (width, c.bias_depth, 1, bias or style), number
