@@ -18,6 +18,8 @@ from amaranth.lib import stream, wiring
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from myst_nb.core import render
+from myst_nb.core.utils import coalesce_streams
 
 import gatefold as gf
 from gatefold.gen.cli import main
@@ -172,6 +174,19 @@ def _listed(_app, name: str, source: list[str]) -> None:
                                 "```\n"])
 
 
+def _joined(outputs: list) -> list:
+    """A cell's outputs, each stream in one piece: IPython sends what a command prints in pieces of
+    100 bytes, and myst-nb would begin a line with each."""
+    joined, streams = [], {}
+    for output in outputs:
+        if output["output_type"] == "stream" and output["name"] in streams:
+            streams[output["name"]]["text"] += output["text"]
+        else:
+            joined.append(output)
+            streams[output.get("name")] = output
+    return coalesce_streams(joined)
+
+
 def _missing(_app, _env, node, content):
     """Text for a reference to something that exists but has no page of its own; else a warning."""
     if node.get("refdomain") != "py":
@@ -235,6 +250,7 @@ def setup(app):
     """Enter all of it."""
     global _EXAMPLE
     _EXAMPLE = _example()
+    render.coalesce_streams = _joined
     app.add_directive("components", Components)
     app.add_directive("command-help", Help)
     app.add_directive("gallery", Gallery)
