@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
+from functools import partial
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -18,8 +20,6 @@ from amaranth.lib import stream, wiring
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
-from myst_nb.core import render
-from myst_nb.core.utils import coalesce_streams
 
 import gatefold as gf
 from gatefold.gen.cli import main
@@ -174,9 +174,9 @@ def _listed(_app, name: str, source: list[str]) -> None:
                                 "```\n"])
 
 
-def _joined(outputs: list) -> list:
-    """A cell's outputs, each stream in one piece: IPython sends what a command prints in pieces of
-    100 bytes, and myst-nb would begin a line with each."""
+def _joined(outputs: list, then: Callable[[list], list]) -> list:
+    """What ``then`` makes of a cell's outputs with each stream in one piece: IPython sends what a
+    command prints in pieces of 100 bytes, and myst-nb would begin a line with each."""
     joined, streams = [], {}
     for output in outputs:
         if output["output_type"] == "stream" and output["name"] in streams:
@@ -184,7 +184,7 @@ def _joined(outputs: list) -> list:
         else:
             joined.append(output)
             streams[output.get("name")] = output
-    return coalesce_streams(joined)
+    return then(joined)
 
 
 def _missing(_app, _env, node, content):
@@ -250,7 +250,8 @@ def setup(app):
     """Enter all of it."""
     global _EXAMPLE
     _EXAMPLE = _example()
-    render.coalesce_streams = _joined
+    renderer = vars(import_module("myst_nb.core.render"))
+    renderer["coalesce_streams"] = partial(_joined, then=renderer["coalesce_streams"])
     app.add_directive("components", Components)
     app.add_directive("command-help", Help)
     app.add_directive("gallery", Gallery)
