@@ -50,9 +50,7 @@ class Int8LstmLane(StateLane):
     def takes(kind):
         return isinstance(kind, Int8GatesKind | Int8LstmKind)
 
-    @staticmethod
-    def updates(kind):
-        return isinstance(kind, Int8GatesKind | Int8LstmKind)
+    updates = takes
 
     @staticmethod
     def stages(config):
