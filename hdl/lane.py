@@ -11,7 +11,7 @@ from gatefold.hdl.activation import activation_latency
 from gatefold.hdl.arith import by_parameter, delay, floor_shift, is_one_of, saturate, unscaled
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.interfaces import scale_layout
-from gatefold.hdl.kinds import AsideKind, Int8GatesKind, Kind, LoadKind, PeepholeKind
+from gatefold.hdl.kinds import ASIDE, Kind, LoadKind
 
 __all__ = ["Lane", "StateLane"]
 
@@ -133,9 +133,7 @@ class StateLane(Lane):
             write.addr.eq(addr[new_at]),
             write.data.eq(new),
             write.en.eq(delay(m, "writes", self.writes & ~is_one_of(self.kind, (
-                n for n, kind in self.kinds(c).items()
-                if isinstance(kind, AsideKind | PeepholeKind | Int8GatesKind))),
-                new_at)[-1]),
+                n for n, kind in self.kinds(c).items() if isinstance(kind, ASIDE))), new_at)[-1]),
         ]
         fresh = delay(m, "fresh", self.fresh, read_at)[-1]
         return Mux(fresh, 0, read.data).as_signed()

@@ -19,16 +19,16 @@ from gatefold.hdl.lstm_lane import LstmLane
 from gatefold.hdl.merge_lane import MergeLane
 from gatefold.hdl.target import Rom, shared
 
-__all__ = ["LaneArray", "early_latency", "lanes_of", "late_latency", "state_latency"]
+__all__ = ["LANES", "LaneArray", "early_latency", "lanes_of", "late_latency", "state_latency"]
 
 #: Every type of lane, by the name of its instances; its module in Verilog is gatefold_NAME_lane.
-_LANES = {"lstm": LstmLane, "gru": GruLane, "merge": MergeLane, "dense": DenseLane,
+LANES = {"lstm": LstmLane, "gru": GruLane, "merge": MergeLane, "dense": DenseLane,
           "int8_lstm": Int8LstmLane, "int8_dense": Int8DenseLane}
 
 
 def lanes_of(config: EngineConfig) -> tuple[type[Lane], ...]:
     """The types of lanes that an engine has: those that finish any of its kinds."""
-    return tuple(lane for lane in _LANES.values() if lane.kinds(config))
+    return tuple(lane for lane in LANES.values() if lane.kinds(config))
 
 
 def early_latency(config: EngineConfig) -> int:
@@ -84,8 +84,8 @@ class LaneArray(wiring.Component):
         self._controls(m)
 
         # Of which type of lane a late result is, by its place among the types.
-        names = [name for name, lane in _LANES.items() if lane.kinds(c)]
-        types = {kind: place for place, name in enumerate(names) for kind in _LANES[name].kinds(c)}
+        names = [name for name, lane in LANES.items() if lane.kinds(c)]
+        types = {kind: place for place, name in enumerate(names) for kind in LANES[name].kinds(c)}
         lane_type = by_parameter(m, "lane_type", self.routed.beat.kind, types,
                                  lambda place: place, bits_for(len(names)))
         late_type = delay(m, "lane_type", lane_type, late_latency(c))[-1]
@@ -147,7 +147,7 @@ class LaneArray(wiring.Component):
 
     def _writes(self, m: Module, name: str) -> Value:
         """Whether the beat writes a memory of such lanes."""
-        lane = _LANES[name]
+        lane = LANES[name]
         updating = [n for n, kind in lane.kinds(self.config).items() if lane.updates(kind)]
         writes = Signal(name=f"{name}_writes")
         m.d.comb += writes.eq(self.routed.valid & is_one_of(self.routed.beat.kind, updating))
@@ -156,7 +156,7 @@ class LaneArray(wiring.Component):
     def _lane(self, m: Module, platform, name: str, n: int, writes: Value) -> Lane:
         """Lane ``n`` of a type, with its inputs connected."""
         beat, z = self.routed.beat, self.routed.z[n]
-        lane = _LANES[name](self.config, self.images)
+        lane = LANES[name](self.config, self.images)
         m.submodules[f"{name}_{n}"] = shared(f"gatefold_{name}_lane", lane, platform)
         m.d.comb += lane.kind.eq(beat.kind)
         if lane.scaled and self.config.scale_depth:

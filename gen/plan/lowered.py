@@ -76,6 +76,19 @@ class Lowered:
         """Whether another layer reads what layer ``n`` makes; False where ``n`` is no layer."""
         return n >= 0 and bool(self._read_by[self.qnet.value(n)])
 
+    def needs(self, n: int, other: int) -> bool:
+        """Whether layer ``n`` reads, perhaps through others, what layer ``other`` makes."""
+        values, seen = [*self.qnet.layers[n].inputs], set()
+        while values:
+            value = values.pop()
+            layer = value - len(self.qnet.input_shapes)
+            if layer == other:
+                return True
+            if layer >= 0 and value not in seen:
+                seen.add(value)
+                values += self.qnet.layers[layer].inputs
+        return False
+
     def is_read(self, n: int) -> bool:
         """Whether another op reads what layer ``n`` makes."""
         return self.keep or self.feeds(n)
