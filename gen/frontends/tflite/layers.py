@@ -17,7 +17,7 @@ from gatefold.gen.frontends.tflite.model import Node
 from gatefold.gen.frontends.tflite.moves import MOVES
 from gatefold.gen.frontends.tflite.schema import ACTIVATIONS
 from gatefold.gen.network.int8 import Affine, Int8Dense, Int8Lstm, Int8Matrix
-from gatefold.gen.network.layers import Dense, Lstm, Window, scaled_for_hard_sigmoid
+from gatefold.gen.network.layers import Dense, Window, scaled_for_hard_sigmoid
 
 __all__ = ["LAYERS"]
 
@@ -168,14 +168,12 @@ def _lstm(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
         if w_hr.shape != (w_hh.shape[1], units):
             raise UserError(f"its projection has the shape {w_hr.shape} instead of "
                             f"{(w_hh.shape[1], units)}: convert the model again")
-        # h = w_hr m, so the layer recurs on its own m.
-        w_hh = w_hh.astype(np.float64) @ w_hr
-    if x.ndim != 3 or w_ih.shape != (4 * units, x.shape[2]) or w_hh.shape != (4 * units, units):
+    recurring = units if w_hr is None else len(w_hr)
+    if x.ndim != 3 or w_ih.shape != (4 * units, x.shape[2]) or w_hh.shape != (4 * units, recurring):
         raise UserError(f"its weights have the shapes {w_ih.shape} and {w_hh.shape}, its operand "
                         f"{x.shape}: convert the model again")
     value = trace.read(x, node.name)
-    fields: dict[str, Any] = {"inputs": (value,), "origin": node.name, "units": units,
-                              "return_sequences": True}
+    fields: dict[str, Any] = {"origin": node.name}
     peepholes = [n for n in _P if node.input(n) >= 0]
     if peepholes and (is_int8 or len(peepholes) < 3):
         raise UserError("it has peephole weights, which are supported in float32 alone, and of all "
@@ -183,10 +181,12 @@ def _lstm(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
     if peepholes:
         fields["w_p"] = np.concatenate([node.constant(n).ravel() for n in peepholes])
     if is_int8:
+        fields |= {"inputs": (value,), "units": units, "return_sequences": True}
         return trace.layer(trace.builder.add(_int8_lstm(node, w_ih, w_hh, b, fields)))
-    made = trace.builder.add(Lstm(w_ih=w_ih, w_hh=w_hh, b=b, c_clip=_cell_clip(node), **fields))
-    return trace.layer(made if w_hr is None else trace.builder.dense(
-        made, w=w_hr, b=np.zeros(len(w_hr)), origin=node.name))
+    fields |= {"w_ih": w_ih, "w_hh": w_hh, "b": b, "c_clip": _cell_clip(node)}
+    if w_hr is not None:
+        return trace.layer(trace.builder.projected_lstm(value, w_hr=w_hr, **fields)[1])
+    return trace.layer(trace.builder.lstm(value, return_sequences=True, **fields))
 
 
 def _cell_clip(node: Node) -> float:
