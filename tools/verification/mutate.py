@@ -81,10 +81,16 @@ def _streams(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Chec
     built = stack.enter_context(VerilogCore(folder, info, "verilator", other=other))
 
     def check(scenario: Scenario) -> Check:
-        ask = cache(lambda: (other.expect if other and scenario.other else expect)(
-            scenario.frames, scenario.begins, scenario.present(info)))
+        @cache
+        def wanted():
+            ask = other.expect if other and scenario.other else expect
+            return ask(scenario.frames, scenario.begins, scenario.present(info))
+
+        def expected(frames, begins, present=None):
+            return wanted()
+
         return lambda mutant: check_run(
-            built.simulate(x, scenario, mutant), info, scenario, lambda *_: ask())
+            built.simulate(x, scenario, mutant), info, scenario, expected)
 
     return {scenario.name: check(scenario) for scenario in scenarios(
         info, len(x) - EXTREMES, EXTREMES, "verilator", 1, other=other is not None)}
