@@ -140,7 +140,7 @@ class HostBench:
         script.read("ERROR", "FRAMES_DONE_LO")
         return [*script.steps, (_END, 0, 0)]
 
-    def _build(self, directory: Path, content: bytes, steps: list[tuple[int, int, int]]
+    def _build(self, directory: Path, content: bytearray, steps: list[tuple[int, int, int]]
                ) -> list[str]:
         """Compile core and bench; the command that runs them."""
         size = self.info.port_bits // 8
