@@ -42,20 +42,21 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
         alike.setdefault((word.op, word.part, word.group), []).append(n)
     for (op, part, group), numbers in alike.items():
         lanes = np.stack([work.weight_words[n].lanes for n in numbers])  # (words, dies, simd)
-        riders = [(n, 0, 0) for n, ride in work.rides.items()
-                  if (ride.carrier, ride.part, ride.group) == (op, part, group)]
-        for n, p, g in ((op, part, group), *riders):
+        riders = [(n, 0, 0, ride.columns.start) for n, rides in work.rides.items()
+                  for ride in rides if (ride.carrier, ride.part, ride.group) == (op, part, group)]
+        for n, p, g, first in ((op, part, group, 0), *riders):
             rows, per = work.folds[n].rows[g], work.ops[n].rows
             matrix = work.ops[n].parts[p].matrix[rows // per, rows % per]  # (pe, columns)
             for die in range(config.dies):
                 mine, there = slice(die * config.rows, (die + 1) * config.rows), lanes[:, die]
-                block = np.where(there >= 0, matrix[mine][:, there], 0)  # (rows, words, simd)
+                # (rows, words, simd)
+                block = np.where(there >= 0, matrix[mine][:, first + there], 0)
                 weights[numbers, mine] += np.where(rows[mine, None, None] >= 0, block, 0
                                                    ).swapaxes(0, 1)
     biases = np.zeros((len(work.bias_words), config.pe), np.int64)
     for n, (number, group, first) in enumerate(work.bias_words):
-        riders = [(rider, 0) for rider, ride in work.rides.items()
-                  if (ride.carrier, ride.group) == (number, group)]
+        riders = [(rider, 0) for rider, rides in work.rides.items()
+                  if (number, group) in {(ride.carrier, ride.group) for ride in rides}]
         for other, g in ((number, group), *riders):
             op = work.ops[other]
             rows = work.folds[other].rows[g]

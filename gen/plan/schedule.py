@@ -51,7 +51,7 @@ from math import ceil, inf
 
 from gatefold.gen.plan.latency import Latencies
 from gatefold.gen.plan.layout import Chunk
-from gatefold.gen.plan.waves import AHEAD, Key, Wave, make_waves
+from gatefold.gen.plan.waves import Key, Wave, make_waves
 from gatefold.gen.plan.work import Job, Operand, Work
 from gatefold.hdl.isa import Start, Stop
 
@@ -188,10 +188,15 @@ class _Scheduler:
             after = self.work.ops[op].after
             if after is not None and step == 0:
                 behind[context, after, 0].add((context, op, step))
-        for key in sorted(self.waves, key=lambda key: (*self.work.rank(*key[1:]), key[0]),
-                          reverse=True):
-            wave = self.waves[key]
-            wave.urgency = self.latency.tail + max(
+        left = sorted(self.waves, key=lambda key: (*self.work.rank(*key[1:]), key[0]))
+        while left:
+            key = left[-1]
+            later = [reader for reader in behind[key] if not self.waves[reader].urgency]
+            if later:  # a rider's carrier reads what comes behind it in rank
+                left += later
+                continue
+            left.pop()
+            self.waves[key].urgency = self.latency.tail + max(
                 (self.waves[reader].urgency for reader in behind[key]), default=0)
         for wave in self.waves.values():  # a wave goes before those that wait for its words
             wave.urgency = max([wave.urgency, *(later.urgency + 1 for later in wave.blocks)])
@@ -208,12 +213,8 @@ class _Scheduler:
     def _issue_all(self):
         """In each cycle the first of the ready waves that has a tile issues it. A wave that has
         none sleeps until it may have one; what it waits for without knowing the cycle wakes it."""
-        first: dict[tuple[int, int], int] = {}
-        for context, op, step in self.waves:
-            first[context, op] = min(step, first.get((context, op), step))
-        for (context, op, step), wave in self.waves.items():
-            if step < first[context, op] + AHEAD:
-                self._activate(wave, 0)
+        for wave in self.waves.values():
+            self._wake(wave, 0)
         now = 0
         while self.left:
             while self.asleep and self.asleep[0][0] <= now:
@@ -243,19 +244,14 @@ class _Scheduler:
     def _close(self, wave: Wave, now: int):
         """A wave is finished: others may begin, in cycle ``now``."""
         self.left -= 1
-        following = self.waves.get((wave.context, wave.op, wave.step + AHEAD))
-        if following:
-            self._activate(following, now)
+        if wave.following:
+            wave.following.active = True
+            self._wake(wave.following, now)
         for later in wave.blocks:
             self._wake(later, now)
         if self._in_order(wave):
             self.leaving = wave.step + 1
             self._wake(self.waves.get((wave.context, wave.op, self.leaving)), now)
-
-    def _activate(self, wave: Wave, cycle: int):
-        """Let a wave be among those in progress. One that rides waits for its carrier alone."""
-        wave.active = not wave.rides
-        self._wake(wave, cycle)
 
     def _wake(self, wave: Wave | None, cycle: int):
         """Let an active wave be ready from ``cycle`` on."""

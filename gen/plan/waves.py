@@ -22,18 +22,19 @@ class Wave:
     base: parking word of group 0, the others behind it. starts: of each group the parking word of
     the sums that it starts from; none, it starts from its bias. keeps: of each group the word that
     it leaves its sums in for others when it is finished. followers: of each group, (wave, group) of
-    those. riders: of each group, the waves that ride on it. rides: it is such a wave, and has one
-    job. before: of each group, the waves that must be finished before it: one uses what the other
-    sets aside; blocks: the waves that have this one in their ``before``.
+    those. riders: of each group, the waves that ride on it, of one job each. following: the wave
+    of its op that may begin when this one is finished. before: of each group, the waves that must
+    be finished before it: one uses what the other sets aside; blocks: the waves that have this one
+    in their ``before``.
     """
 
-    def __init__(self, jobs: list[Job], base: int):
-        self.jobs, self.base = jobs, base
+    def __init__(self, jobs: list[Job]):
+        self.jobs, self.base = jobs, 0
+        self.following: Wave | None = None
         self.starts: dict[int, int] = {}
         self.keeps: dict[int, int] = {}
         self.followers: dict[int, list[tuple[Wave, int]]] = defaultdict(list)
         self.riders: dict[int, list[Wave]] = defaultdict(list)
-        self.rides = jobs[0].rides is not None
         self.before: dict[int, list[Wave]] = defaultdict(list)
         self.blocks: list[Wave] = []
         self.op, self.step, self.context = jobs[0].op, jobs[0].step, jobs[0].context
@@ -97,21 +98,24 @@ def make_waves(jobs: Sequence[Job]) -> dict[Key, Wave]:
     """Waves by (context, op, step), with their parking words.
 
     A word serves its group at every second step, so that a steady state repeats after two steps
-    and becomes a loop of the program.
+    and becomes a loop of the program. Steps that ride park nothing, and are not counted.
     """
     grouped: dict[Key, list[Job]] = defaultdict(list)
     for job in jobs:
         grouped[job.context, job.op, job.step].append(job)
-    groups: dict[tuple[int, int], int] = defaultdict(int)  # the most of any step
-    for (context, op, _), group in grouped.items():
-        groups[context, op] = max(groups[context, op], len(group))
-    base: dict[tuple[int, int], int] = {}
+    waves = {key: Wave(group) for key, group in grouped.items()}
+    ops: dict[tuple[int, int], list[Wave]] = defaultdict(list)  # the steps of each, in order
+    for wave in waves.values():
+        if wave.jobs[0].rides is None:
+            ops[wave.key[:2]].append(wave)
     words = 0
-    for key, count in groups.items():
-        base[key] = words
-        words += AHEAD * count
-    waves = {key: Wave(group, base[key[:2]] + key[2] % AHEAD * groups[key[:2]])
-             for key, group in grouped.items()}
+    for steps in ops.values():
+        groups = max(len(wave.jobs) for wave in steps)
+        for n, wave in enumerate(steps):
+            wave.base, wave.active = words + n % AHEAD * groups, n < AHEAD
+        for wave, following in zip(steps, steps[AHEAD:], strict=False):
+            wave.following = following
+        words += AHEAD * groups
     _hand_over(waves, words)
     return waves
 

@@ -20,7 +20,7 @@ from gatefold.sim.scenario import full_rate, random_flow
 from gatefold.sim.verify import check_run
 from tests.support.hdl_harness import simulator
 from tests.support.lane_model import table_of
-from tests.support.networks import NETWORKS, inputs, network, quantized
+from tests.support.networks import NETWORKS, both_directions, inputs, network, quantized
 
 
 def two_frames(info, samples):
@@ -81,7 +81,8 @@ DISTANCES = [("stack", (36, 3), 1, {}), ("gru reset before", (20, 2), 2, {"pipel
              ("stateful gru", (36, 2), 1, {"loadable": True}), ("multiply", (8, 3), 3, {}),
              ("padded pool", (20, 1), 3, {"loadable": True, "contexts": 2}),
              ("states handed over", (68, 4), 2, {}),
-             ("stateful peepholes", (36, 3), 1, {"loadable": True})]
+             ("stateful peepholes", (36, 3), 1, {"loadable": True}),
+             ("stateful projection", (20, 2), 1, {"loadable": True})]
 
 
 @pytest.mark.parametrize(("name", "array", "reach", "options"), DISTANCES, ids=str)
@@ -93,7 +94,8 @@ def test_networks_on_arrays_with_a_long_way_out(name, array, reach, options):
 CONTEXTS = [(2, "stack", (8, 3)), (3, "autoencoder", (16, 2)), (4, "every h", (24, 4)),
             (2, "dense per step", (4, 1)), (2, "gru reset before", (8, 2)),
             (3, "states as inputs", (12, 2)), (2, "stateful gru", (8, 3)),
-            (2, "heads", (16, 2)), (2, "peepholes", (8, 3))]
+            (2, "heads", (16, 2)), (2, "peepholes", (8, 3)),
+            (2, "projections", (8, 2)), (3, "stateful projection", (16, 4))]
 
 
 @pytest.mark.parametrize(("contexts", "name", "array"), CONTEXTS, ids=str)
@@ -101,15 +103,18 @@ def test_several_sequences_in_a_frame(contexts, name, array):
     check(quantized(name), *array, contexts=contexts, scenarios=(full_rate, random_flow))
 
 
-# Dense layers that ride on an LSTM: layers, array, other options
+# Dense layers that ride on an LSTM or on both directions of one: layers, array, other options
 RIDERS = [(("L5seq", "D1"), (12, 2), {}), (("L5seq", "D3"), (24, 2), {"contexts": 3, "reach": 1}),
           (("L4seq", "D5"), (36, 2), {"dies": 3, "cross": 2, "gather": 1}),
-          (("L3seq", "D2"), (16, 3), {"contexts": 2, "loadable": True})]
+          (("L3seq", "D2"), (16, 3), {"contexts": 2, "loadable": True}),
+          (("lstm", 2), (12, 2), {"reach": 1}), (("gru", 1, 1), (16, 3), {"contexts": 2}),
+          (("lstm", 3), (36, 2), {"dies": 3, "cross": 2})]
 
 
 @pytest.mark.parametrize(("layers", "array", "options"), RIDERS, ids=str)
 def test_riders(layers, array, options):
-    check(quantized(((3, 2), layers)), *array, scenarios=(full_rate, random_flow), **options)
+    net = ((3, 2), layers) if layers[0].endswith("seq") else both_directions(*layers)
+    check(quantized(net), *array, scenarios=(full_rate, random_flow), **options)
 
 
 # Elements of one, two and four rows in one core, layers narrower and wider than a chunk, groups
@@ -154,7 +159,7 @@ DIES = [("stack", (12, 2), (3, 3), 1), ("lstm-dense", (8, 3), (2, 2), 1),
         ("padded pool", (8, 3), (2, 2), 1), ("stateful lstm", (16, 2), (2, 2), 1),
         ("stateful gru", (12, 1), (3, 3), 2), ("every h", (12, 2), (3, 2), 3),
         ("two outputs", (8, 2), (2, 2), 1), ("wide input", (16, 4), (2, 4), 1),
-        ("peepholes", (12, 2), (3, 2), 1),
+        ("peepholes", (12, 2), (3, 2), 1), ("projections", (12, 2), (3, 2), 1),
         ("autoencoder", (16, 3), (2, 2), 1),  # its last layer rides on the one before
         (((3, 2), ("L4seq", "D5")), (36, 2), (3, 2), 1)]  # and has rows on a die of its own
 

@@ -1,6 +1,7 @@
 """Small networks of every kind that a core can hold, with seeded weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -377,6 +378,41 @@ def _(m):
         m.lstm(3, 3, True, z_clip=one), m.gru(3, 3, True, z_clip=one // 2 + 12345),
         m.gru(3, 3, True, False, activation="relu", z_clip=2 * one),
         m.lstm(3, 2, activation="linear", recurrent_activation="hard_sigmoid", z_clip=one)))
+
+
+def both_directions(kind: str, *outputs: int, steps: int = 6) -> Spec:
+    """A bidirectional layer of 5 units on 3 features, and Dense layers of so many outputs that read
+    it."""
+    def make(m: Make) -> Network:
+        add = getattr(m, kind)
+        return Network((steps, 3), (
+            add(3, 5, True, inputs=(0,)), Reverse(inputs=(0,)), add(3, 5, True, inputs=(2,)),
+            Reverse(inputs=(3,)), Concat(axis=1, inputs=(1, 4)),
+            *(m.dense(10, n, inputs=(5,)) for n in outputs)),
+            outputs=tuple(range(6, 6 + len(outputs))))
+    return make
+
+
+def _projecting(m: Make, features: int, units: int, outputs: int, seq: bool = False,
+                **more) -> Lstm:
+    """An LSTM whose recurrent operand is a projection of h."""
+    w_hh, w_hr = m.normal(4 * units, outputs), m.normal(outputs, units)
+    return replace(m.lstm(features, units, seq, **more), w_hh=w_hh, w_hr=w_hr)
+
+
+@_graph("projections")
+def _(m):
+    first = _projecting(m, 3, 6, 2, True)
+    return Network((4, 3), (
+        first, Dense(w=first.w_hr, b=np.zeros(2)), Reverse(),
+        _projecting(m, 2, 5, 3, w_p=m.normal(15)), m.dense(5, 2)))
+
+
+@_graph("stateful projection")
+def _(m):
+    return Network((3, 3), (
+        _projecting(m, 3, 6, 4, stateful=True), CellState(units=6), m.dense(6, 2, inputs=(1,))),
+        outputs=(2, 3))
 
 
 def network(which: str | Spec, *, gain: float = 1.0, seed: int = 0) -> Network:
