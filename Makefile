@@ -38,7 +38,7 @@ bench: setup ## compare every network on both boards with published figures and 
 full-size: setup ## verify every network at its full size in Verilator (hours; goes on where it stopped)
 	@$(BIN)/python bench/full_size.py
 
-accuracy: setup ## measure the detection accuracy of the shipped autoencoder by number format (minutes)
+accuracy: setup ## measure the detection accuracy of the shipped autoencoder by number format (20 minutes; goes on where it stopped)
 	@$(BIN)/python bench/accuracy/evaluate.py
 
 test: lint ## run lint, types and all tests (under 20 minutes on 2 cores)

@@ -40,6 +40,7 @@ from gatefold.gen.measure.rules import (
     fixed_rules,
     output_bits,
     quantize_measured,
+    splits,
 )
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
@@ -49,6 +50,7 @@ from gatefold.gen.network.initialise import initialise
 from gatefold.gen.network.logits import with_logits
 from gatefold.gen.network.overlap import overlapping
 from gatefold.gen.numbers.overlap import overlapping_integers
+from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, Options, ShapeOptions, checked, takes
@@ -301,8 +303,10 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     host_refusals(qnet, options)
     progress("planning")
     plan, widths = _plan(qnet, limits, options, _counted(progress))
-    if (options.simd is None and frames is None and network.meet_input is not None
-            and min(act_width, weight_width) < NARROW):
+    if (options.simd is None and frames is None and found is None and not any_weights
+            and min(act_width, weight_width) < NARROW
+            and splits(network, plan.config.simd, act_width, formats.get("output_width"),
+                       check_overrides(overrides or {}, network))):
         plan = _with_split(plan, quantised(plan.config.simd), limits)
     if frames is not None:
         network, data = frames, newest(frames, data)
