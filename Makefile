@@ -38,7 +38,7 @@ bench: setup ## compare every network on both boards with published figures and 
 full-size: setup ## verify every network at its full size in Verilator (hours; goes on where it stopped)
 	@$(BIN)/python bench/full_size.py
 
-accuracy: setup ## measure the detection accuracy of the shipped autoencoder by number format (minutes)
+accuracy: setup ## measure the detection accuracy of the shipped autoencoder by number format (20 minutes; goes on where it stopped)
 	@$(BIN)/python bench/accuracy/evaluate.py
 
 test: lint ## run lint, types and all tests (under 20 minutes on 2 cores)
@@ -103,8 +103,7 @@ docs: setup ## build the documentation site in build/site and run its tutorials 
 gallery: setup ## make the report pages of the benchmark's networks and of three real models (10 minutes)
 	@$(BIN)/python tools/site/gallery.py
 
-screenshot: setup ## take the picture of a report page that the README shows, in Chromium
-	@$(BIN)/python tools/site/gallery.py $(or $(PAGE),lstm-dense)
+screenshot: demo ## take the picture of the demo's report that the README shows, in Chromium
 	@$(BIN)/python tools/site/gallery.py --screenshot
 
 dist: setup ## build wheel and sdist in dist/ and check them with twine, which this installs (a minute)

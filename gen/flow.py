@@ -40,6 +40,7 @@ from gatefold.gen.measure.rules import (
     fixed_rules,
     output_bits,
     quantize_measured,
+    splits,
 )
 from gatefold.gen.measure.saturation import below_step, doubts
 from gatefold.gen.measure.search import find_widths
@@ -49,9 +50,10 @@ from gatefold.gen.network.initialise import initialise
 from gatefold.gen.network.logits import with_logits
 from gatefold.gen.network.overlap import overlapping
 from gatefold.gen.numbers.overlap import overlapping_integers
+from gatefold.gen.numbers.overrides import check_overrides
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
-from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
+from gatefold.gen.options import FORMATS, BuildOptions, Options, ShapeOptions, checked, takes
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.sizing import MAX_TILES, fit, made_to_fit, meet_deadline
@@ -66,8 +68,8 @@ from gatefold.hdl.config import REGION
 from gatefold.hdl.core import Core as Hardware
 from gatefold.hdl.host.config import PORTS, HostConfig
 
-__all__ = ["Core", "check_steps", "check_tiles", "compile", "sample_floats", "shape_network",
-           "write_example_data", "write_vectors"]
+__all__ = ["Core", "check_steps", "check_tiles", "compile", "newest", "packed_limits",
+           "sample_floats", "shape_network", "write_example_data", "write_vectors"]
 
 VECTORS = 3  #: samples with whole windows in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
@@ -246,11 +248,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if options.width == "auto" and any_weights:
         raise UserError("--width auto needs MODEL: the error of weights that come later is not "
                         "known")
-    if network.affine is not None:
-        _check_int8(options, overrides)
-        # Every board has DSP slices in which two products of int8 fit; elsewhere who knows.
-        if target is not None and quantize(network).packs:
-            limits = limits.packed()
+    limits = packed_limits(network, limits, options, overrides)
     if options.pe and options.simd:
         limits = limits.within(options.pe * options.simd, "--pe x --simd")
     limits = limits.within(options.macs)
@@ -305,11 +303,13 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     host_refusals(qnet, options)
     progress("planning")
     plan, widths = _plan(qnet, limits, options, _counted(progress))
-    if (options.simd is None and frames is None and network.meet_input is not None
-            and min(act_width, weight_width) < NARROW):
+    if (options.simd is None and frames is None and found is None and not any_weights
+            and min(act_width, weight_width) < NARROW
+            and splits(network, plan.config.simd, act_width, formats.get("output_width"),
+                       check_overrides(overrides or {}, network))):
         plan = _with_split(plan, quantised(plan.config.simd), limits)
     if frames is not None:
-        network, data = frames, _newest(frames, data)
+        network, data = frames, newest(frames, data)
     progress("measuring the error against float")
     report = make_report(network, plan, board=target, clock_mhz=clock_mhz, data=data,
                          calibration=calibrate, seed=options.seed)
@@ -337,7 +337,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                 seed=options.seed, _report=report)
 
 
-def _newest(network: Network, windows: np.ndarray) -> np.ndarray:
+def newest(network: Network, windows: np.ndarray) -> np.ndarray:
     """Whole windows as frames of one recording, as many as are measured quickly, and a few more
     than a window spans."""
     hop, features = network.input_shape
@@ -364,10 +364,22 @@ def _saved(plan: Plan, whole: QuantizedNetwork) -> dict:
                 "whole": "a core that computes each window whole, on the same array"}}
 
 
-def _check_int8(options: BuildOptions, overrides: dict | None) -> None:
-    """Refuse what would change the numbers of a full-integer file, or does not know them."""
-    chosen = [one.name for one in BuildOptions.declared()
-              if one.field in (*FORMATS, "width", "max_error", "weight_width", "act_width")
+def packed_limits(network: Network, limits: Budget, options: Options,
+                  overrides: dict | None = None) -> Budget:
+    """``limits`` with two products in a DSP slice, where ``network`` is in int8 and the slices are
+    known. Raises :class:`UserError` for ``options`` that would change such a network's numbers.
+    """
+    if network.affine is None:
+        return limits
+    _check_int8(options, overrides)
+    # Every board has DSP slices in which two products of int8 fit; elsewhere who knows.
+    return limits.packed() if limits.board is not None and quantize(network).packs else limits
+
+
+def _check_int8(options: Options, overrides: dict | None) -> None:
+    """Refuse what would change the numbers of a full-integer file."""
+    chosen = [one.name for one in options.declared()
+              if one.field in (*FORMATS, "width", "widths", "weight_width", "act_width")
               and getattr(options, one.field) != one.default] + ["--formats"] * bool(overrides)
     if chosen:
         raise UserError(f"{chosen[0]} does not go with a full-integer .tflite, whose numbers are "

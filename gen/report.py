@@ -162,7 +162,7 @@ def _options(layer: Layer) -> dict:
             options |= asdict(value)
         elif isinstance(value, bool | int | str | tuple) or field.name == "c_clip":
             options[field.name] = list(value) if isinstance(value, tuple) else value
-        elif isinstance(value, np.ndarray) and field.name in ("h0", "c0", "w_p"):
+        elif isinstance(value, np.ndarray) and field.name in ("h0", "c0", "w_p", "w_hr"):
             options[field.name] = "constant"
     return options | {name: getattr(layer, name) for name in ("outputs", "features")
                       if hasattr(layer, name)}

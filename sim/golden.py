@@ -129,7 +129,8 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
     ``states``, the initial states that the network's inputs bring, each (samples, units);
     ``turns`` as :func:`_turns` gives them; ``trace`` receives, each (samples, timesteps, units),
     ``h`` and, of an LSTM, ``acc_i acc_f acc_g acc_o`` (accumulators, by their rows' scales),
-    ``u_i u_f u_g u_o`` (arguments), ``i f g o c``; of a GRU ``acc_r acc_z acc_n u_r u_z u_n r z n
+    ``u_i u_f u_g u_o`` (arguments), ``i f g o c``, and with a projection ``hr`` (samples,
+    timesteps, P); of a GRU ``acc_r acc_z acc_n u_r u_z u_n r z n
     c`` (the state s) and ``acc_m m`` or ``q``; of a SimpleRNN ``acc``; without ``everything``, only
     ``h`` and ``c``. ``kept``, of a stateful layer: the states ``h`` and ``c``, (sequences, units)
     each, with which the sequences begin, if there are any, and then those with which they end.
@@ -138,8 +139,10 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
     step = {QLstm: _lstm_step, QGru: _gru_step, QRnn: _rnn_step,
             QInt8Lstm: _int8_step}[type(layer)]
     w_ih = _Matrix(layer.w_ih, _largest(x))
-    operands = max(-layer.h.lo, -layer.h_in.lo if layer.h_in else 0)
+    operands = max(-layer.recurs.lo, -layer.h_in.lo if layer.h_in else 0)
     w_hh = [_Matrix(block, operands) for block in np.split(layer.w_hh, _GROUPS[type(layer)])]
+    if isinstance(layer, QLstm) and layer.w_hr is not None:
+        w_hh.append(_Matrix(layer.w_hr, -layer.h.lo))
     kept = {} if kept is None else kept
     for rows, sequences in turns:
         if sequences is None or not kept:
@@ -159,7 +162,7 @@ def recurrent(layer: QRecurrent, table: Table, x: np.ndarray, states: list[np.nd
             state = {name: found[name] for name in ("h", "c") if name in found}
             for name in found if everything else state:
                 if name not in trace:
-                    trace[name] = np.empty((samples, steps, layer.units), np.int64)
+                    trace[name] = np.empty((samples, steps, found[name].shape[1]), np.int64)
                 trace[name][rows, t] = found[name]
             if rest is not None and t + 1 < getattr(layer, "carries", 0):
                 state["rest"] = rest
@@ -198,8 +201,11 @@ def _begin(layer: QRecurrent, rows: np.ndarray, states: list[np.ndarray],
 
 def _lstm_step(layer: QLstm, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,
                state: dict, clip: Clip) -> dict[str, np.ndarray]:
-    acc = unscaled(part + (w_hh[0](state["h"]) << shift), layer.scales)
-    return lstm_step(layer, table, acc, state["c"], state.get("rest", 0), clip)
+    inside = {}
+    if layer.hr is not None:
+        inside["hr"] = clip("hr", round_shift(w_hh[1](state["h"]), layer.hr_shift), layer.hr.width)
+    acc = unscaled(part + (w_hh[0](inside.get("hr", state["h"])) << shift), layer.scales)
+    return inside | lstm_step(layer, table, acc, state["c"], state.get("rest", 0), clip)
 
 
 def _gru_step(layer: QGru, table: Table, part: np.ndarray, w_hh: list[_Matrix], shift: int,

@@ -6,12 +6,12 @@ import shutil
 import tempfile
 import zlib
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from gatefold.hdl.host.registers import MAP
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.simulators import build, command
+from gatefold.sim.testbench import bench_file
 
 __all__ = ["HostInfo", "check_host"]
 
@@ -137,13 +137,9 @@ def _simulate(directory: Path, info: HostInfo, content: bytearray, script: _Scri
             shutil.copytree(directory / name, root / name)
         folder = root / "build"
         folder.mkdir()
-        bench = files("gatefold.sim") / "bench"
-        text = (bench / "host.v").read_text()
-        for key, value in (("width", info.port_bits), ("depth", len(words)),
-                           ("steps", len(steps))):
-            text = text.replace("@{" + key + "}", str(value))
-        (folder / "host.v").write_text(text)
-        (folder / "main.cpp").write_text((bench / "main.cpp").read_text())
+        (folder / "host.v").write_text(bench_file("host.v", {
+            "width": info.port_bits, "depth": len(words), "steps": len(steps)}))
+        (folder / "main.cpp").write_text(bench_file("main.cpp"))
         (folder / "memory.hex").write_text("".join(f"{word:x}\n" for word in words))
         (folder / "script.hex").write_text("".join(
             f"{op:02x}{address:04x}{value:08x}\n" for op, address, value in steps))

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.network.graph import Network
 
-__all__ = ["Cut", "CutError", "Steps", "with_around"]
+__all__ = ["NO_RECURRENT", "Cut", "CutError", "Steps", "with_around"]
+
+NO_RECURRENT = ("--cut: the model has no recurrent layer, and a core is cut around those: leave "
+                "--cut out")
 
 
 class CutError(UserError):
@@ -88,8 +91,7 @@ class Steps:
                  recurrent: Iterable[int]):
         self.names, self.needs, self.recurrent = list(names), needs, set(recurrent)
         if not self.recurrent:
-            raise CutError("--cut: the model has no recurrent layer, and a core is cut around "
-                           "those: leave --cut out")
+            raise CutError(NO_RECURRENT)
         self.users: list[list[int]] = [[] for _ in names]
         for n, needed in enumerate(needs):
             for one in needed:

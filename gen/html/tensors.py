@@ -18,7 +18,7 @@ _PLOT_RIGHT = 944
 Format = tuple[int, int]
 
 #: Tensors in the order in which they are computed; others come before the last four.
-_ORDER = ("x", "a", "b", "h_in", "c_in", "w", "w_ih", "w_hh", "w_p", "u",
+_ORDER = ("x", "a", "b", "h_in", "c_in", "w", "w_ih", "w_hh", "w_p", "w_hr", "hr", "u",
           "z_i", "i", "z_f", "f", "z_g", "g", "z_o", "o", "z_r", "r", "z_z", "z",
           "m", "q", "z_n", "n", "c", "tc", "h", "y")
 

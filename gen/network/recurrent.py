@@ -61,7 +61,7 @@ class Recurrent(Layer):
         features = np.shape(self.w_ih)[-1] if np.ndim(self.w_ih) == 2 else -1
         rows = self.gates * u
         self._set("w_ih", self.w_ih, (rows, features))
-        self._set("w_hh", self.w_hh, (rows, u))
+        self._set("w_hh", self.w_hh, (rows, self.recurring))
         self._set("b", self.b, (rows,))
         constants = [f"{state}0" for state in self.states
                      if getattr(self, f"{state}0", None) is not None]
@@ -77,6 +77,11 @@ class Recurrent(Layer):
 
     def _set(self, name: str, value, shape: Shape):
         object.__setattr__(self, name, checked(self.where, name, value, shape))
+
+    @property
+    def recurring(self) -> int:
+        """Elements of what w_hh multiplies."""
+        return self.units
 
     @property
     def features(self) -> int:
@@ -114,7 +119,7 @@ class Recurrent(Layer):
                 state = [found[name] for name in self.states]
                 for name, value in found.items():
                     if name not in inside:
-                        inside[name] = np.empty((samples, timesteps, self.units), x.dtype)
+                        inside[name] = np.empty((samples, timesteps, value.shape[1]), x.dtype)
                     inside[name][rows, t] = value
         return inside["h"] if self.return_sequences else inside["h"][:, -1]
 
@@ -150,12 +155,16 @@ class Lstm(Recurrent):
 
     z = w_ih x_t + w_hh h_(t-1) + b; i, f, o = gate(z); g = act(z); c = f c + i g; h = o act(c).
     (Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000.) With peepholes, the
-    z of i and f have p c_(t-1) more, and that of o has p c_t (Gers and Schmidhuber 2000).
+    z of i and f have p c_(t-1) more, and that of o has p c_t (Gers and Schmidhuber 2000). With a
+    projection, w_hh multiplies hr = w_hr h_(t-1) instead of h_(t-1) (Sak et al. 2014, whose m is
+    this h, and whose r is this hr).
 
     Attributes beside :class:`Recurrent`'s: ``activation`` of :data:`CELL_ACTIVATIONS`,
     ``recurrent_activation`` of :data:`GATE_ACTIVATIONS`; ``c0`` (U,), like ``h0``; ``z_clip``, to
     how many times 2**-:data:`CLIP_BITS` every |z| is limited, 0 for no limit; ``w_p`` (3 U,), the
-    weights of the peepholes in blocks i, f, o, or None; ``c_clip``, to which every |c| is limited,
+    weights of the peepholes in blocks i, f, o, or None; ``w_hr`` (P, U), the projection to P
+    elements, or None: then w_hh is (4 U, P), and the state begins at zero or goes on from the last
+    frame; ``c_clip``, to which every |c| is limited,
     0 for no limit: cores have none, so a network whose c reaches it is refused when formats are
     chosen.
     """
@@ -165,6 +174,7 @@ class Lstm(Recurrent):
     c0: np.ndarray | None = None
     z_clip: int = 0
     w_p: np.ndarray | None = None
+    w_hr: np.ndarray | None = None
     c_clip: float = 0.0
 
     kind = "lstm"
@@ -176,14 +186,24 @@ class Lstm(Recurrent):
         super().__post_init__()
         if self.w_p is not None:
             self._set("w_p", self.w_p, (3 * self.units,))
+        if self.w_hr is not None:
+            self._set("w_hr", self.w_hr, (self.recurring, self.units))
+            if self.h0 is not None or len(self.inputs) > 1:
+                raise UserError(f"{self.where}: with a projection the state must begin at zero")
+
+    @property
+    def recurring(self):
+        return self.units if self.w_hr is None else len(self.w_hr)
 
     @property
     def tensors(self):
-        return (*super().tensors, *(() if self.w_p is None else ("w_p",)), "c")
+        return (*super().tensors, *(() if self.w_p is None else ("w_p",)),
+                *(() if self.w_hr is None else ("w_hr", "hr")), "c")
 
     def step(self, z_x, h, *more):
         gate, act = FUNCTIONS[self.recurrent_activation], FUNCTIONS[self.activation]
-        z = np.split(z_x + h @ self.w_hh.T.astype(h.dtype), 4, axis=1)
+        inside = {} if self.w_hr is None else {"hr": h @ self.w_hr.T.astype(h.dtype)}
+        z = np.split(z_x + inside.get("hr", h) @ self.w_hh.T.astype(h.dtype), 4, axis=1)
         p = (0, 0, 0) if self.w_p is None else np.split(self.w_p.astype(h.dtype), 3)
         z[:3] = (_limited(one, self.z_clip) for one in (
             z[0] + p[0] * more[0], z[1] + p[1] * more[0], z[2]))
@@ -193,15 +213,20 @@ class Lstm(Recurrent):
             c = np.clip(c, -self.c_clip, self.c_clip)
         z[3] = _limited(z[3] + p[2] * c, self.z_clip)
         o = gate(z[3])
-        return dict(zip(("z_i", "z_f", "z_g", "z_o"), z, strict=True)) | {
+        return inside | dict(zip(("z_i", "z_f", "z_g", "z_o"), z, strict=True)) | {
             "i": i, "f": f, "g": g, "o": o, "c": c, "h": o * act(c)}
 
     @property
     def parameters(self):
-        return super().parameters + (0 if self.w_p is None else self.w_p.size)
+        return super().parameters + self._beside_gates
 
     def macs(self, *shapes):
-        return super().macs(*shapes) + shapes[0][0] * (0 if self.w_p is None else self.w_p.size)
+        return super().macs(*shapes) + shapes[0][0] * self._beside_gates
+
+    @property
+    def _beside_gates(self) -> int:
+        """Weights of peepholes and projection."""
+        return sum(0 if w is None else w.size for w in (self.w_p, self.w_hr))
 
 
 @dataclass(frozen=True, kw_only=True)

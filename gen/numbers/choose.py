@@ -40,8 +40,8 @@ _BITS_ABOVE = 18  # integer bits that a grid of weights may leave unused
 _HEADROOM = 2.0  # states: what calibration saw may not be the worst
 _BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", *CURVES)  # within -1..1
 #: Integer bits, sign included, of a core whose weights come later.
-_ANY = {"x": 4, "h": 4, "y": 4, "c": 6, "m": 6, "w": 3, "w_ih": 3, "w_hh": 3, "w_p": 3, "g": 4,
-        "n": 4, "tc": 6}
+_ANY = {"x": 4, "h": 4, "y": 4, "c": 6, "m": 6, "w": 3, "w_ih": 3, "w_hh": 3, "w_p": 3,
+        "w_hr": 3, "hr": 4, "g": 4, "n": 4, "tc": 6}
 
 
 class Mixed(Exception):
@@ -113,8 +113,10 @@ class Chooser:
                        finest=min(self._width(name, "c") - 1, one + g.frac))
         tc = self._candidate(name, "tc", layer.activation, seen, finest=c.frac)
         h = self._state_out(name, layer.activation, layer.h0, finest=one + tc.frac)
+        projection = self._projection(name, layer, h)
         numbers = self._matrices(name, layer, h, self._gate_frac(
-            layer.recurrent_activation, argument(layer.activation, self.table, g).frac))
+            layer.recurrent_activation, argument(layer.activation, self.table, g).frac),
+            projection["hr"])
         g = self._candidate(name, "g", layer.activation, finest=numbers.pop("acc_frac"))
         rounds = one + tc.frac > h.frac and not layer.stateful
         w_p = None
@@ -123,8 +125,17 @@ class Chooser:
             weights = layer.w_p[None]
             w_p = least_error(weights, self._candidates(
                 name, "w_p", weights, c.width - 1 + argued + _GUARD - c.frac, 0, False))
-        return numbers | {"c": c, "g": g, "tc": tc, "c_in": c_in, "w_p_format": w_p,
+        return numbers | projection | {"c": c, "g": g, "tc": tc, "c_in": c_in, "w_p_format": w_p,
                           "carries": self._carrying_steps(layer) if rounds else 0}
+
+    def _projection(self, name: str, layer: Lstm, h: QFormat) -> dict[str, QFormat | None]:
+        """The formats of a projection, None where the layer has none."""
+        if layer.w_hr is None:
+            return {"hr": None, "w_hr_format": None}
+        most = float(np.abs(layer.w_hr).sum(axis=1).max()) * _reach(h)
+        hr = self._pick(name, "hr", self._of(name, "hr"), headroom=_HEADROOM, most=most)
+        return {"hr": hr, "w_hr_format": least_error(layer.w_hr, self._candidates(
+            name, "w_hr", layer.w_hr, h.width - 1 + hr.frac + _GUARD - h.frac, 0, False))}
 
     def _gru(self, name: str, layer: Gru) -> dict:
         bounded, width = layer.activation in _BOUNDED, self._width(name, "c")
@@ -250,12 +261,16 @@ class Chooser:
         return self._pick(name, tensor, seen or self._of(name, tensor), finest=finest,
                           headroom=_HEADROOM if tensor == "tc" else 1.0)
 
-    def _matrices(self, name: str, layer: Recurrent, h: QFormat, result_frac: int) -> dict:
-        """What all recurrent layers have: x, x_align, h, h_in, both weights'; and ``acc_frac``."""
+    def _matrices(self, name: str, layer: Recurrent, h: QFormat, result_frac: int,
+                  recurs: QFormat | None = None) -> dict:
+        """What all recurrent layers have: x, x_align, h, h_in, both weights'; and ``acc_frac``.
+        ``recurs``: the format of what w_hh multiplies, where that is not h."""
+        recurs = recurs or h
         value = layer.inputs[0]
         x, h_in = self._finest(value), self._initial(name, layer, 1)
-        (w_ih, w_hh), scales = self._weights(name, layer, [("w_ih", x), ("w_hh", h)], result_frac)
-        h_frac = max(h.frac, h_in.frac) if h_in else h.frac
+        (w_ih, w_hh), scales = self._weights(name, layer, [("w_ih", x), ("w_hh", recurs)],
+                                             result_frac)
+        h_frac = max(recurs.frac, h_in.frac) if h_in else recurs.frac
         split = self._split(layer)
         return {"x": x, "x_align": _columns(x, np.repeat(self.fracs[value], split, axis=-1)),
                 "split": split, "h": h, "h_in": h_in, "w_ih_format": w_ih, "w_hh_format": w_hh,

@@ -29,6 +29,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "pattern": lambda pattern: "" if pattern is None else (
         f"pattern of {int(pattern.sum())} weights, {_hash(pattern)}"),
     "w_p": lambda weights: "" if weights is None else "peepholes",
+    "w_hr": lambda weights: "" if weights is None else f"projection to {len(weights)}",
     "h0": lambda constant: "" if constant is None else "constant h0",
     "c0": lambda constant: "" if constant is None else "constant c0",
 }

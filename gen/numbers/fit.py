@@ -45,7 +45,7 @@ class Moments:
 class _Sum:
     """Rows of a layer that meet the same operands: ``rows``; ``tensors``, the matrices that they
     are rows of; ``bias`` and ``biases``, its name and the rows in it; ``meets``, the operand of
-    each matrix: x, h (of the step before) or q."""
+    each matrix: x, h (of the step before), hr or q."""
 
     rows: slice
     tensors: tuple[str, ...]
@@ -61,7 +61,8 @@ def _sums(layer: Layer) -> list[_Sum]:
         return [] if layer.pattern is not None else [_Sum(every, ("w",), "b", every, ("x",))]
     both = ("w_ih", "w_hh")
     if isinstance(layer, Lstm | Rnn):
-        return [_Sum(every, both, "b", every, ("x", "h"))]
+        met = "h" if getattr(layer, "w_hr", None) is None else "hr"
+        return [_Sum(every, both, "b", every, ("x", met))]
     if not isinstance(layer, Gru):
         return []
     gates, candidate = slice(0, 2 * layer.units), slice(2 * layer.units, None)
@@ -111,7 +112,7 @@ def _operands(layer: Layer, values: list[np.ndarray], inside: dict) -> Iterator[
         before = np.concatenate([first[:, None], inside["h"][:, :-1]], axis=1)
         if layer.stateful:
             before[1:, 0] = inside["h"][:-1, -1]
-        met = {"x": x, "h": before, "q": inside.get("q")}
+        met = {"x": x, "h": before, "q": inside.get("q"), "hr": inside.get("hr")}
     else:
         assert isinstance(layer, Dense)
         met = {"x": layer.gather(x)}

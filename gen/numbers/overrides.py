@@ -17,7 +17,8 @@
     [input]                    # an input; of several input0, input1, ...
     activations = "Q3.9"
 
-The tensors of a layer: LSTM ``w_ih w_hh w_p h c``, GRU ``w_ih w_hh h c m`` (r multiplies m),
+The tensors of a layer: LSTM ``w_ih w_hh w_p w_hr hr h c`` (w_p: peepholes; w_hr, hr: a
+projection), GRU ``w_ih w_hh h c m`` (r multiplies m),
 SimpleRNN ``w_ih w_hh h``, Dense and Conv1D ``w y``, others ``y``; an input's ``x``.
 """
 

@@ -26,6 +26,7 @@ __all__ = ["QGru", "QLstm", "QRecurrent", "QRnn"]
 @dataclass(frozen=True, kw_only=True)
 class QRecurrent(QMatrix):
     """The common part of QLstm, QGru and QRnn: w_ih (gates U, F), w_hh (gates U, U), b (gates U,).
+    A projection (:class:`QLstm`) changes what w_hh multiplies, :attr:`recurs`.
 
     b has ``acc_frac`` fractional bits. ``x``, ``w_ih_format``, ``w_hh_format`` and ``h`` are the
     formats of the input, the weights and the output. ``x_align`` (F,): the largest left shift that
@@ -66,7 +67,7 @@ class QRecurrent(QMatrix):
         given = [value is not None for value in constants]
         brought = [getattr(self, field) is not None for field in self.operands.values()]
         return (u >= 1 and len(x) == 2 and self.w_ih.shape == (rows, x[1])
-                and self.w_hh.shape == (rows, u) and self.b.shape == (rows,)
+                and self.w_hh.shape == (rows, self.recurring) and self.b.shape == (rows,)
                 and self.x_align.shape == (x[1],)
                 and (self.scales is None or self.scales.shape == (rows,))
                 and len(states) in (0, len(self.of.states)) and all(s == (u,) for s in states)
@@ -79,9 +80,19 @@ class QRecurrent(QMatrix):
         return max(super().elements(*shapes), shapes[0][0] * self.units)
 
     @property
+    def recurring(self) -> int:
+        """Elements of what w_hh multiplies."""
+        return self.units
+
+    @property
+    def recurs(self) -> QFormat:
+        """Format of what w_hh multiplies, but of an initial h that comes as an input."""
+        return self.h
+
+    @property
     def h_frac(self) -> int:
-        """Fractional bits of the finest h that w_hh multiplies."""
-        return max(self.h.frac, self.h_in.frac if self.h_in else self.h.frac)
+        """Fractional bits of the finest operand that w_hh multiplies."""
+        return max(self.recurs.frac, self.h_in.frac if self.h_in else self.recurs.frac)
 
     @property
     def acc_frac(self):
@@ -95,8 +106,8 @@ class QRecurrent(QMatrix):
 
     @property
     def align_hh(self) -> int:
-        """Left shift of a product with h into the accumulator."""
-        return self.acc_frac - self.w_hh_format.frac - self.h.frac
+        """Left shift of a product with w_hh into the accumulator."""
+        return self.acc_frac - self.w_hh_format.frac - self.recurs.frac
 
     @property
     def columns(self):
@@ -107,13 +118,13 @@ class QRecurrent(QMatrix):
                        used)
 
     def _met_by_h(self, w: np.ndarray, used: np.ndarray | None = None) -> Columns:
-        forms = [self.h] + ([self.h_in] if self.h_in else [])
+        forms = [self.recurs] + ([self.h_in] if self.h_in else [])
         ups = [self.acc_frac - self.w_hh_format.frac - form.frac for form in forms]
         lo = min(form.lo << up for form, up in zip(forms, ups, strict=True))
         hi = max(form.hi << up for form, up in zip(forms, ups, strict=True))
         common = min(ups)  # kept out of the sums, which are int64
         return Columns(w, self.w_hh_format, lo >> common, -(-hi >> common),
-                       np.full(self.units, common), used)
+                       np.full(w.shape[1], common), used)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +194,8 @@ class QLstm(_QGated):
 
     ``c``, format of the cell state; ``g`` and ``tc``, of the activated candidate and cell state
     (T + 1 bits). ``c0``, constant initial c in format c; ``c_in``, the format of an initial c that
-    comes as an input. ``w_p`` (3 U,) and ``w_p_format``: weights of peepholes, or None.
+    comes as an input. ``w_p`` (3 U,) and ``w_p_format``: weights of peepholes, or None. ``w_hr``
+    (P, U), ``w_hr_format`` and ``hr``: the projection and the format of its result, or None.
     ``carries``: in the steps before this one, h takes over the remainder that the rounding of the
     step before left; 0, in none.
     """
@@ -195,9 +207,12 @@ class QLstm(_QGated):
     c_in: QFormat | None = None
     w_p: np.ndarray | None = None
     w_p_format: QFormat | None = None
+    w_hr: np.ndarray | None = None
+    w_hr_format: QFormat | None = None
+    hr: QFormat | None = None
 
     of = Lstm
-    constants = {"h0": "h", "c0": "c", "w_p": "w_p_format"}
+    constants = {"h0": "h", "c0": "c", "w_p": "w_p_format", "w_hr": "w_hr_format"}
     operands = {1: "h_in", 2: "c_in"}
     activated = ("g", "tc")
     gate_names, candidate = "ifo", "g"
@@ -205,7 +220,58 @@ class QLstm(_QGated):
     def fits(self, *shapes):
         return super().fits(*shapes) and (self.w_p is None) == (self.w_p_format is None) and (
             self.w_p is None or self.w_p.shape == (3 * self.units,)) and (
+            (self.w_hr is None) == (self.w_hr_format is None) == (self.hr is None)) and (
+            self.w_hr is None or (self.w_hr.shape[1:] == (self.units,) and len(self.w_hr) >= 1
+                                  and self.h0 is None and len(shapes) == 1)) and (
             0 <= self.carries <= shapes[0][0] and not (self.stateful and self.carries))
+
+    @property
+    def recurring(self):
+        return self.units if self.w_hr is None else len(self.w_hr)
+
+    @property
+    def recurs(self):
+        return self.hr or self.h
+
+    @property
+    def hr_shift(self) -> int:
+        """The right shift that rounds w_hr h to hr."""
+        assert self.w_hr_format and self.hr
+        return self.w_hr_format.frac + self.h.frac - self.hr.frac
+
+    def tensors(self, table):
+        return super().tensors(table) | ({"hr": Tensor.of("hr", self.hr)} if self.hr else {})
+
+    @property
+    def row_biases(self):
+        return super().row_biases + [0] * self._projected
+
+    @property
+    def row_scales(self):
+        return np.append(super().row_scales, np.zeros(self._projected, np.int64))
+
+    @property
+    def _projected(self) -> int:
+        """Rows of the projection."""
+        return 0 if self.w_hr is None else len(self.w_hr)
+
+    @property
+    def columns(self):
+        if self.w_hr is None:
+            return super().columns
+        gates = np.repeat([True, False], [len(self.b), len(self.w_hr)])
+
+        def of(w: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """The weights on these of all rows, and where they are."""
+            every = np.zeros((len(gates), w.shape[1]), np.int64)
+            every[rows] = w
+            return every, np.broadcast_to(rows[:, None], every.shape)
+
+        w_hr, used = of(self.w_hr, ~gates)
+        assert self.w_hr_format
+        return [self._met_by_x(*of(self.w_ih, gates)), self._met_by_h(*of(self.w_hh, gates)),
+                Columns(w_hr, self.w_hr_format, self.h.lo, self.h.hi,
+                        np.zeros(self.units, np.int64), used)]
 
     def h_shift(self, table: Table) -> int:
         """The right shift that rounds o * tc to h."""
@@ -213,7 +279,8 @@ class QLstm(_QGated):
 
     @property
     def weights(self):
-        return super().weights | ({"w_p": self.w_p_format} if self.w_p_format else {})
+        more = {"w_p": self.w_p_format, "w_hr": self.w_hr_format}
+        return super().weights | {name: form for name, form in more.items() if form}
 
     @property
     def gate_frac(self):
@@ -232,7 +299,8 @@ class QLstm(_QGated):
         # With peepholes a gate is rounded behind their products.
         gate, u = self._gate_shift(table) if self.w_p is None else 0, self.units
         candidate = self.acc_frac - argument(self.activation, table, self.g).frac
-        return [gate] * 2 * u + [candidate] * u + [gate] * u
+        return [gate] * 2 * u + [candidate] * u + [gate] * u + (
+            [] if self.w_hr is None else [self.hr_shift] * len(self.w_hr))
 
     def passed(self, fracs):
         found = [(self.c_in, self.c.frac, 0)] if self.c_in else []
@@ -244,7 +312,9 @@ class QLstm(_QGated):
         if self.w_p_format:
             up_z, up_p = self.peephole_ups
             total = max(acc_bits + up_z, self.w_p_format.width + self.c.width + up_p) + 2
+        projected = acc_bits + max(0, -self.hr_shift) if self.hr else 0
         return max(super().widest(table, acc_bits), total + max(0, -self._gate_shift(table)),
+                   projected,
                    gate + self.c.width + max(0, apart) + 1,
                    gate + self.g.width + max(0, -apart) + 1,
                    self.c.width + max(0, argument(self.activation, table, self.tc).frac

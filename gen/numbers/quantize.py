@@ -293,8 +293,8 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
     for layer, old in zip(network.layers, qnet.layers, strict=True):
         numbers = {field.name: getattr(old, field.name) for field in fields(old)
                    if isinstance(getattr(old, field.name), QFormat)
-                   or field.name in ("x_align", "h_in", "c_in", "w_p_format", "scales",
-                                     "carries", "split")}
+                   or field.name in ("x_align", "h_in", "c_in", "w_p_format", "w_hr_format",
+                                     "hr", "scales", "carries", "split")}
         if numbers.get("scales") is not None:
             bits = numbers["split"].bit_length() - 1
             matrices = [scaled_weights(layer, getattr(layer, name)) for name in layer.weights]

@@ -19,8 +19,8 @@ CARRIES = ("none", "last", "every")
 DEFAULT = "default"  #: The section whose entries hold for every layer.
 
 _GROUPS = {"x": "activations", "h": "activations", "y": "activations", "c": "cell", "m": "cell",
-           "w": "weights", "w_ih": "weights", "w_hh": "weights", "w_p": "weights", "g": "table",
-           "n": "table", "tc": "table"}
+           "w": "weights", "w_ih": "weights", "w_hh": "weights", "w_p": "weights",
+           "w_hr": "weights", "hr": "activations", "g": "table", "n": "table", "tc": "table"}
 TENSORS = tuple(_GROUPS)  #: Every tensor whose format can be set.
 
 

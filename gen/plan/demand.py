@@ -112,8 +112,12 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
             steps, given = len(read), layer.stateful or len(layer.inputs) > 1
             same = not given and (read == read[:1]).all()
             carriers[vectors[network.value(n)][..., 0].tobytes()] = len(found)
-            found.append(Demand(layer.units, gates, _pieces(read[-1]), layer.units, steps,
-                                1 if same else steps, steps if given else steps - 1, False))
+            recurs = steps if given else steps - 1
+            found.append(Demand(layer.units, gates, _pieces(read[-1]), layer.recurring, steps,
+                                1 if same else steps, recurs, False))
+            if getattr(layer, "w_hr", None) is not None:
+                found.append(Demand(layer.recurring, 1, (layer.units,), 0, recurs, recurs, 0,
+                                    False))
         elif isinstance(layer, QDense | Dense):
             steps = prod(layer.output_shape(*shapes)[:-1])
             pieces = (layer.features,) if layer.window is not None else _pieces(
@@ -155,7 +159,8 @@ def longest_chain(network: QuantizedNetwork | Network) -> int:
             continue
         reads, made = [vectors[value] for value in layer.inputs], vectors[network.value(n)]
         if isinstance(layer, QRecurrent | Recurrent):
-            each = 1 if getattr(layer, "reset_after", True) else 2
+            each = 1 if (getattr(layer, "reset_after", True)
+                         and getattr(layer, "w_hr", None) is None) else 2
             last = max((int(before(state)) for state in reads[1:]), default=0)
             links = []
             for begins in before(reads[0]).tolist():

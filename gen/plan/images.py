@@ -6,6 +6,8 @@ network's numbers; program and segments from the plan alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from gatefold.gen.numbers.int8_table import reciprocal_table
@@ -19,7 +21,7 @@ from gatefold.hdl.isa import instruction_layout, pack, segment_layout
 from gatefold.hdl.mac_pair import borrowed
 from gatefold.hdl.recip_table import BASE, LINE, REMAINDER
 
-__all__ = ["image_widths", "load_image", "number_images", "pack_words",
+__all__ = ["image_widths", "load_image", "load_padding", "number_images", "pack_words",
            "program_images", "with_parity"]
 
 
@@ -158,6 +160,15 @@ def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
         words += [(config.dies * width, sum(part << die * width for die, part in enumerate(parts)))
                   for parts in of_dies]
     return [word >> at & mask for width, word in words for at in range(0, width, beat)]
+
+
+def load_padding(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
+    """The bits of each beat of :func:`load_image` that belong to no word: they mean nothing."""
+    widths = image_widths(replace(config, loadable=False, protect=False))
+    ones = {name: [(1 << widths[name]) - 1] * len(words) for name, words in images.items()
+            if name in widths}
+    everything = (1 << config.beat * config.container) - 1
+    return [everything & ~beat for beat in load_image(ones, config)]
 
 
 #: Images whose words have a bit of parity in a core that watches itself.

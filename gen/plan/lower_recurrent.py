@@ -28,14 +28,15 @@ from gatefold.gen.plan.kinds import (
 from gatefold.gen.plan.layout import Ring
 from gatefold.gen.plan.lowered import Lowered, picking
 from gatefold.gen.plan.ops import Part
-from gatefold.hdl.kinds import AsideKind, LoadKind, PeepholeKind
+from gatefold.hdl.kinds import AsideKind, DenseKind, LoadKind, PeepholeKind
 
 __all__ = ["cell_state", "gru", "int8_lstm", "recurrent"]
 
 
 def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
               h0: np.ndarray | None = None, c0: np.ndarray | None = None) -> np.ndarray:
-    """An LSTM or a SimpleRNN: one op, behind one that loads an LSTM's initial c.
+    """An LSTM or a SimpleRNN: one op, behind one that loads an LSTM's initial c. An LSTM with a
+    projection: two that take turns, of which the first makes what the second's w_hh multiplies.
 
     ``x``: addresses (steps, features); ``h0``, ``c0``: of an initial state that is an input.
     """
@@ -54,13 +55,30 @@ def recurrent(to: Lowered, n: int, layer: QRnn | QLstm, x: np.ndarray,
     else:
         kind = dense_kind(layer, to.qnet.table)
         more = {"carried": layer.stateful, "fresh": not layer.stateful}
-    written = _history(to, n, layer, len(x), len(to.ops))
+    projected = getattr(layer, "w_hr", None) is not None
+    written = _history(to, n, layer, len(x), len(to.ops) + projected)
     w_hh, bias = by_unit(layer.w_hh), by_unit(layer.b)
-    to.add(n, kind, (_from_input(layer, by_unit(layer.w_ih), x),
-                     _from_h(layer, w_hh, _previous(layer, written, h0))),
-           written, bias=bias, first_bias=_first_bias(layer, w_hh, bias, layer.h0),
+    from_h = _from_h(layer, w_hh, _previous(layer, written, h0))
+    if isinstance(layer, QLstm) and projected:
+        from_h = replace(from_h, steps=_projection(to, n, layer, from_h), carried=False)
+    to.add(n, kind, (_from_input(layer, by_unit(layer.w_ih), x), from_h), written, bias=bias,
+           first_bias=_first_bias(layer, w_hh, bias, layer.h0),
            scales=None if layer.scales is None else by_unit(layer.scales), **more)
     return written if layer.return_sequences else written[-1]
+
+
+def _projection(to: Lowered, n: int, layer: QLstm,
+                previous: Part) -> tuple[np.ndarray | None, ...]:
+    """Addresses (steps, P) of hr = w_hr h, by an op that meets the ``previous`` h of each step;
+    None where that is zero."""
+    assert layer.w_hr is not None and layer.hr
+    steps = len(previous.steps)
+    hr = to.storage.result(len(to.ops), steps, len(layer.w_hr), layer.hr.frac, min(2, steps))
+    to.add(n, DenseKind("linear", layer.hr_shift, 0, layer.hr.width),
+           (replace(previous, matrix=layer.w_hr[:, None], base=layer.h.frac),), hr, traced=None,
+           carried=layer.stateful, fresh=not layer.stateful)
+    return tuple(None if met is None else made
+                 for met, made in zip(previous.steps, hr, strict=True))
 
 
 def int8_lstm(to: Lowered, n: int, layer: QInt8Lstm, x: np.ndarray) -> np.ndarray:

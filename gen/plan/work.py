@@ -131,7 +131,7 @@ class Work:
         """The jobs, by context, op, step and group."""
         return self.make_jobs()
 
-    @property
+    @cached_property
     def stateful(self) -> bool:
         """Whether a frame reads what earlier frames left."""
         return any(op.carried for op in self.ops) or any(

@@ -114,8 +114,10 @@ def given_inputs(name: str, **inputs: int) -> bytes:
     return data
 
 
-def test_a_projection_is_part_of_the_recurrent_weights(tmp_path):
+@pytest.mark.parametrize("saves", [0, -1 << 20], ids=["in the recurrent weights", "of its own"])
+def test_a_projection(tmp_path, monkeypatch, saves):
     """It has the weights of the input gate here."""
+    monkeypatch.setattr("gatefold.gen.frontends.builder._PROJECTS", saves)
     (tmp_path / "m.tflite").write_bytes(given_inputs("float_padded", at16=5))
     plain, x, trace = load(path("float_padded")), vectors("float_padded")["x"], {}
     forward(plain, x, trace=trace)
@@ -126,8 +128,9 @@ def test_a_projection_is_part_of_the_recurrent_weights(tmp_path):
         i, f, g, o = np.split(z, 4, axis=1)
         c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
         h = np.tanh(c) / (1 + np.exp(-o)) @ lstm.w_hh[:lstm.units].T
-    np.testing.assert_allclose(forward(load(tmp_path / "m.tflite"), x), h @ head.w.T + head.b,
-                               rtol=1e-5, atol=1e-6)
+    network = load(tmp_path / "m.tflite")
+    assert (network.layers[2].w_hr is None) == (saves == 0)
+    np.testing.assert_allclose(forward(network, x), h @ head.w.T + head.b, rtol=1e-5, atol=1e-6)
 
 
 def test_peepholes_are_read_in_floats_and_refused_in_int8(tmp_path):
@@ -143,6 +146,7 @@ def test_peepholes_are_read_in_floats_and_refused_in_int8(tmp_path):
 # ---- what is refused ---------------------------------------------------------------------------
 
 STACKED = path("stacked").read_bytes()
+CAUSAL = path("causal").read_bytes()
 #: Where the options of its first LSTM are.
 LSTM = {name: places(STACKED)[f"Lstm.{name}"][0] for name in ("activation", "cell_clip")}
 
@@ -167,9 +171,10 @@ def scale(value: float) -> bytes:
     return patched(STACKED, at + int.from_bytes(STACKED[at:at + 4], "little") + 4, "f", value)
 
 
-def zero(value: int) -> bytes:
-    at = places(STACKED)["Quantization.zero"][0]
-    return patched(STACKED, at + int.from_bytes(STACKED[at:at + 4], "little") + 4, "q", value)
+def zero(value: int, data: bytes = STACKED) -> bytes:
+    """A network with another zero point of its input."""
+    at = places(data)["Quantization.zero"][0]
+    return patched(data, at + int.from_bytes(data[at:at + 4], "little") + 4, "q", value)
 
 
 @pytest.mark.parametrize(("data", "words"), [
@@ -187,6 +192,7 @@ def zero(value: int) -> bytes:
     (scale(float("inf")), "scales that are not positive"),
     (zero(128), "zero point 128"),
     (zero(1 << 40), "zero points beyond 8 bits"),
+    (zero(77, CAUSAL), "(PAD, .*what it pads has other scales or zero points"),
     (patched(STACKED, places(STACKED)["Model.version"][0], "I", 4), "version 4"),
 ])
 def test_what_is_not_supported_is_refused(tmp_path, data, words):

@@ -277,6 +277,8 @@ FORWARDS = {
     "projected, states passed on": Net(
         lambda m, x: m.again(x, m.lstm(x)[1])[0], lstm=lstm(proj_size=2),
         again=lstm(proj_size=2)),
+    "projected in the core": Net(lambda m, x: m.lstm(x)[0], lstm=nn.LSTM(
+        FEATURES, 80, batch_first=True, proj_size=8, bidirectional=True)),
     "states passed on": Net(seq2seq, lstm=lstm(), decoder=DECODER, fc=FC),
     "rows": Net(rows, lstm=lstm(), fc=FC),
     "channels": Net(channels, conv=nn.Conv1d(3, 3, 3), lstm=lstm(), fc=FC),

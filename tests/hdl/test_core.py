@@ -81,7 +81,8 @@ DISTANCES = [("stack", (36, 3), 1, {}), ("gru reset before", (20, 2), 2, {"pipel
              ("stateful gru", (36, 2), 1, {"loadable": True}), ("multiply", (8, 3), 3, {}),
              ("padded pool", (20, 1), 3, {"loadable": True, "contexts": 2}),
              ("states handed over", (68, 4), 2, {}),
-             ("stateful peepholes", (36, 3), 1, {"loadable": True})]
+             ("stateful peepholes", (36, 3), 1, {"loadable": True}),
+             ("stateful projection", (20, 2), 1, {"loadable": True})]
 
 
 @pytest.mark.parametrize(("name", "array", "reach", "options"), DISTANCES, ids=str)
@@ -93,7 +94,8 @@ def test_networks_on_arrays_with_a_long_way_out(name, array, reach, options):
 CONTEXTS = [(2, "stack", (8, 3)), (3, "autoencoder", (16, 2)), (4, "every h", (24, 4)),
             (2, "dense per step", (4, 1)), (2, "gru reset before", (8, 2)),
             (3, "states as inputs", (12, 2)), (2, "stateful gru", (8, 3)),
-            (2, "heads", (16, 2)), (2, "peepholes", (8, 3))]
+            (2, "heads", (16, 2)), (2, "peepholes", (8, 3)),
+            (2, "projections", (8, 2)), (3, "stateful projection", (16, 4))]
 
 
 @pytest.mark.parametrize(("contexts", "name", "array"), CONTEXTS, ids=str)
@@ -157,7 +159,7 @@ DIES = [("stack", (12, 2), (3, 3), 1), ("lstm-dense", (8, 3), (2, 2), 1),
         ("padded pool", (8, 3), (2, 2), 1), ("stateful lstm", (16, 2), (2, 2), 1),
         ("stateful gru", (12, 1), (3, 3), 2), ("every h", (12, 2), (3, 2), 3),
         ("two outputs", (8, 2), (2, 2), 1), ("wide input", (16, 4), (2, 4), 1),
-        ("peepholes", (12, 2), (3, 2), 1),
+        ("peepholes", (12, 2), (3, 2), 1), ("projections", (12, 2), (3, 2), 1),
         ("autoencoder", (16, 3), (2, 2), 1),  # its last layer rides on the one before
         (((3, 2), ("L4seq", "D5")), (36, 2), (3, 2), 1)]  # and has rows on a die of its own
 

@@ -44,7 +44,7 @@ def test_float_and_fixed_are_traced_side_by_side(name):
     for layer in qnet.computing.values():
         found = {one.split(".")[1] for one in names if one.split(".")[0] == layer.name}
         kind = layer.name.split("_", 1)[1]
-        assert found - {"m", "q"} == TENSORS.get(kind, {"z", "y"})
+        assert found - {"m", "q", "hr"} == TENSORS.get(kind, {"z", "y"})
     for one in names:
         fixed, floats = result.trace[f"{one}.fixed"], result.trace[f"{one}.float"]
         assert fixed.shape == floats.shape and len(fixed) == 70

@@ -30,7 +30,12 @@ def operands(layer, row):
                        None if layer.pattern is None else layer.pattern[row])
     u = layer.units
     block = row // u
-    states = [layer.h] + ([layer.h_in] if layer.h_in else [])
+    projection = getattr(layer, "w_hr", None)
+    if projection is not None and block >= 4:
+        return columns(projection[row - 4 * u], layer.w_hr_format, layer.h.lo, layer.h.hi,
+                       np.zeros(u, int))
+    met = layer.h if projection is None else layer.hr
+    states = [met] + ([layer.h_in] if layer.h_in else [])
     ups = [layer.acc_frac - layer.w_hh_format.frac - form.frac for form in states]
     lo = min(form.lo << up for form, up in zip(states, ups, strict=True))
     hi = max(form.hi << up for form, up in zip(states, ups, strict=True))
@@ -41,13 +46,14 @@ def operands(layer, row):
                          layer.x_align + layer.align_ih)
     if not (inner and block == 2):  # nor its a h
         w = layer.w_hh[row - u if inner and block == 3 else row]
-        found += columns(w, layer.w_hh_format, lo, hi, np.zeros(u, int))
+        found += columns(w, layer.w_hh_format, lo, hi, np.zeros(len(w), int))
     return found
 
 
 def bias(layer) -> list[int]:
     inner = layer.b_n.tolist() if isinstance(layer, QGru) and layer.reset_after else []
-    return layer.b.tolist() + inner
+    projection = getattr(layer, "w_hr", None)
+    return layer.b.tolist() + inner + [0] * (0 if projection is None else len(projection))
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)

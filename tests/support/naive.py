@@ -207,7 +207,11 @@ class Naive:
         for t, step in enumerate(x.tolist()):
             up = first_up if t == 0 else layer.align_hh
             ih = [dot(row, step) * 2**layer.align_ih for row in layer.w_ih]
-            hh = [dot(row, h) * 2**up for row in layer.w_hh]
+            met = h
+            if getattr(layer, "w_hr", None) is not None:
+                shift = layer.w_hr_format.frac + layer.h.frac - layer.hr.frac
+                met = [sat(rnd(dot(row, h), shift), layer.hr.width) for row in layer.w_hr]
+            hh = [dot(row, met) * 2**up for row in layer.w_hh]
             if isinstance(layer, QLstm):
                 if not 0 < t < layer.carries:
                     rests = [0] * u

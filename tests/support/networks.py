@@ -1,6 +1,7 @@
 """Small networks of every kind that a core can hold, with seeded weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -390,6 +391,28 @@ def both_directions(kind: str, *outputs: int, steps: int = 6) -> Spec:
             *(m.dense(10, n, inputs=(5,)) for n in outputs)),
             outputs=tuple(range(6, 6 + len(outputs))))
     return make
+
+
+def _projecting(m: Make, features: int, units: int, outputs: int, seq: bool = False,
+                **more) -> Lstm:
+    """An LSTM whose recurrent operand is a projection of h."""
+    w_hh, w_hr = m.normal(4 * units, outputs), m.normal(outputs, units)
+    return replace(m.lstm(features, units, seq, **more), w_hh=w_hh, w_hr=w_hr)
+
+
+@_graph("projections")
+def _(m):
+    first = _projecting(m, 3, 6, 2, True)
+    return Network((4, 3), (
+        first, Dense(w=first.w_hr, b=np.zeros(2)), Reverse(),
+        _projecting(m, 2, 5, 3, w_p=m.normal(15)), m.dense(5, 2)))
+
+
+@_graph("stateful projection")
+def _(m):
+    return Network((3, 3), (
+        _projecting(m, 3, 6, 4, stateful=True), CellState(units=6), m.dense(6, 2, inputs=(1,))),
+        outputs=(2, 3))
 
 
 def network(which: str | Spec, *, gain: float = 1.0, seed: int = 0) -> Network:

@@ -30,9 +30,11 @@ from mutants import Mutant, choose, list_mutants, write_mutants
 from prove import equivalent
 from reach import equivalent as equivalent_where_reached
 
-from gatefold.gen.check import EXTREMES, stimuli
+from gatefold.gen.check import EXTREMES, other_weights, stimuli
 from gatefold.sim.core_info import load_core_info
+from gatefold.sim.expected import Expect
 from gatefold.sim.results import CheckFailed
+from gatefold.sim.scenario import Scenario
 from gatefold.sim.verify import check_run, scenarios
 from gatefold.sim.verilog_run import VerilogCore
 
@@ -49,20 +51,24 @@ def play(folder: Path, core: Path, qnet, count: int, jobs: int) -> list[str | No
     """
     info = load_core_info(core)
     x, expect = stimuli(info, qnet, folder=core)
-    plays = scenarios(info, len(x) - EXTREMES, EXTREMES, "verilator", 1)
+    other = other_weights(core, qnet, info, x, 1)
+    plays = scenarios(info, len(x) - EXTREMES, EXTREMES, "verilator", 1, other=other is not None)
     answers: dict = {}
 
-    def expected(frames, begins, present=None):
-        key = (tuple(frames), begins.tobytes(), None if present is None else present.tobytes())
-        if key not in answers:
-            answers[key] = expect(frames, begins, present)
-        return answers[key]
+    def expected(scenario: Scenario) -> Expect:
+        def answer(frames, begins, present=None):
+            if scenario.name not in answers:
+                ask = other.expect if other and scenario.other else expect
+                answers[scenario.name] = ask(frames, begins, present)
+            return answers[scenario.name]
+        return answer
 
-    with VerilogCore(folder, info, "verilator") as built:
+    with VerilogCore(folder, info, "verilator", other=other) as built:
         def killer(n: int) -> str | None:
             for scenario in plays:
                 try:
-                    check_run(built.simulate(x, scenario, f"+mutant={n}"), info, scenario, expected)
+                    check_run(built.simulate(x, scenario, f"+mutant={n}"), info, scenario,
+                              expected(scenario))
                 except CheckFailed as failed:
                     if n == 0:
                         raise

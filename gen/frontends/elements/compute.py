@@ -59,6 +59,9 @@ def scaled(trace: Trace, ids: np.ndarray, gain, offset, origin: str = "") -> np.
     places = order - stage.base
     spread = []
     for factor in factors:
+        if factor.size == 1:
+            spread.append(np.broadcast_to(factor.reshape(()), stage.shape))
+            continue
         values = np.empty(places.size)
         values[places] = np.broadcast_to(factor, ids.shape)
         values = values.reshape(trace.batch, *stage.shape)
@@ -67,7 +70,8 @@ def scaled(trace: Trace, ids: np.ndarray, gain, offset, origin: str = "") -> np.
                             "with a batch of 1")
         spread.append(values[0])
     varying = [k for k in range(len(stage.shape))
-               if any((values != np.take(values, [0], k)).any() for values in spread)]
+               if any((values != np.take(values, [0], k)).any() for values, factor
+                      in zip(spread, factors, strict=True) if factor.size > 1)]
     varying = varying or [len(stage.shape) - 1]
     fixed = [k for k in range(len(stage.shape)) if k not in varying]
     turn = [*fixed, *varying]

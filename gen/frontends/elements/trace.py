@@ -267,9 +267,12 @@ class Trace:
     def is_settled(self, ids: np.ndarray) -> bool:
         """Whether ``ids`` holds every number of one stage, each once."""
         stage = self._stage_of(ids.max(initial=0))
-        return (stage is not None and stage.of is None and ids.size == self.batch * stage.size
-                and bool(ids.min() >= stage.base)
-                and bool((np.bincount(ids.reshape(-1) - stage.base) == 1).all()))
+        if (stage is None or stage.of is not None or ids.size != self.batch * stage.size
+                or ids.min() < stage.base):
+            return False
+        held = np.zeros(ids.size, np.bool_)
+        held[ids.reshape(-1) - stage.base] = True
+        return bool(held.all())
 
     def settled(self, ids: np.ndarray, origin: str) -> tuple[Stage, np.ndarray]:
         """A stage, and an array like ``ids`` that holds each of its numbers once: ``ids`` itself

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Incomplete
-from gatefold.gen.frontends.cuts import Cut, CutError, Steps
+from gatefold.gen.frontends.cuts import NO_RECURRENT, Cut, CutError, Steps
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
 from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
@@ -62,6 +62,8 @@ def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cu
     Raises :class:`UserError` where the model has no recurrent layer, where something that hardware
     cannot do lies between two of them, and for names in ``cut`` that there are not.
     """
+    if not _recurs(model.graph):
+        raise CutError(NO_RECURRENT)
     ports, flat = _flat(model, constants, sizes)
     found = _Graph(flat)
     if not cut.named:
@@ -71,6 +73,13 @@ def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cu
             for name in (cut.first, cut.last)]
     found.core = found.order.named(Cut(*ends))
     return found.with_host(found.network(), ports)
+
+
+def _recurs(graph: onnx.GraphProto) -> bool:
+    """Whether a node of the graph, or of its branches, may be a recurrent layer."""
+    return any(is_recurrent(node) or node.op_type in _LOOPS
+               or any(_recurs(one.g) for one in node.attribute if one.HasField("g"))
+               for node in graph.node)
 
 
 # ---- the model's own inputs ---------------------------------------------------------------------

@@ -340,8 +340,12 @@ def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, D
     if not fixed and reads_sizes(model.graph):
         alone = Watch(1, next(str(dims[axis]) for dims, axis in
                               zip(inputs.values(), axes, strict=True) if axis is not None))
-        with contextlib.suppress(UserError):
+        try:
             run(1, Refusals(), alone)
+        except TooLargeError:  # so it is with more samples
+            raise
+        except UserError:
+            pass
         if made and made[-1] < _CHEAP:
             try:
                 run(LARGE, Refusals(), Watch(LARGE, alone.name, alone))

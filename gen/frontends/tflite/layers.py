@@ -1,4 +1,4 @@
-"""Operators of .tflite files that are layers: FULLY_CONNECTED, CONV_2D and the fused LSTM.
+"""Operators of .tflite files that are layers: FULLY_CONNECTED, CONV_2D, the fused LSTM, and PAD.
 
 What decides between a float layer and an int8 one is the type of its operand.
 """
@@ -11,11 +11,13 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.elements.compute import matrix
-from gatefold.gen.frontends.elements.trace import Trace
+from gatefold.gen.frontends.elements.trace import MAX_TRACED, Trace
+from gatefold.gen.frontends.limits import check_elements
 from gatefold.gen.frontends.tflite.model import Node
+from gatefold.gen.frontends.tflite.moves import MOVES
 from gatefold.gen.frontends.tflite.schema import ACTIVATIONS
 from gatefold.gen.network.int8 import Affine, Int8Dense, Int8Lstm, Int8Matrix
-from gatefold.gen.network.layers import Dense, Lstm, Window, scaled_for_hard_sigmoid
+from gatefold.gen.network.layers import Dense, Window, scaled_for_hard_sigmoid
 
 __all__ = ["LAYERS"]
 
@@ -166,14 +168,12 @@ def _lstm(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
         if w_hr.shape != (w_hh.shape[1], units):
             raise UserError(f"its projection has the shape {w_hr.shape} instead of "
                             f"{(w_hh.shape[1], units)}: convert the model again")
-        # h = w_hr m, so the layer recurs on its own m.
-        w_hh = w_hh.astype(np.float64) @ w_hr
-    if x.ndim != 3 or w_ih.shape != (4 * units, x.shape[2]) or w_hh.shape != (4 * units, units):
+    recurring = units if w_hr is None else len(w_hr)
+    if x.ndim != 3 or w_ih.shape != (4 * units, x.shape[2]) or w_hh.shape != (4 * units, recurring):
         raise UserError(f"its weights have the shapes {w_ih.shape} and {w_hh.shape}, its operand "
                         f"{x.shape}: convert the model again")
     value = trace.read(x, node.name)
-    fields: dict[str, Any] = {"inputs": (value,), "origin": node.name, "units": units,
-                              "return_sequences": True}
+    fields: dict[str, Any] = {"origin": node.name}
     peepholes = [n for n in _P if node.input(n) >= 0]
     if peepholes and (is_int8 or len(peepholes) < 3):
         raise UserError("it has peephole weights, which are supported in float32 alone, and of all "
@@ -181,10 +181,12 @@ def _lstm(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
     if peepholes:
         fields["w_p"] = np.concatenate([node.constant(n).ravel() for n in peepholes])
     if is_int8:
+        fields |= {"inputs": (value,), "units": units, "return_sequences": True}
         return trace.layer(trace.builder.add(_int8_lstm(node, w_ih, w_hh, b, fields)))
-    made = trace.builder.add(Lstm(w_ih=w_ih, w_hh=w_hh, b=b, c_clip=_cell_clip(node), **fields))
-    return trace.layer(made if w_hr is None else trace.builder.dense(
-        made, w=w_hr, b=np.zeros(len(w_hr)), origin=node.name))
+    fields |= {"w_ih": w_ih, "w_hh": w_hh, "b": b, "c_clip": _cell_clip(node)}
+    if w_hr is not None:
+        return trace.layer(trace.builder.projected_lstm(value, w_hr=w_hr, **fields)[1])
+    return trace.layer(trace.builder.lstm(value, return_sequences=True, **fields))
 
 
 def _cell_clip(node: Node) -> float:
@@ -231,5 +233,38 @@ def _int8_lstm(node: Node, w_ih: np.ndarray, w_hh: np.ndarray, b: np.ndarray,
         cell=int(cell), clip=_cell_clip(node), **fields)
 
 
+# ---- padding -----------------------------------------------------------------------------------
+
+
+def _pad(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
+    """PAD: zeros around; in int8, where zero is a byte of the tensor's, the zero point."""
+    model, pads = node.model, node.constant(1)
+    if pads.shape != (x.ndim, 2) or pads.min() < 0:
+        raise UserError(f"its paddings {str(pads.tolist())[:60]} contradict its input: convert the "
+                        "model again")
+    if model.type_of(node.output) == "int8" and (
+            _origins(node) != {model.affine(node.output)}):
+        raise UserError("what it pads has other scales or zero points than its output: convert the "
+                        "model again")
+    shape = tuple(int(n) for n in x.shape + pads.sum(axis=1))
+    check_elements("its output", shape, MAX_TRACED)
+    padded = trace.zeros(shape)
+    padded[tuple(slice(left, left + size)
+                 for left, size in zip(pads[:, 0], x.shape, strict=True))] = x
+    return padded
+
+
+def _origins(node: Node) -> set[Affine]:
+    """The numbers of the int8 tensors whose bytes an operator moves, as their layers made them."""
+    model, found = node.model, {}
+    for one in (*model.nodes[:node.number], node):
+        if one is node or one.operator in (*MOVES, "PAD"):
+            found[one.output] = set().union(*(
+                found.get(index) or {model.affine(index)} for index in one.inputs
+                if index >= 0 and model.type_of(index) == "int8"))
+    return found[node.output]
+
+
 #: By operator a function of the trial run, the node and the numbers of its operand's elements.
-LAYERS = {"FULLY_CONNECTED": _dense, "CONV_2D": _conv, "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm}
+LAYERS = {"FULLY_CONNECTED": _dense, "CONV_2D": _conv, "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
+          "PAD": _pad}

@@ -106,7 +106,8 @@ class Recurrence:
         w_hr = None
         if options.proj_size:
             w_hr = array("weight_hr", options.proj_size, units)
-            w_hh, values, constants = self._unprojected(w_hr, w_hh, values, constants)
+            if start:
+                w_hh, values, constants = self._unprojected(w_hr, w_hh, values, constants)
         b_ih = b_hh = np.zeros(rows, np.float32)
         if options.bias:
             b_ih, b_hh = array("bias_ih", rows), array("bias_hh", rows)
@@ -119,11 +120,16 @@ class Recurrence:
         if options.kind == "rnn":
             return builder.rnn(x, *values, **fields, b=b_ih + b_hh,
                                activation=options.nonlinearity)
-        lstm = builder.lstm(x, *values, **fields, b=b_ih + b_hh)
+        if w_hr is not None and not start:
+            del fields["return_sequences"]
+            lstm, result = builder.projected_lstm(x, **fields, b=b_ih + b_hh, w_hr=w_hr)
+        else:
+            lstm = result = builder.lstm(x, *values, **fields, b=b_ih + b_hh)
+            if w_hr is not None:
+                result = builder.dense(lstm, w=w_hr, b=np.zeros(len(w_hr), np.float32),
+                                       origin=self._origin)
         self._cells.append(lstm)
-        if w_hr is None:
-            return lstm
-        return builder.dense(lstm, w=w_hr, b=np.zeros(len(w_hr), np.float32), origin=self._origin)
+        return result
 
     def _unprojected(self, w_hr: np.ndarray, w_hh: np.ndarray, values: list[int],
                      constants: list[np.ndarray]) -> tuple:
