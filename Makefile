@@ -38,7 +38,7 @@ bench: setup ## compare every network on both boards with published figures and 
 full-size: setup ## verify every network at its full size in Verilator (hours; goes on where it stopped)
 	@$(BIN)/python bench/full_size.py
 
-accuracy: setup ## measure the detection accuracy of the shipped autoencoder by number format (minutes)
+accuracy: setup ## measure the detection accuracy of the shipped autoencoder by number format (20 minutes; goes on where it stopped)
 	@$(BIN)/python bench/accuracy/evaluate.py
 
 test: lint ## run lint, types and all tests (under 20 minutes on 2 cores)
@@ -96,15 +96,14 @@ litert-fuzz: setup ## compare 70 random full-integer models, 28 of them as cores
 	@$(TENSORFLOW)/bin/python tools/litert/models.py build/litert --first 56 --count 14 --large
 	@$(BIN)/python tools/litert/fuzz.py build/litert --cores 28
 
-docs: setup ## build the documentation site in build/site and run its tutorials (minutes; see CONTRIBUTING.md)
+docs: setup ## build the documentation site in build/site, run its tutorials, check its links (5 minutes; see CONTRIBUTING.md)
 	@$(BIN)/python tools/site/make.py
 	$(BIN)/python -m pytest -q -rs tests/docs/test_site.py
 
 gallery: setup ## make the report pages of the benchmark's networks and of three real models (10 minutes)
 	@$(BIN)/python tools/site/gallery.py
 
-screenshot: setup ## take the picture of a report page that the README shows, in Chromium
-	@$(BIN)/python tools/site/gallery.py $(or $(PAGE),lstm-dense)
+screenshot: demo ## take the picture of the demo's report that the README shows, in Chromium
 	@$(BIN)/python tools/site/gallery.py --screenshot
 
 dist: setup ## build wheel and sdist in dist/ and check them with twine, which this installs (a minute)

@@ -19,17 +19,21 @@ from gatefold.gen.network.frames import as_frames, as_recordings, input_names, w
 from gatefold.gen.network.graph import joined
 from gatefold.gen.network.overlap import frames_of
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.numbers.redrawn import redrawn
 from gatefold.gen.options import checked
+from gatefold.gen.plan.images import load_padding, number_images
 from gatefold.gen.report import read_report, set_verified
+from gatefold.gen.store.folder import load_plan
 from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.sim.core_info import CoreInfo, load_core_info
-from gatefold.sim.expected import Expect, expectation
+from gatefold.sim.expected import Expect, Other, expectation
 from gatefold.sim.golden import golden
-from gatefold.sim.host_run import HostInfo, check_host
+from gatefold.sim.host_run import HostBench, HostInfo
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.verify import SIMULATORS, VerifyResult, verify
 
-__all__ = ["EXTREMES", "check_core", "extreme_inputs", "load_folder", "stimuli", "verify_folder"]
+__all__ = ["EXTREMES", "check_core", "extreme_inputs", "load_folder", "other_weights",
+           "registers_bench", "stimuli", "verify_folder"]
 
 #: By default 64 samples, fewer (but at least so many) where a sample takes more of the simulator:
 #: cycles times multipliers that all of them may take.
@@ -38,6 +42,9 @@ _MOST_SAMPLES = 64
 #: Multiplications a frame up to which Icarus runs descriptors, too.
 _MOST_INTERPRETED = 100_000
 _WORK = {"verilator": 50_000_000, "icarus": 40_000, "amaranth": 40_000}
+
+#: Beats of results of a frame, for a plan that is made again.
+_MOST_EVENTS = 20_000
 
 EXTREMES = 6  #: frames of the scenario "extreme"
 _CANDIDATES = 32  # from which their samples are chosen, at most,
@@ -94,24 +101,23 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
     checked("seed", seed)
     info = load_core_info(folder)
     frames, expect = stimuli(info, qnet, x, folder=folder, sim=sim, samples=samples, seed=seed)
-    result = verify(folder, x=frames, extremes=EXTREMES, expect=expect, sim=sim, seed=seed,
-                    progress=progress)
+    other = other_weights(folder, qnet, info, frames, seed) if sim != "amaranth" else None
+    result = verify(folder, x=frames, extremes=EXTREMES, expect=expect, other=other, sim=sim,
+                    seed=seed, progress=progress)
     host = json.loads((folder / CORE).read_text()).get("host")
     if host is None or sim == "amaranth" or (
             sim == "icarus" and info.interval * info.multipliers > _MOST_INTERPRETED):
         return result
     if progress is not None:
         progress(f"{sim} runs descriptors")
-    played = check_registers(folder, qnet, info, host, frames, expect, sim)
+    with registers_bench(folder, qnet, info, host, frames, expect, sim) as bench:
+        played = bench.check()
     return replace(result, scenarios=result.scenarios | {"registers and memory": played})
 
 
-def check_registers(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: dict,
-                    frames: np.ndarray, expect: Expect, sim: str) -> int:
-    """Run descriptors on the core with registers, ``host`` in core.json; the number of frames.
-
-    Raises :class:`CheckFailed` where a result, or the cycles where memory answers at once, differ.
-    """
+def registers_bench(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: dict,
+                    frames: np.ndarray, expect: Expect, sim: str) -> HostBench:
+    """The bench that runs descriptors on the core with registers, ``host`` in core.json."""
     order = [n % len(frames) for n in range(host["cycles"]["batch_frames"])]
     begins = np.arange(len(order)) == 0 if info.stateful else np.ones(len(order), bool)
     fracs_in = np.concatenate([np.full(int(np.prod(shape)), form.frac) for shape, form in zip(
@@ -133,7 +139,7 @@ def check_registers(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: 
                      warm=info.latency + 200, frame=cycles["frame"],
                      window_frame=cycles["window"], batch=cycles["batch"],
                      exact=cycles["keeps_up"])
-    return check_host(folder, about, given, wanted, sim)
+    return HostBench(folder, about, given, wanted, sim)
 
 
 def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,
@@ -159,6 +165,24 @@ def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,
                                extreme_inputs(qnet, info, EXTREMES, seed)])
     return (integers.reshape(len(integers) // contexts, -1),
             expectation(qnet, integers, contexts))
+
+
+def other_weights(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, frames: np.ndarray,
+                  seed: int) -> Other | None:
+    """Other weights for a loadable core, and what golden makes of ``frames``, integers (frames,
+    n_in), with them; None for other cores, and where planning again would take minutes.
+
+    Bits of the load that mean nothing are random.
+    """
+    if not info.load_beats or qnet.affine is not None or len(info.events) > _MOST_EVENTS:
+        return None
+    other = redrawn(qnet, seed)
+    plan, rng = load_plan(folder).retrained(other), np.random.default_rng(seed)
+    padding = load_padding(number_images(other, plan.work, plan.config), plan.config)
+    bits = info.stream.beat_bits
+    load = [beat | int.from_bytes(rng.bytes(bits // 8), "little") & mask
+            for beat, mask in zip(plan.images()["load"], padding, strict=True)]
+    return Other(load, expectation(other, frames, info.contexts))
 
 
 def _given(qnet: QuantizedNetwork, x) -> np.ndarray:

@@ -286,6 +286,7 @@ class ExploreOptions(Options):
     percentile: float = same("percentile")
     headroom: int = same("headroom")
     macs: int | None = same("macs")
+    hop: int | None = same("hop")
     sizes: int = option(Limit(1, 12), 5, "How many sizes to try, each half of the one before")
     shapes: int = option(Limit(1, 100), 6, "How many arrays to try of each size and width")
     clock: float | None = same("clock", "The clock to assume; if not given, the "

@@ -6,7 +6,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 __all__ = ["as_signed", "by_kind", "by_parameter", "clamp", "delay", "floor_shift", "floored",
            "half", "half_by_kind", "inverted", "is_one_of", "later", "of_saturated", "plus_minus",
-           "saturate", "tree", "tree_levels", "tree_sum", "within"]
+           "saturate", "tree", "tree_levels", "tree_sum", "unscaled",
+           "within"]
 
 
 def half(shift: int) -> int:
@@ -19,6 +20,12 @@ def floor_shift(value: Value, shift: int) -> Value:
     if shift >= len(value):
         return value[-1].replicate(2).as_signed()
     return value.shift_right(shift) if shift >= 0 else value.shift_left(-shift)
+
+
+def unscaled(total: Value, scale: Value) -> Value:
+    """The sum of a row without the lowest bit where the row has a ``scale``; golden's function of
+    this name, whose rounding constant is in the bias."""
+    return Mux(scale, floor_shift(total, 1), total).as_signed()
 
 
 def saturate(value: Value, width: int) -> Value:

@@ -40,6 +40,8 @@ class DenseLane(Lane):
     z: In, accumulator (its rounding constant is in the bias).
     """
 
+    scaled = True
+
     @staticmethod
     def members(config):
         return {"z": In(signed(config.acc_width))}
@@ -60,13 +62,13 @@ class DenseLane(Lane):
         tabled = _table_kinds(c)
         plain = {n: kind for n, kind in self.kinds(c).items() if n not in tabled}
         end = self.latency(c)
-        kind = delay(m, "kind", self.kind, end - 1)
+        kind, total = delay(m, "kind", self.kind, end - 1), self.total(self.z)
         results, late = {}, None
 
         if plain:
             def shifted(way: tuple):
                 shift, width, relu, limit = way
-                value = floor_shift(self.z, shift)
+                value = floor_shift(total, shift)
                 value = saturate(value, width) if limit is None else within(value, limit)
                 return Mux(value[-1], 0, value) if relu else value
 
@@ -83,7 +85,7 @@ class DenseLane(Lane):
             results |= dict.fromkeys(plain, None)
 
         z = activate(m, c, self.images, {"z": Argument(
-            self.z, kind[0], {n: Squash(k.shift, k.activation if k.sign else "tanh")
+            total, kind[0], {n: Squash(k.shift, k.activation if k.sign else "tanh")
                               for n, k in tabled.items()})})["z"]
         bases = {n: half(k.out) + ((1 << c.table.out_frac) if k.activation == "sigmoid" else k.base)
                  for n, k in tabled.items()}
@@ -97,12 +99,12 @@ class DenseLane(Lane):
                 if sign == "left":
                     t = Mux(here & ~z.negative, 0, t)
                 negative = negative | here
-        total = plus_minus(base, t, negative)
+        curve = plus_minus(base, t, negative)
         results |= {n: (k.out, k.h_width) for n, k in tabled.items()}
         y = Signal(signed(a), reset_less=True)
         m.d.sync += y.eq(by_parameter(
             m, "y_now", kind[end - 1], results,
-            lambda way: saturate(floor_shift(total, way[0]), way[1]) if way else late,
+            lambda way: saturate(floor_shift(curve, way[0]), way[1]) if way else late,
             signed(a)))
         m.d.comb += self.y.eq(y)
         return m

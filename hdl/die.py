@@ -42,13 +42,12 @@ class Die:
                     getattr(target, name))
         m.d.comb += self.array.operands.eq(self.operands.chunk)
         wiring.connect(m, self.array.rows, self.router.rows)
+        wiring.connect(m, self.router.routed, self.lanes.routed)
         if self.scales is None:
-            wiring.connect(m, self.router.routed, self.lanes.routed)
             return
         m.submodules[f"scales{die}"] = self.scales
-        wiring.connect(m, self.router.routed, self.scales.rows)
-        wiring.connect(m, self.scales.scaled, self.lanes.routed)
-        m.d.comb += self.scales.address.eq(self.router.scale)
+        m.d.comb += [self.scales.address.eq(self.router.scale),
+                     self.lanes.scales.eq(self.scales.scales)]
         if self.config.loadable:
             load, width = self.array.load, self.config.scale_width
             m.d.comb += [

@@ -64,7 +64,7 @@ class GruLane(StateLane):
     the cycle in which a :class:`GruKind` reads it: so order alone decides what it reads.
     """
 
-    SUM = "n + z * (s - n)"
+    SUM, scaled = "n + z * (s - n)", True
 
     @staticmethod
     def takes(kind):
@@ -93,7 +93,7 @@ class GruLane(StateLane):
         r, z = activate(m, c, self.images, {
             "r": Argument(self._r(m), kind[0], {
                 n: gate_squash(k.gate) for n, k in (own | resets | self._kept("r")).items()}),
-            "z": Argument(self.z[0], kind[0], {
+            "z": Argument(self.total(self.z[0]), kind[0], {
                 n: gate_squash(k.gate) for n, k in (own | self._kept("z")).items()}),
         }).values()
         r_bits = self._set_aside(m, kind, gates_at, Cat(r.t, r.negative), "r")
@@ -132,7 +132,7 @@ class GruLane(StateLane):
         rows = {n: 2 if k.m is not None else 0
                 for n, k in self._of(GruKind).items() if not k.aside} | dict.fromkeys(
                     self._of(ResetKind) | self._kept("r"), 0)
-        return by_parameter(m, "row_r", self.kind, rows, lambda row: self.z[row],
+        return by_parameter(m, "row_r", self.kind, rows, lambda row: self.total(self.z[row], row),
                             signed(self.config.acc_width))
 
     def _kept(self, row: str) -> dict:
@@ -160,7 +160,7 @@ class GruLane(StateLane):
         """Row a: the second of a unit's, or the only one."""
         rows = {n: 1 for n, k in self._of(GruKind).items() if not k.aside} | dict.fromkeys(
             self._kept("a"), 0)
-        return by_parameter(m, "row_a", self.kind, rows, lambda row: self.z[row],
+        return by_parameter(m, "row_a", self.kind, rows, lambda row: self.total(self.z[row], row),
                             signed(self.config.acc_width))
 
     def _m(self, m: Module, kind: Value) -> Value:
@@ -171,7 +171,8 @@ class GruLane(StateLane):
             m, "m_now", kind, {n: (0 if k.aside else 3, k.m, k.cell_width)
                                for n, k in self._of(GruKind).items()},
             lambda way: Const(0) if way[1] is None else saturate(
-                floor_shift(self.z[way[0]], way[1]), way[2]), signed(c.cell_width)))
+                floor_shift(self.total(self.z[way[0]], way[0]), way[1]), way[2]),
+            signed(c.cell_width)))
         return delay(m, "m_late", row, self.ends(c)["gates"] - 2)[-1]
 
     def _inner(self, m: Module, kind: list[Value], r: Activated, factor: Signal) -> Signal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib.wiring import In
 
 from gatefold.hdl.arith import by_parameter, delay, inverted
@@ -22,11 +22,13 @@ class Int8DenseLane(Lane):
 
     ::
 
-        1     |z|; where it has more than 24 bits, rounded to them     beside: the factors' memory
+        1     |z|                                                      beside: the factors' memory
+        1a    where it has more than 24 bits: rounded to them
         2     |z| mantissa                                             multiplier
         3     the same
         4     shifted to 26 fractional bits and a sticky one
-        5     rounded to 24 significant bits and to an integer at once; sign; clamped
+        5     I or I + 1: rounded to 24 significant bits and to an integer at once
+        6     the sum; sign; clamped
 
     The two roundings of a product I.F become one: rounding to 24 significant bits moves F only
     where it is within half a unit in that place of 1/2, onto which it is moved then; so I + 1 is
@@ -48,21 +50,24 @@ class Int8DenseLane(Lane):
 
     @staticmethod
     def stages(config):
-        return (("magnitude", 1), ("product", 2), ("shift", 1), ("rounding", 1))
+        return (("magnitude", 1 + (config.acc_width > MANTISSA)), ("product", 2), ("shift", 1),
+                ("rounding", 1), ("sum", 1))
 
     def elaborate(self, platform):
         c = self.config
         m = Module()
-        kind = delay(m, "kind", self.kind, self.latency(c) - 1)
-        negative = delay(m, "negative", self.z[-1], 4)
+        last = self.latency(c) - 1
+        kind = delay(m, "kind", self.kind, last)[-1]
+        negative = delay(m, "negative", self.z[-1], last)[-1]
         magnitude, up = self._float32(m)
+        factor = delay(m, "factor", self.factor, self.ends(c)["magnitude"] - 1)[-1]
 
         exponent = Signal(EXPONENT, reset_less=True)
         product = Signal(2 * MANTISSA, reset_less=True)
         down = Signal(EXPONENT + 1, reset_less=True)  # up and exponent leave at least 8
         m.d.sync += [
-            product.eq(magnitude * self.factor[:MANTISSA]),
-            exponent.eq(self.factor[MANTISSA:] - up),
+            product.eq(magnitude * factor[:MANTISSA]),
+            exponent.eq(factor[MANTISSA:] - up),
         ]
         product_late = delay(m, "product_late", product, 1)[-1]
         m.d.sync += down.eq(exponent)
@@ -74,37 +79,46 @@ class Int8DenseLane(Lane):
         below = Cat(down > _FRACTION + n for n in range(2 * MANTISSA))
         m.d.sync += [fixed.eq(room >> down), lost.eq((product_late & below).any())]
 
-        integer = fixed[_FRACTION:]
-        small = integer[:_INTEGER - 1]
-        fraction = fixed[:_FRACTION]
-        near = Signal(_FRACTION)  # 2**-(25 - b) in units of the last fractional bit
-        m.d.comb += near.eq(2)
-        for b in range(1, _INTEGER):
-            with m.If(small[b - 1]):
-                m.d.comb += near.eq(2 << b)
-        middle = 1 << (_FRACTION - 1)
-        above = Signal(), Signal()
-        m.d.comb += [
-            above[0].eq((fraction > middle + near) | ((fraction == middle + near) & lost)),
-            above[1].eq(fraction >= middle - near),
-        ]
-        rounded = small + Mux(integer[0], above[1], above[0])
-        whole = Mux(integer[_INTEGER - 1:].any(), 1 << (_INTEGER - 1), rounded)
-        value = Mux(negative[4], -whole, whole)
+        integer = Signal(_INTEGER - 1, reset_less=True)
+        over, more = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [integer.eq(fixed[_FRACTION:]),
+                     over.eq(fixed[_FRACTION + _INTEGER - 1:].any()),
+                     more.eq(self._more(m, fixed, lost))]
+
+        # The sum integer + more with its sign, and beside it whether it is beyond the limit.
+        bounds = {n: (k.lo, k.hi) for n, k in self.kinds(c).items()}
+        limit = by_parameter(m, "limit", kind, bounds,
+                             lambda way: Mux(negative, -way[0], way[1]), unsigned(_INTEGER - 1))
+        beyond = over | Mux(more, integer >= limit, integer > limit)
+        value = inverted(Cat(integer, Const(0, 1)), negative).as_signed() + (negative ^ more)
         y = Signal(signed(c.act_width), reset_less=True)
-        m.d.sync += y.eq(by_parameter(
-            m, "y_now", kind[4], {n: (k.lo, k.hi) for n, k in self.kinds(c).items()},
-            lambda way: Mux(value < way[0], way[0], Mux(value > way[1], way[1], value)),
-            signed(c.act_width)))
+        m.d.sync += y.eq(Mux(beyond, by_parameter(
+            m, "bound", kind, bounds, lambda way: Mux(negative, way[0], way[1]),
+            signed(c.act_width)), value))
         m.d.comb += self.y.eq(y)
         return m
+
+    def _more(self, m: Module, fixed: Value, lost: Value) -> Value:
+        """Whether the integer part I of ``fixed`` is rounded up to I + 1. No comparison needs a
+        carry: 2**-(25 - b) is a bit of the fraction."""
+        integer = fixed[_FRACTION:][:_INTEGER - 1]
+        at_least_half, rest = fixed[_FRACTION - 1], fixed[:_FRACTION - 1]
+        # Bits of the fraction below that bit, and with it.
+        below, to_it = Signal(len(rest)), Signal(len(rest))
+        m.d.comb += [below.eq(Cat(Const(1, 1), *(integer[n:].any() for n in range(len(integer))))),
+                     to_it.eq(Cat(Const(1, 1), below))]
+        smaller = (rest & below).any() | lost
+        larger = (rest & ~to_it).any() | ((rest & to_it & ~below).any() & smaller)
+        return Mux(integer[0], at_least_half | (rest | below).all(), at_least_half & larger)
 
     def _float32(self, m: Module) -> tuple[Value, Value]:
         """|z| in 24 bits, and how far it was shifted to the right for them: halves to even."""
         c = self.config
-        absolute = Signal(c.acc_width)
-        m.d.comb += absolute.eq(inverted(self.z, self.z[-1]) + self.z[-1])
-        kept, up = Signal(MANTISSA + 1), Signal(range(max(2, c.acc_width - MANTISSA + 1)))
+        absolute = Signal(c.acc_width, reset_less=True)
+        m.d.sync += absolute.eq(inverted(self.z, self.z[-1]) + self.z[-1])
+        if c.acc_width <= MANTISSA:
+            return absolute, Const(0, 1)
+        kept, up = Signal(MANTISSA + 1), Signal(range(c.acc_width - MANTISSA + 1))
         m.d.comb += kept.eq(absolute)
         for drop in range(1, c.acc_width - MANTISSA + 1):
             with m.If(absolute[MANTISSA + drop - 1]):

@@ -14,6 +14,7 @@ from gatefold.hdl.recip_table import GATES, SEGMENT, RecipTable
 __all__ = ["Int8LstmLane"]
 
 _LAST = GATES * SEGMENT - 1  #: The entry of all arguments of gates that are larger.
+_WIDE, _NARROW = 27, 18  #: Bits of the operands that a DSP slice multiplies.
 
 
 class Int8LstmLane(StateLane):
@@ -29,8 +30,9 @@ class Int8LstmLane(StateLane):
         5     p: saturated; its entry in the table
         6, 7  R of each                 table
         8     i, f, g, o
-        9, 10 f*c and i*g               products
-        11    both rounded, added
+        9     f*c and i*g               products
+        10    both rounded
+        11    added
         12    c: saturated, clipped; written
         13    |c|'s entry
         14, 15 R                        table
@@ -50,9 +52,7 @@ class Int8LstmLane(StateLane):
     def takes(kind):
         return isinstance(kind, Int8GatesKind | Int8LstmKind)
 
-    @staticmethod
-    def updates(kind):
-        return isinstance(kind, Int8GatesKind | Int8LstmKind)
+    updates = takes
 
     @staticmethod
     def stages(config):
@@ -79,13 +79,17 @@ class Int8LstmLane(StateLane):
         old = Signal(signed(c.cell_width), name="c_old", reset_less=True)
         m.d.sync += old.eq(self.state(m, new))
         i, f, g, o = gates
-        products = [Signal(signed(32), name=name, reset_less=True) for name in ("fc", "ig")]
-        m.d.sync += [products[0].eq(f * old), products[1].eq(i * g)]
-        fc, ig = (delay(m, f"{one.name}_late", one, 1)[-1] for one in products)
+        fc, ig = (Signal(signed(32), name=name, reset_less=True) for name in ("fc", "ig"))
+        kept, made = Signal(signed(17), reset_less=True), Signal(signed(16), reset_less=True)
         total = Signal(signed(18), reset_less=True)
-        m.d.sync += total.eq(_half_away(fc, 15) + by_parameter(
-            m, "ig_now", kind[at[self.SUM] - 1], {n: 30 - k.frac for n, k in lstm.items()},
-            lambda shift: _half_away(ig, shift)[:16].as_signed(), signed(16)))
+        m.d.sync += [
+            fc.eq(f * old), ig.eq(i * g),
+            kept.eq(_half_away(fc, 15)),
+            made.eq(by_parameter(
+                m, "ig_now", kind[at[self.SUM] - 2], {n: 30 - k.frac for n, k in lstm.items()},
+                lambda shift: _half_away(ig, shift)[:16].as_signed(), signed(16))),
+            total.eq(kept + made),
+        ]
         m.d.sync += new.eq(by_parameter(
             m, "c_now", kind[at[self.SUM]], {n: k.clip for n, k in lstm.items()},
             lambda clip: _clamped(saturate(total, 16), -clip, clip), signed(16)))
@@ -93,7 +97,7 @@ class Int8LstmLane(StateLane):
         i_late = delay(m, "i_late", i, at["tanh c"] - at["gates"] - 1)[-1]
         tc = self._tanh(m, kind, lstm, new, i_late)
         o_late = delay(m, "o_late", o, at["tanh c"] - at["gates"])[-1]
-        product = Signal(signed(32), name="product_h", reset_less=True)
+        product = Signal(signed(31), name="product_h", reset_less=True)
         m.d.sync += product.eq(o_late * tc)
         h = self._scaled(m, "h", kind, at["o * tanh c"], product,
                          {n: k.h for n, k in lstm.items()})
@@ -116,9 +120,7 @@ class Int8LstmLane(StateLane):
         kept = by_parameter(m, f"{name}_kept", kind[start],
                             {n: min(len(value), 32 - left) for n, left in lefts.items()},
                             lambda bits: value[:bits].as_signed(), signed(len(value)))
-        product = Signal(signed(len(value) + 31), name=f"{name}_product", reset_less=True)
-        m.d.sync += product.eq(kept * multiplier)
-        late = delay(m, f"{name}_product_late", product, 1)[-1]
+        late = self._product(m, name, kept, multiplier)
         high = Signal(signed(len(value) + 1 + max(lefts.values())), name=f"{name}_high",
                       reset_less=True)
         m.d.sync += high.eq(by_parameter(
@@ -130,6 +132,22 @@ class Int8LstmLane(StateLane):
             {n: max(0, -s.shift) for n, s in scales.items()},
             lambda right: _half_away(high, right), high.shape()))
         return out
+
+    @staticmethod
+    def _product(m: Module, name: str, value: Value, multiplier: Value) -> Value:
+        """value * multiplier, two cycles later: of parts that each fit a DSP slice."""
+        parts = [value] if len(value) <= _WIDE else [value[:_WIDE - 1],
+                                                     value[_WIDE - 1:].as_signed()]
+        found = 0
+        for n, part in enumerate(parts):
+            terms = part * multiplier[:_NARROW - 1], part * multiplier[_NARROW - 1:]
+            low, high = (Signal(term.shape(), name=f"{name}_{end}_{n}", reset_less=True)
+                         for term, end in zip(terms, ("low", "high"), strict=True))
+            joined = low + (high << _NARROW - 1)
+            late = Signal(joined.shape(), name=f"{name}_product_{n}", reset_less=True)
+            m.d.sync += [low.eq(terms[0]), high.eq(terms[1]), late.eq(joined)]
+            found += late << n * (_WIDE - 1)
+        return found
 
     def _arguments(self, m: Module, kind: list[Value], scaled: list[Signal]) -> list[Signal]:
         """The gates' arguments p, in the cycle behind the scaled sums: those of h are added to what

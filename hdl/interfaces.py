@@ -11,12 +11,12 @@ from amaranth.hdl import signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
-from gatefold.hdl.config import EngineConfig, bits_for
+from gatefold.hdl.config import SCALE_BITS, EngineConfig, bits_for
 from gatefold.hdl.isa import beat_layout, finish_layout, tile_layout
 
 __all__ = ["FINISH_LEAD", "arrivals", "beat_stream", "chunk_layout", "finished_rows", "input_write",
            "operand_read", "output_write", "region_controls", "region_load", "result_write",
-           "routed_beat", "tile_issue", "trace", "weight_write"]
+           "routed_beat", "scale_layout", "scale_write", "tile_issue", "trace", "weight_write"]
 
 
 #: Cycles by which the controls of finished rows come before the rows, for their way to all of them.
@@ -130,6 +130,11 @@ def weight_write(config: EngineConfig) -> Signature:
     return Signature({"rows": Out(config.pe), "bias": Out(1),
                       **({"scales": Out(1)} if config.scale_depth else {}),
                       "addr": Out(bits_for(config.load_depth)), "word": Out(config.load_width)})
+
+
+def scale_layout(config: EngineConfig) -> data.ArrayLayout:
+    """The scales of the rows of each lane's element."""
+    return data.ArrayLayout(data.ArrayLayout(SCALE_BITS, config.row_places), config.lanes)
 
 
 def scale_write(config: EngineConfig) -> Signature:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from gatefold.hdl.arith import half
 
-__all__ = ["SILENT", "AsideKind", "DenseKind", "EmitKind", "Gate", "GruKind", "Int8DenseKind",
-           "Int8GatesKind", "Int8LstmKind", "Kind", "LoadKind", "LstmKind", "MergeKind",
-           "PeepholeKind", "ResetKind", "Scale", "Squash"]
+__all__ = ["ASIDE", "SILENT", "AsideKind", "DenseKind", "EmitKind", "Gate", "GruKind",
+           "Int8DenseKind", "Int8GatesKind", "Int8LstmKind", "Kind", "LoadKind", "LstmKind",
+           "MergeKind", "PeepholeKind", "ResetKind", "Scale", "Squash"]
 
 Constants = tuple[int, ...]
 
@@ -307,5 +307,7 @@ class Int8LstmKind:
 Kind = (LstmKind | GruKind | AsideKind | ResetKind | LoadKind | PeepholeKind | EmitKind
         | MergeKind | DenseKind | Int8DenseKind | Int8GatesKind | Int8LstmKind)
 
+#: Kinds that leave something beside the state, which another kind of the same step finishes with.
+ASIDE = PeepholeKind | AsideKind | Int8GatesKind
 #: Kinds that have no result, but leave something in the lanes.
-SILENT = LoadKind | PeepholeKind | AsideKind | Int8GatesKind
+SILENT = LoadKind | ASIDE

@@ -8,9 +8,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from gatefold.hdl.activation import activation_latency
-from gatefold.hdl.arith import by_parameter, delay, floor_shift, is_one_of, saturate
+from gatefold.hdl.arith import by_parameter, delay, floor_shift, is_one_of, saturate, unscaled
 from gatefold.hdl.config import EngineConfig, bits_for
-from gatefold.hdl.kinds import AsideKind, Int8GatesKind, Kind, LoadKind, PeepholeKind
+from gatefold.hdl.interfaces import scale_layout
+from gatefold.hdl.kinds import ASIDE, Kind, LoadKind
 
 __all__ = ["Lane", "StateLane"]
 
@@ -20,20 +21,30 @@ class Lane(wiring.Component):
 
     Members
     -------
-    kind: In, index into ``config.kinds``. y: Out, ``result_width`` bits in cycle
+    kind: In, index into ``config.kinds``. scales: In, where ``scaled`` in a core with row scales,
+    those of the element's rows. y: Out, ``result_width`` bits in cycle
     :meth:`latency`; all but a Dense lane use ``act_width`` of them.
     """
+
+    scaled = False  #: Whether it finishes rows that may have scales.
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         self.config = self.key = config
         self.images = images
         super().__init__({"kind": In(bits_for(len(config.kinds))),
-                          "y": Out(signed(config.result_width)), **self.members(config)})
+                          "y": Out(signed(config.result_width)),
+                          **({"scales": In(scale_layout(config).elem_shape)}
+                             if self.scaled and config.scale_depth else {}),
+                          **self.members(config)})
 
     @staticmethod
     def members(config: EngineConfig) -> dict:
         """Its ports beside ``kind`` and ``y``."""
         raise NotImplementedError
+
+    def total(self, z: Value, row: int = 0) -> Value:
+        """``z``, the sum of the element's ``row``, rounded by its scale."""
+        return unscaled(z, self.scales[row]) if self.config.scale_depth else z
 
     @staticmethod
     def takes(kind: Kind) -> bool:
@@ -122,9 +133,7 @@ class StateLane(Lane):
             write.addr.eq(addr[new_at]),
             write.data.eq(new),
             write.en.eq(delay(m, "writes", self.writes & ~is_one_of(self.kind, (
-                n for n, kind in self.kinds(c).items()
-                if isinstance(kind, AsideKind | PeepholeKind | Int8GatesKind))),
-                new_at)[-1]),
+                n for n, kind in self.kinds(c).items() if isinstance(kind, ASIDE))), new_at)[-1]),
         ]
         fresh = delay(m, "fresh", self.fresh, read_at)[-1]
         return Mux(fresh, 0, read.data).as_signed()

@@ -6,29 +6,29 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of, later
+from gatefold.hdl.arith import by_kind, by_parameter, delay, is_one_of, later, unscaled
 from gatefold.hdl.config import EngineConfig, bits_for
 from gatefold.hdl.dense_lane import DenseLane
 from gatefold.hdl.gru_lane import GruLane
 from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA, Int8DenseLane
 from gatefold.hdl.int8_lstm_lane import Int8LstmLane
-from gatefold.hdl.interfaces import output_write, result_write, routed_beat, trace
+from gatefold.hdl.interfaces import output_write, result_write, routed_beat, scale_layout, trace
 from gatefold.hdl.kinds import SILENT
 from gatefold.hdl.lane import Lane, StateLane
 from gatefold.hdl.lstm_lane import LstmLane
 from gatefold.hdl.merge_lane import MergeLane
 from gatefold.hdl.target import Rom, shared
 
-__all__ = ["LaneArray", "early_latency", "lanes_of", "late_latency", "state_latency"]
+__all__ = ["LANES", "LaneArray", "early_latency", "lanes_of", "late_latency", "state_latency"]
 
 #: Every type of lane, by the name of its instances; its module in Verilog is gatefold_NAME_lane.
-_LANES = {"lstm": LstmLane, "gru": GruLane, "merge": MergeLane, "dense": DenseLane,
+LANES = {"lstm": LstmLane, "gru": GruLane, "merge": MergeLane, "dense": DenseLane,
           "int8_lstm": Int8LstmLane, "int8_dense": Int8DenseLane}
 
 
 def lanes_of(config: EngineConfig) -> tuple[type[Lane], ...]:
     """The types of lanes that an engine has: those that finish any of its kinds."""
-    return tuple(lane for lane in _LANES.values() if lane.kinds(config))
+    return tuple(lane for lane in LANES.values() if lane.kinds(config))
 
 
 def early_latency(config: EngineConfig) -> int:
@@ -64,6 +64,7 @@ class LaneArray(wiring.Component):
     -------
     routed: In, a beat from the router.
     result: Out, write of the operand memory. output: Out, write of the output memory.
+    scales: In, of a core with row scales, those of the beat.
     trace: Out, for test benches, after :func:`late_latency`; its sums at once.
     """
 
@@ -74,6 +75,7 @@ class LaneArray(wiring.Component):
             "result": Out(result_write(config)),
             "output": Out(output_write(config)),
             "trace": Out(trace(config)),
+            **({"scales": In(scale_layout(config))} if config.scale_depth else {}),
         })
 
     def elaborate(self, platform):
@@ -82,8 +84,8 @@ class LaneArray(wiring.Component):
         self._controls(m)
 
         # Of which type of lane a late result is, by its place among the types.
-        names = [name for name, lane in _LANES.items() if lane.kinds(c)]
-        types = {kind: place for place, name in enumerate(names) for kind in _LANES[name].kinds(c)}
+        names = [name for name, lane in LANES.items() if lane.kinds(c)]
+        types = {kind: place for place, name in enumerate(names) for kind in LANES[name].kinds(c)}
         lane_type = by_parameter(m, "lane_type", self.routed.beat.kind, types,
                                  lambda place: place, bits_for(len(names)))
         late_type = delay(m, "lane_type", lane_type, late_latency(c))[-1]
@@ -131,8 +133,9 @@ class LaneArray(wiring.Component):
             self.trace.valid.eq(later(m, "told", told, late)),
             self.trace.lanes.eq(lanes[late]),
             self.trace.summed.eq(told),
-            *(self.trace.sums[n][k].eq(self.routed.z[n][k]) for n in range(c.lanes)
-              for k in range(4)),
+            *(self.trace.sums[n][k].eq(
+                unscaled(z, self.scales[n][k]) if c.scale_depth and k < c.row_places else z)
+              for n in range(c.lanes) for k, z in enumerate(self.routed.z[n])),
         ]
 
     def _written(self, lanes: Value, address: Value, writes: Value) -> Value:
@@ -144,7 +147,7 @@ class LaneArray(wiring.Component):
 
     def _writes(self, m: Module, name: str) -> Value:
         """Whether the beat writes a memory of such lanes."""
-        lane = _LANES[name]
+        lane = LANES[name]
         updating = [n for n, kind in lane.kinds(self.config).items() if lane.updates(kind)]
         writes = Signal(name=f"{name}_writes")
         m.d.comb += writes.eq(self.routed.valid & is_one_of(self.routed.beat.kind, updating))
@@ -153,9 +156,11 @@ class LaneArray(wiring.Component):
     def _lane(self, m: Module, platform, name: str, n: int, writes: Value) -> Lane:
         """Lane ``n`` of a type, with its inputs connected."""
         beat, z = self.routed.beat, self.routed.z[n]
-        lane = _LANES[name](self.config, self.images)
+        lane = LANES[name](self.config, self.images)
         m.submodules[f"{name}_{n}"] = shared(f"gatefold_{name}_lane", lane, platform)
         m.d.comb += lane.kind.eq(beat.kind)
+        if lane.scaled and self.config.scale_depth:
+            m.d.comb += lane.scales.eq(self.scales[n])
         if isinstance(lane, DenseLane | Int8DenseLane):
             m.d.comb += lane.z.eq(z[0])
         else:

@@ -79,7 +79,7 @@ class LstmLane(StateLane):
     a unit, in the cycle in which they are read: so order alone decides what is read.
     """
 
-    SUM = "f*c + i*g"
+    SUM, scaled = "f*c + i*g", True
 
     def __init__(self, config: EngineConfig, images: dict | None = None):
         cell = config.table.out_frac + 1
@@ -123,9 +123,10 @@ class LstmLane(StateLane):
         m.d.sync += old.eq(self.state(m, new))
         gates = {n: gate_squash(k.gate) for n, k in lstm.items()}
         candidates = {n: k.candidate for n, k in lstm.items()}
-        sums = dict(zip("ifgo", ((z, 0) for z in self.z), strict=True))
+        rows = [self.total(z, row) for row, z in enumerate(self.z)]
+        sums = dict(zip("ifgo", ((z, 0) for z in rows), strict=True))
         if c.has(PeepholeKind):
-            sums = self._peepholes(m, kind, old, new)
+            sums = self._peepholes(m, kind, rows, old, new)
             old = delay(m, "c_old_later", old, gates_at - self.read(c) - 1)[-1]
         i, f, g, o = activate(m, c, self.images, {
             name: Argument(z, kind[at], candidates if name == "g" else gates)
@@ -139,10 +140,10 @@ class LstmLane(StateLane):
         m.d.comb += self.c.eq(delay(m, "c_late", new, end - self.written(c))[-1])
         return m
 
-    def _peepholes(self, m: Module, kind: list[Value], old: Signal,
+    def _peepholes(self, m: Module, kind: list[Value], rows: list[Value], old: Signal,
                    new: Signal) -> dict[str, tuple[Value, int]]:
         """The sums of i, f, g and o, and the cycle in which each is a register: p c is added to
-        that of i and f with the ``old`` c, to that of o with the ``new`` one."""
+        ``rows`` i and f with the ``old`` c, to row o with the ``new`` one."""
         c, ends = self.config, self.ends(self.config)
         width = c.weight_width
         m.submodules.peepholes = memory = Memory(shape=3 * width, depth=max(2, c.cell_depth),
@@ -154,14 +155,14 @@ class LstmLane(StateLane):
             write.en.eq(self.writes & is_one_of(self.kind, (
                 n for n, k in self.kinds(c).items() if isinstance(k, PeepholeKind)))),
         ]
-        sums = {"g": (delay(m, "z_g", self.z[2], ends["peepholes"])[-1], ends["peepholes"])}
+        sums = {"g": (delay(m, "z_g", rows[2], ends["peepholes"])[-1], ends["peepholes"])}
         for place, (name, row, state, at) in enumerate((
                 ("i", 0, old, ends["old c"]), ("f", 1, old, ends["old c"]), ("o", 3, new,
                                                                             ends["c"]))):
             weight = Signal(signed(width), name=f"p_{name}", reset_less=True)
             m.d.sync += weight.eq(read.data.word_select(place, width).as_signed())
             weight = delay(m, f"p_{name}_later", weight, at - 1)[-1]
-            sums[name] = self._plus(m, name, kind, at, self.z[row], weight, state), at + c.pair
+            sums[name] = self._plus(m, name, kind, at, rows[row], weight, state), at + c.pair
         return {name: sums[name] for name in "ifgo"}
 
     def _plus(self, m: Module, name: str, kind: list[Value], at: int, z: Value, weight: Value,

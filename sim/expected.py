@@ -7,6 +7,7 @@ expected outputs depend on the order, and on the frames with which a sequence be
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +16,8 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.sim.golden import golden
 from gatefold.sim.results import Trace
 
-__all__ = ["Expect", "expectation"]
+__all__ = ["Expect", "Other", "expectation"]
+
 
 class Expect(Protocol):
     """What golden says of frames, which are numbers of samples, that are played in some order."""
@@ -28,6 +30,15 @@ class Expect(Protocol):
         of its leading elements count, the others being zero.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Other:
+    """Other weights for a loadable core: the beats of their ``load``, and what golden makes of the
+    samples with them."""
+
+    load: list[int]
+    expect: Expect
 
 
 #: Golden's names of the values that a core traces.

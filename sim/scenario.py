@@ -11,7 +11,7 @@ import numpy as np
 from gatefold.sim.core_info import CoreInfo
 
 __all__ = ["AFTER_CYCLES", "DRAIN_CYCLES", "RESET_CYCLES", "Epoch", "InputBeat", "Scenario",
-           "blocked", "extreme", "full_rate", "hostile", "random_flow"]
+           "blocked", "extreme", "full_rate", "hostile", "other_weights", "random_flow"]
 
 DRAIN_CYCLES = 32  #: A core counts as empty that long after its last output beat.
 AFTER_CYCLES = 64  #: Watched after the last frame, for beats too many.
@@ -58,7 +58,7 @@ class Scenario:
     ``garbage``, the seed of what lies in the bits of beats that carry no element, None: sign bits
     and zeros; ``loads``, the weights of a loadable core are loaded wrongly twice before they are
     loaded, and are loaded again while frames are under way; ``sums``, the accumulators of finished
-    rows are compared too.
+    rows are compared too; ``other``, a loadable core gets other weights than its own.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Scenario:
     garbage: int | None = None
     loads: bool = False
     sums: bool = False
+    other: bool = False
 
     @property
     def timed(self) -> bool:
@@ -215,8 +216,14 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
 
 def extreme(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
     """These ``samples``, chosen for what saturates on them, back to back."""
-    return _scenario(info, "extreme", samples,
+    return _scenario(info, "extreme", samples, sums=info.acc_width > 0,
                      fresh=_sequences(info, len(samples), np.random.default_rng(seed)))
+
+
+def other_weights(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
+    """All the samples back to back, through a loadable core that was given other weights."""
+    return _scenario(info, "other weights", range(samples), sums=info.acc_width > 0, other=True,
+                     fresh=_sequences(info, samples, np.random.default_rng(seed)))
 
 
 def _waits(rng: np.random.Generator, frames: int, beats: int, longest: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from gatefold.gen.errors import UserError
+from gatefold.sim import runtime_cache
 from gatefold.sim.results import CheckFailed
 
 __all__ = ["VERILOG_SIMULATORS", "build", "command", "lint", "missing", "require"]
@@ -74,14 +75,21 @@ def build(simulator: str, folder: Path, sources: list[Path], *, timeout: float =
         return ["vvp", "-n", str(program)]
     verilator, environment = _verilator(folder)
     (folder / "config.vlt").write_text(_VERILATOR_CONFIG)
-    command([verilator, "--cc", "--exe", "--build", "--no-timing", "-j", str(os.cpu_count() or 1),
+    label = "Verilator compiles the core"
+    command([verilator, "--cc", "--exe", "--no-timing",
              # lint() reports warnings, about the core alone; here they would only hide an error.
              # Unknown values (X) are checked with Icarus.
              "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--x-assign", "fast",
              "--x-initial", "fast", "--top-module", "drive", "--prefix", "Vdrive",
              "--Mdir", "obj_dir", "-o", "drive", "main.cpp", "config.vlt", *names],
-            cwd=folder, timeout=timeout, env=environment, label="Verilator compiles the core")
-    return [str(folder / "obj_dir" / "drive")]
+            cwd=folder, timeout=timeout, env=environment, label=label)
+    made = folder / "obj_dir"
+    kept = runtime_cache.place(made, environment["MAKEFLAGS"])
+    command(["make", "-C", str(made), "-f", "Vdrive.mk", "-j", str(os.cpu_count() or 1)],
+            cwd=folder, timeout=timeout, env=environment, label=label)
+    if kept is not None:
+        runtime_cache.keep(made, kept)
+    return [str(made / "drive")]
 
 
 def lint(directory: Path) -> list[str]:

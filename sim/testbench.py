@@ -6,6 +6,7 @@ The files in sim/bench are the bench; only widths and the number of lanes are fi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,7 +18,17 @@ from gatefold.sim.results import Trace
 from gatefold.sim.scenario import AFTER_CYCLES, RESET_CYCLES
 from gatefold.sim.vectors import write_vectors
 
-__all__ = ["write_cocotb_bench", "write_driver"]
+__all__ = ["bench_file", "write_cocotb_bench", "write_driver"]
+
+_DRIVE = """\
+`ifdef VERILATOR
+module drive (input wire clk);  // main.cpp makes the clock
+`else
+module drive;
+    reg clk = 0;
+    always #5 clk = !clk;
+`endif
+"""
 
 _LOAD_PORTS = """
         .s_load_tdata(load_data),
@@ -37,13 +48,15 @@ _LOAD_FEEDER = """\
     // the core takes no frames; after every other reset they go in again. With +loads (or
     // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a late
     // TLAST, then the weights; and while frames are under way wrong weights with an early TLAST
-    // again, and the weights. load_wrong is what load_error must be.
+    // again, and the weights. load_wrong is what load_error must be. With +weights=FILE the weights
+    // are those in FILE.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
     localparam integer LOAD_BEATS = @{load_beats};
     localparam integer EARLY = 0, LATE = 1, RIGHT = 2, EARLY_AGAIN = 3, RIGHT_AGAIN = 4, DONE = 5;
     reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS];
+    reg [8*256-1:0] load_name;
     reg     wrong_loads = 0;
     integer load = EARLY;  // which load goes in
     integer load_at = 0;
@@ -59,7 +72,10 @@ _LOAD_FEEDER = """\
 
     initial begin
         load_image[LOAD_BEATS] = 0;
-        $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
+        if ($value$plusargs("weights=%s", load_name))
+            $readmemh(load_name, load_image, 0, LOAD_BEATS - 1);
+        else
+            $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
         if ($test$plusargs("loads")) wrong_loads = 1;
     end
 
@@ -106,8 +122,12 @@ _SUMS = 20_000  # accumulators of a frame, at most
 _BENCH = ("Makefile", "run.py", "test_gatefold.py", "verilator.vlt")
 
 
-def _source(name: str) -> str:
-    return (files("gatefold.sim") / "bench" / name).read_text()
+def bench_file(name: str, values: Mapping[str, object] | None = None) -> str:
+    """A file of sim/bench with ``values`` in its ``@{...}``."""
+    text = (files("gatefold.sim") / "bench" / name).read_text()
+    for key, value in {"drive": _DRIVE, **(values or {})}.items():
+        text = text.replace("@{" + key + "}", str(value))
+    return text
 
 
 def _verilog(name: str, info: CoreInfo) -> str:
@@ -125,10 +145,7 @@ def _verilog(name: str, info: CoreInfo) -> str:
     loads = {"load_ports": _LOAD_PORTS if info.load_beats else "",
              "load_feeder": _LOAD_FEEDER if info.load_beats else _NO_LOAD,
              "load_beats": str(info.load_beats)}
-    text = _source(name)
-    for key, value in (loads | values).items():
-        text = text.replace("@{" + key + "}", value)
-    return text
+    return bench_file(name, loads | values)
 
 
 def _sum_names(info: CoreInfo) -> list[str]:
@@ -165,7 +182,7 @@ def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in _BENCH:
-        (folder / name).write_text(_source(name))
+        (folder / name).write_text(bench_file(name))
     (folder / "tb.v").write_text(_verilog("tb.v", info))
     fresh = np.arange(len(x)) == 0 if info.stateful else np.ones(len(x), bool)
     y, trace = expect(range(len(x)), fresh)
@@ -196,4 +213,4 @@ def write_driver(folder: Path, info: CoreInfo) -> None:
     """Write tb.v, drive.v and main.cpp, the bench without Python, into an existing ``folder``."""
     (folder / "tb.v").write_text(_verilog("tb.v", info))
     (folder / "drive.v").write_text(_verilog("drive.v", info))
-    (folder / "main.cpp").write_text(_source("main.cpp"))
+    (folder / "main.cpp").write_text(bench_file("main.cpp"))

@@ -18,9 +18,17 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.sim.core_info import CoreInfo, load_core_info
-from gatefold.sim.expected import Expect
+from gatefold.sim.expected import Expect, Other
 from gatefold.sim.results import CheckFailed, SimRun, Trace, first_mismatch
-from gatefold.sim.scenario import Scenario, blocked, extreme, full_rate, hostile, random_flow
+from gatefold.sim.scenario import (
+    Scenario,
+    blocked,
+    extreme,
+    full_rate,
+    hostile,
+    other_weights,
+    random_flow,
+)
 from gatefold.sim.simulators import VERILOG_SIMULATORS
 from gatefold.sim.verilog_run import VerilogCore
 
@@ -59,13 +67,14 @@ class VerifyResult:
 
 
 def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "verilator",
-           extremes: int = 0, seed: int = 1, timeout: float = 900,
+           other: Other | None = None, extremes: int = 0, seed: int = 1, timeout: float = 900,
            progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``directory`` and compare all it does with the golden model.
 
     Parameters: ``x``, integers (samples, n_in), a frame each; ``expect``, which tells outputs and
     the values of all layers of any of them in any order (:mod:`.expected`); ``sim``, one of
-    :data:`SIMULATORS`; ``extremes``, how many of the last samples are for the scenario *extreme*
+    :data:`SIMULATORS`; ``other``, weights that a loadable core is given in the scenario
+    *other weights*; ``extremes``, how many of the last samples are for the scenario *extreme*
     alone; ``seed`` of the gaps and stalls, and of the sequences that a stateful core
     plays; ``timeout``, seconds for each program run; ``progress``, told of each stage before it
     begins.
@@ -97,11 +106,13 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
         else:
             tell(f"{sim} compiles the core")
             simulate = stack.enter_context(
-                VerilogCore(directory, info, sim, timeout=timeout)).simulate
-        for scenario in scenarios(info, len(x) - extremes, extremes, sim, seed):
+                VerilogCore(directory, info, sim, other=other, timeout=timeout)).simulate
+        for scenario in scenarios(info, len(x) - extremes, extremes, sim, seed,
+                                  other=other is not None):
             tell(f"{sim} simulates {len(scenario.frames)} frames, {scenario.name}")
             run = simulate(x, scenario)
-            check_run(run, info, scenario, expect)
+            check_run(run, info, scenario,
+                      other.expect if other and scenario.other else expect)
             seen.append((scenario, run))
             outputs += run.outputs.size
             states += sum(array.size for layer in run.trace.values() for array in layer.values())
@@ -194,13 +205,16 @@ def _interval(run: SimRun, info: CoreInfo, scenario: Scenario) -> int:
     return -(-sum(whole) // len(whole))
 
 
-def scenarios(info: CoreInfo, samples: int, extremes: int, sim: str,
-              seed: int) -> list[Scenario]:
-    """What :func:`verify` plays; parameters as there, ``samples`` without the ``extremes``."""
+def scenarios(info: CoreInfo, samples: int, extremes: int, sim: str, seed: int, *,
+              other: bool = False) -> list[Scenario]:
+    """What :func:`verify` plays; parameters as there, ``samples`` without the ``extremes``, and
+    whether there are ``other`` weights."""
     flows = [full_rate(info, samples, seed=seed), random_flow(info, samples, seed=seed)]
     others = [blocked(info, samples, seed=seed), hostile(info, samples, seed=seed)]
     if extremes:
         others.append(extreme(info, range(samples, samples + extremes), seed=seed))
+    if other and sim != "amaranth":
+        others.append(other_weights(info, samples + extremes, seed=seed))
     if sim == "verilator":
         return flows + others
     budget = _INTERPRETED // info.multipliers  # cycles

@@ -16,6 +16,7 @@ from types import TracebackType
 import numpy as np
 
 from gatefold.sim.core_info import CoreInfo
+from gatefold.sim.expected import Other
 from gatefold.sim.observed import Observed
 from gatefold.sim.results import CheckFailed, SimRun
 from gatefold.sim.scenario import DRAIN_CYCLES, Scenario
@@ -23,6 +24,8 @@ from gatefold.sim.simulators import build, command
 from gatefold.sim.testbench import write_driver
 
 __all__ = ["VerilogCore", "read_log"]
+
+_OTHER = "other.hex"  #: the load of other weights
 
 
 class VerilogCore:
@@ -33,11 +36,12 @@ class VerilogCore:
     where the Verilog looks for them.
 
     Parameters: ``directory``, made by ``gatefold build``; ``info``, its core.json; ``simulator``,
-    one of :data:`~gatefold.sim.simulators.VERILOG_SIMULATORS`; ``timeout``, seconds for the build
-    and for each run.
+    one of :data:`~gatefold.sim.simulators.VERILOG_SIMULATORS`; ``other``, the weights of scenarios
+    with other weights; ``timeout``, seconds for the build and for each run.
     """
 
-    def __init__(self, directory: Path, info: CoreInfo, simulator: str, *, timeout: float = 900):
+    def __init__(self, directory: Path, info: CoreInfo, simulator: str, *,
+                 other: Other | None = None, timeout: float = 900):
         self.info, self.simulator, self.timeout = info, simulator, timeout
         self._temporary = tempfile.TemporaryDirectory(prefix="gatefold-")
         try:
@@ -48,6 +52,8 @@ class VerilogCore:
             folder = self._root / "build"
             folder.mkdir()
             write_driver(folder, info)
+            if other:
+                (self._root / _OTHER).write_text("".join(f"{beat:x}\n" for beat in other.load))
             sources = [folder / "tb.v", folder / "drive.v",
                        *sorted((self._root / "rtl").glob("*.v"))]
             self._command = build(simulator, folder, sources, timeout=timeout)
@@ -83,6 +89,7 @@ class VerilogCore:
                  + 4 * self.info.load_beats)
         label = f"{self.simulator} simulates {len(scenario.frames)} frames, {scenario.name}"
         asked = [f"+{name}" for name in ("loads", "sums") if getattr(scenario, name)]
+        asked += [f"+weights=../{_OTHER}"] if scenario.other else []
         command([*self._command, "+trace=trace.txt", f"+quiet={quiet}",
                  f"+cycles={quiet * (len(scenario.frames) + 1)}", *asked, *plusargs],
                 cwd=folder, timeout=self.timeout, label=label)

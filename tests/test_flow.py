@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gatefold as gf
+from gatefold.gen import flow
 from gatefold.gen.store.folder import load_plan
 from gatefold.sim import simulators
 from tests.support.cli_harness import DATA, MODEL, built, contents
@@ -48,6 +49,19 @@ def test_the_report_is_a_copy(core):
 def test_verify_without_saving(core, data):
     result = core.verify(data["x"], sim="icarus", samples=2)
     assert result.samples == 2 and result.latency == core.plan.cycles.latency
+
+
+@pytest.mark.parametrize(("features", "places"), [(1, [1, 2]), (2, [1])])
+def test_rules_are_measured_again_only_where_a_split_fits_the_array(monkeypatch, features, places):
+    asked, measured = [], flow.quantize_measured
+
+    def counted(*args, **options):
+        asked.append(options["places"])
+        return measured(*args, **options)
+    monkeypatch.setattr(flow, "quantize_measured", counted)
+    core = gf.compile(gf.initialise(units=4, features=features, timesteps=3), width=6, macs=64)
+    assert core.plan.config.simd == 2 and asked == places
+    assert core.qnet.split == len(places)
 
 
 def test_a_network_made_in_python(tmp_path):

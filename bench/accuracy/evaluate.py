@@ -1,10 +1,13 @@
 """`make accuracy`: how well the shipped autoencoder finds anomalies, arithmetic by arithmetic, and
 how both tasks do by the defaults against their targets.
 
-    python bench/accuracy/evaluate.py                   all rows; measured.json, docs/accuracy.*
+    python bench/accuracy/evaluate.py                   all; measured.json, docs/accuracy.*
     python bench/accuracy/evaluate.py --windows 200     a quick look: printed, nothing written
     python bench/accuracy/evaluate.py --only "w8 a8"    these rows again
     python bench/accuracy/evaluate.py --render          only write docs/accuracy.* again
+
+A run that was stopped goes on where it stopped: measured.json has a hash of the code with each
+figure, and a figure of the code as it is now is not measured again.
 
 The rows: arithmetics.py. Each is scored with a threshold from its own scores of training windows.
 """
@@ -12,6 +15,7 @@ The rows: arithmetics.py. Each is scored with a threshold from its own scores of
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -29,15 +33,20 @@ from accuracy_page import figures, markdown, table_row
 from arithmetics import ROWS, Row, Shipped, formats
 from defaults import elsewhere
 from detection import QUANTILE, HeldOut, evaluate
-from targets import measure_targets, target_line
+from targets import TARGETS, measure_target, target_line
 
 from gatefold.gen.measure.inside import inside
 
-__all__ = ["INSIDE", "MEASURED", "main", "measure", "render", "store", "stored"]
+__all__ = ["INSIDE", "MEASURED", "code", "main", "measure", "render", "store", "stored"]
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = Path(__file__).resolve().parent / "measured.json"
 INSIDE = ("w8 a8 8 bits, the defaults", "w8 a8")  #: Rows whose every tensor is looked at, ...
+_SOURCES = ("gen/network/*.py", "gen/numbers/*.py", "gen/measure/*.py", "sim/golden.py",
+            "sim/scalars.py", "models/mgab-autoencoder/*.npz", "models/*/*.safetensors",
+            "models/*/*.onnx", *(f"bench/accuracy/{name}" for name in (
+                "arithmetics.py", "cut.py", "defaults.py", "detection.py", "forecast.py",
+                "forecast.safetensors", "mgab.py", "targets.py")))
 _LOOKED_AT = 100  # ... on so many of the threshold's windows.
 
 
@@ -53,6 +62,13 @@ def measure(row: Row, shipped: Shipped, data: HeldOut) -> dict:
         if row.key in INSIDE:
             found["inside"] = inside(shipped.network, made.qnet, data.train[:_LOOKED_AT])
     return found | ({"settings": dict(made.settings)} if made.settings else {})
+
+
+def code(*weights: Path) -> str:
+    """A hash of all that a figure depends on: code, models, and files of ``weights``."""
+    files = sorted(path for pattern in _SOURCES for path in ROOT.glob(pattern)) + [
+        path for path in weights if path.exists()]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def stored() -> dict:
@@ -93,6 +109,8 @@ def main() -> None:
     parser.add_argument("--windows", type=int, help="only about so many windows; write nothing")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="only these rows")
     parser.add_argument("--render", action="store_true", help="measure nothing")
+    parser.add_argument("--again", action="store_true",
+                        help="measure again what the code as it is now has measured")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs")
     args = parser.parse_args()
     if args.windows is not None and args.windows < 10:
@@ -109,20 +127,36 @@ def main() -> None:
         known |= {"windows": len(data.x), "anomalous": int(data.anomalous.sum()),
                   "train": len(data.train), "quantile": QUANTILE, "cores": os.cpu_count(),
                   "load": round(os.getloadavg()[0], 1)}
+        now, of = code(), known.setdefault("code", {})
+
+        def again(key: str, version: str = now) -> bool:
+            """Whether a figure is to be measured: the code was another when it was, if it was."""
+            return args.again or args.windows is not None or of.get(key) != version
+
+        def keep(key: str, version: str = now) -> None:
+            of[key] = version
+            if args.windows is None:
+                store(known)
+
         for row in ROWS:
-            if row.key in (args.only or keys):
+            if row.key in args.only if args.only else again(row.key):
                 known["rows"][row.key] = found = measure(row, shipped, data)
                 print(table_row(row, found), flush=True)
-                if args.windows is None:
-                    store(known)
+                keep(row.key)
         if not args.only:
-            known["targets"] = measure_targets(shipped, data)
-            for key, found in known["targets"].items():
-                print(target_line(key, found), flush=True)
+            before = known.get("targets", {})
+            known["targets"] = {target.key: before.get(target.key) for target in TARGETS}
+            for target in TARGETS:
+                version = code(target.weights)
+                if again(target.key, version):
+                    known["targets"][target.key] = found = measure_target(target, shipped, data)
+                    print(target_line(target.key, found), flush=True)
+                    keep(target.key, version)
+            if args.windows is None and again("elsewhere"):
+                known["elsewhere"] = elsewhere()
+                keep("elsewhere")
     if args.windows is not None:
         return
-    if not args.render:
-        store(known | {"elsewhere": elsewhere()})
     known = stored()
     if missing := [key for key in keys if key not in known["rows"]]:
         parser.error(f"no figures yet of {', '.join(missing)}: measure these too")

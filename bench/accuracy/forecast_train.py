@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from descent import descend
 from forecast import UNITS, WEIGHTS, nrmse, windows
 from safetensors.torch import save_file
 
@@ -50,14 +51,12 @@ def main() -> None:
     x, y = map(torch.from_numpy, windows("train"))
     optimiser = torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS)
-    for step in range(1, _STEPS + 1):
+
+    def loss_of(_step: int) -> torch.Tensor:
         batch = torch.from_numpy(rng.integers(0, len(x), _BATCH))
-        loss = torch.nn.functional.mse_loss(model(x[batch]), y[batch])
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        return torch.nn.functional.mse_loss(model(x[batch]), y[batch])
+
+    for step, _ in descend(model, optimiser, schedule, loss_of, _STEPS):
         if step % 500 == 0:
             with torch.no_grad():
                 test_x, test_y = windows("test", 5)

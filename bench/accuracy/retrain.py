@@ -41,8 +41,10 @@ import mgab
 import numpy as np
 import torch
 from arithmetics import MODEL, Shipped
+from descent import descend
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gatefold.gen.frontends import load
 from gatefold.gen.measure.rules import quantize_measured
@@ -63,6 +65,7 @@ RETRAINED = Path(__file__).with_name("retrained")
 
 _LOOK = 25  # steps between two looks at the data that is held out
 _HELD_OUT = 0.2  # of the training data, its end
+_KEPT = 0.97  # of the average of the weights, at each step
 Batch = tuple[np.ndarray, np.ndarray]
 Batches = Callable[[int], Batch]
 
@@ -183,34 +186,32 @@ def retrain(network: Network, qnet: QuantizedNetwork, batches: Batches, held_out
     """``network`` after so many steps of Adam, in the formats of ``qnet``, whose weights are the
     first; ``batches(step)`` gives inputs and targets, float32. The loss is the mean squared error,
     half of it from the targets and half from what ``network`` computes in floats. Every 25 steps it
-    is taken on ``held_out`` too, inputs and targets that no step learns from, and the weights with
-    the least are the result."""
+    is taken of the average of the last weights (exponential, each step keeps :data:`_KEPT`) on
+    ``held_out`` too, inputs and targets that no step learns from, and the averages with the least
+    are the result."""
     model = FakeQuantised(network, qnet)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_KEPT))
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     begun, best, least = time.monotonic(), network, math.inf
 
-    def loss_on(batch: Batch) -> torch.Tensor:
+    def loss_on(batch: Batch, computed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         x, y = map(torch.from_numpy, batch)
         taught = torch.from_numpy(forward(network, batch[0], dtype=np.float32))
-        found = model(x)
+        found = computed(x)
         return (torch.nn.functional.mse_loss(found, y)
                 + torch.nn.functional.mse_loss(found, taught)) / 2
 
-    for step in range(1, steps + 1):
-        loss = loss_on(batches(step))
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+    for step, _ in descend(model, optimiser, schedule,
+                           lambda step: loss_on(batches(step), model), steps):
+        average.update_parameters(model)
         if step % _LOOK == 0:
             with torch.no_grad():
-                error = loss_on(held_out).item()
+                error = loss_on(held_out, average).item()
             print(f"step {step}: MSE {error:.2e} on data held out, "
                   f"{time.monotonic() - begun:.0f} s", flush=True)
             if error < least:
-                best, least = model.trained(), error
+                best, least = average.module.trained(), error
     return best
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import forecast
 import numpy as np
@@ -14,15 +15,16 @@ from gatefold.gen.measure.rules import quantize_measured
 from gatefold.gen.network.forward import forward
 from gatefold.sim.golden import run
 
-__all__ = ["TARGETS", "Target", "measure_targets", "target_line"]
+__all__ = ["TARGETS", "Target", "measure_target", "target_line"]
 
 _RETRAINED = forecast.WEIGHTS.with_name("retrained")
+_TRAINED = {"anomalies": MODEL / "mgab-autoencoder.safetensors", "forecast": forecast.WEIGHTS}
 _CHUNK = 100  # windows at a time, for memory
 
 
 @dataclass(frozen=True)
 class Target:
-    """A figure to reach: ``task``, of :data:`_TASKS`; ``bits`` of weights and activations;
+    """A figure to reach: ``task``, of :data:`_TRAINED`; ``bits`` of weights and activations;
     ``most``, points of accuracy lost or NRMSE; ``retrained``: by the recipe."""
 
     task: str
@@ -35,17 +37,18 @@ class Target:
         """Its name in measured.json."""
         return f"{self.task}, {self.bits} bits" + (", retrained" if self.retrained else "")
 
+    @property
+    def weights(self) -> Path:
+        """The file of its weights."""
+        if self.retrained:
+            return _RETRAINED / f"{self.task}-{self.bits}.safetensors"
+        return _TRAINED[self.task]
+
 
 TARGETS = (Target("anomalies", 8, 0.0), Target("anomalies", 6, 0.2), Target("anomalies", 4, 4.0),
            Target("anomalies", 4, 1.0, True), Target("forecast", 8, 0.026),
            Target("forecast", 6, 0.045), Target("forecast", 4, 0.12),
            Target("forecast", 4, 0.115, True))
-
-
-def measure_targets(shipped: Shipped, data: HeldOut) -> dict[str, dict]:
-    """By key ``figure``, ``most``, and the rules that the measured choice took; None as the figure
-    where the retrained weights are not there."""
-    return {target.key: _measure(target, shipped, data) for target in TARGETS}
 
 
 def target_line(key: str, found: dict) -> str:
@@ -54,14 +57,14 @@ def target_line(key: str, found: dict) -> str:
     return f"{key}: {figure}, wanted at most {found['most']:g}"
 
 
-def _measure(target: Target, shipped: Shipped, data: HeldOut) -> dict:
-    file = _RETRAINED / f"{target.task}-{target.bits}.safetensors"
-    if target.retrained and not file.exists():
+def measure_target(target: Target, shipped: Shipped, data: HeldOut) -> dict:
+    """``figure``, ``most``, and the rules that the measured choice took; None as the figure where
+    the retrained weights are not there."""
+    if target.retrained and not target.weights.exists():
         return {"figure": None, "most": target.most}
     anomalies = target.task == "anomalies"
-    trained = MODEL / "mgab-autoencoder.safetensors" if anomalies else forecast.WEIGHTS
     samples = shipped.samples if anomalies else forecast.windows("calibration", 15)[0]
-    qnet = quantize_measured(load(file if target.retrained else trained), calibration=samples,
+    qnet = quantize_measured(load(target.weights), calibration=samples,
                              act_width=target.bits, weight_width=target.bits, output_width=16)
 
     def fixed(x: np.ndarray) -> np.ndarray:

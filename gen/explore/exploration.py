@@ -82,11 +82,12 @@ class Exploration:
         words = ["gatefold", "build", model, "-o", out]
         words += ["--board", self.board.name] if self.board else []
         words += ["--calibrate", calibrate] if calibrate is not None else []
-        words += ["--width", point.width, "--pe", point.pe, "--simd", point.simd]
+        words += [] if self.network.affine else ["--width", point.width]
+        words += ["--pe", point.pe, "--simd", point.simd]
         words += ["--contexts", point.contexts] if point.contexts > 1 else []
         words += ["--memory", point.placing] if point.placing != "auto" else []
         for one in ExploreOptions.declared():
             value = getattr(self.settings, one.field)
-            if one.field in (*FORMATS, "clock", "seed") and value != one.default:
+            if one.field in (*FORMATS, "hop", "clock", "seed") and value != one.default:
                 words += [one.name, one.legal.written(value)]
         return [str(word) for word in words]

@@ -24,7 +24,7 @@ __all__ = ["code_digest", "identity", "job_key"]
 _PARTS = ("hdl", "gen", "boards")
 _SHOWS = ("cli", "html")  # sub-packages of gen that change no point
 
-_OPTIONS = ("board", "clock", "seed", *FORMATS)  # the clock decides the levels of registers
+_OPTIONS = ("board", "clock", "seed", "hop", *FORMATS)  # the clock decides the levels of registers
 #: How a message calls an entry of an identity that differs.
 NAMES = {"network": "the model", "calibration": "the calibration data",
          "code": "the version of Gatefold",

@@ -81,7 +81,11 @@ def as_markdown(found: Exploration) -> str:
     lines += [f"{len(found.points)} cores, {fitting} of them fit. Cycles are planned, microseconds "
               f"assume {found.clock_mhz:g} MHz, resources are estimates"
               f"{', and behind them what Yosys finds' if settings.synth else ''}. The error is rms "
-              f"against float, {_unit(found)}, on {found.data}.", ""]
+              f"against float, {_unit(found)}, on {found.data}."]
+    if settings.hop is not None:
+        lines[-1] += (f" A frame brings {settings.hop} samples of a window of "
+                      f"{found.network.window}.")
+    lines += [""]
     lines += ["## The best" + _limits_text(found), "",
               _row(("by", "core", "latency", "inferences/s", "error", "command")),
               _row("---" for _ in range(6))]

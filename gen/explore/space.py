@@ -50,7 +50,7 @@ def space(qnets: Mapping[int, QuantizedNetwork], limits: Budget, settings: Explo
             if ranked and ranked[0] not in chosen:
                 chosen.append(ranked[0])
             jobs |= {Job(width, Array(pe=pe, simd=simd, stream_bits=limits.stream_bits,
-                                      contexts=contexts, dies=share.dies,
+                                      contexts=contexts, dies=share.dies, packed=share.packs,
                                       cross=CROSS if share.dies > 1 else 0), settings.synth)
                      for pe, simd in chosen for contexts in settings.contexts}
             # A small network leaves multipliers idle: half of what the fastest array uses.

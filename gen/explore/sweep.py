@@ -20,15 +20,20 @@ from gatefold.gen.explore.pages import write_pages
 from gatefold.gen.explore.point import Job, Point
 from gatefold.gen.explore.space import quick_tiles, space
 from gatefold.gen.files.output import replace_files
-from gatefold.gen.flow import check_steps, sample_floats
+from gatefold.gen.limits import check_steps, packed_limits
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.measure.rules import fixed_rules, output_bits, quantize_measured
 from gatefold.gen.network.graph import Network
+from gatefold.gen.network.overlap import overlapping
 from gatefold.gen.numbers.formats import rules
+from gatefold.gen.numbers.overlap import overlapping_integers
+from gatefold.gen.numbers.qint8 import WEIGHTS
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, ExploreOptions, takes
 from gatefold.gen.plan import Budget
 from gatefold.gen.plan.ranking import Ranking
+from gatefold.gen.samples import newest, sample_floats
 from gatefold.gen.synth import need_yosys
 
 __all__ = ["Progress", "explore"]
@@ -57,7 +62,9 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
     if settings.synth:
         need_yosys()
     target = None if settings.board is None else get_board(settings.board)
-    limits = Budget.of(target, clock_mhz=settings.clock).within(settings.macs)
+    limits = packed_limits(network, Budget.of(target, clock_mhz=settings.clock), settings)
+    limits = limits.within(settings.macs)
+    frames = None if settings.hop is None else overlapping(network, settings.hop)
     check_steps(network, max(settings.contexts))
     if settings.dask is not None:
         cluster.check_address(settings.dask)
@@ -74,6 +81,8 @@ def explore(network: Network, *, out: str | os.PathLike | None = None, calibrate
         qnets, refused = _quantised(network, calibration, settings, limits)
         todo = space(qnets, limits, settings)
         data = sample_floats(network, calibration, settings.seed)
+        if frames is not None:
+            network, data = frames, newest(frames, data)
         errors = {width: _error(network, qnet, data) for width, qnet in qnets.items()}
         if settings.max_error is not None and any(
                 error["rms_relative"] is None for error in errors.values()):
@@ -102,21 +111,30 @@ def _order(point: Point):
 def _quantised(network: Network, calibration, settings: ExploreOptions, limits: Budget
                ) -> tuple[dict[int, QuantizedNetwork], dict[int, str]]:
     """The networks by width, and why other widths fail; :class:`UserError` where all do."""
+    if network.affine is not None:
+        return {WEIGHTS.width: _of_frames(network, quantize(network), settings)}, {}
     qnets, refused = {}, {}
     for width in settings.widths:
         try:
             formats = settings.named(FORMATS)
             if settings.output_width is None:
                 formats["output_width"] = output_bits(network, width, limits.stream_bits)
-            qnets[width] = quantize_measured(network, act_width=width, weight_width=width,
-                                             calibration=calibration, seed=settings.seed,
-                                             places=1,  # arrays come later, of any size
-                                             **formats)
+            qnet = quantize_measured(network, act_width=width, weight_width=width,
+                                     calibration=calibration, seed=settings.seed,
+                                     places=1,  # arrays come later, of any size
+                                     carry_inputs=settings.hop is None, **formats)
+            qnets[width] = _of_frames(network, qnet, settings)
         except UserError as error:
             refused[width] = str(error)
     if not qnets:
         raise UserError(refused[settings.widths[-1]])
     return qnets, refused
+
+
+def _of_frames(network: Network, qnet: QuantizedNetwork, settings: ExploreOptions
+               ) -> QuantizedNetwork:
+    """``qnet``, or with ``hop`` the same for frames of new samples."""
+    return qnet if settings.hop is None else overlapping_integers(qnet, network, settings.hop)
 
 
 def _error(network: Network, qnet: QuantizedNetwork, data: np.ndarray) -> dict:

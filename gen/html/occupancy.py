@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gatefold.gen.plan import Plan
+from gatefold.gen.plan.ops import GATHERED
 from gatefold.hdl.kinds import (
     AsideKind,
     DenseKind,
@@ -22,12 +23,10 @@ from gatefold.hdl.kinds import (
     ResetKind,
 )
 
-__all__ = ["GATHERED", "INPUT", "MAX_RUNS", "RECURRENT", "Occupancy", "Run", "occupancy", "op_name"]
+__all__ = ["INPUT", "MAX_RUNS", "RECURRENT", "Occupancy", "Run", "occupancy", "op_name"]
 
 #: Which columns of a layer's matrices a tile holds: those that meet what it reads, or its own h.
 INPUT, RECURRENT = 0, 1
-#: In place of a layer: an op that puts the output together.
-GATHERED = -1
 #: More runs than this are drawn as bins, so that the page stays small and quick.
 MAX_RUNS = 8000
 #: Most bins of a frame.
@@ -54,7 +53,8 @@ class Run:
 class Occupancy:
     """A frame on the array, cycles counted from its first input beat.
 
-    cycles: the frame's latency. layers: those that compute, in order, :data:`GATHERED` last. runs:
+    cycles: the frame's latency. layers: the copy of an input first, then the layers that compute,
+    in order, and last the op that puts the output together. runs:
     exact, in order, empty where there are more than :data:`MAX_RUNS`. bin_size, bins: cycles of a
     bin, and for each the tiles by (layer, part). tiles: by (layer, part). ops: of each layer its
     ops, as (number in the plan, tiles). idle: (start, length) of every gap.

@@ -17,12 +17,13 @@ from gatefold.gen.html.markup import (
 )
 from gatefold.gen.html.network import layer_table, network_drawing
 from gatefold.gen.html.numbers import error_chart
-from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy, occupancy, op_name
+from gatefold.gen.html.occupancy import INPUT, RECURRENT, Occupancy, occupancy, op_name
 from gatefold.gen.html.tensors import entering, rows_of, scales, tensor_drawing, tensor_legend
 from gatefold.gen.html.timeline import timeline
 from gatefold.gen.html.words import cut_in_words, in_turn, layer_title
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.latency import stages
+from gatefold.gen.plan.ops import COPIED, GATHERED
 
 __all__ = ["cut_section", "cycles_section", "host_section", "inside_section", "network_section",
            "numbers_section", "origin_section", "resources_section", "schedule_section",
@@ -100,8 +101,8 @@ def schedule_section(report: dict, plan: Plan | None, colours: dict[str, int]) -
         return section("schedule", "The schedule", "Left out: this version of Gatefold plans "
                        "another schedule than the one with which this core was built.")
     what = occupancy(plan)
-    copied = "input copied" if plan.qnet.window else "output put together"
-    names = {layer: copied if layer == GATHERED else plan.qnet.layers[layer].name
+    none = {COPIED: "input copied", GATHERED: "output put together"}
+    names = {layer: none[layer] if layer in none else plan.qnet.layers[layer].name
              for layer in what.layers}
     exact = "Each mark is a run of tiles; steps alternate in tint." if what.runs else (
         f"Each mark covers {what.bin_size} cycles; its height is the share of them in which "
@@ -114,7 +115,7 @@ def schedule_section(report: dict, plan: Plan | None, colours: dict[str, int]) -
             f"({percent(what.busy / what.cycles)}). ",
             exact, " ", badge("planned")),
         timeline(what, names, {layer: colours[names[layer]] for layer in what.layers
-                               if layer != GATHERED}),
+                               if layer not in none}),
         _occupancy_table(plan, what, names), long=True)
 
 

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 
 from gatefold.gen.html.markup import Markup, fitted, flat, num, svg, tag, text_tag
-from gatefold.gen.html.occupancy import GATHERED, INPUT, RECURRENT, Occupancy
+from gatefold.gen.html.occupancy import INPUT, RECURRENT, Occupancy
 
 __all__ = ["LEFT", "PLOT", "RIGHT", "timeline"]
 
@@ -41,7 +41,7 @@ def timeline(what: Occupancy, names: dict[int, str], colours: dict[int, int]) ->
         room = LEFT - 16 - (66 if len(parts) > 1 else 0)
         labels.append(tag("g", tag("title", names[layer]), text_tag(
             2, (first + y) / 2 + 3, fitted(names[layer], room),
-            class_="strong" if layer == GATHERED else f"strong t{colours[layer] % 6}")))
+            class_="strong" if layer < 0 else f"strong t{colours[layer] % 6}")))
         y += _GAP if line == _LINE else _GAP / 2
     height = y + 4
 
@@ -85,7 +85,7 @@ def _axis(cycles: int, top: float) -> list[Markup]:
 
 
 def _colour(layer: int, colours: dict[int, int]) -> str:
-    return "gathered" if layer == GATHERED else f"s{colours[layer] % 6}"
+    return "gathered" if layer < 0 else f"s{colours[layer] % 6}"
 
 
 def _marks(what: Occupancy, tops: dict[tuple[int, int], float], line: int,

@@ -29,7 +29,7 @@ from gatefold.gen.numbers.quantize import last_dense, quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.numbers.settings import CARRIES, DEFAULT
 
-__all__ = ["AUTO", "NARROW", "PLACES", "fixed_rules", "output_bits", "quantize_measured"]
+__all__ = ["AUTO", "NARROW", "PLACES", "fixed_rules", "output_bits", "quantize_measured", "splits"]
 
 AUTO = "auto"  #: The rule that means: the one with the least error.
 #: Bits of weights and activations from which on all rules are equally good: with 12 the two trained
@@ -110,21 +110,22 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
         return other if error(*other) < _BETTER * error(*simple) else simple
 
     fits = moments is not None
-    splits = [1, *_splits(network, act_width, places, options)]
+    ways = [1, *splits(network, places, act_width, options.get("output_width"),
+                       options["overrides"])]
 
     def keeps(row_scales: bool, parts: int) -> bool:
         return keeps_weights(network, made(seen, of_values[0], of_weights[0], row_scales, False,
                                            parts))
 
-    if keeps(True, splits[-1]):  # trained on a grid: the first that keeps it
-        row_scales, parts = next(grid for grid in product((False, True), splits)
+    if keeps(True, ways[-1]):  # trained on a grid: the first that keeps it
+        row_scales, parts = next(grid for grid in product((False, True), ways)
                                  if keeps(*grid))
         best = least(product(of_values, of_weights, (row_scales,), (False,), (parts,)))
     else:
         best = unless(*(least(product(of_values, of_weights, (row_scales,), (fits,)))
                         for row_scales in (False, True)))
         best = least([best, (*best[:3], False)])
-        best = unless((*best, 1), least((*best, parts) for parts in splits))
+        best = unless((*best, 1), least((*best, parts) for parts in ways))
     best = unless((*best, False), (*best, True)) if carry_inputs else (*best, False)
     none, last, every = ((*best, carry) for carry in CARRIES)
     # What remainders leave of the error changes from step to step: a little more of it is no harm.
@@ -132,14 +133,16 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
     return made(seen, *least((*rules, *best[2:]) for rules in product(of_values, of_weights)))
 
 
-def _splits(network: Network, act_width: int, places: int, options: dict) -> list[int]:
-    """The numbers of operands that an element of the input may become, so that a vector of it takes
-    no more chunks of ``places`` elements, and an element no more bits of a stream."""
-    if network.meet_input is None or any(isinstance(one, QFormat) for section in
-                                      options["overrides"].values() for one in section.values()):
+def splits(network: Network, places: int, act_width: int, output_width: int | None,
+           overrides: dict) -> list[int]:
+    """The numbers of operands, beyond one, that an element of the input may become, so that a
+    vector of it takes no more chunks of ``places`` elements, and an element no more bits of a
+    stream. ``overrides``: as :func:`~.overrides.check_overrides` gives them."""
+    if network.meet_input is None or any(isinstance(one, QFormat) for section in overrides.values()
+                                         for one in section.values()):
         return []
     features = network.input_shape[-1]
-    container = container_bits(max(act_width, options.get("output_width") or 0))
+    container = container_bits(max(act_width, output_width or 0))
     return [parts for parts in SPLITS[1:]
             if -(-features * parts // places) == -(-features // places)
             and act_width + parts.bit_length() - 1 <= container]

@@ -8,6 +8,7 @@ what it does is written once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -49,6 +50,10 @@ class View(Layer):
     def growth(self) -> int:
         """The most elements that its value has for each element of its inputs."""
         return 1
+
+    def elements(self, *shapes: Shape) -> int:
+        """The most elements that its value has, or what it keeps, for inputs of these shapes."""
+        return sum(map(prod, shapes)) * self.growth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,9 +214,9 @@ class History(View):
     kind = "history"
     stateful = True
 
-    @property
-    def growth(self):
-        return self.timesteps
+    def elements(self, *shapes):
+        (rows, *features), = shapes
+        return (self.reach + rows) * prod(features)
 
     @property
     def reach(self) -> int:

@@ -47,7 +47,8 @@ def from_int8(network: Network) -> QuantizedNetwork:
         if isinstance(layer, View):
             layers.append(QView(name=name, inputs=layer.inputs,
                                 view=replace(layer, origin="", inputs=(), label="")))
-            centres.append(layer.arrange(*(one[None] for one in read))[0])
+            # What pads is the zero of what it pads.
+            centres.append(layer.arrange(*(one[None] for one in read), fill=read[0].flat[0])[0])
         elif isinstance(layer, Int8Dense):
             layers.append(_dense(name, layer, read[0]))
             centres.append(np.full(shape, layer.y.zero))

@@ -83,8 +83,8 @@ class _Breakdown:
                            for op in self.ops)
         self.repeated = frozenset(n for n, op in enumerate(self.ops) if op.repeated)
         read = frozenset(n for n, op in enumerate(self.ops) if lowered.feeds(op.layer))
-        self.rides = find_rides(self.ops, self.folds, read, self.repeated)
-        self.folds = tuple(fold.moved(self.rides[n].row) if n in self.rides else fold
+        self.rides = find_rides(self.ops, self.folds, read, self.repeated, lowered.needs)
+        self.folds = tuple(fold.moved(self.rides[n][0].row) if n in self.rides else fold
                            for n, fold in enumerate(self.folds))
         self.tiling = Tiling(lowered, self.folds, self.repeated, self.rides, parts)
         self.routes, self.first_route = list_routes(self.folds, lowered.simd // parts)
@@ -125,7 +125,9 @@ class _Breakdown:
             scale_depth=self.scales[-1],
             x_rows=self.lowered.x_rows, x_row=self.lowered.x_row, out_rows=self.out_rows,
             out_row=self.out_row, leaving=leaving,
-            in_order=len(leaving) == 1 and words_out == sorted(words_out), repeated=self.repeated,
+            in_order=(len(leaving) == 1 and words_out == sorted(words_out)
+                      and not any(self._partly(n) for n in leaving)),
+            repeated=self.repeated,
             rides=self.rides, factors=self.factors, factor_depth=self.factor_depth)
 
     def _find_aligns(self) -> tuple[int, ...]:
@@ -133,8 +135,8 @@ class _Breakdown:
         fracs = np.array([chunk.frac for chunk in self.storage.chunks])
         read: dict[tuple[int, int], list[np.ndarray]] = {}
         for step in self.tiling.steps:
-            for p, numbers in step.met:
-                read.setdefault((step.op, p), []).append(numbers)
+            for n, p, numbers in step.met:
+                read.setdefault((n, p), []).append(numbers)
         return tuple(sorted({
             _align(self.ops[n].parts[p], frac) for (n, p), numbers in read.items()
             for frac in np.unique(fracs[np.concatenate(numbers)]).tolist()}))
@@ -145,9 +147,9 @@ class _Breakdown:
 
     def _operands(self, step: StepTiles) -> list[tuple[Chunk, int]]:
         """(chunk, align) of everything that a step meets."""
-        found, op = [], self.ops[step.op]
-        for p, numbers in step.met:
-            part = op.parts[p]
+        found = []
+        for n, p, numbers in step.met:
+            part = self.ops[n].parts[p]
             carried = part.carried and step.step == 0
             for number in numbers.tolist():
                 chunk = self.storage.chunks[number]
@@ -194,10 +196,14 @@ class _Breakdown:
 
     def _rides(self, n: int, step: int) -> tuple[int, int, int] | None:
         """The job on which an op rides at a step, or None."""
-        ride = self.rides.get(n)
-        if ride and step < ride.steps:
-            return ride.carrier, step + ride.ahead, ride.group
-        return None
+        return next(((ride.carrier, ride.steps[step], ride.group)
+                     for ride in self.rides.get(n, ()) if step in ride.steps), None)
+
+    def _partly(self, n: int) -> bool:
+        """Whether an op rides on the two directions of a layer, so that its steps are finished in
+        another order."""
+        return any(len(ride.columns) < self.ops[n].parts[0].matrix.shape[2]
+                   for ride in self.rides.get(n, ()))
 
 
 def _align(part: Part, frac: int) -> int:

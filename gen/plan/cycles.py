@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
+
+import numpy as np
 
 from gatefold.gen.plan.latency import latencies
 from gatefold.hdl.config import EngineConfig
@@ -18,6 +21,8 @@ from gatefold.hdl.gearbox import GearboxModel, GearboxShape
 from gatefold.hdl.isa import Stop
 
 __all__ = ["Timeline", "gearboxes", "input_arrivals", "input_taking", "replay"]
+
+_FINISH = int(Stop.FINISH)
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,24 @@ def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timel
 
 
 class _Replay:
-    """The core, its source and its sink, cycle by cycle."""
+    """The core, its source and its sink, cycle by cycle; but tiles that wait for nothing are issued
+    in one go while the streams stand still."""
 
     def __init__(self, instructions: list[dict], config: EngineConfig, frames: int):
         self.instructions, self.config, self.frames = instructions, config, frames
+        self.x_depth, self.out_depth = config.x_depth, config.out_depth
+        self.x_beats, self.out_beats = config.x_beats, config.out_beats
         self.output = latencies(config).output
         self.source, self.sink = map(GearboxModel, gearboxes(config))
+        # The cycle of each tile of a frame that waits for nothing but the gaps, and the tiles that
+        # wait for more or whose issue is noticed elsewhere: all such tiles, and those that are left
+        # when the frame's input is there.
+        gaps = np.array([tile["gap"] for tile in instructions])
+        self.at = np.cumsum(gaps + 1) - gaps - 1
+        late = np.array([bool(_leaves(tile) or _carried(tile) or tile["last"])
+                         for tile in instructions])
+        reads = np.array([bool(tile["from_x"]) for tile in instructions])
+        self.stops, self.late_stops = np.flatnonzero(late | reads), np.flatnonzero(late)
         self.offered = self.chunks = 0  # input beats taken, input chunks written
         self.frame = self.index = self.wait = 0  # the next tile, and the gap before it
         self.finished: deque[int] = deque()  # of output words on their way: when each is complete
@@ -69,46 +86,62 @@ class _Replay:
             # What comes and goes in this cycle is seen in the next.
             chunks, left, waiting, started = self.chunks, self.left, self.waiting, self.frame
             self._issue(cycle, chunks, left)
-            self._take(cycle, chunks < (2 + started) * self.config.x_depth)
-            self._give(cycle, waiting > 0)
+            moved = self._take(cycle, chunks < (2 + started) * self.x_depth)
+            moved |= self._give(cycle, waiting > 0)
             cycle += 1
+            if not moved and self.frame == started:
+                cycle = self._go_on(cycle)
         return Timeline(tuple(map(tuple, self.issues[:self.frames])), tuple(self.first_in),
                         tuple(self.last_out))
 
+    def _go_on(self, cycle: int) -> int:
+        """Issue the tiles from ``cycle`` on that wait for nothing, while the streams stand still:
+        until an output word is complete. The cycle in which to go on."""
+        until = self.finished[0] if self.finished else inf
+        if self.frame == self.frames:
+            return cycle if until == inf else int(until)
+        arrived = self.chunks >= (self.frame + 1) * self.x_depth
+        stops = self.late_stops if arrived else self.stops
+        stop = stops[np.searchsorted(stops, self.index)]
+        times = cycle + self.wait + self.at[self.index:stop + 1] - self.at[self.index]
+        count = int(np.searchsorted(times[:-1], until))
+        self.issues[-1] += times[:count].tolist()
+        self.index += count
+        there = int(min(times[count], until))
+        self.wait = int(times[count]) - there
+        return there
+
     def _complete(self, cycle: int):
         """Output words that are complete may leave; if they come in any order, a frame at once."""
-        depth = self.config.out_depth
         while self.finished and self.finished[0] <= cycle:
             self.finished.popleft()
             self.complete += 1
             if not self.config.out_whole:
                 self.waiting += 1
-            elif self.complete % depth == 0:
-                self.waiting += depth
+            elif self.complete % self.out_depth == 0:
+                self.waiting += self.out_depth
 
     def _issue(self, cycle: int, chunks: int, left: int):
         """Issue a tile when its gap is over, its input there and a half of the output memory free.
 
         ``chunks`` of the input are written, ``left`` words of the output have left.
         """
-        c = self.config
         if self.frame == self.frames or self.wait:
             self.wait = max(0, self.wait - 1)
             return
         tile = self.instructions[self.index]
-        before = self.frame * c.x_depth  # input chunks of earlier frames
-        leaves = tile["stop"] & Stop.FINISH and tile["to_out"]
-        # The frame's first beat says whether the state that the last frame left counts.
-        carried = tile.get("age") or tile.get("cell_carried")
+        before = self.frame * self.x_depth  # input chunks of earlier frames
+        leaves = _leaves(tile)
         if ((tile["from_x"] and before + tile["operand"] >= chunks)
-                or (leaves and self.frame - left // c.out_depth >= 2)
-                or (carried and chunks <= before)):
+                or (leaves and self.frame - left // self.out_depth >= 2)
+                or (_carried(tile) and chunks <= before)):
             return
         self.issues[-1].append(cycle)
         if leaves:
+            parts = self.config.parts
             # The last beat may leave its word open; the others complete theirs with its last part.
             for beat in range(tile["beats"] + 1):
-                whole = (tile["out"] + beat) % c.parts == c.parts - 1
+                whole = (tile["out"] + beat) % parts == parts - 1
                 if tile["complete"] if beat == tile["beats"] else whole:
                     self.finished.append(cycle + self.output + beat + 1)
         self.wait = tile["gap"]
@@ -117,23 +150,35 @@ class _Replay:
             self.frame, self.index = self.frame + 1, 0
             self.issues.append([])
 
-    def _take(self, cycle: int, room: bool):
-        """Input: a beat into the gearbox, a chunk out of it."""
-        beats = self.config.x_beats
-        took, gave = self.source.step(self.offered < beats * self.frames, room)
-        if took and self.offered % beats == 0:
+    def _take(self, cycle: int, room: bool) -> bool:
+        """Input: a beat into the gearbox, a chunk out of it. Whether anything moved."""
+        took, gave = self.source.step(self.offered < self.x_beats * self.frames, room)
+        if took and self.offered % self.x_beats == 0:
             self.first_in.append(cycle)
         self.offered += took
         self.chunks += gave
+        return took or gave
 
-    def _give(self, cycle: int, some: bool):
-        """Output: a word into the gearbox, a beat out of it."""
+    def _give(self, cycle: int, some: bool) -> bool:
+        """Output: a word into the gearbox, a beat out of it. Whether anything moved."""
         took, gave = self.sink.step(some, True)
         self.waiting -= took
         self.left += took
         self.beats_out += gave
-        if gave and self.beats_out % self.config.out_beats == 0:
+        if gave and self.beats_out % self.out_beats == 0:
             self.last_out.append(cycle)
+        return took or gave
+
+
+def _leaves(tile: dict) -> bool:
+    """Whether a tile finishes rows that leave the core."""
+    return bool(tile["stop"] & _FINISH and tile["to_out"])
+
+
+def _carried(tile: dict) -> bool:
+    """Whether it needs the frame's first beat, which says whether the state that the last frame
+    left counts."""
+    return bool(tile.get("age") or tile.get("cell_carried"))
 
 
 def gearboxes(config: EngineConfig) -> tuple[GearboxShape, GearboxShape]:

@@ -33,7 +33,8 @@ class Demand:
     result. windows: it is a convolution, whose steps may be computed several at a time. sparse: the
     most columns of a row that are not zero by construction; 0, all. carrier: the place, among the
     demands, of a recurrent layer on each of whose results it rides if there are rows to spare
-    (:mod:`gatefold.gen.plan.riders`); -1, none.
+    (:mod:`gatefold.gen.plan.riders`); -1, none. both: it rides on that and on the other direction,
+    so that a step takes tiles for half of its columns.
     """
 
     size: int
@@ -46,6 +47,7 @@ class Demand:
     windows: bool
     sparse: int = 0
     carrier: int = -1
+    both: bool = False
 
     @property
     def rows(self) -> int:
@@ -72,6 +74,13 @@ class Demand:
             return ceil(1.1 * self.steps * self.rows * self.columns / (pe * simd))
         return (self.met * self._input_tiles(pe, simd, dies)
                 + self.recurs * self.groups(pe, simd, dies) * ceil(self.own / simd))
+
+    def riding(self, pe: int, simd: int, dies: int) -> int:
+        """The same where it rides: only steps that have nothing to ride on take all their tiles."""
+        whole = self._input_tiles(pe, simd, dies)
+        if not self.both:
+            return whole
+        return min(2, self.steps) * whole + max(0, self.steps - 2) * ceil(self.pieces[0] / simd)
 
     def words(self, pe: int, simd: int) -> int:
         """About how many weight words it takes, at least."""
@@ -102,7 +111,7 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
             gates = 1 if isinstance(layer, QRnn | Rnn) else 4
             steps, given = len(read), layer.stateful or len(layer.inputs) > 1
             same = not given and (read == read[:1]).all()
-            carriers[vectors[network.value(n)].tobytes()] = len(found)
+            carriers[vectors[network.value(n)][..., 0].tobytes()] = len(found)
             recurs = steps if given else steps - 1
             found.append(Demand(layer.units, gates, _pieces(read[-1]), layer.recurring, steps,
                                 1 if same else steps, recurs, False))
@@ -117,8 +126,22 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
             rides = network.value(n) not in read_again and layer.window is None and not sparse
             found.append(Demand(layer.outputs, 1, pieces, 0, steps, steps, 0,
                                 layer.window is not None and not sparse, sparse,
-                                carriers.get(read.tobytes(), -1) if rides else -1))
+                                *(_carrier(read.reshape(-1, read.shape[-1]), carriers)
+                                  if rides else ())))
     return found or [Demand(1, 4, (1,), 0, 1, 1, 0, False)]
+
+
+def _carrier(read: np.ndarray, carriers: dict[bytes, int]) -> tuple[int, bool]:
+    """What carries a layer that reads these vectors (steps, elements), and whether it is both
+    directions, as of :class:`Demand`."""
+    first, last = read[..., 0], read[..., -1]
+    half = read.shape[-1] // 2
+    one, other = carriers.get(first.tobytes(), -1), carriers.get(last[::-1].tobytes(), -1)
+    if (read == first[..., None]).all():
+        return one, False
+    both = (min(one, other) >= 0 and (read[..., :half] == first[..., None]).all()
+            and (read[..., half:] == last[..., None]).all())
+    return (one, True) if both else (-1, False)
 
 
 def longest_chain(network: QuantizedNetwork | Network) -> int:

@@ -6,6 +6,8 @@ network's numbers; program and segments from the plan alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from gatefold.gen.numbers.int8_table import reciprocal_table
@@ -19,7 +21,7 @@ from gatefold.hdl.isa import instruction_layout, pack, segment_layout
 from gatefold.hdl.mac_pair import borrowed
 from gatefold.hdl.recip_table import BASE, LINE, REMAINDER
 
-__all__ = ["image_widths", "load_image", "number_images", "pack_words",
+__all__ = ["image_widths", "load_image", "load_padding", "number_images", "pack_words",
            "program_images", "with_parity"]
 
 
@@ -40,20 +42,21 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
         alike.setdefault((word.op, word.part, word.group), []).append(n)
     for (op, part, group), numbers in alike.items():
         lanes = np.stack([work.weight_words[n].lanes for n in numbers])  # (words, dies, simd)
-        riders = [(n, 0, 0) for n, ride in work.rides.items()
-                  if (ride.carrier, ride.part, ride.group) == (op, part, group)]
-        for n, p, g in ((op, part, group), *riders):
+        riders = [(n, 0, 0, ride.columns.start) for n, rides in work.rides.items()
+                  for ride in rides if (ride.carrier, ride.part, ride.group) == (op, part, group)]
+        for n, p, g, first in ((op, part, group, 0), *riders):
             rows, per = work.folds[n].rows[g], work.ops[n].rows
             matrix = work.ops[n].parts[p].matrix[rows // per, rows % per]  # (pe, columns)
             for die in range(config.dies):
                 mine, there = slice(die * config.rows, (die + 1) * config.rows), lanes[:, die]
-                block = np.where(there >= 0, matrix[mine][:, there], 0)  # (rows, words, simd)
+                # (rows, words, simd)
+                block = np.where(there >= 0, matrix[mine][:, first + there], 0)
                 weights[numbers, mine] += np.where(rows[mine, None, None] >= 0, block, 0
                                                    ).swapaxes(0, 1)
     biases = np.zeros((len(work.bias_words), config.pe), np.int64)
     for n, (number, group, first) in enumerate(work.bias_words):
-        riders = [(rider, 0) for rider, ride in work.rides.items()
-                  if (ride.carrier, ride.group) == (number, group)]
+        riders = [(rider, 0) for rider, rides in work.rides.items()
+                  if (number, group) in {(ride.carrier, ride.group) for ride in rides}]
         for other, g in ((number, group), *riders):
             op = work.ops[other]
             rows = work.folds[other].rows[g]
@@ -157,6 +160,15 @@ def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
         words += [(config.dies * width, sum(part << die * width for die, part in enumerate(parts)))
                   for parts in of_dies]
     return [word >> at & mask for width, word in words for at in range(0, width, beat)]
+
+
+def load_padding(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
+    """The bits of each beat of :func:`load_image` that belong to no word: they mean nothing."""
+    widths = image_widths(replace(config, loadable=False, protect=False))
+    ones = {name: [(1 << widths[name]) - 1] * len(words) for name, words in images.items()
+            if name in widths}
+    everything = (1 << config.beat * config.container) - 1
+    return [everything & ~beat for beat in load_image(ones, config)]
 
 
 #: Images whose words have a bit of parity in a core that watches itself.

@@ -11,6 +11,7 @@ import numpy as np
 
 from gatefold.gen.network.views import History
 from gatefold.gen.plan.lowered import Lowered, picking
+from gatefold.gen.plan.ops import COPIED
 from gatefold.hdl.kinds import DenseKind
 
 __all__ = ["history"]
@@ -38,7 +39,7 @@ def _copy(to: Lowered, value: int) -> np.ndarray:
     steps = x.reshape(-1, together * features)
     frac = to.qnet.input_formats[value].frac
     written = to.storage.result(len(to.ops), *steps.shape, frac, len(steps), to.places[value])
-    to.add(-1, DenseKind("linear", 0, 0, to.qnet.act_width), (picking(steps.shape[1], 1, steps),),
-           written, traced=None)
+    to.add(COPIED, DenseKind("linear", 0, 0, to.qnet.act_width),
+           (picking(steps.shape[1], 1, steps),), written, traced=None)
     to.stage += 1
     return written.reshape(x.shape)

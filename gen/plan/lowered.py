@@ -9,7 +9,7 @@ import numpy as np
 from gatefold.gen.network.views import History
 from gatefold.gen.numbers.quantized import QDense, QuantizedNetwork, QView
 from gatefold.gen.plan.layout import Storage
-from gatefold.gen.plan.ops import Op, Part
+from gatefold.gen.plan.ops import GATHERED, Op, Part
 from gatefold.hdl.kinds import DenseKind, Kind
 
 __all__ = ["Lowered", "picking"]
@@ -73,8 +73,21 @@ class Lowered:
         return value
 
     def feeds(self, n: int) -> bool:
-        """Whether another layer reads what layer ``n`` makes; False of -1, no layer."""
+        """Whether another layer reads what layer ``n`` makes; False where ``n`` is no layer."""
         return n >= 0 and bool(self._read_by[self.qnet.value(n)])
+
+    def needs(self, n: int, other: int) -> bool:
+        """Whether layer ``n`` reads, perhaps through others, what layer ``other`` makes."""
+        values, seen = [*self.qnet.layers[n].inputs], set()
+        while values:
+            value = values.pop()
+            layer = value - len(self.qnet.input_shapes)
+            if layer == other:
+                return True
+            if layer >= 0 and value not in seen:
+                seen.add(value)
+                values += self.qnet.layers[layer].inputs
+        return False
 
     def is_read(self, n: int) -> bool:
         """Whether another op reads what layer ``n`` makes."""
@@ -126,8 +139,8 @@ class Lowered:
         self.stage += 1
         written = self.storage.result(len(self.ops), len(frame), row, 0, 0)
         zeros = self.qnet.output_zeros[:row, None]
-        self.add(-1, DenseKind("linear", 0, 0, self.qnet.act_width), (picking(row, 1, frame),),
-                 written, bias=zeros - zeros[0], traced=None)
+        self.add(GATHERED, DenseKind("linear", 0, 0, self.qnet.act_width),
+                 (picking(row, 1, frame),), written, bias=zeros - zeros[0], traced=None)
         self._gathered = written
 
 

@@ -13,7 +13,10 @@ import numpy as np
 
 from gatefold.hdl.kinds import Kind
 
-__all__ = ["Op", "Part"]
+__all__ = ["COPIED", "GATHERED", "Op", "Part"]
+
+#: In place of a layer's number: an op that puts the output together, or copies an input.
+GATHERED, COPIED = -1, -2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +44,7 @@ class Part:
 class Op:
     """A matrix, its operands and its finish.
 
-    layer: its number in the quantised network; -1, none (the op copies the
-        input, or puts the output together).
+    layer: its number in the quantised network, :data:`GATHERED` or :data:`COPIED`.
     kind: its finish. later: None, or a step, from which on it has another one, and that one.
     size: elements of a step's result. sizes: how many of them each step makes, from the first on.
     parts: its columns and the vectors that meet them, the layer's input first.

@@ -46,7 +46,7 @@ class Ranking:
                                    for demand, count in self.alike.items())
 
     def _tiles(self, demand: Demand, pe: int, simd: int) -> int:
-        """Of one layer. A step that rides takes none; its last has none to ride on."""
+        """Of one layer."""
         whole = demand.tiles(pe, simd, self.dies)
         if demand.carrier < 0:
             return whole
@@ -54,7 +54,7 @@ class Ranking:
         spare = carrier.groups(pe, simd, self.dies) * pe - carrier.spread(simd, self.dies)
         if demand.spread(simd, self.dies) > spare:
             return whole
-        return whole // demand.steps
+        return demand.riding(pe, simd, self.dies)
 
     def bound(self, pe: int, simd: int) -> int:
         """About how many cycles a frame takes at least: one a tile, and those of the tails."""

@@ -75,8 +75,9 @@ def components(config: EngineConfig) -> dict[str, Resources]:
     """What each component of an engine takes; a component that takes nothing is left out.
 
     rows: multipliers, adder trees, accumulators, parked sums. array: delayed controls and relays.
-    weights, bias, program, tables: the memories. scales: the memories of row scales, and the
-    shifts. operands, sequencer, router, reader, writer, loader: the components of these names.
+    weights, bias, program, tables: the memories. scales: the memories of row scales, and what the
+    lanes' shifts take. operands, sequencer, router, reader, writer, loader: the components of
+    these names.
     lstm_lanes, gru_lanes, merge_lanes, dense_lanes, int8_lstm_lanes, int8_dense_lanes: the lanes,
     those in int8 with their tables; lanes: what they share, and the registers from die to die.
     guards: parity, copies and watchdog of a core that watches itself.
@@ -265,11 +266,12 @@ def _router(c: EngineConfig) -> Resources:
 
 
 def _scales(c: EngineConfig) -> Resources:
-    """A multiplexer of four for each bit of a row of a lane."""
+    """The memory of the scales, and a LUT for each row of a lane: the choice of a bit shares a LUT
+    with the sign or the saturation behind it."""
     if not c.scale_depth:
         return _part()
     memory = ram_luts if c.loadable else lambda width, depth: rom(width, depth)[0]
-    return _part(c.lanes * c.row_places * c.acc_width + memory(c.scale_width, c.scale_depth),
+    return _part(c.lanes * c.row_places + memory(c.scale_width, c.scale_depth),
                  c.scale_width)
 
 

@@ -65,7 +65,7 @@ class _Rule:
     near: float
     price: float
 
-    def weighed(self, cycles: int, lut: int, of: int) -> float:
+    def weighed(self, cycles: float, lut: int, of: int) -> float:
         """What is to be least; ``lut`` of the device's LUTs ``of``."""
         return cycles * (1 + self.price * lut / of)
 
@@ -169,11 +169,11 @@ class _Draft:
 
 @dataclass(frozen=True)
 class _Timed:
-    """An array that fits, about how many cycles a frame takes on it, by its schedule, and about how
-    many LUTs it takes."""
+    """An array that fits, about how many cycles a frame takes on it, by its schedule or by counts,
+    and about how many LUTs it takes."""
 
     array: Array
-    cycles: int
+    cycles: float
     lut: int
 
 
@@ -318,6 +318,8 @@ def _best(finalists: list[Plan], budget: Budget, rule: _Rule) -> Plan:
 
 #: How much larger than the largest array that is too slow the array for a deadline may be.
 _CLOSE = 1.08
+#: Of arrays of about as many multipliers that meet a deadline.
+_SMALL = _Rule(_CLOSE, 1e6)
 #: An array is too slow where its cycles by counts alone are so many times those of the deadline.
 _SURE = 1.1
 
@@ -325,22 +327,22 @@ _SURE = 1.1
 def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *,
                   contexts: int = 1, pipeline: str = "full", protect: bool = False) -> Plan:
     """The plan of the smallest array, by multipliers, whose latency at the budget's clock is at
-    most so long; within 8 %, since latency does not fall steadily with size. No array that takes
-    more than :data:`MAX_TILES` cycles is looked at.
+    most so long; within 8 %, since latency does not fall steadily with size, and of those the one
+    with the least logic. No array that takes more than :data:`MAX_TILES` cycles is looked at.
 
     Raises :class:`UserError` where the fastest array that fits takes longer, and as
     :func:`choose_array`.
     """
     made = {"contexts": contexts, "pipeline": pipeline, "protect": protect}
     wanted = Array(pe=4, simd=1, stream_bits=budget.stream_bits, packed=budget.packs, **made)
-    limit, rule = min(microseconds * budget.clock_mhz, MAX_TILES), _RULES["latency"]
+    limit = min(microseconds * budget.clock_mhz, MAX_TILES)
 
     def planned(multipliers: int) -> Plan | None:
-        """The fastest of no more multipliers, None where it is too slow."""
-        finalists, _ = _searched(qnet, wanted, replace(budget, multipliers=multipliers), rule,
+        """The one with the least logic of no more multipliers, None where all are too slow."""
+        finalists, _ = _searched(qnet, wanted, replace(budget, multipliers=multipliers), _SMALL,
                                  _QUICK, limit, lambda _done, _total: None)
-        found = _best(finalists, budget, rule) if finalists else None
-        return found if found and found.cycles.latency <= limit else None
+        met = [plan for plan in finalists if plan.cycles.latency <= limit]
+        return _best(met, budget, _SMALL) if met else None
 
     too_few, multipliers = _about(Ranking(qnet, contexts), budget, limit)
     found, step = planned(multipliers), _CLOSE
@@ -401,8 +403,9 @@ def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: R
     other numbers of dies, infinite where there is none; slower shapes are not planned. ``most``:
     shapes that surely take more cycles are not looked at.
 
-    Shapes are ranked by counts; those that fit are scheduled, until no other can be better or the
-    ``effort`` is spent; the best of these are planned in full.
+    Shapes are ranked by counts; those that fit are scheduled, but for those whose tiles alone are
+    more than the ``effort``, until no other can be better or the effort is spent; the best of these
+    are planned in full.
     """
     multipliers = budget.multipliers
     finalists: list[Plan] = []
@@ -413,7 +416,8 @@ def _finalists(qnet: QuantizedNetwork, wanted: Array, budget: Budget, ranking: R
         timed, too_fast = _timed(qnet, arrays, budget, ranking, rule, effort, fastest, most,
                                  progress)
         slow += too_fast
-        timed.sort(key=lambda one: rule.weighed(one.cycles, one.lut, budget.lut))
+        timed.sort(key=lambda one: (one.cycles > most,
+                                    rule.weighed(one.cycles, one.lut, budget.lut)))
         near = rule.near * min([fastest, *(one.cycles for one in timed)])
         for one in [one for one in timed if one.cycles <= near][:effort.plans]:
             placed = fit(make_plan(qnet, one.array), budget)
@@ -447,8 +451,11 @@ def _timed(qnet: QuantizedNetwork, arrays: list[Array], budget: Budget, ranking:
         spent += len(draft.work.storage.chunks)
         if draft.work.tiles > most:
             continue
-        cycles = frame_cycles(draft.work, draft.config)
-        spent += draft.work.tiles
+        if draft.work.tiles > effort.work:  # its schedule is made once, in its plan
+            cycles = ranking.cycles(array.pe, array.simd)
+        else:
+            cycles = frame_cycles(draft.work, draft.config)
+            spent += draft.work.tiles
         best = min(best, cycles)
         found.append(_Timed(draft.array, cycles, estimate(draft.config).lut))
     return found, slow

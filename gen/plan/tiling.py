@@ -50,11 +50,12 @@ class StepGroup:
 
 @dataclass(frozen=True)
 class StepTiles:
-    """An op at a step. met: of each part that it meets, (part, numbers of the chunks)."""
+    """An op at a step. met: of each part that it meets, its own or that of an op that rides on it,
+    (op, part, numbers of the chunks)."""
 
     op: int
     step: int
-    met: tuple[tuple[int, np.ndarray], ...]
+    met: tuple[tuple[int, int, np.ndarray], ...]
     groups: tuple[StepGroup, ...]
 
 
@@ -75,7 +76,7 @@ class Tiling:
     """
 
     def __init__(self, lowered: Lowered, folds: Sequence[Fold], repeated: frozenset[int],
-                 rides: dict[int, Ride], parts: int):
+                 rides: dict[int, tuple[Ride, ...]], parts: int):
         self.ops, self.folds, self.repeated, self.rides = lowered.ops, folds, repeated, rides
         self.simd, self.storage, self.parts = lowered.simd, lowered.storage, parts
         self.weight_words: list[Word] = []
@@ -85,23 +86,30 @@ class Tiling:
         self._used: dict[tuple[int, int, int], np.ndarray] = {}
         self._cuts: dict[tuple, tuple[int, _Cut]] = {}
         self._groups_of: dict[tuple, tuple[StepGroup, ...]] = {}
+        # Of (op, step), what those meet beside that ride on it and meet more: (op, part, vector).
+        self._beside: dict[tuple[int, int], list[tuple[int, int, np.ndarray]]] = {}
+        for n, of_op in rides.items():
+            for ride in of_op:
+                for step, carried in ride.steps.items():
+                    self._find_beside(n, ride, step, carried)
         self.steps = [self._step(n, step) for n, op in enumerate(self.ops)
                       for step in range(len(op.sizes))
                       if any(part.steps[step] is not None for part in op.parts)]
 
     def _step(self, n: int, step: int) -> StepTiles:
         op, met, cuts, alike = self.ops[n], [], [], []
-        for p, part in enumerate(op.parts):
-            vector = part.steps[step]
-            if vector is None or (p == 0 and n in self.repeated and step):
+        vectors = [(n, p, part.steps[step]) for p, part in enumerate(op.parts)
+                   if not (p == 0 and n in self.repeated and step)]
+        for other, p, vector in (*vectors, *self._beside.get((n, step), ())):
+            if vector is None:
                 continue
             which, found, first = self._cut(vector)
-            met.append((p, found.numbers + first))
-            cuts.append((p, found))
-            alike.append((p, which))
+            met.append((other, p, found.numbers + first))
+            cuts.append((other, p, found))
+            alike.append((other, p, which))
         words = self.storage.words(op.sizes[step])
         begins = step == 0 and op.first_bias is not None
-        rides = n in self.rides and step < self.rides[n].steps
+        rides = any(step in ride.steps for ride in self.rides.get(n, ()))
         key = (n, words, begins, rides, *alike)
         if key not in self._groups_of:
             self._groups_of[key] = (StepGroup(0, self.folds[n].groups[0].beats, (), 0),) \
@@ -127,19 +135,30 @@ class Tiling:
                 self.storage.dies))
         return *self._cuts[key], first
 
+    def _find_beside(self, n: int, ride: Ride, step: int, carried: int) -> None:
+        """Note what an op that rides meets beside its carrier's vector."""
+        vector = self.ops[n].parts[0].steps[step]
+        if len(ride.columns) < len(vector):
+            rest = vector.copy()
+            rest[ride.columns.start:ride.columns.stop] = NOWHERE
+            self._beside.setdefault((ride.carrier, carried), []).append((n, 0, rest))
+
     def _groups(self, n: int, words: int, begins: bool,
-                cuts: list[tuple[int, _Cut]]) -> Iterator[StepGroup]:
-        """The groups that write any of the ``words`` of a step's result, ``parts`` beats each."""
+                cuts: list[tuple[int, int, _Cut]]) -> Iterator[StepGroup]:
+        """The groups that write any of the ``words`` of a step's result, ``parts`` beats each. The
+        last one meets what riders meet beside."""
         for g, group in enumerate(self.folds[n].groups):
             beats = min(group.beats, self.parts * words - group.first)
             if beats < 1:
                 continue
             tiles: list[StepTile] = []
             begin = 0
-            for p, found in cuts:
-                tiles += [StepTile(begin + tile.at, self._word(n, p, g, tile.lanes), tile.bank,
-                                   tile.absolute, away)
-                          for tile, away in self._meets(n, p, g, found)]
+            for other, p, found in cuts:
+                if other == n or g == len(self.folds[n].groups) - 1:
+                    rows = g if other == n else 0
+                    tiles += [StepTile(begin + tile.at, self._word(other, p, rows, tile.lanes),
+                                       tile.bank, tile.absolute, away)
+                              for tile, away in self._meets(other, p, rows, found)]
                 begin += len(found.numbers)
             if not tiles:  # nothing but a bias
                 nothing = np.full((self.storage.dies, self.simd), NOWHERE)
@@ -168,8 +187,8 @@ class Tiling:
             used = (rows >= 0)[:, None]
             if part.pattern is not None:
                 used = used & part.pattern[rows // per, rows % per]
-            for rider, ride in self.rides.items():
-                if (ride.carrier, ride.part, ride.group) == (n, p, g):
+            for rider, rides in self.rides.items():
+                if (n, p, g) in {(ride.carrier, ride.part, ride.group) for ride in rides}:
                     used = used | (self.folds[rider].rows[0] >= 0)[:, None]
             self._used[n, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
         used = self._used[n, p, g]

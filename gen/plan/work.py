@@ -96,7 +96,7 @@ class Work:
     leaving: the ops whose results are the output; in_order: it is one op, whose chunks leave in
         the order of its steps.
     repeated: ops whose input is the same at every step: only the jobs of the first step meet it.
-    rides: of each op that rides on another, how.
+    rides: of each op that rides on others, how.
     factors: of each op whose results have factors of their own, the first word of them in the
     lanes; factor_depth: words of factors.
     """
@@ -122,7 +122,7 @@ class Work:
     leaving: frozenset[int]
     in_order: bool
     repeated: frozenset[int]
-    rides: dict[int, Ride]
+    rides: dict[int, tuple[Ride, ...]]
     factors: dict[int, int]
     factor_depth: int
 
@@ -131,7 +131,7 @@ class Work:
         """The jobs, by context, op, step and group."""
         return self.make_jobs()
 
-    @property
+    @cached_property
     def stateful(self) -> bool:
         """Whether a frame reads what earlier frames left."""
         return any(op.carried for op in self.ops) or any(

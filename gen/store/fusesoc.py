@@ -18,6 +18,7 @@ _TEXT = """\
 CAPI=2:
 # Made by Gatefold. In a FuseSoC workspace: fusesoc library add mine THIS_FOLDER, then depend on
 # ::gatefold. Here: fusesoc --cores-root . run --target lint ::gatefold   (or --target sim)
+# Target lint needs Verilator on PATH, target sim Icarus Verilog.
 # The memory images are read from the folder GATEFOLD_WEIGHTS, a macro that holds a string. Where a
 # tool runs in FuseSoC's folder it is "gatefold/weights", quoted as that tool wants it.
 name: ::gatefold:{version}

@@ -11,11 +11,12 @@ import numpy as np
 
 from gatefold.gen.network.graph import HOST
 from gatefold.gen.network.layers import Dense, Window
+from gatefold.gen.network.overlap import MOST_FRAMES
 from gatefold.gen.numbers.accumulator import accumulator_width, layer_bits
 from gatefold.gen.numbers.integers import INT64
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.qlayer import MOST_SCALE, SPLITS
-from gatefold.gen.numbers.quantized import ABSENT, QLayer, QuantizedNetwork, Table
+from gatefold.gen.numbers.quantized import ABSENT, QLayer, QuantizedNetwork, QView, Table
 from gatefold.gen.numbers.settings import WIDTHS
 from gatefold.gen.store.stored import expect
 
@@ -37,6 +38,10 @@ def check(qnet: QuantizedNetwork) -> None:
     for form in qnet.read_formats:
         _format(form, qnet.act_width, "input_formats")
     _graph(qnet)
+    expect(bool(qnet.window) == any(isinstance(layer, QView) and layer.stateful
+                                     for layer in qnet.layers)
+           and qnet.window >= 0 and qnet.spans <= MOST_FRAMES
+           and (not qnet.window or [len(shape) for shape in qnet.input_shapes] == [2]), "window")
     meet = qnet.meet_input or set()
     expect(all(getattr(layer, "split", 1) == (qnet.split if n in meet else 1)
                for n, layer in enumerate(qnet.layers)), "split")

@@ -22,14 +22,17 @@ from gatefold.gen.plan.resources import Resources, total
 from gatefold.gen.store.export import TOP, write_rtl
 from gatefold.gen.synth.netlist import RAM_STUBS, Job, cells, netlists
 from gatefold.hdl.config import EngineConfig
+from gatefold.hdl.int8_dense_lane import EXPONENT, MANTISSA
 from gatefold.hdl.isa import instruction_layout, segment_layout
 from gatefold.hdl.kinds import DenseKind, GruKind, LstmKind, ResetKind
+from gatefold.hdl.lane_array import LANES
+from gatefold.hdl.recip_table import GATES, LINE, REMAINDER, SEGMENT
 from gatefold.hdl.target import SHALLOW
 from gatefold.hdl.weight_memory import RAM_VERILOG
 
 __all__ = ["PARTS", "SHARED", "Measured", "measure"]
 
-_LANES = ("gatefold_lstm_lane", "gatefold_gru_lane", "gatefold_merge_lane", "gatefold_dense_lane")
+_LANES = tuple(f"gatefold_{name}_lane" for name in LANES)
 _ROWS = ("gatefold_row", "gatefold_pair")
 SHARED = (*_ROWS, *_LANES)
 PARTS = ("array", "operands", "sequencer", "router", "reader", "writer")
@@ -39,8 +42,8 @@ _LABELS = dict.fromkeys(_ROWS, "rows") | {
 #: Where netlists are kept, by the hash of their input.
 CACHE = Path(tempfile.gettempdir()) / f"gatefold-synth-{os.getuid()}"
 #: Outputs of lanes that only test benches read.
-_UNREAD = {"gatefold_lstm_lane": "gatefold_lstm_lane/o:c",
-           "gatefold_gru_lane": "gatefold_gru_lane/o:c"}
+_UNREAD = {f"gatefold_{name}_lane": f"gatefold_{name}_lane/o:c"
+           for name in ("lstm", "gru", "int8_lstm")}
 
 #: LUTs of a cell; an inverter counts, although a later step may absorb it. F7/F8 multiplexers and
 #: carry chains are resources of their own.
@@ -202,6 +205,9 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
     found = {f"weights {style}": ((word, c.weight_depth, 1,
                                    in_luts if style == "distributed" else style), number)
              for style, number in styles.items()}
+    if c.scale_depth:
+        shape = c.scale_width, c.scale_depth, 1, in_luts
+        found["scales"] = shape, c.dies
     for width, number in Counter(len(rows) * c.acc_width for rows in c.regions).items():
         *_, style = rom(width, c.bias_depth)
         found[f"bias {width}"] = (width, c.bias_depth, 1, bias or style), number
@@ -222,6 +228,14 @@ def _memories(c: EngineConfig) -> dict[str, tuple[Shape, int]]:
         found["curves 0"] = (rom(table.out_frac, 1 << (table.n0 + table.n1), 2), number)
         if table.n2:
             found["curves 1"] = (rom(table.t1_width, 1 << (table.n0 + table.n2 - 1), 2), number)
+    lanes = c.dies * c.lanes
+    if c.recips:  # two look-ups a memory: two pairs of gates, and c
+        for name, segments, number in (("gates", GATES, 2 * lanes), ("cell", c.recips, lanes)):
+            found |= {f"int8_lstm_lanes {name} {what}": (rom(width, depth, 2), number)
+                      for what, width, depth in (("lines", LINE, segments),
+                                                 ("remainders", REMAINDER, segments * SEGMENT))}
+    if c.factor_depth:
+        found["int8_dense_lanes factors"] = (rom(MANTISSA + EXPONENT, c.factor_depth), lanes)
     return {label: value for label, value in found.items() if value[1]}
 
 

@@ -36,6 +36,7 @@ sys.path.insert(0, str(HERE.parents[1] / "bench" / "accuracy"))
 
 import detection  # noqa: E402
 import mgab  # noqa: E402
+from descent import descend  # noqa: E402
 
 WINDOW, UNITS, PARAMETERS = 50, 128, 198_273
 #: Samples of one trajectory: those to train on, then where the benchmark's series begin. What was
@@ -106,17 +107,15 @@ def train(model: Autoencoder, values: np.ndarray, args: argparse.Namespace, mean
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, total_steps=args.steps,
                                                    pct_start=0.1)
     total, begun = 0.0, time.monotonic()
-    for step in range(1, args.steps + 1):
+
+    def loss_of(_step: int) -> torch.Tensor:
         starts = rng.integers(0, len(values) - WINDOW, args.batch)
         y = torch.from_numpy(windows(values, starts, mean, std))
         x = y + args.noise * torch.randn(y.shape, generator=noise)
-        loss = torch.nn.functional.mse_loss(model(x), y)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        total += loss.item()
+        return torch.nn.functional.mse_loss(model(x), y)
+
+    for step, loss in descend(model, optimiser, schedule, loss_of, args.steps):
+        total += loss
         if step % 250 == 0:
             print(f"step {step:5}  MSE {total / 250:.3e}  {time.monotonic() - begun:.0f} s",
                   flush=True)

@@ -12,14 +12,7 @@
 // The last line is "end ..." or "hang ...", with the same words.
 `timescale 1ns / 1ps
 
-`ifdef VERILATOR
-module drive (input wire clk);  // main.cpp makes the clock
-`else
-module drive;
-    reg clk = 0;
-    always #5 clk = !clk;
-`endif
-
+@{drive}
     localparam integer RESET_CYCLES = @{reset_cycles};  // rst high: at the start, and where asked for
     localparam integer AFTER_CYCLES = @{after_cycles};  // watched after the last frame, for beats too many
     localparam integer UNREAD = 2147483647;

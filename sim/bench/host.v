@@ -10,14 +10,7 @@
 // "wrong ..." in log.txt: the core broke a rule of AXI. "hang": +cycles=N was not enough.
 `timescale 1ns / 1ps
 
-`ifdef VERILATOR
-module drive (input wire clk);  // main.cpp makes the clock
-`else
-module drive;
-    reg clk = 0;
-    always #5 clk = !clk;
-`endif
-
+@{drive}
     localparam integer WIDTH = @{width}, BYTES = WIDTH / 8, SHIFT = $clog2(BYTES);
     localparam integer DEPTH = @{depth}, STEPS = @{steps}, QUEUE = 16;
     localparam integer END = 0, WRITE = 1, READ = 2, DONE = 3, WAIT = 4, PAUSES = 5;

@@ -24,6 +24,7 @@ sys.path.insert(0, str(FOLDER))
 import accuracy_page as page  # noqa: E402
 import arithmetics  # noqa: E402
 import detection  # noqa: E402
+import evaluate  # noqa: E402
 from cut import Cut  # noqa: E402
 
 ROWS = {row.key: row for row in arithmetics.ROWS}
@@ -149,6 +150,36 @@ def test_cut_refuses_values_that_do_not_fit():
     network = small(np.random.default_rng(0))
     with pytest.raises(ValueError, match="beyond 16 bits, 12 of them fractional"):
         Cut(network, 12, products=False)(np.full((1, 4, 2), 9.0))
+
+
+# --- the command
+
+def test_a_run_that_was_stopped_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    kept, asked = tmp_path / "measured.json", []
+    kept.write_text(json.dumps(STORED | {"code": {}}))
+
+    def figures(of: str):
+        def measured(one=None, *_):
+            if len(asked) == stop:
+                raise KeyboardInterrupt
+            asked.append(key := getattr(one, "key", of))
+            return STORED[of][key] if one else STORED[of]
+        return measured
+    for name, value in {"MEASURED": kept, "measure": figures("rows"), "_matplotlib": dict,
+                        "measure_target": figures("targets"), "elsewhere": figures("elsewhere"),
+                        "code": lambda *weights: str(weights)}.items():
+        monkeypatch.setattr(evaluate, name, value)
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "-o", str(tmp_path)])
+    keys = [*ROWS, *(target.key for target in evaluate.TARGETS), "elsewhere"]
+    for stop in (3, len(ROWS) + 2):
+        with pytest.raises(KeyboardInterrupt):
+            evaluate.main()
+        assert asked == keys[:stop]
+    stop = None
+    for _ in range(2):  # the second has nothing left to measure
+        evaluate.main()
+        assert asked == keys
+    assert json.loads(kept.read_text())["rows"] == STORED["rows"]
 
 
 # --- the page

@@ -111,6 +111,7 @@ def test_every_published_figure_is_quoted(page):
     assert tables.count("<sup>q</sup>") == len(wanted) + 10
 
 
+@pytest.mark.long
 def test_a_network_is_planned_and_written(tmp_path):
     done = bench("--only", "autoenc-1", "--no-measure", "--results", tmp_path, "-o", tmp_path)
     assert done.returncode == 0, done.stderr

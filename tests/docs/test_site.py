@@ -75,7 +75,7 @@ def measured(page: str, width: int, tmp_path) -> list[int]:
 
 @built
 @browser
-@pytest.mark.parametrize("page", ["docs/index.html", "docs/bench.html",
+@pytest.mark.parametrize("page", ["docs/index.html", "docs/bench.html", "docs/engine.html",
                                   "docs/reference/components.html"])
 @pytest.mark.parametrize("width", [1100, 390])
 def test_pages_fit_a_desktop_and_a_phone(page, width, tmp_path):

@@ -21,7 +21,9 @@ from gatefold.gen.explore import GOALS
 from gatefold.gen.explore.goals import best, front
 from gatefold.gen.explore.identity import NAMES, identity, job_key
 from gatefold.gen.explore.journal import JOURNAL
+from gatefold.gen.explore.pages import as_markdown
 from gatefold.gen.explore.point import Job, Point, energy_proxy, measure
+from gatefold.gen.frontends import load
 from gatefold.gen.network.graph import Network, Window
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.options import ExploreOptions
@@ -31,6 +33,8 @@ from gatefold.gen.plan.sizing import made_to_fit
 from tests.support.cli_harness import contents
 from tests.support.networks import Make, network, quantized
 from tests.support.places import ROOT
+from tests.support.tflite_files import path
+from tests.support.windows import NETWORKS as WINDOWED
 
 SMALL = {"board": "zcu104", "widths": (8, 16), "sizes": 2, "shapes": 2}
 FILES = ["explore.html", "explore.json", "explore.md", JOURNAL, "latency-bram.svg",
@@ -211,6 +215,25 @@ def test_several_inputs_and_state_are_explored(tmp_path):
         core = gf.compile(net, width=8, pe=point.pe, simd=point.simd,
                           calibrate=x if len(x) > 1 else x[0])
         assert core.plan.cycles.latency == point.latency
+
+
+@pytest.mark.parametrize("board", [None, "zcu104"])
+def test_windows_of_a_full_integer_file_are_explored(board):
+    net = WINDOWED["int8"](Make(np.random.default_rng(1)))
+    found = gf.explore(net, hop=6, sizes=1, shapes=1, macs=32, board=board)
+    point = found.best()
+    core = gf.compile(net, hop=6, pe=point.pe, simd=point.simd, memory=point.placing, board=board)
+    assert core.plan.cycles.latency == point.latency
+    assert core.plan.config.packed == (board is not None)
+    words = " ".join(found.build_words(point, "m", None, "o"))
+    assert words.endswith(" --hop 6") and "--width" not in words
+    assert found.errors[8]["rms"] == core.report()["numbers"]["error"]["rms"]
+    assert f"A frame brings 6 samples of a window of {net.input_shape[0]}." in as_markdown(found)
+
+
+def test_a_full_integer_file_has_widths_of_its_own():
+    with pytest.raises(gf.UserError, match="^--widths does not go with a full-integer .tflite"):
+        gf.explore(load(path("forum")), widths=(8,))
 
 
 def test_numbers_are_those_of_a_build(net):

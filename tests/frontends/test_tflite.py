@@ -146,6 +146,7 @@ def test_peepholes_are_read_in_floats_and_refused_in_int8(tmp_path):
 # ---- what is refused ---------------------------------------------------------------------------
 
 STACKED = path("stacked").read_bytes()
+CAUSAL = path("causal").read_bytes()
 #: Where the options of its first LSTM are.
 LSTM = {name: places(STACKED)[f"Lstm.{name}"][0] for name in ("activation", "cell_clip")}
 
@@ -170,9 +171,10 @@ def scale(value: float) -> bytes:
     return patched(STACKED, at + int.from_bytes(STACKED[at:at + 4], "little") + 4, "f", value)
 
 
-def zero(value: int) -> bytes:
-    at = places(STACKED)["Quantization.zero"][0]
-    return patched(STACKED, at + int.from_bytes(STACKED[at:at + 4], "little") + 4, "q", value)
+def zero(value: int, data: bytes = STACKED) -> bytes:
+    """A network with another zero point of its input."""
+    at = places(data)["Quantization.zero"][0]
+    return patched(data, at + int.from_bytes(data[at:at + 4], "little") + 4, "q", value)
 
 
 @pytest.mark.parametrize(("data", "words"), [
@@ -190,6 +192,7 @@ def zero(value: int) -> bytes:
     (scale(float("inf")), "scales that are not positive"),
     (zero(128), "zero point 128"),
     (zero(1 << 40), "zero points beyond 8 bits"),
+    (zero(77, CAUSAL), "(PAD, .*what it pads has other scales or zero points"),
     (patched(STACKED, places(STACKED)["Model.version"][0], "I", 4), "version 4"),
 ])
 def test_what_is_not_supported_is_refused(tmp_path, data, words):

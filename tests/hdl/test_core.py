@@ -20,7 +20,7 @@ from gatefold.sim.scenario import full_rate, random_flow
 from gatefold.sim.verify import check_run
 from tests.support.hdl_harness import simulator
 from tests.support.lane_model import table_of
-from tests.support.networks import NETWORKS, inputs, network, quantized
+from tests.support.networks import NETWORKS, both_directions, inputs, network, quantized
 
 
 def two_frames(info, samples):
@@ -103,15 +103,18 @@ def test_several_sequences_in_a_frame(contexts, name, array):
     check(quantized(name), *array, contexts=contexts, scenarios=(full_rate, random_flow))
 
 
-# Dense layers that ride on an LSTM: layers, array, other options
+# Dense layers that ride on an LSTM or on both directions of one: layers, array, other options
 RIDERS = [(("L5seq", "D1"), (12, 2), {}), (("L5seq", "D3"), (24, 2), {"contexts": 3, "reach": 1}),
           (("L4seq", "D5"), (36, 2), {"dies": 3, "cross": 2, "gather": 1}),
-          (("L3seq", "D2"), (16, 3), {"contexts": 2, "loadable": True})]
+          (("L3seq", "D2"), (16, 3), {"contexts": 2, "loadable": True}),
+          (("lstm", 2), (12, 2), {"reach": 1}), (("gru", 1, 1), (16, 3), {"contexts": 2}),
+          (("lstm", 3), (36, 2), {"dies": 3, "cross": 2})]
 
 
 @pytest.mark.parametrize(("layers", "array", "options"), RIDERS, ids=str)
 def test_riders(layers, array, options):
-    check(quantized(((3, 2), layers)), *array, scenarios=(full_rate, random_flow), **options)
+    net = ((3, 2), layers) if layers[0].endswith("seq") else both_directions(*layers)
+    check(quantized(net), *array, scenarios=(full_rate, random_flow), **options)
 
 
 # Elements of one, two and four rows in one core, layers narrower and wider than a chunk, groups

@@ -9,23 +9,26 @@ from functools import cache
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from gatefold.gen.flow import Core, compile, shape_network
 from gatefold.gen.html import render
 from gatefold.gen.html.charts import waterfall
 from gatefold.gen.html.markup import flat, percent, svg, tag
-from gatefold.gen.html.occupancy import GATHERED, INPUT, MAX_RUNS, RECURRENT, occupancy, op_name
+from gatefold.gen.html.occupancy import INPUT, MAX_RUNS, RECURRENT, occupancy, op_name
 from gatefold.gen.html.tensors import Row, Scales, in_digits, parse, tensor_drawing
 from gatefold.gen.html.timeline import LEFT, PLOT, RIGHT
 from gatefold.gen.html.words import net_title
 from gatefold.gen.measure.inside import inside
 from gatefold.gen.network.graph import Network
 from gatefold.gen.plan.latency import stages
+from gatefold.gen.plan.ops import COPIED, GATHERED
 from gatefold.gen.store.folder import load_plan
 from gatefold.sim import simulators
 from tests.support.cli_harness import DATA, FIXTURES, MODEL, built, gatefold
-from tests.support.networks import network
+from tests.support.networks import Make, network
+from tests.support.windows import NETWORKS
 
 AUTOENCODER = FIXTURES / "keras_autoencoder.keras"
 HOSTILE = ("<script>document.title='owned'</script>", "\"'><img src=x onerror=alert(1)>",
@@ -137,9 +140,9 @@ def test_every_cycle_of_the_frame_is_accounted_for(core):
 
 
 def test_many_tiles_stay_a_small_page():
-    core = compile(shape_network(units=24, features=8, timesteps=60, layers=2), pe=4, simd=1)
+    core = compile(shape_network(units=24, features=8, timesteps=20, layers=2), pe=4, simd=1)
     what = occupancy(core.plan)
-    assert what.busy > 80_000 and len(what.runs) <= MAX_RUNS
+    assert what.busy > 30_000 and len(what.runs) <= MAX_RUNS
     assert len(render(core.report(), core.plan)) < 1_500_000
 
 
@@ -216,6 +219,14 @@ def test_an_output_put_together_has_a_lane():
     core = small("two outputs")
     assert occupancy(core.plan).layers[-1] == GATHERED
     assert "output put together" in words(render(core.report(), core.plan))
+
+
+def test_a_copied_input_and_an_output_put_together_are_two_things():
+    core = compile(NETWORKS["columns"](Make(np.random.default_rng(1))), hop=2, pe=4, simd=2)
+    what = occupancy(core.plan)
+    assert what.layers[0] == COPIED and what.layers[-1] == GATHERED
+    text = words(render(core.report(), core.plan))
+    assert "input copied" in text and "output put together" in text
 
 
 def test_the_hosts_function_is_drawn_behind_the_output():

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatefold.gen.measure.rules import output_bits, quantize_measured
+from gatefold.gen.measure.rules import output_bits, quantize_measured, splits
 from gatefold.gen.measure.search import error_of, outputs_of
 from gatefold.gen.network.graph import Dense, Lstm, Network
+from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.formats import by_row
 from gatefold.gen.numbers.integers import keeps_weights
 from gatefold.gen.numbers.qformat import QFormat
@@ -86,6 +87,19 @@ def test_weights_that_were_trained_in_split_formats_keep_the_split(row_scales):
     again = quantize_measured(on_grid, **options)
     assert again.split == 4 and keeps_weights(on_grid, again)
     assert not keeps_weights(on_grid, quantize(on_grid, **options))
+
+
+# features, places of a chunk, bits of activations and of the output, numbers of operands
+SPLITS = [(1, 16, 4, None, [2, 4, 8, 16]), (1, 16, 6, None, [2, 4]), (1, 16, 6, 16, [2, 4, 8, 16]),
+          (1, 2, 4, None, [2]), (5, 16, 4, None, [2]), (9, 16, 4, None, []), (9, 5, 4, None, []),
+          (3, 4, 8, None, [])]
+
+
+@pytest.mark.parametrize(("features", "places", "bits", "output", "operands"), SPLITS)
+def test_an_input_is_split_where_its_vectors_take_no_chunk_and_no_byte_more(
+        features, places, bits, output, operands):
+    of = initialise(units=2, features=features, timesteps=3)
+    assert splits(of, places, bits, output, {}) == operands
 
 
 # whether rows have scales: of all layers, by the sections; of the LSTM and the Dense layer

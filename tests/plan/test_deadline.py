@@ -51,6 +51,15 @@ def test_counts_tell_where_to_begin(monkeypatch):
     assert len(sizes) <= 4 and found <= 1.5 * sizes[0], (sizes, found)
 
 
+def test_an_array_of_many_tiles_is_scheduled_in_its_plan_alone(monkeypatch):
+    def scheduled(work, config):
+        raise AssertionError(f"{config.pe} x {config.simd} was scheduled to be compared")
+
+    monkeypatch.setattr(sizing, "frame_cycles", scheduled)
+    monkeypatch.setattr(sizing, "_QUICK", sizing._Effort(work=10, plans=1))
+    assert meet_deadline(QNET, BUDGET, 1.2).cycles.latency <= 1.2 * BUDGET.clock_mhz
+
+
 @pytest.mark.parametrize(("name", "simd", "lanes", "parts"), [
     ("stack", 8, 2, 4), ("stack", 4, 3, 2), ("stack", 4, 4, 1)])
 def test_lanes_are_no_more_than_the_user_allows(name, simd, lanes, parts):

@@ -8,7 +8,7 @@ from gatefold.gen.plan.demand import longest_chain
 from gatefold.gen.plan.plan import draft_plan, frame_cycles
 from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import estimate
-from tests.support.networks import network, quantized
+from tests.support.networks import both_directions, network, quantized
 
 ARRAYS = [(4, 1), (8, 3), (16, 4)]
 
@@ -53,6 +53,14 @@ def test_shapes_hold_whole_shares_of_each_die():
 @pytest.mark.parametrize("dies", [1, 2])
 def test_tiles_of_riders(pe, simd, dies):
     qnet = quantized("autoencoder")  # the Dense rides on the last LSTM, where there are rows for it
+    plan = make_plan(qnet, Array(pe=pe * dies, simd=simd, dies=dies, cross=2 * (dies > 1)))
+    assert Ranking(qnet).on(dies).tiles(pe * dies, simd) == plan.work.tiles
+
+
+@pytest.mark.parametrize(("outputs", "pe", "simd"), [(1, 12, 2), (3, 24, 5), (2, 20, 2)])
+@pytest.mark.parametrize("dies", [1, 3])
+def test_tiles_of_riders_on_both_directions(outputs, pe, simd, dies):
+    qnet = quantized(both_directions("lstm", outputs))
     plan = make_plan(qnet, Array(pe=pe * dies, simd=simd, dies=dies, cross=2 * (dies > 1)))
     assert Ranking(qnet).on(dies).tiles(pe * dies, simd) == plan.work.tiles
 

@@ -9,7 +9,7 @@ from gatefold.gen.network.graph import Dense, Network, Reverse, Slice
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from tests.plan.test_program import check
-from tests.support.networks import Make
+from tests.support.networks import Make, both_directions
 
 STEPS, FEATURES, UNITS = 6, 3, 5
 
@@ -32,19 +32,40 @@ def plan_of(net: Network, pe: int, simd: int, contexts: int = 1, **array):
                      Array(pe=pe, simd=simd, contexts=contexts, **array))
 
 
-#: network; array; for each rider its carrier, group and row, steps ahead and steps; tiles that
-#: multiply.
+def directions(*which, **more) -> Network:
+    return both_directions(*which, **more)(Make(np.random.default_rng(2), gain=0.5))
+
+
+def ahead(steps: int, by: int = 1) -> dict[int, int]:
+    return {step: step + by for step in range(steps)}
+
+
+#: network; array; for each rider, of each of its rides, the carrier, its group, the row, and of the
+#: rider's steps those that carry them; tiles that multiply.
 #: 12 x 2: the LSTM has 2 groups, and meets 2 chunks of x and 3 of h.
 LSTM = STEPS * 2 * 2 + (STEPS - 1) * 2 * 3
 RIDES = {
-    "a Dense on every step": (network(head(1)), (12, 2), {1: (0, 1, 8, 1, 5)}, LSTM + 3),
-    "one chunk": (network(head(1)), (24, 5), {1: (0, 0, 20, 1, 5)}, STEPS + STEPS - 1 + 1),
+    "a Dense on every step": (network(head(1)), (12, 2), {1: [(0, 1, 8, ahead(5))]}, LSTM + 3),
+    "one chunk": (network(head(1)), (24, 5), {1: [(0, 0, 20, ahead(5))]}, STEPS + STEPS - 1 + 1),
     "two on one step": (network(head(1), head(1, "tanh"), outputs=(2, 3)), (16, 2),
-                        {1: (0, 1, 4, 1, 5), 2: (0, 1, 5, 1, 5)}, LSTM + 2 * 3),
+                        {1: [(0, 1, 4, ahead(5))], 2: [(0, 1, 5, ahead(5))]}, LSTM + 2 * 3),
     "two heads of a vector": (
         network(head(4, "relu"), head(2, features=4, reads=2), head(2, features=4, reads=2),
-                outputs=(3, 4)), (24, 2), {3: (2, 0, 2, 0, 6)},
+                outputs=(3, 4)), (24, 2), {3: [(2, 0, 2, ahead(6, 0))]},
         STEPS * (2 + 3 + 2) + (STEPS - 1) * 3),
+    # Step t meets the forward h_t in step t + 1 of that direction, and the other half in step 6 - t
+    # of the backward one. The first step and the last one have only their own tiles.
+    "two directions": (directions("lstm", 1), (12, 2),
+                       {2: [(0, 1, 8, {3: 4, 4: 5}), (1, 1, 8, {1: 5, 2: 4})]},
+                       2 * LSTM + 4 * 3 + 2 * 6),
+    "two directions of 5 steps": (directions("rnn", 1, steps=5), (8, 2),
+                                  {2: [(0, 0, 5, {2: 3, 3: 4}), (1, 0, 5, {1: 4})]},
+                                  2 * (5 * 2 + 4 * 3) + 3 * 3 + 2 * 6),
+    "two heads of two directions": (
+        directions("lstm", 2, 3), (12, 5),
+        {2: [(0, 1, 8, {3: 4, 4: 5}), (1, 1, 8, {1: 5, 2: 4})]},
+        # The second head has tiles of its own, and so has what puts the output together.
+        2 * (STEPS * 2 + (STEPS - 1) * 2) + (4 * 1 + 2 * 2) + STEPS * 2 + 2 * STEPS),
 }
 
 
@@ -53,8 +74,8 @@ RIDES = {
 def test_riders_fill_spare_rows(name, contexts):
     net, (pe, simd), rides, tiles = RIDES[name]
     plan = plan_of(net, pe, simd, contexts)
-    found = {n: (ride.carrier, ride.group, ride.row, ride.ahead, ride.steps)
-             for n, ride in plan.work.rides.items()}
+    found = {n: [(ride.carrier, ride.group, ride.row, ride.steps) for ride in rides]
+             for n, rides in plan.work.rides.items()}
     assert found == rides
     assert sum(bool(tile.job.operands) for tile in plan.tiles) == contexts * tiles
     check(plan.qnet, pe, simd, contexts=contexts)
@@ -65,7 +86,7 @@ def test_riders_fill_spare_rows_of_each_die(outputs):
     # Of the LSTM's 3 chunks each die makes one and the last, which is short: 3 units, 12 rows.
     dies = {"dies": 2, "cross": 2}
     plan = plan_of(network(head(outputs)), 32, 2, **dies)
-    (ride,) = plan.work.rides.values()
+    ((ride,),) = plan.work.rides.values()
     assert ride.row == 12
     check(plan.qnet, 32, 2, **dies)
 
@@ -123,5 +144,14 @@ def test_a_carrier_does_not_ride():
         make.dense(3, 12, inputs=(1,)), make.dense(3, 8, inputs=(2,)),
         make.dense(3, 4, inputs=(1,))), outputs=(3, 4, 5))
     rides = plan_of(net, 16, 4).work.rides
-    assert rides and not {ride.carrier for ride in rides.values()} & set(rides)
+    assert rides and not {ride.carrier for ways in rides.values() for ride in ways} & set(rides)
     check(plan_of(net, 16, 4).qnet, 16, 4)
+
+
+def test_steps_are_finished_in_the_order_in_which_both_directions_come_to_them():
+    # Heads that are too wide to ride.
+    net = directions("lstm", 9, 12, steps=7)
+    plan = plan_of(net, 20, 2)
+    jobs = [tile.finishes for tile in plan.tiles if tile.finishes]
+    assert [abs(job.step - 3) for job in jobs if job.op == 2] == [0, 1, 1, 2, 2, 3, 3]
+    check(plan.qnet, 20, 2)

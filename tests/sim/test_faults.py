@@ -131,9 +131,9 @@ def cores(tmp_path_factory):
     return made
 
 
-def planted(cores, fault, folder, core=None):
+def planted(cores, fault, folder, core=None, faults=FAULTS):
     """A copy of the fault's core, or of ``core``, with the fault in it, and its network."""
-    own, file, module, text, replacement, *_ = FAULTS[fault]
+    own, file, module, text, replacement, *_ = faults[fault]
     whole, qnet = cores[core or own]
     shutil.copytree(whole, folder)
     path = folder / "rtl" / f"{file}.v"
@@ -151,13 +151,22 @@ def test_without_a_fault_both_cores_pass(cores, core):
     folder, qnet = cores[core]
     result = check_core(folder, qnet, sim="icarus", samples=3)
     assert [*result.scenarios] == ["full rate", "random gaps and stalls", "blocked", "hostile",
-                                   "extreme"]
+                                   "extreme", *(["other weights"] if core == "loadable" else [])]
 
 
 @icarus
 def test_a_lost_bit_of_an_accumulator_is_found_in_the_accumulator(cores, tmp_path):
     folder, qnet = planted(cores, "lowest bit of an accumulator is lost", tmp_path / "core")
     with pytest.raises(CheckFailed, match="^full rate: .*: expected acc_[ifgo] = "):
+        check_core(folder, qnet, sim="icarus", samples=3)
+
+
+@icarus
+def test_what_the_core_s_own_weights_never_do_is_found_with_other_weights(cores, tmp_path):
+    fault = ("loadable", "gatefold_dense_lane", "dense_lane", r"direct_now__t1 \?", "1'h1 ?")
+    folder, qnet = planted(cores, "a Dense wraps", tmp_path / "core", faults={
+        "a Dense wraps": fault})
+    with pytest.raises(CheckFailed, match="^other weights: .* y = "):
         check_core(folder, qnet, sim="icarus", samples=3)
 
 

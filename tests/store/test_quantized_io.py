@@ -10,10 +10,12 @@ import pytest
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.graph import Flatten, Network
+from gatefold.gen.network.views import History
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.store.quantized_io import load_quantized, save_quantized
 from gatefold.sim import golden
 from tests.support.networks import NETWORKS, inputs, network, quantized
+from tests.support.windows import windowed
 
 OPTIONS = [{"act_width": 8, "weight_width": 4}, {"any_weights": True},
            {"rule": "mse", "weight_rule": "percentile", "table_bits": 12,
@@ -159,6 +161,17 @@ DAMAGE = {
 }
 
 
+#: Of the network of windows "stack" with a hop of 2, whose layer 0 is a History.
+OVERLAP = {
+    "no window": edit("window", value=0),
+    "negative window": edit("window", value=-16),
+    "window of too many frames": edit("window", value=1 << 31),
+    "history for gigabytes": edit("layers", 0, "view", "timesteps", value=1 << 31),
+    "history gigabytes behind": edit("layers", 0, "view", "behind", value=1 << 31),
+    "history of the future": edit("layers", 0, "view", "behind", value=-1),
+}
+
+
 def change(path, damage):
     """Do ``damage`` to the members of a stored file."""
     with zipfile.ZipFile(path) as archive:
@@ -177,6 +190,26 @@ def test_damage_is_one_line(tmp_path, name, damage):
     save_quantized(path, quantized(name))
     change(path, damage)
     with pytest.raises(UserError, match="'core.npz' is no quantised network .*build the core aga"):
+        load_quantized(path)
+
+
+@pytest.mark.parametrize("damage", OVERLAP)
+def test_damage_of_windows_that_overlap_is_one_line(tmp_path, damage):
+    path = tmp_path / "core.npz"
+    _, frames, _ = windowed("stack", 2)
+    assert isinstance(frames.layers[0].view, History)
+    save_quantized(path, frames)
+    load_quantized(path)
+    change(path, OVERLAP[damage])
+    with pytest.raises(UserError, match="'core.npz' is no quantised network .*build the core aga"):
+        load_quantized(path)
+
+
+def test_a_window_of_a_network_without_history_is_damage(tmp_path):
+    path = tmp_path / "core.npz"
+    save_quantized(path, quantized(EVERY))
+    change(path, edit("window", value=7))
+    with pytest.raises(UserError, match="damaged"):
         load_quantized(path)
 
 

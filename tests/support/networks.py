@@ -380,6 +380,19 @@ def _(m):
         m.lstm(3, 2, activation="linear", recurrent_activation="hard_sigmoid", z_clip=one)))
 
 
+def both_directions(kind: str, *outputs: int, steps: int = 6) -> Spec:
+    """A bidirectional layer of 5 units on 3 features, and Dense layers of so many outputs that read
+    it."""
+    def make(m: Make) -> Network:
+        add = getattr(m, kind)
+        return Network((steps, 3), (
+            add(3, 5, True, inputs=(0,)), Reverse(inputs=(0,)), add(3, 5, True, inputs=(2,)),
+            Reverse(inputs=(3,)), Concat(axis=1, inputs=(1, 4)),
+            *(m.dense(10, n, inputs=(5,)) for n in outputs)),
+            outputs=tuple(range(6, 6 + len(outputs))))
+    return make
+
+
 def _projecting(m: Make, features: int, units: int, outputs: int, seq: bool = False,
                 **more) -> Lstm:
     """An LSTM whose recurrent operand is a projection of h."""

@@ -12,7 +12,7 @@ from tests.support.places import FIXTURES
 
 FOLDER = FIXTURES / "tflite"
 INT8 = ("dense", "stacked", "autoencoder", "forum", "padded", "both_ways", "saturating", "clipped",
-        "sequence", "wrapping")
+        "sequence", "wrapping", "causal")
 FLOAT = ("float_padded", "float_both_ways")
 
 

@@ -137,6 +137,6 @@ def test_the_registers_of_a_core_drive_one_region_each(network, pe, simd, option
 
 
 def test_the_dies_of_a_core_are_reached_through_registers(tmp_path):
-    array = Array(pe=96, simd=2, reach=1, gather=1, dies=3, cross=2)
+    array = Array(pe=48, simd=2, reach=1, gather=1, dies=3, cross=2)
     found = offenders(fan_out(make_plan(quantized("lstm-dense"), array), cache=tmp_path))
     assert found == []

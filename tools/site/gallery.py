@@ -3,7 +3,8 @@
 They go to build/extra/gallery/, from where `make docs` takes them into the site. Cores are planned
 for the first board of each network, real models for the U280; nothing is simulated. A page that is
 there stays: delete it to make it anew. Names as arguments limit the pages. ``--screenshot`` instead
-takes the picture of a page that README.md shows, in Chromium.
+takes the picture that README.md shows, of the core that ``make demo`` built and verified, in
+Chromium.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def _script(path: str):
 networks, wild = _script("bench/networks.py"), _script("tools/wild.py")
 
 PLACE = ROOT / "build/extra/gallery"
-PICTURE, SHOWN = ROOT / "docs/report.png", "lstm-dense"
+PICTURE, SHOWN = ROOT / "docs/report.png", ROOT / "build/demo/report.html"
 _REAL = {name: wild.CASES[name] for name in ("silero-vad 5.1.2", "g2p-en 2.1.0",
                                              "ecg-quality 0.2.0")}
 
@@ -52,16 +53,15 @@ def pages():
 
 
 def screenshot() -> int:
-    """Take the picture of the shipped model's page; the exit code."""
+    """Take the picture of the demo's report; the exit code."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    page = PLACE / f"{SHOWN}.html"
-    if browser is None or not page.exists():
-        print(f"gallery: the picture needs Chromium and {page}: run `make gallery` first",
-              file=sys.stderr)
+    if browser is None or not SHOWN.exists():
+        print(f"gallery: the picture needs Chromium and {SHOWN.relative_to(ROOT)}: run `make demo` "
+              "first", file=sys.stderr)
         return 1
     subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                     f"--user-data-dir={ROOT / 'build/browser'}", "--window-size=1000,700",
-                    f"--screenshot={PICTURE}", page.as_uri()], check=True, capture_output=True)
+                    f"--screenshot={PICTURE}", SHOWN.as_uri()], check=True, capture_output=True)
     from PIL import Image
 
     with Image.open(PICTURE) as picture:  # 64 colours: a drawing needs no more

@@ -9,13 +9,14 @@ from depth import Depth, Path, Ports, analyse, stitch
 from gatefold.gen.store.export import TOP
 from gatefold.gen.synth import Measured
 from gatefold.gen.synth.components import SHARED
+from gatefold.hdl.lane_array import LANES
 
 __all__ = ["deepest"]
 
 #: The file of a module in hdl/.
-_PART = {"gatefold_row": "mac_row", "gatefold_pair": "mac_row", "gatefold_lstm_lane": "lstm_lane",
-         "gatefold_gru_lane": "gru_lane", "gatefold_merge_lane": "merge_lane",
-         "gatefold_dense_lane": "dense_lane", "array": "mac_array", "operands": "operand_memory",
+_PART = {"gatefold_row": "mac_row", "gatefold_pair": "mac_pair",
+         **{f"gatefold_{name}_lane": f"{name}_lane" for name in LANES},
+         "array": "mac_array", "operands": "operand_memory",
          "sequencer": "sequencer", "router": "row_router", "lanes": "lane_array",
          "reader": "frame_reader", "writer": "frame_writer", "loader": "weight_loader"}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gatefold.gen.frontends.onnx.ops import Arrays
+from gatefold.gen.frontends.onnx.ops import Arrays, optional, required
 from gatefold.gen.frontends.onnx.proto import Attributes, NodeError
 
 __all__ = ["along", "integer_operators"]
@@ -32,17 +32,6 @@ def along(factor: np.ndarray, shape: tuple[int, ...], axis: int, block: int) -> 
     return factor.reshape(-1, *(1,) * (len(shape) - axis - 1))
 
 
-def _given(inputs: Arrays, index: int) -> np.ndarray | None:
-    return inputs[index] if index < len(inputs) else None
-
-
-def _needed(inputs: Arrays, index: int) -> np.ndarray:
-    value = _given(inputs, index)
-    if value is None:
-        raise NodeError(f"input {index} is missing: export the model again")
-    return value
-
-
 def _layout(attributes: Attributes) -> tuple[int, int]:
     attributes.only("output_dtype", 0, "give a zero point of that type")
     attributes.only("precision", 0, "leave it out")
@@ -56,15 +45,15 @@ def _rounded(x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
 
 
 def _quantize(attributes: Attributes, inputs: Arrays, opset: int):
-    x, scale, (axis, block) = _needed(inputs, 0), _needed(inputs, 1), _layout(attributes)
-    zero = _given(inputs, 2)
+    x, scale, (axis, block) = required(inputs, 0), required(inputs, 1), _layout(attributes)
+    zero = optional(inputs, 2)
     zero = np.zeros(scale.shape, np.uint8) if zero is None else zero
     return _rounded(x, along(scale, x.shape, axis, block), along(zero, x.shape, axis, block))
 
 
 def _dequantize(attributes: Attributes, inputs: Arrays, opset: int):
-    q, scale, (axis, block) = _needed(inputs, 0), _needed(inputs, 1), _layout(attributes)
-    zero = _given(inputs, 2)
+    q, scale, (axis, block) = required(inputs, 0), required(inputs, 1), _layout(attributes)
+    zero = optional(inputs, 2)
     numbers = q.astype(np.float32)
     if zero is not None:
         numbers = numbers - along(zero, q.shape, axis, block)
@@ -72,7 +61,7 @@ def _dequantize(attributes: Attributes, inputs: Arrays, opset: int):
 
 
 def _dynamic(attributes: Attributes, inputs: Arrays, opset: int):
-    x = _needed(inputs, 0).astype(np.float32)
+    x = required(inputs, 0).astype(np.float32)
     least, most = min(x.min(), np.float32(0)), max(x.max(), np.float32(0))
     scale = np.array((most - least) / 255 or 1, np.float32)
     zero = np.clip(np.rint(-least / scale), 0, 255).astype(np.uint8)
@@ -87,8 +76,8 @@ def _less_zero(q: np.ndarray, zero: np.ndarray | None) -> np.ndarray:
 def _product(of: Callable) -> Callable:
     """A product or a convolution of integers, by the operator ``of`` on floats."""
     def apply(attributes: Attributes, inputs: Arrays, opset: int):
-        a, b = _needed(inputs, 0), _needed(inputs, 1)
-        zero, of_b = _given(inputs, 2), _given(inputs, 3)
+        a, b = required(inputs, 0), required(inputs, 1)
+        zero, of_b = optional(inputs, 2), optional(inputs, 3)
         if of_b is not None and of_b.ndim:  # one of each column, or each filter
             of_b = of_b if b.ndim == 2 else of_b.reshape(-1, *(1,) * (b.ndim - 1))
         return of(attributes, [_less_zero(a, zero), _less_zero(b, of_b)], opset).astype(np.int32)

@@ -16,19 +16,22 @@ from gatefold.gen.frontends.elements.trace import MAX_TRACED
 from gatefold.gen.frontends.limits import check_elements
 from gatefold.gen.frontends.onnx.proto import Attributes, NodeError
 
-__all__ = ["ARITY", "FLOATS", "FOLDED", "MOVED", "MOVES", "SHAPES", "Arrays", "effort"]
+__all__ = ["ARITY", "FLOATS", "FOLDED", "MOVED", "MOVES", "SHAPES", "Arrays", "effort",
+           "optional", "required"]
 
 Arrays = list[np.ndarray | None]
 #: Most multiplications of one product of constants.
 _MAX_PRODUCTS = 1 << 26
 
 
-def _given(inputs: Arrays, index: int) -> np.ndarray | None:
+def optional(inputs: Arrays, index: int) -> np.ndarray | None:
+    """Input ``index``, None where it is left out."""
     return inputs[index] if index < len(inputs) else None
 
 
-def _need(inputs: Arrays, index: int) -> np.ndarray:
-    value = _given(inputs, index)
+def required(inputs: Arrays, index: int) -> np.ndarray:
+    """Input ``index``; :class:`NodeError` where it is left out."""
+    value = optional(inputs, index)
     if value is None:
         raise NodeError(f"input {index} is missing: export the model again")
     return value
@@ -45,7 +48,7 @@ def _axes(attributes: Attributes, inputs: Arrays) -> list[int] | None:
     value = attributes.ints("axes")
     if value is not None:
         return list(value)
-    given = _given(inputs, 1)
+    given = optional(inputs, 1)
     return None if given is None else _integers(given)
 
 
@@ -55,43 +58,43 @@ def _bounded(shape: list[int]) -> tuple[int, ...]:
 
 
 def _transpose(attributes: Attributes, inputs: Arrays, opset: int):
-    return np.transpose(_need(inputs, 0), attributes.ints("perm"))
+    return np.transpose(required(inputs, 0), attributes.ints("perm"))
 
 
 def _reshape(attributes: Attributes, inputs: Arrays, opset: int):
-    data, shape = _need(inputs, 0), _integers(_need(inputs, 1))
+    data, shape = required(inputs, 0), _integers(required(inputs, 1))
     if not attributes.int("allowzero", 0):
         shape = [data.shape[n] if size == 0 else size for n, size in enumerate(shape)]
     return data.reshape(shape)
 
 
 def _flatten(attributes: Attributes, inputs: Arrays, opset: int):
-    data, axis = _need(inputs, 0), attributes.int("axis", 1)
+    data, axis = required(inputs, 0), attributes.int("axis", 1)
     axis += data.ndim if axis < 0 else 0
     return data.reshape(math.prod(data.shape[:axis]), math.prod(data.shape[axis:]))
 
 
 def _squeeze(attributes: Attributes, inputs: Arrays, opset: int):
     axes = _axes(attributes, inputs)
-    return np.squeeze(_need(inputs, 0), None if axes is None else tuple(axes))
+    return np.squeeze(required(inputs, 0), None if axes is None else tuple(axes))
 
 
 def _unsqueeze(attributes: Attributes, inputs: Arrays, opset: int):
     axes = _axes(attributes, inputs)
     if axes is None:
         raise NodeError("axes are missing: export the model again")
-    return np.expand_dims(_need(inputs, 0), tuple(axes))
+    return np.expand_dims(required(inputs, 0), tuple(axes))
 
 
 def _slice(attributes: Attributes, inputs: Arrays, opset: int):
-    data = _need(inputs, 0)
+    data = required(inputs, 0)
     if opset < 10:
         starts, ends = attributes.ints("starts") or (), attributes.ints("ends") or ()
         axes, steps = attributes.ints("axes"), None
     else:
-        starts, ends = _integers(_need(inputs, 1)), _integers(_need(inputs, 2))
+        starts, ends = _integers(required(inputs, 1)), _integers(required(inputs, 2))
         axes, steps = (None if v is None else _integers(v)
-                       for v in (_given(inputs, 3), _given(inputs, 4)))
+                       for v in (optional(inputs, 3), optional(inputs, 4)))
     axes = list(range(len(starts))) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
     index = [slice(None)] * data.ndim
@@ -103,34 +106,34 @@ def _slice(attributes: Attributes, inputs: Arrays, opset: int):
 
 
 def _gather(attributes: Attributes, inputs: Arrays, opset: int):
-    indices = _need(inputs, 1)
+    indices = required(inputs, 1)
     _integers(indices)
-    data, axis = _need(inputs, 0), attributes.int("axis", 0)
+    data, axis = required(inputs, 0), attributes.int("axis", 0)
     _bounded([data.size // max(data.shape[axis], 1), max(indices.size, 1)])
     return np.take(data, indices, axis=axis)
 
 
 def _concat(attributes: Attributes, inputs: Arrays, opset: int):
-    parts = [_need(inputs, n) for n in range(len(inputs))]
+    parts = [required(inputs, n) for n in range(len(inputs))]
     _bounded([sum(part.size for part in parts)])
     return np.concatenate(parts, axis=attributes.int("axis", 0))
 
 
 def _expand(attributes: Attributes, inputs: Arrays, opset: int):
-    data, shape = _need(inputs, 0), _integers(_need(inputs, 1))
+    data, shape = required(inputs, 0), _integers(required(inputs, 1))
     target = _bounded(list(np.broadcast_shapes(data.shape, tuple(shape))))
     return np.broadcast_to(data, target)
 
 
 def _tile(attributes: Attributes, inputs: Arrays, opset: int):
-    data, repeats = _need(inputs, 0), _integers(_need(inputs, 1))
+    data, repeats = required(inputs, 0), _integers(required(inputs, 1))
     _bounded([n * r for n, r in zip(data.shape, repeats, strict=True)])
     return np.tile(data, repeats)
 
 
 def _split(attributes: Attributes, inputs: Arrays, opset: int):
-    data, axis = _need(inputs, 0), attributes.int("axis", 0)
-    given = _given(inputs, 1)
+    data, axis = required(inputs, 0), attributes.int("axis", 0)
+    given = optional(inputs, 1)
     sizes = attributes.ints("split") if given is None else _integers(given)
     parts = attributes.int("num_outputs", 0)
     if sizes is None:
@@ -144,11 +147,11 @@ def _split(attributes: Attributes, inputs: Arrays, opset: int):
 
 
 def _pad(attributes: Attributes, inputs: Arrays, opset: int):
-    data = _need(inputs, 0)
+    data = required(inputs, 0)
     mode = str(attributes.take("mode", "constant"))
     pads, value, axes = attributes.ints("pads"), attributes.take("value", 0.0), None
     if opset >= 11:
-        pads, given, axes = _integers(_need(inputs, 1)), _given(inputs, 2), _given(inputs, 3)
+        pads, given, axes = _integers(required(inputs, 1)), optional(inputs, 2), optional(inputs, 3)
         value = 0.0 if given is None else given.reshape(()).item()
     axes = list(range(data.ndim)) if axes is None else _integers(axes)
     modes = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
@@ -168,7 +171,7 @@ def _pad(attributes: Attributes, inputs: Arrays, opset: int):
 
 
 def _reverse_sequence(attributes: Attributes, inputs: Arrays, opset: int):
-    data, lengths = _need(inputs, 0), _integers(_need(inputs, 1))
+    data, lengths = required(inputs, 0), _integers(required(inputs, 1))
     time, batch = attributes.int("time_axis", 0), attributes.int("batch_axis", 1)
     if set(lengths) != {data.shape[time]} or time == batch:
         raise NodeError("sequence_lens must be the number of timesteps: every sequence must have "
@@ -177,11 +180,11 @@ def _reverse_sequence(attributes: Attributes, inputs: Arrays, opset: int):
 
 
 def _where(attributes: Attributes, inputs: Arrays, opset: int):
-    return np.where(_need(inputs, 0), _need(inputs, 1), _need(inputs, 2))
+    return np.where(required(inputs, 0), required(inputs, 1), required(inputs, 2))
 
 
 def _identity(attributes: Attributes, inputs: Arrays, opset: int):
-    return _need(inputs, 0)
+    return required(inputs, 0)
 
 
 #: Operators that only move elements: on constants and on tensors of the network alike.
@@ -210,7 +213,7 @@ def _constant(attributes: Attributes, inputs: Arrays, opset: int):
 
 def _constant_of_shape(attributes: Attributes, inputs: Arrays, opset: int):
     value = attributes.take("value", np.zeros(1, np.float32))
-    return np.broadcast_to(np.reshape(value, ()), _bounded(_integers(_need(inputs, 0))))
+    return np.broadcast_to(np.reshape(value, ()), _bounded(_integers(required(inputs, 0))))
 
 
 #: By TensorProto.DataType; 16-bit floats are read as float32.
@@ -224,13 +227,13 @@ def _cast(attributes: Attributes, inputs: Arrays, opset: int):
     if to not in _CASTS:
         raise NodeError("it must cast to floats of 16, 32 or 64 bits, int8, uint8, int32, int64 or "
                         "bool: export the model in float32")
-    return _need(inputs, 0).astype(_CASTS[to])
+    return required(inputs, 0).astype(_CASTS[to])
 
 
 def _range(attributes: Attributes, inputs: Arrays, opset: int):
-    start, limit, delta = (_need(inputs, n).reshape(()).item() for n in range(3))
+    start, limit, delta = (required(inputs, n).reshape(()).item() for n in range(3))
     _bounded([max(0, math.ceil((limit - start) / delta))])
-    return np.arange(start, limit, delta, dtype=_need(inputs, 0).dtype)
+    return np.arange(start, limit, delta, dtype=required(inputs, 0).dtype)
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -241,23 +244,23 @@ def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _binary(function: Callable) -> Callable:
     def apply(attributes: Attributes, inputs: Arrays, opset: int):
-        a, b = _need(inputs, 0), _need(inputs, 1)
+        a, b = required(inputs, 0), required(inputs, 1)
         _bounded(list(np.broadcast_shapes(a.shape, b.shape)))
         return function(a, b)
     return apply
 
 
 def _clip(attributes: Attributes, inputs: Arrays, opset: int):
-    data = _need(inputs, 0)
+    data = required(inputs, 0)
     for index, name, limit in ((1, "min", np.maximum), (2, "max", np.minimum)):
         bound = attributes.take(name)
-        bound = _given(inputs, index) if bound is None else bound
+        bound = optional(inputs, index) if bound is None else bound
         data = data if bound is None else limit(data, bound)
     return data
 
 
 def _gemm(attributes: Attributes, inputs: Arrays, opset: int):
-    a, b, c = _need(inputs, 0), _need(inputs, 1), _given(inputs, 2)
+    a, b, c = required(inputs, 0), required(inputs, 1), optional(inputs, 2)
     a = a.T if attributes.int("transA", 0) else a
     b = b.T if attributes.int("transB", 0) else b
     alpha, beta = (np.float32(attributes.take(name, 1.0)) for name in ("alpha", "beta"))
@@ -279,19 +282,19 @@ def _product(attributes: Attributes, inputs: Arrays, opset: int):
     axes = _axes(attributes, inputs)
     attributes.only("noop_with_empty_axes", 0, "export the model again")
     keep = bool(attributes.int("keepdims", 1))
-    data = _need(inputs, 0)
+    data = required(inputs, 0)
     return np.prod(data, axis=None if axes is None else tuple(axes), keepdims=keep,
                    dtype=data.dtype)
 
 
 def _shape(attributes: Attributes, inputs: Arrays, opset: int):
-    shape = _need(inputs, 0).shape
+    shape = required(inputs, 0).shape
     start = attributes.int("start", 0)
     return np.array(shape[start:attributes.int("end", len(shape))], np.int64)
 
 
 def _size(attributes: Attributes, inputs: Arrays, opset: int):
-    return np.array(_need(inputs, 0).size, np.int64)
+    return np.array(required(inputs, 0).size, np.int64)
 
 
 #: Operators whose result is constant whatever the tensor's values are.
@@ -301,9 +304,10 @@ SHAPES: dict[str, Callable] = {"Shape": _shape, "Size": _size}
 FOLDED: dict[str, Callable] = {
     "Constant": _constant, "ConstantOfShape": _constant_of_shape, "Cast": _cast, "Range": _range,
     "ReduceProd": _product, "Clip": _clip, "Gemm": _gemm,
-    "MatMul": lambda attributes, inputs, opset: _product_of(_need(inputs, 0), _need(inputs, 1)),
-    "Neg": lambda attributes, inputs, opset: -_need(inputs, 0),
-    "Not": lambda attributes, inputs, opset: ~_need(inputs, 0).astype(bool),
+    "MatMul": lambda attributes, inputs, opset: _product_of(required(inputs, 0),
+                                                            required(inputs, 1)),
+    "Neg": lambda attributes, inputs, opset: -required(inputs, 0),
+    "Not": lambda attributes, inputs, opset: ~required(inputs, 0).astype(bool),
     "Add": _binary(np.add), "Sub": _binary(np.subtract), "Mul": _binary(np.multiply),
     "Div": _binary(_divide), "Equal": _binary(np.equal), "Less": _binary(np.less),
     "Greater": _binary(np.greater), "LessOrEqual": _binary(np.less_equal),

@@ -1,4 +1,4 @@
-"""Operators of .tflite files that are layers: FULLY_CONNECTED, CONV_2D and the fused LSTM.
+"""Operators of .tflite files that are layers: FULLY_CONNECTED, CONV_2D, the fused LSTM, and PAD.
 
 What decides between a float layer and an int8 one is the type of its operand.
 """
@@ -11,8 +11,10 @@ import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.elements.compute import matrix
-from gatefold.gen.frontends.elements.trace import Trace
+from gatefold.gen.frontends.elements.trace import MAX_TRACED, Trace
+from gatefold.gen.frontends.limits import check_elements
 from gatefold.gen.frontends.tflite.model import Node
+from gatefold.gen.frontends.tflite.moves import MOVES
 from gatefold.gen.frontends.tflite.schema import ACTIVATIONS
 from gatefold.gen.network.int8 import Affine, Int8Dense, Int8Lstm, Int8Matrix
 from gatefold.gen.network.layers import Dense, Window, scaled_for_hard_sigmoid
@@ -231,5 +233,38 @@ def _int8_lstm(node: Node, w_ih: np.ndarray, w_hh: np.ndarray, b: np.ndarray,
         cell=int(cell), clip=_cell_clip(node), **fields)
 
 
+# ---- padding -----------------------------------------------------------------------------------
+
+
+def _pad(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
+    """PAD: zeros around; in int8, where zero is a byte of the tensor's, the zero point."""
+    model, pads = node.model, node.constant(1)
+    if pads.shape != (x.ndim, 2) or pads.min() < 0:
+        raise UserError(f"its paddings {str(pads.tolist())[:60]} contradict its input: convert the "
+                        "model again")
+    if model.type_of(node.output) == "int8" and (
+            _origins(node) != {model.affine(node.output)}):
+        raise UserError("what it pads has other scales or zero points than its output: convert the "
+                        "model again")
+    shape = tuple(int(n) for n in x.shape + pads.sum(axis=1))
+    check_elements("its output", shape, MAX_TRACED)
+    padded = trace.zeros(shape)
+    padded[tuple(slice(left, left + size)
+                 for left, size in zip(pads[:, 0], x.shape, strict=True))] = x
+    return padded
+
+
+def _origins(node: Node) -> set[Affine]:
+    """The numbers of the int8 tensors whose bytes an operator moves, as their layers made them."""
+    model, found = node.model, {}
+    for one in (*model.nodes[:node.number], node):
+        if one is node or one.operator in (*MOVES, "PAD"):
+            found[one.output] = set().union(*(
+                found.get(index) or {model.affine(index)} for index in one.inputs
+                if index >= 0 and model.type_of(index) == "int8"))
+    return found[node.output]
+
+
 #: By operator a function of the trial run, the node and the numbers of its operand's elements.
-LAYERS = {"FULLY_CONNECTED": _dense, "CONV_2D": _conv, "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm}
+LAYERS = {"FULLY_CONNECTED": _dense, "CONV_2D": _conv, "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
+          "PAD": _pad}
