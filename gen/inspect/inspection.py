@@ -17,7 +17,7 @@ from gatefold.gen.frontends.host_layers import HostOnlyError
 from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
 from gatefold.gen.frontends.sizes import LIKELY, OpenError, Sizes
 from gatefold.gen.inspect.estimate import Estimate, quick_estimate
-from gatefold.gen.inspect.proposal import cut_proposed
+from gatefold.gen.inspect.proposal import cut_proposed, small_scores
 from gatefold.gen.network.graph import Network, Shape
 from gatefold.gen.network.summary import Row, rows
 
@@ -184,6 +184,8 @@ def _read(network: Network, blockers: list[Refusal], options: tuple[str, ...],
           board: str | None) -> Inspection:
     """Of a model that is a network when it is built with ``options``."""
     estimate = quick_estimate(network, board)
+    if small_scores(network):
+        options = (*options, "--logits")
     letting_in: tuple[str, ...] | None = options
     if not estimate.fits:
         blockers = [*blockers, Refusal("", "size", estimate.why)]

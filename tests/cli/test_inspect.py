@@ -129,6 +129,19 @@ def test_options_that_were_given_are_among_those_for_the_build(tmp_path):
     assert gf.inspect(path, sizes={"t": 9}).options == ("--set", "t=9")
 
 
+@pytest.mark.parametrize(("bias", "options"), [(-25, ("--logits",)), (0, ())])
+def test_scores_below_a_step_are_left_to_the_host(tmp_path, bias, options):
+    constants = recurrent_weights() | {"D": np.ones((7, 1), np.float32),
+                                       "bias": np.float32([bias]), "axis": np.array([0])}
+    nodes = [node("Transpose", "x", output="xt", perm=[1, 0, 2]),
+             node("LSTM", "xt", "W", "R", "B", output=["", "h"], hidden_size=7),
+             node("Squeeze", "h", "axis", output="s"),
+             node("Gemm", "s", "D", "bias", output="z"), node("Sigmoid", "z")]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(graph(nodes, constants=constants).SerializeToString())
+    assert gf.inspect(path).options == options
+
+
 def test_a_larger_board_is_proposed_where_one_is_needed(tmp_path):
     wide = {"W": (1, 1600, 400), "R": (1, 1600, 400), "B": (1, 3200)}
     model = graph(LAST, shape=("b", 300, 400), constants=CONSTANTS | {
