@@ -1,4 +1,4 @@
-"""What row scales and remainders cost, alone and with a split input: `python tools/synth/few_bits.py`.
+"""What row scales, remainders and a split input cost: `python tools/synth/few_bits.py`.
 
 It synthesises one small autoencoder without them, with each, and with all three, and writes
 ``few_bits.json``, from which docs/accuracy.md is made.
