@@ -7,7 +7,7 @@ from math import ceil, log2
 
 from gatefold.boards import get as get_board
 from gatefold.gen.errors import UserError
-from gatefold.gen.flow import check_tiles, packed_limits
+from gatefold.gen.limits import check_tiles, packed_limits
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.tables import table_for
