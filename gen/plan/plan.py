@@ -146,7 +146,8 @@ def frame_cycles(work: Work, draft: EngineConfig) -> int:
     tiles = schedule(work, distance, input_arrivals(draft))
     last = max(tile.issue + tile.finishes.beats for tile in tiles
                if tile.finishes is not None and tile.finishes.out is not None)
-    return last + distance.output + (draft.out_beats if draft.out_whole else 1)
+    return last + distance.output + (max(draft.out_beats, draft.out_depth) if draft.out_whole
+                                    else 1)
 
 
 def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:

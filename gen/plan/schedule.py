@@ -51,7 +51,7 @@ from math import ceil, inf
 
 from gatefold.gen.plan.latency import Latencies
 from gatefold.gen.plan.layout import Chunk
-from gatefold.gen.plan.waves import Key, Wave, make_waves
+from gatefold.gen.plan.waves import Key, Wave, longest_chains, make_waves, order_steps
 from gatefold.gen.plan.work import Job, Operand, Work
 from gatefold.hdl.isa import Start, Stop
 
@@ -122,7 +122,7 @@ class _Scheduler:
         self.finished: dict[tuple[Key, int], int] = {}  # (wave, group): issue of its last tile
         self._connect(arrivals)
         self._order_asides()
-        self._set_urgency()
+        self._follow_chains()
         # Waves by rank; of these, as heaps of numbers, the active ones that may have a tile to run
         # and, behind the cycle when they may have one again, those that have none.
         self.ranked = sorted(self.waves.values(), key=Wave.rank)
@@ -179,8 +179,9 @@ class _Scheduler:
         """Cycles that a chunk takes to the dies that meet it."""
         return self.latency.cross * operand.away
 
-    def _set_urgency(self):
-        """Set the urgency of each wave: the longest chain of tails behind it, in cycles."""
+    def _follow_chains(self):
+        """Set the urgency of each wave, the longest chain of tails behind it in cycles; and the
+        order of the steps of each op, by the chains before them where it may be any."""
         behind: dict[Key, set[Key]] = defaultdict(set)
         for (key, _), readers in self.readers.items():
             behind[key] |= {wave.key for wave, *_ in readers}
@@ -188,18 +189,27 @@ class _Scheduler:
             after = self.work.ops[op].after
             if after is not None and step == 0:
                 behind[context, after, 0].add((context, op, step))
-        left = sorted(self.waves, key=lambda key: (*self.work.rank(*key[1:]), key[0]))
-        while left:
-            key = left[-1]
-            later = [reader for reader in behind[key] if not self.waves[reader].urgency]
-            if later:  # a rider's carrier reads what comes behind it in rank
-                left += later
-                continue
-            left.pop()
-            self.waves[key].urgency = self.latency.tail + max(
-                (self.waves[reader].urgency for reader in behind[key]), default=0)
+        order = sorted(self.waves, key=lambda key: (*self.work.rank(*key[1:]), key[0]))
+        before: dict[Key, set[Key]] = defaultdict(set)
+        for key, links in behind.items():
+            for later in links:
+                before[later].add(key)
+        for key, links in longest_chains(order, behind).items():
+            self.waves[key].urgency = self.latency.tail * links
+        order_steps(self.waves, longest_chains(order[::-1], before), self._in_any_order(behind))
         for wave in self.waves.values():  # a wave goes before those that wait for its words
             wave.urgency = max([wave.urgency, *(later.urgency + 1 for later in wave.blocks)])
+
+    def _in_any_order(self, behind: dict[Key, set[Key]]) -> set[int]:
+        """The ops whose steps need not wait for each other, nor leave the core as they come.
+        ``behind``: the waves that read what each wave makes."""
+        work = self.work
+        ordered = {key[1] for key, links in behind.items() if key[1] in {op for _, op, _ in links}}
+        if work.in_order:
+            ordered |= work.leaving | {ride.carrier for n in work.leaving
+                                       for ride in work.rides.get(n, ())}
+        return {n for n, op in enumerate(work.ops) if n not in ordered | work.rides.keys()
+                and op.cells is None and not op.asides and not work.stateful}
 
     def run(self) -> list[Tile]:
         """Issue all tiles, then say how far apart they are."""

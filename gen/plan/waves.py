@@ -8,7 +8,7 @@ from math import inf
 
 from gatefold.gen.plan.work import Job
 
-__all__ = ["AHEAD", "Key", "Wave", "make_waves"]
+__all__ = ["AHEAD", "Key", "Wave", "longest_chains", "make_waves", "order_steps"]
 
 Key = tuple[int, int, int]  # context, op, step
 
@@ -19,7 +19,8 @@ AHEAD = 2
 class Wave:
     """An op at one step, in progress: how far each of its jobs (one a group) has come.
 
-    base: parking word of group 0, the others behind it. starts: of each group the parking word of
+    place: of the step among those of its op, in the order in which they begin. base: parking word
+    of group 0, the others behind it. starts: of each group the parking word of
     the sums that it starts from; none, it starts from its bias. keeps: of each group the word that
     it leaves its sums in for others when it is finished. followers: of each group, (wave, group) of
     those. riders: of each group, the waves that ride on it, of one job each. following: the wave
@@ -29,7 +30,7 @@ class Wave:
     """
 
     def __init__(self, jobs: list[Job]):
-        self.jobs, self.base = jobs, 0
+        self.jobs, self.place, self.base = jobs, 0, 0
         self.following: Wave | None = None
         self.starts: dict[int, int] = {}
         self.keeps: dict[int, int] = {}
@@ -63,7 +64,7 @@ class Wave:
 
     def rank(self) -> tuple[int, int, int, int]:
         """To sort by: the most urgent wave first."""
-        return (-self.urgency, self.op, self.step, self.context)
+        return (-self.urgency, self.op, self.place, self.context)
 
     def columns(self):
         """(list of arrivals, operand's place, operand) of everything that the wave waits for."""
@@ -95,29 +96,53 @@ class Wave:
 
 
 def make_waves(jobs: Sequence[Job]) -> dict[Key, Wave]:
-    """Waves by (context, op, step), with their parking words.
+    """Waves by (context, op, step); they have neither an order nor parking words."""
+    grouped: dict[Key, list[Job]] = defaultdict(list)
+    for job in jobs:
+        grouped[job.context, job.op, job.step].append(job)
+    return {key: Wave(group) for key, group in grouped.items()}
+
+
+def longest_chains(order: list[Key], links: dict[Key, set[Key]]) -> dict[Key, int]:
+    """Of each wave, how many there are in the longest chain of ``links`` that begins with it.
+    ``order``: those that a wave links to come behind it, but where it is a rider's carrier."""
+    found: dict[Key, int] = {}
+    left = [*order]
+    while left:
+        key = left[-1]
+        missing = [other for other in links.get(key, ()) if other not in found]
+        if missing:
+            left += missing
+            continue
+        left.pop()
+        found[key] = 1 + max((found[other] for other in links.get(key, ())), default=0)
+    return found
+
+
+def order_steps(waves: dict[Key, Wave], depth: dict[Key, int], free: set[int]) -> None:
+    """Let the steps of each op begin one after the other, AHEAD of them at once, and give them
+    parking words. Those of the ops in ``free`` begin in the order in which their operands come, by
+    their ``depth``: the number of results that follow one another up to theirs.
 
     A word serves its group at every second step, so that a steady state repeats after two steps
     and becomes a loop of the program. Steps that ride park nothing, and are not counted.
     """
-    grouped: dict[Key, list[Job]] = defaultdict(list)
-    for job in jobs:
-        grouped[job.context, job.op, job.step].append(job)
-    waves = {key: Wave(group) for key, group in grouped.items()}
-    ops: dict[tuple[int, int], list[Wave]] = defaultdict(list)  # the steps of each, in order
+    ops: dict[tuple[int, int], list[Wave]] = defaultdict(list)
     for wave in waves.values():
         if wave.jobs[0].rides is None:
             ops[wave.key[:2]].append(wave)
     words = 0
-    for steps in ops.values():
+    for (_, op), steps in ops.items():
+        if op in free:
+            steps.sort(key=lambda wave: depth[wave.key])
         groups = max(len(wave.jobs) for wave in steps)
         for n, wave in enumerate(steps):
-            wave.base, wave.active = words + n % AHEAD * groups, n < AHEAD
+            wave.place, wave.active = n, n < AHEAD
+            wave.base = words + n % AHEAD * groups
         for wave, following in zip(steps, steps[AHEAD:], strict=False):
             wave.following = following
         words += AHEAD * groups
     _hand_over(waves, words)
-    return waves
 
 
 def _hand_over(waves: dict[Key, Wave], words: int) -> None:

@@ -146,3 +146,12 @@ def test_a_carrier_does_not_ride():
     rides = plan_of(net, 16, 4).work.rides
     assert rides and not {ride.carrier for ways in rides.values() for ride in ways} & set(rides)
     check(plan_of(net, 16, 4).qnet, 16, 4)
+
+
+def test_steps_are_finished_in_the_order_in_which_both_directions_come_to_them():
+    # Heads that are too wide to ride.
+    net = directions("lstm", 9, 12, steps=7)
+    plan = plan_of(net, 20, 2)
+    jobs = [tile.finishes for tile in plan.tiles if tile.finishes]
+    assert [abs(job.step - 3) for job in jobs if job.op == 2] == [0, 1, 1, 2, 2, 3, 3]
+    check(plan.qnet, 20, 2)
