@@ -96,7 +96,7 @@ litert-fuzz: setup ## compare 70 random full-integer models, 28 of them as cores
 	@$(TENSORFLOW)/bin/python tools/litert/models.py build/litert --first 56 --count 14 --large
 	@$(BIN)/python tools/litert/fuzz.py build/litert --cores 28
 
-docs: setup ## build the documentation site in build/site and run its tutorials (minutes; see CONTRIBUTING.md)
+docs: setup ## build the documentation site in build/site, run its tutorials, check its links (5 minutes; see CONTRIBUTING.md)
 	@$(BIN)/python tools/site/make.py
 	$(BIN)/python -m pytest -q -rs tests/docs/test_site.py
 

@@ -28,12 +28,12 @@ from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.sim.core_info import CoreInfo, load_core_info
 from gatefold.sim.expected import Expect, Other, expectation
 from gatefold.sim.golden import golden
-from gatefold.sim.host_run import HostInfo, check_host
+from gatefold.sim.host_run import HostBench, HostInfo
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.verify import SIMULATORS, VerifyResult, verify
 
 __all__ = ["EXTREMES", "check_core", "extreme_inputs", "load_folder", "other_weights",
-           "stimuli", "verify_folder"]
+           "registers_bench", "stimuli", "verify_folder"]
 
 #: By default 64 samples, fewer (but at least so many) where a sample takes more of the simulator:
 #: cycles times multipliers that all of them may take.
@@ -110,16 +110,14 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
         return result
     if progress is not None:
         progress(f"{sim} runs descriptors")
-    played = check_registers(folder, qnet, info, host, frames, expect, sim)
+    with registers_bench(folder, qnet, info, host, frames, expect, sim) as bench:
+        played = bench.check()
     return replace(result, scenarios=result.scenarios | {"registers and memory": played})
 
 
-def check_registers(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: dict,
-                    frames: np.ndarray, expect: Expect, sim: str) -> int:
-    """Run descriptors on the core with registers, ``host`` in core.json; the number of frames.
-
-    Raises :class:`CheckFailed` where a result, or the cycles where memory answers at once, differ.
-    """
+def registers_bench(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: dict,
+                    frames: np.ndarray, expect: Expect, sim: str) -> HostBench:
+    """The bench that runs descriptors on the core with registers, ``host`` in core.json."""
     order = [n % len(frames) for n in range(host["cycles"]["batch_frames"])]
     begins = np.arange(len(order)) == 0 if info.stateful else np.ones(len(order), bool)
     fracs_in = np.concatenate([np.full(int(np.prod(shape)), form.frac) for shape, form in zip(
@@ -141,7 +139,7 @@ def check_registers(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: 
                      warm=info.latency + 200, frame=cycles["frame"],
                      window_frame=cycles["window"], batch=cycles["batch"],
                      exact=cycles["keeps_up"])
-    return check_host(folder, about, given, wanted, sim)
+    return HostBench(folder, about, given, wanted, sim)
 
 
 def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,

@@ -14,7 +14,6 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.files.names import FLOATS, INTEGERS
 from gatefold.gen.files.output import replace_files
 from gatefold.gen.files.sealed import sealed
-from gatefold.gen.flow import sample_floats, write_example_data, write_vectors
 from gatefold.gen.host.driver_files import DRIVER, build_hash, write_load
 from gatefold.gen.html import write_page
 from gatefold.gen.network.around import Around
@@ -37,6 +36,7 @@ from gatefold.gen.report import (
     read_report,
     write_report,
 )
+from gatefold.gen.samples import sample_floats, write_example_data, write_vectors
 from gatefold.gen.store.export import write_weights
 from gatefold.gen.store.folder import load_plan
 from gatefold.gen.store.network_io import save_network

@@ -30,8 +30,9 @@ class Int8LstmLane(StateLane):
         5     p: saturated; its entry in the table
         6, 7  R of each                 table
         8     i, f, g, o
-        9, 10 f*c and i*g               products
-        11    both rounded, added
+        9     f*c and i*g               products
+        10    both rounded
+        11    added
         12    c: saturated, clipped; written
         13    |c|'s entry
         14, 15 R                        table
@@ -78,13 +79,17 @@ class Int8LstmLane(StateLane):
         old = Signal(signed(c.cell_width), name="c_old", reset_less=True)
         m.d.sync += old.eq(self.state(m, new))
         i, f, g, o = gates
-        products = [Signal(signed(32), name=name, reset_less=True) for name in ("fc", "ig")]
-        m.d.sync += [products[0].eq(f * old), products[1].eq(i * g)]
-        fc, ig = (delay(m, f"{one.name}_late", one, 1)[-1] for one in products)
+        fc, ig = (Signal(signed(32), name=name, reset_less=True) for name in ("fc", "ig"))
+        kept, made = Signal(signed(17), reset_less=True), Signal(signed(16), reset_less=True)
         total = Signal(signed(18), reset_less=True)
-        m.d.sync += total.eq(_half_away(fc, 15) + by_parameter(
-            m, "ig_now", kind[at[self.SUM] - 1], {n: 30 - k.frac for n, k in lstm.items()},
-            lambda shift: _half_away(ig, shift)[:16].as_signed(), signed(16)))
+        m.d.sync += [
+            fc.eq(f * old), ig.eq(i * g),
+            kept.eq(_half_away(fc, 15)),
+            made.eq(by_parameter(
+                m, "ig_now", kind[at[self.SUM] - 2], {n: 30 - k.frac for n, k in lstm.items()},
+                lambda shift: _half_away(ig, shift)[:16].as_signed(), signed(16))),
+            total.eq(kept + made),
+        ]
         m.d.sync += new.eq(by_parameter(
             m, "c_now", kind[at[self.SUM]], {n: k.clip for n, k in lstm.items()},
             lambda clip: _clamped(saturate(total, 16), -clip, clip), signed(16)))

@@ -8,8 +8,8 @@ import gatefold as gf
 from gatefold.boards import BOARDS
 from gatefold.gen.cli import main
 from gatefold.gen.errors import UserError
-from gatefold.gen.flow import CLOCKS
 from gatefold.gen.legal import Limit
+from gatefold.gen.limits import CLOCKS
 from gatefold.gen.measure.rules import AUTO
 from gatefold.gen.network.initialise import LIMITS as SIZES
 from gatefold.gen.numbers.formats import RULES

@@ -7,13 +7,12 @@ from functools import cache, partial
 from typing import Any
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.flow import MAX_TILES
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import MEMORIES
 from gatefold.gen.plan import Array, Budget, Plan, make_plan
 from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit
+from gatefold.gen.plan.sizing import MAX_TILES, fit, made_to_fit
 from gatefold.gen.plan.stream import with_streams
 from gatefold.hdl.config import EngineConfig
 

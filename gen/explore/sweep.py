@@ -20,7 +20,7 @@ from gatefold.gen.explore.pages import write_pages
 from gatefold.gen.explore.point import Job, Point
 from gatefold.gen.explore.space import quick_tiles, space
 from gatefold.gen.files.output import replace_files
-from gatefold.gen.flow import check_steps, newest, packed_limits, sample_floats
+from gatefold.gen.limits import check_steps, packed_limits
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.measure.rules import fixed_rules, output_bits, quantize_measured
 from gatefold.gen.network.graph import Network
@@ -33,6 +33,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, ExploreOptions, takes
 from gatefold.gen.plan import Budget
 from gatefold.gen.plan.ranking import Ranking
+from gatefold.gen.samples import newest, sample_floats
 from gatefold.gen.synth import need_yosys
 
 __all__ = ["Progress", "explore"]

@@ -7,12 +7,15 @@ from math import ceil, log2
 
 from gatefold.boards import get as get_board
 from gatefold.gen.errors import UserError
-from gatefold.gen.flow import check_tiles
+from gatefold.gen.limits import check_tiles, packed_limits
 from gatefold.gen.network.graph import Network
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.tables import table_for
+from gatefold.gen.options import BuildOptions
 from gatefold.gen.plan import Budget
+from gatefold.gen.plan.demand import Demand
 from gatefold.gen.plan.ranking import Ranking
-from gatefold.gen.plan.sizing import widths_might_fit
+from gatefold.gen.plan.sizing import might_fit, widths_might_fit
 
 __all__ = ["Estimate", "quick_estimate"]
 
@@ -21,11 +24,11 @@ _WIDTH = 16  # bits of weights and activations, as `gatefold build` has them unl
 
 @dataclass(frozen=True)
 class Estimate:
-    """A core of 16 bits for a device.
+    """A core for a device, of 16 bits or of a full-integer file's own.
 
     Attributes: ``board``, None for a generic device; whether it ``fits``, and ``why`` not; where it
     fits, the array ``pe`` x ``simd``, about how many ``cycles`` an inference takes, and how many
-    microseconds (``us``) at ``clock_mhz``.
+    microseconds (``us``) at ``clock_mhz``; ``numbers``, in words.
 
     ``fits`` says that multipliers, weights and tables do: what must be there in any case.
     """
@@ -38,6 +41,7 @@ class Estimate:
     cycles: int | None = None
     clock_mhz: float | None = None
     us: float | None = None
+    numbers: str = f"{_WIDTH} bits"
 
 
 def quick_estimate(network: Network, board: str | None) -> Estimate:
@@ -45,23 +49,32 @@ def quick_estimate(network: Network, board: str | None) -> Estimate:
 
     Raises :class:`UserError` for a board that there is not.
     """
-    budget = Budget.of(None if board is None else get_board(board))
+    budget = packed_limits(network, Budget.of(None if board is None else get_board(board)),
+                           BuildOptions())
+    qnet = None if network.affine is None else quantize(network)
     try:
         check_tiles(network, budget.multipliers, 1)
-        budget.check_weights(network.parameters, _WIDTH)
+        budget.check_weights(network.parameters, qnet.weight_width if qnet else _WIDTH)
     except UserError as error:
         return Estimate(board, False, str(error))
     ranking = Ranking(network).on(budget.dies)
     asked = ranking.asked
-    sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
-    table, multipliers = table_for(_WIDTH), budget.multipliers
+    multipliers = budget.multipliers
     while multipliers >= 4:
         for pe, simd in ranking.shapes(multipliers):
-            if widths_might_fit(asked, pe, simd, budget, weight_width=_WIDTH, act_width=_WIDTH,
-                                acc_width=sums, table=table):
+            if (might_fit(qnet, pe, simd, budget, asked) if qnet else
+                    _might_fit(pe, simd, budget, asked)):
                 cycles = round(ranking.cycles(pe, simd))
                 return Estimate(board, True, "", pe, simd, cycles, budget.clock_mhz,
-                                round(cycles / budget.clock_mhz, 2))
+                                round(cycles / budget.clock_mhz, 2),
+                                **({"numbers": "8 bits (int8)"} if qnet else {}))
         multipliers //= 2
     return Estimate(board, False, f"its weights do not fit {budget.name}: take fewer bits (--width)"
                     f"{budget.or_larger}")
+
+
+def _might_fit(pe: int, simd: int, budget: Budget, asked: list[Demand]) -> bool:
+    """:func:`~gatefold.gen.plan.sizing.might_fit` of a network that has no formats yet."""
+    sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
+    return widths_might_fit(asked, pe, simd, budget, weight_width=_WIDTH, act_width=_WIDTH,
+                            acc_width=sums, table=table_for(_WIDTH))

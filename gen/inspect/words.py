@@ -58,7 +58,7 @@ def _shares(found: Inspection) -> Iterator[str]:
 def _estimated(one: Estimate) -> str:
     where = "a generic device" if one.board is None else f"the {one.board}"
     return (f"estimate: it fits {where}; about {one.cycles:,} cycles an inference, {one.us:g} us "
-            f"at {one.clock_mhz:g} MHz, with an array of {one.pe} x {one.simd} and 16 bits")
+            f"at {one.clock_mhz:g} MHz, with an array of {one.pe} x {one.simd} and {one.numbers}")
 
 
 def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from gatefold.boards import BOARDS
+from gatefold.boards import get as get_board
+from gatefold.gen.frontends import load
 from gatefold.gen.inspect.boards import SIZES, of_sizes, sizes_table
 from gatefold.gen.inspect.estimate import quick_estimate
 from gatefold.gen.network.initialise import initialise
@@ -51,3 +53,11 @@ def test_a_model_in_words():
 def test_refusals(arguments, message):
     result = gatefold("boards", *arguments)
     assert result.exit_code == 2 and message in result.stderr
+
+
+def test_a_full_integer_file_is_estimated_with_two_products_in_a_slice():
+    network = load(ROOT / "models/forum-cnn-lstm/forum-cnn-lstm.tflite")
+    one = quick_estimate(network, "zcu104")
+    assert one.numbers == "8 bits (int8)"
+    assert one.pe and one.simd and one.cycles and one.cycles < 16_000
+    assert one.pe * one.simd > get_board("zcu104").max_multipliers

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gatefold import __version__
-from gatefold.gen.flow import EXTREMES, VECTORS
+from gatefold.gen.samples import EXTREMES, VECTORS
 from tests.frontends.test_keras import layer, pack, unpack
 from tests.support.cli_harness import DATA, FIXTURES, MODEL, built, contents, gatefold, refused
 

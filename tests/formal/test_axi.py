@@ -1,12 +1,15 @@
 """The host's AXI ports: the AXI4-Lite slave answers everything once; bursts keep the rules of AXI4;
-what is written holds what it offers, loses nothing and never stands still."""
+reading and writing hold what they offer, lose nothing and never stand still."""
 
+from contextlib import ExitStack
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from amaranth.hdl import Elaboratable, Module, Mux, Signal
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal
 
-from gatefold.hdl.host import axi_lite, bursts, writer
+from gatefold.hdl.host import axi_lite, bursts, fifo, reader, writer
 from gatefold.hdl.host.axi import BURST
 from gatefold.hdl.host.registers import Field, Register, RegisterMap, Window
 from tests.support.formal import assume, claim, free, inside, planted, prove, refute, started
@@ -197,6 +200,122 @@ class WriterClaims(Elaboratable):
         return m
 
 
+class ReaderClaims(Elaboratable):
+    """The reading half, with a memory that answers every burst, some with too few words and some
+    with too many, also where words are given up; ``source``: of module ``reader``.
+
+    Bursts have at most 4 words here, and two are under way: with 16 and four z3 takes too long.
+    """
+
+    burst, under_way = 4, 2
+
+    def __init__(self, source: Any = reader):
+        self.source = source
+
+    def elaborate(self, platform):
+        m = Module()
+        started(m)
+        dut = self.source.Reader(width=8)
+        free(m, dut)
+        with ExitStack() as stack:
+            for part in (dut, bursts.Bursts):
+                stack.enter_context(patch.dict(part.elaborate.__globals__, BURST=self.burst))
+            stack.enter_context(patch.object(type(dut), "under_way", self.under_way))
+            find = inside(m, "reader", dut)
+        assume(m, ~dut.start | (dut.idle & ~dut.give_up))
+        ar, r, o = dut.ar, dut.r, dut.o
+        room, depth = self.under_way * self.burst, self.under_way
+        asks = ar.valid & ar.ready
+
+        # The memory owes each burst its last word, which may come too early or too late.
+        owed = Signal(range(depth + 3), name="ghost_owed")
+        m.d.sync += owed.eq(owed + asks - (r.valid & r.ready & r.payload.last))
+        assume(m, ~r.valid | (owed != 0))
+        filling, dropping = find("filling"), find("dropping")
+        level, head = find("lengths.level"), find("lengths.head")
+        claim(m, "what comes is taken", (owed == 0) | r.ready | filling)
+        claim(m, "bursts under way", owed + filling == level + dropping)
+        held(m, "ar", ar)
+
+        # As many words leave as were asked for, those that are given up apart.
+        due = Signal(range(room + self.burst + 1), name="ghost_due")
+        m.d.sync += due.eq(due + Mux(asks & ~dut.drains, ar.payload.len + 1, 0)
+                           - (o.valid & o.ready))
+        with m.If(dut.give_up):
+            m.d.sync += due.eq(0)
+        claim(m, "there is room for what was asked for", due <= room)
+        claim(m, "no word is lost", ~find("words.full") | ~find("comes") | dut.drains)
+        claim(m, "idle", dut.idle == (~find("bursts.busy") & (due == 0)))
+        claim(m, "given up words do not leave", ~dut.drains | ~o.valid)
+        claim(m, "something moves", ~find("bursts.busy") | ar.valid | o.valid | (level != 0)
+              | dut.drains)
+        drained = Signal(name="ghost_drained")  # all answers were there in the cycle before
+        m.d.sync += drained.eq(dut.drains & (level == 0) & ~ar.valid & ~dut.give_up)
+        claim(m, "it drains to the end", ~drained | ~dut.drains)
+
+        # What the registers hold.
+        queue(m, find, "words", room)
+        queue(m, find, "lengths", depth)
+        place, to_come = find("place"), Signal(range(room + 1), name="ghost_to_come")
+        bits = (depth - 1).bit_length()
+        lengths = [find.word("lengths.memory", Const(n, bits)) for n in range(depth)]
+        counts = [(Const(n, bits) - head)[:bits] < level for n in range(depth)]
+        m.d.comb += to_come.eq(sum(Mux(counted, length[:4] + 1, 0)
+                                   for counted, length in zip(counts, lengths, strict=True)))
+        claim(m, "lengths", Cat(~counted | (length < self.burst) for counted, length in
+                                zip(counts, lengths, strict=True)).all())
+        first = find.word("lengths.memory", head)
+        claim(m, "place", Mux(level == 0, place == 0, place <= first))
+        claim(m, "filling", ~filling | ((level != 0) & ~dropping))
+        claim(m, "reserved", (find("reserved") == due) & Mux(
+            dut.drains, (due == 0) & (find("words.level") == 0),
+            due + place == find("words.level") + to_come))
+        claim(m, "busy", find("bursts.busy") == (find("bursts.left") != 0))
+        claim(m, "offered", ~find("offered") | (
+            dut.drains & (find("abandoned")[-8:] < self.burst) & (level != depth)))
+        return m
+
+
+class FifoClaims(Elaboratable):
+    """A small queue: one word of any is followed from its coming to its leaving; ``source``: the
+    contents of module ``fifo``."""
+
+    def __init__(self, source: Any = fifo):
+        self.source = source
+
+    def elaborate(self, platform):
+        m, depth = Module(), 4
+        started(m)
+        dut = self.source.Fifo(2, depth=depth)
+        free(m, dut)
+        find = inside(m, "fifo", dut)
+        comes, leaves = dut.i.valid & dut.i.ready, dut.o.valid & dut.o.ready
+        level = Signal(range(depth + 1), name="ghost_level")
+        m.d.sync += level.eq(level + comes - leaves)
+        follows, word = Signal(name="ghost_follows"), Signal(2, name="ghost_word")
+        before = Signal(range(depth), name="ghost_before")  # words that leave earlier
+        with m.If(leaves & follows):
+            m.d.sync += [before.eq(before - 1), follows.eq(before != 0)]
+        with m.If(comes & ~follows & AnySeq(1)):
+            m.d.sync += [before.eq(level - leaves), follows.eq(1), word.eq(dut.i.payload)]
+        claim(m, "valid and ready",
+              (dut.o.valid == (level != 0)) & (dut.i.ready == (level != depth)))
+        claim(m, "words leave as they came", ~follows | (before != 0) | (dut.o.payload == word))
+        queue(m, lambda path: find(path.removeprefix("fifo.")), "fifo", depth)
+        claim(m, "registers", (find("level") == level) & (~follows | (
+            (before < level) & (find.word("memory", (find("head") + before)[:2]) == word))))
+        return m
+
+
+def test_fifo(tmp_path):
+    prove(FifoClaims(), tmp_path)
+
+
+@pytest.mark.formal
+def test_reader(tmp_path):
+    prove(ReaderClaims(), tmp_path, depth=1)
+
+
 def test_slave(tmp_path):
     prove(SlaveClaims(), tmp_path)
 
@@ -227,13 +346,23 @@ MISTAKES = {
         lambda source: BurstsClaims(256, source), bursts,
         "BURST - word[:BURST.bit_length() - 1]", "BURST"),
     "all words and no others": (
-        lambda source: BurstsClaims(4, source), bursts, "left.eq(left - count)",
-        "left.eq(left - room)"),
+        lambda source: BurstsClaims(4, source), bursts, "busy.eq(left > room)",
+        "busy.eq(left >= room)"),
     "wlast": (WriterClaims, writer, "self.w.payload.last.eq(left == 1)",
               "self.w.payload.last.eq(waiting == 1)"),
     "aw stays": (WriterClaims, writer, "(~self.aw.valid | self.aw.ready)", "1"),
     "words are there when a burst begins": (WriterClaims, writer, "(waiting >= count)", "1"),
     "idle": (WriterClaims, writer, "(unanswered == 0) | self.drains", "1"),
+    "ar stays": (ReaderClaims, reader, "self.ar.valid & ~self.ar.ready & (offered | self.give_up)",
+                 "0"),
+    "what comes is taken": (
+        ReaderClaims, reader, "dropping | (lengths.o.valid & ~filling)",
+        "lengths.o.valid & ~filling"),
+    "it drains to the end": (
+        ReaderClaims, reader, "self.drains & (offered | lengths.o.valid)", "self.drains"),
+    "given up words do not leave": (
+        ReaderClaims, reader, "words.i.valid.eq(comes & ~self.drains)", "words.i.valid.eq(comes)"),
+    "words leave as they came": (FifoClaims, fifo, "write.addr.eq(tail)", "write.addr.eq(head)"),
 }
 
 

@@ -16,7 +16,7 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.sim.golden import golden
 from tests.support.driver_core import HERE, SANITIZERS, SimulatedCore, compile_c
-from tests.support.networks import inputs
+from tests.support.networks import inputs, network
 from tests.support.tflite_files import INT8, path
 
 pytestmark = pytest.mark.skipif(any(shutil.which(tool) is None for tool in ("gcc", "g++", "perl")),
@@ -195,6 +195,9 @@ CORES = [
     {"name": "two inputs", "widths": (12, 8, 14), "stream_bits": 64, "float32": True, "engines": 2},
     {"name": "stateful gru", "widths": (12, 12, 16), "stream_bits": 64, "contexts": 3},
     {"name": "sequence", "stream_bits": 32, "engines": 2},  # a .tflite of integers
+    {"name": "dense only", "split": 16, "widths": (4, 4, 10)},  # 4 bits, elements of the input 8
+    {"name": "stateful lstm", "split": 4, "widths": (6, 6, 12), "simd": 12, "contexts": 2,
+     "stream_bits": 64, "float32": True},
 ]
 
 
@@ -204,4 +207,9 @@ def test_other_cores(tmp_path, options):
     name = options["name"]
     if name in INT8:
         options = options | {"name": quantize(load(path(name)))}
+    if "split" in options:
+        act, weight, cell = options["widths"]
+        options = {key: value for key, value in options.items() if key != "split"} | {
+            "name": quantize(network(name), act_width=act, weight_width=weight, cell_width=cell,
+                             split=options["split"], row_scales=True)}
     run_program(SimulatedCore(tmp_path, **options))

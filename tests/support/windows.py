@@ -65,12 +65,17 @@ NETWORKS = {"stack": _stack, "pooled": _pooled, "branches": _branches, "gated": 
             "columns": _columns, "short": _short, "int8": _int8}
 
 
+def made(name: str) -> Network:
+    """A network of that name, in floats, on whole windows."""
+    return NETWORKS[name](Make(np.random.default_rng(1)))
+
+
 def windowed(name: str, hop: int, widths: tuple[int, int, int] = (8, 8, 10)
              ) -> tuple[QuantizedNetwork, QuantizedNetwork, Network]:
     """A network in integers, on whole windows and on frames of ``hop`` samples, and the float
     network of frames."""
     act, weight, cell = widths
-    network = NETWORKS[name](Make(np.random.default_rng(1)))
+    network = made(name)
     qnet = quantize(network) if network.affine else quantize(
         network, act_width=act, weight_width=weight, cell_width=cell)
     return qnet, overlapping_integers(qnet, network, hop), overlapping(network, hop)

@@ -14,6 +14,7 @@ import gatefold as gf
 
 sys.path.insert(0, str(ROOT))  # the networks of the tests
 
+from tests.support import tflite_files, windows
 from tests.support.networks import network
 
 __all__ = ["CORES", "OF_CI", "Core"]
@@ -25,16 +26,23 @@ LATE[:, -1] = np.random.default_rng(1).uniform(-1, 1, (64, 3))
 
 @dataclass(frozen=True)
 class Core:
-    """``network``: a name or description of tests/support/networks.py; ``options`` of
-    ``gatefold.compile``."""
+    """``network``: a name or description of tests/support/networks.py, a float network, or the path
+    of a model file in int8; ``options`` of ``gatefold.compile``. ``top``: the module whose Verilog
+    is mutated with what is inside it; of ``gatefold_host`` that without ``gatefold``."""
 
     network: Any
     options: dict[str, Any] = field(default_factory=dict)
+    top: str = "gatefold"
 
     def save(self, folder: Path):
         """Write its output folder; the quantised network."""
-        options: dict[str, Any] = {"pe": 8, "simd": 3, "width": 10, "cell_width": 12}
-        made = gf.compile(network(self.network), **options | self.options)
+        options: dict[str, Any] = {"pe": 8, "simd": 3}
+        if isinstance(self.network, Path):
+            source = gf.load(self.network)
+        else:
+            options |= {"width": 10, "cell_width": 12}
+            source = self.network if isinstance(self.network, gf.Network) else network(self.network)
+        made = gf.compile(source, **options | self.options)
         made.save(folder)
         return made.qnet
 
@@ -52,5 +60,9 @@ CORES = {
     "short pipeline": Core("stack", {"pipeline": "short", "pe": 36, "reach": 2}),
     "hard": Core("joined hard"),
     "one dense": Core(((4,), ("D3",))),
+    "two dies": Core("gru", {"contexts": 2, "dies": 2}),
+    "int8": Core(tflite_files.path("stacked"), {"board": "zcu104"}),
+    "windows": Core(windows.made("branches"), {"hop": 2}),
+    "host": Core("dense only", {"host": "axi", "port": "64", "loadable": True}, "gatefold_host"),
 }
 OF_CI = ("lstm", "loadable")

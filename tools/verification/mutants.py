@@ -19,16 +19,16 @@ from pathlib import Path
 
 from gatefold.gen.synth.netlist import YOSYS
 
-__all__ = ["Mutant", "choose", "list_mutants", "write_mutants", "yosys"]
+__all__ = ["TOP", "Mutant", "choose", "list_mutants", "write_mutants", "yosys"]
 
 TOP = "gatefold"
 #: Ports on which Yosys allows no selector: clocks, initial values, ties of asynchronous reads.
 _FIXED = re.compile(r"-port CLK |-cell \$meminit|-cell \$memrd\S* -port (ARST|SRST|EN) ")
 _SOURCE = re.compile(r"-src (\S+?):(\d+)\.(\d+)-(\d+)\.(\d+)")
 
-READ = f"""\
+READ = """\
 read_verilog -sv -defer -DGATEFOLD_WEIGHTS="weights" rtl/*.v
-hierarchy -top {TOP}
+hierarchy -top {top}
 proc
 setattr -set keep 1 gatefold_core/w:trace__*
 opt_clean
@@ -67,11 +67,12 @@ def yosys(script: str, folder: Path, timeout: float | None = None) -> str:
     return (folder / "yosys.log").read_text()
 
 
-def list_mutants(core: Path, work: Path) -> list[Mutant]:
-    """Every mutant of the core in the folder ``core``; ``work`` takes its netlist, plain.il."""
+def list_mutants(core: Path, work: Path, top: str = TOP) -> list[Mutant]:
+    """Every mutant of the core in the folder ``core``, in the module ``top`` and what is inside it,
+    without the module ``gatefold`` in another one; ``work`` takes its netlist, plain.il."""
     for name in ("rtl", "weights"):
         shutil.copytree(core / name, work / name)
-    yosys(READ + "write_json plain.json\nmutate -list 100000000 -o list.txt\n",
+    yosys(READ.format(top=top) + "write_json plain.json\nmutate -list 100000000 -o list.txt\n",
           work)
     sources = {path.name: path.read_text().splitlines() for path in (work / "rtl").glob("*.v")}
     instances = _instances(json.loads((work / "plain.json").read_text())["modules"])
@@ -83,6 +84,8 @@ def list_mutants(core: Path, work: Path) -> list[Mutant]:
         options: dict[str, str] = dict(
             re.findall(r"-(mode|module|port|portbit|ctrlbit) (\S+)", line))
         module = options["module"]
+        if top != TOP and not module.startswith(top):
+            continue
         what = f"{options['port']}[{options['portbit']}] {options['mode']}"
         if "ctrlbit" in options:
             what += f" {options['ctrlbit']}"
@@ -132,14 +135,15 @@ def choose(mutants: Iterable[Mutant], count: int, seed: int = 1) -> list[Mutant]
     return chosen[:count]
 
 
-def write_mutants(mutants: list[Mutant], core: Path, work: Path, folder: Path) -> None:
+def write_mutants(mutants: list[Mutant], core: Path, work: Path, folder: Path,
+                  top: str = TOP) -> None:
     """A core folder whose Verilog holds the ``mutants`` of ``core``; ``work``, of its list."""
     commands = "\n".join(f"mutate -ctrl mutant 16 {n} {mutant.command}"
                          for n, mutant in enumerate(mutants, 1))
-    yosys(f"read_rtlil plain.il\n{commands}\ndelete -port {TOP}/mutant\n"
+    yosys(f"read_rtlil plain.il\n{commands}\ndelete -port {top}/mutant\n"
           "write_verilog -noattr mutants.v\n", work)
     text = (work / "mutants.v").read_text()
-    before, start, rest = text.partition(f"module {TOP}(")
+    before, start, rest = text.partition(f"module {top}(")
     rest = rest.replace("  wire [15:0] mutant;\n", '  reg [15:0] mutant = 0;\n'
                         '  initial if (!$value$plusargs("mutant=%d", mutant)) mutant = 0;\n', 1)
     (folder / "rtl").mkdir(parents=True)

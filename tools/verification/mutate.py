@@ -15,24 +15,26 @@ that are gone go, and new survivors are *proved* or *open*.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
 from cores import CORES, OF_CI
 from figures import record
-from mutants import Mutant, choose, list_mutants, write_mutants
+from mutants import TOP, Mutant, choose, list_mutants, write_mutants
 from prove import equivalent
 from reach import equivalent as equivalent_where_reached
 
-from gatefold.gen.check import EXTREMES, other_weights, stimuli
+from gatefold.gen.check import EXTREMES, other_weights, registers_bench, stimuli
 from gatefold.sim.core_info import load_core_info
-from gatefold.sim.expected import Expect
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.scenario import Scenario
 from gatefold.sim.verify import check_run, scenarios
@@ -42,42 +44,65 @@ SURVIVORS = Path(__file__).with_name("survivors.tsv")
 COUNT = 400  #: mutants of a core of CI
 PROVED = "proved"  #: a reason: SAT or induction shows it
 OPEN = "open"  #: a reason: that nobody has explained it
+#: Plays a mutant, +mutant=N, and raises CheckFailed where it differs.
+Check = Callable[[str], object]
 
 
-def play(folder: Path, core: Path, qnet, count: int, jobs: int) -> list[str | None]:
-    """The scenario that kills each of the mutants 1 to ``count`` in ``folder``, or None.
+def play(folder: Path, core: Path, qnet, count: int, jobs: int, host: bool = False
+         ) -> list[str | None]:
+    """The scenario that kills each of the mutants 1 to ``count`` in ``folder``, or None; ``host``:
+    they are in what lies around a core with registers.
 
     Raises :class:`CheckFailed` where mutant 0, which is none, is killed.
     """
-    info = load_core_info(core)
-    x, expect = stimuli(info, qnet, folder=core)
-    other = other_weights(core, qnet, info, x, 1)
-    plays = scenarios(info, len(x) - EXTREMES, EXTREMES, "verilator", 1, other=other is not None)
-    answers: dict = {}
+    with ExitStack() as stack:
+        checks = (_registers if host else _streams)(folder, core, qnet, stack)
 
-    def expected(scenario: Scenario) -> Expect:
-        def answer(frames, begins, present=None):
-            if scenario.name not in answers:
-                ask = other.expect if other and scenario.other else expect
-                answers[scenario.name] = ask(frames, begins, present)
-            return answers[scenario.name]
-        return answer
-
-    with VerilogCore(folder, info, "verilator", other=other) as built:
         def killer(n: int) -> str | None:
-            for scenario in plays:
+            for name, check in checks.items():
                 try:
-                    check_run(built.simulate(x, scenario, f"+mutant={n}"), info, scenario,
-                              expected(scenario))
+                    check(f"+mutant={n}")
                 except CheckFailed as failed:
                     if n == 0:
                         raise
-                    return scenario.name if str(failed).startswith(scenario.name) else "no end"
+                    return name if str(failed).startswith(name) else "no end"
             return None
 
         killer(0)
         with ThreadPoolExecutor(jobs) as pool:
             return list(pool.map(killer, range(1, count + 1)))
+
+
+def _streams(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Check]:
+    """The scenarios of a core's streams."""
+    info = load_core_info(core)
+    x, expect = stimuli(info, qnet, folder=core)
+    other = other_weights(core, qnet, info, x, 1)
+    built = stack.enter_context(VerilogCore(folder, info, "verilator", other=other))
+
+    def check(scenario: Scenario) -> Check:
+        @cache
+        def wanted():
+            ask = other.expect if other and scenario.other else expect
+            return ask(scenario.frames, scenario.begins, scenario.present(info))
+
+        def expected(frames, begins, present=None):
+            return wanted()
+
+        return lambda mutant: check_run(
+            built.simulate(x, scenario, mutant), info, scenario, expected)
+
+    return {scenario.name: check(scenario) for scenario in scenarios(
+        info, len(x) - EXTREMES, EXTREMES, "verilator", 1, other=other is not None)}
+
+
+def _registers(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Check]:
+    """What is played on a core with registers."""
+    info = load_core_info(core)
+    x, expect = stimuli(info, qnet, folder=core)
+    host = json.loads((core / "core.json").read_text())["host"]
+    bench = stack.enter_context(registers_bench(folder, qnet, info, host, x, expect, "verilator"))
+    return {"registers and memory": lambda mutant: bench.check(mutant)}
 
 
 @cache
@@ -94,17 +119,25 @@ def reason(core: str, mutant: Mutant) -> tuple[str, ...] | None:
                  and fnmatchcase(literal, line[1].replace("[", "(").replace("]", ")"))), None)
 
 
+def played(name: str, count: int, seed: int, jobs: int, root: Path
+           ) -> tuple[int, dict[Mutant, str | None]]:
+    """How many mutants a core has, and what kills each of ``count`` of them. ``root`` takes the
+    core's folder, ``core``, and that of its netlist, ``work``."""
+    core, work, folder, top = root / "core", root / "work", root / "mutants", CORES[name].top
+    work.mkdir()
+    qnet = CORES[name].save(core)
+    every = list_mutants(core, work, top)
+    chosen = choose(every, count, seed)
+    write_mutants(chosen, core, work, folder, top)
+    killers = play(folder, core, qnet, len(chosen), jobs, host=top != TOP)
+    return len(every), dict(zip(chosen, killers, strict=True))
+
+
 def sample_alive(name: str, count: int, jobs: int) -> list[Mutant]:
     """The survivors among ``count`` of a core's mutants; nothing is proved."""
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
-        root = Path(temporary)
-        core, work, folder = root / "core", root / "work", root / "mutants"
-        work.mkdir()
-        qnet = CORES[name].save(core)
-        chosen = choose(list_mutants(core, work), count)
-        write_mutants(chosen, core, work, folder)
-        killers = play(folder, core, qnet, len(chosen), jobs)
-    return [mutant for mutant, killer in zip(chosen, killers, strict=True) if killer is None]
+        _, killers = played(name, count, 1, jobs, Path(temporary))
+    return [mutant for mutant, killer in killers.items() if killer is None]
 
 
 def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list, list]:
@@ -112,19 +145,15 @@ def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list, lis
     without a line that holds, and the lines that hold."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
-        root = Path(temporary)
-        core, work, folder = root / "core", root / "work", root / "mutants"
-        work.mkdir()
-        qnet = CORES[name].save(core)
-        every = list_mutants(core, work)
-        chosen = choose(every, count, seed)
-        write_mutants(chosen, core, work, folder)
-        killers = play(folder, core, qnet, len(chosen), jobs)
-        alive = [mutant for mutant, killer in zip(chosen, killers, strict=True) if killer is None]
-        proved = equivalent(alive, work)
-        reached, shown = equivalent_where_reached(
-            [mutant for mutant in alive if mutant not in proved], load_core_info(core), work)
-        proved |= reached
+        root, top = Path(temporary), CORES[name].top
+        every, killers = played(name, count, seed, jobs, root)
+        alive = [mutant for mutant, killer in killers.items() if killer is None]
+        proved, shown = equivalent(alive, root / "work", top), {}
+        if top == TOP:
+            reached, shown = equivalent_where_reached(
+                [mutant for mutant in alive if mutant not in proved],
+                load_core_info(root / "core"), root / "work")
+            proved |= reached
     for mutant, output in shown.items():
         print(f"{name}: random traffic shows {mutant.key}: {output}", flush=True)
     lines = {mutant: reason(name, mutant) for mutant in alive}
@@ -132,13 +161,13 @@ def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list, lis
             if line and (line[2] == PROVED) == (mutant in proved)}
     explained = sum(line[2] not in (PROVED, OPEN) for line in hold.values())
     kinds: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for mutant, killer in zip(chosen, killers, strict=True):
+    for mutant, killer in killers.items():
         kinds[mutant.kind][0] += 1
         kinds[mutant.kind][1] += killer is not None
         kinds[mutant.kind][2] += mutant in proved
     return {
-        "mutants": len(chosen), "of": len(every), "seed": seed,
-        "killed": dict(Counter(killer for killer in killers if killer)),
+        "mutants": len(killers), "of": every, "seed": seed,
+        "killed": dict(Counter(filter(None, killers.values()))),
         "proved": len(proved), "explained": explained,
         "open": len(alive) - len(proved) - explained,
         "modules": dict(sorted(kinds.items())), "seconds": round(time.monotonic() - started),

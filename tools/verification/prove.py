@@ -31,13 +31,13 @@ REGISTERS = """\
     assign Q = {WIDTH{CLK}};
 endmodule
 """
-BASE = f"""\
+BASE = """\
 read_rtlil plain.il
 setattr -mod -unset keep_hierarchy
 attrmap -remove keep
 techmap -map register.v
 read_verilog -defer registers.v
-hierarchy -top {TOP}
+hierarchy -top {top}
 design -save base
 """
 #: A module and its mutant. Registers, memories and instances become inputs and outputs, a miter
@@ -60,7 +60,7 @@ SECONDS = 600  #: for all questions of a module: seconds of an idle machine, and
 _ANSWER = re.compile(r"proof finished.*?: (SUCCESS|FAIL)!")
 
 
-def equivalent(mutants: Iterable[Mutant], work: Path) -> set[Mutant]:
+def equivalent(mutants: Iterable[Mutant], work: Path, top: str = TOP) -> set[Mutant]:
     """Those on which no output and no next state of their module depends, whatever its inputs and
     its state are. ``work``: the folder of their list."""
     (work / "register.v").write_text(REGISTER)
@@ -70,9 +70,9 @@ def equivalent(mutants: Iterable[Mutant], work: Path) -> set[Mutant]:
         modules[mutant.command.split("-module ")[1].split()[0]].append(mutant)
     found: set[Mutant] = set()
     for module, inside in modules.items():
-        script = BASE + "".join(QUESTION.format(module=module, command=mutant.command.replace(
+        questions = (QUESTION.format(module=module, command=mutant.command.replace(
             f"-module {module} ", "-module mutated ")) for mutant in inside)
-        found |= _proved(inside, script, work)
+        found |= _proved(inside, BASE.format(top=top) + "".join(questions), work)
     return found
 
 

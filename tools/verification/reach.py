@@ -14,6 +14,7 @@ or until an output differs, and nothing is said.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from heapq import heappop, heappush
 from pathlib import Path
@@ -32,7 +33,8 @@ __all__ = ["equivalent"]
 WEAK = ("m_axis_tdata", "m_axis_tlast")  #: outputs that mean something while m_axis_tvalid is high
 UPPER = np.uint64(0xFFFFFFFF << 32)  #: the machines of a walk that are mutants
 MOST_REGISTERS = 200  #: that may differ, before a proof is given up;
-MOST_MODELS = 60  #: and steps that break what was assumed
+MOST_MODELS = 60  #: and steps that break what was assumed;
+SECONDS = 240  #: and how long a proof may take before its next round
 
 
 def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000
@@ -169,7 +171,9 @@ class Proof:
 
     def holds(self) -> bool:
         """Whether it is; not, too, where that takes long to find out."""
-        while len(self.cubes) <= MOST_REGISTERS and self.models < MOST_MODELS:
+        ends = time.monotonic() + SECONDS
+        while (len(self.cubes) <= MOST_REGISTERS and self.models < MOST_MODELS
+               and time.monotonic() < ends):
             pair = Pair(self.base, self.machine, self.cubes)
             verdict = self._round(pair)
             if verdict is not None:

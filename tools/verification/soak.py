@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from cores import CORES, network
+from cores import CORES, network, tflite_files, windows
 from figures import FIGURES, record
 
 import gatefold as gf
@@ -65,19 +65,30 @@ def soak(name: str, frames: int, seed: int) -> Iterator[tuple[int, float]]:
 
 @dataclass(frozen=True)
 class Case:
-    """A random network and core: input shape, layers (tests/support/networks.py), options."""
+    """A random network and core: input shape, layers (tests/support/networks.py), options.
+
+    ``model``: instead of shape and layers a network of :data:`MODELS`."""
 
     shape: tuple[int, ...]
     layers: tuple[str, ...]
     options: dict = field(default_factory=dict)
     seed: int = 0
+    model: str = ""
+
+    def network(self) -> gf.Network:
+        """In floats, or of a file in int8."""
+        kind, _, name = self.model.partition(" ")
+        if kind == "int8":
+            return gf.load(tflite_files.path(name))
+        if kind == "windows":
+            return windows.made(name)
+        return network(name if self.model else (self.shape, self.layers), seed=self.seed)
 
     def failure(self) -> str | None:
         """What verify finds; None where nothing, and where the core is refused."""
         with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
             try:
-                core = gf.compile(network((self.shape, self.layers), seed=self.seed),
-                                  **self.options)
+                core = gf.compile(self.network(), **self.options)
                 core.save(Path(temporary) / "core")
                 check_core(Path(temporary) / "core", core.qnet, sim="icarus", seed=1 + self.seed)
             except UserError:
@@ -104,8 +115,17 @@ class Case:
                                          if key != name})
 
 
+#: What no description holds: how its parts are joined, peepholes, windows, LiteRT's arithmetic.
+MODELS = [f"{kind} {name}" for kind, names in (
+    ("graph", ("peepholes", "stateful peepholes", "heads", "multiply", "joined hard", "clipped",
+               "conv, conv, lstm", "states handed over", "two outputs", "curves")),
+    ("windows", ("stack", "pooled", "branches", "gated", "columns", "short")),
+    ("int8", ("dense", "stacked", "autoencoder", "padded", "both_ways", "saturating", "clipped",
+              "sequence", "wrapping"))) for name in names]
+
+
 def random_case(seed: int) -> Case:
-    """One to four layers, on an array and with options that suit a small core."""
+    """One to four layers, or one of MODELS, on an array and with options that suit a small core."""
     rng = np.random.default_rng(seed)
     layers = []
     for _ in range(rng.integers(0, 3)):
@@ -124,7 +144,17 @@ def random_case(seed: int) -> Case:
         "dies": int(rng.choice([1, 1, 1, 2])), "protect": bool(rng.random() < 0.2),
         "rule": ("auto", "max", "percentile")[rng.integers(3)],
         "host": "axi" if rng.random() < 0.15 else None}
-    return Case((int(rng.integers(1, 6)), int(rng.integers(1, 9))), tuple(layers), options, seed)
+    shape = (int(rng.integers(1, 6)), int(rng.integers(1, 9)))
+    if rng.random() < 0.5:
+        return Case(shape, tuple(layers), options, seed)
+    model = str(rng.choice(MODELS))
+    if model.startswith("int8"):
+        options = {key: value for key, value in options.items() if key not in (
+            "act_width", "weight_width", "cell_width", "rule", "dies")} | {"board": "zcu104"}
+    elif model.startswith("windows"):
+        steps = windows.made(model.split(" ")[1]).input_shape[0]
+        options["hop"] = int(rng.choice([n for n in range(1, steps) if steps % n == 0]))
+    return Case((), (), options, seed, model)
 
 
 def shrunk(case: Case) -> Case:
