@@ -6,8 +6,6 @@ that the way to the farthest die is short, and the others follow by their distan
 
 from __future__ import annotations
 
-from functools import cache
-
 __all__ = ["HUB", "borders", "place", "sources", "to_farthest"]
 
 HUB = 0  #: the number of the die with the sequencer and the streams
@@ -23,7 +21,6 @@ def place(die: int, dies: int) -> int:
     return sorted(range(dies), key=lambda where: (abs(where - middle), where))[die]
 
 
-@cache
 def borders(one: int, other: int, dies: int) -> int:
     """Borders of dies between two of them."""
     return abs(place(one, dies) - place(other, dies))
