@@ -148,7 +148,8 @@ def described(**attributes):
 
 
 @pytest.mark.parametrize(("edit", "words"), [
-    (described(model_config=None), "without a model's description, perhaps bare weights"),
+    (described(model_config=None), "without a model's description, perhaps bare weights "
+     "(of model_weights): in the program that makes the model, call model.load_weights"),
     (described(model_config="{"), "its model_config is not readable JSON"),
     (described(model_config="[" * 50_000), "its model_config is not readable JSON"),
     (described(model_config="[]"), "its model_config must hold an object"),

@@ -49,6 +49,7 @@ def external(location, **more):
     (lambda m: m.ClearField("opset_import"), "opset must be in 9.."),
     (lambda m: setattr(m.opset_import[0], "version", 7), "not 7: export it with opset 17"),
     (lambda m: setattr(m.opset_import[0], "version", 999), "not 999"),
+    (lambda m: m.opset_import.add(domain="ai.onnx", version=12), "not 12 and 17"),
     (lambda m: m.functions.add(name="f"), "holds model-local functions ('f')"),
     (lambda m: m.graph.sparse_initializer.add(), "holds sparse tensors"),
     (lambda m: m.graph.node.pop(0), "is not defined before it is used"),
@@ -66,6 +67,13 @@ def external(location, **more):
 ])
 def test_a_model_is_refused(tmp_path, edit, words):
     assert words in refusal(change(edit), tmp_path, external_data=False)
+
+
+def test_an_operator_set_may_be_declared_twice(tmp_path):
+    """As tools that merge models write it."""
+    model = change(lambda m: m.opset_import.add(version=17))
+    assert len(model.opset_import) == 2
+    assert loaded(model, tmp_path).outputs == loaded(change(lambda m: None), tmp_path).outputs
 
 
 @pytest.mark.parametrize("name", ["endmodule\nassign x = 1;", '";rm -rf ~;"', "../../etc/passwd",

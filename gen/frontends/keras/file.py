@@ -32,10 +32,22 @@ def parse(data: bytes, name: str, sizes: Sizes = AS_DECLARED,
     config = file.text("model_config")
     if config is None:
         raise UserError(f"{name} is an HDF5 file without a model's description, perhaps bare "
-                        'weights: save the whole model with model.save("model.keras")')
+                        f"weights{_layers(file)}: in the program that makes the model, call "
+                        'model.load_weights(FILE), and then model.save("model.keras")')
     version = file.text("keras_version") or "unknown"
     weights = [Named(parts, functools.partial(file.array, _WEIGHTS, parts))
                for parts in file.names(_WEIGHTS)]
     source = {"format": "keras-h5", "exporter": f"keras {quoted(version, 24)[1:-1]}"}
     return read_model(parsed_json(config, f"{name}: its model_config"), NamedWeights(weights),
                       major(version), source, sizes, every, cut)
+
+
+def _layers(file: File) -> str:
+    """The groups with weights, which bear the layers' names, for a message."""
+    try:
+        found = dict.fromkeys(parts[parts[0] == "layers"] for parts in file.names("")
+                              if len(parts) > 1)
+    except UserError:
+        return ""
+    shown = ", ".join(quoted(one)[1:-1] for one in list(found)[:8])
+    return f" (of {shown}{', ...' if len(found) > 8 else ''})" if found else ""

@@ -101,7 +101,7 @@ class File:
             raise self._damaged(f"{where}: its weights", error) from None
 
     def names(self, group: str) -> list[tuple[str, ...]]:
-        """The names of all arrays in a group, each a path of parts."""
+        """The names of all arrays in a group (empty: the whole file), each a path of parts."""
         try:
             top = self._descend(group)
             if top is None:
@@ -142,7 +142,7 @@ class File:
 
     def _descend(self, path: str) -> dict[str, _Entry] | None:
         members = self._members(self._root)
-        for part in path.split("/"):
+        for part in filter(None, path.split("/")):
             if members is None:
                 raise UserError(f"{quoted(path)} in {self._what} must be a group: save the model "
                                 "again")

@@ -240,6 +240,81 @@ def _pool2d(kind: str) -> Callable[[Call], int]:
     return read
 
 
+# ---- products of data by data: attention behind the recurrent layers
+
+
+def _joint(call: Call, values: Sequence[int], shape: Shape,
+           write: Callable[[Writer, Sequence[str]], str], **more) -> int:
+    """A layer of several inputs."""
+    call.whole("it multiplies whole sequences")
+    return call.builder.add(HostLayer(
+        inputs=tuple(values), origin=call.origin, label=call.settings.class_name, shape=shape,
+        write=write, **more))
+
+
+def _dot(call: Call) -> int:
+    settings, values = call.settings, call.values
+    shapes = [call.builder.shapes[value] for value in values]
+    settings.only("normalize", False, "use UnitNormalization before it")
+    axes = settings.take("axes")
+    axes = [axes, axes] if type(axes) is int else axes
+    if len(values) != 2 or not isinstance(axes, list) or len(axes) != 2 or not all(
+            type(axis) is int and (1 <= axis <= len(shape) or -len(shape) <= axis < 0)
+            for axis, shape in zip(axes, shapes, strict=True)):
+        raise call.refuse(f"axes must be an axis of each of two inputs, none the batch, not "
+                          f"{shown(axes)}")
+    at = [axis if axis > 0 else len(shape) + 1 + axis
+          for axis, shape in zip(axes, shapes, strict=True)]
+    met = [shape[axis - 1] for axis, shape in zip(at, shapes, strict=True)]
+    if met[0] != met[1]:
+        raise call.refuse(f"its inputs have {met[0]} and {met[1]} elements along axes")
+    rest = [shape[:axis - 1] + shape[axis:] for axis, shape in zip(at, shapes, strict=True)]
+    shape = (*rest[0], *rest[1]) or (1,)
+
+    def write(writer: Writer, names: Sequence[str]) -> str:
+        rows, columns = (
+            writer.shaped(writer.node("Transpose", name, perm=[
+                0, *(k for k in range(1, len(one) + 1) if k != axis), axis]), -1, met[0])
+            for name, one, axis in zip(names, shapes, at, strict=True))
+        product = writer.node("MatMul", rows, writer.node("Transpose", columns, perm=[1, 0]))
+        return writer.shaped(product, 1, *shape)
+    return _joint(call, values, shape, write, products=int(np.prod(shape)) * met[0])
+
+
+def _attention(call: Call) -> int:
+    """Keras' Attention (Luong et al. 2015) and AdditiveAttention (Bahdanau et al. 2015)."""
+    settings, values = call.settings, call.values
+    additive = settings.class_name == "AdditiveAttention"
+    shapes = [call.builder.shapes[value] for value in values]
+    if len(values) not in (2, 3) or any(len(shape) != 2 for shape in shapes) or (
+            shapes[0][1] != shapes[-1][1] or shapes[1][0] != shapes[-1][0]):
+        raise call.refuse("it must be called with a query, a value and perhaps a key, each "
+                          f"(timesteps, features), not with the shapes {shapes}")
+    settings.only("score_mode", "dot", "use AdditiveAttention")
+    settings.only("causal", False, "leave the mask out")
+    settings.drop("dropout", "seed")
+    queries, steps, width = shapes[0][0], shapes[1][0], shapes[0][1]
+    scale = np.ones(width if additive else (), np.float32)
+    if settings.flag("use_scale", additive):
+        (scale,) = call.weights.arrays(call.where, {"scale": scale.shape})
+
+    def write(writer: Writer, names: Sequence[str]) -> str:
+        query, value, key = names[0], names[1], names[-1]
+        if additive:
+            apart = writer.node("Tanh", writer.node(
+                "Add", writer.shaped(query, 1, queries, 1, width),
+                writer.shaped(key, 1, 1, steps, width)))
+            scores = writer.shaped(writer.node(
+                "MatMul", apart, scale.astype(np.float32)[:, None]), 1, queries, steps)
+        else:
+            scores = writer.node("Mul", writer.node(
+                "MatMul", query, writer.node("Transpose", key, perm=[0, 2, 1])),
+                scale.astype(np.float32))
+        return writer.node("MatMul", writer.node("Softmax", scores, axis=-1), value)
+    return _joint(call, values, (queries, shapes[1][1]), write, count=scale.size,
+                  products=queries * steps * (width + shapes[1][1]))
+
+
 #: The reader of each class, which returns the call's value.
 READERS: dict[str, Callable[[Call], int]] = {
     "Embedding": _embedding, "Masking": _masking, "LayerNormalization": _layer_norm,
@@ -247,4 +322,5 @@ READERS: dict[str, Callable[[Call], int]] = {
     "LeakyReLU": _leaky, "ELU": _elementwise("Elu", alpha=("alpha", 1.0)),
     "Activation": _activation, "Dense": _dense, "Conv2D": _conv2d,
     "MaxPooling2D": _pool2d("MaxPool"), "AveragePooling2D": _pool2d("AveragePool"),
+    "Dot": _dot, "Attention": _attention, "AdditiveAttention": _attention,
 }

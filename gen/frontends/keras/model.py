@@ -7,7 +7,6 @@ class has no reader is refused by name; nothing from the file is executed or loo
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import re
 from collections import Counter
@@ -40,6 +39,8 @@ _MAX_DEPTH = 8    # of models nested in models
 _MODELS = ("Sequential", "Functional", "Model")  # Model: what early Keras 2 calls Functional
 
 _READERS = {**basic.READERS, **conv.READERS, **rnn.READERS}
+_ATTENTION = ("attention multiplies data by data; behind the recurrent layers the host can compute "
+              "it (--cut auto)")
 #: Classes that could be taken for supported ones, and why they are not.
 _REFUSED = {
     "Lambda": "it holds code of its own, which is never run: use layers or plain operators",
@@ -51,10 +52,11 @@ _REFUSED = {
     "LayerNormalization": "it divides by the values' own deviation, and the core has no divider: "
                           "train with BatchNormalization",
     "Minimum": "use the Maximum of the negatives",
-    "Dot": "only products element by element are built: use Multiply",
+    "Dot": "only products element by element are built (Multiply); behind the recurrent layers the "
+           "host can compute it (--cut auto)",
     "MultiHeadAttention": "attention multiplies data by data: train a network without it",
-    "Attention": "attention multiplies data by data: train a network without it",
-    "AdditiveAttention": "attention multiplies data by data: train a network without it",
+    "Attention": _ATTENTION,
+    "AdditiveAttention": _ATTENTION,
     "Normalization": "use Rescaling with its scale and offset, or BatchNormalization",
     "ConvLSTM1D": "only Conv1D and LSTM of their own are built",
     "Conv2D": "only one axis is time: use Conv1D",
@@ -163,12 +165,14 @@ def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: li
         return _read(builder, entry, weights, keras, args, lead, depth)
     except UserError as error:
         if builder.cut is not None and settings.class_name in host.READERS and not settings.custom:
-            with contextlib.suppress(UserError):
+            try:
                 hosted = _settings(entry, keras, True)
                 made = host.READERS[settings.class_name](Call(builder, hosted, weights, args, lead))
                 hosted.drop("batch_input_shape", "input_shape")
                 hosted.done()
                 return [made]
+            except UserError as beside:  # why not even the host, where hardware has no such class
+                error = beside if settings.class_name in _REFUSED else error
         refusals.add(settings.origin, settings.class_name, error)
         return stand_in(builder, settings, values, lead)
 

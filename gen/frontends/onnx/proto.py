@@ -66,11 +66,12 @@ def read_model(data: bytes, name: str) -> Model:
                         "which are not read: inline them with onnx.inliner.inline_local_functions")
     if model.graph.sparse_initializer:
         raise UserError(f"{name} holds sparse tensors, which are not read: export dense weights")
-    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    versions = list({o.version for o in model.opset_import if o.domain in ("", "ai.onnx")})
     newest = onnx.defs.onnx_opset_version()
     if len(versions) != 1 or not _OLDEST <= versions[0] <= newest:
         raise UserError(f"{name}: its ONNX opset must be in {_OLDEST}..{newest}, not "
-                        f"{versions[0] if versions else 'undeclared'}: export it with opset 17")
+                        f"{' and '.join(map(str, sorted(versions))) or 'undeclared'}: export it "
+                        "with opset 17")
     producer = f"{model.producer_name} {model.producer_version}".strip()
     return Model(model.graph, versions[0], quoted(producer or "unknown", 48)[1:-1])
 

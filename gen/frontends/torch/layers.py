@@ -121,8 +121,8 @@ class Recurrence:
             return builder.rnn(x, *values, **fields, b=b_ih + b_hh,
                                activation=options.nonlinearity)
         if w_hr is not None and not start:
-            del fields["return_sequences"]
-            lstm, result = builder.projected_lstm(x, **fields, b=b_ih + b_hh, w_hr=w_hr)
+            lstm, result = builder.projected_lstm(x, w_ih=w_ih, w_hh=w_hh, w_hr=w_hr,
+                                                  b=b_ih + b_hh, origin=self._origin)
         else:
             lstm = result = builder.lstm(x, *values, **fields, b=b_ih + b_hh)
             if w_hr is not None:
