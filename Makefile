@@ -67,7 +67,7 @@ parsers: setup ## mutate model files by the hundred and load them (a minute)
 formal: setup ## prove the properties of the components, and refute planted mistakes (3 minutes)
 	@$(BIN)/python -m pytest -q -n $(JOBS) -m 'formal or not formal' tests/formal
 
-synth-check: setup ## compare the resource formulas with Yosys on 29 cores (half an hour)
+synth-check: setup ## compare the resource formulas with Yosys on 32 cores (half an hour)
 	$(BIN)/python tools/synth/calibrate.py
 
 fanout: setup ## check what the nets of the benchmark's cores drive (an hour)

@@ -46,6 +46,9 @@ _WORK = {"verilator": 50_000_000, "icarus": 40_000, "amaranth": 40_000}
 #: Beats of results of a frame, for a plan that is made again.
 _MOST_EVENTS = 20_000
 
+#: Frames of a descriptor with registers: so many that the queues of the memory port fill up.
+_MOST_FRAMES, _WORDS, _MOST_CYCLES = 100, 160, 20_000
+
 EXTREMES = 6  #: frames of the scenario "extreme"
 _CANDIDATES = 32  # from which their samples are chosen, at most,
 _SEARCH = 200_000_000  # and multiplications that golden may take for all of them
@@ -118,7 +121,10 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
 def registers_bench(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: dict,
                     frames: np.ndarray, expect: Expect, sim: str) -> HostBench:
     """The bench that runs descriptors on the core with registers, ``host`` in core.json."""
-    order = [n % len(frames) for n in range(host["cycles"]["batch_frames"])]
+    words = (host["in_bytes"] + host["out_bytes"]) * 8 // host["port_bits"]
+    count = max(host["cycles"]["batch_frames"], min(
+        _MOST_FRAMES, _WORDS // words, _MOST_CYCLES // info.interval))
+    order = [n % len(frames) for n in range(count)]
     begins = np.arange(len(order)) == 0 if info.stateful else np.ones(len(order), bool)
     fracs_in = np.concatenate([np.full(int(np.prod(shape)), form.frac) for shape, form in zip(
         qnet.input_shapes, qnet.input_formats, strict=True)])
@@ -138,7 +144,7 @@ def registers_bench(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: 
                      out_bytes=host["out_bytes"], window=host["window"], load=image,
                      warm=info.latency + 200, frame=cycles["frame"],
                      window_frame=cycles["window"], batch=cycles["batch"],
-                     exact=cycles["keeps_up"])
+                     batch_frames=cycles["batch_frames"], exact=cycles["keeps_up"])
     return HostBench(folder, about, given, wanted, sim)
 
 

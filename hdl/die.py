@@ -45,7 +45,7 @@ class Die:
         wiring.connect(m, self.router.routed, self.lanes.routed)
         if self.scales is None:
             return
-        m.submodules[f"scales{die}"] = self.scales
+        m.submodules[f"row_scales{die}"] = self.scales
         m.d.comb += [self.scales.address.eq(self.router.scale),
                      self.lanes.scales.eq(self.scales.scales)]
         if self.config.loadable:

@@ -16,10 +16,14 @@ from gatefold.sim.testbench import bench_file
 
 __all__ = ["HostBench", "HostInfo"]
 
-_END, _WRITE, _READ, _DONE, _WAIT, _PAUSES = range(6)
-_PAUSED = 96  # of 256 cycles in which each channel of memory pauses, in the last descriptor
+_END, _WRITE, _READ, _DONE, _WAIT, _PAUSES, _BASE = range(7)
+_PAUSED = (96, 250)  # of 256 cycles in which each channel of memory pauses, in the last descriptors
+_BASES = (0x5A3CF00F, 0xA5C30FF0)  # upper bits of their addresses
+_WINDOWS = 4  # frames in the window at most
+_PATTERN = 0x96A5C35A  # written to registers, and its complement
 _MANY = 20  # times the cycles that are planned, after which the core hangs
 _GUARD = 0xA5  # bytes where nothing is written
+_WORD = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +33,8 @@ class HostInfo:
     Attributes: ``port_bits``; ``in_bytes``, ``out_bytes``, from frame to frame; ``window``, whether
     there is one; ``load``, the weights' image, or nothing; ``warm``, cycles after a reset until a
     frame takes no longer than others; ``frame``, ``window_frame``, ``batch``, planned cycles of one
-    frame, of one in the window, and of all frames that are run; ``exact``, whether the batch must
-    take exactly as many: memory keeps up with the core.
+    frame, of one in the window, and of ``batch_frames``; ``exact``, whether the batch must take
+    exactly as many: memory keeps up with the core.
     """
 
     port_bits: int
@@ -40,17 +44,19 @@ class HostInfo:
     load: bytes
     warm: int
     frame: int
-    window_frame: int
+    window_frame: int | None
     batch: int
+    batch_frames: int
     exact: bool
 
 
 class HostBench:
     """``gatefold_host`` and a memory, compiled once: :meth:`check` plays descriptors on it.
 
-    Played are the first frame alone, in memory and in the window, and all as a batch, with a memory
-    that answers at once and with one that pauses. A context manager: the compiled simulation is in
-    a temporary folder.
+    Played are: every register that can be written, written and read; the first frame alone, some
+    in the window, and a batch, with a memory that answers at once; all frames with one that pauses,
+    and with one that hardly moves, at other addresses. A context manager: the compiled simulation
+    is in a temporary folder.
 
     Parameters: ``directory``, made by ``gatefold build``; ``info``; ``frames``, one sequence in a
     stateful core; ``outputs``, what golden makes of them; ``sim``; ``timeout``, seconds for the
@@ -63,18 +69,21 @@ class HostBench:
         size, count = info.port_bits // 8, len(frames)
         at_in = -(-len(info.load) // 4096) * 4096
         at_out = -(-(at_in + count * info.in_bytes) // 4096) * 4096
-        self._regions = [at_out + n * (count * info.out_bytes + 16 * size) for n in range(3)]
+        self._regions = [at_out + n * (count * info.out_bytes + 16 * size) for n in range(4)]
         content = bytearray(b"".join([info.load.ljust(at_in, b"\0"), *frames]).ljust(at_out, b"\0"))
         content += bytes([_GUARD]) * (
-            self._regions[2] + count * info.out_bytes + 16 * size - at_out)
+            self._regions[-1] + count * info.out_bytes + 16 * size - at_out)
         self._temporary = tempfile.TemporaryDirectory(prefix="gatefold-")
         try:
             self._root = Path(self._temporary.name)
             script = self._script(frames, at_in)
+            self._expected = script.expected
             #: Cycles of a run at most; every access to a register takes some.
-            self._most = _MANY * (info.warm + info.frame + (info.window_frame or 0) + 2 * info.batch
-                                  + len(info.load) + len(script)) + 20_000
-            self._command = self._build(directory, content, script)
+            self._most = _MANY * (info.warm + info.frame + _WINDOWS * (info.window_frame or 0)
+                                  + info.batch * (1 + count) + len(info.load)
+                                  + 40 * count * (info.in_bytes + info.out_bytes) // size
+                                  + len(script.steps)) + 20_000
+            self._command = self._build(directory, content, script.steps)
         except BaseException:
             self._temporary.cleanup()
             raise
@@ -91,19 +100,10 @@ class HostBench:
         :class:`CheckFailed` at the first difference."""
         info, outputs, count = self.info, self.outputs, len(self.outputs)
         values, result = self._simulate(*plusargs)
-        planned = [info.frame, info.batch] + [info.window_frame] * info.window
-        names = ["one frame", f"{count} frames", "a frame in the window"]
-        measured = [values.pop(0), values.pop(0)]
-        if info.window:
-            measured.append(values.pop(0))
-            words = [values.pop(0) for _ in range(0, info.out_bytes, 4)]
-            _same("the window", b"".join(word.to_bytes(4, "little") for word in words),
-                  outputs[:1])
-        for name, cycles, want in zip(names, measured, planned, strict=False):
-            if cycles != want and (info.exact or name != names[1]):
-                raise CheckFailed(f"registers and memory: expected {want} cycles for {name}, got "
-                                  f"{cycles}")
-        for place, number in ((0, 1), (1, count), (2, count)):
+        for (name, want), got in zip(self._expected, values, strict=True):
+            if want is not None and got != want:
+                raise CheckFailed(f"registers and memory: expected {want} {name}, got {got}")
+        for place, number in enumerate((1, info.batch_frames, count, count)):
             length = number * info.out_bytes
             got = result[self._regions[place]:self._regions[place] + length]
             _same(f"descriptor {place}", got, outputs[:number])
@@ -111,34 +111,45 @@ class HostBench:
             if set(behind) != {_GUARD}:
                 raise CheckFailed(f"registers and memory: descriptor {place} wrote behind its "
                                   "results")
-        done = 1 + info.window + 2 * count
-        if values != [0, done]:
-            raise CheckFailed(f"registers and memory: expected no error and {done} frames, got "
-                              f"errors {values[0]:#x} and {values[1]} frames")
-        return done
+        return self._frames
 
-    def _script(self, frames: list[bytes], at_in: int) -> list[tuple[int, int, int]]:
+    def _script(self, frames: list[bytes], at_in: int) -> _Script:
         """What the host does."""
         info, count, script = self.info, len(frames), _Script()
+        for register in MAP.registers:
+            mask = sum(field.mask for field in register.fields if field.access == "rw")
+            for value in (_PATTERN, ~_PATTERN, sum(
+                    field.reset << field.low for field in register.fields)) if mask else ():
+                script.write(**{register.name: value & mask})
+                script.read(register.name, value & mask)
         if info.load:
             script.write(WEIGHTS_BYTES=len(info.load), WEIGHTS_CRC=zlib.crc32(info.load))
             script.run(0, 0, 0, weights=True)
         script.steps.append((_WAIT, 0, info.warm))
-        for place, number in ((0, 1), (1, count)):
-            script.run(number, at_in, self._regions[place])
-            script.read("LAST_CYCLES")
-        if info.window:
-            for n in range(0, len(frames[0]), 4):
+        script.run(1, at_in, self._regions[0])
+        script.read("LAST_CYCLES", info.frame, "cycles for one frame")
+        script.run(info.batch_frames, at_in, self._regions[1])
+        script.read("LAST_CYCLES", info.batch if info.exact else None,
+                    f"cycles for {info.batch_frames} frames")
+        windows = min(_WINDOWS, count) if info.window else 0
+        for frame, output in zip(frames[:windows], self.outputs, strict=False):
+            for n in range(0, len(frame), 4):
                 script.steps.append((_WRITE, MAP.window("WINDOW_IN").address + n,
-                                     int.from_bytes(frames[0][n:n + 4], "little")))
-            script.run(1, 0, 0, window=True)
-            script.read("LAST_CYCLES")
-            script.steps += [(_READ, MAP.window("WINDOW_OUT").address + n, 0)
-                             for n in range(0, info.out_bytes, 4)]
-        script.steps.append((_PAUSES, 0, _PAUSED))
-        script.run(count, at_in, self._regions[2])
-        script.read("ERROR", "FRAMES_DONE_LO")
-        return [*script.steps, (_END, 0, 0)]
+                                     int.from_bytes(frame[n:n + 4], "little")))
+            script.run(1, 0, 0, window=True, first=frame is frames[0])
+            script.read("LAST_CYCLES", info.window_frame, "cycles for a frame in the window")
+            for n in range(0, info.out_bytes, 4):
+                script.steps.append((_READ, MAP.window("WINDOW_OUT").address + n, 0))
+                script.expected.append((f"in byte {n} of the window", int.from_bytes(
+                    output[n:n + 4], "little")))
+        for rate, base, at_out in zip(_PAUSED, _BASES, self._regions[2:], strict=True):
+            script.steps += [(_PAUSES, 0, rate), (_BASE, 0, base)]
+            script.run(count, at_in, at_out, base)
+        self._frames = 1 + info.batch_frames + windows + 2 * count
+        script.read("ERROR", 0)
+        script.read("FRAMES_DONE_LO", self._frames)
+        script.steps.append((_END, 0, 0))
+        return script
 
     def _build(self, directory: Path, content: bytearray, steps: list[tuple[int, int, int]]
                ) -> list[str]:
@@ -184,22 +195,30 @@ class HostBench:
 
 
 class _Script:
-    """The steps of sim/bench/host.v."""
+    """The steps of sim/bench/host.v, and what it reads: the name of a value, and the value, or None
+    where any is right."""
 
     def __init__(self):
         self.steps: list[tuple[int, int, int]] = []
+        self.expected: list[tuple[str, int | None]] = []
 
     def write(self, **registers: int) -> None:
         self.steps += [(_WRITE, MAP[name].address, value) for name, value in registers.items()]
 
-    def read(self, *names: str) -> None:
-        self.steps += [(_READ, MAP[name].address, 0) for name in names]
+    def read(self, name: str, expected: int | None, what: str = "") -> None:
+        self.steps.append((_READ, MAP[name].address, 0))
+        self.expected.append((what or f"in {name}", expected))
 
-    def run(self, frames: int, at_in: int, at_out: int, **flags: bool) -> None:
-        """A descriptor, whose first frame begins a sequence, to its end."""
+    def run(self, frames: int, at_in: int, at_out: int, base: int = 0, *, first: bool = True,
+            **flags: bool) -> None:
+        """A descriptor, to its end; ``base``, of step _BASE; ``first``, its first frame begins a
+        sequence."""
         flag = MAP["FLAGS"].field
-        self.write(FRAMES=frames, IN_ADDR_LO=at_in, OUT_ADDR_LO=at_out,
-                   FLAGS=sum(flag(name.upper()).mask for name in ("first", *flags)),
+        above = ~base & _WORD
+        self.write(FRAMES=frames, IN_ADDR_LO=at_in | (base << 28) & _WORD, IN_ADDR_HI=base,
+                   OUT_ADDR_LO=at_out | (above << 28) & _WORD, OUT_ADDR_HI=above,
+                   FLAGS=sum(flag(name.upper()).mask for name, on in (
+                       ("first", first), *flags.items()) if on),
                    CTRL=MAP["CTRL"].field("AP_START").mask)
         self.steps.append((_DONE, 0, 0))
 

@@ -80,7 +80,8 @@ def _targets(known: dict) -> list[str]:
         ([forecast.py](../bench/accuracy/forecast.py)): the NRMSE, 0.0126 in float. *Retrained*
         weights come from the recipe [retrain.py](../bench/accuracy/retrain.py), which keeps those
         with the least error on a fifth of the training series that it does not learn from; no test
-        window took part in that."""),
+        window took part in that. Other seeds:
+        [decision 031](decisions/031-few-bits.md)."""),
         _columns(["task", "rules that were chosen", "measured", "wanted at most"], lines, 2),
         *_cost()]
 

@@ -124,10 +124,11 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
                 read.reshape(-1, layer.features)[-1])
             sparse = 0 if layer.pattern is None else int(layer.pattern.sum(axis=1).max())
             rides = network.value(n) not in read_again and layer.window is None and not sparse
+            carrier, both = _carrier(read.reshape(-1, read.shape[-1]), carriers) if rides \
+                else (-1, False)
             found.append(Demand(layer.outputs, 1, pieces, 0, steps, steps, 0,
                                 layer.window is not None and not sparse, sparse,
-                                *(_carrier(read.reshape(-1, read.shape[-1]), carriers)
-                                  if rides else ())))
+                                carrier, both))
     return found or [Demand(1, 4, (1,), 0, 1, 1, 0, False)]
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -66,9 +67,15 @@ class Columns:
 
     def away(self, meets: np.ndarray) -> int:
         """The most borders of dies that a chunk passes to one of the dies that meet it: (dies,)."""
-        dies = len(self.lanes)
-        return max(borders(die, self.bank if self.absolute else sources(die, dies)[self.bank], dies)
-                   for die in np.flatnonzero(meets).tolist())
+        ways = _ways(self.bank, self.absolute, len(self.lanes))
+        return max(ways[die] for die in np.flatnonzero(meets).tolist())
+
+
+@cache
+def _ways(bank: int, absolute: bool, dies: int) -> list[int]:
+    """Of each die, the borders that the chunk of a bank passes on its way there."""
+    return [borders(die, bank if absolute else sources(die, dies)[bank], dies)
+            for die in range(dies)]
 
 
 def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple[list[Columns],

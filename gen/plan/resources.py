@@ -342,24 +342,29 @@ def _dense_lanes(c: EngineConfig) -> Resources:
 
 
 def _int8_lstm_lanes(c: EngineConfig) -> Resources:
-    """Products: four sums of ``acc_width`` bits and o * tanh(c) of 32 with 31 bits, each of two by
-    two slices; three of 17 x 16 bits; a line of each table. Not fitted yet."""
-    if not c.has(Int8LstmKind):
+    """Products: four sums of ``acc_width`` bits and o * tanh(c) of 31 with 31 bits, which take two
+    slices for each 27 bits; three of 17 x 16 bits; a line of each table."""
+    kinds = len(_kinds(c, Int8LstmKind))
+    if not kinds:
         return _part()
-    wide = 2 * ceil(c.acc_width / 26) * 4 + 4
+    wide = 2 * (1 if c.acc_width <= 27 else 2) * 4 + 4
     tables = sum(bram18s(REMAINDER, segments * SEGMENT) + bram18s(LINE, segments)
                  for segments in (GATES, GATES, c.recips))
-    lut = 1400 + 16 * c.acc_width + ram_luts(16, c.cell_depth) + ram_luts(64, c.cell_depth)
-    return _part(c.lanes * lut, c.lanes * 1500, c.lanes * (wide + 3 + 5), c.lanes * tables)
+    lut = 1000 + 16 * c.acc_width + 78 * kinds + ram_luts(16, c.cell_depth) + ram_luts(
+        64, c.cell_depth)
+    return _part(c.lanes * lut, c.lanes * (330 + 19 * c.acc_width), c.lanes * (wide + 3 + 5),
+                 c.lanes * tables)
 
 
 def _int8_dense_lanes(c: EngineConfig) -> Resources:
-    """A product of 25 x 24 bits, two slices; shifter and rounding. Not fitted yet."""
+    """A product of 25 x 24 bits, two slices; shifter and rounding."""
     if not c.factor_depth:
         return _part()
     lut, ff = rom(MANTISSA + EXPONENT, c.factor_depth) if c.factor_depth <= SHALLOW else (0, 0)
     halves = 0 if c.factor_depth <= SHALLOW else bram18s(MANTISSA + EXPONENT, c.factor_depth)
-    return _part(c.lanes * (450 + lut), c.lanes * (260 + ff), 2 * c.lanes, c.lanes * halves)
+    long = c.acc_width if c.acc_width > MANTISSA else 0  # sums that are rounded to a mantissa
+    return _part(c.lanes * (375 + 2 * long + lut), c.lanes * (166 + long + ff), 2 * c.lanes,
+                 c.lanes * halves)
 
 
 def _tables(c: EngineConfig) -> Resources:

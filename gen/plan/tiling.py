@@ -138,7 +138,7 @@ class Tiling:
     def _find_beside(self, n: int, ride: Ride, step: int, carried: int) -> None:
         """Note what an op that rides meets beside its carrier's vector."""
         vector = self.ops[n].parts[0].steps[step]
-        if len(ride.columns) < len(vector):
+        if vector is not None and len(ride.columns) < len(vector):
             rest = vector.copy()
             rest[ride.columns.start:ride.columns.stop] = NOWHERE
             self._beside.setdefault((ride.carrier, carried), []).append((n, 0, rest))

@@ -5,7 +5,8 @@
 //     OP 0: the end. 1: write VALUE to the register. 2: read it, "read VALUE" goes to log.txt.
 //     3: wait until AP_DONE is 1, and write AP_CONTINUE. 4: wait VALUE cycles.
 //     5: from now on memory pauses in VALUE of 256 cycles, each channel for itself; 0: it answers
-//     at once.
+//     at once. 6: from now on the upper 36 bits of an address are VALUE and its low 4 bits where
+//     memory is read, and their complement where it is written.
 // memory.hex: the words of memory from address 0 on; result.hex: what they are at the end.
 // "wrong ..." in log.txt: the core broke a rule of AXI. "hang": +cycles=N was not enough.
 `timescale 1ns / 1ps
@@ -13,7 +14,8 @@
 @{drive}
     localparam integer WIDTH = @{width}, BYTES = WIDTH / 8, SHIFT = $clog2(BYTES);
     localparam integer DEPTH = @{depth}, STEPS = @{steps}, QUEUE = 16;
-    localparam integer END = 0, WRITE = 1, READ = 2, DONE = 3, WAIT = 4, PAUSES = 5;
+    localparam integer END = 0, WRITE = 1, READ = 2, DONE = 3, WAIT = 4, PAUSES = 5,
+                       BASE = 6;
 
     reg [WIDTH-1:0] memory [0:DEPTH-1];
     reg [55:0] script [0:STEPS-1];
@@ -33,6 +35,7 @@
     reg [13:0] address = 0;
     reg [31:0] value = 0;
     reg [7:0] rate = 0;
+    reg [35:0] base = 0;
     wire awready, wready, bvalid, arready, rvalid;
     wire [31:0] rdata;
     wire [7:0] op = script[step][55:48];
@@ -52,13 +55,17 @@
             address <= op == DONE ? 14'h0 : script[step][45:32];
             value <= script[step][31:0];
             waits <= 0;
-            busy <= op != END && op != PAUSES;
+            busy <= op != END && op != PAUSES && op != BASE;
             if (op == END) finish;
             if (op == WRITE) begin
                 awvalid <= 1;
                 wvalid <= 1;
             end
             if (op == READ || op == DONE) arvalid <= 1;
+            if (op == BASE) begin
+                base <= {script[step][31:0], script[step][3:0]};
+                step <= step + 1;
+            end
             if (op == PAUSES) begin
                 rate <= script[step][7:0];
                 step <= step + 1;
@@ -124,8 +131,9 @@
     wire asks = m_arvalid && m_arready;
     wire gives = m_rvalid && m_rready;
     wire takes = m_wvalid && m_wready;
-    wire [63:0] read_word = (reads[read_head] >> SHIFT) + {56'b0, read_at};
-    wire [63:0] write_word = ((writes_held != 0 ? writes[write_head] : m_awaddr) >> SHIFT)
+    wire [63:0] read_word = ({36'b0, reads[read_head][27:0]} >> SHIFT) + {56'b0, read_at};
+    wire [63:0] written = writes_held != 0 ? writes[write_head] : m_awaddr;
+    wire [63:0] write_word = ({36'b0, written[27:0]} >> SHIFT)
                              + {56'b0, write_at};
 
     always @(posedge clk) begin
@@ -139,12 +147,12 @@
             reads[read_tail] <= m_araddr;
             lengths[read_tail] <= m_arlen;
             read_tail <= read_tail + 1;
-            check(m_araddr, m_arlen);
+            check(m_araddr, m_arlen, base);
         end
         if (comes) begin
             writes[write_tail] <= m_awaddr;
             write_tail <= write_tail + 1;
-            check(m_awaddr, m_awlen);
+            check(m_awaddr, m_awlen, ~base);
         end
         if (gives) begin
             read_at <= m_rlast ? 0 : read_at + 1;
@@ -162,11 +170,11 @@
         answers <= answers + (takes && m_wlast ? 1 : 0) - (m_bvalid && m_bready ? 1 : 0);
     end
 
-    task check(input [63:0] first, input [7:0] len);
+    task check(input [63:0] first, input [7:0] len, input [35:0] upper);
         begin
             if (first[11:0] + ({56'b0, len} + 1) * BYTES > 4096)
                 $fwrite(log, "wrong: a burst at %h crosses 4 KiB\n", first);
-            if ((first >> SHIFT) + {56'b0, len} >= DEPTH)
+            if (first[63:28] !== upper || ({36'b0, first[27:0]} >> SHIFT) + {56'b0, len} >= DEPTH)
                 $fwrite(log, "wrong: a burst at %h lies beyond all that is in use\n", first);
         end
     endtask

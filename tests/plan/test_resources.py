@@ -82,7 +82,7 @@ def test_an_estimate_is_the_sum_of_its_components(entry):
 def test_a_multiplier_is_one_dsp_slice_and_no_fabric(entry):
     config = compare.config_of(entry)
     assert entry["lane_fabric"] == {"lut": 0, "ff": 0}
-    assert entry["components"]["rows"]["dsp"] == config.pe * config.simd
+    assert entry["components"]["rows"]["dsp"] == config.slices
     # All flip-flops of a row are its tree's, start value's and accumulator's: none a multiplier's.
     assert entry["components"]["rows"]["ff"] == components(config)["rows"].ff
 

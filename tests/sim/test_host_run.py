@@ -27,7 +27,7 @@ def check(core, folder):
 
 def test_descriptors_give_golden_s_results_in_planned_cycles(core, tmp_path):
     core.save(tmp_path / "core")
-    assert check(core, tmp_path / "core").scenarios["registers and memory"] == 18
+    assert check(core, tmp_path / "core").scenarios["registers and memory"] == 65
 
 
 def wrong_bit(folder):

@@ -3,9 +3,9 @@
 No place and route for AMD devices can be had from the package registries, but nextpnr for the ECP5
 can. The command exports each core, synthesises it with Yosys, and routes it with nextpnr out of
 context, with a fixed seed. It writes ``routed.json`` and docs/route.md: the clock that a core
-reaches, and its slowest path by component. A run takes ten minutes a core on an idle machine.
-``--page`` writes the page from ``routed.json``, which also keeps what was found before there were
-relays.
+reaches, and its slowest path by component. A run takes ten minutes a core on an idle machine;
+``--only`` routes the cores whose names contain a text. ``--page`` writes the page from
+``routed.json``, which also keeps what was found before there were relays.
 """
 
 from __future__ import annotations
@@ -142,10 +142,15 @@ def _row(*cells) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--page", action="store_true", help="route nothing: write the page only")
+    parser.add_argument("--only", default="", help="route the cores with this in their names")
     options = parser.parse_args()
     if not options.page:
         found = json.loads(FOUND.read_text())
-        for case in CASES:
+        cases = [case for case in CASES if options.only in case.name]
+        if not cases:
+            parser.error(f"--only: no core has {options.only!r} in its name: "
+                         f"{', '.join(case.name for case in CASES)}")
+        for case in cases:
             with tempfile.TemporaryDirectory() as folder:
                 found["now"][case.name] = asdict(route(case, Path(folder)))
             print(f"{case.name}: {found['now'][case.name]['mhz']:.1f} MHz", flush=True)

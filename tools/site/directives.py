@@ -150,18 +150,27 @@ class Help(Directive):
 
 
 class Gallery(Directive):
-    """Links to the report pages that `make gallery` made; the site takes them along."""
+    """Links to the report pages that `make gallery` made, with the network, the board and the
+    latency that each states; the site takes them along."""
 
     has_content = False
 
     def run(self):
-        pages = sorted(path.stem for path in (GALLERY / "gallery").glob("*.html"))
-        text = "\n".join(f'<li><a href="../gallery/{quote(name)}.html">{escape(name)}</a></li>'
-                         for name in pages)
+        pages = sorted((GALLERY / "gallery").glob("*.html"))
+        text = "\n".join(f'<li><a href="../gallery/{quote(page.name)}">{escape(page.stem)}</a>: '
+                         f"{_about(page.read_text(encoding='utf-8'))}</li>" for page in pages)
         if not pages:
             return [nodes.paragraph(text="This site was built without them: run `make gallery` "
                                          "(minutes), then `make docs` again.")]
         return [nodes.raw("", f"<ul>{text}</ul>", format="html")]
+
+
+def _about(report: str) -> str:
+    """What a report page says at its top: network and board, and the latency; HTML."""
+    where = re.search(r'<p class="where">(.*?)</p>', report)
+    latency = re.search(r'<div class="figure">(.*?)<span class="unit">(.*?)</span>', report)
+    assert where and latency
+    return f"{where[1]}, {latency[1]} {latency[2]}"
 
 
 def _listed(_app, name: str, source: list[str]) -> None:

@@ -108,7 +108,8 @@ class Case:
         """Its network and widths, for a table."""
         dense = f", Dense({self.dense})" if self.dense else ""
         widths = "int8" if self.file else f"{self.weight}/{self.act}/{self.cell} bits"
-        slices = f"; two products a slice, {self.parts} beats a chunk" if self.packed else ""
+        slices = ("; two products a slice" * self.packed
+                  + (f", {self.parts} beats a chunk" if self.parts > 1 else ""))
         layers = self.title or f"{self.layers} x LSTM({self.units})"
         levels = f"; reach {self.reach}, gather {self.gather}" if self.reach or self.gather else ""
         dies = f"; {self.dies} dies" if self.dies > 1 else ""

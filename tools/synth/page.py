@@ -103,6 +103,8 @@ def _lanes(found: dict) -> list[str]:
     rows = {}
     for entry in found.values():
         c = config_of(entry)
+        if c.packed:
+            continue
         fabric = entry["lane_fabric"]
         rows[c.simd] = [c.simd, entry["components"]["rows"]["dsp"] // c.pe, fabric["lut"],
                         fabric["ff"]]
