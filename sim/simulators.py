@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 from gatefold.gen.errors import UserError
-from gatefold.sim import runtime_cache
 from gatefold.sim.results import CheckFailed
+from gatefold.sim.runtime_cache import Runtime
 
 __all__ = ["VERILOG_SIMULATORS", "build", "command", "lint", "missing", "require"]
 
@@ -84,11 +84,16 @@ def build(simulator: str, folder: Path, sources: list[Path], *, timeout: float =
              "--Mdir", "obj_dir", "-o", "drive", "main.cpp", "config.vlt", *names],
             cwd=folder, timeout=timeout, env=environment, label=label)
     made = folder / "obj_dir"
-    kept = runtime_cache.place(made, environment["MAKEFLAGS"])
-    command(["make", "-C", str(made), "-f", "Vdrive.mk", "-j", str(os.cpu_count() or 1)],
-            cwd=folder, timeout=timeout, env=environment, label=label)
-    if kept is not None:
-        runtime_cache.keep(made, kept)
+    make = ["make", "-C", str(made), "-f", "Vdrive.mk", "-j", str(os.cpu_count() or 1)]
+    runtime = Runtime(made, environment)
+    runtime.place()
+    try:
+        command(make, cwd=folder, timeout=timeout, env=environment, label=label)
+    except CheckFailed:
+        if not runtime.forget():
+            raise
+        command(make, cwd=folder, timeout=timeout, env=environment, label=label)
+    runtime.keep()
     return [str(made / "drive")]
 
 

@@ -39,7 +39,6 @@ def boards(model, description, sized, as_json, **shape):
     with working("estimating"):
         import json
 
-        from gatefold.gen.frontends import load
         from gatefold.gen.frontends.sizes import Sizes
         from gatefold.gen.inspect.boards import NOTE, of_boards, of_sizes, sizes_table
         from gatefold.gen.network.initialise import initialise
@@ -51,8 +50,11 @@ def boards(model, description, sized, as_json, **shape):
                        else "\n".join([*sizes_table(table), "", f"us. {NOTE}"]))
             return
         sizes = Sizes.read(shape["timesteps"], sized)
-        network = initialise(**given) if model is None else load(
-            model, network=description, timesteps=sizes.timesteps, sizes=sizes.named, cut="auto")
+        if model is None:
+            network = initialise(**given)
+        else:
+            network = _core_of(model, network=description, timesteps=sizes.timesteps,
+                               sizes=sizes.named)
         found = of_boards(network)
     if as_json:
         click.echo(json.dumps({name: vars(one) for name, one in found.items()}, indent=1))
@@ -61,3 +63,17 @@ def boards(model, description, sized, as_json, **shape):
         click.echo(f"{name:8} " + (f"about {one.us:8.2f} us, {one.cycles:,} cycles at "
                                    f"{one.clock_mhz:g} MHz, {one.pe} x {one.simd} multipliers"
                                    if one.fits else f"does not fit: {one.why}"))
+
+
+def _core_of(model: str, **options):
+    """The network of a model, or of the part that a core can compute; the first reason where there
+    is neither."""
+    from gatefold.gen.frontends import load
+
+    try:
+        return load(model, **options)
+    except UserError as whole:
+        try:
+            return load(model, cut="auto", **options)
+        except UserError:
+            raise whole from None

@@ -49,10 +49,10 @@ def quick_estimate(network: Network, board: str | None) -> Estimate:
 
     Raises :class:`UserError` for a board that there is not.
     """
-    budget = packed_limits(network, Budget.of(None if board is None else get_board(board)),
-                           BuildOptions())
-    qnet = None if network.affine is None else quantize(network)
+    budget = Budget.of(None if board is None else get_board(board))
     try:
+        budget = packed_limits(network, budget, BuildOptions())
+        qnet = None if network.affine is None else quantize(network)
         check_tiles(network, budget.multipliers, 1)
         budget.check_weights(network.parameters, qnet.weight_width if qnet else _WIDTH)
     except UserError as error:

@@ -23,7 +23,7 @@ from gatefold.gen.network.views import History, Slice, View
 
 __all__ = ["MOST_FRAMES", "Wired", "frames_of", "overlapping", "windows_of", "wired"]
 
-#: The most frames that a window may span: the program has instructions for each of them.
+#: The most frames from which a layer may read: the program has instructions for each of them.
 MOST_FRAMES = 64
 
 
@@ -173,9 +173,9 @@ def _check_hop(network: Network, strides: list[int], hop: int) -> None:
     if hop % step or not first <= hop <= last:
         what = f"a multiple of {step} from " if step > 1 else "from "
         raise UserError(
-            f"--hop must be {what}{first} to {last} for this network, not {hop}: below, a window "
-            f"spans more than {MOST_FRAMES} frames, and from {end} on it shares no column with the "
-            "one before")
+            f"--hop must be {what}{first} to {last} for this network, not {hop}: below, a layer "
+            f"reads columns of more than {MOST_FRAMES} frames, and from {end} on a window shares "
+            "no column with the one before")
 
 
 def _why(network: Network, n: int) -> str:

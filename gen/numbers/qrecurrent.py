@@ -304,6 +304,8 @@ class QLstm(_QGated):
 
     def passed(self, fracs):
         found = [(self.c_in, self.c.frac, 0)] if self.c_in else []
+        # A constant state is loaded as a bias in the state's own format.
+        found += [(self.c, self.c.frac, 0)] if self.c0 is not None else []
         return found + ([(self.w_p_format, self.w_p_format.frac, 0)] if self.w_p_format else [])
 
     def widest(self, table, acc_bits):
@@ -375,7 +377,8 @@ class QGru(_QGated):
         return [self._met_by_x(w_ih, met_ih), self._met_by_h(w_hh, met_hh)]
 
     def passed(self, fracs):
-        return [(self.h_in, self.c.frac, 0)] if self.h_in else []
+        found = [(self.h_in, self.c.frac, 0)] if self.h_in else []
+        return found + ([(self.c, self.c.frac, 0)] if self.h0 is not None else [])
 
     def widest(self, table, acc_bits):
         gate, apart = table.out_frac + 2, self.n.frac - self.c.frac

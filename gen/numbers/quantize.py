@@ -299,7 +299,7 @@ def requantize_into(network: Network, qnet: QuantizedNetwork, *,
             bits = numbers["split"].bit_length() - 1
             matrices = [scaled_weights(layer, getattr(layer, name)) for name in layer.weights]
             forms = [QFormat(form.width + (bits if n == 0 else 0), form.frac)
-                     for n, form in enumerate(old.weights.values())]
+                     for n, form in enumerate(old.weights[name] for name in layer.weights)]
             numbers["scales"] = by_row(matrices, [[form] for form in forms],
                                        [saturate] * len(matrices))[1]
         chosen.append(numbers)

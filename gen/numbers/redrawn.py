@@ -19,7 +19,7 @@ __all__ = ["redrawn"]
 
 def redrawn(qnet: QuantizedNetwork, seed: int) -> QuantizedNetwork:
     """``qnet`` with weights, biases and scales of rows drawn from ``seed``. A weight that is zero
-    stays zero: it may belong to a pattern. Where a sum could overflow the accumulator, all weights
+    stays zero: it may belong to a pattern. Where a sum could overflow the accumulator, all numbers
     of its layer are halved until none can."""
     rng = np.random.default_rng(seed)
     layers = tuple(_redrawn(layer, qnet, rng) if isinstance(layer, QMatrix) else layer
@@ -35,11 +35,11 @@ def _redrawn(layer: QLayer, qnet: QuantizedNetwork, rng: np.random.Generator) ->
     for name in layer.of.biases:
         most = 1 << qnet.acc_width - 2
         numbers[name] = rng.integers(-most, most, getattr(layer, name).shape)
-    scales = getattr(layer, "scales", None)
-    fixed = {} if scales is None else {
-        "scales": rng.integers(0, MOST_SCALE, scales.shape, endpoint=True)}
-    while True:
-        found = replace(layer, **numbers, **fixed)
+    if getattr(layer, "scales", None) is not None:
+        numbers["scales"] = rng.integers(0, MOST_SCALE, layer.scales.shape, endpoint=True)
+    while any(values.any() for values in numbers.values()):
+        found = replace(layer, **numbers)
         if layer_bits(found, qnet.table) <= qnet.acc_width:
             return found
-        numbers = {name: values >> 1 for name, values in numbers.items()}
+        numbers = {name: np.sign(values) * (abs(values) >> 1) for name, values in numbers.items()}
+    return layer

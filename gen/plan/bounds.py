@@ -79,7 +79,8 @@ def chain(work: Work, distance: Latencies) -> int:
             [there[source] + away * distance.cross for source, away in met[key]]
             + [begun[other] for other in behind[key]], default=0)
         there[key] = begins + distance.tail
-        longest = max(longest, begins + (distance.output + 1 if key in leaves else 0))
+        if key in leaves:
+            longest = max(longest, begins + distance.output + 1)
     return longest
 
 

@@ -163,9 +163,11 @@ def longest_chain(network: QuantizedNetwork | Network) -> int:
             each = 1 if (getattr(layer, "reset_after", True)
                          and getattr(layer, "w_hr", None) is None) else 2
             last = max((int(before(state)) for state in reads[1:]), default=0)
+            # The second op of the first step meets a state, which may be zero.
+            zero = not layer.stateful and len(reads) == 1 and layer.h0 is None
             links = []
             for begins in before(reads[0]).tolist():
-                last = max(last, begins) + each
+                last = max(last, begins) + (1 if zero and not links else each)
                 links.append(last)
             there[made[..., 0]] = links if layer.return_sequences else last
         elif isinstance(layer, QDense | Dense):
@@ -221,7 +223,9 @@ def must_multiply(qnet: QuantizedNetwork) -> int:
             given = layer.stateful or len(layer.inputs) > 1
             steps = shapes[0][0]
             total += (1 if same else steps) * layer.w_ih.size // layer.split
-            total += (steps if given else steps - 1) * layer.w_hh.size
+            total += (steps if given else steps - 1) * sum(
+                weights.size for weights in (layer.w_hh, getattr(layer, "w_hr", None))
+                if weights is not None)
         elif isinstance(layer, QDense) and layer.pattern is None:
             there = layer.gather(np.ones(shapes[0], np.int8)).reshape(-1, layer.features)
             met = there[:1] if same and layer.window is None else there

@@ -11,7 +11,6 @@ import numpy as np
 
 from gatefold.gen.network.graph import HOST
 from gatefold.gen.network.layers import Dense, Window
-from gatefold.gen.network.overlap import MOST_FRAMES
 from gatefold.gen.numbers.accumulator import accumulator_width, layer_bits
 from gatefold.gen.numbers.integers import INT64
 from gatefold.gen.numbers.qformat import QFormat
@@ -40,8 +39,9 @@ def check(qnet: QuantizedNetwork) -> None:
     _graph(qnet)
     expect(bool(qnet.window) == any(isinstance(layer, QView) and layer.stateful
                                      for layer in qnet.layers)
-           and qnet.window >= 0 and qnet.spans <= MOST_FRAMES
+           and qnet.window >= 0
            and (not qnet.window or [len(shape) for shape in qnet.input_shapes] == [2]), "window")
+    _size((qnet.window, *qnet.input_shape[1:]))
     meet = qnet.meet_input or set()
     expect(all(getattr(layer, "split", 1) == (qnet.split if n in meet else 1)
                for n, layer in enumerate(qnet.layers)), "split")

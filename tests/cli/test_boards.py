@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import onnx
 import pytest
 
 from gatefold.boards import BOARDS
@@ -11,6 +13,7 @@ from gatefold.gen.inspect.boards import SIZES, of_sizes, sizes_table
 from gatefold.gen.inspect.estimate import quick_estimate
 from gatefold.gen.network.initialise import initialise
 from tests.support.cli_harness import FIXTURES, gatefold
+from tests.support.onnx_graphs import graph, node
 from tests.support.places import ROOT
 
 
@@ -44,6 +47,15 @@ def test_a_model_in_words():
     assert result.exit_code == 0
     assert [line.split()[0] for line in result.stdout.splitlines()] == list(BOARDS)
     assert all("us, " in line and "multipliers" in line for line in result.stdout.splitlines())
+
+
+def test_models_that_are_not_cut(tmp_path):
+    mlp = tmp_path / "mlp.onnx"
+    onnx.save(graph([node("MatMul", "x", "w")], shape=("batch", 8),
+                    constants={"w": np.ones((8, 2), np.float32)}), mlp)
+    for path in (FIXTURES / "tflite/causal.tflite", mlp):
+        result = gatefold("boards", path)
+        assert result.exit_code == 0 and "multipliers" in result.stdout, result.stderr
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
+from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.store.folder import core_json
@@ -56,6 +57,20 @@ ALL = list(NETWORKS)  # each on one of the arrays, the next on the next
     for n, name in enumerate(ALL)])
 def test_networks(name, array, scenarios):
     check(quantized(name), *array, scenarios=scenarios)
+
+
+def beginning(kind, **states):
+    """A layer of 3 units that begins with these constant states."""
+    return lambda m: Network((2, 2), (getattr(m, kind)(
+        2, 3, **{name: np.array(state) for name, state in states.items()}),))
+
+
+def test_constant_states_wider_than_any_sum():
+    h, c = [0.9, -0.8, 0.1], [1.9, -1.7, 0.3]
+    for spec, widths in [(beginning("gru", h0=h), (8, 8, 18)),
+                         (beginning("gru", h0=h), (4, 4, 16)),
+                         (beginning("lstm", h0=h, c0=c), (4, 4, 18))]:
+        check(quantized(spec, widths), 8, 2)
 
 
 SHORT = ["stack", "gru reset before", "flatten", "multiply", "padded pool", "states handed over",

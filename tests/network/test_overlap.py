@@ -125,8 +125,8 @@ def _reversed(m):
     (_reversed, 2, "nothing to reuse: l1_conv1d depends on where its window begins"),
     (_strided, 4, "--hop must be a multiple of 6 from 6 to 36 for this network, not 4"),
     (_strided, 42, "--hop must be a multiple of 6 from 6 to 36 for this network, not 42"),
-    (_long, 1, "--hop must be from 2 to 100 for this network, not 1: below, a window spans more "
-               "than 64 frames, and from 101 on"),
+    (_long, 1, "--hop must be from 2 to 100 for this network, not 1: below, a layer reads columns "
+               "of more than 64 frames, and from 101 on"),
     (_two, 2, "needs a network with one input (timesteps, features), not (6, 2) and (6, 2)"),
     (_keeping, 2, "does not go with a network that keeps its state from window to window"),
 ])

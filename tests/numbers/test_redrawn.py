@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from gatefold.gen.network.graph import Dense, Network
 from gatefold.gen.numbers.accumulator import layer_bits
+from gatefold.gen.numbers.qformat import QFormat
+from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.redrawn import redrawn
 from gatefold.sim.golden import golden
 from tests.support.networks import quantized
@@ -33,3 +36,11 @@ def test_other_weights_saturate_what_the_network_s_own_do_not():
                 for tensor, found in tensors.items() if found["count"]}
 
     assert ("l2_dense", "y") in saturating(redrawn(qnet, 1)) - saturating(qnet)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_weights_of_one_step_become_others_or_stay(seed):
+    net = Network((1,), (Dense(inputs=(0,), w=np.ones((1, 1)), b=np.zeros(1)),))
+    qnet = quantize(net, act_width=8, weight_width=8, overrides={
+        "input": {"x": QFormat(8, 4)}, "l0_dense": {"w": QFormat(8, 0), "y": QFormat(8, 4)}})
+    assert layer_bits(redrawn(qnet, seed).layers[0], qnet.table) <= qnet.acc_width

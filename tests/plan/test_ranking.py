@@ -16,7 +16,7 @@ ARRAYS = [(4, 1), (8, 3), (16, 4)]
 CHAINS = {
     "lstm-dense": 4 + 1, "last h": 4, "stack": 4 + 1 + 1, "dense only": 1 + 1, "repeat first": 3,
     "autoencoder": (4 + 1) + (4 + 1 + 1), "bidirectional": 4 + 4 + 1,
-    "gru": 4 + 1, "gru reset before": 2 * 4 + 2 + 1, "multiply": 4 + 1 + 1,
+    "gru": 4 + 1, "gru reset before": (1 + 2 * 3) + 2 + 1, "multiply": 4 + 1 + 1,
 }
 
 

@@ -42,3 +42,19 @@ def test_a_cache_that_cannot_be_used_is_done_without(tmp_path, monkeypatch):
     printed, _ = _built(tmp_path / "core", 1)
     assert printed == "4"
     assert (tmp_path / "cache").read_text() == "a file where a folder is needed"
+
+
+def test_a_damaged_object_is_compiled_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _built(tmp_path / "first", 1)
+    (kept,) = (tmp_path / "cache").rglob("verilated.o")
+    kept.write_bytes(b"")
+    assert _built(tmp_path / "second", 2)[0] == "5"
+    assert kept.stat().st_size > 0
+
+
+def test_other_flags_have_objects_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _built(tmp_path / "first", 1)
+    monkeypatch.setenv("CXXFLAGS", "-DANYTHING")
+    assert "verilated.cpp" in _built(tmp_path / "second", 2)[1]

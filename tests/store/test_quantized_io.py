@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.frontends import load
 from gatefold.gen.network.graph import Flatten, Network
+from gatefold.gen.network.overlap import MOST_FRAMES
 from gatefold.gen.network.views import History
+from gatefold.gen.numbers.overlap import overlapping_integers
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.store.quantized_io import load_quantized, save_quantized
 from gatefold.sim import golden
 from tests.support.networks import NETWORKS, inputs, network, quantized
+from tests.support.tflite_files import path as tflite_file
 from tests.support.windows import windowed
 
 OPTIONS = [{"act_width": 8, "weight_width": 4}, {"any_weights": True},
@@ -203,6 +207,15 @@ def test_damage_of_windows_that_overlap_is_one_line(tmp_path, damage):
     change(path, OVERLAP[damage])
     with pytest.raises(UserError, match="'core.npz' is no quantised network .*build the core aga"):
         load_quantized(path)
+
+
+def test_a_window_may_span_more_frames_than_any_layer_reads(tmp_path):
+    path = tmp_path / "core.npz"
+    net = load(tflite_file("forum"))
+    frames = overlapping_integers(quantize(net), net, 1)
+    assert frames.spans > MOST_FRAMES
+    save_quantized(path, frames)
+    assert load_quantized(path).spans == frames.spans
 
 
 def test_a_window_of_a_network_without_history_is_damage(tmp_path):

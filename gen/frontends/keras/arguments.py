@@ -19,6 +19,9 @@ __all__ = ["MAX_LAYERS", "Reference", "arguments_of", "model_ends", "references"
 #: Most layers of a model, and most uses of one.
 MAX_LAYERS = 512
 
+#: Arguments of a call that change nothing where they are false.
+_OFF = ("training", "use_causal_mask", "return_attention_scores")
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -72,7 +75,7 @@ def arguments_of(settings: Settings, node: object) -> list:
     state = named.get("initial_state")
     for key, value in named.items():
         nothing = all(one is None for one in (value if isinstance(value, list) else [value]))
-        plain = nothing or (key, value) == ("training", False)
+        plain = nothing or (value is False and key in _OFF)
         if not plain and key != "initial_state":
             raise UserError(f"{settings.where} is called with {quoted(key)}: call it with its "
                             "inputs alone")

@@ -239,7 +239,7 @@ def _int8_lstm(node: Node, w_ih: np.ndarray, w_hh: np.ndarray, b: np.ndarray,
 def _pad(trace: Trace, node: Node, x: np.ndarray) -> np.ndarray:
     """PAD: zeros around; in int8, where zero is a byte of the tensor's, the zero point."""
     model, pads = node.model, node.constant(1)
-    if pads.shape != (x.ndim, 2) or pads.min() < 0:
+    if pads.shape != (x.ndim, 2) or pads.min() < 0 or pads.max() > MAX_TRACED:
         raise UserError(f"its paddings {str(pads.tolist())[:60]} contradict its input: convert the "
                         "model again")
     if model.type_of(node.output) == "int8" and (
