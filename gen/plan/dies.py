@@ -34,7 +34,7 @@ from gatefold.gen.plan.layout import Chunk
 from gatefold.gen.plan.rows import Fold, fold
 from gatefold.hdl.dies import borders, sources
 
-__all__ = ["Columns", "columns", "spread"]
+__all__ = ["Columns", "columns", "places", "spread"]
 
 
 def spread(size: int, per: int, pe: int, simd: int, dies: int, parts: int = 1) -> Fold:
@@ -78,6 +78,19 @@ def _ways(bank: int, absolute: bool, dies: int) -> list[int]:
             for die in range(dies)]
 
 
+def _word(chunk: Chunk, dies: int) -> tuple:
+    """What tells a chunk's word from others."""
+    op, step, index = chunk.origin
+    return op, step, index // dies if op >= 0 else index, chunk.frac
+
+
+def places(chunks: Sequence[Chunk], dies: int) -> tuple:
+    """All that :func:`columns` asks of these chunks: equal where its answer is."""
+    words: dict[tuple, int] = {}
+    return tuple((words.setdefault(_word(chunk, dies), len(words)), chunk.bank,
+                  chunk.from_x or chunk.everywhere) for chunk in chunks)
+
+
 def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple[list[Columns],
                                                                                  list[Columns]]]:
     """The tiles of each word of a vector that lies in these ``chunks``, as
@@ -85,23 +98,21 @@ def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple
     absolute ones, which do the same. Of a chunk that every die has there is one."""
     words: dict[tuple, dict[int, int]] = defaultdict(dict)  # of each word, by bank its place
     for at, chunk in enumerate(chunks):
-        op, step, index = chunk.origin
-        key = (op, step, index // dies if op >= 0 else index, chunk.frac)
-        again = 0
-        while chunk.bank in words[*key, again]:  # the vector holds an element twice
+        word, again = _word(chunk, dies), 0
+        while chunk.bank in words[word, again]:  # the vector holds an element twice
             again += 1
-        words[*key, again][chunk.bank] = at
+        words[word, again][chunk.bank] = at
     nothing = np.full(lanes.shape[1], -1)
     found = []
-    for places in words.values():
-        any_at = next(iter(places.values()))
+    for banks in words.values():
+        any_at = next(iter(banks.values()))
         if chunks[any_at].from_x or chunks[any_at].everywhere:
             found.append(([Columns(any_at, 0, False, np.tile(lanes[any_at], (dies, 1)))], []))
             continue
         relative = [Columns(any_at, bank, False, np.stack([
-            lanes[at] if (at := places.get(sources(die, dies)[bank])) is not None else nothing
+            lanes[at] if (at := banks.get(sources(die, dies)[bank])) is not None else nothing
             for die in range(dies)])) for bank in range(dies)]
         absolute = [Columns(at, bank, True, np.tile(lanes[at], (dies, 1)))
-                    for bank, at in places.items()]
+                    for bank, at in banks.items()]
         found.append((relative, absolute))
     return found

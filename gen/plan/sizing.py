@@ -328,7 +328,8 @@ def meet_deadline(qnet: QuantizedNetwork, budget: Budget, microseconds: float, *
                   contexts: int = 1, pipeline: str = "full", protect: bool = False) -> Plan:
     """The plan of the smallest array, by multipliers, whose latency at the budget's clock is at
     most so long; within 8 %, since latency does not fall steadily with size, and of those the one
-    with the least cycles times LUTs. No array that takes more than :data:`MAX_TILES` cycles is looked at.
+    with the least cycles times LUTs. No array that takes more than :data:`MAX_TILES` cycles is
+    looked at.
 
     Raises :class:`UserError` where the fastest array that fits takes longer, and as
     :func:`choose_array`.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatefold.gen.plan.dies import Columns, columns
+from gatefold.gen.plan.dies import Columns, columns, places
 from gatefold.gen.plan.layout import NOWHERE, cut
 from gatefold.gen.plan.lowered import Lowered
 from gatefold.gen.plan.riders import Ride
@@ -123,11 +123,9 @@ class Tiling:
         relative = np.where(there, vector - first * self.simd, NOWHERE)
         key: tuple = (relative.tobytes(),)
         if self.storage.dies > 1:  # the words that its chunks lie in
-            origins = [self.storage.chunks[number].origin for number in
-                       dict.fromkeys((vector[there] // self.simd).tolist())]
-            begin = next((step for op, step, _ in origins if op >= 0), 0)
-            key += tuple((op, step - begin, index) if op >= 0 else (op,)
-                         for op, step, index in origins)
+            key += places([self.storage.chunks[number] for number in
+                           dict.fromkeys((vector[there] // self.simd).tolist())],
+                          self.storage.dies)
         if key not in self._cuts:
             numbers, lanes = cut(relative, self.simd)
             self._cuts[key] = len(self._cuts), _Cut(numbers, columns(
