@@ -61,10 +61,10 @@ class StepTiles:
 
 @dataclass(frozen=True)
 class _Cut:
-    """A vector in chunks (:func:`~gatefold.gen.plan.layout.cut`), the first of which counts as
-    chunk 0: their ``numbers``; ``words``, the tiles of each word (:func:`~.dies.columns`)."""
+    """A vector in chunks (:func:`~gatefold.gen.plan.layout.cut`): their ``ranks`` among those that
+    it lies in, by number; ``words``, the tiles of each word (:func:`~.dies.columns`)."""
 
-    numbers: np.ndarray
+    ranks: np.ndarray
     words: list[tuple[list[Columns], list[Columns]]]
 
 
@@ -103,8 +103,8 @@ class Tiling:
         for other, p, vector in (*vectors, *self._beside.get((n, step), ())):
             if vector is None:
                 continue
-            which, found, first = self._cut(vector)
-            met.append((other, p, found.numbers + first))
+            which, found, numbers = self._cut(vector)
+            met.append((other, p, numbers))
             cuts.append((other, p, found))
             alike.append((other, p, which))
         words = self.storage.words(op.sizes[step])
@@ -116,22 +116,20 @@ class Tiling:
                 if rides else tuple(self._groups(n, words, begins, cuts))
         return StepTiles(n, step, tuple(met), self._groups_of[key])
 
-    def _cut(self, vector: np.ndarray) -> tuple[int, _Cut, int]:
-        """A vector in chunks: (which of the cuts, the cut, number of its first chunk)."""
+    def _cut(self, vector: np.ndarray) -> tuple[int, _Cut, np.ndarray]:
+        """A vector in chunks: (which of the cuts, the cut, the numbers of its chunks)."""
         there = vector >= 0
-        first = int(vector.min(where=there, initial=1 << 62)) // self.simd if there.any() else 0
-        relative = np.where(there, vector - first * self.simd, NOWHERE)
-        key: tuple = (relative.tobytes(),)
-        if self.storage.dies > 1:  # the words that its chunks lie in
-            key += places([self.storage.chunks[number] for number in
-                           dict.fromkeys((vector[there] // self.simd).tolist())],
-                          self.storage.dies)
+        numbers, rank = np.unique(vector[there] // self.simd, return_inverse=True)
+        ranked = np.full_like(vector, NOWHERE)
+        ranked[there] = rank * self.simd + vector[there] % self.simd
+        chunks = [self.storage.chunks[number] for number in numbers.tolist()]
+        key = (ranked.tobytes(), places(chunks, self.storage.dies))
         if key not in self._cuts:
-            numbers, lanes = cut(relative, self.simd)
-            self._cuts[key] = len(self._cuts), _Cut(numbers, columns(
-                [self.storage.chunks[first + number] for number in numbers.tolist()], lanes,
-                self.storage.dies))
-        return *self._cuts[key], first
+            ranks, lanes = cut(ranked, self.simd)
+            self._cuts[key] = len(self._cuts), _Cut(ranks, columns(
+                [chunks[one] for one in ranks.tolist()], lanes, self.storage.dies))
+        which, found = self._cuts[key]
+        return which, found, numbers[found.ranks]
 
     def _find_beside(self, n: int, ride: Ride, step: int, carried: int) -> None:
         """Note what an op that rides meets beside its carrier's vector."""
@@ -157,7 +155,7 @@ class Tiling:
                     tiles += [StepTile(begin + tile.at, self._word(other, p, rows, tile.lanes),
                                        tile.bank, tile.absolute, away)
                               for tile, away in self._meets(other, p, rows, found)]
-                begin += len(found.numbers)
+                begin += len(found.ranks)
             if not tiles:  # nothing but a bias
                 nothing = np.full((self.storage.dies, self.simd), NOWHERE)
                 tiles = [StepTile(-1, self._word(n, 0, g, nothing))]
