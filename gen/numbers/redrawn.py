@@ -35,11 +35,13 @@ def _redrawn(layer: QLayer, qnet: QuantizedNetwork, rng: np.random.Generator) ->
     for name in layer.of.biases:
         most = 1 << qnet.acc_width - 2
         numbers[name] = rng.integers(-most, most, getattr(layer, name).shape)
-    if getattr(layer, "scales", None) is not None:
-        numbers["scales"] = rng.integers(0, MOST_SCALE, layer.scales.shape, endpoint=True)
+    scales = getattr(layer, "scales", None)
+    if scales is not None:
+        numbers["scales"] = rng.integers(0, MOST_SCALE, scales.shape, endpoint=True)
     while any(values.any() for values in numbers.values()):
         found = replace(layer, **numbers)
         if layer_bits(found, qnet.table) <= qnet.acc_width:
             return found
-        numbers = {name: np.sign(values) * (abs(values) >> 1) for name, values in numbers.items()}
+        numbers = {name: np.where(values < 0, -(-values >> 1), values >> 1)
+                   for name, values in numbers.items()}
     return layer
