@@ -28,8 +28,8 @@ from gatefold.gen.network.graph import Network, Window
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.options import ExploreOptions
 from gatefold.gen.plan import Array, Budget, make_plan
+from gatefold.gen.plan.amounts import Resources
 from gatefold.gen.plan.drafts import made_to_fit
-from gatefold.gen.plan.resources import Resources
 from tests.support.cli_harness import contents
 from tests.support.networks import Make, network, quantized
 from tests.support.places import ROOT
