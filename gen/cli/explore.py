@@ -38,7 +38,8 @@ def explore(model, output, description, calibrate, timesteps, sized, states, cut
 
     DIR gets explore.md and explore.json, every core with latency, throughput, error, resources and
     an energy proxy, and Pareto plots of latency against DSPs, block RAM and error. The array that
-    `gatefold build` chooses is always among them. The exit code is 1 where no core keeps the
+    `gatefold build` chooses is always among them. Below 12 bits the error is that of a core whose
+    input is not split; `gatefold build` may split it. The exit code is 1 where no core keeps the
     limits.
     """
     if output is None:
