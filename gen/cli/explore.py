@@ -39,8 +39,9 @@ def explore(model, output, description, calibrate, timesteps, sized, states, cut
 
     DIR gets explore.md and explore.json with the latency, throughput, error, resources and energy
     proxy of every core, and Pareto plots of latency against DSPs, block RAM and error. The array
-    that `gatefold build` chooses is always among them. The exit code is 1 if no core keeps the
-    limits.
+    that `gatefold build` chooses is always among them. Below 12 bits the error is that of a core
+    whose input is not split; `gatefold build` may split it. The exit code is 1 if no core keeps
+    the limits.
     """
     if output is None:
         raise UserError("-o DIR is missing: name the folder to make")

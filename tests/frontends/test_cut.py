@@ -283,3 +283,31 @@ def test_damaged_models_are_cut_or_refused(tmp_path):
             json.dumps(gf.inspect(path).as_dict())
         except UserError as error:
             assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(("nodes", "shape", "integers", "steps"), [
+    ([EMBEDDING, TURN, LSTM], (1, "length"), True, 8),
+    ([EMBEDDING, TURN, LSTM], ("n", "length"), True, 8),
+    ([SQUARE, TURN, LSTM], (1, "length", 3), False, 8),
+    ([*IMAGE, TURN, LSTM], (1, 1, "width", 4), False, 8),
+    ([EMBEDDING, node("LSTM", "e", "W", "R", "B", output=["Y", "h"], hidden_size=7)],
+     ("length", 1), True, 8),
+    ([EMBEDDING, node("LSTM", "e", "W", "R", "B", output=["Y", "h"], hidden_size=7)],
+     (1, "n"), True, 1),
+])
+def test_the_axis_along_which_the_recurrent_layers_step_is_no_batch(tmp_path, nodes, shape,
+                                                                    integers, steps):
+    path = onnx_file(tmp_path, nodes, shape, integers, outputs=("Y",))
+    if steps > 1:
+        with pytest.raises(UserError, match="--timesteps"):
+            gf.load(path, cut="auto")
+    network = gf.load(path, cut="auto", timesteps=None if steps == 1 else steps)
+    assert [row.shape for row in network.rows() if row.kind == "lstm"] == [(steps, 7)]
+
+
+def test_an_lstm_may_have_the_batch_first(tmp_path):
+    lstm = node("LSTM", "e", "W", "R", "B", output=["Y", "h"], hidden_size=7, layout=1)
+    path = onnx_file(tmp_path, [EMBEDDING, lstm, node("Sin", "Y", output="y")], ("n", 6), True)
+    network = gf.load(path, cut="auto")
+    x = RNG.integers(0, 50, (3, 6))
+    assert whole(network, x)[0].shape == (3, 6, 1, 7)

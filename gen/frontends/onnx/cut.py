@@ -20,7 +20,7 @@ from gatefold.gen.frontends.cuts import NO_RECURRENT, Cut, CutError, Steps
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
 from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
-from gatefold.gen.frontends.onnx.evaluate import Flat, Step, flat_of, is_recurrent
+from gatefold.gen.frontends.onnx.evaluate import Flat, Step, flat_of, is_recurrent, steps_axis
 from gatefold.gen.frontends.onnx.ops import MOVES
 from gatefold.gen.frontends.onnx.proto import (
     Model,
@@ -28,7 +28,7 @@ from gatefold.gen.frontends.onnx.proto import (
     dims_of,
     names_read,
 )
-from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes, SizesError
+from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, SizesError
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network, Shape, joined
 from gatefold.gen.network.rounding import rounding_error
@@ -36,6 +36,8 @@ from gatefold.gen.network.summary import Row
 
 __all__ = ["maker"]
 
+#: Choices of batch axes that are tried.
+_CHOICES = 3
 #: Rounds in which refused nodes leave the core.
 _MOST_ROUNDS = 24
 _TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
@@ -87,8 +89,8 @@ def _recurs(graph: onnx.GraphProto) -> bool:
 
 def _flat(model: Model, constants: Mapping[str, np.ndarray],
           sizes: Sizes) -> tuple[list[Port], Flat]:
-    """The inputs, and the graph on seeded samples of them, with the likeliest batch axes that it
-    runs with."""
+    """The inputs, and the graph on seeded samples of them: with the batch axes that the recurrent
+    layers agree with, else the likeliest that it runs with."""
     given = [value for value in model.graph.input if value.name not in constants]
     fixed, named = {}, dict(sizes.named)
     read = whole.names_in(model.graph)
@@ -113,43 +115,69 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
     left = Sizes(sizes.timesteps, named)
     every = left.substituted(declared)
     problem: UserError | None = None
-    for choice in range(3):
+    likely: tuple[list[Port], Flat] | None = None
+    tried: list[list[int | None]] = []
+    for choice in range(_CHOICES):
         try:
             ports = [_port(name, dims, types[name], left, choice) for name, dims in every.items()]
-            flat = _run(model, constants, every, ports, fixed)
-        except (SizesError, BatchSizeError):
+            if [port.batch for port in ports] in tried:
+                continue
+            tried.append([port.batch for port in ports])
+            flat, agrees = _run(model, constants, every, ports, fixed)
+        except SizesError:
             raise
         except UserError as error:
-            problem = problem or error
+            # That an axis is open is said rather than that another is no batch.
+            if problem is None or type(error) is OpenError and type(problem) is not OpenError:
+                problem = error
             continue
         left.check_timesteps([[n for k, n in enumerate(dims) if k != port.batch]
                               for dims, port in zip(every.values(), ports, strict=True)])
-        return [_with_rows(flat, port) for port in ports], flat
+        found = [_with_rows(flat, port) for port in ports], flat
+        if agrees or (agrees is None and not any(port.batch for port in ports)):
+            return found
+        likely = likely or found
+    if likely is not None and not isinstance(problem, OpenError):
+        return likely
     assert problem is not None
     raise problem
 
 
 def _run(model: Model, constants: Mapping[str, np.ndarray],
          declared: Mapping[str, tuple[Dim, ...]], ports: Sequence[Port],
-         fixed: Mapping[str, np.ndarray]) -> Flat:
-    """The graph on one sample. One that reads sizes, of an open batch, runs on others as well."""
+         fixed: Mapping[str, np.ndarray]) -> tuple[Flat, bool | None]:
+    """The graph on one sample, and whether the recurrent layers agree on what the batch is: None
+    where they do not say. A graph whose batch is open runs on several samples as well."""
     samples = {port.name: _sample(port) for port in ports}
     open_ = [(port, name) for port in ports if port.batch is not None
              for name in [declared[port.name][port.batch]] if isinstance(name, str)]
     watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
     flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
-    if watch is not None:
-        for count in (2, LARGE) if flat.work < _CHEAP else (2,):
-            more = {port.name: np.repeat(samples[port.name], count, port.batch)
-                    for port, _ in open_}
-            try:
-                flat_of(model.graph, model.opset, constants, samples | more, fixed,
-                        Watch(count, watch.name, watch))
-            except BatchSizeError:
-                raise
-            except UserError:
-                break  # it goes with one sample alone, or takes too much with more
-    return flat
+    if not open_:
+        return flat, True
+    agrees = None
+    for count in (2, LARGE) if watch and flat.work < _CHEAP else (2,):
+        more = {port.name: np.repeat(samples[port.name], count, port.batch) for port, _ in open_}
+        try:
+            wide = flat_of(model.graph, model.opset, constants, samples | more, fixed,
+                           watch and Watch(count, watch.name, watch))
+        except BatchSizeError:
+            raise
+        except UserError:
+            break  # it goes with one sample alone, or takes too much with more
+        agrees = _along_batch(flat, wide, count) if agrees is None else agrees
+    return flat, agrees
+
+
+def _along_batch(flat: Flat, wide: Flat, count: int) -> bool | None:
+    """Whether ``count`` times the samples are that many times the batch of the recurrent layers,
+    and no more timesteps; None where no such layer says."""
+    inputs = [(flat.values[name], wide.values.get(name), steps_axis(step.node))
+              for step in flat.steps if is_recurrent(step.node) for name in step.node.input[:1]]
+    found = [one.shape[axis] == more.shape[axis]
+             and one.shape[1 - axis] * count == more.shape[1 - axis]
+             for one, more, axis in inputs if one is not None and more is not None]
+    return all(found) if found else None
 
 
 def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, choice: int) -> Port:
