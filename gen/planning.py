@@ -13,8 +13,10 @@ from gatefold.gen.measure.rules import EXTRAS
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import BuildOptions
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
+from gatefold.gen.plan.deadline import meet_deadline
+from gatefold.gen.plan.drafts import made_to_fit
+from gatefold.gen.plan.placing import fit
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
 from gatefold.gen.plan.stream import with_streams
 
 __all__ = ["SPENT", "Progress", "affordable", "describe_stream", "describe_windows",

@@ -152,7 +152,7 @@ def test_cascades_that_cost_a_cycle_are_taken_where_logic_is_short(tmp_path, mon
     net = gf.load(MODEL)
     usual = gf.compile(net, pe=16, simd=6, width=8)
     luts = usual.report()["resources"]["lut"]
-    monkeypatch.setattr("gatefold.gen.plan.sizing._LUT_SHARE", (luts - 1) / 400_000)
+    monkeypatch.setattr("gatefold.gen.plan.placing._LUT_SHARE", (luts - 1) / 400_000)
     core = gf.compile(net, pe=16, simd=6, width=8)
     tails = [one.plan.latencies.tail for one in (usual, core)]
     assert (usual.plan.config.cascade, core.plan.config.cascade) == (False, True)

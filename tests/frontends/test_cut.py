@@ -262,6 +262,20 @@ def test_inputs_may_keep_the_batch_of_one(tmp_path):
         host.inputs({"x": x, "rate": np.array(16000)})
 
 
+def test_a_mask_is_true_and_false(tmp_path):
+    nodes = [node("Cast", "mask", output="m", to=1), node("Mul", "x", "m", output="e"), TURN, LSTM,
+             *HEAD]
+    model = graph(nodes, shape=("n", 6, 3), constants=CONSTANTS, inputs={"mask": ("n", 6, 1)})
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.BOOL
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = gf.load(tmp_path / "m.onnx", cut="auto")
+    x, mask = floats(4, 6, 3), RNG.integers(0, 2, (4, 6, 1)).astype(bool)
+    np.savez(tmp_path / "x.npz", x=x, mask=mask)
+    given = Host(network.around).read(tmp_path / "x.npz")
+    want = ReferenceEvaluator(model).run(None, {"x": x, "mask": mask})[0]
+    np.testing.assert_allclose(whole(network, given)[0], want, rtol=1e-4, atol=1e-5)
+
+
 def test_inputs_outside_a_table_are_refused(tmp_path):
     network = gf.load(onnx_file(tmp_path, [EMBEDDING, TURN, LSTM, *HEAD], ("b", 6), True),
                       cut="auto")

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Incomplete
-from gatefold.gen.frontends.cuts import NO_RECURRENT, Cut, CutError, Steps
+from gatefold.gen.frontends.cuts import NO_RECURRENT, Cut, CutError, Steps, core_ports
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
 from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
@@ -32,10 +32,13 @@ from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, Siz
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network, Shape, joined
 from gatefold.gen.network.rounding import rounding_error
+from gatefold.gen.network.states import PORTS
 from gatefold.gen.network.summary import Row
 
 __all__ = ["maker"]
 
+#: Inputs of a recurrent operator ahead of its initial states.
+_INITIAL = 5
 #: Choices of batch axes that are tried.
 _CHOICES = 3
 #: Rounds in which refused nodes leave the core.
@@ -250,6 +253,7 @@ class _Graph:
             while wrong := self.no_floats():
                 host = host.union(*order.leave(wrong))
                 self.core -= host
+            self.core -= self.unrelated()
             try:
                 network = self.network()
                 lead = self.leading(network) if host & order.ahead else set()
@@ -269,6 +273,14 @@ class _Graph:
                 (texts[n] for n in sorted(texts) if n in order.ahead & order.after), "")))
         raise CutError("no cut was found: name the ends of the core with --from and --to")
 
+    def unrelated(self) -> set[int]:
+        """Steps of the core that have nothing to do with the recurrent layers and do not multiply,
+        nor do those before and behind them in the core: it would only hand the values on."""
+        order = self.order
+        left = self.core - order.before(self.core & (order.ahead | order.after))
+        return {n for n in left if not any(
+            self.steps[k].macs for k in (order.before([n]) | order.behind([n])) & left)}
+
     def leading(self, network: Network) -> set[int]:
         """Steps with which the core begins, and that a host which computes what comes before
         computes as well, up to the last that does more than give a tensor another shape.
@@ -277,10 +289,10 @@ class _Graph:
         the recurrent layers would cost these more than :data:`_COST`.
         """
         found: set[int] = set()
-        ahead = self.core & self.order.ahead - self.order.recurrent
+        ahead = self.core & self.order.ahead - self.order.recurrent - self.initial()
         if any(self.steps[n].macs for n in ahead) and self.error(network) > _COST:
             return ahead & self.order.before(filter(self.changes, ahead))
-        for n in sorted(self.core & self.order.ahead - self.order.recurrent):
+        for n in sorted(ahead):
             step = self.steps[n]
             made = [self.flat.values[name] for name in step.node.output if name]
             if not step.macs and all(value is not None and value.dtype.kind == "f" and value.ndim
@@ -296,6 +308,15 @@ class _Graph:
         if not features_first and self.taken(turned) <= 2 * self.taken(set()):
             return turned  # turned, not repeated
         return found & self.order.before(n for n in changed if self.steps[n].kind not in MOVES)
+
+    def initial(self) -> set[int]:
+        """Steps that only move elements of the model's inputs to initial states: the core keeps
+        these where its caller hands them back."""
+        order = self.order
+        read = {self.maker[name] for n in order.recurrent
+                for name in self.steps[n].node.input[:_INITIAL] if name in self.maker}
+        moves = {n for n, step in enumerate(self.steps) if step.kind in MOVES}
+        return {n for n in order.ahead - order.before(read) if order.before([n]) <= moves}
 
     def taken(self, without: set[int]) -> int:
         """The elements that the core takes if it has not these steps."""
@@ -413,6 +434,9 @@ class _Graph:
             tuple(map(self._port, core.gives)),
             self._rows(front), self._rows(back))
         network.source["around"] = around
+        network.source[PORTS] = core_ports(
+            around, [as_text(port.name) for port in inputs], [*map(as_text, self.flat.outputs)],
+            behind.takes)
         return network
 
     def _port(self, name: str, shape: Shape | None = None) -> Port:
