@@ -241,7 +241,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         formats |= fixed_rules(options.rule, options.weight_rule)
         found = find_widths(network, options.max_error, progress=progress, **formats)
         weight_width, act_width = found.weight_width, found.act_width
-        formats["overrides"] = found.overrides
+        formats |= {"overrides": found.overrides, "headroom": found.headroom}
         formats["calibration"] = found.seen  # the samples that were held out choose no format
         data = found.data  # the report states the error on the data that the search kept it on
     else:

@@ -259,7 +259,8 @@ def _search(numbers: dict) -> Iterator[tuple[str, str]]:
                      f"samples{checks}: an error of {search['error']:.3%} where "
                      f"{search['max_error']:.3%} may be, on {search['samples']} samples{beyond}")
     yield "found", "; ".join([
-        f"activations {search['activations']} bits, weights {search['weights']} bits",
+        f"activations {search['activations']} bits, weights {search['weights']} bits"
+        + f", headroom {search['headroom']}" * bool(search["headroom"]),
         *(f"{name}: " + ", ".join(f"{key} {value}" for key, value in keys.items())
           for name, keys in search["overrides"].items())])
 
