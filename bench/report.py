@@ -78,24 +78,25 @@ def _head(known: dict, names: list[str]) -> str:
     gpus = [min(figures) / _best(known, name) for name in names
             if (figures := _figures(known, name, "data-centre GPU", "embedded GPU"))]
     text = ("# Benchmark\n\nThis page gives the latency of one inference at batch 1, from the "
-            "first input beat to the last output beat, for the networks of bench/workloads.json. ")
+            "first input beat to the last output beat, for the networks of bench/workloads.json. "
+            "**Nothing ran on a board, and no vendor tool ran.** The plan counted the cycles, and "
+            "a mark says where a simulation confirmed them. The clock of 300 MHz is an "
+            "assumption: registers are placed for it by the wire model of [boards.md](boards.md), "
+            "which may be wrong by 30 %. `make bench` writes this page.\n")
     if ratios and gpus:
-        text += ("At an assumed clock of 300 MHz, for which the plan places registers by the wire "
-                 "model of [boards.md](boards.md) (+-30 %; nothing was routed), the cores are "
-                 f"{number(min(ratios))} to {number(max(ratios))} times as fast as the published "
-                 f"16-bit FPGA cores on the same boards, {_differs(known, names)}. The faster of "
-                 "these two boards is "
-                 f"{number(min(gpus))} to {number(max(gpus))} times as fast as the fastest "
-                 "published GPU. ")
+        text += (f"\n- The cores are {number(min(ratios))} to {number(max(ratios))} times as fast "
+                 "as the published 16-bit FPGA cores on the same boards. "
+                 f"{_differs(known, names)}\n"
+                 f"- The faster of these two boards is {number(min(gpus))} to {number(max(gpus))} "
+                 "times as fast as the fastest published GPU.")
     measured = known["measured"].get("networks", {})
     cpus = [min(seen["median_us"] for seen in measured[name].values()) / _best(known, name)
             for name in names if name in measured]
     if cpus:
-        text += (f"One thread of the CPU of this machine, with the faster of two runtimes, takes "
-                 f"{number(min(cpus))} to {number(max(cpus))} times as long as the faster board. ")
-    return text + ("Nothing ran on a board, and no vendor tool ran: the cycles were counted by the "
-                   "plan, and simulated where a mark says so; the clock is an assumption. `make "
-                   "bench` writes this page.")
+        text += ("\n- One thread of the CPU of this machine, with the faster of two runtimes, "
+                 f"takes {number(min(cpus))} to {number(max(cpus))} times as long as the faster "
+                 "board.")
+    return text.rstrip()
 
 
 def _differs(known: dict, names: list[str]) -> str:
@@ -111,14 +112,14 @@ def _differs(known: dict, names: list[str]) -> str:
             theirs.append(shares[-1])
             ours.append(100 * dsp / slices)
             each.append(quoted * shares[-1] / (_us(known, entry, board) * ours[-1]))
-    return (f"which load their weights from DDR and use {number(min(theirs))} to "
-            f"{number(max(theirs))} % of the DSP slices, where ours keep them on chip and use "
-            f"{number(min(ours))} to {number(max(ours))} % (for each DSP slice, "
-            f"{number(min(each))} to {number(max(each))} times as fast)")
+    return (f"Those load their weights from DDR and use {number(min(theirs))} to "
+            f"{number(max(theirs))} % of the DSP slices; ours keep the weights on chip and use "
+            f"{number(min(ours))} to {number(max(ours))} %. For each DSP slice, ours are "
+            f"{number(min(each))} to {number(max(each))} times as fast.")
 
 
 def _marks() -> str:
-    return "A mark at each figure says how it is known:\n\n" + "\n".join(
+    return "A mark beside each figure says how it is known:\n\n" + "\n".join(
         f"- <sup>{letter}</sup> {meaning}" for letter, meaning in MARKS.items())
 
 
