@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 from gatefold.gen.plan.amounts import Resources, part
@@ -50,7 +51,8 @@ def lstm_lanes(c: EngineConfig) -> Resources:
         return part()
     t, cell, u = c.table.out_frac, c.cell_width, c.table.width
     lut = max(100, 18.7 * u + 18.6 * t + 7 * cell - 268)
-    lut += 63 * (len(kinds) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
+    different = {replace(kind, carries=False) for kind in kinds}  # the others have the same shifts
+    lut += 63 * (len(different) > 1) + 60 * c.has(LoadKind, EmitKind) + 180 * _mixed(kinds)
     lut += ram_luts(cell, max(2, c.cell_depth)) - ram_luts(cell, 2)
     rest = max((kind.h for kind in kinds if kind.carries), default=0)
     lut += (ram_luts(rest, max(2, c.cell_depth)) + rest) if rest else 0

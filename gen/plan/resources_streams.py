@@ -47,7 +47,9 @@ class _Gearbox:
 
 def reader(c: EngineConfig) -> Resources:
     box = _Gearbox.of(gearboxes(c)[0])
-    split = c.beat * (c.x_split - 1) * c.element_width  # adders
+    split = 0  # a choice for each bit of each operand, and one more than the first of them
+    if c.x_split > 1:
+        split = min(c.x_row, c.simd // c.x_split) * (c.x_split + 1) * c.act_width
     return part(0.275 * box.held + 0.6 * box.shifted + 1.04 * box.moving + 0.71 * box.two + 65
                 + split,
                 box.held + 2 * bits_for(c.x_depth) + 16)

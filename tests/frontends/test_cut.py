@@ -7,7 +7,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 import gatefold as gf
@@ -262,6 +262,86 @@ def test_inputs_may_keep_the_batch_of_one(tmp_path):
         host.inputs({"x": x, "rate": np.array(16000)})
 
 
+def masked_loop():
+    """What Keras exports of an RNN behind an embedding with a mask: steps of the token 0 keep h."""
+    def info(name, kind=TensorProto.FLOAT):
+        return helper.make_tensor_value_info(name, kind, None)
+    body = helper.make_graph([
+        node("Add", "at", "1", output="at2"), node("Less", "at2", "6", output="go2"),
+        node("Gather", "xt", "at", output="xi"), node("Gather", "mt", "at", output="mi"),
+        node("Cast", "mi", output="m", to=1), node("Not", "mi", output="ni"),
+        node("Cast", "ni", output="n", to=1), node("MatMul", "xi", "Wl", output="a"),
+        node("MatMul", "h0", "Rl", output="b"), node("Add", "a", "b", output="z"),
+        node("Tanh", "z", output="t"), node("Mul", "t", "m", output="new"),
+        node("Mul", "h0", "n", output="old"), node("Add", "new", "old", output="h2"),
+        node("Add", "new", "old", output="copy2"), node("Identity", "h2", output="scan")],
+        "body", [info("turn", TensorProto.INT64), info("go", TensorProto.BOOL),
+                 info("at", TensorProto.INT64), info("h0"), info("copy")],
+        [info("go2", TensorProto.BOOL), info("at2", TensorProto.INT64), info("h2"), info("copy2"),
+         info("scan")])
+    return [node("Equal", "x", "0", output="is0"), node("Not", "is0", output="mask"),
+            node("Unsqueeze", "mask", "two", output="m3"),
+            node("Transpose", "m3", output="mt", perm=[1, 0, 2]),
+            EMBEDDING, TURN, node("Loop", "", "yes", "0", "state", "state", body=body, name="loop",
+                                  output=["end", "h", "c", "Y"]), node("Sin", "c", output="y")]
+
+
+LOOP = {"0": np.array(0), "1": np.array(1), "6": np.array(6), "yes": np.array(True),
+        "state": np.zeros((1, 4), np.float32), "Wl": floats(3, 4), "Rl": floats(4, 4),
+        "two": np.array([2])}
+
+
+def test_what_a_loop_masks_is_refused_when_it_runs(tmp_path):
+    model = graph(masked_loop(), shape=(1, 6), constants={**CONSTANTS, **LOOP},
+                  outputs=("y", "Y"))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = gf.load(tmp_path / "m.onnx", cut="auto")
+    x = RNG.integers(1, 50, (2, 1, 6))
+    for sample, y, h in zip(x, *whole(network, x), strict=True):
+        want = ReferenceEvaluator(model).run(None, {"x": sample})
+        np.testing.assert_allclose(y.reshape(1, 4), want[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(h.reshape(6, 4), want[1].reshape(6, 4), rtol=1e-5, atol=1e-6)
+    x[1, 0, 4:] = 0
+    save_host(tmp_path, network.around)
+    host = Host(load_host(tmp_path))
+    with pytest.raises(UserError, match="sample 1: the model skips timesteps"):
+        host.before(host.inputs(x))
+
+
+def test_lengths_of_sequences_must_be_all_timesteps(tmp_path):
+    lstm = node("LSTM", "xt", "W", "R", "B", "lengths", output=["Y", "h"], hidden_size=7)
+    model = graph([EMBEDDING, TURN, lstm, *HEAD], shape=("n", 6), constants=CONSTANTS,
+                  inputs={"lengths": ("n",)})
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT32
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = gf.load(tmp_path / "m.onnx", cut="auto")
+    x = RNG.integers(0, 50, (3, 6))
+    lengths = np.full(3, 6, np.int32)
+    plain = graph([EMBEDDING, TURN, LSTM, *HEAD], shape=("n", 6), constants=CONSTANTS)
+    plain.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    np.testing.assert_allclose(whole(network, [x, lengths])[0],
+                               ReferenceEvaluator(plain).run(None, {"x": x})[0], rtol=1e-4,
+                               atol=1e-5)
+    with pytest.raises(UserError, match="'lengths' is not 6 everywhere"):
+        whole(network, [x, lengths - [0, 0, 2]])
+
+
+def test_a_mask_is_true_and_false(tmp_path):
+    nodes = [node("Cast", "mask", output="m", to=1), node("Mul", "x", "m", output="e"), TURN, LSTM,
+             *HEAD]
+    model = graph(nodes, shape=("n", 6, 3), constants=CONSTANTS, inputs={"mask": ("n", 6, 1)})
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.BOOL
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = gf.load(tmp_path / "m.onnx", cut="auto")
+    x, mask = floats(4, 6, 3), RNG.integers(0, 2, (4, 6, 1)).astype(bool)
+    np.savez(tmp_path / "x.npz", x=x, mask=mask)
+    given = Host(network.around).read(tmp_path / "x.npz")
+    want = ReferenceEvaluator(model).run(None, {"x": x, "mask": mask})[0]
+    np.testing.assert_allclose(whole(network, given)[0], want, rtol=1e-4, atol=1e-5)
+
+
 def test_inputs_outside_a_table_are_refused(tmp_path):
     network = gf.load(onnx_file(tmp_path, [EMBEDDING, TURN, LSTM, *HEAD], ("b", 6), True),
                       cut="auto")
@@ -283,3 +363,31 @@ def test_damaged_models_are_cut_or_refused(tmp_path):
             json.dumps(gf.inspect(path).as_dict())
         except UserError as error:
             assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(("nodes", "shape", "integers", "steps"), [
+    ([EMBEDDING, TURN, LSTM], (1, "length"), True, 8),
+    ([EMBEDDING, TURN, LSTM], ("n", "length"), True, 8),
+    ([SQUARE, TURN, LSTM], (1, "length", 3), False, 8),
+    ([*IMAGE, TURN, LSTM], (1, 1, "width", 4), False, 8),
+    ([EMBEDDING, node("LSTM", "e", "W", "R", "B", output=["Y", "h"], hidden_size=7)],
+     ("length", 1), True, 8),
+    ([EMBEDDING, node("LSTM", "e", "W", "R", "B", output=["Y", "h"], hidden_size=7)],
+     (1, "n"), True, 1),
+])
+def test_the_axis_along_which_the_recurrent_layers_step_is_no_batch(tmp_path, nodes, shape,
+                                                                    integers, steps):
+    path = onnx_file(tmp_path, nodes, shape, integers, outputs=("Y",))
+    if steps > 1:
+        with pytest.raises(UserError, match="--timesteps"):
+            gf.load(path, cut="auto")
+    network = gf.load(path, cut="auto", timesteps=None if steps == 1 else steps)
+    assert [row.shape for row in network.rows() if row.kind == "lstm"] == [(steps, 7)]
+
+
+def test_an_lstm_may_have_the_batch_first(tmp_path):
+    lstm = node("LSTM", "e", "W", "R", "B", output=["Y", "h"], hidden_size=7, layout=1)
+    path = onnx_file(tmp_path, [EMBEDDING, lstm, node("Sin", "Y", output="y")], ("n", 6), True)
+    network = gf.load(path, cut="auto")
+    x = RNG.integers(0, 50, (3, 6))
+    assert whole(network, x)[0].shape == (3, 6, 1, 7)
