@@ -24,8 +24,8 @@ _PARTS = (1, 2, 4, 8)
 
 def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget,
               asked: list[Demand]) -> bool:
-    """A quick look at what cannot be avoided: multipliers, weights, tables. ``asked``: what the
-    layers ask."""
+    """A quick look at what cannot be avoided: multipliers, weights, tables, results that others
+    read. ``asked``: what the layers ask."""
     return widths_might_fit(asked, pe, simd, budget, weight_width=qnet.weight_width,
                             act_width=qnet.act_width, acc_width=qnet.acc_width, table=qnet.table)
 
@@ -38,14 +38,20 @@ def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *,
     lanes = simd if budget.lanes is None else simd // max(parts_of(simd, budget), default=1)
     tables = lanes * 3 * (bram18s(table.out_frac, len(table.t0))
                          + (bram18s(8, len(table.t1)) if table.n2 else 0)) / 2
+    # Each die has the results of all dies, a memory for each lane.
+    stored = sum(demand.stored(simd, budget.dies) for demand in asked)
+    halves = bram18s(act_width, stored) if stored > 64 and act_width * stored > 2048 else 0
+    results = budget.dies**2 * simd * halves / 2
     adders = pe * (simd * (weight_width + act_width) + acc_width)
     luts_left = budget.lut * _LUT_SHARE - adders
     if depth <= SHALLOW or budget.memory == "lut":
         in_blocks = 0
     else:
-        in_blocks = min(pe, int((budget.bram36 - tables) // (bram18s(word, depth) / 2))
+        left = budget.bram36 - max(tables, results)
+        in_blocks = min(pe, int(left // (bram18s(word, depth) / 2))
                         + budget.uram // urams(word, depth))
     return (pe * simd <= budget.dsp * (1 + budget.packs) and tables <= budget.bram36
+            and results <= budget.bram36 * _BLOCK_SHARE
             and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
 
 

@@ -138,6 +138,7 @@ class Search:
         self.ranking = Ranking(qnet, wanted.contexts)
         self.finalists: list[Plan] = []
         self.slow: list[Draft] = []
+        self.tried: set[tuple[int, Array]] = set()  # arrays by the number of dies
 
     def run(self) -> list[Plan]:
         """The finalists. Where nothing fits, smaller arrays are tried."""
@@ -184,6 +185,9 @@ class Search:
                 break
             if n:
                 self.progress(n, min(len(arrays), ceil(n * self.effort.work / max(1, spent))))
+            if (share.dies, array) in self.tried:
+                continue
+            self.tried.add((share.dies, array))
             spent += _EACH
             draft = drafted(self.qnet, array, share)
             if draft is None:
