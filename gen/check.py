@@ -22,6 +22,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.numbers.redrawn import redrawn
 from gatefold.gen.options import checked
 from gatefold.gen.plan.images import load_padding, number_images
+from gatefold.gen.rare import furthest, rare_inputs
 from gatefold.gen.report import read_report, set_verified
 from gatefold.gen.store.folder import load_plan
 from gatefold.gen.store.quantized_io import load_quantized
@@ -30,6 +31,7 @@ from gatefold.sim.expected import Expect, Other, expectation
 from gatefold.sim.golden import golden
 from gatefold.sim.host_run import HostBench, HostInfo
 from gatefold.sim.results import CheckFailed
+from gatefold.sim.scenario import Counts
 from gatefold.sim.verify import SIMULATORS, VerifyResult, verify
 
 __all__ = ["EXTREMES", "check_core", "extreme_inputs", "load_folder", "other_weights",
@@ -39,6 +41,8 @@ __all__ = ["EXTREMES", "check_core", "extreme_inputs", "load_folder", "other_wei
 #: cycles times multipliers that all of them may take.
 _LEAST_SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
 _MOST_SAMPLES = 64
+_MANY = 512  #: frames of the scenario "many frames" at most,
+_DRAWN = 4  # chosen from so many times as many
 #: Multiplications a frame up to which Icarus runs descriptors, too.
 _MOST_INTERPRETED = 100_000
 _WORK = {"verilator": 50_000_000, "icarus": 40_000, "amaranth": 40_000}
@@ -103,10 +107,11 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
         raise UserError(f"--sim must be one of {', '.join(SIMULATORS)}, not {quoted(sim)}")
     checked("seed", seed)
     info = load_core_info(folder)
-    frames, expect = stimuli(info, qnet, x, folder=folder, sim=sim, samples=samples, seed=seed)
+    frames, expect, counts = stimuli(info, qnet, x, folder=folder, sim=sim, samples=samples,
+                                     seed=seed)
     other = other_weights(folder, qnet, info, frames, seed) if sim != "amaranth" else None
-    result = verify(folder, x=frames, extremes=EXTREMES, expect=expect, other=other, sim=sim,
-                    seed=seed, progress=progress)
+    result = verify(folder, x=frames, extremes=counts.extremes, many=counts.many, expect=expect,
+                    other=other, sim=sim, seed=seed, progress=progress)
     host = json.loads((folder / CORE).read_text()).get("host")
     if host is None or sim == "amaranth" or (
             sim == "icarus" and info.interval * info.multipliers > _MOST_INTERPRETED):
@@ -150,15 +155,21 @@ def registers_bench(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: 
 
 def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,
             sim: str = "verilator", samples: int | None = None, seed: int = 1
-            ) -> tuple[np.ndarray, Expect]:
-    """The frames that :func:`check_core` plays, integers (frames, n_in), the last EXTREMES of them
-    for the scenario *extreme*; and what golden says of them. Parameters as of :func:`check_core`.
+            ) -> tuple[np.ndarray, Expect, Counts]:
+    """The frames that :func:`check_core` plays, integers (frames, n_in); what golden says of them;
+    and how many are for which scenarios. Parameters as of :func:`check_core`.
+
+    *Many frames* are played in Verilator on a small core, where neither inputs nor their number are
+    given.
     """
     fit = info.contexts * _WORK[sim] // (info.interval * info.multipliers)
     least = _LEAST_SAMPLES[sim] + qnet.spans - 1  # with whole windows
     count = (max(least, min(_MOST_SAMPLES, fit)) if samples is None
              else checked("samples", samples))
+    contexts, many = info.contexts, 0
     if x is None:
+        if samples is None and sim == "verilator":
+            many = max(0, min(_MANY, (fit - count) // contexts))
         integers = seeded_inputs(qnet, count, seed)
     else:
         integers = qnet.quantize(_given(qnet, x)[:count])
@@ -166,11 +177,12 @@ def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,
     if strange:
         raise UserError(f"{quoted(folder / CORE, limit=300)} is damaged (no layer is called "
                         f"{quoted(min(strange))}): build the folder again")
-    contexts = info.contexts
     integers = np.concatenate([whole_frames(integers, contexts),
-                               extreme_inputs(qnet, info, EXTREMES, seed)])
-    return (integers.reshape(len(integers) // contexts, -1),
-            expectation(qnet, integers, contexts))
+                               extreme_inputs(qnet, info, EXTREMES, seed),
+                               many_inputs(qnet, many * contexts, seed)])
+    frames = integers.reshape(len(integers) // contexts, -1)
+    return (frames, expectation(qnet, integers, contexts),
+            Counts(len(frames) - EXTREMES - many, EXTREMES, many))
 
 
 def other_weights(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, frames: np.ndarray,
@@ -215,6 +227,16 @@ def seeded_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray
         lambda: np.where(rng.random(shape) < 0.5, lo, hi),
     ]
     return np.stack([made[n % len(made)]() for n in range(samples)]).astype(np.int64)
+
+
+def many_inputs(qnet: QuantizedNetwork, samples: int, seed: int) -> np.ndarray:
+    """Integers (samples, *input_shape): inputs that drive outputs far, some of many seeded ones on
+    which something rare happens (:mod:`.rare`), and others as they come."""
+    if not samples:
+        return np.zeros((0, *qnet.input_shape), np.int64)
+    made = seeded_inputs(qnet, _DRAWN * samples, seed + 1)
+    rare = np.concatenate([furthest(qnet, made[:samples], seed), made[rare_inputs(qnet, made)]])
+    return np.concatenate([rare, made])[:samples]
 
 
 def extreme_inputs(qnet: QuantizedNetwork, info: CoreInfo, frames: int, seed: int) -> np.ndarray:

@@ -10,8 +10,9 @@ import numpy as np
 
 from gatefold.sim.core_info import CoreInfo
 
-__all__ = ["AFTER_CYCLES", "DRAIN_CYCLES", "RESET_CYCLES", "Epoch", "InputBeat", "Scenario",
-           "blocked", "extreme", "full_rate", "hostile", "other_weights", "random_flow"]
+__all__ = ["AFTER_CYCLES", "DRAIN_CYCLES", "RESET_CYCLES", "Counts", "Epoch", "InputBeat",
+           "Scenario", "blocked", "extreme", "full_rate", "hostile", "many_frames",
+           "other_weights", "random_flow"]
 
 DRAIN_CYCLES = 32  #: A core counts as empty that long after its last output beat.
 AFTER_CYCLES = 64  #: Watched after the last frame, for beats too many.
@@ -21,6 +22,15 @@ _BLOCKS = 12  # times that the output is blocked, with two beats in between
 _LENGTHS = 48  # different lengths of frames at most,
 _FRAMES = 16  # and about the least number of frames, where there are few lengths
 _RESETS = 6  # of which four lose frames
+
+
+class Counts(NamedTuple):
+    """How many samples there are, in their order: those of most scenarios, those of the scenario
+    *extreme* alone, and those of *many frames* alone."""
+
+    samples: int
+    extremes: int = 0
+    many: int = 0
 
 
 class InputBeat(NamedTuple):
@@ -218,6 +228,18 @@ def extreme(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
     """These ``samples``, chosen for what saturates on them, back to back."""
     return _scenario(info, "extreme", samples, sums=info.acc_width > 0,
                      fresh=_sequences(info, len(samples), np.random.default_rng(seed)))
+
+
+def many_frames(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
+    """These ``samples`` once each: a third back to back, a third with seeded gaps and stalls, and a
+    third alone. Some wrong bits show in one frame of hundreds only."""
+    rng, count = np.random.default_rng(seed), len(samples)
+    third = np.arange(count) * 3 // count
+    waits = third[:, None] == 1
+    return _scenario(info, "many frames", samples, fresh=_sequences(info, count, rng),
+                     isolated=third == 2,
+                     gaps=waits * _waits(rng, count, info.beats_in, info.interval),
+                     stalls=waits * _waits(rng, count, info.beats_out, 2 * info.interval))
 
 
 def other_weights(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:

@@ -21,11 +21,13 @@ from gatefold.sim.core_info import CoreInfo, load_core_info
 from gatefold.sim.expected import Expect, Other
 from gatefold.sim.results import CheckFailed, SimRun, Trace, first_mismatch
 from gatefold.sim.scenario import (
+    Counts,
     Scenario,
     blocked,
     extreme,
     full_rate,
     hostile,
+    many_frames,
     other_weights,
     random_flow,
 )
@@ -44,11 +46,11 @@ _INTERPRETED = 20_000_000
 class VerifyResult:
     """What was compared, all of it equal.
 
-    Attributes: ``simulator``; ``samples`` played, each with its own inputs, those
-    of the scenario *extreme* not counted; ``scenarios``, names
-    with the frames each played; ``latency`` and ``interval``, cycles seen (interval, the mean
-    of those that come in turn); ``outputs`` and
-    ``states`` (values of layers), integers compared; ``cycles`` simulated; ``seconds`` in all.
+    Attributes: ``simulator``; ``samples`` played, each with its own inputs, those of the scenarios
+    *extreme* and *many frames* not counted; ``scenarios``, names with the frames each played;
+    ``latency`` and ``interval``, cycles seen (interval, the mean of those that come in turn);
+    ``outputs`` and ``states`` (values of layers), integers compared; ``cycles`` simulated;
+    ``seconds`` in all.
     """
 
     simulator: str
@@ -67,17 +69,18 @@ class VerifyResult:
 
 
 def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "verilator",
-           other: Other | None = None, extremes: int = 0, seed: int = 1, timeout: float = 900,
+           other: Other | None = None, extremes: int = 0, many: int = 0, seed: int = 1,
+           timeout: float = 900,
            progress: Callable[[str], None] | None = None) -> VerifyResult:
     """Simulate the core in ``directory`` and compare all it does with the golden model.
 
     Parameters: ``x``, integers (samples, n_in), a frame each; ``expect``, which tells outputs and
     the values of all layers of any of them in any order (:mod:`.expected`); ``sim``, one of
     :data:`SIMULATORS`; ``other``, weights that a loadable core is given in the scenario
-    *other weights*; ``extremes``, how many of the last samples are for the scenario *extreme*
-    alone; ``seed`` of the gaps and stalls, and of the sequences that a stateful core
-    plays; ``timeout``, seconds for each program run; ``progress``, told of each stage before it
-    begins.
+    *other weights*; ``many``, how many of the last samples are for the scenario *many frames*
+    alone; ``extremes``, how many of those before them are for *extreme* alone; ``seed`` of the
+    gaps and stalls, and of the sequences that a stateful core plays; ``timeout``, seconds for each
+    program run; ``progress``, told of each stage before it begins.
 
     Icarus and Amaranth play fewer of the samples, and fewer scenarios, where all of them would take
     long.
@@ -94,6 +97,7 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
     if x.ndim != 2 or len(x) < 1 or x.shape[1] != info.n_in:
         raise UserError(f"x must have the shape (samples, {info.n_in}) with at least one sample, "
                         f"not {x.shape}")
+    counts = Counts(len(x) - extremes - many, extremes, many)
     outputs = states = cycles = 0
     seen: list[tuple[Scenario, SimRun]] = []
     tell = progress or (lambda _stage: None)
@@ -107,8 +111,7 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
             tell(f"{sim} compiles the core")
             simulate = stack.enter_context(
                 VerilogCore(directory, info, sim, other=other, timeout=timeout)).simulate
-        for scenario in scenarios(info, len(x) - extremes, extremes, sim, seed,
-                                  other=other is not None):
+        for scenario in scenarios(info, counts, sim, seed, other=other is not None):
             tell(f"{sim} simulates {len(scenario.frames)} frames, {scenario.name}")
             run = simulate(x, scenario)
             check_run(run, info, scenario,
@@ -120,7 +123,7 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
     scenario, run = seen[0]
     return VerifyResult(
         simulator=sim, samples=len({sample for played, _ in seen for sample in played.frames
-                                    if sample < len(x) - extremes}),
+                                    if sample < counts.samples}),
         scenarios={played.name: len(played.frames) for played, _ in seen},
         latency=int(run.latencies[0]),
         interval=_interval(run, info, scenario),
@@ -205,16 +208,19 @@ def _interval(run: SimRun, info: CoreInfo, scenario: Scenario) -> int:
     return -(-sum(whole) // len(whole))
 
 
-def scenarios(info: CoreInfo, samples: int, extremes: int, sim: str, seed: int, *,
+def scenarios(info: CoreInfo, counts: Counts, sim: str, seed: int, *,
               other: bool = False) -> list[Scenario]:
-    """What :func:`verify` plays; parameters as there, ``samples`` without the ``extremes``, and
-    whether there are ``other`` weights."""
+    """What :func:`verify` plays; parameters as there, and whether there are ``other`` weights."""
+    samples, extremes, many = counts
     flows = [full_rate(info, samples, seed=seed), random_flow(info, samples, seed=seed)]
     others = [blocked(info, samples, seed=seed), hostile(info, samples, seed=seed)]
     if extremes:
         others.append(extreme(info, range(samples, samples + extremes), seed=seed))
     if other and sim != "amaranth":
         others.append(other_weights(info, samples + extremes, seed=seed))
+    if many:
+        first = samples + extremes
+        others.append(many_frames(info, range(first, first + many), seed=seed))
     if sim == "verilator":
         return flows + others
     budget = _INTERPRETED // info.multipliers  # cycles

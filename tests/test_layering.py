@@ -14,8 +14,8 @@ PARTS = ("hdl", "gen", "sim", "boards")
 ROOMS = ("hdl", "gen.errors", "boards", "gen.legal", "gen.options", "gen.files", "gen.network",
          "gen.frontends", "gen.cut", "gen.numbers", "gen.plan", "gen.verilog", "gen.store",
          "gen.host", "sim",
-         "gen.measure", "gen.html", "gen.synth", "gen.report", "gen.check", "gen.limits",
-         "gen.planning", "gen.samples", "gen.flow",
+         "gen.measure", "gen.html", "gen.synth", "gen.report", "gen.rare", "gen.check",
+         "gen.limits", "gen.planning", "gen.samples", "gen.flow",
          "gen.weights", "gen.explore", "gen.inspect", "gen.cli")
 
 #: Names of hdl that state cycles, and the modules outside hdl that may import them.

@@ -14,8 +14,8 @@ from gatefold.gen.numbers.tables import Table, table_for
 from gatefold.gen.options import BuildOptions
 from gatefold.gen.plan import Budget
 from gatefold.gen.plan.demand import Demand
+from gatefold.gen.plan.placing import might_fit, widths_might_fit
 from gatefold.gen.plan.ranking import Ranking
-from gatefold.gen.plan.sizing import might_fit, widths_might_fit
 
 __all__ = ["Estimate", "quick_estimate"]
 
@@ -75,7 +75,7 @@ def quick_estimate(network: Network, board: str | None) -> Estimate:
 
 
 def _might_fit(pe: int, simd: int, budget: Budget, asked: list[Demand], table: Table) -> bool:
-    """:func:`~gatefold.gen.plan.sizing.might_fit` of a network that has no formats yet."""
+    """:func:`~gatefold.gen.plan.placing.might_fit` of a network that has no formats yet."""
     sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
     return widths_might_fit(asked, pe, simd, budget, weight_width=_WIDTH, act_width=_WIDTH,
                             acc_width=sums, table=table)

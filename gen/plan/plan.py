@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -12,11 +13,11 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.array import Array
 from gatefold.gen.plan.bounds import Bounds, bounds
 from gatefold.gen.plan.breakdown import break_down
+from gatefold.gen.plan.collection import uncollected
 from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
 from gatefold.gen.plan.images import load_image, number_images, program_images, with_parity
 from gatefold.gen.plan.kinds import recip_segments
 from gatefold.gen.plan.latency import Latencies, latencies
-from gatefold.gen.plan.ops import Op
 from gatefold.gen.plan.program import Program, assemble, unroll
 from gatefold.gen.plan.schedule import Tile, schedule
 from gatefold.gen.plan.work import Work, interleave
@@ -24,7 +25,7 @@ from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.kinds import SILENT, DenseKind
 
-__all__ = ["Cycles", "Plan", "draft_plan", "frame_cycles", "make_plan"]
+__all__ = ["Cycles", "Frame", "Plan", "draft_plan", "make_plan", "scheduled"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
@@ -48,6 +49,17 @@ class Cycles:
     tiles: int
     bound: int
     no_overlap: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The ``tiles`` of a frame in the order of their issue, the ``work`` that they do, the
+    distances that they keep, and about the latency in ``cycles``."""
+
+    work: Work
+    tiles: tuple[Tile, ...]
+    distance: Latencies
+    cycles: int
 
 
 @dataclass(frozen=True)
@@ -92,19 +104,20 @@ class Plan:
         return replace(self, qnet=qnet, work=replace(self.work, ops=ops))
 
 
+@uncollected()
 def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_rows: int = 0,
-              loadable: bool = False) -> Plan:
+              loadable: bool = False, frame: Frame | None = None) -> Plan:
     """Plan a core on ``array``, the weights of ``lut_rows`` rows in LUTs and of ``uram_rows`` in
-    UltraRAM; ``loadable``, filled at run time.
+    UltraRAM; ``loadable``, filled at run time. ``frame``: its schedule, if that has been made.
 
     Raises :class:`UserError` where the network cannot be planned on this array.
     """
-    work, draft = draft_plan(qnet, array)
-    distance = latencies(draft)
-    tiles = schedule(work, distance, input_arrivals(draft))
+    frame = frame or scheduled(*draft_plan(qnet, array))
+    work, tiles, distance = frame.work, frame.tiles, frame.distance
     program = assemble(tiles, work)
     config = replace(_config(qnet, work, array, tiles, program), lut_rows=lut_rows,
                      loadable=loadable, uram_rows=uram_rows)
+    assert distance == latencies(config)
     instructions = unroll(program)[:len(tiles)]  # a second frame has the same times
 
     steady = replay(instructions, config, _FRAMES)
@@ -117,7 +130,7 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
         tiles=len(tiles), bound=limits.bound, no_overlap=limits.no_overlap)
     if config.protect:
         config = replace(config, patience=_START + _PATIENCE * (cycles.latency + cycles.interval))
-    return Plan(qnet, array, config, work, tuple(tiles), program, distance, cycles, limits, alone,
+    return Plan(qnet, array, config, work, tiles, program, distance, cycles, limits, alone,
                 _trace(tiles, work))
 
 
@@ -130,6 +143,7 @@ def _intervals(steady: Timeline) -> tuple[int, ...]:
     return seen
 
 
+@uncollected()
 def draft_plan(qnet: QuantizedNetwork, array: Array) -> tuple[Work, EngineConfig]:
     """What a plan starts from: the jobs, and the engine but for its program. Errors as of
     :func:`make_plan`."""
@@ -139,15 +153,15 @@ def draft_plan(qnet: QuantizedNetwork, array: Array) -> tuple[Work, EngineConfig
     return work, _config(qnet, work, array)
 
 
-def frame_cycles(work: Work, draft: EngineConfig) -> int:
-    """About the latency of a frame, from a schedule alone: ``work`` and ``draft`` are those of
-    :func:`draft_plan`."""
+@uncollected()
+def scheduled(work: Work, draft: EngineConfig) -> Frame:
+    """The schedule of a frame; ``work`` and ``draft`` are those of :func:`draft_plan`."""
     distance = latencies(draft)
     tiles = schedule(work, distance, input_arrivals(draft))
     last = max(tile.issue + tile.finishes.beats for tile in tiles
                if tile.finishes is not None and tile.finishes.out is not None)
-    return last + distance.output + (max(draft.out_beats, draft.out_depth) if draft.out_whole
-                                    else 1)
+    leave = max(draft.out_beats, draft.out_depth) if draft.out_whole else 1
+    return Frame(work, tuple(tiles), distance, last + distance.output + leave)
 
 
 def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
@@ -157,7 +171,7 @@ def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
     return break_down(qnet, array.pe, array.simd, array.block_words, array.dies, array.parts)
 
 
-def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] | None = None,
+def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: Sequence[Tile] | None = None,
             program: Program | None = None) -> EngineConfig:
     """The engine for a network; without a schedule, enough of it to know its latencies."""
     element = max(form.width for form in qnet.input_formats) if qnet.affine or qnet.split > 1 \
@@ -210,10 +224,11 @@ def _table_config(*tables: Table) -> TableConfig:
                        bits_for(widest + 1))
 
 
-def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
+def _trace(tiles: Sequence[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     """What each beat of results is: see :class:`Plan`."""
     events = []
     lanes, dies, parts = work.storage.simd // work.parts, work.storage.dies, work.parts
+    elements = [0 if op.traced is None else int(op.traced.max()) + 1 for op in work.ops]
     for tile in tiles:
         job = tile.finishes
         if job is None or isinstance((op := work.ops[job.op]).kind, SILENT):
@@ -221,7 +236,6 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
         if op.traced is None:
             events += [(-1, 0, 0)] * (job.beats * dies)
             continue
-        elements = _elements(op)
         for beat, die in product(range(job.first, job.first + job.beats), range(dies)):
             word, part = divmod(beat, parts)
             at = ((word * dies + die) * parts + part) * lanes
@@ -232,11 +246,5 @@ def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
                 continue
             first = int(here[0])
             assert (here[:count] == first + np.arange(count)).all()
-            events.append((op.layer, first + job.context * elements, count))
+            events.append((op.layer, first + job.context * elements[job.op], count))
     return tuple(events)
-
-
-def _elements(op: Op) -> int:
-    """Elements of the value of an op's layer, in one sequence."""
-    assert op.traced is not None
-    return int(op.traced.max()) + 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatefold.sim.core_info import CoreInfo
-from gatefold.sim.scenario import blocked, full_rate, hostile, random_flow
+from gatefold.sim.scenario import blocked, full_rate, hostile, many_frames, random_flow
 from gatefold.sim.vectors import StreamFormat
 
 INFO = CoreInfo(
@@ -26,6 +26,14 @@ def test_full_rate_plays_a_sample_alone_and_then_all_without_a_pause():
     assert scenario.frames == (0, 0, 1, 2) and scenario.timed
     assert scenario.isolated.tolist() == [True, True, False, False]
     assert not scenario.resets.any() and not scenario.fresh.any()
+
+
+def test_many_frames_come_back_to_back_then_with_waits_and_then_alone():
+    scenario = many_frames(INFO, range(8, 17))
+    assert scenario.frames == tuple(range(8, 17))
+    assert scenario.isolated.tolist() == [False] * 6 + [True] * 3
+    waits = scenario.gaps.any(1) | scenario.stalls.any(1)
+    assert waits[3:6].any() and not waits[:3].any() and not waits[6:].any()
 
 
 def test_random_flow_plays_each_sample_once():

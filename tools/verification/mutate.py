@@ -33,7 +33,7 @@ from mutants import TOP, Mutant, choose, list_mutants, write_mutants
 from prove import equivalent
 from reach import equivalent as equivalent_where_reached
 
-from gatefold.gen.check import EXTREMES, other_weights, registers_bench, stimuli
+from gatefold.gen.check import other_weights, registers_bench, stimuli
 from gatefold.sim.core_info import load_core_info
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.scenario import Scenario
@@ -76,7 +76,7 @@ def play(folder: Path, core: Path, qnet, count: int, jobs: int, host: bool = Fal
 def _streams(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Check]:
     """The scenarios of a core's streams."""
     info = load_core_info(core)
-    x, expect = stimuli(info, qnet, folder=core)
+    x, expect, counts = stimuli(info, qnet, folder=core)
     other = other_weights(core, qnet, info, x, 1)
     built = stack.enter_context(VerilogCore(folder, info, "verilator", other=other))
 
@@ -93,13 +93,13 @@ def _streams(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Chec
             built.simulate(x, scenario, mutant), info, scenario, expected)
 
     return {scenario.name: check(scenario) for scenario in scenarios(
-        info, len(x) - EXTREMES, EXTREMES, "verilator", 1, other=other is not None)}
+        info, counts, "verilator", 1, other=other is not None)}
 
 
 def _registers(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Check]:
     """What is played on a core with registers."""
     info = load_core_info(core)
-    x, expect = stimuli(info, qnet, folder=core)
+    x, expect, _ = stimuli(info, qnet, folder=core)
     host = json.loads((core / "core.json").read_text())["host"]
     bench = stack.enter_context(registers_bench(folder, qnet, info, host, x, expect, "verilator"))
     return {"registers and memory": lambda mutant: bench.check(mutant)}

@@ -30,6 +30,7 @@ from gatefold.gen.errors import UserError
 from gatefold.sim.core_info import load_core_info
 from gatefold.sim.expected import expectation
 from gatefold.sim.results import CheckFailed
+from gatefold.sim.scenario import Counts
 from gatefold.sim.verify import check_run, scenarios
 from gatefold.sim.verilog_run import VerilogCore
 
@@ -53,7 +54,7 @@ def soak(name: str, frames: int, seed: int) -> Iterator[tuple[int, float]]:
                 expect = expectation(qnet, x, info.contexts)
                 x = x.reshape(len(x) // info.contexts, -1)
                 try:
-                    for scenario in scenarios(info, SLICE, EXTREMES, "verilator", seed):
+                    for scenario in scenarios(info, Counts(SLICE, EXTREMES), "verilator", seed):
                         run = core.simulate(x, scenario)
                         check_run(run, info, scenario, expect)
                         played += len(run.played)
