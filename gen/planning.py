@@ -6,16 +6,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.measure.rules import EXTRAS
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import BuildOptions
 from gatefold.gen.plan import Array, Budget, Plan, choose_array, make_plan
+from gatefold.gen.plan.deadline import meet_deadline
+from gatefold.gen.plan.drafts import made_to_fit
+from gatefold.gen.plan.placing import fit
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import fit, made_to_fit, meet_deadline
 from gatefold.gen.plan.stream import with_streams
 
-__all__ = ["Progress", "describe_stream", "describe_windows", "planned", "with_split"]
+__all__ = ["SPENT", "Progress", "affordable", "describe_stream", "describe_windows",
+           "on_its_array", "planned"]
+
+#: Part of a narrow core's LUTs that it may take to make its error smaller.
+SPENT = 0.05
 
 Progress = Callable[[str], None]
 
@@ -89,14 +97,29 @@ def _counted(say: Progress) -> Callable[[int, int], None]:
     return counted
 
 
-def with_split(plan: Plan, qnet: QuantizedNetwork, limits: Budget) -> Plan:
-    """``plan`` with the operands of a split input in what the chunks of its array leave empty, if
-    it has such in ``qnet`` and still fits."""
-    if qnet.split == 1:
+def on_its_array(plan: Plan, qnet: QuantizedNetwork, limits: Budget) -> Plan:
+    """``qnet`` on the array of ``plan``; or ``plan``, where that does not fit or is slower."""
+    made = fit(make_plan(qnet, plan.array, loadable=plan.config.loadable),
+               limits.on(plan.config.dies))
+    return plan if made is None or made.cycles.latency > plan.cycles.latency else made
+
+
+def affordable(plan: Plan, quantised: Callable[[tuple[str, ...]], QuantizedNetwork],
+               limits: Budget) -> Plan:
+    """``plan``, or on the same array the network without some of what makes its error smaller
+    (:data:`~gatefold.gen.measure.rules.EXTRAS`): with as many of these as take at most
+    :data:`SPENT` of the LUTs that it takes without any. ``quantised`` makes it without some."""
+    used = [extra for extra in EXTRAS if plan.qnet.calibration.get(extra)]
+    if not used:
         return plan
-    share = limits.on(plan.config.dies)
-    split = fit(make_plan(qnet, plan.array, loadable=plan.config.loadable), share)
-    return plan if split is None or split.cycles.latency > plan.cycles.latency else split
+    plain = on_its_array(plan, quantised(EXTRAS), limits)
+    most, found = (1 + SPENT) * estimate(plain.config).lut, plan
+    for without in (some for count in range(1, len(used))
+                    for some in combinations(used, count)):
+        if estimate(found.config).lut <= most:
+            break
+        found = on_its_array(plan, quantised(without), limits)
+    return found if estimate(found.config).lut <= most else plain
 
 
 def describe_stream(plan: Plan, widths: dict[int, int], options: BuildOptions) -> dict:

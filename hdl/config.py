@@ -190,6 +190,10 @@ class EngineConfig:
         if self.packed and self.act_width + 2 * self.weight_width > SLICE:
             raise ValueError(f"packed needs act_width + 2 x weight_width of at most {SLICE} bits, "
                              f"not {self.act_width} + 2 x {self.weight_width}")
+        if self.simd % self.x_split and self.x_row * self.x_split > self.simd:
+            raise ValueError(f"x_split must divide simd ({self.simd}), or simd hold the "
+                             f"{self.x_row * self.x_split} operands of a row, not "
+                             f"{self.x_split!r}")
         most = max(self.element_width, self.out_element)
         if self.container < most:
             raise ValueError(f"container must hold {most} bits of an element, not "
@@ -246,10 +250,15 @@ class EngineConfig:
         return max(self.act_width, self.out_width)
 
     @property
+    def centred(self) -> bool:
+        """Whether an element in a stream has fewer bits than in the memories, where it is without
+        its zero point."""
+        return self.x_split == 1 and self.element_width < self.act_width
+
+    @property
     def out_element(self) -> int:
         """Bits of an element of the output stream."""
-        narrow = self.element_width < self.act_width
-        return self.element_width if narrow else self.result_width
+        return self.element_width if self.centred else self.result_width
 
     @property
     def copies(self) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gatefold.hdl.arith import floor_shift, saturate
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.gearbox import Gearbox, GearboxShape, Position
 from gatefold.hdl.interfaces import arrivals, beat_stream, input_write
@@ -52,11 +51,12 @@ class FrameReader(wiring.Component):
 
     @staticmethod
     def gearbox(config: EngineConfig) -> GearboxShape:
-        """Beats, packed over the whole frame, to chunks of one input row each. Elements that are
-        split are so before."""
-        row = config.x_row * config.x_split
-        return GearboxShape(width=config.act_width, size_in=config.beat * config.x_split,
-                            row_in=row * config.x_rows, size_out=config.simd, row_out=row)
+        """Beats, packed over the whole frame, to chunks of one input row each. Elements are split
+        behind it, where a chunk has fewer of them than a beat."""
+        c = config
+        width = c.act_width if c.x_split == 1 else c.element_width
+        return GearboxShape(width=width, size_in=c.beat, row_in=c.x_row * c.x_rows,
+                            size_out=c.simd // c.x_split, row_out=c.x_row)
 
     def elaborate(self, platform):
         c = self.config
@@ -73,10 +73,7 @@ class FrameReader(wiring.Component):
         elements = [self.beats.payload.data[n * c.container:n * c.container + c.element_width]
                     for n in range(c.beat)]
         taken = Mux(filling, 0, Cat(elements))
-        if c.x_split > 1:
-            taken = Cat(Cat(self._operands(taken.word_select(n, c.element_width).as_signed()))
-                        for n in range(c.beat))
-        elif c.x_zero or c.element_width < c.act_width:
+        if c.x_zero or c.centred:
             taken = Cat((taken.word_select(n, c.element_width).as_signed() - c.x_zero)[:c.act_width]
                         for n in range(c.beat))
         m.d.comb += [
@@ -107,7 +104,8 @@ class FrameReader(wiring.Component):
             write.en.eq(box.o.valid & box.o.ready),
             write.frame.eq(held.frames[0]),
             write.chunk.eq(chunk.word),
-            write.data.as_value().eq(box.o.payload),
+            write.data.as_value().eq(box.o.payload if c.x_split == 1 else self._operands(
+                m, box.o.payload)),
             held.chunks.eq(chunk.word),
             last_chunk.eq(write.en & chunk.last),
         ]
@@ -118,12 +116,22 @@ class FrameReader(wiring.Component):
             self._keep_first(m, self.begins, write.en & (held.chunks == 0))
         return m
 
-    def _operands(self, element: Value) -> list[Value]:
-        """The operands whose sum is the element: ``sat(floor((x + j) / x_split))``."""
-        c = self.config
+    def _operands(self, m: Module, elements: Value) -> Value:
+        """The operands of each element x, whose sum it is: ``sat(floor((x + j) / x_split))``, which
+        is that of x alone or one more, as the bits that the division drops say."""
+        c, found = self.config, []
         bits = c.x_split.bit_length() - 1
-        return [saturate(floor_shift(element + j, bits), c.act_width)[:c.act_width]
-                for j in range(c.x_split)]
+        width = c.element_width - bits
+        for n in range(min(c.x_row, c.simd // c.x_split)):
+            element = elements.word_select(n, c.element_width)
+            whole, dropped = element[bits:].as_signed(), element[:bits]
+            more = Signal(signed(width), name=f"more_{n}")
+            m.d.comb += more.eq(Mux(whole == (1 << width - 1) - 1, whole, whole + 1))
+            for j in range(c.x_split):
+                operand = Signal(signed(c.act_width), name=f"operand_{n}_{j}")
+                m.d.comb += operand.eq(Mux(dropped >= c.x_split - j, more, whole) if j else whole)
+                found.append(operand)
+        return Cat(found)
 
     def _keep_first(self, m: Module, comes: Value, leaves: Value):
         """Which frames begin a new sequence: a queue beside the gearbox, in which a frame waits

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from gatefold.hdl.host.registers import MAP
+from gatefold.sim.compiled import Compiled
 from gatefold.sim.results import CheckFailed
-from gatefold.sim.simulators import build, command
 from gatefold.sim.testbench import bench_file
 
 __all__ = ["HostBench", "HostInfo"]
@@ -61,24 +58,22 @@ class HostInfo:
     constants: dict[str, int]
 
 
-class HostBench:
+class HostBench(Compiled):
     """``gatefold_host`` and a memory, compiled once: :meth:`check` plays descriptors on it.
 
     Played are: every register that can be written, written as a whole and byte by byte, and read;
     the first frame alone, some in the window, and a batch, with a memory that answers at once; all
     frames with one that pauses, and with one that hardly moves, at other addresses; descriptors
     that must be refused; memory that fails, ends bursts early or late, or does not answer; loads
-    with a wrong checksum; an abort; and after all that all frames again. A context manager: the
-    compiled simulation is in a temporary folder.
+    with a wrong checksum; an abort; and after all that all frames again.
 
-    Parameters: ``directory``, made by ``gatefold build``; ``info``; ``frames``, one sequence in a
-    stateful core; ``outputs``, what golden makes of them; ``sim``; ``timeout``, seconds for the
-    build and for each run.
+    Parameters as of :class:`Compiled`, and ``info``; ``frames``, one sequence in a stateful core;
+    ``outputs``, what golden makes of them.
     """
 
     def __init__(self, directory: Path, info: HostInfo, frames: list[bytes], outputs: list[bytes],
-                 sim: str, *, timeout: float = 900):
-        self.info, self.outputs, self.sim, self.timeout = info, outputs, sim, timeout
+                 simulator: str, *, timeout: float = 900):
+        self.info, self.outputs, self.simulator = info, outputs, simulator
         size, count = info.port_bits // 8, len(frames)
         at_in = -(-len(info.load) // 4096) * 4096
         at_out = -(-(at_in + count * info.in_bytes) // 4096) * 4096
@@ -88,34 +83,20 @@ class HostBench:
         content += bytes([_GUARD]) * (
             self._regions[-1] + count * info.out_bytes + 16 * size - at_out)
         self._content, self._low = bytes(content), max(12, len(content).bit_length())
-        self._temporary = tempfile.TemporaryDirectory(prefix="gatefold-")
-        try:
-            self._root = Path(self._temporary.name)
-            script = self._script(frames, at_in)
-            self._expected = script.expected
-            #: Cycles of a run at most; every access to a register takes some.
-            self._most = _MANY * (info.warm + info.frame + _WINDOWS * (info.window_frame or 0)
-                                  + info.batch * (1 + count) + len(info.load)
-                                  + 40 * count * (info.in_bytes + info.out_bytes) // size
-                                  + len(script.steps)) + 20_000
-            self._command = self._build(directory, content, script.steps)
-        except BaseException:
-            self._temporary.cleanup()
-            raise
-
-    def __enter__(self) -> HostBench:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 where: TracebackType | None) -> None:
-        self._temporary.cleanup()
+        self._played = self._script(frames, at_in)
+        #: Cycles of a run at most; every access to a register takes some.
+        self._most = _MANY * (info.warm + info.frame + _WINDOWS * (info.window_frame or 0)
+                              + info.batch * (1 + count) + len(info.load)
+                              + 40 * count * (info.in_bytes + info.out_bytes) // size
+                              + len(self._played.steps)) + 20_000
+        super().__init__(directory, simulator, timeout)
 
     def check(self, *plusargs: str) -> int:
         """Run the frames; how many. ``plusargs`` go to the simulator. Raises
         :class:`CheckFailed` at the first difference."""
         info, outputs, count = self.info, self.outputs, len(self.outputs)
         values, result = self._simulate(*plusargs)
-        for (name, want), got in zip(self._expected, values, strict=True):
+        for (name, want), got in zip(self._played.expected, values, strict=True):
             if want is not None and got not in (want if isinstance(want, range) else (want,)):
                 raise CheckFailed(f"registers and memory: expected {want} {name}, got {got}")
         for place, number in ((0, 1), (1, info.batch_frames), (2, count), (3, count), (5, count)):
@@ -272,7 +253,7 @@ class HostBench:
                 script.load(info.load)
             script.run(frames, at_in, out)
             script.read("ERROR", 0)
-        for bit in _LONG if self.sim == "verilator" else _LONG[::8]:
+        for bit in _LONG if self.simulator == "verilator" else _LONG[::8]:
             script.write(WATCHDOG=1 << bit | 20)
             script.steps.append((_BROKEN, 0, _ALL << 8))
             script.write(WEIGHTS_BYTES=len(info.load))
@@ -286,16 +267,10 @@ class HostBench:
         if info.load:
             script.load(info.load)
 
-    def _build(self, directory: Path, content: bytearray, steps: list[tuple[int, int, int]]
-               ) -> list[str]:
-        """Compile core and bench; the command that runs them."""
-        size = self.info.port_bits // 8
-        words = [int.from_bytes(content[n:n + size], "little")
-                 for n in range(0, len(content), size)]
-        for name in ("rtl", "weights"):
-            shutil.copytree(directory / name, self._root / name)
-        folder = self._root / "build"
-        folder.mkdir()
+    def _bench(self, folder: Path) -> list[Path]:
+        size, steps = self.info.port_bits // 8, self._played.steps
+        words = [int.from_bytes(self._content[n:n + size], "little")
+                 for n in range(0, len(self._content), size)]
         (folder / "host.v").write_text(bench_file("host.v", {
             "low": self._low, "width": self.info.port_bits, "depth": len(words),
             "steps": len(steps)}))
@@ -303,24 +278,21 @@ class HostBench:
         (self._root / "memory.hex").write_text("".join(f"{word:x}\n" for word in words))
         (self._root / "script.hex").write_text("".join(
             f"{op:02x}{address:04x}{value:08x}\n" for op, address, value in steps))
-        return build(self.sim, folder, [folder / "host.v", *sorted(
-            (self._root / "rtl").glob("*.v"))], timeout=self.timeout)
+        return [folder / "host.v"]
 
     def _simulate(self, *plusargs: str) -> tuple[list[int], bytes]:
         """The values that the script reads, and what memory holds at its end."""
-        folder = Path(tempfile.mkdtemp(dir=self._root))  # the Verilog reads ../weights
-        for name in ("memory.hex", "script.hex"):
-            (folder / name).symlink_to(self._root / name)
-        command([*self._command, f"+cycles={self._most}", *plusargs], cwd=folder,
-                timeout=self.timeout,
-                label=f"{self.sim} simulates the core with registers")
-        log = (folder / "log.txt").read_text().splitlines()
-        wrong = [line for line in log if not line.startswith("read ")]
-        if wrong:
-            raise CheckFailed(f"registers and memory: {wrong[0]}")
-        lines = [line for line in (folder / "result.hex").read_text().splitlines()
-                 if not line.startswith(("//", "@"))]
-        shutil.rmtree(folder)
+        with self._run_folder() as folder:
+            for name in ("memory.hex", "script.hex"):
+                (folder / name).symlink_to(self._root / name)
+            self._play(folder, [f"+cycles={self._most}", *plusargs],
+                       f"{self.simulator} simulates the core with registers")
+            log = (folder / "log.txt").read_text().splitlines()
+            wrong = [line for line in log if not line.startswith("read ")]
+            if wrong:
+                raise CheckFailed(f"registers and memory: {wrong[0]}")
+            lines = [line for line in (folder / "result.hex").read_text().splitlines()
+                     if not line.startswith(("//", "@"))]
         size = self.info.port_bits // 8
         try:
             result = b"".join(int(line, 16).to_bytes(size, "little") for line in lines)

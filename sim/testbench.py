@@ -119,7 +119,7 @@ _SUM_WRITES = """\
 _LENGTHS = 8  # of frames that are too short or right, at most
 _SUMS = 20_000  # accumulators of a frame, at most
 
-_BENCH = ("Makefile", "run.py", "test_gatefold.py", "verilator.vlt")
+_BENCH = ("Makefile", "gatefold_bench.py", "run.py", "test_gatefold.py", "verilator.vlt")
 
 
 def bench_file(name: str, values: Mapping[str, object] | None = None) -> str:

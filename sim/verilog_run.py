@@ -8,19 +8,16 @@ cocotb bench, which traces nothing; the build took 22 s. Icarus plays 80 cycles 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
+from gatefold.sim.compiled import Compiled
 from gatefold.sim.core_info import CoreInfo
 from gatefold.sim.expected import Other
 from gatefold.sim.observed import Observed
 from gatefold.sim.results import CheckFailed, SimRun
 from gatefold.sim.scenario import DRAIN_CYCLES, Scenario
-from gatefold.sim.simulators import build, command
 from gatefold.sim.testbench import write_driver
 
 __all__ = ["VerilogCore", "read_log"]
@@ -28,45 +25,23 @@ __all__ = ["VerilogCore", "read_log"]
 _OTHER = "other.hex"  #: the load of other weights
 
 
-class VerilogCore:
+class VerilogCore(Compiled):
     """A core folder's Verilog, compiled once, run for any number of scenarios.
 
-    A context manager: the compiled simulation is in a temporary folder. The files are copied there,
-    so that no character of the folder's own path reaches a tool's command line, and the weights are
-    where the Verilog looks for them.
-
-    Parameters: ``directory``, made by ``gatefold build``; ``info``, its core.json; ``simulator``,
-    one of :data:`~gatefold.sim.simulators.VERILOG_SIMULATORS`; ``other``, the weights of scenarios
-    with other weights; ``timeout``, seconds for the build and for each run.
+    Parameters as of :class:`Compiled`, and ``info``, the folder's core.json; ``other``, the weights
+    of scenarios with other weights.
     """
 
     def __init__(self, directory: Path, info: CoreInfo, simulator: str, *,
                  other: Other | None = None, timeout: float = 900):
-        self.info, self.simulator, self.timeout = info, simulator, timeout
-        self._temporary = tempfile.TemporaryDirectory(prefix="gatefold-")
-        try:
-            self._root = Path(self._temporary.name)
-            for name in ("rtl", "weights"):
-                if (directory / name).is_dir():
-                    shutil.copytree(directory / name, self._root / name)
-            folder = self._root / "build"
-            folder.mkdir()
-            write_driver(folder, info)
-            if other:
-                (self._root / _OTHER).write_text("".join(f"{beat:x}\n" for beat in other.load))
-            sources = [folder / "tb.v", folder / "drive.v",
-                       *sorted((self._root / "rtl").glob("*.v"))]
-            self._command = build(simulator, folder, sources, timeout=timeout)
-        except BaseException:
-            self._temporary.cleanup()
-            raise
+        self.info, self._other = info, other
+        super().__init__(directory, simulator, timeout)
 
-    def __enter__(self) -> VerilogCore:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 where: TracebackType | None) -> None:
-        self._temporary.cleanup()
+    def _bench(self, folder: Path) -> list[Path]:
+        write_driver(folder, self.info)
+        if self._other:
+            (self._root / _OTHER).write_text("".join(f"{beat:x}\n" for beat in self._other.load))
+        return [folder / "tb.v", folder / "drive.v"]
 
     def simulate(self, x: np.ndarray, scenario: Scenario, *plusargs: str) -> SimRun:
         """Play integer inputs ``x`` (samples, n_in) in the order and at the pace of ``scenario``;
@@ -75,14 +50,7 @@ class VerilogCore:
         Raises :class:`CheckFailed` where the core hangs, a frame has the wrong number of beats, a
         beat is not held until it is taken, or an output or a traced state is unknown (X).
         """
-        folder = Path(tempfile.mkdtemp(dir=self._root))  # the Verilog reads ../weights
         digits = self.info.stream.beat_bits // 4
-        with (folder / "stimulus.txt").open("w") as file:
-            for beat in scenario.beats(self.info, x):
-                drain = DRAIN_CYCLES if beat.isolated else 0
-                file.write(f"{drain} {beat.gap} {beat.reset:d} {beat.user:d} {beat.last:d} "
-                           f"{beat.data:0{digits}x}\n")
-        np.savetxt(folder / "stalls.txt", scenario.stalls.reshape(-1), fmt="%d")
         # A core that is slower than this hangs.
         longest = int(scenario.gaps.max() + scenario.stalls.max())
         quiet = (4 * (self.info.latency + self.info.interval) + longest + 1000
@@ -90,11 +58,17 @@ class VerilogCore:
         label = f"{self.simulator} simulates {len(scenario.frames)} frames, {scenario.name}"
         asked = [f"+{name}" for name in ("loads", "sums") if getattr(scenario, name)]
         asked += [f"+weights=../{_OTHER}"] if scenario.other else []
-        command([*self._command, "+trace=trace.txt", f"+quiet={quiet}",
-                 f"+cycles={quiet * (len(scenario.frames) + 1)}", *asked, *plusargs],
-                cwd=folder, timeout=self.timeout, label=label)
-        log = (folder / "trace.txt").read_text()
-        shutil.rmtree(folder)
+        with self._run_folder() as folder:
+            with (folder / "stimulus.txt").open("w") as file:
+                for beat in scenario.beats(self.info, x):
+                    drain = DRAIN_CYCLES if beat.isolated else 0
+                    file.write(f"{drain} {beat.gap} {beat.reset:d} {beat.user:d} {beat.last:d} "
+                               f"{beat.data:0{digits}x}\n")
+            np.savetxt(folder / "stalls.txt", scenario.stalls.reshape(-1), fmt="%d")
+            self._play(folder, ["+trace=trace.txt", f"+quiet={quiet}",
+                                f"+cycles={quiet * (len(scenario.frames) + 1)}", *asked,
+                                *plusargs], label)
+            log = (folder / "trace.txt").read_text()
         return read_log(log, self.info, scenario)
 
 

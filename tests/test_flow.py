@@ -7,9 +7,15 @@ import pytest
 
 import gatefold as gf
 from gatefold.gen import flow
+from gatefold.gen.measure.rules import EXTRAS
+from gatefold.gen.numbers.quantize import quantize
+from gatefold.gen.plan import Array, Budget, make_plan
+from gatefold.gen.plan.resources import estimate
+from gatefold.gen.planning import SPENT, affordable
 from gatefold.gen.store.folder import load_plan
 from gatefold.sim import simulators
 from tests.support.cli_harness import DATA, MODEL, built, contents
+from tests.support.networks import network
 
 SMALL = {"pe": 8, "simd": 2}
 
@@ -56,12 +62,33 @@ def test_rules_are_measured_again_only_where_a_split_fits_the_array(monkeypatch,
     asked, measured = [], flow.quantize_measured
 
     def counted(*args, **options):
-        asked.append(options["places"])
+        asked.extend([options["places"]] if not options["without"] else [])
         return measured(*args, **options)
     monkeypatch.setattr(flow, "quantize_measured", counted)
     core = gf.compile(gf.initialise(units=4, features=features, timesteps=3), width=6, macs=64)
     assert core.plan.config.simd == 2 and asked == places
     assert core.qnet.split == len(places)
+
+
+# network and array of 4 bits, and what of all that makes the error smaller is left
+AFFORDED = [("stack", 4, 2, ["row_scales", "split"]), ("every h", 8, 4, ["carry", "split"]),
+            ("lstm-dense", 8, 4, ["carry"]), ("stack", 16, 8, list(EXTRAS))]
+
+
+@pytest.mark.parametrize(("name", "pe", "simd", "left"), AFFORDED)
+def test_less_error_costs_a_twentieth_of_the_luts_at_most(name, pe, simd, left):
+    def made(without):
+        return quantize(network(name, gain=0.2), act_width=4, weight_width=4,
+                        row_scales="row_scales" not in without,
+                        carry="none" if "carry" in without else "every",
+                        split=1 if "split" in without else 2)
+
+    whole, plain = (make_plan(made(without), Array(pe=pe, simd=simd))
+                    for without in ((), EXTRAS))
+    found = affordable(whole, made, Budget.of(None))
+    assert [extra for extra in EXTRAS if found.qnet.calibration.get(extra)] == left
+    assert estimate(found.config).lut <= (1 + SPENT) * estimate(plain.config).lut
+    assert found.array == whole.array and found.cycles.latency <= whole.cycles.latency
 
 
 def test_a_network_made_in_python(tmp_path):
@@ -125,7 +152,7 @@ def test_cascades_that_cost_a_cycle_are_taken_where_logic_is_short(tmp_path, mon
     net = gf.load(MODEL)
     usual = gf.compile(net, pe=16, simd=6, width=8)
     luts = usual.report()["resources"]["lut"]
-    monkeypatch.setattr("gatefold.gen.plan.sizing._LUT_SHARE", (luts - 1) / 400_000)
+    monkeypatch.setattr("gatefold.gen.plan.placing._LUT_SHARE", (luts - 1) / 400_000)
     core = gf.compile(net, pe=16, simd=6, width=8)
     tails = [one.plan.latencies.tail for one in (usual, core)]
     assert (usual.plan.config.cascade, core.plan.config.cascade) == (False, True)

@@ -18,15 +18,15 @@ __all__ = ["boards"]
 @sized
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def boards(model, description, sized, as_json, **shape):
-    """Show on which boards MODEL, or a network of a shape, fits, and about how fast it is there.
+    """Estimate on which boards MODEL fits, and how fast it is there.
 
     \b
     gatefold boards                      a table: size of the network against board
     gatefold boards model.onnx
     gatefold boards --units 128 --features 8 --timesteps 50 --dense 1
 
-    All figures are estimates, made in a second: `gatefold build --board NAME` plans the cycles
-    exactly and refuses what does not fit.
+    All figures are estimates, made in a second. `gatefold build --board NAME` plans the cycles
+    exactly, and refuses a network that does not fit.
     """
     given = {name: value for name, value in shape.items() if value is not None}
     if model is not None and set(given) - {"timesteps"}:

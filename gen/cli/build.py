@@ -18,7 +18,7 @@ __all__ = ["build"]
 @description
 @click.option("--calibrate", metavar="X.npz", help="Representative inputs, .npy or .npz, floats "
               "(samples, timesteps, features): the formats are chosen from them. Without it: from "
-              "64 seeded random inputs, and the report says so.")
+              "64 random inputs, and the report says so.")
 @click.option("--formats", metavar="F.toml", help="Widths or formats of single layers and tensors "
               "(docs/formats.md).")
 @declared(BuildOptions)
@@ -26,18 +26,20 @@ __all__ = ["build"]
 @sized
 @cuts
 @states
-@click.option("--keep-state", is_flag=True, help="The LSTMs of a .tflite go on in each frame with "
-              "the state of the last one, as LiteRT's do until they are reset.")
+@click.option("--keep-state", is_flag=True, help="Let the LSTMs of a .tflite go on in each "
+              "frame with the state of the last one, as LiteRT does until it is reset.")
 def build(model, output, description, calibrate, formats, sized, cut, first, last, states,
           keep_state, **options):
-    """Build a core from MODEL (.keras, .h5, .onnx, .tflite, .safetensors, .npz), or its shape.
+    """Build a core from MODEL, or from the shape of a network.
+
+    MODEL is a .keras, .h5, .onnx, .tflite, .safetensors or .npz file.
 
     \b
     gatefold build model.keras -o core --board zcu104 --calibrate x.npz
     gatefold build --units 64 --features 4 --timesteps 30 --dense 1 -o core
 
-    The second form draws the weights at random; `gatefold weights MODEL DIR` writes trained ones
-    into the core later, without touching its Verilog.
+    The second form takes random weights; `gatefold weights MODEL DIR` puts trained ones into the
+    core later, and the Verilog stays the same.
     """
     sizes = {one.field: options.pop(one.field) for one in ShapeOptions.declared()}
     shape = _shape(model, calibrate, description, sizes, sized, cut or first or last)

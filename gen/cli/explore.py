@@ -20,7 +20,8 @@ __all__ = ["explore"]
 @click.command()
 @click.argument("model")
 @click.option("-o", "--output", metavar="DIR", help="The folder for tables and plots (required). "
-              "Finished cores are kept in it: the same command goes on where it was interrupted.")
+              "It also keeps finished cores, so that the same command goes on where it was "
+              "interrupted.")
 @description
 @click.option("--calibrate", metavar="X.npz", help="Representative inputs as for `gatefold build`; "
               "the error is measured on them.")
@@ -30,16 +31,17 @@ __all__ = ["explore"]
 @cuts
 def explore(model, output, description, calibrate, timesteps, sized, states, cut, first, last,
             **options):
-    """Plan many cores for MODEL and show what each takes and gives.
+    """Plan many cores for MODEL and compare their cost and speed.
 
     \b
     gatefold explore model.keras --board zcu104 --calibrate x.npz -o space
     gatefold explore model.keras --board zcu104 -o space --goal area --max-latency 50
 
-    DIR gets explore.md and explore.json, every core with latency, throughput, error, resources and
-    an energy proxy, and Pareto plots of latency against DSPs, block RAM and error. The array that
-    `gatefold build` chooses is always among them. The exit code is 1 where no core keeps the
-    limits.
+    DIR gets explore.md and explore.json with the latency, throughput, error, resources and energy
+    proxy of every core, and Pareto plots of latency against DSPs, block RAM and error. The array
+    that `gatefold build` chooses is always among them. Below 12 bits the error is that of a core
+    whose input is not split; `gatefold build` may split it. The exit code is 1 if no core keeps
+    the limits.
     """
     if output is None:
         raise UserError("-o DIR is missing: name the folder to make")

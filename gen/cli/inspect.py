@@ -18,17 +18,17 @@ __all__ = ["inspect"]
 @cuts
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def inspect(model, description, board, timesteps, sized, cut, first, last, as_json):
-    """Show the layers of MODEL and everything that keeps it from being built.
+    """Show the layers of MODEL and what keeps it from being built.
 
     \b
     gatefold inspect model.onnx --board zcu104
     gatefold inspect model.onnx --json
 
-    All blockers are listed, the options that would let the model in, and, as an estimate, whether
-    the core fits the board and about how fast it would be. Where a cut lets the model in (--cut
-    auto), the table says which layers the host computes. The exit code is 0 also for a model with
-    blockers, and 2 for a file that is no model. In the JSON, "options" are the words to hand to
-    `gatefold build`: empty where none is needed, null where none help.
+    The command lists all blockers and the options that remove them, and estimates whether the core
+    fits the board and how fast it would be. If a cut helps (--cut auto), the table shows which
+    layers the host would compute. The exit code is 0 also for a model with blockers, and 2 for a
+    file that is no model. In the JSON, "options" are the options for `gatefold build`: empty if
+    none is needed, null if none help.
     """
     with working("reading"):
         import json

@@ -17,10 +17,10 @@ __all__ = ["report", "summary"]
               "there is one.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of text.")
 def report(directory, vivado, as_json):
-    """Print the report of the core in DIR, and draw DIR/report.html again where it differs.
+    """Print the report of the core in DIR.
 
-    Where Vivado has routed the core, its timing and resources replace what was assumed and
-    estimated, here and in the files.
+    The command also brings DIR/report.html up to date. If Vivado has routed the core, its timing
+    and resources replace the assumed and estimated figures, here and in the files.
     """
     import json
     from pathlib import Path
@@ -259,7 +259,8 @@ def _search(numbers: dict) -> Iterator[tuple[str, str]]:
                      f"samples{checks}: an error of {search['error']:.3%} where "
                      f"{search['max_error']:.3%} may be, on {search['samples']} samples{beyond}")
     yield "found", "; ".join([
-        f"activations {search['activations']} bits, weights {search['weights']} bits",
+        f"activations {search['activations']} bits, weights {search['weights']} bits"
+        + f", headroom {search['headroom']}" * bool(search["headroom"]),
         *(f"{name}: " + ", ".join(f"{key} {value}" for key, value in keys.items())
           for name, keys in search["overrides"].items())])
 

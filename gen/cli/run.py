@@ -12,24 +12,26 @@ __all__ = ["run"]
 @click.command()
 @click.argument("directory", metavar="DIR")
 @click.option("--input", "source", metavar="X.npy", required=True, help="Floats "
-              "(samples, timesteps, features) or (timesteps, features), .npy or .npz; of a core "
-              "with several inputs an .npz with an array for each, in order; of a core that was "
-              "built with --hop also recordings of any length.")
-@click.option("-o", "--output", metavar="Y.npy", required=True, help="Where the outputs go, always "
-              "with the axis of samples first. An .npz holds y, or for several outputs output0, "
-              "output1, ...; an .npy holds several as the core sends them, one after the other.")
-@click.option("--raw", is_flag=True, help="Take and give integers of the core's formats. A "
-              "softmax that the core leaves to its host is then not computed.")
-@click.option("--each-anew", is_flag=True, help="Begin each sample anew in a core that keeps its "
-              "state; without it samples follow one another, as one sequence or one a context.")
+              "(samples, timesteps, features) or (timesteps, features), .npy or .npz. A core with "
+              "several inputs takes an .npz with an array for each, in order; a core that was "
+              "built with --hop also takes recordings of any length.")
+@click.option("-o", "--output", metavar="Y.npy", required=True, help="The file for the outputs, "
+              "with samples as the first axis. An .npz holds y, or several outputs as output0, "
+              "output1, ...; an .npy holds several outputs one after the other.")
+@click.option("--raw", is_flag=True, help="Inputs and outputs are integers in the core's formats. "
+              "A softmax that the core leaves to its host is not computed.")
+@click.option("--each-anew", is_flag=True, help="In a core that keeps its state, begin a new "
+              "sequence with each sample. Without it, each sample goes on with the state of the "
+              "one before.")
 @click.option("--state-in", metavar="S.npz", help="Go on with the states that --state-out of an "
               "earlier run wrote, instead of with zeros.")
-@click.option("--state-out", metavar="S.npz", help="Keep the states with which the run ends.")
-@click.option("--trace", metavar="T.npz", help="Keep every tensor of every layer and step, before "
-              "and after its activation: arrays LAYER.TENSOR.fixed and, unless --raw, "
-              "LAYER.TENSOR.float of the network that the core was made from.")
+@click.option("--state-out", metavar="S.npz", help="Write the states at the end of the run to "
+              "this file.")
+@click.option("--trace", metavar="T.npz", help="Write every tensor of every layer and step, before "
+              "and after its activation: arrays LAYER.TENSOR.fixed and, without --raw, "
+              "LAYER.TENSOR.float, the same in the float network.")
 def run(directory, source, output, raw, each_anew, state_in, state_out, trace):
-    """Run the golden model of the core in DIR: what the hardware computes, bit for bit."""
+    """Compute the outputs of the core in DIR, bit for bit."""
     with working("running the golden model"):
         from pathlib import Path
 

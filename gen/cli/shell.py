@@ -51,20 +51,20 @@ def declared(options: type[Options]) -> Callable:
 
 def description(command: Callable) -> Callable:
     """The option ``--network`` of a command that loads MODEL, as its argument ``description``."""
-    return click.option("--network", "description", metavar="NET.toml", help="With a MODEL of "
-                        "weights alone (.safetensors, .npz): the file that describes their "
-                        "network.")(command)
+    return click.option("--network", "description", metavar="NET.toml", help="The file that "
+                        "describes the network, if MODEL holds only weights (.safetensors, "
+                        ".npz).")(command)
 
 
 def cuts(command: Callable) -> Callable:
     """The options of a command that loads MODEL and may cut it: ``cut``, ``first`` and ``last``."""
-    command = click.option("--to", "last", metavar="NAME", help="Cut MODEL behind this layer or "
-                           "node: the host computes what comes after.")(command)
+    command = click.option("--to", "last", metavar="NAME", help="Cut MODEL after this layer or "
+                           "node: the host computes the layers after it.")(command)
     command = click.option("--from", "first", metavar="NAME", help="Cut MODEL before this layer or "
-                           "node: the host computes what comes before.")(command)
+                           "node: the host computes the layers before it.")(command)
     return click.option("--cut", metavar="auto", help="Make the core of the part of MODEL with the "
-                        "recurrent layers; the host computes what lies before and behind it and "
-                        "cannot be done in hardware (DIR/host, `gatefold run`).")(command)
+                        "recurrent layers; the host computes layers before and after it that "
+                        "the core cannot compute (DIR/host, `gatefold run`).")(command)
 
 
 def sized(command: Callable) -> Callable:
@@ -76,8 +76,8 @@ def sized(command: Callable) -> Callable:
 def states(command: Callable) -> Callable:
     """The option ``--state`` of a command that loads MODEL, as its argument ``states``."""
     return click.option("--state", "states", metavar="OUT:IN,...", default="auto", help="Which "
-                        "outputs of MODEL its caller hands back as inputs: the core keeps these "
-                        "states itself. By default those that their use shows; none leaves all "
+                        "outputs of MODEL are states that its caller hands back as inputs: the "
+                        "core keeps them itself. By default Gatefold finds them; none leaves all "
                         "ports as they are.")(command)
 
 
@@ -95,7 +95,7 @@ def timesteps(command: Callable) -> Callable:
 
 @dataclass
 class _Mode:
-    """How much a command says: ``verbose``, every stage; ``quiet``, results and errors alone;
+    """How much a command prints: ``verbose``, every stage; ``quiet``, only results and errors;
     ``json``, errors as JSON."""
 
     verbose: bool = False
@@ -109,7 +109,7 @@ class _Mode:
                 setattr(self, field, value)
             return click.Option(names, is_flag=True, expose_value=False, callback=taken, help=text)
         return [flag(["-v", "--verbose"], "verbose", "Print every stage, with the time."),
-                flag(["-q", "--quiet"], "quiet", "Print results and errors alone."),
+                flag(["-q", "--quiet"], "quiet", "Print only results and errors."),
                 flag(["--json"], "json", "Print an error as JSON.")]
 
 

@@ -12,16 +12,17 @@ __all__ = ["verify"]
 
 @click.command()
 @click.argument("directory", metavar="DIR")
-@click.option("--input", "source", metavar="X.npy", help="Floats as for `gatefold run`. "
-              "Without it: seeded ones, typical, random and extreme in turn.")
+@click.option("--input", "source", metavar="X.npy", help="Inputs as for `gatefold run`. "
+              "Without it: typical, random and extreme inputs in turn, from a seed.")
 @declared(VerifyOptions)
 def verify(directory, source, **options):
-    """Simulate the core in DIR and compare it with golden: bit for bit and cycle for cycle.
+    """Simulate the core in DIR and check every bit and cycle.
 
-    Compared are the outputs, every value of every layer and step, the latency and the interval. The
-    frames come at full rate, under random gaps and stalls, with the output blocked, with wrong
+    The reference for values is the golden model (docs/numbers.md), for cycles the plan. The command
+    compares the outputs, every value of every layer and step, the latency and the interval. It
+    sends frames at full rate, with random gaps and stalls, while the output is blocked, with wrong
     lengths and resets, and with inputs on which values saturate; a core that keeps its state begins
-    anew at random frames. report.json then says what was verified.
+    new sequences at random frames. report.json then says what was verified.
     """
     from pathlib import Path
 

@@ -15,21 +15,21 @@ __all__ = ["weights"]
 @click.argument("directory", metavar="DIR")
 @description
 @click.option("--calibrate", "--input", "source", metavar="X.npz", help="Representative inputs, "
-              ".npy or .npz: error and saturation are measured on them in the formats of the core, "
-              "which stay as they are, and the vectors of the cocotb bench are made of them. "
-              "Without it: seeded random inputs.")
+              ".npy or .npz. Error and saturation are measured on them, and they become the "
+              "vectors of the cocotb bench; the core's formats stay as they are. Without it: "
+              "random inputs from a seed.")
 @declared(WeightsOptions)
 @timesteps
 @states
 @cuts
 def weights(model, directory, description, source, timesteps, sized, states, cut, first, last,
             **options):
-    """Write MODEL's weights into the core in DIR without touching its Verilog.
+    """Put MODEL's weights into the core in DIR.
 
-    Replaces DIR/weights, integers.npz, floats.npz, the cocotb vectors and report.json together, or
-    nothing.
-    The model must have the core's shape, and its weights must fit the core's formats. The error
-    and the values that saturate in these formats are measured and reported.
+    The Verilog stays the same. MODEL must have the core's shape, and its weights must fit the
+    core's formats. The command
+    replaces DIR/weights, integers.npz, floats.npz, the cocotb vectors and report.json, all
+    together or none, and reports the error and the values that saturate.
     """
     with working("quantising"):
         from gatefold.gen.check import load_folder

@@ -167,11 +167,14 @@ def _without_batch(value: np.ndarray) -> np.ndarray:
 
 
 def _one_by_one(port: Port, given):
-    """Samples in which the model's own batch axis, of one, was kept, without it."""
+    """Samples in which the model's own batch axis, of one, was kept, without it; a mask of True
+    and False as numbers."""
     try:
         shape = np.shape(given)
     except ValueError:  # rows of different lengths, which are refused where all inputs are
         return given
+    if port.dtype == "bool" and np.asarray(given).dtype == bool:
+        given = np.asarray(given, np.uint8)
     if len(shape) == len(port.dims) + 1 and shape[1:] == port.dims:
         return np.reshape(given, (len(given), *port.shape))
     return given

@@ -10,9 +10,11 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import MEMORIES
 from gatefold.gen.plan import Array, Budget, Plan, make_plan
+from gatefold.gen.plan.drafts import made_to_fit
+from gatefold.gen.plan.placing import fit
 from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import estimate
-from gatefold.gen.plan.sizing import MAX_TILES, fit, made_to_fit
+from gatefold.gen.plan.sizing import MAX_TILES
 from gatefold.gen.plan.stream import with_streams
 from gatefold.hdl.config import EngineConfig
 

@@ -12,8 +12,8 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import ExploreOptions
 from gatefold.gen.plan import CROSS, Array, Budget, choose_array
 from gatefold.gen.plan.array import BLOCK_WORDS
+from gatefold.gen.plan.placing import might_fit
 from gatefold.gen.plan.ranking import Ranking
-from gatefold.gen.plan.sizing import might_fit
 from gatefold.gen.plan.stream import with_streams
 
 __all__ = ["quick_tiles", "space"]

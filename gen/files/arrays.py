@@ -58,7 +58,7 @@ def _read(path: str | os.PathLike, what: str, *, every: bool) -> dict[str, np.nd
             if start.startswith(b"PK"):
                 return _read_npz(file, where, every)
             if start == b"\x93NUMPY":
-                return {"x": read_npy(file, status.st_size, where)}
+                return {"x": read_npy(file, status.st_size, where, _KINDS)}
     except FileNotFoundError:
         raise UserError(f"{where} does not exist: give a .npy or .npz file") from None
     except IsADirectoryError:
@@ -69,6 +69,10 @@ def _read(path: str | os.PathLike, what: str, *, every: bool) -> dict[str, np.nd
         raise UserError(f"{where} can not be read: {quoted(error)}") from None
     fault = "is empty" if not start else "is neither .npy nor .npz"
     raise UserError(f"{where} {fault}: {_SAVE} or numpy.savez")
+
+
+#: Of inputs: a model that is cut may take a mask of True and False.
+_KINDS = "fiub"
 
 
 def without_blocking(path: str, flags: int) -> int:
@@ -98,7 +102,7 @@ def _read_npz(file: IO[bytes], where: str, every: bool) -> dict[str, np.ndarray]
             for member in members:
                 with archive.open(member) as inner:
                     found[member.filename.removesuffix(".npy")] = read_npy(
-                        inner, member.file_size, where)
+                        inner, member.file_size, where, _KINDS)
             return found
     except UserError:
         raise
@@ -107,9 +111,10 @@ def _read_npz(file: IO[bytes], where: str, every: bool) -> dict[str, np.ndarray]
                         "it again") from None
 
 
-def read_npy(file: IO[bytes], size: int, where: str) -> np.ndarray:
+def read_npy(file: IO[bytes], size: int, where: str, kinds: str = "fiu") -> np.ndarray:
     """The array of the ``.npy`` that begins ``file`` and has ``size`` bytes; ``where`` names it in
-    messages. Raises :class:`UserError` for anything but a complete array of real numbers."""
+    messages; ``kinds``, NumPy's letters of the legal types. Raises :class:`UserError` for anything
+    but a complete array of such numbers."""
     try:
         version = np.lib.format.read_magic(file)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0,
@@ -117,7 +122,7 @@ def read_npy(file: IO[bytes], size: int, where: str) -> np.ndarray:
         shape, fortran, dtype = read_header(file)
     except Exception as error:  # a header is parsed as Python literals: many ways to fail
         raise UserError(f"{where} has a damaged .npy header ({quoted(error)}): {_SAVE}") from None
-    if dtype.kind not in "fiu":
+    if dtype.kind not in kinds:
         raise UserError(f"{where} must hold real numbers, not {quoted(dtype)}: save an array of "
                         "floats or integers, never of objects")
     if not all(type(n) is int and n >= 0 for n in shape):

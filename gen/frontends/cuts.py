@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.network.around import Around
 from gatefold.gen.network.graph import Network
 
-__all__ = ["NO_RECURRENT", "Cut", "CutError", "Steps", "with_around"]
+__all__ = ["NO_RECURRENT", "Cut", "CutError", "Steps", "core_ports", "with_around"]
 
 NO_RECURRENT = ("--cut: the model has no recurrent layer, and a core is cut around those: leave "
                 "--cut out")
@@ -71,12 +72,22 @@ class Cut:
 
 def with_around(network: Network) -> Network:
     """``network`` with what is around it, which the reader of a model that is cut leaves in
-    ``source["around"]``; ports of states that the core keeps are gone."""
+    ``source["around"]``."""
     around = network.source.pop("around", None)
-    if around is None:
-        return network
-    return replace(network, around=around.without({
-        name for pair in network.source.get("states", ()) for name in pair.values()}))
+    return network if around is None else replace(network, around=around)
+
+
+def core_ports(around: Around, inputs: Sequence[str], outputs: Sequence[str],
+               read: Collection[str]) -> dict:
+    """The entry :data:`PORTS` of a core: ``inputs`` and ``outputs``, the names that the model's own
+    have for users; ``read``, the tensors that the host's part behind the core reads."""
+    given = dict(zip((one.name for one in around.inputs), inputs, strict=True))
+    made = dict(zip((one.name for one in around.outputs), outputs, strict=True))
+    results = [one.name for one in around.outputs]
+    return {"inputs": [given.get(one.name, "") for one in around.into],
+            "outputs": [made.get(one.name, "") for one in around.out_of],
+            "read": {n for n, one in enumerate(around.out_of)
+                     if one.name in read or results.count(one.name) > 1}}
 
 
 class Steps:

@@ -16,13 +16,14 @@ import onnx
 from onnx import helper, numpy_helper
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.frontends.cuts import Cut, CutError, Steps
+from gatefold.gen.frontends.cuts import Cut, CutError, Steps, core_ports
 from gatefold.gen.frontends.refusals import Refusals, StandIn
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.layer import Layer, Shape
 from gatefold.gen.network.layers import Dense, MaxPool, Multiply
 from gatefold.gen.network.recurrent import Recurrent
+from gatefold.gen.network.states import PORTS
 from gatefold.gen.network.summary import rows
 from gatefold.gen.network.views import View
 
@@ -215,11 +216,17 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
     table = rows(layers, shapes)
     hosted = [tuple(replace(table[n], name="", hardware=False) for n in sorted(of))
               for of in (before, behind)]
-    network.source["around"] = Around(
+    around = Around(
         part(before, [n + count for n in sorted(before) if n + count in needed]),
         part(behind, list(dict.fromkeys(value for value in outputs if value - count in behind))),
         tuple(map(port, range(count))), tuple(map(port, outputs)), tuple(map(port, into)),
         tuple(map(port, out_of)), *hosted)
+    own = source.get(PORTS) or {"inputs": [f"input{n}" for n in range(count)],
+                                "outputs": [f"output{n}" for n in range(len(outputs))]}
+    network.source["around"] = around
+    network.source[PORTS] = core_ports(
+        around, own["inputs"], own["outputs"],
+        {names[value] for n in behind for value in layers[n].inputs})
     return network
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from gatefold.gen.plan.resources import Resources
+from gatefold.gen.plan.amounts import Resources
 from gatefold.hdl.host.config import HostConfig
 
 __all__ = ["around"]

@@ -10,12 +10,12 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.limits import check_tiles, packed_limits
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.numbers.tables import table_for
+from gatefold.gen.numbers.tables import Table, table_for
 from gatefold.gen.options import BuildOptions
 from gatefold.gen.plan import Budget
 from gatefold.gen.plan.demand import Demand
+from gatefold.gen.plan.placing import might_fit, widths_might_fit
 from gatefold.gen.plan.ranking import Ranking
-from gatefold.gen.plan.sizing import might_fit, widths_might_fit
 
 __all__ = ["Estimate", "quick_estimate"]
 
@@ -59,11 +59,12 @@ def quick_estimate(network: Network, board: str | None) -> Estimate:
         return Estimate(board, False, str(error))
     ranking = Ranking(network).on(budget.dies)
     asked = ranking.asked
+    table = table_for(_WIDTH)
     multipliers = budget.multipliers
     while multipliers >= 4:
         for pe, simd in ranking.shapes(multipliers):
             if (might_fit(qnet, pe, simd, budget, asked) if qnet else
-                    _might_fit(pe, simd, budget, asked)):
+                    _might_fit(pe, simd, budget, asked, table)):
                 cycles = round(ranking.cycles(pe, simd))
                 return Estimate(board, True, "", pe, simd, cycles, budget.clock_mhz,
                                 round(cycles / budget.clock_mhz, 2),
@@ -73,8 +74,8 @@ def quick_estimate(network: Network, board: str | None) -> Estimate:
                     f"{budget.or_larger}")
 
 
-def _might_fit(pe: int, simd: int, budget: Budget, asked: list[Demand]) -> bool:
-    """:func:`~gatefold.gen.plan.sizing.might_fit` of a network that has no formats yet."""
+def _might_fit(pe: int, simd: int, budget: Budget, asked: list[Demand], table: Table) -> bool:
+    """:func:`~gatefold.gen.plan.placing.might_fit` of a network that has no formats yet."""
     sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
     return widths_might_fit(asked, pe, simd, budget, weight_width=_WIDTH, act_width=_WIDTH,
-                            acc_width=sums, table=table_for(_WIDTH))
+                            acc_width=sums, table=table)

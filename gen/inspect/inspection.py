@@ -189,9 +189,9 @@ def _read(network: Network, blockers: list[Refusal], options: tuple[str, ...],
     letting_in: tuple[str, ...] | None = options
     if not estimate.fits:
         blockers = [*blockers, Refusal("", "size", estimate.why)]
-        larger = [name for name in BOARDS
-                  if board is None and quick_estimate(network, name).fits]
-        letting_in = (*options, "--board", larger[0]) if larger else None
+        larger = next((name for name in BOARDS
+                       if board is None and quick_estimate(network, name).fits), None)
+        letting_in = (*options, "--board", larger) if larger else None
     layers, inputs, outputs = tuple(network.rows()), network.input_shapes, network.output_shapes
     around = network.around
     if around is not None:

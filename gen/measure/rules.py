@@ -8,7 +8,7 @@ one half of the samples gives the moments, and the other measures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from itertools import product
 from typing import Any
@@ -29,13 +29,16 @@ from gatefold.gen.numbers.quantize import last_dense, quantize
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.numbers.settings import CARRIES, DEFAULT
 
-__all__ = ["AUTO", "NARROW", "PLACES", "fixed_rules", "output_bits", "quantize_measured", "splits"]
+__all__ = ["AUTO", "EXTRAS", "NARROW", "PLACES", "fixed_rules", "output_bits", "quantize_measured",
+           "splits"]
 
 AUTO = "auto"  #: The rule that means: the one with the least error.
 #: Bits of weights and activations from which on all rules are equally good: with 12 the two trained
 #: models lose less than a thousandth of their range by any.
 NARROW = 12
 PLACES = 16  #: Elements of a chunk, where the array is not known.
+#: What takes LUTs of the core for a smaller error, as calibration records name it.
+EXTRAS = ("row_scales", "carry", "split")
 _RULES = ("max", "mse")
 _BETTER = 0.95  # of the error, or the way that costs less is kept
 _MOST = 64  # samples of an attempt, and the
@@ -48,7 +51,7 @@ _BEATS = 16  # of a step's input: fewer cycles than any step of a recurrent laye
 def quantize_measured(network: Network, *, calibration, act_width: int, weight_width: int,
                       rule: str = AUTO, weight_rule: str = AUTO, any_weights: bool = False,
                       carry_inputs: bool = True, places: int = PLACES, seed: int = 0,
-                      **options: Any) -> QuantizedNetwork:
+                      without: Collection[str] = (), **options: Any) -> QuantizedNetwork:
     """:func:`~.quantize.quantize` with the rules, row scales, rounding of weights, operands of an
     input's element and remainders that have the least error.
 
@@ -57,9 +60,10 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
     :func:`~.calibrate.calibrate` made, which leaves nothing to measure with: then :data:`AUTO` is
     ``max``; ``rule`` and ``weight_rule`` may be :data:`AUTO`; ``carry_inputs``, whether
     the remainders of inputs may be carried, which the host has to do; ``places``, elements of a
-    chunk, which a split input may fill; the others as of :func:`~.quantize.quantize`. Where neither
-    weights nor activations have fewer than :data:`NARROW` bits, :data:`AUTO` is ``max``, no row has
-    a scale, no input is split, and each weight is rounded by itself.
+    chunk, which a split input may fill; ``without``, which of :data:`EXTRAS` are not tried, as far
+    as weights on a grid do not need them; the others as of :func:`~.quantize.quantize`. Where
+    neither weights nor activations have fewer than :data:`NARROW` bits, :data:`AUTO` is ``max``, no
+    row has a scale, no input is split, and each weight is rounded by itself.
     """
     moments: Moments | None = None
 
@@ -112,6 +116,7 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
     fits = moments is not None
     ways = [1, *splits(network, places, act_width, options.get("output_width"),
                        options["overrides"])]
+    scaled = (False,) if "row_scales" in without else (False, True)
 
     def keeps(row_scales: bool, parts: int) -> bool:
         return keeps_weights(network, made(seen, of_values[0], of_weights[0], row_scales, False,
@@ -122,14 +127,19 @@ def quantize_measured(network: Network, *, calibration, act_width: int, weight_w
                                  if keeps(*grid))
         best = least(product(of_values, of_weights, (row_scales,), (False,), (parts,)))
     else:
-        best = unless(*(least(product(of_values, of_weights, (row_scales,), (fits,)))
-                        for row_scales in (False, True)))
+        plain, best = (least(product(of_values, of_weights, (row_scales,), (fits,)))
+                       for row_scales in (scaled[0], scaled[-1]))
+        best = unless(plain, best)
         best = least([best, (*best[:3], False)])
-        best = unless((*best, 1), least((*best, parts) for parts in ways))
+        best = unless((*best, 1), least((*best, parts) for parts in ways
+                                        if parts == 1 or "split" not in without))
     best = unless((*best, False), (*best, True)) if carry_inputs else (*best, False)
     none, last, every = ((*best, carry) for carry in CARRIES)
     # What remainders leave of the error changes from step to step: a little more of it is no harm.
-    best = every if error(*every) * _BETTER <= error(*none) else unless(none, last)
+    if "carry" in without:
+        best = none
+    else:
+        best = every if error(*every) * _BETTER <= error(*none) else unless(none, last)
     return made(seen, *least((*rules, *best[2:]) for rules in product(of_values, of_weights)))
 
 

@@ -15,7 +15,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 __all__ = ["below_step", "clamped_inputs", "doubts", "lost", "in_words"]
 
 _BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", *CURVES)
-_FEW, _ROWS = 8, 64  # samples, and rows (steps) of all of them, below which data are a handful
+_FEW, _ROWS = 8, 256  # samples, and rows (steps) of all of them, below which data are a handful
 _SMALL = 0.05  # part of the outputs that may be smaller than a step
 _NAMED = 6  # tensors that a message names
 

@@ -9,8 +9,10 @@ Every attempt quantises the network and computes its outputs; nothing is modelle
 Widths that are chosen on a few samples suit these better than others. So a quarter of the samples
 is held out: it chooses neither formats nor widths. The widths that the attempts find are checked on
 all of the data and on what was held out. If either error is too large, the limit for the attempts
-is lowered in proportion, and the search goes on. Where there are too few samples to hold any out,
-or too few to say much about others, a warning says so.
+is lowered in proportion, and the search goes on. Where no widths keep it on what was held out,
+because values there are larger, the search begins anew with an integer bit more in results and
+states (``--headroom 1``). Where there are too few samples to hold any out, or too few to say much
+about others, a warning says so.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from warnings import warn
 
@@ -60,7 +62,7 @@ class Found:
     in order, ready for JSON: ``activations``, ``weights`` (bits), ``overrides``, ``error``,
     ``keeps``; ``checks``, the same of the checks, with the ``limit`` of the attempts before and the
     error on what was ``held_out``; ``complete``, whether the search ended by itself and not at its
-    limit of attempts.
+    limit of attempts; ``headroom``, integer bits that results and states need beyond their rules.
     """
 
     act_width: int
@@ -72,6 +74,7 @@ class Found:
     checks: list[dict]
     complete: bool
     held_out: tuple[int, float | None]
+    headroom: int
     seen: Calibration = field(compare=False, repr=False)
     data: np.ndarray = field(compare=False, repr=False)
 
@@ -83,6 +86,7 @@ class Found:
         return {"activations": self.act_width, "weights": self.weight_width,
                 "overrides": overrides, "error": self.error, "samples": len(self.data),
                 "held_out": dict(zip(("samples", "error"), self.held_out, strict=True)),
+                "headroom": self.headroom,
                 "complete": self.complete, "attempt_samples": self.samples,
                 "attempts": self.attempts, "checks": self.checks}
 
@@ -116,14 +120,17 @@ def find_widths(network: Network, max_error: float, *, calibration=None, samples
         worst = max(error, beyond or 0.0)
         if worst <= max_error:
             break
-        if act == weight == WIDTHS[-1] and not overrides:
+        if act < WIDTHS[-1] or weight < WIDTHS[-1] or overrides:
+            trial.limit *= _TIGHTER * max_error / worst
+        elif trial.headroom:
             raise _none_keeps(max_error, worst)
-        trial.limit *= _TIGHTER * max_error / worst
+        else:  # wider formats do not help: some values were beyond those that chose them
+            trial = trial.again(headroom=1)
     held_out = int(trial.held_out.sum())
     _warn(len(trial.data), held_out)
     return Found(act, weight, trial.merged(overrides), error, len(trial.x), trial.made,
-                 trial.checks, len(trial.made) < attempts, (held_out, beyond), trial.seen,
-                 trial.data)
+                 trial.checks, len(trial.made) < attempts, (held_out, beyond), trial.headroom,
+                 trial.seen, trial.data)
 
 
 def _warn(samples: int, held_out: int) -> None:
@@ -232,6 +239,16 @@ class _Trial:
         x = some_samples(network, data[~held_out], _MACS, least=16, most=256)
         return cls(network, max_error, seen, data, held_out, x, outputs_of(network, x), most,
                    progress, options, fixed, max_error)
+
+    @property
+    def headroom(self) -> int:
+        """Integer bits that are reserved in results and states."""
+        return self.options.get("headroom", 0)
+
+    def again(self, headroom: int) -> _Trial:
+        """A trial that begins anew with so much headroom."""
+        return replace(self, options=self.options | {"headroom": headroom}, limit=self.max_error,
+                       made=[], checks=[], known={})
 
     def may(self, act: int, weight: int, overrides: dict | None = None) -> bool:
         """Whether another attempt is allowed, or this one was made before."""

@@ -52,11 +52,15 @@ class Around:
     rows_before: tuple[Row, ...] = ()
     rows_behind: tuple[Row, ...] = ()
 
-    def without(self, names: Collection[str]) -> Around:
-        """The same without the ports of these names, which the core keeps itself."""
-        return replace(self, **{ports: tuple(one for one in getattr(self, ports)
-                                             if one.name not in names)
-                                for ports in ("inputs", "outputs", "into", "out_of")})
+    def without(self, into: Collection[int], out_of: Collection[int],
+                outputs: Collection[int]) -> Around:
+        """The same without what the core keeps itself: the ports at these places of ``into`` and
+        of ``out_of``, the model's inputs of the same names, and its outputs at these places."""
+        taken = {self.into[k].name for k in into}
+        return replace(
+            self, inputs=tuple(one for one in self.inputs if one.name not in taken),
+            outputs=_but(self.outputs, outputs), into=_but(self.into, into),
+            out_of=_but(self.out_of, out_of))
 
     @property
     def macs(self) -> tuple[int, int]:
@@ -64,3 +68,7 @@ class Around:
         before, behind = (sum(row.multiplications or 0 for row in rows)
                           for rows in (self.rows_before, self.rows_behind))
         return before, behind
+
+
+def _but(ports: tuple[Port, ...], places: Collection[int]) -> tuple[Port, ...]:
+    return tuple(one for n, one in enumerate(ports) if n not in places)

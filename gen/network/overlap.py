@@ -21,7 +21,7 @@ from gatefold.gen.network.layer import Layer, Shape
 from gatefold.gen.network.layers import Dense, MaxPool, Multiply, Window
 from gatefold.gen.network.views import History, Slice, View
 
-__all__ = ["MOST_FRAMES", "Wired", "frames_of", "overlapping", "windows_of", "wired"]
+__all__ = ["MOST_FRAMES", "Wired", "frames_of", "of_frames", "overlapping", "windows_of", "wired"]
 
 #: The most frames from which a layer may read: the program has instructions for each of them.
 MOST_FRAMES = 64
@@ -44,7 +44,12 @@ def overlapping(network: Network, hop: int) -> Network:
     Raises :class:`UserError` where that would compute no less, and for another ``hop`` than those
     that the layers' strides allow.
     """
-    layers, outputs = wired(network, hop)
+    return of_frames(network, hop, *wired(network, hop))
+
+
+def of_frames(network: Network, hop: int, layers: Sequence[Wired],
+              outputs: tuple[int, ...]) -> Network:
+    """The network of frames of ``hop`` samples with the layers and outputs of :func:`wired`."""
     made = tuple(replace(network.layers[layer.n] if layer.view is None else layer.view,
                          inputs=layer.inputs) for layer in layers)
     (window, features), = network.input_shapes

@@ -20,7 +20,9 @@ from gatefold.gen.network.views import View
 
 __all__ = ["PORTS", "carry", "read_pairs"]
 
-#: Entry of a network's ``source`` with the names of its inputs and outputs, until :func:`carry`.
+#: Entry of a network's ``source`` with the names of its inputs and outputs, until :func:`carry`. Of
+#: a core they are the model's, empty where the model has no such port; ``read`` are the places of
+#: outputs that must stay, since the host reads them as well.
 PORTS = "ports"
 #: Most elements of all values together that are looked at for states that nobody named.
 _MOST = 1 << 24
@@ -65,7 +67,7 @@ def carry(network: Network, wanted: str | Mapping[str, str] = "auto") -> Network
         "outputs": [f"output{n}" for n in range(len(network.outputs))]}
     if wanted == "none" or (wanted == "auto" and not _may_carry(network)):
         return network
-    found = _Ports(network)
+    found = _Ports(network, ports)
     pairs = found.evident() if isinstance(wanted, str) else _named(wanted, ports, found)
     return _carried(network, found, pairs, ports) if pairs else network
 
@@ -82,6 +84,7 @@ class _Ports:
     """What the elements of a network's inputs and outputs are, as states of layers."""
 
     network: Network
+    ports: dict
 
     def __post_init__(self):
         network, shapes = self.network, self.network.shapes
@@ -118,11 +121,13 @@ class _Ports:
         read = np.zeros(end, bool)
         for numbers in (*others, *(ids[value].ravel() for value in network.outputs)):
             read[numbers] = True
-        #: Of each input and output its elements as states; None where one of them is none.
+        #: Of each input and output its elements as states; None where one of them is none, and
+        #: where the model has no such port.
         self.begins = [self._all(ids[value], lambda n: () if read[n] else used.get(n, ()))
-                       for value in range(count)]
+                       if name else None for value, name in enumerate(self.ports["inputs"])]
         self.ends = [self._all(ids[value], lambda n: (last[n],) if n in last else ())
-                     for value in network.outputs]
+                     if name else None
+                     for value, name in zip(network.outputs, self.ports["outputs"], strict=True)]
 
     @staticmethod
     def _all(numbers: np.ndarray,
@@ -148,7 +153,7 @@ class _Ports:
         while partial := self.partial(pairs):
             pairs = [(n, k) for n, k in pairs
                      if not any(layer in partial for layer, _, _ in self.begins[k] or ())]
-        result = len({n for n, _ in pairs}) < len(self.ends)
+        result = len({n for n, _ in pairs} - {*self.ports.get("read", ())}) < len(self.ends)
         cell = any(state for _, k in pairs for _, state, _ in self.begins[k] or ())
         return pairs if result or cell else []
 
@@ -177,8 +182,9 @@ def _named(wanted: Mapping[str, str], ports: dict, found: _Ports) -> list[_Pair]
     for output, into in wanted.items():
         for name, kind in ((output, "outputs"), (into, "inputs")):
             if name not in ports[kind]:
+                legal = ", ".join(quoted(one)[1:-1] for one in ports[kind][:12] if one)
                 raise UserError(f"--state: {quoted(name)} is none of the model's {kind}: they are "
-                                f"{', '.join(quoted(one)[1:-1] for one in ports[kind][:12])}")
+                                f"{legal}")
         pair = ports["outputs"].index(output), ports["inputs"].index(into)
         begin, end = found.begins[pair[1]], found.ends[pair[0]]
         if begin is None:
@@ -200,8 +206,9 @@ def _carried(network: Network, found: _Ports, pairs: list[_Pair], ports: dict) -
     stateful = found.layers(pairs)
     gone = {k for _, k in pairs}
     inputs = [k for k in range(len(network.input_shapes)) if k not in gone]
-    leaving = {n for n, _ in pairs}
+    leaving = {n for n, _ in pairs} - {*ports.get("read", ())}
     outputs = [n for n in range(len(network.outputs)) if n not in leaving] or [pairs[0][0]]
+    leaving -= {*outputs}
     kept = [n for n, layer in enumerate(network.layers) if not (
         isinstance(layer, View) and _reads(network, n) <= gone)]
     values = [*inputs, *map(network.value, kept)]
@@ -217,6 +224,11 @@ def _carried(network: Network, found: _Ports, pairs: list[_Pair], ports: dict) -
         tuple(network.input_shapes[k] for k in inputs), tuple(layers), network.source,
         tuple(number[network.outputs[n]] for n in outputs),
         tuple(network.host[n] for n in outputs)))
+    if around := after.source.get("around"):
+        names = [one.name for one in around.outputs]
+        after.source["around"] = around.without(gone, leaving, {
+            len(names) - 1 - names[::-1].index(around.out_of[n].name) for n, _ in pairs
+            if n in leaving or n in ports["read"]})
     after.source["states"] = [
         {"output": quoted(ports["outputs"][n])[1:-1], "input": quoted(ports["inputs"][k])[1:-1]}
         for n, k in pairs]

@@ -88,6 +88,9 @@ class Chooser:
             self.widths.append(max(self.widths[one] for one in layer.inputs))
             self.sources.append(set().union(*(self.sources[one] for one in layer.inputs)))
             return {}
+        if any((self.fracs[one] == ABSENT).all() for one in layer.inputs):
+            raise UserError(f"{name}: an input of it is padding alone, always zero: leave the "
+                            "layer out of the model, or let it read other timesteps")
         numbers = {Lstm: self._lstm, Gru: self._gru, Rnn: self._rnn, Dense: self._dense,
                    MaxPool: self._max_pool, Multiply: self._multiply,
                    CellState: self._cell_state}[type(layer)](name, layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gatefold.gen.network.graph import Network
-from gatefold.gen.network.overlap import overlapping, wired
+from gatefold.gen.network.overlap import of_frames, wired
 from gatefold.gen.numbers.quantize import SATURATED
 from gatefold.gen.numbers.quantized import QuantizedNetwork, QView
 
@@ -16,8 +16,8 @@ def overlapping_integers(qnet: QuantizedNetwork, network: Network, hop: int) -> 
     """What :func:`~gatefold.gen.network.overlap.overlapping` makes of ``network``, of its integers
     ``qnet``: every layer has the numbers that it has there. Raises :class:`UserError` as that."""
     assert not qnet.input_carries, "each window would begin with other remainders"
-    frames = overlapping(network, hop)
     layers, outputs = wired(network, hop)
+    frames = of_frames(network, hop, layers, outputs)
     made = tuple(
         replace(qnet.layers[layer.n], name=name, inputs=layer.inputs) if layer.view is None else
         QView(name=name, inputs=layer.inputs, view=layer.view)

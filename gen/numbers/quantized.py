@@ -135,7 +135,7 @@ class QuantizedNetwork(Graph):
         """The different formats of a value's elements, of the width of outputs where no layer
         reads it, else of activations."""
         width = self.act_width if self.readers[value] else self.out_width
-        fracs = sorted(set(self.fracs[value].ravel().tolist()))
+        fracs = sorted(set(self.fracs[value].ravel().tolist()) - {ABSENT})
         return tuple(QFormat(width, frac) for frac in fracs)
 
     @property

@@ -34,7 +34,8 @@ class Demand:
     most columns of a row that are not zero by construction; 0, all. carrier: the place, among the
     demands, of a recurrent layer on each of whose results it rides if there are rows to spare
     (:mod:`gatefold.gen.plan.riders`); -1, none. both: it rides on that and on the other direction,
-    so that a step takes tiles for half of its columns.
+    so that a step takes tiles for half of its columns. kept: results that stay in the operand
+    memory until other layers have read them.
     """
 
     size: int
@@ -48,6 +49,7 @@ class Demand:
     sparse: int = 0
     carrier: int = -1
     both: bool = False
+    kept: int = 0
 
     @property
     def rows(self) -> int:
@@ -86,6 +88,12 @@ class Demand:
         """About how many weight words it takes, at least."""
         return self._input_tiles(pe, simd, 1) + self.groups(pe, simd, 1) * ceil(self.own / simd)
 
+    def stored(self, simd: int, dies: int) -> int:
+        """Words of a die's operand memory that its results take, at least."""
+        if self.windows:  # a result may hold several steps
+            return ceil(self.kept * self.size / (simd * dies))
+        return self.kept * ceil(self.size / simd / dies)
+
     def _input_tiles(self, pe: int, simd: int, dies: int) -> int:
         """Tiles of a step that meet the layer's input."""
         groups = self.groups(pe, simd, dies)
@@ -104,20 +112,23 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
     vectors = _vectors(network)
     carriers: dict[bytes, int] = {}  # recurrent layers by the vectors of their results
     read_again = {value for layer in network.layers for value in layer.inputs}
+    readers = network.readers
     for n, layer in enumerate(network.layers):
         shapes = network.shapes_into(n)
         read = vectors[layer.inputs[0]]
+        kept = prod(vectors[network.value(n)].shape[:-1]) if readers[network.value(n)] else 0
         if isinstance(layer, QRecurrent | Recurrent):
             gates = 1 if isinstance(layer, QRnn | Rnn) else 4
             steps, given = len(read), layer.stateful or len(layer.inputs) > 1
             same = not given and (read == read[:1]).all()
             carriers[vectors[network.value(n)][..., 0].tobytes()] = len(found)
             recurs = steps if given else steps - 1
+            projects = getattr(layer, "w_hr", None) is not None
             found.append(Demand(layer.units, gates, _pieces(read[-1]), layer.recurring, steps,
-                                1 if same else steps, recurs, False))
-            if getattr(layer, "w_hr", None) is not None:
+                                1 if same else steps, recurs, False, kept=0 if projects else kept))
+            if projects:
                 found.append(Demand(layer.recurring, 1, (layer.units,), 0, recurs, recurs, 0,
-                                    False))
+                                    False, kept=kept))
         elif isinstance(layer, QDense | Dense):
             steps = prod(layer.output_shape(*shapes)[:-1])
             pieces = (layer.features,) if layer.window is not None else _pieces(
@@ -128,7 +139,7 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
                 else (-1, False)
             found.append(Demand(layer.outputs, 1, pieces, 0, steps, steps, 0,
                                 layer.window is not None and not sparse, sparse,
-                                carrier, both))
+                                carrier, both, kept))
     return found or [Demand(1, 4, (1,), 0, 1, 1, 0, False)]
 
 

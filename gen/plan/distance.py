@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from gatefold.boards.board import Board, Die
-from gatefold.gen.plan.resources import Resources, estimate
+from gatefold.gen.plan.amounts import Resources
+from gatefold.gen.plan.resources import estimate
 from gatefold.hdl.config import REGION, EngineConfig
 
 __all__ = ["ACCURACY", "Site", "Stages", "rests_on", "route_ns"]

@@ -6,6 +6,7 @@ All are in cycles between *issues* of tiles, or from an issue to a later event.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from gatefold.hdl.config import EngineConfig, TableConfig
 from gatefold.hdl.kinds import Gate, LstmKind, Squash
@@ -67,6 +68,7 @@ def latencies(config: EngineConfig) -> Latencies:
                      state=state_latency(config), cross=config.cross)
 
 
+@cache
 def lstm_tail(simd: int) -> int:
     """The tail of an LSTM with the full pipeline on ``simd`` columns: what arrays are ranked by
     before there is an engine."""

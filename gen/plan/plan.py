@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -24,7 +25,7 @@ from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.kinds import SILENT, DenseKind
 
-__all__ = ["Cycles", "Plan", "draft_plan", "frame_cycles", "make_plan"]
+__all__ = ["Cycles", "Frame", "Plan", "draft_plan", "make_plan", "scheduled"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
@@ -48,6 +49,17 @@ class Cycles:
     tiles: int
     bound: int
     no_overlap: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The ``tiles`` of a frame in the order of their issue, the ``work`` that they do, the
+    distances that they keep, and about the latency in ``cycles``."""
+
+    work: Work
+    tiles: tuple[Tile, ...]
+    distance: Latencies
+    cycles: int
 
 
 @dataclass(frozen=True)
@@ -93,18 +105,18 @@ class Plan:
 
 
 def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_rows: int = 0,
-              loadable: bool = False) -> Plan:
+              loadable: bool = False, frame: Frame | None = None) -> Plan:
     """Plan a core on ``array``, the weights of ``lut_rows`` rows in LUTs and of ``uram_rows`` in
-    UltraRAM; ``loadable``, filled at run time.
+    UltraRAM; ``loadable``, filled at run time. ``frame``: its schedule, if that has been made.
 
     Raises :class:`UserError` where the network cannot be planned on this array.
     """
-    work, draft = draft_plan(qnet, array)
-    distance = latencies(draft)
-    tiles = schedule(work, distance, input_arrivals(draft))
+    frame = frame or scheduled(*draft_plan(qnet, array))
+    work, tiles, distance = frame.work, frame.tiles, frame.distance
     program = assemble(tiles, work)
     config = replace(_config(qnet, work, array, tiles, program), lut_rows=lut_rows,
                      loadable=loadable, uram_rows=uram_rows)
+    assert distance == latencies(config)
     instructions = unroll(program)[:len(tiles)]  # a second frame has the same times
 
     steady = replay(instructions, config, _FRAMES)
@@ -117,7 +129,7 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
         tiles=len(tiles), bound=limits.bound, no_overlap=limits.no_overlap)
     if config.protect:
         config = replace(config, patience=_START + _PATIENCE * (cycles.latency + cycles.interval))
-    return Plan(qnet, array, config, work, tuple(tiles), program, distance, cycles, limits, alone,
+    return Plan(qnet, array, config, work, tiles, program, distance, cycles, limits, alone,
                 _trace(tiles, work))
 
 
@@ -139,15 +151,14 @@ def draft_plan(qnet: QuantizedNetwork, array: Array) -> tuple[Work, EngineConfig
     return work, _config(qnet, work, array)
 
 
-def frame_cycles(work: Work, draft: EngineConfig) -> int:
-    """About the latency of a frame, from a schedule alone: ``work`` and ``draft`` are those of
-    :func:`draft_plan`."""
+def scheduled(work: Work, draft: EngineConfig) -> Frame:
+    """The schedule of a frame; ``work`` and ``draft`` are those of :func:`draft_plan`."""
     distance = latencies(draft)
     tiles = schedule(work, distance, input_arrivals(draft))
     last = max(tile.issue + tile.finishes.beats for tile in tiles
                if tile.finishes is not None and tile.finishes.out is not None)
-    return last + distance.output + (max(draft.out_beats, draft.out_depth) if draft.out_whole
-                                    else 1)
+    leave = max(draft.out_beats, draft.out_depth) if draft.out_whole else 1
+    return Frame(work, tuple(tiles), distance, last + distance.output + leave)
 
 
 def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
@@ -157,7 +168,7 @@ def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
     return break_down(qnet, array.pe, array.simd, array.block_words, array.dies, array.parts)
 
 
-def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: list[Tile] | None = None,
+def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: Sequence[Tile] | None = None,
             program: Program | None = None) -> EngineConfig:
     """The engine for a network; without a schedule, enough of it to know its latencies."""
     element = max(form.width for form in qnet.input_formats) if qnet.affine or qnet.split > 1 \
@@ -210,7 +221,7 @@ def _table_config(*tables: Table) -> TableConfig:
                        bits_for(widest + 1))
 
 
-def _trace(tiles: list[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
+def _trace(tiles: Sequence[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
     """What each beat of results is: see :class:`Plan`."""
     events = []
     lanes, dies, parts = work.storage.simd // work.parts, work.storage.dies, work.parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 
@@ -163,9 +164,9 @@ def _loops(flat: list[dict], stepped: np.ndarray, periods: list[int],
            begins: list[int]) -> list[tuple[int, int, int]]:
     """The loops (begin, length, repeats) of a flat program: the one that saves most, then the same
     on either side of it. ``stepped``: (instructions, stepped fields)."""
-    fixed = [name for name in flat[0] if name not in dict(_STEPPED)]
+    fixed = itemgetter(*(name for name in flat[0] if name not in dict(_STEPPED)))
     keys: dict[tuple, int] = {}
-    same = np.array([keys.setdefault(tuple(i[name] for name in fixed), len(keys)) for i in flat])
+    same = np.array([keys.setdefault(fixed(fields), len(keys)) for fields in flat])
     loops: list[tuple[int, int, int]] = []
     stretches = list(pairwise([*begins, len(flat)]))
     while stretches:
@@ -190,24 +191,28 @@ def _longest(same: np.ndarray, stepped: np.ndarray, begin: int, end: int,
     """
     moved = stepped[begin + length:end] - stepped[begin:end - length]
     agrees = (same[begin:end - length] == same[begin + length:end]) & (moved >= 0).all(axis=1)
-    steady = np.ones(len(agrees), dtype=bool)  # the stride is that of the turn before
-    steady[length:] = (moved[length:] == moved[:-length]).all(axis=1)
+    steady = agrees.copy()  # and the stride is that of the turn before
+    steady[length:] &= (moved[length:] == moved[:-length]).all(axis=1)
+    index, count = np.arange(len(agrees)), len(agrees)
+    # Of each instruction the last one up to it that does not agree, and the next one that is not
+    # steady.
+    disagrees = np.maximum.accumulate(np.where(agrees, -1, index))
+    breaks = np.append(np.minimum.accumulate(np.where(steady, count, index)[::-1])[::-1], count)
     best = (0, 0, 0, 0)
     start = 0
-    while start + length <= len(agrees):
+    while start + length <= count:
         # Turns from `start` on: the first sets the strides, the others must keep them.
-        first = agrees[start:start + length]
-        if not first.all():
-            start += int(np.flatnonzero(~first)[-1]) + 1
+        if disagrees[start + length - 1] >= start:
+            start = int(disagrees[start + length - 1]) + 1
             continue
-        rest = agrees[start + length:] & steady[start + length:]
-        stop = np.flatnonzero(~rest)
-        run = length + (int(stop[0]) if len(stop) else len(rest))
+        run = int(breaks[start + length]) - start
         repeats = run // length + 1
-        strides = np.unique(moved[start:start + length])
-        if np.count_nonzero(strides) <= STEPS:
-            best = max(best, ((repeats - 1) * length, begin + start, length, repeats))
-        start += max(1, run - length + 1)
+        found = ((repeats - 1) * length, begin + start, length, repeats)
+        if found > best:
+            strides = np.unique(moved[start:start + length])
+            if np.count_nonzero(strides) <= STEPS:
+                best = found
+        start += run - length + 1
     return best
 
 

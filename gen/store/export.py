@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from amaranth.lib import wiring
@@ -10,6 +11,7 @@ from gatefold.gen.plan import Plan
 from gatefold.gen.plan.images import image_widths
 from gatefold.gen.verilog.convert import comment, explanation, to_verilog
 from gatefold.gen.verilog.header import core_header
+from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.core import TOP, Top
 from gatefold.hdl.host.config import HostConfig
 from gatefold.hdl.host.top import HostTop
@@ -38,25 +40,33 @@ def write_rtl(folder: Path, plan: Plan, host: HostConfig | None = None) -> list[
 
     ``host``: also the core with registers, whose engines are instances of the core.
     """
-    target = VerilogTarget()
     folder.mkdir(parents=True)
-    names = []
-    waiting: dict[str, wiring.Component] = (
-        {TOP: Top(plan.config)} if host is None else {HOST_TOP: HostTop(host)})
-    while waiting:
-        name, component = waiting.popitem()
-        about = core_header(plan) if name == TOP else explanation(component).split("\n\n")[0]
+    modules = _modules(plan.config if host is None else host)
+    for name, (about, text) in modules.items():
+        about = core_header(plan) if name == TOP else about
         head = [*comment(f"{name}: {about}"), "//", _GENERATED, _LINT, ""]
-        (folder / f"{name}.v").write_text(
-            "\n".join([*head, to_verilog(component, name, target, reset=name in (TOP, HOST_TOP))]))
-        names.append(f"{name}.v")
-        waiting |= {new: part for new, part in target.modules.items()
-                    if f"{new}.v" not in names and new not in waiting}
+        (folder / f"{name}.v").write_text("\n".join([*head, text]))
     by_hand = {"gatefold_relay.v": RELAY_VERILOG, "gatefold_rom.v": ROM_VERILOG,
                **({"gatefold_ram.v": RAM_VERILOG} if plan.config.loadable else {})}
     for name, text in by_hand.items():
         (folder / name).write_text(text)
-    return names + list(by_hand)
+    return [*(f"{name}.v" for name in modules), *by_hand]
+
+
+@lru_cache(maxsize=16)  # a core that is saved, verified and instantiated is converted once
+def _modules(config: EngineConfig | HostConfig) -> dict[str, tuple[str, str]]:
+    """What each shared module is, and its Verilog; the top comes first."""
+    target = VerilogTarget()
+    modules: dict[str, tuple[str, str]] = {}
+    waiting: dict[str, wiring.Component] = (
+        {HOST_TOP: HostTop(config)} if isinstance(config, HostConfig) else {TOP: Top(config)})
+    while waiting:
+        name, component = waiting.popitem()
+        text = to_verilog(component, name, target, reset=name in (TOP, HOST_TOP))
+        modules[name] = explanation(component).split("\n\n")[0], text
+        waiting |= {new: part for new, part in target.modules.items()
+                    if new not in modules and new not in waiting}
+    return modules
 
 
 def write_weights(folder: Path, plan: Plan) -> list[str]:

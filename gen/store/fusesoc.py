@@ -1,8 +1,11 @@
 """``DIR/gatefold.core``: a core as FuseSoC and Edalize take it: files, lint and simulation.
 
-Source: FuseSoC's reference of its core file, CAPI2. The target ``sim`` runs the bench in cocotb/ by
-cocotb's own runner before Icarus elaborates the top module, since Edalize's flow for cocotb takes a
-failed test for a success.
+The target ``sim`` runs the bench in cocotb/ in Edalize's flow of the same name. To that flow a
+failed test is a success, so cocotb/gatefold_bench.py ends the simulator with an error. cocotb 2.1
+wants GPI_USERS in its environment, which Edalize 0.6.8 does not set: ``vvp_options`` has make
+export it.
+
+Source: FuseSoC's reference of its core file, CAPI2.
 """
 
 from __future__ import annotations
@@ -47,15 +50,16 @@ targets:
       tool: verilator
       verilator_options: [-Wall]
   sim:  # needs cocotb, cocotbext-axi and Icarus Verilog
-    <<: *default
     filesets: [rtl, weights, bench]
-    default_tool: icarus
+    toplevel: tb
+    flow: sim
+    flow_options:
+      tool: icarus
+      cocotb_module: gatefold_bench
+      vvp_options:  # cocotb 2.1 wants GPI_USERS, which Edalize 0.6.8 does not set
+        - "$(eval export GPI_USERS := $(shell cocotb-config --libpython);\\
+          $(shell cocotb-config --pygpi-entry-point))"
     parameters: [GATEFOLD_WEIGHTS]
-    hooks:
-      pre_build: [bench]
-scripts:
-  bench:
-    cmd: [python3, gatefold/cocotb/run.py, --sim, icarus]
 parameters:
   GATEFOLD_WEIGHTS:
     datatype: str
@@ -63,6 +67,11 @@ parameters:
     default: '"gatefold/weights"'
     description: The folder of the memory images, from where the tool runs.
 """
+
+
+#: What FuseSoC must know of files of the bench besides their names.
+_BENCH = {"tb.v": "copyto: gatefold/cocotb/tb.v, file_type: verilogSource",
+          "gatefold_bench.py": "copyto: gatefold_bench.py"}
 
 
 def write_fusesoc(folder: Path, *, top: str, verilog: Sequence[str], memories: Sequence[str],
@@ -73,7 +82,9 @@ def write_fusesoc(folder: Path, *, top: str, verilog: Sequence[str], memories: S
     weights/; ``version``, of the package.
     """
     def listed(*paths: str) -> str:
-        return "\n".join(f"      - {path}: {{copyto: gatefold/{path}}}" for path in paths)
+        about = [_BENCH.get(Path(path).name, f"copyto: gatefold/{path}") for path in paths]
+        return "\n".join(f"      - {path}: {{{one}}}"
+                         for path, one in zip(paths, about, strict=True))
 
     bench = sorted(path.name for path in (folder / "cocotb").iterdir())
     (folder / FUSESOC).write_text(_TEXT.format(

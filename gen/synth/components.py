@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.plan import Plan
-from gatefold.gen.plan.resources import Resources, total
+from gatefold.gen.plan.amounts import Resources, total
 from gatefold.gen.store.export import TOP, write_rtl
 from gatefold.gen.synth.netlist import RAM_STUBS, Job, cells, netlists
 from gatefold.hdl.config import EngineConfig

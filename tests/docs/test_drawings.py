@@ -47,6 +47,18 @@ def test_they_show_the_cycles_of_the_plan(drawings):
     assert drawings["parked.svg"].count(' flat"') == len(plan.tiles)
 
 
+def test_the_moments_of_a_step_stand_out_in_turn_unless_the_reader_wants_no_motion(drawings):
+    moments = [group for group in ElementTree.fromstring(drawings["step.svg"]).iter(f"{SVG}g")
+               if group.get("class") == "moment"]
+    delays = [int(re.findall(r"-?\d+", group.get("style", ""))[0]) for group in moments]
+    assert delays == [-12, -10, -8, -6, -4, -2]
+    shown = [re.findall(r"cycle (\d+)", words(ElementTree.tostring(group, "unicode")))
+             for group in moments]
+    assert [len(cycles) for cycles in shown] == [1] * 6 and shown == sorted(shown)
+    moving = drawings["step.svg"].split("@media (prefers-reduced-motion: no-preference)")
+    assert "animation:" not in moving[0] and "animation: turn 12s 3;" in moving[1]
+
+
 def test_they_are_legible_on_a_phone(drawings):
     for name, svg in drawings.items():
         box = ElementTree.fromstring(svg).attrib["viewBox"].split()

@@ -178,7 +178,8 @@ def test_options_and_their_limits_are_listed():
 
 @pytest.mark.parametrize("bits, argument", [(4, 8), (9, 8), (10, 12), (14, 12), (15, 14), (18, 14)])
 def test_the_tables_argument_is_as_documented(bits, argument):
-    assert "8 bits behind the point for results of up to 9 bits, 12 up to 14, else 14" in FORMATS
+    assert ("8 bits after the point for results of up to 9 bits, 12 for results of up to 14, "
+            "and 14 for larger ones") in FORMATS
     assert table_for(16, bits).frac == argument and argument in ARGUMENT_BITS
 
 

@@ -28,8 +28,8 @@ from gatefold.gen.network.graph import Network, Window
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.options import ExploreOptions
 from gatefold.gen.plan import Array, Budget, make_plan
-from gatefold.gen.plan.resources import Resources
-from gatefold.gen.plan.sizing import made_to_fit
+from gatefold.gen.plan.amounts import Resources
+from gatefold.gen.plan.drafts import made_to_fit
 from tests.support.cli_harness import contents
 from tests.support.networks import Make, network, quantized
 from tests.support.places import ROOT
@@ -186,8 +186,8 @@ def test_memories_that_do_not_exist_are_refused(options, message):
 
 def test_blocks_of_convolutions_shrink_to_fit(monkeypatch):
     # A device for which a memory of weights may have a hundred words.
-    monkeypatch.setattr("gatefold.gen.plan.sizing._BLOCK_WORDS", (2048, 96, 64))
-    monkeypatch.setattr("gatefold.gen.plan.sizing.place", lambda config, budget: (
+    monkeypatch.setattr("gatefold.gen.plan.drafts._BLOCK_WORDS", (2048, 96, 64))
+    monkeypatch.setattr("gatefold.gen.plan.drafts.place", lambda config, budget: (
         config if config.weight_depth <= budget.lut else None))
     make = Make(np.random.default_rng(0))
     qnet = quantize(Network((120, 2), (

@@ -262,6 +262,20 @@ def test_inputs_may_keep_the_batch_of_one(tmp_path):
         host.inputs({"x": x, "rate": np.array(16000)})
 
 
+def test_a_mask_is_true_and_false(tmp_path):
+    nodes = [node("Cast", "mask", output="m", to=1), node("Mul", "x", "m", output="e"), TURN, LSTM,
+             *HEAD]
+    model = graph(nodes, shape=("n", 6, 3), constants=CONSTANTS, inputs={"mask": ("n", 6, 1)})
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.BOOL
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = gf.load(tmp_path / "m.onnx", cut="auto")
+    x, mask = floats(4, 6, 3), RNG.integers(0, 2, (4, 6, 1)).astype(bool)
+    np.savez(tmp_path / "x.npz", x=x, mask=mask)
+    given = Host(network.around).read(tmp_path / "x.npz")
+    want = ReferenceEvaluator(model).run(None, {"x": x, "mask": mask})[0]
+    np.testing.assert_allclose(whole(network, given)[0], want, rtol=1e-4, atol=1e-5)
+
+
 def test_inputs_outside_a_table_are_refused(tmp_path):
     network = gf.load(onnx_file(tmp_path, [EMBEDDING, TURN, LSTM, *HEAD], ("b", 6), True),
                       cut="auto")
@@ -283,3 +297,31 @@ def test_damaged_models_are_cut_or_refused(tmp_path):
             json.dumps(gf.inspect(path).as_dict())
         except UserError as error:
             assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(("nodes", "shape", "integers", "steps"), [
+    ([EMBEDDING, TURN, LSTM], (1, "length"), True, 8),
+    ([EMBEDDING, TURN, LSTM], ("n", "length"), True, 8),
+    ([SQUARE, TURN, LSTM], (1, "length", 3), False, 8),
+    ([*IMAGE, TURN, LSTM], (1, 1, "width", 4), False, 8),
+    ([EMBEDDING, node("LSTM", "e", "W", "R", "B", output=["Y", "h"], hidden_size=7)],
+     ("length", 1), True, 8),
+    ([EMBEDDING, node("LSTM", "e", "W", "R", "B", output=["Y", "h"], hidden_size=7)],
+     (1, "n"), True, 1),
+])
+def test_the_axis_along_which_the_recurrent_layers_step_is_no_batch(tmp_path, nodes, shape,
+                                                                    integers, steps):
+    path = onnx_file(tmp_path, nodes, shape, integers, outputs=("Y",))
+    if steps > 1:
+        with pytest.raises(UserError, match="--timesteps"):
+            gf.load(path, cut="auto")
+    network = gf.load(path, cut="auto", timesteps=None if steps == 1 else steps)
+    assert [row.shape for row in network.rows() if row.kind == "lstm"] == [(steps, 7)]
+
+
+def test_an_lstm_may_have_the_batch_first(tmp_path):
+    lstm = node("LSTM", "e", "W", "R", "B", output=["Y", "h"], hidden_size=7, layout=1)
+    path = onnx_file(tmp_path, [EMBEDDING, lstm, node("Sin", "Y", output="y")], ("n", 6), True)
+    network = gf.load(path, cut="auto")
+    x = RNG.integers(0, 50, (3, 6))
+    assert whole(network, x)[0].shape == (3, 6, 1, 7)

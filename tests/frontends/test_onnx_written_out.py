@@ -1,4 +1,4 @@
-"""LSTM cells written out as operators: one LSTM again, to the number, or whatever they compute."""
+"""Cells written out as operators: one LSTM or GRU again, or whatever else they compute."""
 
 from __future__ import annotations
 
@@ -140,3 +140,110 @@ def test_what_is_no_layer_stays_operators(tmp_path, sums, fed):
     x = RNG.standard_normal((2, 3, FEATURES)).astype(np.float32)
     np.testing.assert_allclose(forward(loaded(model, tmp_path), x), wanted(model, x=x)[0],
                                rtol=1e-5, atol=1e-6)
+
+
+GRU = {"Wg": RNG.standard_normal((3 * UNITS, FEATURES)).astype(np.float32),
+       "Rg": RNG.standard_normal((3 * UNITS, UNITS)).astype(np.float32),
+       "bg": RNG.standard_normal(3 * UNITS).astype(np.float32),
+       "bg2": RNG.standard_normal(3 * UNITS).astype(np.float32),
+       "third": np.array([UNITS] * 3), "1": np.ones((), np.float32), "zero": CONSTANTS["zero"],
+       **{f"t{n}": np.array(n) for n in range(3)}, "three": np.array(3), "two": np.array([2]),
+       "axis1": np.array(1), "at0": np.array([0]), "axes1": np.array([1])}
+GRU |= {"WRzr": np.concatenate([GRU["Wg"][:2 * UNITS], GRU["Rg"][:2 * UNITS]], 1).T,
+        "bzr": GRU["bg"][:2 * UNITS], "half": np.array([UNITS] * 2),
+        "WRn": np.concatenate([GRU["Wg"][2 * UNITS:], GRU["Rg"][2 * UNITS:]], 1).T,
+        "bn": GRU["bg"][2 * UNITS:]}
+
+
+def chunks(z):
+    """Thirds whose bounds are computed from the shape, as torch's exporter writes a chunk."""
+    nodes = [node("Shape", z, output=f"{z}s"), node("Gather", f"{z}s", "axis1", output=f"{z}w"),
+             node("Add", f"{z}w", "t2", output=f"{z}a"),
+             node("Div", f"{z}a", "three", output=f"{z}u")]
+    nodes += [node("Mul", f"{z}u", name, output=f"{z}at{n}") for n, name in
+              enumerate(("t1", "t2", "three"), 1)]
+    nodes += [node("Unsqueeze", f"{z}at{n}", "at0", output=f"{z}b{n}") for n in (1, 2, 3)]
+    bounds = ["at0", *(f"{z}b{n}" for n in (1, 2, 3))]
+    return nodes + [node("Slice", z, bounds[n], bounds[n + 1], "axes1", output=f"{z}{gate}")
+                    for n, gate in enumerate("rzn")]
+
+
+def thirds(z):
+    return [node("Split", z, "third", output=[f"{z}{gate}" for gate in "rzn"], axis=1)]
+
+
+def mix(k, h, form):
+    """h' of z and n, where ``form`` says what z stands for."""
+    z, n = f"z{k}", f"n{k}"
+    if form == "difference":
+        return [node("Sub", h, n, output=f"d{k}"), node("Mul", f"d{k}", z, output=f"e{k}"),
+                node("Add", f"e{k}", n, output=f"h{k}", name=f"h{k}")]
+    keep, new = (z, f"m{k}") if form == "z keeps" else (f"m{k}", z)
+    return [node("Sub", "1", z, output=f"m{k}"), node("Mul", keep, h, output=f"e{k}", name=f"e{k}"),
+            node("Mul", new, n, output=f"f{k}", name=f"f{k}"),
+            node("Add", f"f{k}", f"e{k}", output=f"h{k}", name=f"h{k}")]
+
+
+def gru_cell(x, h, k, parts, form):
+    """A step of nn.GRUCell, which resets the product with h."""
+    a, b = f"a{k}", f"b{k}"
+    return [node("Gemm", x, "Wg", "bg", output=a, transB=1),
+            node("Gemm", h, "Rg", "bg2", output=b, transB=1), *parts(a), *parts(b),
+            *(n for gate in "rz" for n in (
+                node("Add", a + gate, b + gate, output=f"{gate}s{k}"),
+                node("Sigmoid", f"{gate}s{k}", output=f"{gate}{k}", name=f"{gate}{k}"))),
+            node("Mul", f"r{k}", f"{b}n", output=f"p{k}", name=f"p{k}"),
+            node("Add", f"{a}n", f"p{k}", output=f"q{k}", name=f"q{k}"),
+            node("Tanh", f"q{k}", output=f"n{k}", name=f"n{k}"), *mix(k, h, form)]
+
+
+def early_gru(x, h, k, _parts, form):
+    """A step of a cell of one's own on joined operands, which resets h."""
+    return [node("Concat", x, h, output=f"j{k}", axis=1),
+            node("Gemm", f"j{k}", "WRzr", "bzr", output=f"g{k}"),
+            node("Split", f"g{k}", "half", output=[f"rs{k}", f"zs{k}"], axis=1),
+            node("Sigmoid", f"rs{k}", output=f"r{k}"), node("Sigmoid", f"zs{k}", output=f"z{k}"),
+            node("Mul", f"r{k}", h, output=f"p{k}"),
+            node("Concat", x, f"p{k}", output=f"i{k}", axis=1),
+            node("Gemm", f"i{k}", "WRn", "bn", output=f"q{k}"),
+            node("Tanh", f"q{k}", output=f"n{k}"), *mix(k, h, form)]
+
+
+def gru_steps(cell, parts, form):
+    nodes, h = [], "zero"
+    for k in range(3):
+        nodes += [node("Gather", "x", f"t{k}", output=f"x{k}", axis=1),
+                  *cell(f"x{k}", h, k, parts, form)]
+        h = f"h{k}"
+    return graph([*nodes, node("Identity", h, output="y")], shape=(2, 3, FEATURES), constants=GRU)
+
+
+@pytest.mark.parametrize("cell, parts, form", [
+    (gru_cell, thirds, "z keeps"), (gru_cell, chunks, "z keeps"), (gru_cell, thirds, "z renews"),
+    (gru_cell, chunks, "difference"), (early_gru, None, "z keeps"), (early_gru, None, "z renews")])
+def test_steps_of_a_gru_that_follow_one_another_are_one_layer(tmp_path, cell, parts, form):
+    model = gru_steps(cell, parts, form)
+    network = loaded(model, tmp_path)
+    assert kinds(network) == ["gru/last"]
+    x = RNG.standard_normal((2, 3, FEATURES)).astype(np.float32)
+    np.testing.assert_allclose(forward(network, x), wanted(model, x=x)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_of_a_gru_whose_state_goes_in_and_out_is_a_layer_with_a_state(tmp_path):
+    model = graph([*gru_cell("x", "h", 0, chunks, "z keeps"), node("Identity", "h0", output="y")],
+                  shape=("batch", FEATURES), inputs={"h": ("batch", UNITS)}, outputs=("y", "h0"),
+                  constants=GRU)
+    network = loaded(model, tmp_path, states="auto")
+    assert [layer.stateful for layer in network.layers if layer.kind == "gru"] == [True]
+
+
+@pytest.mark.parametrize("name", ["r1", "z1", "n1", "p1", "q1", "e1", "f1", "h1"])
+def test_near_misses_are_never_taken_for_a_gru(tmp_path, name):
+    others = {"Sigmoid": "Tanh", "Tanh": "Sigmoid", "Mul": "Add", "Add": "Mul"}
+    model = gru_steps(gru_cell, thirds, "z keeps")
+    changed = next(one for one in model.graph.node if one.name == name)
+    changed.op_type = others[changed.op_type]
+    x = RNG.standard_normal((2, 3, FEATURES)).astype(np.float32)
+    with contextlib.suppress(UserError):
+        np.testing.assert_allclose(forward(loaded(model, tmp_path), x), wanted(model, x=x)[0],
+                                   rtol=1e-5, atol=1e-6)

@@ -106,7 +106,8 @@ def good_beats(config, frame):
 
 @pytest.mark.parametrize("flow", FLOW)
 @pytest.mark.parametrize(("sizes", "split"), [*((sizes, 1) for sizes in READERS),
-                                              (READERS[1], 4), (READERS[2], 16)], ids=str)
+                                              ((1, 3, 2, 14, 16, 12), 4),
+                                              ((8, 2, 5, 16, 8, 4), 16)], ids=str)
 def test_reader_clean_frames(sizes, split, flow):
     config = replace(reader(*sizes), x_split=split)
     rng = np.random.default_rng(0)

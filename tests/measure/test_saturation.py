@@ -145,7 +145,8 @@ DOUBTS = [
     (X[:1].repeat(50, axis=0), "the 50 samples of calibration data are all the same: formats fit"),
     (X[:1], "1 sample of calibration data are few: formats fit these"),
     (X[:6], "6 samples of calibration data are few: formats fit these"),
-    (X[:8], None), (X, None), (X.reshape(10, 100, 3)[:1], None),
+    (X.reshape(10, 100, 3)[:1], "1 sample of calibration data are few: formats fit these"),
+    (X[:8], None), (X, None), (X.reshape(2, 500, 3)[:1], None),
 ]
 
 

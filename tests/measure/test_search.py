@@ -1,6 +1,7 @@
 """The cheapest formats: those found keep the error, and no cheaper attempt did."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.measure.accuracy import error_report
 from gatefold.gen.measure.search import find_widths
 from gatefold.gen.network.forward import forward
+from gatefold.gen.network.graph import Dense, Network
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.sim import golden
@@ -177,6 +179,18 @@ def test_what_was_held_out_chooses_no_format():
     first, second = (find_widths(net, 0.05, calibration=one, layers=False) for one in (x, other))
     assert first.seen.record["peaks"] == second.seen.record["peaks"]
     assert first.attempts[0] == second.attempts[0] and first.held_out != second.held_out
+
+
+def test_larger_values_in_what_was_held_out_get_an_integer_bit_more():
+    net = Network((2,), (Dense(w=np.array([[1, -1]]), b=np.zeros(1)),))
+    a, sums = np.random.default_rng(0).uniform(-0.9, 0.9, (2, 64)) * [[0.5], [1]]
+    sums[3::4] *= 1.6
+    found = find_widths(net, 0.001, calibration=np.stack([a, a - sums], axis=1))
+    assert found.headroom == 1 and max(found.error, found.held_out[1]) <= 0.001
+    again = quantize(net, act_width=found.act_width, weight_width=found.weight_width,
+                     overrides=found.overrides, headroom=found.headroom, calibration=found.seen)
+    dense: Any = again.layers[0]
+    assert dense.y.width - dense.y.frac == 2
 
 
 def test_formats_that_all_the_data_refuse_are_refused(sixteen):

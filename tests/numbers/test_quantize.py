@@ -15,6 +15,7 @@ from gatefold.gen.network.graph import (
     Dense,
     Flatten,
     Lstm,
+    MaxPool,
     Multiply,
     Network,
     Pad,
@@ -319,6 +320,20 @@ def test_padding_is_of_any_format():
     net = Network((3, 2), (Pad(left=1, right=1), Make(np.random.default_rng(0)).lstm(2, 3)))
     lstm = parts(quantize(net))[1]
     assert lstm.x == quantize(net).input_format and not lstm.x_align.any()
+
+
+@pytest.mark.parametrize("layer", [Make(np.random.default_rng(0)).dense(2, 3),
+                                   Make(np.random.default_rng(0)).lstm(2, 3),
+                                   MaxPool(window=Window(2))], ids=["dense", "lstm", "pool"])
+def test_a_layer_that_reads_padding_alone_is_refused(layer):
+    with pytest.raises(UserError, match=r"^l2_\w+: an input of it is padding alone, "):
+        quantize(Network((3, 2), (Pad(left=2, right=0), Slice(stop=2), layer)))
+
+
+def test_padding_in_an_output_has_no_format():
+    q = quantize(Network((3, 2), (Make(np.random.default_rng(0)).dense(2, 2, "tanh"),
+                                  Pad(left=1, right=0))))
+    assert q.formats(q.outputs[0]) == (QFormat(16, 15),)
 
 
 def test_joined_formats_are_aligned_column_by_column():

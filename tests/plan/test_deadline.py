@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from gatefold.gen.errors import UserError
-from gatefold.gen.plan import Array, Budget, sizing
-from gatefold.gen.plan.sizing import made_to_fit, meet_deadline
+from gatefold.gen.plan import Array, Budget, deadline, sizing
+from gatefold.gen.plan.deadline import meet_deadline
+from gatefold.gen.plan.drafts import made_to_fit
 from tests.support.networks import quantized
 
 BUDGET = Budget.of(None)
@@ -40,13 +41,14 @@ def test_a_deadline_that_nothing_meets_is_refused_with_the_best_figure():
 
 def test_counts_tell_where_to_begin(monkeypatch):
     """A schedule of many tiles takes a minute: an array near the smallest is planned first."""
-    sizes, searched = [], sizing._searched
+    sizes = []
 
-    def counted(qnet, wanted, budget, *more):
-        sizes.append(budget.multipliers)
-        return searched(qnet, wanted, budget, *more)
+    class Counted(sizing.Search):
+        def run(self):
+            sizes.append(max(share.multipliers for share in self.shares))
+            return super().run()
 
-    monkeypatch.setattr(sizing, "_searched", counted)
+    monkeypatch.setattr(deadline, "Search", Counted)
     found = multipliers(meet_deadline(QNET, BUDGET, 1.2))
     assert len(sizes) <= 4 and found <= 1.5 * sizes[0], (sizes, found)
 
@@ -55,8 +57,8 @@ def test_an_array_of_many_tiles_is_scheduled_in_its_plan_alone(monkeypatch):
     def scheduled(work, config):
         raise AssertionError(f"{config.pe} x {config.simd} was scheduled to be compared")
 
-    monkeypatch.setattr(sizing, "frame_cycles", scheduled)
-    monkeypatch.setattr(sizing, "_QUICK", sizing._Effort(work=10, plans=1))
+    monkeypatch.setattr(sizing, "scheduled", scheduled)
+    monkeypatch.setattr(deadline, "QUICK", sizing.Effort(work=10, plans=1))
     assert meet_deadline(QNET, BUDGET, 1.2).cycles.latency <= 1.2 * BUDGET.clock_mhz
 
 

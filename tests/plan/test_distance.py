@@ -9,9 +9,11 @@ from gatefold.boards import get
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.plan import Array, Budget, distance, make_plan
+from gatefold.gen.plan.amounts import Resources
 from gatefold.gen.plan.distance import Site, Stages, route_ns
-from gatefold.gen.plan.resources import Resources
-from gatefold.gen.plan.sizing import choose_array, fit, made_to_fit
+from gatefold.gen.plan.drafts import made_to_fit
+from gatefold.gen.plan.placing import fit
+from gatefold.gen.plan.sizing import choose_array
 from tests.support.networks import quantized
 
 #: An ideal route with the terms at its ends, computed from RapidWright's terms (docs/boards.md):

@@ -12,8 +12,9 @@ from gatefold.gen.frontends import load
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.quantized import QDense
 from gatefold.gen.plan import Array, Budget, choose_array, make_plan
+from gatefold.gen.plan.drafts import made_to_fit
+from gatefold.gen.plan.placing import fit
 from gatefold.gen.plan.resources import components
-from gatefold.gen.plan.sizing import fit, made_to_fit
 from tests.support.networks import quantized
 from tests.support.places import ROOT
 from tests.support.tflite_files import path

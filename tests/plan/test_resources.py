@@ -9,8 +9,9 @@ from dataclasses import MISSING, astuple, fields
 import pytest
 
 from gatefold.gen.plan import Array, make_plan
+from gatefold.gen.plan.amounts import Resources
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
-from gatefold.gen.plan.resources import Resources, components, estimate
+from gatefold.gen.plan.resources import components, estimate
 from gatefold.hdl.config import EngineConfig
 from tests.support.networks import NETWORKS, quantized
 from tests.support.places import ROOT

@@ -343,7 +343,7 @@ def test_the_bench_passes_on_a_right_core(tmp_path, sim):
     written = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*")
                if path.is_file()}
     assert {part[1] for part in written if part[0] == "cocotb"} - {"__pycache__"} == {
-        "Makefile", "run.py", "tb.v", "test_gatefold.py", "vectors.json",
+        "Makefile", "gatefold_bench.py", "run.py", "tb.v", "test_gatefold.py", "vectors.json",
         "verilator.vlt", "sim_build"}
 
 

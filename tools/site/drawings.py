@@ -38,6 +38,14 @@ rect { fill: var(--track); stroke: var(--line); }
 .s0 + .in, .s1 + .in, .s2 + .in { fill: #fff; }
 line, path { stroke: var(--soft); fill: none; } .way { stroke: var(--c0); stroke-width: 2; }
 """
+_SECONDS = 2  #: that each moment of a step stands out
+#: Moments stand out in turn, three times; then, or where the reader wants no motion, all are shown.
+_TURNS = """
+@media (prefers-reduced-motion: no-preference) {
+  .moment { animation: turn SECONDSs 3; }
+  @keyframes turn { 0%, PART% { opacity: 1; } PART.1%, 100% { opacity: 0.3; } }
+}
+"""
 
 
 def _picture(title: str, description: str, high: float, *parts: Markup) -> str:
@@ -105,14 +113,19 @@ def step(plan: Plan) -> str:
         (distance.tail, {"lanes", "memory"},
          "h = o tanh(c) goes back, and", "step 2 begins with it"),
     ]
-    drawn = [text_tag(8, 12, f"h memory, multipliers (8 of {config.pe} rows), sums, lanes",
+    once = _SECONDS * len(moments)
+    turns = _TURNS.replace("SECONDS", str(once)).replace("PART", str(100 // len(moments)))
+    drawn = [tag("style", Markup(turns)),
+             text_tag(8, 12, f"h memory, multipliers (8 of {config.pe} rows), sums, lanes",
                       class_="soft")]
     for n, (later, active, *words) in enumerate(moments):
         x, y = 8 + n % 2 * 194, 30 + n // 2 * 166
-        drawn += [text_tag(x, y + 12, f"{n + 1}", class_="strong"),
-                  text_tag(x + 14, y + 12, f"cycle {last.issue + later}", class_="soft"),
-                  *_engine(x, y + 20, active, chunk, n == len(moments) - 1),
-                  *(text_tag(x, y + 128 + 15 * k, line) for k, line in enumerate(words))]
+        drawn.append(tag(
+            "g", text_tag(x, y + 12, f"{n + 1}", class_="strong"),
+            text_tag(x + 14, y + 12, f"cycle {last.issue + later}", class_="soft"),
+            *_engine(x, y + 20, active, chunk, n == len(moments) - 1),
+            *(text_tag(x, y + 128 + 15 * k, line) for k, line in enumerate(words)),
+            class_="moment", style=f"animation-delay: {_SECONDS * n - once}s"))
     return _picture("One step in six pictures", "; ".join(
         f"cycle {last.issue + later}: {' '.join(words)}" for later, _, *words in moments), 510,
         *drawn)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from gatefold.gen.plan.resources import Resources, components, total
+from gatefold.gen.plan.amounts import Resources, total
+from gatefold.gen.plan.resources import components
 from gatefold.hdl import kinds as hdl_kinds
 from gatefold.hdl.config import EngineConfig, TableConfig
 from gatefold.hdl.kinds import Gate, Kind, Scale, Squash

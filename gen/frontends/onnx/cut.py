@@ -16,11 +16,11 @@ from onnx import helper, numpy_helper
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Incomplete
-from gatefold.gen.frontends.cuts import NO_RECURRENT, Cut, CutError, Steps
+from gatefold.gen.frontends.cuts import NO_RECURRENT, Cut, CutError, Steps, core_ports
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
 from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
-from gatefold.gen.frontends.onnx.evaluate import Flat, Step, flat_of, is_recurrent
+from gatefold.gen.frontends.onnx.evaluate import Flat, Step, flat_of, is_recurrent, steps_axis
 from gatefold.gen.frontends.onnx.ops import MOVES
 from gatefold.gen.frontends.onnx.proto import (
     Model,
@@ -28,14 +28,19 @@ from gatefold.gen.frontends.onnx.proto import (
     dims_of,
     names_read,
 )
-from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes, SizesError
+from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, SizesError
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network, Shape, joined
 from gatefold.gen.network.rounding import rounding_error
+from gatefold.gen.network.states import PORTS
 from gatefold.gen.network.summary import Row
 
 __all__ = ["maker"]
 
+#: Inputs of a recurrent operator ahead of its initial states.
+_INITIAL = 5
+#: Choices of batch axes that are tried.
+_CHOICES = 3
 #: Rounds in which refused nodes leave the core.
 _MOST_ROUNDS = 24
 _TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
@@ -87,8 +92,8 @@ def _recurs(graph: onnx.GraphProto) -> bool:
 
 def _flat(model: Model, constants: Mapping[str, np.ndarray],
           sizes: Sizes) -> tuple[list[Port], Flat]:
-    """The inputs, and the graph on seeded samples of them, with the likeliest batch axes that it
-    runs with."""
+    """The inputs, and the graph on seeded samples of them: with the batch axes that the recurrent
+    layers agree with, else the likeliest that it runs with."""
     given = [value for value in model.graph.input if value.name not in constants]
     fixed, named = {}, dict(sizes.named)
     read = whole.names_in(model.graph)
@@ -113,43 +118,69 @@ def _flat(model: Model, constants: Mapping[str, np.ndarray],
     left = Sizes(sizes.timesteps, named)
     every = left.substituted(declared)
     problem: UserError | None = None
-    for choice in range(3):
+    likely: tuple[list[Port], Flat] | None = None
+    tried: list[list[int | None]] = []
+    for choice in range(_CHOICES):
         try:
             ports = [_port(name, dims, types[name], left, choice) for name, dims in every.items()]
-            flat = _run(model, constants, every, ports, fixed)
-        except (SizesError, BatchSizeError):
+            if [port.batch for port in ports] in tried:
+                continue
+            tried.append([port.batch for port in ports])
+            flat, agrees = _run(model, constants, every, ports, fixed)
+        except SizesError:
             raise
         except UserError as error:
-            problem = problem or error
+            # That an axis is open is said rather than that another is no batch.
+            if problem is None or type(error) is OpenError and type(problem) is not OpenError:
+                problem = error
             continue
         left.check_timesteps([[n for k, n in enumerate(dims) if k != port.batch]
                               for dims, port in zip(every.values(), ports, strict=True)])
-        return [_with_rows(flat, port) for port in ports], flat
+        found = [_with_rows(flat, port) for port in ports], flat
+        if agrees or (agrees is None and not any(port.batch for port in ports)):
+            return found
+        likely = likely or found
+    if likely is not None and not isinstance(problem, OpenError):
+        return likely
     assert problem is not None
     raise problem
 
 
 def _run(model: Model, constants: Mapping[str, np.ndarray],
          declared: Mapping[str, tuple[Dim, ...]], ports: Sequence[Port],
-         fixed: Mapping[str, np.ndarray]) -> Flat:
-    """The graph on one sample. One that reads sizes, of an open batch, runs on others as well."""
+         fixed: Mapping[str, np.ndarray]) -> tuple[Flat, bool | None]:
+    """The graph on one sample, and whether the recurrent layers agree on what the batch is: None
+    where they do not say. A graph whose batch is open runs on several samples as well."""
     samples = {port.name: _sample(port) for port in ports}
     open_ = [(port, name) for port in ports if port.batch is not None
              for name in [declared[port.name][port.batch]] if isinstance(name, str)]
     watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
     flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
-    if watch is not None:
-        for count in (2, LARGE) if flat.work < _CHEAP else (2,):
-            more = {port.name: np.repeat(samples[port.name], count, port.batch)
-                    for port, _ in open_}
-            try:
-                flat_of(model.graph, model.opset, constants, samples | more, fixed,
-                        Watch(count, watch.name, watch))
-            except BatchSizeError:
-                raise
-            except UserError:
-                break  # it goes with one sample alone, or takes too much with more
-    return flat
+    if not open_:
+        return flat, True
+    agrees = None
+    for count in (2, LARGE) if watch and flat.work < _CHEAP else (2,):
+        more = {port.name: np.repeat(samples[port.name], count, port.batch) for port, _ in open_}
+        try:
+            wide = flat_of(model.graph, model.opset, constants, samples | more, fixed,
+                           watch and Watch(count, watch.name, watch))
+        except BatchSizeError:
+            raise
+        except UserError:
+            break  # it goes with one sample alone, or takes too much with more
+        agrees = _along_batch(flat, wide, count) if agrees is None else agrees
+    return flat, agrees
+
+
+def _along_batch(flat: Flat, wide: Flat, count: int) -> bool | None:
+    """Whether ``count`` times the samples are that many times the batch of the recurrent layers,
+    and no more timesteps; None where no such layer says."""
+    inputs = [(flat.values[name], wide.values.get(name), steps_axis(step.node))
+              for step in flat.steps if is_recurrent(step.node) for name in step.node.input[:1]]
+    found = [one.shape[axis] == more.shape[axis]
+             and one.shape[1 - axis] * count == more.shape[1 - axis]
+             for one, more, axis in inputs if one is not None and more is not None]
+    return all(found) if found else None
 
 
 def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, choice: int) -> Port:
@@ -222,6 +253,7 @@ class _Graph:
             while wrong := self.no_floats():
                 host = host.union(*order.leave(wrong))
                 self.core -= host
+            self.core -= self.unrelated()
             try:
                 network = self.network()
                 lead = self.leading(network) if host & order.ahead else set()
@@ -241,6 +273,14 @@ class _Graph:
                 (texts[n] for n in sorted(texts) if n in order.ahead & order.after), "")))
         raise CutError("no cut was found: name the ends of the core with --from and --to")
 
+    def unrelated(self) -> set[int]:
+        """Steps of the core that have nothing to do with the recurrent layers and do not multiply,
+        nor do those before and behind them in the core: it would only hand the values on."""
+        order = self.order
+        left = self.core - order.before(self.core & (order.ahead | order.after))
+        return {n for n in left if not any(
+            self.steps[k].macs for k in (order.before([n]) | order.behind([n])) & left)}
+
     def leading(self, network: Network) -> set[int]:
         """Steps with which the core begins, and that a host which computes what comes before
         computes as well, up to the last that does more than give a tensor another shape.
@@ -249,10 +289,10 @@ class _Graph:
         the recurrent layers would cost these more than :data:`_COST`.
         """
         found: set[int] = set()
-        ahead = self.core & self.order.ahead - self.order.recurrent
+        ahead = self.core & self.order.ahead - self.order.recurrent - self.initial()
         if any(self.steps[n].macs for n in ahead) and self.error(network) > _COST:
             return ahead & self.order.before(filter(self.changes, ahead))
-        for n in sorted(self.core & self.order.ahead - self.order.recurrent):
+        for n in sorted(ahead):
             step = self.steps[n]
             made = [self.flat.values[name] for name in step.node.output if name]
             if not step.macs and all(value is not None and value.dtype.kind == "f" and value.ndim
@@ -268,6 +308,15 @@ class _Graph:
         if not features_first and self.taken(turned) <= 2 * self.taken(set()):
             return turned  # turned, not repeated
         return found & self.order.before(n for n in changed if self.steps[n].kind not in MOVES)
+
+    def initial(self) -> set[int]:
+        """Steps that only move elements of the model's inputs to initial states: the core keeps
+        these where its caller hands them back."""
+        order = self.order
+        read = {self.maker[name] for n in order.recurrent
+                for name in self.steps[n].node.input[:_INITIAL] if name in self.maker}
+        moves = {n for n, step in enumerate(self.steps) if step.kind in MOVES}
+        return {n for n in order.ahead - order.before(read) if order.before([n]) <= moves}
 
     def taken(self, without: set[int]) -> int:
         """The elements that the core takes if it has not these steps."""
@@ -385,6 +434,9 @@ class _Graph:
             tuple(map(self._port, core.gives)),
             self._rows(front), self._rows(back))
         network.source["around"] = around
+        network.source[PORTS] = core_ports(
+            around, [as_text(port.name) for port in inputs], [*map(as_text, self.flat.outputs)],
+            behind.takes)
         return network
 
     def _port(self, name: str, shape: Shape | None = None) -> Port:

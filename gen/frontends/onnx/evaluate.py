@@ -28,7 +28,7 @@ from gatefold.gen.frontends.onnx.proto import (
 )
 from gatefold.gen.frontends.sizes import OpenError
 
-__all__ = ["Flat", "Step", "evaluate", "flat_of", "is_recurrent"]
+__all__ = ["Flat", "Step", "evaluate", "flat_of", "is_recurrent", "steps_axis"]
 
 #: Elements that one run may produce in all, and the multiplications that it may take.
 _MAX_WORK, _MAX_MACS = 1 << 27, 1 << 33
@@ -41,6 +41,12 @@ _WRONG = (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, A
 def is_recurrent(node: onnx.NodeProto) -> bool:
     """Whether the operator has a state: its values are not computed here, only their shapes."""
     return node.op_type in ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM")
+
+
+def steps_axis(node: onnx.NodeProto) -> int:
+    """The axis of a recurrent operator's input that is the timesteps; the batch is the other of
+    0 and 1."""
+    return 1 if any(one.name == "layout" and one.i == 1 for one in node.attribute) else 0
 
 
 @dataclass(frozen=True)
@@ -181,10 +187,12 @@ def _states(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> list[n
     x, r = inputs[0], inputs[2] if len(inputs) > 2 else None
     if x is None or r is None or x.ndim != 3 or r.ndim != 3:
         raise NodeError("its input must be (timesteps, batch, features)")
-    steps, batch, directions = *x.shape[:2], len(r)
+    axis, directions = steps_axis(node), len(r)
+    steps, batch = x.shape[axis], x.shape[1 - axis]
     units = min(r.shape[1:])  # DynamicQuantizeLSTM has the rows of the gates last
-    state = np.zeros((directions, batch, units), np.float32)
-    return [np.zeros((steps, directions, batch, units), np.float32), state, state][
+    shapes = ([(batch, steps, directions, units), (batch, directions, units)] if axis else
+              [(steps, directions, batch, units), (directions, batch, units)])
+    return [np.zeros(shape, np.float32) for shape in (*shapes, shapes[1])][
         :max(1, len(node.output))]
 
 

@@ -179,7 +179,7 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
                                refusals if all_ else None)
         except (BatchAxisError, OpenError) as error:
             # That an axis is open is said rather than that another is no batch.
-            better = isinstance(error, OpenError) and not isinstance(problem, OpenError)
+            better = type(error) is OpenError and type(problem) is not OpenError
             problem = error if better else problem or error
             continue
         sizes.check_timesteps([[n for k, n in enumerate(dims) if k != axis]
@@ -282,10 +282,11 @@ def batch_axes(dims: Dims, timesteps: bool) -> list[int | None]:
         return [0, 1, None] if len(dims) > 2 else [0, None]
     first = open_axes[0]
     if not timesteps:
-        return [first, *([0] if first and len(dims) > 2 else [])]
+        other = 0 if first else 1
+        return [first, *([other] if first or dims[1:2] == (1,) else [])]
     if len(open_axes) > 1:
         return [*open_axes]
-    ones = [axis for axis in range(len(dims) - 1) if axis < 2 and dims[axis] == 1]
+    ones = [axis for axis, n in enumerate(dims[:2]) if n == 1]
     return [*ones, first, *([None] if len(dims) < 3 else [])]
 
 

@@ -1,0 +1,40 @@
+"""What the quick look at a device counts of the results that the operand memory holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gatefold.gen.plan import Array, Budget
+from gatefold.gen.plan.demand import demands
+from gatefold.gen.plan.placing import might_fit
+from gatefold.gen.plan.plan import draft_plan
+from tests.support.networks import NETWORKS, quantized
+
+BUDGET = Budget.of(None)
+
+
+@pytest.mark.parametrize(("simd", "dies"), [(2, 1), (3, 3)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_more_results_are_counted_than_are_stored(name, simd, dies):
+    qnet = quantized(name)
+    work, _ = draft_plan(qnet, Array(pe=8 * dies, simd=simd, dies=dies, cross=2 * (dies > 1)))
+    assert sum(demand.stored(simd, dies) for demand in demands(qnet)) <= work.storage.h_depth
+
+
+@pytest.mark.parametrize(("name", "unread"), [
+    ("stack", 6), ("bidirectional", 2), ("autoencoder", 1), ("every h", 6)])
+def test_all_results_that_others_read_are_counted(name, unread):
+    """``unread``: words of what is no result of a layer, or that its own layer alone reads."""
+    qnet = quantized(name)
+    work, _ = draft_plan(qnet, Array(pe=8, simd=2))
+    counted = sum(demand.stored(2, 1) for demand in demands(qnet))
+    assert counted + unread == work.storage.h_depth
+
+
+def test_results_that_no_memory_holds_are_ruled_out():
+    qnet = quantized("bidirectional")
+    asked = [replace(demand, kept=20_000) for demand in demands(qnet)]
+    assert might_fit(qnet, 8, 2, BUDGET, asked)
+    assert not might_fit(qnet, 8, 2, replace(BUDGET, bram36=20), asked)
