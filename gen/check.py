@@ -14,6 +14,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.files.arrays import array_digest
 from gatefold.gen.files.names import CORE, INTEGERS
 from gatefold.gen.files.sealed import check_sealed
+from gatefold.gen.host.identity import identity
 from gatefold.gen.host.memory import frames_in_memory
 from gatefold.gen.network.frames import as_frames, as_recordings, input_names, whole_frames
 from gatefold.gen.network.graph import joined
@@ -21,6 +22,7 @@ from gatefold.gen.network.overlap import frames_of
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.numbers.redrawn import redrawn
 from gatefold.gen.options import checked
+from gatefold.gen.plan import Plan
 from gatefold.gen.plan.images import load_padding, number_images
 from gatefold.gen.rare import furthest, rare_inputs
 from gatefold.gen.report import read_report, set_verified
@@ -109,7 +111,8 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
     info = load_core_info(folder)
     frames, expect, counts = stimuli(info, qnet, x, folder=folder, sim=sim, samples=samples,
                                      seed=seed)
-    other = other_weights(folder, qnet, info, frames, seed) if sim != "amaranth" else None
+    other = (other_weights(load_plan(folder), info, frames, seed)
+             if info.load_beats and sim != "amaranth" else None)
     result = verify(folder, x=frames, extremes=counts.extremes, many=counts.many, expect=expect,
                     other=other, sim=sim, seed=seed, progress=progress)
     host = json.loads((folder / CORE).read_text()).get("host")
@@ -118,14 +121,15 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
         return result
     if progress is not None:
         progress(f"{sim} runs descriptors")
-    with registers_bench(folder, qnet, info, host, frames, expect, sim) as bench:
+    with registers_bench(folder, load_plan(folder), info, host, frames, expect, sim) as bench:
         played = bench.check()
     return replace(result, scenarios=result.scenarios | {"registers and memory": played})
 
 
-def registers_bench(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: dict,
+def registers_bench(folder: Path, plan: Plan, info: CoreInfo, host: dict,
                     frames: np.ndarray, expect: Expect, sim: str) -> HostBench:
     """The bench that runs descriptors on the core with registers, ``host`` in core.json."""
+    qnet = plan.qnet
     words = (host["in_bytes"] + host["out_bytes"]) * 8 // host["port_bits"]
     count = max(host["cycles"]["batch_frames"], min(
         _MOST_FRAMES, _WORDS // words, _MOST_CYCLES // info.interval))
@@ -149,7 +153,9 @@ def registers_bench(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, host: 
                      out_bytes=host["out_bytes"], window=host["window"], load=image,
                      warm=info.latency + 200, frame=cycles["frame"],
                      window_frame=cycles["window"], batch=cycles["batch"],
-                     batch_frames=cycles["batch_frames"], exact=cycles["keeps_up"])
+                     batch_frames=cycles["batch_frames"], exact=cycles["keeps_up"],
+                     constants=identity(plan, engines=host["engines"],
+                                        float32=host["io"] == "float32"))
     return HostBench(folder, about, given, wanted, sim)
 
 
@@ -185,17 +191,16 @@ def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,
             Counts(len(frames) - EXTREMES - many, EXTREMES, many))
 
 
-def other_weights(folder: Path, qnet: QuantizedNetwork, info: CoreInfo, frames: np.ndarray,
-                  seed: int) -> Other | None:
+def other_weights(plan: Plan, info: CoreInfo, frames: np.ndarray, seed: int) -> Other | None:
     """Other weights for a loadable core, and what golden makes of ``frames``, integers (frames,
-    n_in), with them; None for other cores, and where planning again would take minutes.
+    n_in), with them; None for other cores, and where their images would take minutes.
 
     Bits of the load that mean nothing are random.
     """
-    if not info.load_beats or qnet.affine is not None or len(info.events) > _MOST_EVENTS:
+    if not info.load_beats or plan.qnet.affine is not None or len(info.events) > _MOST_EVENTS:
         return None
-    other = redrawn(qnet, seed)
-    plan, rng = load_plan(folder).retrained(other), np.random.default_rng(seed)
+    other = redrawn(plan.qnet, seed)
+    plan, rng = plan.retrained(other), np.random.default_rng(seed)
     padding = load_padding(number_images(other, plan.work, plan.config), plan.config)
     bits = info.stream.beat_bits
     load = [beat | int.from_bytes(rng.bytes(bits // 8), "little") & mask

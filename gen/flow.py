@@ -188,7 +188,7 @@ class Core:
                        version=version, verilog=verilog, memories=memories)
             write_example_data(folder, self.qnet, self.plan.config.contexts, self.data)
         (folder / CORE).write_text(json.dumps(core, indent=1) + "\n")
-        write_vectors(folder, folder, self.qnet, self.data)
+        write_vectors(folder, folder, self.plan, self.data)
         write_fusesoc(folder, top=Path(verilog[0]).stem, verilog=verilog, memories=memories,
                       version=version)
         if self.board is not None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gatefold.gen.check import extreme_inputs
+from gatefold.gen.check import extreme_inputs, other_weights
 from gatefold.gen.host.driver_files import EXAMPLES, write_examples
 from gatefold.gen.measure.inference import run
 from gatefold.gen.network.frames import some_samples, whole_frames
 from gatefold.gen.network.graph import Network
 from gatefold.gen.numbers.quantized import QuantizedNetwork
+from gatefold.gen.plan import Plan
 from gatefold.sim.core_info import load_core_info
 from gatefold.sim.expected import expectation
 from gatefold.sim.testbench import write_cocotb_bench
@@ -21,6 +22,7 @@ __all__ = ["EXTREMES", "VECTORS", "newest", "sample_floats", "write_example_data
 
 VECTORS = 3  #: samples with whole windows in the cocotb bench,
 EXTREMES = 3  #: and frames of samples that are chosen for what saturates on them
+_MOST_BEATS = 20_000  # of a load of other weights in the cocotb bench
 _ERROR_MACS = 300_000_000  # multiplications that measuring the error may take
 
 
@@ -46,14 +48,16 @@ def newest(network: Network, windows: np.ndarray) -> np.ndarray:
                         most=256)
 
 
-def write_vectors(folder: Path, core: Path, qnet, data: np.ndarray) -> None:
-    """Write ``folder``/cocotb for the finished core in ``core``, its vectors from golden."""
-    info = load_core_info(core)
+def write_vectors(folder: Path, core: Path, plan: Plan, data: np.ndarray) -> None:
+    """Write ``folder``/cocotb for the finished core in ``core``, its vectors from golden; those of
+    a loadable core with other weights too, unless a load is long."""
+    info, qnet = load_core_info(core), plan.qnet
     count = qnet.spans - 1 + VECTORS
     x = np.concatenate([whole_frames(qnet.quantize(data[:count]), info.contexts),
                         extreme_inputs(qnet, info, EXTREMES, 1)])
-    write_cocotb_bench(folder / "cocotb", info, x.reshape(len(x) // info.contexts, -1),
-                       expectation(qnet, x, info.contexts))
+    expect, x = expectation(qnet, x, info.contexts), x.reshape(len(x) // info.contexts, -1)
+    other = other_weights(plan, info, x, 1) if info.load_beats <= _MOST_BEATS else None
+    write_cocotb_bench(folder / "cocotb", info, x, expect, other)
 
 
 def write_example_data(folder: Path, qnet: QuantizedNetwork, contexts: int,

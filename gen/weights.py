@@ -87,7 +87,7 @@ def replace_weights(network: Network, directory: str | os.PathLike, data=None, *
         if network.around is not None:
             save_host(staged, network.around)
         _check_names(staged / "weights", path / "weights")
-        write_vectors(staged, path, qnet, floats)
+        write_vectors(staged, path, plan, floats)
         if (path / DRIVER).is_dir():
             write_example_data(staged, qnet, plan.config.contexts, floats)
             if plan.config.loadable:

@@ -13,11 +13,20 @@ from gatefold.sim.testbench import bench_file
 
 __all__ = ["HostBench", "HostInfo"]
 
-_END, _WRITE, _READ, _DONE, _WAIT, _PAUSES, _BASE = range(7)
+_END, _WRITE, _READ, _DONE, _WAIT, _PAUSES, _BASE, _BROKEN, _INTERRUPT = range(9)
+_OFF = 4  # above a step: bytes of a write that are not enabled
 _PAUSED = (96, 250)  # of 256 cycles in which each channel of memory pauses, in the last descriptors
-_BASES = (0x5A3CF00F, 0xA5C30FF0)  # upper bits of their addresses
+_BASES = (0x5A3CF00F, 0xA5C30FF0)  # the bits above, twice, of their addresses
 _WINDOWS = 4  # frames in the window at most
 _PATTERN = 0x96A5C35A  # written to registers, and its complement
+_WRONG = 0x01010101  # of what is written to bytes that are not enabled, and to wrong fields
+_LONG = range(8, 32)  # bits of the watchdog's patience that are tried one by one
+_PATIENCE = 100  # cycles, of the watchdog, where memory does not answer
+_CHANNELS, _ALL = (0x01, 0x02, 0x04, 0x08, 0x10), 0x1F  # at which nothing moves
+#: How memory is broken (sim/bench/host.v): what it is, and whether reads or writes fail.
+_BROKEN_BY = ((0b10, "READ"), (0b11, "READ"), (1 << 4, "READ"), (1 << 5, "READ"),
+              (0b1000, "WRITE"), (0b1100, "WRITE"))
+_FEW = 4  # frames of a descriptor that fails
 _MANY = 20  # times the cycles that are planned, after which the core hangs
 _GUARD = 0xA5  # bytes where nothing is written
 _WORD = 0xFFFFFFFF
@@ -31,7 +40,8 @@ class HostInfo:
     there is one; ``load``, the weights' image, or nothing; ``warm``, cycles after a reset until a
     frame takes no longer than others; ``frame``, ``window_frame``, ``batch``, planned cycles of one
     frame, of one in the window, and of ``batch_frames``; ``exact``, whether the batch must take
-    exactly as many: memory keeps up with the core.
+    exactly as many: memory keeps up with the core; ``constants``, values of constant registers by
+    name.
     """
 
     port_bits: int
@@ -45,14 +55,17 @@ class HostInfo:
     batch: int
     batch_frames: int
     exact: bool
+    constants: dict[str, int]
 
 
 class HostBench(Compiled):
     """``gatefold_host`` and a memory, compiled once: :meth:`check` plays descriptors on it.
 
-    Played are: every register that can be written, written and read; the first frame alone, some
-    in the window, and a batch, with a memory that answers at once; all frames with one that pauses,
-    and with one that hardly moves, at other addresses.
+    Played are: every register that can be written, written as a whole and byte by byte, and read;
+    the first frame alone, some in the window, and a batch, with a memory that answers at once; all
+    frames with one that pauses, and with one that hardly moves, at other addresses; descriptors
+    that must be refused; memory that fails, ends bursts early or late, or does not answer; loads
+    with a wrong checksum; an abort; and after all that all frames again.
 
     Parameters as of :class:`Compiled`, and ``info``; ``frames``, one sequence in a stateful core;
     ``outputs``, what golden makes of them.
@@ -60,15 +73,17 @@ class HostBench(Compiled):
 
     def __init__(self, directory: Path, info: HostInfo, frames: list[bytes], outputs: list[bytes],
                  simulator: str, *, timeout: float = 900):
-        self.info, self.outputs = info, outputs
+        self.info, self.outputs, self.simulator = info, outputs, simulator
         size, count = info.port_bits // 8, len(frames)
         at_in = -(-len(info.load) // 4096) * 4096
         at_out = -(-(at_in + count * info.in_bytes) // 4096) * 4096
-        self._regions = [at_out + n * (count * info.out_bytes + 16 * size) for n in range(4)]
+        # Of results: of four descriptors, of those that fail, of the last one, completion words.
+        self._regions = [at_out + n * (count * info.out_bytes + 16 * size) for n in range(7)]
         content = bytearray(b"".join([info.load.ljust(at_in, b"\0"), *frames]).ljust(at_out, b"\0"))
         content += bytes([_GUARD]) * (
             self._regions[-1] + count * info.out_bytes + 16 * size - at_out)
-        self._content, self._played = content, self._script(frames, at_in)
+        self._content, self._low = bytes(content), max(12, len(content).bit_length())
+        self._played = self._script(frames, at_in)
         #: Cycles of a run at most; every access to a register takes some.
         self._most = _MANY * (info.warm + info.frame + _WINDOWS * (info.window_frame or 0)
                               + info.batch * (1 + count) + len(info.load)
@@ -82,9 +97,9 @@ class HostBench(Compiled):
         info, outputs, count = self.info, self.outputs, len(self.outputs)
         values, result = self._simulate(*plusargs)
         for (name, want), got in zip(self._played.expected, values, strict=True):
-            if want is not None and got != want:
+            if want is not None and got not in (want if isinstance(want, range) else (want,)):
                 raise CheckFailed(f"registers and memory: expected {want} {name}, got {got}")
-        for place, number in enumerate((1, info.batch_frames, count, count)):
+        for place, number in ((0, 1), (1, info.batch_frames), (2, count), (3, count), (5, count)):
             length = number * info.out_bytes
             got = result[self._regions[place]:self._regions[place] + length]
             _same(f"descriptor {place}", got, outputs[:number])
@@ -92,52 +107,173 @@ class HostBench(Compiled):
             if set(behind) != {_GUARD}:
                 raise CheckFailed(f"registers and memory: descriptor {place} wrote behind its "
                                   "results")
+        words = result[self._regions[6]:][:4 * (len(self._words) + 1)]
+        want = b"".join(word.to_bytes(4, "little") for word in self._words)
+        if words != want + bytes([_GUARD]) * 4:
+            raise CheckFailed(f"registers and memory: expected the completion words {want.hex()}, "
+                              f"got {words.hex()}")
         return self._frames
 
     def _script(self, frames: list[bytes], at_in: int) -> _Script:
         """What the host does."""
-        info, count, script = self.info, len(frames), _Script()
-        for register in MAP.registers:
-            mask = sum(field.mask for field in register.fields if field.access == "rw")
-            for value in (_PATTERN, ~_PATTERN, sum(
-                    field.reset << field.low for field in register.fields)) if mask else ():
-                script.write(**{register.name: value & mask})
-                script.read(register.name, value & mask)
+        info, count, script = self.info, len(frames), _Script(self._low)
+        self._words: list[int] = []  # completion words
+        self._try_registers(script)
         if info.load:
-            script.write(WEIGHTS_BYTES=len(info.load), WEIGHTS_CRC=zlib.crc32(info.load))
-            script.run(0, 0, 0, weights=True)
+            script.refused("NOT_LOADED", FRAMES=1)
+            script.load(info.load)
         script.steps.append((_WAIT, 0, info.warm))
         script.run(1, at_in, self._regions[0])
         script.read("LAST_CYCLES", info.frame, "cycles for one frame")
+        script.read("STALLS_LO", range(info.frame + len(info.load)))
+        script.read("CYCLES_LO", range(info.frame, 4 * (info.frame + len(info.load)) + 400))
+        script.read("CYCLES_HI", 0)
         script.run(info.batch_frames, at_in, self._regions[1])
         script.read("LAST_CYCLES", info.batch if info.exact else None,
                     f"cycles for {info.batch_frames} frames")
         windows = min(_WINDOWS, count) if info.window else 0
         for frame, output in zip(frames[:windows], self.outputs, strict=False):
-            for n in range(0, len(frame), 4):
-                script.steps.append((_WRITE, MAP.window("WINDOW_IN").address + n,
-                                     int.from_bytes(frame[n:n + 4], "little")))
+            upwards = range(0, len(frame), 4)
+            for n in upwards if frame is frames[0] else upwards[::-1]:
+                script.bytewise(MAP.window("WINDOW_IN").address + n,
+                                int.from_bytes(frame[n:n + 4], "little"))
             script.run(1, 0, 0, window=True, first=frame is frames[0])
             script.read("LAST_CYCLES", info.window_frame, "cycles for a frame in the window")
             for n in range(0, info.out_bytes, 4):
                 script.steps.append((_READ, MAP.window("WINDOW_OUT").address + n, 0))
                 script.expected.append((f"in byte {n} of the window", int.from_bytes(
                     output[n:n + 4], "little")))
-        for rate, base, at_out in zip(_PAUSED, _BASES, self._regions[2:], strict=True):
+        for rate, base, at_out in zip(_PAUSED, _BASES, self._regions[2:], strict=False):
             script.steps += [(_PAUSES, 0, rate), (_BASE, 0, base)]
             script.run(count, at_in, at_out, base)
         self._frames = 1 + info.batch_frames + windows + 2 * count
         script.read("ERROR", 0)
         script.read("FRAMES_DONE_LO", self._frames)
+        script.read("FRAMES_DONE_HI", 0)
+        script.read("COMPLETED", script.descriptors)
+        script.steps += [(_PAUSES, 0, 0), (_BASE, 0, 0)]
+        self._refusals(script, at_in)
+        self._fail(script, min(_FEW, count), at_in)
+        script.run(count, at_in, self._regions[5])
+        self._frames += count
+        script.read("ERROR", 0)
         script.steps.append((_END, 0, 0))
         return script
+
+    def _try_registers(self, script: _Script) -> None:
+        """Write and read every register that can be written, and read constant ones."""
+        for name, value in self.info.constants.items():
+            script.read(name, value)
+        for register in MAP.registers:
+            mask = sum(field.mask for field in register.fields if field.access == "rw")
+            for value in (_PATTERN, ~_PATTERN, sum(
+                    field.reset << field.low for field in register.fields)) if mask else ():
+                script.bytewise(register.address, value & mask)
+                script.read(register.name, value & mask)
+
+    def _word(self, script: _Script, errors: int = 0) -> dict[str, bool]:
+        """Registers that ask for a completion word, which must be 1 above these errors."""
+        script.write(DONE_ADDR_LO=self._regions[6] + 4 * len(self._words) | script.upper(_WORD),
+                     DONE_ADDR_HI=_WORD)
+        self._words.append(1 << 31 | errors)
+        return {"done_word": True}
+
+    def _refusals(self, script: _Script, at_in: int) -> None:
+        """Descriptors that the core must refuse, and interrupts of both kinds."""
+        info, out = self.info, self._regions[4]
+        good = {"FRAMES": 1, "IN_ADDR_LO": at_in, "IN_ADDR_HI": 0, "OUT_ADDR_HI": _WORD,
+                "OUT_ADDR_LO": out | script.upper(_WORD)}
+        ask = MAP["FLAGS"].field
+        hashed, weights = ask("CHECK_HASH").mask, ask("WEIGHTS").mask
+        script.write(IER=3, GIE=1)
+        script.refused("FRAMES", **good | {"FRAMES": 0})
+        script.read("ISR", 3)
+        script.interrupt(1)
+        script.write(ISR=3)
+        script.read("ISR", 0)
+        script.interrupt(0)
+        script.write(IER=0, GIE=0)
+        script.refused("FRAMES", **good | {"FRAMES": 1 << 31})
+        script.refused("ALIGNMENT", **good | {"IN_ADDR_LO": at_in + 1})
+        script.refused("ALIGNMENT", **good | {"OUT_ADDR_LO": out + info.port_bits // 16})
+        script.refused("ALIGNMENT", **good | {"FLAGS": ask("DONE_WORD").mask, "DONE_ADDR_LO": 2})
+        script.refused("HASH", **good | {"FLAGS": hashed, "EXPECTED_HASH":
+                                         info.constants["HASH_LO"] ^ 1 << 31})
+        script.refused("LENGTH", **good | {"FLAGS": weights, "WEIGHTS_BYTES": len(info.load) ^ 4})
+        script.refused("FRAMES" if info.window else "NO_WINDOW", **good | {
+            "FLAGS": ask("WINDOW").mask, "FRAMES": 1 + info.window})
+        script.write(EXPECTED_HASH=info.constants["HASH_LO"])
+        script.run(1, at_in, out, check_hash=True, **self._word(script))
+        script.read("ERROR", 0)
+        # A descriptor, one that waits, and one too many.
+        script.write(**good | {"FLAGS": 1, "FRAMES": len(self.outputs)})
+        for _ in range(3):
+            script.write(CTRL=MAP["CTRL"].field("AP_START").mask)
+        script.steps += [(_DONE, 0, 0)] * 2
+        script.read("ERROR", script.error("TWO_STARTS"))
+        script.write(ERROR=script.error("TWO_STARTS"))
+        script.descriptors += 2
+        script.read("COMPLETED", script.descriptors)
+
+    def _fail(self, script: _Script, frames: int, at_in: int) -> None:
+        """Memory that fails, and the end of all descriptors."""
+        info, out = self.info, self._regions[4]
+        if info.load:
+            size = info.port_bits // 8
+            for n in range(1, 6):  # of other images each bit of the checksum has both values
+                script.load(self._content[n * size:][:len(info.load)], n * size)
+                script.load(info.load, wrong=0x11111111 << n % 4, error="CHECKSUM")
+                script.read("STATUS", 0)
+            script.load(info.load)
+        for broken, cause in _BROKEN_BY:
+            script.steps.append((_BROKEN, 0, broken))
+            word = self._word(script, script.error(cause)) if cause == "READ" else {}
+            script.run(frames, at_in, out, **word)
+            script.fails(cause)
+            if info.load and cause == "READ":
+                script.load(info.load, error="READ", also="CHECKSUM")
+                script.steps.append((_BROKEN, 0, 0))
+                script.load(info.load)
+        script.steps.append((_BROKEN, 0, 0))
+        script.write(WATCHDOG=_PATIENCE)
+        # From the start on a channel at a time, then all of them while a frame is computed.
+        for channels, cycles in [*((channel, 0) for channel in _CHANNELS), *(
+                (_ALL, info.frame * part // 8) for part in (2, 4, 6))]:
+            stop = [(_WAIT, 0, cycles), (_BROKEN, 0, channels << 8)]
+            script.steps += stop[1:] if not cycles else []
+            script.start(info.batch_frames, at_in, out)
+            script.steps += [*(stop if cycles else []), (_DONE, 0, 0)]
+            script.fails("NO_ANSWER")
+            script.read("LAST_CYCLES", range(_PATIENCE, 2 * _PATIENCE + info.batch),
+                        "cycles until the watchdog expires")
+            script.read("ABORT", 1)
+            script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE)]
+            script.read("ABORT", 0)
+            if info.load:
+                script.load(info.load)
+            script.run(frames, at_in, out)
+            script.read("ERROR", 0)
+        for bit in _LONG if self.simulator == "verilator" else _LONG[::8]:
+            script.write(WATCHDOG=1 << bit | 20)
+            script.steps.append((_BROKEN, 0, _ALL << 8))
+            script.write(WEIGHTS_BYTES=len(info.load))
+            script.start(frames, at_in, out, weights=bool(info.load))
+            script.steps.append((_WAIT, 0, 60))
+            script.read("ERROR", 0)
+            script.write(ABORT=1)
+            script.steps.append((_DONE, 0, 0))
+            script.fails("ABORTED")
+            script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE)]
+        if info.load:
+            script.load(info.load)
 
     def _bench(self, folder: Path) -> list[Path]:
         size, steps = self.info.port_bits // 8, self._played.steps
         words = [int.from_bytes(self._content[n:n + size], "little")
                  for n in range(0, len(self._content), size)]
         (folder / "host.v").write_text(bench_file("host.v", {
-            "width": self.info.port_bits, "depth": len(words), "steps": len(steps)}))
+            "low": self._low, "width": self.info.port_bits, "depth": len(words),
+            "steps": len(steps)}))
         (folder / "main.cpp").write_text(bench_file("main.cpp"))
         (self._root / "memory.hex").write_text("".join(f"{word:x}\n" for word in words))
         (self._root / "script.hex").write_text("".join(
@@ -167,32 +303,80 @@ class HostBench(Compiled):
 
 
 class _Script:
-    """The steps of sim/bench/host.v, and what it reads: the name of a value, and the value, or None
-    where any is right."""
+    """The steps of sim/bench/host.v, and what it reads: the name of a value, and the value or those
+    that are right, None: any is. ``low``: bits of an address in memory; ``descriptors``: how many
+    have been started."""
 
-    def __init__(self):
+    def __init__(self, low: int):
         self.steps: list[tuple[int, int, int]] = []
-        self.expected: list[tuple[str, int | None]] = []
+        self.expected: list[tuple[str, int | range | None]] = []
+        self.low, self.descriptors = low, 0
 
     def write(self, **registers: int) -> None:
         self.steps += [(_WRITE, MAP[name].address, value) for name, value in registers.items()]
 
-    def read(self, name: str, expected: int | None, what: str = "") -> None:
+    def bytewise(self, address: int, value: int) -> None:
+        """Write a word that is wrong in all bytes, then one byte after the other, upwards or
+        downwards; what lies in bytes that are not enabled is wrong."""
+        self.steps.append((_WRITE, address, ~value & _WORD))
+        for n in range(4)[::-1 if address & 4 else 1]:
+            self.steps.append((_WRITE | (0xF ^ 1 << n) << _OFF, address,
+                               value ^ (_WORD & ~(0xFF << 8 * n))))
+
+    def read(self, name: str, expected: int | range | None, what: str = "") -> None:
         self.steps.append((_READ, MAP[name].address, 0))
         self.expected.append((what or f"in {name}", expected))
 
-    def run(self, frames: int, at_in: int, at_out: int, base: int = 0, *, first: bool = True,
-            **flags: bool) -> None:
-        """A descriptor, to its end; ``base``, of step _BASE; ``first``, its first frame begins a
+    def upper(self, base: int) -> int:
+        """The bits of ``base`` that are in the low half of an address."""
+        return base >> self.low << self.low
+
+    def interrupt(self, expected: int) -> None:
+        self.steps.append((_INTERRUPT, 0, 0))
+        self.expected.append(("on the interrupt", expected))
+
+    def error(self, cause: str) -> int:
+        """Its bit of the register ERROR."""
+        return MAP["ERROR"].field(cause).mask
+
+    def fails(self, *causes: str) -> None:
+        """The causes are in ERROR, which is cleared."""
+        bits = sum(map(self.error, causes))
+        self.read("ERROR", bits)
+        self.write(ERROR=bits)
+        self.read("ERROR", 0)
+
+    def refused(self, cause: str, **registers: int) -> None:
+        """A descriptor with these registers ends at once, for this cause."""
+        self.write(**{"FLAGS": 1} | registers, CTRL=MAP["CTRL"].field("AP_START").mask)
+        self.steps.append((_DONE, 0, 0))
+        self.descriptors += 1
+        self.fails(cause)
+
+    def load(self, image: bytes, at: int = 0, *, wrong: int = 0, error: str = "", also: str = ""
+             ) -> None:
+        """Load weights; with bits of the checksum that are ``wrong``, and what must be in ERROR."""
+        self.write(WEIGHTS_BYTES=len(image), WEIGHTS_CRC=zlib.crc32(image) ^ wrong)
+        self.run(0, at, 0, weights=True)
+        self.fails(*filter(None, (error, also)))
+
+    def run(self, frames: int, at_in: int, at_out: int, base: int = 0, **flags: bool) -> None:
+        """A descriptor, to its end; parameters as of :meth:`start`."""
+        self.start(frames, at_in, at_out, base, **flags)
+        self.steps.append((_DONE, 0, 0))
+
+    def start(self, frames: int, at_in: int, at_out: int, base: int = 0, *, first: bool = True,
+              **flags: bool) -> None:
+        """Begin a descriptor; ``base``, of step _BASE; ``first``, its first frame begins a
         sequence."""
         flag = MAP["FLAGS"].field
         above = ~base & _WORD
-        self.write(FRAMES=frames, IN_ADDR_LO=at_in | (base << 28) & _WORD, IN_ADDR_HI=base,
-                   OUT_ADDR_LO=at_out | (above << 28) & _WORD, OUT_ADDR_HI=above,
+        self.descriptors += 1
+        self.write(FRAMES=frames, IN_ADDR_LO=at_in | self.upper(base), IN_ADDR_HI=base,
+                   OUT_ADDR_LO=at_out | self.upper(above), OUT_ADDR_HI=above,
                    FLAGS=sum(flag(name.upper()).mask for name, on in (
                        ("first", first), *flags.items()) if on),
                    CTRL=MAP["CTRL"].field("AP_START").mask)
-        self.steps.append((_DONE, 0, 0))
 
 
 def _same(where: str, got: bytes, outputs: list[bytes]) -> None:

@@ -231,15 +231,19 @@ def extreme(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
 
 
 def many_frames(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
-    """These ``samples`` once each: a third back to back, a third with seeded gaps and stalls, and a
-    third alone. Some wrong bits show in one frame of hundreds only."""
+    """These ``samples`` once each: a third back to back; a third with seeded gaps, each taken late
+    by up to two intervals, so that the output is full most of the time; and a third alone. Some
+    wrong bits show in one frame of hundreds only."""
     rng, count = np.random.default_rng(seed), len(samples)
     third = np.arange(count) * 3 // count
     waits = third[:, None] == 1
+    stalls = np.zeros((count, info.beats_out), int)
+    stalls[np.arange(count), rng.integers(0, info.beats_out, count)] = rng.integers(
+        0, 2 * info.interval + 1, count)
     return _scenario(info, "many frames", samples, fresh=_sequences(info, count, rng),
                      isolated=third == 2,
                      gaps=waits * _waits(rng, count, info.beats_in, info.interval),
-                     stalls=waits * _waits(rng, count, info.beats_out, 2 * info.interval))
+                     stalls=waits * stalls)
 
 
 def other_weights(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:

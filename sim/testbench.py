@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gatefold.sim.core_info import CoreInfo
-from gatefold.sim.expected import Expect
+from gatefold.sim.expected import Expect, Other
 from gatefold.sim.results import Trace
 from gatefold.sim.scenario import AFTER_CYCLES, RESET_CYCLES
 from gatefold.sim.vectors import write_vectors
@@ -173,11 +173,13 @@ def _sum_writes(info: CoreInfo) -> str:
         f'            $fwrite(trace_file, " %0d", $signed({name}));' for name in _sum_names(info)))
 
 
-def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:
+def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect,
+                       other: Other | None = None) -> None:
     """Write the cocotb bench of a core into ``folder`` (DIR/cocotb), which is made where missing.
 
     ``x`` (frames, n_in) are the input integers of vectors.json; ``expect``
-    (:mod:`.expected`) computes the outputs. The frames of a stateful core are one sequence.
+    (:mod:`.expected`) computes the outputs; ``other``, weights that a loadable core gets in a test
+    of its own. The frames of a stateful core are one sequence.
     The bench reads ../core.json and ../rtl when it runs.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +192,8 @@ def write_cocotb_bench(folder: Path, info: CoreInfo, x, expect: Expect) -> None:
     cut, _ = expect([len(x) - 1] * len(lengths), np.ones(len(lengths), bool),
                     np.minimum(lengths * info.stream.per_beat, info.n_in))
     write_vectors(folder / "vectors.json", x, y, fresh,
-                  dict(zip(lengths.tolist(), cut, strict=True)), _sums(info, trace))
+                  dict(zip(lengths.tolist(), cut, strict=True)), _sums(info, trace),
+                  None if other is None else (other.load, other.expect(range(len(x)), fresh)[0]))
 
 
 def _sums(info: CoreInfo, trace: Trace) -> list[list[int]]:

@@ -85,11 +85,13 @@ class StreamFormat:
         return np.frombuffer(data[:used], f"<i{self.container_bits // 8}").astype(np.int64)
 
 
-def write_vectors(path: Path, x, y, fresh, cut: dict, sums: list[list[int]]) -> None:
+def write_vectors(path: Path, x, y, fresh, cut: dict, sums: list[list[int]],
+                  other: tuple[list[int], np.ndarray] | None = None) -> None:
     """Write integer inputs x (frames, elements) and their expected outputs y as JSON, a frame
     a line; ``fresh`` (frames,), whether a frame begins a sequence or continues that of the
     frame before it; ``cut``, by a number of beats, the expected outputs of a last frame that
-    has only so many; and ``sums``, by event, the accumulators of the first frame."""
+    has only so many; ``sums``, by event, the accumulators of the first frame; and ``other``, the
+    beats of other weights and the outputs expected with them."""
     def rows(array):
         return ",\n  ".join(json.dumps(row) for row in array)
 
@@ -97,6 +99,9 @@ def write_vectors(path: Path, x, y, fresh, cut: dict, sums: list[list[int]]) -> 
     flags = json.dumps(np.asarray(fresh).astype(int).tolist())
     lines = ",\n  ".join(f'"{beats}": {json.dumps(np.asarray(values).tolist())}'
                          for beats, values in cut.items())
+    more = "" if other is None else (
+        f',\n"other": {{"load": {json.dumps(other[0])},\n"output": [\n  '
+        f'{rows(np.asarray(other[1]).tolist())}\n]}}')
     path.write_text(f'{{"input": [\n  {rows(x)}\n],\n"output": [\n  {rows(y)}\n],\n'
                     f'"fresh": {flags},\n"cut": {{\n  {lines}\n}},\n'
-                    f'"sums": [\n  {rows(sums)}\n]}}\n')
+                    f'"sums": [\n  {rows(sums)}\n]{more}}}\n')

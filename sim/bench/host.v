@@ -1,21 +1,26 @@
 // Plays descriptors on gatefold_host, with a memory: the bench of `gatefold verify` for a core with
 // registers.
 //
-// script.hex: one word a line, OP (8 bits) ADDRESS (16 bits) VALUE (32 bits).
-//     OP 0: the end. 1: write VALUE to the register. 2: read it, "read VALUE" goes to log.txt.
+// script.hex: one word a line, OFF (4 bits) OP (4 bits) ADDRESS (16 bits) VALUE (32 bits).
+//     OP 0: the end. 1: write VALUE to the register, without the bytes that are 1 in OFF. 2: read
+//     it, "read VALUE" goes to log.txt.
 //     3: wait until AP_DONE is 1, and write AP_CONTINUE. 4: wait VALUE cycles.
 //     5: from now on memory pauses in VALUE of 256 cycles, each channel for itself; 0: it answers
-//     at once. 6: from now on the upper 36 bits of an address are VALUE and its low 4 bits where
-//     memory is read, and their complement where it is written.
+//     at once. 6: from now on VALUE, twice, are the bits of an address above those of memory where
+//     it is read, and their complement where it is written.
+//     7: from now on memory is broken as VALUE says. Bits 0 and 1: RRESP; 2 and 3: BRESP; 4: bursts
+//     of several words end a word early; 5: bursts end a word late; 8 to 12: nothing moves on AR,
+//     R, AW, W, B. 8: "read INTERRUPT" goes to log.txt.
 // memory.hex: the words of memory from address 0 on; result.hex: what they are at the end.
 // "wrong ..." in log.txt: the core broke a rule of AXI. "hang": +cycles=N was not enough.
 `timescale 1ns / 1ps
 
 @{drive}
     localparam integer WIDTH = @{width}, BYTES = WIDTH / 8, SHIFT = $clog2(BYTES);
+    localparam integer LOW = @{low};  // bits of an address in memory
     localparam integer DEPTH = @{depth}, STEPS = @{steps}, QUEUE = 16;
     localparam integer END = 0, WRITE = 1, READ = 2, DONE = 3, WAIT = 4, PAUSES = 5,
-                       BASE = 6;
+                       BASE = 6, BROKEN = 7, INTERRUPT = 8;
 
     reg [WIDTH-1:0] memory [0:DEPTH-1];
     reg [55:0] script [0:STEPS-1];
@@ -35,10 +40,12 @@
     reg [13:0] address = 0;
     reg [31:0] value = 0;
     reg [7:0] rate = 0;
-    reg [35:0] base = 0;
+    reg [63:0] base = 0;
     wire awready, wready, bvalid, arready, rvalid;
     wire [31:0] rdata;
-    wire [7:0] op = script[step][55:48];
+    wire [3:0] op = script[step][51:48];
+    reg [3:0] strobes = 0;
+    reg [12:0] broken = 0;
     wire interrupt;
 
     always @(posedge clk) begin
@@ -54,8 +61,9 @@
         if (!rst && !busy) begin
             address <= op == DONE ? 14'h0 : script[step][45:32];
             value <= script[step][31:0];
+            strobes <= op == DONE ? 4'hf : ~script[step][55:52];
             waits <= 0;
-            busy <= op != END && op != PAUSES && op != BASE;
+            busy <= op != END && op != PAUSES && op != BASE && op != BROKEN && op != INTERRUPT;
             if (op == END) finish;
             if (op == WRITE) begin
                 awvalid <= 1;
@@ -63,11 +71,19 @@
             end
             if (op == READ || op == DONE) arvalid <= 1;
             if (op == BASE) begin
-                base <= {script[step][31:0], script[step][3:0]};
+                base <= {2{script[step][31:0]}};
                 step <= step + 1;
             end
             if (op == PAUSES) begin
                 rate <= script[step][7:0];
+                step <= step + 1;
+            end
+            if (op == BROKEN) begin
+                broken <= script[step][12:0];
+                step <= step + 1;
+            end
+            if (op == INTERRUPT) begin
+                $fwrite(log, "read %0d\n", interrupt);
                 step <= step + 1;
             end
         end
@@ -112,6 +128,8 @@
     wire m_arvalid, m_rready, m_awvalid, m_wvalid, m_wlast, m_bready;
     wire [63:0] m_araddr, m_awaddr;
     wire [7:0] m_arlen, m_awlen;
+    wire [2:0] m_arsize, m_awsize;
+    wire [1:0] m_arburst, m_awburst;
     wire [WIDTH-1:0] m_wdata;
     wire [BYTES-1:0] m_wstrb;
     reg [63:0] reads [0:QUEUE-1], writes [0:QUEUE-1];
@@ -120,20 +138,26 @@
     reg [4:0] reads_held = 0, writes_held = 0;
     reg [7:0] read_at = 0, write_at = 0;
     integer answers = 0, n;
+    reg [2:0] offered = 0;
+    reg [71:0] offer_ar, offer_aw;
+    reg [WIDTH+BYTES:0] offer_w;
+    reg [7:0] write_lengths [0:QUEUE-1];
 
-    wire m_arready = reads_held < QUEUE && !pause[0];
-    wire m_rvalid = reads_held != 0 && !pause[1];
-    wire m_rlast = read_at == lengths[read_head];
-    wire m_awready = writes_held < QUEUE && !pause[2];
+    wire m_arready = reads_held < QUEUE && !pause[0] && !broken[8];
+    wire m_rvalid = reads_held != 0 && !pause[1] && !broken[9];
+    wire m_rlast = read_at + (broken[4] && lengths[read_head] != 0 ? 8'd1 : 8'd0)
+                   == lengths[read_head] + (broken[5] ? 8'd1 : 8'd0);
+    wire m_awready = writes_held < QUEUE && !pause[2] && !broken[10];
     wire comes = m_awvalid && m_awready;
-    wire m_wready = (writes_held != 0 || comes) && !pause[3];
-    wire m_bvalid = answers != 0 && !pause[4];
+    wire m_wready = (writes_held != 0 || comes) && !pause[3] && !broken[11];
+    wire m_bvalid = answers != 0 && !pause[4] && !broken[12];
     wire asks = m_arvalid && m_arready;
     wire gives = m_rvalid && m_rready;
     wire takes = m_wvalid && m_wready;
-    wire [63:0] read_word = ({36'b0, reads[read_head][27:0]} >> SHIFT) + {56'b0, read_at};
+    wire [63:0] read_word = ({{64 - LOW{1'b0}}, reads[read_head][LOW-1:0]} >> SHIFT) + {56'b0, read_at};
     wire [63:0] written = writes_held != 0 ? writes[write_head] : m_awaddr;
-    wire [63:0] write_word = ({36'b0, written[27:0]} >> SHIFT)
+    wire [7:0] write_len = writes_held != 0 ? write_lengths[write_head] : m_awlen;
+    wire [63:0] write_word = ({{64 - LOW{1'b0}}, written[LOW-1:0]} >> SHIFT)
                              + {56'b0, write_at};
 
     always @(posedge clk) begin
@@ -147,17 +171,28 @@
             reads[read_tail] <= m_araddr;
             lengths[read_tail] <= m_arlen;
             read_tail <= read_tail + 1;
-            check(m_araddr, m_arlen, base);
+            check(m_araddr, m_arlen, base, {m_arsize, m_arburst});
         end
         if (comes) begin
             writes[write_tail] <= m_awaddr;
+            write_lengths[write_tail] <= m_awlen;
             write_tail <= write_tail + 1;
-            check(m_awaddr, m_awlen, ~base);
+            check(m_awaddr, m_awlen, ~base, {m_awsize, m_awburst});
         end
         if (gives) begin
             read_at <= m_rlast ? 0 : read_at + 1;
             if (m_rlast) read_head <= read_head + 1;
         end
+        offered <= {m_arvalid && !m_arready, m_awvalid && !m_awready, m_wvalid && !m_wready};
+        offer_ar <= {m_araddr, m_arlen};
+        offer_aw <= {m_awaddr, m_awlen};
+        offer_w <= {m_wdata, m_wstrb, m_wlast};
+        if ((offered[2] && {m_arvalid, m_araddr, m_arlen} !== {1'b1, offer_ar})
+            || (offered[1] && {m_awvalid, m_awaddr, m_awlen} !== {1'b1, offer_aw})
+            || (offered[0] && {m_wvalid, m_wdata, m_wstrb, m_wlast} !== {1'b1, offer_w}))
+            $fwrite(log, "wrong: an offer to memory changes before it is taken\n");
+        if (takes && m_wlast != (write_at == write_len))
+            $fwrite(log, "wrong: WLAST is not on the last word of a burst\n");
         if (takes) begin
             write_at <= m_wlast ? 0 : write_at + 1;
             if (m_wlast) write_head <= write_head + 1;
@@ -170,11 +205,14 @@
         answers <= answers + (takes && m_wlast ? 1 : 0) - (m_bvalid && m_bready ? 1 : 0);
     end
 
-    task check(input [63:0] first, input [7:0] len, input [35:0] upper);
+    task check(input [63:0] first, input [7:0] len, input [63:0] upper, input [4:0] how);
         begin
+            if (how != {SHIFT[2:0], 2'b01})
+                $fwrite(log, "wrong: a burst is not of whole words from address to address\n");
             if (first[11:0] + ({56'b0, len} + 1) * BYTES > 4096)
                 $fwrite(log, "wrong: a burst at %h crosses 4 KiB\n", first);
-            if (first[63:28] !== upper || ({36'b0, first[27:0]} >> SHIFT) + {56'b0, len} >= DEPTH)
+            if (first[63:LOW] !== upper[63:LOW]
+                || ({{64 - LOW{1'b0}}, first[LOW-1:0]} >> SHIFT) + {56'b0, len} >= DEPTH)
                 $fwrite(log, "wrong: a burst at %h lies beyond all that is in use\n", first);
         end
     endtask
@@ -182,23 +220,23 @@
     gatefold_host dut (
         .clk(clk), .rst(rst), .interrupt(interrupt),
         .s_axi_control_awaddr(address), .s_axi_control_awvalid(awvalid),
-        .s_axi_control_awready(awready), .s_axi_control_wdata(value), .s_axi_control_wstrb(4'hf),
+        .s_axi_control_awready(awready), .s_axi_control_wdata(value), .s_axi_control_wstrb(strobes),
         .s_axi_control_wvalid(wvalid), .s_axi_control_wready(wready), .s_axi_control_bresp(),
         .s_axi_control_bvalid(bvalid), .s_axi_control_bready(1'b1),
         .s_axi_control_araddr(address), .s_axi_control_arvalid(arvalid),
         .s_axi_control_arready(arready), .s_axi_control_rdata(rdata), .s_axi_control_rresp(),
         .s_axi_control_rvalid(rvalid), .s_axi_control_rready(1'b1),
         .m_axi_gmem_awid(), .m_axi_gmem_awaddr(m_awaddr), .m_axi_gmem_awlen(m_awlen),
-        .m_axi_gmem_awsize(), .m_axi_gmem_awburst(), .m_axi_gmem_awcache(), .m_axi_gmem_awprot(),
+        .m_axi_gmem_awsize(m_awsize), .m_axi_gmem_awburst(m_awburst), .m_axi_gmem_awcache(), .m_axi_gmem_awprot(),
         .m_axi_gmem_awvalid(m_awvalid), .m_axi_gmem_awready(m_awready),
         .m_axi_gmem_wdata(m_wdata), .m_axi_gmem_wstrb(m_wstrb), .m_axi_gmem_wlast(m_wlast),
         .m_axi_gmem_wvalid(m_wvalid), .m_axi_gmem_wready(m_wready),
-        .m_axi_gmem_bid(1'b0), .m_axi_gmem_bresp(2'b0), .m_axi_gmem_bvalid(m_bvalid),
+        .m_axi_gmem_bid(1'b0), .m_axi_gmem_bresp(broken[3:2]), .m_axi_gmem_bvalid(m_bvalid),
         .m_axi_gmem_bready(m_bready),
         .m_axi_gmem_arid(), .m_axi_gmem_araddr(m_araddr), .m_axi_gmem_arlen(m_arlen),
-        .m_axi_gmem_arsize(), .m_axi_gmem_arburst(), .m_axi_gmem_arcache(), .m_axi_gmem_arprot(),
+        .m_axi_gmem_arsize(m_arsize), .m_axi_gmem_arburst(m_arburst), .m_axi_gmem_arcache(), .m_axi_gmem_arprot(),
         .m_axi_gmem_arvalid(m_arvalid), .m_axi_gmem_arready(m_arready),
-        .m_axi_gmem_rid(1'b0), .m_axi_gmem_rdata(memory[read_word]), .m_axi_gmem_rresp(2'b0),
+        .m_axi_gmem_rid(1'b0), .m_axi_gmem_rdata(memory[read_word]), .m_axi_gmem_rresp(broken[1:0]),
         .m_axi_gmem_rlast(m_rlast), .m_axi_gmem_rvalid(m_rvalid), .m_axi_gmem_rready(m_rready)
     );
 

@@ -1,5 +1,5 @@
 """cocotb bench of a Gatefold core: exact outputs, exact cycles, any flow, reset, wrong TLAST,
-blocked output, frames of any length, wrong loads, and the accumulators of a frame.
+blocked output, frames of any length, wrong loads, other weights, and the accumulators of a frame.
 
 vectors.json holds input frames and the outputs that the golden model expects, as integers;
 ../core.json holds the core's shapes and cycle counts. Both streams are AXI4-Stream. A frame is all
@@ -11,7 +11,7 @@ expects the frame before it in the list to have been the last. The frames of oth
 "cut" holds, by a number of beats, the outputs expected of a last frame that has only so many and
 that begins a sequence: the core takes zeros for the others. The last frames are chosen for what
 saturates on them. "sums" holds, by event of "trace" in core.json, the accumulators of the first
-frame.
+frame. "other" holds, for a loadable core, the beats of other weights, and the outputs with them.
 
 Run it with `make` (see Makefile). It needs cocotb and cocotbext-axi, not Gatefold.
 """
@@ -129,12 +129,12 @@ class Bench:
         frame = await with_timeout(self.sink.recv(), PATIENCE * CLOCK_NS, "ns")
         return frame.tdata
 
-    async def receive_expected(self, *samples):
+    async def receive_expected(self, *samples, expected=EXPECTED):
         """Check that the next frames are what these samples give, to the bit."""
         for sample in samples:
             got = await self.receive()
-            assert got == EXPECTED[sample], (
-                f"sample {sample}: expected {[hex(beat) for beat in EXPECTED[sample]]}, "
+            assert got == expected[sample], (
+                f"sample {sample}: expected {[hex(beat) for beat in expected[sample]]}, "
                 f"got {[hex(beat) for beat in got]}")
 
     async def results(self, count):
@@ -358,3 +358,22 @@ async def loads(dut):
     await bench.finish()
     await bench.reset()
     assert dut.load_error.value == 0, "load_error is set after a reset"
+
+
+@cocotb.test(skip="other" not in VECTORS)
+async def other_weights(dut):
+    """Weights from all of their formats: bits and saturations that the core's own never use."""
+    bench = Bench(dut)
+    await bench.start()
+    load = VECTORS["other"]["load"]
+    own = [int(dut.load_image[n].value) for n in range(len(load))]
+    for image, expected in ((load, [to_beats(frame) for frame in VECTORS["other"]["output"]]),
+                            (own, EXPECTED)):
+        for n, beat in enumerate(image):
+            dut.load_image[n].value = beat
+        await bench.reset()
+        for sample in SAMPLES:
+            bench.send(sample)
+        await bench.receive_expected(*SAMPLES, expected=expected)
+    await bench.finish()
+    await bench.no_error()

@@ -145,6 +145,14 @@ def planted(cores, fault, folder, core=None, faults=FAULTS):
     return folder, qnet
 
 
+def bench_output(folder, test):
+    """What a test of the exported bench prints, which fails."""
+    done = subprocess.run([sys.executable, "run.py", "--sim", "icarus", "--test", test],
+                          cwd=folder / "cocotb", capture_output=True, text=True)
+    assert done.returncode, done.stdout[-2000:]
+    return done.stdout
+
+
 @icarus
 @pytest.mark.parametrize("core", CORES)
 def test_without_a_fault_both_cores_pass(cores, core):
@@ -168,6 +176,7 @@ def test_what_the_core_s_own_weights_never_do_is_found_with_other_weights(cores,
         "a Dense wraps": fault})
     with pytest.raises(CheckFailed, match="^other weights: .* y = "):
         check_core(folder, qnet, sim="icarus", samples=3)
+    assert "AssertionError" in bench_output(folder, "other_weights")
 
 
 @icarus
@@ -211,8 +220,5 @@ def test_verify_finds_in_other_cores(other, fault, tmp_path):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_cocotb_bench_finds(cores, fault, tmp_path):
     folder, _ = planted(cores, fault, tmp_path / "core")
-    test = FAULTS[fault][6]
-    done = subprocess.run([sys.executable, "run.py", "--sim", "icarus", "--test", test],
-                          cwd=folder / "cocotb", capture_output=True, text=True)
-    assert done.returncode, done.stdout[-2000:]
-    assert "AssertionError" in done.stdout or "SimTimeoutError" in done.stdout, done.stdout[-2000:]
+    output = bench_output(folder, FAULTS[fault][6])
+    assert "AssertionError" in output or "SimTimeoutError" in output, output[-2000:]

@@ -27,13 +27,20 @@ def check(core, folder):
 
 def test_descriptors_give_golden_s_results_in_planned_cycles(core, tmp_path):
     core.save(tmp_path / "core")
-    assert check(core, tmp_path / "core").scenarios["registers and memory"] == 65
+    assert check(core, tmp_path / "core").scenarios["registers and memory"] == 91
 
 
 def wrong_bit(folder):
     path = folder / "rtl" / "gatefold_host.v"
     text, count = re.subn(r"(assign m_axi_gmem_wdata = )([^;]+);", r"\1(\2) ^ 1;",
                           path.read_text())
+    assert count == 1
+    path.write_text(text)
+
+
+def no_failed_reads(folder):
+    path = folder / "rtl" / "gatefold_host.v"
+    text, count = re.subn(r"= m_axi_gmem_rresp;", "= 2'b00;", path.read_text())
     assert count == 1
     path.write_text(text)
 
@@ -47,6 +54,7 @@ def wrong_cycles(folder):
 
 @pytest.mark.parametrize(("plant", "message"), [
     (wrong_bit, "descriptor 0, frame 0, byte 0: expected"),
+    (no_failed_reads, "expected 1 in ERROR, got 0"),
     (wrong_cycles, "expected .* cycles for one frame, got")])
 def test_a_fault_around_the_core_is_found(core, tmp_path, plant, message):
     core.save(tmp_path / "core")

@@ -7,7 +7,7 @@ small registers never have. Only *control* is looked at: the registers that no i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ from gates import Gates, Seen, walk
 
 __all__ = ["Clause", "Table", "control", "invariants", "small_registers"]
 
+MOST_BITS = 40  #: of a register of which all values are looked at
+MOST_VALUES = 64  #: of a register, or of two together, whose other values are excluded
 Clause = tuple[int, ...]  #: literals: places in ``Seen.watched`` from 1 on, negative where inverted
 
 
@@ -77,20 +79,80 @@ def candidates(gates: Gates, seen: Seen) -> Iterator[Clause]:
             if a != b and (a < b or invert_a != invert_b):
                 yield ((moving[a] + 1) * (1 if invert_a else -1),
                        (moving[b] + 1) * (1 if invert_b else -1))
-    place = {n: k for k, n in enumerate(moving)}
-    groups = [[n for n in group if n in place] for group in small_registers(
-        gates, seen.watched, 7)]
-    groups = [group for group in groups if len(group) > 1]
-    module = {tuple(group): gates.registers[seen.watched[group[0]]][0].rpartition(".")[0]
-              for group in groups}
-    pairs = [a + b for a, b in combinations(groups, 2)
-             if module[tuple(a)] == module[tuple(b)] and len(a + b) <= 9]
-    for group in groups + pairs:
-        have = {tuple(row) for row in np.unique(trace[:, group], axis=0).astype(int).tolist()}
-        for value in product((0, 1), repeat=len(group)):
-            if value not in have:
-                yield tuple((n + 1) * (-1 if bit else 1)
-                            for n, bit in zip(group, value, strict=True))
+    yield from _unseen_values(gates, seen)
+
+
+def _unseen_values(gates: Gates, seen: Seen) -> Iterator[Clause]:
+    """Values that control registers never have, each for itself, and two of a module together, or
+    one and the one that its next value is made of."""
+    registers: dict[str, list[int]] = {}
+    for place, register in enumerate(seen.watched.tolist()):
+        registers.setdefault(gates.registers[register][0], []).append(place)
+    have: dict[str, np.ndarray] = {}  # of each register, the number of its value in every cycle
+    for name, places in registers.items():
+        codes: dict[bytes, int] = {}
+        number = np.array([codes.setdefault(row.tobytes(), len(codes))
+                           for row in np.packbits(seen.trace[:, places], axis=1)])
+        first = np.unique(number, return_index=True)[1]
+        if len(places) <= MOST_BITS and 1 < len(codes) <= MOST_VALUES:
+            have[name] = number
+            yield from _unseen(seen.trace[first][:, places], places)
+    module = {name: name.rpartition(".")[0] for name in have}
+    sources = _sources(gates, seen.watched, registers)
+    for a, b in combinations(have, 2):
+        if not (module[a] == module[b] or a in sources[b] or b in sources[a]):
+            continue
+        pairs, first = np.unique(have[a] * MOST_VALUES + have[b], return_index=True)
+        if len(pairs) <= MOST_VALUES and len(pairs) < (1 + have[a].max()) * (1 + have[b].max()):
+            places = registers[a] + registers[b]
+            yield from _unseen(seen.trace[first][:, places], places)
+
+
+def _sources(gates: Gates, watched: np.ndarray, registers: dict[str, list[int]]
+             ) -> dict[str, set[str]]:
+    """Of each control register, by name, the others of which its next value is made."""
+    names = list(registers)
+    reads = [0] * (gates.first_and + len(gates.left))  # a bit for each name
+    for bit, name in enumerate(names):
+        for place in registers[name]:
+            reads[gates.first_register + int(watched[place])] = 1 << bit
+    for n, (a, b) in enumerate(zip((gates.left >> 1).tolist(), (gates.right >> 1).tolist(),
+                                   strict=True), gates.first_and):
+        reads[n] = reads[a] | reads[b]
+    found: dict[str, set[str]] = {}
+    for name, places in registers.items():
+        mask = 0
+        for place in places:
+            mask |= reads[int(gates.next[watched[place]]) >> 1]
+        found[name] = {other for bit, other in enumerate(names) if mask >> bit & 1}
+    return found
+
+
+def _unseen(rows: np.ndarray, places: list[int]) -> Iterator[Clause]:
+    """Clauses that together exclude all values of ``places`` but the ``rows`` (values, places): of
+    every value that leaves the rows at some bit, as few bits as exclude no row."""
+    some = [k for k in range(len(places)) if rows[:, k].any() and not rows[:, k].all()]
+    values = {sum(bit << k for k, bit in enumerate(row)) for row in rows[:, some].tolist()}
+    stack: list[tuple[int, set[int]]] = [(0, values)]
+    done: set[tuple[int, int]] = set()
+    while stack:
+        depth, left = stack.pop()
+        if depth == len(some):
+            continue
+        ones = {value for value in left if value >> depth & 1}
+        if 0 < len(ones) < len(left):
+            stack += [(depth + 1, ones), (depth + 1, left - ones)]
+            continue
+        stack.append((depth + 1, left))
+        other, mask = next(iter(left)) ^ 1 << depth, (2 << depth) - 1
+        for k in range(depth):
+            fewer = mask & ~(1 << k)
+            if all((value ^ other) & fewer for value in values):
+                mask = fewer
+        if (other & mask, mask) not in done:
+            done.add((other & mask, mask))
+            yield tuple((places[some[k]] + 1) * (-1 if other >> k & 1 else 1)
+                        for k in range(depth + 1) if mask >> k & 1)
 
 
 def reduced(clauses: Iterable[Clause]) -> list[Clause]:

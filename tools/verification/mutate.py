@@ -34,6 +34,7 @@ from prove import equivalent
 from reach import equivalent as equivalent_where_reached
 
 from gatefold.gen.check import other_weights, registers_bench, stimuli
+from gatefold.gen.store.folder import load_plan
 from gatefold.sim.core_info import load_core_info
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.scenario import Scenario
@@ -77,7 +78,7 @@ def _streams(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Chec
     """The scenarios of a core's streams."""
     info = load_core_info(core)
     x, expect, counts = stimuli(info, qnet, folder=core)
-    other = other_weights(core, qnet, info, x, 1)
+    other = other_weights(load_plan(core), info, x, 1) if info.load_beats else None
     built = stack.enter_context(VerilogCore(folder, info, "verilator", other=other))
 
     def check(scenario: Scenario) -> Check:
@@ -101,7 +102,8 @@ def _registers(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Ch
     info = load_core_info(core)
     x, expect, _ = stimuli(info, qnet, folder=core)
     host = json.loads((core / "core.json").read_text())["host"]
-    bench = stack.enter_context(registers_bench(folder, qnet, info, host, x, expect, "verilator"))
+    bench = stack.enter_context(registers_bench(folder, load_plan(core), info, host, x, expect,
+                                                "verilator"))
     return {"registers and memory": lambda mutant: bench.check(mutant)}
 
 
