@@ -71,12 +71,12 @@ def test_rules_are_measured_again_only_where_a_split_fits_the_array(monkeypatch,
 
 
 # network and array of 4 bits, and what of all that makes the error smaller is left
-AFFORDED = [("stack", 4, 2, ["row_scales", "split"]), ("every h", 8, 4, ["carry", "split"]),
+AFFORDED = [("stack", 4, 2, ["split"]), ("every h", 4, 8, ["row_scales", "split"]),
             ("lstm-dense", 8, 4, ["carry"]), ("stack", 16, 8, list(EXTRAS))]
 
 
 @pytest.mark.parametrize(("name", "pe", "simd", "left"), AFFORDED)
-def test_less_error_costs_a_twentieth_of_the_luts_at_most(name, pe, simd, left):
+def test_less_error_costs_a_small_part_of_the_luts(name, pe, simd, left):
     def made(without):
         return quantize(network(name, gain=0.2), act_width=4, weight_width=4,
                         row_scales="row_scales" not in without,

@@ -58,8 +58,8 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
         from gatefold.gen.numbers.overrides import read_overrides
 
         check_target(output, keeps=(model, calibrate, description, formats))
+        given = Sizes.read(sizes["timesteps"], sized)
         if shape is None:
-            given = Sizes.read(sizes["timesteps"], sized)
             network = load(model, network=description, timesteps=given.timesteps,
                            sizes=given.named, cut=Cut.read(cut, first, last), states=states,
                            keep_state=keep_state)
@@ -67,8 +67,8 @@ def build(model, output, description, calibrate, formats, sized, cut, first, las
             network = shape_network(**shape.given, seed=options["seed"], board=options["board"])
         data = None if calibrate is None else arrays_read(network, calibrate,
                                                           "the calibration data")
-        if model is not None and network.around is None:
-            note_runtime(network, model, None if isinstance(data, list) else data)
+        if model is not None:
+            note_runtime(network, model, data, given.named)
         overrides = None if formats is None else read_overrides(formats, network)
         core = compile(network, calibrate=data, overrides=overrides, any_weights=model is None,
                        progress=say, **options)

@@ -229,8 +229,9 @@ def _ports(network: dict, numbers: dict) -> Iterator[tuple[str, str]]:
             yield f"  output {n}", f"{_shape(output['shape'])}, {form}, of {output['value']}"
     stored = network["source"].get("quantised")
     if stored:
-        against = (f"{stored['runtime']} differs by {stored['rms']:.3g} (rms) and at most "
-                   f"{stored['max']:.3g} on {stored['samples']} samples" if "rms" in stored
+        against = (f"{stored['runtime']} differs by {stored['rms']:.3g} (rms, "
+                   f"{stored['relative'] or 0:.2%} of its output) and at most {stored['max']:.3g} "
+                   f"on {stored['samples']} samples" if "rms" in stored
                    else f"its runtime is {stored.get('runtime', 'not compared')}")
         yield "quantised", (f"the file holds {', '.join(stored['as'])}, read as the float network; "
                             f"{against}")

@@ -24,7 +24,9 @@ def save_host(folder: Path, around: Around) -> None:
     for name, part in (("before", around.before), ("behind", around.behind)):
         if part:
             (folder / HOST / f"{name}.onnx").write_bytes(part)
-    ports = {name: [asdict(port) for port in getattr(around, name)] for name in _PORTS}
+    ports: dict = {name: [asdict(port) for port in getattr(around, name)] for name in _PORTS}
+    if around.whole:
+        ports["whole"] = around.whole
     (folder / HOST / "ports.json").write_text(json.dumps(ports, indent=1) + "\n")
 
 
@@ -38,12 +40,13 @@ def load_host(directory: Path) -> Around | None:
         ports = json.loads((folder / "ports.json").read_text())
         inputs, outputs, into, out_of = (tuple(_port(one) for one in ports[name])
                                          for name in _PORTS)
+        whole = tuple((str(name), int(number)) for name, number in ports.get("whole", ()))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{quoted(folder, limit=300)} is damaged ({quoted(error)}): build the "
                         "folder again") from None
     before, behind = (read_file(path) if path.exists() else b""
                       for path in (folder / "before.onnx", folder / "behind.onnx"))
-    return Around(before, behind, inputs, outputs, into, out_of)
+    return Around(before, behind, inputs, outputs, into, out_of, whole=whole)
 
 
 def _port(stored: dict[str, Any]) -> Port:

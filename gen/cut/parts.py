@@ -50,7 +50,7 @@ def random_frames(around: Around, seed: int) -> np.ndarray:
     """Frames of the core that the host's part makes of seeded random inputs, to choose formats
     from."""
     host = Host(around, runtime=False)
-    return host.before(host.random(_RANDOM, seed))[0]
+    return host.before(host.random(_RANDOM, seed), random=True)[0]
 
 
 def arrays_read(network: Network, path: str | os.PathLike, what: str):
@@ -137,13 +137,24 @@ class Host:
             found.append(drawn.astype(port.dtype))
         return found
 
-    def before(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, list[_Tensors]]:
+    def before(self, inputs: Sequence[np.ndarray], *,
+               random: bool = False) -> tuple[np.ndarray, list[_Tensors]]:
         """The core's inputs (samples, *its shape) as floats, and for each sample the tensors that
-        the part behind the core may need."""
+        the part behind the core may need.
+
+        Raises :class:`UserError` for timesteps that the model skips, unless ``inputs`` are
+        ``random``.
+        """
         kept = []
         for parts in zip(*inputs, strict=True):
             own = dict(zip((port.name for port in self.around.inputs), parts, strict=True))
             kept.append(own | self._before(own))
+            for name, number in () if random else self.around.whole:
+                if (kept[-1][name] != number).any():
+                    raise UserError(
+                        f"sample {len(kept) - 1}: the model skips timesteps ({quoted(name)} is not "
+                        f"{number} everywhere), and the core takes every one: give whole sequences,"
+                        " of as many steps as --timesteps")
         frames = [np.stack([sample[port.name] for sample in kept]).reshape(
             len(kept), *port.shape) for port in self.around.into]
         return joined(frames), kept
@@ -167,15 +178,16 @@ def _without_batch(value: np.ndarray) -> np.ndarray:
 
 
 def _one_by_one(port: Port, given):
-    """Samples in which the model's own batch axis, of one, was kept, without it; a mask of True
-    and False as numbers."""
+    """Samples in which the model's own batch axis, of one, was kept, without it; a number a sample
+    as an array of one; a mask of True and False as numbers."""
     try:
         shape = np.shape(given)
     except ValueError:  # rows of different lengths, which are refused where all inputs are
         return given
     if port.dtype == "bool" and np.asarray(given).dtype == bool:
         given = np.asarray(given, np.uint8)
-    if len(shape) == len(port.dims) + 1 and shape[1:] == port.dims:
+    of_numbers = port.dims == (1,) and port.batch == 0 and len(shape) == 1
+    if of_numbers or len(shape) == len(port.dims) + 1 and shape[1:] == port.dims:
         return np.reshape(given, (len(given), *port.shape))
     return given
 

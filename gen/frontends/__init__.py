@@ -52,8 +52,14 @@ from dataclasses import replace
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.builder import Incomplete
-from gatefold.gen.frontends.container import SAFETENSORS, Siblings, file_name, read_file
-from gatefold.gen.frontends.cuts import Cut, with_around
+from gatefold.gen.frontends.container import (
+    SAFETENSORS,
+    SAVED_MODEL,
+    Siblings,
+    file_name,
+    read_file,
+)
+from gatefold.gen.frontends.cuts import Cut, NeverCutError, with_around
 from gatefold.gen.frontends.described.weights_file import is_weights
 from gatefold.gen.frontends.limits import READ
 from gatefold.gen.frontends.sizes import AS_DECLARED, OpenError, Sizes
@@ -150,8 +156,8 @@ def _parse(data: bytes, name: str, siblings: Siblings | None,
     if data[4:8] == b"TFL3":
         from gatefold.gen.frontends.tflite import graph as tflite_graph
         if cut is not None:
-            raise UserError(f"{name} is a .tflite file, which is not cut: give it without --cut, "
-                            "--from and --to, or the model as .keras or .onnx")
+            raise NeverCutError(f"{name} is a .tflite file, which is not cut: give it without "
+                                "--cut, --from and --to, or the model as .keras or .onnx")
         return tflite_graph.parse(data, name, sizes, every)
     _refuse_others(data, name)
     from gatefold.gen.frontends.onnx import graph as onnx_graph
@@ -178,5 +184,7 @@ def _refuse_others(data: bytes, name: str) -> None:
                         "read, they can run code; "
                         + (SAFETENSORS if torch else "save its arrays with numpy.savez, and "
                            "describe their network in a few lines (--network net.toml)"))
+    if name == "'saved_model.pb'":
+        raise UserError(f"{name} is a TensorFlow SavedModel: {SAVED_MODEL}")
     if data.startswith(b"\x93NUMPY"):
         raise UserError(f"{name} is a NumPy array, not a model: {READ}")

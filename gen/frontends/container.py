@@ -12,7 +12,7 @@ import zlib
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import FILE_BYTES
 
-__all__ = ["GIVE", "SAFETENSORS", "Archive", "Siblings", "file_name", "read_file"]
+__all__ = ["GIVE", "SAFETENSORS", "SAVED_MODEL", "Archive", "Siblings", "file_name", "read_file"]
 
 #: A .keras file stores its members plain, and even deflated weights shrink only a little: more than
 #: this ratio is an attack, or text that no model holds.
@@ -22,6 +22,9 @@ _MAX_RATIO = 200
 SAFETENSORS = ("in your own Python, where you trust the file: from safetensors.torch import "
                "save_file; save_file(torch.load(FILE, weights_only=True), 'm.safetensors'), and "
                "describe the network (--network net.toml), or export to ONNX with torch.onnx")
+#: What to do with a SavedModel of TensorFlow.
+SAVED_MODEL = 'load it with Keras and save it with model.save("model.keras"), or make .onnx of it \
+with tf2onnx'
 #: What to do with a file that is no model.
 GIVE = "give a .keras, .h5, .onnx, .safetensors or .npz file"
 
@@ -49,8 +52,8 @@ def read_file(path: str | os.PathLike) -> bytes:
     except FileNotFoundError:
         raise UserError(f"{name}: there is no such file: {GIVE}") from None
     except IsADirectoryError:
-        raise UserError(f"{name} is a directory, not a model file: {GIVE}; "
-                        'a TensorFlow SavedModel: save it with model.save("model.keras")') from None
+        raise UserError(f"{name} is a directory, not a model file: {GIVE}; a TensorFlow "
+                        f"SavedModel: {SAVED_MODEL}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{name} can not be read: {reason}") from None

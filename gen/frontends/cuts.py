@@ -9,7 +9,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.network.around import Around
 from gatefold.gen.network.graph import Network
 
-__all__ = ["NO_RECURRENT", "Cut", "CutError", "Steps", "core_ports", "with_around"]
+__all__ = ["NO_RECURRENT", "Cut", "CutError", "NeverCutError", "Steps", "core_ports", "with_around"]
 
 NO_RECURRENT = ("--cut: the model has no recurrent layer, and a core is cut around those: leave "
                 "--cut out")
@@ -17,6 +17,10 @@ NO_RECURRENT = ("--cut: the model has no recurrent layer, and a core is cut arou
 
 class CutError(UserError):
     """The model cannot be cut so."""
+
+
+class NeverCutError(UserError):
+    """Models of this format are not cut."""
 
 
 @dataclass(frozen=True)

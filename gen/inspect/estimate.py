@@ -57,25 +57,26 @@ def quick_estimate(network: Network, board: str | None) -> Estimate:
         budget.check_weights(network.parameters, qnet.weight_width if qnet else _WIDTH)
     except UserError as error:
         return Estimate(board, False, str(error))
-    ranking = Ranking(network).on(budget.dies)
-    asked = ranking.asked
-    table = table_for(_WIDTH)
-    multipliers = budget.multipliers
-    while multipliers >= 4:
-        for pe, simd in ranking.shapes(multipliers):
-            if (might_fit(qnet, pe, simd, budget, asked) if qnet else
-                    _might_fit(pe, simd, budget, asked, table)):
-                cycles = round(ranking.cycles(pe, simd))
-                return Estimate(board, True, "", pe, simd, cycles, budget.clock_mhz,
-                                round(cycles / budget.clock_mhz, 2),
-                                **({"numbers": "8 bits (int8)"} if qnet else {}))
-        multipliers //= 2
-    return Estimate(board, False, f"its weights do not fit {budget.name}: take fewer bits (--width)"
+    whole, table = Ranking(network), table_for(_WIDTH)
+    for share in reversed(list(budget.shares())):  # on fewer dies fewer have a copy of the results
+        ranking, multipliers = whole.on(share.dies), share.multipliers
+        while multipliers >= 4 * share.dies:
+            for pe, simd in ranking.shapes(multipliers):
+                if (might_fit(qnet, pe, simd, share, whole.asked) if qnet else
+                        _might_fit(network, pe, simd, share, whole.asked, table)):
+                    cycles = round(ranking.cycles(pe, simd))
+                    return Estimate(board, True, "", pe, simd, cycles, share.clock_mhz,
+                                    round(cycles / share.clock_mhz, 2),
+                                    **({"numbers": "8 bits (int8)"} if qnet else {}))
+            multipliers //= 2
+    return Estimate(board, False, "its weights, its input and the results between its layers do "
+                    f"not fit {budget.name}: take fewer bits (--width) or timesteps"
                     f"{budget.or_larger}")
 
 
-def _might_fit(pe: int, simd: int, budget: Budget, asked: list[Demand], table: Table) -> bool:
+def _might_fit(network: Network, pe: int, simd: int, budget: Budget, asked: list[Demand],
+               table: Table) -> bool:
     """:func:`~gatefold.gen.plan.placing.might_fit` of a network that has no formats yet."""
     sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
-    return widths_might_fit(asked, pe, simd, budget, weight_width=_WIDTH, act_width=_WIDTH,
-                            acc_width=sums, table=table)
+    return widths_might_fit(asked, pe, simd, budget, inputs=network.input_elements,
+                            weight_width=_WIDTH, act_width=_WIDTH, acc_width=sums, table=table)

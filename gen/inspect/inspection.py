@@ -12,7 +12,7 @@ from gatefold.boards import get as get_board
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Builder, Incomplete
-from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.cuts import Cut, NeverCutError
 from gatefold.gen.frontends.host_layers import HostOnlyError
 from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
 from gatefold.gen.frontends.sizes import LIKELY, OpenError, Sizes
@@ -153,7 +153,8 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
                 pass  # a number that the reader of the whole does not take: those of before
         return _read(found, blockers, (*sizes.words, *Cut().words), board)
     more = (why.refusals.found if isinstance(why, Incomplete) else
-            [] if why is None else [Refusal("", "cut", str(why))])
+            [] if why is None or isinstance(why, NeverCutError) else
+            [Refusal("", "cut", str(why))])
     return replace(refused, blockers=tuple(dict.fromkeys([*refused.blockers, *more])))
 
 

@@ -36,7 +36,7 @@ def small_scores(network: Network) -> bool:
             frames = np.random.default_rng(0).standard_normal((_SAMPLES, *network.input_shape))
         else:
             host = Host(network.around, runtime=False)
-            frames = host.before(host.random(_SAMPLES, 0))[0]
+            frames = host.before(host.random(_SAMPLES, 0), random=True)[0]
         parts = split(forward(network, frames), network.output_shapes)
     except UserError:
         return False

@@ -40,7 +40,9 @@ class Around:
 
     Attributes: ``before`` and ``behind``, ONNX models of one sample (empty where there is nothing
     to compute); ``inputs`` and ``outputs``, the model's own; ``into`` and ``out_of``, the tensors
-    that the core takes and gives; ``rows_before``, ``rows_behind``, the nodes or layers for tables.
+    that the core takes and gives; ``rows_before``, ``rows_behind``, the nodes or layers for tables;
+    ``whole``, tensors that must hold one number each, since a core takes every timestep: 1 in a
+    mask, all timesteps in the lengths of sequences.
     """
 
     before: bytes
@@ -51,6 +53,7 @@ class Around:
     out_of: tuple[Port, ...]
     rows_before: tuple[Row, ...] = ()
     rows_behind: tuple[Row, ...] = ()
+    whole: tuple[tuple[str, int], ...] = ()
 
     def without(self, into: Collection[int], out_of: Collection[int],
                 outputs: Collection[int]) -> Around:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,11 @@ class Graph:
             for value in layer.inputs:
                 found[value] |= behind
         return found
+
+    @property
+    def input_elements(self) -> int:
+        """Elements of all inputs."""
+        return sum(prod(shape) for shape in self.input_shapes)
 
     @property
     def spans(self) -> int:

@@ -25,23 +25,22 @@ from gatefold.gen.network.layers import (
 )
 from gatefold.gen.network.views import View
 from gatefold.gen.numbers.calibrate import Calibration
-from gatefold.gen.numbers.formats import Seen, by_row, least_error, peak_of
+from gatefold.gen.numbers.formats import Seen, at_most, peak_of
 from gatefold.gen.numbers.integers import scaled_weights
 from gatefold.gen.numbers.qformat import QFormat
-from gatefold.gen.numbers.qlayer import ABSENT, MOST_SCALE, argument
+from gatefold.gen.numbers.qlayer import ABSENT, argument
 from gatefold.gen.numbers.qlayer import column_shifts as _columns
 from gatefold.gen.numbers.quantized import Table
 from gatefold.gen.numbers.settings import Settings
+from gatefold.gen.numbers.weight_formats import WeightFormats
 
 __all__ = ["Chooser", "Mixed", "check_clip"]
 
 _GUARD = 8  # bits of a product kept below the LSB of the result: finer weights change nothing
-_BITS_ABOVE = 18  # integer bits that a grid of weights may leave unused
 _HEADROOM = 2.0  # states: what calibration saw may not be the worst
 _BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "hard_tanh", *CURVES)  # within -1..1
 #: Integer bits, sign included, of a core whose weights come later.
-_ANY = {"x": 4, "h": 4, "y": 4, "c": 6, "m": 6, "w": 3, "w_ih": 3, "w_hh": 3, "w_p": 3,
-        "w_hr": 3, "hr": 4, "g": 4, "n": 4, "tc": 6}
+_ANY = {"x": 4, "h": 4, "y": 4, "c": 6, "m": 6, "hr": 4, "g": 4, "n": 4, "tc": 6}
 
 
 class Mixed(Exception):
@@ -64,6 +63,7 @@ class Chooser:
     def __init__(self, network: Network, settings: Settings, table: Table,
                  seen: Calibration | None, split: int = 1):
         self.network, self.settings, self.table, self.seen = network, settings, table, seen
+        self.weights = WeightFormats(settings, seen is not None)
         self.split = split
         self.shapes = network.shapes
         self.fracs: list[np.ndarray] = []
@@ -125,9 +125,7 @@ class Chooser:
         w_p = None
         if layer.w_p is not None:
             argued = self._gate_frac(layer.recurrent_activation, 0)
-            weights = layer.w_p[None]
-            w_p = least_error(weights, self._candidates(
-                name, "w_p", weights, c.width - 1 + argued + _GUARD - c.frac, 0, False))
+            w_p = self.weights.of_one(name, "w_p", layer.w_p[None], _finest(c, argued))
         return numbers | projection | {"c": c, "g": g, "tc": tc, "c_in": c_in, "w_p_format": w_p,
                           "carries": self._carrying_steps(layer) if rounds else 0}
 
@@ -137,8 +135,8 @@ class Chooser:
             return {"hr": None, "w_hr_format": None}
         most = float(np.abs(layer.w_hr).sum(axis=1).max()) * _reach(h)
         hr = self._pick(name, "hr", self._of(name, "hr"), headroom=_HEADROOM, most=most)
-        return {"hr": hr, "w_hr_format": least_error(layer.w_hr, self._candidates(
-            name, "w_hr", layer.w_hr, h.width - 1 + hr.frac + _GUARD - h.frac, 0, False))}
+        return {"hr": hr, "w_hr_format": self.weights.of_one(name, "w_hr", layer.w_hr,
+                                                             _finest(h, hr.frac))}
 
     def _gru(self, name: str, layer: Gru) -> dict:
         bounded, width = layer.activation in _BOUNDED, self._width(name, "c")
@@ -232,8 +230,8 @@ class Chooser:
             if tensor != "x":  # other weights do not change the network's inputs
                 form = _reserved(form, self.settings.headroom, most)
         if covers:
-            form = _at_most(form, QFormat.covering(given, covers).frac)
-        return _at_most(form, finest)
+            form = at_most(form, QFormat.covering(given, covers).frac)
+        return at_most(form, finest)
 
     def _state_out(self, name: str, activation: str, h0: np.ndarray | None, *, tensor: str = "h",
                    wide: bool = False, clamps: bool = False,
@@ -283,45 +281,13 @@ class Chooser:
                  result_frac: int) -> tuple[list[QFormat], np.ndarray | None]:
         """Formats of a layer's matrices, and the scales of their rows or None. ``met``: each
         matrix and the format of its operand."""
-        pattern = getattr(layer, "pattern", None)
         bits = [self._split(layer).bit_length() - 1, 0]  # that the parts of a weight have less
-        matrices = [scaled_weights(layer, getattr(layer, tensor)) for tensor, _ in met]
-        scaled = self.settings.scales_of(name) and pattern is None
-        tried = [self._candidates(name, tensor, w, x.width - 1 + result_frac + _GUARD - x.frac,
-                                  MOST_SCALE if scaled else 0, pattern is not None, more)
-                 for w, (tensor, x), more in zip(matrices, met, bits, strict=False)]
-        scales: np.ndarray | None = None
-        if not scaled:
-            forms = [least_error(w, forms) for w, forms in zip(matrices, tried, strict=True)]
-        elif self.seen is None:
-            return [forms[0] for forms in tried], np.zeros(len(matrices[0]), np.int64)
-        else:
-            forms, scales = by_row(matrices, tried, [self.settings.rule_of(name, tensor).looks
-                                                     for tensor, _ in met])
-            scales = scales if scales.any() else None
+        forms, scales = self.weights.of_rows(
+            name, [tensor for tensor, _ in met],
+            [scaled_weights(layer, getattr(layer, tensor)) for tensor, _ in met],
+            [_finest(x, result_frac) for _, x in met], bits, getattr(layer, "pattern", None))
         return [QFormat(form.width - more, form.frac)
                 for form, more in zip(forms, bits, strict=False)], scales
-
-    def _candidates(self, name: str, tensor: str, w: np.ndarray, finest: int, most: int,
-                    simple: bool, more: int = 0) -> list[QFormat]:
-        """The formats that a matrix may have by its settings and its rule. Where formats hold its
-        weights as they are, these alone: those of its rule, if they do. ``most``: the largest scale
-        of its rows. ``simple``: the weights are those of a sum or an average, ones at best.
-        ``more``: bits beyond its width."""
-        given = self.settings.of(name, tensor)
-        if isinstance(given, QFormat):
-            return [QFormat(given.width + more, given.frac)]
-        given += more
-        if self.seen is None:
-            return [QFormat(given, given - _ANY[tensor])]
-        if not peak_of(w):
-            return [_at_most(QFormat.covering(given, 0.0), finest)]
-        rule = self.settings.rule_of(name, tensor)
-        forms = list(dict.fromkeys(_at_most(form, finest) for form in rule.candidates(
-            given, Seen.of(w, most=w.size))))
-        exact = _exact(w, given, most)
-        held = [] if simple else [form for form in forms if form in exact]
-        return held or exact or forms
 
     def _gate_frac(self, gate: str, candidate: int) -> int:
         """Fractional bits that the finest of a step's arguments has."""
@@ -395,9 +361,10 @@ def check_clip(name: str, layer: Lstm, peak: float) -> None:
                         "convert the model as full integer")
 
 
-def _at_most(form: QFormat, frac: float) -> QFormat:
-    """``form`` with at most so many fractional bits."""
-    return form if form.frac <= frac else QFormat(form.width, int(frac))
+def _finest(operand: QFormat, result_frac: int) -> int:
+    """Fractional bits of weights beyond which those of a product with ``operand`` change nothing in
+    a result with ``result_frac``."""
+    return operand.width - 1 + result_frac + _GUARD - operand.frac
 
 
 def _reserved(form: QFormat, bits: int, most: float) -> QFormat:
@@ -406,7 +373,7 @@ def _reserved(form: QFormat, bits: int, most: float) -> QFormat:
     frac = form.frac - bits
     if np.isfinite(most):
         frac = max(frac, QFormat.covering(form.width, most).frac)
-    return _at_most(form, frac)
+    return at_most(form, frac)
 
 
 def _finished(activation: str, form: QFormat, acc_frac: int) -> QFormat:
@@ -415,7 +382,7 @@ def _finished(activation: str, form: QFormat, acc_frac: int) -> QFormat:
     Finer than the accumulator it would only gain zeros. A bounded activation keeps its format all
     the same: a table has bits of its own, and a hard one clips where this format ends.
     """
-    return form if activation in _BOUNDED else _at_most(form, acc_frac)
+    return form if activation in _BOUNDED else at_most(form, acc_frac)
 
 
 def _reach(form: QFormat) -> float:
@@ -425,23 +392,3 @@ def _reach(form: QFormat) -> float:
 
 def _or_zero(constant: np.ndarray | None) -> np.ndarray:
     return np.zeros(1) if constant is None else constant
-
-
-def _exact(w: np.ndarray, width: int, most: int) -> list[QFormat]:
-    """The formats in which no weight of (rows, columns) is rounded, where each row may have a scale
-    of 0..``most``; those with the fewest fractional bits first."""
-    values, found = w.astype(np.float64), []
-    # Of the finest format, the peak may be the lowest integer, which has no opposite.
-    least = QFormat.covering(width, peak_of(w)).frac + 1 - _BITS_ABOVE
-    finest = values * 2.0**(least + _BITS_ABOVE + most)
-    if (finest != np.floor(finest)).any():  # then no coarser format holds them
-        return found
-    for frac in range(least, least + _BITS_ABOVE + 1):
-        fits = np.zeros(len(values), bool)
-        for scale in range(most + 1):
-            scaled = values * 2.0**(frac + scale)
-            fits |= ((scaled == np.floor(scaled)) & (np.abs(scaled + 0.5) < 2**(width - 1))
-                     ).all(axis=1)
-        if fits.all():
-            found.append(QFormat(width, frac))
-    return found

@@ -12,7 +12,8 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.gen.numbers.qlayer import MOST_SCALE
 
-__all__ = ["RULES", "Rule", "Seen", "as_rule", "by_row", "least_error", "peak_of", "rules"]
+__all__ = ["RULES", "Rule", "Seen", "as_rule", "at_most", "by_row", "least_error", "peak_of",
+           "rules"]
 
 #: Names of the rules.
 RULES = ("max", "percentile", "mse")
@@ -154,3 +155,8 @@ def _squared_errors(form: QFormat, values: np.ndarray) -> np.ndarray:
 def peak_of(values) -> float:
     """Largest magnitude; 0 of an empty array."""
     return float(np.max(np.abs(values), initial=0.0))
+
+
+def at_most(form: QFormat, frac: float) -> QFormat:
+    """``form`` with at most so many fractional bits."""
+    return form if form.frac <= frac else QFormat(form.width, int(frac))

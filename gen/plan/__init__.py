@@ -6,7 +6,8 @@ what layers ask (`demand`, `ranking`), what their size decides (`drafts`) and wh
 makes ops of layers (`lowered`, `lower_*`, `kinds`, `blocks`; `ops`, and `layout` for addresses).
 `breakdown` makes jobs of ops (`work`; `rows`, `tiling`, `output`), `schedule` tiles of jobs
 (`waves`), `program` instructions of tiles, `images` the contents of the memories. `latency`,
-`cycles` and `bounds` count cycles; `plan` holds all of it.
+`cycles` and `bounds` count cycles; `plan` holds all of it, and is made with Python's collector off
+(`collection`).
 """
 
 from gatefold.gen.plan.amounts import Resources

@@ -11,7 +11,7 @@ from gatefold.gen.plan.demand import Demand
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
-from gatefold.hdl.config import SHALLOW, EngineConfig
+from gatefold.hdl.config import SHALLOW, EngineConfig, bits_for
 
 __all__ = ["fit", "lut_rows", "might_fit", "parts_of", "place", "widths_might_fit"]
 
@@ -24,35 +24,42 @@ _PARTS = (1, 2, 4, 8)
 
 def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget,
               asked: list[Demand]) -> bool:
-    """A quick look at what cannot be avoided: multipliers, weights, tables, results that others
-    read. ``asked``: what the layers ask."""
-    return widths_might_fit(asked, pe, simd, budget, weight_width=qnet.weight_width,
-                            act_width=qnet.act_width, acc_width=qnet.acc_width, table=qnet.table)
+    """A quick look at what cannot be avoided: multipliers, weights, tables, two frames of input,
+    results that others read. ``asked``: what the layers ask."""
+    return widths_might_fit(asked, pe, simd, budget, inputs=qnet.input_elements,
+                            weight_width=qnet.weight_width, act_width=qnet.act_width,
+                            acc_width=qnet.acc_width, table=qnet.table)
 
 
-def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *, weight_width: int,
-                     act_width: int, acc_width: int, table: Table) -> bool:
-    """The same from the widths alone, where there is no quantised network yet."""
+def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *, inputs: int,
+                     weight_width: int, act_width: int, acc_width: int, table: Table) -> bool:
+    """The same from the widths alone, where there is no quantised network yet; ``inputs``, elements
+    of an input frame."""
     depth = sum(demand.words(pe, simd) for demand in asked)
     word = simd * weight_width
     lanes = simd if budget.lanes is None else simd // max(parts_of(simd, budget), default=1)
     tables = lanes * 3 * (bram18s(table.out_frac, len(table.t0))
                          + (bram18s(8, len(table.t1)) if table.n2 else 0)) / 2
-    # Each die has the results of all dies, a memory for each lane.
+    # Each die has the input, and the results of all dies, a memory for each lane.
     stored = sum(demand.stored(simd, budget.dies) for demand in asked)
-    halves = bram18s(act_width, stored) if stored > 64 and act_width * stored > 2048 else 0
-    results = budget.dies**2 * simd * halves / 2
+    operands = budget.dies * (_blocks(simd * act_width, 2 << bits_for(ceil(inputs / simd)))
+                              + budget.dies * simd * _blocks(act_width, stored))
     adders = pe * (simd * (weight_width + act_width) + acc_width)
     luts_left = budget.lut * _LUT_SHARE - adders
     if depth <= SHALLOW or budget.memory == "lut":
         in_blocks = 0
     else:
-        left = budget.bram36 - max(tables, results)
+        left = budget.bram36 - max(tables, operands)
         in_blocks = min(pe, int(left // (bram18s(word, depth) / 2))
                         + budget.uram // urams(word, depth))
     return (pe * simd <= budget.dsp * (1 + budget.packs) and tables <= budget.bram36
-            and results <= budget.bram36 * _BLOCK_SHARE
+            and operands <= budget.bram36 * _BLOCK_SHARE
             and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
+
+
+def _blocks(width: int, depth: int) -> float:
+    """Block RAMs of a memory of operands; those of few words are in LUTs."""
+    return 0 if depth <= 64 or width * depth <= 2048 else bram18s(width, depth) / 2
 
 
 def lut_rows(config: EngineConfig, *, bram36: float) -> int | None:

@@ -13,11 +13,11 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.array import Array
 from gatefold.gen.plan.bounds import Bounds, bounds
 from gatefold.gen.plan.breakdown import break_down
+from gatefold.gen.plan.collection import uncollected
 from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
 from gatefold.gen.plan.images import load_image, number_images, program_images, with_parity
 from gatefold.gen.plan.kinds import recip_segments
 from gatefold.gen.plan.latency import Latencies, latencies
-from gatefold.gen.plan.ops import Op
 from gatefold.gen.plan.program import Program, assemble, unroll
 from gatefold.gen.plan.schedule import Tile, schedule
 from gatefold.gen.plan.work import Work, interleave
@@ -104,6 +104,7 @@ class Plan:
         return replace(self, qnet=qnet, work=replace(self.work, ops=ops))
 
 
+@uncollected()
 def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_rows: int = 0,
               loadable: bool = False, frame: Frame | None = None) -> Plan:
     """Plan a core on ``array``, the weights of ``lut_rows`` rows in LUTs and of ``uram_rows`` in
@@ -142,6 +143,7 @@ def _intervals(steady: Timeline) -> tuple[int, ...]:
     return seen
 
 
+@uncollected()
 def draft_plan(qnet: QuantizedNetwork, array: Array) -> tuple[Work, EngineConfig]:
     """What a plan starts from: the jobs, and the engine but for its program. Errors as of
     :func:`make_plan`."""
@@ -151,6 +153,7 @@ def draft_plan(qnet: QuantizedNetwork, array: Array) -> tuple[Work, EngineConfig
     return work, _config(qnet, work, array)
 
 
+@uncollected()
 def scheduled(work: Work, draft: EngineConfig) -> Frame:
     """The schedule of a frame; ``work`` and ``draft`` are those of :func:`draft_plan`."""
     distance = latencies(draft)
@@ -225,6 +228,7 @@ def _trace(tiles: Sequence[Tile], work: Work) -> tuple[tuple[int, int, int], ...
     """What each beat of results is: see :class:`Plan`."""
     events = []
     lanes, dies, parts = work.storage.simd // work.parts, work.storage.dies, work.parts
+    elements = [0 if op.traced is None else int(op.traced.max()) + 1 for op in work.ops]
     for tile in tiles:
         job = tile.finishes
         if job is None or isinstance((op := work.ops[job.op]).kind, SILENT):
@@ -232,7 +236,6 @@ def _trace(tiles: Sequence[Tile], work: Work) -> tuple[tuple[int, int, int], ...
         if op.traced is None:
             events += [(-1, 0, 0)] * (job.beats * dies)
             continue
-        elements = _elements(op)
         for beat, die in product(range(job.first, job.first + job.beats), range(dies)):
             word, part = divmod(beat, parts)
             at = ((word * dies + die) * parts + part) * lanes
@@ -243,11 +246,5 @@ def _trace(tiles: Sequence[Tile], work: Work) -> tuple[tuple[int, int, int], ...
                 continue
             first = int(here[0])
             assert (here[:count] == first + np.arange(count)).all()
-            events.append((op.layer, first + job.context * elements, count))
+            events.append((op.layer, first + job.context * elements[job.op], count))
     return tuple(events)
-
-
-def _elements(op: Op) -> int:
-    """Elements of the value of an op's layer, in one sequence."""
-    assert op.traced is not None
-    return int(op.traced.max()) + 1

@@ -105,7 +105,7 @@ def _follows(before: dict, fields: dict) -> bool:
             and run < _RUN
             and fields["weight"] == before["weight"] + run
             and fields["operand"] == before["operand"] + run
-            and all(fields.get(name) == before.get(name) for name in _OF_A_RUN))
+            and all([fields.get(name) == before.get(name) for name in _OF_A_RUN]))
 
 
 def _moved(fields: dict, work: Work, frames: int) -> dict:

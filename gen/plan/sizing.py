@@ -83,15 +83,22 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
     if not finalists and search.slow:
         raise too_fast(search.slow[0], budget)
     if not finalists:
-        bits = sum(demand.rows * (demand.columns + demand.own)
-                   for demand in demands(qnet)) * qnet.weight_width
-        raise UserError(
-            f"the network does not fit: its weights take {bits / 1024:.0f} Kbit, the device has "
-            f"{budget.bram36:g} block RAMs of 36 Kbit, {budget.uram} UltraRAMs and {budget.lut} "
-            "LUTs: take fewer bits (--width) or a larger board"
-            + ("" if budget.memory == "auto" else
-               f", or more memories than --memory {budget.memory}"))
+        raise _too_large(qnet, budget)
     return best_of(finalists, budget, rule)
+
+
+def _too_large(qnet: QuantizedNetwork, budget: Budget) -> UserError:
+    asked = demands(qnet)
+    weights, inputs, results = (round(bits / 1024) for bits in (
+        sum(demand.rows * (demand.columns + demand.own) for demand in asked) * qnet.weight_width,
+        2 * qnet.input_elements * qnet.act_width,
+        sum(demand.kept * demand.size for demand in asked) * qnet.act_width))
+    more = "" if budget.memory == "auto" else f", or more memories than --memory {budget.memory}"
+    return UserError(
+        f"the network does not fit: its weights take {weights} Kbit, two frames of input {inputs}, "
+        f"results that wait for other layers {results}; the device has {budget.bram36:g} block "
+        f"RAMs of 36 Kbit, {budget.uram} UltraRAMs for weights and {budget.lut} LUTs: take fewer "
+        f"bits (--width) or timesteps, or a larger board{more}")
 
 
 def best_of(finalists: list[Plan], budget: Budget, rule: Rule) -> Plan:

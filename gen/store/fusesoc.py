@@ -48,7 +48,7 @@ targets:
     flow: lint
     flow_options:
       tool: verilator
-      verilator_options: [-Wall]
+      verilator_options: [-Wall{waived}]
   sim:  # needs cocotb, cocotbext-axi and Icarus Verilog
     filesets: [rtl, weights, bench]
     toplevel: tb
@@ -69,6 +69,9 @@ parameters:
 """
 
 
+#: Warnings about registers: Yosys writes no default where every output has a value before the case,
+#: and the port `interrupt` has the name of a word of C++.
+_WAIVED = ", -Wno-CASEINCOMPLETE, -Wno-SYMRSVDWORD"
 #: What FuseSoC must know of files of the bench besides their names.
 _BENCH = {"tb.v": "copyto: gatefold/cocotb/tb.v, file_type: verilogSource",
           "gatefold_bench.py": "copyto: gatefold_bench.py"}
@@ -86,10 +89,10 @@ def write_fusesoc(folder: Path, *, top: str, verilog: Sequence[str], memories: S
         return "\n".join(f"      - {path}: {{{one}}}"
                          for path, one in zip(paths, about, strict=True))
 
-    bench = sorted(path.name for path in (folder / "cocotb").iterdir())
+    bench, streams = sorted(path.name for path in (folder / "cocotb").iterdir()), top == "gatefold"
     (folder / FUSESOC).write_text(_TEXT.format(
-        version=version, top=top,
-        ports="AXI4-Stream ports" if top == "gatefold" else "registers and a memory port",
+        version=version, top=top, waived="" if streams else _WAIVED,
+        ports="AXI4-Stream ports" if streams else "registers and a memory port",
         rtl=listed(*(f"rtl/{name}" for name in verilog)),
         weights=listed(*(f"weights/{name}" for name in memories)),
         bench=listed(CORE, *(f"cocotb/{name}" for name in bench))))

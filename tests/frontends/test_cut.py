@@ -7,7 +7,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 import gatefold as gf
@@ -260,6 +260,72 @@ def test_inputs_may_keep_the_batch_of_one(tmp_path):
     np.testing.assert_array_equal(host.inputs(x[:, np.newaxis])[0], host.inputs(x)[0])
     with pytest.raises(UserError, match="holds 'rate' beside the inputs of this core"):
         host.inputs({"x": x, "rate": np.array(16000)})
+
+
+def masked_loop():
+    """What Keras exports of an RNN behind an embedding with a mask: steps of the token 0 keep h."""
+    def info(name, kind=TensorProto.FLOAT):
+        return helper.make_tensor_value_info(name, kind, None)
+    body = helper.make_graph([
+        node("Add", "at", "1", output="at2"), node("Less", "at2", "6", output="go2"),
+        node("Gather", "xt", "at", output="xi"), node("Gather", "mt", "at", output="mi"),
+        node("Cast", "mi", output="m", to=1), node("Not", "mi", output="ni"),
+        node("Cast", "ni", output="n", to=1), node("MatMul", "xi", "Wl", output="a"),
+        node("MatMul", "h0", "Rl", output="b"), node("Add", "a", "b", output="z"),
+        node("Tanh", "z", output="t"), node("Mul", "t", "m", output="new"),
+        node("Mul", "h0", "n", output="old"), node("Add", "new", "old", output="h2"),
+        node("Add", "new", "old", output="copy2"), node("Identity", "h2", output="scan")],
+        "body", [info("turn", TensorProto.INT64), info("go", TensorProto.BOOL),
+                 info("at", TensorProto.INT64), info("h0"), info("copy")],
+        [info("go2", TensorProto.BOOL), info("at2", TensorProto.INT64), info("h2"), info("copy2"),
+         info("scan")])
+    return [node("Equal", "x", "0", output="is0"), node("Not", "is0", output="mask"),
+            node("Unsqueeze", "mask", "two", output="m3"),
+            node("Transpose", "m3", output="mt", perm=[1, 0, 2]),
+            EMBEDDING, TURN, node("Loop", "", "yes", "0", "state", "state", body=body, name="loop",
+                                  output=["end", "h", "c", "Y"]), node("Sin", "c", output="y")]
+
+
+LOOP = {"0": np.array(0), "1": np.array(1), "6": np.array(6), "yes": np.array(True),
+        "state": np.zeros((1, 4), np.float32), "Wl": floats(3, 4), "Rl": floats(4, 4),
+        "two": np.array([2])}
+
+
+def test_what_a_loop_masks_is_refused_when_it_runs(tmp_path):
+    model = graph(masked_loop(), shape=(1, 6), constants={**CONSTANTS, **LOOP},
+                  outputs=("y", "Y"))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = gf.load(tmp_path / "m.onnx", cut="auto")
+    x = RNG.integers(1, 50, (2, 1, 6))
+    for sample, y, h in zip(x, *whole(network, x), strict=True):
+        want = ReferenceEvaluator(model).run(None, {"x": sample})
+        np.testing.assert_allclose(y.reshape(1, 4), want[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(h.reshape(6, 4), want[1].reshape(6, 4), rtol=1e-5, atol=1e-6)
+    x[1, 0, 4:] = 0
+    save_host(tmp_path, network.around)
+    host = Host(load_host(tmp_path))
+    with pytest.raises(UserError, match="sample 1: the model skips timesteps"):
+        host.before(host.inputs(x))
+
+
+def test_lengths_of_sequences_must_be_all_timesteps(tmp_path):
+    lstm = node("LSTM", "xt", "W", "R", "B", "lengths", output=["Y", "h"], hidden_size=7)
+    model = graph([EMBEDDING, TURN, lstm, *HEAD], shape=("n", 6), constants=CONSTANTS,
+                  inputs={"lengths": ("n",)})
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT32
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = gf.load(tmp_path / "m.onnx", cut="auto")
+    x = RNG.integers(0, 50, (3, 6))
+    lengths = np.full(3, 6, np.int32)
+    plain = graph([EMBEDDING, TURN, LSTM, *HEAD], shape=("n", 6), constants=CONSTANTS)
+    plain.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    np.testing.assert_allclose(whole(network, [x, lengths])[0],
+                               ReferenceEvaluator(plain).run(None, {"x": x})[0], rtol=1e-4,
+                               atol=1e-5)
+    with pytest.raises(UserError, match="'lengths' is not 6 everywhere"):
+        whole(network, [x, lengths - [0, 0, 2]])
 
 
 def test_a_mask_is_true_and_false(tmp_path):

@@ -164,3 +164,11 @@ def test_reading_takes_the_memory_of_the_file_and_not_of_the_limit(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_saved_model_of_tensorflow_is_named(tmp_path):
+    path = tmp_path / "saved_model.pb"
+    path.write_bytes(b"\x08\x01\x12\x00")
+    for one in (path, tmp_path):
+        with pytest.raises(UserError, match='a TensorFlow SavedModel: load it with Keras and save'):
+            load(one)

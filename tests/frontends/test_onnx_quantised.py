@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
+from gatefold.gen.frontends import load
 from gatefold.gen.measure.runtime import note_runtime
 from gatefold.gen.network.forward import forward
 from tests.support.onnx_graphs import graph, kinds, loaded, node, recurrent_weights, refusal
@@ -188,3 +190,28 @@ def test_the_quantised_runtime_is_compared_on_calibration_data(tmp_path):
     note_runtime(network, tmp_path / "m.onnx", grid((4, 6, 3)))
     found = network.source["quantised"]
     assert found["samples"] == 4 and found["max"] < 1e-6 < 1e-3 < found["rms"] / found["relative"]
+
+
+def test_the_runtime_of_a_model_that_is_cut_is_compared_on_its_own_inputs(tmp_path):
+    """Tokens, looked up by the host, and a rate that --set fixes."""
+    table = node("Gather", "table", "tokens", output="x", name="embedding")
+    rate = [node("Equal", "rate", "zero", output="slow"), node("Cast", "slow", output="none", to=1)]
+    weights = {key: np.float32(value) for key, value in recurrent_weights().items()}
+    lstm = [node("Transpose", "x", output="xt", perm=[1, 0, 2]),
+            node("LSTM", "xt", "W", "R", "B", output=["", "h"], hidden_size=7),
+            node("Add", "h", "none", output="y")]
+    quantised = [node("DequantizeLinear", "codes", "step", "offset", output="table")]
+    model = graph([*quantised, table, *rate, *lstm], shape=("n", 6), opset=19, inputs={"rate": ()},
+                  constants=weights | {
+                      "codes": RANDOM.integers(-100, 100, (20, 3)).astype(np.int8),
+                      "zero": np.array(0),
+                      "step": np.float32(0.01), "offset": np.int8(3)})
+    for value in model.graph.input:
+        value.type.tensor_type.elem_type = TensorProto.INT64
+    model.graph.input[0].name = "tokens"
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = load(tmp_path / "m.onnx", cut="auto", sizes={"rate": 8000})
+    pytest.importorskip("onnxruntime")
+    note_runtime(network, tmp_path / "m.onnx", RANDOM.integers(0, 20, (5, 6)), {"rate": 8000})
+    found = network.source["quantised"]
+    assert found["samples"] == 5 and found["max"] < 1e-5

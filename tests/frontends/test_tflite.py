@@ -181,7 +181,7 @@ def zero(value: int, data: bytes = STACKED) -> bytes:
     (code(119), "operator 0 (WHILE.*the LSTM was not fused.*tf_keras (Keras 2)"),
     (code(88), "operator 0 (UNPACK.*tf_keras"),
     (code(25), "operator 0 (SOFTMAX.*compute it on the host"),
-    (code(41), "operator 0 (SUB.*supported are FULLY_CONNECTED, CONV_2D, UNIDIRECTIONAL"),
+    (code(41), "operator 0 (SUB.*give the Keras or ONNX model that it was converted from"),
     (code(32), "operator 0 (CUSTOM.*tf_keras"),
     (patched(STACKED, operand(STACKED, 0), "b", 7), "is int16"),
     (patched(STACKED, operand(STACKED, 1), "b", 7), "int16 activations (16x8)"),

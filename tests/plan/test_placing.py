@@ -1,4 +1,4 @@
-"""What the quick look at a device counts of the results that the operand memory holds."""
+"""What the quick look at a device counts of the input and of the results that are stored."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ BUDGET = Budget.of(None)
 
 @pytest.mark.parametrize(("simd", "dies"), [(2, 1), (3, 3)])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_no_more_results_are_counted_than_are_stored(name, simd, dies):
+def test_no_more_is_counted_than_is_stored(name, simd, dies):
     qnet = quantized(name)
-    work, _ = draft_plan(qnet, Array(pe=8 * dies, simd=simd, dies=dies, cross=2 * (dies > 1)))
+    work, config = draft_plan(qnet, Array(pe=8 * dies, simd=simd, dies=dies, cross=2 * (dies > 1)))
     assert sum(demand.stored(simd, dies) for demand in demands(qnet)) <= work.storage.h_depth
+    assert qnet.input_elements <= simd * config.x_depth
 
 
 @pytest.mark.parametrize(("name", "unread"), [
@@ -38,3 +39,9 @@ def test_results_that_no_memory_holds_are_ruled_out():
     asked = [replace(demand, kept=20_000) for demand in demands(qnet)]
     assert might_fit(qnet, 8, 2, BUDGET, asked)
     assert not might_fit(qnet, 8, 2, replace(BUDGET, bram36=20), asked)
+
+
+def test_a_frame_that_no_memory_holds_is_ruled_out():
+    qnet = replace(quantized("last h"), input_shapes=((200_000, 2),))
+    assert might_fit(qnet, 8, 2, BUDGET, demands(quantized("last h")))
+    assert not might_fit(qnet, 8, 2, replace(BUDGET, bram36=200), demands(quantized("last h")))

@@ -58,6 +58,14 @@ def test_lint_passes_and_finds_a_mistake(core, tmp_path):
 
 
 @fusesoc
+def test_lint_passes_with_registers(tmp_path):
+    core = built(tmp_path / "core", "--units", 2, "--features", 2, "--timesteps", 2, "--macs", 8,
+                 "--host", "axi")
+    done = run(core, "lint", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@fusesoc
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="iverilog is not installed")
 @pytest.mark.parametrize("wrong", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_the_bench_passes_and_finds_wrong_biases(core, wrong, tmp_path):

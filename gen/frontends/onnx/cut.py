@@ -243,6 +243,8 @@ class _Graph:
             [[self.maker[name] for name in names if name in self.maker] for names in self.reads],
             recurrent or [n for n, step in enumerate(self.steps) if step.kind in _LOOPS])
         self.core: set[int] = set()
+        #: Masks and lengths that the core takes as constants: no timestep is skipped.
+        self.whole: dict[str, np.ndarray] = {}
 
     def automatic(self) -> Network:
         """The network of all that hardware can do around the recurrent layers."""
@@ -264,11 +266,10 @@ class _Graph:
             except Incomplete as error:
                 texts = {names[one.origin]: one.text.replace(whole.HOST, "")
                          for one in error.refusals.found if one.origin in names}
-                refused = set(texts)
+                # What lies behind is judged when what it reads is no stand-in any more.
+                refused = set(texts) & order.ahead - order.recurrent or set(texts)
                 if not refused or refused & order.recurrent:
                     raise
-                # What lies behind is judged when what it reads is no stand-in any more.
-                refused = refused & order.ahead or refused
             host = host.union(*order.leave(refused, next(
                 (texts[n] for n in sorted(texts) if n in order.ahead & order.after), "")))
         raise CutError("no cut was found: name the ends of the core with --from and --to")
@@ -340,22 +341,32 @@ class _Graph:
         return rounding_error(network, joined(parts))
 
     def no_floats(self) -> set[int]:
-        """Steps of the core that read integers, or a single number, from outside, or give such.
+        """Steps of the core that read integers, or a single number, from outside, or give such;
+        what recurrent ones read of that kind goes to :attr:`whole`.
 
-        Raises :class:`CutError` for a recurrent one.
+        Raises :class:`CutError` where that is neither a mask nor lengths.
         """
         part = self.part(self.core)
         wrong = {name for name in (*part.takes, *part.gives)
                  for value in [self.flat.values[name]]
                  if value is not None and (value.dtype.kind != "f" or not value.ndim)}
-        found = {n: name for n in self.core
-                 for name in (*self.reads[n], *self.steps[n].node.output) if name in wrong}
-        for n in found.keys() & self.order.recurrent:
-            step = self.steps[n]
-            raise CutError(f"node {quoted(step.origin)} ({quoted(step.kind)}) reads "
-                           f"{quoted(found[n])}, which holds no floats, perhaps a mask of the "
-                           "timesteps: a core takes every one, export the model without masks")
-        return set(found)
+        for n in sorted(self.core & self.order.recurrent):
+            for name in wrong.intersection(self.reads[n]).intersection(part.takes):
+                self.whole[name] = self.every_step(self.steps[n], name)
+        wrong -= self.whole.keys()
+        return {n for n in self.core - self.order.recurrent
+                for name in (*self.reads[n], *self.steps[n].node.output) if name in wrong}
+
+    def every_step(self, step: Step, name: str) -> np.ndarray:
+        """What a recurrent step reads as ``name`` if no timestep is skipped."""
+        value = self.flat.values[name]
+        if value is not None and value.dtype == bool and step.kind in _LOOPS:
+            return np.ones_like(value)
+        x = self.flat.values.get(step.node.input[0])
+        if value is not None and x is not None and name in step.node.input[4:_INITIAL]:
+            return np.full_like(value, x.shape[steps_axis(step.node)])
+        raise CutError(f"node {quoted(step.origin)} ({quoted(step.kind)}) reads {quoted(name)}, "
+                       "which holds no floats: export the model with floats there")
 
     def part(self, steps: set[int]) -> _Part:
         """The steps as a part of the graph; it gives what others read, and the graph's outputs."""
@@ -375,6 +386,7 @@ class _Graph:
         """The network of the core; :class:`Incomplete` with every refusal in it."""
         part = self.part(self.core)
         self.ordered(part)
+        part.takes = [name for name in part.takes if name not in self.whole]
         for name in part.takes:
             if self.flat.values[name] is None:
                 maker = self.steps[self.maker[name]]
@@ -382,7 +394,7 @@ class _Graph:
                                f"({quoted(maker.kind)}) is not known: export the model with the "
                                "shapes of its tensors (onnx.shape_inference.infer_shapes), or cut "
                                "behind it (--from)")
-        model = self.model(part)
+        model = self.model(part, self.whole)
         network = whole.network_of(Model(model.graph, self.flat.opset, ""), {
             t.name: numpy_helper.to_array(t) for t in model.graph.initializer}, AS_DECLARED, True)
         self.found = part
@@ -393,15 +405,16 @@ class _Graph:
         order = {name: n for n, name in enumerate(self.flat.outputs)}
         part.gives.sort(key=lambda name: order.get(name, len(order)))
 
-    def model(self, part: _Part) -> onnx.ModelProto:
-        """A part as a model of one sample."""
+    def model(self, part: _Part, fixed: Mapping[str, np.ndarray] | None = None) -> onnx.ModelProto:
+        """A part as a model of one sample; ``fixed``, tensors that are constants in it."""
         steps = [self.steps[n] for n in part.steps]
         read = dict.fromkeys(name for step in steps for name in names_read(step.node))
+        constants = {**self.flat.constants, **(fixed or {})}
         graph = helper.make_graph(
             [step.node for step in steps], "part",
             [self._info(name) for name in part.takes], [self._info(name) for name in part.gives],
-            [numpy_helper.from_array(np.array(self.flat.constants[name]), name)
-             for name in read if name in self.flat.constants],
+            [numpy_helper.from_array(np.array(constants[name]), name)
+             for name in read if name in constants],
             value_info=[self._info(name) for step in steps for name in step.node.output
                         if self.flat.values.get(name) is not None])
         return helper.make_model(graph, producer_name="gatefold", opset_imports=[
@@ -424,7 +437,7 @@ class _Graph:
         behind = self.part(back)
         behind.gives = [name for name in self.flat.outputs if self.maker.get(name) in back]
         before = self.part(front)
-        needed = {*core.takes, *behind.takes, *self.flat.outputs}
+        needed = {*core.takes, *behind.takes, *self.flat.outputs, *self.whole}
         before.gives = [name for name in before.gives if name in needed]
         around = Around(
             self.model(before).SerializeToString() if front else b"",
@@ -432,7 +445,8 @@ class _Graph:
             tuple(inputs), tuple(map(self._port, self.flat.outputs)),
             tuple(map(self._port, core.takes, network.input_shapes)),
             tuple(map(self._port, core.gives)),
-            self._rows(front), self._rows(back))
+            self._rows(front), self._rows(back), tuple(
+                (name, int(value.reshape(-1)[0])) for name, value in self.whole.items()))
         network.source["around"] = around
         network.source[PORTS] = core_ports(
             around, [as_text(port.name) for port in inputs], [*map(as_text, self.flat.outputs)],

@@ -7,6 +7,7 @@ it takes; so shapes that the graph computes, and choices that it makes by them, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +34,8 @@ __all__ = ["Flat", "Step", "evaluate", "flat_of", "is_recurrent", "steps_axis"]
 #: Elements that one run may produce in all, and the multiplications that it may take.
 _MAX_WORK, _MAX_MACS = 1 << 27, 1 << 33
 _MAX_NODES = 20_000
+#: Most turns of a Loop.
+_MAX_TURNS = 4096
 #: What NumPy raises for inputs that contradict a node.
 _WRONG = (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, AttributeError,
           KeyError, FloatingPointError)
@@ -101,6 +104,12 @@ def flat_of(graph: onnx.GraphProto, opset: int, constants: Mapping[str, np.ndarr
             raise UserError(f"output {quoted(value.name)} does not depend on the inputs, or is not "
                             "defined: export the model again")
     flat.outputs = [value.name for value in graph.output]
+    needed, kept = set(flat.outputs), []
+    for step in reversed(flat.steps):  # some give nothing but their shape
+        if not needed.isdisjoint(step.node.output):
+            needed |= set(names_read(step.node))
+            kept.append(step)
+    flat.steps = kept[::-1]
     return flat
 
 
@@ -143,6 +152,8 @@ def _node(flat: Flat, node: onnx.NodeProto, origin: str, depth: int) -> None:
     results: Sequence[np.ndarray | None] = [None] * len(node.output)
     if known and is_recurrent(node):
         results = _states(node, inputs)
+    elif known and node.op_type == "Loop":
+        results = _loop(flat, node, inputs)
     elif known and node.op_type in COMPUTE and node.domain in ("", "ai.onnx"):
         results = evaluate(node, inputs, flat.opset)
     macs = multiplications(node.op_type, inputs, results[0] if len(results) else None)
@@ -194,6 +205,66 @@ def _states(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> list[n
               [(steps, directions, batch, units), (directions, batch, units)])
     return [np.zeros(shape, np.float32) for shape in (*shapes, shapes[1])][
         :max(1, len(node.output))]
+
+
+def _loop(flat: Flat, node: onnx.NodeProto,
+          inputs: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
+    """Zeros of the shapes of a Loop's results. Its body runs once; after that what counts the turns
+    alone does. None each where an operator is unknown, sizes change, or there are too many turns.
+    """
+    body = next((one.g for one in node.attribute if one.HasField("g")), None)
+    if body is None or len(body.input) != len(inputs) or len(body.output) < len(inputs) - 1:
+        raise NodeError("its body is missing: export the model again")
+    turns, going, *carried = inputs
+    condition, *after = (value.name for value in body.output)
+    before = [value.name for value in body.input]
+    inner = {tensor.name: read_tensor(tensor) for tensor in body.initializer}
+    unknown: list[np.ndarray | None] = [None] * len(node.output)
+    nodes, counters, known = nodes_needed(body), {condition}, 0
+    while len(counters) > known:
+        known = len(counters)
+        for one in nodes:
+            if not counters.isdisjoint(one.output):
+                counters |= set(names_read(one))
+        counters |= {name for name, k in zip(after, before[2:], strict=False) if k in counters}
+    now: dict[str, np.ndarray | None] = dict(zip(before, (np.array(0), going, *carried),
+                                                 strict=True))
+    shapes: list[tuple[int, ...]] = []
+    turn = 0
+    while (going is None or going.reshape(()).item()) and (
+            turns is None or turn < turns.reshape(()).item()):
+        for one in nodes:
+            if turn and counters.isdisjoint(one.output):
+                continue
+            read = [None if not name else next((held[name] for held in (
+                now, inner, flat.constants, flat.values) if name in held), None)
+                for name in one.input]
+            if turn == _MAX_TURNS or one.op_type not in COMPUTE or any(
+                    value is None and name for name, value in zip(one.input, read, strict=True)):
+                return unknown
+            made = evaluate(one, read, flat.opset)
+            now |= dict(zip(one.output, made, strict=False))
+            flat.work += sum(value.size for value in made)
+        made_now = {**inner, **now}
+        ends = [made_now[name] for name in after]
+        if not turn:
+            shapes = [value.shape for value in ends]
+        if [value.shape for value in ends] != shapes or flat.work > _MAX_WORK or any(
+                one is not None and one.shape != shape
+                for one, shape in zip(carried, shapes, strict=False)):
+            return unknown
+        going, turn = made_now[condition], turn + 1
+        now |= dict(zip(before, (np.array(turn), going, *ends), strict=False))
+    if not turn:
+        return unknown
+    flat.work += sum(turn * math.prod(shape) for shape in shapes[len(carried):])
+    if flat.work > _MAX_WORK:
+        return unknown
+    kinds = [now[name] for name in before[2:]]
+    return [*(value if name in counters else np.zeros_like(value)
+              for name, value in zip(before[2:], kinds, strict=True)),
+            *(np.zeros((turn, *shape), np.float32) for shape in shapes[len(carried):])][
+                :len(node.output)]
 
 
 def _branch(flat: Flat, node: onnx.NodeProto, condition: np.ndarray, depth: int) -> None:

@@ -23,7 +23,7 @@ import onnx
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.elements.trace import BatchAxisError, Net, TooLargeError, Trace
 from gatefold.gen.frontends.onnx.cells import Cell, cell
-from gatefold.gen.frontends.onnx.formulas import FormulaError, Formulas
+from gatefold.gen.frontends.onnx.formulas import FormulaError, Formulas, same
 from gatefold.gen.frontends.onnx.proto import (
     Attributes,
     NodeError,
@@ -65,19 +65,26 @@ def loop(run, attributes, inputs: list, values: ChainMap, origin: str) -> list[V
         raise NodeError(_UNKNOWN)
     states = [body.states[n] for n in found.states]
     results = _layer(run.trace, found, [carried[k] for k in states], ids, origin)
-    outputs: list[Value] = [results[1 + states.index(k)] if k in states else counted[k]
-                            for k in range(len(carried))]
-    h = made[body.after[states[0]]]
-    return outputs + [results[0] if made.get(name) == h else Refused(_UNKNOWN)
-                      for name in body.scans]
+    h = formulas.values[made[body.after[states[0]]]]
+
+    def is_h(name: str) -> bool:
+        return name in made and same(formulas.values[made[name]], h)
+
+    if not all(is_h(body.after[k]) for k in body.copies):
+        raise NodeError(_UNKNOWN)
+    outputs: list[Value] = [
+        results[1 + states.index(k)] if k in states else results[1] if k in body.copies
+        else counted[k] for k in range(len(carried))]
+    return outputs + [results[0] if is_h(name) else Refused(_UNKNOWN) for name in body.scans]
 
 
 class _Body:
     """A Loop's body in two parts: the nodes that count the turns, and those that read the input.
 
     Parameters: ``carried``, the initial values; ``values``, those that the body can read.
-    Attributes: ``states``, which carried values are computed; ``after``, the names that carried
-    values have at the end of a turn; ``scans``, names of what each turn adds to a sequence.
+    Attributes: ``states``, which carried values are computed; ``copies``, which of them no turn
+    reads; ``after``, the names that carried values have at the end of a turn; ``scans``, names of
+    what each turn adds to a sequence.
     """
 
     def __init__(self, graph: onnx.GraphProto, carried: list, values: ChainMap):
@@ -107,13 +114,15 @@ class _Body:
             raise NodeError(_UNKNOWN)
         self._take, computes = takes[0], [node for node in computes if node is not takes[0]]
         read = {name for node in computes for name in names_read(node)}
+        self.copies = [k for k in self.states if self._before[k] not in read]
+        self.states = [k for k in self.states if k not in self.copies]
         if any(self._is_computed(name, set()) for name in read):
             raise NodeError(_UNKNOWN)
         self._read = sorted(read & constant)
         index = self._take.input[1]
         self._counting = _graph(counts, [self._condition, index, *self._read,
                                          *(self.after[k] for k in self._counts)])
-        self._computing = _graph(computes, [*(self.after[k] for k in self.states),
+        self._computing = _graph(computes, [*(self.after[k] for k in self.states + self.copies),
                                             *(name for name in self.scans if name in live)])
 
     def _is_computed(self, name: str, live: set[str]) -> bool:

@@ -23,8 +23,12 @@ __all__ = ["parse"]
 
 _FUSED = ("the LSTM was not fused when the model was converted: convert it with tf_keras (Keras 2) "
           "and a fixed batch of 1, as docs/tflite.md shows")
+_VARIABLE = ("the file keeps a state in a variable: give the Keras model (.keras or .h5) that it "
+             "was converted from")
 #: What to do where an operator is not supported.
-_REMEDIES = {"WHILE": _FUSED, "UNPACK": _FUSED, "IF": _FUSED,
+_REMEDIES = {**dict.fromkeys(("CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"),
+                             _VARIABLE),
+             "WHILE": _FUSED, "UNPACK": _FUSED, "IF": _FUSED,
              "LSTM": _FUSED, "BIDIRECTIONAL_SEQUENCE_LSTM": _FUSED,
              "SOFTMAX": "leave it out of the model, and compute it on the host"}
 #: Most elements of all values together: their numbers take eight bytes each.
@@ -120,16 +124,16 @@ def _sample(model: Model, index: int) -> tuple[int, ...]:
 
 def _check_operators(model: Model, every: bool) -> None:
     """Refuse the operators that are not supported."""
-    legal = (*LAYERS, *MOVES)
     refusals = Refusals()
     for node in model.nodes:
-        if node.operator in legal:
+        if node.operator in LAYERS or node.operator in MOVES:
             continue
         what = f"the operator {quoted(node.operator)[1:-1]} is not supported"
         flex = node.operator.startswith(("Flex", "CUSTOM"))
         remedy = _FUSED if flex else _REMEDIES.get(node.operator)
         error = UserError(f"{node.where}: {what}: " + (
-            remedy or f"supported are {', '.join(legal)}"))
+            remedy or "give the Keras or ONNX model that it was converted from, or end the model "
+            "before it"))
         if not every:
             raise error
         refusals.add(node.name, node.operator, error)
