@@ -43,7 +43,7 @@ __all__ = ["EXTREMES", "check_core", "extreme_inputs", "load_folder", "other_wei
 #: cycles times multipliers that all of them may take.
 _LEAST_SAMPLES = {"verilator": 8, "icarus": 3, "amaranth": 3}
 _MOST_SAMPLES = 64
-_MANY = 512  #: frames of the scenario "many frames" at most,
+_MANY = 720  #: frames of the scenario "many frames" at most,
 _DRAWN = 4  # chosen from so many times as many
 #: Multiplications a frame up to which Icarus runs descriptors, too.
 _MOST_INTERPRETED = 100_000

@@ -231,19 +231,21 @@ def extreme(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
 
 
 def many_frames(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
-    """These ``samples`` once each: a third back to back; a third with seeded gaps, each taken late
-    by up to two intervals, so that the output is full most of the time; and a third alone. Some
-    wrong bits show in one frame of hundreds only."""
+    """These ``samples`` once each: a quarter back to back; two with seeded gaps, each frame taken
+    late by up to two intervals, so that the output is full most of the time, and in the second of
+    them resets at seeded cycles before an eighth of the frames; and a quarter alone. Some wrong
+    bits show in one frame of hundreds only, or after one reset of tens."""
     rng, count = np.random.default_rng(seed), len(samples)
-    third = np.arange(count) * 3 // count
-    waits = third[:, None] == 1
+    part = np.arange(count) * 4 // count
+    waits = (part % 3 > 0)[:, None]
     stalls = np.zeros((count, info.beats_out), int)
     stalls[np.arange(count), rng.integers(0, info.beats_out, count)] = rng.integers(
         0, 2 * info.interval + 1, count)
+    gaps = waits * _waits(rng, count, info.beats_in, info.interval)
+    resets = (part == 2) & (rng.random(count) < 1 / 8)
+    gaps[resets, 0] = rng.integers(0, info.latency + info.interval, resets.sum())
     return _scenario(info, "many frames", samples, fresh=_sequences(info, count, rng),
-                     isolated=third == 2,
-                     gaps=waits * _waits(rng, count, info.beats_in, info.interval),
-                     stalls=waits * stalls)
+                     isolated=part == 3, resets=resets, gaps=gaps, stalls=waits * stalls)
 
 
 def other_weights(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:

@@ -48,8 +48,8 @@ _LOAD_FEEDER = """\
     // the core takes no frames; after every other reset they go in again. With +loads (or
     // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a late
     // TLAST, then the weights; and while frames are under way wrong weights with an early TLAST
-    // again, and the weights. load_wrong is what load_error must be. With +weights=FILE the weights
-    // are those in FILE.
+    // again, and the weights; all of these, and those of +weights, with pauses. load_wrong is what
+    // load_error must be. With +weights=FILE the weights are those in FILE.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
@@ -58,6 +58,8 @@ _LOAD_FEEDER = """\
     reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS];
     reg [8*256-1:0] load_name;
     reg     wrong_loads = 0;
+    reg     other_weights = 0;
+    reg     load_pauses = 0;
     integer load = EARLY;  // which load goes in
     integer load_at = 0;
     reg     load_wrong = 0;
@@ -66,21 +68,23 @@ _LOAD_FEEDER = """\
     wire    load_last = load_at == (load_early ? LOAD_BEATS / 2 : load == LATE ? LOAD_BEATS
                                     : LOAD_BEATS - 1);
     wire    load_valid = !rst && load < (frames_seen && wrong_loads ? DONE : EARLY_AGAIN)
-                         && (load >= RIGHT || wrong_loads);
+                         && (load >= RIGHT || wrong_loads) && !load_pauses;
     wire    load_ready, load_error;
     wire [@{beat_msb}:0] load_data = load_early ? ~load_image[load_at] : load_image[load_at];
 
     initial begin
         load_image[LOAD_BEATS] = 0;
-        if ($value$plusargs("weights=%s", load_name))
+        if ($value$plusargs("weights=%s", load_name)) begin
+            other_weights = 1;
             $readmemh(load_name, load_image, 0, LOAD_BEATS - 1);
-        else
+        end else
             $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
         if ($test$plusargs("loads")) wrong_loads = 1;
     end
 
     always @(posedge clk) begin
         if (s_axis_tvalid && s_axis_tready) frames_seen <= 1;
+        if (!load_valid || load_ready) load_pauses <= (wrong_loads || other_weights) && noise[11];
         if (rst) begin
             load_at <= 0;
             load_wrong <= 0;

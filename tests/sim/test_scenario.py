@@ -28,12 +28,13 @@ def test_full_rate_plays_a_sample_alone_and_then_all_without_a_pause():
     assert not scenario.resets.any() and not scenario.fresh.any()
 
 
-def test_many_frames_come_back_to_back_then_with_waits_and_then_alone():
-    scenario = many_frames(INFO, range(8, 17))
-    assert scenario.frames == tuple(range(8, 17))
-    assert scenario.isolated.tolist() == [False] * 6 + [True] * 3
-    waits = scenario.gaps.any(1) | scenario.stalls.any(1)
-    assert waits[3:6].any() and not waits[:3].any() and not waits[6:].any()
+def test_many_frames_come_back_to_back_then_late_then_with_resets_and_then_alone():
+    scenario = many_frames(INFO, range(8, 168))
+    assert scenario.frames == tuple(range(8, 168))
+    parts = np.arange(160) // 40
+    assert set(parts[scenario.stalls.any(1)]) == {1, 2}
+    assert set(parts[scenario.resets]) == {2}
+    assert scenario.isolated.tolist() == (parts == 3).tolist()
 
 
 def test_random_flow_plays_each_sample_once():

@@ -141,7 +141,7 @@ void simulate(int cycles, word first_seed, int n_in, int n_reg, int n_and, int n
         if (t % 16 == 0 && chance(24)) {
             for (int s = 0; s < streams; s++) rate[s] = RATES[draw() >> 9 & 3];
             ready = RATES[draw() >> 9 & 3];
-            wrong = chance(64) ? 30 : 0;
+            wrong = chance(96) ? 60 : 0;
             mode = draw() >> 13 & 3;
             held = draw();
         }

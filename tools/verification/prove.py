@@ -70,12 +70,21 @@ def equivalent(mutants: Iterable[Mutant], work: Path, top: str = TOP) -> set[Mut
         modules[mutant.command.split("-module ")[1].split()[0]].append(mutant)
     found: set[Mutant] = set()
     for module, inside in modules.items():
-        questions = (QUESTION.format(module=module, command=mutant.command.replace(
-            f"-module {module} ", "-module mutated ")) for mutant in inside)
-        found |= _proved(inside, BASE.format(top=top) + "".join(questions), work)
+        found |= _proved(inside, module, BASE.format(top=top), work)
     return found
 
 
-def _proved(mutants: list[Mutant], script: str, work: Path) -> set[Mutant]:
-    answers = _ANSWER.findall(yosys(script, work, timeout=SECONDS))
-    return {mutant for mutant, answer in zip(mutants, answers, strict=False) if answer == "SUCCESS"}
+def _proved(mutants: list[Mutant], module: str, base: str, work: Path) -> set[Mutant]:
+    """Those of a module. A mutant that leaves a register without an input cannot be asked about:
+    Yosys finds nothing to compare the register with, and ends; the others are asked after it."""
+    questions = [QUESTION.format(module=module, command=mutant.command.replace(
+        f"-module {module} ", "-module mutated ")) for mutant in mutants]
+    try:
+        log, ends = yosys(base + "".join(questions), work, timeout=SECONDS), True
+    except RuntimeError:
+        log, ends = (work / "yosys.log").read_text(errors="replace"), False
+    answers = _ANSWER.findall(log)
+    found = {mutant for mutant, answer in zip(mutants, answers, strict=False)
+             if answer == "SUCCESS"}
+    others = [] if ends else mutants[len(answers) + 1:]
+    return found | (_proved(others, module, base, work) if others else set())
