@@ -220,7 +220,7 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
         part(before, [n + count for n in sorted(before) if n + count in needed]),
         part(behind, list(dict.fromkeys(value for value in outputs if value - count in behind))),
         tuple(map(port, range(count))), tuple(map(port, outputs)), tuple(map(port, into)),
-        tuple(map(port, out_of)), *hosted)
+        tuple(map(port, out_of)), rows_before=hosted[0], rows_behind=hosted[1])
     own = source.get(PORTS) or {"inputs": [f"input{n}" for n in range(count)],
                                 "outputs": [f"output{n}" for n in range(len(outputs))]}
     network.source["around"] = around

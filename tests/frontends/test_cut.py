@@ -167,7 +167,7 @@ def test_what_lies_between_recurrent_layers_names_both(tmp_path):
 
 def test_a_model_without_recurrent_layers_is_not_cut(tmp_path, monkeypatch):
     """And it is not run in NumPy for that: it may take long."""
-    monkeypatch.setattr("gatefold.gen.frontends.onnx.cut.flat_of", None)
+    monkeypatch.setattr("gatefold.gen.frontends.onnx.inputs.flat_of", None)
     path = onnx_file(tmp_path, [node("Sin", "x")])
     with pytest.raises(UserError, match="the model has no recurrent layer"):
         gf.load(path, cut="auto")

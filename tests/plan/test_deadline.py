@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from gatefold.boards import get
 from gatefold.gen.errors import UserError
 from gatefold.gen.plan import Array, Budget, deadline, sizing
 from gatefold.gen.plan.deadline import meet_deadline
 from gatefold.gen.plan.drafts import made_to_fit
+from gatefold.gen.plan.ranking import Ranking
 from tests.support.networks import quantized
 
 BUDGET = Budget.of(None)
@@ -60,6 +62,22 @@ def test_an_array_of_many_tiles_is_scheduled_in_its_plan_alone(monkeypatch):
     monkeypatch.setattr(sizing, "scheduled", scheduled)
     monkeypatch.setattr(deadline, "QUICK", sizing.Effort(work=10, plans=1))
     assert meet_deadline(QNET, BUDGET, 1.2).cycles.latency <= 1.2 * BUDGET.clock_mhz
+
+
+@pytest.mark.parametrize("name", ["last h", "lstm-dense"])
+def test_the_number_of_dies_that_promises_most_is_searched_first(monkeypatch, name):
+    budget, looks, drafted = Budget.of(get("u280")), [], sizing.drafted
+
+    def seen(qnet, array, share):
+        looks.append(share.dies)
+        return drafted(qnet, array, share)
+
+    monkeypatch.setattr(sizing, "drafted", seen)
+    ranking = Ranking(quantized(name))
+    promise = {share.dies: ranking.on(share.dies).cycles(*ranking.on(share.dies).shapes(
+        share.multipliers)[0]) for share in budget.shares()}
+    sizing.choose_array(quantized(name), budget, quick=True)
+    assert looks[0] == min(promise, key=lambda dies: (promise[dies], dies))
 
 
 @pytest.mark.parametrize(("name", "simd", "lanes", "parts"), [

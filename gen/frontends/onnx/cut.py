@@ -14,21 +14,15 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.errors import quoted
 from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.cuts import NO_RECURRENT, Cut, CutError, Steps, core_ports
-from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx import graph as whole
-from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
-from gatefold.gen.frontends.onnx.evaluate import Flat, Step, flat_of, is_recurrent, steps_axis
+from gatefold.gen.frontends.onnx.evaluate import Flat, Step, is_recurrent, steps_axis
+from gatefold.gen.frontends.onnx.inputs import flat_on_samples
 from gatefold.gen.frontends.onnx.ops import MOVES
-from gatefold.gen.frontends.onnx.proto import (
-    Model,
-    as_text,
-    dims_of,
-    names_read,
-)
-from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, OpenError, Sizes, SizesError
+from gatefold.gen.frontends.onnx.proto import Model, as_text, names_read
+from gatefold.gen.frontends.sizes import AS_DECLARED, Sizes
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network, Shape, joined
 from gatefold.gen.network.rounding import rounding_error
@@ -39,20 +33,11 @@ __all__ = ["maker"]
 
 #: Inputs of a recurrent operator ahead of its initial states.
 _INITIAL = 5
-#: Choices of batch axes that are tried.
-_CHOICES = 3
 #: Rounds in which refused nodes leave the core.
 _MOST_ROUNDS = 24
-_TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
-          onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32",
-          onnx.TensorProto.BOOL: "bool"}
-#: Elements that a sample takes up to which a graph is run with a large batch too.
-_CHEAP = 1 << 21
 #: The relative error of the recurrent layers' results for which layers with weights stay in the
 #: core ahead of them; behind, that of the model's result is about three times as large.
 _COST = 2e-3
-#: Operators through which an index goes on its way to a table.
-_PASSES = ("Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "Flatten", "Slice")
 _LOOPS = ("Loop", "Scan")
 
 
@@ -69,7 +54,7 @@ def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cu
     """
     if not _recurs(model.graph):
         raise CutError(NO_RECURRENT)
-    ports, flat = _flat(model, constants, sizes)
+    ports, flat = flat_on_samples(model, constants, sizes)
     found = _Graph(flat)
     if not cut.named:
         return found.with_host(found.automatic(), ports)
@@ -85,136 +70,6 @@ def _recurs(graph: onnx.GraphProto) -> bool:
     return any(is_recurrent(node) or node.op_type in _LOOPS
                or any(_recurs(one.g) for one in node.attribute if one.HasField("g"))
                for node in graph.node)
-
-
-# ---- the model's own inputs ---------------------------------------------------------------------
-
-
-def _flat(model: Model, constants: Mapping[str, np.ndarray],
-          sizes: Sizes) -> tuple[list[Port], Flat]:
-    """The inputs, and the graph on seeded samples of them: with the batch axes that the recurrent
-    layers agree with, else the likeliest that it runs with."""
-    given = [value for value in model.graph.input if value.name not in constants]
-    fixed, named = {}, dict(sizes.named)
-    read = whole.names_in(model.graph)
-    declared: dict[str, tuple[Dim, ...]] = {}
-    types = {}
-    for value in given:
-        name, dims = as_text(value.name), dims_of(value)
-        types[name] = _TYPES.get(value.type.tensor_type.elem_type, "")
-        if not types[name] or dims is None or len(dims) > 5:
-            raise UserError(f"input {quoted(name)} must be a tensor of floats, integers or "
-                            "booleans with at most 5 axes: export the model again")
-        if not dims or (dims == (1,) and name in named):
-            if value.name not in read:  # any number does
-                named.setdefault(name, 1)
-            if name not in named:
-                raise whole.open_number(model.graph, constants, value.name)
-            fixed[name] = np.full((1,) * len(dims), named.pop(name), types[name])
-        else:
-            declared[name] = dims
-    if not declared:
-        raise UserError("the model has no input (only constants): export a model with an input")
-    left = Sizes(sizes.timesteps, named)
-    every = left.substituted(declared)
-    problem: UserError | None = None
-    likely: tuple[list[Port], Flat] | None = None
-    tried: list[list[int | None]] = []
-    for choice in range(_CHOICES):
-        try:
-            ports = [_port(name, dims, types[name], left, choice) for name, dims in every.items()]
-            if [port.batch for port in ports] in tried:
-                continue
-            tried.append([port.batch for port in ports])
-            flat, agrees = _run(model, constants, every, ports, fixed)
-        except SizesError:
-            raise
-        except UserError as error:
-            # That an axis is open is said rather than that another is no batch.
-            if problem is None or type(error) is OpenError and type(problem) is not OpenError:
-                problem = error
-            continue
-        left.check_timesteps([[n for k, n in enumerate(dims) if k != port.batch]
-                              for dims, port in zip(every.values(), ports, strict=True)])
-        found = [_with_rows(flat, port) for port in ports], flat
-        if agrees or (agrees is None and not any(port.batch for port in ports)):
-            return found
-        likely = likely or found
-    if likely is not None and not isinstance(problem, OpenError):
-        return likely
-    assert problem is not None
-    raise problem
-
-
-def _run(model: Model, constants: Mapping[str, np.ndarray],
-         declared: Mapping[str, tuple[Dim, ...]], ports: Sequence[Port],
-         fixed: Mapping[str, np.ndarray]) -> tuple[Flat, bool | None]:
-    """The graph on one sample, and whether the recurrent layers agree on what the batch is: None
-    where they do not say. A graph whose batch is open runs on several samples as well."""
-    samples = {port.name: _sample(port) for port in ports}
-    open_ = [(port, name) for port in ports if port.batch is not None
-             for name in [declared[port.name][port.batch]] if isinstance(name, str)]
-    watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
-    flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
-    if not open_:
-        return flat, True
-    agrees = None
-    for count in (2, LARGE) if watch and flat.work < _CHEAP else (2,):
-        more = {port.name: np.repeat(samples[port.name], count, port.batch) for port, _ in open_}
-        try:
-            wide = flat_of(model.graph, model.opset, constants, samples | more, fixed,
-                           watch and Watch(count, watch.name, watch))
-        except BatchSizeError:
-            raise
-        except UserError:
-            break  # it goes with one sample alone, or takes too much with more
-        agrees = _along_batch(flat, wide, count) if agrees is None else agrees
-    return flat, agrees
-
-
-def _along_batch(flat: Flat, wide: Flat, count: int) -> bool | None:
-    """Whether ``count`` times the samples are that many times the batch of the recurrent layers,
-    and no more timesteps; None where no such layer says."""
-    inputs = [(flat.values[name], wide.values.get(name), steps_axis(step.node))
-              for step in flat.steps if is_recurrent(step.node) for name in step.node.input[:1]]
-    found = [one.shape[axis] == more.shape[axis]
-             and one.shape[1 - axis] * count == more.shape[1 - axis]
-             for one, more, axis in inputs if one is not None and more is not None]
-    return all(found) if found else None
-
-
-def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, choice: int) -> Port:
-    axes = whole.batch_axes(dims, sizes.timesteps is not None)
-    axis = axes[min(choice, len(axes) - 1)]
-    if not any(isinstance(n, str) for n in dims) and (axis is None or dims[axis] != 1):
-        axis = next((k for k in (0, 1) if k < len(dims) - 1 and dims[k] == 1), None)
-    shape = sizes.fixed(f"input {quoted(name)}", dims, axis)
-    for n in (n for n in shape if isinstance(n, int)):
-        check_dim(f"input {quoted(name)}", "an axis", n)
-    return Port(name, tuple(1 if k == axis else int(n) for k, n in enumerate(shape)), axis, dtype)
-
-
-def _sample(port: Port) -> np.ndarray:
-    if port.dtype.startswith("float"):
-        return np.random.default_rng(0).standard_normal(port.dims).astype(port.dtype)
-    return np.zeros(port.dims, port.dtype)
-
-
-def _with_rows(flat: Flat, port: Port) -> Port:
-    """The port with the rows of the table that its integers index."""
-    if port.dtype not in ("int32", "int64"):
-        return port
-    names, rows = {port.name}, []
-    for step in flat.steps:
-        read = list(step.node.input)
-        if step.kind == "Gather" and len(read) > 1 and read[1] in names:
-            table = flat.constants.get(read[0])
-            axis = next((a.i for a in step.node.attribute if a.name == "axis"), 0)
-            if table is not None and table.ndim > axis >= -table.ndim:
-                rows.append(table.shape[axis])
-        elif step.kind in _PASSES and read and read[0] in names:
-            names.add(step.node.output[0])
-    return Port(port.name, port.dims, port.batch, port.dtype, min(rows, default=0))
 
 
 # ---- the cut ------------------------------------------------------------------------------------

@@ -203,8 +203,9 @@ def _states(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> list[n
     units = min(r.shape[1:])  # DynamicQuantizeLSTM has the rows of the gates last
     shapes = ([(batch, steps, directions, units), (batch, directions, units)] if axis else
               [(steps, directions, batch, units), (directions, batch, units)])
-    return [np.zeros(shape, np.float32) for shape in (*shapes, shapes[1])][
-        :max(1, len(node.output))]
+    found: list[np.ndarray | None] = [np.zeros(shape, np.float32)
+                                      for shape in (*shapes, shapes[1])]
+    return found[:max(1, len(node.output))]
 
 
 def _loop(flat: Flat, node: onnx.NodeProto,

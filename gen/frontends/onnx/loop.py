@@ -60,7 +60,7 @@ def loop(run, attributes, inputs: list, values: ChainMap, origin: str) -> list[V
         formulas = Formulas(builder)
         found = cell(formulas, [formulas.values[made[body.after[k]]] for k in body.states])
     except FormulaError:
-        found = None
+        raise NodeError(_UNKNOWN) from None
     if found is None:
         raise NodeError(_UNKNOWN)
     states = [body.states[n] for n in found.states]

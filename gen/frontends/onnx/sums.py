@@ -75,7 +75,7 @@ class Sums:
         """The two inputs of the node that makes the tensor, in either order, if it is of this
         kind."""
         pair = self.ordered(name, kind)
-        return [pair, pair[::-1]] if pair else []
+        return [pair, (pair[1], pair[0])] if pair else []
 
     def inside(self, name: str, kind: str) -> str | None:
         """The input of the function of this kind that makes the tensor."""

@@ -98,10 +98,10 @@ def _whole_lstm(sums: Sums, gates: Sequence[Rows], c: str, h_after: str,
     names = list(gates[0].parts)
     if len(names) != 2 or any(len(one.b) != units for one in gates):
         return None
-    matrices = [np.concatenate(parts)[None].astype(np.float32)
-                for parts in zip(*(one.of(*names) for one in gates), strict=True)]
+    w, r = (np.concatenate(parts)[None].astype(np.float32)
+            for parts in zip(*(one.of(*names) for one in gates), strict=True))
     b = np.concatenate([one.b for one in gates])
-    cell = Cell("LSTM", *names, h_after, *matrices,
+    cell = Cell("LSTM", names[0], names[1], h_after, w, r,
                 np.concatenate([b, np.zeros_like(b)])[None].astype(np.float32), c, c_after)
     if cell.r.shape[2] != units or (
             cell.w.shape[2] == units and sums.origin(cell.x) == sums.origin(c)):
@@ -187,11 +187,9 @@ def _gru_of(sums: Sums, gates: tuple[Rows, Rows, Rows], of_h: Rows | None, h: st
         (w_n,), (r_n,), b_r = n.of(x), of_h.of(h), of_h.b
     else:
         (w_n, r_n), b_r = n.of(x, reset_h), np.zeros_like(n.b)
-    matrices = [np.concatenate(parts)[None].astype(np.float32) for parts in zip(
-        z.of(x, h), r.of(x, h), (w_n, r_n), strict=True)]
-    if matrices[1].shape[1:] != (3 * units, units):
-        return None
+    w_all, r_all = (np.concatenate(parts)[None].astype(np.float32) for parts in zip(
+        z.of(x, h), r.of(x, h), (w_n, r_n), strict=True))
     b = np.concatenate([z.b, r.b, n.b, np.zeros(2 * units), b_r])[None].astype(np.float32)
-    if b.shape[1] != 6 * units:
+    if r_all.shape[1:] != (3 * units, units) or b.shape[1] != 6 * units:
         return None
-    return Cell("GRU", x, h, h_after, *matrices, b, after=of_h is not None)
+    return Cell("GRU", x, h, h_after, w_all, r_all, b, after=of_h is not None)

@@ -85,7 +85,7 @@ class _Operator:
         states = [self.unsqueezed(name, f"{what}0")
                   for what, name in (("h", first.h), ("c", first.c)) if name]
         results = ("y", "y_h", "y_c") if first.c else ("y", "y_h")
-        more = {} if first.c else {"linear_before_reset": int(first.after)}
+        more: dict[str, Any] = {} if first.c else {"linear_before_reset": int(first.after)}
         self.made.append(helper.make_node(
             first.kind, [f"{self.label}/{name}" for name in "xWRB"] + ["", *states],
             [f"{self.label}/{name}" for name in results], self.label,
