@@ -96,7 +96,8 @@ def imported() -> dict[str, set[str]]:
                 names = ([alias.name for alias in node.names] if isinstance(node, ast.Import) else
                          [node.module] if isinstance(node, ast.ImportFrom) and node.module else [])
                 tops = {name.partition(".")[0] for name in names}
-                for top in tops - sys.stdlib_module_names - FRAMEWORKS - {"gatefold"}:
+                beside = {other.stem for other in path.parent.glob("*.py")}  # the bench's own
+                for top in tops - sys.stdlib_module_names - FRAMEWORKS - {"gatefold"} - beside:
                     found[top] = set(owners.get(top, ()))
     return found
 
