@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil
+from types import UnionType
 
-from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
+from gatefold.gen.network.graph import Dense, Gru, Lstm, Network, Rnn
+from gatefold.gen.numbers.quantized import (
+    QDense,
+    QGru,
+    QInt8Lstm,
+    QLstm,
+    QRnn,
+    QuantizedNetwork,
+    Table,
+)
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import Demand
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
@@ -13,7 +23,7 @@ from gatefold.gen.plan.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.hdl.config import SHALLOW, EngineConfig, bits_for
 
-__all__ = ["fit", "lut_rows", "might_fit", "parts_of", "place", "widths_might_fit"]
+__all__ = ["fit", "looked_up", "lut_rows", "might_fit", "parts_of", "place", "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
@@ -28,18 +38,34 @@ def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget,
     results that others read. ``asked``: what the layers ask."""
     return widths_might_fit(asked, pe, simd, budget, inputs=qnet.input_elements,
                             weight_width=qnet.weight_width, act_width=qnet.act_width,
-                            acc_width=qnet.acc_width, table=qnet.table)
+                            acc_width=qnet.acc_width, table=qnet.table, tables=looked_up(qnet))
+
+
+def looked_up(network: QuantizedNetwork | Network) -> int:
+    """Memories of a lane that hold the table of tanh and sigmoid, as of
+    :func:`gatefold.gen.plan.resources_lanes.tables`; a lane of int8 LSTMs has three tables."""
+    def has(kinds: type | UnionType, field: str, *functions: str) -> bool:
+        return any(isinstance(layer, kinds) and getattr(layer, field) in functions
+                   for layer in network.layers)
+
+    lstm, gru = QLstm | Lstm, QGru | Gru
+    rows = 3 * has(lstm, "recurrent_activation", "sigmoid") + has(lstm, "activation", "tanh")
+    return (ceil(rows / 2) + has(lstm, "activation", "tanh")
+            + has(gru, "recurrent_activation", "sigmoid") + has(gru, "activation", "tanh")
+            + has(QDense | Dense | QRnn | Rnn, "activation", "sigmoid", "tanh")
+            + 3 * any(isinstance(layer, QInt8Lstm) for layer in network.layers))
 
 
 def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *, inputs: int,
-                     weight_width: int, act_width: int, acc_width: int, table: Table) -> bool:
+                     weight_width: int, act_width: int, acc_width: int, table: Table,
+                     tables: int) -> bool:
     """The same from the widths alone, where there is no quantised network yet; ``inputs``, elements
-    of an input frame."""
+    of an input frame; ``tables``, memories of a lane that hold ``table``."""
     depth = sum(demand.words(pe, simd) for demand in asked)
     word = simd * weight_width
     lanes = simd if budget.lanes is None else simd // max(parts_of(simd, budget), default=1)
-    tables = lanes * 3 * (bram18s(table.out_frac, len(table.t0))
-                         + (bram18s(8, len(table.t1)) if table.n2 else 0)) / 2
+    each = bram18s(table.out_frac, len(table.t0)) + (bram18s(8, len(table.t1)) if table.n2 else 0)
+    held = lanes * tables * each / 2
     # Each die has the input, and the results of all dies, a memory for each lane.
     stored = sum(demand.stored(simd, budget.dies) for demand in asked)
     operands = budget.dies * (_blocks(simd * act_width, 2 << bits_for(ceil(inputs / simd)))
@@ -49,11 +75,11 @@ def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *,
     if depth <= SHALLOW or budget.memory == "lut":
         in_blocks = 0
     else:
-        left = budget.bram36 - max(tables, operands)
+        left = budget.bram36 * _BLOCK_SHARE - held - operands
         in_blocks = min(pe, int(left // (bram18s(word, depth) / 2))
                         + budget.uram // urams(word, depth))
-    return (pe * simd <= budget.dsp * (1 + budget.packs) and tables <= budget.bram36
-            and operands <= budget.bram36 * _BLOCK_SHARE
+    return (pe * simd <= budget.dsp * (1 + budget.packs)
+            and held + operands <= budget.bram36 * _BLOCK_SHARE
             and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
 
 
