@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from gatefold.gen.plan import Budget, sizing
+from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import components
 from tests.support.networks import quantized
 
@@ -63,3 +65,19 @@ def test_nothing_is_reserved_where_all_programs_fit():
     wanted = sizing.Array(pe=4, simd=1, stream_bits=32)
     search = sizing.Search(QNET, wanted, Budget.of(None), sizing.Rule(1.0, 0.0), sizing.QUICK)
     assert search.run() and not search.reserved
+
+
+def test_where_a_schedule_is_more_than_the_effort_one_array_that_fits_is_drafted(monkeypatch):
+    """And none that takes nearly as few cycles, by counts, as one that does not fit."""
+    drafted, tried, ranking = sizing.drafted, [], Ranking(QNET)
+
+    def seen(qnet, array, share):
+        tried.append(ranking.cycles(array.pe, array.simd))
+        return drafted(qnet, array, share) if len(tried) > 3 else None
+
+    monkeypatch.setattr(sizing, "drafted", seen)
+    wanted = sizing.Array(pe=4, simd=1, stream_bits=32)
+    search = sizing.Search(QNET, wanted, Budget.of(None), sizing.Rule(1.0, 0.0),
+                           sizing.Effort(work=10, plans=1))
+    assert search.run() and len(tried) == 4
+    assert all(later >= 1.04 * earlier for earlier, later in pairwise(tried))
