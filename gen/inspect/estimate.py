@@ -13,8 +13,8 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.tables import Table, table_for
 from gatefold.gen.options import BuildOptions
 from gatefold.gen.plan import Budget
-from gatefold.gen.plan.demand import Demand
-from gatefold.gen.plan.placing import looked_up, might_fit, widths_might_fit
+from gatefold.gen.plan.demand import Demand, looked_up
+from gatefold.gen.plan.placing import might_fit, widths_might_fit
 from gatefold.gen.plan.ranking import Ranking
 
 __all__ = ["Estimate", "quick_estimate"]

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil
-from types import UnionType
 
-from gatefold.gen.network.graph import Dense, Gru, Lstm, Network, Rnn
-from gatefold.gen.numbers.quantized import (
-    QDense,
-    QGru,
-    QInt8Lstm,
-    QLstm,
-    QRnn,
-    QuantizedNetwork,
-    Table,
-)
+from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.budget import Budget
-from gatefold.gen.plan.demand import Demand
+from gatefold.gen.plan.demand import Demand, looked_up
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.hdl.config import SHALLOW, EngineConfig, bits_for
 
-__all__ = ["fit", "looked_up", "lut_rows", "might_fit", "parts_of", "place", "widths_might_fit"]
+__all__ = ["fit", "lut_rows", "might_fit", "parts_of", "place", "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
@@ -39,21 +29,6 @@ def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget,
     return widths_might_fit(asked, pe, simd, budget, inputs=qnet.input_elements,
                             weight_width=qnet.weight_width, act_width=qnet.act_width,
                             acc_width=qnet.acc_width, table=qnet.table, tables=looked_up(qnet))
-
-
-def looked_up(network: QuantizedNetwork | Network) -> int:
-    """Memories of a lane that hold the table of tanh and sigmoid, as of
-    :func:`gatefold.gen.plan.resources_lanes.tables`; a lane of int8 LSTMs has three tables."""
-    def has(kinds: type | UnionType, field: str, *functions: str) -> bool:
-        return any(isinstance(layer, kinds) and getattr(layer, field) in functions
-                   for layer in network.layers)
-
-    lstm, gru = QLstm | Lstm, QGru | Gru
-    rows = 3 * has(lstm, "recurrent_activation", "sigmoid") + has(lstm, "activation", "tanh")
-    return (ceil(rows / 2) + has(lstm, "activation", "tanh")
-            + has(gru, "recurrent_activation", "sigmoid") + has(gru, "activation", "tanh")
-            + has(QDense | Dense | QRnn | Rnn, "activation", "sigmoid", "tanh")
-            + 3 * any(isinstance(layer, QInt8Lstm) for layer in network.layers))
 
 
 def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *, inputs: int,

@@ -9,8 +9,8 @@ import pytest
 
 from gatefold.gen.numbers.quantized import CURVE_TABLES, QLstm
 from gatefold.gen.plan import Array, Budget
-from gatefold.gen.plan.demand import demands
-from gatefold.gen.plan.placing import looked_up, might_fit, place
+from gatefold.gen.plan.demand import demands, looked_up
+from gatefold.gen.plan.placing import might_fit, place
 from gatefold.gen.plan.plan import draft_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.resources_lanes import tables
