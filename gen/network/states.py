@@ -121,13 +121,13 @@ class _Ports:
         read = np.zeros(end, bool)
         for numbers in (*others, *(ids[value].ravel() for value in network.outputs)):
             read[numbers] = True
-        #: Of each input and output its elements as states; None where one of them is none, and
-        #: where the model has no such port.
+        #: Of each input and output its elements as states; None where one of them is none, where
+        #: the model has no such port, and where the host computes the output (a softmax).
         self.begins = [self._all(ids[value], lambda n: () if read[n] else used.get(n, ()))
                        if name else None for value, name in enumerate(self.ports["inputs"])]
         self.ends = [self._all(ids[value], lambda n: (last[n],) if n in last else ())
-                     if name else None
-                     for value, name in zip(network.outputs, self.ports["outputs"], strict=True)]
+                     if name and not host else None for value, name, host in zip(
+                         network.outputs, self.ports["outputs"], network.host, strict=True)]
 
     @staticmethod
     def _all(numbers: np.ndarray,

@@ -125,7 +125,8 @@ def place(config: EngineConfig, budget: Budget) -> EngineConfig | None:
             continue
         placed = replace(attempt, lut_rows=rows)
         needs = estimate(placed)
-        if needs.dsp <= budget.dsp and needs.lut <= budget.lut * _LUT_SHARE:
+        if (needs.dsp <= budget.dsp and needs.lut <= budget.lut * _LUT_SHARE
+                and needs.bram36 <= budget.bram36 * _BLOCK_SHARE):
             return placed
     return None
 

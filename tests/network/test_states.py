@@ -112,7 +112,15 @@ def result_alone() -> Network:
     return Network(((5, FEATURES), (UNITS,)), (layer("gru", (0, 1), sequences=False),))
 
 
-@pytest.mark.parametrize("made", [reordered, read_elsewhere, only_h, result_alone])
+def softmax_of_h() -> Network:
+    """The host gives the softmax of the last h: that is no h to begin with."""
+    network = Network(((5, FEATURES), (UNITS,)), (
+        layer("gru", (0, 1), sequences=False), dense((2,))), outputs=(2, 3), host=("softmax", ""))
+    network.source[PORTS] = {"inputs": ["x", "h0"], "outputs": ["z", "y"]}
+    return network
+
+
+@pytest.mark.parametrize("made", [reordered, read_elsewhere, only_h, result_alone, softmax_of_h])
 def test_other_ports_stay(made):
     network = made()
     carried = carry(network)
@@ -150,3 +158,8 @@ def test_pairs_that_are_no_states_are_refused(text, words):
     with pytest.raises(UserError, match="^--state") as caught:
         carry(named(streaming("lstm", 5)), text)
     assert words in str(caught.value)
+
+
+def test_a_softmax_of_a_state_is_no_state():
+    with pytest.raises(UserError, match="the output 'z' is not the last state of the layers"):
+        carry(softmax_of_h(), "z:h0")

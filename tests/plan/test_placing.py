@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 
 import pytest
 
 from gatefold.gen.numbers.quantized import CURVE_TABLES, QLstm
 from gatefold.gen.plan import Array, Budget
 from gatefold.gen.plan.demand import demands
-from gatefold.gen.plan.placing import looked_up, might_fit
+from gatefold.gen.plan.placing import looked_up, might_fit, place
 from gatefold.gen.plan.plan import draft_plan
+from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.resources_lanes import tables
 from gatefold.hdl.kinds import DenseKind
 from tests.support.networks import NETWORKS, quantized
@@ -71,3 +73,15 @@ def test_a_network_without_tables_is_not_ruled_out_for_want_of_them():
     assert looked_up(none) < looked_up(lstm)
     assert might_fit(none, 8, 2, tight, demands(lstm))
     assert not might_fit(lstm, 8, 2, tight, demands(lstm))
+
+
+@pytest.mark.parametrize("memory", ["auto", "lut"])
+def test_block_ram_for_tables_and_operands_is_needed_wherever_weights_are(memory):
+    _, config = draft_plan(quantized("stack"), Array(pe=16, simd=4))
+    budget = replace(BUDGET, memory=memory)
+    placed = place(config, budget)
+    assert placed is not None
+    least = estimate(replace(placed, lut_rows=config.pe)).bram36
+    assert least > 2
+    assert place(config, replace(budget, bram36=ceil(least / 0.95))) is not None
+    assert place(config, replace(budget, bram36=int(least - 1))) is None
