@@ -153,6 +153,16 @@ def test_a_cut_that_is_none_is_refused(tmp_path, options, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("ahead", [[], [node("Sin", "x", output="e", name="square")]],
+                         ids=["straight", "behind the host"])
+def test_a_core_takes_one_sample(tmp_path, ahead):
+    """An LSTM of ONNX takes the steps first: here it would run over the batch."""
+    lstm = node("LSTM", "e" if ahead else "x", "W", "R", "B", output=["Y", "h"], hidden_size=7)
+    path = onnx_file(tmp_path, [*ahead, lstm, *NORM], ("batch", 6, 3))
+    with pytest.raises(UserError, match="over the batch instead of the timesteps: check batch_fir"):
+        gf.load(path, cut="auto")
+
+
 def test_what_lies_between_recurrent_layers_names_both(tmp_path):
     nodes = [node("Identity", "x", output="e"), TURN, LSTM, *SECOND]
     model = graph(nodes, shape=("b", 6, 3), constants=CONSTANTS | {"flat": np.array([-1, 6, 7])})

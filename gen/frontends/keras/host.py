@@ -32,6 +32,8 @@ def _embedding(call: Call) -> int:
     settings.drop("input_length", "embeddings_initializer", "embeddings_regularizer",
                   "embeddings_constraint", "sparse", "quantization_config")
     check_elements(call.where, (rows, units))
+    if masked:
+        _reads_input(call, "mask_zero=True")
     (table,) = call.weights.arrays(call.where, {"embeddings": (rows, units)})
     return _layer(call, (*call.shape, units), lambda writer, x: writer.node(
         "Gather", table.astype(np.float32), writer.node("Cast", x, to=7), axis=0),
@@ -40,10 +42,17 @@ def _embedding(call: Call) -> int:
 
 def _masking(call: Call) -> int:
     value = call.settings.number("mask_value", 0.0)
-    if call.x >= len(call.builder.input_shapes):
-        raise call.refuse("it must read the model's input itself, since the core takes every "
-                          "timestep: cut sequences on the host")
+    _reads_input(call, "a mask")
     return _layer(call, call.shape, lambda writer, x: writer.node("Identity", x), mask=value)
+
+
+def _reads_input(call: Call, what: str) -> None:
+    """Refuse a layer that masks timesteps of anything but the model's input: the core takes every
+    timestep, and the host refuses inputs with timesteps that are masked."""
+    if call.x >= len(call.builder.input_shapes):
+        raise call.refuse(f"with {what} it must read the model's input itself, where masked "
+                          "timesteps can be refused: put it first, or save the model without the "
+                          "mask and give it whole sequences")
 
 
 def _normalised(writer: Writer, x: str, axes: list[int], epsilon: float) -> str:

@@ -251,7 +251,8 @@ class _Graph:
                                "behind it (--from)")
         model = self.model(part, self.whole)
         network = whole.network_of(Model(model.graph, self.flat.opset, ""), {
-            t.name: numpy_helper.to_array(t) for t in model.graph.initializer}, AS_DECLARED, True)
+            t.name: numpy_helper.to_array(t) for t in model.graph.initializer}, AS_DECLARED, True,
+            batch=1)
         self.found = part
         return network
 

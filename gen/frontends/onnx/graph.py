@@ -143,10 +143,12 @@ def _gathered(model: Model, constants: dict[str, np.ndarray],
 Dims = tuple[Dim, ...]
 
 
-def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all_: bool) -> Network:
+def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all_: bool,
+               batch: int | None = None) -> Network:
     """The network of a graph: the possible batch axes are tried, the likeliest first.
 
-    Raises :class:`UserError`; with ``all_``, :class:`Incomplete` for every refusal.
+    ``batch``: the size of the batch, None where it is not known. Raises :class:`UserError`; with
+    ``all_``, :class:`Incomplete` for every refusal.
     """
     inputs = [value for value in model.graph.input if value.name not in constants]
     if not inputs:
@@ -161,8 +163,9 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
     if refusals.found and not all_:
         raise UserError(refusals.found[0].text)
     every = list(declared.values())
-    choices = (axes for axes in itertools.product(*(
-        batch_axes(dims, sizes.timesteps is not None) for dims in every)) if _agree(every, axes))
+    possible = [[axis for axis in batch_axes(dims, sizes.timesteps is not None)
+                 if None in (axis, batch) or dims[axis] == batch] for dims in every]
+    choices = (axes for axes in itertools.product(*possible) if _agree(every, axes))
     problem = None
     for axes in itertools.islice(choices, _MAX_ATTEMPTS):
         batches = {n for dims, axis in zip(every, axes, strict=True)
