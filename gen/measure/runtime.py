@@ -6,9 +6,10 @@ from that network is measured here, for the report.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -16,14 +17,19 @@ from gatefold.gen.cut.parts import Host
 from gatefold.gen.measure.host import finish
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.frames import as_frames, some_samples
-from gatefold.gen.network.graph import Network, Shape, joined, split
+from gatefold.gen.network.graph import Network, joined, split
 
 __all__ = ["against_runtime", "note_runtime"]
 
 _MACS = 1_000_000_000  # multiplications that the comparison may take
 _MOST = 64  # samples
 _TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16,
-          "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
+          "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_,
+          "tensor(int8)": np.int8, "tensor(uint8)": np.uint8}
+
+
+class _NotComparedError(Exception):
+    """Why there is no comparison."""
 
 
 def note_runtime(network: Network, path: str | os.PathLike, x,
@@ -40,36 +46,53 @@ def note_runtime(network: Network, path: str | os.PathLike, x,
         record["runtime"] = "not compared: the core keeps the state, the file does not"
         return
     try:
-        record |= against_runtime(network, path, x, numbers or {})
+        record |= against_runtime(network, path, x, record["shapes"], numbers or {})
     except ImportError:
         record["runtime"] = ("not compared: ONNX Runtime is not installed (pip install "
                              "onnxruntime)")
-    except Exception as error:  # whatever ONNX Runtime raises
-        record["runtime"] = f"not compared: ONNX Runtime refuses the file ({type(error).__name__})"
+    except _NotComparedError as error:
+        record["runtime"] = f"not compared: {error}"
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    """Whatever ONNX Runtime raises is why there is no comparison."""
+    try:
+        yield
+    except Exception as error:
+        raise _NotComparedError(f"ONNX Runtime refuses the file ({type(error).__name__})"
+                                ) from error
 
 
 def against_runtime(network: Network, path: str | os.PathLike, x,
-                    numbers: Mapping[str, int]) -> dict:
+                    shapes: Mapping[str, list[int]], numbers: Mapping[str, int]) -> dict:
     """How far ONNX Runtime's outputs for the samples ``x`` are from the float network's: ``rms``
     and ``max``, and ``relative``, rms over the rms of the runtime's outputs; ``samples``.
 
-    ``x``: frames, or of a model that was cut its own inputs; ``numbers``, inputs that ``--set``
-    fixed. Raises ImportError without ONNX Runtime, and whatever that raises for the file.
+    ``x``: frames, or of a model that was cut its own inputs; ``shapes``, of one sample of the
+    inputs that the network takes, as the file has them; ``numbers``, inputs that ``--set`` fixed.
+    Raises ImportError without ONNX Runtime, and :class:`_NotComparedError`.
     """
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
-    session = runtime.InferenceSession(os.fspath(path), options,
-                                       providers=["CPUExecutionProvider"])
-    given = [one for one in session.get_inputs() if one.name not in numbers]
-    fixed = {one.name: np.array(numbers[one.name], _TYPES[one.type]).reshape([1] * len(one.shape))
-             for one in session.get_inputs() if one.name in numbers}
+    with _asking():
+        session = runtime.InferenceSession(os.fspath(path), options,
+                                           providers=["CPUExecutionProvider"])
+    types = {one.name: _TYPES.get(one.type) for one in session.get_inputs()}
+    if None in types.values():
+        raise _NotComparedError("NumPy has no numbers of the type of an input")
+    # An input that no node reads need not be given: any number does.
+    fixed = {one.name: np.full([1] * len(one.shape), numbers.get(one.name, 1), types[one.name])
+             for one in session.get_inputs() if one.name not in shapes}
     samples, y = _of_core(network, x) if network.around is None else _of_host(network, x)
     found = []
     for parts in samples:
-        feed = {one.name: part.reshape(_with_batch(one.shape, part.shape)).astype(_TYPES[one.type])
-                for one, part in zip(given, parts, strict=True)}
-        found.append(np.concatenate([part.ravel() for part in session.run(None, feed | fixed)]))
+        feed = {name: part.reshape(shape).astype(types[name])
+                for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        with _asking():
+            made = session.run(None, feed | fixed)
+        found.append(np.concatenate([part.ravel() for part in made]))
     wanted = np.array(found, np.float64)
     apart = y.reshape(len(wanted), -1) - wanted
     rms = float(np.sqrt(np.mean(apart**2)))
@@ -95,13 +118,3 @@ def _of_host(network: Network, x) -> tuple[list, np.ndarray]:
     frames, kept = host.before(inputs)
     made = finish(split(forward(network, frames), network.output_shapes), network.host)
     return [*zip(*inputs, strict=True)], joined(host.behind(made, kept))
-
-
-def _with_batch(declared: Sequence[int | str | None], shape: Shape) -> Shape:
-    """The ``shape`` of one sample with the axes of one element that the file ``declared`` has."""
-    found, left = [], list(shape)
-    for n, size in enumerate(declared):
-        fits = bool(left) and (size == left[0] or not isinstance(size, int))
-        spare = len(declared) - n > len(left)
-        found.append(left.pop(0) if fits and not (spare and not isinstance(size, int)) else 1)
-    return tuple(found)

@@ -22,7 +22,8 @@ __all__ = ["PORTS", "carry", "read_pairs"]
 
 #: Entry of a network's ``source`` with the names of its inputs and outputs, until :func:`carry`. Of
 #: a core they are the model's, empty where the model has no such port; ``read`` are the places of
-#: outputs that must stay, since the host reads them as well.
+#: outputs that must stay, since the host reads them as well. ``shapes`` of an ONNX file: those of
+#: one sample of the inputs that the network takes, with a batch of 1.
 PORTS = "ports"
 #: Most elements of all values together that are looked at for states that nobody named.
 _MOST = 1 << 24

@@ -140,7 +140,7 @@ def test_an_lstm_of_onnx_runtime(tmp_path, per_row):
     same = loaded(graph([turn, lstm], constants=floats), tmp_path)
     x = np.random.default_rng(0).normal(size=(2, 6, 3))
     np.testing.assert_allclose(forward(ours, x), forward(same, x), atol=1e-6)
-    assert ours.source["quantised"] == {"as": ["DynamicQuantizeLSTM"]}
+    assert ours.source["quantised"]["as"] == ["DynamicQuantizeLSTM"]
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
@@ -154,7 +154,7 @@ def test_half_precision_is_read_as_it_is(tmp_path, kind):
     model.graph.initializer.append(tensor)
     network = loaded(model, tmp_path)
     np.testing.assert_array_equal(network.layers[0].w, values.T)  # type: ignore[attr-defined]
-    assert network.source["quantised"] == {"as": [kind]}
+    assert network.source["quantised"]["as"] == [kind]
 
 
 def test_nodes_may_come_in_any_order(tmp_path):
@@ -190,6 +190,25 @@ def test_the_quantised_runtime_is_compared_on_calibration_data(tmp_path):
     note_runtime(network, tmp_path / "m.onnx", grid((4, 6, 3)))
     found = network.source["quantised"]
     assert found["samples"] == 4 and found["max"] < 1e-6 < 1e-3 < found["rms"] / found["relative"]
+
+
+@pytest.mark.parametrize(("shape", "sizes", "more"), [
+    (("steps", "n", 3), {"steps": 5}, {}), (("n", "steps", 3), {"steps": 5}, {}),
+    ((5, "n", 3), {}, {"rate": ()})], ids=["steps first", "batch first", "an unread number"])
+def test_the_runtime_gets_a_sample_in_the_files_shape(tmp_path, shape, sizes, more):
+    """The LSTM says which of two open axes is the batch."""
+    pytest.importorskip("onnxruntime")
+    weights = {key: np.float32(value) for key, value in recurrent_weights().items() if key != "W"}
+    stored = {"Wq": np.int8(RANDOM.integers(-100, 100, (1, 28, 3))), "step": np.float32(0.01)}
+    turn = [node("Transpose", "x", output="xt", perm=[1, 0, 2])] if shape[0] == "n" else []
+    lstm = node("LSTM", "xt" if turn else "x", "W", "R", "B", output=["", "y"], hidden_size=7)
+    model = graph([node("DequantizeLinear", "Wq", "step", output="W"), *turn, lstm], shape=shape,
+                  opset=19, constants=weights | stored, inputs=more)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = load(tmp_path / "m.onnx", sizes=sizes)
+    note_runtime(network, tmp_path / "m.onnx", RANDOM.normal(size=(4, 5, 3)))
+    found = network.source["quantised"]
+    assert found["samples"] == 4 and found["max"] < 1e-5
 
 
 def test_the_runtime_of_a_model_that_is_cut_is_compared_on_its_own_inputs(tmp_path):

@@ -306,7 +306,7 @@ class _Graph:
         network.source["around"] = around
         network.source[PORTS] = core_ports(
             around, [as_text(port.name) for port in inputs], [*map(as_text, self.flat.outputs)],
-            behind.takes)
+            behind.takes) | {"shapes": {as_text(port.name): [*port.dims] for port in inputs}}
         return network
 
     def _port(self, name: str, shape: Shape | None = None) -> Port:

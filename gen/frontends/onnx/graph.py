@@ -116,7 +116,7 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
     stored = stored_as(model.graph)
     if stored:
-        network.source["quantised"] = {"as": stored}
+        network.source["quantised"] = {"as": stored, "shapes": network.source[PORTS]["shapes"]}
     return network
 
 
@@ -164,7 +164,7 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
         raise UserError(refusals.found[0].text)
     every = list(declared.values())
     possible = [[axis for axis in batch_axes(dims, sizes.timesteps is not None)
-                 if None in (axis, batch) or dims[axis] == batch] for dims in every]
+                 if axis is None or batch in (None, dims[axis])] for dims in every]
     choices = (axes for axes in itertools.product(*possible) if _agree(every, axes))
     problem = None
     for axes in itertools.islice(choices, _MAX_ATTEMPTS):
@@ -189,7 +189,10 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
                                for dims, axis in zip(every, axes, strict=True)])
         network.source[PORTS] = {
             "inputs": [as_text(name) for name in declared],
-            "outputs": [as_text(value.name) for value in model.graph.output]}
+            "outputs": [as_text(value.name) for value in model.graph.output],
+            "shapes": {as_text(name): [1 if k == axis else n for k, n in enumerate(
+                sizes.fixed(f"input {quoted(name)}", dims, axis))]
+                for (name, dims), axis in zip(declared.items(), axes, strict=True)}}
         return network
     raise problem or UserError("the axes of its inputs, "
                                f"{' and '.join(map(shown_dims, every))}, contradict each other: "
