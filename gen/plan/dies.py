@@ -115,6 +115,6 @@ def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple
             lanes[at] if (at := banks.get(sources(die, dies)[bank])) is not None else nothing
             for die in range(dies)])) for bank in range(dies)]
         absolute = [Columns(at, bank, True, np.tile(lanes[at], (dies, 1)))
-                    for bank, at in banks.items()]
+                    for bank, at in banks.items()] if dies > 1 else []
         found.append((relative, absolute))
     return found
