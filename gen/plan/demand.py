@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, prod
+from types import UnionType
 
 import numpy as np
 
-from gatefold.gen.network.graph import Dense, Network, Recurrent, Rnn
+from gatefold.gen.network.graph import Dense, Gru, Lstm, Network, Recurrent, Rnn
 from gatefold.gen.network.views import History, Permute, RepeatVector, Reshape, View
 from gatefold.gen.numbers.quantized import (
     QDense,
+    QGru,
+    QInt8Lstm,
+    QLstm,
     QMultiply,
     QRecurrent,
     QRnn,
@@ -19,7 +23,7 @@ from gatefold.gen.numbers.quantized import (
 )
 from gatefold.gen.plan.layout import NOWHERE
 
-__all__ = ["Demand", "demands", "longest_chain", "must_multiply"]
+__all__ = ["Demand", "demands", "longest_chain", "looked_up", "must_multiply"]
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,9 @@ class Demand:
         return min(2, self.steps) * whole + max(0, self.steps - 2) * ceil(self.pieces[0] / simd)
 
     def words(self, pe: int, simd: int) -> int:
-        """About how many weight words it takes, at least."""
-        return self._input_tiles(pe, simd, 1) + self.groups(pe, simd, 1) * ceil(self.own / simd)
+        """About how many weight words it takes."""
+        own = self.own if self.recurs else 0
+        return self._input_tiles(pe, simd, 1) + self.groups(pe, simd, 1) * ceil(own / simd)
 
     def stored(self, simd: int, dies: int) -> int:
         """Words of a die's operand memory that its results take, at least."""
@@ -141,6 +146,21 @@ def demands(network: QuantizedNetwork | Network) -> list[Demand]:
                                 layer.window is not None and not sparse, sparse,
                                 carrier, both, kept))
     return found or [Demand(1, 4, (1,), 0, 1, 1, 0, False)]
+
+
+def looked_up(network: QuantizedNetwork | Network) -> int:
+    """Memories of a lane that hold the table of tanh and sigmoid, as of
+    :func:`gatefold.gen.plan.resources_lanes.tables`; a lane of int8 LSTMs has three tables."""
+    def has(kinds: type | UnionType, field: str, *functions: str) -> bool:
+        return any(isinstance(layer, kinds) and getattr(layer, field) in functions
+                   for layer in network.layers)
+
+    lstm, gru = QLstm | Lstm, QGru | Gru
+    rows = 3 * has(lstm, "recurrent_activation", "sigmoid") + has(lstm, "activation", "tanh")
+    return (ceil(rows / 2) + has(lstm, "activation", "tanh")
+            + has(gru, "recurrent_activation", "sigmoid") + has(gru, "activation", "tanh")
+            + has(QDense | Dense | QRnn | Rnn, "activation", "sigmoid", "tanh")
+            + 3 * any(isinstance(layer, QInt8Lstm) for layer in network.layers))
 
 
 def _carrier(read: np.ndarray, carriers: dict[bytes, int]) -> tuple[int, bool]:

@@ -86,6 +86,8 @@ def _word(chunk: Chunk, dies: int) -> tuple:
 
 def places(chunks: Sequence[Chunk], dies: int) -> tuple:
     """All that :func:`columns` asks of these chunks: equal where its answer is."""
+    if dies == 1:  # a tile for each chunk, in their order
+        return ()
     words: dict[tuple, int] = {}
     return tuple((words.setdefault(_word(chunk, dies), len(words)), chunk.bank,
                   chunk.from_x or chunk.everywhere) for chunk in chunks)

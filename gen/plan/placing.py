@@ -7,7 +7,7 @@ from math import ceil
 
 from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.budget import Budget
-from gatefold.gen.plan.demand import Demand
+from gatefold.gen.plan.demand import Demand, looked_up
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
@@ -28,18 +28,19 @@ def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget,
     results that others read. ``asked``: what the layers ask."""
     return widths_might_fit(asked, pe, simd, budget, inputs=qnet.input_elements,
                             weight_width=qnet.weight_width, act_width=qnet.act_width,
-                            acc_width=qnet.acc_width, table=qnet.table)
+                            acc_width=qnet.acc_width, table=qnet.table, tables=looked_up(qnet))
 
 
 def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *, inputs: int,
-                     weight_width: int, act_width: int, acc_width: int, table: Table) -> bool:
+                     weight_width: int, act_width: int, acc_width: int, table: Table,
+                     tables: int) -> bool:
     """The same from the widths alone, where there is no quantised network yet; ``inputs``, elements
-    of an input frame."""
+    of an input frame; ``tables``, memories of a lane that hold ``table``."""
     depth = sum(demand.words(pe, simd) for demand in asked)
     word = simd * weight_width
     lanes = simd if budget.lanes is None else simd // max(parts_of(simd, budget), default=1)
-    tables = lanes * 3 * (bram18s(table.out_frac, len(table.t0))
-                         + (bram18s(8, len(table.t1)) if table.n2 else 0)) / 2
+    each = bram18s(table.out_frac, len(table.t0)) + (bram18s(8, len(table.t1)) if table.n2 else 0)
+    held = lanes * tables * each / 2
     # Each die has the input, and the results of all dies, a memory for each lane.
     stored = sum(demand.stored(simd, budget.dies) for demand in asked)
     operands = budget.dies * (_blocks(simd * act_width, 2 << bits_for(ceil(inputs / simd)))
@@ -49,11 +50,11 @@ def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *,
     if depth <= SHALLOW or budget.memory == "lut":
         in_blocks = 0
     else:
-        left = budget.bram36 - max(tables, operands)
+        left = budget.bram36 * _BLOCK_SHARE - held - operands
         in_blocks = min(pe, int(left // (bram18s(word, depth) / 2))
                         + budget.uram // urams(word, depth))
-    return (pe * simd <= budget.dsp * (1 + budget.packs) and tables <= budget.bram36
-            and operands <= budget.bram36 * _BLOCK_SHARE
+    return (pe * simd <= budget.dsp * (1 + budget.packs)
+            and held + operands <= budget.bram36 * _BLOCK_SHARE
             and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
 
 
@@ -99,7 +100,8 @@ def place(config: EngineConfig, budget: Budget) -> EngineConfig | None:
             continue
         placed = replace(attempt, lut_rows=rows)
         needs = estimate(placed)
-        if needs.dsp <= budget.dsp and needs.lut <= budget.lut * _LUT_SHARE:
+        if (needs.dsp <= budget.dsp and needs.lut <= budget.lut * _LUT_SHARE
+                and needs.bram36 <= budget.bram36 * _BLOCK_SHARE):
             return placed
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -25,7 +26,7 @@ from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.kinds import SILENT, DenseKind
 
-__all__ = ["Cycles", "Frame", "Plan", "draft_plan", "make_plan", "scheduled"]
+__all__ = ["Cycles", "Frame", "Plan", "draft_plan", "make_plan", "programmed", "scheduled"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
@@ -60,6 +61,11 @@ class Frame:
     tiles: tuple[Tile, ...]
     distance: Latencies
     cycles: int
+
+    @cached_property
+    def program(self) -> Program:
+        """The program that issues the tiles."""
+        return assemble(self.tiles, self.work)
 
 
 @dataclass(frozen=True)
@@ -114,9 +120,9 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
     """
     frame = frame or scheduled(*draft_plan(qnet, array))
     work, tiles, distance = frame.work, frame.tiles, frame.distance
-    program = assemble(tiles, work)
-    config = replace(_config(qnet, work, array, tiles, program), lut_rows=lut_rows,
-                     loadable=loadable, uram_rows=uram_rows)
+    program = frame.program
+    config = replace(programmed(qnet, array, frame), lut_rows=lut_rows, loadable=loadable,
+                     uram_rows=uram_rows)
     assert distance == latencies(config)
     instructions = unroll(program)[:len(tiles)]  # a second frame has the same times
 
@@ -162,6 +168,12 @@ def scheduled(work: Work, draft: EngineConfig) -> Frame:
                if tile.finishes is not None and tile.finishes.out is not None)
     leave = max(draft.out_beats, draft.out_depth) if draft.out_whole else 1
     return Frame(work, tuple(tiles), distance, last + distance.output + leave)
+
+
+@uncollected()
+def programmed(qnet: QuantizedNetwork, array: Array, frame: Frame) -> EngineConfig:
+    """The engine with the memory that the frame's program takes."""
+    return _config(qnet, frame.work, array, frame.tiles, frame.program)
 
 
 def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:

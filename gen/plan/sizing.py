@@ -12,10 +12,10 @@ from gatefold.gen.plan.array import Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import demands
 from gatefold.gen.plan.drafts import Draft, drafted, too_fast
-from gatefold.gen.plan.placing import fit, might_fit
-from gatefold.gen.plan.plan import Frame, Plan, make_plan, scheduled
+from gatefold.gen.plan.placing import fit, might_fit, place
+from gatefold.gen.plan.plan import Frame, Plan, make_plan, programmed, scheduled
 from gatefold.gen.plan.ranking import Ranking
-from gatefold.gen.plan.resources import estimate
+from gatefold.gen.plan.resources import components, estimate
 
 __all__ = ["MAX_TILES", "QUICK", "SURE", "Effort", "Progress", "Rule", "Search", "best_of",
            "choose_array"]
@@ -45,6 +45,10 @@ _THOROUGH, QUICK = Effort(1_200_000, 6), Effort(100_000, 1)
 SURE = 1.1
 _UNSURE = 0.05  # part of a count by which riders may take fewer tiles
 _EACH = 5_000  # the work of any array, however few tiles it takes
+#: Where one schedule is more than the effort: how many times the cycles of an array that does not
+#: fit the next one to be drafted takes by counts.
+_APART = 1.04
+_RESERVED = 0.75  # part of a program that did not fit, which others are taken to need at least
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class _Timed:
     """An array that fits, about how many cycles a frame takes on it, by its schedule or by counts,
     and the LUTs that it takes. frame: the schedule, where there is one."""
 
-    array: Array
+    draft: Draft
     cycles: float
     lut: int
     frame: Frame | None
@@ -132,8 +136,12 @@ class Search:
     are planned in full. The number of dies on which the counts promise most comes first, so that
     little of the others has to be looked at.
 
+    A program is as long as its schedule makes it, so that an array may be refused when it has been
+    scheduled. Of the block RAMs that its program takes, the arrays that follow must leave a part
+    free: they are refused by counts, or as drafts, instead.
+
     Attributes: ``finalists``, the plans; ``slow``, the best draft of each number of dies that would
-    fit at a slower clock.
+    fit at a slower clock; ``reserved``, block RAMs left free for programs.
     """
 
     def __init__(self, qnet: QuantizedNetwork, wanted: Array, budget: Budget, rule: Rule,
@@ -145,6 +153,7 @@ class Search:
         self.ranking = Ranking(qnet, wanted.contexts)
         self.finalists: list[Plan] = []
         self.slow: list[Draft] = []
+        self.reserved = 0.0
         self.tried: set[tuple[int, Array]] = set()  # arrays by the number of dies
 
     def run(self) -> list[Plan]:
@@ -160,6 +169,7 @@ class Search:
         for _, _, share, ranking, _ in looks if self.most == inf else ():
             multipliers = share.multipliers // 2
             while multipliers >= 4 * share.dies and not self.finalists:
+                self.reserved = 0.0  # smaller arrays may have far shorter programs
                 self._look(share, ranking, ranking.shapes(multipliers))
                 multipliers //= 2
         return self.finalists
@@ -172,18 +182,44 @@ class Search:
     def _look(self, share: Budget, ranking: Ranking, shapes: list[tuple[int, int]]):
         """Find the finalists among ``shapes`` on all dies of a share."""
         arrays = [replace(self.wanted, pe=pe, simd=simd) for pe, simd in shapes
-                  if might_fit(self.qnet, pe, simd, share, ranking.asked)]
+                  if self._might_fit(pe, simd, share, ranking)]
         timed = self._timed(arrays, share, ranking)
         timed.sort(key=lambda one: (one.cycles > self.most,
                                     self.rule.weighed(one.cycles, one.lut, share.lut)))
         for one in timed[:self.effort.plans]:
-            placed = fit(make_plan(self.qnet, one.array, frame=one.frame), share)
+            frame = one.frame or scheduled(one.draft.work, one.draft.config)
+            if one.frame is None and not self._program_fits(one.draft, frame, share):
+                if not self.finalists:  # look again, with what its program takes reserved
+                    self._look(share, ranking, shapes)
+                continue
+            placed = fit(make_plan(self.qnet, one.draft.array, frame=frame), share)
             self.finalists += [placed] if placed else []
+
+    def _might_fit(self, pe: int, simd: int, share: Budget, ranking: Ranking) -> bool:
+        return might_fit(self.qnet, pe, simd, self._unreserved(share), ranking.asked)
+
+    def _unreserved(self, share: Budget) -> Budget:
+        """The share less what is reserved."""
+        return replace(share, bram36=share.bram36 - self.reserved)
+
+    def _program_fits(self, draft: Draft, frame: Frame, share: Budget) -> bool:
+        """Whether an array fits with its program. Where it does not, a part is reserved."""
+        longest = len(frame.tiles) * frame.work.storage.phases  # an instruction for each tile
+        blank = replace(draft.config, lut_rows=0, uram_rows=0)
+        if place(replace(blank, program_depth=longest), share):
+            return True
+        config = programmed(self.qnet, draft.array, frame)
+        if any(place(replace(config, cascade=cascade), share)
+               for cascade in (draft.array.cascade, True)):
+            return True
+        needed = _RESERVED * components(config)["program"].bram36
+        self.reserved = min(self.reserved, needed) if self.reserved else needed
+        return False
 
     def _timed(self, arrays: list[Array], share: Budget, ranking: Ranking) -> list[_Timed]:
         """Those of ``arrays``, best first by counts, that fit and are near the fastest."""
         found: list[_Timed] = []
-        best, spent, slow = self.fastest, 0, len(self.slow)
+        best, spent, slow, too_large = self.fastest, 0, len(self.slow), 0.0
         for n, array in enumerate(arrays):
             if ranking.bound(array.pe, array.simd) > min((self.rule.near + _UNSURE) * best,
                                                          SURE * self.most):
@@ -192,12 +228,20 @@ class Search:
                 break
             if n:
                 self.progress(n, min(len(arrays), ceil(n * self.effort.work / max(1, spent))))
-            if (share.dies, array) in self.tried:
+            if (share.dies, array) in self.tried or not self._might_fit(
+                    array.pe, array.simd, share, ranking):
+                continue
+            cycles = ranking.cycles(array.pe, array.simd)
+            if cycles < _APART * too_large and ranking.tiles(array.pe, array.simd) > \
+                    self.effort.work:
                 continue
             self.tried.add((share.dies, array))
             spent += _EACH
-            draft = drafted(self.qnet, array, share)
+            draft = drafted(self.qnet, array, self._unreserved(share))
             if draft is None:
+                too_large = cycles
+                if self.reserved:  # with less reserved it may fit
+                    self.tried.discard((share.dies, array))
                 continue
             if draft.too_fast:
                 self.slow[slow:] = self.slow[slow:] or [draft]
@@ -205,13 +249,14 @@ class Search:
             spent += len(draft.work.storage.chunks)
             if draft.work.tiles > self.most:
                 continue
-            if draft.work.tiles > self.effort.work:  # its schedule is made once, in its plan
-                frame, cycles = None, ranking.cycles(array.pe, array.simd)
-            else:
-                spent += draft.work.tiles
+            spent += draft.work.tiles
+            frame = None
+            if draft.work.tiles <= self.effort.work:  # else it is made once, for its plan
                 frame = scheduled(draft.work, draft.config)
+                if not self._program_fits(draft, frame, share):
+                    continue
                 cycles = frame.cycles
             best = min(best, cycles)
-            found.append(_Timed(draft.array, cycles, estimate(draft.config).lut, frame))
+            found.append(_Timed(draft, cycles, estimate(draft.config).lut, frame))
             found = [one for one in found if one.cycles <= self.rule.near * best]
         return found

@@ -152,7 +152,7 @@ def test_a_larger_board_is_proposed_where_one_is_needed(tmp_path):
     assert gf.inspect(path).blockers == () or gf.inspect(path).options is not None
     steps = gf.inspect(path, board="u280")
     assert steps.estimate.fits and steps.options == ()
-    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1500
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1200
     path.write_bytes(model.SerializeToString())
     found = gf.inspect(path)
     assert blockers(found) == [("", "size")] and found.options[0] == "--board"

@@ -154,7 +154,7 @@ MISTAKES = {
         "self.beats.ready.eq(enable & (dropping | (~filling & box.i.ready)))",
         "self.beats.ready.eq(enable & (dropping | ~filling))", PLAIN),
     "beats go in as they are": (
-        "n * c.container + c.act_width]", "(n + 1) * c.container][-c.act_width:]", PLAIN),
+        "n * c.container + c.element_width]", "(n + 1) * c.container][-c.element_width:]", PLAIN),
     "a short frame is completed with zeros": (
         "Mux(filling, 0, Cat(elements))", "Cat(elements)", PLAIN),
     "two frames ahead at most": ("box.o.ready.eq(~ahead[1])", "box.o.ready.eq(1)", PLAIN),

@@ -43,18 +43,10 @@ class WriterClaims(Elaboratable):
             assume(m, ~busy | (write.chunk >= done))
             assume(m, ~write.complete | (write.chunk == done))
 
-        # Words leave in order, a bank after the other.
-        rest = c.out_chunks - (c.out_words - 1) * c.dies
-        gives = box.i.valid & box.i.ready
-        bank = Signal(range(max(2, c.dies)), name="ghost_bank")
-        next_word = Signal(range(max(2, depth)), name="ghost_word_that_leaves")
-        row_ends = (next_word + 1) % c.out_words == 0
-        takes = gives & (bank == Mux(row_ends, rest - 1, c.dies - 1))
+        # Words leave in order, each with the chunks of all dies.
+        takes = box.i.valid & box.i.ready
         sent = counter(m, "ghost_sent", depth, takes)
-        m.d.comb += next_word.eq(sent)
         sent_half = Signal(name="ghost_sent_half")
-        with m.If(gives):
-            m.d.sync += bank.eq(Mux(takes, 0, bank + 1))
         leaves = takes & (sent == depth - 1)
         m.d.sync += sent_half.eq(sent_half ^ leaves)
         claim(m, "a frame has left with its last chunk", writer.left == leaves)
@@ -64,11 +56,10 @@ class WriterClaims(Elaboratable):
 
         # Any element of any word, from its completion to its leave.
         chunk, of_half, lane = AnyConst(range(depth)), AnyConst(1), AnyConst(range(c.simd))
-        of_bank = AnyConst(range(max(2, c.dies)))
-        assume(m, (chunk < depth) & (of_bank < c.dies) & (lane < c.simd))
-        assume(m, (of_bank < rest) | ((chunk + 1) % c.out_words != 0))
+        of_bank = AnyConst(range(max(2, c.out_banks)))
+        assume(m, (chunk < depth) & (of_bank < c.out_banks) & (lane < c.simd))
         data = Signal(c.act_width, name="ghost_data")
-        sources = [write.data, *(writer.others if c.dies > 1 else ())]
+        sources = [write.data, *(writer.others if c.out_banks > 1 else ())]
         for n, source in enumerate(sources):
             with m.If(of_bank == n):
                 m.d.comb += data.eq(source.as_value().word_select(lane, c.act_width))
@@ -77,7 +68,7 @@ class WriterClaims(Elaboratable):
         with m.If(hit):
             m.d.sync += [held.eq(data), known.eq(1)]
         promised, value = Signal(name="ghost_promised"), Signal(c.act_width, name="ghost_value")
-        comes_to_leave = gives & (sent == chunk) & (sent_half == of_half) & (bank == of_bank)
+        comes_to_leave = takes & (sent == chunk) & (sent_half == of_half)
         if c.out_whole:  # promised with the frame's end
             begins = ends & (half == of_half)
         else:
@@ -88,7 +79,7 @@ class WriterClaims(Elaboratable):
             m.d.sync += [promised.eq(1), value.eq(Mux(hit, data, held))]
         claim(m, "what was not sent is not overwritten", ~promised | (held == value))
         claim(m, "chunks are sent as they were written", ~(promised & comes_to_leave)
-              | (box.i.payload.word_select(lane, c.act_width) == value))
+              | (box.i.payload.word_select(of_bank * c.simd + lane, c.act_width) == value))
 
         # The beats.
         beat = counter(m, "ghost_beat", c.out_beats, beats.valid & beats.ready)
@@ -108,13 +99,7 @@ class WriterClaims(Elaboratable):
         position(m, "words", depth, sent, find, "next_word")
         if c.out_whole:
             position(m, "finished", depth, done, find, "finished")
-        claim(m, "a word that is being sent", (bank == 0) | (waiting != 0))
-        claim(m, "banks", bank <= Mux(row_ends, rest - 1, c.dies - 1))
-        if c.dies > 1:
-            claim(m, "bank", find("bank") == bank)
-            position(m, "words of a row", c.out_words,
-                     next_word % c.out_words, find, "word_of_row")
-        for n in range(c.dies):
+        for n in range(c.out_banks):
             claim(m, f"memory {n}", ~known | (of_bank != n) | (find.word(
                 f"memory_{n}" if n else "memory", of_half << len(write.chunk) | chunk)
                 .word_select(lane, c.act_width) == held))
@@ -122,8 +107,7 @@ class WriterClaims(Elaboratable):
         # What is promised lies between what was sent and what is done.
         ahead = Mux(of_half == sent_half, Mux(chunk >= sent, chunk, chunk + 2 * depth),
                     chunk + depth)
-        claim(m, "promises", ~promised | (ahead - sent < waiting)
-              & ((of_bank >= bank) | (ahead != sent)))
+        claim(m, "promises", ~promised | (ahead - sent < waiting))
         return m
 
 
@@ -149,7 +133,7 @@ def test_writer(config, tmp_path):
 #: claim: the correct text in hdl/frame_writer.py, a mistake, the core
 MISTAKES = {
     "a frame has left with its last chunk": (
-        "self.left.eq(takes & word.last)", "self.left.eq(gives & word.last)", DIES),
+        "self.left.eq(takes & word.last)", "self.left.eq(box.i.valid & word.last)", DIES),
     "chunks wait until they are complete": (
         "Mux(takes, waiting[1:].any(), any_waits) | comes",
         "Mux(takes, waiting.any(), any_waits) | comes", PLAIN),

@@ -55,13 +55,17 @@ def test_counts_tell_where_to_begin(monkeypatch):
     assert len(sizes) <= 4 and found <= 1.5 * sizes[0], (sizes, found)
 
 
-def test_an_array_of_many_tiles_is_scheduled_in_its_plan_alone(monkeypatch):
-    def scheduled(work, config):
-        raise AssertionError(f"{config.pe} x {config.simd} was scheduled to be compared")
+def test_an_array_of_many_tiles_is_scheduled_for_its_plan_alone(monkeypatch):
+    scheduled, planned = [], []
 
-    monkeypatch.setattr(sizing, "scheduled", scheduled)
+    def seen(calls, made):
+        return lambda *args, **options: calls.append(made) or made(*args, **options)
+
+    monkeypatch.setattr(sizing, "scheduled", seen(scheduled, sizing.scheduled))
+    monkeypatch.setattr(sizing, "make_plan", seen(planned, sizing.make_plan))
     monkeypatch.setattr(deadline, "QUICK", sizing.Effort(work=10, plans=1))
     assert meet_deadline(QNET, BUDGET, 1.2).cycles.latency <= 1.2 * BUDGET.clock_mhz
+    assert len(scheduled) == len(planned) > 0
 
 
 @pytest.mark.parametrize("name", ["last h", "lstm-dense"])

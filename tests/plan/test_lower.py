@@ -20,7 +20,7 @@ def layer_names(path):
     return {alias.name for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gatefold.gen")
             for alias in node.names if alias.name[0] == "Q" and alias.name[1].isupper()
-            and alias.name != "QFormat"}
+            and not alias.name.isupper() and alias.name != "QFormat"}
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in MODULES])

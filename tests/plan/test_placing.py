@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 
 import pytest
 
+from gatefold.gen.numbers.quantized import CURVE_TABLES, QLstm
 from gatefold.gen.plan import Array, Budget
-from gatefold.gen.plan.demand import demands
-from gatefold.gen.plan.placing import might_fit
+from gatefold.gen.plan.demand import demands, looked_up
+from gatefold.gen.plan.placing import might_fit, place
 from gatefold.gen.plan.plan import draft_plan
+from gatefold.gen.plan.resources import estimate
+from gatefold.gen.plan.resources_lanes import tables
+from gatefold.hdl.kinds import DenseKind
 from tests.support.networks import NETWORKS, quantized
 
 BUDGET = Budget.of(None)
@@ -45,3 +50,38 @@ def test_a_frame_that_no_memory_holds_is_ruled_out():
     qnet = replace(quantized("last h"), input_shapes=((200_000, 2),))
     assert might_fit(qnet, 8, 2, BUDGET, demands(quantized("last h")))
     assert not might_fit(qnet, 8, 2, replace(BUDGET, bram36=200), demands(quantized("last h")))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_tables_that_are_counted_are_those_of_the_lanes(name):
+    """But for curves, and for the tables of int8, which have a formula of their own."""
+    qnet = quantized(name)
+    _, config = draft_plan(qnet, Array(pe=8, simd=1))
+    kinds = tuple(kind for kind in config.kinds
+                  if getattr(kind, "activation", "") not in CURVE_TABLES)
+    one = replace(config, kinds=(DenseKind("tanh", 0, 0, config.act_width),))
+    counted = 0 if qnet.affine else looked_up(qnet)
+    assert counted * tables(one).bram36 == tables(replace(config, kinds=kinds)).bram36
+
+
+def test_a_network_without_tables_is_not_ruled_out_for_want_of_them():
+    lstm, none = quantized("last h"), quantized("last h")
+    none = replace(none, layers=tuple(
+        replace(layer, activation="linear", recurrent_activation="hard_sigmoid")
+        if isinstance(layer, QLstm) else layer for layer in none.layers))
+    tight = replace(BUDGET, bram36=3)
+    assert looked_up(none) < looked_up(lstm)
+    assert might_fit(none, 8, 2, tight, demands(lstm))
+    assert not might_fit(lstm, 8, 2, tight, demands(lstm))
+
+
+@pytest.mark.parametrize("memory", ["auto", "lut"])
+def test_block_ram_for_tables_and_operands_is_needed_wherever_weights_are(memory):
+    _, config = draft_plan(quantized("stack"), Array(pe=16, simd=4))
+    budget = replace(BUDGET, memory=memory)
+    placed = place(config, budget)
+    assert placed is not None
+    least = estimate(replace(placed, lut_rows=config.pe)).bram36
+    assert least > 2
+    assert place(config, replace(budget, bram36=ceil(least / 0.95))) is not None
+    assert place(config, replace(budget, bram36=int(least - 1))) is None
