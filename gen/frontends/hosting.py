@@ -193,9 +193,13 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
     def port(value: int) -> Port:
         readers = [layers[n] for n in used if value in layers[n].inputs]
         hosted = [one for one in readers if isinstance(one, HostLayer) and value < count]
+        masks = {one.mask for one in hosted if one.mask is not None}
+        if len(masks) > 1:
+            raise CutError(f"an input's timesteps are masked where they are {min(masks)} and where "
+                           f"they are {max(masks)}: use one mask_value for an input")
         return Port(names[value], (1, *shapes[value]), 0,
                     high=min((one.high for one in hosted if one.high), default=0),
-                    mask=next((one.mask for one in hosted if one.mask is not None), None))
+                    mask=next(iter(masks), None))
 
     def part(of: set[int], gives: Sequence[int]) -> bytes:
         if not of:

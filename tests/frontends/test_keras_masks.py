@@ -46,3 +46,44 @@ def test_masked_timesteps_of_the_models_input_are_refused(shape, part, whole, ma
 def test_a_mask_of_anything_else_is_refused(shape, ahead, part):
     with pytest.raises(UserError, match="it must read the model's input itself"):
         sequential(shape, ahead, part)
+
+
+def tensor(name):
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
+
+
+def use(kind, name, *args, mask=None, module="keras.layers", **config):
+    """A layer as Keras 3 saves it, called with ``args``."""
+    return {"class_name": kind, "module": module, "name": name, "config": {"name": name, **config},
+            "inbound_nodes": [{"args": [*args], "kwargs": {"mask": mask and tensor(mask)}}]}
+
+
+def functional(shape, part, value, *, mask):
+    """A model whose LSTM is called with a mask, as Keras 3 saves it."""
+    ops = "keras.src.ops.numpy"
+    inputs = use("InputLayer", "x", batch_shape=[None, *shape]) | {"inbound_nodes": []}
+    return read("Functional", {"name": "m", "layers": [
+        inputs, use("NotEqual", "not_equal", tensor("x"), value, module=ops),
+        use(part[0], "part", tensor("x"), **part[1]),
+        *([use("Any", "any", tensor("not_equal"), module=ops, axis=-1, keepdims=False)]
+          if mask == "any" else []), use("LSTM", "lstm", tensor("part"), mask=mask, units=2)],
+        "input_layers": [["x", 0, 0]], "output_layers": [["lstm", 0, 0]]}, keras=3)
+
+
+@pytest.mark.parametrize(("shape", "part", "value", "mask", "masked"), [
+    ((STEPS,), EMBEDDING, 0, "not_equal", [[3, 1, 4, 0]]),
+    ((STEPS, 2), MASKING, 1.0, "any", np.ones((1, STEPS, 2)))])
+def test_the_mask_of_a_functional_model_is_true_of_whole_sequences(shape, part, value, mask,
+                                                                   masked):
+    network = functional(shape, part, value, mask=mask)
+    assert [one.kind for one in network.layers] == ["lstm"]
+    with pytest.raises(UserError, match="which the model masks"):
+        Host(network.around).inputs(np.array(masked))
+
+
+@pytest.mark.parametrize(("part", "value"), [
+    (EMBEDDING, 1), (("Embedding", {"input_dim": 9, "output_dim": 3}), 0)],
+    ids=["of another token", "of an embedding that masks nothing"])
+def test_another_mask_is_refused(part, value):
+    with pytest.raises(UserError, match="is called with 'mask': .* a Masking layer that reads the"):
+        functional((STEPS,), part, value, mask="not_equal")

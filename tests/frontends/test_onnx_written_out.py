@@ -19,6 +19,7 @@ CONSTANTS = {
     "W": W, "R": R, "Wt": W.T, "Rt": R.T, "WR": np.concatenate([W, R], 1).T,
     "b": RNG.standard_normal(4 * UNITS).astype(np.float32),
     "b2": RNG.standard_normal(4 * UNITS).astype(np.float32),
+    "b row": RNG.standard_normal((1, 4 * UNITS)).astype(np.float32), "none": np.zeros_like(W),
     "zero": np.zeros((2, UNITS), np.float32), "quarter": np.array([UNITS] * 4),
     "one": np.array([1]), **{f"at{n}": np.array([n * UNITS]) for n in range(5)},
     **{f"t{n}": np.array(n) for n in range(3)}}
@@ -28,6 +29,15 @@ def gemms(x, h, to):
     return [node("Gemm", x, "W", "b", output=f"{to}x", transB=1),
             node("Gemm", h, "R", "b2", output=f"{to}h", transB=1),
             node("Add", f"{to}h", f"{to}x", output=to)]
+
+
+def gemms_of_rows(x, h, to):
+    """A bias may be a row, and may be left out by an empty name."""
+    return [node("Gemm", x, "W", "b", output=f"{to}x", transB=1),
+            node("Gemm", x, "none", "", output=f"{to}n", transB=1),
+            node("Gemm", h, "R", "b row", output=f"{to}h", transB=1),
+            node("Add", f"{to}n", f"{to}x", output=f"{to}nx"),
+            node("Add", f"{to}h", f"{to}nx", output=to)]
 
 
 def matmuls(x, h, to):
@@ -83,7 +93,8 @@ def wanted(model, **given):
 
 @pytest.mark.parametrize("sums, parts, order", [
     (gemms, split, (0, 1, 2)), (matmuls, slices, (0, 1, 2)), (joined, split, (0, 1, 2)),
-    (gemms, slices, (2, 1, 0))], ids=["Gemm", "MatMul", "joined", "backwards"])
+    (gemms, slices, (2, 1, 0)), (gemms_of_rows, split, (0, 1, 2))],
+    ids=["Gemm", "MatMul", "joined", "backwards", "a row as bias"])
 def test_steps_that_follow_one_another_are_one_layer(tmp_path, sums, parts, order):
     model = of(steps(sums, parts, order))
     network = loaded(model, tmp_path)

@@ -5,7 +5,7 @@ Keras 3 writes a call as nested objects, Keras 2 as lists; both come out as nest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ MAX_LAYERS = 512
 
 #: Arguments of a call that change nothing where they are false.
 _OFF = ("training", "use_causal_mask", "return_attention_scores")
+_OF_MASKS = (", or let an Embedding with mask_zero or a Masking layer that reads the model's input "
+             "make the mask (--cut auto, for whole sequences)")
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,11 @@ def _ref(value: object) -> Reference | None:
     return None
 
 
-def arguments_of(settings: Settings, node: object) -> list:
+def arguments_of(settings: Settings, node: object,
+                 masks: Collection[Reference] = ()) -> list:
     """The arguments of a use of a layer, a :class:`Reference` for each value; initial_state is
-    the last. Raises UserError for any other argument that differs from its default."""
+    the last. ``masks``: those that are true everywhere, which change nothing. Raises UserError for
+    any other argument that differs from its default."""
     if isinstance(node, list):  # Keras 2: [["layer", use, output, {call arguments}], ...]
         refs = [_ref(one) for one in node]
         named: dict = {}
@@ -74,11 +78,14 @@ def arguments_of(settings: Settings, node: object) -> list:
         raise _not_called(settings)
     state = named.get("initial_state")
     for key, value in named.items():
-        nothing = all(one is None for one in (value if isinstance(value, list) else [value]))
-        plain = nothing or (value is False and key in _OFF)
+        given = [one for one in (value if isinstance(value, list) else [value]) if one is not None]
+        plain = not given or (value is False and key in _OFF) or (
+            key == "mask" and len(masks) > 0
+            and all(isinstance(ref, Reference) and ref in masks
+                    for ref in (_argument(settings, one) for one in given)))
         if not plain and key != "initial_state":
             raise UserError(f"{settings.where} is called with {quoted(key)}: call it with its "
-                            "inputs alone")
+                            "inputs alone" + _OF_MASKS * (key == "mask"))
     return args if state is None else [*args, _argument(settings, state)]
 
 

@@ -24,6 +24,7 @@ from gatefold.gen.frontends.keras.arguments import (
     resolved,
 )
 from gatefold.gen.frontends.keras.call import Call, Tensor
+from gatefold.gen.frontends.keras.masks import true_masks
 from gatefold.gen.frontends.keras.settings import Settings, shown
 from gatefold.gen.frontends.keras.stand_ins import UNKNOWN, stand_in
 from gatefold.gen.frontends.keras.weights import SharedWeights, Weights
@@ -284,6 +285,8 @@ class _Functional:
         if len(starts) != len(inputs):
             raise UserError(f"{self._settings.where} has {len(starts)} inputs and is called with "
                             f"{len(inputs)}")
+        cut = self._builder.cut is not None
+        masks = true_masks(self._layers, self._keras) if cut else frozenset[Reference]()
         waiting = []  # layer, its use, its arguments
         for n, entry in enumerate(self._layers):
             one = _settings(entry, self._keras, self._builder.refusals is not None)
@@ -295,12 +298,14 @@ class _Functional:
                 _check_inputs(self._builder, [one], [inputs[places[0]]], self._lead)
                 self._values[self._names[n], 0] = [inputs[places[0]]]
                 continue
+            if any(mask.layer == self._names[n] for mask in masks):
+                continue
             nodes = entry.get("inbound_nodes")
             if not isinstance(nodes, list) or not nodes or len(nodes) > MAX_LAYERS:
                 number = len(nodes) if isinstance(nodes, list) else 0
                 raise UserError(f"{one.where} is used {number} times: every layer must be called "
                                 "with something")
-            waiting += [(n, m, arguments_of(one, node)) for m, node in enumerate(nodes)]
+            waiting += [(n, m, arguments_of(one, node, masks)) for m, node in enumerate(nodes)]
         while waiting:
             still = [use for use in waiting if not self._ready(*use)]
             if len(still) == len(waiting):

@@ -120,8 +120,8 @@ class Sums:
                 raise ValueError("scaled")
             w = self.constants[read[1]]
             w = w if attributes.take("transB", 0) else w.T
-            b = np.zeros(len(w), np.float32)
-            return Rows({read[0]: w}, b + self.constants[read[2]] if len(read) > 2 else b)
+            b = self.constants[read[2]] if len(read) > 2 and read[2] else np.zeros(1, np.float32)
+            return Rows({read[0]: w}, np.broadcast_to(b, (1, len(w)))[0])  # one bias of all samples
         if kind == "Split":
             return self._split(node, attributes, name, depth)
         if kind == "Slice":

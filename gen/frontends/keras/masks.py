@@ -1,0 +1,42 @@
+"""Masks of a functional model that is cut, which are true everywhere: the host lets in whole
+sequences alone.
+
+Keras 3 saves the mask that an Embedding or a Masking layer makes as operators (NotEqual, Any), and
+gives it to the layers behind by the keyword ``mask``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gatefold.gen.frontends.keras.arguments import Reference, arguments_of
+from gatefold.gen.frontends.keras.settings import Settings
+
+__all__ = ["true_masks"]
+
+
+def true_masks(layers: Sequence[dict], keras: int) -> frozenset[Reference]:
+    """The results of operators that are true for every timestep that the host lets in.
+
+    ``layers``, entries of a model's layers; ``keras``, the major version that wrote them. Raises
+    :class:`UserError` for uses that are damaged.
+    """
+    def uses(kind: str) -> Iterator[tuple[dict, Reference, list]]:
+        for entry in layers:
+            nodes = entry.get("inbound_nodes")
+            if entry.get("class_name") == kind and isinstance(nodes, list):
+                settings = Settings(entry, keras, any_type=True)
+                for place, node in enumerate(nodes):
+                    made = Reference(str(entry.get("name")), place, 0)
+                    yield entry["config"], made, arguments_of(settings, node)
+
+    masked = [(args[0], 0) for config, _, args in uses("Embedding") if config.get("mask_zero")]
+    masked += [(args[0], config.get("mask_value", 0)) for config, _, args in uses("Masking")]
+    unequal = {made for _, made, args in uses("NotEqual")
+               if len(args) == 2 and any(
+                   isinstance(one, Reference) and args[0] == one and type(args[1]) in (int, float)
+                   and args[1] == value for one, value in masked)}
+    any_feature = {made for config, made, args in uses("Any")
+                   if isinstance(args[0], Reference) and args[0] in unequal
+                   and config.get("axis") in (-1, [-1])}
+    return frozenset(unequal | any_feature)
