@@ -29,7 +29,7 @@ LATE[:, -1] = np.random.default_rng(1).uniform(-1, 1, (64, 3))
 LATE[:2, -1] = [[1, 1, 1], [-1, -1, -1]]
 
 CORES = {
-    "lstm": dict(network=((4, 3), ("L3", "D2")), calibrate=LATE),
+    "lstm": dict(network=((4, 3), ("L3", "D2")), calibrate=LATE, rule="max", weight_rule="max"),
     "loadable": dict(network="stateful lstm", loadable=True),
 }
 
