@@ -9,13 +9,13 @@ import pytest
 
 #: Files whose tests simulate or plan a core in every case: of each test's cases, one of so many.
 SAMPLED = {
-    "cli/test_explore.py": 2, "cli/test_verify.py": 3, "explore/test_explore.py": 2,
-    "hdl/host/test_cycles.py": 2, "hdl/test_core.py": 8, "hdl/test_frames.py": 2,
+    "cli/test_explore.py": 2, "cli/test_verify.py": 3, "explore/test_explore.py": 4,
+    "hdl/host/test_cycles.py": 2, "hdl/test_core.py": 16, "hdl/test_frames.py": 2,
     "hdl/test_int8.py": 2, "hdl/test_lanes.py": 8, "hdl/test_mac_array.py": 3,
     "hdl/test_relay.py": 2, "hdl/test_remainders.py": 2, "hdl/test_row_router.py": 2,
     "hdl/test_row_scales.py": 2, "hdl/test_split.py": 2, "hdl/test_weight_loader.py": 3,
     "html/test_page.py": 2, "numbers/test_headroom.py": 4, "plan/test_program.py": 4,
-    "sim/test_cores.py": 5, "sim/test_verify.py": 2, "store/test_verilog.py": 4,
+    "sim/test_cores.py": 10, "sim/test_verify.py": 2, "store/test_verilog.py": 4,
 }
 
 
