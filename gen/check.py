@@ -111,17 +111,20 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
     info = load_core_info(folder)
     frames, expect, counts = stimuli(info, qnet, x, folder=folder, sim=sim, samples=samples,
                                      seed=seed)
-    other = (other_weights(load_plan(folder), info, frames, seed)
-             if info.load_beats and sim != "amaranth" else None)
+    host = json.loads((folder / CORE).read_text()).get("host")
+    if sim == "amaranth" or (
+            sim == "icarus" and info.interval * info.multipliers > _MOST_INTERPRETED):
+        host = None  # no descriptors run
+    loads = info.load_beats and sim != "amaranth"
+    plan = load_plan(folder) if loads or host is not None else None
+    other = None if plan is None else other_weights(plan, info, frames, seed)
     result = verify(folder, x=frames, extremes=counts.extremes, many=counts.many, expect=expect,
                     other=other, sim=sim, seed=seed, progress=progress)
-    host = json.loads((folder / CORE).read_text()).get("host")
-    if host is None or sim == "amaranth" or (
-            sim == "icarus" and info.interval * info.multipliers > _MOST_INTERPRETED):
+    if plan is None or host is None:
         return result
     if progress is not None:
         progress(f"{sim} runs descriptors")
-    with registers_bench(folder, load_plan(folder), info, host, frames, expect, sim) as bench:
+    with registers_bench(folder, plan, info, host, frames, expect, sim) as bench:
         played = bench.check()
     return replace(result, scenarios=result.scenarios | {"registers and memory": played})
 
