@@ -104,17 +104,16 @@ def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple
         while chunk.bank in words[word, again]:  # the vector holds an element twice
             again += 1
         words[word, again][chunk.bank] = at
-    nothing = np.full(lanes.shape[1], -1)
+    shared = np.vstack([lanes, np.full((1, lanes.shape[1]), -1)])  # the last one, of no chunk
+    order = [sources(die, dies) for die in range(dies)]
     found = []
     for banks in words.values():
         any_at = next(iter(banks.values()))
         if chunks[any_at].from_x or chunks[any_at].everywhere:
-            found.append(([Columns(any_at, 0, False, np.tile(lanes[any_at], (dies, 1)))], []))
+            found.append(([Columns(any_at, 0, False, shared[[any_at] * dies])], []))
             continue
-        relative = [Columns(any_at, bank, False, np.stack([
-            lanes[at] if (at := banks.get(sources(die, dies)[bank])) is not None else nothing
-            for die in range(dies)])) for bank in range(dies)]
-        absolute = [Columns(at, bank, True, np.tile(lanes[at], (dies, 1)))
-                    for bank, at in banks.items()] if dies > 1 else []
+        met = shared[[[banks.get(source[bank], -1) for source in order] for bank in range(dies)]]
+        relative = [Columns(any_at, bank, False, met[bank]) for bank in range(dies)]
+        absolute = [Columns(at, bank, True, shared[[at] * dies]) for bank, at in banks.items()]
         found.append((relative, absolute))
     return found

@@ -107,6 +107,9 @@ class Tiling:
         self.steps = [self._step(n, step) for n, op in enumerate(self.ops)
                       for step in range(len(op.sizes))
                       if any(part.steps[step] is not None for part in op.parts)]
+        for found in (self._words, self._lanes, self._used, self._shapes, self._cuts,
+                      self._groups_of, self._beside):
+            found.clear()  # a draft is kept for long
 
     def _step(self, n: int, step: int) -> StepTiles:
         op, met, cuts, alike = self.ops[n], [], [], []
