@@ -85,7 +85,7 @@ def _word(chunk: Chunk, dies: int) -> tuple:
 
 def places(chunks: Sequence[Chunk], dies: int) -> np.ndarray:
     """(chunks, 3): the word of each chunk, by its number; its bank; whether every die has it. It is
-    all that :func:`columns` asks of chunks, and what the words are counted from does not matter."""
+    all that :func:`columns` asks of chunks; of words, only which chunks have the same one."""
     words: dict[tuple, int] = {}
     return np.array([(words.setdefault(_word(chunk, dies), len(words)), chunk.bank,
                       chunk.from_x or chunk.everywhere) for chunk in chunks]).reshape(-1, 3)

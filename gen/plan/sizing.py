@@ -206,7 +206,7 @@ class Search:
 
     def _program_fits(self, draft: Draft, frame: Frame, share: Budget) -> bool:
         """Whether an array fits with its program. Where it does not, a part is reserved."""
-        longest = len(frame.tiles) * frame.work.storage.phases  # an instruction for each tile
+        longest = frame.tiles * frame.work.storage.phases  # an instruction for each tile
         blank = replace(draft.config, lut_rows=0, uram_rows=0)
         if place(replace(blank, program_depth=longest), share):
             return True
