@@ -6,14 +6,11 @@ that the way to the farthest die is short, and the others follow by their distan
 
 from __future__ import annotations
 
-from functools import cache
-
 __all__ = ["HUB", "borders", "place", "sources", "to_farthest"]
 
 HUB = 0  #: the number of the die with the sequencer and the streams
 
 
-@cache
 def place(die: int, dies: int) -> int:
     """The place of a die in the stack, counted from its bottom.
 

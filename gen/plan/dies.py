@@ -72,8 +72,14 @@ class Columns:
 
 
 @cache
+def _orders(dies: int) -> list[list[int]]:
+    """Of each die, all of them in the order in which their chunks come to it."""
+    return [sources(die, dies) for die in range(dies)]
+
+
+@cache
 def _ways(bank: int, absolute: bool, dies: int) -> tuple[int, ...]:
-    return tuple(borders(die, bank if absolute else sources(die, dies)[bank], dies)
+    return tuple(borders(die, bank if absolute else _orders(dies)[die][bank], dies)
                  for die in range(dies))
 
 
@@ -105,7 +111,7 @@ def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple
             again += 1
         words[word, again][chunk.bank] = at
     shared = np.vstack([lanes, np.full((1, lanes.shape[1]), -1)])  # the last one, of no chunk
-    order = [sources(die, dies) for die in range(dies)]
+    order = _orders(dies)
     found = []
     for banks in words.values():
         any_at = next(iter(banks.values()))

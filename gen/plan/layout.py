@@ -12,7 +12,7 @@ holds one element, and the addresses of its empty lanes do not occur:
 >>> value
 array([[0, 1, 2, 3],
        [6, 7, 8, 9]])
->>> [(chunk.address, chunk.count) for chunk in storage.chunks]
+>>> [(chunk.address, chunk.size) for chunk in storage.chunks]
 [(0, 3), (1, 1), (2, 3), (3, 1)]
 
 Reversed in time and flattened it is another vector of the same chunks. A window over both steps and
@@ -58,7 +58,7 @@ NOWHERE = -1  #: Address of an element that is always zero.
 
 
 class Chunk(NamedTuple):
-    """One memory word of a step's result, or of the input: ``count`` elements of one format.
+    """One memory word of a step's result, or of the input: ``size`` elements of one format.
 
     from_x: it is a word of the input memory, else of the h memory. address: of that word; -1, none.
     frac: fractional bits of its elements. origin: (op, step, index) of what writes it; op -1 is
@@ -70,7 +70,7 @@ class Chunk(NamedTuple):
 
     from_x: bool
     address: int
-    count: int
+    size: int
     frac: int
     origin: tuple[int, int, int]
     bank: int = 0

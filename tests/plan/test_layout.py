@@ -97,8 +97,8 @@ def test_every_element_of_a_value_has_one_place(name, simd):
             assert len(np.unique(there)) == addresses.size
         for address in there.ravel():
             chunk, lane = chunks[address // simd], address % simd
-            assert chunk.count <= simd and chunk.from_x == (chunk.origin[0] < 0)
-            assert chunk.from_x or lane < chunk.count
+            assert chunk.size <= simd and chunk.from_x == (chunk.origin[0] < 0)
+            assert chunk.from_x or lane < chunk.size
             assert chunk.frac in qnet.fracs[value]
     # No two ops share a word; steps of one op do, in turns, each index its own.
     words = {}
