@@ -131,8 +131,8 @@ def test_results_that_only_leave_have_no_address():
 def test_a_word_of_several_formats_is_a_chunk_for_each():
     storage = Storage(4)
     addresses = storage.input_rows(1, 6, np.array([[3, 5, 3, 5, 5, 5]]))[0]
-    assert [(c.address, c.frac, c.count) for c in storage.chunks] == [(0, 3, 2), (0, 5, 2),
-                                                                      (1, 5, 2)]
+    assert [(c.address, c.frac, c.size) for c in storage.chunks] == [(0, 3, 2), (0, 5, 2),
+                                                                     (1, 5, 2)]
     assert [divmod(int(a), 4) for a in addresses] == [(0, 0), (1, 1), (0, 2), (1, 3), (2, 0),
                                                       (2, 1)]
 
