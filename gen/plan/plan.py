@@ -19,7 +19,7 @@ from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
 from gatefold.gen.plan.images import load_image, number_images, program_images, with_parity
 from gatefold.gen.plan.kinds import recip_segments
 from gatefold.gen.plan.latency import Latencies, latencies
-from gatefold.gen.plan.program import Program, assemble, unroll
+from gatefold.gen.plan.program import Program, assemble
 from gatefold.gen.plan.schedule import schedule
 from gatefold.gen.plan.stretches import Stretch, Tile
 from gatefold.gen.plan.work import Work, interleave
@@ -135,9 +135,8 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
     config = replace(programmed(qnet, array, frame), lut_rows=lut_rows, loadable=loadable,
                      uram_rows=uram_rows)
     assert distance == latencies(config)
-    instructions = unroll(program)[:tiles]  # a second frame has the same times
 
-    steady = replay(instructions, config, _FRAMES)
+    steady = replay(program, tiles, config, _FRAMES)  # a second frame has the same times
     alone = steady.first()  # later frames come behind it and do not change it
     limits = bounds(qnet, work, config, distance, array.contexts)
     intervals = _intervals(steady)
