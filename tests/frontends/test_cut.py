@@ -79,6 +79,10 @@ CASES = {
                        node("Concat", "s", "m", output="j", axis=1),
                        node("Sin", "j", output="y", name="soft")],
                       ("b", 6, 3), False, ["square"], ["soft"]),
+    "a softmax over the timesteps": (
+        [node("Identity", "x", output="e"), TURN, LSTM, node("Squeeze", "Y", "one", output="s"),
+         node("Transpose", "s", output="q", perm=[1, 0, 2]),
+         node("Softmax", "q", name="soft", axis=1)], ("b", 6, 3), False, [], ["soft"]),
     "nothing": ([node("Identity", "x", output="e"), TURN, LSTM, *HEAD], ("b", 6, 3), False, [], []),
 }
 
