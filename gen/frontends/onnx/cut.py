@@ -131,11 +131,14 @@ class _Graph:
 
     def unrelated(self) -> set[int]:
         """Steps of the core that have nothing to do with the recurrent layers and do not multiply,
-        nor do those before and behind them in the core: it would only hand the values on."""
+        nor do those before and behind them in the core: it would only hand the values on. One
+        between steps that stay in the core stays as well."""
         order = self.order
         left = self.core - order.before(self.core & (order.ahead | order.after))
-        return {n for n in left if not any(
+        found = {n for n in left if not any(
             self.steps[k].macs for k in (order.before([n]) | order.behind([n])) & left)}
+        stay = self.core - found
+        return found - (order.behind(stay) & order.before(stay))
 
     def leading(self, network: Network) -> set[int]:
         """Steps with which the core begins, and that a host which computes what comes before
