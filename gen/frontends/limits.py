@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from gatefold.gen.errors import UserError
 
-__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "MAX_ROWS", "READ", "check_dim", "check_elements"]
+__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "MAX_ROWS", "READ", "check_dim",
+           "check_elements"]
 
 #: The formats that are read, for messages about other files.
 READ = ("Gatefold reads Keras .keras and .h5, ONNX .onnx, TensorFlow Lite .tflite, and weights as "
