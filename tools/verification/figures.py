@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from pathlib import Path
 
@@ -15,7 +16,12 @@ def record(section: str, found: dict) -> None:
     """Merge ``found`` into a section of figures.json, and write the page again."""
     from page import write
 
-    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    figures.setdefault(section, {}).update(found)
-    FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
-    write(figures)
+    with FIGURES.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # several commands may run at once
+        file.seek(0)
+        figures = json.loads(file.read() or "{}")
+        figures.setdefault(section, {}).update(found)
+        file.truncate(0)
+        file.write(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+        file.flush()
+        write(figures)

@@ -28,11 +28,13 @@ def render(figures: dict) -> str:
     parts += ["## Survivors that are explained", "", *_survivors(), ""]
     if figures.get("soak"):
         total = sum(one["frames"] for one in figures["soak"].values())
-        rates = {name: one["frames"] / max(1, one["seconds"])
-                 for name, one in figures["soak"].items()}
-        parts += ["## Soak", "", f"`make soak`: {total:,} frames compared, none differs.", "",
-                  "| core | frames | frames a second, comparison included |", "|---|---|---|",
-                  *(f"| {name} | {one['frames']:,} | {rates[name]:,.0f} |"
+        parts += ["## Soak", "",
+                  f"`make soak`: outputs and values of layers of {total:,} frames compared, of "
+                  f"{len(figures['soak'])} cores; none differs. A core's frames are counted from "
+                  "zero where its Verilog or its images change.", "",
+                  "| core | frames | frames in a second of CPU time, comparison included |",
+                  "|---|---|---|",
+                  *(f"| {name} | {one['frames']:,} | {one['frames'] / one['seconds']:,.0f} |"
                     for name, one in sorted(figures["soak"].items())), ""]
     if figures.get("random networks"):
         parts += ["## Random networks", "",
