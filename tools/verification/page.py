@@ -22,6 +22,13 @@ def write(figures: dict) -> None:
 def render(figures: dict) -> str:
     """The text of the page."""
     parts = [HEAD.read_text()]
+    if figures.get("tests"):
+        parts += ["## Proofs, planted faults, initial values", "",
+                  "Tests that have passed since a source of theirs changed last. Values are those "
+                  "of registers before the first reset.", "",
+                  "| tests | passed | all | seconds |", "|---|---|---|---|",
+                  *(f"| {group} | {_counted(one['passed'])} | {'yes' if one['whole'] else 'no'} | "
+                    f"{one['seconds']} |" for group, one in sorted(figures["tests"].items())), ""]
     for section, title in (("mutants", "## Mutants in CI"), ("many mutants", "## More mutants")):
         if figures.get(section):
             parts += [title, "", *_mutants(figures[section]), ""]
@@ -48,11 +55,11 @@ def render(figures: dict) -> str:
                   "the memories of program, weights and biases, in a random cycle of five frames. "
                   "*Hang*: nothing moves any more, and no watchdog ends it. *Lost*: the core does "
                   "not work again, after a reset or after its watchdog's.", "",
-                  f"| core | flips of | {' | '.join(VERDICTS)} |", "|---|---|" + "---|" * 5,
-                  *(f"| {name} | {kind} | "
+                  f"| core | flips of | number | {' | '.join(VERDICTS)} |", "|" + "---|" * 8,
+                  *(f"| {name} | {kind} | {one['flips']} | "
                     + " | ".join(str(found.get(verdict, 0)) for verdict in VERDICTS) + " |"
-                    for name, kinds in sorted(figures["flips"].items())
-                    for kind, found in kinds.items()), ""]
+                    for name, one in sorted(figures["flips"].items())
+                    for kind in ("registers", "memories") for found in [one[kind]]), ""]
     if figures.get("parsers"):
         total = sum((Counter(one) for one in figures["parsers"].values()), Counter())
         parts += ["## Parsers", "",
@@ -65,6 +72,10 @@ def render(figures: dict) -> str:
                     f"{one.get('not compared', 0)} |"
                     for name, one in sorted(figures["parsers"].items())), ""]
     return "\n".join(parts)
+
+
+def _counted(kinds: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
 def _mutants(cores: dict) -> list[str]:

@@ -12,7 +12,6 @@ Icarus. One that fails is shrunk: parts are taken away as long as it still fails
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -20,12 +19,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from cores import CORES, network, tflite_files, windows
-from figures import FIGURES, record
+from figures import hardware, record, recorded
 
 import gatefold as gf
 from gatefold.gen.check import check_core, extreme_inputs, other_weights, seeded_inputs
@@ -54,10 +52,7 @@ class Player:
         self.qnet, self.info = CORES[name].save(folder), load_core_info(folder)
         self.plan = load_plan(folder)
         self.core = stack.enter_context(VerilogCore(folder, self.info, "verilator"))
-        #: What a record of frames holds for: it ends where the Verilog or an image changes.
-        self.hardware = sha256(b"".join(path.read_bytes() for kind in ("rtl", "weights")
-                                        for path in sorted((folder / kind).iterdir()))
-                               ).hexdigest()[:16]
+        self.hardware = hardware(folder)
 
     def play(self, seed: int) -> int:
         """Play a slice of frames; how many came out, all of them as golden says.
@@ -94,23 +89,21 @@ def soak(names: Sequence[str], frames: int) -> None:
     What a core has played counts as long as its hardware is the same.
     Raises :class:`CheckFailed` at the first difference, with the seed of its slice.
     """
-    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    records, players = figures.get("soak", {}), {}
+    players: dict[str, Player] = {}
     share, behind = frames // len(names), list(names)
     with ExitStack() as stack:
         while behind:
             for name in list(behind):
                 if name not in players:
                     players[name] = Player(name, stack)
-                player, one = players[name], records.get(name, {})
-                if one.get("hardware") != player.hardware:
-                    one = {"hardware": player.hardware, "frames": 0, "slices": 0, "seconds": 0}
+                player = players[name]
+                one = recorded("soak", name, player.hardware,
+                               {"frames": 0, "slices": 0, "seconds": 0})
                 began = cpu_seconds()
                 while one["frames"] < share and cpu_seconds() - began < TURN:
                     one["frames"] += player.play(one["slices"])
                     one["slices"] += 1
                 one["seconds"] = round(one["seconds"] + cpu_seconds() - began, 1)
-                records[name] = one
                 record("soak", {name: one})
                 print(f"{name}: {one['frames']:,} frames in {one['seconds']} s", flush=True)
                 if one["frames"] >= share:
