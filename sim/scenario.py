@@ -67,8 +67,9 @@ class Scenario:
     beat; ``stalls`` (frames, output beats), cycles without TREADY after the beat before;
     ``garbage``, the seed of what lies in the bits of beats that carry no element, None: sign bits
     and zeros; ``loads``, the weights of a loadable core are loaded wrongly twice before they are
-    loaded, and are loaded again while frames are under way; ``sums``, the accumulators of finished
-    rows are compared too; ``other``, a loadable core gets other weights than its own.
+    loaded, and are loaded again while frames are under way, and resets end loads; ``sums``, the
+    accumulators of finished rows are compared too; ``other``, a loadable core gets other weights
+    than its own.
     """
 
     name: str

@@ -37,11 +37,11 @@ MOST_MODELS = 200  #: and steps that break what was assumed;
 SECONDS = 120  #: and seconds of a CPU that a proof may take before its next round
 
 
-def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000
-               ) -> tuple[set[Mutant], dict[Mutant, str]]:
+def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000,
+               loads: list[list[int]] | None = None) -> tuple[set[Mutant], dict[Mutant, str]]:
     """Those that are equivalent in every state that the core reaches; and those which random
     traffic shows not to be: the output that differs, and when. ``work``: the folder of their list;
-    ``cycles`` of the simulation."""
+    ``cycles`` of the simulation; ``loads``: the beats of loads of a loadable core."""
     if not mutants:
         return set(), {}
     gates = read_gates(mutants, work)
@@ -51,7 +51,7 @@ def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 
     for first in range(0, len(mutants), 63):
         some = mutants[first:first + 63]
         machines = [0, *range(first + 1, first + 1 + len(some))]
-        seen = simulate(gates, watched, machines, beats, cycles, 1, work)
+        seen = simulate(gates, watched, machines, beats, cycles, 1, work, loads)
         if base is None:
             base = Base(gates, watched, invariants(gates, seen, work))
         for lane, mutant in enumerate(some, 1):
