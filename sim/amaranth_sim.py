@@ -157,9 +157,9 @@ class AmaranthCore:
                         seen.first_in.append(cycle)
                     inside = not ends
                 if traced:
-                    seen.result(which, values[:len(trace)])
+                    seen.result(which, " ".join(map(str, values[:len(trace)])))
                 if summed and sums:
-                    seen.sums(values[len(trace):])
+                    seen.sums(" ".join(map(str, values[len(trace):])))
                 if valid and ready:
                     seen.output(cycle, last, data, "")
                 quiet = 0 if came or (valid and ready) else quiet + 1
