@@ -27,7 +27,7 @@ LATE[:, -1] = np.random.default_rng(1).uniform(-1, 1, (64, 3))
 
 def _both_ways(m: Make) -> gf.Network:
     """Two bidirectional layers."""
-    return gf.Network((4, 3), (
+    return gf.Network(((4, 3),), (
         m.lstm(3, 2, True), Reverse(inputs=(0,)), m.lstm(3, 2, True), Reverse(),
         Concat(axis=1, inputs=(1, 4)),
         m.gru(4, 3, True), Reverse(inputs=(5,)), m.gru(4, 3, True), Reverse(),
