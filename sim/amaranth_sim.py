@@ -101,9 +101,9 @@ def simulate_plan(plan: Plan, info: CoreInfo, x: np.ndarray, scenario: Scenario)
                         seen.first_in.append(cycle)
                     inside = not ends
                 if traced:
-                    seen.result(which, values[:len(trace)])
+                    seen.result(which, " ".join(map(str, values[:len(trace)])))
                 if summed and sums:
-                    seen.sums(values[len(trace):])
+                    seen.sums(" ".join(map(str, values[len(trace):])))
                 if valid and ready:
                     seen.output(cycle, last, data, "")
                 quiet = 0 if came or (valid and ready) else quiet + 1

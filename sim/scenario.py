@@ -119,8 +119,9 @@ class Scenario:
         rng = np.random.default_rng(self.garbage)
         masks = [(1 << bits) - 1] * info.beats_in if self.garbage is None else [
             info.stream.mask(info.n_in, beat) for beat in range(info.beats_in)]
-        packed = info.stream.pack(x)
-        for n, sample in enumerate(self.frames):
+        samples, places = np.unique(self.frames, return_inverse=True)
+        packed = info.stream.pack(x[samples])
+        for n, sample in enumerate(places):
             for b in range(self.lengths[n]):
                 first, sent = b == 0, b < info.beats_in
                 mask, word = (masks[b], packed[sample][b]) if sent else (0, 0)
