@@ -42,7 +42,7 @@ def _network(name: str) -> Network:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="How long planning takes.")
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--board", choices=("zcu104", "u280"))
     given = parser.parse_args()
