@@ -103,7 +103,8 @@ def test_the_batch_of_a_state_is_that_of_the_input(tmp_path):
     """Its axis for one layer is no batch, though it holds one element."""
     states = {"h0": (1, "batch", 7), "c0": (1, "batch", 7)}
     model = graph([node("Sin", "x", output="e"), EMBEDDED[1], STEP, node("Squeeze", "Y", "one")],
-                  shape=("batch", "time", 3), inputs=states, outputs=("y", "h", "c"), constants=CONSTANTS)
+                  shape=("batch", "time", 3), inputs=states, outputs=("y", "h", "c"),
+                  constants=CONSTANTS)
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     network = gf.load(tmp_path / "m.onnx", cut="auto", timesteps=4)
     assert [port.name for port in network.around.inputs] == ["x"]
