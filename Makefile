@@ -42,14 +42,17 @@ accuracy: setup ## measure the detection accuracy of the shipped autoencoder by 
 	@$(BIN)/python bench/accuracy/evaluate.py
 
 test: lint ## run lint, types and all tests (under 20 minutes on 2 cores)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: setup ## run ruff and pyright
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
 long: setup ## run the checks that take longer
-	$(BIN)/python -m pytest -q -n $(JOBS) -m long
+	$(BIN)/python tools/verification/tested.py faults --jobs $(JOBS)
+	$(BIN)/python tools/verification/tested.py "initial values" --jobs $(JOBS)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m long --ignore=tests/sim/test_faults.py \
+	    --ignore=tests/sim/test_initial_values.py
 	$(BIN)/python tools/verification/mutate.py --all --jobs $(JOBS) --record
 
 mutate: setup ## does verify find 800 mutants of two cores? (15 minutes)
@@ -65,7 +68,7 @@ parsers: setup ## mutate model files by the hundred and load them (a minute)
 	@$(BIN)/python tools/verification/parsers.py
 
 formal: setup ## prove the properties of the components, and refute planted mistakes (3 minutes)
-	@$(BIN)/python -m pytest -q -n $(JOBS) -m 'formal or not formal' tests/formal
+	@$(BIN)/python tools/verification/tested.py formal --jobs $(JOBS)
 
 synth-check: setup ## compare the resource formulas with Yosys on 32 cores (half an hour)
 	$(BIN)/python tools/synth/calibrate.py

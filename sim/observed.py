@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from gatefold.sim.core_info import CoreInfo
 from gatefold.sim.results import CheckFailed, SimRun
 from gatefold.sim.scenario import Epoch, Scenario
-from gatefold.sim.trace import Beat, layer_values
+from gatefold.sim.trace import Beats, layer_values, numbers
 
 __all__ = ["Observed"]
 
@@ -28,7 +26,9 @@ class Observed:
         self._first_in: list[int] = []
         self._last_out: list[int] = []
         self._outputs: list[np.ndarray] = []
-        self._results: list[Beat] = []
+        self._masks: list[int | None] = []
+        self._held: list[str] = []
+        self._sums: list[str] = []
         self._frame_errors: list[bool] = []
         self._load_errors: list[bool] = []
         self._begin()
@@ -38,8 +38,9 @@ class Observed:
         self.first_in: list[int] = []  #: cycles in which its frames began to go in
         self.last_out: list[int] = []  #: cycles in which its frames had come out
         self.outputs: list[np.ndarray] = []
-        self.results: list[Beat] = []
-        self._sums: list[Sequence[int | None]] = []  # of results to come
+        self.masks: list[int | None] = []
+        self.held: list[str] = []
+        self.summed: list[str] = []  # of results to come, too
         self.words: list[int] = []  #: beats of the output frame under way
 
     @property
@@ -64,30 +65,36 @@ class Observed:
             self.last_out.append(cycle)
             self.words.clear()
 
-    def result(self, mask: int | None, values: Sequence[int | None]) -> None:
-        """The lanes of all dies give a beat each: the mask of those that hold an element, and of
-        each lane in turn a result and a state; None where bits are unknown."""
-        lanes, sums = self.info.lanes, ()
-        if self.scenario.sums:
-            if not self._sums:
-                raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: a result came of "
-                                  "no sums")
-            sums = self._sums.pop(0)
-        for first in range(0, self.info.dies * lanes, lanes):
-            of_die = None if mask is None else mask >> first & (1 << lanes) - 1
-            self.results.append(Beat(of_die, values[2 * first:2 * (first + lanes)],
-                                     sums[4 * first:4 * (first + lanes)]))
+    def result(self, mask: int | None, values: str) -> None:
+        """The lanes of all dies give a beat each: the mask of those that hold an element, None
+        where bits are unknown, and of each lane in turn a result and a state, decimal."""
+        if self.scenario.sums and len(self.summed) <= len(self.masks):
+            raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: a result came of "
+                              "no sums")
+        self.masks.append(mask)
+        self.held.append(values)
 
-    def sums(self, values: Sequence[int | None]) -> None:
-        """The accumulators of the rows that the lanes take, four of each lane of all dies; their
-        results follow."""
-        self._sums.append(values)
+    def sums(self, values: str) -> None:
+        """The accumulators of the rows that the lanes take, four of each lane of all dies, decimal;
+        their results follow."""
+        self.summed.append(values)
 
     def unstable(self, cycle: int, valid: str) -> None:
         """The core did not hold a beat that it offered until it was taken."""
         moved = "TDATA or TLAST changes" if valid == "1" else "TVALID falls"
         raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}, output beat "
                           f"{len(self.words)}: {moved} before the beat is taken, cycle {cycle}")
+
+    def starved(self, cycle: int) -> None:
+        """A load got no turn between frames."""
+        raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: frames go in, although a "
+                          f"load waits, cycle {cycle}")
+
+    def load_error(self, is_set: bool) -> None:
+        """load_error is not what it must be."""
+        raise CheckFailed(f"{self.scenario.name}: load_error is {int(is_set)}, but " + (
+            "every s_load_tlast was in its place since the reset" if is_set else
+            "s_load_tlast was early or late"))
 
     def fault(self, cycle: int, bits: str) -> None:
         """A core that watches itself has found something."""
@@ -104,22 +111,24 @@ class Observed:
     def reset(self, frame_error: bool, load_error: bool, load_wrong: bool) -> None:
         """A reset, or the end of the run, with the error outputs just before it, and whether a load
         was wrong since the last one."""
-        epoch, got, events = self._epochs.pop(0), self.frames_out, len(self.info.events)
+        epoch, got = self._epochs.pop(0), self.frames_out
+        events = len(self.info.events) // self.info.dies  # beats of results of a frame
         want = epoch.stop - epoch.start
         if got > want or epoch.drained and (got != want or self.words):
             raise CheckFailed(f"{self.scenario.name}: {got} frames and {len(self.words)} beats "
                               f"came out for {want} frames that went in")
-        kept = want if epoch.drained else min(got, len(self.results) // events if events else got)
+        kept = want if epoch.drained else min(got, len(self.masks) // events if events else got)
         self._played += range(epoch.start, epoch.start + kept)
         self._first_in += self.first_in[:kept]
         self._last_out += self.last_out[:kept]
         self._outputs += self.outputs[:kept]
-        self._results += self.results if epoch.drained else self.results[:kept * events]
+        results = len(self.masks) if epoch.drained else kept * events
+        self._masks += self.masks[:results]
+        self._held += self.held[:results]
+        self._sums += self.summed[:results]
         self._check_frame_error(epoch, frame_error)
         if load_error != load_wrong:
-            raise CheckFailed(f"{self.scenario.name}: load_error is {int(load_error)}, but " + (
-                "s_load_tlast was early or late" if load_wrong else
-                "every s_load_tlast was in its place since the reset"))
+            self.load_error(load_error)
         self._begin()
 
     def _check_frame_error(self, epoch: Epoch, frame_error: bool) -> None:
@@ -137,8 +146,19 @@ class Observed:
             played=np.array(self._played, int),
             outputs=np.array(self._outputs).reshape(-1, self.info.n_out),
             first_in=np.array(self._first_in), last_out=np.array(self._last_out),
-            trace=layer_values(self._results, self.info, len(self._played), self.scenario.name),
+            trace=layer_values(self._beats(), self.info, len(self._played), self.scenario.name),
             cycles=cycles)
+
+    def _beats(self) -> Beats:
+        """The results of all epochs, of each die in turn."""
+        dies, lanes = self.info.dies, self.info.lanes
+        low = (1 << lanes) - 1
+        masks = [None if mask is None else mask >> first & low for mask in self._masks
+                 for first in range(0, dies * lanes, lanes)]
+        held = numbers(self._held, 2 * dies * lanes).reshape(-1, lanes, 2)
+        if not self.scenario.sums:
+            return Beats(masks, held)
+        return Beats(masks, held, numbers(self._sums, 4 * dies * lanes).reshape(-1, lanes, 4))
 
     def _frame(self) -> int:
         """The frame that comes out next."""

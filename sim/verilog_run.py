@@ -28,19 +28,17 @@ _OTHER = "other.hex"  #: the load of other weights
 class VerilogCore(Compiled):
     """A core folder's Verilog, compiled once, run for any number of scenarios.
 
-    Parameters as of :class:`Compiled`, and ``info``, the folder's core.json; ``other``, the weights
-    of scenarios with other weights.
+    Parameters as of :class:`Compiled`, and ``info``, the folder's core.json; ``other``, also an
+    attribute, the weights of scenarios with other weights.
     """
 
     def __init__(self, directory: Path, info: CoreInfo, simulator: str, *,
                  other: Other | None = None, timeout: float = 900):
-        self.info, self._other = info, other
+        self.info, self.other = info, other
         super().__init__(directory, simulator, timeout)
 
     def _bench(self, folder: Path) -> list[Path]:
         write_driver(folder, self.info)
-        if self._other:
-            (self._root / _OTHER).write_text("".join(f"{beat:x}\n" for beat in self._other.load))
         return [folder / "tb.v", folder / "drive.v"]
 
     def simulate(self, x: np.ndarray, scenario: Scenario, *plusargs: str) -> SimRun:
@@ -57,8 +55,10 @@ class VerilogCore(Compiled):
                  + 4 * self.info.load_beats)
         label = f"{self.simulator} simulates {len(scenario.frames)} frames, {scenario.name}"
         asked = [f"+{name}" for name in ("loads", "sums") if getattr(scenario, name)]
-        asked += [f"+weights=../{_OTHER}"] if scenario.other else []
+        asked += [f"+weights={_OTHER}"] if scenario.other else []
         with self._run_folder() as folder:
+            if scenario.other and self.other:
+                (folder / _OTHER).write_text("".join(f"{beat:x}\n" for beat in self.other.load))
             with (folder / "stimulus.txt").open("w") as file:
                 for beat in scenario.beats(self.info, x):
                     drain = DRAIN_CYCLES if beat.isolated else 0
@@ -76,14 +76,15 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
     """The log of tb.v and drive.v as a :class:`SimRun`; raises :class:`CheckFailed`."""
     seen, cycle = Observed(info, scenario), 0
     for line in text.splitlines():
-        kind, *words = line.split()
+        kind, _, rest = line.partition(" ")
         if kind == "state":
-            mask, *values = words
-            seen.result(_number(mask, 16), [_number(value, 10) for value in values])
+            mask, _, values = rest.partition(" ")
+            seen.result(_number(mask, 16), values)
             continue
         if kind == "sums":
-            seen.sums([_number(value, 10) for value in words])
+            seen.sums(rest)
             continue
+        words = rest.split()
         cycle = int(words[0])
         if kind == "in":
             seen.first_in.append(cycle)
@@ -91,6 +92,10 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
             seen.output(cycle, _number(words[1], 2), _number(words[2], 16), words[2])
         elif kind == "unstable":
             seen.unstable(cycle, words[1])
+        elif kind == "starved":
+            seen.starved(cycle)
+        elif kind == "load":
+            seen.load_error(words[1] != "0")
         elif kind == "fault":
             seen.fault(cycle, words[1])
         elif kind == "hang":

@@ -8,7 +8,7 @@ import pytest
 
 from gatefold.sim.core_info import _parse
 from gatefold.sim.results import CheckFailed
-from gatefold.sim.trace import Beat, layer_values
+from gatefold.sim.trace import UNKNOWN, Beats, layer_values, numbers
 
 CORE = {
     "array": {"pe": 4, "simd": 3}, "simd": 3, "act_width": 16, "cell_width": 18, "stateful": False,
@@ -52,7 +52,11 @@ BEATS = {
 
 
 def seen(beats):
-    return [Beat(mask, list(values)) for mask, *values in beats]
+    """Beats of (mask, then h and c of each lane), as a log's text says them."""
+    width = max(len(values) for _, *values in beats)
+    lines = [" ".join(["x" if value is None else str(value) for value in values]
+                      + ["x"] * (width - len(values))) for _, *values in beats]
+    return Beats([mask for mask, *_ in beats], numbers(lines, width).reshape(len(beats), -1, 2))
 
 
 @pytest.mark.parametrize("layers, events, beats, values", BEATS.values(), ids=BEATS)
@@ -96,7 +100,13 @@ def test_the_sums_of_an_element_s_rows_carry_golden_s_names():
     info = core([("l0_lstm", 1, 2, ["h", "c"])], [[0, 0, 2]])
     names = {"acc_i": 8, "acc_f": 8, "acc_g": 4, "acc_o": 8}
     info = replace(info, layers=(replace(info.layers[0], sums=names),))
-    beat = Beat(3, [1, 10, 2, 20, 0, 0], [1, 2, 3, 4, 5, 6, 7, 8, None, None, None, None])
-    found = layer_values([beat], info, 1, "alone")["l0_lstm"]
+    beats = seen([(3, 1, 10, 2, 20, 0, 0)])
+    sums = numbers(["1 2 3 4 5 6 7 8 x X z x"], 12).reshape(1, 3, 4)
+    found = layer_values(beats._replace(sums=sums), info, 1, "alone")["l0_lstm"]
     assert {name: found[name][0, 0].tolist() for name in names} == {
         "acc_i": [1, 5], "acc_f": [2, 6], "acc_g": [3, 7], "acc_o": [4, 8]}
+
+
+def test_a_number_with_unknown_bits_is_unknown():
+    assert numbers(["-5 x", "12 X"], 2).tolist() == [[-5, UNKNOWN], [12, UNKNOWN]]
+    assert numbers([], 2).shape == (0, 2)

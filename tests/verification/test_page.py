@@ -3,15 +3,17 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from tests.support.tools import tool
 
 page = tool("tools/verification", "page")
+figures = tool("tools/verification", "figures")
 soak = tool("tools/verification", "soak")
 
 
 def test_the_page_is_written_from_its_figures():
-    figures = json.loads((page.HEAD.with_name("figures.json")).read_text())
-    assert page.PAGE.read_text() == page.render(figures)
+    assert page.PAGE.read_text() == page.render(json.loads(figures.FIGURES.read_text()))
 
 
 def test_a_page_counts_what_survives():
@@ -21,6 +23,43 @@ def test_a_page_counts_what_survives():
     assert "| lstm | 10 | 7 | 2 | 1 | 0 |" in text
     assert "The first scenario that fails: full rate 6, blocked 1." in text
     assert "| `gatefold_row` | 10 | 7 | 2 | 1 |" in text
+
+
+#: section: figures, lines of the page
+SECTIONS = {
+    "soak": ({"lstm": {"frames": 3_000_000, "seconds": 600.5, "slices": 2, "hardware": "a"},
+              "gru": {"frames": 500, "seconds": 2, "slices": 1, "hardware": "b"}},
+             ["of 3,000,500 frames compared, of 2 cores;", "| lstm | 3,000,000 | 4,996 |"]),
+    "flips": ({"gru, protected": {"flips": 900, "registers": {"masked": 890, "detected": 10},
+                                  "memories": {"wrong": 900}, "hardware": "a"}},
+              ["| gru, protected | registers | 900 | 890 | 0 | 10 | 0 | 0 |",
+               "| gru, protected | memories | 900 | 0 | 900 | 0 | 0 | 0 |"]),
+    "tests": ({"formal": {"passed": {"proofs": 3, "planted mistakes refuted": 2}, "seconds": 70,
+                          "whole": False}},
+              ["| formal | 2 planted mistakes refuted, 3 proofs | no | 70 |"]),
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_of_the_page(section):
+    found, lines = SECTIONS[section]
+    text = page.render({section: found})
+    for line in lines:
+        assert line in text
+
+
+def test_a_record_begins_anew_where_the_hardware_changes(tmp_path, monkeypatch):
+    for name in ("rtl", "weights"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "one").write_text(name)
+    monkeypatch.setattr(figures, "FIGURES", tmp_path / "figures.json")
+    before = figures.hardware(tmp_path)
+    figures.FIGURES.write_text(json.dumps({"soak": {"lstm": {"frames": 7, "hardware": before}}}))
+    assert figures.recorded("soak", "lstm", before, {"frames": 0})["frames"] == 7
+    (tmp_path / "weights" / "one").write_text("another image")
+    after = figures.hardware(tmp_path)
+    assert figures.recorded("soak", "lstm", after, {"frames": 0}) == {
+        "frames": 0, "hardware": after}
 
 
 def test_a_seed_is_always_the_same_network():

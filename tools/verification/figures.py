@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["FIGURES", "ROOT", "record"]
+__all__ = ["FIGURES", "ROOT", "figures", "hardware", "record", "recorded"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = Path(__file__).with_name("figures.json")
+
+
+def figures() -> dict:
+    """What figures.json holds."""
+    return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+
+
+def hardware(folder: Path) -> str:
+    """A name of the Verilog and the images in the folder of a core."""
+    files = (path for kind in ("rtl", "weights") for path in sorted((folder / kind).iterdir()))
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+def recorded(section: str, key: str, hardware: str, start: dict) -> dict:
+    """What a section holds of a core with this :func:`hardware`; otherwise ``start``, which the
+    command adds to from run to run."""
+    found = figures().get(section, {}).get(key, {})
+    return found if found.get("hardware") == hardware else start | {"hardware": hardware}
 
 
 def record(section: str, found: dict) -> None:
     """Merge ``found`` into a section of figures.json, and write the page again."""
     from page import write
 
-    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    figures.setdefault(section, {}).update(found)
-    FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
-    write(figures)
+    with FIGURES.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # several commands may run at once
+        file.seek(0)
+        every = json.loads(file.read() or "{}")
+        every.setdefault(section, {}).update(found)
+        file.truncate(0)
+        file.write(json.dumps(every, indent=1, sort_keys=True) + "\n")
+        file.flush()
+        write(every)

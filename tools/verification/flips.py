@@ -1,7 +1,8 @@
 """What becomes of single bit flips in cores with and without --protect: `make flips`.
 
 Every flip changes one bit of a register or of a memory in some cycle of a run of its own; Icarus
-plays it, and the outputs are compared with golden (tests/support/flips.py).
+plays it, and the outputs are compared with golden (tests/support/flips.py). The command goes on
+where it stopped, and begins anew for a core whose Verilog or images have changed.
 """
 
 from __future__ import annotations
@@ -9,23 +10,36 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
-from figures import ROOT, record
+from figures import ROOT, hardware, record, recorded
 
 sys.path.insert(0, str(ROOT))
 
 from tests.sim.test_protect import CORES, core
 from tests.support.flips import Campaign
 
+CHUNK = 100  #: flips of each kind, after which they are recorded
 
-def flips(name: str, protect: bool, count: int) -> dict[str, dict[str, int]]:
-    """The verdicts of ``count`` flips of registers and as many of memories of a core."""
+def flips(name: str, protect: bool, count: int) -> dict:
+    """The verdicts of ``count`` flips of registers and as many of memories of a core, which the
+    page shows while they are played."""
+    key = f"{name}, protected" if protect else name
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
         made, folder = core(name, protect), Path(temporary) / "core"
         made.save(folder)
-        return {kind: dict(verdicts) for kind, verdicts in
-                Campaign(folder, made.plan).draw(count, count).items()}
+        found = recorded("flips", key, hardware(folder), {"flips": 0, "registers": {},
+                                                          "memories": {}})
+        campaign = Campaign(folder, made.plan) if found["flips"] < count else None
+        while campaign and found["flips"] < count:
+            some = min(CHUNK, count - found["flips"])
+            for kind, verdicts in campaign.draw(some, some, seed=found["flips"]).items():
+                found[kind] = dict(verdicts + Counter(found[kind]))
+            found["flips"] += some
+            record("flips", {key: found})
+    print(f"{key}: {found}", flush=True)
+    return found
 
 
 def main() -> int:
@@ -38,9 +52,7 @@ def main() -> int:
     for name in options.cores or CORES:
         for protect in (False, True):
             found = flips(name, protect, options.count)
-            print(f"{name}, {'with' if protect else 'without'} --protect: {found}", flush=True)
-            record("flips", {f"{name}, protected" if protect else name: found})
-            bad += protect * sum(found[kind].get(verdict, 0) for kind in found
+            bad += protect * sum(found[kind].get(verdict, 0) for kind in ("registers", "memories")
                                  for verdict in ("hang", "lost"))
     return int(bad > 0)
 

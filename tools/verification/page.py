@@ -22,17 +22,26 @@ def write(figures: dict) -> None:
 def render(figures: dict) -> str:
     """The text of the page."""
     parts = [HEAD.read_text()]
+    if figures.get("tests"):
+        parts += ["## Proofs, planted faults, initial values", "",
+                  "Tests that have passed since a source of theirs changed last. Values are those "
+                  "of registers before the first reset.", "",
+                  "| tests | passed | all | seconds |", "|---|---|---|---|",
+                  *(f"| {group} | {_counted(one['passed'])} | {'yes' if one['whole'] else 'no'} | "
+                    f"{one['seconds']} |" for group, one in sorted(figures["tests"].items())), ""]
     for section, title in (("mutants", "## Mutants in CI"), ("many mutants", "## More mutants")):
         if figures.get(section):
             parts += [title, "", *_mutants(figures[section]), ""]
     parts += ["## Survivors that are explained", "", *_survivors(), ""]
     if figures.get("soak"):
         total = sum(one["frames"] for one in figures["soak"].values())
-        rates = {name: one["frames"] / max(1, one["seconds"])
-                 for name, one in figures["soak"].items()}
-        parts += ["## Soak", "", f"`make soak`: {total:,} frames compared, none differs.", "",
-                  "| core | frames | frames a second, comparison included |", "|---|---|---|",
-                  *(f"| {name} | {one['frames']:,} | {rates[name]:,.0f} |"
+        parts += ["## Soak", "",
+                  f"`make soak`: outputs and values of layers of {total:,} frames compared, of "
+                  f"{len(figures['soak'])} cores; none differs. A core's frames are counted from "
+                  "zero where its Verilog or its images change.", "",
+                  "| core | frames | frames in a second of CPU time, comparison included |",
+                  "|---|---|---|",
+                  *(f"| {name} | {one['frames']:,} | {one['frames'] / one['seconds']:,.0f} |"
                     for name, one in sorted(figures["soak"].items())), ""]
     if figures.get("random networks"):
         parts += ["## Random networks", "",
@@ -46,11 +55,11 @@ def render(figures: dict) -> str:
                   "the memories of program, weights and biases, in a random cycle of five frames. "
                   "*Hang*: nothing moves any more, and no watchdog ends it. *Lost*: the core does "
                   "not work again, after a reset or after its watchdog's.", "",
-                  f"| core | flips of | {' | '.join(VERDICTS)} |", "|---|---|" + "---|" * 5,
-                  *(f"| {name} | {kind} | "
+                  f"| core | flips of | number | {' | '.join(VERDICTS)} |", "|" + "---|" * 8,
+                  *(f"| {name} | {kind} | {one['flips']} | "
                     + " | ".join(str(found.get(verdict, 0)) for verdict in VERDICTS) + " |"
-                    for name, kinds in sorted(figures["flips"].items())
-                    for kind, found in kinds.items()), ""]
+                    for name, one in sorted(figures["flips"].items())
+                    for kind in ("registers", "memories") for found in [one[kind]]), ""]
     if figures.get("parsers"):
         total = sum((Counter(one) for one in figures["parsers"].values()), Counter())
         parts += ["## Parsers", "",
@@ -63,6 +72,10 @@ def render(figures: dict) -> str:
                     f"{one.get('not compared', 0)} |"
                     for name, one in sorted(figures["parsers"].items())), ""]
     return "\n".join(parts)
+
+
+def _counted(kinds: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
 def _mutants(cores: dict) -> list[str]:

@@ -1,9 +1,9 @@
 """Frames by the million and networks by the hundred: `make soak`.
 
-The small cores of ``cores.py`` are built once, and play slices of frames in Verilator: full rate,
-random gaps and stalls, blocked outputs, wrong lengths with resets, values at the ends of their
-formats; each slice with inputs and flows of its own seed. What a core has played is kept in
-figures.json, so that the command goes on where it stopped.
+The small cores of ``cores.py`` are built once, and play slices of frames in Verilator, in turns:
+the scenarios of ``verify``, each slice with inputs, flows and, on a loadable core, other weights of
+its own seed. What a core has played is kept in figures.json, so that the command goes on where it
+stopped; it begins anew for a core whose Verilog or images have changed.
 
 ``--networks N`` takes N random networks, arrays, widths and options instead, each verified in
 Icarus. One that fails is shrunk: parts are taken away as long as it still fails.
@@ -12,56 +12,108 @@ Icarus. One that fails is shrunk: parts are taken away as long as it still fails
 from __future__ import annotations
 
 import argparse
-import json
+import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from cores import CORES, network, tflite_files, windows
-from figures import FIGURES, record
+from figures import hardware, record, recorded
 
 import gatefold as gf
-from gatefold.gen.check import EXTREMES, check_core, extreme_inputs, seeded_inputs
+from gatefold.gen.check import check_core, extreme_inputs, other_weights, seeded_inputs
 from gatefold.gen.errors import UserError
+from gatefold.gen.store.folder import load_plan
 from gatefold.sim.core_info import load_core_info
 from gatefold.sim.expected import expectation
 from gatefold.sim.results import CheckFailed
-from gatefold.sim.scenario import Counts
+from gatefold.sim.scenario import Counts, blocked, hostile
 from gatefold.sim.verify import check_run, scenarios
 from gatefold.sim.verilog_run import VerilogCore
 
-SLICE = 500  #: samples of a slice
+SLICE = 2000  #: samples of a slice, and as many of the scenario *many frames*
+EXTREME = 32  #: samples at the ends of their formats
+AGAIN, APART = 4, 1_000_000  #: times that a slice plays short scenarios, with seeds so far apart
+TURN = 20  #: seconds of CPU time after which the next core has its turn
 
 
-def soak(name: str, frames: int, seed: int) -> Iterator[tuple[int, float]]:
-    """Play ``frames`` frames on a core, slice by slice: how many so far, and in what time.
+class Player:
+    """A core that plays slices of frames, built into a folder that ``stack`` removes."""
 
+    def __init__(self, name: str, stack: ExitStack):
+        self.name = name
+        folder = Path(stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="gatefold-"))) / "core"
+        self.qnet, self.info = CORES[name].save(folder), load_core_info(folder)
+        self.plan = load_plan(folder)
+        self.core = stack.enter_context(VerilogCore(folder, self.info, "verilator"))
+        self.hardware = hardware(folder)
+
+    def play(self, seed: int) -> int:
+        """Play a slice of frames; how many came out, all of them as golden says.
+
+        Raises :class:`CheckFailed` at the first difference.
+        """
+        info, contexts = self.info, self.info.contexts
+        drawn = seeded_inputs(self.qnet, 2 * SLICE * contexts, seed)
+        x = np.concatenate([drawn[:SLICE * contexts],
+                            extreme_inputs(self.qnet, info, EXTREME, seed),
+                            drawn[SLICE * contexts:]])
+        expect = expectation(self.qnet, x, contexts)
+        x = x.reshape(len(x) // contexts, -1)
+        other = self.core.other = other_weights(self.plan, info, x[:SLICE + EXTREME], seed)
+        counts = Counts(SLICE, EXTREME, SLICE)
+        given = [*scenarios(info, counts, "verilator", seed, other=other is not None), *(
+            short(info, SLICE, seed=seed + n * APART) for n in range(1, AGAIN)
+            for short in (blocked, hostile))]
+        played = 0
+        for scenario in given:
+            try:
+                run = self.core.simulate(x, scenario)
+                check_run(run, info, scenario,
+                          other.expect if other and scenario.other else expect)
+            except CheckFailed as failed:
+                raise CheckFailed(f"{self.name}, seed {seed}: {failed}") from None
+            played += len(run.played)
+        return played
+
+
+def soak(names: Sequence[str], frames: int) -> None:
+    """Play ``frames`` frames on all cores together, in turns, and record them.
+
+    What a core has played counts as long as its hardware is the same.
     Raises :class:`CheckFailed` at the first difference, with the seed of its slice.
     """
-    with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
-        folder = Path(temporary) / "core"
-        qnet = CORES[name].save(folder)
-        info = load_core_info(folder)
-        started, played = time.monotonic(), 0
-        with VerilogCore(folder, info, "verilator") as core:
-            while played < frames:
-                x = np.concatenate([seeded_inputs(qnet, SLICE * info.contexts, seed),
-                                    extreme_inputs(qnet, info, EXTREMES, seed)])
-                expect = expectation(qnet, x, info.contexts)
-                x = x.reshape(len(x) // info.contexts, -1)
-                try:
-                    for scenario in scenarios(info, Counts(SLICE, EXTREMES), "verilator", seed):
-                        run = core.simulate(x, scenario)
-                        check_run(run, info, scenario, expect)
-                        played += len(run.played)
-                except CheckFailed as failed:
-                    raise CheckFailed(f"{name}, seed {seed}: {failed}") from None
-                seed += 1
-                yield played, time.monotonic() - started
+    players: dict[str, Player] = {}
+    share, behind = frames // len(names), list(names)
+    with ExitStack() as stack:
+        while behind:
+            for name in list(behind):
+                if name not in players:
+                    players[name] = Player(name, stack)
+                player = players[name]
+                one = recorded("soak", name, player.hardware,
+                               {"frames": 0, "slices": 0, "seconds": 0})
+                began = cpu_seconds()
+                while one["frames"] < share and cpu_seconds() - began < TURN:
+                    one["frames"] += player.play(one["slices"])
+                    one["slices"] += 1
+                one["seconds"] = round(one["seconds"] + cpu_seconds() - began, 1)
+                record("soak", {name: one})
+                print(f"{name}: {one['frames']:,} frames in {one['seconds']} s", flush=True)
+                if one["frames"] >= share:
+                    behind.remove(name)
+
+
+def cpu_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 @dataclass(frozen=True)
@@ -194,17 +246,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.networks:
         return networks(options.networks, options.seed)
-    for name in options.cores or CORES:
-        figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-        before = figures.get("soak", {}).get(name, {"frames": 0, "seconds": 0})
-        share = options.frames // len(options.cores or CORES) - before["frames"]
-        saved = 0.0
-        for played, seconds in soak(name, share, before["frames"]) if share > 0 else ():
-            if seconds - saved > 60 or played >= share:
-                saved = seconds
-                record("soak", {name: {"frames": before["frames"] + played,
-                                       "seconds": before["seconds"] + round(seconds)}})
-        print(f"{name}: done", flush=True)
+    soak(options.cores or list(CORES), options.frames)
     return 0
 
 
