@@ -177,10 +177,10 @@ class Proof:
                                      in enumerate(self.base.groups) if inside == part}
         return self.values[register]
 
-    def holds(self, models: int = MOST_MODELS) -> bool:
+    def holds(self, models: int | None = None) -> bool:
         """Whether it is; not, too, where that takes long to find out, or more than ``models``
         steps break what was assumed."""
-        ends, self.most = time.process_time() + SECONDS, models
+        ends, self.most = time.process_time() + SECONDS, models or MOST_MODELS
         while (len(self.cubes) <= MOST_REGISTERS and self.models < self.most
                and time.process_time() < ends):
             pair = Pair(self.base, self.machine, self.cubes)
