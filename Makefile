@@ -42,7 +42,7 @@ accuracy: setup ## measure the detection accuracy of the shipped autoencoder by 
 	@$(BIN)/python bench/accuracy/evaluate.py
 
 test: lint ## run lint, types and all tests (under 20 minutes on 2 cores)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: setup ## run ruff and pyright
 	$(BIN)/ruff check .

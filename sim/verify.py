@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,9 +103,9 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
     with ExitStack() as stack:
         simulate: Callable[[np.ndarray, Scenario], SimRun]
         if sim == "amaranth":
-            from gatefold.sim import amaranth_sim
+            from gatefold.sim.amaranth_sim import AmaranthCore
 
-            simulate = partial(amaranth_sim.simulate, directory, info)
+            simulate = AmaranthCore.of(directory, info).simulate
         else:
             tell(f"{sim} compiles the core")
             simulate = stack.enter_context(

@@ -1,7 +1,9 @@
-"""Which cases the default run plays: of large matrices of cases every n-th, and `make long` all."""
+"""Which cases the default run plays, of large matrices of cases every n-th (`make long` plays all);
+the order of the files; and how often Python collects garbage."""
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from pathlib import Path
 
@@ -18,17 +20,37 @@ SAMPLED = {
     "sim/test_cores.py": 10, "sim/test_verify.py": 2, "store/test_verilog.py": 4,
 }
 
+#: Files that take longest. They run first: `make test` gives each worker a whole file at a time, so
+#: that the fixtures of a file are made once, and a long file at the end would keep one worker busy
+#: while the others wait.
+FIRST = (
+    "verification/test_mutate.py", "sim/test_faults.py", "hdl/test_core.py", "sim/test_cores.py",
+    "explore/test_explore.py", "cli/test_verify.py", "sim/test_verify.py",
+    "sim/test_runtime_cache.py", "hdl/host/test_host.py", "cli/test_explore.py", "test_flow.py")
+
+
+def _file(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the cases that the default run leaves out as long."""
+    """Mark the cases that the default run leaves out as long; put the longest files first."""
+    items.sort(key=lambda item: FIRST.index(_file(item)) if _file(item) in FIRST else len(FIRST))
     seen: Counter[str] = Counter()
-    here = Path(__file__).parent
     for item in items:
-        every = SAMPLED.get(item.path.relative_to(here).as_posix(), 1)
+        every = SAMPLED.get(_file(item), 1)
         if not hasattr(item, "callspec"):
             continue
         test = f"{item.path}::{getattr(item, 'originalname', item.name)}"
         if seen[test] % every:
             item.add_marker(pytest.mark.long)
         seen[test] += 1
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking at all tests again and again, and let it run less
+    often: it took an eighth of the time in which a core is built."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)

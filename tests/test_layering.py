@@ -1,6 +1,7 @@
 """The legal imports of every module: read from the source, nothing is run."""
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -38,14 +39,16 @@ def sources(*folders: str) -> list[Path]:
             if "examples" not in path.parts]
 
 
-def imports(path: Path):
+@cache
+def imports(path: Path) -> list[tuple[str, tuple[str, ...]]]:
     """(module, names) of every import."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, ()
+            found += [(alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or ".", tuple(alias.name for alias in node.names)
+            found.append((node.module or ".", tuple(alias.name for alias in node.names)))
+    return found
 
 
 def ours(path: Path):

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from gatefold.gen.errors import UserError
 
-__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "READ", "check_dim", "check_elements"]
+__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "MAX_ROWS", "READ", "check_dim",
+           "check_elements"]
 
 #: The formats that are read, for messages about other files.
 READ = ("Gatefold reads Keras .keras and .h5, ONNX .onnx, TensorFlow Lite .tflite, and weights as "
@@ -21,15 +22,17 @@ READ = ("Gatefold reads Keras .keras and .h5, ONNX .onnx, TensorFlow Lite .tflit
 FILE_BYTES = 512 << 20
 #: Most units, features or timesteps.
 MAX_DIM = 1 << 16
+#: Most rows of a table of vectors, which stays on the host.
+MAX_ROWS = 1 << 22
 #: Most elements of one tensor.
 MAX_ELEMENTS = 1 << 26
 
 
-def check_dim(where: str, what: str, value: object) -> int:
-    """``value`` as an int in 1..MAX_DIM; :class:`UserError` names ``where`` and ``what``."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_DIM:
+def check_dim(where: str, what: str, value: object, most: int = MAX_DIM) -> int:
+    """``value`` as an int in 1..most; :class:`UserError` names ``where`` and ``what``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         shown = value if isinstance(value, int | float) and abs(value) < 1e30 else ascii(value)[:30]
-        raise UserError(f"{where}: {what} must be an integer in 1..{MAX_DIM}, not {shown}")
+        raise UserError(f"{where}: {what} must be an integer in 1..{most}, not {shown}")
     return value
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, astuple, dataclass
-from operator import add
+from dataclasses import asdict, dataclass
 
 __all__ = ["Resources", "part", "total"]
 
@@ -20,10 +19,15 @@ class Resources:
     uram: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(*map(add, astuple(self), astuple(other)))
+        return Resources(self.lut + other.lut, self.ff + other.ff, self.dsp + other.dsp,
+                         self.bram36 + other.bram36, self.uram + other.uram)
+
+    def __sub__(self, other: Resources) -> Resources:
+        return self + other * -1
 
     def __mul__(self, number: int) -> Resources:
-        return Resources(*(value * number for value in astuple(self)))
+        return Resources(self.lut * number, self.ff * number, self.dsp * number,
+                         self.bram36 * number, self.uram * number)
 
     def as_dict(self) -> dict:
         """For reports, with where the figures come from."""

@@ -14,7 +14,7 @@ A tile names a word and a bank, in one of two ways:
 - *absolute*: all dies read the same bank. So a last word in which some banks are empty takes no
   more tiles than it has chunks.
 
-A tile waits for the chunk that comes from farthest away (:meth:`Columns.away`), of those that meet
+A tile waits for the chunk that comes from farthest away (:attr:`Columns.ways`), of those that meet
 a weight: a die that makes no element of a small result waits for nothing.
 
 What a die meets in a tile decides its weights alone, for every row has its own memory: the order of
@@ -65,17 +65,22 @@ class Columns:
     absolute: bool
     lanes: np.ndarray
 
-    def away(self, meets: np.ndarray) -> int:
-        """The most borders of dies that a chunk passes to one of the dies that meet it: (dies,)."""
-        ways = _ways(self.bank, self.absolute, len(self.lanes))
-        return max(ways[die] for die in np.flatnonzero(meets).tolist())
+    @property
+    def ways(self) -> tuple[int, ...]:
+        """Of each die, the borders that the tile's chunk passes on its way there."""
+        return _ways(self.bank, self.absolute, len(self.lanes))
 
 
 @cache
-def _ways(bank: int, absolute: bool, dies: int) -> list[int]:
-    """Of each die, the borders that the chunk of a bank passes on its way there."""
-    return [borders(die, bank if absolute else sources(die, dies)[bank], dies)
-            for die in range(dies)]
+def _orders(dies: int) -> list[list[int]]:
+    """Of each die, all of them in the order in which their chunks come to it."""
+    return [sources(die, dies) for die in range(dies)]
+
+
+@cache
+def _ways(bank: int, absolute: bool, dies: int) -> tuple[int, ...]:
+    return tuple(borders(die, bank if absolute else _orders(dies)[die][bank], dies)
+                 for die in range(dies))
 
 
 def _word(chunk: Chunk, dies: int) -> tuple:
@@ -84,13 +89,12 @@ def _word(chunk: Chunk, dies: int) -> tuple:
     return op, step, index // dies if op >= 0 else index, chunk.frac
 
 
-def places(chunks: Sequence[Chunk], dies: int) -> tuple:
-    """All that :func:`columns` asks of these chunks: equal where its answer is."""
-    if dies == 1:  # a tile for each chunk, in their order
-        return ()
+def places(chunks: Sequence[Chunk], dies: int) -> np.ndarray:
+    """(chunks, 3): the word of each chunk, by its number; its bank; whether every die has it. It is
+    all that :func:`columns` asks of chunks; of words, only which chunks have the same one."""
     words: dict[tuple, int] = {}
-    return tuple((words.setdefault(_word(chunk, dies), len(words)), chunk.bank,
-                  chunk.from_x or chunk.everywhere) for chunk in chunks)
+    return np.array([(words.setdefault(_word(chunk, dies), len(words)), chunk.bank,
+                      chunk.from_x or chunk.everywhere) for chunk in chunks]).reshape(-1, 3)
 
 
 def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple[list[Columns],
@@ -98,23 +102,24 @@ def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple
     """The tiles of each word of a vector that lies in these ``chunks``, as
     :func:`~gatefold.gen.plan.layout.cut` gives them with their ``lanes``: relative ones, and
     absolute ones, which do the same. Of a chunk that every die has there is one."""
+    if dies == 1:  # a tile for each chunk, in their order
+        return [([Columns(at, 0, False, lanes[at:at + 1])], []) for at in range(len(lanes))]
     words: dict[tuple, dict[int, int]] = defaultdict(dict)  # of each word, by bank its place
     for at, chunk in enumerate(chunks):
         word, again = _word(chunk, dies), 0
         while chunk.bank in words[word, again]:  # the vector holds an element twice
             again += 1
         words[word, again][chunk.bank] = at
-    nothing = np.full(lanes.shape[1], -1)
+    shared = np.vstack([lanes, np.full((1, lanes.shape[1]), -1)])  # the last one, of no chunk
+    order = _orders(dies)
     found = []
     for banks in words.values():
         any_at = next(iter(banks.values()))
         if chunks[any_at].from_x or chunks[any_at].everywhere:
-            found.append(([Columns(any_at, 0, False, np.tile(lanes[any_at], (dies, 1)))], []))
+            found.append(([Columns(any_at, 0, False, shared[[any_at] * dies])], []))
             continue
-        relative = [Columns(any_at, bank, False, np.stack([
-            lanes[at] if (at := banks.get(sources(die, dies)[bank])) is not None else nothing
-            for die in range(dies)])) for bank in range(dies)]
-        absolute = [Columns(at, bank, True, np.tile(lanes[at], (dies, 1)))
-                    for bank, at in banks.items()] if dies > 1 else []
+        met = shared[[[banks.get(source[bank], -1) for source in order] for bank in range(dies)]]
+        relative = [Columns(any_at, bank, False, met[bank]) for bank in range(dies)]
+        absolute = [Columns(at, bank, True, shared[[at] * dies]) for bank, at in banks.items()]
         found.append((relative, absolute))
     return found

@@ -6,7 +6,8 @@ and ``docs/resources.md`` says how it is done and how far off the formulas are.
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import replace
+from functools import lru_cache
 from math import ceil
 
 from gatefold.gen.plan import resources_lanes as lanes
@@ -59,12 +60,27 @@ def components(config: EngineConfig) -> dict[str, Resources]:
         "loader": streams.loader(config),
         "guards": _guards(config),
     }
-    return {name: part for name, part in parts.items() if any(astuple(part))}
+    return {name: part for name, part in parts.items() if part != Resources()}
 
 
+@lru_cache(maxsize=64)  # what is tried again differs in nothing, or in where its weights are
 def estimate(config: EngineConfig) -> Resources:
     """Resources of an engine."""
+    if config.lut_rows:
+        other = replace(config, lut_rows=0)
+        return estimate(other) - _of_places(other) + _of_places(config)
     return total(components(config).values())
+
+
+def _of_places(c: EngineConfig) -> Resources:
+    """Of the components, those that depend on how many rows have their weights in LUTs."""
+    return _array(c) + _weights(c)
+
+
+def _in_luts(c: EngineConfig) -> int:
+    """Rows whose weights are in LUTs, as of :meth:`EngineConfig.weight_style`."""
+    left = c.pe - c.uram_rows
+    return left if c.weight_depth <= SHALLOW else min(left, c.lut_rows)
 
 
 def _rows(c: EngineConfig) -> Resources:
@@ -108,9 +124,8 @@ def _tree(c: EngineConfig) -> tuple[float, int, int]:
 def _array(c: EngineConfig) -> Resources:
     """Controls are delayed in shift-register LUTs. Weights in LUTs add a register of their
     address in each row; a block has the register of its word inside."""
-    in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
     return part(c.dies * (18 + finish_layout(c).size),
-                12 * c.dies + in_luts * bits_for(c.weight_depth) + _relays(c))
+                12 * c.dies + _in_luts(c) * bits_for(c.weight_depth) + _relays(c))
 
 
 def _relays(c: EngineConfig) -> int:
@@ -129,7 +144,7 @@ def _relays(c: EngineConfig) -> int:
 
 def _weights(c: EngineConfig) -> Resources:
     word, depth = c.simd * c.weight_width + c.protect, c.weight_depth
-    in_luts = sum(c.weight_style(row) == "distributed" for row in range(c.pe))
+    in_luts = _in_luts(c)
     in_blocks = c.pe - in_luts - c.uram_rows
     if c.loadable:
         luts, ffs = ram_luts(word, depth), word

@@ -62,10 +62,16 @@ class StepTiles:
 @dataclass(frozen=True)
 class _Cut:
     """A vector in chunks (:func:`~gatefold.gen.plan.layout.cut`): their ``ranks`` among those that
-    it lies in, by number; ``words``, the tiles of each word (:func:`~.dies.columns`)."""
+    it lies in, by number; ``words``, how many tiles each word has (:func:`~.dies.columns`),
+    relative ones and absolute ones; ``tiles``, all of these; ``lanes``, (tiles, dies, simd), and
+    for each tile the number of its lanes; ``ways``, (tiles, dies)."""
 
     ranks: np.ndarray
-    words: list[tuple[list[Columns], list[Columns]]]
+    words: tuple[tuple[int, int], ...]
+    tiles: tuple[Columns, ...]
+    lanes: np.ndarray
+    numbers: tuple[int, ...]
+    ways: np.ndarray
 
 
 class Tiling:
@@ -81,10 +87,16 @@ class Tiling:
         self.simd, self.storage, self.parts = lowered.simd, lowered.storage, parts
         self.weight_words: list[Word] = []
         self.bias_words: dict[tuple[int, int, bool], int] = {}
-        self._words: dict[tuple, int] = {}
+        self._words: dict[tuple[int, int, int, int], int] = {}
+        self._lanes: dict[bytes, int] = {}  # numbers of what the lanes of a tile meet
         # Of (op, part, group), for each die the columns that its rows can use.
         self._used: dict[tuple[int, int, int], np.ndarray] = {}
-        self._cuts: dict[tuple, tuple[int, _Cut]] = {}
+        self._places = places(self.storage.chunks, self.storage.dies) \
+            if self.storage.dies > 1 else np.empty((0, 3), int)
+        # Of vectors that differ in which chunk is their first: the numbers of the chunks, counted
+        # from that, and the vector as if they followed one another.
+        self._shapes: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        self._cuts: dict[tuple[bytes, bytes], tuple[int, _Cut]] = {}
         self._groups_of: dict[tuple, tuple[StepGroup, ...]] = {}
         # Of (op, step), what those meet beside that ride on it and meet more: (op, part, vector).
         self._beside: dict[tuple[int, int], list[tuple[int, int, np.ndarray]]] = {}
@@ -95,6 +107,9 @@ class Tiling:
         self.steps = [self._step(n, step) for n, op in enumerate(self.ops)
                       for step in range(len(op.sizes))
                       if any(part.steps[step] is not None for part in op.parts)]
+        for found in (self._words, self._lanes, self._used, self._shapes, self._cuts,
+                      self._groups_of, self._beside):
+            found.clear()  # a draft is kept for long
 
     def _step(self, n: int, step: int) -> StepTiles:
         op, met, cuts, alike = self.ops[n], [], [], []
@@ -119,17 +134,40 @@ class Tiling:
     def _cut(self, vector: np.ndarray) -> tuple[int, _Cut, np.ndarray]:
         """A vector in chunks: (which of the cuts, the cut, the numbers of its chunks)."""
         there = vector >= 0
-        numbers, rank = np.unique(vector[there] // self.simd, return_inverse=True)
-        ranked = np.full_like(vector, NOWHERE)
-        ranked[there] = rank * self.simd + vector[there] % self.simd
-        chunks = [self.storage.chunks[number] for number in numbers.tolist()]
-        key = (ranked.tobytes(), places(chunks, self.storage.dies))
+        first = int(vector.min(where=there, initial=len(self.storage.chunks) * self.simd)) \
+            // self.simd
+        moved = np.where(there, vector - first * self.simd, NOWHERE)
+        shape = moved.tobytes()
+        if shape not in self._shapes:
+            numbers, rank = np.unique(moved[there] // self.simd, return_inverse=True)
+            moved[there] = rank * self.simd + moved[there] % self.simd
+            self._shapes[shape] = numbers, moved
+        numbers, ranked = self._shapes[shape]
+        numbers = first + numbers
+        if self.storage.dies == 1:
+            key = ranked.tobytes(), b""
+        else:
+            lie = self._places[numbers]
+            word = lie[:, 0]
+            lie[1:, 0] = np.cumsum(word[1:] != word[:-1])
+            lie[:1, 0] = 0
+            key = ranked.tobytes(), lie.tobytes()
         if key not in self._cuts:
-            ranks, lanes = cut(ranked, self.simd)
-            self._cuts[key] = len(self._cuts), _Cut(ranks, columns(
-                [chunks[one] for one in ranks.tolist()], lanes, self.storage.dies))
+            self._cuts[key] = len(self._cuts), self._new_cut(ranked, numbers)
         which, found = self._cuts[key]
         return which, found, numbers[found.ranks]
+
+    def _new_cut(self, ranked: np.ndarray, numbers: np.ndarray) -> _Cut:
+        """Of a vector as if the chunks with these ``numbers`` followed one another."""
+        ranks, lanes = cut(ranked, self.simd)
+        dies = self.storage.dies
+        words = columns([self.storage.chunks[one] for one in numbers[ranks].tolist()], lanes, dies)
+        tiles = tuple(tile for ways in words for way in ways for tile in way)
+        return _Cut(
+            ranks, tuple((len(relative), len(absolute)) for relative, absolute in words), tiles,
+            np.array([tile.lanes for tile in tiles], int).reshape(-1, dies, self.simd),
+            tuple(self._number(tile.lanes) for tile in tiles),
+            np.array([tile.ways for tile in tiles], int).reshape(-1, dies))
 
     def _find_beside(self, n: int, ride: Ride, step: int, carried: int) -> None:
         """Note what an op that rides meets beside its carrier's vector."""
@@ -152,31 +190,41 @@ class Tiling:
             for other, p, found in cuts:
                 if other == n or g == len(self.folds[n].groups) - 1:
                     rows = g if other == n else 0
-                    tiles += [StepTile(begin + tile.at, self._word(other, p, rows, tile.lanes),
-                                       tile.bank, tile.absolute, away)
-                              for tile, away in self._meets(other, p, rows, found)]
+                    for at, away in self._meets(other, p, rows, found):
+                        tile = found.tiles[at]
+                        word = self._word(other, p, rows, tile.lanes, found.numbers[at])
+                        tiles.append(StepTile(begin + tile.at, word, tile.bank, tile.absolute,
+                                              away))
                 begin += len(found.ranks)
             if not tiles:  # nothing but a bias
                 nothing = np.full((self.storage.dies, self.simd), NOWHERE)
-                tiles = [StepTile(-1, self._word(n, 0, g, nothing))]
+                tiles = [StepTile(-1, self._word(n, 0, g, nothing, self._number(nothing)))]
             bias = self.bias_words.setdefault((n, g, begins), len(self.bias_words))
             yield StepGroup(g, beats, tuple(tiles), bias)
 
-    def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[tuple[Columns, int]]:
+    def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[tuple[int, int]]:
         """The tiles in which any of a group's rows can be other than zero, and how far away the
         chunks are that they meet, the nearest first. Of each word the relative ones or the absolute
         ones, whichever are fewer."""
-        tiles: list[tuple[Columns, int]] = []
-        for ways in found.words:
-            relative, absolute = (
-                [(tile, tile.away(meets)) for tile in way
-                 if (meets := self._uses(n, p, g, tile.lanes)).any()] for way in ways)
-            tiles += absolute if ways[1] and len(absolute) < len(relative) else relative
-        return sorted(tiles, key=lambda tile: (tile[1], tile[0].absolute, tile[0].bank))
+        meets = self._uses(n, p, g, found.lanes)
+        met: list[bool] = np.any(meets, axis=1).tolist()
+        away: list[int] = np.max(np.where(meets, found.ways, 0), axis=1).tolist()
+        if self.storage.dies == 1:
+            return [(at, 0) for at, there in enumerate(met) if there]
+        tiles: list[tuple[int, int]] = []
+        begin = 0
+        for count, others in found.words:
+            middle, end = begin + count, begin + count + others
+            relative, absolute = ([(at, away[at]) for at in way if met[at]]
+                                  for way in (range(begin, middle), range(middle, end)))
+            tiles += absolute if others and len(absolute) < len(relative) else relative
+            begin = end
+        return sorted(tiles, key=lambda tile: (tile[1], found.tiles[tile[0]].absolute,
+                                               found.tiles[tile[0]].bank))
 
     def _uses(self, n: int, p: int, g: int, lanes: np.ndarray) -> np.ndarray:
-        """Of each die, whether its rows of a group, those of riders too, can be other than zero in
-        these columns."""
+        """Of each tile with these ``lanes`` and each die, whether its rows of a group, those of
+        riders too, can be other than zero: (tiles, dies)."""
         part, dies = self.ops[n].parts[p], self.storage.dies
         if (n, p, g) not in self._used:
             rows, per = self.folds[n].rows[g], self.ops[n].rows
@@ -189,10 +237,14 @@ class Tiling:
             self._used[n, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
         used = self._used[n, p, g]
         column = lanes if part.pattern is not None else np.zeros_like(lanes)
-        return np.any(used[np.arange(dies)[:, None], column] & (lanes >= 0), axis=1)
+        return np.any(used[np.arange(dies)[:, None], column] & (lanes >= 0), axis=2)
 
-    def _word(self, n: int, p: int, g: int, lanes: np.ndarray) -> int:
-        key = (n, p, g, lanes.tobytes())
+    def _number(self, lanes: np.ndarray) -> int:
+        return self._lanes.setdefault(lanes.tobytes(), len(self._lanes))
+
+    def _word(self, n: int, p: int, g: int, lanes: np.ndarray, number: int) -> int:
+        """The weight word of a group's rows with these ``lanes``, which have this ``number``."""
+        key = n, p, g, number
         if key not in self._words:
             self._words[key] = len(self.weight_words)
             self.weight_words.append(Word(n, p, g, lanes))

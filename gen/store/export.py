@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 
 from gatefold.gen.plan import Plan
 from gatefold.gen.plan.images import image_widths
-from gatefold.gen.verilog.convert import comment, explanation, to_verilog
+from gatefold.gen.verilog.convert import Netlist, comment, explanation, netlist, to_verilog
 from gatefold.gen.verilog.header import core_header
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.core import TOP, Top
@@ -57,16 +57,17 @@ def write_rtl(folder: Path, plan: Plan, host: HostConfig | None = None) -> list[
 def _modules(config: EngineConfig | HostConfig) -> dict[str, tuple[str, str]]:
     """What each shared module is, and its Verilog; the top comes first."""
     target = VerilogTarget()
-    modules: dict[str, tuple[str, str]] = {}
     waiting: dict[str, wiring.Component] = (
         {HOST_TOP: HostTop(config)} if isinstance(config, HostConfig) else {TOP: Top(config)})
+    netlists: dict[str, Netlist] = {}
+    about = {}
     while waiting:
         name, component = waiting.popitem()
-        text = to_verilog(component, name, target, reset=name in (TOP, HOST_TOP))
-        modules[name] = explanation(component).split("\n\n")[0], text
+        netlists[name] = netlist(component, name, target, reset=name in (TOP, HOST_TOP))
+        about[name] = explanation(component).split("\n\n")[0]
         waiting |= {new: part for new, part in target.modules.items()
-                    if new not in modules and new not in waiting}
-    return modules
+                    if new not in netlists and new not in waiting}
+    return {name: (about[name], text) for name, text in to_verilog([*netlists.values()]).items()}
 
 
 def write_weights(folder: Path, plan: Plan) -> list[str]:

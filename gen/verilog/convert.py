@@ -1,11 +1,12 @@
-"""A component as Verilog: Amaranth's netlist, its names made better, each module explained."""
+"""Components as Verilog: Amaranth's netlist, its names made better, each module explained."""
 
 from __future__ import annotations
 
 import inspect
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from amaranth.back import rtlil
 from amaranth.back.verilog import _convert_rtlil_text
@@ -15,7 +16,7 @@ from amaranth.lib import wiring
 from gatefold.gen.verilog.net_names import rename
 from gatefold.hdl.target import VerilogTarget
 
-__all__ = ["comment", "explanation", "to_verilog"]
+__all__ = ["Netlist", "comment", "explanation", "netlist", "to_verilog"]
 
 #: Every block that begins with ``always @*`` reads a register that Yosys adds for simulators, which
 #: otherwise would not run it at time zero. Its name is a line of Yosys' own source.
@@ -25,10 +26,23 @@ _MODULE = re.compile(r"^module .*?^endmodule", re.DOTALL | re.MULTILINE)
 _READ = re.compile(r"^  assign (\w+) = (_\d+_);$", re.MULTILINE)
 
 
-def to_verilog(component: wiring.Component, name: str, target: VerilogTarget, *,
-               reset: bool = True) -> str:
-    """The modules of ``component``, the first of which is called ``name``, each below its
-    docstring. Without ``reset`` they have a clock alone."""
+@dataclass(frozen=True)
+class Netlist:
+    """A component as Amaranth's netlist, in RTLIL, and what its Verilog says of each module.
+
+    Attributes: ``name`` of the first module; ``text``; ``components``, the module names and their
+    components.
+    """
+
+    name: str
+    text: str
+    components: dict[str, wiring.Component]
+
+
+def netlist(component: wiring.Component, name: str, target: VerilogTarget, *,
+            reset: bool = True) -> Netlist:
+    """The modules of ``component``, the first of which is called ``name``. Without ``reset`` they
+    have a clock alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -37,16 +51,25 @@ def to_verilog(component: wiring.Component, name: str, target: VerilogTarget, *,
         text, _ = rtlil.convert_fragment(
             fragment, _ports(component), name, emit_src=False,
             missing_domain=lambda domain: ClockDomain(domain, reset_less=not reset))
-        text = _convert_rtlil_text(
-            rename(text, {path: list(_ports(part)) for path, part in components.items()}),
-            strip_internal_attrs=True)
+    text = rename(text, {path: list(_ports(part)) for path, part in components.items()})
+    return Netlist(name, text, {path.replace(".", "_"): part for path, part in components.items()})
+
+
+def to_verilog(netlists: Sequence[Netlist]) -> dict[str, str]:
+    """The Verilog of each netlist by its name, each module below its docstring.
+
+    Yosys is started once: a start takes longer than most netlists.
+    """
+    text = _convert_rtlil_text("".join(one.text for one in netlists), strip_internal_attrs=True)
     text = re.sub(r"\A/\*.*?\*/\n+", "", text)  # the banner names the build of Yosys
     text = _MODULE.sub(_name_reads, _START.sub("at_start", text))
     # SystemVerilog gives a declared value before any block runs, so that none would see a change.
     text = text.replace("  reg at_start = 0;", "  reg at_start;\n  initial at_start = 0;")
-    explained = {path.replace(".", "_"): part for path, part in components.items()}
-    return re.sub(r"^module (\w+)", lambda found: "\n".join(
-        [*comment(explanation(explained[found[1]])), found[0]]), text, flags=re.MULTILINE)
+    explained = {name: part for one in netlists for name, part in one.components.items()}
+    modules = {name: "\n".join([*comment(explanation(explained[name])), body])
+               for body in _MODULE.findall(text) for name in [body.split("(")[0].split()[1]]}
+    return {one.name: "\n\n".join(modules[name] for name in modules if name in one.components)
+            + "\n" for one in netlists}
 
 
 def _name_reads(module: re.Match) -> str:

@@ -32,7 +32,7 @@ CONSTANTS = recurrent_weights() | {
     "D": floats(7, 2), "gain": np.ones(7, np.float32), "offset": floats(7), "K": floats(3, 1, 3, 1),
     "to": np.array([1, 6, 3]), "W2": floats(1, 28, 7),
     "K8": RNG.integers(-128, 128, (3, 1, 3, 1)).astype(np.int8), "sixteen": np.array(16),
-    "W3": floats(1, 28, 2)}
+    "W3": floats(1, 28, 2), "S": floats(3, 3), "gain3": floats(3)}
 TURN = node("Transpose", "e", output="xt", name="turn", perm=[1, 0, 2])
 LSTM = node("LSTM", "xt", "W", "R", "B", output=["Y", "h"], hidden_size=7, name="lstm")
 HEAD = [node("Squeeze", "h", "zero", output="s", name="squeeze"),
@@ -79,6 +79,19 @@ CASES = {
                        node("Concat", "s", "m", output="j", axis=1),
                        node("Sin", "j", output="y", name="soft")],
                       ("b", 6, 3), False, ["square"], ["soft"]),
+    "a factor between steps of the core": (
+        [node("MatMul", "x", "S", output="e", name="first"), TURN, LSTM,
+         node("Mul", "e", "gain3", output="m", name="times"),
+         node("MatMul", "x", "S", output="d", name="other"),
+         node("Concat", "d", "m", output="j", name="join", axis=2),
+         node("Sin", "j", output="w", name="soft"), node("Flatten", "w", output="f", name="flat"),
+         node("Squeeze", "h", "zero", output="s", name="squeeze"),
+         node("Concat", "s", "f", name="all", axis=1)], ("b", 6, 3), False, [],
+        ["soft", "flat", "all"]),
+    "a softmax over the timesteps": (
+        [node("Identity", "x", output="e"), TURN, LSTM, node("Squeeze", "Y", "one", output="s"),
+         node("Transpose", "s", output="q", perm=[1, 0, 2]),
+         node("Softmax", "q", name="soft", axis=1)], ("b", 6, 3), False, [], ["soft"]),
     "nothing": ([node("Identity", "x", output="e"), TURN, LSTM, *HEAD], ("b", 6, 3), False, [], []),
 }
 
@@ -153,13 +166,14 @@ def test_a_cut_that_is_none_is_refused(tmp_path, options, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("ahead", [[], [node("Sin", "x", output="e", name="square")]],
-                         ids=["straight", "behind the host"])
-def test_a_core_takes_one_sample(tmp_path, ahead):
-    """An LSTM of ONNX takes the steps first: here it would run over the batch."""
-    lstm = node("LSTM", "e" if ahead else "x", "W", "R", "B", output=["Y", "h"], hidden_size=7)
-    path = onnx_file(tmp_path, [*ahead, lstm, *NORM], ("batch", 6, 3))
-    with pytest.raises(UserError, match="over the batch instead of the timesteps: check batch_fir"):
+@pytest.mark.parametrize("ahead, batch, taken", [
+    ([], "batch", 6), ([SQUARE], "batch", 6), ([SQUARE, TURN], 4, 4)])
+def test_a_core_takes_one_sequence(tmp_path, ahead, batch, taken):
+    """An LSTM of ONNX takes the steps first: without a turn it would run over the batch."""
+    lstm = node("LSTM", ("x", "e", "xt")[len(ahead)], "W", "R", "B", output=["Y", "h"],
+                hidden_size=7)
+    path = onnx_file(tmp_path, [*ahead, lstm, *NORM], (batch, 6, 3))
+    with pytest.raises(UserError, match=f"takes a batch of {taken} sequences, .* check batch_fir"):
         gf.load(path, cut="auto")
 
 

@@ -433,13 +433,14 @@ kind = "log_softmax"
 """
 
 
-def test_the_host_computes_what_lies_around_the_recurrent_layers(tmp_path):
+@pytest.mark.parametrize("rows", [9, 70_000])
+def test_the_host_computes_what_lies_around_the_recurrent_layers(tmp_path, rows):
     random = np.random.default_rng(4)
     held = {name: random.standard_normal(shape).astype(np.float32) for name, shape in {
-        "words__weight": (9, 3), "norm__weight": (3,), "norm__bias": (3,),
+        "words__weight": (rows, 3), "norm__weight": (3,), "norm__bias": (3,),
         "gru__weight_ih_l0": (12, 3), "gru__weight_hh_l0": (12, 4), "gru__bias_ih_l0": (12,),
         "gru__bias_hh_l0": (12,)}.items()}
-    path, described = given(tmp_path, zipped(**held), TOKENS)
+    path, described = given(tmp_path, zipped(**held), TOKENS.replace("rows = 9", f"rows = {rows}"))
     assert "embedding is computed by the host" in refusal(path, described)
     found = inspect(path, network=described)
     assert found.options == ("--network", str(described), "--cut", "auto")

@@ -13,7 +13,7 @@ from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.store.folder import core_json
 from gatefold.hdl import config as hdl_config
 from gatefold.hdl.core import Core, Top
-from gatefold.sim.amaranth_sim import simulate_plan
+from gatefold.sim.amaranth_sim import AmaranthCore
 from gatefold.sim.core_info import _parse
 from gatefold.sim.expected import expectation
 from gatefold.sim.golden import golden
@@ -41,10 +41,10 @@ def check(qnet, pe, simd, *, stream_bits=32, scenarios=(two_frames,), samples=3,
                                  **array), loadable=loadable)
     info = core_info(plan)
     x = inputs(qnet, samples * contexts).reshape(samples, -1)
-    expect = expectation(qnet, x, contexts)
+    expect, core = expectation(qnet, x, contexts), AmaranthCore(plan, info)
     for make in scenarios:
         scenario = make(info, samples)
-        check_run(simulate_plan(plan, info, x, scenario), info, scenario, expect)
+        check_run(core.simulate(x, scenario), info, scenario, expect)
 
 
 # pe, simd: as few as there can be; slots and lanes that do not fit; more slots than units

@@ -12,7 +12,7 @@ from gatefold.gen.numbers.int8_table import reciprocal_table
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.store.quantized_io import load_quantized, save_quantized
-from gatefold.sim.amaranth_sim import simulate_plan
+from gatefold.sim.amaranth_sim import AmaranthCore
 from gatefold.sim.expected import expectation
 from gatefold.sim.int8 import sigmoid16, tanh16
 from gatefold.sim.scenario import full_rate, random_flow
@@ -33,8 +33,8 @@ def check_network(qnet, given, pe, simd, samples, scenario, **array):
     contexts = array.get("contexts", 1)
     x = given[np.linspace(0, len(given) - 1, samples * contexts).astype(int)]
     flow = scenario(info, samples)
-    check_run(simulate_plan(plan, info, x.reshape(samples, -1), flow), info, flow,
-              expectation(qnet, x, contexts))
+    run = AmaranthCore(plan, info).simulate(x.reshape(samples, -1), flow)
+    check_run(run, info, flow, expectation(qnet, x, contexts))
 
 
 @pytest.mark.parametrize(("name", "pe", "simd", "more"), [

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatefold.gen.verilog.convert import to_verilog
+from gatefold.gen.verilog.convert import netlist, to_verilog
 from gatefold.hdl import config as hdl_config
 from gatefold.hdl.config import REGION
 from gatefold.hdl.interfaces import FINISH_LEAD
@@ -166,7 +166,8 @@ def test_what_rows_wait_for_comes_from_relays_of_their_region(tmp_path, monkeypa
     monkeypatch.setattr(hdl_config, "SPAN", 2 * REGION)
     config, _ = engine(3 * REGION, 7, (1, 4), gather)
     (tmp_path / "router.v").write_text(
-        RELAY_VERILOG + to_verilog(RowRouter(config), "router", VerilogTarget()))
+        RELAY_VERILOG
+        + to_verilog([netlist(RowRouter(config), "router", VerilogTarget())])["router"])
     subprocess.run([YOSYS, "-q", "-p", "read_verilog -sv router.v; hierarchy -top router; proc; "
                     "opt -full; write_json netlist.json"], cwd=tmp_path, check=True, timeout=800)
     cells = json.loads((tmp_path / "netlist.json").read_text())["modules"]["router"]["cells"]

@@ -8,7 +8,7 @@ from amaranth.hdl import ResetInserter, Signal
 
 from gatefold.gen.plan import Array, make_plan
 from gatefold.hdl.core import Core
-from gatefold.sim.amaranth_sim import simulate_plan
+from gatefold.sim.amaranth_sim import AmaranthCore
 from gatefold.sim.expected import expectation
 from gatefold.sim.golden import golden
 from gatefold.sim.scenario import full_rate, random_flow
@@ -41,9 +41,9 @@ def two_trainings():
 def test_a_loaded_core_equals_golden_to_the_cycle(name, place):
     plan = loadable(name, *place)
     info, qnet = core_info(plan), plan.qnet
-    x = inputs(qnet, 3)
+    x, core = inputs(qnet, 3), AmaranthCore(plan, info)
     for scenario in (full_rate(info, 3), random_flow(info, 3)):
-        run = simulate_plan(plan, info, x.reshape(3, -1), scenario)
+        run = core.simulate(x.reshape(3, -1), scenario)
         check_run(run, info, scenario, expectation(qnet, x))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gatefold.sim import simulators
 from gatefold.sim.runtime_cache import Runtime
 from gatefold.sim.simulators import build, command, missing
 
@@ -27,6 +28,15 @@ def _built(folder: Path, added: int) -> tuple[str, str]:
     program = build("verilator", folder, [folder / "drive.v"])
     log = (folder / "command.log").read_text()
     return command(program, cwd=folder, timeout=60, label="it runs").strip(), log
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly():
+    """The runtime is not optimised: that takes half the time of its compilation."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulators, "_WHEEL_MAKEFLAGS",
+                      f"{simulators._WHEEL_MAKEFLAGS} OPT_GLOBAL=-O0")
+        yield
 
 
 @pytest.fixture(scope="module")

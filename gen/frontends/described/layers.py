@@ -25,6 +25,7 @@ from gatefold.gen.frontends.described.options import (
 )
 from gatefold.gen.frontends.described.weights_file import WeightsFile
 from gatefold.gen.frontends.host_layers import embedding, layer_norm, log_softmax
+from gatefold.gen.frontends.limits import MAX_ROWS
 from gatefold.gen.frontends.torch.layers import (
     Parameters,
     Recurrence,
@@ -211,6 +212,6 @@ KINDS: dict[str, tuple[dict[str, Option], Callable[[Chain, Options], int]]] = {
     "repeat": ({"timesteps": count()}, _repeat),
     "flatten": ({"order": choice("timesteps_first", "channels_first", default="")}, _flatten),
     "softmax": ({}, _softmax), "log_softmax": ({}, _log_softmax),
-    "embedding": ({**_WEIGHTS, "rows": count(), "outputs": count()}, _embedding),
+    "embedding": ({**_WEIGHTS, "rows": count(most=MAX_ROWS), "outputs": count()}, _embedding),
     "layernorm": ({**_WEIGHTS, "eps": number(1e-5), "affine": flag(True)}, _layer_norm),
 }

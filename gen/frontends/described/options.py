@@ -24,13 +24,13 @@ class Option:
     default: Any = None
 
 
-def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_DIM
+def _whole(value: Any, least: int, most: int = MAX_DIM) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def count(default: int | None = None) -> Option:
+def count(default: int | None = None, most: int = MAX_DIM) -> Option:
     """An integer from 1."""
-    return Option(f"an integer in 1..{MAX_DIM}", lambda value: _whole(value, 1), default)
+    return Option(f"an integer in 1..{most}", lambda value: _whole(value, 1, most), default)
 
 
 def natural(default: int | None = None) -> Option:

@@ -10,7 +10,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.hosting import HostLayer, Writer
 from gatefold.gen.frontends.keras.call import Call
 from gatefold.gen.frontends.keras.settings import Settings, shown
-from gatefold.gen.frontends.limits import check_elements
+from gatefold.gen.frontends.limits import MAX_ROWS, check_elements
 from gatefold.gen.network.graph import Shape
 
 __all__ = ["READERS"]
@@ -26,7 +26,7 @@ def _layer(call: Call, shape: Shape, write: Callable[[Writer, str], str], **more
 
 def _embedding(call: Call) -> int:
     settings = call.settings
-    rows, units = settings.dim("input_dim"), settings.dim("output_dim")
+    rows, units = settings.dim("input_dim", most=MAX_ROWS), settings.dim("output_dim")
     masked = settings.flag("mask_zero", False)
     settings.only("lora_rank", None, "merge the weights of LoRA")
     settings.drop("input_length", "embeddings_initializer", "embeddings_regularizer",

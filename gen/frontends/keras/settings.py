@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.limits import check_dim
+from gatefold.gen.frontends.limits import MAX_DIM, check_dim
 from gatefold.gen.network.graph import ACTIVATIONS
 
 __all__ = ["Activation", "Settings", "shown"]
@@ -104,13 +104,14 @@ class Settings:
             raise UserError(f"{self.where}: {key} must be true or false, not {shown(value)}")
         return value
 
-    def dim(self, key: str, default: object = None, *, none: int | None = None) -> int:
+    def dim(self, key: str, default: object = None, *, none: int | None = None,
+            most: int = MAX_DIM) -> int:
         """Take a positive integer, or a list of that one; ``none`` is what None means."""
         value = self._left.pop(key, default)
         value = none if value is None else value
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
-        return check_dim(self.where, key, value)
+        return check_dim(self.where, key, value, most)
 
     def number(self, key: str, default: float) -> float:
         """Take a finite number."""

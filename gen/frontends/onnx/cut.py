@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 from gatefold.gen.errors import quoted
 from gatefold.gen.frontends.builder import Incomplete
 from gatefold.gen.frontends.cuts import NO_RECURRENT, Cut, CutError, Steps, core_ports
+from gatefold.gen.frontends.elements.trace import BatchAxisError
 from gatefold.gen.frontends.onnx import graph as whole
 from gatefold.gen.frontends.onnx.evaluate import Flat, Step, is_recurrent, steps_axis
 from gatefold.gen.frontends.onnx.inputs import flat_on_samples
@@ -131,11 +132,14 @@ class _Graph:
 
     def unrelated(self) -> set[int]:
         """Steps of the core that have nothing to do with the recurrent layers and do not multiply,
-        nor do those before and behind them in the core: it would only hand the values on."""
+        nor do those before and behind them in the core: it would only hand the values on. One
+        between steps that stay in the core stays as well."""
         order = self.order
         left = self.core - order.before(self.core & (order.ahead | order.after))
-        return {n for n in left if not any(
+        found = {n for n in left if not any(
             self.steps[k].macs for k in (order.before([n]) | order.behind([n])) & left)}
+        stay = self.core - found
+        return found - (order.behind(stay) & order.before(stay))
 
     def leading(self, network: Network) -> set[int]:
         """Steps with which the core begins, and that a host which computes what comes before
@@ -250,11 +254,25 @@ class _Graph:
                                "shapes of its tensors (onnx.shape_inference.infer_shapes), or cut "
                                "behind it (--from)")
         model = self.model(part, self.whole)
-        network = whole.network_of(Model(model.graph, self.flat.opset, ""), {
-            t.name: numpy_helper.to_array(t) for t in model.graph.initializer}, AS_DECLARED, True,
-            batch=1)
+        try:
+            network = whole.network_of(Model(model.graph, self.flat.opset, ""), {
+                t.name: numpy_helper.to_array(t) for t in model.graph.initializer}, AS_DECLARED,
+                True, batch=1)
+        except BatchAxisError:
+            self.one_sequence()
+            raise
         self.found = part
         return network
+
+    def one_sequence(self) -> None:
+        """Refuse a recurrent layer that takes several sequences at once."""
+        for step in (self.steps[n] for n in sorted(self.order.recurrent)):
+            x = self.flat.values.get(step.node.input[0]) if is_recurrent(step.node) else None
+            count = 1 if x is None or x.ndim != 3 else x.shape[1 - steps_axis(step.node)]
+            if count != 1:
+                raise CutError(f"node {quoted(step.origin)} ({quoted(step.kind)}) takes a batch of "
+                               f"{count} sequences, but a core takes one at a time: check "
+                               "batch_first, and export the model with a batch of 1 or an open one")
 
     def ordered(self, part: _Part) -> None:
         """Outputs of the graph first, in their order."""

@@ -139,12 +139,26 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a @ b, of matrices of which one has few elements in a row or column; these alone count."""
     if b.shape[1] == 1:
         return a @ b
-    few, most = sorted(((np.count_nonzero(one, axis=1).max(), n) for n, one in enumerate((a, b.T))))
-    if few[0] > _MAX_ROW:
+    made = _few_times(a, b)
+    if made is None and (turned := _few_times(b.T, a.T)) is not None:
+        made = turned.T
+    if made is None:
         raise FormulaError
-    if few[1]:
-        return _dot(b.T, a.T).T
-    places = np.argsort(a == 0, axis=1, kind="stable")[:, :few[0]]
-    gains = np.take_along_axis(a, places, 1)
-    return sum((gains[:, n:n + 1] * b[places[:, n]] for n in range(few[0])),
-               np.zeros((len(a), b.shape[1])))
+    return made
+
+
+def _few_times(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """a @ b; None where ``a`` has many elements in a row."""
+    if np.count_nonzero(a) > _MAX_ROW * len(a):  # at once for most
+        return None
+    rows, columns = np.nonzero(a != 0)
+    turn = np.arange(len(rows)) - np.searchsorted(rows, rows)  # which of its row each element is
+    few = int(turn.max(initial=0)) + 1
+    if few > _MAX_ROW:
+        return None
+    places, gains = np.zeros((few, len(a)), int), np.zeros((few, len(a), 1))
+    places[turn, rows], gains[turn, rows, 0] = columns, a[rows, columns]
+    total = gains[0] * b[places[0]]
+    for gain, place in zip(gains[1:], places[1:], strict=True):
+        total += gain * b[place]
+    return total

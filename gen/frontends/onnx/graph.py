@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import math
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -71,6 +71,8 @@ _MAX_WORK = 1 << 26
 _CHEAP = 1 << 18
 #: Most choices of batch axes that are tried where the file does not say.
 _MAX_ATTEMPTS = 12
+#: Most choices of one size of the batch that are looked at.
+_MAX_CHOICES = 1 << 12
 #: What lets in most nodes that hardware does not do.
 HOST = ("; before or behind the recurrent layers the host can compute it: build with --cut auto "
          "(cut=\"auto\" in Python)")
@@ -165,20 +167,10 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
     every = list(declared.values())
     possible = [[axis for axis in batch_axes(dims, sizes.timesteps is not None)
                  if axis is None or batch in (None, dims[axis])] for dims in every]
-    choices = (axes for axes in itertools.product(*possible) if _agree(every, axes))
     problem = None
-    for axes in itertools.islice(choices, _MAX_ATTEMPTS):
-        batches = {n for dims, axis in zip(every, axes, strict=True)
-                   if axis is not None and isinstance(n := dims[axis], int)}
-        if None in axes and any(axis is not None for axis in axes) and batches != {1}:
-            continue  # a batch for some inputs only is none
-        if len(batches) > 1:
-            problem = problem or UserError(
-                f"the inputs' batches {sorted(batches)} differ: export with one batch for all")
-            continue
+    for axes, size in itertools.islice(_choices(every, possible), _MAX_ATTEMPTS):
         try:
-            network = _attempt(model, constants, declared, axes,
-                               batches.pop() if batches else None, sizes,
+            network = _attempt(model, constants, declared, axes, size, sizes,
                                refusals if all_ else None)
         except (BatchAxisError, OpenError) as error:
             # That an axis is open is said rather than that another is no batch.
@@ -194,9 +186,8 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
                 sizes.fixed(f"input {quoted(name)}", dims, axis))]
                 for (name, dims), axis in zip(declared.items(), axes, strict=True)}}
         return network
-    raise problem or UserError("the axes of its inputs, "
-                               f"{' and '.join(map(shown_dims, every))}, contradict each other: "
-                               "export it with a fixed shape")
+    raise problem or UserError(f"its inputs, {' and '.join(map(shown_dims, every))}, have no batch "
+                               "in common: export the model with one batch for all of them")
 
 
 #: Names of inputs that are a sampling rate.
@@ -296,14 +287,31 @@ def batch_axes(dims: Dims, timesteps: bool) -> list[int | None]:
     return [*ones, first, *([None] if len(dims) < 3 else [])]
 
 
-def _agree(every: list[Dims], axes: tuple[int | None, ...]) -> bool:
-    """Whether a dimension that is the batch of one input is the batch wherever it occurs."""
-    batch, others = set(), set()
-    for dims, axis in zip(every, axes, strict=True):
-        for k, n in enumerate(dims):
-            if isinstance(n, str):
-                (batch if k == axis else others).add(n)
-    return not batch & others
+def _choices(every: Sequence[Dims], possible: Sequence[Sequence[int | None]],
+             ) -> Iterator[tuple[tuple[int | None, ...], int | None]]:
+    """For each input the axis that is its batch, and the size of that; None where it is open.
+
+    One batch has one size in all inputs, and a dimension that is the batch of one input is the
+    batch wherever it occurs. ``possible``, the axes of each input, the likeliest first.
+    """
+    def size_of(dims: Dims, axis: int | None) -> int | None:
+        return n if axis is not None and isinstance(n := dims[axis], int) else None
+
+    sizes = dict.fromkeys(size_of(dims, axis) for dims, axes in zip(every, possible, strict=True)
+                          for axis in axes)
+    for size in sizes:
+        fitting = [[axis for axis in axes if size_of(dims, axis) in (None, size)]
+                   for dims, axes in zip(every, possible, strict=True)]
+        for axes in itertools.islice(itertools.product(*fitting), _MAX_CHOICES):
+            pairs = list(zip(every, axes, strict=True))
+            batches = {dims[axis] for dims, axis in pairs if axis is not None}
+            if (size is not None) != (size in batches):
+                continue
+            if None in axes and batches and {n for n in batches if isinstance(n, int)} != {1}:
+                continue  # a batch for some inputs only is none
+            if batches.isdisjoint(n for dims, axis in pairs for k, n in enumerate(dims)
+                                  if k != axis and isinstance(n, str)):
+                yield axes, size
 
 
 def _attempt(model: Model, constants: dict[str, np.ndarray], inputs: dict[str, Dims],
@@ -382,6 +390,11 @@ def _arrays(values: Sequence[Value | None]) -> list[np.ndarray | None]:
             None for value in values]
 
 
+def _origin(node: onnx.NodeProto) -> str:
+    """The name of a node in messages."""
+    return as_text(node.name or (node.output[0] if node.output else ""))
+
+
 class _BehindError(NodeError):
     """What is read was not made, since it is behind a node that was refused."""
 
@@ -424,10 +437,14 @@ class _Run:
                     "one of Keras' recurrent layers: save a Keras model as .keras instead")
             try:
                 found.append(self.trace.output(plain(self.trace, result, name).ids))
-            except TraceError as error:
-                raise type(error)(f"output {quoted(name)}: {error}") from None
             except UserError as error:
-                raise UserError(f"output {quoted(name)}: {error}") from None
+                kind = type(error) if isinstance(error, TraceError) else UserError
+                problem = kind(f"output {quoted(name)}: {error}")
+                maker = next((node for node in graph.node if name in node.output), None)
+                if self.trace.builder.refusals is None or maker is None or isinstance(
+                        error, BatchAxisError | TooLargeError):
+                    raise problem from None
+                self.trace.builder.refusals.add(_origin(maker), as_text(maker.op_type), problem)
         return found
 
     def nodes(self, graph: onnx.GraphProto, values: ChainMap) -> None:
@@ -438,7 +455,7 @@ class _Run:
         last_use = {name: index for index, node in enumerate(needed) for name in names_read(node)}
         results = {value.name for value in graph.output}
         for index, node in enumerate(needed):
-            origin = as_text(node.name or (node.output[0] if node.output else ""))
+            origin = _origin(node)
             used = tuple(name in last_use or name in results for name in node.output)
             try:
                 self.node(node, origin, values, used)
