@@ -85,6 +85,17 @@ class Observed:
         raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}, output beat "
                           f"{len(self.words)}: {moved} before the beat is taken, cycle {cycle}")
 
+    def starved(self, cycle: int) -> None:
+        """A load got no turn between frames."""
+        raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: frames go in, although a "
+                          f"load waits, cycle {cycle}")
+
+    def load_error(self, is_set: bool) -> None:
+        """load_error is not what it must be."""
+        raise CheckFailed(f"{self.scenario.name}: load_error is {int(is_set)}, but " + (
+            "every s_load_tlast was in its place since the reset" if is_set else
+            "s_load_tlast was early or late"))
+
     def fault(self, cycle: int, bits: str) -> None:
         """A core that watches itself has found something."""
         raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: the core reports a fault "
@@ -117,9 +128,7 @@ class Observed:
         self._sums += self.summed[:results]
         self._check_frame_error(epoch, frame_error)
         if load_error != load_wrong:
-            raise CheckFailed(f"{self.scenario.name}: load_error is {int(load_error)}, but " + (
-                "s_load_tlast was early or late" if load_wrong else
-                "every s_load_tlast was in its place since the reset"))
+            self.load_error(load_error)
         self._begin()
 
     def _check_frame_error(self, epoch: Epoch, frame_error: bool) -> None:

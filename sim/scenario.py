@@ -67,8 +67,9 @@ class Scenario:
     beat; ``stalls`` (frames, output beats), cycles without TREADY after the beat before;
     ``garbage``, the seed of what lies in the bits of beats that carry no element, None: sign bits
     and zeros; ``loads``, the weights of a loadable core are loaded wrongly twice before they are
-    loaded, and are loaded again while frames are under way; ``sums``, the accumulators of finished
-    rows are compared too; ``other``, a loadable core gets other weights than its own.
+    loaded, and are loaded again while frames are under way, and resets end loads; ``sums``, the
+    accumulators of finished rows are compared too; ``other``, a loadable core gets other weights
+    than its own.
     """
 
     name: str
@@ -213,6 +214,9 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     count = len(lengths)
     resets, isolated = np.zeros(count, bool), np.zeros(count, bool)
     at = rng.choice(np.arange(2, count), _RESETS, replace=False)
+    after_short = np.setdiff1d(np.flatnonzero(lengths[1:-1] < n) + 2, at)
+    if len(after_short):
+        at[1] = rng.choice(after_short)  # it is cut, below: a reset finds the reader amid a frame
     resets[at] = True
     isolated[at[::3]] = True  # nothing is lost: frame_error must then say what came before
     cut = np.zeros(count, bool)

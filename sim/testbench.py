@@ -99,7 +99,8 @@ _LOAD_FEEDER = """\
 """
 
 _NO_LOAD = """\
-    wire load_error = 0, load_wrong = 0;
+    wire load_error = 0, load_wrong = 0, load_valid = 0, load_ready = 0, wrong_loads = 0;
+    wire [31:0] load_at = 0;
 
 """
 

@@ -92,6 +92,10 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
             seen.output(cycle, _number(words[1], 2), _number(words[2], 16), words[2])
         elif kind == "unstable":
             seen.unstable(cycle, words[1])
+        elif kind == "starved":
+            seen.starved(cycle)
+        elif kind == "load":
+            seen.load_error(words[1] != "0")
         elif kind == "fault":
             seen.fault(cycle, words[1])
         elif kind == "hang":

@@ -13,7 +13,7 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.numbers.tables import Table, table_for
 from gatefold.gen.options import BuildOptions
 from gatefold.gen.plan import Budget
-from gatefold.gen.plan.demand import Demand, looked_up
+from gatefold.gen.plan.demand import Demand, lane_multipliers, looked_up
 from gatefold.gen.plan.placing import might_fit, widths_might_fit
 from gatefold.gen.plan.ranking import Ranking
 
@@ -80,4 +80,4 @@ def _might_fit(network: Network, pe: int, simd: int, budget: Budget, asked: list
     sums = 2 * _WIDTH + ceil(log2(max(demand.columns + demand.own for demand in asked)))
     return widths_might_fit(asked, pe, simd, budget, inputs=network.input_elements,
                             weight_width=_WIDTH, act_width=_WIDTH, acc_width=sums, table=table,
-                            tables=looked_up(network))
+                            tables=looked_up(network), multipliers=lane_multipliers(network))

@@ -8,11 +8,12 @@ from types import UnionType
 
 import numpy as np
 
-from gatefold.gen.network.graph import Dense, Gru, Lstm, Network, Recurrent, Rnn
+from gatefold.gen.network.graph import Dense, Gru, Lstm, Multiply, Network, Recurrent, Rnn
 from gatefold.gen.network.views import History, Permute, RepeatVector, Reshape, View
 from gatefold.gen.numbers.quantized import (
     QDense,
     QGru,
+    QInt8Dense,
     QInt8Lstm,
     QLstm,
     QMultiply,
@@ -23,7 +24,7 @@ from gatefold.gen.numbers.quantized import (
 )
 from gatefold.gen.plan.layout import NOWHERE
 
-__all__ = ["Demand", "demands", "longest_chain", "looked_up", "must_multiply"]
+__all__ = ["Demand", "demands", "lane_multipliers", "longest_chain", "looked_up", "must_multiply"]
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,15 @@ def looked_up(network: QuantizedNetwork | Network) -> int:
             + has(gru, "recurrent_activation", "sigmoid") + has(gru, "activation", "tanh")
             + has(QDense | Dense | QRnn | Rnn, "activation", "sigmoid", "tanh")
             + 3 * any(isinstance(layer, QInt8Lstm) for layer in network.layers))
+
+
+def lane_multipliers(network: QuantizedNetwork | Network) -> int:
+    """DSP slices of a lane, at least, as of :mod:`gatefold.gen.plan.resources_lanes`."""
+    def has(*kinds: type) -> bool:
+        return any(isinstance(layer, kinds) for layer in network.layers)
+
+    return (3 * has(QLstm, Lstm) + 2 * has(QGru, Gru) + has(QMultiply, Multiply)
+            + 20 * has(QInt8Lstm) + 2 * has(QInt8Dense))
 
 
 def _carrier(read: np.ndarray, carriers: dict[bytes, int]) -> tuple[int, bool]:

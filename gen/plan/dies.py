@@ -72,8 +72,14 @@ class Columns:
 
 
 @cache
+def _orders(dies: int) -> list[list[int]]:
+    """Of each die, all of them in the order in which their chunks come to it."""
+    return [sources(die, dies) for die in range(dies)]
+
+
+@cache
 def _ways(bank: int, absolute: bool, dies: int) -> tuple[int, ...]:
-    return tuple(borders(die, bank if absolute else sources(die, dies)[bank], dies)
+    return tuple(borders(die, bank if absolute else _orders(dies)[die][bank], dies)
                  for die in range(dies))
 
 
@@ -85,7 +91,7 @@ def _word(chunk: Chunk, dies: int) -> tuple:
 
 def places(chunks: Sequence[Chunk], dies: int) -> np.ndarray:
     """(chunks, 3): the word of each chunk, by its number; its bank; whether every die has it. It is
-    all that :func:`columns` asks of chunks, and what the words are counted from does not matter."""
+    all that :func:`columns` asks of chunks; of words, only which chunks have the same one."""
     words: dict[tuple, int] = {}
     return np.array([(words.setdefault(_word(chunk, dies), len(words)), chunk.bank,
                       chunk.from_x or chunk.everywhere) for chunk in chunks]).reshape(-1, 3)
@@ -104,17 +110,16 @@ def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple
         while chunk.bank in words[word, again]:  # the vector holds an element twice
             again += 1
         words[word, again][chunk.bank] = at
-    nothing = np.full(lanes.shape[1], -1)
+    shared = np.vstack([lanes, np.full((1, lanes.shape[1]), -1)])  # the last one, of no chunk
+    order = _orders(dies)
     found = []
     for banks in words.values():
         any_at = next(iter(banks.values()))
         if chunks[any_at].from_x or chunks[any_at].everywhere:
-            found.append(([Columns(any_at, 0, False, np.tile(lanes[any_at], (dies, 1)))], []))
+            found.append(([Columns(any_at, 0, False, shared[[any_at] * dies])], []))
             continue
-        relative = [Columns(any_at, bank, False, np.stack([
-            lanes[at] if (at := banks.get(sources(die, dies)[bank])) is not None else nothing
-            for die in range(dies)])) for bank in range(dies)]
-        absolute = [Columns(at, bank, True, np.tile(lanes[at], (dies, 1)))
-                    for bank, at in banks.items()] if dies > 1 else []
+        met = shared[[[banks.get(source[bank], -1) for source in order] for bank in range(dies)]]
+        relative = [Columns(any_at, bank, False, met[bank]) for bank in range(dies)]
+        absolute = [Columns(at, bank, True, shared[[at] * dies]) for bank, at in banks.items()]
         found.append((relative, absolute))
     return found

@@ -10,9 +10,9 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.plan.array import BLOCK_WORDS, CROSS, Array
 from gatefold.gen.plan.budget import Budget
-from gatefold.gen.plan.demand import demands
+from gatefold.gen.plan.demand import demands, lane_multipliers
 from gatefold.gen.plan.distance import ACCURACY, Site
-from gatefold.gen.plan.placing import parts_of, place
+from gatefold.gen.plan.placing import multipliers_fit, parts_of, place
 from gatefold.gen.plan.plan import draft_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.waves import AHEAD
@@ -52,18 +52,21 @@ def drafted(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Draft | Non
     if not legal:
         return None
     *more, most = legal if qnet.affine else legal[:1]
-    if windows and _fitting(qnet, replace(array, block_words=_BLOCK_WORDS[-1], parts=most),
-                            budget)[0] is None:
-        return None  # nothing that takes more does
+    multipliers = lane_multipliers(qnet)
+    more = [parts for parts in more if multipliers_fit(
+        array.pe, array.simd, array.simd // parts, budget, multipliers)]
     depth = BLOCK_WORDS + 1
     for words in _BLOCK_WORDS if windows else (BLOCK_WORDS,):
         if words >= depth:
             continue  # the blocks took no more than that already
-        wanted = replace(array, block_words=words)
-        fewest, depth = _fitting(qnet, replace(wanted, parts=most), budget)
+        wanted = replace(array, block_words=words, parts=most)
+        fewest, depth = _fitting(qnet, wanted, budget)
         if fewest is not None:
             found = (_fitting(qnet, replace(wanted, parts=parts), budget)[0] for parts in more)
             return next(filter(None, found), fewest)
+        if words == BLOCK_WORDS and windows and _fitting(
+                qnet, replace(wanted, block_words=_BLOCK_WORDS[-1]), budget)[0] is None:
+            return None  # nothing that takes more does
     return None
 
 

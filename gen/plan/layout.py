@@ -12,7 +12,7 @@ holds one element, and the addresses of its empty lanes do not occur:
 >>> value
 array([[0, 1, 2, 3],
        [6, 7, 8, 9]])
->>> [(chunk.address, chunk.count) for chunk in storage.chunks]
+>>> [(chunk.address, chunk.size) for chunk in storage.chunks]
 [(0, 3), (1, 1), (2, 3), (3, 1)]
 
 Reversed in time and flattened it is another vector of the same chunks. A window over both steps and
@@ -46,8 +46,9 @@ array([[ 4,  5,  6],
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import lcm
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,9 +57,8 @@ __all__ = ["NOWHERE", "Chunk", "Ring", "Storage", "cut"]
 NOWHERE = -1  #: Address of an element that is always zero.
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """One memory word of a step's result, or of the input: ``count`` elements of one format.
+class Chunk(NamedTuple):
+    """One memory word of a step's result, or of the input: ``size`` elements of one format.
 
     from_x: it is a word of the input memory, else of the h memory. address: of that word; -1, none.
     frac: fractional bits of its elements. origin: (op, step, index) of what writes it; op -1 is
@@ -70,7 +70,7 @@ class Chunk:
 
     from_x: bool
     address: int
-    count: int
+    size: int
     frac: int
     origin: tuple[int, int, int]
     bank: int = 0
@@ -124,6 +124,11 @@ class Storage:
         """Addresses (rows, row) of an input frame stored row by row; ``fracs`` (rows, row), their
         fractional bits. A word whose elements have several formats is a chunk for each of them."""
         words = self.chunks_of(row)
+        if (fracs == fracs[:1, :1]).all():
+            frac, first, last = int(fracs[0, 0]), len(self.chunks), row - (words - 1) * self.simd
+            self.chunks += [Chunk(True, t * words + k, last if k == words - 1 else self.simd, frac,
+                                  (-1, t, k)) for t in range(rows) for k in range(words)]
+            return (first + np.arange(rows)[:, None] * words) * self.simd + np.arange(row)
         found = np.empty((rows, row), np.int64)
         for t in range(rows):
             for k in range(words):
@@ -146,15 +151,17 @@ class Storage:
         ring = Ring(base, kept * words, places, steps * chunks)
         if places > 1:
             self.rings.append(ring)
+        each = [(k, *divmod(k, self.dies), min(self.simd, size - k * self.simd))
+                for k in range(chunks)]
+        last = chunks - 1 if (chunks - 1) % self.dies == 0 else -1  # it is alone in its word
         for age in range(places - 1, -1, -1):
             for t in range(steps):
-                for k in range(chunks):
-                    word, bank = divmod(k, self.dies)
-                    address = ring.moved(base + t % kept * words + word, -age) if kept else -1
-                    count = min(self.simd, size - k * self.simd)
-                    alone = bank == 0 and k == chunks - 1
-                    self.chunks.append(Chunk(False, address, count, frac,
-                                             (op, t - age * steps, k), bank, alone, age))
+                at = base + t % kept * words if kept else -1
+                if age and kept:
+                    at = ring.moved(at, -age)
+                self.chunks += [
+                    Chunk(False, at + word if kept else -1, count, frac, (op, t - age * steps, k),
+                          bank, k == last, age) for k, word, bank, count in each]
         first = len(self.chunks) - steps * chunks
         number = first + np.arange(steps)[:, None] * chunks + np.arange(size) // self.simd
         return number * self.simd + np.arange(size) % self.simd
@@ -180,7 +187,7 @@ class Storage:
 
     def before(self, chunk: Chunk) -> Chunk:
         """The same chunk of the frame before."""
-        return replace(chunk, address=self.moved(chunk.address, -1), age=1)
+        return chunk._replace(address=self.moved(chunk.address, -1), age=1)
 
     @property
     def phases(self) -> int:

@@ -35,7 +35,7 @@ def _places(lowered: Lowered, rows: np.ndarray, simd: int) -> dict[tuple[int, in
                 return None
             chunk = lowered.storage.chunks[piece[0] // simd]
             op, step, index = chunk.origin
-            if (op < 0 or chunk.age or chunk.count != len(piece)
+            if (op < 0 or chunk.age or chunk.size != len(piece)
                     or index in found.get((op, step), {})):
                 return None
             found.setdefault((op, step), {})[index] = r * chunks_of_row + k

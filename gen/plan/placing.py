@@ -7,13 +7,14 @@ from math import ceil
 
 from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.budget import Budget
-from gatefold.gen.plan.demand import Demand, looked_up
+from gatefold.gen.plan.demand import Demand, lane_multipliers, looked_up
 from gatefold.gen.plan.memories import bram18s, rom_luts, urams
 from gatefold.gen.plan.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.hdl.config import SHALLOW, EngineConfig, bits_for
 
-__all__ = ["fit", "lut_rows", "might_fit", "parts_of", "place", "widths_might_fit"]
+__all__ = ["fit", "lut_rows", "might_fit", "multipliers_fit", "parts_of", "place",
+           "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
 _LUT_SHARE = 0.8
@@ -28,17 +29,20 @@ def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget,
     results that others read. ``asked``: what the layers ask."""
     return widths_might_fit(asked, pe, simd, budget, inputs=qnet.input_elements,
                             weight_width=qnet.weight_width, act_width=qnet.act_width,
-                            acc_width=qnet.acc_width, table=qnet.table, tables=looked_up(qnet))
+                            acc_width=qnet.acc_width, table=qnet.table, tables=looked_up(qnet),
+                            multipliers=lane_multipliers(qnet))
 
 
 def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *, inputs: int,
                      weight_width: int, act_width: int, acc_width: int, table: Table,
-                     tables: int) -> bool:
+                     tables: int, multipliers: int) -> bool:
     """The same from the widths alone, where there is no quantised network yet; ``inputs``, elements
-    of an input frame; ``tables``, memories of a lane that hold ``table``."""
+    of an input frame; of a lane, ``tables``, memories that hold ``table``, and ``multipliers``,
+    slices."""
     depth = sum(demand.words(pe, simd) for demand in asked)
     word = simd * weight_width
-    lanes = simd if budget.lanes is None else simd // max(parts_of(simd, budget), default=1)
+    fewest = simd // max(parts_of(simd, budget), default=1)
+    lanes = simd if budget.lanes is None else fewest
     each = bram18s(table.out_frac, len(table.t0)) + (bram18s(8, len(table.t1)) if table.n2 else 0)
     held = lanes * tables * each / 2
     # Each die has the input, and the results of all dies, a memory for each lane.
@@ -53,9 +57,15 @@ def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *,
         left = budget.bram36 * _BLOCK_SHARE - held - operands
         in_blocks = min(pe, int(left // (bram18s(word, depth) / 2))
                         + budget.uram // urams(word, depth))
-    return (pe * simd <= budget.dsp * (1 + budget.packs)
+    return (multipliers_fit(pe, simd, fewest, budget, multipliers)
             and held + operands <= budget.bram36 * _BLOCK_SHARE
             and (pe - max(0, in_blocks)) * rom_luts(word, depth) <= luts_left)
+
+
+def multipliers_fit(pe: int, simd: int, lanes: int, budget: Budget, multipliers: int) -> bool:
+    """Whether the slices of an array and of so many ``lanes`` of each die, each of which takes so
+    many ``multipliers``, are on the device."""
+    return ceil(pe * simd / (1 + budget.packs)) + budget.dies * lanes * multipliers <= budget.dsp
 
 
 def _blocks(width: int, depth: int) -> float:

@@ -20,7 +20,8 @@ from gatefold.gen.plan.images import load_image, number_images, program_images, 
 from gatefold.gen.plan.kinds import recip_segments
 from gatefold.gen.plan.latency import Latencies, latencies
 from gatefold.gen.plan.program import Program, assemble, unroll
-from gatefold.gen.plan.schedule import Tile, schedule
+from gatefold.gen.plan.schedule import schedule
+from gatefold.gen.plan.stretches import Stretch, Tile
 from gatefold.gen.plan.work import Work, interleave
 from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
@@ -54,42 +55,52 @@ class Cycles:
 
 @dataclass(frozen=True)
 class Frame:
-    """The ``tiles`` of a frame in the order of their issue, the ``work`` that they do, the
-    distances that they keep, and about the latency in ``cycles``."""
+    """The tiles of a frame in the order of their issue, as ``stretches``, the ``work`` that they
+    do, the distances that they keep, and about the latency in ``cycles``."""
 
     work: Work
-    tiles: tuple[Tile, ...]
+    stretches: tuple[Stretch, ...]
     distance: Latencies
     cycles: int
 
     @cached_property
     def program(self) -> Program:
         """The program that issues the tiles."""
-        return assemble(self.tiles, self.work)
+        return assemble(self.stretches, self.work)
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles there are."""
+        return sum(len(stretch.operands) for stretch in self.stretches)
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything the hardware and the reports need to know; nothing is decided after it.
 
-    Attributes: ``qnet``; ``array``, as given; ``config``, the engine; ``work``, ``tiles``,
-    ``program``; ``latencies``; ``cycles``; ``timeline``, a single frame's; ``trace``, what each
-    beat of results that the lanes yield in a frame is, in order, of each die in turn: (layer, first
-    element in the layer's value, flat, of all contexts one after the other; how many elements),
-    layer -1 for what golden does not compute.
+    Attributes: ``qnet``; ``array``, as given; ``config``, the engine; ``work``; ``stretches`` of
+    ``tiles``; ``program``; ``latencies``; ``cycles``; ``timeline``, a single frame's; ``trace``,
+    what each beat of results that the lanes yield in a frame is, in order, of each die in turn:
+    (layer, first element in the layer's value, flat, of all contexts one after the other; how many
+    elements), layer -1 for what golden does not compute.
     """
 
     qnet: QuantizedNetwork
     array: Array
     config: EngineConfig
     work: Work
-    tiles: tuple[Tile, ...]
+    stretches: tuple[Stretch, ...]
     program: Program
     latencies: Latencies
     cycles: Cycles
     bounds: Bounds
     timeline: Timeline
     trace: tuple[tuple[int, int, int], ...]
+
+    @cached_property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The tiles of a frame in the order of their issue."""
+        return tuple(tile for stretch in self.stretches for tile in stretch.tiles())
 
     def images(self) -> dict[str, list[int]]:
         """The contents of every memory that is read from a file. A loadable core's weights and bias
@@ -124,7 +135,7 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
     config = replace(programmed(qnet, array, frame), lut_rows=lut_rows, loadable=loadable,
                      uram_rows=uram_rows)
     assert distance == latencies(config)
-    instructions = unroll(program)[:len(tiles)]  # a second frame has the same times
+    instructions = unroll(program)[:tiles]  # a second frame has the same times
 
     steady = replay(instructions, config, _FRAMES)
     alone = steady.first()  # later frames come behind it and do not change it
@@ -133,11 +144,11 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
     cycles = Cycles(
         latency=alone.last_out[0] - alone.first_in[0],
         interval=-(-sum(intervals) // len(intervals)), intervals=intervals,
-        tiles=len(tiles), bound=limits.bound, no_overlap=limits.no_overlap)
+        tiles=tiles, bound=limits.bound, no_overlap=limits.no_overlap)
     if config.protect:
         config = replace(config, patience=_START + _PATIENCE * (cycles.latency + cycles.interval))
-    return Plan(qnet, array, config, work, tiles, program, distance, cycles, limits, alone,
-                _trace(tiles, work))
+    return Plan(qnet, array, config, work, frame.stretches, program, distance, cycles, limits,
+                alone, _trace(frame.stretches, work))
 
 
 def _intervals(steady: Timeline) -> tuple[int, ...]:
@@ -163,17 +174,17 @@ def draft_plan(qnet: QuantizedNetwork, array: Array) -> tuple[Work, EngineConfig
 def scheduled(work: Work, draft: EngineConfig) -> Frame:
     """The schedule of a frame; ``work`` and ``draft`` are those of :func:`draft_plan`."""
     distance = latencies(draft)
-    tiles = schedule(work, distance, input_arrivals(draft))
-    last = max(tile.issue + tile.finishes.beats for tile in tiles
-               if tile.finishes is not None and tile.finishes.out is not None)
+    stretches = schedule(work, distance, input_arrivals(draft))
+    last = max(stretch.last + stretch.finishes.beats for stretch in stretches
+               if stretch.finishes is not None and stretch.finishes.out is not None)
     leave = max(draft.out_beats, draft.out_depth) if draft.out_whole else 1
-    return Frame(work, tuple(tiles), distance, last + distance.output + leave)
+    return Frame(work, tuple(stretches), distance, last + distance.output + leave)
 
 
 @uncollected()
 def programmed(qnet: QuantizedNetwork, array: Array, frame: Frame) -> EngineConfig:
     """The engine with the memory that the frame's program takes."""
-    return _config(qnet, frame.work, array, frame.tiles, frame.program)
+    return _config(qnet, frame.work, array, frame.stretches, frame.program)
 
 
 def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
@@ -183,7 +194,8 @@ def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
     return break_down(qnet, array.pe, array.simd, array.block_words, array.dies, array.parts)
 
 
-def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: Sequence[Tile] | None = None,
+def _config(qnet: QuantizedNetwork, work: Work, array: Array,
+            stretches: Sequence[Stretch] | None = None,
             program: Program | None = None) -> EngineConfig:
     """The engine for a network; without a schedule, enough of it to know its latencies."""
     element = max(form.width for form in qnet.input_formats) if qnet.affine or qnet.split > 1 \
@@ -194,7 +206,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: Sequence[Ti
         raise UserError(f"the stream must be a multiple of {container} bits wide (one element), "
                         f"not {array.stream_bits}")
     strides = [s for seg in program.segments for s in seg.strides] if program else [0]
-    parked = [tile.park + 1 for tile in tiles or () if tile.stop & Stop.PARK]
+    parked = [one.park + 1 for one in stretches or () if one.stop & Stop.PARK]
     return EngineConfig(
         pe=array.pe, simd=array.simd, weight_width=qnet.weight_width, act_width=qnet.act_width,
         cell_width=qnet.cell_width, acc_width=qnet.acc_width,
@@ -218,7 +230,7 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array, tiles: Sequence[Ti
         recips=recip_segments(qnet),
         program_depth=len(program.instructions) if program else 1,
         segments=len(program.segments) if program else 1,
-        max_gap=max((tile.gap for tile in tiles or ()), default=0),
+        max_gap=max((one.gap for one in stretches or ()), default=0),
         max_beats=max(group.beats for f in work.folds for group in f.groups),
         max_count=max((seg.repeats for seg in program.segments), default=1) if program else 1,
         max_stride=max(strides, default=0),
@@ -236,13 +248,13 @@ def _table_config(*tables: Table) -> TableConfig:
                        bits_for(widest + 1))
 
 
-def _trace(tiles: Sequence[Tile], work: Work) -> tuple[tuple[int, int, int], ...]:
+def _trace(stretches: Sequence[Stretch], work: Work) -> tuple[tuple[int, int, int], ...]:
     """What each beat of results is: see :class:`Plan`."""
     events = []
     lanes, dies, parts = work.storage.simd // work.parts, work.storage.dies, work.parts
     elements = [0 if op.traced is None else int(op.traced.max()) + 1 for op in work.ops]
-    for tile in tiles:
-        job = tile.finishes
+    for stretch in stretches:
+        job = stretch.finishes
         if job is None or isinstance((op := work.ops[job.op]).kind, SILENT):
             continue
         if op.traced is None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 
 import numpy as np
 
-from gatefold.gen.plan.schedule import Tile
-from gatefold.gen.plan.work import Work
+from gatefold.gen.plan.stretches import Stretch
+from gatefold.gen.plan.work import Job, Work
 from gatefold.hdl.isa import STEPS, Start, Stop
 
 __all__ = ["Program", "Segment", "assemble", "unroll"]
@@ -21,9 +21,7 @@ _STEPPED = (("operand", "operand_step"), ("h", "h_step"), ("out", "out_step"))
 _WORTH = 4
 #: So many frames are searched for loops as one; of more, each alone: the time grows as the square.
 _TOGETHER = 2
-#: The most tiles of an instruction, and the fields in which they are the same.
-_RUN = 256
-_OF_A_RUN = ("from_x", "align", "bank", "absolute", "age")
+_RUN = 256  # the most tiles of an instruction
 
 
 @dataclass(frozen=True)
@@ -49,15 +47,55 @@ class Program:
     segments: tuple[Segment, ...]
 
 
-def _instruction(tile: Tile, work: Work, last: bool) -> dict:
-    job, chunk = tile.finishes or tile.job, tile.operand.chunk
-    fields = {
-        "repeats": 0, "weight": tile.operand.weight, "from_x": int(chunk.from_x),
-        "operand": chunk.address,
-        "operand_step": 0, "align": tile.operand.align, "start": int(tile.start),
-        "init": tile.init, "stop": int(tile.stop), "park": tile.park,
-        "gap": tile.gap, "last": int(last),
-    }
+def _instructions(stretches: Sequence[Stretch], work: Work, frame: int
+                  ) -> Iterator[tuple[dict, Job | None]]:
+    """The instructions of the ``frame``th frame, the first one 0, without loops; and the job that
+    each finishes."""
+    none = dict.fromkeys(_finish(stretches[0].job, stretches[0].job, work), 0)
+    found: dict = {}  # the last instruction, which the next tile may join, and what it finishes
+    finishes: Job | None = None
+    after = (-1, -1, ())  # the tile that could: weight and operand, and what is the same in a run
+    for n, stretch in enumerate(stretches):
+        start, init = int(stretch.start), stretch.init
+        for operand in stretch.operands:
+            chunk = operand.chunk
+            address = chunk.address
+            if frame and not chunk.from_x:
+                address = work.storage.moved(address, frame)
+            same = (chunk.from_x, operand.align, operand.bank, operand.absolute, chunk.age)
+            if (after == (operand.weight, address, same) and start == Start.GO_ON
+                    and found["repeats"] + 1 < _RUN):
+                found["repeats"] += 1
+            else:
+                if found:
+                    yield found, finishes
+                finishes = None
+                found = {"repeats": 0, "weight": operand.weight, "from_x": int(chunk.from_x),
+                         "operand": address, "operand_step": 0, "align": operand.align,
+                         "start": start, "init": init, "stop": int(Stop.GO_ON), "park": 0,
+                         "gap": 0, "last": 0}
+                if work.storage.dies > 1:
+                    found |= {"bank": operand.bank, "absolute": int(operand.absolute)}
+                if work.stateful:
+                    found["age"] = chunk.age
+                found |= none
+            after = operand.weight + 1, address + 1, same
+            start, init = int(Start.GO_ON), 0
+        found |= {"stop": int(stretch.stop), "park": stretch.park, "gap": stretch.gap,
+                  "last": int(n == len(stretches) - 1)}
+        if stretch.finishes:
+            finishes = stretch.finishes
+            found |= _finish(finishes, stretch.job, work)
+            if frame and found["to_h"]:
+                word, part = divmod(found["h"], work.parts)
+                found["h"] = work.parts * work.storage.moved(word, frame) + part
+        if stretch.stop != Stop.GO_ON or stretch.gap:
+            after = (-1, -1, ())
+    yield found, finishes
+
+
+def _finish(job: Job, carrier: Job, work: Work) -> dict:
+    """The fields of ``finish`` where a job is finished, its own tile's or a ``carrier``'s."""
     finish = {
         "kind": work.kind_of[job.op][job.step], "route": job.route, "beats": job.beats - 1,
         "cell": job.cell, "fresh": int(job.fresh), "to_h": int(job.h is not None),
@@ -67,56 +105,25 @@ def _instruction(tile: Tile, work: Work, last: bool) -> dict:
     if work.scale_depth:
         finish["scale"] = job.scale
     if work.rides:
-        finish["again"] = int(job is not tile.job or not job.operands)
-    if work.storage.dies > 1:
-        fields |= {"bank": tile.operand.bank, "absolute": int(tile.operand.absolute)}
+        finish["again"] = int(job is not carrier or not job.operands)
     if work.stateful:
-        fields["age"] = chunk.age
         finish["cell_carried"] = int(job.carried)
-    return fields | (finish if tile.finishes else dict.fromkeys(finish, 0))
+    return finish
 
 
-def assemble(tiles: Sequence[Tile], work: Work) -> Program:
+def assemble(stretches: Sequence[Stretch], work: Work) -> Program:
     """The program of a frame's tiles, with runs, and with loops where tiles repeat; where results
     move from frame to frame, of as many frames as they take to come back to their place."""
-    single = [_instruction(tile, work, n == len(tiles) - 1) for n, tile in enumerate(tiles)]
     flat: list[dict] = []
     marks: dict[int, list[int]] = {}  # of each op, the instructions that finish its first group
     frames = []  # of each the first instruction
     for frame in range(work.storage.phases):
         frames.append(len(flat))
-        for tile, first in zip(tiles, single, strict=True):
-            fields = _moved(first, work, frame) if frame else first
-            if flat and _follows(flat[-1], fields):
-                before = flat.pop()
-                fields = fields | {name: before[name]
-                                   for name in ("weight", "operand", "start", "init")}
-                fields["repeats"] = before["repeats"] + 1
+        for fields, finishes in _instructions(stretches, work, frame):
+            if finishes and finishes.group == 0:
+                marks.setdefault(finishes.op, []).append(len(flat))
             flat.append(fields)
-            if tile.finishes and tile.finishes.group == 0:
-                marks.setdefault(tile.finishes.op, []).append(len(flat) - 1)
     return _roll(flat, _periods(marks), frames if len(frames) > _TOGETHER else frames[:1])
-
-
-def _follows(before: dict, fields: dict) -> bool:
-    """Whether a tile can join the run of the instruction before it."""
-    run = before["repeats"] + 1
-    return (fields["start"] == Start.GO_ON and before["stop"] == Stop.GO_ON and not before["gap"]
-            and run < _RUN
-            and fields["weight"] == before["weight"] + run
-            and fields["operand"] == before["operand"] + run
-            and all([fields.get(name) == before.get(name) for name in _OF_A_RUN]))
-
-
-def _moved(fields: dict, work: Work, frames: int) -> dict:
-    """The instruction that corresponds to one of the first frame, so many frames later."""
-    fields = dict(fields)
-    for name, parts, there in (("operand", 1, not fields["from_x"]),
-                               ("h", work.parts, fields["to_h"])):
-        if there:
-            word, part = divmod(fields[name], parts)
-            fields[name] = parts * work.storage.moved(word, frames) + part
-    return fields
 
 
 def _periods(marks: dict[int, list[int]]) -> list[int]:

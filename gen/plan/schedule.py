@@ -44,61 +44,26 @@ from __future__ import annotations
 from bisect import insort
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import pairwise
 from math import ceil, inf
 
 from gatefold.gen.plan.latency import Latencies
 from gatefold.gen.plan.layout import Chunk
+from gatefold.gen.plan.stretches import Stretch
 from gatefold.gen.plan.waves import Key, Wave, longest_chains, make_waves, order_steps
-from gatefold.gen.plan.work import Job, Operand, Work
+from gatefold.gen.plan.work import Operand, Work
 from gatefold.hdl.isa import Start, Stop
 
-__all__ = ["Tile", "schedule"]
+__all__ = ["schedule"]
 
 
-@dataclass(frozen=True)
-class Tile:
-    """One tile of a job.
-
-    start, stop: see :mod:`gatefold.hdl.isa`. init: the word of the bias or parking memory that it
-    starts from. park: the word that its sums are parked in. issue: its planned cycle. finishes: the
-    job that goes to the lanes with it, its own or one that rode; None, none does. gap: idle cycles
-    before the next tile.
-    """
-
-    job: Job
-    operand: Operand
-    start: Start
-    stop: Stop
-    init: int
-    park: int
-    issue: int
-    finishes: Job | None
-    gap: int = 0
-
-
-def schedule(work: Work, latency: Latencies, arrivals: Sequence[int]) -> list[Tile]:
+def schedule(work: Work, latency: Latencies, arrivals: Sequence[int]) -> list[Stretch]:
     """The tiles of a frame in the order and at the times at which they are issued.
 
     ``arrivals``: cycle from which each input chunk can be addressed.
     """
     return _Scheduler(work, latency, arrivals).run()
-
-
-@dataclass(slots=True)
-class _Issue:
-    """A tile that is issued; whether it parks its sums is known when the next one is."""
-
-    job: Job
-    operand: Operand
-    start: Start
-    stop: Stop
-    init: int
-    park: int
-    issue: int
-    finishes: Job | None = None
 
 
 #: What a tile meets that only sends out the rows of a rider: anything.
@@ -111,7 +76,7 @@ class _Scheduler:
     def __init__(self, work: Work, latency: Latencies, arrivals: Sequence[int]):
         self.work, self.latency = work, latency
         self.leaving = 0  # the step of the leaving op that is to be finished next
-        self.tiles: list[_Issue] = []
+        self.issued: list[Stretch] = []
         self.current: tuple[Wave, int] | None = None  # whose sums are in the accumulators
         self.finish_free = 0  # earliest cycle of another finish: lanes take a beat a cycle
         self.waiting: deque[Wave] = deque()  # riders whose rows are in the router
@@ -211,18 +176,18 @@ class _Scheduler:
         return {n for n, op in enumerate(work.ops) if n not in ordered | work.rides.keys()
                 and op.cells is None and not op.asides and not work.stateful}
 
-    def run(self) -> list[Tile]:
+    def run(self) -> list[Stretch]:
         """Issue all tiles, then say how far apart they are."""
         self._issue_all()
-        gaps = [after.issue - tile.issue - 1 for tile, after in pairwise(self.tiles)]
-        gaps.append(max(0, self._next_frame() - self.tiles[-1].issue - 1))
-        return [Tile(tile.job, tile.operand, tile.start, tile.stop, tile.init, tile.park,
-                     tile.issue, tile.finishes, gap)
-                for tile, gap in zip(self.tiles, gaps, strict=True)]
+        for stretch, after in pairwise(self.issued):
+            stretch.gap = after.issue - stretch.last - 1
+        self.issued[-1].gap = max(0, self._next_frame() - self.issued[-1].last - 1)
+        return self.issued
 
     def _issue_all(self):
-        """In each cycle the first of the ready waves that has a tile issues it. A wave that has
-        none sleeps until it may have one; what it waits for without knowing the cycle wakes it."""
+        """In each cycle the first of the ready waves that has a tile issues it, and goes on as long
+        as nothing else can come first. A wave that has no tile sleeps until it may have one; what
+        it waits for without knowing the cycle wakes it."""
         for wave in self.waves.values():
             self._wake(wave, 0)
         now = 0
@@ -246,8 +211,7 @@ class _Scheduler:
                 if wake < inf:
                     self._wake(wave, int(wake))
                 continue
-            self._issue(wave, group, now)
-            now += 1
+            now = self._issue(wave, group, now, wake)
             if not wave.open:
                 heappop(self.ready)
 
@@ -278,21 +242,23 @@ class _Scheduler:
     def _next_frame(self) -> int:
         """The earliest cycle for the next frame's first tile, which may finish: the lanes must be
         free, and the state that the next frame reads must be there."""
-        start, first = self.finish_free, self.tiles[0].issue
-        for tile in self.tiles:
-            job, operand = tile.job, tile.operand
-            age = operand.chunk.age
-            if age:
+        start, first = self.finish_free, self.issued[0].issue
+        for stretch in self.issued if self.work.stateful else ():
+            job = stretch.job
+            for issue, operand in enumerate(stretch.operands, stretch.issue):
+                age = operand.chunk.age
+                if not age:
+                    continue
                 op, step, index = operand.chunk.origin
                 step %= len(self.work.ops[op].sizes)
                 ready = self.pieces[(job.context, op, step),
                                     index // self.work.storage.dies][1] + self._way(operand)
                 # So many intervals later the tile is issued.
-                start = max(start, first + ceil((ready - tile.issue) / age))
-            if job.carried and tile.finishes is job:
+                start = max(start, first + ceil((ready - issue) / age))
+            if job.carried and stretch.finishes is job:
                 steps = len(self.work.ops[job.op].sizes)
                 written = self.finished[(job.context, job.op, steps - 1), job.group]
-                start = max(start, written + self.latency.state - (tile.issue - first))
+                start = max(start, written + self.latency.state - (stretch.last - first))
         return start
 
     def _in_order(self, wave: Wave) -> bool:
@@ -312,8 +278,10 @@ class _Scheduler:
             return max(self.finish_free, self.loaded[wave.context, after])
         return self.finish_free
 
-    def _issue(self, wave: Wave, group: int, now: int):
-        """Issue the next tile of a group; sums of another job in the accumulators are parked."""
+    def _issue(self, wave: Wave, group: int, now: int, until: float) -> int:
+        """Issue the next tile of a group, and those behind it for which nothing else can come
+        first: before cycle ``until`` no lower group of the wave can. Sums of another job in the
+        accumulators are parked. The cycle in which to go on."""
         job = wave.jobs[group]
         done = wave.taken[group]
         if self.current == (wave, group):
@@ -326,26 +294,35 @@ class _Scheduler:
                 start, init = Start.PARKED, wave.starts[group]
             else:
                 start, init = Start.BIAS, job.bias
-        _, place = wave.arrived[group][done]
-        wave.taken[group] = done + 1
-        tile = _Issue(job, job.operands[place], start, Stop.GO_ON, init, 0, now)
-        self.tiles.append(tile)
-        if done + 1 < len(job.operands):
+        arrived, total = wave.arrived[group], len(job.operands)
+        end = done + 1
+        if not self.waiting:  # a rider may go with each tile
+            if self.asleep:
+                until = min(until, self.asleep[0][0])
+            most = min(len(arrived), total - 1)
+            while end < most and arrived[end][0] <= now + end - done < until:
+                end += 1
+        wave.taken[group] = end
+        last = now + end - done - 1
+        operands = tuple([job.operands[place] for _, place in arrived[done:end]])
+        self.issued.append(Stretch(job, operands, start, init, now))
+        if end < total:
             self.current = (wave, group)
-            self._send_rider(now)
-            return
+            self._send_rider(last)
+            return last + 1
         self.current = None
         if group in wave.keeps:
-            tile.stop, tile.park = Stop.PARK, wave.keeps[group]
-        self._finish(wave, group, now)
+            self.issued[-1].stop, self.issued[-1].park = Stop.PARK, wave.keeps[group]
+        self._finish(wave, group, last)
         self.waiting += wave.riders[group]
+        return last + 1
 
     def _issue_for_rider(self, now: int):
         """Issue a tile that does nothing but send out the rows of the next rider."""
         self._park()
         self.current = None
         job = self.waiting[0].jobs[0]
-        self.tiles.append(_Issue(job, _ANYTHING, Start.BIAS, Stop.GO_ON, 0, 0, now))
+        self.issued.append(Stretch(job, (_ANYTHING,), Start.BIAS, 0, now))
         self._send_rider(now)
 
     def _send_rider(self, now: int):
@@ -358,18 +335,17 @@ class _Scheduler:
         """Let the last tile park its sums, if its job is not finished."""
         if self.current:
             wave, group = self.current
-            tile = self.tiles[-1]
-            tile.stop |= Stop.PARK
-            tile.park = wave.base + group
-            wave.resume[group] = tile.issue + self.latency.park
+            stretch = self.issued[-1]
+            stretch.stop |= Stop.PARK
+            stretch.park = wave.base + group
+            wave.resume[group] = stretch.last + self.latency.park
 
     def _finish(self, wave: Wave, group: int, now: int):
         """A group is finished with the last tile: the waves that wait for its words learn when they
         come."""
         job = wave.jobs[group]
-        tile = self.tiles[-1]
-        tile.stop |= Stop.FINISH
-        tile.finishes = job
+        self.issued[-1].stop |= Stop.FINISH
+        self.issued[-1].finishes = job
         wave.open.remove(group)
         self.finish_free = now + job.beats
         self.finished[wave.key, group] = now

@@ -44,7 +44,9 @@ _THOROUGH, QUICK = Effort(1_200_000, 6), Effort(100_000, 1)
 #: An array is too slow where its cycles by counts alone are so many times those of the deadline.
 SURE = 1.1
 _UNSURE = 0.05  # part of a count by which riders may take fewer tiles
-_EACH = 5_000  # the work of any array, however few tiles it takes
+#: The work of any array, however few tiles it takes; twice that with convolutions, of which several
+#: blocks are tried.
+_EACH = 5_000
 #: Where one schedule is more than the effort: how many times the cycles of an array that does not
 #: fit the next one to be drafted takes by counts.
 _APART = 1.04
@@ -204,7 +206,7 @@ class Search:
 
     def _program_fits(self, draft: Draft, frame: Frame, share: Budget) -> bool:
         """Whether an array fits with its program. Where it does not, a part is reserved."""
-        longest = len(frame.tiles) * frame.work.storage.phases  # an instruction for each tile
+        longest = frame.tiles * frame.work.storage.phases  # an instruction for each tile
         blank = replace(draft.config, lut_rows=0, uram_rows=0)
         if place(replace(blank, program_depth=longest), share):
             return True
@@ -220,6 +222,7 @@ class Search:
         """Those of ``arrays``, best first by counts, that fit and are near the fastest."""
         found: list[_Timed] = []
         best, spent, slow, too_large = self.fastest, 0, len(self.slow), 0.0
+        each = _EACH * (1 + any(demand.windows for demand in ranking.asked))
         for n, array in enumerate(arrays):
             if ranking.bound(array.pe, array.simd) > min((self.rule.near + _UNSURE) * best,
                                                          SURE * self.most):
@@ -236,7 +239,7 @@ class Search:
                     self.effort.work:
                 continue
             self.tried.add((share.dies, array))
-            spent += _EACH
+            spent += each
             draft = drafted(self.qnet, array, self._unreserved(share))
             if draft is None:
                 too_large = cycles

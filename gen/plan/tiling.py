@@ -107,6 +107,9 @@ class Tiling:
         self.steps = [self._step(n, step) for n, op in enumerate(self.ops)
                       for step in range(len(op.sizes))
                       if any(part.steps[step] is not None for part in op.parts)]
+        for found in (self._words, self._lanes, self._used, self._shapes, self._cuts,
+                      self._groups_of, self._beside):
+            found.clear()  # a draft is kept for long
 
     def _step(self, n: int, step: int) -> StepTiles:
         op, met, cuts, alike = self.ops[n], [], [], []
@@ -145,7 +148,9 @@ class Tiling:
             key = ranked.tobytes(), b""
         else:
             lie = self._places[numbers]
-            lie[:, 0] -= lie[:1, 0]
+            word = lie[:, 0]
+            lie[1:, 0] = np.cumsum(word[1:] != word[:-1])
+            lie[:1, 0] = 0
             key = ranked.tobytes(), lie.tobytes()
         if key not in self._cuts:
             self._cuts[key] = len(self._cuts), self._new_cut(ranked, numbers)
@@ -202,7 +207,8 @@ class Tiling:
         chunks are that they meet, the nearest first. Of each word the relative ones or the absolute
         ones, whichever are fewer."""
         meets = self._uses(n, p, g, found.lanes)
-        met, away = meets.any(axis=1).tolist(), np.where(meets, found.ways, 0).max(axis=1).tolist()
+        met: list[bool] = np.any(meets, axis=1).tolist()
+        away: list[int] = np.max(np.where(meets, found.ways, 0), axis=1).tolist()
         if self.storage.dies == 1:
             return [(at, 0) for at, there in enumerate(met) if there]
         tiles: list[tuple[int, int]] = []
@@ -231,7 +237,7 @@ class Tiling:
             self._used[n, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
         used = self._used[n, p, g]
         column = lanes if part.pattern is not None else np.zeros_like(lanes)
-        return (used[np.arange(dies)[:, None], column] & (lanes >= 0)).any(axis=2)
+        return np.any(used[np.arange(dies)[:, None], column] & (lanes >= 0), axis=2)
 
     def _number(self, lanes: np.ndarray) -> int:
         return self._lanes.setdefault(lanes.tobytes(), len(self._lanes))

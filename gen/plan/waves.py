@@ -73,8 +73,8 @@ class Wave:
                 yield arrived, place, operand
 
     def next_group(self, now: int, finish_from: float, in_order: bool) -> tuple[int | None, float]:
-        """The lowest group with a tile to run in cycle ``now``; if there is none, None and the
-        earliest cycle in which there may be one, infinite where that is not known yet.
+        """The lowest group with a tile to run in cycle ``now``, None if there is none; and the
+        earliest cycle in which a lower one (any) may have one, infinite where that is not known.
 
         No group may finish before cycle ``finish_from``; with ``in_order``, none before all lower
         ones have; and none before the sums that it would overwrite are used.
@@ -90,7 +90,7 @@ class Wave:
                     wave.open for wave in self.before[group])
                 there = inf if waits else finish_from
             if there <= now:
-                return group, now
+                return group, wake
             wake = min(wake, there)
         return None, wake
 

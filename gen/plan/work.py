@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +21,7 @@ from gatefold.hdl.kinds import Kind
 __all__ = ["Job", "Operand", "Word", "Work", "interleave"]
 
 
-@dataclass(frozen=True)
-class Operand:
+class Operand(NamedTuple):
     """What one tile of a job meets: a chunk, or of a word that the dies share any of its chunks;
     the weight word for it; the shift of the products (an index into ``aligns``). ``bank``,
     ``absolute``: which chunk of the word each die meets (:mod:`gatefold.gen.plan.dies`); ``away``:
@@ -164,7 +164,7 @@ def _interleaved(work: Work, contexts: int, x_depth: int) -> tuple[Job, ...]:
     def moved(operand: Operand, context: int) -> Operand:
         chunk = operand.chunk
         offset = context * (x_depth if chunk.from_x else h_depth)
-        return replace(operand, chunk=replace(chunk, address=chunk.address + offset))
+        return operand._replace(chunk=chunk._replace(address=chunk.address + offset))
 
     return tuple(
         replace(job, context=context,

@@ -5,6 +5,8 @@
 //     without TVALID the beat is offered. RESET = 1: reset the core after that, then offer the beat.
 // stalls.txt: one line per output beat, "STALL": TREADY stays low for STALL cycles after the beat
 //     before it; when the lines are used up there are no more stalls.
+// With +loads a core that loads its weights is reset some more times after each reset, during
+// the load.
 // The run ends when all beats have been sent and every frame has come out, except those that a reset
 // took. +quiet=N gives up when no beat has moved for N cycles, +cycles=N in any case. In the trace,
 // "reset CYCLE FRAME_ERROR LOAD_ERROR LOAD_WRONG" tells of a reset, what the error outputs were before
@@ -15,6 +17,7 @@
 @{drive}
     localparam integer RESET_CYCLES = @{reset_cycles};  // rst high: at the start, and where asked for
     localparam integer AFTER_CYCLES = @{after_cycles};  // watched after the last frame, for beats too many
+    localparam integer LOAD_BEATS = @{load_beats} > 1 ? @{load_beats} - 1 : 1;  // but the last
     localparam integer UNREAD = 2147483647;
     localparam integer FINISHED = 2147483646;
 
@@ -43,6 +46,8 @@
     integer sent = 0;    // frames taken by the core
     integer given = 0;   // frames given by the core, and those that a reset took
     integer resetting = RESET_CYCLES;  // cycles of reset to come
+    integer breaks = 0;  // resets during a load to come,
+    integer again = 0;   // and the beat of the load at which the next one comes
     integer fields;
     reg                     reset_asked = 0;
     reg                     next_reset, next_user, next_last;
@@ -62,10 +67,19 @@
             tell("reset");
             reset_asked = 0;
             given = sent;
+            if (bench.wrong_loads) breaks = LOAD_BEATS < 1000 ? 12 : 1;
+            again = some_beat(bench.noise);
         end
         if (resetting > 0) resetting = resetting - 1;
         if (!rst) begin
             quiet = quiet + 1;
+            if (breaks > 0 && bench.load_at == again) begin
+                rst <= 1;
+                resetting = RESET_CYCLES - 1;
+                breaks = breaks - 1;
+                quiet = 0;
+                again = some_beat(bench.noise);
+            end
             if ((s_tvalid && s_tready) || (m_tvalid && m_tready)) quiet = 0;
             if (s_tvalid && s_tready && s_tlast) sent = sent + 1;
             if (m_tvalid && m_tready && m_tlast) given = given + 1;
@@ -109,6 +123,11 @@
             else if (quiet >= quiet_limit || bench.cycle >= cycles_limit) finish("hang");
         end
     end
+
+    // Half of them at the end of the load, where biases and scales lie.
+    function integer some_beat(input [31:0] noise);
+        some_beat = noise[16] && LOAD_BEATS > 16 ? LOAD_BEATS - noise[3:0] : 1 + noise[15:0] % LOAD_BEATS;
+    endfunction
 
     task tell(input [8*5-1:0] what);
         if (bench.trace_file != 0)

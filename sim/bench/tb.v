@@ -7,6 +7,8 @@
 //     in CYCLE                          the first beat of a frame was taken
 //     out CYCLE TLAST DATA              a beat was given (DATA in hexadecimal)
 //     unstable CYCLE TVALID             a beat that was offered fell or changed before it was taken
+//     starved CYCLE                     a load waits, and frames pass it
+//     load CYCLE LOAD_ERROR             load_error is not what it must be
 //     fault CYCLE BITS                  the port `fault` of a core with --protect is not zero
 //     state MASK h0 c0 h1 c1 ...        the lanes in MASK (hexadecimal) hold new results h and, of a
 //                                       layer that has one, their states c (decimal)
@@ -101,6 +103,21 @@ module tb (
         if (changes) unstable <= 1;
     end
 
+    // A load that waits gets its turn after a frame, which another may follow closely.
+    reg [2:0]               passed = 0;   // frames that began while a load waited
+    wire                    starves = passed > 3;
+    reg                     starved = 0;  // since the start
+    always @(posedge clk) begin
+        if (rst || !load_valid || load_ready) passed <= 0;
+        else if (in_beat && !in_frame && !starves) passed <= passed + 1;
+        if (starves) starved <= 1;
+    end
+
+    reg [3:0]               doubts = 0;   // cycles that load_error was not what it must be
+    wire                    misled = &doubts;  // for too long, since the start
+    always @(posedge clk)
+        if (!misled) doubts <= rst || load_error === load_wrong ? 0 : doubts + 1;
+
     reg                     faulted = 0;  // since the start
     always @(posedge clk) if (!rst && fault !== 0) faulted <= 1;
 
@@ -117,6 +134,8 @@ module tb (
     always @(posedge clk) if (trace_file != 0) begin
         if (in_beat && !in_frame) $fwrite(trace_file, "in %0d\n", cycle);
         if (changes) $fwrite(trace_file, "unstable %0d %b\n", cycle, m_axis_tvalid);
+        if (doubts == 14) $fwrite(trace_file, "load %0d %b\n", cycle, load_error);
+        if (starves && !starved) $fwrite(trace_file, "starved %0d\n", cycle);
         if (!rst && fault !== 0 && !faulted) $fwrite(trace_file, "fault %0d %b\n", cycle, fault);
         if (out_beat) $fwrite(trace_file, "out %0d %b %h\n", cycle, m_axis_tlast, m_axis_tdata);
         if (dut.core.trace__valid && !rst) begin

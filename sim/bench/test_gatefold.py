@@ -153,6 +153,8 @@ class Bench:
         await ClockCycles(self.dut.clk, INTERVAL + 64)
         assert self.sink.empty() and self.sink.idle(), "more came out than went in"
         assert self.dut.unstable.value == 0, "a beat fell or changed before it was taken"
+        assert self.dut.misled.value == 0, "load_error is not what it must be"
+        assert self.dut.starved.value == 0, "frames go in, although a load waits"
         assert self.dut.faulted.value == 0, "the core reports a fault where there is none"
 
     async def no_error(self):
@@ -331,7 +333,8 @@ async def hostile(dut):
 
 @cocotb.test(skip=not CORE.get("load_beats"))
 async def loads(dut):
-    """Loads with a wrong TLAST, before the weights are loaded and while frames are under way."""
+    """Loads with a wrong TLAST, before the weights are loaded and while frames are under way, and a
+    load that a reset ends."""
     bench = Bench(dut)
     await bench.start()
     early, early_again, done = 0, 3, 5  # as in tb.v
@@ -358,6 +361,15 @@ async def loads(dut):
     await bench.finish()
     await bench.reset()
     assert dut.load_error.value == 0, "load_error is set after a reset"
+    for _ in range(PATIENCE):
+        if int(dut.load_at.value) == CORE["load_beats"] // 2:
+            break
+        await RisingEdge(dut.clk)
+    await bench.reset()
+    for sample in SAMPLES:
+        bench.send(sample)
+    await bench.receive_expected(*SAMPLES)
+    await bench.finish()
 
 
 @cocotb.test(skip="other" not in VECTORS)

@@ -339,3 +339,12 @@ def test_vectors_that_overlap():
     vector = at + int.from_bytes(STACKED[at:at + 4], "little")
     with pytest.raises(UserError, match="tables or vectors overlap at byte"):
         read_model(patched(STACKED, vector, "I", 8))
+
+
+def test_what_a_table_holds_may_count_padding_behind_it():
+    """As converters write it, who put the next table there."""
+    at = places(STACKED)["Operator"][0]
+    fields = at - int.from_bytes(STACKED[at:at + 4], "little", signed=True)
+    held = int.from_bytes(STACKED[fields + 2:fields + 4], "little")
+    longer = patched(STACKED, fields + 2, "H", held + 40)
+    assert len(read_model(longer)["subgraphs"]) == len(read_model(STACKED)["subgraphs"])

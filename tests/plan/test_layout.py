@@ -97,8 +97,8 @@ def test_every_element_of_a_value_has_one_place(name, simd):
             assert len(np.unique(there)) == addresses.size
         for address in there.ravel():
             chunk, lane = chunks[address // simd], address % simd
-            assert chunk.count <= simd and chunk.from_x == (chunk.origin[0] < 0)
-            assert chunk.from_x or lane < chunk.count
+            assert chunk.size <= simd and chunk.from_x == (chunk.origin[0] < 0)
+            assert chunk.from_x or lane < chunk.size
             assert chunk.frac in qnet.fracs[value]
     # No two ops share a word; steps of one op do, in turns, each index its own.
     words = {}
@@ -131,8 +131,8 @@ def test_results_that_only_leave_have_no_address():
 def test_a_word_of_several_formats_is_a_chunk_for_each():
     storage = Storage(4)
     addresses = storage.input_rows(1, 6, np.array([[3, 5, 3, 5, 5, 5]]))[0]
-    assert [(c.address, c.frac, c.count) for c in storage.chunks] == [(0, 3, 2), (0, 5, 2),
-                                                                      (1, 5, 2)]
+    assert [(c.address, c.frac, c.size) for c in storage.chunks] == [(0, 3, 2), (0, 5, 2),
+                                                                     (1, 5, 2)]
     assert [divmod(int(a), 4) for a in addresses] == [(0, 0), (1, 1), (0, 2), (1, 3), (2, 0),
                                                       (2, 1)]
 

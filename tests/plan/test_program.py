@@ -168,7 +168,7 @@ def test_the_machine_sees_a_distance_that_is_too_short(monkeypatch, name, distan
 @pytest.mark.parametrize("name", NETWORKS)
 def test_unrolled_program_is_the_list_of_tiles(name):
     plan = make_plan(quantized(name), Array(pe=8, simd=3))
-    flat, storage = unroll(assemble(plan.tiles, plan.work)), plan.work.storage
+    flat, storage = unroll(assemble(plan.stretches, plan.work)), plan.work.storage
     # Where results change places from frame to frame, there are two frames in it.
     frames = 2 if storage.rings else 1
     assert flat == unroll(plan.program) and len(plan.tiles) == plan.cycles.tiles

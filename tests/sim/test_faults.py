@@ -94,6 +94,13 @@ FAULTS = {
     "a load goes on after a wrong TLAST": (
         "loadable", "gatefold", "core_loader", r"row__next = \d+'h0*1;(?=\s+end\s+end\s+if \(rst)",
         "row__next = row;", "hostile", "loads"),
+    "a reset leaves the place in a load": (
+        "loadable", "gatefold", "core_loader",
+        r"addr__next = \d+'h0;(?=\s+end\s+end\s+always @\* begin\s+if \(at_start\) begin end\s+r)",
+        "addr__next = addr;", "hostile", "loads"),
+    "a load gets no turn": (
+        "loadable", "gatefold", "core_loader", r"holds__t1 = holds__t2 & beats__valid",
+        "holds__t1 = 1'h0", "hostile", "loads"),
     "state is kept through a reset": (
         "loadable", "gatefold", "core_reader", r"after_reset__next = 1'h1",
         "after_reset__next = after_reset", "hostile", "reset_in_a_frame"),

@@ -27,11 +27,15 @@ def vectors(name: str) -> dict[str, np.ndarray]:
 
 
 class _Places(_Reader):
-    """A reader that notes where every field is."""
+    """A reader that notes where every table and field is."""
 
     def __init__(self, data: bytes):
         super().__init__(data)
         self.found: dict[str, list[int]] = {}
+
+    def table(self, name, at):
+        self.found.setdefault(name, []).append(at)
+        return super().table(name, at)
 
     def field(self, name, of, at):
         if at is not None:
@@ -40,7 +44,7 @@ class _Places(_Reader):
 
 
 def places(data: bytes) -> dict[str, list[int]]:
-    """Where each field of each table is, by ``Table.field``; of a vector, where its offset is."""
+    """Where each table is, and each field, by ``Table.field``; of a vector, where its offset is."""
     reader = _Places(data)
     reader.table("Model", reader.forward(0))
     return reader.found

@@ -13,7 +13,7 @@ from gatefold.gen.html import markup
 from gatefold.gen.html.markup import Markup, num, tag, text_tag
 from gatefold.gen.plan.latency import stages
 from gatefold.gen.plan.plan import Plan
-from gatefold.gen.plan.schedule import Tile
+from gatefold.gen.plan.stretches import Tile
 from gatefold.hdl.dies import place, sources
 from gatefold.hdl.isa import Start, Stop
 from gatefold.hdl.mac_array import MacArray

@@ -14,14 +14,24 @@ import gatefold as gf
 
 sys.path.insert(0, str(ROOT))  # the networks of the tests
 
+from gatefold.gen.network.graph import Concat, Flatten, Reverse
 from tests.support import tflite_files, windows
-from tests.support.networks import network
+from tests.support.networks import Make, network
 
 __all__ = ["CORES", "OF_CI", "Core"]
 
 #: Inputs whose first steps are zeros: on others the cell state grows beyond its format.
 LATE = np.zeros((64, 4, 3))
 LATE[:, -1] = np.random.default_rng(1).uniform(-1, 1, (64, 3))
+
+
+def _both_ways(m: Make) -> gf.Network:
+    """Two bidirectional layers."""
+    return gf.Network(((4, 3),), (
+        m.lstm(3, 2, True), Reverse(inputs=(0,)), m.lstm(3, 2, True), Reverse(),
+        Concat(axis=1, inputs=(1, 4)),
+        m.gru(4, 3, True), Reverse(inputs=(5,)), m.gru(4, 3, True), Reverse(),
+        Concat(axis=1, inputs=(6, 9)), Flatten(), m.dense(24, 2)))
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,8 @@ CORES = {
     "two dies": Core("gru", {"contexts": 2, "dies": 2}),
     "int8": Core(tflite_files.path("stacked"), {"board": "zcu104"}),
     "windows": Core(windows.made("branches"), {"hop": 2}),
+    "both ways": Core(_both_ways, {"dies": 2}),
+    "few bits": Core("gru", {"width": 4, "simd": 8}),
     "host": Core("dense only", {"host": "axi", "port": "64", "loadable": True}, "gatefold_host"),
 }
 OF_CI = ("lstm", "loadable")

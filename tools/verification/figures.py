@@ -7,10 +7,15 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["FIGURES", "ROOT", "hardware", "record", "recorded"]
+__all__ = ["FIGURES", "ROOT", "figures", "hardware", "record", "recorded"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = Path(__file__).with_name("figures.json")
+
+
+def figures() -> dict:
+    """What figures.json holds."""
+    return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
 
 
 def hardware(folder: Path) -> str:
@@ -22,8 +27,7 @@ def hardware(folder: Path) -> str:
 def recorded(section: str, key: str, hardware: str, start: dict) -> dict:
     """What a section holds of a core with this :func:`hardware`; otherwise ``start``, which the
     command adds to from run to run."""
-    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    found = figures.get(section, {}).get(key, {})
+    found = figures().get(section, {}).get(key, {})
     return found if found.get("hardware") == hardware else start | {"hardware": hardware}
 
 
@@ -34,9 +38,9 @@ def record(section: str, found: dict) -> None:
     with FIGURES.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # several commands may run at once
         file.seek(0)
-        figures = json.loads(file.read() or "{}")
-        figures.setdefault(section, {}).update(found)
+        every = json.loads(file.read() or "{}")
+        every.setdefault(section, {}).update(found)
         file.truncate(0)
-        file.write(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+        file.write(json.dumps(every, indent=1, sort_keys=True) + "\n")
         file.flush()
-        write(figures)
+        write(every)

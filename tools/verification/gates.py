@@ -125,15 +125,16 @@ static int chance(int of_256) { return (int)(draw() >> 20 & 255) < of_256; }
 static const int RATES[4] = {0, 40, 128, 256};
 
 /* ports: places of tvalid, tready, tlast and the number of beats of a frame, of each input stream;
-   then of the output stream's tready and tvalid. */
+   then of the output stream's tready and tvalid. loads: bits of each beat of each load. */
 void simulate(int cycles, word first_seed, int n_in, int n_reg, int n_and, int n_out,
               const int32_t *left, const int32_t *right, const int32_t *next, const int32_t *out,
               const int32_t *in_kind, int streams, const int32_t *ports, const int32_t *out_ports,
+              const uint8_t *loads, int n_loads, int beat_bits,
               const int32_t *weak, word *value, const int32_t *watched, int n_watched,
               uint8_t *trace, word *cubes, word *differs, int64_t *shown)
 {
     int words = (n_watched + 63) / 64, beat[4] = {0}, rate[4] = {256, 256, 256, 256}, ready = 256;
-    int wrong = 0, mode = 0, n_lit = 2 * words;
+    int wrong = 0, mode = 0, n_lit = 2 * words, load = 0;
     word *state = calloc(n_reg, 8), *good = calloc(words + 1, 8), held = 0;
     seed = first_seed * 2654435761u + 88172645463325252ull;
     for (int i = 0; i < 20; i++) draw();
@@ -147,8 +148,16 @@ void simulate(int cycles, word first_seed, int n_in, int n_reg, int n_and, int n
         }
         for (int r = 0; r < n_reg; r++) value[1 + n_in + r] = state[r];
         int reset = t > 3 && (draw() >> 11 & 4095) == 0;
-        for (int i = 0; i < n_in; i++) {   /* kinds: 0 anything, 1 rst, 2 as it is, 3 data */
+        if (n_loads && beat[1] == 0) load = (int)((draw() >> 9) % n_loads);
+        const uint8_t *bits = loads;
+        if (n_loads) bits += (load * ports[7] + beat[1] % ports[7]) * beat_bits;
+        /* kinds: 0 anything, 1 rst, 2 as it is, 3 and more data, below 0 a bit of a load's beat */
+        for (int i = 0; i < n_in; i++) {
             if (in_kind[i] == 2) continue;
+            if (in_kind[i] < 0) {
+                value[1 + i] = -(word)bits[-1 - in_kind[i]];
+                continue;
+            }
             word bit = in_kind[i] == 1 ? reset : draw() >> 7 & 1;
             if (in_kind[i] >= 3 && mode == 1) bit = held >> (in_kind[i] - 3 & 7) & 1;
             if (in_kind[i] >= 3 && mode == 2) bit = in_kind[i] & 1 ? held >> (i & 31) & 1 : bit;
@@ -254,9 +263,10 @@ class Seen:
 
 
 def simulate(gates: Gates, watched: np.ndarray, machines: list[int], beats: dict[str, int],
-             cycles: int, seed: int, work: Path) -> Seen:
+             cycles: int, seed: int, work: Path, loads: list[list[int]] | None = None) -> Seen:
     """Play ``cycles`` with machine n in which the input ``mutant`` is ``machines[n]``; there are at
-    most 64, the first one is 0. ``beats``: of a frame of each input stream, by its prefix."""
+    most 64, the first one is 0. ``beats``: of a frame of each input stream, by its prefix;
+    ``loads``: the beats of some loads that a loadable core is given."""
     count = len(gates.registers)
     value = np.zeros(gates.first_and + len(gates.left), np.uint64)
     kinds = np.zeros(len(gates.inputs), np.int32)
@@ -267,6 +277,8 @@ def simulate(gates: Gates, watched: np.ndarray, machines: list[int], beats: dict
                                for lane, machine in enumerate(machines))
         elif name in ("clk", "rst", UNDRIVEN[0]):
             kinds[n] = 1 if name == "rst" else 2
+        elif name == "s_load_tdata" and loads:
+            kinds[n] = -1 - bit
         elif name.endswith("tdata"):
             kinds[n] = 3 + bit % 16
     ports = []
@@ -289,11 +301,14 @@ def simulate(gates: Gates, watched: np.ndarray, machines: list[int], beats: dict
     stream_ports, out_ports = np.array(ports, np.int32), np.array(
         [ready, gates.port("m_axis_tvalid", outputs=True)[0]], np.int32)
     places = np.ascontiguousarray(watched, np.int32)
+    wide = len(gates.port("s_load_tdata"))
+    load_bits = np.array([beat >> bit & 1 for load in loads or () for beat in load
+                          for bit in range(wide)], np.uint8)
     _library(work).simulate(
         cycles, ctypes.c_uint64(seed), len(gates.inputs), count, len(gates.left),
         len(gates.outputs), *map(_at, numbers), len(beats), _at(stream_ports),
-        _at(out_ports), _at(weak), _at(value), _at(places), len(watched), _at(trace),
-        _at(cubes), _at(differs), _at(shown))
+        _at(out_ports), _at(load_bits), len(loads or ()), wide, _at(weak), _at(value),
+        _at(places), len(watched), _at(trace), _at(cubes), _at(differs), _at(shown))
     bits = np.unpackbits(trace.view(np.uint8), axis=1, bitorder="little")[:, :len(watched)]
     return Seen(np.asarray(watched), bits.astype(bool), shown[:len(machines)], differs, cubes)
 

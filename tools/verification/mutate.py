@@ -27,8 +27,9 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from cores import CORES, OF_CI
-from figures import record
+from figures import figures, record
 from mutants import TOP, Mutant, choose, list_mutants, write_mutants
 from prove import equivalent
 from reach import equivalent as equivalent_where_reached
@@ -107,6 +108,14 @@ def _registers(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Ch
     return {"registers and memory": lambda mutant: bench.check(mutant)}
 
 
+def some_loads(core: Path) -> list[list[int]] | None:
+    """The beats of loads with different weights, of a loadable core."""
+    info = load_core_info(core)
+    others = [other_weights(load_plan(core), info, np.zeros((1, info.n_in), int), seed)
+              for seed in (range(1, 5) if info.load_beats else ())]
+    return [other.load for other in others if other] or None
+
+
 @cache
 def reasons() -> list[tuple[str, ...]]:
     """The lines of survivors.tsv: core, mutant (both may have wildcards), reason."""
@@ -121,15 +130,15 @@ def reason(core: str, mutant: Mutant) -> tuple[str, ...] | None:
                  and fnmatchcase(literal, line[1].replace("[", "(").replace("]", ")"))), None)
 
 
-def played(name: str, count: int, seed: int, jobs: int, root: Path
+def played(name: str, count: int, seed: int, jobs: int, root: Path, first: int = 0
            ) -> tuple[int, dict[Mutant, str | None]]:
-    """How many mutants a core has, and what kills each of ``count`` of them. ``root`` takes the
-    core's folder, ``core``, and that of its netlist, ``work``."""
+    """How many mutants a core has, and what kills each of ``count`` of them, those after the
+    ``first``. ``root`` takes the core's folder, ``core``, and that of its netlist, ``work``."""
     core, work, folder, top = root / "core", root / "work", root / "mutants", CORES[name].top
     work.mkdir()
     qnet = CORES[name].save(core)
     every = list_mutants(core, work, top)
-    chosen = choose(every, count, seed)
+    chosen = choose(every, first + count, seed)[first:]
     write_mutants(chosen, core, work, folder, top)
     killers = play(folder, core, qnet, len(chosen), jobs, host=top != TOP)
     return len(every), dict(zip(chosen, killers, strict=True))
@@ -142,25 +151,27 @@ def sample_alive(name: str, count: int, jobs: int) -> list[Mutant]:
     return [mutant for mutant, killer in killers.items() if killer is None]
 
 
-def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list, list]:
-    """Play ``count`` mutants of a core: figures, (mutant, whether it is proved) of the survivors
-    without a line that holds, and the lines that hold."""
+def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0
+           ) -> tuple[dict, list, list]:
+    """Play ``count`` mutants of a core, those after the ``first``: figures, (mutant, whether it is
+    proved) of the survivors without a line that holds, and the lines that hold."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
         root, top = Path(temporary), CORES[name].top
-        every, killers = played(name, count, seed, jobs, root)
+        every, killers = played(name, count, seed, jobs, root, first)
         alive = [mutant for mutant, killer in killers.items() if killer is None]
         proved, shown = equivalent(alive, root / "work", top), {}
         if top == TOP:
             reached, shown = equivalent_where_reached(
                 [mutant for mutant in alive if mutant not in proved],
-                load_core_info(root / "core"), root / "work")
+                load_core_info(root / "core"), root / "work", loads=some_loads(root / "core"))
             proved |= reached
     for mutant, output in shown.items():
         print(f"{name}: random traffic shows {mutant.key}: {output}", flush=True)
     lines = {mutant: reason(name, mutant) for mutant in alive}
     hold = {mutant: line for mutant, line in lines.items()
-            if line and (line[2] == PROVED) == (mutant in proved)}
+            if line and (line[2] == PROVED) == (mutant in proved)
+            and (mutant not in shown or line[2] == OPEN)}
     explained = sum(line[2] not in (PROVED, OPEN) for line in hold.values())
     kinds: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for mutant, killer in killers.items():
@@ -174,6 +185,17 @@ def mutate(name: str, count: int, seed: int, jobs: int) -> tuple[dict, list, lis
         "open": len(alive) - len(proved) - explained,
         "modules": dict(sorted(kinds.items())), "seconds": round(time.monotonic() - started),
     }, [(mutant, mutant in proved) for mutant in alive if mutant not in hold], [*hold.values()]
+
+
+def added(before: dict, found: dict) -> dict:
+    """Figures of a core's mutants and of the slice of them that follows."""
+    sums = {key: before[key] + found[key]
+            for key in ("mutants", "proved", "explained", "open", "seconds")}
+    kinds = {kind: [sum(counts) for counts in zip(*(
+        one["modules"].get(kind, (0, 0, 0)) for one in (before, found)), strict=True)]
+        for kind in sorted({*before["modules"], *found["modules"]})}
+    return found | sums | {"modules": kinds,
+                           "killed": dict(Counter(before["killed"]) + Counter(found["killed"]))}
 
 
 def refresh(name: str, lines: list[tuple[str, ...]]) -> None:
@@ -192,6 +214,9 @@ def main() -> int:
                         f"{' and '.join(OF_CI)}, as CI does")
     parser.add_argument("--all", action="store_true", help="every core, 1,000 mutants each")
     parser.add_argument("--count", type=int, help="mutants of each core")
+    parser.add_argument("--first", type=int, default=0,
+                        help="mutants to leave out: the choice is played in slices, one after the "
+                        "other, and --record adds a slice to those before it")
     parser.add_argument("--seed", type=int, default=1, help="of the choice; 1 is what CI plays")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--record", action="store_true", help="write docs/verification.md")
@@ -201,7 +226,7 @@ def main() -> int:
     count = options.count or (1000 if options.all else COUNT)
     failed = False
     for name in names:
-        found, unknown, used = mutate(name, count, options.seed, options.jobs)
+        found, unknown, used = mutate(name, count, options.seed, options.jobs, options.first)
         killed = sum(found["killed"].values())
         print(f"{name}: {found['mutants']} mutants: {killed} killed, {found['proved']} proved "
               f"equivalent, {found['explained']} explained, {found['open']} open "
@@ -209,7 +234,7 @@ def main() -> int:
         new = [(name, mutant.key, PROVED if proved else OPEN) for mutant, proved in unknown]
         for line in new:
             print(*line, sep="\t")
-        whole = (count, options.seed) == (COUNT, 1) and name in OF_CI
+        whole = (count, options.seed, options.first) == (COUNT, 1, 0) and name in OF_CI
         stale = [line for line in reasons() if line[0] == name and line not in used]
         for line in stale if whole else ():
             print(f"survivors.tsv: no mutant of {name} needs the line {line[1]!r}: remove it")
@@ -217,7 +242,14 @@ def main() -> int:
             refresh(name, [*used, *new])
         failed |= whole and bool(new or stale) and not options.refresh
         if options.record:
-            record("mutants" if count == COUNT else "many mutants", {name: found})
+            section = "mutants" if whole else "many mutants"
+            if options.first:
+                before = figures().get(section, {}).get(name, {"mutants": 0, "seed": None})
+                if (before["mutants"], before["seed"]) != (options.first, options.seed):
+                    parser.error(f"{before['mutants']} mutants of {name}, seed {before['seed']}, "
+                                 f"are recorded: {options.first} would have to be")
+                found = added(before, found)
+            record(section, {name: found})
     return int(failed)
 
 

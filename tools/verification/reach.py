@@ -37,29 +37,37 @@ MOST_MODELS = 200  #: and steps that break what was assumed;
 SECONDS = 120  #: and seconds of a CPU that a proof may take before its next round
 
 
-def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000
-               ) -> tuple[set[Mutant], dict[Mutant, str]]:
+def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000,
+               loads: list[list[int]] | None = None) -> tuple[set[Mutant], dict[Mutant, str]]:
     """Those that are equivalent in every state that the core reaches; and those which random
     traffic shows not to be: the output that differs, and when. ``work``: the folder of their list;
-    ``cycles`` of the simulation."""
+    ``cycles`` of the simulation; ``loads``: the beats of loads of a loadable core."""
     if not mutants:
         return set(), {}
     gates = read_gates(mutants, work)
     beats = {"s_axis": info.beats_in} | ({"s_load": info.load_beats} if info.load_beats else {})
     watched, base = control(gates), None
+    bare = Base(gates, watched, [])
     proved, shown = set(), {}
     for first in range(0, len(mutants), 63):
         some = mutants[first:first + 63]
         machines = [0, *range(first + 1, first + 1 + len(some))]
-        seen = simulate(gates, watched, machines, beats, cycles, 1, work)
-        if base is None:
-            base = Base(gates, watched, invariants(gates, seen, work))
+        seen = simulate(gates, watched, machines, beats, cycles, 1, work, loads)
+        left: dict[Mutant, tuple[int, dict[int, np.ndarray]]] = {}
         for lane, mutant in enumerate(some, 1):
             cycle, output = divmod(int(seen.shown[lane]), 1024)
             if cycle >= 0:
                 name, bit = gates.outputs[output]
                 shown[mutant] = f"{name}[{bit}] in cycle {cycle}"
-            elif Proof(base, machines[lane], seen.cubes_of(lane), work).holds():
+                continue
+            cubes = seen.cubes_of(lane)
+            if not cubes and Proof(bare, machines[lane], {}, work).holds(models=1):
+                proved.add(mutant)  # what it changes is not read, in any state
+            else:
+                left[mutant] = machines[lane], cubes
+        for mutant, (machine, cubes) in left.items():
+            base = base or Base(gates, watched, invariants(gates, seen, work))
+            if Proof(base, machine, cubes, work).holds():
                 proved.add(mutant)
     return proved, shown
 
@@ -158,7 +166,7 @@ class Proof:
         self.base, self.machine, self.cubes, self.work = base, machine, cubes, work
         self.facts = np.ones(len(base.facts), bool)
         self.values: dict[int, dict[int, np.ndarray]] = {}
-        self.models = 0
+        self.models, self.most = 0, MOST_MODELS
 
     def _allowed(self, register: int) -> dict[int, np.ndarray]:
         """Of each small control register of a register's module, which values it may have while
@@ -169,10 +177,11 @@ class Proof:
                                      in enumerate(self.base.groups) if inside == part}
         return self.values[register]
 
-    def holds(self) -> bool:
-        """Whether it is; not, too, where that takes long to find out."""
-        ends = time.process_time() + SECONDS
-        while (len(self.cubes) <= MOST_REGISTERS and self.models < MOST_MODELS
+    def holds(self, models: int = MOST_MODELS) -> bool:
+        """Whether it is; not, too, where that takes long to find out, or more than ``models``
+        steps break what was assumed."""
+        ends, self.most = time.process_time() + SECONDS, models
+        while (len(self.cubes) <= MOST_REGISTERS and self.models < self.most
                and time.process_time() < ends):
             pair = Pair(self.base, self.machine, self.cubes)
             verdict = self._round(pair)
@@ -203,6 +212,9 @@ class Proof:
         wrong = [pair.both(pair.difference(int(lit)), valid) if name in WEAK
                  else pair.difference(int(lit))
                  for lit, (name, _) in zip(gates.out, gates.outputs, strict=True)]
+        moved = any(pair.difference(lit) != -1 for lit in gates.next.tolist())
+        if not (moved or lost or any(lit != -1 for lit in wrong)):
+            return True
         with pair.solver() as solver:
             if pair.model(solver, wrong) is not None:
                 return False
@@ -235,7 +247,7 @@ class Proof:
 
         breaks = {register: out for register in differences
                   if (out := breaking(register, self.cubes.get(register))) is not None}
-        while (breaks or lost) and self.models < MOST_MODELS and len(new) <= MOST_REGISTERS:
+        while (breaks or lost) and self.models < self.most and len(new) <= MOST_REGISTERS:
             model = pair.model(solver, [*breaks.values(), *lost.values()])
             if model is None:
                 break

@@ -105,10 +105,13 @@ class _Reader:
         if size < 4 or size % 2 or held < 4:
             raise _damaged(f"the table at byte {at} has a damaged list of fields")
         self.inside(entries, size)
-        self.take(at, held)
+        self.inside(at, held)
         offsets = np.frombuffer(self.data, "<u2", (size - 4) // 2, entries + 4).tolist()
         if any(offset >= held for offset in offsets):
             raise _damaged(f"the table at byte {at} has a field outside of it")
+        # Up to its last field: converters count bytes of padding in what a table holds, and put
+        # the next table there.
+        self.take(at, max([4, *(offset + 1 for offset in offsets)]))
         return {slot: at + offset for slot, offset in enumerate(offsets) if offset}
 
     def field(self, name: str, of: Type, at: int | None):
