@@ -23,6 +23,7 @@ from gatefold.gen.frontends.onnx.evaluate import Flat, Step, is_recurrent, steps
 from gatefold.gen.frontends.onnx.inputs import flat_on_samples
 from gatefold.gen.frontends.onnx.ops import MOVES
 from gatefold.gen.frontends.onnx.proto import Model, as_text, names_read
+from gatefold.gen.frontends.onnx.run import HOST
 from gatefold.gen.frontends.sizes import AS_DECLARED, Sizes
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network, Shape, joined
@@ -120,7 +121,7 @@ class _Graph:
                 self.core -= lead
                 return self.network()
             except Incomplete as error:
-                texts = {names[one.origin]: one.text.replace(whole.HOST, "")
+                texts = {names[one.origin]: one.text.replace(HOST, "")
                          for one in error.refusals.found if one.origin in names}
                 # What lies behind is judged when what it reads is no stand-in any more.
                 refused = set(texts) & order.ahead - order.recurrent or set(texts)

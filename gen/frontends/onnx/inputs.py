@@ -14,10 +14,11 @@ import onnx
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import check_dim
-from gatefold.gen.frontends.onnx import graph as whole
+from gatefold.gen.frontends.onnx.axes import batch_axes, batch_choices, no_batch
 from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
 from gatefold.gen.frontends.onnx.evaluate import Flat, flat_of, is_recurrent, steps_axis
 from gatefold.gen.frontends.onnx.proto import Model, as_text, dims_of
+from gatefold.gen.frontends.onnx.scalars import names_in, open_number
 from gatefold.gen.frontends.sizes import Dim, OpenError, Sizes, SizesError
 from gatefold.gen.network.around import Port
 
@@ -40,7 +41,7 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
     layers agree with, else the likeliest that it runs with."""
     given = [value for value in model.graph.input if value.name not in constants]
     fixed, named = {}, dict(sizes.named)
-    read = whole.names_in(model.graph)
+    read = names_in(model.graph)
     declared: dict[str, tuple[Dim, ...]] = {}
     types = {}
     for value in given:
@@ -53,7 +54,7 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
             if value.name not in read:  # any number does
                 named.setdefault(name, 1)
             if name not in named:
-                raise whole.open_number(model.graph, constants, value.name)
+                raise open_number(model.graph, constants, value.name)
             fixed[name] = np.full((1,) * len(dims), named.pop(name), types[name])
         else:
             declared[name] = dims
@@ -65,7 +66,7 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
     likely: tuple[list[Port], Flat] | None = None
     possible = {name: axes for name, dims in every.items() for axes in [_axes(dims, left)]
                 if axes and axes != [None]}
-    choices = whole.batch_choices([every[name] for name in possible], [*possible.values()])
+    choices = batch_choices([every[name] for name in possible], [*possible.values()])
     for axes, _ in itertools.islice(choices, _CHOICES):
         chosen = dict(zip(possible, axes, strict=True))
         try:
@@ -87,7 +88,7 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
         likely = likely or found
     if likely is not None and not isinstance(problem, OpenError):
         return likely
-    raise problem or whole.no_batch([*every.values()])
+    raise problem or no_batch([*every.values()])
 
 
 def _run(model: Model, constants: Mapping[str, np.ndarray],
@@ -129,7 +130,7 @@ def _along_batch(flat: Flat, wide: Flat, count: int) -> bool | None:
 
 def _axes(dims: tuple[Dim, ...], sizes: Sizes) -> list[int | None]:
     """The axes of an input that may be its batch: open ones and those of one sample."""
-    return [axis for axis in whole.batch_axes(dims, sizes.timesteps is not None)
+    return [axis for axis in batch_axes(dims, sizes.timesteps is not None)
             if axis is None or dims[axis] == 1 or isinstance(dims[axis], str)]
 
 
