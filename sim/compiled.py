@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +26,11 @@ class Compiled(ABC):
 
     Parameters: ``directory``, made by ``gatefold build``; ``simulator``, one of
     :data:`~gatefold.sim.simulators.VERILOG_SIMULATORS`; ``timeout``, seconds for the build and for
-    each run.
+    each run; ``flags``, of Verilator.
     """
 
-    def __init__(self, directory: Path, simulator: str, timeout: float):
+    def __init__(self, directory: Path, simulator: str, timeout: float,
+                 flags: Sequence[str] = ()):
         self.simulator, self._timeout = simulator, timeout
         self._temporary = tempfile.TemporaryDirectory(prefix="gatefold-")
         try:
@@ -41,7 +42,7 @@ class Compiled(ABC):
             folder = self._root / "build"
             folder.mkdir()
             sources = [*self._bench(folder), *sorted((self._root / "rtl").glob("*.v"))]
-            self._command = build(simulator, folder, sources, timeout=timeout)
+            self._command = build(simulator, folder, sources, timeout=timeout, flags=flags)
         except BaseException:
             self._temporary.cleanup()
             raise

@@ -13,16 +13,22 @@ from gatefold.sim.testbench import bench_file
 
 __all__ = ["HostBench", "HostInfo"]
 
-_END, _WRITE, _READ, _DONE, _WAIT, _PAUSES, _BASE, _BROKEN, _INTERRUPT = range(9)
+_END, _WRITE, _READ, _DONE, _WAIT, _PAUSES, _BASE, _BROKEN, _INTERRUPT, _RESET = range(10)
 _OFF = 4  # above a step: bytes of a write that are not enabled
-_PAUSED = (96, 250)  # of 256 cycles in which each channel of memory pauses, in the last descriptors
-_BASES = (0x5A3CF00F, 0xA5C30FF0)  # the bits above, twice, of their addresses
+#: Of 256 cycles those in which each channel of memory pauses, reads and writes, in the last
+#: descriptors; where only one of them hardly moves, the queues of the other fill up;
+_PAUSED = ((96, 96), (250, 250), (0, 250), (250, 0))
+_BASES = (0x5A3CF00F, 0xA5C30FF0) * 4  # and the bits above, twice, of their addresses
 _WINDOWS = 4  # frames in the window at most
 _PATTERN = 0x96A5C35A  # written to registers, and its complement
 _WRONG = 0x01010101  # of what is written to bytes that are not enabled, and to wrong fields
 _LONG = range(8, 32)  # bits of the watchdog's patience that are tried one by one
 _PATIENCE = 100  # cycles, of the watchdog, where memory does not answer
 _CHANNELS, _ALL = (0x01, 0x02, 0x04, 0x08, 0x10), 0x1F  # at which nothing moves
+_ANYWHERE = 1 << 13  # any address is right
+_ENDLESS = range(4, 24)  # bits of numbers of frames, most of which no simulation plays to the end
+_PLAYED = 8  # of which it plays about so many, or all of them
+_RESETS = {"verilator": 100_000, "icarus": 600}  # in so many cycles altogether
 #: How memory is broken (sim/bench/host.v): what it is, and whether reads or writes fail.
 _BROKEN_BY = ((0b10, "READ"), (0b11, "READ"), (1 << 4, "READ"), (1 << 5, "READ"),
               (0b1000, "WRITE"), (0b1100, "WRITE"))
@@ -65,7 +71,8 @@ class HostBench(Compiled):
     the first frame alone, some in the window, and a batch, with a memory that answers at once; all
     frames with one that pauses, and with one that hardly moves, at other addresses; descriptors
     that must be refused; memory that fails, ends bursts early or late, or does not answer; loads
-    with a wrong checksum; an abort; and after all that all frames again.
+    with a wrong checksum; an abort; resets in the middle of descriptors; and after all that all
+    frames again.
 
     Parameters as of :class:`Compiled`, and ``info``; ``frames``, one sequence in a stateful core;
     ``outputs``, what golden makes of them.
@@ -74,21 +81,25 @@ class HostBench(Compiled):
     def __init__(self, directory: Path, info: HostInfo, frames: list[bytes], outputs: list[bytes],
                  simulator: str, *, timeout: float = 900):
         self.info, self.outputs, self.simulator = info, outputs, simulator
+        self._paused = len(_PAUSED) if simulator == "verilator" else 2
         size, count = info.port_bits // 8, len(frames)
         at_in = -(-len(info.load) // 4096) * 4096
         at_out = -(-(at_in + count * info.in_bytes) // 4096) * 4096
-        # Of results: of four descriptors, of those that fail, of the last one, completion words.
-        self._regions = [at_out + n * (count * info.out_bytes + 16 * size) for n in range(7)]
+        # Of results: of six descriptors, of those that fail, of the last one, completion words.
+        self._regions = [at_out + n * (count * info.out_bytes + 16 * size) for n in range(9)]
         content = bytearray(b"".join([info.load.ljust(at_in, b"\0"), *frames]).ljust(at_out, b"\0"))
         content += bytes([_GUARD]) * (
             self._regions[-1] + count * info.out_bytes + 16 * size - at_out)
+        # The frames once more, behind the results: bits of addresses have other values there.
+        again = -(-len(content) // 4096) * 4096
+        content = content.ljust(again, bytes([_GUARD])) + b"".join(frames)
         self._content, self._low = bytes(content), max(12, len(content).bit_length())
-        self._played = self._script(frames, at_in)
+        self._played = self._script(frames, at_in, again)
         #: Cycles of a run at most; every access to a register takes some.
         self._most = _MANY * (info.warm + info.frame + _WINDOWS * (info.window_frame or 0)
-                              + info.batch * (1 + count) + len(info.load)
+                              + info.batch * (1 + count) + 8 * len(info.load)
                               + 40 * count * (info.in_bytes + info.out_bytes) // size
-                              + len(self._played.steps)) + 20_000
+                              + len(self._played.steps)) + 2 * _RESETS[simulator] + 20_000
         super().__init__(directory, simulator, timeout)
 
     def check(self, *plusargs: str) -> int:
@@ -99,7 +110,8 @@ class HostBench(Compiled):
         for (name, want), got in zip(self._played.expected, values, strict=True):
             if want is not None and got not in (want if isinstance(want, range) else (want,)):
                 raise CheckFailed(f"registers and memory: expected {want} {name}, got {got}")
-        for place, number in ((0, 1), (1, info.batch_frames), (2, count), (3, count), (5, count)):
+        for place, number in ((0, 1), (1, info.batch_frames), *(
+                (place, count) for place in (*range(2, 2 + self._paused), 7))):
             length = number * info.out_bytes
             got = result[self._regions[place]:self._regions[place] + length]
             _same(f"descriptor {place}", got, outputs[:number])
@@ -107,15 +119,15 @@ class HostBench(Compiled):
             if set(behind) != {_GUARD}:
                 raise CheckFailed(f"registers and memory: descriptor {place} wrote behind its "
                                   "results")
-        words = result[self._regions[6]:][:4 * (len(self._words) + 1)]
+        words = result[self._regions[8]:][:4 * (len(self._words) + 1)]
         want = b"".join(word.to_bytes(4, "little") for word in self._words)
         if words != want + bytes([_GUARD]) * 4:
             raise CheckFailed(f"registers and memory: expected the completion words {want.hex()}, "
                               f"got {words.hex()}")
         return self._frames
 
-    def _script(self, frames: list[bytes], at_in: int) -> _Script:
-        """What the host does."""
+    def _script(self, frames: list[bytes], at_in: int, again: int) -> _Script:
+        """What the host does; the frames are at the addresses ``at_in`` and ``again``."""
         info, count, script = self.info, len(frames), _Script(self._low)
         self._words: list[int] = []  # completion words
         self._try_registers(script)
@@ -136,27 +148,31 @@ class HostBench(Compiled):
             upwards = range(0, len(frame), 4)
             for n in upwards if frame is frames[0] else upwards[::-1]:
                 script.bytewise(MAP.window("WINDOW_IN").address + n,
-                                int.from_bytes(frame[n:n + 4], "little"))
+                                int.from_bytes(frame[n:n + 4], "little"), upwards=not n & 4)
             script.run(1, 0, 0, window=True, first=frame is frames[0])
             script.read("LAST_CYCLES", info.window_frame, "cycles for a frame in the window")
             for n in range(0, info.out_bytes, 4):
                 script.steps.append((_READ, MAP.window("WINDOW_OUT").address + n, 0))
                 script.expected.append((f"in byte {n} of the window", int.from_bytes(
                     output[n:n + 4], "little")))
-        for rate, base, at_out in zip(_PAUSED, _BASES, self._regions[2:], strict=False):
-            script.steps += [(_PAUSES, 0, rate), (_BASE, 0, base)]
-            script.run(count, at_in, at_out, base)
-        self._frames = 1 + info.batch_frames + windows + 2 * count
+        paused = _PAUSED[:self._paused]
+        for n, (rate, base) in enumerate(zip(paused, _BASES, strict=False)):
+            script.steps += [(_PAUSES, 0, rate[0] | rate[1] << 8), (_BASE, 0, base)]
+            script.run(count, again if n % 2 else at_in, self._regions[2 + n], base)
+        self._frames = 1 + info.batch_frames + windows + len(paused) * count
         script.read("ERROR", 0)
         script.read("FRAMES_DONE_LO", self._frames)
+        script.steps.append((_WAIT, 0, 0))  # the high half waits for any number of cycles
         script.read("FRAMES_DONE_HI", 0)
         script.read("COMPLETED", script.descriptors)
         script.steps += [(_PAUSES, 0, 0), (_BASE, 0, 0)]
         self._refusals(script, at_in)
         self._fail(script, min(_FEW, count), at_in)
-        script.run(count, at_in, self._regions[5])
+        self._reset(script, at_in)
+        script.run(count, again, self._regions[7])
         self._frames += count
         script.read("ERROR", 0)
+        script.read("COMPLETED", script.descriptors)
         script.steps.append((_END, 0, 0))
         return script
 
@@ -166,21 +182,25 @@ class HostBench(Compiled):
             script.read(name, value)
         for register in MAP.registers:
             mask = sum(field.mask for field in register.fields if field.access == "rw")
-            for value in (_PATTERN, ~_PATTERN, sum(
-                    field.reset << field.low for field in register.fields)) if mask else ():
-                script.bytewise(register.address, value & mask)
-                script.read(register.name, value & mask)
+            reset = sum(field.reset << field.low for field in register.fields)
+            for n, value in enumerate((_PATTERN, ~_PATTERN, ~_PATTERN, _PATTERN, reset)):
+                if mask and (self.simulator == "verilator" or n % 2 == 0):
+                    script.bytewise(register.address, value & mask, upwards=n < 2)
+                    script.read(register.name, value & mask)
 
-    def _word(self, script: _Script, errors: int = 0) -> dict[str, bool]:
-        """Registers that ask for a completion word, which must be 1 above these errors."""
-        script.write(DONE_ADDR_LO=self._regions[6] + 4 * len(self._words) | script.upper(_WORD),
-                     DONE_ADDR_HI=_WORD)
+    def _word(self, script: _Script, base: int, errors: int = 0) -> dict[str, bool]:
+        """Registers that ask for a completion word, which must be 1 above these errors; ``base``,
+        from now on, of step _BASE."""
+        above = ~base & _WORD
+        script.steps.append((_BASE, 0, base))
+        script.write(DONE_ADDR_LO=self._regions[8] + 4 * len(self._words) | script.upper(above),
+                     DONE_ADDR_HI=above)
         self._words.append(1 << 31 | errors)
         return {"done_word": True}
 
     def _refusals(self, script: _Script, at_in: int) -> None:
         """Descriptors that the core must refuse, and interrupts of both kinds."""
-        info, out = self.info, self._regions[4]
+        info, out = self.info, self._regions[6]
         good = {"FRAMES": 1, "IN_ADDR_LO": at_in, "IN_ADDR_HI": 0, "OUT_ADDR_HI": _WORD,
                 "OUT_ADDR_LO": out | script.upper(_WORD)}
         ask = MAP["FLAGS"].field
@@ -192,8 +212,16 @@ class HostBench(Compiled):
         script.write(ISR=3)
         script.read("ISR", 0)
         script.interrupt(0)
+        for event in (1, 2):  # the other one is not told
+            script.write(IER=event)
+            script.refused("FRAMES", **good | {"FRAMES": 1 << 31})
+            script.interrupt(1)
+            script.read("ISR", event)
+            script.write(GIE=0)
+            script.read("GIE", 0)
+            script.interrupt(0)
+            script.write(GIE=1, ISR=event)
         script.write(IER=0, GIE=0)
-        script.refused("FRAMES", **good | {"FRAMES": 1 << 31})
         script.refused("ALIGNMENT", **good | {"IN_ADDR_LO": at_in + 1})
         script.refused("ALIGNMENT", **good | {"OUT_ADDR_LO": out + info.port_bits // 16})
         script.refused("ALIGNMENT", **good | {"FLAGS": ask("DONE_WORD").mask, "DONE_ADDR_LO": 2})
@@ -203,7 +231,9 @@ class HostBench(Compiled):
         script.refused("FRAMES" if info.window else "NO_WINDOW", **good | {
             "FLAGS": ask("WINDOW").mask, "FRAMES": 1 + info.window})
         script.write(EXPECTED_HASH=info.constants["HASH_LO"])
-        script.run(1, at_in, out, check_hash=True, **self._word(script))
+        for base in (_BASES[0], _BASES[1], 0):
+            asked = self._word(script, base)
+            script.run(1, at_in, out, base, check_hash=True, **asked)
         script.read("ERROR", 0)
         # A descriptor, one that waits, and one too many.
         script.write(**good | {"FLAGS": 1, "FRAMES": len(self.outputs)})
@@ -214,10 +244,12 @@ class HostBench(Compiled):
         script.write(ERROR=script.error("TWO_STARTS"))
         script.descriptors += 2
         script.read("COMPLETED", script.descriptors)
+        most = 4 * (info.frame + len(self.outputs) * info.batch)
+        script.read("LAST_CYCLES", range(info.frame, most), "cycles of a descriptor that waited")
 
     def _fail(self, script: _Script, frames: int, at_in: int) -> None:
         """Memory that fails, and the end of all descriptors."""
-        info, out = self.info, self._regions[4]
+        info, out = self.info, self._regions[6]
         if info.load:
             size = info.port_bits // 8
             for n in range(1, 6):  # of other images each bit of the checksum has both values
@@ -227,7 +259,7 @@ class HostBench(Compiled):
             script.load(info.load)
         for broken, cause in _BROKEN_BY:
             script.steps.append((_BROKEN, 0, broken))
-            word = self._word(script, script.error(cause)) if cause == "READ" else {}
+            word = self._word(script, 0, script.error(cause)) if cause == "READ" else {}
             script.run(frames, at_in, out, **word)
             script.fails(cause)
             if info.load and cause == "READ":
@@ -235,19 +267,19 @@ class HostBench(Compiled):
                 script.steps.append((_BROKEN, 0, 0))
                 script.load(info.load)
         script.steps.append((_BROKEN, 0, 0))
-        script.write(WATCHDOG=_PATIENCE)
         # From the start on a channel at a time, then all of them while a frame is computed.
-        for channels, cycles in [*((channel, 0) for channel in _CHANNELS), *(
-                (_ALL, info.frame * part // 8) for part in (2, 4, 6))]:
+        for n, (channels, cycles) in enumerate([*((channel, 0) for channel in _CHANNELS), *(
+                (_ALL, info.frame * part // 8) for part in (2, 4, 6))]):
+            script.write(WATCHDOG=_PATIENCE + n)
             stop = [(_WAIT, 0, cycles), (_BROKEN, 0, channels << 8)]
-            script.steps += stop[1:] if not cycles else []
-            script.start(info.batch_frames, at_in, out)
+            script.steps += [(_BASE, 0, _BASES[n]), *(stop[1:] if not cycles else [])]
+            script.start(info.batch_frames, at_in, out, _BASES[n])
             script.steps += [*(stop if cycles else []), (_DONE, 0, 0)]
             script.fails("NO_ANSWER")
             script.read("LAST_CYCLES", range(_PATIENCE, 2 * _PATIENCE + info.batch),
                         "cycles until the watchdog expires")
             script.read("ABORT", 1)
-            script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE)]
+            script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE), (_BASE, 0, 0)]
             script.read("ABORT", 0)
             if info.load:
                 script.load(info.load)
@@ -266,6 +298,40 @@ class HostBench(Compiled):
             script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE)]
         if info.load:
             script.load(info.load)
+
+    def _reset(self, script: _Script, at_in: int) -> None:
+        """Descriptors of many frames, to their end; and of more frames than a simulation plays, up
+        to a reset: of them no counter has come to its end, and nothing is left of them."""
+        info = self.info
+        frame = -(-info.batch // info.batch_frames)
+        wait = info.frame + _PLAYED * frame
+        every = max(1, 2 * len(_ENDLESS) * wait // _RESETS[self.simulator])
+        self._restart(script)
+        for bit in _ENDLESS[::every]:
+            count = (1 << bit) + 3
+            script.steps.append((_BROKEN, 0, _ANYWHERE))
+            script.start(count, at_in, len(self._content))
+            if 8 * count * frame < _RESETS[self.simulator]:
+                script.steps.append((_DONE, 0, 0))
+                script.read("FRAMES_DONE_LO", count)
+            else:
+                script.steps.append((_WAIT, 0, wait + bit * frame // 8))
+                script.read("FRAMES_DONE_LO", range(5, 4 * _PLAYED))
+            self._restart(script)
+
+    def _restart(self, script: _Script) -> None:
+        """A reset, after which registers are as they were at first, and weights are loaded."""
+        script.steps += [(_RESET, 0, 0), (_BROKEN, 0, 0)]
+        script.descriptors = 0
+        for name in ("STATUS", "ERROR", "ISR", "COMPLETED", "FRAMES_DONE_LO", "CYCLES_LO", "ABORT"):
+            script.read(name, 0 if self.info.load or name != "STATUS" else
+                        MAP["STATUS"].field("LOADED").mask)
+        for register in MAP.registers:
+            fields = [field for field in register.fields if field.access == "rw"]
+            if fields:
+                script.read(register.name, sum(field.reset << field.low for field in fields))
+        if self.info.load:
+            script.load(self.info.load)
 
     def _bench(self, folder: Path) -> list[Path]:
         size, steps = self.info.port_bits // 8, self._played.steps
@@ -315,11 +381,11 @@ class _Script:
     def write(self, **registers: int) -> None:
         self.steps += [(_WRITE, MAP[name].address, value) for name, value in registers.items()]
 
-    def bytewise(self, address: int, value: int) -> None:
-        """Write a word that is wrong in all bytes, then one byte after the other, upwards or
-        downwards; what lies in bytes that are not enabled is wrong."""
+    def bytewise(self, address: int, value: int, *, upwards: bool) -> None:
+        """Write a word that is wrong in all bytes, then one byte after the other; what lies in
+        bytes that are not enabled is wrong."""
         self.steps.append((_WRITE, address, ~value & _WORD))
-        for n in range(4)[::-1 if address & 4 else 1]:
+        for n in range(4)[::1 if upwards else -1]:
             self.steps.append((_WRITE | (0xF ^ 1 << n) << _OFF, address,
                                value ^ (_WORD & ~(0xFF << 8 * n))))
 

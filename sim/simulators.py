@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from gatefold.gen.errors import UserError
@@ -60,11 +61,13 @@ def require(simulator: str) -> None:
         raise UserError(f"{simulator} can't run here: {reason}")
 
 
-def build(simulator: str, folder: Path, sources: list[Path], *, timeout: float = 900) -> list[str]:
+def build(simulator: str, folder: Path, sources: list[Path], *, timeout: float = 900,
+          flags: Sequence[str] = ()) -> list[str]:
     """Compile ``sources`` with top module ``drive`` in ``folder``; the command that runs it.
 
-    ``folder`` holds main.cpp and takes the compiler's files. Raises :class:`UserError` where the
-    simulator is missing, :class:`CheckFailed` with the log where the Verilog does not compile.
+    ``folder`` holds main.cpp and takes the compiler's files; ``flags`` are Verilator's. Raises
+    :class:`UserError` where the simulator is missing, :class:`CheckFailed` with the log where the
+    Verilog does not compile.
     """
     require(simulator)
     names = [str(source) for source in sources]
@@ -82,7 +85,7 @@ def build(simulator: str, folder: Path, sources: list[Path], *, timeout: float =
              # Unknown values (X) are checked with Icarus.
              "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--x-assign", "fast",
              "--x-initial", "fast", "--top-module", "drive", "--prefix", "Vdrive",
-             "--Mdir", "obj_dir", "-o", "drive", "config.vlt", *names],
+             "--Mdir", "obj_dir", "-o", "drive", *flags, "config.vlt", *names],
             cwd=folder, timeout=timeout, env=environment, label=label)
     # main.cpp is compiled with the model: alone it takes a second, for headers that both include.
     shutil.copyfile(folder / "main.cpp", made / "main.cpp")

@@ -8,6 +8,7 @@ cocotb bench, which traces nothing; the build took 22 s. Icarus plays 80 cycles 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,9 @@ class VerilogCore(Compiled):
     """
 
     def __init__(self, directory: Path, info: CoreInfo, simulator: str, *,
-                 other: Other | None = None, timeout: float = 900):
+                 other: Other | None = None, timeout: float = 900, flags: Sequence[str] = ()):
         self.info, self.other = info, other
-        super().__init__(directory, simulator, timeout)
+        super().__init__(directory, simulator, timeout, flags)
 
     def _bench(self, folder: Path) -> list[Path]:
         write_driver(folder, self.info)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -71,8 +71,10 @@ class Engines(wiring.Component):
                              self.o.payload.data.eq(core.m_axis_tdata),
                              self.o.payload.last.eq(core.m_axis_tlast)]
 
-    def _turns(self, m: Module, name: str, stream) -> Signal:
+    def _turns(self, m: Module, name: str, stream) -> Value:
         """One-hot, the core whose turn it is: the next one after each frame of the stream."""
+        if self.config.engines == 1:
+            return Const(1, 1)
         turn = Signal(self.config.engines, init=1, name=name)
         with m.If(stream.valid & stream.ready & stream.payload.last):
             m.d.sync += turn.eq(turn.rotate_left(1))

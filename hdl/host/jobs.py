@@ -11,18 +11,28 @@ from gatefold.hdl.host.axi_lite import registers_layout
 from gatefold.hdl.host.config import FRAME_BITS, HostConfig
 from gatefold.hdl.host.registers import MAP
 
-__all__ = ["Jobs", "descriptor", "error_bits"]
+__all__ = ["GIVE_UP", "Jobs", "descriptor", "results"]
 
 _ERRORS = [field.name for field in MAP["ERROR"].fields]
+#: Causes for which all descriptors are given up.
+GIVE_UP = ("INTERNAL", "NO_ANSWER", "ABORTED")
 
 
-def descriptor() -> data.StructLayout:
-    """A descriptor that has been checked. One that was refused has 0 frames and is no load.
-    ``begun``: the counter of cycles at its start; ``error``: bits of the register ERROR."""
+def results() -> data.StructLayout:
+    """What the results of a descriptor need. ``begun``: the counter of cycles at its start;
+    ``error``: bits of the register ERROR."""
     return data.StructLayout({
-        "in_addr": ADDRESS_BITS, "out_addr": ADDRESS_BITS, "frames": FRAME_BITS, "window": 1,
-        "weights": 1, "first": 1, "sequence": 32, "crc": 32, "done_word": 1,
+        "out_addr": ADDRESS_BITS, "frames": FRAME_BITS, "window": 1, "done_word": 1,
         "done_addr": ADDRESS_BITS, "begun": 32, "error": len(_ERRORS)})
+
+
+def descriptor(config: HostConfig) -> data.StructLayout:
+    """A descriptor that has been checked. One that was refused has 0 frames and is no load.
+    ``first`` and ``sequence`` are there in a stateful core, ``crc`` in a loadable one."""
+    stateful, loadable = config.engine.stateful, config.engine.loadable
+    return data.StructLayout({
+        **{name: field.shape for name, field in results()}, "in_addr": ADDRESS_BITS, "weights": 1,
+        "first": int(stateful), "sequence": 32 * stateful, "crc": 32 * loadable})
 
 
 class Jobs(wiring.Component):
@@ -50,7 +60,7 @@ class Jobs(wiring.Component):
     read_error, checksum_error, write_error: In, pulses.
     word_starts: Out, for a cycle: the completion word ``word`` is to be written to
     ``writing.done_addr``; ``write_idle`` says when it has been.
-    give_up: In, for a cycle, the causes for which all descriptors are given up, bits of ERROR.
+    give_up: In, for a cycle, whether all descriptors are given up for each cause of GIVE_UP.
     busy: Out, some descriptor is in some stage. ends: Out, for a cycle, a descriptor has ended.
     """
 
@@ -60,18 +70,18 @@ class Jobs(wiring.Component):
             "written": In(registers_layout(MAP)), "loaded": In(1),
             "start": Out(1), "ready": Out(1), "done": Out(1), "busy": Out(1), "ends": Out(1),
             "errors": Out(len(_ERRORS)), "last_cycles": Out(32), "reset_waits": Out(1),
-            "reading": Out(descriptor()), "read_starts": Out(1), "read_idle": In(1),
-            "writing": Out(descriptor()), "write_starts": Out(1), "write_idle": In(1),
+            "reading": Out(descriptor(config)), "read_starts": Out(1), "read_idle": In(1),
+            "writing": Out(results()), "write_starts": Out(1), "write_idle": In(1),
             "word_starts": Out(1), "word": Out(32),
             "read_error": In(1), "checksum_error": In(1), "write_error": In(1),
-            "give_up": In(len(_ERRORS))})
+            "give_up": In(len(GIVE_UP))})
 
     def elaborate(self, platform):
         m = Module()
         now = Signal(32)
         m.d.sync += now.eq(now + 1)
         written = self.written
-        gives_up = self.give_up.any()
+        gives_up, causes = self.give_up.any(), _given_up(self.give_up)
 
         # A descriptor waits.
         waits = Signal()
@@ -84,10 +94,10 @@ class Jobs(wiring.Component):
             m.d.sync += [waits.eq(1), checked.eq(0), begun.eq(now)]
         with m.Else():
             m.d.sync += checked.eq(waits)
-        given_up = Signal(len(_ERRORS))  # why the one that waits is
+        given_up = Signal(len(GIVE_UP))  # why the one that waits is
         with m.If(gives_up & (waits | starts)):
             m.d.sync += given_up.eq(self.give_up)
-        refusals, taken = self._checked(m, given_up)
+        refusals, taken = self._checked(m, _given_up(given_up))
 
         # It is read.
         in_reading, passed_on = Signal(), Signal()  # passed on: to the third stage too
@@ -112,7 +122,7 @@ class Jobs(wiring.Component):
         with m.If(read_ends):
             m.d.sync += in_reading.eq(0)
         late = Signal(len(_ERRORS))
-        m.d.comb += late.eq(self.give_up | error_bits(
+        m.d.comb += late.eq(causes | error_bits(
             READ=self.read_error, CHECKSUM=self.checksum_error))
         with m.If(in_reading):
             m.d.sync += self.reading.error.eq(self.reading.error | late)
@@ -135,7 +145,7 @@ class Jobs(wiring.Component):
                                    & ~(results_end & (~last_step | self.ends)))
         with m.If(passes):
             m.d.sync += [in_writing.eq(1), passed_on.eq(1), writes_word.eq(0),
-                         self.writing.eq(self.reading),
+                         *(self.writing[name].eq(self.reading[name]) for name, _ in results()),
                          self.writing.error.eq(self.reading.error | late)]
         with m.If(results_end & ~last_step):
             m.d.sync += writes_word.eq(1)
@@ -143,11 +153,12 @@ class Jobs(wiring.Component):
             m.d.sync += [in_writing.eq(0), self.last_cycles.eq(now - self.writing.begun)]
         with m.If(in_writing):
             m.d.sync += self.writing.error.eq(
-                self.writing.error | error_bits(WRITE=self.write_error) | self.give_up
+                self.writing.error | error_bits(WRITE=self.write_error) | causes
                 | Mux(in_reading & passed_on, late, 0))
         with m.If(gives_up):
+            m.d.sync += self.reading.weights.eq(0)
             for job in (self.reading, self.writing):
-                m.d.sync += [job.frames.eq(0), job.weights.eq(0), job.done_word.eq(0)]
+                m.d.sync += [job.frames.eq(0), job.done_word.eq(0)]
 
         # The end, and what registers show.
         with m.If(self.ends):
@@ -188,7 +199,7 @@ class Jobs(wiring.Component):
         m.d.comb += refusals.eq(before | given_up
                                 | error_bits(NOT_LOADED=~self.loaded & ~flags.WEIGHTS))
         refused = refusals.any()
-        taken = Signal(descriptor())
+        taken = Signal(descriptor(c))
         m.d.comb += [
             taken.in_addr.eq(Cat(w.IN_ADDR_LO.VALUE, w.IN_ADDR_HI.VALUE)),
             taken.out_addr.eq(Cat(w.OUT_ADDR_LO.VALUE, w.OUT_ADDR_HI.VALUE)),
@@ -206,3 +217,8 @@ class Jobs(wiring.Component):
 def error_bits(**causes: Value) -> Value:
     """The register ERROR with these causes."""
     return Cat(causes.get(name, Const(0, 1)) for name in _ERRORS)
+
+
+def _given_up(causes: Value) -> Value:
+    """The register ERROR with these causes of GIVE_UP."""
+    return error_bits(**{name: causes[n] for n, name in enumerate(GIVE_UP)})

@@ -53,7 +53,7 @@ class Reader(wiring.Component):
         words = Fifo(read_word(self.width), depth=room)
         m.submodules.bursts = ResetInserter(self.give_up)(bursts)
         m.submodules.words = ResetInserter(self.give_up)(words)
-        m.submodules.lengths = lengths = Fifo(8, depth=self.under_way)
+        m.submodules.lengths = lengths = Fifo(range(BURST), depth=self.under_way)
 
         # Ask.
         reserved = Signal(range(room + 1))  # words asked for that have not left
@@ -83,7 +83,7 @@ class Reader(wiring.Component):
         m.d.comb += self.owes.eq(Mux(self.drains, ~bursts.idle, self.ar.valid | lengths.o.valid))
 
         # Take: as many words of a burst as were asked for.
-        place = Signal(8)  # in the burst
+        place = Signal(range(BURST))  # in the burst
         at_end = Signal()
         filling = Signal()
         dropping = Signal()

@@ -12,7 +12,7 @@ from gatefold.hdl.host.config import FRAME_BITS, HostConfig
 from gatefold.hdl.host.engines import Engines
 from gatefold.hdl.host.feeder import Feeder
 from gatefold.hdl.host.floats import FixedToFloat, FloatToFixed
-from gatefold.hdl.host.jobs import Jobs, error_bits
+from gatefold.hdl.host.jobs import Jobs
 from gatefold.hdl.host.loader import Loader
 from gatefold.hdl.host.reader import Reader
 from gatefold.hdl.host.registers import MAP
@@ -206,9 +206,9 @@ class Shell(wiring.Component):
         was_wrong = Signal()
         m.d.sync += [
             was_wrong.eq(engines.wrong),
-            jobs.give_up.eq(error_bits(
-                INTERNAL=engines.wrong & ~was_wrong, NO_ANSWER=watchdog.expires,
-                ABORTED=registers.written.ABORT.ABORT & jobs.busy)),
+            jobs.give_up.eq(Cat(  # in the order of GIVE_UP
+                engines.wrong & ~was_wrong, watchdog.expires,
+                registers.written.ABORT.ABORT & jobs.busy)),
         ]
         channels = (getattr(self.gmem, name) for name in ("ar", "r", "aw", "w", "b"))
         m.d.comb += [

@@ -5,12 +5,13 @@
 //     OP 0: the end. 1: write VALUE to the register, without the bytes that are 1 in OFF. 2: read
 //     it, "read VALUE" goes to log.txt.
 //     3: wait until AP_DONE is 1, and write AP_CONTINUE. 4: wait VALUE cycles.
-//     5: from now on memory pauses in VALUE of 256 cycles, each channel for itself; 0: it answers
-//     at once. 6: from now on VALUE, twice, are the bits of an address above those of memory where
+//     5: from now on memory pauses in bits 7 to 0 of VALUE of 256 cycles where it is read, and in
+//     bits 15 to 8 where it is written, each channel for itself; 0: it answers at once. 6: from now on VALUE, twice, are the bits of an address above those of memory where
 //     it is read, and their complement where it is written.
 //     7: from now on memory is broken as VALUE says. Bits 0 and 1: RRESP; 2 and 3: BRESP; 4: bursts
 //     of several words end a word early; 5: bursts end a word late; 8 to 12: nothing moves on AR,
-//     R, AW, W, B. 8: "read INTERRUPT" goes to log.txt.
+//     R, AW, W, B; 13: any address is right, and what lies beyond memory is not written.
+//     8: "read INTERRUPT" goes to log.txt. 9: a reset of one cycle, which memory sees too.
 // memory.hex: the words of memory from address 0 on; result.hex: what they are at the end.
 // "wrong ..." in log.txt: the core broke a rule of AXI. "hang": +cycles=N was not enough.
 `timescale 1ns / 1ps
@@ -20,7 +21,7 @@
     localparam integer LOW = @{low};  // bits of an address in memory
     localparam integer DEPTH = @{depth}, STEPS = @{steps}, QUEUE = 16;
     localparam integer END = 0, WRITE = 1, READ = 2, DONE = 3, WAIT = 4, PAUSES = 5,
-                       BASE = 6, BROKEN = 7, INTERRUPT = 8;
+                       BASE = 6, BROKEN = 7, INTERRUPT = 8, RESET = 9;
 
     reg [WIDTH-1:0] memory [0:DEPTH-1];
     reg [55:0] script [0:STEPS-1];
@@ -39,13 +40,13 @@
     reg awvalid = 0, wvalid = 0, arvalid = 0, busy = 0;
     reg [13:0] address = 0;
     reg [31:0] value = 0;
-    reg [7:0] rate = 0;
+    reg [15:0] rate = 0;
     reg [63:0] base = 0;
     wire awready, wready, bvalid, arready, rvalid;
     wire [31:0] rdata;
     wire [3:0] op = script[step][51:48];
     reg [3:0] strobes = 0;
-    reg [12:0] broken = 0;
+    reg [13:0] broken = 0;
     wire interrupt;
 
     always @(posedge clk) begin
@@ -63,7 +64,8 @@
             value <= script[step][31:0];
             strobes <= op == DONE ? 4'hf : ~script[step][55:52];
             waits <= 0;
-            busy <= op != END && op != PAUSES && op != BASE && op != BROKEN && op != INTERRUPT;
+            busy <= op != END && op != PAUSES && op != BASE && op != BROKEN && op != INTERRUPT
+                    && op != RESET;
             if (op == END) finish;
             if (op == WRITE) begin
                 awvalid <= 1;
@@ -75,11 +77,15 @@
                 step <= step + 1;
             end
             if (op == PAUSES) begin
-                rate <= script[step][7:0];
+                rate <= script[step][15:0];
                 step <= step + 1;
             end
             if (op == BROKEN) begin
-                broken <= script[step][12:0];
+                broken <= script[step][13:0];
+                step <= step + 1;
+            end
+            if (op == RESET) begin
+                rst <= 1;
                 step <= step + 1;
             end
             if (op == INTERRUPT) begin
@@ -162,11 +168,11 @@
 
     always @(posedge clk) begin
         noise <= {noise[30:0], noise[31] ^ noise[21] ^ noise[1] ^ noise[0]};
-        pause[0] <= noise[7:0] < rate;
-        if (!m_rvalid || m_rready) pause[1] <= noise[12:5] < rate;
-        pause[2] <= noise[17:10] < rate;
-        pause[3] <= noise[23:16] < rate;
-        if (!m_bvalid || m_bready) pause[4] <= noise[30:23] < rate;
+        pause[0] <= noise[7:0] < rate[7:0];
+        if (!m_rvalid || m_rready) pause[1] <= noise[12:5] < rate[7:0];
+        pause[2] <= noise[17:10] < rate[15:8];
+        pause[3] <= noise[23:16] < rate[15:8];
+        if (!m_bvalid || m_bready) pause[4] <= noise[30:23] < rate[15:8];
         if (asks) begin
             reads[read_tail] <= m_araddr;
             lengths[read_tail] <= m_arlen;
@@ -203,6 +209,11 @@
         reads_held <= reads_held + {4'b0, asks} - {4'b0, gives && m_rlast};
         writes_held <= writes_held + {4'b0, comes} - {4'b0, takes && m_wlast};
         answers <= answers + (takes && m_wlast ? 1 : 0) - (m_bvalid && m_bready ? 1 : 0);
+        if (rst) begin
+            {reads_held, writes_held, read_head, read_tail, write_head, write_tail} <= 0;
+            {read_at, write_at, offered} <= 0;
+            answers <= 0;
+        end
     end
 
     task check(input [63:0] first, input [7:0] len, input [63:0] upper, input [4:0] how);
@@ -211,8 +222,8 @@
                 $fwrite(log, "wrong: a burst is not of whole words from address to address\n");
             if (first[11:0] + ({56'b0, len} + 1) * BYTES > 4096)
                 $fwrite(log, "wrong: a burst at %h crosses 4 KiB\n", first);
-            if (first[63:LOW] !== upper[63:LOW]
-                || ({{64 - LOW{1'b0}}, first[LOW-1:0]} >> SHIFT) + {56'b0, len} >= DEPTH)
+            if (!broken[13] && (first[63:LOW] !== upper[63:LOW]
+                || ({{64 - LOW{1'b0}}, first[LOW-1:0]} >> SHIFT) + {56'b0, len} >= DEPTH))
                 $fwrite(log, "wrong: a burst at %h lies beyond all that is in use\n", first);
         end
     endtask
@@ -231,13 +242,15 @@
         .m_axi_gmem_awvalid(m_awvalid), .m_axi_gmem_awready(m_awready),
         .m_axi_gmem_wdata(m_wdata), .m_axi_gmem_wstrb(m_wstrb), .m_axi_gmem_wlast(m_wlast),
         .m_axi_gmem_wvalid(m_wvalid), .m_axi_gmem_wready(m_wready),
-        .m_axi_gmem_bid(1'b0), .m_axi_gmem_bresp(broken[3:2]), .m_axi_gmem_bvalid(m_bvalid),
+        .m_axi_gmem_bid(1'b0), .m_axi_gmem_bresp(m_bvalid ? broken[3:2] : noise[9:8]), .m_axi_gmem_bvalid(m_bvalid),
         .m_axi_gmem_bready(m_bready),
         .m_axi_gmem_arid(), .m_axi_gmem_araddr(m_araddr), .m_axi_gmem_arlen(m_arlen),
         .m_axi_gmem_arsize(m_arsize), .m_axi_gmem_arburst(m_arburst), .m_axi_gmem_arcache(), .m_axi_gmem_arprot(),
         .m_axi_gmem_arvalid(m_arvalid), .m_axi_gmem_arready(m_arready),
-        .m_axi_gmem_rid(1'b0), .m_axi_gmem_rdata(memory[read_word]), .m_axi_gmem_rresp(broken[1:0]),
-        .m_axi_gmem_rlast(m_rlast), .m_axi_gmem_rvalid(m_rvalid), .m_axi_gmem_rready(m_rready)
+        .m_axi_gmem_rid(1'b0), .m_axi_gmem_rdata(m_rvalid ? memory[read_word < DEPTH ? read_word : 0]
+                                            : {(WIDTH + 31) / 32{noise}}),
+        .m_axi_gmem_rresp(m_rvalid ? broken[1:0] : noise[11:10]),
+        .m_axi_gmem_rlast(m_rvalid ? m_rlast : noise[12]), .m_axi_gmem_rvalid(m_rvalid), .m_axi_gmem_rready(m_rready)
     );
 
 endmodule

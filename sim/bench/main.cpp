@@ -12,5 +12,8 @@ int main(int argc, char** argv) {
         context.timeInc(5);
     }
     top.final();
+#if VM_COVERAGE  // +coverage=FILE takes what was reached (tools/verification/coverage.py)
+    context.coveragep()->write(context.commandArgsPlusMatch("coverage=") + sizeof("+coverage"));
+#endif
     return 0;
 }

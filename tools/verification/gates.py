@@ -21,10 +21,10 @@ from mutants import TOP, Mutant, yosys
 UNDRIVEN = ("", 0)  #: an input that is none: a bit that nothing drives. It is 0 here.
 __all__ = ["Gates", "Seen", "read_gates", "simulate", "walk"]
 
-FLATTEN = f"""\
+FLATTEN = """\
 attrmap -remove keep
 setattr -mod -unset keep_hierarchy
-hierarchy -top {TOP}
+hierarchy -top {top}
 flatten
 memory -nordff -nomap
 memory_map
@@ -76,12 +76,12 @@ class Gates:
                                      if port == name)]
 
 
-def read_gates(mutants: list[Mutant], work: Path) -> Gates:
-    """The core of ``work``, in which its list of mutants was made, with ``mutants`` in it: the
-    n-th, from 1 on, where the input ``mutant`` is n."""
+def read_gates(mutants: list[Mutant], work: Path, top: str = TOP) -> Gates:
+    """The core of ``work``, in which its list of mutants was made, from ``top`` on, with
+    ``mutants`` in it: the n-th, from 1 on, where the input ``mutant`` is n."""
     commands = "\n".join(f"mutate -ctrl mutant 16 {n} {mutant.command}"
                          for n, mutant in enumerate(mutants, 1))
-    yosys(f"read_rtlil plain.il\n{commands}\n{FLATTEN}", work)
+    yosys(f"read_rtlil plain.il\n{commands}\n{FLATTEN.format(top=top)}", work)
     with (work / "gates.aag").open() as file:
         _, _, n_inputs, n_registers, n_outputs, n_ands = file.readline().split()[:6]
         rows = [[int(word) for word in file.readline().split()] for _ in range(
@@ -103,9 +103,9 @@ def read_gates(mutants: list[Mutant], work: Path) -> Gates:
         if kind.removeprefix("inv") in names:
             names[kind.removeprefix("inv")].setdefault(int(number), (" ".join(name), int(bit)))
 
-    top = json.loads((work / "plain.json").read_text())["modules"][TOP]["ports"]
-    outputs = [(name, bit) for name in sorted(top) if top[name]["direction"] == "output"
-               for bit in range(len(top[name]["bits"]))]
+    pins = json.loads((work / "plain.json").read_text())["modules"][top]["ports"]
+    outputs = [(name, bit) for name in sorted(pins) if pins[name]["direction"] == "output"
+               for bit in range(len(pins[name]["bits"]))]
     return Gates([names["input"].get(n, UNDRIVEN) for n in range(len(ports))],
                  [names["latch"].get(n, ("?", n)) for n in range(len(state))], outputs,
                  literals(row[1] for row in state), literals(row[0] for row in given),

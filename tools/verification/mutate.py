@@ -28,6 +28,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from closure import equivalent as equivalent_whatever_comes
 from cores import CORES, OF_CI
 from figures import figures, record
 from mutants import TOP, Mutant, choose, list_mutants, write_mutants
@@ -103,8 +104,9 @@ def _registers(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Ch
     info = load_core_info(core)
     x, expect, _ = stimuli(info, qnet, folder=core)
     host = json.loads((core / "core.json").read_text())["host"]
-    bench = stack.enter_context(registers_bench(folder, load_plan(core), info, host, x, expect,
-                                                "verilator"))
+    plan = load_plan(core)
+    bench = stack.enter_context(registers_bench(folder, plan, info, host, x, expect, "verilator",
+                                                other_weights(plan, info, x, 1)))
     return {"registers and memory": lambda mutant: bench.check(mutant)}
 
 
@@ -161,11 +163,14 @@ def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0
         every, killers = played(name, count, seed, jobs, root, first)
         alive = [mutant for mutant, killer in killers.items() if killer is None]
         proved, shown = equivalent(alive, root / "work", top), {}
+        others = [mutant for mutant in alive if mutant not in proved]
         if top == TOP:
             reached, shown = equivalent_where_reached(
-                [mutant for mutant in alive if mutant not in proved],
-                load_core_info(root / "core"), root / "work", loads=some_loads(root / "core"))
+                others, load_core_info(root / "core"), root / "work",
+                loads=some_loads(root / "core"))
             proved |= reached
+        else:
+            proved |= equivalent_whatever_comes(others, top, root / "work")
     for mutant, output in shown.items():
         print(f"{name}: random traffic shows {mutant.key}: {output}", flush=True)
     lines = {mutant: reason(name, mutant) for mutant in alive}

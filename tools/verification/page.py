@@ -33,6 +33,8 @@ def render(figures: dict) -> str:
         if figures.get(section):
             parts += [title, "", *_mutants(figures[section]), ""]
     parts += ["## Survivors that are explained", "", *_survivors(), ""]
+    if figures.get("coverage"):
+        parts += ["## Coverage", "", *_coverage(figures["coverage"]), ""]
     if figures.get("soak"):
         total = sum(one["frames"] for one in figures["soak"].values())
         parts += ["## Soak", "",
@@ -96,6 +98,19 @@ def _mutants(cores: dict) -> list[str]:
               "| module | mutants | killed | proved equivalent | others |", "|---|---|---|---|---|"]
     return lines + [f"| `{module}` | {count} | {killed} | {proved} | {count - killed - proved} |"
                     for module, (count, killed, proved) in sorted(modules.items())]
+
+
+def _coverage(found: dict) -> list[str]:
+    kinds = ("lines", "branches", "toggles")
+    return [f"What `gatefold verify` reaches in the Verilog of {found['cores']} cores, merged: a "
+            "point counts as reached if it is in any core that has it. A toggle is one direction "
+            "of one bit of a signal. What is excluded, and why, is in "
+            "`tools/verification/coverage.tsv`.", "",
+            "| points | reached | of | % | excluded |", "|---|---|---|---|---|",
+            *(f"| {kind} | {reached:,} | {every:,} | {100 * reached / every:.1f} | {left:,} |"
+              for kind, (reached, every, left) in ((kind, found[kind]) for kind in kinds)), "",
+            "| excluded | why |", "|---|---|",
+            *(f"| {count:,} | {why} |" for why, count in sorted(found["excluded"].items()))]
 
 
 def _survivors() -> list[str]:
