@@ -15,7 +15,7 @@ from gatefold.hdl.core import Core
 from gatefold.sim.core_info import CoreInfo
 from gatefold.sim.observed import Observed
 from gatefold.sim.results import SimRun
-from gatefold.sim.scenario import AFTER_CYCLES, DRAIN_CYCLES, RESET_CYCLES, Scenario
+from gatefold.sim.scenario import AFTER_CYCLES, DRAIN_CYCLES, Scenario
 
 __all__ = ["AmaranthCore"]
 
@@ -85,7 +85,7 @@ class AmaranthCore:
                 await ctx.tick().repeat(beat.gap)
             if beat.reset:
                 ctx.set(self._reset, 1)
-                await ctx.tick().repeat(RESET_CYCLES)
+                await ctx.tick()
                 ctx.set(self._reset, 0)
                 await self._send(ctx, self._load)
             ctx.set(core.i.valid, 1)

@@ -16,7 +16,7 @@ __all__ = ["AFTER_CYCLES", "DRAIN_CYCLES", "RESET_CYCLES", "Counts", "Epoch", "I
 
 DRAIN_CYCLES = 32  #: A core counts as empty that long after its last output beat.
 AFTER_CYCLES = 64  #: Watched after the last frame, for beats too many.
-RESET_CYCLES = 4  #: Of a reset.
+RESET_CYCLES = 4  #: Of the first reset; the others take one.
 
 _BLOCKS = 12  # times that the output is blocked, with two beats in between
 _LENGTHS = 48  # different lengths of frames at most,

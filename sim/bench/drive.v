@@ -15,7 +15,7 @@
 `timescale 1ns / 1ps
 
 @{drive}
-    localparam integer RESET_CYCLES = @{reset_cycles};  // rst high: at the start, and where asked for
+    localparam integer RESET_CYCLES = @{reset_cycles};  // rst high at the start; where asked for, for one
     localparam integer AFTER_CYCLES = @{after_cycles};  // watched after the last frame, for beats too many
     localparam integer LOAD_BEATS = @{load_beats} > 1 ? @{load_beats} - 1 : 1;  // but the last
     localparam integer UNREAD = 2147483647;
@@ -75,7 +75,6 @@
             quiet = quiet + 1;
             if (breaks > 0 && bench.load_at == again) begin
                 rst <= 1;
-                resetting = RESET_CYCLES - 1;
                 breaks = breaks - 1;
                 quiet = 0;
                 again = some_beat(bench.noise);
@@ -95,7 +94,6 @@
                     if (given >= sent) drain = drain - 1;
                 end else if (gap == 0 && next_reset) begin
                     rst <= 1;
-                    resetting = RESET_CYCLES - 1;
                     next_reset = 0;
                     reset_asked = 1;
                 end else if (gap == 0) begin
