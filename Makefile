@@ -41,8 +41,13 @@ full-size: setup ## verify every network at its full size in Verilator (hours; g
 accuracy: setup ## measure the detection accuracy of the shipped autoencoder by number format (20 minutes; goes on where it stopped)
 	@$(BIN)/python bench/accuracy/evaluate.py
 
-test: lint ## run lint, types and all tests (under 20 minutes on 2 cores)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+test: setup ## run lint, types and all tests (under 20 minutes on 2 cores)
+	$(BIN)/ruff check .
+	@mkdir -p build
+	@echo "$(BIN)/pyright, beside the tests"; $(BIN)/pyright >build/pyright.log 2>&1 & types=$$!; \
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile \
+	    --no-loadscope-reorder; tests=$$?; \
+	wait $$types; types=$$?; cat build/pyright.log; exit $$((tests | types))
 
 lint: setup ## run ruff and pyright
 	$(BIN)/ruff check .

@@ -57,6 +57,15 @@ def _finish(config: EngineConfig) -> dict:
         "kind": bits_for(len(config.kinds)),
         "route": bits_for(len(config.routes)),
         "beats": bits_for(config.max_beats),
+        **_places(config),
+        **({"scale": config.scale_address} if config.scale_depth else {}),
+        **({"again": 1} if config.again else {}),
+    }
+
+
+def _places(config: EngineConfig) -> dict:
+    """The fields that say where the state of a beat is, and where its results go."""
+    return {
         "cell": bits_for(config.cell_words),
         "fresh": 1,
         "to_h": 1,
@@ -64,8 +73,6 @@ def _finish(config: EngineConfig) -> dict:
         "to_out": 1,
         "out": bits_for(config.out_depth * config.parts),
         "complete": 1,
-        **({"scale": config.scale_address} if config.scale_depth else {}),
-        **({"again": 1} if config.again else {}),
     }
 
 
@@ -79,13 +86,7 @@ def beat_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({
         "kind": bits_for(len(config.kinds)),
         "lanes": config.lanes,
-        "cell": bits_for(config.cell_words),
-        "fresh": 1,
-        "to_h": 1,
-        "h": bits_for(config.h_depth * config.parts),
-        "to_out": 1,
-        "out": bits_for(config.out_depth * config.parts),
-        "complete": 1,
+        **_places(config),
         "frame": 1,
     })
 

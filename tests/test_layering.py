@@ -113,13 +113,13 @@ def test_hdl_needs_amaranth_and_no_float(path):
 
 
 #: The modules of golden, and all that they may import.
-GOLDEN = ("golden", "cells", "int8", "scalars")
+GOLDEN = ("golden", "layers", "cells", "int8", "scalars")
 KNOWN = {"__future__", "collections.abc", "dataclasses", "numpy",
          "gatefold.gen.errors",
          "gatefold.gen.network.graph", "gatefold.gen.network.layers",
          "gatefold.gen.numbers.int8_table", "gatefold.gen.numbers.qformat",
          "gatefold.gen.numbers.quantized", "gatefold.gen.numbers.tables", "gatefold.sim.cells",
-         "gatefold.sim.int8", "gatefold.sim.scalars"}
+         "gatefold.sim.int8", "gatefold.sim.layers", "gatefold.sim.scalars"}
 
 
 @pytest.mark.parametrize("part", GOLDEN)

@@ -43,8 +43,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURED = Path(__file__).resolve().parent / "measured.json"
 INSIDE = ("w8 a8 8 bits, the defaults", "w8 a8")  #: Rows whose every tensor is looked at, ...
 _SOURCES = ("gen/network/*.py", "gen/numbers/*.py", "gen/measure/*.py", "sim/golden.py",
-            "sim/scalars.py", "models/mgab-autoencoder/*.npz", "models/*/*.safetensors",
-            "models/*/*.onnx", *(f"bench/accuracy/{name}" for name in (
+            "sim/layers.py", "sim/scalars.py", "models/mgab-autoencoder/*.npz",
+            "models/*/*.safetensors", "models/*/*.onnx", *(f"bench/accuracy/{name}" for name in (
                 "arithmetics.py", "cut.py", "defaults.py", "detection.py", "forecast.py",
                 "forecast.safetensors", "mgab.py", "targets.py")))
 _LOOKED_AT = 100  # ... on so many of the threshold's windows.

@@ -14,6 +14,7 @@ from math import inf
 import numpy as np
 
 from gatefold.gen.plan.latency import latencies
+from gatefold.gen.plan.program import Program, tile_fields
 from gatefold.hdl.config import EngineConfig
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
@@ -23,6 +24,9 @@ from gatefold.hdl.isa import Stop
 __all__ = ["Timeline", "gearboxes", "input_arrivals", "input_taking", "replay"]
 
 _FINISH = int(Stop.FINISH)
+#: What time depends on.
+_FIELDS = ("gap", "from_x", "operand", "last", "stop", "to_out", "out", "beats", "complete", "age",
+           "cell_carried")
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,21 @@ class Timeline:
         return Timeline(self.issues[:1], self.first_in[:1], self.last_out[:1])
 
 
-def replay(instructions: list[dict], config: EngineConfig, frames: int) -> Timeline:
+def replay(program: Program, tiles: int, config: EngineConfig, frames: int) -> Timeline:
     """Run ``frames`` frames back to back: the source always has a beat, the sink always takes one.
 
-    ``instructions``: of one frame, in order of issue (:func:`~gatefold.gen.plan.program.unroll`).
+    ``program``: its first frame, of so many ``tiles``, is run again and again.
     """
-    return _Replay(instructions, config, frames).run()
+    fields = tile_fields(program, _FIELDS)
+    return _Replay({name: values[:tiles] for name, values in fields.items()}, config, frames).run()
 
 
 class _Replay:
     """The core, its source and its sink, cycle by cycle; but tiles that wait for nothing are issued
     in one go while the streams stand still."""
 
-    def __init__(self, instructions: list[dict], config: EngineConfig, frames: int):
-        self.instructions, self.config, self.frames = instructions, config, frames
+    def __init__(self, fields: dict[str, np.ndarray], config: EngineConfig, frames: int):
+        self.config, self.frames = config, frames
         self.x_depth, self.out_depth = config.x_depth, config.out_depth
         self.x_beats, self.out_beats = config.x_beats, config.out_beats
         self.output = latencies(config).output
@@ -63,12 +68,20 @@ class _Replay:
         # The cycle of each tile of a frame that waits for nothing but the gaps, and the tiles that
         # wait for more or whose issue is noticed elsewhere: all such tiles, and those that are left
         # when the frame's input is there.
-        gaps = np.array([tile["gap"] for tile in instructions])
+        gaps, reads, last = fields["gap"], fields["from_x"] == 1, fields["last"] == 1
         self.at = np.cumsum(gaps + 1) - gaps - 1
-        late = np.array([bool(_leaves(tile) or _carried(tile) or tile["last"])
-                         for tile in instructions])
-        reads = np.array([bool(tile["from_x"]) for tile in instructions])
+        leaves = (fields["stop"] & _FINISH != 0) & (fields["to_out"] == 1)
+        # It needs the frame's first beat, which says whether the state of the last frame counts.
+        carried = (fields["age"] != 0) | (fields["cell_carried"] != 0)
+        late = leaves | carried | last
         self.stops, self.late_stops = np.flatnonzero(late | reads), np.flatnonzero(late)
+        self.gaps, self.leaves, self.carried = gaps.tolist(), leaves.tolist(), carried.tolist()
+        self.reads = np.where(reads, fields["operand"], -1).tolist()  # the input chunk, or -1
+        # Of tiles whose rows leave the core: the first beat, how many follow, and whether the last
+        # one completes its word.
+        at = np.flatnonzero(leaves)
+        self.beats = dict(zip(at.tolist(), zip(*(fields[name][at].tolist() for name in (
+            "out", "beats", "complete")), strict=True), strict=True))
         self.offered = self.chunks = 0  # input beats taken, input chunks written
         self.frame = self.index = self.wait = 0  # the next tile, and the gap before it
         self.finished: deque[int] = deque()  # of output words on their way: when each is complete
@@ -129,24 +142,25 @@ class _Replay:
         if self.frame == self.frames or self.wait:
             self.wait = max(0, self.wait - 1)
             return
-        tile = self.instructions[self.index]
+        index = self.index
         before = self.frame * self.x_depth  # input chunks of earlier frames
-        leaves = _leaves(tile)
-        if ((tile["from_x"] and before + tile["operand"] >= chunks)
+        leaves = self.leaves[index]
+        if ((before + self.reads[index] >= chunks and self.reads[index] >= 0)
                 or (leaves and self.frame - left // self.out_depth >= 2)
-                or (_carried(tile) and chunks <= before)):
+                or (self.carried[index] and chunks <= before)):
             return
         self.issues[-1].append(cycle)
         if leaves:
             parts = self.config.parts
+            out, more, complete = self.beats[index]
             # The last beat may leave its word open; the others complete theirs with its last part.
-            for beat in range(tile["beats"] + 1):
-                whole = (tile["out"] + beat) % parts == parts - 1
-                if tile["complete"] if beat == tile["beats"] else whole:
+            for beat in range(more + 1):
+                whole = (out + beat) % parts == parts - 1
+                if complete if beat == more else whole:
                     self.finished.append(cycle + self.output + beat + 1)
-        self.wait = tile["gap"]
+        self.wait = self.gaps[index]
         self.index += 1
-        if tile["last"]:
+        if self.index == len(self.gaps):
             self.frame, self.index = self.frame + 1, 0
             self.issues.append([])
 
@@ -168,17 +182,6 @@ class _Replay:
         if gave and self.beats_out % self.out_beats == 0:
             self.last_out.append(cycle)
         return took or gave
-
-
-def _leaves(tile: dict) -> bool:
-    """Whether a tile finishes rows that leave the core."""
-    return bool(tile["stop"] & _FINISH and tile["to_out"])
-
-
-def _carried(tile: dict) -> bool:
-    """Whether it needs the frame's first beat, which says whether the state that the last frame
-    left counts."""
-    return bool(tile.get("age") or tile.get("cell_carried"))
 
 
 def gearboxes(config: EngineConfig) -> tuple[GearboxShape, GearboxShape]:

@@ -19,7 +19,7 @@ from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
 from gatefold.gen.plan.images import load_image, number_images, program_images, with_parity
 from gatefold.gen.plan.kinds import recip_segments
 from gatefold.gen.plan.latency import Latencies, latencies
-from gatefold.gen.plan.program import Program, assemble, unroll
+from gatefold.gen.plan.program import Program, assemble
 from gatefold.gen.plan.schedule import schedule
 from gatefold.gen.plan.stretches import Stretch, Tile
 from gatefold.gen.plan.work import Work, interleave
@@ -135,9 +135,8 @@ def make_plan(qnet: QuantizedNetwork, array: Array, *, lut_rows: int = 0, uram_r
     config = replace(programmed(qnet, array, frame), lut_rows=lut_rows, loadable=loadable,
                      uram_rows=uram_rows)
     assert distance == latencies(config)
-    instructions = unroll(program)[:tiles]  # a second frame has the same times
 
-    steady = replay(instructions, config, _FRAMES)
+    steady = replay(program, tiles, config, _FRAMES)  # a second frame has the same times
     alone = steady.first()  # later frames come behind it and do not change it
     limits = bounds(qnet, work, config, distance, array.contexts)
     intervals = _intervals(steady)
@@ -253,22 +252,32 @@ def _trace(stretches: Sequence[Stretch], work: Work) -> tuple[tuple[int, int, in
     events = []
     lanes, dies, parts = work.storage.simd // work.parts, work.storage.dies, work.parts
     elements = [0 if op.traced is None else int(op.traced.max()) + 1 for op in work.ops]
+    beats = [None if op.traced is None else _traced_beats(
+        op.traced, lanes, work.storage.words(op.size) * dies * parts) for op in work.ops]
     for stretch in stretches:
         job = stretch.finishes
         if job is None or isinstance((op := work.ops[job.op]).kind, SILENT):
             continue
-        if op.traced is None:
+        of_op = beats[job.op]
+        if of_op is None:
             events += [(-1, 0, 0)] * (job.beats * dies)
             continue
+        firsts, counts = of_op[0][job.step], of_op[1][job.step]
         for beat, die in product(range(job.first, job.first + job.beats), range(dies)):
             word, part = divmod(beat, parts)
-            at = ((word * dies + die) * parts + part) * lanes
-            here = op.traced[job.step, at:][:lanes]
-            count = int(np.count_nonzero(here >= 0))
-            if not count:
-                events.append((-1, 0, 0))
-                continue
-            first = int(here[0])
-            assert (here[:count] == first + np.arange(count)).all()
-            events.append((op.layer, first + job.context * elements[job.op], count))
+            at = (word * dies + die) * parts + part
+            events.append((op.layer, firsts[at] + job.context * elements[job.op], counts[at])
+                          if counts[at] else (-1, 0, 0))
     return tuple(events)
+
+
+def _traced_beats(traced: np.ndarray, lanes: int, beats: int) -> tuple[list, list]:
+    """Of each step and beat of an op with so many ``beats``, the first element and how many."""
+    steps, size = traced.shape
+    here = np.full((steps, beats * lanes), -1)
+    here[:, :size] = traced
+    here = here.reshape(steps, beats, lanes)
+    counts = np.count_nonzero(here >= 0, axis=2)
+    in_order = here == here[..., :1] + np.arange(lanes)
+    assert (in_order | (np.arange(lanes) >= counts[..., None])).all()
+    return here[..., 0].tolist(), counts.tolist()

@@ -13,7 +13,7 @@ from gatefold.gen.plan.stretches import Stretch
 from gatefold.gen.plan.work import Job, Work
 from gatefold.hdl.isa import STEPS, Start, Stop
 
-__all__ = ["Program", "Segment", "assemble", "unroll"]
+__all__ = ["Program", "Segment", "assemble", "tile_fields", "unroll"]
 
 #: Fields that grow from turn to turn of a loop, and the fields that say which offset they grow by.
 _STEPPED = (("operand", "operand_step"), ("h", "h_step"), ("out", "out_step"))
@@ -237,6 +237,38 @@ def unroll(program: Program) -> list[dict]:
                     fields[step] = 0
                 out += _tiles(fields)
     return out
+
+
+def tile_fields(program: Program, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Of each tile in the order of issue some fields of :func:`unroll`, zero where an engine has no
+    such field. Of runs, only those fields are right that the first tile has not for itself."""
+    length = np.array([segment.end - segment.start + 1 for segment in program.segments])
+    repeats = np.array([segment.repeats for segment in program.segments])
+    # Of each instruction as often as it is run: which one it is, in which turn, and the strides.
+    ran = length * repeats
+    after = np.arange(ran.sum()) - np.repeat(np.cumsum(ran) - ran, ran)
+    turn, which = np.divmod(after, np.repeat(length, ran))
+    which += np.repeat([segment.start for segment in program.segments], ran)
+    strides = np.repeat([(0, *segment.strides) for segment in program.segments], ran, axis=0)
+
+    def column(name: str) -> np.ndarray:
+        return np.array([fields.get(name, 0) for fields in program.instructions])[which]
+
+    run = column("repeats") + 1
+    ends = np.cumsum(run)
+    number = np.arange(ends[-1]) - np.repeat(ends - run, run)
+    found = {}
+    for name in names:
+        values = column(name)
+        if name in dict(_STEPPED):
+            values = values + turn * strides[np.arange(len(turn)), column(dict(_STEPPED)[name])]
+        values = np.repeat(values, run)
+        if name in _LAST:
+            values[number + 1 < np.repeat(run, run)] = 0
+        elif name in ("operand", "weight"):
+            values += number
+        found[name] = values
+    return found
 
 
 #: Fields that belong to the last tile of a run alone.

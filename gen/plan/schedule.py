@@ -192,8 +192,7 @@ class _Scheduler:
             self._wake(wave, 0)
         now = 0
         while self.left:
-            while self.asleep and self.asleep[0][0] <= now:
-                self._rouse(heappop(self.asleep)[1])
+            self._rouse_until(now)
             if not self.ready:
                 if self.waiting and self.finish_free <= now:
                     self._issue_for_rider(now)
@@ -232,12 +231,14 @@ class _Scheduler:
         if wave and wave.active:
             heappush(self.asleep, (cycle, wave.number))
 
-    def _rouse(self, number: int):
-        """Put a wave among the ready ones, if it is not there."""
-        wave = self.ranked[number]
-        if wave.open and not wave.ready:
-            wave.ready = True
-            heappush(self.ready, number)
+    def _rouse_until(self, now: int):
+        """Put the waves that may have a tile in cycle ``now`` among the ready ones."""
+        while self.asleep and self.asleep[0][0] <= now:
+            number = heappop(self.asleep)[1]
+            wave = self.ranked[number]
+            if wave.open and not wave.ready:
+                wave.ready = True
+                heappush(self.ready, number)
 
     def _next_frame(self) -> int:
         """The earliest cycle for the next frame's first tile, which may finish: the lanes must be
@@ -295,27 +296,28 @@ class _Scheduler:
             else:
                 start, init = Start.BIAS, job.bias
         arrived, total = wave.arrived[group], len(job.operands)
-        end = done + 1
-        if not self.waiting:  # a rider may go with each tile
-            if self.asleep:
-                until = min(until, self.asleep[0][0])
-            most = min(len(arrived), total - 1)
-            while end < most and arrived[end][0] <= now + end - done < until:
-                end += 1
+        end, after = done + 1, now + 1
+        # Its last tile finishes, and a rider may go with each; else it goes on.
+        most = 0 if self.waiting else min(len(arrived), total - 1)
+        while end < most and arrived[end][0] <= after < until:
+            self._rouse_until(after)
+            if self.ready[0] != wave.number:
+                break
+            end, after = end + 1, after + 1
         wave.taken[group] = end
-        last = now + end - done - 1
+        last = after - 1
         operands = tuple([job.operands[place] for _, place in arrived[done:end]])
         self.issued.append(Stretch(job, operands, start, init, now))
         if end < total:
             self.current = (wave, group)
             self._send_rider(last)
-            return last + 1
+            return after
         self.current = None
         if group in wave.keeps:
             self.issued[-1].stop, self.issued[-1].park = Stop.PARK, wave.keeps[group]
         self._finish(wave, group, last)
         self.waiting += wave.riders[group]
-        return last + 1
+        return after
 
     def _issue_for_rider(self, now: int):
         """Issue a tile that does nothing but send out the rows of the next rider."""

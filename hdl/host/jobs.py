@@ -221,4 +221,4 @@ def error_bits(**causes: Value) -> Value:
 
 def _given_up(causes: Value) -> Value:
     """The register ERROR with these causes of GIVE_UP."""
-    return error_bits(**dict(zip(GIVE_UP, causes, strict=True)))
+    return error_bits(**{name: causes[n] for n, name in enumerate(GIVE_UP)})

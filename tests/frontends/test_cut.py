@@ -197,6 +197,31 @@ def test_a_model_without_recurrent_layers_is_not_cut(tmp_path, monkeypatch):
         gf.load(path, cut="auto")
 
 
+def test_of_an_operator_that_is_not_known_the_file_must_state_the_shape(tmp_path):
+    """A Scan in front; a name of its body is that of a tensor outside."""
+    pytest.importorskip("onnxruntime")
+
+    def of(name, *shape):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    body = helper.make_graph([node("Add", "s", "v", output="t"), node("Identity", "t", output="o")],
+                             "body", [of("s", 1, 3), of("v", 1, 3)], [of("t", 1, 3), of("o", 1, 3)])
+    scan = helper.make_node("Scan", ["gain1", "turned"], ["end", "xt"], name="scan", body=body,
+                            num_scan_inputs=1)
+    turn = node("Transpose", "x", output="turned", name="turn", perm=[1, 0, 2])
+    model = graph([turn, scan, LSTM, *HEAD], shape=(1, 6, 3),
+                  constants=CONSTANTS | {"gain1": np.ones((1, 3), np.float32)})
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="out of node 'scan' .* is not known: save the model with "):
+        gf.load(path, cut="auto")
+    onnx.save(onnx.shape_inference.infer_shapes(model), path)
+    network = gf.load(path, cut="auto")
+    assert [row.origin for row in network.around.rows_before] == ["turn", "scan"]
+    x = floats(1, 6, 3)
+    wanted = ReferenceEvaluator(onnx.load(path)).run(None, {"x": x})[0]
+    np.testing.assert_allclose(whole(network, x)[0], wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_a_single_number_is_fixed_and_its_branch_taken(tmp_path):
     def branch(kind, name):
         return onnx.helper.make_graph([node(kind, "x", output=name, name=name)], name, [], [

@@ -99,6 +99,20 @@ def test_two_layers_that_take_the_steps_first_keep_their_states(tmp_path, batch,
                                atol=1e-5)
 
 
+def test_the_batch_of_a_state_is_that_of_the_input(tmp_path):
+    """Its axis for one layer is no batch, though it holds one element."""
+    states = {"h0": (1, "batch", 7), "c0": (1, "batch", 7)}
+    model = graph([node("Sin", "x", output="e"), EMBEDDED[1], STEP, node("Squeeze", "Y", "one")],
+                  shape=("batch", "time", 3), inputs=states, outputs=("y", "h", "c"),
+                  constants=CONSTANTS)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    network = gf.load(tmp_path / "m.onnx", cut="auto", timesteps=4)
+    assert [port.name for port in network.around.inputs] == ["x"]
+    x, given = floats(1, 4, 3), dict.fromkeys(states, np.zeros((1, 1, 7), np.float32))
+    wanted = ReferenceEvaluator(model).run(None, {"x": x} | given)[0]
+    np.testing.assert_allclose(whole(network, x)[0][0], wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_a_state_that_the_host_makes_is_none_of_the_model(tmp_path):
     """The state is scaled on its way in: what its caller hands back is not what the core keeps."""
     model, path = tokens_file(tmp_path, [

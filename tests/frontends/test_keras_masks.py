@@ -81,6 +81,39 @@ def test_the_mask_of_a_functional_model_is_true_of_whole_sequences(shape, part, 
         Host(network.around).inputs(np.array(masked))
 
 
+def joined(join, *, embedding=EMBEDDING):
+    """A model whose LSTM is called with tokens' vectors and another input, and with their masks
+    joined by ``join``, as Keras 3 saves it."""
+    ops = "keras.src.ops.numpy"
+    ends = [use("InputLayer", name, batch_shape=[None, STEPS, *more]) | {"inbound_nodes": []}
+            for name, more in (("x", ()), ("v", (2,)))]
+    masks = [use("NotEqual", "not_equal", tensor("x"), 0, module=ops),
+             use("ExpandDims", "of x", tensor("not_equal"), module=ops, axis=-1),
+             use("ZerosLike", "zeros", tensor("part"), module=ops),
+             use("LogicalOr", "or", tensor("of x"), tensor("zeros"), module=ops),
+             use("OnesLike", "of v", tensor("v"), module=ops),
+             use("Concatenate", "both", [tensor("or"), tensor("of v")], axis=-1),
+             use(join, "mask", tensor("both"), module=ops, axis=-1)]
+    return read("Functional", {"name": "m", "layers": [
+        *ends, use(embedding[0], "part", tensor("x"), **embedding[1]), *masks,
+        use("Concatenate", "join", [tensor("part"), tensor("v")], axis=-1),
+        use("LSTM", "lstm", tensor("join"), mask="mask", units=2)],
+        "input_layers": [["x", 0, 0], ["v", 0, 0]], "output_layers": [["lstm", 0, 0]]}, keras=3)
+
+
+@pytest.mark.parametrize("join", ["Any", "All"])
+def test_masks_that_are_joined_are_true_of_whole_sequences(join):
+    network = joined(join)
+    assert [one.kind for one in network.layers if one.kind != "concat"] == ["lstm"]
+    with pytest.raises(UserError, match="which the model masks"):
+        Host(network.around).inputs([np.array([[3, 1, 4, 0]]), np.ones((1, STEPS, 2))])
+
+
+def test_a_mask_that_is_joined_with_another_is_refused():
+    with pytest.raises(UserError, match="is called with 'mask'"):
+        joined("All", embedding=("Embedding", {"input_dim": 9, "output_dim": 3}))
+
+
 @pytest.mark.parametrize(("part", "value"), [
     (EMBEDDING, 1), (("Embedding", {"input_dim": 9, "output_dim": 3}), 0)],
     ids=["of another token", "of an embedding that masks nothing"])

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from gatefold.gen.frontends import load
+from gatefold.gen.frontends.keras.model import read_model
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Network, split
+from tests.frontends.test_keras_attention import Seeded, layer
 from tests.support.places import FIXTURES
 
 FLAVOURS = ("keras", "tf_keras")
@@ -77,3 +79,15 @@ def test_a_layer_may_be_called_anything_in_an_h5_file(tmp_path, name):
 def test_there_is_a_file_for_each_option():
     three, two = (set(members(flavour)) for flavour in FLAVOURS)
     assert len(three) > 150 and two < three
+
+
+def test_a_prelu_has_a_slope_for_each_feature():
+    weights = Seeded()
+    parts = [layer("InputLayer", "x", batch_input_shape=[None, 4, 3]),
+             layer("PReLU", "slopes", shared_axes=[1], alpha_regularizer=None,
+                   alpha_initializer={"class_name": "Zeros", "config": {}})]
+    network = read_model({"class_name": "Sequential", "config": {"name": "m", "layers": parts}},
+                         weights, 2, {})
+    x = np.random.default_rng(0).standard_normal((2, 4, 3))
+    (slope,) = np.random.default_rng(5).standard_normal((1, 3)).astype(np.float32)
+    np.testing.assert_allclose(forward(network, x), np.where(x > 0, x, slope * x), atol=1e-6)

@@ -55,6 +55,21 @@ def test_the_size_of_the_batch_may_decide_shapes(tmp_path, nodes, cut):
     assert network.input_shapes == ((6, 3),) and network.output_shape == (7,)
 
 
+@pytest.mark.parametrize(("shape", "nodes"), [
+    ((3, "time", 3), [SAME, TURN]), (("time", 5, 3), [node("Identity", "x", output="xt")])],
+    ids=["first", "second"])
+def test_beside_open_timesteps_a_fixed_axis_is_the_batch(tmp_path, shape, nodes):
+    model = graph([*nodes, LSTM, END], constants=CONSTANTS, shape=shape)
+    assert loaded(model, tmp_path, timesteps=6).input_shape == (6, 3)
+
+
+def test_inputs_have_one_batch(tmp_path):
+    model = graph([SAME, TURN, LSTM, END], constants=CONSTANTS, shape=("b", 6, 3),
+                  inputs={"z": ("t", "u", "b")})
+    text = refusal(model, tmp_path)
+    assert "its inputs, (b, 6, 3) and (t, u, b), have no batch in common" in text
+
+
 #: Name of the node that is refused, and the nodes.
 NUMBERS = {
     "index": ("pick", after(node("Gather", "x", "b", output="g", axis=1, name="pick"),

@@ -347,4 +347,4 @@ def test_what_a_table_holds_may_count_padding_behind_it():
     fields = at - int.from_bytes(STACKED[at:at + 4], "little", signed=True)
     held = int.from_bytes(STACKED[fields + 2:fields + 4], "little")
     longer = patched(STACKED, fields + 2, "H", held + 40)
-    assert len(read_model(longer)["subgraphs"]) == len(read_model(STACKED)["subgraphs"])
+    assert len(read_model(longer)["graphs"]) == len(read_model(STACKED)["graphs"])

@@ -19,7 +19,7 @@ from gatefold.sim.expected import expectation
 from gatefold.sim.golden import golden
 from gatefold.sim.scenario import full_rate, random_flow
 from gatefold.sim.verify import check_run
-from tests.support.hdl_harness import simulator
+from tests.support.hdl_harness import simulate
 from tests.support.lane_model import table_of
 from tests.support.networks import NETWORKS, both_directions, inputs, network, quantized
 
@@ -297,10 +297,7 @@ class Bench:
         return self.info.stream.unpack(words, self.info.n_out)
 
     def run(self, *benches):
-        sim = simulator(self.dut)
-        for n, bench in enumerate(benches):
-            sim.add_testbench(bench, background=n > 0)
-        sim.run()
+        simulate(self.dut, *benches)
 
 
 # beats sent of a frame of 4 (12 elements, 2 a beat: 6 beats), and which elements survive
@@ -416,8 +413,6 @@ def test_top_has_the_vendors_port_names(name, more):
             assert last == (n == info.beats_out - 1)
             got.append(data)
 
-    sim = simulator(top)
-    sim.add_testbench(play)
-    sim.run()
+    simulate(top, play)
     np.testing.assert_array_equal(info.stream.unpack(got, info.n_out),
                                   golden(plan.qnet, x)[0].reshape(-1))

@@ -10,7 +10,7 @@ from gatefold.gen.numbers.qlayer import parted
 from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.frame_writer import FrameWriter
 from gatefold.sim.scalars import saturate
-from tests.support.hdl_harness import FLOW, draw, pack, simulator, small, unpack
+from tests.support.hdl_harness import FLOW, draw, pack, simulate, small, unpack
 
 LIMIT = 5000  # cycles
 
@@ -74,9 +74,7 @@ def read_frames(config, beats, *, flow, consume=True, cycles=LIMIT, stop=None, e
                 return
         assert stop is None, f"no end after {cycles} cycles: {counted}"
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     return writes, counted["errors"], counted["sent"]
 
 
@@ -247,9 +245,7 @@ def write_frames(config, frames, *, flow, parts):
                 return
         raise AssertionError(f"deadlock after {len(beats)} beats")
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     return beats
 
 

@@ -9,7 +9,7 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from gatefold.hdl.gearbox import Gearbox, GearboxModel, GearboxShape
-from tests.support.hdl_harness import FLOW, draw, pack, run_stream, simulator, unpack
+from tests.support.hdl_harness import FLOW, draw, pack, run_stream, simulate, unpack
 
 WIDTH = 5
 
@@ -117,9 +117,7 @@ def test_a_reset_leaves_nothing_behind(cycle):
             _, _, valid, word = await ctx.tick().sample(box.o.valid, box.o.payload)
             got.extend(unpack(word, WIDTH, 3) if valid else [])
 
-    sim = simulator(ResetInserter(reset)(box))
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(ResetInserter(reset)(box), bench)
     assert got == list(range(9))
 
 

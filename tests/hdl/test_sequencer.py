@@ -9,7 +9,7 @@ from gatefold.gen.plan.images import program_images
 from gatefold.gen.plan.program import Program, Segment, unroll
 from gatefold.hdl.isa import STEPS, Start, Stop, finish_layout, tile_layout
 from gatefold.hdl.sequencer import Sequencer
-from tests.support.hdl_harness import FLOW, simulator, small
+from tests.support.hdl_harness import FLOW, simulate, small
 
 CHUNKS = 24  # of an input frame, of the h memory, of an output frame
 
@@ -98,9 +98,7 @@ def play(program, frames, *, fill=1.0, drain=1.0, seed=0, limit=20_000):
                 return
         raise AssertionError(f"deadlock after {len(issued)} tiles")
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     return issued
 
 

@@ -12,7 +12,7 @@ from gatefold.hdl.frame_reader import FrameReader
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.sequencer import Sequencer
 from tests.hdl.test_sequencer import CHUNKS, engine, play, random_program, same_tiles
-from tests.support.hdl_harness import FLOW, simulator, small
+from tests.support.hdl_harness import FLOW, simulate, small
 
 
 def one_after_the_other(*programs: Program) -> Program:
@@ -95,9 +95,7 @@ def test_the_reader_flags_the_frames_that_begin_a_sequence(sizes, flow):
                 return
         raise AssertionError(f"no end: {sent} beats sent, {done} frames done")
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     assert set(seen) == set(range(frames))
 
 
@@ -157,9 +155,7 @@ def test_what_earlier_sequences_left_counts_as_zero(seed, oldest, flow):
                 return
         raise AssertionError("deadlock")
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     assert {(True, False, True), (True, False, False)} <= kinds
 
 
@@ -183,7 +179,5 @@ def test_fresh_is_the_programs_or_that_of_a_new_sequence():
             if valid:
                 got.append((half, fresh))
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     assert got == [(0, n % 2) for n in range(8)] + [(1, n % 2 | n // 2 % 2) for n in range(8)]

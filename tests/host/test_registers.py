@@ -22,7 +22,7 @@ from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from gatefold.hdl.host.axi_lite import AxiLite
 from gatefold.hdl.host.registers import MAP, Field, Register, RegisterMap
-from tests.support.hdl_harness import simulator
+from tests.support.hdl_harness import simulate
 from tests.support.networks import quantized
 from tests.support.places import ROOT
 from tests.support.tflite_files import path
@@ -178,9 +178,7 @@ def test_a_register_that_is_added_to_the_map_is_everywhere(tmp_path):
             ctx.set(dut.bus.r.ready, 1)
             read.extend(await ctx.tick().sample(dut.bus.r.payload.data).until(dut.bus.r.valid))
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     assert read == [0x9_05A5, 0x9_0123]
 
 

@@ -11,7 +11,7 @@ from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
 from gatefold.gen.plan import Array, make_plan
 from gatefold.gen.plan.latency import latencies
-from gatefold.gen.plan.program import assemble, unroll
+from gatefold.gen.plan.program import assemble, tile_fields, unroll
 from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.isa import Stop
 from gatefold.sim.expected import expectation
@@ -173,6 +173,10 @@ def test_unrolled_program_is_the_list_of_tiles(name):
     frames = 2 if storage.rings else 1
     assert flat == unroll(plan.program) and len(plan.tiles) == plan.cycles.tiles
     assert len(flat) == frames * len(plan.tiles)
+    names = [name for name in flat[0] if name not in ("repeats", "start", "init")]
+    fields = tile_fields(plan.program, [name for name in names if not name.endswith("_step")])
+    for name, values in fields.items():
+        assert values.tolist() == [instruction[name] for instruction in flat]
     for n, (tile, instruction) in enumerate(zip(plan.tiles * frames, flat, strict=True)):
         job, chunk = tile.finishes, tile.operand.chunk
         place = partial(storage.moved, frames=n // len(plan.tiles))

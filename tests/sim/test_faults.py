@@ -85,6 +85,9 @@ FAULTS = {
         "lstm", "gatefold", "core_reader", r"beats__payload\[(\d+):0\]",
         r"beats__payload[\1:0] ^ {\1{beats__payload[\1 + 1] ^ beats__payload[\1]}}",
         "hostile", "hostile"),
+    "a reset leaves elements in the reader's gearbox": (
+        "lstm", "gatefold", "core_reader_gearbox", r"fill__next = \d+'h0;", "fill__next = fill;",
+        "hostile", "reset_in_a_frame"),
     "a load begins while frames are under way": (
         "loadable", "gatefold", "core", r"loader__idle__t2 = ! frames_under_way",
         "loader__idle__t2 = 1'h1", "hostile", "loads"),

@@ -58,6 +58,15 @@ def simulator(dut) -> Simulator:
     return sim
 
 
+def simulate(dut, bench, *background) -> None:
+    """Run a test bench to its end, beside others in the background."""
+    sim = simulator(dut)
+    sim.add_testbench(bench)
+    for other in background:
+        sim.add_testbench(other, background=True)
+    sim.run()
+
+
 def evaluate(shape, function, values) -> list[int]:
     """``function`` of a signal of ``shape``, without a clock, for each of ``values``."""
     m = Module()
@@ -99,9 +108,7 @@ def record(dut, inputs: dict[str, Any], watch: list[str], *, cycles: int = 0) ->
             _, _, *values = await ctx.tick().sample(*signals)
             seen.append(tuple(values))
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     columns = np.array(seen, dtype=object).reshape(length, len(watch))
     return {name: columns[:, n].astype(np.int64) if fits(columns[:, n]) else columns[:, n]
             for n, name in enumerate(watch)}
@@ -162,9 +169,7 @@ def run_stream(dut, words: list, *, flow: str, count: int, seed: int = 0,
         raise AssertionError(f"deadlock: {sent} of {len(words)} words in, {len(out)} of {count} "
                              "out")
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     return out
 
 

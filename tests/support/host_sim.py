@@ -5,7 +5,7 @@ from collections import deque
 from gatefold.gen.host.header import constants
 from gatefold.hdl.host.registers import MAP
 from gatefold.hdl.host.shell import Shell
-from tests.support.hdl_harness import simulator
+from tests.support.hdl_harness import simulate
 
 REG = {name: value for name, value, _ in constants(MAP)}
 LIMIT = 30_000  # cycles
@@ -134,9 +134,4 @@ class HostSim:
 
     def run(self, script) -> None:
         """``await script(ctx)`` to its end."""
-        sim = simulator(self.dut)
-        sim.add_testbench(script)
-        sim.add_testbench(self._reads, background=True)
-        sim.add_testbench(self._writes, background=True)
-        sim.add_testbench(self._offers, background=True)
-        sim.run()
+        simulate(self.dut, script, self._reads, self._writes, self._offers)

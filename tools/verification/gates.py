@@ -103,9 +103,9 @@ def read_gates(mutants: list[Mutant], work: Path, top: str = TOP) -> Gates:
         if kind.removeprefix("inv") in names:
             names[kind.removeprefix("inv")].setdefault(int(number), (" ".join(name), int(bit)))
 
-    top = json.loads((work / "plain.json").read_text())["modules"][top]["ports"]
-    outputs = [(name, bit) for name in sorted(top) if top[name]["direction"] == "output"
-               for bit in range(len(top[name]["bits"]))]
+    pins = json.loads((work / "plain.json").read_text())["modules"][top]["ports"]
+    outputs = [(name, bit) for name in sorted(pins) if pins[name]["direction"] == "output"
+               for bit in range(len(pins[name]["bits"]))]
     return Gates([names["input"].get(n, UNDRIVEN) for n in range(len(ports))],
                  [names["latch"].get(n, ("?", n)) for n in range(len(state))], outputs,
                  literals(row[1] for row in state), literals(row[0] for row in given),

@@ -32,8 +32,8 @@ __all__ = ["equivalent"]
 
 WEAK = ("m_axis_tdata", "m_axis_tlast")  #: outputs that mean something while m_axis_tvalid is high
 UPPER = np.uint64(0xFFFFFFFF << 32)  #: the machines of a walk that are mutants
-MOST_REGISTERS = 600  #: that may differ, before a proof is given up;
-MOST_MODELS = 200  #: and steps that break what was assumed;
+MOST_REGISTERS = 1500  #: that may differ, before a proof is given up;
+MOST_MODELS = 1000  #: and steps that break what was assumed;
 SECONDS = 120  #: and seconds of a CPU that a proof may take before its next round
 
 
@@ -177,10 +177,10 @@ class Proof:
                                      in enumerate(self.base.groups) if inside == part}
         return self.values[register]
 
-    def holds(self, models: int = MOST_MODELS) -> bool:
+    def holds(self, models: int | None = None) -> bool:
         """Whether it is; not, too, where that takes long to find out, or more than ``models``
         steps break what was assumed."""
-        ends, self.most = time.process_time() + SECONDS, models
+        ends, self.most = time.process_time() + SECONDS, models or MOST_MODELS
         while (len(self.cubes) <= MOST_REGISTERS and self.models < self.most
                and time.process_time() < ends):
             pair = Pair(self.base, self.machine, self.cubes)

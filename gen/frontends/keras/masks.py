@@ -2,17 +2,21 @@
 sequences alone.
 
 Keras 3 saves the mask that an Embedding or a Masking layer makes as operators (NotEqual, Any), and
-gives it to the layers behind by the keyword ``mask``.
+gives it to the layers behind by the keyword ``mask``. Where values are joined, operators join their
+masks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gatefold.gen.frontends.keras.arguments import Reference, arguments_of
+from gatefold.gen.frontends.keras.arguments import Reference, arguments_of, references
 from gatefold.gen.frontends.keras.settings import Settings
 
 __all__ = ["true_masks"]
+
+#: Operators whose result is true where all that they read is, and where anything of it is.
+_OF_ALL, _OF_ANY = ("All", "Any", "Concatenate", "ExpandDims", "LogicalAnd"), ("LogicalOr",)
 
 
 def true_masks(layers: Sequence[dict], keras: int) -> frozenset[Reference]:
@@ -39,4 +43,11 @@ def true_masks(layers: Sequence[dict], keras: int) -> frozenset[Reference]:
     any_feature = {made for config, made, args in uses("Any")
                    if isinstance(args[0], Reference) and args[0] in unequal
                    and config.get("axis") in (-1, [-1])}
-    return frozenset(unequal | any_feature)
+    found = unequal | any_feature | {made for _, made, _ in uses("OnesLike")}
+    joined = [(made, [*references(args)], enough) for kinds, enough in ((_OF_ALL, all),
+                                                                         (_OF_ANY, any))
+              for kind in kinds for _, made, args in uses(kind)]
+    while more := {made for made, read, enough in joined
+                   if made not in found and enough(one in found for one in read)}:
+        found |= more
+    return frozenset(found)

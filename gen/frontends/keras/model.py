@@ -306,6 +306,10 @@ class _Functional:
                 raise UserError(f"{one.where} is used {number} times: every layer must be called "
                                 "with something")
             waiting += [(n, m, arguments_of(one, node, masks)) for m, node in enumerate(nodes)]
+        if masks:  # what only they read is no part of the network
+            read = {*outputs, *(ref for *_, args in waiting for ref in references(args))}
+            waiting = [(n, m, args) for n, m, args in waiting
+                       if any(ref.layer == self._names[n] for ref in read)]
         while waiting:
             still = [use for use in waiting if not self._ready(*use)]
             if len(still) == len(waiting):

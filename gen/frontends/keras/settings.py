@@ -14,7 +14,7 @@ __all__ = ["Activation", "Settings", "shown"]
 #: Keys that affect training alone: the file holds the trained weights.
 _TRAINING = {f"{weights}_{what}"
              for weights in ("kernel", "recurrent", "bias", "beta", "gamma", "moving_mean",
-                             "moving_variance", "depthwise", "pointwise")
+                             "moving_variance", "depthwise", "pointwise", "alpha")
              for what in ("initializer", "regularizer", "constraint")} | {
     "activity_regularizer", "unit_forget_bias", "dropout", "recurrent_dropout", "rate", "stddev",
     "seed", "noise_shape", "momentum", "l1", "l2"}

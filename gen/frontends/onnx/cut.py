@@ -250,9 +250,9 @@ class _Graph:
             if self.flat.values[name] is None:
                 maker = self.steps[self.maker[name]]
                 raise CutError(f"the shape of what comes out of node {quoted(maker.origin)} "
-                               f"({quoted(maker.kind)}) is not known: export the model with the "
-                               "shapes of its tensors (onnx.shape_inference.infer_shapes), or cut "
-                               "behind it (--from)")
+                               f"({quoted(maker.kind)}) is not known: save the model with the "
+                               "shapes of its tensors, all of them fixed: onnx.save("
+                               "onnx.shape_inference.infer_shapes(onnx.load(FILE)), FILE)")
         model = self.model(part, self.whole)
         try:
             network = whole.network_of(Model(model.graph, self.flat.opset, ""), {

@@ -23,6 +23,7 @@ from gatefold.gen.frontends.onnx.proto import (
     Attributes,
     NodeError,
     as_text,
+    dims_of,
     names_read,
     nodes_needed,
     read_tensor,
@@ -73,7 +74,8 @@ class Flat:
 
     Attributes: the names of ``inputs``, ``outputs``; ``steps`` in order; ``constants`` by name;
     ``values``, of every other tensor: an array (the sample that was given), or None where an
-    operator is not known here; ``watch``, of the sizes that the graph reads, if these matter.
+    operator is not known here; ``watch``, of the sizes that the graph reads, if these matter;
+    ``declared``, the float tensors whose shape the file states.
     """
 
     opset: int
@@ -85,6 +87,7 @@ class Flat:
     work: int = 0
     macs: int = 0
     watch: Watch | None = None
+    declared: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def flat_of(graph: onnx.GraphProto, opset: int, constants: Mapping[str, np.ndarray],
@@ -96,7 +99,7 @@ def flat_of(graph: onnx.GraphProto, opset: int, constants: Mapping[str, np.ndarr
     finds.
     """
     flat = Flat(opset, list(inputs), constants={**constants, **fixed}, values=dict(inputs),
-                watch=watch)
+                watch=watch, declared=_declared(graph))
     with np.errstate(all="ignore"):
         _run(flat, graph, 0)
     for value in graph.output:
@@ -111,6 +114,18 @@ def flat_of(graph: onnx.GraphProto, opset: int, constants: Mapping[str, np.ndarr
             kept.append(step)
     flat.steps = kept[::-1]
     return flat
+
+
+def _declared(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+    """The float tensors within the graph whose shape the file states in full."""
+    found = {}
+    for value in graph.value_info:
+        dims = dims_of(value) or ()
+        sizes = tuple(n for n in dims if isinstance(n, int))
+        if dims and len(sizes) == len(dims) and math.prod(sizes) <= _MAX_WORK and (
+                value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT):
+            found[value.name] = sizes
+    return found
 
 
 def _run(flat: Flat, graph: onnx.GraphProto, depth: int) -> None:
@@ -156,6 +171,10 @@ def _node(flat: Flat, node: onnx.NodeProto, origin: str, depth: int) -> None:
         results = _loop(flat, node, inputs)
     elif known and node.op_type in COMPUTE and node.domain in ("", "ai.onnx"):
         results = evaluate(node, inputs, flat.opset)
+    if live:  # numbers stand for the results of an operator that is not known here
+        results = [np.random.default_rng(0).standard_normal(flat.declared[name]).astype(np.float32)
+                   if value is None and name in flat.declared else value
+                   for name, value in zip(node.output, results, strict=False)]
     macs = multiplications(node.op_type, inputs, results[0] if len(results) else None)
     flat.work += sum(value.size for value in results if value is not None)
     flat.macs += macs

@@ -61,7 +61,8 @@ from gatefold.gen.network.graph import Network
 from gatefold.gen.network.simplify import simplify
 from gatefold.gen.network.states import PORTS
 
-__all__ = ["HOST", "batch_axes", "names_in", "network_of", "open_number", "parse"]
+__all__ = ["HOST", "batch_axes", "batch_choices", "names_in", "network_of", "no_batch",
+           "open_number", "parse"]
 
 FOLDED = _FOLDED | FOLDED_STEPS
 _MAX_NODES = 20_000
@@ -168,7 +169,7 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
     possible = [[axis for axis in batch_axes(dims, sizes.timesteps is not None)
                  if axis is None or batch in (None, dims[axis])] for dims in every]
     problem = None
-    for axes, size in itertools.islice(_choices(every, possible), _MAX_ATTEMPTS):
+    for axes, size in itertools.islice(batch_choices(every, possible), _MAX_ATTEMPTS):
         try:
             network = _attempt(model, constants, declared, axes, size, sizes,
                                refusals if all_ else None)
@@ -186,8 +187,13 @@ def network_of(model: Model, constants: dict[str, np.ndarray], sizes: Sizes, all
                 sizes.fixed(f"input {quoted(name)}", dims, axis))]
                 for (name, dims), axis in zip(declared.items(), axes, strict=True)}}
         return network
-    raise problem or UserError(f"its inputs, {' and '.join(map(shown_dims, every))}, have no batch "
-                               "in common: export the model with one batch for all of them")
+    raise problem or no_batch(every)
+
+
+def no_batch(every: Sequence[Dims]) -> UserError:
+    """That inputs of these shapes cannot have one batch."""
+    return UserError(f"its inputs, {' and '.join(map(shown_dims, every))}, have no batch in "
+                     "common: export the model with one batch for all of them")
 
 
 #: Names of inputs that are a sampling rate.
@@ -284,11 +290,12 @@ def batch_axes(dims: Dims, timesteps: bool) -> list[int | None]:
     if len(open_axes) > 1:
         return [*open_axes]
     ones = [axis for axis, n in enumerate(dims[:2]) if n == 1]
-    return [*ones, first, *([None] if len(dims) < 3 else [])]
+    others = [axis for axis in range(len(dims[:2])) if axis not in (first, *ones)]
+    return [*ones, first, *(others if len(dims) > 2 else [None])]
 
 
-def _choices(every: Sequence[Dims], possible: Sequence[Sequence[int | None]],
-             ) -> Iterator[tuple[tuple[int | None, ...], int | None]]:
+def batch_choices(every: Sequence[Dims], possible: Sequence[Sequence[int | None]],
+                  ) -> Iterator[tuple[tuple[int | None, ...], int | None]]:
     """For each input the axis that is its batch, and the size of that; None where it is open.
 
     One batch has one size in all inputs, and a dimension that is the batch of one input is the
@@ -299,7 +306,7 @@ def _choices(every: Sequence[Dims], possible: Sequence[Sequence[int | None]],
 
     sizes = dict.fromkeys(size_of(dims, axis) for dims, axes in zip(every, possible, strict=True)
                           for axis in axes)
-    for size in sizes:
+    for size in sizes or (None,):
         fitting = [[axis for axis in axes if size_of(dims, axis) in (None, size)]
                    for dims, axes in zip(every, possible, strict=True)]
         for axes in itertools.islice(itertools.product(*fitting), _MAX_CHOICES):

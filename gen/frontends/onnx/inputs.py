@@ -6,6 +6,7 @@ batch of the recurrent layers.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,7 +24,7 @@ from gatefold.gen.network.around import Port
 __all__ = ["flat_on_samples"]
 
 #: Choices of batch axes that are tried.
-_CHOICES = 3
+_CHOICES = 4
 _TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
     onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32", onnx.TensorProto.BOOL: "bool"}
@@ -62,13 +63,14 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
     every = left.substituted(declared)
     problem: UserError | None = None
     likely: tuple[list[Port], Flat] | None = None
-    tried: list[list[int | None]] = []
-    for choice in range(_CHOICES):
+    possible = {name: axes for name, dims in every.items() for axes in [_axes(dims, left)]
+                if axes and axes != [None]}
+    choices = whole.batch_choices([every[name] for name in possible], [*possible.values()])
+    for axes, _ in itertools.islice(choices, _CHOICES):
+        chosen = dict(zip(possible, axes, strict=True))
         try:
-            ports = [_port(name, dims, types[name], left, choice) for name, dims in every.items()]
-            if [port.batch for port in ports] in tried:
-                continue
-            tried.append([port.batch for port in ports])
+            ports = [_port(name, dims, types[name], left, chosen.get(name))
+                     for name, dims in every.items()]
             flat, agrees = _run(model, constants, every, ports, fixed)
         except SizesError:
             raise
@@ -85,8 +87,7 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
         likely = likely or found
     if likely is not None and not isinstance(problem, OpenError):
         return likely
-    assert problem is not None
-    raise problem
+    raise problem or whole.no_batch([*every.values()])
 
 
 def _run(model: Model, constants: Mapping[str, np.ndarray],
@@ -126,11 +127,13 @@ def _along_batch(flat: Flat, wide: Flat, count: int) -> bool | None:
     return all(found) if found else None
 
 
-def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, choice: int) -> Port:
-    axes = whole.batch_axes(dims, sizes.timesteps is not None)
-    axis = axes[min(choice, len(axes) - 1)]
-    if not any(isinstance(n, str) for n in dims) and (axis is None or dims[axis] != 1):
-        axis = next((k for k in (0, 1) if k < len(dims) - 1 and dims[k] == 1), None)
+def _axes(dims: tuple[Dim, ...], sizes: Sizes) -> list[int | None]:
+    """The axes of an input that may be its batch: open ones and those of one sample."""
+    return [axis for axis in whole.batch_axes(dims, sizes.timesteps is not None)
+            if axis is None or dims[axis] == 1 or isinstance(dims[axis], str)]
+
+
+def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, axis: int | None) -> Port:
     shape = sizes.fixed(f"input {quoted(name)}", dims, axis)
     for n in (n for n in shape if isinstance(n, int)):
         check_dim(f"input {quoted(name)}", "an axis", n)

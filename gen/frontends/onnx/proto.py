@@ -246,11 +246,14 @@ def nodes_needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 
 
 def names_read(node: onnx.NodeProto) -> list[str]:
-    """Tensors that a node reads, inside its branches too."""
+    """Tensors that a node reads, inside its branches too, but not those that these define."""
     names = [name for name in node.input if name]
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
-            names += [value.name for value in attribute.g.output]
-            for inner in attribute.g.node:
-                names += names_read(inner)
+            graph = attribute.g
+            own = {one.name for one in (*graph.input, *graph.initializer)}
+            own.update(name for inner in graph.node for name in inner.output)
+            read = [name for inner in graph.node for name in names_read(inner)]
+            names += [name for name in (*read, *(value.name for value in graph.output))
+                      if name not in own]
     return names

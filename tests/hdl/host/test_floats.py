@@ -5,7 +5,7 @@ import pytest
 
 from gatefold.gen.numbers.qformat import QFormat
 from gatefold.hdl.host.floats import FixedToFloat, FloatToFixed
-from tests.support.hdl_harness import draw, simulator
+from tests.support.hdl_harness import draw, simulate
 
 SPECIAL = np.array([0x0000_0000, 0x8000_0000, 0x7F80_0000, 0xFF80_0000, 0x7FC0_0000, 0xFFC0_0001,
                     0x7F80_0001, 0x0000_0001, 0x807F_FFFF, 0x0080_0000, 0x7F7F_FFFF, 0xFF7F_FFFF],
@@ -35,9 +35,7 @@ def converted(dut, words, flow):
             if valid:
                 got.append(data)
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     return np.array(got)
 
 

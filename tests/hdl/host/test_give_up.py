@@ -9,7 +9,7 @@ from gatefold.gen.host.config import host_config
 from gatefold.gen.plan import Array, make_plan
 from gatefold.hdl.host.watchdog import Watchdog
 from tests.hdl.host.test_cycles import IN, OUT, prepared, warm_up
-from tests.support.hdl_harness import simulator
+from tests.support.hdl_harness import simulate
 from tests.support.host_sim import REG, HostSim
 from tests.support.networks import quantized
 
@@ -97,9 +97,7 @@ def test_the_watchdog_counts_from_the_last_transfer(patience):
             _, _, now = await ctx.tick().sample(dut.expires)
             expired.extend([cycle] * now)
 
-    sim = simulator(dut)
-    sim.add_testbench(bench)
-    sim.run()
+    simulate(dut, bench)
     first = [cycle for cycle in range(2, 4) if patience == 1 or (patience == 2 and cycle == 3)]
     later = range(4 + patience, 20, patience) if patience else []
     assert expired == [*first, *later]
