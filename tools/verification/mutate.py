@@ -105,9 +105,8 @@ def _registers(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Ch
     info = load_core_info(core)
     x, expect, _ = stimuli(info, qnet, folder=core)
     host = json.loads((core / "core.json").read_text())["host"]
-    plan = load_plan(core)
-    bench = stack.enter_context(registers_bench(folder, plan, info, host, x, expect, "verilator",
-                                                other_weights(plan, info, x, 1)))
+    bench = stack.enter_context(registers_bench(folder, load_plan(core), info, host, x, expect,
+                                                "verilator"))
     return {"registers and memory": lambda mutant: bench.check(mutant)}
 
 
