@@ -53,8 +53,8 @@ _WORK = {"verilator": 50_000_000, "icarus": 40_000, "amaranth": 40_000}
 _MOST_EVENTS = 20_000
 
 #: Frames of a descriptor with registers: so many that the queues of the memory port fill up.
-_MOST_FRAMES, _MOST_CYCLES = 100, 20_000
-_WORDS = {"verilator": 320, "icarus": 160}
+_MOST_FRAMES, _MOST_CYCLES = 200, 20_000
+_WORDS = {"verilator": 640, "icarus": 160}
 
 EXTREMES = 6  #: frames of the scenario "extreme"
 _CANDIDATES = 32  # from which their samples are chosen, at most,
@@ -125,23 +125,20 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
         return result
     if progress is not None:
         progress(f"{sim} runs descriptors")
-    with registers_bench(folder, plan, info, host, frames, expect, sim, other) as bench:
+    with registers_bench(folder, plan, info, host, frames, expect, sim) as bench:
         played = bench.check()
     return replace(result, scenarios=result.scenarios | {"registers and memory": played})
 
 
 def registers_bench(folder: Path, plan: Plan, info: CoreInfo, host: dict,
-                    frames: np.ndarray, expect: Expect, sim: str, other: Other | None
-                    ) -> HostBench:
-    """The bench that runs descriptors on the core with registers, ``host`` in core.json; it loads
-    ``other`` weights, where there are any, with garbage in bits that mean nothing."""
+                    frames: np.ndarray, expect: Expect, sim: str) -> HostBench:
+    """The bench that runs descriptors on the core with registers, ``host`` in core.json."""
     qnet = plan.qnet
     words = (host["in_bytes"] + host["out_bytes"]) * 8 // host["port_bits"]
     count = max(host["cycles"]["batch_frames"], min(
         _MOST_FRAMES, _WORDS[sim] // words, _MOST_CYCLES // info.interval))
     order = [n % len(frames) for n in range(count)]
     begins = np.arange(len(order)) == 0 if info.stateful else np.ones(len(order), bool)
-    wanted_of = other.expect if other else expect
     fracs_in = np.concatenate([np.full(int(np.prod(shape)), form.frac) for shape, form in zip(
         qnet.input_shapes, qnet.input_formats, strict=True)])
     given, wanted = (
@@ -149,8 +146,8 @@ def registers_bench(folder: Path, plan: Plan, info: CoreInfo, host: dict,
                          container=info.stream.container_bits, size=host[size])
         for values, fracs, size in (
             (frames[order], fracs_in, "in_bytes"),
-            (wanted_of(order, begins)[0], qnet.output_fracs, "out_bytes")))
-    load = other.load if other else [] if not info.load_beats else [
+            (expect(order, begins)[0], qnet.output_fracs, "out_bytes")))
+    load = [] if not info.load_beats else [
         int(word, 16) for word in (folder / "weights" / "load.hex").read_text().split()]
     image = b"".join(beat.to_bytes(info.stream.beat_bits // 8, "little") for beat in load)
     cycles = host["cycles"]

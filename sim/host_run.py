@@ -18,6 +18,7 @@ _OFF = 4  # above a step: bytes of a write that are not enabled
 #: Of 256 cycles those in which each channel of memory pauses, reads and writes, in the last
 #: descriptors; where only one of them hardly moves, the queues of the other fill up;
 _PAUSED = ((96, 96), (250, 250), (0, 250), (250, 0))
+_STALL = 20  # cycles at least that a core waits for a word where memory hardly moves
 _BASES = (0x5A3CF00F, 0xA5C30FF0) * 4  # and the bits above, twice, of their addresses
 _WINDOWS = 4  # frames in the window at most
 _PATTERN = 0x96A5C35A  # written to registers, and its complement
@@ -161,6 +162,8 @@ class HostBench(Compiled):
             script.run(count, again if n % 2 else at_in, self._regions[2 + n], base)
         self._frames = 1 + info.batch_frames + windows + len(paused) * count
         script.read("ERROR", 0)
+        words = count * info.in_bytes * 8 // info.port_bits  # that came late, of one descriptor
+        script.read("STALLS_LO", range(_STALL * words, 1 << 30))
         script.read("FRAMES_DONE_LO", self._frames)
         script.steps.append((_WAIT, 0, 0))  # the high half waits for any number of cycles
         script.read("FRAMES_DONE_HI", 0)
@@ -285,6 +288,16 @@ class HostBench(Compiled):
                 script.load(info.load)
             script.run(frames, at_in, out)
             script.read("ERROR", 0)
+        # A patience of 0 has no end; another one counts from when it is written.
+        script.write(WATCHDOG=0)
+        script.steps.append((_BROKEN, 0, _ALL << 8))
+        script.start(frames, at_in, out)
+        script.steps.append((_WAIT, 0, 2 * _PATIENCE))
+        script.read("ERROR", 0)
+        script.write(WATCHDOG=_PATIENCE)
+        script.steps.append((_DONE, 0, 0))
+        script.fails("NO_ANSWER")
+        script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE)]
         for bit in _LONG if self.simulator == "verilator" else _LONG[::8]:
             script.write(WATCHDOG=1 << bit | 20)
             script.steps.append((_BROKEN, 0, _ALL << 8))

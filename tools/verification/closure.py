@@ -12,8 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from cone import Cone
-from gates import Gates, read_gates, walk
+from cone import values
+from gates import UNDRIVEN, Gates, read_gates
 from mutants import Mutant
 from reach import Base, Pair
 
@@ -23,7 +23,6 @@ __all__ = ["equivalent"]
 WEAK = {prefix: f"{prefix}valid" for prefix in (
     "s_axi_control_b", "s_axi_control_r", "m_axi_gmem_aw", "m_axi_gmem_w", "m_axi_gmem_ar")}
 MOST_REGISTERS = 2000  #: that may differ, before a proof is given up
-CYCLES, STEPS = 300, 16  #: of simulations on random inputs, which show what is not constant
 
 
 def equivalent(mutants: list[Mutant], top: str, work: Path) -> set[Mutant]:
@@ -32,32 +31,32 @@ def equivalent(mutants: list[Mutant], top: str, work: Path) -> set[Mutant]:
     if not mutants:
         return set()
     gates = read_gates(mutants, work, top)
-    zeros = constants(gates, work)
+    zeros = constants(gates)
     base = Base(gates, zeros, [(-n,) for n in range(1, len(zeros) + 1)])
     return {mutant for n, mutant in enumerate(mutants, 1) if closes(base, n)}
 
 
-def constants(gates: Gates, work: Path) -> np.ndarray:
-    """Registers that are never anything but 0, with which all of them begin."""
-    everything = np.arange(len(gates.registers))
-    seen = walk(gates, everything, np.zeros(len(everything), bool),
-                np.zeros(len(gates.inputs), bool), CYCLES, 1, work)
-    some = np.flatnonzero(~seen.any(0)).tolist()
+def constants(gates: Gates) -> np.ndarray:
+    """Registers that are never anything but 0, with which all of them begin, as is seen without
+    solving anything: no input and no register that moves can make them 1."""
+    first, count = gates.first_register, len(gates.registers)
+    zero, one = ([True] * gates.first_and for _ in range(2))  # what a variable can be
+    one[0] = False
+    for n, (name, _) in enumerate(gates.inputs, 1):
+        one[n] = name not in ("mutant", UNDRIVEN[0])
+    one[first:] = [False] * count
+    pairs = list(zip(gates.left.tolist(), gates.right.tolist(), strict=True))
+    after = gates.next.tolist()
     while True:
-        cone = Cone(gates)
-        ones = {register: cone.literal(int(gates.next[register])) for register in some}
-        cone.clauses += [[-cone.register(register)] for register in some]
-        with cone.solver() as solver:
-            moving: set[int] = set()
-            while (model := cone.model(solver, [lit for register, lit in ones.items()
-                                                if register not in moving])) is not None:
-                moving |= {register for register, lit in ones.items()
-                           if model[abs(lit)] == (lit > 0)}
-                rows = walk(gates, everything, *cone.state(model), STEPS, len(moving), work)
-                moving |= set(np.flatnonzero(rows.any(0)).tolist()) & set(some)
-        if not moving:
-            return np.array(some, int)
-        some = [register for register in some if register not in moving]
+        can = [zero[:], one[:]]
+        for a, b in pairs:
+            can[1].append(can[~a & 1][a >> 1] and can[~b & 1][b >> 1])
+            can[0].append(can[a & 1][a >> 1] or can[b & 1][b >> 1])
+        moved = [n for n, lit in enumerate(after) if can[~lit & 1][lit >> 1] and not one[first + n]]
+        if not moved:
+            return np.flatnonzero(~np.array(one[first:]))
+        for n in moved:
+            one[first + n] = True
 
 
 def closes(base: Base, machine: int) -> bool:
@@ -77,8 +76,8 @@ def closes(base: Base, machine: int) -> bool:
                 return False
             while (model := pair.model(solver, [lit for register, lit in after.items()
                                                 if register not in new])) is not None:
-                new |= {register for register, lit in after.items()
-                        if model[abs(lit)] == (lit > 0)}
+                moved = values(model, list(after.values()))
+                new |= {register for register, one in zip(after, moved, strict=True) if one}
         if not new:
             return True
         differing |= new

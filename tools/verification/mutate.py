@@ -3,9 +3,10 @@
 Each mutant changes one bit of one cell's port. It is killed where any scenario of ``verify`` fails
 on it. Every survivor has a line in survivors.tsv: it is *proved* equivalent, because SAT shows that
 no register's next state and no output of its module depends on it (``prove.py``), or induction that
-no output of the core does in any state that is reached (``reach.py``); or the line says why it
-cannot matter, or that this is *open*. For the cores and the choice of CI any other survivor
-makes the command fail, and so does a line that does not hold any more: the file can only shrink.
+no output of the core does in any state that is reached (``reach.py``, ``closure.py``); or the line
+says why it cannot matter, or that this is *open*. For the cores and the choice of CI any other
+survivor makes the command fail, and so does a line that does not hold any more: the file can only
+shrink.
 CI plays 200 mutants of one core and counts the survivors (tests/verification/test_mutate.py).
 
 Where the hardware has changed, ``--refresh`` writes the lines of the cores anew: those of mutants
@@ -104,9 +105,8 @@ def _registers(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Ch
     info = load_core_info(core)
     x, expect, _ = stimuli(info, qnet, folder=core)
     host = json.loads((core / "core.json").read_text())["host"]
-    plan = load_plan(core)
-    bench = stack.enter_context(registers_bench(folder, plan, info, host, x, expect, "verilator",
-                                                other_weights(plan, info, x, 1)))
+    bench = stack.enter_context(registers_bench(folder, load_plan(core), info, host, x, expect,
+                                                "verilator"))
     return {"registers and memory": lambda mutant: bench.check(mutant)}
 
 

@@ -39,7 +39,7 @@ from gatefold.sim.verilog_run import VerilogCore
 SLICE = 2000  #: samples of a slice, and as many of the scenario *many frames*
 EXTREME = 32  #: samples at the ends of their formats
 AGAIN, APART = 4, 1_000_000  #: times that a slice plays short scenarios, with seeds so far apart
-TURN = 20  #: seconds of CPU time after which the next core has its turn
+TURN = 10  #: seconds of CPU time after which the next core has its turn
 
 
 class Player:
