@@ -120,3 +120,24 @@ def test_a_mask_that_is_joined_with_another_is_refused():
 def test_another_mask_is_refused(part, value):
     with pytest.raises(UserError, match="is called with 'mask': .* a Masking layer that reads the"):
         functional((STEPS,), part, value, mask="not_equal")
+
+
+def masking(reduce, axis, *, lstm="part", also=(), outputs=("lstm",)):
+    """A model with a Masking layer whose LSTM is called with a mask of its own: ``reduce`` of what
+    differs from the Masking layer's value."""
+    ops = "keras.src.ops.numpy"
+    inputs = use("InputLayer", "x", batch_shape=[None, STEPS, 2]) | {"inbound_nodes": []}
+    return read("Functional", {"name": "m", "layers": [
+        inputs, use("NotEqual", "not_equal", tensor("x"), 0.0, module=ops),
+        use("Masking", "part", tensor("x"), mask_value=0.0),
+        use("Any", "any", tensor("not_equal"), module=ops, axis=-1, keepdims=False),
+        use(reduce, "own", tensor("not_equal"), module=ops, axis=axis, keepdims=False), *also,
+        use("LSTM", "lstm", tensor(lstm), mask="own", units=2)],
+        "input_layers": [["x", 0, 0]], "output_layers": [[name, 0, 0] for name in outputs]},
+        keras=3)
+
+
+@pytest.mark.parametrize(("reduce", "axis"), [("All", -1), ("Any", 1)])
+def test_a_mask_of_timesteps_in_which_not_every_feature_differs_is_refused(reduce, axis):
+    with pytest.raises(UserError, match="is called with 'mask'"):
+        masking(reduce, axis)

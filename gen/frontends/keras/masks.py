@@ -34,16 +34,21 @@ def true_masks(layers: Sequence[dict], keras: int) -> frozenset[Reference]:
                     made = Reference(str(entry.get("name")), place, 0)
                     yield entry["config"], made, arguments_of(settings, node)
 
-    masked = [(args[0], 0) for config, _, args in uses("Embedding") if config.get("mask_zero")]
-    masked += [(args[0], config.get("mask_value", 0)) for config, _, args in uses("Masking")]
-    unequal = {made for _, made, args in uses("NotEqual")
-               if len(args) == 2 and any(
-                   isinstance(one, Reference) and args[0] == one and type(args[1]) in (int, float)
-                   and args[1] == value for one, value in masked)}
-    any_feature = {made for config, made, args in uses("Any")
-                   if isinstance(args[0], Reference) and args[0] in unequal
-                   and config.get("axis") in (-1, [-1])}
-    found = unequal | any_feature | {made for _, made, _ in uses("OnesLike")}
+    def unequal_to(masked: list[tuple[object, object]]) -> set[Reference]:
+        return {made for _, made, args in uses("NotEqual")
+                if len(args) == 2 and any(
+                    isinstance(one, Reference) and args[0] == one and type(args[1]) in (int, float)
+                    and args[1] == value for one, value in masked)}
+
+    tokens = unequal_to([(args[0], 0) for config, _, args in uses("Embedding")
+                         if config.get("mask_zero")])
+    # Of a timestep that the host lets in, some feature differs from the value, but not every one.
+    features = unequal_to([(args[0], config.get("mask_value", 0))
+                           for config, _, args in uses("Masking")])
+    found = tokens | {made for config, made, args in uses("Any")
+                      if isinstance(args[0], Reference) and args[0] in features
+                      and config.get("axis") in (-1, [-1])}
+    found |= {made for _, made, _ in uses("OnesLike")}
     joined = [(made, [*references(args)], enough) for kinds, enough in ((_OF_ALL, all),
                                                                          (_OF_ANY, any))
               for kind in kinds for _, made, args in uses(kind)]
