@@ -141,3 +141,17 @@ def masking(reduce, axis, *, lstm="part", also=(), outputs=("lstm",)):
 def test_a_mask_of_timesteps_in_which_not_every_feature_differs_is_refused(reduce, axis):
     with pytest.raises(UserError, match="is called with 'mask'"):
         masking(reduce, axis)
+
+
+def test_a_mask_of_a_masking_layer_that_nothing_reads_is_refused():
+    with pytest.raises(UserError, match="is called with 'mask'"):
+        masking("Any", -1, lstm="x")
+    assert masking("Any", -1).around.inputs[0].mask == 0.0
+
+
+def test_an_operator_that_a_layer_reads_is_refused_though_it_is_a_true_mask():
+    ones = use("OnesLike", "ones", tensor("part"), module="keras.src.ops.numpy")
+    with pytest.raises(UserError, match="'ones' of the operator class 'OnesLike' is not supported"):
+        masking("Any", -1, lstm="ones", also=[ones])
+    with pytest.raises(UserError, match="of the operator class 'NotEqual' is not supported"):
+        masking("Any", -1, outputs=("lstm", "own"))

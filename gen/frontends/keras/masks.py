@@ -13,8 +13,10 @@ from collections.abc import Iterator, Sequence
 from gatefold.gen.frontends.keras.arguments import Reference, arguments_of, references
 from gatefold.gen.frontends.keras.settings import Settings
 
-__all__ = ["true_masks"]
+__all__ = ["MASKING", "true_masks"]
 
+#: Layers that make a mask.
+MASKING = ("Embedding", "Masking")
 #: Operators whose result is true where all that they read is, and where anything of it is.
 _OF_ALL, _OF_ANY = ("All", "Any", "Concatenate", "ExpandDims", "LogicalAnd"), ("LogicalOr",)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Builder, every_refusal
@@ -24,7 +25,7 @@ from gatefold.gen.frontends.keras.arguments import (
     resolved,
 )
 from gatefold.gen.frontends.keras.call import Call, Tensor
-from gatefold.gen.frontends.keras.masks import true_masks
+from gatefold.gen.frontends.keras.masks import MASKING, true_masks
 from gatefold.gen.frontends.keras.settings import Settings, shown
 from gatefold.gen.frontends.keras.stand_ins import UNKNOWN, stand_in
 from gatefold.gen.frontends.keras.weights import SharedWeights, Weights
@@ -285,11 +286,8 @@ class _Functional:
         if len(starts) != len(inputs):
             raise UserError(f"{self._settings.where} has {len(starts)} inputs and is called with "
                             f"{len(inputs)}")
-        cut = self._builder.cut is not None
-        masks = true_masks(self._layers, self._keras) if cut else frozenset[Reference]()
-        waiting = []  # layer, its use, its arguments
-        for n, entry in enumerate(self._layers):
-            one = _settings(entry, self._keras, self._builder.refusals is not None)
+        for n in range(len(self._layers)):
+            one = self._entry(n)
             if one.class_name == "InputLayer":
                 places = [m for m, ref in enumerate(starts) if ref.layer == self._names[n]]
                 if len(places) != 1:
@@ -297,25 +295,49 @@ class _Functional:
                                     "the model again")
                 _check_inputs(self._builder, [one], [inputs[places[0]]], self._lead)
                 self._values[self._names[n], 0] = [inputs[places[0]]]
-                continue
-            if any(mask.layer == self._names[n] for mask in masks):
-                continue
-            nodes = entry.get("inbound_nodes")
-            if not isinstance(nodes, list) or not nodes or len(nodes) > MAX_LAYERS:
-                number = len(nodes) if isinstance(nodes, list) else 0
-                raise UserError(f"{one.where} is used {number} times: every layer must be called "
-                                "with something")
-            waiting += [(n, m, arguments_of(one, node, masks)) for m, node in enumerate(nodes)]
-        if masks:  # what only they read is no part of the network
-            read = {*outputs, *(ref for *_, args in waiting for ref in references(args))}
-            waiting = [(n, m, args) for n, m, args in waiting
-                       if any(ref.layer == self._names[n] for ref in read)]
+        waiting = self._uses(outputs)
         while waiting:
             still = [use for use in waiting if not self._ready(*use)]
             if len(still) == len(waiting):
                 raise self._stuck(waiting)
             waiting = still
         return [self._value(ref, self._settings.where) for ref in outputs]
+
+    def _entry(self, n: int) -> Settings:
+        return _settings(self._layers[n], self._keras, self._builder.refusals is not None)
+
+    def _uses(self, outputs: Sequence[Reference]) -> list[tuple[int, int, list]]:
+        """The uses of layers to run: the layer, its use, its arguments. Where a model that is cut
+        has masks, without what nothing but a mask depends on."""
+        if self._builder.cut is None:
+            return self._called(frozenset())
+        masks = true_masks(self._layers, self._keras)
+        uses = self._called(masks)
+        if not masks:
+            return uses
+        read = {ref.layer for ref in outputs}
+        while more := {ref.layer for n, _, args in uses if self._names[n] in read
+                       for ref in references(args)} - read:
+            read |= more
+        # A layer that does not run gives the host no timesteps to refuse.
+        masks = true_masks([entry for entry, name in zip(self._layers, self._names, strict=True)
+                            if name in read or entry.get("class_name") not in MASKING], self._keras)
+        return [use for use in self._called(masks) if self._names[use[0]] in read]
+
+    def _called(self, masks: frozenset[Reference]) -> list[tuple[int, int, list]]:
+        """Every use of a layer that is no input; ``masks``, those that are true everywhere."""
+        uses = []
+        for n, entry in enumerate(self._layers):
+            one = self._entry(n)
+            if one.class_name == "InputLayer":
+                continue
+            nodes = entry.get("inbound_nodes")
+            if not isinstance(nodes, list) or not nodes or len(nodes) > MAX_LAYERS:
+                number = len(nodes) if isinstance(nodes, list) else 0
+                raise UserError(f"{one.where} is used {number} times: every layer must be called "
+                                "with something")
+            uses += [(n, m, arguments_of(one, node, masks)) for m, node in enumerate(nodes)]
+        return uses
 
     def _ready(self, n: int, use: int, arguments: list) -> bool:
         """Run a use of a layer if all its arguments are computed."""
