@@ -112,6 +112,37 @@ def test_the_size_of_the_batch_must_not_decide_values(tmp_path, case, cut):
     assert "fix it with --set N=1" in text
 
 
+QUERY = [TURN, LSTM, node("Squeeze", "h", "[0]", output="q")]
+
+
+@pytest.mark.parametrize(("tensor", "nodes"), [
+    ("y", [SAME, *QUERY, node("Softmax", "q", axis=0)]),
+    ("y", [SAME, *QUERY, node("ReduceMean", "q", output="m", axes=[0]), node("Sub", "q", "m")]),
+    ("y", [SAME, *QUERY, node("Transpose", "q", output="k", perm=[1, 0]),
+           node("MatMul", "q", "k")]),
+    ("xt", [node("ReduceMean", "x", output="m", axes=[0]), node("Sub", "x", "m", output="e"),
+            TURN, LSTM, END])],
+    ids=["Softmax", "mean", "attention over the batch", "ahead of the LSTM"])
+def test_the_host_must_not_mix_samples(tmp_path, tensor, nodes):
+    model = graph(nodes, constants=CONSTANTS, shape=("N", 6, 3))
+    text = refusal(model, tmp_path, cut="auto")
+    assert f"the tensor {tensor!r} mixes the samples of a batch (N)" in text
+    assert "fix it with --set N=1" in text
+    assert loaded(model, tmp_path, cut="auto", sizes={"N": 1}).input_shape == (6, 3)
+
+
+@pytest.mark.parametrize("nodes", [
+    [SAME, *QUERY, node("Softmax", "q", axis=-1)],
+    [SAME, *QUERY, node("Transpose", "q", output="k", perm=[1, 0]), node("Softmax", "k", axis=0)],
+    [SAME, TURN, LSTM, node("Sin", "Y", output="s"), node("Reshape", "s", "[-1,7]")],
+    [node("Cos", "x", output="e"), *QUERY, node("Concat", "q", "q", axis=0)]],
+    ids=["features", "turned", "timesteps and batch in one axis", "twice"])
+def test_samples_that_the_host_keeps_apart_are_let_in(tmp_path, nodes):
+    network = loaded(graph(nodes, constants=CONSTANTS | {"[-1,7]": np.array([-1, 7])}), tmp_path,
+                     cut="auto")
+    assert network.input_shape == (6, 3)
+
+
 def test_inspect_proposes_to_fix_the_batch(tmp_path):
     model = graph(NUMBERS["factor"][1], constants=CONSTANTS, shape=("N", 6, 3))
     path = tmp_path / "m.onnx"

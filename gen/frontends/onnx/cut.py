@@ -150,7 +150,7 @@ class _Graph:
         the recurrent layers would cost these more than :data:`_COST`.
         """
         found: set[int] = set()
-        ahead = self.core & self.order.ahead - self.order.recurrent - self.initial()
+        ahead = self.core & self.order.ahead - self.order.after - self.initial()
         if any(self.steps[n].macs for n in ahead) and self.error(network) > _COST:
             return ahead & self.order.before(filter(self.changes, ahead))
         for n in sorted(ahead):

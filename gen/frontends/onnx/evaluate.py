@@ -35,6 +35,7 @@ __all__ = ["Flat", "Step", "evaluate", "flat_of", "is_recurrent", "steps_axis"]
 #: Elements that one run may produce in all, and the multiplications that it may take.
 _MAX_WORK, _MAX_MACS = 1 << 27, 1 << 33
 _MAX_NODES = 20_000
+_TOO_MUCH = "what comes before it computes too much for a sample: cut behind it (--from)"
 #: Most turns of a Loop.
 _MAX_TURNS = 4096
 #: What NumPy raises for inputs that contradict a node.
@@ -43,7 +44,7 @@ _WRONG = (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, A
 
 
 def is_recurrent(node: onnx.NodeProto) -> bool:
-    """Whether the operator has a state: its values are not computed here, only their shapes."""
+    """Whether the operator has a state: its values are not computed here (:func:`_states`)."""
     return node.op_type in ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM")
 
 
@@ -179,8 +180,7 @@ def _node(flat: Flat, node: onnx.NodeProto, origin: str, depth: int) -> None:
     flat.work += sum(value.size for value in results if value is not None)
     flat.macs += macs
     if flat.work > _MAX_WORK or flat.macs > _MAX_MACS:
-        raise NodeError("what comes before it computes too much for a sample: cut behind it "
-                        "(--from)")
+        raise NodeError(_TOO_MUCH)
     if flat.watch:
         flat.watch.leave(node, origin, inputs, list(results), live)
     constant = results[0] is not None and (not live or shape_only) if len(results) else False
@@ -213,17 +213,23 @@ def evaluate(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None],
 
 
 def _states(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
-    """Zeros of the shapes of a recurrent operator's results."""
+    """Numbers in the shapes of a recurrent operator's results, others for each sequence: so what
+    is behind it shows where it mixes the samples of a batch."""
     x, r = inputs[0], inputs[2] if len(inputs) > 2 else None
     if x is None or r is None or x.ndim != 3 or r.ndim != 3:
         raise NodeError("its input must be (timesteps, batch, features)")
     axis, directions = steps_axis(node), len(r)
     steps, batch = x.shape[axis], x.shape[1 - axis]
     units = min(r.shape[1:])  # DynamicQuantizeLSTM has the rows of the gates last
-    shapes = ([(batch, steps, directions, units), (batch, directions, units)] if axis else
-              [(steps, directions, batch, units), (directions, batch, units)])
-    found: list[np.ndarray | None] = [np.zeros(shape, np.float32)
-                                      for shape in (*shapes, shapes[1])]
+    if steps * batch * directions * units > _MAX_WORK:
+        raise NodeError(_TOO_MUCH)
+    phase = np.random.default_rng(0).uniform(1, 2, (steps, directions, units)).astype(np.float32)
+    every = np.sin(np.arange(1, batch + 1, dtype=np.float32)[:, np.newaxis, np.newaxis, np.newaxis]
+                   * phase)  # (batch, timesteps, directions, units)
+    last = every[:, 0] if steps else np.zeros((batch, directions, units), np.float32)
+    found: list[np.ndarray | None] = (
+        [every, last, last] if axis else
+        [every.transpose(1, 2, 0, 3), *[last.transpose(1, 0, 2)] * 2])
     return found[:max(1, len(node.output))]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.elements.trace import BatchAxisError
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx.axes import batch_axes, batch_choices, no_batch
 from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
@@ -105,7 +106,8 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
         return flat, True
     agrees = None
     for count in (2, LARGE) if watch and flat.work < _CHEAP else (2,):
-        more = {port.name: np.repeat(samples[port.name], count, port.batch) for port, _ in open_}
+        more = {port.name: np.concatenate([samples[port.name], *(
+            _sample(port, seed) for seed in range(1, count))], port.batch) for port, _ in open_}
         try:
             wide = flat_of(model.graph, model.opset, constants, samples | more, fixed,
                            watch and Watch(count, watch.name, watch))
@@ -114,7 +116,44 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
         except UserError:
             break  # it goes with one sample alone, or takes too much with more
         agrees = _along_batch(flat, wide, count) if agrees is None else agrees
+        if agrees is not False:
+            _check_samples(flat, wide, count, open_[0][1])
     return flat, agrees
+
+
+def _check_samples(flat: Flat, wide: Flat, count: int, batch: str) -> None:
+    """Raise :class:`BatchAxisError` unless the first of ``count`` samples gives the graph's outputs
+    and the recurrent layers what it gives alone; ``batch``, the name of that in the file.
+
+    Where a scale is measured over the whole batch, or a sample is several sequences, it need not.
+    """
+    recurrent = [step for step in flat.steps if is_recurrent(step.node)]
+    sequences = [x.shape[1 - steps_axis(step.node)] for step in recurrent
+                 for x in [flat.values.get(step.node.input[0])] if x is not None]
+    if any(n != 1 for n in sequences) or any(
+            step.kind == "DynamicQuantizeLinear" for step in flat.steps):
+        return
+    for name in dict.fromkeys([*(name for step in recurrent for name in step.node.input),
+                               *flat.outputs]):
+        alone, together = flat.values.get(name), wide.values.get(name)
+        if alone is None or together is None:
+            continue
+        if not (_alike(alone, together) if alone.size == together.size else
+                alone.size * count == together.size and any(
+                    _alike(alone.reshape(n, -1), together.reshape(n, count, -1)[:, 0])
+                    for n in dict.fromkeys(np.cumprod([1, *alone.shape]).tolist()) if n)):
+            shown = quoted(batch)[1:-1]
+            raise BatchAxisError(
+                f"the tensor {quoted(name)} mixes the samples of a batch ({shown}), and a core "
+                f"takes one sample at a time: check which axis is the batch, or fix it with "
+                f"--set {shown}=1 (sizes={{{quoted(batch)}: 1}} in Python)")
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether arrays differ by no more than the rounding of floats."""
+    a, b = a.reshape(-1).astype(np.float64), b.reshape(-1).astype(np.float64)
+    largest = np.abs(a[np.isfinite(a)]).max(initial=0)
+    return np.allclose(a, b, rtol=0, atol=1e-6 + 1e-3 * largest, equal_nan=True)
 
 
 def _along_batch(flat: Flat, wide: Flat, count: int) -> bool | None:
@@ -141,9 +180,9 @@ def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, axis: int 
     return Port(name, tuple(1 if k == axis else int(n) for k, n in enumerate(shape)), axis, dtype)
 
 
-def _sample(port: Port) -> np.ndarray:
+def _sample(port: Port, seed: int = 0) -> np.ndarray:
     if port.dtype.startswith("float"):
-        return np.random.default_rng(0).standard_normal(port.dims).astype(port.dtype)
+        return np.random.default_rng(seed).standard_normal(port.dims).astype(port.dtype)
     return np.zeros(port.dims, port.dtype)
 
 
