@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from gatefold.gen.frontends import load
+from gatefold.gen.frontends.onnx import axes
 from gatefold.gen.inspect import inspect
 from tests.support.onnx_graphs import graph, loaded, node, recurrent_weights, refusal
 
@@ -68,6 +69,19 @@ def test_inputs_have_one_batch(tmp_path):
                   inputs={"z": ("t", "u", "b")})
     text = refusal(model, tmp_path)
     assert "its inputs, (b, 6, 3) and (t, u, b), have no batch in common" in text
+
+
+def test_of_many_inputs_few_shapes_are_shown(tmp_path):
+    model = graph([SAME, TURN, LSTM, END], constants=CONSTANTS, shape=("b", 6, 3), inputs={
+        f"z{n}": (2 * n + 5, 2 * n + 6, 3) for n in range(40)})
+    text = refusal(model, tmp_path)
+    assert "its inputs, (b, 6, 3) and (5, 6, 3) and (7, 8, 3) and (9, 10, 3) and ..., have" in text
+
+
+@pytest.mark.parametrize(("most", "found"), [(4096, [((0,), 2), ((1,), 3)]), (1, [((0,), 2)])])
+def test_the_choices_of_all_sizes_of_the_batch_have_one_limit(monkeypatch, most, found):
+    monkeypatch.setattr(axes, "_MAX_CHOICES", most)
+    assert [*axes.batch_choices([(2, 3, 4)], [[0, 1]])] == found
 
 
 #: Name of the node that is refused, and the nodes.

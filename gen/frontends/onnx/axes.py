@@ -12,8 +12,8 @@ __all__ = ["Dims", "batch_axes", "batch_choices", "no_batch"]
 
 #: The axes of an input: sizes, or names of those that are open.
 Dims = tuple[Dim, ...]
-#: Most choices of one size of the batch that are looked at.
-_MAX_CHOICES = 1 << 12
+#: Most choices that are looked at, and shapes that a message shows.
+_MAX_CHOICES, _SHOWN = 1 << 12, 4
 
 
 def batch_axes(dims: Dims, timesteps: bool) -> list[int | None]:
@@ -48,22 +48,23 @@ def batch_choices(every: Sequence[Dims], possible: Sequence[Sequence[int | None]
 
     sizes = dict.fromkeys(size_of(dims, axis) for dims, axes in zip(every, possible, strict=True)
                           for axis in axes)
-    for size in sizes or (None,):
-        fitting = [[axis for axis in axes if size_of(dims, axis) in (None, size)]
-                   for dims, axes in zip(every, possible, strict=True)]
-        for axes in itertools.islice(itertools.product(*fitting), _MAX_CHOICES):
-            pairs = list(zip(every, axes, strict=True))
-            batches = {dims[axis] for dims, axis in pairs if axis is not None}
-            if (size is not None) != (size in batches):
-                continue
-            if None in axes and batches and {n for n in batches if isinstance(n, int)} != {1}:
-                continue  # a batch for some inputs only is none
-            if batches.isdisjoint(n for dims, axis in pairs for k, n in enumerate(dims)
-                                  if k != axis and isinstance(n, str)):
-                yield axes, size
+    fitting = ((size, axes) for size in sizes or (None,) for axes in itertools.product(*(
+        [axis for axis in axes if size_of(dims, axis) in (None, size)]
+        for dims, axes in zip(every, possible, strict=True))))
+    for size, axes in itertools.islice(fitting, _MAX_CHOICES):
+        pairs = list(zip(every, axes, strict=True))
+        batches = {dims[axis] for dims, axis in pairs if axis is not None}
+        if (size is not None) != (size in batches):
+            continue
+        if None in axes and batches and {n for n in batches if isinstance(n, int)} != {1}:
+            continue  # a batch for some inputs only is none
+        if batches.isdisjoint(n for dims, axis in pairs for k, n in enumerate(dims)
+                              if k != axis and isinstance(n, str)):
+            yield axes, size
 
 
 def no_batch(every: Sequence[Dims]) -> UserError:
     """That inputs of these shapes cannot have one batch."""
-    return UserError(f"its inputs, {' and '.join(map(shown_dims, every))}, have no batch in "
-                     "common: export the model with one batch for all of them")
+    shown = " and ".join([*map(shown_dims, every[:_SHOWN]), *["..."] * (len(every) > _SHOWN)])
+    return UserError(f"its inputs, {shown}, have no batch in common: export the model with one "
+                     "batch for all of them")
