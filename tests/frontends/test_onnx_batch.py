@@ -157,6 +157,19 @@ def test_samples_that_the_host_keeps_apart_are_let_in(tmp_path, nodes):
     assert network.input_shape == (6, 3)
 
 
+TIME = [node("Shape", "x", output="shape"), node("Gather", "shape", "1", output="t"),
+        node("Cast", "t", output="t.", to=1), node("Div", "x", "t.", output="e")]
+
+
+@pytest.mark.parametrize("ahead", [[node("Sin", "x", output="e")], TIME],
+                         ids=["a function", "divided by the number of timesteps"])
+@pytest.mark.parametrize("timesteps", [6, None])
+def test_beside_a_batch_of_two_open_timesteps_are_no_batch(tmp_path, ahead, timesteps):
+    model = graph([*ahead, TURN, LSTM, END], constants=CONSTANTS, shape=(2, "time", 3))
+    text = refusal(model, tmp_path, cut="auto", timesteps=timesteps)
+    assert "takes a batch of 2 sequences, but a core takes one at a time" in text
+
+
 def test_inspect_proposes_to_fix_the_batch(tmp_path):
     model = graph(NUMBERS["factor"][1], constants=CONSTANTS, shape=("N", 6, 3))
     path = tmp_path / "m.onnx"

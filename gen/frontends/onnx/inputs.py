@@ -81,8 +81,9 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
             if problem is None or type(error) is OpenError and type(problem) is not OpenError:
                 problem = error
             continue
-        left.check_timesteps([[n for k, n in enumerate(dims) if k != port.batch]
-                              for dims, port in zip(every.values(), ports, strict=True)])
+        if agrees is not False:  # else the axis may be the timesteps
+            left.check_timesteps([[n for k, n in enumerate(dims) if k != port.batch]
+                                  for dims, port in zip(every.values(), ports, strict=True)])
         found = [_with_rows(flat, port) for port in ports], flat
         if agrees or (agrees is None and not any(port.batch for port in ports)):
             return found
@@ -112,6 +113,8 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
             wide = flat_of(model.graph, model.opset, constants, samples | more, fixed,
                            watch and Watch(count, watch.name, watch))
         except BatchSizeError:
+            if _several(flat):
+                return flat, False  # that its size decides values is no fault
             raise
         except UserError:
             break  # it goes with one sample alone, or takes too much with more
@@ -127,14 +130,10 @@ def _check_samples(flat: Flat, wide: Flat, count: int, batch: str) -> None:
 
     Where a scale is measured over the whole batch, or a sample is several sequences, it need not.
     """
-    recurrent = [step for step in flat.steps if is_recurrent(step.node)]
-    sequences = [x.shape[1 - steps_axis(step.node)] for step in recurrent
-                 for x in [flat.values.get(step.node.input[0])] if x is not None]
-    if any(n != 1 for n in sequences) or any(
-            step.kind == "DynamicQuantizeLinear" for step in flat.steps):
+    if _several(flat) or any(step.kind == "DynamicQuantizeLinear" for step in flat.steps):
         return
-    for name in dict.fromkeys([*(name for step in recurrent for name in step.node.input),
-                               *flat.outputs]):
+    read = [name for step in flat.steps if is_recurrent(step.node) for name in step.node.input]
+    for name in dict.fromkeys([*read, *flat.outputs]):
         alone, together = flat.values.get(name), wide.values.get(name)
         if alone is None or together is None:
             continue
@@ -147,6 +146,14 @@ def _check_samples(flat: Flat, wide: Flat, count: int, batch: str) -> None:
                 f"the tensor {quoted(name)} mixes the samples of a batch ({shown}), and a core "
                 f"takes one sample at a time: check which axis is the batch, or fix it with "
                 f"--set {shown}=1 (sizes={{{quoted(batch)}: 1}} in Python)")
+
+
+def _several(flat: Flat) -> bool:
+    """Whether one sample is several sequences to a recurrent layer: what was taken for the batch is
+    none."""
+    inputs = [(flat.values.get(name), steps_axis(step.node))
+              for step in flat.steps if is_recurrent(step.node) for name in step.node.input[:1]]
+    return any(x is not None and x.ndim == 3 and x.shape[1 - axis] != 1 for x, axis in inputs)
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> bool:
