@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import time
 import tracemalloc
 from dataclasses import replace
@@ -339,6 +340,19 @@ def test_vectors_that_overlap():
     vector = at + int.from_bytes(STACKED[at:at + 4], "little")
     with pytest.raises(UserError, match="tables or vectors overlap at byte"):
         read_model(patched(STACKED, vector, "I", 8))
+
+
+@pytest.mark.parametrize(("text", "refused"), [(9, True), (11, True), (12, False)])
+def test_a_text_within_the_last_field_of_a_table(text, refused):
+    """A model with a description ``text`` bytes behind its start and a version, its last field, in
+    the bytes 8 to 12."""
+    fields = struct.pack("<HHHHHH", 12, 12, 8, 0, 0, 4)
+    data = struct.pack("<I", 16) + fields + struct.pack("<iII", 12, text - 4, 3) + bytes(8)
+    if refused:
+        with pytest.raises(UserError, match="tables or vectors overlap at byte"):
+            read_model(data)
+    else:
+        assert read_model(data)["version"] == 3
 
 
 def test_what_a_table_holds_may_count_padding_behind_it():

@@ -87,7 +87,7 @@ class _Reader:
 
     def table(self, name: str, at: int) -> dict:
         """The table at ``at``."""
-        places = self.places(at)
+        places = self.places(name, at)
         found: dict[str, Any] = {
             field: self.field(f"{name}.{field}", of, places.get(slot))
             for field, (slot, of) in SCHEMA[name].items()}
@@ -98,8 +98,8 @@ class _Reader:
                 options, self.forward(place))
         return found
 
-    def places(self, at: int) -> dict[int, int]:
-        """Where the fields of the table at ``at`` are, by slot."""
+    def places(self, name: str, at: int) -> dict[int, int]:
+        """Where the fields of the table ``name`` at ``at`` are, by slot."""
         entries = at - self.integer(at, "i4")
         size, held = self.integer(entries, "u2"), self.integer(entries + 2, "u2")
         if size < 4 or size % 2 or held < 4:
@@ -110,8 +110,10 @@ class _Reader:
         if any(offset >= held for offset in offsets):
             raise _damaged(f"the table at byte {at} has a field outside of it")
         # Up to its last field: converters count bytes of padding in what a table holds, and put
-        # the next table there.
-        self.take(at, max([4, *(offset + 1 for offset in offsets)]))
+        # the next table there. A field that is not read has a byte at least.
+        sizes = {slot: _size(of) for slot, of in SCHEMA[name].values()}
+        self.take(at, max([4, *(offset + sizes.get(slot, 1)
+                                for slot, offset in enumerate(offsets) if offset)]))
         return {slot: at + offset for slot, offset in enumerate(offsets) if offset}
 
     def field(self, name: str, of: Type, at: int | None):
@@ -141,6 +143,11 @@ class _Reader:
         count = self.integer(at, "u4")
         self.take(at, 4 + 4 * count)
         return [self.table(of, self.forward(at + 4 + 4 * n)) for n in range(count)]
+
+
+def _size(of: Type) -> int:
+    """The bytes of a field within its table: of a number, or of an offset."""
+    return int(of[1:]) if isinstance(of, str) and of not in SCHEMA else 4
 
 
 def _damaged(what: str) -> UserError:
