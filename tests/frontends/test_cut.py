@@ -92,6 +92,8 @@ CASES = {
         [node("Identity", "x", output="e"), TURN, LSTM, node("Squeeze", "Y", "one", output="s"),
          node("Transpose", "s", output="q", perm=[1, 0, 2]),
          node("Softmax", "q", name="soft", axis=1)], ("b", 6, 3), False, [], ["soft"]),
+    "a softmax in front": ([node("Softmax", "x", output="e", name="soft", axis=1), TURN, LSTM,
+                            *HEAD], ("b", 6, 3), False, ["soft"], []),
     "nothing": ([node("Identity", "x", output="e"), TURN, LSTM, *HEAD], ("b", 6, 3), False, [], []),
 }
 
@@ -187,6 +189,28 @@ def test_what_lies_between_recurrent_layers_names_both(tmp_path):
     assert "between the recurrent layers 'lstm' and 'second'" in str(caught.value)
     found = gf.inspect(path)
     assert found.options is None and [one.kind for one in found.blockers] == ["Sin", "cut"]
+
+
+def test_of_a_softmax_between_recurrent_layers_both_are_named(tmp_path):
+    path = onnx_file(tmp_path, [
+        node("Identity", "x", output="e"), TURN, LSTM,
+        node("Squeeze", "Y", "one", output="s"), node("Softmax", "s", output="q", name="soft"),
+        node("LSTM", "q", "W2", "R", "B", output=["Y2", "h2"], hidden_size=7, name="second"),
+        node("Squeeze", "h2", "zero")])
+    with pytest.raises(UserError, match="a Softmax is left to the host.* between the recurrent "
+                                        "layers 'lstm' and 'second'"):
+        gf.load(path, cut="auto")
+
+
+def test_what_is_refused_of_a_model_that_is_cut_does_not_say_to_cut_it(tmp_path):
+    lstm = node("LSTM", "xt", "W", "R", "B", output=["Y", "h"], hidden_size=7, name="lstm",
+                activations=["Sigmoid", "Tanh", "Elu"])
+    path = onnx_file(tmp_path, [node("Identity", "x", output="e"), TURN, lstm, node("Sin", "h")])
+    with pytest.raises(UserError, match="build with --cut auto"):
+        gf.load(path, cut=("lstm", None))
+    with pytest.raises(UserError, match="'lstm' .* Elu") as caught:
+        gf.load(path, cut="auto")
+    assert "--cut" not in str(caught.value)
 
 
 def test_a_model_without_recurrent_layers_is_not_cut(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ refuses moves to the host, with all that comes before it, or all that comes behi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -121,12 +121,16 @@ class _Graph:
                 self.core -= lead
                 return self.network()
             except Incomplete as error:
-                texts = {names[one.origin]: one.text.replace(HOST, "")
-                         for one in error.refusals.found if one.origin in names}
+                found = [replace(one, text=one.text.replace(HOST, ""))
+                         for one in error.refusals.found]
+                texts = {names[one.origin]: one.text for one in found if one.origin in names}
                 # What lies behind is judged when what it reads is no stand-in any more.
                 refused = set(texts) & order.ahead - order.recurrent or set(texts)
-                if not refused or refused & order.recurrent:
-                    raise
+                if refused & order.recurrent:  # for a Softmax that it reads, perhaps
+                    refused = {n for n in self.core & order.before(refused & order.recurrent)
+                               if self.steps[n].kind == "Softmax"}
+                if not refused:
+                    raise Incomplete(replace(error.refusals, found=found), error.builder) from None
             host = host.union(*order.leave(refused, next(
                 (texts[n] for n in sorted(texts) if n in order.ahead & order.after), "")))
         raise CutError("no cut was found: name the ends of the core with --from and --to")
