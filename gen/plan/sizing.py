@@ -44,8 +44,7 @@ _THOROUGH, QUICK = Effort(1_200_000, 6), Effort(100_000, 1)
 #: An array is too slow where its cycles by counts alone are so many times those of the deadline.
 SURE = 1.1
 _UNSURE = 0.05  # part of a count by which riders may take fewer tiles
-#: The work of any array, however few tiles it takes; twice that with convolutions, of which several
-#: blocks are tried.
+#: The work of any array, however few tiles it takes.
 _EACH = 5_000
 #: Where one schedule is more than the effort: how many times the cycles of an array that does not
 #: fit the next one to be drafted takes by counts.
@@ -222,7 +221,6 @@ class Search:
         """Those of ``arrays``, best first by counts, that fit and are near the fastest."""
         found: list[_Timed] = []
         best, spent, slow, too_large = self.fastest, 0, len(self.slow), 0.0
-        each = _EACH * (1 + any(demand.windows for demand in ranking.asked))
         for n, array in enumerate(arrays):
             if ranking.bound(array.pe, array.simd) > min((self.rule.near + _UNSURE) * best,
                                                          SURE * self.most):
@@ -239,7 +237,7 @@ class Search:
                     self.effort.work:
                 continue
             self.tried.add((share.dies, array))
-            spent += each
+            spent += _EACH
             draft = drafted(self.qnet, array, self._unreserved(share))
             if draft is None:
                 too_large = cycles

@@ -10,7 +10,7 @@
 //     it is read, and their complement where it is written.
 //     7: from now on memory is broken as VALUE says. Bits 0 and 1: RRESP; 2 and 3: BRESP; 4: bursts
 //     of several words end a word early; 5: bursts end a word late; 8 to 12: nothing moves on AR,
-//     R, AW, W, B; 13: any address is right, and what lies beyond memory is not written.
+//     R, AW, W, B; 13: any address is right, and nothing is written.
 //     8: "read INTERRUPT" goes to log.txt. 9: a reset of one cycle, which memory sees too.
 // memory.hex: the words of memory from address 0 on; result.hex: what they are at the end.
 // "wrong ..." in log.txt: the core broke a rule of AXI. "hang": +cycles=N was not enough.
@@ -203,7 +203,7 @@
             write_at <= m_wlast ? 0 : write_at + 1;
             if (m_wlast) write_head <= write_head + 1;
             for (n = 0; n < BYTES; n = n + 1)
-                if (m_wstrb[n] && write_word < DEPTH)
+                if (m_wstrb[n] && write_word < DEPTH && !broken[13])
                     memory[write_word][8 * n +: 8] <= m_wdata[8 * n +: 8];
         end
         reads_held <= reads_held + {4'b0, asks} - {4'b0, gives && m_rlast};

@@ -30,6 +30,14 @@ def test_descriptors_give_golden_s_results_in_planned_cycles(core, tmp_path):
     assert check(core, tmp_path / "core").scenarios["registers and memory"] == 91
 
 
+@pytest.mark.skipif(simulators.missing("verilator") is not None, reason="no Verilator")
+def test_results_of_many_frames_leave_what_memory_holds(tmp_path):
+    """Descriptors of a thousand frames, whose results are longer than the memory of the bench."""
+    model = gf.compile(network(((16,), ("D16",))), host="axi")
+    model.save(tmp_path / "core")
+    check_core(tmp_path / "core", model.qnet, sim="verilator")
+
+
 def wrong_bit(folder):
     path = folder / "rtl" / "gatefold_host.v"
     text, count = re.subn(r"(assign m_axi_gmem_wdata = )([^;]+);", r"\1(\2) ^ 1;",

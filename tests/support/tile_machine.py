@@ -101,7 +101,8 @@ class TileMachine:
         depth = DEPTHS[c.pipeline]
         self.state = {"lstm": depth.lstm_state + depth.peepholes[1] * c.has(PeepholeKind),
                       "gru": depth.gru_state}
-        levels = next(n for n in range(9) if 2 * 3 ** n >= c.simd)  # down to two terms
+        terms = -(-c.simd // 2) if c.pipeline == "short" else c.simd  # that begin with sums of two
+        levels = next(n for n in range(9) if 2 * 3 ** n >= terms)  # down to two
         self.sums = OPERANDS + c.reach + depth.multiply + levels // depth.levels + ACCUMULATE
         lanes = max(lane_latency(kind, c) for kind in c.kinds)
         self.written = self.sums + ROUTE + c.gather + lanes

@@ -4,7 +4,7 @@ Verilator counts them, on the cores of ``cores.py``. A line, a branch or a bit i
 in any core that has it: they are merged by module, and by the text of the statement without its
 numbers, or by the name and the place of the bit. Those that match a line of coverage.tsv do not
 count: it says why nothing can reach them. What each core reached is kept in build/, so that the
-command goes on where it stopped, until the core's Verilog changes.
+command goes on where it stopped, until the core's Verilog or what ``verify`` plays changes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from cores import CORES
@@ -38,7 +39,7 @@ def reached(name: str) -> dict[str, bool]:
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
         folder = Path(temporary) / "core"
         qnet = CORES[name].save(folder)
-        kept = KEPT / f"{name}-{hardware(folder)}.json"
+        kept = KEPT / f"{name}-{hardware(folder)}-{_played()}.json"
         if kept.exists():
             return json.loads(kept.read_text())
         info = load_core_info(folder)
@@ -72,6 +73,14 @@ def points(text: str, rtl: Path) -> Counter[str]:
             place = re.sub(r"\d+", "#", " ".join(statement.split()))[:90] + f" | {fields['o']}"
         found[f"{KINDS[page]}\t{module}\t{place}"] += int(count)
     return found
+
+
+@cache
+def _played() -> str:
+    """A name of all sources of what ``verify`` plays."""
+    sources = (path for path in sorted((ROOT / "sim").rglob("*"))
+               if path.suffix in (".py", ".v", ".cpp"))
+    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
 @cache

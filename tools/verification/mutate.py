@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 from closure import equivalent as equivalent_whatever_comes
 from cores import CORES, OF_CI
-from figures import figures, record
+from figures import figures, hardware, record
 from mutants import TOP, Mutant, choose, list_mutants, write_mutants
 from prove import equivalent
 from reach import equivalent as equivalent_where_reached
@@ -161,6 +161,7 @@ def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
         root, top = Path(temporary), CORES[name].top
         every, killers = played(name, count, seed, jobs, root, first)
+        verilog = hardware(root / "core")
         alive = [mutant for mutant, killer in killers.items() if killer is None]
         proved, shown = equivalent(alive, root / "work", top), {}
         others = [mutant for mutant in alive if mutant not in proved]
@@ -184,7 +185,7 @@ def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0
         kinds[mutant.kind][1] += killer is not None
         kinds[mutant.kind][2] += mutant in proved
     return {
-        "mutants": len(killers), "of": every, "seed": seed,
+        "mutants": len(killers), "of": every, "seed": seed, "hardware": verilog,
         "killed": dict(Counter(filter(None, killers.values()))),
         "proved": len(proved), "explained": explained,
         "open": len(alive) - len(proved) - explained,
@@ -249,10 +250,11 @@ def main() -> int:
         if options.record:
             section = "mutants" if whole else "many mutants"
             if options.first:
-                before = figures().get(section, {}).get(name, {"mutants": 0, "seed": None})
-                if (before["mutants"], before["seed"]) != (options.first, options.seed):
-                    parser.error(f"{before['mutants']} mutants of {name}, seed {before['seed']}, "
-                                 f"are recorded: {options.first} would have to be")
+                before = figures().get(section, {}).get(name, {})
+                mine = options.first, options.seed, found["hardware"]
+                if tuple(map(before.get, ("mutants", "seed", "hardware"))) != mine:
+                    parser.error(f"--first {options.first} adds to {options.first} mutants of this "
+                                 f"{name} with seed {options.seed}, which are not recorded")
                 found = added(before, found)
             record(section, {name: found})
     return int(failed)

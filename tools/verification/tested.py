@@ -34,8 +34,9 @@ class Passed:
         self.group, self.kinds = group, GROUPS[group][1]
         self.place = ROOT / "build" / "verification" / f"{group}.json"
         self.source = sha256(b"".join(
-            path.read_bytes() for place in ("hdl", "gen", "sim", GROUPS[group][0])
-            for path in sorted((ROOT / place).rglob("*.py")) or [ROOT / place])).hexdigest()
+            path.read_bytes() for place in ("hdl", "gen", "sim", "tests/support", GROUPS[group][0])
+            for path in sorted((ROOT / place).rglob("*")) or [ROOT / place]
+            if path.is_file() and path.suffix != ".pyc")).hexdigest()
         before = json.loads(self.place.read_text()) if self.place.exists() else {}
         #: Seconds of the tests that have passed, by name.
         self.tests: dict[str, float] = (before["tests"] if before.get("source") == self.source
