@@ -155,7 +155,13 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
     more = (why.refusals.found if isinstance(why, Incomplete) else
             [] if why is None or isinstance(why, NeverCutError) else
             [Refusal("", "cut", str(why))])
-    return replace(refused, blockers=tuple(dict.fromkeys([*refused.blockers, *more])))
+    return replace(refused, blockers=tuple(dict.fromkeys([*refused.blockers, *(
+        one for one in more if not any(_says(known, one) for known in refused.blockers))])))
+
+
+def _says(known: Refusal, one: Refusal) -> bool:
+    """Whether ``known`` is ``one``, perhaps with the advice to cut at its end."""
+    return (known.origin, known.kind) == (one.origin, one.kind) and known.text.startswith(one.text)
 
 
 def _refused(builder: Builder | None, open_: list[Refusal], refusals: Refusals) -> Inspection:
