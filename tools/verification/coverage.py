@@ -16,11 +16,10 @@ import sys
 import tempfile
 from collections import Counter
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 from cores import CORES
-from figures import ROOT, hardware, record
+from figures import ROOT, digest, hardware, record
 
 from gatefold.gen.check import other_weights, stimuli
 from gatefold.gen.store.folder import load_plan
@@ -39,7 +38,7 @@ def reached(name: str) -> dict[str, bool]:
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
         folder = Path(temporary) / "core"
         qnet = CORES[name].save(folder)
-        kept = KEPT / f"{name}-{hardware(folder)}-{_played()}.json"
+        kept = KEPT / f"{name}-{hardware(folder)}-{digest(ROOT / 'sim')}.json"
         if kept.exists():
             return json.loads(kept.read_text())
         info = load_core_info(folder)
@@ -51,9 +50,10 @@ def reached(name: str) -> dict[str, bool]:
             for scenario in scenarios(info, counts, "verilator", 1, other=other is not None):
                 core.simulate(x, scenario, f"+coverage={data}")
                 found.update(points(data.read_text(errors="replace"), folder / "rtl"))
+    hit = {key: count > 0 for key, count in found.items()}
     KEPT.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps({key: count > 0 for key, count in found.items()}))
-    return json.loads(kept.read_text())
+    kept.write_text(json.dumps(hit))
+    return hit
 
 
 def points(text: str, rtl: Path) -> Counter[str]:
@@ -73,14 +73,6 @@ def points(text: str, rtl: Path) -> Counter[str]:
             place = re.sub(r"\d+", "#", " ".join(statement.split()))[:90] + f" | {fields['o']}"
         found[f"{KINDS[page]}\t{module}\t{place}"] += int(count)
     return found
-
-
-@cache
-def _played() -> str:
-    """A name of all sources of what ``verify`` plays."""
-    sources = (path for path in sorted((ROOT / "sim").rglob("*"))
-               if path.suffix in (".py", ".v", ".cpp"))
-    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
 @cache
@@ -109,10 +101,10 @@ def main() -> int:
         print(f"{name}: {sum(merged.values())} of {len(merged)} points so far", flush=True)
     excluded: Counter[str] = Counter()
     figures = {kind: [0, 0, 0] for kind in KINDS.values()}  # reached, all, excluded
-    missing = []
+    missing, excuses = [], exclusions()
     for key, hit in sorted(merged.items()):
         kind = key.partition("\t")[0]
-        why = None if hit else next((reason for *parts, reason in exclusions() if re.search(
+        why = None if hit else next((reason for *parts, reason in excuses if re.search(
             "\t".join(parts), key)), None)
         if why:
             excluded[why] += 1

@@ -7,7 +7,7 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["FIGURES", "ROOT", "figures", "hardware", "record", "recorded"]
+__all__ = ["FIGURES", "ROOT", "digest", "figures", "hardware", "record", "recorded"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = Path(__file__).with_name("figures.json")
@@ -18,10 +18,16 @@ def figures() -> dict:
     return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
 
 
+def digest(*places: Path) -> str:
+    """A name of what is in these files, and in all files of these folders but compiled Python."""
+    files = (path for place in places for path in sorted(place.rglob("*")) or [place]
+             if path.is_file() and path.suffix != ".pyc")
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
 def hardware(folder: Path) -> str:
     """A name of the Verilog and the images in the folder of a core."""
-    files = (path for kind in ("rtl", "weights") for path in sorted((folder / kind).iterdir()))
-    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    return digest(folder / "rtl", folder / "weights")
 
 
 def recorded(section: str, key: str, hardware: str, start: dict) -> dict:

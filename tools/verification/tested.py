@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from hashlib import sha256
 
 import pytest
-from figures import ROOT, record
+from figures import ROOT, digest, record
 
 #: Groups: the files of their tests, and what the tests are, by a part of their names.
 GROUPS = {
@@ -33,10 +32,8 @@ class Passed:
     def __init__(self, group: str):
         self.group, self.kinds = group, GROUPS[group][1]
         self.place = ROOT / "build" / "verification" / f"{group}.json"
-        self.source = sha256(b"".join(
-            path.read_bytes() for place in ("hdl", "gen", "sim", "tests/support", GROUPS[group][0])
-            for path in sorted((ROOT / place).rglob("*")) or [ROOT / place]
-            if path.is_file() and path.suffix != ".pyc")).hexdigest()
+        self.source = digest(*(ROOT / place for place in (
+            "hdl", "gen", "sim", "tests/support", GROUPS[group][0])))
         before = json.loads(self.place.read_text()) if self.place.exists() else {}
         #: Seconds of the tests that have passed, by name.
         self.tests: dict[str, float] = (before["tests"] if before.get("source") == self.source
