@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from gatefold.gen.errors import UserError
 
-__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "MAX_ROWS", "READ", "check_dim",
-           "check_elements"]
+__all__ = ["FILE_BYTES", "MAX_DIM", "MAX_ELEMENTS", "MAX_NODES", "MAX_ROWS", "READ",
+           "check_dim", "check_elements"]
 
 #: The formats that are read, for messages about other files.
 READ = ("Gatefold reads Keras .keras and .h5, ONNX .onnx, TensorFlow Lite .tflite, and weights as "
@@ -24,6 +24,8 @@ FILE_BYTES = 512 << 20
 MAX_DIM = 1 << 16
 #: Most rows of a table of vectors, which stays on the host.
 MAX_ROWS = 1 << 22
+#: Most nodes of a graph.
+MAX_NODES = 20_000
 #: Most elements of one tensor.
 MAX_ELEMENTS = 1 << 26
 

@@ -16,6 +16,7 @@ import onnx
 from onnx import helper
 
 from gatefold.gen.errors import UserError, quoted
+from gatefold.gen.frontends.limits import MAX_NODES
 from gatefold.gen.frontends.onnx.batch import Watch
 from gatefold.gen.frontends.onnx.compute import COMPUTE, multiplications
 from gatefold.gen.frontends.onnx.ops import SHAPES
@@ -34,7 +35,6 @@ __all__ = ["Flat", "Step", "evaluate", "flat_of", "is_recurrent", "steps_axis"]
 
 #: Elements that one run may produce in all, and the multiplications that it may take.
 _MAX_WORK, _MAX_MACS = 1 << 27, 1 << 33
-_MAX_NODES = 20_000
 _TOO_MUCH = "what comes before it computes too much for a sample: cut behind it (--from)"
 #: Most turns of a Loop.
 _MAX_TURNS = 4096
@@ -130,8 +130,8 @@ def _declared(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
 
 
 def _run(flat: Flat, graph: onnx.GraphProto, depth: int) -> None:
-    if len(graph.node) > _MAX_NODES or depth > 16:
-        raise UserError(f"the graph may have at most {_MAX_NODES} nodes and 16 levels of branches")
+    if len(graph.node) > MAX_NODES or depth > 16:
+        raise UserError(f"the graph may have at most {MAX_NODES} nodes and 16 levels of branches")
     for node in nodes_needed(graph):
         origin = as_text(node.name or (node.output[0] if node.output else ""))
         try:

@@ -22,6 +22,7 @@ from gatefold.gen.frontends.elements.trace import (
     Trace,
     TraceError,
 )
+from gatefold.gen.frontends.limits import MAX_NODES
 from gatefold.gen.frontends.onnx.batch import Watch
 from gatefold.gen.frontends.onnx.layers import LAYERS
 from gatefold.gen.frontends.onnx.loop import loop
@@ -50,7 +51,6 @@ from gatefold.gen.frontends.sizes import OpenError
 __all__ = ["HOST", "Run"]
 
 FOLDED = _FOLDED | FOLDED_STEPS
-_MAX_NODES = 20_000
 #: Elements that one trial run may produce in all: far above any graph of a network that fits.
 _MAX_WORK = 1 << 26
 #: What lets in most nodes that hardware does not do.
@@ -132,8 +132,8 @@ class Run:
 
     def nodes(self, graph: onnx.GraphProto, values: ChainMap) -> None:
         """Run the nodes that the graph's outputs depend on."""
-        if len(graph.node) > _MAX_NODES:
-            raise UserError(f"the graph may have at most {_MAX_NODES} nodes, not {len(graph.node)}")
+        if len(graph.node) > MAX_NODES:
+            raise UserError(f"the graph may have at most {MAX_NODES} nodes, not {len(graph.node)}")
         needed = nodes_needed(graph)
         last_use = {name: index for index, node in enumerate(needed) for name in names_read(node)}
         results = {value.name for value in graph.output}
