@@ -42,7 +42,7 @@ from gatefold.gen.measure.rules import (
     splits,
 )
 from gatefold.gen.measure.saturation import below_step, doubts
-from gatefold.gen.measure.search import find_widths
+from gatefold.gen.measure.search import Found, find_widths
 from gatefold.gen.network.frames import as_recordings
 from gatefold.gen.network.graph import Network, joined
 from gatefold.gen.network.initialise import initialise
@@ -233,34 +233,17 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     if seen is None and network.around is not None and network.around.before:
         progress("running the host's part on random inputs")
         seen = random_frames(network.around, options.seed)
-    formats = options.named(FORMATS) | {
-        "overrides": overrides, "calibration": seen, "seed": options.seed}
-    found = None
-    if options.width == "auto":
-        assert options.max_error is not None
-        formats |= fixed_rules(options.rule, options.weight_rule)
-        found = find_widths(network, options.max_error, progress=progress, **formats)
-        weight_width, act_width = found.weight_width, found.act_width
-        formats |= {"overrides": found.overrides, "headroom": found.headroom}
-        formats["calibration"] = found.seen  # the samples that were held out choose no format
-        data = found.data  # the report states the error on the data that the search kept it on
-    else:
-        weight_width = options.weight_width or options.width
-        act_width = options.act_width or options.width
-        data = sample_floats(network, seen, options.seed)
-    limits.check_weights(network.parameters, weight_width)
+    formats = _formats(network, options, overrides, seen, limits, progress)
+    limits.check_weights(network.parameters, formats.weight_width)
 
     progress("quantising")
-    if options.weight_rule == AUTO and (options.loadable or options.headroom):
-        formats["weight_rule"] = "max"  # other weights will come, which no rule has looked at
-    if options.output_width is None and found is None:  # a search measured what it found
-        formats["output_width"] = output_bits(network, act_width, limits.stream_bits)
 
     def quantised(places: int, without: tuple[str, ...] = ()) -> QuantizedNetwork:
-        made = quantize_measured(network, act_width=act_width, weight_width=weight_width,
+        made = quantize_measured(network, act_width=formats.act_width,
+                                 weight_width=formats.weight_width,
                                  any_weights=any_weights, places=places, without=without,
                                  carry_inputs=options.host is None and frames is None,
-                                 **formats)
+                                 **formats.others)
         if seen is not calibrate:
             made.calibration.update(source="seeded random inputs, after the host's part",
                                     seed=options.seed)
@@ -276,15 +259,16 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     host_refusals(qnet, options)
     progress("planning")
     plan, widths = planned(qnet, limits, options, progress)
-    if frames is None and found is None and not any_weights and min(
-            act_width, weight_width) < NARROW:
+    if frames is None and formats.found is None and not any_weights and min(
+            formats.act_width, formats.weight_width) < NARROW:
         if options.simd is None and splits(
-                network, plan.config.simd, act_width, formats.get("output_width"),
+                network, plan.config.simd, formats.act_width, formats.others.get("output_width"),
                 check_overrides(overrides or {}, network)):
             places = plan.config.simd
             split = quantised(places)
             plan = plan if split.split == 1 else on_its_array(plan, split, limits)
         plan = affordable(plan, partial(quantised, places), limits)
+    data = formats.data
     if frames is not None:
         network, data = frames, newest(frames, data)
     progress("measuring the error against float")
@@ -296,15 +280,12 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
     hidden = below_step(report["numbers"]["error"])
     if hidden:
         warnings.warn(hidden, NumbersWarning, stacklevel=2)
-    if found:
-        report["numbers"]["search"] = {"max_error": options.max_error, **found.as_dict()}
+    if formats.found is not None:
+        report["numbers"]["search"] = {"max_error": options.max_error, **formats.found.as_dict()}
     host = None if options.host is None else host_config(
         plan, engines=options.engines, float32=options.io == "float32")
     if host is not None:
-        engine = estimate(plan.config)
-        budget = latency_budget(HostCycles(plan, host), limits.clock_mhz)
-        report["host"] = describe_host(plan, host) | {"engine": engine.as_dict(), "latency": budget}
-        report["resources"] = (engine * host.engines + around(host)).as_dict()
+        report |= _with_host(plan, host, limits.clock_mhz)
     if options.deadline is not None:
         report["deadline"] = {
             "us": options.deadline, "margin_us": options.deadline - report["latency_us"],
@@ -312,6 +293,55 @@ def compile(network: Network, *, calibrate=None, overrides: dict | None = None,
                        "from a host is not in it"}
     return Core(network=network, plan=plan, host=host, board=board, clock_mhz=limits.clock_mhz,
                 data=data, seed=options.seed, _report=report)
+
+
+@dataclass(frozen=True)
+class _Formats:
+    """What decides the formats of a network.
+
+    Attributes: ``weight_width``, ``act_width``; ``others``, of
+    :func:`~gatefold.gen.measure.rules.quantize_measured`; ``data``, the floats on which the report
+    states the error; ``found``, what a search for widths found, or None.
+    """
+
+    weight_width: int
+    act_width: int
+    others: dict[str, Any]
+    data: np.ndarray
+    found: Found | None = None
+
+
+def _formats(network: Network, options: BuildOptions, overrides: dict | None,
+             seen: np.ndarray | None, limits: Budget, progress: Progress) -> _Formats:
+    """The formats that ``options`` ask for; with ``--width auto`` those that a search finds."""
+    others = options.named(FORMATS) | {
+        "overrides": overrides, "calibration": seen, "seed": options.seed}
+    if options.width == "auto":
+        assert options.max_error is not None
+        others |= fixed_rules(options.rule, options.weight_rule)
+        found = find_widths(network, options.max_error, progress=progress, **others)
+        # The samples that were held out choose no format; the report states the error on the data
+        # that the search kept it on.
+        others |= {"overrides": found.overrides, "headroom": found.headroom,
+                   "calibration": found.seen}
+        formats = _Formats(found.weight_width, found.act_width, others, found.data, found)
+    else:
+        formats = _Formats(options.weight_width or options.width,
+                           options.act_width or options.width, others,
+                           sample_floats(network, seen, options.seed))
+        if options.output_width is None:  # a search has measured what it found
+            others["output_width"] = output_bits(network, formats.act_width, limits.stream_bits)
+    if options.weight_rule == AUTO and (options.loadable or options.headroom):
+        others["weight_rule"] = "max"  # other weights will come, which no rule has looked at
+    return formats
+
+
+def _with_host(plan: Plan, host: HostConfig, clock_mhz: float) -> dict:
+    """What the report says of registers and memory port, and of all resources with them."""
+    engine = estimate(plan.config)
+    budget = latency_budget(HostCycles(plan, host), clock_mhz)
+    return {"host": describe_host(plan, host) | {"engine": engine.as_dict(), "latency": budget},
+            "resources": (engine * host.engines + around(host)).as_dict()}
 
 
 def shape_network(*, seed: int = 0, board: str | None = None, **sizes: Any) -> Network:
