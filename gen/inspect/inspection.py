@@ -151,6 +151,8 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
                 blockers = list(dict.fromkeys([*open_, *error.refusals.found]))
             except UserError:
                 pass  # a number that the reader of the whole does not take: those of before
+        if why is not None:
+            blockers.append(Refusal("", "model", str(why)))
         return _read(found, blockers, (*sizes.words, *Cut().words), board)
     more = (why.refusals.found if isinstance(why, Incomplete) else
             [] if why is None or isinstance(why, NeverCutError) else

@@ -196,3 +196,15 @@ def test_inspect_proposes_to_fix_the_batch(tmp_path):
     found = inspect(path)
     assert found.options == ("--set", "N=1") and "size of the batch" in found.blockers[0].text
     assert load(path, sizes={"N": 1}).input_shape == (6, 3)
+
+
+def test_inspect_proposes_a_batch_of_one_where_the_host_would_mix_samples(tmp_path):
+    """As of a Squeeze of every axis of one, which a batch of one loses as well."""
+    nodes = [node("Sin", "x", output="e"), TURN, LSTM, node("Squeeze", "h", output="q"),
+             node("Softmax", "q", axis=0)]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(graph(nodes, shape=("N", 6, 3), constants=CONSTANTS).SerializeToString())
+    found = inspect(path)
+    assert found.options == ("--set", "N=1", "--cut", "auto")
+    assert "mixes the samples of a batch (N)" in found.blockers[-1].text
+    assert load(path, sizes={"N": 1}, cut="auto").input_shape == (6, 3)

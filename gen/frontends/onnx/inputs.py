@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.elements.trace import BatchAxisError
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx.axes import batch_axes, batch_choices, no_batch
 from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
@@ -29,6 +28,7 @@ __all__ = ["flat_on_samples"]
 _CHOICES = 4
 _TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
+    onnx.TensorProto.FLOAT16: "float16",
     onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32", onnx.TensorProto.BOOL: "bool"}
 #: Elements that a sample takes up to which a graph is run with a large batch too.
 _CHEAP = 1 << 21
@@ -135,7 +135,7 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
 
 
 def _check_samples(flat: Flat, wide: Flat, count: int, batch: str) -> None:
-    """Raise :class:`BatchAxisError` unless the first of ``count`` samples gives the graph's outputs
+    """Raise :class:`BatchSizeError` unless the first of ``count`` samples gives the graph's outputs
     and the recurrent layers what it gives alone; ``batch``, the name of that in the file.
 
     Where a scale is measured over the whole batch, or a sample is several sequences, it need not.
@@ -152,10 +152,10 @@ def _check_samples(flat: Flat, wide: Flat, count: int, batch: str) -> None:
                     _alike(alone.reshape(n, -1), together.reshape(n, count, -1)[:, 0])
                     for n in dict.fromkeys(np.cumprod([1, *alone.shape]).tolist()) if n)):
             shown = quoted(batch)[1:-1]
-            raise BatchAxisError(
+            raise BatchSizeError(
                 f"the tensor {quoted(name)} mixes the samples of a batch ({shown}), and a core "
                 f"takes one sample at a time: check which axis is the batch, or fix it with "
-                f"--set {shown}=1 (sizes={{{quoted(batch)}: 1}} in Python)")
+                f"--set {shown}=1 (sizes={{{quoted(batch)}: 1}} in Python)", False, batch, [1])
 
 
 def _several(flat: Flat) -> bool:
