@@ -80,7 +80,7 @@ class Inspection:
             "inputs": self.inputs, "outputs": self.outputs,
             "layers": [asdict(row) for row in self.layers],
             "parts": [asdict(part) for part in self.parts],
-            "blockers": [asdict(one) for one in self.blockers],
+            "blockers": [one.as_dict() for one in self.blockers],
             "not_examined": self.not_examined, "options": self.options,
             "estimate": None if self.estimate is None else asdict(self.estimate)}
 
@@ -158,12 +158,8 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
             [] if why is None or isinstance(why, NeverCutError) else
             [Refusal("", "cut", str(why))])
     return replace(refused, blockers=tuple(dict.fromkeys([*refused.blockers, *(
-        one for one in more if not any(_says(known, one) for known in refused.blockers))])))
-
-
-def _says(known: Refusal, one: Refusal) -> bool:
-    """Whether ``known`` is ``one``, perhaps with the advice to cut at its end."""
-    return (known.origin, known.kind) == (one.origin, one.kind) and known.text.startswith(one.text)
+        one for one in more
+        if one not in [replace(known, advice="") for known in refused.blockers])])))
 
 
 def _refused(builder: Builder | None, open_: list[Refusal], refusals: Refusals) -> Inspection:
