@@ -8,11 +8,21 @@ class UserError(Exception):
     """Bad input, told in one line: what, where, the legal set, the remedy.
 
     The command line prints it as ``gatefold: error: <text>`` and exits with code 2. Text that comes
-    from a file is shown through :func:`quoted`, so that it stays on one line.
+    from a file is shown through :func:`quoted`, so that it stays on one line. ``advice`` ends the
+    message; it is kept apart since it says nothing to a user who follows it already.
     """
 
-    def __str__(self):
+    def __init__(self, text: str = "", advice: str = ""):
+        super().__init__(text)
+        self.advice = advice
+
+    @property
+    def what(self) -> str:
+        """The message without the advice."""
         return " ".join(super().__str__().split())
+
+    def __str__(self):
+        return self.what + self.advice
 
 
 class NumbersWarning(UserWarning):

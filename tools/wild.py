@@ -8,6 +8,7 @@ written out in NumPy. Packages and results lie in build/wild.
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import gatefold as gf
+from gatefold.gen.inspect import Inspection
 from gatefold.gen.network.around import Port
 from gatefold.gen.network.forward import forward
 
@@ -48,7 +50,7 @@ def in_runtime(package: str, version: str, member: str, samples: int = 8,
         onnxruntime.set_default_logger_severity(3)
         path = fetched(package, version, member)
         found = gf.inspect(path, **options)
-        network = gf.load(path, cut="auto" if "--cut" in (found.options or ()) else None, **options)
+        network = gf.load(path, **_proposed(found, options))
         session = onnxruntime.InferenceSession(path.read_bytes())
         pairs = {pair["input"]: pair["output"] for pair in network.source.get("states", ())}
         own = [one for one in session.get_inputs() if one.shape and one.name not in pairs]
@@ -57,7 +59,8 @@ def in_runtime(package: str, version: str, member: str, samples: int = 8,
             zip(own, network.input_shapes, strict=True)]
         drawn = [RNG.integers(0, port.high, (samples, *port.dims)) if port.high else
                  RNG.standard_normal((samples, *port.dims)) for port in ports]
-        fixed = {one.name: np.array(options.get("sizes", {}).get(one.name, 1))
+        sizes = _proposed(found, options)["sizes"]
+        fixed = {one.name: np.array(sizes.get(one.name, 1))
                  for one in session.get_inputs() if not one.shape}
         states = {one.name: np.zeros([n if isinstance(n, int) and n else 1 for n in one.shape],
                                      np.float32)
@@ -75,6 +78,15 @@ def in_runtime(package: str, version: str, member: str, samples: int = 8,
         x = [part.reshape(samples, *port.shape) for part, port in zip(drawn, ports, strict=True)]
         return path, options, x[0] if len(x) == 1 else x, np.stack(wanted)
     return case
+
+
+def _proposed(found: Inspection, options: dict) -> dict:
+    """``options`` of :func:`gatefold.load` with those that the inspection proposes."""
+    words = list(found.options or ())
+    named = dict(word.rsplit("=", 1) for before, word in itertools.pairwise(words)
+                 if before == "--set")
+    return {**options, "cut": "auto" if "--cut" in words else None,
+            "sizes": {name: int(size) for name, size in named.items()}}
 
 
 def phonemes() -> tuple[Path, dict, np.ndarray, np.ndarray]:
@@ -107,7 +119,7 @@ def heartbeats() -> tuple[Path, dict, np.ndarray, np.ndarray]:
 def _in_floats(path: Path, x: np.ndarray) -> np.ndarray:
     """The model's float network, the host's part behind it included."""
     found = gf.inspect(path)
-    network = gf.load(path, cut="auto" if found.options else None)
+    network = gf.load(path, **_proposed(found, {}))
     if network.around is None:
         return forward(network, x)
     from gatefold.gen.cut.parts import Host
@@ -154,8 +166,8 @@ def main() -> int:
             print(f"{name}: refused: {'; '.join(one.text for one in found.blockers)}")
             failed = 1
             continue
-        cut = "auto" if "--cut" in found.options else None
-        core = gf.compile(gf.load(path, cut=cut, **options), calibrate=x, board="u280", quick=True)
+        core = gf.compile(gf.load(path, **_proposed(found, options)), calibrate=x, board="u280",
+                          quick=True)
         y = core.run(x).reshape(wanted.shape)
         error = np.sqrt(((y - wanted) ** 2).mean() / (wanted ** 2).mean())
         cycles = core.report()["cycles"]["latency"]

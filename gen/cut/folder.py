@@ -15,7 +15,8 @@ from gatefold.gen.network.around import Around, Port
 __all__ = ["load_host", "save_host"]
 
 _PORTS = ("inputs", "outputs", "into", "out_of")
-_DTYPES = ("float32", "float64", "int32", "int64", "bool")
+_DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+           "float16", "float32", "float64")
 
 
 def save_host(folder: Path, around: Around) -> None:

@@ -129,7 +129,7 @@ def _load(path: str | os.PathLike, external_data: bool, description: str | os.Pa
     except UserError as error:
         if every and isinstance(error, Incomplete | OpenError):
             raise
-        text = str(error)
+        text = error.what
         error.args = (text if text.startswith(name) else f"{name}: {text}",)
         raise error from None
     loaded = with_around(loaded)

@@ -24,11 +24,21 @@ MOST = 100
 @dataclass(frozen=True)
 class Refusal:
     """A refusal: the name of the layer or node in the file (empty: of the model as a whole), its
-    class or operator, and the message."""
+    class or operator, ``what`` is wrong, and the ``advice`` to leave it to the host, if any."""
 
     origin: str
     kind: str
-    text: str
+    what: str
+    advice: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole message."""
+        return self.what + self.advice
+
+    def as_dict(self) -> dict:
+        """For JSON."""
+        return {"origin": self.origin, "kind": self.kind, "text": self.text}
 
 
 @dataclass
@@ -46,7 +56,8 @@ class Refusals:
 
     def add(self, origin: str, kind: str, error: UserError | str) -> None:
         """Record a refusal."""
-        one = Refusal(origin, kind, str(error))
+        one = (Refusal(origin, kind, error.what, error.advice) if isinstance(error, UserError)
+               else Refusal(origin, kind, error))
         if len(self.found) >= MOST:
             self.more += 1
         elif one not in self.found:

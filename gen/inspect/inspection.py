@@ -80,7 +80,7 @@ class Inspection:
             "inputs": self.inputs, "outputs": self.outputs,
             "layers": [asdict(row) for row in self.layers],
             "parts": [asdict(part) for part in self.parts],
-            "blockers": [asdict(one) for one in self.blockers],
+            "blockers": [one.as_dict() for one in self.blockers],
             "not_examined": self.not_examined, "options": self.options,
             "estimate": None if self.estimate is None else asdict(self.estimate)}
 
@@ -151,17 +151,15 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
                 blockers = list(dict.fromkeys([*open_, *error.refusals.found]))
             except UserError:
                 pass  # a number that the reader of the whole does not take: those of before
+        if why is not None:
+            blockers.append(Refusal("", "model", str(why)))
         return _read(found, blockers, (*sizes.words, *Cut().words), board)
     more = (why.refusals.found if isinstance(why, Incomplete) else
             [] if why is None or isinstance(why, NeverCutError) else
             [Refusal("", "cut", str(why))])
     return replace(refused, blockers=tuple(dict.fromkeys([*refused.blockers, *(
-        one for one in more if not any(_says(known, one) for known in refused.blockers))])))
-
-
-def _says(known: Refusal, one: Refusal) -> bool:
-    """Whether ``known`` is ``one``, perhaps with the advice to cut at its end."""
-    return (known.origin, known.kind) == (one.origin, one.kind) and known.text.startswith(one.text)
+        one for one in more
+        if one not in [replace(known, advice="") for known in refused.blockers])])))
 
 
 def _refused(builder: Builder | None, open_: list[Refusal], refusals: Refusals) -> Inspection:

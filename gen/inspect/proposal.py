@@ -12,6 +12,7 @@ from gatefold.gen.cut.parts import Host
 from gatefold.gen.errors import UserError
 from gatefold.gen.frontends import load
 from gatefold.gen.frontends.cuts import Cut, CutError
+from gatefold.gen.frontends.onnx.batch import BatchSizeError
 from gatefold.gen.frontends.sizes import LIKELY, OpenError, Sizes
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import Network, split
@@ -47,19 +48,21 @@ def small_scores(network: Network) -> bool:
 def cut_proposed(path: str | os.PathLike, sizes: Sizes,
                  cut: Cut) -> tuple[Network | None, Sizes, UserError | None]:
     """The network of the model at ``path`` when it is cut, the sizes that this takes, and why there
-    is none.
+    is none; beside a network, why it is of a batch of one.
 
     ``sizes``, those that are given already.
     """
     left: Sequence[int] = LIKELY
+    of_one: UserError | None = None
     for _ in range(_ATTEMPTS):
         try:
-            return load(path, timesteps=sizes.timesteps, sizes=sizes.named, cut=cut), sizes, None
+            return load(path, timesteps=sizes.timesteps, sizes=sizes.named, cut=cut), sizes, of_one
         except OpenError as error:
             guessed = sizes.guessed(error)
             if guessed is None:
                 return None, sizes, None
             sizes = guessed
+            of_one = error if isinstance(error, BatchSizeError) else of_one
         except UserError as error:
             if isinstance(error, CutError) or sizes.timesteps not in left[:1] or len(left) < 2:
                 return None, sizes, error

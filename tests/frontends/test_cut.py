@@ -112,6 +112,24 @@ def test_core_and_host_together_are_the_model(tmp_path, case):
     assert [layer.kind for layer in network.layers].count("lstm") == 1
 
 
+def test_a_model_of_float16_is_cut(tmp_path):
+    """Its inputs and outputs are of half precision too."""
+    halves = {name: value.astype(np.float16) for name, value in CONSTANTS.items()
+              if value.dtype == np.float32}
+    model = graph([SQUARE, TURN, LSTM, *HEAD[:1], node("Sin", "s")], constants=CONSTANTS | halves)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    network = gf.load(path, cut="auto")
+    x = floats(4, 6, 3)
+    wanted = ReferenceEvaluator(model).run(None, {"x": x.astype(np.float16)})[0]
+    np.testing.assert_allclose(whole(network, x)[0], wanted, atol=3e-3)
+    save_host(tmp_path, network.around)
+    kept = load_host(tmp_path)
+    assert kept is not None and kept.out_of == network.around.out_of
+
+
 def test_the_parts_are_onnx_models_of_one_sample(tmp_path):
     network = gf.load(onnx_file(tmp_path, [EMBEDDING, TURN, LSTM, *NORM], ("b", 6), True),
                       cut="auto")

@@ -265,7 +265,7 @@ def test_a_constant_condition_takes_its_branch(tmp_path):
 @pytest.mark.parametrize(("attributes", "inputs", "words"), [
     ({"direction": "sideways"}, [], "direction must be forward, reverse or bidirectional, not"),
     ({"direction": "bidirectional"}, [], "contradict each other"),
-    ({"clip": -3.0}, [], "and of others above 0 and up to 256, not -3.0"),
+    ({"clip": -3.0}, [], "clip must be above 0 and at most 256, not -3.0"),
     ({"clip": 3.0, "activations": ["HardSigmoid", "Tanh", "Tanh"]}, [],
      "clip is built for sigmoid, tanh and relu alone"),
     ({"activations": ["Sigmoid", "Relu", "Tanh"]}, [], "must be the same function, not relu and"),

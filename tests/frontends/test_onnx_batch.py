@@ -145,6 +145,25 @@ def test_the_host_must_not_mix_samples(tmp_path, tensor, nodes):
     assert loaded(model, tmp_path, cut="auto", sizes={"N": 1}).input_shape == (6, 3)
 
 
+@pytest.mark.parametrize("mixes", [True, False])
+@pytest.mark.parametrize("integers", ["rows of a table", "a mask"])
+def test_the_host_must_not_mix_samples_of_integers(tmp_path, integers, mixes):
+    """Which are not all 0: samples of equal integers would look as if they were kept apart."""
+    table = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    made = ([node("Gather", "table", "x", output="e0")] if integers == "rows of a table" else
+            [node("Cast", "x", output="x.", to=1), node("Mul", "x.", "row", output="e0")])
+    nodes = [*made, node("ReduceMax", "e0", output="m", axes=[0 if mixes else 2]),
+             node("Sub", "e0", "m", output="e"), TURN, LSTM, END]
+    model = graph(nodes, shape=("N", 6) if integers == "rows of a table" else ("N", 6, 3),
+                  constants=CONSTANTS | {"table": table, "row": table[:1]})
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    if mixes:
+        assert "the tensor 'xt' mixes the samples of a batch (N)" in refusal(model, tmp_path,
+                                                                            cut="auto")
+    else:
+        assert loaded(model, tmp_path, cut="auto").input_shape == (6, 3)
+
+
 @pytest.mark.parametrize("nodes", [
     [SAME, *QUERY, node("Softmax", "q", axis=-1)],
     [SAME, *QUERY, node("Transpose", "q", output="k", perm=[1, 0]), node("Softmax", "k", axis=0)],
@@ -177,3 +196,15 @@ def test_inspect_proposes_to_fix_the_batch(tmp_path):
     found = inspect(path)
     assert found.options == ("--set", "N=1") and "size of the batch" in found.blockers[0].text
     assert load(path, sizes={"N": 1}).input_shape == (6, 3)
+
+
+def test_inspect_proposes_a_batch_of_one_where_the_host_would_mix_samples(tmp_path):
+    """As of a Squeeze of every axis of one, which a batch of one loses as well."""
+    nodes = [node("Sin", "x", output="e"), TURN, LSTM, node("Squeeze", "h", output="q"),
+             node("Softmax", "q", axis=0)]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(graph(nodes, shape=("N", 6, 3), constants=CONSTANTS).SerializeToString())
+    found = inspect(path)
+    assert found.options == ("--set", "N=1", "--cut", "auto")
+    assert "mixes the samples of a batch (N)" in found.blockers[-1].text
+    assert load(path, sizes={"N": 1}, cut="auto").input_shape == (6, 3)

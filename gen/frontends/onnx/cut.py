@@ -23,7 +23,6 @@ from gatefold.gen.frontends.onnx.evaluate import Flat, Step, is_recurrent, steps
 from gatefold.gen.frontends.onnx.inputs import flat_on_samples
 from gatefold.gen.frontends.onnx.ops import MOVES
 from gatefold.gen.frontends.onnx.proto import Model, as_text, names_read
-from gatefold.gen.frontends.onnx.run import HOST
 from gatefold.gen.frontends.sizes import AS_DECLARED, Sizes
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network, Shape, joined
@@ -121,9 +120,8 @@ class _Graph:
                 self.core -= lead
                 return self.network()
             except Incomplete as error:
-                found = [replace(one, text=one.text.replace(HOST, ""))
-                         for one in error.refusals.found]
-                texts = {names[one.origin]: one.text for one in found if one.origin in names}
+                found = [replace(one, advice="") for one in error.refusals.found]
+                texts = {names[one.origin]: one.what for one in found if one.origin in names}
                 # What lies behind is judged when what it reads is no stand-in any more.
                 refused = set(texts) & order.ahead - order.recurrent or set(texts)
                 if refused & order.recurrent:  # for a Softmax that it reads, perhaps

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.elements.trace import BatchAxisError
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.onnx.axes import batch_axes, batch_choices, no_batch
 from gatefold.gen.frontends.onnx.batch import LARGE, BatchSizeError, Watch, reads_sizes
@@ -29,6 +28,7 @@ __all__ = ["flat_on_samples"]
 _CHOICES = 4
 _TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64",
+    onnx.TensorProto.FLOAT16: "float16",
     onnx.TensorProto.INT64: "int64", onnx.TensorProto.INT32: "int32", onnx.TensorProto.BOOL: "bool"}
 #: Elements that a sample takes up to which a graph is run with a large batch too.
 _CHEAP = 1 << 21
@@ -98,20 +98,30 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
          fixed: Mapping[str, np.ndarray]) -> tuple[Flat, bool | None]:
     """The graph on one sample, and whether the recurrent layers agree on what the batch is: None
     where they do not say. A graph whose batch is open runs on several samples as well."""
-    samples = {port.name: _sample(port) for port in ports}
     open_ = [(port, name) for port in ports if port.batch is not None
              for name in [declared[port.name][port.batch]] if isinstance(name, str)]
     watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
-    flat = flat_of(model.graph, model.opset, constants, samples, fixed, watch)
+
+    def run(samples: Mapping[str, np.ndarray], watch: Watch | None) -> Flat:
+        return flat_of(model.graph, model.opset, constants, samples, fixed, watch)
+    samples = {port.name: _sample(port) for port in ports}
+    flat = run(samples, watch)
     if not open_:
         return flat, True
+    told = {port.name: _with_rows(flat, port) for port in ports}
+    try:  # where all integers are 0, nothing shows that samples are mixed
+        other = watch and Watch(1, watch.name)
+        legal = {name: _sample(port, 0) for name, port in told.items()}
+        flat, samples, watch = run(legal, other), legal, other
+    except UserError:
+        told = {}
     agrees = None
     for count in (2, LARGE) if watch and flat.work < _CHEAP else (2,):
         more = {port.name: np.concatenate([samples[port.name], *(
-            _sample(port, seed) for seed in range(1, count))], port.batch) for port, _ in open_}
+            _sample(told.get(port.name, port), seed if told else None)
+            for seed in range(1, count))], port.batch) for port, _ in open_}
         try:
-            wide = flat_of(model.graph, model.opset, constants, samples | more, fixed,
-                           watch and Watch(count, watch.name, watch))
+            wide = run(samples | more, watch and Watch(count, watch.name, watch))
         except BatchSizeError:
             if _several(flat):
                 return flat, False  # that its size decides values is no fault
@@ -125,7 +135,7 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
 
 
 def _check_samples(flat: Flat, wide: Flat, count: int, batch: str) -> None:
-    """Raise :class:`BatchAxisError` unless the first of ``count`` samples gives the graph's outputs
+    """Raise :class:`BatchSizeError` unless the first of ``count`` samples gives the graph's outputs
     and the recurrent layers what it gives alone; ``batch``, the name of that in the file.
 
     Where a scale is measured over the whole batch, or a sample is several sequences, it need not.
@@ -142,10 +152,10 @@ def _check_samples(flat: Flat, wide: Flat, count: int, batch: str) -> None:
                     _alike(alone.reshape(n, -1), together.reshape(n, count, -1)[:, 0])
                     for n in dict.fromkeys(np.cumprod([1, *alone.shape]).tolist()) if n)):
             shown = quoted(batch)[1:-1]
-            raise BatchAxisError(
+            raise BatchSizeError(
                 f"the tensor {quoted(name)} mixes the samples of a batch ({shown}), and a core "
                 f"takes one sample at a time: check which axis is the batch, or fix it with "
-                f"--set {shown}=1 (sizes={{{quoted(batch)}: 1}} in Python)")
+                f"--set {shown}=1 (sizes={{{quoted(batch)}: 1}} in Python)", False, batch, [1])
 
 
 def _several(flat: Flat) -> bool:
@@ -187,10 +197,13 @@ def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, axis: int 
     return Port(name, tuple(1 if k == axis else int(n) for k, n in enumerate(shape)), axis, dtype)
 
 
-def _sample(port: Port, seed: int = 0) -> np.ndarray:
+def _sample(port: Port, seed: int | None = None) -> np.ndarray:
+    """A sample; without ``seed``, one whose integers index any table."""
+    rng = np.random.default_rng(seed or 0)
     if port.dtype.startswith("float"):
-        return np.random.default_rng(seed).standard_normal(port.dims).astype(port.dtype)
-    return np.zeros(port.dims, port.dtype)
+        return rng.standard_normal(port.dims).astype(port.dtype)
+    high = 1 if seed is None else port.high or 2
+    return rng.integers(0, high, port.dims).astype(port.dtype)
 
 
 def _with_rows(flat: Flat, port: Port) -> Port:

@@ -156,9 +156,11 @@ def _clip(site: Site, cell: _Cell) -> int:
     given = site.attributes.take("clip")
     if given is None:
         return 0
-    if cell.kind == "rnn" or not isinstance(given, float) or not 0 < given <= 256:
-        raise NodeError("clip must be left out of an RNN, and of others above 0 and up to 256, not "
-                        f"{quoted(given)[1:-1]}: export without it")
+    if cell.kind == "rnn":
+        raise NodeError("clip is built for LSTM and GRU alone: export the RNN without it")
+    if not isinstance(given, float) or not 0 < given <= 256:
+        raise NodeError(f"clip must be above 0 and at most 256, not {quoted(given)[1:-1]}: export "
+                        "without it")
     return max(1, math.floor(given * 2.0**CLIP_BITS + 0.5))
 
 

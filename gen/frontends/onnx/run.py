@@ -48,13 +48,13 @@ from gatefold.gen.frontends.onnx.site import Refused, Site, Steps, Value
 from gatefold.gen.frontends.onnx.stand_ins import declared, stand_ins
 from gatefold.gen.frontends.sizes import OpenError
 
-__all__ = ["HOST", "Run"]
+__all__ = ["Run"]
 
 FOLDED = _FOLDED | FOLDED_STEPS
 #: Elements that one trial run may produce in all: far above any graph of a network that fits.
 _MAX_WORK = 1 << 26
 #: What lets in most nodes that hardware does not do.
-HOST = ("; before or behind the recurrent layers the host can compute it: build with --cut auto "
+_HOST = ("; before or behind the recurrent layers the host can compute it: build with --cut auto "
          "(cut=\"auto\" in Python)")
 #: What to do instead about operators that exporters are known to write for supported networks.
 _REMEDIES = {
@@ -147,9 +147,10 @@ class Run:
             except (UserError, ValueError, IndexError, TypeError, OverflowError,
                     ZeroDivisionError, MemoryError, AttributeError) as error:
                 kind = type(error) if isinstance(error, TraceError) else UserError
-                text = (str(error) if isinstance(error, UserError) else "its inputs contradict it "
-                        f"({quoted(error)}): export the model again")
-                problem = kind(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): {text}")
+                text, advice = (error.what, error.advice) if isinstance(error, UserError) else (
+                    f"its inputs contradict it ({quoted(error)}): export the model again", "")
+                problem = kind(f"ONNX node {quoted(origin)} ({quoted(node.op_type)}): {text}",
+                               advice)
                 if self.trace.builder.refusals is None or isinstance(
                         error, BatchAxisError | TooLargeError | MemoryError):
                     raise problem from None
@@ -197,7 +198,7 @@ class Run:
         if node.domain not in ("", "ai.onnx") and not (
                 node.domain == "com.microsoft" and node.op_type in MICROSOFT):
             raise NodeError(f"operators of the domain {quoted(node.domain)} are not supported: "
-                            f"docs/layers.md lists those that are{HOST}")
+                            "docs/layers.md lists those that are", _HOST)
         attributes = Attributes(node)
         inputs = [self.lookup(values, name) if name else None for name in node.input]
         given, live = inputs, any(isinstance(value, Net) for value in inputs)
@@ -246,7 +247,7 @@ class Run:
         if kind not in MOVES and (live or kind not in FOLDED):
             what = " on a tensor of the network" if kind in FOLDED else ""
             raise NodeError(f"this operator is not built in hardware{what}"
-                            + _REMEDIES.get(kind, "") + HOST)
+                            + _REMEDIES.get(kind, ""), _HOST)
         steps = None
         if live:
             steps, inputs = self.one_scale(kind, inputs, origin)
