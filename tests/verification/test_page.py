@@ -10,6 +10,7 @@ from tests.support.tools import tool
 page = tool("tools/verification", "page")
 figures = tool("tools/verification", "figures")
 soak = tool("tools/verification", "soak")
+survivors = tool("tools/verification", "survivors")
 
 
 def test_the_page_is_written_from_its_figures():
@@ -17,12 +18,21 @@ def test_the_page_is_written_from_its_figures():
 
 
 def test_a_page_counts_what_survives():
-    text = page.render({"mutants": {"lstm": {
-        "mutants": 10, "killed": {"full rate": 6, "blocked": 1}, "proved": 2, "explained": 1,
-        "open": 0, "modules": {"gatefold_row": [10, 7, 2]}}}})
-    assert "| lstm | 10 | 7 | 2 | 1 | 0 |" in text
+    text = page.render({"mutants": {"no core": {
+        "mutants": 10, "killed": {"full rate": 6, "blocked": 1}, "proved": 2, "left": ["a"],
+        "shown": [], "cpu": [20, 6], "modules": {"gatefold_row": [10, 7, 2]}}}})
+    assert "| no core | 10 | 7 | 2 | 0 | 1 | 2.6 |" in text
     assert "The first scenario that fails: full rate 6, blocked 1." in text
     assert "| `gatefold_row` | 10 | 7 | 2 | 1 |" in text
+
+
+def test_a_line_explains_what_nothing_was_seen_of(monkeypatch):
+    monkeypatch.setattr(survivors, "reasons", lambda: [
+        ("lstm", "gatefold_row: a | Y[?] inv", "is not read"), ("lstm", "b", survivors.OPEN),
+        ("gru", "c", "is of another core"), ("lstm", "d", "contradicts what was seen")])
+    left = ["gatefold_row: a | Y[3] inv", "b", "c", "d"]
+    assert survivors.explained("lstm", left, shown=["d"]) == 1
+    assert survivors.explained("gru", left, shown=[]) == 1
 
 
 #: section: figures, lines of the page

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 import tempfile
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -35,8 +34,10 @@ from figures import figures, hardware, record
 from mutants import TOP, Mutant, choose, list_mutants, write_mutants
 from prove import equivalent
 from reach import equivalent as equivalent_where_reached
+from survivors import OPEN, PROVED, explained, reason, reasons, refresh
 
 from gatefold.gen.check import other_weights, registers_bench, stimuli
+from gatefold.gen.errors import UserError
 from gatefold.gen.store.folder import load_plan
 from gatefold.sim.core_info import load_core_info
 from gatefold.sim.results import CheckFailed
@@ -44,10 +45,7 @@ from gatefold.sim.scenario import Scenario
 from gatefold.sim.verify import check_run, scenarios
 from gatefold.sim.verilog_run import VerilogCore
 
-SURVIVORS = Path(__file__).with_name("survivors.tsv")
 COUNT = 400  #: mutants of a core of CI
-PROVED = "proved"  #: a reason: SAT or induction shows it
-OPEN = "open"  #: a reason: that nobody has explained it
 #: Plays a mutant, +mutant=N, and raises CheckFailed where it differs.
 Check = Callable[[str], object]
 
@@ -118,99 +116,108 @@ def some_loads(core: Path) -> list[list[int]] | None:
     return [other.load for other in others if other] or None
 
 
-@cache
-def reasons() -> list[tuple[str, ...]]:
-    """The lines of survivors.tsv: core, mutant (both may have wildcards), reason."""
-    lines = SURVIVORS.read_text().splitlines() if SURVIVORS.exists() else []
-    return [tuple(line.split("\t")) for line in lines if line and not line.startswith("#")]
-
-
-def reason(core: str, mutant: Mutant) -> tuple[str, ...] | None:
-    """The line that says why a survivor cannot matter."""
-    literal = mutant.key.replace("[", "(").replace("]", ")")  # fnmatch gives brackets a meaning
-    return next((line for line in reasons() if fnmatchcase(core, line[0])
-                 and fnmatchcase(literal, line[1].replace("[", "(").replace("]", ")"))), None)
-
-
-def played(name: str, count: int, seed: int, jobs: int, root: Path, first: int = 0
-           ) -> tuple[int, dict[Mutant, str | None]]:
-    """How many mutants a core has, and what kills each of ``count`` of them, those after the
-    ``first``. ``root`` takes the core's folder, ``core``, and that of its netlist, ``work``."""
-    core, work, folder, top = root / "core", root / "work", root / "mutants", CORES[name].top
-    work.mkdir()
-    qnet = CORES[name].save(core)
-    every = list_mutants(core, work, top)
-    chosen = choose(every, first + count, seed)[first:]
-    write_mutants(chosen, core, work, folder, top)
-    killers = play(folder, core, qnet, len(chosen), jobs, host=top != TOP)
-    return len(every), dict(zip(chosen, killers, strict=True))
+def played(core: Path, work: Path, mutants: list[Mutant], top: str, qnet, jobs: int
+           ) -> dict[Mutant, str | None]:
+    """What kills each of the ``mutants`` of the folder ``core``; ``work``, of their list."""
+    folder = work.with_name("mutants")
+    write_mutants(mutants, core, work, folder, top)
+    killers = play(folder, core, qnet, len(mutants), jobs, host=top != TOP)
+    return dict(zip(mutants, killers, strict=True))
 
 
 def sample_alive(name: str, count: int, jobs: int) -> list[Mutant]:
     """The survivors among ``count`` of a core's mutants; nothing is proved."""
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
-        _, killers = played(name, count, 1, jobs, Path(temporary))
+        core, work, top = Path(temporary, "core"), Path(temporary, "work"), CORES[name].top
+        qnet = CORES[name].save(core)
+        killers = played(core, work, choose(list_mutants(core, work, top), count), top, qnet, jobs)
     return [mutant for mutant, killer in killers.items() if killer is None]
 
 
-def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0
-           ) -> tuple[dict, list, list]:
-    """Play ``count`` mutants of a core, those after the ``first``: figures, (mutant, whether it is
-    proved) of the survivors without a line that holds, and the lines that hold."""
-    started = time.monotonic()
+def proved_of(alive: list[Mutant], core: Path, work: Path, top: str
+              ) -> tuple[set[Mutant], dict[Mutant, str]]:
+    """Those that are equivalent, and those that random traffic shows not to be: where."""
+    proved = equivalent(alive, work, top)
+    others = [mutant for mutant in alive if mutant not in proved]
+    if top != TOP:
+        return proved | equivalent_whatever_comes(others, top, work), {}
+    reached, shown = equivalent_where_reached(others, load_core_info(core), work,
+                                              loads=some_loads(core))
+    return proved | reached, shown
+
+
+def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0, before: dict | None = None,
+           again: bool = False) -> tuple[dict, list, list]:
+    """Play ``count`` mutants of a core, those after the ``first``, or ``again`` the survivors of
+    those that are recorded: figures, (mutant, whether it is proved) of the survivors without a line
+    that holds, and the lines that hold. ``before``: the figures that these are added to."""
+    started = _cpu()
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
-        root, top = Path(temporary), CORES[name].top
-        every, killers = played(name, count, seed, jobs, root, first)
-        verilog = hardware(root / "core")
+        core, work, top = Path(temporary, "core"), Path(temporary, "work"), CORES[name].top
+        qnet = CORES[name].save(core)
+        verilog = hardware(core)
+        if before and before.get("hardware") != verilog:
+            raise UserError(f"the {before['mutants']} mutants of {name} that are recorded are of "
+                            "another hardware: play them anew, without --first and --again")
+        every = list_mutants(core, work, top)
+        chosen = choose(every, first + count, seed)[first:] if not (before and again) else [
+            mutant for mutant in every if mutant.key in before["left"]]
+        killers = played(core, work, chosen, top, qnet, jobs)
         alive = [mutant for mutant, killer in killers.items() if killer is None]
-        proved, shown = equivalent(alive, root / "work", top), {}
-        others = [mutant for mutant in alive if mutant not in proved]
-        if top == TOP:
-            reached, shown = equivalent_where_reached(
-                others, load_core_info(root / "core"), root / "work",
-                loads=some_loads(root / "core"))
-            proved |= reached
-        else:
-            proved |= equivalent_whatever_comes(others, top, root / "work")
+        middle = _cpu()
+        proved, shown = proved_of(alive, core, work, top)
     for mutant, output in shown.items():
         print(f"{name}: random traffic shows {mutant.key}: {output}", flush=True)
-    lines = {mutant: reason(name, mutant) for mutant in alive}
+    lines = {mutant: reason(name, mutant.key) for mutant in alive}
     hold = {mutant: line for mutant, line in lines.items()
             if line and (line[2] == PROVED) == (mutant in proved)
             and (mutant not in shown or line[2] == OPEN)}
-    explained = sum(line[2] not in (PROVED, OPEN) for line in hold.values())
     kinds: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for mutant, killer in killers.items():
-        kinds[mutant.kind][0] += 1
+        kinds[mutant.kind][0] += not again
         kinds[mutant.kind][1] += killer is not None
         kinds[mutant.kind][2] += mutant in proved
     return {
-        "mutants": len(killers), "of": every, "seed": seed, "hardware": verilog,
-        "killed": dict(Counter(filter(None, killers.values()))),
-        "proved": len(proved), "explained": explained,
-        "open": len(alive) - len(proved) - explained,
-        "modules": dict(sorted(kinds.items())), "seconds": round(time.monotonic() - started),
+        "mutants": 0 if again else len(killers), "of": len(every), "seed": seed,
+        "hardware": verilog, "killed": dict(Counter(filter(None, killers.values()))),
+        "proved": len(proved),
+        "left": [mutant.key for mutant in alive if mutant not in proved],
+        "shown": [mutant.key for mutant in shown],
+        "modules": dict(sorted(kinds.items())),
+        "cpu": [round(middle - started), round(_cpu() - middle)],
     }, [(mutant, mutant in proved) for mutant in alive if mutant not in hold], [*hold.values()]
+
+
+def _cpu() -> float:
+    """Seconds of this process and of those that it waited for."""
+    return sum(sum(resource.getrusage(who)[:2])
+               for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def added(before: dict, found: dict) -> dict:
     """Figures of a core's mutants and of the slice of them that follows."""
     sums = {key: before[key] + found[key]
-            for key in ("mutants", "proved", "explained", "open", "seconds")}
+            for key in ("mutants", "proved", "left", "shown")}
     kinds = {kind: [sum(counts) for counts in zip(*(
         one["modules"].get(kind, (0, 0, 0)) for one in (before, found)), strict=True)]
         for kind in sorted({*before["modules"], *found["modules"]})}
-    return found | sums | {"modules": kinds,
-                           "killed": dict(Counter(before["killed"]) + Counter(found["killed"]))}
+    return found | sums | {
+        "modules": kinds, "killed": dict(Counter(before["killed"]) + Counter(found["killed"])),
+        "cpu": [sum(pair) for pair in zip(before["cpu"], found["cpu"], strict=True)]}
 
 
-def refresh(name: str, lines: list[tuple[str, ...]]) -> None:
-    """Write ``lines`` in place of those of a core."""
-    text = SURVIVORS.read_text().splitlines()
-    head = [line for line in text if line.startswith("#")]
-    kept = [line for line in text if line and line.split("\t")[0] not in (name, *head)]
-    new = sorted("\t".join(line) for line in set(lines))
-    SURVIVORS.write_text("\n".join([*head, *sorted([*kept, *new])]) + "\n")
+def earlier(name: str, options: argparse.Namespace) -> dict | None:
+    """The figures that a slice is added to, or of which the survivors are played again."""
+    if not (options.again or options.first and options.record):
+        return None
+    before = figures().get("many mutants", {}).get(name)
+    if not before or before["seed"] != options.seed or options.first not in (0, before["mutants"]):
+        there = f"{before['mutants']} with seed {before['seed']}" if before else "none"
+        raise UserError(
+            f"{'--again' if options.again else f'--first {options.first}'} needs the figures of "
+            f"{options.first or 'some'} mutants of {name} with seed {options.seed}; recorded are "
+            f"{there}")
+    return before
 
 
 def main() -> int:
@@ -223,6 +230,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0,
                         help="mutants to leave out: the choice is played in slices, one after the "
                         "other, and --record adds a slice to those before it")
+    parser.add_argument("--again", action="store_true",
+                        help="play and prove again what is neither killed nor proved of the "
+                        "mutants of these cores that are recorded")
     parser.add_argument("--seed", type=int, default=1, help="of the choice; 1 is what CI plays")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--record", action="store_true", help="write docs/verification.md")
@@ -232,15 +242,22 @@ def main() -> int:
     count = options.count or (1000 if options.all else COUNT)
     failed = False
     for name in names:
-        found, unknown, used = mutate(name, count, options.seed, options.jobs, options.first)
-        killed = sum(found["killed"].values())
-        print(f"{name}: {found['mutants']} mutants: {killed} killed, {found['proved']} proved "
-              f"equivalent, {found['explained']} explained, {found['open']} open "
-              f"({found['seconds']} s)", flush=True)
+        try:
+            before = earlier(name, options)
+            found, unknown, used = mutate(name, count, options.seed, options.jobs, options.first,
+                                          before, options.again)
+        except UserError as error:
+            parser.error(str(error))
+        known = explained(name, found["left"], found["shown"])
+        print(f"{name}: {len(found['left']) + found['proved'] + sum(found['killed'].values())} "
+              f"mutants: {sum(found['killed'].values())} killed, {found['proved']} proved "
+              f"equivalent, {known} explained, {len(found['left']) - known} open "
+              f"(CPU: {found['cpu'][0]} s to play, {found['cpu'][1]} s to prove)", flush=True)
         new = [(name, mutant.key, PROVED if proved else OPEN) for mutant, proved in unknown]
         for line in new:
             print(*line, sep="\t")
-        whole = (count, options.seed, options.first) == (COUNT, 1, 0) and name in OF_CI
+        whole = not options.again and name in OF_CI and (
+            count, options.seed, options.first) == (COUNT, 1, 0)
         stale = [line for line in reasons() if line[0] == name and line not in used]
         for line in stale if whole else ():
             print(f"survivors.tsv: no mutant of {name} needs the line {line[1]!r}: remove it")
@@ -248,15 +265,10 @@ def main() -> int:
             refresh(name, [*used, *new])
         failed |= whole and bool(new or stale) and not options.refresh
         if options.record:
-            section = "mutants" if whole else "many mutants"
-            if options.first:
-                before = figures().get(section, {}).get(name, {})
-                mine = options.first, options.seed, found["hardware"]
-                if tuple(map(before.get, ("mutants", "seed", "hardware"))) != mine:
-                    parser.error(f"--first {options.first} adds to {options.first} mutants of this "
-                                 f"{name} with seed {options.seed}, which are not recorded")
-                found = added(before, found)
-            record(section, {name: found})
+            if before:
+                rest = {"left": [], "shown": []} if options.again else {}
+                found = added(before | rest, found)
+            record("mutants" if whole else "many mutants", {name: found})
     return int(failed)
 
 

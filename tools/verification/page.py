@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from survivors import explained, reasons
+
 __all__ = ["PAGE", "render", "write"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "verification.md"
 HEAD = Path(__file__).with_name("head.md")
 #: What becomes of a flip.
 VERDICTS = ("masked", "wrong", "detected", "hang", "lost")
-SURVIVORS = Path(__file__).with_name("survivors.tsv")
 
 
 def write(figures: dict) -> None:
@@ -81,15 +82,17 @@ def _counted(kinds: dict[str, int]) -> str:
 
 
 def _mutants(cores: dict) -> list[str]:
-    lines = ["| core | mutants | killed | proved equivalent | explained | open |",
-             "|---|---|---|---|---|---|"]
+    lines = ["| core | mutants | killed | proved equivalent | explained | open | CPU seconds a "
+             "mutant |", "|---|---|---|---|---|---|---|"]
     modules: dict[str, list[int]] = {}
     killers: Counter = Counter()
     for name, one in sorted(cores.items()):
         killed = sum(one["killed"].values())
         killers += Counter(one["killed"])
-        lines.append(f"| {name} | {one['mutants']} | {killed} | {one['proved']} | "
-                     f"{one['explained']} | {one['open']} |")
+        known = explained(name, one["left"], one["shown"])
+        cost = f"{sum(one['cpu']) / one['mutants']:.1f}" if "cpu" in one else ""
+        lines.append(f"| {name} | {one['mutants']} | {killed} | {one['proved']} | {known} | "
+                     f"{len(one['left']) - known} | {cost} |")
         for module, counts in one["modules"].items():
             modules[module] = [a + b for a, b in zip(modules.get(module, [0, 0, 0]), counts,
                                                      strict=True)]
@@ -114,7 +117,6 @@ def _coverage(found: dict) -> list[str]:
 
 
 def _survivors() -> list[str]:
-    lines = SURVIVORS.read_text().splitlines() if SURVIVORS.exists() else []
-    known = Counter(line.split("\t")[2] for line in lines if line and not line.startswith("#"))
+    known = Counter(line[2] for line in reasons())
     return ["| lines of survivors.tsv | why the mutants cannot matter |", "|---|---|",
             *(f"| {count} | {reason} |" for reason, count in known.most_common())]
