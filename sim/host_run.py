@@ -22,6 +22,7 @@ _STALL = 20  # cycles at least that a core waits for a word where memory hardly 
 _BASES = (0x5A3CF00F, 0xA5C30FF0) * 4  # and the bits above, twice, of their addresses
 _WINDOWS = 4  # frames in the window at most
 _PATTERN = 0x96A5C35A  # written to registers, and its complement
+_IMAGES = 64  # of weights, among which those are that are loaded
 _WRONG = 0x01010101  # of what is written to bytes that are not enabled, and to wrong fields
 _LONG = range(8, 32)  # bits of the watchdog's patience that are tried one by one
 _PATIENCE = 100  # cycles, of the watchdog, where memory does not answer
@@ -158,7 +159,10 @@ class HostBench(Compiled):
                     output[n:n + 4], "little")))
         paused = _PAUSED[:self._paused]
         for n, (rate, base) in enumerate(zip(paused, _BASES, strict=False)):
-            script.steps += [(_PAUSES, 0, rate[0] | rate[1] << 8), (_BASE, 0, base)]
+            script.steps.append((_PAUSES, 0, rate[0] | rate[1] << 8))
+            if info.load and n == 0:  # frames come to other places of the queue behind it
+                script.load(info.load)
+            script.steps.append((_BASE, 0, base))
             script.run(count, again if n % 2 else at_in, self._regions[2 + n], base)
         self._frames = 1 + info.batch_frames + windows + len(paused) * count
         script.read("ERROR", 0)
@@ -255,9 +259,9 @@ class HostBench(Compiled):
         info, out = self.info, self._regions[6]
         if info.load:
             size = info.port_bits // 8
-            for n in range(1, 6):  # of other images each bit of the checksum has both values
-                script.load(self._content[n * size:][:len(info.load)], n * size)
-                script.load(info.load, wrong=0x11111111 << n % 4, error="CHECKSUM")
+            for k, n in enumerate(self._images(size)):
+                script.load(self._content[n:][:len(info.load)], n)
+                script.load(info.load, wrong=0x11111111 << k % 4, error="CHECKSUM")
                 script.read("STATUS", 0)
             script.load(info.load)
         for broken, cause in _BROKEN_BY:
@@ -311,6 +315,19 @@ class HostBench(Compiled):
             script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE)]
         if info.load:
             script.load(info.load)
+
+    def _images(self, size: int) -> list[int]:
+        """Where in memory other images begin, at words of ``size`` bytes: as many as it takes until
+        each bit of the checksum has had both values, and four at least."""
+        length = len(self.info.load)
+        seen = _bits(zlib.crc32(self.info.load))
+        places: list[int] = []
+        for at in range(size, _IMAGES * size, size):
+            new = _bits(zlib.crc32(self._content[at:at + length]))
+            if len(places) < 4 or not new <= seen:
+                places.append(at)
+                seen |= new
+        return places
 
     def _reset(self, script: _Script, at_in: int) -> None:
         """Descriptors of many frames, to their end; and of more frames than a simulation plays, up
@@ -456,6 +473,11 @@ class _Script:
                    FLAGS=sum(flag(name.upper()).mask for name, on in (
                        ("first", first), *flags.items()) if on),
                    CTRL=MAP["CTRL"].field("AP_START").mask)
+
+
+def _bits(checksum: int) -> set[tuple[int, int]]:
+    """Each bit and its value."""
+    return {(bit, checksum >> bit & 1) for bit in range(32)}
 
 
 def _same(where: str, got: bytes, outputs: list[bytes]) -> None:

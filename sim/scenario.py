@@ -21,6 +21,7 @@ RESET_CYCLES = 4  #: Of the first reset; the others take one.
 _BLOCKS = 12  # times that the output is blocked, with two beats in between
 _LENGTHS = 48  # different lengths of frames at most,
 _FRAMES = 16  # and about the least number of frames, where there are few lengths
+_IDLE = 16  # cycles at most, beside those that show that a core is empty
 _RESETS = 6  # of which four lose frames
 
 
@@ -86,10 +87,17 @@ class Scenario:
     sums: bool = False
     other: bool = False
 
-    @property
-    def timed(self) -> bool:
-        """Whether source and sink never made the core wait."""
-        return not self.gaps.any() and not self.stalls.any()
+    def paced(self, info: CoreInfo) -> np.ndarray:
+        """Of each frame, how many came since the core was empty, if neither source nor sink made it
+        wait since, (frames,): 0 for one that finds it empty, -1 where they did. After a reset
+        nothing is said: stalls then come to other frames, where some were lost."""
+        waits = self.gaps[:, 1:].any(1) | self.stalls.any(1) | self.wrong(info) | self.loads
+        waits |= (self.resets.cumsum() > 0) | (self.gaps[:, 0] > 0) & ~self.isolated
+        found, count = [], -1
+        for wait, isolated in zip(waits, self.isolated, strict=True):
+            count = -1 if wait else 0 if isolated else count + 1 if count >= 0 else -1
+            found.append(count)
+        return np.array(found)
 
     @property
     def begins(self) -> np.ndarray:
@@ -236,21 +244,24 @@ def extreme(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
 
 
 def many_frames(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:
-    """These ``samples`` once each: a quarter back to back; two with seeded gaps, each frame taken
-    late by up to two intervals, so that the output is full most of the time, and in the second of
-    them resets at seeded cycles before an eighth of the frames; and a quarter alone. Some wrong
-    bits show in one frame of hundreds only, or after one reset of tens."""
+    """These ``samples`` once each: a quarter back to back; a quarter with seeded gaps, each frame
+    taken late by up to two intervals, so that the output is full most of the time; a quarter three
+    at a time, after seeded times without any frame, which must not change a cycle; and one as the
+    second quarter, with resets at seeded cycles before an eighth of the frames. Some wrong bits
+    show in one frame of hundreds only, or after one reset of tens."""
     rng, count = np.random.default_rng(seed), len(samples)
     part = np.arange(count) * 4 // count
-    waits = (part % 3 > 0)[:, None]
+    waits = (part % 2 > 0)[:, None]
     stalls = np.zeros((count, info.beats_out), int)
     stalls[np.arange(count), rng.integers(0, info.beats_out, count)] = rng.integers(
         0, 2 * info.interval + 1, count)
     gaps = waits * _waits(rng, count, info.beats_in, info.interval)
-    resets = (part == 2) & (rng.random(count) < 1 / 8)
+    resets = (part == 3) & (rng.random(count) < 1 / 8)
     gaps[resets, 0] = rng.integers(0, info.latency + info.interval, resets.sum())
+    isolated = (part == 2) & (np.arange(count) % 3 == 0) | (np.arange(count) == 0)
+    gaps[isolated, 0] = rng.integers(0, _IDLE, isolated.sum())
     return _scenario(info, "many frames", samples, fresh=_sequences(info, count, rng),
-                     isolated=part == 3, resets=resets, gaps=gaps, stalls=waits * stalls)
+                     isolated=isolated, resets=resets, gaps=gaps, stalls=waits * stalls)
 
 
 def other_weights(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:

@@ -23,23 +23,50 @@ def lengths(scenario):
 
 def test_full_rate_plays_a_sample_alone_and_then_all_without_a_pause():
     scenario = full_rate(INFO, 3)
-    assert scenario.frames == (0, 0, 1, 2) and scenario.timed
+    assert scenario.frames == (0, 0, 1, 2)
+    assert scenario.paced(INFO).tolist() == [0, 0, 1, 2]
     assert scenario.isolated.tolist() == [True, True, False, False]
     assert not scenario.resets.any() and not scenario.fresh.any()
 
 
-def test_many_frames_come_back_to_back_then_late_then_with_resets_and_then_alone():
+def test_many_frames_come_back_to_back_then_late_then_three_at_a_time_and_then_with_resets():
     scenario = many_frames(INFO, range(8, 168))
     assert scenario.frames == tuple(range(8, 168))
-    parts = np.arange(160) // 40
-    assert set(parts[scenario.stalls.any(1)]) == {1, 2}
-    assert set(parts[scenario.resets]) == {2}
-    assert scenario.isolated.tolist() == (parts == 3).tolist()
+    parts, paced = np.arange(160) // 40, scenario.paced(INFO)
+    assert set(parts[scenario.stalls.any(1)]) == {1, 3}
+    assert set(parts[scenario.resets]) == {3}
+    assert paced[:40].tolist() == [*range(40)]
+    assert paced[81:120].tolist() == [0, 1, 2] * 13  # frame 80 belongs to frame 78
+    assert set(paced[40:80]) == set(paced[120:]) == {-1}
+    assert len(set(scenario.gaps[81:120:3, 0])) > 5
+
+
+#: what is changed, and the pace of six frames then; the core is empty before frames 0 and 3
+PACES = {
+    "nothing": ({}, [0, 1, 2, 0, 1, 2]),
+    "a pause before a beat": ({"gaps": (1, 2)}, [0, -1, -1, 0, 1, 2]),
+    "a pause before an empty core's frame": ({"gaps": (3, 0)}, [0, 1, 2, 0, 1, 2]),
+    "a pause before another frame": ({"gaps": (4, 0)}, [0, 1, 2, 0, -1, -1]),
+    "a stall": ({"stalls": (0, 1)}, [-1, -1, -1, 0, 1, 2]),
+    "a reset": ({"resets": (3,)}, [0, 1, 2, -1, -1, -1]),
+    "a wrong length": ({"lengths": (4,)}, [0, 1, 2, 0, -1, -1]),
+}
+
+
+@pytest.mark.parametrize("case", PACES)
+def test_pace_is_said_of_frames_that_nothing_makes_wait(case):
+    changes, paced = PACES[case]
+    scenario = replace(full_rate(INFO, 6, alone=False), isolated=np.arange(6) % 3 == 0)
+    for name, place in changes.items():
+        changed = getattr(scenario, name).copy()
+        changed[place] += 1
+        scenario = replace(scenario, **{name: changed})
+    assert scenario.paced(INFO).tolist() == paced
 
 
 def test_random_flow_plays_each_sample_once():
     scenario = random_flow(INFO, 20)
-    assert scenario.frames == tuple(range(20)) and not scenario.timed
+    assert scenario.frames == tuple(range(20)) and (scenario.paced(INFO)[2:] < 0).all()
     assert scenario.gaps.shape == (20, 3) and scenario.stalls.shape == (20, 2)
     assert not scenario.resets.any() and not scenario.fresh.any()
 

@@ -215,6 +215,20 @@ def test_intervals_that_do_not_come_in_turn(tmp_path, icarus):
         verify(dummy_core(tmp_path, core=core), **golden(4), sim="icarus")
 
 
+def test_a_frame_that_takes_longer_after_a_long_pause(tmp_path, icarus):
+    core = dummy_core(tmp_path, ("integer    n;", """integer    n;
+    reg [6:0]  idle = 0;
+    always @(posedge clk) idle <= rst || state != LOAD || s_axis_tvalid ? 0 : idle + 1;"""))
+    verilog = core / "rtl" / "gatefold.v"
+    longer = "event_number <= beat == 0 && idle > 40 ? 15 : beat == 0 ? 0 : event_number;"
+    verilog.write_text(verilog.read_text().replace("event_number <= 0;", longer))
+    given = golden(40)
+    assert verify(core, **given, sim="icarus").latency == 11
+    with pytest.raises(CheckFailed, match="many frames: frame ..: expected a latency of 11 cycles, "
+                                          "got 12"):
+        verify(core, **given, many=32, sim="icarus")
+
+
 def test_verilog_that_does_not_compile_shows_the_log(tmp_path, sim):
     with pytest.raises(CheckFailed, match=r"compiles the core: failed(.|\n)*gatefold\.v"):
         verify(dummy_core(tmp_path, ("endmodule\n\nmodule dummy_core", "module dummy_core")),

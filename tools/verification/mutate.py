@@ -46,6 +46,7 @@ from gatefold.sim.verify import check_run, scenarios
 from gatefold.sim.verilog_run import VerilogCore
 
 COUNT = 400  #: mutants of a core of CI
+SECONDS = 120  #: of a CPU that a proof by induction may take
 #: Plays a mutant, +mutant=N, and raises CheckFailed where it differs.
 Check = Callable[[str], object]
 
@@ -134,23 +135,25 @@ def sample_alive(name: str, count: int, jobs: int) -> list[Mutant]:
     return [mutant for mutant, killer in killers.items() if killer is None]
 
 
-def proved_of(alive: list[Mutant], core: Path, work: Path, top: str
+def proved_of(alive: list[Mutant], core: Path, work: Path, top: str, seconds: float
               ) -> tuple[set[Mutant], dict[Mutant, str]]:
-    """Those that are equivalent, and those that random traffic shows not to be: where."""
+    """Those that are equivalent, and those that random traffic shows not to be: where. ``seconds``
+    that each proof by induction may take."""
     proved = equivalent(alive, work, top)
     others = [mutant for mutant in alive if mutant not in proved]
     if top != TOP:
         return proved | equivalent_whatever_comes(others, top, work), {}
     reached, shown = equivalent_where_reached(others, load_core_info(core), work,
-                                              loads=some_loads(core))
+                                              loads=some_loads(core), seconds=seconds)
     return proved | reached, shown
 
 
 def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0, before: dict | None = None,
-           again: bool = False) -> tuple[dict, list, list]:
+           again: bool = False, seconds: float = SECONDS) -> tuple[dict, list, list]:
     """Play ``count`` mutants of a core, those after the ``first``, or ``again`` the survivors of
     those that are recorded: figures, (mutant, whether it is proved) of the survivors without a line
-    that holds, and the lines that hold. ``before``: the figures that these are added to."""
+    that holds, and the lines that hold. ``before``: the figures that these are added to;
+    ``seconds``: as of :func:`proved_of`."""
     started = _cpu()
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
         core, work, top = Path(temporary, "core"), Path(temporary, "work"), CORES[name].top
@@ -165,7 +168,7 @@ def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0, before: 
         killers = played(core, work, chosen, top, qnet, jobs)
         alive = [mutant for mutant, killer in killers.items() if killer is None]
         middle = _cpu()
-        proved, shown = proved_of(alive, core, work, top)
+        proved, shown = proved_of(alive, core, work, top, seconds)
     for mutant, output in shown.items():
         print(f"{name}: random traffic shows {mutant.key}: {output}", flush=True)
     lines = {mutant: reason(name, mutant.key) for mutant in alive}
@@ -234,6 +237,8 @@ def main() -> int:
                         help="play and prove again what is neither killed nor proved of the "
                         "mutants of these cores that are recorded")
     parser.add_argument("--seed", type=int, default=1, help="of the choice; 1 is what CI plays")
+    parser.add_argument("--seconds", type=float, default=SECONDS,
+                        help="of a CPU that a proof by induction may take")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--record", action="store_true", help="write docs/verification.md")
     parser.add_argument("--refresh", action="store_true", help="write the lines of survivors.tsv")
@@ -245,7 +250,7 @@ def main() -> int:
         try:
             before = earlier(name, options)
             found, unknown, used = mutate(name, count, options.seed, options.jobs, options.first,
-                                          before, options.again)
+                                          before, options.again, options.seconds)
         except UserError as error:
             parser.error(str(error))
         known = explained(name, found["left"], found["shown"])

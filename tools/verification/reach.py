@@ -33,15 +33,17 @@ __all__ = ["equivalent"]
 WEAK = ("m_axis_tdata", "m_axis_tlast")  #: outputs that mean something while m_axis_tvalid is high
 UPPER = np.uint64(0xFFFFFFFF << 32)  #: the machines of a walk that are mutants
 MOST_REGISTERS = 1500  #: that may differ, before a proof is given up;
-MOST_MODELS = 1000  #: and steps that break what was assumed;
-SECONDS = 120  #: and seconds of a CPU that a proof may take before its next round
+MOST_MODELS = 1000  #: and steps that break what was assumed
 
 
 def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000,
-               loads: list[list[int]] | None = None) -> tuple[set[Mutant], dict[Mutant, str]]:
+               loads: list[list[int]] | None = None, seconds: float = 120
+               ) -> tuple[set[Mutant], dict[Mutant, str]]:
     """Those that are equivalent in every state that the core reaches; and those which random
     traffic shows not to be: the output that differs, and when. ``work``: the folder of their list;
-    ``cycles`` of the simulation; ``loads``: the beats of loads of a loadable core."""
+    ``cycles`` of the simulation; ``loads``: the beats of loads of a loadable core; ``seconds`` of a
+    CPU that each proof may take before its last round, 0: nothing is proved but what is not read
+    in any state."""
     if not mutants:
         return set(), {}
     gates = read_gates(mutants, work)
@@ -65,9 +67,9 @@ def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 
                 proved.add(mutant)  # what it changes is not read, in any state
             else:
                 left[mutant] = machines[lane], cubes
-        for mutant, (machine, cubes) in left.items():
+        for mutant, (machine, cubes) in left.items() if seconds else ():
             base = base or Base(gates, watched, invariants(gates, seen, work))
-            if Proof(base, machine, cubes, work).holds():
+            if Proof(base, machine, cubes, work).holds(seconds):
                 proved.add(mutant)
     return proved, shown
 
@@ -177,10 +179,10 @@ class Proof:
                                      in enumerate(self.base.groups) if inside == part}
         return self.values[register]
 
-    def holds(self, models: int | None = None) -> bool:
-        """Whether it is; not, too, where that takes long to find out, or more than ``models``
+    def holds(self, seconds: float = 120, models: int = MOST_MODELS) -> bool:
+        """Whether it is; not, too, where that takes so many ``seconds``, or more than ``models``
         steps break what was assumed."""
-        ends, self.most = time.process_time() + SECONDS, models or MOST_MODELS
+        ends, self.most = time.process_time() + seconds, models
         while (len(self.cubes) <= MOST_REGISTERS and self.models < self.most
                and time.process_time() < ends):
             pair = Pair(self.base, self.machine, self.cubes)
