@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.cuts import Cut, CutError
+from gatefold.gen.frontends.cuts import Cut, CutError, numbers_of
 from gatefold.gen.frontends.hosting import HostLayer, cut_network, refuse_between
 from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.frontends.refusals import Refusals
@@ -44,6 +44,7 @@ from gatefold.gen.network.graph import (
 )
 from gatefold.gen.network.layer import DENSE_ACTIVATIONS
 from gatefold.gen.network.simplify import simplify
+from gatefold.gen.network.states import PORTS
 
 __all__ = ["MAX_PATTERN", "Builder", "Incomplete", "every_refusal"]
 
@@ -72,6 +73,8 @@ class Builder:
         self.input_shapes = tuple(tuple(shape) for shape in shapes)
         self.shapes: list[Shape] = list(self.input_shapes)
         self.layers: list[Layer] = []
+        #: The values that a layer of the file gives, where its reader says so.
+        self.results: dict[str, list[int]] = {}
         self._elements = 0  # of all values together
         self._host: dict[int, str] = {}
 
@@ -293,6 +296,11 @@ class Builder:
         Raises :class:`Incomplete` where refusals were recorded.
         """
         outputs = tuple(outputs or (len(self.shapes) - 1,))
+        if self.cut is not None and self.cut.end is not None:
+            outputs = self._as_far_as(self.cut.end)
+            if PORTS in source:
+                source = source | {PORTS: source[PORTS] | {
+                    "outputs": [self.cut.end] * len(outputs)}}
         for origin, problem in self._softmaxes_within(outputs):
             if self.refusals is None:
                 raise problem
@@ -306,6 +314,26 @@ class Builder:
                                         source, self.cut))
         return simplify(Network(self.input_shapes, tuple(self.layers), source, outputs,
                                 tuple(self._host.get(value, "") for value in outputs)))
+
+    def _as_far_as(self, end: str) -> tuple[int, ...]:
+        """The results of the layer ``end``, which become the outputs; what was refused and they do
+        not depend on is forgotten."""
+        first = len(self.input_shapes)
+        outputs = tuple(self.results.get(end, ()))
+        if not outputs:
+            made = numbers_of(end, [one.origin for one in self.layers], "--to")
+            within = {value for n in made for value in self.layers[n].inputs}
+            outputs = tuple(first + n for n in made if first + n not in within)
+        left, origins = [*outputs], {""}
+        while left:
+            value = left.pop()
+            if value >= first:
+                origins.add(self.layers[value - first].origin)
+                left += self.layers[value - first].inputs
+        if self.refusals is not None:
+            self.refusals.found = [one for one in self.refusals.found
+                                   if one.origin in origins or one.kind == "InputLayer"]
+        return outputs
 
     def _softmaxes_within(self, outputs: Sequence[int]) -> Iterator[tuple[str, UserError]]:
         """What is wrong with each softmax that is no output, or that a layer reads."""
