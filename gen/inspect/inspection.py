@@ -12,7 +12,7 @@ from gatefold.boards import get as get_board
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Builder, Incomplete
-from gatefold.gen.frontends.cuts import Cut, NeverCutError
+from gatefold.gen.frontends.cuts import Cut, CutError, NeverCutError
 from gatefold.gen.frontends.host_layers import HostOnlyError
 from gatefold.gen.frontends.hosting import end_without
 from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
@@ -181,8 +181,10 @@ def _as_far_as_possible(
             return None, (), None
         cut = Cut(end=end)
         found = load(path, timesteps=sizes.timesteps, sizes=sizes.named, cut=cut)
-    except UserError as error:
+    except CutError as error:
         return None, (), Refusal("", "cut", str(error))
+    except UserError:  # of what was refused already
+        return None, (), None
     return found, (*sizes.words, *cut.words), Refusal("", "cut", (
         "what is refused lies behind the recurrent layers, and the host cannot compute it either: "
         f"with --cut auto --to {quoted(end)[1:-1]} the result is that of this layer, and your "
