@@ -55,6 +55,10 @@ MAX_PATTERN = 1 << 23
 _PROJECTS = 20 << 10
 
 
+#: Most parts of a pooled sequence in which windows hold different numbers of timesteps.
+_POOLS = 32
+
+
 class Builder:
     """Collects layers. Value 0 .. inputs - 1 are the network's inputs.
 
@@ -232,21 +236,40 @@ class Builder:
 
     def average_pool(self, x: int, window: Window, *, count_padding: bool = False,
                      origin: str = "") -> int:
-        """An AveragePool: a Dense on windows. Padding that is not counted must overlap no window,
-        or all of them equally."""
+        """An AveragePool: a Dense on windows. Where padding that is not counted overlaps some
+        windows, those with equally many timesteps are a Dense each."""
         where = f"average pooling layer {quoted(origin)}" if origin else "average pooling"
         self._check_window(where, x, window)
-        taps = window.arrange(np.ones((self.shapes[x][-2], 1))).sum(axis=(-1, -2))
+        held = window.arrange(np.ones((self.shapes[x][-2], 1)))[..., 0]
+        taps = held.sum(axis=-1)
         if not count_padding and len(set(taps.tolist())) > 1:
-            raise UserError(f"{where}: its windows hold {int(taps.min())} to {int(taps.max())} "
-                            "timesteps, padding not counted: use padding that divides evenly "
-                            "(padding='valid')")
+            ends = np.flatnonzero((held[1:] != held[:-1]).any(axis=1))
+            if len(ends) >= _POOLS or not taps.all():
+                raise UserError(f"{where}: its windows hold {int(taps.min())} to {int(taps.max())} "
+                                "timesteps, padding not counted: use padding that divides evenly "
+                                "(padding='valid')")
+            return self._uneven_pool(x, window, held, [*ends.tolist(), len(held) - 1], origin)
         features = self.shapes[x][-1]
         check_elements(where, (features, features, window.size), MAX_PATTERN)
         share = 1 / (window.size if count_padding else taps[0])
         eye = np.tile(np.eye(features, dtype=np.float32), window.size)
         return self.add(Dense(inputs=(x,), w=eye * share, b=np.zeros(features), window=window,
                               pattern=eye != 0, label="average_pool", origin=origin))
+
+    def _uneven_pool(self, x: int, window: Window, held: np.ndarray, ends: Sequence[int],
+                     origin: str) -> int:
+        """An AveragePool of parts of a sequence: of windows that follow one another, up to each of
+        ``ends``, and have the same taps in it, which ``held`` (windows, taps) says."""
+        axis, parts, first = len(self.shapes[x]) - 2, [], 0
+        for last in ends:
+            tap, count = int(held[first].argmax()), int(held[first].sum())
+            start = first * window.stride - window.left + tap * window.dilation
+            some = Window(count, window.stride, window.dilation)
+            stop = start + (last - first) * window.stride + (count - 1) * window.dilation + 1
+            part = self.view(x, Slice, axis=axis, start=start, stop=stop, origin=origin)
+            parts.append(self.average_pool(part, some, origin=origin))
+            first = last + 1
+        return self.view(parts, Concat, axis=axis, origin=origin)
 
     def merge(self, mode: str, a: int, b: int, *, origin: str = "") -> int:
         """Two values of one shape joined: ``concat`` (of features), ``sum``, ``mul``, ``ave``."""
