@@ -81,8 +81,10 @@ def _step(sums: Sums, node: onnx.NodeProto) -> _Step | None:
         if place is None:
             continue
         held = sums.constants.get(hidden)
-        if held is not None and held.size == held.shape[-1]:
-            return _Step(node.op_type, node.output[0], *place, held.reshape(-1), rank=held.ndim)
+        if held is not None:
+            row = held.reshape(-1, held.shape[-1])[0]
+            if (held == row).all():  # the same for every sample
+                return _Step(node.op_type, node.output[0], *place, row, rank=held.ndim)
         if held is None:
             rows = sums.rows(hidden)
             ((before, r),) = rows.parts.items()
