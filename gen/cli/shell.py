@@ -59,7 +59,8 @@ def description(command: Callable) -> Callable:
 def cuts(command: Callable) -> Callable:
     """The options of a command that loads MODEL and may cut it: ``cut``, ``first`` and ``last``."""
     command = click.option("--to", "last", metavar="NAME", help="Cut MODEL after this layer or "
-                           "node: the host computes the layers after it.")(command)
+                           "node: the host computes the layers after it. With --cut auto: take "
+                           "MODEL as far as this, and leave out what follows.")(command)
     command = click.option("--from", "first", metavar="NAME", help="Cut MODEL before this layer or "
                            "node: the host computes the layers before it.")(command)
     return click.option("--cut", metavar="auto", help="Make the core of the part of MODEL with the "

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.cuts import Cut, CutError
+from gatefold.gen.frontends.cuts import Cut, CutError, numbers_of
 from gatefold.gen.frontends.hosting import HostLayer, cut_network, refuse_between
 from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.frontends.refusals import Refusals
@@ -44,6 +44,7 @@ from gatefold.gen.network.graph import (
 )
 from gatefold.gen.network.layer import DENSE_ACTIVATIONS
 from gatefold.gen.network.simplify import simplify
+from gatefold.gen.network.states import PORTS
 
 __all__ = ["MAX_PATTERN", "Builder", "Incomplete", "every_refusal"]
 
@@ -52,6 +53,10 @@ MAX_PATTERN = 1 << 23
 #: Multiplications a step that a projection of its own must save: its second tail, about 20 cycles,
 #: on 1,024 multipliers.
 _PROJECTS = 20 << 10
+
+
+#: Most parts of a pooled sequence in which windows hold different numbers of timesteps.
+_POOLS = 32
 
 
 class Builder:
@@ -72,6 +77,8 @@ class Builder:
         self.input_shapes = tuple(tuple(shape) for shape in shapes)
         self.shapes: list[Shape] = list(self.input_shapes)
         self.layers: list[Layer] = []
+        #: The values that a layer of the file gives, where its reader says so.
+        self.results: dict[str, list[int]] = {}
         self._elements = 0  # of all values together
         self._host: dict[int, str] = {}
 
@@ -229,21 +236,40 @@ class Builder:
 
     def average_pool(self, x: int, window: Window, *, count_padding: bool = False,
                      origin: str = "") -> int:
-        """An AveragePool: a Dense on windows. Padding that is not counted must overlap no window,
-        or all of them equally."""
+        """An AveragePool: a Dense on windows. Where padding that is not counted overlaps some
+        windows, those with equally many timesteps are a Dense each."""
         where = f"average pooling layer {quoted(origin)}" if origin else "average pooling"
         self._check_window(where, x, window)
-        taps = window.arrange(np.ones((self.shapes[x][-2], 1))).sum(axis=(-1, -2))
+        held = window.arrange(np.ones((self.shapes[x][-2], 1)))[..., 0]
+        taps = held.sum(axis=-1)
         if not count_padding and len(set(taps.tolist())) > 1:
-            raise UserError(f"{where}: its windows hold {int(taps.min())} to {int(taps.max())} "
-                            "timesteps, padding not counted: use padding that divides evenly "
-                            "(padding='valid')")
+            ends = np.flatnonzero((held[1:] != held[:-1]).any(axis=1))
+            if len(ends) >= _POOLS or not taps.all():
+                raise UserError(f"{where}: its windows hold {int(taps.min())} to {int(taps.max())} "
+                                "timesteps, padding not counted: use padding that divides evenly "
+                                "(padding='valid')")
+            return self._uneven_pool(x, window, held, [*ends.tolist(), len(held) - 1], origin)
         features = self.shapes[x][-1]
         check_elements(where, (features, features, window.size), MAX_PATTERN)
         share = 1 / (window.size if count_padding else taps[0])
         eye = np.tile(np.eye(features, dtype=np.float32), window.size)
         return self.add(Dense(inputs=(x,), w=eye * share, b=np.zeros(features), window=window,
                               pattern=eye != 0, label="average_pool", origin=origin))
+
+    def _uneven_pool(self, x: int, window: Window, held: np.ndarray, ends: Sequence[int],
+                     origin: str) -> int:
+        """An AveragePool of parts of a sequence: of windows that follow one another, up to each of
+        ``ends``, and have the same taps in it, which ``held`` (windows, taps) says."""
+        axis, parts, first = len(self.shapes[x]) - 2, [], 0
+        for last in ends:
+            tap, count = int(held[first].argmax()), int(held[first].sum())
+            start = first * window.stride - window.left + tap * window.dilation
+            some = Window(count, window.stride, window.dilation)
+            stop = start + (last - first) * window.stride + (count - 1) * window.dilation + 1
+            part = self.view(x, Slice, axis=axis, start=start, stop=stop, origin=origin)
+            parts.append(self.average_pool(part, some, origin=origin))
+            first = last + 1
+        return self.view(parts, Concat, axis=axis, origin=origin)
 
     def merge(self, mode: str, a: int, b: int, *, origin: str = "") -> int:
         """Two values of one shape joined: ``concat`` (of features), ``sum``, ``mul``, ``ave``."""
@@ -293,6 +319,11 @@ class Builder:
         Raises :class:`Incomplete` where refusals were recorded.
         """
         outputs = tuple(outputs or (len(self.shapes) - 1,))
+        if self.cut is not None and self.cut.end is not None:
+            outputs = self._as_far_as(self.cut.end)
+            if PORTS in source:
+                source = source | {PORTS: source[PORTS] | {
+                    "outputs": [self.cut.end] * len(outputs)}}
         for origin, problem in self._softmaxes_within(outputs):
             if self.refusals is None:
                 raise problem
@@ -306,6 +337,26 @@ class Builder:
                                         source, self.cut))
         return simplify(Network(self.input_shapes, tuple(self.layers), source, outputs,
                                 tuple(self._host.get(value, "") for value in outputs)))
+
+    def _as_far_as(self, end: str) -> tuple[int, ...]:
+        """The results of the layer ``end``, which become the outputs; what was refused and they do
+        not depend on is forgotten."""
+        first = len(self.input_shapes)
+        outputs = tuple(self.results.get(end, ()))
+        if not outputs:
+            made = numbers_of(end, [one.origin for one in self.layers], "--to")
+            within = {value for n in made for value in self.layers[n].inputs}
+            outputs = tuple(first + n for n in made if first + n not in within)
+        left, origins = [*outputs], {""}
+        while left:
+            value = left.pop()
+            if value >= first:
+                origins.add(self.layers[value - first].origin)
+                left += self.layers[value - first].inputs
+        if self.refusals is not None:
+            self.refusals.found = [one for one in self.refusals.found
+                                   if one.origin in origins or one.kind == "InputLayer"]
+        return outputs
 
     def _softmaxes_within(self, outputs: Sequence[int]) -> Iterator[tuple[str, UserError]]:
         """What is wrong with each softmax that is no output, or that a layer reads."""

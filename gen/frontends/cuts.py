@@ -9,7 +9,8 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.network.around import Around
 from gatefold.gen.network.graph import Network
 
-__all__ = ["NO_RECURRENT", "Cut", "CutError", "NeverCutError", "Steps", "core_ports", "with_around"]
+__all__ = ["NO_RECURRENT", "Cut", "CutError", "NeverCutError", "Steps", "core_ports", "numbers_of",
+           "with_around"]
 
 NO_RECURRENT = ("--cut: the model has no recurrent layer, and a core is cut around those: leave "
                 "--cut out")
@@ -26,10 +27,13 @@ class NeverCutError(UserError):
 @dataclass(frozen=True)
 class Cut:
     """``first`` and ``last``: names of the first and the last node or layer of the core (``--from``
-    and ``--to``), None for the model's own end; without both, the frontend finds the cut."""
+    and ``--to``), None for the model's own end; without both, the frontend finds the cut. ``end``:
+    the model is taken as far as this node or layer, and what follows is left out (``--cut auto
+    --to``)."""
 
     first: str | None = None
     last: str | None = None
+    end: str | None = None
 
     @property
     def named(self) -> bool:
@@ -37,17 +41,21 @@ class Cut:
         return self.first is not None or self.last is not None
 
     @classmethod
-    def given(cls, cut: Cut | str | tuple[str | None, str | None] | None) -> Cut | None:
+    def given(cls, cut: Cut | str | tuple[str | None, ...] | None) -> Cut | None:
         """The cut of a caller in Python; raises :class:`UserError` for another value."""
         if isinstance(cut, Cut):
             return cut
         if cut is None or isinstance(cut, str):
             return cls.read(cut, None, None)
-        if not (isinstance(cut, tuple | list) and len(cut) == 2 and any(cut)
-                and all(name is None or isinstance(name, str) for name in cut)):
-            raise UserError("cut must be 'auto', or the names of the first and the last layer of "
-                            f"the core, not {quoted(cut)}")
-        return cls(*cut)
+        if isinstance(cut, tuple | list) and len(cut) in (2, 3) and any(cut) and all(
+                name is None or isinstance(name, str) for name in cut):
+            if len(cut) == 2:
+                return cls(*cut)
+            if cut[0] == "auto" and cut[1] is None:
+                return cls(end=cut[2])
+        raise UserError("cut must be 'auto', the names of the first and the last layer of the "
+                        "core, or ('auto', None, NAME), which takes the model as far as this "
+                        f"layer, not {quoted(cut)}")
 
     @classmethod
     def read(cls, cut: str | None, first: str | None, last: str | None) -> Cut | None:
@@ -60,6 +68,8 @@ class Cut:
                             "core with --from and --to")
         if first is None and last is None:
             return cls() if cut == "auto" else None
+        if cut == "auto" and first is None:
+            return cls(end=last)
         if cut is not None:
             raise UserError(f"--cut {cut} and {'--to' if first is None else '--from'} contradict "
                             "each other: the names say where to cut, leave --cut out")
@@ -69,7 +79,7 @@ class Cut:
     def words(self) -> list[str]:
         """The options of the command line that make it."""
         if not self.named:
-            return ["--cut", "auto"]
+            return ["--cut", "auto", *(["--to", self.end] if self.end else [])]
         return [word for option, name in (("--from", self.first), ("--to", self.last))
                 if name is not None for word in (option, name)]
 
@@ -128,13 +138,7 @@ class Steps:
                                       ("--to", cut.last, self.before)):
             if name is None:
                 continue
-            found = [n for n, one in enumerate(self.names) if one == name]
-            if not found:
-                shown = list(dict.fromkeys(filter(None, self.names)))
-                raise CutError(f"{option}: there is no layer or node {quoted(name)}: there are "
-                               + ", ".join(quoted(one)[1:-1] for one in shown[:30])
-                               + (", ..." if len(shown) > 30 else ""))
-            core &= reached(found)
+            core &= reached(numbers_of(name, self.names, option))
         if not core:
             raise CutError(f"--from {quoted(cut.first)} and --to {quoted(cut.last)} cross, since "
                            "the second does not depend on the first: exchange them")
@@ -160,6 +164,17 @@ class Steps:
                            "helps: split the model there and build a core of each part")
         front = self.before(steps & self.ahead - self.recurrent)
         return front, self.behind(steps - self.ahead)
+
+
+def numbers_of(name: str, names: Sequence[str], option: str) -> list[int]:
+    """The places of ``name`` among the ``names``; raises :class:`CutError` where it has none."""
+    found = [n for n, one in enumerate(names) if one == name]
+    if not found:
+        shown = list(dict.fromkeys(filter(None, names)))
+        raise CutError(f"{option}: there is no layer or node {quoted(name)}: there are "
+                       + ", ".join(quoted(one)[1:-1] for one in shown[:30])
+                       + (", ..." if len(shown) > 30 else ""))
+    return found
 
 
 def _reached(steps: Iterable[int], edges: Sequence[Sequence[int]]) -> set[int]:

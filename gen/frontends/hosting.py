@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from gatefold.gen.errors import UserError
+from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.cuts import Cut, CutError, Steps, core_ports
 from gatefold.gen.frontends.refusals import Refusals, StandIn
 from gatefold.gen.network.around import Around, Port
@@ -27,7 +27,7 @@ from gatefold.gen.network.states import PORTS
 from gatefold.gen.network.summary import rows
 from gatefold.gen.network.views import View
 
-__all__ = ["HostLayer", "Writer", "cut_network", "refuse_between"]
+__all__ = ["HostLayer", "Writer", "cut_network", "end_without", "refuse_between"]
 
 _OPSET = 17
 
@@ -268,6 +268,32 @@ def refuse_between(inputs: Sequence[Shape], layers: Sequence[Layer], refusals: R
                        for layer in layers], recurrent)
         between = sorted(wrong & steps.ahead & steps.after)
         steps.leave(wrong, refused[layers[between[0]].origin] if between else "")
+
+
+def end_without(inputs: int, layers: Sequence[Layer], refusals: Refusals) -> str | None:
+    """The layer behind all recurrent ones up to which hardware and host compute everything,
+    although layers behind it were refused; None where a recurrent one is refused itself.
+    ``inputs``, the number of the model's inputs.
+
+    Raises :class:`CutError` where a layer that was refused lies ahead of recurrent ones.
+    """
+    refused = {one.origin for one in refusals.found}
+    recurrent = {n for n, layer in enumerate(layers) if isinstance(layer, Recurrent)}
+    first = next((one.origin for one in refusals.found if one.origin), "")
+    if refusals.recurrent:
+        raise CutError(f"layer {quoted(first)} is computed neither by hardware nor by the host, "
+                       "and lies ahead of the recurrent layer "
+                       f"{quoted(refusals.recurrent[0])}: replace it by layers of docs/layers.md, "
+                       "or save the model's part behind it as a model of its own")
+    if not recurrent or refused & {layers[n].origin for n in recurrent}:
+        return None
+    steps = Steps([layer.origin for layer in layers],
+                  [[value - inputs for value in layer.inputs if value >= inputs]
+                   for layer in layers], recurrent)
+    lost = steps.behind(n for n, layer in enumerate(layers) if isinstance(layer, StandIn)
+                        and not isinstance(layer, HostLayer))
+    ends = [n for n in range(len(layers)) if n not in lost and recurrent <= steps.before([n])]
+    return layers[ends[-1]].origin if ends and not lost & recurrent else None
 
 
 def quoted_name(layer: Layer) -> str:

@@ -47,11 +47,12 @@ class Refusals:
 
     Attributes: ``found``, each once, at most :data:`MOST`; ``more``, how many there were beyond
     these; ``behind``, names of the layers that were not examined, since they read a result of
-    unknown shape, at most as many.
+    unknown shape, at most as many; ``recurrent``, those of them that are recurrent.
     """
 
     found: list[Refusal] = field(default_factory=list)
     behind: list[str] = field(default_factory=list)
+    recurrent: list[str] = field(default_factory=list)
     more: int = 0
 
     def add(self, origin: str, kind: str, error: UserError | str) -> None:
@@ -63,10 +64,12 @@ class Refusals:
         elif one not in self.found:
             self.found.append(one)
 
-    def pass_over(self, origin: str) -> None:
+    def pass_over(self, origin: str, recurrent: bool = False) -> None:
         """Record a layer that cannot be examined."""
         if len(self.behind) < MOST and origin not in self.behind:
             self.behind.append(origin)
+        if recurrent and len(self.recurrent) < MOST:
+            self.recurrent.append(origin)
 
 
 @dataclass(frozen=True, kw_only=True)

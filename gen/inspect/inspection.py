@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, replace
 
 from gatefold.boards import BOARDS
 from gatefold.boards import get as get_board
-from gatefold.gen.errors import UserError
+from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends import examine, load
 from gatefold.gen.frontends.builder import Builder, Incomplete
-from gatefold.gen.frontends.cuts import Cut, NeverCutError
+from gatefold.gen.frontends.cuts import Cut, CutError, NeverCutError
 from gatefold.gen.frontends.host_layers import HostOnlyError
+from gatefold.gen.frontends.hosting import end_without
 from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
 from gatefold.gen.frontends.sizes import LIKELY, OpenError, Sizes
 from gatefold.gen.inspect.estimate import Estimate, quick_estimate
@@ -93,7 +94,7 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
 def inspect(path: str | os.PathLike, *, board: str | None = None,
             network: str | os.PathLike | None = None, timesteps: int | None = None,
             sizes: Mapping[str, int] | None = None,
-            cut: Cut | str | tuple[str | None, str | None] | None = None) -> Inspection:
+            cut: Cut | str | tuple[str | None, ...] | None = None) -> Inspection:
     """What is in the model file at ``path``, and what keeps it from being built.
 
     Parameters: ``board``, for the estimate; ``cut``, to inspect the model as it is cut; without it
@@ -154,12 +155,40 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
         if why is not None:
             blockers.append(Refusal("", "model", str(why)))
         return _read(found, blockers, (*sizes.words, *Cut().words), board)
+    if isinstance(why, Incomplete) and why.builder is not None:
+        found, options, end = _as_far_as_possible(path, sizes, why.builder, why.refusals)
+        if end is not None:
+            refused = replace(refused, blockers=(*refused.blockers, end))
+        if found is not None:
+            return _read(found, [*refused.blockers], options, board)
     more = (why.refusals.found if isinstance(why, Incomplete) else
             [] if why is None or isinstance(why, NeverCutError) else
             [Refusal("", "cut", str(why))])
     return replace(refused, blockers=tuple(dict.fromkeys([*refused.blockers, *(
         one for one in more
         if one not in [replace(known, advice="") for known in refused.blockers])])))
+
+
+def _as_far_as_possible(
+        path: str | os.PathLike, sizes: Sizes, builder: Builder, refusals: Refusals,
+        ) -> tuple[Network | None, tuple[str, ...], Refusal | None]:
+    """The network of a model without what lies behind its recurrent layers and neither hardware nor
+    the host computes, the options that make it, and that this is so; None where there is none, and
+    why where that can be said."""
+    try:
+        end = end_without(len(builder.input_shapes), builder.layers, refusals)
+        if end is None:
+            return None, (), None
+        cut = Cut(end=end)
+        found = load(path, timesteps=sizes.timesteps, sizes=sizes.named, cut=cut)
+    except CutError as error:
+        return None, (), Refusal("", "cut", str(error))
+    except UserError:  # of what was refused already
+        return None, (), None
+    return found, (*sizes.words, *cut.words), Refusal("", "cut", (
+        "what is refused lies behind the recurrent layers, and the host cannot compute it either: "
+        f"with --cut auto --to {quoted(end)[1:-1]} the result is that of this layer, and your "
+        "program computes the rest"))
 
 
 def _refused(builder: Builder | None, open_: list[Refusal], refusals: Refusals) -> Inspection:

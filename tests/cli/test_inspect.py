@@ -217,7 +217,8 @@ def test_what_is_behind_a_result_of_unknown_shape_is_not_examined(tmp_path):
     def edit(layers):
         layers.insert(2, entry("Lambda", "mine"))
     found = gf.inspect(keras_file(tmp_path, edit))
-    assert blockers(found) == [("mine", "Lambda")]
+    assert blockers(found) == [("mine", "Lambda"), ("", "cut")]
+    assert "lies ahead of the recurrent layer" in found.blockers[1].text
     assert found.not_examined[0] == "dropout" and len(found.not_examined) == 4
 
 

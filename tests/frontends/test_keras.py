@@ -295,7 +295,8 @@ def in_both_directions(**settings) -> dict:
     ({"layer": {"class_name": "Dense", "config": {}}}, "must be LSTM or GRU or SimpleRNN, not"),
     ({"layer": {"class_name": "LSTM", "config": {}, "registered_name": "a>LSTM"}}, "must be LSTM"),
     ({"backward_layer": {"class_name": "LSTM", "config": {"units": 0}}}, "units must be an"),
-    ({"half": {"go_backwards": True}}, "its forward layer must have go_backwards=False"),
+    ({"backward_layer": {"class_name": "LSTM", "config": {"units": 3}}},
+     "one of its layers must have go_backwards=True"),
     ({"half": {"time_major": True}}, "time_major must be False"),
     ({"half": {"peephole": True}}, "the setting 'peephole'"),
 ])

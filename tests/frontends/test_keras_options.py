@@ -91,3 +91,23 @@ def test_a_prelu_has_a_slope_for_each_feature():
     x = np.random.default_rng(0).standard_normal((2, 4, 3))
     (slope,) = np.random.default_rng(5).standard_normal((1, 3)).astype(np.float32)
     np.testing.assert_allclose(forward(network, x), np.where(x > 0, x, slope * x), atol=1e-6)
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_the_first_layer_of_a_bidirectional_may_be_the_one_that_runs_backwards(every):
+    """Keras turns the second result in time all the same."""
+    def network(*layers, outputs):
+        return read_model({"class_name": "Functional", "config": {
+            "name": "m", "layers": [layer("InputLayer", "x", batch_input_shape=[None, 5, 2]),
+                                    *layers],
+            "input_layers": [["x", 0, 0]], "output_layers": [[name, 0, 0] for name in outputs]}},
+            Seeded(), 2, {})
+    settings = {"units": 3, "return_sequences": every}
+    half = {"class_name": "LSTM", "config": {"name": "half", **settings, "go_backwards": True}}
+    both = network(layer("Bidirectional", "both", "x", layer=half), outputs=["both"])
+    apart = network(layer("LSTM", "back", "x", **settings, go_backwards=True),
+                    layer("LSTM", "on", "x", **settings), outputs=["back", "on"])
+    x = np.random.default_rng(0).standard_normal((2, 5, 2))
+    back, on = split(forward(apart, x), apart.output_shapes)
+    wanted = np.concatenate([back, on[:, ::-1] if every else on], axis=-1)
+    np.testing.assert_allclose(forward(both, x), wanted, atol=1e-6)

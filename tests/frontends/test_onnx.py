@@ -358,7 +358,7 @@ CHANNELS = node("Transpose", "Y", output="C", perm=[1, 2, 0])
     ([node("Conv", "C", "k", auto_pad="SAME")], "auto_pad must be NOTSET, SAME_UPPER, SAME_LOWER"),
     ([node("Conv", "C", "k", dilations=[9])], "does not fit an input"),
     ([node("MaxPool", "C", output=("v", "y"), kernel_shape=[2])], "Indices of a MaxPool are used"),
-    ([node("AveragePool", "C", kernel_shape=[3], pads=[1, 1])], "padding not counted"),
+    ([node("AveragePool", "C", kernel_shape=[3], pads=[3, 0])], "padding not counted"),
     ([node("AveragePool", "C", kernel_shape=[4], strides=[3], pads=[1, 1], ceil_mode=1,
            count_include_pad=1)], "use ceil_mode=False"),
     ([node("ReduceMean", "Y", axes=[1])], "it mixes the samples of a batch"),

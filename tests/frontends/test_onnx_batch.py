@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
+from gatefold.gen.cut.parts import Host
 from gatefold.gen.frontends import load
 from gatefold.gen.frontends.onnx import axes
 from gatefold.gen.inspect import inspect
+from gatefold.gen.network.forward import forward
+from gatefold.gen.network.graph import split
 from tests.support.onnx_graphs import graph, loaded, node, recurrent_weights, refusal
 
 CONSTANTS = recurrent_weights() | {
@@ -208,3 +212,36 @@ def test_inspect_proposes_a_batch_of_one_where_the_host_would_mix_samples(tmp_pa
     assert found.options == ("--set", "N=1", "--cut", "auto")
     assert "mixes the samples of a batch (N)" in found.blockers[-1].text
     assert load(path, sizes={"N": 1}, cut="auto").input_shape == (6, 3)
+
+
+THREE = {"[3,6,3]": np.array([3, 6, 3]), "[18,3]": np.array([18, 3]), "[3,-1]": np.array([3, -1]),
+         "h03": np.zeros((1, 3, 7), np.float32), "of h": np.array([1, 3, 7])}
+SINE = node("Sin", "x", output="e0")
+LITERAL = [SINE, node("Reshape", "e0", "[18,3]", output="e1"),
+           node("Cos", "e1", output="e2"), node("Reshape", "e2", "[3,6,3]", output="e"), TURN]
+FROM_H = [node("Expand", "h03", "of h", output="h0"),
+          node("LSTM", "xt", "W", "R", "B", "", "h0", "h0", output=["Y", "h"], hidden_size=7)]
+FLAT = [node("Transpose", "h", output="t", perm=[1, 0, 2]), node("Reshape", "t", "[3,-1]")]
+
+
+@pytest.mark.parametrize("nodes", [
+    [node("Sin", "x", output="e"), TURN, LSTM, END], [*LITERAL, *FROM_H, *FLAT],
+    [node("Sin", "x", output="e"), TURN, LSTM, node("LogSoftmax", "h", output="s"),
+     node("Squeeze", "s", "[0]")]],
+    ids=["ahead", "the size in shapes and states", "behind"])
+def test_a_batch_that_the_file_fixes_becomes_one(tmp_path, nodes):
+    model = graph(nodes, constants=CONSTANTS | THREE, shape=(3, 6, 3))
+    network = loaded(model, tmp_path, cut="auto")
+    assert network.around is not None and network.around.inputs[0].shape == (6, 3)
+    x = np.random.default_rng(2).standard_normal((3, 6, 3)).astype(np.float32)
+    wanted, = ReferenceEvaluator(model).run(None, {"x": x})  # type: ignore[misc]
+    host = Host(network.around)
+    frames, kept = host.before(host.inputs(x))
+    (found,) = host.behind(split(forward(network, frames), network.output_shapes), kept)
+    np.testing.assert_allclose(found.reshape(wanted.shape), wanted, atol=1e-5)
+
+
+def test_a_batch_that_the_file_fixes_is_not_mixed(tmp_path):
+    model = graph([node("ReduceMax", "x", output="m", axes=[0]), node("Sub", "x", "m", output="e"),
+                   TURN, LSTM, END], constants=CONSTANTS, shape=(3, 6, 3))
+    assert "takes a batch of 3 sequences" in refusal(model, tmp_path, cut="auto")

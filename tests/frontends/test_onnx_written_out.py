@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from gatefold.gen.cut.parts import Host
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.forward import forward
+from gatefold.gen.network.graph import split as parts_of
 from tests.support.onnx_graphs import graph, kinds, loaded, node
 
 RNG = np.random.default_rng(5)
@@ -258,3 +260,85 @@ def test_near_misses_are_never_taken_for_a_gru(tmp_path, name):
     with contextlib.suppress(UserError):
         np.testing.assert_allclose(forward(loaded(model, tmp_path), x), wanted(model, x=x)[0],
                                    rtol=1e-5, atol=1e-6)
+
+
+# ---- nn.RNN, whose steps torch.onnx's dynamo exporter writes out, behind what the host computes
+
+STEPS = 4
+RNN = {"in": RNG.standard_normal((FEATURES, UNITS)).astype(np.float32),
+       "back": RNG.standard_normal((UNITS, UNITS)).astype(np.float32),
+       "of h": RNG.standard_normal(UNITS).astype(np.float32),
+       "b": RNG.standard_normal(UNITS).astype(np.float32), "axis": np.array([0]),
+       "nought": np.array(0, np.float32), "units": np.array([UNITS]), "first": np.array(0),
+       **{f"at{t}": np.array([t]) for t in range(STEPS + 1)}, **{
+           f"t{t}": np.array(t) for t in range(STEPS)}}
+
+
+def rnn(kind="Tanh", batch=2, backwards=False, gather=False):
+    """An RNN of features that a host makes, from zeros."""
+    nodes = [node("Sin", "x", output="e"), node("Transpose", "e", output="xt", perm=[1, 0, 2]),
+             node("MatMul", "xt", "in", output="m"), node("Add", "m", "b", output="s", name="s")]
+    if batch == "N":  # zeros of the size of the batch
+        nodes += [node("Shape", "x", output="n3"),
+                  node("Gather", "n3", "axis", output="n"),
+                  node("Concat", "at1", "n", "units", output="of", axis=0),
+                  node("Expand", "nought", "of", output="h")]
+    h, order = "h", [*range(STEPS)][::-1 if backwards else 1]
+    for t in order:
+        nodes += ([node("Gather", "s", f"t{t}", output=f"s{t}", axis=0)] if gather else
+                  [node("Slice", "s", f"at{t}", f"at{t + 1}", "axis", output=f"p{t}"),
+                   node("Squeeze", f"p{t}", "axis", output=f"s{t}")])
+        sums = "of h" if h == "h" and batch != "N" else f"r{t}"
+        if sums != "of h":
+            nodes += [node("MatMul", h, "back", output=f"k{t}"),
+                      node("Add", f"k{t}", "of h", output=f"r{t}", name=f"r{t}")]
+        nodes += [node("Add", sums, f"s{t}", output=f"z{t}", name=f"z{t}"),
+                  node(kind, f"z{t}", output=f"h{t}", name=f"h{t}")]
+        h = f"h{t}"
+    if batch == "N":
+        nodes += [node("Concat", *(f"h{t}" for t in range(STEPS)), output="y", axis=0)]
+    else:
+        nodes += [node("Unsqueeze", f"h{t}", "axis", output=f"u{t}") for t in range(STEPS)]
+        nodes += [node("Concat", *(f"u{t}" for t in range(STEPS)), output="y", axis=0)]
+    return graph(nodes, shape=(batch, STEPS, FEATURES), constants=RNN)
+
+
+def of_host_and_core(network, x):
+    """h of each step, (samples, steps, units)."""
+    host = Host(network.around)
+    frames, kept = host.before(host.inputs(x))
+    (found,) = host.behind(parts_of(forward(network, frames), network.output_shapes), kept)
+    return found.reshape(len(x), STEPS, UNITS)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"batch": "N"}, {"backwards": True}, {"gather": True}, {"kind": "Relu"},
+    {"batch": "N", "backwards": True, "gather": True, "kind": "Relu"}],
+    ids=["plain", "open batch", "backwards", "Gather", "Relu", "all"])
+def test_steps_of_an_rnn_behind_the_host_are_one_layer(tmp_path, options):
+    options = {"batch": 1} | options
+    network = loaded(rnn(**options), tmp_path, cut="auto")
+    assert [kind for kind in kinds(network) if kind.startswith("rnn")] in (["rnn"], ["rnn/last"])
+    x = RNG.standard_normal((3, STEPS, FEATURES)).astype(np.float32)
+    model = rnn(**options | {"batch": "N"})
+    (expected,) = wanted(model, x=x)
+    np.testing.assert_allclose(of_host_and_core(network, x), expected.swapaxes(0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, "N"])
+def test_near_misses_of_a_step_are_never_taken_for_an_rnn(tmp_path, batch):
+    others = {"Tanh": "Sigmoid", "Add": "Mul"}
+    x = RNG.standard_normal((1, STEPS, FEATURES)).astype(np.float32)
+    seen = 0
+    for name in [f"{one}{t}" for one in "hrz" for t in range(STEPS)]:
+        model = rnn(batch=batch)
+        changed = [one for one in model.graph.node if one.name == name]
+        for one in changed:
+            one.op_type = others[one.op_type]
+        with contextlib.suppress(UserError):
+            network = loaded(model, tmp_path, cut="auto")
+            expected = wanted(model, x=x)[0].swapaxes(0, 1)
+            np.testing.assert_allclose(of_host_and_core(network, x), expected, atol=1e-5,
+                                       err_msg=name)
+            seen += bool(changed)
+    assert seen

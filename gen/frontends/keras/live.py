@@ -29,7 +29,7 @@ _KERAS = ("keras", "tf_keras")
 def from_keras(model, *, timesteps: int | None = None,
                sizes: Mapping[str, int] | None = None,
                states: str | Mapping[str, str] = "auto",
-               cut: Cut | str | tuple[str | None, str | None] | None = None) -> Network:
+               cut: Cut | str | tuple[str | None, ...] | None = None) -> Network:
     """The float network of ``model``, a ``keras.Sequential`` or functional ``keras.Model`` of
     Keras 3 or tf_keras. ``timesteps`` and ``sizes`` fix open dimensions of its inputs, and
     ``states`` names states that come as inputs and go as outputs, and ``cut`` says where the model

@@ -128,7 +128,7 @@ def _unsupported(settings: Settings) -> str:
             return (f"layer {quoted(settings.origin)} of the class {name} is not "
                     f"supported: {_REFUSED[name]}")
         legal = ops.READERS if operator else (*_READERS, "TimeDistributed", *_MODELS[:2])
-        near = difflib.get_close_matches(name, legal, 3, 0.5)
+        near = [] if settings.custom else difflib.get_close_matches(name, legal, 3, 0.5)
         remedy = (f"near it are {', '.join(near)}" if near else
                   "export the model to ONNX and build that with --cut auto, so that the host "
                   "computes what lies before or behind the recurrent layers")
@@ -161,10 +161,13 @@ def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: li
     settings = Settings(entry, keras, any_type=True)
     values = [value for value in _flat(args) if isinstance(value, Tensor)]
     if any(value.value == UNKNOWN for value in values):
-        refusals.pass_over(settings.origin)
+        refusals.pass_over(settings.origin, settings.class_name in rnn.READERS)
         return [UNKNOWN]
     try:
-        return _read(builder, entry, weights, keras, args, lead, depth)
+        results = _read(builder, entry, weights, keras, args, lead, depth)
+        if UNKNOWN not in results:
+            builder.results.setdefault(settings.origin, []).extend(results)
+        return results
     except UserError as error:
         if builder.cut is not None and settings.class_name in host.READERS and not settings.custom:
             try:

@@ -217,9 +217,9 @@ def _bidirectional(call: Call) -> list[int]:
     cells, loops = [_cell(forward), _cell(backward)], [_loop(forward), _loop(backward)]
     if given is None:
         loops[1] = replace(loops[1], go_backwards=not loops[1].go_backwards)
-    if loops[0] != replace(loops[1], go_backwards=False) or not loops[1].go_backwards:
-        raise call.refuse("its forward layer must have go_backwards=False, its backward layer "
-                          "go_backwards=True, and both the same return_sequences, return_state "
+    if loops[1] != replace(loops[0], go_backwards=not loops[0].go_backwards):
+        raise call.refuse("one of its layers must have go_backwards=True, the other "
+                          "go_backwards=False, and both the same return_sequences, return_state "
                           "and stateful")
     halves = []
     for cell, side, one in zip(cells, ("forward", "backward"), (forward, backward), strict=True):
@@ -232,7 +232,7 @@ def _bidirectional(call: Call) -> list[int]:
         _run(builder, x, cell, fields, loop, some, call.origin)
         for (cell, fields), loop, some in zip(halves, loops, (states[:half], states[half:]),
                                               strict=True))
-    if loops[0].return_sequences:  # the backward layer's result for a step belongs at that step
+    if loops[0].return_sequences:  # Keras turns the second result, whichever layer runs backwards
         back = builder.reverse(back, origin=call.origin)
     outputs = [y, back] if mode is None else [builder.merge(mode, y, back, origin=call.origin)]
     return [*outputs, *states_forward, *states_back]

@@ -16,7 +16,14 @@ from onnx import helper, numpy_helper
 
 from gatefold.gen.errors import quoted
 from gatefold.gen.frontends.builder import Incomplete
-from gatefold.gen.frontends.cuts import NO_RECURRENT, Cut, CutError, Steps, core_ports
+from gatefold.gen.frontends.cuts import (
+    NO_RECURRENT,
+    Cut,
+    CutError,
+    Steps,
+    core_ports,
+    numbers_of,
+)
 from gatefold.gen.frontends.elements.trace import BatchAxisError
 from gatefold.gen.frontends.onnx import graph as whole
 from gatefold.gen.frontends.onnx.evaluate import Flat, Step, is_recurrent, steps_axis
@@ -55,6 +62,8 @@ def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cu
     """
     if not _recurs(model.graph):
         raise CutError(NO_RECURRENT)
+    if cut.end is not None:
+        _end(model.graph, cut.end)
     ports, flat = flat_on_samples(model, constants, sizes)
     found = _Graph(flat)
     if not cut.named:
@@ -64,6 +73,19 @@ def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cu
             for name in (cut.first, cut.last)]
     found.core = found.order.named(Cut(*ends))
     return found.with_host(found.network(), ports)
+
+
+def _end(graph: onnx.GraphProto, end: str) -> None:
+    """Make the results of the node ``end`` (or of the node that makes this tensor) the outputs."""
+    names = [as_text(node.name or (node.output[0] if node.output else "")) for node in graph.node]
+    made = {as_text(name): name_of for node, name_of in zip(graph.node, names, strict=True)
+            for name in node.output}
+    node = graph.node[numbers_of(end if end in names else made.get(end, end), names, "--to")[0]]
+    read = {name for one in graph.node for name in names_read(one)}
+    read |= {value.name for value in graph.output}
+    outputs = [name for name in node.output if name in read]
+    del graph.output[:]
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
 
 
 def _recurs(graph: onnx.GraphProto) -> bool:

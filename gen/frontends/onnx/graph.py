@@ -35,6 +35,7 @@ from gatefold.gen.frontends.onnx.site import Value
 from gatefold.gen.frontends.onnx.steps import only_steps_read
 from gatefold.gen.frontends.onnx.unrolled import rolled
 from gatefold.gen.frontends.onnx.written_out import gathered
+from gatefold.gen.frontends.onnx.written_rnn import gathered_rnn
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import AS_DECLARED, OpenError, Sizes, shown_dims
 from gatefold.gen.network.graph import Network
@@ -72,7 +73,7 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
             with every_refusal(Refusals() if every else None):
                 return (make or network_of)(model, constants, sizes, every)
 
-        network = _gathered(model, constants, made)
+        network = _gathered(model, constants, made, make is not None)
     except RecursionError:
         raise UserError(f"{name} is nested too deeply: this is no model") from None
     network.source.update(format="onnx", exporter=model.exporter, opset=model.opset)
@@ -83,12 +84,14 @@ def parse(data: bytes, name: str, external: ExternalReader | None = None,
 
 
 def _gathered(model: Model, constants: dict[str, np.ndarray],
-              make: Callable[[Model, dict[str, np.ndarray]], Network]) -> Network:
-    """The network of a graph whose written-out cells became LSTM operators, or of the graph as it
-    is if such a network is refused: cells may feed each other, and need not be on vectors."""
+              make: Callable[[Model, dict[str, np.ndarray]], Network], cut: bool) -> Network:
+    """The network of a graph whose written-out cells became recurrent operators, or of the graph as
+    it is if such a network is refused: cells may feed each other, and need not be on vectors."""
     stored = len(model.graph.initializer)
     nodes = onnx.GraphProto(node=model.graph.node).node  # a copy, without the weights
     made = gathered(model.graph, model.opset, constants)
+    if cut:  # else :func:`rolled` finds them in the network
+        made |= gathered_rnn(model.graph, constants | made)
     if model.graph.node == nodes:
         return make(model, constants)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -74,6 +75,9 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
             ports = [_port(name, dims, types[name], left, chosen.get(name))
                      for name, dims in every.items()]
             flat, agrees = _run(model, constants, every, ports, fixed)
+            of_one = None if any(
+                port.batch is not None and isinstance(every[port.name][port.batch], str)
+                for port in ports) else _of_one(model, constants, ports, flat, fixed)
         except SizesError:
             raise
         except UserError as error:
@@ -84,13 +88,63 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
         if agrees is not False:  # else the axis may be the timesteps
             left.check_timesteps([[n for k, n in enumerate(dims) if k != port.batch]
                                   for dims, port in zip(every.values(), ports, strict=True)])
-        found = [_with_rows(flat, port) for port in ports], flat
+        found = of_one or ([_with_rows(flat, port) for port in ports], flat)
         if agrees or (agrees is None and not any(port.batch for port in ports)):
             return found
         likely = likely or found
     if likely is not None and not isinstance(problem, OpenError):
         return likely
     raise problem or no_batch([*every.values()])
+
+
+def _of_one(model: Model, constants: Mapping[str, np.ndarray], ports: Sequence[Port], flat: Flat,
+            fixed: Mapping[str, np.ndarray]) -> tuple[list[Port], Flat] | None:
+    """A graph on one sample whose file fixes a batch of several: with a batch of one it gives each
+    sample the same. None of another graph. ``flat``, the graph on the batch of the file."""
+    counts = {x.shape[1 - axis] for x, axis in _sequences(flat)}
+    # Many sequences of one step are rather one that lies along the wrong axis.
+    one_step = any(x.shape[axis] == 1 for x, axis in _sequences(flat))
+    if len(counts) != 1 or counts == {1} or one_step:
+        return None
+    count, name = counts.pop(), "batch"
+    alone: list[Port] = []
+    declared: dict[str, tuple[Dim, ...]] = {}
+    for port in ports:
+        axis = next((k for k, n in enumerate(port.dims[:2]) if n == count), None)
+        dims = tuple(1 if k == axis else n for k, n in enumerate(port.dims))
+        alone.append(Port(port.name, dims, axis, port.dtype))
+        declared[port.name] = tuple(name if k == axis else n for k, n in enumerate(dims))
+    model, shapes = _without_batch(model, flat, count)
+    try:
+        found, agrees = _run(model, {**constants, **shapes}, declared, alone, fixed)
+    except UserError:
+        return None
+    return ([_with_rows(found, port) for port in alone], found) if agrees else None
+
+
+def _without_batch(model: Model, flat: Flat, count: int) -> tuple[Model, dict[str, np.ndarray]]:
+    """``model`` with the size of its batch, ``count``, taken out of the shapes to which it brings
+    tensors and out of constants that it expands, and the new constants. Whether it was the batch,
+    the comparison of samples shows."""
+    graph = onnx.GraphProto(node=model.graph.node, input=model.graph.input,
+                            output=model.graph.output)
+    shapes: dict[str, np.ndarray] = {}
+    for n, node in enumerate(graph.node):
+        held = flat.constants.get(node.input[0]) if node.op_type == "Expand" else None
+        for axis in [k for k, size in enumerate(np.shape(held)) if held is not None
+                     and size == count and (held == held.take([0], k)).all()][:1]:
+            shapes[f"row {n}"] = held.take([0], axis)
+            node.input[0] = f"row {n}"
+        made = flat.values.get(node.output[0]) if node.op_type == "Reshape" else None
+        if made is None or node.input[1] not in flat.constants:
+            continue
+        shape = np.array(made.shape, np.int64)
+        at = [*np.flatnonzero(shape == count), *np.flatnonzero(shape % count == 0)]
+        if at:
+            shape[at[0]] = -1
+            shapes[f"shape {n}"] = shape
+            node.input[1] = f"shape {n}"
+    return replace(model, graph=graph), shapes
 
 
 def _run(model: Model, constants: Mapping[str, np.ndarray],
@@ -161,9 +215,13 @@ def _check_samples(flat: Flat, wide: Flat, count: int, batch: str) -> None:
 def _several(flat: Flat) -> bool:
     """Whether one sample is several sequences to a recurrent layer: what was taken for the batch is
     none."""
-    inputs = [(flat.values.get(name), steps_axis(step.node))
-              for step in flat.steps if is_recurrent(step.node) for name in step.node.input[:1]]
-    return any(x is not None and x.ndim == 3 and x.shape[1 - axis] != 1 for x, axis in inputs)
+    return any(x.shape[1 - axis] != 1 for x, axis in _sequences(flat))
+
+
+def _sequences(flat: Flat) -> list[tuple[np.ndarray, int]]:
+    """What recurrent layers read, where that is known, and which axis of it the timesteps are."""
+    return [(x, steps_axis(step.node)) for step in flat.steps if is_recurrent(step.node)
+            for x in [flat.values.get(step.node.input[0])] if x is not None and x.ndim == 3]
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> bool:

@@ -7,7 +7,7 @@ unless the caller passes a reader for it; model-local functions and sparse tenso
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,8 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import READ, check_elements
 from gatefold.gen.frontends.sizes import Dim
 
-__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "as_text", "dims_of", "names_read",
-           "nodes_needed", "read_model", "read_tensor"]
+__all__ = ["Attributes", "ExternalReader", "Model", "NodeError", "as_text", "dims_of",
+           "known_constants", "names_read", "nodes_needed", "read_model", "read_tensor"]
 
 _T = onnx.TensorProto
 #: Element types that are read: NumPy's type, and the field used when there is no raw_data.
@@ -109,6 +109,18 @@ def read_tensor(tensor: onnx.TensorProto, external: ExternalReader | None = None
     elif tensor.data_type == _T.BFLOAT16:
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return values.reshape(shape)
+
+
+def known_constants(graph: onnx.GraphProto,
+                    constants: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``constants``, the initializers, with what Constant nodes hold and Identity nodes hand on."""
+    known = dict(constants)
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
+            known[node.output[0]] = read_tensor(node.attribute[0].t)
+        elif node.op_type == "Identity" and node.input and node.input[0] in known:
+            known[node.output[0]] = known[node.input[0]]  # weights that two layers share
+    return known
 
 
 def _external(tensor: onnx.TensorProto, where: str, size: int,

@@ -263,7 +263,8 @@ def _states(site: Site, index: int, what: str, directions: int, units: int,
         array = array.swapaxes(0, 1)
     if array.ndim != 3 or array.shape[::2] != (directions, units):
         raise NodeError(f"{what} has the shape {array.shape}, which contradicts the {units} "
-                        "units: export without projections (proj_size)")
+                        "units: ONNX has no projections, and torch.onnx writes proj_size as this "
+                        "(give the module to gatefold.from_torch)")
     if isinstance(value, Net):
         return list(site.trace.batch_at(array, 1).swapaxes(0, 1))
     if (array != array[:, :1]).any():

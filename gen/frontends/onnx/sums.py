@@ -13,9 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from gatefold.gen.errors import UserError
 from gatefold.gen.frontends.onnx.proto import Attributes, names_read
 
-__all__ = ["Rows", "Sums"]
+__all__ = ["WRONG", "Rows", "Sums"]
+
+#: What is raised for a tensor that is no sum of products.
+WRONG = (UserError, ValueError, IndexError, TypeError, KeyError, OverflowError)
 
 _MAX_DEPTH = 12
 _NUMBERS = {"Add": int.__add__, "Sub": int.__sub__, "Mul": int.__mul__, "Div": int.__floordiv__}

@@ -20,12 +20,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gatefold.gen.errors import UserError
-from gatefold.gen.frontends.onnx.sums import Rows, Sums
+from gatefold.gen.frontends.onnx.sums import WRONG, Rows, Sums
 
 __all__ = ["Cell", "cells"]
-
-_WRONG = (UserError, ValueError, IndexError, TypeError, KeyError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ def cells(sums: Sums) -> Iterator[Cell]:
         if len(node.input) == 2 and node.op_type in ("Mul", "Add"):
             try:
                 cell = (_lstm if node.op_type == "Mul" else _gru)(sums, node.output[0])
-            except _WRONG:
+            except WRONG:
                 continue
             if cell is not None:
                 yield cell

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from gatefold.gen.frontends.onnx.proto import as_text, read_tensor
+from gatefold.gen.frontends.onnx.proto import as_text, known_constants, read_tensor
 from gatefold.gen.frontends.onnx.sums import Sums
 from gatefold.gen.frontends.onnx.written_cells import Cell, cells
 
@@ -27,16 +27,12 @@ def gathered(graph: onnx.GraphProto, opset: int,
 
     ``constants``, its initializers by name, and those of the graphs around it. Gives the new ones.
     """
-    known = dict(constants)
+    known = known_constants(graph, constants)
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH and node.op_type == "If":
                 inner = {t.name: read_tensor(t) for t in attribute.g.initializer}
                 gathered(attribute.g, opset, known | inner)
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
-            known[node.output[0]] = read_tensor(node.attribute[0].t)
-        elif node.op_type == "Identity" and node.input and node.input[0] in known:
-            known[node.output[0]] = known[node.input[0]]  # weights that two layers share
     if not {"Sigmoid", "Tanh", "Mul"} <= {node.op_type for node in graph.node}:
         return {}
     before, sums = len(graph.initializer), Sums(graph, known)

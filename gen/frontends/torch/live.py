@@ -36,7 +36,7 @@ __all__ = ["from_torch"]
 def from_torch(module: Any, input_shape: Sequence, *,
                outputs: int | Sequence[int] | None = None,
                states: str | Mapping[str, str] = "auto",
-               cut: Cut | str | tuple[str | None, str | None] | None = None) -> Network:
+               cut: Cut | str | tuple[str | None, ...] | None = None) -> Network:
     """The network of a ``torch.nn.Module`` at inference.
 
     Parameters: ``input_shape``, the shape of what ``forward`` takes without the batch:

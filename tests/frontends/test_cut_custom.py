@@ -1,0 +1,91 @@
+"""Layers of the user's own in a Keras model, which neither hardware nor the host computes: what can
+be built without them, and why not."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gatefold as gf
+from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.network.forward import forward
+from tests.support.onnx_graphs import graph, loaded, node, recurrent_weights
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+def with_custom(folder: Path, model: str, *names: str) -> Path:
+    """The fixture ``model`` in which these layers are of a class of the user's own."""
+    path = folder / "m.keras"
+    with zipfile.ZipFile(FIXTURES / model) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "config.json":
+                config = json.loads(data)
+                for one in config["config"]["layers"]:
+                    if one["config"]["name"] in names:
+                        one |= {"class_name": "Mine", "registered_name": "mine>Mine",
+                                "module": None}
+                data = json.dumps(config).encode()
+            new.writestr(name, data)
+    return path
+
+
+def layers_of(model: str) -> list[str]:
+    """The names of the fixture's layers, in order."""
+    with zipfile.ZipFile(FIXTURES / model) as file:
+        config = json.loads(file.read("config.json"))["config"]
+    return [one["config"]["name"] for one in config["layers"]]
+
+
+def test_behind_the_recurrent_layers_the_model_is_taken_as_far_as_it_goes(tmp_path):
+    *_, last, own = layers_of("keras_stack.keras")
+    path = with_custom(tmp_path, "keras_stack.keras", own)
+    found = gf.inspect(path)
+    assert found.options == ("--cut", "auto", "--to", last)
+    assert "'Mine' is not supported" in found.blockers[0].text
+    assert "your program computes the rest" in found.blockers[-1].text
+    network = gf.load(path, cut=("auto", None, last))
+    whole = gf.load(FIXTURES / "keras_stack.keras", cut=(None, last))
+    x = np.random.default_rng(0).standard_normal((3, *network.input_shape))
+    np.testing.assert_array_equal(forward(network, x), forward(whole, x))
+
+
+def test_ahead_of_a_recurrent_layer_nothing_helps(tmp_path):
+    path = with_custom(tmp_path, "keras_stack.keras", "dropout")  # between two LSTMs
+    found = gf.inspect(path)
+    assert found.options is None
+    assert "lies ahead of the recurrent layer 'lstm_2'" in found.blockers[-1].text
+
+
+@pytest.mark.parametrize(("words", "cut"), [
+    (("auto", None, "a"), Cut(end="a")), (("auto", None), Cut(first="auto")),
+    ((None, "a"), Cut(last="a")), ("auto", Cut())])
+def test_a_cut_in_python(words, cut):
+    assert Cut.given(words) == cut
+
+
+def test_a_layer_that_there_is_not(tmp_path):
+    with pytest.raises(UserError, match="--to: there is no layer or node 'none': there are "):
+        gf.load(FIXTURES / "keras_stack.keras", cut=("auto", None, "none"))
+
+
+def test_an_onnx_graph_ends_there_too(tmp_path):
+    """At a node or at a tensor; an operator that nobody knows lies behind."""
+    nodes = [node("Sin", "x", output="e"), node("Transpose", "e", output="xt", perm=[1, 0, 2]),
+             node("LSTM", "xt", "W", "R", "B", output=["Y", "h"], hidden_size=7, name="lstm"),
+             node("Squeeze", "h", "0", output="q", name="squeeze")]
+    constants = recurrent_weights() | {"0": np.array([0])}
+    whole = loaded(graph(nodes, constants=constants, outputs=("q",)), tmp_path, cut="auto")
+    own = node("Mine", "q")
+    own.domain = "mine"
+    for end in ("squeeze", "q"):
+        part = loaded(graph([*nodes, own], constants=constants), tmp_path,
+                      cut=("auto", None, end))
+        x = np.random.default_rng(0).standard_normal((3, *part.input_shape))
+        np.testing.assert_array_equal(forward(part, x), forward(whole, x))
