@@ -63,7 +63,7 @@ long: setup ## run the checks that take longer
 mutate: setup ## does verify find 800 mutants of two cores? (15 minutes)
 	@$(BIN)/python tools/verification/mutate.py --jobs $(JOBS) --record
 
-coverage: setup ## measure which lines, branches and bits of 19 cores verify reaches (10 minutes)
+coverage: setup ## measure which lines, branches and bits of small cores verify reaches (20 minutes)
 	@$(BIN)/python tools/verification/coverage.py
 
 soak: setup ## play 10 million frames (an hour; goes on where it stopped), or NETWORKS=200 random networks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,8 +131,10 @@ def check_core(folder: Path, qnet: QuantizedNetwork, x=None, *, sim: str = "veri
 
 
 def registers_bench(folder: Path, plan: Plan, info: CoreInfo, host: dict,
-                    frames: np.ndarray, expect: Expect, sim: str) -> HostBench:
-    """The bench that runs descriptors on the core with registers, ``host`` in core.json."""
+                    frames: np.ndarray, expect: Expect, sim: str,
+                    flags: Sequence[str] = ()) -> HostBench:
+    """The bench that runs descriptors on the core with registers, ``host`` in core.json; ``flags``
+    of Verilator."""
     qnet = plan.qnet
     words = (host["in_bytes"] + host["out_bytes"]) * 8 // host["port_bits"]
     count = max(host["cycles"]["batch_frames"], min(
@@ -158,7 +160,7 @@ def registers_bench(folder: Path, plan: Plan, info: CoreInfo, host: dict,
                      batch_frames=cycles["batch_frames"], exact=cycles["keeps_up"],
                      constants=identity(plan, engines=host["engines"],
                                         float32=host["io"] == "float32"))
-    return HostBench(folder, about, given, wanted, sim)
+    return HostBench(folder, about, given, wanted, sim, flags=flags)
 
 
 def stimuli(info: CoreInfo, qnet: QuantizedNetwork, x=None, *, folder: Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class HostBench(Compiled):
     """
 
     def __init__(self, directory: Path, info: HostInfo, frames: list[bytes], outputs: list[bytes],
-                 simulator: str, *, timeout: float = 900):
+                 simulator: str, *, timeout: float = 900, flags: Sequence[str] = ()):
         self.info, self.outputs, self.simulator = info, outputs, simulator
         self._paused = len(_PAUSED) if simulator == "verilator" else 2
         size, count = info.port_bits // 8, len(frames)
@@ -102,7 +103,7 @@ class HostBench(Compiled):
                               + info.batch * (1 + count) + 8 * len(info.load)
                               + 40 * count * (info.in_bytes + info.out_bytes) // size
                               + len(self._played.steps)) + 2 * _RESETS[simulator] + 20_000
-        super().__init__(directory, simulator, timeout)
+        super().__init__(directory, simulator, timeout, flags)
 
     def check(self, *plusargs: str) -> int:
         """Run the frames; how many. ``plusargs`` go to the simulator. Raises

@@ -103,6 +103,9 @@ class Observed:
 
     def hang(self, cycle: int) -> None:
         """Nothing moves any more."""
+        if not self._epochs[1:] and self.frames_out == self._epochs[0].stop - self._epochs[0].start:
+            raise CheckFailed(f"{self.scenario.name}: all frames have come out, and then the core "
+                              f"takes no load any more, cycle {cycle}")
         raise CheckFailed(
             f"{self.scenario.name}: the core hangs: {self._frame()} of "
             f"{len(self.scenario.frames)} frames had come out when nothing moved any more, cycle "

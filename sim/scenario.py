@@ -204,8 +204,9 @@ def blocked(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
 
 def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     """Frames of every length from 1 to 2 n + 2 beats, n of which would be right, and right ones
-    among them; resets at seeded cycles in the middle of frames; garbage in all bits that carry no
-    element; and for a loadable core wrong loads and a load during frames.
+    among them; a short frame after which nothing comes; resets at seeded cycles in the middle of
+    frames, and one while a short frame is filled up; garbage in all bits that carry no element; and
+    for a loadable core wrong loads and a load during frames.
 
     Of more than 48 lengths, those next to 1, n and 2 n, and seeded others.
     """
@@ -219,10 +220,13 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     every = np.tile(every, max(1, _FRAMES // len(every)))
     lengths = np.concatenate([[length, n] if rng.random() < 0.5 else [length]
                               for length in rng.permutation(every)] + [[n]])
+    ends, alone, filled = len(lengths), len(lengths) + 1, len(lengths) + 3
+    if n > 1:  # a short frame comes out though nothing follows it; a reset while one is filled up
+        lengths = np.append(lengths, [1, n, 1, n])
     count = len(lengths)
     resets, isolated = np.zeros(count, bool), np.zeros(count, bool)
-    at = rng.choice(np.arange(2, count), _RESETS, replace=False)
-    after_short = np.setdiff1d(np.flatnonzero(lengths[1:-1] < n) + 2, at)
+    at = rng.choice(np.arange(2, ends), _RESETS, replace=False)
+    after_short = np.setdiff1d(np.flatnonzero(lengths[1:ends - 1] < n) + 2, at)
     if len(after_short):
         at[1] = rng.choice(after_short)  # it is cut, below: a reset finds the reader amid a frame
     resets[at] = True
@@ -231,6 +235,9 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     cut[at[1::3] - 1] = True
     gaps = _waits(rng, count, int(lengths.max()), info.interval)
     gaps[at, 0] = rng.integers(0, info.latency + info.interval, len(at))
+    if n > 1:
+        isolated[alone] = resets[filled] = True
+        gaps[filled, 0] = 0
     return _scenario(info, "hostile", rng.integers(0, samples, count), isolated=isolated,
                      resets=resets, fresh=_sequences(info, count, rng), lengths=lengths, cut=cut,
                      gaps=gaps, stalls=_waits(rng, count, info.beats_out, info.interval),

@@ -49,7 +49,8 @@ _LOAD_FEEDER = """\
     // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a late
     // TLAST, then the weights; and while frames are under way wrong weights with an early TLAST
     // again, and the weights; all of these, and those of +weights, with pauses. load_wrong is what
-    // load_error must be. With +weights=FILE the weights are those in FILE.
+    // load_error must be. With +weights=FILE the weights are those in FILE. last_load = 1 asks for
+    // the weights once more: last_loaded tells that they went in.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
@@ -64,10 +65,14 @@ _LOAD_FEEDER = """\
     integer load_at = 0;
     reg     load_wrong = 0;
     reg     frames_seen = 0;
+    reg     last_load = 0;
+    reg     last_begun = 0;
+    wire    last_loaded = last_begun && load == DONE;
     wire    load_early = load == EARLY || load == EARLY_AGAIN;
     wire    load_last = load_at == (load_early ? LOAD_BEATS / 2 : load == LATE ? LOAD_BEATS
                                     : LOAD_BEATS - 1);
-    wire    load_valid = !rst && load < (frames_seen && wrong_loads ? DONE : EARLY_AGAIN)
+    wire    load_again = last_begun || (frames_seen && wrong_loads);
+    wire    load_valid = !rst && load < (load_again ? DONE : EARLY_AGAIN)
                          && (load >= RIGHT || wrong_loads) && !load_pauses;
     wire    load_ready, load_error;
     wire [@{beat_msb}:0] load_data = load_early ? ~load_image[load_at] : load_image[load_at];
@@ -93,6 +98,9 @@ _LOAD_FEEDER = """\
             load_at <= load_last ? 0 : load_at + 1;
             if (load_last) load <= load + 1;
             if (load_last != (load_at == LOAD_BEATS - 1)) load_wrong <= 1;
+        end else if (last_load && !last_begun && load_at == 0) begin
+            last_begun <= 1;
+            load <= RIGHT_AGAIN;
         end
     end
 
@@ -101,6 +109,8 @@ _LOAD_FEEDER = """\
 _NO_LOAD = """\
     wire load_error = 0, load_wrong = 0, load_valid = 0, load_ready = 0, wrong_loads = 0;
     wire [31:0] load_at = 0;
+    reg  last_load = 0;
+    wire last_loaded = 1;
 
 """
 

@@ -8,7 +8,8 @@
 // With +loads a core that loads its weights is reset some more times after each reset, during
 // the load.
 // The run ends when all beats have been sent and every frame has come out, except those that a reset
-// took. +quiet=N gives up when no beat has moved for N cycles, +cycles=N in any case. In the trace,
+// took, and a core that loads its weights has taken them once more. +quiet=N gives up when no beat
+// has moved for N cycles, +cycles=N in any case. In the trace,
 // "reset CYCLE FRAME_ERROR LOAD_ERROR LOAD_WRONG" tells of a reset, what the error outputs were before
 // it and what load_error should have been.
 // The last line is "end ..." or "hang ...", with the same words.
@@ -49,6 +50,7 @@
     integer breaks = 0;  // resets during a load to come,
     integer again = 0;   // and the beat of the load at which the next one comes
     integer fields;
+    reg                     ends = 0;
     reg                     reset_asked = 0;
     reg                     next_reset, next_user, next_last;
     reg  [@{beat_msb}:0] next_data;
@@ -116,7 +118,9 @@
                 stall = stall == 0 ? UNREAD : stall - 1;
             end
 
-            if (gap == FINISHED && !s_tvalid && given >= sent && quiet >= AFTER_CYCLES)
+            ends = gap == FINISHED && !s_tvalid && given >= sent && quiet >= AFTER_CYCLES;
+            if (ends) bench.last_load <= 1;
+            if (ends && bench.last_loaded)
                 finish("end");
             else if (quiet >= quiet_limit || bench.cycle >= cycles_limit) finish("hang");
         end

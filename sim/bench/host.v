@@ -138,7 +138,10 @@
     wire [63:0] m_araddr, m_awaddr;
     wire [7:0] m_arlen, m_awlen;
     wire [2:0] m_arsize, m_awsize;
-    wire [1:0] m_arburst, m_awburst;
+    wire [1:0] m_arburst, m_awburst, bresp, rresp;
+    wire [3:0] m_arcache, m_awcache;
+    wire [2:0] m_arprot, m_awprot;
+    wire m_arid, m_awid;
     wire [WIDTH-1:0] m_wdata;
     wire [BYTES-1:0] m_wstrb;
     reg [63:0] reads [0:QUEUE-1], writes [0:QUEUE-1];
@@ -181,13 +184,13 @@
             reads[read_tail] <= m_araddr;
             lengths[read_tail] <= m_arlen;
             read_tail <= read_tail + 1;
-            check(m_araddr, m_arlen, base, {m_arsize, m_arburst});
+            check(m_araddr, m_arlen, base, {m_arid, m_arprot, m_arcache, m_arsize, m_arburst});
         end
         if (comes) begin
             writes[write_tail] <= m_awaddr;
             write_lengths[write_tail] <= m_awlen;
             write_tail <= write_tail + 1;
-            check(m_awaddr, m_awlen, ~base, {m_awsize, m_awburst});
+            check(m_awaddr, m_awlen, ~base, {m_awid, m_awprot, m_awcache, m_awsize, m_awburst});
         end
         if (gives) begin
             read_at <= m_rlast ? 0 : read_at + 1;
@@ -201,6 +204,8 @@
             || (offered[1] && {m_awvalid, m_awaddr, m_awlen} !== {1'b1, offer_aw})
             || (offered[0] && {m_wvalid, m_wdata, m_wstrb, m_wlast} !== {1'b1, offer_w}))
             $fwrite(log, "wrong: an offer to memory changes before it is taken\n");
+        if ((bvalid && bresp !== 0) || (rvalid && rresp !== 0))
+            $fwrite(log, "wrong: an answer to an access to registers is not OKAY\n");
         if (takes && m_wlast != (write_at == write_len))
             $fwrite(log, "wrong: WLAST is not on the last word of a burst\n");
         if (takes) begin
@@ -220,10 +225,12 @@
         end
     end
 
-    task check(input [63:0] first, input [7:0] len, input [63:0] upper, input [4:0] how);
+    task check(input [63:0] first, input [7:0] len, input [63:0] upper, input [12:0] how);
         begin
-            if (how != {SHIFT[2:0], 2'b01})
+            if (how[4:0] !== {SHIFT[2:0], 2'b01})
                 $fwrite(log, "wrong: a burst is not of whole words from address to address\n");
+            if (how[12:5] !== {1'b0, 3'b000, 4'b0011})
+                $fwrite(log, "wrong: a burst's ID, protection or cache attributes are not 0, 0 and 3\n");
             if (first[11:0] + ({56'b0, len} + 1) * BYTES > 4096)
                 $fwrite(log, "wrong: a burst at %h crosses 4 KiB\n", first);
             if (!broken[13] && (first[63:LOW] !== upper[63:LOW]
@@ -236,20 +243,20 @@
         .clk(clk), .rst(rst), .interrupt(interrupt),
         .s_axi_control_awaddr(address), .s_axi_control_awvalid(awvalid),
         .s_axi_control_awready(awready), .s_axi_control_wdata(value), .s_axi_control_wstrb(strobes),
-        .s_axi_control_wvalid(wvalid), .s_axi_control_wready(wready), .s_axi_control_bresp(),
+        .s_axi_control_wvalid(wvalid), .s_axi_control_wready(wready), .s_axi_control_bresp(bresp),
         .s_axi_control_bvalid(bvalid), .s_axi_control_bready(1'b1),
         .s_axi_control_araddr(address), .s_axi_control_arvalid(arvalid),
-        .s_axi_control_arready(arready), .s_axi_control_rdata(rdata), .s_axi_control_rresp(),
+        .s_axi_control_arready(arready), .s_axi_control_rdata(rdata), .s_axi_control_rresp(rresp),
         .s_axi_control_rvalid(rvalid), .s_axi_control_rready(1'b1),
-        .m_axi_gmem_awid(), .m_axi_gmem_awaddr(m_awaddr), .m_axi_gmem_awlen(m_awlen),
-        .m_axi_gmem_awsize(m_awsize), .m_axi_gmem_awburst(m_awburst), .m_axi_gmem_awcache(), .m_axi_gmem_awprot(),
+        .m_axi_gmem_awid(m_awid), .m_axi_gmem_awaddr(m_awaddr), .m_axi_gmem_awlen(m_awlen),
+        .m_axi_gmem_awsize(m_awsize), .m_axi_gmem_awburst(m_awburst), .m_axi_gmem_awcache(m_awcache), .m_axi_gmem_awprot(m_awprot),
         .m_axi_gmem_awvalid(m_awvalid), .m_axi_gmem_awready(m_awready),
         .m_axi_gmem_wdata(m_wdata), .m_axi_gmem_wstrb(m_wstrb), .m_axi_gmem_wlast(m_wlast),
         .m_axi_gmem_wvalid(m_wvalid), .m_axi_gmem_wready(m_wready),
         .m_axi_gmem_bid(1'b0), .m_axi_gmem_bresp(m_bvalid ? broken[3:2] : noise[9:8]), .m_axi_gmem_bvalid(m_bvalid),
         .m_axi_gmem_bready(m_bready),
-        .m_axi_gmem_arid(), .m_axi_gmem_araddr(m_araddr), .m_axi_gmem_arlen(m_arlen),
-        .m_axi_gmem_arsize(m_arsize), .m_axi_gmem_arburst(m_arburst), .m_axi_gmem_arcache(), .m_axi_gmem_arprot(),
+        .m_axi_gmem_arid(m_arid), .m_axi_gmem_araddr(m_araddr), .m_axi_gmem_arlen(m_arlen),
+        .m_axi_gmem_arsize(m_arsize), .m_axi_gmem_arburst(m_arburst), .m_axi_gmem_arcache(m_arcache), .m_axi_gmem_arprot(m_arprot),
         .m_axi_gmem_arvalid(m_arvalid), .m_axi_gmem_arready(m_arready),
         .m_axi_gmem_rid(1'b0), .m_axi_gmem_rdata(m_rvalid ? memory[read_word < DEPTH ? read_word : 0]
                                             : idle),

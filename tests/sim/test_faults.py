@@ -71,6 +71,11 @@ FAULTS = {
     "short frames are filled up with the next one": (
         "lstm", "gatefold", "core_reader", r"gearbox__i__payload = filling \?",
         "gearbox__i__payload = 1'h0 ?", "hostile", "hostile"),
+    "short frames wait for the next one": (
+        "lstm", "gatefold", "core_reader", r"= filling \| ", "= ", "hostile", "wrong_tlast"),
+    "a reset leaves a frame that is filled up": (
+        "lstm", "gatefold", "core_reader", r"(rst\) begin\s+filling__next = )1'h0", r"\1filling",
+        "hostile", "hostile"),
     "the rest of long frames is not dropped": (
         "lstm", "gatefold", "core_reader", r"dropping__next = dropping__t\d;",
         "dropping__next = 1'h0;", "hostile", "hostile"),
@@ -91,6 +96,9 @@ FAULTS = {
     "a load begins while frames are under way": (
         "loadable", "gatefold", "core", r"loader__idle__t2 = ! frames_under_way",
         "loader__idle__t2 = 1'h1", "hostile", "loads"),
+    "a frame that begins as one ends counts twice": (
+        "loadable", "gatefold", "core", r"(frames_under_way__t\d = ends \?) 1'h0", r"\1 1'h1",
+        "blocked", "blocked"),
     "load_error is never set": (
         "loadable", "gatefold", "core", r"load_error__next = 1'h1", "load_error__next = 1'h0",
         "hostile", "loads"),

@@ -38,19 +38,14 @@ def test_results_of_many_frames_leave_what_memory_holds(tmp_path):
     check_core(tmp_path / "core", model.qnet, sim="verilator")
 
 
-def wrong_bit(folder):
-    path = folder / "rtl" / "gatefold_host.v"
-    text, count = re.subn(r"(assign m_axi_gmem_wdata = )([^;]+);", r"\1(\2) ^ 1;",
-                          path.read_text())
-    assert count == 1
-    path.write_text(text)
-
-
-def no_failed_reads(folder):
-    path = folder / "rtl" / "gatefold_host.v"
-    text, count = re.subn(r"= m_axi_gmem_rresp;", "= 2'b00;", path.read_text())
-    assert count == 1
-    path.write_text(text)
+def wrong_verilog(text, replacement):
+    """A fault: what is put in the place of a text, a regular expression, of the host's Verilog."""
+    def plant(folder):
+        path = folder / "rtl" / "gatefold_host.v"
+        verilog, count = re.subn(text, replacement, path.read_text())
+        assert count == 1
+        path.write_text(verilog)
+    return plant
 
 
 def wrong_cycles(folder):
@@ -61,8 +56,13 @@ def wrong_cycles(folder):
 
 
 @pytest.mark.parametrize(("plant", "message"), [
-    (wrong_bit, "descriptor 0, frame 0, byte 0: expected"),
-    (no_failed_reads, "expected 1 in ERROR, got 0"),
+    (wrong_verilog(r"(assign m_axi_gmem_wdata = )([^;]+);", r"\1(\2) ^ 1;"),
+     "descriptor 0, frame 0, byte 0: expected"),
+    (wrong_verilog("= m_axi_gmem_rresp;", "= 2'b00;"), "expected 1 in ERROR, got 0"),
+    (wrong_verilog("m_axi_gmem_arcache = 4'h3", "m_axi_gmem_arcache = 4'h7"),
+     "wrong: a burst's ID, protection or cache attributes are not 0, 0 and 3"),
+    (wrong_verilog("s_axi_control_bresp = 2'h0", "s_axi_control_bresp = 2'h2"),
+     "wrong: an answer to an access to registers is not OKAY"),
     (wrong_cycles, "expected .* cycles for one frame, got")])
 def test_a_fault_around_the_core_is_found(core, tmp_path, plant, message):
     core.save(tmp_path / "core")

@@ -112,6 +112,9 @@ def test_hostile_plays_every_length_and_resets_that_lose_frames_and_that_do_not(
     assert epochs[-1].stop == len(scenario.frames)
     assert {epoch.drained for epoch in epochs} == {True, False}
     assert not any(epoch.drained for epoch in epochs if scenario.cut[epoch.stop - 1])
+    after_short = np.append(False, (scenario.lengths < INFO.beats_in)[:-1])
+    assert (after_short & scenario.isolated & ~scenario.resets).any()
+    assert (after_short & scenario.resets & ~scenario.isolated & (scenario.gaps[:, 0] == 0)).any()
 
 
 def test_garbage_lies_only_in_bits_that_carry_no_element():

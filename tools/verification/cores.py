@@ -77,6 +77,8 @@ CORES = {
     "int8": Core(tflite_files.path("stacked"), {"board": "zcu104"}),
     "windows": Core(windows.made("branches"), {"hop": 2}),
     "both ways": Core(_both_ways, {"dies": 2}),
+    "long": Core(((20, 3), ("L4seq", "L3seq", "D5")), {"port": "32"}),
+    "loops": Core(((24, 7), ("D6relu", "D5")), {"port": "32"}),
     "few bits": Core("gru", {"width": 4, "simd": 8}),
     "host": Core("dense only", {"host": "axi", "port": "64", "loadable": True}, "gatefold_host"),
 }

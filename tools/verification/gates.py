@@ -9,7 +9,6 @@ keep the protocol of the streams most of the time.
 from __future__ import annotations
 
 import ctypes
-import json
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from mutants import TOP, Mutant, yosys
 
 UNDRIVEN = ("", 0)  #: an input that is none: a bit that nothing drives. It is 0 here.
-__all__ = ["Gates", "Seen", "read_gates", "simulate", "walk"]
+__all__ = ["FLATTEN", "UNDRIVEN", "Gates", "Seen", "read_gates", "read_graph", "simulate", "walk"]
 
 FLATTEN = """\
 attrmap -remove keep
@@ -82,6 +81,11 @@ def read_gates(mutants: list[Mutant], work: Path, top: str = TOP) -> Gates:
     commands = "\n".join(f"mutate -ctrl mutant 16 {n} {mutant.command}"
                          for n, mutant in enumerate(mutants, 1))
     yosys(f"read_rtlil plain.il\n{commands}\n{FLATTEN.format(top=top)}", work)
+    return read_graph(work)
+
+
+def read_graph(work: Path) -> Gates:
+    """The graph that FLATTEN has written in ``work``."""
     with (work / "gates.aag").open() as file:
         _, _, n_inputs, n_registers, n_outputs, n_ands = file.readline().split()[:6]
         rows = [[int(word) for word in file.readline().split()] for _ in range(
@@ -102,12 +106,9 @@ def read_gates(mutants: list[Mutant], work: Path, top: str = TOP) -> Gates:
         kind, number, bit, *name = line.split()
         if kind.removeprefix("inv") in names:
             names[kind.removeprefix("inv")].setdefault(int(number), (" ".join(name), int(bit)))
-
-    pins = json.loads((work / "plain.json").read_text())["modules"][top]["ports"]
-    outputs = [(name, bit) for name in sorted(pins) if pins[name]["direction"] == "output"
-               for bit in range(len(pins[name]["bits"]))]
     return Gates([names["input"].get(n, UNDRIVEN) for n in range(len(ports))],
-                 [names["latch"].get(n, ("?", n)) for n in range(len(state))], outputs,
+                 [names["latch"].get(n, ("?", n)) for n in range(len(state))],
+                 [names["output"].get(n, ("?", n)) for n in range(len(given))],
                  literals(row[1] for row in state), literals(row[0] for row in given),
                  literals(row[1] for row in ands), literals(row[2] for row in ands))
 
