@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.cuts import Cut, CutError, numbers_of
-from gatefold.gen.frontends.hosting import HostLayer, cut_network, refuse_between
+from gatefold.gen.frontends.cuts import Cut, CutError
+from gatefold.gen.frontends.hosting import HostLayer, cut_network, refuse_between, results_of
 from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import OpenError, SizesError
@@ -320,7 +320,8 @@ class Builder:
         """
         outputs = tuple(outputs or (len(self.shapes) - 1,))
         if self.cut is not None and self.cut.end is not None:
-            outputs = self._as_far_as(self.cut.end)
+            outputs = results_of(self.cut.end, len(self.input_shapes), self.layers, self.results,
+                                 self.refusals)
             if PORTS in source:
                 source = source | {PORTS: source[PORTS] | {
                     "outputs": [self.cut.end] * len(outputs)}}
@@ -337,26 +338,6 @@ class Builder:
                                         source, self.cut))
         return simplify(Network(self.input_shapes, tuple(self.layers), source, outputs,
                                 tuple(self._host.get(value, "") for value in outputs)))
-
-    def _as_far_as(self, end: str) -> tuple[int, ...]:
-        """The results of the layer ``end``, which become the outputs; what was refused and they do
-        not depend on is forgotten."""
-        first = len(self.input_shapes)
-        outputs = tuple(self.results.get(end, ()))
-        if not outputs:
-            made = numbers_of(end, [one.origin for one in self.layers], "--to")
-            within = {value for n in made for value in self.layers[n].inputs}
-            outputs = tuple(first + n for n in made if first + n not in within)
-        left, origins = [*outputs], {""}
-        while left:
-            value = left.pop()
-            if value >= first:
-                origins.add(self.layers[value - first].origin)
-                left += self.layers[value - first].inputs
-        if self.refusals is not None:
-            self.refusals.found = [one for one in self.refusals.found
-                                   if one.origin in origins or one.kind == "InputLayer"]
-        return outputs
 
     def _softmaxes_within(self, outputs: Sequence[int]) -> Iterator[tuple[str, UserError]]:
         """What is wrong with each softmax that is no output, or that a layer reads."""

@@ -7,7 +7,7 @@ behind it is written as ONNX graphs of one sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.cuts import Cut, CutError, Steps, core_ports
+from gatefold.gen.frontends.cuts import Cut, CutError, Steps, core_ports, numbers_of
 from gatefold.gen.frontends.refusals import Refusals, StandIn
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network
@@ -27,7 +27,8 @@ from gatefold.gen.network.states import PORTS
 from gatefold.gen.network.summary import rows
 from gatefold.gen.network.views import View
 
-__all__ = ["HostLayer", "Writer", "cut_network", "end_without", "refuse_between"]
+__all__ = ["HostLayer", "Writer", "cut_network", "end_without", "refuse_between",
+           "results_of"]
 
 _OPSET = 17
 
@@ -270,6 +271,24 @@ def refuse_between(inputs: Sequence[Shape], layers: Sequence[Layer], refusals: R
         steps.leave(wrong, refused[layers[between[0]].origin] if between else "")
 
 
+def results_of(end: str, inputs: int, layers: Sequence[Layer], results: Mapping[str, Sequence[int]],
+               refusals: Refusals | None) -> tuple[int, ...]:
+    """The values of the layer ``end``, with which the model ends (``results``, where its reader
+    says them); what was refused and they do not depend on is forgotten. ``inputs``, the number of
+    the model's inputs."""
+    outputs = tuple(results.get(end, ()))
+    if not outputs:
+        made = numbers_of(end, [one.origin for one in layers], "--to")
+        within = {value for n in made for value in layers[n].inputs}
+        outputs = tuple(inputs + n for n in made if inputs + n not in within)
+    if refusals is not None:
+        needs = [[value - inputs for value in layer.inputs] for layer in layers]
+        origins = {layers[n].origin for n in _used(needs, [value - inputs for value in outputs])}
+        refusals.found = [one for one in refusals.found
+                          if one.origin in ("", *origins) or one.kind == "InputLayer"]
+    return outputs
+
+
 def end_without(inputs: int, layers: Sequence[Layer], refusals: Refusals) -> str | None:
     """The layer behind all recurrent ones up to which hardware and host compute everything,
     although layers behind it were refused; None where a recurrent one is refused itself.
@@ -304,10 +323,10 @@ def quoted_name(layer: Layer) -> str:
 def _used(needs: Sequence[Sequence[int]], last: Sequence[int]) -> set[int]:
     """The layers that the outputs depend on."""
     found: set[int] = set()
-    left = [n for n in last if n >= 0]
+    left = [*last]
     while left:
         n = left.pop()
-        if n not in found:
+        if n >= 0 and n not in found:  # numbers below are the model's inputs
             found.add(n)
             left += needs[n]
     if not found:

@@ -127,6 +127,10 @@ def _unsupported(settings: Settings) -> str:
         if name in _REFUSED and not settings.custom:
             return (f"layer {quoted(settings.origin)} of the class {name} is not "
                     f"supported: {_REFUSED[name]}")
+        if name in host.READERS and not settings.custom:
+            return (f"layer {quoted(settings.origin)} of the class {name} is not built in "
+                    "hardware; before or behind the recurrent layers the host can compute it: "
+                    "build with --cut auto")
         legal = ops.READERS if operator else (*_READERS, "TimeDistributed", *_MODELS[:2])
         near = [] if settings.custom else difflib.get_close_matches(name, legal, 3, 0.5)
         remedy = (f"near it are {', '.join(near)}" if near else

@@ -130,11 +130,13 @@ def _without_batch(model: Model, flat: Flat, count: int) -> tuple[Model, dict[st
                             output=model.graph.output)
     shapes: dict[str, np.ndarray] = {}
     for n, node in enumerate(graph.node):
-        held = flat.constants.get(node.input[0]) if node.op_type == "Expand" else None
-        for axis in [k for k, size in enumerate(np.shape(held)) if held is not None
-                     and size == count and (held == held.take([0], k)).all()][:1]:
-            shapes[f"row {n}"] = held.take([0], axis)
-            node.input[0] = f"row {n}"
+        if node.op_type == "Expand" and node.input[0] in flat.constants:
+            held = flat.constants[node.input[0]]
+            same = [k for k, size in enumerate(held.shape)
+                    if size == count and (held == held.take([0], k)).all()]
+            if same:
+                shapes[f"row {n}"] = held.take([0], same[0])
+                node.input[0] = f"row {n}"
         made = flat.values.get(node.output[0]) if node.op_type == "Reshape" else None
         if made is None or node.input[1] not in flat.constants:
             continue
