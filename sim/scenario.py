@@ -215,11 +215,15 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     lengths = np.concatenate([[length, n] if rng.random() < 0.5 else [length]
                               for length in rng.permutation(every)] + [[n]])
     ends = len(lengths)
-    # A short frame comes out though nothing follows it; a reset finds one that is filled up; and
-    # resets find the reader amid a frame, also before its last beats.
+    # At the end: wrong frames that others follow at once; a short one comes out though nothing
+    # follows it; a reset finds one that is filled up; and resets find the reader amid a frame, also
+    # before its last beats.
+    less = max(1, n - 1)
+    at_once = [1, n, less, n, 1, less, n + 1, n, 1, n]
     amid = np.unique(np.clip([1, n - 3, n - 2, n - 1, *rng.integers(1, n + 1, _AMID)], 1, n))
-    lengths = np.append(lengths, [1, n, 1, n, *np.stack([amid, np.full_like(amid, n)], 1).flat])
-    count = len(lengths)
+    lengths = np.concatenate([lengths, at_once, [1, n, 1, n],
+                              np.stack([amid, np.full_like(amid, n)], 1).ravel()])
+    special, count = ends + len(at_once), len(lengths)
     resets, isolated = np.zeros(count, bool), np.zeros(count, bool)
     at = rng.choice(np.arange(2, ends), _RESETS, replace=False)
     after_short = np.setdiff1d(np.flatnonzero(lengths[1:ends - 1] < n) + 2, at)
@@ -231,10 +235,10 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     cut[at[1::3] - 1] = True
     gaps = _waits(rng, count, int(lengths.max()), info.interval)
     gaps[at, 0] = rng.integers(0, info.latency + info.interval, len(at))
-    isolated[ends + 1] = resets[ends + 3] = True
-    isolated[ends + 4::2] = cut[ends + 4::2] = resets[ends + 5::2] = True
-    gaps[ends + 3::2, 0] = 0
-    gaps[ends + 5::2, 0] = rng.integers(0, 3, len(amid))
+    isolated[special + 1] = resets[special + 3] = True
+    isolated[special + 4::2] = cut[special + 4::2] = resets[special + 5::2] = True
+    gaps[ends:special] = gaps[special + 3, 0] = 0
+    gaps[special + 5::2, 0] = rng.integers(0, 3, len(amid))
     return _scenario(info, "hostile", rng.integers(0, samples, count), isolated=isolated,
                      resets=resets, fresh=_sequences(info, count, rng), lengths=lengths, cut=cut,
                      gaps=gaps, stalls=_waits(rng, count, info.beats_out, info.interval),
