@@ -85,6 +85,11 @@ class Observed:
         raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}, output beat "
                           f"{len(self.words)}: {moved} before the beat is taken, cycle {cycle}")
 
+    def unloaded(self, cycle: int) -> None:
+        """A frame goes in where there are no weights."""
+        raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: the core takes a frame "
+                          f"before its weights are loaded, cycle {cycle}")
+
     def starved(self, cycle: int) -> None:
         """A load got no turn between frames."""
         raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: frames go in, although a "

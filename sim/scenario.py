@@ -22,7 +22,8 @@ _BLOCKS = 12  # times that the output is blocked, with two beats in between
 _LENGTHS = 48  # different lengths of frames at most,
 _FRAMES = 16  # and about the least number of frames, where there are few lengths
 _IDLE = 16  # cycles at most, beside those that show that a core is empty
-_RESETS = 6  # of which four lose frames
+_RESETS = 6  # at seeded cycles, of which four lose frames,
+_AMID = 6  # and about so many more after some beats of a frame
 
 
 class Counts(NamedTuple):
@@ -214,16 +215,23 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     n = info.beats_in
     every = np.arange(1, 2 * n + 3)
     if len(every) > _LENGTHS:
-        edges = [1, 2, n - 1, n + 1, 2 * n - 1, 2 * n, 2 * n + 1, 2 * n + 2]
+        # The first ones end where the gearbox is full, if the memory behind it is.
+        edges = [1, 2, 3, 4, 5, 6, n - 1, n + 1, 2 * n - 1, 2 * n, 2 * n + 1, 2 * n + 2]
         others = rng.choice(np.setdiff1d(every, edges), _LENGTHS - len(edges), replace=False)
         every = np.concatenate([edges, others])
     every = np.tile(every, max(1, _FRAMES // len(every)))
     lengths = np.concatenate([[length, n] if rng.random() < 0.5 else [length]
                               for length in rng.permutation(every)] + [[n]])
-    ends, alone, filled = len(lengths), len(lengths) + 1, len(lengths) + 3
-    if n > 1:  # a short frame comes out though nothing follows it; a reset while one is filled up
-        lengths = np.append(lengths, [1, n, 1, n])
-    count = len(lengths)
+    ends = len(lengths)
+    # At the end: wrong frames that others follow at once; a short one comes out though nothing
+    # follows it; a reset finds one that is filled up; and resets find the reader amid a frame, also
+    # before its last beats.
+    less = max(1, n - 1)
+    at_once = [1, n, less, n, 1, less, n + 1, n, 1, n]
+    amid = np.unique(np.clip([1, n - 3, n - 2, n - 1, *rng.integers(1, n + 1, _AMID)], 1, n))
+    lengths = np.concatenate([lengths, at_once, [1, n, 1, n],
+                              np.stack([amid, np.full_like(amid, n)], 1).ravel()])
+    special, count = ends + len(at_once), len(lengths)
     resets, isolated = np.zeros(count, bool), np.zeros(count, bool)
     at = rng.choice(np.arange(2, ends), _RESETS, replace=False)
     after_short = np.setdiff1d(np.flatnonzero(lengths[1:ends - 1] < n) + 2, at)
@@ -235,9 +243,10 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     cut[at[1::3] - 1] = True
     gaps = _waits(rng, count, int(lengths.max()), info.interval)
     gaps[at, 0] = rng.integers(0, info.latency + info.interval, len(at))
-    if n > 1:
-        isolated[alone] = resets[filled] = True
-        gaps[filled, 0] = 0
+    isolated[special + 1] = resets[special + 3] = True
+    isolated[special + 4::2] = cut[special + 4::2] = resets[special + 5::2] = True
+    gaps[ends:special] = gaps[special + 3, 0] = 0
+    gaps[special + 5::2, 0] = rng.integers(0, 3, len(amid))
     return _scenario(info, "hostile", rng.integers(0, samples, count), isolated=isolated,
                      resets=resets, fresh=_sequences(info, count, rng), lengths=lengths, cut=cut,
                      gaps=gaps, stalls=_waits(rng, count, info.beats_out, info.interval),

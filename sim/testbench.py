@@ -50,7 +50,7 @@ _LOAD_FEEDER = """\
     // TLAST, then the weights; and while frames are under way wrong weights with an early TLAST
     // again, and the weights; all of these, and those of +weights, with pauses. load_wrong is what
     // load_error must be. With +weights=FILE the weights are those in FILE. last_load = 1 asks for
-    // the weights once more: last_loaded tells that they went in.
+    // the weights twice more, no frame between: last_loaded tells that they went in.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
@@ -66,14 +66,15 @@ _LOAD_FEEDER = """\
     reg     load_wrong = 0;
     reg     frames_seen = 0;
     reg     last_load = 0;
-    reg     last_begun = 0;
-    wire    last_loaded = last_begun && load == DONE;
+    integer last_loads = 0;
+    wire    last_loaded = last_loads == 2 && load == DONE;
     wire    load_early = load == EARLY || load == EARLY_AGAIN;
     wire    load_last = load_at == (load_early ? LOAD_BEATS / 2 : load == LATE ? LOAD_BEATS
                                     : LOAD_BEATS - 1);
-    wire    load_again = last_begun || (frames_seen && wrong_loads);
+    wire    load_again = last_loads != 0 || (frames_seen && wrong_loads);
     wire    load_valid = !rst && load < (load_again ? DONE : EARLY_AGAIN)
                          && (load >= RIGHT || wrong_loads) && !load_pauses;
+    reg     opened = 0;  // the last load since the reset was right
     wire    load_ready, load_error;
     wire [@{beat_msb}:0] load_data = load_early ? ~load_image[load_at] : load_image[load_at];
 
@@ -93,13 +94,16 @@ _LOAD_FEEDER = """\
         if (rst) begin
             load_at <= 0;
             load_wrong <= 0;
+            opened <= 0;
             load <= load == DONE ? RIGHT_AGAIN : load >= RIGHT || !wrong_loads ? RIGHT : load;
         end else if (load_valid && load_ready) begin
             load_at <= load_last ? 0 : load_at + 1;
+            opened <= load_last && load_at == LOAD_BEATS - 1;
             if (load_last) load <= load + 1;
             if (load_last != (load_at == LOAD_BEATS - 1)) load_wrong <= 1;
-        end else if (last_load && !last_begun && load_at == 0) begin
-            last_begun <= 1;
+        end else if (last_load && load_at == 0
+                     && (last_loads == 0 || (last_loads == 1 && load == DONE))) begin
+            last_loads <= last_loads + 1;
             load <= RIGHT_AGAIN;
         end
     end
@@ -110,7 +114,7 @@ _NO_LOAD = """\
     wire load_error = 0, load_wrong = 0, load_valid = 0, load_ready = 0, wrong_loads = 0;
     wire [31:0] load_at = 0;
     reg  last_load = 0;
-    wire last_loaded = 1;
+    wire last_loaded = 1, opened = 1;
 
 """
 

@@ -95,6 +95,8 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
             seen.unstable(cycle, words[1])
         elif kind == "starved":
             seen.starved(cycle)
+        elif kind == "unloaded":
+            seen.unloaded(cycle)
         elif kind == "load":
             seen.load_error(words[1] != "0")
         elif kind == "fault":

@@ -8,7 +8,7 @@
 // With +loads a core that loads its weights is reset some more times after each reset, during
 // the load.
 // The run ends when all beats have been sent and every frame has come out, except those that a reset
-// took, and a core that loads its weights has taken them once more. +quiet=N gives up when no beat
+// took, and a core that loads its weights has taken them twice more. +quiet=N gives up when no beat
 // has moved for N cycles, +cycles=N in any case. In the trace,
 // "reset CYCLE FRAME_ERROR LOAD_ERROR LOAD_WRONG" tells of a reset, what the error outputs were before
 // it and what load_error should have been.

@@ -8,6 +8,7 @@
 //     out CYCLE TLAST DATA              a beat was given (DATA in hexadecimal)
 //     unstable CYCLE TVALID             a beat that was offered fell or changed before it was taken
 //     starved CYCLE                     a load waits, and frames pass it
+//     unloaded CYCLE                    a frame goes in, although the core has no weights
 //     load CYCLE LOAD_ERROR             load_error is not what it must be
 //     fault CYCLE BITS                  the port `fault` of a core with --protect is not zero
 //     state MASK h0 c0 h1 c1 ...        the lanes in MASK (hexadecimal) hold new results h and, of a
@@ -113,6 +114,11 @@ module tb (
         if (starves) starved <= 1;
     end
 
+    // A core that waits for its weights takes no frame.
+    wire                    goes_in = in_beat && !opened;
+    reg                     unloaded = 0;  // since the start
+    always @(posedge clk) if (goes_in) unloaded <= 1;
+
     reg [3:0]               doubts = 0;   // cycles that load_error was not what it must be
     wire                    misled = &doubts;  // for too long, since the start
     always @(posedge clk)
@@ -135,6 +141,7 @@ module tb (
         if (in_beat && !in_frame) $fwrite(trace_file, "in %0d\n", cycle);
         if (changes) $fwrite(trace_file, "unstable %0d %b\n", cycle, m_axis_tvalid);
         if (doubts == 14) $fwrite(trace_file, "load %0d %b\n", cycle, load_error);
+        if (goes_in && !unloaded) $fwrite(trace_file, "unloaded %0d\n", cycle);
         if (starves && !starved) $fwrite(trace_file, "starved %0d\n", cycle);
         if (!rst && fault !== 0 && !faulted) $fwrite(trace_file, "fault %0d %b\n", cycle, fault);
         if (out_beat) $fwrite(trace_file, "out %0d %b %h\n", cycle, m_axis_tlast, m_axis_tdata);

@@ -154,11 +154,12 @@ class Bench:
         assert self.sink.empty() and self.sink.idle(), "more came out than went in"
         assert self.dut.unstable.value == 0, "a beat fell or changed before it was taken"
         assert self.dut.misled.value == 0, "load_error is not what it must be"
+        assert self.dut.unloaded.value == 0, "a frame goes in, although the core has no weights"
         assert self.dut.starved.value == 0, "frames go in, although a load waits"
         assert self.dut.faulted.value == 0, "the core reports a fault where there is none"
 
     async def takes_a_load(self):
-        """A core that loads its weights takes them once more."""
+        """A core that loads its weights takes them twice more, with no frame between."""
         if not CORE.get("load_beats"):
             return
         self.dut.last_load.value = 1
@@ -168,7 +169,7 @@ class Bench:
                 break
         else:
             raise AssertionError("the core takes no load any more")
-        for signal, value in ((self.dut.last_load, 0), (self.dut.last_begun, 0),
+        for signal, value in ((self.dut.last_load, 0), (self.dut.last_loads, 0),
                               (self.dut.load, 3)):  # as after the first load, in tb.v
             signal.value = value
 

@@ -5,25 +5,12 @@ transfer or in a reset, TVALID is low after a reset, and no TREADY or TVALID wai
 through logic.
 """
 
-from typing import Any
-from unittest.mock import patch
-
 import pytest
 from amaranth.hdl import Cat, Elaboratable, Module, Signal
 
-from gatefold.hdl import frame_writer, gearbox
 from gatefold.hdl.core import Top
 from tests.formal.test_gearbox import counter, gearbox_claims
-from tests.support.formal import (
-    assert_independent,
-    claim,
-    free,
-    inside,
-    planted,
-    prove,
-    refute,
-    started,
-)
+from tests.support.formal import assert_independent, claim, free, inside, prove, started
 from tests.support.hdl_harness import small
 
 # Multipliers of two bits: the claims are about the streams.
@@ -34,18 +21,17 @@ CORES = {"plain": small(**SMALLEST), "loadable": small(**SMALLEST, loadable=True
 
 
 class StreamClaims(Elaboratable):
-    """The output stream of the top module of ``config``; ``source``: of its writer's gearbox."""
+    """The output stream of the top module of ``config``."""
 
-    def __init__(self, config, source: Any = gearbox):
-        self.config, self.source = config, source
+    def __init__(self, config):
+        self.config = config
 
     def elaborate(self, platform):
         c, m = self.config, Module()
         started(m)
         top = Top(c)
         free(m, top)
-        with patch.object(frame_writer, "Gearbox", self.source.Gearbox):
-            find = inside(m, "top", top)
+        find = inside(m, "top", top)
         payload = top.m_axis_tdata, top.m_axis_tlast
         waits, before = Signal(name="ghost_waits"), [Signal.like(p, name=f"ghost_{n}")
                                                      for n, p in enumerate(payload)]
@@ -74,26 +60,6 @@ class StreamClaims(Elaboratable):
 @pytest.mark.parametrize("name", CORES)
 def test_output_stream(name, tmp_path):
     prove(StreamClaims(CORES[name]), tmp_path)
-
-
-#: claim: the correct text in hdl/gearbox.py, a mistake
-MISTAKES = {
-    "TVALID stays until TREADY": ("stays.eq(Mux(gives, behind, fill))",
-                                  "stays.eq(Mux(self.o.valid, behind, fill))"),
-    "the payload stays until TREADY": ("gives.eq(self.o.valid & self.o.ready)",
-                                       "gives.eq(self.o.valid)"),
-    "TVALID is low after a reset": ("init=-(full_out if s.words_out > 1 else rest_out))",
-                                    "init=-(full_out if s.words_out > 1 else rest_out), "
-                                    "reset_less=True)"),
-    "TLAST ends a frame": ("self.o_last.eq(left.last)", "self.o_last.eq(left.next_last)"),
-}
-
-
-@pytest.mark.formal
-@pytest.mark.parametrize("name", MISTAKES)
-def test_output_mistakes_are_refuted(name, tmp_path):
-    refute(StreamClaims(CORES["plain"], planted(gearbox, *MISTAKES[name])), tmp_path, name,
-           depth=40)
 
 
 @pytest.mark.parametrize("name", [

@@ -99,6 +99,9 @@ FAULTS = {
     "a frame that begins as one ends counts twice": (
         "loadable", "gatefold", "core", r"(frames_under_way__t\d = ends \?) 1'h0", r"\1 1'h1",
         "blocked", "blocked"),
+    "a load waits for a frame": (
+        "loadable", "gatefold", "core", r"= loader__idle__t\d \| loader__holds", "= loader__holds",
+        "full rate", "blocked"),
     "load_error is never set": (
         "loadable", "gatefold", "core", r"load_error__next = 1'h1", "load_error__next = 1'h0",
         "hostile", "loads"),
@@ -109,6 +112,10 @@ FAULTS = {
         "loadable", "gatefold", "core_loader",
         r"addr__next = \d+'h0;(?=\s+end\s+end\s+always @\* begin\s+if \(at_start\) begin end\s+r)",
         "addr__next = addr;", "hostile", "loads"),
+    "a reset leaves the core open": (
+        "loadable", "gatefold", "core_loader",
+        r"loaded__next = will_be_loaded;\s+if \(rst\) begin\s+loaded__next = 1'h0;",
+        "loaded__next = will_be_loaded; if (rst) begin", "hostile", "reset_in_a_frame"),
     "a load gets no turn": (
         "loadable", "gatefold", "core_loader", r"holds__t1 = holds__t2 & beats__valid",
         "holds__t1 = 1'h0", "hostile", "loads"),

@@ -1,9 +1,9 @@
 """Which bits of a core never change, whatever comes in: proved on its gates.
 
 A bit is constant if it has one value in all states that agree with what holds of the registers,
-with any inputs: some registers are constant, as is seen without solving anything, and those that
-no data reach keep the invariants of ``invariants.py``. A bit that is constant for another reason is
-not found.
+with any inputs: some registers are constant, as is seen without solving anything, and in small
+cores those that no data reach keep the invariants of ``invariants.py``. A bit that is constant for
+another reason is not found.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from gatefold.sim.core_info import CoreInfo
 __all__ = ["Bit", "constant_bits"]
 
 Bit = tuple[str, str, int]  #: module without parameters, signal or word of a memory, and its bit
-_CYCLES = 8000  # of the simulation in which invariants are looked for
+_CYCLES = 8000  # of the simulation in which invariants are looked for,
+_MOST_CONTROL = 1000  # and bits of registers that no data reach: with more it takes minutes
 
 
 def constant_bits(core: Path, wanted: Iterable[Bit], top: str = TOP, info: CoreInfo | None = None,
@@ -102,10 +103,10 @@ def unchanging(gates: Gates, literals: set[int], info: CoreInfo | None,
     cone = Cone(gates)
     cone.clauses += [[-cone.register(register)] for register in constants(gates).tolist()]
     still = _one_valued(cone, literals)
-    if info and still != literals:
+    watched = control(gates)
+    if info and still != literals and len(watched) <= _MOST_CONTROL:
         beats = {"s_axis": info.beats_in} | (
             {"s_load": info.load_beats} if info.load_beats else {})
-        watched = control(gates)
         seen = simulate(gates, watched, [0], beats, _CYCLES, 1, work, loads)
         now = [cone.register(register) for register in watched.tolist()]
         cone.clauses += [chosen(now, fact) for fact in invariants(gates, seen, work)]
