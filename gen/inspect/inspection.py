@@ -26,7 +26,7 @@ from gatefold.gen.network.summary import Row, rows
 __all__ = ["Inspection", "Part", "inspect"]
 
 #: Layers behind a refused one with which a model may begin, of which so many are tried.
-_BEGINNINGS = 8
+_BEGINNINGS = 4
 #: Kinds of refusals that are none of a layer.
 _NO_LAYERS = ("input", "InputLayer", "softmax", "model")
 
