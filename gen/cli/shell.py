@@ -62,7 +62,8 @@ def cuts(command: Callable) -> Callable:
                            "node: the host computes the layers after it. With --cut auto: take "
                            "MODEL as far as this, and leave out what follows.")(command)
     command = click.option("--from", "first", metavar="NAME", help="Cut MODEL before this layer or "
-                           "node: the host computes the layers before it.")(command)
+                           "node: the host computes the layers before it. With --cut auto: take a "
+                           "Keras MODEL from this layer on, and leave out what precedes.")(command)
     return click.option("--cut", metavar="auto", help="Make the core of the part of MODEL with the "
                         "recurrent layers; the host computes layers before and after it that "
                         "the core cannot compute (DIR/host, `gatefold run`).")(command)

@@ -86,7 +86,7 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
     ``timesteps`` fixes the time axis of an ONNX or Keras model that leaves it open, ``sizes`` open
     dimensions by name (:mod:`.sizes`). ``cut``: "auto", or the names of the first and the last
     layer of the core (None: the model's own end); the host computes the rest (``around`` of the
-    result); ("auto", None, NAME) takes the model as far as this layer, and leaves out what follows.
+    result); ("auto", FIRST, LAST) takes the model from layer to layer, and leaves out the rest.
      ``states``: which outputs its caller hands back as inputs, so that the core keeps them
     (:func:`~gatefold.gen.network.states.carry`). ``keep_state``: the LSTMs of a ``.tflite`` file,
     which does not say it, go on in each frame with the state of the last one, as LiteRT's do until

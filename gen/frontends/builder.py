@@ -16,7 +16,13 @@ import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.cuts import Cut, CutError
-from gatefold.gen.frontends.hosting import HostLayer, cut_network, refuse_between, results_of
+from gatefold.gen.frontends.hosting import (
+    HostLayer,
+    cut_network,
+    needed_for,
+    refuse_between,
+    results_of,
+)
 from gatefold.gen.frontends.limits import check_dim, check_elements
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import OpenError, SizesError
@@ -320,11 +326,13 @@ class Builder:
         """
         outputs = tuple(outputs or (len(self.shapes) - 1,))
         if self.cut is not None and self.cut.end is not None:
-            outputs = results_of(self.cut.end, len(self.input_shapes), self.layers, self.results,
-                                 self.refusals)
+            outputs = results_of(self.cut.end, len(self.input_shapes), self.layers, self.results)
             if PORTS in source:
                 source = source | {PORTS: source[PORTS] | {
                     "outputs": [self.cut.end] * len(outputs)}}
+        if self.cut is not None and (self.cut.begin or self.cut.end) and self.refusals is not None:
+            self.refusals.found = needed_for(outputs, len(self.input_shapes), self.layers,
+                                             self.refusals)
         for origin, problem in self._softmaxes_within(outputs):
             if self.refusals is None:
                 raise problem

@@ -27,12 +27,13 @@ class NeverCutError(UserError):
 @dataclass(frozen=True)
 class Cut:
     """``first`` and ``last``: names of the first and the last node or layer of the core (``--from``
-    and ``--to``), None for the model's own end; without both, the frontend finds the cut. ``end``:
-    the model is taken as far as this node or layer, and what follows is left out (``--cut auto
-    --to``)."""
+    and ``--to``), None for the model's own end; without both, the frontend finds the cut. ``begin``
+    and ``end``: the model is taken from this layer on and as far as this node or layer, and what
+    lies before and behind is left out (``--cut auto --from``, ``--to``)."""
 
     first: str | None = None
     last: str | None = None
+    begin: str | None = None
     end: str | None = None
 
     @property
@@ -51,11 +52,11 @@ class Cut:
                 name is None or isinstance(name, str) for name in cut):
             if len(cut) == 2:
                 return cls(*cut)
-            if cut[0] == "auto" and cut[1] is None:
-                return cls(end=cut[2])
+            if cut[0] == "auto":
+                return cls(begin=cut[1], end=cut[2])
         raise UserError("cut must be 'auto', the names of the first and the last layer of the "
-                        "core, or ('auto', None, NAME), which takes the model as far as this "
-                        f"layer, not {quoted(cut)}")
+                        "core, or ('auto', FIRST, LAST), which takes the model from layer to layer "
+                        f"(None: its own end), not {quoted(cut)}")
 
     @classmethod
     def read(cls, cut: str | None, first: str | None, last: str | None) -> Cut | None:
@@ -68,8 +69,8 @@ class Cut:
                             "core with --from and --to")
         if first is None and last is None:
             return cls() if cut == "auto" else None
-        if cut == "auto" and first is None:
-            return cls(end=last)
+        if cut == "auto":
+            return cls(begin=first, end=last)
         if cut is not None:
             raise UserError(f"--cut {cut} and {'--to' if first is None else '--from'} contradict "
                             "each other: the names say where to cut, leave --cut out")
@@ -79,9 +80,13 @@ class Cut:
     def words(self) -> list[str]:
         """The options of the command line that make it."""
         if not self.named:
-            return ["--cut", "auto", *(["--to", self.end] if self.end else [])]
-        return [word for option, name in (("--from", self.first), ("--to", self.last))
-                if name is not None for word in (option, name)]
+            return ["--cut", "auto", *_words(self.begin, self.end)]
+        return _words(self.first, self.last)
+
+
+def _words(first: str | None, last: str | None) -> list[str]:
+    return [word for option, name in (("--from", first), ("--to", last))
+            if name is not None for word in (option, name)]
 
 
 def with_around(network: Network) -> Network:

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.cuts import Cut, CutError, Steps, core_ports, numbers_of
-from gatefold.gen.frontends.refusals import Refusals, StandIn
+from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network
 from gatefold.gen.network.layer import Layer, Shape
@@ -27,8 +27,8 @@ from gatefold.gen.network.states import PORTS
 from gatefold.gen.network.summary import rows
 from gatefold.gen.network.views import View
 
-__all__ = ["HostLayer", "Writer", "cut_network", "end_without", "refuse_between",
-           "results_of"]
+__all__ = ["Given", "HostLayer", "Writer", "cut_network", "end_without", "needed_for",
+           "refuse_between", "results_of"]
 
 _OPSET = 17
 
@@ -57,6 +57,11 @@ class HostLayer(StandIn):
 
     def macs(self, *shapes: Shape) -> int:
         return self.products
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given(StandIn):
+    """What a layer with which a model begins reads: the user gives it, as an input."""
 
 
 class Writer:
@@ -176,8 +181,9 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
         core = used - front - back
         if front:
             core -= _turns(core, steps, layers, shapes)
+    given = {n for n in used if isinstance(layers[n], Given)}
     behind = used - core - steps.before(core)
-    before = used - core - behind
+    before = used - core - behind - given
     made = {n + count for n in core}
     into = list(dict.fromkeys(value for n in sorted(core) for value in layers[n].inputs
                               if value not in made))
@@ -190,6 +196,7 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
         for n in sorted(core)), source, tuple(number[value] for value in out_of))
     names = {value: f"input{value}" if value < count else f"v{value}"
              for value in range(len(shapes))}
+    names |= {n + count: f"input{count + k}" for k, n in enumerate(sorted(given))}
 
     def port(value: int) -> Port:
         readers = [layers[n] for n in used if value in layers[n].inputs]
@@ -217,6 +224,9 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
         return writer.model(*([(names[value], (1, *shapes[value])) for value in ends]
                               for ends in (takes, gives)))
 
+    starts = [*range(count)] if not given else sorted(
+        {value for n in used for value in layers[n].inputs if value < count}
+        | {n + count for n in given})
     needed = {value for n in behind for value in layers[n].inputs} | set(into) | set(outputs)
     table = rows(layers, shapes)
     hosted = [tuple(replace(table[n], name="", hardware=False) for n in sorted(of))
@@ -224,13 +234,14 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
     around = Around(
         part(before, [n + count for n in sorted(before) if n + count in needed]),
         part(behind, list(dict.fromkeys(value for value in outputs if value - count in behind))),
-        tuple(map(port, range(count))), tuple(map(port, outputs)), tuple(map(port, into)),
+        tuple(map(port, starts)), tuple(map(port, outputs)), tuple(map(port, into)),
         tuple(map(port, out_of)), rows_before=hosted[0], rows_behind=hosted[1])
     own = source.get(PORTS) or {"inputs": [f"input{n}" for n in range(count)],
                                 "outputs": [f"output{n}" for n in range(len(outputs))]}
     network.source["around"] = around
     network.source[PORTS] = core_ports(
-        around, own["inputs"], own["outputs"],
+        around, [own["inputs"][value] if value < count else layers[value - count].origin
+                 for value in starts], own["outputs"],
         {names[value] for n in behind for value in layers[n].inputs})
     return network
 
@@ -271,22 +282,27 @@ def refuse_between(inputs: Sequence[Shape], layers: Sequence[Layer], refusals: R
         steps.leave(wrong, refused[layers[between[0]].origin] if between else "")
 
 
-def results_of(end: str, inputs: int, layers: Sequence[Layer], results: Mapping[str, Sequence[int]],
-               refusals: Refusals | None) -> tuple[int, ...]:
+def results_of(end: str, inputs: int, layers: Sequence[Layer],
+               results: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
     """The values of the layer ``end``, with which the model ends (``results``, where its reader
-    says them); what was refused and they do not depend on is forgotten. ``inputs``, the number of
-    the model's inputs."""
+    says them); ``inputs``, the number of the model's inputs."""
     outputs = tuple(results.get(end, ()))
     if not outputs:
         made = numbers_of(end, [one.origin for one in layers], "--to")
         within = {value for n in made for value in layers[n].inputs}
         outputs = tuple(inputs + n for n in made if inputs + n not in within)
-    if refusals is not None:
-        needs = [[value - inputs for value in layer.inputs] for layer in layers]
-        origins = {layers[n].origin for n in _used(needs, [value - inputs for value in outputs])}
-        refusals.found = [one for one in refusals.found
-                          if one.origin in ("", *origins) or one.kind == "InputLayer"]
     return outputs
+
+
+def needed_for(outputs: Sequence[int], inputs: int, layers: Sequence[Layer],
+               refusals: Refusals) -> list[Refusal]:
+    """The refusals of what the values ``outputs`` depend on, all where one of them was not made."""
+    if min(outputs) < 0:
+        return refusals.found
+    needs = [[value - inputs for value in layer.inputs] for layer in layers]
+    origins = {layers[n].origin for n in _used(needs, [value - inputs for value in outputs])}
+    return [one for one in refusals.found
+            if one.origin in ("", *origins) or one.kind == "InputLayer"]
 
 
 def end_without(inputs: int, layers: Sequence[Layer], refusals: Refusals) -> str | None:

@@ -20,10 +20,13 @@ from gatefold.gen.frontends.sizes import LIKELY, OpenError, Sizes
 from gatefold.gen.inspect.estimate import Estimate, quick_estimate
 from gatefold.gen.inspect.proposal import cut_proposed, small_scores
 from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.recurrent import Recurrent
 from gatefold.gen.network.summary import Row, rows
 
 __all__ = ["Inspection", "Part", "inspect"]
 
+#: Layers behind a refused one with which a model may begin, of which so many are tried.
+_BEGINNINGS = 4
 #: Kinds of refusals that are none of a layer.
 _NO_LAYERS = ("input", "InputLayer", "softmax", "model")
 
@@ -172,9 +175,21 @@ def _cut(path: str | os.PathLike, sizes: Sizes, refused: Inspection,
 def _as_far_as_possible(
         path: str | os.PathLike, sizes: Sizes, builder: Builder, refusals: Refusals,
         ) -> tuple[Network | None, tuple[str, ...], Refusal | None]:
-    """The network of a model without what lies behind its recurrent layers and neither hardware nor
-    the host computes, the options that make it, and that this is so; None where there is none, and
-    why where that can be said."""
+    """The network of a model without what lies ahead of its recurrent layers, or behind them, and
+    neither hardware nor the host computes, the options that make it, and that this is so; None
+    where there is none, and why where that can be said."""
+    if refusals.recurrent and not any(isinstance(one, Recurrent) for one in builder.layers):
+        first = refusals.behind.index(refusals.recurrent[0]) + 1  # no recurrent one is left out
+        for name in refusals.behind[:min(first, _BEGINNINGS)]:
+            try:
+                cut = Cut(begin=name)
+                found = load(path, timesteps=sizes.timesteps, sizes=sizes.named, cut=cut)
+            except UserError:
+                continue
+            return found, (*sizes.words, *cut.words), Refusal("", "cut", (
+                "what is refused lies ahead of the recurrent layers, and the host cannot compute "
+                f"it either: with --cut auto --from {quoted(name)[1:-1]} your program gives what "
+                "this layer reads"))
     try:
         end = end_without(len(builder.input_shapes), builder.layers, refusals)
         if end is None:

@@ -123,7 +123,7 @@ def test_a_host_ahead_turns_the_axes(tmp_path):
 
 @pytest.mark.parametrize(("options", "words"), [
     (["--cut", "here"], "--cut must be auto or none, not 'here'"),
-    (["--cut", "auto", "--from", "turn"], "--cut auto and --from contradict each other"),
+    (["--cut", "auto", "--from", "turn"], "--cut auto with --from is for Keras models"),
     (["--from", "nowhere"], "--from: there is no layer or node 'nowhere'"),
     (["--from", "head", "--to", "embedding"], "cross"),
     (["--to", "embedding"], "leave the recurrent layer 'lstm' to the host")])

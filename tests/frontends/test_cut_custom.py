@@ -19,8 +19,10 @@ from tests.support.onnx_graphs import graph, loaded, node, recurrent_weights
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
-def with_custom(folder: Path, model: str, *names: str) -> Path:
-    """The fixture ``model`` in which these layers are of a class of the user's own."""
+def with_custom(folder: Path, model: str, *names: str, ahead: bool = False, **built) -> Path:
+    """The fixture ``model`` in which these layers are of a class of the user's own, or which begins
+    with such a layer (``ahead``); ``built``, of layers by name, what the file says of how they were
+    built."""
     path = folder / "m.keras"
     with zipfile.ZipFile(FIXTURES / model) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
@@ -31,6 +33,12 @@ def with_custom(folder: Path, model: str, *names: str) -> Path:
                     if one["config"]["name"] in names:
                         one |= {"class_name": "Mine", "registered_name": "mine>Mine",
                                 "module": None}
+                    if one["config"]["name"] in built:
+                        one["build_config"] = built[one["config"]["name"]]
+                if ahead:
+                    config["config"]["layers"].insert(1, {
+                        "class_name": "Mine", "registered_name": "mine>Mine", "module": None,
+                        "config": {"name": "mine"}})
                 data = json.dumps(config).encode()
             new.writestr(name, data)
     return path
@@ -56,7 +64,30 @@ def test_behind_the_recurrent_layers_the_model_is_taken_as_far_as_it_goes(tmp_pa
     np.testing.assert_array_equal(forward(network, x), forward(whole, x))
 
 
-def test_ahead_of_a_recurrent_layer_nothing_helps(tmp_path):
+def test_ahead_of_the_recurrent_layers_the_model_is_taken_from_behind_it(tmp_path):
+    path = with_custom(tmp_path, "keras_stack.keras", ahead=True)
+    found = gf.inspect(path)
+    assert found.options == ("--cut", "auto", "--from", "lstm_1")
+    assert "your program gives what this layer reads" in found.blockers[-1].text
+    network, whole = gf.load(path, cut=("auto", "lstm_1", None)), gf.load(
+        FIXTURES / "keras_stack.keras")
+    assert network.around is not None and network.around.before == b""
+    x = np.random.default_rng(0).standard_normal((3, *network.input_shape))
+    np.testing.assert_array_equal(forward(network, x), forward(whole, x))
+
+
+@pytest.mark.parametrize("built", [
+    None, {}, {"input_shape": [None, None, 5]}, {"input_shape": "5"}, {"input_shape": [None, "5"]},
+    {"input_shape": [None, 0, 5]}, {"input_shape": [None] + [2] * 9}])
+def test_where_the_file_does_not_say_what_a_layer_reads_no_model_begins(tmp_path, built):
+    path = with_custom(tmp_path, "keras_stack.keras", ahead=True, lstm_1=built)
+    with pytest.raises(UserError) as caught:
+        gf.load(path, cut=("auto", "lstm_1", None))
+    assert str(caught.value).isprintable()
+    assert gf.inspect(path).options is None
+
+
+def test_between_recurrent_layers_nothing_helps(tmp_path):
     path = with_custom(tmp_path, "keras_stack.keras", "dropout")  # between two LSTMs
     found = gf.inspect(path)
     assert found.options is None
@@ -64,7 +95,8 @@ def test_ahead_of_a_recurrent_layer_nothing_helps(tmp_path):
 
 
 @pytest.mark.parametrize(("words", "cut"), [
-    (("auto", None, "a"), Cut(end="a")), (("auto", None), Cut(first="auto")),
+    (("auto", None, "a"), Cut(end="a")), (("auto", "a", None), Cut(begin="a")),
+    (("auto", None), Cut(first="auto")),
     ((None, "a"), Cut(last="a")), ("auto", Cut())])
 def test_a_cut_in_python(words, cut):
     assert Cut.given(words) == cut

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Builder, every_refusal
-from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.cuts import Cut, CutError
+from gatefold.gen.frontends.hosting import Given
 from gatefold.gen.frontends.keras import basic, conv, host, ops, rnn
 from gatefold.gen.frontends.keras.arguments import (
     MAX_LAYERS,
@@ -163,6 +164,8 @@ def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: li
     if refusals is None:
         return _read(builder, entry, weights, keras, args, lead, depth)
     settings = Settings(entry, keras, any_type=True)
+    if builder.cut is not None and builder.cut.begin == settings.origin:
+        args = [_given(builder, entry, settings, args, lead)]
     values = [value for value in _flat(args) if isinstance(value, Tensor)]
     if any(value.value == UNKNOWN for value in values):
         refusals.pass_over(settings.origin, settings.class_name in rnn.READERS)
@@ -184,6 +187,22 @@ def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: li
                 error = beside if settings.class_name in _REFUSED else error
         refusals.add(settings.origin, settings.class_name, error)
         return stand_in(builder, settings, values, lead)
+
+
+def _given(builder: Builder, entry: dict, settings: Settings, args: list, lead: int) -> Tensor:
+    """What the user gives to the layer with which the model begins: its shape is that with which
+    Keras 3 built the layer."""
+    build = entry.get("build_config")
+    built = build.get("input_shape") if isinstance(build, dict) else None
+    if lead or len(_flat(args)) != 1 or not isinstance(built, list) or (
+            not 2 <= len(built) <= 5 or None in built[1:]):
+        raise CutError(f"--from: the file does not say of which shape the input of layer "
+                       f"{quoted(settings.origin)} is ({shown(built)}): save the model with Keras "
+                       "3 and a fixed shape, or begin elsewhere")
+    names = ["axis 1", "axis 2", "timesteps", "features"][1 - len(built):]
+    shape = tuple(check_dim(settings.where, what, n)
+                  for what, n in zip(names, built[1:], strict=True))
+    return Tensor(builder.add(Given(inputs=(), shape=shape, origin=settings.origin)))
 
 
 def _flat(args: object) -> list:
