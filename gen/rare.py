@@ -11,7 +11,9 @@ __all__ = ["furthest", "rare_inputs"]
 
 _BITS = 40_000_000  # of all values on all candidates, at most
 _SELDOM = 32  # a bit is rare where it has that value on one candidate of so many, or on fewer
-_ROUNDS, _CHILDREN, _OUTPUTS = 12, 24, 8  # of a search: of each parent; elements, at most
+_ROUNDS, _CHILDREN = 12, 24  # of a search: of each parent
+_OUTPUTS, _INSIDE = 8, 2  # elements that it drives at most: of the output, of another tensor,
+_DRIVEN = 16  # and in all
 
 
 def rare_inputs(qnet: QuantizedNetwork, x: np.ndarray) -> np.ndarray:
@@ -44,8 +46,9 @@ def _values(qnet: QuantizedNetwork, x: np.ndarray) -> np.ndarray:
 
 
 def furthest(qnet: QuantizedNetwork, x: np.ndarray, seed: int) -> np.ndarray:
-    """Inputs that drive elements of the output, evenly spread ones where there are many, as low and
-    as high as a search finds: (inputs, *input_shape).
+    """Inputs that drive elements of the output, and of what each layer computes, as low and as high
+    as a search finds: (inputs, *input_shape). Where there are many elements, these are evenly
+    spread ones. A layer may saturate on one input of thousands, and the output need not show it.
 
     It begins with the inputs ``x`` (samples, *input_shape); the best of each round change some of
     their values, and the best of all are the parents of the next round.
@@ -55,12 +58,27 @@ def furthest(qnet: QuantizedNetwork, x: np.ndarray, seed: int) -> np.ndarray:
     parents, made = x[:0], x
     for _ in range(_ROUNDS):
         made = np.concatenate([parents, made])
-        y = golden(qnet, made, fresh=np.ones(len(made), bool)).reshape(len(made), -1)
-        some = np.unique(np.linspace(0, y.shape[1] - 1, _OUTPUTS).astype(int))
-        parents = made[np.concatenate([y[:, some].argmin(0), y[:, some].argmax(0)])]
+        driven = _driven(qnet, made)
+        parents = made[np.concatenate([driven.argmin(0), driven.argmax(0)])]
         made = np.repeat(parents, _CHILDREN, axis=0)
         anywhere = rng.integers(lo, hi, made.shape, endpoint=True)
         at_end = np.where(rng.random(made.shape) < 0.5, lo, hi)
         kind = rng.random(made.shape)
         made = np.where(kind < 0.1, anywhere, np.where(kind < 0.25, at_end, made))
     return parents
+
+
+def _driven(qnet: QuantizedNetwork, x: np.ndarray) -> np.ndarray:
+    """The elements that :func:`furthest` drives: (samples, elements)."""
+    trace: dict = {}
+    y = golden(qnet, x, trace=trace, fresh=np.ones(len(x), bool))
+    tensors = [(y, _OUTPUTS), *((trace[layer.name][name], _INSIDE)
+                                for layer in qnet.computing.values() for name in layer.traced)]
+    driven = np.concatenate([_spread(values.reshape(len(x), -1), count)
+                             for values, count in tensors], axis=1)
+    return _spread(driven, _DRIVEN)
+
+
+def _spread(columns: np.ndarray, count: int) -> np.ndarray:
+    """So many evenly spread columns at most."""
+    return columns[:, np.unique(np.linspace(0, columns.shape[1] - 1, count).astype(int))]

@@ -24,6 +24,19 @@ def test_the_search_drives_outputs_further_than_random_inputs(qnet):
     assert (far.min(0) < usual.min(0)).all() and (far.max(0) > usual.max(0)).all()
 
 
+def test_the_search_drives_layers_whose_values_the_output_need_not_follow():
+    qnet = quantized("stack")
+    x = seeded_inputs(qnet, 64, 1)
+
+    def last_states(x):
+        trace: dict = {}
+        golden(qnet, x, trace=trace, fresh=np.ones(len(x), bool))
+        return np.stack([trace[layer]["c"][:, -1, -1] for layer in ("l0_lstm", "l1_lstm")], 1)
+
+    far, usual = last_states(furthest(qnet, x, 1)), last_states(x)
+    assert (far.min(0) < usual.min(0)).all() and (far.max(0) > usual.max(0)).all()
+
+
 def test_the_search_stays_in_the_format_of_the_input(qnet):
     lo, hi = (limits.reshape(qnet.input_shape) for limits in qnet.input_limits())
     found = furthest(qnet, seeded_inputs(qnet, 8, 1), 1)
