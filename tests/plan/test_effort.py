@@ -8,8 +8,8 @@ from gatefold.boards import get
 from gatefold.gen.frontends import load
 from gatefold.gen.network.initialise import initialise
 from gatefold.gen.numbers.quantize import quantize
-from gatefold.gen.plan import Array, Budget, choose_array, drafts, sizing
-from gatefold.gen.plan.plan import draft_plan, scheduled
+from gatefold.gen.plan import Array, Budget, choose_array, sizing
+from gatefold.gen.plan.plan import Outline, draft_plan, scheduled
 from gatefold.gen.plan.tiling import Tiling
 from gatefold.gen.plan.waves import Wave
 from tests.support.places import ROOT
@@ -53,10 +53,10 @@ def test_steps_that_lie_alike_are_cut_once(counted):
 
 def test_a_search_for_the_forum_network_drafts_little(counted):
     network = load(ROOT / "models/forum-cnn-lstm/forum-cnn-lstm.tflite")
-    calls = counted(drafts, "draft_plan")
+    calls = counted(Outline, "draft")
     counted(sizing, "scheduled")
     # A convolution may take several blocks, and lanes several beats: each is a draft.
     qnet = quantize(network)
     plan = choose_array(qnet, Budget.of(get("zcu104")).packed(), quick=True)
     assert plan.cycles.latency <= 13_846
-    assert calls["scheduled"] <= 5 and calls["draft_plan"] <= 12
+    assert calls["scheduled"] <= 5 and calls["draft"] <= 12
