@@ -174,8 +174,8 @@ class Dense(Windowed, Layer):
         x = self.gather(values[0])
         # In two dimensions: BLAS would multiply more of them sample by sample.
         flat = x.reshape(-1, self.features) @ self.w.T.astype(x.dtype)
-        inside["z"] = flat.reshape(*x.shape[:-1], self.outputs) + self.b.astype(x.dtype)
-        return FUNCTIONS[self.activation](inside["z"])
+        z = inside["z"] = flat.reshape(*x.shape[:-1], self.outputs) + self.b.astype(x.dtype)
+        return FUNCTIONS[self.activation](z)
 
     @property
     def _products(self) -> int:

@@ -5,11 +5,13 @@ Gates are in blocks i, f, g, o (LSTM) and r, z, n (GRU). A matrix is stored as (
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gatefold.gen.errors import UserError
+from gatefold.gen.network.largest import Largest
 from gatefold.gen.network.layer import (
     ACTIVATIONS,
     CELL_ACTIVATIONS,
@@ -102,26 +104,54 @@ class Recurrent(Layer):
     def compute(self, values, inside):
         x = values[0]
         samples, timesteps, _ = x.shape
-        # x's part of every gate of every step at once; only h needs the loop.
-        z_x = x @ self.w_ih.T.astype(x.dtype) + self.b.astype(x.dtype)
+        w_ih, b = self.w_ih.T.astype(x.dtype), self.b.astype(x.dtype)
         first = values[1:]
         if not first:
             constants = [getattr(self, f"{state}0", None) for state in self.states]
             first = [np.zeros(self.units) if constant is None else constant
                      for constant in constants]
             first = [np.broadcast_to(one.astype(x.dtype), (samples, self.units)) for one in first]
+        peaks = isinstance(inside, Largest)
+        at_once, names = (inside.STEPS, {"h", *inside.names}) if isinstance(inside, Largest) \
+            else (timesteps, None)
+        made = np.empty((samples, timesteps if self.return_sequences else 1, self.units), x.dtype)
+        pieces: dict[str, list[np.ndarray]] = defaultdict(list)
         # Samples that follow one another are computed one by one.
         parts = [slice(n, n + 1) for n in range(samples)] if self.stateful else [slice(0, samples)]
         state = [one[parts[0]] for one in first]
         for rows in parts:
-            for t in range(timesteps):
-                found = self.step(z_x[rows, t], *state)
-                state = [found[name] for name in self.states]
-                for name, value in found.items():
-                    if name not in inside:
-                        inside[name] = np.empty((samples, timesteps, value.shape[1]), x.dtype)
-                    inside[name][rows, t] = value
-        return inside["h"] if self.return_sequences else inside["h"][:, -1]
+            for begin in range(0, timesteps, at_once):
+                # x's part of every gate of many steps at once; only h needs the loop.
+                z_x = x[rows, begin:begin + at_once] @ w_ih + b
+                state, piece = self._steps(z_x, state, names)
+                if self.return_sequences:
+                    made[rows, begin:begin + at_once] = piece["h"]
+                else:
+                    made[rows, 0] = piece["h"][:, -1]
+                for name, of_steps in piece.items():
+                    if peaks:
+                        inside[name] = of_steps
+                    else:
+                        pieces[name].append(of_steps)
+        for name, those in pieces.items():
+            inside[name] = those[0] if len(those) == 1 else np.concatenate(those)
+        return made if self.return_sequences else made[:, 0]
+
+    def _steps(self, z_x: np.ndarray, state: list[np.ndarray], names: set[str] | None,
+               ) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+        """The states after some steps, and the tensors of all of these, (samples, steps, ...);
+        those of ``names`` alone, where these are given."""
+        samples, steps, _ = z_x.shape
+        inside: dict[str, np.ndarray] = {}
+        for t in range(steps):
+            found = self.step(z_x[:, t], *state)
+            state = [found[name] for name in self.states]
+            for name in found if names is None else names & found.keys():
+                value = found[name]
+                if name not in inside:
+                    inside[name] = np.empty((samples, steps, value.shape[1]), z_x.dtype)
+                inside[name][:, t] = value
+        return state, inside
 
     def step(self, z_x: np.ndarray, h: np.ndarray, *more: np.ndarray) -> dict[str, np.ndarray]:
         """The tensors of one step.
@@ -139,7 +169,11 @@ class Recurrent(Layer):
         return shapes[0][0] * (self.w_ih.size + self.w_hh.size)
 
     def elements(self, *shapes):
-        return shapes[0][0] * 16 * self.units  # the gates, their arguments, and more
+        return self.working(shapes[0][0])
+
+    def working(self, steps: int) -> int:
+        """The same of so many steps: the gates, their arguments, and more."""
+        return steps * 16 * self.units
 
     def scaled(self, gain, offset):
         return replace(self, w_ih=self.w_ih * gain, b=self.b + self.w_ih @ offset)

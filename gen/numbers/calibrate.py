@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from gatefold.gen.errors import UserError
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.frames import as_samples, input_names
-from gatefold.gen.network.graph import Network, split
+from gatefold.gen.network.graph import Network, Recurrent, split
+from gatefold.gen.network.largest import Largest
 from gatefold.gen.numbers.formats import Seen, peak_of
 
 __all__ = ["Calibration", "at_a_time", "calibrate", "peak_of"]
@@ -18,6 +20,9 @@ __all__ = ["Calibration", "at_a_time", "calibrate", "peak_of"]
 TENSORS = ("c", "h", "y", "g", "m", "n")
 _CHUNK = 64  # samples traced at a time, for memory ...
 _ELEMENTS = 1 << 25  # ... and how many elements of windows
+#: Products of a step up to which BLAS computes in one thread: more threads take longer where other
+#: work keeps them waiting.
+_PRODUCTS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,13 @@ def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0, *,
         record = {"source": "seeded random inputs", "samples": samples, "seed": seed}
     inputs = tuple(Seen.of(part, keep=look) for part in split(x, network.input_shapes))
     layers: dict[str, dict[str, Seen]] = {}
-    chunk = at_a_time(network, len(x))
+    largest = TENSORS if not look and not any(layer.reads_cell for layer in network.layers) else ()
+    chunk = at_a_time(network, len(x), peaks=bool(largest))
     most = max(1 << 12, (1 << 18) * chunk // len(x))
     for start in range(0, len(x), chunk):
         trace: dict = {}
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            forward(network, x[start:start + chunk], trace=trace)
+            forward(network, x[start:start + chunk], trace=trace, largest=largest)
         for name, inside in trace.items():
             known = layers.setdefault(name, {})
             for tensor in TENSORS:
@@ -77,10 +83,20 @@ def calibrate(network: Network, data=None, samples: int = 64, seed: int = 0, *,
     return Calibration({**record, "peaks": peaks}, inputs, layers, look)
 
 
-def at_a_time(network: Network, samples: int) -> int:
+def at_a_time(network: Network, samples: int, *, peaks: bool = False) -> int:
     """Samples that the memory allows to compute together; all of ``samples`` where state goes from
-    one to the next."""
+    one to the next. ``peaks``: of tensors nothing else is kept."""
     if network.stateful:
         return samples
-    most = max(layer.elements(*network.shapes_into(n)) for n, layer in enumerate(network.layers))
-    return max(1, min(_CHUNK, _ELEMENTS // most))
+    shapes = [network.shapes_into(n) for n in range(len(network.layers))]
+    most = max(layer.elements(*into) for layer, into in zip(network.layers, shapes, strict=True))
+    fit = max(1, min(_CHUNK, _ELEMENTS // most))
+    if not peaks:
+        return fit
+    working = max(layer.working(min(Largest.STEPS, into[0][0])) if isinstance(layer, Recurrent)
+                  else layer.elements(*into)
+                  for layer, into in zip(network.layers, shapes, strict=True))
+    products = max((layer.w_hh.size for layer in network.layers if isinstance(layer, Recurrent)),
+                   default=_PRODUCTS)
+    return max(fit, min(_CHUNK, _PRODUCTS // products,
+                        _ELEMENTS // (sum(map(prod, network.shapes)) + working)))

@@ -7,6 +7,8 @@ more than their number.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -23,16 +25,16 @@ from gatefold.gen.plan.rows import list_routes
 from gatefold.gen.plan.tiling import StepTiles, Tiling
 from gatefold.gen.plan.work import Job, Operand, Work
 
-__all__ = ["break_down"]
+__all__ = ["Breakdown", "break_down"]
 
 #: The most elements of a row of the output frame that an op of its own puts together.
 _GATHERED = 512
 
 
 def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
-               dies: int = 1, parts: int = 1) -> Work:
-    """List the jobs of ``qnet`` on a pe x simd array of so many ``dies``, op by op, step by step,
-    group by group. ``parts``: beats of a chunk of results.
+               dies: int = 1, parts: int = 1) -> Breakdown:
+    """The jobs of ``qnet`` on a pe x simd array of so many ``dies``, op by op, step by step, group
+    by group. ``parts``: beats of a chunk of results.
 
     ``block_words``: see :func:`gatefold.gen.plan.lower.lower`.
     Raises :class:`UserError` for an output that is nothing but padding.
@@ -53,7 +55,7 @@ def break_down(qnet: QuantizedNetwork, pe: int, simd: int, block_words: int,
         lowered.gather(_row(added))
         places = output_places(lowered)
         assert places is not None
-    return _Breakdown(lowered, parts, *places).work()
+    return Breakdown(lowered, parts, *places)
 
 
 def _row(added: np.ndarray) -> int:
@@ -69,9 +71,9 @@ def _row(added: np.ndarray) -> int:
     return max(rows)
 
 
-class _Breakdown:
-    """The work of lowered ops. ``places``, ``out_rows``, ``out_row``: see
-    :func:`~gatefold.gen.plan.output.output_places`."""
+class Breakdown:
+    """The work of lowered ops: its outline, and all of it. ``places``, ``out_rows``, ``out_row``:
+    see :func:`~gatefold.gen.plan.output.output_places`."""
 
     def __init__(self, lowered: Lowered, parts: int, places: dict[tuple[int, int], int],
                  out_rows: int, out_row: int):
@@ -86,9 +88,7 @@ class _Breakdown:
         self.rides = find_rides(self.ops, self.folds, read, self.repeated, lowered.needs)
         self.folds = tuple(fold.moved(self.rides[n][0].row) if n in self.rides else fold
                            for n, fold in enumerate(self.folds))
-        self.tiling = Tiling(lowered, self.folds, self.repeated, self.rides, parts)
         self.routes, self.first_route = list_routes(self.folds, lowered.simd // parts)
-        self.aligns = self._find_aligns()
         scaled = any(op.scales is not None for op in self.ops)
         words = np.cumsum([0] + [self._beats(op) * scaled for op in self.ops])
         self.scales: list[int] = words.tolist()  # of each op the first word of its row scales
@@ -109,20 +109,31 @@ class _Breakdown:
         """Beats of an op's whole result: so many words each lane has for it."""
         return self.parts * self.storage.words(op.size)
 
+    @cached_property
+    def tiling(self) -> Tiling:
+        """The tiles of all steps."""
+        return Tiling(self.lowered, self.folds, self.repeated, self.rides, self.parts)
+
     def work(self) -> Work:
-        finishes = [[op.finish(step) for step in range(len(op.sizes))] for op in self.ops]
-        kinds = list(dict.fromkeys(kind for steps in finishes for kind in steps))
+        """All of it."""
+        tiles = sum(len(group.tiles) for step in self.tiling.steps for group in step.groups)
+        return replace(self.outline(), aligns=self.aligns, tiles=tiles,
+                       weight_words=tuple(self.tiling.weight_words),
+                       bias_words=tuple(self.tiling.bias_words))
+
+    def outline(self) -> Work:
+        """All that is known before the tiles are."""
+        finishes = [op.finishes() for op in self.ops]
+        kinds = list(dict.fromkeys(kind for runs in finishes for kind, _ in runs))
         leaving = frozenset(op for op, _ in self.places)
         words_out = [word for _, word in sorted(self.places.items())]
         return Work(
             storage=self.storage, parts=self.parts, ops=self.ops, folds=self.folds,
-            kinds=tuple(kinds), aligns=self.aligns,
-            kind_of=tuple(tuple(map(kinds.index, steps)) for steps in finishes),
-            routes=self.routes, make_jobs=self.jobs,
-            tiles=sum(len(group.tiles) for step in self.tiling.steps for group in step.groups),
-            weight_words=tuple(self.tiling.weight_words),
-            bias_words=tuple(self.tiling.bias_words), cell_depth=max(1, self.cell_depth),
-            scale_depth=self.scales[-1],
+            kinds=tuple(kinds), aligns=(),
+            kind_of=tuple(sum(((kinds.index(kind),) * steps for kind, steps in runs), ())
+                          for runs in finishes),
+            routes=self.routes, make_jobs=self.jobs, tiles=0, weight_words=(), bias_words=(),
+            cell_depth=max(1, self.cell_depth), scale_depth=self.scales[-1],
             x_rows=self.lowered.x_rows, x_row=self.lowered.x_row, out_rows=self.out_rows,
             out_row=self.out_row, leaving=leaving,
             in_order=(len(leaving) == 1 and words_out == sorted(words_out)
@@ -130,9 +141,10 @@ class _Breakdown:
             repeated=self.repeated,
             rides=self.rides, factors=self.factors, factor_depth=self.factor_depth)
 
-    def _find_aligns(self) -> tuple[int, ...]:
+    @cached_property
+    def aligns(self) -> tuple[int, ...]:
         """The shifts of products that any tile asks for."""
-        fracs = np.array([chunk.frac for chunk in self.storage.chunks])
+        fracs = self.storage.chunks.column("frac")
         read: dict[tuple[int, int], list[np.ndarray]] = {}
         for step in self.tiling.steps:
             for n, p, numbers in step.met:
@@ -143,29 +155,30 @@ class _Breakdown:
 
     def jobs(self) -> tuple[Job, ...]:
         """All the jobs, by op, step and group."""
-        return tuple(job for step in self.tiling.steps for job in self._jobs(step))
+        chunks = list(self.storage.chunks)
+        return tuple(job for step in self.tiling.steps for job in self._jobs(step, chunks))
 
-    def _operands(self, step: StepTiles) -> list[tuple[Chunk, int]]:
-        """(chunk, align) of everything that a step meets."""
+    def _operands(self, step: StepTiles, chunks: list[Chunk]) -> list[tuple[Chunk, int]]:
+        """(chunk, align) of everything that a step meets, of all ``chunks``."""
         found = []
         for n, p, numbers in step.met:
             part = self.ops[n].parts[p]
             carried = part.carried and step.step == 0
             for number in numbers.tolist():
-                chunk = self.storage.chunks[number]
+                chunk = chunks[number]
                 found.append((self.storage.before(chunk) if carried else chunk,
                               self.aligns.index(_align(part, chunk.frac))))
         return found
 
-    def _jobs(self, step: StepTiles) -> Iterator[Job]:
+    def _jobs(self, step: StepTiles, chunks: list[Chunk]) -> Iterator[Job]:
         n, op = step.op, self.ops[step.op]
-        met = self._operands(step)
-        anything = met[0][0] if met else self.storage.chunks[0], 0
+        met = self._operands(step, chunks)
+        anything = met[0][0] if met else chunks[0], 0
         begins = step.step == 0 and op.cells is not None
         out = self.places.get((n, step.step))
         h = None
         if op.written is not None:
-            address = self.storage.chunks[op.written[step.step, 0] // self.lowered.simd].address
+            address = chunks[op.written[step.step, 0] // self.lowered.simd].address
             h = address if address >= 0 else None
         for found in step.groups:
             group = self.folds[n].groups[found.number]

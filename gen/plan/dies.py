@@ -30,7 +30,7 @@ from functools import cache
 
 import numpy as np
 
-from gatefold.gen.plan.layout import Chunk
+from gatefold.gen.plan.layout import Chunk, Chunks
 from gatefold.gen.plan.rows import Fold, fold
 from gatefold.hdl.dies import borders, sources
 
@@ -89,12 +89,17 @@ def _word(chunk: Chunk, dies: int) -> tuple:
     return op, step, index // dies if op >= 0 else index, chunk.frac
 
 
-def places(chunks: Sequence[Chunk], dies: int) -> np.ndarray:
+def places(chunks: Chunks, dies: int) -> np.ndarray:
     """(chunks, 3): the word of each chunk, by its number; its bank; whether every die has it. It is
     all that :func:`columns` asks of chunks; of words, only which chunks have the same one."""
-    words: dict[tuple, int] = {}
-    return np.array([(words.setdefault(_word(chunk, dies), len(words)), chunk.bank,
-                      chunk.from_x or chunk.everywhere) for chunk in chunks]).reshape(-1, 3)
+    op, index = chunks.column("op"), chunks.column("index")
+    word = np.zeros(len(chunks), np.int64)
+    for field in (op, chunks.column("step"), np.where(op >= 0, index // dies, index),
+                  chunks.column("frac")):  # what _word tells apart, as digits of a number
+        least = field.min(initial=0)
+        word = word * (field.max(initial=0) - least + 1) + field - least
+    there = chunks.column("from_x") | chunks.column("everywhere")
+    return np.stack([word, chunks.column("bank"), there], axis=1)
 
 
 def columns(chunks: Sequence[Chunk], lanes: np.ndarray, dies: int) -> list[tuple[list[Columns],

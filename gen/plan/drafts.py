@@ -12,8 +12,8 @@ from gatefold.gen.plan.array import BLOCK_WORDS, CROSS, Array
 from gatefold.gen.plan.budget import Budget
 from gatefold.gen.plan.demand import demands, lane_multipliers
 from gatefold.gen.plan.distance import ACCURACY, Site
-from gatefold.gen.plan.placing import multipliers_fit, parts_of, place
-from gatefold.gen.plan.plan import draft_plan
+from gatefold.gen.plan.placing import may_place, multipliers_fit, parts_of, place
+from gatefold.gen.plan.plan import Outline
 from gatefold.gen.plan.resources import estimate
 from gatefold.gen.plan.waves import AHEAD
 from gatefold.gen.plan.work import Work
@@ -72,9 +72,12 @@ def drafted(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Draft | Non
 
 def _fitting(qnet: QuantizedNetwork, array: Array, budget: Budget) -> tuple[Draft | None, int]:
     """``array`` as of :func:`drafted`, with its words and its lanes as they are; and the weight
-    words that it takes."""
+    words that it takes, or may take where it is refused before that is known."""
     array = _spread(array, budget)
-    work, draft = draft_plan(qnet, array)
+    outline = Outline(qnet, array)
+    if not may_place(outline.config, budget):
+        return None, array.block_words
+    work, draft = outline.draft()
     # What the schedule will add, as far as can be told.
     parked = sum(AHEAD * len(fold.groups) for fold in work.folds)
     draft = replace(draft, park_depth=parked, program_depth=_PROGRAM)
@@ -123,7 +126,7 @@ def made_to_fit(qnet: QuantizedNetwork, array: Array, budget: Budget) -> Array:
     found = drafted(qnet, array, budget)
     if found is None:
         spread = _spread(array, budget)
-        return replace(spread, **_levels(draft_plan(qnet, spread)[1], budget)[0])
+        return replace(spread, **_levels(Outline(qnet, spread).draft()[1], budget)[0])
     if found.too_fast:
         raise too_fast(found, budget)
     return found.array

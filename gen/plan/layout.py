@@ -46,13 +46,18 @@ array([[ 4,  5,  6],
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import lcm
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-__all__ = ["NOWHERE", "Chunk", "Ring", "Storage", "cut"]
+__all__ = ["NOWHERE", "Chunk", "Chunks", "Ring", "Storage", "cut"]
+
+_Address = TypeVar("_Address", int, np.ndarray)
 
 NOWHERE = -1  #: Address of an element that is always zero.
 
@@ -78,6 +83,60 @@ class Chunk(NamedTuple):
     age: int = 0
 
 
+class Chunks(Sequence[Chunk]):
+    """Chunks by number. They are kept as columns: an array that is only drafted makes a hundred
+    thousand chunks and looks at few of them."""
+
+    #: The fields of a :class:`Chunk`, ``origin`` as three.
+    COLUMNS = ("from_x", "address", "size", "frac", "op", "step", "index", "bank", "everywhere",
+               "age")
+
+    def __init__(self):
+        self._blocks: list[np.ndarray] = []
+        self._count = 0
+
+    def add(self, **columns: ArrayLike) -> None:
+        """Append as many chunks as the arrays of the ``columns`` make together, in their order;
+        those that are not given are zero."""
+        arrays = np.broadcast_arrays(*(columns.get(name, 0) for name in self.COLUMNS))
+        self._blocks.append(np.stack([array.ravel() for array in arrays], axis=1, dtype=np.int64,
+                                     casting="unsafe"))
+        self._count += len(self._blocks[-1])
+        self.__dict__.pop("table", None)
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """All of them, (chunks, columns)."""
+        self._blocks = [np.concatenate([np.empty((0, len(self.COLUMNS)), np.int64),
+                                        *self._blocks])]
+        return self._blocks[0]
+
+    def column(self, name: str) -> np.ndarray:
+        """A field of all of them."""
+        return self.table[:, self.COLUMNS.index(name)]
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, number: int) -> Chunk: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Chunk]: ...
+    def __getitem__(self, number: int | slice) -> Chunk | list[Chunk]:
+        if isinstance(number, slice):
+            return [_chunk(row) for row in self.table[number].tolist()]
+        return _chunk(self.table[number].tolist())
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return iter(self[:])
+
+
+def _chunk(row: list[int]) -> Chunk:
+    """The chunk of a row of :attr:`Chunks.table`."""
+    from_x, address, size, frac, op, step, index, bank, everywhere, age = row
+    return Chunk(bool(from_x), address, size, frac, (op, step, index), bank, bool(everywhere), age)
+
+
 @dataclass(frozen=True)
 class Ring:
     """Words of the h memory that an op writes in turn, frame after frame: ``places`` of ``words``
@@ -90,7 +149,7 @@ class Ring:
     places: int
     chunks: int = 0
 
-    def moved(self, address: int, frames: int) -> int:
+    def moved(self, address: _Address, frames: int) -> _Address:
         """What lies at ``address`` in one frame, so many frames later."""
         return self.base + (address - self.base + frames * self.words) % (self.words * self.places)
 
@@ -108,7 +167,7 @@ class Storage:
 
     simd: int
     dies: int = 1
-    chunks: list[Chunk] = field(default_factory=list)
+    chunks: Chunks = field(default_factory=Chunks)
     h_depth: int = 0
     rings: list[Ring] = field(default_factory=list)
 
@@ -125,10 +184,12 @@ class Storage:
         fractional bits. A word whose elements have several formats is a chunk for each of them."""
         words = self.chunks_of(row)
         if (fracs == fracs[:1, :1]).all():
-            frac, first, last = int(fracs[0, 0]), len(self.chunks), row - (words - 1) * self.simd
-            self.chunks += [Chunk(True, t * words + k, last if k == words - 1 else self.simd, frac,
-                                  (-1, t, k)) for t in range(rows) for k in range(words)]
-            return (first + np.arange(rows)[:, None] * words) * self.simd + np.arange(row)
+            first = len(self.chunks)
+            t, k = np.arange(rows)[:, None], np.arange(words)
+            self.chunks.add(from_x=1, address=t * words + k,
+                            size=np.minimum(self.simd, row - k * self.simd), frac=fracs[0, 0],
+                            op=-1, step=t, index=k)
+            return (first + t * words) * self.simd + np.arange(row)
         found = np.empty((rows, row), np.int64)
         for t in range(rows):
             for k in range(words):
@@ -137,7 +198,8 @@ class Storage:
                 for frac in np.unique(fracs[t, lanes]).tolist():
                     held = np.flatnonzero(fracs[t, lanes] == frac)
                     here[held] = len(self.chunks) * self.simd + held
-                    self.chunks.append(Chunk(True, t * words + k, len(held), frac, (-1, t, k)))
+                    self.chunks.add(from_x=1, address=t * words + k, size=len(held), frac=frac,
+                                    op=-1, step=t, index=k)
         return found
 
     def result(self, op: int, steps: int, size: int, frac: int, kept: int,
@@ -151,17 +213,16 @@ class Storage:
         ring = Ring(base, kept * words, places, steps * chunks)
         if places > 1:
             self.rings.append(ring)
-        each = [(k, *divmod(k, self.dies), min(self.simd, size - k * self.simd))
-                for k in range(chunks)]
+        k, t = np.arange(chunks), np.arange(steps)[:, None]
+        word, bank = np.divmod(k, self.dies)
         last = chunks - 1 if (chunks - 1) % self.dies == 0 else -1  # it is alone in its word
         for age in range(places - 1, -1, -1):
-            for t in range(steps):
-                at = base + t % kept * words if kept else -1
-                if age and kept:
-                    at = ring.moved(at, -age)
-                self.chunks += [
-                    Chunk(False, at + word if kept else -1, count, frac, (op, t - age * steps, k),
-                          bank, k == last, age) for k, word, bank, count in each]
+            at = base + t % max(1, kept) * words
+            if age and kept:
+                at = ring.moved(at, -age)
+            self.chunks.add(address=at + word if kept else -1,
+                            size=np.minimum(self.simd, size - k * self.simd), frac=frac, op=op,
+                            step=t - age * steps, index=k, bank=bank, everywhere=k == last, age=age)
         first = len(self.chunks) - steps * chunks
         number = first + np.arange(steps)[:, None] * chunks + np.arange(size) // self.simd
         return number * self.simd + np.arange(size) % self.simd

@@ -85,9 +85,14 @@ class Op:
         """Matrix rows of an element."""
         return self.bias.shape[1]
 
-    def finish(self, step: int) -> Kind:
-        """Its finish at a step."""
-        return self.later[1] if self.later and step >= self.later[0] else self.kind
+    def finishes(self) -> list[tuple[Kind, int]]:
+        """Its finishes from the first step on, each with the number of steps that have it."""
+        steps = len(self.sizes)
+        if not self.later:
+            return [(self.kind, steps)]
+        begins = min(self.later[0], steps)
+        return [(kind, count) for kind, count in (
+            (self.kind, begins), (self.later[1], steps - begins)) if count]
 
     @property
     def repeated(self) -> bool:

@@ -28,17 +28,21 @@ def _places(lowered: Lowered, rows: np.ndarray, simd: int) -> dict[tuple[int, in
     """The same for a frame of these ``rows`` of addresses."""
     chunks_of_row, dies = lowered.storage.chunks_of(rows.shape[1]), lowered.storage.dies
     found: dict[tuple[int, int], dict[int, int]] = {}
-    for r, row in enumerate(rows):
-        for k in range(chunks_of_row):
-            piece = row[k * simd:(k + 1) * simd]
-            if piece[0] < 0 or piece[0] % simd or (np.diff(piece) != 1).any():
-                return None
-            chunk = lowered.storage.chunks[piece[0] // simd]
-            op, step, index = chunk.origin
-            if (op < 0 or chunk.age or chunk.size != len(piece)
-                    or index in found.get((op, step), {})):
-                return None
-            found.setdefault((op, step), {})[index] = r * chunks_of_row + k
+    first, lane = np.divmod(rows[:, ::simd], simd)
+    following = rows[:, 1:] == rows[:, :-1] + 1
+    following[:, simd - 1::simd] = True  # the next chunk begins there
+    sizes = np.minimum(simd, rows.shape[1] - simd * np.arange(chunks_of_row))
+    op, step, index, age, size = (lowered.storage.chunks.column(name)[first] for name in (
+        "op", "step", "index", "age", "size"))
+    if (rows < 0).any() or lane.any() or not following.all() or (op < 0).any() or age.any() \
+            or (size != sizes).any():
+        return None
+    made = zip(*(one.ravel().tolist() for one in (op, step, index)), strict=True)
+    for place, (*at, k) in enumerate(made):
+        of_step = found.setdefault((at[0], at[1]), {})
+        if k in of_step:
+            return None
+        of_step[k] = place
     places = {}
     for (op, step), chunks in found.items():
         size = lowered.storage.chunks_of(lowered.ops[op].size)

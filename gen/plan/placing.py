@@ -13,7 +13,7 @@ from gatefold.gen.plan.plan import Plan, make_plan
 from gatefold.gen.plan.resources import estimate
 from gatefold.hdl.config import SHALLOW, EngineConfig, bits_for
 
-__all__ = ["fit", "lut_rows", "might_fit", "multipliers_fit", "parts_of", "place",
+__all__ = ["fit", "lut_rows", "may_place", "might_fit", "multipliers_fit", "parts_of", "place",
            "widths_might_fit"]
 
 #: Shares of a device that a core may take by our estimate: routing needs air.
@@ -44,7 +44,7 @@ def widths_might_fit(asked: list[Demand], pe: int, simd: int, budget: Budget, *,
     fewest = simd // max(parts_of(simd, budget), default=1)
     lanes = simd if budget.lanes is None else fewest
     each = bram18s(table.out_frac, len(table.t0)) + (bram18s(8, len(table.t1)) if table.n2 else 0)
-    held = lanes * tables * each / 2
+    held = budget.dies * lanes * tables * each / 2
     # Each die has the input, and the results of all dies, a memory for each lane.
     stored = sum(demand.stored(simd, budget.dies) for demand in asked)
     operands = budget.dies * (_blocks(simd * act_width, 2 << bits_for(ceil(inputs / simd)))
@@ -84,6 +84,13 @@ def lut_rows(config: EngineConfig, *, bram36: float) -> int | None:
     a_row = bram18s(config.simd * config.weight_width, config.weight_depth) / 2
     rows = ceil((taken - bram36) / a_row)
     return rows if rows <= config.pe - config.uram_rows else None
+
+
+def may_place(outline: EngineConfig, budget: Budget) -> bool:
+    """Whether the device has the multipliers and the memories of an ``outline``, which has no
+    weights yet: whatever these take comes on top."""
+    needs = estimate(outline)
+    return needs.dsp <= budget.dsp and needs.bram36 <= budget.bram36 * _BLOCK_SHARE
 
 
 def place(config: EngineConfig, budget: Budget) -> EngineConfig | None:

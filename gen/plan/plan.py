@@ -13,7 +13,7 @@ from gatefold.gen.errors import UserError
 from gatefold.gen.numbers.quantized import QuantizedNetwork, Table
 from gatefold.gen.plan.array import Array
 from gatefold.gen.plan.bounds import Bounds, bounds
-from gatefold.gen.plan.breakdown import break_down
+from gatefold.gen.plan.breakdown import Breakdown, break_down
 from gatefold.gen.plan.collection import uncollected
 from gatefold.gen.plan.cycles import Timeline, input_arrivals, replay
 from gatefold.gen.plan.images import load_image, number_images, program_images, with_parity
@@ -27,7 +27,8 @@ from gatefold.hdl.config import EngineConfig, TableConfig, bits_for
 from gatefold.hdl.isa import Stop
 from gatefold.hdl.kinds import SILENT, DenseKind
 
-__all__ = ["Cycles", "Frame", "Plan", "draft_plan", "make_plan", "programmed", "scheduled"]
+__all__ = ["Cycles", "Frame", "Outline", "Plan", "draft_plan", "make_plan", "programmed",
+           "scheduled"]
 
 #: Frames of the steady state that the interval is measured on.
 _FRAMES = 5
@@ -116,7 +117,7 @@ class Plan:
 
     def retrained(self, qnet: QuantizedNetwork) -> Plan:
         """The same plan for ``qnet``, the same network with other numbers in the same formats."""
-        ops = _broken_down(qnet, self.array).ops
+        ops = Outline(qnet, self.array).work.ops
         assert [op.kind for op in ops] == [op.kind for op in self.work.ops]
         return replace(self, qnet=qnet, work=replace(self.work, ops=ops))
 
@@ -159,14 +160,39 @@ def _intervals(steady: Timeline) -> tuple[int, ...]:
     return seen
 
 
-@uncollected()
+class Outline:
+    """What is known of a plan before its tiles are.
+
+    Attributes: ``work``, without tiles and the words that they need; ``config``, the engine without
+    weights, biases and a program: all other memories and multipliers are those of the plan, but for
+    parked sums.
+    """
+
+    @uncollected()
+    def __init__(self, qnet: QuantizedNetwork, array: Array):
+        self._qnet, self._array = qnet, array
+        self._breakdown = _broken_down(qnet, array)
+        self.work = self._of_contexts(self._breakdown.outline())
+        self.config = _config(qnet, self.work, array)
+
+    @uncollected()
+    def draft(self) -> tuple[Work, EngineConfig]:
+        """As of :func:`draft_plan`."""
+        work = self._of_contexts(self._breakdown.work())
+        return work, _config(self._qnet, work, self._array)
+
+    def _of_contexts(self, work: Work) -> Work:
+        """The work of all contexts of a frame, from that of one."""
+        if self._array.contexts == 1:
+            return work
+        return interleave(work, self._array.contexts,
+                          _config(self._qnet, work, self._array).x_depth)
+
+
 def draft_plan(qnet: QuantizedNetwork, array: Array) -> tuple[Work, EngineConfig]:
     """What a plan starts from: the jobs, and the engine but for its program. Errors as of
     :func:`make_plan`."""
-    work = _broken_down(qnet, array)
-    if array.contexts > 1:
-        work = interleave(work, array.contexts, _config(qnet, work, array).x_depth)
-    return work, _config(qnet, work, array)
+    return Outline(qnet, array).draft()
 
 
 @uncollected()
@@ -186,7 +212,7 @@ def programmed(qnet: QuantizedNetwork, array: Array, frame: Frame) -> EngineConf
     return _config(qnet, frame.work, array, frame.stretches, frame.program)
 
 
-def _broken_down(qnet: QuantizedNetwork, array: Array) -> Work:
+def _broken_down(qnet: QuantizedNetwork, array: Array) -> Breakdown:
     if array.packed and not qnet.packs:
         raise UserError("packed needs a network in int8 whose weights are -127..127, so that a DSP "
                         "slice holds two products: leave it out")
@@ -211,8 +237,8 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array,
         cell_width=qnet.cell_width, acc_width=qnet.acc_width,
         table=_table_config(qnet.table),
         curve=_table_config(*qnet.curves.values()) if qnet.curves else None,
-        aligns=work.aligns, kinds=work.kinds, routes=work.routes,
-        weight_depth=len(work.weight_words), bias_depth=len(work.bias_words),
+        aligns=work.aligns or (0,), kinds=work.kinds, routes=work.routes,
+        weight_depth=max(1, len(work.weight_words)), bias_depth=max(1, len(work.bias_words)),
         park_depth=max(parked, default=0), h_depth=max(1, work.storage.h_depth),
         cell_depth=work.cell_depth, scale_depth=work.scale_depth, out_width=qnet.out_width,
         x_row=work.x_row, x_rows=work.x_rows, x_split=qnet.split,

@@ -44,6 +44,7 @@ _THOROUGH, QUICK = Effort(1_200_000, 6), Effort(100_000, 1)
 #: An array is too slow where its cycles by counts alone are so many times those of the deadline.
 SURE = 1.1
 _UNSURE = 0.05  # part of a count by which riders may take fewer tiles
+_UNSURE_TILES = 1.5  # times the tiles that an array may have, where these are estimated
 #: The work of any array, however few tiles it takes.
 _EACH = 5_000
 #: Where one schedule is more than the effort: how many times the cycles of an array that does not
@@ -88,8 +89,15 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
     if not finalists and search.slow:
         raise too_fast(search.slow[0], budget)
     if not finalists:
-        raise _too_large(qnet, budget)
+        raise _too_long(budget) if search.too_long else _too_large(qnet, budget)
     return best_of(finalists, budget, rule)
+
+
+def _too_long(budget: Budget) -> UserError:
+    return UserError(
+        f"of {budget.name} the network leaves room for arrays only on which a frame takes more "
+        f"than {MAX_TILES} tiles, the longest schedule: use fewer timesteps, take fewer bits "
+        "(--width), or a larger board")
 
 
 def _too_large(qnet: QuantizedNetwork, budget: Budget) -> UserError:
@@ -142,7 +150,8 @@ class Search:
     free: they are refused by counts, or as drafts, instead.
 
     Attributes: ``finalists``, the plans; ``slow``, the best draft of each number of dies that would
-    fit at a slower clock; ``reserved``, block RAMs left free for programs.
+    fit at a slower clock; ``too_long``, whether any was left out for more tiles than
+    :data:`MAX_TILES`; ``reserved``, block RAMs left free for programs.
     """
 
     def __init__(self, qnet: QuantizedNetwork, wanted: Array, budget: Budget, rule: Rule,
@@ -154,6 +163,7 @@ class Search:
         self.ranking = Ranking(qnet, wanted.contexts)
         self.finalists: list[Plan] = []
         self.slow: list[Draft] = []
+        self.too_long = False
         self.reserved = 0.0
         self.tried: set[tuple[int, Array]] = set()  # arrays by the number of dies
 
@@ -165,8 +175,10 @@ class Search:
             shapes = ranking.shapes(share.multipliers)
             promise = ranking.cycles(*shapes[0]) if shapes else inf
             looks.append((promise, share.dies, share, ranking, shapes))
-        for *_, share, ranking, shapes in sorted(looks, key=lambda look: look[:2]):
-            self._look(share, ranking, shapes)
+        ranked = sorted(looks, key=lambda look: look[:2])
+        for *_, share, ranking, shapes in ranked:
+            # Where one number of dies leaves too little room for programs, another may do.
+            self._look(share, ranking, shapes, inf if share is ranked[-1][2] else 1)
         for _, _, share, ranking, _ in looks if self.most == inf else ():
             multipliers = share.multipliers // 2
             while multipliers >= 4 * share.dies and not self.finalists:
@@ -180,8 +192,10 @@ class Search:
         """Cycles of the fastest finalist, infinite where there is none."""
         return min((plan.cycles.latency for plan in self.finalists), default=inf)
 
-    def _look(self, share: Budget, ranking: Ranking, shapes: list[tuple[int, int]]):
-        """Find the finalists among ``shapes`` on all dies of a share."""
+    def _look(self, share: Budget, ranking: Ranking, shapes: list[tuple[int, int]],
+              again: float = inf):
+        """Find the finalists among ``shapes`` on all dies of a share. Where there are none because
+        their programs do not fit, look ``again`` so many times."""
         arrays = [replace(self.wanted, pe=pe, simd=simd) for pe, simd in shapes
                   if self._might_fit(pe, simd, share, ranking)]
         timed = self._timed(arrays, share, ranking)
@@ -190,8 +204,8 @@ class Search:
         for one in timed[:self.effort.plans]:
             frame = one.frame or scheduled(one.draft.work, one.draft.config)
             if one.frame is None and not self._program_fits(one.draft, frame, share):
-                if not self.finalists:  # look again, with what its program takes reserved
-                    self._look(share, ranking, shapes)
+                if not self.finalists and again:  # with what its program takes reserved
+                    self._look(share, ranking, shapes, again - 1)
                 continue
             placed = fit(make_plan(self.qnet, one.draft.array, frame=frame), share)
             self.finalists += [placed] if placed else []
@@ -232,9 +246,12 @@ class Search:
             if (share.dies, array) in self.tried or not self._might_fit(
                     array.pe, array.simd, share, ranking):
                 continue
-            cycles = ranking.cycles(array.pe, array.simd)
-            if cycles < _APART * too_large and ranking.tiles(array.pe, array.simd) > \
-                    self.effort.work:
+            cycles, tiles = (count(array.pe, array.simd) for count in (ranking.cycles,
+                                                                       ranking.tiles))
+            if cycles < _APART * too_large and tiles > self.effort.work:
+                continue
+            if tiles > _UNSURE_TILES * MAX_TILES:
+                self.too_long = True
                 continue
             self.tried.add((share.dies, array))
             spent += _EACH
@@ -248,7 +265,8 @@ class Search:
                 self.slow[slow:] = self.slow[slow:] or [draft]
                 continue
             spent += len(draft.work.storage.chunks)
-            if draft.work.tiles > self.most:
+            self.too_long |= draft.work.tiles > MAX_TILES
+            if draft.work.tiles > min(self.most, MAX_TILES):
                 continue
             spent += draft.work.tiles
             frame = None

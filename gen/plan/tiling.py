@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from gatefold.gen.plan.rows import Fold
 from gatefold.gen.plan.work import Word
 
 __all__ = ["StepGroup", "StepTile", "StepTiles", "Tiling"]
+
+#: Elements of vectors that are cut at a time, for memory.
+_AT_A_TIME = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,23 @@ class _Cut:
     ways: np.ndarray
 
 
+class _Met(NamedTuple):
+    """A vector that an op meets with a part of its own or of one that rides on it: ``which`` of the
+    cuts it is in, that ``cut``, and the ``numbers`` of its chunks."""
+
+    op: int
+    part: int
+    which: int
+    cut: _Cut
+    numbers: np.ndarray
+
+
+def _rows(array: np.ndarray) -> list[bytes]:
+    """The bytes of each array of ``array``."""
+    data, size = array.tobytes(), array[0].nbytes if len(array) else 0
+    return [data[at * size:(at + 1) * size] for at in range(len(array))]
+
+
 class Tiling:
     """The tiles of all steps, and the words that they need.
 
@@ -94,68 +115,107 @@ class Tiling:
         self._places = places(self.storage.chunks, self.storage.dies) \
             if self.storage.dies > 1 else np.empty((0, 3), int)
         # Of vectors that differ in which chunk is their first: the numbers of the chunks, counted
-        # from that, and the vector as if they followed one another.
-        self._shapes: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        # from that, and the bytes of the vector as if they followed one another.
+        self._shapes: dict[bytes, tuple[np.ndarray, bytes]] = {}
         self._cuts: dict[tuple[bytes, bytes], tuple[int, _Cut]] = {}
         self._groups_of: dict[tuple, tuple[StepGroup, ...]] = {}
-        # Of (op, step), what those meet beside that ride on it and meet more: (op, part, vector).
-        self._beside: dict[tuple[int, int], list[tuple[int, int, np.ndarray]]] = {}
+        # Of (op, step), what those meet beside that ride on it and meet more.
+        self._beside: dict[tuple[int, int], list[_Met]] = {}
         for n, of_op in rides.items():
             for ride in of_op:
-                for step, carried in ride.steps.items():
-                    self._find_beside(n, ride, step, carried)
-        self.steps = [self._step(n, step) for n, op in enumerate(self.ops)
-                      for step in range(len(op.sizes))
-                      if any(part.steps[step] is not None for part in op.parts)]
+                self._find_beside(n, ride)
+        self.steps = [step for n in range(len(self.ops)) for step in self._steps(n)]
         for found in (self._words, self._lanes, self._used, self._shapes, self._cuts,
                       self._groups_of, self._beside):
             found.clear()  # a draft is kept for long
 
-    def _step(self, n: int, step: int) -> StepTiles:
-        op, met, cuts, alike = self.ops[n], [], [], []
-        vectors = [(n, p, part.steps[step]) for p, part in enumerate(op.parts)
-                   if not (p == 0 and n in self.repeated and step)]
-        for other, p, vector in (*vectors, *self._beside.get((n, step), ())):
-            if vector is None:
+    def _steps(self, n: int) -> Iterator[StepTiles]:
+        """The steps of an op."""
+        op = self.ops[n]
+        parts = [self._met(n, p, list(part.steps)) for p, part in enumerate(op.parts)]
+        riding = {step for ride in self.rides.get(n, ()) for step in ride.steps}
+        words = {size: self.storage.words(size) for size in set(op.sizes)}
+        beats = self.folds[n].groups[0].beats
+        for step, size in enumerate(op.sizes):
+            met = [there for of_part in parts if (there := of_part[step]) is not None]
+            if not met:
                 continue
-            which, found, numbers = self._cut(vector)
-            met.append((other, p, numbers))
-            cuts.append((other, p, found))
-            alike.append((other, p, which))
-        words = self.storage.words(op.sizes[step])
-        begins = step == 0 and op.first_bias is not None
-        rides = any(step in ride.steps for ride in self.rides.get(n, ()))
-        key = (n, words, begins, rides, *alike)
-        if key not in self._groups_of:
-            self._groups_of[key] = (StepGroup(0, self.folds[n].groups[0].beats, (), 0),) \
-                if rides else tuple(self._groups(n, words, begins, cuts))
-        return StepTiles(n, step, tuple(met), self._groups_of[key])
+            if step and n in self.repeated and parts[0][step] is not None:
+                del met[0]
+            met += self._beside.get((n, step), ())
+            begins = step == 0 and op.first_bias is not None
+            rides = step in riding
+            key = (words[size], begins, rides, *[(one.op, one.part, one.which) for one in met])
+            if key not in self._groups_of:
+                self._groups_of[key] = (StepGroup(0, beats, (), 0),) if rides else tuple(
+                    self._groups(n, words[size], begins, met))
+            yield StepTiles(n, step, tuple([(one.op, one.part, one.numbers) for one in met]),
+                            self._groups_of[key])
+        self._groups_of.clear()
 
-    def _cut(self, vector: np.ndarray) -> tuple[int, _Cut, np.ndarray]:
-        """A vector in chunks: (which of the cuts, the cut, the numbers of its chunks)."""
-        there = vector >= 0
-        first = int(vector.min(where=there, initial=len(self.storage.chunks) * self.simd)) \
-            // self.simd
-        moved = np.where(there, vector - first * self.simd, NOWHERE)
-        shape = moved.tobytes()
-        if shape not in self._shapes:
-            numbers, rank = np.unique(moved[there] // self.simd, return_inverse=True)
-            moved[there] = rank * self.simd + moved[there] % self.simd
-            self._shapes[shape] = numbers, moved
-        numbers, ranked = self._shapes[shape]
-        numbers = first + numbers
+    def _met(self, n: int, p: int, vectors: list[np.ndarray | None]) -> list[_Met | None]:
+        """Each of the ``vectors`` that a part of an op meets, in chunks."""
+        found: list[_Met | None] = [None] * len(vectors)
+        there = [(step, vector) for step, vector in enumerate(vectors) if vector is not None]
+        if not there:
+            return found
+        at_a_time = max(1, _AT_A_TIME // max(1, len(there[0][1])))
+        for begin in range(0, len(there), at_a_time):
+            some = there[begin:begin + at_a_time]
+            cuts = self._cut(np.stack([vector for _, vector in some]))
+            for (step, _), one in zip(some, cuts, strict=True):
+                found[step] = _Met(n, p, *one)
+        return found
+
+    def _cut(self, vectors: np.ndarray) -> list[tuple[int, _Cut, np.ndarray]]:
+        """Each of the ``vectors`` (vectors, columns) in chunks: (which of the cuts, the cut, the
+        numbers of its chunks)."""
+        there = vectors >= 0
+        first = np.min(vectors, axis=1, where=there,
+                       initial=len(self.storage.chunks) * self.simd) // self.simd
+        moved = np.where(there, vectors - first[:, None] * self.simd, NOWHERE)
+        shapes = _rows(moved)
+        self._rank({shape: v for v, shape in enumerate(shapes) if shape not in self._shapes}, moved)
+        alike: dict[bytes, list[int]] = {}  # by the vector of their chunks' ranks
+        for v, shape in enumerate(shapes):
+            alike.setdefault(self._shapes[shape][1], []).append(v)
+        found: list = [None] * len(vectors)
+        for key, those in alike.items():
+            ranked = np.frombuffer(key, np.int64)
+            numbers = np.stack([self._shapes[shapes[v]][0] for v in those]) + first[those][:, None]
+            for v, its, lie in zip(those, numbers, self._lie(numbers), strict=True):
+                if (key, lie) not in self._cuts:
+                    self._cuts[key, lie] = len(self._cuts), self._new_cut(ranked, its)
+                which, cut_ = self._cuts[key, lie]
+                found[v] = which, cut_, its[cut_.ranks]
+        return found
+
+    def _rank(self, new: dict[bytes, int], vectors: np.ndarray) -> None:
+        """Note the ``new`` shapes, each with one of the ``vectors`` that has it."""
+        some = vectors[list(new.values())]
+        there = some >= 0
+        chunk = np.where(there, some // self.simd, len(self.storage.chunks))  # padding comes last
+        order = np.argsort(chunk, axis=1, kind="stable")
+        inside = np.take_along_axis(there, order, axis=1)
+        chunk = np.take_along_axis(chunk, order, axis=1)
+        begins = inside.copy()
+        begins[:, 1:] &= chunk[:, 1:] != chunk[:, :-1]
+        rank = np.empty_like(chunk)
+        np.put_along_axis(rank, order, np.cumsum(begins, axis=1) - 1, axis=1)
+        ranked = np.where(there, rank * self.simd + some % self.simd, NOWHERE)
+        for shape, its, of_its, key in zip(new, chunk, begins, _rows(ranked), strict=True):
+            self._shapes[shape] = its[of_its], key
+
+    def _lie(self, numbers: np.ndarray) -> list[bytes]:
+        """How each row of chunks with these ``numbers`` lies on the dies: rows that lie alike are
+        cut alike."""
         if self.storage.dies == 1:
-            key = ranked.tobytes(), b""
-        else:
-            lie = self._places[numbers]
-            word = lie[:, 0]
-            lie[1:, 0] = np.cumsum(word[1:] != word[:-1])
-            lie[:1, 0] = 0
-            key = ranked.tobytes(), lie.tobytes()
-        if key not in self._cuts:
-            self._cuts[key] = len(self._cuts), self._new_cut(ranked, numbers)
-        which, found = self._cuts[key]
-        return which, found, numbers[found.ranks]
+            return [b""] * len(numbers)
+        lie = self._places[numbers]
+        word = lie[..., 0].copy()
+        lie[:, 1:, 0] = np.cumsum(word[:, 1:] != word[:, :-1], axis=1)
+        lie[:, :1, 0] = 0
+        return _rows(lie)
 
     def _new_cut(self, ranked: np.ndarray, numbers: np.ndarray) -> _Cut:
         """Of a vector as if the chunks with these ``numbers`` followed one another."""
@@ -169,16 +229,21 @@ class Tiling:
             tuple(self._number(tile.lanes) for tile in tiles),
             np.array([tile.ways for tile in tiles], int).reshape(-1, dies))
 
-    def _find_beside(self, n: int, ride: Ride, step: int, carried: int) -> None:
-        """Note what an op that rides meets beside its carrier's vector."""
-        vector = self.ops[n].parts[0].steps[step]
-        if vector is not None and len(ride.columns) < len(vector):
-            rest = vector.copy()
-            rest[ride.columns.start:ride.columns.stop] = NOWHERE
-            self._beside.setdefault((ride.carrier, carried), []).append((n, 0, rest))
+    def _find_beside(self, n: int, ride: Ride) -> None:
+        """Note what an op that rides meets beside its carrier's vectors."""
+        part = self.ops[n].parts[0]
+        if len(ride.columns) == part.matrix.shape[2]:
+            return
+        rest = [None if (vector := part.steps[step]) is None else vector.copy()
+                for step in ride.steps]
+        for vector in rest:
+            if vector is not None:
+                vector[ride.columns.start:ride.columns.stop] = NOWHERE
+        for carried, met in zip(ride.steps.values(), self._met(n, 0, rest), strict=True):
+            if met is not None:
+                self._beside.setdefault((ride.carrier, carried), []).append(met)
 
-    def _groups(self, n: int, words: int, begins: bool,
-                cuts: list[tuple[int, int, _Cut]]) -> Iterator[StepGroup]:
+    def _groups(self, n: int, words: int, begins: bool, met: list[_Met]) -> Iterator[StepGroup]:
         """The groups that write any of the ``words`` of a step's result, ``parts`` beats each. The
         last one meets what riders meet beside."""
         for g, group in enumerate(self.folds[n].groups):
@@ -187,7 +252,7 @@ class Tiling:
                 continue
             tiles: list[StepTile] = []
             begin = 0
-            for other, p, found in cuts:
+            for other, p, _, found, _ in met:
                 if other == n or g == len(self.folds[n].groups) - 1:
                     rows = g if other == n else 0
                     for at, away in self._meets(other, p, rows, found):

@@ -134,8 +134,7 @@ class Work:
     @cached_property
     def stateful(self) -> bool:
         """Whether a frame reads what earlier frames left."""
-        return any(op.carried for op in self.ops) or any(
-            chunk.age for chunk in self.storage.chunks)
+        return any(op.carried for op in self.ops) or bool(self.storage.chunks.column("age").any())
 
     def rank(self, op: int, step: int) -> tuple[int, int, int]:
         """An order in which every job comes after those it depends on."""
