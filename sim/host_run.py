@@ -19,7 +19,7 @@ _OFF = 4  # above a step: bytes of a write that are not enabled
 #: Of 256 cycles those in which each channel of memory pauses, reads and writes, in the last
 #: descriptors; where only one of them hardly moves, the queues of the other fill up;
 _PAUSED = ((96, 96), (250, 250), (0, 250), (250, 0))
-_STALL = 20  # cycles at least that a core waits for a word where memory hardly moves
+_STALL = 20  # cycles at least that a word takes where memory hardly moves
 _BASES = (0x5A3CF00F, 0xA5C30FF0) * 4  # and the bits above, twice, of their addresses
 _WINDOWS = 4  # frames in the window at most
 _PATTERN = 0x96A5C35A  # written to registers, and its complement
@@ -168,7 +168,8 @@ class HostBench(Compiled):
         self._frames = 1 + info.batch_frames + windows + len(paused) * count
         script.read("ERROR", 0)
         words = count * info.in_bytes * 8 // info.port_bits  # that came late, of one descriptor
-        script.read("STALLS_LO", range(_STALL * words, 1 << 30))
+        busy = info.frame + -(-count * info.batch // info.batch_frames)  # cycles without memory
+        script.read("STALLS_LO", range(max(0, _STALL * words - busy), 1 << 30))
         script.read("FRAMES_DONE_LO", self._frames)
         script.steps.append((_WAIT, 0, 0))  # the high half waits for any number of cycles
         script.read("FRAMES_DONE_HI", 0)

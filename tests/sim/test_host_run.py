@@ -30,6 +30,13 @@ def test_descriptors_give_golden_s_results_in_planned_cycles(core, tmp_path):
     assert check(core, tmp_path / "core").scenarios["registers and memory"] == 91
 
 
+def test_a_core_that_computes_longer_than_its_words_take_waits_for_no_memory(tmp_path):
+    """One word a frame comes in time even where memory hardly moves."""
+    model = gf.compile(network("one unit"), width=8, pe=4, simd=1, host="axi")
+    model.save(tmp_path / "core")
+    assert "registers and memory" in check(model, tmp_path / "core").scenarios
+
+
 @pytest.mark.skipif(simulators.missing("verilator") is not None, reason="no Verilator")
 def test_results_of_many_frames_leave_what_memory_holds(tmp_path):
     """Descriptors of a thousand frames, whose results are longer than the memory of the bench."""
