@@ -87,10 +87,10 @@ class Tiling:
         self.simd, self.storage, self.parts = lowered.simd, lowered.storage, parts
         self.weight_words: list[Word] = []
         self.bias_words: dict[tuple[int, int, bool], int] = {}
-        self._words: dict[tuple[int, int, int, int], int] = {}
+        self._words: dict[tuple[tuple[int, ...], int, int, int], int] = {}
         self._lanes: dict[bytes, int] = {}  # numbers of what the lanes of a tile meet
-        # Of (op, part, group), for each die the columns that its rows can use.
-        self._used: dict[tuple[int, int, int], np.ndarray] = {}
+        # Of (ops, part, group), for each die the columns that its rows can use.
+        self._used: dict[tuple[tuple[int, ...], int, int], np.ndarray] = {}
         self._places = places(self.storage.chunks, self.storage.dies) \
             if self.storage.dies > 1 else np.empty((0, 3), int)
         # Of vectors that differ in which chunk is their first: the numbers of the chunks, counted
@@ -98,8 +98,9 @@ class Tiling:
         self._shapes: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
         self._cuts: dict[tuple[bytes, bytes], tuple[int, _Cut]] = {}
         self._groups_of: dict[tuple, tuple[StepGroup, ...]] = {}
-        # Of (op, step), what those meet beside that ride on it and meet more: (op, part, vector).
-        self._beside: dict[tuple[int, int], list[tuple[int, int, np.ndarray]]] = {}
+        # Of (op, step), what those meet beside that ride on it and meet more: of each vector, and
+        # base of its products, the ops that meet it.
+        self._beside: dict[tuple[int, int], dict[tuple[bytes, int | None], tuple[int, ...]]] = {}
         for n, of_op in rides.items():
             for ride in of_op:
                 for step, carried in ride.steps.items():
@@ -113,15 +114,17 @@ class Tiling:
 
     def _step(self, n: int, step: int) -> StepTiles:
         op, met, cuts, alike = self.ops[n], [], [], []
-        vectors = [(n, p, part.steps[step]) for p, part in enumerate(op.parts)
+        vectors = [((n,), p, part.steps[step]) for p, part in enumerate(op.parts)
                    if not (p == 0 and n in self.repeated and step)]
-        for other, p, vector in (*vectors, *self._beside.get((n, step), ())):
+        vectors += [(riders, 0, np.frombuffer(vector, np.int64))
+                    for (vector, _), riders in self._beside.get((n, step), {}).items()]
+        for ops, p, vector in vectors:
             if vector is None:
                 continue
             which, found, numbers = self._cut(vector)
-            met.append((other, p, numbers))
-            cuts.append((other, p, found))
-            alike.append((other, p, which))
+            met.append((ops[0], p, numbers))
+            cuts.append((ops, p, found))
+            alike.append((ops, p, which))
         words = self.storage.words(op.sizes[step])
         begins = step == 0 and op.first_bias is not None
         rides = any(step in ride.steps for ride in self.rides.get(n, ()))
@@ -171,14 +174,17 @@ class Tiling:
 
     def _find_beside(self, n: int, ride: Ride, step: int, carried: int) -> None:
         """Note what an op that rides meets beside its carrier's vector."""
-        vector = self.ops[n].parts[0].steps[step]
+        (part,) = self.ops[n].parts
+        vector = part.steps[step]
         if vector is not None and len(ride.columns) < len(vector):
-            rest = vector.copy()
+            rest = vector.astype(np.int64)
             rest[ride.columns.start:ride.columns.stop] = NOWHERE
-            self._beside.setdefault((ride.carrier, carried), []).append((n, 0, rest))
+            met = rest.tobytes(), part.base
+            beside = self._beside.setdefault((ride.carrier, carried), {})
+            beside[met] = *beside.get(met, ()), n
 
     def _groups(self, n: int, words: int, begins: bool,
-                cuts: list[tuple[int, int, _Cut]]) -> Iterator[StepGroup]:
+                cuts: list[tuple[tuple[int, ...], int, _Cut]]) -> Iterator[StepGroup]:
         """The groups that write any of the ``words`` of a step's result, ``parts`` beats each. The
         last one meets what riders meet beside."""
         for g, group in enumerate(self.folds[n].groups):
@@ -187,26 +193,26 @@ class Tiling:
                 continue
             tiles: list[StepTile] = []
             begin = 0
-            for other, p, found in cuts:
-                if other == n or g == len(self.folds[n].groups) - 1:
-                    rows = g if other == n else 0
-                    for at, away in self._meets(other, p, rows, found):
+            for ops, p, found in cuts:
+                if ops == (n,) or g == len(self.folds[n].groups) - 1:
+                    rows = g if ops == (n,) else 0
+                    for at, away in self._meets(ops, p, rows, found):
                         tile = found.tiles[at]
-                        word = self._word(other, p, rows, tile.lanes, found.numbers[at])
+                        word = self._word(ops, p, rows, tile.lanes, found.numbers[at])
                         tiles.append(StepTile(begin + tile.at, word, tile.bank, tile.absolute,
                                               away))
                 begin += len(found.ranks)
             if not tiles:  # nothing but a bias
                 nothing = np.full((self.storage.dies, self.simd), NOWHERE)
-                tiles = [StepTile(-1, self._word(n, 0, g, nothing, self._number(nothing)))]
+                tiles = [StepTile(-1, self._word((n,), 0, g, nothing, self._number(nothing)))]
             bias = self.bias_words.setdefault((n, g, begins), len(self.bias_words))
             yield StepGroup(g, beats, tuple(tiles), bias)
 
-    def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[tuple[int, int]]:
+    def _meets(self, ops: tuple[int, ...], p: int, g: int, found: _Cut) -> list[tuple[int, int]]:
         """The tiles in which any of a group's rows can be other than zero, and how far away the
         chunks are that they meet, the nearest first. Of each word the relative ones or the absolute
         ones, whichever are fewer."""
-        meets = self._uses(n, p, g, found.lanes)
+        meets = self._uses(ops, p, g, found.lanes)
         met: list[bool] = np.any(meets, axis=1).tolist()
         away: list[int] = np.max(np.where(meets, found.ways, 0), axis=1).tolist()
         if self.storage.dies == 1:
@@ -222,30 +228,32 @@ class Tiling:
         return sorted(tiles, key=lambda tile: (tile[1], found.tiles[tile[0]].absolute,
                                                found.tiles[tile[0]].bank))
 
-    def _uses(self, n: int, p: int, g: int, lanes: np.ndarray) -> np.ndarray:
+    def _uses(self, ops: tuple[int, ...], p: int, g: int, lanes: np.ndarray) -> np.ndarray:
         """Of each tile with these ``lanes`` and each die, whether its rows of a group, those of
         riders too, can be other than zero: (tiles, dies)."""
+        n, *others = ops
         part, dies = self.ops[n].parts[p], self.storage.dies
-        if (n, p, g) not in self._used:
+        if (ops, p, g) not in self._used:
             rows, per = self.folds[n].rows[g], self.ops[n].rows
             used = (rows >= 0)[:, None]
             if part.pattern is not None:
                 used = used & part.pattern[rows // per, rows % per]
-            for rider, rides in self.rides.items():
-                if (n, p, g) in {(ride.carrier, ride.part, ride.group) for ride in rides}:
-                    used = used | (self.folds[rider].rows[0] >= 0)[:, None]
-            self._used[n, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
-        used = self._used[n, p, g]
+            others += [rider for rider, rides in self.rides.items() if (n, p, g) in
+                       {(ride.carrier, ride.part, ride.group) for ride in rides}]
+            for rider in others:
+                used = used | (self.folds[rider].rows[0] >= 0)[:, None]
+            self._used[ops, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
+        used = self._used[ops, p, g]
         column = lanes if part.pattern is not None else np.zeros_like(lanes)
         return np.any(used[np.arange(dies)[:, None], column] & (lanes >= 0), axis=2)
 
     def _number(self, lanes: np.ndarray) -> int:
         return self._lanes.setdefault(lanes.tobytes(), len(self._lanes))
 
-    def _word(self, n: int, p: int, g: int, lanes: np.ndarray, number: int) -> int:
+    def _word(self, ops: tuple[int, ...], p: int, g: int, lanes: np.ndarray, number: int) -> int:
         """The weight word of a group's rows with these ``lanes``, which have this ``number``."""
-        key = n, p, g, number
+        key = ops, p, g, number
         if key not in self._words:
             self._words[key] = len(self.weight_words)
-            self.weight_words.append(Word(n, p, g, lanes))
+            self.weight_words.append(Word(ops, p, g, lanes))
         return self._words[key]
