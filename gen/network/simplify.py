@@ -1,7 +1,8 @@
 """Network to network: the same function with fewer layers.
 
-Frontends make a layer for everything that a file calls one. Here activations and scales join the
-matrices beside them, and views that cancel out and layers that are not read are removed.
+Frontends make a layer for everything that a file calls one. Here activations, scales and linear
+layers join the matrices beside them, and views that cancel out and layers that are not read are
+removed.
 
 The rules look through views. The origins of the elements of a value are computed with the views'
 own :meth:`~.View.arrange` on element numbers, so the rules need not know the single views.
@@ -35,6 +36,7 @@ def simplify(network: Network) -> Network:
       that make its input and that nothing else reads.
     - Else a ``scale`` joins the Dense and recurrent layers that read it, if all of them can take
       it: every column of a matrix must meet one gain and one offset at all steps.
+    - A linear Dense joins the Dense layers that read it, if that takes no more multiplications.
     - A relu of a value that is never negative is removed; so are views that change nothing, alone
       or together (two reversals), and layers that are not read.
     - Equal Dense layers on all steps of one value become one layer on the value (an unrolled
@@ -47,7 +49,7 @@ def simplify(network: Network) -> Network:
         rules = (_same_elements, _dead_relu, _join_before, _roll)
         while any([graph.apply(rule) for rule in rules]):
             pass
-        while graph.apply(_join_after):
+        while any([graph.apply(rule) for rule in (_join_after, _join_product)]):
             pass
     return graph.network(network)
 
@@ -303,6 +305,33 @@ def _join_after(graph: _Graph, node: _Node) -> _Node | None:
     for reader, after in joined:
         reader.layer = after
     return node.reads[0]
+
+
+def _join_product(graph: _Graph, node: _Node) -> _Node | None:
+    """A linear Dense joins the Dense layers that read it. Whether it does depends on shapes alone,
+    so that other weights of the same model fit the same core."""
+    first = node.dense
+    if not (first and _plain(first) and first.activation == "linear" and node.readers
+            and node not in graph.outputs):
+        return None
+    joined = []
+    for reader in node.readers:
+        layer = reader.dense
+        if not (layer and _plain(layer)):
+            return None
+        w = layer.w.astype(np.float64)
+        joined.append((reader, replace(layer, w=w @ first.w, b=w @ first.b + layer.b)))
+    outputs = sum(layer.outputs for _, layer in joined)
+    if outputs * first.features > first.outputs * (first.features + outputs):
+        return None
+    for reader, layer in joined:
+        reader.layer = layer
+    return node.reads[0]
+
+
+def _plain(layer: Dense) -> bool:
+    """Whether a Dense is a whole matrix on each vector, as people write them."""
+    return layer.window is None and layer.pattern is None and not layer.label
 
 
 def _columns(value: _Node, node: _Node, scale: Dense) -> tuple[np.ndarray, np.ndarray] | None:

@@ -37,14 +37,15 @@ def number_images(qnet: QuantizedNetwork, work: Work, config: EngineConfig) -> d
     """Weights (an image for each row), bias with the kinds' rounding constants (an image for each
     region), row scales (an image for each die) and tables."""
     weights = np.zeros((len(work.weight_words), config.pe, config.simd), np.int64)
-    alike: dict[tuple[int, int, int], list[int]] = {}  # words by op, part and group
+    alike: dict[tuple[tuple[int, ...], int, int], list[int]] = {}  # words by ops, part and group
     for n, word in enumerate(work.weight_words):
-        alike.setdefault((word.op, word.part, word.group), []).append(n)
-    for (op, part, group), numbers in alike.items():
+        alike.setdefault((word.ops, word.part, word.group), []).append(n)
+    for (ops, part, group), numbers in alike.items():
         lanes = np.stack([work.weight_words[n].lanes for n in numbers])  # (words, dies, simd)
         riders = [(n, 0, 0, ride.columns.start) for n, rides in work.rides.items()
-                  for ride in rides if (ride.carrier, ride.part, ride.group) == (op, part, group)]
-        for n, p, g, first in ((op, part, group, 0), *riders):
+                  for ride in rides if (ride.carrier, ride.part, ride.group)
+                  == (ops[0], part, group)]
+        for n, p, g, first in (*((op, part, group, 0) for op in ops), *riders):
             rows, per = work.folds[n].rows[g], work.ops[n].rows
             matrix = work.ops[n].parts[p].matrix[rows // per, rows % per]  # (pe, columns)
             for die in range(config.dies):

@@ -79,10 +79,10 @@ class _Cut:
 
 
 class _Met(NamedTuple):
-    """A vector that an op meets with a part of its own or of one that rides on it: ``which`` of the
-    cuts it is in, that ``cut``, and the ``numbers`` of its chunks."""
+    """A vector that an op meets with a part of its own, or of those that ride on it (``ops``):
+    ``which`` of the cuts it is in, that ``cut``, and the ``numbers`` of its chunks."""
 
-    op: int
+    ops: tuple[int, ...]
     part: int
     which: int
     cut: _Cut
@@ -108,10 +108,10 @@ class Tiling:
         self.simd, self.storage, self.parts = lowered.simd, lowered.storage, parts
         self.weight_words: list[Word] = []
         self.bias_words: dict[tuple[int, int, bool], int] = {}
-        self._words: dict[tuple[int, int, int, int], int] = {}
+        self._words: dict[tuple[tuple[int, ...], int, int, int], int] = {}
         self._lanes: dict[bytes, int] = {}  # numbers of what the lanes of a tile meet
-        # Of (op, part, group), for each die the columns that its rows can use.
-        self._used: dict[tuple[int, int, int], np.ndarray] = {}
+        # Of (ops, part, group), for each die the columns that its rows can use.
+        self._used: dict[tuple[tuple[int, ...], int, int], np.ndarray] = {}
         self._places = places(self.storage.chunks, self.storage.dies) \
             if self.storage.dies > 1 else np.empty((0, 3), int)
         # Of vectors that differ in which chunk is their first: the numbers of the chunks, counted
@@ -119,8 +119,9 @@ class Tiling:
         self._shapes: dict[bytes, tuple[np.ndarray, bytes]] = {}
         self._cuts: dict[tuple[bytes, bytes], tuple[int, _Cut]] = {}
         self._groups_of: dict[tuple, tuple[StepGroup, ...]] = {}
-        # Of (op, step), what those meet beside that ride on it and meet more.
-        self._beside: dict[tuple[int, int], list[_Met]] = {}
+        # Of (op, step), what those meet beside that ride on it and meet more: of each vector, and
+        # base of its products, once, with all of them.
+        self._beside: dict[tuple[int, int], dict[tuple[int, bytes, int | None], _Met]] = {}
         for n, of_op in rides.items():
             for ride in of_op:
                 self._find_beside(n, ride)
@@ -142,14 +143,14 @@ class Tiling:
                 continue
             if step and n in self.repeated and parts[0][step] is not None:
                 del met[0]
-            met += self._beside.get((n, step), ())
+            met += self._beside.get((n, step), {}).values()
             begins = step == 0 and op.first_bias is not None
             rides = step in riding
-            key = (words[size], begins, rides, *[(one.op, one.part, one.which) for one in met])
+            key = (words[size], begins, rides, *[(one.ops, one.part, one.which) for one in met])
             if key not in self._groups_of:
                 self._groups_of[key] = (StepGroup(0, beats, (), 0),) if rides else tuple(
                     self._groups(n, words[size], begins, met))
-            yield StepTiles(n, step, tuple([(one.op, one.part, one.numbers) for one in met]),
+            yield StepTiles(n, step, tuple([(one.ops[0], one.part, one.numbers) for one in met]),
                             self._groups_of[key])
         self._groups_of.clear()
 
@@ -164,7 +165,7 @@ class Tiling:
             some = there[begin:begin + at_a_time]
             cuts = self._cut(np.stack([vector for _, vector in some]))
             for (step, _), one in zip(some, cuts, strict=True):
-                found[step] = _Met(n, p, *one)
+                found[step] = _Met((n,), p, *one)
         return found
 
     def _cut(self, vectors: np.ndarray) -> list[tuple[int, _Cut, np.ndarray]]:
@@ -240,8 +241,12 @@ class Tiling:
             if vector is not None:
                 vector[ride.columns.start:ride.columns.stop] = NOWHERE
         for carried, met in zip(ride.steps.values(), self._met(n, 0, rest), strict=True):
-            if met is not None:
-                self._beside.setdefault((ride.carrier, carried), []).append(met)
+            if met is None:
+                continue
+            beside = self._beside.setdefault((ride.carrier, carried), {})
+            key = met.which, met.numbers.tobytes(), part.base
+            before = beside[key].ops if key in beside else ()
+            beside[key] = met._replace(ops=(*before, n))
 
     def _groups(self, n: int, words: int, begins: bool, met: list[_Met]) -> Iterator[StepGroup]:
         """The groups that write any of the ``words`` of a step's result, ``parts`` beats each. The
@@ -252,26 +257,26 @@ class Tiling:
                 continue
             tiles: list[StepTile] = []
             begin = 0
-            for other, p, _, found, _ in met:
-                if other == n or g == len(self.folds[n].groups) - 1:
-                    rows = g if other == n else 0
-                    for at, away in self._meets(other, p, rows, found):
+            for ops, p, _, found, _ in met:
+                if ops == (n,) or g == len(self.folds[n].groups) - 1:
+                    rows = g if ops == (n,) else 0
+                    for at, away in self._meets(ops, p, rows, found):
                         tile = found.tiles[at]
-                        word = self._word(other, p, rows, tile.lanes, found.numbers[at])
+                        word = self._word(ops, p, rows, tile.lanes, found.numbers[at])
                         tiles.append(StepTile(begin + tile.at, word, tile.bank, tile.absolute,
                                               away))
                 begin += len(found.ranks)
             if not tiles:  # nothing but a bias
                 nothing = np.full((self.storage.dies, self.simd), NOWHERE)
-                tiles = [StepTile(-1, self._word(n, 0, g, nothing, self._number(nothing)))]
+                tiles = [StepTile(-1, self._word((n,), 0, g, nothing, self._number(nothing)))]
             bias = self.bias_words.setdefault((n, g, begins), len(self.bias_words))
             yield StepGroup(g, beats, tuple(tiles), bias)
 
-    def _meets(self, n: int, p: int, g: int, found: _Cut) -> list[tuple[int, int]]:
+    def _meets(self, ops: tuple[int, ...], p: int, g: int, found: _Cut) -> list[tuple[int, int]]:
         """The tiles in which any of a group's rows can be other than zero, and how far away the
         chunks are that they meet, the nearest first. Of each word the relative ones or the absolute
         ones, whichever are fewer."""
-        meets = self._uses(n, p, g, found.lanes)
+        meets = self._uses(ops, p, g, found.lanes)
         met: list[bool] = np.any(meets, axis=1).tolist()
         away: list[int] = np.max(np.where(meets, found.ways, 0), axis=1).tolist()
         if self.storage.dies == 1:
@@ -287,30 +292,32 @@ class Tiling:
         return sorted(tiles, key=lambda tile: (tile[1], found.tiles[tile[0]].absolute,
                                                found.tiles[tile[0]].bank))
 
-    def _uses(self, n: int, p: int, g: int, lanes: np.ndarray) -> np.ndarray:
+    def _uses(self, ops: tuple[int, ...], p: int, g: int, lanes: np.ndarray) -> np.ndarray:
         """Of each tile with these ``lanes`` and each die, whether its rows of a group, those of
         riders too, can be other than zero: (tiles, dies)."""
+        n, *others = ops
         part, dies = self.ops[n].parts[p], self.storage.dies
-        if (n, p, g) not in self._used:
+        if (ops, p, g) not in self._used:
             rows, per = self.folds[n].rows[g], self.ops[n].rows
             used = (rows >= 0)[:, None]
             if part.pattern is not None:
                 used = used & part.pattern[rows // per, rows % per]
-            for rider, rides in self.rides.items():
-                if (n, p, g) in {(ride.carrier, ride.part, ride.group) for ride in rides}:
-                    used = used | (self.folds[rider].rows[0] >= 0)[:, None]
-            self._used[n, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
-        used = self._used[n, p, g]
+            others += [rider for rider, rides in self.rides.items() if (n, p, g) in
+                       {(ride.carrier, ride.part, ride.group) for ride in rides}]
+            for rider in others:
+                used = used | (self.folds[rider].rows[0] >= 0)[:, None]
+            self._used[ops, p, g] = used.reshape(dies, -1, used.shape[1]).any(axis=1)
+        used = self._used[ops, p, g]
         column = lanes if part.pattern is not None else np.zeros_like(lanes)
         return np.any(used[np.arange(dies)[:, None], column] & (lanes >= 0), axis=2)
 
     def _number(self, lanes: np.ndarray) -> int:
         return self._lanes.setdefault(lanes.tobytes(), len(self._lanes))
 
-    def _word(self, n: int, p: int, g: int, lanes: np.ndarray, number: int) -> int:
+    def _word(self, ops: tuple[int, ...], p: int, g: int, lanes: np.ndarray, number: int) -> int:
         """The weight word of a group's rows with these ``lanes``, which have this ``number``."""
-        key = n, p, g, number
+        key = ops, p, g, number
         if key not in self._words:
             self._words[key] = len(self.weight_words)
-            self.weight_words.append(Word(n, p, g, lanes))
+            self.weight_words.append(Word(ops, p, g, lanes))
         return self._words[key]

@@ -74,9 +74,10 @@ class Job:
 @dataclass(frozen=True)
 class Word:
     """A weight word of the rows of a group: ``lanes`` (dies, simd), for each lane the column of a
-    part of the op's matrix whose weights the rows of a die hold, or -1."""
+    part of the op's matrix whose weights the rows of a die hold, or -1. ``ops``: the op, or several
+    that ride on one carrier and meet the same chunk."""
 
-    op: int
+    ops: tuple[int, ...]
     part: int
     group: int
     lanes: np.ndarray

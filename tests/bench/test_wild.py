@@ -11,10 +11,10 @@ BENCH = ROOT / "bench"
 
 #: name: layers after simplification, shapes of the outputs
 NETWORKS = {
-    "chord-4x-bilstm": (25, [(300, 14), (300, 14), (300, 8), (300, 6)]),
+    "chord-4x-bilstm": (24, [(300, 14), (300, 14), (300, 8), (300, 6)]),
     "gait-gru": (4, [(2,)]),
     "peptide-bilstm": (7, [(1,)]),
-    "ecg-2x-lstm": (5, [(1,)]),
+    "ecg-2x-lstm": (3, [(1,)]),
     "voice-lstm": (3, [(32, 1)]),
     "text-3x-bilstm": (15, [(24, 512)]),
 }

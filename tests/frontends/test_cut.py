@@ -311,12 +311,14 @@ def test_the_host_computes_integers_as_onnx_does(tmp_path):
                                    rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("gain, before", [(1, ["square"]), (3e4, ["square", "large", "small"])])
+@pytest.mark.parametrize("gain, before", [
+    (1, ["square"]), (3e4, ["square", "large", "positive", "small"])])
 def test_layers_ahead_whose_rounding_costs_much_go_to_the_host(tmp_path, gain, before):
     """A product of large numbers whose differences count."""
     spread = np.array([[gain, 1, 0], [gain, 2, 1], [gain, 0, 1]], np.float32)
     nodes = [SQUARE, node("MatMul", "e", "V", output="a", name="large"),
-             node("MatMul", "a", "U", output="d", name="small"),
+             node("Relu", "a", output="p", name="positive"),  # else the two become one matrix
+             node("MatMul", "p", "U", output="d", name="small"),
              node("Transpose", "d", output="xt", name="turn", perm=[1, 0, 2]), LSTM, *HEAD]
     model = graph(nodes, shape=("b", 6, 3), constants=CONSTANTS | {
         "V": spread, "U": np.linalg.inv(spread).astype(np.float32)})

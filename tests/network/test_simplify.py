@@ -161,6 +161,43 @@ def test_a_relu_of_a_relu_vanishes():
     check(network, ["dense", "pad", "max_pool", "dense"])
 
 
+# --- linear Dense layers join those that read them
+
+
+@pytest.mark.parametrize(("layers", "outputs", "kinds"), [
+    ((dense(3, 8), dense(8, 2)), (), ["dense"]),
+    ((dense(3, 8), dense(8, 6), dense(6, 2)), (), ["dense"]),
+    ((dense(3, 8), dense(8, 2, activation="tanh")), (), ["dense"]),
+    ((dense(3, 8), dense(8, 2), relu(2)), (), ["dense"]),
+    ((scale(3), dense(3, 8), dense(8, 2)), (), ["dense"]),
+    ((lstm(), dense(4, 8), dense(8, 2), lstm(2)), (), ["lstm", "dense", "lstm"]),
+    # Two heads: 3 x 5 multiplications instead of 3 x 8 + 8 x 5.
+    ((dense(3, 8), dense(8, 2), dense(8, 3, inputs=(1,))), (2, 3), ["dense", "dense"]),
+    # 12 x 12 would be more than 12 x 5 + 5 x 12; 6 x 6 is as many as 6 x 3 + 3 x 6.
+    ((dense(3, 12, activation="tanh"), dense(12, 5), dense(5, 12)), (), ["dense"] * 3),
+    ((dense(3, 6, activation="tanh"), dense(6, 3), dense(3, 6)), (), ["dense"] * 2),
+    # Each of two heads alone would be worth it.
+    ((dense(12, 6), dense(6, 7), dense(6, 7, inputs=(1,))), (2, 3), ["dense"] * 3),
+])
+def test_a_linear_dense_joins_those_that_read_it(layers, outputs, kinds):
+    features = getattr(layers[0], "features", FEATURES)
+    check(Network((STEPS, features), layers, outputs=outputs), kinds)
+
+
+@pytest.mark.parametrize(("layers", "outputs"), [
+    ((dense(3, 8, activation="relu"), dense(8, 2)), ()),
+    ((dense(3, 8), dense(8, 2)), (1, 2)),                             # it is an output
+    ((dense(3, 8), Reverse(inputs=(1,)), dense(8, 2, inputs=(1,))), (2, 3)),  # a view reads it
+    ((dense(3, 8), Flatten(), dense(40, 2)), ()),
+    ((dense(3, 8), lstm(8)), ()),
+    ((dense(3, 8), dense(8, 2, inputs=(1,)), lstm(8, inputs=(1,))), (2, 3)),
+    ((conv(), dense(4, 2)), ()),
+    ((dense(3, 4), conv(4, left=1)), ()),
+])
+def test_a_dense_stays_where_it_can_not_join_all_its_readers(layers, outputs):
+    check(Network(SEQUENCE, layers, outputs=outputs), [one.shown for one in layers])
+
+
 # --- scales join the layer after them
 
 

@@ -66,6 +66,12 @@ RIDES = {
         {2: [(0, 1, 8, {3: 4, 4: 5}), (1, 1, 8, {1: 5, 2: 4})]},
         # The second head has tiles of its own, and so has what puts the output together.
         2 * (STEPS * 2 + (STEPS - 1) * 2) + (4 * 1 + 2 * 2) + STEPS * 2 + 2 * STEPS),
+    # Both ride, and meet the other half in the same tiles.
+    "two heads that ride on two directions": (
+        directions("lstm", 2, 3), (32, 3),
+        {n: [(0, 0, row, {3: 4, 4: 5}), (1, 0, row, {1: 5, 2: 4})]
+         for n, row in ((2, 20), (3, 22))},
+        2 * (STEPS * 1 + (STEPS - 1) * 2) + 4 * 2 + 2 * (2 * 4) + 2 * STEPS),
 }
 
 
@@ -89,6 +95,17 @@ def test_riders_fill_spare_rows_of_each_die(outputs):
     ((ride,),) = plan.work.rides.values()
     assert ride.row == 12
     check(plan.qnet, 32, 2, **dies)
+
+
+@pytest.mark.parametrize(("dies", "array"), [(2, (48, 3)), (3, (36, 5))])
+def test_riders_meet_the_other_half_together_on_each_die(dies, array):
+    # On 48 x 3 each die has a chunk of 3 units, 12 rows; on 36 x 5 there is one chunk.
+    on = {"dies": dies, "cross": 2}
+    plan = plan_of(directions("lstm", 1, 2), *array, **on)
+    assert [ride.carrier for rides in plan.work.rides.values() for ride in rides] == [0, 1, 0, 1]
+    shared = [word.lanes for word in plan.work.weight_words if word.ops == (2, 3)]
+    assert shared and all((lanes >= 0).any() for lanes in shared)
+    check(plan.qnet, *array, **on)
 
 
 def test_the_rows_of_riders_are_sent_while_the_router_has_them():
