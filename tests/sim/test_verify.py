@@ -22,7 +22,7 @@ from tests.support.places import FIXTURES
 DUMMY = (FIXTURES / "dummy_gatefold.v").read_text()
 BIAS = np.array([5, -7, 100, 0, 1, -1, 0, 0])
 STEPS, UNITS, LANES, OUTPUTS = 4, 6, 4, 2
-HOSTILE = 27  # frames of that scenario, for 3 beats a frame
+HOSTILE = 47  # frames of that scenario, for 3 beats a frame
 CORE = {
     "top": "gatefold", "tlast_checks": True, "array": {"pe": 4, "simd": LANES},
     "stream": {"element_bits": 16, "container_bits": 16, "beat_bits": 64},
