@@ -357,11 +357,11 @@ async def hostile(dut):
 
 @cocotb.test(skip=not CORE.get("load_beats"))
 async def loads(dut):
-    """Loads with a wrong TLAST, before the weights are loaded and while frames are under way, and a
-    load that a reset ends."""
+    """Loads with a wrong TLAST, before the weights are loaded and while frames are under way, a
+    load that a reset ends, and none."""
     bench = Bench(dut)
     await bench.start()
-    early, early_again, done = 0, 3, 5  # as in tb.v
+    early, right, early_again, done = 0, 2, 3, 5  # as in tb.v
     for signal, value in ((dut.wrong_loads, 1), (dut.frames_seen, 0), (dut.load, early)):
         signal.value = value
     await bench.reset()
@@ -393,6 +393,19 @@ async def loads(dut):
     for sample in SAMPLES:
         bench.send(sample)
     await bench.receive_expected(*SAMPLES)
+    await bench.finish()
+
+    # Without weights nothing goes in.
+    dut.wrong_loads.value = 0
+    dut.rst.value = 1
+    await ClockCycles(dut.clk, 4)
+    dut.rst.value = 0
+    dut.load.value = early_again  # not offered where loads are right
+    bench.send(0, fresh=1)
+    await ClockCycles(dut.clk, LATENCY + INTERVAL)
+    assert dut.unloaded.value == 0, "a frame goes in, although the core has no weights"
+    dut.load.value = right
+    await bench.receive_expected(0)
     await bench.finish()
 
 

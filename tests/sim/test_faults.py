@@ -115,7 +115,7 @@ FAULTS = {
     "a reset leaves the core open": (
         "loadable", "gatefold", "core_loader",
         r"loaded__next = will_be_loaded;\s+if \(rst\) begin\s+loaded__next = 1'h0;",
-        "loaded__next = will_be_loaded; if (rst) begin", "hostile", "reset_in_a_frame"),
+        "loaded__next = will_be_loaded; if (rst) begin", "hostile", "loads"),
     "a load gets no turn": (
         "loadable", "gatefold", "core_loader", r"holds__t1 = holds__t2 & beats__valid",
         "holds__t1 = 1'h0", "hostile", "loads"),

@@ -94,6 +94,8 @@ def points(text: str, rtl: Path) -> Counter[str]:
         module = re.sub(r"^(gatefold_(rom2?|ram|relay))__.*", r"\1", module)  # its parameters
         if page == "v_toggle":
             place = re.sub(r"___05F", "__", fields["o"])
+            if module.startswith("gatefold_rom") and ".mem[" in place:
+                continue  # words of a ROM never change: Verilator counts that they are filled
         else:
             statement = _lines(rtl / fields["f"].rpartition("/")[2])[int(fields["l"]) - 1]
             place = f"{_without_numbers(statement)} | {fields['o']}"

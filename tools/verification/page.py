@@ -107,8 +107,9 @@ def _coverage(found: dict) -> list[str]:
     kinds = ("lines", "branches", "toggles")
     return [f"What `gatefold verify` reaches in the Verilog of {found['cores']} cores, merged: a "
             "point counts as reached if it is in any core that has it. A toggle is one direction "
-            "of one bit of a signal. What is excluded, and why, is in "
-            "`tools/verification/coverage.tsv`.", "",
+            "of one bit of a signal. What nothing can reach does not count: bits that are proved "
+            "to be constant in every core that has them, branches that such bits decide, and what "
+            "`tools/verification/coverage.tsv` lists.", "",
             "| points | reached | of | % | excluded |", "|---|---|---|---|---|",
             *(f"| {kind} | {reached:,} | {every:,} | {100 * reached / every:.1f} | {left:,} |"
               for kind, (reached, every, left) in ((kind, found[kind]) for kind in kinds)), "",
