@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
+from amaranth.hdl import Shape, unsigned
 from amaranth.lib import data
 
 from gatefold.hdl.config import EngineConfig, bits_for
@@ -15,7 +16,7 @@ from gatefold.hdl.config import EngineConfig, bits_for
 __all__ = ["STEPS", "Start", "Stop", "beat_layout", "finish_layout", "instruction_layout", "pack",
            "segment_layout", "tile_layout"]
 
-STEPS = 3  #: Loop offsets that a program has at most.
+STEPS = 4  #: Loop offsets that a program has at most.
 
 
 class Start(IntEnum):
@@ -147,9 +148,11 @@ def segment_layout(config: EngineConfig) -> data.StructLayout:
     """A stretch of the program that runs ``count + 1`` times; segments follow one another.
 
     end: address of its last instruction. step_1, step_2 ...: increments per iteration of the loop
-    offsets, which start at zero.
+    offsets, which start at zero. They are signed where a program has one that is negative, as that
+    of an operand which a backward direction reads.
     """
-    stride = bits_for(config.max_stride + 1)
+    stride = (Shape.cast(range(config.min_stride, config.max_stride + 1)) if config.min_stride < 0
+              else unsigned(bits_for(config.max_stride + 1)))
     return data.StructLayout({
         "end": bits_for(config.program_depth),
         "count": bits_for(config.max_count),
@@ -166,8 +169,10 @@ def pack(layout: data.StructLayout, values: dict) -> int:
         value = values[name]
         if isinstance(field.shape, data.StructLayout):
             value = pack(field.shape, value)
-        width = field.width
-        if not 0 <= value < 1 << width:
-            raise ValueError(f"field {name} must be in 0..{(1 << width) - 1}, not {value!r}")
-        word |= int(value) << field.offset
+        shape = Shape.cast(field.shape)
+        lowest = -(1 << shape.width - 1) if shape.signed else 0
+        highest = lowest + (1 << shape.width) - 1
+        if not lowest <= value <= highest:
+            raise ValueError(f"field {name} must be in {lowest}..{highest}, not {value!r}")
+        word |= (int(value) & (1 << shape.width) - 1) << field.offset
     return word

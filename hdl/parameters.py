@@ -67,8 +67,9 @@ class Parameters:
         out_zero: what is subtracted from an element that comes, and added to one that leaves.
     factor_depth: words of the lanes' memory of factors; 0, there is none. recips: segments of
         their table of tanh(c); 0, there is none.
-    program_depth, segments, max_gap, max_count, max_stride, max_run: the program memory's shape;
-        max_run is the most tiles of an instruction. offsets: loop offsets that the program has.
+    program_depth, segments, max_gap, max_count, max_run: the program memory's shape; max_run is the
+        most tiles of an instruction. offsets: loop offsets that the program has, min_stride,
+        max_stride: by how much a turn moves them.
     lut_rows: rows whose weights are in LUTs although they are not shallow.
     loadable: weights and bias are written at run time, through a stream of their own.
     contexts: sequences in a frame.
@@ -120,6 +121,7 @@ class Parameters:
     max_beats: int
     max_count: int
     max_stride: int
+    min_stride: int = 0
     max_run: int = 1
     offsets: int = 0
     lut_rows: int = 0

@@ -258,8 +258,8 @@ def _config(qnet: QuantizedNetwork, work: Work, array: Array,
         max_gap=max((one.gap for one in stretches or ()), default=0),
         max_beats=max(group.beats for f in work.folds for group in f.groups),
         max_count=max((seg.repeats for seg in program.segments), default=1) if program else 1,
-        max_stride=max(strides, default=0),
-        offsets=max((sum(stride > 0 for stride in seg.strides) for seg in program.segments),
+        min_stride=min(strides, default=0), max_stride=max(strides, default=0),
+        offsets=max((sum(stride != 0 for stride in seg.strides) for seg in program.segments),
                     default=0) if program else 0,
         max_run=max((fields["repeats"] + 1 for fields in program.instructions), default=1)
         if program else 1)

@@ -15,12 +15,10 @@ from gatefold.hdl.isa import STEPS, Start, Stop
 
 __all__ = ["Program", "Segment", "assemble", "tile_fields", "unroll"]
 
-#: Fields that grow from turn to turn of a loop, and the fields that say which offset they grow by.
+#: Fields that move from turn to turn of a loop, and the fields that say by which offset.
 _STEPPED = (("operand", "operand_step"), ("h", "h_step"), ("out", "out_step"))
 #: A loop gets a segment if it saves more instructions than this.
 _WORTH = 4
-#: So many frames are searched for loops as one; of more, each alone: the time grows as the square.
-_TOGETHER = 2
 _RUN = 256  # the most tiles of an instruction
 
 
@@ -123,7 +121,7 @@ def assemble(stretches: Sequence[Stretch], work: Work) -> Program:
             if finishes and finishes.group == 0:
                 marks.setdefault(finishes.op, []).append(len(flat))
             flat.append(fields)
-    return _roll(flat, _periods(marks), frames if len(frames) > _TOGETHER else frames[:1])
+    return _roll(flat, _periods(marks), frames)
 
 
 def _periods(marks: dict[int, list[int]]) -> list[int]:
@@ -193,11 +191,11 @@ def _longest(same: np.ndarray, stepped: np.ndarray, begin: int, end: int,
     repeats).
 
     ``same``: equal numbers where all fields but the stepped ones are equal. An instruction *agrees*
-    with the one ``length`` later if these are equal and the stepped fields do not fall; from turn
-    to turn of a loop they must grow by the same strides.
+    with the one ``length`` later if these are equal; from turn to turn of a loop the stepped fields
+    must move by the same strides.
     """
     moved = stepped[begin + length:end] - stepped[begin:end - length]
-    agrees = (same[begin:end - length] == same[begin + length:end]) & (moved >= 0).all(axis=1)
+    agrees = same[begin:end - length] == same[begin + length:end]
     steady = agrees.copy()  # and the stride is that of the turn before
     steady[length:] &= (moved[length:] == moved[:-length]).all(axis=1)
     index, count = np.arange(len(agrees)), len(agrees)

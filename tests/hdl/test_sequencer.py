@@ -14,8 +14,8 @@ from tests.support.hdl_harness import FLOW, simulate, small
 CHUNKS = 24  # of an input frame, of the h memory, of an output frame
 
 
-def random_program(rng, shape, max_gap=5):
-    """Segments of (length, repeats) instructions, strides and fields at random.
+def random_program(rng, shape, max_gap=5, least=0):
+    """Segments of (length, repeats) instructions, strides from ``least`` on and fields at random.
 
     As in every program of a plan, the instruction that ends a frame is in no loop, and by then the
     frame's last input chunk has been asked for.
@@ -24,13 +24,16 @@ def random_program(rng, shape, max_gap=5):
     if shape[-1][1] > 1:
         shape = [*shape, (1, 1)]
     for length, repeats in shape:
-        strides = tuple(int(s) for s in rng.integers(0, 4, STEPS)) if repeats > 1 else (0,) * STEPS
+        strides = tuple(map(int, rng.integers(least, 4, STEPS))) if repeats > 1 else (0,) * STEPS
         first = len(instructions)
         for _ in range(length):
             step = {name: int(rng.integers(STEPS + 1)) if repeats > 1 else 0
                     for name in ("operand_step", "h_step", "out_step")}
             run = int(rng.choice([0, 0, 0, 1, 4]))
-            address = {name: int(rng.integers(8 - run)) for name in ("operand", "h", "out")}
+            # Far enough from zero for the last turn.
+            moves = {name: (0, *strides)[step[f"{name}_step"]] * (repeats - 1)
+                     for name in ("operand", "h", "out")}
+            address = {name: max(0, -by) + int(rng.integers(8 - run)) for name, by in moves.items()}
             instructions.append(step | address | {
                 "repeats": run, "weight": int(rng.integers(8 - run)),
                 "from_x": int(rng.integers(2)), "align": 0,
@@ -52,6 +55,7 @@ def engine(program):
         max_gap=max(i["gap"] for i in program.instructions),
         max_run=1 + max(i["repeats"] for i in program.instructions),
         max_count=max(s.repeats for s in program.segments),
+        min_stride=min(stride for s in program.segments for stride in s.strides),
         max_stride=max(stride for s in program.segments for stride in s.strides),
         offsets=STEPS if any(s.repeats > 1 for s in program.segments) else 0)
 
@@ -135,9 +139,14 @@ SHAPES = {
 }
 
 
+#: The least stride of a loop.
+LEAST = (0, -3)
+
+
+@pytest.mark.parametrize("least", LEAST)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_full_rate_is_one_tile_a_cycle_and_gaps(shape):
-    program = random_program(np.random.default_rng(1), SHAPES[shape])
+def test_full_rate_is_one_tile_a_cycle_and_gaps(shape, least):
+    program = random_program(np.random.default_rng(1), SHAPES[shape], least=least)
     # The program starts again as it goes on: nothing between frames but the last tile's gap.
     assert not any(same_tiles(play(program, 4), program, 4))
 
@@ -146,7 +155,7 @@ def test_full_rate_is_one_tile_a_cycle_and_gaps(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("seed", range(2))
 def test_waits_only_lengthen_distances(shape, flow, seed):
-    program = random_program(np.random.default_rng(10 + seed), SHAPES[shape])
+    program = random_program(np.random.default_rng(10 + seed), SHAPES[shape], least=LEAST[seed])
     fill, drain = FLOW[flow]
     issued = play(program, 5, fill=fill, drain=drain / 10 if drain < 1 else 1.0, seed=seed)
     same_tiles(issued, program, 5)
@@ -157,16 +166,17 @@ def test_random_programs(seed):
     rng = np.random.default_rng(100 + seed)
     shape = [(int(rng.integers(1, 6)), int(rng.choice([1, 1, 2, 5])))
              for _ in range(int(rng.integers(1, 7)))]
-    program = random_program(rng, shape, max_gap=int(rng.choice([0, 1, 12])))
+    program = random_program(rng, shape, int(rng.choice([0, 1, 12])), LEAST[seed % 2])
     issued = play(program, 3, fill=0.7, drain=0.2, seed=seed)
     same_tiles(issued, program, 3)
 
 
 def test_unroll_adds_the_strides_of_each_turn():
     base = dict.fromkeys(random_program(np.random.default_rng(0), [(1, 1)]).instructions[0], 0)
-    loop = base | {"operand": 3, "operand_step": 2, "h": 1, "h_step": 1, "out": 4}
-    program = Program((base, loop), (Segment(0, 0, 1, (0, 0, 0)), Segment(1, 1, 3, (2, 5, 7))))
+    loop = base | {"operand": 9, "operand_step": 2, "h": 1, "h_step": 1, "out": 4}
+    program = Program((base, loop), (Segment(0, 0, 1, (0,) * STEPS),
+                                     Segment(1, 1, 3, (2, -4, 7, 0))))
     flat = unroll(program)
     assert [(i["operand"], i["h"], i["out"]) for i in flat] == [
-        (0, 0, 0), (3, 1, 4), (8, 3, 4), (13, 5, 4)]
+        (0, 0, 0), (9, 1, 4), (5, 3, 4), (1, 5, 4)]
     assert not any(i["operand_step"] or i["h_step"] or i["out_step"] for i in flat)

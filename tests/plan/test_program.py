@@ -15,7 +15,7 @@ from gatefold.gen.plan.program import assemble, tile_fields, unroll
 from gatefold.hdl.config import PIPELINES
 from gatefold.hdl.isa import Stop
 from gatefold.sim.expected import expectation
-from tests.support.networks import NETWORKS, inputs, network, quantized
+from tests.support.networks import NETWORKS, both_directions, inputs, network, quantized
 from tests.support.tile_machine import TileMachine
 
 #: pe, simd; activation, weight and cell bits
@@ -207,6 +207,19 @@ def test_loops_make_a_long_network_short():
 
     (short, tiles), (long, more_tiles) = words(60), words(120)
     assert short == long and more_tiles > 1.9 * tiles > 15 * short / 2
+
+
+@pytest.mark.parametrize("array", [{}, {"dies": 2, "cross": 2}, {"contexts": 2}], ids=str)
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_backward_directions_are_loops_whose_strides_fall(kind, array):
+    def planned(steps):
+        qnet = quantized(both_directions(kind, 3, steps=steps))
+        return qnet, make_plan(qnet, Array(pe=8, simd=3, **array))
+
+    (_, short), (qnet, long) = planned(21), planned(41)
+    assert len(long.program.instructions) < 1.5 * len(short.program.instructions)
+    assert all(plan.config.min_stride < 0 for plan in (short, long))
+    check(qnet, 8, 3, frames=2, **array)
 
 
 def test_the_same_network_gives_the_same_plan():
