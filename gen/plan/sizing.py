@@ -203,6 +203,8 @@ class Search:
                                     self.rule.weighed(one.cycles, one.lut, share.lut)))
         for one in timed[:self.effort.plans]:
             frame = one.frame or scheduled(one.draft.work, one.draft.config)
+            if frame.cycles > self.rule.near * self.fastest:
+                continue
             if one.frame is None and not self._program_fits(one.draft, frame, share):
                 if not self.finalists and again:  # with what its program takes reserved
                     self._look(share, ranking, shapes, again - 1)

@@ -132,6 +132,17 @@ def test_riders(layers, array, options):
     check(quantized(net), *array, scenarios=(full_rate, random_flow), **options)
 
 
+# Loops whose strides have both signs: kind of layer, steps, array, other options
+BACKWARDS = [("lstm", 12, (8, 3), {}), ("gru", 9, (24, 3), {"dies": 2, "cross": 2})]
+
+
+@pytest.mark.parametrize(("kind", "steps", "array", "options"), BACKWARDS, ids=str)
+def test_loops_of_both_directions(kind, steps, array, options):
+    qnet = quantized(both_directions(kind, 3, steps=steps))
+    assert make_plan(qnet, Array(pe=array[0], simd=array[1], **options)).config.min_stride < 0
+    check(qnet, *array, scenarios=(full_rate, random_flow), **options)
+
+
 # Elements of one, two and four rows in one core, layers narrower and wider than a chunk, groups
 # that begin at other lanes, several spans; levels of registers between rows and lanes: network,
 # array, gather, pipeline

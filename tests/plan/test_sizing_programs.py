@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from gatefold.boards import get
 from gatefold.gen.plan import Budget, sizing
 from gatefold.gen.plan.ranking import Ranking
 from gatefold.gen.plan.resources import components
@@ -81,3 +82,26 @@ def test_where_a_schedule_is_more_than_the_effort_one_array_that_fits_is_drafted
                            sizing.Effort(work=10, plans=1))
     assert search.run() and len(tried) == 4
     assert all(later >= 1.04 * earlier for earlier, later in pairwise(tried))
+
+
+@pytest.mark.parametrize(("slower", "plans"), [(0, 3), (1, 1)])
+def test_an_array_whose_schedule_is_too_slow_for_the_rule_is_not_planned(monkeypatch, slower,
+                                                                          plans):
+    """``slower``: by how many cycles a schedule takes longer than the one before it."""
+    make_plan, scheduled, frames, planned = sizing.make_plan, sizing.scheduled, [], []
+
+    def timed(work, config):
+        frames.append(replace(scheduled(work, config), cycles=10**6 + slower * len(frames)))
+        return frames[-1]
+
+    def made(qnet, array, **options):
+        planned.append(plan := make_plan(qnet, array, **options))
+        return replace(plan, cycles=replace(plan.cycles, latency=options["frame"].cycles))
+
+    monkeypatch.setattr(sizing, "scheduled", timed)
+    monkeypatch.setattr(sizing, "make_plan", made)
+    wanted = sizing.Array(pe=4, simd=1, stream_bits=32)
+    # More dies than one, and no array is scheduled before the end.
+    search = sizing.Search(QNET, wanted, Budget.of(get("u280")), sizing.Rule(1.0, 0.0),
+                           sizing.Effort(work=10, plans=1))
+    assert search.run() and len(frames) == 3 and len(planned) == plans
