@@ -36,8 +36,8 @@ class Ranks:
         """The rank of a tensor; None where it is not known."""
         if name not in self._found:
             node = self._makers.get(name)
-            known = node is not None and depth < _MAX_DEPTH
-            self._found[name] = self._made(node, depth + 1) if known else None
+            self._found[name] = (None if node is None or depth > _MAX_DEPTH else
+                                 self._made(node, depth + 1))
         return self._found[name]
 
     def _made(self, node: onnx.NodeProto, depth: int) -> int | None:
