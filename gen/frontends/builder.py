@@ -18,6 +18,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.cuts import Cut, CutError
 from gatefold.gen.frontends.hosting import (
     HostLayer,
+    check_begin,
     cut_network,
     needed_for,
     refuse_between,
@@ -330,6 +331,9 @@ class Builder:
             if PORTS in source:
                 source = source | {PORTS: source[PORTS] | {
                     "outputs": [self.cut.end] * len(outputs)}}
+        if self.cut is not None and self.cut.begin is not None:
+            names = [*self.results, *(one.origin for one in self.layers)]
+            check_begin(self.cut, len(self.input_shapes), self.layers, names, outputs)
         if self.cut is not None and (self.cut.begin or self.cut.end) and self.refusals is not None:
             self.refusals.found = needed_for(outputs, len(self.input_shapes), self.layers,
                                              self.refusals)

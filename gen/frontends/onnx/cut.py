@@ -21,6 +21,7 @@ from gatefold.gen.frontends.cuts import (
     Cut,
     CutError,
     Steps,
+    begins_nowhere,
     core_ports,
     numbers_of,
 )
@@ -62,9 +63,8 @@ def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cu
     """
     if not _recurs(model.graph):
         raise CutError(NO_RECURRENT)
-    if cut.begin is not None:
-        raise CutError("--cut auto with --from is for Keras models: an ONNX file can hold the part "
-                       "behind a tensor as a model (onnx.utils.extract_model)")
+    begins_nowhere(cut, "an ONNX file can hold the part behind a tensor as a model "
+                        "(onnx.utils.extract_model)")
     if cut.end is not None:
         _end(model.graph, cut.end)
     ports, flat = flat_on_samples(model, constants, sizes)
