@@ -159,3 +159,38 @@ def test_an_onnx_graph_ends_there_too(tmp_path):
                       cut=("auto", None, end))
         x = np.random.default_rng(0).standard_normal((3, *part.input_shape))
         np.testing.assert_array_equal(forward(part, x), forward(whole, x))
+
+
+TURN = node("Transpose", "x", output="xt", perm=[1, 0, 2], name="turn")
+THREE = node("LSTM", "xt", "W", "R", "B", output=["Y", "h", "c"], hidden_size=7, name="lstm")
+RESULTS = [node("Sin", "x", output="unread", name="sin"), TURN, THREE,
+           node("Relu", "h", output="q", name="same"), node("Relu", "Y", output="r", name="same"),
+           node("Neg", "c", output="s", name="q"), node("Abs", "c", output="end", name="end")]
+
+
+def ended(folder, end):
+    """The graph as far as ``end``; an operator that nobody knows follows."""
+    own = node("Mine", "q", "r", "s", name="mine")
+    own.domain = "mine"
+    return loaded(graph([*RESULTS, own], constants=recurrent_weights(), shape=(1, 6, 3)), folder,
+                  cut=("auto", None, end))
+
+
+@pytest.mark.parametrize(("end", "shapes"), [
+    ("h", [(7,)]), ("c", [(7,)]), ("lstm", [(6, 7), (7,), (7,)]), ("end", [(7,)]), ("r", [(6, 7)])])
+def test_an_onnx_graph_ends_at_a_tensor_or_with_all_that_is_read_of_a_node(tmp_path, end, shapes):
+    network = ended(tmp_path, end)
+    assert network.around is not None
+    assert [tuple(n for n in port.dims if n != 1) for port in network.around.outputs] == shapes
+
+
+@pytest.mark.parametrize(("end", "words"), [
+    ("turn", "no recurrent layer lies ahead of 'turn'"),
+    ("sin", "no recurrent layer lies ahead of 'sin'"),
+    ("same", "2 nodes have the name 'same': name the tensor that one of them gives (q, r)"),
+    ("q", "'q' is the name of a tensor and of a node, which gives 's'"),
+    ("none", "there is no layer or node 'none': there are sin, turn, lstm, same, q, end, mine"),
+    ("x", "there is no layer or node 'x'"), ("W", "there is no layer or node 'W'")])
+def test_an_end_of_an_onnx_graph_that_is_none(tmp_path, end, words):
+    with pytest.raises(UserError, match=re.escape(f"--to: {words}")):
+        ended(tmp_path, end)

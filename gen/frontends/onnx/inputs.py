@@ -50,8 +50,9 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
         name, dims = as_text(value.name), dims_of(value)
         types[name] = _TYPES.get(value.type.tensor_type.elem_type, "")
         if not types[name] or dims is None or len(dims) > 5:
-            raise UserError(f"input {quoted(name)} must be a tensor of floats, integers or "
-                            "booleans with at most 5 axes: export the model again")
+            raise UserError(f"input {quoted(name)} of a model that is cut must be a tensor of "
+                            f"{', '.join(_TYPES.values())} with at most 5 axes: export the model "
+                            "again")
         if not dims or (dims == (1,) and name in named):
             if value.name not in read:  # any number does
                 named.setdefault(name, 1)
