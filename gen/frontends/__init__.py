@@ -13,7 +13,8 @@ are checked before anything is allocated. What is not supported is refused by na
 ``cuts``        where a model is cut, and what depends on what in it; ``hosting``: layers of the
                 host, and networks of layers cut around their recurrent part
 ``keras``       ``zip``: the .keras format; ``file``: .h5; ``live``: models in memory. ``model``:
-                the graph of layers, models within models. ``basic``, ``conv``, ``rnn``, ``ops``:
+                the graph of layers, models within models; ``inputs``: their shapes; ``classes``:
+                which layers are read. ``basic``, ``conv``, ``rnn``, ``ops``:
                 readers of layers, which use ``call``, ``arguments`` and ``settings`` (where every
                 key of a configuration is honoured or refused). ``host``: layers that only a host
                 computes. ``h5``: HDF5 within limits;
@@ -24,8 +25,8 @@ are checked before anything is allocated. What is not supported is refused by na
 ``curves``      activations that are put together of others
 ``onnx``        ``graph``: the walk over the graph. ``proto``: the protobuf, checked. ``layers``,
                 ``recurrent``, ``windows``, ``quantised``: operators that are layers, which use
-                ``site``. ``ops``:
-                operators that move elements or compute shapes. ``loop``: a Loop that is a recurrent
+                ``site``. ``ops``: operators that move elements or compute shapes. ``loop``: a Loop
+                that is a recurrent
                 layer, by the ``formulas`` of its step, which are those of one of the ``cells``.
                 ``cut``: a part of the graph as the core, on what is left of it when it was run
                 once (``evaluate``, by the operators of ``compute``). ``ends``: where it ends.

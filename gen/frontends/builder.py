@@ -4,7 +4,8 @@ All frontends share it, so that one place turns the layers of users into the few
 :mod:`~.network.layers` and checks the limits on the sizes that a file may declare.
 A method takes the numbers of the values that a layer reads and gives the number of its own.
 :func:`~.simplify.simplify` works on the result: it merges activations and scales into the layers
-beside them, which no method here does.
+beside them, which no method here does. The module is long, since each kind of layer that a frontend
+knows is a method of the one class.
 """
 
 from __future__ import annotations
