@@ -13,7 +13,8 @@ are checked before anything is allocated. What is not supported is refused by na
 ``cuts``        where a model is cut, and what depends on what in it; ``hosting``: layers of the
                 host, and networks of layers cut around their recurrent part
 ``keras``       ``zip``: the .keras format; ``file``: .h5; ``live``: models in memory. ``model``:
-                the graph of layers, models within models. ``basic``, ``conv``, ``rnn``, ``ops``:
+                the graph of layers, models within models; ``inputs``: their shapes; ``classes``:
+                which layers are read. ``basic``, ``conv``, ``rnn``, ``ops``:
                 readers of layers, which use ``call``, ``arguments`` and ``settings`` (where every
                 key of a configuration is honoured or refused). ``host``: layers that only a host
                 computes. ``h5``: HDF5 within limits;
@@ -24,11 +25,12 @@ are checked before anything is allocated. What is not supported is refused by na
 ``curves``      activations that are put together of others
 ``onnx``        ``graph``: the walk over the graph. ``proto``: the protobuf, checked. ``layers``,
                 ``recurrent``, ``windows``, ``quantised``: operators that are layers, which use
-                ``site``. ``ops``:
-                operators that move elements or compute shapes. ``loop``: a Loop that is a recurrent
+                ``site``. ``ops``: operators that move elements or compute shapes. ``loop``: a Loop
+                that is a recurrent
                 layer, by the ``formulas`` of its step, which are those of one of the ``cells``.
                 ``cut``: a part of the graph as the core, on what is left of it when it was run
-                once (``evaluate``, by the operators of ``compute``).
+                once (``evaluate``, by the operators of ``compute``). ``ends``: where it ends.
+                ``written_rnn``: an nn.RNN written out ahead of a cut, by ``ranks`` of tensors.
                 ``unrolled``: a SimpleRNN written out step by step; ``steps``: removes timesteps
                 that nothing reads
 ``torch``       ``live``: a module in memory, whose ``forward`` runs (``tracer``) on symbols
@@ -87,7 +89,7 @@ def load(path: str | os.PathLike, *, external_data: bool = EXTERNAL_DATA,
     dimensions by name (:mod:`.sizes`). ``cut``: "auto", or the names of the first and the last
     layer of the core (None: the model's own end); the host computes the rest (``around`` of the
     result); ("auto", FIRST, LAST) takes the model from layer to layer, and leaves out the rest.
-     ``states``: which outputs its caller hands back as inputs, so that the core keeps them
+    ``states``: which outputs its caller hands back as inputs, so that the core keeps them
     (:func:`~gatefold.gen.network.states.carry`). ``keep_state``: the LSTMs of a ``.tflite`` file,
     which does not say it, go on in each frame with the state of the last one, as LiteRT's do until
     they are reset.

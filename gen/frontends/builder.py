@@ -4,7 +4,8 @@ All frontends share it, so that one place turns the layers of users into the few
 :mod:`~.network.layers` and checks the limits on the sizes that a file may declare.
 A method takes the numbers of the values that a layer reads and gives the number of its own.
 :func:`~.simplify.simplify` works on the result: it merges activations and scales into the layers
-beside them, which no method here does.
+beside them, which no method here does. The module is long, since each kind of layer that a frontend
+knows is a method of the one class.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.cuts import Cut, CutError
 from gatefold.gen.frontends.hosting import (
     HostLayer,
+    check_begin,
     cut_network,
     needed_for,
     refuse_between,
@@ -330,6 +332,9 @@ class Builder:
             if PORTS in source:
                 source = source | {PORTS: source[PORTS] | {
                     "outputs": [self.cut.end] * len(outputs)}}
+        if self.cut is not None and self.cut.begin is not None:
+            names = [*self.results, *(one.origin for one in self.layers)]
+            check_begin(self.cut, len(self.input_shapes), self.layers, names, outputs)
         if self.cut is not None and (self.cut.begin or self.cut.end) and self.refusals is not None:
             self.refusals.found = needed_for(outputs, len(self.input_shapes), self.layers,
                                              self.refusals)

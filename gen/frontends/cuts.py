@@ -9,8 +9,8 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.network.around import Around
 from gatefold.gen.network.graph import Network
 
-__all__ = ["NO_RECURRENT", "Cut", "CutError", "NeverCutError", "Steps", "core_ports", "numbers_of",
-           "with_around"]
+__all__ = ["NO_RECURRENT", "Cut", "CutError", "NeverCutError", "Steps", "begins_nowhere",
+           "core_ports", "numbers_of", "unknown", "with_around"]
 
 NO_RECURRENT = ("--cut: the model has no recurrent layer, and a core is cut around those: leave "
                 "--cut out")
@@ -82,6 +82,13 @@ class Cut:
         if not self.named:
             return ["--cut", "auto", *_words(self.begin, self.end)]
         return _words(self.first, self.last)
+
+
+def begins_nowhere(cut: Cut | None, remedy: str) -> None:
+    """Raise :class:`CutError` where ``cut`` takes a model that is none of Keras from a layer on;
+    ``remedy``, what to do instead."""
+    if cut is not None and cut.begin is not None:
+        raise CutError(f"--cut auto with --from is for Keras models: {remedy}")
 
 
 def _words(first: str | None, last: str | None) -> list[str]:
@@ -175,11 +182,16 @@ def numbers_of(name: str, names: Sequence[str], option: str) -> list[int]:
     """The places of ``name`` among the ``names``; raises :class:`CutError` where it has none."""
     found = [n for n, one in enumerate(names) if one == name]
     if not found:
-        shown = list(dict.fromkeys(filter(None, names)))
-        raise CutError(f"{option}: there is no layer or node {quoted(name)}: there are "
-                       + ", ".join(quoted(one)[1:-1] for one in shown[:30])
-                       + (", ..." if len(shown) > 30 else ""))
+        raise unknown(name, names, option)
     return found
+
+
+def unknown(name: str, names: Iterable[str], option: str) -> CutError:
+    """That ``name`` is none of the ``names``."""
+    shown = list(dict.fromkeys(filter(None, names)))
+    return CutError(f"{option}: there is no layer or node {quoted(name)}: there are "
+                    + ", ".join(quoted(one)[1:-1] for one in shown[:30])
+                    + (", ..." if len(shown) > 30 else ""))
 
 
 def _reached(steps: Iterable[int], edges: Sequence[Sequence[int]]) -> set[int]:

@@ -7,7 +7,7 @@ behind it is written as ONNX graphs of one sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.cuts import Cut, CutError, Steps, core_ports, numbers_of
+from gatefold.gen.frontends.cuts import Cut, CutError, Steps, core_ports, numbers_of, unknown
 from gatefold.gen.frontends.refusals import Refusal, Refusals, StandIn
 from gatefold.gen.network.around import Around, Port
 from gatefold.gen.network.graph import Network
@@ -27,8 +27,8 @@ from gatefold.gen.network.states import PORTS
 from gatefold.gen.network.summary import rows
 from gatefold.gen.network.views import View
 
-__all__ = ["Given", "HostLayer", "Writer", "cut_network", "end_without", "needed_for",
-           "refuse_between", "results_of"]
+__all__ = ["Given", "HostLayer", "Writer", "check_begin", "cut_network", "end_without",
+           "needed_for", "refuse_between", "results_of"]
 
 _OPSET = 17
 
@@ -200,7 +200,8 @@ def cut_network(inputs: Sequence[Shape], layers: Sequence[Layer], shapes: Sequen
 
     def port(value: int) -> Port:
         readers = [layers[n] for n in used if value in layers[n].inputs]
-        hosted = [one for one in readers if isinstance(one, HostLayer) and value < count]
+        hosted = [one for one in readers if isinstance(one, HostLayer)
+                  and (value < count or value - count in given)]
         masks = {one.mask for one in hosted if one.mask is not None}
         if len(masks) > 1:
             raise CutError(f"an input's timesteps are masked where they are {min(masks)} and where "
@@ -292,6 +293,23 @@ def results_of(end: str, inputs: int, layers: Sequence[Layer],
         within = {value for n in made for value in layers[n].inputs}
         outputs = tuple(inputs + n for n in made if inputs + n not in within)
     return outputs
+
+
+def check_begin(cut: Cut, inputs: int, layers: Sequence[Layer], names: Iterable[str],
+                outputs: Sequence[int]) -> None:
+    """Raise :class:`CutError` unless the values ``outputs`` depend on the layer with which the
+    model begins; ``names``, of the layers that were read, ``inputs``, the number of the model's
+    inputs."""
+    assert cut.begin is not None
+    given = {n for n, layer in enumerate(layers) if isinstance(layer, Given)}
+    if not given:
+        raise unknown(cut.begin, [one for one in names if one != cut.begin], "--from")
+    ends = [value - inputs for value in outputs]
+    if min(outputs) >= 0 and given.isdisjoint(_used(
+            [[value - inputs for value in layer.inputs] for layer in layers], ends)):
+        what = "the model's outputs do" if cut.end is None else f"{quoted(cut.end)} (--to) does"
+        raise CutError(f"--from: {what} not depend on the layer {quoted(cut.begin)}: begin at a "
+                       "layer ahead")
 
 
 def needed_for(outputs: Sequence[int], inputs: int, layers: Sequence[Layer],

@@ -241,7 +241,46 @@ def test_a_batch_that_the_file_fixes_becomes_one(tmp_path, nodes):
     np.testing.assert_allclose(found.reshape(wanted.shape), wanted, atol=1e-5)
 
 
-def test_a_batch_that_the_file_fixes_is_not_mixed(tmp_path):
-    model = graph([node("ReduceMax", "x", output="m", axes=[0]), node("Sub", "x", "m", output="e"),
-                   TURN, LSTM, END], constants=CONSTANTS, shape=(3, 6, 3))
+#: Mixtures that leave the first sample as it is alone, and one along the batch as a whole.
+LESS_THE_FIRST = [node("Slice", "x", "[0]", "[1]", "[0]", output="f"),
+                  node("Sub", "x", "f", output="e"), TURN, LSTM, END]
+RUNNING = [node("CumSum", "x", "0", output="e"), TURN, LSTM, END]
+BEHIND = [node("Sin", "x", output="e"), TURN, LSTM, node("Squeeze", "h", "[0]", output="q"),
+          node("CumSum", "q", "0")]
+OF_THE_LARGEST = [node("ReduceMax", "x", output="m", axes=[0]), node("Sub", "x", "m", output="e"),
+                  TURN, LSTM, END]
+MIXTURES = {"less the first": LESS_THE_FIRST, "running sum": RUNNING, "behind": BEHIND,
+            "of the largest": OF_THE_LARGEST}
+
+
+@pytest.mark.parametrize("batch", [3, "N"])
+@pytest.mark.parametrize("nodes", MIXTURES.values(), ids=MIXTURES)
+def test_every_sample_is_compared(tmp_path, nodes, batch):
+    words = refusal(graph(nodes, constants=CONSTANTS, shape=(batch, 6, 3)), tmp_path, cut="auto")
+    assert ("takes a batch of 3 sequences" if batch == 3 else
+            "mixes the samples of a batch (N)") in words
+
+
+def test_one_result_of_a_fixed_batch_is_not_one_of_each_sample(tmp_path):
+    """The largest is the first here."""
+    nodes = [node("Sin", "x", output="e"), TURN, LSTM, node("Squeeze", "h", "[0]", output="q"),
+             node("ReduceMax", "q", output="m", axes=[1]), node("ReduceMax", "m", axes=[0])]
+    model = graph(nodes, constants=CONSTANTS, shape=(3, 6, 3))
     assert "takes a batch of 3 sequences" in refusal(model, tmp_path, cut="auto")
+
+
+def test_a_mean_over_the_batch_is_no_sample(tmp_path):
+    """One sequence of all samples, with the axis of the batch kept."""
+    model = graph([node("ReduceMean", "x", output="e", axes=[0]), TURN, LSTM, END],
+                  constants=CONSTANTS, shape=("N", 6, 3))
+    assert "mixes the samples of a batch (N)" in refusal(model, tmp_path, cut="auto")
+
+
+def test_floats_differ_where_no_integers_but_0_are_legal(tmp_path):
+    nodes = [node("Add", "i", "[0]", output="j"), node("Gather", "row", "j", output="g"),
+             node("ReduceMean", "x", output="m", axes=[0]), node("Sub", "x", "m", output="d"),
+             node("Add", "d", "g", output="e"), TURN, LSTM, END]
+    model = graph(nodes, shape=("N", 6, 3), inputs={"i": ("N", 6)},
+                  constants=CONSTANTS | {"row": np.ones((1, 3), np.float32)})
+    model.graph.input[1].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    assert "mixes the samples of a batch (N)" in refusal(model, tmp_path, cut="auto")

@@ -6,13 +6,15 @@ import contextlib
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from gatefold.gen.cut.parts import Host
 from gatefold.gen.errors import UserError
+from gatefold.gen.frontends.onnx.written_rnn import gathered_rnn
 from gatefold.gen.network.forward import forward
 from gatefold.gen.network.graph import split as parts_of
-from tests.support.onnx_graphs import graph, kinds, loaded, node
+from tests.support.onnx_graphs import graph, kinds, loaded, node, refusal
 
 RNG = np.random.default_rng(5)
 UNITS, FEATURES = 4, 3
@@ -342,3 +344,109 @@ def test_near_misses_of_a_step_are_never_taken_for_an_rnn(tmp_path, batch):
                                        err_msg=name)
             seen += bool(changed)
     assert seen
+
+
+def projected(*between, source="s", steps=STEPS, first=0, at=1, batch=1, **constants):
+    """An RNN from zeros of a sequence (batch, steps, features) that is projected; ``between``,
+    nodes that make ``source`` of "m", its product with W."""
+    nodes, sums = [node("Sin", "x", output="e")], "of h"
+    if at == 0:
+        nodes += [node("Transpose", "e", output="f", perm=[1, 0, 2])]
+    nodes += [node("MatMul", "e" if at else "f", "in", output="m"), *between]
+    for t in range(first, STEPS):
+        if t > first:
+            nodes += [node("MatMul", f"h{t - 1}", "back", output=f"k{t}"),
+                      node("Add", f"k{t}", "of h", output=f"r{t}")]
+            sums = f"r{t}"
+        nodes += [node("Gather", source, f"t{t}", output=f"s{t}", axis=at),
+                  node("Add", sums, f"s{t}", output=f"z{t}"),
+                  node("Tanh", f"z{t}", output=f"h{t}")]
+    nodes.append(node("Identity", f"h{STEPS - 1}", output="y"))
+    return graph(nodes, shape=(batch, steps, FEATURES), constants=RNN | constants)
+
+
+def bias(*shape):
+    """An Add of constants of this shape, and a name for them."""
+    return node("Add", "m", "c", output="s"), RNG.standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("batch", [1, "N"])
+@pytest.mark.parametrize("shape", [(STEPS, 1, 1), (STEPS, 1, UNITS), (1, 1, UNITS), (UNITS,)])
+def test_a_bias_of_each_step_is_none_of_each_unit(tmp_path, shape, batch):
+    """The number of steps is that of units here."""
+    assert STEPS == UNITS
+    between, c = bias(*shape)
+    model = projected(between, at=0, batch=batch, c=c)
+    x = RNG.standard_normal((1, STEPS, FEATURES)).astype(np.float32)
+    network = loaded(model, tmp_path, cut="auto")
+    assert any(kind.startswith("rnn") for kind in kinds(network))
+    np.testing.assert_allclose(around_core(network, x), wanted(model, x=x)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("start", [0, 2, -STEPS])
+def test_steps_of_a_projected_sequence_are_no_units(tmp_path, start):
+    cut = node("Slice", "m", "start", "end", "along", output="s")
+    model = projected(cut, steps=STEPS + 2, start=np.array([start]), along=np.array([1]),
+                      end=np.array([start + STEPS or 1 << 40]))
+    x = RNG.standard_normal((1, STEPS + 2, FEATURES)).astype(np.float32)
+    network = loaded(model, tmp_path, cut="auto")
+    np.testing.assert_allclose(around_core(network, x), wanted(model, x=x)[0], atol=1e-5)
+
+
+def around_core(network, x):
+    """The result of host and core."""
+    host = Host(network.around)
+    frames, kept = host.before(host.inputs(x))
+    return host.behind(parts_of(forward(network, frames), network.output_shapes), kept)[0]
+
+
+def in_parallel(axis, count=4):
+    """RNNs of one sequence from zeros (1, N, units) of an open batch, their last h joined."""
+    nodes = [node("Sin", "x", output="e"), node("Transpose", "e", output="xt", perm=[1, 0, 2]),
+             node("MatMul", "xt", "in", output="s"), node("Shape", "x", output="n3"),
+             node("Gather", "n3", "axis", output="n"),
+             node("Concat", "at1", "n", "units", output="of", axis=0),
+             node("Expand", "nought", "of", output="nil")]
+    for k in range(count):
+        h = f"nil{k}"
+        nodes.append(node("Identity", "nil", output=h))
+        for t in range(STEPS)[::1 if k % 2 else -1]:
+            nodes += [node("Gather", "s", f"t{t}", output=f"s{k}{t}", axis=0),
+                      node("MatMul", h, "back", output=f"k{k}{t}"),
+                      node("Add", f"k{k}{t}", "of h", output=f"r{k}{t}"),
+                      node("Add", f"r{k}{t}", f"s{k}{t}", output=f"z{k}{t}"),
+                      node("Tanh", f"z{k}{t}", output=f"h{k}{t}")]
+            h = f"h{k}{t}"
+        nodes.append(node("Identity", h, output=f"last{k}"))
+    nodes.append(node("Concat", *(f"last{k}" for k in range(count)), output="y", axis=axis))
+    return graph(nodes, shape=("N", STEPS, FEATURES), constants=RNN)
+
+
+def test_h_keeps_the_axes_of_the_state_from_which_it_starts(tmp_path):
+    """Joined along the last of three axes, which two would not have."""
+    model = in_parallel(axis=2)
+    x = RNG.standard_normal((3, STEPS, FEATURES)).astype(np.float32)
+    found = around_core(loaded(model, tmp_path, cut="auto"), x)
+    np.testing.assert_allclose(found.reshape(3, -1), wanted(model, x=x)[0][0], atol=1e-5)
+
+
+def test_layers_come_in_the_order_of_the_file(tmp_path):
+    """Whatever Python's seed for the hashes of names is."""
+    model = in_parallel(axis=2, count=8)
+    gathered_rnn(model.graph, {t.name: numpy_helper.to_array(t) for t in model.graph.initializer})
+    order = [one.output[0] for one in model.graph.node if one.op_type == "RNN"]
+    assert order == [f"h{k}{STEPS - 1 if k % 2 else 0}/RNN/y" for k in range(8)]
+
+
+def test_steps_that_make_one_tensor_twice_end(tmp_path):
+    """As a chain they go round: h1, h2, h1."""
+    model = projected(source="m")
+    for one in model.graph.node:
+        if one.output[0] == "h3":
+            one.output[0] = "h1"
+    assert "the tensor 'h1' is defined twice" in refusal(model, tmp_path, cut="auto")
+
+
+def test_there_may_be_many_layers_but_not_any_number(tmp_path):
+    words = refusal(in_parallel(axis=2, count=257), tmp_path, cut="auto")
+    assert "257 recurrent layers step by step, and at most 256" in words

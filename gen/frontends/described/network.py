@@ -34,7 +34,7 @@ import tomllib
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Builder
 from gatefold.gen.frontends.container import file_name, read_file
-from gatefold.gen.frontends.cuts import Cut
+from gatefold.gen.frontends.cuts import Cut, begins_nowhere
 from gatefold.gen.frontends.described.layers import KINDS, Chain
 from gatefold.gen.frontends.described.options import INPUT, Options, choice, top
 from gatefold.gen.frontends.described.weights_file import WeightsFile, read_weights
@@ -56,6 +56,7 @@ def parse(data: bytes, name: str, description: str | os.PathLike | None = None,
     one in the file's metadata; ``cut``, where the model is cut. Raises :class:`UserError` if either
     is wrong.
     """
+    begins_nowhere(cut, "describe the layers from there on")
     weights = read_weights(data, name)
     if description is not None:
         where, text = file_name(description), read_file(description)

@@ -7,7 +7,6 @@ class has no reader is refused by name; nothing from the file is executed or loo
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.builder import Builder, every_refusal
 from gatefold.gen.frontends.cuts import Cut, CutError
 from gatefold.gen.frontends.hosting import Given
-from gatefold.gen.frontends.keras import basic, conv, host, ops, rnn
+from gatefold.gen.frontends.keras import host, ops, rnn
 from gatefold.gen.frontends.keras.arguments import (
     MAX_LAYERS,
     Reference,
@@ -26,6 +25,14 @@ from gatefold.gen.frontends.keras.arguments import (
     resolved,
 )
 from gatefold.gen.frontends.keras.call import Call, Tensor
+from gatefold.gen.frontends.keras.classes import (
+    MODELS,
+    READERS,
+    REFUSED,
+    is_operator,
+    settings_of,
+)
+from gatefold.gen.frontends.keras.inputs import check_inputs, declared, input_shapes
 from gatefold.gen.frontends.keras.masks import MASKING, true_masks
 from gatefold.gen.frontends.keras.settings import Settings, shown
 from gatefold.gen.frontends.keras.stand_ins import UNKNOWN, stand_in
@@ -33,38 +40,12 @@ from gatefold.gen.frontends.keras.weights import SharedWeights, Weights
 from gatefold.gen.frontends.limits import check_dim
 from gatefold.gen.frontends.refusals import Refusals
 from gatefold.gen.frontends.sizes import AS_DECLARED, Dim, Sizes
-from gatefold.gen.network.graph import Network, Shape
+from gatefold.gen.network.graph import Network
 from gatefold.gen.network.states import PORTS
 
 __all__ = ["read_model"]
 
 _MAX_DEPTH = 8    # of models nested in models
-_MODELS = ("Sequential", "Functional", "Model")  # Model: what early Keras 2 calls Functional
-
-_READERS = {**basic.READERS, **conv.READERS, **rnn.READERS}
-_ATTENTION = ("attention multiplies data by data; behind the recurrent layers the host can compute "
-              "it (--cut auto)")
-#: Classes that could be taken for supported ones, and why they are not.
-_REFUSED = {
-    "Lambda": "it holds code of its own, which is never run: use layers or plain operators",
-    "TFOpLambda": "it is a TensorFlow function by name: use Keras layers, or save with Keras 3",
-    "SlicingOpLambda": "it is a TensorFlow function by name: use Cropping1D or "
-                       "return_sequences=False, or save with Keras 3",
-    "Embedding": "the core takes numbers, not tokens: look the vectors up on the host",
-    "Masking": "the core takes every timestep: cut sequences on the host",
-    "LayerNormalization": "it divides by the values' own deviation, and the core has no divider: "
-                          "train with BatchNormalization",
-    "Minimum": "use the Maximum of the negatives",
-    "Dot": "only products element by element are built (Multiply); behind the recurrent layers the "
-           "host can compute it (--cut auto)",
-    "MultiHeadAttention": "attention multiplies data by data: train a network without it",
-    "Attention": _ATTENTION,
-    "AdditiveAttention": _ATTENTION,
-    "Normalization": "use Rescaling with its scale and offset, or BatchNormalization",
-    "ConvLSTM1D": "only Conv1D and LSTM of their own are built",
-    "Conv2D": "only one axis is time: use Conv1D",
-    "InputLayer": "an input cannot be inside another layer: make it an input of the model",
-}
 
 
 def read_model(entry: dict, weights: Weights, keras: int, source: dict,
@@ -82,11 +63,11 @@ def read_model(entry: dict, weights: Weights, keras: int, source: dict,
         settings = Settings(entry, keras, any_type=every)
         refusals = Refusals() if every else None
         with every_refusal(refusals):
-            if settings.class_name not in _MODELS or settings.custom:
+            if settings.class_name not in MODELS or settings.custom:
                 raise UserError(f"{settings.where} is the whole model; it must be Sequential or "
                                 "Functional, not a class of its own: wrap it in keras.Sequential, "
                                 "or build it with keras.Model(inputs, outputs)")
-            builder = Builder(*_input_shapes(_inputs(entry, keras, 0, every), sizes),
+            builder = Builder(*input_shapes(_inputs(entry, keras, 0, every), sizes),
                               refusals=refusals, cut=cut)
             inputs = list(range(len(builder.input_shapes)))
             outputs = _model(builder, entry, weights, keras, inputs, 0, 0)
@@ -105,50 +86,6 @@ def _ports(entry: dict, keras: int) -> dict:
     return {PORTS: {"inputs": [ref.layer for ref in model_ends(settings, "input_layers")],
                     "outputs": [ref.layer + (f"/{ref.tensor}" if ref.tensor else "")
                                 for ref in model_ends(settings, "output_layers")]}}
-
-
-def _settings(entry: object, keras: int, every: bool = False) -> Settings:
-    """Settings of a layer or a model that is supported; UserError for others, unless ``every``
-    refusal is wanted: then they come when the layer is read."""
-    settings = Settings(entry, keras, any_type=every)
-    problem = "" if every else _unsupported(settings)
-    if problem:
-        raise UserError(problem)
-    return settings
-
-
-def _unsupported(settings: Settings) -> str:
-    """Why a layer's class is not supported; empty if it is."""
-    name = settings.class_name
-    operator = _is_operator(settings)
-    known = ops.READERS if operator else (*_READERS, *_MODELS, "InputLayer",
-                                                "TimeDistributed")
-    if settings.custom or name not in known:
-        kind = "custom " if settings.custom else "operator " if operator else ""
-        if name in _REFUSED and not settings.custom:
-            return (f"layer {quoted(settings.origin)} of the class {name} is not "
-                    f"supported: {_REFUSED[name]}")
-        if name in host.READERS and not settings.custom:
-            return (f"layer {quoted(settings.origin)} of the class {name} is not built in "
-                    "hardware; before or behind the recurrent layers the host can compute it: "
-                    "build with --cut auto")
-        legal = ops.READERS if operator else (*_READERS, "TimeDistributed", *_MODELS[:2])
-        near = [] if settings.custom else difflib.get_close_matches(name, legal, 3, 0.5)
-        remedy = (f"near it are {', '.join(near)}" if near else
-                  "export the model to ONNX and build that with --cut auto, so that the host "
-                  "computes what lies before or behind the recurrent layers")
-        return (f"layer {quoted(settings.origin)} of the {kind}class {quoted(name)} is not "
-                f"supported: {remedy} (docs/layers.md lists all)")
-    return ""
-
-
-def _is_operator(settings: Settings, args: int = 1) -> bool:
-    """Whether this is an operator of Keras 3, called with ``args`` arguments. An ``.h5`` file does
-    not say; where a layer has the same name, it is called with one list."""
-    name = settings.class_name
-    if settings.module:
-        return settings.module.startswith("keras.src.ops.")
-    return name in ops.READERS and (name not in _READERS or args > 1)
 
 
 # ---- one layer -----------------------------------------------------------------------------------
@@ -178,13 +115,13 @@ def _layer(builder: Builder, entry: dict, weights: Weights, keras: int, args: li
     except UserError as error:
         if builder.cut is not None and settings.class_name in host.READERS and not settings.custom:
             try:
-                hosted = _settings(entry, keras, True)
+                hosted = settings_of(entry, keras, True)
                 made = host.READERS[settings.class_name](Call(builder, hosted, weights, args, lead))
                 hosted.drop("batch_input_shape", "input_shape")
                 hosted.done()
                 return [made]
             except UserError as beside:  # why not even the host, where hardware has no such class
-                error = beside if settings.class_name in _REFUSED else error
+                error = beside if settings.class_name in REFUSED else error
         refusals.add(settings.origin, settings.class_name, error)
         return stand_in(builder, settings, values, lead)
 
@@ -213,19 +150,19 @@ def _flat(args: object) -> list:
 def _read(builder: Builder, entry: dict, weights: Weights, keras: int, args: list, lead: int,
           depth: int) -> list[int]:
     """The values of one use of a layer that is supported; UserError for others."""
-    settings = _settings(entry, keras)
+    settings = settings_of(entry, keras)
     call = Call(builder, settings, weights, args, lead)
-    if settings.class_name in _MODELS:
+    if settings.class_name in MODELS:
         return _model(builder, entry, weights, keras, call.values, lead, depth + 1)
     settings.drop("batch_input_shape", "input_shape")  # Keras 2: of a model's first layer
     if settings.class_name == "InputLayer":
-        raise UserError(f"{settings.where}: {_REFUSED['InputLayer']}")
+        raise UserError(f"{settings.where}: {REFUSED['InputLayer']}")
     if settings.class_name == "TimeDistributed":
         result = _time_distributed(call, depth)
-    elif _is_operator(settings, len(args)):
+    elif is_operator(settings, len(args)):
         result = ops.READERS[settings.class_name](call)
     else:
-        result = _READERS[settings.class_name](call)
+        result = READERS[settings.class_name](call)
     settings.done()
     return result if isinstance(result, list) else [result]
 
@@ -236,7 +173,7 @@ def _time_distributed(call: Call, depth: int) -> list[int]:
         raise call.refuse(f"it takes (timesteps, features), but its input has the shape "
                           f"{call.shape}: put return_sequences or RepeatVector before it")
     inner = call.settings.take("layer")
-    settings = _settings(inner, call.settings.keras, call.builder.refusals is not None)
+    settings = settings_of(inner, call.settings.keras, call.builder.refusals is not None)
     if depth > _MAX_DEPTH:
         raise call.refuse(f"there may be at most {_MAX_DEPTH} levels of nesting")
     return _layer(call.builder, inner, call.weights.inside("layer", settings.origin),
@@ -261,11 +198,11 @@ def _layers(settings: Settings, depth: int) -> list[dict]:
 def _model(builder: Builder, entry: dict, weights: Weights, keras: int, inputs: list[int],
            lead: int, depth: int) -> list[int]:
     """The values that a model gives for the values ``inputs``."""
-    settings = _settings(entry, keras)
+    settings = settings_of(entry, keras)
     layers = _layers(settings, depth)
     lenient = builder.refusals is not None
     # Refuses unsupported layers before anything else.
-    every = [_settings(layer, keras, lenient) for layer in layers]
+    every = [settings_of(layer, keras, lenient) for layer in layers]
     places, counts = [], Counter()
     for one in every:
         # Keras names a layer's place after its class, and counts; it does not count operators,
@@ -280,7 +217,7 @@ def _model(builder: Builder, entry: dict, weights: Weights, keras: int, inputs: 
     values = inputs
     for layer, one, held in zip(layers, every, own, strict=True):
         if one.class_name == "InputLayer":
-            _check_inputs(builder, [one], values, lead)
+            check_inputs(builder, [one], values, lead)
         else:
             args = [Tensor(value) for value in values]
             values = _layer(builder, layer, held, keras, args, lead, depth)
@@ -319,7 +256,7 @@ class _Functional:
                 if len(places) != 1:
                     raise UserError(f"{one.where} is not among the model's inputs, or twice: save "
                                     "the model again")
-                _check_inputs(self._builder, [one], [inputs[places[0]]], self._lead)
+                check_inputs(self._builder, [one], [inputs[places[0]]], self._lead)
                 self._values[self._names[n], 0] = [inputs[places[0]]]
         waiting = self._uses(outputs)
         while waiting:
@@ -330,7 +267,7 @@ class _Functional:
         return [self._value(ref, self._settings.where) for ref in outputs]
 
     def _entry(self, n: int) -> Settings:
-        return _settings(self._layers[n], self._keras, self._builder.refusals is not None)
+        return settings_of(self._layers[n], self._keras, self._builder.refusals is not None)
 
     def _uses(self, outputs: Sequence[Reference]) -> list[tuple[int, int, list]]:
         """The uses of layers to run: the layer, its use, its arguments. Where a model that is cut
@@ -383,7 +320,7 @@ class _Functional:
         if found is None and ref.node == 1 and (ref.layer, 1) not in self._values:
             # Keras 2 counts a model's own making as its first use.
             n = self._names.index(ref.layer) if ref.layer in self._names else -1
-            if n >= 0 and self._layers[n].get("class_name") in _MODELS:
+            if n >= 0 and self._layers[n].get("class_name") in MODELS:
                 found = self._values.get((ref.layer, 0))
         return found
 
@@ -417,23 +354,10 @@ class _Functional:
 # ---- inputs --------------------------------------------------------------------------------------
 
 
-def _input_shapes(inputs: list[tuple[Settings, tuple[Dim, ...]]], sizes: Sizes) -> list[Shape]:
-    """The shape of each input of a model, without the batch: all fixed."""
-    settled = sizes.substituted({f"{n}": dims for n, (_, dims) in enumerate(inputs)})
-    shapes = []
-    for (settings, _), dims in zip(inputs, settled.values(), strict=True):
-        shape = sizes.fixed(settings.where, dims, None, time=max(0, len(dims) - 2))
-        names = ["axis 1", "axis 2", "timesteps", "features"][-len(shape):]
-        shapes.append(tuple(check_dim(settings.where, what, n)
-                            for what, n in zip(names, shape, strict=True)))
-    sizes.check_timesteps([*settled.values()])
-    return shapes
-
-
 def _inputs(entry: object, keras: int, depth: int, every: bool
             ) -> list[tuple[Settings, tuple[Dim, ...]]]:
     """What declares each input of a model, and its dimensions without the batch."""
-    settings = _settings(entry, keras, every)
+    settings = settings_of(entry, keras, every)
     assert isinstance(entry, dict)
     built = settings.take("build_input_shape")
     layers = _layers(settings, depth)
@@ -443,42 +367,10 @@ def _inputs(entry: object, keras: int, depth: int, every: bool
         if None in starts:
             raise UserError(f"{settings.where}: its inputs are not among its layers: save the "
                             "model again")
-        return [_declared(_settings(one, keras, every)) for one in starts]
-    first = _settings(layers[0], keras, every)
-    if first.class_name in _MODELS:
+        return [declared(settings_of(one, keras, every)) for one in starts]
+    first = settings_of(layers[0], keras, every)
+    if first.class_name in MODELS:
         return _inputs(layers[0], keras, depth + 1, every)
     if built is None and isinstance(entry.get("build_config"), dict):
         built = entry["build_config"].get("input_shape")
-    return [_declared(first, built)]
-
-
-def _declared(settings: Settings, instead: object = None) -> tuple[Settings, tuple[Dim, ...]]:
-    """The dimensions that an input declares: (timesteps, features), (features,) or more axes."""
-    shape = settings.take("batch_shape", settings.take("batch_input_shape", instead))
-    if not isinstance(shape, list) or not 2 <= len(shape) <= 5:
-        raise UserError(f"{settings.where}: the model's input must be (timesteps, features) or "
-                        f"(features,), not {shown(shape)}: build it with keras.Input before saving")
-    return settings, tuple(f"{settings.origin}:{axis}" if n is None else n
-                           for axis, n in enumerate(shape[1:], 1))
-
-
-def _check_inputs(builder: Builder, layers: list[Settings], values: list[int], lead: int) -> None:
-    """Input layers add nothing, but must agree with the shapes that reach them."""
-    if len(values) != len(layers):
-        raise UserError(f"{layers[0].where}: {len(values)} values reach it")
-    for settings, value in zip(layers, values, strict=True):
-        problem = (settings.type_problem if builder.cut is None else "") or _unsupported(settings)
-        if builder.refusals is not None and problem:
-            builder.refusals.add(settings.origin, settings.class_name, problem)
-        if value == UNKNOWN:
-            continue
-        shape = settings.take("batch_shape", settings.take("batch_input_shape"))
-        reaches = builder.shapes[value][lead:]
-        fits = isinstance(shape, list) and len(shape) == len(reaches) + 1 and all(
-            n in (None, m) for n, m in zip(shape[1:], reaches, strict=True))
-        if not fits:
-            raise UserError(f"{settings.where}: its shape {shown(shape)} contradicts what reaches "
-                            f"it, {reaches}: save the model again")
-        settings.only("sparse", False, "only dense tensors are read")
-        settings.only("ragged", False, "every sequence must have the same number of timesteps")
-        settings.done()
+    return [declared(first, built)]

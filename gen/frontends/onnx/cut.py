@@ -21,11 +21,12 @@ from gatefold.gen.frontends.cuts import (
     Cut,
     CutError,
     Steps,
+    begins_nowhere,
     core_ports,
-    numbers_of,
 )
 from gatefold.gen.frontends.elements.trace import BatchAxisError
 from gatefold.gen.frontends.onnx import graph as whole
+from gatefold.gen.frontends.onnx.ends import LOOPS, end_at, recurs
 from gatefold.gen.frontends.onnx.evaluate import Flat, Step, is_recurrent, steps_axis
 from gatefold.gen.frontends.onnx.inputs import flat_on_samples
 from gatefold.gen.frontends.onnx.ops import MOVES
@@ -46,7 +47,6 @@ _MOST_ROUNDS = 24
 #: The relative error of the recurrent layers' results for which layers with weights stay in the
 #: core ahead of them; behind, that of the model's result is about three times as large.
 _COST = 2e-3
-_LOOPS = ("Loop", "Scan")
 
 
 def maker(cut: Cut) -> whole.Maker:
@@ -60,13 +60,12 @@ def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cu
     Raises :class:`UserError` where the model has no recurrent layer, where something that hardware
     cannot do lies between two of them, and for names in ``cut`` that there are not.
     """
-    if not _recurs(model.graph):
+    if not recurs(model.graph):
         raise CutError(NO_RECURRENT)
-    if cut.begin is not None:
-        raise CutError("--cut auto with --from is for Keras models: an ONNX file can hold the part "
-                       "behind a tensor as a model (onnx.utils.extract_model)")
+    begins_nowhere(cut, "an ONNX file can hold the part behind a tensor as a model "
+                        "(onnx.utils.extract_model)")
     if cut.end is not None:
-        _end(model.graph, cut.end)
+        end_at(model.graph, cut.end)
     ports, flat = flat_on_samples(model, constants, sizes)
     found = _Graph(flat)
     if not cut.named:
@@ -76,26 +75,6 @@ def _network(model: Model, constants: Mapping[str, np.ndarray], sizes: Sizes, cu
             for name in (cut.first, cut.last)]
     found.core = found.order.named(Cut(*ends))
     return found.with_host(found.network(), ports)
-
-
-def _end(graph: onnx.GraphProto, end: str) -> None:
-    """Make the results of the node ``end`` (or of the node that makes this tensor) the outputs."""
-    names = [as_text(node.name or (node.output[0] if node.output else "")) for node in graph.node]
-    made = {as_text(name): name_of for node, name_of in zip(graph.node, names, strict=True)
-            for name in node.output}
-    node = graph.node[numbers_of(end if end in names else made.get(end, end), names, "--to")[0]]
-    read = {name for one in graph.node for name in names_read(one)}
-    read |= {value.name for value in graph.output}
-    outputs = [name for name in node.output if name in read]
-    del graph.output[:]
-    graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
-
-
-def _recurs(graph: onnx.GraphProto) -> bool:
-    """Whether a node of the graph, or of its branches, may be a recurrent layer."""
-    return any(is_recurrent(node) or node.op_type in _LOOPS
-               or any(_recurs(one.g) for one in node.attribute if one.HasField("g"))
-               for node in graph.node)
 
 
 # ---- the cut ------------------------------------------------------------------------------------
@@ -122,7 +101,7 @@ class _Graph:
         self.order = Steps(
             [step.origin for step in self.steps],
             [[self.maker[name] for name in names if name in self.maker] for names in self.reads],
-            recurrent or [n for n, step in enumerate(self.steps) if step.kind in _LOOPS])
+            recurrent or [n for n, step in enumerate(self.steps) if step.kind in LOOPS])
         self.core: set[int] = set()
         #: Masks and lengths that the core takes as constants: no timestep is skipped.
         self.whole: dict[str, np.ndarray] = {}
@@ -247,7 +226,7 @@ class _Graph:
     def every_step(self, step: Step, name: str) -> np.ndarray:
         """What a recurrent step reads as ``name`` if no timestep is skipped."""
         value = self.flat.values[name]
-        if value is not None and value.dtype == bool and step.kind in _LOOPS:
+        if value is not None and value.dtype == bool and step.kind in LOOPS:
             return np.ones_like(value)
         x = self.flat.values.get(step.node.input[0])
         if value is not None and x is not None and name in step.node.input[4:_INITIAL]:

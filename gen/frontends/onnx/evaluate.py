@@ -17,7 +17,7 @@ from onnx import helper
 
 from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.limits import MAX_NODES
-from gatefold.gen.frontends.onnx.batch import Watch
+from gatefold.gen.frontends.onnx.batch import LARGE, Watch
 from gatefold.gen.frontends.onnx.compute import COMPUTE, multiplications
 from gatefold.gen.frontends.onnx.ops import SHAPES
 from gatefold.gen.frontends.onnx.proto import (
@@ -76,7 +76,8 @@ class Flat:
     Attributes: the names of ``inputs``, ``outputs``; ``steps`` in order; ``constants`` by name;
     ``values``, of every other tensor: an array (the sample that was given), or None where an
     operator is not known here; ``watch``, of the sizes that the graph reads, if these matter;
-    ``declared``, the float tensors whose shape the file states.
+    ``declared``, the float tensors whose shape the file states; ``first``, the number of the
+    (first) sample.
     """
 
     opset: int
@@ -89,18 +90,20 @@ class Flat:
     macs: int = 0
     watch: Watch | None = None
     declared: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    first: int = 0
 
 
 def flat_of(graph: onnx.GraphProto, opset: int, constants: Mapping[str, np.ndarray],
             inputs: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray],
-            watch: Watch | None = None) -> Flat:
-    """The graph on the sample ``inputs``; ``fixed`` are inputs that count as constants.
+            watch: Watch | None = None, first: int = 0) -> Flat:
+    """The graph on the sample ``inputs``; ``fixed`` are inputs that count as constants, ``first``
+    is the number of the sample among others (:func:`_states`).
 
     Raises :class:`UserError` for a graph that is damaged or takes too much, and what ``watch``
     finds.
     """
     flat = Flat(opset, list(inputs), constants={**constants, **fixed}, values=dict(inputs),
-                watch=watch, declared=_declared(graph))
+                watch=watch, declared=_declared(graph), first=first)
     with np.errstate(all="ignore"):
         _run(flat, graph, 0)
     for value in graph.output:
@@ -167,7 +170,7 @@ def _node(flat: Flat, node: onnx.NodeProto, origin: str, depth: int) -> None:
                 for name, value in zip(node.input, inputs, strict=True))
     results: Sequence[np.ndarray | None] = [None] * len(node.output)
     if known and is_recurrent(node):
-        results = _states(node, inputs)
+        results = _states(node, inputs, flat.first)
     elif known and node.op_type == "Loop":
         results = _loop(flat, node, inputs)
     elif known and node.op_type in COMPUTE and node.domain in ("", "ai.onnx"):
@@ -212,9 +215,11 @@ def evaluate(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None],
     return results
 
 
-def _states(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
-    """Numbers in the shapes of a recurrent operator's results, others for each sequence: so what
-    is behind it shows where it mixes the samples of a batch."""
+def _states(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None],
+            first: int) -> list[np.ndarray | None]:
+    """Numbers in the shapes of a recurrent operator's results, others for each of :data:`LARGE`
+    sequences: so what is behind it shows where it mixes the samples of a batch. ``first``, the
+    number of the first."""
     x, r = inputs[0], inputs[2] if len(inputs) > 2 else None
     if x is None or r is None or x.ndim != 3 or r.ndim != 3:
         raise NodeError("its input must be (timesteps, batch, features)")
@@ -224,7 +229,8 @@ def _states(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> list[n
     if steps * batch * directions * units > _MAX_WORK:
         raise NodeError(_TOO_MUCH)
     phase = np.random.default_rng(0).uniform(1, 2, (steps, directions, units)).astype(np.float32)
-    every = np.sin(np.arange(1, batch + 1, dtype=np.float32)[:, np.newaxis, np.newaxis, np.newaxis]
+    numbers = 1 + ((first + np.arange(batch)) % LARGE).astype(np.float32)
+    every = np.sin(numbers[:, np.newaxis, np.newaxis, np.newaxis]
                    * phase)  # (batch, timesteps, directions, units)
     last = every[:, 0] if steps else np.zeros((batch, directions, units), np.float32)
     found: list[np.ndarray | None] = (

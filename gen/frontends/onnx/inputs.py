@@ -7,7 +7,7 @@ batch of the recurrent layers.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -50,8 +50,9 @@ def flat_on_samples(model: Model, constants: Mapping[str, np.ndarray],
         name, dims = as_text(value.name), dims_of(value)
         types[name] = _TYPES.get(value.type.tensor_type.elem_type, "")
         if not types[name] or dims is None or len(dims) > 5:
-            raise UserError(f"input {quoted(name)} must be a tensor of floats, integers or "
-                            "booleans with at most 5 axes: export the model again")
+            raise UserError(f"input {quoted(name)} of a model that is cut must be a tensor of "
+                            f"{', '.join(_TYPES.values())} with at most 5 axes: export the model "
+                            "again")
         if not dims or (dims == (1,) and name in named):
             if value.name not in read:  # any number does
                 named.setdefault(name, 1)
@@ -101,6 +102,7 @@ def _of_one(model: Model, constants: Mapping[str, np.ndarray], ports: Sequence[P
             fixed: Mapping[str, np.ndarray]) -> tuple[list[Port], Flat] | None:
     """A graph on one sample whose file fixes a batch of several: with a batch of one it gives each
     sample the same. None of another graph. ``flat``, the graph on the batch of the file."""
+    whole = model
     counts = {x.shape[1 - axis] for x, axis in _sequences(flat)}
     # Many sequences of one step are rather one that lies along the wrong axis.
     one_step = any(x.shape[axis] == 1 for x, axis in _sequences(flat))
@@ -117,9 +119,19 @@ def _of_one(model: Model, constants: Mapping[str, np.ndarray], ports: Sequence[P
     model, shapes = _without_batch(model, flat, count)
     try:
         found, agrees = _run(model, {**constants, **shapes}, declared, alone, fixed)
+        if not agrees:
+            return None
+        given, flats = _alone(alone, declared, found, min(count, LARGE), lambda samples, n: flat_of(
+            model.graph, model.opset, {**constants, **shapes}, samples, fixed, first=n))
+        given, flats = (([*some] * count)[:count] for some in (given, flats))
+        batch = flat_of(whole.graph, whole.opset, constants, _joined(alone, declared, given), fixed)
+        _check_samples(flats, batch, name)
     except UserError:
         return None
-    return ([_with_rows(found, port) for port in alone], found) if agrees else None
+    sizes = [(flats[0].values[one], batch.values[one]) for one in batch.outputs]
+    if any(one is None or more is None or one.size * count != more.size for one, more in sizes):
+        return None
+    return [_with_rows(found, port) for port in alone], found
 
 
 def _without_batch(model: Model, flat: Flat, count: int) -> tuple[Model, dict[str, np.ndarray]]:
@@ -158,26 +170,24 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
              for name in [declared[port.name][port.batch]] if isinstance(name, str)]
     watch = Watch(1, open_[0][1]) if open_ and reads_sizes(model.graph) else None
 
-    def run(samples: Mapping[str, np.ndarray], watch: Watch | None) -> Flat:
-        return flat_of(model.graph, model.opset, constants, samples, fixed, watch)
-    samples = {port.name: _sample(port) for port in ports}
-    flat = run(samples, watch)
+    def run(samples: Mapping[str, np.ndarray], watch: Watch | None, first: int = 0) -> Flat:
+        return flat_of(model.graph, model.opset, constants, samples, fixed, watch, first)
+    flat = run(_given(ports, declared, 0), watch)
     if not open_:
         return flat, True
-    told = {port.name: _with_rows(flat, port) for port in ports}
-    try:  # where all integers are 0, nothing shows that samples are mixed
-        other = watch and Watch(1, watch.name)
-        legal = {name: _sample(port, 0) for name, port in told.items()}
-        flat, samples, watch = run(legal, other), legal, other
+    counts = (2, LARGE) if watch and flat.work < _CHEAP else (2,)
+    try:
+        given, flats = _alone(ports, declared, flat, counts[-1],
+                              lambda samples, n: run(samples, None, n))
+        watch = watch and Watch(1, watch.name)
+        flat = flats[0] = run(given[0], watch)
     except UserError:
-        told = {}
+        return flat, None  # some samples go, others do not: nothing shows what the batch is
     agrees = None
-    for count in (2, LARGE) if watch and flat.work < _CHEAP else (2,):
-        more = {port.name: np.concatenate([samples[port.name], *(
-            _sample(told.get(port.name, port), seed if told else None)
-            for seed in range(1, count))], port.batch) for port, _ in open_}
+    for count in counts:
         try:
-            wide = run(samples | more, watch and Watch(count, watch.name, watch))
+            wide = run(_joined(ports, declared, given[:count]),
+                       watch and Watch(count, watch.name, watch))
         except BatchSizeError:
             if _several(flat):
                 return flat, False  # that its size decides values is no fault
@@ -185,33 +195,92 @@ def _run(model: Model, constants: Mapping[str, np.ndarray],
         except UserError:
             break  # it goes with one sample alone, or takes too much with more
         agrees = _along_batch(flat, wide, count) if agrees is None else agrees
-        if agrees is not False:
-            _check_samples(flat, wide, count, open_[0][1])
+        if agrees is not False or _without_samples(flat, wide):
+            _check_samples(flats[:count], wide, open_[0][1])
     return flat, agrees
 
 
-def _check_samples(flat: Flat, wide: Flat, count: int, batch: str) -> None:
-    """Raise :class:`BatchSizeError` unless the first of ``count`` samples gives the graph's outputs
-    and the recurrent layers what it gives alone; ``batch``, the name of that in the file.
+def _alone(ports: Sequence[Port], declared: Mapping[str, tuple[Dim, ...]], flat: Flat, count: int,
+           run: Callable[[Mapping[str, np.ndarray], int], Flat],
+           ) -> tuple[list[dict[str, np.ndarray]], list[Flat]]:
+    """``count`` samples, and the graph on each, which ``run`` gives of a sample and its number.
+    ``flat``, the graph on any.
+
+    Where all integers are 0, nothing shows that samples are mixed; but perhaps no others are legal.
+    """
+    high = {port.name: _with_rows(flat, port).high or 2 for port in ports}
+    try:
+        given = [_given(ports, declared, seed, high) for seed in range(count)]
+        return given, [*map(run, given, range(count))]
+    except UserError:
+        given = [_given(ports, declared, seed) for seed in range(count)]
+        return given, [*map(run, given, range(count))]
+
+
+def _given(ports: Sequence[Port], declared: Mapping[str, tuple[Dim, ...]], seed: int,
+           high: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
+    """A sample of each input, another for each ``seed`` where the batch is open. Integers are below
+    ``high``, else 0, which indexes any table."""
+    return {port.name: _sample(port, seed if _open(port, declared) else 0,
+                               (high or {}).get(port.name, 1)) for port in ports}
+
+
+def _joined(ports: Sequence[Port], declared: Mapping[str, tuple[Dim, ...]],
+            given: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Samples as one batch."""
+    return {**given[0], **{port.name: np.concatenate([one[port.name] for one in given], port.batch)
+                           for port in ports if _open(port, declared)}}
+
+
+def _open(port: Port, declared: Mapping[str, tuple[Dim, ...]]) -> bool:
+    """Whether the size of the input's batch is open."""
+    return port.batch is not None and isinstance(declared[port.name][port.batch], str)
+
+
+def _check_samples(flats: Sequence[Flat], wide: Flat, batch: str) -> None:
+    """Raise :class:`BatchSizeError` unless each sample gives the graph's outputs and the recurrent
+    layers what it gives alone; ``flats``, the graph on each, ``wide``, on all of them, ``batch``,
+    the name of that in the file.
 
     Where a scale is measured over the whole batch, or a sample is several sequences, it need not.
     """
+    flat = flats[0]
     if _several(flat) or any(step.kind == "DynamicQuantizeLinear" for step in flat.steps):
         return
     read = [name for step in flat.steps if is_recurrent(step.node) for name in step.node.input]
     for name in dict.fromkeys([*read, *flat.outputs]):
-        alone, together = flat.values.get(name), wide.values.get(name)
-        if alone is None or together is None:
+        alone, together = [one.values.get(name) for one in flats], wide.values.get(name)
+        if together is None or any(one is None for one in alone):
             continue
-        if not (_alike(alone, together) if alone.size == together.size else
-                alone.size * count == together.size and any(
-                    _alike(alone.reshape(n, -1), together.reshape(n, count, -1)[:, 0])
-                    for n in dict.fromkeys(np.cumprod([1, *alone.shape]).tolist()) if n)):
+        if not _of_each([one for one in alone if one is not None], together):
             shown = quoted(batch)[1:-1]
             raise BatchSizeError(
                 f"the tensor {quoted(name)} mixes the samples of a batch ({shown}), and a core "
                 f"takes one sample at a time: check which axis is the batch, or fix it with "
                 f"--set {shown}=1 (sizes={{{quoted(batch)}: 1}} in Python)", False, batch, [1])
+
+
+def _of_each(alone: Sequence[np.ndarray], together: np.ndarray) -> bool:
+    """Whether a tensor holds what each sample gives ``alone`` along one of its axes, or the same as
+    with each."""
+    first, count = alone[0], len(alone)
+    if first.size == together.size:
+        return all(_alike(one, together) for one in alone)
+    return first.size * count == together.size and any(
+        all(_alike(one.reshape(n, -1), together.reshape(n, count, -1)[:, k])
+            for k, one in enumerate(alone))
+        for n in dict.fromkeys(np.cumprod([1, *first.shape]).tolist()) if n)
+
+
+def _without_samples(flat: Flat, wide: Flat) -> bool:
+    """Whether more samples give no recurrent layer more timesteps, and some no more sequences:
+    what comes before it made one of them all."""
+    pairs = [(one, wide.values.get(step.node.input[0]), steps_axis(step.node))
+             for step in flat.steps if is_recurrent(step.node)
+             for one in [flat.values.get(step.node.input[0])] if one is not None]
+    known = [(one.shape, more.shape, axis) for one, more, axis in pairs if more is not None]
+    return all(one[axis] == more[axis] for one, more, axis in known) and any(
+        one == more for one, more, _ in known)
 
 
 def _several(flat: Flat) -> bool:
@@ -257,12 +326,11 @@ def _port(name: str, dims: tuple[Dim, ...], dtype: str, sizes: Sizes, axis: int 
     return Port(name, tuple(1 if k == axis else int(n) for k, n in enumerate(shape)), axis, dtype)
 
 
-def _sample(port: Port, seed: int | None = None) -> np.ndarray:
-    """A sample; without ``seed``, one whose integers index any table."""
-    rng = np.random.default_rng(seed or 0)
+def _sample(port: Port, seed: int, high: int) -> np.ndarray:
+    """A sample whose integers are below ``high``."""
+    rng = np.random.default_rng(seed)
     if port.dtype.startswith("float"):
         return rng.standard_normal(port.dims).astype(port.dtype)
-    high = 1 if seed is None else port.high or 2
     return rng.integers(0, high, port.dims).astype(port.dtype)
 
 

@@ -9,6 +9,7 @@ in a network that is not.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,19 +17,26 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.frontends.onnx.proto import Attributes, as_text, known_constants, read_tensor
+from gatefold.gen.frontends.onnx.ranks import Ranks
 from gatefold.gen.frontends.onnx.sums import WRONG, Sums
 
 __all__ = ["gathered_rnn"]
 
 #: Fewest steps that are made one layer: fewer may be anything.
 _FEWEST = 2
+#: Most chains of steps: each takes a copy of its matrices.
+_MOST_CHAINS = 256
+#: Most nodes that add to one product.
+_MOST_SUMS = 4
 
 
 @dataclass(frozen=True)
 class _Step:
     """h_t, the tensor ``after``: step ``time`` along ``axis`` of ``source``, the h ``before`` and
-    the matrix ``r`` (None of a step from zeros), the bias, and, of a first step, the rank of h_t.
+    the matrix ``r`` (None of a step from zeros), the bias, and the rank of the h before, 0 where it
+    is not known; of a step from zeros, that of its bias.
     """
 
     kind: str
@@ -53,46 +61,83 @@ def gathered_rnn(graph: onnx.GraphProto,
                  constants: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Put an RNN operator in the place of each chain of steps in ``graph``; ``constants``, its
     initializers by name. Gives the new ones."""
+    made = Counter(name for node in graph.node for name in node.output if name)
+    twice = next((name for name, count in made.items() if count > 1), None)
+    if twice is not None:  # steps might go round
+        raise UserError(f"the tensor {quoted(twice)} is defined twice: the file is damaged")
     before = len(graph.initializer)
     sums = Sums(graph, known_constants(graph, constants))
+    ranks = Ranks(graph, sums.makers, sums.constants)
     steps: dict[str, list[_Step]] = {}  # by the h before
     for node in graph.node:
         if node.op_type in ("Tanh", "Relu"):
             try:
-                step = _step(sums, node)
+                step = _step(sums, ranks, node)
             except WRONG:
                 continue
             if step is not None:
                 steps.setdefault(step.before, []).append(step)
-    made = {step.after for some in steps.values() for step in some}
-    for first in [step for before in steps.keys() - made for step in steps[before]]:
+    after = {step.after for some in steps.values() for step in some}
+    chains = []
+    for first in [step for name, some in steps.items() if name not in after for step in some
+                  if step.rank]:
         chain = [first]
         while behind := [one for one in steps.get(chain[-1].after, []) if one.goes_on(chain[-1])]:
             chain.append(behind[0])
         if len(chain) >= _FEWEST and set(np.diff([one.time for one in chain])) in ({1}, {-1}):
-            _replace(graph, sums, chain)
+            chains.append(chain)
+    if len(chains) > _MOST_CHAINS:
+        raise UserError(f"the graph writes out {len(chains)} recurrent layers step by step, and at "
+                        f"most {_MOST_CHAINS} are read: split the model")
+    nodes = [node for chain in chains for node in _layer(graph, sums, chain)]
+    gone = {step.after for chain in chains for step in chain}
+    kept = [node for node in graph.node if gone.isdisjoint(node.output)]
+    del graph.node[:]
+    graph.node.extend([*kept, *nodes])
     return {t.name: read_tensor(t) for t in graph.initializer[before:]}
 
 
-def _step(sums: Sums, node: onnx.NodeProto) -> _Step | None:
+def _step(sums: Sums, ranks: Ranks, node: onnx.NodeProto) -> _Step | None:
     """The step whose h is the result of this node."""
     for hidden, x in sums.both(node.input[0], "Add"):
         place = _place(sums, x)
-        if place is None:
+        if place is None or ranks.of(place[0]) not in (3, None):
             continue
         held = sums.constants.get(hidden)
         if held is not None:
             row = held.reshape(-1, held.shape[-1])[0]
-            if (held == row).all():  # the same for every sample
+            if held.ndim < 4 and held.shape[:-2] in ((), (1,)) and (held == row).all():
+                # It is the same for every sample.
                 return _Step(node.op_type, node.output[0], *place, row, rank=held.ndim)
-        if held is None:
-            rows = sums.rows(hidden)
-            ((before, r),) = rows.parts.items()
-            if r.shape == (len(rows.b), len(rows.b)):
-                maker = sums.makers.get(before)
-                rank = 3 if maker is not None and maker.op_type == "Unsqueeze" else 2
-                return _Step(node.op_type, node.output[0], *place, rows.b, before, r, rank)
+            continue
+        before, r, b, most = _product(sums, hidden)
+        rank = ranks.of(before)
+        if r.shape == (len(b), len(b)) and rank in (2, 3, None) and most <= (rank or 2):
+            return _Step(node.op_type, node.output[0], *place, b, before, r, rank or 0)
     return None
+
+
+def _product(sums: Sums, name: str) -> tuple[str, np.ndarray, np.ndarray, int]:
+    """The tensor x of a product x W^T + b of any rank, its W and b, and the most axes of a constant
+    that makes up b. Unlike :meth:`Sums.rows`, which takes all tensors for (batch, rows), nothing
+    but a constant that is the same at every place is added. Raises an error of :data:`WRONG`."""
+    added: list[np.ndarray] = []
+    for _ in range(_MOST_SUMS):
+        node = sums.makers[name]
+        if node.op_type not in ("Add", "Identity"):
+            break
+        fixed = [one for one in node.input if one in sums.constants]
+        added += [sums.constants[one] for one in fixed]
+        (name,) = (one for one in node.input if one not in fixed)
+    node = sums.makers[name]
+    if node.op_type not in ("MatMul", "Gemm") or sums.constants[node.input[1]].ndim != 2:
+        raise ValueError("no product")
+    rows = sums.rows(name)  # of this node alone
+    ((x, w),) = rows.parts.items()
+    if any(set(one.shape[:-1]) > {1} for one in added):
+        raise ValueError("no bias of units")
+    b = rows.b + sum(np.broadcast_to(one.reshape(-1), rows.b.shape) for one in added)
+    return x, w, b, max((one.ndim for one in added), default=0)
 
 
 def _place(sums: Sums, name: str) -> tuple[str, int, int] | None:
@@ -116,8 +161,8 @@ def _place(sums: Sums, name: str) -> tuple[str, int, int] | None:
     return None
 
 
-def _replace(graph: onnx.GraphProto, sums: Sums, chain: Sequence[_Step]) -> None:
-    """Put one operator in the place of the steps."""
+def _layer(graph: onnx.GraphProto, sums: Sums, chain: Sequence[_Step]) -> list[onnx.NodeProto]:
+    """One operator in the place of the steps; its constants become the graph's."""
     first, last = chain[0], chain[-1]
     assert last.r is not None
     label, units = f"{as_text(last.after)}/RNN", len(last.b)
@@ -133,9 +178,9 @@ def _replace(graph: onnx.GraphProto, sums: Sums, chain: Sequence[_Step]) -> None
 
     source, w, b = first.source, np.eye(units, dtype=np.float32), np.zeros(units, np.float32)
     try:
-        rows = sums.rows(source)
-        ((inner, matrix),) = rows.parts.items()
-        source, w, b = inner, matrix, rows.b
+        x, matrix, bias, most = _product(sums, source)
+        if most <= 3:
+            source, w, b = x, matrix, bias
     except WRONG:  # no product: as it is
         pass
     x = source if first.axis == 0 else node("Transpose", [source], f"{label}/turned",
@@ -156,7 +201,4 @@ def _replace(graph: onnx.GraphProto, sums: Sums, chain: Sequence[_Step]) -> None
         node("Gather", [f"{label}/y", at], whole, axis=0)
         if first.rank <= 2:
             node("Gather", [whole, zero], step.after, axis=0)
-    gone = {step.after for step in chain}
-    kept = [one for one in graph.node if gone.isdisjoint(one.output)]
-    del graph.node[:]
-    graph.node.extend([*kept, *made])
+    return made

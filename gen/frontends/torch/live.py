@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from gatefold.gen.errors import UserError, quoted
-from gatefold.gen.frontends.cuts import Cut, with_around
+from gatefold.gen.frontends.cuts import Cut, begins_nowhere, with_around
 from gatefold.gen.frontends.elements.trace import BatchAxisError, Trace
 from gatefold.gen.frontends.torch.symbol import OTHER_SAMPLES, SAMPLES, Symbol
 from gatefold.gen.network.graph import Network, Shape
@@ -66,7 +66,9 @@ def from_torch(module: Any, input_shape: Sequence, *,
                         "the module it was made from, or export that to ONNX")
     shapes = _shapes(input_shape)
     _warn_of_training(module)
-    return with_around(carry(_with_batch(module, shapes, outputs, Cut.given(cut)), states))
+    wanted = Cut.given(cut)
+    begins_nowhere(wanted, "give the part of the module from there on")
+    return with_around(carry(_with_batch(module, shapes, outputs, wanted), states))
 
 
 def _with_batch(module: Any, shapes: list[tuple[int | None, ...]],
