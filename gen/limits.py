@@ -48,7 +48,7 @@ def core_limits(network: Network, board: Board | None, options: BuildOptions,
     if options.pe and options.simd:
         limits = limits.within(options.pe * options.simd, "--pe x --simd")
     limits = limits.within(options.macs)
-    check_tiles(network, limits.multipliers, options.contexts)
+    check_tiles(network, limits, options.contexts)
     return limits
 
 
@@ -84,11 +84,11 @@ def check_steps(network: Network, contexts: int) -> None:
                         "shorter frames")
 
 
-def check_tiles(network: Network, multipliers: int, contexts: int) -> None:
+def check_tiles(network: Network, limits: Budget, contexts: int) -> None:
     """Raise :class:`UserError` where a frame takes longer than a schedule is made for."""
     check_steps(network, contexts)
-    tiles = contexts * network.macs // multipliers
+    tiles = contexts * network.macs // limits.multipliers
     if tiles > MAX_TILES:
-        raise UserError(f"{network.macs} multiplications on {multipliers} multipliers take "
+        raise UserError(f"{network.macs} multiplications on {limits.multipliers} multipliers take "
                         f"{tiles} cycles, the longest schedule is {MAX_TILES}: use fewer "
-                        "timesteps or more multipliers")
+                        f"timesteps or {limits.more_multipliers}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatefold.hdl.host.axi import BURST
 from gatefold.hdl.host.registers import MAP
 from gatefold.sim.compiled import Compiled
 from gatefold.sim.results import CheckFailed
@@ -89,10 +90,13 @@ class HostBench(Compiled):
         at_in = -(-len(info.load) // 4096) * 4096
         at_out = -(-(at_in + count * info.in_bytes) // 4096) * 4096
         # Of results: of six descriptors, of those that fail, of the last one, completion words.
-        self._regions = [at_out + n * (count * info.out_bytes + 16 * size) for n in range(9)]
+        # The first two begin with whole bursts, as the planned cycles assume; others may not.
+        behind = BURST * size  # bytes that must stay as they are
+        room = count * info.out_bytes + behind
+        second = at_out + -(-room // behind) * behind
+        self._regions = [at_out, *(second + n * room for n in range(8))]
         content = bytearray(b"".join([info.load.ljust(at_in, b"\0"), *frames]).ljust(at_out, b"\0"))
-        content += bytes([_GUARD]) * (
-            self._regions[-1] + count * info.out_bytes + 16 * size - at_out)
+        content += bytes([_GUARD]) * (self._regions[-1] + room - at_out)
         # The frames once more, behind the results: bits of addresses have other values there.
         again = -(-len(content) // 4096) * 4096
         content = content.ljust(again, bytes([_GUARD])) + b"".join(frames)
@@ -118,7 +122,7 @@ class HostBench(Compiled):
             length = number * info.out_bytes
             got = result[self._regions[place]:self._regions[place] + length]
             _same(f"descriptor {place}", got, outputs[:number])
-            behind = result[self._regions[place] + length:][:16 * info.port_bits // 8]
+            behind = result[self._regions[place] + length:][:BURST * info.port_bits // 8]
             if set(behind) != {_GUARD}:
                 raise CheckFailed(f"registers and memory: descriptor {place} wrote behind its "
                                   "results")

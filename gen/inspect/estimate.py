@@ -53,7 +53,7 @@ def quick_estimate(network: Network, board: str | None) -> Estimate:
     try:
         budget = packed_limits(network, budget, BuildOptions())
         qnet = None if network.affine is None else quantize(network)
-        check_tiles(network, budget.multipliers, 1)
+        check_tiles(network, budget, 1)
         budget.check_weights(network.parameters, qnet.weight_width if qnet else _WIDTH)
     except UserError as error:
         return Estimate(board, False, str(error))

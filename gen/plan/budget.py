@@ -24,7 +24,8 @@ class Budget:
     ``loadable``, whether they are streamed in at run time; ``board``, the geometry, None where
     wires are not known; ``fewest_dies`` that a core takes; ``reach``, ``gather``, levels of
     registers that the user fixed; ``lanes``, the most of each die, None for no limit; ``engines``,
-    equal cores on the device, each of which may use this much.
+    equal cores on the device, each of which may use this much; ``asked``, the option with which the
+    user asked for fewer ``multipliers`` than the device has, or nothing.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Budget:
     lanes: int | None = None
     engines: int = 1
     packs: bool = False
+    asked: str = ""
 
     @classmethod
     def of(cls, board: Board | None, *, memory: str = "auto", loadable: bool = False,
@@ -92,10 +94,12 @@ class Budget:
 
         Raises :class:`UserError` where the device has fewer.
         """
-        if multipliers is not None and multipliers > self.multipliers:
+        if multipliers is None or multipliers == self.multipliers:
+            return self
+        if multipliers > self.multipliers:
             raise UserError(f"{option} must be at most {self.multipliers} for {self.name}, not "
                             f"{multipliers}: choose fewer{self.or_larger}")
-        return replace(self, multipliers=multipliers or self.multipliers)
+        return replace(self, multipliers=multipliers, asked=option)
 
     def check_weights(self, number: int, width: int) -> None:
         """Raise :class:`UserError` where no memories hold ``number`` weights of ``width`` bits."""
@@ -111,6 +115,11 @@ class Budget:
         part = {name: getattr(self, name) // engines
                 for name in ("multipliers", "bram36", "dsp", "lut", "uram")}
         return replace(self, engines=engines, **part)
+
+    @property
+    def more_multipliers(self) -> str:
+        """A remedy for an array that is too small."""
+        return f"more multipliers ({self.asked})" if self.asked else "a larger board (--board)"
 
     @property
     def or_larger(self) -> str:

@@ -25,8 +25,13 @@ _PARTS = (1, 2, 4, 8)
 
 def might_fit(qnet: QuantizedNetwork, pe: int, simd: int, budget: Budget,
               asked: list[Demand]) -> bool:
-    """A quick look at what cannot be avoided: multipliers, weights, tables, two frames of input,
-    results that others read. ``asked``: what the layers ask."""
+    """A quick look, by counts: whether the device has room for multipliers and sums, weights,
+    tables, two frames of input and results that others read. ``asked``: what the layers ask.
+
+    Multipliers and block RAM are lower bounds. LUTs are a rough count, mostly too high, and weights
+    of so few words that they are in LUTs are not put in UltraRAM: where a device is short of LUTs,
+    an array that :func:`place` would place may be refused.
+    """
     return widths_might_fit(asked, pe, simd, budget, inputs=qnet.input_elements,
                             weight_width=qnet.weight_width, act_width=qnet.act_width,
                             acc_width=qnet.acc_width, table=qnet.table, tables=looked_up(qnet),

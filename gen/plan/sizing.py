@@ -95,9 +95,9 @@ def choose_array(qnet: QuantizedNetwork, budget: Budget, *, contexts: int = 1,
 
 def _too_long(budget: Budget) -> UserError:
     return UserError(
-        f"of {budget.name} the network leaves room for arrays only on which a frame takes more "
-        f"than {MAX_TILES} tiles, the longest schedule: use fewer timesteps, take fewer bits "
-        "(--width), or a larger board")
+        f"on each array of at most {budget.multipliers} multipliers that fits {budget.name}, a "
+        f"frame takes more than {MAX_TILES} tiles, the longest schedule: use "
+        f"{budget.more_multipliers}, fewer timesteps, or fewer bits (--width)")
 
 
 def _too_large(qnet: QuantizedNetwork, budget: Budget) -> UserError:

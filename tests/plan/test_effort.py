@@ -90,6 +90,10 @@ def test_arrays_of_too_many_tiles_are_not_scheduled(counted, monkeypatch):
     qnet = quantize(initialise(units=32, features=8, timesteps=20, dense=1))
     monkeypatch.setattr(sizing, "MAX_TILES", 40)
     calls = counted(sizing, "scheduled")
-    with pytest.raises(UserError, match="more than 40 tiles, the longest schedule"):
-        choose_array(qnet, Budget.of(get("kv260")).within(16))
+    board = Budget.of(get("kv260"))
+    for budget, remedy in ((board.within(16), r"more multipliers \(--macs\)"),
+                           (replace(board, multipliers=16), r"a larger board \(--board\)")):
+        with pytest.raises(UserError, match="at most 16 multipliers that fits the .* more than 40 "
+                           f"tiles, the longest schedule: use {remedy}, fewer timesteps"):
+            choose_array(qnet, budget)
     assert not calls["scheduled"]

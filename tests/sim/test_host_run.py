@@ -6,8 +6,11 @@ import re
 import pytest
 
 import gatefold as gf
-from gatefold.gen.check import check_core
+from gatefold.gen.check import check_core, registers_bench, seeded_inputs
+from gatefold.hdl.host.axi import BURST
 from gatefold.sim import simulators
+from gatefold.sim.core_info import load_core_info
+from gatefold.sim.expected import expectation
 from gatefold.sim.results import CheckFailed
 from tests.support.networks import network
 
@@ -35,6 +38,20 @@ def test_a_core_that_computes_longer_than_its_words_take_waits_for_no_memory(tmp
     model = gf.compile(network("one unit"), width=8, pe=4, simd=1, host="axi")
     model.save(tmp_path / "core")
     assert "registers and memory" in check(model, tmp_path / "core").scenarios
+
+
+def test_the_planned_cycles_of_a_batch_hold_whatever_the_bursts_before_it_took(tmp_path):
+    """Results of no whole number of bursts come before the batch in memory."""
+    model = gf.compile(network(((6, 1), ("L1", "D5"))), width=8, pe=4, simd=1, host="axi",
+                       port="32")
+    model.save(tmp_path)
+    host = json.loads((tmp_path / "core.json").read_text())["host"]
+    assert host["cycles"]["keeps_up"]
+    assert host["cycles"]["batch_frames"] * host["out_bytes"] // 4 % BURST
+    frames = seeded_inputs(model.qnet, 3, 1).reshape(3, -1)
+    with registers_bench(tmp_path, model.plan, load_core_info(tmp_path), host, frames,
+                         expectation(model.qnet, frames, 1), "icarus") as bench:
+        assert bench.check() > host["cycles"]["batch_frames"]
 
 
 @pytest.mark.skipif(simulators.missing("verilator") is not None, reason="no Verilator")
