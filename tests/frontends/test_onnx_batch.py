@@ -261,12 +261,16 @@ def test_every_sample_is_compared(tmp_path, nodes, batch):
             "mixes the samples of a batch (N)") in words
 
 
-def test_one_result_of_a_fixed_batch_is_not_one_of_each_sample(tmp_path):
-    """The largest is the first here."""
+@pytest.mark.parametrize("batch", [3, "N"])
+@pytest.mark.parametrize("last", [node("Identity", "m"), node("Softmax", "m", axis=0)],
+                         ids=["the largest", "one"])
+def test_one_result_of_a_batch_is_not_one_of_each_sample(tmp_path, last, batch):
+    """Also where it is the same as that of each."""
     nodes = [node("Sin", "x", output="e"), TURN, LSTM, node("Squeeze", "h", "[0]", output="q"),
-             node("ReduceMax", "q", output="m", axes=[1]), node("ReduceMax", "m", axes=[0])]
-    model = graph(nodes, constants=CONSTANTS, shape=(3, 6, 3))
-    assert "takes a batch of 3 sequences" in refusal(model, tmp_path, cut="auto")
+             node("ReduceMax", "q", output="m", axes=[0]), last]
+    words = refusal(graph(nodes, constants=CONSTANTS, shape=(batch, 6, 3)), tmp_path, cut="auto")
+    assert ("takes a batch of 3 sequences" if batch == 3 else
+            "mixes the samples of a batch (N)") in words
 
 
 def test_a_mean_over_the_batch_is_no_sample(tmp_path):

@@ -128,9 +128,8 @@ def _of_one(model: Model, constants: Mapping[str, np.ndarray], ports: Sequence[P
         _check_samples(flats, batch, name)
     except UserError:
         return None
-    sizes = [(flats[0].values[one], batch.values[one]) for one in batch.outputs]
-    if any(one is None or more is None or one.size * count != more.size for one, more in sizes):
-        return None
+    if any(one.values[name] is None for one in (found, batch) for name in batch.outputs):
+        return None  # nothing shows that samples stay apart
     return [_with_rows(found, port) for port in alone], found
 
 
@@ -238,9 +237,9 @@ def _open(port: Port, declared: Mapping[str, tuple[Dim, ...]]) -> bool:
 
 
 def _check_samples(flats: Sequence[Flat], wide: Flat, batch: str) -> None:
-    """Raise :class:`BatchSizeError` unless each sample gives the graph's outputs and the recurrent
-    layers what it gives alone; ``flats``, the graph on each, ``wide``, on all of them, ``batch``,
-    the name of that in the file.
+    """Raise :class:`BatchSizeError` unless each sample gives the graph's outputs, rows of its own,
+    and the recurrent layers what it gives alone; ``flats``, the graph on each, ``wide``, on all of
+    them, ``batch``, the name of that in the file.
 
     Where a scale is measured over the whole batch, or a sample is several sequences, it need not.
     """
@@ -252,7 +251,9 @@ def _check_samples(flats: Sequence[Flat], wide: Flat, batch: str) -> None:
         alone, together = [one.values.get(name) for one in flats], wide.values.get(name)
         if together is None or any(one is None for one in alone):
             continue
-        if not _of_each([one for one in alone if one is not None], together):
+        rows = name not in flat.outputs or together.size == sum(one.size for one in alone
+                                                                if one is not None)
+        if not (rows and _of_each([one for one in alone if one is not None], together)):
             shown = quoted(batch)[1:-1]
             raise BatchSizeError(
                 f"the tensor {quoted(name)} mixes the samples of a batch ({shown}), and a core "
