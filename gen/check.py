@@ -31,7 +31,8 @@ from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.sim.core_info import CoreInfo, load_core_info
 from gatefold.sim.expected import Expect, Other, expectation
 from gatefold.sim.golden import golden
-from gatefold.sim.host_run import HostBench, HostInfo
+from gatefold.sim.host_info import HostInfo
+from gatefold.sim.host_run import HostBench
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.scenario import Counts
 from gatefold.sim.verify import SIMULATORS, VerifyResult, verify

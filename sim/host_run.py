@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from gatefold.hdl.host.axi import BURST
 from gatefold.hdl.host.registers import MAP
 from gatefold.sim.compiled import Compiled
+from gatefold.sim.host_info import HostInfo
+from gatefold.sim.host_script import WORD, Op, Script
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.testbench import bench_file
 
-__all__ = ["HostBench", "HostInfo"]
+__all__ = ["HostBench"]
 
-_END, _WRITE, _READ, _DONE, _WAIT, _PAUSES, _BASE, _BROKEN, _INTERRUPT, _RESET = range(10)
-_OFF = 4  # above a step: bytes of a write that are not enabled
 #: Of 256 cycles those in which each channel of memory pauses, reads and writes, in the last
 #: descriptors; where only one of them hardly moves, the queues of the other fill up;
 _PAUSED = ((96, 96), (250, 250), (0, 250), (250, 0))
@@ -39,33 +38,6 @@ _BROKEN_BY = ((0b10, "READ"), (0b11, "READ"), (1 << 4, "READ"), (1 << 5, "READ")
 _FEW = 4  # frames of a descriptor that fails
 _MANY = 20  # times the cycles that are planned, after which the core hangs
 _GUARD = 0xA5  # bytes where nothing is written
-_WORD = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostInfo:
-    """What the check needs of a core with registers.
-
-    Attributes: ``port_bits``; ``in_bytes``, ``out_bytes``, from frame to frame; ``window``, whether
-    there is one; ``load``, the weights' image, or nothing; ``warm``, cycles after a reset until a
-    frame takes no longer than others; ``frame``, ``window_frame``, ``batch``, planned cycles of one
-    frame, of one in the window, and of ``batch_frames``; ``exact``, whether the batch must take
-    exactly as many: memory keeps up with the core; ``constants``, values of constant registers by
-    name.
-    """
-
-    port_bits: int
-    in_bytes: int
-    out_bytes: int
-    window: bool
-    load: bytes
-    warm: int
-    frame: int
-    window_frame: int | None
-    batch: int
-    batch_frames: int
-    exact: bool
-    constants: dict[str, int]
 
 
 class HostBench(Compiled):
@@ -133,15 +105,15 @@ class HostBench(Compiled):
                               f"got {words.hex()}")
         return self._frames
 
-    def _script(self, frames: list[bytes], at_in: int, again: int) -> _Script:
+    def _script(self, frames: list[bytes], at_in: int, again: int) -> Script:
         """What the host does; the frames are at the addresses ``at_in`` and ``again``."""
-        info, count, script = self.info, len(frames), _Script(self._low)
+        info, count, script = self.info, len(frames), Script(self._low)
         self._words: list[int] = []  # completion words
         self._try_registers(script)
         if info.load:
             script.refused("NOT_LOADED", FRAMES=1)
             script.load(info.load)
-        script.steps.append((_WAIT, 0, info.warm))
+        script.steps.append((Op.WAIT, 0, info.warm))
         script.run(1, at_in, self._regions[0])
         script.read("LAST_CYCLES", info.frame, "cycles for one frame")
         script.read("STALLS_LO", range(info.frame + len(info.load)))
@@ -159,15 +131,15 @@ class HostBench(Compiled):
             script.run(1, 0, 0, window=True, first=frame is frames[0])
             script.read("LAST_CYCLES", info.window_frame, "cycles for a frame in the window")
             for n in range(0, info.out_bytes, 4):
-                script.steps.append((_READ, MAP.window("WINDOW_OUT").address + n, 0))
+                script.steps.append((Op.READ, MAP.window("WINDOW_OUT").address + n, 0))
                 script.expected.append((f"in byte {n} of the window", int.from_bytes(
                     output[n:n + 4], "little")))
         paused = _PAUSED[:self._paused]
         for n, (rate, base) in enumerate(zip(paused, _BASES, strict=False)):
-            script.steps.append((_PAUSES, 0, rate[0] | rate[1] << 8))
+            script.steps.append((Op.PAUSES, 0, rate[0] | rate[1] << 8))
             if info.load and n == 0:  # frames come to other places of the queue behind it
                 script.load(info.load)
-            script.steps.append((_BASE, 0, base))
+            script.steps.append((Op.BASE, 0, base))
             script.run(count, again if n % 2 else at_in, self._regions[2 + n], base)
         self._frames = 1 + info.batch_frames + windows + len(paused) * count
         script.read("ERROR", 0)
@@ -175,10 +147,10 @@ class HostBench(Compiled):
         busy = info.frame + -(-count * info.batch // info.batch_frames)  # cycles without memory
         script.read("STALLS_LO", range(max(0, _STALL * words - busy), 1 << 30))
         script.read("FRAMES_DONE_LO", self._frames)
-        script.steps.append((_WAIT, 0, 0))  # the high half waits for any number of cycles
+        script.steps.append((Op.WAIT, 0, 0))  # the high half waits for any number of cycles
         script.read("FRAMES_DONE_HI", 0)
         script.read("COMPLETED", script.descriptors)
-        script.steps += [(_PAUSES, 0, 0), (_BASE, 0, 0)]
+        script.steps += [(Op.PAUSES, 0, 0), (Op.BASE, 0, 0)]
         self._refusals(script, at_in)
         self._fail(script, min(_FEW, count), at_in)
         self._reset(script, at_in)
@@ -186,10 +158,10 @@ class HostBench(Compiled):
         self._frames += count
         script.read("ERROR", 0)
         script.read("COMPLETED", script.descriptors)
-        script.steps.append((_END, 0, 0))
+        script.steps.append((Op.END, 0, 0))
         return script
 
-    def _try_registers(self, script: _Script) -> None:
+    def _try_registers(self, script: Script) -> None:
         """Write and read every register that can be written, and read constant ones."""
         for name, value in self.info.constants.items():
             script.read(name, value)
@@ -201,21 +173,21 @@ class HostBench(Compiled):
                     script.bytewise(register.address, value & mask, upwards=n < 2)
                     script.read(register.name, value & mask)
 
-    def _word(self, script: _Script, base: int, errors: int = 0) -> dict[str, bool]:
+    def _word(self, script: Script, base: int, errors: int = 0) -> dict[str, bool]:
         """Registers that ask for a completion word, which must be 1 above these errors; ``base``,
-        from now on, of step _BASE."""
-        above = ~base & _WORD
-        script.steps.append((_BASE, 0, base))
+        from now on, of step BASE."""
+        above = ~base & WORD
+        script.steps.append((Op.BASE, 0, base))
         script.write(DONE_ADDR_LO=self._regions[8] + 4 * len(self._words) | script.upper(above),
                      DONE_ADDR_HI=above)
         self._words.append(1 << 31 | errors)
         return {"done_word": True}
 
-    def _refusals(self, script: _Script, at_in: int) -> None:
+    def _refusals(self, script: Script, at_in: int) -> None:
         """Descriptors that the core must refuse, and interrupts of both kinds."""
         info, out = self.info, self._regions[6]
-        good = {"FRAMES": 1, "IN_ADDR_LO": at_in, "IN_ADDR_HI": 0, "OUT_ADDR_HI": _WORD,
-                "OUT_ADDR_LO": out | script.upper(_WORD)}
+        good = {"FRAMES": 1, "IN_ADDR_LO": at_in, "IN_ADDR_HI": 0, "OUT_ADDR_HI": WORD,
+                "OUT_ADDR_LO": out | script.upper(WORD)}
         ask = MAP["FLAGS"].field
         hashed, weights = ask("CHECK_HASH").mask, ask("WEIGHTS").mask
         script.write(IER=3, GIE=1)
@@ -252,7 +224,7 @@ class HostBench(Compiled):
         script.write(**good | {"FLAGS": 1, "FRAMES": len(self.outputs)})
         for _ in range(3):
             script.write(CTRL=MAP["CTRL"].field("AP_START").mask)
-        script.steps += [(_DONE, 0, 0)] * 2
+        script.steps += [(Op.DONE, 0, 0)] * 2
         script.read("ERROR", script.error("TWO_STARTS"))
         script.write(ERROR=script.error("TWO_STARTS"))
         script.descriptors += 2
@@ -260,7 +232,7 @@ class HostBench(Compiled):
         most = 4 * (info.frame + len(self.outputs) * info.batch)
         script.read("LAST_CYCLES", range(info.frame, most), "cycles of a descriptor that waited")
 
-    def _fail(self, script: _Script, frames: int, at_in: int) -> None:
+    def _fail(self, script: Script, frames: int, at_in: int) -> None:
         """Memory that fails, and the end of all descriptors."""
         info, out = self.info, self._regions[6]
         if info.load:
@@ -271,28 +243,28 @@ class HostBench(Compiled):
                 script.read("STATUS", 0)
             script.load(info.load)
         for broken, cause in _BROKEN_BY:
-            script.steps.append((_BROKEN, 0, broken))
+            script.steps.append((Op.BROKEN, 0, broken))
             word = self._word(script, 0, script.error(cause)) if cause == "READ" else {}
             script.run(frames, at_in, out, **word)
             script.fails(cause)
             if info.load and cause == "READ":
                 script.load(info.load, error="READ", also="CHECKSUM")
-                script.steps.append((_BROKEN, 0, 0))
+                script.steps.append((Op.BROKEN, 0, 0))
                 script.load(info.load)
-        script.steps.append((_BROKEN, 0, 0))
+        script.steps.append((Op.BROKEN, 0, 0))
         # From the start on a channel at a time, then all of them while a frame is computed.
         for n, (channels, cycles) in enumerate([*((channel, 0) for channel in _CHANNELS), *(
                 (_ALL, info.frame * part // 8) for part in (2, 4, 6))]):
             script.write(WATCHDOG=_PATIENCE + n)
-            stop = [(_WAIT, 0, cycles), (_BROKEN, 0, channels << 8)]
-            script.steps += [(_BASE, 0, _BASES[n]), *(stop[1:] if not cycles else [])]
+            stop = [(Op.WAIT, 0, cycles), (Op.BROKEN, 0, channels << 8)]
+            script.steps += [(Op.BASE, 0, _BASES[n]), *(stop[1:] if not cycles else [])]
             script.start(info.batch_frames, at_in, out, _BASES[n])
-            script.steps += [*(stop if cycles else []), (_DONE, 0, 0)]
+            script.steps += [*(stop if cycles else []), (Op.DONE, 0, 0)]
             script.fails("NO_ANSWER")
             script.read("LAST_CYCLES", range(_PATIENCE, 2 * _PATIENCE + info.batch),
                         "cycles until the watchdog expires")
             script.read("ABORT", 1)
-            script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE), (_BASE, 0, 0)]
+            script.steps += [(Op.BROKEN, 0, 0), (Op.WAIT, 0, 2 * _PATIENCE), (Op.BASE, 0, 0)]
             script.read("ABORT", 0)
             if info.load:
                 script.load(info.load)
@@ -300,25 +272,25 @@ class HostBench(Compiled):
             script.read("ERROR", 0)
         # A patience of 0 has no end; another one counts from when it is written.
         script.write(WATCHDOG=0)
-        script.steps.append((_BROKEN, 0, _ALL << 8))
+        script.steps.append((Op.BROKEN, 0, _ALL << 8))
         script.start(frames, at_in, out)
-        script.steps.append((_WAIT, 0, 2 * _PATIENCE))
+        script.steps.append((Op.WAIT, 0, 2 * _PATIENCE))
         script.read("ERROR", 0)
         script.write(WATCHDOG=_PATIENCE)
-        script.steps.append((_DONE, 0, 0))
+        script.steps.append((Op.DONE, 0, 0))
         script.fails("NO_ANSWER")
-        script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE)]
+        script.steps += [(Op.BROKEN, 0, 0), (Op.WAIT, 0, 2 * _PATIENCE)]
         for bit in _LONG if self.simulator == "verilator" else _LONG[::8]:
             script.write(WATCHDOG=1 << bit | 20)
-            script.steps.append((_BROKEN, 0, _ALL << 8))
+            script.steps.append((Op.BROKEN, 0, _ALL << 8))
             script.write(WEIGHTS_BYTES=len(info.load))
             script.start(frames, at_in, out, weights=bool(info.load))
-            script.steps.append((_WAIT, 0, 60))
+            script.steps.append((Op.WAIT, 0, 60))
             script.read("ERROR", 0)
             script.write(ABORT=1)
-            script.steps.append((_DONE, 0, 0))
+            script.steps.append((Op.DONE, 0, 0))
             script.fails("ABORTED")
-            script.steps += [(_BROKEN, 0, 0), (_WAIT, 0, 2 * _PATIENCE)]
+            script.steps += [(Op.BROKEN, 0, 0), (Op.WAIT, 0, 2 * _PATIENCE)]
         if info.load:
             script.load(info.load)
 
@@ -335,7 +307,7 @@ class HostBench(Compiled):
                 seen |= new
         return places
 
-    def _reset(self, script: _Script, at_in: int) -> None:
+    def _reset(self, script: Script, at_in: int) -> None:
         """Descriptors of many frames, to their end; and of more frames than a simulation plays, up
         to a reset: of them no counter has come to its end, and nothing is left of them."""
         info = self.info
@@ -345,19 +317,19 @@ class HostBench(Compiled):
         self._restart(script)
         for bit in _ENDLESS[::every]:
             count = (1 << bit) + 3
-            script.steps.append((_BROKEN, 0, _ANYWHERE))
+            script.steps.append((Op.BROKEN, 0, _ANYWHERE))
             script.start(count, at_in, len(self._content))
             if 8 * count * frame < _RESETS[self.simulator]:
-                script.steps.append((_DONE, 0, 0))
+                script.steps.append((Op.DONE, 0, 0))
                 script.read("FRAMES_DONE_LO", count)
             else:
-                script.steps.append((_WAIT, 0, wait + bit * frame // 8))
+                script.steps.append((Op.WAIT, 0, wait + bit * frame // 8))
                 script.read("FRAMES_DONE_LO", range(5, 4 * _PLAYED))
             self._restart(script)
 
-    def _restart(self, script: _Script) -> None:
+    def _restart(self, script: Script) -> None:
         """A reset, after which registers are as they were at first, and weights are loaded."""
-        script.steps += [(_RESET, 0, 0), (_BROKEN, 0, 0)]
+        script.steps += [(Op.RESET, 0, 0), (Op.BROKEN, 0, 0)]
         script.descriptors = 0
         for name in ("STATUS", "ERROR", "ISR", "COMPLETED", "FRAMES_DONE_LO", "CYCLES_LO", "ABORT"):
             script.read(name, 0 if self.info.load or name != "STATUS" else
@@ -402,83 +374,6 @@ class HostBench(Compiled):
         except ValueError:
             raise CheckFailed("registers and memory: a value that was written or read is unknown "
                               "(X)") from None
-
-
-class _Script:
-    """The steps of sim/bench/host.v, and what it reads: the name of a value, and the value or those
-    that are right, None: any is. ``low``: bits of an address in memory; ``descriptors``: how many
-    have been started."""
-
-    def __init__(self, low: int):
-        self.steps: list[tuple[int, int, int]] = []
-        self.expected: list[tuple[str, int | range | None]] = []
-        self.low, self.descriptors = low, 0
-
-    def write(self, **registers: int) -> None:
-        self.steps += [(_WRITE, MAP[name].address, value) for name, value in registers.items()]
-
-    def bytewise(self, address: int, value: int, *, upwards: bool) -> None:
-        """Write a word that is wrong in all bytes, then one byte after the other; what lies in
-        bytes that are not enabled is wrong."""
-        self.steps.append((_WRITE, address, ~value & _WORD))
-        for n in range(4)[::1 if upwards else -1]:
-            self.steps.append((_WRITE | (0xF ^ 1 << n) << _OFF, address,
-                               value ^ (_WORD & ~(0xFF << 8 * n))))
-
-    def read(self, name: str, expected: int | range | None, what: str = "") -> None:
-        self.steps.append((_READ, MAP[name].address, 0))
-        self.expected.append((what or f"in {name}", expected))
-
-    def upper(self, base: int) -> int:
-        """The bits of ``base`` that are in the low half of an address."""
-        return base >> self.low << self.low
-
-    def interrupt(self, expected: int) -> None:
-        self.steps.append((_INTERRUPT, 0, 0))
-        self.expected.append(("on the interrupt", expected))
-
-    def error(self, cause: str) -> int:
-        """Its bit of the register ERROR."""
-        return MAP["ERROR"].field(cause).mask
-
-    def fails(self, *causes: str) -> None:
-        """The causes are in ERROR, which is cleared."""
-        bits = sum(map(self.error, causes))
-        self.read("ERROR", bits)
-        self.write(ERROR=bits)
-        self.read("ERROR", 0)
-
-    def refused(self, cause: str, **registers: int) -> None:
-        """A descriptor with these registers ends at once, for this cause."""
-        self.write(**{"FLAGS": 1} | registers, CTRL=MAP["CTRL"].field("AP_START").mask)
-        self.steps.append((_DONE, 0, 0))
-        self.descriptors += 1
-        self.fails(cause)
-
-    def load(self, image: bytes, at: int = 0, *, wrong: int = 0, error: str = "", also: str = ""
-             ) -> None:
-        """Load weights; with bits of the checksum that are ``wrong``, and what must be in ERROR."""
-        self.write(WEIGHTS_BYTES=len(image), WEIGHTS_CRC=zlib.crc32(image) ^ wrong)
-        self.run(0, at, 0, weights=True)
-        self.fails(*filter(None, (error, also)))
-
-    def run(self, frames: int, at_in: int, at_out: int, base: int = 0, **flags: bool) -> None:
-        """A descriptor, to its end; parameters as of :meth:`start`."""
-        self.start(frames, at_in, at_out, base, **flags)
-        self.steps.append((_DONE, 0, 0))
-
-    def start(self, frames: int, at_in: int, at_out: int, base: int = 0, *, first: bool = True,
-              **flags: bool) -> None:
-        """Begin a descriptor; ``base``, of step _BASE; ``first``, its first frame begins a
-        sequence."""
-        flag = MAP["FLAGS"].field
-        above = ~base & _WORD
-        self.descriptors += 1
-        self.write(FRAMES=frames, IN_ADDR_LO=at_in | self.upper(base), IN_ADDR_HI=base,
-                   OUT_ADDR_LO=at_out | self.upper(above), OUT_ADDR_HI=above,
-                   FLAGS=sum(flag(name.upper()).mask for name, on in (
-                       ("first", first), *flags.items()) if on),
-                   CTRL=MAP["CTRL"].field("AP_START").mask)
 
 
 def _bits(checksum: int) -> set[tuple[int, int]]:

@@ -46,17 +46,20 @@ _FAULT_PORT = """
 _LOAD_FEEDER = """\
     // The core's weights are loaded: ../weights/load.hex goes in after the first reset. Until then
     // the core takes no frames; after every other reset they go in again. With +loads (or
-    // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a late
-    // TLAST, then the weights; and while frames are under way wrong weights with an early TLAST
-    // again, and the weights; all of these, and those of +weights, with pauses. load_wrong is what
-    // load_error must be. With +weights=FILE the weights are those in FILE. last_load = 1 asks for
-    // the weights twice more, no frame between: last_loaded tells that they went in.
+    // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a TLAST that
+    // is TOO_MANY beats late, then the weights; and while frames are under way wrong weights with
+    // an early TLAST again, and the weights; all of these, and those of +weights, with pauses.
+    // load_wrong is what load_error must be. With +weights=FILE the weights are those in FILE.
+    // last_load = 1 asks for the weights twice more, no frame between: last_loaded tells that they
+    // went in.
 `ifndef GATEFOLD_WEIGHTS
 `define GATEFOLD_WEIGHTS "../weights"
 `endif
     localparam integer LOAD_BEATS = @{load_beats};
+    localparam integer TOO_MANY = 4;  // beats of ones, behind the load
     localparam integer EARLY = 0, LATE = 1, RIGHT = 2, EARLY_AGAIN = 3, RIGHT_AGAIN = 4, DONE = 5;
-    reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS];
+    reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS + TOO_MANY - 1];
+    integer beat_too_many;
     reg [8*256-1:0] load_name;
     reg     wrong_loads = 0;
     reg     other_weights = 0;
@@ -69,8 +72,8 @@ _LOAD_FEEDER = """\
     integer last_loads = 0;
     wire    last_loaded = last_loads == 2 && load == DONE;
     wire    load_early = load == EARLY || load == EARLY_AGAIN;
-    wire    load_last = load_at == (load_early ? LOAD_BEATS / 2 : load == LATE ? LOAD_BEATS
-                                    : LOAD_BEATS - 1);
+    wire    load_last = load_at == (load_early ? LOAD_BEATS / 2 : load == LATE
+                                    ? LOAD_BEATS + TOO_MANY - 1 : LOAD_BEATS - 1);
     wire    load_again = last_loads != 0 || (frames_seen && wrong_loads);
     wire    load_valid = !rst && load < (load_again ? DONE : EARLY_AGAIN)
                          && (load >= RIGHT || wrong_loads) && !load_pauses;
@@ -79,7 +82,8 @@ _LOAD_FEEDER = """\
     wire [@{beat_msb}:0] load_data = load_early ? ~load_image[load_at] : load_image[load_at];
 
     initial begin
-        load_image[LOAD_BEATS] = 0;
+        for (beat_too_many = 0; beat_too_many < TOO_MANY; beat_too_many = beat_too_many + 1)
+            load_image[LOAD_BEATS + beat_too_many] = {@{beat_bits}{1'b1}};
         if ($value$plusargs("weights=%s", load_name)) begin
             other_weights = 1;
             $readmemh(load_name, load_image, 0, LOAD_BEATS - 1);
@@ -100,7 +104,7 @@ _LOAD_FEEDER = """\
             load_at <= load_last ? 0 : load_at + 1;
             opened <= load_last && load_at == LOAD_BEATS - 1;
             if (load_last) load <= load + 1;
-            if (load_last != (load_at == LOAD_BEATS - 1)) load_wrong <= 1;
+            if (load_last ? load_at < LOAD_BEATS - 1 : load_at == LOAD_BEATS - 1) load_wrong <= 1;
         end else if (last_load && load_at == 0
                      && (last_loads == 0 || (last_loads == 1 && load == DONE))) begin
             last_loads <= last_loads + 1;
@@ -153,7 +157,8 @@ def _verilog(name: str, info: CoreInfo) -> str:
     """A Verilog file of sim/bench for this core's widths and lanes."""
     lines = [f"$fwrite(trace_file, \" %0d %0d\", $signed(dut.core.trace__h__{lane}), "
              f"$signed(dut.core.trace__c__{lane}));" for lane in range(info.dies * info.lanes)]
-    values = {"beat_msb": str(info.stream.beat_bits - 1), "lanes": str(info.lanes),
+    values = {"beat_msb": str(info.stream.beat_bits - 1),
+              "beat_bits": str(info.stream.beat_bits), "lanes": str(info.lanes),
               "noise_words": str(-(-info.stream.beat_bits // 32)),
               "lane_writes": "\n".join(" " * 12 + line for line in lines),
               "sum_wires": _sum_wires(info), "sum_writes": _sum_writes(info),

@@ -5,8 +5,8 @@
 //     without TVALID the beat is offered. RESET = 1: reset the core after that, then offer the beat.
 // stalls.txt: one line per output beat, "STALL": TREADY stays low for STALL cycles after the beat
 //     before it; when the lines are used up there are no more stalls.
-// With +loads a core that loads its weights is reset some more times after each reset, during
-// the load.
+// With +loads a core that loads its weights is reset once during the beats too many of its late load,
+// and some more times after each reset, during the load.
 // The run ends when all beats have been sent and every frame has come out, except those that a reset
 // took, and a core that loads its weights has taken them twice more. +quiet=N gives up when no beat
 // has moved for N cycles, +cycles=N in any case. In the trace,
@@ -47,8 +47,8 @@
     integer sent = 0;    // frames taken by the core
     integer given = 0;   // frames given by the core, and those that a reset took
     integer resetting = RESET_CYCLES;  // cycles of reset to come
-    integer breaks = 0;  // resets during a load to come,
-    integer again = 0;   // and the beat of the load at which the next one comes
+    integer breaks = 1;  // resets during a load to come,
+    integer again = @{load_beats} + 2;  // and the beat of the load at which the next one comes
     integer fields;
     reg                     ends = 0;
     reg                     reset_asked = 0;
@@ -69,8 +69,10 @@
             tell("reset");
             reset_asked = 0;
             given = sent;
-            if (bench.wrong_loads) breaks = LOAD_BEATS < 1000 ? 12 : 1;
-            again = some_beat(bench.noise);
+            if (bench.wrong_loads) begin
+                breaks = LOAD_BEATS < 1000 ? 12 : 1;
+                again = some_beat(bench.noise);
+            end
         end
         if (resetting > 0) resetting = resetting - 1;
         if (!rst) begin
@@ -81,7 +83,8 @@
                 quiet = 0;
                 again = some_beat(bench.noise);
             end
-            if ((s_tvalid && s_tready) || (m_tvalid && m_tready)) quiet = 0;
+            if ((s_tvalid && s_tready) || (m_tvalid && m_tready)
+                || (bench.load_valid && bench.load_ready)) quiet = 0;
             if (s_tvalid && s_tready && s_tlast) sent = sent + 1;
             if (m_tvalid && m_tready && m_tlast) given = given + 1;
 

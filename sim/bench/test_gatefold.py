@@ -357,8 +357,8 @@ async def hostile(dut):
 
 @cocotb.test(skip=not CORE.get("load_beats"))
 async def loads(dut):
-    """Loads with a wrong TLAST, before the weights are loaded and while frames are under way, a
-    load that a reset ends, and none."""
+    """Loads with a wrong TLAST, before the weights are loaded and while frames are under way, loads
+    that a reset ends, one of them after beats too many, and none."""
     bench = Bench(dut)
     await bench.start()
     early, right, early_again, done = 0, 2, 3, 5  # as in tb.v
@@ -366,19 +366,21 @@ async def loads(dut):
         signal.value = value
     await bench.reset()
 
-    async def loaded(stage):
+    async def reached(signal, least):
         for _ in range(PATIENCE + 8 * CORE["load_beats"]):
-            if int(dut.load.value) >= stage:
+            if int(signal.value) >= least:
                 return
             await RisingEdge(dut.clk)
         raise AssertionError("a load is not taken")
 
-    await loaded(early_again)
+    await reached(dut.load_at, CORE["load_beats"] + 2)  # of the late load
+    await bench.reset()
+    await reached(dut.load, early_again)
     assert dut.load_error.value == 1, "load_error is not set, but TLAST was early and late"
     for sample in SAMPLES:
         bench.send(sample)
     await bench.receive_expected(*SAMPLES)
-    await loaded(done)
+    await reached(dut.load, done)
     for sample in SAMPLES:
         bench.send(sample, fresh=1 if sample == 0 else None)
     await bench.receive_expected(*SAMPLES)

@@ -112,6 +112,9 @@ FAULTS = {
         "loadable", "gatefold", "core_loader",
         r"addr__next = \d+'h0;(?=\s+end\s+end\s+always @\* begin\s+if \(at_start\) begin end\s+r)",
         "addr__next = addr;", "hostile", "loads"),
+    "a reset leaves a load that drops its beats": (
+        "loadable", "gatefold", "core_loader", r"(rst\) begin\s+dropping__next = )1'h0",
+        r"\1dropping", "hostile", "loads"),
     "a reset leaves the core open": (
         "loadable", "gatefold", "core_loader",
         r"loaded__next = will_be_loaded;\s+if \(rst\) begin\s+loaded__next = 1'h0;",

@@ -78,7 +78,7 @@ def played(top: str) -> list[Path]:
     """The sources of what verify plays on a core."""
     names = ["bench/drive.v", "bench/tb.v", "scenario.py", "testbench.py", "verify.py"]
     return [ROOT / "sim" / name for name in (
-        names if top == TOP else [*names, "bench/host.v", "host_run.py"])]
+        names if top == TOP else [*names, "bench/host.v", "host_run.py", "host_script.py"])]
 
 
 def points(text: str, rtl: Path) -> Counter[str]:
