@@ -12,13 +12,15 @@ from gatefold.sim.core_info import CoreInfo
 
 __all__ = ["AFTER_CYCLES", "DRAIN_CYCLES", "RESET_CYCLES", "Counts", "Epoch", "InputBeat",
            "Scenario", "blocked", "extreme", "full_rate", "hostile", "many_frames",
-           "other_weights", "random_flow"]
+           "other_weights", "random_flow", "short_waits"]
 
 DRAIN_CYCLES = 32  #: A core counts as empty that long after its last output beat.
 AFTER_CYCLES = 64  #: Watched after the last frame, for beats too many.
 RESET_CYCLES = 4  #: Of the first reset; the others take one.
 
 _BLOCKS = 12  # times that the output is blocked, with two beats in between
+_WAITS = 3  # cycles that a core waits in each frame of "short waits", at most:
+_EACH = 12  # so many frames of each number at most, for a source and for a sink that are slow
 _LENGTHS = 48  # different lengths of frames at most,
 _FRAMES = 16  # and about the least number of frames, where there are few lengths
 _IDLE = 16  # cycles at most, beside those that show that a core is empty
@@ -191,9 +193,7 @@ def random_flow(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
 def blocked(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     """The output is blocked until nothing in the core moves any more, then takes two beats; this
     twelve times, and then everything comes out."""
-    # What fits into the core: two frames in the output memory, the elements in the writer's
-    # gearbox, a frame under way and those in the input memory.
-    held = 6 + (info.stream.per_beat + info.chunk) // info.n_out
+    held = _held(info)
     count = held + -(-2 * _BLOCKS // info.beats_out)
     stalls = np.zeros(count * info.beats_out, int)
     stalls[:2 * _BLOCKS:2] = 2 * info.interval + 64  # what two beats let in is computed
@@ -201,6 +201,23 @@ def blocked(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     return _scenario(info, "blocked", [n % samples for n in range(count)],
                      fresh=_sequences(info, count, np.random.default_rng(seed)),
                      stalls=stalls.reshape(count, -1))
+
+
+def short_waits(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
+    """Frames leave 1 to 3 cycles later than the core makes them, so that a full core waits as long
+    in every frame; and frames come so late, so that an empty one does. A word that is read in the
+    very cycle after its write is read then only."""
+    late = np.repeat(np.arange(1, _WAITS + 1), max(2, min(_EACH, samples // 4)))
+    first, count = _held(info), _held(info) + 2 * len(late)
+    stalls = np.zeros((count, info.beats_out), int)
+    stalls[0, 0] = info.latency + first * info.interval  # until the core is full
+    stalls[1:1 + len(late), 0] = np.maximum(0, info.interval + late - info.beats_out)
+    gaps = np.zeros((count, info.beats_in), int)
+    gaps[1 - len(late):, 0] = np.maximum(0, info.interval + late[1:] - info.beats_in)
+    isolated = np.isin(np.arange(count), (0, count - len(late)))
+    return _scenario(info, "short waits", [n % samples for n in range(count)], isolated=isolated,
+                     fresh=_sequences(info, count, np.random.default_rng(seed)),
+                     gaps=gaps, stalls=stalls)
 
 
 def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
@@ -284,6 +301,12 @@ def other_weights(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     """All the samples back to back, through a loadable core that was given other weights."""
     return _scenario(info, "other weights", range(samples), sums=info.acc_width > 0, other=True,
                      fresh=_sequences(info, samples, np.random.default_rng(seed)))
+
+
+def _held(info: CoreInfo) -> int:
+    """Frames that fit into the core: two in the output memory, the elements in the writer's
+    gearbox, a frame under way and those in the input memory."""
+    return 6 + (info.stream.per_beat + info.chunk) // info.n_out
 
 
 def _waits(rng: np.random.Generator, frames: int, beats: int, longest: int) -> np.ndarray:

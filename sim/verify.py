@@ -29,6 +29,7 @@ from gatefold.sim.scenario import (
     many_frames,
     other_weights,
     random_flow,
+    short_waits,
 )
 from gatefold.sim.simulators import VERILOG_SIMULATORS
 from gatefold.sim.verilog_run import VerilogCore
@@ -217,6 +218,7 @@ def scenarios(info: CoreInfo, counts: Counts, sim: str, seed: int, *,
     if many:
         first = samples + extremes
         others.append(many_frames(info, range(first, first + many), seed=seed))
+    others.append(short_waits(info, samples, seed=seed))
     if sim == "verilator":
         return flows + others
     budget = _INTERPRETED // info.multipliers  # cycles

@@ -20,9 +20,9 @@ def verify(directory, source, **options):
 
     The reference for values is the golden model (docs/numbers.md), for cycles the plan. The command
     compares the outputs, every value of every layer and step, the latency and the interval. It
-    sends frames at full rate, with random gaps and stalls, while the output is blocked, with wrong
-    lengths and resets, and with inputs on which values saturate; a core that keeps its state begins
-    new sequences at random frames. report.json then says what was verified.
+    sends frames at full rate, with random gaps and stalls, a little too late, while the output is
+    blocked, with wrong lengths and resets, and with inputs on which values saturate; a core that
+    keeps its state begins new sequences at random frames. report.json then says what was verified.
     """
     from pathlib import Path
 

@@ -1,5 +1,6 @@
 """cocotb bench of a Gatefold core: exact outputs, exact cycles, any flow, reset, wrong TLAST,
-blocked output, frames of any length, wrong loads, other weights, and the accumulators of a frame.
+blocked output, short waits, frames of any length, wrong loads, other weights, and the accumulators
+of a frame.
 
 vectors.json holds input frames and the outputs that the golden model expects, as integers;
 ../core.json holds the core's shapes and cycle counts. Both streams are AXI4-Stream. A frame is all
@@ -318,6 +319,35 @@ async def blocked(dut):
     bench.sink.clear_pause_generator()
     await bench.finish()
     await bench.takes_a_load()
+    await bench.no_error()
+
+
+@cocotb.test()
+@cocotb.parametrize(slow=["sink", "source"])
+async def short_waits(dut, slow):
+    """Frames leave a full core, or come, 1 to 3 cycles later than it makes them: in every frame it
+    waits as long."""
+    frames = FRAMES if slow == "source" else EXPECTED
+
+    def pauses():
+        if slow == "sink":
+            yield from [True] * (LATENCY + HELD * INTERVAL)
+        for late in (1, 1, 2, 2, 3, 3):
+            yield from [True] * max(0, INTERVAL + late - len(frames[0]))
+            yield from [False] * len(frames[0])
+        yield from itertools.repeat(False)
+
+    bench = Bench(dut)
+    await bench.start()
+    (bench.sink if slow == "sink" else bench.source).set_pause_generator(pauses())
+    samples = [n % len(FRAMES) for n in range(6 + (HELD if slow == "sink" else 0))]
+    for sample in samples:
+        bench.send(sample)
+    await ClockCycles(dut.clk, LATENCY + (len(samples) + HELD) * INTERVAL)
+    await bench.receive_expected(*samples)
+    bench.sink.clear_pause_generator()
+    bench.source.clear_pause_generator()
+    await bench.finish()
     await bench.no_error()
 
 

@@ -17,7 +17,7 @@ import gatefold as gf
 from gatefold.gen.check import check_core
 from gatefold.sim import simulators
 from gatefold.sim.results import CheckFailed
-from tests.support import tflite_files
+from tests.support import tflite_files, windows
 from tests.support.networks import network
 
 NO_ICARUS = simulators.missing("icarus")
@@ -187,7 +187,8 @@ def test_without_a_fault_both_cores_pass(cores, core):
     folder, qnet = cores[core]
     result = check_core(folder, qnet, sim="icarus", samples=3)
     assert [*result.scenarios] == ["full rate", "random gaps and stalls", "blocked", "hostile",
-                                   "extreme", *(["other weights"] if core == "loadable" else [])]
+                                   "extreme", *(["other weights"] if core == "loadable" else []),
+                                   "short waits"]
 
 
 @icarus
@@ -205,6 +206,18 @@ def test_what_the_core_s_own_weights_never_do_is_found_with_other_weights(cores,
     with pytest.raises(CheckFailed, match="^other weights: .* y = "):
         check_core(folder, qnet, sim="icarus", samples=3)
     assert "AssertionError" in bench_output(folder, "other_weights")
+
+
+@icarus
+def test_what_is_read_in_the_cycle_after_its_write_is_found_with_short_waits(tmp_path):
+    core = gf.compile(windows.made("branches"), pe=8, simd=3, width=10, cell_width=12, hop=2)
+    core.save(tmp_path / "core")
+    fault = ("windows", "gatefold", "core_operands", r" written <= result__data;", " written <= 0;")
+    folder, qnet = planted({"windows": (tmp_path / "core", core.qnet)}, "lost", tmp_path / "lost",
+                           faults={"lost": (*fault, "short waits", "short_waits")})
+    with pytest.raises(CheckFailed, match="^short waits: .* y = "):
+        check_core(folder, qnet, sim="icarus", samples=8)
+    assert "AssertionError" in bench_output(folder, "short_waits")
 
 
 @icarus

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from gatefold.sim.core_info import CoreInfo
-from gatefold.sim.scenario import blocked, full_rate, hostile, many_frames, random_flow
+from gatefold.sim.scenario import (
+    blocked,
+    full_rate,
+    hostile,
+    many_frames,
+    random_flow,
+    short_waits,
+)
 from gatefold.sim.vectors import StreamFormat
 
 INFO = CoreInfo(
@@ -100,6 +107,15 @@ def test_blocked_lets_two_beats_out_at_a_time_and_then_all():
     stalls = blocked(INFO, 3).stalls.reshape(-1)
     assert np.flatnonzero(stalls).tolist() == [*range(0, 24, 2)]
     assert stalls[0] > stalls[2] >= 2 * INFO.interval
+
+
+def test_short_waits_are_in_every_frame_of_a_full_core_and_then_of_an_empty_one():
+    scenario = short_waits(INFO, 8)
+    late, first = [1, 1, 2, 2, 3, 3], len(scenario.frames) - 6
+    assert (scenario.stalls[1:7, 0] + INFO.beats_out - INFO.interval).tolist() == late
+    assert (scenario.gaps[first + 1:, 0] + INFO.beats_in - INFO.interval).tolist() == late[1:]
+    assert np.flatnonzero(scenario.isolated).tolist() == [0, first]
+    assert not scenario.stalls[7:].any() and not scenario.gaps[:first + 1].any()
 
 
 def test_hostile_plays_every_length_and_resets_that_lose_frames_and_that_do_not():
