@@ -33,6 +33,7 @@ from cores import CORES, OF_CI
 from figures import figures, hardware, record
 from mutants import TOP, Mutant, choose, list_mutants, write_mutants
 from prove import equivalent
+from reach import SECONDS
 from reach import equivalent as equivalent_where_reached
 from survivors import OPEN, PROVED, explained, reason, reasons, refresh
 
@@ -46,7 +47,6 @@ from gatefold.sim.verify import check_run, scenarios
 from gatefold.sim.verilog_run import VerilogCore
 
 COUNT = 400  #: mutants of a core of CI
-SECONDS = 120  #: of a CPU that a proof by induction may take
 #: Plays a mutant, +mutant=N, and raises CheckFailed where it differs.
 Check = Callable[[str], object]
 

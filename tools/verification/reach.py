@@ -28,16 +28,17 @@ from pysat.solvers import Solver
 
 from gatefold.sim.core_info import CoreInfo
 
-__all__ = ["equivalent"]
+__all__ = ["SECONDS", "equivalent"]
 
 WEAK = ("m_axis_tdata", "m_axis_tlast")  #: outputs that mean something while m_axis_tvalid is high
 UPPER = np.uint64(0xFFFFFFFF << 32)  #: the machines of a walk that are mutants
 MOST_REGISTERS = 1500  #: that may differ, before a proof is given up;
-MOST_MODELS = 1000  #: and steps that break what was assumed
+MOST_MODELS = 1000  #: and steps that break what was assumed;
+SECONDS = 120  #: and seconds of a CPU that a proof may take before its last round
 
 
 def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000,
-               loads: list[list[int]] | None = None, seconds: float = 120
+               loads: list[list[int]] | None = None, seconds: float = SECONDS
                ) -> tuple[set[Mutant], dict[Mutant, str]]:
     """Those that are equivalent in every state that the core reaches; and those which random
     traffic shows not to be: the output that differs, and when. ``work``: the folder of their list;
@@ -179,7 +180,7 @@ class Proof:
                                      in enumerate(self.base.groups) if inside == part}
         return self.values[register]
 
-    def holds(self, seconds: float = 120, models: int = MOST_MODELS) -> bool:
+    def holds(self, seconds: float = SECONDS, models: int = MOST_MODELS) -> bool:
         """Whether it is; not, too, where that takes so many ``seconds``, or more than ``models``
         steps break what was assumed."""
         ends, self.most = time.process_time() + seconds, models
