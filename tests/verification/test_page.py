@@ -22,7 +22,7 @@ def test_a_page_counts_what_survives():
         "mutants": 10, "killed": {"full rate": 6, "blocked": 1}, "proved": 2, "left": ["a"],
         "shown": [], "cpu": [20, 6], "modules": {"gatefold_row": [10, 7, 2]}}}})
     assert "| no core | 10 | 7 | 2 | 0 | 1 | 2.6 |" in text
-    assert "The first scenario that fails: full rate 6, blocked 1." in text
+    assert "A scenario that found each: full rate 6, blocked 1." in text
     assert "| `gatefold_row` | 10 | 7 | 2 | 1 |" in text
 
 

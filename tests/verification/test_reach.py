@@ -86,9 +86,10 @@ def test_a_mutant_is_proved_where_no_reachable_state_shows_it(tmp_path):
     (core / "rtl" / "gatefold.v").write_text(CORE)
     chosen = mutants.choose(mutants.list_mutants(core, work), 40)
     beats = SimpleNamespace(beats_in=2, load_beats=0)
-    proved, shown = reach.equivalent(chosen, beats, work, cycles=2000)
     gates = gates_of.read_gates(chosen, work)
-    right = {mutant for n, mutant in enumerate(chosen, 1) if not differs(gates, n)}
+    machines = {mutant: n for n, mutant in enumerate(chosen, 1)}
+    proved, shown = reach.equivalent(gates, machines, beats, work, cycles=2000)
+    right = {mutant for mutant, n in machines.items() if not differs(gates, n)}
     assert proved == right, "the proof finds what trying all states finds"
     assert len(right) > 10
     assert shown.keys() <= set(chosen) - right and len(shown) >= 0.9 * (len(chosen) - len(right))

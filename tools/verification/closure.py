@@ -9,13 +9,12 @@ depends on values that are reached, ``reach.py`` shows of cores whose streams it
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
-import numpy as np
 from cone import values
-from gates import UNDRIVEN, Gates, read_gates
+from gates import Gates
 from mutants import Mutant
-from reach import Base, Pair
+from reach import Base, Pair, plain
 
 __all__ = ["equivalent"]
 
@@ -25,38 +24,10 @@ WEAK = {prefix: f"{prefix}valid" for prefix in (
 MOST_REGISTERS = 2000  #: that may differ, before a proof is given up
 
 
-def equivalent(mutants: list[Mutant], top: str, work: Path) -> set[Mutant]:
-    """Those that are equivalent. ``work``: the folder of their list; ``top``: the module that they
-    were listed from."""
-    if not mutants:
-        return set()
-    gates = read_gates(mutants, work, top)
-    zeros = constants(gates)
-    base = Base(gates, zeros, [(-n,) for n in range(1, len(zeros) + 1)])
-    return {mutant for n, mutant in enumerate(mutants, 1) if closes(base, n)}
-
-
-def constants(gates: Gates) -> np.ndarray:
-    """Registers that are never anything but 0, with which all of them begin, as is seen without
-    solving anything: no input and no register that moves can make them 1."""
-    first, count = gates.first_register, len(gates.registers)
-    zero, one = ([True] * gates.first_and for _ in range(2))  # what a variable can be
-    one[0] = False
-    for n, (name, _) in enumerate(gates.inputs, 1):
-        one[n] = name not in ("mutant", UNDRIVEN[0])
-    one[first:] = [False] * count
-    pairs = list(zip(gates.left.tolist(), gates.right.tolist(), strict=True))
-    after = gates.next.tolist()
-    while True:
-        can = [zero[:], one[:]]
-        for a, b in pairs:
-            can[1].append(can[~a & 1][a >> 1] and can[~b & 1][b >> 1])
-            can[0].append(can[a & 1][a >> 1] or can[b & 1][b >> 1])
-        moved = [n for n, lit in enumerate(after) if can[~lit & 1][lit >> 1] and not one[first + n]]
-        if not moved:
-            return np.flatnonzero(~np.array(one[first:]))
-        for n in moved:
-            one[first + n] = True
+def equivalent(gates: Gates, machines: Mapping[Mutant, int]) -> set[Mutant]:
+    """Those that are equivalent. ``machines``: their numbers in ``gates``."""
+    base = plain(gates)
+    return {mutant for mutant, machine in machines.items() if closes(base, machine)}
 
 
 def closes(base: Base, machine: int) -> bool:

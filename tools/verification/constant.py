@@ -16,8 +16,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from closure import constants
 from cone import Cone, chosen
+from fold import constants
 from gates import FLATTEN, Gates, read_graph, simulate
 from invariants import control, invariants
 from mutants import READ, TOP, yosys

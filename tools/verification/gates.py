@@ -1,7 +1,8 @@
 """A core and its mutants as gates: one graph of ANDs and inverters, and what it does on inputs.
 
 Yosys flattens the core with all mutants in it, each behind a comparison with the input ``mutant``,
-and turns memories into registers. The graph is then simulated by 64 machines at a time, of which
+and turns memories into registers. Constants are folded, equal gates are one, and what no output
+depends on goes. The graph is then simulated by 64 machines at a time, of which
 the first is the core itself and each other one a mutant; they get the same inputs, seeded, which
 keep the protocol of the streams most of the time.
 """
@@ -11,14 +12,19 @@ from __future__ import annotations
 import ctypes
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from fold import folded
 from mutants import TOP, Mutant, yosys
 
 UNDRIVEN = ("", 0)  #: an input that is none: a bit that nothing drives. It is 0 here.
-__all__ = ["FLATTEN", "UNDRIVEN", "Gates", "Seen", "read_gates", "read_graph", "simulate", "walk"]
+__all__ = ["FLATTEN", "TRACE", "UNDRIVEN", "WEAK", "Gates", "Seen", "compiled", "pointer",
+           "read_gates", "read_graph", "simulate", "untraced", "walk"]
+
+TRACE = "core.trace__"  #: how the signals begin that the bench sees beside the ports
+WEAK = ("m_axis_tdata", "m_axis_tlast")  #: outputs that mean something while m_axis_tvalid is high
 
 FLATTEN = """\
 attrmap -remove keep
@@ -75,13 +81,23 @@ class Gates:
                                      if port == name)]
 
 
-def read_gates(mutants: list[Mutant], work: Path, top: str = TOP) -> Gates:
+def read_gates(mutants: list[Mutant], work: Path, top: str = TOP, traced: bool = False) -> Gates:
     """The core of ``work``, in which its list of mutants was made, from ``top`` on, with
-    ``mutants`` in it: the n-th, from 1 on, where the input ``mutant`` is n."""
+    ``mutants`` in it: the n-th, from 1 on, where the input ``mutant`` is n. ``traced``: what the
+    bench sees inside the core is among the outputs."""
     commands = "\n".join(f"mutate -ctrl mutant 16 {n} {mutant.command}"
                          for n, mutant in enumerate(mutants, 1))
-    yosys(f"read_rtlil plain.il\n{commands}\n{FLATTEN.format(top=top)}", work)
-    return read_graph(work)
+    script = FLATTEN.format(top=top)
+    if traced:
+        script = script.replace("flatten\n", f"flatten\nexpose {top}/w:{TRACE}*\n", 1)
+    yosys(f"read_rtlil plain.il\n{commands}\n{script}", work)
+    return folded(read_graph(work))
+
+
+def untraced(gates: Gates) -> Gates:
+    """The same without what only the bench sees."""
+    kept = [n for n, (name, _) in enumerate(gates.outputs) if not name.startswith(TRACE)]
+    return folded(replace(gates, outputs=[gates.outputs[n] for n in kept], out=gates.out[kept]))
 
 
 def read_graph(work: Path) -> Gates:
@@ -290,8 +306,7 @@ def simulate(gates: Gates, watched: np.ndarray, machines: list[int], beats: dict
         ports += [valid, ready, last, beats_in]
     ready = gates.port("m_axis_tready")[0]
     kinds[ready] = 2
-    weak = np.array([name in ("m_axis_tdata", "m_axis_tlast") for name, _ in gates.outputs],
-                    np.int32)
+    weak = np.array([name in WEAK for name, _ in gates.outputs], np.int32)
     words = -(-len(watched) // 64)
     trace = np.zeros((cycles, words), np.uint64)
     cubes = np.zeros((len(machines), count, 2, words), np.uint64)
@@ -307,9 +322,10 @@ def simulate(gates: Gates, watched: np.ndarray, machines: list[int], beats: dict
                           for bit in range(wide)], np.uint8)
     _library(work).simulate(
         cycles, ctypes.c_uint64(seed), len(gates.inputs), count, len(gates.left),
-        len(gates.outputs), *map(_at, numbers), len(beats), _at(stream_ports),
-        _at(out_ports), _at(load_bits), len(loads or ()), wide, _at(weak), _at(value),
-        _at(places), len(watched), _at(trace), _at(cubes), _at(differs), _at(shown))
+        len(gates.outputs), *map(pointer, numbers), len(beats), pointer(stream_ports),
+        pointer(out_ports), pointer(load_bits), len(loads or ()), wide, pointer(weak),
+        pointer(value), pointer(places), len(watched), pointer(trace), pointer(cubes),
+        pointer(differs), pointer(shown))
     bits = np.unpackbits(trace.view(np.uint8), axis=1, bitorder="little")[:, :len(watched)]
     return Seen(np.asarray(watched), bits.astype(bool), shown[:len(machines)], differs, cubes)
 
@@ -337,19 +353,24 @@ def walk(gates: Gates, watched: np.ndarray, state: np.ndarray, inputs: np.ndarra
     _library(work).walk(
         cycles, ctypes.c_uint64(seed), int(mutated is not None), len(gates.inputs),
         len(gates.registers), len(gates.left),
-        *map(_at, (gates.left, gates.right, gates.next, any_input, value, held, places)),
-        len(places), _at(trace))
+        *map(pointer, (gates.left, gates.right, gates.next, any_input, value, held, places)),
+        len(places), pointer(trace))
     return trace
 
 
 def _library(work: Path) -> ctypes.CDLL:
-    path = work / "simulate.so"
+    return compiled(SIMULATE + WALK, work / "simulate.so")
+
+
+def compiled(text: str, path: Path) -> ctypes.CDLL:
+    """A library of C, made where it is missing."""
     if not path.exists():
-        (work / "simulate.c").write_text(SIMULATE + WALK)
+        path.with_suffix(".c").write_text(text)
         subprocess.run(["gcc", "-O3", "-march=native", "-shared", "-fPIC", "-o", path,
-                        work / "simulate.c"], check=True)
+                        path.with_suffix(".c")], check=True)
     return ctypes.CDLL(str(path.resolve()))
 
 
-def _at(array: np.ndarray) -> ctypes.c_void_p:
+def pointer(array: np.ndarray) -> ctypes.c_void_p:
+    """Where an array lies."""
     return array.ctypes.data_as(ctypes.c_void_p)

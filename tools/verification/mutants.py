@@ -136,8 +136,9 @@ def choose(mutants: Iterable[Mutant], count: int, seed: int = 1) -> list[Mutant]
 
 
 def write_mutants(mutants: list[Mutant], core: Path, work: Path, folder: Path,
-                  top: str = TOP) -> None:
-    """A core folder whose Verilog holds the ``mutants`` of ``core``; ``work``, of its list."""
+                  top: str = TOP, more: str = "") -> None:
+    """A core folder whose Verilog holds the ``mutants`` of ``core``; ``work``, of its list;
+    ``more``, Verilog for the end of the module ``top``."""
     commands = "\n".join(f"mutate -ctrl mutant 16 {n} {mutant.command}"
                          for n, mutant in enumerate(mutants, 1))
     yosys(f"read_rtlil plain.il\n{commands}\ndelete -port {top}/mutant\n"
@@ -146,6 +147,7 @@ def write_mutants(mutants: list[Mutant], core: Path, work: Path, folder: Path,
     before, start, rest = text.partition(f"module {top}(")
     rest = rest.replace("  wire [15:0] mutant;\n", '  reg [15:0] mutant = 0;\n'
                         '  initial if (!$value$plusargs("mutant=%d", mutant)) mutant = 0;\n', 1)
+    rest = rest.replace("endmodule\n", f"{more}endmodule\n", 1)
     (folder / "rtl").mkdir(parents=True)
     (folder / "rtl" / "mutants.v").write_text(before + start + rest)
     shutil.copytree(core / "weights", folder / "weights")

@@ -1,10 +1,11 @@
 """Does `gatefold verify` find what is wrong? Mutants of cores, played as it plays: `make mutate`.
 
 Each mutant changes one bit of one cell's port. It is killed where any scenario of ``verify`` fails
-on it. Every survivor has a line in survivors.tsv: it is *proved* equivalent, because SAT shows that
-no register's next state and no output of its module depends on it (``prove.py``), or induction that
-no output of the core does in any state that is reached (``reach.py``, ``closure.py``); or the line
-says why it cannot matter, or that this is *open*. For the cores and the choice of CI any other
+on it; a scenario is not played where the bench would see what it sees on the core (``replay.py``).
+Every survivor has a line in survivors.tsv: it is *proved* equivalent, because SAT shows that no
+register's next state and no output of the core depends on it, or induction that no output does in
+any state that is reached (``reach.py``, ``closure.py``); or the line says why it cannot matter, or
+that this is *open*. For the cores and the choice of CI any other
 survivor makes the command fail, and so does a line that does not hold any more: the file can only
 shrink.
 CI plays 200 mutants of one core and counts the survivors (tests/verification/test_mutate.py).
@@ -24,17 +25,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+import closure
 import numpy as np
-from closure import equivalent as equivalent_whatever_comes
+import reach
 from cores import CORES, OF_CI
 from figures import figures, hardware, record
+from gates import Gates, read_gates, untraced
 from mutants import TOP, Mutant, choose, list_mutants, write_mutants
-from prove import equivalent
 from reach import SECONDS
-from reach import equivalent as equivalent_where_reached
+from replay import Replay, recorder
 from survivors import OPEN, PROVED, explained, reason, reasons, refresh
 
 from gatefold.gen.check import other_weights, registers_bench, stimuli
@@ -47,33 +49,43 @@ from gatefold.sim.verify import check_run, scenarios
 from gatefold.sim.verilog_run import VerilogCore
 
 COUNT = 400  #: mutants of a core of CI
-#: Plays a mutant, +mutant=N, and raises CheckFailed where it differs.
-Check = Callable[[str], object]
+#: Plays a mutant, +mutant=N, and raises CheckFailed where it differs, +record=FILE as of replay.py;
+#: and whether it compares accumulators.
+Check = tuple[Callable[..., object], bool]
 
 
-def play(folder: Path, core: Path, qnet, count: int, jobs: int, host: bool = False
+def play(folder: Path, core: Path, qnet, count: int, jobs: int, replay: Replay | None
          ) -> list[str | None]:
-    """The scenario that kills each of the mutants 1 to ``count`` in ``folder``, or None; ``host``:
-    they are in what lies around a core with registers.
+    """The shortest scenario that kills each of the mutants 1 to ``count`` in ``folder``, or None;
+    ``replay``, which tells those that a scenario need not be played on; None: they are in what
+    lies around a core with registers.
 
     Raises :class:`CheckFailed` where mutant 0, which is none, is killed.
     """
     with ExitStack() as stack:
-        checks = (_registers if host else _streams)(folder, core, qnet, stack)
+        checks = (_streams if replay else _registers)(folder, core, qnet, stack)
+        pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        killers: list[str | None] = [None] * (count + 1)
 
-        def killer(n: int) -> str | None:
-            for name, check in checks.items():
-                try:
-                    check(f"+mutant={n}")
-                except CheckFailed as failed:
-                    if n == 0:
-                        raise
-                    return name if str(failed).startswith(name) else "no end"
-            return None
+        def killed(name: str, n: int) -> None:
+            try:
+                checks[name][0](f"+mutant={n}")
+            except CheckFailed as failed:
+                killers[n] = name if str(failed).startswith(name) else "no end"
 
-        killer(0)
-        with ThreadPoolExecutor(jobs) as pool:
-            return list(pool.map(killer, range(1, count + 1)))
+        records = {name: folder / f"{name}.txt" for name in checks}
+        for name, (check, _) in checks.items():
+            check("+mutant=0", f"+record={records[name]}")
+        if replay:  # the shortest first
+            checks = {name: checks[name]
+                      for name in sorted(checks, key=lambda name: records[name].stat().st_size)}
+        for name, (_, sums) in checks.items():
+            alive = [n for n in range(1, count + 1) if killers[n] is None]
+            if replay:
+                alive = sorted(replay.differing(records[name], alive, sums))
+                records[name].unlink()
+            list(pool.map(partial(killed, name), alive))
+        return killers[1:]
 
 
 def _streams(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Check]:
@@ -92,8 +104,8 @@ def _streams(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Chec
         def expected(frames, begins, present=None):
             return wanted()
 
-        return lambda mutant: check_run(
-            built.simulate(x, scenario, mutant), info, scenario, expected)
+        return lambda *plusargs: check_run(
+            built.simulate(x, scenario, *plusargs), info, scenario, expected), scenario.sums
 
     return {scenario.name: check(scenario) for scenario in scenarios(
         info, counts, "verilator", 1, other=other is not None)}
@@ -106,7 +118,7 @@ def _registers(folder: Path, core: Path, qnet, stack: ExitStack) -> dict[str, Ch
     host = json.loads((core / "core.json").read_text())["host"]
     bench = stack.enter_context(registers_bench(folder, load_plan(core), info, host, x, expect,
                                                 "verilator"))
-    return {"registers and memory": lambda mutant: bench.check(mutant)}
+    return {"registers and memory": (lambda mutant, *_: bench.check(mutant), False)}
 
 
 def some_loads(core: Path) -> list[list[int]] | None:
@@ -118,12 +130,14 @@ def some_loads(core: Path) -> list[list[int]] | None:
 
 
 def played(core: Path, work: Path, mutants: list[Mutant], top: str, qnet, jobs: int
-           ) -> dict[Mutant, str | None]:
-    """What kills each of the ``mutants`` of the folder ``core``; ``work``, of their list."""
-    folder = work.with_name("mutants")
-    write_mutants(mutants, core, work, folder, top)
-    killers = play(folder, core, qnet, len(mutants), jobs, host=top != TOP)
-    return dict(zip(mutants, killers, strict=True))
+           ) -> tuple[dict[Mutant, str | None], Gates]:
+    """What kills each of the ``mutants`` of the folder ``core``, and their gates, in which the n-th
+    of them, from 1 on, is the machine n; ``work``, of their list."""
+    folder, streams = work.with_name("mutants"), top == TOP
+    write_mutants(mutants, core, work, folder, top, recorder(work) if streams else "")
+    gates = read_gates(mutants, work, top, traced=streams)
+    killers = play(folder, core, qnet, len(mutants), jobs, Replay(gates, work) if streams else None)
+    return dict(zip(mutants, killers, strict=True)), untraced(gates)
 
 
 def sample_alive(name: str, count: int, jobs: int) -> list[Mutant]:
@@ -131,21 +145,19 @@ def sample_alive(name: str, count: int, jobs: int) -> list[Mutant]:
     with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
         core, work, top = Path(temporary, "core"), Path(temporary, "work"), CORES[name].top
         qnet = CORES[name].save(core)
-        killers = played(core, work, choose(list_mutants(core, work, top), count), top, qnet, jobs)
+        chosen = choose(list_mutants(core, work, top), count)
+        killers, _ = played(core, work, chosen, top, qnet, jobs)
     return [mutant for mutant, killer in killers.items() if killer is None]
 
 
-def proved_of(alive: list[Mutant], core: Path, work: Path, top: str, seconds: float
-              ) -> tuple[set[Mutant], dict[Mutant, str]]:
-    """Those that are equivalent, and those that random traffic shows not to be: where. ``seconds``
-    that each proof by induction may take."""
-    proved = equivalent(alive, work, top)
-    others = [mutant for mutant in alive if mutant not in proved]
+def proved_of(alive: dict[Mutant, int], gates: Gates, core: Path, work: Path, top: str,
+              seconds: float) -> tuple[set[Mutant], dict[Mutant, str]]:
+    """Those that are equivalent, and those that random traffic shows not to be: where. ``alive``:
+    their numbers in ``gates``; ``seconds`` that each proof by induction may take."""
     if top != TOP:
-        return proved | equivalent_whatever_comes(others, top, work), {}
-    reached, shown = equivalent_where_reached(others, load_core_info(core), work,
-                                              loads=some_loads(core), seconds=seconds)
-    return proved | reached, shown
+        return closure.equivalent(gates, alive), {}
+    return reach.equivalent(gates, alive, load_core_info(core), work, loads=some_loads(core),
+                            seconds=seconds)
 
 
 def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0, before: dict | None = None,
@@ -165,10 +177,11 @@ def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0, before: 
         every = list_mutants(core, work, top)
         chosen = choose(every, first + count, seed)[first:] if not (before and again) else [
             mutant for mutant in every if mutant.key in before["left"]]
-        killers = played(core, work, chosen, top, qnet, jobs)
-        alive = [mutant for mutant, killer in killers.items() if killer is None]
+        killers, gates = played(core, work, chosen, top, qnet, jobs)
+        alive = {mutant: n for n, (mutant, killer) in enumerate(killers.items(), 1)
+                 if killer is None}
         middle = _cpu()
-        proved, shown = proved_of(alive, core, work, top, seconds)
+        proved, shown = proved_of(alive, gates, core, work, top, seconds)
     for mutant, output in shown.items():
         print(f"{name}: random traffic shows {mutant.key}: {output}", flush=True)
     lines = {mutant: reason(name, mutant.key) for mutant in alive}
@@ -259,10 +272,10 @@ def main() -> int:
               f"equivalent, {known} explained, {len(found['left']) - known} open "
               f"(CPU: {found['cpu'][0]} s to play, {found['cpu'][1]} s to prove)", flush=True)
         new = [(name, mutant.key, PROVED if proved else OPEN) for mutant, proved in unknown]
-        for line in new:
-            print(*line, sep="\t")
         whole = not options.again and name in OF_CI and (
             count, options.seed, options.first) == (COUNT, 1, 0)
+        for line in new if whole else [line for line in new if line[2] == OPEN]:
+            print(*line, sep="\t")
         stale = [line for line in reasons() if line[0] == name and line not in used]
         for line in stale if whole else ():
             print(f"survivors.tsv: no mutant of {name} needs the line {line[1]!r}: remove it")

@@ -97,7 +97,7 @@ def _mutants(cores: dict) -> list[str]:
             modules[module] = [a + b for a, b in zip(modules.get(module, [0, 0, 0]), counts,
                                                      strict=True)]
     found = ", ".join(f"{name} {count}" for name, count in killers.most_common())
-    lines += ["", f"The first scenario that fails: {found}.", "",
+    lines += ["", f"A scenario that found each: {found}.", "",
               "| module | mutants | killed | proved equivalent | others |", "|---|---|---|---|---|"]
     return lines + [f"| `{module}` | {count} | {killed} | {proved} | {count - killed - proved} |"
                     for module, (count, killed, proved) in sorted(modules.items())]

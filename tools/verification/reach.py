@@ -15,63 +15,55 @@ or until an output differs, and nothing is said.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from pathlib import Path
 
 import numpy as np
 from cone import Cone, chosen, values
-from gates import Gates, read_gates, simulate, walk
+from fold import constants
+from gates import WEAK, Gates, simulate, walk
 from invariants import Clause, Table, control, invariants, small_registers
 from mutants import Mutant
 from pysat.solvers import Solver
 
 from gatefold.sim.core_info import CoreInfo
 
-__all__ = ["SECONDS", "equivalent"]
+__all__ = ["SECONDS", "Base", "Pair", "equivalent", "plain"]
 
-WEAK = ("m_axis_tdata", "m_axis_tlast")  #: outputs that mean something while m_axis_tvalid is high
 UPPER = np.uint64(0xFFFFFFFF << 32)  #: the machines of a walk that are mutants
 MOST_REGISTERS = 1500  #: that may differ, before a proof is given up;
 MOST_MODELS = 1000  #: and steps that break what was assumed;
 SECONDS = 120  #: and seconds of a CPU that a proof may take before its last round
 
 
-def equivalent(mutants: list[Mutant], info: CoreInfo, work: Path, cycles: int = 8000,
-               loads: list[list[int]] | None = None, seconds: float = SECONDS
+def equivalent(gates: Gates, machines: Mapping[Mutant, int], info: CoreInfo, work: Path,
+               cycles: int = 8000, loads: list[list[int]] | None = None, seconds: float = SECONDS
                ) -> tuple[set[Mutant], dict[Mutant, str]]:
     """Those that are equivalent in every state that the core reaches; and those which random
-    traffic shows not to be: the output that differs, and when. ``work``: the folder of their list;
-    ``cycles`` of the simulation; ``loads``: the beats of loads of a loadable core; ``seconds`` of a
-    CPU that each proof may take before its last round, 0: nothing is proved but what is not read
-    in any state."""
-    if not mutants:
-        return set(), {}
-    gates = read_gates(mutants, work)
+    traffic shows not to be: the output that differs, and when. ``machines``: their numbers in
+    ``gates``; ``work``, a folder for libraries; ``cycles`` of the simulation; ``loads``: the beats
+    of loads of a loadable core; ``seconds`` of a CPU that each proof may take before its last
+    round, 0: nothing is proved but what is not read in any state."""
     beats = {"s_axis": info.beats_in} | ({"s_load": info.load_beats} if info.load_beats else {})
-    watched, base = control(gates), None
-    bare = Base(gates, watched, [])
-    proved, shown = set(), {}
-    for first in range(0, len(mutants), 63):
-        some = mutants[first:first + 63]
-        machines = [0, *range(first + 1, first + 1 + len(some))]
-        seen = simulate(gates, watched, machines, beats, cycles, 1, work, loads)
-        left: dict[Mutant, tuple[int, dict[int, np.ndarray]]] = {}
+    watched, base, bare = control(gates), None, plain(gates)
+    proved = {mutant for mutant, machine in machines.items()
+              if Proof(bare, machine, {}, work).holds(models=1)}
+    others = [mutant for mutant in machines if mutant not in proved]
+    shown: dict[Mutant, str] = {}
+    for first in range(0, len(others), 63):
+        some = others[first:first + 63]
+        seen = simulate(gates, watched, [0, *(machines[mutant] for mutant in some)], beats, cycles,
+                        1, work, loads)
         for lane, mutant in enumerate(some, 1):
             cycle, output = divmod(int(seen.shown[lane]), 1024)
             if cycle >= 0:
                 name, bit = gates.outputs[output]
                 shown[mutant] = f"{name}[{bit}] in cycle {cycle}"
-                continue
-            cubes = seen.cubes_of(lane)
-            if not cubes and Proof(bare, machines[lane], {}, work).holds(models=1):
-                proved.add(mutant)  # what it changes is not read, in any state
-            else:
-                left[mutant] = machines[lane], cubes
-        for mutant, (machine, cubes) in left.items() if seconds else ():
-            base = base or Base(gates, watched, invariants(gates, seen, work))
-            if Proof(base, machine, cubes, work).holds(seconds):
-                proved.add(mutant)
+            elif seconds:
+                base = base or Base(gates, watched, invariants(gates, seen, work))
+                if Proof(base, machines[mutant], seen.cubes_of(lane), work).holds(seconds):
+                    proved.add(mutant)
     return proved, shown
 
 
@@ -93,6 +85,12 @@ class Base(Cone):
         for v, (a, b) in enumerate(zip(self.lefts, self.rights, strict=True), gates.first_and):
             self.users[a >> 1].append(v)
             self.users[b >> 1].append(v)
+
+
+def plain(gates: Gates) -> Base:
+    """The core, of which is known that some registers are constant."""
+    zeros = constants(gates)
+    return Base(gates, zeros, [(-n,) for n in range(1, len(zeros) + 1)])
 
 
 class Pair(Cone):
