@@ -12,9 +12,11 @@ from gatefold.gen.errors import UserError, quoted
 from gatefold.gen.options import LIMITS
 from gatefold.sim.vectors import StreamFormat
 
-__all__ = ["CoreInfo", "TraceLayer", "load_core_info"]
+__all__ = ["CoreInfo", "Guard", "TraceLayer", "Watched", "load_core_info"]
 
 _MOST = 1 << 28  #: of anything that is counted
+# The place of a register or a memory, which goes into the Verilog of test benches.
+_PLACE = re.compile(r"\w+(\[\d+\])?(\.\w+(\[\d+\])?)*")
 # A weight file's name in the Verilog: a parameter of a memory, or an argument of $readmemh.
 _WEIGHT_FILE = re.compile(r'(?:\.\w+\(|`GATEFOLD_WEIGHTS\s*,)\s*"/?([^"/]+\.hex)"')
 
@@ -38,6 +40,31 @@ class TraceLayer:
         return f"layer {self.name}, step {step}, unit {unit}"
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What a core that watches itself watches: the copy of a register, or a memory.
+
+    Attributes: ``place`` in the module ``gatefold``; ``width``; ``tells``, the bit of the port
+    ``fault``; ``depth``, words of a memory, 0: a register; ``first``, the address of its first.
+    """
+
+    place: str
+    width: int
+    tells: int
+    depth: int = 0
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Guard:
+    """How a core watches itself: the ``patience`` of its watchdog, cycles; ``frames`` that its
+    program is for; and what is ``watched``."""
+
+    patience: int
+    frames: int
+    watched: tuple[Watched, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class CoreInfo:
     """The contents of core.json: the properties of a core that a test bench needs.
@@ -50,7 +77,7 @@ class CoreInfo:
     ``load_beats``, of the weights' stream, 0 without one; ``contexts``, sequences in a frame;
     ``stateful``, whether state goes on from frame to frame, and TUSER begins a sequence; ``spans``,
     frames of a sequence up to the first with a whole window;
-    ``protect``, whether the core has a port ``fault``; ``layers``, traced; ``events``,
+    ``guard``, of a core that watches itself; ``layers``, traced; ``events``,
     (layer, first, count) of each beat of results of a frame, of each die in turn: its lanes
     l < count carry the elements ``first + l`` of the layer's value; layer -1 is none of golden's.
     """
@@ -70,7 +97,7 @@ class CoreInfo:
     stateful: bool
     layers: tuple[TraceLayer, ...]
     events: tuple[tuple[int, int, int], ...]
-    protect: bool = False
+    guard: Guard | None = None
     dies: int = 1
     acc_width: int = 0
     chunk: int = 1
@@ -130,7 +157,7 @@ def _parse(data: dict) -> CoreInfo:
         contexts=_positive(data.get("contexts", 1), LIMITS["contexts"].hi),
         stateful=_flag(data["stateful"]),
         spans=_positive(data["window"]["frames"]) if "window" in data else 1,
-        protect=_flag(data["array"].get("protect", False)),
+        guard=_guard(data["guard"]) if _flag(data["array"].get("protect", False)) else None,
         layers=tuple(TraceLayer(str(layer["name"]), _positive(layer["units"]),
                                 _positive(layer["steps"]), _states(layer["states"]),
                                 _sums(layer.get("sums", {})))
@@ -147,6 +174,17 @@ def _parse(data: dict) -> CoreInfo:
     return info
 
 
+def _guard(data: dict) -> Guard:
+    watched = tuple(Watched(
+        str(item["place"]), _positive(item["width"]), _below(item["tells"], 4),
+        _below(item.get("depth", 0), _MOST), _below(item.get("first", 0), _MOST))
+        for item in data["watched"])
+    for item in watched:
+        if not _PLACE.fullmatch(item.place):
+            raise ValueError(f"{quoted(item.place)} where a place in the Verilog belongs")
+    return Guard(_positive(data["patience"]), _positive(data["frames"]), watched)
+
+
 def _shown(path: Path) -> str:
     return quoted(path, limit=300)
 
@@ -154,6 +192,12 @@ def _shown(path: Path) -> str:
 def _positive(value, most: int = _MOST) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise ValueError(f"{quoted(value)[1:-1]} where an integer in 1..{most} belongs")
+    return value
+
+
+def _below(value, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < most:
+        raise ValueError(f"{quoted(value)[1:-1]} where an integer in 0..{most - 1} belongs")
     return value
 
 

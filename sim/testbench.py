@@ -38,7 +38,7 @@ _LOAD_PORTS = """
         .load_error(load_error),"""
 
 _USER_PORT = """
-        .s_axis_tuser(s_axis_tvalid ? s_axis_tuser : noise[9]),"""
+        .s_axis_tuser(guard_valid || (s_axis_tvalid ? s_axis_tuser : noise[9])),"""
 
 _FAULT_PORT = """
         .fault(fault),"""
@@ -139,7 +139,45 @@ _SUM_WRITES = """\
         end
 """
 
+_NO_GUARD = """\
+    wire playing = 0, tampered = 0, guard_rst = 0, guard_valid = 0, guard_last = 0, guard_ready = 0;
+    wire [@{beat_msb}:0] guard_data = 0;
+
+"""
+
+_OPENS = """\
+        if (opens) begin
+            dut.core.loader.loaded <= 1;
+            dut.core.loader.loaded_copy <= 1;
+        end
+"""
+
+_FAULT_PLAYER = """\
+    reg [8*256-1:0] faults_name;
+    integer next_job;
+
+    initial if ($value$plusargs("faults=%s", faults_name)) faults = $fopen(faults_name, "r");
+
+    always @(posedge clk) if (faults != 0 && !rst && bench.opened) begin
+        if (bench.cycle >= cycles_limit) finish("hang");
+        else if (bench.judged && bench.job != 0) begin
+            $fwrite(bench.trace_file, "judged %0d %0d %0d %b\\n", bench.cycle, bench.verdict,
+                    bench.found, bench.found[3:0]);
+            bench.job <= 0;
+            if (bench.verdict != 0) finish("end");
+        end else if (bench.job == 0 && !bench.judged) begin
+            fields = $fscanf(faults, "%d %d %d %d %d %d %d", next_job, bench.watched,
+                             bench.flip_bit, bench.flip_word, bench.flip_cycle, bench.right,
+                             bench.replay);
+            bench.job <= next_job;
+            if (fields != 7) finish("end");
+        end
+    end
+
+"""
+
 _LENGTHS = 8  # of frames that are too short or right, at most
+_START = 1024  # cycles from a reset to the first tile, at most
 _SUMS = 20_000  # accumulators of a frame, at most
 
 _BENCH = ("Makefile", "gatefold_bench.py", "run.py", "test_gatefold.py", "verilator.vlt")
@@ -164,12 +202,28 @@ def _verilog(name: str, info: CoreInfo) -> str:
               "sum_wires": _sum_wires(info), "sum_writes": _sum_writes(info),
               "user_port": _USER_PORT if info.stateful else "",
               "reset_cycles": str(RESET_CYCLES), "after_cycles": str(AFTER_CYCLES)}
-    values |= {"fault_port": _FAULT_PORT if info.protect else "",
-               "no_fault": "" if info.protect else " = 0"}
     loads = {"load_ports": _LOAD_PORTS if info.load_beats else "",
              "load_feeder": _LOAD_FEEDER if info.load_beats else _NO_LOAD,
              "load_beats": str(info.load_beats)}
-    return bench_file(name, loads | values)
+    return bench_file(name, _guard(info) | loads | values)
+
+
+def _guard(info: CoreInfo) -> dict[str, str]:
+    """What makes and judges faults in a core that watches itself; in others nothing does."""
+    guard = info.guard
+    if guard is None:
+        return {"guard": _NO_GUARD, "fault_player": "", "fault_port": "", "no_fault": " = 0"}
+    flips = "\n".join(
+        f"            {n}: dut.{place} <= dut.{place} ^ flip_mask;" for n, place in enumerate(
+            item.place + (f"[{item.first} + flip_word]" if item.depth else "")
+            for item in guard.watched))
+    longest = info.latency + (guard.frames + 2) * info.interval + _START
+    inside = {"flips": flips, "mask_msb": str(max(item.width for item in guard.watched) - 1),
+              "patience": str(guard.patience), "longest": str(longest),
+              "beats_in": str(info.beats_in), "beats_out": str(info.beats_out),
+              "opens": _OPENS if info.load_beats else "", "loads": str(min(1, info.load_beats))}
+    text = bench_file("guard.v", inside)
+    return {"guard": text, "fault_player": _FAULT_PLAYER, "fault_port": _FAULT_PORT, "no_fault": ""}
 
 
 def _sum_names(info: CoreInfo) -> list[str]:

@@ -18,6 +18,7 @@ import numpy as np
 from gatefold.gen.errors import UserError
 from gatefold.sim.core_info import CoreInfo, load_core_info
 from gatefold.sim.expected import Expect, Other
+from gatefold.sim.faults import chosen_faults
 from gatefold.sim.results import CheckFailed, SimRun, Trace, first_mismatch
 from gatefold.sim.scenario import (
     Counts,
@@ -52,7 +53,7 @@ class VerifyResult:
     *extreme* and *many frames* not counted; ``scenarios``, names with the frames each played;
     ``latency`` and ``interval``, cycles seen (interval, the mean of those that come in turn);
     ``outputs`` and ``states`` (values of layers), integers compared; ``cycles`` simulated;
-    ``seconds`` in all.
+    ``seconds`` in all; ``faults`` that a core that watches itself was given.
     """
 
     simulator: str
@@ -64,10 +65,13 @@ class VerifyResult:
     states: int
     cycles: int
     seconds: float
+    faults: int = 0
 
     def as_dict(self) -> dict:
-        """For report.json: what was verified, without how long it took, which varies."""
-        return {key: value for key, value in asdict(self).items() if key != "seconds"}
+        """For report.json: what was verified, without how long it took, which varies; ``faults``
+        of a core that watches itself alone."""
+        return {key: value for key, value in asdict(self).items()
+                if key != "seconds" and (key != "faults" or value)}
 
 
 def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "verilator",
@@ -105,14 +109,16 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
     tell = progress or (lambda _stage: None)
     with ExitStack() as stack:
         simulate: Callable[[np.ndarray, Scenario], SimRun]
+        verilog = None
         if sim == "amaranth":
             from gatefold.sim.amaranth_sim import AmaranthCore
 
             simulate = AmaranthCore.of(directory, info).simulate
         else:
             tell(f"{sim} compiles the core")
-            simulate = stack.enter_context(
-                VerilogCore(directory, info, sim, other=other, timeout=timeout)).simulate
+            verilog = stack.enter_context(
+                VerilogCore(directory, info, sim, other=other, timeout=timeout))
+            simulate = verilog.simulate
         for scenario in scenarios(info, counts, sim, seed, other=other is not None):
             tell(f"{sim} simulates {len(scenario.frames)} frames, {scenario.name}")
             run = simulate(x, scenario)
@@ -122,6 +128,10 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
             outputs += run.outputs.size
             states += sum(array.size for layer in run.trace.values() for array in layer.values())
             cycles += run.cycles
+        faults = chosen_faults(info, sim, seed) if verilog is not None else []
+        if verilog is not None and faults:
+            tell(f"{sim} plays {len(faults)} faults")
+            cycles += verilog.play_faults(faults)
     scenario, run = seen[0]
     return VerifyResult(
         simulator=sim, samples=len({sample for played, _ in seen for sample in played.frames
@@ -129,7 +139,8 @@ def verify(directory: str | Path, *, x: np.ndarray, expect: Expect, sim: str = "
         scenarios={played.name: len(played.frames) for played, _ in seen},
         latency=int(run.latencies[0]),
         interval=_interval(run, info, scenario),
-        outputs=outputs, states=states, cycles=cycles, seconds=time.monotonic() - started)
+        outputs=outputs, states=states, faults=len(faults), cycles=cycles,
+        seconds=time.monotonic() - started)
 
 
 def check_run(run: SimRun, info: CoreInfo, scenario: Scenario, expect: Expect) -> None:

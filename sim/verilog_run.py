@@ -16,6 +16,7 @@ import numpy as np
 from gatefold.sim.compiled import Compiled
 from gatefold.sim.core_info import CoreInfo
 from gatefold.sim.expected import Other
+from gatefold.sim.faults import Fault, check_judged, fault_cycles
 from gatefold.sim.observed import Observed
 from gatefold.sim.results import CheckFailed, SimRun
 from gatefold.sim.scenario import DRAIN_CYCLES, Scenario
@@ -71,6 +72,17 @@ class VerilogCore(Compiled):
                                 *plusargs], label)
             log = (folder / "trace.txt").read_text()
         return read_log(log, self.info, scenario)
+
+
+    def play_faults(self, faults: Sequence[Fault], *plusargs: str) -> int:
+        """Play ``faults`` (:mod:`.faults`); the cycles that they took. Raises
+        :class:`CheckFailed` at the first that the core does not tell of as it must."""
+        with self._run_folder() as folder:
+            (folder / "faults.txt").write_text("".join(fault.line for fault in faults))
+            self._play(folder, ["+trace=trace.txt", "+faults=faults.txt",
+                                f"+cycles={fault_cycles(self.info, faults)}", *plusargs],
+                       f"{self.simulator} plays {len(faults)} faults")
+            return check_judged((folder / "trace.txt").read_text(), self.info, faults)
 
 
 def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:

@@ -26,7 +26,8 @@ SAMPLED = {
 FIRST = (
     "verification/test_mutate.py", "sim/test_faults.py", "hdl/test_core.py", "sim/test_cores.py",
     "explore/test_explore.py", "cli/test_verify.py", "sim/test_verify.py",
-    "sim/test_runtime_cache.py", "hdl/host/test_host.py", "cli/test_explore.py", "test_flow.py")
+    "sim/test_runtime_cache.py", "sim/test_guard.py", "hdl/host/test_host.py",
+    "cli/test_explore.py", "test_flow.py")
 
 
 def _file(item: pytest.Item) -> str:

@@ -57,6 +57,12 @@ def test_verify_without_saving(core, data):
     assert result.samples == 2 and result.latency == core.plan.cycles.latency
 
 
+def test_a_core_with_weights_in_ultraram_is_saved(tmp_path):
+    made = gf.compile(network("lstm-dense"), pe=8, simd=3, board="zcu104", memory="uram")
+    made.save(tmp_path / "core")
+    assert made.plan.config.uram_rows == 8 and (tmp_path / "core/weights/load.hex").exists()
+
+
 @pytest.mark.parametrize(("features", "places"), [(1, [1, 2]), (2, [1])])
 def test_rules_are_measured_again_only_where_a_split_fits_the_array(monkeypatch, features, places):
     asked, measured = [], flow.quantize_measured

@@ -43,6 +43,8 @@ def verify(directory, source, **options):
     click.echo(f"{options['sim']}: {result.samples} samples equal golden: {flows}")
     click.echo(f"  outputs compared   {result.outputs}")
     click.echo(f"  values compared    {result.states}")
+    if result.faults:
+        click.echo(f"  faults told of     {result.faults}")
     click.echo(f"  latency            {result.latency} cycles measured, {stated['latency']} stated")
     click.echo(f"  interval           {result.interval} cycles measured, {stated['interval']} "
                f"stated{in_turn(stated)}")

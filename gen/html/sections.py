@@ -46,6 +46,8 @@ def verified_section(report: dict) -> Markup | None:
     for done in report["verified"]:
         interval = "" if done["interval"] is None else f"{done['interval']:,}"
         flows = ", ".join(f"{name} ({frames})" for name, frames in done["scenarios"].items())
+        if done.get("faults"):
+            flows += f"; {done['faults']:,} faults, each told of"
         rows.append([str(done["simulator"]), flows, tag("span", str(done["input"]), class_="wrap"),
                      f"{done['samples']:,}", f"{done['outputs']:,}", f"{done['states']:,}",
                      f"{done['latency']:,}", interval, f"{done['cycles']:,}"])

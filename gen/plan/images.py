@@ -165,7 +165,7 @@ def load_image(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
 
 def load_padding(images: dict[str, list[int]], config: EngineConfig) -> list[int]:
     """The bits of each beat of :func:`load_image` that belong to no word: they mean nothing."""
-    widths = image_widths(replace(config, loadable=False, protect=False))
+    widths = image_widths(replace(config, loadable=False, uram_rows=0, protect=False))
     ones = {name: [(1 << widths[name]) - 1] * len(words) for name, words in images.items()
             if name in widths}
     everything = (1 << config.beat * config.container) - 1

@@ -19,7 +19,7 @@ from gatefold.hdl.relay import RELAY_VERILOG
 from gatefold.hdl.target import ROM_VERILOG, VerilogTarget
 from gatefold.hdl.weight_memory import RAM_VERILOG
 
-__all__ = ["HOST_TOP", "TOP", "write_rtl", "write_weights"]
+__all__ = ["HOST_TOP", "TOP", "modules", "write_rtl", "write_weights"]
 
 HOST_TOP = "gatefold_host"  #: name of the module of :class:`~gatefold.hdl.host.top.HostTop`
 
@@ -41,8 +41,8 @@ def write_rtl(folder: Path, plan: Plan, host: HostConfig | None = None) -> list[
     ``host``: also the core with registers, whose engines are instances of the core.
     """
     folder.mkdir(parents=True)
-    modules = _modules(plan.config if host is None else host)
-    for name, (about, text) in modules.items():
+    made = modules(plan.config if host is None else host)
+    for name, (about, text) in made.items():
         about = core_header(plan) if name == TOP else about
         head = [*comment(f"{name}: {about}"), "//", _GENERATED, _LINT, ""]
         (folder / f"{name}.v").write_text("\n".join([*head, text]))
@@ -50,11 +50,11 @@ def write_rtl(folder: Path, plan: Plan, host: HostConfig | None = None) -> list[
                **({"gatefold_ram.v": RAM_VERILOG} if plan.config.loadable else {})}
     for name, text in by_hand.items():
         (folder / name).write_text(text)
-    return [*(f"{name}.v" for name in modules), *by_hand]
+    return [*(f"{name}.v" for name in made), *by_hand]
 
 
 @lru_cache(maxsize=16)  # a core that is saved, verified and instantiated is converted once
-def _modules(config: EngineConfig | HostConfig) -> dict[str, tuple[str, str]]:
+def modules(config: EngineConfig | HostConfig) -> dict[str, tuple[str, str]]:
     """What each shared module is, and its Verilog; the top comes first."""
     target = VerilogTarget()
     waiting: dict[str, wiring.Component] = (

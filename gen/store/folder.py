@@ -13,6 +13,7 @@ from gatefold.gen.numbers.quantized import QuantizedNetwork
 from gatefold.gen.options import checked
 from gatefold.gen.plan import Array, Plan, make_plan
 from gatefold.gen.plan.kinds import row_sums
+from gatefold.gen.store.guarded import guarded
 from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.hdl.config import PIPELINES
 
@@ -42,6 +43,7 @@ def core_json(plan: Plan) -> dict:
         **({"window": {"samples": qnet.window, "hop": qnet.input_shape[0], "frames": qnet.spans}}
            if qnet.window else {}),
         "load_beats": config.load_beats,
+        **({"guard": guarded(plan)} if config.protect else {}),
         "stream": {"element_bits": config.element_width, "container_bits": config.container,
                    "beat_bits": config.beat * config.container},
         "input": {"elements": config.x_row * config.x_rows, "beats": config.x_beats,

@@ -12,6 +12,9 @@
 // has moved for N cycles, +cycles=N in any case. In the trace,
 // "reset CYCLE FRAME_ERROR LOAD_ERROR LOAD_WRONG" tells of a reset, what the error outputs were before
 // it and what load_error should have been.
+// With +faults=FILE a core that watches itself gets faults instead of beats (tb.v): each line of FILE,
+// "JOB WATCHED BIT WORD CYCLE RIGHT REPLAY", is one, and "judged CYCLE VERDICT FOUND BITS" in the trace what came of it;
+// the first that is wrong is the last.
 // The last line is "end ..." or "hang ...", with the same words.
 `timescale 1ns / 1ps
 
@@ -50,6 +53,7 @@
     integer breaks = 1;  // resets during a load to come,
     integer again = @{load_beats} + 2;  // and the beat of the load at which the next one comes
     integer fields;
+    integer faults = 0;  // the file of faults to play instead
     reg                     ends = 0;
     reg                     reset_asked = 0;
     reg                     next_reset, next_user, next_last;
@@ -75,7 +79,7 @@
             end
         end
         if (resetting > 0) resetting = resetting - 1;
-        if (!rst) begin
+        if (!rst && faults == 0) begin
             quiet = quiet + 1;
             if (breaks > 0 && bench.load_at == again) begin
                 rst <= 1;
@@ -134,7 +138,7 @@
         some_beat = noise[16] && LOAD_BEATS > 16 ? LOAD_BEATS - noise[3:0] : 1 + noise[15:0] % LOAD_BEATS;
     endfunction
 
-    task tell(input [8*5-1:0] what);
+@{fault_player}    task tell(input [8*5-1:0] what);
         if (bench.trace_file != 0)
             $fwrite(bench.trace_file, "%0s %0d %b %b %b\n", what, bench.cycle, frame_error,
                     bench.load_error, bench.load_wrong);

@@ -44,21 +44,24 @@ module tb (
     always @(posedge clk)
         noise <= {noise[30:0], noise[31] ^ noise[21] ^ noise[1] ^ noise[0]};
 
-@{load_feeder}    gatefold dut (
+    wire m_valid;
+    wire [3:0] fault@{no_fault};  // what a core that watches itself has found
+@{load_feeder}@{guard}    gatefold dut (
         .clk(clk),
-        .rst(rst),
-        .s_axis_tdata(s_axis_tvalid ? s_axis_tdata : noise_data[@{beat_msb}:0]),
-        .s_axis_tvalid(s_axis_tvalid),
+        .rst(rst || guard_rst),
+        .s_axis_tdata(guard_valid ? guard_data[@{beat_msb}:0]
+                      : s_axis_tvalid ? s_axis_tdata : noise_data[@{beat_msb}:0]),
+        .s_axis_tvalid(s_axis_tvalid || guard_valid),
         .s_axis_tready(s_axis_tready),
-        .s_axis_tlast(s_axis_tvalid ? s_axis_tlast : noise[5]),@{user_port}
+        .s_axis_tlast(guard_valid ? guard_last : s_axis_tvalid ? s_axis_tlast : noise[5]),@{user_port}
         .m_axis_tdata(m_axis_tdata),
-        .m_axis_tvalid(m_axis_tvalid),
-        .m_axis_tready(m_axis_tready),
+        .m_axis_tvalid(m_valid),
+        .m_axis_tready(playing ? guard_ready : m_axis_tready),
         .m_axis_tlast(m_axis_tlast),@{load_ports}@{fault_port}
         .frame_error(frame_error)
     );
 
-    wire [3:0] fault@{no_fault};  // what a core that watches itself has found: nothing is wrong here
+    assign m_axis_tvalid = m_valid && !playing && !tampered;
 @{sum_wires}    wire in_beat  = s_axis_tvalid && s_axis_tready && !rst;
     wire out_beat = m_axis_tvalid && m_axis_tready && !rst;
 
@@ -124,8 +127,10 @@ module tb (
     always @(posedge clk)
         if (!misled) doubts <= rst || load_error === load_wrong ? 0 : doubts + 1;
 
+    // Nothing is wrong, but what was made so since the last reset.
+    wire                    alarms = !rst && fault !== 0 && !tampered;
     reg                     faulted = 0;  // since the start
-    always @(posedge clk) if (!rst && fault !== 0) faulted <= 1;
+    always @(posedge clk) if (alarms) faulted <= 1;
 
     reg [8*256-1:0] trace_name;
     integer         trace_file = 0;
@@ -143,9 +148,9 @@ module tb (
         if (doubts == 14) $fwrite(trace_file, "load %0d %b\n", cycle, load_error);
         if (goes_in && !unloaded) $fwrite(trace_file, "unloaded %0d\n", cycle);
         if (starves && !starved) $fwrite(trace_file, "starved %0d\n", cycle);
-        if (!rst && fault !== 0 && !faulted) $fwrite(trace_file, "fault %0d %b\n", cycle, fault);
+        if (alarms && !faulted) $fwrite(trace_file, "fault %0d %b\n", cycle, fault);
         if (out_beat) $fwrite(trace_file, "out %0d %b %h\n", cycle, m_axis_tlast, m_axis_tdata);
-        if (dut.core.trace__valid && !rst) begin
+        if (dut.core.trace__valid && !rst && !tampered) begin
             $fwrite(trace_file, "state %h", dut.core.trace__lanes);
 @{lane_writes}
             $fwrite(trace_file, "\n");

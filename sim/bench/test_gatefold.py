@@ -458,3 +458,64 @@ async def other_weights(dut):
         await bench.receive_expected(*SAMPLES, expected=expected)
     await bench.finish()
     await bench.no_error()
+
+
+# --- Faults in a core that watches itself ---------------------------------------------------------
+
+GUARD = CORE.get("guard", {"watched": []})
+FLIPS = 200  # at most
+# The jobs of tb.v, and its verdicts.
+LEARN, COPY, WORD, STOPS, SHUT, IDLE, LENGTHS, AMID, BLOCKED, UNLOADED = range(1, 11)
+VERDICTS = ["", "it reports a fault where there is none", "it does not report it",
+            "it reports something else", "the report does not stay", "the watchdog is too early",
+            "the watchdog does not end it in time", "the core does not work again",
+            "the core takes frames without weights"]
+
+
+def faults():
+    """Of each: its name, and the signals of tb.v that say what it is."""
+    def flip(n, bit):
+        item = GUARD["watched"][n]
+        word = random.randrange(item.get("depth", 1))
+        return (f"bit {bit} of word {word} of {item['place']}", {
+            "job": WORD if "depth" in item else COPY, "watched": n, "flip_bit": bit,
+            "flip_word": word, "flip_cycle": random.randrange(10, 70), "right": 1 << item["tells"],
+            "replay": random.random() < 0.1})
+
+    places = [(n, bit) for n, item in enumerate(GUARD["watched"]) for bit in range(item["width"])]
+    yield "no fault", {"job": LEARN}
+    for place in sorted(random.sample(places, min(FLIPS, len(places)))):
+        yield flip(*place)
+    yield "a hang, no output is made", {"job": STOPS}
+    yield "a hang, no input is taken", {"job": SHUT}
+    yield "no fault, nothing moves after whole frames", {"job": IDLE}
+    yield "no fault, nothing moves after frames of wrong lengths", {"job": LENGTHS}
+    yield "no fault, nothing moves amid an input frame", {"job": AMID}
+    yield "no fault, the output is blocked", {"job": BLOCKED}
+    if CORE.get("load_beats"):
+        yield "no fault, there are no weights", {"job": UNLOADED}
+
+
+@cocotb.test(skip=not GUARD["watched"])
+async def faults_are_told_of(dut):
+    """Bits of registers' copies and of memories change, the core hangs, and nothing moves without
+    a fault: each is told of by the port fault, and the watchdog ends a hang in its time."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.send(0, fresh=1)
+    await bench.receive_expected(0)  # the weights of a loadable core are there
+    longest = 16 * GUARD["patience"] + 100 * (LATENCY + INTERVAL) + 10_000
+    for name, signals in faults():
+        for signal, value in signals.items():
+            getattr(dut, signal).value = int(value)
+        await with_timeout(RisingEdge(dut.judged), longest * CLOCK_NS, "ns")
+        verdict = int(dut.verdict.value)
+        dut.job.value = 0
+        assert not verdict, f"{name}: {VERDICTS[verdict]}: {dut.found.value}"
+        await ClockCycles(dut.clk, 2)
+    await bench.reset()
+    for sample in SAMPLES:
+        bench.send(sample, fresh=1 if sample == 0 else None)
+    await bench.receive_expected(*SAMPLES)
+    await bench.finish()
+    await bench.no_error()
