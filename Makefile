@@ -66,7 +66,7 @@ mutate: setup ## does verify find 800 mutants of two cores? (15 minutes)
 coverage: setup ## measure which lines, branches and bits of small cores verify reaches (20 minutes)
 	@$(BIN)/python tools/verification/coverage.py
 
-soak: setup ## play 10 million frames (an hour; goes on where it stopped), or NETWORKS=200 random networks
+soak: setup ## play 10 million frames (40 minutes; goes on where it stopped), or NETWORKS=200 random networks
 	@$(BIN)/python tools/verification/soak.py $(if $(NETWORKS),--networks $(NETWORKS),--frames $(FRAMES))
 
 flips: setup ## flip 12,000 bits, with and without --protect (an hour; goes on where it stopped)

@@ -16,11 +16,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 from cone import Cone, chosen
 from fold import constants
 from gates import FLATTEN, Gates, read_graph, simulate
 from invariants import control, invariants
 from mutants import READ, TOP, yosys
+from pysat.solvers import Solver
 
 from gatefold.sim.core_info import CoreInfo
 
@@ -28,6 +30,7 @@ __all__ = ["Bit", "constant_bits"]
 
 Bit = tuple[str, str, int]  #: module without parameters, signal or word of a memory, and its bit
 _CYCLES = 8000  # of the simulation in which invariants are looked for,
+_SOLVER, _CONFLICTS = "glucose4", 1000  # a solver that can be told to stop
 _MOST_CONTROL = 1000  # and bits of registers that no data reach: with more it takes minutes
 
 
@@ -114,8 +117,29 @@ def unchanging(gates: Gates, literals: set[int], info: CoreInfo | None,
     return still
 
 
-def _one_valued(cone: Cone, literals: set[int]) -> set[int]:
-    values = {literal: cone.literal(literal) for literal in literals}
-    with cone.solver() as solver:
-        return {literal for literal, value in values.items() if abs(value) == 1
-                or not all(solver.solve(assumptions=[sign * value]) for sign in (1, -1))}
+def _one_valued(cone: Cone, literals: Iterable[int]) -> set[int]:
+    """Those that have one value in all models of the clauses; each model shows of all literals a
+    value that they can have. One that takes more than _CONFLICTS to decide counts as both."""
+    places = list(literals)
+    value = np.array([cone.literal(literal) for literal in places], np.int64)
+    can = {sign: np.zeros(len(places), bool) for sign in (True, False)}
+    still = np.ones(len(places), bool)
+    still[[n for n, one in enumerate(value.tolist()) if abs(one) != 1]] = False
+    with Solver(_SOLVER, bootstrap_with=cone.clauses) as solver:
+        for n in np.flatnonzero(~still).tolist():
+            never = False
+            for sign in can:
+                if can[sign][n]:
+                    continue
+                solver.conf_budget(_CONFLICTS)
+                found = solver.solve_limited(assumptions=[int(value[n]) * (1 if sign else -1)])
+                if found:
+                    model = np.array([0, *(solver.get_model() or [])]) > 0
+                    now = model[abs(value)] == (value > 0)
+                    can[True] |= now
+                    can[False] |= ~now
+                else:
+                    can[sign][n] = found is None  # too hard to decide
+                    never |= found is False
+            still[n] = never
+    return {literal for literal, one in zip(places, still.tolist(), strict=True) if one}

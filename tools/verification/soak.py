@@ -1,9 +1,9 @@
 """Frames by the million and networks by the hundred: `make soak`.
 
-The small cores of ``cores.py`` are built once, and play slices of frames in Verilator, in turns:
-the scenarios of ``verify``, each slice with inputs, flows and, on a loadable core, other weights of
-its own seed. What a core has played is kept in figures.json, so that the command goes on where it
-stopped; it begins anew for a core whose Verilog or images have changed.
+The small cores of ``cores.py`` are built once, and play slices of frames in Verilator, in turns of
+equal time: the scenarios of ``verify``, each slice with inputs, flows and, on a loadable core,
+other weights of its own seed. What a core has played is kept in figures.json, so that the command
+goes on where it stopped; it begins anew for a core whose Verilog or images have changed.
 
 ``--networks N`` takes N random networks, arrays, widths and options instead, each verified in
 Icarus. One that fails is shrunk: parts are taken away as long as it still fails.
@@ -39,7 +39,7 @@ from gatefold.sim.verilog_run import VerilogCore
 SLICE = 2000  #: samples of a slice, and as many of the scenario *many frames*
 EXTREME = 32  #: samples at the ends of their formats
 AGAIN, APART = 4, 1_000_000  #: times that a slice plays short scenarios, with seeds so far apart
-TURN = 10  #: seconds of CPU time after which the next core has its turn
+TURN = 10  #: seconds of CPU time at least, after which another core has its turn
 
 
 class Player:
@@ -84,30 +84,26 @@ class Player:
 
 
 def soak(names: Sequence[str], frames: int) -> None:
-    """Play ``frames`` frames on all cores together, in turns, and record them.
+    """Play ``frames`` frames on all cores together, in turns of equal time, and record them.
 
     What a core has played counts as long as its hardware is the same.
     Raises :class:`CheckFailed` at the first difference, with the seed of its slice.
     """
-    players: dict[str, Player] = {}
-    share, behind = frames // len(names), list(names)
     with ExitStack() as stack:
-        while behind:
-            for name in list(behind):
-                if name not in players:
-                    players[name] = Player(name, stack)
-                player = players[name]
-                one = recorded("soak", name, player.hardware,
-                               {"frames": 0, "slices": 0, "seconds": 0})
-                began = cpu_seconds()
-                while one["frames"] < share and cpu_seconds() - began < TURN:
-                    one["frames"] += player.play(one["slices"])
-                    one["slices"] += 1
-                one["seconds"] = round(one["seconds"] + cpu_seconds() - began, 1)
-                record("soak", {name: one})
-                print(f"{name}: {one['frames']:,} frames in {one['seconds']} s", flush=True)
-                if one["frames"] >= share:
-                    behind.remove(name)
+        players = [Player(name, stack) for name in names]
+        played = {player.name: recorded("soak", player.name, player.hardware,
+                                        {"frames": 0, "slices": 0, "seconds": 0})
+                  for player in players}
+        while sum(one["frames"] for one in played.values()) < frames:
+            # Cores that were left behind, because their hardware has changed, catch up first.
+            player = min(players, key=lambda player: played[player.name]["seconds"])
+            one, began = played[player.name], cpu_seconds()
+            while cpu_seconds() - began < TURN:
+                one["frames"] += player.play(one["slices"])
+                one["slices"] += 1
+            one["seconds"] = round(one["seconds"] + cpu_seconds() - began, 1)
+            record("soak", {player.name: one})
+            print(f"{player.name}: {one['frames']:,} frames in {one['seconds']} s", flush=True)
 
 
 def cpu_seconds() -> float:
