@@ -120,7 +120,9 @@ class Core(wiring.Component):
         if c.protect:
             weights = Cat(way(m, platform, c.way_there, f"fault_{die.number}", die.array.fault)
                           for die in dies).any()
-            m.d.sync += self.faults.eq(Cat(sequencer.fault, Cat(differ).any(), weights))
+            # The dies have no reset: until they are empty, what they find is of tiles before it.
+            m.d.sync += self.faults.eq(Cat(sequencer.fault, Cat(differ).any(),
+                                           weights & sequencer.primed))
         with m.If(reader.error):
             m.d.sync += self.frame_error.eq(1)
         return m

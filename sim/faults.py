@@ -23,6 +23,7 @@ NAME = "faults"  #: among the scenarios
 #: Cycles times multipliers that the flips may take, and those that wait for the watchdog.
 _WORK = {"verilator": 300_000_000, "icarus": 300_000}
 _STANDS = {"verilator": 3_000_000_000, "icarus": 1_000_000}
+_LEAST = 40  # flips
 _EACH = 70  # cycles of a flip, about
 _FLIPS = range(10, 70)  # cycles after a reset in which a copy changes
 
@@ -43,6 +44,7 @@ class Job(IntEnum):
 
 
 _WATCHDOG = 8  # its bit of the port
+_PROGRAM = 0  # the number of the bit of what makes a core do anything
 _WHERE = {
     Job.LEARN: "two frames after a reset", Job.STOPS: "no tile yields output any more",
     Job.SHUT: "no input is taken any more", Job.IDLE: "nothing moves after whole frames",
@@ -95,11 +97,12 @@ def chosen_faults(info: CoreInfo, sim: str, seed: int = 1) -> list[Fault]:
     if guard is None:
         return []
     places = [(n, bit) for n, item in enumerate(guard.watched) for bit in range(item.width)]
-    most = max(len(guard.watched), _WORK[sim] // info.multipliers // _EACH)
+    most = max(_LEAST, _WORK[sim] // info.multipliers // _EACH)
     if len(places) > most:  # a bit of each first
         first = [(n, int(rng.integers(item.width))) for n, item in enumerate(guard.watched)]
-        others = rng.permutation(len(places))[:most - len(first)]
-        places = sorted({*first, *(places[n] for n in others)})
+        others = [places[n] for n in rng.permutation(len(places))]
+        places = sorted([*dict.fromkeys([*(first[n] for n in rng.permutation(len(first))),
+                                         *others])][:most])
     flips = []
     seen: set[tuple[int, bool]] = set()
     for n, bit in places:
@@ -107,7 +110,7 @@ def chosen_faults(info: CoreInfo, sim: str, seed: int = 1) -> list[Fault]:
         kind = (item.tells, item.depth > 0)
         flips.append(Fault(
             Job.WORD if item.depth else Job.COPY, n, bit, int(rng.integers(max(1, item.depth))),
-            int(rng.choice(_FLIPS)), 1 << item.tells, kind not in seen))
+            int(rng.choice(_FLIPS)), 1 << item.tells, kind not in seen or item.tells == _PROGRAM))
         seen.add(kind)
     return [Fault(Job.LEARN), *flips, *_stands(info, sim)]
 
@@ -118,7 +121,7 @@ def _stands(info: CoreInfo, sim: str) -> Iterator[Fault]:
     jobs = [Job.STOPS, Job.IDLE, Job.SHUT, Job.BLOCKED, Job.LENGTHS, Job.AMID,
             *([Job.UNLOADED] if info.load_beats else [])]
     each = (info.guard.patience + 3 * info.latency) * info.multipliers
-    for job in jobs[:max(2, _STANDS[sim] // each)]:
+    for job in jobs[:max(1, _STANDS[sim] // each)]:
         yield Fault(job, told=_WATCHDOG if job in (Job.STOPS, Job.SHUT) else 0)
 
 

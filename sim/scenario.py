@@ -224,7 +224,8 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     """Frames of every length from 1 to 2 n + 2 beats, n of which would be right, and right ones
     among them; a short frame after which nothing comes; resets at seeded cycles in the middle of
     frames, and one while a short frame is filled up; garbage in all bits that carry no element; and
-    for a loadable core wrong loads and a load during frames.
+    for a loadable core wrong loads, and a load during frames, which begins when a long frame has
+    left whose last beat has not come.
 
     Of more than 48 lengths, those next to 1, n and 2 n, and seeded others.
     """
@@ -239,6 +240,8 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     every = np.tile(every, max(1, _FRAMES // len(every)))
     lengths = np.concatenate([[length, n] if rng.random() < 0.5 else [length]
                               for length in rng.permutation(every)] + [[n]])
+    if info.load_beats:
+        lengths = np.concatenate([[n + 1], lengths])
     ends = len(lengths)
     # At the end: wrong frames that others follow at once; a short one comes out though nothing
     # follows it; a reset finds one that is filled up; and resets find the reader amid a frame, also
@@ -260,14 +263,17 @@ def hostile(info: CoreInfo, samples: int, *, seed: int = 1) -> Scenario:
     cut[at[1::3] - 1] = True
     gaps = _waits(rng, count, int(lengths.max()), info.interval)
     gaps[at, 0] = rng.integers(0, info.latency + info.interval, len(at))
+    stalls = _waits(rng, count, info.beats_out, info.interval)
+    if info.load_beats:  # begins between a frame and what is dropped of it, which comes meanwhile
+        gaps[0], stalls[0] = 0, 0
+        gaps[0, n] = info.latency + info.interval
     isolated[special + 1] = resets[special + 3] = True
     isolated[special + 4::2] = cut[special + 4::2] = resets[special + 5::2] = True
     gaps[ends:special] = gaps[special + 3, 0] = 0
     gaps[special + 5::2, 0] = rng.integers(0, 3, len(amid))
     return _scenario(info, "hostile", rng.integers(0, samples, count), isolated=isolated,
                      resets=resets, fresh=_sequences(info, count, rng), lengths=lengths, cut=cut,
-                     gaps=gaps, stalls=_waits(rng, count, info.beats_out, info.interval),
-                     garbage=seed, loads=info.load_beats > 0)
+                     gaps=gaps, stalls=stalls, garbage=seed, loads=info.load_beats > 0)
 
 
 def extreme(info: CoreInfo, samples: range, *, seed: int = 1) -> Scenario:

@@ -407,10 +407,23 @@ async def loads(dut):
     await bench.reset()
     await reached(dut.load, early_again)
     assert dut.load_error.value == 1, "load_error is not set, but TLAST was early and late"
-    for sample in SAMPLES:
-        bench.send(sample)
-    await bench.receive_expected(*SAMPLES)
+    # The rest of a long frame comes while weights are loaded, which begins when the frame has left.
+    whole = len(FRAMES[0])
+    bench.source.set_pause_generator(itertools.cycle([False, True, True, True]))
+    bench.send(0, beats=[*FRAMES[0], 0], fresh=1)
+    beats = 0
+    while beats < whole:
+        await RisingEdge(dut.clk)
+        beats += int(dut.in_beat.value)
+    bench.source.clear_pause_generator()
+    bench.source.pause = True
+    await bench.receive_expected(0)
+    await ClockCycles(dut.clk, 8)
+    bench.source.pause = False
     await reached(dut.load, done)
+    for sample in SAMPLES:
+        bench.send(sample, fresh=1 if sample == 0 else None)
+    await bench.receive_expected(*SAMPLES)
     for sample in SAMPLES:
         bench.send(sample, fresh=1 if sample == 0 else None)
     await bench.receive_expected(*SAMPLES)

@@ -122,6 +122,9 @@ FAULTS = {
     "a load gets no turn": (
         "loadable", "gatefold", "core_loader", r"holds__t1 = holds__t2 & beats__valid",
         "holds__t1 = 1'h0", "hostile", "loads"),
+    "the rest of a long frame ends though it is not taken": (
+        "loadable", "gatefold", "core_reader", r"(dropping__t1 = dropping__t\d) & dropping__t\d",
+        r"\1", "hostile", "loads"),
     "state is kept through a reset": (
         "loadable", "gatefold", "core_reader", r"after_reset__next = 1'h1",
         "after_reset__next = after_reset", "hostile", "reset_in_a_frame"),
