@@ -15,7 +15,7 @@ from gatefold.gen.files.arrays import array_digest
 from gatefold.gen.files.names import CORE, INTEGERS
 from gatefold.gen.files.sealed import check_sealed
 from gatefold.gen.host.identity import identity
-from gatefold.gen.host.memory import frames_in_memory
+from gatefold.gen.host.memory import floats_in_memory, frames_in_memory
 from gatefold.gen.network.frames import as_frames, as_recordings, input_names, whole_frames
 from gatefold.gen.network.graph import joined
 from gatefold.gen.network.overlap import frames_of
@@ -56,6 +56,7 @@ _MOST_EVENTS = 20_000
 #: Frames of a descriptor with registers: so many that the queues of the memory port fill up.
 _MOST_FRAMES, _MOST_CYCLES = 200, 20_000
 _WORDS = {"verilator": 640, "icarus": 160}
+_SEQUENCE = 3  # frames of a sequence, of some descriptors of a stateful core
 
 EXTREMES = 6  #: frames of the scenario "extreme"
 _CANDIDATES = 32  # from which their samples are chosen, at most,
@@ -144,12 +145,21 @@ def registers_bench(folder: Path, plan: Plan, info: CoreInfo, host: dict,
     begins = np.arange(len(order)) == 0 if info.stateful else np.ones(len(order), bool)
     fracs_in = np.concatenate([np.full(int(np.prod(shape)), form.frac) for shape, form in zip(
         qnet.input_shapes, qnet.input_formats, strict=True)])
-    given, wanted = (
+    # Every third frame is half zeros, which come of many floats.
+    present = np.where(np.arange(count) % 3 == 2, info.n_in // 2, info.n_in)
+    x = np.where(np.arange(info.n_in) < present[:, None], frames[order], 0)
+    sequence = np.arange(count) % _SEQUENCE == 0
+    given, wanted, sequences = (
         frames_in_memory(values, np.tile(fracs, info.contexts), io=host["io"],
                          container=info.stream.container_bits, size=host[size])
         for values, fracs, size in (
-            (frames[order], fracs_in, "in_bytes"),
-            (expect(order, begins)[0], qnet.output_fracs, "out_bytes")))
+            (x, fracs_in, "in_bytes"),
+            (expect(order, begins, present)[0], qnet.output_fracs, "out_bytes"),
+            (expect(order, begins | sequence, present)[0], qnet.output_fracs, "out_bytes")))
+    if host["io"] == "float32":
+        given = floats_in_memory(x, np.tile(fracs_in, info.contexts), *(
+            np.tile(side.reshape(-1), info.contexts) for side in qnet.input_limits()),
+            size=host["in_bytes"])
     load = [] if not info.load_beats else [
         int(word, 16) for word in (folder / "weights" / "load.hex").read_text().split()]
     image = b"".join(beat.to_bytes(info.stream.beat_bits // 8, "little") for beat in load)
@@ -159,6 +169,7 @@ def registers_bench(folder: Path, plan: Plan, info: CoreInfo, host: dict,
                      warm=info.latency + 200, frame=cycles["frame"],
                      window_frame=cycles["window"], batch=cycles["batch"],
                      batch_frames=cycles["batch_frames"], exact=cycles["keeps_up"],
+                     sequence=_SEQUENCE, sequences=sequences if info.stateful else [],
                      constants=identity(plan, engines=host["engines"],
                                         float32=host["io"] == "float32"),
                      watching=host["engines"] if info.guard is not None else 0)

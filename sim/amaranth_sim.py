@@ -26,14 +26,15 @@ _PATIENCE = 4
 @dataclass
 class _Run:
     """What is played, what was ``seen``, and how far it is: frames ``sent`` since the last reset,
-    whether there was a wrong load since then, whether all frames are sent (``ends``), and the
-    ``cycles`` that it took in the end."""
+    whether there was a wrong load since then, whether the first weights are loaded (``opened``),
+    whether all frames are sent (``ends``), and the ``cycles`` that it took in the end."""
 
     x: np.ndarray
     scenario: Scenario
     seen: Observed
     sent: int = 0
     load_wrong: bool = False
+    opened: bool = False
     ends: bool = False
     cycles: int = 0
 
@@ -104,6 +105,8 @@ class AmaranthCore:
 
     async def _sink(self, ctx):
         o = self._core.o
+        while self._load and not self._run.opened:  # a load is no stall
+            await ctx.tick()
         for stall in self._run.scenario.stalls.reshape(-1).tolist():
             if stall:
                 await ctx.tick().repeat(stall)
@@ -120,6 +123,7 @@ class AmaranthCore:
         self._run.load_wrong = bool(wrong)
         for words in (*wrong, load):
             await self._send(ctx, words)
+        self._run.opened = True
 
     async def _send(self, ctx, words):
         for n, word in enumerate(words):

@@ -33,10 +33,11 @@ _ENDLESS = range(4, 24)  # bits of numbers of frames, most of which no simulatio
 _PLAYED = 8  # of which it plays about so many, or all of them
 _RESETS = {"verilator": 100_000, "icarus": 600}  # in so many cycles altogether
 #: How memory is broken (sim/bench/host.v): what it is, and whether reads or writes fail.
-_BROKEN_BY = ((0b10, "READ"), (0b11, "READ"), (1 << 4, "READ"), (1 << 5, "READ"),
-              (0b1000, "WRITE"), (0b1100, "WRITE"))
+_BROKEN_BY = ((0b10, "READ"), (0b11, "READ"), (1 << 14 | 0b10, "READ"), (1 << 4, "READ"),
+              (1 << 5, "READ"), (0b1000, "WRITE"), (0b1100, "WRITE"))
 _FAULTS = 4  # bits of an engine's port ``fault``
 _FEW = 4  # frames of a descriptor that fails
+_SOME, _TIMES = 8, 24  # frames of a descriptor after that, or of other sequences, and how many
 _MANY = 20  # times the cycles that are planned, after which the core hangs
 _GUARD = 0xA5  # bytes where nothing is written
 
@@ -47,10 +48,10 @@ class HostBench(Compiled):
     Played are: every register that can be written, written as a whole and byte by byte, and read;
     the first frame alone, some in the window, and a batch, with a memory that answers at once; all
     frames with one that pauses, and with one that hardly moves, at other addresses; descriptors
-    that must be refused; memory that fails, ends bursts early or late, or does not answer; loads
-    with a wrong checksum; an abort; faults that engines report; resets in the middle of
-    descriptors; and after all that all
-    frames again.
+    that must be refused; memory that fails, ends bursts early or late, or does not answer, and some
+    frames after each failure; sequences that go on, and that begin when the host says so; loads
+    with a wrong checksum; aborts, also of a descriptor that waits; faults that engines report;
+    resets in the middle of descriptors; and after all that all frames again.
 
     Parameters as of :class:`Compiled`, and ``info``; ``frames``, one sequence in a stateful core;
     ``outputs``, what golden makes of them.
@@ -70,7 +71,11 @@ class HostBench(Compiled):
         second = at_out + -(-room // behind) * behind
         self._regions = [at_out, *(second + n * room for n in range(8))]
         content = bytearray(b"".join([info.load.ljust(at_in, b"\0"), *frames]).ljust(at_out, b"\0"))
-        content += bytes([_GUARD]) * (self._regions[-1] + room - at_out)
+        # Behind them those of some frames, again and again: what is written there, by address.
+        first, some = self._regions[-1] + room, min(_SOME, count) * info.out_bytes + behind
+        self._free = iter(range(first, first + _TIMES * some, some))
+        self._some: dict[int, list[bytes]] = {}
+        content += bytes([_GUARD]) * (first + _TIMES * some - at_out)
         # The frames once more, behind the results: bits of addresses have other values there.
         again = -(-len(content) // 4096) * 4096
         content = content.ljust(again, bytes([_GUARD])) + b"".join(frames)
@@ -100,6 +105,8 @@ class HostBench(Compiled):
             if set(behind) != {_GUARD}:
                 raise CheckFailed(f"registers and memory: descriptor {place} wrote behind its "
                                   "results")
+        for place, (address, some) in enumerate(self._some.items(), 9):
+            _same(f"descriptor {place}", result[address:address + len(some) * info.out_bytes], some)
         words = result[self._regions[8]:][:4 * (len(self._words) + 1)]
         want = b"".join(word.to_bytes(4, "little") for word in self._words)
         if words != want + bytes([_GUARD]) * 4:
@@ -154,6 +161,8 @@ class HostBench(Compiled):
         script.read("COMPLETED", script.descriptors)
         script.steps += [(Op.PAUSES, 0, 0), (Op.BASE, 0, 0)]
         self._refusals(script, at_in)
+        self._sequences(script, at_in)
+        self._give_up_two(script, at_in)
         self._fail(script, min(_FEW, count), at_in)
         self._reset(script, at_in)
         script.run(count, again, self._regions[7])
@@ -162,6 +171,51 @@ class HostBench(Compiled):
         script.read("COMPLETED", script.descriptors)
         script.steps.append((Op.END, 0, 0))
         return script
+
+    def _again(self, script: Script, at_in: int, results: list[bytes] | None = None,
+               first: bool = False) -> None:
+        """Some frames, which give their ``results``, by default those of a new sequence."""
+        address = next(self._free)
+        self._some[address] = (results or self.outputs)[:_SOME]
+        script.run(len(self._some[address]), at_in, address, first=first)
+
+    def _give_up_two(self, script: Script, at_in: int) -> None:
+        """An abort ends a descriptor under way and the one that waits."""
+        script.write(WATCHDOG=20 * _PATIENCE)  # would end one that is left
+        script.steps.append((Op.BROKEN, 0, _ALL << 8))
+        for _ in range(2):
+            script.start(self.info.batch_frames, at_in, self._regions[6])
+            script.steps.append((Op.WAIT, 0, 60))
+        script.read("COMPLETED", script.descriptors - 2)
+        script.write(ABORT=1)
+        script.steps += [(Op.DONE, 0, 0)] * 2
+        script.fails("ABORTED", *(["NOT_LOADED"] if self.info.load else []))  # no weights are left
+        script.read("COMPLETED", script.descriptors)
+        script.steps += [(Op.BROKEN, 0, 0), (Op.WAIT, 0, 2 * _PATIENCE)]
+        script.write(WATCHDOG=0)
+        if self.info.load:
+            script.load(self.info.load)
+
+    def _sequences(self, script: Script, at_in: int) -> None:
+        """A sequence goes on from descriptor to descriptor; it begins when the host says so, and
+        after as many frames as it says."""
+        info, half = self.info, min(_SOME, len(self.outputs) // 2)
+        if half:
+            self._again(script, at_in, self.outputs[:half], first=True)
+            self._again(script, at_in + half * info.in_bytes, self.outputs[half:])
+        script.write(STATE_RESET=1)
+        self._again(script, at_in)
+        script.start(len(self.outputs), at_in, self._regions[6])
+        script.steps.append((Op.WAIT, 0, 20))
+        script.write(STATE_RESET=1)
+        script.steps.append((Op.DONE, 0, 0))
+        self._again(script, at_in)
+        if info.sequences:
+            for count in (info.sequence, *(info.sequence | 1 << bit for bit in (8, 16, 24))):
+                script.write(SEQUENCE=count)
+                self._again(script, at_in, info.sequences if count == info.sequence else None,
+                            first=True)
+            script.write(SEQUENCE=0)
 
     def _try_registers(self, script: Script) -> None:
         """Write and read every register that can be written, and read constant ones."""
@@ -253,7 +307,9 @@ class HostBench(Compiled):
                 script.load(info.load, error="READ", also="CHECKSUM")
                 script.steps.append((Op.BROKEN, 0, 0))
                 script.load(info.load)
-        script.steps.append((Op.BROKEN, 0, 0))
+            script.steps.append((Op.BROKEN, 0, 0))
+            if cause == "READ":
+                self._again(script, at_in)
         # From the start on a channel at a time, then all of them while a frame is computed.
         for n, (channels, cycles) in enumerate([*((channel, 0) for channel in _CHANNELS), *(
                 (_ALL, info.frame * part // 8) for part in (2, 4, 6))]):
@@ -270,7 +326,7 @@ class HostBench(Compiled):
             script.read("ABORT", 0)
             if info.load:
                 script.load(info.load)
-            script.run(frames, at_in, out)
+            self._again(script, at_in)
             script.read("ERROR", 0)
         # A patience of 0 has no end; another one counts from when it is written.
         script.write(WATCHDOG=0)

@@ -101,6 +101,12 @@ class Observed:
             "every s_load_tlast was in its place since the reset" if is_set else
             "s_load_tlast was early or late"))
 
+    def frame_error(self, is_set: bool) -> None:
+        """frame_error is not what it must be."""
+        raise CheckFailed(f"{self.scenario.name}: " + (
+            "frame_error is set, but every TLAST was in its place since the reset" if is_set else
+            "frame_error is not set, but a TLAST was early or late"))
+
     def fault(self, cycle: int, bits: str) -> None:
         """A core that watches itself has found something."""
         raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: the core reports a fault "
@@ -141,12 +147,8 @@ class Observed:
 
     def _check_frame_error(self, epoch: Epoch, frame_error: bool) -> None:
         wrong = self.scenario.wrong(self.info)[epoch.start:epoch.stop].any()
-        if frame_error and not wrong:
-            raise CheckFailed(f"{self.scenario.name}: frame_error is set, but every TLAST was in "
-                              "its place")
-        if wrong and epoch.drained and not frame_error:
-            raise CheckFailed(f"{self.scenario.name}: frame_error is not set, but TLAST was early "
-                              f"or late in frames {epoch.start} to {epoch.stop - 1}")
+        if frame_error and not wrong or wrong and epoch.drained and not frame_error:
+            self.frame_error(frame_error)
 
     def run(self, cycles: int) -> SimRun:
         """All that was seen in ``cycles``, after the last :meth:`reset`."""

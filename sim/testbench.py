@@ -46,9 +46,11 @@ _FAULT_PORT = """
 _LOAD_FEEDER = """\
     // The core's weights are loaded: ../weights/load.hex goes in after the first reset. Until then
     // the core takes no frames; after every other reset they go in again. With +loads (or
-    // wrong_loads = 1 before that), wrong weights with an early TLAST come first, then a TLAST that
-    // is TOO_MANY beats late, then the weights; and while frames are under way wrong weights with
-    // an early TLAST again, and the weights; all of these, and those of +weights, with pauses.
+    // wrong_loads = 1 before that), wrong weights with an early TLAST come first, at some beat and
+    // at the first one, then a TLAST that is TOO_MANY beats late, then the weights; and while
+    // frames are under way wrong weights with TLAST at the first beat and at some beat, and the
+    // weights; all of these, and those of +weights, with pauses. With +late_loads=N those among
+    // frames wait until the output was blocked for N cycles in which nothing moved.
     // load_wrong is what load_error must be. With +weights=FILE the weights are those in FILE.
     // last_load = 1 asks for the weights twice more, no frame between: last_loaded tells that they
     // went in.
@@ -57,7 +59,8 @@ _LOAD_FEEDER = """\
 `endif
     localparam integer LOAD_BEATS = @{load_beats};
     localparam integer TOO_MANY = 4;  // beats of ones, behind the load
-    localparam integer EARLY = 0, LATE = 1, RIGHT = 2, EARLY_AGAIN = 3, RIGHT_AGAIN = 4, DONE = 5;
+    localparam integer EARLY = 0, FIRST = 1, LATE = 2, RIGHT = 3, FIRST_AGAIN = 4, EARLY_AGAIN = 5,
+                       RIGHT_AGAIN = 6, DONE = 7;
     reg  [@{beat_msb}:0] load_image [0:LOAD_BEATS + TOO_MANY - 1];
     integer beat_too_many;
     reg [8*256-1:0] load_name;
@@ -65,17 +68,21 @@ _LOAD_FEEDER = """\
     reg     other_weights = 0;
     reg     load_pauses = 0;
     integer load = EARLY;  // which load goes in
+    integer early_at = 0;  // the beat at which some loads end early
+    integer late_loads = 0;
+    integer stuck = 0;     // cycles that the output has been blocked and nothing has gone in
     integer load_at = 0;
     reg     load_wrong = 0;
     reg     frames_seen = 0;
     reg     last_load = 0;
     integer last_loads = 0;
     wire    last_loaded = last_loads == 2 && load == DONE;
-    wire    load_early = load == EARLY || load == EARLY_AGAIN;
-    wire    load_last = load_at == (load_early ? LOAD_BEATS / 2 : load == LATE
+    wire    load_first = load == FIRST || load == FIRST_AGAIN;
+    wire    load_early = load == EARLY || load == EARLY_AGAIN || load_first;
+    wire    load_last = load_at == (load_first ? 0 : load_early ? early_at : load == LATE
                                     ? LOAD_BEATS + TOO_MANY - 1 : LOAD_BEATS - 1);
     wire    load_again = last_loads != 0 || (frames_seen && wrong_loads);
-    wire    load_valid = !rst && load < (load_again ? DONE : EARLY_AGAIN)
+    wire    load_valid = load < (load_again ? DONE : FIRST_AGAIN)
                          && (load >= RIGHT || wrong_loads) && !load_pauses;
     reg     opened = 0;  // the last load since the reset was right
     wire    load_ready, load_error;
@@ -90,10 +97,14 @@ _LOAD_FEEDER = """\
         end else
             $readmemh({`GATEFOLD_WEIGHTS, "/load.hex"}, load_image, 0, LOAD_BEATS - 1);
         if ($test$plusargs("loads")) wrong_loads = 1;
+        if (!$value$plusargs("late_loads=%d", late_loads)) late_loads = 0;
     end
 
     always @(posedge clk) begin
-        if (s_axis_tvalid && s_axis_tready) frames_seen <= 1;
+        stuck <= m_axis_tvalid && !m_axis_tready && !s_axis_tready ? stuck + 1 : 0;
+        if (late_loads == 0 ? s_axis_tvalid && s_axis_tready : stuck == late_loads)
+            frames_seen <= 1;
+        if (load_at == 0 && LOAD_BEATS > 2) early_at <= 1 + noise[15:0] % (LOAD_BEATS - 2);
         if (!load_valid || load_ready) load_pauses <= (wrong_loads || other_weights) && noise[11];
         if (rst) begin
             load_at <= 0;
@@ -197,6 +208,7 @@ def _verilog(name: str, info: CoreInfo) -> str:
              f"$signed(dut.core.trace__c__{lane}));" for lane in range(info.dies * info.lanes)]
     values = {"beat_msb": str(info.stream.beat_bits - 1),
               "beat_bits": str(info.stream.beat_bits), "lanes": str(info.lanes),
+             "beats_in": str(info.beats_in),
               "noise_words": str(-(-info.stream.beat_bits // 32)),
               "lane_writes": "\n".join(" " * 12 + line for line in lines),
               "sum_wires": _sum_wires(info), "sum_writes": _sum_writes(info),

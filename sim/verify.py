@@ -24,6 +24,7 @@ from gatefold.sim.scenario import (
     Counts,
     Scenario,
     blocked,
+    coincidences,
     extreme,
     full_rate,
     hostile,
@@ -168,6 +169,12 @@ def _check_cycles(run: SimRun, info: CoreInfo, scenario: Scenario) -> None:
     say when the second frame leaves after an empty core: always as long after the first."""
     paced = scenario.paced(info)[run.played]
     second = None
+    for n in scenario.fills[1:]:
+        held, first = (int((run.first_in < run.last_out[frame] - info.interval).sum()) - frame
+                       for frame in (n, scenario.fills[0]))
+        if held != first:
+            raise CheckFailed(f"{scenario.name}: frame {n}: expected {first} frames in a core "
+                              f"whose output is blocked, got {held}")
     for n in np.flatnonzero(paced >= 0).tolist():
         what, got = ("a latency", run.latencies[n]) if paced[n] == 0 else (
             "an interval", run.intervals[n - 1])
@@ -230,6 +237,7 @@ def scenarios(info: CoreInfo, counts: Counts, sim: str, seed: int, *,
         first = samples + extremes
         others.append(many_frames(info, range(first, first + many), seed=seed))
     others.append(short_waits(info, samples, seed=seed))
+    others.append(coincidences(info, samples, seed=seed))
     if sim == "verilator":
         return flows + others
     budget = _INTERPRETED // info.multipliers  # cycles

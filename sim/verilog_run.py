@@ -25,6 +25,7 @@ from gatefold.sim.testbench import write_driver
 __all__ = ["VerilogCore", "read_log"]
 
 _OTHER = "other.hex"  #: the load of other weights
+_STUCK = 32  #: cycles beside an interval after which nothing moves behind a blocked output
 
 
 class VerilogCore(Compiled):
@@ -58,13 +59,15 @@ class VerilogCore(Compiled):
         label = f"{self.simulator} simulates {len(scenario.frames)} frames, {scenario.name}"
         asked = [f"+{name}" for name in ("loads", "sums") if getattr(scenario, name)]
         asked += [f"+weights={_OTHER}"] if scenario.other else []
+        if scenario.late_loads:
+            asked.append(f"+late_loads={self.info.interval + _STUCK}")
         with self._run_folder() as folder:
             if scenario.other and self.other:
                 (folder / _OTHER).write_text("".join(f"{beat:x}\n" for beat in self.other.load))
             with (folder / "stimulus.txt").open("w") as file:
                 for beat in scenario.beats(self.info, x):
                     drain = DRAIN_CYCLES if beat.isolated else 0
-                    file.write(f"{drain} {beat.gap} {beat.reset:d} {beat.user:d} {beat.last:d} "
+                    file.write(f"{drain} {beat.gap} {beat.reset} {beat.user:d} {beat.last:d} "
                                f"{beat.data:0{digits}x}\n")
             np.savetxt(folder / "stalls.txt", scenario.stalls.reshape(-1), fmt="%d")
             self._play(folder, ["+trace=trace.txt", f"+quiet={quiet}",
@@ -111,6 +114,8 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
             seen.unloaded(cycle)
         elif kind == "load":
             seen.load_error(words[1] != "0")
+        elif kind == "frame":
+            seen.frame_error(words[1] != "0")
         elif kind == "fault":
             seen.fault(cycle, words[1])
         elif kind == "hang":

@@ -3,10 +3,12 @@
 // stimulus.txt: one line per input beat, "DRAIN GAP RESET TUSER TLAST DATA". DRAIN > 0: wait until
 //     every frame sent so far has come out, then DRAIN cycles more. After GAP cycles more
 //     without TVALID the beat is offered. RESET = 1: reset the core after that, then offer the beat.
+//     RESET = 2: the GAP begins as the beat before is offered, which the reset may find untaken.
+//     In the cycle of a reset a beat is on offer, which is lost.
 // stalls.txt: one line per output beat, "STALL": TREADY stays low for STALL cycles after the beat
-//     before it; when the lines are used up there are no more stalls.
+//     before it, those of a load not counted; when the lines are used up there are no more stalls.
 // With +loads a core that loads its weights is reset once during the beats too many of its late load,
-// and some more times after each reset, during the load.
+// and during the load after about every other reset.
 // The run ends when all beats have been sent and every frame has come out, except those that a reset
 // took, and a core that loads its weights has taken them twice more. +quiet=N gives up when no beat
 // has moved for N cycles, +cycles=N in any case. In the trace,
@@ -56,7 +58,8 @@
     integer faults = 0;  // the file of faults to play instead
     reg                     ends = 0;
     reg                     reset_asked = 0;
-    reg                     next_reset, next_user, next_last;
+    reg  [1:0]              next_reset;
+    reg                     next_user, next_last;
     reg  [@{beat_msb}:0] next_data;
 
     initial begin
@@ -73,8 +76,9 @@
             tell("reset");
             reset_asked = 0;
             given = sent;
+            s_tvalid <= 0;
             if (bench.wrong_loads) begin
-                breaks = LOAD_BEATS < 1000 ? 12 : 1;
+                breaks = bench.noise[10];
                 again = some_beat(bench.noise);
             end
         end
@@ -92,19 +96,23 @@
             if (s_tvalid && s_tready && s_tlast) sent = sent + 1;
             if (m_tvalid && m_tready && m_tlast) given = given + 1;
 
-            if (!s_tvalid || s_tready) begin
-                if (gap == UNREAD) begin
-                    fields = $fscanf(stimulus, "%d %d %b %b %b %h",
-                                     drain, gap, next_reset, next_user, next_last, next_data);
-                    if (fields != 6) gap = FINISHED;
-                end
-                s_tvalid <= 0;
+            if (gap == UNREAD) begin
+                fields = $fscanf(stimulus, "%d %d %d %b %b %h",
+                                 drain, gap, next_reset, next_user, next_last, next_data);
+                if (fields != 6) gap = FINISHED;
+            end
+            if (!s_tvalid || s_tready) s_tvalid <= 0;
+            if (!s_tvalid || s_tready || (gap != FINISHED && next_reset == 2)) begin
                 if (gap != FINISHED && drain > 0) begin
                     if (given >= sent) drain = drain - 1;
-                end else if (gap == 0 && next_reset) begin
+                end else if (gap == 0 && next_reset != 0) begin
                     rst <= 1;
                     next_reset = 0;
                     reset_asked = 1;
+                    s_tvalid <= 1;
+                    s_tlast <= bench.noise[6];
+                    s_tdata <= bench.noise_data[@{beat_msb}:0];
+                    s_tuser <= bench.noise[8];
                 end else if (gap == 0) begin
                     s_tvalid <= 1;
                     s_tlast <= next_last;
@@ -116,7 +124,7 @@
                 end
             end
 
-            if (!m_tready || m_tvalid) begin
+            if ((!m_tready || m_tvalid) && bench.opened) begin
                 if (stall == UNREAD) begin
                     fields = $fscanf(stalls, "%d", stall);
                     if (fields != 1) stall = 0;

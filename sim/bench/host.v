@@ -10,7 +10,8 @@
 //     it is read, and their complement where it is written.
 //     7: from now on memory is broken as VALUE says. Bits 0 and 1: RRESP; 2 and 3: BRESP; 4: bursts
 //     of several words end a word early; 5: bursts end a word late; 8 to 12: nothing moves on AR,
-//     R, AW, W, B; 13: any address is right, and nothing is written.
+//     R, AW, W, B; 13: any address is right, and nothing is written; 14: RRESP is OKAY but for the
+//     last word of a burst.
 //     8: "read INTERRUPT" goes to log.txt. 9: a reset of one cycle, which memory sees too. 10: the bit
 //     VALUE (bits 1 and 0) of the port fault of engine VALUE (the bits above) is set, until a reset.
 // memory.hex: the words of memory from address 0 on; result.hex: what they are at the end.
@@ -39,6 +40,8 @@
     // ---- the program ------------------------------------------------------------------------------
     integer step = 0, waits = 0;
     reg awvalid = 0, wvalid = 0, arvalid = 0, busy = 0;
+    // Address and data of a write come in any order; answers are taken now or later.
+    reg aw_comes = 0, w_comes = 0, bready = 0, rready = 0;
     reg [13:0] address = 0;
     reg [31:0] value = 0;
     reg [15:0] rate = 0;
@@ -47,7 +50,7 @@
     wire [31:0] rdata;
     wire [3:0] op = script[step][51:48];
     reg [3:0] strobes = 0;
-    reg [13:0] broken = 0;
+    reg [14:0] broken = 0;
     wire interrupt;
     reg fails = 0;
 
@@ -63,6 +66,10 @@
             $fwrite(log, "hang at step %0d\n", step);
             finish;
         end
+        bready <= noise[3];
+        rready <= noise[19];
+        if (aw_comes && noise[25]) {aw_comes, awvalid} <= 2'b01;
+        if (w_comes && noise[22]) {w_comes, wvalid} <= 2'b01;
         if (awvalid && awready) awvalid <= 0;
         if (wvalid && wready) wvalid <= 0;
         if (arvalid && arready) arvalid <= 0;
@@ -74,10 +81,7 @@
             busy <= op != END && op != PAUSES && op != BASE && op != BROKEN && op != INTERRUPT
                     && op != RESET && op != FAULT;
             if (op == END) finish;
-            if (op == WRITE) begin
-                awvalid <= 1;
-                wvalid <= 1;
-            end
+            if (op == WRITE) {aw_comes, w_comes} <= 2'b11;
             if (op == READ || op == DONE) arvalid <= 1;
             if (op == BASE) begin
                 base <= {2{script[step][31:0]}};
@@ -88,7 +92,7 @@
                 step <= step + 1;
             end
             if (op == BROKEN) begin
-                broken <= script[step][13:0];
+                broken <= script[step][14:0];
                 step <= step + 1;
             end
             if (op == RESET) begin
@@ -109,20 +113,19 @@
                     step <= step + 1;
                 end
             end
-            if (bvalid) begin
+            if (bvalid && bready) begin
                 busy <= 0;
                 step <= step + 1;
             end
-            if (rvalid && op == READ) begin
+            if (rvalid && rready && op == READ) begin
                 $fwrite(log, "read %0d\n", rdata);
                 busy <= 0;
                 step <= step + 1;
             end
-            if (rvalid && op == DONE) begin
+            if (rvalid && rready && op == DONE) begin
                 if (rdata[1]) begin
                     value <= 32'h10;
-                    awvalid <= 1;
-                    wvalid <= 1;
+                    {aw_comes, w_comes} <= 2'b11;
                 end else arvalid <= 1;
             end
         end
@@ -249,13 +252,14 @@
 
     gatefold_host dut (
         .clk(clk), .rst(rst), .interrupt(interrupt),
-        .s_axi_control_awaddr(address), .s_axi_control_awvalid(awvalid),
-        .s_axi_control_awready(awready), .s_axi_control_wdata(value), .s_axi_control_wstrb(strobes),
+        .s_axi_control_awaddr(awvalid ? address : ~address), .s_axi_control_awvalid(awvalid),
+        .s_axi_control_awready(awready), .s_axi_control_wdata(wvalid ? value : ~value),
+        .s_axi_control_wstrb(wvalid ? strobes : 4'hf),
         .s_axi_control_wvalid(wvalid), .s_axi_control_wready(wready), .s_axi_control_bresp(bresp),
-        .s_axi_control_bvalid(bvalid), .s_axi_control_bready(1'b1),
-        .s_axi_control_araddr(address), .s_axi_control_arvalid(arvalid),
+        .s_axi_control_bvalid(bvalid), .s_axi_control_bready(bready),
+        .s_axi_control_araddr(arvalid ? address : ~address), .s_axi_control_arvalid(arvalid),
         .s_axi_control_arready(arready), .s_axi_control_rdata(rdata), .s_axi_control_rresp(rresp),
-        .s_axi_control_rvalid(rvalid), .s_axi_control_rready(1'b1),
+        .s_axi_control_rvalid(rvalid), .s_axi_control_rready(rready),
         .m_axi_gmem_awid(m_awid), .m_axi_gmem_awaddr(m_awaddr), .m_axi_gmem_awlen(m_awlen),
         .m_axi_gmem_awsize(m_awsize), .m_axi_gmem_awburst(m_awburst), .m_axi_gmem_awcache(m_awcache), .m_axi_gmem_awprot(m_awprot),
         .m_axi_gmem_awvalid(m_awvalid), .m_axi_gmem_awready(m_awready),
@@ -268,7 +272,7 @@
         .m_axi_gmem_arvalid(m_arvalid), .m_axi_gmem_arready(m_arready),
         .m_axi_gmem_rid(1'b0), .m_axi_gmem_rdata(m_rvalid ? memory[read_word < DEPTH ? read_word : 0]
                                             : idle),
-        .m_axi_gmem_rresp(m_rvalid ? broken[1:0] : noise[11:10]),
+        .m_axi_gmem_rresp(!m_rvalid ? noise[11:10] : broken[14] && !m_rlast ? 2'b00 : broken[1:0]),
         .m_axi_gmem_rlast(m_rvalid ? m_rlast : noise[12]), .m_axi_gmem_rvalid(m_rvalid), .m_axi_gmem_rready(m_rready)
     );
 

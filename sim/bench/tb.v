@@ -10,6 +10,7 @@
 //     starved CYCLE                     a load waits, and frames pass it
 //     unloaded CYCLE                    a frame goes in, although the core has no weights
 //     load CYCLE LOAD_ERROR             load_error is not what it must be
+//     frame CYCLE FRAME_ERROR           frame_error is not what it must be
 //     fault CYCLE BITS                  the port `fault` of a core with --protect is not zero
 //     state MASK h0 c0 h1 c1 ...        the lanes in MASK (hexadecimal) hold new results h and, of a
 //                                       layer that has one, their states c (decimal)
@@ -127,6 +128,21 @@ module tb (
     always @(posedge clk)
         if (!misled) doubts <= rst || load_error === load_wrong ? 0 : doubts + 1;
 
+    // The same for frame_error.
+    localparam integer      BEATS_IN = @{beats_in};
+    integer                 in_at = 0;        // beats of the frame under way, at most BEATS_IN
+    reg                     frame_wrong = 0;  // what frame_error must be
+    reg [3:0]               frame_doubts = 0;
+    wire                    misjudged = &frame_doubts;
+    always @(posedge clk) begin
+        if (rst) frame_wrong <= 0;
+        else if (in_beat && s_axis_tlast != (in_at == BEATS_IN - 1) && in_at < BEATS_IN)
+            frame_wrong <= 1;
+        if (rst || (in_beat && s_axis_tlast)) in_at <= 0;
+        else if (in_beat && in_at < BEATS_IN) in_at <= in_at + 1;
+        if (!misjudged) frame_doubts <= rst || frame_error === frame_wrong ? 0 : frame_doubts + 1;
+    end
+
     // Nothing is wrong, but what was made so since the last reset.
     wire                    alarms = !rst && fault !== 0 && !tampered;
     reg                     faulted = 0;  // since the start
@@ -146,6 +162,7 @@ module tb (
         if (in_beat && !in_frame) $fwrite(trace_file, "in %0d\n", cycle);
         if (changes) $fwrite(trace_file, "unstable %0d %b\n", cycle, m_axis_tvalid);
         if (doubts == 14) $fwrite(trace_file, "load %0d %b\n", cycle, load_error);
+        if (frame_doubts == 14) $fwrite(trace_file, "frame %0d %b\n", cycle, frame_error);
         if (goes_in && !unloaded) $fwrite(trace_file, "unloaded %0d\n", cycle);
         if (starves && !starved) $fwrite(trace_file, "starved %0d\n", cycle);
         if (alarms && !faulted) $fwrite(trace_file, "fault %0d %b\n", cycle, fault);

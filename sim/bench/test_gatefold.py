@@ -1,6 +1,6 @@
 """cocotb bench of a Gatefold core: exact outputs, exact cycles, any flow, reset, wrong TLAST,
-blocked output, short waits, frames of any length, wrong loads, other weights, and the accumulators
-of a frame.
+blocked output, short waits, coincidences, frames of any length, wrong loads, other weights, and the
+accumulators of a frame.
 
 vectors.json holds input frames and the outputs that the golden model expects, as integers;
 ../core.json holds the core's shapes and cycle counts. Both streams are AXI4-Stream. A frame is all
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, with_timeout
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 HERE = Path(__file__).resolve().parent
@@ -50,9 +50,15 @@ warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext
 HELD = 6 + (CORE["stream"]["beat_bits"] // CORE["stream"]["container_bits"]
             + CORE["simd"] * CORE["array"].get("dies", 1)) // CORE["output"]["elements"]
 BLOCKS = 12  # times that the output is blocked
+EARLY, RIGHT, AGAIN, DONE = 0, 3, 4, 7  # loads, as in tb.v: DONE after AGAIN and two others
 
-# How the streams flow: the share of cycles in which the source pauses, and in which the sink does.
-FLOWS = {"full_rate": (0, 0), "starved": (0.6, 0), "stalled": (0, 0.6), "both": (0.5, 0.5)}
+MEETS = 20  # cycles around the end of a frame's work in which another one leaves or comes,
+BEFORE, EARLIER = 6, 16  # of which so many lie before it where it leaves, and where it comes
+
+# How the streams flow: the share of cycles in which the source pauses, and in which the sink does;
+# "dripping": a frame takes as long to go in as the core takes for it.
+FLOWS = {"full_rate": (0, 0), "starved": (0.6, 0), "stalled": (0, 0.6), "both": (0.5, 0.5),
+         "dripping": (max(0.6, 1 - CORE["input"]["beats"] / INTERVAL), 0)}
 
 
 # --- Frames ---------------------------------------------------------------------------------------
@@ -104,11 +110,17 @@ class Bench:
     async def start(self):
         Clock(self.dut.clk, CLOCK_NS, unit="ns").start()
         await self.reset()
+        if CORE.get("load_beats"):
+            await self.reached(self.dut.opened, 1)
 
     async def reset(self, cycles=4):
         self.dut.rst.value = 1
+        await Timer(CLOCK_NS / 4, "ns")  # after the source has withdrawn its beat
+        for signal, value in ((self.dut.s_axis_tdata, 0), (self.dut.s_axis_tvalid, 1),
+                              (self.dut.s_axis_tlast, 1)):
+            signal.value = value  # a beat on offer, which is lost
         await ClockCycles(self.dut.clk, cycles)
-        self.dut.rst.value = 0
+        self.dut.rst.value = self.dut.s_axis_tvalid.value = 0
         await ClockCycles(self.dut.clk, 2)
 
     def flow(self, source_pauses, sink_pauses):
@@ -155,6 +167,7 @@ class Bench:
         assert self.sink.empty() and self.sink.idle(), "more came out than went in"
         assert self.dut.unstable.value == 0, "a beat fell or changed before it was taken"
         assert self.dut.misled.value == 0, "load_error is not what it must be"
+        assert self.dut.misjudged.value == 0, "frame_error is not what it must be"
         assert self.dut.unloaded.value == 0, "a frame goes in, although the core has no weights"
         assert self.dut.starved.value == 0, "frames go in, although a load waits"
         assert self.dut.faulted.value == 0, "the core reports a fault where there is none"
@@ -171,8 +184,16 @@ class Bench:
         else:
             raise AssertionError("the core takes no load any more")
         for signal, value in ((self.dut.last_load, 0), (self.dut.last_loads, 0),
-                              (self.dut.load, 3)):  # as after the first load, in tb.v
+                              (self.dut.load, AGAIN)):
             signal.value = value
+
+    async def reached(self, signal, least):
+        """A signal of the load that is under way is so large."""
+        for _ in range(PATIENCE + 8 * CORE["load_beats"]):
+            if int(signal.value) >= least:
+                return
+            await RisingEdge(self.dut.clk)
+        raise AssertionError("a load is not taken")
 
     async def no_error(self):
         await RisingEdge(self.dut.clk)
@@ -266,8 +287,10 @@ async def reset_in_a_frame(dut, percent):
     await bench.start()
     bench.send(0, fresh=1)  # so that an odd number of frames has come out
     await bench.receive_expected(0)
-    bench.send(SAMPLES[-1])
+    for _ in range(4 if percent == 97 else 1):  # the last of four waits
+        bench.send(SAMPLES[-1])
     await ClockCycles(dut.clk, max(2, LATENCY * percent // 100))
+    bench.source.clear()
     await bench.reset(cycles=1)
     for sample in SAMPLES:
         bench.send(sample, fresh=0 if sample == 0 else None)
@@ -314,9 +337,65 @@ async def blocked(dut):
     samples = [n % len(FRAMES) for n in range(HELD + -(-2 * BLOCKS // len(EXPECTED[0])))]
     for sample in samples:
         bench.send(sample)
-    await ClockCycles(dut.clk, LATENCY + HELD * INTERVAL + BLOCKS * (2 * INTERVAL + 64))
+    block = 2 * INTERVAL + 64
+    await ClockCycles(dut.clk, LATENCY + HELD * INTERVAL + (BLOCKS - 1) * block)
+    if CORE.get("load_beats"):
+        dut.wrong_loads.value = dut.frames_seen.value = 1  # loads that wait for all these frames
+    await ClockCycles(dut.clk, block)
     await bench.receive_expected(*samples)
     bench.sink.clear_pause_generator()
+    await bench.finish()
+    if CORE.get("load_beats"):
+        await bench.reached(dut.load, DONE)
+        dut.wrong_loads.value = 0
+    await bench.takes_a_load()
+    await bench.no_error()
+
+
+@cocotb.test()
+async def coincidences(dut):
+    """Frames leave a full core, or come to an empty one, so long before or after it ends its work
+    on another frame that most differences of a few cycles occur. At last the core must hold as many
+    frames behind a blocked output as at first."""
+    whole, result = len(FRAMES[0]), len(EXPECTED[0])
+    full = LATENCY + HELD * INTERVAL
+
+    def pauses():
+        yield from [True] * full
+        yield from [False] * 2 * result
+        yield from [True] * max(0, INTERVAL + 1 - BEFORE - 2 * result)
+        for _ in range(MEETS):
+            for late in (0, 1):
+                yield from [False] * result
+                yield from [True] * max(0, INTERVAL + late - result)
+        yield from itertools.repeat(False)
+
+    async def fill(samples):
+        """How many frames the core takes while its output is blocked."""
+        for sample in samples:
+            bench.send(sample)
+        await ClockCycles(dut.clk, full - 8)
+        return dut.frames_in.value.to_unsigned() - dut.frames_out.value.to_unsigned()
+
+    bench = Bench(dut)
+    await bench.start()
+    bench.sink.set_pause_generator(pauses())
+    samples = [n % len(FRAMES) for n in range(HELD + 2 + 2 * MEETS)]
+    held = await fill(samples)
+    await bench.receive_expected(*samples)
+    for n in range(MEETS):
+        bench.send(0)
+        await bench.source.wait()
+        await ClockCycles(dut.clk, max(1, INTERVAL - 2 * whole - EARLIER + n))
+        bench.send(1)
+        await bench.receive_expected(0, 1)
+    bench.sink.clear_pause_generator()
+    bench.sink.pause = True
+    samples = [n % len(FRAMES) for n in range(HELD + 4)]
+    again = await fill(samples)
+    bench.sink.pause = False
+    await bench.receive_expected(*samples)
+    assert again == held, f"expected {held} frames in a core whose output is blocked, got {again}"
     await bench.finish()
     await bench.takes_a_load()
     await bench.no_error()
@@ -348,6 +427,7 @@ async def short_waits(dut, slow):
     bench.sink.clear_pause_generator()
     bench.source.clear_pause_generator()
     await bench.finish()
+    await bench.takes_a_load()
     await bench.no_error()
 
 
@@ -391,21 +471,13 @@ async def loads(dut):
     that a reset ends, one of them after beats too many, and none."""
     bench = Bench(dut)
     await bench.start()
-    early, right, early_again, done = 0, 2, 3, 5  # as in tb.v
-    for signal, value in ((dut.wrong_loads, 1), (dut.frames_seen, 0), (dut.load, early)):
+    for signal, value in ((dut.wrong_loads, 1), (dut.frames_seen, 0), (dut.load, EARLY)):
         signal.value = value
     await bench.reset()
 
-    async def reached(signal, least):
-        for _ in range(PATIENCE + 8 * CORE["load_beats"]):
-            if int(signal.value) >= least:
-                return
-            await RisingEdge(dut.clk)
-        raise AssertionError("a load is not taken")
-
-    await reached(dut.load_at, CORE["load_beats"] + 2)  # of the late load
+    await bench.reached(dut.load_at, CORE["load_beats"] + 2)  # of the late load
     await bench.reset()
-    await reached(dut.load, early_again)
+    await bench.reached(dut.load, AGAIN)
     assert dut.load_error.value == 1, "load_error is not set, but TLAST was early and late"
     # The rest of a long frame comes while weights are loaded, which begins when the frame has left.
     whole = len(FRAMES[0])
@@ -420,7 +492,7 @@ async def loads(dut):
     await bench.receive_expected(0)
     await ClockCycles(dut.clk, 8)
     bench.source.pause = False
-    await reached(dut.load, done)
+    await bench.reached(dut.load, DONE)
     for sample in SAMPLES:
         bench.send(sample, fresh=1 if sample == 0 else None)
     await bench.receive_expected(*SAMPLES)
@@ -443,13 +515,13 @@ async def loads(dut):
     # Without weights nothing goes in.
     dut.wrong_loads.value = 0
     dut.rst.value = 1
-    await ClockCycles(dut.clk, 4)
+    await ClockCycles(dut.clk, 1)  # no load is on offer
     dut.rst.value = 0
-    dut.load.value = early_again  # not offered where loads are right
+    dut.load.value = AGAIN  # not offered where loads are right
     bench.send(0, fresh=1)
     await ClockCycles(dut.clk, LATENCY + INTERVAL)
     assert dut.unloaded.value == 0, "a frame goes in, although the core has no weights"
-    dut.load.value = right
+    dut.load.value = RIGHT
     await bench.receive_expected(0)
     await bench.finish()
 

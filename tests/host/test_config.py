@@ -5,7 +5,8 @@ import pytest
 
 import gatefold as gf
 from gatefold.gen.errors import UserError
-from gatefold.gen.host.memory import frames_in_memory
+from gatefold.gen.host.memory import floats_in_memory, frames_in_memory
+from gatefold.gen.numbers.qformat import QFormat
 from tests.support.networks import network
 
 
@@ -43,3 +44,16 @@ def test_frames_in_memory(io, want):
     got = frames_in_memory(np.array([[1, -1]]), np.array([2, 1]), io=io, container=8,
                            size=len(want))
     assert got == [want]
+
+
+@pytest.mark.parametrize("form", [QFormat(8, 5), QFormat(18, -3), QFormat(4, 17), QFormat(12, 100)])
+def test_floats_in_memory_are_rounded_to_the_integers(form):
+    """Most of them are not exact; NaN becomes 0, and infinities the ends of the format."""
+    wanted = np.random.default_rng(1).integers(form.lo, form.hi, (200, 7), endpoint=True)
+    wanted[::3, :3] = form.lo, form.hi, 0
+    rows = floats_in_memory(wanted, np.full(7, form.frac), np.full(7, form.lo),
+                            np.full(7, form.hi), size=32)
+    made = np.array([np.frombuffer(row, "<f4", 7) for row in rows])
+    assert np.isnan(made).any() and np.isinf(made).any()
+    assert (made == wanted * form.step).mean() < 0.5
+    np.testing.assert_array_equal(form.quantize(np.where(np.isnan(made), 0.0, made)), wanted)

@@ -23,6 +23,8 @@ def test_other_weights_differ_in_every_bit_and_fit(name):
             new, was = getattr(layer, tensor), getattr(old, tensor)
             np.testing.assert_array_equal(new[was == 0], 0)
             assert (new != was).mean() > 0.9
+            form = old.weights[tensor]
+            assert np.isin(new, [form.lo, form.hi])[was != 0].any()
 
 
 def test_other_weights_saturate_what_the_network_s_own_do_not():

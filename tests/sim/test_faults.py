@@ -79,6 +79,12 @@ FAULTS = {
     "the rest of long frames is not dropped": (
         "lstm", "gatefold", "core_reader", r"dropping__next = dropping__t\d;",
         "dropping__next = 1'h0;", "hostile", "hostile"),
+    "a late TLAST is no error": (
+        "lstm", "gatefold", "core_reader", r"error__t1 = (\S+) != gearbox__i_last;",
+        r"error__t1 = \1 & ~gearbox__i_last;", "hostile", "wrong_tlast"),
+    "a beat on offer in a reset begins a frame": (
+        "lstm", "gatefold", "core_reader", r"(rst\) begin\s+filling__next = )1'h0;",
+        r"\1moves & ~filling & filling__t1 & filling__t3;", "hostile", "reset_in_a_frame"),
     "frame_error is never set": (
         "lstm", "gatefold", "core", r"frame_error__next = 1'h1", "frame_error__next = 1'h0",
         "hostile", "hostile"),
@@ -98,30 +104,33 @@ FAULTS = {
         "loader__idle__t2 = 1'h1", "hostile", "loads"),
     "a frame that begins as one ends counts twice": (
         "loadable", "gatefold", "core", r"(frames_under_way__t\d = ends \?) 1'h0", r"\1 1'h1",
-        "blocked", "blocked"),
+        "blocked", "coincidences"),
+    "a load of one beat leaves the core open": (
+        "loadable", "gatefold", "core_loader", r"if \(will_be_loaded__t1\) begin\s+end",
+        "if (will_be_loaded__t1) begin will_be_loaded = loaded; end", "blocked", "loads"),
     "a load waits for a frame": (
         "loadable", "gatefold", "core", r"= loader__idle__t\d \| loader__holds", "= loader__holds",
         "full rate", "blocked"),
     "load_error is never set": (
         "loadable", "gatefold", "core", r"load_error__next = 1'h1", "load_error__next = 1'h0",
-        "hostile", "loads"),
+        "blocked", "loads"),
     "a load goes on after a wrong TLAST": (
         "loadable", "gatefold", "core_loader", r"row__next = \d+'h0*1;(?=\s+end\s+end\s+if \(rst)",
-        "row__next = row;", "hostile", "loads"),
+        "row__next = row;", "blocked", "loads"),
     "a reset leaves the place in a load": (
         "loadable", "gatefold", "core_loader",
         r"addr__next = \d+'h0;(?=\s+end\s+end\s+always @\* begin\s+if \(at_start\) begin end\s+r)",
         "addr__next = addr;", "hostile", "loads"),
     "a reset leaves a load that drops its beats": (
         "loadable", "gatefold", "core_loader", r"(rst\) begin\s+dropping__next = )1'h0",
-        r"\1dropping", "hostile", "loads"),
+        r"\1dropping", "blocked", "loads"),
     "a reset leaves the core open": (
         "loadable", "gatefold", "core_loader",
         r"loaded__next = will_be_loaded;\s+if \(rst\) begin\s+loaded__next = 1'h0;",
         "loaded__next = will_be_loaded; if (rst) begin", "hostile", "loads"),
     "a load gets no turn": (
         "loadable", "gatefold", "core_loader", r"holds__t1 = holds__t2 & beats__valid",
-        "holds__t1 = 1'h0", "hostile", "loads"),
+        "holds__t1 = 1'h0", "blocked", "loads"),
     "the rest of a long frame ends though it is not taken": (
         "loadable", "gatefold", "core_reader", r"(dropping__t1 = dropping__t\d) & dropping__t\d",
         r"\1", "hostile", "loads"),
@@ -191,7 +200,7 @@ def test_without_a_fault_both_cores_pass(cores, core):
     result = check_core(folder, qnet, sim="icarus", samples=3)
     assert [*result.scenarios] == ["full rate", "random gaps and stalls", "blocked", "hostile",
                                    "extreme", *(["other weights"] if core == "loadable" else []),
-                                   "short waits"]
+                                   "short waits", "coincidences"]
 
 
 @icarus
@@ -209,6 +218,30 @@ def test_what_the_core_s_own_weights_never_do_is_found_with_other_weights(cores,
     with pytest.raises(CheckFailed, match="^other weights: .* y = "):
         check_core(folder, qnet, sim="icarus", samples=3)
     assert "AssertionError" in bench_output(folder, "other_weights")
+
+
+@icarus
+def test_a_wrong_smallest_weight_is_found_with_other_weights(cores, tmp_path):
+    fault = ("loadable", "gatefold_row", "row", r"b_0_1 <= weights__0;",
+             "b_0_1 <= weights__0 == 10'h200 ? 10'h201 : weights__0;")
+    folder, qnet = planted(cores, "a weight", tmp_path / "core", faults={"a weight": fault})
+    with pytest.raises(CheckFailed, match="^other weights: .* acc_[ifgo] = "):
+        check_core(folder, qnet, sim="icarus", samples=3)
+
+
+@icarus
+@pytest.mark.parametrize(("module", "text", "replacement"), [
+    ("core_sequencer", r"full__next = full__t1\[1:0\];",
+     "full__next = arrivals__done & left ? full + 2'd1 : full__t1[1:0];"),
+    ("core_reader", r"ahead__next = ahead__t1\[1:0\];",
+     "ahead__next = last_chunk & arrivals__done ? ahead + 2'd1 : ahead__t1[1:0];")])
+def test_a_counter_that_goes_up_and_down_at_once_is_found(cores, tmp_path, module, text,
+                                                          replacement):
+    fault = ("lstm", "gatefold", module, text, replacement)
+    folder, qnet = planted(cores, "a counter", tmp_path / "core", faults={"a counter": fault})
+    with pytest.raises(CheckFailed, match="^coincidences: "):
+        check_core(folder, qnet, sim="icarus", samples=28)
+    assert "AssertionError" in bench_output(folder, "coincidences")
 
 
 @icarus

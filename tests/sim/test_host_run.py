@@ -82,6 +82,10 @@ def wrong_cycles(folder):
 @pytest.mark.parametrize(("plant", "message"), [
     (wrong_verilog(r"(assign m_axi_gmem_wdata = )([^;]+);", r"\1(\2) ^ 1;"),
      "descriptor 0, frame 0, byte 0: expected"),
+    (wrong_verilog("result_0__t8 = ~ minus_2_0;", "result_0__t8 = 1'h0;"),  # ties go to 0
+     "descriptor .*: expected"),
+    (wrong_verilog("special_0__t3 = ", "special_0__t3 = 1'h0 & "),  # NaN is infinite
+     "descriptor .*: expected"),
     (wrong_verilog("= m_axi_gmem_rresp;", "= 2'b00;"), "expected 1 in ERROR, got 0"),
     (wrong_verilog("m_axi_gmem_arcache = 4'h3", "m_axi_gmem_arcache = 4'h7"),
      "wrong: a burst's ID, protection or cache attributes are not 0, 0 and 3"),
@@ -93,3 +97,23 @@ def test_a_fault_around_the_core_is_found(core, tmp_path, plant, message):
     plant(tmp_path / "core")
     with pytest.raises(CheckFailed, match=f"registers and memory: {message}"):
         check(core, tmp_path / "core")
+
+
+@pytest.fixture(scope="module")
+def stateful():
+    return gf.compile(network("stateful gru"), width=8, pe=8, simd=3, host="axi", port="64")
+
+
+@pytest.mark.parametrize("plant", [
+    wrong_verilog(r"begins__next = first__sequence\[0\];", "begins__next = 1;"),
+    wrong_verilog(r"begins__next = first__sequence\[0\];", "begins__next = 0;"),
+    wrong_verilog(r"assign \\sequence  = first__sequence\[32:1\];", r"assign \\sequence  = 0;"),
+    wrong_verilog(r"assign writes_state_reset = [^;]+;", "assign writes_state_reset = 0;"),
+    wrong_verilog("given_up__next = give_up;", "given_up__next = 0;"),
+], ids=["every descriptor begins a sequence", "none does", "SEQUENCE is ignored",
+        "STATE_RESET is ignored", "an abort leaves the descriptor that waits"])
+def test_a_fault_around_a_stateful_core_is_found(stateful, tmp_path, plant):
+    stateful.save(tmp_path / "core")
+    plant(tmp_path / "core")
+    with pytest.raises(CheckFailed, match="registers and memory: "):
+        check(stateful, tmp_path / "core")

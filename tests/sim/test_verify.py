@@ -22,8 +22,9 @@ from tests.support.places import FIXTURES
 DUMMY = (FIXTURES / "dummy_gatefold.v").read_text()
 BIAS = np.array([5, -7, 100, 0, 1, -1, 0, 0])
 STEPS, UNITS, LANES, OUTPUTS = 4, 6, 4, 2
-HOSTILE = 47  # frames of that scenario, for 3 beats a frame
-SHORT_WAITS = 22  # and of that one, for 5 samples
+HOSTILE = 88  # frames of that scenario, for 3 beats a frame
+SHORT_WAITS = 22  # and of those, for 5 samples
+COINCIDENCES = 58
 CORE = {
     "top": "gatefold", "tlast_checks": True, "array": {"pe": 4, "simd": LANES},
     "stream": {"element_bits": 16, "container_bits": 16, "beat_bits": 64},
@@ -98,10 +99,11 @@ def test_a_right_core_passes(tmp_path, sim):
     assert result.as_dict() == {
         "simulator": sim, "samples": 5,
         "scenarios": {"full rate": 6, "random gaps and stalls": 5, "blocked": 34,
-                      "hostile": HOSTILE, "short waits": SHORT_WAITS},
+                      "hostile": HOSTILE, "short waits": SHORT_WAITS,
+                      "coincidences": COINCIDENCES},
         "latency": 11, "interval": 12, "outputs": result.outputs,
         "states": result.outputs // OUTPUTS * STEPS * UNITS * 2, "cycles": result.cycles}
-    whole = 45 + SHORT_WAITS
+    whole = 45 + SHORT_WAITS + COINCIDENCES
     assert whole < result.outputs // OUTPUTS < whole + HOSTILE  # resets took some
 
 
@@ -252,7 +254,8 @@ STATEFUL = CORE | {"stateful": True}
 def test_a_stateful_core_plays_sequences(tmp_path, sim):
     result = verify(dummy_core(tmp_path, core=STATEFUL), **golden(5, stateful=True), sim=sim)
     assert result.scenarios == {"full rate": 6, "random gaps and stalls": 10, "blocked": 34,
-                                "hostile": HOSTILE, "short waits": SHORT_WAITS}
+                                "hostile": HOSTILE, "short waits": SHORT_WAITS,
+                                "coincidences": COINCIDENCES}
     assert result.samples == 5
 
 
@@ -355,7 +358,7 @@ def run_bench(core, sim, *options):
 def test_the_bench_passes_on_a_right_core(tmp_path, sim):
     done = run_bench(dummy_core(tmp_path), sim)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "TESTS=19 PASS=16 FAIL=0 SKIP=3" in done.stdout
+    assert "TESTS=21 PASS=18 FAIL=0 SKIP=3" in done.stdout
     written = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*")
                if path.is_file()}
     assert {part[1] for part in written if part[0] == "cocotb"} - {"__pycache__"} == {
@@ -366,7 +369,7 @@ def test_the_bench_passes_on_a_right_core(tmp_path, sim):
 def test_the_bench_passes_on_a_stateful_core(tmp_path, icarus):
     done = run_bench(dummy_core(tmp_path, core=STATEFUL), "icarus")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "TESTS=19 PASS=16 FAIL=0 SKIP=3" in done.stdout
+    assert "TESTS=21 PASS=18 FAIL=0 SKIP=3" in done.stdout
 
 
 @pytest.mark.parametrize("name, failing", [
