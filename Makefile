@@ -58,6 +58,7 @@ long: setup ## run the checks that take longer
 	$(BIN)/python tools/verification/tested.py "initial values" --jobs $(JOBS)
 	$(BIN)/python -m pytest -q -n $(JOBS) -m long --ignore=tests/sim/test_faults.py \
 	    --ignore=tests/sim/test_initial_values.py
+	$(BIN)/python tools/verification/flips.py
 	$(BIN)/python tools/verification/mutate.py --all --jobs $(JOBS) --record
 
 mutate: setup ## does verify find 800 mutants of two cores? (15 minutes)
@@ -69,7 +70,7 @@ coverage: setup ## measure which lines, branches and bits of small cores verify 
 soak: setup ## play 10 million frames (40 minutes; goes on where it stopped), or NETWORKS=200 random networks
 	@$(BIN)/python tools/verification/soak.py $(if $(NETWORKS),--networks $(NETWORKS),--frames $(FRAMES))
 
-flips: setup ## flip 12,000 bits, with and without --protect (an hour; goes on where it stopped)
+flips: setup ## flip 12,000 bits, with and without --protect (half an hour; goes on where it stopped)
 	@$(BIN)/python tools/verification/flips.py
 
 parsers: setup ## mutate model files by the hundred and load them (a minute)

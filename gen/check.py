@@ -160,7 +160,8 @@ def registers_bench(folder: Path, plan: Plan, info: CoreInfo, host: dict,
                      window_frame=cycles["window"], batch=cycles["batch"],
                      batch_frames=cycles["batch_frames"], exact=cycles["keeps_up"],
                      constants=identity(plan, engines=host["engines"],
-                                        float32=host["io"] == "float32"))
+                                        float32=host["io"] == "float32"),
+                     watching=host["engines"] if info.guard is not None else 0)
     return HostBench(folder, about, given, wanted, sim, flags=flags)
 
 

@@ -16,7 +16,7 @@ class HostInfo:
     frame takes no longer than others; ``frame``, ``window_frame``, ``batch``, planned cycles of one
     frame, of one in the window, and of ``batch_frames``; ``exact``, whether the batch must take
     exactly as many: memory keeps up with the core; ``constants``, values of constant registers by
-    name.
+    name; ``watching``, engines that watch themselves.
     """
 
     port_bits: int
@@ -31,3 +31,4 @@ class HostInfo:
     batch_frames: int
     exact: bool
     constants: dict[str, int]
+    watching: int = 0

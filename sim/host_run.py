@@ -35,6 +35,7 @@ _RESETS = {"verilator": 100_000, "icarus": 600}  # in so many cycles altogether
 #: How memory is broken (sim/bench/host.v): what it is, and whether reads or writes fail.
 _BROKEN_BY = ((0b10, "READ"), (0b11, "READ"), (1 << 4, "READ"), (1 << 5, "READ"),
               (0b1000, "WRITE"), (0b1100, "WRITE"))
+_FAULTS = 4  # bits of an engine's port ``fault``
 _FEW = 4  # frames of a descriptor that fails
 _MANY = 20  # times the cycles that are planned, after which the core hangs
 _GUARD = 0xA5  # bytes where nothing is written
@@ -47,7 +48,8 @@ class HostBench(Compiled):
     the first frame alone, some in the window, and a batch, with a memory that answers at once; all
     frames with one that pauses, and with one that hardly moves, at other addresses; descriptors
     that must be refused; memory that fails, ends bursts early or late, or does not answer; loads
-    with a wrong checksum; an abort; resets in the middle of descriptors; and after all that all
+    with a wrong checksum; an abort; faults that engines report; resets in the middle of
+    descriptors; and after all that all
     frames again.
 
     Parameters as of :class:`Compiled`, and ``info``; ``frames``, one sequence in a stateful core;
@@ -293,6 +295,14 @@ class HostBench(Compiled):
             script.steps += [(Op.BROKEN, 0, 0), (Op.WAIT, 0, 2 * _PATIENCE)]
         if info.load:
             script.load(info.load)
+        for n in range(_FAULTS * info.watching):
+            script.start(info.batch_frames, at_in, out)
+            script.steps += [(Op.FAULT, 0, n), (Op.DONE, 0, 0)]
+            script.fails("INTERNAL")
+            if info.load:
+                script.load(info.load)
+            script.run(frames, at_in, out)
+            script.read("ERROR", 0)
 
     def _images(self, size: int) -> list[int]:
         """Where in memory other images begin, at words of ``size`` bytes: as many as it takes until
@@ -347,7 +357,9 @@ class HostBench(Compiled):
                  for n in range(0, len(self._content), size)]
         (folder / "host.v").write_text(bench_file("host.v", {
             "low": self._low, "width": self.info.port_bits, "depth": len(words),
-            "steps": len(steps)}))
+            "steps": len(steps), "faults": "".join(
+                f"        {n}: dut.shell.engines.engine_{n}.fault[value[1:0]] <= 1;\n"
+                for n in range(self.info.watching))}))
         (folder / "main.cpp").write_text(bench_file("main.cpp"))
         (self._root / "memory.hex").write_text("".join(f"{word:x}\n" for word in words))
         (self._root / "script.hex").write_text("".join(

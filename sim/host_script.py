@@ -26,6 +26,7 @@ class Op(IntEnum):
     BROKEN = 7
     INTERRUPT = 8
     RESET = 9
+    FAULT = 10
 
 
 class Script:

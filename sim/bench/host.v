@@ -11,7 +11,8 @@
 //     7: from now on memory is broken as VALUE says. Bits 0 and 1: RRESP; 2 and 3: BRESP; 4: bursts
 //     of several words end a word early; 5: bursts end a word late; 8 to 12: nothing moves on AR,
 //     R, AW, W, B; 13: any address is right, and nothing is written.
-//     8: "read INTERRUPT" goes to log.txt. 9: a reset of one cycle, which memory sees too.
+//     8: "read INTERRUPT" goes to log.txt. 9: a reset of one cycle, which memory sees too. 10: the bit
+//     VALUE (bits 1 and 0) of the port fault of engine VALUE (the bits above) is set, until a reset.
 // memory.hex: the words of memory from address 0 on; result.hex: what they are at the end.
 // "wrong ..." in log.txt: the core broke a rule of AXI. "hang": +cycles=N was not enough.
 `timescale 1ns / 1ps
@@ -21,7 +22,7 @@
     localparam integer LOW = @{low};  // bits of an address in memory
     localparam integer DEPTH = @{depth}, STEPS = @{steps}, QUEUE = 16;
     localparam integer END = 0, WRITE = 1, READ = 2, DONE = 3, WAIT = 4, PAUSES = 5,
-                       BASE = 6, BROKEN = 7, INTERRUPT = 8, RESET = 9;
+                       BASE = 6, BROKEN = 7, INTERRUPT = 8, RESET = 9, FAULT = 10;
 
     reg [WIDTH-1:0] memory [0:DEPTH-1];
     reg [55:0] script [0:STEPS-1];
@@ -48,9 +49,15 @@
     reg [3:0] strobes = 0;
     reg [13:0] broken = 0;
     wire interrupt;
+    reg fails = 0;
+
+    always @(negedge clk) if (fails) case (value >> 2)
+@{faults}        default: ;
+    endcase
 
     always @(posedge clk) begin
         cycle <= cycle + 1;
+        fails <= !rst && !busy && op == FAULT;
         rst <= cycle < 4;
         if (cycle == limit) begin
             $fwrite(log, "hang at step %0d\n", step);
@@ -65,7 +72,7 @@
             strobes <= op == DONE ? 4'hf : ~script[step][55:52];
             waits <= 0;
             busy <= op != END && op != PAUSES && op != BASE && op != BROKEN && op != INTERRUPT
-                    && op != RESET;
+                    && op != RESET && op != FAULT;
             if (op == END) finish;
             if (op == WRITE) begin
                 awvalid <= 1;
@@ -88,6 +95,7 @@
                 rst <= 1;
                 step <= step + 1;
             end
+            if (op == FAULT) step <= step + 1;
             if (op == INTERRUPT) begin
                 $fwrite(log, "read %0d\n", interrupt);
                 step <= step + 1;

@@ -3,6 +3,7 @@
 A mistake there changes no result, so that only a fault that is made shows it (sim/faults.py).
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,9 +12,10 @@ import sys
 import pytest
 
 import gatefold as gf
-from gatefold.gen.check import check_core
+from gatefold.gen.check import check_core, registers_bench, seeded_inputs
 from gatefold.sim import simulators
 from gatefold.sim.core_info import load_core_info
+from gatefold.sim.expected import expectation
 from gatefold.sim.faults import Fault, Job, chosen_faults
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.verilog_run import VerilogCore
@@ -190,6 +192,26 @@ def test_verify_plays_faults_after_its_scenarios(cores, tmp_path):
     folder = planted(cores, "fault is always 0", tmp_path / "core")
     with pytest.raises(CheckFailed, match="^faults: "):
         check_core(folder, cores["plain"][1], sim="icarus", samples=2)
+
+
+@icarus
+@pytest.mark.parametrize(("text", "replacement"), [
+    (r"engine_0__fault, ", "engine_0__fault[2:0], "),
+    pytest.param(r"engine_1__fault, ", "", marks=pytest.mark.long)], ids=str)
+def test_verify_finds_an_engine_whose_faults_end_no_descriptor(tmp_path, text, replacement):
+    made = gf.compile(network("dense only"), width=8, pe=8, simd=3, host="axi", port="64",
+                      engines=2, protect=True)
+    made.save(tmp_path / "core")
+    path = tmp_path / "core/rtl/gatefold_host.v"
+    verilog, found = re.subn(f"(assign wrong = .*){text}", rf"\1{replacement}", path.read_text())
+    assert found == 1
+    path.write_text(verilog)
+    frames = seeded_inputs(made.qnet, 3, 1).reshape(3, -1)
+    host = json.loads((tmp_path / "core/core.json").read_text())["host"]
+    with (registers_bench(tmp_path / "core", made.plan, load_core_info(tmp_path / "core"), host,
+                          frames, expectation(made.qnet, frames, 1), "icarus") as bench,
+          pytest.raises(CheckFailed, match="expected .* in ERROR, got 0$")):
+        bench.check()
 
 
 @icarus

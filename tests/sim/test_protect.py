@@ -66,15 +66,3 @@ def test_a_flip_of_a_control_register_is_detected_and_the_core_works_again(tmp_p
     flips = [(campaign.registers.index(f"campaign.dut.core.{name}"), 40 + 7 * n)
              for n, name in enumerate(names)]
     assert campaign.play(flips) == [("detected", True)] * len(flips)
-
-
-@icarus
-@pytest.mark.long
-@pytest.mark.timeout(7200)
-@pytest.mark.parametrize("name", CORES)
-def test_a_thousand_flips_of_registers_and_of_memories(name, tmp_path):
-    made, folder = core(name), tmp_path / "core"
-    made.save(folder)
-    found = Campaign(folder, made.plan).draw(1000, 1000)
-    assert not any(found[kind][verdict] for kind in found for verdict in ("hang", "lost"))
-    assert not found["memories"]["wrong"]

@@ -21,6 +21,9 @@ from tests.sim.test_protect import CORES, core
 from tests.support.flips import Campaign
 
 CHUNK = 100  #: flips of each kind, after which they are recorded
+#: What must not become of flips in a core that watches itself.
+BAD = [("registers", "hang"), ("registers", "lost"), ("memories", "hang"), ("memories", "lost"),
+       ("memories", "wrong")]
 
 def flips(name: str, protect: bool, count: int) -> dict:
     """The verdicts of ``count`` flips of registers and as many of memories of a core, which the
@@ -43,7 +46,8 @@ def flips(name: str, protect: bool, count: int) -> dict:
 
 
 def main() -> int:
-    """The command: fails where a protected core hangs, or does not work again."""
+    """The command: fails where a protected core hangs, does not work again, or computes with a
+    wrong word of a memory that it watches."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("cores", nargs="*", help=f"of {', '.join(CORES)}; default: all")
     parser.add_argument("--count", type=int, default=1000, help="flips of each kind")
@@ -52,8 +56,7 @@ def main() -> int:
     for name in options.cores or CORES:
         for protect in (False, True):
             found = flips(name, protect, options.count)
-            bad += protect * sum(found[kind].get(verdict, 0) for kind in ("registers", "memories")
-                                 for verdict in ("hang", "lost"))
+            bad += protect * sum(found[kind].get(verdict, 0) for kind, verdict in BAD)
     return int(bad > 0)
 
 
