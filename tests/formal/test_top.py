@@ -5,12 +5,24 @@ transfer or in a reset, TVALID is low after a reset, and no TREADY or TVALID wai
 through logic.
 """
 
+from typing import Any
+
 import pytest
 from amaranth.hdl import Cat, Elaboratable, Module, Signal
 
+from gatefold.hdl import core
 from gatefold.hdl.core import Top
 from tests.formal.test_gearbox import counter, gearbox_claims
-from tests.support.formal import assert_independent, claim, free, inside, prove, started
+from tests.support.formal import (
+    assert_independent,
+    claim,
+    free,
+    inside,
+    planted,
+    prove,
+    refute,
+    started,
+)
 from tests.support.hdl_harness import small
 
 # Multipliers of two bits: the claims are about the streams.
@@ -18,18 +30,20 @@ SMALLEST = dict(pe=4, simd=1, weight_width=2, act_width=2, container=3, x_row=2,
                 out_row=2, out_rows=2, weight_depth=2, bias_depth=2, h_depth=2, cell_depth=2)
 CORES = {"plain": small(**SMALLEST), "loadable": small(**SMALLEST, loadable=True),
          "stateful": small(**SMALLEST, stateful=True)}
+SHORT = 6  # cycles in which a mistake shows
 
 
 class StreamClaims(Elaboratable):
-    """The output stream of the top module of ``config``."""
+    """The output stream of the top module of ``config``; ``source``: the contents of module
+    ``core``."""
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config, source: Any = core):
+        self.config, self.source = config, source
 
     def elaborate(self, platform):
         c, m = self.config, Module()
         started(m)
-        top = Top(c)
+        top = self.source.Top(c)
         free(m, top)
         find = inside(m, "top", top)
         payload = top.m_axis_tdata, top.m_axis_tlast
@@ -60,6 +74,23 @@ class StreamClaims(Elaboratable):
 @pytest.mark.parametrize("name", CORES)
 def test_output_stream(name, tmp_path):
     prove(StreamClaims(CORES[name]), tmp_path)
+
+
+#: claim: what is wrong between the writer and the output of the core
+MISTAKES = {
+    "TVALID stays until TREADY": "self.o.valid.eq(writer.beats.valid | self.i.valid)",
+    "the payload stays until TREADY": "self.o.valid.eq(1), self.o.payload.eq(self.i.payload)",
+    "TVALID is low after a reset": "self.o.valid.eq(~sequencer.primed)",
+    "TLAST ends a frame": "self.o.payload.last.eq(~writer.beats.payload.last)",
+}
+
+
+@pytest.mark.formal
+@pytest.mark.parametrize("name", MISTAKES)
+def test_output_stream_mistakes_are_refuted(name, tmp_path):
+    wrong = planted(core, "wiring.connect(m, writer.beats, wiring.flipped(self.o))",
+                    f"m.d.comb += [writer.beats.ready.eq(self.o.ready), {MISTAKES[name]}]")
+    refute(StreamClaims(CORES["plain"], wrong), tmp_path, name, depth=SHORT)
 
 
 @pytest.mark.parametrize("name", [

@@ -1,7 +1,7 @@
 """A campaign of single bit flips: what becomes of a flip in any register or memory of a core.
 
 Every flip has a run of its own, from a reset on: frames at full rate, a bit that changes in some
-cycle, and the outputs compared with golden. Icarus plays them one after the other.
+cycle, and the outputs compared with golden. A simulator plays them one after the other.
 """
 
 import re
@@ -16,6 +16,7 @@ from gatefold.hdl.isa import instruction_layout, segment_layout
 from gatefold.hdl.target import SHALLOW
 from gatefold.sim.core_info import load_core_info
 from gatefold.sim.expected import expectation
+from gatefold.sim.simulators import verilator
 
 FRAMES = 5
 
@@ -37,14 +38,21 @@ module campaign;
         .m_axis_tlast(m_last)@PORTS@);
     @UNUSED@
     reg [@MSB@:0] in_beats [0:FRAMES*IN-1], out_beats [0:FRAMES*OUT-1], load_beats [0:LOAD];
-    integer flips, target, at, fields, sent, got, wrong, quiet, cycle, loaded, first;
+    integer flips, number, target, word, index, at, fields, sent, got, wrong, quiet, cycle, loaded;
+    reg [@MOST@:0] mask;
+    integer results;
     reg s_fires, m_fires, l_fires, found;
     reg [3:0] seen;
 
-    task flip(input integer k);
-        case (k)
+    // Behind the falling edge: registers change at the rising one.
+    task flip;
+        begin
+            mask = 1 << index;
+            case (target)
 @CASES@
-        endcase
+                default: ;
+            endcase
+        end
     endtask
 
     // A reset, and frames until all are out, nothing moves any more, or a fault is seen.
@@ -63,7 +71,7 @@ module campaign;
                 l_valid = loaded < LOAD;
                 l_data = load_beats[loaded];
                 l_last = loaded == LOAD - 1;
-                if (cycle == flip_at) flip(target);
+                if (cycle == flip_at) flip;
                 #4 s_fires = s_valid && s_ready; m_fires = m_valid === 1 && m_ready;
                 l_fires = l_valid && l_ready;
                 if (m_fires) begin
@@ -91,21 +99,22 @@ module campaign;
             #1 $finish(0);
         end
         flips = $fopen("flips.txt", "r");
-        fields = $fscanf(flips, "%d %d", target, at);
-        while (fields == 2) begin
+        results = $fopen("results.txt", "w");
+        fields = $fscanf(flips, "%d %d %d %d %d", number, target, word, index, at);
+        while (fields == 5) begin
             play(1, FRAMES, at);
-            first = got;
             seen = fault;
-            $write("%0d %0d %0d %0d %b", target, at, got == FRAMES * OUT, wrong, seen);
+            $fwrite(results, "%0d %0d %0d %0d %b", number, at, got == FRAMES * OUT, wrong, seen);
             if (seen !== 0 || got != FRAMES * OUT) begin
                 // Memories are written anew; after its watchdog a core needs no other reset.
-                if (target >= @REGISTERS@) flip(target);
+                if (target >= @REGISTERS@) flip;
                 play(!seen[3], 2, -1);
-                $write(" %0d", got == 2 * OUT && !wrong);
-            end else if (target >= @REGISTERS@) flip(target);
-            $write("\\n");
-            fields = $fscanf(flips, "%d %d", target, at);
+                $fwrite(results, " %0d", got == 2 * OUT && !wrong);
+            end else if (target >= @REGISTERS@) flip;
+            $fwrite(results, "\\n");
+            fields = $fscanf(flips, "%d %d %d %d %d", number, target, word, index, at);
         end
+        $fclose(results);
         $finish(0);
     end
 endmodule
@@ -113,20 +122,35 @@ endmodule
 
 
 class Campaign:
-    """Flips in the core in ``folder`` (a saved core of ``plan``), which it compiles."""
+    """Flips in the core in ``folder`` (a saved core of ``plan``), which it compiles for ``sim``;
+    Icarus lists the registers.
 
-    def __init__(self, folder: Path, plan):
+    Attributes: ``registers``, ``memories``: the name of every bit, registers first;
+    ``places``: of each bit the index of its register or memory, the word, and its place there.
+    """
+
+    def __init__(self, folder: Path, plan, sim: str = "icarus"):
         self.plan, self.folder = plan, folder
         self.info = load_core_info(folder)
         self.run_folder = folder / "flips"
         self.run_folder.mkdir()
         self._write_frames()
-        self._build([], 0)
-        self._vvp("+list")
-        self.registers = self._registers()
-        self.memories = self._memories()
-        cases = [f"{path} = ~{path};" for path in self.registers + self.memories]
-        self._build(cases, len(self.registers))
+        self._write([], 0)
+        self._run(self._build("icarus"), "+list")
+        registers, memories = self._registers(), self._memories()
+        self.registers = [name for path, width in registers
+                          for name in ([path] if width == 1 else
+                                       [f"{path}[{bit}]" for bit in range(width)])]
+        self.memories = [f"{path}[{word}][{bit}]" for path, depth, width in memories
+                         for word in range(depth) for bit in range(width)]
+        self.places = [(n, 0, bit) for n, (_, width) in enumerate(registers)
+                       for bit in range(width)]
+        self.places += [(n, word, bit)
+                        for n, (_, depth, width) in enumerate(memories, len(registers))
+                        for word in range(depth) for bit in range(width)]
+        self._write([*(path for path, _ in registers), *(f"{path}[word]" for path, *_ in memories)],
+                    len(registers), max(width for *_, width in [*registers, *memories]))
+        self._command = self._build(sim)
 
     def _write_frames(self) -> None:
         info, qnet = self.info, self.plan.qnet
@@ -142,7 +166,8 @@ class Campaign:
             text = "".join(f"{word:0{digits}x}\n" for frame in beats for word in frame)
             (self.run_folder / f"{name}.hex").write_text(text)
 
-    def _build(self, cases: list[str], registers: int) -> None:
+    def _write(self, targets: list[str], registers: int, most: int = 1) -> None:
+        """The bench, which flips bits of the ``targets``, words of ``most`` bits at most."""
         info, protect = self.info, self.plan.config.protect
         ports = ", .fault(fault)" if protect else ""
         unused = "" if protect else "assign fault = 0;"
@@ -157,25 +182,36 @@ class Campaign:
             "IN": info.beats_in, "OUT": info.beats_out, "LOAD": info.load_beats, "FRAMES": FRAMES,
             "LIMIT": 1000 + 10 * (info.latency + info.interval), "MSB": info.stream.beat_bits - 1,
             "PORTS": ports, "UNUSED": unused, "WATCHES": int(protect), "REGISTERS": registers,
-            "CASES": "\n".join(f"            {n}: {case}" for n, case in enumerate(cases))
-                     or "            default: ;"}
+            "MOST": most - 1, "CASES": "\n".join(
+                f"                {n}: {target} <= {target} ^ mask;"
+                for n, target in enumerate(targets))}
         text = _BENCH
         for name, value in values.items():
             text = text.replace(f"@{name}@", str(value))
         (self.run_folder / "campaign.v").write_text(text)
-        subprocess.run(["iverilog", "-g2012", "-s", "campaign", "-o", "campaign.vvp", "campaign.v",
-                        *sorted(map(str, (self.folder / "rtl").glob("*.v")))], cwd=self.run_folder,
-                       check=True)
 
-    def _vvp(self, *arguments: str) -> str:
-        return subprocess.run(["vvp", "-n", "campaign.vvp", *arguments], cwd=self.run_folder,
-                              check=True, capture_output=True, text=True).stdout
+    def _build(self, sim: str) -> list[str]:
+        """Compile the bench; the command that runs it."""
+        sources = ["campaign.v", *sorted(map(str, (self.folder / "rtl").glob("*.v")))]
+        if sim == "icarus":
+            self._run(["iverilog", "-g2012", "-s", "campaign", "-o", "campaign.vvp", *sources])
+            return ["vvp", "-n", "campaign.vvp"]
+        tool, environment = verilator(self.run_folder)
+        self._run([tool, "--binary", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style",
+                   "--x-assign", "fast", "--x-initial", "fast", "--top-module", "campaign",
+                   "-o", "campaign", *sources], environment=environment)
+        return ["obj_dir/campaign"]
 
-    def _registers(self) -> list[str]:
-        """Every bit of every register, by its hierarchical name."""
+    def _run(self, command: list[str], *arguments: str,
+             environment: dict[str, str] | None = None) -> None:
+        subprocess.run([*command, *arguments], cwd=self.run_folder, check=True,
+                       capture_output=True, env=environment)
+
+    def _registers(self) -> list[tuple[str, int]]:
+        """Every register, by its hierarchical name, and its bits."""
         declared = {found for path in (self.folder / "rtl").glob("*.v") for found in re.findall(
             r"\breg (?:\[\d+:0\] )?(\w+) = \d+'h", path.read_text())} | {"held"}
-        bits, scope = [], []
+        found, scope = [], []
         for line in (self.run_folder / "names.vcd").read_text().splitlines():
             words = line.split()
             if words[:1] == ["$scope"]:
@@ -183,13 +219,12 @@ class Campaign:
             elif words[:1] == ["$upscope"]:
                 scope.pop()
             elif words[:2] == ["$var", "reg"] and words[4] in declared:
-                path, width = ".".join([*scope, words[4]]), int(words[2])
-                bits += [path] if width == 1 else [f"{path}[{n}]" for n in range(width)]
-        return [bit for bit in bits if ".watchdog." not in bit]
+                found.append((".".join([*scope, words[4]]), int(words[2])))
+        return [one for one in found if ".watchdog." not in one[0]]
 
-    def _memories(self) -> list[str]:
-        """Every bit of the memories of program, segments, weights and biases."""
-        c, bits = self.plan.config, []
+    def _memories(self) -> list[tuple[str, int, int]]:
+        """The memories of program, segments, weights and biases, with their words and bits."""
+        c, memories = self.plan.config, []
         assert c.dies == 1
         found = [("sequencer.program_memory", c.program_depth, instruction_layout(c).size),
                  ("sequencer.segment_memory", c.segments, segment_layout(c).size)]
@@ -200,17 +235,18 @@ class Campaign:
         for path, depth, width in found:
             style = "in_luts." if depth <= SHALLOW else "in_block."
             style = "" if c.loadable and path.startswith("array") else style
-            bits += [f"campaign.dut.core.{path}.{style}mem[{word}][{bit}]"
-                     for word in range(depth) for bit in range(width + c.protect)]
-        return bits
+            memories.append((f"campaign.dut.core.{path}.{style}mem", depth, width + c.protect))
+        return memories
 
     def play(self, flips: list[tuple[int, int]]) -> list[tuple[str, bool]]:
         """What became of flips, each (number of the bit, registers before memories; cycle):
         "masked", "wrong", "detected" or "hang"; and whether the core works again after a reset,
         its watchdog's where that came, and with its memories as they were."""
-        (self.run_folder / "flips.txt").write_text("".join(f"{a} {b}\n" for a, b in flips))
+        (self.run_folder / "flips.txt").write_text("".join(
+            f"{bit} {' '.join(map(str, self.places[bit]))} {cycle}\n" for bit, cycle in flips))
+        self._run(self._command)
         found = []
-        for line in self._vvp().splitlines():
+        for line in (self.run_folder / "results.txt").read_text().splitlines():
             _, _, whole, wrong, fault, *works = line.split()
             found.append(("detected" if fault != "0000" else "hang" if whole == "0"
                           else "wrong" if wrong == "1" else "masked", works != ["0"]))

@@ -1,6 +1,6 @@
 """What becomes of single bit flips in cores with and without --protect: `make flips`.
 
-Every flip changes one bit of a register or of a memory in some cycle of a run of its own; Icarus
+Every flip changes one bit of a register or of a memory in some cycle of a run of its own; Verilator
 plays it, and the outputs are compared with golden (tests/support/flips.py). The command goes on
 where it stopped, and begins anew for a core whose Verilog or images have changed.
 """
@@ -34,7 +34,7 @@ def flips(name: str, protect: bool, count: int) -> dict:
         made.save(folder)
         found = recorded("flips", key, hardware(folder), {"flips": 0, "registers": {},
                                                           "memories": {}})
-        campaign = Campaign(folder, made.plan) if found["flips"] < count else None
+        campaign = Campaign(folder, made.plan, "verilator") if found["flips"] < count else None
         while campaign and found["flips"] < count:
             some = min(CHUNK, count - found["flips"])
             for kind, verdicts in campaign.draw(some, some, seed=found["flips"]).items():

@@ -49,8 +49,10 @@ def render(figures: dict) -> str:
     if figures.get("random networks"):
         parts += ["## Random networks", "",
                   "Networks, arrays, widths and options from a seed, each verified in Icarus.", "",
-                  "| seeds | networks | that fail |", "|---|---|---|",
-                  *(f"| {seeds.removeprefix('seeds ')} | {one['networks']} | {one['failures']} |"
+                  "| seeds | networks | refused, as their options do not fit | that fail |",
+                  "|---|---|---|---|",
+                  *(f"| {seeds.removeprefix('seeds ')} | {one['networks']} | "
+                    f"{one.get('refused', 'not counted')} | {one['failures']} |"
                     for seeds, one in sorted(figures["random networks"].items())), ""]
     if figures.get("flips"):
         parts += ["## Bit flips", "",

@@ -35,6 +35,7 @@ from gatefold.sim.results import CheckFailed
 from gatefold.sim.scenario import Counts, blocked, hostile
 from gatefold.sim.verify import check_run, scenarios
 from gatefold.sim.verilog_run import VerilogCore
+from tests.support.networks import NETWORKS
 
 SLICE = 2000  #: samples of a slice, and as many of the scenario *many frames*
 EXTREME = 32  #: samples at the ends of their formats
@@ -112,6 +113,9 @@ def cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
+REFUSED = "refused"  #: of a case that options or networks of this kind do not allow
+
+
 @dataclass(frozen=True)
 class Case:
     """A random network and core: input shape, layers (tests/support/networks.py), options.
@@ -134,14 +138,14 @@ class Case:
         return network(name if self.model else (self.shape, self.layers), seed=self.seed)
 
     def failure(self) -> str | None:
-        """What verify finds; None where nothing, and where the core is refused."""
+        """What verify finds; None where nothing, :data:`REFUSED` where the core is refused."""
         with tempfile.TemporaryDirectory(prefix="gatefold-") as temporary:
             try:
                 core = gf.compile(self.network(), **self.options)
                 core.save(Path(temporary) / "core")
                 check_core(Path(temporary) / "core", core.qnet, sim="icarus", seed=1 + self.seed)
             except UserError:
-                return None
+                return REFUSED
             except Exception as error:  # whatever is wrong is a finding
                 return f"{type(error).__name__}: {error}"
         return None
@@ -164,13 +168,13 @@ class Case:
                                          if key != name})
 
 
-#: What no description holds: how its parts are joined, peepholes, windows, LiteRT's arithmetic.
-MODELS = [f"{kind} {name}" for kind, names in (
-    ("graph", ("peepholes", "stateful peepholes", "heads", "multiply", "joined hard", "clipped",
-               "conv, conv, lstm", "states handed over", "two outputs", "curves")),
-    ("windows", ("stack", "pooled", "branches", "gated", "columns", "short")),
-    ("int8", ("dense", "stacked", "autoencoder", "padded", "both_ways", "saturating", "clipped",
-              "sequence", "wrapping"))) for name in names]
+#: What no description holds: how its parts are joined, several inputs and outputs, states that
+#: last, peepholes, windows, LiteRT's arithmetic.
+MODELS = {
+    "graph": [name for name, spec in NETWORKS.items() if callable(spec)],
+    "windows": ["stack", "pooled", "branches", "gated", "columns", "short"],
+    "int8": ["dense", "stacked", "autoencoder", "padded", "both_ways", "saturating", "clipped",
+              "sequence", "wrapping"]}
 
 
 def random_case(seed: int) -> Case:
@@ -192,11 +196,18 @@ def random_case(seed: int) -> Case:
         "reach": int(rng.choice([0, 0, 1, 2])), "gather": int(rng.choice([0, 0, 1, 2])),
         "dies": int(rng.choice([1, 1, 1, 2])), "protect": bool(rng.random() < 0.2),
         "rule": ("auto", "max", "percentile")[rng.integers(3)],
-        "host": "axi" if rng.random() < 0.15 else None}
+        "lanes": int(rng.choice([1, 2, 4])) if rng.random() < 0.15 else None,
+        "port": (None, "32", "64", "128", "256")[rng.integers(5)]}
+    if rng.random() < 0.2:
+        options |= {"host": "axi", "io": ("fixed", "float32")[rng.integers(2)],
+                    "engines": int(rng.choice([1, 1, 2, 3]))}
+    if rng.random() < 0.2:
+        options |= {"board": "zcu104", "memory": ("bram", "lut", "uram")[rng.integers(3)]}
     shape = (int(rng.integers(1, 6)), int(rng.integers(1, 9)))
     if rng.random() < 0.5:
         return Case(shape, tuple(layers), options, seed)
-    model = str(rng.choice(MODELS))
+    kind = ("graph", "graph", "windows", "int8")[rng.integers(4)]
+    model = f"{kind} {rng.choice(MODELS[kind])}"
     if model.startswith("int8"):
         options = {key: value for key, value in options.items() if key not in (
             "act_width", "weight_width", "cell_width", "rule", "dies")} | {"board": "zcu104"}
@@ -209,7 +220,7 @@ def random_case(seed: int) -> Case:
 def shrunk(case: Case) -> Case:
     """The smallest case that still fails, as far as taking away finds it."""
     while True:
-        found = next((one for one in case.smaller() if one.failure()), None)
+        found = next((one for one in case.smaller() if one.failure() not in (None, REFUSED)), None)
         if found is None:
             return case
         case = found
@@ -217,18 +228,20 @@ def shrunk(case: Case) -> Case:
 
 def networks(count: int, first: int) -> int:
     """Verify ``count`` random networks; the exit code."""
-    started, failures = time.monotonic(), 0
+    started, failures, refused = time.monotonic(), 0, 0
     for seed in range(first, first + count):
         case = random_case(seed)
         found = case.failure()
-        if found:
+        refused += found == REFUSED
+        if found not in (None, REFUSED):
             failures += 1
             least = shrunk(case)
             print(f"seed {seed} fails: {found.splitlines()[0]}\n  the smallest that fails: {least}"
                   f"\n  {(least.failure() or '').splitlines()[0]}", flush=True)
-    print(f"{count} networks, {failures} fail ({time.monotonic() - started:.0f} s)")
+    print(f"{count} networks, {refused} refused, {failures} fail "
+          f"({time.monotonic() - started:.0f} s)")
     record("random networks", {f"seeds {first} to {first + count - 1}": {
-        "networks": count, "failures": failures}})
+        "networks": count, "refused": refused, "failures": failures}})
     return int(failures > 0)
 
 
