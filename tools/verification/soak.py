@@ -202,7 +202,12 @@ def random_case(seed: int) -> Case:
         options |= {"host": "axi", "io": ("fixed", "float32")[rng.integers(2)],
                     "engines": int(rng.choice([1, 1, 2, 3]))}
     if rng.random() < 0.2:
-        options |= {"board": "zcu104", "memory": ("bram", "lut", "uram")[rng.integers(3)]}
+        options |= {"board": ("zcu104", "u280")[options["dies"] - 1],
+                    "memory": ("bram", "lut", "uram")[rng.integers(3)]}
+    # What every die takes, and a core without a board.
+    options["pe"] = -(-options["pe"] // (4 * options["dies"])) * 4 * options["dies"]
+    most = 256 // options.get("engines", 1)  # multipliers
+    options["simd"] = min(options["simd"], most // options["pe"])
     shape = (int(rng.integers(1, 6)), int(rng.integers(1, 9)))
     if rng.random() < 0.5:
         return Case(shape, tuple(layers), options, seed)
@@ -214,6 +219,8 @@ def random_case(seed: int) -> Case:
     elif model.startswith("windows"):
         steps = windows.made(model.split(" ")[1]).input_shape[0]
         options["hop"] = int(rng.choice([n for n in range(1, steps) if steps % n == 0]))
+        if model.endswith("columns"):  # whose output the array puts together
+            options["output_width"] = options["act_width"]
     return Case((), (), options, seed, model)
 
 
