@@ -358,7 +358,7 @@ def run_bench(core, sim, *options):
 def test_the_bench_passes_on_a_right_core(tmp_path, sim):
     done = run_bench(dummy_core(tmp_path), sim)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "TESTS=21 PASS=18 FAIL=0 SKIP=3" in done.stdout
+    assert "TESTS=22 PASS=18 FAIL=0 SKIP=4" in done.stdout
     written = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*")
                if path.is_file()}
     assert {part[1] for part in written if part[0] == "cocotb"} - {"__pycache__"} == {
@@ -369,7 +369,7 @@ def test_the_bench_passes_on_a_right_core(tmp_path, sim):
 def test_the_bench_passes_on_a_stateful_core(tmp_path, icarus):
     done = run_bench(dummy_core(tmp_path, core=STATEFUL), "icarus")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "TESTS=21 PASS=18 FAIL=0 SKIP=3" in done.stdout
+    assert "TESTS=22 PASS=18 FAIL=0 SKIP=4" in done.stdout
 
 
 @pytest.mark.parametrize("name, failing", [
