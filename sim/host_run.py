@@ -39,13 +39,16 @@ _FAULTS = 4  # bits of an engine's port ``fault``
 _FEW = 4  # frames of a descriptor that fails
 _SOME, _TIMES = 8, 24  # frames of a descriptor after that, or of other sequences, and how many
 _MANY = 20  # times the cycles that are planned, after which the core hangs
+_BEGUN, _IDLE, _READY = (MAP["CTRL"].field(f"AP_{name}").mask for name in (
+    "START", "IDLE", "READY"))
 _GUARD = 0xA5  # bytes where nothing is written
 
 
 class HostBench(Compiled):
     """``gatefold_host`` and a memory, compiled once: :meth:`check` plays descriptors on it.
 
-    Played are: every register that can be written, written as a whole and byte by byte, and read;
+    Played are: every register that can be written, written as a whole and byte by byte, and read,
+    and addresses of no register; accesses one after the other and close together;
     the first frame alone, some in the window, and a batch, with a memory that answers at once; all
     frames with one that pauses, and with one that hardly moves, at other addresses; descriptors
     that must be refused; memory that fails, ends bursts early or late, or does not answer, and some
@@ -144,6 +147,7 @@ class HostBench(Compiled):
                 script.expected.append((f"in byte {n} of the window", int.from_bytes(
                     output[n:n + 4], "little")))
         paused = _PAUSED[:self._paused]
+        script.write(WATCHDOG=40 * _PATIENCE)  # shorter than a descriptor, longer than any pause
         for n, (rate, base) in enumerate(zip(paused, _BASES, strict=False)):
             script.steps.append((Op.PAUSES, 0, rate[0] | rate[1] << 8))
             if info.load and n == 0:  # frames come to other places of the queue behind it
@@ -183,9 +187,13 @@ class HostBench(Compiled):
         """An abort ends a descriptor under way and the one that waits."""
         script.write(WATCHDOG=20 * _PATIENCE)  # would end one that is left
         script.steps.append((Op.BROKEN, 0, _ALL << 8))
-        for _ in range(2):
+        for shown in (_READY, _BEGUN):
             script.start(self.info.batch_frames, at_in, self._regions[6])
             script.steps.append((Op.WAIT, 0, 60))
+            script.read("CTRL", shown)
+        script.without(ABORT=1)
+        script.steps.append((Op.WAIT, 0, 60))
+        script.read("ABORT", 0)
         script.read("COMPLETED", script.descriptors - 2)
         script.write(ABORT=1)
         script.steps += [(Op.DONE, 0, 0)] * 2
@@ -228,6 +236,23 @@ class HostBench(Compiled):
                 if mask and (self.simulator == "verilator" or n % 2 == 0):
                     script.bytewise(register.address, value & mask, upwards=n < 2)
                     script.read(register.name, value & mask)
+        # Where another bit of the address is 1 nothing happens; each has a value of its own.
+        held = {register.name: value for n, register in enumerate(MAP.registers) if (
+            value := _PATTERN * (2 * n + 1) & sum(
+                field.mask for field in register.fields if field.access == "rw"))}
+        script.write(**held)
+        windows = range(MAP.windows[0].address, MAP.windows[-1].address + MAP.windows[-1].size)
+        for name in held:
+            for bit in range(MAP.registers[-1].address.bit_length(), MAP.address_bits):
+                address = MAP[name].address | 1 << bit
+                script.steps.append((Op.WRITE, address, ~held[name] & WORD))
+                if address not in windows and name == "FRAMES":
+                    script.steps.append((Op.READ, address, 0))
+                    script.expected.append((f"at the address {address:#x} of no register", 0))
+        for name, value in held.items():
+            script.read(name, value)
+            script.write(**{name: sum(field.reset << field.low for field in MAP[name].fields)})
+        script.read("CTRL", _IDLE | _READY)
 
     def _word(self, script: Script, base: int, errors: int = 0) -> dict[str, bool]:
         """Registers that ask for a completion word, which must be 1 above these errors; ``base``,
@@ -250,9 +275,20 @@ class HostBench(Compiled):
         script.refused("FRAMES", **good | {"FRAMES": 0})
         script.read("ISR", 3)
         script.interrupt(1)
+        script.without(ISR=3)
+        script.read("ISR", 3)
         script.write(ISR=3)
         script.read("ISR", 0)
         script.interrupt(0)
+        for event, other in ((1, 2), (2, 1)):  # one bit stays as the other one changes
+            script.write(ISR=event)
+            script.read("ISR", event)
+            script.write(ISR=other)
+            script.read("ISR", 3)
+            script.write(ISR=event)
+            script.read("ISR", other)
+            script.write(ISR=other)
+            script.read("ISR", 0)
         for event in (1, 2):  # the other one is not told
             script.write(IER=event)
             script.refused("FRAMES", **good | {"FRAMES": 1 << 31})

@@ -69,13 +69,26 @@ class Script:
     def fails(self, *causes: str) -> None:
         """The causes are in ERROR, which is cleared."""
         bits = sum(map(self.error, causes))
+        self.write(ERROR=~bits & WORD)  # clears others
         self.read("ERROR", bits)
         self.write(ERROR=bits)
         self.read("ERROR", 0)
 
+    def without(self, **registers: int) -> None:
+        """Write 1 to all bits but these, which are in the low byte; then to all, but that byte is
+        not enabled: these bits must do nothing."""
+        for name, bits in registers.items():
+            self.write(**{name: ~bits & WORD})
+            self.steps.append((Op.WRITE | 1 << _OFF, MAP[name].address, WORD))
+
     def refused(self, cause: str, **registers: int) -> None:
         """A descriptor with these registers ends at once, for this cause."""
         self.write(**{"FLAGS": 1} | registers, CTRL=MAP["CTRL"].field("AP_START").mask)
+        self.steps.append((Op.WAIT, 0, 40))
+        act, shown = (sum(MAP["CTRL"].field(f"AP_{name}").mask for name in names)
+                      for names in (("START", "CONTINUE"), ("DONE", "READY")))
+        self.without(CTRL=act)
+        self.read("CTRL", shown)
         self.steps.append((Op.DONE, 0, 0))
         self.descriptors += 1
         self.fails(cause)

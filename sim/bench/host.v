@@ -42,6 +42,9 @@
     reg awvalid = 0, wvalid = 0, arvalid = 0, busy = 0;
     // Address and data of a write come in any order; answers are taken now or later.
     reg aw_comes = 0, w_comes = 0, bready = 0, rready = 0;
+    // Some accesses have another one behind them at once, which waits for the first one's answer: a
+    // read of the register beside it, and a write to where nothing is.
+    reg again = 0, twice = 0, second = 0;
     reg [13:0] address = 0;
     reg [31:0] value = 0;
     reg [15:0] rate = 0;
@@ -72,7 +75,16 @@
         if (w_comes && noise[22]) {w_comes, wvalid} <= 2'b01;
         if (awvalid && awready) awvalid <= 0;
         if (wvalid && wready) wvalid <= 0;
-        if (arvalid && arready) arvalid <= 0;
+        if (arvalid && arready) begin
+            arvalid <= again;
+            if (again) address <= address ^ 14'h4;
+            again <= 0;
+        end
+        if (again && wvalid && wready) begin
+            again <= 0;
+            address <= 14'h3ffc;
+            {aw_comes, w_comes} <= 2'b11;
+        end
         if (!rst && !busy) begin
             address <= op == DONE ? 14'h0 : script[step][45:32];
             value <= script[step][31:0];
@@ -83,6 +95,7 @@
             if (op == END) finish;
             if (op == WRITE) {aw_comes, w_comes} <= 2'b11;
             if (op == READ || op == DONE) arvalid <= 1;
+            {again, twice} <= {2{noise[14:13] == 0 && (op == READ || op == WRITE)}};
             if (op == BASE) begin
                 base <= {2{script[step][31:0]}};
                 step <= step + 1;
@@ -113,15 +126,13 @@
                     step <= step + 1;
                 end
             end
-            if (bvalid && bready) begin
-                busy <= 0;
-                step <= step + 1;
+            if ((bvalid && bready) || (rvalid && rready && op == READ)) begin
+                {twice, second} <= {1'b0, twice};
+                busy <= twice;
+                if (!twice) step <= step + 1;
             end
-            if (rvalid && rready && op == READ) begin
+            if (rvalid && rready && op == READ && !second)
                 $fwrite(log, "read %0d\n", rdata);
-                busy <= 0;
-                step <= step + 1;
-            end
             if (rvalid && rready && op == DONE) begin
                 if (rdata[1]) begin
                     value <= 32'h10;

@@ -117,3 +117,65 @@ def test_a_fault_around_a_stateful_core_is_found(stateful, tmp_path, plant):
     plant(tmp_path / "core")
     with pytest.raises(CheckFailed, match="registers and memory: "):
         check(stateful, tmp_path / "core")
+
+
+#: A module of the host's Verilog, a signal of it, how its value begins (where the name does not
+#: tell), and what it is instead.
+FAULTS = {
+    "a bit of ISR is lost as another is cleared": (
+        "registers", r"\\port\S+", "written__ISR__READY ^ ",
+        "written__ISR__READY & ~(writes_isr & write[0])"),
+    "clearing a bit of ERROR clears others": (
+        "registers", "written__ERROR__t7", "",
+        "written__ERROR__WRITE & ~(writes_error & write[0])"),
+    "AP_START may be in any byte": (
+        "registers", "written__CTRL__AP_START", "", "writes_ctrl & | write & data[0]"),
+    "ABORT may be in any byte": ("registers", "written__ABORT", "",
+                                 "writes_abort & | write & data[0]"),
+    "ABORT is lost": ("", "jobs__give_up__t1", "", "0"),
+    "an address is decoded in part": (
+        "registers", "writes_frames", "", "write_address[8:2] == 5'h14"),
+    "a write is taken before its data": ("registers", "bus__aw__ready__t1", "", "bus__aw__valid"),
+    "a write is taken before the last one is answered": (
+        "registers", "bus__aw__ready__t2", "", "1"),
+    "a read is taken before the last one is answered": ("registers", "bus__ar__ready", "", "1"),
+    "AP_IDLE does not wait for AP_DONE": ("", "registers__seen__t4", "", "1"),
+    "AP_IDLE does not wait for descriptors": ("", "registers__seen__t3", "", "1"),
+    "AP_READY while a descriptor waits": ("", "registers__seen__t5", "", "1"),
+    "the watchdog counts while words move": ("watchdog", "counts__t3", "", "1"),
+    "RRESP of the last word is ignored": (
+        "reader", "words__i__payload__t3", "", "filling | (r__payload[33] & ~at_end)"),
+}
+
+
+@pytest.mark.skipif(simulators.missing("verilator") is not None, reason="no Verilator")
+def test_faults_of_the_registers_and_the_memory_port_are_found(tmp_path):
+    """All are in one core, which takes seconds to compile: +fault=N chooses the N-th."""
+    model = gf.compile(network("one unit"), width=8, pe=4, simd=1, host="axi", port="32")
+    model.save(tmp_path)
+    path = tmp_path / "rtl" / "gatefold_host.v"
+    verilog = path.read_text()
+    for n, (module, signal, begin, wrong) in enumerate(FAULTS.values(), 1):
+        name = "gatefold_host_shell" + (module and f"_{module}")
+        before, start, rest = verilog.partition(f"module {name}(")
+        body, end, after = rest.partition("endmodule")
+        body, count = re.subn(rf"(assign {signal} *= )({re.escape(begin)}[^;]*);",
+                              lambda m, n=n, wrong=wrong: f"{m[1]}fault == {n} ? {wrong} : {m[2]};",
+                              body)
+        assert count == 1, signal
+        verilog = before + start + body + end + after
+    read = 'integer fault;\ninitial if (!$value$plusargs("fault=%d", fault)) fault = 0;\n'
+    path.write_text(re.sub(r"(?m)^(module gatefold_host_shell[^;]*;)", rf"\1\n{read}", verilog))
+    host = json.loads((tmp_path / "core.json").read_text())["host"]
+    frames = seeded_inputs(model.qnet, 3, 1).reshape(3, -1)
+    with registers_bench(tmp_path, model.plan, load_core_info(tmp_path), host, frames,
+                         expectation(model.qnet, frames, 1), "verilator") as bench:
+        bench.check()
+        left = []
+        for n, name in enumerate(FAULTS, 1):
+            try:
+                bench.check(f"+fault={n}")
+                left.append(name)
+            except CheckFailed as failed:
+                assert str(failed).startswith("registers and memory: ")
+        assert not left
