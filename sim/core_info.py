@@ -16,7 +16,9 @@ __all__ = ["CoreInfo", "Guard", "TraceLayer", "Watched", "load_core_info"]
 
 _MOST = 1 << 28  #: of anything that is counted
 # The place of a register or a memory, which goes into the Verilog of test benches.
-_PLACE = re.compile(r"\w+(\[\d+\])?(\.\w+(\[\d+\])?)*")
+_PLACE = re.compile(r"[a-z]\w*(\[\d+\])?(\.[a-z]\w*(\[\d+\])?)*", re.ASCII | re.IGNORECASE)
+_WIDEST = 1 << 14  #: bits of what a core that watches itself watches,
+_MOST_WATCHED = 1 << 22  #: and of all of it
 # A weight file's name in the Verilog: a parameter of a memory, or an argument of $readmemh.
 _WEIGHT_FILE = re.compile(r'(?:\.\w+\(|`GATEFOLD_WEIGHTS\s*,)\s*"/?([^"/]+\.hex)"')
 
@@ -176,12 +178,15 @@ def _parse(data: dict) -> CoreInfo:
 
 def _guard(data: dict) -> Guard:
     watched = tuple(Watched(
-        str(item["place"]), _positive(item["width"]), _below(item["tells"], 4),
+        str(item["place"]), _positive(item["width"], _WIDEST), _below(item["tells"], 4),
         _below(item.get("depth", 0), _MOST), _below(item.get("first", 0), _MOST))
         for item in data["watched"])
     for item in watched:
         if not _PLACE.fullmatch(item.place):
             raise ValueError(f"{quoted(item.place)} where a place in the Verilog belongs")
+    bits = sum(item.width for item in watched)
+    if not 1 <= bits <= _MOST_WATCHED:
+        raise ValueError(f"{bits} bits watched where 1..{_MOST_WATCHED} belong")
     return Guard(_positive(data["patience"]), _positive(data["frames"]), watched)
 
 

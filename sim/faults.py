@@ -24,6 +24,7 @@ NAME = "faults"  #: among the scenarios
 _WORK = {"verilator": 300_000_000, "icarus": 300_000}
 _STANDS = {"verilator": 3_000_000_000, "icarus": 1_000_000}
 _LEAST = 40  # flips
+_MOST_CYCLES = (1 << 31) - 1
 _EACH = 70  # cycles of a flip, about
 _FLIPS = range(10, 70)  # cycles after a reset in which a copy changes
 
@@ -126,11 +127,11 @@ def _stands(info: CoreInfo, sim: str) -> Iterator[Fault]:
 
 
 def fault_cycles(info: CoreInfo, faults: Sequence[Fault]) -> int:
-    """More cycles than these ``faults`` take."""
+    """More cycles than these ``faults`` take, as far as an integer of the benches goes."""
     assert info.guard is not None
     frame = info.latency + info.interval
-    return 4 * info.load_beats + 10_000 + len(faults) * (
-        (info.guard.frames + 4) * frame + 4_000) + 16 * (info.guard.patience + 16 * frame)
+    return min(_MOST_CYCLES, 4 * info.load_beats + 10_000 + len(faults) * (
+        (info.guard.frames + 4) * frame + 4_000) + 16 * (info.guard.patience + 16 * frame))
 
 
 def check_judged(log: str, info: CoreInfo, faults: Sequence[Fault]) -> int:

@@ -426,7 +426,7 @@ class HostBench(Compiled):
                 script.read("FRAMES_DONE_LO", count)
             else:
                 script.steps.append((Op.WAIT, 0, wait + bit * frame // 8))
-                script.read("FRAMES_DONE_LO", range(5, 4 * _PLAYED))
+                script.read("FRAMES_DONE_LO", range(5, count))
             self._restart(script)
 
     def _restart(self, script: Script) -> None:

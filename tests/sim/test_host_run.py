@@ -99,29 +99,9 @@ def test_a_fault_around_the_core_is_found(core, tmp_path, plant, message):
         check(core, tmp_path / "core")
 
 
-@pytest.fixture(scope="module")
-def stateful():
-    return gf.compile(network("stateful gru"), width=8, pe=8, simd=3, host="axi", port="64")
-
-
-@pytest.mark.parametrize("plant", [
-    wrong_verilog(r"begins__next = first__sequence\[0\];", "begins__next = 1;"),
-    wrong_verilog(r"begins__next = first__sequence\[0\];", "begins__next = 0;"),
-    wrong_verilog(r"assign \\sequence  = first__sequence\[32:1\];", r"assign \\sequence  = 0;"),
-    wrong_verilog(r"assign writes_state_reset = [^;]+;", "assign writes_state_reset = 0;"),
-    wrong_verilog("given_up__next = give_up;", "given_up__next = 0;"),
-], ids=["every descriptor begins a sequence", "none does", "SEQUENCE is ignored",
-        "STATE_RESET is ignored", "an abort leaves the descriptor that waits"])
-def test_a_fault_around_a_stateful_core_is_found(stateful, tmp_path, plant):
-    stateful.save(tmp_path / "core")
-    plant(tmp_path / "core")
-    with pytest.raises(CheckFailed, match="registers and memory: "):
-        check(stateful, tmp_path / "core")
-
-
-#: A module of the host's Verilog, a signal of it, how its value begins (where the name does not
-#: tell), and what it is instead.
-FAULTS = {
+#: By the network of the core: a module of the host's Verilog, a signal of it, how its value begins
+#: (where the name does not tell), and what it is instead.
+FAULTS = {"one unit": {
     "a bit of ISR is lost as another is cleared": (
         "registers", r"\\port\S+", "written__ISR__READY ^ ",
         "written__ISR__READY & ~(writes_isr & write[0])"),
@@ -145,21 +125,27 @@ FAULTS = {
     "the watchdog counts while words move": ("watchdog", "counts__t3", "", "1"),
     "RRESP of the last word is ignored": (
         "reader", "words__i__payload__t3", "", "filling | (r__payload[33] & ~at_end)"),
-}
+}, "stateful gru": {
+    "every descriptor begins a sequence": ("feeder", "begins__next", "first__sequence", "1"),
+    "SEQUENCE is ignored": ("feeder", r"\\sequence", "", "0"),
+    "STATE_RESET is ignored": ("registers", "writes_state_reset", "", "0"),
+}}
 
 
 @pytest.mark.skipif(simulators.missing("verilator") is not None, reason="no Verilator")
-def test_faults_of_the_registers_and_the_memory_port_are_found(tmp_path):
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_of_the_registers_and_the_memory_port_are_found(name, tmp_path):
     """All are in one core, which takes seconds to compile: +fault=N chooses the N-th."""
-    model = gf.compile(network("one unit"), width=8, pe=4, simd=1, host="axi", port="32")
+    faults = FAULTS[name]
+    model = gf.compile(network(name), width=8, pe=4, simd=1, host="axi", port="32")
     model.save(tmp_path)
     path = tmp_path / "rtl" / "gatefold_host.v"
     verilog = path.read_text()
-    for n, (module, signal, begin, wrong) in enumerate(FAULTS.values(), 1):
-        name = "gatefold_host_shell" + (module and f"_{module}")
-        before, start, rest = verilog.partition(f"module {name}(")
+    for n, (module, signal, begin, wrong) in enumerate(faults.values(), 1):
+        module = "gatefold_host_shell" + (module and f"_{module}")
+        before, start, rest = verilog.partition(f"module {module}(")
         body, end, after = rest.partition("endmodule")
-        body, count = re.subn(rf"(assign {signal} *= )({re.escape(begin)}[^;]*);",
+        body, count = re.subn(rf"(\s{signal} *= )({re.escape(begin)}[^;]*);",
                               lambda m, n=n, wrong=wrong: f"{m[1]}fault == {n} ? {wrong} : {m[2]};",
                               body)
         assert count == 1, signal
@@ -172,10 +158,10 @@ def test_faults_of_the_registers_and_the_memory_port_are_found(tmp_path):
                          expectation(model.qnet, frames, 1), "verilator") as bench:
         bench.check()
         left = []
-        for n, name in enumerate(FAULTS, 1):
+        for n, fault in enumerate(faults, 1):
             try:
                 bench.check(f"+fault={n}")
-                left.append(name)
+                left.append(fault)
             except CheckFailed as failed:
                 assert str(failed).startswith("registers and memory: ")
         assert not left
