@@ -23,8 +23,9 @@ class HostCycles:
 
     Memory answers at once if it takes an address in every cycle, gives the first word of a read in
     the next cycle and a word in every cycle then, and confirms a write in the cycle after its last
-    word. It keeps up if :attr:`keeps_up`. Otherwise a batch takes at most :meth:`bound` and what
-    memory adds.
+    word. It keeps up if :attr:`keeps_up`; where a result has more than BURST words, its last burst
+    may yet wait, fewer than BURST cycles, for those before it. Otherwise a batch takes at most
+    :meth:`bound` and what memory adds.
     """
 
     plan: Plan
