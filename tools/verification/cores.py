@@ -80,6 +80,10 @@ CORES = {
     "long": Core(((20, 3), ("L4seq", "L3seq", "D5")), {"port": "32"}),
     "loops": Core(((24, 7), ("D6relu", "D5")), {"port": "32"}),
     "few bits": Core("gru", {"width": 4, "simd": 8}),
+    "many units": Core(((4, 5), ("L24seq", "G18")), {"pipeline": "short", "pe": 96, "simd": 2,
+                                                     "reach": 2}),
+    "int8 sequence": Core(tflite_files.path("sequence"), {"board": "zcu104"}),
     "host": Core("dense only", {"host": "axi", "port": "64", "loadable": True}, "gatefold_host"),
+    "host states": Core("stateful gru", {"host": "axi", "port": "64"}, "gatefold_host"),
 }
 OF_CI = ("lstm", "loadable")

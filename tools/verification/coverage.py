@@ -104,7 +104,7 @@ def points(text: str, rtl: Path) -> Counter[str]:
 
 
 def _without_numbers(statement: str) -> str:
-    return re.sub(r"\d+", "#", " ".join(statement.split()))[:90]
+    return re.sub(r"\d+('[hd][0-9a-f]+)?", "#", " ".join(statement.split()))[:90]
 
 
 @cache
