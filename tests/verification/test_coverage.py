@@ -30,12 +30,12 @@ POINTS = {
     "toggles\tgatefold_core\tnext[2]:0->1": {("gatefold_core", "next", 2)},
     "toggles\tgatefold_core\theld:1->0": {("gatefold_core", "held", 0)},
     "toggles\tgatefold_ram\tmem[3][5]:1->0": {("gatefold_ram", "mem[3]", 5)},
-    "branches\tgatefold_core\tassign t# = next ? next__t# : #'h#; | cond_then":
+    "branches\tgatefold_core\tassign t# = next ? next__t# : #; | cond_then":
         {("gatefold_core", "next", bit) for bit in range(3)},
     # Two statements have this text, without their numbers.
-    "branches\tgatefold_core\tassign t# = at_end ? #'h# : #'h#; | cond_else":
+    "branches\tgatefold_core\tassign t# = at_end ? # : #; | cond_else":
         {("gatefold_core", "at_end", 0)},
-    "branches\tgatefold_core\tassign t# = next[#] ? #'h# : #'h#; | cond_else":
+    "branches\tgatefold_core\tassign t# = next[#] ? # : #; | cond_else":
         {("gatefold_core", "next", 1)},
     "branches\tgatefold_core\tend else if (at_end) begin | if": {("gatefold_core", "at_end", 0)},
     "branches\tgatefold_core\tassign nothing = of ? the : kind; | cond_then": set(),

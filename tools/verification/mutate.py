@@ -182,6 +182,13 @@ def mutate(name: str, count: int, seed: int, jobs: int, first: int = 0, before: 
                  if killer is None}
         middle = _cpu()
         proved, shown = proved_of(alive, gates, core, work, top, seconds)
+        # A proof begins with what traffic shows, which depends on the mutants beside it.
+        once = [mutant for mutant in alive if mutant not in proved and mutant not in shown
+                and (reason(name, mutant.key) or ("",) * 3)[2] == PROVED]
+        if once:
+            alone = untraced(read_gates(once, work, top, traced=top == TOP))
+            proved |= proved_of({mutant: n for n, mutant in enumerate(once, 1)}, alone, core, work,
+                                top, seconds)[0]
     for mutant, output in shown.items():
         print(f"{name}: random traffic shows {mutant.key}: {output}", flush=True)
     lines = {mutant: reason(name, mutant.key) for mutant in alive}
