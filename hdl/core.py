@@ -177,7 +177,7 @@ def _frames_inside(config: EngineConfig) -> int:
     one at either end; two in the input memory; one that is computed, and two in the output memory.
     """
     reader, writer = FrameReader.gearbox(config), FrameWriter.gearbox(config)
-    return 2 + reader.capacity // reader.row_in + 2 + 3 + 2 + writer.capacity // writer.row_out
+    return 2 + reader.most // reader.row_in + 2 + 3 + 2 + writer.most // writer.row_out
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,12 @@ class FrameReader(wiring.Component):
 
     @staticmethod
     def gearbox(config: EngineConfig) -> GearboxShape:
-        """Beats, packed over the whole frame, to chunks of one input row each. Elements are split
-        behind it, where a chunk has fewer of them than a beat."""
+        """Beats, packed over the whole frame, to chunks of one input row each, which wait between
+        frames only. Elements are split behind it, where a chunk has fewer of them than a beat."""
         c = config
         width = c.act_width if c.x_split == 1 else c.element_width
         return GearboxShape(width=width, size_in=c.beat, row_in=c.x_row * c.x_rows,
-                            size_out=c.simd // c.x_split, row_out=c.x_row)
+                            size_out=c.simd // c.x_split, row_out=c.x_row, burst=c.x_depth)
 
     def elaborate(self, platform):
         c = self.config
@@ -135,9 +135,10 @@ class FrameReader(wiring.Component):
 
     def _keep_first(self, m: Module, comes: Value, leaves: Value):
         """Which frames begin a new sequence: a queue beside the gearbox, in which a frame waits
-        from its first beat to its first chunk. There are several where frames are small."""
+        from its first beat to its first chunk. There are several where frames are small: all that
+        wait are whole, but for the last of them."""
         shape = self.gearbox(self.config)
-        depth = shape.capacity // shape.row_in + 1
+        depth = -(-shape.most // shape.row_in)
         queue = Signal(depth)
         free = Signal(depth + 1, init=1)  # one-hot: the first free place
         after_reset = Signal(init=1)

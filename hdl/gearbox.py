@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import gcd
+from functools import cache
+from math import gcd, lcm
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Gearbox", "GearboxModel", "GearboxShape", "Position"]
+__all__ = ["Gearbox", "GearboxModel", "GearboxShape", "Position", "reached"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,8 @@ class GearboxShape:
 
     On either side a word never spans two rows: a row of ``row_in`` (``row_out``) elements takes as
     many words as it needs and the last one is part empty. ``width``: bits of an element.
+    ``burst``: words that are taken as soon as they are on offer, once the first of them has been:
+    ``o.ready`` is low between bursts only.
     """
 
     width: int
@@ -25,9 +29,10 @@ class GearboxShape:
     row_in: int
     size_out: int
     row_out: int
+    burst: int = 1
 
     def __post_init__(self):
-        for name in ("width", "size_in", "row_in", "size_out", "row_out"):
+        for name in ("width", "size_in", "row_in", "size_out", "row_out", "burst"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Gearbox {name} must be at least 1, not {getattr(self, name)!r}")
 
@@ -53,10 +58,10 @@ class GearboxShape:
 
     @property
     def capacity(self) -> int:
-        """Elements that it holds: enough to accept and deliver a word in every cycle. A word comes
-        while there are few others: no more than one that leaves in the same cycle and the start of
-        the next; or, where words that come are larger than those that leave, one that leaves after
-        it, whole though the last word of a row brings little."""
+        """Elements behind which no word comes: enough to accept and deliver a word in every cycle.
+        A word comes while there are few others: no more than one that leaves in the same cycle and
+        the start of the next; or, where words that come are larger than those that leave, one that
+        leaves after it, whole though the last word of a row brings little."""
         short = max(0, self.size_out - self.rest_in)
         return self.size_in + self.size_out + min(self.size_in, self.size_out + short) - 1
 
@@ -67,14 +72,57 @@ class GearboxShape:
                    *([self.size_out] if self.words_out > 1 else []))
 
     @property
+    def period(self) -> int:
+        """Words out after which rows and bursts begin together again."""
+        return lcm(self.words_out, self.burst)
+
+    @property
+    def room(self) -> int:
+        """Units behind which a word still comes."""
+        return (self.capacity - self.size_in) // self.unit
+
+    @property
+    def most(self) -> int:
+        """Elements that it ever holds: fewer than the capacity, where full words never meet."""
+        return max(fill for fill, *_ in reached(self))
+
+    @property
     def units(self) -> int:
-        """Units that it holds at most."""
-        return self.capacity // self.unit
+        """Units that it ever holds."""
+        return self.most // self.unit
 
     @property
     def before(self) -> int:
-        """Units that it holds at most when a word comes."""
-        return (self.capacity - self.size_in) // self.unit
+        """Units that stay, at most, when a word comes."""
+        return max(stays for state in reached(self)
+                   for stays, takes, _ in _moves(self, *state) if takes) // self.unit
+
+
+@cache
+def reached(shape: GearboxShape) -> frozenset[tuple[int, int, int]]:
+    """What can be in a gearbox: elements, words of the row that have come, and words of the period
+    that have left."""
+    found = {(0, 0, 0)}
+    stack = [*found]
+    while stack:
+        for _, _, state in _moves(shape, *stack.pop()):
+            if state not in found:
+                found.add(state)
+                stack.append(state)
+    return frozenset(found)
+
+
+def _moves(s: GearboxShape, fill: int, word_in: int, word_out: int
+           ) -> Iterator[tuple[int, bool, tuple[int, int, int]]]:
+    """What can happen in a cycle: the elements that stay, whether a word comes, and the state that
+    follows."""
+    need = s.rest_out if (word_out + 1) % s.words_out == 0 else s.size_out
+    comes = s.rest_in if word_in + 1 == s.words_in else s.size_in
+    for gives in {fill >= need, fill >= need and word_out % s.burst != 0}:
+        stays, after = fill - need * gives, (word_out + gives) % s.period
+        yield stays, False, (stays, word_in, after)
+        if fill + s.size_in <= s.capacity:
+            yield stays, True, (stays + comes, (word_in + 1) % s.words_in, after)
 
 
 class GearboxModel:
@@ -166,7 +214,7 @@ class Gearbox(wiring.Component):
     def elaborate(self, platform):
         s = self.shape
         m = Module()
-        unit, top, most = s.unit, s.units, s.before  # all counts are in units
+        unit, top = s.unit, s.units  # all counts are in units
         full_in, rest_in = s.size_in // unit, s.rest_in // unit
         full_out, rest_out = s.size_out // unit, s.rest_out // unit
 
@@ -199,7 +247,7 @@ class Gearbox(wiring.Component):
             fill.eq(stays + comes(0)),
             behind.eq(stays + Mux(Mux(gives, left.next_last, left.last),
                                   comes(rest_out), comes(full_out))),
-            fits.eq((stays + comes(most + 1))[-1]),
+            fits.eq((stays + comes(s.room + 1))[-1]),
         ]
 
         # Units that stay move down, and the new word goes behind them. Units above the fill are
@@ -215,7 +263,7 @@ class Gearbox(wiring.Component):
                                    buffer[s.size_out * s.width:]), buffer)),
         ]
         put = self.i.payload if s.words_in > 1 else self.i.payload[: s.rest_in * s.width]
-        for bit in range(most.bit_length()):
+        for bit in range(s.before.bit_length()):
             move = word << bit
             moved = Signal(len(put) + move, name=f"moved_{bit}")
             m.d.comb += [moved[:len(put)].eq(put), moved[move:].eq(put)]

@@ -81,7 +81,8 @@ class ReaderClaims(Elaboratable):
         claim(m, "first", find("first") == (beat == 0))
         claim(m, "filling", find("filling") == completed)
         claim(m, "dropping", find("dropping") == dropped)
-        claim(m, "words of a frame", (word_in == beat) & (word_out == chunk % c.x_chunks))
+        claim(m, "words of a frame", (word_in == beat) & (word_out == chunk))
+        claim(m, "chunks wait between frames only", box.o.ready | (chunk == 0))
         claim(m, "one way to be wrong", ~(dropped & completed) & ~(dropped & (beat != 0))
               & ~(completed & (beat == 0)) & (beat < c.x_beats) & (chunk < c.x_depth))
         claim(m, "ahead", (find("ahead") == ahead) & (halves.xor() == ahead[0]))
@@ -93,7 +94,7 @@ class ReaderClaims(Elaboratable):
         """Of any frame that begins: whether it begins a new sequence is known with its first chunk.
         """
         c, shape = self.config, reader.gearbox(self.config)
-        wait = Signal(range(shape.capacity // shape.row_in + 2), name="ghost_wait")
+        wait = Signal(range(shape.most // shape.row_in + 2), name="ghost_wait")
         fresh = Signal(init=1, name="ghost_after_reset")
         begins, known = reader.begins, reader.write.en & (chunk == 0)
         flag = reader.beats.payload.first | fresh
@@ -158,6 +159,8 @@ MISTAKES = {
     "a short frame is completed with zeros": (
         "Mux(filling, 0, Cat(elements))", "Cat(elements)", PLAIN),
     "two frames ahead at most": ("box.o.ready.eq(~ahead[1])", "box.o.ready.eq(1)", PLAIN),
+    "chunks wait between frames only": (
+        "box.o.ready.eq(~ahead[1])", "box.o.ready.eq(~ahead[1] & ~held.done)", PLAIN),
     "a frame that is read is not written": (
         "write.frame.eq(held.frames[0])", "write.frame.eq(held.frames[1])", PLAIN),
     "every chunk is written once": (

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
 
 from gatefold.hdl import gearbox
-from gatefold.hdl.gearbox import GearboxShape
+from gatefold.hdl.gearbox import GearboxShape, reached
 from tests.hdl.test_gearbox import SHAPES
-from tests.support.formal import Together, claim, free, inside, planted, prove, refute, started
+from tests.support.formal import Together, assume, claim, free, inside, planted, prove, refute, started
 
 WIDTH = 2  # of an element; the gearbox looks at none
 
@@ -33,11 +33,13 @@ def position(m: Module, name: str, count: int, value: Signal, find, prefix: str)
 
 def gearbox_claims(m: Module, s: GearboxShape, box: Any, find, path: str = "") -> tuple:
     """Claim of the gearbox ``box``, whose signals are at ``path`` of ``find``, that it is a queue
-    of elements; returns how many are in it, and which words of a row come and leave next."""
+    of elements; returns how many are in it, which word of a row comes next and which one of a
+    period leaves."""
     fill = Signal(range(s.capacity + 1), name="ghost_fill")
     takes, gives = box.i.valid & box.i.ready, box.o.valid & box.o.ready
     word_in = counter(m, "ghost_in", s.words_in, takes)
     word_out = counter(m, "ghost_out", s.words_out, gives)
+    period = counter(m, "ghost_period", s.period, gives)
     comes = Mux(word_in == s.words_in - 1, s.rest_in, s.size_in)
     leaves = Mux(word_out == s.words_out - 1, s.rest_out, s.size_out)
     stays = Signal.like(fill, name="ghost_stays")
@@ -46,7 +48,10 @@ def gearbox_claims(m: Module, s: GearboxShape, box: Any, find, path: str = "") -
 
     claim(m, "rows of words in", box.i_last == (word_in == s.words_in - 1))
     claim(m, "rows of words out", box.o_last == (word_out == s.words_out - 1))
-    claim(m, "never overfull", fill <= s.capacity)
+    claim(m, "never overfull", fill <= s.most)
+    claim(m, "reached", (word_out == period % s.words_out) & Cat(
+        (fill == held) & (word_in == came) & (period == left)
+        for held, came, left in sorted(reached(s))).any())
     claim(m, "a word is taken where there is room", box.i.ready == (fill + s.size_in <= s.capacity))
     claim(m, "a whole word is offered", box.o.valid == (fill >= leaves))
     claim(m, "something can move", box.i.ready | box.o.valid)
@@ -79,17 +84,17 @@ def gearbox_claims(m: Module, s: GearboxShape, box: Any, find, path: str = "") -
     claim(m, "behind", find(f"{path}behind") * s.unit == fill - leaves)
     claim(m, "buffer", ~follows | ((ahead < fill) & (
         find(f"{path}buffer").word_select(ahead, s.width) == value)))
-    return fill, word_in, word_out
+    return fill, word_in, period
 
 
 class GearboxClaims(Elaboratable):
-    """A gearbox of a shape (size_in, row_in, size_out, row_out); ``source``: of module ``gearbox``.
-    """
+    """A gearbox of a shape (size_in, row_in, size_out, row_out), and in some a burst; ``source``:
+    of module ``gearbox``."""
 
     def __init__(self, shape, source: Any = gearbox):
-        size_in, row_in, size_out, row_out = shape
+        size_in, row_in, size_out, row_out, *burst = shape
         self.shape = GearboxShape(width=WIDTH, size_in=size_in, row_in=row_in, size_out=size_out,
-                                  row_out=row_out)
+                                  row_out=row_out, burst=burst[0] if burst else 1)
         self.source = source
 
     def elaborate(self, platform):
@@ -97,11 +102,14 @@ class GearboxClaims(Elaboratable):
         started(m)
         box = self.source.Gearbox(self.shape)
         free(m, box)
-        gearbox_claims(m, self.shape, box, inside(m, "gearbox", box))
+        *_, word = gearbox_claims(m, self.shape, box, inside(m, "gearbox", box))
+        assume(m, box.o.ready | (word % self.shape.burst == 0))
         return m
 
 
 FAST = (4, 10, 3, 5)
+#: And with words out that are taken without a pause.
+BURSTS = [(8, 12, 3, 3, 4), (4, 10, 3, 5, 4), (2, 6, 3, 3, 2)]
 
 
 def test_a_gearbox(tmp_path):
@@ -111,14 +119,15 @@ def test_a_gearbox(tmp_path):
 @pytest.mark.formal
 @pytest.mark.parametrize("first", range(3))
 def test_gearboxes_of_every_kind(first, tmp_path):
-    prove(Together([GearboxClaims(shape) for shape in SHAPES[first::3]]), tmp_path)
+    shapes = [*SHAPES, *BURSTS]
+    prove(Together([GearboxClaims(shape) for shape in shapes[first::3]]), tmp_path)
 
 
 #: claim: the correct text in hdl/gearbox.py, a mistake
 MISTAKES = {
     "order": ("Mux(_exceeds(stays, n), down", "Mux(_exceeds(fill, n), down"),
     "padding is zero": ("Mux(left.last, head[: s.rest_out * s.width], head)", "head"),
-    "never overfull": ("comes(most + 1))[-1]", "comes(most + 2))[-1]"),
+    "never overfull": ("comes(s.room + 1))[-1]", "comes(s.room + 2))[-1]"),
     "a word on offer stays": ("stays.eq(Mux(gives, behind, fill))",
                               "stays.eq(Mux(self.o.valid, behind, fill))"),
     "a whole word is offered": ("fill = Signal(range(top + 1))",
