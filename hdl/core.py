@@ -77,6 +77,11 @@ class Core(wiring.Component):
         return (MacArray.latency(c) + RowRouter.latency(c) + max(early_latency(c), late_latency(c))
                 + c.way_there + c.cross * (c.dies - 1) + (1 << bits_for(c.max_beats)))
 
+    @classmethod
+    def start(cls, config: EngineConfig) -> int:
+        """Cycles after a reset, or at power-up, in which no input is taken."""
+        return cls.drain(config) + Sequencer.latency
+
     def elaborate(self, platform):
         c = self.config
         m = Module()

@@ -39,8 +39,11 @@ class Sequencer(wiring.Component):
     before, so that the latency never includes them.
     fault: Out, of a core that watches itself: a word of the program has the wrong parity.
 
-    Parameters: ``drain``, cycles after reset before the first instruction is read.
+    Parameters: ``drain``, cycles after reset before the first instruction is read; after that
+    :attr:`latency` pass until the first tile is there.
     """
+
+    latency = 5
 
     def __init__(self, config: EngineConfig, images: dict | None = None, *, drain: int = 0):
         self.config, self.images, self.drain = config, images or {}, drain

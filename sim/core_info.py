@@ -72,8 +72,9 @@ class CoreInfo:
     """The contents of core.json: the properties of a core that a test bench needs.
 
     Attributes: ``stream``; ``n_in`` and ``n_out``, elements a frame; ``latency``, ``interval``
-    and ``intervals`` (in turn, of which ``interval`` is the mean), cycles; ``multipliers``, of the
-    array; ``dies`` that share it; ``lanes`` of a die, elements that its beat of results can carry;
+    and ``intervals`` (in turn, of which ``interval`` is the mean), cycles; ``start``, cycles after
+    a reset in which no input is taken, 0: not known; ``multipliers``, of the array; ``dies`` that
+    share it; ``lanes`` of a die, elements that its beat of results can carry;
     ``act_width``, ``cell_width`` and ``acc_width``, bits of a result, a state and an accumulator
     (0: the accumulators are not traced); ``chunk``, elements that go to the output stream at once;
     ``load_beats``, of the weights' stream, 0 without one; ``contexts``, sequences in a frame;
@@ -100,6 +101,7 @@ class CoreInfo:
     layers: tuple[TraceLayer, ...]
     events: tuple[tuple[int, int, int], ...]
     guard: Guard | None = None
+    start: int = 0
     dies: int = 1
     acc_width: int = 0
     chunk: int = 1
@@ -146,6 +148,7 @@ def _parse(data: dict) -> CoreInfo:
         latency=_positive(data["cycles"]["latency"]),
         interval=_positive(data["cycles"]["interval"]),
         intervals=_intervals(data["cycles"]),
+        start=_positive(data["cycles"]["start"]) if "start" in data["cycles"] else 0,
         multipliers=_positive(data["array"]["pe"], LIMITS["macs"].hi) * _positive(
             data["array"]["simd"], LIMITS["simd"].hi),
         dies=_positive(data["array"].get("dies", 1), LIMITS["dies"].hi),

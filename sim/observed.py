@@ -90,6 +90,12 @@ class Observed:
         raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: the core takes a frame "
                           f"before its weights are loaded, cycle {cycle}")
 
+    def start(self, cycle: int, ready: str) -> None:
+        """The core takes input too early after a reset, or too late."""
+        raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: s_axis_tready is {ready} "
+                          f"where it must {'be low for' if ready != '0' else 'rise'} "
+                          f"{self.info.start} cycles after a reset, cycle {cycle}")
+
     def starved(self, cycle: int) -> None:
         """A load got no turn between frames."""
         raise CheckFailed(f"{self.scenario.name}: frame {self._frame()}: frames go in, although a "

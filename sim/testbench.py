@@ -208,7 +208,7 @@ def _verilog(name: str, info: CoreInfo) -> str:
              f"$signed(dut.core.trace__c__{lane}));" for lane in range(info.dies * info.lanes)]
     values = {"beat_msb": str(info.stream.beat_bits - 1),
               "beat_bits": str(info.stream.beat_bits), "lanes": str(info.lanes),
-             "beats_in": str(info.beats_in),
+              "beats_in": str(info.beats_in), "start": str(info.start),
               "noise_words": str(-(-info.stream.beat_bits // 32)),
               "lane_writes": "\n".join(" " * 12 + line for line in lines),
               "sum_wires": _sum_wires(info), "sum_writes": _sum_writes(info),

@@ -108,6 +108,8 @@ def read_log(text: str, info: CoreInfo, scenario: Scenario) -> SimRun:
             seen.output(cycle, _number(words[1], 2), _number(words[2], 16), words[2])
         elif kind == "unstable":
             seen.unstable(cycle, words[1])
+        elif kind == "start":
+            seen.start(cycle, words[1])
         elif kind == "starved":
             seen.starved(cycle)
         elif kind == "unloaded":

@@ -104,8 +104,8 @@ def test_no_bare_imports(path):
 @pytest.mark.parametrize("path", by_name(sources("hdl")))
 def test_hdl_needs_amaranth_and_no_float(path):
     tops = {module.split(".")[0] for module, _ in imports(path)}
-    assert tops <= {"__future__", "amaranth", "collections", "dataclasses", "enum", "gatefold",
-                    "math", "zlib"}, tops
+    assert tops <= {"__future__", "amaranth", "collections", "dataclasses", "enum", "functools",
+                    "gatefold", "math", "zlib"}, tops
     for node in ast.walk(ast.parse(path.read_text())):
         assert not (isinstance(node, ast.Constant) and isinstance(node.value, float))
         assert not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div))

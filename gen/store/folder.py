@@ -16,6 +16,7 @@ from gatefold.gen.plan.kinds import row_sums
 from gatefold.gen.store.guarded import guarded
 from gatefold.gen.store.quantized_io import load_quantized
 from gatefold.hdl.config import PIPELINES
+from gatefold.hdl.core import Core
 
 __all__ = ["core_json", "load_plan"]
 
@@ -60,7 +61,7 @@ def core_json(plan: Plan) -> dict:
                        for n, (shape, value) in enumerate(zip(
                            qnet.output_shapes, qnet.outputs, strict=True))]},
         "cycles": {"latency": plan.cycles.latency, "interval": plan.cycles.interval,
-                   "intervals": list(plan.cycles.intervals)},
+                   "intervals": list(plan.cycles.intervals), "start": Core.start(config)},
         "simd": config.simd, "lanes": config.lanes, "act_width": config.act_width,
         "cell_width": config.cell_width, "acc_width": config.acc_width,
         "tlast_checks": True,

@@ -9,6 +9,7 @@
 //     unstable CYCLE TVALID             a beat that was offered fell or changed before it was taken
 //     starved CYCLE                     a load waits, and frames pass it
 //     unloaded CYCLE                    a frame goes in, although the core has no weights
+//     start CYCLE TREADY                the core takes input too early after a reset, or not yet
 //     load CYCLE LOAD_ERROR             load_error is not what it must be
 //     frame CYCLE FRAME_ERROR           frame_error is not what it must be
 //     fault CYCLE BITS                  the port `fault` of a core with --protect is not zero
@@ -123,6 +124,20 @@ module tb (
     reg                     unloaded = 0;  // since the start
     always @(posedge clk) if (goes_in) unloaded <= 1;
 
+    // After a reset a core takes no input for START cycles, and then it does; but one that loads its
+    // weights may take longer.
+    localparam integer      START = @{start};  // 0: not known
+    integer                 since = 0;    // cycles since the reset, at most START
+    wire                    off = !rst && !playing && !tampered && START != 0
+                                && (since < START ? s_axis_tready !== 0
+                                    : since == START && @{load_beats} == 0 && s_axis_tready !== 1);
+    reg                     off_start = 0;  // since the start
+    always @(posedge clk) begin
+        if (rst) since <= 0;
+        else if (since <= START) since <= since + 1;
+        if (off) off_start <= 1;
+    end
+
     reg [3:0]               doubts = 0;   // cycles that load_error was not what it must be
     wire                    misled = &doubts;  // for too long, since the start
     always @(posedge clk)
@@ -164,6 +179,7 @@ module tb (
         if (doubts == 14) $fwrite(trace_file, "load %0d %b\n", cycle, load_error);
         if (frame_doubts == 14) $fwrite(trace_file, "frame %0d %b\n", cycle, frame_error);
         if (goes_in && !unloaded) $fwrite(trace_file, "unloaded %0d\n", cycle);
+        if (off && !off_start) $fwrite(trace_file, "start %0d %b\n", cycle, s_axis_tready);
         if (starves && !starved) $fwrite(trace_file, "starved %0d\n", cycle);
         if (alarms && !faulted) $fwrite(trace_file, "fault %0d %b\n", cycle, fault);
         if (out_beat) $fwrite(trace_file, "out %0d %b %h\n", cycle, m_axis_tlast, m_axis_tdata);

@@ -169,6 +169,8 @@ class Bench:
         assert self.dut.misled.value == 0, "load_error is not what it must be"
         assert self.dut.misjudged.value == 0, "frame_error is not what it must be"
         assert self.dut.unloaded.value == 0, "a frame goes in, although the core has no weights"
+        assert self.dut.off_start.value == 0, (
+            f"s_axis_tready does not rise {CORE['cycles'].get('start')} cycles after a reset")
         assert self.dut.starved.value == 0, "frames go in, although a load waits"
         assert self.dut.faulted.value == 0, "the core reports a fault where there is none"
 

@@ -9,7 +9,17 @@ from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
 from gatefold.hdl import gearbox
 from gatefold.hdl.gearbox import GearboxShape, reached
 from tests.hdl.test_gearbox import SHAPES
-from tests.support.formal import Together, assume, claim, free, inside, planted, prove, refute, started
+from tests.support.formal import (
+    Together,
+    assume,
+    claim,
+    free,
+    inside,
+    planted,
+    prove,
+    refute,
+    started,
+)
 
 WIDTH = 2  # of an element; the gearbox looks at none
 
