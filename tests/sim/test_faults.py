@@ -51,7 +51,7 @@ FAULTS = {
         "blocked", "blocked"),
     "input is taken a cycle early after a reset": (
         "lstm", "gatefold", "core_sequencer", r"draining__t1 = \| drains;",
-        "draining__t1 = | drains[4:1];", "full rate", "latency"),
+        "draining__t1 = | drains[4:1];", "full rate", "back_to_back"),
     "beats leave without TREADY": (
         "lstm", "gatefold", "core_writer_gearbox", r"gives = o__valid & o__ready",
         "gives = o__valid", "blocked", "blocked"),
