@@ -77,6 +77,9 @@ class Base(Cone):
         self.now = [self.register(register) for register in watched.tolist()]
         self.after = [self.literal(int(gates.next[register])) for register in watched.tolist()]
         self.watched, self.table = watched.tolist(), Table(facts)
+        names: dict[str, int] = {}
+        #: Of each register, the number of the word whose bit it is.
+        self.words = [names.setdefault(name, len(names)) for name, _ in gates.registers]
         self.clauses += [chosen(self.now, fact) for fact in facts]
         #: Small control registers: their module, and places of their bits.
         self.groups = [(gates.registers[self.watched[group[0]]][0].rpartition(".")[0], group)
@@ -160,31 +163,54 @@ class Proof:
     """That a mutant is equivalent: what is assumed, weakened until it is inductive.
 
     ``cubes``: of each register that may differ, (2, watched): whether control registers may be 1,
-    may be 0 in the core while it does. ``facts``: the invariants that the mutant has too.
+    may be 0 in the core while it does. The bits of a word share theirs, for what is found of one
+    bit mostly holds of the others. ``facts``: the invariants that the mutant has too.
     """
 
     def __init__(self, base: Base, machine: int, cubes: dict[int, np.ndarray], work: Path):
-        self.base, self.machine, self.cubes, self.work = base, machine, cubes, work
+        self.base, self.machine, self.work = base, machine, work
+        self.differing: set[int] = set()
+        self.cubes: dict[int, np.ndarray] = {}  # of words
         self.facts = np.ones(len(base.facts), bool)
         self.values: dict[int, dict[int, np.ndarray]] = {}
-        self.models, self.most = 0, MOST_MODELS
+        self.models, self.most, self.ends = 0, MOST_MODELS, 0.0
+        self._widen(cubes)
+
+    def _goes_on(self) -> bool:
+        """Whether there are models, registers and time left."""
+        return (self.models < self.most and len(self.differing) <= MOST_REGISTERS
+                and time.process_time() < self.ends)
+
+    def _widen(self, found: dict[int, np.ndarray]) -> set[int]:
+        """Let these registers differ as well, each with its cube; the words that this changes."""
+        changed: set[int] = set()
+        for register, cube in found.items():
+            word = self.base.words[register]
+            before = self.cubes.get(word)
+            if before is None or (cube & ~before).any():
+                self.cubes[word] = cube if before is None else cube | before
+                changed.add(word)
+            if register not in self.differing:
+                self.differing.add(register)
+                changed.add(word)
+        return changed
 
     def _allowed(self, register: int) -> dict[int, np.ndarray]:
         """Of each small control register of a register's module, which values it may have while
         the register differs: (values,) bool."""
-        if register not in self.values:
+        word = self.base.words[register]
+        if word not in self.values:
             part = self.base.gates.registers[register][0].rpartition(".")[0]
-            self.values[register] = {n: np.zeros(1 << len(group), bool) for n, (inside, group)
+            self.values[word] = {n: np.zeros(1 << len(group), bool) for n, (inside, group)
                                      in enumerate(self.base.groups) if inside == part}
-        return self.values[register]
+        return self.values[word]
 
     def holds(self, seconds: float = SECONDS, models: int = MOST_MODELS) -> bool:
         """Whether it is; not, too, where that takes so many ``seconds``, or more than ``models``
         steps break what was assumed."""
-        ends, self.most = time.process_time() + seconds, models
-        while (len(self.cubes) <= MOST_REGISTERS and self.models < self.most
-               and time.process_time() < ends):
-            pair = Pair(self.base, self.machine, self.cubes)
+        self.ends, self.most = time.process_time() + seconds, models
+        while self._goes_on():
+            pair = Pair(self.base, self.machine, self.differing)
             verdict = self._round(pair)
             if verdict is not None:
                 return verdict
@@ -193,7 +219,8 @@ class Proof:
     def _round(self, pair: Pair) -> bool | None:
         """One step from all states that are assumed; None where that was weakened."""
         gates, base = pair.gates, self.base
-        for register, cube in self.cubes.items():
+        for register in self.differing:
+            cube = self.cubes[base.words[register]]
             d = pair.difference(2 * (gates.first_register + register))
             pair.clauses += [[-d, base.now[k] if cube[0, k] else -base.now[k]]
                              for k in np.flatnonzero(cube[0] != cube[1]).tolist()]
@@ -223,18 +250,20 @@ class Proof:
 
     def _weaken(self, pair: Pair, solver: Solver, lost: dict[int, int]) -> bool:
         """Give up what a step breaks; whether there was any."""
-        after, new = self.base.after, {}
+        after, words = self.base.after, self.base.words
         differences = {register: d for register, lit in enumerate(pair.gates.next.tolist())
                        if (d := pair.difference(lit)) != -1}
-        count = self.facts.sum()
+        inside: dict[int, list[int]] = {}  # each word's bits that differ
+        for register in differences:
+            inside.setdefault(words[register], []).append(register)
+        count, weakened = self.facts.sum(), False
 
-        def breaking(register: int, cube: np.ndarray | None) -> int | None:
-            """That a register differs outside its cube, None: at all."""
-            if cube is None:
-                return differences[register]
-            kept = np.flatnonzero(cube[0] != cube[1]).tolist()
-            ends = [-after[k] if cube[0, k] else after[k] for k in kept]
-            for n, allowed in self._allowed(register).items():
+        def outside(word: int) -> int | None:
+            """That the control registers leave a word's cube; None: they cannot."""
+            cube = self.cubes[word]
+            ends = [-after[k] if cube[0, k] else after[k]
+                    for k in np.flatnonzero(cube[0] != cube[1]).tolist()]
+            for n, allowed in self._allowed(inside[word][0]).items():
                 if not allowed.all():
                     ends.append(pair.new())
                     for value in np.flatnonzero(allowed).tolist():
@@ -242,29 +271,39 @@ class Proof:
             if not ends:
                 return None
             out = pair.new()
-            solver.add_clause([-out, differences[register]])
             solver.add_clause([-out, *ends])
             return out
 
-        breaks = {register: out for register in differences
-                  if (out := breaking(register, self.cubes.get(register))) is not None}
-        while (breaks or lost) and self.models < self.most and len(new) <= MOST_REGISTERS:
-            model = pair.model(solver, [*breaks.values(), *lost.values()])
+        def breaking(word: int) -> dict[int, int]:
+            """Of the bits of a word, that they differ where they may not."""
+            found, leaves = {}, outside(word) if word in self.cubes else None
+            for register in inside[word]:
+                if register not in self.differing:
+                    found[register] = differences[register]
+                elif leaves is not None:
+                    found[register] = out = pair.new()
+                    solver.add_clause([-out, differences[register]])
+                    solver.add_clause([-out, leaves])
+            return found
+
+        breaks = {word: breaking(word) for word in inside}
+        while True:
+            wrong = [lit for found in breaks.values() for lit in found.values()]
+            if not wrong and not lost:
+                break
+            model = pair.model(solver, [*wrong, *lost.values()])
             if model is None:
                 break
             self.models += 1
             found, wider = self._walk(pair, model)
-            for register, cube in found.items():
-                before = new.get(register, self.cubes.get(register))
-                cube = cube if before is None else cube | before
-                if before is None or register in wider or (cube != before).any():
-                    new[register] = cube
-                    breaks.pop(register, None)
-                    if register in differences and (out := breaking(register, cube)) is not None:
-                        breaks[register] = out
+            changed = self._widen(found) | wider
+            weakened |= bool(changed)
+            for word in changed & breaks.keys():
+                breaks[word] = breaking(word)
             lost = {n: out for n, out in lost.items() if self.facts[n]}
-        self.cubes |= new
-        return bool(new) or self.facts.sum() < count
+            if not self._goes_on():
+                break
+        return weakened or self.facts.sum() < count
 
     def _other(self, bits: list[int], group: int, value: int) -> list[int]:
         """That the group has another value, as literals of a clause."""
@@ -299,5 +338,5 @@ class Proof:
                     numbers = (bits << np.arange(len(bits), dtype=np.uint64)[:, None]).sum(0)
                     if not allowed[numbers].all():
                         allowed[numbers] = True
-                        wider.add(register)
+                        wider.add(base.words[register])
         return found, wider
