@@ -205,7 +205,7 @@ class Jobs(wiring.Component):
             taken.out_addr.eq(Cat(w.OUT_ADDR_LO.VALUE, w.OUT_ADDR_HI.VALUE)),
             taken.done_addr.eq(Cat(w.DONE_ADDR_LO.VALUE, w.DONE_ADDR_HI.VALUE)),
             taken.frames.eq(Mux(refused | flags.WEIGHTS, 0, frames)),
-            taken.weights.eq(flags.WEIGHTS & ~refused),
+            taken.weights.eq(flags.WEIGHTS & ~refused if c.engine.loadable else 0),
             taken.window.eq(window), taken.first.eq(flags.FIRST),
             taken.sequence.eq(w.SEQUENCE.VALUE), taken.crc.eq(w.WEIGHTS_CRC.VALUE),
             taken.done_word.eq(flags.DONE_WORD & ~wrong_word),
