@@ -6,7 +6,7 @@ from gatefold.hdl.host.registers import MAP
 from gatefold.sim.host_failures import BUDGET, fail, give_up, reset, starve, watch, wrong_loads
 from gatefold.sim.host_info import HostInfo
 from gatefold.sim.host_memory import HostMemory
-from gatefold.sim.host_registers import coincide, count, interrupt, read_back, refuse
+from gatefold.sim.host_registers import coincide, count, interrupt, look_beside, read_back, refuse
 from gatefold.sim.host_script import SOME, Op, Script, mask
 
 __all__ = ["HostProgram"]
@@ -38,6 +38,7 @@ class HostProgram(Script):
         self._first()
         for n, frame in enumerate(frames[:self._windows]):
             self._window(n, frame)
+        look_beside(self)
         self._pause(frames)
         interrupt(self)
         refuse(self)

@@ -6,7 +6,7 @@ from gatefold.hdl.host.config import FRAME_BITS
 from gatefold.hdl.host.registers import MAP
 from gatefold.sim.host_script import WORD, Op, Script, mask, reset_of, rw_mask
 
-__all__ = ["coincide", "count", "interrupt", "read_back", "refuse"]
+__all__ = ["coincide", "count", "interrupt", "look_beside", "read_back", "refuse"]
 
 _PATTERN = 0x96A5C35A  # written to registers, and its complement
 _SOON = range(2, 13)  # cycles after AP_START in which a refused descriptor is taken and ends
@@ -39,10 +39,14 @@ def read_back(script: Script) -> None:
         script.read(name, value)
         script.write(**{name: reset_of(MAP[name])})
     script.read("CTRL", mask("CTRL", "AP_IDLE", "AP_READY"))
+
+
+def look_beside(script: Script) -> None:
+    """Read where a window holds no result, after frames have been in it."""
     for name in ("IN", "OUT"):
         window = MAP.window(f"WINDOW_{name}")
         size = script.info.window * script.info.constants[f"{name}_BYTES"]
-        for at in {window.size - 4, size if size < window.size else 0}:
+        for at in {at for at in (size, 2 * size, window.size - 4) if size <= at < window.size}:
             _nothing(script, window.address + at)
     _nothing(script, MAP.window("WINDOW_IN").address)
 
