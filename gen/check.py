@@ -168,10 +168,11 @@ def registers_bench(folder: Path, plan: Plan, info: CoreInfo, host: dict,
                      out_bytes=host["out_bytes"], window=host["window"], load=image,
                      warm=info.latency + 200, frame=cycles["frame"],
                      window_frame=cycles["window"], batch=cycles["batch"],
-                     batch_frames=cycles["batch_frames"], exact=cycles["keeps_up"],
+                     batch_frames=cycles["batch_frames"], exact=cycles.get("exact", False),
                      sequence=_SEQUENCE, sequences=sequences if info.stateful else [],
                      constants=identity(plan, engines=host["engines"],
                                         float32=host["io"] == "float32"),
+                     engines=host["engines"],
                      watching=host["engines"] if info.guard is not None else 0)
     return HostBench(folder, about, given, wanted, sim, flags=flags)
 

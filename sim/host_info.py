@@ -15,9 +15,9 @@ class HostInfo:
     there is one; ``load``, the weights' image, or nothing; ``warm``, cycles after a reset until a
     frame takes no longer than others; ``frame``, ``window_frame``, ``batch``, planned cycles of one
     frame, of one in the window, and of ``batch_frames``; ``exact``, whether the batch must take
-    exactly as many: memory keeps up with the core; ``sequences``, of a stateful core the results of
+    exactly as many; ``sequences``, of a stateful core the results of
     all frames where a sequence has ``sequence`` of them; ``constants``, values of constant
-    registers by name; ``watching``, engines that watch themselves.
+    registers by name; ``engines``, and how many of them are ``watching`` themselves.
     """
 
     port_bits: int
@@ -34,4 +34,5 @@ class HostInfo:
     sequence: int
     sequences: list[bytes]
     constants: dict[str, int]
+    engines: int
     watching: int = 0

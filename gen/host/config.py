@@ -55,4 +55,5 @@ def describe_host(plan: Plan, host: HostConfig) -> dict:
             "window": host.window,
             "cycles": {"frame": cycles.frames(1), "window": cycles.window,
                        "batch_frames": BATCH, "batch": cycles.frames(BATCH),
+                       "exact": cycles.exact(BATCH),
                        "interval": cycles.interval, "keeps_up": cycles.keeps_up}}

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from gatefold.gen.plan import Plan
-from gatefold.gen.plan.cycles import input_taking
+from gatefold.gen.plan.cycles import input_taking, replay
 from gatefold.hdl.host.axi import BURST
 from gatefold.hdl.host.config import HostConfig
 from gatefold.hdl.host.floats import FixedToFloat, FloatToFixed
 
 __all__ = ["HostCycles"]
 
-#: From the write of AP_START to the first beat at the core, and from the last beat to AP_DONE
-#: without the words of the last burst: through the reader and the writer, and through the windows.
-_MEMORY, _WINDOW = 10, 5
+#: From the write of AP_START to the first beat at the core, and from the last word at memory to
+#: AP_DONE; and both through the windows.
+_MEMORY, _WINDOW = 9, 5
 
 
 @dataclass(frozen=True)
 class HostCycles:
-    """The cycles of descriptors, exact where memory answers at once and keeps up.
+    """The cycles of descriptors, exact where memory answers at once and :meth:`exact` says so.
 
     Memory answers at once if it takes an address in every cycle, gives the first word of a read in
     the next cycle and a word in every cycle then, and confirms a write in the cycle after its last
-    word. It keeps up if :attr:`keeps_up`; where a result has more than BURST words, its last burst
-    may yet wait, fewer than BURST cycles, for those before it. Otherwise a batch takes at most
-    :meth:`bound` and what memory adds.
+    word. Otherwise a batch takes at most :meth:`bound` and what memory adds.
     """
 
     plan: Plan
@@ -33,14 +32,11 @@ class HostCycles:
 
     @property
     def keeps_up(self) -> bool:
-        """Whether the port carries the words of all engines faster than they compute, and results
-        come no faster than they are written."""
-        config = self.plan.config
-        most = self.host.engines * max(self.taking, config.out_beats)
-        return most <= self.plan.cycles.interval and (
-            config.out_beats + BURST <= self.plan.cycles.interval)
+        """Whether the port carries the words of all engines faster than they compute."""
+        most = self.host.engines * max(self.taking, self.plan.config.out_beats)
+        return most <= self.plan.cycles.interval
 
-    @property
+    @cached_property
     def taking(self) -> int:
         """Cycles in which an engine that stands still takes the beats of a frame."""
         return input_taking(self.plan.config)
@@ -53,26 +49,46 @@ class HostCycles:
 
     def frames(self, count: int, *, words_before: int = 0) -> int:
         """Cycles of ``count`` frames, from the start to AP_DONE, with nothing under way before.
-        ``words_before``: words between the last multiple of a whole burst and OUT_ADDR."""
-        config = self.plan.config
-        words = words_before + count * config.out_beats
-        last = min((words - 1) % BURST + 1, count * config.out_beats)
-        return _MEMORY + self._inside(count) + last
+        ``words_before``: words between the last multiple of a whole burst and OUT_ADDR.
+
+        A burst is written when all its words are there and those before it are written.
+        """
+        comes = self._words(count)
+        free = begin = 0
+        while begin < len(comes):
+            end = min(len(comes), begin + BURST - (words_before + begin) % BURST)
+            free = max(free, comes[end - 1] + 1) + end - begin
+            begin = end
+        return _MEMORY + free
+
+    def exact(self, count: int) -> bool:
+        """Whether ``count`` frames take exactly :meth:`frames`: there is one engine, or their words
+        come in time and no engine waits for another."""
+        alone = self.host.engines == 1 or count == 1
+        return alone or (self.keeps_up and self._words(count) == self._ready(count))
 
     @property
     def window(self) -> int:
         """Cycles of a frame in the windows."""
-        return _WINDOW + self._inside(1)
+        return _WINDOW + self._words(1)[-1]
 
     def bound(self, count: int) -> float:
         """Cycles that ``count`` frames take at most where the port is slower than the engines."""
         return self.frames(1) + 2 * BURST + (count - 1) * (
             self.interval + self.taking + self.plan.config.out_beats)
 
-    def _inside(self, count: int) -> int:
-        """From the first beat to the last: frames go to the engines in turn."""
-        cycles, turns = self.plan.cycles, (count - 1) // self.host.engines
+    def _words(self, count: int) -> list[int]:
+        """When the words of the results come to the writer, in cycles from the first beat at an
+        engine: one at a time, those of a frame behind those of the frame before."""
+        words: list[int] = []
+        for cycle in self._ready(count):
+            words.append(max(cycle, words[-1] + 1) if words else cycle)
+        return words
+
+    def _ready(self, count: int) -> list[int]:
+        """The same if no engine waited for another; frames go to them in turn."""
+        plan, engines = self.plan, self.host.engines
+        turns = replay(plan.program, plan.cycles.tiles, plan.config, -(-count // engines)).beats_out
         converters = FloatToFixed.latency + FixedToFloat.latency if self.host.float32 else 0
-        waits = (count - 1) % self.host.engines * self.taking
-        return converters + waits + cycles.latency + sum(
-            cycles.intervals[turn % len(cycles.intervals)] for turn in range(turns))
+        return [converters + frame % engines * self.taking + cycle
+                for frame in range(count) for cycle in turns[frame // engines]]

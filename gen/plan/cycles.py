@@ -35,15 +35,20 @@ class Timeline:
 
     issues: of each frame, the cycle in which each of its tiles is issued. first_in, last_out: of
     each frame, the cycle in which its first input beat (its last output beat) is transferred.
+    beats_out: of each frame, those of all its output beats.
     """
 
     issues: tuple[tuple[int, ...], ...]
     first_in: tuple[int, ...]
-    last_out: tuple[int, ...]
+    beats_out: tuple[tuple[int, ...], ...]
+
+    @property
+    def last_out(self) -> tuple[int, ...]:
+        return tuple(beats[-1] for beats in self.beats_out)
 
     def first(self) -> Timeline:
         """The timeline of the first frame alone."""
-        return Timeline(self.issues[:1], self.first_in[:1], self.last_out[:1])
+        return Timeline(self.issues[:1], self.first_in[:1], self.beats_out[:1])
 
 
 def replay(program: Program, tiles: int, config: EngineConfig, frames: int) -> Timeline:
@@ -87,14 +92,13 @@ class _Replay:
         self.finished: deque[int] = deque()  # of output words on their way: when each is complete
         self.complete = 0  # output words that are complete
         self.waiting = self.left = 0  # of these, those that may leave now; those that have left
-        self.beats_out = 0
         self.issues: list[list[int]] = [[]]
         self.first_in: list[int] = []
-        self.last_out: list[int] = []
+        self.sent: list[int] = []  # the cycle of each output beat
 
     def run(self) -> Timeline:
         cycle = 0
-        while len(self.last_out) < self.frames:
+        while len(self.sent) < self.frames * self.out_beats:
             self._complete(cycle)
             # What comes and goes in this cycle is seen in the next.
             chunks, left, waiting, started = self.chunks, self.left, self.waiting, self.frame
@@ -104,8 +108,9 @@ class _Replay:
             cycle += 1
             if not moved and self.frame == started:
                 cycle = self._go_on(cycle)
-        return Timeline(tuple(map(tuple, self.issues[:self.frames])), tuple(self.first_in),
-                        tuple(self.last_out))
+        return Timeline(tuple(map(tuple, self.issues[:self.frames])), tuple(self.first_in), tuple(
+            tuple(self.sent[n:n + self.out_beats])
+            for n in range(0, len(self.sent), self.out_beats)))
 
     def _go_on(self, cycle: int) -> int:
         """Issue the tiles from ``cycle`` on that wait for nothing, while the streams stand still:
@@ -178,9 +183,8 @@ class _Replay:
         took, gave = self.sink.step(some, True)
         self.waiting -= took
         self.left += took
-        self.beats_out += gave
-        if gave and self.beats_out % self.out_beats == 0:
-            self.last_out.append(cycle)
+        if gave:
+            self.sent.append(cycle)
         return took or gave
 
 

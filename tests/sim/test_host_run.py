@@ -81,12 +81,12 @@ def wrong_cycles(folder):
 
 @pytest.mark.parametrize(("plant", "message"), [
     (wrong_verilog(r"(assign m_axi_gmem_wdata = )([^;]+);", r"\1(\2) ^ 1;"),
-     "descriptor 0, frame 0, byte 0: expected"),
+     "the first descriptor, frame 0, byte 0: expected"),
     (wrong_verilog("result_0__t8 = ~ minus_2_0;", "result_0__t8 = 1'h0;"),  # ties go to 0
-     "descriptor .*: expected"),
+     ".* frame .*, byte .*: expected"),
     (wrong_verilog("special_0__t3 = ", "special_0__t3 = 1'h0 & "),  # NaN is infinite
-     "descriptor .*: expected"),
-    (wrong_verilog("= m_axi_gmem_rresp;", "= 2'b00;"), "expected 1 in ERROR, got 0"),
+     ".* frame .*, byte .*: expected"),
+    (wrong_verilog("= m_axi_gmem_rresp;", "= 2'b00;"), "expected .* in ERROR, got 0"),
     (wrong_verilog("m_axi_gmem_arcache = 4'h3", "m_axi_gmem_arcache = 4'h7"),
      "wrong: a burst's ID, protection or cache attributes are not 0, 0 and 3"),
     (wrong_verilog("s_axi_control_bresp = 2'h0", "s_axi_control_bresp = 2'h2"),
@@ -125,9 +125,26 @@ FAULTS = {"one unit": {
     "the watchdog counts while words move": ("watchdog", "counts__t3", "", "1"),
     "RRESP of the last word is ignored": (
         "reader", "words__i__payload__t3", "", "filling | (r__payload[33] & ~at_end)"),
+    "an abort with no descriptor gives up": ("", "jobs__give_up__t1", "", "written__ABORT__ABORT"),
+    "STALLS counts idle cycles": ("", "stalls__t2", "", "stalls__t3 | ~jobs__busy"),
+    "STALLS does not count blocked results": ("", "stalls__t3", "", "stalls__t4"),
+    "CYCLES has 32 bits": ("", "cycles__t1", "", "(cycles + jobs__busy) & 64'hffffffff"),
+    "BUSY does not count what is written": ("jobs", "busy", "", "busy__t1"),
+    "an abort forgets the descriptor that waits": ("jobs", "given_up__t1", "", "0"),
+    "a refused descriptor is not told in its word": (
+        "jobs", r"taken\[198:186\]", "", "0"),
+    "the watchdog does not see R": ("", "watchdog__moves__t4", "", "0"),
+    "RRESP of the last word alone": (
+        "reader", "words__i__payload__t3", "", "filling | (r__payload[33] & at_end)"),
+    "BRESP DECERR is no error": ("writer", "error__t1", "", "b__valid & (b__payload == 2)"),
+    "AP_DONE before the last answer": ("writer", r"\\idle\$38__t2 ", "", "1"),
+    "addresses do not carry": (
+        "reader_bursts", "word__t2", "", "{word[61:20], 20'(word[19:0] + count)}"),
+    "WINDOW_OUT repeats behind the frame": ("windows", "there__t1", "", "there__t2"),
 }, "stateful gru": {
     "every descriptor begins a sequence": ("feeder", "begins__next", "first__sequence", "1"),
     "SEQUENCE is ignored": ("feeder", r"\\sequence", "", "0"),
+    "a refused descriptor takes the new sequence": ("jobs", "reset_waits__t1", "", "1"),
     "STATE_RESET is ignored": ("registers", "writes_state_reset", "", "0"),
 }}
 

@@ -78,7 +78,8 @@ def played(top: str) -> list[Path]:
     """The sources of what verify plays on a core."""
     names = ["bench/drive.v", "bench/tb.v", "scenario.py", "testbench.py", "verify.py"]
     return [ROOT / "sim" / name for name in (
-        names if top == TOP else [*names, "bench/host.v", "host_run.py", "host_script.py"])]
+        names if top == TOP else [*names, "bench/host.v", *(f"host_{part}.py" for part in (
+            "run", "script", "memory", "program", "registers", "failures"))])]
 
 
 def points(text: str, rtl: Path) -> Counter[str]:
