@@ -85,8 +85,8 @@ def give_up(script: Script) -> None:
     for cause in ("ABORTED", "NO_ANSWER"):
         script.write(WATCHDOG=20 * _PATIENCE if cause == "ABORTED" else 4 * _PATIENCE)
         script.broken(stop=ALL)
-        for shown, word in (("AP_READY", script.word(None)), ("AP_START", {})):
-            script.start(several, memory.frames, memory.anywhere, **word)
+        for shown in ("AP_READY", "AP_START"):
+            script.start(several, memory.frames, memory.anywhere, **script.word(None))
             script.wait(60)
             script.read("CTRL", mask("CTRL", shown))
             script.read("STATUS", mask("STATUS", "BUSY", "LOADED"))

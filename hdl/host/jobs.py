@@ -208,7 +208,7 @@ class Jobs(wiring.Component):
             taken.weights.eq(flags.WEIGHTS & ~refused if c.engine.loadable else 0),
             taken.window.eq(window), taken.first.eq(flags.FIRST),
             taken.sequence.eq(w.SEQUENCE.VALUE), taken.crc.eq(w.WEIGHTS_CRC.VALUE),
-            taken.done_word.eq(flags.DONE_WORD & ~wrong_word),
+            taken.done_word.eq(flags.DONE_WORD & ~wrong_word & ~given_up.any()),
             taken.error.eq(refusals),
         ]
         return refusals, taken
