@@ -127,14 +127,14 @@ module tb (
     // After a reset a core takes no input for START cycles, and then it does; but one that loads its
     // weights may take longer.
     localparam integer      START = @{start};  // 0: not known
-    integer                 since = 0;    // cycles since the reset, at most START
+    integer                 awake = 0;    // cycles after the reset, at most START
     wire                    off = !rst && !playing && !tampered && START != 0
-                                && (since < START ? s_axis_tready !== 0
-                                    : since == START && @{load_beats} == 0 && s_axis_tready !== 1);
+                                && (awake < START ? s_axis_tready !== 0
+                                    : awake == START && @{load_beats} == 0 && s_axis_tready !== 1);
     reg                     off_start = 0;  // since the start
     always @(posedge clk) begin
-        if (rst) since <= 0;
-        else if (since <= START) since <= since + 1;
+        if (rst) awake <= 0;
+        else if (awake <= START) awake <= awake + 1;
         if (off) off_start <= 1;
     end
 
