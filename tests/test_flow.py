@@ -77,7 +77,7 @@ def test_rules_are_measured_again_only_where_a_split_fits_the_array(monkeypatch,
 
 
 # network and array of 4 bits, and what of all that makes the error smaller is left
-AFFORDED = [("stack", 4, 2, ["split"]), ("every h", 4, 8, ["row_scales", "split"]),
+AFFORDED = [("every h", 8, 2, ["split"]), ("every h", 4, 8, ["row_scales", "split"]),
             ("lstm-dense", 8, 4, ["carry"]), ("stack", 16, 8, list(EXTRAS))]
 
 
